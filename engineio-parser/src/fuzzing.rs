@@ -1,0 +1,127 @@
+//! The bodies of the fuzz targets, run by cargo-fuzz and by a test on stable. Not part of the public interface.
+//!
+//! Each takes any bytes, must not panic, and asserts that what could be decoded survives a round trip.
+
+use bytes::Bytes;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub use crate::session::fuzzing::session_ops;
+use crate::{
+    frame::Frame,
+    handshake::OpenPacket,
+    packet::{Packet, Revision},
+    payload, webtransport,
+};
+
+/// One message of a message transport.
+pub fn packet(data: &[u8]) {
+    for revision in [Revision::V3, Revision::V4] {
+        let text = str::from_utf8(data).map(|text| Packet::decode_text(text.into(), revision));
+        let binary = Packet::decode_binary(Bytes::copy_from_slice(data), revision);
+        for packet in text.ok().into_iter().chain([binary]).flatten() {
+            let Some(frame) = packet.to_frame() else {
+                continue;
+            };
+            assert_eq!(frame.to_packet(), packet);
+            let text = frame.polling_text(revision);
+            assert_eq!(text.len(), frame.polling_len(revision));
+            let again = text
+                .try_into()
+                .map(|text| Packet::decode_text(text, revision));
+            assert_eq!(again, Ok(Ok(packet)));
+        }
+    }
+}
+
+/// A polling body of revision 4.
+pub fn payload_v4(data: &[u8]) {
+    body(Revision::V4, data, false);
+}
+
+/// A polling body of revision 3, read as text and as binary.
+pub fn payload_v3(data: &[u8]) {
+    body(Revision::V3, data, false);
+    body(Revision::V3, data, true);
+}
+
+/// The handshake.
+pub fn handshake(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    let Ok(open) = OpenPacket::decode(text) else {
+        return;
+    };
+    assert_eq!(OpenPacket::decode(&open.to_json()).ok(), Some(open));
+}
+
+/// A WebTransport stream. The first byte sets the size of the chunks, the second the limit.
+pub fn webtransport(data: &[u8]) {
+    let [chunk, max_payload, stream @ ..] = data else {
+        return;
+    };
+    let max_payload = u64::from(*max_payload) << 2;
+    let whole = decode_stream(max_payload, [stream]);
+    let chunked = decode_stream(max_payload, stream.chunks(1 + usize::from(*chunk)));
+    assert_eq!(whole, chunked);
+
+    let packets: Vec<_> = whole.into_iter().flatten().collect();
+    let mut again = Vec::new();
+    for frame in packets.iter().filter_map(Packet::to_frame) {
+        let (header, packet) = webtransport::encode(&frame);
+        again.extend_from_slice(header.as_ref());
+        again.extend_from_slice(&packet);
+    }
+    assert_eq!(
+        decode_stream(u64::MAX, [&again[..]]),
+        packets.into_iter().map(Ok).collect::<Vec<_>>()
+    );
+}
+
+fn body(revision: Revision, data: &[u8], binary: bool) {
+    let decoded: Vec<_> = payload::decode(revision, Bytes::copy_from_slice(data), binary)
+        .take(data.len() + 2)
+        .collect();
+    assert!(
+        decoded.len() <= data.len() + 1,
+        "a packet was read from no bytes"
+    );
+
+    let packets: Vec<_> = decoded
+        .into_iter()
+        .flatten()
+        .filter(|packet| packet.to_frame().is_some())
+        .collect();
+    let frames: Vec<Frame> = packets.iter().filter_map(Packet::to_frame).collect();
+    if frames.is_empty() {
+        return;
+    }
+    for b64 in [false, true] {
+        let payload = payload::encode(revision, b64, &frames);
+        let budget: usize = frames
+            .iter()
+            .map(|frame| payload::encoded_len(frame, revision, b64))
+            .sum();
+        assert!(payload.body.len() <= budget);
+        let again: Result<Vec<_>, _> =
+            payload::decode(revision, payload.body, payload.binary).collect();
+        assert_eq!(again.as_deref(), Ok(&packets[..]));
+    }
+}
+
+fn decode_stream<'a>(
+    max_payload: u64,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+) -> Vec<Result<Packet, crate::FramingError>> {
+    let mut decoder = webtransport::Decoder::new(max_payload);
+    let (mut found, mut pushed) = (Vec::new(), 0);
+    for chunk in chunks {
+        decoder.push(chunk);
+        pushed += chunk.len();
+        while let Some(next) = decoder.next().transpose() {
+            found.push(next);
+            assert!(found.len() <= pushed, "a packet was read from no bytes");
+        }
+    }
+    found
+}

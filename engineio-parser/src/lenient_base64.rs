@@ -1,0 +1,86 @@
+//! Base64 as Node's `Buffer` reads it.
+
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+
+const STRICT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Decodes whatever is there: bytes outside both alphabets are skipped, padding ends the data.
+pub(crate) fn decode(input: &[u8]) -> Vec<u8> {
+    STRICT
+        .decode(input)
+        .unwrap_or_else(|_| decode_slowly(input))
+}
+
+fn decode_slowly(input: &[u8]) -> Vec<u8> {
+    let mut output = Vec::with_capacity(input.len() / 4 * 3);
+    let (mut bits, mut count) = (0_u32, 0);
+    for sextet in input
+        .iter()
+        .take_while(|&&byte| byte != b'=')
+        .filter_map(|&byte| sextet(byte))
+    {
+        bits = bits << 6 | sextet;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            output.push((bits >> count) as u8);
+        }
+    }
+    output
+}
+
+fn sextet(byte: u8) -> Option<u32> {
+    let value = match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' | b'-' => 62,
+        b'/' | b'_' => 63,
+        _ => return None,
+    };
+    Some(value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_node_reads() {
+        for (input, output) in [
+            ("YWJj", "abc"),
+            ("YWI=", "ab"),
+            ("YWI", "ab"),
+            ("YWJ", "ab"),
+            ("YWJjZ", "abc"),
+            ("Y W\nJj", "abc"),
+            ("YWJj=ZGVm", "abc"),
+            ("YQ==!", "a"),
+            ("Y=Q=", ""),
+            ("=bad", ""),
+            ("*", ""),
+            ("", ""),
+        ] {
+            assert_eq!(decode(input.as_bytes()), output.as_bytes(), "{input:?}");
+        }
+        assert_eq!(decode(b"-_-_"), decode(b"+/+/"));
+    }
+
+    #[test]
+    fn both_ways_agree() {
+        for input in ["", "YQ", "YQ==", "YWJj", "YWJjZGVmZw=="] {
+            assert_eq!(
+                STRICT.decode(input).unwrap(),
+                decode_slowly(input.as_bytes())
+            );
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! One Engine.IO packet: its type, its data, and its codec.
+//!
+//! A packet is one message of a message transport (WebSocket, a WebTransport frame) or one element of a polling
+//! [`payload`](crate::payload). In text it is a digit and the data; a binary message has no digit in revision 4 and a
+//! type byte in revision 3. Where only text can travel, binary is `b` and base64.
+//!
+//! ```
+//! use engineio_parser::{Packet, PacketError, PacketType, Revision};
+//!
+//! let packet = Packet::decode_text("2probe".into(), Revision::V4)?;
+//! assert_eq!(packet, Packet::text(PacketType::Ping, "probe"));
+//! # Ok::<(), PacketError>(())
+//! ```
+
+use std::fmt;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::{error::PacketError, frame::Frame, lenient_base64};
+
+/// One packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// What it is.
+    pub kind: PacketType,
+    /// What it carries. Only messages carry binary (in revision 4).
+    pub data: Data,
+}
+
+impl Packet {
+    /// A packet of any kind and data.
+    pub fn new(kind: PacketType, data: Data) -> Self {
+        Self { kind, data }
+    }
+
+    /// A packet that carries text, which may be empty.
+    pub fn text(kind: PacketType, text: impl Into<ByteString>) -> Self {
+        Self::new(kind, Data::Text(text.into()))
+    }
+
+    /// A text message.
+    pub fn message(text: impl Into<ByteString>) -> Self {
+        Self::text(PacketType::Message, text)
+    }
+
+    /// A binary message.
+    pub fn binary(data: impl Into<Bytes>) -> Self {
+        Self::new(PacketType::Message, Data::Binary(data.into()))
+    }
+
+    /// Decodes a WebSocket text message or an element of a text payload. The data is a slice of `text`.
+    ///
+    /// Base64 is read as leniently as Node reads it: bytes outside the alphabet are skipped, the URL alphabet is
+    /// accepted, padding is optional and ends the data.
+    ///
+    /// # Errors
+    ///
+    /// [`PacketError`] where the type is missing or unknown.
+    ///
+    /// ```
+    /// use engineio_parser::{Packet, PacketError, Revision};
+    ///
+    /// assert_eq!(Packet::decode_text("bAQI=".into(), Revision::V4)?, Packet::binary(vec![1, 2]));
+    /// assert_eq!(Packet::decode_text("b4AQI=".into(), Revision::V3)?, Packet::binary(vec![1, 2]));
+    /// assert_eq!(Packet::decode_text("".into(), Revision::V4), Err(PacketError::Empty));
+    /// # Ok::<(), PacketError>(())
+    /// ```
+    pub fn decode_text(text: ByteString, revision: Revision) -> Result<Self, PacketError> {
+        match (text.as_bytes().split_first(), revision) {
+            (None, _) => Err(PacketError::Empty),
+            (Some((b'b', base64)), Revision::V4) => {
+                Ok(Self::binary(lenient_base64::decode(base64)))
+            }
+            (Some((b'b', rest)), Revision::V3) => {
+                let (&digit, base64) = rest.split_first().ok_or(PacketError::Empty)?;
+                let kind = PacketType::from_digit(digit).ok_or(PacketError::UnknownType(digit))?;
+                Ok(Self::new(
+                    kind,
+                    Data::Binary(lenient_base64::decode(base64).into()),
+                ))
+            }
+            (Some((&digit, _)), _) => {
+                let kind = PacketType::from_digit(digit).ok_or(PacketError::UnknownType(digit))?;
+                // A digit is one byte, so this is a character boundary.
+                Ok(Self::text(kind, text.slice_ref(&text[1..])))
+            }
+        }
+    }
+
+    /// Decodes a binary message of a message transport, or of a binary payload of revision 3. The data is a slice of
+    /// `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// Never in revision 4, where all bytes are a message's data. In revision 3, [`PacketError`] where the type byte
+    /// is missing or unknown.
+    pub fn decode_binary(bytes: Bytes, revision: Revision) -> Result<Self, PacketError> {
+        match revision {
+            Revision::V4 => Ok(Self::binary(bytes)),
+            Revision::V3 => {
+                let &byte = bytes.first().ok_or(PacketError::Empty)?;
+                let kind = PacketType::from_byte(byte).ok_or(PacketError::UnknownType(byte))?;
+                Ok(Self::new(kind, Data::Binary(bytes.slice(1..))))
+            }
+        }
+    }
+
+    /// The packet in wire form. `None` for binary data of anything but a message, which no end sends.
+    ///
+    /// ```
+    /// use engineio_parser::Packet;
+    ///
+    /// let frame = Packet::message("hello").to_frame();
+    /// assert_eq!(frame.map(|frame| frame.payload()).as_deref(), Some(&b"4hello"[..]));
+    /// ```
+    pub fn to_frame(&self) -> Option<Frame> {
+        match (&self.data, self.kind) {
+            (Data::Text(text), kind) => Some(Frame::text(kind, text)),
+            (Data::Binary(data), PacketType::Message) => Some(Frame::binary(data.clone())),
+            (Data::Binary(_), _) => None,
+        }
+    }
+}
+
+/// The data of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// Text.
+    Text(ByteString),
+    /// Binary.
+    Binary(Bytes),
+}
+
+impl Data {
+    /// The length in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(data) => data.len(),
+        }
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The type of a packet, in the order of its digit on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum PacketType {
+    /// `0`: the server's handshake.
+    Open = 0,
+    /// `1`: the sender closes the session.
+    Close = 1,
+    /// `2`: heartbeat, or the probe of an upgrade (`2probe`).
+    Ping = 2,
+    /// `3`: answer to a ping (`3probe` to a probe).
+    Pong = 3,
+    /// `4`: the application's data.
+    Message = 4,
+    /// `5`: the client switches to the probed transport.
+    Upgrade = 5,
+    /// `6`: nothing; ends a waiting poll.
+    Noop = 6,
+}
+
+impl PacketType {
+    /// The ASCII digit that stands for this type in text.
+    pub fn digit(self) -> u8 {
+        b'0' + self as u8
+    }
+
+    /// The type an ASCII digit stands for.
+    pub fn from_digit(digit: u8) -> Option<Self> {
+        Self::from_byte(digit.wrapping_sub(b'0'))
+    }
+
+    /// The type a type byte of revision 3 stands for.
+    fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            0 => Self::Open,
+            1 => Self::Close,
+            2 => Self::Ping,
+            3 => Self::Pong,
+            4 => Self::Message,
+            5 => Self::Upgrade,
+            6 => Self::Noop,
+            _ => return None,
+        })
+    }
+}
+
+/// The protocol revision a session speaks (the `EIO` query parameter). A value, not a feature: both live in one process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Revision {
+    /// `EIO=3`, spoken by Socket.IO v2 clients.
+    V3,
+    /// `EIO=4`, spoken by Socket.IO v3 and v4 clients.
+    #[default]
+    V4,
+}
+
+/// How packets travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// HTTP long-polling.
+    Polling,
+    /// WebSocket.
+    WebSocket,
+    /// WebTransport (HTTP/3).
+    WebTransport,
+}
+
+impl Transport {
+    /// The name in the `transport` query parameter and in the handshake's `upgrades`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Polling => "polling",
+            Self::WebSocket => "websocket",
+            Self::WebTransport => "webtransport",
+        }
+    }
+
+    /// The transport of a name, if it is one.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Polling, Self::WebSocket, Self::WebTransport]
+            .into_iter()
+            .find(|transport| transport.as_str() == name)
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_digit_stands_for_its_own_type() {
+        for digit in 0..=u8::MAX {
+            match PacketType::from_digit(digit) {
+                Some(kind) => assert_eq!(kind.digit(), digit),
+                None => assert!(!(b'0'..=b'6').contains(&digit)),
+            }
+        }
+    }
+
+    #[test]
+    fn transport_names_are_exact() {
+        for transport in [
+            Transport::Polling,
+            Transport::WebSocket,
+            Transport::WebTransport,
+        ] {
+            assert_eq!(Transport::parse(&transport.to_string()), Some(transport));
+        }
+        assert_eq!(Transport::parse("WebSocket"), None);
+        assert_eq!(Transport::parse("__proto__"), None);
+    }
+
+    #[test]
+    fn decoded_text_shares_the_input() {
+        let input = ByteString::from("4hello");
+        let packet = Packet::decode_text(input.clone(), Revision::V4).unwrap();
+        let Data::Text(data) = packet.data else {
+            panic!("text expected")
+        };
+        assert_eq!(data.as_ptr(), input[1..].as_ptr());
+    }
+
+    #[test]
+    fn a_lone_b_is_an_empty_binary_message_in_v4_and_an_error_in_v3() {
+        assert_eq!(
+            Packet::decode_text("b".into(), Revision::V4),
+            Ok(Packet::binary(""))
+        );
+        assert_eq!(
+            Packet::decode_text("b".into(), Revision::V3),
+            Err(PacketError::Empty)
+        );
+    }
+
+    #[test]
+    fn the_type_byte_of_v3_is_no_digit() {
+        let ping = Packet::new(PacketType::Ping, Data::Binary(Bytes::from_static(b"x")));
+        assert_eq!(
+            Packet::decode_binary(Bytes::from_static(b"\x02x"), Revision::V3),
+            Ok(ping)
+        );
+        assert_eq!(
+            Packet::decode_binary(Bytes::from_static(b"2x"), Revision::V3),
+            Err(PacketError::UnknownType(b'2'))
+        );
+        assert_eq!(
+            Packet::decode_binary(Bytes::new(), Revision::V3),
+            Err(PacketError::Empty)
+        );
+    }
+}

@@ -1,0 +1,390 @@
+//! The session: what each input, deadline and wish means for the parts.
+
+mod end;
+mod receive;
+mod requests;
+mod transmit;
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use bytestring::ByteString;
+
+use super::{
+    config::Config,
+    control::Controls,
+    event::{CloseReason, Input, Output, Role, SendError, Violation},
+    heartbeat::Heartbeat,
+    polling::{Outgoing, Requests},
+    queue::Queue,
+    timer::{Timer, Timers},
+    upgrade::Upgrade,
+};
+use crate::{
+    frame::{Frame, Frames},
+    packet::{PacketType, Revision, Transport},
+};
+
+/// Room that the drained outputs keep for the next burst.
+const KEPT_OUTPUTS: usize = 16;
+
+/// One Engine.IO session, server or client. See the [module's page](crate::session) for how to drive it.
+#[derive(Debug)]
+pub struct Session {
+    config: Arc<Config>,
+    role: Role,
+    revision: Revision,
+    phase: Phase,
+    transport: Transport,
+    sid: ByteString,
+    queue: Queue,
+    controls: Controls,
+    heartbeat: Heartbeat,
+    upgrade: Upgrade,
+    requests: Requests,
+    timers: Timers,
+    /// Server: the GET that ends the session began after its close was decided.
+    late_close: bool,
+    /// What an open or last polling request still says after the end.
+    farewell: Option<PacketType>,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Client: the handshake has not arrived.
+    Opening,
+    Open,
+    /// What is queued leaves, then the session is over.
+    Closing(CloseReason),
+    Closed,
+}
+
+impl Session {
+    /// A server's session: it is open, and the handshake is the first packet it gives. The first ping is due one
+    /// `ping_interval` after `now` (in revision 3 the client's ping is expected).
+    pub fn server(
+        now: Instant,
+        config: Arc<Config>,
+        revision: Revision,
+        transport: Transport,
+        sid: ByteString,
+    ) -> Self {
+        let mut session = Self::new(config, Role::Server, revision, transport, sid, Phase::Open);
+        session.controls.insert(PacketType::Open);
+        session.heartbeat.start(now, &mut session.timers);
+        session
+    }
+
+    /// A client's session. It waits for the handshake, from which it takes its sid and timings. How long to wait is the
+    /// shell's choice, so no deadline runs until then.
+    pub fn client(
+        _now: Instant,
+        config: Arc<Config>,
+        revision: Revision,
+        transport: Transport,
+    ) -> Self {
+        Self::new(
+            config,
+            Role::Client,
+            revision,
+            transport,
+            ByteString::new(),
+            Phase::Opening,
+        )
+    }
+
+    fn new(
+        config: Arc<Config>,
+        role: Role,
+        revision: Revision,
+        transport: Transport,
+        sid: ByteString,
+        phase: Phase,
+    ) -> Self {
+        let heartbeat = Heartbeat::new(role, revision, config.ping_interval, config.ping_timeout);
+        Self {
+            config,
+            role,
+            revision,
+            phase,
+            transport,
+            sid,
+            queue: Queue::default(),
+            controls: Controls::default(),
+            heartbeat,
+            upgrade: Upgrade::default(),
+            requests: Requests::default(),
+            timers: Timers::default(),
+            late_close: false,
+            farewell: None,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes in what happened. Inputs of a transport that the session does not (or no longer) use are ignored.
+    ///
+    /// # Errors
+    ///
+    /// A [`Violation`] says what to answer to the peer; whether the session survives it is said at each variant.
+    pub fn handle_input(&mut self, now: Instant, input: Input) -> Result<(), Violation> {
+        let server = self.role == Role::Server;
+        match input {
+            Input::Packet(via, packet) => self.on_packet(now, via, packet),
+            Input::Malformed(via) => self.on_malformed(via),
+            Input::PollStarted if server => return self.start_outgoing(now),
+            Input::PollStarted => return self.start_incoming(),
+            Input::PushStarted if server => return self.start_incoming(),
+            Input::PushStarted => return self.start_outgoing(now),
+            Input::PollFinished => self.end_request(server),
+            Input::PushFinished => self.end_request(!server),
+            Input::PollAborted => self.abort_request(server),
+            Input::PushAborted => self.abort_request(!server),
+            Input::ProbeStarted(via) => return self.start_probe(now, via),
+            Input::Lost(via, failed) => self.on_lost(via, failed),
+        }
+        Ok(())
+    }
+
+    /// Acts on the deadlines that have passed. Harmless when none has.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.pop_expired(now) {
+            match timer {
+                Timer::Ping => {
+                    self.controls.insert(PacketType::Ping);
+                    self.heartbeat.on_ping_due(now, &mut self.timers);
+                    self.release_memory();
+                }
+                Timer::Silence => self.fail(CloseReason::PingTimeout),
+                Timer::Upgrade => self.drop_probe(),
+                Timer::Noop => self.requests.end_with_noop(),
+                Timer::Close => self.fail(CloseReason::ForcedClose),
+            }
+        }
+    }
+
+    /// Queues a run of frames. They leave together and in the order of the calls, whatever transport is in use.
+    ///
+    /// # Errors
+    ///
+    /// Gives the frames back when the queue is full ([`Config::max_queued_packets`], [`Config::max_queued_bytes`]) or the
+    /// session is closing.
+    pub fn send(&mut self, frames: Frames) -> Result<(), SendError> {
+        if !matches!(self.phase, Phase::Opening | Phase::Open) {
+            return Err(SendError::Closed(frames));
+        }
+        let Config {
+            max_queued_packets,
+            max_queued_bytes,
+            ..
+        } = *self.config;
+        self.queue
+            .push(frames, max_queued_packets, max_queued_bytes)
+            .map_err(SendError::Full)
+    }
+
+    /// Sends a run of frames only if it can leave at once, that is, nothing is queued and, on polling, a request is there to
+    /// carry it (server: a GET waits; client: no POST is in flight). Says whether it was taken.
+    pub fn send_volatile(&mut self, frames: Frames) -> bool {
+        self.is_writable() && self.send(frames).is_ok()
+    }
+
+    /// Ends the session for a reason of ours. What is queued leaves first, unless `discard`; on polling a close packet
+    /// follows, on a message transport the shell's close frame says it. `Output::Closed` comes when all has left, or after
+    /// 30 s. While closing, messages that arrive are ignored.
+    ///
+    /// With `discard` the session is over at once; a GET that waits still gets its close packet.
+    pub fn close(&mut self, now: Instant, reason: CloseReason, discard: bool) {
+        match self.phase {
+            Phase::Closed => {}
+            Phase::Opening => self.finish(reason),
+            Phase::Open if !discard => self.start_closing(now, reason),
+            Phase::Closing(_) if !discard => {}
+            Phase::Open | Phase::Closing(_) => self.fail(reason),
+        }
+    }
+
+    /// The next frame to transmit via this transport, or `None`: then the transport waits, or its request is complete.
+    ///
+    /// On polling it gives frames only to an open request (server: a GET, client: a POST), and `budget` is what is left of
+    /// the payload in bytes, counted as [`Frame::polling_len`]. The first frame of each request is given whatever the
+    /// budget, since it would never leave otherwise. The handshake fills a payload alone. Message transports carry one
+    /// frame at a time: there the budget has no meaning.
+    pub fn poll_transmit(&mut self, via: Transport, budget: usize) -> Option<Frame> {
+        let frame = if let Some(frame) = self.upgrade.poll_transmit(via) {
+            // The client goes on only when its GET has ended. A noop that overtook the `3probe` would make it poll again.
+            if self.upgrade.answered() {
+                self.requests.end_with_noop();
+            }
+            Some(frame)
+        } else if via == Transport::Polling {
+            self.poll_request(budget)
+        } else if via == self.transport {
+            self.next_frame(usize::MAX)
+        } else {
+            None
+        };
+        self.finish_if_drained();
+        frame
+    }
+
+    /// Whether [`poll_transmit`](Self::poll_transmit) would give a frame. Server: a GET waits until it would. Client: a POST
+    /// is worth making.
+    pub fn has_transmit(&self, via: Transport) -> bool {
+        if self.upgrade.has_transmit(via) {
+            return true;
+        }
+        if via != Transport::Polling {
+            return via == self.transport && self.has_frames();
+        }
+        let carried = match self.requests.out() {
+            Outgoing::Waiting | Outgoing::Filling => true,
+            Outgoing::None => self.role == Role::Client,
+            Outgoing::Full => false,
+        };
+        carried
+            && (self.farewell.is_some()
+                || self.requests.noop_due()
+                || self.is_polling() && (self.has_frames() || self.is_closing()))
+    }
+
+    /// Whether at least half of the queue is free, so that whoever met [`SendError::Full`] may go on.
+    pub fn has_room(&self) -> bool {
+        self.queued_packets() <= self.config.max_queued_packets / 2
+            && self.queued_bytes() <= self.config.max_queued_bytes / 2
+    }
+
+    /// Whether [`poll_output`](Self::poll_output) has something to give.
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
+    /// The next thing to do or to tell the application.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        let output = self.outputs.pop_front();
+        if self.outputs.is_empty() && self.outputs.capacity() > KEPT_OUTPUTS {
+            self.outputs = VecDeque::new();
+        }
+        output
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout); it may change with every other call.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Says that nothing is read for now (`true`), or that reading goes on. The peer's silence is not held against it
+    /// meanwhile; afterwards its deadline starts anew.
+    pub fn suspend_heartbeat(&mut self, now: Instant, suspended: bool) {
+        if self.phase == Phase::Open {
+            self.heartbeat.suspend(now, suspended, &mut self.timers);
+        }
+    }
+
+    /// The transport in use; during an upgrade still the former one.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// The protocol's revision.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The session's id; empty in a client until the handshake has arrived.
+    pub fn sid(&self) -> &ByteString {
+        &self.sid
+    }
+
+    /// Whether messages can be exchanged: the handshake is done and no end in sight.
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// Whether the session is over. One that is only closing is neither open nor closed.
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Whether a second transport is being probed.
+    pub fn is_upgrading(&self) -> bool {
+        self.upgrade.via().is_some()
+    }
+
+    /// Packets of the application that wait to be sent.
+    pub fn queued_packets(&self) -> usize {
+        self.queue.packets()
+    }
+
+    /// Payload bytes of the application that wait to be sent.
+    pub fn queued_bytes(&self) -> usize {
+        self.queue.bytes()
+    }
+
+    fn release_memory(&mut self) {
+        self.queue.release();
+        if self.outputs.is_empty() {
+            self.outputs = VecDeque::new();
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Closing(_))
+    }
+
+    fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::packet::Packet;
+
+    #[test]
+    fn an_idle_session_gives_its_memory_back_with_its_next_ping() {
+        for revision in [Revision::V3, Revision::V4] {
+            let config = Arc::new(Config::default());
+            let mut now = Instant::now();
+            let via = Transport::WebSocket;
+            let mut session = Session::server(now, config, revision, via, "sid".into());
+            let message = Packet::text(PacketType::Message, "a");
+            session
+                .handle_input(now, Input::Packet(via, message))
+                .unwrap();
+            session
+                .send(Frame::text(PacketType::Message, "a").into())
+                .unwrap();
+            while session.poll_output().is_some() {}
+            while session.poll_transmit(via, usize::MAX).is_some() {}
+            assert!(session.outputs.capacity() > 0);
+
+            now += Duration::from_secs(25);
+            session.handle_timeout(now);
+            if revision == Revision::V3 {
+                let ping = Packet::text(PacketType::Ping, "");
+                session.handle_input(now, Input::Packet(via, ping)).unwrap();
+            }
+            assert_eq!(session.outputs.capacity(), 0);
+            assert!(session.queue.is_released());
+        }
+    }
+
+    #[test]
+    fn a_burst_of_messages_leaves_no_memory_behind() {
+        let now = Instant::now();
+        let via = Transport::WebSocket;
+        let config = Arc::new(Config::default());
+        let mut session = Session::server(now, config, Revision::V4, via, "sid".into());
+        for _ in 0..1000 {
+            let message = Packet::text(PacketType::Message, "a");
+            session
+                .handle_input(now, Input::Packet(via, message))
+                .unwrap();
+        }
+        while session.poll_output().is_some() {}
+        assert_eq!(session.outputs.capacity(), 0);
+    }
+}

@@ -1,0 +1,78 @@
+//! How a session ends, and what is said last.
+
+use std::time::{Duration, Instant};
+
+use super::{Phase, Session};
+use crate::{
+    packet::{PacketType, Transport},
+    session::{
+        event::{CloseReason, Output, Role},
+        polling::Outgoing,
+        timer::Timer,
+    },
+};
+
+/// How long a closing session waits for its last packets to leave.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Session {
+    /// From now on only what is queued leaves.
+    pub(super) fn start_closing(&mut self, now: Instant, reason: CloseReason) {
+        self.phase = Phase::Closing(reason);
+        self.controls.clear_heartbeat();
+        self.heartbeat.stop(&mut self.timers);
+        self.timers.set(Timer::Close, now, CLOSE_TIMEOUT);
+        // A client that leaves need not change its transport first. The server keeps an upgrade going, since its client
+        // may have left polling already.
+        if self.role == Role::Client {
+            self.drop_probe();
+        }
+        self.finish_if_drained();
+    }
+
+    /// Ends the session at once: nothing of the queue leaves any more. On polling a request that waits says so.
+    pub(super) fn fail(&mut self, reason: CloseReason) {
+        let reason = match self.phase {
+            Phase::Closed => return,
+            Phase::Closing(requested) => requested,
+            Phase::Opening | Phase::Open => reason,
+        };
+        if self.transport == Transport::Polling && self.phase != Phase::Opening {
+            self.farewell = self.farewell_for(reason);
+        }
+        self.finish(reason);
+    }
+
+    fn farewell_for(&self, reason: CloseReason) -> Option<PacketType> {
+        let gone = matches!(
+            reason,
+            CloseReason::TransportClose | CloseReason::TransportError
+        );
+        match self.role {
+            Role::Server if self.requests.out() != Outgoing::Waiting => None,
+            // Who closes by a POST knows it already: its GET is merely ended.
+            Role::Server if reason == CloseReason::TransportClose => Some(PacketType::Noop),
+            Role::Server => Some(PacketType::Close),
+            Role::Client => (!gone).then_some(PacketType::Close),
+        }
+    }
+
+    pub(super) fn finish(&mut self, reason: CloseReason) {
+        self.drop_probe();
+        self.upgrade.abandon();
+        self.phase = Phase::Closed;
+        self.timers.clear_all();
+        self.queue.clear();
+        self.controls.clear();
+        self.outputs.push_back(Output::Closed(reason));
+    }
+
+    pub(super) fn finish_if_drained(&mut self) {
+        if let Phase::Closing(reason) = self.phase
+            && self.transport != Transport::Polling
+            && !self.has_transmit(self.transport)
+        {
+            self.finish(reason);
+        }
+    }
+}

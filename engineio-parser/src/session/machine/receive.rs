@@ -1,0 +1,113 @@
+//! What arrives on a transport.
+
+use std::time::Instant;
+
+use super::{Phase, Session};
+use crate::{
+    handshake::OpenPacket,
+    packet::{Data, Packet, PacketType, Transport},
+    session::{
+        event::{CloseReason, Output, Role},
+        polling::NOOP_AFTER,
+        timer::Timer,
+        upgrade::Step,
+    },
+};
+
+impl Session {
+    pub(super) fn on_packet(&mut self, now: Instant, via: Transport, packet: Packet) {
+        if self.upgrade.via() == Some(via) {
+            return self.on_probe_packet(now, via, &packet);
+        }
+        if !self.listens_to(via) {
+            return;
+        }
+        match (self.phase, packet.kind) {
+            (Phase::Closed, _) => {}
+            (_, PacketType::Close) => self.fail(CloseReason::TransportClose),
+            (Phase::Opening, PacketType::Open) => self.on_handshake(now, &packet.data),
+            (Phase::Open, kind) => {
+                if kind != PacketType::Pong {
+                    self.heartbeat.on_traffic(now, &mut self.timers);
+                }
+                match kind {
+                    PacketType::Message => self.outputs.push_back(Output::Message(packet.data)),
+                    PacketType::Ping => self.on_ping(now),
+                    PacketType::Pong => self.on_pong(now),
+                    _ => {}
+                }
+            }
+            (Phase::Opening | Phase::Closing(_), _) => {}
+        }
+    }
+
+    fn on_handshake(&mut self, now: Instant, data: &Data) {
+        let Data::Text(text) = data else {
+            return self.fail(CloseReason::ParseError);
+        };
+        let Ok(open) = OpenPacket::decode(text) else {
+            return self.fail(CloseReason::ParseError);
+        };
+        self.phase = Phase::Open;
+        self.sid = open.sid.clone();
+        self.heartbeat
+            .set_timings(open.ping_interval, open.ping_timeout);
+        self.heartbeat.start(now, &mut self.timers);
+        self.outputs.push_back(Output::Opened(open));
+    }
+
+    fn on_ping(&mut self, now: Instant) {
+        if !self.heartbeat.pings() {
+            self.controls.insert(PacketType::Pong);
+            self.heartbeat.on_ping(now, &mut self.timers);
+            self.release_memory();
+        } else if self.role == Role::Server {
+            self.fail(CloseReason::TransportError);
+        }
+    }
+
+    fn on_pong(&mut self, now: Instant) {
+        if self.heartbeat.pings() {
+            // One that precedes our ping cannot answer it.
+            if !self.controls.contains(PacketType::Ping) {
+                self.heartbeat.on_pong(now, &mut self.timers);
+            }
+        } else if self.role == Role::Server {
+            self.fail(CloseReason::TransportError);
+        }
+    }
+
+    pub(super) fn on_malformed(&mut self, via: Transport) {
+        if self.upgrade.via() == Some(via) {
+            self.drop_probe();
+        } else if self.listens_to(via) {
+            self.fail(CloseReason::ParseError);
+        }
+    }
+
+    pub(super) fn on_lost(&mut self, via: Transport, failed: bool) {
+        if self.upgrade.via() == Some(via) {
+            self.drop_probe();
+        } else if via == self.transport {
+            self.fail(if failed {
+                CloseReason::TransportError
+            } else {
+                CloseReason::TransportClose
+            });
+        }
+    }
+
+    fn on_probe_packet(&mut self, now: Instant, via: Transport, packet: &Packet) {
+        match self.upgrade.on_packet(self.role, packet) {
+            Step::Answer => self.timers.set(Timer::Noop, now, NOOP_AFTER),
+            Step::Pause => self.switch_if_paused(),
+            Step::Switch => self.switch(via),
+            Step::Fail => self.drop_probe(),
+        }
+    }
+
+    /// A POST that began before an upgrade may end after it; its packets still count.
+    fn listens_to(&self, via: Transport) -> bool {
+        via == self.transport || via == Transport::Polling && self.requests.incoming()
+    }
+}

@@ -1,0 +1,111 @@
+//! The requests of polling, and the probe that replaces them.
+
+use std::time::Instant;
+
+use super::Session;
+use crate::{
+    packet::Transport,
+    session::{
+        event::{CloseReason, Output, Role, Violation},
+        polling::{NOOP_AFTER, Outgoing},
+        timer::Timer,
+    },
+};
+
+impl Session {
+    pub(super) fn start_probe(&mut self, now: Instant, via: Transport) -> Result<(), Violation> {
+        let fits = self.transport == Transport::Polling && via != Transport::Polling;
+        if !self.is_open() || !fits || self.is_upgrading() {
+            return Err(Violation::UpgradeRefused);
+        }
+        self.upgrade.start(self.role, via);
+        self.timers
+            .set(Timer::Upgrade, now, self.config.upgrade_timeout);
+        Ok(())
+    }
+
+    pub(super) fn start_outgoing(&mut self, now: Instant) -> Result<(), Violation> {
+        let concurrent = match self.role {
+            Role::Server => Violation::ConcurrentPoll,
+            Role::Client => Violation::ConcurrentPush,
+        };
+        self.check_request(self.requests.out() != Outgoing::None, concurrent)?;
+        self.requests.set_out(Outgoing::Waiting);
+        self.late_close |= self.role == Role::Server && self.is_closing();
+        if self.upgrade.answered() {
+            self.timers.set(Timer::Noop, now, NOOP_AFTER);
+        }
+        Ok(())
+    }
+
+    pub(super) fn start_incoming(&mut self) -> Result<(), Violation> {
+        let concurrent = match self.role {
+            Role::Server => Violation::ConcurrentPush,
+            Role::Client => Violation::ConcurrentPoll,
+        };
+        self.check_request(self.requests.incoming(), concurrent)?;
+        self.requests.set_incoming(true);
+        Ok(())
+    }
+
+    fn check_request(&mut self, open: bool, concurrent: Violation) -> Result<(), Violation> {
+        let farewell = self.role == Role::Client && self.farewell.is_some();
+        if self.is_closed() && !farewell {
+            return Err(Violation::Closed);
+        }
+        if self.transport != Transport::Polling || self.upgrade.pausing() {
+            return Err(Violation::NotPolling);
+        }
+        if open {
+            self.fail(CloseReason::TransportError);
+            return Err(concurrent);
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_request(&mut self, outgoing: bool) {
+        if outgoing {
+            self.requests.set_out(Outgoing::None);
+        } else {
+            self.requests.set_incoming(false);
+        }
+        self.switch_if_paused();
+    }
+
+    pub(super) fn abort_request(&mut self, outgoing: bool) {
+        if self.transport == Transport::Polling {
+            self.fail(CloseReason::TransportError);
+        }
+        self.end_request(outgoing);
+    }
+
+    pub(super) fn switch_if_paused(&mut self) {
+        if let Some(via) = self.upgrade.via()
+            && self.upgrade.pausing()
+            && self.requests.quiet()
+        {
+            self.switch(via);
+        }
+    }
+
+    pub(super) fn switch(&mut self, via: Transport) {
+        self.timers.clear(Timer::Upgrade);
+        self.timers.clear(Timer::Noop);
+        self.upgrade.finish(self.role);
+        self.transport = via;
+        // A GET that still waits gets nothing of the queue, which belongs to the new transport now.
+        self.requests.end_with_noop();
+        self.outputs.push_back(Output::Upgraded(via));
+        self.finish_if_drained();
+    }
+
+    pub(super) fn drop_probe(&mut self) {
+        if let Some(via) = self.upgrade.via() {
+            self.timers.clear(Timer::Upgrade);
+            self.timers.clear(Timer::Noop);
+            self.requests.cancel_noop();
+            self.upgrade.abandon();
+            self.outputs.push_back(Output::ProbeFailed(via));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What leaves, and through which request.
+
+use super::{Phase, Session};
+use crate::{
+    frame::Frame,
+    handshake::OpenPacket,
+    packet::{PacketType, Transport},
+    session::{
+        event::{CloseReason, Role},
+        polling::Outgoing,
+    },
+};
+
+impl Session {
+    pub(super) fn poll_request(&mut self, budget: usize) -> Option<Frame> {
+        let first = match self.requests.out() {
+            Outgoing::Waiting => true,
+            Outgoing::Filling => false,
+            Outgoing::None | Outgoing::Full => return None,
+        };
+        let budget = if first { usize::MAX } else { budget };
+        if self.is_polling() {
+            if let Some(frame) = self.next_frame(budget) {
+                let alone = frame.kind() == PacketType::Open;
+                self.requests.set_out(if alone {
+                    Outgoing::Full
+                } else {
+                    Outgoing::Filling
+                });
+                return Some(frame);
+            }
+            if let Phase::Closing(reason) = self.phase
+                && !self.has_frames()
+                && budget > 0
+            {
+                return Some(self.poll_close(reason, first));
+            }
+        }
+        let noop = self.requests.noop_due().then_some(PacketType::Noop);
+        let last = if first {
+            self.farewell.take().or(noop)
+        } else {
+            None
+        };
+        if last.is_some() || !first {
+            self.requests.set_out(Outgoing::Full);
+        }
+        last.map(|kind| Frame::text(kind, ""))
+    }
+
+    /// The end of a closing session on polling. A GET that was made only then gets a noop before the close packet, as Node
+    /// does it.
+    fn poll_close(&mut self, reason: CloseReason, first: bool) -> Frame {
+        if first && self.late_close {
+            self.requests.set_out(Outgoing::Filling);
+            return Frame::text(PacketType::Noop, "");
+        }
+        self.requests.set_out(Outgoing::Full);
+        self.finish(reason);
+        Frame::text(PacketType::Close, "")
+    }
+
+    /// The protocol's own packets go ahead of the application's, but never into a run.
+    pub(super) fn next_frame(&mut self, budget: usize) -> Option<Frame> {
+        if !self.is_live() {
+            return None;
+        }
+        if budget > 0
+            && !self.queue.in_run()
+            && let Some(kind) = self.controls.pop()
+        {
+            return Some(match kind {
+                PacketType::Open => self.handshake().encode(),
+                kind => Frame::text(kind, ""),
+            });
+        }
+        if self.queue.front()?.polling_len(self.revision) > budget {
+            return None;
+        }
+        self.queue.pop()
+    }
+
+    fn handshake(&self) -> OpenPacket {
+        let upgrades = match self.transport {
+            Transport::Polling => self.config.upgrades.clone(),
+            _ => Vec::new(),
+        };
+        OpenPacket {
+            sid: self.sid.clone(),
+            upgrades,
+            ping_interval: self.config.ping_interval,
+            ping_timeout: self.config.ping_timeout,
+            max_payload: Some(self.config.max_payload as u64),
+        }
+    }
+
+    pub(super) fn has_frames(&self) -> bool {
+        self.is_live() && !(self.queue.is_empty() && self.controls.is_empty())
+    }
+
+    /// Whether the queue belongs to polling requests.
+    pub(super) fn is_polling(&self) -> bool {
+        self.is_live() && self.transport == Transport::Polling && !self.upgrade.pausing()
+    }
+
+    pub(super) fn is_writable(&self) -> bool {
+        self.is_open()
+            && self.queue.is_empty()
+            && (self.transport != Transport::Polling
+                || match self.role {
+                    Role::Server => self.requests.out() == Outgoing::Waiting,
+                    Role::Client => {
+                        self.requests.out() == Outgoing::None && !self.upgrade.pausing()
+                    }
+                })
+    }
+}

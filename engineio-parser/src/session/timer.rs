@@ -1,0 +1,92 @@
+//! All deadlines of a session in one small table.
+
+use std::time::{Duration, Instant};
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// The next ping is due.
+    Ping,
+    /// The peer must have been heard by now.
+    Silence,
+    /// The upgrade must be complete.
+    Upgrade,
+    /// A GET that waits during an upgrade is answered with a noop.
+    Noop,
+    /// A closing session stops waiting for its last packets to leave.
+    Close,
+}
+
+impl Timer {
+    const ALL: [Self; 5] = [
+        Self::Ping,
+        Self::Silence,
+        Self::Upgrade,
+        Self::Noop,
+        Self::Close,
+    ];
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Timers([Option<Instant>; Timer::ALL.len()]);
+
+impl Timers {
+    /// A deadline too far away to be expressed never expires.
+    pub(super) fn set(&mut self, timer: Timer, now: Instant, after: Duration) {
+        self.0[timer as usize] = now.checked_add(after);
+    }
+
+    pub(super) fn clear(&mut self, timer: Timer) {
+        self.0[timer as usize] = None;
+    }
+
+    pub(super) fn clear_all(&mut self) {
+        self.0 = Default::default();
+    }
+
+    /// The earliest deadline.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.0.iter().flatten().min().copied()
+    }
+
+    /// Takes the earliest deadline that has passed.
+    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Timer> {
+        let (at, timer) = Timer::ALL
+            .into_iter()
+            .filter_map(|timer| Some((self.0[timer as usize]?, timer)))
+            .min_by_key(|(at, _)| *at)?;
+        if at > now {
+            return None;
+        }
+        self.clear(timer);
+        Some(timer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_expire_once_and_in_order() {
+        let now = Instant::now();
+        let mut timers = Timers::default();
+        timers.set(Timer::Ping, now, Duration::from_secs(2));
+        timers.set(Timer::Close, now, Duration::from_secs(1));
+        timers.set(Timer::Noop, now, Duration::from_secs(3));
+        assert_eq!(timers.next(), Some(now + Duration::from_secs(1)));
+
+        let later = now + Duration::from_secs(2);
+        assert_eq!(timers.pop_expired(later), Some(Timer::Close));
+        assert_eq!(timers.pop_expired(later), Some(Timer::Ping));
+        assert_eq!(timers.pop_expired(later), None);
+        assert_eq!(timers.next(), Some(now + Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn an_inexpressible_deadline_never_expires() {
+        let mut timers = Timers::default();
+        timers.set(Timer::Silence, Instant::now(), Duration::MAX);
+        assert_eq!(timers.next(), None);
+    }
+}

@@ -1,0 +1,134 @@
+//! The probe of a second transport, as a transition table. What its steps mean for queue and timers is for the session.
+//!
+//! ```text
+//!            ProbeStarted         2probe                  5
+//! server:  Idle ────────► Probing ──────► Probing(answered) ──────► Idle, on the new transport
+//!
+//!            ProbeStarted         3probe           requests ended: 5
+//! client:  Idle ────────► Probing ──────► Pausing ─────────────────► Idle, on the new transport
+//!
+//! any other packet, a loss, a timeout:    Probing, Pausing ────────► Idle, on polling
+//! ```
+
+use super::event::Role;
+use crate::{
+    frame::Frame,
+    packet::{Data, Packet, PacketType, Transport},
+};
+
+const PROBE: &str = "probe";
+
+#[derive(Debug, Default)]
+pub(super) struct Upgrade {
+    state: State,
+    /// The one packet of the exchange that waits to leave on the new transport, before anything else does.
+    outbox: Option<(Transport, PacketType)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Idle,
+    Probing {
+        via: Transport,
+        answered: bool,
+    },
+    /// Client: the probe has succeeded, polling comes to its end.
+    Pausing {
+        via: Transport,
+    },
+}
+
+/// What a packet on the probe's transport leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Server: the probe is answered.
+    Answer,
+    /// Client: no request may follow the open ones.
+    Pause,
+    /// Server: the client switches.
+    Switch,
+    /// The probe breaks the rules.
+    Fail,
+}
+
+impl Upgrade {
+    /// The transport that is being probed.
+    pub(super) fn via(&self) -> Option<Transport> {
+        match self.state {
+            State::Idle => None,
+            State::Probing { via, .. } | State::Pausing { via } => Some(via),
+        }
+    }
+
+    pub(super) fn start(&mut self, role: Role, via: Transport) {
+        self.state = State::Probing {
+            via,
+            answered: false,
+        };
+        self.outbox = (role == Role::Client).then_some((via, PacketType::Ping));
+    }
+
+    /// Server: whether the client may be waiting for its GET to end.
+    pub(super) fn answered(&self) -> bool {
+        matches!(self.state, State::Probing { answered: true, .. })
+    }
+
+    /// Client: whether no new request may be made.
+    pub(super) fn pausing(&self) -> bool {
+        matches!(self.state, State::Pausing { .. })
+    }
+
+    /// A packet on the probe's transport.
+    pub(super) fn on_packet(&mut self, role: Role, packet: &Packet) -> Step {
+        let State::Probing { via, .. } = self.state else {
+            return Step::Fail;
+        };
+        let is_probe = matches!(&packet.data, Data::Text(text) if *text == PROBE);
+        match (role, packet.kind) {
+            (Role::Server, PacketType::Ping) if is_probe => {
+                self.state = State::Probing {
+                    via,
+                    answered: true,
+                };
+                self.outbox = Some((via, PacketType::Pong));
+                Step::Answer
+            }
+            (Role::Server, PacketType::Upgrade) => Step::Switch,
+            (Role::Client, PacketType::Pong) if is_probe => {
+                self.state = State::Pausing { via };
+                Step::Pause
+            }
+            _ => Step::Fail,
+        }
+    }
+
+    /// The switch: what is left of the exchange still precedes everything else on the new transport.
+    pub(super) fn finish(&mut self, role: Role) {
+        if let (Role::Client, Some(via)) = (role, self.via()) {
+            self.outbox = Some((via, PacketType::Upgrade));
+        }
+        self.state = State::Idle;
+    }
+
+    /// Drops the probe.
+    pub(super) fn abandon(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) fn has_transmit(&self, via: Transport) -> bool {
+        self.outbox.is_some_and(|(transport, _)| transport == via)
+    }
+
+    pub(super) fn poll_transmit(&mut self, via: Transport) -> Option<Frame> {
+        let (_, kind) = self.outbox.take_if(|(transport, _)| *transport == via)?;
+        Some(Frame::text(
+            kind,
+            if kind == PacketType::Upgrade {
+                ""
+            } else {
+                PROBE
+            },
+        ))
+    }
+}

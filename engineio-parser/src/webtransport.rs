@@ -1,0 +1,177 @@
+//! Packets on a WebTransport stream: each behind its length, in the manner of WebSocket.
+//!
+//! The first byte says in its highest bit whether the packet is binary, in the others its length; `126` and `127` there
+//! mean that the length follows in two or eight bytes, big-endian. WebTransport exists in revision 4 only.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::{
+    error::FramingError,
+    frame::Frame,
+    packet::{Packet, Revision},
+};
+
+const BINARY: u8 = 0x80;
+const LEN_16: u8 = 126;
+const LEN_64: u8 = 127;
+
+/// The bytes before a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    bytes: [u8; 9],
+    len: u8,
+}
+
+impl AsRef<[u8]> for Header {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+/// The header of a packet of `len` bytes, a text packet's digit included.
+///
+/// ```
+/// use engineio_parser::webtransport;
+///
+/// assert_eq!(webtransport::header(6, false).as_ref(), [6]);
+/// assert_eq!(webtransport::header(256, true).as_ref(), [0x80 | 126, 1, 0]);
+/// ```
+pub fn header(len: usize, binary: bool) -> Header {
+    let mut bytes = [0; 9];
+    let (first, header_len) = match len {
+        0..126 => (len as u8, 1),
+        126..=0xffff => {
+            bytes[1..3].copy_from_slice(&(len as u16).to_be_bytes());
+            (LEN_16, 3)
+        }
+        _ => {
+            bytes[1..].copy_from_slice(&(len as u64).to_be_bytes());
+            (LEN_64, 9)
+        }
+    };
+    bytes[0] = if binary { BINARY | first } else { first };
+    Header {
+        bytes,
+        len: header_len,
+    }
+}
+
+/// What to write for a frame: the header, then the packet.
+///
+/// The framing has no empty packets, so that an empty binary message goes out as text, in base64.
+///
+/// ```
+/// use engineio_parser::{Frame, PacketType, webtransport};
+///
+/// let (header, packet) = webtransport::encode(&Frame::text(PacketType::Message, "hi"));
+/// assert_eq!([header.as_ref(), &packet].concat(), b"\x034hi");
+/// ```
+pub fn encode(frame: &Frame) -> (Header, Bytes) {
+    let binary = frame.is_binary() && !frame.is_empty();
+    let packet = if binary {
+        frame.payload()
+    } else {
+        frame.polling_text(Revision::V4)
+    };
+    (header(packet.len(), binary), packet)
+}
+
+/// Finds the packets in a stream, whatever the chunks it arrives in.
+///
+/// Memory is bounded by `max_payload` and the largest chunk, if [`next`](Self::next) is called until it has no more after
+/// each [`push`](Self::push). Nothing is allocated for bytes that have only been announced.
+///
+/// ```
+/// use engineio_parser::{FramingError, Packet, webtransport::Decoder};
+///
+/// let mut decoder = Decoder::new(1_000_000);
+/// decoder.push(b"\x034h");
+/// assert_eq!(decoder.next()?, None);
+/// decoder.push(b"i");
+/// assert_eq!(decoder.next()?, Some(Packet::message("hi")));
+/// # Ok::<(), FramingError>(())
+/// ```
+#[derive(Debug)]
+pub struct Decoder {
+    max_payload: u64,
+    buffer: BytesMut,
+    failed: bool,
+}
+
+impl Decoder {
+    /// A decoder that takes packets of up to `max_payload` bytes.
+    pub fn new(max_payload: u64) -> Self {
+        Self {
+            max_payload,
+            buffer: BytesMut::new(),
+            failed: false,
+        }
+    }
+
+    /// Hands in what arrived. After an error it is dropped.
+    pub fn push(&mut self, chunk: &[u8]) {
+        if !self.failed {
+            self.buffer.extend_from_slice(chunk);
+        }
+    }
+
+    /// The next packet; `None` until more has arrived.
+    ///
+    /// # Errors
+    ///
+    /// [`FramingError`] for a packet that is empty, too long (as soon as its header is there) or malformed. Nothing
+    /// follows it: the stream is to be closed.
+    #[expect(clippy::should_implement_trait, reason = "`None` is not the end")]
+    pub fn next(&mut self) -> Result<Option<Packet>, FramingError> {
+        let next = self.take_packet();
+        if next.is_err() {
+            self.failed = true;
+        }
+        if self.failed || self.buffer.is_empty() {
+            // An idle stream keeps no memory.
+            self.buffer = BytesMut::new();
+        }
+        next
+    }
+
+    fn take_packet(&mut self) -> Result<Option<Packet>, FramingError> {
+        let Some((binary, header_len, len)) = read_header(&self.buffer) else {
+            return Ok(None);
+        };
+        if len == 0 {
+            return Err(FramingError::Empty);
+        }
+        let too_long = FramingError::TooLong {
+            len,
+            max_payload: self.max_payload,
+        };
+        if len > self.max_payload {
+            return Err(too_long);
+        }
+        let len = usize::try_from(len).map_err(|_| too_long)?;
+        if self.buffer.len() - header_len < len {
+            return Ok(None);
+        }
+        self.buffer.advance(header_len);
+        // A copy of exactly this size: a slice would keep the whole buffer in memory.
+        let packet = Bytes::copy_from_slice(&self.buffer[..len]);
+        self.buffer.advance(len);
+        Ok(Some(if binary {
+            Packet::decode_binary(packet, Revision::V4)?
+        } else {
+            let text = packet.try_into().map_err(|_| FramingError::InvalidUtf8)?;
+            Packet::decode_text(text, Revision::V4)?
+        }))
+    }
+}
+
+/// Whether the packet is binary, the length of its header and its own. `None` where the header is not complete.
+fn read_header(buffer: &[u8]) -> Option<(bool, usize, u64)> {
+    let (&first, rest) = buffer.split_first()?;
+    let (header_len, len) = match first & !BINARY {
+        LEN_16 => (3, u16::from_be_bytes(*rest.first_chunk()?).into()),
+        LEN_64 => (9, u64::from_be_bytes(*rest.first_chunk()?)),
+        len => (1, len.into()),
+    };
+    Some((first & BINARY != 0, header_len, len))
+}

@@ -1,0 +1,57 @@
+//! A binary message that the application keeps does not keep the buffer alive that it arrived in.
+
+use bytes::Bytes;
+use engineio_parser::{Data, Packet, Revision, payload, webtransport::Decoder};
+
+fn binary_messages(packets: impl Iterator<Item = Packet>) -> Vec<Bytes> {
+    packets
+        .filter_map(|packet| match packet.data {
+            Data::Binary(data) => Some(data),
+            Data::Text(_) => None,
+        })
+        .collect()
+}
+
+#[test]
+fn of_a_polling_body() {
+    let text = "x".repeat(999);
+    for (revision, binary, body) in [
+        (
+            Revision::V4,
+            false,
+            format!("4{text}\x1ebAQID").into_bytes(),
+        ),
+        (
+            Revision::V3,
+            false,
+            format!("1000:4{text}6:b4AQID").into_bytes(),
+        ),
+        (
+            Revision::V3,
+            true,
+            [
+                b"\x00\x01\x00\x00\x00\xff4",
+                text.as_bytes(),
+                b"\x01\x04\xff\x04\x01\x02\x03",
+            ]
+            .concat(),
+        ),
+    ] {
+        let body = Bytes::from(body);
+        let messages =
+            binary_messages(payload::decode(revision, body.clone(), binary).map(Result::unwrap));
+        assert_eq!(messages, [&[1, 2, 3][..]]);
+        assert!(body.is_unique(), "{revision:?}");
+    }
+}
+
+#[test]
+fn of_a_webtransport_stream() {
+    let mut decoder = Decoder::new(10_000);
+    let stream = [&b"\x83\x01\x02\x03\x7e\x27\x0e"[..], &[b'4'; 9998]].concat();
+    decoder.push(&stream);
+    let messages = binary_messages(std::iter::from_fn(|| decoder.next().unwrap()));
+    let [message] = messages.try_into().unwrap();
+    // What is unique can be taken back as it was allocated.
+    assert!(message.try_into_mut().unwrap().capacity() < 100);
+}

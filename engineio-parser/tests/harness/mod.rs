@@ -1,0 +1,197 @@
+//! One session, its virtual clock, and short words for what happens to it.
+
+// Each test file uses its own part, and a test says what it expects by unwrapping.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use engineio_parser::{
+    Data, Frame, Frames, Packet, PacketType, Revision,
+    Transport::{self, Polling, WebSocket},
+    session::{CloseReason, Config, Input, Output, Session, Violation},
+};
+
+/// The timings of every session here, in milliseconds.
+pub(crate) const PING_INTERVAL: u64 = 300;
+pub(crate) const PING_TIMEOUT: u64 = 200;
+pub(crate) const UPGRADE_TIMEOUT: u64 = 1000;
+
+pub(crate) struct Harness {
+    pub(crate) session: Session,
+    now: Instant,
+}
+
+pub(crate) fn config() -> Config {
+    let mut config = Config::default();
+    config.ping_interval = Duration::from_millis(PING_INTERVAL);
+    config.ping_timeout = Duration::from_millis(PING_TIMEOUT);
+    config.upgrade_timeout = Duration::from_millis(UPGRADE_TIMEOUT);
+    config
+}
+
+impl Harness {
+    /// A server of revision 4 whose handshake was sent.
+    pub(crate) fn server(transport: Transport) -> Self {
+        Self::server_with(config(), Revision::V4, transport)
+    }
+
+    pub(crate) fn server_with(config: Config, revision: Revision, transport: Transport) -> Self {
+        let now = Instant::now();
+        let session = Session::server(now, Arc::new(config), revision, transport, "sid".into());
+        let mut harness = Self { session, now };
+        let handshake = match transport {
+            Polling => harness.get(),
+            _ => harness.transmit(transport),
+        };
+        assert!(
+            handshake.len() == 1 && handshake[0].starts_with("0{"),
+            "{handshake:?}"
+        );
+        harness
+    }
+
+    /// A client of revision 4 whose handshake has arrived.
+    pub(crate) fn client(transport: Transport) -> Self {
+        Self::client_with(Revision::V4, transport)
+    }
+
+    pub(crate) fn client_with(revision: Revision, transport: Transport) -> Self {
+        let mut client = Self::opening_client(revision, transport);
+        client.receive(
+            transport,
+            r#"0{"sid":"sid","upgrades":["websocket"],"pingInterval":300,"pingTimeout":200,"maxPayload":100}"#,
+        );
+        assert!(matches!(client.outputs()[..], [Output::Opened(_)]));
+        client
+    }
+
+    pub(crate) fn opening_client(revision: Revision, transport: Transport) -> Self {
+        let now = Instant::now();
+        Self {
+            session: Session::client(now, Arc::new(config()), revision, transport),
+            now,
+        }
+    }
+
+    /// A packet arrives: its digit and its text.
+    pub(crate) fn receive(&mut self, via: Transport, packet: &str) {
+        let kind = PacketType::from_digit(packet.as_bytes()[0]).unwrap();
+        let packet = Packet {
+            kind,
+            data: Data::Text(packet[1..].into()),
+        };
+        self.input(Input::Packet(via, packet)).unwrap();
+    }
+
+    pub(crate) fn input(&mut self, input: Input) -> Result<(), Violation> {
+        self.session.handle_input(self.now, input)
+    }
+
+    pub(crate) fn accept(&mut self, input: Input) {
+        self.input(input).unwrap();
+    }
+
+    /// Time passes; every deadline is met on its instant.
+    pub(crate) fn advance(&mut self, millis: u64) {
+        let end = self.now + Duration::from_millis(millis);
+        while let Some(at) = self.session.poll_timeout().filter(|at| *at <= end) {
+            self.now = at;
+            self.session.handle_timeout(at);
+        }
+        self.now = end;
+    }
+
+    pub(crate) fn send(&mut self, text: &str) {
+        self.session.send(message(text)).unwrap();
+    }
+
+    pub(crate) fn close(&mut self, discard: bool) {
+        self.session
+            .close(self.now, CloseReason::ForcedClose, discard);
+    }
+
+    pub(crate) fn suspend_heartbeat(&mut self, suspended: bool) {
+        self.session.suspend_heartbeat(self.now, suspended);
+    }
+
+    /// Everything that can leave now.
+    pub(crate) fn transmit(&mut self, via: Transport) -> Vec<String> {
+        self.transmit_within(via, usize::MAX)
+    }
+
+    pub(crate) fn transmit_within(&mut self, via: Transport, budget: usize) -> Vec<String> {
+        let mut left = budget;
+        let mut texts = Vec::new();
+        while let Some(frame) = self.session.poll_transmit(via, left) {
+            left = left.saturating_sub(frame.polling_len(self.session.revision()));
+            texts.push(text_of(&frame));
+        }
+        texts
+    }
+
+    /// Server: a GET that is answered at once. Empty: there was nothing, and it still waits.
+    pub(crate) fn get(&mut self) -> Vec<String> {
+        self.accept(Input::PollStarted);
+        self.answer_get()
+    }
+
+    /// Server: the answer to the waiting GET. Empty: it still waits.
+    pub(crate) fn answer_get(&mut self) -> Vec<String> {
+        let promised = self.session.has_transmit(Polling);
+        let texts = self.transmit(Polling);
+        assert_eq!(promised, !texts.is_empty());
+        if promised {
+            self.accept(Input::PollFinished);
+        }
+        texts
+    }
+
+    /// Client: a POST of all that can leave now, answered at once.
+    pub(crate) fn post(&mut self) -> Vec<String> {
+        self.accept(Input::PushStarted);
+        let texts = self.transmit(Polling);
+        self.accept(Input::PushFinished);
+        texts
+    }
+
+    pub(crate) fn outputs(&mut self) -> Vec<Output> {
+        std::iter::from_fn(|| self.session.poll_output()).collect()
+    }
+
+    pub(crate) fn close_reason(&mut self) -> Option<CloseReason> {
+        self.outputs().into_iter().find_map(|output| match output {
+            Output::Closed(reason) => Some(reason),
+            _ => None,
+        })
+    }
+
+    /// Server: a probe that was answered.
+    pub(crate) fn probe(&mut self) {
+        self.accept(Input::ProbeStarted(WebSocket));
+        self.receive(WebSocket, "2probe");
+        assert_eq!(self.transmit(WebSocket), ["3probe"]);
+    }
+}
+
+pub(crate) fn message(text: &str) -> Frames {
+    Frame::text(PacketType::Message, text).into()
+}
+
+pub(crate) fn with_attachments(text: &str, attachments: &[&'static str]) -> Frames {
+    let attachments = attachments
+        .iter()
+        .map(|data| Bytes::from_static(data.as_bytes()));
+    Frames::new(Frame::text(PacketType::Message, text), attachments)
+}
+
+pub(crate) fn received(text: &str) -> Output {
+    Output::Message(Data::Text(text.into()))
+}
+
+fn text_of(frame: &Frame) -> String {
+    String::from_utf8(frame.payload().to_vec()).unwrap()
+}

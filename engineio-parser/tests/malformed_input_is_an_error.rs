@@ -1,0 +1,95 @@
+//! Whatever a peer sends, the answer is an error, never a panic.
+
+use engineio_parser::{
+    FramingError, PacketError, PayloadError, Revision, fuzzing, payload, webtransport::Decoder,
+};
+use proptest::{collection::vec, prelude::*};
+
+proptest! {
+    #[test]
+    fn any_bytes(data in vec(any::<u8>(), 0..300)) {
+        fuzzing::packet(&data);
+        fuzzing::payload_v4(&data);
+        fuzzing::payload_v3(&data);
+        fuzzing::webtransport(&data);
+        fuzzing::handshake(&data);
+    }
+}
+
+fn errors(revision: Revision, body: &'static [u8], binary: bool) -> Vec<PayloadError> {
+    payload::decode(revision, body.into(), binary)
+        .take(body.len() + 2)
+        .filter_map(Result::err)
+        .collect()
+}
+
+#[test]
+fn a_body_of_no_bytes() {
+    for (revision, binary) in [
+        (Revision::V4, false),
+        (Revision::V3, false),
+        (Revision::V3, true),
+    ] {
+        assert_eq!(errors(revision, b"", binary), [PayloadError::Empty]);
+    }
+}
+
+#[test]
+fn a_binary_body_in_revision_4() {
+    assert_eq!(
+        errors(Revision::V4, b"4a", true),
+        [PayloadError::UnexpectedBinary]
+    );
+}
+
+#[test]
+fn text_that_is_not_utf8() {
+    assert_eq!(
+        errors(Revision::V4, b"4\xff", false),
+        [PayloadError::InvalidUtf8]
+    );
+    assert_eq!(
+        errors(Revision::V4, b"4a\x1e4\xc3\x1e4b", false),
+        [PayloadError::InvalidUtf8]
+    );
+    assert_eq!(
+        errors(Revision::V3, b"2:4\xc3", false),
+        [PayloadError::LengthMismatch]
+    );
+    assert_eq!(
+        errors(Revision::V3, b"3:4\xc34", false),
+        [PayloadError::LengthMismatch]
+    );
+    assert_eq!(
+        errors(Revision::V3, b"2:4\xc34", false),
+        [PayloadError::InvalidUtf8]
+    );
+    assert_eq!(
+        errors(Revision::V3, b"\x00\x02\xff4\xc3", true),
+        [PayloadError::InvalidUtf8]
+    );
+
+    let mut decoder = Decoder::new(10);
+    decoder.push(b"\x024\xff");
+    assert_eq!(decoder.next(), Err(FramingError::InvalidUtf8));
+}
+
+#[test]
+fn a_packet_of_no_bytes() {
+    let empty = PayloadError::Packet(PacketError::Empty);
+    assert_eq!(errors(Revision::V4, b"4a\x1e", false), [empty]);
+    assert_eq!(errors(Revision::V3, b"\x00\x00\xff", true), [empty]);
+    assert_eq!(errors(Revision::V3, b"\x01\x00\xff", true), [empty]);
+
+    let mut decoder = Decoder::new(10);
+    decoder.push(b"\x80");
+    assert_eq!(decoder.next(), Err(FramingError::Empty));
+}
+
+#[test]
+fn a_marker_that_is_neither_text_nor_binary() {
+    assert_eq!(
+        errors(Revision::V3, b"\x02\x01\xff4", true),
+        [PayloadError::UnknownMarker(2)]
+    );
+}
