@@ -1,0 +1,289 @@
+//! Arguments as received: text that was validated, but not decoded, and the attachments it refers to.
+
+use std::{fmt, str::FromStr as _, sync::Arc};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::{
+    Serialize, Serializer,
+    de::DeserializeOwned,
+    ser::{Error as _, SerializeSeq},
+};
+
+use crate::{
+    binary::{self, Attachments},
+    error::{ArgsError, DecodeError},
+    json,
+    limits::Limits,
+    list::{ArgsDeserializer, RAW_ARGS},
+    scan::{EventName, Scanner},
+    value::{Value, Values},
+};
+
+/// The arguments of a received event or acknowledgement: a slice of the received JSON, plus attachments. A clone costs
+/// two reference counts.
+///
+/// ```
+/// use socketio_parser::{Content, Decoder, Limits};
+///
+/// let mut decoder = Decoder::new(&Limits::default());
+/// let packet = decoder.decode_text(r#"2["say","hello",3]"#.into())?;
+/// let Some(Content::Event { args, .. }) = packet.map(|packet| packet.content) else { panic!() };
+/// assert_eq!(args.event(), "say");
+/// let (text, times): (String, u32) = args.decode()?;
+/// assert_eq!((text.as_str(), times), ("hello", 3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// As the argument of an emit, this is the whole argument list, passed on as the text it was received as:
+///
+/// ```
+/// # use socketio_parser::{Args, Nsp, encode_event};
+/// # fn echo(args: &Args) -> Result<engineio_parser::Frames, socketio_parser::EncodeError> {
+/// encode_event(&Nsp::root(), None, "message-back", args)
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Args {
+    /// The text of the whole packet, up to the end of the list; empty where there is no list.
+    text: ByteString,
+    /// Where the list's `[` stands.
+    list: usize,
+    /// Where the name of an event stands (without quotes), unless `name` has it; an empty range otherwise.
+    event: (usize, usize),
+    /// Where the first argument stands, or the list's `]`.
+    first: usize,
+    /// The name of the event, where it is not a slice of the text: it had escapes, or was a number.
+    name: Option<Box<str>>,
+    attachments: Attachments,
+}
+
+impl Args {
+    /// The name of the event; empty for an acknowledgement, and for an event that came without a payload. A number
+    /// is given as JavaScript writes it.
+    pub fn event(&self) -> &str {
+        match &self.name {
+            Some(name) => name,
+            None => self
+                .text
+                .get(self.event.0..self.event.1)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The arguments, as a type of one's own.
+    ///
+    /// A tuple, a tuple struct and `[T; N]` are the argument list. Arguments beyond it are ignored; those missing at its
+    /// end are `None` where an `Option` is asked for. A newtype is what it wraps. Anything else is one argument, the
+    /// first; `()` asks for none. [`Values`] takes all arguments, whatever they are.
+    ///
+    /// # Errors
+    /// If an argument is missing or of another type.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
+        binary::decoding(&self.attachments, || {
+            Ok(T::deserialize(ArgsDeserializer(self))?)
+        })
+    }
+
+    /// All arguments, as dynamic values.
+    ///
+    /// # Errors
+    /// If a string is no Unicode (a lone surrogate), or a number has no place in an `f64`.
+    pub fn values(&self) -> Result<Vec<Value>, ArgsError> {
+        Ok(self.decode::<Values>()?.0)
+    }
+
+    /// How many arguments there are. Looks through the text at each call.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there are no arguments.
+    pub fn is_empty(&self) -> bool {
+        self.raw().is_empty()
+    }
+
+    /// The arguments' JSON, with commas in between and no brackets around. Attachments are placeholders in it.
+    pub fn raw(&self) -> &str {
+        let end = self.text.len().saturating_sub(1); // the list's `]`
+        self.text.get(self.first..end).unwrap_or_default()
+    }
+
+    /// The JSON of each argument.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let raw = self.raw();
+        let mut scanner = Scanner::new(raw, 0, 128);
+        std::iter::from_fn(move || {
+            let start = scanner.next_pos();
+            scanner.value()?;
+            let item = raw.get(start..scanner.next_pos())?;
+            scanner.comma();
+            Some(item.trim_end())
+        })
+    }
+
+    /// The attachments, in the order they arrived in.
+    pub fn attachments(&self) -> &[Bytes] {
+        self.attachments.as_deref().unwrap_or_default()
+    }
+
+    /// Bytes this keeps in memory: those of the text and of the attachments.
+    pub fn bytes(&self) -> usize {
+        self.text.len() + self.attachments().iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// The list together with the event's name.
+    pub(crate) fn list_text(&self) -> &str {
+        self.text.get(self.list..).unwrap_or_default()
+    }
+
+    /// Whether the list begins with the name of an event.
+    pub(crate) fn has_event(&self) -> bool {
+        self.name.is_some() || self.event != (0, 0)
+    }
+
+    fn raw_text(&self) -> ByteString {
+        self.text.slice_ref(self.raw())
+    }
+
+    pub(crate) fn attach(&mut self, attachments: Vec<Bytes>) {
+        self.attachments = Some(Arc::from(attachments));
+    }
+
+    /// No list at all.
+    pub(crate) fn none() -> Self {
+        Self {
+            text: ByteString::new(),
+            list: 0,
+            event: (0, 0),
+            first: 0,
+            name: None,
+            attachments: None,
+        }
+    }
+
+    /// Reads the list that begins at `list` and takes the rest of `text`.
+    pub(crate) fn read(
+        mut text: ByteString,
+        list: usize,
+        event: bool,
+        limits: &Limits,
+    ) -> Result<Self, DecodeError> {
+        let mut scanner = Scanner::new(&text, list, limits.max_depth);
+        let mut args = Self {
+            list,
+            ..Self::none()
+        };
+        let scanned = args.scan(&mut scanner, event);
+        let (name, end) = scanned.ok_or_else(|| scanner.error())?;
+        if let Some(name) = name {
+            args.set_event(&text, name, limits)?;
+        }
+        if let Some(trimmed) = text.get(..end).filter(|_| end < text.len()) {
+            text = text.slice_ref(trimmed);
+        }
+        args.text = text;
+        Ok(args)
+    }
+
+    /// Scans the list and sets where the first argument is. Returns the name, and where the list ends.
+    #[inline]
+    fn scan(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        event: bool,
+    ) -> Option<(Option<EventName>, usize)> {
+        scanner.open_list()?;
+        let name = if event {
+            Some(scanner.event_name()?)
+        } else {
+            None
+        };
+        let at_item = if event {
+            scanner.comma()
+        } else {
+            !scanner.at(b']')
+        };
+        self.first = scanner.next_pos();
+        scanner.rest_of_list(at_item)?;
+        let end = scanner.pos();
+        scanner.end()?;
+        Some((name, end))
+    }
+
+    fn set_event(
+        &mut self,
+        text: &str,
+        name: EventName,
+        limits: &Limits,
+    ) -> Result<(), DecodeError> {
+        let slice = |start, end| text.get(start..end).unwrap_or_default();
+        match name {
+            EventName::Plain(start, end) => self.event = (start, end),
+            EventName::Escaped(start, end) => {
+                let name: Box<str> = serde_json::from_str(slice(start, end))
+                    .map_err(|_| DecodeError::InvalidPayload)?;
+                self.name = Some(name);
+            }
+            EventName::Number(start, end) => {
+                let number =
+                    f64::from_str(slice(start, end)).map_err(|_| DecodeError::InvalidPayload)?;
+                self.name = Some(json::js_number(number).into());
+            }
+        }
+        let name = match &self.name {
+            Some(name) => name,
+            None => slice(self.event.0, self.event.1),
+        };
+        if name.len() > limits.max_event_name {
+            return Err(DecodeError::EventNameTooLong {
+                limit: limits.max_event_name,
+            });
+        }
+        if crate::is_reserved(name) {
+            return Err(DecodeError::InvalidPayload);
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Args {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct(RAW_ARGS, &List(self))
+    }
+}
+
+/// What [`Args`] is to a serializer: its text where that is wanted, else an array of values.
+struct List<'a>(&'a Args);
+
+impl Serialize for List<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if binary::give_raw(|| (self.0.raw_text(), self.0.attachments())) {
+            return serializer.serialize_unit();
+        }
+        let values = self.0.values().map_err(S::Error::custom)?;
+        let mut list = serializer.serialize_seq(Some(values.len()))?;
+        for value in &values {
+            list.serialize_element(value)?;
+        }
+        list.end()
+    }
+}
+
+impl PartialEq for Args {
+    fn eq(&self, other: &Self) -> bool {
+        self.event() == other.event()
+            && self.raw() == other.raw()
+            && self.attachments() == other.attachments()
+    }
+}
+
+impl fmt::Debug for Args {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Args")
+            .field("event", &self.event())
+            .field("raw", &self.raw())
+            .field("attachments", &self.attachments().len())
+            .finish()
+    }
+}

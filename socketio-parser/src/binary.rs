@@ -1,0 +1,326 @@
+//! Binary anywhere in a serializable type, carried as attachments.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+    ser::{Error as _, SerializeMap},
+};
+
+/// Bytes that travel as an attachment: a field of any type that is emitted or received, at any depth, flattened and in
+/// enums of every representation. Nothing is copied in either direction.
+///
+/// While a packet is encoded or its arguments are decoded, this is a placeholder in the JSON and the bytes stand in a
+/// table beside it. At any other time, with `serde_json::to_value` for instance, its serialization is an error;
+/// [`Value`](crate::Value) is the dynamic type that may hold binary.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socketio_parser::{Binary, Nsp, encode_event};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Upload { name: String, body: Binary }
+///
+/// let upload = Upload { name: "a.png".into(), body: Binary("…".into()) };
+/// let frames = encode_event(&Nsp::root(), None, "upload", &upload)?;
+/// assert_eq!(frames.count(), 2);
+/// # Ok::<(), socketio_parser::EncodeError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Binary(pub Bytes);
+
+impl From<Bytes> for Binary {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Binary {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl AsRef<[u8]> for Binary {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Serialize for Binary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize_bytes(&self.0, serializer)
+    }
+}
+
+impl Binary {
+    pub(crate) fn serialize_bytes<S: Serializer>(
+        bytes: &Bytes,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match attach(bytes) {
+            Some(num) => {
+                let mut map = serializer.serialize_map(Some(2))?;
+                map.serialize_entry(PLACEHOLDER, &true)?;
+                map.serialize_entry(NUM, &num)?;
+                map.end()
+            }
+            None if serializer.is_human_readable() => Err(S::Error::custom(
+                "binary can be serialized in a packet only",
+            )),
+            None => serializer.serialize_bytes(bytes),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Binary {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Any: the formats that buffer (flattened, untagged) know no hint for this.
+        deserializer.deserialize_any(BinaryVisitor)
+    }
+}
+
+struct BinaryVisitor;
+
+impl<'de> Visitor<'de> for BinaryVisitor {
+    type Value = Binary;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("binary")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Binary, A::Error> {
+        let (mut placeholder, mut num) = (false, None);
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::Placeholder => placeholder = map.next_value()?,
+                Key::Num => num = Some(map.next_value::<f64>()?),
+                Key::Other => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        match num {
+            Some(num) if placeholder => attachment(num)
+                .map(Binary)
+                .ok_or_else(|| A::Error::custom("illegal attachments")),
+            _ => Err(A::Error::custom("expected binary")),
+        }
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Binary, E> {
+        Ok(Binary(Bytes::copy_from_slice(bytes)))
+    }
+
+    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Binary, E> {
+        Ok(Binary(bytes.into()))
+    }
+}
+
+/// A key of a placeholder, known without allocation.
+enum Key {
+    Placeholder,
+    Num,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl Visitor<'_> for KeyVisitor {
+            type Value = Key;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_str<E>(self, key: &str) -> Result<Key, E> {
+                Ok(match key {
+                    PLACEHOLDER => Key::Placeholder,
+                    NUM => Key::Num,
+                    _ => Key::Other,
+                })
+            }
+        }
+        deserializer.deserialize_identifier(KeyVisitor)
+    }
+}
+
+pub(crate) const PLACEHOLDER: &str = "_placeholder";
+pub(crate) const NUM: &str = "num";
+
+/// The attachments of a received packet.
+pub(crate) type Attachments = Option<Arc<[Bytes]>>;
+
+/// What [`Binary`] means on this thread now. Without a destructor, so that a packet without binary pays next to nothing.
+#[derive(Clone, Copy)]
+struct Scope {
+    mode: Mode,
+    /// Where in [`ATTACHED`] the attachments of the packet begin.
+    from: usize,
+    /// How many there are in [`ATTACHED`].
+    attached: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    Outside,
+    /// A packet is encoded.
+    Encoding,
+    /// Received arguments may hand over their text as it is: they are the whole list.
+    RawWanted,
+    /// They did.
+    RawGiven,
+    /// Arguments without attachments, whose placeholders are objects like any other, or with those in [`RECEIVED`].
+    Decoding {
+        attachments: bool,
+    },
+}
+
+thread_local! {
+    static SCOPE: Cell<Scope> =
+        const { Cell::new(Scope { mode: Mode::Outside, from: 0, attached: 0 }) };
+    /// The attachments of the packet that is encoded, behind those of the packets around it.
+    static ATTACHED: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
+    static RAW: RefCell<ByteString> = const { RefCell::new(ByteString::new()) };
+    static RECEIVED: RefCell<Attachments> = const { RefCell::new(None) };
+}
+
+/// What an encoded packet has besides the text that was written.
+#[derive(Default)]
+pub(crate) struct Encoded {
+    pub(crate) attachments: Vec<Bytes>,
+    /// Text that takes the place of what was written.
+    pub(crate) raw: Option<ByteString>,
+}
+
+/// Runs `serialize`, and returns what it left besides text.
+pub(crate) fn encoding<T, E>(serialize: impl FnOnce() -> Result<T, E>) -> Result<(T, Encoded), E> {
+    let _guard = Guard::enter(Mode::Encoding);
+    let result = serialize()?;
+    let scope = SCOPE.get();
+    let mut encoded = Encoded::default();
+    if scope.attached > scope.from {
+        encoded.attachments = ATTACHED.with_borrow_mut(|attached| attached.split_off(scope.from));
+    }
+    if scope.mode == Mode::RawGiven {
+        encoded.raw = Some(RAW.take());
+    }
+    Ok((result, encoded))
+}
+
+/// Runs `deserialize` with `attachments` at hand.
+pub(crate) fn decoding<R>(attachments: &Attachments, deserialize: impl FnOnce() -> R) -> R {
+    let _guard = Guard::enter(Mode::Decoding {
+        attachments: attachments.is_some(),
+    });
+    let Some(attachments) = attachments else {
+        return deserialize();
+    };
+    let _received = Received(RECEIVED.replace(Some(attachments.clone())));
+    deserialize()
+}
+
+/// Runs `serialize` where binary has no place.
+pub(crate) fn outside<R>(serialize: impl FnOnce() -> R) -> R {
+    let _guard = Guard::enter(Mode::Outside);
+    serialize()
+}
+
+/// Attaches `bytes` to the packet that is being encoded, if one is, and returns their number.
+fn attach(bytes: &Bytes) -> Option<usize> {
+    let scope = SCOPE.get();
+    if !matches!(scope.mode, Mode::Encoding | Mode::RawWanted) {
+        return None;
+    }
+    ATTACHED.with_borrow_mut(|attached| attached.push(bytes.clone()));
+    SCOPE.set(Scope {
+        attached: scope.attached + 1,
+        ..scope
+    });
+    Some(scope.attached - scope.from)
+}
+
+/// Says that received arguments are the whole list: their text may stay as it is.
+pub(crate) fn ask_for_raw() {
+    let scope = SCOPE.get();
+    // The numbers of attachments in the text must still be right.
+    if scope.mode == Mode::Encoding && scope.attached == scope.from {
+        SCOPE.set(Scope {
+            mode: Mode::RawWanted,
+            ..scope
+        });
+    }
+}
+
+/// Hands over text and attachments if they were asked for.
+pub(crate) fn give_raw<'a>(raw: impl FnOnce() -> (ByteString, &'a [Bytes])) -> bool {
+    let scope = SCOPE.get();
+    if scope.mode != Mode::RawWanted {
+        return false;
+    }
+    let (text, attachments) = raw();
+    RAW.set(text);
+    ATTACHED.with_borrow_mut(|attached| attached.extend_from_slice(attachments));
+    let attached = scope.attached + attachments.len();
+    SCOPE.set(Scope {
+        mode: Mode::RawGiven,
+        attached,
+        ..scope
+    });
+    true
+}
+
+/// The attachment a placeholder's `num` stands for in the arguments that are being decoded.
+pub(crate) fn attachment(num: f64) -> Option<Bytes> {
+    if !has_attachments() {
+        return None;
+    }
+    RECEIVED.with_borrow(|received| received.as_ref()?.get(index(num)?).cloned())
+}
+
+/// Whether placeholders mean anything now. In a packet without attachments they are objects like any other.
+pub(crate) fn has_attachments() -> bool {
+    SCOPE.get().mode == Mode::Decoding { attachments: true }
+}
+
+/// A placeholder's `num` as an index, which it need not be.
+pub(crate) fn index(num: f64) -> Option<usize> {
+    (num >= 0.0 && num.fract() == 0.0 && num < 1e9).then_some(num as usize)
+}
+
+/// Puts the outer scope back, in nested use and after a panic in a user's code.
+struct Guard(Scope);
+
+impl Guard {
+    fn enter(mode: Mode) -> Self {
+        let outer = SCOPE.get();
+        SCOPE.set(Scope {
+            mode,
+            from: outer.attached,
+            attached: outer.attached,
+        });
+        Self(outer)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if SCOPE.replace(self.0).attached > self.0.attached {
+            // Empty already, but after an error or a panic.
+            ATTACHED.with_borrow_mut(|attached| attached.truncate(self.0.attached));
+        }
+    }
+}
+
+/// Puts the outer attachments back.
+struct Received(Attachments);
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        RECEIVED.set(self.0.take());
+    }
+}

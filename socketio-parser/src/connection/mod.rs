@@ -1,0 +1,393 @@
+//! The Socket.IO connection: one state machine for both roles and both protocols. It does no I/O and reads no clock.
+//!
+//! Run-loop contract of the shell that drives it:
+//! 1. give every message of the Engine.IO session to [`Connection::handle_data`]; an error closes the session;
+//! 2. drain [`Connection::poll_output`] until `None`, after every call that may have left something there;
+//! 3. sleep until [`Connection::poll_timeout`], then call [`Connection::handle_timeout`]; go to 2;
+//! 4. when the session has ended, call [`Connection::close`] and drain once more.
+//!
+//! The machine sends nothing. The shell sends what the `encode_*` functions give it, and tells the machine of what changes
+//! its state: [`accept`](Connection::accept) or [`refuse`](Connection::refuse) with the answer to a CONNECT,
+//! [`connect`](Connection::connect) with a CONNECT, [`disconnect`](Connection::disconnect) with a DISCONNECT, and
+//! [`expect_ack`](Connection::expect_ack) *before* an event that asks for an acknowledgement.
+
+mod acks;
+mod namespaces;
+mod output;
+
+use std::time::{Duration, Instant};
+
+use engineio_parser::Data;
+
+pub use self::output::Output;
+use self::{
+    acks::Acks,
+    namespaces::{Namespaces, State},
+    output::Outputs,
+};
+use crate::{
+    decoder::Decoder,
+    error::{AckRefused, Violation},
+    limits::Limits,
+    nsp::Nsp,
+    packet::{AckId, Content, Packet, Protocol, RawJson},
+};
+
+/// The namespaces and acknowledgements of one connection. `W` is whatever the shell keeps for an awaited acknowledgement.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use engineio_parser::Data;
+/// use socketio_parser::{Connection, Limits, Nsp, Output, Protocol};
+///
+/// let now = Instant::now();
+/// let mut server = Connection::<&str>::server(Protocol::V5, Limits::default());
+/// server.handle_data(now, Data::Text("0".into()))?;
+/// let Some(Output::ConnectRequested { nsp, auth: None }) = server.poll_output() else { panic!() };
+/// assert!(server.accept(&nsp)); // and send `encode_connect(..)`
+///
+/// server.expect_ack(now, &nsp, 0.into(), Duration::from_secs(5), "waiter").unwrap(); // and send the event
+/// server.handle_data(now, Data::Text("30[1]".into()))?;
+/// assert!(matches!(server.poll_output(), Some(Output::Acked { waiter: "waiter", .. })));
+/// # Ok::<(), socketio_parser::Violation>(())
+/// ```
+#[derive(Debug)]
+pub struct Connection<W> {
+    role: Role,
+    protocol: Protocol,
+    limits: Limits,
+    decoder: Decoder,
+    /// When the unfinished packet, if there is one, has taken too long.
+    unfinished_until: Option<Instant>,
+    namespaces: Namespaces,
+    acks: Acks<W>,
+    outputs: Outputs<W>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Server,
+    Client,
+}
+
+impl<W> Connection<W> {
+    /// The server's end.
+    ///
+    /// A client of protocol v4 is in `/` from the start: [`Output::ConnectRequested`] for it is there at once.
+    pub fn server(protocol: Protocol, limits: Limits) -> Self {
+        let mut connection = Self::new(Role::Server, protocol, limits);
+        if protocol == Protocol::V4 {
+            connection.request(Nsp::root(), None);
+        }
+        connection
+    }
+
+    /// The client's end.
+    pub fn client(protocol: Protocol, limits: Limits) -> Self {
+        Self::new(Role::Client, protocol, limits)
+    }
+
+    fn new(role: Role, protocol: Protocol, limits: Limits) -> Self {
+        Self {
+            role,
+            protocol,
+            decoder: Decoder::new(&limits),
+            limits,
+            unfinished_until: None,
+            namespaces: Namespaces::default(),
+            acks: Acks::default(),
+            outputs: Outputs::default(),
+        }
+    }
+
+    /// The protocol the peer speaks.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Takes one message of the Engine.IO session.
+    ///
+    /// # Errors
+    /// If the peer breaks the protocol or exceeds a limit. The session is to be closed then.
+    pub fn handle_data(&mut self, now: Instant, data: Data) -> Result<(), Violation> {
+        let packet = match data {
+            Data::Text(text) => self.decoder.decode_text(text)?,
+            Data::Binary(bytes) => self.decoder.decode_binary(bytes)?,
+        };
+        match packet {
+            Some(packet) => {
+                self.unfinished_until = None;
+                self.handle_packet(packet)
+            }
+            None => {
+                let limit = self.limits.unfinished_timeout;
+                self.unfinished_until = self.unfinished_until.or_else(|| now.checked_add(limit));
+                Ok(())
+            }
+        }
+    }
+
+    /// Reports the acknowledgements that did not arrive in time.
+    ///
+    /// # Errors
+    /// If the attachments of a packet did not arrive in time. The session is to be closed then.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Violation> {
+        while let Some(waiter) = self.acks.pop_expired(now) {
+            self.outputs.push(Output::AckTimedOut { waiter });
+        }
+        if self
+            .unfinished_until
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.unfinished_until = None;
+            self.decoder.reset();
+            return Err(Violation::UnfinishedTimeout);
+        }
+        Ok(())
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called next. It may be called at any other time as well.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.unfinished_until
+            .into_iter()
+            .chain(self.acks.next_deadline())
+            .min()
+    }
+
+    /// What happened, oldest first.
+    pub fn poll_output(&mut self) -> Option<Output<W>> {
+        self.outputs.pop()
+    }
+
+    /// Server: grants a CONNECT. `false` if there is none any more, because the client left; nothing is to be sent then.
+    pub fn accept(&mut self, nsp: &Nsp) -> bool {
+        self.role == Role::Server && self.namespaces.confirm(nsp)
+    }
+
+    /// Server: refuses a CONNECT. `false` if there is none any more; nothing is to be sent then.
+    pub fn refuse(&mut self, nsp: &Nsp) -> bool {
+        let pending = self.role == Role::Server && self.state(nsp) == Some(State::Pending);
+        pending && self.leave(nsp)
+    }
+
+    /// Client: asks for a namespace. `false` if it is connected or asked for already; nothing is to be sent then.
+    ///
+    /// The client's limit of namespaces is its own affair: none is checked here.
+    pub fn connect(&mut self, nsp: &Nsp) -> bool {
+        self.role == Role::Client && self.namespaces.request(nsp)
+    }
+
+    /// Leaves a namespace, and fails its acknowledgements. `false` if it is neither connected nor asked for; nothing is to be
+    /// sent then.
+    ///
+    /// What the peer sent before it learns of this is ignored (Node closes the whole connection over it).
+    pub fn disconnect(&mut self, nsp: &Nsp) -> bool {
+        if self.role == Role::Server {
+            self.namespaces
+                .expect_stragglers(nsp, self.limits.max_namespaces);
+        }
+        self.leave(nsp)
+    }
+
+    /// Whether a namespace is connected: asked for, and granted.
+    pub fn is_connected(&self, nsp: &Nsp) -> bool {
+        self.state(nsp) == Some(State::Connected)
+    }
+
+    /// The namespaces that are connected.
+    pub fn connected(&self) -> impl Iterator<Item = &Nsp> {
+        self.namespaces
+            .iter()
+            .filter(|(_, state)| *state == State::Connected)
+            .map(|(nsp, _)| nsp)
+    }
+
+    /// Ends the connection: every awaited acknowledgement fails, no namespace is left. There is no
+    /// [`Output::Disconnected`] for them.
+    pub fn close(&mut self) {
+        self.decoder.reset();
+        self.unfinished_until = None;
+        self.namespaces = Namespaces::default();
+        for waiter in self.acks.take_all() {
+            self.outputs.push(Output::AckFailed { waiter });
+        }
+    }
+
+    /// Waits for the acknowledgement of an event that is about to be sent. Exactly one of [`Output::Acked`],
+    /// [`Output::AckTimedOut`] and [`Output::AckFailed`] gives the waiter back, unless
+    /// [`forget_ack`](Self::forget_ack) does.
+    ///
+    /// A client may wait in a namespace that is not granted yet.
+    ///
+    /// # Errors
+    /// If too many are awaited, the namespace is not there, or the id is in use. The waiter comes back.
+    pub fn expect_ack(
+        &mut self,
+        now: Instant,
+        nsp: &Nsp,
+        id: AckId,
+        timeout: Duration,
+        waiter: W,
+    ) -> Result<(), (AckRefused, W)> {
+        let Some(session) = self.namespaces.session(nsp) else {
+            return Err((AckRefused::NotConnected, waiter));
+        };
+        if self.acks.len() >= self.limits.max_pending_acks {
+            return Err((AckRefused::TooMany, waiter));
+        }
+        self.acks.insert(session, id, now, timeout, waiter)
+    }
+
+    /// Waits no longer for an acknowledgement.
+    pub fn forget_ack(&mut self, nsp: &Nsp, id: AckId) -> Option<W> {
+        self.acks.remove(self.namespaces.session(nsp)?, id)
+    }
+
+    /// How many acknowledgements are awaited.
+    pub fn pending_acks(&self) -> usize {
+        self.acks.len()
+    }
+
+    fn handle_packet(&mut self, packet: Packet) -> Result<(), Violation> {
+        let Packet { mut nsp, content } = packet;
+        let mut query = None;
+        if self.protocol == Protocol::V4 && nsp.as_str().contains('?') {
+            let (name, rest) = nsp.split_query();
+            query = rest.map(query_json);
+            nsp = name;
+        }
+        match self.role {
+            Role::Server => self.handle_as_server(nsp, query, content),
+            Role::Client => {
+                self.handle_as_client(nsp, content);
+                Ok(())
+            }
+        }
+    }
+
+    fn handle_as_server(
+        &mut self,
+        nsp: Nsp,
+        query: Option<RawJson>,
+        content: Content,
+    ) -> Result<(), Violation> {
+        let kind = content.packet_type();
+        match (content, self.state(&nsp)) {
+            (Content::Connect(payload), None) => {
+                let auth = if self.protocol == Protocol::V4 {
+                    query
+                } else {
+                    payload
+                };
+                self.request(nsp, auth);
+            }
+            // Some clients of protocol v4 ask for `/` although they have it.
+            (Content::Connect(_), Some(_)) if self.protocol == Protocol::V4 && nsp.is_root() => {}
+            // The client left before it was granted anything: the shell forgets the request.
+            (Content::Disconnect, Some(_)) => {
+                self.leave(&nsp);
+                self.outputs.push(Output::Disconnected { nsp });
+            }
+            (Content::Disconnect, None) => {}
+            (Content::Event { id, args }, Some(State::Connected)) => {
+                self.outputs.push(Output::Event { nsp, id, args });
+            }
+            (Content::Ack { id, args }, Some(State::Connected)) => self.resolve(nsp, id, args),
+            (Content::Event { .. } | Content::Ack { .. }, None)
+                if self.namespaces.is_straggler(&nsp) => {}
+            _ => return Err(Violation::InvalidState(kind)),
+        }
+        Ok(())
+    }
+
+    /// Servers are trusted to have their reasons: what does not fit is ignored, as in Node.
+    fn handle_as_client(&mut self, nsp: Nsp, content: Content) {
+        let Some(state) = self.state(&nsp) else {
+            return;
+        };
+        match content {
+            Content::Connect(payload) => {
+                self.namespaces.confirm(&nsp);
+                self.outputs.push(Output::Connected { nsp, payload });
+            }
+            Content::ConnectError(error) if state == State::Pending => {
+                self.leave(&nsp);
+                self.outputs.push(Output::Refused { nsp, error });
+            }
+            Content::ConnectError(_) => {}
+            Content::Disconnect => {
+                self.leave(&nsp);
+                self.outputs.push(Output::Disconnected { nsp });
+            }
+            // Also before CONNECT is answered: recovered events come first.
+            Content::Event { id, args } => self.outputs.push(Output::Event { nsp, id, args }),
+            Content::Ack { id, args } => self.resolve(nsp, id, args),
+        }
+    }
+
+    fn request(&mut self, nsp: Nsp, auth: Option<RawJson>) {
+        if self.namespaces.len() >= self.limits.max_namespaces {
+            self.outputs.push(Output::TooManyNamespaces { nsp });
+        } else if self.namespaces.request(&nsp) {
+            self.outputs.push(Output::ConnectRequested { nsp, auth });
+        }
+    }
+
+    fn resolve(&mut self, nsp: Nsp, id: Option<AckId>, args: crate::Args) {
+        let waiter = id
+            .zip(self.namespaces.session(&nsp))
+            .and_then(|(id, session)| self.acks.remove(session, id).map(|waiter| (id, waiter)));
+        if let Some((id, waiter)) = waiter {
+            self.outputs.push(Output::Acked {
+                nsp,
+                id,
+                waiter,
+                args,
+            });
+        }
+    }
+
+    /// Removes a namespace, and fails its acknowledgements.
+    fn leave(&mut self, nsp: &Nsp) -> bool {
+        let Some(session) = self.namespaces.remove(nsp) else {
+            return false;
+        };
+        for waiter in self.acks.take_session(session) {
+            self.outputs.push(Output::AckFailed { waiter });
+        }
+        true
+    }
+
+    fn state(&self, nsp: &Nsp) -> Option<State> {
+        self.namespaces.state(nsp)
+    }
+}
+
+/// A query, as the object Node makes of it: of a repeated key the last value holds.
+fn query_json(query: &str) -> RawJson {
+    let mut object = serde_json::Map::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        object.insert(percent_decode(key), percent_decode(value).into());
+    }
+    RawJson::from_validated(serde_json::Value::from(object).to_string().into())
+}
+
+/// As in a form: `+` is a space. What is malformed stays as it is.
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        let hex = |index: usize| char::from(*after.get(index)?).to_digit(16);
+        match (first, hex(0).zip(hex(1))) {
+            (b'%', Some((high, low))) => {
+                bytes.push((high * 16 + low) as u8);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            (b'+', _) => bytes.push(b' '),
+            _ => bytes.push(*first),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,102 @@
+//! The namespaces of one connection. Few, so they are searched one by one.
+
+use crate::nsp::Nsp;
+
+#[derive(Debug, Default)]
+pub(super) struct Namespaces {
+    entries: Vec<Entry>,
+    /// Namespaces the server ended, whose client may not know yet. Oldest first.
+    ended: Vec<Nsp>,
+    next_session: u32,
+}
+
+#[derive(Debug)]
+struct Entry {
+    nsp: Nsp,
+    state: State,
+    session: Session,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// CONNECT was sent, and is not answered.
+    Pending,
+    Connected,
+}
+
+/// One stay in a namespace. Acknowledgements of an earlier one never match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Session(pub(super) u32);
+
+impl Namespaces {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Nsp, State)> {
+        self.entries.iter().map(|entry| (&entry.nsp, entry.state))
+    }
+
+    pub(super) fn state(&self, nsp: &Nsp) -> Option<State> {
+        self.find(nsp).map(|entry| entry.state)
+    }
+
+    pub(super) fn session(&self, nsp: &Nsp) -> Option<Session> {
+        self.find(nsp).map(|entry| entry.session)
+    }
+
+    /// Notes a CONNECT. `false` if the namespace is there already.
+    pub(super) fn request(&mut self, nsp: &Nsp) -> bool {
+        if self.find(nsp).is_some() {
+            return false;
+        }
+        self.ended.retain(|ended| ended != nsp);
+        // Most connections have one namespace.
+        self.entries.reserve_exact(1);
+        let session = Session(self.next_session);
+        self.next_session = self.next_session.wrapping_add(1);
+        self.entries.push(Entry {
+            nsp: nsp.clone(),
+            state: State::Pending,
+            session,
+        });
+        true
+    }
+
+    /// Notes that a CONNECT was granted. `false` if there is none.
+    pub(super) fn confirm(&mut self, nsp: &Nsp) -> bool {
+        let pending = |entry: &&mut Entry| entry.nsp == *nsp && entry.state == State::Pending;
+        match self.entries.iter_mut().find(pending) {
+            Some(entry) => {
+                entry.state = State::Connected;
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn remove(&mut self, nsp: &Nsp) -> Option<Session> {
+        let index = self.entries.iter().position(|entry| entry.nsp == *nsp)?;
+        Some(self.entries.swap_remove(index).session)
+    }
+
+    /// Remembers, for at most `limit` namespaces, that packets of a connected one may still be on their way.
+    pub(super) fn expect_stragglers(&mut self, nsp: &Nsp, limit: usize) {
+        if self.state(nsp) != Some(State::Connected) {
+            return;
+        }
+        self.ended.push(nsp.clone());
+        if self.ended.len() > limit {
+            self.ended.remove(0);
+        }
+    }
+
+    /// Whether packets of a namespace that is not there may have been sent in good faith.
+    pub(super) fn is_straggler(&self, nsp: &Nsp) -> bool {
+        self.ended.contains(nsp)
+    }
+
+    fn find(&self, nsp: &Nsp) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.nsp == *nsp)
+    }
+}

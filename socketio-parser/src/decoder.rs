@@ -1,0 +1,248 @@
+//! Text and binary messages to packets.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::{
+    args::Args,
+    error::DecodeError,
+    limits::Limits,
+    nsp::Nsp,
+    packet::{AckId, Content, Packet, PacketType, RawJson},
+    placeholders, scan,
+};
+
+/// Decodes the messages of one connection. A packet with attachments spans several messages, hence the state.
+///
+/// After an error the connection is to be closed; the decoder starts afresh.
+///
+/// ```
+/// use socketio_parser::{Decoder, Limits};
+///
+/// let mut decoder = Decoder::new(&Limits::default());
+/// let text = r#"51-["upload",{"_placeholder":true,"num":0}]"#;
+/// assert_eq!(decoder.decode_text(text.into()), Ok(None));
+/// assert!(decoder.decode_binary("…".into()).is_ok_and(|packet| packet.is_some()));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    limits: Limits,
+    // Boxed: most connections never get a packet with attachments.
+    unfinished: Option<Box<Unfinished>>,
+}
+
+/// A packet some of whose attachments have not arrived.
+#[derive(Clone, Debug)]
+struct Unfinished {
+    packet: Packet,
+    expected: usize,
+    attachments: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Decoder {
+    /// A decoder that refuses what exceeds `limits`.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            limits: limits.clone(),
+            unfinished: None,
+        }
+    }
+
+    /// Decodes a text message. `None`: attachments are due.
+    ///
+    /// The packet's arguments are slices of `text`, and keep the buffer it lies in alive.
+    ///
+    /// # Errors
+    /// If `text` is not a packet, exceeds a limit, or arrived where an attachment was due.
+    pub fn decode_text(&mut self, text: ByteString) -> Result<Option<Packet>, DecodeError> {
+        if self.unfinished.take().is_some() {
+            return Err(DecodeError::UnexpectedText);
+        }
+        let (packet, attachments) = decode_text(text, &self.limits)?;
+        if attachments == 0 {
+            return Ok(Some(packet));
+        }
+        self.unfinished = Some(Box::new(Unfinished {
+            packet,
+            expected: attachments,
+            attachments: Vec::with_capacity(attachments.min(16)),
+            bytes: 0,
+        }));
+        Ok(None)
+    }
+
+    /// Takes an attachment. `None`: more are due.
+    ///
+    /// # Errors
+    /// If none was due, or all of them together are too large.
+    pub fn decode_binary(&mut self, data: Bytes) -> Result<Option<Packet>, DecodeError> {
+        let mut unfinished = self
+            .unfinished
+            .take()
+            .ok_or(DecodeError::UnexpectedBinary)?;
+        unfinished.bytes = unfinished.bytes.saturating_add(data.len());
+        let limit = self.limits.max_attachment_bytes;
+        if unfinished.bytes > limit {
+            return Err(DecodeError::AttachmentsTooLarge { limit });
+        }
+        unfinished.attachments.push(data);
+        if unfinished.attachments.len() < unfinished.expected {
+            self.unfinished = Some(unfinished);
+            return Ok(None);
+        }
+        let Unfinished {
+            mut packet,
+            attachments,
+            ..
+        } = *unfinished;
+        if let Content::Event { args, .. } | Content::Ack { args, .. } = &mut packet.content {
+            args.attach(attachments);
+        }
+        Ok(Some(packet))
+    }
+
+    /// Whether attachments are due.
+    pub fn is_unfinished(&self) -> bool {
+        self.unfinished.is_some()
+    }
+
+    /// Forgets an unfinished packet.
+    pub fn reset(&mut self) {
+        self.unfinished = None;
+    }
+}
+
+/// The packet, and how many attachments it waits for.
+fn decode_text(text: ByteString, limits: &Limits) -> Result<(Packet, usize), DecodeError> {
+    let first = text.chars().next();
+    let kind = text
+        .as_bytes()
+        .first()
+        .and_then(|digit| PacketType::from_digit(*digit));
+    let kind = kind.ok_or(DecodeError::UnknownPacketType(first))?;
+    let mut pos = 1;
+    let binary = matches!(kind, PacketType::BinaryEvent | PacketType::BinaryAck);
+    let attachments = if binary {
+        attachment_count(&text, &mut pos, limits)?
+    } else {
+        0
+    };
+    let nsp = namespace(&text, &mut pos, limits)?;
+    let id = ack_id(&text, &mut pos)?;
+    let content = content(kind, text, pos, id, limits)?;
+    if let (true, Content::Event { args, .. } | Content::Ack { args, .. }) = (binary, &content) {
+        placeholders::check(args, attachments)?;
+    }
+    Ok((Packet { nsp, content }, attachments))
+}
+
+/// `<n>-`, where n is whatever JavaScript's `Number` takes for a positive integer (`1e0`).
+fn attachment_count(text: &str, pos: &mut usize, limits: &Limits) -> Result<usize, DecodeError> {
+    let rest = text.get(*pos..).unwrap_or_default();
+    let (count, _) = rest
+        .split_once('-')
+        .ok_or(DecodeError::IllegalAttachmentCount)?;
+    *pos += count.len() + 1;
+    let decimal = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+');
+    let count = count.trim_ascii();
+    let count: f64 = match count.parse() {
+        Ok(number) if count.bytes().all(decimal) => number,
+        _ => return Err(DecodeError::IllegalAttachmentCount),
+    };
+    if count.fract() != 0.0 || count < 1.0 || !count.is_finite() {
+        return Err(DecodeError::IllegalAttachmentCount);
+    }
+    if count > limits.max_attachments as f64 {
+        return Err(DecodeError::TooManyAttachments);
+    }
+    Ok(count as usize)
+}
+
+/// `/nsp,`, or `/nsp` at the end of the packet; the main namespace if there is none.
+fn namespace(text: &ByteString, pos: &mut usize, limits: &Limits) -> Result<Nsp, DecodeError> {
+    let rest = text.get(*pos..).unwrap_or_default();
+    if !rest.starts_with('/') {
+        return Ok(Nsp::root());
+    }
+    let name = rest.split_once(',').map_or(rest, |(name, _)| name);
+    if name.len() > limits.max_namespace {
+        return Err(DecodeError::NamespaceTooLong {
+            limit: limits.max_namespace,
+        });
+    }
+    *pos = (*pos + name.len() + 1).min(text.len());
+    Ok(Nsp::from_slice(text, name))
+}
+
+/// The digits in front of the payload. (JavaScript's `Number` takes white space for zero, and so for an id, in Node;
+/// here it is a part of the payload.)
+fn ack_id(text: &str, pos: &mut usize) -> Result<Option<AckId>, DecodeError> {
+    let rest = text.get(*pos..).unwrap_or_default();
+    let len = rest.bytes().take_while(u8::is_ascii_digit).count();
+    *pos += len;
+    match rest.get(..len) {
+        None | Some("") => Ok(None),
+        Some(digits) => AckId::from_digits(digits)
+            .map(Some)
+            .ok_or(DecodeError::InvalidPayload),
+    }
+}
+
+fn content(
+    kind: PacketType,
+    text: ByteString,
+    pos: usize,
+    id: Option<AckId>,
+    limits: &Limits,
+) -> Result<Content, DecodeError> {
+    let absent = pos >= text.len();
+    Ok(match kind {
+        PacketType::Event if absent => Content::Event {
+            id,
+            args: Args::none(),
+        },
+        PacketType::Ack if absent => Content::Ack {
+            id,
+            args: Args::none(),
+        },
+        PacketType::Event | PacketType::BinaryEvent => Content::Event {
+            id,
+            args: Args::read(text, pos, true, limits)?,
+        },
+        PacketType::Ack | PacketType::BinaryAck => Content::Ack {
+            id,
+            args: Args::read(text, pos, false, limits)?,
+        },
+        PacketType::Connect if absent => Content::Connect(None),
+        PacketType::Connect => Content::Connect(Some(payload(&text, pos, b"{", limits)?)),
+        PacketType::ConnectError if absent => {
+            Content::ConnectError(RawJson::from_validated(ByteString::from_static("{}")))
+        }
+        PacketType::ConnectError => Content::ConnectError(payload(&text, pos, b"{\"", limits)?),
+        PacketType::Disconnect if absent => Content::Disconnect,
+        PacketType::Disconnect => return Err(DecodeError::InvalidPayload),
+    })
+}
+
+/// One JSON value that begins with one of `first`.
+fn payload(
+    text: &ByteString,
+    pos: usize,
+    first: &[u8],
+    limits: &Limits,
+) -> Result<RawJson, DecodeError> {
+    let json = text
+        .get(pos..)
+        .unwrap_or_default()
+        .trim_matches([' ', '\t', '\n', '\r']);
+    if !json
+        .as_bytes()
+        .first()
+        .is_some_and(|byte| first.contains(byte))
+    {
+        return Err(DecodeError::InvalidPayload);
+    }
+    scan::validate(json, limits.max_depth)?;
+    Ok(RawJson::from_validated(text.slice_ref(json)))
+}

@@ -1,0 +1,193 @@
+//! The bodies of the fuzz targets, run by cargo-fuzz and by a test on stable. Not part of the public interface.
+//!
+//! Each takes any bytes and must not panic.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use engineio_parser::Data;
+
+use crate::{
+    AckRefused, Args, Connection, Content, Decoder, Limits, Nsp, Output, Packet, Protocol, RawJson,
+    Value, Values, encode_ack, encode_event,
+};
+
+/// The messages of one connection, separated by `0x1e`: text where it is UTF-8 and begins with a digit, else binary.
+/// What is accepted can be looked at, decoded, and passed on to the same effect.
+pub fn decode(data: &[u8]) {
+    let mut decoder = Decoder::new(&Limits::default());
+    for message in data.split(|byte| *byte == 0x1e) {
+        let packet =
+            match text(message).filter(|text| text.starts_with(|c: char| c.is_ascii_digit())) {
+                Some(text) => decoder.decode_text(text),
+                None => decoder.decode_binary(Bytes::copy_from_slice(message)),
+            };
+        let Ok(Some(Packet { nsp, content })) = packet else {
+            continue;
+        };
+        match content {
+            Content::Event { args, .. } => check_args(&nsp, &args),
+            Content::Ack { id, args } => {
+                check_args(&nsp, &args);
+                let ack = id.and_then(|id| encode_ack(&nsp, id, &args).ok());
+                assert!(ack.is_none_or(|frames| frames.count() == 1 + args.attachments().len()));
+            }
+            Content::Connect(Some(json)) | Content::ConnectError(json) => check_json(&json),
+            Content::Connect(None) | Content::Disconnect => {}
+        }
+    }
+}
+
+fn check_args(nsp: &Nsp, args: &Args) {
+    assert_eq!(args.iter().count(), args.len());
+    assert!(args.iter().all(|item| RawJson::new(item).is_ok()));
+    let values = args.values();
+    // Whatever comes out, it must come out without a panic.
+    let _ = args.decode::<(String, Option<f64>, Value)>();
+    let _ = args.decode::<Option<Value>>();
+
+    assert!(echo(nsp, args, args.attachments().len()).is_some_and(|echo| echo.raw() == args.raw()));
+    if let Ok(values) = values.map(Values) {
+        assert_eq!(args.len(), values.0.len());
+        let attachments = values.0.iter().map(count_binary).sum();
+        // `1.0` is `1` afterwards; from then on nothing changes.
+        let first = echo(nsp, &values, attachments);
+        let second = first.as_ref().and_then(|args| echo(nsp, args, attachments));
+        assert!(first.is_some_and(|first| first.len() == args.len() && Some(first) == second));
+    }
+}
+
+/// Encodes and decodes again.
+fn echo<T: serde::Serialize>(nsp: &Nsp, args: &T, attachments: usize) -> Option<Args> {
+    let frames = encode_event(nsp, None, "echo", args).ok()?;
+    assert_eq!(frames.count(), 1 + attachments);
+    let mut decoder = Decoder::new(&Limits::default().max_attachments(usize::MAX));
+    let mut packet = None;
+    for frame in frames.iter() {
+        packet = match frame.is_binary() {
+            true => decoder.decode_binary(frame.payload()),
+            false => decoder.decode_text(text(frame.payload().get(1..)?)?),
+        }
+        .ok()?;
+    }
+    match packet?.content {
+        Content::Event { args, .. } => Some(args),
+        _ => None,
+    }
+}
+
+fn count_binary(value: &Value) -> usize {
+    match value {
+        Value::Binary(_) => 1,
+        Value::Array(items) => items.iter().map(count_binary).sum(),
+        Value::Object(object) => object.values().map(count_binary).sum(),
+        _ => 0,
+    }
+}
+
+fn check_json(json: &RawJson) {
+    let again = RawJson::new(json.get());
+    assert_eq!(again.as_ref(), Ok(json));
+    let _ = json.decode::<serde_json::Value>();
+}
+
+fn text(bytes: &[u8]) -> Option<ByteString> {
+    str::from_utf8(bytes).ok().map(ByteString::from)
+}
+
+const MAX_ACKS: usize = 5;
+const MAX_NAMESPACES: usize = 3;
+
+/// Operations on a machine, each a byte and its arguments. Tables stay bounded, and every waiter comes back exactly once.
+pub fn connection_ops(data: &[u8]) {
+    let mut bytes = data.iter().copied();
+    let limits = Limits::default()
+        .max_pending_acks(MAX_ACKS)
+        .max_namespaces(MAX_NAMESPACES);
+    let mut connection = match bytes.next() {
+        Some(0) => Connection::client(Protocol::V5, limits),
+        Some(1) => Connection::server(Protocol::V4, limits),
+        _ => Connection::server(Protocol::V5, limits),
+    };
+    let mut now = Instant::now();
+    let mut waiting = BTreeSet::new();
+    let mut next_waiter = 0;
+    while let Some(op) = bytes.next() {
+        let argument = bytes.next().unwrap_or(0);
+        let nsp = Nsp::new(
+            ["/", "/a", "/b", "/c", "/a?x=1"]
+                .get(usize::from(argument % 5))
+                .unwrap_or(&""),
+        );
+        match op % 10 {
+            kind @ 0..=2 => {
+                let message: Vec<u8> = bytes.by_ref().take(usize::from(argument % 64)).collect();
+                let data = match text(&message).filter(|_| kind > 0) {
+                    Some(text) => Data::Text(text),
+                    None => Data::Binary(message.into()),
+                };
+                if connection.handle_data(now, data).is_err() {
+                    connection.close();
+                }
+            }
+            3 => drop(connection.accept(&nsp)),
+            4 => drop(connection.refuse(&nsp)),
+            5 => drop(connection.connect(&nsp)),
+            6 => drop(connection.disconnect(&nsp)),
+            7 => {
+                let (id, timeout) = (
+                    u64::from(argument / 8),
+                    Duration::from_secs(argument.into()),
+                );
+                match connection.expect_ack(now, &nsp, id.into(), timeout, next_waiter) {
+                    Ok(()) => {
+                        waiting.insert(next_waiter);
+                        next_waiter += 1;
+                    }
+                    Err((refused, waiter)) => {
+                        assert_eq!(waiter, next_waiter);
+                        let full = connection.pending_acks() == MAX_ACKS;
+                        assert!(full || refused != AckRefused::TooMany);
+                    }
+                }
+            }
+            8 => {
+                if let Some(waiter) = connection.forget_ack(&nsp, u64::from(argument / 8).into()) {
+                    assert!(waiting.remove(&waiter));
+                }
+            }
+            _ => {
+                now += Duration::from_secs(argument.into());
+                if connection.handle_timeout(now).is_err() {
+                    connection.close();
+                }
+                assert!(
+                    connection
+                        .poll_timeout()
+                        .is_none_or(|deadline| deadline > now)
+                );
+            }
+        }
+        drain(&mut connection, &mut waiting);
+        assert_eq!(connection.pending_acks(), waiting.len());
+        assert!(waiting.len() <= MAX_ACKS);
+    }
+    connection.close();
+    drain(&mut connection, &mut waiting);
+    assert!(waiting.is_empty() && connection.poll_timeout().is_none());
+}
+
+fn drain(connection: &mut Connection<u32>, waiting: &mut BTreeSet<u32>) {
+    while let Some(output) = connection.poll_output() {
+        if let Output::Acked { waiter, .. }
+        | Output::AckTimedOut { waiter }
+        | Output::AckFailed { waiter } = output
+        {
+            assert!(waiting.remove(&waiter), "resolved twice");
+        }
+    }
+}

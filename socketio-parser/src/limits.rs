@@ -1,0 +1,92 @@
+//! What a peer may make us keep or compute.
+
+use std::time::Duration;
+
+/// The limits of one connection. Exceeding one is an error that names it.
+///
+/// ```
+/// use socketio_parser::Limits;
+///
+/// let limits = Limits::default().max_attachments(2).max_namespaces(4);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    pub(crate) max_attachments: usize,
+    pub(crate) max_attachment_bytes: usize,
+    pub(crate) unfinished_timeout: Duration,
+    pub(crate) max_depth: usize,
+    pub(crate) max_event_name: usize,
+    pub(crate) max_namespace: usize,
+    pub(crate) max_namespaces: usize,
+    pub(crate) max_pending_acks: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_attachments: 10,
+            max_attachment_bytes: 10_000_000,
+            unfinished_timeout: Duration::from_secs(30),
+            max_depth: 128,
+            max_event_name: 1024,
+            max_namespace: 2048,
+            max_namespaces: 64,
+            max_pending_acks: 1024,
+        }
+    }
+}
+
+impl Limits {
+    /// Attachments of one packet (default 10, as in Node). A packet that announces more is refused before any of them
+    /// is kept.
+    pub fn max_attachments(mut self, count: usize) -> Self {
+        self.max_attachments = count;
+        self
+    }
+
+    /// Bytes of all attachments of one packet together (default 10 000 000: ten messages of the default `maxPayload`).
+    /// This is what one connection can make us hold while its packet is unfinished.
+    pub fn max_attachment_bytes(mut self, bytes: usize) -> Self {
+        self.max_attachment_bytes = bytes;
+        self
+    }
+
+    /// How long the attachments of a packet may take to arrive after its header (default 30 s).
+    pub fn unfinished_timeout(mut self, timeout: Duration) -> Self {
+        self.unfinished_timeout = timeout;
+        self
+    }
+
+    /// The depth of nested arrays and objects, the argument list included, at which JSON is refused (default 128, which
+    /// is also the highest value: it is where `serde_json` stops). Checked without recursion.
+    pub fn max_depth(mut self, depth: usize) -> Self {
+        self.max_depth = depth.min(128);
+        self
+    }
+
+    /// Bytes of an event's name (default 1024).
+    pub fn max_event_name(mut self, bytes: usize) -> Self {
+        self.max_event_name = bytes;
+        self
+    }
+
+    /// Bytes of a namespace's name (default 2048, as a Socket.IO v2 client's query counts as well).
+    pub fn max_namespace(mut self, bytes: usize) -> Self {
+        self.max_namespace = bytes;
+        self
+    }
+
+    /// Namespaces of one connection, those still waiting for an answer included (default 64). They are searched one
+    /// by one.
+    pub fn max_namespaces(mut self, count: usize) -> Self {
+        self.max_namespaces = count;
+        self
+    }
+
+    /// Acknowledgements one connection may be waiting for, over all namespaces (default 1024).
+    pub fn max_pending_acks(mut self, count: usize) -> Self {
+        self.max_pending_acks = count;
+        self
+    }
+}

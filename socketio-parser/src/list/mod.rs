@@ -1,0 +1,7 @@
+//! The one rule of argument lists, in both directions: a tuple is the list, anything else is one argument.
+
+mod de;
+mod ser;
+
+pub(crate) use de::{ALL_ARGS, ArgsDeserializer};
+pub(crate) use ser::{RAW_ARGS, write_args};

@@ -1,0 +1,136 @@
+//! The name of a namespace.
+
+use std::{borrow::Borrow, fmt};
+
+use bytestring::ByteString;
+
+/// The name of a namespace, with its leading slash. A clone costs one reference count.
+///
+/// ```
+/// use socketio_parser::Nsp;
+///
+/// assert_eq!(Nsp::new("chat").as_str(), "/chat");
+/// assert_eq!(Nsp::default().as_str(), "/");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nsp(ByteString);
+
+impl Nsp {
+    /// The main namespace, `/`.
+    pub const fn root() -> Self {
+        Self(ByteString::from_static("/"))
+    }
+
+    /// The namespace called `name`; a missing leading slash is added.
+    ///
+    /// On the wire a namespace ends at the first comma, so `name` must hold none.
+    pub fn new(name: &str) -> Self {
+        match name {
+            "" | "/" => Self::root(),
+            name if name.starts_with('/') => Self(name.into()),
+            name => Self(format!("/{name}").into()),
+        }
+    }
+
+    /// The slice `name` of `text`, which begins with a slash.
+    pub(crate) fn from_slice(text: &ByteString, name: &str) -> Self {
+        if name == "/" {
+            Self::root()
+        } else {
+            Self(text.slice_ref(name))
+        }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is the main namespace.
+    pub fn is_root(&self) -> bool {
+        self.as_str() == "/"
+    }
+
+    /// The name without its query, and the query. Only Socket.IO v2 clients use the query, to carry what later
+    /// versions send as the payload of CONNECT; for later versions it is a part of the name.
+    pub(crate) fn split_query(&self) -> (Self, Option<&str>) {
+        match self.as_str().split_once('?') {
+            Some((name, query)) => (Self::new(name), Some(query)),
+            None => (self.clone(), None),
+        }
+    }
+}
+
+impl Default for Nsp {
+    fn default() -> Self {
+        Self::root()
+    }
+}
+
+impl From<&str> for Nsp {
+    fn from(name: &str) -> Self {
+        Self::new(name)
+    }
+}
+
+impl From<String> for Nsp {
+    fn from(name: String) -> Self {
+        if name.starts_with('/') {
+            Self(name.into())
+        } else {
+            Self::new(&name)
+        }
+    }
+}
+
+impl AsRef<str> for Nsp {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Borrow<str> for Nsp {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl PartialEq<str> for Nsp {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Nsp {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl fmt::Display for Nsp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn a_map_by_namespace_is_asked_by_str() {
+        let map = HashMap::from([(Nsp::new("chat"), 1)]);
+        assert_eq!(map.get("/chat"), Some(&1));
+    }
+
+    #[test]
+    fn the_query_of_a_v2_client_is_split_off() {
+        assert_eq!(
+            Nsp::new("/a?x=1").split_query(),
+            (Nsp::new("/a"), Some("x=1"))
+        );
+        assert_eq!(Nsp::new("/?x=1").split_query(), (Nsp::root(), Some("x=1")));
+    }
+}

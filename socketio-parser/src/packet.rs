@@ -1,0 +1,231 @@
+//! One Socket.IO packet, as decoded.
+
+use std::fmt;
+
+use bytestring::ByteString;
+use serde::{Serialize, Serializer, de::DeserializeOwned, ser::Error as _};
+
+use crate::{
+    args::Args,
+    error::{ArgsError, DecodeError},
+    json,
+    nsp::Nsp,
+    scan,
+};
+
+/// The protocol a connection speaks. A value, not a feature: both live in one process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Spoken by Socket.IO v2 clients, over Engine.IO revision 3: `/` is connected from the start, CONNECT has no
+    /// payload in either direction (the namespace's query takes its place), and a refusal carries a bare value.
+    V4,
+    /// Spoken by Socket.IO v3 and v4 clients, over Engine.IO revision 4.
+    #[default]
+    V5,
+}
+
+/// The type of a packet, in the order of its digit on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum PacketType {
+    /// `0`: the client asks for a namespace; the server grants it.
+    Connect = 0,
+    /// `1`: the sender leaves the namespace.
+    Disconnect = 1,
+    /// `2`: an event without attachments.
+    Event = 2,
+    /// `3`: an acknowledgement without attachments.
+    Ack = 3,
+    /// `4`: the server refuses the namespace.
+    ConnectError = 4,
+    /// `5`: an event with attachments.
+    BinaryEvent = 5,
+    /// `6`: an acknowledgement with attachments.
+    BinaryAck = 6,
+}
+
+impl PacketType {
+    /// The type a digit stands for.
+    pub fn from_digit(digit: u8) -> Option<Self> {
+        Some(match digit {
+            b'0' => Self::Connect,
+            b'1' => Self::Disconnect,
+            b'2' => Self::Event,
+            b'3' => Self::Ack,
+            b'4' => Self::ConnectError,
+            b'5' => Self::BinaryEvent,
+            b'6' => Self::BinaryAck,
+            _ => return None,
+        })
+    }
+}
+
+/// A decoded packet. Its arguments are validated, but not yet decoded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Packet {
+    /// The namespace it belongs to.
+    pub nsp: Nsp,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What a packet says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// CONNECT: the client's `auth`, or the server's answer with `sid`. An object where present.
+    Connect(Option<RawJson>),
+    /// DISCONNECT.
+    Disconnect,
+    /// EVENT or BINARY_EVENT.
+    Event {
+        /// Present where the sender waits for an acknowledgement.
+        id: Option<AckId>,
+        /// The name and the arguments.
+        args: Args,
+    },
+    /// ACK or BINARY_ACK.
+    Ack {
+        /// The id of the event this answers. A peer may leave it out, to no effect.
+        id: Option<AckId>,
+        /// The arguments.
+        args: Args,
+    },
+    /// CONNECT_ERROR (ERROR in protocol v4): an object, or a string. `{}` where the packet has no payload.
+    ConnectError(RawJson),
+}
+
+impl Content {
+    /// The type of the packet, without regard to attachments.
+    pub fn packet_type(&self) -> PacketType {
+        match self {
+            Self::Connect(_) => PacketType::Connect,
+            Self::Disconnect => PacketType::Disconnect,
+            Self::Event { .. } => PacketType::Event,
+            Self::Ack { .. } => PacketType::Ack,
+            Self::ConnectError(_) => PacketType::ConnectError,
+        }
+    }
+}
+
+/// One JSON value as received: validated, not decoded. A clone costs one reference count.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RawJson(ByteString);
+
+impl RawJson {
+    /// Takes JSON from elsewhere.
+    ///
+    /// # Errors
+    /// If `text` is not one JSON value, or is nested 128 levels deep.
+    pub fn new(text: impl Into<ByteString>) -> Result<Self, DecodeError> {
+        let text = text.into();
+        scan::validate(&text, 128)?;
+        Ok(Self(text))
+    }
+
+    pub(crate) fn from_validated(text: ByteString) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    pub fn get(&self) -> &str {
+        &self.0
+    }
+
+    /// The value, as a type of one's own. There is no binary in it: only events and acknowledgements carry attachments.
+    ///
+    /// # Errors
+    /// If the value is of another type.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
+        Ok(serde_json::from_str(&self.0)?)
+    }
+}
+
+/// As JSON only: a format other than `serde_json`'s gets what that crate makes of a `RawValue`.
+impl Serialize for RawJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &serde_json::value::RawValue =
+            serde_json::from_str(&self.0).map_err(S::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl fmt::Debug for RawJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The number that ties an acknowledgement to its event.
+///
+/// It is a JavaScript number: up to 2^53 exact, beyond that rounded as JavaScript rounds it, and written in exponent form
+/// from 1e21 on, so that a JavaScript peer recognizes its own.
+///
+/// ```
+/// use socketio_parser::AckId;
+///
+/// assert_eq!(AckId::from(7).to_string(), "7");
+/// assert_eq!(AckId::from(u64::MAX).to_string(), "18446744073709552000");
+/// ```
+// An integer up to 2^53; above that the bits of an f64, which as an integer are greater than 2^53.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AckId(u64);
+
+const MAX_EXACT: u64 = 1 << 53;
+
+impl AckId {
+    /// The value, if it is exact: at most 2^53.
+    pub fn get(self) -> Option<u64> {
+        (self.0 <= MAX_EXACT).then_some(self.0)
+    }
+
+    /// Reads decimal digits. `None` if there are none, or so many that JavaScript would make them Infinity.
+    pub(crate) fn from_digits(digits: &str) -> Option<Self> {
+        match digits.parse::<u64>() {
+            Ok(id) => Some(Self::from(id)),
+            Err(_) => {
+                let id: f64 = digits.parse().ok()?;
+                id.is_finite().then_some(Self(id.to_bits()))
+            }
+        }
+    }
+}
+
+impl From<u64> for AckId {
+    fn from(id: u64) -> Self {
+        match id as f64 {
+            _ if id <= MAX_EXACT => Self(id),
+            // 2^53 + 1 rounds to an exact one.
+            rounded if rounded == MAX_EXACT as f64 => Self(MAX_EXACT),
+            rounded => Self(rounded.to_bits()),
+        }
+    }
+}
+
+impl fmt::Display for AckId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.get() {
+            Some(id) => write!(f, "{id}"),
+            None => f.write_str(&json::js_number(f64::from_bits(self.0))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ack_ids_round_as_javascript_does() {
+        let echoed = |digits| AckId::from_digits(digits).unwrap().to_string();
+        assert_eq!(echoed("0"), "0");
+        assert_eq!(echoed("007"), "7");
+        assert_eq!(echoed("9007199254740993"), "9007199254740992");
+        assert_eq!(echoed("99999999999999999999"), "100000000000000000000");
+        assert_eq!(echoed("1000000000000000000000"), "1e+21");
+        assert_eq!(AckId::from_digits(&"9".repeat(400)), None);
+        assert_eq!(
+            AckId::from_digits("9007199254740993"),
+            AckId::from_digits("9007199254740992")
+        );
+    }
+}

@@ -1,0 +1,349 @@
+//! A scan that validates JSON (RFC 8259) without building anything, without recursion and without allocation.
+
+use crate::error::DecodeError;
+
+/// Checks that `text` is one JSON value, nested less than `max_depth` levels.
+pub(crate) fn validate(text: &str, max_depth: usize) -> Result<(), DecodeError> {
+    let mut scanner = Scanner::new(text, 0, max_depth);
+    let valid = scanner.value().and_then(|()| scanner.end());
+    valid.ok_or_else(|| scanner.error())
+}
+
+/// Walks over JSON.
+///
+/// Open arrays and objects are bits of one integer, which is why no depth above 128 can be allowed. A method that finds
+/// an error returns `None`, which fits a register; [`error`](Self::error) tells which one it was.
+pub(crate) struct Scanner<'a> {
+    bytes: &'a [u8],
+    pos: usize,
+    /// One bit per open level, the innermost lowest: set for an object.
+    objects: u128,
+    depth: usize,
+    max_depth: usize,
+}
+
+/// The first item of an event's argument list.
+pub(crate) enum EventName {
+    /// A string without escapes; its content starts and ends here.
+    Plain(usize, usize),
+    /// A string with escapes; it starts and ends here, quotes included.
+    Escaped(usize, usize),
+    /// A number; it starts and ends here.
+    Number(usize, usize),
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(text: &'a str, pos: usize, max_depth: usize) -> Self {
+        Self {
+            bytes: text.as_bytes(),
+            pos,
+            objects: 0,
+            depth: 0,
+            max_depth,
+        }
+    }
+
+    /// Why a method returned `None`.
+    pub(crate) fn error(&self) -> DecodeError {
+        if self.depth >= self.max_depth {
+            DecodeError::TooDeep {
+                limit: self.max_depth,
+            }
+        } else {
+            DecodeError::InvalidPayload
+        }
+    }
+
+    pub(crate) fn pos(&self) -> usize {
+        self.pos
+    }
+
+    /// Where the next token starts.
+    pub(crate) fn next_pos(&mut self) -> usize {
+        self.pos = space(self.bytes, self.pos);
+        self.pos
+    }
+
+    /// The first byte of the next token.
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        self.pos = space(self.bytes, self.pos);
+        self.bytes.get(self.pos).copied()
+    }
+
+    /// Whether `byte` comes next.
+    pub(crate) fn at(&mut self, byte: u8) -> bool {
+        self.peek() == Some(byte)
+    }
+
+    /// Steps over `byte`, which must come next.
+    pub(crate) fn skip(&mut self, byte: u8) -> Option<()> {
+        let found = self.at(byte);
+        self.pos += usize::from(found);
+        found.then_some(())
+    }
+
+    /// Steps over the comma in front of another item, if there is one.
+    pub(crate) fn comma(&mut self) -> bool {
+        self.skip(b',').is_some()
+    }
+
+    /// Nothing but white space may follow.
+    pub(crate) fn end(&mut self) -> Option<()> {
+        self.peek().is_none().then_some(())
+    }
+
+    /// One value.
+    pub(crate) fn value(&mut self) -> Option<()> {
+        self.run(true)
+    }
+
+    /// A key and its colon. `true` if it has escapes.
+    pub(crate) fn key(&mut self) -> Option<bool> {
+        let (pos, escaped) = key(self.bytes, space(self.bytes, self.pos))?;
+        self.pos = pos;
+        Some(escaped)
+    }
+
+    /// Opens the argument list; the rest of it is for [`rest_of_list`](Self::rest_of_list).
+    pub(crate) fn open_list(&mut self) -> Option<()> {
+        self.skip(b'[')?;
+        self.depth = 1;
+        (self.depth < self.max_depth).then_some(())
+    }
+
+    /// The name of an event, which is the first item of its list.
+    pub(crate) fn event_name(&mut self) -> Option<EventName> {
+        let start = self.next_pos();
+        match self.bytes.get(start)? {
+            b'"' => {
+                let (end, escaped) = string(self.bytes, start + 1)?;
+                self.pos = end;
+                Some(match escaped {
+                    true => EventName::Escaped(start, end),
+                    false => EventName::Plain(start + 1, end - 1),
+                })
+            }
+            b'-' | b'0'..=b'9' => {
+                self.pos = number(self.bytes, start)?;
+                Some(EventName::Number(start, self.pos))
+            }
+            _ => None,
+        }
+    }
+
+    /// The rest of an open list, from an item (`at_item`) or from what follows one.
+    pub(crate) fn rest_of_list(&mut self, at_item: bool) -> Option<()> {
+        self.run(at_item)
+    }
+
+    /// Runs until every open level is closed, or, at the outermost level, one value is read.
+    ///
+    /// The state is in local variables, as they can be registers.
+    fn run(&mut self, mut at_value: bool) -> Option<()> {
+        let Self {
+            bytes,
+            mut pos,
+            mut objects,
+            mut depth,
+            max_depth,
+        } = *self;
+        loop {
+            if at_value {
+                pos = space(bytes, pos);
+                match *bytes.get(pos)? {
+                    b'"' => pos = string(bytes, pos + 1)?.0,
+                    b'-' | b'0'..=b'9' => pos = number(bytes, pos)?,
+                    open @ (b'{' | b'[') => {
+                        depth += 1;
+                        if depth >= max_depth {
+                            self.depth = depth;
+                            return None;
+                        }
+                        let object = open == b'{';
+                        objects = objects << 1 | u128::from(object);
+                        pos = space(bytes, pos + 1);
+                        // In ASCII a closing bracket is two behind the one that opens. An empty level is closed below.
+                        if *bytes.get(pos)? != open + 2 {
+                            if object {
+                                pos = key(bytes, pos)?.0;
+                            }
+                            continue;
+                        }
+                    }
+                    b't' => pos = literal(bytes, pos, b"true")?,
+                    b'f' => pos = literal(bytes, pos, b"false")?,
+                    b'n' => pos = literal(bytes, pos, b"null")?,
+                    _ => return None,
+                }
+            }
+            at_value = true;
+            // A value has ended: close levels up to the next comma.
+            loop {
+                if depth == 0 {
+                    (self.pos, self.objects, self.depth) = (pos, objects, depth);
+                    return Some(());
+                }
+                pos = space(bytes, pos);
+                match (*bytes.get(pos)?, objects & 1 == 1) {
+                    (b',', false) => {
+                        pos += 1;
+                        break;
+                    }
+                    (b',', true) => {
+                        pos = key(bytes, space(bytes, pos + 1))?.0;
+                        break;
+                    }
+                    (b']', false) | (b'}', true) => {
+                        pos += 1;
+                        depth -= 1;
+                        objects >>= 1;
+                    }
+                    _ => return None,
+                }
+            }
+        }
+    }
+}
+
+// Each of these returns the position behind what it read.
+
+#[inline(always)]
+fn space(bytes: &[u8], mut pos: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(pos) {
+        pos += 1;
+    }
+    pos
+}
+
+/// A key and its colon, and whether it has escapes.
+#[inline(always)]
+fn key(bytes: &[u8], pos: usize) -> Option<(usize, bool)> {
+    if *bytes.get(pos)? != b'"' {
+        return None;
+    }
+    let (pos, escaped) = string(bytes, pos + 1)?;
+    let pos = space(bytes, pos);
+    (*bytes.get(pos)? == b':').then_some((pos + 1, escaped))
+}
+
+#[inline(always)]
+fn literal(bytes: &[u8], pos: usize, word: &[u8]) -> Option<usize> {
+    bytes
+        .get(pos..)?
+        .starts_with(word)
+        .then_some(pos + word.len())
+}
+
+/// The rest of a string whose opening quote was read, and whether it has escapes.
+#[inline(always)]
+fn string(bytes: &[u8], mut pos: usize) -> Option<(usize, bool)> {
+    let mut escaped = false;
+    loop {
+        while let Some(chunk) = bytes.get(pos..).and_then(<[u8]>::first_chunk::<8>) {
+            let special = special_bytes(u64::from_le_bytes(*chunk));
+            pos += special.trailing_zeros() as usize / 8;
+            if special != 0 {
+                break;
+            }
+        }
+        match *bytes.get(pos)? {
+            b'"' => return Some((pos + 1, escaped)),
+            b'\\' => {
+                escaped = true;
+                pos = escape(bytes, pos + 1)?;
+            }
+            0x20.. => pos += 1,
+            _ => return None,
+        }
+    }
+}
+
+fn escape(bytes: &[u8], pos: usize) -> Option<usize> {
+    match bytes.get(pos)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(pos + 1),
+        b'u' => {
+            let digits = bytes.get(pos + 1..pos + 5)?;
+            digits.iter().all(u8::is_ascii_hexdigit).then_some(pos + 5)
+        }
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn number(bytes: &[u8], mut pos: usize) -> Option<usize> {
+    pos += usize::from(bytes.get(pos) == Some(&b'-'));
+    if bytes.get(pos) == Some(&b'0') {
+        pos += 1;
+    } else {
+        pos = digits(bytes, pos)?;
+    }
+    match bytes.get(pos) {
+        Some(b'.' | b'e' | b'E') => fraction(bytes, pos),
+        _ => Some(pos),
+    }
+}
+
+/// What makes a number more than an integer.
+fn fraction(bytes: &[u8], mut pos: usize) -> Option<usize> {
+    if bytes.get(pos) == Some(&b'.') {
+        pos = digits(bytes, pos + 1)?;
+    }
+    if let Some(b'e' | b'E') = bytes.get(pos) {
+        let sign = matches!(bytes.get(pos + 1), Some(b'+' | b'-'));
+        pos = digits(bytes, pos + 1 + usize::from(sign))?;
+    }
+    Some(pos)
+}
+
+#[inline(always)]
+fn digits(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut pos = start;
+    while let Some(b'0'..=b'9') = bytes.get(pos) {
+        pos += 1;
+    }
+    (pos > start).then_some(pos)
+}
+
+/// The high bit of each byte that ends a run of plain text in a string: quote, backslash, control character.
+/// Only the lowest such bit can be relied on, as a borrow may set a higher one.
+#[inline]
+fn special_bytes(chunk: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let zero = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
+    let control = chunk.wrapping_sub(ONES * 0x20) & !chunk;
+    (control | zero(chunk ^ (ONES * u64::from(b'"'))) | zero(chunk ^ (ONES * u64::from(b'\\'))))
+        & HIGHS
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_scan_stops_at_the_depth_where_serde_json_stops() {
+        for depth in [1, 126, 127, 128, 129, 100_000] {
+            let text = "[".repeat(depth) + &"]".repeat(depth);
+            let parsed = serde_json::from_str::<serde_json::Value>(&text);
+            assert_eq!(validate(&text, 128).is_ok(), parsed.is_ok(), "{depth}");
+        }
+    }
+
+    proptest! {
+        /// `IgnoredAny` takes what JSON allows, lone surrogates included, at any depth.
+        #[test]
+        fn the_scan_agrees_with_serde_json(text in r#"[\[\]{}",:\\ue0-9. tn\x01é-]{0,24}"#) {
+            let parsed = serde_json::from_str::<serde::de::IgnoredAny>(&text);
+            prop_assert_eq!(validate(&text, 128).is_ok(), parsed.is_ok());
+        }
+
+        #[test]
+        fn the_scan_takes_all_that_serde_json_writes(
+            values in proptest::collection::vec(("\\PC{0,20}", any::<f64>(), any::<i64>(), any::<Option<bool>>()), 0..4)
+        ) {
+            prop_assert_eq!(validate(&serde_json::to_string(&values).unwrap(), 128), Ok(()));
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Dynamic values that may hold binary.
+
+use std::fmt;
+
+use bytes::Bytes;
+use indexmap::IndexMap;
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
+    ser::SerializeTuple,
+};
+use serde_json::Number;
+
+use crate::{
+    binary::{self, Binary, NUM, PLACEHOLDER},
+    list::ALL_ARGS,
+};
+
+/// An object: its keys keep the order they came in.
+pub type Object = IndexMap<String, Value>;
+
+/// Any value a packet may carry: JSON, with binary at any depth. [`value!`](crate::value) builds one.
+///
+/// Numbers and the order of keys are kept as `serde_json::Value` keeps them.
+///
+/// ```
+/// use socketio_parser::{Value, value};
+///
+/// let value = value!({ "name": "a.png", "body": bytes::Bytes::from("…"), "tags": ["x", null] });
+/// assert_eq!(value.get("name").and_then(Value::as_str), Some("a.png"));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Value {
+    /// `null`.
+    #[default]
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A string.
+    String(String),
+    /// Bytes, which travel as an attachment.
+    Binary(Bytes),
+    /// An array.
+    Array(Vec<Value>),
+    /// An object.
+    Object(Object),
+}
+
+impl Value {
+    /// The member called `key`, if this is an object that has one.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        match self {
+            Self::Object(object) => object.get(key),
+            _ => None,
+        }
+    }
+
+    /// The text, if this is a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The bytes, if this is binary.
+    pub fn as_binary(&self) -> Option<&Bytes> {
+        match self {
+            Self::Binary(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
+/// An argument list of dynamic values. [`args!`](crate::args) builds one.
+///
+/// Where [`Value`] is one argument, this is all of them, both in an emit and in [`Args::decode`](crate::Args::decode).
+///
+/// ```
+/// use socketio_parser::{Nsp, args, encode_event};
+///
+/// let frames = encode_event(&Nsp::root(), None, "say", &args!["hello", { "times": 2 }])?;
+/// let text = frames.iter().next().map(|frame| frame.payload());
+/// assert_eq!(text.unwrap(), &br#"42["say","hello",{"times":2}]"#[..]);
+/// # Ok::<(), socketio_parser::EncodeError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Values(pub Vec<Value>);
+
+impl From<Vec<Value>> for Values {
+    fn from(values: Vec<Value>) -> Self {
+        Self(values)
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Number(number) => number.serialize(serializer),
+            Self::String(text) => serializer.serialize_str(text),
+            Self::Binary(bytes) => Binary::serialize_bytes(bytes, serializer),
+            Self::Array(items) => serializer.collect_seq(items),
+            Self::Object(object) => serializer.collect_map(object),
+        }
+    }
+}
+
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_tuple(self.0.len())?;
+        for value in &self.0 {
+            list.serialize_element(value)?;
+        }
+        list.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Values {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ValuesVisitor;
+        impl<'de> Visitor<'de> for ValuesVisitor {
+            type Value = Values;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an argument list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Values, A::Error> {
+                collect(seq).map(Values)
+            }
+        }
+        deserializer.deserialize_tuple_struct(ALL_ARGS, 0, ValuesVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        Value::deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Value, E> {
+        Ok(Value::Binary(Bytes::copy_from_slice(bytes)))
+    }
+
+    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Value, E> {
+        Ok(Value::Binary(bytes.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Value, A::Error> {
+        collect(seq).map(Value::Array)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut object = Object::new();
+        while let Some((key, value)) = map.next_entry()? {
+            object.insert(key, value);
+        }
+        if binary::has_attachments() && object.get(PLACEHOLDER) == Some(&Value::Bool(true)) {
+            let num = match object.get(NUM) {
+                Some(Value::Number(num)) => num.as_f64(),
+                _ => None,
+            };
+            return match num.and_then(binary::attachment) {
+                Some(bytes) => Ok(Value::Binary(bytes)),
+                None => Err(A::Error::custom("illegal attachments")),
+            };
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+/// The items of a list. Its length is not taken from the input.
+fn collect<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<Vec<Value>, A::Error> {
+    let mut items = Vec::new();
+    while let Some(item) = seq.next_element()? {
+        items.push(item);
+    }
+    Ok(items)
+}
+
+macro_rules! from {
+    ($($type:ty, $value:ident => $to:expr;)*) => {
+        $(impl From<$type> for Value {
+            fn from($value: $type) -> Self {
+                $to
+            }
+        })*
+    };
+}
+
+from! {
+    (), _unit => Self::Null;
+    bool, value => Self::Bool(value);
+    i8, value => Self::Number(value.into());
+    i16, value => Self::Number(value.into());
+    i32, value => Self::Number(value.into());
+    i64, value => Self::Number(value.into());
+    isize, value => Self::Number(value.into());
+    u8, value => Self::Number(value.into());
+    u16, value => Self::Number(value.into());
+    u32, value => Self::Number(value.into());
+    u64, value => Self::Number(value.into());
+    usize, value => Self::Number(value.into());
+    // Infinity and NaN are null in JSON.
+    f32, value => Number::from_f64(value.into()).map_or(Self::Null, Self::Number);
+    f64, value => Number::from_f64(value).map_or(Self::Null, Self::Number);
+    Number, value => Self::Number(value);
+    &str, text => Self::String(text.into());
+    String, text => Self::String(text);
+    &String, text => Self::String(text.clone());
+    Bytes, bytes => Self::Binary(bytes);
+    Binary, binary => Self::Binary(binary.0);
+    Object, object => Self::Object(object);
+    serde_json::Value, value => match value {
+        serde_json::Value::Null => Self::Null,
+        serde_json::Value::Bool(value) => Self::Bool(value),
+        serde_json::Value::Number(number) => Self::Number(number),
+        serde_json::Value::String(text) => Self::String(text),
+        serde_json::Value::Array(items) => items.into(),
+        serde_json::Value::Object(object) => {
+            Self::Object(object.into_iter().map(|(key, value)| (key, value.into())).collect())
+        }
+    };
+}
+
+impl<T: Into<Value>> From<Vec<T>> for Value {
+    fn from(items: Vec<T>) -> Self {
+        Self::Array(items.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl<T: Clone + Into<Value>> From<&[T]> for Value {
+    fn from(items: &[T]) -> Self {
+        items.to_vec().into()
+    }
+}
+
+impl<T: Into<Value>, const N: usize> From<[T; N]> for Value {
+    fn from(items: [T; N]) -> Self {
+        Self::Array(items.into_iter().map(Into::into).collect())
+    }
+}
