@@ -1,0 +1,16 @@
+//! What every cluster adapter of the Socket.IO server shares: who a broadcast is for.
+//!
+//! This crate does no I/O, reads no clock and draws no randomness. It knows rooms and flags, never sockets.
+//!
+//! ```
+//! use socketio_adapter::Selection;
+//!
+//! let mut selection = Selection::default();
+//! selection.to(["news", "sports"]);
+//! selection.except("muted");
+//! assert_eq!(selection.rooms.len(), 2);
+//! ```
+
+mod selection;
+
+pub use selection::{Flags, IntoRooms, Room, Selection};

@@ -1,0 +1,146 @@
+//! Rooms, exceptions and flags of a broadcast.
+
+use std::{borrow::Borrow, fmt, ops::Deref, time::Duration};
+
+use bytestring::ByteString;
+
+/// The name of a room. A clone costs one reference count.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Room(ByteString);
+
+impl Room {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Room {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Room {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl From<&str> for Room {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl From<String> for Room {
+    fn from(name: String) -> Self {
+        Self(name.into())
+    }
+}
+
+impl From<ByteString> for Room {
+    fn from(name: ByteString) -> Self {
+        Self(name)
+    }
+}
+
+/// One room or several: `"a"`, `["a", "b"]`, a `Vec` or a slice of names.
+pub trait IntoRooms {
+    /// Appends the rooms.
+    fn append_to(self, rooms: &mut Vec<Room>);
+}
+
+macro_rules! one_room {
+    ($($name:ty),*) => { $(
+        impl IntoRooms for $name {
+            fn append_to(self, rooms: &mut Vec<Room>) {
+                rooms.push(self.into());
+            }
+        }
+    )* };
+}
+
+one_room!(&str, String, ByteString, Room);
+
+impl IntoRooms for &String {
+    fn append_to(self, rooms: &mut Vec<Room>) {
+        rooms.push(self.as_str().into());
+    }
+}
+
+impl IntoRooms for &Room {
+    fn append_to(self, rooms: &mut Vec<Room>) {
+        rooms.push(self.clone());
+    }
+}
+
+impl<T: Into<Room>, const N: usize> IntoRooms for [T; N] {
+    fn append_to(self, rooms: &mut Vec<Room>) {
+        rooms.extend(self.into_iter().map(Into::into));
+    }
+}
+
+impl<T: Into<Room>> IntoRooms for Vec<T> {
+    fn append_to(self, rooms: &mut Vec<Room>) {
+        rooms.extend(self.into_iter().map(Into::into));
+    }
+}
+
+impl<T: Clone + Into<Room>> IntoRooms for &[T] {
+    fn append_to(self, rooms: &mut Vec<Room>) {
+        rooms.extend(self.iter().cloned().map(Into::into));
+    }
+}
+
+/// How a broadcast is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Flags {
+    /// Dropped for recipients whose transport is not writable, instead of queued.
+    pub volatile: bool,
+    /// Only to sockets of this node.
+    pub local: bool,
+    /// Whether transports that compress may compress it.
+    pub compress: Option<bool>,
+    /// How long acknowledgements may take.
+    pub timeout: Option<Duration>,
+}
+
+/// Who a broadcast is for: everybody where `rooms` is empty, else the union of the rooms; without the sockets that are
+/// in one of `except`. A socket's own id counts as a room with that socket alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Rooms to reach.
+    pub rooms: Vec<Room>,
+    /// Rooms to leave out.
+    pub except: Vec<Room>,
+    /// How to send.
+    pub flags: Flags,
+}
+
+impl Selection {
+    /// Adds rooms to reach.
+    pub fn to(&mut self, rooms: impl IntoRooms) {
+        rooms.append_to(&mut self.rooms);
+    }
+
+    /// Adds rooms to leave out.
+    pub fn except(&mut self, rooms: impl IntoRooms) {
+        rooms.append_to(&mut self.except);
+    }
+}
