@@ -1,0 +1,159 @@
+//! Options of an engine.
+
+use std::{sync::Arc, time::Duration};
+
+use engineio_parser::{Transport, session};
+
+/// Options of an [`Engine`](crate::Engine), with Node's defaults.
+///
+/// ```
+/// use std::time::Duration;
+/// use engineio_server::EngineConfig;
+///
+/// let config = EngineConfig::default()
+///     .path("/realtime")
+///     .ping_interval(Duration::from_secs(10))
+///     .max_payload(100_000);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct EngineConfig {
+    pub(crate) path: String,
+    pub(crate) session: session::Config,
+    pub(crate) transports: Vec<Transport>,
+    pub(crate) allow_upgrades: bool,
+    pub(crate) head_timeout: Duration,
+    pub(crate) max_head_size: usize,
+    pub(crate) body_timeout: Duration,
+    pub(crate) max_fragments: u32,
+    pub(crate) linger: Duration,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            path: "/engine.io/".to_owned(),
+            session: session::Config::default(),
+            transports: vec![Transport::Polling, Transport::WebSocket],
+            allow_upgrades: true,
+            head_timeout: Duration::from_secs(15),
+            max_head_size: 16 * 1024,
+            body_timeout: Duration::from_secs(30),
+            max_fragments: 1024,
+            linger: Duration::from_secs(5),
+        }
+    }
+}
+
+impl EngineConfig {
+    /// The path requests are served on (default `/engine.io/`). A missing slash at either end is added.
+    /// As in Node, every path that begins with it matches.
+    pub fn path(mut self, path: &str) -> Self {
+        let middle = path.trim_matches('/');
+        self.path = if middle.is_empty() {
+            "/".to_owned()
+        } else {
+            format!("/{middle}/")
+        };
+        self
+    }
+
+    /// Time from the handshake, or from the last pong, to the next ping (default 25 s).
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.session.ping_interval = interval;
+        self
+    }
+
+    /// How long a client may take to answer a ping before it is closed with "ping timeout" (default 20 s).
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.session.ping_timeout = timeout;
+        self
+    }
+
+    /// How long an upgrade may stay unfinished; then only its probe is closed (default 10 s).
+    pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.session.upgrade_timeout = timeout;
+        self
+    }
+
+    /// Bytes of one message, and of one polling body (default 1 000 000). More gets HTTP 413 on polling, where the
+    /// session lives on, and close code 1009 on WebSocket. Advertised to clients as `maxPayload`.
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.session.max_payload = bytes;
+        self
+    }
+
+    /// Packets that may wait for one client (default 8192, for at most half a MiB of bookkeeping). A full
+    /// queue refuses more.
+    pub fn max_queued_packets(mut self, packets: usize) -> Self {
+        self.session.max_queued_packets = packets;
+        self
+    }
+
+    /// Bytes that may wait for one client (default 8 MiB): what a client that does not read can cost. An empty
+    /// queue takes any one message.
+    pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
+        self.session.max_queued_bytes = bytes;
+        self
+    }
+
+    /// The transports offered (default polling and WebSocket). Others get error 0, "Transport unknown".
+    pub fn transports(mut self, transports: &[Transport]) -> Self {
+        self.transports = transports.to_vec();
+        self
+    }
+
+    /// Whether the handshake advertises the upgrade to WebSocket (default yes). As in Node this only hides it: a
+    /// client that upgrades all the same is served.
+    pub fn allow_upgrades(mut self, allow: bool) -> Self {
+        self.allow_upgrades = allow;
+        self
+    }
+
+    /// How long the head of a request may take to arrive at [`Engine::listen`](crate::Engine::listen) (default 15 s).
+    pub fn head_timeout(mut self, timeout: Duration) -> Self {
+        self.head_timeout = timeout;
+        self
+    }
+
+    /// Bytes of a request's head at [`Engine::listen`](crate::Engine::listen) (default 16 KiB, at least 8 KiB).
+    /// It is also the read buffer that one HTTP connection may hold.
+    pub fn max_head_size(mut self, bytes: usize) -> Self {
+        self.max_head_size = bytes.max(8 * 1024);
+        self
+    }
+
+    /// How long the body of a POST may take to arrive (default 30 s); then the session is closed.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.body_timeout = timeout;
+        self
+    }
+
+    /// Frames that one WebSocket message may be split into (default 1024); more closes with 1008. Their bytes count
+    /// towards `max_payload` in any case.
+    pub fn max_fragments(mut self, frames: u32) -> Self {
+        self.max_fragments = frames;
+        self
+    }
+
+    /// How long a closed WebSocket may take to read what was queued and to answer the close frame (default 5 s).
+    pub fn linger(mut self, duration: Duration) -> Self {
+        self.linger = duration;
+        self
+    }
+
+    /// The configured path, with a slash at both ends.
+    pub fn get_path(&self) -> &str {
+        &self.path
+    }
+
+    pub(crate) fn session(&self) -> Arc<session::Config> {
+        let mut session = self.session.clone();
+        let offered = self.allow_upgrades && self.transports.contains(&Transport::WebSocket);
+        session.upgrades = offered
+            .then_some(Transport::WebSocket)
+            .into_iter()
+            .collect();
+        Arc::new(session)
+    }
+}

@@ -1,0 +1,355 @@
+//! The driver of one session.
+
+use std::{
+    future::{Future, poll_fn},
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use engineio_parser::{
+    Data, Transport,
+    session::{CloseReason, Input, Output, SendError},
+};
+use tokio::time::Sleep;
+
+use crate::{
+    engine::Inner,
+    shared::{Handle, Message, Shared, now, wake},
+    transport::websocket::WebSocket,
+};
+
+/// What happened on a connection.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A message arrived.
+    Message(Data),
+    /// The session moved to another transport; nothing was lost or reordered.
+    Upgraded(Transport),
+    /// The session is over. Nothing follows.
+    Closed(CloseReason),
+}
+
+/// One session, driven by whoever polls it.
+///
+/// Reading, writing, the heartbeat and the upgrade happen inside [`recv`](Self::recv) (or [`event`](Self::event), or
+/// [`poll_event`](Self::poll_event)), so it must be polled for as long as the session shall live. Dropping the
+/// connection closes the session at once ("forced close").
+///
+/// An application that has messages of its own to send gives a [`Handle`] away, or waits for both:
+///
+/// ```
+/// use engineio_server::{Connection, Event};
+/// use tokio::sync::broadcast;
+///
+/// async fn session(mut connection: Connection, mut news: broadcast::Receiver<String>) {
+///     loop {
+///         tokio::select! {
+///             event = connection.event() => match event {
+///                 Event::Message(data) => println!("{data:?}"),
+///                 Event::Closed(reason) => return println!("closed: {reason}"),
+///                 _ => {}
+///             },
+///             Ok(text) = news.recv() => {
+///                 if connection.send(text).is_err() {
+///                     return; // it reads too slowly
+///                 }
+///             }
+///         }
+///     }
+/// }
+/// ```
+pub struct Connection {
+    handle: Handle,
+    engine: Arc<Inner>,
+    /// Boxed, as most sessions have one of them at most.
+    websocket: Option<Box<WebSocket>>,
+    probe: Option<Box<WebSocket>>,
+    /// Set to the earliest deadline that was known when it was last set. Later deadlines are looked at when it
+    /// fires, so that no message has to touch it.
+    sleep: Pin<Box<Sleep>>,
+    armed: Option<Instant>,
+    reading: bool,
+    closed: Option<CloseReason>,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        engine: Arc<Inner>,
+        shared: Arc<Shared>,
+        websocket: Option<Box<WebSocket>>,
+    ) -> Self {
+        Self {
+            handle: Handle(shared),
+            engine,
+            websocket,
+            probe: None,
+            sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            armed: None,
+            reading: true,
+            closed: None,
+        }
+    }
+
+    /// The next message.
+    ///
+    /// Cancel-safe: nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the session is over.
+    pub async fn recv(&mut self) -> Result<Data, CloseReason> {
+        loop {
+            match self.event().await {
+                Event::Message(data) => return Ok(data),
+                Event::Closed(reason) => return Err(reason),
+                Event::Upgraded(_) => {}
+            }
+        }
+    }
+
+    /// The next event. After [`Event::Closed`] it is returned again and again. Cancel-safe.
+    pub async fn event(&mut self) -> Event {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    ///
+    /// Gives the message back where the queue is full or the session closed.
+    pub fn send(&self, data: impl Into<Message>) -> Result<(), SendError> {
+        self.handle.send(data)
+    }
+
+    /// A handle that reaches this session from anywhere.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Stops or resumes reading: backpressure towards the client. While stopped, messages wait in the kernel, of a
+    /// polling client one POST is taken in at most, and an upgrade comes no further (it may time out, and the session
+    /// goes on polling).
+    ///
+    /// Writing and the pings go on, but a pong that is late because it was not read does not close the session. Nor is a
+    /// client noticed that has gone away; where that matters, resume after some time.
+    pub fn set_reading(&mut self, reading: bool) {
+        if self.reading != reading {
+            self.reading = reading;
+            self.handle
+                .0
+                .lock()
+                .session
+                .suspend_heartbeat(now(), !reading);
+        }
+    }
+
+    /// Drives the session as far as it goes without waiting, up to the next event. For those who write futures by hand;
+    /// [`event`](Self::event) is the same for others.
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Some(reason) = self.closed {
+            return Poll::Ready(Event::Closed(reason));
+        }
+        if self.armed.is_some() && self.sleep.as_mut().poll(cx).is_ready() {
+            self.armed = None;
+            // What has arrived is no silence, however late the application comes to read it.
+            self.read(cx);
+            self.handle.0.lock().session.handle_timeout(now());
+        }
+        loop {
+            if let Some(event) = self.take_output() {
+                return Poll::Ready(event);
+            }
+            self.fill_writers();
+            let blocked = self.flush(cx);
+            if self.read(cx) {
+                continue;
+            }
+            if self.park(cx, blocked) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// The next thing the machine has to tell.
+    fn take_output(&mut self) -> Option<Event> {
+        if !self.reading {
+            // Only the end of the session is let through; messages wait where they are.
+            let state = self.handle.0.lock();
+            if !state.session.is_closed() {
+                return None;
+            }
+        }
+        loop {
+            let mut state = self.handle.0.lock();
+            match state.session.poll_output() {
+                Some(Output::Message(data)) => return Some(Event::Message(data)),
+                Some(Output::Upgraded(transport)) => {
+                    let poll = state.poll_to_wake();
+                    drop(state);
+                    wake([poll]);
+                    if let Some(former) = mem::replace(&mut self.websocket, self.probe.take()) {
+                        former.end(self.engine.config.linger);
+                    }
+                    return Some(Event::Upgraded(transport));
+                }
+                Some(Output::ProbeFailed(_)) => {
+                    // Where a probe is under way all the same, it is the next one, and still waits to be taken.
+                    let arriving = if state.session.is_upgrading() {
+                        None
+                    } else {
+                        state.arriving.take()
+                    };
+                    drop(state);
+                    for probe in self.probe.take().into_iter().chain(arriving) {
+                        probe.end(self.engine.config.linger);
+                    }
+                }
+                Some(Output::Closed(reason)) => {
+                    drop(state);
+                    self.finish(reason);
+                    return Some(Event::Closed(reason));
+                }
+                Some(_) => {}
+                None => {
+                    let push = if mem::take(&mut state.undelivered) {
+                        state.push.take()
+                    } else {
+                        None
+                    };
+                    drop(state);
+                    wake([push]);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Takes from the session what the transports can carry.
+    fn fill_writers(&mut self) {
+        let mut state = self.handle.0.lock();
+        if self.probe.is_none() {
+            self.probe = state.arriving.take();
+        }
+        let revision = state.session.revision();
+        // Before the upgrade the session speaks to the probe, afterwards to what the probe became.
+        if let Some(websocket) = self.websocket.as_mut().or(self.probe.as_mut()) {
+            while !websocket.writer.is_full()
+                && let Some(frame) = state
+                    .session
+                    .poll_transmit(Transport::WebSocket, usize::MAX)
+            {
+                websocket.writer.push(frame.websocket(revision));
+            }
+        }
+        let poll = state.poll_to_wake();
+        let ready = state.ready_to_wake();
+        drop(state);
+        wake(ready.into_iter().map(Some).chain([poll]));
+    }
+
+    /// Writes; whether a transport could not take everything.
+    fn flush(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut blocked = false;
+        for websocket in [&mut self.websocket, &mut self.probe].into_iter().flatten() {
+            match websocket.poll_flush(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => {
+                    let lost = Input::Lost(Transport::WebSocket, true);
+                    let _ = self.handle.0.lock().session.handle_input(now(), lost);
+                }
+                Poll::Pending => blocked = true,
+            }
+        }
+        blocked
+    }
+
+    /// Reads once from each transport; whether one had something. Only one that has nothing wakes the task later.
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.reading {
+            return false;
+        }
+        let mut ready = false;
+        let mut inputs = Vec::new();
+        for websocket in [&mut self.websocket, &mut self.probe].into_iter().flatten() {
+            ready |= websocket.poll_read(cx, &mut inputs).is_ready();
+        }
+        if !inputs.is_empty() {
+            let now = now();
+            let mut state = self.handle.0.lock();
+            for input in inputs {
+                // A violation has closed the session or the probe: its outputs say so.
+                let _ = state.session.handle_input(now, input);
+            }
+        }
+        ready
+    }
+
+    /// Prepares to wait. False where something happened in between.
+    fn park(&mut self, cx: &mut Context<'_>, blocked: bool) -> bool {
+        let timeout = {
+            let mut state = self.handle.0.lock();
+            let session = &state.session;
+            let transmit = !blocked
+                && (self.websocket.is_some() || self.probe.is_some())
+                && session.has_transmit(Transport::WebSocket);
+            let output = session.has_output() && (self.reading || session.is_closed());
+            if transmit || output || self.probe.is_none() && state.arriving.is_some() {
+                return false;
+            }
+            let timeout = session.poll_timeout();
+            state.driver = Some(cx.waker().clone());
+            timeout
+        };
+        let Some(timeout) = timeout else { return true };
+        if self.armed.is_none_or(|armed| timeout < armed) {
+            self.armed = Some(timeout);
+            self.sleep.as_mut().reset(timeout.into());
+        }
+        if self.sleep.as_mut().poll(cx).is_ready() {
+            self.armed = None;
+            self.handle.0.lock().session.handle_timeout(now());
+            return false;
+        }
+        true
+    }
+
+    /// Ends the transports of a session that is over.
+    fn finish(&mut self, reason: CloseReason) {
+        self.closed = Some(reason);
+        self.engine.registry.remove(self.handle.sid());
+        tracing::debug!(target: "engineio::session", %reason, "closed");
+        let (arriving, wakers) = {
+            let mut state = self.handle.0.lock();
+            let revision = state.session.revision();
+            if let Some(websocket) = &mut self.websocket {
+                while let Some(frame) = state
+                    .session
+                    .poll_transmit(Transport::WebSocket, usize::MAX)
+                {
+                    websocket.writer.push(frame.websocket(revision));
+                }
+            }
+            let ready = mem::take(&mut state.ready).into_iter().map(Some);
+            let requests = [state.poll_to_wake(), state.push.take()];
+            (state.arriving.take(), ready.chain(requests))
+        };
+        wake(wakers);
+        let transports = [self.websocket.take(), self.probe.take(), arriving];
+        for websocket in transports.into_iter().flatten() {
+            websocket.end(self.engine.config.linger);
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.closed.is_none() {
+            self.handle.close(true);
+            self.finish(CloseReason::ForcedClose);
+        }
+    }
+}

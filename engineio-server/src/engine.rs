@@ -1,0 +1,373 @@
+//! The engine: from requests to sessions.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use engineio_parser::{
+    ByteString, Revision, Transport,
+    session::{self, Input, Session},
+};
+use http::{Method, Request, Response, StatusCode, header, request::Parts};
+use http_body::Body;
+use hyper::upgrade::OnUpgrade;
+use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::{
+    config::EngineConfig,
+    connection::Connection,
+    error::RequestError,
+    handshake::Handshake,
+    listen::{Listening, serve},
+    registry::{Registry, generate_sid},
+    request::{self, classify},
+    service::{EngineLayer, EngineService, ResponseBody, empty, refusal},
+    shared::{Handle, Shared, now},
+    transport::{polling, websocket::WebSocket},
+};
+
+/// What happens on sessions.
+///
+/// Implemented by every `Fn(Connection) -> impl Future`, which is what most applications are. A type of its own is for
+/// those that have state to name:
+///
+/// ```
+/// use std::{future::Future, pin::Pin};
+/// use engineio_server::{Application, Connection};
+///
+/// struct Greeter {
+///     greeting: String,
+/// }
+///
+/// impl Application for Greeter {
+///     fn session(&self, mut connection: Connection) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+///         let greeting = self.greeting.clone();
+///         Box::pin(async move {
+///             let _ = connection.send(greeting);
+///             while connection.recv().await.is_ok() {}
+///         })
+///     }
+/// }
+/// ```
+pub trait Application: Send + Sync + 'static {
+    /// Called once per session; the future runs in the session's own task and drives it. When it ends, or panics, the
+    /// session is closed.
+    fn session(&self, connection: Connection) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+impl<F, Fut> Application for F
+where
+    F: Fn(Connection) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    fn session(&self, connection: Connection) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self(connection))
+    }
+}
+
+/// An Engine.IO server: requests in, sessions out. A clone costs one reference count.
+///
+/// It serves HTTP on its own ([`listen`](Self::listen)), or as a tower service inside another server
+/// ([`layer`](Self::layer), [`service`](Self::service), or [`handle`](Self::handle) by hand). Sessions live on when the
+/// last clone is dropped.
+///
+/// ```
+/// use engineio_server::{Connection, Engine, EngineConfig};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let engine = Engine::new(EngineConfig::default(), |mut connection: Connection| async move {
+///     let _ = connection.send("welcome");
+///     while let Ok(message) = connection.recv().await {
+///         println!("{}: {message:?}", connection.handle().sid());
+///     }
+/// });
+/// let listening = engine.listen("127.0.0.1:0").await?;
+/// println!("listening on {}", listening.local_addr()?);
+///
+/// engine.close();
+/// listening.stop();
+/// listening.join().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: EngineConfig,
+    session: Arc<session::Config>,
+    pub(crate) registry: Registry,
+    application: Box<dyn Application>,
+}
+
+impl Engine {
+    /// An engine that hands every session to `application`.
+    pub fn new(config: EngineConfig, application: impl Application) -> Self {
+        Self(Arc::new(Inner {
+            session: config.session(),
+            config,
+            registry: Registry::default(),
+            application: Box::new(application),
+        }))
+    }
+
+    /// How many sessions are open.
+    pub fn clients_count(&self) -> usize {
+        self.0.registry.len()
+    }
+
+    /// The options in force.
+    pub fn config(&self) -> &EngineConfig {
+        &self.0.config
+    }
+
+    /// A handle of an open session, by its id.
+    pub fn client(&self, sid: &str) -> Option<Handle> {
+        self.0.registry.get(sid).map(Handle)
+    }
+
+    /// Closes every session ("forced close"), dropping what is queued. New ones are still opened: stop the listener first.
+    pub fn close(&self) {
+        for shared in self.0.registry.all() {
+            Handle(shared).close(true);
+        }
+    }
+
+    /// A tower service that answers requests of the configured path, and 404 to others.
+    pub fn service(&self) -> EngineService {
+        EngineService::new(self.clone())
+    }
+
+    /// A tower layer that answers requests of the configured path and hands others to the service inside.
+    pub fn layer(&self) -> EngineLayer {
+        EngineLayer::new(self.clone())
+    }
+
+    /// Listens on its own: HTTP/1.1 with TCP_NODELAY and the deadlines of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be resolved or bound.
+    pub async fn listen(&self, address: impl ToSocketAddrs) -> std::io::Result<Listening> {
+        Ok(serve(
+            TcpListener::bind(address).await?,
+            self.service(),
+            self.config(),
+        ))
+    }
+
+    /// Whether a request is this engine's, by its path.
+    pub fn matches(&self, path: &str) -> bool {
+        let own = &self.0.config.path;
+        path.starts_with(own.as_str()) || own.strip_suffix('/') == Some(path)
+    }
+
+    /// Answers one request; whether it [`matches`](Self::matches) is for the caller to look at.
+    ///
+    /// The future of a polling GET waits until there is something to send. Where it, or that of a POST, is dropped before
+    /// it ends, the client is gone and the session is closed ("transport error").
+    ///
+    /// The response to a WebSocket request makes hyper hand the connection over; the HTTP server must allow upgrades.
+    ///
+    /// Refusals carry the protocol's numbers (see [`RequestError`]). Besides: 400 without a body for a second GET or POST
+    /// at once and for a binary body, 413 for one beyond `max_payload`, 500 for other methods.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<ResponseBody>
+    where
+        B: Body,
+    {
+        let (mut parts, body) = request.into_parts();
+        let config = &self.0.config;
+        let request = match classify(&parts, config) {
+            Ok(request) => request,
+            Err(error) => return self.refuse(&parts, error),
+        };
+        let known = |sid: &str| self.0.registry.get(sid);
+        match request {
+            request::Request::Open {
+                transport: Transport::Polling,
+                revision,
+            } => self.open_polling(&parts, revision).await,
+            request::Request::Open { revision, .. } => match accept(&mut parts) {
+                Some((response, upgrade)) => {
+                    self.open_websocket(parts, revision, response, upgrade)
+                }
+                None => self.refuse(&parts, RequestError::BadRequest),
+            },
+            request::Request::Poll { sid } => match known(&sid) {
+                Some(shared) => polling::poll(shared, config.session.max_payload).await,
+                None => self.refuse(&parts, RequestError::UnknownSid),
+            },
+            request::Request::Push { sid } => match known(&sid) {
+                Some(shared) => {
+                    let limit = config.session.max_payload;
+                    polling::push(shared, &parts.headers, body, limit, config.body_timeout).await
+                }
+                None => self.refuse(&parts, RequestError::UnknownSid),
+            },
+            request::Request::Other { sid } => match known(&sid) {
+                Some(shared) if shared.lock().session.transport() == Transport::Polling => {
+                    empty(StatusCode::INTERNAL_SERVER_ERROR)
+                }
+                Some(_) => self.refuse(&parts, RequestError::BadRequest),
+                None => self.refuse(&parts, RequestError::UnknownSid),
+            },
+            request::Request::Upgrade { sid } => match known(&sid) {
+                Some(shared) => self.upgrade(&mut parts, shared),
+                None => self.refuse(&parts, RequestError::UnknownSid),
+            },
+        }
+    }
+
+    async fn open_polling(&self, parts: &Parts, revision: Revision) -> Response<ResponseBody> {
+        let Ok(sid) = generate_sid() else {
+            return self.refuse(parts, RequestError::BadRequest);
+        };
+        let shared = self.open(sid, Handshake::new(parts), revision, Transport::Polling);
+        // The handshake's GET is the first poll. It is answered before the application can say anything, so that it
+        // carries the open packet alone.
+        let response = polling::poll(shared.clone(), self.0.config.session.max_payload).await;
+        let connection = Connection::new(self.0.clone(), shared, None);
+        tokio::spawn(self.0.application.session(connection));
+        response
+    }
+
+    fn open_websocket(
+        &self,
+        parts: Parts,
+        revision: Revision,
+        response: Response<ResponseBody>,
+        upgrade: OnUpgrade,
+    ) -> Response<ResponseBody> {
+        let handshake = Handshake::new(&parts);
+        // The request's fields are slices of the read buffer: nothing of it may live as long as the session.
+        drop(parts);
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let Ok(upgraded) = upgrade.await else { return };
+            let Ok(sid) = generate_sid() else { return };
+            let websocket = engine.websocket(upgraded, revision);
+            let shared = engine.open(sid, handshake, revision, Transport::WebSocket);
+            let connection = Connection::new(engine.0.clone(), shared, Some(websocket));
+            let future = engine.0.application.session(connection);
+            drop(engine);
+            future.await;
+        });
+        response
+    }
+
+    fn open(
+        &self,
+        sid: ByteString,
+        handshake: Handshake,
+        revision: Revision,
+        transport: Transport,
+    ) -> Arc<Shared> {
+        tracing::debug!(target: "engineio::session", %transport, "open");
+        let session = Session::server(now(), self.0.session.clone(), revision, transport, sid);
+        let shared = Arc::new(Shared::new(session, handshake));
+        self.0.registry.insert(shared.clone());
+        shared
+    }
+
+    fn websocket(&self, upgraded: hyper::upgrade::Upgraded, revision: Revision) -> Box<WebSocket> {
+        let config = &self.0.config;
+        let max_payload = config.session.max_payload;
+        Box::new(WebSocket::new(
+            upgraded,
+            revision,
+            max_payload,
+            config.max_fragments,
+        ))
+    }
+
+    /// A WebSocket that wants to take a polling session over. What it does to the session is decided when it is
+    /// connected; a session that cannot be upgraded refuses it before.
+    fn upgrade(&self, parts: &mut Parts, shared: Arc<Shared>) -> Response<ResponseBody> {
+        let (revision, possible) = {
+            let session = &shared.lock().session;
+            let possible = session.transport() == Transport::Polling && !session.is_upgrading();
+            (session.revision(), possible)
+        };
+        if !possible {
+            return self.refuse(parts, RequestError::BadRequest);
+        }
+        let Some((response, upgrade)) = accept(parts) else {
+            return self.refuse(parts, RequestError::BadRequest);
+        };
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let Ok(upgraded) = upgrade.await else { return };
+            let websocket = engine.websocket(upgraded, revision);
+            let refused = shared.with(|state| {
+                let probe = Input::ProbeStarted(Transport::WebSocket);
+                match state.session.handle_input(now(), probe) {
+                    Ok(()) => {
+                        state.arriving = Some(websocket);
+                        None
+                    }
+                    Err(_) => Some(websocket),
+                }
+            });
+            if let Some(refused) = refused {
+                refused.end(engine.0.config.linger);
+            }
+        });
+        response
+    }
+
+    fn refuse(&self, parts: &Parts, error: RequestError) -> Response<ResponseBody> {
+        tracing::debug!(target: "engineio::engine", method = %parts.method, %error, "refused");
+        refusal(error)
+    }
+}
+
+/// The response that accepts a WebSocket (RFC 6455 section 4.2.2), if the request asks for one properly.
+fn accept(parts: &mut Parts) -> Option<(Response<ResponseBody>, OnUpgrade)> {
+    let key = parts.headers.get(header::SEC_WEBSOCKET_KEY)?;
+    let version = parts.headers.get(header::SEC_WEBSOCKET_VERSION)?;
+    if parts.method != Method::GET || version.as_bytes() != b"13" {
+        return None;
+    }
+    let accept = header::HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok()?;
+    // A browser that offers sub-protocols insists on one of them; like Node's server this one takes the first.
+    let protocol = parts
+        .headers
+        .get(header::SEC_WEBSOCKET_PROTOCOL)
+        .and_then(first_of_list);
+    let upgrade = parts.extensions.remove::<OnUpgrade>()?;
+    let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
+    let headers = response.headers_mut();
+    headers.insert(
+        header::UPGRADE,
+        header::HeaderValue::from_static("websocket"),
+    );
+    headers.insert(
+        header::CONNECTION,
+        header::HeaderValue::from_static("Upgrade"),
+    );
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(protocol) = protocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    Some((response, upgrade))
+}
+
+fn first_of_list(value: &header::HeaderValue) -> Option<header::HeaderValue> {
+    let first = value
+        .as_bytes()
+        .split(|byte| *byte == b',')
+        .next()?
+        .trim_ascii();
+    header::HeaderValue::from_bytes(first)
+        .ok()
+        .filter(|first| !first.is_empty())
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("path", &self.0.config.path)
+            .field("clients", &self.clients_count())
+            .finish_non_exhaustive()
+    }
+}

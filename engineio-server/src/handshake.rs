@@ -1,0 +1,110 @@
+//! What is remembered of the request that opened a session.
+
+use std::{net::SocketAddr, time::SystemTime};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, request::Parts};
+
+/// The address of a request's peer, as a request extension. [`Engine::listen`](crate::Engine::listen) sets it; behind
+/// another HTTP server, insert it into the requests to have it in [`Handshake::remote_addr`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddr(pub SocketAddr);
+
+/// The request that opened a session.
+///
+/// The fields are copied out of the HTTP connection's read buffer, which could otherwise not be freed while the
+/// session lives; all headers lie in one allocation.
+#[derive(Debug)]
+pub struct Handshake {
+    headers: Box<[u8]>,
+    uri: Box<str>,
+    remote_addr: Option<SocketAddr>,
+    issued: SystemTime,
+    secure: bool,
+}
+
+impl Handshake {
+    pub(crate) fn new(parts: &Parts) -> Self {
+        let mut headers = Vec::new();
+        for (name, value) in &parts.headers {
+            for part in [name.as_str().as_bytes(), value.as_bytes()] {
+                // Neither can hold a line feed.
+                headers.extend_from_slice(part);
+                headers.push(b'\n');
+            }
+        }
+        Self {
+            headers: headers.into_boxed_slice(),
+            uri: parts.uri.to_string().into_boxed_str(),
+            remote_addr: parts.extensions.get::<PeerAddr>().map(|peer| peer.0),
+            issued: SystemTime::now(),
+            secure: parts.uri.scheme_str() == Some("https"),
+        }
+    }
+
+    /// The headers of the request. Built from the compact copy at each call.
+    pub fn headers(&self) -> HeaderMap {
+        let mut parts = self.headers.split(|byte| *byte == b'\n');
+        let mut map = HeaderMap::new();
+        while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            {
+                map.append(name, value);
+            }
+        }
+        map
+    }
+
+    /// The address of the peer, where the listener knew it (see [`PeerAddr`]).
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.remote_addr
+    }
+
+    /// The path and query of the request.
+    pub fn url(&self) -> &str {
+        &self.uri
+    }
+
+    /// The query parameters, percent-decoded, in the order sent.
+    pub fn query(&self) -> Vec<(String, String)> {
+        let query = self.uri.parse::<Uri>().ok();
+        let query = query.as_ref().and_then(Uri::query).unwrap_or_default();
+        form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect()
+    }
+
+    /// When the session was opened.
+    pub fn issued(&self) -> SystemTime {
+        self.issued
+    }
+
+    /// Whether the request says that it came over TLS.
+    pub fn secure(&self) -> bool {
+        self.secure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_and_query_survive_the_copy() {
+        let (parts, ()) = http::Request::builder()
+            .uri("/socket.io/?EIO=4&name=J%C3%BCrgen+M%2&x")
+            .header("cookie", "a=1")
+            .header("x-two", "1")
+            .header("x-two", "2")
+            .extension(PeerAddr(([127, 0, 0, 1], 9).into()))
+            .body(())
+            .unwrap()
+            .into_parts();
+        let handshake = Handshake::new(&parts);
+        assert_eq!(handshake.headers(), parts.headers);
+        assert_eq!(handshake.remote_addr(), Some(([127, 0, 0, 1], 9).into()));
+        let query = handshake.query();
+        assert_eq!(query[1], ("name".to_owned(), "Jürgen M%2".to_owned()));
+        assert_eq!(query[2], ("x".to_owned(), String::new()));
+    }
+}

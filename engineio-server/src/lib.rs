@@ -1,0 +1,85 @@
+//! Engine.IO server on hyper: HTTP long-polling, WebSocket, and the upgrade between them.
+//!
+//! An [`Engine`] turns HTTP requests into sessions. Each session is one [`Connection`], handed to the [`Application`]
+//! in a task of its own: whoever polls the connection drives it (reading, writing, heartbeat, upgrade), and there is
+//! no other task, timer or channel per client. A [`Handle`] reaches the same session from anywhere.
+//!
+//! What this crate never does: look inside messages, buffer without a bound, or decide who may connect.
+//!
+//! # An echo server
+//!
+//! ```no_run
+//! use engineio_server::{Connection, Engine, EngineConfig};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let engine = Engine::new(EngineConfig::default(), |mut connection: Connection| async move {
+//!     while let Ok(data) = connection.recv().await {
+//!         if connection.send(data).is_err() {
+//!             break; // the client reads too slowly, or is gone
+//!         }
+//!     }
+//! });
+//! engine.listen("127.0.0.1:3000").await?.join().await;
+//! # Ok(())
+//! # }
+//! ```
+
+//!
+//! # Inside another server
+//!
+//! [`Engine::layer`] puts the engine in front of an axum router or any other tower service, [`Engine::service`] makes it
+//! one, and [`Engine::handle`] answers a single request. The HTTP server around it must speak HTTP/1.1 and allow upgrades
+//! (axum does), and has its own limits on request heads. [`Engine::listen`] sets those of the configuration and
+//! TCP_NODELAY, without which small packets wait for each other.
+//!
+//! # What a client can cost
+//!
+//! | what | limit | beyond it |
+//! |---|---|---|
+//! | one message, one polling body | [`max_payload`](EngineConfig::max_payload) | close code 1009; 413, and the session lives |
+//! | pieces of one WebSocket message | [`max_fragments`](EngineConfig::max_fragments) | close code 1008 |
+//! | messages that it does not read | [`max_queued_packets`](EngineConfig::max_queued_packets), [`max_queued_bytes`](EngineConfig::max_queued_bytes) | [`SendError::Full`] |
+//! | messages that the application does not take | what one read or 256 packets of a POST hold | no more is read; the next POST waits |
+//! | silence | [`ping_interval`](EngineConfig::ping_interval) and [`ping_timeout`](EngineConfig::ping_timeout) | "ping timeout" |
+//! | an unfinished upgrade | [`upgrade_timeout`](EngineConfig::upgrade_timeout) | its probe is closed, the session lives |
+//! | a slow or large request | [`head_timeout`](EngineConfig::head_timeout), [`max_head_size`](EngineConfig::max_head_size), [`body_timeout`](EngineConfig::body_timeout) | the connection, or the session, is closed |
+//! | a closed WebSocket that lingers | [`linger`](EngineConfig::linger) | dropped |
+//!
+//! Every limit on a size is applied to what is announced, before its bytes are taken. An idle session owns its state, its
+//! timer and its socket, and no buffer.
+//!
+//! # Protocol
+//!
+//! Engine.IO revision 4, as Node's `engine.io` 6.6 speaks it. Where Node's behaviour is a defect this server does the
+//! right thing instead: a body that cannot be understood gets 400 instead of `ok`, a WebSocket request that does not fit
+//! gets a status instead of 101 and a close, and a close packet on a WebSocket closes it.
+//!
+//! Logs go to the `tracing` targets `engineio::engine`, `engineio::session`, `engineio::websocket` and
+//! `engineio::listen`.
+
+mod config;
+mod connection;
+mod engine;
+mod error;
+mod handshake;
+mod listen;
+mod registry;
+mod request;
+mod service;
+mod shared;
+mod transport;
+
+pub use config::EngineConfig;
+pub use connection::{Connection, Event};
+pub use engine::{Application, Engine};
+pub use engineio_parser::{
+    ByteString, Data, Frame, Frames, Transport,
+    session::{CloseReason, SendError},
+};
+pub use error::RequestError;
+pub use handshake::{Handshake, PeerAddr};
+pub use listen::{Listening, serve};
+pub use registry::generate_sid;
+pub use service::{EngineLayer, EngineService, NotFound, ResponseBody};
+pub use shared::{Handle, Message};

@@ -1,0 +1,96 @@
+//! The sessions of an engine, by their id.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use engineio_parser::ByteString;
+
+use crate::shared::Shared;
+
+/// sid → session.
+#[derive(Default)]
+pub(crate) struct Registry {
+    sessions: RwLock<HashMap<ByteString, Arc<Shared>>>,
+}
+
+impl Registry {
+    pub(crate) fn get(&self, sid: &str) -> Option<Arc<Shared>> {
+        self.sessions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(sid)
+            .cloned()
+    }
+
+    pub(crate) fn insert(&self, shared: Arc<Shared>) {
+        let sid = shared.sid().clone();
+        self.sessions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(sid, shared);
+    }
+
+    pub(crate) fn remove(&self, sid: &str) {
+        let removed = {
+            let mut sessions = self
+                .sessions
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            let removed = sessions.remove(sid);
+            // A wave of clients must not leave its table behind.
+            if sessions.capacity() > 64 && sessions.len() < sessions.capacity() / 4 {
+                let target = sessions.len() * 2;
+                sessions.shrink_to(target);
+            }
+            removed
+        };
+        drop(removed);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sessions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Shared>> {
+        self.sessions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+}
+
+/// A fresh session id: 15 bytes from the system's CSPRNG, which are 20 characters of base64url. Sticky load
+/// balancers and sharded adapters rely on that length.
+///
+/// # Errors
+///
+/// The system has no randomness to give.
+pub fn generate_sid() -> std::io::Result<ByteString> {
+    let mut bytes = [0; 15];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_ids_have_the_length_that_balancers_assume() {
+        let (one, two) = (generate_sid().unwrap(), generate_sid().unwrap());
+        assert_eq!(one.len(), 20);
+        assert!(
+            one.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        );
+        assert_ne!(one, two);
+    }
+}

@@ -1,0 +1,155 @@
+//! From an HTTP request to what it asks for.
+
+use engineio_parser::{Revision, Transport};
+use http::{Method, header, request::Parts};
+
+use crate::{config::EngineConfig, error::RequestError};
+
+/// What a request asks of the engine.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// A handshake: a new session on this transport.
+    Open {
+        transport: Transport,
+        revision: Revision,
+    },
+    /// A GET of a polling session.
+    Poll { sid: String },
+    /// A POST of a polling session.
+    Push { sid: String },
+    /// Any other method on a polling session.
+    Other { sid: String },
+    /// A WebSocket for an existing session.
+    Upgrade { sid: String },
+}
+
+/// Reads a request in the order in which Node verifies it: transport, sid, method, revision.
+pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, RequestError> {
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let transport = query
+        .transport
+        .and_then(Transport::parse)
+        .filter(|transport| config.transports.contains(transport))
+        .ok_or(RequestError::UnknownTransport)?;
+    let websocket = is_websocket(parts);
+
+    if let Some(sid) = query.sid.map(str::to_owned) {
+        return match (transport, websocket) {
+            (Transport::WebSocket, true) => Ok(Request::Upgrade { sid }),
+            (Transport::Polling, false) => Ok(match parts.method {
+                Method::GET => Request::Poll { sid },
+                Method::POST => Request::Push { sid },
+                _ => Request::Other { sid },
+            }),
+            _ => Err(RequestError::BadRequest),
+        };
+    }
+    if parts.method != Method::GET {
+        return Err(RequestError::BadHandshakeMethod);
+    }
+    if websocket != (transport == Transport::WebSocket) {
+        return Err(RequestError::BadRequest);
+    }
+    let revision = match query.eio {
+        Some("4") => Revision::V4,
+        _ => return Err(RequestError::UnsupportedVersion),
+    };
+    Ok(Request::Open {
+        transport,
+        revision,
+    })
+}
+
+/// Whether the request wants to become a WebSocket (RFC 6455 section 4.2.1).
+pub(crate) fn is_websocket(parts: &Parts) -> bool {
+    parts
+        .headers
+        .get(header::UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// The query parameters of the protocol; the last value of a repeated key wins, as in Node.
+#[derive(Default)]
+struct Query<'a> {
+    eio: Option<&'a str>,
+    transport: Option<&'a str>,
+    sid: Option<&'a str>,
+}
+
+impl<'a> Query<'a> {
+    /// No value of the protocol's needs percent-decoding: one that has escapes matches nothing.
+    fn parse(query: &'a str) -> Self {
+        let mut this = Self::default();
+        for pair in query.split('&') {
+            match pair.split_once('=').unwrap_or((pair, "")) {
+                ("EIO", value) => this.eio = Some(value),
+                ("transport", value) => this.transport = Some(value),
+                ("sid", value) if !value.is_empty() => this.sid = Some(value),
+                _ => {}
+            }
+        }
+        this
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(method: Method, uri: &str, websocket: bool) -> Result<Request, RequestError> {
+        let mut request = http::Request::builder().method(method).uri(uri);
+        if websocket {
+            request = request.header("upgrade", "WebSocket");
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        classify(&parts, &EngineConfig::default())
+    }
+
+    #[test]
+    fn errors_come_in_nodes_order() {
+        let ask = |uri| ask(Method::POST, uri, false);
+        assert_eq!(ask("/?EIO=9"), Err(RequestError::UnknownTransport));
+        assert_eq!(
+            ask("/?transport=webtransport&EIO=4"),
+            Err(RequestError::UnknownTransport)
+        );
+        assert_eq!(
+            ask("/?transport=polling"),
+            Err(RequestError::BadHandshakeMethod)
+        );
+        assert_eq!(
+            ask("/?transport=websocket&sid=x"),
+            Err(RequestError::BadRequest)
+        );
+    }
+
+    #[test]
+    fn only_known_revisions_are_served() {
+        for eio in ["", "&EIO=", "&EIO=abc", "&EIO=5", "&EIO=3"] {
+            let uri = format!("/?transport=polling{eio}");
+            assert_eq!(
+                ask(Method::GET, &uri, false),
+                Err(RequestError::UnsupportedVersion)
+            );
+        }
+    }
+
+    #[test]
+    fn the_last_of_repeated_parameters_wins() {
+        assert_eq!(
+            ask(Method::GET, "/?transport=x&EIO=4&transport=websocket", true),
+            Ok(Request::Open {
+                transport: Transport::WebSocket,
+                revision: Revision::V4
+            })
+        );
+    }
+
+    #[test]
+    fn a_websocket_transport_needs_a_websocket_request() {
+        let uri = "/?transport=websocket&EIO=4";
+        assert_eq!(ask(Method::GET, uri, false), Err(RequestError::BadRequest));
+        let uri = "/?transport=polling&EIO=4";
+        assert_eq!(ask(Method::GET, uri, true), Err(RequestError::BadRequest));
+    }
+}

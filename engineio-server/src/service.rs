@@ -1,0 +1,151 @@
+//! The engine as a tower service and layer.
+
+use std::{
+    convert::Infallible,
+    future::{Future, Ready, ready},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::{Either, Full};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{Engine, error::RequestError};
+
+/// The body of the engine's responses.
+pub type ResponseBody = Full<Bytes>;
+
+/// A tower service that answers requests of an engine and hands others to the service inside. Made by
+/// [`Engine::service`] and [`EngineLayer`].
+///
+/// ```no_run
+/// use engineio_server::{Engine, EngineConfig};
+/// use hyper::server::conn::http1;
+/// use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+///
+/// # async fn serve(stream: tokio::net::TcpStream) -> hyper::Result<()> {
+/// # let engine = Engine::new(EngineConfig::default(), |_| async {});
+/// let service = TowerToHyperService::new(engine.service());
+/// http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct EngineService<S = NotFound> {
+    engine: Engine,
+    inner: S,
+}
+
+impl EngineService {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            inner: NotFound,
+        }
+    }
+}
+
+impl<S, B, Inside> Service<Request<B>> for EngineService<S>
+where
+    S: Service<Request<B>, Response = Response<Inside>>,
+    S::Future: Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    Inside: Body<Data = Bytes> + Send + 'static,
+{
+    type Response = Response<Either<ResponseBody, Inside>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if self.engine.matches(request.uri().path()) {
+            let engine = self.engine.clone();
+            Box::pin(async move { Ok(engine.handle(request).await.map(Either::Left)) })
+        } else {
+            let response = self.inner.call(request);
+            Box::pin(async move { Ok(response.await?.map(Either::Right)) })
+        }
+    }
+}
+
+/// Puts an engine in front of another tower service: requests of its path are the engine's, others pass through.
+///
+/// ```no_run
+/// use axum::{Router, routing::get};
+/// use engineio_server::{Connection, Engine, EngineConfig};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let engine = Engine::new(EngineConfig::default(), |mut connection: Connection| async move {
+///     while let Ok(data) = connection.recv().await {
+///         let _ = connection.send(data);
+///     }
+/// });
+/// let app = Router::new().route("/", get(|| async { "hello" })).layer(engine.layer());
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+/// axum::serve(listener, app).await
+/// # }
+/// ```
+///
+/// Add it to the outermost router: one that is nested sees its paths without their prefix.
+#[derive(Clone, Debug)]
+pub struct EngineLayer(Engine);
+
+impl EngineLayer {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self(engine)
+    }
+}
+
+impl<S> Layer<S> for EngineLayer {
+    type Service = EngineService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        EngineService {
+            engine: self.0.clone(),
+            inner,
+        }
+    }
+}
+
+/// Answers 404 to everything.
+#[derive(Clone, Copy, Debug)]
+pub struct NotFound;
+
+impl<B> Service<Request<B>> for NotFound {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<B>) -> Self::Future {
+        ready(Ok(empty(StatusCode::NOT_FOUND)))
+    }
+}
+
+/// A response without a body.
+pub(crate) fn empty(status: StatusCode) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::default());
+    *response.status_mut() = status;
+    response
+}
+
+/// A response that carries a numbered error.
+pub(crate) fn refusal(error: RequestError) -> Response<ResponseBody> {
+    let body = format!(r#"{{"code":{},"message":"{error}"}}"#, error.code());
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = error.status();
+    let json = header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}

@@ -1,0 +1,4 @@
+//! The movers of bytes, one per transport.
+
+pub(crate) mod polling;
+pub(crate) mod websocket;

@@ -1,0 +1,255 @@
+//! Long-polling: the GET that waits for packets and the POST that brings them.
+
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+
+use bytes::{Buf, BufMut, Bytes};
+use engineio_parser::{
+    Frame, Packet, PacketType, PayloadError, Revision, Transport, payload,
+    session::{Input, Violation},
+};
+use http::{HeaderMap, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+
+use crate::{
+    error::RequestError,
+    service::{ResponseBody, empty, refusal},
+    shared::{Shared, now, wake},
+};
+
+const TEXT: &str = "text/plain; charset=UTF-8";
+const BINARY: &str = "application/octet-stream";
+
+/// How many packets of a POST the application is brought at once.
+const AT_ONCE: usize = 256;
+
+/// Answers a GET once there is something to send, with everything that fits.
+pub(crate) async fn poll(shared: Arc<Shared>, budget: usize) -> Response<ResponseBody> {
+    match shared.with(|state| state.session.handle_input(now(), Input::PollStarted)) {
+        Ok(()) => {}
+        Err(Violation::ConcurrentPoll) => return empty(StatusCode::BAD_REQUEST),
+        Err(_) => return refusal(RequestError::BadRequest),
+    }
+    // A client that goes away drops this future.
+    let waiting = Waiting {
+        shared: &shared,
+        over: Input::PollAborted,
+        armed: true,
+    };
+    let frames = poll_fn(|cx| {
+        let mut state = shared.lock();
+        if state.session.has_transmit(Transport::Polling) {
+            return Poll::Ready(Some(take(&mut state.session, budget)));
+        }
+        if state.session.is_closed() {
+            return Poll::Ready(None);
+        }
+        if state.session.transport() != Transport::Polling {
+            // Upgraded meanwhile: nothing will come this way any more.
+            let noop = Frame::text(PacketType::Noop, "");
+            return Poll::Ready(Some((state.session.revision(), vec![noop])));
+        }
+        state.poll = Some(cx.waker().clone());
+        Poll::Pending
+    })
+    .await;
+    waiting.finish();
+    let (revision, frames) = match frames {
+        Some(taken) => taken,
+        None => return refusal(RequestError::UnknownSid),
+    };
+    let ready = shared.with(|state| {
+        let _ = state.session.handle_input(now(), Input::PollFinished);
+        state.ready_to_wake()
+    });
+    wake(ready.into_iter().map(Some));
+    respond(revision, &frames)
+}
+
+/// Takes what fits into one response.
+fn take(session: &mut engineio_parser::session::Session, budget: usize) -> (Revision, Vec<Frame>) {
+    let mut frames = Vec::new();
+    let mut left = budget;
+    while let Some(frame) = session.poll_transmit(Transport::Polling, left) {
+        left = left.saturating_sub(frame.polling_len(session.revision()) + 1);
+        frames.push(frame);
+    }
+    (session.revision(), frames)
+}
+
+fn respond(revision: Revision, frames: &[Frame]) -> Response<ResponseBody> {
+    let payload = payload::encode(revision, true, frames);
+    let mut response = Response::new(Full::new(payload.body));
+    let content_type = if payload.binary { BINARY } else { TEXT };
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static(content_type),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        header::HeaderValue::from_static("no-store"),
+    );
+    response
+}
+
+/// Reads the packets of a POST.
+pub(crate) async fn push<B>(
+    shared: Arc<Shared>,
+    headers: &HeaderMap,
+    body: B,
+    max_payload: usize,
+    patience: Duration,
+) -> Response<ResponseBody>
+where
+    B: Body,
+{
+    match shared.with(|state| state.session.handle_input(now(), Input::PushStarted)) {
+        Ok(()) => {}
+        Err(Violation::ConcurrentPush) => return empty(StatusCode::BAD_REQUEST),
+        Err(_) => return refusal(RequestError::BadRequest),
+    }
+    let reading = Waiting {
+        shared: &shared,
+        over: Input::PushAborted,
+        armed: true,
+    };
+    let binary = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(BINARY.as_bytes()));
+    let revision = shared.lock().session.revision();
+    if binary && revision == Revision::V4 {
+        return empty(StatusCode::BAD_REQUEST);
+    }
+    let body = match tokio::time::timeout(patience, collect(body, max_payload)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(BodyError::TooLarge)) => {
+            // The session lives on, as in Node.
+            reading.finish();
+            finish_push(&shared);
+            return empty(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        Ok(Err(BodyError::Broken)) | Err(_) => return empty(StatusCode::BAD_REQUEST),
+    };
+    let mut whole = true;
+    let mut packets = payload::decode(revision, body, binary).peekable();
+    while packets.peek().is_some() {
+        // The application takes what it was brought before it is brought more: a body of tiny packets is much smaller
+        // than their sum.
+        delivered(&shared).await;
+        let some: Vec<_> = packets.by_ref().take(AT_ONCE).collect();
+        whole = deliver(&shared, some);
+    }
+    reading.finish();
+    finish_push(&shared);
+    if !whole {
+        return refusal(RequestError::BadRequest);
+    }
+    let mut response = Response::new(Full::new(Bytes::from_static(b"ok")));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("text/html"),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        header::HeaderValue::from_static("no-store"),
+    );
+    response
+}
+
+/// Waits until the application has taken what was handed in before.
+async fn delivered(shared: &Shared) {
+    poll_fn(|cx| {
+        let mut state = shared.lock();
+        if !state.undelivered || state.session.is_closed() {
+            return Poll::Ready(());
+        }
+        state.push = Some(cx.waker().clone());
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Hands packets in; whether all of them were packets.
+fn deliver(shared: &Shared, packets: Vec<Result<Packet, PayloadError>>) -> bool {
+    shared.with(|state| {
+        let now = now();
+        let mut whole = true;
+        state.undelivered = true;
+        for packet in packets {
+            let input = match packet {
+                Ok(packet) => Input::Packet(Transport::Polling, packet),
+                Err(_) => {
+                    whole = false;
+                    Input::Malformed(Transport::Polling)
+                }
+            };
+            // A violation has closed the session: its outputs say so.
+            let _ = state.session.handle_input(now, input);
+        }
+        whole
+    })
+}
+
+fn finish_push(shared: &Shared) {
+    shared.with(|state| {
+        let _ = state.session.handle_input(now(), Input::PushFinished);
+    });
+}
+
+enum BodyError {
+    TooLarge,
+    Broken,
+}
+
+/// Reads a body, refusing it by its announced length where it has one.
+async fn collect<B: Body>(body: B, limit: usize) -> Result<Bytes, BodyError> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(BodyError::TooLarge);
+    }
+    let mut body = pin!(body);
+    // Copied piece by piece: each is a slice of the connection's read buffer, and many tiny ones would cost more than
+    // what they hold.
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| BodyError::Broken)?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if data.remaining() > limit - bytes.len() {
+            return Err(BodyError::TooLarge);
+        }
+        bytes.put(data);
+    }
+    // Messages are slices of it: it must not be larger than they are.
+    Ok(bytes.into_boxed_slice().into())
+}
+
+/// Tells the session when a request is dropped before its end.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    over: Input,
+    armed: bool,
+}
+
+impl Waiting<'_> {
+    fn finish(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            let over = self.over.clone();
+            self.shared.with(|state| {
+                match over {
+                    Input::PollAborted => state.poll = None,
+                    _ => state.push = None,
+                }
+                let _ = state.session.handle_input(now(), over);
+            });
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Our reader and tungstenite's, given the same bytes.
+
+use std::io::{self, Cursor, Read, Write};
+
+use proptest::{collection::vec, prelude::*};
+use tokio_tungstenite::tungstenite::{
+    Error, Message,
+    error::ProtocolError,
+    protocol::{Role, WebSocketConfig, WebSocketContext, frame::coding::CloseCode},
+};
+
+use super::read::{Incoming, Reader};
+
+const LIMIT: usize = 1000;
+
+proptest! {
+    /// Whole frames, mostly lawful: the same messages, and an error in the same place or in neither.
+    #[test]
+    fn frames_mean_the_same(frames in vec(frame(), 0..12), chunk in 1..200_usize) {
+        let bytes = frames.concat();
+        let (ours, theirs) = (read(&bytes, chunk), reference(&bytes));
+        if theirs.broken_text {
+            return failed_later(&ours, &theirs);
+        }
+        prop_assert_eq!(&ours.messages, &theirs.messages);
+        prop_assert_eq!(ours.failed, theirs.failed, "{:02x?}", bytes);
+    }
+
+    /// Any bytes: the same messages, and what is an error there is one here. Ours come earlier, by the header.
+    #[test]
+    fn bytes_mean_the_same(frames in vec(frame(), 0..3), noise in vec(any::<u8>(), 0..200), chunk in 1..20_usize) {
+        let bytes = [frames.concat(), noise].concat();
+        let (ours, theirs) = (read(&bytes, chunk), reference(&bytes));
+        if theirs.broken_text {
+            return failed_later(&ours, &theirs);
+        }
+        prop_assert_eq!(&ours.messages, &theirs.messages);
+        prop_assert!(ours.failed || !theirs.failed, "{:02x?}", bytes);
+    }
+
+    #[test]
+    fn chunking_does_not_matter(frames in vec(frame(), 0..12), chunk in 1..300_usize) {
+        let bytes = frames.concat();
+        let (pieces, whole) = (read(&bytes, chunk), read(&bytes, bytes.len().max(1)));
+        prop_assert_eq!(pieces.messages, whole.messages);
+        prop_assert_eq!(pieces.failed, whole.failed);
+    }
+}
+
+/// Of a text in fragments each is checked there; here the whole is.
+fn failed_later(ours: &Outcome, theirs: &Outcome) -> Result<(), TestCaseError> {
+    prop_assert!(ours.messages.starts_with(&theirs.messages));
+    prop_assert!(ours.failed || ours.in_text);
+    Ok(())
+}
+
+fn frame() -> impl Strategy<Value = Vec<u8>> {
+    let first = prop_oneof![
+        20 => proptest::sample::select(vec![0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8a]),
+        1 => Just(0x88),
+        1 => any::<u8>(),
+    ];
+    let payload = prop_oneof![
+        4 => ".{0,20}".prop_map(String::into_bytes),
+        2 => vec(any::<u8>(), 0..4),
+        2 => vec(any::<u8>(), 120..130),
+        1 => vec(any::<u8>(), LIMIT - 2..LIMIT + 2),
+    ];
+    let mask = prop_oneof![20 => any::<[u8; 4]>().prop_map(Some), 1 => Just(None)];
+    (first, payload, mask).prop_map(|(first, payload, mask)| {
+        let mut frame = vec![first];
+        let masked = if mask.is_some() { 0x80 } else { 0 };
+        match payload.len() {
+            len @ ..126 => frame.push(masked | len as u8),
+            len => {
+                frame.push(masked | 126);
+                frame.extend((len as u16).to_be_bytes());
+            }
+        }
+        frame.extend(mask.iter().flatten());
+        let mask = mask.unwrap_or_default();
+        frame.extend(
+            payload
+                .iter()
+                .zip(mask.iter().cycle())
+                .map(|(byte, mask)| byte ^ mask),
+        );
+        frame
+    })
+}
+
+struct Outcome {
+    messages: Vec<Incoming>,
+    failed: bool,
+    /// A text in fragments is not at its end.
+    in_text: bool,
+    /// The error is a text that is not UTF-8.
+    broken_text: bool,
+}
+
+/// What our reader makes of the bytes, up to a close frame.
+fn read(bytes: &[u8], chunk: usize) -> Outcome {
+    let mut reader = Reader::new(LIMIT, u32::MAX);
+    let mut messages = Vec::new();
+    let mut failed = false;
+    for part in bytes.chunks(chunk) {
+        let closed = |messages: &[Incoming]| matches!(messages.last(), Some(Incoming::Close(_)));
+        let result = reader.feed(&mut part.to_vec(), |incoming| {
+            if !closed(&messages) {
+                messages.push(incoming);
+            }
+        });
+        if closed(&messages) {
+            break;
+        }
+        if result.is_err() {
+            failed = true;
+            break;
+        }
+    }
+    Outcome {
+        messages,
+        failed,
+        in_text: reader.in_text(),
+        broken_text: false,
+    }
+}
+
+/// What tungstenite makes of them.
+fn reference(bytes: &[u8]) -> Outcome {
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(LIMIT))
+        .max_frame_size(Some(LIMIT));
+    let mut context = WebSocketContext::new(Role::Server, Some(config));
+    let mut stream = Stream(Cursor::new(bytes));
+    let mut messages = Vec::new();
+    let mut broken_text = false;
+    let failed = loop {
+        messages.push(match context.read(&mut stream) {
+            Ok(Message::Text(text)) => Incoming::Text(text.as_str().into()),
+            Ok(Message::Binary(data)) => Incoming::Binary(data),
+            Ok(Message::Ping(data)) => Incoming::Ping(data),
+            Ok(Message::Pong(_)) => Incoming::Pong,
+            Ok(Message::Close(frame)) => {
+                // It goes on from a code that is not allowed as if it were this one.
+                if frame.as_ref().is_some_and(|frame| {
+                    frame.code == CloseCode::Protocol && frame.reason == "Protocol violation"
+                }) {
+                    break true;
+                }
+                messages.push(Incoming::Close(frame.map(|frame| frame.code.into())));
+                break false;
+            }
+            Ok(Message::Frame(_)) => continue,
+            Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => break false,
+            Err(error) => {
+                broken_text = matches!(error, Error::Utf8(_));
+                break true;
+            }
+        });
+    };
+    Outcome {
+        messages,
+        failed,
+        in_text: false,
+        broken_text,
+    }
+}
+
+/// Bytes to read; what is written is lost.
+struct Stream<'a>(Cursor<&'a [u8]>);
+
+impl Read for Stream<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Stream<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! One WebSocket: its bytes in and out.
+
+#[cfg(test)]
+mod differential;
+pub(crate) mod read;
+pub(crate) mod write;
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io, mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use engineio_parser::{Packet, Revision, Transport, session::Input};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use self::{
+    read::{Incoming, Reader},
+    write::Writer,
+};
+
+/// Bytes read at once. One buffer per thread, lent to whichever connection is being read.
+const SCRATCH: usize = 64 * 1024;
+
+thread_local! {
+    static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An accepted WebSocket.
+pub(crate) struct WebSocket {
+    io: Io,
+    /// What the HTTP server had read beyond the request.
+    early: Bytes,
+    reader: Reader,
+    pub(crate) writer: Writer,
+    revision: Revision,
+}
+
+/// The stream below: the listener's own where it is known, else whatever the HTTP server gives.
+enum Io {
+    Tcp(TcpStream),
+    Upgraded(TokioIo<Upgraded>),
+}
+
+impl WebSocket {
+    pub(crate) fn new(
+        upgraded: Upgraded,
+        revision: Revision,
+        max_payload: usize,
+        max_fragments: u32,
+    ) -> Self {
+        let (io, early) = match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => (Io::Tcp(parts.io.into_inner()), parts.read_buf),
+            Err(upgraded) => (Io::Upgraded(TokioIo::new(upgraded)), Bytes::new()),
+        };
+        // Copied, as a slice would keep the HTTP connection's read buffer alive.
+        let early = Bytes::copy_from_slice(&early);
+        let reader = Reader::new(max_payload, max_fragments);
+        Self {
+            io,
+            early,
+            reader,
+            writer: Writer::default(),
+            revision,
+        }
+    }
+
+    /// Reads once and appends what arrived to `inputs`; pending where there is nothing.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, inputs: &mut Vec<Input>) -> Poll<()> {
+        if !self.early.is_empty() {
+            let mut early = mem::take(&mut self.early).to_vec();
+            self.feed(&mut early, inputs);
+            return Poll::Ready(());
+        }
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            buffer.resize(SCRATCH, 0);
+            let mut read = ReadBuf::new(buffer);
+            match ready!(self.io.stream().poll_read(cx, &mut read)) {
+                Ok(()) if !read.filled().is_empty() => self.feed(read.filled_mut(), inputs),
+                Ok(()) => inputs.push(Input::Lost(Transport::WebSocket, false)),
+                Err(_) => inputs.push(Input::Lost(Transport::WebSocket, true)),
+            }
+            Poll::Ready(())
+        })
+    }
+
+    fn feed(&mut self, bytes: &mut [u8], inputs: &mut Vec<Input>) {
+        let (writer, revision) = (&mut self.writer, self.revision);
+        let mut closed = false;
+        let result = self.reader.feed(bytes, |incoming| {
+            let packet = match incoming {
+                _ if closed => return,
+                Incoming::Text(text) => Packet::decode_text(text, revision),
+                Incoming::Binary(data) => Packet::decode_binary(data, revision),
+                Incoming::Ping(payload) => {
+                    // A peer that only pings and never reads must not fill the queue.
+                    if !writer.is_full() {
+                        writer.push_pong(&payload);
+                    }
+                    return;
+                }
+                Incoming::Pong => return,
+                Incoming::Close(code) => {
+                    closed = true;
+                    writer.push_close(code.map(CloseCode::from));
+                    inputs.push(Input::Lost(Transport::WebSocket, false));
+                    return;
+                }
+            };
+            inputs.push(match packet {
+                Ok(packet) => Input::Packet(Transport::WebSocket, packet),
+                Err(_) => Input::Malformed(Transport::WebSocket),
+            });
+        });
+        if let Err(error) = result {
+            tracing::debug!(target: "engineio::websocket", %error, "closing");
+            if !closed {
+                self.writer.push_close(Some(error.code()));
+                inputs.push(Input::Lost(Transport::WebSocket, true));
+            }
+        }
+    }
+
+    /// Writes what the writer holds.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.writer.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.writer.poll_flush(self.io.stream(), cx)
+    }
+
+    /// Ends the WebSocket apart from its session: writes what is left and a close frame, unless there was one, then
+    /// waits for the peer to close, so that the last frames are not lost to a reset. Takes `patience` at most.
+    pub(crate) fn end(mut self, patience: Duration) {
+        self.writer.push_close(None);
+        // A connection may be dropped anywhere, also where no runtime is left.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(async move {
+            let goodbye = async {
+                poll_fn(|cx| self.poll_flush(cx)).await?;
+                let mut stream = self.io.stream();
+                stream.shutdown().await?;
+                let mut ignored = [0; 512];
+                while stream.read(&mut ignored).await? > 0 {}
+                io::Result::Ok(())
+            };
+            let _ = timeout(patience, goodbye).await;
+        });
+    }
+}
+
+impl Io {
+    fn stream(&mut self) -> Pin<&mut dyn Duplex> {
+        match self {
+            Self::Tcp(tcp) => Pin::new(tcp),
+            Self::Upgraded(upgraded) => Pin::new(upgraded),
+        }
+    }
+}
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}

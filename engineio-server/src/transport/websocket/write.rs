@@ -1,0 +1,174 @@
+//! Frames on their way out: whole, shared buffers gathered into as few system calls as possible.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::BytesMut;
+use engineio_parser::frame::WebSocketFrame;
+use tokio::io::AsyncWrite;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+/// How many buffers one system call takes at most.
+const BATCH: usize = 64;
+
+/// What was taken from the session but not yet by the kernel.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    frames: VecDeque<WebSocketFrame>,
+    /// How much of the first frame is written.
+    written: usize,
+    bytes: usize,
+    /// The close frame was pushed: nothing may follow it.
+    closing: bool,
+}
+
+impl Writer {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Whether it is time to write before more is taken from the session, where it counts as queued.
+    pub(crate) fn is_full(&self) -> bool {
+        self.frames.len() >= BATCH || self.bytes >= 256 * 1024
+    }
+
+    pub(crate) fn push(&mut self, frame: WebSocketFrame) {
+        if self.closing {
+            return;
+        }
+        self.bytes += frame.header().len() + frame.body.len();
+        self.frames.push_back(frame);
+    }
+
+    pub(crate) fn push_pong(&mut self, payload: &[u8]) {
+        self.push_control(0x8a, payload);
+    }
+
+    /// A close frame, without a code where the end is an ordinary one (as Node sends it). Nothing goes out after it.
+    pub(crate) fn push_close(&mut self, code: Option<CloseCode>) {
+        match code {
+            None => self.push_control(0x88, &[]),
+            Some(code) => self.push_control(0x88, &u16::from(code).to_be_bytes()),
+        }
+        self.closing = true;
+    }
+
+    fn push_control(&mut self, first: u8, payload: &[u8]) {
+        let mut frame = BytesMut::with_capacity(2 + payload.len());
+        frame.extend_from_slice(&[first, payload.len() as u8]);
+        frame.extend_from_slice(payload);
+        self.push(WebSocketFrame::raw(frame.freeze()));
+    }
+
+    /// Writes everything.
+    pub(crate) fn poll_flush(
+        &mut self,
+        mut io: Pin<&mut (impl AsyncWrite + ?Sized)>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while !self.frames.is_empty() {
+            let written = {
+                let mut slices = [IoSlice::new(&[]); BATCH];
+                let mut count = 0;
+                for frame in &self.frames {
+                    let skip = if count == 0 { self.written } else { 0 };
+                    let header = frame.header();
+                    let (header, body) = if skip < header.len() {
+                        (&header[skip..], &frame.body[..])
+                    } else {
+                        (&[][..], &frame.body[skip - header.len()..])
+                    };
+                    if count + 2 > BATCH {
+                        break;
+                    }
+                    for part in [header, body] {
+                        if !part.is_empty() {
+                            slices[count] = IoSlice::new(part);
+                            count += 1;
+                        }
+                    }
+                }
+                ready!(io.as_mut().poll_write_vectored(cx, &slices[..count]))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(written);
+        }
+        if self.frames.capacity() > 8 {
+            self.frames = VecDeque::new();
+        }
+        io.poll_flush(cx)
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.bytes -= written;
+        while let Some(frame) = self.frames.front() {
+            let left = frame.header().len() + frame.body.len() - self.written;
+            if written < left {
+                self.written += written;
+                return;
+            }
+            written -= left;
+            self.written = 0;
+            self.frames.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use bytes::Bytes;
+    use engineio_parser::{Frame, PacketType};
+
+    use super::*;
+
+    /// Takes a few bytes at a time.
+    struct Slow(Vec<u8>, usize);
+
+    impl AsyncWrite for Slow {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let len = bytes.len().min(self.1);
+            self.0.extend_from_slice(&bytes[..len]);
+            Poll::Ready(Ok(len))
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn partial_writes_keep_every_byte_in_order() {
+        for step in [1, 2, 3, 5, 1000] {
+            let mut writer = Writer::default();
+            writer.push(Frame::text(PacketType::Message, "hi").websocket(Default::default()));
+            let binary = Frame::binary(Bytes::from_static(&[1, 2]));
+            writer.push(binary.websocket(Default::default()));
+            writer.push(Frame::binary(Bytes::new()).websocket(Default::default()));
+            writer.push_close(Some(CloseCode::Size));
+            writer.push_close(None);
+            writer.push_pong(b"late");
+            let mut io = Slow(Vec::new(), step);
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(writer.poll_flush(Pin::new(&mut io), &mut cx).is_ready());
+            let expected = [
+                0x81, 3, b'4', b'h', b'i', 0x82, 2, 1, 2, 0x82, 0, 0x88, 2, 0x03, 0xf1,
+            ];
+            assert_eq!(io.0, expected, "{step} bytes at a time");
+            assert!(writer.is_empty() && writer.bytes == 0);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The tower service in plain hyper, the layer in axum: other paths pass through.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "to fail here is to fail the test"
+)]
+
+mod support;
+
+use axum::{Router, routing::get};
+use engineio_server::{Connection, Engine, EngineConfig, PeerAddr};
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use support::Server;
+use tokio::net::TcpListener;
+
+const OTHER: &str = "GET /other HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+fn echo() -> Engine {
+    Engine::new(
+        EngineConfig::default(),
+        |mut connection: Connection| async move {
+            while let Ok(data) = connection.recv().await {
+                connection.send(data).unwrap();
+            }
+        },
+    )
+}
+
+/// Speaks to the engine over both transports.
+async fn works(server: &Server) {
+    let open =
+        "GET /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let answer = server.exchange(open.as_bytes()).await;
+    let sid = support::sid_of(answer.split_once("\r\n\r\n").unwrap().1);
+    let mut websocket = server.probe(&sid).await;
+    websocket.send("2probe").await;
+    assert_eq!(websocket.text().await, "3probe");
+    websocket.send("5").await;
+    websocket.send("4hello").await;
+    assert_eq!(websocket.text().await, "4hello");
+    let (mut websocket, _) = server.websocket().await;
+    websocket.send("4hello").await;
+    assert_eq!(websocket.text().await, "4hello");
+}
+
+#[tokio::test]
+async fn axum() {
+    let engine = echo();
+    let app = Router::new()
+        .route("/other", get(|| async { "another handler" }))
+        .layer(engine.layer());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut server = Server::start(engine).await;
+    server.address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+
+    works(&server).await;
+    let answer = server.exchange(OTHER.as_bytes()).await;
+    assert!(answer.ends_with("another handler"), "{answer}");
+}
+
+#[tokio::test]
+async fn hyper() {
+    let engine = echo();
+    let service = engine.service();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut server = Server::start(engine).await;
+    server.address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = TowerToHyperService::new(service.clone());
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(connection.with_upgrades());
+        }
+    });
+
+    works(&server).await;
+    let answer = server.exchange(OTHER.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_server_that_allows_no_upgrades_opens_no_session() {
+    let engine = echo();
+    let service = engine.service();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut server = Server::start(engine).await;
+    server.address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = TowerToHyperService::new(service.clone());
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(connection);
+        }
+    });
+    if let Ok(mut websocket) = server.connect("EIO=4&transport=websocket").await {
+        assert_eq!(websocket.next().await, None);
+    }
+    assert_eq!(server.engine.clients_count(), 0);
+}
+
+#[tokio::test]
+async fn the_request_that_opened_a_session_is_remembered() {
+    let (server, mut connections) = Server::manual(EngineConfig::default()).await;
+    let request = "GET /engine.io/?EIO=4&transport=polling&token=a%20b HTTP/1.1\r\nhost: x\r\n\
+        cookie: c=1\r\nconnection: close\r\n\r\n";
+    server.exchange(request.as_bytes()).await;
+    let connection = connections.recv().await.unwrap();
+    let handshake = connection.handle().handshake();
+    assert_eq!(handshake.headers()["cookie"], "c=1");
+    assert_eq!(handshake.query()[2], ("token".to_owned(), "a b".to_owned()));
+    let PeerAddr(address) = PeerAddr(handshake.remote_addr().unwrap());
+    assert!(address.ip().is_loopback());
+    assert!(!handshake.secure());
+}
+
+#[tokio::test]
+async fn every_path_below_the_configured_one_matches() {
+    let engine = Engine::new(EngineConfig::default().path("realtime"), |_| async {});
+    assert_eq!(engine.config().get_path(), "/realtime/");
+    for (path, matches) in [
+        ("/realtime/", true),
+        ("/realtime", true),
+        ("/realtime/x", true),
+        ("/real", false),
+    ] {
+        assert_eq!(engine.matches(path), matches, "{path}");
+    }
+}

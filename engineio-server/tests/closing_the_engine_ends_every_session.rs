@@ -1,0 +1,45 @@
+//! [`Engine::close`](engineio_server::Engine::close) and [`Listening::stop`](engineio_server::Listening::stop).
+
+mod support;
+
+use engineio_server::{CloseReason, EngineConfig};
+use support::{Message, Server, within};
+use tokio::net::TcpStream;
+
+#[tokio::test]
+async fn closing_the_engine_ends_every_session() {
+    let mut server = Server::echo(EngineConfig::default()).await;
+    let sid = server.open().await;
+    let get = server.waiting_get(&sid).await;
+    let (mut websocket, _) = server.websocket().await;
+    assert_eq!(server.engine.clients_count(), 2);
+
+    server.engine.close();
+    within(get).await.is(200, "1");
+    assert_eq!(websocket.next().await, Some(Message::Close(None)));
+    for _ in 0..2 {
+        assert_eq!(server.closed().await, CloseReason::ForcedClose);
+    }
+    assert_eq!(server.engine.clients_count(), 0);
+}
+
+#[tokio::test]
+async fn a_stopped_listener_accepts_nothing_and_lets_websockets_live() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let (mut websocket, _) = server.websocket().await;
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    let Server {
+        address, listening, ..
+    } = server;
+    listening.stop();
+    within(listening.join()).await;
+
+    assert_eq!(
+        support::rest(&mut idle).await,
+        "",
+        "idle connections are closed"
+    );
+    assert!(TcpStream::connect(address).await.is_err());
+    websocket.send("4hello").await;
+    assert_eq!(websocket.text().await, "4hello");
+}
