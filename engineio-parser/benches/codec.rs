@@ -18,7 +18,8 @@ fn packets(c: &mut Criterion) {
     let mut group = c.benchmark_group("packet");
     let text = ByteString::from(format!("4{EVENT}"));
     let base64 = ByteString::from(
-        String::from_utf8_lossy(&payload::base64_packet(Revision::V4, &[7; 1024])).into_owned(),
+        String::from_utf8_lossy(&Frame::binary(vec![7; 1024].into()).polling_text(Revision::V4))
+            .into_owned(),
     );
     let binary = Bytes::from(vec![7; 1024]);
 

@@ -8,8 +8,8 @@ use std::{
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{
+    lenient_base64,
     packet::{Data, Packet, PacketType, Revision},
-    payload,
 };
 
 /// Room kept in front of a text packet for the longest header a server puts before it
@@ -57,11 +57,7 @@ pub struct WebSocketFrame {
 impl WebSocketFrame {
     /// Bytes that are a whole WebSocket frame already (a pong or a close frame).
     pub fn raw(body: Bytes) -> Self {
-        Self {
-            header: [0; HEADROOM + 1],
-            header_len: 0,
-            body,
-        }
+        Self { header: [0; HEADROOM + 1], header_len: 0, body }
     }
 
     /// The bytes to write before `body`; empty where `body` begins with them already.
@@ -80,10 +76,7 @@ impl Frame {
 
     /// A binary message that shares `data`.
     pub fn binary(data: Bytes) -> Self {
-        Self(Repr::Binary {
-            body: data,
-            forms: Arc::default(),
-        })
+        Self(Repr::Binary { body: data, forms: Arc::default() })
     }
 
     /// Whether this is a binary message.
@@ -135,11 +128,7 @@ impl Frame {
                 let len = write_websocket_header(&mut header, FIN_BINARY, body.len() + prefix);
                 // Revision 3 puts the type byte before binary data; writing it costs nothing in revision 4.
                 header[len] = PacketType::Message as u8;
-                WebSocketFrame {
-                    header,
-                    header_len: (len + prefix) as u8,
-                    body: body.clone(),
-                }
+                WebSocketFrame { header, header_len: (len + prefix) as u8, body: body.clone() }
             }
         }
     }
@@ -149,12 +138,13 @@ impl Frame {
     pub fn polling_text(&self, revision: Revision) -> Bytes {
         match &self.0 {
             Repr::Text { .. } => self.payload(),
-            Repr::Binary { body, forms } => match revision {
-                Revision::V4 => &forms.base64_v4,
-                Revision::V3 => &forms.base64_v3,
+            Repr::Binary { body, forms } => {
+                let (form, prefix) = match revision {
+                    Revision::V4 => (&forms.base64_v4, "b"),
+                    Revision::V3 => (&forms.base64_v3, "b4"),
+                };
+                form.get_or_init(|| lenient_base64::encode(prefix, body)).clone()
             }
-            .get_or_init(|| payload::base64_packet(revision, body))
-            .clone(),
         }
     }
 
@@ -183,12 +173,27 @@ impl Frame {
     }
 }
 
+impl Packet {
+    /// The packet in wire form. `None` for binary data of anything but a message, which no end sends.
+    ///
+    /// ```
+    /// use engineio_parser::Packet;
+    ///
+    /// let frame = Packet::message("hello").to_frame();
+    /// assert_eq!(frame.map(|frame| frame.payload()).as_deref(), Some(&b"4hello"[..]));
+    /// ```
+    pub fn to_frame(&self) -> Option<Frame> {
+        match (&self.data, self.kind) {
+            (Data::Text(text), kind) => Some(Frame::text(kind, text)),
+            (Data::Binary(data), PacketType::Message) => Some(Frame::binary(data.clone())),
+            (Data::Binary(_), _) => None,
+        }
+    }
+}
+
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Frame")
-            .field("kind", &self.kind())
-            .field("len", &self.len())
-            .finish()
+        f.debug_struct("Frame").field("kind", &self.kind()).field("len", &self.len()).finish()
     }
 }
 
@@ -238,9 +243,7 @@ impl FrameWriter {
         let payload = self.buffer.len() - HEADROOM;
         let header = websocket_header_len(payload);
         write_websocket_header(&mut self.buffer[HEADROOM - header..], FIN_TEXT, payload);
-        Frame(Repr::Text {
-            buffer: self.buffer.freeze(),
-        })
+        Frame(Repr::Text { buffer: self.buffer.freeze() })
     }
 }
 
@@ -271,10 +274,7 @@ impl Frames {
     /// A run that begins with `first`; `attachments` follow it in order.
     pub fn new(first: Frame, attachments: impl IntoIterator<Item = Bytes>) -> Self {
         let rest: Arc<[Frame]> = attachments.into_iter().map(Frame::binary).collect();
-        Self {
-            first,
-            rest: (!rest.is_empty()).then_some(rest),
-        }
+        Self { first, rest: (!rest.is_empty()).then_some(rest) }
     }
 
     /// The frames in order.
@@ -371,10 +371,7 @@ mod tests {
     #[test]
     fn the_whole_text_frame_is_shared() {
         let frame = Frame::text(PacketType::Message, "hello");
-        let (one, other) = (
-            frame.websocket(Revision::V4),
-            frame.clone().websocket(Revision::V4),
-        );
+        let (one, other) = (frame.websocket(Revision::V4), frame.clone().websocket(Revision::V4));
         assert!(one.header().is_empty());
         assert_eq!(one.body.as_ptr(), other.body.as_ptr());
     }
@@ -390,10 +387,8 @@ mod tests {
     #[test]
     fn base64_is_built_once_for_all_clones() {
         let frame = Frame::binary(vec![1, 2, 3].into());
-        let (one, other) = (
-            frame.polling_text(Revision::V4),
-            frame.clone().polling_text(Revision::V4),
-        );
+        let (one, other) =
+            (frame.polling_text(Revision::V4), frame.clone().polling_text(Revision::V4));
         assert_eq!(one, "bAQID");
         assert_eq!(one.as_ptr(), other.as_ptr());
         assert_eq!(frame.polling_text(Revision::V3), "b4AQID");
@@ -415,10 +410,7 @@ mod tests {
     #[test]
     fn a_run_keeps_its_order() {
         let text = Frame::text(PacketType::Message, "x");
-        let run = Frames::new(
-            text.clone(),
-            [Bytes::from_static(b"1"), Bytes::from_static(b"23")],
-        );
+        let run = Frames::new(text.clone(), [Bytes::from_static(b"1"), Bytes::from_static(b"23")]);
         let payloads: Vec<_> = run.iter().map(Frame::payload).collect();
         assert_eq!(payloads, ["4x", "1", "23"]);
         assert_eq!((run.count(), run.bytes()), (3, 5));

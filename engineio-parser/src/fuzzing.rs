@@ -25,9 +25,7 @@ pub fn packet(data: &[u8]) {
             assert_eq!(frame.to_packet(), packet);
             let text = frame.polling_text(revision);
             assert_eq!(text.len(), frame.polling_len(revision));
-            let again = text
-                .try_into()
-                .map(|text| Packet::decode_text(text, revision));
+            let again = text.try_into().map(|text| Packet::decode_text(text, revision));
             assert_eq!(again, Ok(Ok(packet)));
         }
     }
@@ -82,26 +80,18 @@ fn body(revision: Revision, data: &[u8], binary: bool) {
     let decoded: Vec<_> = payload::decode(revision, Bytes::copy_from_slice(data), binary)
         .take(data.len() + 2)
         .collect();
-    assert!(
-        decoded.len() <= data.len() + 1,
-        "a packet was read from no bytes"
-    );
+    assert!(decoded.len() <= data.len() + 1, "a packet was read from no bytes");
 
-    let packets: Vec<_> = decoded
-        .into_iter()
-        .flatten()
-        .filter(|packet| packet.to_frame().is_some())
-        .collect();
+    let packets: Vec<_> =
+        decoded.into_iter().flatten().filter(|packet| packet.to_frame().is_some()).collect();
     let frames: Vec<Frame> = packets.iter().filter_map(Packet::to_frame).collect();
     if frames.is_empty() {
         return;
     }
     for b64 in [false, true] {
         let payload = payload::encode(revision, b64, &frames);
-        let budget: usize = frames
-            .iter()
-            .map(|frame| payload::encoded_len(frame, revision, b64))
-            .sum();
+        let budget: usize =
+            frames.iter().map(|frame| payload::encoded_len(frame, revision, b64)).sum();
         assert!(payload.body.len() <= budget);
         let again: Result<Vec<_>, _> =
             payload::decode(revision, payload.body, payload.binary).collect();

@@ -41,11 +41,7 @@ impl OpenPacket {
     pub fn to_json(&self) -> String {
         let wire = Wire {
             sid: Cow::Borrowed(&self.sid),
-            upgrades: self
-                .upgrades
-                .iter()
-                .map(|transport| transport.as_str().into())
-                .collect(),
+            upgrades: self.upgrades.iter().map(|transport| transport.as_str().into()).collect(),
             ping_interval: millis(self.ping_interval),
             ping_timeout: millis(self.ping_timeout),
             max_payload: self.max_payload,
@@ -68,11 +64,7 @@ impl OpenPacket {
         let wire: Wire<'_> = serde_json::from_str(json)?;
         Ok(Self {
             sid: wire.sid.into_owned().into(),
-            upgrades: wire
-                .upgrades
-                .iter()
-                .filter_map(|name| Transport::parse(name))
-                .collect(),
+            upgrades: wire.upgrades.iter().filter_map(|name| Transport::parse(name)).collect(),
             ping_interval: Duration::from_millis(wire.ping_interval.into()),
             ping_timeout: Duration::from_millis(wire.ping_timeout.into()),
             max_payload: wire.max_payload,
@@ -125,26 +117,16 @@ mod tests {
     #[test]
     fn round_trip() {
         for max_payload in [None, Some(0), Some(u64::MAX)] {
-            let open = OpenPacket {
-                max_payload,
-                sid: "\"\u{1f600}\n".into(),
-                ..open()
-            };
+            let open = OpenPacket { max_payload, sid: "\"\u{1f600}\n".into(), ..open() };
             assert_eq!(OpenPacket::decode(&open.to_json()).unwrap(), open);
         }
     }
 
     #[test]
     fn durations_out_of_range_are_cut() {
-        let longest = OpenPacket {
-            ping_interval: Duration::MAX,
-            ..open()
-        };
+        let longest = OpenPacket { ping_interval: Duration::MAX, ..open() };
         let decoded = OpenPacket::decode(&longest.to_json()).unwrap();
-        assert_eq!(
-            decoded.ping_interval,
-            Duration::from_millis(u32::MAX.into())
-        );
+        assert_eq!(decoded.ping_interval, Duration::from_millis(u32::MAX.into()));
     }
 
     #[test]
@@ -157,21 +139,11 @@ mod tests {
 
     #[test]
     fn hostile_values_are_errors() {
-        for value in [
-            "-1",
-            "1e400",
-            "4294967296",
-            "1.5",
-            "NaN",
-            "null",
-            "\"1\"",
-            "[]",
-        ] {
+        for value in ["-1", "1e400", "4294967296", "1.5", "NaN", "null", "\"1\"", "[]"] {
             for key in ["pingInterval", "pingTimeout"] {
-                let json = open().to_json().replace(
-                    &format!("\"{key}\":2"),
-                    &format!("\"{key}\":{value},\"x\":2"),
-                );
+                let json = open()
+                    .to_json()
+                    .replace(&format!("\"{key}\":2"), &format!("\"{key}\":{value},\"x\":2"));
                 assert!(json.contains(value));
                 assert!(OpenPacket::decode(&json).is_err(), "{json}");
             }

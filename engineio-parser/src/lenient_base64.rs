@@ -1,9 +1,10 @@
-//! Base64 as Node's `Buffer` reads it.
+//! Base64, written strictly and read as Node's `Buffer` reads it.
 
 use base64::{
     Engine, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
+use bytes::Bytes;
 
 const STRICT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -14,19 +15,21 @@ const STRICT: GeneralPurpose = GeneralPurpose::new(
 
 /// Decodes whatever is there: bytes outside both alphabets are skipped, padding ends the data.
 pub(crate) fn decode(input: &[u8]) -> Vec<u8> {
-    STRICT
-        .decode(input)
-        .unwrap_or_else(|_| decode_slowly(input))
+    STRICT.decode(input).unwrap_or_else(|_| decode_slowly(input))
+}
+
+/// Standard base64 with padding behind a packet's first characters.
+pub(crate) fn encode(prefix: &str, data: &[u8]) -> Bytes {
+    let mut packet = String::with_capacity(prefix.len() + data.len().div_ceil(3) * 4);
+    packet.push_str(prefix);
+    STANDARD.encode_string(data, &mut packet);
+    packet.into()
 }
 
 fn decode_slowly(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::with_capacity(input.len() / 4 * 3);
     let (mut bits, mut count) = (0_u32, 0);
-    for sextet in input
-        .iter()
-        .take_while(|&&byte| byte != b'=')
-        .filter_map(|&byte| sextet(byte))
-    {
+    for sextet in input.iter().take_while(|&&byte| byte != b'=').filter_map(|&byte| sextet(byte)) {
         bits = bits << 6 | sextet;
         count += 6;
         if count >= 8 {
@@ -77,10 +80,7 @@ mod tests {
     #[test]
     fn both_ways_agree() {
         for input in ["", "YQ", "YQ==", "YWJj", "YWJjZGVmZw=="] {
-            assert_eq!(
-                STRICT.decode(input).unwrap(),
-                decode_slowly(input.as_bytes())
-            );
+            assert_eq!(STRICT.decode(input).unwrap(), decode_slowly(input.as_bytes()));
         }
     }
 }

@@ -17,7 +17,7 @@ use std::fmt;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::{error::PacketError, frame::Frame, lenient_base64};
+use crate::{error::PacketError, lenient_base64};
 
 /// One packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,10 +75,7 @@ impl Packet {
             (Some((b'b', rest)), Revision::V3) => {
                 let (&digit, base64) = rest.split_first().ok_or(PacketError::Empty)?;
                 let kind = PacketType::from_digit(digit).ok_or(PacketError::UnknownType(digit))?;
-                Ok(Self::new(
-                    kind,
-                    Data::Binary(lenient_base64::decode(base64).into()),
-                ))
+                Ok(Self::new(kind, Data::Binary(lenient_base64::decode(base64).into())))
             }
             (Some((&digit, _)), _) => {
                 let kind = PacketType::from_digit(digit).ok_or(PacketError::UnknownType(digit))?;
@@ -103,22 +100,6 @@ impl Packet {
                 let kind = PacketType::from_byte(byte).ok_or(PacketError::UnknownType(byte))?;
                 Ok(Self::new(kind, Data::Binary(bytes.slice(1..))))
             }
-        }
-    }
-
-    /// The packet in wire form. `None` for binary data of anything but a message, which no end sends.
-    ///
-    /// ```
-    /// use engineio_parser::Packet;
-    ///
-    /// let frame = Packet::message("hello").to_frame();
-    /// assert_eq!(frame.map(|frame| frame.payload()).as_deref(), Some(&b"4hello"[..]));
-    /// ```
-    pub fn to_frame(&self) -> Option<Frame> {
-        match (&self.data, self.kind) {
-            (Data::Text(text), kind) => Some(Frame::text(kind, text)),
-            (Data::Binary(data), PacketType::Message) => Some(Frame::binary(data.clone())),
-            (Data::Binary(_), _) => None,
         }
     }
 }
@@ -254,11 +235,7 @@ mod tests {
 
     #[test]
     fn transport_names_are_exact() {
-        for transport in [
-            Transport::Polling,
-            Transport::WebSocket,
-            Transport::WebTransport,
-        ] {
+        for transport in [Transport::Polling, Transport::WebSocket, Transport::WebTransport] {
             assert_eq!(Transport::parse(&transport.to_string()), Some(transport));
         }
         assert_eq!(Transport::parse("WebSocket"), None);
@@ -269,38 +246,24 @@ mod tests {
     fn decoded_text_shares_the_input() {
         let input = ByteString::from("4hello");
         let packet = Packet::decode_text(input.clone(), Revision::V4).unwrap();
-        let Data::Text(data) = packet.data else {
-            panic!("text expected")
-        };
+        let Data::Text(data) = packet.data else { panic!("text expected") };
         assert_eq!(data.as_ptr(), input[1..].as_ptr());
     }
 
     #[test]
     fn a_lone_b_is_an_empty_binary_message_in_v4_and_an_error_in_v3() {
-        assert_eq!(
-            Packet::decode_text("b".into(), Revision::V4),
-            Ok(Packet::binary(""))
-        );
-        assert_eq!(
-            Packet::decode_text("b".into(), Revision::V3),
-            Err(PacketError::Empty)
-        );
+        assert_eq!(Packet::decode_text("b".into(), Revision::V4), Ok(Packet::binary("")));
+        assert_eq!(Packet::decode_text("b".into(), Revision::V3), Err(PacketError::Empty));
     }
 
     #[test]
     fn the_type_byte_of_v3_is_no_digit() {
         let ping = Packet::new(PacketType::Ping, Data::Binary(Bytes::from_static(b"x")));
-        assert_eq!(
-            Packet::decode_binary(Bytes::from_static(b"\x02x"), Revision::V3),
-            Ok(ping)
-        );
+        assert_eq!(Packet::decode_binary(Bytes::from_static(b"\x02x"), Revision::V3), Ok(ping));
         assert_eq!(
             Packet::decode_binary(Bytes::from_static(b"2x"), Revision::V3),
             Err(PacketError::UnknownType(b'2'))
         );
-        assert_eq!(
-            Packet::decode_binary(Bytes::new(), Revision::V3),
-            Err(PacketError::Empty)
-        );
+        assert_eq!(Packet::decode_binary(Bytes::new(), Revision::V3), Err(PacketError::Empty));
     }
 }

@@ -50,10 +50,7 @@ pub fn header(len: usize, binary: bool) -> Header {
         }
     };
     bytes[0] = if binary { BINARY | first } else { first };
-    Header {
-        bytes,
-        len: header_len,
-    }
+    Header { bytes, len: header_len }
 }
 
 /// What to write for a frame: the header, then the packet.
@@ -68,11 +65,7 @@ pub fn header(len: usize, binary: bool) -> Header {
 /// ```
 pub fn encode(frame: &Frame) -> (Header, Bytes) {
     let binary = frame.is_binary() && !frame.is_empty();
-    let packet = if binary {
-        frame.payload()
-    } else {
-        frame.polling_text(Revision::V4)
-    };
+    let packet = if binary { frame.payload() } else { frame.polling_text(Revision::V4) };
     (header(packet.len(), binary), packet)
 }
 
@@ -101,11 +94,7 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder that takes packets of up to `max_payload` bytes.
     pub fn new(max_payload: u64) -> Self {
-        Self {
-            max_payload,
-            buffer: BytesMut::new(),
-            failed: false,
-        }
+        Self { max_payload, buffer: BytesMut::new(), failed: false }
     }
 
     /// Hands in what arrived. After an error it is dropped.
@@ -141,10 +130,7 @@ impl Decoder {
         if len == 0 {
             return Err(FramingError::Empty);
         }
-        let too_long = FramingError::TooLong {
-            len,
-            max_payload: self.max_payload,
-        };
+        let too_long = FramingError::TooLong { len, max_payload: self.max_payload };
         if len > self.max_payload {
             return Err(too_long);
         }

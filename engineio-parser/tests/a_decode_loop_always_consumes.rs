@@ -38,9 +38,7 @@ fn many_small_packets() {
         (Revision::V3, true, b"\x01\x01\xff\x04"),
     ] {
         let body = Bytes::from(packet.repeat(LARGE / packet.len()));
-        let packets = payload::decode(revision, body, binary)
-            .filter(Result::is_ok)
-            .count();
+        let packets = payload::decode(revision, body, binary).filter(Result::is_ok).count();
         assert_eq!(packets, LARGE / packet.len());
     }
 }

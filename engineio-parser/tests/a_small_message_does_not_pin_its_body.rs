@@ -16,25 +16,13 @@ fn binary_messages(packets: impl Iterator<Item = Packet>) -> Vec<Bytes> {
 fn of_a_polling_body() {
     let text = "x".repeat(999);
     for (revision, binary, body) in [
-        (
-            Revision::V4,
-            false,
-            format!("4{text}\x1ebAQID").into_bytes(),
-        ),
-        (
-            Revision::V3,
-            false,
-            format!("1000:4{text}6:b4AQID").into_bytes(),
-        ),
+        (Revision::V4, false, format!("4{text}\x1ebAQID").into_bytes()),
+        (Revision::V3, false, format!("1000:4{text}6:b4AQID").into_bytes()),
         (
             Revision::V3,
             true,
-            [
-                b"\x00\x01\x00\x00\x00\xff4",
-                text.as_bytes(),
-                b"\x01\x04\xff\x04\x01\x02\x03",
-            ]
-            .concat(),
+            [b"\x00\x01\x00\x00\x00\xff4", text.as_bytes(), b"\x01\x04\xff\x04\x01\x02\x03"]
+                .concat(),
         ),
     ] {
         let body = Bytes::from(body);

@@ -8,12 +8,7 @@ fn first_error(body: &[u8], binary: bool) -> Option<PayloadError> {
 
 #[test]
 fn of_a_text_packet() {
-    for length in [
-        "2",
-        "18446744073709551615",
-        "18446744073709551617",
-        &"9".repeat(310),
-    ] {
+    for length in ["2", "18446744073709551615", "18446744073709551617", &"9".repeat(310)] {
         let body = format!("{length}:4");
         assert_eq!(
             first_error(body.as_bytes(), false),
@@ -21,17 +16,7 @@ fn of_a_text_packet() {
             "{body}"
         );
     }
-    for length in [
-        "",
-        "-1",
-        "+1",
-        " 1",
-        "1.",
-        "1e0",
-        "0x1",
-        "\u{661}",
-        &"0".repeat(311),
-    ] {
+    for length in ["", "-1", "+1", " 1", "1.", "1e0", "0x1", "\u{661}", &"0".repeat(311)] {
         let body = format!("{length}:4");
         assert_eq!(
             first_error(body.as_bytes(), false),
@@ -82,9 +67,6 @@ fn of_a_webtransport_packet() {
         let max_payload = len - 1;
         let mut decoder = Decoder::new(max_payload);
         decoder.push(&header);
-        assert_eq!(
-            decoder.next(),
-            Err(FramingError::TooLong { len, max_payload })
-        );
+        assert_eq!(decoder.next(), Err(FramingError::TooLong { len, max_payload }));
     }
 }

@@ -8,45 +8,31 @@ const ROUNDS: usize = 4000;
 
 #[test]
 fn packet() {
-    run(
-        fuzzing::packet,
-        seeds(&["packets", "packet_decodes"], "wire"),
-    );
+    run(fuzzing::packet, seeds(&["packets", "packet_decodes"], "wire"));
 }
 
 #[test]
 fn payload_v4() {
-    run(
-        fuzzing::payload_v4,
-        seeds(&["payloads", "payload_decodes"], "body"),
-    );
+    run(fuzzing::payload_v4, seeds(&["payloads", "payload_decodes"], "body"));
 }
 
 #[test]
 fn payload_v3() {
-    run(
-        fuzzing::payload_v3,
-        seeds(&["payloads", "payload_decodes"], "body"),
-    );
+    run(fuzzing::payload_v3, seeds(&["payloads", "payload_decodes"], "body"));
 }
 
 #[test]
 fn webtransport() {
     let streams = seeds(&["webtransport", "webtransport_decodes"], "stream");
-    let seeds = streams
-        .into_iter()
-        .map(|stream| [&[0, 60], &stream[..]].concat())
-        .collect();
+    let seeds = streams.into_iter().map(|stream| [&[0, 60], &stream[..]].concat()).collect();
     run(fuzzing::webtransport, seeds);
 }
 
 #[test]
 fn handshake() {
     let packets = golden::list("handshakes");
-    let seeds = packets
-        .iter()
-        .map(|vector| vector["packet"].as_str().unwrap()[1..].into())
-        .collect();
+    let seeds =
+        packets.iter().map(|vector| vector["packet"].as_str().unwrap()[1..].into()).collect();
     run(fuzzing::handshake, seeds);
 }
 
@@ -100,14 +86,9 @@ impl XorShift {
 
     /// Any byte, those that mean something more often.
     fn byte(&mut self) -> u8 {
-        const SPECIAL: [u8; 12] = [
-            0, 1, 0x1e, b':', b'b', b'4', b'9', b'"', 0x7e, 0x7f, 0x80, 0xff,
-        ];
+        const SPECIAL: [u8; 12] =
+            [0, 1, 0x1e, b':', b'b', b'4', b'9', b'"', 0x7e, 0x7f, 0x80, 0xff];
         let byte = self.next() as u8;
-        if byte < 128 {
-            SPECIAL[self.below(SPECIAL.len())]
-        } else {
-            self.next() as u8
-        }
+        if byte < 128 { SPECIAL[self.below(SPECIAL.len())] } else { self.next() as u8 }
     }
 }

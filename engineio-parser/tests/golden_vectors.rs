@@ -15,17 +15,10 @@ fn packets() {
     for vector in golden::list("packets") {
         let revision = golden::revision(&vector);
         let packet = golden::packet(&vector["packet"]);
-        let (binary, wire) = (
-            golden::flag(&vector["binary"]),
-            golden::hex(&vector["wire"]),
-        );
+        let (binary, wire) = (golden::flag(&vector["binary"]), golden::hex(&vector["wire"]));
         let frame = packet.to_frame().unwrap();
         assert_eq!(frame.is_binary(), binary);
-        assert_eq!(
-            frame.polling_text(revision),
-            golden::hex(&vector["polling"]),
-            "{vector}"
-        );
+        assert_eq!(frame.polling_text(revision), golden::hex(&vector["polling"]), "{vector}");
         assert_eq!(websocket_message(&frame, revision), wire, "{vector}");
         assert_eq!(decode(revision, binary, wire), Ok(packet), "{vector}");
     }
@@ -49,10 +42,7 @@ fn payloads() {
     for vector in golden::list("payloads") {
         let revision = golden::revision(&vector);
         let packets = golden::packets(&vector["packets"]);
-        let frames: Vec<Frame> = packets
-            .iter()
-            .map(|packet| packet.to_frame().unwrap())
-            .collect();
+        let frames: Vec<Frame> = packets.iter().map(|packet| packet.to_frame().unwrap()).collect();
         let payload = payload::encode(revision, golden::flag(&vector["b64"]), &frames);
         assert_eq!(payload.body, golden::hex(&vector["body"]), "{vector}");
         assert_eq!(payload.binary, golden::flag(&vector["binary"]), "{vector}");
@@ -87,11 +77,7 @@ fn webtransport_streams() {
         let stream = golden::hex(&vector["stream"]);
         let (header, body) = webtransport::encode(&packet.to_frame().unwrap());
         assert_eq!([header.as_ref(), &body].concat(), stream, "{vector}");
-        assert_eq!(
-            decode_stream(u64::MAX, &stream),
-            (vec![packet], false),
-            "{vector}"
-        );
+        assert_eq!(decode_stream(u64::MAX, &stream), (vec![packet], false), "{vector}");
     }
 }
 
@@ -108,10 +94,7 @@ fn webtransport_headers() {
 fn webtransport_decodes() {
     for vector in golden::list("webtransport_decodes") {
         let max_payload = vector["max_payload"].as_u64().unwrap();
-        let expected = (
-            golden::packets(&vector["packets"]),
-            golden::flag(&vector["error"]),
-        );
+        let expected = (golden::packets(&vector["packets"]), golden::flag(&vector["error"]));
         assert_eq!(
             decode_stream(max_payload, &golden::hex(&vector["stream"])),
             expected,
@@ -130,10 +113,7 @@ fn handshakes() {
         } else {
             // Node writes an infinite limit as null; we leave the key out.
             assert!(text.ends_with(r#","maxPayload":null}"#));
-            assert_eq!(
-                open.encode().payload(),
-                text.replace(r#","maxPayload":null"#, "")
-            );
+            assert_eq!(open.encode().payload(), text.replace(r#","maxPayload":null"#, ""));
         }
     }
 }

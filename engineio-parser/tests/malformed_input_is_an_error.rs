@@ -25,49 +25,24 @@ fn errors(revision: Revision, body: &'static [u8], binary: bool) -> Vec<PayloadE
 
 #[test]
 fn a_body_of_no_bytes() {
-    for (revision, binary) in [
-        (Revision::V4, false),
-        (Revision::V3, false),
-        (Revision::V3, true),
-    ] {
+    for (revision, binary) in [(Revision::V4, false), (Revision::V3, false), (Revision::V3, true)] {
         assert_eq!(errors(revision, b"", binary), [PayloadError::Empty]);
     }
 }
 
 #[test]
 fn a_binary_body_in_revision_4() {
-    assert_eq!(
-        errors(Revision::V4, b"4a", true),
-        [PayloadError::UnexpectedBinary]
-    );
+    assert_eq!(errors(Revision::V4, b"4a", true), [PayloadError::UnexpectedBinary]);
 }
 
 #[test]
 fn text_that_is_not_utf8() {
-    assert_eq!(
-        errors(Revision::V4, b"4\xff", false),
-        [PayloadError::InvalidUtf8]
-    );
-    assert_eq!(
-        errors(Revision::V4, b"4a\x1e4\xc3\x1e4b", false),
-        [PayloadError::InvalidUtf8]
-    );
-    assert_eq!(
-        errors(Revision::V3, b"2:4\xc3", false),
-        [PayloadError::LengthMismatch]
-    );
-    assert_eq!(
-        errors(Revision::V3, b"3:4\xc34", false),
-        [PayloadError::LengthMismatch]
-    );
-    assert_eq!(
-        errors(Revision::V3, b"2:4\xc34", false),
-        [PayloadError::InvalidUtf8]
-    );
-    assert_eq!(
-        errors(Revision::V3, b"\x00\x02\xff4\xc3", true),
-        [PayloadError::InvalidUtf8]
-    );
+    assert_eq!(errors(Revision::V4, b"4\xff", false), [PayloadError::InvalidUtf8]);
+    assert_eq!(errors(Revision::V4, b"4a\x1e4\xc3\x1e4b", false), [PayloadError::InvalidUtf8]);
+    assert_eq!(errors(Revision::V3, b"2:4\xc3", false), [PayloadError::LengthMismatch]);
+    assert_eq!(errors(Revision::V3, b"3:4\xc34", false), [PayloadError::LengthMismatch]);
+    assert_eq!(errors(Revision::V3, b"2:4\xc34", false), [PayloadError::InvalidUtf8]);
+    assert_eq!(errors(Revision::V3, b"\x00\x02\xff4\xc3", true), [PayloadError::InvalidUtf8]);
 
     let mut decoder = Decoder::new(10);
     decoder.push(b"\x024\xff");
@@ -88,8 +63,5 @@ fn a_packet_of_no_bytes() {
 
 #[test]
 fn a_marker_that_is_neither_text_nor_binary() {
-    assert_eq!(
-        errors(Revision::V3, b"\x02\x01\xff4", true),
-        [PayloadError::UnknownMarker(2)]
-    );
+    assert_eq!(errors(Revision::V3, b"\x02\x01\xff4", true), [PayloadError::UnknownMarker(2)]);
 }

@@ -8,11 +8,7 @@ fn in_a_payload() {
         (Revision::V4, false, &b"4a\x1e9\x1e4b"[..]),
         (Revision::V4, false, b"4a\x1e4\xff\x1e4b"),
         (Revision::V3, false, b"2:4a1:92:4b"),
-        (
-            Revision::V3,
-            true,
-            b"\x00\x02\xff4a\x00\x01\xff9\x00\x02\xff4b",
-        ),
+        (Revision::V3, true, b"\x00\x02\xff4a\x00\x01\xff9\x00\x02\xff4b"),
     ] {
         let mut packets = payload::decode(revision, body.into(), binary);
         assert_eq!(packets.next(), Some(Ok(Packet::message("a"))));

@@ -22,11 +22,7 @@ const LONG: Duration = Duration::from_secs(25 + 2 * 20 + 30 + 10);
 
 #[derive(Clone, Debug)]
 enum Operation {
-    Send {
-        side: Side,
-        attachments: usize,
-        volatile: bool,
-    },
+    Send { side: Side, attachments: usize, volatile: bool },
     Advance(u64),
     Delay(u64),
     Upgrade,
@@ -163,11 +159,7 @@ fn a_session_whose_peer_vanishes_ends_by_its_heartbeat() {
                 world.vanish(side);
                 world.advance(Duration::from_secs(25 + 20));
                 let reason = world.end(side.other()).closed;
-                assert_eq!(
-                    reason,
-                    Some(CloseReason::PingTimeout),
-                    "{revision:?} {side:?}"
-                );
+                assert_eq!(reason, Some(CloseReason::PingTimeout), "{revision:?} {side:?}");
             }
         }
     }
@@ -189,10 +181,7 @@ fn check(world: &mut World) {
     for side in [Side::Client, Side::Server] {
         let sent = world.end(side).sent.clone();
         let received = &world.end(side.other()).received;
-        assert!(
-            sent.starts_with(received),
-            "{received:?} is not the beginning of {sent:?}"
-        );
+        assert!(sent.starts_with(received), "{received:?} is not the beginning of {sent:?}");
         assert!(world.end(side).session.queued_packets() <= MAX_PACKETS);
     }
 }
@@ -200,11 +189,7 @@ fn check(world: &mut World) {
 fn check_end(world: &mut World, closes: &[(Side, bool)]) {
     let complete = |world: &mut World, from: Side| {
         let sent = world.end(from).sent.clone();
-        assert_eq!(
-            world.end(from.other()).received,
-            sent,
-            "all of {from:?} arrives"
-        );
+        assert_eq!(world.end(from.other()).received, sent, "all of {from:?} arrives");
     };
     if world.faulty || closes.len() > 1 {
         let alive = |world: &mut World, side| {
@@ -212,9 +197,7 @@ fn check_end(world: &mut World, closes: &[(Side, bool)]) {
             !end.gone && end.closed.is_none()
         };
         let both = [Side::Client, Side::Server];
-        if both
-            .map(|side| world.end(side).gone || world.end(side).closed.is_some())
-            .contains(&true)
+        if both.map(|side| world.end(side).gone || world.end(side).closed.is_some()).contains(&true)
         {
             assert!(
                 !both.map(|side| alive(world, side)).contains(&true),
@@ -230,11 +213,7 @@ fn check_end(world: &mut World, closes: &[(Side, bool)]) {
                 complete(world, side);
             }
             assert_eq!(world.client.upgraded, world.server.upgraded);
-            let transport = if world.client.upgraded {
-                WebSocket
-            } else {
-                Polling
-            };
+            let transport = if world.client.upgraded { WebSocket } else { Polling };
             assert_eq!(world.client.session.transport(), transport);
             assert_eq!(world.server.session.transport(), transport);
         }

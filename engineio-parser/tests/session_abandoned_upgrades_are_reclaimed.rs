@@ -36,10 +36,7 @@ fn a_probe_that_never_switches() {
     server.advance(1);
     assert_eq!(server.outputs(), [Output::ProbeFailed(WebSocket)]);
     assert!(server.session.is_open());
-    assert!(
-        server.transmit(WebSocket).is_empty(),
-        "nothing more is said to it"
-    );
+    assert!(server.transmit(WebSocket).is_empty(), "nothing more is said to it");
 }
 
 #[test]

@@ -16,10 +16,7 @@ fn a_full_queue_gives_the_frames_back() {
     let mut server = Harness::server_with(config, Revision::V4, WebSocket);
     server.send("a");
     server.send("b");
-    let refused = server
-        .session
-        .send(with_attachments("c", &["x"]))
-        .unwrap_err();
+    let refused = server.session.send(with_attachments("c", &["x"])).unwrap_err();
     assert!(matches!(refused, SendError::Full(_)));
     assert_eq!(server.session.queued_packets(), 2);
     assert_eq!(server.session.queued_bytes(), 4);
@@ -48,10 +45,7 @@ fn bytes_are_limited_too() {
     config.max_queued_bytes = 5;
     let mut server = Harness::server_with(config, Revision::V4, WebSocket);
     server.send("larger than the limit, but alone");
-    assert!(matches!(
-        server.session.send(message("")),
-        Err(SendError::Full(_))
-    ));
+    assert!(matches!(server.session.send(message("")), Err(SendError::Full(_))));
 }
 
 #[test]
@@ -59,17 +53,11 @@ fn a_request_takes_what_fits_and_at_least_one_frame() {
     let mut server = Harness::server(Polling);
     server.send("0123456789");
     server.send("a");
-    server
-        .session
-        .send(with_attachments("b", &["xyz"]))
-        .unwrap();
+    server.session.send(with_attachments("b", &["xyz"])).unwrap();
     for expected in [vec!["40123456789"], vec!["4a", "4b"], vec!["xyz"]] {
         server.accept(Input::PollStarted);
         assert_eq!(server.transmit_within(Polling, 6), expected);
-        assert!(
-            !server.session.has_transmit(Polling),
-            "this GET is complete"
-        );
+        assert!(!server.session.has_transmit(Polling), "this GET is complete");
         server.accept(Input::PollFinished);
     }
 }
@@ -89,20 +77,14 @@ fn a_ping_that_does_not_fit_waits_for_the_next_request() {
 #[test]
 fn binary_counts_as_base64_on_polling() {
     let mut server = Harness::server(Polling);
-    server
-        .session
-        .send(with_attachments("a", &["xyz"]))
-        .unwrap();
+    server.session.send(with_attachments("a", &["xyz"])).unwrap();
     server.accept(Input::PollStarted);
     // `4a` and `beHl6` have seven bytes together.
     assert_eq!(server.transmit_within(Polling, 6), ["4a"]);
     server.accept(Input::PollFinished);
 
     let mut server = Harness::server(Polling);
-    server
-        .session
-        .send(with_attachments("a", &["xyz"]))
-        .unwrap();
+    server.session.send(with_attachments("a", &["xyz"])).unwrap();
     server.accept(Input::PollStarted);
     assert_eq!(server.transmit_within(Polling, 7), ["4a", "xyz"]);
 }
@@ -115,10 +97,7 @@ fn nothing_leaves_without_a_request_to_carry_it() {
 
     let mut client = Harness::client(Polling);
     client.send("a");
-    assert!(
-        client.session.has_transmit(Polling),
-        "a POST is worth making"
-    );
+    assert!(client.session.has_transmit(Polling), "a POST is worth making");
     assert!(client.transmit(Polling).is_empty());
     client.accept(Input::PushStarted);
     assert_eq!(client.transmit(Polling), ["4a"]);
@@ -144,10 +123,7 @@ fn a_client_sends_nothing_before_the_handshake() {
 fn volatile_needs_a_writable_transport() {
     let mut server = Harness::server(WebSocket);
     assert!(server.session.send_volatile(message("a")));
-    assert!(
-        !server.session.send_volatile(message("b")),
-        "something is queued"
-    );
+    assert!(!server.session.send_volatile(message("b")), "something is queued");
     assert_eq!(server.transmit(WebSocket), ["4a"]);
 
     let mut server = Harness::server(Polling);
@@ -160,18 +136,12 @@ fn volatile_needs_a_writable_transport() {
     assert!(client.session.send_volatile(message("a")));
     client.accept(Input::PushStarted);
     assert_eq!(client.transmit(Polling), ["4a"]);
-    assert!(
-        !client.session.send_volatile(message("b")),
-        "a POST is in flight"
-    );
+    assert!(!client.session.send_volatile(message("b")), "a POST is in flight");
     client.accept(Input::PushFinished);
     client.accept(Input::PollStarted);
     client.accept(Input::ProbeStarted(WebSocket));
     client.receive(WebSocket, "3probe");
-    assert!(
-        !client.session.send_volatile(message("c")),
-        "polling comes to its end"
-    );
+    assert!(!client.session.send_volatile(message("c")), "polling comes to its end");
 }
 
 #[test]

@@ -17,10 +17,7 @@ fn a_clients_close_packet_ends_its_get_with_a_noop() {
     server.receive(Polling, "1");
     server.receive(Polling, "4ignored");
     server.accept(Input::PushFinished);
-    assert_eq!(
-        server.outputs(),
-        [Output::Closed(CloseReason::TransportClose)]
-    );
+    assert_eq!(server.outputs(), [Output::Closed(CloseReason::TransportClose)]);
     assert_eq!(server.answer_get(), ["6"]);
     assert_eq!(server.input(Input::PollStarted), Err(Violation::Closed));
     assert_eq!(server.input(Input::PushStarted), Err(Violation::Closed));
@@ -155,10 +152,9 @@ fn a_closing_session_that_loses_its_peer_ends_for_the_reason_given() {
 
 #[test]
 fn the_end_of_a_transport_is_the_end_of_its_session() {
-    for (failed, reason) in [
-        (false, CloseReason::TransportClose),
-        (true, CloseReason::TransportError),
-    ] {
+    for (failed, reason) in
+        [(false, CloseReason::TransportClose), (true, CloseReason::TransportError)]
+    {
         let mut server = Harness::server(WebSocket);
         server.send("a");
         server.accept(Input::Lost(WebSocket, failed));
@@ -210,10 +206,7 @@ fn a_server_that_closes_over_polling_drops_its_probe() {
     assert_eq!(server.answer_get(), ["1"]);
     assert_eq!(
         server.outputs(),
-        [
-            Output::ProbeFailed(WebSocket),
-            Output::Closed(CloseReason::ForcedClose)
-        ]
+        [Output::ProbeFailed(WebSocket), Output::Closed(CloseReason::ForcedClose)]
     );
 }
 
@@ -273,10 +266,7 @@ fn a_bad_handshake_ends_a_client() {
         let mut client = Harness::opening_client(Revision::V4, Polling);
         client.receive(Polling, handshake);
         assert_eq!(client.close_reason(), Some(CloseReason::ParseError));
-        assert!(
-            !client.session.has_transmit(Polling),
-            "there is no session to close"
-        );
+        assert!(!client.session.has_transmit(Polling), "there is no session to close");
     }
 }
 
@@ -338,10 +328,7 @@ fn a_server_with_nothing_to_send_ends_with_the_upgrade() {
     server.receive(WebSocket, "5");
     assert_eq!(
         server.outputs(),
-        [
-            Output::Upgraded(WebSocket),
-            Output::Closed(CloseReason::ForcedClose)
-        ]
+        [Output::Upgraded(WebSocket), Output::Closed(CloseReason::ForcedClose)]
     );
 }
 

@@ -12,10 +12,7 @@ use harness::Harness;
 fn a_second_get_ends_the_session_and_the_first_get() {
     let mut server = Harness::server(Polling);
     assert!(server.get().is_empty());
-    assert_eq!(
-        server.input(Input::PollStarted),
-        Err(Violation::ConcurrentPoll)
-    );
+    assert_eq!(server.input(Input::PollStarted), Err(Violation::ConcurrentPoll));
     assert_eq!(server.close_reason(), Some(CloseReason::TransportError));
     assert_eq!(server.answer_get(), ["1"]);
     assert_eq!(server.input(Input::PollStarted), Err(Violation::Closed));
@@ -26,10 +23,7 @@ fn a_second_post_ends_the_session() {
     let mut server = Harness::server(Polling);
     assert!(server.get().is_empty());
     server.accept(Input::PushStarted);
-    assert_eq!(
-        server.input(Input::PushStarted),
-        Err(Violation::ConcurrentPush)
-    );
+    assert_eq!(server.input(Input::PushStarted), Err(Violation::ConcurrentPush));
     assert_eq!(server.close_reason(), Some(CloseReason::TransportError));
     assert_eq!(server.answer_get(), ["1"]);
     server.receive(Polling, "4late");
@@ -92,15 +86,9 @@ fn a_client_makes_one_request_of_each_kind_at_a_time() {
     let mut client = Harness::client(Polling);
     client.accept(Input::PollStarted);
     client.accept(Input::PushStarted);
-    assert_eq!(
-        client.input(Input::PushStarted),
-        Err(Violation::ConcurrentPush)
-    );
+    assert_eq!(client.input(Input::PushStarted), Err(Violation::ConcurrentPush));
 
     let mut client = Harness::client(Polling);
     client.accept(Input::PollStarted);
-    assert_eq!(
-        client.input(Input::PollStarted),
-        Err(Violation::ConcurrentPoll)
-    );
+    assert_eq!(client.input(Input::PollStarted), Err(Violation::ConcurrentPoll));
 }

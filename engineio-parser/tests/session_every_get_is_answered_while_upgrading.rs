@@ -37,10 +37,7 @@ fn what_is_queued_goes_instead_of_a_noop() {
     server.send("a");
     assert_eq!(server.answer_get(), ["4a"]);
 
-    assert!(
-        server.get().is_empty(),
-        "the noop of the last GET is not owed to this one"
-    );
+    assert!(server.get().is_empty(), "the noop of the last GET is not owed to this one");
     server.advance(99);
     assert!(server.answer_get().is_empty());
     server.advance(1);
@@ -87,10 +84,7 @@ fn a_get_is_answered_even_if_the_answer_to_the_probe_is_held_up() {
     assert!(server.get().is_empty());
     server.accept(Input::ProbeStarted(WebSocket));
     server.receive(WebSocket, "2probe");
-    assert!(
-        !server.session.has_transmit(Polling),
-        "a noop must not overtake the 3probe"
-    );
+    assert!(!server.session.has_transmit(Polling), "a noop must not overtake the 3probe");
     server.advance(100);
     assert_eq!(server.answer_get(), ["6"]);
 }

@@ -10,10 +10,7 @@ use harness::{Harness, received};
 
 fn assert_alive(server: &mut Harness, what: &str) {
     assert_eq!(server.outputs(), [Output::ProbeFailed(WebSocket)], "{what}");
-    assert!(
-        server.session.is_open() && !server.session.is_upgrading(),
-        "{what}"
-    );
+    assert!(server.session.is_open() && !server.session.is_upgrading(), "{what}");
     assert_eq!(server.session.transport(), Polling);
 
     server.send("still here");
@@ -70,16 +67,10 @@ fn a_second_transport_during_and_after_an_upgrade_is_refused() {
     let mut server = Harness::server(Polling);
     server.probe();
     for via in [WebSocket, WebTransport, Polling] {
-        assert_eq!(
-            server.input(Input::ProbeStarted(via)),
-            Err(Violation::UpgradeRefused)
-        );
+        assert_eq!(server.input(Input::ProbeStarted(via)), Err(Violation::UpgradeRefused));
     }
     server.receive(WebSocket, "5");
-    assert_eq!(
-        server.input(Input::ProbeStarted(WebSocket)),
-        Err(Violation::UpgradeRefused)
-    );
+    assert_eq!(server.input(Input::ProbeStarted(WebSocket)), Err(Violation::UpgradeRefused));
     assert_eq!(server.outputs(), [Output::Upgraded(WebSocket)]);
     assert!(server.session.is_open());
 }
@@ -108,11 +99,7 @@ fn a_client_is_answered_wrongly() {
         client.accept(Input::PollStarted);
         client.accept(Input::ProbeStarted(WebSocket));
         client.receive(WebSocket, packet);
-        assert_eq!(
-            client.outputs(),
-            [Output::ProbeFailed(WebSocket)],
-            "{packet}"
-        );
+        assert_eq!(client.outputs(), [Output::ProbeFailed(WebSocket)], "{packet}");
         assert!(client.session.is_open() && client.session.transport() == Polling);
         assert!(client.transmit(WebSocket).is_empty());
     }

@@ -167,10 +167,7 @@ fn silence_is_not_held_against_a_peer_that_is_not_read() {
     assert!(server.session.is_open());
     server.suspend_heartbeat(false);
     server.advance(199);
-    assert!(
-        server.session.is_open(),
-        "what it sent meanwhile must first be read"
-    );
+    assert!(server.session.is_open(), "what it sent meanwhile must first be read");
     server.advance(1);
     assert_eq!(server.close_reason(), Some(CloseReason::PingTimeout));
 }

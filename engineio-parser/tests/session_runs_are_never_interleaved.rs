@@ -8,18 +8,8 @@ use harness::{Harness, message, with_attachments};
 #[test]
 fn by_a_ping_or_another_message() {
     let mut server = Harness::server(WebSocket);
-    server
-        .session
-        .send(with_attachments("a", &["x", "y"]))
-        .unwrap();
-    assert_eq!(
-        server
-            .session
-            .poll_transmit(WebSocket, usize::MAX)
-            .unwrap()
-            .payload(),
-        "4a"
-    );
+    server.session.send(with_attachments("a", &["x", "y"])).unwrap();
+    assert_eq!(server.session.poll_transmit(WebSocket, usize::MAX).unwrap().payload(), "4a");
     server.send("b");
     server.advance(300);
     assert!(!server.session.send_volatile(message("c")));
@@ -29,10 +19,7 @@ fn by_a_ping_or_another_message() {
 #[test]
 fn by_the_end_of_a_request() {
     let mut server = Harness::server(Polling);
-    server
-        .session
-        .send(with_attachments("a", &["x", "y"]))
-        .unwrap();
+    server.session.send(with_attachments("a", &["x", "y"])).unwrap();
     server.send("b");
     server.accept(engineio_parser::session::Input::PollStarted);
     assert_eq!(server.transmit_within(Polling, 3), ["4a"]);
@@ -44,10 +31,7 @@ fn by_the_end_of_a_request() {
 #[test]
 fn by_an_upgrade() {
     let mut server = Harness::server(Polling);
-    server
-        .session
-        .send(with_attachments("a", &["x", "y"]))
-        .unwrap();
+    server.session.send(with_attachments("a", &["x", "y"])).unwrap();
     server.send("b");
     server.accept(engineio_parser::session::Input::PollStarted);
     assert_eq!(server.transmit_within(Polling, 3), ["4a"]);

@@ -51,10 +51,7 @@ fn after_the_switch_polling_is_refused() {
     assert_eq!(server.input(Input::PollStarted), Err(Violation::NotPolling));
     assert_eq!(server.input(Input::PushStarted), Err(Violation::NotPolling));
     server.receive(WebSocket, "4a");
-    assert_eq!(
-        server.outputs(),
-        [Output::Upgraded(WebSocket), received("a")]
-    );
+    assert_eq!(server.outputs(), [Output::Upgraded(WebSocket), received("a")]);
 }
 
 #[test]
@@ -66,10 +63,7 @@ fn a_post_that_began_before_the_switch_still_counts() {
     server.receive(Polling, "4a");
     server.accept(Input::PushFinished);
     server.receive(Polling, "4stray");
-    assert_eq!(
-        server.outputs(),
-        [Output::Upgraded(WebSocket), received("a")]
-    );
+    assert_eq!(server.outputs(), [Output::Upgraded(WebSocket), received("a")]);
 }
 
 #[test]
@@ -121,28 +115,16 @@ fn only_the_handshake_over_polling_offers_upgrades() {
 
     for (transport, offered) in [(Polling, vec![WebSocket]), (WebSocket, vec![])] {
         let now = Instant::now();
-        let mut session = Session::server(
-            now,
-            Arc::new(config()),
-            Revision::V4,
-            transport,
-            "sid".into(),
-        );
+        let mut session =
+            Session::server(now, Arc::new(config()), Revision::V4, transport, "sid".into());
         session.send(harness::message("a")).unwrap();
         let _ = session.handle_input(now, Input::PollStarted);
-        let frame = session
-            .poll_transmit(transport, usize::MAX)
-            .unwrap()
-            .payload();
+        let frame = session.poll_transmit(transport, usize::MAX).unwrap().payload();
         let open = OpenPacket::decode(std::str::from_utf8(&frame[1..]).unwrap()).unwrap();
         assert_eq!(open.upgrades, offered);
         assert_eq!(open.sid, "sid");
         assert_eq!(open.max_payload, Some(1_000_000));
         let alone = session.poll_transmit(transport, usize::MAX).is_none();
-        assert_eq!(
-            alone,
-            transport == Polling,
-            "on polling the handshake is a payload of its own"
-        );
+        assert_eq!(alone, transport == Polling, "on polling the handshake is a payload of its own");
     }
 }

@@ -6,12 +6,7 @@ const TEXT: &str = "é€😀";
 
 #[test]
 fn in_a_text_body() {
-    let body = payload::encode(
-        Revision::V3,
-        true,
-        &[Frame::text(PacketType::Message, TEXT)],
-    )
-    .body;
+    let body = payload::encode(Revision::V3, true, &[Frame::text(PacketType::Message, TEXT)]).body;
     assert_eq!(body, format!("5:4{TEXT}"));
     let packets: Vec<_> = payload::decode(Revision::V3, body, false).collect();
     assert_eq!(packets, [Ok(Packet::message(TEXT))]);
@@ -19,25 +14,14 @@ fn in_a_text_body() {
 
 #[test]
 fn in_a_binary_body() {
-    let frames = [
-        Frame::text(PacketType::Message, TEXT),
-        Frame::binary(vec![7].into()),
-    ];
+    let frames = [Frame::text(PacketType::Message, TEXT), Frame::binary(vec![7].into())];
     let body = payload::encode(Revision::V3, false, &frames).body;
     assert_eq!(
         body,
-        [
-            &b"\x00\x01\x00\xff4"[..],
-            TEXT.as_bytes(),
-            b"\x01\x02\xff\x04\x07"
-        ]
-        .concat()
+        [&b"\x00\x01\x00\xff4"[..], TEXT.as_bytes(), b"\x01\x02\xff\x04\x07"].concat()
     );
     let packets: Vec<_> = payload::decode(Revision::V3, body, true).collect();
-    assert_eq!(
-        packets,
-        [Ok(Packet::message(TEXT)), Ok(Packet::binary(vec![7]))]
-    );
+    assert_eq!(packets, [Ok(Packet::message(TEXT)), Ok(Packet::binary(vec![7]))]);
 }
 
 #[test]

@@ -50,11 +50,7 @@ impl EngineConfig {
     /// As in Node, every path that begins with it matches.
     pub fn path(mut self, path: &str) -> Self {
         let middle = path.trim_matches('/');
-        self.path = if middle.is_empty() {
-            "/".to_owned()
-        } else {
-            format!("/{middle}/")
-        };
+        self.path = if middle.is_empty() { "/".to_owned() } else { format!("/{middle}/") };
         self
     }
 
@@ -150,10 +146,7 @@ impl EngineConfig {
     pub(crate) fn session(&self) -> Arc<session::Config> {
         let mut session = self.session.clone();
         let offered = self.allow_upgrades && self.transports.contains(&Transport::WebSocket);
-        session.upgrades = offered
-            .then_some(Transport::WebSocket)
-            .into_iter()
-            .collect();
+        session.upgrades = offered.then_some(Transport::WebSocket).into_iter().collect();
         Arc::new(session)
     }
 }

@@ -16,7 +16,7 @@ use engineio_parser::{
 use tokio::time::Sleep;
 
 use crate::{
-    engine::Inner,
+    registry::Registry,
     shared::{Handle, Message, Shared, now, wake},
     transport::websocket::WebSocket,
 };
@@ -64,7 +64,7 @@ pub enum Event {
 /// ```
 pub struct Connection {
     handle: Handle,
-    engine: Arc<Inner>,
+    registry: Arc<Registry>,
     /// Boxed, as most sessions have one of them at most.
     websocket: Option<Box<WebSocket>>,
     probe: Option<Box<WebSocket>>,
@@ -78,13 +78,13 @@ pub struct Connection {
 
 impl Connection {
     pub(crate) fn new(
-        engine: Arc<Inner>,
+        registry: Arc<Registry>,
         shared: Arc<Shared>,
         websocket: Option<Box<WebSocket>>,
     ) -> Self {
         Self {
             handle: Handle(shared),
-            engine,
+            registry,
             websocket,
             probe: None,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -139,11 +139,7 @@ impl Connection {
     pub fn set_reading(&mut self, reading: bool) {
         if self.reading != reading {
             self.reading = reading;
-            self.handle
-                .0
-                .lock()
-                .session
-                .suspend_heartbeat(now(), !reading);
+            self.handle.0.lock().session.suspend_heartbeat(now(), !reading);
         }
     }
 
@@ -192,20 +188,17 @@ impl Connection {
                     drop(state);
                     wake([poll]);
                     if let Some(former) = mem::replace(&mut self.websocket, self.probe.take()) {
-                        former.end(self.engine.config.linger);
+                        former.end(self.registry.config.linger);
                     }
                     return Some(Event::Upgraded(transport));
                 }
                 Some(Output::ProbeFailed(_)) => {
                     // Where a probe is under way all the same, it is the next one, and still waits to be taken.
-                    let arriving = if state.session.is_upgrading() {
-                        None
-                    } else {
-                        state.arriving.take()
-                    };
+                    let arriving =
+                        if state.session.is_upgrading() { None } else { state.arriving.take() };
                     drop(state);
                     for probe in self.probe.take().into_iter().chain(arriving) {
-                        probe.end(self.engine.config.linger);
+                        probe.end(self.registry.config.linger);
                     }
                 }
                 Some(Output::Closed(reason)) => {
@@ -215,11 +208,8 @@ impl Connection {
                 }
                 Some(_) => {}
                 None => {
-                    let push = if mem::take(&mut state.undelivered) {
-                        state.push.take()
-                    } else {
-                        None
-                    };
+                    let push =
+                        if mem::take(&mut state.undelivered) { state.push.take() } else { None };
                     drop(state);
                     wake([push]);
                     return None;
@@ -238,9 +228,7 @@ impl Connection {
         // Before the upgrade the session speaks to the probe, afterwards to what the probe became.
         if let Some(websocket) = self.websocket.as_mut().or(self.probe.as_mut()) {
             while !websocket.writer.is_full()
-                && let Some(frame) = state
-                    .session
-                    .poll_transmit(Transport::WebSocket, usize::MAX)
+                && let Some(frame) = state.session.poll_transmit(Transport::WebSocket, usize::MAX)
             {
                 websocket.writer.push(frame.websocket(revision));
             }
@@ -320,15 +308,14 @@ impl Connection {
     /// Ends the transports of a session that is over.
     fn finish(&mut self, reason: CloseReason) {
         self.closed = Some(reason);
-        self.engine.registry.remove(self.handle.sid());
+        self.registry.remove(self.handle.sid());
         tracing::debug!(target: "engineio::session", %reason, "closed");
         let (arriving, wakers) = {
             let mut state = self.handle.0.lock();
             let revision = state.session.revision();
             if let Some(websocket) = &mut self.websocket {
-                while let Some(frame) = state
-                    .session
-                    .poll_transmit(Transport::WebSocket, usize::MAX)
+                while let Some(frame) =
+                    state.session.poll_transmit(Transport::WebSocket, usize::MAX)
                 {
                     websocket.writer.push(frame.websocket(revision));
                 }
@@ -340,7 +327,7 @@ impl Connection {
         wake(wakers);
         let transports = [self.websocket.take(), self.probe.take(), arriving];
         for websocket in transports.into_iter().flatten() {
-            websocket.end(self.engine.config.linger);
+            websocket.end(self.registry.config.linger);
         }
     }
 }

@@ -9,7 +9,6 @@ use engineio_parser::{
 use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
-use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
@@ -17,10 +16,9 @@ use crate::{
     connection::Connection,
     error::RequestError,
     handshake::Handshake,
-    listen::{Listening, serve},
     registry::{Registry, generate_sid},
     request::{self, classify},
-    service::{EngineLayer, EngineService, ResponseBody, empty, refusal},
+    response::{ResponseBody, empty, refusal},
     shared::{Handle, Shared, now},
     transport::{polling, websocket::WebSocket},
 };
@@ -93,10 +91,9 @@ where
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 
-pub(crate) struct Inner {
-    pub(crate) config: EngineConfig,
+struct Inner {
     session: Arc<session::Config>,
-    pub(crate) registry: Registry,
+    registry: Arc<Registry>,
     application: Box<dyn Application>,
 }
 
@@ -105,8 +102,7 @@ impl Engine {
     pub fn new(config: EngineConfig, application: impl Application) -> Self {
         Self(Arc::new(Inner {
             session: config.session(),
-            config,
-            registry: Registry::default(),
+            registry: Arc::new(Registry::new(config)),
             application: Box::new(application),
         }))
     }
@@ -118,7 +114,7 @@ impl Engine {
 
     /// The options in force.
     pub fn config(&self) -> &EngineConfig {
-        &self.0.config
+        &self.0.registry.config
     }
 
     /// A handle of an open session, by its id.
@@ -133,32 +129,9 @@ impl Engine {
         }
     }
 
-    /// A tower service that answers requests of the configured path, and 404 to others.
-    pub fn service(&self) -> EngineService {
-        EngineService::new(self.clone())
-    }
-
-    /// A tower layer that answers requests of the configured path and hands others to the service inside.
-    pub fn layer(&self) -> EngineLayer {
-        EngineLayer::new(self.clone())
-    }
-
-    /// Listens on its own: HTTP/1.1 with TCP_NODELAY and the deadlines of the configuration.
-    ///
-    /// # Errors
-    ///
-    /// The address cannot be resolved or bound.
-    pub async fn listen(&self, address: impl ToSocketAddrs) -> std::io::Result<Listening> {
-        Ok(serve(
-            TcpListener::bind(address).await?,
-            self.service(),
-            self.config(),
-        ))
-    }
-
     /// Whether a request is this engine's, by its path.
     pub fn matches(&self, path: &str) -> bool {
-        let own = &self.0.config.path;
+        let own = &self.0.registry.config.path;
         path.starts_with(own.as_str()) || own.strip_suffix('/') == Some(path)
     }
 
@@ -176,17 +149,16 @@ impl Engine {
         B: Body,
     {
         let (mut parts, body) = request.into_parts();
-        let config = &self.0.config;
+        let config = &self.0.registry.config;
         let request = match classify(&parts, config) {
             Ok(request) => request,
             Err(error) => return self.refuse(&parts, error),
         };
         let known = |sid: &str| self.0.registry.get(sid);
         match request {
-            request::Request::Open {
-                transport: Transport::Polling,
-                revision,
-            } => self.open_polling(&parts, revision).await,
+            request::Request::Open { transport: Transport::Polling, revision } => {
+                self.open_polling(&parts, revision).await
+            }
             request::Request::Open { revision, .. } => match accept(&mut parts) {
                 Some((response, upgrade)) => {
                     self.open_websocket(parts, revision, response, upgrade)
@@ -225,8 +197,9 @@ impl Engine {
         let shared = self.open(sid, Handshake::new(parts), revision, Transport::Polling);
         // The handshake's GET is the first poll. It is answered before the application can say anything, so that it
         // carries the open packet alone.
-        let response = polling::poll(shared.clone(), self.0.config.session.max_payload).await;
-        let connection = Connection::new(self.0.clone(), shared, None);
+        let response =
+            polling::poll(shared.clone(), self.0.registry.config.session.max_payload).await;
+        let connection = Connection::new(self.0.registry.clone(), shared, None);
         tokio::spawn(self.0.application.session(connection));
         response
     }
@@ -247,7 +220,7 @@ impl Engine {
             let Ok(sid) = generate_sid() else { return };
             let websocket = engine.websocket(upgraded, revision);
             let shared = engine.open(sid, handshake, revision, Transport::WebSocket);
-            let connection = Connection::new(engine.0.clone(), shared, Some(websocket));
+            let connection = Connection::new(engine.0.registry.clone(), shared, Some(websocket));
             let future = engine.0.application.session(connection);
             drop(engine);
             future.await;
@@ -270,14 +243,9 @@ impl Engine {
     }
 
     fn websocket(&self, upgraded: hyper::upgrade::Upgraded, revision: Revision) -> Box<WebSocket> {
-        let config = &self.0.config;
+        let config = &self.0.registry.config;
         let max_payload = config.session.max_payload;
-        Box::new(WebSocket::new(
-            upgraded,
-            revision,
-            max_payload,
-            config.max_fragments,
-        ))
+        Box::new(WebSocket::new(upgraded, revision, max_payload, config.max_fragments))
     }
 
     /// A WebSocket that wants to take a polling session over. What it does to the session is decided when it is
@@ -309,7 +277,7 @@ impl Engine {
                 }
             });
             if let Some(refused) = refused {
-                refused.end(engine.0.config.linger);
+                refused.end(engine.0.registry.config.linger);
             }
         });
         response
@@ -330,21 +298,12 @@ fn accept(parts: &mut Parts) -> Option<(Response<ResponseBody>, OnUpgrade)> {
     }
     let accept = header::HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok()?;
     // A browser that offers sub-protocols insists on one of them; like Node's server this one takes the first.
-    let protocol = parts
-        .headers
-        .get(header::SEC_WEBSOCKET_PROTOCOL)
-        .and_then(first_of_list);
+    let protocol = parts.headers.get(header::SEC_WEBSOCKET_PROTOCOL).and_then(first_of_list);
     let upgrade = parts.extensions.remove::<OnUpgrade>()?;
     let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
     let headers = response.headers_mut();
-    headers.insert(
-        header::UPGRADE,
-        header::HeaderValue::from_static("websocket"),
-    );
-    headers.insert(
-        header::CONNECTION,
-        header::HeaderValue::from_static("Upgrade"),
-    );
+    headers.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     if let Some(protocol) = protocol {
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
@@ -353,20 +312,14 @@ fn accept(parts: &mut Parts) -> Option<(Response<ResponseBody>, OnUpgrade)> {
 }
 
 fn first_of_list(value: &header::HeaderValue) -> Option<header::HeaderValue> {
-    let first = value
-        .as_bytes()
-        .split(|byte| *byte == b',')
-        .next()?
-        .trim_ascii();
-    header::HeaderValue::from_bytes(first)
-        .ok()
-        .filter(|first| !first.is_empty())
+    let first = value.as_bytes().split(|byte| *byte == b',').next()?.trim_ascii();
+    header::HeaderValue::from_bytes(first).ok().filter(|first| !first.is_empty())
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
-            .field("path", &self.0.config.path)
+            .field("path", &self.0.registry.config.path)
             .field("clients", &self.clients_count())
             .finish_non_exhaustive()
     }

@@ -69,9 +69,7 @@ impl Handshake {
     pub fn query(&self) -> Vec<(String, String)> {
         let query = self.uri.parse::<Uri>().ok();
         let query = query.as_ref().and_then(Uri::query).unwrap_or_default();
-        form_urlencoded::parse(query.as_bytes())
-            .into_owned()
-            .collect()
+        form_urlencoded::parse(query.as_bytes()).into_owned().collect()
     }
 
     /// When the session was opened.

@@ -8,13 +8,24 @@ use http_body::Body;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, ToSocketAddrs},
     sync::watch,
     task::JoinHandle,
 };
 use tower_service::Service;
 
-use crate::{config::EngineConfig, handshake::PeerAddr};
+use crate::{config::EngineConfig, engine::Engine, handshake::PeerAddr};
+
+impl Engine {
+    /// Listens on its own: HTTP/1.1 with TCP_NODELAY and the deadlines of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be resolved or bound.
+    pub async fn listen(&self, address: impl ToSocketAddrs) -> std::io::Result<Listening> {
+        Ok(serve(TcpListener::bind(address).await?, self.service(), self.config()))
+    }
+}
 
 /// A listener at work. Dropping it lets it go on.
 #[derive(Debug)]
@@ -89,11 +100,7 @@ where
             }
         }
     });
-    Listening {
-        address,
-        task,
-        stop,
-    }
+    Listening { address, task, stop }
 }
 
 /// Serves one connection until it ends, is upgraded, or the listener stops.
@@ -114,9 +121,7 @@ async fn connection<S, B>(
         request.extensions_mut().insert(PeerAddr(peer));
         service.clone().call(request)
     });
-    let connection = http
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
+    let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         result = connection.as_mut() => Some(result),

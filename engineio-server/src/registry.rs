@@ -8,37 +8,31 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use engineio_parser::ByteString;
 
-use crate::shared::Shared;
+use crate::{config::EngineConfig, shared::Shared};
 
-/// sid → session.
-#[derive(Default)]
+/// sid → session, and the options that all of them share.
 pub(crate) struct Registry {
+    pub(crate) config: EngineConfig,
     sessions: RwLock<HashMap<ByteString, Arc<Shared>>>,
 }
 
 impl Registry {
+    pub(crate) fn new(config: EngineConfig) -> Self {
+        Self { config, sessions: RwLock::default() }
+    }
+
     pub(crate) fn get(&self, sid: &str) -> Option<Arc<Shared>> {
-        self.sessions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(sid)
-            .cloned()
+        self.sessions.read().unwrap_or_else(PoisonError::into_inner).get(sid).cloned()
     }
 
     pub(crate) fn insert(&self, shared: Arc<Shared>) {
         let sid = shared.sid().clone();
-        self.sessions
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(sid, shared);
+        self.sessions.write().unwrap_or_else(PoisonError::into_inner).insert(sid, shared);
     }
 
     pub(crate) fn remove(&self, sid: &str) {
         let removed = {
-            let mut sessions = self
-                .sessions
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
             let removed = sessions.remove(sid);
             // A wave of clients must not leave its table behind.
             if sessions.capacity() > 64 && sessions.len() < sessions.capacity() / 4 {
@@ -51,19 +45,11 @@ impl Registry {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.sessions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        self.sessions.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Shared>> {
-        self.sessions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        self.sessions.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
 
@@ -87,10 +73,7 @@ mod tests {
     fn session_ids_have_the_length_that_balancers_assume() {
         let (one, two) = (generate_sid().unwrap(), generate_sid().unwrap());
         assert_eq!(one.len(), 20);
-        assert!(
-            one.bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        );
+        assert!(one.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
         assert_ne!(one, two);
     }
 }

@@ -9,10 +9,7 @@ use crate::{config::EngineConfig, error::RequestError};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     /// A handshake: a new session on this transport.
-    Open {
-        transport: Transport,
-        revision: Revision,
-    },
+    Open { transport: Transport, revision: Revision },
     /// A GET of a polling session.
     Poll { sid: String },
     /// A POST of a polling session.
@@ -54,10 +51,7 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
         Some("4") => Revision::V4,
         _ => return Err(RequestError::UnsupportedVersion),
     };
-    Ok(Request::Open {
-        transport,
-        revision,
-    })
+    Ok(Request::Open { transport, revision })
 }
 
 /// Whether the request wants to become a WebSocket (RFC 6455 section 4.2.1).
@@ -109,28 +103,16 @@ mod tests {
     fn errors_come_in_nodes_order() {
         let ask = |uri| ask(Method::POST, uri, false);
         assert_eq!(ask("/?EIO=9"), Err(RequestError::UnknownTransport));
-        assert_eq!(
-            ask("/?transport=webtransport&EIO=4"),
-            Err(RequestError::UnknownTransport)
-        );
-        assert_eq!(
-            ask("/?transport=polling"),
-            Err(RequestError::BadHandshakeMethod)
-        );
-        assert_eq!(
-            ask("/?transport=websocket&sid=x"),
-            Err(RequestError::BadRequest)
-        );
+        assert_eq!(ask("/?transport=webtransport&EIO=4"), Err(RequestError::UnknownTransport));
+        assert_eq!(ask("/?transport=polling"), Err(RequestError::BadHandshakeMethod));
+        assert_eq!(ask("/?transport=websocket&sid=x"), Err(RequestError::BadRequest));
     }
 
     #[test]
     fn only_known_revisions_are_served() {
         for eio in ["", "&EIO=", "&EIO=abc", "&EIO=5", "&EIO=3"] {
             let uri = format!("/?transport=polling{eio}");
-            assert_eq!(
-                ask(Method::GET, &uri, false),
-                Err(RequestError::UnsupportedVersion)
-            );
+            assert_eq!(ask(Method::GET, &uri, false), Err(RequestError::UnsupportedVersion));
         }
     }
 
@@ -138,10 +120,7 @@ mod tests {
     fn the_last_of_repeated_parameters_wins() {
         assert_eq!(
             ask(Method::GET, "/?transport=x&EIO=4&transport=websocket", true),
-            Ok(Request::Open {
-                transport: Transport::WebSocket,
-                revision: Revision::V4
-            })
+            Ok(Request::Open { transport: Transport::WebSocket, revision: Revision::V4 })
         );
     }
 

@@ -8,16 +8,28 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{Either, Full};
+use http_body_util::Either;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Engine, error::RequestError};
+use crate::{
+    engine::Engine,
+    response::{ResponseBody, empty},
+};
 
-/// The body of the engine's responses.
-pub type ResponseBody = Full<Bytes>;
+impl Engine {
+    /// A tower service that answers requests of the configured path, and 404 to others.
+    pub fn service(&self) -> EngineService {
+        EngineService { engine: self.clone(), inner: NotFound }
+    }
+
+    /// A tower layer that answers requests of the configured path and hands others to the service inside.
+    pub fn layer(&self) -> EngineLayer {
+        EngineLayer(self.clone())
+    }
+}
 
 /// A tower service that answers requests of an engine and hands others to the service inside. Made by
 /// [`Engine::service`] and [`EngineLayer`].
@@ -37,15 +49,6 @@ pub type ResponseBody = Full<Bytes>;
 pub struct EngineService<S = NotFound> {
     engine: Engine,
     inner: S,
-}
-
-impl EngineService {
-    pub(crate) fn new(engine: Engine) -> Self {
-        Self {
-            engine,
-            inner: NotFound,
-        }
-    }
 }
 
 impl<S, B, Inside> Service<Request<B>> for EngineService<S>
@@ -98,20 +101,11 @@ where
 #[derive(Clone, Debug)]
 pub struct EngineLayer(Engine);
 
-impl EngineLayer {
-    pub(crate) fn new(engine: Engine) -> Self {
-        Self(engine)
-    }
-}
-
 impl<S> Layer<S> for EngineLayer {
     type Service = EngineService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        EngineService {
-            engine: self.0.clone(),
-            inner,
-        }
+        EngineService { engine: self.0.clone(), inner }
     }
 }
 
@@ -131,21 +125,4 @@ impl<B> Service<Request<B>> for NotFound {
     fn call(&mut self, _: Request<B>) -> Self::Future {
         ready(Ok(empty(StatusCode::NOT_FOUND)))
     }
-}
-
-/// A response without a body.
-pub(crate) fn empty(status: StatusCode) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::default());
-    *response.status_mut() = status;
-    response
-}
-
-/// A response that carries a numbered error.
-pub(crate) fn refusal(error: RequestError) -> Response<ResponseBody> {
-    let body = format!(r#"{{"code":{},"message":"{error}"}}"#, error.code());
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = error.status();
-    let json = header::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
 }

@@ -214,11 +214,7 @@ impl Handle {
 
     /// Closes the session ("forced close"). With `discard`, what is queued is dropped; else it is sent first.
     pub fn close(&self, discard: bool) {
-        self.0.with(|state| {
-            state
-                .session
-                .close(now(), CloseReason::ForcedClose, discard)
-        });
+        self.0.with(|state| state.session.close(now(), CloseReason::ForcedClose, discard));
     }
 }
 
@@ -234,9 +230,7 @@ impl State {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle")
-            .field("transport", &self.transport())
-            .finish_non_exhaustive()
+        f.debug_struct("Handle").field("transport", &self.transport()).finish_non_exhaustive()
     }
 }
 

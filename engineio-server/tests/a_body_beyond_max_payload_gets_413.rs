@@ -1,10 +1,6 @@
 //! Before it is buffered, and without harm to the session.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "to fail here is to fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 mod support;
 
@@ -49,8 +45,6 @@ async fn by_its_bytes_where_no_length_is_announced() {
 async fn but_one_of_exactly_max_payload_is_taken() {
     let mut server = Server::echo(EngineConfig::default().max_payload(20)).await;
     let sid = server.open().await;
-    within(server.post(&sid, "4234567890123456789x"))
-        .await
-        .is(200, "ok");
+    within(server.post(&sid, "4234567890123456789x")).await.is(200, "ok");
     assert_eq!(server.event().await, text("234567890123456789x"));
 }

@@ -1,10 +1,6 @@
 //! RFC 6455 section 7.4.1. Every limit is applied to a frame's header, before its bytes arrive.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "to fail here is to fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 mod support;
 
@@ -17,17 +13,11 @@ async fn closes_with(code: u16, bytes: &[u8]) {
     let mut stream = server.raw_websocket().await;
     stream.write_all(bytes).await.unwrap();
     let mut answer = [0; 4];
-    support::within(stream.read_exact(&mut answer))
-        .await
-        .unwrap();
+    support::within(stream.read_exact(&mut answer)).await.unwrap();
     let [high, low] = code.to_be_bytes();
     assert_eq!(answer, [0x88, 2, high, low], "{bytes:02x?}");
     assert_eq!(server.closed().await, CloseReason::TransportError);
-    assert_eq!(
-        support::rest(&mut stream).await,
-        "",
-        "nothing follows a close frame"
-    );
+    assert_eq!(support::rest(&mut stream).await, "", "nothing follows a close frame");
 }
 
 #[tokio::test]
@@ -61,11 +51,7 @@ async fn oversize_with_1009_by_its_header_alone() {
     closes_with(1009, b"\x82\xfe\x03\xe9mask").await;
     closes_with(1009, b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xffmask").await;
     // 999 bytes may come in pieces, 1001 may not.
-    closes_with(
-        1009,
-        &[&frame(0x01, &[b'4'; 999])[..], b"\x80\x82mask"].concat(),
-    )
-    .await;
+    closes_with(1009, &[&frame(0x01, &[b'4'; 999])[..], b"\x80\x82mask"].concat()).await;
 }
 
 #[tokio::test]

@@ -39,10 +39,7 @@ async fn a_paused_connection_reads_nothing() {
     assert_eq!(websocket.text().await, "4down");
 
     connection.set_reading(true);
-    assert_eq!(
-        within(connection.recv()).await,
-        Ok(Data::Text("waits".into()))
-    );
+    assert_eq!(within(connection.recv()).await, Ok(Data::Text("waits".into())));
 }
 
 #[tokio::test]
@@ -52,10 +49,7 @@ async fn a_session_that_ends_while_paused_says_so() {
     let mut connection = within(connections.recv()).await.unwrap();
     connection.set_reading(false);
     connection.handle().close(true);
-    assert_eq!(
-        within(connection.event()).await,
-        Event::Closed(CloseReason::ForcedClose)
-    );
+    assert_eq!(within(connection.event()).await, Event::Closed(CloseReason::ForcedClose));
     assert_eq!(websocket.next().await, Some(Message::Close(None)));
 }
 

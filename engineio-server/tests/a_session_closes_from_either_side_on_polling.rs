@@ -45,14 +45,8 @@ async fn by_the_end_of_the_application() {
     let mut connection = connections.recv().await.unwrap();
     let get = server.waiting_get(&sid).await;
     connection.handle().close(true);
-    assert_eq!(
-        connection.event().await,
-        Event::Closed(CloseReason::ForcedClose)
-    );
-    assert_eq!(
-        connection.event().await,
-        Event::Closed(CloseReason::ForcedClose)
-    );
+    assert_eq!(connection.event().await, Event::Closed(CloseReason::ForcedClose));
+    assert_eq!(connection.event().await, Event::Closed(CloseReason::ForcedClose));
     assert!(connection.send("late").is_err());
     within(get).await.is(200, "1");
 

@@ -32,10 +32,7 @@ async fn a_push_of_very_many_packets_is_brought_bit_by_bit() {
             assert_eq!(connection.recv().await, Ok(Data::Text("".into())));
         }
     };
-    within(async { tokio::join!(push, receive) })
-        .await
-        .0
-        .is(200, "ok");
+    within(async { tokio::join!(push, receive) }).await.0.is(200, "ok");
 }
 
 #[tokio::test]
@@ -47,10 +44,7 @@ async fn a_push_that_waits_is_answered_when_the_session_ends() {
     let second = waiting(server.post(&sid, "4b")).await;
 
     connection.handle().close(true);
-    assert_eq!(
-        connection.event().await,
-        Event::Message(Data::Text("a".into()))
-    );
+    assert_eq!(connection.event().await, Event::Message(Data::Text("a".into())));
     assert!(matches!(connection.event().await, Event::Closed(_)));
     within(second).await;
 }

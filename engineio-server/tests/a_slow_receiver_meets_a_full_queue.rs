@@ -1,10 +1,6 @@
 //! What a client that does not read can cost is bounded, in packets and in bytes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "to fail here is to fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 mod support;
 
@@ -14,9 +10,7 @@ use support::{Message, Server, within};
 
 #[tokio::test]
 async fn on_polling() {
-    let config = EngineConfig::default()
-        .max_queued_packets(3)
-        .max_queued_bytes(100);
+    let config = EngineConfig::default().max_queued_packets(3).max_queued_bytes(100);
     let server = Server::echo(config).await;
     let sid = server.open().await;
     let handle = server.engine.client(&sid).unwrap();
@@ -25,20 +19,13 @@ async fn on_polling() {
     }
     match handle.send("d") {
         Err(SendError::Full(frames)) => {
-            assert_eq!(
-                frames.iter().next().unwrap().payload(),
-                "4d",
-                "it is given back"
-            );
+            assert_eq!(frames.iter().next().unwrap().payload(), "4d", "it is given back");
         }
         other => panic!("{other:?}"),
     }
     within(server.get(&sid)).await.is(200, "4a\x1e4b\x1e4c");
     handle.send("d").unwrap();
-    assert!(matches!(
-        handle.send("e".repeat(100)),
-        Err(SendError::Full(_))
-    ));
+    assert!(matches!(handle.send("e".repeat(100)), Err(SendError::Full(_))));
 }
 
 #[tokio::test]
@@ -60,9 +47,7 @@ async fn who_waits_for_room_is_told_when_there_is_some_or_never_will_be() {
         if end {
             handle.close(true);
         } else {
-            within(server.get(&sid))
-                .await
-                .is(200, "4a\x1e4b\x1e4c\x1e4d");
+            within(server.get(&sid)).await.is(200, "4a\x1e4b\x1e4c\x1e4d");
         }
         within(waits).await.unwrap();
     }
@@ -81,18 +66,11 @@ async fn on_websocket_once_the_kernel_takes_nothing_more() {
     }
     let (packets, bytes) = handle.queued();
     assert_eq!((packets, bytes), (16, LIMIT));
-    assert!(
-        !handle.send_volatile(Frame::binary(message.clone()).into()),
-        "volatile is dropped"
-    );
+    assert!(!handle.send_volatile(Frame::binary(message.clone()).into()), "volatile is dropped");
 
     // Nothing of what was taken is lost to a client that reads at last.
     for n in 0..taken {
-        assert_eq!(
-            websocket.next().await,
-            Some(Message::binary(message.clone())),
-            "{n}"
-        );
+        assert_eq!(websocket.next().await, Some(Message::binary(message.clone())), "{n}");
     }
     handle.send("room again").unwrap();
     assert_eq!(websocket.text().await, "4room again");

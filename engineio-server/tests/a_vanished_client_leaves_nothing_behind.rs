@@ -15,9 +15,7 @@ fn config() -> EngineConfig {
 }
 
 fn tasks() -> usize {
-    tokio::runtime::Handle::current()
-        .metrics()
-        .num_alive_tasks()
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
 }
 
 #[tokio::test]
@@ -38,9 +36,7 @@ async fn a_vanished_client_leaves_nothing_behind() {
     drop(server.websocket().await);
     let (_silent, _) = server.websocket().await;
     // One that does not even send its request, and one whose request is not read on.
-    let _idle = tokio::net::TcpStream::connect(server.address)
-        .await
-        .unwrap();
+    let _idle = tokio::net::TcpStream::connect(server.address).await.unwrap();
     drop(server.connect("EIO=4&transport=websocket"));
 
     until(|| server.engine.clients_count() == 0).await;

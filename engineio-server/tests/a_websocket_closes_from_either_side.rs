@@ -11,10 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseC
 async fn by_the_client_whose_code_is_returned() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let (mut websocket, sid) = server.websocket().await;
-    let close = CloseFrame {
-        code: CloseCode::Library(4001),
-        reason: "enough".into(),
-    };
+    let close = CloseFrame { code: CloseCode::Library(4001), reason: "enough".into() };
     websocket.send("4last").await;
     websocket.send(Message::Close(Some(close))).await;
     assert_eq!(websocket.text().await, "4last");
@@ -36,21 +33,10 @@ async fn by_a_close_packet() {
 async fn nothing_is_read_behind_a_close_frame() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let mut stream = server.raw_websocket().await;
-    let bytes = [
-        frame(0x88, b"\x03\xe8"),
-        frame(0x81, b"4late"),
-        frame(0xff, b""),
-    ]
-    .concat();
+    let bytes = [frame(0x88, b"\x03\xe8"), frame(0x81, b"4late"), frame(0xff, b"")].concat();
     stream.write_all(&bytes).await.unwrap();
-    assert_eq!(
-        server.event().await,
-        Event::Closed(CloseReason::TransportClose)
-    );
-    assert_eq!(
-        support::rest(&mut stream).await,
-        "\u{fffd}\u{2}\u{3}\u{fffd}"
-    );
+    assert_eq!(server.event().await, Event::Closed(CloseReason::TransportClose));
+    assert_eq!(support::rest(&mut stream).await, "\u{fffd}\u{2}\u{3}\u{fffd}");
 }
 
 #[tokio::test]

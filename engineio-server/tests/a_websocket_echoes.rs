@@ -26,10 +26,7 @@ async fn base64_in_text_comes_back_as_binary() {
     let server = Server::echo(EngineConfig::default()).await;
     let (mut websocket, _) = server.websocket().await;
     websocket.send("bAQIDBA==").await;
-    assert_eq!(
-        websocket.next().await,
-        Some(Message::binary(vec![1, 2, 3, 4]))
-    );
+    assert_eq!(websocket.next().await, Some(Message::binary(vec![1, 2, 3, 4])));
 }
 
 #[tokio::test]
@@ -37,13 +34,8 @@ async fn a_message_that_arrives_byte_by_byte() {
     let server = Server::echo(EngineConfig::default()).await;
     let mut stream = server.raw_websocket().await;
     stream.set_nodelay(true).unwrap();
-    let fragments = [
-        frame(0x01, b"4he"),
-        frame(0x89, b"!"),
-        frame(0x00, b""),
-        frame(0x80, b"llo"),
-    ]
-    .concat();
+    let fragments =
+        [frame(0x01, b"4he"), frame(0x89, b"!"), frame(0x00, b""), frame(0x80, b"llo")].concat();
     for byte in fragments {
         stream.write_all(&[byte]).await.unwrap();
         tokio::task::yield_now().await;
@@ -61,9 +53,7 @@ async fn what_follows_the_request_in_the_same_packet() {
         sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
         .to_vec();
     request.extend(frame(0x82, b"early"));
-    let mut stream = tokio::net::TcpStream::connect(server.address)
-        .await
-        .unwrap();
+    let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
     stream.write_all(&request).await.unwrap();
     let mut seen = Vec::new();
     while !seen.ends_with(b"}\x82\x05early") {
@@ -82,13 +72,8 @@ async fn several_at_once_stay_in_order() {
     for message in messages {
         assert_eq!(websocket.next().await, Some(message));
     }
-    websocket
-        .send(Message::Ping(Bytes::from_static(b"x")))
-        .await;
-    assert_eq!(
-        websocket.next().await,
-        Some(Message::Pong(Bytes::from_static(b"x")))
-    );
+    websocket.send(Message::Ping(Bytes::from_static(b"x"))).await;
+    assert_eq!(websocket.next().await, Some(Message::Pong(Bytes::from_static(b"x"))));
 }
 
 #[tokio::test]
@@ -100,8 +85,5 @@ async fn a_client_that_offers_sub_protocols_gets_the_first() {
     let mut request = head.as_bytes().to_vec();
     request.extend(frame(0x88, b""));
     let answer = server.exchange(&request).await;
-    assert!(
-        answer.contains("sec-websocket-protocol: one\r\n"),
-        "{answer:?}"
-    );
+    assert!(answer.contains("sec-websocket-protocol: one\r\n"), "{answer:?}");
 }

@@ -51,11 +51,7 @@ async fn after_a_wrong_packet() {
     for wrong in ["4hello", "2", "2prob", "garbage", "1"] {
         let (mut server, sid, mut websocket) = start(EngineConfig::default()).await;
         websocket.send(wrong).await;
-        assert_eq!(
-            websocket.next().await,
-            Some(Message::Close(None)),
-            "{wrong}"
-        );
+        assert_eq!(websocket.next().await, Some(Message::Close(None)), "{wrong}");
         lives(&mut server, &sid).await;
     }
 }

@@ -1,10 +1,6 @@
 //! As in Node ("transport error"): after a broken request nobody knows what arrived.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "to fail here is to fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 mod support;
 

@@ -1,10 +1,6 @@
 //! The tower service in plain hyper, the layer in axum: other paths pass through.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "to fail here is to fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 mod support;
 
@@ -18,14 +14,11 @@ use tokio::net::TcpListener;
 const OTHER: &str = "GET /other HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
 fn echo() -> Engine {
-    Engine::new(
-        EngineConfig::default(),
-        |mut connection: Connection| async move {
-            while let Ok(data) = connection.recv().await {
-                connection.send(data).unwrap();
-            }
-        },
-    )
+    Engine::new(EngineConfig::default(), |mut connection: Connection| async move {
+        while let Ok(data) = connection.recv().await {
+            connection.send(data).unwrap();
+        }
+    })
 }
 
 /// Speaks to the engine over both transports.
@@ -48,9 +41,8 @@ async fn works(server: &Server) {
 #[tokio::test]
 async fn axum() {
     let engine = echo();
-    let app = Router::new()
-        .route("/other", get(|| async { "another handler" }))
-        .layer(engine.layer());
+    let app =
+        Router::new().route("/other", get(|| async { "another handler" })).layer(engine.layer());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut server = Server::start(engine).await;
     server.address = listener.local_addr().unwrap();
@@ -120,12 +112,9 @@ async fn the_request_that_opened_a_session_is_remembered() {
 async fn every_path_below_the_configured_one_matches() {
     let engine = Engine::new(EngineConfig::default().path("realtime"), |_| async {});
     assert_eq!(engine.config().get_path(), "/realtime/");
-    for (path, matches) in [
-        ("/realtime/", true),
-        ("/realtime", true),
-        ("/realtime/x", true),
-        ("/real", false),
-    ] {
+    for (path, matches) in
+        [("/realtime/", true), ("/realtime", true), ("/realtime/x", true), ("/real", false)]
+    {
         assert_eq!(engine.matches(path), matches, "{path}");
     }
 }

@@ -20,24 +20,16 @@ async fn an_upgrade_switches_to_websocket() {
     for _ in 0..3 {
         within(server.get(&sid)).await.is(200, "6");
     }
-    assert_eq!(
-        server.engine.client(&sid).unwrap().transport(),
-        Transport::Polling
-    );
+    assert_eq!(server.engine.client(&sid).unwrap().transport(), Transport::Polling);
 
     websocket.send("5").await;
     websocket.send("4hello").await;
     assert_eq!(server.event().await, Event::Upgraded(Transport::WebSocket));
     assert_eq!(server.event().await, text("hello"));
     assert_eq!(websocket.text().await, "4hello");
-    assert_eq!(
-        server.engine.client(&sid).unwrap().transport(),
-        Transport::WebSocket
-    );
+    assert_eq!(server.engine.client(&sid).unwrap().transport(), Transport::WebSocket);
 
-    within(server.get(&sid))
-        .await
-        .is(400, r#"{"code":3,"message":"Bad request"}"#);
+    within(server.get(&sid)).await.is(400, r#"{"code":3,"message":"Bad request"}"#);
     websocket.send("4still here").await;
     assert_eq!(websocket.text().await, "4still here");
 }
@@ -78,17 +70,11 @@ async fn a_second_websocket_is_refused_during_and_after() {
     let mut websocket = server.probe(&sid).await;
     websocket.send("2probe").await;
     assert_eq!(websocket.text().await, "3probe");
-    assert!(matches!(
-        server.connect(&query).await,
-        Err(tungstenite::Error::Http(_))
-    ));
+    assert!(matches!(server.connect(&query).await, Err(tungstenite::Error::Http(_))));
 
     websocket.send("5").await;
     assert_eq!(server.event().await, Event::Upgraded(Transport::WebSocket));
-    assert!(matches!(
-        server.connect(&query).await,
-        Err(tungstenite::Error::Http(_))
-    ));
+    assert!(matches!(server.connect(&query).await, Err(tungstenite::Error::Http(_))));
     websocket.send("4hello").await;
     assert_eq!(websocket.text().await, "4hello");
 }

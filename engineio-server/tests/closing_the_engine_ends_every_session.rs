@@ -28,17 +28,11 @@ async fn a_stopped_listener_accepts_nothing_and_lets_websockets_live() {
     let server = Server::echo(EngineConfig::default()).await;
     let (mut websocket, _) = server.websocket().await;
     let mut idle = TcpStream::connect(server.address).await.unwrap();
-    let Server {
-        address, listening, ..
-    } = server;
+    let Server { address, listening, .. } = server;
     listening.stop();
     within(listening.join()).await;
 
-    assert_eq!(
-        support::rest(&mut idle).await,
-        "",
-        "idle connections are closed"
-    );
+    assert_eq!(support::rest(&mut idle).await, "", "idle connections are closed");
     assert!(TcpStream::connect(address).await.is_err());
     websocket.send("4hello").await;
     assert_eq!(websocket.text().await, "4hello");

@@ -7,12 +7,7 @@ use support::{Server, text, within};
 
 #[tokio::test]
 async fn in_a_push() {
-    for body in [
-        &b"4good\x1eabc"[..],
-        b"4good\x1e",
-        b"4good\x1e9",
-        b"4good\x1e4\xff",
-    ] {
+    for body in [&b"4good\x1eabc"[..], b"4good\x1e", b"4good\x1e9", b"4good\x1e4\xff"] {
         let mut server = Server::echo(EngineConfig::default()).await;
         let sid = server.open().await;
         let get = server.waiting_get(&sid).await;

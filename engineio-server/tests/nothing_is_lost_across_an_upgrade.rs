@@ -1,10 +1,6 @@
 //! Messages in both directions while the transport changes: all of them, once, in order.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "to fail here is to fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 mod support;
 
@@ -54,9 +50,7 @@ async fn upgrade_after(before: usize) {
     let mut sent = 0;
     let mut get: Option<PendingAnswer> = None;
     for _ in 0..before {
-        within(server.post(&sid, format!("4up{sent}")))
-            .await
-            .is(200, "ok");
+        within(server.post(&sid, format!("4up{sent}"))).await.is(200, "ok");
         sent += 1;
         poll(&server, &sid, &mut get, &mut down).await;
     }
@@ -64,9 +58,7 @@ async fn upgrade_after(before: usize) {
     let mut websocket = server.probe(&sid).await;
     websocket.send("2probe").await;
     for _ in 0..before {
-        within(server.post(&sid, format!("4up{sent}")))
-            .await
-            .is(200, "ok");
+        within(server.post(&sid, format!("4up{sent}"))).await.is(200, "ok");
         sent += 1;
         poll(&server, &sid, &mut get, &mut down).await;
     }
@@ -109,9 +101,5 @@ async fn poll(
 }
 
 fn take(body: &str, down: &mut VecDeque<String>) {
-    down.extend(
-        body.split('\x1e')
-            .filter(|packet| *packet != "6")
-            .map(str::to_owned),
-    );
+    down.extend(body.split('\x1e').filter(|packet| *packet != "6").map(str::to_owned));
 }

@@ -45,9 +45,7 @@ async fn on_a_transport_that_does_not_fit_the_session() {
     let server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     let query = format!("EIO=4&transport=websocket&sid={sid}");
-    within(server.request("GET", &query, ""))
-        .await
-        .is(400, REQUEST);
+    within(server.request("GET", &query, "")).await.is(400, REQUEST);
 
     let (_websocket, sid) = server.websocket().await;
     within(server.get(&sid)).await.is(400, REQUEST);
@@ -76,9 +74,7 @@ async fn on_websocket_requests() {
 async fn where_a_transport_is_switched_off() {
     let only_websocket = EngineConfig::default().transports(&[Transport::WebSocket]);
     let server = Server::echo(only_websocket).await;
-    within(server.request("GET", "EIO=4&transport=polling", ""))
-        .await
-        .is(400, TRANSPORT);
+    within(server.request("GET", "EIO=4&transport=polling", "")).await.is(400, TRANSPORT);
 
     let only_polling = EngineConfig::default().transports(&[Transport::Polling]);
     let server = Server::echo(only_polling).await;
@@ -92,17 +88,9 @@ async fn a_websocket_request_without_its_key_or_version_is_none() {
     let server = Server::echo(EngineConfig::default()).await;
     let head = "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: x\r\n\
         connection: close, upgrade\r\nupgrade: websocket\r\n";
-    for more in [
-        "",
-        "sec-websocket-key: AA==\r\nsec-websocket-version: 8\r\n",
-    ] {
-        let answer = server
-            .exchange(format!("{head}{more}\r\n").as_bytes())
-            .await;
-        assert!(
-            answer.starts_with("HTTP/1.1 400") && answer.ends_with(REQUEST),
-            "{answer}"
-        );
+    for more in ["", "sec-websocket-key: AA==\r\nsec-websocket-version: 8\r\n"] {
+        let answer = server.exchange(format!("{head}{more}\r\n").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400") && answer.ends_with(REQUEST), "{answer}");
     }
 }
 

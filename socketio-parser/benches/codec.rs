@@ -75,11 +75,7 @@ fn document() -> Document {
             .is_multiple_of(2)
             .then(|| "a somewhat longer line of text, as people write them".into()),
     };
-    Document {
-        title: "Nested".into(),
-        version: 3,
-        sections: (0..5).map(section).collect(),
-    }
+    Document { title: "Nested".into(), version: 3, sections: (0..5).map(section).collect() }
 }
 
 fn upload() -> Upload {
@@ -108,10 +104,7 @@ fn decode<T: DeserializeOwned>(decoder: &mut Decoder, text: &ByteString, binary:
         packet = decoder.decode_binary(attachment.clone()).unwrap();
     }
     match packet {
-        Some(Packet {
-            content: Content::Event { args, .. },
-            ..
-        }) => args.decode().unwrap(),
+        Some(Packet { content: Content::Event { args, .. }, .. }) => args.decode().unwrap(),
         _ => panic!("no event"),
     }
 }
@@ -125,11 +118,7 @@ fn case<T: Serialize + DeserializeOwned, J: Serialize + DeserializeOwned>(
     let mut group = criterion.benchmark_group(name);
     let (text, binary) = messages(nsp, id, args);
     let json = serde_json::to_string(plain).unwrap();
-    println!(
-        "{name}: {} bytes of text, {} bytes of JSON",
-        text.len(),
-        json.len()
-    );
+    println!("{name}: {} bytes of text, {} bytes of JSON", text.len(), json.len());
 
     let mut decoder = Decoder::new(&Limits::default());
     group.bench_function("decode", |bencher| {
@@ -151,33 +140,13 @@ fn case<T: Serialize + DeserializeOwned, J: Serialize + DeserializeOwned>(
 }
 
 fn codec(criterion: &mut Criterion) {
-    let placeholder = |num| Placeholder {
-        _placeholder: true,
-        num,
-    };
-    let placeholders = Placeholders {
-        name: "picture.png".into(),
-        body: placeholder(0),
-        preview: placeholder(1),
-    };
-    case(
-        criterion,
-        ("small event", &Nsp::root(), None),
-        &message(),
-        &message(),
-    );
-    let nested = (
-        "1 KB nested, namespace and ack",
-        &Nsp::new("/admin"),
-        Some(AckId::from(42)),
-    );
+    let placeholder = |num| Placeholder { _placeholder: true, num };
+    let placeholders =
+        Placeholders { name: "picture.png".into(), body: placeholder(0), preview: placeholder(1) };
+    case(criterion, ("small event", &Nsp::root(), None), &message(), &message());
+    let nested = ("1 KB nested, namespace and ack", &Nsp::new("/admin"), Some(AckId::from(42)));
     case(criterion, nested, &document(), &document());
-    case(
-        criterion,
-        ("binary, 2 attachments", &Nsp::root(), None),
-        &upload(),
-        &placeholders,
-    );
+    case(criterion, ("binary, 2 attachments", &Nsp::root(), None), &upload(), &placeholders);
 }
 
 criterion_group!(benches, codec);

@@ -4,20 +4,13 @@ use std::{fmt, str::FromStr as _, sync::Arc};
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use serde::{
-    Serialize, Serializer,
-    de::DeserializeOwned,
-    ser::{Error as _, SerializeSeq},
-};
 
 use crate::{
-    binary::{self, Attachments},
-    error::{ArgsError, DecodeError},
+    binary::Attachments,
+    error::DecodeError,
     json,
     limits::Limits,
-    list::{ArgsDeserializer, RAW_ARGS},
     scan::{EventName, Scanner},
-    value::{Value, Values},
 };
 
 /// The arguments of a received event or acknowledgement: a slice of the received JSON, plus attachments. A clone costs
@@ -64,33 +57,8 @@ impl Args {
     pub fn event(&self) -> &str {
         match &self.name {
             Some(name) => name,
-            None => self
-                .text
-                .get(self.event.0..self.event.1)
-                .unwrap_or_default(),
+            None => self.text.get(self.event.0..self.event.1).unwrap_or_default(),
         }
-    }
-
-    /// The arguments, as a type of one's own.
-    ///
-    /// A tuple, a tuple struct and `[T; N]` are the argument list. Arguments beyond it are ignored; those missing at its
-    /// end are `None` where an `Option` is asked for. A newtype is what it wraps. Anything else is one argument, the
-    /// first; `()` asks for none. [`Values`] takes all arguments, whatever they are.
-    ///
-    /// # Errors
-    /// If an argument is missing or of another type.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
-        binary::decoding(&self.attachments, || {
-            Ok(T::deserialize(ArgsDeserializer(self))?)
-        })
-    }
-
-    /// All arguments, as dynamic values.
-    ///
-    /// # Errors
-    /// If a string is no Unicode (a lone surrogate), or a number has no place in an `f64`.
-    pub fn values(&self) -> Result<Vec<Value>, ArgsError> {
-        Ok(self.decode::<Values>()?.0)
     }
 
     /// How many arguments there are. Looks through the text at each call.
@@ -142,7 +110,7 @@ impl Args {
         self.name.is_some() || self.event != (0, 0)
     }
 
-    fn raw_text(&self) -> ByteString {
+    pub(crate) fn raw_text(&self) -> ByteString {
         self.text.slice_ref(self.raw())
     }
 
@@ -151,6 +119,10 @@ impl Args {
     }
 
     /// No list at all.
+    pub(crate) fn shared_attachments(&self) -> &Attachments {
+        &self.attachments
+    }
+
     pub(crate) fn none() -> Self {
         Self {
             text: ByteString::new(),
@@ -170,10 +142,7 @@ impl Args {
         limits: &Limits,
     ) -> Result<Self, DecodeError> {
         let mut scanner = Scanner::new(&text, list, limits.max_depth);
-        let mut args = Self {
-            list,
-            ..Self::none()
-        };
+        let mut args = Self { list, ..Self::none() };
         let scanned = args.scan(&mut scanner, event);
         let (name, end) = scanned.ok_or_else(|| scanner.error())?;
         if let Some(name) = name {
@@ -194,16 +163,8 @@ impl Args {
         event: bool,
     ) -> Option<(Option<EventName>, usize)> {
         scanner.open_list()?;
-        let name = if event {
-            Some(scanner.event_name()?)
-        } else {
-            None
-        };
-        let at_item = if event {
-            scanner.comma()
-        } else {
-            !scanner.at(b']')
-        };
+        let name = if event { Some(scanner.event_name()?) } else { None };
+        let at_item = if event { scanner.comma() } else { !scanner.at(b']') };
         self.first = scanner.next_pos();
         scanner.rest_of_list(at_item)?;
         let end = scanner.pos();
@@ -236,37 +197,12 @@ impl Args {
             None => slice(self.event.0, self.event.1),
         };
         if name.len() > limits.max_event_name {
-            return Err(DecodeError::EventNameTooLong {
-                limit: limits.max_event_name,
-            });
+            return Err(DecodeError::EventNameTooLong { limit: limits.max_event_name });
         }
         if crate::is_reserved(name) {
             return Err(DecodeError::InvalidPayload);
         }
         Ok(())
-    }
-}
-
-impl Serialize for Args {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_newtype_struct(RAW_ARGS, &List(self))
-    }
-}
-
-/// What [`Args`] is to a serializer: its text where that is wanted, else an array of values.
-struct List<'a>(&'a Args);
-
-impl Serialize for List<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if binary::give_raw(|| (self.0.raw_text(), self.0.attachments())) {
-            return serializer.serialize_unit();
-        }
-        let values = self.0.values().map_err(S::Error::custom)?;
-        let mut list = serializer.serialize_seq(Some(values.len()))?;
-        for value in &values {
-            list.serialize_element(value)?;
-        }
-        list.end()
     }
 }
 

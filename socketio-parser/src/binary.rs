@@ -72,9 +72,9 @@ impl Binary {
                 map.serialize_entry(NUM, &num)?;
                 map.end()
             }
-            None if serializer.is_human_readable() => Err(S::Error::custom(
-                "binary can be serialized in a packet only",
-            )),
+            None if serializer.is_human_readable() => {
+                Err(S::Error::custom("binary can be serialized in a packet only"))
+            }
             None => serializer.serialize_bytes(bytes),
         }
     }
@@ -106,9 +106,9 @@ impl<'de> Visitor<'de> for BinaryVisitor {
             }
         }
         match num {
-            Some(num) if placeholder => attachment(num)
-                .map(Binary)
-                .ok_or_else(|| A::Error::custom("illegal attachments")),
+            Some(num) if placeholder => {
+                attachment(num).map(Binary).ok_or_else(|| A::Error::custom("illegal attachments"))
+            }
             _ => Err(A::Error::custom("expected binary")),
         }
     }
@@ -214,9 +214,7 @@ pub(crate) fn encoding<T, E>(serialize: impl FnOnce() -> Result<T, E>) -> Result
 
 /// Runs `deserialize` with `attachments` at hand.
 pub(crate) fn decoding<R>(attachments: &Attachments, deserialize: impl FnOnce() -> R) -> R {
-    let _guard = Guard::enter(Mode::Decoding {
-        attachments: attachments.is_some(),
-    });
+    let _guard = Guard::enter(Mode::Decoding { attachments: attachments.is_some() });
     let Some(attachments) = attachments else {
         return deserialize();
     };
@@ -237,10 +235,7 @@ fn attach(bytes: &Bytes) -> Option<usize> {
         return None;
     }
     ATTACHED.with_borrow_mut(|attached| attached.push(bytes.clone()));
-    SCOPE.set(Scope {
-        attached: scope.attached + 1,
-        ..scope
-    });
+    SCOPE.set(Scope { attached: scope.attached + 1, ..scope });
     Some(scope.attached - scope.from)
 }
 
@@ -249,10 +244,7 @@ pub(crate) fn ask_for_raw() {
     let scope = SCOPE.get();
     // The numbers of attachments in the text must still be right.
     if scope.mode == Mode::Encoding && scope.attached == scope.from {
-        SCOPE.set(Scope {
-            mode: Mode::RawWanted,
-            ..scope
-        });
+        SCOPE.set(Scope { mode: Mode::RawWanted, ..scope });
     }
 }
 
@@ -266,11 +258,7 @@ pub(crate) fn give_raw<'a>(raw: impl FnOnce() -> (ByteString, &'a [Bytes])) -> b
     RAW.set(text);
     ATTACHED.with_borrow_mut(|attached| attached.extend_from_slice(attachments));
     let attached = scope.attached + attachments.len();
-    SCOPE.set(Scope {
-        mode: Mode::RawGiven,
-        attached,
-        ..scope
-    });
+    SCOPE.set(Scope { mode: Mode::RawGiven, attached, ..scope });
     true
 }
 
@@ -298,11 +286,7 @@ struct Guard(Scope);
 impl Guard {
     fn enter(mode: Mode) -> Self {
         let outer = SCOPE.get();
-        SCOPE.set(Scope {
-            mode,
-            from: outer.attached,
-            attached: outer.attached,
-        });
+        SCOPE.set(Scope { mode, from: outer.attached, attached: outer.attached });
         Self(outer)
     }
 }

@@ -6,9 +6,10 @@ use bytestring::ByteString;
 use crate::{
     args::Args,
     error::DecodeError,
+    kind::PacketType,
     limits::Limits,
     nsp::Nsp,
-    packet::{AckId, Content, Packet, PacketType, RawJson},
+    packet::{AckId, Content, Packet, RawJson},
     placeholders, scan,
 };
 
@@ -43,10 +44,7 @@ struct Unfinished {
 impl Decoder {
     /// A decoder that refuses what exceeds `limits`.
     pub fn new(limits: &Limits) -> Self {
-        Self {
-            limits: limits.clone(),
-            unfinished: None,
-        }
+        Self { limits: limits.clone(), unfinished: None }
     }
 
     /// Decodes a text message. `None`: attachments are due.
@@ -77,10 +75,7 @@ impl Decoder {
     /// # Errors
     /// If none was due, or all of them together are too large.
     pub fn decode_binary(&mut self, data: Bytes) -> Result<Option<Packet>, DecodeError> {
-        let mut unfinished = self
-            .unfinished
-            .take()
-            .ok_or(DecodeError::UnexpectedBinary)?;
+        let mut unfinished = self.unfinished.take().ok_or(DecodeError::UnexpectedBinary)?;
         unfinished.bytes = unfinished.bytes.saturating_add(data.len());
         let limit = self.limits.max_attachment_bytes;
         if unfinished.bytes > limit {
@@ -91,11 +86,7 @@ impl Decoder {
             self.unfinished = Some(unfinished);
             return Ok(None);
         }
-        let Unfinished {
-            mut packet,
-            attachments,
-            ..
-        } = *unfinished;
+        let Unfinished { mut packet, attachments, .. } = *unfinished;
         if let Content::Event { args, .. } | Content::Ack { args, .. } = &mut packet.content {
             args.attach(attachments);
         }
@@ -116,18 +107,11 @@ impl Decoder {
 /// The packet, and how many attachments it waits for.
 fn decode_text(text: ByteString, limits: &Limits) -> Result<(Packet, usize), DecodeError> {
     let first = text.chars().next();
-    let kind = text
-        .as_bytes()
-        .first()
-        .and_then(|digit| PacketType::from_digit(*digit));
+    let kind = text.as_bytes().first().and_then(|digit| PacketType::from_digit(*digit));
     let kind = kind.ok_or(DecodeError::UnknownPacketType(first))?;
     let mut pos = 1;
     let binary = matches!(kind, PacketType::BinaryEvent | PacketType::BinaryAck);
-    let attachments = if binary {
-        attachment_count(&text, &mut pos, limits)?
-    } else {
-        0
-    };
+    let attachments = if binary { attachment_count(&text, &mut pos, limits)? } else { 0 };
     let nsp = namespace(&text, &mut pos, limits)?;
     let id = ack_id(&text, &mut pos)?;
     let content = content(kind, text, pos, id, limits)?;
@@ -140,9 +124,7 @@ fn decode_text(text: ByteString, limits: &Limits) -> Result<(Packet, usize), Dec
 /// `<n>-`, where n is whatever JavaScript's `Number` takes for a positive integer (`1e0`).
 fn attachment_count(text: &str, pos: &mut usize, limits: &Limits) -> Result<usize, DecodeError> {
     let rest = text.get(*pos..).unwrap_or_default();
-    let (count, _) = rest
-        .split_once('-')
-        .ok_or(DecodeError::IllegalAttachmentCount)?;
+    let (count, _) = rest.split_once('-').ok_or(DecodeError::IllegalAttachmentCount)?;
     *pos += count.len() + 1;
     let decimal = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+');
     let count = count.trim_ascii();
@@ -167,9 +149,7 @@ fn namespace(text: &ByteString, pos: &mut usize, limits: &Limits) -> Result<Nsp,
     }
     let name = rest.split_once(',').map_or(rest, |(name, _)| name);
     if name.len() > limits.max_namespace {
-        return Err(DecodeError::NamespaceTooLong {
-            limit: limits.max_namespace,
-        });
+        return Err(DecodeError::NamespaceTooLong { limit: limits.max_namespace });
     }
     *pos = (*pos + name.len() + 1).min(text.len());
     Ok(Nsp::from_slice(text, name))
@@ -183,9 +163,7 @@ fn ack_id(text: &str, pos: &mut usize) -> Result<Option<AckId>, DecodeError> {
     *pos += len;
     match rest.get(..len) {
         None | Some("") => Ok(None),
-        Some(digits) => AckId::from_digits(digits)
-            .map(Some)
-            .ok_or(DecodeError::InvalidPayload),
+        Some(digits) => AckId::from_digits(digits).map(Some).ok_or(DecodeError::InvalidPayload),
     }
 }
 
@@ -198,22 +176,14 @@ fn content(
 ) -> Result<Content, DecodeError> {
     let absent = pos >= text.len();
     Ok(match kind {
-        PacketType::Event if absent => Content::Event {
-            id,
-            args: Args::none(),
-        },
-        PacketType::Ack if absent => Content::Ack {
-            id,
-            args: Args::none(),
-        },
-        PacketType::Event | PacketType::BinaryEvent => Content::Event {
-            id,
-            args: Args::read(text, pos, true, limits)?,
-        },
-        PacketType::Ack | PacketType::BinaryAck => Content::Ack {
-            id,
-            args: Args::read(text, pos, false, limits)?,
-        },
+        PacketType::Event if absent => Content::Event { id, args: Args::none() },
+        PacketType::Ack if absent => Content::Ack { id, args: Args::none() },
+        PacketType::Event | PacketType::BinaryEvent => {
+            Content::Event { id, args: Args::read(text, pos, true, limits)? }
+        }
+        PacketType::Ack | PacketType::BinaryAck => {
+            Content::Ack { id, args: Args::read(text, pos, false, limits)? }
+        }
         PacketType::Connect if absent => Content::Connect(None),
         PacketType::Connect => Content::Connect(Some(payload(&text, pos, b"{", limits)?)),
         PacketType::ConnectError if absent => {
@@ -232,15 +202,8 @@ fn payload(
     first: &[u8],
     limits: &Limits,
 ) -> Result<RawJson, DecodeError> {
-    let json = text
-        .get(pos..)
-        .unwrap_or_default()
-        .trim_matches([' ', '\t', '\n', '\r']);
-    if !json
-        .as_bytes()
-        .first()
-        .is_some_and(|byte| first.contains(byte))
-    {
+    let json = text.get(pos..).unwrap_or_default().trim_matches([' ', '\t', '\n', '\r']);
+    if !json.as_bytes().first().is_some_and(|byte| first.contains(byte)) {
         return Err(DecodeError::InvalidPayload);
     }
     scan::validate(json, limits.max_depth)?;

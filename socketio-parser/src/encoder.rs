@@ -9,9 +9,10 @@ use crate::{
     binary,
     error::EncodeError,
     event::is_reserved,
+    kind::PacketType,
     list,
     nsp::Nsp,
-    packet::{AckId, PacketType, Protocol},
+    packet::{AckId, Protocol},
 };
 
 /// Encodes an EVENT, or a BINARY_EVENT if there is [`Binary`](crate::Binary) in `args`.
@@ -109,9 +110,7 @@ pub fn encode_connect_error<T: Serialize + ?Sized>(
 
 /// Encodes a DISCONNECT: the sender leaves the namespace, the connection stays.
 pub fn encode_disconnect(nsp: &Nsp) -> Frames {
-    start(PacketType::Disconnect, nsp, None, 0, 0)
-        .finish()
-        .into()
+    start(PacketType::Disconnect, nsp, None, 0, 0).finish().into()
 }
 
 thread_local! {
@@ -140,21 +139,13 @@ fn encode_list<T: Serialize + ?Sized>(
     let (is_list, encoded) = binary::encoding(|| list::write_args(&mut json, args))?;
     let (name, mut items) = json.split_at(name_len);
     if is_list {
-        items = items
-            .get(1..items.len().saturating_sub(1))
-            .unwrap_or_default();
+        items = items.get(1..items.len().saturating_sub(1)).unwrap_or_default();
     }
     if let Some(raw) = &encoded.raw {
         items = raw.as_bytes();
     }
     let attachments = encoded.attachments;
-    let mut out = start(
-        kind,
-        nsp,
-        id,
-        attachments.len(),
-        name.len() + items.len() + 3,
-    );
+    let mut out = start(kind, nsp, id, attachments.len(), name.len() + items.len() + 3);
     out.put(b"[");
     out.put(name);
     if !name.is_empty() && !items.is_empty() {

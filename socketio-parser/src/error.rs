@@ -1,6 +1,6 @@
 //! What can go wrong, one type per operation. Texts are those of the Node parser where it has one.
 
-use crate::packet::PacketType;
+use crate::kind::PacketType;
 
 /// Why data from the peer is not a packet. The connection it came from is to be closed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,7 +109,5 @@ pub enum AckRefused {
 
 /// What JavaScript's `Number` makes of a packet's first character.
 fn digit_or_nan(first: Option<char>) -> String {
-    first
-        .filter(char::is_ascii_digit)
-        .map_or_else(|| "NaN".into(), String::from)
+    first.filter(char::is_ascii_digit).map_or_else(|| "NaN".into(), String::from)
 }

@@ -23,10 +23,7 @@ pub struct Event<Args, Ack = ()> {
 impl<Args, Ack> Event<Args, Ack> {
     /// An event called `name`. Reserved names are refused when the event is encoded.
     pub const fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            types: PhantomData,
-        }
+        Self { name, types: PhantomData }
     }
 
     /// The name on the wire.
@@ -50,14 +47,8 @@ impl<Args, Ack> fmt::Debug for Event<Args, Ack> {
 }
 
 /// Names the protocol keeps for itself: neither side may send them as events.
-const RESERVED: [&str; 6] = [
-    "connect",
-    "connect_error",
-    "disconnect",
-    "disconnecting",
-    "newListener",
-    "removeListener",
-];
+const RESERVED: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 
 /// Whether `name` is refused as the name of an event, by encoder and decoder alike: `connect`, `connect_error`,
 /// `disconnect`, `disconnecting`, `newListener` and `removeListener`.

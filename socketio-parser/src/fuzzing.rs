@@ -105,9 +105,7 @@ const MAX_NAMESPACES: usize = 3;
 /// Operations on a machine, each a byte and its arguments. Tables stay bounded, and every waiter comes back exactly once.
 pub fn connection_ops(data: &[u8]) {
     let mut bytes = data.iter().copied();
-    let limits = Limits::default()
-        .max_pending_acks(MAX_ACKS)
-        .max_namespaces(MAX_NAMESPACES);
+    let limits = Limits::default().max_pending_acks(MAX_ACKS).max_namespaces(MAX_NAMESPACES);
     let mut connection = match bytes.next() {
         Some(0) => Connection::client(Protocol::V5, limits),
         Some(1) => Connection::server(Protocol::V4, limits),
@@ -119,9 +117,7 @@ pub fn connection_ops(data: &[u8]) {
     while let Some(op) = bytes.next() {
         let argument = bytes.next().unwrap_or(0);
         let nsp = Nsp::new(
-            ["/", "/a", "/b", "/c", "/a?x=1"]
-                .get(usize::from(argument % 5))
-                .unwrap_or(&""),
+            ["/", "/a", "/b", "/c", "/a?x=1"].get(usize::from(argument % 5)).unwrap_or(&""),
         );
         match op % 10 {
             kind @ 0..=2 => {
@@ -139,10 +135,7 @@ pub fn connection_ops(data: &[u8]) {
             5 => drop(connection.connect(&nsp)),
             6 => drop(connection.disconnect(&nsp)),
             7 => {
-                let (id, timeout) = (
-                    u64::from(argument / 8),
-                    Duration::from_secs(argument.into()),
-                );
+                let (id, timeout) = (u64::from(argument / 8), Duration::from_secs(argument.into()));
                 match connection.expect_ack(now, &nsp, id.into(), timeout, next_waiter) {
                     Ok(()) => {
                         waiting.insert(next_waiter);
@@ -165,11 +158,7 @@ pub fn connection_ops(data: &[u8]) {
                 if connection.handle_timeout(now).is_err() {
                     connection.close();
                 }
-                assert!(
-                    connection
-                        .poll_timeout()
-                        .is_none_or(|deadline| deadline > now)
-                );
+                assert!(connection.poll_timeout().is_none_or(|deadline| deadline > now));
             }
         }
         drain(&mut connection, &mut waiting);

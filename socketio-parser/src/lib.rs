@@ -50,6 +50,7 @@ mod event;
 #[doc(hidden)]
 pub mod fuzzing;
 mod json;
+mod kind;
 mod limits;
 mod list;
 mod macros;
@@ -69,7 +70,8 @@ pub use encoder::{
 };
 pub use error::{AckRefused, ArgsError, DecodeError, EncodeError, Violation};
 pub use event::{Event, is_reserved};
+pub use kind::PacketType;
 pub use limits::Limits;
 pub use nsp::Nsp;
-pub use packet::{AckId, Content, Packet, PacketType, Protocol, RawJson};
+pub use packet::{AckId, Content, Packet, Protocol, RawJson};
 pub use value::{Object, Value, Values};

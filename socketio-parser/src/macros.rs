@@ -98,9 +98,6 @@ mod tests {
         assert_eq!(ours, Value::from(theirs));
         assert_eq!(value!(null), Value::Null);
         assert_eq!(args![].0, []);
-        assert_eq!(
-            args!["x", null, [1]].0,
-            [value!("x"), Value::Null, value!([1])]
-        );
+        assert_eq!(args!["x", null, [1]].0, [value!("x"), Value::Null, value!([1])]);
     }
 }

@@ -34,11 +34,7 @@ impl Nsp {
 
     /// The slice `name` of `text`, which begins with a slash.
     pub(crate) fn from_slice(text: &ByteString, name: &str) -> Self {
-        if name == "/" {
-            Self::root()
-        } else {
-            Self(text.slice_ref(name))
-        }
+        if name == "/" { Self::root() } else { Self(text.slice_ref(name)) }
     }
 
     /// The name.
@@ -75,11 +71,7 @@ impl From<&str> for Nsp {
 
 impl From<String> for Nsp {
     fn from(name: String) -> Self {
-        if name.starts_with('/') {
-            Self(name.into())
-        } else {
-            Self::new(&name)
-        }
+        if name.starts_with('/') { Self(name.into()) } else { Self::new(&name) }
     }
 }
 
@@ -127,10 +119,7 @@ mod tests {
 
     #[test]
     fn the_query_of_a_v2_client_is_split_off() {
-        assert_eq!(
-            Nsp::new("/a?x=1").split_query(),
-            (Nsp::new("/a"), Some("x=1"))
-        );
+        assert_eq!(Nsp::new("/a?x=1").split_query(), (Nsp::new("/a"), Some("x=1")));
         assert_eq!(Nsp::new("/?x=1").split_query(), (Nsp::root(), Some("x=1")));
     }
 }

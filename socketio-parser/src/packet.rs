@@ -9,6 +9,7 @@ use crate::{
     args::Args,
     error::{ArgsError, DecodeError},
     json,
+    kind::PacketType,
     nsp::Nsp,
     scan,
 };
@@ -22,42 +23,6 @@ pub enum Protocol {
     /// Spoken by Socket.IO v3 and v4 clients, over Engine.IO revision 4.
     #[default]
     V5,
-}
-
-/// The type of a packet, in the order of its digit on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum PacketType {
-    /// `0`: the client asks for a namespace; the server grants it.
-    Connect = 0,
-    /// `1`: the sender leaves the namespace.
-    Disconnect = 1,
-    /// `2`: an event without attachments.
-    Event = 2,
-    /// `3`: an acknowledgement without attachments.
-    Ack = 3,
-    /// `4`: the server refuses the namespace.
-    ConnectError = 4,
-    /// `5`: an event with attachments.
-    BinaryEvent = 5,
-    /// `6`: an acknowledgement with attachments.
-    BinaryAck = 6,
-}
-
-impl PacketType {
-    /// The type a digit stands for.
-    pub fn from_digit(digit: u8) -> Option<Self> {
-        Some(match digit {
-            b'0' => Self::Connect,
-            b'1' => Self::Disconnect,
-            b'2' => Self::Event,
-            b'3' => Self::Ack,
-            b'4' => Self::ConnectError,
-            b'5' => Self::BinaryEvent,
-            b'6' => Self::BinaryAck,
-            _ => return None,
-        })
-    }
 }
 
 /// A decoded packet. Its arguments are validated, but not yet decoded.
@@ -223,9 +188,6 @@ mod tests {
         assert_eq!(echoed("99999999999999999999"), "100000000000000000000");
         assert_eq!(echoed("1000000000000000000000"), "1e+21");
         assert_eq!(AckId::from_digits(&"9".repeat(400)), None);
-        assert_eq!(
-            AckId::from_digits("9007199254740993"),
-            AckId::from_digits("9007199254740992")
-        );
+        assert_eq!(AckId::from_digits("9007199254740993"), AckId::from_digits("9007199254740992"));
     }
 }

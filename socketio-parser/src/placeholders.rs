@@ -15,14 +15,8 @@ use crate::{
 /// which is safe because the text was scanned before: it is valid, and its depth is limited.
 pub(crate) fn check(args: &Args, attachments: usize) -> Result<(), DecodeError> {
     let text = args.list_text();
-    let mut walk = Walk {
-        text,
-        scanner: Scanner::new(text, 0, 128),
-        attachments,
-    };
-    walk.value()
-        .map(drop)
-        .ok_or(DecodeError::IllegalAttachments)
+    let mut walk = Walk { text, scanner: Scanner::new(text, 0, 128), attachments };
+    walk.value().map(drop).ok_or(DecodeError::IllegalAttachments)
 }
 
 struct Walk<'a> {

@@ -34,21 +34,13 @@ pub(crate) enum EventName {
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(text: &'a str, pos: usize, max_depth: usize) -> Self {
-        Self {
-            bytes: text.as_bytes(),
-            pos,
-            objects: 0,
-            depth: 0,
-            max_depth,
-        }
+        Self { bytes: text.as_bytes(), pos, objects: 0, depth: 0, max_depth }
     }
 
     /// Why a method returned `None`.
     pub(crate) fn error(&self) -> DecodeError {
         if self.depth >= self.max_depth {
-            DecodeError::TooDeep {
-                limit: self.max_depth,
-            }
+            DecodeError::TooDeep { limit: self.max_depth }
         } else {
             DecodeError::InvalidPayload
         }
@@ -140,13 +132,7 @@ impl<'a> Scanner<'a> {
     ///
     /// The state is in local variables, as they can be registers.
     fn run(&mut self, mut at_value: bool) -> Option<()> {
-        let Self {
-            bytes,
-            mut pos,
-            mut objects,
-            mut depth,
-            max_depth,
-        } = *self;
+        let Self { bytes, mut pos, mut objects, mut depth, max_depth } = *self;
         loop {
             if at_value {
                 pos = space(bytes, pos);
@@ -228,10 +214,7 @@ fn key(bytes: &[u8], pos: usize) -> Option<(usize, bool)> {
 
 #[inline(always)]
 fn literal(bytes: &[u8], pos: usize, word: &[u8]) -> Option<usize> {
-    bytes
-        .get(pos..)?
-        .starts_with(word)
-        .then_some(pos + word.len())
+    bytes.get(pos..)?.starts_with(word).then_some(pos + word.len())
 }
 
 /// The rest of a string whose opening quote was read, and whether it has escapes.

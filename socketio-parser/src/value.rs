@@ -7,13 +7,15 @@ use indexmap::IndexMap;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error as _, MapAccess, SeqAccess, Visitor},
-    ser::SerializeTuple,
+    ser::{Error as _, SerializeSeq, SerializeTuple},
 };
 use serde_json::Number;
 
 use crate::{
+    args::Args,
     binary::{self, Binary, NUM, PLACEHOLDER},
-    list::ALL_ARGS,
+    error::ArgsError,
+    list::{ALL_ARGS, RAW_ARGS},
 };
 
 /// An object: its keys keep the order they came in.
@@ -92,6 +94,39 @@ pub struct Values(pub Vec<Value>);
 impl From<Vec<Value>> for Values {
     fn from(values: Vec<Value>) -> Self {
         Self(values)
+    }
+}
+
+impl Args {
+    /// All arguments, as dynamic values.
+    ///
+    /// # Errors
+    /// If a string is no Unicode (a lone surrogate), or a number has no place in an `f64`.
+    pub fn values(&self) -> Result<Vec<Value>, ArgsError> {
+        Ok(self.decode::<Values>()?.0)
+    }
+}
+
+impl Serialize for Args {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct(RAW_ARGS, &List(self))
+    }
+}
+
+/// What [`Args`] is to a serializer: its text where that is wanted, else an array of values.
+struct List<'a>(&'a Args);
+
+impl Serialize for List<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if binary::give_raw(|| (self.0.raw_text(), self.0.attachments())) {
+            return serializer.serialize_unit();
+        }
+        let values = self.0.values().map_err(S::Error::custom)?;
+        let mut list = serializer.serialize_seq(Some(values.len()))?;
+        for value in &values {
+            list.serialize_element(value)?;
+        }
+        list.end()
     }
 }
 

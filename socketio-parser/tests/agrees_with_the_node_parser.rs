@@ -19,9 +19,7 @@ fn vectors(list: &str) -> Vec<Json> {
 }
 
 fn unhex(hex: &str) -> Bytes {
-    (0..hex.len() / 2)
-        .map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
-        .collect()
+    (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
 }
 
 /// The messages of a vector.
@@ -40,12 +38,7 @@ fn decode(vector: &Json) -> Result<Option<Packet>, DecodeError> {
 fn described(packet: &Packet) -> Json {
     let raw = |json: &socketio_parser::RawJson| json.decode::<Json>().unwrap();
     let list = |args: &Args, event: Option<Json>| -> Json {
-        let values = args
-            .values()
-            .unwrap()
-            .iter()
-            .map(marked)
-            .collect::<Vec<_>>();
+        let values = args.values().unwrap().iter().map(marked).collect::<Vec<_>>();
         event.into_iter().chain(values).collect()
     };
     let event = |args: &Args| Some(json!(args.event()));
@@ -67,12 +60,9 @@ fn marked(value: &Value) -> Json {
             json!({ "$bin": bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() })
         }
         Value::Array(items) => items.iter().map(marked).collect(),
-        Value::Object(object) => Json::Object(
-            object
-                .iter()
-                .map(|(key, item)| (key.clone(), marked(item)))
-                .collect(),
-        ),
+        Value::Object(object) => {
+            Json::Object(object.iter().map(|(key, item)| (key.clone(), marked(item))).collect())
+        }
         plain => serde_json::to_value(plain).unwrap(),
     }
 }
@@ -82,10 +72,7 @@ fn unmarked(json: &Json) -> Value {
         Json::Object(object) => match object.get("$bin") {
             Some(hex) => Value::Binary(unhex(hex.as_str().unwrap())),
             None => Value::Object(
-                object
-                    .iter()
-                    .map(|(key, item)| (key.clone(), unmarked(item)))
-                    .collect(),
+                object.iter().map(|(key, item)| (key.clone(), unmarked(item))).collect(),
             ),
         },
         Json::Array(items) => Value::Array(items.iter().map(unmarked).collect()),
@@ -125,12 +112,9 @@ fn rewritten(json: Json) -> Json {
     match json {
         Json::Number(number) => json!(number.as_f64()),
         Json::Array(items) => items.into_iter().map(rewritten).collect(),
-        Json::Object(object) => Json::Object(
-            object
-                .into_iter()
-                .map(|(key, item)| (key, rewritten(item)))
-                .collect(),
-        ),
+        Json::Object(object) => {
+            Json::Object(object.into_iter().map(|(key, item)| (key, rewritten(item))).collect())
+        }
         other => other,
     }
 }
@@ -140,18 +124,13 @@ fn encode(packet: &Json) -> Frames {
     let id = packet["id"].as_str().map(|id| match id.parse::<u64>() {
         Ok(id) => AckId::from(id),
         // Larger than an integer of ours: as it is received.
-        Err(_) => match common::decode(&format!("3{id}[]"), &[])
-            .unwrap()
-            .unwrap()
-            .content
-        {
+        Err(_) => match common::decode(&format!("3{id}[]"), &[]).unwrap().unwrap().content {
             Content::Ack { id, .. } => id.unwrap(),
             other => panic!("{other:?}"),
         },
     });
-    let data = packet["data"]
-        .as_array()
-        .map(|items| items.iter().map(unmarked).collect::<Vec<_>>());
+    let data =
+        packet["data"].as_array().map(|items| items.iter().map(unmarked).collect::<Vec<_>>());
     match packet["type"].as_u64().unwrap() {
         0 => encode_connect(Protocol::V5, &nsp, &packet["data"]).unwrap(),
         1 => encode_disconnect(&nsp),
@@ -181,11 +160,7 @@ fn what_node_encodes_we_encode_byte_for_byte() {
 fn what_node_encodes_or_accepts_we_decode_alike() {
     for vector in vectors("encoded").into_iter().chain(vectors("accepted")) {
         let packet = decode(&vector).unwrap_or_else(|error| panic!("{vector}: {error}"));
-        assert_eq!(
-            rewritten(described(&packet.unwrap())),
-            expected(&vector),
-            "{vector}"
-        );
+        assert_eq!(rewritten(described(&packet.unwrap())), expected(&vector), "{vector}");
     }
 }
 
@@ -231,15 +206,9 @@ fn what_we_treat_differently() {
         // Attachments that nothing refers to, and an event without a name.
         ("51-", "invalid payload"),
         // There is no half of an attachment.
-        (
-            "51-[\"a\",{\"_placeholder\":true,\"num\":0.5}]",
-            "illegal attachments",
-        ),
+        ("51-[\"a\",{\"_placeholder\":true,\"num\":0.5}]", "illegal attachments"),
         ("50x1-[\"a\"]", "Illegal attachments"),
-        (
-            "2[\"a\",1e999]",
-            "invalid arguments: number out of range at line 1 column 10",
-        ),
+        ("2[\"a\",1e999]", "invalid arguments: number out of range at line 1 column 10"),
         (
             "2[\"a\",\"\\ud800\"]",
             "invalid arguments: unexpected end of hex escape at line 1 column 13",

@@ -56,10 +56,7 @@ fn what_is_a_list() {
     both(Wrapper((1, 2)), "1,2");
     both((), "");
     both(Nothing, "");
-    both(
-        Values(vec![value!(1), value!([2]), Value::Null]),
-        "1,[2],null",
-    );
+    both(Values(vec![value!(1), value!([2]), Value::Null]), "1,[2],null");
     both(Values(vec![]), "");
 }
 
@@ -77,10 +74,7 @@ fn what_is_one_argument() {
     both(Choice::One(1), r#"{"One":1}"#);
     both(Choice::Two(1, 2), r#"{"Two":[1,2]}"#);
     both(Choice::Named { a: 1 }, r#"{"Named":{"a":1}}"#);
-    both(
-        value!({ "a": [1, { "b": null }] }),
-        r#"{"a":[1,{"b":null}]}"#,
-    );
+    both(value!({ "a": [1, { "b": null }] }), r#"{"a":[1,{"b":null}]}"#);
     both(
         (true, 1.5, 'c', i64::MIN, u64::MAX),
         "true,1.5,\"c\",-9223372036854775808,18446744073709551615",
@@ -114,10 +108,7 @@ fn arguments_beyond_those_asked_for_are_ignored() {
     assert_eq!(args.decode::<u8>().unwrap(), 1);
     assert_eq!(args.decode::<(u8,)>().unwrap(), (1,));
     assert_eq!(args.decode::<(u8, String)>().unwrap(), (1, "two".into()));
-    assert_eq!(
-        args.decode::<(u8, String, Point)>().unwrap().2,
-        Point { x: 3, y: 4 }
-    );
+    assert_eq!(args.decode::<(u8, String, Point)>().unwrap().2, Point { x: 3, y: 4 });
     args.decode::<()>().unwrap();
     args.decode::<serde::de::IgnoredAny>().unwrap();
 }
@@ -127,22 +118,11 @@ fn missing_arguments_are_none_or_an_error_that_counts() {
     for text in ["2[\"e\",1]", "31[1]"] {
         let args = args(text, &[]);
         assert_eq!(args.decode::<(u8, Option<String>)>().unwrap(), (1, None));
-        assert_eq!(
-            args.decode::<(u8, Wrapper<Option<u8>>, Option<u8>)>()
-                .unwrap()
-                .2,
-            None
-        );
+        assert_eq!(args.decode::<(u8, Wrapper<Option<u8>>, Option<u8>)>().unwrap().2, None);
         let error = args.decode::<(u8, String)>().unwrap_err().to_string();
-        assert!(
-            error.contains("argument 2 is missing, expected a string"),
-            "{error}"
-        );
+        assert!(error.contains("argument 2 is missing, expected a string"), "{error}");
         let error = args.decode::<Pair>().unwrap_err().to_string();
-        assert!(
-            error.contains("invalid type: integer `1`, expected a string"),
-            "{error}"
-        );
+        assert!(error.contains("invalid type: integer `1`, expected a string"), "{error}");
     }
     for text in ["2[\"e\"]", "2", "31[]", "31"] {
         let args = args(text, &[]);
@@ -151,10 +131,7 @@ fn missing_arguments_are_none_or_an_error_that_counts() {
         assert_eq!(args.decode::<Values>().unwrap(), Values(vec![]));
         args.decode::<()>().unwrap();
         let error = args.decode::<Point>().unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "invalid arguments: argument 1 is missing, expected struct Point"
-        );
+        assert_eq!(error, "invalid arguments: argument 1 is missing, expected struct Point");
         assert!(args.decode::<Vec<u8>>().is_err());
         assert!(args.is_empty() && args.iter().next().is_none());
     }
@@ -162,10 +139,7 @@ fn missing_arguments_are_none_or_an_error_that_counts() {
 
 #[test]
 fn undecoded_arguments_can_be_looked_at() {
-    let args = args(
-        r#"2["e\u0041", 1 ,"a,]b", [ {"x" : [1,2]} , null ] ] "#,
-        &[],
-    );
+    let args = args(r#"2["e\u0041", 1 ,"a,]b", [ {"x" : [1,2]} , null ] ] "#, &[]);
     assert_eq!(args.event(), "eA");
     let items: Vec<&str> = args.iter().collect();
     assert_eq!(items, ["1", r#""a,]b""#, r#"[ {"x" : [1,2]} , null ]"#]);

@@ -31,18 +31,12 @@ fn in_a_packet_without_attachments_a_placeholder_is_an_object() {
     let args = args(&format!("2[\"e\",{object}]"), &[]);
     assert!(args.decode::<Binary>().is_err());
     assert!(matches!(args.decode::<Value>().unwrap(), Value::Object(_)));
-    assert_eq!(
-        serde_json::to_string(&args.decode::<Value>().unwrap()).unwrap(),
-        object
-    );
+    assert_eq!(serde_json::to_string(&args.decode::<Value>().unwrap()).unwrap(), object);
 }
 
 #[test]
 fn what_is_no_placeholder_is_no_binary() {
-    let args = args(
-        r#"51-["e",{"_placeholder":1,"num":0},{"num":0},[0],"x"]"#,
-        &[b"x"],
-    );
+    let args = args(r#"51-["e",{"_placeholder":1,"num":0},{"num":0},[0],"x"]"#, &[b"x"]);
     assert!(args.decode::<(Binary,)>().is_err());
     let values = args.values().unwrap();
     assert!(values.iter().all(|value| value.as_binary().is_none()));
@@ -101,20 +95,9 @@ impl Serialize for Panics {
 fn a_panic_or_an_error_leaves_nothing_behind() {
     let emit = || encode_event(&Nsp::root(), None, "e", &(bytes(), Panics));
     assert!(catch_unwind(AssertUnwindSafe(emit)).is_err());
-    assert!(
-        serde_json::to_value(bytes()).is_err(),
-        "a scope is still open"
-    );
+    assert!(serde_json::to_value(bytes()).is_err(), "a scope is still open");
     let keys_that_are_no_strings = std::collections::BTreeMap::from([(vec![1], bytes())]);
-    assert!(
-        encode_event(
-            &Nsp::root(),
-            None,
-            "e",
-            &(bytes(), keys_that_are_no_strings)
-        )
-        .is_err()
-    );
+    assert!(encode_event(&Nsp::root(), None, "e", &(bytes(), keys_that_are_no_strings)).is_err());
     let next = encode_event(&Nsp::root(), None, "e", &bytes()).unwrap();
     assert_eq!(text(&next).1, 1);
 }

@@ -97,9 +97,7 @@ impl End {
                 Output::AckTimedOut { waiter } | Output::AckFailed { waiter } => {
                     self.resolve(waiter)
                 }
-                Output::Event {
-                    nsp, id: Some(id), ..
-                } => self.asked.push_back((nsp, id)),
+                Output::Event { nsp, id: Some(id), .. } => self.asked.push_back((nsp, id)),
                 Output::TooManyNamespaces { nsp } => {
                     answers
                         .push(encode_connect_error(Protocol::V5, &nsp, "too many", &()).unwrap());
@@ -115,11 +113,7 @@ impl End {
         self.drain();
         self.inbox.clear();
         self.asked.clear();
-        assert!(
-            self.waiting.is_empty(),
-            "not failed at the end: {:?}",
-            self.waiting
-        );
+        assert!(self.waiting.is_empty(), "not failed at the end: {:?}", self.waiting);
         assert_eq!(self.machine.poll_timeout(), None);
     }
 }
@@ -134,16 +128,10 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let limits = Limits::default()
-            .max_pending_acks(MAX_ACKS)
-            .max_namespaces(MAX_NAMESPACES);
+        let limits = Limits::default().max_pending_acks(MAX_ACKS).max_namespaces(MAX_NAMESPACES);
         let client = Connection::client(Protocol::V5, limits.clone());
         let server = Connection::server(Protocol::V5, limits);
-        Self {
-            now: Instant::now(),
-            ends: [End::new(client), End::new(server)],
-            confused: false,
-        }
+        Self { now: Instant::now(), ends: [End::new(client), End::new(server)], confused: false }
     }
 
     fn end(&mut self, server: bool) -> &mut End {
@@ -151,19 +139,15 @@ impl Pair {
     }
 
     fn send(&mut self, from_server: bool, frames: &Frames) {
-        self.end(!from_server)
-            .inbox
-            .extend(common::messages(frames));
+        self.end(!from_server).inbox.extend(common::messages(frames));
     }
 
     fn run(&mut self, op: Op) {
         match op {
             Op::Connect(nsp) => {
                 let nsp = nsp_of(nsp);
-                let in_flight = self
-                    .ends
-                    .iter()
-                    .any(|end| end.inbox.iter().any(|data| mentions(data, &nsp)));
+                let in_flight =
+                    self.ends.iter().any(|end| end.inbox.iter().any(|data| mentions(data, &nsp)));
                 if self.end(false).machine.connect(&nsp) {
                     // Packets of an earlier stay look like packets of this one: the protocol has nothing to tell them apart.
                     self.confused |= in_flight;
@@ -217,11 +201,7 @@ impl Pair {
                 let now = self.now;
                 for end in &mut self.ends {
                     end.machine.handle_timeout(now).unwrap();
-                    assert!(
-                        end.machine
-                            .poll_timeout()
-                            .is_none_or(|deadline| deadline > now)
-                    );
+                    assert!(end.machine.poll_timeout().is_none_or(|deadline| deadline > now));
                 }
             }
             Op::Close => {
@@ -253,10 +233,7 @@ impl Pair {
         let end = self.end(server);
         let waiter = end.next_id;
         let timeout = Duration::from_millis(ms);
-        match end
-            .machine
-            .expect_ack(now, nsp, waiter.into(), timeout, waiter)
-        {
+        match end.machine.expect_ack(now, nsp, waiter.into(), timeout, waiter) {
             Ok(()) => {
                 end.next_id += 1;
                 end.waiting.insert(waiter);
@@ -305,11 +282,7 @@ fn mentions(data: &Data, nsp: &Nsp) -> bool {
 }
 
 fn nsp_of(number: u8) -> Nsp {
-    if number == 0 {
-        Nsp::root()
-    } else {
-        Nsp::new(&format!("/{number}"))
-    }
+    if number == 0 { Nsp::root() } else { Nsp::new(&format!("/{number}")) }
 }
 
 proptest! {

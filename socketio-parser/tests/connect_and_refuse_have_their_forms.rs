@@ -19,25 +19,16 @@ fn connect() {
     };
     assert_eq!(connect(V5, "/", &Value::Null).unwrap(), "0");
     assert_eq!(connect(V5, "/a", &Value::Null).unwrap(), "0/a,");
-    assert_eq!(
-        connect(V5, "/a", &json!({ "sid": "x" })).unwrap(),
-        r#"0/a,{"sid":"x"}"#
-    );
+    assert_eq!(connect(V5, "/a", &json!({ "sid": "x" })).unwrap(), r#"0/a,{"sid":"x"}"#);
     assert_eq!(connect(V4, "/", &json!({ "sid": "x" })).unwrap(), "0");
     assert_eq!(connect(V4, "/a", &json!({ "sid": "x" })).unwrap(), "0/a,");
     for payload in [json!([]), json!("x"), json!(1), json!(true)] {
-        assert!(matches!(
-            connect(V5, "/", &payload),
-            Err(EncodeError::PayloadNotObject)
-        ));
+        assert!(matches!(connect(V5, "/", &payload), Err(EncodeError::PayloadNotObject)));
     }
     let raw = RawJson::new(r#"{"token" : 1}"#).unwrap();
     let frames = encode_connect(V5, &Nsp::root(), &Some(raw)).unwrap();
     assert_eq!(text(&frames).0, r#"0{"token" : 1}"#);
-    assert_eq!(
-        text(&encode_connect(V5, &Nsp::root(), &None::<RawJson>).unwrap()).0,
-        "0"
-    );
+    assert_eq!(text(&encode_connect(V5, &Nsp::root(), &None::<RawJson>).unwrap()).0, "0");
 }
 
 #[test]
@@ -46,14 +37,8 @@ fn connect_error() {
         text(&encode_connect_error(protocol, &Nsp::new(nsp), "say \"no\"", data).unwrap()).0
     };
     let data = json!({ "code": 1 });
-    assert_eq!(
-        refuse(V5, "/", &Value::Null),
-        r#"4{"message":"say \"no\""}"#
-    );
-    assert_eq!(
-        refuse(V5, "/a", &data),
-        r#"4/a,{"message":"say \"no\"","data":{"code":1}}"#
-    );
+    assert_eq!(refuse(V5, "/", &Value::Null), r#"4{"message":"say \"no\""}"#);
+    assert_eq!(refuse(V5, "/a", &data), r#"4/a,{"message":"say \"no\"","data":{"code":1}}"#);
     assert_eq!(refuse(V4, "/", &Value::Null), r#"4"say \"no\"""#);
     assert_eq!(refuse(V4, "/a", &data), r#"4/a,{"code":1}"#);
 }

@@ -27,10 +27,7 @@ fn server() -> Server {
 fn connected() -> Server {
     let mut server = server();
     receive(&mut server, "0").unwrap();
-    assert!(matches!(
-        server.poll_output(),
-        Some(Output::ConnectRequested { .. })
-    ));
+    assert!(matches!(server.poll_output(), Some(Output::ConnectRequested { .. })));
     assert!(server.accept(&root()));
     server
 }
@@ -49,12 +46,7 @@ fn outputs(connection: &mut Server) -> Vec<String> {
             Output::Connected { nsp, payload } => format!("connected {nsp} {payload:?}"),
             Output::Refused { nsp, error } => format!("refused {nsp} {error:?}"),
             Output::Event { nsp, args, .. } => format!("event {nsp} {}", args.event()),
-            Output::Acked {
-                nsp,
-                id,
-                waiter,
-                args,
-            } => {
+            Output::Acked { nsp, id, waiter, args } => {
                 format!("acked {nsp} {id} {waiter} {}", args.raw())
             }
             Output::AckTimedOut { waiter } => format!("timed out {waiter}"),
@@ -88,28 +80,16 @@ fn a_namespace_is_asked_for_granted_used_and_left() {
 #[test]
 fn what_the_state_does_not_allow_closes_the_connection() {
     let invalid = |kind| Err(Violation::InvalidState(kind));
-    assert_eq!(
-        receive(&mut server(), r#"2["e"]"#),
-        invalid(PacketType::Event)
-    );
+    assert_eq!(receive(&mut server(), r#"2["e"]"#), invalid(PacketType::Event));
     assert_eq!(receive(&mut server(), "31[]"), invalid(PacketType::Ack));
     assert_eq!(receive(&mut connected(), "0"), invalid(PacketType::Connect));
-    assert_eq!(
-        receive(&mut connected(), "4{}"),
-        invalid(PacketType::ConnectError)
-    );
-    assert_eq!(
-        receive(&mut connected(), r#"2/other,["e"]"#),
-        invalid(PacketType::Event)
-    );
+    assert_eq!(receive(&mut connected(), "4{}"), invalid(PacketType::ConnectError));
+    assert_eq!(receive(&mut connected(), r#"2/other,["e"]"#), invalid(PacketType::Event));
     // While CONNECT is not answered: Node makes two sockets of two.
     let mut pending = server();
     receive(&mut pending, "0").unwrap();
     assert_eq!(receive(&mut pending, "0"), invalid(PacketType::Connect));
-    assert_eq!(
-        receive(&mut pending, r#"2["e"]"#),
-        invalid(PacketType::Event)
-    );
+    assert_eq!(receive(&mut pending, r#"2["e"]"#), invalid(PacketType::Event));
     assert_eq!(
         invalid(PacketType::Event).unwrap_err().to_string(),
         "invalid state (packet type: 2)"
@@ -120,10 +100,7 @@ fn what_the_state_does_not_allow_closes_the_connection() {
 fn what_is_no_packet_closes_the_connection() {
     let unknown = Err(DecodeError::UnknownPacketType(Some('a')).into());
     assert_eq!(receive(&mut server(), "abc"), unknown);
-    assert_eq!(
-        receive(&mut connected(), "2{}"),
-        Err(DecodeError::InvalidPayload.into())
-    );
+    assert_eq!(receive(&mut connected(), "2{}"), Err(DecodeError::InvalidPayload.into()));
     for mut server in [server(), connected()] {
         let stray = Data::Binary(Bytes::from_static(b"x"));
         let stray = server.handle_data(Instant::now(), stray);
@@ -171,10 +148,7 @@ fn a_connect_that_is_withdrawn_is_not_granted() {
     for text in ["0", "1", "0"] {
         receive(&mut server, text).unwrap();
     }
-    assert_eq!(
-        outputs(&mut server),
-        ["connect / None", "disconnected /", "connect / None"]
-    );
+    assert_eq!(outputs(&mut server), ["connect / None", "disconnected /", "connect / None"]);
     receive(&mut server, "1").unwrap();
     assert!(!server.accept(&root()) && !server.refuse(&root()));
 }
@@ -186,13 +160,8 @@ fn namespaces_are_limited_those_asked_for_included() {
     for text in ["0", "0/a", "0/b", "1/a", "0/b"] {
         receive(&mut server, text).unwrap();
     }
-    let expected = [
-        "connect / None",
-        "connect /a None",
-        "too many /b",
-        "disconnected /a",
-        "connect /b None",
-    ];
+    let expected =
+        ["connect / None", "connect /a None", "too many /b", "disconnected /a", "connect /b None"];
     assert_eq!(outputs(&mut server), expected);
 }
 
@@ -200,12 +169,8 @@ fn namespaces_are_limited_those_asked_for_included() {
 fn an_acknowledgement_reaches_its_waiter_once() {
     let mut server = connected();
     let now = Instant::now();
-    server
-        .expect_ack(now, &root(), 1.into(), SECOND, "one")
-        .unwrap();
-    server
-        .expect_ack(now, &root(), 2.into(), SECOND, "two")
-        .unwrap();
+    server.expect_ack(now, &root(), 1.into(), SECOND, "one").unwrap();
+    server.expect_ack(now, &root(), 2.into(), SECOND, "two").unwrap();
     let again = server.expect_ack(now, &root(), 2.into(), SECOND, "again");
     assert_eq!(again, Err((AckRefused::InUse, "again")));
     let elsewhere = server.expect_ack(now, &Nsp::new("/a"), 3.into(), SECOND, "elsewhere");
@@ -213,13 +178,8 @@ fn an_acknowledgement_reaches_its_waiter_once() {
     for text in ["32[true,[]]", "32[false]", "31[]"] {
         receive(&mut server, text).unwrap();
     }
-    assert_eq!(
-        outputs(&mut server),
-        ["acked / 2 two true,[]", "acked / 1 one "]
-    );
-    server
-        .expect_ack(now, &root(), 1.into(), SECOND, "forgotten")
-        .unwrap();
+    assert_eq!(outputs(&mut server), ["acked / 2 two true,[]", "acked / 1 one "]);
+    server.expect_ack(now, &root(), 1.into(), SECOND, "forgotten").unwrap();
     assert_eq!(server.forget_ack(&root(), 1.into()), Some("forgotten"));
     assert_eq!((server.poll_timeout(), server.pending_acks()), (None, 0));
 }
@@ -229,9 +189,7 @@ fn acknowledgements_time_out_in_the_order_of_their_deadlines() {
     let mut server = connected();
     let now = Instant::now();
     for (id, seconds, waiter) in [(1, 3, "late"), (2, 1, "early"), (3, 2, "answered")] {
-        server
-            .expect_ack(now, &root(), id.into(), SECOND * seconds, waiter)
-            .unwrap();
+        server.expect_ack(now, &root(), id.into(), SECOND * seconds, waiter).unwrap();
     }
     receive(&mut server, "33[]").unwrap();
     outputs(&mut server);
@@ -246,9 +204,7 @@ fn acknowledgements_time_out_in_the_order_of_their_deadlines() {
     assert_eq!(outputs(&mut server), ["timed out late"]);
     assert_eq!((server.poll_timeout(), server.pending_acks()), (None, 0));
     // A deadline that no clock reaches.
-    server
-        .expect_ack(now, &root(), 1.into(), Duration::MAX, "never")
-        .unwrap();
+    server.expect_ack(now, &root(), 1.into(), Duration::MAX, "never").unwrap();
 }
 
 #[test]
@@ -257,9 +213,7 @@ fn acknowledgements_are_limited_and_the_waiter_comes_back() {
     receive(&mut server, "0").unwrap();
     server.accept(&root());
     let now = Instant::now();
-    server
-        .expect_ack(now, &root(), 1.into(), SECOND, "first")
-        .unwrap();
+    server.expect_ack(now, &root(), 1.into(), SECOND, "first").unwrap();
     let second = server.expect_ack(now, &root(), 2.into(), SECOND, "second");
     assert_eq!(second, Err((AckRefused::TooMany, "second")));
 }
@@ -272,12 +226,8 @@ fn acknowledgements_fail_when_their_namespace_is_gone() {
         receive(&mut server, "0/a").unwrap();
         server.accept(&Nsp::new("/a"));
         outputs(&mut server);
-        server
-            .expect_ack(now, &root(), 1.into(), SECOND, "root")
-            .unwrap();
-        server
-            .expect_ack(now, &Nsp::new("/a"), 1.into(), SECOND, "a")
-            .unwrap();
+        server.expect_ack(now, &root(), 1.into(), SECOND, "root").unwrap();
+        server.expect_ack(now, &Nsp::new("/a"), 1.into(), SECOND, "a").unwrap();
         server
     };
     let mut left = with_acks();
@@ -307,23 +257,16 @@ fn a_packet_whose_attachments_do_not_arrive_is_dropped_with_its_connection() {
     server.handle_data(now, header()).unwrap();
     let limit = SECOND * 30;
     // One of them does not give it more time.
-    server
-        .handle_data(now + SECOND, Data::Binary(Bytes::from_static(b"x")))
-        .unwrap();
+    server.handle_data(now + SECOND, Data::Binary(Bytes::from_static(b"x"))).unwrap();
     assert_eq!(server.poll_timeout(), Some(now + limit));
     server.handle_timeout(now + limit - SECOND).unwrap();
-    assert_eq!(
-        server.handle_timeout(now + limit),
-        Err(Violation::UnfinishedTimeout)
-    );
+    assert_eq!(server.handle_timeout(now + limit), Err(Violation::UnfinishedTimeout));
     assert_eq!(server.poll_timeout(), None);
 
     let mut in_time = connected();
     in_time.handle_data(now, header()).unwrap();
     for _ in 0..2 {
-        in_time
-            .handle_data(now, Data::Binary(Bytes::from_static(b"x")))
-            .unwrap();
+        in_time.handle_data(now, Data::Binary(Bytes::from_static(b"x"))).unwrap();
     }
     assert_eq!(in_time.poll_timeout(), None);
     assert_eq!(outputs(&mut in_time), ["event / e"]);
@@ -337,11 +280,7 @@ fn a_client_of_protocol_v4_is_in_the_main_namespace_from_the_start() {
     receive(&mut server, "0").unwrap();
     assert!(server.accept(&root()));
     receive(&mut server, "0").unwrap();
-    receive(
-        &mut server,
-        r#"0/a?token=a%20b+c&x=1&x=%zz&flag,{"ignored":1}"#,
-    )
-    .unwrap();
+    receive(&mut server, r#"0/a?token=a%20b+c&x=1&x=%zz&flag,{"ignored":1}"#).unwrap();
     let expected = r#"connect /a Some({"token":"a b c","x":"%zz","flag":""})"#;
     assert_eq!(outputs(&mut server), [expected]);
     assert!(server.accept(&Nsp::new("/a")));
@@ -362,25 +301,16 @@ fn a_client_asks_is_granted_refused_and_put_out() {
     assert!(client.connect(&root()) && !client.connect(&root()));
     assert!(client.connect(&Nsp::new("/a")));
     // Events that were recovered come before the answer, for a namespace nobody asked for never.
-    for text in [
-        r#"2["missed"]"#,
-        r#"0{"sid":"x"}"#,
-        r#"4/a,{"message":"no"}"#,
-        r#"2/b,["e"]"#,
-        "0/b",
-    ] {
+    for text in
+        [r#"2["missed"]"#, r#"0{"sid":"x"}"#, r#"4/a,{"message":"no"}"#, r#"2/b,["e"]"#, "0/b"]
+    {
         receive(&mut client, text).unwrap();
     }
-    let expected = [
-        "event / missed",
-        r#"connected / Some({"sid":"x"})"#,
-        r#"refused /a {"message":"no"}"#,
-    ];
+    let expected =
+        ["event / missed", r#"connected / Some({"sid":"x"})"#, r#"refused /a {"message":"no"}"#];
     assert_eq!(outputs(&mut client), expected);
     assert!(client.is_connected(&root()));
-    client
-        .expect_ack(Instant::now(), &root(), 0.into(), SECOND, "waiter")
-        .unwrap();
+    client.expect_ack(Instant::now(), &root(), 0.into(), SECOND, "waiter").unwrap();
     receive(&mut client, "1").unwrap();
     assert_eq!(outputs(&mut client), ["failed waiter", "disconnected /"]);
     assert!(client.connect(&root()), "asked for again");
@@ -400,19 +330,12 @@ fn an_answer_overtaken_by_a_new_request_comes_first_and_is_replaced() {
     for sid in ["old", "new"] {
         receive(&mut client, &format!("0{{\"sid\":\"{sid}\"}}")).unwrap();
     }
-    let expected = [
-        r#"connected / Some({"sid":"old"})"#,
-        r#"connected / Some({"sid":"new"})"#,
-    ];
+    let expected = [r#"connected / Some({"sid":"old"})"#, r#"connected / Some({"sid":"new"})"#];
     assert_eq!(outputs(&mut client), expected);
 }
 
 #[test]
 fn a_fresh_connection_is_small() {
     // The rest of an idle connection has 4 KiB to share; and none of this is on the heap.
-    assert!(
-        size_of::<Connection<usize>>() <= 640,
-        "{}",
-        size_of::<Connection<usize>>()
-    );
+    assert!(size_of::<Connection<usize>>() <= 640, "{}", size_of::<Connection<usize>>());
 }

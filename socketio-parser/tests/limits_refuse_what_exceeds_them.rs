@@ -15,10 +15,7 @@ fn attachments_are_counted_before_any_arrives() {
     assert_eq!(announce(11), Err(DecodeError::TooManyAttachments));
     assert_eq!(announce(usize::MAX), Err(DecodeError::TooManyAttachments));
     let none = Limits::default().max_attachments(0);
-    assert_eq!(
-        decode_with(none, "51-[\"e\"]", &[]),
-        Err(DecodeError::TooManyAttachments)
-    );
+    assert_eq!(decode_with(none, "51-[\"e\"]", &[]), Err(DecodeError::TooManyAttachments));
 }
 
 #[test]
@@ -28,10 +25,7 @@ fn bytes_of_all_attachments_are_summed() {
     assert!(decode_with(limits.clone(), &text, &[b"123", b"456"]).is_ok_and(|p| p.is_some()));
     let limit = 6;
     let too_large = Err(DecodeError::AttachmentsTooLarge { limit });
-    assert_eq!(
-        decode_with(limits.clone(), &text, &[b"123", b"4567"]),
-        too_large
-    );
+    assert_eq!(decode_with(limits.clone(), &text, &[b"123", b"4567"]), too_large);
     assert_eq!(decode_with(limits, &text, &[b"1234567"]), too_large);
 }
 
@@ -41,34 +35,16 @@ fn depth_is_limited_wherever_json_stands() {
     let too_deep = Err(DecodeError::TooDeep { limit: 128 });
     // The argument list is one level.
     for depth in [127, 100_000] {
-        assert_eq!(
-            decode(&format!("2[\"e\",{}]", nested(depth)), &[]),
-            too_deep
-        );
+        assert_eq!(decode(&format!("2[\"e\",{}]", nested(depth)), &[]), too_deep);
         assert_eq!(decode(&format!("3[{}]", nested(depth)), &[]), too_deep);
-        assert_eq!(
-            decode(&format!("51-[\"e\",{}]", nested(depth)), &[b"1"]),
-            too_deep
-        );
-        assert_eq!(
-            decode(&format!("0{{\"a\":{}}}", nested(depth)), &[]),
-            too_deep
-        );
-        assert_eq!(
-            decode(&format!("4{{\"a\":{}}}", nested(depth)), &[]),
-            too_deep
-        );
+        assert_eq!(decode(&format!("51-[\"e\",{}]", nested(depth)), &[b"1"]), too_deep);
+        assert_eq!(decode(&format!("0{{\"a\":{}}}", nested(depth)), &[]), too_deep);
+        assert_eq!(decode(&format!("4{{\"a\":{}}}", nested(depth)), &[]), too_deep);
     }
     let deepest = common::args(&format!("2[\"e\",{}]", nested(126)), &[]);
     assert_eq!(deepest.values().unwrap().len(), 1);
     let objects = r#"{"a":"#.repeat(126) + "1" + &"}".repeat(126);
-    assert_eq!(
-        common::args(&format!("3[{objects}]"), &[])
-            .values()
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(common::args(&format!("3[{objects}]"), &[]).values().unwrap().len(), 1);
 
     let shallow = Limits::default().max_depth(2);
     assert!(decode_with(shallow.clone(), "2[\"e\",1]", &[]).is_ok());
@@ -93,10 +69,7 @@ fn namespaces_have_a_length() {
     assert!(connect(2048).is_ok());
     let too_long = Err(DecodeError::NamespaceTooLong { limit: 2048 });
     assert_eq!(connect(2049), too_long);
-    assert_eq!(
-        decode(&format!("2/{},[\"e\"]", "a".repeat(2048)), &[]),
-        too_long
-    );
+    assert_eq!(decode(&format!("2/{},[\"e\"]", "a".repeat(2048)), &[]), too_long);
 }
 
 #[test]

@@ -20,20 +20,12 @@ fn every_message_is_consumed() {
     for _ in 0..3 {
         assert_eq!(decoder.decode_text(text.clone()), Ok(None));
         assert!(decoder.is_unfinished());
-        assert!(
-            decoder
-                .decode_binary(Bytes::new())
-                .is_ok_and(|packet| packet.is_some())
-        );
+        assert!(decoder.decode_binary(Bytes::new()).is_ok_and(|packet| packet.is_some()));
         assert!(!decoder.is_unfinished());
     }
     // After an error as well.
     assert!(decoder.decode_text("2{".into()).is_err());
-    assert!(
-        decoder
-            .decode_text("2[\"e\"]".into())
-            .is_ok_and(|packet| packet.is_some())
-    );
+    assert!(decoder.decode_text("2[\"e\"]".into()).is_ok_and(|packet| packet.is_some()));
 }
 
 /// Every truncation and every changed byte of packets that use the whole syntax.
@@ -63,18 +55,8 @@ fn malformed_input_neither_panics_nor_overflows() {
 
 #[test]
 fn a_binary_packet_announces_at_least_one_attachment() {
-    for text in [
-        r#"50-["e"]"#,
-        "60-1[]",
-        r#"5-["e"]"#,
-        r#"50.0-["e"]"#,
-        r#"5["e"]"#,
-    ] {
-        assert_eq!(
-            decode(text, &[]),
-            Err(DecodeError::IllegalAttachmentCount),
-            "{text}"
-        );
+    for text in [r#"50-["e"]"#, "60-1[]", r#"5-["e"]"#, r#"50.0-["e"]"#, r#"5["e"]"#] {
+        assert_eq!(decode(text, &[]), Err(DecodeError::IllegalAttachmentCount), "{text}");
     }
 }
 
@@ -82,56 +64,23 @@ fn a_binary_packet_announces_at_least_one_attachment() {
 #[test]
 fn a_placeholder_names_an_attachment_that_is_there() {
     let illegal = Err(DecodeError::IllegalAttachments);
-    for num in [
-        "1",
-        "-1",
-        "1e300",
-        "0.5",
-        "\"0\"",
-        "\"splice\"",
-        "null",
-        "true",
-        "[0]",
-        "{}",
-    ] {
+    for num in ["1", "-1", "1e300", "0.5", "\"0\"", "\"splice\"", "null", "true", "[0]", "{}"] {
         for deep in ["ARG", r#"[{"a":[ARG]}]"#, r#"{"a":1,"num":0,"b":ARG}"#] {
             let arg = deep.replace("ARG", &format!(r#"{{"num":{num},"_placeholder":true}}"#));
-            assert_eq!(
-                decode(&format!("51-[\"e\",{arg}]"), &[b"x"]),
-                illegal,
-                "{arg}"
-            );
+            assert_eq!(decode(&format!("51-[\"e\",{arg}]"), &[b"x"]), illegal, "{arg}");
             assert_eq!(decode(&format!("61-1[{arg}]"), &[b"x"]), illegal, "{arg}");
         }
     }
-    assert_eq!(
-        decode(r#"51-["e",{"_placeholder":true}]"#, &[b"x"]),
-        illegal
-    );
-    assert_eq!(
-        decode(r#"51-["e",{"_placeholder":true,"n\u0075m":4}]"#, &[b"x"]),
-        illegal
-    );
-    assert_eq!(
-        decode(
-            r#"51-["e",{"num":0,"_placehold\u0065r":true,"num":3}]"#,
-            &[b"x"]
-        ),
-        illegal
-    );
+    assert_eq!(decode(r#"51-["e",{"_placeholder":true}]"#, &[b"x"]), illegal);
+    assert_eq!(decode(r#"51-["e",{"_placeholder":true,"n\u0075m":4}]"#, &[b"x"]), illegal);
+    assert_eq!(decode(r#"51-["e",{"num":0,"_placehold\u0065r":true,"num":3}]"#, &[b"x"]), illegal);
 }
 
 #[test]
 fn an_event_name_is_a_string_or_a_number_and_not_reserved() {
-    for name in [
-        "null",
-        "true",
-        "[]",
-        "{}",
-        "\"connect\"",
-        "\"disconnecting\"",
-        "\"c\\u006fnnect\"",
-    ] {
+    for name in
+        ["null", "true", "[]", "{}", "\"connect\"", "\"disconnecting\"", "\"c\\u006fnnect\""]
+    {
         let event = decode(&format!("2[{name},1]"), &[]);
         assert_eq!(event, Err(DecodeError::InvalidPayload), "{name}");
     }
@@ -139,14 +88,9 @@ fn an_event_name_is_a_string_or_a_number_and_not_reserved() {
     assert_eq!(args("2[-0.50]", &[]).event(), "-0.5");
     // Not ours to keep: a client may send it, and no machinery may trip over it.
     assert_eq!(args("2[\"error\"]", &[]).event(), "error");
-    for name in [
-        "connect",
-        "connect_error",
-        "disconnect",
-        "disconnecting",
-        "newListener",
-        "removeListener",
-    ] {
+    for name in
+        ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]
+    {
         let refused = encode_event(&Nsp::root(), None, name, &());
         assert!(matches!(refused, Err(EncodeError::ReservedEvent(it)) if it == name));
     }
@@ -156,19 +100,10 @@ fn an_event_name_is_a_string_or_a_number_and_not_reserved() {
 fn a_stray_binary_message_is_an_error() {
     let mut decoder = Decoder::new(&Limits::default());
     let stray = || Bytes::from_static(b"x");
-    assert_eq!(
-        decoder.decode_binary(stray()),
-        Err(DecodeError::UnexpectedBinary)
-    );
+    assert_eq!(decoder.decode_binary(stray()), Err(DecodeError::UnexpectedBinary));
     assert!(decode(r#"51-["e"]"#, &[b"1"]).is_ok());
-    assert_eq!(
-        decode(r#"51-["e"]"#, &[b"1", b"2"]),
-        Err(DecodeError::UnexpectedBinary)
-    );
-    assert_eq!(
-        decode(r#"2["e"]"#, &[b"1"]),
-        Err(DecodeError::UnexpectedBinary)
-    );
+    assert_eq!(decode(r#"51-["e"]"#, &[b"1", b"2"]), Err(DecodeError::UnexpectedBinary));
+    assert_eq!(decode(r#"2["e"]"#, &[b"1"]), Err(DecodeError::UnexpectedBinary));
 }
 
 /// A header and its attachments are never interleaved with another packet.
@@ -177,20 +112,10 @@ fn text_between_attachments_is_an_error() {
     let header = Data::Text(r#"52-["e"]"#.into());
     let binary = Data::Binary(Bytes::from_static(b"x"));
     let mut decoder = Decoder::new(&Limits::default());
-    let interleaved = [
-        header.clone(),
-        binary.clone(),
-        Data::Text("2[\"other\"]".into()),
-    ];
-    assert_eq!(
-        feed(&mut decoder, &interleaved),
-        Err(DecodeError::UnexpectedText)
-    );
+    let interleaved = [header.clone(), binary.clone(), Data::Text("2[\"other\"]".into())];
+    assert_eq!(feed(&mut decoder, &interleaved), Err(DecodeError::UnexpectedText));
     // The rest of the broken packet is not taken for anything else.
-    assert_eq!(
-        feed(&mut decoder, &[binary]),
-        Err(DecodeError::UnexpectedBinary)
-    );
+    assert_eq!(feed(&mut decoder, &[binary]), Err(DecodeError::UnexpectedBinary));
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -226,18 +151,12 @@ fn deep(buffers: &[Bytes]) -> Deep {
     let binary = |index: usize| Binary(buffers[index].clone());
     Deep {
         name: "outer".into(),
-        inner: Inner {
-            picture: binary(0),
-            more: vec![binary(1), binary(2)],
-        },
+        inner: Inner { picture: binary(0), more: vec![binary(1), binary(2)] },
         tagged: Tagged::File { body: binary(3) },
         untagged: Untagged::Bytes(binary(4)),
         next: Some(Box::new(Deep {
             name: "inner".into(),
-            inner: Inner {
-                picture: binary(5),
-                more: vec![],
-            },
+            inner: Inner { picture: binary(5), more: vec![] },
             tagged: Tagged::File { body: binary(6) },
             untagged: Untagged::Number { a: 1 },
             next: None,
@@ -247,11 +166,7 @@ fn deep(buffers: &[Bytes]) -> Deep {
 
 fn received(frames: &engineio_parser::Frames) -> Args {
     let mut decoder = Decoder::new(&Limits::default());
-    match feed(&mut decoder, &common::messages(frames))
-        .unwrap()
-        .unwrap()
-        .content
-    {
+    match feed(&mut decoder, &common::messages(frames)).unwrap().unwrap().content {
         socketio_parser::Content::Event { args, .. } => args,
         other => panic!("{other:?}"),
     }
@@ -266,12 +181,7 @@ fn binary_deep_inside_an_object_arrives_without_a_copy() {
     let same = |left: &Bytes, right: &Bytes| left.as_ptr() == right.as_ptr() && left == right;
     let payloads: Vec<Bytes> = frames.iter().skip(1).map(|frame| frame.payload()).collect();
     assert_eq!(payloads.len(), 7);
-    assert!(
-        payloads
-            .iter()
-            .zip(&buffers)
-            .all(|(sent, ours)| same(sent, ours))
-    );
+    assert!(payloads.iter().zip(&buffers).all(|(sent, ours)| same(sent, ours)));
 
     let args = received(&frames);
     let back: Deep = args.decode().unwrap();

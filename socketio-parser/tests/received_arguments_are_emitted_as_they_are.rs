@@ -14,29 +14,16 @@ fn echo(args: &Args) -> Vec<Data> {
 
 #[test]
 fn text_is_passed_on_to_the_byte() {
-    for list in [
-        r#"1,"2",{"3":[true]}"#,
-        "1.0,1e2",
-        "[ ]",
-        "",
-        r#""\ud800\/""#,
-        "{\"a\":1,\"a\":2}",
-    ] {
+    for list in
+        [r#"1,"2",{"3":[true]}"#, "1.0,1e2", "[ ]", "", r#""\ud800\/""#, "{\"a\":1,\"a\":2}"]
+    {
         let comma = if list.is_empty() { "" } else { "," };
         let args = args(&format!("2[\"message\"{comma}{list}]"), &[]);
-        assert_eq!(
-            echo(&args),
-            [Data::Text(
-                format!("2[\"message-back\"{comma}{list}]").into()
-            )]
-        );
+        assert_eq!(echo(&args), [Data::Text(format!("2[\"message-back\"{comma}{list}]").into())]);
         let ack = encode_ack(&Nsp::new("/a"), 7.into(), &args).unwrap();
         assert_eq!(text(&ack).0, format!("3/a,7[{list}]"));
     }
-    assert_eq!(
-        echo(&args("2", &[])),
-        [Data::Text("2[\"message-back\"]".into())]
-    );
+    assert_eq!(echo(&args("2", &[])), [Data::Text("2[\"message-back\"]".into())]);
 }
 
 #[test]
@@ -56,10 +43,7 @@ fn attachments_are_passed_on_whatever_their_order() {
 /// Beside other binary the numbers of the attachments change, so the text cannot stay.
 #[test]
 fn as_one_of_several_arguments_they_are_an_array() {
-    let received = args(
-        r#"51-["message",{"_placeholder":true,"num":0},1]"#,
-        &[b"theirs"],
-    );
+    let received = args(r#"51-["message",{"_placeholder":true,"num":0},1]"#, &[b"theirs"]);
     let ours = Binary(Bytes::from_static(b"ours"));
     let frames = encode_event(&Nsp::root(), None, "e", &(ours, &received)).unwrap();
     let placeholder = |num| format!(r#"{{"_placeholder":true,"num":{num}}}"#);
@@ -75,10 +59,7 @@ fn as_one_of_several_arguments_they_are_an_array() {
 #[test]
 fn as_json_they_are_an_array() {
     let received = args(r#"2["message",{"b":1,"a":[null]}]"#, &[]);
-    assert_eq!(
-        serde_json::to_string(&received).unwrap(),
-        r#"[{"b":1,"a":[null]}]"#
-    );
+    assert_eq!(serde_json::to_string(&received).unwrap(), r#"[{"b":1,"a":[null]}]"#);
     let frames = encode_event(&Nsp::root(), None, "e", &vec![received]).unwrap();
     assert_eq!(text(&frames).0, r#"2["e",[[{"b":1,"a":[null]}]]]"#);
 }

@@ -19,9 +19,7 @@ fn value() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
         // A whole one is written, and so read, as an integer.
-        any::<f64>()
-            .prop_filter("fraction", |value| value.fract() != 0.0)
-            .prop_map(Value::from),
+        any::<f64>().prop_filter("fraction", |value| value.fract() != 0.0).prop_map(Value::from),
         "\\PC{0,12}".prop_map(Value::from),
         "[\\x00-\\x7f]{0,6}".prop_map(Value::from),
         vec(any::<u8>(), 0..20).prop_map(|bytes| Value::from(Bytes::from(bytes))),
@@ -36,10 +34,7 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn nsp() -> impl Strategy<Value = Nsp> {
-    prop_oneof![
-        Just(Nsp::root()),
-        "/[a-zé0-9?=\\[\"-]{0,8}".prop_map(Nsp::from)
-    ]
+    prop_oneof![Just(Nsp::root()), "/[a-zé0-9?=\\[\"-]{0,8}".prop_map(Nsp::from)]
 }
 
 fn name() -> impl Strategy<Value = String> {
@@ -52,9 +47,7 @@ fn no_limit_of_attachments() -> Decoder {
 }
 
 fn decode(frames: &Frames) -> Packet {
-    feed(&mut no_limit_of_attachments(), &messages(frames))
-        .unwrap()
-        .unwrap()
+    feed(&mut no_limit_of_attachments(), &messages(frames)).unwrap().unwrap()
 }
 
 fn args_of(packet: Packet) -> (Nsp, Option<AckId>, Args) {

@@ -21,13 +21,12 @@ mod v4;
 
 use std::iter::FusedIterator;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 
 use crate::{
     error::PayloadError,
     frame::Frame,
-    packet::{Packet, PacketType, Revision},
+    packet::{Packet, Revision},
 };
 
 /// A body as it is sent.
@@ -42,18 +41,11 @@ pub struct Payload {
 /// Encodes a body. `b64` is whether the client asked for text only; revision 4 has nothing else.
 pub fn encode(revision: Revision, b64: bool, frames: &[Frame]) -> Payload {
     match revision {
-        Revision::V4 => Payload {
-            body: v4::encode(frames),
-            binary: false,
-        },
-        Revision::V3 if !b64 && frames.iter().any(Frame::is_binary) => Payload {
-            body: v3::encode_binary(frames),
-            binary: true,
-        },
-        Revision::V3 => Payload {
-            body: v3::encode_text(frames),
-            binary: false,
-        },
+        Revision::V4 => Payload { body: v4::encode(frames), binary: false },
+        Revision::V3 if !b64 && frames.iter().any(Frame::is_binary) => {
+            Payload { body: v3::encode_binary(frames), binary: true }
+        }
+        Revision::V3 => Payload { body: v3::encode_text(frames), binary: false },
     }
 }
 
@@ -106,17 +98,6 @@ pub fn decode(revision: Revision, body: Bytes, binary: bool) -> Packets {
         (Revision::V3, true) => State::V3Binary(v3::BinaryDecoder::new(body)),
         (Revision::V3, false) => State::V3Text(v3::TextDecoder::new(body)),
     })
-}
-
-/// The text form of a binary message: `b` and base64, in revision 3 with the type in between.
-pub fn base64_packet(revision: Revision, data: &[u8]) -> Bytes {
-    let mut packet = String::with_capacity(2 + data.len().div_ceil(3) * 4);
-    packet.push('b');
-    if revision == Revision::V3 {
-        packet.push(PacketType::Message.digit().into());
-    }
-    STANDARD.encode_string(data, &mut packet);
-    packet.into()
 }
 
 /// The packets of a body. See [`decode`].

@@ -33,11 +33,7 @@ pub(super) fn encode_text(frames: &[Frame]) -> Bytes {
 pub(super) fn encode_binary(frames: &[Frame]) -> Bytes {
     let mut body = BytesMut::with_capacity(frames.iter().map(binary_len).sum());
     for frame in frames {
-        body.put_u8(if frame.is_binary() {
-            MARKER_BINARY
-        } else {
-            MARKER_TEXT
-        });
+        body.put_u8(if frame.is_binary() { MARKER_BINARY } else { MARKER_TEXT });
         // The text's length counts bytes here: utf8.js makes one character of each before Node counts them.
         put_digits(&mut body, binary_packet_len(frame), 0);
         body.put_u8(END_OF_LENGTH);
@@ -51,11 +47,7 @@ pub(super) fn encode_binary(frames: &[Frame]) -> Bytes {
 
 pub(super) fn text_len(frame: &Frame) -> usize {
     let len = frame.polling_len(Revision::V3);
-    let units = if frame.is_binary() {
-        len
-    } else {
-        utf16_len(&frame.payload())
-    };
+    let units = if frame.is_binary() { len } else { utf16_len(&frame.payload()) };
     digits(units) + 1 + len
 }
 
@@ -91,10 +83,7 @@ impl TextDecoder {
     fn take_packet(&mut self) -> Result<ByteString, PayloadError> {
         let units = take_length(&mut self.rest, b':', b'0')?;
         let len = bytes_of_units(&self.rest, units).ok_or(PayloadError::LengthMismatch)?;
-        self.rest
-            .split_to(len)
-            .try_into()
-            .map_err(|_| PayloadError::InvalidUtf8)
+        self.rest.split_to(len).try_into().map_err(|_| PayloadError::InvalidUtf8)
     }
 }
 
@@ -125,11 +114,7 @@ impl BinaryDecoder {
             MARKER_TEXT => Packet::decode_text(utf8_js(packet)?, Revision::V3)?,
             MARKER_BINARY => {
                 let small = len < self.body_len / 2;
-                let packet = if small {
-                    Bytes::copy_from_slice(&packet)
-                } else {
-                    packet
-                };
+                let packet = if small { Bytes::copy_from_slice(&packet) } else { packet };
                 Packet::decode_binary(packet, Revision::V3)?
             }
             _ => return Err(PayloadError::UnknownMarker(marker)),
@@ -177,9 +162,7 @@ fn bytes_of_units(text: &[u8], units: usize) -> Option<usize> {
 
 /// How many UTF-16 code units a UTF-8 text has: one per character, two per character of four bytes.
 fn utf16_len(text: &[u8]) -> usize {
-    text.iter()
-        .map(|&byte| usize::from(byte & 0xc0 != 0x80) + usize::from(byte >= 0xf0))
-        .sum()
+    text.iter().map(|&byte| usize::from(byte & 0xc0 != 0x80) + usize::from(byte >= 0xf0)).sum()
 }
 
 /// Reads text as utf8.js does when it is not strict: encoded surrogates, which are not UTF-8, become U+FFFD.

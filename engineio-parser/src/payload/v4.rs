@@ -40,17 +40,11 @@ pub(super) struct Decoder {
 impl Decoder {
     pub(super) fn new(body: Bytes) -> Self {
         match ByteString::try_from(body.clone()) {
-            Ok(text) => Self {
-                rest: Some(text),
-                broken: false,
-            },
+            Ok(text) => Self { rest: Some(text), broken: false },
             Err(error) => {
                 // The packets before the broken one are good.
                 let valid = body.slice(..error.valid_up_to());
-                Self {
-                    rest: valid.try_into().ok(),
-                    broken: true,
-                }
+                Self { rest: valid.try_into().ok(), broken: true }
             }
         }
     }

@@ -49,19 +49,11 @@ mod tests {
     #[test]
     fn one_of_each_kind_waits_and_the_handshake_is_first() {
         let mut controls = Controls::default();
-        for kind in [
-            PacketType::Pong,
-            PacketType::Pong,
-            PacketType::Open,
-            PacketType::Ping,
-        ] {
+        for kind in [PacketType::Pong, PacketType::Pong, PacketType::Open, PacketType::Ping] {
             controls.insert(kind);
         }
         let order: Vec<_> = std::iter::from_fn(|| controls.pop()).collect();
-        assert_eq!(
-            order,
-            [PacketType::Open, PacketType::Ping, PacketType::Pong]
-        );
+        assert_eq!(order, [PacketType::Open, PacketType::Ping, PacketType::Pong]);
         assert!(controls.is_empty());
     }
 

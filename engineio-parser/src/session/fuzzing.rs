@@ -17,11 +17,8 @@ const MAX_PACKETS: usize = 8;
 const ATTACHMENTS: usize = 3;
 /// More frames than a session can ever hold: its queue, one packet of each type, and a farewell.
 const MOST: usize = MAX_PACKETS + ATTACHMENTS + 8;
-const TRANSPORTS: [Transport; 3] = [
-    Transport::Polling,
-    Transport::WebSocket,
-    Transport::WebTransport,
-];
+const TRANSPORTS: [Transport; 3] =
+    [Transport::Polling, Transport::WebSocket, Transport::WebTransport];
 const KINDS: [PacketType; 7] = [
     PacketType::Open,
     PacketType::Close,
@@ -38,25 +35,13 @@ pub fn session_ops(data: &[u8]) {
     let Some((first, operations)) = data.split_first() else {
         return;
     };
-    let config = Config {
-        max_queued_packets: MAX_PACKETS,
-        ..Config::default()
-    };
-    let revision = if first & 1 == 0 {
-        Revision::V4
-    } else {
-        Revision::V3
-    };
+    let config = Config { max_queued_packets: MAX_PACKETS, ..Config::default() };
+    let revision = if first & 1 == 0 { Revision::V4 } else { Revision::V3 };
     let transport = TRANSPORTS[usize::from(first >> 1) % TRANSPORTS.len()];
     // The machine reads no clock: this is only where its virtual time begins.
     let mut now = Instant::now();
-    let mut session = Session::server(
-        now,
-        Arc::new(config),
-        revision,
-        transport,
-        "a".repeat(20).into(),
-    );
+    let mut session =
+        Session::server(now, Arc::new(config), revision, transport, "a".repeat(20).into());
     let mut closed = false;
 
     for operation in operations {
@@ -107,24 +92,14 @@ fn send(session: &mut Session, argument: usize) {
 
 fn drain(session: &mut Session, via: Transport, budget: usize) {
     let promised = session.has_transmit(via);
-    let given = std::iter::from_fn(|| session.poll_transmit(via, budget))
-        .take(MOST)
-        .count();
+    let given = std::iter::from_fn(|| session.poll_transmit(via, budget)).take(MOST).count();
     assert!(given < MOST, "a session gives frames without end");
-    assert_eq!(
-        promised,
-        given > 0,
-        "has_transmit tells what poll_transmit gives"
-    );
+    assert_eq!(promised, given > 0, "has_transmit tells what poll_transmit gives");
 }
 
 fn check(session: &mut Session, now: Instant, closed: &mut bool) {
     assert!(session.queued_packets() <= MAX_PACKETS);
-    assert!(
-        session
-            .poll_timeout()
-            .is_none_or(|at| at > now || !session.is_open())
-    );
+    assert!(session.poll_timeout().is_none_or(|at| at > now || !session.is_open()));
     while let Some(output) = session.poll_output() {
         assert!(!*closed, "nothing follows the end");
         *closed = matches!(output, Output::Closed(_));

@@ -31,14 +31,7 @@ impl Heartbeat {
         timeout: Duration,
     ) -> Self {
         let pings = (role == Role::Server) == (revision == Revision::V4);
-        Self {
-            interval,
-            timeout,
-            pings,
-            waiting: false,
-            extended: false,
-            suspended: false,
-        }
+        Self { interval, timeout, pings, waiting: false, extended: false, suspended: false }
     }
 
     /// The client learns the timings from the handshake.
@@ -109,11 +102,8 @@ impl Heartbeat {
     }
 
     fn await_peer(&self, now: Instant, timers: &mut Timers) {
-        let patience = if self.pings {
-            self.timeout
-        } else {
-            self.interval.saturating_add(self.timeout)
-        };
+        let patience =
+            if self.pings { self.timeout } else { self.interval.saturating_add(self.timeout) };
         if !self.suspended {
             timers.set(Timer::Silence, now, patience);
         }

@@ -83,14 +83,7 @@ impl Session {
         revision: Revision,
         transport: Transport,
     ) -> Self {
-        Self::new(
-            config,
-            Role::Client,
-            revision,
-            transport,
-            ByteString::new(),
-            Phase::Opening,
-        )
+        Self::new(config, Role::Client, revision, transport, ByteString::new(), Phase::Opening)
     }
 
     fn new(
@@ -172,14 +165,8 @@ impl Session {
         if !matches!(self.phase, Phase::Opening | Phase::Open) {
             return Err(SendError::Closed(frames));
         }
-        let Config {
-            max_queued_packets,
-            max_queued_bytes,
-            ..
-        } = *self.config;
-        self.queue
-            .push(frames, max_queued_packets, max_queued_bytes)
-            .map_err(SendError::Full)
+        let Config { max_queued_packets, max_queued_bytes, .. } = *self.config;
+        self.queue.push(frames, max_queued_packets, max_queued_bytes).map_err(SendError::Full)
     }
 
     /// Sends a run of frames only if it can leave at once, that is, nothing is queued and, on polling, a request is there to
@@ -351,12 +338,8 @@ mod tests {
             let via = Transport::WebSocket;
             let mut session = Session::server(now, config, revision, via, "sid".into());
             let message = Packet::text(PacketType::Message, "a");
-            session
-                .handle_input(now, Input::Packet(via, message))
-                .unwrap();
-            session
-                .send(Frame::text(PacketType::Message, "a").into())
-                .unwrap();
+            session.handle_input(now, Input::Packet(via, message)).unwrap();
+            session.send(Frame::text(PacketType::Message, "a").into()).unwrap();
             while session.poll_output().is_some() {}
             while session.poll_transmit(via, usize::MAX).is_some() {}
             assert!(session.outputs.capacity() > 0);
@@ -380,9 +363,7 @@ mod tests {
         let mut session = Session::server(now, config, Revision::V4, via, "sid".into());
         for _ in 0..1000 {
             let message = Packet::text(PacketType::Message, "a");
-            session
-                .handle_input(now, Input::Packet(via, message))
-                .unwrap();
+            session.handle_input(now, Input::Packet(via, message)).unwrap();
         }
         while session.poll_output().is_some() {}
         assert_eq!(session.outputs.capacity(), 0);

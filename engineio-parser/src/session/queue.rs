@@ -115,9 +115,7 @@ mod tests {
         queue.push(text("bc"), 8, 100).unwrap();
         assert_eq!((queue.packets(), queue.bytes()), (4, 2 + 3 + 3 + 3));
 
-        let lengths: Vec<_> = std::iter::from_fn(|| queue.pop())
-            .map(|f| f.len())
-            .collect();
+        let lengths: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|f| f.len()).collect();
         assert_eq!(lengths, [2, 3, 3, 3]);
         assert!(queue.is_empty());
         assert_eq!((queue.packets(), queue.bytes()), (0, 0));
@@ -170,10 +168,7 @@ mod tests {
 
         queue.push(text("a"), 1000, 10_000).unwrap();
         queue.pop();
-        assert!(
-            queue.runs.capacity() > 0,
-            "small queues keep their memory between messages"
-        );
+        assert!(queue.runs.capacity() > 0, "small queues keep their memory between messages");
         queue.release();
         assert_eq!(queue.runs.capacity(), 0);
     }

@@ -18,13 +18,7 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 5] = [
-        Self::Ping,
-        Self::Silence,
-        Self::Upgrade,
-        Self::Noop,
-        Self::Close,
-    ];
+    const ALL: [Self; 5] = [Self::Ping, Self::Silence, Self::Upgrade, Self::Noop, Self::Close];
 }
 
 #[derive(Debug, Default)]

@@ -62,10 +62,7 @@ impl Upgrade {
     }
 
     pub(super) fn start(&mut self, role: Role, via: Transport) {
-        self.state = State::Probing {
-            via,
-            answered: false,
-        };
+        self.state = State::Probing { via, answered: false };
         self.outbox = (role == Role::Client).then_some((via, PacketType::Ping));
     }
 
@@ -87,10 +84,7 @@ impl Upgrade {
         let is_probe = matches!(&packet.data, Data::Text(text) if *text == PROBE);
         match (role, packet.kind) {
             (Role::Server, PacketType::Ping) if is_probe => {
-                self.state = State::Probing {
-                    via,
-                    answered: true,
-                };
+                self.state = State::Probing { via, answered: true };
                 self.outbox = Some((via, PacketType::Pong));
                 Step::Answer
             }
@@ -122,13 +116,6 @@ impl Upgrade {
 
     pub(super) fn poll_transmit(&mut self, via: Transport) -> Option<Frame> {
         let (_, kind) = self.outbox.take_if(|(transport, _)| *transport == via)?;
-        Some(Frame::text(
-            kind,
-            if kind == PacketType::Upgrade {
-                ""
-            } else {
-                PROBE
-            },
-        ))
+        Some(Frame::text(kind, if kind == PacketType::Upgrade { "" } else { PROBE }))
     }
 }

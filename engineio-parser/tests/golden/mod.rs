@@ -1,10 +1,6 @@
 //! The golden vectors, made by `cargo xtask golden` with Node's own parsers.
 #![allow(dead_code, reason = "each test uses a part")]
-#![allow(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "to fail here is to fail the test"
-)]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "to fail here is to fail the test")]
 
 use engineio_parser::{Data, Packet, PacketType, Revision};
 use serde_json::Value;
@@ -12,10 +8,7 @@ use serde_json::Value;
 /// One list of vectors.
 pub(crate) fn list(name: &str) -> Vec<Value> {
     let all: Value = serde_json::from_str(include_str!("vectors.json")).unwrap();
-    let list = all[name]
-        .as_array()
-        .unwrap_or_else(|| panic!("no list {name}"))
-        .clone();
+    let list = all[name].as_array().unwrap_or_else(|| panic!("no list {name}")).clone();
     assert!(!list.is_empty());
     list
 }

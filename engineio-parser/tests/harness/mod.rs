@@ -47,10 +47,7 @@ impl Harness {
             Polling => harness.get(),
             _ => harness.transmit(transport),
         };
-        assert!(
-            handshake.len() == 1 && handshake[0].starts_with("0{"),
-            "{handshake:?}"
-        );
+        assert!(handshake.len() == 1 && handshake[0].starts_with("0{"), "{handshake:?}");
         harness
     }
 
@@ -71,19 +68,13 @@ impl Harness {
 
     pub(crate) fn opening_client(revision: Revision, transport: Transport) -> Self {
         let now = Instant::now();
-        Self {
-            session: Session::client(now, Arc::new(config()), revision, transport),
-            now,
-        }
+        Self { session: Session::client(now, Arc::new(config()), revision, transport), now }
     }
 
     /// A packet arrives: its digit and its text.
     pub(crate) fn receive(&mut self, via: Transport, packet: &str) {
         let kind = PacketType::from_digit(packet.as_bytes()[0]).unwrap();
-        let packet = Packet {
-            kind,
-            data: Data::Text(packet[1..].into()),
-        };
+        let packet = Packet { kind, data: Data::Text(packet[1..].into()) };
         self.input(Input::Packet(via, packet)).unwrap();
     }
 
@@ -110,8 +101,7 @@ impl Harness {
     }
 
     pub(crate) fn close(&mut self, discard: bool) {
-        self.session
-            .close(self.now, CloseReason::ForcedClose, discard);
+        self.session.close(self.now, CloseReason::ForcedClose, discard);
     }
 
     pub(crate) fn suspend_heartbeat(&mut self, suspended: bool) {
@@ -182,9 +172,7 @@ pub(crate) fn message(text: &str) -> Frames {
 }
 
 pub(crate) fn with_attachments(text: &str, attachments: &[&'static str]) -> Frames {
-    let attachments = attachments
-        .iter()
-        .map(|data| Bytes::from_static(data.as_bytes()));
+    let attachments = attachments.iter().map(|data| Bytes::from_static(data.as_bytes()));
     Frames::new(Frame::text(PacketType::Message, text), attachments)
 }
 

@@ -118,10 +118,7 @@ impl World {
         if end.gone {
             return;
         }
-        let data = frames
-            .iter()
-            .map(|frame| frame.to_packet().data)
-            .collect::<Vec<_>>();
+        let data = frames.iter().map(|frame| frame.to_packet().data).collect::<Vec<_>>();
         let taken = if volatile {
             end.session.send_volatile(frames)
         } else {
@@ -147,16 +144,8 @@ impl World {
         if self.client.gone || self.client.socket || self.client.session.is_upgrading() {
             return;
         }
-        if self
-            .client
-            .session
-            .handle_input(self.now, Input::ProbeStarted(WebSocket))
-            .is_ok()
-        {
-            self.socket = Socket {
-                generation: self.socket.generation + 1,
-                last: [None; 2],
-            };
+        if self.client.session.handle_input(self.now, Input::ProbeStarted(WebSocket)).is_ok() {
+            self.socket = Socket { generation: self.socket.generation + 1, last: [None; 2] };
             self.client.socket = true;
             let at = self.arrival(Side::Server);
             self.schedule(at, What::SocketOpens(self.socket.generation));
@@ -231,12 +220,7 @@ impl World {
         let now = self.now;
         match what {
             What::Get if !self.server.gone => {
-                if self
-                    .server
-                    .session
-                    .handle_input(now, Input::PollStarted)
-                    .is_ok()
-                {
+                if self.server.session.handle_input(now, Input::PollStarted).is_ok() {
                     self.server.get = true;
                 } else {
                     self.answer_get(None);
@@ -251,11 +235,7 @@ impl World {
                 for packet in packets.into_iter().flatten() {
                     self.feed(Side::Client, Input::Packet(Polling, packet));
                 }
-                let ended = if finished {
-                    Input::PollFinished
-                } else {
-                    Input::PollAborted
-                };
+                let ended = if finished { Input::PollFinished } else { Input::PollAborted };
                 self.feed(Side::Client, ended);
             }
             What::PostBegins(packets) if !self.server.gone => {
@@ -274,11 +254,7 @@ impl World {
             }
             What::PostAnswered(accepted) if !self.client.gone => {
                 self.post_open = false;
-                let ended = if accepted {
-                    Input::PushFinished
-                } else {
-                    Input::PushAborted
-                };
+                let ended = if accepted { Input::PushFinished } else { Input::PushAborted };
                 self.feed(Side::Client, ended);
             }
             What::SocketOpens(generation)
@@ -343,12 +319,7 @@ impl World {
             self.post_open = true;
             self.schedule(self.now + self.delay, What::PostBegins(packets));
         }
-        if !self.get_open
-            && self
-                .client
-                .session
-                .handle_input(self.now, Input::PollStarted)
-                .is_ok()
+        if !self.get_open && self.client.session.handle_input(self.now, Input::PollStarted).is_ok()
         {
             self.get_open = true;
             self.schedule(self.now + self.delay, What::Get);
@@ -381,10 +352,7 @@ impl World {
         {
             let at = self.arrival(other);
             let generation = self.socket.generation;
-            self.schedule(
-                at,
-                What::SocketCarries(other, generation, frame.to_packet()),
-            );
+            self.schedule(at, What::SocketCarries(other, generation, frame.to_packet()));
         }
         while let Some(output) = self.end(side).session.poll_output() {
             let end = self.end(side);
@@ -410,10 +378,7 @@ impl World {
     fn close_socket(&mut self, side: Side) {
         if std::mem::take(&mut self.end(side).socket) {
             let at = self.arrival(side.other());
-            self.schedule(
-                at,
-                What::SocketGone(side.other(), self.socket.generation, false),
-            );
+            self.schedule(at, What::SocketGone(side.other(), self.socket.generation, false));
         }
     }
 

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 
 use crate::{
     error::RequestError,
-    service::{ResponseBody, empty, refusal},
+    response::{ResponseBody, empty, refusal},
     shared::{Shared, now, wake},
 };
 
@@ -31,11 +31,7 @@ pub(crate) async fn poll(shared: Arc<Shared>, budget: usize) -> Response<Respons
         Err(_) => return refusal(RequestError::BadRequest),
     }
     // A client that goes away drops this future.
-    let waiting = Waiting {
-        shared: &shared,
-        over: Input::PollAborted,
-        armed: true,
-    };
+    let waiting = Waiting { shared: &shared, over: Input::PollAborted, armed: true };
     let frames = poll_fn(|cx| {
         let mut state = shared.lock();
         if state.session.has_transmit(Transport::Polling) {
@@ -82,14 +78,8 @@ fn respond(revision: Revision, frames: &[Frame]) -> Response<ResponseBody> {
     let mut response = Response::new(Full::new(payload.body));
     let content_type = if payload.binary { BINARY } else { TEXT };
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static(content_type),
-    );
-    headers.insert(
-        header::CACHE_CONTROL,
-        header::HeaderValue::from_static("no-store"),
-    );
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
 }
 
@@ -109,11 +99,7 @@ where
         Err(Violation::ConcurrentPush) => return empty(StatusCode::BAD_REQUEST),
         Err(_) => return refusal(RequestError::BadRequest),
     }
-    let reading = Waiting {
-        shared: &shared,
-        over: Input::PushAborted,
-        armed: true,
-    };
+    let reading = Waiting { shared: &shared, over: Input::PushAborted, armed: true };
     let binary = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(BINARY.as_bytes()));
@@ -147,14 +133,8 @@ where
     }
     let mut response = Response::new(Full::new(Bytes::from_static(b"ok")));
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("text/html"),
-    );
-    headers.insert(
-        header::CACHE_CONTROL,
-        header::HeaderValue::from_static("no-store"),
-    );
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/html"));
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
 }
 

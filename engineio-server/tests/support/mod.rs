@@ -95,10 +95,7 @@ impl Server {
                 }
             }
         };
-        Self {
-            events,
-            ..Self::start(Engine::new(config, application)).await
-        }
+        Self { events, ..Self::start(Engine::new(config, application)).await }
     }
 
     /// A server whose sessions are handed to the test.
@@ -108,21 +105,13 @@ impl Server {
             let _ = opened.send(connection);
             std::future::ready(())
         };
-        (
-            Self::start(Engine::new(config, application)).await,
-            connections,
-        )
+        (Self::start(Engine::new(config, application)).await, connections)
     }
 
     pub async fn start(engine: Engine) -> Self {
         let listening = engine.listen("127.0.0.1:0").await.unwrap();
         let address = listening.local_addr().unwrap();
-        Self {
-            engine,
-            address,
-            listening,
-            events: mpsc::unbounded_channel().1,
-        }
+        Self { engine, address, listening, events: mpsc::unbounded_channel().1 }
     }
 
     /// What happened next on a session.
@@ -141,9 +130,7 @@ impl Server {
 
     /// One request, not yet begun.
     pub fn request(&self, method: &str, query: &str, body: impl Into<Bytes>) -> PendingAnswer {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("/engine.io/?{query}"));
+        let request = Request::builder().method(method).uri(format!("/engine.io/?{query}"));
         self.send(request.body(Full::new(body.into())).unwrap())
     }
 
@@ -193,9 +180,7 @@ impl Server {
 
     /// A WebSocket that wants to take a session over.
     pub async fn probe(&self, sid: &str) -> WebSocket {
-        self.connect(&format!("EIO=4&transport=websocket&sid={sid}"))
-            .await
-            .unwrap()
+        self.connect(&format!("EIO=4&transport=websocket&sid={sid}")).await.unwrap()
     }
 
     pub async fn connect(&self, query: &str) -> Result<WebSocket, tungstenite::Error> {
@@ -251,12 +236,7 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         }
     }
     frame.extend(mask);
-    frame.extend(
-        payload
-            .iter()
-            .zip(mask.iter().cycle())
-            .map(|(byte, mask)| byte ^ mask),
-    );
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     frame
 }
 
@@ -291,9 +271,7 @@ impl Answer {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     #[track_caller]

@@ -22,10 +22,7 @@ pub(super) struct Acks<W> {
 
 impl<W> Default for Acks<W> {
     fn default() -> Self {
-        Self {
-            waiters: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
-        }
+        Self { waiters: BTreeMap::new(), deadlines: BTreeSet::new() }
     }
 }
 
@@ -64,10 +61,7 @@ impl<W> Acks<W> {
     }
 
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<W> {
-        let (_, key) = self
-            .deadlines
-            .first()
-            .filter(|(deadline, _)| *deadline <= now)?;
+        let (_, key) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now)?;
         let (session, id) = *key;
         self.remove(session, id)
     }
@@ -81,16 +75,11 @@ impl<W> Acks<W> {
             .map(|(key, _)| *key)
             .take_while(|(of, _)| *of == session)
             .collect();
-        keys.into_iter()
-            .filter_map(|(session, id)| self.remove(session, id))
-            .collect()
+        keys.into_iter().filter_map(|(session, id)| self.remove(session, id)).collect()
     }
 
     pub(super) fn take_all(&mut self) -> Vec<W> {
         self.deadlines.clear();
-        std::mem::take(&mut self.waiters)
-            .into_values()
-            .map(|(_, waiter)| waiter)
-            .collect()
+        std::mem::take(&mut self.waiters).into_values().map(|(_, waiter)| waiter).collect()
     }
 }

@@ -135,10 +135,7 @@ impl<W> Connection<W> {
         while let Some(waiter) = self.acks.pop_expired(now) {
             self.outputs.push(Output::AckTimedOut { waiter });
         }
-        if self
-            .unfinished_until
-            .is_some_and(|deadline| deadline <= now)
-        {
+        if self.unfinished_until.is_some_and(|deadline| deadline <= now) {
             self.unfinished_until = None;
             self.decoder.reset();
             return Err(Violation::UnfinishedTimeout);
@@ -148,10 +145,7 @@ impl<W> Connection<W> {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next. It may be called at any other time as well.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.unfinished_until
-            .into_iter()
-            .chain(self.acks.next_deadline())
-            .min()
+        self.unfinished_until.into_iter().chain(self.acks.next_deadline()).min()
     }
 
     /// What happened, oldest first.
@@ -183,8 +177,7 @@ impl<W> Connection<W> {
     /// What the peer sent before it learns of this is ignored (Node closes the whole connection over it).
     pub fn disconnect(&mut self, nsp: &Nsp) -> bool {
         if self.role == Role::Server {
-            self.namespaces
-                .expect_stragglers(nsp, self.limits.max_namespaces);
+            self.namespaces.expect_stragglers(nsp, self.limits.max_namespaces);
         }
         self.leave(nsp)
     }
@@ -196,10 +189,7 @@ impl<W> Connection<W> {
 
     /// The namespaces that are connected.
     pub fn connected(&self) -> impl Iterator<Item = &Nsp> {
-        self.namespaces
-            .iter()
-            .filter(|(_, state)| *state == State::Connected)
-            .map(|(nsp, _)| nsp)
+        self.namespaces.iter().filter(|(_, state)| *state == State::Connected).map(|(nsp, _)| nsp)
     }
 
     /// Ends the connection: every awaited acknowledgement fails, no namespace is left. There is no
@@ -274,11 +264,7 @@ impl<W> Connection<W> {
         let kind = content.packet_type();
         match (content, self.state(&nsp)) {
             (Content::Connect(payload), None) => {
-                let auth = if self.protocol == Protocol::V4 {
-                    query
-                } else {
-                    payload
-                };
+                let auth = if self.protocol == Protocol::V4 { query } else { payload };
                 self.request(nsp, auth);
             }
             // Some clients of protocol v4 ask for `/` although they have it.
@@ -338,12 +324,7 @@ impl<W> Connection<W> {
             .zip(self.namespaces.session(&nsp))
             .and_then(|(id, session)| self.acks.remove(session, id).map(|waiter| (id, waiter)));
         if let Some((id, waiter)) = waiter {
-            self.outputs.push(Output::Acked {
-                nsp,
-                id,
-                waiter,
-                args,
-            });
+            self.outputs.push(Output::Acked { nsp, id, waiter, args });
         }
     }
 

@@ -55,11 +55,7 @@ impl Namespaces {
         self.entries.reserve_exact(1);
         let session = Session(self.next_session);
         self.next_session = self.next_session.wrapping_add(1);
-        self.entries.push(Entry {
-            nsp: nsp.clone(),
-            state: State::Pending,
-            session,
-        });
+        self.entries.push(Entry { nsp: nsp.clone(), state: State::Pending, session });
         true
     }
 

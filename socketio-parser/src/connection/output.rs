@@ -89,10 +89,7 @@ pub(super) struct Outputs<W> {
 
 impl<W> Default for Outputs<W> {
     fn default() -> Self {
-        Self {
-            first: None,
-            rest: VecDeque::new(),
-        }
+        Self { first: None, rest: VecDeque::new() }
     }
 }
 

@@ -4,15 +4,32 @@ use std::{fmt, iter};
 
 use serde::{
     Deserializer,
-    de::{DeserializeSeed, Error as _, IgnoredAny, SeqAccess, Visitor, value::SeqDeserializer},
+    de::{
+        DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, SeqAccess, Visitor,
+        value::SeqDeserializer,
+    },
     forward_to_deserialize_any,
 };
 use serde_json::Error;
 
-use crate::args::Args;
+use crate::{args::Args, binary, error::ArgsError};
 
 /// The name of the tuple struct that takes every argument, however many there are.
 pub(crate) const ALL_ARGS: &str = "$socketio_parser::Values";
+
+impl Args {
+    /// The arguments, as a type of one's own.
+    ///
+    /// A tuple, a tuple struct and `[T; N]` are the argument list. Arguments beyond it are ignored; those missing at its
+    /// end are `None` where an `Option` is asked for. A newtype is what it wraps. Anything else is one argument, the
+    /// first; `()` asks for none. [`Values`](crate::Values) takes all arguments, whatever they are.
+    ///
+    /// # Errors
+    /// If an argument is missing or of another type.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
+        binary::decoding(self.shared_attachments(), || Ok(T::deserialize(ArgsDeserializer(self))?))
+    }
+}
 
 /// `serde_json`'s deserializer of the first argument, but for tuples, which get the list.
 pub(crate) struct ArgsDeserializer<'de>(pub(crate) &'de Args);
@@ -91,19 +108,11 @@ impl<'de> Deserializer<'de> for ArgsDeserializer<'de> {
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
-        let list = ListVisitor {
-            visitor,
-            event: self.0.has_event(),
-            len,
-        };
+        let list = ListVisitor { visitor, event: self.0.has_event(), len };
         match self.0.list_text() {
             "" => {
                 let no_items = iter::empty::<()>();
-                ListVisitor {
-                    event: false,
-                    ..list
-                }
-                .visit_seq(SeqDeserializer::new(no_items))
+                ListVisitor { event: false, ..list }.visit_seq(SeqDeserializer::new(no_items))
             }
             text => serde_json::Deserializer::from_str(text).deserialize_seq(list),
         }
@@ -137,11 +146,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for ListVisitor<V> {
         if self.event {
             seq.next_element::<IgnoredAny>()?;
         }
-        let value = self.visitor.visit_seq(Items {
-            seq: &mut seq,
-            index: 0,
-            len: self.len,
-        })?;
+        let value = self.visitor.visit_seq(Items { seq: &mut seq, index: 0, len: self.len })?;
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(value)
     }

@@ -3,5 +3,5 @@
 mod de;
 mod ser;
 
-pub(crate) use de::{ALL_ARGS, ArgsDeserializer};
+pub(crate) use de::ALL_ARGS;
 pub(crate) use ser::{RAW_ARGS, write_args};

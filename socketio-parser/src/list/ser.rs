@@ -15,10 +15,7 @@ pub(crate) fn write_args<T: Serialize + ?Sized>(
 ) -> Result<bool, Error> {
     let mut is_list = false;
     let mut json = Json::with_formatter(json, JsFormatter);
-    args.serialize(ListSerializer {
-        json: &mut json,
-        is_list: &mut is_list,
-    })?;
+    args.serialize(ListSerializer { json: &mut json, is_list: &mut is_list })?;
     Ok(is_list)
 }
 
@@ -107,8 +104,7 @@ impl<'a, 'w> Serializer for ListSerializer<'a, 'w> {
         variant: &'static str,
         value: &T,
     ) -> Result<(), Error> {
-        self.json
-            .serialize_newtype_variant(name, index, variant, value)
+        self.json.serialize_newtype_variant(name, index, variant, value)
     }
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, Error> {
@@ -158,7 +154,6 @@ impl<'a, 'w> Serializer for ListSerializer<'a, 'w> {
         variant: &'static str,
         len: usize,
     ) -> Result<Self::SerializeStructVariant, Error> {
-        self.json
-            .serialize_struct_variant(name, index, variant, len)
+        self.json.serialize_struct_variant(name, index, variant, len)
     }
 }

@@ -53,12 +53,8 @@ pub fn decode_with(
     text: &str,
     attachments: &[&'static [u8]],
 ) -> Result<Option<Packet>, DecodeError> {
-    let attachments = attachments
-        .iter()
-        .map(|bytes| Data::Binary(Bytes::from_static(bytes)));
-    let data: Vec<Data> = std::iter::once(Data::Text(text.into()))
-        .chain(attachments)
-        .collect();
+    let attachments = attachments.iter().map(|bytes| Data::Binary(Bytes::from_static(bytes)));
+    let data: Vec<Data> = std::iter::once(Data::Text(text.into())).chain(attachments).collect();
     feed(&mut Decoder::new(&limits), &data)
 }
 

@@ -44,10 +44,7 @@ impl Session {
     }
 
     fn farewell_for(&self, reason: CloseReason) -> Option<PacketType> {
-        let gone = matches!(
-            reason,
-            CloseReason::TransportClose | CloseReason::TransportError
-        );
+        let gone = matches!(reason, CloseReason::TransportClose | CloseReason::TransportError);
         match self.role {
             Role::Server if self.requests.out() != Outgoing::Waiting => None,
             // Who closes by a POST knows it already: its GET is merely ended.

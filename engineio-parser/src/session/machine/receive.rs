@@ -50,8 +50,7 @@ impl Session {
         };
         self.phase = Phase::Open;
         self.sid = open.sid.clone();
-        self.heartbeat
-            .set_timings(open.ping_interval, open.ping_timeout);
+        self.heartbeat.set_timings(open.ping_interval, open.ping_timeout);
         self.heartbeat.start(now, &mut self.timers);
         self.outputs.push_back(Output::Opened(open));
     }

@@ -19,8 +19,7 @@ impl Session {
             return Err(Violation::UpgradeRefused);
         }
         self.upgrade.start(self.role, via);
-        self.timers
-            .set(Timer::Upgrade, now, self.config.upgrade_timeout);
+        self.timers.set(Timer::Upgrade, now, self.config.upgrade_timeout);
         Ok(())
     }
 

@@ -22,11 +22,7 @@ impl Session {
         if self.is_polling() {
             if let Some(frame) = self.next_frame(budget) {
                 let alone = frame.kind() == PacketType::Open;
-                self.requests.set_out(if alone {
-                    Outgoing::Full
-                } else {
-                    Outgoing::Filling
-                });
+                self.requests.set_out(if alone { Outgoing::Full } else { Outgoing::Filling });
                 return Some(frame);
             }
             if let Phase::Closing(reason) = self.phase
@@ -37,11 +33,7 @@ impl Session {
             }
         }
         let noop = self.requests.noop_due().then_some(PacketType::Noop);
-        let last = if first {
-            self.farewell.take().or(noop)
-        } else {
-            None
-        };
+        let last = if first { self.farewell.take().or(noop) } else { None };
         if last.is_some() || !first {
             self.requests.set_out(Outgoing::Full);
         }

@@ -79,12 +79,7 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
         }
         frame.extend(mask.iter().flatten());
         let mask = mask.unwrap_or_default();
-        frame.extend(
-            payload
-                .iter()
-                .zip(mask.iter().cycle())
-                .map(|(byte, mask)| byte ^ mask),
-        );
+        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
         frame
     })
 }
@@ -118,19 +113,13 @@ fn read(bytes: &[u8], chunk: usize) -> Outcome {
             break;
         }
     }
-    Outcome {
-        messages,
-        failed,
-        in_text: reader.in_text(),
-        broken_text: false,
-    }
+    Outcome { messages, failed, in_text: reader.in_text(), broken_text: false }
 }
 
 /// What tungstenite makes of them.
 fn reference(bytes: &[u8]) -> Outcome {
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(LIMIT))
-        .max_frame_size(Some(LIMIT));
+    let config =
+        WebSocketConfig::default().max_message_size(Some(LIMIT)).max_frame_size(Some(LIMIT));
     let mut context = WebSocketContext::new(Role::Server, Some(config));
     let mut stream = Stream(Cursor::new(bytes));
     let mut messages = Vec::new();
@@ -159,12 +148,7 @@ fn reference(bytes: &[u8]) -> Outcome {
             }
         });
     };
-    Outcome {
-        messages,
-        failed,
-        in_text: false,
-        broken_text,
-    }
+    Outcome { messages, failed, in_text: false, broken_text }
 }
 
 /// Bytes to read; what is written is lost.

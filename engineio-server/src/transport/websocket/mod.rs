@@ -67,13 +67,7 @@ impl WebSocket {
         // Copied, as a slice would keep the HTTP connection's read buffer alive.
         let early = Bytes::copy_from_slice(&early);
         let reader = Reader::new(max_payload, max_fragments);
-        Self {
-            io,
-            early,
-            reader,
-            writer: Writer::default(),
-            revision,
-        }
+        Self { io, early, reader, writer: Writer::default(), revision }
     }
 
     /// Reads once and appends what arrived to `inputs`; pending where there is nothing.

@@ -82,13 +82,7 @@ struct Fragments {
 
 impl Reader {
     pub(crate) fn new(max_payload: usize, max_fragments: u32) -> Self {
-        Self {
-            max_payload,
-            max_fragments,
-            head: Vec::new(),
-            frame: None,
-            message: None,
-        }
+        Self { max_payload, max_fragments, head: Vec::new(), frame: None, message: None }
     }
 
     /// Takes bytes in and reports every message that they complete. Payloads are unmasked where they lie.
@@ -137,8 +131,7 @@ impl Reader {
             parse_header(input)?
         } else {
             let wanted = LONGEST_HEADER.saturating_sub(kept);
-            self.head
-                .extend_from_slice(&input[..input.len().min(wanted)]);
+            self.head.extend_from_slice(&input[..input.len().min(wanted)]);
             parse_header(&self.head)?
         };
         let Some((header, length, header_len)) = parsed else {
@@ -177,10 +170,8 @@ impl Reader {
                 if (data == Data::Continue) != self.message.is_some() {
                     return Err(ReadError::Protocol);
                 }
-                let (frames, bytes) = self
-                    .message
-                    .as_ref()
-                    .map_or((0, 0), |open| (open.frames, open.payload.len()));
+                let (frames, bytes) =
+                    self.message.as_ref().map_or((0, 0), |open| (open.frames, open.payload.len()));
                 if length > self.max_payload.saturating_sub(bytes) {
                     return Err(ReadError::TooLarge);
                 }
@@ -227,11 +218,7 @@ impl Reader {
         if frame.last {
             whole(text, payload).map(Some)
         } else {
-            self.message = Some(Fragments {
-                text,
-                frames: 1,
-                payload,
-            });
+            self.message = Some(Fragments { text, frames: 1, payload });
             Ok(None)
         }
     }
@@ -308,12 +295,7 @@ mod tests {
             }
         }
         out.extend(mask);
-        out.extend(
-            payload
-                .iter()
-                .zip(mask.iter().cycle())
-                .map(|(byte, mask)| byte ^ mask),
-        );
+        out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
         out
     }
 
@@ -366,9 +348,7 @@ mod tests {
         let mut bytes = masked(0x02, &[0; 60_000]);
         bytes.extend(&masked(0x80, &[0; 60_000])[..8]);
         assert_eq!(read(&mut reader(), &bytes, 4096), Err(ReadError::TooLarge));
-        let huge = [
-            0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0,
-        ];
+        let huge = [0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
         assert_eq!(read(&mut reader(), &huge, 14), Err(ReadError::TooLarge));
     }
 
@@ -378,10 +358,7 @@ mod tests {
         for _ in 0..4 {
             bytes.extend(masked(0x00, b""));
         }
-        assert_eq!(
-            read(&mut reader(), &bytes, bytes.len()),
-            Err(ReadError::Fragments)
-        );
+        assert_eq!(read(&mut reader(), &bytes, bytes.len()), Err(ReadError::Fragments));
     }
 
     #[test]
@@ -395,21 +372,14 @@ mod tests {
             (masked(0x09, b"fragmented ping"), ReadError::Protocol),
             (masked(0x89, &[0; 126]), ReadError::Protocol),
             (masked(0x80, b"continues nothing"), ReadError::Protocol),
-            (
-                [masked(0x01, b"a"), masked(0x81, b"b")].concat(),
-                ReadError::Protocol,
-            ),
+            ([masked(0x01, b"a"), masked(0x81, b"b")].concat(), ReadError::Protocol),
             (masked(0x81, &[0xff, 0xfe]), ReadError::Utf8),
             (masked(0x88, &[3]), ReadError::Protocol),
             (masked(0x88, &[0, 1]), ReadError::Protocol),
             (masked(0x88, &[3, 232, 0xff]), ReadError::Utf8),
         ];
         for (bytes, error) in cases {
-            assert_eq!(
-                read(&mut reader(), &bytes, bytes.len()),
-                Err(error),
-                "{bytes:x?}"
-            );
+            assert_eq!(read(&mut reader(), &bytes, bytes.len()), Err(error), "{bytes:x?}");
         }
     }
 }

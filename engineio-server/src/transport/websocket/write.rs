@@ -164,9 +164,7 @@ mod tests {
             let mut io = Slow(Vec::new(), step);
             let mut cx = Context::from_waker(Waker::noop());
             assert!(writer.poll_flush(Pin::new(&mut io), &mut cx).is_ready());
-            let expected = [
-                0x81, 3, b'4', b'h', b'i', 0x82, 2, 1, 2, 0x82, 0, 0x88, 2, 0x03, 0xf1,
-            ];
+            let expected = [0x81, 3, b'4', b'h', b'i', 0x82, 2, 1, 2, 0x82, 0, 0x88, 2, 0x03, 0xf1];
             assert_eq!(io.0, expected, "{step} bytes at a time");
             assert!(writer.is_empty() && writer.bytes == 0);
         }

@@ -1,0 +1,27 @@
+//! Responses that need no session.
+
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use http_body_util::Full;
+
+use crate::error::RequestError;
+
+/// The body of the engine's responses.
+pub type ResponseBody = Full<Bytes>;
+
+/// A response without a body.
+pub(crate) fn empty(status: StatusCode) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::default());
+    *response.status_mut() = status;
+    response
+}
+
+/// A response that carries a numbered error.
+pub(crate) fn refusal(error: RequestError) -> Response<ResponseBody> {
+    let body = format!(r#"{{"code":{},"message":"{error}"}}"#, error.code());
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = error.status();
+    let json = header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
