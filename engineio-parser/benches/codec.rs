@@ -1,4 +1,5 @@
-//! The codec on what servers see most: small text, binary, and polling bodies of a few packets.
+//! The codec on what servers see most: small text, binary, and polling bodies of a few packets. Beside it, what
+//! `serde_json` alone costs for the JSON in such a text.
 
 #![allow(missing_docs, reason = "criterion_group! makes a public function")]
 
@@ -31,6 +32,14 @@ fn packets(c: &mut Criterion) {
     });
     group.bench_function("decode/base64 1 KiB", |b| {
         b.iter(|| Packet::decode_text(black_box(base64.clone()), Revision::V4));
+    });
+    let json = &EVENT[1..];
+    let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    group.bench_function("decode/serde_json alone", |b| {
+        b.iter(|| serde_json::from_str::<serde::de::IgnoredAny>(black_box(json)).is_ok());
+    });
+    group.bench_function("encode/serde_json alone", |b| {
+        b.iter(|| serde_json::to_vec(black_box(&value)).is_ok());
     });
     group.bench_function("encode/text", |b| {
         b.iter(|| Frame::text(PacketType::Message, black_box(EVENT)).websocket(Revision::V4));

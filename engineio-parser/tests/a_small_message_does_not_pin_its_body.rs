@@ -1,4 +1,4 @@
-//! A binary message that the application keeps does not keep the buffer alive that it arrived in.
+//! A small message that the application keeps does not keep the buffer alive that it arrived in.
 
 use bytes::Bytes;
 use engineio_parser::{Data, Packet, Revision, payload, webtransport::Decoder};
@@ -29,6 +29,27 @@ fn of_a_polling_body() {
         let messages =
             binary_messages(payload::decode(revision, body.clone(), binary).map(Result::unwrap));
         assert_eq!(messages, [&[1, 2, 3][..]]);
+        assert!(body.is_unique(), "{revision:?}");
+    }
+}
+
+#[test]
+fn of_text_in_a_polling_body() {
+    let filler = "x".repeat(999);
+    for (revision, binary, body) in [
+        (Revision::V4, false, format!("4small\x1e6{filler}").into_bytes()),
+        (Revision::V3, false, format!("6:4small1000:6{filler}").into_bytes()),
+        (
+            Revision::V3,
+            true,
+            [b"\x00\x06\xff4small\x00\x01\x00\x00\x00\xff6", filler.as_bytes()].concat(),
+        ),
+    ] {
+        let body = Bytes::from(body);
+        let mut packets: Vec<_> =
+            payload::decode(revision, body.clone(), binary).map(Result::unwrap).collect();
+        packets.truncate(1);
+        assert_eq!(packets, [Packet::message("small")]);
         assert!(body.is_unique(), "{revision:?}");
     }
 }

@@ -2,6 +2,8 @@
 
 mod golden;
 
+use std::time::{Duration, Instant};
+
 use engineio_parser::fuzzing;
 
 const ROUNDS: usize = 4000;
@@ -36,6 +38,17 @@ fn handshake() {
     run(fuzzing::handshake, seeds);
 }
 
+#[cfg(feature = "fuzzing")]
+#[test]
+fn session_ops() {
+    let mut random = XorShift(0x9e37_79b9_7f4a_7c15);
+    for _ in rounds() {
+        let operations: Vec<u8> =
+            (0..random.below(200)).map(|_| random.next().to_le_bytes()[0]).collect();
+        fuzzing::session_ops(&operations);
+    }
+}
+
 fn seeds(lists: &[&str], field: &str) -> Vec<Vec<u8>> {
     lists
         .iter()
@@ -47,13 +60,20 @@ fn seeds(lists: &[&str], field: &str) -> Vec<Vec<u8>> {
 fn run(body: fn(&[u8]), seeds: Vec<Vec<u8>>) {
     seeds.iter().for_each(|seed| body(seed));
     let mut random = XorShift(0x9e37_79b9_7f4a_7c15);
-    for _ in 0..ROUNDS {
+    for _ in rounds() {
         let mut data = seeds[random.below(seeds.len())].clone();
         for _ in 0..=random.below(4) {
             mutate(&mut data, &seeds, &mut random);
         }
         body(&data);
     }
+}
+
+/// As many rounds as a test may take, or as `cargo xtask fuzz` has seconds for.
+fn rounds() -> impl Iterator<Item = usize> {
+    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    (0..).take_while(move |round| end.map_or(*round < ROUNDS, |end| Instant::now() < end))
 }
 
 fn mutate(data: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut XorShift) {

@@ -25,6 +25,7 @@ pub struct EngineConfig {
     pub(crate) head_timeout: Duration,
     pub(crate) max_head_size: usize,
     pub(crate) body_timeout: Duration,
+    pub(crate) write_timeout: Duration,
     pub(crate) max_fragments: u32,
     pub(crate) linger: Duration,
 }
@@ -39,8 +40,9 @@ impl Default for EngineConfig {
             head_timeout: Duration::from_secs(15),
             max_head_size: 16 * 1024,
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             max_fragments: 1024,
-            linger: Duration::from_secs(5),
+            linger: Duration::from_secs(3),
         }
     }
 }
@@ -125,6 +127,13 @@ impl EngineConfig {
         self
     }
 
+    /// How long a client may take nothing of an HTTP response at [`Engine::listen`](crate::Engine::listen) before its
+    /// connection is dropped (default 30 s): it could keep the response's bytes in memory for ever otherwise.
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.write_timeout = timeout;
+        self
+    }
+
     /// Frames that one WebSocket message may be split into (default 1024); more closes with 1008. Their bytes count
     /// towards `max_payload` in any case.
     pub fn max_fragments(mut self, frames: u32) -> Self {
@@ -132,10 +141,15 @@ impl EngineConfig {
         self
     }
 
-    /// How long a closed WebSocket may take to read what was queued and to answer the close frame (default 5 s).
+    /// How long a closed WebSocket may take to read what was queued and to answer the close frame (default 3 s).
     pub fn linger(mut self, duration: Duration) -> Self {
         self.linger = duration;
         self
+    }
+
+    /// How long a closed WebSocket may take, see [`linger`](Self::linger).
+    pub fn get_linger(&self) -> Duration {
+        self.linger
     }
 
     /// The configured path, with a slash at both ends.

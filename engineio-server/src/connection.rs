@@ -16,7 +16,7 @@ use engineio_parser::{
 use tokio::time::Sleep;
 
 use crate::{
-    registry::Registry,
+    registry::{Busy, Registry},
     shared::{Handle, Message, Shared, now, wake},
     transport::websocket::WebSocket,
 };
@@ -64,7 +64,7 @@ pub enum Event {
 /// ```
 pub struct Connection {
     handle: Handle,
-    registry: Arc<Registry>,
+    registry: Busy,
     /// Boxed, as most sessions have one of them at most.
     websocket: Option<Box<WebSocket>>,
     probe: Option<Box<WebSocket>>,
@@ -84,7 +84,7 @@ impl Connection {
     ) -> Self {
         Self {
             handle: Handle(shared),
-            registry,
+            registry: Busy::new(&registry),
             websocket,
             probe: None,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -188,7 +188,7 @@ impl Connection {
                     drop(state);
                     wake([poll]);
                     if let Some(former) = mem::replace(&mut self.websocket, self.probe.take()) {
-                        former.end(self.registry.config.linger);
+                        former.end(self.registry.config.linger, self.registry.clone());
                     }
                     return Some(Event::Upgraded(transport));
                 }
@@ -198,7 +198,7 @@ impl Connection {
                         if state.session.is_upgrading() { None } else { state.arriving.take() };
                     drop(state);
                     for probe in self.probe.take().into_iter().chain(arriving) {
-                        probe.end(self.registry.config.linger);
+                        probe.end(self.registry.config.linger, self.registry.clone());
                     }
                 }
                 Some(Output::Closed(reason)) => {
@@ -226,7 +226,11 @@ impl Connection {
         }
         let revision = state.session.revision();
         // Before the upgrade the session speaks to the probe, afterwards to what the probe became.
-        if let Some(websocket) = self.websocket.as_mut().or(self.probe.as_mut()) {
+        // Nothing is taken while the kernel has not taken the last batch: it counts as queued, and what is volatile is
+        // not sent late.
+        if let Some(websocket) = self.websocket.as_mut().or(self.probe.as_mut())
+            && websocket.writer.is_empty()
+        {
             while !websocket.writer.is_full()
                 && let Some(frame) = state.session.poll_transmit(Transport::WebSocket, usize::MAX)
             {
@@ -327,7 +331,7 @@ impl Connection {
         wake(wakers);
         let transports = [self.websocket.take(), self.probe.take(), arriving];
         for websocket in transports.into_iter().flatten() {
-            websocket.end(self.registry.config.linger);
+            websocket.end(self.registry.config.linger, self.registry.clone());
         }
     }
 }

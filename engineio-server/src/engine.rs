@@ -16,7 +16,7 @@ use crate::{
     connection::Connection,
     error::RequestError,
     handshake::Handshake,
-    registry::{Registry, generate_sid},
+    registry::{Busy, Registry, generate_sid},
     request::{self, classify},
     response::{ResponseBody, empty, refusal},
     shared::{Handle, Shared, now},
@@ -127,6 +127,13 @@ impl Engine {
         for shared in self.0.registry.all() {
             Handle(shared).close(true);
         }
+    }
+
+    /// Waits until every session has ended, its application's future with it, and every WebSocket that was closed is
+    /// gone. For the end of a program, after [`close`](Self::close): what is still to be written would be lost with
+    /// the runtime.
+    pub async fn ended(&self) {
+        self.0.registry.ended().await;
     }
 
     /// Whether a request is this engine's, by its path.
@@ -277,7 +284,8 @@ impl Engine {
                 }
             });
             if let Some(refused) = refused {
-                refused.end(engine.0.registry.config.linger);
+                let registry = Busy::new(&engine.0.registry);
+                refused.end(registry.config.linger, registry);
             }
         });
         response

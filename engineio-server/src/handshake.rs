@@ -19,7 +19,6 @@ pub struct Handshake {
     uri: Box<str>,
     remote_addr: Option<SocketAddr>,
     issued: SystemTime,
-    secure: bool,
 }
 
 impl Handshake {
@@ -37,7 +36,6 @@ impl Handshake {
             uri: parts.uri.to_string().into_boxed_str(),
             remote_addr: parts.extensions.get::<PeerAddr>().map(|peer| peer.0),
             issued: SystemTime::now(),
-            secure: parts.uri.scheme_str() == Some("https"),
         }
     }
 
@@ -75,11 +73,6 @@ impl Handshake {
     /// When the session was opened.
     pub fn issued(&self) -> SystemTime {
         self.issued
-    }
-
-    /// Whether the request says that it came over TLS.
-    pub fn secure(&self) -> bool {
-        self.secure
     }
 }
 

@@ -24,7 +24,6 @@
 //! # Ok(())
 //! # }
 //! ```
-
 //!
 //! # Inside another server
 //!
@@ -44,6 +43,7 @@
 //! | silence | [`ping_interval`](EngineConfig::ping_interval) and [`ping_timeout`](EngineConfig::ping_timeout) | "ping timeout" |
 //! | an unfinished upgrade | [`upgrade_timeout`](EngineConfig::upgrade_timeout) | its probe is closed, the session lives |
 //! | a slow or large request | [`head_timeout`](EngineConfig::head_timeout), [`max_head_size`](EngineConfig::max_head_size), [`body_timeout`](EngineConfig::body_timeout) | the connection, or the session, is closed |
+//! | a response that it does not read | [`write_timeout`](EngineConfig::write_timeout) | the connection is dropped |
 //! | a closed WebSocket that lingers | [`linger`](EngineConfig::linger) | dropped |
 //!
 //! Every limit on a size is applied to what is announced, before its bytes are taken. An idle session owns its state, its
@@ -69,6 +69,7 @@ mod request;
 mod response;
 mod service;
 mod shared;
+mod stall;
 mod transport;
 
 pub use config::EngineConfig;

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tower_service::Service;
 
-use crate::{config::EngineConfig, engine::Engine, handshake::PeerAddr};
+use crate::{config::EngineConfig, engine::Engine, handshake::PeerAddr, stall::Stalling};
 
 impl Engine {
     /// Listens on its own: HTTP/1.1 with TCP_NODELAY and the deadlines of the configuration.
@@ -74,6 +74,7 @@ where
         .header_read_timeout(config.head_timeout)
         .max_buf_size(config.max_head_size);
     let http = Arc::new(http);
+    let write_timeout = config.write_timeout;
     let (stop, mut stopped) = watch::channel(false);
     let address = listener.local_addr();
     let task = tokio::spawn(async move {
@@ -84,9 +85,11 @@ where
             };
             match accepted {
                 Ok((stream, peer)) => {
+                    // Coalescing is done by the writers; Nagle's algorithm would hold bursts back for 40 ms.
+                    let _ = stream.set_nodelay(true);
                     tokio::spawn(connection(
                         http.clone(),
-                        stream,
+                        Stalling::new(stream, write_timeout),
                         peer,
                         service.clone(),
                         stopped.clone(),
@@ -106,7 +109,7 @@ where
 /// Serves one connection until it ends, is upgraded, or the listener stops.
 async fn connection<S, B>(
     http: Arc<http1::Builder>,
-    stream: TcpStream,
+    stream: Stalling<TcpStream>,
     peer: SocketAddr,
     service: S,
     mut stopped: watch::Receiver<bool>,
@@ -115,8 +118,6 @@ async fn connection<S, B>(
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    // Coalescing is done by the writers; Nagle's algorithm would hold bursts back for 40 ms.
-    let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(PeerAddr(peer));
         service.clone().call(request)

@@ -2,11 +2,13 @@
 
 use std::{
     collections::HashMap,
+    ops::Deref,
     sync::{Arc, PoisonError, RwLock},
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use engineio_parser::ByteString;
+use tokio::sync::watch;
 
 use crate::{config::EngineConfig, shared::Shared};
 
@@ -14,11 +16,55 @@ use crate::{config::EngineConfig, shared::Shared};
 pub(crate) struct Registry {
     pub(crate) config: EngineConfig,
     sessions: RwLock<HashMap<ByteString, Arc<Shared>>>,
+    /// How many connections and closing WebSockets there are.
+    busy: watch::Sender<usize>,
+}
+
+/// The registry, as something that is still at work holds it.
+pub(crate) struct Busy(Arc<Registry>);
+
+impl Busy {
+    pub(crate) fn new(registry: &Arc<Registry>) -> Self {
+        registry.busy.send_if_modified(|count| {
+            *count += 1;
+            false
+        });
+        Self(registry.clone())
+    }
+}
+
+impl Clone for Busy {
+    fn clone(&self) -> Self {
+        Self::new(&self.0)
+    }
+}
+
+impl Deref for Busy {
+    type Target = Registry;
+
+    fn deref(&self) -> &Registry {
+        &self.0
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.send_if_modified(|count| {
+            *count -= 1;
+            *count == 0
+        });
+    }
 }
 
 impl Registry {
     pub(crate) fn new(config: EngineConfig) -> Self {
-        Self { config, sessions: RwLock::default() }
+        Self { config, sessions: RwLock::default(), busy: watch::Sender::new(0) }
+    }
+
+    /// Waits until nothing is at work.
+    pub(crate) async fn ended(&self) {
+        // The sender lives in `self`.
+        let _ = self.busy.subscribe().wait_for(|count| *count == 0).await;
     }
 
     pub(crate) fn get(&self, sid: &str) -> Option<Arc<Shared>> {

@@ -118,11 +118,11 @@ impl Args {
         self.attachments = Some(Arc::from(attachments));
     }
 
-    /// No list at all.
     pub(crate) fn shared_attachments(&self) -> &Attachments {
         &self.attachments
     }
 
+    /// No list at all.
     pub(crate) fn none() -> Self {
         Self {
             text: ByteString::new(),

@@ -149,6 +149,8 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
+/// How many attachments are compared with one that is added.
+const LOOK_BACK: usize = 16;
 pub(crate) const PLACEHOLDER: &str = "_placeholder";
 pub(crate) const NUM: &str = "num";
 
@@ -234,9 +236,20 @@ fn attach(bytes: &Bytes) -> Option<usize> {
     if !matches!(scope.mode, Mode::Encoding | Mode::RawWanted) {
         return None;
     }
-    ATTACHED.with_borrow_mut(|attached| attached.push(bytes.clone()));
-    SCOPE.set(Scope { attached: scope.attached + 1, ..scope });
-    Some(scope.attached - scope.from)
+    let num = ATTACHED.with_borrow_mut(|attached| {
+        // One buffer is sent once, however often the value holds it: what a peer refers to again and again must not come
+        // back many times its size. Only the latest are looked at, so that many attachments stay cheap.
+        let same = |other: &Bytes| other.as_ptr() == bytes.as_ptr() && other.len() == bytes.len();
+        let own = attached.get(scope.from..).unwrap_or_default();
+        let known = own.iter().rev().take(LOOK_BACK).position(same);
+        let num = known.map_or(own.len(), |back| own.len() - 1 - back);
+        if known.is_none() {
+            attached.push(bytes.clone());
+        }
+        num
+    });
+    SCOPE.set(Scope { attached: scope.attached.max(scope.from + num + 1), ..scope });
+    Some(num)
 }
 
 /// Says that received arguments are the whole list: their text may stay as it is.

@@ -53,7 +53,10 @@ fn check_args(nsp: &Nsp, args: &Args) {
     assert!(echo(nsp, args, args.attachments().len()).is_some_and(|echo| echo.raw() == args.raw()));
     if let Ok(values) = values.map(Values) {
         assert_eq!(args.len(), values.0.len());
-        let attachments = values.0.iter().map(count_binary).sum();
+        // A buffer is attached once, however often it is referred to.
+        let mut buffers = BTreeSet::new();
+        values.0.iter().for_each(|value| collect_buffers(value, &mut buffers));
+        let attachments = buffers.len();
         // `1.0` is `1` afterwards; from then on nothing changes.
         let first = echo(nsp, &values, attachments);
         let second = first.as_ref().and_then(|args| echo(nsp, args, attachments));
@@ -80,12 +83,12 @@ fn echo<T: serde::Serialize>(nsp: &Nsp, args: &T, attachments: usize) -> Option<
     }
 }
 
-fn count_binary(value: &Value) -> usize {
+fn collect_buffers(value: &Value, buffers: &mut BTreeSet<(*const u8, usize)>) {
     match value {
-        Value::Binary(_) => 1,
-        Value::Array(items) => items.iter().map(count_binary).sum(),
-        Value::Object(object) => object.values().map(count_binary).sum(),
-        _ => 0,
+        Value::Binary(bytes) => _ = buffers.insert((bytes.as_ptr(), bytes.len())),
+        Value::Array(items) => items.iter().for_each(|item| collect_buffers(item, buffers)),
+        Value::Object(object) => object.values().for_each(|item| collect_buffers(item, buffers)),
+        _ => {}
     }
 }
 
@@ -100,15 +103,19 @@ fn text(bytes: &[u8]) -> Option<ByteString> {
 }
 
 const MAX_ACKS: usize = 5;
-const MAX_NAMESPACES: usize = 3;
+const MAX_NAMESPACES: usize = 2;
 
 /// Operations on a machine, each a byte and its arguments. Tables stay bounded, and every waiter comes back exactly once.
 pub fn connection_ops(data: &[u8]) {
     let mut bytes = data.iter().copied();
     let limits = Limits::default().max_pending_acks(MAX_ACKS).max_namespaces(MAX_NAMESPACES);
-    let mut connection = match bytes.next() {
+    let role = bytes.next();
+    // What a client asks for is its own affair.
+    let client = matches!(role, Some(0 | 3));
+    let mut connection = match role {
         Some(0) => Connection::client(Protocol::V5, limits),
         Some(1) => Connection::server(Protocol::V4, limits),
+        Some(3) => Connection::client(Protocol::V4, limits),
         _ => Connection::server(Protocol::V5, limits),
     };
     let mut now = Instant::now();
@@ -119,7 +126,7 @@ pub fn connection_ops(data: &[u8]) {
         let nsp = Nsp::new(
             ["/", "/a", "/b", "/c", "/a?x=1"].get(usize::from(argument % 5)).unwrap_or(&""),
         );
-        match op % 10 {
+        match op % 11 {
             kind @ 0..=2 => {
                 let message: Vec<u8> = bytes.by_ref().take(usize::from(argument % 64)).collect();
                 let data = match text(&message).filter(|_| kind > 0) {
@@ -153,21 +160,40 @@ pub fn connection_ops(data: &[u8]) {
                     assert!(waiting.remove(&waiter));
                 }
             }
-            _ => {
+            9 => {
                 now += Duration::from_secs(argument.into());
                 if connection.handle_timeout(now).is_err() {
                     connection.close();
                 }
                 assert!(connection.poll_timeout().is_none_or(|deadline| deadline > now));
             }
+            _ => {
+                let message = well_formed(op / 11, &nsp, argument / 8);
+                if connection.handle_data(now, Data::Text(message.into())).is_err() {
+                    connection.close();
+                }
+            }
         }
         drain(&mut connection, &mut waiting);
         assert_eq!(connection.pending_acks(), waiting.len());
         assert!(waiting.len() <= MAX_ACKS);
+        assert!(client || connection.connected().count() <= MAX_NAMESPACES);
     }
     connection.close();
     drain(&mut connection, &mut waiting);
     assert!(waiting.is_empty() && connection.poll_timeout().is_none());
+}
+
+/// A packet that random bytes would seldom make.
+fn well_formed(kind: u8, nsp: &Nsp, id: u8) -> String {
+    match kind % 6 {
+        0 => format!("0{nsp},"),
+        1 => format!("1{nsp},"),
+        2 => format!("2{nsp},{id}[\"e\"]"),
+        3 => format!("3{nsp},{id}[]"),
+        4 => format!("4{nsp},{{\"message\":\"no\"}}"),
+        _ => format!("51-{nsp},[\"e\",{{\"_placeholder\":true,\"num\":0}}]"),
+    }
 }
 
 fn drain(connection: &mut Connection<u32>, waiting: &mut BTreeSet<u32>) {

@@ -23,8 +23,11 @@ impl Formatter for JsFormatter {
     }
 }
 
-/// A finite number as JavaScript writes it (ECMA-262, Number::toString).
+/// A number as JavaScript writes it (ECMA-262, Number::toString).
 pub(crate) fn js_number(value: f64) -> String {
+    if value.is_infinite() {
+        return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
     arrange_digits(&format!("{value:e}"))
 }
 

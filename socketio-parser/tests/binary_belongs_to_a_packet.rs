@@ -12,8 +12,9 @@ use socketio_parser::{
     Binary, Nsp, Protocol, Value, encode_connect, encode_connect_error, encode_event, value,
 };
 
+/// A buffer of its own each time: the same one twice would be attached once.
 fn bytes() -> Binary {
-    Binary(Bytes::from_static(b"x"))
+    Binary(Bytes::from(b"x".to_vec()))
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! The fuzz targets hold for mutations of the golden vectors. A fixed generator makes them, so that a failure repeats.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value as Json;
 use socketio_parser::fuzzing;
 
-const ROUNDS: usize = 20_000;
+const ROUNDS: usize = 10_000;
 
 #[test]
 fn decode() {
     let mut random = Random(1);
     let seeds = packets();
-    for round in 0..ROUNDS {
+    for round in rounds() {
         let seed = &seeds[round % seeds.len()];
         fuzzing::decode(&random.mutate(seed, &seeds));
     }
@@ -20,24 +22,33 @@ fn decode() {
 fn connection_ops() {
     let mut random = Random(2);
     let packets = packets();
-    for _ in 0..ROUNDS / 4 {
-        let mut ops = vec![random.byte() % 3];
-        for _ in 0..random.below(40) {
+    for _ in rounds() {
+        let mut ops = vec![random.byte() % 4];
+        for _ in 0..random.below(200) {
             let op = random.byte();
-            match op % 10 {
-                kind @ 0..=2 => {
+            match op % 11 {
+                // Seldom, as most of them end the connection.
+                kind @ 0..=2 if random.below(8) == 0 => {
                     let packet = &packets[random.below(packets.len())];
                     let message = packet.split(|byte| *byte == 0x1e).next().unwrap();
                     let message = &message[..message.len().min(63)];
                     ops.extend([kind, message.len() as u8]);
                     ops.extend(message);
                 }
-                op => ops.extend([op, random.byte()]),
+                0..=2 => ops.extend([10 + op / 11 % 6 * 11, random.byte()]),
+                _ => ops.extend([op, random.byte()]),
             }
         }
         fuzzing::connection_ops(&ops);
         fuzzing::connection_ops(&random.mutate(&ops, &packets));
     }
+}
+
+/// As many rounds as a test may take, or as `cargo xtask fuzz` has seconds for.
+fn rounds() -> impl Iterator<Item = usize> {
+    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    (0..).take_while(move |round| end.map_or(*round < ROUNDS, |end| Instant::now() < end))
 }
 
 /// Every packet of the golden vectors, its messages separated by `0x1e`.

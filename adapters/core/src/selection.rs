@@ -144,3 +144,23 @@ impl Selection {
         rooms.append_to(&mut self.except);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_are_named_one_by_one_or_many_at_once() {
+        let (text, room) = (String::from("c"), Room::from("d"));
+        let mut selection = Selection::default();
+        selection.to("a");
+        selection.to(["b", "a"]);
+        selection.to(&text);
+        selection.to(&room);
+        selection.to(vec![text]);
+        selection.except(&[room][..]);
+        let names: Vec<_> = selection.rooms.iter().map(Room::as_str).collect();
+        assert_eq!(names, ["a", "b", "a", "c", "d", "c"]);
+        assert_eq!(selection.except, [Room::from("d")]);
+    }
+}

@@ -22,11 +22,12 @@ mod v4;
 use std::iter::FusedIterator;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use crate::{
     error::PayloadError,
     frame::Frame,
-    packet::{Packet, Revision},
+    packet::{Data, Packet, Revision},
 };
 
 /// A body as it is sent.
@@ -74,8 +75,8 @@ pub fn encoded_len(frame: &Frame, revision: Revision, b64: bool) -> usize {
 ///
 /// The iterator ends after its first error; the packets before it are good.
 ///
-/// Text is a slice of the body. Binary is memory of its own, so that a small message does not keep a large body alive;
-/// only one that makes up half of a binary body, or more, is a slice as well.
+/// What a packet carries is memory of its own, so that a small message does not keep a large body alive; only data that
+/// makes up half of the body, or more, is a slice of it.
 ///
 /// # Errors
 ///
@@ -91,18 +92,23 @@ pub fn encoded_len(frame: &Frame, revision: Revision, b64: bool) -> usize {
 /// assert_eq!(packets.next(), None);
 /// ```
 pub fn decode(revision: Revision, body: Bytes, binary: bool) -> Packets {
-    Packets(match (revision, binary) {
+    let body_len = body.len();
+    let state = match (revision, binary) {
         _ if body.is_empty() => State::Failed(PayloadError::Empty),
         (Revision::V4, true) => State::Failed(PayloadError::UnexpectedBinary),
         (Revision::V4, false) => State::V4(v4::Decoder::new(body)),
         (Revision::V3, true) => State::V3Binary(v3::BinaryDecoder::new(body)),
         (Revision::V3, false) => State::V3Text(v3::TextDecoder::new(body)),
-    })
+    };
+    Packets { state, body_len }
 }
 
 /// The packets of a body. See [`decode`].
 #[derive(Debug)]
-pub struct Packets(State);
+pub struct Packets {
+    state: State,
+    body_len: usize,
+}
 
 #[derive(Debug)]
 enum State {
@@ -117,16 +123,20 @@ impl Iterator for Packets {
     type Item = Result<Packet, PayloadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = match &mut self.0 {
+        let mut next = match &mut self.state {
             State::V4(decoder) => decoder.next(),
             State::V3Text(decoder) => decoder.next(),
             State::V3Binary(decoder) => decoder.next(),
             State::Failed(error) => Some(Err(*error)),
             State::Done => None,
         };
-        if !matches!(next, Some(Ok(_))) {
+        match &mut next {
+            Some(Ok(Packet { data: Data::Text(text), .. })) if text.len() < self.body_len / 2 => {
+                *text = ByteString::from(&**text);
+            }
+            Some(Ok(_)) => {}
             // Also lets go of the body.
-            self.0 = State::Done;
+            _ => self.state = State::Done,
         }
         next
     }

@@ -1,4 +1,4 @@
-//! The body of the fuzz target that drives a server's session by a sequence of operations.
+//! The body of the fuzz target that drives a session by a sequence of operations.
 
 use std::{
     sync::Arc,
@@ -10,9 +10,10 @@ use bytes::Bytes;
 use super::{CloseReason, Config, Input, Output, Session};
 use crate::{
     frame::{Frame, Frames},
-    packet::{Packet, PacketType, Revision, Transport},
+    packet::{Data, Packet, PacketType, Revision, Transport},
 };
 
+const HANDSHAKE: &str = r#"{"sid":"a","pingInterval":25000,"pingTimeout":20000}"#;
 const MAX_PACKETS: usize = 8;
 const ATTACHMENTS: usize = 3;
 /// More frames than a session can ever hold: its queue, one packet of each type, and a farewell.
@@ -29,7 +30,7 @@ const KINDS: [PacketType; 7] = [
     PacketType::Noop,
 ];
 
-/// Drives a server's session: the first byte picks revision and transport, each further one an operation with its argument.
+/// Drives a session: the first byte picks revision, transport and role, each further one an operation with its argument.
 /// Panics where a promise is broken.
 pub fn session_ops(data: &[u8]) {
     let Some((first, operations)) = data.split_first() else {
@@ -40,17 +41,25 @@ pub fn session_ops(data: &[u8]) {
     let transport = TRANSPORTS[usize::from(first >> 1) % TRANSPORTS.len()];
     // The machine reads no clock: this is only where its virtual time begins.
     let mut now = Instant::now();
-    let mut session =
-        Session::server(now, Arc::new(config), revision, transport, "a".repeat(20).into());
-    let mut closed = false;
+    let server = first & 0x80 == 0;
+    let mut session = if server {
+        Session::server(now, Arc::new(config), revision, transport, "a".repeat(20).into())
+    } else {
+        Session::client(now, Arc::new(config), revision, transport)
+    };
+    let (mut closed, mut due) = (false, 0);
 
     for operation in operations {
         let argument = usize::from(operation >> 4);
         let via = TRANSPORTS[argument % TRANSPORTS.len()];
         match operation & 15 {
             0..=2 => {
-                let text = if argument & 8 == 0 { "probe" } else { "" };
                 let kind = KINDS[argument % KINDS.len()];
+                let text = match kind {
+                    _ if argument & 8 != 0 => "",
+                    PacketType::Open => HANDSHAKE,
+                    _ => "probe",
+                };
                 let via = TRANSPORTS[usize::from(operation & 15)];
                 let _ = session.handle_input(now, Input::Packet(via, Packet::text(kind, text)));
             }
@@ -64,7 +73,7 @@ pub fn session_ops(data: &[u8]) {
             9 => _ = session.handle_input(now, Input::ProbeStarted(via)),
             10 => _ = session.handle_input(now, Input::Lost(via, argument & 8 == 0)),
             11 => send(&mut session, argument),
-            12 => drain(&mut session, via, argument * 8),
+            12 => drain(&mut session, server, via, argument, &mut due),
             13 => session.suspend_heartbeat(now, argument & 1 == 0),
             14 if argument > 12 => session.close(now, CloseReason::ForcedClose, argument == 15),
             _ => {
@@ -76,9 +85,11 @@ pub fn session_ops(data: &[u8]) {
     }
 }
 
+/// Sends a run that says in its text how many attachments follow.
 fn send(session: &mut Session, argument: usize) {
-    let attachments = (0..argument % (ATTACHMENTS + 1)).map(|_| Bytes::from_static(b"abc"));
-    let frames = Frames::new(Frame::text(PacketType::Message, "a"), attachments);
+    let count = argument % (ATTACHMENTS + 1);
+    let attachments = (0..count).map(|_| Bytes::from_static(b"abc"));
+    let frames = Frames::new(Frame::text(PacketType::Message, &count.to_string()), attachments);
     if argument & 8 == 0 {
         let before = session.queued_packets();
         if let Err(error) = session.send(frames.clone()) {
@@ -90,11 +101,36 @@ fn send(session: &mut Session, argument: usize) {
     }
 }
 
-fn drain(session: &mut Session, via: Transport, budget: usize) {
+/// Takes what there is for a transport: a payload full, one frame, or all. `due` is how many attachments of a run have not
+/// left yet.
+fn drain(session: &mut Session, server: bool, via: Transport, argument: usize, due: &mut usize) {
     let promised = session.has_transmit(via);
-    let given = std::iter::from_fn(|| session.poll_transmit(via, budget)).take(MOST).count();
-    assert!(given < MOST, "a session gives frames without end");
-    assert_eq!(promised, given > 0, "has_transmit tells what poll_transmit gives");
+    let most = if via == Transport::Polling || argument >= 8 { MOST } else { 1 };
+    let frames: Vec<_> =
+        std::iter::from_fn(|| session.poll_transmit(via, argument * 8)).take(most).collect();
+    assert!(frames.len() < MOST, "a session gives frames without end");
+    if server || via != Transport::Polling {
+        assert_eq!(promised, !frames.is_empty(), "has_transmit tells what poll_transmit gives");
+    } else {
+        assert!(promised || frames.is_empty(), "what is given makes a POST worth while");
+    }
+    for frame in frames {
+        match (frame.kind(), frame.to_packet().data) {
+            // What belongs to a transport or ends a session may come at any time.
+            (PacketType::Noop | PacketType::Close | PacketType::Upgrade, _) => {}
+            (PacketType::Ping | PacketType::Pong, Data::Text(text)) if text == "probe" => {}
+            (PacketType::Message, Data::Binary(_)) => {
+                assert!(*due > 0, "an attachment alone");
+                *due -= 1;
+            }
+            (kind, data) => {
+                assert_eq!(*due, 0, "a run is indivisible");
+                if let (PacketType::Message, Data::Text(text)) = (kind, data) {
+                    *due = text.parse().unwrap_or_default();
+                }
+            }
+        }
+    }
 }
 
 fn check(session: &mut Session, now: Instant, closed: &mut bool) {

@@ -55,7 +55,8 @@ impl Namespaces {
         self.entries.reserve_exact(1);
         let session = Session(self.next_session);
         self.next_session = self.next_session.wrapping_add(1);
-        self.entries.push(Entry { nsp: nsp.clone(), state: State::Pending, session });
+        // A name of its own: that of a CONNECT is a slice of the whole packet.
+        self.entries.push(Entry { nsp: Nsp::new(nsp.as_str()), state: State::Pending, session });
         true
     }
 
@@ -78,10 +79,10 @@ impl Namespaces {
 
     /// Remembers, for at most `limit` namespaces, that packets of a connected one may still be on their way.
     pub(super) fn expect_stragglers(&mut self, nsp: &Nsp, limit: usize) {
-        if self.state(nsp) != Some(State::Connected) {
+        let Some(entry) = self.find(nsp).filter(|entry| entry.state == State::Connected) else {
             return;
-        }
-        self.ended.push(nsp.clone());
+        };
+        self.ended.push(entry.nsp.clone());
         if self.ended.len() > limit {
             self.ended.remove(0);
         }

@@ -29,6 +29,7 @@ use self::{
     read::{Incoming, Reader},
     write::Writer,
 };
+use crate::stall::Stalling;
 
 /// Bytes read at once. One buffer per thread, lent to whichever connection is being read.
 const SCRATCH: usize = 64 * 1024;
@@ -60,8 +61,8 @@ impl WebSocket {
         max_payload: usize,
         max_fragments: u32,
     ) -> Self {
-        let (io, early) = match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => (Io::Tcp(parts.io.into_inner()), parts.read_buf),
+        let (io, early) = match upgraded.downcast::<TokioIo<Stalling<TcpStream>>>() {
+            Ok(parts) => (Io::Tcp(parts.io.into_inner().into_inner()), parts.read_buf),
             Err(upgraded) => (Io::Upgraded(TokioIo::new(upgraded)), Bytes::new()),
         };
         // Copied, as a slice would keep the HTTP connection's read buffer alive.
@@ -135,8 +136,8 @@ impl WebSocket {
     }
 
     /// Ends the WebSocket apart from its session: writes what is left and a close frame, unless there was one, then
-    /// waits for the peer to close, so that the last frames are not lost to a reset. Takes `patience` at most.
-    pub(crate) fn end(mut self, patience: Duration) {
+    /// waits for the peer to close, so that the last frames are not lost to a reset. Takes `patience` at most; `guard` lives as long.
+    pub(crate) fn end(mut self, patience: Duration, guard: impl Send + 'static) {
         self.writer.push_close(None);
         // A connection may be dropped anywhere, also where no runtime is left.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
@@ -152,6 +153,7 @@ impl WebSocket {
                 io::Result::Ok(())
             };
             let _ = timeout(patience, goodbye).await;
+            drop(guard);
         });
     }
 }

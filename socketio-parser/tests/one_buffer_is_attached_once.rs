@@ -1,0 +1,34 @@
+//! A buffer that a value holds many times is one attachment: a peer's packet of many placeholders for one attachment does
+//! not come back as many copies of it.
+
+use bytes::Bytes;
+use socketio_parser::{Binary, Content, Decoder, Limits, Nsp, Values, encode_event};
+
+#[test]
+fn however_often_it_is_referred_to() -> Result<(), Box<dyn std::error::Error>> {
+    let mut decoder = Decoder::new(&Limits::default());
+    let placeholder = r#"{"_placeholder":true,"num":0}"#;
+    let list = [placeholder; 1000].join(",");
+    assert_eq!(decoder.decode_text(format!(r#"51-["x",{list}]"#).into())?, None);
+    let packet = decoder.decode_binary(Bytes::from_static(b"data"))?;
+    let Some(Content::Event { args, .. }) = packet.map(|packet| packet.content) else {
+        return Err("an event was expected".into());
+    };
+    let values: Values = args.decode()?;
+    assert_eq!(values.0.len(), 1000);
+    let frames = encode_event(&Nsp::root(), None, "x", &values)?;
+    assert_eq!(frames.count(), 2);
+    Ok(())
+}
+
+#[test]
+fn others_are_not_taken_for_it() -> Result<(), Box<dyn std::error::Error>> {
+    let all = Bytes::from_static(b"abcd");
+    let parts = (Binary(all.clone()), Binary(all.slice(..2)), Binary(all.slice(2..)), Binary(all));
+    let frames = encode_event(&Nsp::root(), None, "x", &parts)?;
+    let payloads: Vec<Bytes> = frames.iter().skip(1).map(|frame| frame.payload()).collect();
+    assert_eq!(payloads, ["abcd", "ab", "cd"]);
+    let text = frames.iter().next().map(|frame| frame.payload()).unwrap_or_default();
+    assert!(text.ends_with(br#"{"_placeholder":true,"num":0}]"#), "{text:?}");
+    Ok(())
+}
