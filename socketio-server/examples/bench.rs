@@ -1,0 +1,90 @@
+//! The server that the load generator drives.
+//!
+//! Environment: `PORT` (3000), `PING_INTERVAL` (25000 ms), `PING_TIMEOUT` (20000 ms), `RUNTIME` (`multi`, or `current`
+//! for one thread), `TUNED=1` (one thread), `RAW=1` (`echo` and `ack` pass their arguments on undecoded).
+
+use std::{env, process::ExitCode, time::Duration};
+
+use socketio_server::{
+    Ack, Args, Binary, Data, HandlerError, Server, ServerConfig, Socket, Values,
+};
+
+fn main() -> ExitCode {
+    let tuned = env::var("TUNED").is_ok_and(|value| value == "1");
+    let current = env::var("RUNTIME").map_or(tuned, |value| value == "current");
+    let mut runtime = if current {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let result = runtime.enable_all().build().and_then(|runtime| runtime.block_on(run()));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> std::io::Result<()> {
+    let interval = Duration::from_millis(number("PING_INTERVAL", 25_000)?);
+    let timeout = Duration::from_millis(number("PING_TIMEOUT", 20_000)?);
+    let io = Server::with_config(
+        ServerConfig::default()
+            .engine(|engine| engine.ping_interval(interval).ping_timeout(timeout)),
+    );
+    declare(&io);
+    let port: u16 = number("PORT", 3000)?;
+    let listening = io.bind(("127.0.0.1", port)).await?;
+    println!("LISTENING on {}", listening.local_addr()?);
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    terminate.recv().await;
+    io.close();
+    io.ended().await;
+    Ok(())
+}
+
+fn declare(io: &Server) {
+    if env::var("RAW").is_ok_and(|value| value == "1") {
+        io.on("echo", |socket: Socket, args: Args| async move {
+            socket.emit("echo", &args)?;
+            Ok(())
+        });
+        io.on("ack", |args: Args| async move { args });
+    } else {
+        io.on("echo", |socket: Socket, Data(values): Data<Values>| async move {
+            socket.emit("echo", &values)?;
+            Ok(())
+        });
+        io.on("ack", |Data(values): Data<Values>| async move { values });
+    }
+    io.on("bin", |socket: Socket, Data(binary): Data<Binary>| async move {
+        socket.emit("bin", &binary)?;
+        Ok(())
+    });
+    io.on("join", |socket: Socket, Data(room): Data<String>, ack: Ack| async move {
+        socket.join(room)?;
+        ack.send(&())?;
+        Ok(())
+    });
+    let server = io.clone();
+    io.on("cast", move |Data(text): Data<String>| {
+        let result = server.emit("cast", &text);
+        async move { Ok::<_, HandlerError>(result?) }
+    });
+    let server = io.clone();
+    io.on("roomcast", move |Data((room, text)): Data<(String, String)>| {
+        let result = server.to(room).emit("roomcast", &text);
+        async move { Ok::<_, HandlerError>(result?) }
+    });
+}
+
+fn number<T: std::str::FromStr>(name: &str, default: T) -> std::io::Result<T> {
+    match env::var(name) {
+        Ok(text) => text
+            .parse()
+            .map_err(|_| std::io::Error::other(format!("{name}={text} is not a valid number"))),
+        Err(_) => Ok(default),
+    }
+}

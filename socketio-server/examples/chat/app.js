@@ -1,0 +1,390 @@
+// The chat page. What other people write reaches the page as text nodes only, never as markup.
+
+const CDN = 'https://cdn.socket.io/4.8.4/socket.io.min.js';
+const MAX_FILE = 900_000;
+const MAX_LINES = 500;
+const TYPING_PAUSE = 2500;
+const NOT_CONNECTED = 'Not connected at the moment; please try again when the connection is back.';
+const PICTURES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image/avif'];
+/** After a broken connection our own old session may hold the nickname until the server notices. */
+const RETRY_NICKNAME = { delay: 2000, attempts: 30 };
+
+const byId = (id) => document.getElementById(id);
+const page = Object.fromEntries(
+  ['menu', 'title', 'status', 'transport', 'side', 'rooms', 'create', 'room', 'people', 'people-count', 'talk']
+    .concat(['banner', 'messages', 'typing', 'composer', 'attach', 'file', 'text', 'login', 'enter', 'nickname'])
+    .concat(['login-error'])
+    .map((id) => [id, byId(id)]),
+);
+
+/** Rooms we are in, by name: `{ lines, users, typing, unread }`. */
+const joined = new Map([['lobby', emptyRoom()]]);
+let current = 'lobby';
+/** Every room of the server, as it told us. */
+let rooms = [{ name: 'lobby', count: 0 }];
+let socket;
+
+start();
+
+async function start() {
+  if (!window.io && !(await loadFromCdn())) return;
+  listenToPage();
+  render();
+  const nickname = sessionStorage.getItem('nickname');
+  if (nickname) connect(nickname, true);
+  else askNickname('');
+}
+
+// ── connection ──────────────────────────────────────────────────────────────
+
+/** `wasConnected`: the nickname was ours before, in this tab. */
+function connect(nickname, wasConnected = false) {
+  const transports = new URLSearchParams(location.search).get('transports')?.split(',');
+  let refusals = 0;
+  socket = window.io({ auth: { nickname }, forceNew: true, ...(transports && { transports }) });
+  state('connecting', 'connecting');
+
+  socket.on('connect', () => {
+    sessionStorage.setItem('nickname', nickname);
+    page.login.close();
+    wasConnected = true;
+    refusals = 0;
+    state('connected', 'connected');
+    const { engine } = socket.io;
+    transport(engine.transport.name);
+    engine.on('upgrade', ({ name }) => transport(name));
+    for (const room of joined.keys()) join(room);
+  });
+  socket.on('connect_error', (error) => {
+    // While the server is out of reach the client tries again by itself; a refusal is the server's answer.
+    if (socket.active) return;
+    if (wasConnected && ++refusals < RETRY_NICKNAME.attempts) {
+      state('reconnecting', `reconnecting: ${error.message}`);
+      setTimeout(() => socket.connect(), RETRY_NICKNAME.delay);
+      return;
+    }
+    socket.disconnect();
+    state('offline', 'offline');
+    askNickname(error.message);
+  });
+  socket.on('disconnect', (reason) => {
+    transport('');
+    state(socket.active ? 'reconnecting' : 'offline', socket.active ? 'reconnecting' : `disconnected: ${reason}`);
+  });
+  socket.io.on('reconnect_attempt', (attempt) => state('reconnecting', `reconnecting, attempt ${attempt}`));
+  socket.io.on('error', () => {
+    if (!wasConnected) state('connecting', 'connecting: the server does not answer yet');
+  });
+
+  socket.on('rooms', (all) => {
+    rooms = all;
+    renderRooms();
+  });
+  socket.on('users', ({ room, users }) => update(room, (it) => (it.users = users)));
+  socket.on('notice', (notice) => add(notice.room, { ...notice, kind: 'notice' }));
+  socket.on('message', (message) => add(message.room, { ...message, kind: 'text' }));
+  socket.on('file', (file, bytes) => add(file.room, received(file, bytes)));
+  socket.on('typing', ({ room, from, on }) => typing(room, from, on));
+}
+
+/** Enters a room, or enters it again after the connection was lost. */
+async function join(room) {
+  const answer = await ask('join', room);
+  if (!answer.ok) {
+    joined.delete(room);
+    if (current === room) open('lobby');
+    return banner(answer.error);
+  }
+  const name = answer.room ?? room;
+  const it = joined.get(name) ?? joined.get(room);
+  if (name !== room) {
+    joined.delete(room);
+    joined.set(name, it);
+    if (current === room) current = name;
+  }
+  // The server keeps texts only, and forgets them when it restarts: what we have besides stays.
+  const texts = answer.history.map((message) => ({ ...message, kind: 'text' }));
+  const kept = texts.length > 0 ? it.lines.filter((line) => line.kind !== 'text') : it.lines;
+  it.lines = [...kept, ...texts].sort((one, other) => one.at - other.at).slice(-MAX_LINES);
+  it.users = answer.users;
+  it.typing.clear();
+  if (name === current) render();
+  else renderRooms();
+}
+
+/** Sends a request and gives the answer; a lost connection is an answer as well. */
+async function ask(...request) {
+  try {
+    return await socket.timeout(10_000).emitWithAck(...request);
+  } catch {
+    return { ok: false, error: 'The server did not answer; please try again.' };
+  }
+}
+
+async function sendText() {
+  const text = page.text.value.trim();
+  if (!text) return;
+  if (!socket?.connected) return banner(NOT_CONNECTED);
+  page.text.value = '';
+  tellTyping(false);
+  const room = current;
+  const answer = await ask('message', { room, text });
+  if (answer.ok) return banner('');
+  banner(answer.error);
+  if (page.text.value === '' && current === room) page.text.value = text;
+}
+
+async function sendFile(file) {
+  if (!file) return;
+  if (!socket?.connected) return banner(NOT_CONNECTED);
+  if (file.size > MAX_FILE) return banner(`${file.name} is too large: ${MAX_FILE / 1000} kB are allowed.`);
+  const about = { room: current, name: file.name, type: file.type };
+  const answer = await ask('file', about, await file.arrayBuffer());
+  banner(answer.ok ? '' : answer.error);
+}
+
+let typingTimer;
+
+/** Says once that we type, and once that we stopped. */
+function tellTyping(on) {
+  if (on !== (typingTimer !== undefined)) socket?.volatile.emit('typing', current, on);
+  clearTimeout(typingTimer);
+  typingTimer = on ? setTimeout(() => tellTyping(false), TYPING_PAUSE) : undefined;
+}
+
+// ── what the server tells ───────────────────────────────────────────────────
+
+function emptyRoom() {
+  return { lines: [], users: [], typing: new Map(), unread: 0 };
+}
+
+function update(room, change) {
+  const it = joined.get(room);
+  if (!it) return;
+  change(it);
+  if (room === current) renderPeople();
+}
+
+function add(room, line) {
+  const it = joined.get(room);
+  if (!it) return;
+  it.lines.push(line);
+  it.lines.splice(0, it.lines.length - MAX_LINES).forEach(forget);
+  if (line.from) it.typing.delete(line.from.id);
+  if (room === current) showLine(line);
+  if (room === current && !document.hidden) return;
+  if (line.kind !== 'notice') it.unread++;
+  renderRooms();
+}
+
+function received(file, bytes) {
+  const type = PICTURES.includes(file.type) ? file.type : 'application/octet-stream';
+  const url = URL.createObjectURL(new Blob([bytes], { type }));
+  return { ...file, kind: 'file', url, isPicture: type === file.type };
+}
+
+function forget(line) {
+  if (line.url) URL.revokeObjectURL(line.url);
+}
+
+function typing(room, from, on) {
+  const it = joined.get(room);
+  if (!it || from.id === socket.id) return;
+  clearTimeout(it.typing.get(from.id)?.timer);
+  if (on) {
+    // A line that never ends would be a lie when the other side is cut off.
+    const timer = setTimeout(() => typing(room, from, false), 2 * TYPING_PAUSE);
+    it.typing.set(from.id, { nickname: from.nickname, timer });
+  } else {
+    it.typing.delete(from.id);
+  }
+  if (room === current) renderTyping();
+}
+
+// ── the page ────────────────────────────────────────────────────────────────
+
+function render() {
+  page.title.textContent = current;
+  document.title = `${current} · Chat`;
+  page.messages.replaceChildren(...joined.get(current).lines.map(lineElement));
+  page.messages.scrollTop = page.messages.scrollHeight;
+  renderRooms();
+  renderPeople();
+  renderTyping();
+}
+
+function showLine(line) {
+  const { scrollTop, scrollHeight, clientHeight } = page.messages;
+  const atEnd = scrollHeight - scrollTop - clientHeight < 80;
+  page.messages.append(lineElement(line));
+  while (page.messages.childElementCount > MAX_LINES) page.messages.firstElementChild.remove();
+  if (atEnd || line.from?.id === socket.id) page.messages.scrollTop = page.messages.scrollHeight;
+  renderTyping();
+}
+
+function renderRooms() {
+  const all = [...rooms];
+  for (const name of joined.keys()) if (!all.some((room) => room.name === name)) all.push({ name, count: 0 });
+  page.rooms.replaceChildren(
+    ...all.map(({ name, count }) => {
+      const unread = joined.get(name)?.unread ?? 0;
+      const button = element('button', { type: 'button', 'data-testid': `room-${name}`, 'aria-current': name === current }, [
+        element('span', { class: 'name' }, [`# ${name}`]),
+        element('span', { class: 'count', title: 'people here' }, [String(count)]),
+      ]);
+      if (unread > 0) {
+        const label = { class: 'unread', 'data-testid': `unread-${name}`, 'aria-label': `${unread} unread` };
+        button.append(element('span', label, [String(unread)]));
+      }
+      button.addEventListener('click', () => open(name));
+      return element('li', {}, [button]);
+    }),
+  );
+}
+
+function renderPeople() {
+  const { users } = joined.get(current);
+  page['people-count'].textContent = `(${users.length})`;
+  page.people.replaceChildren(
+    ...users.map(({ id, nickname }) => {
+      const name = id === socket?.id ? `${nickname} (you)` : nickname;
+      return element('li', { 'data-testid': 'user' }, [avatar(nickname), element('span', {}, [name])]);
+    }),
+  );
+}
+
+function renderTyping() {
+  const names = [...joined.get(current).typing.values()].map(({ nickname }) => nickname);
+  const who = names.length > 3 ? 'Several people' : names.join(', ');
+  page.typing.textContent = names.length === 0 ? '' : `${who} ${names.length === 1 ? 'is' : 'are'} typing…`;
+}
+
+function lineElement(line) {
+  if (line.kind === 'notice') return element('li', { class: 'notice', 'data-testid': 'notice' }, [line.text]);
+  const own = line.from.id === socket?.id || line.from.nickname === sessionStorage.getItem('nickname');
+  const time = new Date(line.at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  const meta = element('span', { class: 'meta' }, [own ? time : `${line.from.nickname} · ${time}`]);
+  const body = line.kind === 'file' ? fileElement(line) : element('span', { 'data-testid': 'text' }, [line.text]);
+  const bubble = element('div', { class: 'bubble' }, [meta, body]);
+  return element('li', { class: own ? 'message own' : 'message', 'data-testid': 'message' }, [
+    avatar(line.from.nickname),
+    bubble,
+  ]);
+}
+
+function fileElement({ name, url, isPicture }) {
+  const content = isPicture ? element('img', { src: url, alt: name, 'data-testid': 'file-image' }) : `↓ ${name}`;
+  const link = element('a', { href: url, download: name, 'data-testid': 'file-link' }, [content]);
+  // A picture has no height before it is decoded; the list grows then.
+  link.querySelector('img')?.addEventListener('load', () => link.scrollIntoView({ block: 'nearest' }));
+  return link;
+}
+
+function avatar(nickname) {
+  const circle = element('span', { class: 'avatar', 'aria-hidden': 'true' }, [[...nickname][0]?.toUpperCase() ?? '?']);
+  const hue = [...nickname].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 360, 7);
+  circle.style.setProperty('--hue', hue);
+  return circle;
+}
+
+function element(tag, attributes = {}, children = []) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+  made.append(...children);
+  return made;
+}
+
+function open(room) {
+  tellTyping(false);
+  const isNew = !joined.has(room);
+  if (isNew) joined.set(room, emptyRoom());
+  current = room;
+  joined.get(room).unread = 0;
+  menu(false);
+  banner('');
+  render();
+  if (isNew && socket?.connected) join(room);
+  page.text.focus();
+}
+
+function state(name, text) {
+  page.status.dataset.state = name;
+  page.status.textContent = text;
+}
+
+function transport(name) {
+  page.transport.textContent = name;
+  page.transport.hidden = name === '';
+}
+
+function banner(text) {
+  page.banner.textContent = text ?? '';
+  page.banner.hidden = !text;
+}
+
+function menu(isOpen) {
+  page.side.classList.toggle('open', isOpen);
+  page.menu.setAttribute('aria-expanded', String(isOpen));
+}
+
+function askNickname(error) {
+  page['login-error'].textContent = error;
+  page.nickname.value = sessionStorage.getItem('nickname') ?? page.nickname.value;
+  if (!page.login.open) page.login.showModal();
+}
+
+function listenToPage() {
+  page.enter.addEventListener('submit', (event) => {
+    event.preventDefault();
+    socket?.disconnect();
+    connect(page.nickname.value.trim());
+  });
+  // Without a nickname there is nothing behind the dialog.
+  page.login.addEventListener('cancel', (event) => event.preventDefault());
+  page.composer.addEventListener('submit', (event) => {
+    event.preventDefault();
+    sendText();
+  });
+  page.text.addEventListener('input', () => tellTyping(page.text.value !== ''));
+  page.create.addEventListener('submit', (event) => {
+    event.preventDefault();
+    const room = page.room.value.trim();
+    page.room.value = '';
+    if (room) open(room);
+  });
+  page.menu.addEventListener('click', () => menu(!page.side.classList.contains('open')));
+  page.attach.addEventListener('click', () => page.file.click());
+  page.file.addEventListener('change', () => {
+    sendFile(page.file.files[0]);
+    page.file.value = '';
+  });
+  for (const kind of ['dragover', 'dragleave', 'drop']) {
+    page.talk.addEventListener(kind, (event) => {
+      event.preventDefault();
+      page.talk.classList.toggle('dropping', kind === 'dragover');
+      if (kind === 'drop') sendFile(event.dataTransfer.files[0]);
+    });
+  }
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden) return;
+    joined.get(current).unread = 0;
+    renderRooms();
+  });
+}
+
+/** Where the demo was started without npm, the server has no client to give. */
+async function loadFromCdn() {
+  const script = element('script', { src: CDN });
+  const loaded = new Promise((resolve) => {
+    script.onload = () => resolve(true);
+    script.onerror = () => resolve(false);
+  });
+  document.head.append(script);
+  const there = await loaded;
+  banner(
+    there
+      ? 'The client library comes from cdn.socket.io, because npm was missing when the demo was started.'
+      : 'No client library: install npm and start the demo again, or connect this browser to the internet.',
+  );
+  return there;
+}

@@ -1,0 +1,237 @@
+//! A chat server with its web page: `cargo xtask demo`, or
+//! `CLIENT_JS=node_modules/socket.io-client/dist/socket.io.min.js cargo run --release --example chat`.
+//!
+//! Environment: `PORT` (3000; 0 takes any free port), `CLIENT_JS` (path of the JavaScript client).
+
+mod rooms;
+
+use std::{env, net::Ipv4Addr, process::ExitCode, sync::Arc};
+
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use socketio_server::{Auth, Binary, Data, HandlerError, Json, Server, Socket, serve};
+use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tower_layer::Layer;
+
+use self::rooms::{LOBBY, Message, Rooms, User, now};
+
+const MAX_FILE: usize = 900_000;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("chat: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), String> {
+    let port = match env::var("PORT") {
+        Ok(text) => text.parse().map_err(|_| format!("PORT={text} is not a port"))?,
+        Err(_) => 3000,
+    };
+    let client = match env::var("CLIENT_JS") {
+        Ok(path) => {
+            Some(std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?)
+        }
+        Err(_) => None,
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .map_err(|error| format!("cannot listen on port {port}: {error}"))?;
+
+    let io = Server::new();
+    declare(&io, &Arc::new(Rooms::default()));
+    let listening = serve(listener, io.layer().layer(pages(client)), io.engine().config());
+    let address = listening.local_addr().map_err(|error| error.to_string())?;
+    println!("chat server listening on http://{address}");
+
+    let mut terminate =
+        tokio::signal::unix::signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    listening.stop();
+    io.close();
+    io.ended().await;
+    Ok(())
+}
+
+/// The page, its style and script, and the JavaScript client.
+fn pages(client: Option<String>) -> Router {
+    let file = |content_type: &'static str, body: &'static str| {
+        get(move || async move { ([(header::CONTENT_TYPE, content_type)], body) })
+    };
+    let client = Arc::new(client);
+    Router::new()
+        .route("/", file("text/html; charset=utf-8", include_str!("index.html")))
+        .route("/style.css", file("text/css; charset=utf-8", include_str!("style.css")))
+        .route("/app.js", file("text/javascript; charset=utf-8", include_str!("app.js")))
+        .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
+        .route(
+            "/socket.io.js",
+            get(move || async move {
+                match &*client {
+                    Some(client) => {
+                        ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], client.clone())
+                            .into_response()
+                    }
+                    // The page then takes it from a public server, and says so.
+                    None => StatusCode::NOT_FOUND.into_response(),
+                }
+            }),
+        )
+}
+
+#[derive(Deserialize)]
+struct Credentials {
+    nickname: String,
+}
+
+#[derive(Deserialize)]
+struct Say {
+    room: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Share {
+    room: String,
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Serialize)]
+struct Shared<'a> {
+    room: &'a str,
+    from: &'a User,
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    at: u64,
+}
+
+fn declare(io: &Server, rooms: &Arc<Rooms>) {
+    // The nickname is checked before the client is connected; an error is its `connect_error`. A client that vanishes
+    // before it is connected has no disconnection: its name is free again because its socket is not there.
+    let (namespace, state) = (io.of("/"), rooms.clone());
+    io.use_(move |socket: Socket, Auth(credentials): Auth<Credentials>| {
+        let is_online = |id: &str| namespace.socket(id).is_some();
+        let result = state.register(socket.id(), &credentials.nickname, is_online);
+        async move { result.map_err(HandlerError::new) }
+    });
+
+    let (server, state) = (io.clone(), rooms.clone());
+    io.on("join", move |socket: Socket, Data(room): Data<String>| {
+        let (server, state) = (server.clone(), state.clone());
+        async move { Json(join(&server, &state, &socket, &room)) }
+    });
+
+    let state = rooms.clone();
+    io.on("message", move |socket: Socket, Data(say): Data<Say>| {
+        let state = state.clone();
+        async move { Json(message(&state, &socket, say)) }
+    });
+
+    let state = rooms.clone();
+    io.on("file", move |socket: Socket, Data((share, content)): Data<(Share, Binary)>| {
+        let state = state.clone();
+        async move { Json(file(&state, &socket, &share, &content)) }
+    });
+
+    let state = rooms.clone();
+    io.on("typing", move |socket: Socket, Data((room, on)): Data<(String, bool)>| {
+        let from = state.user(socket.id());
+        async move {
+            if let Some(from) = from.filter(|_| is_in(&socket, &room)) {
+                let typing = json!({ "room": room, "from": from, "on": on });
+                socket.to(&room).volatile().emit("typing", &typing)?;
+            }
+            Ok(())
+        }
+    });
+
+    let (server, state) = (io.clone(), rooms.clone());
+    io.on_disconnect(move |socket: Socket| {
+        let user = state.forget(socket.id());
+        for (room, users) in user.rooms {
+            let notice =
+                json!({ "room": room, "text": format!("{} left", user.nickname), "at": now() });
+            let _ = server.to(&room).emit("notice", &notice);
+            let _ = server.to(&room).emit("users", &json!({ "room": room, "users": users }));
+        }
+        let _ = server.emit("rooms", &state.list());
+        async {}
+    });
+}
+
+fn join(io: &Server, rooms: &Rooms, socket: &Socket, room: &str) -> serde_json::Value {
+    let name = if room.trim().is_empty() { LOBBY } else { room.trim() };
+    let joined = match rooms.join(socket.id(), name) {
+        Ok(joined) => joined,
+        Err(error) => return json!({ "ok": false, "room": name, "error": error }),
+    };
+    if let Err(error) = socket.join(name) {
+        return json!({ "ok": false, "room": name, "error": error.to_string() });
+    }
+    if joined.new {
+        let notice =
+            json!({ "room": name, "text": format!("{} joined", joined.nickname), "at": now() });
+        let _ = socket.to(name).emit("notice", &notice);
+        let _ = socket.to(name).emit("users", &json!({ "room": name, "users": joined.users }));
+        let _ = io.emit("rooms", &rooms.list());
+    }
+    json!({ "ok": true, "room": name, "history": joined.history, "users": joined.users })
+}
+
+fn message(rooms: &Rooms, socket: &Socket, say: Say) -> serde_json::Value {
+    let text = say.text.trim();
+    if text.is_empty() || text.chars().count() > 4000 {
+        return failure("a message has 1 to 4000 characters");
+    }
+    let Some(from) = rooms.user(socket.id()).filter(|_| is_in(socket, &say.room)) else {
+        return failure("you are not in this room");
+    };
+    let message = Message::new(&say.room, from, text);
+    let result = socket.namespace().to(&say.room).emit("message", &message);
+    rooms.remember(message);
+    outcome(result)
+}
+
+fn file(rooms: &Rooms, socket: &Socket, share: &Share, content: &Binary) -> serde_json::Value {
+    if content.0.len() > MAX_FILE {
+        return failure("the file is too large");
+    }
+    let Some(from) = rooms.user(socket.id()).filter(|_| is_in(socket, &share.room)) else {
+        return failure("you are not in this room");
+    };
+    let meta =
+        Shared { room: &share.room, from: &from, name: &share.name, kind: &share.kind, at: now() };
+    outcome(socket.namespace().to(&share.room).emit("file", &(meta, content)))
+}
+
+fn is_in(socket: &Socket, room: &str) -> bool {
+    room != socket.id() && socket.rooms().iter().any(|joined| joined.as_str() == room)
+}
+
+fn failure(error: &str) -> serde_json::Value {
+    json!({ "ok": false, "error": error })
+}
+
+fn outcome(result: Result<(), socketio_server::EmitError>) -> serde_json::Value {
+    match result {
+        Ok(()) => json!({ "ok": true }),
+        Err(error) => failure(&error.to_string()),
+    }
+}

@@ -1,0 +1,167 @@
+//! Who is there, and what was said.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde::Serialize;
+
+/// The room that everybody starts in.
+pub(crate) const LOBBY: &str = "lobby";
+const MAX_ROOMS: usize = 100;
+const MAX_HISTORY: usize = 50;
+
+/// Somebody who is online.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct User {
+    id: String,
+    nickname: String,
+}
+
+/// Something that was said.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Message {
+    id: u64,
+    room: String,
+    from: User,
+    text: String,
+    at: u64,
+}
+
+impl Message {
+    pub(crate) fn new(room: &str, from: User, text: &str) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { id, room: room.to_owned(), from, text: text.to_owned(), at: now() }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct RoomInfo {
+    name: String,
+    count: usize,
+}
+
+/// What somebody who joins a room gets to see.
+pub(crate) struct Joined {
+    pub(crate) new: bool,
+    pub(crate) nickname: String,
+    pub(crate) history: Vec<Message>,
+    pub(crate) users: Vec<User>,
+}
+
+/// What is left of somebody who went: their rooms, with those who remain.
+pub(crate) struct Gone {
+    pub(crate) nickname: String,
+    pub(crate) rooms: Vec<(String, Vec<User>)>,
+}
+
+#[derive(Default)]
+pub(crate) struct Rooms(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    nicknames: HashMap<String, String>,
+    rooms: BTreeMap<String, Room>,
+}
+
+#[derive(Default)]
+struct Room {
+    history: VecDeque<Message>,
+    users: Vec<User>,
+}
+
+impl Rooms {
+    pub(crate) fn register(
+        &self,
+        id: &str,
+        nickname: &str,
+        is_online: impl Fn(&str) -> bool,
+    ) -> Result<(), &'static str> {
+        let nickname = nickname.trim();
+        if nickname.is_empty() || nickname.chars().count() > 32 {
+            return Err("a nickname has 1 to 32 characters");
+        }
+        let mut state = self.lock();
+        state.nicknames.retain(|id, _| is_online(id));
+        if state.nicknames.values().any(|taken| taken.eq_ignore_ascii_case(nickname)) {
+            return Err("this nickname is taken");
+        }
+        state.nicknames.insert(id.to_owned(), nickname.to_owned());
+        Ok(())
+    }
+
+    pub(crate) fn forget(&self, id: &str) -> Gone {
+        let mut state = self.lock();
+        let nickname = state.nicknames.remove(id).unwrap_or_default();
+        let mut rooms = Vec::new();
+        for (name, room) in &mut state.rooms {
+            if let Some(at) = room.users.iter().position(|user| user.id == id) {
+                room.users.remove(at);
+                rooms.push((name.clone(), room.users.clone()));
+            }
+        }
+        // The lobby stays; other rooms go with the last who leaves.
+        state.rooms.retain(|name, room| name == LOBBY || !room.users.is_empty());
+        Gone { nickname, rooms }
+    }
+
+    pub(crate) fn user(&self, id: &str) -> Option<User> {
+        let state = self.lock();
+        let nickname = state.nicknames.get(id)?.clone();
+        Some(User { id: id.to_owned(), nickname })
+    }
+
+    pub(crate) fn join(&self, id: &str, name: &str) -> Result<Joined, &'static str> {
+        let user = self.user(id).ok_or("who are you?")?;
+        if name.chars().count() > 40 {
+            return Err("a room's name has at most 40 characters");
+        }
+        let mut state = self.lock();
+        if !state.rooms.contains_key(name) && state.rooms.len() >= MAX_ROOMS {
+            return Err("there are too many rooms");
+        }
+        let room = state.rooms.entry(name.to_owned()).or_default();
+        let nickname = user.nickname.clone();
+        let new = !room.users.iter().any(|member| member.id == id);
+        if new {
+            room.users.push(user);
+        }
+        let history = room.history.iter().cloned().collect();
+        Ok(Joined { new, nickname, history, users: room.users.clone() })
+    }
+
+    pub(crate) fn remember(&self, message: Message) {
+        let mut state = self.lock();
+        if let Some(room) = state.rooms.get_mut(&message.room) {
+            if room.history.len() == MAX_HISTORY {
+                room.history.pop_front();
+            }
+            room.history.push_back(message);
+        }
+    }
+
+    pub(crate) fn list(&self) -> Vec<RoomInfo> {
+        let state = self.lock();
+        let info = |(name, room): (&String, &Room)| RoomInfo {
+            name: name.clone(),
+            count: room.users.len(),
+        };
+        state.rooms.iter().map(info).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Milliseconds since 1970, as JavaScript counts them.
+pub(crate) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as u64
+}

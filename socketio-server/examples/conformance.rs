@@ -1,0 +1,129 @@
+//! The server that protocol suites and other people's clients are pointed at.
+//!
+//! `/engine.io/` is a plain Engine.IO echo server, `/socket.io/` a Socket.IO server with the namespaces `/` and
+//! `/custom`. Environment: `PORT` (3000), `PING_INTERVAL` (300 ms), `PING_TIMEOUT` (200 ms), `MAX_PAYLOAD`
+//! (1000000 bytes). Prints a line with `LISTENING` once it accepts connections and ends on SIGTERM.
+
+use std::{env, io, process::ExitCode, time::Duration};
+
+use engineio_server::{Connection, Engine, EngineConfig, EngineService, serve};
+use serde_json::json;
+use socketio_server::{Ack, Args, HandlerError, Namespace, Server, ServerConfig, Socket, Values};
+use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tower_layer::Layer;
+
+struct Settings {
+    port: u16,
+    ping_interval: Duration,
+    ping_timeout: Duration,
+    max_payload: usize,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let settings = match Settings::read() {
+        Ok(settings) => settings,
+        Err(message) => {
+            eprintln!("conformance: {message}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("conformance: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(settings: Settings) -> io::Result<()> {
+    let echo = Engine::new(
+        settings.engine(EngineConfig::default()),
+        |mut connection: Connection| async move {
+            while let Ok(data) = connection.recv().await {
+                if connection.send(data).is_err() {
+                    break;
+                }
+            }
+        },
+    );
+    let io = Server::with_config(ServerConfig::default().engine(|engine| settings.engine(engine)));
+    for namespace in [io.of("/"), io.of("/custom")] {
+        declare(&namespace);
+    }
+    let service: EngineService<EngineService> = io.layer().layer(echo.service());
+
+    // `localhost` resolves to either address family.
+    let mut listening = Vec::new();
+    for address in ["127.0.0.1", "::1"] {
+        match TcpListener::bind((address, settings.port)).await {
+            Ok(listener) => listening.push(serve(listener, service.clone(), echo.config())),
+            Err(error) if address == "127.0.0.1" => return Err(error),
+            Err(_) => {} // no IPv6 here
+        }
+    }
+    println!("LISTENING on port {}", settings.port);
+    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
+    terminate.recv().await;
+    listening.iter().for_each(engineio_server::Listening::stop);
+    io.close();
+    echo.close();
+    io.ended().await;
+    Ok(())
+}
+
+fn declare(namespace: &Namespace) {
+    namespace.on_connection(|socket: Socket| async move {
+        let auth: serde_json::Value = socket.auth()?;
+        let auth = if auth.is_null() { json!({}) } else { auth };
+        socket.emit("auth", &auth)?;
+        Ok(())
+    });
+    namespace.on("message", |socket: Socket, args: Args| async move {
+        socket.emit("message-back", &args)?;
+        Ok(())
+    });
+    namespace.on("message-with-ack", |args: Args, ack: Ack| async move {
+        ack.send(&args)?;
+        Ok(())
+    });
+    namespace.on("emit-with-ack", |socket: Socket, args: Args| async move {
+        let answer: Values = socket.emit_with_ack("emit-with-ack", &args).await?;
+        socket.emit("emit-with-ack", &answer)?;
+        Ok::<_, HandlerError>(())
+    });
+}
+
+impl Settings {
+    fn read() -> Result<Self, String> {
+        for (switch, off) in [("ALLOW_EIO3", "0"), ("RECOVERY", "0"), ("PARSER", "json")] {
+            if let Ok(value) = env::var(switch)
+                && !value.is_empty()
+                && value != off
+            {
+                return Err(format!("{switch}={value} is not built yet"));
+            }
+        }
+        Ok(Self {
+            port: number("PORT", 3000)?,
+            ping_interval: Duration::from_millis(number("PING_INTERVAL", 300)?),
+            ping_timeout: Duration::from_millis(number("PING_TIMEOUT", 200)?),
+            max_payload: number("MAX_PAYLOAD", 1_000_000)?,
+        })
+    }
+
+    fn engine(&self, config: EngineConfig) -> EngineConfig {
+        config
+            .ping_interval(self.ping_interval)
+            .ping_timeout(self.ping_timeout)
+            .max_payload(self.max_payload)
+    }
+}
+
+fn number<T: std::str::FromStr>(name: &str, default: T) -> Result<T, String> {
+    match env::var(name) {
+        Ok(text) => text.parse().map_err(|_| format!("{name}={text} is not a valid number")),
+        Err(_) => Ok(default),
+    }
+}

@@ -1,0 +1,58 @@
+//! The load generator for servers that follow the contract of the `bench` example.
+//!
+//! `load PORT PID SCENARIO [SECONDS]` prints one line of JSON. The figure is the server's CPU time per message or
+//! delivery, read from the clock of the process: it holds on a noisy machine, where a rate does not.
+
+mod http;
+mod scenario;
+mod server;
+mod socket;
+
+use std::{process::ExitCode, time::Duration};
+
+use serde_json::json;
+
+use self::{scenario::Scenario, server::Process};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let parsed = match &arguments[..] {
+        [port, pid, scenario, rest @ ..] => Scenario::find(scenario).and_then(|scenario| {
+            let seconds = rest.first().map_or(Some(3), |text| text.parse().ok())?;
+            Some((port.parse().ok()?, pid.parse().ok()?, scenario, Duration::from_secs(seconds)))
+        }),
+        _ => None,
+    };
+    let Some((port, pid, scenario, duration)) = parsed else {
+        eprintln!(
+            "usage: load PORT PID SCENARIO [SECONDS]\nscenarios: {}",
+            Scenario::NAMES.join(" ")
+        );
+        return ExitCode::FAILURE;
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("load: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(scenario.run(port, Process(pid), duration)) {
+        Ok(figure) => {
+            println!(
+                "{}",
+                json!({
+                    "scenario": scenario.name, "units": figure.units, "us_per_unit": figure.micros,
+                    "per_second": figure.rate, "lost_or_disordered": figure.wrong,
+                    "kib_per_connection": figure.kib,
+                    "p50_us": figure.percentile(50), "p99_us": figure.percentile(99),
+                })
+            );
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("load: {}: {error}", scenario.name);
+            ExitCode::FAILURE
+        }
+    }
+}

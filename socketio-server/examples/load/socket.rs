@@ -1,0 +1,131 @@
+//! A client that speaks just enough of WebSocket, Engine.IO and Socket.IO.
+
+use std::io;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+pub(crate) struct Socket {
+    stream: TcpStream,
+    /// Received, and not looked at from `start` on.
+    buffer: Vec<u8>,
+    start: usize,
+}
+
+impl Socket {
+    /// A WebSocket with both handshakes done.
+    pub(crate) async fn connect(port: u16) -> io::Result<Self> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.set_nodelay(true)?;
+        let request = format!(
+            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\
+             Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut buffer = Vec::new();
+        let head = loop {
+            if let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if stream.read_buf(&mut buffer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        };
+        if !buffer.starts_with(b"HTTP/1.1 101") {
+            return Err(io::Error::other(String::from_utf8_lossy(&buffer).into_owned()));
+        }
+        let mut socket = Self { stream, buffer, start: head };
+        socket.wait_for(b"0{").await?;
+        socket.send(&frame(b"40")).await?;
+        socket.wait_for(b"40{").await?;
+        Ok(socket)
+    }
+
+    async fn wait_for(&mut self, prefix: &[u8]) -> io::Result<()> {
+        let mut found = false;
+        while !found {
+            self.receive(|payload| found |= payload.starts_with(prefix)).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn send(&mut self, frames: &[u8]) -> io::Result<()> {
+        self.stream.write_all(frames).await
+    }
+
+    /// Waits for data and shows every whole frame's payload; pings are answered.
+    pub(crate) async fn receive(&mut self, mut see: impl FnMut(&[u8])) -> io::Result<()> {
+        let mut pings = 0;
+        loop {
+            let mut seen = false;
+            while let Some((from, to)) = whole_frame(&self.buffer[self.start..]) {
+                let payload = &self.buffer[self.start + from..self.start + to];
+                if payload == b"2" {
+                    pings += 1;
+                } else {
+                    see(payload);
+                }
+                seen = true;
+                self.start += to;
+            }
+            if self.start == self.buffer.len() {
+                self.buffer.clear();
+            } else {
+                self.buffer.drain(..self.start);
+            }
+            self.start = 0;
+            for _ in 0..std::mem::take(&mut pings) {
+                self.stream.write_all(&frame(b"3")).await?;
+            }
+            if seen {
+                return Ok(());
+            }
+            if self.buffer.capacity() < self.buffer.len() + 4096 {
+                self.buffer.reserve(16 * 1024);
+            }
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+}
+
+/// Where the payload of a whole frame at the start begins and ends.
+fn whole_frame(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (from, len) = match *bytes.get(1)? {
+        126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
+        127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?) as usize),
+        len => (2, usize::from(len)),
+    };
+    (bytes.len() >= from + len).then_some((from, from + len))
+}
+
+/// A text frame, masked with zeros.
+pub(crate) fn frame(payload: &[u8]) -> Vec<u8> {
+    frame_of(0x81, payload)
+}
+
+pub(crate) fn binary(payload: &[u8]) -> Vec<u8> {
+    frame_of(0x82, payload)
+}
+
+fn frame_of(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![first];
+    match payload.len() {
+        len @ 0..=125 => out.push(0x80 | len as u8),
+        len @ 126..=0xffff => {
+            out.push(0x80 | 126);
+            out.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            out.push(0x80 | 127);
+            out.extend((len as u64).to_be_bytes());
+        }
+    }
+    out.extend([0; 4]);
+    out.extend(payload);
+    out
+}

@@ -1,0 +1,126 @@
+//! Options of a server.
+
+use std::time::Duration;
+
+use engineio_server::EngineConfig;
+use socketio_parser::Limits;
+
+/// What happens to a client whose queue is full when a broadcast reaches it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// It is disconnected: an ordered stream with a hole is worse than none.
+    #[default]
+    Disconnect,
+    /// It misses this message.
+    Drop,
+}
+
+/// Options of a [`Server`](crate::Server), with Node's defaults where Node has them.
+///
+/// ```
+/// use std::time::Duration;
+/// use socketio_server::{Server, ServerConfig};
+///
+/// let io = Server::with_config(
+///     ServerConfig::default()
+///         .connect_timeout(Duration::from_secs(10))
+///         .engine(|engine| engine.ping_interval(Duration::from_secs(10))),
+/// );
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ServerConfig {
+    pub(crate) engine: EngineConfig,
+    pub(crate) limits: Limits,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) ack_timeout: Duration,
+    pub(crate) max_in_flight: usize,
+    pub(crate) max_handlers: usize,
+    pub(crate) max_inbox_bytes: usize,
+    pub(crate) max_rooms: usize,
+    pub(crate) overflow: Overflow,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            engine: EngineConfig::default().path("/socket.io/"),
+            limits: Limits::default(),
+            connect_timeout: Duration::from_secs(45),
+            ack_timeout: Duration::from_secs(30),
+            max_in_flight: 32,
+            max_handlers: 256,
+            max_inbox_bytes: 1_000_000,
+            max_rooms: 1024,
+            overflow: Overflow::default(),
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Changes the options of the engine below: path (default `/socket.io/`), transports, heartbeat, limits.
+    pub fn engine(mut self, change: impl FnOnce(EngineConfig) -> EngineConfig) -> Self {
+        self.engine = change(self.engine);
+        self
+    }
+
+    /// The path requests are served on (default `/socket.io/`).
+    pub fn path(self, path: &str) -> Self {
+        self.engine(|engine| engine.path(path))
+    }
+
+    /// Limits of packets and of what a connection may keep open (see [`Limits`] for each default).
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How long a connection may exist without having joined a namespace before it is closed (default 45 s).
+    /// Middlewares that are still undecided then do not keep it.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long an awaited acknowledgement may take where no `timeout` is given (default 30 s; Node waits for ever).
+    pub fn ack_timeout(mut self, timeout: Duration) -> Self {
+        self.ack_timeout = timeout;
+        self
+    }
+
+    /// How many handlers of one socket run at once (default 32, at least 1). Handlers are started in the order in
+    /// which the events arrived; with 1 an event is looked at once the handlers of the one before have ended. Several
+    /// handlers of one event start together and count each. Further events wait in the inbox. Handlers of a connection
+    /// or disconnection do not count.
+    pub fn max_in_flight(mut self, handlers: usize) -> Self {
+        self.max_in_flight = handlers.max(1);
+        self
+    }
+
+    /// How many handlers of one connection may be at work, those of connections, disconnections and all its namespaces
+    /// counted together (default 256). At the limit, reading from that client pauses.
+    pub fn max_handlers(mut self, handlers: usize) -> Self {
+        self.max_handlers = handlers.max(1);
+        self
+    }
+
+    /// Bytes of events that may wait for a free handler, per connection, their bookkeeping included (default
+    /// 1 000 000). When more wait, nothing is read from that client until half of it is free. Its heartbeat is
+    /// suspended meanwhile; answers that a handler awaits cannot be read, and may time out.
+    pub fn max_inbox_bytes(mut self, bytes: usize) -> Self {
+        self.max_inbox_bytes = bytes;
+        self
+    }
+
+    /// Rooms that one socket may be in (default 1024).
+    pub fn max_rooms(mut self, rooms: usize) -> Self {
+        self.max_rooms = rooms;
+        self
+    }
+
+    /// What happens to a client whose queue is full when a broadcast reaches it (default: it is disconnected).
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+}

@@ -1,0 +1,218 @@
+//! One client: the future that drives its connection, its namespaces and its handlers, in one task.
+
+mod run;
+mod spaces;
+mod state;
+mod timer;
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use engineio_server::{CloseReason, Data, Event, Frames, SendError};
+use socketio_parser::{Connection, Output, Protocol, encode_disconnect};
+
+use self::timer::{Timer, now};
+use crate::{
+    error::{AckError, DisconnectReason},
+    model::{CLOSE, Client},
+    registry::Registry,
+    waiter::Waiter,
+};
+
+pub(crate) use self::state::Driver;
+
+impl Driver {
+    pub(crate) fn new(connection: engineio_server::Connection, registry: Arc<Registry>) -> Self {
+        let handle = connection.handle().clone();
+        let config = registry.config.clone();
+        let machine = Connection::server(Protocol::V5, config.limits.clone());
+        let connect_deadline = now().checked_add(config.connect_timeout);
+        if registry.is_closed() {
+            // Whoever closed the server may not have seen this connection.
+            handle.close(true);
+        }
+        Self {
+            connection,
+            client: Arc::new(Client::new(handle, machine, config)),
+            registry,
+            spaces: Vec::new(),
+            connecting: Vec::new(),
+            running: Vec::new(),
+            inbox_bytes: 0,
+            connect_deadline,
+            timer: Timer::default(),
+            deaf: false,
+            closed: false,
+        }
+    }
+
+    /// Reads, dispatches and writes for as long as there is something to do.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        while !self.closed {
+            // Before every message: a socket that was disconnected handles no more events.
+            self.asked(cx);
+            match self.connection.poll_event(cx) {
+                Poll::Ready(Event::Message(data)) => self.message(data, cx),
+                Poll::Ready(Event::Closed(reason)) => self.finish(reason, cx),
+                Poll::Ready(_) => {}
+                Poll::Pending => {
+                    // From here on whoever asks wakes this task; what was asked before is looked at now.
+                    if !self.asked(cx) && !self.timeouts(cx) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn message(&mut self, data: Data, cx: &mut Context<'_>) {
+        if self.deaf {
+            return;
+        }
+        let result = self.client.machine().handle_data(now(), data);
+        self.outputs(cx);
+        if let Err(violation) = result {
+            self.violated(&violation);
+        }
+    }
+
+    /// What the machine has to tell.
+    fn outputs(&mut self, cx: &mut Context<'_>) {
+        loop {
+            let Some(output) = self.client.machine().poll_output() else { return };
+            match output {
+                Output::Event { nsp, id, args } => self.event(&nsp, id, args, cx),
+                Output::Acked { waiter, args, .. } => waiter.answer(Ok(args)),
+                Output::AckTimedOut { waiter } => waiter.answer(Err(AckError::Timeout)),
+                Output::AckFailed { waiter } => waiter.answer(Err(AckError::Disconnected)),
+                Output::ConnectRequested { nsp, auth } => self.connect(nsp, auth, cx),
+                Output::TooManyNamespaces { nsp } => self.refuse_excess(&nsp),
+                Output::Disconnected { nsp } => self.left(&nsp, cx),
+                _ => {}
+            }
+        }
+    }
+
+    /// The client broke the protocol. Its sockets see a "forced close", as in Node.
+    fn violated(&mut self, violation: &socketio_parser::Violation) {
+        tracing::debug!(target: "socketio::client", %violation, "closing");
+        self.close(false);
+    }
+
+    /// Does what others asked for; whether there was anything.
+    fn asked(&mut self, cx: &mut Context<'_>) -> bool {
+        let asked = self.client.take_asked();
+        if asked == 0 {
+            return false;
+        }
+        let close = asked & CLOSE != 0;
+        let leaves = |socket: &crate::model::Socket| close || socket.0.is_disconnected();
+        while let Some(at) = self.spaces.iter().position(|space| leaves(&space.socket)) {
+            let space = self.spaces.remove(at);
+            self.client.machine().disconnect(space.socket.nsp());
+            self.outputs(cx);
+            self.control(encode_disconnect(space.socket.nsp()));
+            self.end(space, DisconnectReason::ServerNamespaceDisconnect, cx);
+        }
+        while let Some(at) = self.connecting.iter().position(|it| leaves(&it.socket)) {
+            let connecting = self.connecting.remove(at);
+            self.refuse_disconnected(connecting.socket);
+        }
+        if close {
+            self.close(false);
+        }
+        true
+    }
+
+    fn close(&mut self, discard: bool) {
+        self.deaf = true;
+        self.client.handle.close(discard);
+    }
+
+    /// Sends what the protocol cannot do without: a client whose queue has no room for it is closed.
+    fn control(&mut self, frames: Frames) -> bool {
+        let result = self.client.handle.send_frames(frames);
+        if let Err(SendError::Full(_)) = result {
+            tracing::debug!(target: "socketio::client", "no room for a packet of the protocol: closing");
+            self.close(true);
+        }
+        result.is_ok()
+    }
+
+    /// Looks at the deadlines; whether one has passed.
+    fn timeouts(&mut self, cx: &mut Context<'_>) -> bool {
+        let next = self.client.machine().poll_timeout();
+        let next = next.into_iter().chain(self.connect_deadline).min();
+        if !self.timer.poll(next, cx) {
+            return false;
+        }
+        let now = now();
+        if self.connect_deadline.is_some_and(|deadline| deadline <= now) {
+            self.connect_deadline = None;
+            tracing::debug!(target: "socketio::client", "no namespace within connect_timeout");
+            self.close(false);
+        }
+        let result = self.client.machine().handle_timeout(now);
+        self.outputs(cx);
+        if let Err(violation) = result {
+            self.violated(&violation);
+        }
+        true
+    }
+
+    /// The connection is over: every awaited acknowledgement fails, every socket is told.
+    fn finish(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
+        // Sockets that were disconnected before have a reason of their own.
+        self.asked(cx);
+        self.closed = true;
+        let reason = match reason {
+            CloseReason::TransportError => DisconnectReason::TransportError,
+            CloseReason::TransportClose => DisconnectReason::TransportClose,
+            CloseReason::PingTimeout => DisconnectReason::PingTimeout,
+            CloseReason::ParseError => DisconnectReason::ParseError,
+            _ if self.registry.is_closed() => DisconnectReason::ServerShuttingDown,
+            _ => DisconnectReason::ForcedClose,
+        };
+        self.client.machine().close();
+        self.outputs(cx);
+        for connecting in self.connecting.drain(..) {
+            connecting.socket.abandon();
+        }
+        for space in std::mem::take(&mut self.spaces) {
+            self.end(space, reason, cx);
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.poll_connecting(cx);
+        this.poll_running(cx);
+        this.drive(cx);
+        if this.closed && this.running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Driver {
+    /// The task was cancelled, or the runtime is going down: nothing may be left behind.
+    fn drop(&mut self) {
+        let connecting = self.connecting.drain(..).map(|connecting| connecting.socket);
+        for socket in connecting.chain(self.spaces.drain(..).map(|space| space.socket)) {
+            socket.abandon();
+        }
+        // Whoever waits for an acknowledgement is told by the waiter's end, after the lock's.
+        let waiters = {
+            let mut machine = self.client.machine();
+            machine.close();
+            std::iter::from_fn(|| machine.poll_output()).collect::<Vec<Output<Waiter>>>()
+        };
+        drop(waiters);
+    }
+}

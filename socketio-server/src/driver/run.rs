@@ -1,0 +1,237 @@
+//! Handlers at work: started in the order of their events, polled inside the client's task.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::AtomicBool},
+    task::{Context, Poll},
+};
+
+use serde::Serialize;
+use socketio_parser::{AckId, Args, Nsp};
+
+use super::state::{Call, Driver, Running, Waiting};
+use crate::{
+    error::HandlerError,
+    model::{self, Erased, Failure, HandlerFuture, Responder, Socket, Stage},
+};
+
+/// How far a future got.
+pub(super) enum Step {
+    Pending,
+    Done,
+    Failed(HandlerError),
+    Panicked(String),
+}
+
+/// The answer to an acknowledgement whose handler failed.
+#[derive(Serialize)]
+struct Failed {
+    error: String,
+}
+
+impl Driver {
+    /// An event arrived.
+    pub(super) fn event(&mut self, nsp: &Nsp, id: Option<AckId>, args: Args, cx: &mut Context<'_>) {
+        let limit = self.registry.config.max_in_flight;
+        let Some(space) = self.spaces.iter_mut().find(|space| space.socket.nsp() == nsp) else {
+            return;
+        };
+        if space.in_flight < limit && space.inbox.is_empty() {
+            let socket = space.socket.clone();
+            return self.dispatch(socket, id, args, cx);
+        }
+        let waiting = Waiting { id, args };
+        self.inbox_bytes += waiting.cost();
+        space.inbox.push_back(waiting);
+        if self.inbox_bytes > self.registry.config.max_inbox_bytes {
+            self.connection.set_reading(false);
+        }
+    }
+
+    /// Starts the handlers of an event: the namespace's, then the socket's own.
+    fn dispatch(&mut self, socket: Socket, id: Option<AckId>, args: Args, cx: &mut Context<'_>) {
+        let shared = socket.namespace().table().find(args.event());
+        let own = socket.0.look_at_own(|table| table.find(args.event()));
+        if shared.is_none() && own.is_none() {
+            tracing::debug!(target: "socketio::socket", event = args.event(), "no handler");
+            return;
+        }
+        let responder = id.map(|id| Responder {
+            socket: socket.clone(),
+            id,
+            answered: Arc::new(AtomicBool::new(false)),
+        });
+        let context = model::Context { args: Some(args), responder, ..model::Context::of(socket) };
+        let mut handlers =
+            shared.iter().chain(&own).flat_map(|handlers| handlers.iter()).peekable();
+        let mut context = Some(context);
+        while let Some(handler) = handlers.next() {
+            let context = if handlers.peek().is_some() { context.clone() } else { context.take() };
+            if let Some(context) = context {
+                self.start_event(handler, context, cx);
+            }
+        }
+    }
+
+    fn start_event(&mut self, handler: &Erased, context: model::Context, cx: &mut Context<'_>) {
+        let event = context.args.clone();
+        let event = event.as_ref().map(Args::event).unwrap_or_default();
+        let socket = context.socket.clone();
+        if self.run(handler, event, context, true, cx)
+            && let Some(space) = self.spaces.iter_mut().find(|space| space.socket.same(&socket))
+        {
+            space.in_flight += 1;
+        }
+    }
+
+    /// Starts a handler of the socket's life, which counts towards `max_handlers` alone.
+    pub(super) fn start(
+        &mut self,
+        handler: &Erased,
+        event: &str,
+        context: model::Context,
+        cx: &mut Context<'_>,
+    ) {
+        self.run(handler, event, context, false, cx);
+    }
+
+    /// Starts a handler and polls it once, in place. Whether it has to be kept.
+    fn run(
+        &mut self,
+        handler: &Erased,
+        event: &str,
+        context: model::Context,
+        counted: bool,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let socket = context.socket.clone();
+        let responder = context.responder.clone();
+        let started = catch_unwind(AssertUnwindSafe(|| handler(context)));
+        let call = |event: &str| Call { event: event.into(), socket, responder };
+        let mut future = match started {
+            Ok(Ok(future)) => future,
+            Ok(Err(error)) => {
+                call(event).failed(Stage::Extract, error);
+                return false;
+            }
+            Err(panic) => {
+                call(event).failed(Stage::Panic, HandlerError::new(message(&*panic)));
+                return false;
+            }
+        };
+        match poll_caught(&mut future, cx) {
+            Step::Done => false,
+            Step::Pending => {
+                self.running.push(Running { future, call: call(event), counted });
+                if self.running.len() >= self.registry.config.max_handlers {
+                    self.connection.set_reading(false);
+                }
+                true
+            }
+            step => {
+                call(event).ended(step);
+                false
+            }
+        }
+    }
+
+    /// Lets the running handlers go on, and starts what waited for one of them.
+    pub(super) fn poll_running(&mut self, cx: &mut Context<'_>) {
+        let mut index = 0;
+        let before = self.running.len();
+        while let Some(running) = self.running.get_mut(index) {
+            match poll_caught(&mut running.future, cx) {
+                Step::Pending => index += 1,
+                step => {
+                    let running = self.running.swap_remove(index);
+                    let space = self.spaces.iter_mut().find(|space| running.belongs_to(space));
+                    if let Some(space) = space {
+                        space.in_flight -= 1;
+                    }
+                    running.call.ended(step);
+                }
+            }
+        }
+        if self.running.is_empty() && self.running.capacity() > 8 {
+            self.running = Vec::new();
+        }
+        if self.running.len() < before {
+            self.start_waiting(cx);
+        }
+    }
+
+    fn start_waiting(&mut self, cx: &mut Context<'_>) {
+        let config = self.registry.config.clone();
+        let mut index = 0;
+        while let Some(space) = self.spaces.get_mut(index) {
+            let free =
+                space.in_flight < config.max_in_flight && self.running.len() < config.max_handlers;
+            let next = if free { space.inbox.pop_front() } else { None };
+            let Some(waiting) = next else {
+                index += 1;
+                continue;
+            };
+            let socket = space.socket.clone();
+            self.inbox_bytes -= waiting.cost();
+            self.dispatch(socket, waiting.id, waiting.args, cx);
+        }
+        self.resume_reading();
+    }
+
+    /// Reads on where there is room again, for events and for handlers.
+    pub(super) fn resume_reading(&mut self) {
+        let config = &self.registry.config;
+        if self.inbox_bytes <= config.max_inbox_bytes / 2
+            && self.running.len() < config.max_handlers
+        {
+            self.connection.set_reading(true);
+        }
+    }
+}
+
+impl Call {
+    fn ended(self, step: Step) {
+        match step {
+            Step::Failed(error) => self.failed(Stage::Handler, error),
+            Step::Panicked(message) => self.failed(Stage::Panic, HandlerError::new(message)),
+            Step::Done | Step::Pending => {}
+        }
+    }
+
+    /// Reports a failure. The error and its handler are user code.
+    fn failed(self, stage: Stage, error: HandlerError) {
+        if catch_unwind(AssertUnwindSafe(|| self.report(stage, error))).is_err() {
+            tracing::error!(target: "socketio::namespace", "the error handler panicked");
+        }
+    }
+
+    /// To the client where it waits for an answer, and to the namespace's error handler.
+    fn report(self, stage: Stage, error: HandlerError) {
+        if let Some(responder) = &self.responder {
+            let error = match stage {
+                Stage::Panic => "internal error".to_owned(),
+                _ => error.to_string(),
+            };
+            let _ = responder.answer(&Failed { error });
+        }
+        let failure = Failure { event: self.event.into(), stage, error };
+        self.socket.namespace().report(&self.socket, failure);
+    }
+}
+
+/// Polls a user's future; a panic ends it alone.
+pub(super) fn poll_caught(future: &mut HandlerFuture, cx: &mut Context<'_>) -> Step {
+    match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Step::Pending,
+        Ok(Poll::Ready(Ok(()))) => Step::Done,
+        Ok(Poll::Ready(Err(error))) => Step::Failed(error),
+        Err(panic) => Step::Panicked(message(&*panic)),
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("the handler panicked").to_owned()
+}

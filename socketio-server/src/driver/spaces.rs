@@ -1,0 +1,182 @@
+//! The namespaces of one client: how they are joined and left.
+
+use std::{collections::VecDeque, sync::Arc, task::Context};
+
+use serde::Serialize;
+use socketio_parser::{Nsp, Protocol, RawJson, encode_connect, encode_connect_error};
+
+use super::{
+    run::{Step, poll_caught},
+    state::{Connecting, Driver, Space, Waiting},
+};
+use crate::{
+    error::{DisconnectReason, HandlerError},
+    model::{self, Erased, Socket, SocketInner},
+    table::Table,
+};
+
+#[derive(Serialize)]
+struct Connected<'a> {
+    sid: &'a str,
+}
+
+impl Driver {
+    /// The client asks for a namespace.
+    pub(super) fn connect(&mut self, nsp: Nsp, auth: Option<RawJson>, cx: &mut Context<'_>) {
+        let Some(namespace) = self.registry.find(&nsp) else {
+            self.client.machine().refuse(&nsp);
+            return self.send_refusal(&nsp, "Invalid namespace", None);
+        };
+        let Ok(id) = engineio_server::generate_sid() else {
+            self.client.machine().refuse(&nsp);
+            return self.send_refusal(&nsp, "internal error", None);
+        };
+        let table = namespace.table();
+        let client = self.client.clone();
+        let socket = Socket(Arc::new(SocketInner::new(id, namespace, client, auth)));
+        // A member from now on, so that a middleware may let it join rooms; broadcasts reach it once it is connected.
+        socket.namespace().hub().insert(socket.0.clone());
+        if table.middlewares.is_empty() {
+            return self.accept(socket, cx);
+        }
+        let future = Box::pin(middlewares(table, socket.clone()));
+        let mut connecting = Connecting { socket, future };
+        match poll_caught(&mut connecting.future, cx) {
+            Step::Pending => self.connecting.push(connecting),
+            step => self.decided(connecting.socket, step, cx),
+        }
+    }
+
+    /// Lets the middlewares of pending CONNECTs go on.
+    pub(super) fn poll_connecting(&mut self, cx: &mut Context<'_>) {
+        let mut index = 0;
+        while let Some(connecting) = self.connecting.get_mut(index) {
+            match poll_caught(&mut connecting.future, cx) {
+                Step::Pending => index += 1,
+                step => {
+                    let connecting = self.connecting.remove(index);
+                    self.decided(connecting.socket, step, cx);
+                }
+            }
+        }
+    }
+
+    fn decided(&mut self, socket: Socket, step: Step, cx: &mut Context<'_>) {
+        match step {
+            Step::Done => self.accept(socket, cx),
+            Step::Failed(error) => self.refuse(socket, &error),
+            Step::Panicked(message) => {
+                let error = HandlerError::new(message);
+                tracing::error!(target: "socketio::namespace", %error, "a middleware panicked");
+                self.refuse(socket, &HandlerError::new("internal error"));
+            }
+            Step::Pending => {}
+        }
+    }
+
+    fn accept(&mut self, socket: Socket, cx: &mut Context<'_>) {
+        if socket.0.is_disconnected() {
+            return self.refuse_disconnected(socket);
+        }
+        let nsp = socket.nsp().clone();
+        let accepted = self.client.machine().accept(&nsp);
+        let connected = encode_connect(Protocol::V5, &nsp, &Connected { sid: socket.id() });
+        if !accepted || !connected.is_ok_and(|frames| self.control(frames)) {
+            // The client left.
+            self.client.machine().disconnect(&nsp);
+            return socket.abandon();
+        }
+        // Who disconnects it from now on has asked for its end, which comes with the next look at what was asked.
+        socket.0.set_connected();
+        tracing::debug!(target: "socketio::namespace", %nsp, "connected");
+        self.connect_deadline = None;
+        // Most connections have one namespace.
+        self.spaces.reserve_exact(1);
+        let space = Space { socket: socket.clone(), in_flight: 0, inbox: VecDeque::new() };
+        self.spaces.push(space);
+        for handler in &socket.namespace().table().connection {
+            let context = model::Context::of(socket.clone());
+            self.start(handler, "connection", context, cx);
+        }
+    }
+
+    fn refuse(&mut self, socket: Socket, error: &HandlerError) {
+        socket.abandon();
+        if self.client.machine().refuse(socket.nsp()) {
+            self.send_refusal(socket.nsp(), &error.to_string(), error.data());
+        }
+    }
+
+    /// A middleware disconnected the socket: the CONNECT is answered all the same.
+    pub(super) fn refuse_disconnected(&mut self, socket: Socket) {
+        self.refuse(socket, &HandlerError::new("socket has been disconnected"));
+    }
+
+    pub(super) fn refuse_excess(&mut self, nsp: &Nsp) {
+        self.send_refusal(nsp, "too many namespaces", None);
+    }
+
+    fn send_refusal(&mut self, nsp: &Nsp, message: &str, data: Option<&serde_json::Value>) {
+        tracing::debug!(target: "socketio::namespace", %nsp, message, "refused");
+        if let Ok(frames) = encode_connect_error(Protocol::V5, nsp, message, &data) {
+            self.control(frames);
+        }
+    }
+
+    /// The client left a namespace, or withdrew its CONNECT.
+    pub(super) fn left(&mut self, nsp: &Nsp, cx: &mut Context<'_>) {
+        if let Some(at) = self.connecting.iter().position(|it| it.socket.nsp() == nsp) {
+            self.connecting.remove(at).socket.abandon();
+        }
+        if let Some(at) = self.spaces.iter().position(|space| space.socket.nsp() == nsp) {
+            let space = self.spaces.remove(at);
+            self.end(space, DisconnectReason::ClientNamespaceDisconnect, cx);
+        }
+    }
+
+    /// Ends a socket: its handlers are told, first while it is in its rooms. Events that were never started are
+    /// dropped.
+    pub(super) fn end(&mut self, space: Space, reason: DisconnectReason, cx: &mut Context<'_>) {
+        let socket = space.socket;
+        socket.0.set_disconnected();
+        let dropped = space.inbox.len();
+        tracing::debug!(target: "socketio::namespace", nsp = %socket.nsp(), %reason, dropped, "disconnected");
+        self.inbox_bytes -= space.inbox.iter().map(Waiting::cost).sum::<usize>();
+        // What waited may have been what kept the whole connection from being read.
+        self.resume_reading();
+        let table = socket.namespace().table();
+        let context = model::Context { reason: Some(reason), ..model::Context::of(socket.clone()) };
+        let own = socket.0.look_at_own(|table| table.disconnecting.clone());
+        for handler in table.disconnecting.iter().chain(&own) {
+            self.start(handler, "disconnecting", context.clone(), cx);
+        }
+        socket.namespace().hub().remove(socket.id());
+        let own = socket.0.look_at_own(|table| table.disconnect.clone());
+        for handler in table.disconnect.iter().chain(&own) {
+            self.start(handler, "disconnect", context.clone(), cx);
+        }
+        socket.0.close_own();
+    }
+}
+
+impl Socket {
+    /// Removes every trace without telling anybody.
+    pub(super) fn abandon(&self) {
+        self.0.set_disconnected();
+        self.namespace().hub().remove(self.id());
+        self.0.close_own();
+    }
+}
+
+/// Runs the middlewares one after the other.
+async fn middlewares(table: Arc<Table<Erased>>, socket: Socket) -> Result<(), HandlerError> {
+    for middleware in &table.middlewares {
+        let result = match middleware(model::Context::of(socket.clone())) {
+            Ok(future) => future.await,
+            Err(error) => Err(error),
+        };
+        // An error is user code: it speaks here, where a panic is caught.
+        result.map_err(HandlerError::spoken)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! What a driver keeps.
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use socketio_parser::{AckId, Args};
+
+use super::timer::Timer;
+use crate::{
+    model::{Client, HandlerFuture, Responder, Socket},
+    registry::Registry,
+};
+
+/// Drives one client until its connection is closed and its handlers have ended.
+pub(crate) struct Driver {
+    pub(super) connection: engineio_server::Connection,
+    pub(super) client: Arc<Client>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) spaces: Vec<Space>,
+    pub(super) connecting: Vec<Connecting>,
+    pub(super) running: Vec<Running>,
+    /// What the events cost that wait for a free handler, in bytes.
+    pub(super) inbox_bytes: usize,
+    /// When a client without a namespace is closed; none once it has had one.
+    pub(super) connect_deadline: Option<Instant>,
+    pub(super) timer: Timer,
+    /// The connection is being closed by this side: what still arrives is ignored.
+    pub(super) deaf: bool,
+    pub(super) closed: bool,
+}
+
+/// A connected namespace.
+pub(super) struct Space {
+    pub(super) socket: Socket,
+    /// Handlers of events that have not ended.
+    pub(super) in_flight: usize,
+    /// Events that wait for one of them to end.
+    pub(super) inbox: VecDeque<Waiting>,
+}
+
+/// An event that waits for a free handler.
+pub(super) struct Waiting {
+    pub(super) id: Option<AckId>,
+    pub(super) args: Args,
+}
+
+impl Waiting {
+    /// Its share of `max_inbox_bytes`. An event without arguments takes up room as well.
+    pub(super) fn cost(&self) -> usize {
+        size_of::<Self>() + self.args.bytes()
+    }
+}
+
+/// A CONNECT whose middlewares have not ended.
+pub(super) struct Connecting {
+    pub(super) socket: Socket,
+    pub(super) future: HandlerFuture,
+}
+
+/// A handler that waits for something.
+pub(super) struct Running {
+    pub(super) future: HandlerFuture,
+    pub(super) call: Call,
+    /// Whether it counts towards `max_in_flight`.
+    pub(super) counted: bool,
+}
+
+impl Running {
+    pub(super) fn belongs_to(&self, space: &Space) -> bool {
+        self.counted && self.call.socket.same(&space.socket)
+    }
+}
+
+/// What is needed to report how a handler ended.
+pub(super) struct Call {
+    pub(super) event: Box<str>,
+    pub(super) socket: Socket,
+    pub(super) responder: Option<Responder>,
+}

@@ -1,0 +1,103 @@
+//! An event to one socket.
+
+use std::time::Duration;
+
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_parser::{AckId, encode_event};
+use tokio::sync::oneshot;
+
+use crate::{
+    error::{AckError, EmitError},
+    model::Socket,
+    waiter::Waiter,
+};
+
+/// An event to one socket, with modifiers.
+///
+/// ```
+/// use std::time::Duration;
+/// use socketio_server::{AckError, Socket};
+///
+/// async fn ask(socket: &Socket) -> Result<String, AckError> {
+///     let _ = socket.volatile().emit("cursor", &(3, 4));
+///     socket.timeout(Duration::from_secs(5)).emit_with_ack("name?", &()).await
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Emitter<'a> {
+    socket: &'a Socket,
+    timeout: Option<Duration>,
+    volatile: bool,
+}
+
+impl<'a> Emitter<'a> {
+    pub(crate) fn new(socket: &'a Socket) -> Self {
+        Self { socket, timeout: None, volatile: false }
+    }
+
+    /// Sets how long the answer may take.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
+    }
+
+    /// The event is dropped, not queued, where the transport is not writable.
+    pub fn volatile(self) -> Self {
+        Self { volatile: true, ..self }
+    }
+
+    /// Sends the event. See [`Socket::emit`].
+    ///
+    /// # Errors
+    ///
+    /// The socket is disconnected, its queue is full, or the event cannot be encoded. A volatile event that was
+    /// dropped is no error.
+    pub fn emit<T: Serialize + ?Sized>(self, event: &str, args: &T) -> Result<(), EmitError> {
+        let frames = encode_event(self.socket.nsp(), None, event, args)?;
+        if self.volatile {
+            self.socket.0.send_volatile(frames).map(drop)
+        } else {
+            self.socket.0.send(frames)
+        }
+    }
+
+    /// Sends the event and waits for the answer. Dropping the future gives the answer up.
+    ///
+    /// # Errors
+    ///
+    /// See [`AckError`]. A volatile event that was dropped is [`EmitError::Full`].
+    pub async fn emit_with_ack<R: DeserializeOwned>(
+        self,
+        event: &str,
+        args: &(impl Serialize + ?Sized),
+    ) -> Result<R, AckError> {
+        let (socket, client) = (&self.socket.0, &self.socket.0.client);
+        let id = AckId::from(socket.namespace.next_ack_id());
+        let frames =
+            encode_event(self.socket.nsp(), Some(id), event, args).map_err(EmitError::from)?;
+        let (sender, answer) = oneshot::channel();
+        let patience = self.timeout.unwrap_or(client.config.ack_timeout);
+        client.expect(self.socket.nsp(), id, patience, Waiter::One(sender))?;
+        let pending = Pending { socket: self.socket, id };
+        if !self.volatile {
+            socket.send(frames)?;
+        } else if !socket.send_volatile(frames)? {
+            return Err(EmitError::Full.into());
+        }
+        let answer = answer.await.unwrap_or(Err(AckError::Disconnected))?;
+        drop(pending);
+        Ok(answer.decode()?)
+    }
+}
+
+/// Takes an acknowledgement out of the table when nobody waits for it any more.
+struct Pending<'a> {
+    socket: &'a Socket,
+    id: AckId,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.socket.0.client.forget(self.socket.nsp(), self.id);
+    }
+}

@@ -1,0 +1,179 @@
+//! What can go wrong, one type per operation.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+use socketio_parser::{ArgsError, EncodeError};
+
+/// Why an event was not queued.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The socket is not connected, or not any more.
+    #[error("the socket is disconnected")]
+    Disconnected,
+    /// The client's queue is at its limit: it reads more slowly than it is written to. Nothing was queued;
+    /// [`Socket::ready`](crate::Socket::ready) waits for room.
+    #[error("the outgoing queue is full")]
+    Full,
+    /// The event cannot be encoded.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+/// Why an awaited acknowledgement brought no value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AckError {
+    /// The event was not sent.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// No answer came in time.
+    #[error("operation has timed out")]
+    Timeout,
+    /// The socket was disconnected first.
+    #[error("socket has been disconnected")]
+    Disconnected,
+    /// The socket waits for as many answers as it may (`max_pending_acks`). Nothing was sent.
+    #[error("too many pending acknowledgements")]
+    TooManyPending,
+    /// The answer is of another type.
+    #[error(transparent)]
+    Decode(#[from] ArgsError),
+}
+
+/// Why not all recipients of a broadcast answered. What came is kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BroadcastAckError<T> {
+    /// The event was not sent.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// Some did not answer in time, were disconnected, or answered with another type.
+    #[error("{missing} clients have not acknowledged")]
+    Partial {
+        /// The answers that came.
+        responses: Vec<T>,
+        /// How many did not.
+        missing: usize,
+    },
+}
+
+/// Why a room was not joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The socket is disconnected.
+    #[error("the socket is disconnected")]
+    Disconnected,
+    /// The socket is in `max_rooms` rooms already.
+    #[error("the socket is in {limit} rooms already")]
+    TooManyRooms {
+        /// The limit in force.
+        limit: usize,
+    },
+}
+
+/// What a handler or middleware fails with: any error, or a message of one's own, with data for the client.
+///
+/// It is made from every error by `?`, and is therefore (as in anyhow) not itself an `Error`.
+///
+/// ```
+/// use socketio_server::HandlerError;
+///
+/// fn parse(text: &str) -> Result<u32, HandlerError> {
+///     Ok(text.parse()?)
+/// }
+/// assert!(parse("x").is_err());
+/// let refused = HandlerError::new("not authorized").with_data(&serde_json::json!({ "code": 401 }));
+/// assert_eq!(refused.to_string(), "not authorized");
+/// ```
+pub struct HandlerError {
+    source: Box<dyn std::error::Error + Send + Sync>,
+    data: Option<Value>,
+}
+
+impl HandlerError {
+    /// An error with a message. A middleware's message reaches the client in CONNECT_ERROR.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { source: message.into().into(), data: None }
+    }
+
+    /// Adds data: of a middleware's error, the client finds it in `err.data`. What cannot be serialised is left out.
+    #[must_use]
+    pub fn with_data(mut self, data: &impl Serialize) -> Self {
+        self.data = serde_json::to_value(data).ok();
+        self
+    }
+
+    /// The same, with nothing left of the error but its message.
+    pub(crate) fn spoken(self) -> Self {
+        Self { source: self.to_string().into(), data: self.data }
+    }
+
+    /// The data for the client.
+    pub fn data(&self) -> Option<&Value> {
+        self.data.as_ref()
+    }
+
+    /// The error itself.
+    pub fn source(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        &*self.source
+    }
+}
+
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for HandlerError {
+    fn from(error: E) -> Self {
+        Self { source: error.into(), data: None }
+    }
+}
+
+impl fmt::Display for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.source, f)
+    }
+}
+
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.source, f)
+    }
+}
+
+/// Why a socket was disconnected. `Display` gives Node's strings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// "transport error": the connection failed.
+    TransportError,
+    /// "transport close": the client closed the connection.
+    TransportClose,
+    /// "forced close": the server closed the connection, or the client broke the protocol.
+    ForcedClose,
+    /// "ping timeout": the client did not answer a ping.
+    PingTimeout,
+    /// "parse error": the client sent something that is no packet.
+    ParseError,
+    /// "server shutting down".
+    ServerShuttingDown,
+    /// "client namespace disconnect": the client left the namespace.
+    ClientNamespaceDisconnect,
+    /// "server namespace disconnect": the server disconnected the socket.
+    ServerNamespaceDisconnect,
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TransportError => "transport error",
+            Self::TransportClose => "transport close",
+            Self::ForcedClose => "forced close",
+            Self::PingTimeout => "ping timeout",
+            Self::ParseError => "parse error",
+            Self::ServerShuttingDown => "server shutting down",
+            Self::ClientNamespaceDisconnect => "client namespace disconnect",
+            Self::ServerNamespaceDisconnect => "server namespace disconnect",
+        })
+    }
+}

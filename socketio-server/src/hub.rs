@@ -1,0 +1,393 @@
+//! One namespace on this node: its members and their rooms. No handlers, no HTTP.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use bytestring::ByteString;
+use slab::Slab;
+use socketio_adapter::{Room, Selection};
+
+use crate::error::JoinError;
+
+/// Members and rooms. Names are looked up at the border; inside, members are known by a dense number.
+pub(crate) struct Hub<M> {
+    state: RwLock<State<M>>,
+}
+
+/// Who may be in a hub; a clone is a reference count.
+pub(crate) trait Member: Clone {
+    fn id(&self) -> &ByteString;
+}
+
+struct State<M> {
+    members: Slab<Entry<M>>,
+    by_id: HashMap<ByteString, usize>,
+    /// Recipients of a room lie in one dense list.
+    rooms: HashMap<Room, Vec<usize>>,
+}
+
+struct Entry<M> {
+    member: M,
+    /// The rooms and the member's place in each one's list. The room of its own id is not listed anywhere.
+    rooms: Vec<(Room, usize)>,
+}
+
+/// Room that tables keep, in members.
+const KEPT: usize = 64;
+
+impl<M> Default for Hub<M> {
+    fn default() -> Self {
+        Self { state: RwLock::default() }
+    }
+}
+
+impl<M> Default for State<M> {
+    fn default() -> Self {
+        Self { members: Slab::new(), by_id: HashMap::new(), rooms: HashMap::new() }
+    }
+}
+
+impl<M: Member> Hub<M> {
+    pub(crate) fn insert(&self, member: M) {
+        let mut state = self.write();
+        let id = member.id().clone();
+        let slot = state.members.insert(Entry { member, rooms: Vec::new() });
+        state.by_id.insert(id, slot);
+    }
+
+    /// Removes a member from all rooms and from the namespace.
+    pub(crate) fn remove(&self, id: &str) {
+        let removed = {
+            let mut state = self.write();
+            let Some(slot) = state.by_id.remove(id) else { return };
+            state.leave_all(slot);
+            let removed = state.members.try_remove(slot);
+            state.shrink();
+            removed
+        };
+        drop(removed);
+    }
+
+    pub(crate) fn join(&self, id: &str, rooms: Vec<Room>, limit: usize) -> Result<(), JoinError> {
+        let mut state = self.write();
+        let slot = *state.by_id.get(id).ok_or(JoinError::Disconnected)?;
+        rooms.into_iter().try_for_each(|room| state.join(slot, room, limit))
+    }
+
+    pub(crate) fn leave(&self, id: &str, rooms: &[Room]) {
+        let mut state = self.write();
+        let Some(&slot) = state.by_id.get(id) else { return };
+        for room in rooms {
+            state.leave(slot, room);
+        }
+    }
+
+    pub(crate) fn leave_all(&self, id: &str) {
+        let mut state = self.write();
+        if let Some(&slot) = state.by_id.get(id) {
+            state.leave_all(slot);
+        }
+    }
+
+    /// The rooms of a member, its own among them.
+    pub(crate) fn rooms_of(&self, id: &str) -> Vec<Room> {
+        let state = self.read();
+        let entry = state.by_id.get(id).and_then(|slot| state.members.get(*slot));
+        let Some(entry) = entry else { return Vec::new() };
+        let own = Room::from(entry.member.id().clone());
+        std::iter::once(own).chain(entry.rooms.iter().map(|(room, _)| room.clone())).collect()
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<M> {
+        let state = self.read();
+        let slot = *state.by_id.get(id)?;
+        state.members.get(slot).map(|entry| entry.member.clone())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.read().members.len()
+    }
+
+    /// Appends the members that a selection names, each once, without the one that is left out.
+    pub(crate) fn select(
+        &self,
+        selection: &Selection,
+        without: Option<&str>,
+        targets: &mut Vec<M>,
+    ) {
+        let state = self.read();
+        let mut seen: HashSet<usize> = HashSet::new();
+        let mut excluded = false;
+        for slot in selection.except.iter().flat_map(|room| state.slots(room)) {
+            excluded = true;
+            seen.insert(slot);
+        }
+        if let Some(slot) = without.and_then(|id| state.by_id.get(id)) {
+            excluded = true;
+            seen.insert(*slot);
+        }
+        match &selection.rooms[..] {
+            [] if excluded => targets.extend(
+                state
+                    .members
+                    .iter()
+                    .filter(|(slot, _)| !seen.contains(slot))
+                    .map(|(_, entry)| entry.member.clone()),
+            ),
+            [] => targets.extend(state.members.iter().map(|(_, entry)| entry.member.clone())),
+            rooms => {
+                let several = rooms.len() > 1;
+                for slot in rooms.iter().flat_map(|room| state.slots(room)) {
+                    let skip =
+                        if several { !seen.insert(slot) } else { excluded && seen.contains(&slot) };
+                    if !skip && let Some(entry) = state.members.get(slot) {
+                        targets.push(entry.member.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many rooms there are, those of the sockets' own ids not counted.
+    #[cfg(test)]
+    pub(crate) fn room_count(&self) -> usize {
+        self.read().rooms.len()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State<M>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State<M>> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M: Member> State<M> {
+    /// The members of a room; a member's id is a room with that member alone.
+    fn slots(&self, room: &str) -> impl Iterator<Item = usize> {
+        let members = self.rooms.get(room).map(Vec::as_slice).unwrap_or_default();
+        members.iter().copied().chain(self.by_id.get(room).copied())
+    }
+
+    fn join(&mut self, slot: usize, room: Room, limit: usize) -> Result<(), JoinError> {
+        let Some(entry) = self.members.get_mut(slot) else { return Err(JoinError::Disconnected) };
+        if *room == **entry.member.id() || entry.rooms.iter().any(|(known, _)| *known == room) {
+            return Ok(());
+        }
+        if entry.rooms.len() >= limit {
+            return Err(JoinError::TooManyRooms { limit });
+        }
+        // The stored name is shared by all members.
+        let room = self.rooms.get_key_value(&room).map_or(room, |(stored, _)| stored.clone());
+        let list = self.rooms.entry(room.clone()).or_default();
+        entry.rooms.push((room, list.len()));
+        list.push(slot);
+        Ok(())
+    }
+
+    fn leave(&mut self, slot: usize, room: &Room) {
+        let Some(entry) = self.members.get_mut(slot) else { return };
+        let Some(at) = entry.rooms.iter().position(|(known, _)| known == room) else { return };
+        let (room, place) = entry.rooms.swap_remove(at);
+        self.vacate(&room, place);
+    }
+
+    fn leave_all(&mut self, slot: usize) {
+        let Some(entry) = self.members.get_mut(slot) else { return };
+        for (room, place) in std::mem::take(&mut entry.rooms) {
+            self.vacate(&room, place);
+        }
+    }
+
+    /// Gives a place of a room's list up; its last member moves there.
+    fn vacate(&mut self, room: &Room, place: usize) {
+        let Some(list) = self.rooms.get_mut(room) else { return };
+        if place < list.len() {
+            list.swap_remove(place);
+        }
+        if list.is_empty() {
+            self.rooms.remove(room);
+        } else if let Some(moved) = list.get(place).copied()
+            && let Some(entry) = self.members.get_mut(moved)
+            && let Some((_, its_place)) = entry.rooms.iter_mut().find(|(known, _)| known == room)
+        {
+            *its_place = place;
+        }
+    }
+
+    /// A wave of members must not leave its tables behind.
+    fn shrink(&mut self) {
+        if self.members.is_empty() && self.members.capacity() > KEPT {
+            *self = Self::default();
+        } else if self.by_id.capacity() > KEPT && self.by_id.len() < self.by_id.capacity() / 4 {
+            self.by_id.shrink_to(self.by_id.len() * 2);
+            self.rooms.shrink_to(self.rooms.len() * 2);
+            self.members.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    struct Named(ByteString);
+
+    impl Member for Named {
+        fn id(&self) -> &ByteString {
+            &self.0
+        }
+    }
+
+    const LIMIT: usize = 3;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(u8),
+        Remove(u8),
+        Join(u8, Vec<String>),
+        Leave(u8, Vec<String>),
+        LeaveAll(u8),
+        Select(Vec<String>, Vec<String>, Option<u8>),
+    }
+
+    /// A member's id is a room as well, and a room may be named after a member that is not there.
+    fn room() -> impl Strategy<Value = String> {
+        prop_oneof![(0..5_u8).prop_map(|n| format!("r{n}")), (0..6_u8).prop_map(id)]
+    }
+
+    fn id(member: u8) -> String {
+        format!("m{member}")
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let rooms = || prop::collection::vec(room(), 0..4);
+        let member = 0..6_u8;
+        let step = prop_oneof![
+            3 => member.clone().prop_map(Step::Insert),
+            2 => member.clone().prop_map(Step::Remove),
+            6 => (member.clone(), rooms()).prop_map(|(m, r)| Step::Join(m, r)),
+            4 => (member.clone(), rooms()).prop_map(|(m, r)| Step::Leave(m, r)),
+            1 => member.clone().prop_map(Step::LeaveAll),
+            4 => (rooms(), rooms(), prop::option::of(member))
+                .prop_map(|(to, except, without)| Step::Select(to, except, without)),
+        ];
+        prop::collection::vec(step, 0..120)
+    }
+
+    /// The naive model: who is there, and in which rooms.
+    type Model = BTreeMap<String, BTreeSet<String>>;
+
+    fn matches(model: &Model, member: &str, room: &str) -> bool {
+        member == room || model.get(member).is_some_and(|rooms| rooms.contains(room))
+    }
+
+    fn rooms(names: &[String]) -> Vec<Room> {
+        names.iter().map(|name| name.as_str().into()).collect()
+    }
+
+    fn apply(hub: &Hub<Named>, model: &mut Model, step: Step) {
+        match step {
+            Step::Insert(member) => {
+                model.entry(id(member)).or_insert_with(|| {
+                    hub.insert(Named(id(member).into()));
+                    BTreeSet::new()
+                });
+            }
+            Step::Remove(member) => {
+                hub.remove(&id(member));
+                model.remove(&id(member));
+            }
+            Step::Join(member, names) => {
+                let expected =
+                    model.get_mut(&id(member)).map_or(Err(JoinError::Disconnected), |own| {
+                        names.iter().filter(|name| **name != id(member)).try_for_each(|name| {
+                            if !own.contains(name) && own.len() == LIMIT {
+                                return Err(JoinError::TooManyRooms { limit: LIMIT });
+                            }
+                            own.insert(name.clone());
+                            Ok(())
+                        })
+                    });
+                assert_eq!(hub.join(&id(member), rooms(&names), LIMIT), expected);
+            }
+            Step::Leave(member, names) => {
+                hub.leave(&id(member), &rooms(&names));
+                if let Some(own) = model.get_mut(&id(member)) {
+                    own.retain(|room| !names.contains(room));
+                }
+            }
+            Step::LeaveAll(member) => {
+                hub.leave_all(&id(member));
+                if let Some(own) = model.get_mut(&id(member)) {
+                    own.clear();
+                }
+            }
+            Step::Select(to, except, without) => {
+                let mut selection = Selection::default();
+                selection.to(rooms(&to));
+                selection.except(rooms(&except));
+                let without = without.map(id);
+                let mut selected = Vec::new();
+                hub.select(&selection, without.as_deref(), &mut selected);
+                let mut selected: Vec<_> = selected.iter().map(|it| it.0.to_string()).collect();
+                selected.sort();
+                let named = |names: &[String], member: &str| {
+                    names.iter().any(|room| matches(model, member, room))
+                };
+                let expected: Vec<_> = model
+                    .keys()
+                    .filter(|member| to.is_empty() || named(&to, member))
+                    .filter(|member| !named(&except, member) && without.as_ref() != Some(member))
+                    .cloned()
+                    .collect();
+                assert_eq!(selected, expected, "to {to:?} except {except:?} without {without:?}");
+            }
+        }
+    }
+
+    fn check(hub: &Hub<Named>, model: &Model) {
+        assert_eq!(hub.len(), model.len());
+        for (member, own) in model {
+            assert_eq!(hub.get(member).unwrap().0, **member);
+            let listed: Vec<_> = hub.rooms_of(member).iter().map(Room::to_string).collect();
+            assert_eq!(listed[0], *member);
+            assert_eq!(listed[1..].iter().cloned().collect::<BTreeSet<_>>(), *own);
+        }
+        let rooms: BTreeSet<_> = model.values().flatten().collect();
+        assert_eq!(hub.room_count(), rooms.len(), "empty rooms are kept, or used ones missing");
+    }
+
+    proptest! {
+        #[test]
+        fn a_hub_is_what_the_naive_model_is(steps in steps()) {
+            let (hub, mut model) = (Hub::default(), Model::new());
+            for step in steps {
+                apply(&hub, &mut model, step);
+                check(&hub, &model);
+            }
+        }
+    }
+
+    #[test]
+    fn a_wave_of_members_leaves_no_tables_behind() {
+        let hub = Hub::default();
+        let names: Vec<_> = (0..10_000).map(|n| format!("m{n}")).collect();
+        for name in &names {
+            hub.insert(Named(name.as_str().into()));
+            hub.join(name, rooms(&[format!("of {name}")]), LIMIT).unwrap();
+        }
+        names.iter().for_each(|name| hub.remove(name));
+        let state = hub.read();
+        let capacities = [state.members.capacity(), state.by_id.capacity(), state.rooms.capacity()];
+        assert!(capacities.iter().all(|capacity| *capacity <= 256), "{capacities:?}");
+    }
+}

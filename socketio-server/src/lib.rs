@@ -1,0 +1,107 @@
+//! A Socket.IO server (protocol revision 5 over Engine.IO revision 4): namespaces, rooms, acknowledgements, broadcasts.
+//! The JavaScript client cannot tell it from the reference server.
+//!
+//! ```no_run
+//! use serde_json::json;
+//! use socketio_server::{Data, Server, Socket};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let io = Server::new();
+//!     io.on_connection(|socket: Socket| async move {
+//!         socket.emit("request", &json!({ "hi": 1 }))?;
+//!         socket.broadcast().emit("joined", socket.id())?;
+//!         Ok(())
+//!     });
+//!     io.on("upper", |Data(text): Data<String>| async move { text.to_uppercase() });
+//!     io.listen("127.0.0.1:3000").await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Handlers
+//!
+//! A handler is an async function of up to six [extractors](Extract): [`Socket`], [`Data`], [`Auth`], [`Args`], [`Ack`],
+//! [`DisconnectReason`], or a type of your own. What it returns [answers](Answer) the acknowledgement the client asked
+//! for; one that returns `()` does not answer. A typed [`Event`] fixes arguments and answer in one constant
+//! ([`Namespace::handle`]). Handlers are declared once per namespace, or for one socket ([`Socket::on`]); several of one
+//! event all run, and the first answer wins.
+//!
+//! # Order and concurrency
+//!
+//! One task drives a client: its connection, its namespaces, its handlers. There is no task per socket or per event.
+//!
+//! - Handlers of a socket are *started* in the order of its events, each up to its first await that waits. They overlap up
+//!   to [`max_in_flight`](ServerConfig::max_in_flight); with 1, an event is looked at once the one before it is done.
+//! - Handlers of one client never run at the same instant, those of different clients do. A handler that computes for long
+//!   holds up its own client only: `tokio::task::spawn_blocking` is the place for that.
+//! - What one task sends to a socket arrives in that order. A broadcast is in order per sender.
+//! - Once a socket is disconnected, by either side, none of its events is handled any more. Handlers that run finish, and
+//!   can [watch](Socket::disconnected) for it; those of its disconnection run exactly once.
+//! - User code is never called while a lock is held: anything may be called from anywhere.
+//!
+//! # Backpressure
+//!
+//! Nothing grows without a bound.
+//!
+//! | what | limit | beyond it |
+//! |---|---|---|
+//! | messages a client does not read | `max_queued_packets`, `max_queued_bytes` of [`EngineConfig`] | `emit`: [`EmitError::Full`], and [`Socket::ready`] waits; broadcasts: [`Overflow`]; volatile: dropped |
+//! | events that wait for a handler | [`ServerConfig::max_inbox_bytes`] | its client is not read from, its heartbeat suspended; awaited answers may time out |
+//! | handlers at once | [`ServerConfig::max_in_flight`] | events wait |
+//! | awaited acknowledgements, namespaces, attachments, nesting, names | [`Limits`] | a typed error, a refusal, or the end of the connection |
+//! | rooms of a socket | [`ServerConfig::max_rooms`] | [`JoinError::TooManyRooms`] |
+//! | a connection without a namespace | [`ServerConfig::connect_timeout`] | closed |
+//!
+//! # Acknowledgements
+//!
+//! Every awaited acknowledgement has one outcome, at the latest at its deadline
+//! ([`ack_timeout`](ServerConfig::ack_timeout), or `timeout(..)`): the value, [`AckError::Timeout`], or
+//! [`AckError::Disconnected`]. Answers are resolved as they are read, never behind events that wait. A broadcast collects
+//! the answers that came ([`BroadcastAckError::Partial`]).
+//!
+//! # Errors
+//!
+//! A handler's error, a failed extraction and a panic concern one event: the client gets `{"error": message}` where it
+//! waits for an answer (of a panic only "internal error"), and [`Namespace::on_error`] or the log is told. A client that
+//! breaks the protocol is closed; its sockets see "forced close". `RUST_LOG=socketio=debug` logs the rest.
+//!
+//! # What it never does
+//!
+//! It never blocks a thread, never waits for a slow client, never trusts a peer's lengths or counts, and has no `unsafe`.
+//! It holds no state about a socket that is gone.
+
+mod ack;
+mod broadcast;
+mod config;
+mod dispatch;
+mod driver;
+mod emitter;
+mod error;
+mod hub;
+mod model;
+mod namespace;
+mod registry;
+mod server;
+mod socket;
+mod table;
+mod waiter;
+
+pub use ack::Ack;
+pub use broadcast::Broadcast;
+pub use config::{Overflow, ServerConfig};
+pub use dispatch::{Answer, Auth, Data, Extract, Handler, IntoReply, Json, Outcome};
+pub use emitter::Emitter;
+pub use engineio_server::{
+    EngineConfig, EngineLayer, EngineService, Handle, Handshake, Listening, PeerAddr, Transport,
+    serve,
+};
+pub use error::{
+    AckError, BroadcastAckError, DisconnectReason, EmitError, HandlerError, JoinError,
+};
+pub use model::{Context, Failure, Namespace, Socket, Stage};
+pub use server::Server;
+pub use socketio_adapter::{Flags, IntoRooms, Room, Selection};
+pub use socketio_parser::{
+    Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, RawJson, Value, Values, args, value,
+};

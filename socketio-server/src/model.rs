@@ -1,0 +1,307 @@
+//! What refers to each other: a socket to its namespace, a namespace to its sockets and handlers, a handler to the
+//! socket it is called for. What can be done with each stands in its own file, above this one.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytestring::ByteString;
+use engineio_server::{Frames, Handle, SendError};
+use socketio_parser::{AckId, AckRefused, Args, Connection, Nsp, RawJson};
+use tokio::sync::Notify;
+
+use crate::{
+    config::ServerConfig,
+    error::{AckError, DisconnectReason, EmitError, HandlerError},
+    hub::{Hub, Member},
+    table::Table,
+    waiter::Waiter,
+};
+
+/// A client in a namespace. A clone costs one reference count.
+///
+/// Handlers get it as an argument; it may be kept and used from any task. What is sent to a socket that is gone is
+/// refused with [`EmitError::Disconnected`].
+///
+/// ```
+/// use socketio_server::{Data, Server, Socket};
+///
+/// let io = Server::new();
+/// io.on_connection(|socket: Socket| async move {
+///     socket.join("lobby")?;
+///     socket.to("lobby").emit("joined", socket.id())?; // to the others
+///     let name: String = socket.emit_with_ack("name?", &()).await?;
+///     socket.on("rename", |socket: Socket, Data(name): Data<String>| async move {
+///         socket.emit("renamed", &name)?;
+///         Ok(())
+///     });
+///     socket.emit("welcome", &(name, 1))?;
+///     Ok(())
+/// });
+/// ```
+#[derive(Clone)]
+pub struct Socket(pub(crate) Arc<SocketInner>);
+
+pub(crate) struct SocketInner {
+    pub(crate) id: ByteString,
+    pub(crate) namespace: Namespace,
+    pub(crate) client: Arc<Client>,
+    pub(crate) auth: Option<RawJson>,
+    state: AtomicU8,
+    own: Mutex<Own>,
+    pub(crate) gone: Notify,
+}
+
+/// Handlers of one socket alone. They often hold the socket itself, so they are given up with its connection.
+#[derive(Default)]
+struct Own {
+    table: Option<Box<Table<Erased>>>,
+    closed: bool,
+}
+
+const CONNECTING: u8 = 0;
+const CONNECTED: u8 = 1;
+const DISCONNECTED: u8 = 2;
+
+impl SocketInner {
+    pub(crate) fn new(
+        id: ByteString,
+        namespace: Namespace,
+        client: Arc<Client>,
+        auth: Option<RawJson>,
+    ) -> Self {
+        let state = AtomicU8::new(CONNECTING);
+        Self { id, namespace, client, auth, state, own: Mutex::default(), gone: Notify::new() }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.state.load(Ordering::Acquire) == CONNECTED
+    }
+
+    pub(crate) fn is_disconnected(&self) -> bool {
+        self.state.load(Ordering::Acquire) == DISCONNECTED
+    }
+
+    /// The CONNECT was answered. A socket that was disconnected meanwhile stays so.
+    pub(crate) fn set_connected(&self) {
+        let (from, to) = (CONNECTING, CONNECTED);
+        let _ = self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Whether it was not disconnected before.
+    pub(crate) fn set_disconnected(&self) -> bool {
+        let first = self.state.swap(DISCONNECTED, Ordering::AcqRel) != DISCONNECTED;
+        if first {
+            self.gone.notify_waiters();
+        }
+        first
+    }
+
+    pub(crate) fn send(&self, frames: Frames) -> Result<(), EmitError> {
+        if self.is_disconnected() {
+            return Err(EmitError::Disconnected);
+        }
+        self.client.handle.send_frames(frames).map_err(|error| match error {
+            SendError::Full(_) => EmitError::Full,
+            _ => EmitError::Disconnected,
+        })
+    }
+
+    /// Sends only what can go out at once; whether it does.
+    pub(crate) fn send_volatile(&self, frames: Frames) -> Result<bool, EmitError> {
+        if self.is_disconnected() {
+            return Err(EmitError::Disconnected);
+        }
+        Ok(self.client.handle.send_volatile(frames))
+    }
+
+    /// Changes the handlers of this socket alone, unless they were given up.
+    pub(crate) fn change_own<R: Default>(&self, change: impl FnOnce(&mut Table<Erased>) -> R) -> R {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if own.closed { R::default() } else { change(own.table.get_or_insert_default()) }
+    }
+
+    /// Looks into the handlers of this socket alone.
+    pub(crate) fn look_at_own<R: Default>(&self, look: impl FnOnce(&Table<Erased>) -> R) -> R {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.table.as_deref().map(look).unwrap_or_default()
+    }
+
+    /// Gives the handlers of this socket alone up.
+    pub(crate) fn close_own(&self) {
+        let table = {
+            let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+            own.closed = true;
+            own.table.take()
+        };
+        drop(table);
+    }
+}
+
+impl Member for Arc<SocketInner> {
+    fn id(&self) -> &ByteString {
+        &self.id
+    }
+}
+
+/// One connection, with all its namespaces.
+pub(crate) struct Client {
+    pub(crate) handle: Handle,
+    machine: Mutex<Connection<Waiter>>,
+    /// What others ask of the driver. It holds no sockets: nobody might be left to take them out.
+    asked: AtomicU8,
+    pub(crate) config: Arc<ServerConfig>,
+}
+
+/// Sockets were disconnected from this side.
+pub(crate) const SOCKETS_LEFT: u8 = 1;
+/// All sockets are to be disconnected, and the connection closed.
+pub(crate) const CLOSE: u8 = 2;
+
+impl Client {
+    pub(crate) fn new(
+        handle: Handle,
+        machine: Connection<Waiter>,
+        config: Arc<ServerConfig>,
+    ) -> Self {
+        Self { handle, machine: machine.into(), asked: AtomicU8::new(0), config }
+    }
+
+    pub(crate) fn machine(&self) -> MutexGuard<'_, Connection<Waiter>> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks something of the driver.
+    pub(crate) fn ask(&self, what: u8) {
+        self.asked.fetch_or(what, Ordering::AcqRel);
+        // The driver looks after it has told where to be woken, so that it either sees this or is woken.
+        self.handle.wake();
+    }
+
+    pub(crate) fn take_asked(&self) -> u8 {
+        match self.asked.load(Ordering::Acquire) {
+            0 => 0,
+            _ => self.asked.swap(0, Ordering::AcqRel),
+        }
+    }
+
+    /// Registers an acknowledgement, whose deadline the driver watches. To be done before the event is sent: the
+    /// answer cannot come too early then.
+    pub(crate) fn expect(
+        &self,
+        nsp: &Nsp,
+        id: AckId,
+        patience: Duration,
+        waiter: Waiter,
+    ) -> Result<(), AckError> {
+        let now = tokio::time::Instant::now().into_std();
+        let (result, earlier) = {
+            let mut machine = self.machine();
+            let before = machine.poll_timeout();
+            let result = machine.expect_ack(now, nsp, id, patience, waiter);
+            (result, machine.poll_timeout() != before)
+        };
+        if earlier {
+            self.handle.wake();
+        }
+        // A refused waiter is dropped here, where no lock is held.
+        result.map_err(|(refused, _waiter)| match refused {
+            AckRefused::NotConnected => AckError::Emit(EmitError::Disconnected),
+            _ => AckError::TooManyPending,
+        })
+    }
+
+    /// Takes an acknowledgement out of the table.
+    pub(crate) fn forget(&self, nsp: &Nsp, id: AckId) {
+        let waiter = self.machine().forget_ack(nsp, id);
+        drop(waiter);
+    }
+}
+
+/// A namespace of a server. A clone costs one reference count.
+///
+/// Handlers declared here are shared by all sockets of the namespace, those connected already too.
+///
+/// ```
+/// use socketio_server::{Auth, HandlerError, Server, Socket};
+///
+/// let io = Server::new();
+/// let admin = io.of("/admin");
+/// admin
+///     .use_(|Auth(token): Auth<String>| async move {
+///         if token == "secret" { Ok(()) } else { Err(HandlerError::new("not authorized")) }
+///     })
+///     .on_connection(|socket: Socket| async move {
+///         socket.emit("hello", &"admin")?;
+///         Ok(())
+///     });
+/// assert_eq!(admin.name(), "/admin");
+/// ```
+#[derive(Clone)]
+pub struct Namespace(pub(crate) Arc<NamespaceInner>);
+
+pub(crate) struct NamespaceInner {
+    pub(crate) nsp: Nsp,
+    pub(crate) hub: Hub<Arc<SocketInner>>,
+    pub(crate) config: Arc<ServerConfig>,
+    /// Replaced as a whole when a handler is added, so that events only take a reference.
+    pub(crate) table: RwLock<Arc<Table<Erased>>>,
+    pub(crate) on_error: RwLock<Option<ErrorHandler>>,
+    /// One counter for all sockets, so that a broadcast that asks for answers is one encoding.
+    pub(crate) ack_ids: AtomicU64,
+}
+
+pub(crate) type ErrorHandler = Arc<dyn Fn(&Socket, &Failure) + Send + Sync>;
+
+/// What went wrong in a handler. See [`Namespace::on_error`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Failure {
+    /// The event, or `connection`, `disconnecting`, `disconnect`.
+    pub event: String,
+    /// At which point.
+    pub stage: Stage,
+    /// The error; of a panic, its message.
+    pub error: HandlerError,
+}
+
+/// The point at which a handler failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// An argument could not be extracted; the handler did not run.
+    Extract,
+    /// The handler returned an error.
+    Handler,
+    /// The handler panicked. Only this socket is concerned.
+    Panic,
+}
+
+/// A handler, its types erased: one allocation per call.
+pub(crate) type Erased = Arc<dyn Fn(Context) -> Result<HandlerFuture, HandlerError> + Send + Sync>;
+
+/// A handler's running future.
+pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
+
+/// What a handler's arguments are extracted from.
+#[derive(Clone)]
+pub struct Context {
+    pub(crate) socket: Socket,
+    pub(crate) args: Option<Args>,
+    pub(crate) responder: Option<Responder>,
+    pub(crate) reason: Option<DisconnectReason>,
+}
+
+/// The answer a client asked for. Several parties may hold it; the first one answers.
+#[derive(Clone)]
+pub(crate) struct Responder {
+    pub(crate) socket: Socket,
+    pub(crate) id: AckId,
+    pub(crate) answered: Arc<AtomicBool>,
+}

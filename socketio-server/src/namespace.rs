@@ -1,0 +1,269 @@
+//! A namespace: what is declared once for all its sockets, and sent to all of them.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_adapter::IntoRooms;
+use socketio_parser::{Event, Nsp};
+
+use crate::{
+    broadcast::Broadcast,
+    config::ServerConfig,
+    dispatch::{Handler, Outcome, erase, erase_typed},
+    error::{BroadcastAckError, EmitError},
+    hub::Hub,
+    model::{Erased, Failure, Namespace, NamespaceInner, Socket, SocketInner},
+    table::Table,
+};
+
+impl Namespace {
+    pub(crate) fn new(nsp: Nsp, config: Arc<ServerConfig>) -> Self {
+        Self(Arc::new(NamespaceInner {
+            nsp,
+            hub: Hub::default(),
+            config,
+            table: RwLock::default(),
+            on_error: RwLock::default(),
+            ack_ids: AtomicU64::new(0),
+        }))
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        self.0.nsp.as_ref()
+    }
+
+    pub(crate) fn nsp(&self) -> &Nsp {
+        &self.0.nsp
+    }
+
+    /// Adds a handler that runs when a client has connected to the namespace.
+    ///
+    /// Its synchronous part, up to the first await that waits, runs before any event of that socket is looked at: what
+    /// is declared there with [`Socket::on`] misses nothing.
+    pub fn on_connection<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.change(|table| table.connection.push(erase(handler)))
+    }
+
+    /// Adds a handler for an event. Several handlers of one event are started in the order of their declaration; the
+    /// first answer is the one that is sent.
+    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> &Self {
+        self.change(|table| table.add(event, erase(handler)))
+    }
+
+    /// Adds a handler for a typed event: arguments and answer are those of the contract. `()` answers with no arguments.
+    ///
+    /// ```
+    /// use socketio_server::{Event, Server};
+    ///
+    /// const ADD: Event<(u32, u32), u32> = Event::new("add");
+    ///
+    /// let io = Server::new();
+    /// io.handle(ADD, |_socket, (a, b)| async move { a + b });
+    /// ```
+    pub fn handle<A, R, F, Fut, O>(&self, event: Event<A, R>, handler: F) -> &Self
+    where
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+        F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = O> + Send + 'static,
+        O: Outcome<R> + Send + 'static,
+    {
+        self.change(|table| table.add(event.name(), erase_typed(handler)))
+    }
+
+    /// Adds a middleware. Middlewares run one after the other before the CONNECT of a client is answered; an error
+    /// refuses it, with a CONNECT_ERROR of the error's message and [data](crate::HandlerError::with_data), and so does
+    /// [`Socket::disconnect`]. The socket may join rooms already; broadcasts reach it once it is connected. If the
+    /// client leaves meanwhile, the middleware is dropped where it waits.
+    ///
+    /// ```
+    /// use serde::Deserialize;
+    /// use socketio_server::{Auth, HandlerError, Server, Socket};
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Credentials { token: String }
+    ///
+    /// let io = Server::new();
+    /// io.use_(|socket: Socket, Auth(credentials): Auth<Credentials>| async move {
+    ///     if credentials.token != "secret" {
+    ///         return Err(HandlerError::new("not authorized").with_data(&401));
+    ///     }
+    ///     socket.join("members")?;
+    ///     Ok(())
+    /// });
+    /// ```
+    pub fn use_<M>(&self, middleware: impl Handler<M>) -> &Self {
+        self.change(|table| table.middlewares.push(erase(middleware)))
+    }
+
+    /// Adds a handler that runs when a socket is about to be disconnected. Up to its first await that waits, the
+    /// socket is still in its rooms.
+    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.change(|table| table.disconnecting.push(erase(handler)))
+    }
+
+    /// Adds a handler that runs when a socket was disconnected, and is in no room any more.
+    ///
+    /// ```
+    /// use socketio_server::{DisconnectReason, Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.on_disconnect(|socket: Socket, reason: DisconnectReason| async move {
+    ///     println!("{} left: {reason}", socket.id()); // "transport close", "ping timeout", …
+    /// });
+    /// ```
+    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.change(|table| table.disconnect.push(erase(handler)))
+    }
+
+    /// Sets what is told of handlers that fail. Without it, failures are logged as warnings.
+    ///
+    /// ```
+    /// use socketio_server::Server;
+    ///
+    /// let io = Server::new();
+    /// io.on_error(|socket, failure| {
+    ///     eprintln!("{} {}: {:?}: {}", socket.id(), failure.event, failure.stage, failure.error);
+    /// });
+    /// ```
+    pub fn on_error(&self, handler: impl Fn(&Socket, &Failure) + Send + Sync + 'static) -> &Self {
+        let handler = Some(Arc::new(handler) as _);
+        let former = {
+            let mut current = self.0.on_error.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, handler)
+        };
+        // The user's closure ends here, where no lock is held.
+        drop(former);
+        self
+    }
+
+    /// Broadcasts an event to all sockets of the namespace.
+    ///
+    /// # Errors
+    ///
+    /// The event cannot be encoded. Slow recipients are dealt with by the [`Overflow`](crate::Overflow) policy.
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
+        self.broadcast().emit(event, args)
+    }
+
+    /// Broadcasts an event and collects everybody's answer.
+    ///
+    /// # Errors
+    ///
+    /// See [`BroadcastAckError`].
+    pub async fn emit_with_ack<R: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Serialize + ?Sized),
+    ) -> Result<Vec<R>, BroadcastAckError<R>> {
+        self.broadcast().emit_with_ack(event, args).await
+    }
+
+    /// Broadcasts to one room or several; a socket that is in more than one gets the event once.
+    pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.broadcast().to(rooms)
+    }
+
+    /// The same as [`to`](Self::to).
+    pub fn in_(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.to(rooms)
+    }
+
+    /// Broadcasts to everybody but those in `rooms`.
+    pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.broadcast().except(rooms)
+    }
+
+    /// Broadcasts on this node only.
+    pub fn local(&self) -> Broadcast {
+        self.broadcast().local()
+    }
+
+    /// The next broadcast is dropped for recipients whose transport is not writable.
+    pub fn volatile(&self) -> Broadcast {
+        self.broadcast().volatile()
+    }
+
+    /// Sets how long the answers to the next broadcast may take.
+    pub fn timeout(&self, timeout: Duration) -> Broadcast {
+        self.broadcast().timeout(timeout)
+    }
+
+    /// Makes all sockets join rooms.
+    pub fn sockets_join(&self, rooms: impl IntoRooms) {
+        self.broadcast().sockets_join(rooms);
+    }
+
+    /// Makes all sockets leave rooms.
+    pub fn sockets_leave(&self, rooms: impl IntoRooms) {
+        self.broadcast().sockets_leave(rooms);
+    }
+
+    /// Disconnects all sockets; with `close`, their whole connections.
+    pub fn disconnect_sockets(&self, close: bool) {
+        self.broadcast().disconnect_sockets(close);
+    }
+
+    /// The socket with this id, if it is connected to this node.
+    pub fn socket(&self, id: &str) -> Option<Socket> {
+        self.0.hub.get(id).filter(|socket| socket.is_connected()).map(Socket)
+    }
+
+    /// How many sockets the namespace has on this node, those whose middlewares have not decided yet included.
+    pub fn sockets_count(&self) -> usize {
+        self.0.hub.len()
+    }
+
+    pub(crate) fn hub(&self) -> &Hub<Arc<SocketInner>> {
+        &self.0.hub
+    }
+
+    pub(crate) fn next_ack_id(&self) -> u64 {
+        self.0.ack_ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn table(&self) -> Arc<Table<Erased>> {
+        self.0.table.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reports a failure, to the user's handler or the log.
+    pub(crate) fn report(&self, socket: &Socket, failure: Failure) {
+        let handler = self.0.on_error.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match handler {
+            Some(handler) => handler(socket, &failure),
+            None => tracing::warn!(
+                target: "socketio::namespace",
+                nsp = self.name(), event = failure.event, stage = ?failure.stage, error = %failure.error,
+                "a handler failed"
+            ),
+        }
+    }
+
+    fn broadcast(&self) -> Broadcast {
+        Broadcast::new(self.clone())
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Table<Erased>)) -> &Self {
+        let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut table));
+        drop(table);
+        self
+    }
+}
+
+impl fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Namespace")
+            .field("name", &self.name())
+            .field("sockets", &self.sockets_count())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,259 @@
+//! The server: namespaces over an engine.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use engineio_server::{Connection, Engine, EngineLayer, EngineService, Listening};
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_adapter::IntoRooms;
+use socketio_parser::{Event, Nsp};
+use tokio::net::ToSocketAddrs;
+
+use crate::{
+    broadcast::Broadcast,
+    config::ServerConfig,
+    dispatch::{Handler, Outcome},
+    driver::Driver,
+    error::{BroadcastAckError, EmitError},
+    model::{Failure, Namespace, Socket},
+    registry::Registry,
+};
+
+/// A Socket.IO server. A clone costs a few reference counts.
+///
+/// The methods of a namespace that are repeated here are those of the main namespace, `/`.
+///
+/// On its own, with [`listen`](Self::listen), or inside an application, with [`layer`](Self::layer) or
+/// [`service`](Self::service):
+///
+/// ```no_run
+/// use axum::{Router, routing::get};
+/// use socketio_server::{Server, Socket, serve};
+/// use tower_layer::Layer as _;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let io = Server::new();
+/// io.on("ping", |socket: Socket| async move {
+///     socket.emit("pong", &())?;
+///     Ok(())
+/// });
+/// let pages = Router::new().route("/", get(|| async { "hello" }));
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+/// serve(listener, io.layer().layer(pages), io.engine().config()).join().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Server {
+    registry: Arc<Registry>,
+    engine: Engine,
+    main: Namespace,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Server {
+    /// A server with the default options.
+    pub fn new() -> Self {
+        Self::with_config(ServerConfig::default())
+    }
+
+    /// A server with options.
+    pub fn with_config(config: ServerConfig) -> Self {
+        let engine = config.engine.clone();
+        let registry = Arc::new(Registry::new(Arc::new(config)));
+        let main = registry.of(Nsp::root());
+        let drivers = registry.clone();
+        let engine = Engine::new(engine, move |connection: Connection| {
+            Driver::new(connection, drivers.clone())
+        });
+        Self { registry, engine, main }
+    }
+
+    /// A namespace, which exists from now on. A missing leading slash is added.
+    ///
+    /// Clients that ask for a namespace nobody has named get a CONNECT_ERROR, "Invalid namespace".
+    pub fn of(&self, name: &str) -> Namespace {
+        self.registry.of(Nsp::new(name))
+    }
+
+    /// Adds a handler that runs when a client has connected. See [`Namespace::on_connection`].
+    pub fn on_connection<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.main.on_connection(handler);
+        self
+    }
+
+    /// Adds a handler for an event. See [`Namespace::on`].
+    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> &Self {
+        self.main.on(event, handler);
+        self
+    }
+
+    /// Adds a handler for a typed event. See [`Namespace::handle`].
+    pub fn handle<A, R, F, Fut, O>(&self, event: Event<A, R>, handler: F) -> &Self
+    where
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+        F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = O> + Send + 'static,
+        O: Outcome<R> + Send + 'static,
+    {
+        self.main.handle(event, handler);
+        self
+    }
+
+    /// Adds a middleware. See [`Namespace::use_`].
+    pub fn use_<M>(&self, middleware: impl Handler<M>) -> &Self {
+        self.main.use_(middleware);
+        self
+    }
+
+    /// Adds a handler that runs when a socket is about to be disconnected. See [`Namespace::on_disconnecting`].
+    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.main.on_disconnecting(handler);
+        self
+    }
+
+    /// Adds a handler that runs when a socket was disconnected. See [`Namespace::on_disconnect`].
+    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.main.on_disconnect(handler);
+        self
+    }
+
+    /// Sets what is told of handlers that fail. See [`Namespace::on_error`].
+    pub fn on_error(&self, handler: impl Fn(&Socket, &Failure) + Send + Sync + 'static) -> &Self {
+        self.main.on_error(handler);
+        self
+    }
+
+    /// Broadcasts an event to all sockets of the main namespace.
+    ///
+    /// # Errors
+    ///
+    /// The event cannot be encoded.
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
+        self.main.emit(event, args)
+    }
+
+    /// Broadcasts an event and collects everybody's answer.
+    ///
+    /// # Errors
+    ///
+    /// See [`BroadcastAckError`].
+    pub async fn emit_with_ack<R: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Serialize + ?Sized),
+    ) -> Result<Vec<R>, BroadcastAckError<R>> {
+        self.main.emit_with_ack(event, args).await
+    }
+
+    /// Broadcasts to one room or several.
+    pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.main.to(rooms)
+    }
+
+    /// The same as [`to`](Self::to).
+    pub fn in_(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.main.in_(rooms)
+    }
+
+    /// Broadcasts to everybody but those in `rooms`.
+    pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.main.except(rooms)
+    }
+
+    /// Broadcasts on this node only.
+    pub fn local(&self) -> Broadcast {
+        self.main.local()
+    }
+
+    /// The next broadcast is dropped for recipients whose transport is not writable.
+    pub fn volatile(&self) -> Broadcast {
+        self.main.volatile()
+    }
+
+    /// Sets how long the answers to the next broadcast may take.
+    pub fn timeout(&self, timeout: Duration) -> Broadcast {
+        self.main.timeout(timeout)
+    }
+
+    /// Makes all sockets join rooms.
+    pub fn sockets_join(&self, rooms: impl IntoRooms) {
+        self.main.sockets_join(rooms);
+    }
+
+    /// Makes all sockets leave rooms.
+    pub fn sockets_leave(&self, rooms: impl IntoRooms) {
+        self.main.sockets_leave(rooms);
+    }
+
+    /// Disconnects all sockets; with `close`, their whole connections.
+    pub fn disconnect_sockets(&self, close: bool) {
+        self.main.disconnect_sockets(close);
+    }
+
+    /// The engine below: its clients, its service.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// A tower service that answers requests of the configured path, and 404 to others.
+    pub fn service(&self) -> EngineService {
+        self.engine.service()
+    }
+
+    /// A tower layer that answers requests of the configured path and hands others to the service inside: axum, tonic,
+    /// or any other.
+    pub fn layer(&self) -> EngineLayer {
+        self.engine.layer()
+    }
+
+    /// Starts to listen, and tells where.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be resolved or bound.
+    pub async fn bind(&self, address: impl ToSocketAddrs) -> std::io::Result<Listening> {
+        self.engine.listen(address).await
+    }
+
+    /// Listens until the server is [closed](Self::close) and has [ended](Self::ended).
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be resolved or bound.
+    pub async fn listen(&self, address: impl ToSocketAddrs) -> std::io::Result<()> {
+        let listening = self.bind(address).await?;
+        self.registry.closed().await;
+        listening.stop();
+        listening.join().await;
+        self.ended().await;
+        Ok(())
+    }
+
+    /// Waits until every connection has ended: its handlers have run, and what was to be written has left. For the end of
+    /// a program, after [`close`](Self::close). A handler that does not end is waited for as long as a WebSocket that
+    /// closes may take ([`EngineConfig::linger`](engineio_server::EngineConfig::linger), 3 s), no longer.
+    pub async fn ended(&self) {
+        let linger = self.engine.config().get_linger();
+        let _ = tokio::time::timeout(linger, self.engine.ended()).await;
+    }
+
+    /// Closes the server: every connection is closed at once, its sockets see "server shutting down", and
+    /// [`listen`](Self::listen) returns. Connections that arrive later are closed as well; a listener that was started
+    /// with [`bind`](Self::bind) is stopped by [`Listening::stop`].
+    pub fn close(&self) {
+        self.registry.close();
+        self.engine.close();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}

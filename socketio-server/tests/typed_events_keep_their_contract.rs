@@ -1,0 +1,60 @@
+//! A typed event takes and answers what its contract says; `()` answers with no arguments.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
+
+mod support;
+
+use serde::{Deserialize, Serialize};
+use socketio_server::{Binary, Event, HandlerError, Socket};
+use support::{server, sockets, within};
+
+#[derive(Serialize, Deserialize)]
+struct Receipt {
+    length: usize,
+}
+
+const SAY: Event<(String, u32), Receipt> = Event::new("say");
+const NOTE: Event<String> = Event::new("note");
+const PICTURE: Event<Binary, (u32, Binary)> = Event::new("picture");
+
+#[tokio::test]
+async fn arguments_and_answers_are_those_of_the_contract() {
+    let server = server().await;
+    server.io.handle(SAY, |_, (text, times)| async move {
+        Receipt { length: text.len() * times as usize }
+    });
+    server.io.handle(NOTE, |_, text| async move {
+        if text.is_empty() { Err(HandlerError::new("empty")) } else { Ok(()) }
+    });
+    server.io.handle(PICTURE, |_, Binary(data)| async move { (data.len() as u32, Binary(data)) });
+    let mut client = server.client().await;
+    client.send(r#"421["say","abc",2]"#).await;
+    client.expect(r#"431[{"length":6}]"#).await;
+    client.send(r#"422["note","x"]"#).await;
+    client.expect("432[]").await;
+    client.send(r#"42["note","nobody waits"]"#).await;
+    client.fence().await;
+    client.send(r#"451-3["picture",{"_placeholder":true,"num":0}]"#).await;
+    client.send_binary(&[7; 5]).await;
+    client.expect(r#"461-3[5,{"_placeholder":true,"num":0}]"#).await;
+    client.expect_binary(&[7; 5]).await;
+}
+
+#[tokio::test]
+async fn one_socket_may_have_handlers_of_its_own() {
+    let server = server().await;
+    let mut connected = sockets(&server.io.of("/"));
+    let mut client = server.client().await;
+    let socket: Socket = within(connected.recv()).await.unwrap();
+    socket.handle(SAY, |socket, (text, _)| async move {
+        socket.emit("said", &text)?;
+        Ok(Receipt { length: text.len() })
+    });
+    client.send(r#"421["say","abc",1]"#).await;
+    client.expect(r#"42["said","abc"]"#).await;
+    client.expect(r#"431[{"length":3}]"#).await;
+
+    let mut other = server.client().await;
+    other.send(r#"421["say","abc",1]"#).await;
+    other.fence().await;
+}
