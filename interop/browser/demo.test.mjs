@@ -1,0 +1,295 @@
+// The chat demo as people use it: tabs of a real browser that talk to each other.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, beforeEach, afterEach, describe, test } from 'node:test';
+
+import { chromium } from 'playwright-core';
+
+import { freePort, program, start } from '../lib/server.mjs';
+
+const PROGRAM = program('CHAT_SERVER');
+const CLIENT_JS = join(dirname(createRequire(import.meta.url).resolve('socket.io-client/package.json')), 'dist/socket.io.min.js');
+const FLAGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+/** A red square of 8 × 8 pixels. */
+const PICTURE = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEklEQVR4nGP4z8CAFWEXHbQSACj/P8Fu7N9hAAAAAElFTkSuQmCC',
+  'base64',
+);
+
+let profile;
+let browser;
+let port;
+let server;
+/** What the consoles of the current test's tabs complained about. */
+let complaints;
+let tabs;
+
+before(async () => {
+  profile = await mkdtemp(join(tmpdir(), 'chat-demo-'));
+  const options = { executablePath: program('CHROMIUM'), headless: true, args: FLAGS, viewport: { width: 1100, height: 720 } };
+  browser = await chromium.launchPersistentContext(profile, options);
+  browser.setDefaultTimeout(15_000);
+});
+after(async () => {
+  await browser?.close();
+  if (profile) await rm(profile, { recursive: true, force: true });
+});
+// A server of its own for each test: what others said, and the nicknames they hold, are not its business.
+beforeEach(async () => {
+  complaints = [];
+  tabs = [];
+  port = await freePort();
+  server = await startServer();
+});
+afterEach(async () => {
+  await Promise.all(tabs.map((tab) => tab.close()));
+  await server.stop();
+});
+
+function startServer(env = { CLIENT_JS }) {
+  return start(PROGRAM, { PORT: port, CLIENT_JS: undefined, ...env });
+}
+
+/** A tab with the page open, nobody logged in. */
+async function visit(query = '') {
+  const tab = await browser.newPage();
+  tabs.push(tab);
+  tab.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
+  });
+  tab.on('pageerror', (error) => complaints.push(String(error)));
+  await tab.goto(`http://127.0.0.1:${port}/${query}`);
+  return tab;
+}
+
+async function logIn(tab, nickname) {
+  await tab.getByTestId('nickname').fill(nickname);
+  await tab.getByTestId('enter').click();
+}
+
+/** A tab of somebody who is in the lobby. */
+async function person(nickname, query) {
+  const tab = await visit(query);
+  await logIn(tab, nickname);
+  await shows(tab, 'status', 'connected');
+  return tab;
+}
+
+/** Waits until an element has exactly that text. */
+async function shows(tab, testId, text) {
+  await tab.getByTestId(testId).filter({ hasText: new RegExp(`^${text}$`) }).waitFor();
+}
+
+async function say(tab, text) {
+  await tab.getByTestId('composer').fill(text);
+  await tab.getByTestId('send').click();
+}
+
+async function hears(tab, text) {
+  await tab.getByTestId('message').filter({ hasText: text }).waitFor();
+}
+
+async function pair(query) {
+  return [await person('Ada', query), await person('Grace', query)];
+}
+
+/** A picture worth looking at, painted by the browser. */
+async function painting(tab) {
+  const url = await tab.evaluate(() => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 360, height: 200 });
+    const context = canvas.getContext('2d');
+    const sky = context.createLinearGradient(0, 0, 0, 200);
+    ['#27296d', '#b83b5e', '#f9ed69'].forEach((colour, at) => sky.addColorStop(at / 2, colour));
+    context.fillStyle = sky;
+    context.fillRect(0, 0, 360, 200);
+    context.fillStyle = '#fff6d8';
+    context.arc(180, 150, 34, 0, 7);
+    context.fill();
+    return canvas.toDataURL();
+  });
+  return Buffer.from(url.split(',')[1], 'base64');
+}
+
+const WAYS = [
+  ['polling, then upgrade', '?transports=polling,websocket', 'websocket'],
+  ['WebSocket only', '?transports=websocket', 'websocket'],
+  ['polling only', '?transports=polling', 'polling'],
+];
+
+describe('two tabs chat with each other', () => {
+  for (const [name, query, transport] of WAYS) {
+    test(name, async () => {
+      const [ada, grace] = await pair(query);
+      for (const tab of [ada, grace]) await shows(tab, 'transport', transport);
+      await say(ada, 'Hello Grace, é€😀');
+      await hears(grace, 'Hello Grace, é€😀');
+      await say(grace, 'Hello Ada');
+      await hears(ada, 'Hello Ada');
+      // Each line once, for the sender as well.
+      for (const tab of [ada, grace]) assert.equal(await tab.getByTestId('message').filter({ hasText: 'Hello Ada' }).count(), 1);
+      assert.match(await ada.getByTestId('message').filter({ hasText: 'Hello Grace' }).getAttribute('class'), /own/);
+      assert.deepEqual(complaints, []);
+    });
+
+    test(`a picture arrives as binary and renders: ${name}`, async () => {
+      const [ada, grace] = await pair(query);
+      await ada.getByTestId('file-input').setInputFiles({ name: 'red.png', mimeType: 'image/png', buffer: PICTURE });
+      const picture = grace.getByTestId('file-image');
+      await picture.waitFor();
+      assert.equal(await picture.evaluate((image) => image.decode().then(() => image.naturalWidth)), 8);
+      assert.deepEqual(complaints, []);
+    });
+  }
+});
+
+test('markup in a message or nickname stays text', async () => {
+  const ada = await person('<b>Ada</b>');
+  const grace = await person('Grace');
+  await say(ada, '<img src=x onerror=alert(1)>');
+  await hears(grace, '<img src=x onerror=alert(1)>');
+  assert.equal(await grace.getByTestId('messages').locator('img, b').count(), 0);
+  assert.deepEqual(complaints, []);
+});
+
+test('a file that is no picture is offered for download', async () => {
+  const [ada, grace] = await pair();
+  const buffer = Buffer.from('%PDF-1.4 not really');
+  await ada.getByTestId('file-input').setInputFiles({ name: 'paper.pdf', mimeType: 'application/pdf', buffer });
+  const link = grace.getByTestId('file-link');
+  await link.waitFor();
+  assert.equal(await link.getAttribute('download'), 'paper.pdf');
+  const bytes = await link.evaluate(async (it) => [...new Uint8Array(await (await fetch(it.href)).arrayBuffer())]);
+  assert.deepEqual(Buffer.from(bytes), buffer);
+});
+
+test('a file that is too large is refused before it is sent', async () => {
+  const ada = await person('Ada');
+  const buffer = Buffer.alloc(900_001);
+  await ada.getByTestId('file-input').setInputFiles({ name: 'huge.bin', mimeType: 'application/octet-stream', buffer });
+  await ada.getByTestId('banner').filter({ hasText: 'too large' }).waitFor();
+  await shows(ada, 'status', 'connected');
+});
+
+test('a file of nearly the largest size arrives over polling', async () => {
+  const [ada, grace] = await pair('?transports=polling');
+  // In base64 it is a third longer, and must still fit the payload limit.
+  const buffer = Buffer.alloc(700_000, 5);
+  await ada.getByTestId('file-input').setInputFiles({ name: 'big.bin', mimeType: 'application/octet-stream', buffer });
+  await grace.getByTestId('file-link').waitFor();
+});
+
+test('rooms keep their messages apart and count what is unread', async () => {
+  const [ada, grace] = await pair();
+  for (const tab of [ada, grace]) {
+    await tab.getByTestId('new-room').fill('tea');
+    await tab.getByTestId('create-room').click();
+    await shows(tab, 'title', 'tea');
+  }
+  await grace.getByTestId('room-lobby').click();
+  await say(ada, 'only in tea');
+  await hears(ada, 'only in tea');
+  await shows(grace, 'unread-tea', '1');
+  assert.equal(await grace.getByTestId('message').filter({ hasText: 'only in tea' }).count(), 0);
+  await grace.getByTestId('room-tea').click();
+  await hears(grace, 'only in tea');
+  assert.equal(await grace.getByTestId('unread-tea').count(), 0);
+});
+
+test('somebody who comes later sees what was said before', async () => {
+  const ada = await person('Ada');
+  await say(ada, 'said early');
+  await hears(ada, 'said early');
+  await hears(await person('Grace'), 'said early');
+});
+
+test('typing shows, and ends with the message', async () => {
+  const [ada, grace] = await pair();
+  await ada.getByTestId('composer').pressSequentially('Hel');
+  await shows(grace, 'typing', 'Ada is typing…');
+  await ada.getByTestId('send').click();
+  await shows(grace, 'typing', '');
+});
+
+test('who is online is listed, and leaves the list with the tab', async () => {
+  const [ada, grace] = await pair();
+  await ada.getByTestId('user').filter({ hasText: 'Grace' }).waitFor();
+  await ada.getByTestId('user').filter({ hasText: 'Ada (you)' }).waitFor();
+  await grace.close();
+  await ada.getByTestId('user').filter({ hasText: 'Grace' }).waitFor({ state: 'detached' });
+  await ada.getByTestId('notice').filter({ hasText: /Grace.*left/ }).waitFor();
+});
+
+test('a nickname that is empty or taken is refused with a reason', async () => {
+  await person('Ada');
+  const other = await visit();
+  await logIn(other, '');
+  await other.getByTestId('login-error').filter({ hasText: /\w/ }).waitFor();
+  await logIn(other, 'Ada');
+  await other.getByTestId('login-error').filter({ hasText: /taken/i }).waitFor();
+  await logIn(other, 'Grace');
+  await shows(other, 'status', 'connected');
+});
+
+test('the nickname survives a reload', async () => {
+  const ada = await person('Ada');
+  await ada.reload();
+  await shows(ada, 'status', 'connected');
+  await ada.getByTestId('user').filter({ hasText: 'Ada (you)' }).waitFor();
+});
+
+test('without a client of its own the page takes the public one, and says so', async () => {
+  await server.stop();
+  server = await startServer({});
+  await browser.route('https://cdn.socket.io/**', (route) => route.fulfill({ path: CLIENT_JS }));
+  const ada = await person('Ada');
+  await ada.getByTestId('banner').filter({ hasText: 'cdn.socket.io' }).waitFor();
+  await browser.unroute('https://cdn.socket.io/**');
+});
+
+for (const [name, query, transport] of WAYS) {
+  test(`a restart of the server is survived: ${name}`, async () => {
+    const [ada, grace] = await pair(query);
+    for (const tab of [ada, grace]) await shows(tab, 'transport', transport);
+    await server.stop('SIGKILL');
+    for (const tab of [ada, grace]) await shows(tab, 'status', 'reconnecting.*');
+    server = await startServer();
+    for (const tab of [ada, grace]) {
+      await shows(tab, 'status', 'connected');
+      await shows(tab, 'transport', transport);
+    }
+    await say(ada, 'back again');
+    await hears(grace, 'back again');
+    // The browser itself reports each attempt that found no server.
+    assert.deepEqual(complaints.filter((text) => !/ERR_CONNECTION_REFUSED|WebSocket connection|ERR_[A-Z_]+/.test(text)), []);
+  });
+}
+
+test('it looks like a chat, on a phone too', async () => {
+  const [ada, grace] = await pair();
+  await say(ada, 'Shall we meet at the engine?');
+  await hears(grace, 'Shall we meet');
+  await say(grace, 'At four. I will bring the moth.');
+  await hears(ada, 'At four');
+  await ada.getByTestId('file-input').setInputFiles({ name: 'sunset.png', mimeType: 'image/png', buffer: await painting(ada) });
+  await grace.getByTestId('file-image').evaluate((image) => image.decode());
+  const folder = process.env.ARTIFACTS ?? '.';
+  await grace.screenshot({ animations: 'disabled', path: join(folder, 'chat.png') });
+  await grace.setViewportSize({ width: 390, height: 780 });
+  await grace.emulateMedia({ colorScheme: 'dark' });
+  const overflow = await grace.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+  assert.equal(overflow, false, 'the page must not scroll sideways');
+  await grace.screenshot({ animations: 'disabled', path: join(folder, 'chat-phone.png') });
+});

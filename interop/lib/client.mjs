@@ -1,0 +1,43 @@
+// The public JavaScript client, with its waiting made short.
+
+import { io } from 'socket.io-client';
+
+import { within } from './raw.mjs';
+
+const open = new Set();
+
+/** A client that does not share its connection with others unless asked to, and that reconnects quickly. */
+export function client(server, options = {}) {
+  const { namespace = '/', ...rest } = options;
+  const socket = io(`${server.url}${namespace}`, {
+    forceNew: true,
+    reconnectionDelay: 20,
+    reconnectionDelayMax: 100,
+    ...rest,
+  });
+  open.add(socket);
+  return socket;
+}
+
+/** A connected client. */
+export async function connected(server, options) {
+  const socket = client(server, options);
+  await event(socket, 'connect');
+  return socket;
+}
+
+/** The arguments of the next event of that name. Works with sockets, managers and engines alike. */
+export function event(emitter, name) {
+  return within(new Promise((resolve) => emitter.once(name, (...args) => resolve(args))), `\`${name}\``);
+}
+
+/** Resolves once the connection has left polling. */
+export async function upgraded(socket) {
+  const { engine } = socket.io;
+  if (engine.transport.name !== 'websocket') await event(engine, 'upgrade');
+}
+
+export function closeAll() {
+  open.forEach((socket) => socket.disconnect());
+  open.clear();
+}

@@ -1,0 +1,128 @@
+// The protocol spoken by hand: plain HTTP requests and plain WebSocket frames.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+
+import WebSocket from 'ws';
+
+/** Far beyond anything the protocol allows; only so that a broken server fails a test instead of hanging it. */
+const PATIENCE = 10_000;
+
+export async function within(promise, what) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited too long for ${what}`)), PATIENCE);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** One path of one server, such as `/engine.io/`. */
+export class Endpoint {
+  constructor(server, path) {
+    this.base = `http://127.0.0.1:${server.port}${path}`;
+  }
+
+  /** A request with exactly this query. */
+  async request(query, options = {}) {
+    const response = await within(fetch(`${this.base}${query}`, options), `an answer to ${query}`);
+    return { status: response.status, body: await response.text(), headers: response.headers };
+  }
+
+  /** Opens a polling session; gives the handshake. */
+  async handshake() {
+    const { status, body } = await this.request('?EIO=4&transport=polling');
+    assert.equal(status, 200);
+    assert.equal(body[0], '0');
+    return JSON.parse(body.slice(1));
+  }
+
+  poll(sid, options) {
+    return this.request(`?EIO=4&transport=polling&sid=${sid}`, options);
+  }
+
+  /** A GET that the server holds by now: another request, made after it, has been answered meanwhile. */
+  async waitingPoll(sid, options) {
+    const answer = this.poll(sid, options);
+    answer.catch(() => {});
+    await this.handshake();
+    return { answer };
+  }
+
+  push(sid, body) {
+    return this.request(`?EIO=4&transport=polling&sid=${sid}`, { method: 'POST', body });
+  }
+
+  /** Asserts that the session is gone. */
+  async assertGone(sid) {
+    assert.equal((await this.poll(sid)).status, 400);
+  }
+
+  /** A WebSocket with exactly this query. */
+  socket(query = '?EIO=4&transport=websocket') {
+    return new RawSocket(`${this.base.replace('http', 'ws')}${query}`);
+  }
+
+  /** A WebSocket session after its handshake. */
+  async open() {
+    const socket = this.socket();
+    socket.opening = await socket.next();
+    assert.equal(socket.opening[0], '0');
+    return socket;
+  }
+
+  /** A Socket.IO session on `/` over WebSocket, after its `auth` event. */
+  async connect() {
+    const socket = await this.open();
+    socket.send('40');
+    assert.match(await socket.next(), /^40\{"sid":"[^"]+"\}$/);
+    assert.equal(await socket.next(), '42["auth",{}]');
+    return socket;
+  }
+}
+
+/** A WebSocket whose frames are awaited one by one: text as a string, binary as a Buffer. */
+export class RawSocket {
+  #frames = [];
+  #waiting = [];
+
+  constructor(url) {
+    this.ws = new WebSocket(url);
+    this.ws.on('message', (data, isBinary) => this.#arrived(isBinary ? data : data.toString()));
+    this.ws.on('error', () => {});
+    /** Resolves with the close code. A refused connection closes as well. */
+    this.closed = new Promise((resolve) => this.ws.once('close', resolve));
+    this.closed.then((code) => {
+      this.#waiting.splice(0).forEach(({ reject }) => reject(new Error(`closed (${code})`)));
+    });
+  }
+
+  opened() {
+    return within(Promise.race([once(this.ws, 'open'), this.closed]), 'the WebSocket to open');
+  }
+
+  send(...frames) {
+    frames.forEach((frame) => this.ws.send(frame));
+  }
+
+  /** The next frame. */
+  next() {
+    if (this.#frames.length > 0) return Promise.resolve(this.#frames.shift());
+    if (this.ws.readyState === WebSocket.CLOSED) return Promise.reject(new Error('closed'));
+    return within(new Promise((resolve, reject) => this.#waiting.push({ resolve, reject })), 'a frame');
+  }
+
+  /** Waits for the close; frames that come before it do not matter. */
+  close() {
+    return within(this.closed, 'the close');
+  }
+
+  drop() {
+    this.ws.terminate();
+  }
+
+  #arrived(frame) {
+    const waiter = this.#waiting.shift();
+    if (waiter) waiter.resolve(frame);
+    else this.#frames.push(frame);
+  }
+}

@@ -1,0 +1,93 @@
+// The conformance server's settings, as a client sees them.
+
+import assert from 'node:assert/strict';
+import { networkInterfaces } from 'node:os';
+import { after, before, test } from 'node:test';
+
+import { Endpoint } from '../lib/raw.mjs';
+import { freePort, program, start } from '../lib/server.mjs';
+
+const PROGRAM = program('CONFORMANCE_SERVER');
+let server;
+let engine;
+
+before(async () => {
+  server = await start(PROGRAM);
+  engine = new Endpoint(server, '/engine.io/');
+});
+after(() => server?.stop());
+
+test('says LISTENING once', () => {
+  assert.equal(server.output().match(/LISTENING/g).length, 1);
+});
+
+test('pingInterval is 300 ms, and the first ping does not come at once', async () => {
+  const socket = await engine.open();
+  assert.equal(JSON.parse(socket.opening.slice(1)).pingInterval, 300);
+  const opened = performance.now();
+  assert.equal(await socket.next(), '2');
+  // Only the lower bound says something about the server; a busy machine may be late.
+  assert.ok(performance.now() - opened > 200, 'the ping came too early');
+  socket.drop();
+});
+
+test('pingTimeout is 200 ms, and a silent client lives until its ping was due and unanswered', async () => {
+  const socket = await engine.open();
+  assert.equal(JSON.parse(socket.opening.slice(1)).pingTimeout, 200);
+  const opened = performance.now();
+  await socket.close();
+  assert.ok(performance.now() - opened > 400, 'closed too early');
+});
+
+test('maxPayload is 1000000', async () => {
+  assert.equal((await engine.handshake()).maxPayload, 1_000_000);
+});
+
+test('polling may be upgraded to websocket, websocket to nothing', async () => {
+  assert.deepEqual((await engine.handshake()).upgrades, ['websocket']);
+  const socket = await engine.open();
+  assert.deepEqual(JSON.parse(socket.opening.slice(1)).upgrades, []);
+  socket.drop();
+});
+
+test('listens on the IPv4 and the IPv6 loopback address', async (t) => {
+  const get = (host) => fetch(`http://${host}:${server.port}/engine.io/?EIO=4&transport=polling`);
+  assert.equal((await get('127.0.0.1')).status, 200);
+  const hasIpv6 = Object.values(networkInterfaces()).flat().some(({ address }) => address === '::1');
+  if (!hasIpv6) return t.diagnostic('this machine has no IPv6 loopback address');
+  assert.equal((await get('[::1]')).status, 200);
+});
+
+test('connection state recovery is off: the CONNECT reply has one key, sid', async () => {
+  const socket = await new Endpoint(server, '/socket.io/').open();
+  socket.send('40');
+  assert.deepEqual(Object.keys(JSON.parse((await socket.next()).slice(2))), ['sid']);
+  socket.drop();
+});
+
+test('revision 3 is off', async () => {
+  assert.equal((await engine.request('?EIO=3&transport=polling')).status, 400);
+});
+
+test('the environment sets the timings and the payload limit', async () => {
+  const other = await start(PROGRAM, { PING_INTERVAL: '4000', PING_TIMEOUT: '3000', MAX_PAYLOAD: '5000' });
+  const handshake = await new Endpoint(other, '/engine.io/').handshake();
+  assert.deepEqual(
+    [handshake.pingInterval, handshake.pingTimeout, handshake.maxPayload],
+    [4000, 3000, 5000],
+  );
+  await other.stop();
+});
+
+test('ends cleanly on SIGTERM, with clients connected', async () => {
+  const port = await freePort();
+  const other = await start(PROGRAM, { PORT: port, PING_INTERVAL: '60000' });
+  const socket = await new Endpoint(other, '/socket.io/').connect();
+  const polling = new Endpoint(other, '/engine.io/');
+  const { sid } = await polling.handshake();
+  const waiting = polling.poll(sid).catch(() => {});
+  const how = await other.stop();
+  assert.deepEqual(how, { code: 0, signal: null });
+  await socket.close();
+  await waiting;
+});

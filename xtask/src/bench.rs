@@ -1,0 +1,159 @@
+//! `cargo xtask bench`: the bench server beside Node's, under the same load in the same run.
+//!
+//! The server has one core, the load generator the other. The figure is the server's CPU time per message or delivery;
+//! only the ratios within one run mean anything.
+
+use std::fmt::Write as _;
+use std::process::{Command, ExitCode};
+
+use serde_json::Value;
+
+use crate::npm;
+use crate::process::{self, Background};
+use crate::workspace::Workspace;
+
+const SCENARIOS: [&str; 15] = [
+    "echo1",
+    "echo16",
+    "burst16",
+    "ack1",
+    "ack16",
+    "binary64k",
+    "cast64x1",
+    "cast64x8",
+    "cast1kx1",
+    "cast1kx8",
+    "rooms64x1",
+    "rooms64x8",
+    "polling",
+    "connect",
+    "idle",
+];
+
+pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
+    let (rounds, scenarios) = options(args)?;
+    let ours = workspace.release_example("bench")?;
+    let load = workspace.release_example("load")?;
+    let node = workspace.target("bench");
+    npm::install_copy(&workspace.root.join("xtask/bench"), &node)?;
+    if !process::exists("taskset") {
+        return Err("needs taskset (package util-linux)".to_owned());
+    }
+
+    let mut table = String::from(
+        "| scenario | this server | Node | ratio | p50 / p99 here | p50 / p99 Node |\n|---|---|---|---|---|---|\n",
+    );
+    for scenario in scenarios {
+        let mut figures = [Vec::new(), Vec::new()];
+        for _ in 0..rounds {
+            let mut server = Command::new(&ours);
+            server.env("RUNTIME", "current");
+            figures[0].push(measure(&server, &load, scenario)?);
+            let mut server = Command::new("node");
+            server.arg(node.join("server.mjs"));
+            figures[1].push(measure(&server, &load, scenario)?);
+        }
+        let [ours, node] = figures.map(median);
+        let _ = writeln!(table, "{}", row(scenario, &ours, &node));
+        println!("{}", row(scenario, &ours, &node));
+    }
+    println!(
+        "\nserver CPU in µs per message or delivery (idle: KiB per connection), medians of {rounds}; latencies in µs\n\n{table}"
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn options(args: &[String]) -> Result<(usize, Vec<&str>), String> {
+    let (mut rounds, mut scenarios) = (3, Vec::new());
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        if arg == "--rounds" {
+            let value =
+                args.next().and_then(|value| value.parse().ok()).filter(|rounds| *rounds > 0);
+            rounds = value.ok_or("--rounds takes a number from 1 on")?;
+        } else if SCENARIOS.contains(&arg.as_str()) {
+            scenarios.push(arg.as_str());
+        } else {
+            return Err(format!(
+                "there is no scenario `{arg}`; there are: {}",
+                SCENARIOS.join(" ")
+            ));
+        }
+    }
+    if scenarios.is_empty() {
+        scenarios.extend(SCENARIOS);
+    }
+    Ok((rounds, scenarios))
+}
+
+/// One run of one server under one load.
+#[derive(Clone, Copy)]
+struct Figure {
+    cost: f64,
+    p50: u64,
+    p99: u64,
+    wrong: u64,
+}
+
+fn measure(server: &Command, load: &std::path::Path, scenario: &str) -> Result<Figure, String> {
+    let port = process::free_port()?;
+    // Many connections at once need many descriptors.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 20000; exec taskset -c 0 \"$@\"", "sh"]);
+    command.arg(server.get_program()).args(server.get_args());
+    command.envs(server.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    command.env("PORT", port.to_string());
+    let server = Background::start(&mut command, "LISTENING")?;
+
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 20000; exec taskset -c 1 \"$@\"", "sh"]);
+    command.arg(load).args([port.to_string(), server.id().to_string(), scenario.to_owned()]);
+    let text = process::output(&mut command)?;
+    let json: Value =
+        serde_json::from_str(&text).map_err(|error| format!("load: {error}: {text}"))?;
+    let number = |key: &str| json.get(key).and_then(Value::as_f64).unwrap_or_default();
+    let cost =
+        if scenario == "idle" { number("kib_per_connection") } else { number("us_per_unit") };
+    Ok(Figure {
+        cost,
+        p50: number("p50_us") as u64,
+        p99: number("p99_us") as u64,
+        wrong: number("lost_or_disordered") as u64,
+    })
+}
+
+fn median(mut figures: Vec<Figure>) -> Figure {
+    figures.sort_by(|one, other| one.cost.total_cmp(&other.cost));
+    figures.get(figures.len() / 2).copied().unwrap_or(Figure {
+        cost: 0.0,
+        p50: 0,
+        p99: 0,
+        wrong: 0,
+    })
+}
+
+fn row(scenario: &str, ours: &Figure, node: &Figure) -> String {
+    let ratio = ours.cost / node.cost.max(f64::MIN_POSITIVE);
+    let wrong = match ours.wrong {
+        0 => String::new(),
+        wrong => format!(" ({wrong} lost or out of order)"),
+    };
+    format!(
+        "| {scenario} | {:.2}{wrong} | {:.2} | {ratio:.2} | {} / {} | {} / {} |",
+        ours.cost, node.cost, ours.p50, ours.p99, node.p50, node.p99
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_that_does_not_exist_is_named() {
+        let error = options(&["nonsense".to_owned()]).unwrap_err();
+        assert!(error.contains("`nonsense`") && error.contains("echo1"), "{error}");
+        assert!(options(&["--rounds".to_owned(), "0".to_owned()]).is_err());
+        let args = ["--rounds", "1", "echo1"].map(str::to_owned);
+        assert_eq!(options(&args).unwrap(), (1, vec!["echo1"]));
+    }
+}

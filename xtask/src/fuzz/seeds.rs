@@ -1,0 +1,126 @@
+//! The seed corpus: the golden vectors in the form each fuzz target reads, so that fuzzing begins at real packets.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::workspace::Workspace;
+
+/// Messages longer than this do not fit into one operation of `connection_ops`.
+const MAX_MESSAGE: usize = 63;
+
+/// Writes the seeds of a target below the crate's `fuzz/corpus`. What the fuzzer has found there before stays.
+pub(super) fn write(workspace: &Workspace, krate: &str, target: &str) -> Result<(), String> {
+    let folder = workspace.root.join(krate);
+    let golden = folder.join("tests/golden/vectors.json");
+    let golden = fs::read_to_string(&golden).map_err(|error| format!("{golden:?}: {error}"))?;
+    let golden = serde_json::from_str(&golden).map_err(|error| format!("golden: {error}"))?;
+    let corpus = folder.join("fuzz/corpus").join(target);
+    fs::create_dir_all(&corpus).map_err(|error| format!("{corpus:?}: {error}"))?;
+    for (index, seed) in seeds(&golden, target).into_iter().enumerate() {
+        let path = corpus.join(format!("golden-{index}"));
+        fs::write(&path, seed).map_err(|error| format!("{path:?}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// None for a target that golden vectors say nothing about.
+fn seeds(golden: &Value, target: &str) -> Vec<Vec<u8>> {
+    let hex = |lists: &[&'static str], field| -> Vec<Vec<u8>> {
+        vectors(golden, lists).map(|vector| from_hex(&vector[field])).collect()
+    };
+    match target {
+        "packet" => hex(&["packets", "packet_decodes"], "wire"),
+        "payload_v3" | "payload_v4" => hex(&["payloads", "payload_decodes"], "body"),
+        "webtransport" => {
+            let streams = hex(&["webtransport", "webtransport_decodes"], "stream");
+            // The size of the chunks, and a limit that none of them exceeds by far.
+            streams.into_iter().map(|stream| [&[0, 60], &stream[..]].concat()).collect()
+        }
+        "handshake" => vectors(golden, &["handshakes"])
+            .map(|vector| text(&vector["packet"]).bytes().skip(1).collect())
+            .collect(),
+        "decode" => packets(golden).map(|messages| messages.join(&0x1e)).collect(),
+        "connection_ops" => packets(golden).flat_map(|messages| conversations(&messages)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The messages of each Socket.IO packet.
+fn packets(golden: &Value) -> impl Iterator<Item = Vec<Vec<u8>>> {
+    vectors(golden, &["encoded", "accepted", "rejected", "different"]).map(|vector| {
+        let attachments = vector["attachments"].as_array().into_iter().flatten().map(from_hex);
+        std::iter::once(text(&vector["text"]).into()).chain(attachments).collect()
+    })
+}
+
+/// A packet as it arrives at a server, and at a client, that is connected to `/`.
+fn conversations(messages: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    const SERVER: [u8; 6] = [2, 1, 1, b'0', 3, 0];
+    const CLIENT: [u8; 3] = [0, 5, 0];
+    if messages.iter().any(|message| message.len() > MAX_MESSAGE) {
+        return Vec::new();
+    }
+    let operations: Vec<u8> = messages
+        .iter()
+        .enumerate()
+        .flat_map(|(index, message)| {
+            [&[u8::from(index == 0), message.len() as u8], &message[..]].concat()
+        })
+        .collect();
+    vec![[&SERVER, &operations[..]].concat(), [&CLIENT, &operations[..]].concat()]
+}
+
+fn vectors<'a>(golden: &'a Value, lists: &'a [&'static str]) -> impl Iterator<Item = &'a Value> {
+    lists.iter().filter_map(|list| golden[*list].as_array()).flatten()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn from_hex(value: &Value) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or_default() as u8;
+    let pairs = text(value).as_bytes().chunks_exact(2);
+    pairs.map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn bytes_are_those_of_the_wire() {
+        let golden = json!({
+            "packets": [{ "wire": "34e9" }],
+            "packet_decodes": [{ "wire": "" }],
+            "webtransport": [{ "stream": "0132" }],
+            "handshakes": [{ "packet": "0{}" }],
+        });
+        assert_eq!(seeds(&golden, "packet"), [&b"4\xe9"[..], b""]);
+        assert_eq!(seeds(&golden, "webtransport"), [[0, 60, 1, b'2']]);
+        assert_eq!(seeds(&golden, "handshake"), [b"{}"]);
+        assert!(seeds(&golden, "session_ops").is_empty());
+    }
+
+    #[test]
+    fn a_packet_is_followed_by_its_attachments() {
+        let golden = json!({ "encoded": [{ "text": "51-[]", "attachments": ["0a", "0b"] }] });
+        assert_eq!(seeds(&golden, "decode"), [b"51-[]\x1e\x0a\x1e\x0b"]);
+        let server = b"\x02\x01\x010\x03\x00\x01\x0551-[]\x00\x01\x0a\x00\x01\x0b";
+        let client = b"\x00\x05\x00\x01\x0551-[]\x00\x01\x0a\x00\x01\x0b";
+        assert_eq!(seeds(&golden, "connection_ops"), [&server[..], client]);
+    }
+
+    #[test]
+    fn every_target_but_the_session_has_seeds() {
+        let workspace = Workspace::find().unwrap();
+        for (krate, target) in super::super::targets(&workspace) {
+            let golden = workspace.root.join(krate).join("tests/golden/vectors.json");
+            let golden = serde_json::from_str(&fs::read_to_string(golden).unwrap()).unwrap();
+            assert_eq!(seeds(&golden, &target).is_empty(), target == "session_ops", "{target}");
+        }
+    }
+}

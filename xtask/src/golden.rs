@@ -1,0 +1,33 @@
+//! `cargo xtask golden`: the golden vectors, made anew with the Node parsers.
+
+use std::fs;
+use std::process::{Command, ExitCode};
+
+use crate::workspace::Workspace;
+use crate::{npm, process};
+
+const SETS: [(&str, &str); 2] = [
+    ("engineio.mjs", "engineio-parser/tests/golden/vectors.json"),
+    ("socketio.mjs", "socketio-parser/tests/golden/vectors.json"),
+];
+
+pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
+    if !args.is_empty() {
+        return Err("usage: cargo xtask golden".to_owned());
+    }
+    let folder = workspace.target("golden");
+    npm::install_copy(&workspace.root.join("xtask/golden"), &folder)?;
+    for (script, data) in SETS {
+        let path = workspace.root.join(data);
+        let before = fs::read(&path).ok();
+        process::run_ok(Command::new("node").current_dir(&folder).arg(script).arg(&path))?;
+        let after =
+            fs::read(&path).map_err(|error| format!("{script} did not write {data}: {error}"))?;
+        match before {
+            None => println!("{data}: new"),
+            Some(before) if before == after => println!("{data}: unchanged"),
+            Some(_) => println!("{data}: CHANGED; read the difference before you keep it"),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,59 @@
+//! `cargo xtask`: builds, checks, demos and tests the workspace. The product never depends on it.
+
+mod bench;
+mod demo;
+mod fuzz;
+mod golden;
+mod npm;
+mod process;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use workspace::Workspace;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  test [--quick] [suite…]      run every check and test; --quick leaves out release builds, docs and interop
+                               suites: fmt clippy tidy tests docs wasm minimal examples node browser
+  demo [--port N]              build the chat example and serve it (port 3000 if it is free; 0 = any)
+  tidy                         check the invariants of ARCHITECTURE.md
+  bench [--rounds N] [scenario…]
+                               measure the bench server beside Node's; a table of medians (3 rounds)
+  golden                       make the golden vectors anew with the Node parsers
+  fuzz [--minutes N] [target]  fuzz the parsers, N minutes per crate (default 1)";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(code) => code,
+        Err(line) => {
+            eprintln!("xtask: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result<ExitCode, String> {
+    let Some((command, args)) = args.split_first() else {
+        return Err(format!("a command is missing\n{USAGE}"));
+    };
+    process::stop_children_on_signals()?;
+    let workspace = Workspace::find()?;
+    match command.as_str() {
+        "test" => test::main(&workspace, args),
+        "demo" => demo::main(&workspace, args),
+        "tidy" => tidy::main(&workspace, args),
+        "bench" => bench::main(&workspace, args),
+        "golden" => golden::main(&workspace, args),
+        "fuzz" => fuzz::main(&workspace, args),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        other => Err(format!("there is no command `{other}`\n{USAGE}")),
+    }
+}

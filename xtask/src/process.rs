@@ -1,0 +1,203 @@
+//! Child processes that never outlive the tool.
+//!
+//! Each child leads its own process group, so that what it starts in turn (test servers, browsers) can be stopped with
+//! it: when it ends, when a step fails, and on Ctrl-C or SIGTERM.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a stopped group may take to leave by itself before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+static LIVE: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// From now on Ctrl-C, SIGTERM and SIGHUP stop every child before the tool ends.
+pub(crate) fn stop_children_on_signals() -> Result<(), String> {
+    ctrlc::set_handler(|| {
+        // Held to the end: whoever waits for a child or wants to start the next one stays where it is.
+        let groups = live();
+        for group in groups.iter() {
+            signal("TERM", *group);
+        }
+        let deadline = Instant::now() + GRACE;
+        while Instant::now() < deadline && groups.iter().any(|group| signal("0", *group)) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        for group in groups.iter() {
+            signal("KILL", *group);
+        }
+        std::process::exit(130);
+    })
+    .map_err(|error| format!("cannot listen for Ctrl-C: {error}"))
+}
+
+/// Runs a command to its end, its output going where ours goes.
+pub(crate) fn run(command: &mut Command) -> Result<ExitStatus, String> {
+    Group::spawn(command)?.wait()
+}
+
+/// Runs a command to its end and fails when it does.
+pub(crate) fn run_ok(command: &mut Command) -> Result<(), String> {
+    let status = run(command)?;
+    if status.success() { Ok(()) } else { Err(format!("`{}` failed ({status})", shown(command))) }
+}
+
+/// Runs a command to its end and hands each line of its standard output to `on_line`.
+pub(crate) fn run_lines(
+    command: &mut Command,
+    mut on_line: impl FnMut(&str),
+) -> Result<ExitStatus, String> {
+    let mut group = Group::spawn(command.stdout(Stdio::piped()))?;
+    if let Some(stdout) = group.child.stdout.take() {
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            on_line(String::from_utf8_lossy(&line).trim_end_matches('\r'));
+        }
+    }
+    group.wait()
+}
+
+/// The standard output of a command that succeeds.
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|error| not_started(command, &error))?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("`{}` failed ({}): {}", shown(command), output.status, stderr.trim()));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// True when a program of that name can be started.
+pub(crate) fn exists(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// A server in the background, stopped when this is dropped.
+pub(crate) struct Background(Group);
+
+impl Background {
+    /// Starts a server and waits until it prints a line with `ready`.
+    pub(crate) fn start(command: &mut Command, ready: &str) -> Result<Background, String> {
+        let mut group = Group::spawn(command.stdout(Stdio::piped()))?;
+        let stdout = group.child.stdout.take();
+        let mut lines = stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines());
+        if lines.any(|line| line.is_ok_and(|line| line.contains(ready))) {
+            return Ok(Background(group));
+        }
+        Err(format!("`{}` ended before it was ready", shown(command)))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.child.id()
+    }
+}
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> Result<u16, String> {
+    let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+    port.map(|address| address.port()).map_err(|error| format!("no free port: {error}"))
+}
+
+/// A child and everything it starts.
+struct Group {
+    child: Child,
+}
+
+impl Group {
+    fn spawn(command: &mut Command) -> Result<Group, String> {
+        // A group of its own is not the terminal's foreground group: reading from the terminal would stop it.
+        command.stdin(Stdio::null());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(command, 0);
+        // Held over the spawn, so that a signal cannot fall between the child's start and its entry.
+        let mut live = live();
+        let child = command.spawn().map_err(|error| not_started(command, &error))?;
+        live.push(child.id());
+        Ok(Group { child })
+    }
+
+    fn wait(&mut self) -> Result<ExitStatus, String> {
+        self.child.wait().map_err(|error| format!("lost a child process: {error}"))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let id = self.child.id();
+        // What the child left behind; nothing, as a rule.
+        signal("KILL", id);
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        live().retain(|other| *other != id);
+    }
+}
+
+fn live() -> MutexGuard<'static, Vec<u32>> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Signals a process group; false when it is gone. `sh` has `kill` built in, so this needs neither `unsafe` nor procps.
+fn signal(name: &str, group: u32) -> bool {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("kill -s {name} -- -{group}")]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn not_started(command: &Command, error: &std::io::Error) -> String {
+    format!("cannot start `{}`: {error}", command.get_program().to_string_lossy())
+}
+
+/// The command as one would type it.
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let words = program.file_name().into_iter().chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn lines_and_status_arrive() {
+        let mut lines = Vec::new();
+        let status =
+            run_lines(&mut sh("echo one; echo two; exit 3"), |line| lines.push(line.to_owned()))
+                .unwrap();
+        assert_eq!(lines, ["one", "two"]);
+        assert_eq!(status.code(), Some(3));
+    }
+
+    #[test]
+    fn what_a_child_leaves_behind_is_stopped_with_it() {
+        let mut grandchild = String::new();
+        run_lines(&mut sh("sleep 600 >/dev/null & echo $!"), |line| {
+            line.clone_into(&mut grandchild)
+        })
+        .unwrap();
+        // A killed process that nobody has reaped yet still has its number; only its state tells.
+        let state = output(&mut sh(&format!("ps -o stat= -p {grandchild} || true"))).unwrap();
+        assert!(state.trim().is_empty() || state.trim().starts_with('Z'), "still running: {state}");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = run(&mut Command::new("no-such-program-here")).unwrap_err();
+        assert!(error.contains("no-such-program-here"), "{error}");
+    }
+}

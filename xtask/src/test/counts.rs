@@ -1,0 +1,119 @@
+//! Counts read off the test runners' own summaries.
+
+use super::outcome::Outcome;
+
+/// Adds up the `test result:` lines of libtest, one per test binary.
+#[derive(Default)]
+pub(super) struct Libtest {
+    passed: u64,
+    failed: u64,
+    names: Vec<String>,
+}
+
+impl Libtest {
+    pub(super) fn read(&mut self, line: &str) {
+        if let Some(result) = line.strip_prefix("test result: ") {
+            self.passed += number_before(result, " passed");
+            self.failed += number_before(result, " failed");
+        } else if let Some(name) =
+            line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"))
+        {
+            self.names.push(name.to_owned());
+        }
+    }
+
+    /// `otherwise` is the complaint when the run failed, but no test did: it did not compile, or a test aborted.
+    pub(super) fn outcome(self, success: bool, otherwise: &str) -> Outcome {
+        conclude(self.passed, self.failed, self.names, success, otherwise)
+    }
+}
+
+/// Adds up a report of `node --test` in the Test Anything Protocol.
+pub(super) fn tap(report: &str, success: bool, otherwise: &str) -> Outcome {
+    let summary = |key: &str| -> u64 {
+        let prefix = format!("# {key} ");
+        let value = report.lines().rev().find_map(|line| line.strip_prefix(&prefix));
+        value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+    };
+    let mut names = Vec::new();
+    for line in report.lines().map(str::trim) {
+        if let Some((_, name)) =
+            line.strip_prefix("not ok ").and_then(|rest| rest.split_once(" - "))
+        {
+            names.push(name.to_owned());
+        } else if line == "failureType: 'subtestsFailed'" {
+            // A group that failed because of a test inside it, which has been named already.
+            names.pop();
+        }
+    }
+    let (passed, failed) = (summary("pass"), summary("fail") + summary("cancelled"));
+    conclude(passed, failed, names, success && passed > 0, otherwise)
+}
+
+fn conclude(
+    passed: u64,
+    mut failed: u64,
+    names: Vec<String>,
+    success: bool,
+    otherwise: &str,
+) -> Outcome {
+    let mut notes: Vec<_> = names.into_iter().map(|name| format!("failed: {name}")).collect();
+    if !success && failed == 0 {
+        failed = 1;
+        notes.push(otherwise.to_owned());
+    }
+    Outcome { passed, failed, notes }
+}
+
+fn number_before(text: &str, word: &str) -> u64 {
+    let Some((before, _)) = text.split_once(word) else {
+        return 0;
+    };
+    before.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libtest_results_add_up_over_binaries() {
+        let mut counts = Libtest::default();
+        for line in [
+            "test packet::tests::round_trip ... ok",
+            "test rooms::join ... FAILED",
+            "test result: FAILED. 11 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s",
+            "test result: ok. 30 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.1s",
+        ] {
+            counts.read(line);
+        }
+        let wanted =
+            Outcome { passed: 41, failed: 1, notes: vec!["failed: rooms::join".to_owned()] };
+        assert_eq!(counts.outcome(false, "unused"), wanted);
+    }
+
+    #[test]
+    fn a_run_that_fails_without_a_failed_test_still_counts_as_failed() {
+        let outcome = Libtest::default().outcome(false, "did not compile");
+        assert_eq!(
+            outcome,
+            Outcome { passed: 0, failed: 1, notes: vec!["did not compile".to_owned()] }
+        );
+    }
+
+    #[test]
+    fn a_tap_report_is_read_from_its_summary() {
+        let report = "TAP version 13\n# Subtest: a\n    not ok 1 - 'acks' come back\n      ---\n\
+                      not ok 1 - a\n  ---\n  failureType: 'subtestsFailed'\n  ...\n1..1\n\
+                      # tests 4\n# suites 0\n# pass 2\n# fail 1\n# cancelled 1\n# skipped 0\n";
+        let outcome = tap(report, false, "unused");
+        assert_eq!((outcome.passed, outcome.failed), (2, 2));
+        assert_eq!(outcome.notes, ["failed: 'acks' come back"]);
+    }
+
+    #[test]
+    fn an_empty_report_is_a_failure() {
+        assert_eq!(tap("", true, "nothing ran").failed, 1);
+        assert_eq!(tap("# pass 0\n# fail 0\n", true, "nothing ran").notes, ["nothing ran"]);
+    }
+}

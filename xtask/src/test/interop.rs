@@ -1,0 +1,93 @@
+//! The suites that other people's clients run against our servers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::counts;
+use super::outcome::Outcome;
+use crate::workspace::Workspace;
+use crate::{npm, process};
+
+const BROWSERS: [&str; 4] =
+    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+const NO_BROWSER: &str =
+    "needs Chromium: install your system's `chromium` package, or point CHROMIUM at the program";
+
+pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
+    let folder = prepare(workspace)?;
+    let server = workspace.release_example("conformance")?;
+    run(&folder, "node", Command::new("node").env("CONFORMANCE_SERVER", server))
+}
+
+pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {
+    let folder = prepare(workspace)?;
+    let chromium = chromium()?;
+    let server = workspace.release_example("chat")?;
+    let artifacts = workspace.root.join("artifacts");
+    fs::create_dir_all(&artifacts).map_err(|error| format!("{}: {error}", artifacts.display()))?;
+    let mut node = Command::new("node");
+    node.env("CHAT_SERVER", server).env("CHROMIUM", chromium).env("ARTIFACTS", artifacts);
+    run(&folder, "browser", &mut node)
+}
+
+/// Runs every test file of one folder and counts what its report says.
+fn run(folder: &Path, name: &str, node: &mut Command) -> Result<Outcome, String> {
+    let report = folder.join(format!("{name}.tap"));
+    // A report from last time must not stand in for this one.
+    let _ = fs::remove_file(&report);
+    // One file at a time: the protocol's timings are short, and a second suite beside it would bend them.
+    node.current_dir(folder).args(["--test", "--test-concurrency=1", "--test-reporter=spec"]);
+    node.args(["--test-reporter-destination=stdout", "--test-reporter=tap"]);
+    node.arg(format!("--test-reporter-destination={}", report.display()))
+        .args(test_files(&folder.join(name))?);
+    let status = process::run(node)?;
+    let report = fs::read_to_string(&report).unwrap_or_default();
+    Ok(counts::tap(
+        &report,
+        status.success(),
+        "`node --test` failed outside the tests; its message is above",
+    ))
+}
+
+fn prepare(workspace: &Workspace) -> Result<PathBuf, String> {
+    let folder = workspace.target("interop");
+    npm::install_copy(&workspace.root.join("interop"), &folder)?;
+    Ok(folder)
+}
+
+fn test_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut files: Vec<_> =
+        paths.filter(|path| path.to_string_lossy().ends_with(".test.mjs")).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// The browser's path; installed from the system's packages when it is missing and we may.
+fn chromium() -> Result<String, String> {
+    if let Ok(path) = std::env::var("CHROMIUM") {
+        return Ok(path);
+    }
+    if let Some(path) = find_chromium() {
+        return Ok(path);
+    }
+    let id = process::output(Command::new("id").arg("-u")).unwrap_or_default();
+    if id.trim() == "0" && process::exists("apt-get") {
+        println!("installing Chromium");
+        process::run_ok(Command::new("apt-get").arg("update"))?;
+        let mut install = Command::new("apt-get");
+        process::run_ok(
+            install.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "-y", "chromium"]),
+        )?;
+    }
+    find_chromium().ok_or_else(|| NO_BROWSER.to_owned())
+}
+
+fn find_chromium() -> Option<String> {
+    let path = std::env::var_os("PATH")?;
+    let mut candidates =
+        std::env::split_paths(&path).flat_map(|folder| BROWSERS.map(|name| folder.join(name)));
+    candidates.find(|path| path.is_file()).map(|path| path.to_string_lossy().into_owned())
+}

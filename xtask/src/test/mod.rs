@@ -1,0 +1,118 @@
+//! `cargo xtask test`: every check and test of the project, one named step after the other.
+
+mod counts;
+mod interop;
+mod minimal;
+mod outcome;
+mod suites;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use outcome::{Outcome, Suite};
+
+use crate::workspace::Workspace;
+
+/// Runs the chosen suites and ends with the line `N passed, M failed`: every test counts as one, and so does every
+/// step that has no tests of its own.
+pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
+    let chosen = choose(args)?;
+    let mut steps = Vec::new();
+    for suite in chosen {
+        println!("\n── {}: {}", suite.name, suite.about);
+        let started = Instant::now();
+        let outcome = (suite.run)(workspace).unwrap_or_else(Outcome::broken);
+        let step = Step { name: suite.name, took: started.elapsed(), outcome };
+        println!("{}", step.line());
+        steps.push(step);
+    }
+    println!("\n── summary");
+    for step in &steps {
+        println!("{}", step.line());
+    }
+    let passed: u64 = steps.iter().map(|step| step.outcome.passed).sum();
+    let failed: u64 = steps.iter().map(|step| step.outcome.failed).sum();
+    println!("{passed} passed, {failed} failed");
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+struct Step {
+    name: &'static str,
+    took: Duration,
+    outcome: Outcome,
+}
+
+impl Step {
+    fn line(&self) -> String {
+        let Outcome { passed, failed, notes } = &self.outcome;
+        let verdict = match (passed, failed) {
+            (0, 0) => "--".to_owned(),
+            (1, 0) => "ok".to_owned(),
+            (_, 0) => format!("ok, {passed} passed"),
+            _ => format!("FAILED, {passed} passed, {failed} failed"),
+        };
+        let mut line = format!("{:<9}{verdict} ({:.1} s)", self.name, self.took.as_secs_f64());
+        for note in notes {
+            line.push_str("\n         ");
+            line.push_str(note);
+        }
+        line
+    }
+}
+
+fn choose(args: &[String]) -> Result<Vec<&'static Suite>, String> {
+    let quick = args.iter().any(|arg| arg == "--quick");
+    let wanted: Vec<_> = args.iter().filter(|arg| *arg != "--quick").collect();
+    for name in &wanted {
+        if !suites::ALL.iter().any(|suite| suite.name == name.as_str()) {
+            let names: Vec<_> = suites::ALL.iter().map(|suite| suite.name).collect();
+            return Err(format!("there is no suite `{name}`; there are: {}", names.join(" ")));
+        }
+    }
+    let is_wanted = |suite: &&Suite| {
+        (!quick || suite.quick)
+            && (wanted.is_empty() || wanted.iter().any(|name| *name == suite.name))
+    };
+    Ok(suites::ALL.iter().filter(is_wanted).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(words: &[&str]) -> Result<Vec<&'static str>, String> {
+        let args: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+        Ok(choose(&args)?.iter().map(|suite| suite.name).collect())
+    }
+
+    #[test]
+    fn all_suites_run_in_their_own_order() {
+        let all = [
+            "fmt", "clippy", "tidy", "tests", "docs", "wasm", "minimal", "examples", "node",
+            "browser",
+        ];
+        assert_eq!(names(&[]).unwrap(), all);
+        assert_eq!(names(&["node", "fmt"]).unwrap(), ["fmt", "node"]);
+    }
+
+    #[test]
+    fn quick_leaves_out_the_slow_ones() {
+        assert_eq!(names(&["--quick"]).unwrap(), ["fmt", "clippy", "tidy", "tests"]);
+    }
+
+    #[test]
+    fn an_unknown_suite_is_refused() {
+        assert!(names(&["interopp"]).unwrap_err().contains("`interopp`"));
+    }
+
+    #[test]
+    fn a_failed_step_says_so_and_why() {
+        let step = Step {
+            name: "node",
+            took: Duration::ZERO,
+            outcome: Outcome::broken("install it".to_owned()),
+        };
+        let line = step.line();
+        assert!(line.contains("FAILED") && line.ends_with("install it"), "{line}");
+    }
+}

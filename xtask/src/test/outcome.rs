@@ -1,0 +1,36 @@
+//! What a suite is, and what it comes to.
+
+use crate::workspace::Workspace;
+
+/// One kind of check or test.
+pub(super) struct Suite {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    /// Part of `--quick`.
+    pub(super) quick: bool,
+    pub(super) run: fn(&Workspace) -> Result<Outcome, String>,
+}
+
+/// What a suite came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) passed: u64,
+    pub(super) failed: u64,
+    /// The failed tests' names, or why the step was not run.
+    pub(super) notes: Vec<String>,
+}
+
+impl Outcome {
+    /// A step without tests of its own.
+    pub(super) fn good() -> Outcome {
+        Outcome { passed: 1, ..Outcome::default() }
+    }
+
+    pub(super) fn broken(why: String) -> Outcome {
+        Outcome { failed: 1, notes: vec![why], ..Outcome::default() }
+    }
+
+    pub(super) fn not_run(why: &str) -> Outcome {
+        Outcome { notes: vec![format!("not run: {why}")], ..Outcome::default() }
+    }
+}

@@ -1,0 +1,126 @@
+//! The suites, in the order they run: what fails soonest and cheapest comes first.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::counts::Libtest;
+use super::interop;
+use super::minimal::minimal;
+use super::outcome::{Outcome, Suite};
+use crate::workspace::Workspace;
+use crate::{process, tidy};
+
+pub(super) const ALL: &[Suite] = &[
+    Suite { name: "fmt", about: "formatting", quick: true, run: fmt },
+    Suite { name: "clippy", about: "lints, warnings denied", quick: true, run: clippy },
+    Suite { name: "tidy", about: "the invariants of ARCHITECTURE.md", quick: true, run: tidy_step },
+    Suite {
+        name: "tests",
+        about: "unit, integration, property and documentation tests",
+        quick: true,
+        run: tests,
+    },
+    Suite { name: "docs", about: "documentation, warnings denied", quick: false, run: docs },
+    Suite {
+        name: "wasm",
+        about: "both parsers for wasm32-unknown-unknown",
+        quick: false,
+        run: wasm,
+    },
+    Suite {
+        name: "minimal",
+        about: "the lowest versions of the dependencies",
+        quick: false,
+        run: minimal,
+    },
+    Suite {
+        name: "examples",
+        about: "release builds of the server's examples",
+        quick: false,
+        run: examples,
+    },
+    Suite {
+        name: "node",
+        about: "Node clients against the conformance server",
+        quick: false,
+        run: interop::node,
+    },
+    Suite { name: "browser", about: "the demo in Chromium", quick: false, run: interop::browser },
+];
+
+fn fmt(workspace: &Workspace) -> Result<Outcome, String> {
+    simple(workspace.cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy(workspace: &Workspace) -> Result<Outcome, String> {
+    simple(workspace.cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+fn tidy_step(workspace: &Workspace) -> Result<Outcome, String> {
+    let complaints = tidy::complaints(workspace)?;
+    Ok(if complaints.is_empty() {
+        Outcome::good()
+    } else {
+        Outcome { failed: 1, passed: 0, notes: complaints }
+    })
+}
+
+fn tests(workspace: &Workspace) -> Result<Outcome, String> {
+    let mut counts = Libtest::default();
+    let mut cargo = workspace.cargo();
+    cargo.args(["test", "--workspace", "--no-fail-fast"]);
+    let status = process::run_lines(&mut cargo, |line| {
+        counts.read(line);
+        // Hundreds of lines that say nothing would hide the one that matters.
+        if !line.ends_with(" ... ok") {
+            println!("{line}");
+        }
+    })?;
+    Ok(counts
+        .outcome(status.success(), "`cargo test` failed outside the tests; its message is above"))
+}
+
+fn docs(workspace: &Workspace) -> Result<Outcome, String> {
+    simple(workspace.cargo().env("RUSTDOCFLAGS", "-D warnings").args([
+        "doc",
+        "--workspace",
+        "--no-deps",
+    ]))
+}
+
+fn wasm(workspace: &Workspace) -> Result<Outcome, String> {
+    const TARGET: &str = "wasm32-unknown-unknown";
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut rustc = Command::new(rustc);
+    rustc.current_dir(&workspace.root).args(["--print", "target-libdir", "--target", TARGET]);
+    let libraries = process::output(&mut rustc)?;
+    if !Path::new(libraries.trim()).is_dir() {
+        return Ok(Outcome::not_run(&format!(
+            "the target is not installed (rustup target add {TARGET})"
+        )));
+    }
+    simple(workspace.cargo().args([
+        "build",
+        "--target",
+        TARGET,
+        "-p",
+        "engineio-parser",
+        "-p",
+        "socketio-parser",
+    ]))
+}
+
+fn examples(workspace: &Workspace) -> Result<Outcome, String> {
+    simple(workspace.cargo().args(["build", "--release", "-p", "socketio-server", "--examples"]))
+}
+
+fn simple(command: &mut Command) -> Result<Outcome, String> {
+    process::run_ok(command).map(|()| Outcome::good())
+}

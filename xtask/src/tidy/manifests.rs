@@ -1,0 +1,222 @@
+//! Rules over the manifests: who may depend on whom, and the workspace's lints.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::workspace::Workspace;
+
+const PARSERS: [&str; 2] = ["engineio-parser", "socketio-parser"];
+/// Packages that do I/O, run tasks or draw randomness. A trailing `*` stands for any ending.
+const NOT_IN_PARSERS: [&str; 7] =
+    ["tokio*", "hyper*", "futures*", "rand*", "getrandom", "fastrand", "mio"];
+const SERVERS: [&str; 2] = ["engineio-server", "socketio-server"];
+
+pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>, String> {
+    let manifest = workspace.root.join("Cargo.toml");
+    let manifest = fs::read_to_string(manifest).map_err(|error| format!("Cargo.toml: {error}"))?;
+    let mut found = Vec::new();
+    if !section(&manifest, "[workspace.lints.rust]").any(|line| line == "unsafe_code = \"forbid\"")
+    {
+        found.push(
+            "Cargo.toml: [workspace.lints.rust] does not say unsafe_code = \"forbid\"".to_owned(),
+        );
+    }
+    let graph = Graph::read(&workspace.metadata);
+    for (name, path) in &graph.members {
+        let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+        if !section(&text, "[lints]").any(|line| line == "workspace = true") {
+            found.push(format!("{name}: its Cargo.toml does not take the workspace's lints"));
+        }
+    }
+    found.extend(graph.check(&workspace.root));
+    Ok(found)
+}
+
+/// The lines of one section of a manifest.
+fn section<'t>(manifest: &'t str, header: &'t str) -> impl Iterator<Item = &'t str> {
+    let lines = manifest.lines().map(str::trim).skip_while(move |line| *line != header).skip(1);
+    lines.take_while(|line| !line.starts_with('['))
+}
+
+/// Who depends on whom outside tests.
+#[derive(Default)]
+struct Graph {
+    /// The workspace's packages and their manifests.
+    members: BTreeMap<String, String>,
+    /// Names by package id.
+    names: BTreeMap<String, String>,
+    /// Normal dependencies by package id.
+    edges: BTreeMap<String, Vec<String>>,
+}
+
+impl Graph {
+    fn read(metadata: &Value) -> Graph {
+        let mut graph = Graph::default();
+        let members: BTreeSet<_> =
+            list(metadata, "workspace_members").filter_map(Value::as_str).collect();
+        for package in list(metadata, "packages") {
+            let (id, name) = (text(package, "id"), text(package, "name"));
+            if members.contains(id) {
+                graph.members.insert(name.to_owned(), text(package, "manifest_path").to_owned());
+            }
+            graph.names.insert(id.to_owned(), name.to_owned());
+        }
+        for node in metadata.get("resolve").into_iter().flat_map(|resolve| list(resolve, "nodes")) {
+            let is_normal = |dep: &&Value| {
+                list(dep, "dep_kinds").any(|kind| kind.get("kind").is_none_or(Value::is_null))
+            };
+            let deps = list(node, "deps").filter(is_normal).map(|dep| text(dep, "pkg").to_owned());
+            graph.edges.insert(text(node, "id").to_owned(), deps.collect());
+        }
+        graph
+    }
+
+    fn check(&self, root: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        for (name, manifest) in &self.members {
+            let below = self.below(name);
+            let mut refuse = |patterns: &[&str], why: &str| {
+                for (dependency, path) in &below {
+                    if patterns.iter().any(|pattern| fits(dependency, pattern)) {
+                        found.push(format!("{name} depends on {dependency}, and {why}: {path}"));
+                    }
+                }
+            };
+            if PARSERS.contains(&name.as_str()) {
+                refuse(&NOT_IN_PARSERS, "a parser does no I/O");
+            }
+            if name == "engineio-parser" {
+                refuse(&["socketio-*"], "arrows point down");
+            }
+            if name == "engineio-server" {
+                refuse(&["socketio-*"], "arrows point down");
+            }
+            if name == "socketio-client" {
+                refuse(&SERVERS, "the client knows no server");
+            }
+            if Path::new(manifest).starts_with(root.join("adapters")) {
+                refuse(&["socketio-server", "engineio-server"], "a back-end knows no server");
+            }
+            if name != "xtask" {
+                refuse(&["xtask"], "the product knows no tool");
+            }
+        }
+        found
+    }
+
+    /// Everything a package depends on, by name, with the way there.
+    fn below(&self, name: &str) -> BTreeMap<&str, String> {
+        let start = self
+            .names
+            .iter()
+            .filter(|(_, other)| *other == name)
+            .map(|(id, _)| (id.as_str(), name.to_owned()));
+        let mut open: Vec<_> = start.collect();
+        let mut seen = BTreeMap::new();
+        while let Some((id, path)) = open.pop() {
+            for next in self.edges.get(id).into_iter().flatten() {
+                let Some(name) = self.names.get(next) else {
+                    continue;
+                };
+                if !seen.contains_key(name.as_str()) {
+                    let path = format!("{path} → {name}");
+                    seen.insert(name.as_str(), path.clone());
+                    open.push((next, path));
+                }
+            }
+        }
+        seen
+    }
+}
+
+fn fits(name: &str, pattern: &str) -> bool {
+    pattern.strip_suffix('*').map_or(name == pattern, |start| name.starts_with(start))
+}
+
+fn list<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> {
+    value.get(key).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Metadata of workspace members `(name, folder)` and of edges `(from, to, kind)`.
+    fn complaints(members: &[(&str, &str)], edges: &[(&str, &str, Value)]) -> Vec<String> {
+        let mut names: BTreeSet<_> = members.iter().map(|(name, _)| *name).collect();
+        names.extend(edges.iter().map(|(_, to, _)| *to));
+        let packages = names.iter().map(|name| {
+            let folder = members
+                .iter()
+                .find(|(member, _)| member == name)
+                .map_or("elsewhere", |(_, folder)| folder);
+            json!({ "id": name, "name": name, "manifest_path": format!("/w/{folder}/Cargo.toml") })
+        });
+        let packages: Vec<_> = packages.collect();
+        let nodes: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let deps = edges.iter().filter(|(from, _, _)| from == name);
+                let deps: Vec<_> = deps
+                    .map(|(_, to, kind)| json!({ "pkg": to, "dep_kinds": [{ "kind": kind }] }))
+                    .collect();
+                json!({ "id": name, "deps": deps })
+            })
+            .collect();
+        let members: Vec<_> = members.iter().map(|(name, _)| name).collect();
+        let metadata = json!({ "workspace_members": members, "packages": packages, "resolve": { "nodes": nodes } });
+        Graph::read(&metadata).check(Path::new("/w"))
+    }
+
+    #[test]
+    fn a_runtime_below_a_parser_is_refused_however_deep() {
+        let edges =
+            [("socketio-parser", "handy", Value::Null), ("handy", "tokio-util", Value::Null)];
+        let found = complaints(&[("socketio-parser", "socketio-parser")], &edges);
+        assert_eq!(
+            found,
+            ["socketio-parser depends on tokio-util, and a parser does no I/O: \
+                            socketio-parser → handy → tokio-util"]
+        );
+    }
+
+    #[test]
+    fn a_parsers_tests_may_use_anything() {
+        let edges =
+            [("engineio-parser", "proptest", json!("dev")), ("proptest", "rand", Value::Null)];
+        assert_eq!(
+            complaints(&[("engineio-parser", "engineio-parser")], &edges),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn a_client_or_adapter_that_knows_the_server_is_refused() {
+        let members =
+            [("socketio-client", "socketio-client"), ("socketio-redis", "adapters/redis")];
+        let edges = [
+            ("socketio-client", "engineio-server", Value::Null),
+            ("socketio-redis", "socketio-server", Value::Null),
+        ];
+        assert_eq!(complaints(&members, &edges).len(), 2);
+    }
+
+    #[test]
+    fn a_manifest_section_ends_at_the_next() {
+        let manifest = "[lints]\n\n[features]\nworkspace = true\n";
+        assert!(!section(manifest, "[lints]").any(|line| line == "workspace = true"));
+        assert!(
+            section("[lints]\nworkspace = true\n", "[lints]")
+                .any(|line| line == "workspace = true")
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! Rules over single lines of text.
+
+use std::path::Path;
+
+use super::source::Source;
+
+const MAX_CODE_LINES: usize = 500;
+/// `.expect(` only with a message: a method of our own may have that name, and clippy knows the types.
+const PANICS: [&str; 7] = [
+    ".unwrap()",
+    ".expect(\"",
+    ".expect(&format",
+    "panic!(",
+    "unreachable!(",
+    "todo!(",
+    "unimplemented!(",
+];
+/// What a crate without I/O, clock and randomness never says.
+const IMPURE: [&str; 10] = [
+    "Instant::now",
+    "SystemTime",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "thread::spawn",
+    "thread::sleep",
+    "println!(",
+    "eprintln!(",
+    "tokio::",
+];
+const PURE: [&str; 3] = ["engineio-parser", "socketio-parser", "adapters/core"];
+
+/// Complaints about lines. `machine_paths` are beginnings of paths that mean something on this machine only.
+pub(super) fn check(files: &[Source], machine_paths: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files {
+        if file.is_rust() {
+            too_long(file, &mut found);
+            found.extend(lines_with(
+                file,
+                &["unsafe {", "unsafe fn ", "unsafe impl "],
+                "unsafe code",
+            ));
+        }
+        if file.is_product() {
+            found.extend(lines_with(file, &PANICS, "can panic"));
+            // Fuzz bodies are tests that lie in the library: they make the clock that they turn.
+            if PURE.contains(&file.krate()) && !file.path.ends_with("/fuzzing.rs") {
+                found.extend(lines_with(file, &IMPURE, "the crate does no I/O and reads no clock"));
+            }
+        }
+        skipped_tests(file, &mut found);
+        for (number, line) in file.text.lines().enumerate() {
+            if machine_paths.iter().any(|path| line.contains(path.as_str())) {
+                found.push(format!(
+                    "{}:{}: a path of this machine: {}",
+                    file.path,
+                    number + 1,
+                    line.trim()
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// The folder the checkout lies in, and the user's home.
+pub(super) fn machine_paths(root: &Path) -> Vec<String> {
+    let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
+    // A checkout in the temporary folder would forbid every mention of that folder.
+    let around = root.parent().filter(|parent| *parent != std::env::temp_dir());
+    let paths = [Some(root), around, home.as_deref()].into_iter().flatten();
+    let paths = paths.map(|path| path.to_string_lossy().into_owned()).filter(|path| path.len() > 3);
+    paths.map(|path| format!("{path}/")).collect()
+}
+
+fn too_long(file: &Source, found: &mut Vec<String>) {
+    let lines = file.code_lines().count();
+    if lines > MAX_CODE_LINES {
+        found.push(format!(
+            "{}: {lines} code lines, {MAX_CODE_LINES} are allowed; where is the seam?",
+            file.path
+        ));
+    }
+}
+
+fn lines_with<'f>(
+    file: &'f Source,
+    needles: &'f [&str],
+    why: &'f str,
+) -> impl Iterator<Item = String> + 'f {
+    let hit = |line: &str| {
+        let code = line.split(" // ").next().unwrap_or(line);
+        needles.iter().any(|needle| mentions(code, needle))
+    };
+    let lines = file.code_lines().filter(move |(_, line)| hit(line));
+    lines.map(move |(number, line)| format!("{}:{number}: {why}: {}", file.path, line.trim()))
+}
+
+/// Whole words only at the front: `eprintln!` is no `println!`, `my_tokio::` no `tokio::`. Not inside a string.
+fn mentions(line: &str, needle: &str) -> bool {
+    line.match_indices(needle).any(|(at, _)| {
+        let before = &line[..at];
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let continues = needle.starts_with(is_word) && before.ends_with(is_word);
+        let in_string =
+            before.replace("'\"'", "").replace("\\\"", "").matches('"').count() % 2 == 1;
+        !continues && !in_string
+    })
+}
+
+/// A skipped test needs its reason: `#[ignore = "…"]`, or a comment on the line or above it.
+fn skipped_tests(file: &Source, found: &mut Vec<String>) {
+    let marks: &[&str] = match file.path.rsplit('.').next() {
+        Some("rs") => &["#[ignore]"],
+        Some("mjs" | "js" | "ts") => &["it.skip(", "describe.skip(", "test.skip(", "skip: true"],
+        _ => return,
+    };
+    let mut above = "";
+    for (number, line) in file.text.lines().enumerate() {
+        let explained = line.contains("// ") || above.trim_start().starts_with("//");
+        if !explained && marks.iter().any(|mark| mentions(line, mark)) {
+            found.push(format!(
+                "{}:{}: a skipped test without its reason: {}",
+                file.path,
+                number + 1,
+                line.trim()
+            ));
+        }
+        above = line;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::source;
+    use super::*;
+
+    fn complaints(path: &str, text: &str) -> Vec<String> {
+        check(&[source(path, text)], &["/somewhere/".to_owned()])
+    }
+
+    #[test]
+    fn a_panic_in_the_product_is_refused() {
+        for line in ["x.unwrap();", "x.expect(\"y\");", "panic!(\"y\");", "    todo!()"] {
+            let found = complaints("socketio-server/src/hub.rs", line);
+            assert_eq!(found.len(), 1, "{line}");
+            assert!(found[0].starts_with("socketio-server/src/hub.rs:1: can panic"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_panic_in_tests_comments_strings_or_names_is_fine() {
+        let text = "// x.unwrap()\nlet a = \".unwrap()\";\nx.unwrap_or(1);\nself.expect(b'[')?;\n#[cfg(test)]\nmod tests { fn t() { x.unwrap() } }\n";
+        assert_eq!(complaints("socketio-server/src/hub.rs", text), Vec::<String>::new());
+        assert_eq!(complaints("socketio-server/tests/hub.rs", "x.unwrap();"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_clock_in_a_pure_crate_is_refused() {
+        let line = "let now = Instant::now();";
+        assert_eq!(complaints("engineio-parser/src/session/mod.rs", line).len(), 1);
+        assert_eq!(complaints("adapters/core/src/cluster.rs", line).len(), 1);
+        assert_eq!(complaints("engineio-server/src/engine.rs", line).len(), 0);
+        assert_eq!(complaints("socketio-parser/src/a.rs", "use std::{time::SystemTime};").len(), 1);
+    }
+
+    #[test]
+    fn a_file_over_500_code_lines_is_refused() {
+        assert_eq!(complaints("xtask/src/a.rs", &"a();\n".repeat(500)).len(), 0);
+        assert_eq!(complaints("xtask/src/a.rs", &"a();\n".repeat(501)).len(), 1);
+        assert_eq!(complaints("xtask/src/a.rs", &"// a\n\n".repeat(501)).len(), 0);
+    }
+
+    #[test]
+    fn unsafe_code_is_refused() {
+        assert_eq!(complaints("adapters/core/src/a.rs", "let x = unsafe { y() };").len(), 1);
+    }
+
+    #[test]
+    fn a_path_of_the_machine_is_refused_anywhere() {
+        assert_eq!(complaints("README.md", "see /somewhere/else").len(), 1);
+    }
+
+    #[test]
+    fn a_skipped_test_needs_a_reason() {
+        assert_eq!(complaints("a/tests/b.rs", "#[ignore]\nfn c() {}").len(), 1);
+        assert_eq!(
+            complaints("a/tests/b.rs", "#[ignore = \"needs a broker\"]\nfn c() {}").len(),
+            0
+        );
+        assert_eq!(complaints("interop/a.mjs", "test.skip('x', () => {})").len(), 1);
+        assert_eq!(
+            complaints("interop/a.mjs", "// not built yet\ntest.skip('x', () => {})").len(),
+            0
+        );
+    }
+}

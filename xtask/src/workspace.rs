@@ -1,0 +1,75 @@
+//! Where things are, and how cargo is started.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::process;
+
+/// The workspace this tool belongs to.
+pub(crate) struct Workspace {
+    /// The folder of the workspace's `Cargo.toml`.
+    pub(crate) root: PathBuf,
+    /// What `cargo metadata` says.
+    pub(crate) metadata: Value,
+}
+
+impl Workspace {
+    pub(crate) fn find() -> Result<Workspace, String> {
+        let manifest_dir = std::env::var_os("CARGO_MANIFEST_DIR");
+        let manifest_dir =
+            manifest_dir.as_deref().unwrap_or(OsStr::new(env!("CARGO_MANIFEST_DIR")));
+        let root = Path::new(manifest_dir).parent().ok_or("xtask has no parent folder")?.to_owned();
+        let text = process::output(cargo_in(&root).args(["metadata", "--format-version", "1"]))?;
+        let metadata =
+            serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
+        Ok(Workspace { root, metadata })
+    }
+
+    /// The folders of the workspace's members, below its root.
+    pub(crate) fn members(&self) -> Vec<PathBuf> {
+        let packages = self.metadata.get("workspace_default_members").and_then(Value::as_array);
+        let manifests = self.metadata.get("packages").and_then(Value::as_array);
+        let is_member = |package: &&Value| {
+            let id = package.get("id");
+            packages.into_iter().flatten().any(|member| Some(member) == id)
+        };
+        let folder = |package: &Value| {
+            let manifest = Path::new(package.get("manifest_path")?.as_str()?);
+            manifest.parent()?.strip_prefix(&self.root).ok().map(Path::to_owned)
+        };
+        manifests.into_iter().flatten().filter(is_member).filter_map(folder).collect()
+    }
+
+    pub(crate) fn cargo(&self) -> Command {
+        cargo_in(&self.root)
+    }
+
+    /// A folder of our own below cargo's target folder.
+    pub(crate) fn target(&self, name: &str) -> PathBuf {
+        let target =
+            self.metadata.get("target_directory").and_then(Value::as_str).map(PathBuf::from);
+        target.unwrap_or_else(|| self.root.join("target")).join(name)
+    }
+
+    /// Builds an example of socketio-server for release and gives its path. At once when it is fresh.
+    pub(crate) fn release_example(&self, name: &str) -> Result<PathBuf, String> {
+        process::run_ok(self.cargo().args([
+            "build",
+            "--release",
+            "-p",
+            "socketio-server",
+            "--example",
+            name,
+        ]))?;
+        Ok(self.target("release/examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
+    }
+}
+
+fn cargo_in(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
