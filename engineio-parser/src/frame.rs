@@ -133,6 +133,18 @@ impl Frame {
         }
     }
 
+    /// As [`websocket`](Self::websocket), for a client that asked for text only (`b64`): binary as
+    /// [`polling_text`](Self::polling_text).
+    pub fn websocket_text(&self, revision: Revision) -> WebSocketFrame {
+        if !self.is_binary() {
+            return self.websocket(revision);
+        }
+        let body = self.polling_text(revision);
+        let mut header = [0; HEADROOM + 1];
+        let len = write_websocket_header(&mut header, FIN_TEXT, body.len());
+        WebSocketFrame { header, header_len: len as u8, body }
+    }
+
     /// The packet's text in a polling payload that cannot carry raw binary: `b…` with base64 for binary.
     /// Built once per frame, however many recipients poll.
     pub fn polling_text(&self, revision: Revision) -> Bytes {
@@ -365,6 +377,18 @@ mod tests {
             let binary = Frame::binary(vec![7; len].into());
             let expected = [&[FIN_BINARY], header, &[4], &binary.payload()[..]].concat();
             assert_eq!(websocket(&binary, Revision::V3), expected);
+        }
+    }
+
+    #[test]
+    fn a_client_that_takes_text_only_gets_base64() {
+        for (revision, prefix) in [(Revision::V3, "b4"), (Revision::V4, "b")] {
+            let frame = Frame::binary(vec![1, 2, 3].into()).websocket_text(revision);
+            let len = prefix.len() as u8 + 4;
+            assert_eq!(frame.header(), [FIN_TEXT, len]);
+            assert_eq!(frame.body, format!("{prefix}AQID"));
+            let text = Frame::text(PacketType::Message, "hello");
+            assert_eq!(text.websocket_text(revision).body, text.websocket(revision).body);
         }
     }
 

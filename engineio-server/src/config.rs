@@ -28,6 +28,7 @@ pub struct EngineConfig {
     pub(crate) write_timeout: Duration,
     pub(crate) max_fragments: u32,
     pub(crate) linger: Duration,
+    pub(crate) allow_eio3: bool,
 }
 
 impl Default for EngineConfig {
@@ -43,6 +44,7 @@ impl Default for EngineConfig {
             write_timeout: Duration::from_secs(30),
             max_fragments: 1024,
             linger: Duration::from_secs(3),
+            allow_eio3: false,
         }
     }
 }
@@ -150,6 +152,15 @@ impl EngineConfig {
     /// How long a closed WebSocket may take, see [`linger`](Self::linger).
     pub fn get_linger(&self) -> Duration {
         self.linger
+    }
+
+    /// Whether clients of protocol revision 3 (`EIO=3`: Socket.IO v2) are served (default no). Everything but exactly
+    /// `3` and `4` is refused in any case.
+    ///
+    /// A Socket.IO v2 client takes its session's id for its socket's: whoever is told the one can speak for it on polling.
+    pub fn allow_eio3(mut self, allow: bool) -> Self {
+        self.allow_eio3 = allow;
+        self
     }
 
     /// The configured path, with a slash at both ends.

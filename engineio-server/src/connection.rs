@@ -224,7 +224,6 @@ impl Connection {
         if self.probe.is_none() {
             self.probe = state.arriving.take();
         }
-        let revision = state.session.revision();
         // Before the upgrade the session speaks to the probe, afterwards to what the probe became.
         // Nothing is taken while the kernel has not taken the last batch: it counts as queued, and what is volatile is
         // not sent late.
@@ -234,7 +233,7 @@ impl Connection {
             while !websocket.writer.is_full()
                 && let Some(frame) = state.session.poll_transmit(Transport::WebSocket, usize::MAX)
             {
-                websocket.writer.push(frame.websocket(revision));
+                websocket.send(&frame);
             }
         }
         let poll = state.poll_to_wake();
@@ -316,12 +315,11 @@ impl Connection {
         tracing::debug!(target: "engineio::session", %reason, "closed");
         let (arriving, wakers) = {
             let mut state = self.handle.0.lock();
-            let revision = state.session.revision();
             if let Some(websocket) = &mut self.websocket {
                 while let Some(frame) =
                     state.session.poll_transmit(Transport::WebSocket, usize::MAX)
                 {
-                    websocket.writer.push(frame.websocket(revision));
+                    websocket.send(&frame);
                 }
             }
             let ready = mem::take(&mut state.ready).into_iter().map(Some);

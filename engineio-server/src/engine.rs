@@ -8,7 +8,7 @@ use engineio_parser::{
 };
 use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
@@ -163,12 +163,12 @@ impl Engine {
         };
         let known = |sid: &str| self.0.registry.get(sid);
         match request {
-            request::Request::Open { transport: Transport::Polling, revision } => {
-                self.open_polling(&parts, revision).await
+            request::Request::Open { transport: Transport::Polling, revision, b64 } => {
+                self.open_polling(&parts, revision, b64).await
             }
-            request::Request::Open { revision, .. } => match accept(&mut parts) {
+            request::Request::Open { revision, b64, .. } => match accept(&mut parts) {
                 Some((response, upgrade)) => {
-                    self.open_websocket(parts, revision, response, upgrade)
+                    self.open_websocket(parts, revision, b64, response, upgrade)
                 }
                 None => self.refuse(&parts, RequestError::BadRequest),
             },
@@ -190,18 +190,23 @@ impl Engine {
                 Some(_) => self.refuse(&parts, RequestError::BadRequest),
                 None => self.refuse(&parts, RequestError::UnknownSid),
             },
-            request::Request::Upgrade { sid } => match known(&sid) {
-                Some(shared) => self.upgrade(&mut parts, shared),
+            request::Request::Upgrade { sid, b64 } => match known(&sid) {
+                Some(shared) => self.upgrade(&mut parts, shared, b64),
                 None => self.refuse(&parts, RequestError::UnknownSid),
             },
         }
     }
 
-    async fn open_polling(&self, parts: &Parts, revision: Revision) -> Response<ResponseBody> {
+    async fn open_polling(
+        &self,
+        parts: &Parts,
+        revision: Revision,
+        b64: bool,
+    ) -> Response<ResponseBody> {
         let Ok(sid) = generate_sid() else {
             return self.refuse(parts, RequestError::BadRequest);
         };
-        let shared = self.open(sid, Handshake::new(parts), revision, Transport::Polling);
+        let shared = self.open(sid, Handshake::new(parts), revision, b64, Transport::Polling);
         // The handshake's GET is the first poll. It is answered before the application can say anything, so that it
         // carries the open packet alone.
         let response =
@@ -215,6 +220,7 @@ impl Engine {
         &self,
         parts: Parts,
         revision: Revision,
+        b64: bool,
         response: Response<ResponseBody>,
         upgrade: OnUpgrade,
     ) -> Response<ResponseBody> {
@@ -225,8 +231,8 @@ impl Engine {
         tokio::spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
             let Ok(sid) = generate_sid() else { return };
-            let websocket = engine.websocket(upgraded, revision);
-            let shared = engine.open(sid, handshake, revision, Transport::WebSocket);
+            let websocket = engine.websocket(upgraded, revision, b64);
+            let shared = engine.open(sid, handshake, revision, b64, Transport::WebSocket);
             let connection = Connection::new(engine.0.registry.clone(), shared, Some(websocket));
             let future = engine.0.application.session(connection);
             drop(engine);
@@ -240,24 +246,25 @@ impl Engine {
         sid: ByteString,
         handshake: Handshake,
         revision: Revision,
+        b64: bool,
         transport: Transport,
     ) -> Arc<Shared> {
         tracing::debug!(target: "engineio::session", %transport, "open");
         let session = Session::server(now(), self.0.session.clone(), revision, transport, sid);
-        let shared = Arc::new(Shared::new(session, handshake));
+        let shared = Arc::new(Shared::new(session, handshake, b64));
         self.0.registry.insert(shared.clone());
         shared
     }
 
-    fn websocket(&self, upgraded: hyper::upgrade::Upgraded, revision: Revision) -> Box<WebSocket> {
+    fn websocket(&self, upgraded: Upgraded, revision: Revision, b64: bool) -> Box<WebSocket> {
         let config = &self.0.registry.config;
         let max_payload = config.session.max_payload;
-        Box::new(WebSocket::new(upgraded, revision, max_payload, config.max_fragments))
+        Box::new(WebSocket::new(upgraded, revision, b64, max_payload, config.max_fragments))
     }
 
     /// A WebSocket that wants to take a polling session over. What it does to the session is decided when it is
     /// connected; a session that cannot be upgraded refuses it before.
-    fn upgrade(&self, parts: &mut Parts, shared: Arc<Shared>) -> Response<ResponseBody> {
+    fn upgrade(&self, parts: &mut Parts, shared: Arc<Shared>, b64: bool) -> Response<ResponseBody> {
         let (revision, possible) = {
             let session = &shared.lock().session;
             let possible = session.transport() == Transport::Polling && !session.is_upgrading();
@@ -272,7 +279,7 @@ impl Engine {
         let engine = self.clone();
         tokio::spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
-            let websocket = engine.websocket(upgraded, revision);
+            let websocket = engine.websocket(upgraded, revision, b64);
             let refused = shared.with(|state| {
                 let probe = Input::ProbeStarted(Transport::WebSocket);
                 match state.session.handle_input(now(), probe) {

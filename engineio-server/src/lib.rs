@@ -76,7 +76,7 @@ pub use config::EngineConfig;
 pub use connection::{Connection, Event};
 pub use engine::{Application, Engine};
 pub use engineio_parser::{
-    ByteString, Data, Frame, Frames, Transport,
+    ByteString, Data, Frame, Frames, Revision, Transport,
     session::{CloseReason, SendError},
 };
 pub use error::RequestError;

@@ -9,7 +9,7 @@ use crate::{config::EngineConfig, error::RequestError};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     /// A handshake: a new session on this transport.
-    Open { transport: Transport, revision: Revision },
+    Open { transport: Transport, revision: Revision, b64: bool },
     /// A GET of a polling session.
     Poll { sid: String },
     /// A POST of a polling session.
@@ -17,7 +17,7 @@ pub(crate) enum Request {
     /// Any other method on a polling session.
     Other { sid: String },
     /// A WebSocket for an existing session.
-    Upgrade { sid: String },
+    Upgrade { sid: String, b64: bool },
 }
 
 /// Reads a request in the order in which Node verifies it: transport, sid, method, revision.
@@ -32,7 +32,7 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
 
     if let Some(sid) = query.sid.map(str::to_owned) {
         return match (transport, websocket) {
-            (Transport::WebSocket, true) => Ok(Request::Upgrade { sid }),
+            (Transport::WebSocket, true) => Ok(Request::Upgrade { sid, b64: query.b64 }),
             (Transport::Polling, false) => Ok(match parts.method {
                 Method::GET => Request::Poll { sid },
                 Method::POST => Request::Push { sid },
@@ -49,9 +49,10 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
     }
     let revision = match query.eio {
         Some("4") => Revision::V4,
+        Some("3") if config.allow_eio3 => Revision::V3,
         _ => return Err(RequestError::UnsupportedVersion),
     };
-    Ok(Request::Open { transport, revision })
+    Ok(Request::Open { transport, revision, b64: query.b64 })
 }
 
 /// Whether the request wants to become a WebSocket (RFC 6455 section 4.2.1).
@@ -68,6 +69,8 @@ struct Query<'a> {
     eio: Option<&'a str>,
     transport: Option<&'a str>,
     sid: Option<&'a str>,
+    /// The client takes text only: no binary payloads (revision 3) and no binary frames.
+    b64: bool,
 }
 
 impl<'a> Query<'a> {
@@ -77,6 +80,7 @@ impl<'a> Query<'a> {
         for pair in query.split('&') {
             match pair.split_once('=').unwrap_or((pair, "")) {
                 ("EIO", value) => this.eio = Some(value),
+                ("b64", value) => this.b64 = !value.is_empty(),
                 ("transport", value) => this.transport = Some(value),
                 ("sid", value) if !value.is_empty() => this.sid = Some(value),
                 _ => {}
@@ -120,7 +124,11 @@ mod tests {
     fn the_last_of_repeated_parameters_wins() {
         assert_eq!(
             ask(Method::GET, "/?transport=x&EIO=4&transport=websocket", true),
-            Ok(Request::Open { transport: Transport::WebSocket, revision: Revision::V4 })
+            Ok(Request::Open {
+                transport: Transport::WebSocket,
+                revision: Revision::V4,
+                b64: false
+            })
         );
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use engineio_parser::{
-    ByteString, Data, Frame, Frames, PacketType, Transport,
+    ByteString, Data, Frame, Frames, PacketType, Revision, Transport,
     session::{CloseReason, SendError, Session},
 };
 
@@ -20,6 +20,8 @@ use crate::{handshake::Handshake, transport::websocket::WebSocket};
 pub(crate) struct Shared {
     sid: ByteString,
     handshake: Handshake,
+    /// The client reads no binary payloads (revision 3): where it polls, it gets base64.
+    pub(crate) b64: bool,
     state: Mutex<State>,
 }
 
@@ -44,10 +46,11 @@ pub(crate) fn now() -> Instant {
 }
 
 impl Shared {
-    pub(crate) fn new(session: Session, handshake: Handshake) -> Self {
+    pub(crate) fn new(session: Session, handshake: Handshake, b64: bool) -> Self {
         Self {
             sid: session.sid().clone(),
             handshake,
+            b64,
             state: Mutex::new(State {
                 session,
                 arriving: None,
@@ -142,6 +145,11 @@ impl Handle {
     /// The transport in use.
     pub fn transport(&self) -> Transport {
         self.0.lock().session.transport()
+    }
+
+    /// The protocol revision that the client speaks.
+    pub fn revision(&self) -> Revision {
+        self.0.lock().session.revision()
     }
 
     /// Whether the session was closed.
@@ -301,7 +309,7 @@ mod tests {
             Transport::Polling,
             "sid".into(),
         );
-        let handle = Handle(Arc::new(Shared::new(session, Handshake::new(&parts))));
+        let handle = Handle(Arc::new(Shared::new(session, Handshake::new(&parts), false)));
         handle.send("fills the queue").unwrap();
         let waker = Arc::new(Sleeper).into();
         for _ in 0..100 {

@@ -1,14 +1,17 @@
 // The public JavaScript client, with its waiting made short.
 
-import { io } from 'socket.io-client';
+import { io as latest } from 'socket.io-client';
 
 import { within } from './raw.mjs';
 
 const open = new Set();
 
-/** A client that does not share its connection with others unless asked to, and that reconnects quickly. */
+/**
+ * A client that does not share its connection with others unless asked to, and that reconnects quickly. Of another
+ * version where `io` is that version's.
+ */
 export function client(server, options = {}) {
-  const { namespace = '/', ...rest } = options;
+  const { namespace = '/', io = latest, ...rest } = options;
   const socket = io(`${server.url}${namespace}`, {
     forceNew: true,
     reconnectionDelay: 20,
@@ -17,6 +20,13 @@ export function client(server, options = {}) {
   });
   open.add(socket);
   return socket;
+}
+
+/** Joins another namespace over a client's connection. */
+export function join(socket, namespace, options) {
+  const other = socket.io.socket(namespace, options);
+  open.add(other);
+  return other;
 }
 
 /** A connected client. */

@@ -16,28 +16,33 @@ export async function within(promise, what) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** One path of one server, such as `/engine.io/`. */
+/** One path of one server, such as `/engine.io/`, in one revision of the protocol. */
 export class Endpoint {
-  constructor(server, path) {
+  constructor(server, path, revision = 4) {
     this.base = `http://127.0.0.1:${server.port}${path}`;
+    this.revision = revision;
+    this.polling = `?EIO=${revision}&transport=polling`;
+    this.websocket = `?EIO=${revision}&transport=websocket`;
   }
 
   /** A request with exactly this query. */
   async request(query, options = {}) {
     const response = await within(fetch(`${this.base}${query}`, options), `an answer to ${query}`);
-    return { status: response.status, body: await response.text(), headers: response.headers };
+    const bytes = Buffer.from(await response.arrayBuffer());
+    return { status: response.status, body: bytes.toString(), bytes, headers: response.headers };
   }
 
-  /** Opens a polling session; gives the handshake. */
-  async handshake() {
-    const { status, body } = await this.request('?EIO=4&transport=polling');
+  /** Opens a polling session, with more in its query if need be; gives the handshake. */
+  async handshake(more = '') {
+    const { status, body } = await this.request(`${this.polling}${more}`);
     assert.equal(status, 200);
-    assert.equal(body[0], '0');
-    return JSON.parse(body.slice(1));
+    const packet = this.revision === 3 ? unframed(body) : body;
+    assert.equal(packet[0], '0');
+    return JSON.parse(packet.slice(1));
   }
 
   poll(sid, options) {
-    return this.request(`?EIO=4&transport=polling&sid=${sid}`, options);
+    return this.request(`${this.polling}&sid=${sid}`, options);
   }
 
   /** A GET that the server holds by now: another request, made after it, has been answered meanwhile. */
@@ -48,8 +53,8 @@ export class Endpoint {
     return { answer };
   }
 
-  push(sid, body) {
-    return this.request(`?EIO=4&transport=polling&sid=${sid}`, { method: 'POST', body });
+  push(sid, body, headers) {
+    return this.request(`${this.polling}&sid=${sid}`, { method: 'POST', body, headers });
   }
 
   /** Asserts that the session is gone. */
@@ -58,13 +63,13 @@ export class Endpoint {
   }
 
   /** A WebSocket with exactly this query. */
-  socket(query = '?EIO=4&transport=websocket') {
+  socket(query = this.websocket) {
     return new RawSocket(`${this.base.replace('http', 'ws')}${query}`);
   }
 
   /** A WebSocket session after its handshake. */
-  async open() {
-    const socket = this.socket();
+  async open(more = '') {
+    const socket = this.socket(`${this.websocket}${more}`);
     socket.opening = await socket.next();
     assert.equal(socket.opening[0], '0');
     return socket;
@@ -78,6 +83,13 @@ export class Endpoint {
     assert.equal(await socket.next(), '42["auth",{}]');
     return socket;
   }
+}
+
+/** The one packet of a payload of revision 3 in its text form. */
+function unframed(body) {
+  const [, length, packet] = body.match(/^(\d+):(.*)$/s);
+  assert.equal(packet.length, Number(length));
+  return packet;
 }
 
 /** A WebSocket whose frames are awaited one by one: text as a string, binary as a Buffer. */

@@ -66,7 +66,10 @@ test('connection state recovery is off: the CONNECT reply has one key, sid', asy
 });
 
 test('revision 3 is off', async () => {
-  assert.equal((await engine.request('?EIO=3&transport=polling')).status, 400);
+  const { status, body } = await engine.request('?EIO=3&transport=polling');
+  assert.equal(status, 400);
+  assert.deepEqual(JSON.parse(body), { code: 5, message: 'Unsupported protocol version' });
+  await engine.socket('?EIO=3&transport=websocket').close();
 });
 
 test('the environment sets the timings and the payload limit', async () => {

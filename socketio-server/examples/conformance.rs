@@ -2,7 +2,8 @@
 //!
 //! `/engine.io/` is a plain Engine.IO echo server, `/socket.io/` a Socket.IO server with the namespaces `/` and
 //! `/custom`. Environment: `PORT` (3000), `PING_INTERVAL` (300 ms), `PING_TIMEOUT` (200 ms), `MAX_PAYLOAD`
-//! (1000000 bytes). Prints a line with `LISTENING` once it accepts connections and ends on SIGTERM.
+//! (1000000 bytes), `ALLOW_EIO3` (`1` serves protocol revision 3 too). Prints a line with `LISTENING` once it accepts
+//! connections and ends on SIGTERM.
 
 use std::{env, io, process::ExitCode, time::Duration};
 
@@ -17,6 +18,7 @@ struct Settings {
     ping_interval: Duration,
     ping_timeout: Duration,
     max_payload: usize,
+    allow_eio3: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -97,7 +99,7 @@ fn declare(namespace: &Namespace) {
 
 impl Settings {
     fn read() -> Result<Self, String> {
-        for (switch, off) in [("ALLOW_EIO3", "0"), ("RECOVERY", "0"), ("PARSER", "json")] {
+        for (switch, off) in [("RECOVERY", "0"), ("PARSER", "json")] {
             if let Ok(value) = env::var(switch)
                 && !value.is_empty()
                 && value != off
@@ -110,6 +112,7 @@ impl Settings {
             ping_interval: Duration::from_millis(number("PING_INTERVAL", 300)?),
             ping_timeout: Duration::from_millis(number("PING_TIMEOUT", 200)?),
             max_payload: number("MAX_PAYLOAD", 1_000_000)?,
+            allow_eio3: number("ALLOW_EIO3", 0_u8)? == 1,
         })
     }
 
@@ -118,6 +121,7 @@ impl Settings {
             .ping_interval(self.ping_interval)
             .ping_timeout(self.ping_timeout)
             .max_payload(self.max_payload)
+            .allow_eio3(self.allow_eio3)
     }
 }
 

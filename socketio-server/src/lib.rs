@@ -1,5 +1,6 @@
 //! A Socket.IO server (protocol revision 5 over Engine.IO revision 4): namespaces, rooms, acknowledgements, broadcasts.
-//! The JavaScript client cannot tell it from the reference server.
+//! The JavaScript client cannot tell it from the reference server. Clients of Socket.IO v2 are served where
+//! [`EngineConfig::allow_eio3`] says so.
 //!
 //! ```no_run
 //! use serde_json::json;

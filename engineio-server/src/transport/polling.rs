@@ -35,7 +35,7 @@ pub(crate) async fn poll(shared: Arc<Shared>, budget: usize) -> Response<Respons
     let frames = poll_fn(|cx| {
         let mut state = shared.lock();
         if state.session.has_transmit(Transport::Polling) {
-            return Poll::Ready(Some(take(&mut state.session, budget)));
+            return Poll::Ready(Some(take(&mut state.session, shared.b64, budget)));
         }
         if state.session.is_closed() {
             return Poll::Ready(None);
@@ -59,22 +59,26 @@ pub(crate) async fn poll(shared: Arc<Shared>, budget: usize) -> Response<Respons
         state.ready_to_wake()
     });
     wake(ready.into_iter().map(Some));
-    respond(revision, &frames)
+    respond(revision, shared.b64, &frames)
 }
 
 /// Takes what fits into one response.
-fn take(session: &mut engineio_parser::session::Session, budget: usize) -> (Revision, Vec<Frame>) {
+fn take(
+    session: &mut engineio_parser::session::Session,
+    b64: bool,
+    budget: usize,
+) -> (Revision, Vec<Frame>) {
     let mut frames = Vec::new();
     let mut left = budget;
     while let Some(frame) = session.poll_transmit(Transport::Polling, left) {
-        left = left.saturating_sub(frame.polling_len(session.revision()) + 1);
+        left = left.saturating_sub(payload::encoded_len(&frame, session.revision(), b64));
         frames.push(frame);
     }
     (session.revision(), frames)
 }
 
-fn respond(revision: Revision, frames: &[Frame]) -> Response<ResponseBody> {
-    let payload = payload::encode(revision, true, frames);
+fn respond(revision: Revision, b64: bool, frames: &[Frame]) -> Response<ResponseBody> {
+    let payload = payload::encode(revision, b64, frames);
     let mut response = Response::new(Full::new(payload.body));
     let content_type = if payload.binary { BINARY } else { TEXT };
     let headers = response.headers_mut();

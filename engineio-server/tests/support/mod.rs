@@ -152,12 +152,28 @@ impl Server {
         sid_of(&answer.body)
     }
 
+    /// A polling session of revision 3, with `more` in its query: its id.
+    pub async fn open_v3(&self, more: &str) -> String {
+        let query = format!("EIO=3&transport=polling{more}");
+        let answer = within(self.request("GET", &query, "")).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let (length, open) = answer.body.split_once(':').unwrap();
+        assert_eq!(length, open.len().to_string());
+        sid_of(open)
+    }
+
     pub fn get(&self, sid: &str) -> PendingAnswer {
         self.request("GET", &format!("EIO=4&transport=polling&sid={sid}"), "")
     }
 
     pub fn post(&self, sid: &str, body: impl Into<Bytes>) -> PendingAnswer {
         self.request("POST", &format!("EIO=4&transport=polling&sid={sid}"), body)
+    }
+
+    pub fn post_as(&self, content_type: &str, sid: &str, body: &[u8]) -> PendingAnswer {
+        let uri = format!("/engine.io/?EIO=3&transport=polling&sid={sid}");
+        let request = Request::post(uri).header("content-type", content_type);
+        self.send(request.body(Full::new(Bytes::copy_from_slice(body))).unwrap())
     }
 
     /// A GET that waits at the server.
@@ -173,7 +189,11 @@ impl Server {
 
     /// A WebSocket that opens a session, with its handshake read: the stream and the session's id.
     pub async fn websocket(&self) -> (WebSocket, String) {
-        let mut websocket = self.connect("EIO=4&transport=websocket").await.unwrap();
+        self.websocket_with("EIO=4").await
+    }
+
+    pub async fn websocket_with(&self, query: &str) -> (WebSocket, String) {
+        let mut websocket = self.connect(&format!("{query}&transport=websocket")).await.unwrap();
         let sid = sid_of(&websocket.text().await);
         (websocket, sid)
     }
@@ -256,18 +276,17 @@ pub type PendingAnswer = Pin<Box<dyn Future<Output = Answer> + Send>>;
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
+    pub bytes: Bytes,
+    /// The bytes as text.
     pub body: String,
 }
 
 impl Answer {
     async fn of(response: Response<ResponseBody>) -> Self {
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Self {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: String::from_utf8(body.to_vec()).unwrap(),
-        }
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let body = String::from_utf8_lossy(&bytes).into_owned();
+        Self { status: parts.status.as_u16(), headers: parts.headers, bytes, body }
     }
 
     pub fn header(&self, name: &str) -> &str {

@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use engineio_server::{CloseReason, Data, Event, Frames, SendError};
+use engineio_server::{CloseReason, Data, Event, Frames, Revision, SendError};
 use socketio_parser::{Connection, Output, Protocol, encode_disconnect};
 
 use self::timer::{Timer, now};
@@ -29,7 +29,12 @@ impl Driver {
     pub(crate) fn new(connection: engineio_server::Connection, registry: Arc<Registry>) -> Self {
         let handle = connection.handle().clone();
         let config = registry.config.clone();
-        let machine = Connection::server(Protocol::V5, config.limits.clone());
+        // Revision 3 is what Socket.IO v2 clients bring, with a protocol of their own above it.
+        let protocol = match handle.revision() {
+            Revision::V3 => Protocol::V4,
+            Revision::V4 => Protocol::V5,
+        };
+        let machine = Connection::server(protocol, config.limits.clone());
         let connect_deadline = now().checked_add(config.connect_timeout);
         if registry.is_closed() {
             // Whoever closed the server may not have seen this connection.
@@ -52,6 +57,10 @@ impl Driver {
 
     /// Reads, dispatches and writes for as long as there is something to do.
     fn drive(&mut self, cx: &mut Context<'_>) {
+        if self.spaces.is_empty() {
+            // A client of protocol v4 is to be let into `/` before it says anything.
+            self.outputs(cx);
+        }
         while !self.closed {
             // Before every message: a socket that was disconnected handles no more events.
             self.asked(cx);

@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, task::Context};
 
+use bytestring::ByteString;
 use serde::Serialize;
 use socketio_parser::{Nsp, Protocol, RawJson, encode_connect, encode_connect_error};
 
@@ -27,7 +28,7 @@ impl Driver {
             self.client.machine().refuse(&nsp);
             return self.send_refusal(&nsp, "Invalid namespace", None);
         };
-        let Ok(id) = engineio_server::generate_sid() else {
+        let Ok(id) = self.socket_id(&nsp) else {
             self.client.machine().refuse(&nsp);
             return self.send_refusal(&nsp, "internal error", None);
         };
@@ -44,6 +45,20 @@ impl Driver {
         match poll_caught(&mut connecting.future, cx) {
             Step::Pending => self.connecting.push(connecting),
             step => self.decided(connecting.socket, step, cx),
+        }
+    }
+
+    fn protocol(&self) -> Protocol {
+        self.client.machine().protocol()
+    }
+
+    /// The id of a new socket. A client of protocol v4 is not told: it takes the session's, as Node does.
+    fn socket_id(&self, nsp: &Nsp) -> std::io::Result<ByteString> {
+        let sid = self.client.handle.sid();
+        match self.protocol() {
+            Protocol::V5 => engineio_server::generate_sid(),
+            Protocol::V4 if nsp.is_root() => Ok(sid.clone()),
+            Protocol::V4 => Ok(format!("{nsp}#{sid}").into()),
         }
     }
 
@@ -80,7 +95,7 @@ impl Driver {
         }
         let nsp = socket.nsp().clone();
         let accepted = self.client.machine().accept(&nsp);
-        let connected = encode_connect(Protocol::V5, &nsp, &Connected { sid: socket.id() });
+        let connected = encode_connect(self.protocol(), &nsp, &Connected { sid: socket.id() });
         if !accepted || !connected.is_ok_and(|frames| self.control(frames)) {
             // The client left.
             self.client.machine().disconnect(&nsp);
@@ -118,7 +133,7 @@ impl Driver {
 
     fn send_refusal(&mut self, nsp: &Nsp, message: &str, data: Option<&serde_json::Value>) {
         tracing::debug!(target: "socketio::namespace", %nsp, message, "refused");
-        if let Ok(frames) = encode_connect_error(Protocol::V5, nsp, message, &data) {
+        if let Ok(frames) = encode_connect_error(self.protocol(), nsp, message, &data) {
             self.control(frames);
         }
     }

@@ -142,6 +142,14 @@ impl Running {
         self.open_on(socket).await
     }
 
+    /// A client of Socket.IO v2 with an open session, and the session's id.
+    pub async fn open_v2(&self) -> (Client, String) {
+        let mut client = self.dial_with(TcpSocket::new_v4().unwrap(), 3).await;
+        let open = client.text().await;
+        let open: serde_json::Value = serde_json::from_str(&open[1..]).unwrap();
+        (client, open["sid"].as_str().unwrap().to_owned())
+    }
+
     async fn open_on(&self, socket: TcpSocket) -> Client {
         let mut client = self.dial_on(socket).await;
         let open = client.text().await;
@@ -150,8 +158,12 @@ impl Running {
     }
 
     async fn dial_on(&self, socket: TcpSocket) -> Client {
+        self.dial_with(socket, 4).await
+    }
+
+    async fn dial_with(&self, socket: TcpSocket, eio: u8) -> Client {
         let stream = within(socket.connect(self.address)).await.unwrap();
-        let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", self.address);
+        let url = format!("ws://{}/socket.io/?EIO={eio}&transport=websocket", self.address);
         let (stream, _) = within(tokio_tungstenite::client_async(url, stream)).await.unwrap();
         Client(stream)
     }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use engineio_parser::{Packet, Revision, Transport, session::Input};
+use engineio_parser::{Frame, Packet, Revision, Transport, session::Input};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -46,6 +46,8 @@ pub(crate) struct WebSocket {
     reader: Reader,
     pub(crate) writer: Writer,
     revision: Revision,
+    /// The client asked for text only.
+    b64: bool,
 }
 
 /// The stream below: the listener's own where it is known, else whatever the HTTP server gives.
@@ -58,6 +60,7 @@ impl WebSocket {
     pub(crate) fn new(
         upgraded: Upgraded,
         revision: Revision,
+        b64: bool,
         max_payload: usize,
         max_fragments: u32,
     ) -> Self {
@@ -68,7 +71,7 @@ impl WebSocket {
         // Copied, as a slice would keep the HTTP connection's read buffer alive.
         let early = Bytes::copy_from_slice(&early);
         let reader = Reader::new(max_payload, max_fragments);
-        Self { io, early, reader, writer: Writer::default(), revision }
+        Self { io, early, reader, writer: Writer::default(), revision, b64 }
     }
 
     /// Reads once and appends what arrived to `inputs`; pending where there is nothing.
@@ -125,6 +128,14 @@ impl WebSocket {
                 inputs.push(Input::Lost(Transport::WebSocket, true));
             }
         }
+    }
+
+    pub(crate) fn send(&mut self, frame: &Frame) {
+        self.writer.push(if self.b64 {
+            frame.websocket_text(self.revision)
+        } else {
+            frame.websocket(self.revision)
+        });
     }
 
     /// Writes what the writer holds.
