@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use crate::workspace::Workspace;
 
-const PARSERS: [&str; 2] = ["engineio-parser", "socketio-parser"];
+/// Crates without I/O.
+const PURE: [&str; 3] = ["engineio-parser", "socketio-parser", "socketio-adapter"];
 /// Packages that do I/O, run tasks or draw randomness. A trailing `*` stands for any ending.
-const NOT_IN_PARSERS: [&str; 7] =
+const NOT_IN_PURE: [&str; 7] =
     ["tokio*", "hyper*", "futures*", "rand*", "getrandom", "fastrand", "mio"];
 const SERVERS: [&str; 2] = ["engineio-server", "socketio-server"];
 
@@ -85,8 +86,8 @@ impl Graph {
                     }
                 }
             };
-            if PARSERS.contains(&name.as_str()) {
-                refuse(&NOT_IN_PARSERS, "a parser does no I/O");
+            if PURE.contains(&name.as_str()) {
+                refuse(&NOT_IN_PURE, "it does no I/O");
             }
             if name == "engineio-parser" {
                 refuse(&["socketio-*"], "arrows point down");
@@ -184,7 +185,7 @@ mod tests {
         let found = complaints(&[("socketio-parser", "socketio-parser")], &edges);
         assert_eq!(
             found,
-            ["socketio-parser depends on tokio-util, and a parser does no I/O: \
+            ["socketio-parser depends on tokio-util, and it does no I/O: \
                             socketio-parser → handy → tokio-util"]
         );
     }

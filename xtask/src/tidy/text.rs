@@ -28,6 +28,9 @@ const IMPURE: [&str; 10] = [
     "eprintln!(",
     "tokio::",
 ];
+/// What a user's handler takes and keeps is a plain type.
+const GENERIC: [&str; 4] =
+    ["pub struct Socket<", "pub struct Server<", "pub struct Namespace<", "pub struct Broadcast<"];
 const PURE: [&str; 3] = ["engineio-parser", "socketio-parser", "adapters/core"];
 
 /// Complaints about lines. `machine_paths` are beginnings of paths that mean something on this machine only.
@@ -41,6 +44,9 @@ pub(super) fn check(files: &[Source], machine_paths: &[String]) -> Vec<String> {
                 &["unsafe {", "unsafe fn ", "unsafe impl "],
                 "unsafe code",
             ));
+        }
+        if file.krate() == "socketio-server" {
+            found.extend(lines_with(file, &GENERIC, "users' types have no parameters"));
         }
         if file.is_product() {
             found.extend(lines_with(file, &PANICS, "can panic"));
@@ -154,6 +160,12 @@ mod tests {
         let text = "// x.unwrap()\nlet a = \".unwrap()\";\nx.unwrap_or(1);\nself.expect(b'[')?;\n#[cfg(test)]\nmod tests { fn t() { x.unwrap() } }\n";
         assert_eq!(complaints("socketio-server/src/hub.rs", text), Vec::<String>::new());
         assert_eq!(complaints("socketio-server/tests/hub.rs", "x.unwrap();"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_parameter_of_a_users_type_is_refused() {
+        assert_eq!(complaints("socketio-server/src/model.rs", "pub struct Socket<A>(A);").len(), 1);
+        assert!(complaints("socketio-server/src/model.rs", "pub struct Socket(u8);").is_empty());
     }
 
     #[test]
