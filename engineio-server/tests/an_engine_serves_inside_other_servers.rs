@@ -53,8 +53,8 @@ async fn axum() {
     assert!(answer.ends_with("another handler"), "{answer}");
 }
 
-#[tokio::test]
-async fn hyper() {
+/// An echo server below hyper's own, which hands connections over or does not.
+async fn in_hyper(upgrades: bool) -> Server {
     let engine = echo();
     let service = engine.service();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -64,9 +64,19 @@ async fn hyper() {
         while let Ok((stream, _)) = listener.accept().await {
             let service = TowerToHyperService::new(service.clone());
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-            tokio::spawn(connection.with_upgrades());
+            if upgrades {
+                tokio::spawn(connection.with_upgrades());
+            } else {
+                tokio::spawn(connection);
+            }
         }
     });
+    server
+}
+
+#[tokio::test]
+async fn hyper() {
+    let server = in_hyper(true).await;
 
     works(&server).await;
     let answer = server.exchange(OTHER.as_bytes()).await;
@@ -75,18 +85,7 @@ async fn hyper() {
 
 #[tokio::test]
 async fn a_server_that_allows_no_upgrades_opens_no_session() {
-    let engine = echo();
-    let service = engine.service();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut server = Server::start(engine).await;
-    server.address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let service = TowerToHyperService::new(service.clone());
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-            tokio::spawn(connection);
-        }
-    });
+    let server = in_hyper(false).await;
     if let Ok(mut websocket) = server.connect("EIO=4&transport=websocket").await {
         assert_eq!(websocket.next().await, None);
     }

@@ -125,7 +125,7 @@ impl Broadcast {
         for target in targets {
             // A share that is not kept counts as unanswered.
             let waiter = Waiter::Many(collector.share());
-            if target.client.expect(nsp, id, patience, waiter).is_err() {
+            if target.client.expect_ack(nsp, id, patience, waiter).is_err() {
                 continue;
             }
             if self.send(&target, frames.clone()) {

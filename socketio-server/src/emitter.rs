@@ -77,7 +77,7 @@ impl<'a> Emitter<'a> {
             encode_event(self.socket.nsp(), Some(id), event, args).map_err(EmitError::from)?;
         let (sender, answer) = oneshot::channel();
         let patience = self.timeout.unwrap_or(client.config.ack_timeout);
-        client.expect(self.socket.nsp(), id, patience, Waiter::One(sender))?;
+        client.expect_ack(self.socket.nsp(), id, patience, Waiter::One(sender))?;
         let pending = Pending { socket: self.socket, id };
         if !self.volatile {
             socket.send(frames)?;

@@ -193,7 +193,7 @@ impl Client {
 
     /// Registers an acknowledgement, whose deadline the driver watches. To be done before the event is sent: the
     /// answer cannot come too early then.
-    pub(crate) fn expect(
+    pub(crate) fn expect_ack(
         &self,
         nsp: &Nsp,
         id: AckId,
