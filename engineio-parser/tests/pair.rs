@@ -134,6 +134,40 @@ fn an_upgrade_under_load_loses_nothing() {
     }
 }
 
+/// The refusal of a POST overtakes the answer to the last GET.
+#[test]
+fn a_refused_post_does_not_discard_the_last_answer() {
+    let mut world = new_world(Revision::V3);
+    world.delay = Duration::from_millis(2);
+    world.send(Side::Client, run(Side::Client, 1, 0), false);
+    world.delay = Duration::from_millis(26);
+    world.send(Side::Server, run(Side::Server, 3, 0), false);
+    world.start_upgrade();
+    world.start_upgrade();
+    world.send(Side::Server, run(Side::Server, 6, 2), false);
+    world.close(Side::Server, false);
+    for number in 8..13 {
+        world.send(Side::Client, run(Side::Client, number, 0), false);
+    }
+    world.advance(Duration::from_millis(9));
+    world.advance(Duration::from_millis(95));
+    world.delay = Duration::ZERO;
+    world.advance(LONG);
+    check_end(&mut world, &[(Side::Server, false)]);
+}
+
+#[test]
+fn a_client_that_still_has_to_say_goodbye_polls_no_more() {
+    let mut world = new_world(Revision::V4);
+    world.delay = Duration::from_millis(42);
+    world.send(Side::Client, run(Side::Client, 1, 0), false);
+    world.close(Side::Client, false);
+    world.delay = Duration::ZERO;
+    world.abort_get();
+    world.advance(LONG);
+    assert!(world.server.closed.is_some());
+}
+
 #[test]
 fn an_upgrade_takes_two_round_trips_and_not_a_ping_interval() {
     let mut world = new_world(Revision::V4);

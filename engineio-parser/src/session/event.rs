@@ -39,7 +39,8 @@ pub enum Input {
     /// Server: the POST has been read whole (its packets were handed in) or was refused for its size; said before the
     /// answer leaves. Client: the POST was answered.
     PushFinished,
-    /// Server: the POST broke off, or cannot be understood (wrong content type). Client: the POST failed.
+    /// Server: the POST broke off, or cannot be understood (wrong content type). Client: the POST failed; the session
+    /// ends with the answer of its GET, at most 2 s later, since messages and the reason may be in it.
     PushAborted,
     /// A second transport for this session is connected. Server: it named our sid. Client: the probe's connection is
     /// open.

@@ -130,8 +130,8 @@ impl Session {
             Input::PushStarted => return self.start_outgoing(now),
             Input::PollFinished => self.end_request(server),
             Input::PushFinished => self.end_request(!server),
-            Input::PollAborted => self.abort_request(server),
-            Input::PushAborted => self.abort_request(!server),
+            Input::PollAborted => self.abort_request(now, server),
+            Input::PushAborted => self.abort_request(now, !server),
             Input::ProbeStarted(via) => return self.start_probe(now, via),
             Input::Lost(via, failed) => self.on_lost(via, failed),
         }
@@ -150,7 +150,8 @@ impl Session {
                 Timer::Silence => self.fail(CloseReason::PingTimeout),
                 Timer::Upgrade => self.drop_probe(),
                 Timer::Noop => self.requests.end_with_noop(),
-                Timer::Close => self.fail(CloseReason::ForcedClose),
+                // A closing session ends for the reason it has.
+                Timer::Close => self.fail(CloseReason::TransportError),
             }
         }
     }
@@ -226,7 +227,7 @@ impl Session {
         let carried = match self.requests.out() {
             Outgoing::Waiting | Outgoing::Filling => true,
             Outgoing::None => self.role == Role::Client,
-            Outgoing::Full => false,
+            Outgoing::Full | Outgoing::Failed => false,
         };
         carried
             && (self.farewell.is_some()

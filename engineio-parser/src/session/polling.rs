@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Within this time a GET is answered during an upgrade.
 pub(super) const NOOP_AFTER: Duration = Duration::from_millis(100);
 
+/// How long a client whose POST failed waits for the answer of its GET.
+pub(super) const LAST_ANSWER: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     out: Outgoing,
@@ -27,6 +30,8 @@ pub(super) enum Outgoing {
     Filling,
     /// Open, and must take nothing more.
     Full,
+    /// Client: it failed, so no other follows.
+    Failed,
 }
 
 impl Requests {

@@ -27,6 +27,9 @@ impl Session {
         if self.role == Role::Client {
             self.drop_probe();
         }
+        if self.requests.out() == Outgoing::Failed {
+            return self.finish(reason);
+        }
         self.finish_if_drained();
     }
 

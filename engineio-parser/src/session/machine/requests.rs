@@ -7,7 +7,7 @@ use crate::{
     packet::Transport,
     session::{
         event::{CloseReason, Output, Role, Violation},
-        polling::{NOOP_AFTER, Outgoing},
+        polling::{LAST_ANSWER, NOOP_AFTER, Outgoing},
         timer::Timer,
     },
 };
@@ -28,7 +28,9 @@ impl Session {
             Role::Server => Violation::ConcurrentPoll,
             Role::Client => Violation::ConcurrentPush,
         };
-        self.check_request(self.requests.out() != Outgoing::None, concurrent)?;
+        // A client's last POST says goodbye.
+        let farewell = self.role == Role::Client && self.farewell.is_some();
+        self.check_request(self.requests.out() != Outgoing::None, farewell, concurrent)?;
         self.requests.set_out(Outgoing::Waiting);
         self.late_close |= self.role == Role::Server && self.is_closing();
         if self.upgrade.answered() {
@@ -42,13 +44,17 @@ impl Session {
             Role::Server => Violation::ConcurrentPush,
             Role::Client => Violation::ConcurrentPoll,
         };
-        self.check_request(self.requests.incoming(), concurrent)?;
+        self.check_request(self.requests.incoming(), false, concurrent)?;
         self.requests.set_incoming(true);
         Ok(())
     }
 
-    fn check_request(&mut self, open: bool, concurrent: Violation) -> Result<(), Violation> {
-        let farewell = self.role == Role::Client && self.farewell.is_some();
+    fn check_request(
+        &mut self,
+        open: bool,
+        farewell: bool,
+        concurrent: Violation,
+    ) -> Result<(), Violation> {
         if self.is_closed() && !farewell {
             return Err(Violation::Closed);
         }
@@ -67,11 +73,21 @@ impl Session {
             self.requests.set_out(Outgoing::None);
         } else {
             self.requests.set_incoming(false);
+            if self.requests.out() == Outgoing::Failed {
+                self.fail(CloseReason::TransportError);
+            }
         }
         self.switch_if_paused();
     }
 
-    pub(super) fn abort_request(&mut self, outgoing: bool) {
+    pub(super) fn abort_request(&mut self, now: Instant, outgoing: bool) {
+        // A server that has closed refuses a POST, and the refusal may overtake its last words: the answer of the GET.
+        let polling = self.is_open() && self.transport == Transport::Polling;
+        if self.role == Role::Client && polling && outgoing && self.requests.incoming() {
+            self.requests.set_out(Outgoing::Failed);
+            self.timers.set(Timer::Close, now, LAST_ANSWER);
+            return;
+        }
         if self.transport == Transport::Polling {
             self.fail(CloseReason::TransportError);
         }

@@ -16,7 +16,7 @@ impl Session {
         let first = match self.requests.out() {
             Outgoing::Waiting => true,
             Outgoing::Filling => false,
-            Outgoing::None | Outgoing::Full => return None,
+            Outgoing::None | Outgoing::Full | Outgoing::Failed => return None,
         };
         let budget = if first { usize::MAX } else { budget };
         if self.is_polling() {
