@@ -70,6 +70,11 @@ impl Handshake {
         form_urlencoded::parse(query.as_bytes()).into_owned().collect()
     }
 
+    /// Whether the request came from another page than the server's own: it had an `Origin` header (Node's `xdomain`).
+    pub fn is_cross_domain(&self) -> bool {
+        self.headers().contains_key(http::header::ORIGIN)
+    }
+
     /// When the session was opened.
     pub fn issued(&self) -> SystemTime {
         self.issued

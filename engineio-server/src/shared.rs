@@ -147,6 +147,13 @@ impl Handle {
         self.0.lock().session.transport()
     }
 
+    /// Whether the client began with another transport than the one in use.
+    pub fn is_upgraded(&self) -> bool {
+        let query = self.handshake().query();
+        let first = query.iter().rev().find(|(key, _)| key == "transport");
+        first.and_then(|(_, name)| Transport::parse(name)).is_some_and(|it| it != self.transport())
+    }
+
     /// The protocol revision that the client speaks.
     pub fn revision(&self) -> Revision {
         self.0.lock().session.revision()

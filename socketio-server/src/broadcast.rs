@@ -95,9 +95,18 @@ impl Broadcast {
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         let frames = encode_event(self.namespace.nsp(), None, event, args)?;
         for target in self.targets() {
-            self.send(&target, frames.clone());
+            self.deliver(&target, frames.clone());
         }
         Ok(())
+    }
+
+    /// Sends the event `message`.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit).
+    pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+        self.emit("message", args)
     }
 
     /// Sends the event and collects the answers of all recipients. The answers come in no particular order.
@@ -128,7 +137,7 @@ impl Broadcast {
             if target.client.expect_ack(nsp, id, patience, waiter).is_err() {
                 continue;
             }
-            if self.send(&target, frames.clone()) {
+            if self.deliver(&target, frames.clone()) {
                 pending.targets.push(target);
             } else {
                 target.client.forget(nsp, id);
@@ -180,7 +189,7 @@ impl Broadcast {
     }
 
     /// Whether it was queued for this recipient.
-    fn send(&self, target: &SocketInner, frames: Frames) -> bool {
+    fn deliver(&self, target: &SocketInner, frames: Frames) -> bool {
         if self.selection.flags.volatile {
             return target.send_volatile(frames).unwrap_or(false);
         }

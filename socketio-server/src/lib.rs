@@ -75,6 +75,7 @@
 mod ack;
 mod broadcast;
 mod config;
+mod data;
 mod dispatch;
 mod driver;
 mod emitter;
@@ -85,12 +86,14 @@ mod namespace;
 mod registry;
 mod server;
 mod socket;
+mod stored;
 mod table;
 mod waiter;
 
 pub use ack::Ack;
 pub use broadcast::Broadcast;
 pub use config::{Overflow, ServerConfig};
+pub use data::WeakSocket;
 pub use dispatch::{Answer, Auth, Data, Extract, Handler, IntoReply, Json, Outcome};
 pub use emitter::Emitter;
 pub use engineio_server::{

@@ -20,6 +20,7 @@ use crate::{
     config::ServerConfig,
     error::{AckError, DisconnectReason, EmitError, HandlerError},
     hub::{Hub, Member},
+    stored::Stored,
     table::Table,
     waiter::Waiter,
 };
@@ -54,7 +55,9 @@ pub(crate) struct SocketInner {
     pub(crate) client: Arc<Client>,
     pub(crate) auth: Option<RawJson>,
     state: AtomicU8,
+    recovered: AtomicBool,
     own: Mutex<Own>,
+    stored: Mutex<Option<Box<Stored>>>,
     pub(crate) gone: Notify,
 }
 
@@ -77,7 +80,17 @@ impl SocketInner {
         auth: Option<RawJson>,
     ) -> Self {
         let state = AtomicU8::new(CONNECTING);
-        Self { id, namespace, client, auth, state, own: Mutex::default(), gone: Notify::new() }
+        Self {
+            id,
+            namespace,
+            client,
+            auth,
+            state,
+            recovered: AtomicBool::new(false),
+            own: Mutex::default(),
+            stored: Mutex::default(),
+            gone: Notify::new(),
+        }
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -86,6 +99,10 @@ impl SocketInner {
 
     pub(crate) fn is_disconnected(&self) -> bool {
         self.state.load(Ordering::Acquire) == DISCONNECTED
+    }
+
+    pub(crate) fn is_recovered(&self) -> bool {
+        self.recovered.load(Ordering::Relaxed)
     }
 
     /// The CONNECT was answered. A socket that was disconnected meanwhile stays so.
@@ -131,6 +148,19 @@ impl SocketInner {
     pub(crate) fn look_at_own<R: Default>(&self, look: impl FnOnce(&Table<Erased>) -> R) -> R {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         own.table.as_deref().map(look).unwrap_or_default()
+    }
+
+    /// Changes what the application keeps with the socket. What it takes out is to be dropped by the caller, where no
+    /// lock is held.
+    pub(crate) fn change_stored<R>(&self, change: impl FnOnce(&mut Stored) -> R) -> R {
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        change(stored.get_or_insert_default())
+    }
+
+    /// Looks at what the application keeps with the socket.
+    pub(crate) fn look_at_stored<R>(&self, look: impl FnOnce(&Stored) -> Option<R>) -> Option<R> {
+        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.as_deref().and_then(look)
     }
 
     /// Gives the handlers of this socket alone up.

@@ -154,6 +154,15 @@ impl Namespace {
         self.broadcast().emit(event, args)
     }
 
+    /// Broadcasts the event `message`.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit).
+    pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+        self.emit("message", args)
+    }
+
     /// Broadcasts an event and collects everybody's answer.
     ///
     /// # Errors

@@ -138,6 +138,15 @@ impl Server {
         self.main.emit(event, args)
     }
 
+    /// Broadcasts the event `message`.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit).
+    pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+        self.emit("message", args)
+    }
+
     /// Broadcasts an event and collects everybody's answer.
     ///
     /// # Errors
@@ -194,6 +203,16 @@ impl Server {
     /// Disconnects all sockets; with `close`, their whole connections.
     pub fn disconnect_sockets(&self, close: bool) {
         self.main.disconnect_sockets(close);
+    }
+
+    /// The main namespace, `/` (`io.sockets` in Node).
+    pub fn sockets(&self) -> &Namespace {
+        &self.main
+    }
+
+    /// The path that requests are served on.
+    pub fn path(&self) -> &str {
+        self.engine.config().get_path()
     }
 
     /// The engine below: its clients, its service.

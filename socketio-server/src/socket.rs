@@ -36,7 +36,7 @@ impl Socket {
         self.0.is_connected()
     }
 
-    /// The HTTP request that opened the connection: headers, query, address.
+    /// The HTTP request that opened the connection: headers, query, address, time.
     pub fn handshake(&self) -> &Handshake {
         self.0.client.handle.handshake()
     }
@@ -66,6 +66,15 @@ impl Socket {
     /// The socket is disconnected, its queue is full, or the event cannot be encoded. Nothing was sent then.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         self.emitter().emit(event, args)
+    }
+
+    /// Sends the event `message`.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit).
+    pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+        self.emit("message", args)
     }
 
     /// Sends an event and waits for the client's answer, up to the server's `ack_timeout`.

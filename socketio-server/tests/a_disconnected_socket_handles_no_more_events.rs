@@ -105,3 +105,17 @@ async fn what_follows_a_broken_packet_is_not_handled() {
     assert_eq!(reasons.next().await, "forced close");
     assert!(log.rest().is_empty());
 }
+
+#[tokio::test]
+async fn nor_does_it_join_rooms() {
+    let server = server().await;
+    let mut connected = support::sockets(server.io.sockets());
+    let client = server.client().await;
+    let socket = support::within(connected.recv()).await.unwrap();
+    socket.join("before").unwrap();
+    client.close().await;
+    support::within(socket.disconnected()).await;
+    assert_eq!(socket.join("after"), Err(socketio_server::JoinError::Disconnected));
+    support::until(|| server.io.sockets().sockets_count() == 0).await;
+    assert_eq!(socket.rooms(), []);
+}

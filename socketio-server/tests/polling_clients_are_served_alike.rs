@@ -66,6 +66,8 @@ async fn an_upgrade_keeps_the_sockets() {
     let server = server().await;
     echo(&server);
     let sid = server.polling_client().await;
+    let conn = server.io.engine().client(&sid).unwrap();
+    assert!(!conn.is_upgraded());
     let stream = within(tokio::net::TcpStream::connect(server.address)).await.unwrap();
     let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket&sid={sid}", server.address);
     let (stream, _) = within(tokio_tungstenite::client_async(url, stream)).await.unwrap();
@@ -75,6 +77,7 @@ async fn an_upgrade_keeps_the_sockets() {
     within(client.0.send(Message::text("5"))).await.unwrap();
     client.send(r#"42["message",1]"#).await;
     client.expect(r#"42["message-back",1]"#).await;
+    assert!(conn.is_upgraded());
     assert_eq!(server.io.of("/").sockets_count(), 1);
 }
 

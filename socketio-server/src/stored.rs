@@ -1,0 +1,43 @@
+//! What an application keeps with a socket.
+
+use std::{
+    any::{Any, TypeId},
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+type Shelved = Arc<dyn Any + Send + Sync>;
+
+/// Values by type, and the one that other nodes may see. Few are kept: they are searched one by one.
+#[derive(Default)]
+pub(crate) struct Stored {
+    typed: Vec<(TypeId, Shelved)>,
+    shared: Option<Arc<Value>>,
+}
+
+impl Stored {
+    pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let (_, value) = self.typed.iter().find(|(id, _)| *id == TypeId::of::<T>())?;
+        value.clone().downcast().ok()
+    }
+
+    pub(crate) fn set<T: Send + Sync + 'static>(&mut self, value: Arc<T>) -> Option<Arc<T>> {
+        let former = self.remove();
+        self.typed.push((TypeId::of::<T>(), value));
+        former
+    }
+
+    pub(crate) fn remove<T: Send + Sync + 'static>(&mut self) -> Option<Arc<T>> {
+        let at = self.typed.iter().position(|(id, _)| *id == TypeId::of::<T>())?;
+        self.typed.swap_remove(at).1.downcast().ok()
+    }
+
+    pub(crate) fn shared(&self) -> Option<Arc<Value>> {
+        self.shared.clone()
+    }
+
+    pub(crate) fn set_shared(&mut self, value: Value) -> Option<Arc<Value>> {
+        self.shared.replace(Arc::new(value))
+    }
+}
