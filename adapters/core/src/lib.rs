@@ -1,4 +1,5 @@
-//! What every cluster adapter of the Socket.IO server shares: who a broadcast is for.
+//! What every cluster adapter of the Socket.IO server shares: who a broadcast is for, and what is kept for clients that
+//! lost their connection.
 //!
 //! This crate does no I/O, reads no clock and draws no randomness. It knows rooms and flags, never sockets.
 //!
@@ -11,6 +12,7 @@
 //! assert_eq!(selection.rooms.len(), 2);
 //! ```
 
+pub mod recovery;
 mod selection;
 
 pub use selection::{Flags, IntoRooms, Room, Selection};
