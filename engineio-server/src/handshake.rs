@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, time::SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, request::Parts};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri, request::Parts};
+use hyper::upgrade::OnUpgrade;
 
 /// The address of a request's peer, as a request extension. [`Engine::listen`](crate::Engine::listen) sets it; behind
 /// another HTTP server, insert it into the requests to have it in [`Handshake::remote_addr`].
@@ -18,6 +19,8 @@ pub struct Handshake {
     headers: Box<[u8]>,
     uri: Box<str>,
     remote_addr: Option<SocketAddr>,
+    /// One word where there are none.
+    extensions: Extensions,
     issued: SystemTime,
 }
 
@@ -31,10 +34,18 @@ impl Handshake {
                 headers.push(b'\n');
             }
         }
+        let mut extensions = parts.extensions.clone();
+        // Kept in its own field, and the connection itself, which must not live as long as the session.
+        extensions.remove::<PeerAddr>();
+        extensions.remove::<OnUpgrade>();
+        if extensions.is_empty() {
+            extensions = Extensions::new();
+        }
         Self {
             headers: headers.into_boxed_slice(),
             uri: parts.uri.to_string().into_boxed_str(),
             remote_addr: parts.extensions.get::<PeerAddr>().map(|peer| peer.0),
+            extensions,
             issued: SystemTime::now(),
         }
     }
@@ -75,6 +86,12 @@ impl Handshake {
         self.headers().contains_key(http::header::ORIGIN)
     }
 
+    /// An extension of the request, as a tower layer in front of the engine inserts it. Extensions live as long as the
+    /// session, so a layer should insert no more than is wanted there.
+    pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.extensions.get()
+    }
+
     /// When the session was opened.
     pub fn issued(&self) -> SystemTime {
         self.issued
@@ -93,12 +110,15 @@ mod tests {
             .header("x-two", "1")
             .header("x-two", "2")
             .extension(PeerAddr(([127, 0, 0, 1], 9).into()))
+            .extension("a layer's")
             .body(())
             .unwrap()
             .into_parts();
         let handshake = Handshake::new(&parts);
         assert_eq!(handshake.headers(), parts.headers);
         assert_eq!(handshake.remote_addr(), Some(([127, 0, 0, 1], 9).into()));
+        assert_eq!(handshake.extension(), Some(&"a layer's"));
+        assert_eq!(handshake.extension::<PeerAddr>(), None);
         let query = handshake.query();
         assert_eq!(query[1], ("name".to_owned(), "Jürgen M%2".to_owned()));
         assert_eq!(query[2], ("x".to_owned(), String::new()));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use engineio_server::EngineConfig;
+use http::Extensions;
 use socketio_parser::Limits;
 
 /// What happens to a client whose queue is full when a broadcast reaches it.
@@ -39,6 +40,7 @@ pub struct ServerConfig {
     pub(crate) max_inbox_bytes: usize,
     pub(crate) max_rooms: usize,
     pub(crate) overflow: Overflow,
+    pub(crate) state: Extensions,
 }
 
 impl Default for ServerConfig {
@@ -53,6 +55,7 @@ impl Default for ServerConfig {
             max_inbox_bytes: 1_000_000,
             max_rooms: 1024,
             overflow: Overflow::default(),
+            state: Extensions::new(),
         }
     }
 }
@@ -115,6 +118,13 @@ impl ServerConfig {
     /// Rooms that one socket may be in (default 1024).
     pub fn max_rooms(mut self, rooms: usize) -> Self {
         self.max_rooms = rooms;
+        self
+    }
+
+    /// Gives the server a value that its handlers take as [`State<T>`](crate::State); one of each type. The default is
+    /// none.
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.state.insert(state);
         self
     }
 

@@ -75,41 +75,65 @@ pub enum JoinError {
     },
 }
 
-/// What a handler or middleware fails with: any error, or a message of one's own, with data for the client.
+/// What a handler or middleware fails with: any error, or one that was made for the client.
 ///
-/// It is made from every error by `?`, and is therefore (as in anyhow) not itself an `Error`.
+/// `?` and `into()` make it from every error, and from a text. Such an error is the server's own affair: the client is told
+/// "internal error", the namespace's error handler or the log is told everything. What the client may read is said by
+/// [`public`](Self::public) and [`with_data`](Self::with_data).
+///
+/// As it is made from every error, it is (as in anyhow) not itself an `Error`.
 ///
 /// ```
 /// use socketio_server::HandlerError;
 ///
 /// fn parse(text: &str) -> Result<u32, HandlerError> {
-///     Ok(text.parse()?)
+///     text.parse().map_err(HandlerError::public)
 /// }
-/// assert!(parse("x").is_err());
-/// let refused = HandlerError::new("not authorized").with_data(&serde_json::json!({ "code": 401 }));
+/// assert!(parse("x").is_err_and(|error| error.is_public()));
+///
+/// let refused = HandlerError::public("not authorized").with_data(&serde_json::json!({ "code": 401 }));
 /// assert_eq!(refused.to_string(), "not authorized");
+///
+/// let private = HandlerError::from(std::io::Error::other("db-3.internal refused user 'app'"));
+/// assert_eq!(private.message_for_client(), "internal error");
 /// ```
 pub struct HandlerError {
     source: Box<dyn std::error::Error + Send + Sync>,
     data: Option<Value>,
+    public: bool,
 }
 
+/// What a client is told of an error that was not made for it.
+pub(crate) const INTERNAL: &str = "internal error";
+
 impl HandlerError {
-    /// An error with a message. A middleware's message reaches the client in CONNECT_ERROR.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { source: message.into().into(), data: None }
+    /// An error, or a message, that the client may read: in the answer to its event, or of a middleware in
+    /// CONNECT_ERROR.
+    pub fn public(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { source: error.into(), data: None, public: true }
     }
 
-    /// Adds data: of a middleware's error, the client finds it in `err.data`. What cannot be serialised is left out.
+    /// Adds data for the client, which finds it beside the message: `err.data` of a middleware's error. What cannot be
+    /// serialised is left out.
     #[must_use]
     pub fn with_data(mut self, data: &impl Serialize) -> Self {
         self.data = serde_json::to_value(data).ok();
         self
     }
 
+    /// Whether the client may read the message.
+    pub fn is_public(&self) -> bool {
+        self.public
+    }
+
+    /// What the client is told: the message of a [public](Self::public) error, "internal error" of any other.
+    pub fn message_for_client(&self) -> String {
+        if self.public { self.to_string() } else { INTERNAL.to_owned() }
+    }
+
     /// The same, with nothing left of the error but its message.
     pub(crate) fn spoken(self) -> Self {
-        Self { source: self.to_string().into(), data: self.data }
+        Self { source: self.to_string().into(), ..self }
     }
 
     /// The data for the client.
@@ -125,7 +149,7 @@ impl HandlerError {
 
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self { source: error.into(), data: None }
+        Self { source: error.into(), data: None, public: false }
     }
 }
 

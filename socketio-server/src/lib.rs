@@ -22,8 +22,9 @@
 //!
 //! # Handlers
 //!
-//! A handler is an async function of up to six [extractors](Extract): [`Socket`], [`Data`], [`Auth`], [`Args`], [`Ack`],
-//! [`DisconnectReason`], or a type of your own. What it returns [answers](Answer) the acknowledgement the client asked
+//! A handler is an async function of up to six [extractors](Extract): [`Socket`], [`Data`], [`Auth`], [`State`],
+//! [`Extension`], [`EventName`], [`Args`], [`Ack`], [`DisconnectReason`], a type of your own, or a `Result` of these, or an
+//! `Option` where it [may be missing](MaybeExtract). What it returns [answers](Answer) the acknowledgement the client asked
 //! for; one that returns `()` does not answer. A typed [`Event`] fixes arguments and answer in one constant
 //! ([`Namespace::handle`]). Handlers are declared once per namespace, or for one socket ([`Socket::on`]); several of one
 //! event all run, and the first answer wins.
@@ -64,7 +65,8 @@
 //! # Errors
 //!
 //! A handler's error, a failed extraction and a panic concern one event: the client gets `{"error": message}` where it
-//! waits for an answer (of a panic only "internal error"), and [`Namespace::on_error`] or the log is told. A client that
+//! waits for an answer, and [`Namespace::on_error`] or the log is told. The message is "internal error", so that `?` lets
+//! nothing out, but for errors that were [made for the client](HandlerError::public), those of its arguments among them. A client that
 //! breaks the protocol is closed; its sockets see "forced close". `RUST_LOG=socketio=debug` logs the rest.
 //!
 //! # What it never does
@@ -94,7 +96,10 @@ pub use ack::Ack;
 pub use broadcast::Broadcast;
 pub use config::{Overflow, ServerConfig};
 pub use data::WeakSocket;
-pub use dispatch::{Answer, Auth, Data, Extract, Handler, IntoReply, Json, Outcome};
+pub use dispatch::{
+    Answer, Auth, Data, EventName, Extension, Extract, Handler, IntoReply, Json, MaybeExtract,
+    Outcome, State, TypedHandler,
+};
 pub use emitter::Emitter;
 pub use engineio_server::{
     EngineConfig, EngineLayer, EngineService, Handle, Handshake, Listening, PeerAddr, Transport,

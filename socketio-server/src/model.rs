@@ -265,7 +265,7 @@ impl Client {
 /// let admin = io.of("/admin");
 /// admin
 ///     .use_(|Auth(token): Auth<String>| async move {
-///         if token == "secret" { Ok(()) } else { Err(HandlerError::new("not authorized")) }
+///         if token == "secret" { Ok(()) } else { Err(HandlerError::public("not authorized")) }
 ///     })
 ///     .on_connection(|socket: Socket| async move {
 ///         socket.emit("hello", &"admin")?;
@@ -293,7 +293,7 @@ pub(crate) type ErrorHandler = Arc<dyn Fn(&Socket, &Failure) + Send + Sync>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Failure {
-    /// The event, or `connection`, `disconnecting`, `disconnect`.
+    /// The event, or `connection`, `disconnecting`, `disconnect`; of a middleware `connect`.
     pub event: String,
     /// At which point.
     pub stage: Stage,
@@ -311,6 +311,8 @@ pub enum Stage {
     Handler,
     /// The handler panicked. Only this socket is concerned.
     Panic,
+    /// A middleware failed with an error that was not made for the client. (Those that were are refusals, no failures.)
+    Middleware,
 }
 
 /// A handler, its types erased: one allocation per call.

@@ -16,7 +16,7 @@ use socketio_parser::{Event, Nsp};
 use crate::{
     broadcast::Broadcast,
     config::ServerConfig,
-    dispatch::{Handler, Outcome, erase, erase_typed},
+    dispatch::{Handler, TypedHandler, erase, erase_typed},
     error::{BroadcastAckError, EmitError},
     hub::Hub,
     model::{Erased, Failure, Namespace, NamespaceInner, Socket, SocketInner},
@@ -68,13 +68,10 @@ impl Namespace {
     /// let io = Server::new();
     /// io.handle(ADD, |_socket, (a, b)| async move { a + b });
     /// ```
-    pub fn handle<A, R, F, Fut, O>(&self, event: Event<A, R>, handler: F) -> &Self
+    pub fn handle<A, R>(&self, event: Event<A, R>, handler: impl TypedHandler<A, R>) -> &Self
     where
         A: DeserializeOwned + Send + 'static,
         R: Serialize + Send + 'static,
-        F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = O> + Send + 'static,
-        O: Outcome<R> + Send + 'static,
     {
         self.change(|table| table.add(event.name(), erase_typed(handler)))
     }
@@ -94,7 +91,7 @@ impl Namespace {
     /// let io = Server::new();
     /// io.use_(|socket: Socket, Auth(credentials): Auth<Credentials>| async move {
     ///     if credentials.token != "secret" {
-    ///         return Err(HandlerError::new("not authorized").with_data(&401));
+    ///         return Err(HandlerError::public("not authorized").with_data(&401));
     ///     }
     ///     socket.join("members")?;
     ///     Ok(())

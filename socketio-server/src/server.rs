@@ -11,7 +11,7 @@ use tokio::net::ToSocketAddrs;
 use crate::{
     broadcast::Broadcast,
     config::ServerConfig,
-    dispatch::{Handler, Outcome},
+    dispatch::{Handler, TypedHandler},
     driver::Driver,
     error::{BroadcastAckError, EmitError},
     model::{Failure, Namespace, Socket},
@@ -93,13 +93,10 @@ impl Server {
     }
 
     /// Adds a handler for a typed event. See [`Namespace::handle`].
-    pub fn handle<A, R, F, Fut, O>(&self, event: Event<A, R>, handler: F) -> &Self
+    pub fn handle<A, R>(&self, event: Event<A, R>, handler: impl TypedHandler<A, R>) -> &Self
     where
         A: DeserializeOwned + Send + 'static,
         R: Serialize + Send + 'static,
-        F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = O> + Send + 'static,
-        O: Outcome<R> + Send + 'static,
     {
         self.main.handle(event, handler);
         self

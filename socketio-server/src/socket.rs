@@ -9,7 +9,7 @@ use socketio_parser::{Event, Nsp};
 
 use crate::{
     broadcast::Broadcast,
-    dispatch::{Handler, Outcome, erase, erase_typed},
+    dispatch::{Handler, TypedHandler, erase, erase_typed},
     emitter::Emitter,
     error::{AckError, EmitError, HandlerError, JoinError},
     model::{CLOSE, Namespace, SOCKETS_LEFT, Socket},
@@ -53,8 +53,9 @@ impl Socket {
     /// It is of another type, or there was none and the type cannot be made of `null`.
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
         match &self.0.auth {
-            Some(auth) => Ok(auth.decode()?),
-            None => Ok(serde_json::from_str("null")?),
+            // What is wrong with what the client sent is no secret to it.
+            Some(auth) => auth.decode().map_err(HandlerError::public),
+            None => serde_json::from_str("null").map_err(HandlerError::public),
         }
     }
 
@@ -167,13 +168,10 @@ impl Socket {
     }
 
     /// Adds a handler for a typed event of this socket.
-    pub fn handle<A, R, F, Fut, O>(&self, event: Event<A, R>, handler: F)
+    pub fn handle<A, R>(&self, event: Event<A, R>, handler: impl TypedHandler<A, R>)
     where
         A: DeserializeOwned + Send + 'static,
         R: Serialize + Send + 'static,
-        F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = O> + Send + 'static,
-        O: Outcome<R> + Send + 'static,
     {
         self.0.change_own(|table| table.add(event.name(), erase_typed(handler)));
     }

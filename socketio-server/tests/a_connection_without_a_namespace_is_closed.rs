@@ -22,7 +22,7 @@ async fn one_that_never_asks() {
 #[tokio::test]
 async fn one_that_was_refused() {
     let server = server_with(config()).await;
-    server.io.of("/closed").use_(|| async { Err::<(), _>(HandlerError::new("no")) });
+    server.io.of("/closed").use_(|| async { Err::<(), _>(HandlerError::public("no")) });
     let mut client = server.open().await;
     client.burst(&["40/closed,", "40/unknown,"]).await;
     assert_eq!(

@@ -80,7 +80,7 @@ async fn in_handlers_of_the_sockets_life() {
 #[tokio::test]
 async fn in_the_error_handler() {
     let server = server().await;
-    server.io.on("fails", || async { Err::<(), _>(HandlerError::new("no")) });
+    server.io.on("fails", || async { Err::<(), _>(HandlerError::public("no")) });
     server.io.on_error(|_, _| boom());
     let mut client = server.client().await;
     client.send(r#"425["fails"]"#).await;
@@ -105,6 +105,7 @@ async fn in_the_message_of_an_error() {
     server.io.of("/closed").use_(|| async { Err::<(), HandlerError>(Unspeakable.into()) });
     let mut client = server.client().await;
     client.send(r#"425["fails"]"#).await;
+    client.expect(r#"435[{"error":"internal error"}]"#).await;
     client.fence().await;
     client.send("40/closed,").await;
     client.expect(r#"44/closed,{"message":"internal error"}"#).await;

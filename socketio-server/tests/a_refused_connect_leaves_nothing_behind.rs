@@ -17,7 +17,7 @@ async fn a_refused_socket_is_in_no_room_and_in_no_count() {
         async move {
             socket.join(["a", "b"])?;
             let _ = sender.send(socket);
-            Done::Err(HandlerError::new("no"))
+            Done::Err(HandlerError::public("no"))
         }
     });
     let mut reasons = disconnections(&closed);

@@ -67,10 +67,10 @@ async fn errors_of_handlers_likewise() {
     let server = server().await;
     server.io.on("fails", |socket: Socket| async move {
         socket.leave("x");
-        Err::<(), _>(HandlerError::new("not today"))
+        Err::<(), _>(HandlerError::public("not today"))
     });
     server.io.handle(Event::<(), u32>::new("typed"), |_, ()| async {
-        Err::<u32, _>(HandlerError::new("nor tomorrow"))
+        Err::<u32, _>(HandlerError::public("nor tomorrow"))
     });
     let mut failures = failures(&server.io.of("/"));
     let mut client = server.client().await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use socketio_server::{Auth, HandlerError, Socket};
-use support::{Done, log, server, sockets, within};
+use support::{Done, failures, log, server, sockets, within};
 use tokio::sync::Notify;
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn an_error_refuses_the_client_and_ends_the_row() {
     let server = server().await;
     let (sender, mut log) = log();
     let refuse = |data: Option<serde_json::Value>| {
-        let error = HandlerError::new("not authorized");
+        let error = HandlerError::public("not authorized");
         Err::<(), _>(match data {
             Some(data) => error.with_data(&data),
             None => error,
@@ -57,22 +57,26 @@ async fn an_error_refuses_the_client_and_ends_the_row() {
     server.io.of("/data").use_(move || async move { refuse(Some(json!({ "code": 401 }))) });
     server.io.of("/any").use_(|| async { Done::Err("x".parse::<u8>().unwrap_err().into()) });
 
+    let plain = failures(&plain);
+    let mut failures = failures(&server.io.of("/any"));
     let mut client = server.open().await;
     client.send("40/plain,").await;
     client.expect(r#"44/plain,{"message":"not authorized"}"#).await;
     client.send("40/data,").await;
     client.expect(r#"44/data,{"message":"not authorized","data":{"code":401}}"#).await;
     client.send("40/any,").await;
-    client.expect(r#"44/any,{"message":"invalid digit found in string"}"#).await;
+    client.expect(r#"44/any,{"message":"internal error"}"#).await;
+    assert_eq!(failures.next().await, "connect Middleware: invalid digit found in string");
     client.connect("/").await;
     assert!(log.rest().is_empty(), "the second one ran");
+    assert!({ plain }.rest().is_empty(), "a refusal is no failure");
 }
 
 #[tokio::test]
 async fn one_that_cannot_read_the_credentials_refuses() {
     let server = server().await;
     server.io.use_(|Auth(token): Auth<String>| async move {
-        if token == "secret" { Ok(()) } else { Err(HandlerError::new("wrong")) }
+        if token == "secret" { Ok(()) } else { Err(HandlerError::public("wrong")) }
     });
     let mut client = server.open().await;
     client.send("40").await;

@@ -54,7 +54,7 @@ async fn in_handlers_middlewares_and_the_error_handler() {
         socket.emit("failed", &failure.event).unwrap();
         everything(&io, socket).unwrap();
     });
-    server.io.on("fail", |_: Data<u32>| async { Err::<(), _>(HandlerError::new("x")) });
+    server.io.on("fail", |_: Data<u32>| async { Err::<(), _>(HandlerError::public("x")) });
     let mut client = server.open().await;
     client.send("40").await;
     while !client.text().await.starts_with("40") {}

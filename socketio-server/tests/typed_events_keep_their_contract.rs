@@ -24,7 +24,7 @@ async fn arguments_and_answers_are_those_of_the_contract() {
         Receipt { length: text.len() * times as usize }
     });
     server.io.handle(NOTE, |_, text| async move {
-        if text.is_empty() { Err(HandlerError::new("empty")) } else { Ok(()) }
+        if text.is_empty() { Err(HandlerError::public("empty")) } else { Ok(()) }
     });
     server.io.handle(PICTURE, |_, Binary(data)| async move { (data.len() as u32, Binary(data)) });
     let mut client = server.client().await;

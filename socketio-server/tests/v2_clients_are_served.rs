@@ -65,7 +65,7 @@ async fn elsewhere_their_id_names_the_namespace_and_the_query_is_their_auth() {
 #[tokio::test]
 async fn a_refusal_is_the_bare_message_or_data() {
     let server = server().await;
-    let refuse = || HandlerError::new("not authorized");
+    let refuse = || HandlerError::public("not authorized");
     server.io.of("/plain").use_(move || async move { Done::Err(refuse()) });
     let data = json!({ "code": 401 });
     server.io.of("/data").use_(move || {
@@ -88,7 +88,7 @@ async fn a_refusal_is_the_bare_message_or_data() {
 #[tokio::test]
 async fn the_main_namespace_may_refuse_them() {
     let server = server().await;
-    server.io.use_(|| async { Done::Err(HandlerError::new("not authorized")) });
+    server.io.use_(|| async { Done::Err(HandlerError::public("not authorized")) });
     let (mut client, _) = server.open_v2().await;
     client.expect(r#"44"not authorized""#).await;
     assert_eq!(server.io.of("/").sockets_count(), 0);

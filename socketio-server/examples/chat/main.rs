@@ -129,7 +129,7 @@ fn declare(io: &Server, rooms: &Arc<Rooms>) {
     io.use_(move |socket: Socket, Auth(credentials): Auth<Credentials>| {
         let is_online = |id: &str| namespace.socket(id).is_some();
         let result = state.register(socket.id(), &credentials.nickname, is_online);
-        async move { result.map_err(HandlerError::new) }
+        async move { result.map_err(HandlerError::public) }
     });
 
     let (server, state) = (io.clone(), rooms.clone());

@@ -1,18 +1,11 @@
 //! What a handler may take as an argument.
 
-use serde::de::DeserializeOwned;
-use socketio_parser::Args;
-
-use crate::{
-    ack::Ack,
-    error::{DisconnectReason, HandlerError},
-    model::{Context, Socket},
-};
+use crate::{error::HandlerError, model::Context};
 
 /// An argument of a handler.
 ///
 /// Implement it for types of your own; an error is reported to the namespace's error handler and, where the client
-/// waits for an answer, to the client.
+/// waits for an answer, to the client, as every [`HandlerError`] is.
 ///
 /// ```
 /// use socketio_server::{Context, Extract, HandlerError, Server};
@@ -22,7 +15,7 @@ use crate::{
 /// impl Extract for Language {
 ///     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
 ///         let headers = context.socket().handshake().headers();
-///         let header = headers.get("accept-language").ok_or_else(|| HandlerError::new("none"))?;
+///         let header = headers.get("accept-language").ok_or_else(|| HandlerError::public("none"))?;
 ///         Ok(Self(header.to_str()?.to_owned()))
 ///     }
 /// }
@@ -30,9 +23,23 @@ use crate::{
 /// let io = Server::new();
 /// io.on("greet", |Language(language): Language| async move { format!("hello in {language}") });
 /// ```
+///
+/// A handler that wants to know of the failure itself takes `Result<X, HandlerError>`:
+///
+/// ```
+/// # use socketio_server::{Data, HandlerError, Server};
+/// # let io = Server::new();
+/// io.on("age", |age: Result<Data<u8>, HandlerError>| async move {
+///     match age {
+///         Ok(Data(age)) => format!("{age} years"),
+///         Err(_) => "no age at all".to_owned(),
+///     }
+/// });
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of a handler",
-    note = "take `Socket`, `Data<T>`, `Auth<T>`, `Args`, `Ack` or `DisconnectReason`, or implement `Extract`"
+    note = "take `Socket`, `Data<T>`, `Auth<T>`, `State<T>`, `Extension<T>`, `EventName`, `Args`, `Ack` or `DisconnectReason`, or implement `Extract`",
+    note = "`Result<X, HandlerError>` of each of them works too, and `Option<X>` where it may be missing"
 )]
 pub trait Extract: Sized + Send + 'static {
     /// Takes the argument out of what the event brought.
@@ -43,60 +50,39 @@ pub trait Extract: Sized + Send + 'static {
     fn extract(context: &mut Context) -> Result<Self, HandlerError>;
 }
 
-impl Extract for Socket {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        Ok(context.socket.clone())
-    }
-}
-
-/// Extractor: the event's arguments, decoded. A tuple (or array) is the list of arguments, anything else is the first.
+/// An argument that may be missing: `Option<Self>` is an argument of a handler too.
 ///
-/// In the handler of a connection or a middleware it is what the client sent with CONNECT, as [`Auth`].
+/// `None` is what is not there. What is there, but of another type, is an error all the same.
 ///
 /// ```
-/// use socketio_server::{Data, Server};
+/// use socketio_server::{Auth, Server};
 ///
 /// let io = Server::new();
-/// io.on("one", |Data(text): Data<String>| async move { text });
-/// io.on("two", |Data((a, b)): Data<(u32, Option<u32>)>| async move { a + b.unwrap_or(1) });
+/// io.on("who", |token: Option<Auth<String>>| async move {
+///     token.map_or("anybody".to_owned(), |Auth(token)| format!("the owner of {token}"))
+/// });
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Data<T>(pub T);
+#[diagnostic::on_unimplemented(
+    message = "`Option<{Self}>` cannot be an argument of a handler",
+    note = "`Option` is for what may be missing: `Data<T>`, `Auth<T>`, `State<T>`, `Extension<T>`, `EventName`, `Args`, `DisconnectReason`"
+)]
+pub trait MaybeExtract: Extract {
+    /// Takes the argument, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// It is of another type.
+    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError>;
+}
 
-impl<T: DeserializeOwned + Send + 'static> Extract for Data<T> {
+impl<X: MaybeExtract> Extract for Option<X> {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        match &context.args {
-            Some(args) => Ok(Self(args.decode()?)),
-            None => context.socket.auth().map(Self),
-        }
+        X::maybe_extract(context)
     }
 }
 
-/// Extractor: what the client sent with its CONNECT packet (`auth` in the JavaScript client), decoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Auth<T>(pub T);
-
-impl<T: DeserializeOwned + Send + 'static> Extract for Auth<T> {
+impl<X: Extract> Extract for Result<X, HandlerError> {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        context.socket.auth().map(Self)
-    }
-}
-
-/// The event's arguments, undecoded.
-impl Extract for Args {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        context.args.clone().ok_or_else(|| HandlerError::new("this handler has no arguments"))
-    }
-}
-
-impl Extract for Ack {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        Ok(context.ack())
-    }
-}
-
-impl Extract for DisconnectReason {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        context.reason.ok_or_else(|| HandlerError::new("this is no handler of a disconnection"))
+        Ok(X::extract(context))
     }
 }

@@ -5,7 +5,8 @@ use std::{future::Future, sync::Arc};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    extract::{Data, Extract},
+    extract::Extract,
+    extractors::Data,
     reply::{IntoReply, Outcome},
 };
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
-    note = "a handler is an async function of up to 6 extractors: `Socket`, `Data<T>`, `Auth<T>`, `Args`, `Ack`, `DisconnectReason`, or a type that implements `Extract`",
+    note = "a handler is an async function of up to 6 extractors: `Socket`, `Data<T>`, `Auth<T>`, `State<T>`, `Extension<T>`, `EventName`, `Args`, `Ack`, `DisconnectReason`, an `Option` or `Result` of one, or a type that implements `Extract`",
     note = "it returns `()`, an answer (a type that implements `Answer`, or `Json(value)`), or `Result<_, HandlerError>` of either",
     note = "the closure is `Send + Sync + 'static`, its future `Send + 'static`"
 )]
@@ -74,14 +75,49 @@ pub(crate) fn erase<M>(handler: impl Handler<M>) -> Erased {
     Arc::new(move |context| handler.start(context))
 }
 
-/// Erases the handler of a typed event, which always answers.
-pub(crate) fn erase_typed<A, R, F, Fut, O>(handler: F) -> Erased
+/// An async function or closure that handles a typed event: it takes the socket and the contract's arguments, and returns
+/// the contract's answer, or a `Result` of it.
+///
+/// ```
+/// use socketio_server::{Event, HandlerError, Server, Socket};
+///
+/// const ADD: Event<(u32, u32), u32> = Event::new("add");
+///
+/// async fn add(_: Socket, (a, b): (u32, u32)) -> Result<u32, HandlerError> {
+///     a.checked_add(b).ok_or_else(|| HandlerError::public("too much"))
+/// }
+///
+/// Server::new().handle(ADD, add);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle `Event<{A}, {R}>`",
+    note = "the handler is `async fn(Socket, {A}) -> {R}`, or returns `Result<{R}, HandlerError>`",
+    note = "the closure is `Send + Sync + 'static`, its future `Send + 'static`"
+)]
+pub trait TypedHandler<A, R>:
+    Fn(Socket, A) -> <Self as TypedHandler<A, R>>::Future + Send + Sync + 'static
+{
+    /// What it answers.
+    type Outcome: Outcome<R> + Send + 'static;
+    /// What it returns.
+    type Future: Future<Output = Self::Outcome> + Send + 'static;
+}
+
+impl<A, R, F, Fut, O> TypedHandler<A, R> for F
 where
-    A: DeserializeOwned + Send + 'static,
-    R: Serialize + Send + 'static,
     F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = O> + Send + 'static,
     O: Outcome<R> + Send + 'static,
+{
+    type Outcome = O;
+    type Future = Fut;
+}
+
+/// Erases the handler of a typed event, which always answers.
+pub(crate) fn erase_typed<A, R>(handler: impl TypedHandler<A, R>) -> Erased
+where
+    A: DeserializeOwned + Send + 'static,
+    R: Serialize + Send + 'static,
 {
     Arc::new(move |mut context: Context| {
         let Data(args) = Data::<A>::extract(&mut context)?;

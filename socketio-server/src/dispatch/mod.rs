@@ -2,11 +2,13 @@
 
 mod context;
 mod extract;
+mod extractors;
 mod handler;
 mod reply;
 
-pub use extract::{Auth, Data, Extract};
-pub use handler::Handler;
+pub use extract::{Extract, MaybeExtract};
+pub use extractors::{Auth, Data, EventName, Extension, State};
+pub use handler::{Handler, TypedHandler};
 pub use reply::{Answer, IntoReply, Json, Outcome};
 
 pub(crate) use handler::{erase, erase_typed};

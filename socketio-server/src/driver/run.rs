@@ -26,8 +26,10 @@ pub(super) enum Step {
 
 /// The answer to an acknowledgement whose handler failed.
 #[derive(Serialize)]
-struct Failed {
-    error: String,
+struct Failed<'a> {
+    error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a serde_json::Value>,
 }
 
 impl Driver {
@@ -116,7 +118,7 @@ impl Driver {
                 return false;
             }
             Err(panic) => {
-                call(event).failed(Stage::Panic, HandlerError::new(message(&*panic)));
+                call(event).failed(Stage::Panic, HandlerError::from(message(&*panic)));
                 return false;
             }
         };
@@ -194,13 +196,13 @@ impl Call {
     fn ended(self, step: Step) {
         match step {
             Step::Failed(error) => self.failed(Stage::Handler, error),
-            Step::Panicked(message) => self.failed(Stage::Panic, HandlerError::new(message)),
+            Step::Panicked(message) => self.failed(Stage::Panic, HandlerError::from(message)),
             Step::Done | Step::Pending => {}
         }
     }
 
     /// Reports a failure. The error and its handler are user code.
-    fn failed(self, stage: Stage, error: HandlerError) {
+    pub(super) fn failed(self, stage: Stage, error: HandlerError) {
         if catch_unwind(AssertUnwindSafe(|| self.report(stage, error))).is_err() {
             tracing::error!(target: "socketio::namespace", "the error handler panicked");
         }
@@ -209,11 +211,8 @@ impl Call {
     /// To the client where it waits for an answer, and to the namespace's error handler.
     fn report(self, stage: Stage, error: HandlerError) {
         if let Some(responder) = &self.responder {
-            let error = match stage {
-                Stage::Panic => "internal error".to_owned(),
-                _ => error.to_string(),
-            };
-            let _ = responder.answer(&Failed { error });
+            let _ = responder
+                .answer(&Failed { error: &error.message_for_client(), data: error.data() });
         }
         let failure = Failure { event: self.event.into(), stage, error };
         self.socket.namespace().report(&self.socket, failure);

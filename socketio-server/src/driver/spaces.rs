@@ -8,11 +8,11 @@ use socketio_parser::{Nsp, Protocol, RawJson, encode_connect, encode_connect_err
 
 use super::{
     run::{Step, poll_caught},
-    state::{Connecting, Driver, Space, Waiting},
+    state::{Call, Connecting, Driver, Space, Waiting},
 };
 use crate::{
     error::{DisconnectReason, HandlerError},
-    model::{self, Erased, Socket, SocketInner},
+    model::{self, Erased, Socket, SocketInner, Stage},
     table::Table,
 };
 
@@ -79,11 +79,9 @@ impl Driver {
     fn decided(&mut self, socket: Socket, step: Step, cx: &mut Context<'_>) {
         match step {
             Step::Done => self.accept(socket, cx),
-            Step::Failed(error) => self.refuse(socket, &error),
+            Step::Failed(error) => self.refuse(socket, Stage::Middleware, error),
             Step::Panicked(message) => {
-                let error = HandlerError::new(message);
-                tracing::error!(target: "socketio::namespace", %error, "a middleware panicked");
-                self.refuse(socket, &HandlerError::new("internal error"));
+                self.refuse(socket, Stage::Panic, message.into());
             }
             Step::Pending => {}
         }
@@ -115,16 +113,21 @@ impl Driver {
         }
     }
 
-    fn refuse(&mut self, socket: Socket, error: &HandlerError) {
+    fn refuse(&mut self, socket: Socket, stage: Stage, error: HandlerError) {
         socket.abandon();
         if self.client.machine().refuse(socket.nsp()) {
-            self.send_refusal(socket.nsp(), &error.to_string(), error.data());
+            self.send_refusal(socket.nsp(), &error.message_for_client(), error.data());
+        }
+        if !error.is_public() {
+            let call = Call { event: "connect".into(), socket, responder: None };
+            call.failed(stage, error);
         }
     }
 
     /// A middleware disconnected the socket: the CONNECT is answered all the same.
     pub(super) fn refuse_disconnected(&mut self, socket: Socket) {
-        self.refuse(socket, &HandlerError::new("socket has been disconnected"));
+        let error = HandlerError::public("socket has been disconnected");
+        self.refuse(socket, Stage::Middleware, error);
     }
 
     pub(super) fn refuse_excess(&mut self, nsp: &Nsp) {

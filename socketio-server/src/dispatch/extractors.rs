@@ -1,0 +1,186 @@
+//! The arguments that a handler may take.
+
+use std::any::type_name;
+
+use serde::de::DeserializeOwned;
+use socketio_parser::Args;
+
+use super::extract::{Extract, MaybeExtract};
+use crate::{
+    ack::Ack,
+    error::{DisconnectReason, HandlerError},
+    model::{Context, Socket},
+};
+
+/// Extractor: the event's arguments, decoded. A tuple (or array) is the list of arguments, anything else is the first.
+///
+/// In the handler of a connection or a middleware it is what the client sent with CONNECT, as [`Auth`]. As
+/// `Option<Data<T>>` it is `None` where the client sent no arguments.
+///
+/// ```
+/// use socketio_server::{Data, Server};
+///
+/// let io = Server::new();
+/// io.on("one", |Data(text): Data<String>| async move { text });
+/// io.on("two", |Data((a, b)): Data<(u32, Option<u32>)>| async move { a + b.unwrap_or(1) });
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Data<T>(pub T);
+
+impl<T: DeserializeOwned + Send + 'static> Extract for Data<T> {
+    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+        match &context.args {
+            // What the client sent, and what is wrong with it, is no secret to it.
+            Some(args) => Ok(Self(args.decode().map_err(HandlerError::public)?)),
+            None => context.socket.auth().map(Self),
+        }
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> MaybeExtract for Data<T> {
+    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
+        let present = match &context.args {
+            Some(args) => !args.is_empty(),
+            None => context.socket.0.auth.is_some(),
+        };
+        present.then(|| Self::extract(context)).transpose()
+    }
+}
+
+/// Extractor: what the client sent with its CONNECT packet (`auth` in the JavaScript client), decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Auth<T>(pub T);
+
+impl<T: DeserializeOwned + Send + 'static> Extract for Auth<T> {
+    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+        context.socket.auth().map(Self)
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> MaybeExtract for Auth<T> {
+    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
+        context.socket.0.auth.is_some().then(|| Self::extract(context)).transpose()
+    }
+}
+
+/// Extractor: a value that all handlers of the server share, given to it by
+/// [`ServerConfig::state`](crate::ServerConfig::state). Each extraction clones it: a pool, a channel, an `Arc`.
+///
+/// ```
+/// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+/// use socketio_server::{Server, ServerConfig, State};
+///
+/// let visits = Arc::new(AtomicU64::new(0));
+/// let io = Server::with_config(ServerConfig::default().state(visits));
+/// io.on("visit", |State(visits): State<Arc<AtomicU64>>| async move {
+///     visits.fetch_add(1, Ordering::Relaxed) + 1
+/// });
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State<T>(pub T);
+
+impl<T: Clone + Send + Sync + 'static> Extract for State<T> {
+    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+        let missing = || format!("no `{}` was given to `ServerConfig::state`", type_name::<T>());
+        Self::maybe_extract(context)?.ok_or_else(|| missing().into())
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> MaybeExtract for State<T> {
+    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
+        Ok(context.socket.0.client.config.state.get().cloned().map(Self))
+    }
+}
+
+/// Extractor: an extension of the HTTP request that opened the connection, as a tower layer in front of the server
+/// inserts it: a session, a user. See [`Handshake::extension`](crate::Handshake::extension).
+///
+/// ```
+/// use socketio_server::{Extension, Server, Socket};
+///
+/// #[derive(Clone)]
+/// struct User(String);
+///
+/// let io = Server::new();
+/// io.on_connection(|socket: Socket, Extension(User(name)): Extension<User>| async move {
+///     socket.emit("welcome", &name)?;
+///     Ok(())
+/// });
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extension<T>(pub T);
+
+impl<T: Clone + Send + Sync + 'static> Extract for Extension<T> {
+    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+        let missing = || format!("the request has no extension `{}`", type_name::<T>());
+        Self::maybe_extract(context)?.ok_or_else(|| missing().into())
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> MaybeExtract for Extension<T> {
+    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
+        Ok(context.socket.handshake().extension().cloned().map(Self))
+    }
+}
+
+/// Extractor: the name of the event, for one handler that serves several.
+///
+/// ```
+/// use socketio_server::{EventName, Server};
+///
+/// let io = Server::new();
+/// for event in ["start", "stop"] {
+///     io.on(event, |EventName(event): EventName| async move { format!("{event} it is") });
+/// }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct EventName(pub String);
+
+impl Extract for EventName {
+    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+        Self::maybe_extract(context)?.ok_or_else(|| "this is no handler of an event".into())
+    }
+}
+
+impl MaybeExtract for EventName {
+    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
+        Ok(context.args.as_ref().map(|args| Self(args.event().to_owned())))
+    }
+}
+
+impl Extract for Socket {
+    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+        Ok(context.socket.clone())
+    }
+}
+
+/// The event's arguments, undecoded.
+impl Extract for Args {
+    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+        Self::maybe_extract(context)?.ok_or_else(|| "this handler has no arguments".into())
+    }
+}
+
+impl MaybeExtract for Args {
+    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
+        Ok(context.args.clone())
+    }
+}
+
+impl Extract for Ack {
+    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+        Ok(context.ack())
+    }
+}
+
+impl Extract for DisconnectReason {
+    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+        Self::maybe_extract(context)?.ok_or_else(|| "this is no handler of a disconnection".into())
+    }
+}
+
+impl MaybeExtract for DisconnectReason {
+    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
+        Ok(context.reason)
+    }
+}

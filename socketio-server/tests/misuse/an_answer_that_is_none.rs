@@ -1,0 +1,13 @@
+use serde::Serialize;
+use socketio_server::Server;
+
+#[derive(Serialize)]
+struct Receipt;
+
+async fn pay() -> Receipt {
+    Receipt
+}
+
+fn main() {
+    Server::new().on("pay", pay);
+}
