@@ -341,3 +341,17 @@ fn a_lost_transport_carries_nothing_more() {
     assert!(client.session.is_closed());
     assert!(!client.session.has_transmit(WebSocket) && client.transmit(WebSocket).is_empty());
 }
+
+#[test]
+fn a_closing_session_waits_no_longer_than_it_is_told() {
+    let mut server = Harness::server(Polling);
+    server.close_within(1);
+    server.advance(1);
+    assert!(server.outputs().is_empty(), "one that is open is none of its business");
+    server.close(false);
+    server.close_within(3000);
+    server.advance(2999);
+    assert_eq!(server.close_reason(), None);
+    server.advance(1);
+    assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
+}

@@ -16,7 +16,7 @@ use engineio_parser::{
 use tokio::time::Sleep;
 
 use crate::{
-    registry::{Busy, Registry},
+    registry::Busy,
     shared::{Handle, Message, Shared, now, wake},
     transport::websocket::WebSocket,
 };
@@ -78,13 +78,13 @@ pub struct Connection {
 
 impl Connection {
     pub(crate) fn new(
-        registry: Arc<Registry>,
+        registry: Busy,
         shared: Arc<Shared>,
         websocket: Option<Box<WebSocket>>,
     ) -> Self {
         Self {
             handle: Handle(shared),
-            registry: Busy::new(&registry),
+            registry,
             websocket,
             probe: None,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),

@@ -1,12 +1,12 @@
 //! The engine: from requests to sessions.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use engineio_parser::{
     ByteString, Revision, Transport,
-    session::{self, Input, Session},
+    session::{self, CloseReason, Input, Session},
 };
-use http::{Method, Request, Response, StatusCode, header, request::Parts};
+use http::{Method, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use crate::{
     config::EngineConfig,
     connection::Connection,
+    drain::{self, Drained},
     error::RequestError,
     handshake::Handshake,
     registry::{Busy, Registry, generate_sid},
@@ -122,11 +123,52 @@ impl Engine {
         self.0.registry.get(sid).map(Handle)
     }
 
-    /// Closes every session ("forced close"), dropping what is queued. New ones are still opened: stop the listener first.
+    /// Closes every session ("forced close") at once, and opens no new one: those are refused with 503, see
+    /// [`drain`](Self::drain), which is gentler.
+    ///
+    /// What is queued is sent first, for [`linger`](EngineConfig::linger) (3 s) at most; a polling client that has no
+    /// request waiting fetches it with its next one, so let the listener go on until [`ended`](Self::ended).
     pub fn close(&self) {
-        for shared in self.0.registry.all() {
-            Handle(shared).close(true);
+        let linger = self.0.registry.config.linger;
+        for shared in self.0.registry.shut() {
+            shared.with(|state| {
+                state.session.close(now(), CloseReason::ForcedClose, false);
+                state.session.close_within(now(), linger);
+            });
         }
+    }
+
+    /// Closes the engine over `duration`, so that its clients do not all come back in the same moment.
+    ///
+    /// From now on no new session is opened: requests for one get 503 with `Retry-After` and
+    /// `{"code":6,"message":"Server shutting down"}`. Requests and upgrades of those that are open are served as before.
+    /// Their ends ("forced close") are spread evenly over `duration`, each at a random moment of its share; as in
+    /// [`close`](Self::close), what is queued is sent first.
+    ///
+    /// Returns once all have ended: early where nobody is left, and at the latest `duration` and twice
+    /// [`linger`](EngineConfig::linger) later. [`close`](Self::close) cuts it short. A future that is dropped leaves the
+    /// rest of the sessions open.
+    ///
+    /// # Stopping a node
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use engineio_server::{Connection, Engine, EngineConfig};
+    /// # async fn run(engine: Engine, told_to_stop: impl Future<Output = ()>) -> std::io::Result<()> {
+    /// let listening = engine.listen("0.0.0.0:3000").await?;
+    /// told_to_stop.await; // SIGTERM, once the load balancer sends new clients elsewhere
+    /// let drained = engine.drain(Duration::from_secs(30)).await;
+    /// println!("{drained:?}");
+    /// // Only now: until here it serves the requests of polling clients.
+    /// listening.stop();
+    /// listening.join().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Whatever stops the process must allow for `duration` and ten seconds more.
+    pub async fn drain(&self, duration: Duration) -> Drained {
+        drain::drain(&self.0.registry, duration).await
     }
 
     /// Waits until every session has ended, its application's future with it, and every WebSocket that was closed is
@@ -163,6 +205,9 @@ impl Engine {
         };
         let known = |sid: &str| self.0.registry.get(sid);
         match request {
+            request::Request::Open { .. } if self.0.registry.is_shut() => {
+                self.refuse(&parts, RequestError::ShuttingDown)
+            }
             request::Request::Open { transport: Transport::Polling, revision, b64 } => {
                 self.open_polling(&parts, revision, b64).await
             }
@@ -206,12 +251,16 @@ impl Engine {
         let Ok(sid) = generate_sid() else {
             return self.refuse(parts, RequestError::BadRequest);
         };
-        let shared = self.open(sid, Handshake::new(parts), revision, b64, Transport::Polling);
+        let handshake = Handshake::new(parts);
+        let Some((shared, busy)) = self.open(sid, handshake, revision, b64, Transport::Polling)
+        else {
+            return self.refuse(parts, RequestError::ShuttingDown);
+        };
         // The handshake's GET is the first poll. It is answered before the application can say anything, so that it
         // carries the open packet alone.
         let response =
             polling::poll(shared.clone(), self.0.registry.config.session.max_payload).await;
-        let connection = Connection::new(self.0.registry.clone(), shared, None);
+        let connection = Connection::new(busy, shared, None);
         tokio::spawn(self.0.application.session(connection));
         response
     }
@@ -232,8 +281,9 @@ impl Engine {
             let Ok(upgraded) = upgrade.await else { return };
             let Ok(sid) = generate_sid() else { return };
             let websocket = engine.websocket(upgraded, revision, b64);
-            let shared = engine.open(sid, handshake, revision, b64, Transport::WebSocket);
-            let connection = Connection::new(engine.0.registry.clone(), shared, Some(websocket));
+            let open = engine.open(sid, handshake, revision, b64, Transport::WebSocket);
+            let Some((shared, busy)) = open else { return engine.hang_up(websocket) };
+            let connection = Connection::new(busy, shared, Some(websocket));
             let future = engine.0.application.session(connection);
             drop(engine);
             future.await;
@@ -241,6 +291,7 @@ impl Engine {
         response
     }
 
+    /// A new session, and the mark that it is at work. None where no session is opened any more.
     fn open(
         &self,
         sid: ByteString,
@@ -248,12 +299,21 @@ impl Engine {
         revision: Revision,
         b64: bool,
         transport: Transport,
-    ) -> Arc<Shared> {
-        tracing::debug!(target: "engineio::session", %transport, "open");
+    ) -> Option<(Arc<Shared>, Busy)> {
         let session = Session::server(now(), self.0.session.clone(), revision, transport, sid);
         let shared = Arc::new(Shared::new(session, handshake, b64));
-        self.0.registry.insert(shared.clone());
-        shared
+        // Before it can be found: who closes the engine now waits for it.
+        let busy = Busy::new(&self.0.registry);
+        self.0.registry.insert(shared.clone()).then(|| {
+            tracing::debug!(target: "engineio::session", %transport, "open");
+            (shared, busy)
+        })
+    }
+
+    /// Ends a WebSocket that belongs to no session.
+    fn hang_up(&self, websocket: Box<WebSocket>) {
+        let busy = Busy::new(&self.0.registry);
+        websocket.end(busy.config.linger, busy);
     }
 
     fn websocket(&self, upgraded: Upgraded, revision: Revision, b64: bool) -> Box<WebSocket> {
@@ -291,8 +351,7 @@ impl Engine {
                 }
             });
             if let Some(refused) = refused {
-                let registry = Busy::new(&engine.0.registry);
-                refused.end(registry.config.linger, registry);
+                engine.hang_up(refused);
             }
         });
         response
@@ -300,7 +359,18 @@ impl Engine {
 
     fn refuse(&self, parts: &Parts, error: RequestError) -> Response<ResponseBody> {
         tracing::debug!(target: "engineio::engine", method = %parts.method, %error, "refused");
-        refusal(error)
+        let mut response = refusal(error);
+        if error == RequestError::ShuttingDown {
+            let headers = response.headers_mut();
+            // Whoever serves in its stead does so at once.
+            headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+            if parts.version < Version::HTTP_2 {
+                // Behind a balancer of connections the next one leads elsewhere.
+                let close = header::HeaderValue::from_static("close");
+                headers.insert(header::CONNECTION, close);
+            }
+        }
+        response
     }
 }
 

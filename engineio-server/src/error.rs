@@ -24,6 +24,9 @@ pub enum RequestError {
     /// 5: the `EIO` parameter names no revision that is served.
     #[error("Unsupported protocol version")]
     UnsupportedVersion,
+    /// 6, which Node has not: the engine is being drained, or was closed, and opens no new session.
+    #[error("Server shutting down")]
+    ShuttingDown,
 }
 
 impl RequestError {
@@ -36,13 +39,16 @@ impl RequestError {
             Self::BadRequest => 3,
             Self::Forbidden => 4,
             Self::UnsupportedVersion => 5,
+            Self::ShuttingDown => 6,
         }
     }
 
-    /// The status of the response: 403 for [`Forbidden`](Self::Forbidden), else 400.
+    /// The status of the response: 403 for [`Forbidden`](Self::Forbidden), 503 for [`ShuttingDown`](Self::ShuttingDown),
+    /// else 400.
     pub fn status(self) -> StatusCode {
         match self {
             Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }
     }

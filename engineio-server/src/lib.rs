@@ -60,6 +60,7 @@
 
 mod config;
 mod connection;
+mod drain;
 mod engine;
 mod error;
 mod handshake;
@@ -74,6 +75,7 @@ mod transport;
 
 pub use config::EngineConfig;
 pub use connection::{Connection, Event};
+pub use drain::Drained;
 pub use engine::{Application, Engine};
 pub use engineio_parser::{
     ByteString, Data, Frame, Frames, Revision, Transport,

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     ops::Deref,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -15,9 +15,16 @@ use crate::{config::EngineConfig, shared::Shared};
 /// sid → session, and the options that all of them share.
 pub(crate) struct Registry {
     pub(crate) config: EngineConfig,
-    sessions: RwLock<HashMap<ByteString, Arc<Shared>>>,
+    sessions: RwLock<Sessions>,
     /// How many connections and closing WebSockets there are.
     busy: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct Sessions {
+    by_sid: HashMap<ByteString, Arc<Shared>>,
+    /// No session is added any more. Below the lock, so that whoever closes them all has seen the last one.
+    shut: bool,
 }
 
 /// The registry, as something that is still at work holds it.
@@ -68,22 +75,27 @@ impl Registry {
     }
 
     pub(crate) fn get(&self, sid: &str) -> Option<Arc<Shared>> {
-        self.sessions.read().unwrap_or_else(PoisonError::into_inner).get(sid).cloned()
+        self.read().by_sid.get(sid).cloned()
     }
 
-    pub(crate) fn insert(&self, shared: Arc<Shared>) {
+    /// Adds a session. False where none is added any more.
+    #[must_use]
+    pub(crate) fn insert(&self, shared: Arc<Shared>) -> bool {
         let sid = shared.sid().clone();
-        self.sessions.write().unwrap_or_else(PoisonError::into_inner).insert(sid, shared);
+        let mut sessions = self.write();
+        if !sessions.shut {
+            sessions.by_sid.insert(sid, shared);
+        }
+        !sessions.shut
     }
 
     pub(crate) fn remove(&self, sid: &str) {
         let removed = {
-            let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
-            let removed = sessions.remove(sid);
+            let by_sid = &mut self.write().by_sid;
+            let removed = by_sid.remove(sid);
             // A wave of clients must not leave its table behind.
-            if sessions.capacity() > 64 && sessions.len() < sessions.capacity() / 4 {
-                let target = sessions.len() * 2;
-                sessions.shrink_to(target);
+            if by_sid.capacity() > 64 && by_sid.len() < by_sid.capacity() / 4 {
+                by_sid.shrink_to(by_sid.len() * 2);
             }
             removed
         };
@@ -91,11 +103,26 @@ impl Registry {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.sessions.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.read().by_sid.len()
     }
 
-    pub(crate) fn all(&self) -> Vec<Arc<Shared>> {
-        self.sessions.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    /// Adds no session from now on; gives those that there are.
+    pub(crate) fn shut(&self) -> Vec<Arc<Shared>> {
+        let mut sessions = self.write();
+        sessions.shut = true;
+        sessions.by_sid.values().cloned().collect()
+    }
+
+    pub(crate) fn is_shut(&self) -> bool {
+        self.read().shut
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Sessions> {
+        self.sessions.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Sessions> {
+        self.sessions.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -68,10 +68,10 @@ async fn run(settings: Settings) -> io::Result<()> {
     println!("LISTENING on port {}", settings.port);
     let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
     terminate.recv().await;
-    listening.iter().for_each(engineio_server::Listening::stop);
     io.close();
     echo.close();
     io.ended().await;
+    listening.iter().for_each(engineio_server::Listening::stop);
     Ok(())
 }
 

@@ -102,8 +102,8 @@ pub use dispatch::{
 };
 pub use emitter::Emitter;
 pub use engineio_server::{
-    EngineConfig, EngineLayer, EngineService, Handle, Handshake, Listening, PeerAddr, Transport,
-    serve,
+    Drained, EngineConfig, EngineLayer, EngineService, Handle, Handshake, Listening, PeerAddr,
+    Transport, serve,
 };
 pub use error::{
     AckError, BroadcastAckError, DisconnectReason, EmitError, HandlerError, JoinError,

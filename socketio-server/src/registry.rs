@@ -14,12 +14,20 @@ use crate::{config::ServerConfig, model::Namespace};
 pub(crate) struct Registry {
     pub(crate) config: Arc<ServerConfig>,
     namespaces: RwLock<HashMap<Nsp, Namespace>>,
-    closed: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
+}
+
+/// How far the server's end has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    Draining,
+    Closed,
 }
 
 impl Registry {
     pub(crate) fn new(config: Arc<ServerConfig>) -> Self {
-        Self { config, namespaces: RwLock::default(), closed: watch::Sender::new(false) }
+        Self { config, namespaces: RwLock::default(), phase: watch::Sender::new(Phase::Open) }
     }
 
     pub(crate) fn find(&self, nsp: &Nsp) -> Option<Namespace> {
@@ -32,17 +40,29 @@ impl Registry {
         namespaces.entry(nsp.clone()).or_insert_with(new).clone()
     }
 
-    pub(crate) fn close(&self) {
-        self.closed.send_replace(true);
+    /// From now on a connection that this side closes was closed with the server.
+    pub(crate) fn drain(&self) {
+        self.phase.send_if_modified(|phase| {
+            let open = *phase == Phase::Open;
+            if open {
+                *phase = Phase::Draining;
+            }
+            open
+        });
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        *self.closed.borrow()
+    pub(crate) fn close(&self) {
+        self.phase.send_replace(Phase::Closed);
+    }
+
+    /// Whether the server is being drained or was closed.
+    pub(crate) fn is_ending(&self) -> bool {
+        *self.phase.borrow() != Phase::Open
     }
 
     /// Waits until the server is closed.
     pub(crate) async fn closed(&self) {
         // The sender lives in `self`.
-        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+        let _ = self.phase.subscribe().wait_for(|phase| *phase == Phase::Closed).await;
     }
 }

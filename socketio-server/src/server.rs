@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use engineio_server::{Connection, Engine, EngineLayer, EngineService, Listening};
+use engineio_server::{Connection, Drained, Engine, EngineLayer, EngineService, Listening};
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::IntoRooms;
 use socketio_parser::{Event, Nsp};
@@ -237,7 +237,7 @@ impl Server {
         self.engine.listen(address).await
     }
 
-    /// Listens until the server is [closed](Self::close) and has [ended](Self::ended).
+    /// Listens until the server is [closed](Self::close) or [drained](Self::drain) and has [ended](Self::ended).
     ///
     /// # Errors
     ///
@@ -245,26 +245,55 @@ impl Server {
     pub async fn listen(&self, address: impl ToSocketAddrs) -> std::io::Result<()> {
         let listening = self.bind(address).await?;
         self.registry.closed().await;
+        // Polling clients fetch their last packets with requests.
+        self.ended().await;
         listening.stop();
         listening.join().await;
-        self.ended().await;
         Ok(())
     }
 
     /// Waits until every connection has ended: its handlers have run, and what was to be written has left. For the end of
-    /// a program, after [`close`](Self::close). A handler that does not end is waited for as long as a WebSocket that
-    /// closes may take ([`EngineConfig::linger`](engineio_server::EngineConfig::linger), 3 s), no longer.
+    /// a program, after [`close`](Self::close). A client that takes nothing, or a handler that does not end, is waited for
+    /// as long as a connection that closes may take, no longer: twice
+    /// [`EngineConfig::linger`](engineio_server::EngineConfig::linger) (3 s).
     pub async fn ended(&self) {
         let linger = self.engine.config().get_linger();
-        let _ = tokio::time::timeout(linger, self.engine.ended()).await;
+        let _ = tokio::time::timeout(2 * linger, self.engine.ended()).await;
     }
 
     /// Closes the server: every connection is closed at once, its sockets see "server shutting down", and
-    /// [`listen`](Self::listen) returns. Connections that arrive later are closed as well; a listener that was started
-    /// with [`bind`](Self::bind) is stopped by [`Listening::stop`].
+    /// [`listen`](Self::listen) returns. What is queued is sent first, for
+    /// [`EngineConfig::linger`](engineio_server::EngineConfig::linger) at most. New connections are refused with 503; a
+    /// listener that was started with [`bind`](Self::bind) is stopped by [`Listening::stop`].
     pub fn close(&self) {
         self.registry.close();
         self.engine.close();
+    }
+
+    /// Closes the server over `duration`, so that its clients do not all come back in the same moment: new connections
+    /// are refused with 503 and `Retry-After`, the open ones are closed one after the other, and their sockets see "server
+    /// shutting down". See [`Engine::drain`] for how, and for the time it takes. Then the server is
+    /// [closed](Self::close), so that [`listen`](Self::listen) returns.
+    ///
+    /// A node that is replaced drains when it is told to stop:
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use socketio_server::Server;
+    /// # async fn run(io: Server, told_to_stop: impl Future<Output = ()>) -> std::io::Result<()> {
+    /// let stop = async {
+    ///     told_to_stop.await; // SIGTERM, once the load balancer sends new clients elsewhere
+    ///     println!("{:?}", io.drain(Duration::from_secs(30)).await);
+    /// };
+    /// let (listened, ()) = tokio::join!(io.listen("0.0.0.0:3000"), stop);
+    /// listened
+    /// # }
+    /// ```
+    pub async fn drain(&self, duration: Duration) -> Drained {
+        self.registry.drain();
+        let drained = self.engine.drain(duration).await;
+        self.close();
+        drained
     }
 }
 

@@ -60,12 +60,12 @@ async fn listen_returns_and_no_task_is_left() {
 }
 
 #[tokio::test]
-async fn who_comes_later_is_closed() {
+async fn who_comes_later_is_refused() {
     let server = server().await;
     server.io.close();
-    let mut client = server.dial().await;
-    client.closed().await;
-    until(|| server.io.engine().clients_count() == 0).await;
+    let (status, body) = server.request("GET", "", "").await;
+    assert_eq!((status, &*body), (503, r#"{"code":6,"message":"Server shutting down"}"#));
+    assert_eq!(server.io.engine().clients_count(), 0);
     within(server.io.listen("127.0.0.1:0")).await.unwrap();
 }
 

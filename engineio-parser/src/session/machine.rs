@@ -5,7 +5,11 @@ mod receive;
 mod requests;
 mod transmit;
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytestring::ByteString;
 
@@ -178,7 +182,7 @@ impl Session {
 
     /// Ends the session for a reason of ours. What is queued leaves first, unless `discard`; on polling a close packet
     /// follows, on a message transport the shell's close frame says it. `Output::Closed` comes when all has left, or after
-    /// 30 s. While closing, messages that arrive are ignored.
+    /// 30 s (see [`close_within`](Self::close_within)). While closing, messages that arrive are ignored.
     ///
     /// With `discard` the session is over at once; a GET that waits still gets its close packet.
     pub fn close(&mut self, now: Instant, reason: CloseReason, discard: bool) {
@@ -188,6 +192,13 @@ impl Session {
             Phase::Open if !discard => self.start_closing(now, reason),
             Phase::Closing(_) if !discard => {}
             Phase::Open | Phase::Closing(_) => self.fail(reason),
+        }
+    }
+
+    /// Bounds how long a closing session waits for what is queued to leave (30 s otherwise). Does nothing on others.
+    pub fn close_within(&mut self, now: Instant, patience: Duration) {
+        if self.is_closing() {
+            self.timers.set(Timer::Close, now, patience);
         }
     }
 
@@ -326,8 +337,6 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::packet::Packet;
 

@@ -104,6 +104,10 @@ impl Harness {
         self.session.close(self.now, CloseReason::ForcedClose, discard);
     }
 
+    pub(crate) fn close_within(&mut self, millis: u64) {
+        self.session.close_within(self.now, Duration::from_millis(millis));
+    }
+
     pub(crate) fn suspend_heartbeat(&mut self, suspended: bool) {
         self.session.suspend_heartbeat(self.now, suspended);
     }

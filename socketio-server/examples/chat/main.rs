@@ -61,9 +61,10 @@ async fn run() -> Result<(), String> {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
-    listening.stop();
     io.close();
     io.ended().await;
+    listening.stop();
+    listening.join().await;
     Ok(())
 }
 

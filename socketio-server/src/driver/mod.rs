@@ -36,10 +36,6 @@ impl Driver {
         };
         let machine = Connection::server(protocol, config.limits.clone());
         let connect_deadline = now().checked_add(config.connect_timeout);
-        if registry.is_closed() {
-            // Whoever closed the server may not have seen this connection.
-            handle.close(true);
-        }
         Self {
             connection,
             client: Arc::new(Client::new(handle, machine, config)),
@@ -183,7 +179,7 @@ impl Driver {
             CloseReason::TransportClose => DisconnectReason::TransportClose,
             CloseReason::PingTimeout => DisconnectReason::PingTimeout,
             CloseReason::ParseError => DisconnectReason::ParseError,
-            _ if self.registry.is_closed() => DisconnectReason::ServerShuttingDown,
+            _ if self.registry.is_ending() && !self.deaf => DisconnectReason::ServerShuttingDown,
             _ => DisconnectReason::ForcedClose,
         };
         self.client.machine().close();
