@@ -1,0 +1,253 @@
+//! What is asked of other nodes, and who has answered.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Instant,
+};
+
+use socketio_parser::Args;
+
+use crate::message::{Body, NodeId, RequestId, SocketDetails};
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// What came.
+    pub gathered: Gathered,
+    /// How many nodes did not answer in time. Nodes that left or died meanwhile are not among them.
+    pub missing_nodes: usize,
+    /// How many clients got a broadcast, but did not answer in time, or were on a node that died.
+    pub missing_clients: u64,
+}
+
+/// What the nodes or their clients answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Gathered {
+    /// To [`Ask::FetchSockets`](super::Ask::FetchSockets).
+    Sockets(Vec<SocketDetails>),
+    /// To the others.
+    Answers(Vec<Args>),
+}
+
+/// Requests that are not answered completely.
+#[derive(Debug)]
+pub(super) struct Requests<W> {
+    limit: usize,
+    max_answers: usize,
+    pending: HashMap<RequestId, Request<W>>,
+    /// By deadline: the earliest is all that anybody looks at.
+    deadlines: BTreeMap<(Instant, RequestId), ()>,
+}
+
+#[derive(Debug)]
+struct Request<W> {
+    deadline: Instant,
+    awaited: Awaited,
+    gathered: Gathered,
+    /// Of a broadcast: how many clients each node has, and how many of them have answered.
+    clients: Option<HashMap<NodeId, Clients>>,
+    /// Clients that had not answered when their node was lost.
+    lost_clients: u64,
+    waiter: W,
+}
+
+#[derive(Debug, Default)]
+struct Clients {
+    counted: bool,
+    announced: u64,
+    answered: u64,
+}
+
+/// Which nodes have not said their part.
+#[derive(Debug)]
+pub(super) enum Awaited {
+    Nodes(HashSet<NodeId>),
+    Count { missing: usize, heard: HashSet<NodeId> },
+}
+
+impl Awaited {
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Nodes(nodes) => nodes.len(),
+            Self::Count { missing, .. } => *missing,
+        }
+    }
+
+    /// Whether this node's part was still missing.
+    fn heard(&mut self, uid: &NodeId) -> bool {
+        match self {
+            Self::Nodes(nodes) => nodes.remove(uid),
+            Self::Count { missing, heard } => {
+                // Where nodes have no names, nobody can tell them apart.
+                let first = uid.is_anonymous() || !heard.contains(uid);
+                if *missing == 0 || !first {
+                    return false;
+                }
+                heard.insert(uid.clone());
+                *missing -= 1;
+                true
+            }
+        }
+    }
+}
+
+type Done<W> = Option<(W, Outcome)>;
+
+impl<W> Requests<W> {
+    pub(super) fn new(limit: usize, max_answers: usize) -> Self {
+        Self { limit, max_answers, pending: HashMap::new(), deadlines: BTreeMap::new() }
+    }
+
+    /// Adds a request; it is done at once where nobody is awaited. The waiter comes back when there are too many.
+    pub(super) fn add(
+        &mut self,
+        id: RequestId,
+        deadline: Instant,
+        awaited: Awaited,
+        gathered: Gathered,
+        clients: bool,
+        waiter: W,
+    ) -> Result<Done<W>, W> {
+        let clients = clients.then(HashMap::new);
+        let request = Request { deadline, awaited, gathered, clients, lost_clients: 0, waiter };
+        if request.is_done() {
+            return Ok(Some(request.end()));
+        }
+        if self.pending.len() >= self.limit {
+            return Err(request.waiter);
+        }
+        self.deadlines.insert((deadline, id.clone()), ());
+        self.pending.insert(id, request);
+        Ok(None)
+    }
+
+    /// Takes a reply. Whether it was of use, and the request that it completes.
+    pub(super) fn reply(&mut self, uid: &NodeId, body: Body) -> (bool, Done<W>) {
+        let Some(id) = body.replies_to().cloned() else { return (false, None) };
+        let Some(request) = self.pending.get_mut(&id) else { return (false, None) };
+        let known = request.take(uid, body, self.max_answers);
+        let done = if request.is_done() { self.end(&id) } else { None };
+        (known, done)
+    }
+
+    /// A node is gone: nothing waits for it any more.
+    pub(super) fn lost(&mut self, uid: &NodeId) -> impl Iterator<Item = (W, Outcome)> {
+        for request in self.pending.values_mut() {
+            request.lost(uid);
+        }
+        let done = self.pending.iter().filter(|(_, request)| request.is_done());
+        let done: Vec<_> = done.map(|(id, _)| id.clone()).collect();
+        done.into_iter().filter_map(|id| self.end(&id))
+    }
+
+    pub(super) fn expire(&mut self, now: Instant) -> impl Iterator<Item = (W, Outcome)> {
+        std::iter::from_fn(move || {
+            let ((deadline, id), ()) = self.deadlines.first_key_value()?;
+            if *deadline > now {
+                return None;
+            }
+            let id = id.clone();
+            self.end(&id)
+        })
+    }
+
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = (W, Outcome)> {
+        self.deadlines.clear();
+        self.pending.drain().map(|(_, request)| request.end())
+    }
+
+    pub(super) fn forget(&mut self, id: &RequestId) -> Option<W> {
+        self.remove(id).map(|request| request.waiter)
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.deadlines.first_key_value().map(|((deadline, _), ())| *deadline)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    fn end(&mut self, id: &RequestId) -> Done<W> {
+        self.remove(id).map(Request::end)
+    }
+
+    fn remove(&mut self, id: &RequestId) -> Option<Request<W>> {
+        let request = self.pending.remove(id)?;
+        self.deadlines.remove(&(request.deadline, id.clone()));
+        Some(request)
+    }
+}
+
+impl<W> Request<W> {
+    /// Whether the reply was of use. The first one of a node counts.
+    fn take(&mut self, uid: &NodeId, body: Body, max_answers: usize) -> bool {
+        match (body, &mut self.gathered, &mut self.clients) {
+            (Body::FetchSocketsResponse { sockets, .. }, Gathered::Sockets(all), _) => {
+                let expected = self.awaited.heard(uid);
+                if expected {
+                    let room = max_answers.saturating_sub(all.len());
+                    all.extend(sockets.into_iter().take(room));
+                }
+                expected
+            }
+            (Body::ServerSideEmitResponse { answer, .. }, Gathered::Answers(all), None) => {
+                let expected = self.awaited.heard(uid) && all.len() < max_answers;
+                if expected {
+                    all.push(answer);
+                }
+                expected
+            }
+            (Body::BroadcastClientCount { clients, .. }, _, Some(nodes)) => {
+                let awaited = self.awaited.heard(uid);
+                let node = nodes.entry(uid.clone()).or_default();
+                // A node that has just come, and was not known when it was asked, is welcome.
+                let counts = awaited || !(node.counted || uid.is_anonymous());
+                if counts {
+                    node.counted = true;
+                    node.announced = node.announced.saturating_add(clients);
+                }
+                counts
+            }
+            // It may overtake the count, where an engine has several ways.
+            (Body::BroadcastAck { answer, .. }, Gathered::Answers(all), Some(nodes)) => {
+                if all.len() >= max_answers {
+                    return false;
+                }
+                nodes.entry(uid.clone()).or_default().answered += 1;
+                all.push(answer);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn lost(&mut self, uid: &NodeId) {
+        if let Awaited::Nodes(nodes) = &mut self.awaited {
+            nodes.remove(uid);
+        }
+        if let Some(node) = self.clients.as_mut().and_then(|nodes| nodes.remove(uid)) {
+            self.lost_clients += node.announced.saturating_sub(node.answered);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.awaited.is_empty() && self.open_clients() == 0
+    }
+
+    /// Clients whose answers may still come.
+    fn open_clients(&self) -> u64 {
+        let nodes = self.clients.iter().flat_map(HashMap::values);
+        nodes.fold(0, |sum, node| sum.saturating_add(node.announced.saturating_sub(node.answered)))
+    }
+
+    fn end(self) -> (W, Outcome) {
+        let missing_clients = self.open_clients().saturating_add(self.lost_clients);
+        let missing_nodes = self.awaited.len();
+        (self.waiter, Outcome { gathered: self.gathered, missing_nodes, missing_clients })
+    }
+}

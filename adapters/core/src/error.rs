@@ -1,0 +1,58 @@
+//! What can go wrong between nodes.
+
+use std::error::Error;
+
+use socketio_parser::EncodeError;
+
+/// Why what came over the bus is no message. It concerns that message alone: it is counted and forgotten.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// It has more than `max_message_bytes`. Nothing of it was decoded.
+    #[error("a message of {bytes} bytes, where {limit} are allowed")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit in force.
+        limit: usize,
+    },
+    /// It is neither JSON nor msgpack, or nested too deeply.
+    #[error("not decodable: {0}")]
+    Malformed(&'static str),
+    /// A field is missing or of another type.
+    #[error("no valid field `{0}`")]
+    Field(&'static str),
+    /// The type is one that this version does not know.
+    #[error("unknown type {0}")]
+    UnknownType(u64),
+    /// A message with binary inside has no JSON form.
+    #[error("binary has no place in JSON")]
+    Binary,
+}
+
+/// Why an adapter could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdapterError {
+    /// The node has left the cluster, or was never in it.
+    #[error("the node is not in the cluster")]
+    Left,
+    /// The message has no form that the engine takes: it is too large for it, for instance.
+    #[error("the message cannot be sent: {0}")]
+    Refused(#[source] Box<dyn Error + Send + Sync>),
+    /// The engine behind the adapter failed.
+    #[error("the engine behind the adapter failed: {0}")]
+    Engine(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl From<EncodeError> for AdapterError {
+    fn from(error: EncodeError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<MessageError> for AdapterError {
+    fn from(error: MessageError) -> Self {
+        Self::Refused(error.into())
+    }
+}

@@ -1,0 +1,285 @@
+//! Servers of one process as a cluster, for tests and for those who run several servers side by side.
+
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+
+use crate::{
+    adapter::{
+        BoxFuture, ClusterAdapter, Discovery, Heartbeats, Inbox, Link, Offset, RoomInterest, Seat,
+    },
+    error::AdapterError,
+    limits::ClusterLimits,
+    message::{Message, NodeId},
+    selection::Room,
+};
+
+/// The medium between servers of one process. Messages pass through their form on the wire, as on any other; what is
+/// published is delivered before the publisher goes on, unless [`on_parcel`](Self::on_parcel) says otherwise.
+///
+/// ```
+/// use socketio_adapter::MemoryCluster;
+///
+/// let cluster = MemoryCluster::new();
+/// let (one, two) = (cluster.adapter(), cluster.adapter()); // one for each server
+/// # let _ = (one, two);
+/// ```
+#[derive(Clone)]
+pub struct MemoryCluster(Arc<Bus>);
+
+struct Bus {
+    discovery: Discovery,
+    room_channels: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    servers: usize,
+    cut_off: HashSet<usize>,
+    seats: Vec<Occupied>,
+    courier: Option<Arc<Courier>>,
+}
+
+type Courier = dyn Fn(Parcel) + Send + Sync;
+
+struct Occupied {
+    seat: Seat,
+    server: usize,
+    rooms: HashSet<Room>,
+    inbox: Arc<dyn Inbox>,
+}
+
+/// A message on its way to one node. Dropped undelivered, it is lost.
+#[must_use]
+pub struct Parcel {
+    /// The number of the server that sent it, counted from 0 in the order of [`MemoryCluster::adapter`].
+    pub from: usize,
+    /// The number of the server it is for.
+    pub to: usize,
+    bus: Arc<Bus>,
+    inbox: Arc<dyn Inbox>,
+    wire: Bytes,
+}
+
+impl Default for MemoryCluster {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryCluster {
+    /// A cluster whose nodes are counted.
+    pub fn new() -> Self {
+        Self::with(Discovery::Count, false)
+    }
+
+    /// A cluster whose nodes know of each other by heartbeats.
+    pub fn with_heartbeats(heartbeats: Heartbeats) -> Self {
+        Self::with(Discovery::Heartbeats(heartbeats), false)
+    }
+
+    /// A cluster with a channel per room, whose nodes are counted: a plain broadcast to one room reaches only the nodes
+    /// that have it.
+    pub fn with_room_channels() -> Self {
+        Self::with(Discovery::Count, true)
+    }
+
+    fn with(discovery: Discovery, room_channels: bool) -> Self {
+        Self(Arc::new(Bus { discovery, room_channels, state: Mutex::default() }))
+    }
+
+    /// The adapter of one more server.
+    pub fn adapter(&self) -> Arc<MemoryAdapter> {
+        let mut state = self.0.state();
+        let server = state.servers;
+        state.servers += 1;
+        Arc::new(MemoryAdapter { bus: self.0.clone(), server })
+    }
+
+    /// Gives every message to `courier` from now on, who delivers it now, later, or never.
+    pub fn on_parcel(&self, courier: impl Fn(Parcel) + Send + Sync + 'static) {
+        let former = self.0.state().courier.replace(Arc::new(courier));
+        drop(former);
+    }
+}
+
+impl Parcel {
+    /// Delivers the message, unless one of its ends was cut off meanwhile.
+    pub fn deliver(self) {
+        let lost = {
+            let state = self.bus.state();
+            [self.from, self.to].iter().any(|server| state.cut_off.contains(server))
+        };
+        if lost {
+            return;
+        }
+        match Message::decode(&self.wire, &ClusterLimits::default()) {
+            Ok(message) => self.inbox.receive(message),
+            Err(error) => self.inbox.garbage(&error),
+        }
+    }
+
+    /// Delivers other bytes in the message's place.
+    pub fn deliver_as(mut self, wire: impl Into<Bytes>) {
+        self.wire = wire.into();
+        self.deliver();
+    }
+}
+
+impl Bus {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To all others of the namespace, or to one.
+    fn send(
+        self: &Arc<Self>,
+        (server, seat): (usize, &Seat),
+        to: Option<&NodeId>,
+        message: &Message,
+    ) -> Result<(), AdapterError> {
+        let room = message.body.only_room().filter(|_| self.room_channels);
+        let wire = message.encode();
+        let (parcels, courier) = {
+            let state = self.state();
+            if !state.seats.iter().any(|other| other.seat == *seat) {
+                return Err(AdapterError::Left);
+            }
+            let others = state.seats.iter().filter(|other| {
+                other.seat.nsp == seat.nsp
+                    && other.seat.uid != seat.uid
+                    && to.is_none_or(|to| other.seat.uid == *to)
+                    && room.is_none_or(|room| other.rooms.contains(room))
+            });
+            let parcels: Vec<_> = others
+                .map(|other| Parcel {
+                    from: server,
+                    to: other.server,
+                    bus: self.clone(),
+                    inbox: other.inbox.clone(),
+                    wire: wire.clone(),
+                })
+                .collect();
+            (parcels, state.courier.clone())
+        };
+        for parcel in parcels {
+            match &courier {
+                Some(courier) => courier(parcel),
+                None => parcel.deliver(),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One server's adapter in a [`MemoryCluster`].
+pub struct MemoryAdapter {
+    bus: Arc<Bus>,
+    server: usize,
+}
+
+impl MemoryAdapter {
+    /// Cuts the server off, as if its machine had died: nothing reaches it, and nothing comes from it, not even a goodbye.
+    pub fn kill(&self) {
+        self.bus.state().cut_off.insert(self.server);
+    }
+}
+
+impl fmt::Debug for MemoryAdapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryAdapter").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+impl ClusterAdapter for MemoryAdapter {
+    fn discovery(&self) -> Discovery {
+        self.bus.discovery
+    }
+
+    fn join(
+        &self,
+        seat: Seat,
+        inbox: Arc<dyn Inbox>,
+    ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
+        Box::pin(async move {
+            let (server, rooms) = (self.server, HashSet::new());
+            let occupied = Occupied { seat: seat.clone(), server, rooms, inbox };
+            self.bus.state().seats.push(occupied);
+            Ok(Arc::new(MemoryLink { bus: self.bus.clone(), server, seat }) as Arc<dyn Link>)
+        })
+    }
+}
+
+struct MemoryLink {
+    bus: Arc<Bus>,
+    server: usize,
+    seat: Seat,
+}
+
+impl MemoryLink {
+    fn change_rooms(&self, change: impl FnOnce(&mut HashSet<Room>)) {
+        let mut state = self.bus.state();
+        if let Some(own) = state.seats.iter_mut().find(|other| other.seat == self.seat) {
+            change(&mut own.rooms);
+        }
+    }
+}
+
+impl Link for MemoryLink {
+    fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
+        Box::pin(async move {
+            self.bus.send((self.server, &self.seat), None, &message)?;
+            Ok(None)
+        })
+    }
+
+    fn reply<'a>(
+        &'a self,
+        to: &'a NodeId,
+        message: Message,
+    ) -> BoxFuture<'a, Result<(), AdapterError>> {
+        Box::pin(async move { self.bus.send((self.server, &self.seat), Some(to), &message) })
+    }
+
+    fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
+        Box::pin(async move {
+            let state = self.bus.state();
+            let here = |other: &&Occupied| {
+                other.seat.nsp == self.seat.nsp && !state.cut_off.contains(&other.server)
+            };
+            Ok(state.seats.iter().filter(here).count())
+        })
+    }
+
+    fn interest(&self) -> RoomInterest {
+        if self.bus.room_channels { RoomInterest::All } else { RoomInterest::None }
+    }
+
+    fn room_appeared(&self, room: &Room) {
+        self.change_rooms(|rooms| {
+            rooms.insert(room.clone());
+        });
+    }
+
+    fn room_vanished(&self, room: &Room) {
+        self.change_rooms(|rooms| {
+            rooms.remove(room);
+        });
+    }
+
+    fn leave(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let left = {
+                let mut state = self.bus.state();
+                let at = state.seats.iter().position(|other| other.seat == self.seat);
+                at.map(|at| state.seats.swap_remove(at))
+            };
+            drop(left);
+        })
+    }
+}

@@ -1,0 +1,122 @@
+//! Argument lists that travel between nodes: always JSON inside, validated, with attachments beside it.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use engineio_parser::Frames;
+use serde::Serialize;
+use socketio_parser::{
+    Args, Content, DecodeError, Decoder, EncodeError, Limits, Nsp, Value, Values, encode_ack,
+    encode_event,
+};
+
+/// The event and arguments of a broadcast or a server-side event. `args` as in an emit: a tuple is a list of arguments.
+///
+/// ```
+/// let args = socketio_adapter::event_args("say", &("hello", 3))?;
+/// assert_eq!((args.event(), args.raw()), ("say", r#""hello",3"#));
+/// # Ok::<(), socketio_adapter::EncodeError>(())
+/// ```
+///
+/// # Errors
+///
+/// The name is reserved, or the arguments cannot be serialised.
+pub fn event_args<T: Serialize + ?Sized>(event: &str, args: &T) -> Result<Args, EncodeError> {
+    read(&encode_event(&Nsp::root(), None, event, args)?)
+}
+
+/// The values of an answer. `args` as in an acknowledgement: a tuple is a list of values.
+///
+/// # Errors
+///
+/// The values cannot be serialised.
+pub fn answer_args<T: Serialize + ?Sized>(args: &T) -> Result<Args, EncodeError> {
+    read(&encode_ack(&Nsp::root(), 0.into(), args)?)
+}
+
+/// The list that begins with the name of an event.
+pub(crate) fn parse_event(list: &str) -> Result<Args, DecodeError> {
+    decode(format!("2{list}").into(), [])
+}
+
+/// The one value of an answer.
+pub(crate) fn parse_answer(value: &str) -> Result<Args, DecodeError> {
+    decode(format!("3[{value}]").into(), [])
+}
+
+/// An event whose name is the first of `values`.
+pub(crate) fn event_of_values(mut values: Vec<Value>) -> Option<Args> {
+    if values.is_empty() {
+        return None;
+    }
+    let event = match values.remove(0) {
+        Value::String(event) => event,
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    event_args(&event, &Values(values)).ok()
+}
+
+/// Only the first value travels, as in Node.
+pub(crate) fn first_value(args: &Args) -> Option<Value> {
+    args.values().ok()?.into_iter().next()
+}
+
+/// What an encoder wrote is read back as a peer would.
+fn read(frames: &Frames) -> Result<Args, EncodeError> {
+    let mut payloads = frames.iter().map(|frame| frame.payload());
+    let text = payloads.next().unwrap_or_default();
+    let text = ByteString::try_from(text.slice(1.min(text.len())..)).unwrap_or_default();
+    decode(text, payloads)
+        .map_err(|error| EncodeError::from(<serde_json::Error as serde::ser::Error>::custom(error)))
+}
+
+fn decode(
+    text: ByteString,
+    attachments: impl IntoIterator<Item = Bytes>,
+) -> Result<Args, DecodeError> {
+    // Both ends are servers, and messages are bounded as a whole.
+    let limits = Limits::default()
+        .max_attachments(usize::MAX)
+        .max_attachment_bytes(usize::MAX)
+        .max_event_name(usize::MAX);
+    let mut decoder = Decoder::new(&limits);
+    let mut packet = decoder.decode_text(text)?;
+    for bytes in attachments {
+        packet = decoder.decode_binary(bytes)?;
+    }
+    match packet.map(|packet| packet.content) {
+        Some(Content::Event { args, .. } | Content::Ack { args, .. }) => Ok(args),
+        _ => Err(DecodeError::InvalidPayload),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socketio_parser::{Binary, args};
+
+    use super::*;
+
+    #[test]
+    fn binary_is_kept_beside_the_text() {
+        let args = event_args("b", &(Binary(Bytes::from_static(&[1, 2])), 1)).unwrap();
+        assert_eq!(args.attachments(), [Bytes::from_static(&[1, 2])]);
+        assert_eq!(args.values().unwrap(), args![Bytes::from_static(&[1, 2]), 1].0);
+    }
+
+    #[test]
+    fn an_answer_is_a_list_of_values() {
+        assert_eq!(answer_args(&"yes").unwrap().raw(), r#""yes""#);
+        assert!(answer_args(&()).unwrap().is_empty());
+        assert_eq!(parse_answer("[1]").unwrap().decode::<Vec<u8>>().unwrap(), [1]);
+        assert!(parse_answer("1,2]").is_err());
+    }
+
+    #[test]
+    fn reserved_and_nameless_events_are_refused() {
+        assert!(event_args("disconnect", &()).is_err());
+        assert!(parse_event(r#"["disconnect"]"#).is_err());
+        assert!(parse_event("[]").is_err());
+        assert!(event_of_values(Vec::new()).is_none());
+        assert!(event_of_values(args![null].0).is_none());
+    }
+}

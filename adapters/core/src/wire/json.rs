@@ -1,0 +1,166 @@
+//! A message as JSON text. What users put in stays the text it is, in both directions.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use socketio_parser::{Args, Nsp, RawJson, Value};
+
+use super::{
+    parts::{EVENT, Packet, Parts},
+    tree,
+};
+use crate::{
+    error::MessageError,
+    message::{Body, Message},
+};
+
+pub(super) fn message(message: &Message) -> Result<String, MessageError> {
+    let number = message.body.number();
+    let data = data(&message.body)?;
+    let data = data.map(|data| format!(r#""data":{data},"#)).unwrap_or_default();
+    let (uid, nsp) = (quoted(message.uid.as_str()), quoted(message.nsp.as_str()));
+    Ok(format!(r#"{{"type":{number},{data}"uid":{uid},"nsp":{nsp}}}"#))
+}
+
+pub(super) fn data(body: &Body) -> Result<Option<String>, MessageError> {
+    if tree::has_binary(body) {
+        return Err(MessageError::Binary);
+    }
+    let mut out = Fields::default();
+    match body {
+        Body::InitialHeartbeat | Body::Heartbeat | Body::AdapterClose => return Ok(None),
+        Body::Broadcast { args, selection, request } => {
+            out.put("packet", &format!(r#"{{"type":{EVENT},"data":{}}}"#, event(args)));
+            if let Some(request) = request {
+                out.put("requestId", &quoted(request.as_str()));
+            }
+            out.put("opts", &plain(&tree::opts(selection)));
+        }
+        Body::SocketsJoin { selection, rooms } | Body::SocketsLeave { selection, rooms } => {
+            out.put("opts", &plain(&tree::opts(selection)));
+            out.put("rooms", &plain(&tree::names(rooms)));
+        }
+        Body::DisconnectSockets { selection, close } => {
+            out.put("opts", &plain(&tree::opts(selection)));
+            out.put("close", if *close { "true" } else { "false" });
+        }
+        Body::FetchSockets { selection, request } => {
+            out.put("opts", &plain(&tree::opts(selection)));
+            out.put("requestId", &quoted(request.as_str()));
+        }
+        Body::FetchSocketsResponse { request, sockets } => {
+            out.put("requestId", &quoted(request.as_str()));
+            let sockets = sockets.iter().map(tree::socket).collect();
+            out.put("sockets", &plain(&Value::Array(sockets)));
+        }
+        Body::ServerSideEmit { args, request } => {
+            if let Some(request) = request {
+                out.put("requestId", &quoted(request.as_str()));
+            }
+            out.put("packet", &event(args));
+        }
+        Body::BroadcastClientCount { request, clients } => {
+            out.put("requestId", &quoted(request.as_str()));
+            out.put("clientCount", &clients.to_string());
+        }
+        Body::ServerSideEmitResponse { request, answer }
+        | Body::BroadcastAck { request, answer } => {
+            out.put("requestId", &quoted(request.as_str()));
+            if let Some(first) = answer.iter().next() {
+                out.put("packet", first);
+            }
+        }
+    }
+    Ok(Some(out.finish()))
+}
+
+/// The fields of an object, in order.
+#[derive(Default)]
+struct Fields(String);
+
+impl Fields {
+    fn put(&mut self, name: &str, json: &str) {
+        let comma = if self.0.is_empty() { "{" } else { "," };
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, r#"{comma}"{name}":{json}"#);
+    }
+
+    fn finish(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+fn event(args: &Args) -> String {
+    let comma = if args.is_empty() { "" } else { "," };
+    format!("[{}{comma}{}]", quoted(args.event()), args.raw())
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// JSON of a tree without binary, to which it is all the same.
+fn plain(value: &Value) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".into())
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(rename = "type")]
+    number: u64,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    uid: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    nsp: Option<Cow<'a, str>>,
+}
+
+pub(super) fn read_message(text: &str) -> Result<Message, MessageError> {
+    check(text)?;
+    let envelope: Envelope<'_> =
+        serde_json::from_str(text).map_err(|_| MessageError::Malformed("not an envelope"))?;
+    let uid = envelope.uid.ok_or(MessageError::Field("uid"))?;
+    let nsp = envelope.nsp.ok_or(MessageError::Field("nsp"))?;
+    let body = read_data(envelope.number, envelope.data.map_or("{}", RawValue::get))?;
+    Ok(Message { uid: uid.into_owned().into(), nsp: Nsp::from(nsp.into_owned()), body })
+}
+
+pub(super) fn read_body(number: u64, text: &str) -> Result<Body, MessageError> {
+    check(text)?;
+    read_data(number, text)
+}
+
+/// Well-formed as a whole, and of bounded depth: `serde_json` skips what it is not asked for to any depth.
+fn check(text: &str) -> Result<(), MessageError> {
+    RawJson::new(text).map(drop).map_err(|_| MessageError::Malformed("invalid JSON"))
+}
+
+fn read_data(number: u64, text: &str) -> Result<Body, MessageError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    #[derive(Default)]
+    struct Data<'a> {
+        #[serde(borrow)]
+        packet: Option<&'a RawValue>,
+        opts: Value,
+        rooms: Value,
+        close: Value,
+        request_id: Value,
+        sockets: Value,
+        client_count: Value,
+    }
+    let data: Data<'_> = serde_json::from_str(text).map_err(|_| MessageError::Field("data"))?;
+    let parts = Parts {
+        packet: data.packet.map(Packet::Raw),
+        opts: data.opts,
+        rooms: data.rooms,
+        close: data.close,
+        request_id: data.request_id,
+        sockets: data.sockets,
+        client_count: data.client_count,
+    };
+    parts.body(number)
+}

@@ -1,0 +1,138 @@
+//! A message's data as a tree of values, for msgpack.
+
+use socketio_parser::{Args, Object, Value, value};
+
+use super::parts::{self, EVENT};
+use crate::{
+    error::MessageError,
+    message::{Body, SocketDetails},
+    payload,
+    selection::{Room, Selection},
+};
+
+pub(super) use super::parts::integer;
+
+/// `None` where a message of that type has no data.
+pub(super) fn data(body: &Body) -> Option<Value> {
+    let mut data = Object::new();
+    let mut put = |name: &str, value: Value| drop(data.insert(name.into(), value));
+    match body {
+        Body::InitialHeartbeat | Body::Heartbeat | Body::AdapterClose => return None,
+        Body::Broadcast { args, selection, request } => {
+            put("packet", value!({ "type": EVENT, "data": event(args) }));
+            if let Some(request) = request {
+                put("requestId", request.as_str().into());
+            }
+            put("opts", opts(selection));
+        }
+        Body::SocketsJoin { selection, rooms } | Body::SocketsLeave { selection, rooms } => {
+            put("opts", opts(selection));
+            put("rooms", names(rooms));
+        }
+        Body::DisconnectSockets { selection, close } => {
+            put("opts", opts(selection));
+            put("close", (*close).into());
+        }
+        Body::FetchSockets { selection, request } => {
+            put("opts", opts(selection));
+            put("requestId", request.as_str().into());
+        }
+        Body::FetchSocketsResponse { request, sockets } => {
+            put("requestId", request.as_str().into());
+            put("sockets", Value::Array(sockets.iter().map(socket).collect()));
+        }
+        Body::ServerSideEmit { args, request } => {
+            if let Some(request) = request {
+                put("requestId", request.as_str().into());
+            }
+            put("packet", event(args));
+        }
+        Body::BroadcastClientCount { request, clients } => {
+            put("requestId", request.as_str().into());
+            put("clientCount", (*clients).into());
+        }
+        Body::ServerSideEmitResponse { request, answer }
+        | Body::BroadcastAck { request, answer } => {
+            put("requestId", request.as_str().into());
+            if let Some(value) = payload::first_value(answer) {
+                put("packet", value);
+            }
+        }
+    }
+    Some(Value::Object(data))
+}
+
+/// What [`data`] writes.
+pub(super) fn read_body(number: u64, data: Value) -> Result<Body, MessageError> {
+    let data = match data {
+        Value::Null => Object::new(),
+        data => object(data).map_err(|_| MessageError::Field("data"))?,
+    };
+    parts::of_tree(data).body(number)
+}
+
+pub(super) fn object(value: Value) -> Result<Object, MessageError> {
+    match value {
+        Value::Object(object) => Ok(object),
+        _ => Err(MessageError::Malformed("not an object")),
+    }
+}
+
+pub(super) fn text(object: &Object, name: &str) -> Option<String> {
+    object.get(name).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// The list of name and arguments. What does not decode (a lone surrogate, for instance) has no place in msgpack.
+fn event(args: &Args) -> Value {
+    let mut list = vec![Value::from(args.event())];
+    list.extend(args.values().unwrap_or_default());
+    Value::Array(list)
+}
+
+pub(super) fn opts(selection: &Selection) -> Value {
+    let mut flags = Object::new();
+    if selection.flags.volatile {
+        flags.insert("volatile".into(), true.into());
+    }
+    if let Some(compress) = selection.flags.compress {
+        flags.insert("compress".into(), compress.into());
+    }
+    if let Some(timeout) = selection.flags.timeout {
+        let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        flags.insert("timeout".into(), ms.into());
+    }
+    value!({ "rooms": names(&selection.rooms), "except": names(&selection.except), "flags": flags })
+}
+
+pub(super) fn names(rooms: &[Room]) -> Value {
+    Value::Array(rooms.iter().map(|room| room.as_str().into()).collect())
+}
+
+pub(super) fn socket(socket: &SocketDetails) -> Value {
+    let (handshake, data) = (socket.handshake.clone(), socket.data.clone());
+    let id = &*socket.id;
+    value!({ "id": id, "handshake": handshake, "rooms": names(&socket.rooms), "data": data })
+}
+
+/// Whether there is binary in what users put into a message.
+pub(super) fn has_binary(body: &Body) -> bool {
+    match body {
+        Body::Broadcast { args, .. }
+        | Body::ServerSideEmit { args, .. }
+        | Body::ServerSideEmitResponse { answer: args, .. }
+        | Body::BroadcastAck { answer: args, .. } => !args.attachments().is_empty(),
+        Body::FetchSocketsResponse { sockets, .. } => {
+            sockets.iter().any(|socket| binary(&socket.data) || binary(&socket.handshake))
+        }
+        _ => false,
+    }
+}
+
+fn binary(value: &Value) -> bool {
+    match value {
+        Value::Binary(_) => true,
+        Value::Array(items) => items.iter().any(binary),
+        Value::Object(members) => members.values().any(binary),
+        _ => false,
+    }
+}

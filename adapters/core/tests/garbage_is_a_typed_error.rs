@@ -1,0 +1,100 @@
+//! What writes to the bus is not trusted to be well-formed: no bytes panic, and limits hold before anything is decoded.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
+
+mod common;
+
+use common::all;
+use proptest::prelude::*;
+use socketio_adapter::{ClusterLimits, Message, MessageError};
+
+fn decode(wire: &[u8]) -> Result<Message, MessageError> {
+    Message::decode(wire, &ClusterLimits::default())
+}
+
+#[test]
+fn what_is_refused_and_why() {
+    for (text, why) in [
+        (r#"{"type":99,"uid":"1","nsp":"/"}"#, "unknown type 99"),
+        (r#"{"type":2,"uid":"1"}"#, "no valid field `nsp`"),
+        (r#"{"type":2,"nsp":"/"}"#, "no valid field `uid`"),
+        (r#"{"type":3,"uid":"1","nsp":"/"}"#, "no valid field `packet`"),
+        (
+            r#"{"type":3,"data":{"packet":{"type":3,"data":["x"]}},"uid":"1","nsp":"/"}"#,
+            "no valid field `packet`",
+        ),
+        (
+            r#"{"type":3,"data":{"packet":{"type":2,"data":["disconnect"]}},"uid":"1","nsp":"/"}"#,
+            "no valid field `packet`",
+        ),
+        (
+            r#"{"type":3,"data":{"packet":{"type":2,"data":["x"]},"opts":[]},"uid":"1","nsp":"/"}"#,
+            "no valid field `opts`",
+        ),
+        (
+            r#"{"type":4,"data":{"opts":{"rooms":"a"},"rooms":[]},"uid":"1","nsp":"/"}"#,
+            "no valid field `opts`",
+        ),
+        (r#"{"type":7,"data":{"opts":{}},"uid":"1","nsp":"/"}"#, "no valid field `requestId`"),
+        (
+            r#"{"type":8,"data":{"requestId":"r","sockets":[{}]},"uid":"1","nsp":"/"}"#,
+            "no valid field `sockets`",
+        ),
+        (
+            r#"{"type":11,"data":{"requestId":"r","clientCount":-1},"uid":"1","nsp":"/"}"#,
+            "no valid field `clientCount`",
+        ),
+        (r#"{"type":2,"uid":"1","nsp":"/"}}"#, "not decodable: invalid JSON"),
+        ("", "not decodable: msgpack ends early"),
+        ("\u{0}", "not decodable: not an object"),
+    ] {
+        assert_eq!(decode(text.as_bytes()).unwrap_err().to_string(), why, "{text}");
+    }
+}
+
+#[test]
+fn depth_is_bounded_even_where_nothing_is_looked_at() {
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    let text = format!(r#"{{"type":2,"uid":"1","nsp":"/","ignored":{deep}}}"#);
+    assert!(matches!(decode(text.as_bytes()), Err(MessageError::Malformed(_))));
+}
+
+#[test]
+fn size_is_looked_at_first() {
+    let limits = ClusterLimits::default().max_message_bytes(10);
+    let error = Message::decode(b"{garbage, but long}", &limits).unwrap_err();
+    assert_eq!(error.to_string(), "a message of 19 bytes, where 10 are allowed");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Mutations of each type, in both forms. What decodes all the same is encoded and decoded to the same effect.
+    #[test]
+    fn any_bytes_are_a_message_or_an_error(
+        which in 0..18_usize,
+        json in any::<bool>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..4),
+    ) {
+        let message = all().swap_remove(which);
+        let mut wire = if json { message.encode() } else { message.to_msgpack() }.to_vec();
+        for (at, byte, kind) in changes {
+            let at = at.index(wire.len());
+            match kind {
+                0 => wire[at] = byte,
+                1 => wire.insert(at, byte),
+                _ if wire.len() > 1 => drop(wire.remove(at)),
+                _ => {}
+            }
+        }
+        if let Ok(message) = decode(&wire) {
+            prop_assert!(decode(&message.encode()).is_ok());
+            let once = decode(&message.to_msgpack()).unwrap();
+            prop_assert_eq!(decode(&once.to_msgpack()).unwrap(), once);
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic(wire in prop::collection::vec(any::<u8>(), 0..100)) {
+        let _ = decode(&wire);
+    }
+}

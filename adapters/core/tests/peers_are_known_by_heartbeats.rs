@@ -1,0 +1,83 @@
+//! Nodes make themselves known, say that they are alive, and are forgotten when they do not.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Node, hello, message};
+use socketio_adapter::{Body, ClusterLimits, Discovery, Heartbeats, Output};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn one_that_comes_is_answered() {
+    let mut node = Node::new(Discovery::Heartbeats(Heartbeats::default()));
+    assert_eq!(node.cluster.poll_timeout(), None);
+    node.cluster.join(node.now);
+    assert_eq!(node.published(), [1]);
+    node.hear("b", Body::InitialHeartbeat);
+    assert_eq!(node.published(), [2]);
+    node.hear("b", Body::Heartbeat);
+    assert_eq!(node.published(), [0_u8; 0]);
+    assert_eq!(node.cluster.nodes(), Some(2));
+}
+
+#[test]
+fn a_heartbeat_leaves_every_interval() {
+    let mut node = Node::among(&[]);
+    let mut beats = 0;
+    for _ in 0..20 {
+        node.now = node.cluster.poll_timeout().unwrap();
+        node.pass(Duration::ZERO);
+        beats += node.published().len();
+    }
+    assert_eq!(beats, 4, "in 20 seconds");
+}
+
+#[test]
+fn whatever_a_node_says_shows_that_it_is_alive() {
+    let mut node = Node::among(&["b", "c"]);
+    for _ in 0..11 {
+        node.pass(SECOND);
+        node.hear("b", Body::ServerSideEmit { args: hello(), request: None });
+    }
+    assert_eq!(node.cluster.nodes(), Some(2), "c was silent");
+    node.hear("b", Body::AdapterClose);
+    assert_eq!(node.cluster.nodes(), Some(1));
+}
+
+#[test]
+fn neither_emitters_nor_oneself_nor_other_namespaces_count() {
+    let mut node = Node::among(&[]);
+    node.hear("emitter", Body::ServerSideEmit { args: hello(), request: None });
+    let Some(Output::Do { .. }) = node.cluster.poll_output() else { panic!("not heard") };
+    node.cluster.receive(node.now, message(Body::Heartbeat));
+    let mut other = message(Body::InitialHeartbeat);
+    (other.uid, other.nsp) = ("b".into(), "/other".into());
+    node.cluster.receive(node.now, other);
+    assert!(node.cluster.poll_output().is_none());
+    assert_eq!((node.cluster.nodes(), node.cluster.ignored()), (Some(1), 2));
+}
+
+#[test]
+fn a_flood_of_names_is_bounded() {
+    let limits = ClusterLimits::default().max_peers(2);
+    let mut node = Node::with(Discovery::Heartbeats(Heartbeats::default()), limits);
+    node.cluster.join(node.now);
+    for peer in ["b", "c", "d", "e"] {
+        node.hear(peer, Body::Heartbeat);
+    }
+    assert_eq!(node.cluster.nodes(), Some(3));
+}
+
+#[test]
+fn where_the_engine_counts_there_are_none() {
+    let mut node = Node::new(Discovery::Count);
+    node.cluster.join(node.now);
+    node.hear("b", Body::InitialHeartbeat);
+    assert_eq!(node.published(), [0_u8; 0]);
+    assert_eq!((node.cluster.nodes(), node.cluster.poll_timeout()), (None, None));
+    node.cluster.close();
+    assert_eq!(node.published(), [0_u8; 0]);
+}

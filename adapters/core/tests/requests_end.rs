@@ -1,0 +1,177 @@
+//! Every request ends once: with all answers, without the nodes that are gone, or at its deadline with what has come.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Node, ack, count, hello, selection, sockets};
+use socketio_adapter::{
+    Ask, Body, ClusterLimits, Discovery, Gathered, Outcome, Output, Refused, answer_args,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn fetch() -> Ask {
+    Ask::FetchSockets(selection(&[], &[]))
+}
+
+fn found(outcome: Outcome) -> (usize, usize) {
+    let Gathered::Sockets(sockets) = outcome.gathered else { panic!() };
+    (sockets.len(), outcome.missing_nodes)
+}
+
+fn answered(outcome: Outcome) -> (usize, usize, u64) {
+    let Gathered::Answers(answers) = outcome.gathered else { panic!() };
+    (answers.len(), outcome.missing_nodes, outcome.missing_clients)
+}
+
+#[test]
+fn with_every_nodes_answer() {
+    let mut node = Node::among(&["b", "c"]);
+    let request = node.ask(fetch(), 0);
+    assert_eq!(node.published(), [7]);
+    node.hear("b", sockets(&request, &["1", "2"]));
+    node.hear("b", sockets(&request, &["3"]));
+    assert!(node.outcome().is_none(), "b answered twice");
+    node.hear("c", sockets(&request, &["4"]));
+    assert_eq!(node.outcome().map(found), Some((3, 0)));
+    node.hear("c", sockets(&request, &["4"]));
+    assert!(node.outcome().is_none());
+    assert_eq!((node.cluster.pending(), node.cluster.ignored()), (0, 2));
+}
+
+#[test]
+fn at_once_where_nobody_is_there() {
+    for discovery in [Discovery::Count, Discovery::Heartbeats(Default::default())] {
+        let mut node = Node::new(discovery);
+        node.ask(fetch(), 0);
+        assert_eq!(node.outcome().map(found), Some((0, 0)));
+        node.ask(Ask::ServerSideEmit(hello()), 0);
+        let Some(Output::Done { .. }) = node.cluster.poll_output() else { panic!("published") };
+        // A broadcast is published all the same: somebody may just have come.
+        node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 0);
+        let Some(Output::Publish(_)) = node.cluster.poll_output() else { panic!("not published") };
+        assert_eq!(node.outcome().map(answered), Some((0, 0, 0)));
+    }
+}
+
+#[test]
+fn without_nodes_that_leave_or_die() {
+    let mut node = Node::among(&["b", "c", "d"]);
+    let request = node.ask(fetch(), 0);
+    node.hear("b", sockets(&request, &["1"]));
+    node.hear("c", Body::AdapterClose);
+    for _ in 0..4 {
+        node.pass(SECOND);
+        node.hear("b", Body::Heartbeat);
+    }
+    assert!(node.outcome().is_none(), "d may still answer");
+    let request = node.cluster.ask(node.now, fetch(), 0, SECOND * 60, "waiter").unwrap();
+    node.hear("b", sockets(&request, &[]));
+    node.pass(SECOND);
+    assert_eq!(node.outcome().map(found), Some((1, 1)), "at its deadline, without d");
+    for _ in 0..6 {
+        node.hear("b", Body::Heartbeat);
+        node.pass(SECOND);
+    }
+    assert_eq!(node.outcome().map(found), Some((0, 0)), "d died");
+    assert_eq!(node.cluster.nodes(), Some(2));
+}
+
+#[test]
+fn at_the_deadline_with_what_has_come() {
+    let mut node = Node::new(Discovery::Count);
+    let request = node.ask(Ask::ServerSideEmit(hello()), 2);
+    let answer = answer_args(&1).unwrap();
+    let reply = Body::ServerSideEmitResponse { request, answer };
+    node.hear("b", reply.clone());
+    node.hear("b", reply.clone());
+    node.pass(SECOND * 5 - Duration::from_millis(1));
+    assert!(node.outcome().is_none());
+    node.pass(Duration::from_millis(1));
+    assert_eq!(node.outcome().map(answered), Some((1, 1, 0)));
+    node.hear("c", reply);
+    assert!(node.outcome().is_none());
+    assert_eq!(node.cluster.poll_timeout(), None);
+}
+
+#[test]
+fn of_a_broadcast_when_every_client_has_answered() {
+    let mut node = Node::among(&["b", "c"]);
+    let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 0);
+    node.hear("b", ack(&request, 1)); // before its count
+    node.hear("b", count(&request, 2));
+    node.hear("c", count(&request, 0));
+    assert!(node.outcome().is_none());
+    node.hear("b", ack(&request, 2));
+    assert_eq!(node.outcome().map(answered), Some((2, 0, 0)));
+}
+
+#[test]
+fn of_a_broadcast_without_the_clients_of_a_dead_node() {
+    let mut node = Node::among(&["b", "c"]);
+    let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 0);
+    node.hear("b", count(&request, 3));
+    node.hear("b", ack(&request, 1));
+    node.hear("c", count(&request, 1));
+    node.hear("c", ack(&request, 1));
+    node.hear("b", Body::AdapterClose);
+    assert_eq!(node.outcome().map(answered), Some((2, 0, 2)));
+}
+
+#[test]
+fn of_a_broadcast_also_where_nodes_have_no_names() {
+    let mut node = Node::new(Discovery::Count);
+    let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 2);
+    node.hear("", count(&request, 1));
+    node.hear("", ack(&request, 1));
+    assert!(node.outcome().is_none(), "one more node");
+    node.hear("", count(&request, 1));
+    node.hear("", ack(&request, 1));
+    assert_eq!(node.outcome().map(answered), Some((2, 0, 0)));
+}
+
+#[test]
+fn when_the_node_leaves() {
+    let mut node = Node::among(&["b"]);
+    node.ask(fetch(), 0);
+    node.published();
+    node.cluster.close();
+    let Some(Output::Publish(goodbye)) = node.cluster.poll_output() else { panic!() };
+    assert_eq!(goodbye.body, Body::AdapterClose);
+    assert_eq!(node.outcome().map(found), Some((0, 1)));
+    let refused = node.cluster.ask(node.now, fetch(), 0, SECOND, "waiter").unwrap_err();
+    assert_eq!(refused, Refused { waiter: "waiter", limit: None });
+    assert_eq!(node.cluster.poll_timeout(), None);
+}
+
+#[test]
+fn by_being_forgotten() {
+    let mut node = Node::among(&["b"]);
+    let request = node.ask(fetch(), 0);
+    assert_eq!(node.cluster.forget(&request), Some("waiter"));
+    assert_eq!(node.cluster.forget(&request), None);
+    node.hear("b", sockets(&request, &["1"]));
+    assert!(node.outcome().is_none());
+    assert_eq!(node.cluster.pending(), 0);
+}
+
+#[test]
+fn and_no_more_are_kept_than_the_limits_say() {
+    let limits = ClusterLimits::default().max_requests(1).max_answers(2);
+    let mut node = Node::with(Discovery::Count, limits);
+    let request = node.ask(fetch(), 2);
+    let refused = node.cluster.ask(node.now, fetch(), 2, SECOND, "other").unwrap_err();
+    assert_eq!(refused, Refused { waiter: "other", limit: Some(1) });
+    node.hear("b", sockets(&request, &["1"]));
+    node.hear("c", sockets(&request, &["2", "3"]));
+    assert_eq!(node.outcome().map(found), Some((2, 0)));
+    let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 1);
+    node.hear("b", count(&request, 3));
+    for answer in 0..3 {
+        node.hear("b", ack(&request, answer));
+    }
+    node.pass(SECOND * 5);
+    assert_eq!(node.outcome().map(answered), Some((2, 0, 1)));
+}
