@@ -24,7 +24,10 @@ const FIN_BINARY: u8 = 0x82;
 /// A text frame lies in one buffer together with its WebSocket header, so that a server writes the same bytes to
 /// every recipient of a broadcast. A binary frame keeps the application's own buffer; its header stands beside it.
 #[derive(Clone)]
-pub struct Frame(Repr);
+pub struct Frame {
+    repr: Repr,
+    compress: bool,
+}
 
 #[derive(Clone)]
 enum Repr {
@@ -74,19 +77,28 @@ impl Frame {
         writer.finish()
     }
 
+    fn new(repr: Repr) -> Self {
+        Self { repr, compress: true }
+    }
+
     /// A binary message that shares `data`.
     pub fn binary(data: Bytes) -> Self {
-        Self(Repr::Binary { body: data, forms: Arc::default() })
+        Self::new(Repr::Binary { body: data, forms: Arc::default() })
     }
 
     /// Whether this is a binary message.
     pub fn is_binary(&self) -> bool {
-        matches!(self.0, Repr::Binary { .. })
+        matches!(self.repr, Repr::Binary { .. })
+    }
+
+    /// Whether transports that compress may compress it. See [`Frames::compress`].
+    pub fn may_compress(&self) -> bool {
+        self.compress
     }
 
     /// The packet as a message transport of revision 4 carries it: digit and data of a text packet, or raw binary.
     pub fn payload(&self) -> Bytes {
-        match &self.0 {
+        match &self.repr {
             Repr::Text { buffer } => buffer.slice(HEADROOM..),
             Repr::Binary { body, .. } => body.clone(),
         }
@@ -94,7 +106,7 @@ impl Frame {
 
     /// The length of [`payload`](Self::payload) in bytes.
     pub fn len(&self) -> usize {
-        match &self.0 {
+        match &self.repr {
             Repr::Text { buffer } => buffer.len() - HEADROOM,
             Repr::Binary { body, .. } => body.len(),
         }
@@ -107,7 +119,7 @@ impl Frame {
 
     /// The type of the packet.
     pub fn kind(&self) -> PacketType {
-        match &self.0 {
+        match &self.repr {
             Repr::Text { buffer } => {
                 PacketType::from_digit(buffer[HEADROOM]).unwrap_or(PacketType::Message)
             }
@@ -117,7 +129,7 @@ impl Frame {
 
     /// The unmasked WebSocket frame (RFC 6455 section 5.2) a server sends.
     pub fn websocket(&self, revision: Revision) -> WebSocketFrame {
-        match &self.0 {
+        match &self.repr {
             Repr::Text { buffer } => {
                 let header = websocket_header_len(buffer.len() - HEADROOM);
                 WebSocketFrame::raw(buffer.slice(HEADROOM - header..))
@@ -148,7 +160,7 @@ impl Frame {
     /// The packet's text in a polling payload that cannot carry raw binary: `b…` with base64 for binary.
     /// Built once per frame, however many recipients poll.
     pub fn polling_text(&self, revision: Revision) -> Bytes {
-        match &self.0 {
+        match &self.repr {
             Repr::Text { .. } => self.payload(),
             Repr::Binary { body, forms } => {
                 let (form, prefix) = match revision {
@@ -162,7 +174,7 @@ impl Frame {
 
     /// How many bytes [`polling_text`](Self::polling_text) has, without building it.
     pub fn polling_len(&self, revision: Revision) -> usize {
-        match &self.0 {
+        match &self.repr {
             Repr::Text { .. } => self.len(),
             Repr::Binary { body, .. } => {
                 let prefix = if revision == Revision::V3 { 2 } else { 1 };
@@ -174,7 +186,7 @@ impl Frame {
     /// The packet this frame stands for.
     pub fn to_packet(&self) -> Packet {
         let kind = self.kind();
-        let data = match &self.0 {
+        let data = match &self.repr {
             Repr::Text { buffer } => {
                 let text = buffer.slice(HEADROOM + 1..);
                 Data::Text(text.try_into().unwrap_or_default())
@@ -255,7 +267,7 @@ impl FrameWriter {
         let payload = self.buffer.len() - HEADROOM;
         let header = websocket_header_len(payload);
         write_websocket_header(&mut self.buffer[HEADROOM - header..], FIN_TEXT, payload);
-        Frame(Repr::Text { buffer: self.buffer.freeze() })
+        Frame::new(Repr::Text { buffer: self.buffer.freeze() })
     }
 }
 
@@ -287,6 +299,18 @@ impl Frames {
     pub fn new(first: Frame, attachments: impl IntoIterator<Item = Bytes>) -> Self {
         let rest: Arc<[Frame]> = attachments.into_iter().map(Frame::binary).collect();
         Self { first, rest: (!rest.is_empty()).then_some(rest) }
+    }
+
+    /// Whether transports that compress may compress these frames (default yes). No is for what was compressed before,
+    /// and for secrets beside text that others choose (see the attacks named CRIME and BREACH).
+    #[must_use]
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.first.compress = compress;
+        if let Some(rest) = &mut self.rest {
+            // Shared frames are not changed under others.
+            *rest = rest.iter().map(|frame| Frame { compress, ..frame.clone() }).collect();
+        }
+        self
     }
 
     /// The frames in order.
@@ -429,6 +453,15 @@ mod tests {
         let frame = writer.finish();
         assert_eq!(frame.payload(), "42[7y");
         assert_eq!(frame.kind(), PacketType::Message);
+    }
+
+    #[test]
+    fn a_run_is_compressed_whole_or_not_at_all() {
+        let run = Frames::new(Frame::text(PacketType::Message, "x"), [Bytes::from_static(b"1")]);
+        let plain = run.clone().compress(false);
+        assert!(run.iter().all(Frame::may_compress));
+        assert!(!plain.iter().any(Frame::may_compress));
+        assert!(plain.compress(true).iter().all(Frame::may_compress));
     }
 
     #[test]

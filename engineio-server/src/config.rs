@@ -4,6 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use engineio_parser::{Transport, session};
 
+#[cfg(feature = "compression")]
+use crate::http_compression::HttpCompression;
+
 /// Options of an [`Engine`](crate::Engine), with Node's defaults.
 ///
 /// ```
@@ -29,6 +32,8 @@ pub struct EngineConfig {
     pub(crate) max_fragments: u32,
     pub(crate) linger: Duration,
     pub(crate) allow_eio3: bool,
+    #[cfg(feature = "compression")]
+    pub(crate) http_compression: Option<HttpCompression>,
 }
 
 impl Default for EngineConfig {
@@ -45,6 +50,8 @@ impl Default for EngineConfig {
             max_fragments: 1024,
             linger: Duration::from_secs(3),
             allow_eio3: false,
+            #[cfg(feature = "compression")]
+            http_compression: Some(HttpCompression::default()),
         }
     }
 }
@@ -160,6 +167,14 @@ impl EngineConfig {
     /// A Socket.IO v2 client takes its session's id for its socket's: whoever is told the one can speak for it on polling.
     pub fn allow_eio3(mut self, allow: bool) -> Self {
         self.allow_eio3 = allow;
+        self
+    }
+
+    /// Whether polling responses are compressed, and how (default yes, as [`HttpCompression::default`] does it). `None` turns
+    /// it off. Without the feature `compression` nothing is compressed.
+    #[cfg(feature = "compression")]
+    pub fn http_compression(mut self, compression: impl Into<Option<HttpCompression>>) -> Self {
+        self.http_compression = compression.into();
         self
     }
 

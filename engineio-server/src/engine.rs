@@ -218,7 +218,7 @@ impl Engine {
                 None => self.refuse(&parts, RequestError::BadRequest),
             },
             request::Request::Poll { sid } => match known(&sid) {
-                Some(shared) => polling::poll(shared, config.session.max_payload).await,
+                Some(shared) => polling::poll(shared, &parts.headers, config).await,
                 None => self.refuse(&parts, RequestError::UnknownSid),
             },
             request::Request::Push { sid } => match known(&sid) {
@@ -258,8 +258,8 @@ impl Engine {
         };
         // The handshake's GET is the first poll. It is answered before the application can say anything, so that it
         // carries the open packet alone.
-        let response =
-            polling::poll(shared.clone(), self.0.registry.config.session.max_payload).await;
+        let config = &self.0.registry.config;
+        let response = polling::poll(shared.clone(), &parts.headers, config).await;
         let connection = Connection::new(busy, shared, None);
         tokio::spawn(self.0.application.session(connection));
         response

@@ -57,6 +57,11 @@
 //!
 //! Logs go to the `tracing` targets `engineio::engine`, `engineio::session`, `engineio::websocket` and
 //! `engineio::listen`.
+//!
+//! # Features
+//!
+//! - `compression` (default): [`EngineConfig::http_compression`]. Without it nothing is compressed, and there is no such
+//!   option.
 
 mod config;
 mod connection;
@@ -64,6 +69,8 @@ mod drain;
 mod engine;
 mod error;
 mod handshake;
+#[cfg(feature = "compression")]
+mod http_compression;
 mod listen;
 mod registry;
 mod request;
@@ -83,6 +90,8 @@ pub use engineio_parser::{
 };
 pub use error::RequestError;
 pub use handshake::{Handshake, PeerAddr};
+#[cfg(feature = "compression")]
+pub use http_compression::HttpCompression;
 pub use listen::{Listening, serve};
 pub use registry::generate_sid;
 pub use response::ResponseBody;

@@ -12,6 +12,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 
 use crate::{
+    config::EngineConfig,
     error::RequestError,
     response::{ResponseBody, empty, refusal},
     shared::{Shared, now, wake},
@@ -24,7 +25,11 @@ const BINARY: &str = "application/octet-stream";
 const AT_ONCE: usize = 256;
 
 /// Answers a GET once there is something to send, with everything that fits.
-pub(crate) async fn poll(shared: Arc<Shared>, budget: usize) -> Response<ResponseBody> {
+pub(crate) async fn poll(
+    shared: Arc<Shared>,
+    headers: &HeaderMap,
+    config: &EngineConfig,
+) -> Response<ResponseBody> {
     match shared.with(|state| state.session.handle_input(now(), Input::PollStarted)) {
         Ok(()) => {}
         Err(Violation::ConcurrentPoll) => return empty(StatusCode::BAD_REQUEST),
@@ -35,6 +40,7 @@ pub(crate) async fn poll(shared: Arc<Shared>, budget: usize) -> Response<Respons
     let frames = poll_fn(|cx| {
         let mut state = shared.lock();
         if state.session.has_transmit(Transport::Polling) {
+            let budget = config.session.max_payload;
             return Poll::Ready(Some(take(&mut state.session, shared.b64, budget)));
         }
         if state.session.is_closed() {
@@ -49,17 +55,19 @@ pub(crate) async fn poll(shared: Arc<Shared>, budget: usize) -> Response<Respons
         Poll::Pending
     })
     .await;
-    waiting.finish();
-    let (revision, frames) = match frames {
-        Some(taken) => taken,
-        None => return refusal(RequestError::UnknownSid),
+    let Some((revision, frames)) = frames else {
+        waiting.finish();
+        return refusal(RequestError::UnknownSid);
     };
+    let response = respond(revision, shared.b64, &frames);
+    let response = compress(config, headers, &frames, response).await;
+    waiting.finish();
     let ready = shared.with(|state| {
         let _ = state.session.handle_input(now(), Input::PollFinished);
         state.ready_to_wake()
     });
     wake(ready.into_iter().map(Some));
-    respond(revision, shared.b64, &frames)
+    response
 }
 
 /// Takes what fits into one response.
@@ -84,6 +92,32 @@ fn respond(revision: Revision, b64: bool, frames: &[Frame]) -> Response<Response
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Compresses a response if one of its packets may be, as in Node.
+#[cfg(feature = "compression")]
+async fn compress(
+    config: &EngineConfig,
+    headers: &HeaderMap,
+    frames: &[Frame],
+    response: Response<ResponseBody>,
+) -> Response<ResponseBody> {
+    match &config.http_compression {
+        Some(compression) if frames.iter().any(Frame::may_compress) => {
+            compression.apply(headers, response).await
+        }
+        _ => response,
+    }
+}
+
+#[cfg(not(feature = "compression"))]
+async fn compress(
+    _: &EngineConfig,
+    _: &HeaderMap,
+    _: &[Frame],
+    response: Response<ResponseBody>,
+) -> Response<ResponseBody> {
     response
 }
 

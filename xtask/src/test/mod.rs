@@ -88,8 +88,8 @@ mod tests {
     #[test]
     fn all_suites_run_in_their_own_order() {
         let all = [
-            "fmt", "clippy", "tidy", "tests", "docs", "wasm", "minimal", "examples", "node",
-            "browser",
+            "fmt", "clippy", "features", "tidy", "tests", "docs", "wasm", "minimal", "examples",
+            "node", "browser",
         ];
         assert_eq!(names(&[]).unwrap(), all);
         assert_eq!(names(&["node", "fmt"]).unwrap(), ["fmt", "node"]);

@@ -13,6 +13,12 @@ use crate::{process, tidy};
 pub(super) const ALL: &[Suite] = &[
     Suite { name: "fmt", about: "formatting", quick: true, run: fmt },
     Suite { name: "clippy", about: "lints, warnings denied", quick: true, run: clippy },
+    Suite {
+        name: "features",
+        about: "lints of the servers without their default features",
+        quick: false,
+        run: features,
+    },
     Suite { name: "tidy", about: "the invariants of ARCHITECTURE.md", quick: true, run: tidy_step },
     Suite {
         name: "tests",
@@ -57,6 +63,21 @@ fn clippy(workspace: &Workspace) -> Result<Outcome, String> {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+fn features(workspace: &Workspace) -> Result<Outcome, String> {
+    simple(workspace.cargo().args([
+        "clippy",
+        "-p",
+        "engineio-server",
+        "-p",
+        "socketio-server",
+        "--all-targets",
+        "--no-default-features",
         "--",
         "-D",
         "warnings",
