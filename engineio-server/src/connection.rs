@@ -184,6 +184,7 @@ impl Connection {
             match state.session.poll_output() {
                 Some(Output::Message(data)) => return Some(Event::Message(data)),
                 Some(Output::Upgraded(transport)) => {
+                    self.registry.counters.upgraded.one();
                     let poll = state.poll_to_wake();
                     drop(state);
                     wake([poll]);
@@ -193,6 +194,7 @@ impl Connection {
                     return Some(Event::Upgraded(transport));
                 }
                 Some(Output::ProbeFailed(_)) => {
+                    self.registry.counters.probes_failed.one();
                     // Where a probe is under way all the same, it is the next one, and still waits to be taken.
                     let arriving =
                         if state.session.is_upgrading() { None } else { state.arriving.take() };
@@ -266,7 +268,8 @@ impl Connection {
         let mut ready = false;
         let mut inputs = Vec::new();
         for websocket in [&mut self.websocket, &mut self.probe].into_iter().flatten() {
-            ready |= websocket.poll_read(cx, &mut inputs).is_ready();
+            ready |=
+                websocket.poll_read(cx, &mut inputs, &self.registry.counters.refused).is_ready();
         }
         if !inputs.is_empty() {
             let now = now();
@@ -312,6 +315,7 @@ impl Connection {
     fn finish(&mut self, reason: CloseReason) {
         self.closed = Some(reason);
         self.registry.remove(self.handle.sid());
+        self.registry.counters.closed(reason);
         tracing::debug!(target: "engineio::session", %reason, "closed");
         let (arriving, wakers) = {
             let mut state = self.handle.0.lock();
@@ -324,6 +328,7 @@ impl Connection {
             }
             let ready = mem::take(&mut state.ready).into_iter().map(Some);
             let requests = [state.poll_to_wake(), state.push.take()];
+            self.registry.counters.carried(state.session.take_traffic());
             (state.arriving.take(), ready.chain(requests))
         };
         wake(wakers);

@@ -21,6 +21,7 @@ use crate::{
     request::{self, classify},
     response::{ResponseBody, empty, refusal},
     shared::{Handle, Shared, now},
+    stats::Stats,
     transport::{polling, websocket::WebSocket},
 };
 
@@ -121,6 +122,37 @@ impl Engine {
     /// A handle of an open session, by its id.
     pub fn client(&self, sid: &str) -> Option<Handle> {
         self.0.registry.get(sid).map(Handle)
+    }
+
+    /// What the engine has done and what it holds, in numbers. For now and then, not for every request: each open session
+    /// is locked for a moment.
+    ///
+    /// ```
+    /// # let engine = engineio_server::Engine::new(Default::default(), |_| async {});
+    /// let stats = engine.stats();
+    /// println!("{} sessions, {} of them polling", stats.sessions.total(), stats.sessions.polling);
+    /// println!("{} of {} ended in a ping timeout", stats.closed.ping_timeout, stats.closed.total());
+    /// ```
+    pub fn stats(&self) -> Stats {
+        self.0.registry.stats()
+    }
+
+    /// Hands [`stats`](Self::stats) to the recorder of the `metrics` facade. To be called by a timer of the
+    /// application's, or before each scrape: nothing else reports.
+    ///
+    /// | metric | kind | labels besides `path`, the engine's |
+    /// |---|---|---|
+    /// | `engineio_sessions` | gauge | `transport`: a field of [`Sessions`](crate::Sessions) |
+    /// | `engineio_opened_total` | counter | |
+    /// | `engineio_closed_total` | counter | `reason`: a field of [`Closed`](crate::Closed) |
+    /// | `engineio_upgraded_total`, `engineio_probes_failed_total` | counter | |
+    /// | `engineio_packets_total`, `engineio_bytes_total` | counter | `direction`: `in` or `out` |
+    /// | `engineio_queued_packets`, `engineio_queued_bytes` | gauge | |
+    /// | `engineio_refused_total` | counter | `why`: a field of [`Refused`](crate::Refused) |
+    /// | `engineio_at_work` | gauge | |
+    #[cfg(feature = "metrics")]
+    pub fn report_metrics(&self) {
+        self.stats().report(&self.0.registry.config.path);
     }
 
     /// Closes every session ("forced close") at once, and opens no new one: those are refused with 503, see
@@ -230,6 +262,7 @@ impl Engine {
             },
             request::Request::Other { sid } => match known(&sid) {
                 Some(shared) if shared.lock().session.transport() == Transport::Polling => {
+                    self.0.registry.counters.refused.bad_method.one();
                     empty(StatusCode::INTERNAL_SERVER_ERROR)
                 }
                 Some(_) => self.refuse(&parts, RequestError::BadRequest),
@@ -300,12 +333,14 @@ impl Engine {
         b64: bool,
         transport: Transport,
     ) -> Option<(Arc<Shared>, Busy)> {
+        let counters = &self.0.registry.counters;
         let session = Session::server(now(), self.0.session.clone(), revision, transport, sid);
-        let shared = Arc::new(Shared::new(session, handshake, b64));
+        let shared = Arc::new(Shared::new(session, handshake, b64, counters.clone()));
         // Before it can be found: who closes the engine now waits for it.
         let busy = Busy::new(&self.0.registry);
         self.0.registry.insert(shared.clone()).then(|| {
             tracing::debug!(target: "engineio::session", %transport, "open");
+            counters.opened.one();
             (shared, busy)
         })
     }
@@ -351,6 +386,7 @@ impl Engine {
                 }
             });
             if let Some(refused) = refused {
+                engine.0.registry.counters.probes_failed.one();
                 engine.hang_up(refused);
             }
         });
@@ -359,7 +395,7 @@ impl Engine {
 
     fn refuse(&self, parts: &Parts, error: RequestError) -> Response<ResponseBody> {
         tracing::debug!(target: "engineio::engine", method = %parts.method, %error, "refused");
-        let mut response = refusal(error);
+        let mut response = refusal(&self.0.registry.counters, error);
         if error == RequestError::ShuttingDown {
             let headers = response.headers_mut();
             // Whoever serves in its stead does so at once.

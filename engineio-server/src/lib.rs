@@ -78,6 +78,7 @@ mod response;
 mod service;
 mod shared;
 mod stall;
+mod stats;
 mod transport;
 
 pub use config::EngineConfig;
@@ -86,7 +87,7 @@ pub use drain::Drained;
 pub use engine::{Application, Engine};
 pub use engineio_parser::{
     ByteString, Data, Frame, Frames, Revision, Transport,
-    session::{CloseReason, SendError},
+    session::{CloseReason, SendError, Traffic},
 };
 pub use error::RequestError;
 pub use handshake::{Handshake, PeerAddr};
@@ -97,3 +98,4 @@ pub use registry::generate_sid;
 pub use response::ResponseBody;
 pub use service::{EngineLayer, EngineService, NotFound};
 pub use shared::{Handle, Message};
+pub use stats::{Closed, Refused, Sessions, Stats};

@@ -10,11 +10,16 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use engineio_parser::ByteString;
 use tokio::sync::watch;
 
-use crate::{config::EngineConfig, shared::Shared};
+use crate::{
+    config::EngineConfig,
+    shared::Shared,
+    stats::{Counters, Stats},
+};
 
 /// sid → session, and the options that all of them share.
 pub(crate) struct Registry {
     pub(crate) config: EngineConfig,
+    pub(crate) counters: Arc<Counters>,
     sessions: RwLock<Sessions>,
     /// How many connections and closing WebSockets there are.
     busy: watch::Sender<usize>,
@@ -65,7 +70,12 @@ impl Drop for Busy {
 
 impl Registry {
     pub(crate) fn new(config: EngineConfig) -> Self {
-        Self { config, sessions: RwLock::default(), busy: watch::Sender::new(0) }
+        Self {
+            config,
+            counters: Arc::default(),
+            sessions: RwLock::default(),
+            busy: watch::Sender::new(0),
+        }
     }
 
     /// Waits until nothing is at work.
@@ -104,6 +114,19 @@ impl Registry {
 
     pub(crate) fn len(&self) -> usize {
         self.read().by_sid.len()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = Stats { at_work: *self.busy.borrow() as u64, ..Stats::default() };
+        // Collected first: the table is not locked while sessions are.
+        let open: Vec<_> = self.read().by_sid.values().cloned().collect();
+        for shared in open {
+            let session = &mut shared.lock().session;
+            self.counters.carried(session.take_traffic());
+            stats.add_session(session);
+        }
+        stats.add_counters(&self.counters);
+        stats
     }
 
     /// Adds no session from now on; gives those that there are.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use http_body_util::Full;
 
-use crate::error::RequestError;
+use crate::{error::RequestError, stats::Counters};
 
 /// The body of the engine's responses.
 pub type ResponseBody = Full<Bytes>;
@@ -16,8 +16,9 @@ pub(crate) fn empty(status: StatusCode) -> Response<ResponseBody> {
     response
 }
 
-/// A response that carries a numbered error.
-pub(crate) fn refusal(error: RequestError) -> Response<ResponseBody> {
+/// A response that carries a numbered error. It is counted here, as every refusal comes this way.
+pub(crate) fn refusal(counters: &Counters, error: RequestError) -> Response<ResponseBody> {
+    counters.refused(error);
     let body = format!(r#"{{"code":{},"message":"{error}"}}"#, error.code());
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = error.status();

@@ -14,7 +14,7 @@ use engineio_parser::{
     session::{CloseReason, SendError, Session},
 };
 
-use crate::{handshake::Handshake, transport::websocket::WebSocket};
+use crate::{handshake::Handshake, stats::Counters, transport::websocket::WebSocket};
 
 /// One session.
 pub(crate) struct Shared {
@@ -22,6 +22,7 @@ pub(crate) struct Shared {
     handshake: Handshake,
     /// The client reads no binary payloads (revision 3): where it polls, it gets base64.
     pub(crate) b64: bool,
+    pub(crate) counters: Arc<Counters>,
     state: Mutex<State>,
 }
 
@@ -46,11 +47,17 @@ pub(crate) fn now() -> Instant {
 }
 
 impl Shared {
-    pub(crate) fn new(session: Session, handshake: Handshake, b64: bool) -> Self {
+    pub(crate) fn new(
+        session: Session,
+        handshake: Handshake,
+        b64: bool,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             sid: session.sid().clone(),
             handshake,
             b64,
+            counters,
             state: Mutex::new(State {
                 session,
                 arriving: None,
@@ -81,6 +88,14 @@ impl Shared {
         };
         wake([driver, poll]);
         result
+    }
+}
+
+impl Drop for Shared {
+    /// What was carried after the session's end.
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.counters.carried(state.session.take_traffic());
     }
 }
 
@@ -191,6 +206,9 @@ impl Handle {
             (result, state.sender_to_wake())
         };
         wake([waker]);
+        if matches!(result, Err(SendError::Full(_))) {
+            self.0.counters.refused.queue_full.one();
+        }
         result
     }
 
@@ -316,7 +334,8 @@ mod tests {
             Transport::Polling,
             "sid".into(),
         );
-        let handle = Handle(Arc::new(Shared::new(session, Handshake::new(&parts), false)));
+        let handle =
+            Handle(Arc::new(Shared::new(session, Handshake::new(&parts), false, Arc::default())));
         handle.send("fills the queue").unwrap();
         let waker = Arc::new(Sleeper).into();
         for _ in 0..100 {

@@ -21,6 +21,7 @@ use super::{
     polling::{Outgoing, Requests},
     queue::Queue,
     timer::{Timer, Timers},
+    traffic::Traffic,
     upgrade::Upgrade,
 };
 use crate::{
@@ -51,6 +52,8 @@ pub struct Session {
     /// What an open or last polling request still says after the end.
     farewell: Option<PacketType>,
     outputs: VecDeque<Output>,
+    /// Since it was last taken.
+    traffic: Traffic,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +118,7 @@ impl Session {
             late_close: false,
             farewell: None,
             outputs: VecDeque::new(),
+            traffic: Traffic::default(),
         }
     }
 
@@ -126,7 +130,10 @@ impl Session {
     pub fn handle_input(&mut self, now: Instant, input: Input) -> Result<(), Violation> {
         let server = self.role == Role::Server;
         match input {
-            Input::Packet(via, packet) => self.on_packet(now, via, packet),
+            Input::Packet(via, packet) => {
+                self.traffic.received(&packet);
+                self.on_packet(now, via, packet);
+            }
             Input::Malformed(via) => self.on_malformed(via),
             Input::PollStarted if server => return self.start_outgoing(now),
             Input::PollStarted => return self.start_incoming(),
@@ -223,6 +230,9 @@ impl Session {
             None
         };
         self.finish_if_drained();
+        if let Some(frame) = &frame {
+            self.traffic.sent(frame);
+        }
         frame
     }
 
@@ -317,6 +327,11 @@ impl Session {
     /// Payload bytes of the application that wait to be sent.
     pub fn queued_bytes(&self) -> usize {
         self.queue.bytes()
+    }
+
+    /// What was carried since this was last called, for the shell to add up over all sessions.
+    pub fn take_traffic(&mut self) -> Traffic {
+        std::mem::take(&mut self.traffic)
     }
 
     fn release_memory(&mut self) {

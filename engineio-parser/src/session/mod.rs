@@ -101,8 +101,10 @@ mod machine;
 mod polling;
 mod queue;
 mod timer;
+mod traffic;
 mod upgrade;
 
 pub use config::Config;
 pub use event::{CloseReason, Input, Output, Role, SendError, Violation};
 pub use machine::Session;
+pub use traffic::Traffic;

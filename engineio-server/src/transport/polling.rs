@@ -32,8 +32,11 @@ pub(crate) async fn poll(
 ) -> Response<ResponseBody> {
     match shared.with(|state| state.session.handle_input(now(), Input::PollStarted)) {
         Ok(()) => {}
-        Err(Violation::ConcurrentPoll) => return empty(StatusCode::BAD_REQUEST),
-        Err(_) => return refusal(RequestError::BadRequest),
+        Err(Violation::ConcurrentPoll) => {
+            shared.counters.refused.concurrent_poll.one();
+            return empty(StatusCode::BAD_REQUEST);
+        }
+        Err(_) => return refusal(&shared.counters, RequestError::BadRequest),
     }
     // A client that goes away drops this future.
     let waiting = Waiting { shared: &shared, over: Input::PollAborted, armed: true };
@@ -57,7 +60,7 @@ pub(crate) async fn poll(
     .await;
     let Some((revision, frames)) = frames else {
         waiting.finish();
-        return refusal(RequestError::UnknownSid);
+        return refusal(&shared.counters, RequestError::UnknownSid);
     };
     let response = respond(revision, shared.b64, &frames);
     let response = compress(config, headers, &frames, response).await;
@@ -132,10 +135,14 @@ pub(crate) async fn push<B>(
 where
     B: Body,
 {
+    let refused = &shared.counters.refused;
     match shared.with(|state| state.session.handle_input(now(), Input::PushStarted)) {
         Ok(()) => {}
-        Err(Violation::ConcurrentPush) => return empty(StatusCode::BAD_REQUEST),
-        Err(_) => return refusal(RequestError::BadRequest),
+        Err(Violation::ConcurrentPush) => {
+            refused.concurrent_push.one();
+            return empty(StatusCode::BAD_REQUEST);
+        }
+        Err(_) => return refusal(&shared.counters, RequestError::BadRequest),
     }
     let reading = Waiting { shared: &shared, over: Input::PushAborted, armed: true };
     let binary = headers
@@ -143,17 +150,26 @@ where
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(BINARY.as_bytes()));
     let revision = shared.lock().session.revision();
     if binary && revision == Revision::V4 {
+        refused.binary_body.one();
         return empty(StatusCode::BAD_REQUEST);
     }
     let body = match tokio::time::timeout(patience, collect(body, max_payload)).await {
         Ok(Ok(body)) => body,
         Ok(Err(BodyError::TooLarge)) => {
             // The session lives on, as in Node.
+            refused.too_large.one();
             reading.finish();
             finish_push(&shared);
             return empty(StatusCode::PAYLOAD_TOO_LARGE);
         }
-        Ok(Err(BodyError::Broken)) | Err(_) => return empty(StatusCode::BAD_REQUEST),
+        Ok(Err(BodyError::Broken)) => {
+            refused.body_aborted.one();
+            return empty(StatusCode::BAD_REQUEST);
+        }
+        Err(_) => {
+            refused.body_timeout.one();
+            return empty(StatusCode::BAD_REQUEST);
+        }
     };
     let mut whole = true;
     let mut packets = payload::decode(revision, body, binary).peekable();
@@ -167,7 +183,7 @@ where
     reading.finish();
     finish_push(&shared);
     if !whole {
-        return refusal(RequestError::BadRequest);
+        return refusal(&shared.counters, RequestError::BadRequest);
     }
     let mut response = Response::new(Full::new(Bytes::from_static(b"ok")));
     let headers = response.headers_mut();
@@ -200,6 +216,7 @@ fn deliver(shared: &Shared, packets: Vec<Result<Packet, PayloadError>>) -> bool 
                 Ok(packet) => Input::Packet(Transport::Polling, packet),
                 Err(_) => {
                     whole = false;
+                    shared.counters.refused.malformed_packet.one();
                     Input::Malformed(Transport::Polling)
                 }
             };

@@ -63,6 +63,7 @@ fn clippy(workspace: &Workspace) -> Result<Outcome, String> {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--all-features",
         "--",
         "-D",
         "warnings",
@@ -96,7 +97,7 @@ fn tidy_step(workspace: &Workspace) -> Result<Outcome, String> {
 fn tests(workspace: &Workspace) -> Result<Outcome, String> {
     let mut counts = Libtest::default();
     let mut cargo = workspace.cargo();
-    cargo.args(["test", "--workspace", "--no-fail-fast"]);
+    cargo.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
     let status = process::run_lines(&mut cargo, |line| {
         counts.read(line);
         // Hundreds of lines that say nothing would hide the one that matters.
@@ -112,6 +113,7 @@ fn docs(workspace: &Workspace) -> Result<Outcome, String> {
     simple(workspace.cargo().env("RUSTDOCFLAGS", "-D warnings").args([
         "doc",
         "--workspace",
+        "--all-features",
         "--no-deps",
     ]))
 }

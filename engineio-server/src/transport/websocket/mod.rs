@@ -29,7 +29,7 @@ use self::{
     read::{Incoming, Reader},
     write::Writer,
 };
-use crate::stall::Stalling;
+use crate::{stall::Stalling, stats::RefusedCounters};
 
 /// Bytes read at once. One buffer per thread, lent to whichever connection is being read.
 const SCRATCH: usize = 64 * 1024;
@@ -75,17 +75,24 @@ impl WebSocket {
     }
 
     /// Reads once and appends what arrived to `inputs`; pending where there is nothing.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, inputs: &mut Vec<Input>) -> Poll<()> {
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        inputs: &mut Vec<Input>,
+        refused: &RefusedCounters,
+    ) -> Poll<()> {
         if !self.early.is_empty() {
             let mut early = mem::take(&mut self.early).to_vec();
-            self.feed(&mut early, inputs);
+            self.feed(&mut early, inputs, refused);
             return Poll::Ready(());
         }
         READ_BUFFER.with_borrow_mut(|buffer| {
             buffer.resize(SCRATCH, 0);
             let mut read = ReadBuf::new(buffer);
             match ready!(self.io.stream().poll_read(cx, &mut read)) {
-                Ok(()) if !read.filled().is_empty() => self.feed(read.filled_mut(), inputs),
+                Ok(()) if !read.filled().is_empty() => {
+                    self.feed(read.filled_mut(), inputs, refused)
+                }
                 Ok(()) => inputs.push(Input::Lost(Transport::WebSocket, false)),
                 Err(_) => inputs.push(Input::Lost(Transport::WebSocket, true)),
             }
@@ -93,7 +100,7 @@ impl WebSocket {
         })
     }
 
-    fn feed(&mut self, bytes: &mut [u8], inputs: &mut Vec<Input>) {
+    fn feed(&mut self, bytes: &mut [u8], inputs: &mut Vec<Input>, refused: &RefusedCounters) {
         let (writer, revision) = (&mut self.writer, self.revision);
         let mut closed = false;
         let result = self.reader.feed(bytes, |incoming| {
@@ -118,12 +125,16 @@ impl WebSocket {
             };
             inputs.push(match packet {
                 Ok(packet) => Input::Packet(Transport::WebSocket, packet),
-                Err(_) => Input::Malformed(Transport::WebSocket),
+                Err(_) => {
+                    refused.malformed_packet.one();
+                    Input::Malformed(Transport::WebSocket)
+                }
             });
         });
         if let Err(error) = result {
             tracing::debug!(target: "engineio::websocket", %error, "closing");
             if !closed {
+                error.counter(refused).one();
                 self.writer.push_close(Some(error.code()));
                 inputs.push(Input::Lost(Transport::WebSocket, true));
             }

@@ -13,6 +13,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
     coding::{CloseCode, Control, Data, OpCode},
 };
 
+use crate::stats::{Counter, RefusedCounters};
+
 /// Two bytes, an eight-byte length, and the mask.
 const LONGEST_HEADER: usize = 14;
 
@@ -40,6 +42,15 @@ pub(crate) enum ReadError {
 }
 
 impl ReadError {
+    /// Where it is counted.
+    pub(crate) fn counter(self, refused: &RefusedCounters) -> &Counter {
+        match self {
+            Self::Protocol | Self::Utf8 => &refused.malformed_frame,
+            Self::TooLarge => &refused.too_large,
+            Self::Fragments => &refused.too_many_fragments,
+        }
+    }
+
     /// The close code that tells the peer.
     pub(crate) fn code(self) -> CloseCode {
         match self {

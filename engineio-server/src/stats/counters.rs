@@ -1,0 +1,179 @@
+//! The table of what is counted, and the atomics behind it.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use engineio_parser::session::{CloseReason, Traffic};
+
+use crate::error::RequestError;
+
+/// A number that only grows. Relaxed: counters are read for their own sake and order nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn one(&self) {
+        self.add(1);
+    }
+
+    fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Declares a group of counters once: what users read, and the atomics of the same names.
+macro_rules! group {
+    (
+        $(#[$doc:meta])* $snapshot:ident, $live:ident {
+            $($(#[$field_doc:meta])* $field:ident,)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct $snapshot {
+            $($(#[$field_doc])* pub $field: u64,)*
+        }
+
+        impl $snapshot {
+            /// Every count with its field's name, for reports.
+            pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($field), self.$field)),*].into_iter()
+            }
+
+            /// The sum of all counts.
+            pub fn total(&self) -> u64 {
+                self.entries().map(|(_, count)| count).sum()
+            }
+        }
+
+        #[derive(Debug, Default)]
+        pub(crate) struct $live {
+            $(pub(crate) $field: Counter,)*
+        }
+
+        impl $live {
+            pub(super) fn read(&self) -> $snapshot {
+                $snapshot { $($field: self.$field.get(),)* }
+            }
+        }
+    };
+}
+
+group! {
+    /// Sessions that ended, by their reason.
+    Closed, ClosedCounters {
+        /// The connection failed, or the peer broke a rule of the protocol.
+        transport_error,
+        /// The peer closed.
+        transport_close,
+        /// This end closed.
+        forced_close,
+        /// The peer was silent for too long.
+        ping_timeout,
+        /// The peer sent something that is no packet.
+        parse_error,
+    }
+}
+
+group! {
+    /// What was refused, by why: requests, bodies and messages of clients, and messages for them.
+    Refused, RefusedCounters {
+        /// Error 0, "Transport unknown".
+        unknown_transport,
+        /// Error 1, "Session ID unknown".
+        unknown_sid,
+        /// Error 2, "Bad handshake method".
+        bad_handshake_method,
+        /// Error 3, "Bad request".
+        bad_request,
+        /// Error 4, "Forbidden".
+        forbidden,
+        /// Error 5, "Unsupported protocol version".
+        unsupported_version,
+        /// Error 6, "Server shutting down".
+        shutting_down,
+        /// A second GET while one waited.
+        concurrent_poll,
+        /// A second POST while one was read.
+        concurrent_push,
+        /// A method other than GET and POST on a session.
+        bad_method,
+        /// A binary body in revision 4.
+        binary_body,
+        /// A body or WebSocket message beyond `max_payload`.
+        too_large,
+        /// A WebSocket message of more frames than `max_fragments`.
+        too_many_fragments,
+        /// A body that was not whole within `body_timeout`.
+        body_timeout,
+        /// A body that broke off, its connection with it.
+        body_aborted,
+        /// Something that is no Engine.IO packet.
+        malformed_packet,
+        /// A WebSocket frame that RFC 6455 forbids, or text that is not UTF-8.
+        malformed_frame,
+        /// A message to a client whose queue was full (`max_queued_packets`, `max_queued_bytes`).
+        queue_full,
+    }
+}
+
+/// All counters of an engine.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) opened: Counter,
+    pub(crate) closed: ClosedCounters,
+    pub(crate) upgraded: Counter,
+    pub(crate) probes_failed: Counter,
+    pub(crate) refused: RefusedCounters,
+    packets_in: Counter,
+    bytes_in: Counter,
+    packets_out: Counter,
+    bytes_out: Counter,
+}
+
+impl Counters {
+    pub(crate) fn closed(&self, reason: CloseReason) {
+        let closed = &self.closed;
+        match reason {
+            CloseReason::TransportClose => closed.transport_close.one(),
+            CloseReason::ForcedClose => closed.forced_close.one(),
+            CloseReason::PingTimeout => closed.ping_timeout.one(),
+            CloseReason::ParseError => closed.parse_error.one(),
+            _ => closed.transport_error.one(),
+        }
+    }
+
+    pub(crate) fn refused(&self, error: RequestError) {
+        let refused = &self.refused;
+        match error {
+            RequestError::UnknownTransport => refused.unknown_transport.one(),
+            RequestError::UnknownSid => refused.unknown_sid.one(),
+            RequestError::BadHandshakeMethod => refused.bad_handshake_method.one(),
+            RequestError::BadRequest => refused.bad_request.one(),
+            RequestError::Forbidden => refused.forbidden.one(),
+            RequestError::UnsupportedVersion => refused.unsupported_version.one(),
+            RequestError::ShuttingDown => refused.shutting_down.one(),
+        }
+    }
+
+    /// Sessions count for themselves; what they counted is taken from them when they end, and when somebody asks.
+    pub(crate) fn carried(&self, traffic: Traffic) {
+        self.packets_in.add(traffic.packets_in);
+        self.bytes_in.add(traffic.bytes_in);
+        self.packets_out.add(traffic.packets_out);
+        self.bytes_out.add(traffic.bytes_out);
+    }
+
+    pub(super) fn traffic(&self) -> Traffic {
+        let mut traffic = Traffic::default();
+        traffic.packets_in = self.packets_in.get();
+        traffic.bytes_in = self.bytes_in.get();
+        traffic.packets_out = self.packets_out.get();
+        traffic.bytes_out = self.bytes_out.get();
+        traffic
+    }
+}

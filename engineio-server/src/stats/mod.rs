@@ -1,0 +1,96 @@
+//! What an engine has done and what it holds, in numbers.
+
+mod counters;
+#[cfg(feature = "metrics")]
+mod report;
+
+use engineio_parser::{
+    Transport,
+    session::{Session, Traffic},
+};
+
+pub use counters::{Closed, Refused};
+pub(crate) use counters::{Counter, Counters, RefusedCounters};
+
+/// A snapshot of an engine's counters, from [`Engine::stats`](crate::Engine::stats).
+///
+/// Counts are totals since the engine was made; `sessions`, `queued_*` and `at_work` are what there is now. The fields
+/// are read one after the other, so that they may differ by what happened in between.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Sessions that are open now, by the transport in use.
+    pub sessions: Sessions,
+    /// Sessions that were opened.
+    pub opened: u64,
+    /// Sessions that ended, by reason.
+    pub closed: Closed,
+    /// Sessions that moved to another transport.
+    pub upgraded: u64,
+    /// Upgrades that were begun and came to nothing: their session went on polling, or ended.
+    pub probes_failed: u64,
+    /// Packets and bytes, both ways.
+    pub traffic: Traffic,
+    /// Packets of the application that wait to be sent, over all sessions.
+    pub queued_packets: u64,
+    /// Their bytes.
+    pub queued_bytes: u64,
+    /// What was refused, by why.
+    pub refused: Refused,
+    /// Sessions whose application has not returned, and WebSockets that are being closed. 0 where nothing is left of any
+    /// session; see [`Engine::ended`](crate::Engine::ended).
+    pub at_work: u64,
+}
+
+/// Open sessions by the transport in use; during an upgrade that is still the former one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sessions {
+    /// Long-polling.
+    pub polling: u64,
+    /// WebSocket.
+    pub websocket: u64,
+    /// WebTransport.
+    pub webtransport: u64,
+}
+
+impl Sessions {
+    /// Every count with its transport's name, for reports.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("polling", self.polling),
+            ("websocket", self.websocket),
+            ("webtransport", self.webtransport),
+        ]
+        .into_iter()
+    }
+
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.entries().map(|(_, count)| count).sum()
+    }
+}
+
+impl Stats {
+    /// Adds an open session.
+    pub(crate) fn add_session(&mut self, session: &Session) {
+        self.queued_packets += session.queued_packets() as u64;
+        self.queued_bytes += session.queued_bytes() as u64;
+        let sessions = &mut self.sessions;
+        *match session.transport() {
+            Transport::Polling => &mut sessions.polling,
+            Transport::WebSocket => &mut sessions.websocket,
+            _ => &mut sessions.webtransport,
+        } += 1;
+    }
+
+    /// Adds what is counted over all sessions.
+    pub(crate) fn add_counters(&mut self, counters: &Counters) {
+        self.opened = counters.opened.get();
+        self.closed = counters.closed.read();
+        self.upgraded = counters.upgraded.get();
+        self.probes_failed = counters.probes_failed.get();
+        self.traffic = counters.traffic();
+        self.refused = counters.refused.read();
+    }
+}

@@ -1,0 +1,54 @@
+//! `report_metrics` says on the facade what `stats` says, under the documented names.
+#![cfg(feature = "metrics")]
+
+mod support;
+
+use std::collections::HashMap;
+
+use engineio_server::EngineConfig;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use support::{Server, within};
+
+#[tokio::test]
+async fn counters_reach_the_metrics_facade() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let sid = server.open().await;
+    within(server.request("GET", "EIO=4&transport=x", "")).await;
+
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        server.engine.report_metrics();
+        server.engine.report_metrics();
+    });
+    let mut seen = HashMap::new();
+    for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+        let labels: Vec<_> = key.key().labels().map(|label| label.value().to_owned()).collect();
+        assert_eq!(labels[0], "/engine.io/");
+        let name = [&[key.key().name().to_owned()], &labels[1..]].concat().join(" ");
+        let value = match value {
+            DebugValue::Counter(count) => count,
+            DebugValue::Gauge(value) => value.0 as u64,
+            DebugValue::Histogram(_) => panic!("{name} is a histogram"),
+        };
+        seen.insert(name, value);
+    }
+    for (name, count) in [
+        ("engineio_sessions polling", 1),
+        ("engineio_sessions websocket", 0),
+        ("engineio_opened_total", 1),
+        ("engineio_closed_total ping_timeout", 0),
+        ("engineio_upgraded_total", 0),
+        ("engineio_probes_failed_total", 0),
+        ("engineio_packets_total out", 1),
+        ("engineio_bytes_total in", 0),
+        ("engineio_queued_packets", 0),
+        ("engineio_queued_bytes", 0),
+        ("engineio_refused_total unknown_transport", 1),
+        ("engineio_refused_total queue_full", 0),
+        ("engineio_at_work", 1),
+    ] {
+        assert_eq!(seen.get(name), Some(&count), "{name}");
+    }
+    drop(sid);
+}
