@@ -45,6 +45,11 @@ impl Broadcast {
         self
     }
 
+    /// The same broadcast, elsewhere.
+    pub(crate) fn in_namespace(self, namespace: Namespace) -> Self {
+        Self { namespace, ..self }
+    }
+
     /// Adds rooms to reach. A socket that is in several of them gets the event once.
     pub fn to(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.to(rooms);

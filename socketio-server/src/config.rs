@@ -41,6 +41,8 @@ pub struct ServerConfig {
     pub(crate) max_rooms: usize,
     pub(crate) overflow: Overflow,
     pub(crate) state: Extensions,
+    pub(crate) max_dynamic_namespaces: usize,
+    pub(crate) cleanup_empty_child_namespaces: bool,
 }
 
 impl Default for ServerConfig {
@@ -56,6 +58,8 @@ impl Default for ServerConfig {
             max_rooms: 1024,
             overflow: Overflow::default(),
             state: Extensions::new(),
+            max_dynamic_namespaces: 10_000,
+            cleanup_empty_child_namespaces: true,
         }
     }
 }
@@ -125,6 +129,20 @@ impl ServerConfig {
     /// none.
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
         self.state.insert(state);
+        self
+    }
+
+    /// Namespaces that exist because clients asked for them (default 10 000; an empty one costs about half a
+    /// kilobyte). Beyond it, CONNECT is refused with "too many namespaces".
+    pub fn max_dynamic_namespaces(mut self, namespaces: usize) -> Self {
+        self.max_dynamic_namespaces = namespaces;
+        self
+    }
+
+    /// Whether a namespace that a parent made is removed when its last client has left (default `true`; in Node
+    /// `false`). One that the application has named with [`of`](crate::Server::of) stays.
+    pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
+        self.cleanup_empty_child_namespaces = cleanup;
         self
     }
 

@@ -75,6 +75,17 @@ pub enum JoinError {
     },
 }
 
+/// Why an expression or a pattern names no namespaces.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a pattern of namespaces: {0}")]
+pub struct PatternError(String);
+
+impl PatternError {
+    pub(crate) fn new(cause: impl fmt::Display) -> Self {
+        Self(cause.to_string())
+    }
+}
+
 /// What a handler or middleware fails with: any error, or one that was made for the client.
 ///
 /// `?` and `into()` make it from every error, and from a text. Such an error is the server's own affair: the client is told

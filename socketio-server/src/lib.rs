@@ -52,6 +52,7 @@
 //! | events that wait for a handler | [`ServerConfig::max_inbox_bytes`] | its client is not read from, its heartbeat suspended; awaited answers may time out |
 //! | handlers at once | [`ServerConfig::max_in_flight`] | events wait |
 //! | awaited acknowledgements, namespaces, attachments, nesting, names | [`Limits`] | a typed error, a refusal, or the end of the connection |
+//! | namespaces that clients brought about | [`ServerConfig::max_dynamic_namespaces`] | a refusal |
 //! | rooms of a socket | [`ServerConfig::max_rooms`] | [`JoinError::TooManyRooms`] |
 //! | a connection without a namespace | [`ServerConfig::connect_timeout`] | closed |
 //!
@@ -85,7 +86,9 @@ mod error;
 mod hub;
 mod model;
 mod namespace;
+mod parent;
 mod registry;
+mod rule;
 mod server;
 mod socket;
 mod stored;
@@ -106,9 +109,11 @@ pub use engineio_server::{
     Transport, serve,
 };
 pub use error::{
-    AckError, BroadcastAckError, DisconnectReason, EmitError, HandlerError, JoinError,
+    AckError, BroadcastAckError, DisconnectReason, EmitError, HandlerError, JoinError, PatternError,
 };
 pub use model::{Context, Failure, Namespace, Socket, Stage};
+pub use parent::{ParentBroadcast, ParentNamespace};
+pub use rule::{NamespaceRequest, Params};
 pub use server::Server;
 pub use socketio_adapter::{Flags, IntoRooms, Room, Selection};
 pub use socketio_parser::{

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -20,6 +20,7 @@ use crate::{
     config::ServerConfig,
     error::{AckError, DisconnectReason, EmitError, HandlerError},
     hub::{Hub, Member},
+    rule::Params,
     stored::Stored,
     table::Table,
     waiter::Waiter,
@@ -285,6 +286,62 @@ pub(crate) struct NamespaceInner {
     pub(crate) on_error: RwLock<Option<ErrorHandler>>,
     /// One counter for all sockets, so that a broadcast that asks for answers is one encoding.
     pub(crate) ack_ids: AtomicU64,
+    pub(crate) child: Option<Child>,
+    pub(crate) closed: AtomicBool,
+}
+
+/// What a namespace has that a parent made.
+pub(crate) struct Child {
+    pub(crate) parent: Namespace,
+    pub(crate) params: Params,
+    /// Made because a client asked for it, not because the application named it.
+    pub(crate) dynamic: bool,
+    /// The application has named it since: it stays, with or without sockets.
+    pub(crate) kept: AtomicBool,
+    /// Connections that are in it, or on their way in.
+    pub(crate) users: AtomicUsize,
+}
+
+impl NamespaceInner {
+    pub(crate) fn keep(&self) {
+        if let Some(child) = &self.child {
+            child.kept.store(true, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn enter(&self) {
+        if let Some(child) = &self.child {
+            child.users.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether this leaves a child that nobody needs.
+    pub(crate) fn leave(&self) -> bool {
+        let last = |child: &Child| child.users.fetch_sub(1, Ordering::AcqRel) == 1;
+        self.child.as_ref().is_some_and(last) && self.is_idle_child()
+    }
+
+    pub(crate) fn is_idle_child(&self) -> bool {
+        self.child.as_ref().is_some_and(|child| {
+            !child.kept.load(Ordering::Acquire) && child.users.load(Ordering::Acquire) == 0
+        })
+    }
+
+    pub(crate) fn is_child_of(&self, parent: &Namespace) -> bool {
+        self.child.as_ref().is_some_and(|child| Arc::ptr_eq(&child.parent.0, &parent.0))
+    }
+
+    pub(crate) fn is_dynamic(&self) -> bool {
+        self.child.as_ref().is_some_and(|child| child.dynamic)
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
 }
 
 pub(crate) type ErrorHandler = Arc<dyn Fn(&Socket, &Failure) + Send + Sync>;

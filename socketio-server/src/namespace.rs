@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -19,12 +19,28 @@ use crate::{
     dispatch::{Handler, TypedHandler, erase, erase_typed},
     error::{BroadcastAckError, EmitError},
     hub::Hub,
-    model::{Erased, Failure, Namespace, NamespaceInner, Socket, SocketInner},
+    model::{Child, Erased, ErrorHandler, Failure, Namespace, NamespaceInner, Socket, SocketInner},
+    rule::Params,
     table::Table,
 };
 
 impl Namespace {
     pub(crate) fn new(nsp: Nsp, config: Arc<ServerConfig>) -> Self {
+        Self::build(nsp, config, None)
+    }
+
+    /// A namespace with what the parent's template has now.
+    pub(crate) fn child(template: &Namespace, nsp: Nsp, params: Params, dynamic: bool) -> Self {
+        let parent = template.clone();
+        let (kept, users) = (AtomicBool::new(!dynamic), AtomicUsize::new(0));
+        let child = Child { parent, params, dynamic, kept, users };
+        let this = Self::build(nsp, template.0.config.clone(), Some(child));
+        *this.0.table.write().unwrap_or_else(PoisonError::into_inner) = template.table();
+        *this.0.on_error.write().unwrap_or_else(PoisonError::into_inner) = template.error_handler();
+        this
+    }
+
+    fn build(nsp: Nsp, config: Arc<ServerConfig>, child: Option<Child>) -> Self {
         Self(Arc::new(NamespaceInner {
             nsp,
             hub: Hub::default(),
@@ -32,12 +48,19 @@ impl Namespace {
             table: RwLock::default(),
             on_error: RwLock::default(),
             ack_ids: AtomicU64::new(0),
+            child,
+            closed: AtomicBool::new(false),
         }))
     }
 
     /// The name.
     pub fn name(&self) -> &str {
         self.0.nsp.as_ref()
+    }
+
+    /// The parts of the name that the parent's pattern names; none where it has no such parent.
+    pub fn params(&self) -> Params {
+        self.0.child.as_ref().map(|child| child.params.clone()).unwrap_or_default()
     }
 
     pub(crate) fn nsp(&self) -> &Nsp {
@@ -242,8 +265,7 @@ impl Namespace {
 
     /// Reports a failure, to the user's handler or the log.
     pub(crate) fn report(&self, socket: &Socket, failure: Failure) {
-        let handler = self.0.on_error.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match handler {
+        match self.error_handler() {
             Some(handler) => handler(socket, &failure),
             None => tracing::warn!(
                 target: "socketio::namespace",
@@ -251,6 +273,10 @@ impl Namespace {
                 "a handler failed"
             ),
         }
+    }
+
+    fn error_handler(&self) -> Option<ErrorHandler> {
+        self.0.on_error.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn broadcast(&self) -> Broadcast {

@@ -2,18 +2,26 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use socketio_parser::Nsp;
+use engineio_server::Handle;
+use socketio_adapter::Selection;
+use socketio_parser::{Nsp, RawJson};
 use tokio::sync::watch;
 
-use crate::{config::ServerConfig, model::Namespace};
+use crate::{
+    config::ServerConfig,
+    error::HandlerError,
+    model::{Namespace, Socket},
+    rule::{NamespaceRequest, Params, Rule},
+};
 
 /// The namespaces by name, and whether the server was closed.
 pub(crate) struct Registry {
     pub(crate) config: Arc<ServerConfig>,
-    namespaces: RwLock<HashMap<Nsp, Namespace>>,
+    state: RwLock<State>,
     phase: watch::Sender<Phase>,
 }
 
@@ -25,19 +33,192 @@ enum Phase {
     Closed,
 }
 
+#[derive(Default)]
+struct State {
+    namespaces: HashMap<Nsp, Namespace>,
+    /// How many of them were made because a client asked for them.
+    dynamic: usize,
+    parents: Arc<Vec<Parent>>,
+    hooks: Arc<Vec<Hook>>,
+}
+
+#[derive(Clone)]
+struct Parent {
+    rule: Arc<Rule>,
+    template: Namespace,
+}
+
+type Hook = Arc<dyn Fn(&Namespace) + Send + Sync>;
+
 impl Registry {
     pub(crate) fn new(config: Arc<ServerConfig>) -> Self {
-        Self { config, namespaces: RwLock::default(), phase: watch::Sender::new(Phase::Open) }
+        Self { config, state: RwLock::default(), phase: watch::Sender::new(Phase::Open) }
     }
 
-    pub(crate) fn find(&self, nsp: &Nsp) -> Option<Namespace> {
-        self.namespaces.read().unwrap_or_else(PoisonError::into_inner).get(nsp).cloned()
-    }
-
+    /// The namespace that the application names: kept from now on, with or without sockets.
     pub(crate) fn of(&self, nsp: Nsp) -> Namespace {
-        let mut namespaces = self.namespaces.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || Namespace::new(nsp.clone(), self.config.clone());
-        namespaces.entry(nsp.clone()).or_insert_with(new).clone()
+        let known = self.read().namespaces.get(&nsp).cloned();
+        if let Some(namespace) = known {
+            namespace.0.keep();
+            return namespace;
+        }
+        let parents = self.read().parents.clone();
+        let matching = |parent: &Parent| Some((parent.clone(), parent.rule.matches(nsp.as_str())?));
+        let namespace = match parents.iter().find_map(matching) {
+            Some((parent, params)) => {
+                Namespace::child(&parent.template, nsp.clone(), params, false)
+            }
+            None => Namespace::new(nsp.clone(), self.config.clone()),
+        };
+        let added = {
+            let mut state = self.write();
+            let entry = state.namespaces.entry(nsp);
+            let added = matches!(entry, std::collections::hash_map::Entry::Vacant(_));
+            let namespace = entry.or_insert(namespace).clone();
+            namespace.0.keep();
+            (added, namespace)
+        };
+        self.added(added)
+    }
+
+    /// Adds a parent: what it is to be called by is its template.
+    pub(crate) fn add_parent(&self, rule: Rule) -> Namespace {
+        let rule = Arc::new(rule);
+        let mut state = self.write();
+        let name = format!("/_{}", state.parents.len());
+        let template = Namespace::new(Nsp::from(name), self.config.clone());
+        let parent = Parent { rule, template: template.clone() };
+        Arc::make_mut(&mut state.parents).push(parent);
+        template
+    }
+
+    pub(crate) fn on_new(&self, hook: impl Fn(&Namespace) + Send + Sync + 'static) {
+        Arc::make_mut(&mut self.write().hooks).push(Arc::new(hook));
+    }
+
+    /// The children of a parent.
+    pub(crate) fn children(&self, template: &Namespace) -> Vec<Namespace> {
+        let state = self.read();
+        state.namespaces.values().filter(|it| it.0.is_child_of(template)).cloned().collect()
+    }
+
+    /// The namespace that a client asks for, if there is one. Who enters [leaves](Self::leave).
+    pub(crate) fn enter(&self, nsp: &Nsp) -> Option<Namespace> {
+        // Under the lock, so that it is not removed meanwhile.
+        let state = self.read();
+        let namespace = state.namespaces.get(nsp)?;
+        namespace.0.enter();
+        Some(namespace.clone())
+    }
+
+    /// A client is no longer in a namespace, nor on its way in. The last one to leave takes a child with it.
+    pub(crate) fn leave(&self, namespace: &Namespace) {
+        if !namespace.0.leave() || !self.config.cleanup_empty_child_namespaces {
+            return;
+        }
+        let removed = {
+            let mut state = self.write();
+            let listed = state.namespaces.get(namespace.nsp());
+            let listed = listed.is_some_and(|it| Arc::ptr_eq(&it.0, &namespace.0));
+            if !listed || !namespace.0.is_idle_child() {
+                return;
+            }
+            state.dynamic -= 1;
+            state.namespaces.remove(namespace.nsp())
+        };
+        drop(removed);
+        tracing::debug!(target: "socketio::namespace", nsp = namespace.name(), "removed");
+    }
+
+    /// Removes a namespace and disconnects its sockets.
+    pub(crate) fn close_namespace(&self, nsp: &Nsp) -> bool {
+        let removed = {
+            let mut state = self.write();
+            let removed = state.namespaces.remove(nsp);
+            if removed.as_ref().is_some_and(|it| it.0.is_dynamic()) {
+                state.dynamic -= 1;
+            }
+            removed
+        };
+        let Some(namespace) = removed else { return false };
+        // Whoever has found it and is not listed yet looks at this afterwards.
+        namespace.0.close();
+        let mut members = Vec::new();
+        namespace.hub().select(&Selection::default(), None, &mut members);
+        for member in members {
+            Socket(member).disconnect();
+        }
+        true
+    }
+
+    pub(crate) fn has_parents(&self) -> bool {
+        !self.read().parents.is_empty()
+    }
+
+    /// Finds the first parent that answers for a name, and makes the namespace. The client has entered it.
+    pub(crate) async fn resolve(
+        self: Arc<Self>,
+        nsp: Nsp,
+        auth: Option<RawJson>,
+        conn: Handle,
+    ) -> Result<Namespace, HandlerError> {
+        let request = NamespaceRequest { nsp: nsp.clone(), auth, conn };
+        let parents = self.read().parents.clone();
+        for parent in parents.iter() {
+            if let Some(params) = parent.rule.answers(&request).await {
+                return self.make_child(parent, nsp, params);
+            }
+        }
+        Err(HandlerError::public("Invalid namespace"))
+    }
+
+    fn make_child(
+        &self,
+        parent: &Parent,
+        nsp: Nsp,
+        params: Params,
+    ) -> Result<Namespace, HandlerError> {
+        let limit = self.config.max_dynamic_namespaces;
+        let child = Namespace::child(&parent.template, nsp.clone(), params, true);
+        let added = {
+            let mut state = self.write();
+            // Another client may have been faster.
+            if let Some(namespace) = state.namespaces.get(&nsp) {
+                namespace.0.enter();
+                (false, namespace.clone())
+            } else if state.dynamic >= limit {
+                drop(state);
+                tracing::debug!(target: "socketio::namespace", limit, "max_dynamic_namespaces");
+                return Err(HandlerError::public("too many namespaces"));
+            } else {
+                child.0.enter();
+                state.dynamic += 1;
+                state.namespaces.insert(nsp, child.clone());
+                (true, child)
+            }
+        };
+        Ok(self.added(added))
+    }
+
+    /// Tells of a namespace that was added, where no lock is held.
+    fn added(&self, (added, namespace): (bool, Namespace)) -> Namespace {
+        if added && !namespace.nsp().is_root() {
+            let hooks = self.read().hooks.clone();
+            for hook in hooks.iter() {
+                if catch_unwind(AssertUnwindSafe(|| hook(&namespace))).is_err() {
+                    tracing::error!(target: "socketio::namespace", "a handler of new namespaces panicked");
+                }
+            }
+        }
+        namespace
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on a connection that this side closes was closed with the server.

@@ -13,9 +13,11 @@ use crate::{
     config::ServerConfig,
     dispatch::{Handler, TypedHandler},
     driver::Driver,
-    error::{BroadcastAckError, EmitError},
+    error::{BroadcastAckError, EmitError, PatternError},
     model::{Failure, Namespace, Socket},
+    parent::ParentNamespace,
     registry::Registry,
+    rule::{NamespaceRequest, Rule},
 };
 
 /// A Socket.IO server. A clone costs a few reference counts.
@@ -78,6 +80,90 @@ impl Server {
     /// Clients that ask for a namespace nobody has named get a CONNECT_ERROR, "Invalid namespace".
     pub fn of(&self, name: &str) -> Namespace {
         self.registry.of(Nsp::new(name))
+    }
+
+    /// All namespaces whose name, with its leading slash, matches a regular expression (the syntax of the crate
+    /// `regex`; not anchored unless it says so). Named groups are the [`Params`](crate::Params) of a namespace.
+    ///
+    /// Where several parents answer for a name, the one that was declared first does; namespaces that exist already
+    /// come before all parents. Names are chosen by clients: keep the expression narrow.
+    ///
+    /// # Errors
+    ///
+    /// It is not a regular expression.
+    pub fn of_regex(&self, regex: &str) -> Result<ParentNamespace, PatternError> {
+        self.parent(Rule::regex(regex))
+    }
+
+    /// All namespaces whose name follows a pattern: `{name}` stands for one part between slashes, or a piece of it,
+    /// and is a parameter ([`Socket::param`], [`Params`](crate::Params)).
+    ///
+    /// ```
+    /// use socketio_server::{Server, Socket};
+    ///
+    /// # fn main() -> Result<(), socketio_server::PatternError> {
+    /// let io = Server::new();
+    /// io.of_pattern("/orders/{id}")?.on_connection(|socket: Socket| async move {
+    ///     println!("a client looks at order {:?}", socket.param("id"));
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A brace is not closed, or a parameter's name is used twice or is not an identifier.
+    pub fn of_pattern(&self, pattern: &str) -> Result<ParentNamespace, PatternError> {
+        self.parent(Rule::pattern(pattern))
+    }
+
+    /// All namespaces that an async function lets be. It is asked once for each client that wants into a namespace that
+    /// does not exist; `false` hands the question on to the parents declared after it. A panic refuses the client.
+    ///
+    /// ```
+    /// use socketio_server::{NamespaceRequest, Server};
+    ///
+    /// let io = Server::new();
+    /// let teams = io.of_fn(|request: NamespaceRequest| async move {
+    ///     let token = request.auth::<String>().unwrap_or_default();
+    ///     request.name().starts_with("/team-") && token == "secret" // or a look into the database
+    /// });
+    /// teams.on_connection(|| async {});
+    /// ```
+    pub fn of_fn<F, Fut>(&self, decide: F) -> ParentNamespace
+    where
+        F: Fn(NamespaceRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = bool> + Send + 'static,
+    {
+        let template = self.registry.add_parent(Rule::decides(decide));
+        ParentNamespace { template, registry: self.registry.clone() }
+    }
+
+    /// Adds what is told of every namespace that comes into being after this, the main one excepted: `new_namespace`
+    /// in Node. It is told before the client that asked for it is let in; one that comes at the same instant may be
+    /// faster.
+    ///
+    /// ```
+    /// use socketio_server::Server;
+    ///
+    /// let io = Server::new();
+    /// io.on_new_namespace(|namespace| println!("{} is there", namespace.name()));
+    /// ```
+    pub fn on_new_namespace(&self, handler: impl Fn(&Namespace) + Send + Sync + 'static) -> &Self {
+        self.registry.on_new(handler);
+        self
+    }
+
+    /// Removes a namespace and disconnects its sockets ("server namespace disconnect"); whether there was one. The main
+    /// namespace stays. Clients that ask for it again are refused, unless a parent answers for the name.
+    pub fn close_namespace(&self, name: &str) -> bool {
+        let nsp = Nsp::new(name);
+        !nsp.is_root() && self.registry.close_namespace(&nsp)
+    }
+
+    fn parent(&self, rule: Result<Rule, PatternError>) -> Result<ParentNamespace, PatternError> {
+        let template = self.registry.add_parent(rule?);
+        Ok(ParentNamespace { template, registry: self.registry.clone() })
     }
 
     /// Adds a handler that runs when a client has connected. See [`Namespace::on_connection`].

@@ -31,6 +31,11 @@ impl Socket {
         &self.0.namespace
     }
 
+    /// A part of the namespace's name, as named by its [pattern](crate::Server::of_pattern).
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.0.namespace.0.child.as_ref()?.params.get(name)
+    }
+
     /// Whether the namespace was connected and still is.
     pub fn is_connected(&self) -> bool {
         self.0.is_connected()

@@ -10,6 +10,7 @@ use crate::{
     ack::Ack,
     error::{DisconnectReason, HandlerError},
     model::{Context, Socket},
+    rule::Params,
 };
 
 /// Extractor: the event's arguments, decoded. A tuple (or array) is the list of arguments, anything else is the first.
@@ -135,6 +136,13 @@ impl<T: Clone + Send + Sync + 'static> MaybeExtract for Extension<T> {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EventName(pub String);
+
+/// The parts of the namespace's name that its parent's pattern names.
+impl Extract for Params {
+    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+        Ok(context.socket.namespace().params())
+    }
+}
 
 impl Extract for EventName {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {

@@ -1,5 +1,6 @@
 //! One client: the future that drives its connection, its namespaces and its handlers, in one task.
 
+mod deciding;
 mod run;
 mod spaces;
 mod state;
@@ -41,6 +42,7 @@ impl Driver {
             client: Arc::new(Client::new(handle, machine, config)),
             registry,
             spaces: Vec::new(),
+            deciding: Vec::new(),
             connecting: Vec::new(),
             running: Vec::new(),
             inbox_bytes: 0,
@@ -184,8 +186,9 @@ impl Driver {
         };
         self.client.machine().close();
         self.outputs(cx);
-        for connecting in self.connecting.drain(..) {
-            connecting.socket.abandon();
+        self.deciding.clear();
+        for connecting in std::mem::take(&mut self.connecting) {
+            self.abandon(&connecting.socket);
         }
         for space in std::mem::take(&mut self.spaces) {
             self.end(space, reason, cx);
@@ -198,6 +201,7 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        this.poll_deciding(cx);
         this.poll_connecting(cx);
         this.poll_running(cx);
         this.drive(cx);
@@ -208,9 +212,10 @@ impl Future for Driver {
 impl Drop for Driver {
     /// The task was cancelled, or the runtime is going down: nothing may be left behind.
     fn drop(&mut self) {
-        let connecting = self.connecting.drain(..).map(|connecting| connecting.socket);
-        for socket in connecting.chain(self.spaces.drain(..).map(|space| space.socket)) {
-            socket.abandon();
+        let connecting = std::mem::take(&mut self.connecting).into_iter().map(|it| it.socket);
+        let spaces = std::mem::take(&mut self.spaces).into_iter().map(|space| space.socket);
+        for socket in connecting.chain(spaces) {
+            self.abandon(&socket);
         }
         // Whoever waits for an acknowledgement is told by the waiter's end, after the lock's.
         let waiters = {

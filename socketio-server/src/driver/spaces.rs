@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{DisconnectReason, HandlerError},
-    model::{self, Erased, Socket, SocketInner, Stage},
+    model::{self, Erased, Namespace, Socket, SocketInner, Stage},
     table::Table,
 };
 
@@ -24,19 +24,32 @@ struct Connected<'a> {
 impl Driver {
     /// The client asks for a namespace.
     pub(super) fn connect(&mut self, nsp: Nsp, auth: Option<RawJson>, cx: &mut Context<'_>) {
-        let Some(namespace) = self.registry.find(&nsp) else {
-            self.client.machine().refuse(&nsp);
-            return self.send_refusal(&nsp, "Invalid namespace", None);
-        };
-        let Ok(id) = self.socket_id(&nsp) else {
-            self.client.machine().refuse(&nsp);
-            return self.send_refusal(&nsp, "internal error", None);
+        match self.registry.enter(&nsp) {
+            Some(namespace) => self.enter(namespace, auth, cx),
+            None => self.decide(nsp, auth, cx),
+        }
+    }
+
+    /// The client has entered a namespace: its middlewares decide.
+    pub(super) fn enter(
+        &mut self,
+        namespace: Namespace,
+        auth: Option<RawJson>,
+        cx: &mut Context<'_>,
+    ) {
+        let Ok(id) = self.socket_id(namespace.nsp()) else {
+            self.registry.leave(&namespace);
+            return self.refuse_unknown(namespace.nsp(), &"the generator of ids failed".into());
         };
         let table = namespace.table();
         let client = self.client.clone();
         let socket = Socket(Arc::new(SocketInner::new(id, namespace, client, auth)));
         // A member from now on, so that a middleware may let it join rooms; broadcasts reach it once it is connected.
         socket.namespace().hub().insert(socket.0.clone());
+        if socket.namespace().0.is_closed() {
+            let error = HandlerError::public("Invalid namespace");
+            return self.refuse(socket, Stage::Middleware, error);
+        }
         if table.middlewares.is_empty() {
             return self.accept(socket, cx);
         }
@@ -97,7 +110,7 @@ impl Driver {
         if !accepted || !connected.is_ok_and(|frames| self.control(frames)) {
             // The client left.
             self.client.machine().disconnect(&nsp);
-            return socket.abandon();
+            return self.abandon(&socket);
         }
         // Who disconnects it from now on has asked for its end, which comes with the next look at what was asked.
         socket.0.set_connected();
@@ -114,13 +127,18 @@ impl Driver {
     }
 
     fn refuse(&mut self, socket: Socket, stage: Stage, error: HandlerError) {
-        socket.abandon();
-        if self.client.machine().refuse(socket.nsp()) {
-            self.send_refusal(socket.nsp(), &error.message_for_client(), error.data());
-        }
+        self.abandon(&socket);
+        self.refuse_unknown(socket.nsp(), &error);
         if !error.is_public() {
             let call = Call { event: "connect".into(), socket, responder: None };
             call.failed(stage, error);
+        }
+    }
+
+    /// Refuses a CONNECT for which there is no socket.
+    pub(super) fn refuse_unknown(&mut self, nsp: &Nsp, error: &HandlerError) {
+        if self.client.machine().refuse(nsp) {
+            self.send_refusal(nsp, &error.message_for_client(), error.data());
         }
     }
 
@@ -143,8 +161,10 @@ impl Driver {
 
     /// The client left a namespace, or withdrew its CONNECT.
     pub(super) fn left(&mut self, nsp: &Nsp, cx: &mut Context<'_>) {
+        self.deciding.retain(|it| it.nsp != *nsp);
         if let Some(at) = self.connecting.iter().position(|it| it.socket.nsp() == nsp) {
-            self.connecting.remove(at).socket.abandon();
+            let connecting = self.connecting.remove(at);
+            self.abandon(&connecting.socket);
         }
         if let Some(at) = self.spaces.iter().position(|space| space.socket.nsp() == nsp) {
             let space = self.spaces.remove(at);
@@ -174,15 +194,15 @@ impl Driver {
             self.start(handler, "disconnect", context.clone(), cx);
         }
         socket.0.close_own();
+        self.registry.leave(socket.namespace());
     }
-}
 
-impl Socket {
     /// Removes every trace without telling anybody.
-    pub(super) fn abandon(&self) {
-        self.0.set_disconnected();
-        self.namespace().hub().remove(self.id());
-        self.0.close_own();
+    pub(super) fn abandon(&self, socket: &Socket) {
+        socket.0.set_disconnected();
+        socket.namespace().hub().remove(socket.id());
+        socket.0.close_own();
+        self.registry.leave(socket.namespace());
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a driver keeps.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc, time::Instant};
 
-use socketio_parser::{AckId, Args};
+use socketio_parser::{AckId, Args, Nsp, RawJson};
 
 use super::timer::Timer;
 use crate::{
-    model::{Client, HandlerFuture, Responder, Socket},
+    error::HandlerError,
+    model::{Client, HandlerFuture, Namespace, Responder, Socket},
     registry::Registry,
 };
 
@@ -16,6 +17,7 @@ pub(crate) struct Driver {
     pub(super) client: Arc<Client>,
     pub(super) registry: Arc<Registry>,
     pub(super) spaces: Vec<Space>,
+    pub(super) deciding: Vec<Deciding>,
     pub(super) connecting: Vec<Connecting>,
     pub(super) running: Vec<Running>,
     /// What the events cost that wait for a free handler, in bytes.
@@ -49,6 +51,16 @@ impl Waiting {
         size_of::<Self>() + self.args.bytes()
     }
 }
+
+/// A CONNECT to a namespace of which a function says whether it may be.
+pub(super) struct Deciding {
+    pub(super) nsp: Nsp,
+    pub(super) auth: Option<RawJson>,
+    pub(super) future: Pin<Box<dyn Future<Output = Decision> + Send>>,
+}
+
+/// The namespace, which the client has entered.
+pub(super) type Decision = Result<Namespace, HandlerError>;
 
 /// A CONNECT whose middlewares have not ended.
 pub(super) struct Connecting {
