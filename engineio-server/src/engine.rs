@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use engineio_parser::{
-    ByteString, Revision, Transport,
+    Revision, Transport,
     session::{self, CloseReason, Input, Session},
 };
 use http::{Method, Request, Response, StatusCode, Version, header, request::Parts};
@@ -12,12 +12,13 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
+    admission::{Opening, admit, session_id},
     config::EngineConfig,
     connection::Connection,
     drain::{self, Drained},
-    error::RequestError,
+    error::{ErrorContext, Refused, RequestError},
     handshake::Handshake,
-    registry::{Busy, Registry, generate_sid},
+    registry::{Busy, Registry},
     request::{self, classify},
     response::{ResponseBody, empty, refusal},
     shared::{Handle, Shared, now},
@@ -231,118 +232,129 @@ impl Engine {
     {
         let (mut parts, body) = request.into_parts();
         let config = &self.0.registry.config;
-        let request = match classify(&parts, config) {
-            Ok(request) => request,
-            Err(error) => return self.refuse(&parts, error),
+        if let Some(cors) = &config.cors
+            && parts.method == Method::OPTIONS
+        {
+            return cors.preflight(&parts.headers);
+        }
+        let mut response = match self.answer(&mut parts, body).await {
+            Ok(response) => response,
+            Err(refused) => self.refuse(&parts, refused),
         };
-        let known = |sid: &str| self.0.registry.get(sid);
-        match request {
+        if let Some(cors) = &config.cors {
+            cors.apply(&parts.headers, response.headers_mut());
+        }
+        if let Some(hook) = &config.hooks.headers
+            && is_welcome(&response)
+        {
+            hook(response.headers_mut(), &parts);
+        }
+        response
+    }
+
+    async fn answer<B>(&self, parts: &mut Parts, body: B) -> Result<Response<ResponseBody>, Refused>
+    where
+        B: Body,
+    {
+        let config = &self.0.registry.config;
+        let known = |sid: &str| self.0.registry.get(sid).ok_or(RequestError::UnknownSid);
+        match classify(parts, config)? {
             request::Request::Open { .. } if self.0.registry.is_shut() => {
-                self.refuse(&parts, RequestError::ShuttingDown)
+                Err(RequestError::ShuttingDown.into())
             }
-            request::Request::Open { transport: Transport::Polling, revision, b64 } => {
-                self.open_polling(&parts, revision, b64).await
+            request::Request::Open { transport, revision, b64 } => {
+                let handshake = admit(Handshake::new(parts), config).await?;
+                let revision = revision.ok_or(RequestError::UnsupportedVersion)?;
+                let sid = session_id(&handshake, &self.0.registry).await?;
+                let opening = Opening { sid, handshake, revision, b64, transport };
+                let mut response = if transport == Transport::Polling {
+                    self.open_polling(parts, opening).await?
+                } else {
+                    self.open_websocket(parts, opening)?
+                };
+                if let Some(hook) = &config.hooks.initial_headers
+                    && is_welcome(&response)
+                {
+                    hook(response.headers_mut(), parts);
+                }
+                Ok(response)
             }
-            request::Request::Open { revision, b64, .. } => match accept(&mut parts) {
-                Some((response, upgrade)) => {
-                    self.open_websocket(parts, revision, b64, response, upgrade)
-                }
-                None => self.refuse(&parts, RequestError::BadRequest),
-            },
-            request::Request::Poll { sid } => match known(&sid) {
-                Some(shared) => polling::poll(shared, &parts.headers, config).await,
-                None => self.refuse(&parts, RequestError::UnknownSid),
-            },
-            request::Request::Push { sid } => match known(&sid) {
-                Some(shared) => {
-                    let limit = config.session.max_payload;
-                    polling::push(shared, &parts.headers, body, limit, config.body_timeout).await
-                }
-                None => self.refuse(&parts, RequestError::UnknownSid),
-            },
-            request::Request::Other { sid } => match known(&sid) {
-                Some(shared) if shared.lock().session.transport() == Transport::Polling => {
+            request::Request::Poll { sid } => {
+                polling::poll(known(&sid)?, &parts.headers, config).await
+            }
+            request::Request::Push { sid } => {
+                let limit = config.session.max_payload;
+                polling::push(known(&sid)?, &parts.headers, body, limit, config.body_timeout).await
+            }
+            request::Request::Other { sid } => {
+                if known(&sid)?.lock().session.transport() == Transport::Polling {
                     self.0.registry.counters.refused.bad_method.one();
-                    empty(StatusCode::INTERNAL_SERVER_ERROR)
+                    Ok(empty(StatusCode::INTERNAL_SERVER_ERROR))
+                } else {
+                    Err(Refused::bad_request(ErrorContext::TransportMismatch))
                 }
-                Some(_) => self.refuse(&parts, RequestError::BadRequest),
-                None => self.refuse(&parts, RequestError::UnknownSid),
-            },
-            request::Request::Upgrade { sid, b64 } => match known(&sid) {
-                Some(shared) => self.upgrade(&mut parts, shared, b64),
-                None => self.refuse(&parts, RequestError::UnknownSid),
-            },
+            }
+            request::Request::Upgrade { sid, b64 } => self.upgrade(parts, known(&sid)?, b64),
         }
     }
 
     async fn open_polling(
         &self,
         parts: &Parts,
-        revision: Revision,
-        b64: bool,
-    ) -> Response<ResponseBody> {
-        let Ok(sid) = generate_sid() else {
-            return self.refuse(parts, RequestError::BadRequest);
-        };
-        let handshake = Handshake::new(parts);
-        let Some((shared, busy)) = self.open(sid, handshake, revision, b64, Transport::Polling)
-        else {
-            return self.refuse(parts, RequestError::ShuttingDown);
-        };
-        // The handshake's GET is the first poll. It is answered before the application can say anything, so that it
-        // carries the open packet alone.
+        opening: Opening,
+    ) -> Result<Response<ResponseBody>, Refused> {
         let config = &self.0.registry.config;
-        let response = polling::poll(shared.clone(), &parts.headers, config).await;
-        let connection = Connection::new(busy, shared, None);
+        let (shared, busy) = self.open(opening)?;
+        let connection = Connection::new(busy, shared.clone(), None);
+        // The handshake's GET is the first poll. It is answered before the application can say anything, so that it
+        // carries the open packet, and the initial one, alone.
+        let mut response = polling::poll(shared.clone(), &parts.headers, config).await?;
+        if let Some(cookie) = config.cookie.as_ref().and_then(|cookie| cookie.header(shared.sid()))
+        {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
         tokio::spawn(self.0.application.session(connection));
-        response
+        Ok(response)
     }
 
     fn open_websocket(
         &self,
-        parts: Parts,
-        revision: Revision,
-        b64: bool,
-        response: Response<ResponseBody>,
-        upgrade: OnUpgrade,
-    ) -> Response<ResponseBody> {
-        let handshake = Handshake::new(&parts);
-        // The request's fields are slices of the read buffer: nothing of it may live as long as the session.
-        drop(parts);
+        parts: &mut Parts,
+        opening: Opening,
+    ) -> Result<Response<ResponseBody>, Refused> {
+        let (response, upgrade) = accept(parts)?;
         let engine = self.clone();
         tokio::spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
-            let Ok(sid) = generate_sid() else { return };
-            let websocket = engine.websocket(upgraded, revision, b64);
-            let open = engine.open(sid, handshake, revision, b64, Transport::WebSocket);
-            let Some((shared, busy)) = open else { return engine.hang_up(websocket) };
+            let websocket = engine.websocket(upgraded, opening.revision, opening.b64);
+            // Two sessions were given one id at the same time, or none is opened any more.
+            let Ok((shared, busy)) = engine.open(opening) else {
+                return engine.hang_up(websocket);
+            };
             let connection = Connection::new(busy, shared, Some(websocket));
             let future = engine.0.application.session(connection);
             drop(engine);
             future.await;
         });
-        response
+        Ok(response)
     }
 
-    /// A new session, and the mark that it is at work. None where no session is opened any more.
-    fn open(
-        &self,
-        sid: ByteString,
-        handshake: Handshake,
-        revision: Revision,
-        b64: bool,
-        transport: Transport,
-    ) -> Option<(Arc<Shared>, Busy)> {
+    /// A new session, and the mark that it is at work.
+    fn open(&self, opening: Opening) -> Result<(Arc<Shared>, Busy), Refused> {
+        let Opening { sid, handshake, revision, b64, transport } = opening;
+        let mut session = Session::server(now(), self.0.session.clone(), revision, transport, sid);
+        if let Some(frame) = &self.0.registry.config.initial_packet {
+            // An empty queue takes any one message.
+            let _ = session.send(frame.clone().into());
+        }
         let counters = &self.0.registry.counters;
-        let session = Session::server(now(), self.0.session.clone(), revision, transport, sid);
         let shared = Arc::new(Shared::new(session, handshake, b64, counters.clone()));
         // Before it can be found: who closes the engine now waits for it.
         let busy = Busy::new(&self.0.registry);
-        self.0.registry.insert(shared.clone()).then(|| {
-            tracing::debug!(target: "engineio::session", %transport, "open");
-            counters.opened.one();
-            (shared, busy)
-        })
+        self.0.registry.insert(shared.clone())?;
+        tracing::debug!(target: "engineio::session", %transport, "open");
+        counters.opened.one();
+        Ok((shared, busy))
     }
 
     /// Ends a WebSocket that belongs to no session.
@@ -359,18 +371,21 @@ impl Engine {
 
     /// A WebSocket that wants to take a polling session over. What it does to the session is decided when it is
     /// connected; a session that cannot be upgraded refuses it before.
-    fn upgrade(&self, parts: &mut Parts, shared: Arc<Shared>, b64: bool) -> Response<ResponseBody> {
+    fn upgrade(
+        &self,
+        parts: &mut Parts,
+        shared: Arc<Shared>,
+        b64: bool,
+    ) -> Result<Response<ResponseBody>, Refused> {
         let (revision, possible) = {
             let session = &shared.lock().session;
             let possible = session.transport() == Transport::Polling && !session.is_upgrading();
             (session.revision(), possible)
         };
         if !possible {
-            return self.refuse(parts, RequestError::BadRequest);
+            return Err(Refused::bad_request(ErrorContext::TransportMismatch));
         }
-        let Some((response, upgrade)) = accept(parts) else {
-            return self.refuse(parts, RequestError::BadRequest);
-        };
+        let (response, upgrade) = accept(parts)?;
         let engine = self.clone();
         tokio::spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
@@ -390,13 +405,18 @@ impl Engine {
                 engine.hang_up(refused);
             }
         });
-        response
+        Ok(response)
     }
 
-    fn refuse(&self, parts: &Parts, error: RequestError) -> Response<ResponseBody> {
+    fn refuse(&self, parts: &Parts, refused: Refused) -> Response<ResponseBody> {
+        let error = &refused.refusal;
         tracing::debug!(target: "engineio::engine", method = %parts.method, %error, "refused");
-        let mut response = refusal(&self.0.registry.counters, error);
-        if error == RequestError::ShuttingDown {
+        if let Some(hook) = &self.0.registry.config.hooks.connection_error {
+            hook(&refused.to_connection_error(parts));
+        }
+        let shutting_down = refused.error == RequestError::ShuttingDown;
+        let mut response = refusal(&self.0.registry.counters, refused);
+        if shutting_down {
             let headers = response.headers_mut();
             // Whoever serves in its stead does so at once.
             headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
@@ -410,8 +430,17 @@ impl Engine {
     }
 }
 
+/// Whether a response is one of those whose headers are the application's as well.
+fn is_welcome(response: &Response<ResponseBody>) -> bool {
+    matches!(response.status(), StatusCode::OK | StatusCode::SWITCHING_PROTOCOLS)
+}
+
 /// The response that accepts a WebSocket (RFC 6455 section 4.2.2), if the request asks for one properly.
-fn accept(parts: &mut Parts) -> Option<(Response<ResponseBody>, OnUpgrade)> {
+fn accept(parts: &mut Parts) -> Result<(Response<ResponseBody>, OnUpgrade), Refused> {
+    accepted(parts).ok_or_else(|| Refused::bad_request(ErrorContext::TransportHandshakeError))
+}
+
+fn accepted(parts: &mut Parts) -> Option<(Response<ResponseBody>, OnUpgrade)> {
     let key = parts.headers.get(header::SEC_WEBSOCKET_KEY)?;
     let version = parts.headers.get(header::SEC_WEBSOCKET_VERSION)?;
     if parts.method != Method::GET || version.as_bytes() != b"13" {

@@ -92,6 +92,12 @@ impl Handshake {
         self.extensions.get()
     }
 
+    /// Keeps a value with the session, for [`extension`](Self::extension): in
+    /// [`EngineConfig::allow_request`](crate::EngineConfig::allow_request), who the client is.
+    pub fn insert_extension<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
+        self.extensions.insert(value);
+    }
+
     /// When the session was opened.
     pub fn issued(&self) -> SystemTime {
         self.issued

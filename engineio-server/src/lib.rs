@@ -4,7 +4,8 @@
 //! in a task of its own: whoever polls the connection drives it (reading, writing, heartbeat, upgrade), and there is
 //! no other task, timer or channel per client. A [`Handle`] reaches the same session from anywhere.
 //!
-//! What this crate never does: look inside messages, buffer without a bound, or decide who may connect.
+//! What this crate never does: look inside messages, buffer without a bound, or decide on its own who may connect (see
+//! [`EngineConfig::allow_request`]).
 //!
 //! # An echo server
 //!
@@ -63,6 +64,7 @@
 //! - `compression` (default): [`EngineConfig::http_compression`]. Without it nothing is compressed, and there is no such
 //!   option.
 
+mod admission;
 mod config;
 mod connection;
 mod drain;
@@ -81,7 +83,7 @@ mod stall;
 mod stats;
 mod transport;
 
-pub use config::EngineConfig;
+pub use config::{Cookie, Cors, EngineConfig, InvalidCookie, SameSite};
 pub use connection::{Connection, Event};
 pub use drain::Drained;
 pub use engine::{Application, Engine};
@@ -89,7 +91,7 @@ pub use engineio_parser::{
     ByteString, Data, Frame, Frames, Revision, Transport,
     session::{CloseReason, SendError, Traffic},
 };
-pub use error::RequestError;
+pub use error::{ConnectionError, ErrorContext, Refusal, RequestError};
 pub use handshake::{Handshake, PeerAddr};
 #[cfg(feature = "compression")]
 pub use http_compression::HttpCompression;

@@ -1,7 +1,7 @@
 //! The sessions of an engine, by their id.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     ops::Deref,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::{
     config::EngineConfig,
+    error::{Refused, RequestError},
     shared::Shared,
     stats::{Counters, Stats},
 };
@@ -88,15 +89,20 @@ impl Registry {
         self.read().by_sid.get(sid).cloned()
     }
 
-    /// Adds a session. False where none is added any more.
-    #[must_use]
-    pub(crate) fn insert(&self, shared: Arc<Shared>) -> bool {
+    /// Adds a session, unless there is one with its id, or none is added any more.
+    pub(crate) fn insert(&self, shared: Arc<Shared>) -> Result<(), Refused> {
         let sid = shared.sid().clone();
         let mut sessions = self.write();
-        if !sessions.shut {
-            sessions.by_sid.insert(sid, shared);
+        if sessions.shut {
+            return Err(RequestError::ShuttingDown.into());
         }
-        !sessions.shut
+        match sessions.by_sid.entry(sid) {
+            Entry::Occupied(_) => Err(Refused::id_taken()),
+            Entry::Vacant(entry) => {
+                entry.insert(shared);
+                Ok(())
+            }
+        }
     }
 
     pub(crate) fn remove(&self, sid: &str) {

@@ -3,13 +3,17 @@
 use engineio_parser::{Revision, Transport};
 use http::{Method, header, request::Parts};
 
-use crate::{config::EngineConfig, error::RequestError};
+use crate::{
+    config::EngineConfig,
+    error::{ErrorContext, Refused, RequestError},
+};
 
 /// What a request asks of the engine.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// A handshake: a new session on this transport.
-    Open { transport: Transport, revision: Revision, b64: bool },
+    /// A handshake: a new session on this transport. The revision, if it is served, is looked at after the application
+    /// was asked.
+    Open { transport: Transport, revision: Option<Revision>, b64: bool },
     /// A GET of a polling session.
     Poll { sid: String },
     /// A POST of a polling session.
@@ -20,8 +24,8 @@ pub(crate) enum Request {
     Upgrade { sid: String, b64: bool },
 }
 
-/// Reads a request in the order in which Node verifies it: transport, sid, method, revision.
-pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, RequestError> {
+/// Reads a request in the order in which Node verifies it: transport, sid, method, kind of request.
+pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, Refused> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let transport = query
         .transport
@@ -38,19 +42,19 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
                 Method::POST => Request::Push { sid },
                 _ => Request::Other { sid },
             }),
-            _ => Err(RequestError::BadRequest),
+            _ => Err(Refused::bad_request(ErrorContext::TransportMismatch)),
         };
     }
     if parts.method != Method::GET {
-        return Err(RequestError::BadHandshakeMethod);
+        return Err(RequestError::BadHandshakeMethod.into());
     }
     if websocket != (transport == Transport::WebSocket) {
-        return Err(RequestError::BadRequest);
+        return Err(Refused::bad_request(ErrorContext::TransportHandshakeError));
     }
     let revision = match query.eio {
-        Some("4") => Revision::V4,
-        Some("3") if config.allow_eio3 => Revision::V3,
-        _ => return Err(RequestError::UnsupportedVersion),
+        Some("4") => Some(Revision::V4),
+        Some("3") if config.allow_eio3 => Some(Revision::V3),
+        _ => None,
     };
     Ok(Request::Open { transport, revision, b64: query.b64 })
 }
@@ -95,6 +99,10 @@ mod tests {
     use super::*;
 
     fn ask(method: Method, uri: &str, websocket: bool) -> Result<Request, RequestError> {
+        verify(method, uri, websocket).map_err(|refused| refused.error)
+    }
+
+    fn verify(method: Method, uri: &str, websocket: bool) -> Result<Request, Refused> {
         let mut request = http::Request::builder().method(method).uri(uri);
         if websocket {
             request = request.header("upgrade", "WebSocket");
@@ -116,7 +124,8 @@ mod tests {
     fn only_known_revisions_are_served() {
         for eio in ["", "&EIO=", "&EIO=abc", "&EIO=5", "&EIO=3"] {
             let uri = format!("/?transport=polling{eio}");
-            assert_eq!(ask(Method::GET, &uri, false), Err(RequestError::UnsupportedVersion));
+            let open = Request::Open { transport: Transport::Polling, revision: None, b64: false };
+            assert_eq!(ask(Method::GET, &uri, false), Ok(open));
         }
     }
 
@@ -126,7 +135,7 @@ mod tests {
             ask(Method::GET, "/?transport=x&EIO=4&transport=websocket", true),
             Ok(Request::Open {
                 transport: Transport::WebSocket,
-                revision: Revision::V4,
+                revision: Some(Revision::V4),
                 b64: false
             })
         );
@@ -134,9 +143,14 @@ mod tests {
 
     #[test]
     fn a_websocket_transport_needs_a_websocket_request() {
-        let uri = "/?transport=websocket&EIO=4";
-        assert_eq!(ask(Method::GET, uri, false), Err(RequestError::BadRequest));
-        let uri = "/?transport=polling&EIO=4";
-        assert_eq!(ask(Method::GET, uri, true), Err(RequestError::BadRequest));
+        for (uri, websocket, context) in [
+            ("/?transport=websocket&EIO=4", false, ErrorContext::TransportHandshakeError),
+            ("/?transport=polling&EIO=4", true, ErrorContext::TransportHandshakeError),
+            ("/?transport=websocket&EIO=4&sid=x", false, ErrorContext::TransportMismatch),
+            ("/?transport=polling&EIO=4&sid=x", true, ErrorContext::TransportMismatch),
+        ] {
+            let refused = verify(Method::GET, uri, websocket).unwrap_err();
+            assert_eq!(refused, Refused::bad_request(context));
+        }
     }
 }

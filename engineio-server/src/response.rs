@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use http_body_util::Full;
 
-use crate::{error::RequestError, stats::Counters};
+use crate::{
+    error::{Refusal, Refused},
+    stats::Counters,
+};
 
 /// The body of the engine's responses.
 pub type ResponseBody = Full<Bytes>;
@@ -17,11 +20,14 @@ pub(crate) fn empty(status: StatusCode) -> Response<ResponseBody> {
 }
 
 /// A response that carries a numbered error. It is counted here, as every refusal comes this way.
-pub(crate) fn refusal(counters: &Counters, error: RequestError) -> Response<ResponseBody> {
+pub(crate) fn refusal(counters: &Counters, refused: impl Into<Refused>) -> Response<ResponseBody> {
+    let Refused { error, refusal: Refusal { status, code, message }, .. } = refused.into();
     counters.refused(error);
-    let body = format!(r#"{{"code":{},"message":"{error}"}}"#, error.code());
+    // The message may be the application's.
+    let message = serde_json::Value::from(message);
+    let body = format!(r#"{{"code":{code},"message":{message}}}"#);
     let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = error.status();
+    *response.status_mut() = status;
     let json = header::HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::Either;
 use tower_layer::Layer;
@@ -109,7 +109,7 @@ impl<S> Layer<S> for EngineLayer {
     }
 }
 
-/// Answers 404 to everything.
+/// Answers 404 to everything, and ends the connection of a request that wants to upgrade it.
 #[derive(Clone, Copy, Debug)]
 pub struct NotFound;
 
@@ -122,7 +122,13 @@ impl<B> Service<Request<B>> for NotFound {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<B>) -> Self::Future {
-        ready(Ok(empty(StatusCode::NOT_FOUND)))
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let mut response = empty(StatusCode::NOT_FOUND);
+        if request.headers().contains_key(header::UPGRADE) {
+            // Whoever wants another protocol has no further request.
+            let close = header::HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        ready(Ok(response))
     }
 }

@@ -269,7 +269,7 @@ impl fmt::Debug for Handle {
 
 /// A message to send, from text or binary.
 #[derive(Debug)]
-pub struct Message(Frame);
+pub struct Message(pub(crate) Frame);
 
 impl From<&str> for Message {
     fn from(text: &str) -> Self {

@@ -116,3 +116,30 @@ async fn every_path_below_the_configured_one_matches() {
         assert_eq!(engine.matches(path), matches, "{path}");
     }
 }
+
+#[tokio::test]
+async fn the_path_may_end_without_a_slash() {
+    for config in [
+        EngineConfig::default().path("realtime").add_trailing_slash(false),
+        EngineConfig::default().add_trailing_slash(false).path("/realtime/"),
+    ] {
+        let engine = Engine::new(config.clone(), |_| async {});
+        assert_eq!(engine.config().get_path(), "/realtime");
+        for (path, matches) in
+            [("/realtime/", true), ("/realtime", true), ("/realtimes", true), ("/real", false)]
+        {
+            assert_eq!(engine.matches(path), matches, "{path}");
+        }
+        assert_eq!(config.add_trailing_slash(true).get_path(), "/realtime/");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_upgrade_is_answered_and_its_connection_ends() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let request = "GET /other HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    // Returns at the connection's end only.
+    let answer = server.exchange(request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("connection: close"), "{answer}");
+}

@@ -105,7 +105,8 @@ pub use dispatch::{
 };
 pub use emitter::Emitter;
 pub use engineio_server::{
-    Drained, EngineConfig, EngineLayer, EngineService, Handle, Handshake, Listening, PeerAddr,
+    ConnectionError, Cookie, Cors, Drained, EngineConfig, EngineLayer, EngineService, ErrorContext,
+    Handle, Handshake, InvalidCookie, Listening, PeerAddr, Refusal, RequestError, SameSite,
     Transport, serve,
 };
 pub use error::{

@@ -213,8 +213,8 @@ impl Session {
     ///
     /// On polling it gives frames only to an open request (server: a GET, client: a POST), and `budget` is what is left of
     /// the payload in bytes, counted as [`Frame::polling_len`]. The first frame of each request is given whatever the
-    /// budget, since it would never leave otherwise. The handshake fills a payload alone. Message transports carry one
-    /// frame at a time: there the budget has no meaning.
+    /// budget, since it would never leave otherwise. Message transports carry one frame at a time: there the budget has no
+    /// meaning.
     pub fn poll_transmit(&mut self, via: Transport, budget: usize) -> Option<Frame> {
         let frame = if let Some(frame) = self.upgrade.poll_transmit(via) {
             // The client goes on only when its GET has ended. A noop that overtook the `3probe` would make it poll again.

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 
 use crate::{
     config::EngineConfig,
-    error::RequestError,
+    error::{ErrorContext, Refused, RequestError},
     response::{ResponseBody, empty, refusal},
     shared::{Shared, now, wake},
 };
@@ -29,14 +29,14 @@ pub(crate) async fn poll(
     shared: Arc<Shared>,
     headers: &HeaderMap,
     config: &EngineConfig,
-) -> Response<ResponseBody> {
+) -> Result<Response<ResponseBody>, Refused> {
     match shared.with(|state| state.session.handle_input(now(), Input::PollStarted)) {
         Ok(()) => {}
         Err(Violation::ConcurrentPoll) => {
             shared.counters.refused.concurrent_poll.one();
-            return empty(StatusCode::BAD_REQUEST);
+            return Ok(empty(StatusCode::BAD_REQUEST));
         }
-        Err(_) => return refusal(&shared.counters, RequestError::BadRequest),
+        Err(_) => return Err(Refused::bad_request(ErrorContext::TransportMismatch)),
     }
     // A client that goes away drops this future.
     let waiting = Waiting { shared: &shared, over: Input::PollAborted, armed: true };
@@ -60,7 +60,7 @@ pub(crate) async fn poll(
     .await;
     let Some((revision, frames)) = frames else {
         waiting.finish();
-        return refusal(&shared.counters, RequestError::UnknownSid);
+        return Ok(refusal(&shared.counters, RequestError::UnknownSid));
     };
     let response = respond(revision, shared.b64, &frames);
     let response = compress(config, headers, &frames, response).await;
@@ -70,7 +70,7 @@ pub(crate) async fn poll(
         state.ready_to_wake()
     });
     wake(ready.into_iter().map(Some));
-    response
+    Ok(response)
 }
 
 /// Takes what fits into one response.
@@ -131,7 +131,7 @@ pub(crate) async fn push<B>(
     body: B,
     max_payload: usize,
     patience: Duration,
-) -> Response<ResponseBody>
+) -> Result<Response<ResponseBody>, Refused>
 where
     B: Body,
 {
@@ -140,9 +140,9 @@ where
         Ok(()) => {}
         Err(Violation::ConcurrentPush) => {
             refused.concurrent_push.one();
-            return empty(StatusCode::BAD_REQUEST);
+            return Ok(empty(StatusCode::BAD_REQUEST));
         }
-        Err(_) => return refusal(&shared.counters, RequestError::BadRequest),
+        Err(_) => return Err(Refused::bad_request(ErrorContext::TransportMismatch)),
     }
     let reading = Waiting { shared: &shared, over: Input::PushAborted, armed: true };
     let binary = headers
@@ -151,7 +151,7 @@ where
     let revision = shared.lock().session.revision();
     if binary && revision == Revision::V4 {
         refused.binary_body.one();
-        return empty(StatusCode::BAD_REQUEST);
+        return Ok(empty(StatusCode::BAD_REQUEST));
     }
     let body = match tokio::time::timeout(patience, collect(body, max_payload)).await {
         Ok(Ok(body)) => body,
@@ -160,15 +160,15 @@ where
             refused.too_large.one();
             reading.finish();
             finish_push(&shared);
-            return empty(StatusCode::PAYLOAD_TOO_LARGE);
+            return Ok(empty(StatusCode::PAYLOAD_TOO_LARGE));
         }
         Ok(Err(BodyError::Broken)) => {
             refused.body_aborted.one();
-            return empty(StatusCode::BAD_REQUEST);
+            return Ok(empty(StatusCode::BAD_REQUEST));
         }
         Err(_) => {
             refused.body_timeout.one();
-            return empty(StatusCode::BAD_REQUEST);
+            return Ok(empty(StatusCode::BAD_REQUEST));
         }
     };
     let mut whole = true;
@@ -183,13 +183,13 @@ where
     reading.finish();
     finish_push(&shared);
     if !whole {
-        return refusal(&shared.counters, RequestError::BadRequest);
+        return Ok(refusal(&shared.counters, RequestError::BadRequest));
     }
     let mut response = Response::new(Full::new(Bytes::from_static(b"ok")));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/html"));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
-    response
+    Ok(response)
 }
 
 /// Waits until the application has taken what was handed in before.

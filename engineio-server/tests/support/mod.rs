@@ -204,10 +204,22 @@ impl Server {
     }
 
     pub async fn connect(&self, query: &str) -> Result<WebSocket, tungstenite::Error> {
+        Ok(self.handshake(query).await?.0)
+    }
+
+    /// The response that accepts a WebSocket.
+    pub async fn websocket_response(&self, query: &str) -> Response<Option<Vec<u8>>> {
+        self.handshake(query).await.unwrap().1
+    }
+
+    async fn handshake(
+        &self,
+        query: &str,
+    ) -> Result<(WebSocket, Response<Option<Vec<u8>>>), tungstenite::Error> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let url = format!("ws://{}/engine.io/?{query}", self.address);
-        let (stream, _) = within(tokio_tungstenite::client_async(url, stream)).await?;
-        Ok(WebSocket(stream))
+        let (stream, response) = within(tokio_tungstenite::client_async(url, stream)).await?;
+        Ok((WebSocket(stream), response))
     }
 
     /// A bare connection on which a WebSocket session was opened, its handshake read.

@@ -21,8 +21,7 @@ impl Session {
         let budget = if first { usize::MAX } else { budget };
         if self.is_polling() {
             if let Some(frame) = self.next_frame(budget) {
-                let alone = frame.kind() == PacketType::Open;
-                self.requests.set_out(if alone { Outgoing::Full } else { Outgoing::Filling });
+                self.requests.set_out(Outgoing::Filling);
                 return Some(frame);
             }
             if let Phase::Closing(reason) = self.phase

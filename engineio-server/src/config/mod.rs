@@ -1,8 +1,19 @@
 //! Options of an engine.
 
+mod cookie;
+mod cors;
+mod hooks;
+mod requests;
+
 use std::{sync::Arc, time::Duration};
 
-use engineio_parser::{Transport, session};
+use engineio_parser::{Frame, Transport, session};
+
+pub use self::{
+    cookie::{Cookie, InvalidCookie, SameSite},
+    cors::Cors,
+};
+use hooks::Hooks;
 
 #[cfg(feature = "compression")]
 use crate::http_compression::HttpCompression;
@@ -22,6 +33,7 @@ use crate::http_compression::HttpCompression;
 #[must_use]
 pub struct EngineConfig {
     pub(crate) path: String,
+    add_trailing_slash: bool,
     pub(crate) session: session::Config,
     pub(crate) transports: Vec<Transport>,
     pub(crate) allow_upgrades: bool,
@@ -34,12 +46,17 @@ pub struct EngineConfig {
     pub(crate) allow_eio3: bool,
     #[cfg(feature = "compression")]
     pub(crate) http_compression: Option<HttpCompression>,
+    pub(crate) cors: Option<Cors>,
+    pub(crate) cookie: Option<Cookie>,
+    pub(crate) initial_packet: Option<Frame>,
+    pub(crate) hooks: Hooks,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             path: "/engine.io/".to_owned(),
+            add_trailing_slash: true,
             session: session::Config::default(),
             transports: vec![Transport::Polling, Transport::WebSocket],
             allow_upgrades: true,
@@ -52,17 +69,30 @@ impl Default for EngineConfig {
             allow_eio3: false,
             #[cfg(feature = "compression")]
             http_compression: Some(HttpCompression::default()),
+            cors: None,
+            cookie: None,
+            initial_packet: None,
+            hooks: Hooks::default(),
         }
     }
 }
 
 impl EngineConfig {
     /// The path requests are served on (default `/engine.io/`). A missing slash at either end is added.
-    /// As in Node, every path that begins with it matches.
+    /// As in Node, every path that begins with it matches; unlike in Node, it also matches without its last slash.
     pub fn path(mut self, path: &str) -> Self {
         let middle = path.trim_matches('/');
-        self.path = if middle.is_empty() { "/".to_owned() } else { format!("/{middle}/") };
+        let slash = if self.add_trailing_slash && !middle.is_empty() { "/" } else { "" };
+        self.path = format!("/{middle}{slash}");
         self
+    }
+
+    /// Whether the path ends with a slash (default yes). Without it, as in Node, `/engine.io` also answers for what goes
+    /// on otherwise, such as `/engine.io.js`.
+    pub fn add_trailing_slash(mut self, add: bool) -> Self {
+        self.add_trailing_slash = add;
+        let path = std::mem::take(&mut self.path);
+        self.path(&path)
     }
 
     /// Time from the handshake, or from the last pong, to the next ping (default 25 s).
@@ -178,7 +208,7 @@ impl EngineConfig {
         self
     }
 
-    /// The configured path, with a slash at both ends.
+    /// The configured path, with a slash at both ends (see [`add_trailing_slash`](Self::add_trailing_slash)).
     pub fn get_path(&self) -> &str {
         &self.path
     }

@@ -1,0 +1,54 @@
+//! From a handshake that is well-formed to a session that may be opened.
+
+use engineio_parser::{ByteString, Revision, Transport};
+
+use crate::{
+    config::EngineConfig,
+    error::Refused,
+    handshake::Handshake,
+    registry::{Registry, generate_sid},
+};
+
+/// The longest id that an application may give to a session: it is part of every request.
+const MAX_SID: usize = 128;
+
+/// A session about to be opened.
+pub(crate) struct Opening {
+    pub(crate) sid: ByteString,
+    pub(crate) handshake: Handshake,
+    pub(crate) revision: Revision,
+    pub(crate) b64: bool,
+    pub(crate) transport: Transport,
+}
+
+/// Asks the application.
+pub(crate) async fn admit(
+    handshake: Handshake,
+    config: &EngineConfig,
+) -> Result<Handshake, Refused> {
+    match &config.hooks.allow_request {
+        Some(hook) => Ok(hook(handshake).await?),
+        None => Ok(handshake),
+    }
+}
+
+/// The new session's id.
+pub(crate) async fn session_id(
+    handshake: &Handshake,
+    registry: &Registry,
+) -> Result<ByteString, Refused> {
+    let Some(hook) = &registry.config.hooks.generate_id else {
+        return generate_sid().map_err(Refused::id_generation);
+    };
+    let sid = hook(handshake).await.map_err(Refused::id_generation)?;
+    // None of these needs an escape in a query, a cookie or JSON.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if !(1..=MAX_SID).contains(&sid.len()) || !sid.bytes().all(plain) {
+        return Err(Refused::id_generation("not 1 to 128 letters, digits and `-._~`"));
+    }
+    // The next one to ask may be as quick: this is looked at again when the session is added.
+    if registry.get(&sid).is_some() {
+        return Err(Refused::id_taken());
+    }
+    Ok(sid.into())
+}

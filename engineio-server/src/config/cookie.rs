@@ -1,0 +1,242 @@
+//! The cookie by which balancers find a session's server again.
+
+use std::{
+    fmt::Write,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use http::HeaderValue;
+
+/// A cookie that carries the session id, for load balancers that keep a client on one server. As in Node it is set by
+/// the answer to a polling handshake only. Default: `io=<sid>; Path=/; HttpOnly; SameSite=Lax`.
+///
+/// ```
+/// use engineio_server::{Cookie, EngineConfig, SameSite};
+///
+/// # fn main() -> Result<(), engineio_server::InvalidCookie> {
+/// let cookie = Cookie::default().name("sticky")?.same_site(SameSite::None).secure(true);
+/// let config = EngineConfig::default().cookie(cookie);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Cookie {
+    name: String,
+    path: String,
+    domain: String,
+    max_age: Option<Duration>,
+    expires: Option<SystemTime>,
+    http_only: bool,
+    secure: bool,
+    partitioned: bool,
+    same_site: Option<SameSite>,
+}
+
+/// With which requests of other sites a cookie is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// With none.
+    Strict,
+    /// When a link is followed only.
+    Lax,
+    /// With all; browsers want [`secure`](Cookie::secure) for that.
+    None,
+}
+
+/// A part of a [`Cookie`] that no browser would understand, or that would be taken for other attributes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidCookie {
+    /// The name is empty, or has characters beyond those of an HTTP token.
+    #[error("not a cookie's name: {0:?}")]
+    Name(String),
+    /// The path has control characters or a semicolon.
+    #[error("not a cookie's path: {0:?}")]
+    Path(String),
+    /// The domain is none.
+    #[error("not a cookie's domain: {0:?}")]
+    Domain(String),
+}
+
+impl Default for Cookie {
+    fn default() -> Self {
+        Self {
+            name: "io".to_owned(),
+            path: "/".to_owned(),
+            domain: String::new(),
+            max_age: None,
+            expires: None,
+            http_only: true,
+            secure: false,
+            partitioned: false,
+            same_site: Some(SameSite::Lax),
+        }
+    }
+}
+
+impl Cookie {
+    /// Its name (default `io`).
+    ///
+    /// # Errors
+    ///
+    /// It is not an HTTP token.
+    pub fn name(mut self, name: &str) -> Result<Self, InvalidCookie> {
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty() || !name.bytes().all(valid) {
+            return Err(InvalidCookie::Name(name.to_owned()));
+        }
+        self.name = name.to_owned();
+        Ok(self)
+    }
+
+    /// The path below which it is sent (default `/`; empty: that of the request).
+    ///
+    /// # Errors
+    ///
+    /// It has control characters, a semicolon, or is not ASCII.
+    pub fn path(mut self, path: &str) -> Result<Self, InvalidCookie> {
+        if path.bytes().any(|byte| !(b' '..=b'~').contains(&byte) || byte == b';') {
+            return Err(InvalidCookie::Path(path.to_owned()));
+        }
+        self.path = path.to_owned();
+        Ok(self)
+    }
+
+    /// The domain it is sent to, subdomains included (default: the host of the request alone).
+    ///
+    /// # Errors
+    ///
+    /// It is not a domain.
+    pub fn domain(mut self, domain: &str) -> Result<Self, InvalidCookie> {
+        let valid = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        if !domain.strip_prefix('.').unwrap_or(domain).split('.').all(valid) {
+            return Err(InvalidCookie::Domain(domain.to_owned()));
+        }
+        self.domain = domain.to_owned();
+        Ok(self)
+    }
+
+    /// How long it is kept, in whole seconds (default: until the browser is closed).
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+
+    /// Until when it is kept (default: until the browser is closed). [`max_age`](Self::max_age) goes before it.
+    pub fn expires(mut self, at: SystemTime) -> Self {
+        self.expires = Some(at);
+        self
+    }
+
+    /// Whether scripts cannot read it (default yes).
+    pub fn http_only(mut self, http_only: bool) -> Self {
+        self.http_only = http_only;
+        self
+    }
+
+    /// Whether it is sent over HTTPS only (default no).
+    pub fn secure(mut self, secure: bool) -> Self {
+        self.secure = secure;
+        self
+    }
+
+    /// Whether each site that embeds this one gets a cookie of its own (default no).
+    pub fn partitioned(mut self, partitioned: bool) -> Self {
+        self.partitioned = partitioned;
+        self
+    }
+
+    /// With which requests of other sites it is sent (default [`SameSite::Lax`]). `None`, the option, says nothing.
+    pub fn same_site(mut self, same_site: impl Into<Option<SameSite>>) -> Self {
+        self.same_site = same_site.into();
+        self
+    }
+
+    /// The header, attributes in the order of the npm package `cookie`. A session id needs no escapes.
+    pub(crate) fn header(&self, sid: &str) -> Option<HeaderValue> {
+        let mut text = format!("{}={sid}", self.name);
+        if let Some(age) = self.max_age {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "; Max-Age={}", age.as_secs());
+        }
+        for (name, value) in [("Domain", &self.domain), ("Path", &self.path)] {
+            if !value.is_empty() {
+                let _ = write!(text, "; {name}={value}");
+            }
+        }
+        if let Some(at) = self.expires {
+            // The last second of the year 9999; no later date can be written down.
+            let end = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+            let _ =
+                write!(text, "; Expires={}", httpdate::fmt_http_date(at.clamp(UNIX_EPOCH, end)));
+        }
+        for (set, flag) in [
+            (self.http_only, "; HttpOnly"),
+            (self.secure, "; Secure"),
+            (self.partitioned, "; Partitioned"),
+        ] {
+            text.push_str(if set { flag } else { "" });
+        }
+        text.push_str(match self.same_site {
+            Some(SameSite::Strict) => "; SameSite=Strict",
+            Some(SameSite::Lax) => "; SameSite=Lax",
+            Some(SameSite::None) => "; SameSite=None",
+            None => "",
+        });
+        HeaderValue::try_from(text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(cookie: Cookie) -> String {
+        cookie.header("sid").unwrap().to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn it_reads_as_node_writes_it() {
+        assert_eq!(text(Cookie::default()), "io=sid; Path=/; HttpOnly; SameSite=Lax");
+        let all = Cookie::default()
+            .name("n")
+            .and_then(|cookie| cookie.path("/p"))
+            .and_then(|cookie| cookie.domain("example.com"))
+            .unwrap()
+            .max_age(Duration::from_millis(61_999))
+            .expires(UNIX_EPOCH + Duration::from_secs(1))
+            .secure(true)
+            .partitioned(true)
+            .same_site(SameSite::None);
+        assert_eq!(
+            text(all),
+            "n=sid; Max-Age=61; Domain=example.com; Path=/p; Expires=Thu, 01 Jan 1970 00:00:01 GMT; \
+             HttpOnly; Secure; Partitioned; SameSite=None"
+        );
+        let none = Cookie::default().path("").unwrap().http_only(false).same_site(None);
+        assert_eq!(text(none), "io=sid");
+        let late = Cookie::default().expires(UNIX_EPOCH + Duration::from_secs(1 << 40));
+        assert!(text(late).contains("Expires=Fri, 31 Dec 9999 23:59:59 GMT"));
+    }
+
+    #[test]
+    fn what_would_read_as_something_else_is_refused() {
+        for name in ["", "a b", "a=b", "a;b", "é"] {
+            assert_eq!(Cookie::default().name(name).unwrap_err(), InvalidCookie::Name(name.into()));
+        }
+        for path in ["/;secure", "/\n", "/é"] {
+            assert_eq!(Cookie::default().path(path).unwrap_err(), InvalidCookie::Path(path.into()));
+        }
+        for domain in ["", "a b", "-a.com", "a..b", "a;b"] {
+            let error = Cookie::default().domain(domain).unwrap_err();
+            assert_eq!(error, InvalidCookie::Domain(domain.into()));
+        }
+        assert!(Cookie::default().domain(".example.com").is_ok());
+    }
+}

@@ -1,0 +1,191 @@
+//! Which pages of other origins may speak to the engine.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+
+use crate::response::{ResponseBody, empty};
+
+/// Cross-origin resource sharing: which pages may read the answers to polling requests. Does what the npm package `cors`
+/// does for Node's server, errors and preflight requests included. Without it no page of another origin reads anything.
+///
+/// WebSockets are beyond its reach, as browsers open them without asking: refuse foreign `Origin`s in
+/// [`EngineConfig::allow_request`](crate::EngineConfig::allow_request) where cookies tell who someone is.
+///
+/// ```
+/// use std::time::Duration;
+/// use engineio_server::{Cors, EngineConfig};
+///
+/// let config = EngineConfig::default().cors(
+///     Cors::origins(["https://example.com", "https://admin.example.com"])
+///         .credentials(true)
+///         .max_age(Duration::from_secs(3600)),
+/// );
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Cors {
+    origin: Origin,
+    credentials: bool,
+    methods: HeaderValue,
+    allowed_headers: Option<HeaderValue>,
+    exposed_headers: Option<HeaderValue>,
+    max_age: Option<Duration>,
+    preflight_status: StatusCode,
+}
+
+#[derive(Clone)]
+enum Origin {
+    Any,
+    List(Vec<String>),
+    Where(Arc<dyn Fn(&str) -> bool + Send + Sync>),
+}
+
+impl Cors {
+    /// Pages of every origin may read, but never with credentials: browsers take `*` for requests without them only.
+    pub fn any_origin() -> Self {
+        Self::new(Origin::Any)
+    }
+
+    /// Pages of these origins may read (`https://example.com`: scheme, host, and port where it is not the default).
+    pub fn origins<T: Into<String>>(origins: impl IntoIterator<Item = T>) -> Self {
+        Self::new(Origin::List(origins.into_iter().map(Into::into).collect()))
+    }
+
+    /// Pages of the origins for which `allowed` says so may read.
+    pub fn origins_where(allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self::new(Origin::Where(Arc::new(allowed)))
+    }
+
+    /// Whether requests with cookies or HTTP authentication may be read (default no). Needed by clients with
+    /// `withCredentials`. Not sent together with [`any_origin`](Self::any_origin).
+    pub fn credentials(mut self, allowed: bool) -> Self {
+        self.credentials = allowed;
+        self
+    }
+
+    /// The methods that a preflight request is told (default GET, HEAD, PUT, PATCH, POST, DELETE).
+    pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        if let Some(list) = list(methods.into_iter().map(|method| method.to_string())) {
+            self.methods = list;
+        }
+        self
+    }
+
+    /// The request headers that a preflight request is told (default: those it asks for).
+    pub fn allowed_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.allowed_headers = list(names.into_iter().map(|name| name.to_string()));
+        self
+    }
+
+    /// The response headers that a page may read (default none beyond the usual).
+    pub fn exposed_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.exposed_headers = list(names.into_iter().map(|name| name.to_string()));
+        self
+    }
+
+    /// How long a browser may remember the answer to a preflight request (default: the browser's own, seconds).
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+
+    /// The status of the answer to a preflight request (default 204). Some very old browsers want 200.
+    pub fn preflight_status(mut self, status: StatusCode) -> Self {
+        self.preflight_status = status;
+        self
+    }
+
+    fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            credentials: false,
+            methods: HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE"),
+            allowed_headers: None,
+            exposed_headers: None,
+            max_age: None,
+            preflight_status: StatusCode::NO_CONTENT,
+        }
+    }
+
+    /// The answer to an OPTIONS request.
+    pub(crate) fn preflight(&self, request: &HeaderMap) -> Response<ResponseBody> {
+        let mut response = empty(self.preflight_status);
+        let headers = response.headers_mut();
+        self.apply(request, headers);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, self.methods.clone());
+        let asked = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+        if self.allowed_headers.is_none() {
+            vary(headers, "Access-Control-Request-Headers");
+        }
+        if let Some(allowed) = self.allowed_headers.as_ref().or(asked) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed.clone());
+        }
+        if let Some(age) = self.max_age {
+            headers.insert(header::ACCESS_CONTROL_MAX_AGE, age.as_secs().into());
+        }
+        response
+    }
+
+    /// Adds what every response needs.
+    pub(crate) fn apply(&self, request: &HeaderMap, response: &mut HeaderMap) {
+        let origin = request.get(header::ORIGIN);
+        let any = matches!(self.origin, Origin::Any);
+        let allowed = if any {
+            Some(HeaderValue::from_static("*"))
+        } else {
+            vary(response, "Origin");
+            origin.filter(|origin| self.allows(origin)).cloned()
+        };
+        if self.credentials && !any {
+            let yes = HeaderValue::from_static("true");
+            response.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+        }
+        if let Some(allowed) = allowed {
+            response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+        }
+        if let Some(exposed) = &self.exposed_headers {
+            response.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed.clone());
+        }
+    }
+
+    fn allows(&self, origin: &HeaderValue) -> bool {
+        let Ok(origin) = origin.to_str() else { return false };
+        match &self.origin {
+            Origin::Any => true,
+            Origin::List(origins) => origins.iter().any(|allowed| allowed == origin),
+            Origin::Where(allowed) => allowed(origin),
+        }
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("Any"),
+            Self::List(origins) => origins.fmt(f),
+            Self::Where(_) => f.write_str("Where"),
+        }
+    }
+}
+
+/// Adds a name to `Vary`, which others may have written before.
+fn vary(headers: &mut HeaderMap, name: &'static str) {
+    let before = headers.get(header::VARY).and_then(|value| value.to_str().ok());
+    let value = match before {
+        Some(before) if before.split(',').any(|one| one.trim().eq_ignore_ascii_case(name)) => {
+            return;
+        }
+        Some(before) => HeaderValue::try_from(format!("{before}, {name}")),
+        None => Ok(HeaderValue::from_static(name)),
+    };
+    if let Ok(value) = value {
+        headers.insert(header::VARY, value);
+    }
+}
+
+/// What goes into a header that lists names; nothing where there are none.
+fn list(names: impl Iterator<Item = String>) -> Option<HeaderValue> {
+    let names = names.collect::<Vec<_>>().join(",");
+    HeaderValue::try_from(names).ok().filter(|value| !value.is_empty())
+}
