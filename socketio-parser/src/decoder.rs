@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 
+#[cfg(feature = "msgpack")]
+use crate::msgpack;
 use crate::{
     args::Args,
     error::DecodeError,
@@ -10,6 +12,7 @@ use crate::{
     limits::Limits,
     nsp::Nsp,
     packet::{AckId, Content, Packet, RawJson},
+    parser::Parser,
     placeholders, scan,
 };
 
@@ -27,6 +30,7 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Decoder {
+    parser: Parser,
     limits: Limits,
     // Boxed: most connections never get a packet with attachments.
     unfinished: Option<Box<Unfinished>>,
@@ -44,7 +48,14 @@ struct Unfinished {
 impl Decoder {
     /// A decoder that refuses what exceeds `limits`.
     pub fn new(limits: &Limits) -> Self {
-        Self { limits: limits.clone(), unfinished: None }
+        Self { parser: Parser::default(), limits: limits.clone(), unfinished: None }
+    }
+
+    /// The syntax of what is decoded. The default is JSON.
+    #[must_use]
+    pub fn with_parser(mut self, parser: Parser) -> Self {
+        self.parser = parser;
+        self
     }
 
     /// Decodes a text message. `None`: attachments are due.
@@ -54,7 +65,7 @@ impl Decoder {
     /// # Errors
     /// If `text` is not a packet, exceeds a limit, or arrived where an attachment was due.
     pub fn decode_text(&mut self, text: ByteString) -> Result<Option<Packet>, DecodeError> {
-        if self.unfinished.take().is_some() {
+        if self.unfinished.take().is_some() || self.parser != Parser::Json {
             return Err(DecodeError::UnexpectedText);
         }
         let (packet, attachments) = decode_text(text, &self.limits)?;
@@ -70,11 +81,15 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Takes an attachment. `None`: more are due.
+    /// Takes an attachment. `None`: more are due. With msgpack, decodes a packet.
     ///
     /// # Errors
-    /// If none was due, or all of them together are too large.
+    /// If none was due, or all of them together are too large; with msgpack, if it is no packet or exceeds a limit.
     pub fn decode_binary(&mut self, data: Bytes) -> Result<Option<Packet>, DecodeError> {
+        #[cfg(feature = "msgpack")]
+        if self.parser == Parser::MsgPack {
+            return msgpack::decode(&data, &self.limits).map(Some);
+        }
         let mut unfinished = self.unfinished.take().ok_or(DecodeError::UnexpectedBinary)?;
         unfinished.bytes = unfinished.bytes.saturating_add(data.len());
         let limit = self.limits.max_attachment_bytes;

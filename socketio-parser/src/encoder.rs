@@ -5,6 +5,8 @@ use std::cell::Cell;
 use engineio_parser::{FrameWriter, Frames};
 use serde::Serialize;
 
+#[cfg(feature = "msgpack")]
+use crate::msgpack;
 use crate::{
     binary,
     error::EncodeError,
@@ -13,6 +15,7 @@ use crate::{
     list,
     nsp::Nsp,
     packet::{AckId, Protocol},
+    parser::Parser,
 };
 
 /// Encodes an EVENT, or a BINARY_EVENT if there is [`Binary`](crate::Binary) in `args`.
@@ -38,10 +41,7 @@ pub fn encode_event<T: Serialize + ?Sized>(
     event: &str,
     args: &T,
 ) -> Result<Frames, EncodeError> {
-    if is_reserved(event) {
-        return Err(EncodeError::ReservedEvent(event.into()));
-    }
-    encode_list(PacketType::Event, nsp, id, Some(event), args)
+    Parser::Json.encode_event(nsp, id, event, args)
 }
 
 /// Encodes an ACK, or a BINARY_ACK: the answer to the event that asked for `id`. `args` as in [`encode_event`].
@@ -53,7 +53,7 @@ pub fn encode_ack<T: Serialize + ?Sized>(
     id: AckId,
     args: &T,
 ) -> Result<Frames, EncodeError> {
-    encode_list(PacketType::Ack, nsp, Some(id), None, args)
+    Parser::Json.encode_ack(nsp, id, args)
 }
 
 /// Encodes a CONNECT: the client's request (`payload` is its `auth`) or the server's answer (with its `sid`).
@@ -67,18 +67,7 @@ pub fn encode_connect<T: Serialize + ?Sized>(
     nsp: &Nsp,
     payload: &T,
 ) -> Result<Frames, EncodeError> {
-    let mut json = Vec::new();
-    if protocol == Protocol::V5 {
-        json = to_json(payload)?;
-        match json.first() {
-            Some(b'{') => {}
-            _ if json == b"null" => json.clear(),
-            _ => return Err(EncodeError::PayloadNotObject),
-        }
-    }
-    let mut out = start(PacketType::Connect, nsp, None, 0, json.len());
-    out.put(&json);
-    Ok(out.finish().into())
+    Parser::Json.encode_connect(protocol, nsp, payload)
 }
 
 /// Encodes a CONNECT_ERROR: the server refuses the namespace.
@@ -94,23 +83,113 @@ pub fn encode_connect_error<T: Serialize + ?Sized>(
     message: &str,
     data: &T,
 ) -> Result<Frames, EncodeError> {
-    let message = to_json(message)?;
-    let data = Some(to_json(data)?).filter(|data| data != b"null");
-    let error = match (protocol, data) {
-        (Protocol::V4, data) => data.unwrap_or(message),
-        (Protocol::V5, None) => [b"{\"message\":", &*message, b"}"].concat(),
-        (Protocol::V5, Some(data)) => {
-            [b"{\"message\":", &*message, b",\"data\":", &*data, b"}"].concat()
-        }
-    };
-    let mut out = start(PacketType::ConnectError, nsp, None, 0, error.len());
-    out.put(&error);
-    Ok(out.finish().into())
+    Parser::Json.encode_connect_error(protocol, nsp, message, data)
 }
 
 /// Encodes a DISCONNECT: the sender leaves the namespace, the connection stays.
 pub fn encode_disconnect(nsp: &Nsp) -> Frames {
-    start(PacketType::Disconnect, nsp, None, 0, 0).finish().into()
+    Parser::Json.encode_disconnect(nsp)
+}
+
+impl Parser {
+    /// See [`encode_event`].
+    ///
+    /// # Errors
+    /// If `event` is reserved, or `args` cannot be serialized.
+    pub fn encode_event<T: Serialize + ?Sized>(
+        self,
+        nsp: &Nsp,
+        id: Option<AckId>,
+        event: &str,
+        args: &T,
+    ) -> Result<Frames, EncodeError> {
+        if is_reserved(event) {
+            return Err(EncodeError::ReservedEvent(event.into()));
+        }
+        encode_list(self, PacketType::Event, nsp, id, Some(event), args)
+    }
+
+    /// See [`encode_ack`].
+    ///
+    /// # Errors
+    /// If `args` cannot be serialized.
+    pub fn encode_ack<T: Serialize + ?Sized>(
+        self,
+        nsp: &Nsp,
+        id: AckId,
+        args: &T,
+    ) -> Result<Frames, EncodeError> {
+        encode_list(self, PacketType::Ack, nsp, Some(id), None, args)
+    }
+
+    /// See [`encode_connect`].
+    ///
+    /// # Errors
+    /// If `payload` is neither an object nor null, or cannot be serialized.
+    pub fn encode_connect<T: Serialize + ?Sized>(
+        self,
+        protocol: Protocol,
+        nsp: &Nsp,
+        payload: &T,
+    ) -> Result<Frames, EncodeError> {
+        let mut json = Vec::new();
+        if protocol == Protocol::V5 {
+            json = to_json(payload)?;
+            match json.first() {
+                Some(b'{') => {}
+                _ if json == b"null" => json.clear(),
+                _ => return Err(EncodeError::PayloadNotObject),
+            }
+        }
+        Ok(control(self, PacketType::Connect, nsp, &json))
+    }
+
+    /// See [`encode_connect_error`].
+    ///
+    /// # Errors
+    /// If `data` cannot be serialized.
+    pub fn encode_connect_error<T: Serialize + ?Sized>(
+        self,
+        protocol: Protocol,
+        nsp: &Nsp,
+        message: &str,
+        data: &T,
+    ) -> Result<Frames, EncodeError> {
+        let message = to_json(message)?;
+        let data = Some(to_json(data)?).filter(|data| data != b"null");
+        let error = match (protocol, data) {
+            (Protocol::V4, data) => data.unwrap_or(message),
+            (Protocol::V5, None) => [b"{\"message\":", &*message, b"}"].concat(),
+            (Protocol::V5, Some(data)) => {
+                [b"{\"message\":", &*message, b",\"data\":", &*data, b"}"].concat()
+            }
+        };
+        Ok(control(self, PacketType::ConnectError, nsp, &error))
+    }
+
+    /// See [`encode_disconnect`].
+    pub fn encode_disconnect(self, nsp: &Nsp) -> Frames {
+        control(self, PacketType::Disconnect, nsp, b"")
+    }
+}
+
+/// A packet whose payload is JSON without binary.
+fn control(parser: Parser, kind: PacketType, nsp: &Nsp, json: &[u8]) -> Frames {
+    match parser {
+        Parser::Json => {
+            let mut out = start(kind, nsp, None, 0, json.len());
+            out.put(json);
+            out.finish().into()
+        }
+        #[cfg(feature = "msgpack")]
+        Parser::MsgPack => msgpack::encode(kind, nsp, None, text(json), &[]),
+    }
+}
+
+/// What `serde_json` has written.
+#[cfg(feature = "msgpack")]
+fn text(json: &[u8]) -> &str {
+    str::from_utf8(json).unwrap_or_default()
 }
 
 thread_local! {
@@ -123,6 +202,7 @@ thread_local! {
 const MAX_SCRATCH: usize = 64 * 1024;
 
 fn encode_list<T: Serialize + ?Sized>(
+    parser: Parser,
     kind: PacketType,
     nsp: &Nsp,
     id: Option<AckId>,
@@ -145,17 +225,19 @@ fn encode_list<T: Serialize + ?Sized>(
         items = raw.as_bytes();
     }
     let attachments = encoded.attachments;
-    let mut out = start(kind, nsp, id, attachments.len(), name.len() + items.len() + 3);
-    out.put(b"[");
-    out.put(name);
-    if !name.is_empty() && !items.is_empty() {
-        out.put(b",");
-    }
-    out.put(items);
-    out.put(b"]");
-    let frames = match attachments.is_empty() {
-        true => out.finish().into(),
-        false => Frames::new(out.finish(), attachments),
+    let comma: &[u8] = if name.is_empty() || items.is_empty() { b"" } else { b"," };
+    let list = [b"[", name, comma, items, b"]"];
+    let frames = match parser {
+        Parser::Json => {
+            let mut out = start(kind, nsp, id, attachments.len(), name.len() + items.len() + 3);
+            list.into_iter().for_each(|part| out.put(part));
+            match attachments.is_empty() {
+                true => out.finish().into(),
+                false => Frames::new(out.finish(), attachments),
+            }
+        }
+        #[cfg(feature = "msgpack")]
+        Parser::MsgPack => msgpack::encode(kind, nsp, id, text(&list.concat()), &attachments),
     };
     if json.capacity() <= MAX_SCRATCH {
         // `LocalKey::set` would be a longer way.

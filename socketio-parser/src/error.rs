@@ -24,7 +24,7 @@ pub enum DecodeError {
         /// The limit.
         limit: usize,
     },
-    /// Text arrived where an attachment was due.
+    /// Text arrived where an attachment, or msgpack, was due.
     #[error("got plaintext data when reconstructing a packet")]
     UnexpectedText,
     /// Binary data arrived where none was due.
@@ -36,6 +36,15 @@ pub enum DecodeError {
     /// Arrays and objects are nested as deep as [`max_depth`](crate::Limits::max_depth).
     #[error("payload nested {limit} levels deep")]
     TooDeep {
+        /// The limit.
+        limit: usize,
+    },
+    /// It is not one value of msgpack: cut short, with bytes behind it, or with text that is not UTF-8.
+    #[error("malformed msgpack")]
+    MalformedMsgPack,
+    /// There are more binary values than [`max_binaries`](crate::Limits::max_binaries) in a packet of msgpack.
+    #[error("more than {limit} binary values")]
+    TooManyBinaries {
         /// The limit.
         limit: usize,
     },

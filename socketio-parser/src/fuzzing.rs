@@ -42,6 +42,37 @@ pub fn decode(data: &[u8]) {
     }
 }
 
+/// One message of msgpack. What is read is written and read again, unchanged.
+#[cfg(feature = "msgpack")]
+pub fn msgpack(data: &[u8]) {
+    use crate::Parser;
+    let read = |message: Bytes| {
+        let mut decoder = Decoder::new(&Limits::default()).with_parser(Parser::MsgPack);
+        decoder.decode_binary(message).ok().flatten()
+    };
+    let Some(Packet { nsp, content }) = read(Bytes::copy_from_slice(data)) else { return };
+    match content {
+        Content::Event { id, args } => {
+            let Ok(frames) = Parser::MsgPack.encode_event(&nsp, id, args.event(), &args) else {
+                return;
+            };
+            let message = frames.iter().next().map(engineio_parser::Frame::payload);
+            let echo = message.and_then(read).map(|packet| packet.content);
+            assert!(echo.is_some_and(|echo| match echo {
+                Content::Event { id: again, args: echo } => {
+                    id == again
+                        && args.attachments() == echo.attachments()
+                        && args.len() == echo.len()
+                }
+                _ => false,
+            }));
+        }
+        Content::Ack { args, .. } => drop(args.values()),
+        Content::Connect(Some(json)) | Content::ConnectError(json) => check_json(&json),
+        Content::Connect(None) | Content::Disconnect => {}
+    }
+}
+
 fn check_args(nsp: &Nsp, args: &Args) {
     assert_eq!(args.iter().count(), args.len());
     assert!(args.iter().all(|item| RawJson::new(item).is_ok()));

@@ -8,6 +8,7 @@
 //!   recipients. [`Binary`] anywhere in the value becomes an attachment, without a copy.
 //! - [`Decoder`] turns messages into [`Packet`]s, whose [`Args`] are validated, but not decoded before
 //!   [`Args::decode`] is told a type. What a peer may cost is in [`Limits`].
+//! - [`Parser`] is the syntax of packets: JSON, or with the feature `msgpack` that of Node's `socket.io-msgpack-parser`.
 //! - [`Value`], [`value!`] and [`args!`] are for values without a type of their own, [`Event`] for contracts that both
 //!   sides share.
 //! - [`Connection`] keeps the namespaces and the awaited acknowledgements of one connection, for a server and for a client.
@@ -54,8 +55,11 @@ mod kind;
 mod limits;
 mod list;
 mod macros;
+#[cfg(feature = "msgpack")]
+mod msgpack;
 mod nsp;
 mod packet;
+mod parser;
 mod placeholders;
 mod scan;
 mod value;
@@ -74,4 +78,5 @@ pub use kind::PacketType;
 pub use limits::Limits;
 pub use nsp::Nsp;
 pub use packet::{AckId, Content, Packet, Protocol, RawJson};
+pub use parser::Parser;
 pub use value::{Object, Value, Values};

@@ -14,6 +14,7 @@ use std::time::Duration;
 pub struct Limits {
     pub(crate) max_attachments: usize,
     pub(crate) max_attachment_bytes: usize,
+    pub(crate) max_binaries: usize,
     pub(crate) unfinished_timeout: Duration,
     pub(crate) max_depth: usize,
     pub(crate) max_event_name: usize,
@@ -27,6 +28,7 @@ impl Default for Limits {
         Self {
             max_attachments: 10,
             max_attachment_bytes: 10_000_000,
+            max_binaries: 1024,
             unfinished_timeout: Duration::from_secs(30),
             max_depth: 128,
             max_event_name: 1024,
@@ -49,6 +51,13 @@ impl Limits {
     /// This is what one connection can make us hold while its packet is unfinished.
     pub fn max_attachment_bytes(mut self, bytes: usize) -> Self {
         self.max_attachment_bytes = bytes;
+        self
+    }
+
+    /// Binary values of one packet of msgpack, which come inside it, unannounced (default 1024; Node has no limit). One costs
+    /// about 70 bytes besides its own, of which the smallest has two.
+    pub fn max_binaries(mut self, count: usize) -> Self {
+        self.max_binaries = count;
         self
     }
 

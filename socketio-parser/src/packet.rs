@@ -143,6 +143,18 @@ impl AckId {
         (self.0 <= MAX_EXACT).then_some(self.0)
     }
 
+    /// A JavaScript number that is a non-negative integer.
+    #[cfg(feature = "msgpack")]
+    pub(crate) fn from_f64(id: f64) -> Self {
+        if id <= MAX_EXACT as f64 { Self(id as u64) } else { Self(id.to_bits()) }
+    }
+
+    /// The number in JavaScript.
+    #[cfg(feature = "msgpack")]
+    pub(crate) fn to_f64(self) -> f64 {
+        self.get().map_or(f64::from_bits(self.0), |exact| exact as f64)
+    }
+
     /// Reads decimal digits. `None` if there are none, or so many that JavaScript would make them Infinity.
     pub(crate) fn from_digits(digits: &str) -> Option<Self> {
         match digits.parse::<u64>() {

@@ -19,6 +19,22 @@ fn decode() {
 }
 
 #[test]
+fn msgpack() {
+    let mut random = Random(3);
+    let vectors: Json = serde_json::from_str(include_str!("golden/msgpack.json")).unwrap();
+    let lists = vectors.as_object().unwrap().values().flat_map(|list| list.as_array().unwrap());
+    let seeds: Vec<Vec<u8>> = lists.map(|vector| unhex(vector["wire"].as_str().unwrap())).collect();
+    for round in rounds() {
+        let seed = &seeds[round % seeds.len()];
+        fuzzing::msgpack(&random.mutate(seed, &seeds));
+    }
+}
+
+fn unhex(hex: &str) -> Vec<u8> {
+    (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
+}
+
+#[test]
 fn connection_ops() {
     let mut random = Random(2);
     let packets = packets();

@@ -2,14 +2,16 @@
 //!
 //! `/engine.io/` is a plain Engine.IO echo server, `/socket.io/` a Socket.IO server with the namespaces `/` and
 //! `/custom`. Environment: `PORT` (3000), `PING_INTERVAL` (300 ms), `PING_TIMEOUT` (200 ms), `MAX_PAYLOAD`
-//! (1000000 bytes), `ALLOW_EIO3` (`1` serves protocol revision 3 too). Prints a line with `LISTENING` once it accepts
-//! connections and ends on SIGTERM.
+//! (1000000 bytes), `ALLOW_EIO3` (`1` serves protocol revision 3 too), `PARSER` (`json`, or `msgpack` with that feature).
+//! Prints a line with `LISTENING` once it accepts connections and ends on SIGTERM.
 
 use std::{env, io, process::ExitCode, time::Duration};
 
 use engineio_server::{Connection, Engine, EngineConfig, EngineService, serve};
 use serde_json::json;
-use socketio_server::{Ack, Args, HandlerError, Namespace, Server, ServerConfig, Socket, Values};
+use socketio_server::{
+    Ack, Args, HandlerError, Namespace, Parser, Server, ServerConfig, Socket, Values,
+};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tower_layer::Layer;
 
@@ -19,6 +21,7 @@ struct Settings {
     ping_timeout: Duration,
     max_payload: usize,
     allow_eio3: bool,
+    parser: Parser,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -50,7 +53,8 @@ async fn run(settings: Settings) -> io::Result<()> {
             }
         },
     );
-    let io = Server::with_config(ServerConfig::default().engine(|engine| settings.engine(engine)));
+    let config = ServerConfig::default().parser(settings.parser);
+    let io = Server::with_config(config.engine(|engine| settings.engine(engine)));
     for namespace in [io.of("/"), io.of("/custom")] {
         declare(&namespace);
     }
@@ -99,7 +103,7 @@ fn declare(namespace: &Namespace) {
 
 impl Settings {
     fn read() -> Result<Self, String> {
-        for (switch, off) in [("RECOVERY", "0"), ("PARSER", "json")] {
+        for (switch, off) in [("RECOVERY", "0")] {
             if let Ok(value) = env::var(switch)
                 && !value.is_empty()
                 && value != off
@@ -113,6 +117,7 @@ impl Settings {
             ping_timeout: Duration::from_millis(number("PING_TIMEOUT", 200)?),
             max_payload: number("MAX_PAYLOAD", 1_000_000)?,
             allow_eio3: number("ALLOW_EIO3", 0_u8)? == 1,
+            parser: parser()?,
         })
     }
 
@@ -122,6 +127,15 @@ impl Settings {
             .ping_timeout(self.ping_timeout)
             .max_payload(self.max_payload)
             .allow_eio3(self.allow_eio3)
+    }
+}
+
+fn parser() -> Result<Parser, String> {
+    match env::var("PARSER").as_deref() {
+        Err(_) | Ok("" | "json") => Ok(Parser::Json),
+        #[cfg(feature = "msgpack")]
+        Ok("msgpack") => Ok(Parser::MsgPack),
+        Ok(other) => Err(format!("PARSER={other} is not known here")),
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{fmt, sync::atomic::Ordering};
 
 use serde::Serialize;
-use socketio_parser::encode_ack;
 
 use crate::{error::EmitError, model::Responder};
 
@@ -55,7 +54,8 @@ impl fmt::Debug for Ack {
 
 impl Responder {
     pub(crate) fn answer<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
-        let frames = encode_ack(self.socket.nsp(), self.id, args)?;
+        let parser = self.socket.0.client.config.parser;
+        let frames = parser.encode_ack(self.socket.nsp(), self.id, args)?;
         if self.answered.swap(true, Ordering::Relaxed) {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use engineio_server::Frames;
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::{IntoRooms, Selection};
-use socketio_parser::{AckId, encode_event};
+use socketio_parser::AckId;
 
 use crate::{
     config::Overflow,
@@ -98,7 +98,8 @@ impl Broadcast {
     ///
     /// The event cannot be encoded.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
-        let frames = encode_event(self.namespace.nsp(), None, event, args)?;
+        let frames =
+            self.namespace.0.config.parser.encode_event(self.namespace.nsp(), None, event, args)?;
         for target in self.targets() {
             self.deliver(&target, frames.clone());
         }
@@ -126,7 +127,8 @@ impl Broadcast {
     ) -> Result<Vec<R>, BroadcastAckError<R>> {
         let nsp = self.namespace.nsp();
         let id = AckId::from(self.namespace.next_ack_id());
-        let frames = encode_event(nsp, Some(id), event, args).map_err(EmitError::from)?;
+        let parser = self.namespace.0.config.parser;
+        let frames = parser.encode_event(nsp, Some(id), event, args).map_err(EmitError::from)?;
         let timeout = self.selection.flags.timeout;
         let patience = timeout.unwrap_or(self.namespace.0.config.ack_timeout);
         let targets = self.targets();

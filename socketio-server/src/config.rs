@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engineio_server::EngineConfig;
 use http::Extensions;
-use socketio_parser::Limits;
+use socketio_parser::{Limits, Parser};
 
 /// What happens to a client whose queue is full when a broadcast reaches it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub struct ServerConfig {
     pub(crate) state: Extensions,
     pub(crate) max_dynamic_namespaces: usize,
     pub(crate) cleanup_empty_child_namespaces: bool,
+    pub(crate) parser: Parser,
 }
 
 impl Default for ServerConfig {
@@ -60,6 +61,7 @@ impl Default for ServerConfig {
             state: Extensions::new(),
             max_dynamic_namespaces: 10_000,
             cleanup_empty_child_namespaces: true,
+            parser: Parser::default(),
         }
     }
 }
@@ -74,6 +76,13 @@ impl ServerConfig {
     /// The path requests are served on (default `/socket.io/`).
     pub fn path(self, path: &str) -> Self {
         self.engine(|engine| engine.path(path))
+    }
+
+    /// The syntax of packets (default JSON). All clients of the server must use the same: `Parser::MsgPack` (feature
+    /// `msgpack`) is that of Node's `socket.io-msgpack-parser`. Handlers take and return the same in each.
+    pub fn parser(mut self, parser: Parser) -> Self {
+        self.parser = parser;
+        self
     }
 
     /// Limits of packets and of what a connection may keep open (see [`Limits`] for each default).

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_parser::{AckId, encode_event};
+use socketio_parser::AckId;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -53,7 +53,12 @@ impl<'a> Emitter<'a> {
     /// The socket is disconnected, its queue is full, or the event cannot be encoded. A volatile event that was
     /// dropped is no error.
     pub fn emit<T: Serialize + ?Sized>(self, event: &str, args: &T) -> Result<(), EmitError> {
-        let frames = encode_event(self.socket.nsp(), None, event, args)?;
+        let frames = self.socket.0.client.config.parser.encode_event(
+            self.socket.nsp(),
+            None,
+            event,
+            args,
+        )?;
         if self.volatile {
             self.socket.0.send_volatile(frames).map(drop)
         } else {
@@ -73,8 +78,14 @@ impl<'a> Emitter<'a> {
     ) -> Result<R, AckError> {
         let (socket, client) = (&self.socket.0, &self.socket.0.client);
         let id = AckId::from(socket.namespace.next_ack_id());
-        let frames =
-            encode_event(self.socket.nsp(), Some(id), event, args).map_err(EmitError::from)?;
+        let frames = self
+            .socket
+            .0
+            .client
+            .config
+            .parser
+            .encode_event(self.socket.nsp(), Some(id), event, args)
+            .map_err(EmitError::from)?;
         let (sender, answer) = oneshot::channel();
         let patience = self.timeout.unwrap_or(client.config.ack_timeout);
         client.expect_ack(self.socket.nsp(), id, patience, Waiter::One(sender))?;

@@ -118,5 +118,6 @@ pub use rule::{NamespaceRequest, Params};
 pub use server::Server;
 pub use socketio_adapter::{Flags, IntoRooms, Room, Selection};
 pub use socketio_parser::{
-    Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, RawJson, Value, Values, args, value,
+    Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, Parser, RawJson, Value, Values, args,
+    value,
 };

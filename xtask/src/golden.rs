@@ -6,9 +6,10 @@ use std::process::{Command, ExitCode};
 use crate::workspace::Workspace;
 use crate::{npm, process};
 
-const SETS: [(&str, &str); 2] = [
+const SETS: [(&str, &str); 3] = [
     ("engineio.mjs", "engineio-parser/tests/golden/vectors.json"),
     ("socketio.mjs", "socketio-parser/tests/golden/vectors.json"),
+    ("msgpack.mjs", "socketio-parser/tests/golden/msgpack.json"),
 ];
 
 pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {

@@ -31,6 +31,7 @@ use crate::{
     limits::Limits,
     nsp::Nsp,
     packet::{AckId, Content, Packet, Protocol, RawJson},
+    parser::Parser,
 };
 
 /// The namespaces and acknowledgements of one connection. `W` is whatever the shell keeps for an awaited acknowledgement.
@@ -98,6 +99,13 @@ impl<W> Connection<W> {
             acks: Acks::default(),
             outputs: Outputs::default(),
         }
+    }
+
+    /// The syntax of the peer's packets. The default is JSON.
+    #[must_use]
+    pub fn with_parser(mut self, parser: Parser) -> Self {
+        self.decoder = self.decoder.with_parser(parser);
+        self
     }
 
     /// The protocol the peer speaks.

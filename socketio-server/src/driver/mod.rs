@@ -14,7 +14,7 @@ use std::{
 };
 
 use engineio_server::{CloseReason, Data, Event, Frames, Revision, SendError};
-use socketio_parser::{Connection, Output, Protocol, encode_disconnect};
+use socketio_parser::{Connection, Output, Protocol};
 
 use self::timer::{Timer, now};
 use crate::{
@@ -35,7 +35,8 @@ impl Driver {
             Revision::V3 => Protocol::V4,
             Revision::V4 => Protocol::V5,
         };
-        let machine = Connection::server(protocol, config.limits.clone());
+        let machine =
+            Connection::server(protocol, config.limits.clone()).with_parser(config.parser);
         let connect_deadline = now().checked_add(config.connect_timeout);
         Self {
             connection,
@@ -122,7 +123,7 @@ impl Driver {
             let space = self.spaces.remove(at);
             self.client.machine().disconnect(space.socket.nsp());
             self.outputs(cx);
-            self.control(encode_disconnect(space.socket.nsp()));
+            self.control(self.client.config.parser.encode_disconnect(space.socket.nsp()));
             self.end(space, DisconnectReason::ServerNamespaceDisconnect, cx);
         }
         while let Some(at) = self.connecting.iter().position(|it| leaves(&it.socket)) {

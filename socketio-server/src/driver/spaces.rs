@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, task::Context};
 
 use bytestring::ByteString;
 use serde::Serialize;
-use socketio_parser::{Nsp, Protocol, RawJson, encode_connect, encode_connect_error};
+use socketio_parser::{Nsp, Protocol, RawJson};
 
 use super::{
     run::{Step, poll_caught},
@@ -106,7 +106,11 @@ impl Driver {
         }
         let nsp = socket.nsp().clone();
         let accepted = self.client.machine().accept(&nsp);
-        let connected = encode_connect(self.protocol(), &nsp, &Connected { sid: socket.id() });
+        let connected = self.client.config.parser.encode_connect(
+            self.protocol(),
+            &nsp,
+            &Connected { sid: socket.id() },
+        );
         if !accepted || !connected.is_ok_and(|frames| self.control(frames)) {
             // The client left.
             self.client.machine().disconnect(&nsp);
@@ -154,7 +158,8 @@ impl Driver {
 
     fn send_refusal(&mut self, nsp: &Nsp, message: &str, data: Option<&serde_json::Value>) {
         tracing::debug!(target: "socketio::namespace", %nsp, message, "refused");
-        if let Ok(frames) = encode_connect_error(self.protocol(), nsp, message, &data) {
+        let parser = self.client.config.parser;
+        if let Ok(frames) = parser.encode_connect_error(self.protocol(), nsp, message, &data) {
             self.control(frames);
         }
     }

@@ -12,7 +12,7 @@ const MAX_MESSAGE: usize = 63;
 /// Writes the seeds of a target below the crate's `fuzz/corpus`. What the fuzzer has found there before stays.
 pub(super) fn write(workspace: &Workspace, krate: &str, target: &str) -> Result<(), String> {
     let folder = workspace.root.join(krate);
-    let golden = folder.join("tests/golden/vectors.json");
+    let golden = folder.join("tests/golden").join(file(target));
     let golden = fs::read_to_string(&golden).map_err(|error| format!("{golden:?}: {error}"))?;
     let golden = serde_json::from_str(&golden).map_err(|error| format!("golden: {error}"))?;
     let corpus = folder.join("fuzz/corpus").join(target);
@@ -22,6 +22,11 @@ pub(super) fn write(workspace: &Workspace, krate: &str, target: &str) -> Result<
         fs::write(&path, seed).map_err(|error| format!("{path:?}: {error}"))?;
     }
     Ok(())
+}
+
+/// The golden vectors that a target's seeds are made of.
+fn file(target: &str) -> &'static str {
+    if target == "msgpack" { "msgpack.json" } else { "vectors.json" }
 }
 
 /// None for a target that golden vectors say nothing about.
@@ -40,6 +45,7 @@ fn seeds(golden: &Value, target: &str) -> Vec<Vec<u8>> {
         "handshake" => vectors(golden, &["handshakes"])
             .map(|vector| text(&vector["packet"]).bytes().skip(1).collect())
             .collect(),
+        "msgpack" => hex(&["server", "client", "browser", "accepted", "rejected"], "wire"),
         "decode" => packets(golden).map(|messages| messages.join(&0x1e)).collect(),
         "connection_ops" => packets(golden).flat_map(|messages| conversations(&messages)).collect(),
         _ => Vec::new(),
@@ -118,7 +124,7 @@ mod tests {
     fn every_target_but_the_session_has_seeds() {
         let workspace = Workspace::find().unwrap();
         for (krate, target) in super::super::targets(&workspace) {
-            let golden = workspace.root.join(krate).join("tests/golden/vectors.json");
+            let golden = workspace.root.join(krate).join("tests/golden").join(file(&target));
             let golden = serde_json::from_str(&fs::read_to_string(golden).unwrap()).unwrap();
             assert_eq!(seeds(&golden, &target).is_empty(), target == "session_ops", "{target}");
         }

@@ -1,0 +1,132 @@
+//! What JSON does not say in front and msgpack must: how many items and members follow.
+
+use std::borrow::Cow;
+
+use crate::{
+    binary::{self, NUM, PLACEHOLDER},
+    scan::Scanner,
+};
+
+/// What one array or object becomes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Shape {
+    /// So many items, or members.
+    Items(usize),
+    /// A placeholder: the attachment of this number.
+    Binary(usize),
+}
+
+/// The shapes of all arrays and objects of valid JSON, in the order in which they begin.
+pub(super) fn shapes(text: &str, attachments: usize) -> Option<Vec<Shape>> {
+    let scanner = Scanner::new(text, 0, 128);
+    let mut walk = Walk { text, scanner, attachments, shapes: Vec::new() };
+    walk.value()?;
+    Some(walk.shapes)
+}
+
+struct Walk<'a> {
+    text: &'a str,
+    scanner: Scanner<'a>,
+    attachments: usize,
+    shapes: Vec<Shape>,
+}
+
+impl<'a> Walk<'a> {
+    /// Walks over one value and returns its text, if it is a scalar.
+    fn value(&mut self) -> Option<&'a str> {
+        match self.scanner.peek()? {
+            b'{' => self.object(),
+            b'[' => self.array(),
+            _ => {
+                let start = self.scanner.next_pos();
+                self.scanner.value()?;
+                self.text.get(start..self.scanner.pos())
+            }
+        }
+    }
+
+    fn array(&mut self) -> Option<&'a str> {
+        let own = self.open(b'[')?;
+        let mut items = 0;
+        while !self.scanner.at(b']') {
+            self.value()?;
+            self.scanner.comma();
+            items += 1;
+        }
+        self.close(b']', own, Shape::Items(items))
+    }
+
+    fn object(&mut self) -> Option<&'a str> {
+        let own = self.open(b'{')?;
+        let (mut members, mut placeholder, mut num) = (0, "", "");
+        while !self.scanner.at(b'}') {
+            let start = self.scanner.next_pos();
+            self.scanner.key()?;
+            let key = unquote(self.text.get(start..)?);
+            let value = self.value()?;
+            match &*key {
+                PLACEHOLDER => placeholder = value,
+                NUM => num = value,
+                _ => {}
+            }
+            self.scanner.comma();
+            members += 1;
+        }
+        let num = num.parse().ok().and_then(binary::index);
+        let num = num.filter(|num| placeholder == "true" && *num < self.attachments);
+        if num.is_some() {
+            // What else stands in a placeholder is nobody's.
+            self.shapes.truncate(own + 1);
+        }
+        self.close(b'}', own, num.map_or(Shape::Items(members), Shape::Binary))
+    }
+
+    fn open(&mut self, bracket: u8) -> Option<usize> {
+        self.scanner.skip(bracket)?;
+        self.shapes.push(Shape::Items(0));
+        Some(self.shapes.len() - 1)
+    }
+
+    fn close(&mut self, bracket: u8, own: usize, shape: Shape) -> Option<&'a str> {
+        self.scanner.skip(bracket)?;
+        *self.shapes.get_mut(own)? = shape;
+        Some("")
+    }
+}
+
+/// The content of the string that `text` begins with.
+pub(super) fn unquote(text: &str) -> Cow<'_, str> {
+    let inside = text.get(1..).unwrap_or_default();
+    match inside.find(['"', '\\']) {
+        Some(end) if inside.as_bytes().get(end) == Some(&b'"') => {
+            inside.get(..end).unwrap_or_default().into()
+        }
+        // Bytes may hold lone surrogates, which only JavaScript takes for text.
+        _ => {
+            let mut strings = serde_json::Deserializer::from_str(text).into_iter::<LossyText>();
+            strings.next().and_then(Result::ok).unwrap_or_default().0.into()
+        }
+    }
+}
+
+/// Text in which lone surrogates are replaced.
+#[derive(Default)]
+struct LossyText(String);
+
+impl<'de> serde::Deserialize<'de> for LossyText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl serde::de::Visitor<'_> for TextVisitor {
+            type Value = LossyText;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("text")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<LossyText, E> {
+                Ok(LossyText(String::from_utf8_lossy(bytes).into_owned()))
+            }
+        }
+        deserializer.deserialize_bytes(TextVisitor)
+    }
+}
