@@ -212,6 +212,18 @@ impl Handle {
         result
     }
 
+    /// As [`send_frames`](Self::send_frames), but wakes nobody: the waker that is returned is to be woken, and until then
+    /// the messages may stay where they are. For whoever sends to many under a lock of its own, and wakes after that.
+    ///
+    /// # Errors
+    ///
+    /// Gives the messages back where the queue is full or the session closed.
+    pub fn queue_frames(&self, frames: Frames) -> Result<Option<Waker>, SendError> {
+        let mut state = self.0.lock();
+        state.session.send(frames)?;
+        Ok(state.sender_to_wake())
+    }
+
     /// Queues messages only if they can go out at once; says whether they do. For what is worthless later.
     pub fn send_volatile(&self, frames: Frames) -> bool {
         let (sent, waker) = {

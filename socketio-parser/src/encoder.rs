@@ -106,7 +106,35 @@ impl Parser {
         if is_reserved(event) {
             return Err(EncodeError::ReservedEvent(event.into()));
         }
-        encode_list(self, PacketType::Event, nsp, id, Some(event), args)
+        encode_list(self, PacketType::Event, nsp, id, Some(event), args, None)
+    }
+
+    /// Encodes an event for connection state recovery: `offset` is its last argument. A client that lost its connection
+    /// says with it which event it got last. The rest is as in [`encode_event`].
+    ///
+    /// ```
+    /// use socketio_parser::{Nsp, Parser};
+    ///
+    /// let frames = Parser::Json.encode_event_at(&Nsp::root(), "say", &("hello", 1), "17")?;
+    /// let text = frames.iter().next().map(|frame| frame.payload());
+    /// assert_eq!(text.unwrap(), &br#"42["say","hello",1,"17"]"#[..]);
+    /// # Ok::<(), socketio_parser::EncodeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If `event` is reserved, or `args` cannot be serialized.
+    pub fn encode_event_at<T: Serialize + ?Sized>(
+        self,
+        nsp: &Nsp,
+        event: &str,
+        args: &T,
+        offset: &str,
+    ) -> Result<Frames, EncodeError> {
+        if is_reserved(event) {
+            return Err(EncodeError::ReservedEvent(event.into()));
+        }
+        let offset = to_json(offset)?;
+        encode_list(self, PacketType::Event, nsp, None, Some(event), args, Some(&offset))
     }
 
     /// See [`encode_ack`].
@@ -119,7 +147,7 @@ impl Parser {
         id: AckId,
         args: &T,
     ) -> Result<Frames, EncodeError> {
-        encode_list(self, PacketType::Ack, nsp, Some(id), None, args)
+        encode_list(self, PacketType::Ack, nsp, Some(id), None, args, None)
     }
 
     /// See [`encode_connect`].
@@ -208,6 +236,7 @@ fn encode_list<T: Serialize + ?Sized>(
     id: Option<AckId>,
     event: Option<&str>,
     args: &T,
+    last: Option<&[u8]>,
 ) -> Result<Frames, EncodeError> {
     // Taken, not borrowed: a user's code may encode a packet while it is serialized.
     let mut json = SCRATCH.take();
@@ -226,10 +255,13 @@ fn encode_list<T: Serialize + ?Sized>(
     }
     let attachments = encoded.attachments;
     let comma: &[u8] = if name.is_empty() || items.is_empty() { b"" } else { b"," };
-    let list = [b"[", name, comma, items, b"]"];
+    let last = last.unwrap_or_default();
+    let before_last: &[u8] = if last.is_empty() { b"" } else { b"," };
+    let list = [b"[", name, comma, items, before_last, last, b"]"];
     let frames = match parser {
         Parser::Json => {
-            let mut out = start(kind, nsp, id, attachments.len(), name.len() + items.len() + 3);
+            let payload = name.len() + items.len() + last.len() + 4;
+            let mut out = start(kind, nsp, id, attachments.len(), payload);
             list.into_iter().for_each(|part| out.put(part));
             match attachments.is_empty() {
                 true => out.finish().into(),

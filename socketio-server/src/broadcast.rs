@@ -98,8 +98,20 @@ impl Broadcast {
     ///
     /// The event cannot be encoded.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
-        let frames =
-            self.namespace.0.config.parser.encode_event(self.namespace.nsp(), None, event, args)?;
+        let (nsp, parser) = (self.namespace.nsp(), self.namespace.0.config.parser);
+        if let Some(recorder) = &self.namespace.0.recorder
+            && !self.selection.flags.volatile
+        {
+            let offset = recorder.next_offset();
+            let frames = parser.encode_event_at(nsp, event, args, &offset.to_string())?;
+            let (selection, without) = (&self.selection, self.without.as_ref());
+            for full in self.namespace.deliver_logged(recorder, selection, without, offset, frames)
+            {
+                self.overflowed(&full);
+            }
+            return Ok(());
+        }
+        let frames = parser.encode_event(nsp, None, event, args)?;
         for target in self.targets() {
             self.deliver(&target, frames.clone());
         }
@@ -202,12 +214,16 @@ impl Broadcast {
         }
         let result = target.send(frames);
         if let Err(EmitError::Full) = result {
-            tracing::debug!(target: "socketio::broadcast", id = %target.id, "a recipient's queue is full");
-            if self.namespace.0.config.overflow == Overflow::Disconnect {
-                target.client.handle.close(true);
-            }
+            self.overflowed(target);
         }
         result.is_ok()
+    }
+
+    fn overflowed(&self, target: &SocketInner) {
+        tracing::debug!(target: "socketio::broadcast", id = %target.id, "a recipient's queue is full");
+        if self.namespace.0.config.overflow == Overflow::Disconnect {
+            target.client.handle.close(true);
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use engineio_server::EngineConfig;
 use http::Extensions;
 use socketio_parser::{Limits, Parser};
 
+use crate::recovery::Recovery;
+
 /// What happens to a client whose queue is full when a broadcast reaches it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
@@ -44,6 +46,7 @@ pub struct ServerConfig {
     pub(crate) max_dynamic_namespaces: usize,
     pub(crate) cleanup_empty_child_namespaces: bool,
     pub(crate) parser: Parser,
+    pub(crate) recovery: Option<Recovery>,
 }
 
 impl Default for ServerConfig {
@@ -62,6 +65,7 @@ impl Default for ServerConfig {
             max_dynamic_namespaces: 10_000,
             cleanup_empty_child_namespaces: true,
             parser: Parser::default(),
+            recovery: None,
         }
     }
 }
@@ -152,6 +156,13 @@ impl ServerConfig {
     /// `false`). One that the application has named with [`of`](crate::Server::of) stays.
     pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
         self.cleanup_empty_child_namespaces = cleanup;
+        self
+    }
+
+    /// Turns connection state recovery on (off by default): a client that lost its connection and comes back in time gets
+    /// its id, rooms and data again, and the events it has missed. See [`Recovery`] for what that costs.
+    pub fn connection_state_recovery(mut self, recovery: Recovery) -> Self {
+        self.recovery = Some(recovery);
         self
     }
 

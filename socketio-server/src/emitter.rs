@@ -53,17 +53,18 @@ impl<'a> Emitter<'a> {
     /// The socket is disconnected, its queue is full, or the event cannot be encoded. A volatile event that was
     /// dropped is no error.
     pub fn emit<T: Serialize + ?Sized>(self, event: &str, args: &T) -> Result<(), EmitError> {
-        let frames = self.socket.0.client.config.parser.encode_event(
-            self.socket.nsp(),
-            None,
-            event,
-            args,
-        )?;
-        if self.volatile {
-            self.socket.0.send_volatile(frames).map(drop)
-        } else {
-            self.socket.0.send(frames)
+        let socket = &self.socket.0;
+        let parser = socket.client.config.parser;
+        if let Some(recorder) = &socket.namespace.0.recorder
+            && !self.volatile
+        {
+            let offset = recorder.next_offset();
+            let frames =
+                parser.encode_event_at(self.socket.nsp(), event, args, &offset.to_string())?;
+            return socket.send_logged(recorder, offset, frames);
         }
+        let frames = parser.encode_event(self.socket.nsp(), None, event, args)?;
+        if self.volatile { socket.send_volatile(frames).map(drop) } else { socket.send(frames) }
     }
 
     /// Sends the event and waits for the answer. Dropping the future gives the answer up.

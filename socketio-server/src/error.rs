@@ -198,6 +198,20 @@ pub enum DisconnectReason {
     ServerNamespaceDisconnect,
 }
 
+impl DisconnectReason {
+    /// Whether the client may come back to its session. Not where it broke off deliberately, by either side.
+    pub(crate) fn is_recoverable(self) -> bool {
+        matches!(
+            self,
+            Self::TransportError
+                | Self::TransportClose
+                | Self::ForcedClose
+                | Self::PingTimeout
+                | Self::ServerShuttingDown
+        )
+    }
+}
+
 impl fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

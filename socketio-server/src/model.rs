@@ -20,6 +20,7 @@ use crate::{
     config::ServerConfig,
     error::{AckError, DisconnectReason, EmitError, HandlerError},
     hub::{Hub, Member},
+    recovery::{Recorder, Recoverable},
     rule::Params,
     stored::Stored,
     table::Table,
@@ -56,7 +57,8 @@ pub(crate) struct SocketInner {
     pub(crate) client: Arc<Client>,
     pub(crate) auth: Option<RawJson>,
     state: AtomicU8,
-    recovered: AtomicBool,
+    /// Where the namespace records for connection state recovery.
+    pub(crate) recoverable: Option<Box<Recoverable>>,
     own: Mutex<Own>,
     stored: Mutex<Option<Box<Stored>>>,
     pub(crate) gone: Notify,
@@ -79,6 +81,8 @@ impl SocketInner {
         namespace: Namespace,
         client: Arc<Client>,
         auth: Option<RawJson>,
+        recoverable: Option<Box<Recoverable>>,
+        stored: Option<Box<Stored>>,
     ) -> Self {
         let state = AtomicU8::new(CONNECTING);
         Self {
@@ -87,9 +91,9 @@ impl SocketInner {
             client,
             auth,
             state,
-            recovered: AtomicBool::new(false),
+            recoverable,
             own: Mutex::default(),
-            stored: Mutex::default(),
+            stored: stored.into(),
             gone: Notify::new(),
         }
     }
@@ -103,7 +107,7 @@ impl SocketInner {
     }
 
     pub(crate) fn is_recovered(&self) -> bool {
-        self.recovered.load(Ordering::Relaxed)
+        self.recoverable.as_ref().is_some_and(|it| it.from.is_some())
     }
 
     /// The CONNECT was answered. A socket that was disconnected meanwhile stays so.
@@ -162,6 +166,11 @@ impl SocketInner {
     pub(crate) fn look_at_stored<R>(&self, look: impl FnOnce(&Stored) -> Option<R>) -> Option<R> {
         let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         stored.as_deref().and_then(look)
+    }
+
+    /// A copy of what the application keeps with the socket.
+    pub(crate) fn copy_stored(&self) -> Option<Box<Stored>> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Gives the handlers of this socket alone up.
@@ -288,6 +297,8 @@ pub(crate) struct NamespaceInner {
     pub(crate) ack_ids: AtomicU64,
     pub(crate) child: Option<Child>,
     pub(crate) closed: AtomicBool,
+    /// Where connection state recovery is on.
+    pub(crate) recorder: Option<Recorder>,
 }
 
 /// What a namespace has that a parent made.

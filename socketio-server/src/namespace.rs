@@ -20,6 +20,7 @@ use crate::{
     error::{BroadcastAckError, EmitError},
     hub::Hub,
     model::{Child, Erased, ErrorHandler, Failure, Namespace, NamespaceInner, Socket, SocketInner},
+    recovery::Recorder,
     rule::Params,
     table::Table,
 };
@@ -41,8 +42,10 @@ impl Namespace {
     }
 
     fn build(nsp: Nsp, config: Arc<ServerConfig>, child: Option<Child>) -> Self {
+        let recorder = config.recovery.as_ref().map(|it| Recorder::new(it, &config.engine));
         Self(Arc::new(NamespaceInner {
             nsp,
+            recorder,
             hub: Hub::default(),
             config,
             table: RwLock::default(),

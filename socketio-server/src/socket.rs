@@ -147,19 +147,20 @@ impl Socket {
         }
         let mut list = Vec::new();
         rooms.append_to(&mut list);
-        self.0.namespace.hub().join(&self.0.id, list, self.0.client.config.max_rooms)
+        let (hub, limit) = (self.0.namespace.hub(), self.0.client.config.max_rooms);
+        self.0.change_rooms(|| hub.join(&self.0.id, list, limit))
     }
 
     /// Leaves one room or several.
     pub fn leave(&self, rooms: impl IntoRooms) {
         let mut list = Vec::new();
         rooms.append_to(&mut list);
-        self.0.namespace.hub().leave(&self.0.id, &list);
+        self.0.change_rooms(|| self.0.namespace.hub().leave(&self.0.id, &list));
     }
 
     /// Leaves all rooms but the one of its own id.
     pub fn leave_all(&self) {
-        self.0.namespace.hub().leave_all(&self.0.id);
+        self.0.change_rooms(|| self.0.namespace.hub().leave_all(&self.0.id));
     }
 
     /// The rooms the socket is in; its own id is the first.

@@ -10,7 +10,7 @@ use serde_json::Value;
 type Shelved = Arc<dyn Any + Send + Sync>;
 
 /// Values by type, and the one that other nodes may see. Few are kept: they are searched one by one.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Stored {
     typed: Vec<(TypeId, Shelved)>,
     shared: Option<Arc<Value>>,

@@ -208,6 +208,16 @@ impl EngineConfig {
         self
     }
 
+    /// Packets and bytes that may wait to be sent to one client.
+    pub fn get_max_queued(&self) -> (usize, usize) {
+        (self.session.max_queued_packets, self.session.max_queued_bytes)
+    }
+
+    /// How long it takes at most until a client that vanished is noticed: `ping_interval` and `ping_timeout`.
+    pub fn get_heartbeat(&self) -> Duration {
+        self.session.ping_interval + self.session.ping_timeout
+    }
+
     /// The configured path, with a slash at both ends (see [`add_trailing_slash`](Self::add_trailing_slash)).
     pub fn get_path(&self) -> &str {
         &self.path

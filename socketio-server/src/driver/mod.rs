@@ -189,7 +189,7 @@ impl Driver {
         self.outputs(cx);
         self.deciding.clear();
         for connecting in std::mem::take(&mut self.connecting) {
-            self.abandon(&connecting.socket);
+            self.give_up(&connecting.socket, reason.is_recoverable());
         }
         for space in std::mem::take(&mut self.spaces) {
             self.end(space, reason, cx);

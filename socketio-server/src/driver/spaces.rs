@@ -3,7 +3,9 @@
 use std::{collections::VecDeque, sync::Arc, task::Context};
 
 use bytestring::ByteString;
+use engineio_server::Frames;
 use serde::Serialize;
+use socketio_adapter::recovery::Trail;
 use socketio_parser::{Nsp, Protocol, RawJson};
 
 use super::{
@@ -11,14 +13,18 @@ use super::{
     state::{Call, Connecting, Driver, Space, Waiting},
 };
 use crate::{
+    delivery::Resume,
     error::{DisconnectReason, HandlerError},
     model::{self, Erased, Namespace, Socket, SocketInner, Stage},
+    recovery::{Claim, Recoverable, Stay},
     table::Table,
 };
 
 #[derive(Serialize)]
 struct Connected<'a> {
     sid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<&'a str>,
 }
 
 impl Driver {
@@ -37,20 +43,18 @@ impl Driver {
         auth: Option<RawJson>,
         cx: &mut Context<'_>,
     ) {
-        let Ok(id) = self.socket_id(namespace.nsp()) else {
+        let Ok(socket) = self.new_socket(&namespace, auth) else {
             self.registry.leave(&namespace);
             return self.refuse_unknown(namespace.nsp(), &"the generator of ids failed".into());
         };
-        let table = namespace.table();
-        let client = self.client.clone();
-        let socket = Socket(Arc::new(SocketInner::new(id, namespace, client, auth)));
-        // A member from now on, so that a middleware may let it join rooms; broadcasts reach it once it is connected.
-        socket.namespace().hub().insert(socket.0.clone());
-        if socket.namespace().0.is_closed() {
+        if namespace.0.is_closed() {
             let error = HandlerError::public("Invalid namespace");
             return self.refuse(socket, Stage::Middleware, error);
         }
-        if table.middlewares.is_empty() {
+        let table = namespace.table();
+        let recorder = namespace.0.recorder.as_ref();
+        let skip = socket.recovered() && recorder.is_some_and(|it| it.skip_middlewares);
+        if skip || table.middlewares.is_empty() {
             return self.accept(socket, cx);
         }
         let future = Box::pin(middlewares(table, socket.clone()));
@@ -59,6 +63,36 @@ impl Driver {
             Step::Pending => self.connecting.push(connecting),
             step => self.decided(connecting.socket, step, cx),
         }
+    }
+
+    /// A socket, new or with the state of the session that its client claims. A member of the namespace from now on, so
+    /// that a middleware may let it join rooms; broadcasts reach it once it is connected.
+    fn new_socket(
+        &self,
+        namespace: &Namespace,
+        mut auth: Option<RawJson>,
+    ) -> std::io::Result<Socket> {
+        let client = self.client.clone();
+        let mut recoverable = None;
+        if let Some(recorder) = &namespace.0.recorder
+            && self.protocol() == Protocol::V5
+        {
+            let claim = Claim::take(&mut auth);
+            let make = |sid, recoverable, stored| {
+                let (namespace, client, auth) = (namespace.clone(), client.clone(), auth.clone());
+                SocketInner::new(sid, namespace, client, auth, Some(recoverable), stored)
+            };
+            if let Some(socket) = claim.and_then(|claim| namespace.claim(recorder, &claim, make)) {
+                return Ok(Socket(socket));
+            }
+            let pid = engineio_server::generate_sid()?;
+            recoverable = Some(Box::new(Recoverable::new(pid, Trail::default(), None)));
+        }
+        let id = self.socket_id(namespace.nsp())?;
+        let inner = SocketInner::new(id, namespace.clone(), client, auth, recoverable, None);
+        let socket = Socket(Arc::new(inner));
+        namespace.hub().insert(socket.0.clone());
+        Ok(socket)
     }
 
     fn protocol(&self) -> Protocol {
@@ -106,18 +140,19 @@ impl Driver {
         }
         let nsp = socket.nsp().clone();
         let accepted = self.client.machine().accept(&nsp);
-        let connected = self.client.config.parser.encode_connect(
-            self.protocol(),
-            &nsp,
-            &Connected { sid: socket.id() },
-        );
-        if !accepted || !connected.is_ok_and(|frames| self.control(frames)) {
+        let pid = socket.0.recoverable.as_deref().map(|recoverable| &*recoverable.pid);
+        let connected = Connected { sid: socket.id(), pid };
+        let parser = self.client.config.parser;
+        let connected = parser.encode_connect(self.protocol(), &nsp, &connected);
+        let result = match connected {
+            Ok(connected) if accepted => self.let_in(&socket, connected),
+            _ => Resume::Impossible,
+        };
+        if result != Resume::Done {
             // The client left.
             self.client.machine().disconnect(&nsp);
-            return self.abandon(&socket);
+            return self.give_up(&socket, result == Resume::Lost);
         }
-        // Who disconnects it from now on has asked for its end, which comes with the next look at what was asked.
-        socket.0.set_connected();
         tracing::debug!(target: "socketio::namespace", %nsp, "connected");
         self.connect_deadline = None;
         // Most connections have one namespace.
@@ -128,6 +163,25 @@ impl Driver {
             let context = model::Context::of(socket.clone());
             self.start(handler, "connection", context, cx);
         }
+    }
+
+    /// Answers the CONNECT; a client that comes back gets what it missed before that.
+    fn let_in(&mut self, socket: &Socket, connected: Frames) -> Resume {
+        let recoverable = socket.0.recoverable.as_ref();
+        let Some(from) = recoverable.and_then(|recoverable| recoverable.from) else {
+            if !self.control(connected) {
+                return Resume::Lost;
+            }
+            // Who disconnects it from now on has asked for its end, which comes with the next look at what was asked.
+            socket.0.set_connected();
+            return Resume::Done;
+        };
+        let result = socket.namespace().resume(&socket.0, from, connected);
+        if result == Resume::Impossible {
+            tracing::debug!(target: "socketio::namespace", "what was missed is not known any more: closing");
+            self.close(true);
+        }
+        result
     }
 
     fn refuse(&mut self, socket: Socket, stage: Stage, error: HandlerError) {
@@ -181,6 +235,10 @@ impl Driver {
     /// dropped.
     pub(super) fn end(&mut self, space: Space, reason: DisconnectReason, cx: &mut Context<'_>) {
         let socket = space.socket;
+        let keep = reason.is_recoverable();
+        if keep {
+            socket.0.lose();
+        }
         socket.0.set_disconnected();
         let dropped = space.inbox.len();
         tracing::debug!(target: "socketio::namespace", nsp = %socket.nsp(), %reason, dropped, "disconnected");
@@ -193,21 +251,40 @@ impl Driver {
         for handler in table.disconnecting.iter().chain(&own) {
             self.start(handler, "disconnecting", context.clone(), cx);
         }
-        socket.namespace().hub().remove(socket.id());
+        let stay = socket.namespace().remove(&socket.0, keep, self.stay(socket.namespace()));
         let own = socket.0.look_at_own(|table| table.disconnect.clone());
         for handler in table.disconnect.iter().chain(&own) {
             self.start(handler, "disconnect", context.clone(), cx);
         }
         socket.0.close_own();
-        self.registry.leave(socket.namespace());
+        drop(stay);
     }
 
     /// Removes every trace without telling anybody.
     pub(super) fn abandon(&self, socket: &Socket) {
+        self.give_up(socket, false);
+    }
+
+    /// The client left before it was let in. One that was about to come back may try again.
+    pub(super) fn give_up(&self, socket: &Socket, keep: bool) {
         socket.0.set_disconnected();
-        socket.namespace().hub().remove(socket.id());
+        let keep = keep && socket.recovered();
+        let stay = socket.namespace().remove(&socket.0, keep, self.stay(socket.namespace()));
         socket.0.close_own();
-        self.registry.leave(socket.namespace());
+        drop(stay);
+    }
+
+    /// What a socket has of its namespace: when it is gone, the client has left.
+    fn stay(&self, namespace: &Namespace) -> Stay {
+        if namespace.0.child.is_none() {
+            return Stay::default();
+        }
+        let (registry, namespace) = (Arc::downgrade(&self.registry), Arc::downgrade(&namespace.0));
+        Stay::new(move || {
+            if let Some((registry, namespace)) = registry.upgrade().zip(namespace.upgrade()) {
+                registry.leave(&Namespace(namespace));
+            }
+        })
     }
 }
 

@@ -277,6 +277,29 @@ impl Client {
         sid.unwrap_or_else(|| panic!("no grant: {text}")).to_owned()
     }
 
+    /// Expects the answer that grants the main namespace where sessions can be recovered: the id there, and the private id.
+    pub async fn recoverable(&mut self) -> (String, String) {
+        let text = self.text().await;
+        let grant: serde_json::Value =
+            serde_json::from_str(text.strip_prefix("40").unwrap()).unwrap();
+        assert_eq!(grant.as_object().unwrap().len(), 2, "{text}");
+        (grant["sid"].as_str().unwrap().to_owned(), grant["pid"].as_str().unwrap().to_owned())
+    }
+
+    /// Asks for the session that has this private id.
+    pub async fn claim(&mut self, pid: &str, offset: &str) {
+        self.send(&format!(r#"40{{"pid":"{pid}","offset":"{offset}"}}"#)).await;
+    }
+
+    /// The next event, its name and arguments, without the offset, and the offset.
+    pub async fn recorded(&mut self) -> (serde_json::Value, String) {
+        let text = self.text().await;
+        let event = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
+        let mut event: Vec<serde_json::Value> = serde_json::from_str(event).unwrap();
+        let offset = event.pop().unwrap().as_str().unwrap().to_owned();
+        (event.into(), offset)
+    }
+
     /// Expects that nothing of the main namespace is on its way.
     #[track_caller]
     pub fn fence(&mut self) -> impl Future<Output = ()> {

@@ -1,0 +1,314 @@
+//! Delivery where connection state recovery is on: in the order of the namespace's log.
+//!
+//! The log's lock is held while an event is appended and queued for its recipients. Nothing else would give all of these at
+//! once: what a client is sent is a part of the log in the log's order, whichever tasks send; `emit` has queued the event
+//! when it returns, so that no acknowledgement or disconnection overtakes it; and it can say that a queue is full. Under the
+//! lock events are only queued: they are encoded before, and whoever is to be woken or told is told after.
+
+use std::{
+    sync::{Arc, Weak, atomic::Ordering},
+    task::Waker,
+};
+
+use bytestring::ByteString;
+use engineio_server::{Frames, SendError};
+use socketio_adapter::{
+    Room, Selection,
+    recovery::{Entry, Position, Resumed, Session},
+};
+
+use tokio::sync::Notify;
+
+use crate::{
+    config::Overflow,
+    error::EmitError,
+    model::{Namespace, NamespaceInner, SocketInner},
+    recovery::{Claim, Kept, Recorder, Recoverable, Stay},
+    stored::Stored,
+};
+
+/// What became of an event for one socket.
+enum Queued {
+    Yes(Option<Waker>),
+    Full,
+    /// The connection is lost; what is in the log will be sent when the client comes back.
+    Missed,
+}
+
+/// What became of a client that comes back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resume {
+    Done,
+    /// The connection is lost again.
+    Lost,
+    /// What was missed is not known any more, or more than the client can be sent.
+    Impossible,
+}
+
+impl Namespace {
+    /// Appends an event to the log and queues it for its recipients. Returns those whose queues are full.
+    pub(crate) fn deliver_logged(
+        &self,
+        recorder: &Recorder,
+        selection: &Selection,
+        without: Option<&ByteString>,
+        offset: u64,
+        frames: Frames,
+    ) -> Vec<Arc<SocketInner>> {
+        let mut except = selection.except.clone();
+        except.extend(without.map(|id| Room::from(id.clone())));
+        let (mut targets, mut wakers, mut full) = (Vec::new(), Vec::new(), Vec::new());
+        {
+            let mut log = recorder.log();
+            let position = log.next();
+            self.hub().select(selection, without.map(|id| &**id), &mut targets);
+            for target in targets.iter().filter(|target| target.is_connected()) {
+                match target.queue(position, offset, frames.clone()) {
+                    Queued::Yes(waker) => wakers.extend(waker),
+                    Queued::Full => {
+                        target.overflowed(position);
+                        full.push(target.clone());
+                    }
+                    Queued::Missed => {}
+                }
+            }
+            log.append(now(), entry(offset, selection.rooms.clone(), except, frames));
+        }
+        wakers.into_iter().for_each(Waker::wake);
+        self.watch(recorder);
+        full
+    }
+
+    /// The session that a client claims, if it may have it, as the socket that `make` makes of it: a member of the
+    /// namespace from now on, so that at no time events to it are refused.
+    pub(crate) fn claim(
+        &self,
+        recorder: &Recorder,
+        claim: &Claim,
+        make: impl FnOnce(ByteString, Box<Recoverable>, Option<Box<Stored>>) -> SocketInner,
+    ) -> Option<Arc<SocketInner>> {
+        let mut log = recorder.log();
+        let Resumed { session, from } = log.take(now(), &claim.pid, &claim.offset)?;
+        let missed = log.missed(&session.trail, from, &session.rooms)?;
+        let (packets, bytes) = missed.fold((0, 0), |(packets, bytes), entry| {
+            (packets + entry.packet.count(), bytes + entry.packet.bytes())
+        });
+        if packets >= recorder.max_queued.0 || bytes >= recorder.max_queued.1 {
+            drop(log);
+            // What the application kept with it ends where no lock is held.
+            drop(session);
+            return None;
+        }
+        let Session { pid, sid, rooms, data, trail } = session;
+        let recoverable = Box::new(Recoverable::new(pid, trail, Some(from)));
+        let Kept { stored, stay } = data;
+        let socket = Arc::new(make(sid, recoverable, stored));
+        self.hub().insert(socket.clone());
+        // It was let into them before, whatever the limit is now.
+        let _ = self.hub().join(&socket.id, rooms, usize::MAX);
+        drop(log);
+        // The socket has a stay of its own.
+        drop(stay);
+        Some(socket)
+    }
+
+    /// Sends a client that comes back what it missed, then `connected`; from then on its socket is connected. No event is
+    /// delivered in between.
+    pub(crate) fn resume(&self, socket: &SocketInner, from: Position, connected: Frames) -> Resume {
+        let (Some(recorder), Some(recoverable)) = (&self.0.recorder, &socket.recoverable) else {
+            return Resume::Impossible;
+        };
+        let mut wakers = Vec::new();
+        let result = {
+            let log = recorder.log();
+            let rooms = self.hub().rooms_of(&socket.id);
+            let mut trail = recoverable.trail();
+            let Some(missed) = log.missed(&trail, from, &rooms) else { return Resume::Impossible };
+            let missed: Vec<_> = missed.map(|it| (Some(it.offset), it.packet.clone())).collect();
+            let all = missed.into_iter().chain([(None, connected)]);
+            let result = all.into_iter().try_for_each(|(offset, frames)| {
+                wakers.extend(socket.client.handle.queue_frames(frames)?);
+                offset.into_iter().for_each(|offset| trail.gave(offset));
+                Ok::<_, SendError>(())
+            });
+            if result.is_ok() {
+                trail.caught_up();
+                socket.set_connected();
+            }
+            result
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        match result {
+            Ok(()) => Resume::Done,
+            Err(SendError::Full(_)) => Resume::Impossible,
+            Err(_) => Resume::Lost,
+        }
+    }
+
+    /// Removes a socket from the namespace and, where it may come back, keeps what it needs for that, its stay in the
+    /// namespace too. Otherwise the stay is returned.
+    pub(crate) fn remove(&self, socket: &SocketInner, keep: bool, stay: Stay) -> Option<Stay> {
+        let (Some(recorder), Some(recoverable), true) =
+            (&self.0.recorder, &socket.recoverable, keep)
+        else {
+            self.hub().remove(&socket.id);
+            return Some(stay);
+        };
+        let data = Kept { stored: socket.copy_stored(), stay };
+        let forgotten = {
+            let mut log = recorder.log();
+            let (pid, sid) = (recoverable.pid.clone(), socket.id.clone());
+            let rooms = self.hub().rooms_of(&socket.id);
+            let trail = recoverable.trail().clone();
+            self.hub().remove(&socket.id);
+            if log.sessions() == 0 {
+                recorder.expiry_changed.notify_one();
+            }
+            log.persist(now(), Session { pid, sid, rooms, data, trail })
+        };
+        // What the application kept with a socket ends where no lock is held.
+        drop(forgotten);
+        self.watch(recorder);
+        None
+    }
+
+    /// Sees to it that a task forgets what is too old, while there is something.
+    fn watch(&self, recorder: &Recorder) {
+        if !recorder.watched.load(Ordering::Relaxed)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+            && !recorder.watched.swap(true, Ordering::AcqRel)
+        {
+            runtime.spawn(forget(Arc::downgrade(&self.0), recorder.expiry_changed.clone()));
+        }
+    }
+}
+
+impl SocketInner {
+    /// Appends an event for this socket to the log and queues it, unless its queue is full. While the client is away, and
+    /// may come back, it is only kept.
+    pub(crate) fn send_logged(
+        &self,
+        recorder: &Recorder,
+        offset: u64,
+        frames: Frames,
+    ) -> Result<(), EmitError> {
+        let waker = {
+            let mut log = recorder.log();
+            let position = log.next();
+            // The client may have come back to another socket of the same id.
+            let queued = match self.namespace.hub().get(&self.id) {
+                Some(socket) if socket.is_away() => Queued::Missed,
+                Some(socket) if !socket.is_disconnected() => {
+                    socket.queue(position, offset, frames.clone())
+                }
+                _ if self.recoverable.as_ref().is_some_and(|it| log.keeps(now(), &it.pid)) => {
+                    Queued::Missed
+                }
+                _ => return Err(EmitError::Disconnected),
+            };
+            let waker = match queued {
+                Queued::Yes(waker) => waker,
+                Queued::Missed => None,
+                Queued::Full => return Err(EmitError::Full),
+            };
+            if self.recoverable.is_some() {
+                let own = vec![Room::from(self.id.clone())];
+                log.append(now(), entry(offset, own, Vec::new(), frames));
+            }
+            waker
+        };
+        waker.into_iter().for_each(Waker::wake);
+        self.namespace.watch(recorder);
+        Ok(())
+    }
+
+    /// The connection is lost: from here on, events are kept for the client to come back.
+    pub(crate) fn lose(&self) {
+        if let (Some(recorder), Some(recoverable)) = (&self.namespace.0.recorder, &self.recoverable)
+        {
+            let log = recorder.log();
+            recoverable.trail().miss(log.next());
+        }
+    }
+
+    /// Changes the rooms of this socket. Where they are remembered, that is done in the order of the log.
+    pub(crate) fn change_rooms<R>(&self, change: impl FnOnce() -> R) -> R {
+        let (Some(recorder), Some(recoverable)) = (&self.namespace.0.recorder, &self.recoverable)
+        else {
+            return change();
+        };
+        let log = recorder.log();
+        let before = self.namespace.hub().rooms_of(&self.id);
+        let result = change();
+        let after = self.namespace.hub().rooms_of(&self.id);
+        recoverable.trail().rooms_changed(log.next(), log.first(), &before, &after);
+        result
+    }
+
+    /// An event found the queue full. Who is disconnected for that is sent no more: it would be a hole.
+    fn overflowed(&self, position: Position) {
+        if self.namespace.0.config.overflow == Overflow::Disconnect
+            && let Some(recoverable) = &self.recoverable
+        {
+            recoverable.trail().miss(position);
+        }
+    }
+
+    /// Whether the connection is lost, and the client may come back.
+    fn is_away(&self) -> bool {
+        self.recoverable.as_ref().is_some_and(|it| it.trail().missed().is_some())
+    }
+
+    /// Queues an event, unless the client has missed one already.
+    fn queue(&self, position: Position, offset: u64, frames: Frames) -> Queued {
+        let mut trail = self.recoverable.as_ref().map(|recoverable| recoverable.trail());
+        if trail.as_ref().is_some_and(|trail| trail.missed().is_some()) {
+            return Queued::Missed;
+        }
+        match self.client.handle.queue_frames(frames) {
+            Ok(waker) => {
+                trail.into_iter().for_each(|mut trail| trail.gave(offset));
+                Queued::Yes(waker)
+            }
+            Err(SendError::Full(_)) => Queued::Full,
+            Err(_) => {
+                trail.iter_mut().for_each(|trail| trail.miss(position));
+                Queued::Missed
+            }
+        }
+    }
+}
+
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+fn entry(offset: u64, rooms: Vec<Room>, except: Vec<Room>, packet: Frames) -> Entry<Frames> {
+    let names = rooms.iter().chain(&except).map(|room| size_of::<Room>() + room.len());
+    let bytes = size_of::<Entry<Frames>>() + names.sum::<usize>() + packet.bytes();
+    Entry { offset, rooms: rooms.into(), except: except.into(), packet, bytes }
+}
+
+/// Forgets what is too old, until nothing is left.
+async fn forget(namespace: Weak<NamespaceInner>, changed: Arc<Notify>) {
+    loop {
+        let next = {
+            let Some(namespace) = namespace.upgrade() else { return };
+            let Some(recorder) = &namespace.recorder else { return };
+            let mut log = recorder.log();
+            let expired = log.expire(now());
+            let next = log.next_expiry();
+            if next.is_none() {
+                recorder.watched.store(false, Ordering::Release);
+            }
+            drop(log);
+            drop(expired);
+            next
+        };
+        let Some(next) = next else { return };
+        tokio::select! {
+            () = tokio::time::sleep_until(next.into()) => {}
+            () = changed.notified() => {}
+        }
+    }
+}

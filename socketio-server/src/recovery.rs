@@ -1,0 +1,262 @@
+//! Connection state recovery: its options, and what a namespace and a socket keep for it.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytestring::ByteString;
+use engineio_server::{EngineConfig, Frames};
+use socketio_adapter::recovery::{Log, LogLimits, Position, Trail};
+use socketio_parser::{RawJson, Value};
+use tokio::sync::Notify;
+
+use crate::stored::Stored;
+
+/// Options of connection state recovery. See [`ServerConfig::connection_state_recovery`].
+///
+/// A client that lost its connection (not one that was disconnected, by either side) may come back to its session: it has
+/// the same id, rooms and [data](crate::Socket::set_data), [`Socket::recovered`](crate::Socket::recovered) says so, and
+/// before the answer to its CONNECT it gets the events that it missed, none twice and in order. `io.on_connection` runs
+/// as for every client. Where the session is unknown, or not all that was missed is known any more, the client gets a new
+/// session.
+///
+/// What it costs, in every namespace: each event that asks for no answer and is not volatile is kept for a while, within the
+/// limits below, and carries its offset as one more argument; and events of one namespace are delivered one after the
+/// other. Events to a socket that may come back are kept for it.
+///
+/// ```
+/// use std::time::Duration;
+/// use socketio_server::{Recovery, Server, ServerConfig, Socket};
+///
+/// let recovery = Recovery::default().max_disconnection_duration(Duration::from_secs(60));
+/// let io = Server::with_config(ServerConfig::default().connection_state_recovery(recovery));
+/// io.on_connection(|socket: Socket| async move {
+///     if !socket.recovered() {
+///         socket.join("lobby")?;
+///     }
+///     Ok(())
+/// });
+/// ```
+///
+/// [`ServerConfig::connection_state_recovery`]: crate::ServerConfig::connection_state_recovery
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Recovery {
+    max_disconnection_duration: Duration,
+    pub(crate) skip_middlewares: bool,
+    max_age: Option<Duration>,
+    max_packets: usize,
+    max_bytes: usize,
+    max_sessions: usize,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self {
+            max_disconnection_duration: Duration::from_secs(120),
+            skip_middlewares: true,
+            max_age: None,
+            max_packets: 10_000,
+            max_bytes: 16 << 20,
+            max_sessions: 10_000,
+        }
+    }
+}
+
+impl Recovery {
+    /// How long a client may stay away (default 2 min).
+    pub fn max_disconnection_duration(mut self, duration: Duration) -> Self {
+        self.max_disconnection_duration = duration;
+        self
+    }
+
+    /// Whether a client that comes back passes by the middlewares (default yes). If not, it gets nothing of what it missed
+    /// before they have let it in.
+    pub fn skip_middlewares(mut self, skip: bool) -> Self {
+        self.skip_middlewares = skip;
+        self
+    }
+
+    /// How old an event may be that is sent again (default: `max_disconnection_duration`, and the time it takes until a
+    /// client that vanished is noticed).
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+
+    /// Events kept per namespace (default 10 000). Clients that missed older ones get a new session.
+    pub fn max_packets(mut self, packets: usize) -> Self {
+        self.max_packets = packets;
+        self
+    }
+
+    /// Bytes of events kept per namespace, their bookkeeping included (default 16 MiB). Clients that missed older ones get
+    /// a new session.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Sessions kept per namespace (default 10 000). Beyond that the one that was lost first is forgotten.
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.max_sessions = sessions;
+        self
+    }
+}
+
+/// What is kept of a socket that is away.
+pub(crate) struct Kept {
+    /// The application's.
+    pub(crate) stored: Option<Box<Stored>>,
+    pub(crate) stay: Stay,
+}
+
+/// Keeps a namespace from being removed, until it is dropped.
+#[derive(Default)]
+pub(crate) struct Stay(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Stay {
+    pub(crate) fn new(leave: impl FnOnce() + Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(leave)))
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        if let Some(leave) = self.0.take() {
+            leave();
+        }
+    }
+}
+
+/// The log of a namespace. Its lock is also the order in which events are delivered: what a client is sent is then a part
+/// of the log, in the log's order, whoever sends.
+pub(crate) struct Recorder {
+    log: Mutex<Log<Frames, Kept>>,
+    offsets: AtomicU64,
+    pub(crate) skip_middlewares: bool,
+    /// Packets and bytes that a client can be sent at once.
+    pub(crate) max_queued: (usize, usize),
+    /// Whether a task is there that forgets what is too old.
+    pub(crate) watched: AtomicBool,
+    /// There is something that expires earlier than what that task waits for.
+    pub(crate) expiry_changed: Arc<Notify>,
+}
+
+impl Recorder {
+    pub(crate) fn new(recovery: &Recovery, engine: &EngineConfig) -> Self {
+        let unnoticed = recovery.max_disconnection_duration + engine.get_heartbeat();
+        let log = Log::new(LogLimits {
+            max_disconnection_duration: recovery.max_disconnection_duration,
+            max_age: recovery.max_age.unwrap_or(unnoticed),
+            max_packets: recovery.max_packets,
+            max_bytes: recovery.max_bytes,
+            max_sessions: recovery.max_sessions,
+        });
+        Self {
+            log: log.into(),
+            offsets: AtomicU64::new(1),
+            skip_middlewares: recovery.skip_middlewares,
+            max_queued: engine.get_max_queued(),
+            watched: AtomicBool::new(false),
+            expiry_changed: Arc::default(),
+        }
+    }
+
+    pub(crate) fn log(&self) -> MutexGuard<'_, Log<Frames, Kept>> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The name of an event that is about to be encoded.
+    pub(crate) fn next_offset(&self) -> u64 {
+        self.offsets.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}
+
+/// What a socket needs to come back.
+pub(crate) struct Recoverable {
+    /// Only the client knows it.
+    pub(crate) pid: ByteString,
+    trail: Mutex<Trail>,
+    /// Of a socket that came back: the first event that its client may not have.
+    pub(crate) from: Option<Position>,
+}
+
+impl Recoverable {
+    pub(crate) fn new(pid: ByteString, trail: Trail, from: Option<Position>) -> Self {
+        Self { pid, trail: trail.into(), from }
+    }
+
+    pub(crate) fn trail(&self) -> MutexGuard<'_, Trail> {
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a client says that wants its session back.
+pub(crate) struct Claim {
+    pub(crate) pid: String,
+    /// The last event it got.
+    pub(crate) offset: String,
+}
+
+impl Claim {
+    /// Takes the claim out of what came with a CONNECT: the private id is nothing for handlers to see.
+    pub(crate) fn take(auth: &mut Option<RawJson>) -> Option<Self> {
+        let Ok(Value::Object(mut object)) = auth.as_ref()?.decode() else { return None };
+        let text = |value: Option<Value>| match value {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        };
+        if !matches!(object.get("pid"), Some(Value::String(_))) {
+            return None;
+        }
+        let pid = text(object.shift_remove("pid"));
+        let offset = match object.get("offset") {
+            Some(Value::String(_)) => text(object.shift_remove("offset")),
+            _ => None,
+        };
+        *auth = match object.is_empty() {
+            true => None,
+            false => {
+                let rest = serde_json::to_string(&Value::Object(object)).ok();
+                rest.and_then(|rest| RawJson::new(rest).ok())
+            }
+        };
+        Some(Self { pid: pid?, offset: offset? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(auth: &str) -> (Option<(String, String)>, Option<String>) {
+        let mut auth = Some(RawJson::new(auth.to_owned()).unwrap());
+        let claim = Claim::take(&mut auth).map(|claim| (claim.pid, claim.offset));
+        (claim, auth.map(|auth| auth.get().to_owned()))
+    }
+
+    #[test]
+    fn a_claim_needs_both_strings_and_is_taken_out() {
+        let found = Some(("p".to_owned(), "o".to_owned()));
+        assert_eq!(claim(r#"{"pid":"p","offset":"o"}"#), (found.clone(), None));
+        let rest = Some(r#"{"token":[1],"a":{"b":null}}"#.to_owned());
+        let all = r#"{"token":[1],"pid":"p","offset":"o","a":{"b":null}}"#;
+        assert_eq!(claim(all), (found, rest));
+        assert_eq!(claim(r#"{"pid":"p"}"#), (None, None));
+        for other in [r#"{"offset":"o"}"#, r#"{"pid":1,"offset":"o"}"#, "{}"] {
+            assert_eq!(claim(other), (None, Some(other.to_owned())));
+        }
+    }
+}
