@@ -8,10 +8,10 @@ use engineio_parser::{
 };
 use http::{Method, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body;
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use hyper::upgrade::Upgraded;
 
 use crate::{
+    accept::accept,
     admission::{Opening, admit, session_id},
     config::EngineConfig,
     connection::Connection,
@@ -433,37 +433,6 @@ impl Engine {
 /// Whether a response is one of those whose headers are the application's as well.
 fn is_welcome(response: &Response<ResponseBody>) -> bool {
     matches!(response.status(), StatusCode::OK | StatusCode::SWITCHING_PROTOCOLS)
-}
-
-/// The response that accepts a WebSocket (RFC 6455 section 4.2.2), if the request asks for one properly.
-fn accept(parts: &mut Parts) -> Result<(Response<ResponseBody>, OnUpgrade), Refused> {
-    accepted(parts).ok_or_else(|| Refused::bad_request(ErrorContext::TransportHandshakeError))
-}
-
-fn accepted(parts: &mut Parts) -> Option<(Response<ResponseBody>, OnUpgrade)> {
-    let key = parts.headers.get(header::SEC_WEBSOCKET_KEY)?;
-    let version = parts.headers.get(header::SEC_WEBSOCKET_VERSION)?;
-    if parts.method != Method::GET || version.as_bytes() != b"13" {
-        return None;
-    }
-    let accept = header::HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok()?;
-    // A browser that offers sub-protocols insists on one of them; like Node's server this one takes the first.
-    let protocol = parts.headers.get(header::SEC_WEBSOCKET_PROTOCOL).and_then(first_of_list);
-    let upgrade = parts.extensions.remove::<OnUpgrade>()?;
-    let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
-    let headers = response.headers_mut();
-    headers.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
-    headers.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    if let Some(protocol) = protocol {
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
-    }
-    Some((response, upgrade))
-}
-
-fn first_of_list(value: &header::HeaderValue) -> Option<header::HeaderValue> {
-    let first = value.as_bytes().split(|byte| *byte == b',').next()?.trim_ascii();
-    header::HeaderValue::from_bytes(first).ok().filter(|first| !first.is_empty())
 }
 
 impl std::fmt::Debug for Engine {

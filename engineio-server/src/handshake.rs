@@ -2,13 +2,20 @@
 
 use std::{net::SocketAddr, time::SystemTime};
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri, request::Parts};
+use http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts, uri::PathAndQuery,
+};
 use hyper::upgrade::OnUpgrade;
 
 /// The address of a request's peer, as a request extension. [`Engine::listen`](crate::Engine::listen) sets it; behind
 /// another HTTP server, insert it into the requests to have it in [`Handshake::remote_addr`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
+
+/// That a request came over TLS, as a request extension. [`Engine::listen_tls`](crate::Engine) sets it; behind another
+/// HTTP server, insert it into the requests for [`Handshake::secure`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Secure;
 
 /// The request that opened a session.
 ///
@@ -19,6 +26,7 @@ pub struct Handshake {
     headers: Box<[u8]>,
     uri: Box<str>,
     remote_addr: Option<SocketAddr>,
+    secure: bool,
     /// One word where there are none.
     extensions: Extensions,
     issued: SystemTime,
@@ -27,24 +35,42 @@ pub struct Handshake {
 impl Handshake {
     pub(crate) fn new(parts: &Parts) -> Self {
         let mut headers = Vec::new();
-        for (name, value) in &parts.headers {
-            for part in [name.as_str().as_bytes(), value.as_bytes()] {
+        let mut push = |name: &HeaderName, value: &[u8]| {
+            for part in [name.as_str().as_bytes(), value] {
                 // Neither can hold a line feed.
                 headers.extend_from_slice(part);
                 headers.push(b'\n');
             }
+        };
+        for name in parts.headers.keys() {
+            let mut values = parts.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+            if name == header::COOKIE {
+                // HTTP/2 may bring them one by one (RFC 9113 section 8.2.3).
+                push(name, &values.collect::<Vec<_>>().join(&b"; "[..]));
+            } else {
+                values.by_ref().for_each(|value| push(name, value));
+            }
         }
+        // In HTTP/2 the host is a part of the URI.
+        if let (Some(authority), false) =
+            (parts.uri.authority(), parts.headers.contains_key(header::HOST))
+        {
+            push(&header::HOST, authority.as_str().as_bytes());
+        }
+        let url = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let mut extensions = parts.extensions.clone();
         // Kept in its own field, and the connection itself, which must not live as long as the session.
         extensions.remove::<PeerAddr>();
+        extensions.remove::<Secure>();
         extensions.remove::<OnUpgrade>();
         if extensions.is_empty() {
             extensions = Extensions::new();
         }
         Self {
             headers: headers.into_boxed_slice(),
-            uri: parts.uri.to_string().into_boxed_str(),
+            uri: url.into(),
             remote_addr: parts.extensions.get::<PeerAddr>().map(|peer| peer.0),
+            secure: parts.extensions.get::<Secure>().is_some(),
             extensions,
             issued: SystemTime::now(),
         }
@@ -67,6 +93,11 @@ impl Handshake {
     /// The address of the peer, where the listener knew it (see [`PeerAddr`]).
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.remote_addr
+    }
+
+    /// Whether the request came over TLS, where the listener knew it (see [`Secure`]).
+    pub fn secure(&self) -> bool {
+        self.secure
     }
 
     /// The path and query of the request.

@@ -29,8 +29,8 @@
 //! # Inside another server
 //!
 //! [`Engine::layer`] puts the engine in front of an axum router or any other tower service, [`Engine::service`] makes it
-//! one, and [`Engine::handle`] answers a single request. The HTTP server around it must speak HTTP/1.1 and allow upgrades
-//! (axum does), and has its own limits on request heads. [`Engine::listen`] sets those of the configuration and
+//! one, and [`Engine::handle`] answers a single request. The HTTP server around it speaks HTTP/1.1 with upgrades, or HTTP/2
+//! (axum does both), and has its own limits on request heads. [`Engine::listen`] sets those of the configuration and
 //! TCP_NODELAY, without which small packets wait for each other.
 //!
 //! # What a client can cost
@@ -45,6 +45,9 @@
 //! | an unfinished upgrade | [`upgrade_timeout`](EngineConfig::upgrade_timeout) | its probe is closed, the session lives |
 //! | a slow or large request | [`head_timeout`](EngineConfig::head_timeout), [`max_head_size`](EngineConfig::max_head_size), [`body_timeout`](EngineConfig::body_timeout) | the connection, or the session, is closed |
 //! | a response that it does not read | [`write_timeout`](EngineConfig::write_timeout) | the connection is dropped |
+//! | a TLS handshake (feature `tls`) | [`head_timeout`](EngineConfig::head_timeout) | the connection is dropped |
+//! | requests of one HTTP/2 connection (feature `http2`) | `max_concurrent_streams` | refused with a reset |
+//! | requests begun and reset on HTTP/2 | 20 that were not looked at yet | the connection is closed |
 //! | a closed WebSocket that lingers | [`linger`](EngineConfig::linger) | dropped |
 //!
 //! Every limit on a size is applied to what is announced, before its bytes are taken. An idle session owns its state, its
@@ -64,6 +67,7 @@
 //! - `compression` (default): [`EngineConfig::http_compression`]. Without it nothing is compressed, and there is no such
 //!   option.
 
+mod accept;
 mod admission;
 mod config;
 mod connection;
@@ -92,12 +96,18 @@ pub use engineio_parser::{
     session::{CloseReason, SendError, Traffic},
 };
 pub use error::{ConnectionError, ErrorContext, Refusal, RequestError};
-pub use handshake::{Handshake, PeerAddr};
+pub use handshake::{Handshake, PeerAddr, Secure};
 #[cfg(feature = "compression")]
 pub use http_compression::HttpCompression;
+#[cfg(feature = "tls")]
+pub use listen::tls::serve_tls;
 pub use listen::{Listening, serve};
 pub use registry::generate_sid;
 pub use response::ResponseBody;
 pub use service::{EngineLayer, EngineService, NotFound};
 pub use shared::{Handle, Message};
 pub use stats::{Closed, Refused, Sessions, Stats};
+/// The TLS library of [`Engine::listen_tls`], for its configuration. Its cryptography is one of its own features: add
+/// `rustls` to your dependencies with `ring` or `aws-lc-rs`.
+#[cfg(feature = "tls")]
+pub use tokio_rustls::rustls;

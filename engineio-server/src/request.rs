@@ -45,7 +45,7 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
             _ => Err(Refused::bad_request(ErrorContext::TransportMismatch)),
         };
     }
-    if parts.method != Method::GET {
+    if parts.method != Method::GET && !is_extended_connect(parts) {
         return Err(RequestError::BadHandshakeMethod.into());
     }
     if websocket != (transport == Transport::WebSocket) {
@@ -59,12 +59,26 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
     Ok(Request::Open { transport, revision, b64: query.b64 })
 }
 
-/// Whether the request wants to become a WebSocket (RFC 6455 section 4.2.1).
+/// Whether the request wants to become a WebSocket (RFC 6455 section 4.2.1, RFC 8441 section 4).
 pub(crate) fn is_websocket(parts: &Parts) -> bool {
-    parts
-        .headers
-        .get(header::UPGRADE)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    is_extended_connect(parts)
+        || parts
+            .headers
+            .get(header::UPGRADE)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Whether the request wants to become a WebSocket inside an HTTP/2 connection (RFC 8441).
+#[cfg(feature = "http2")]
+pub(crate) fn is_extended_connect(parts: &Parts) -> bool {
+    let protocol = parts.extensions.get::<hyper::ext::Protocol>();
+    parts.method == Method::CONNECT
+        && protocol.is_some_and(|name| name.as_str().eq_ignore_ascii_case("websocket"))
+}
+
+#[cfg(not(feature = "http2"))]
+pub(crate) fn is_extended_connect(_: &Parts) -> bool {
+    false
 }
 
 /// The query parameters of the protocol; the last value of a repeated key wins, as in Node.

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
@@ -17,14 +18,24 @@ use tokio::{
 /// WebSocket is watched by its heartbeat and takes the stream out.
 pub(crate) struct Stalling<S> {
     stream: S,
+    /// What was read and given back.
+    early: Bytes,
     patience: Duration,
     /// Runs while the peer takes nothing.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// The last write is still to be made: that it is flushed says nothing.
+    writing: bool,
 }
 
 impl<S> Stalling<S> {
     pub(crate) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, deadline: None }
+        Self { stream, early: Bytes::new(), patience, deadline: None, writing: false }
+    }
+
+    /// Lets bytes that were read be read again.
+    #[cfg(feature = "http2")]
+    pub(crate) fn give_back(&mut self, bytes: &[u8]) {
+        self.early = Bytes::copy_from_slice(bytes);
     }
 
     pub(crate) fn into_inner(self) -> S {
@@ -51,6 +62,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stalling<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let len = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early.split_to(len));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
@@ -62,6 +78,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stalling<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.writing = written.is_pending();
         self.watch(cx, written)
     }
 
@@ -71,6 +88,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stalling<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.writing = written.is_pending();
         self.watch(cx, written)
     }
 
@@ -79,11 +97,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stalling<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // TLS has a buffer of its own.
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if self.writing { flushed } else { self.watch(cx, flushed) }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.watch(cx, shut)
     }
 }
 

@@ -111,6 +111,8 @@ pub use engineio_server::{
     Handle, Handshake, InvalidCookie, Listening, PeerAddr, Refusal, RequestError, SameSite,
     Transport, serve,
 };
+#[cfg(feature = "tls")]
+pub use engineio_server::{rustls, serve_tls};
 pub use error::{
     AckError, BroadcastAckError, DisconnectReason, EmitError, HandlerError, JoinError, PatternError,
 };

@@ -330,12 +330,47 @@ impl Server {
     /// The address cannot be resolved or bound.
     pub async fn listen(&self, address: impl ToSocketAddrs) -> std::io::Result<()> {
         let listening = self.bind(address).await?;
+        self.serve(listening).await;
+        Ok(())
+    }
+
+    /// Starts to listen with TLS, and tells where. See [`Engine::listen_tls`].
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be resolved or bound.
+    #[cfg(feature = "tls")]
+    pub async fn bind_tls(
+        &self,
+        address: impl ToSocketAddrs,
+        tls: Arc<engineio_server::rustls::ServerConfig>,
+    ) -> std::io::Result<Listening> {
+        self.engine.listen_tls(address, tls).await
+    }
+
+    /// What [`listen`](Self::listen) does, with TLS: certificates and cryptography are those of `tls`. The example `tls`
+    /// shows how it is made.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be resolved or bound.
+    #[cfg(feature = "tls")]
+    pub async fn listen_tls(
+        &self,
+        address: impl ToSocketAddrs,
+        tls: Arc<engineio_server::rustls::ServerConfig>,
+    ) -> std::io::Result<()> {
+        let listening = self.bind_tls(address, tls).await?;
+        self.serve(listening).await;
+        Ok(())
+    }
+
+    async fn serve(&self, listening: Listening) {
         self.registry.closed().await;
         // Polling clients fetch their last packets with requests.
         self.ended().await;
         listening.stop();
         listening.join().await;
-        Ok(())
     }
 
     /// Waits until every connection has ended: its handlers have run, and what was to be written has left. For the end of

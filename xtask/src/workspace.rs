@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::process;
 
+/// What the servers can do besides their defaults, for the tests.
+pub(crate) const FEATURES: &str = "socketio-server/http2,socketio-server/tls";
+
 /// The workspace this tool belongs to.
 pub(crate) struct Workspace {
     /// The folder of the workspace's `Cargo.toml`.
@@ -61,6 +64,8 @@ impl Workspace {
             "--release",
             "-p",
             "socketio-server",
+            "--features",
+            FEATURES,
             "--example",
             name,
         ]))?;

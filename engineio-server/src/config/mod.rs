@@ -43,6 +43,8 @@ pub struct EngineConfig {
     pub(crate) write_timeout: Duration,
     pub(crate) max_fragments: u32,
     pub(crate) linger: Duration,
+    #[cfg(feature = "http2")]
+    pub(crate) max_concurrent_streams: u32,
     pub(crate) allow_eio3: bool,
     #[cfg(feature = "compression")]
     pub(crate) http_compression: Option<HttpCompression>,
@@ -66,6 +68,8 @@ impl Default for EngineConfig {
             write_timeout: Duration::from_secs(30),
             max_fragments: 1024,
             linger: Duration::from_secs(3),
+            #[cfg(feature = "http2")]
+            max_concurrent_streams: 128,
             allow_eio3: false,
             #[cfg(feature = "compression")]
             http_compression: Some(HttpCompression::default()),
@@ -147,7 +151,9 @@ impl EngineConfig {
         self
     }
 
-    /// How long the head of a request may take to arrive at [`Engine::listen`](crate::Engine::listen) (default 15 s).
+    /// How long the head of a request may take to arrive at [`Engine::listen`](crate::Engine::listen) (default 15 s), and
+    /// so may a TLS handshake. On HTTP/2 it is also how long a connection may leave a ping unanswered, which an unfinished
+    /// head keeps it from answering.
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
         self.head_timeout = timeout;
         self
@@ -183,6 +189,14 @@ impl EngineConfig {
     /// How long a closed WebSocket may take to read what was queued and to answer the close frame (default 3 s).
     pub fn linger(mut self, duration: Duration) -> Self {
         self.linger = duration;
+        self
+    }
+
+    /// Requests, polling and WebSockets that one HTTP/2 connection may have open at once (default 128) at
+    /// [`Engine::listen`](crate::Engine::listen). More are refused with a reset; a client waits or opens another connection.
+    #[cfg(feature = "http2")]
+    pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
+        self.max_concurrent_streams = streams;
         self
     }
 

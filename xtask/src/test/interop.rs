@@ -17,7 +17,10 @@ const NO_BROWSER: &str =
 pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
     let server = workspace.release_example("conformance")?;
-    run(&folder, "node", Command::new("node").env("CONFORMANCE_SERVER", server))
+    let tls = workspace.release_example("tls")?;
+    let mut node = Command::new("node");
+    node.env("CONFORMANCE_SERVER", server).env("TLS_SERVER", tls);
+    run(&folder, "node", &mut node)
 }
 
 pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {

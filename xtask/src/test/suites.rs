@@ -7,7 +7,7 @@ use super::counts::Libtest;
 use super::interop;
 use super::minimal::minimal;
 use super::outcome::{Outcome, Suite};
-use crate::workspace::Workspace;
+use crate::workspace::{FEATURES, Workspace};
 use crate::{process, tidy};
 
 pub(super) const ALL: &[Suite] = &[
@@ -141,7 +141,15 @@ fn wasm(workspace: &Workspace) -> Result<Outcome, String> {
 }
 
 fn examples(workspace: &Workspace) -> Result<Outcome, String> {
-    simple(workspace.cargo().args(["build", "--release", "-p", "socketio-server", "--examples"]))
+    simple(workspace.cargo().args([
+        "build",
+        "--release",
+        "-p",
+        "socketio-server",
+        "--examples",
+        "--features",
+        FEATURES,
+    ]))
 }
 
 fn simple(command: &mut Command) -> Result<Outcome, String> {

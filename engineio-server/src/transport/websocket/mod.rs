@@ -23,6 +23,8 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
+#[cfg(feature = "tls")]
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use self::{
@@ -53,6 +55,8 @@ pub(crate) struct WebSocket {
 /// The stream below: the listener's own where it is known, else whatever the HTTP server gives.
 enum Io {
     Tcp(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<TcpStream>>),
     Upgraded(TokioIo<Upgraded>),
 }
 
@@ -66,7 +70,7 @@ impl WebSocket {
     ) -> Self {
         let (io, early) = match upgraded.downcast::<TokioIo<Stalling<TcpStream>>>() {
             Ok(parts) => (Io::Tcp(parts.io.into_inner().into_inner()), parts.read_buf),
-            Err(upgraded) => (Io::Upgraded(TokioIo::new(upgraded)), Bytes::new()),
+            Err(upgraded) => Io::of(upgraded),
         };
         // Copied, as a slice would keep the HTTP connection's read buffer alive.
         let early = Bytes::copy_from_slice(&early);
@@ -181,9 +185,24 @@ impl WebSocket {
 }
 
 impl Io {
+    #[cfg(feature = "tls")]
+    fn of(upgraded: Upgraded) -> (Self, Bytes) {
+        match upgraded.downcast::<TokioIo<Stalling<TlsStream<TcpStream>>>>() {
+            Ok(parts) => (Self::Tls(Box::new(parts.io.into_inner().into_inner())), parts.read_buf),
+            Err(upgraded) => (Self::Upgraded(TokioIo::new(upgraded)), Bytes::new()),
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn of(upgraded: Upgraded) -> (Self, Bytes) {
+        (Self::Upgraded(TokioIo::new(upgraded)), Bytes::new())
+    }
+
     fn stream(&mut self) -> Pin<&mut dyn Duplex> {
         match self {
             Self::Tcp(tcp) => Pin::new(tcp),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => Pin::new(tls.as_mut()),
             Self::Upgraded(upgraded) => Pin::new(upgraded),
         }
     }

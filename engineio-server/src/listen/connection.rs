@@ -1,0 +1,95 @@
+//! One HTTP connection, whichever version it speaks.
+
+use std::{convert::Infallible, pin::pin, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+};
+use tower_service::Service;
+
+use super::peer::{Peer, until_stopped};
+use crate::{config::EngineConfig, stall::Stalling};
+
+/// How HTTP is spoken, with the limits of a configuration.
+pub(super) struct Http {
+    http1: http1::Builder,
+    #[cfg(feature = "http2")]
+    http2: super::http2::Http2,
+    write_timeout: Duration,
+}
+
+impl Http {
+    pub(super) fn new(config: &EngineConfig) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(config.head_timeout)
+            .max_buf_size(config.max_head_size);
+        Self {
+            http1,
+            #[cfg(feature = "http2")]
+            http2: super::http2::Http2::new(config),
+            write_timeout: config.write_timeout,
+        }
+    }
+
+    /// Serves one connection until it ends, is upgraded, or the listener stops.
+    pub(super) async fn serve<IO, S, B>(
+        &self,
+        stream: IO,
+        peer: Peer,
+        service: S,
+        mut stopped: watch::Receiver<bool>,
+    ) where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+        S::Future: Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let stream = Stalling::new(stream, self.write_timeout);
+        #[cfg(feature = "http2")]
+        let stream = {
+            let mut stream = stream;
+            let is_http2 = super::http2::is_spoken(&mut stream, self.http2.head_timeout);
+            let is_http2 = tokio::select! {
+                result = is_http2 => result,
+                () = until_stopped(&mut stopped) => return,
+            };
+            match is_http2 {
+                Ok(true) => return self.http2.serve(stream, peer, service, stopped).await,
+                Ok(false) => stream,
+                Err(error) => {
+                    tracing::debug!(target: "engineio::listen", %error, "no request came");
+                    return;
+                }
+            }
+        };
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            peer.mark(&mut request);
+            service.clone().call(request)
+        });
+        let connection = self.http1.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            result = connection.as_mut() => Some(result),
+            () = until_stopped(&mut stopped) => None,
+        };
+        let result = match ended {
+            Some(result) => result,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(target: "engineio::listen", %error, "HTTP connection failed");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! HTTP/2: how it is recognised, and its limits.
+
+use std::{convert::Infallible, io, pin::pin, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    sync::watch,
+    time::timeout,
+};
+use tower_service::Service;
+
+use super::{
+    peer::{Peer, until_stopped},
+    pieces::{Pieces, Unread},
+};
+use crate::{config::EngineConfig, stall::Stalling};
+
+/// What every connection of HTTP/2 begins with (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Requests that the peer reset before they were looked at; more ends the connection (CVE-2023-44487).
+const MAX_PENDING_RESETS: usize = 20;
+
+/// Streams that were reset for what the peer did wrong; more ends the connection (CVE-2025-8671).
+const MAX_ERROR_RESETS: usize = 64;
+
+/// How HTTP/2 is spoken, with the limits of a configuration.
+pub(super) struct Http2 {
+    builder: http2::Builder<TokioExecutor>,
+    pub(super) head_timeout: Duration,
+    write_timeout: Duration,
+}
+
+impl Http2 {
+    pub(super) fn new(config: &EngineConfig) -> Self {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            // A head that does not come to its end keeps the peer from answering a ping.
+            .keep_alive_interval(config.head_timeout / 2)
+            .keep_alive_timeout(config.head_timeout / 2)
+            .max_header_list_size(config.max_head_size.try_into().unwrap_or(u32::MAX))
+            .max_concurrent_streams(config.max_concurrent_streams)
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_local_error_reset_streams(MAX_ERROR_RESETS)
+            .enable_connect_protocol();
+        let head_timeout = config.head_timeout;
+        Self { builder, head_timeout, write_timeout: config.write_timeout }
+    }
+
+    /// Serves one connection until it ends; after the listener has stopped, until its requests are answered and its
+    /// WebSockets closed.
+    pub(super) async fn serve<IO, S, B>(
+        &self,
+        stream: Stalling<IO>,
+        peer: Peer,
+        service: S,
+        mut stopped: watch::Receiver<bool>,
+    ) where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+        S::Future: Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let unread = Unread::default();
+        let bodies = unread.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            peer.mark(&mut request);
+            let response = service.clone().call(request);
+            let bodies = bodies.clone();
+            async move { response.await.map(|response| response.map(|body| Pieces::new(body, bodies))) }
+        });
+        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
+        let stalled = unread.for_longer_than(self.write_timeout);
+        let serve = async {
+            tokio::select! {
+                result = connection.as_mut() => return result,
+                () = until_stopped(&mut stopped) => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        };
+        let result = tokio::select! {
+            result = serve => result,
+            () = stalled => {
+                tracing::debug!(target: "engineio::listen", "a response is not read");
+                return;
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(target: "engineio::listen", %error, "HTTP/2 connection failed");
+        }
+    }
+}
+
+/// Whether the peer speaks HTTP/2, by its first bytes: over TLS it may have agreed to, in the clear it knows of itself.
+/// What was read is given back to the stream.
+pub(super) async fn is_spoken<IO: AsyncRead + Unpin>(
+    stream: &mut Stalling<IO>,
+    patience: Duration,
+) -> io::Result<bool> {
+    let mut first = [0; PREFACE.len()];
+    let mut len = 0;
+    let read = async {
+        while len < PREFACE.len() && PREFACE.starts_with(&first[..len]) {
+            match stream.read(&mut first[len..]).await? {
+                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                read => len += read,
+            }
+        }
+        Ok(())
+    };
+    timeout(patience, read).await??;
+    stream.give_back(&first[..len]);
+    Ok(first == PREFACE)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(15);
+
+    /// What is recognised in `pieces`, and whether every byte is still there.
+    async fn recognised(pieces: &[&[u8]]) -> bool {
+        let (stream, mut peer) = duplex(1024);
+        let mut stream = Stalling::new(stream, PATIENCE);
+        let send = async {
+            for piece in pieces {
+                peer.write_all(piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            peer.shutdown().await.unwrap();
+        };
+        let (spoken, ()) = tokio::join!(is_spoken(&mut stream, PATIENCE), send);
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, pieces.concat());
+        spoken.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_preface_is_recognised_however_it_comes() {
+        assert!(recognised(&[PREFACE]).await);
+        assert!(recognised(&[PREFACE, b"more"]).await);
+        let bytes: Vec<_> = PREFACE.chunks(1).collect();
+        assert!(recognised(&bytes).await);
+        assert!(!recognised(&[b"GET / HTTP/1.1\r\n\r\n"]).await);
+        assert!(!recognised(&[b"P", b"R", b"OPFIND / HTTP/1.1\r\n\r\n"]).await);
+        assert!(!recognised(&[b"PRI * HTTP/1.1\r\nhost: x\r\n\r\n"]).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_is_not_waited_for() {
+        let (stream, mut peer) = duplex(1024);
+        peer.write_all(&PREFACE[..5]).await.unwrap();
+        let mut stream = Stalling::new(stream, PATIENCE);
+        let error = is_spoken(&mut stream, PATIENCE).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}

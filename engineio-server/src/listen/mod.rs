@@ -1,0 +1,135 @@
+//! An HTTP listener of our own, for those who need no web framework.
+
+mod connection;
+#[cfg(feature = "http2")]
+mod http2;
+mod peer;
+#[cfg(feature = "http2")]
+mod pieces;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+
+use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::{
+    net::{TcpListener, TcpStream, ToSocketAddrs},
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tower_service::Service;
+
+use self::{
+    connection::Http,
+    peer::{Peer, until_stopped},
+};
+use crate::{config::EngineConfig, engine::Engine};
+
+impl Engine {
+    /// Listens on its own, with TCP_NODELAY and the deadlines of the configuration: HTTP/1.1, and with the feature `http2`
+    /// HTTP/2 for clients that begin with it.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be resolved or bound.
+    pub async fn listen(&self, address: impl ToSocketAddrs) -> std::io::Result<Listening> {
+        Ok(serve(TcpListener::bind(address).await?, self.service(), self.config()))
+    }
+}
+
+/// A listener at work. Dropping it lets it go on.
+#[derive(Debug)]
+pub struct Listening {
+    address: io::Result<SocketAddr>,
+    task: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Listening {
+    /// Where it listens.
+    ///
+    /// # Errors
+    ///
+    /// The operating system did not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match &self.address {
+            Ok(address) => Ok(*address),
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        }
+    }
+
+    /// Stops accepting connections. HTTP connections end after the requests they are serving; WebSockets live on
+    /// until their sessions are closed.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Waits until the listener was stopped and its HTTP connections have ended, so that no response is lost with the
+    /// program; for these [`linger`](EngineConfig::linger) at most.
+    pub async fn join(self) {
+        let _ = self.task.await;
+    }
+}
+
+/// Serves HTTP on `listener` with `service`, with upgrades, TCP_NODELAY and the limits of `config`. See
+/// [`Engine::listen`].
+pub fn serve<S, B>(listener: TcpListener, service: S, config: &EngineConfig) -> Listening
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let http = Arc::new(Http::new(config));
+    accept(listener, config, move |stream, address, stopped| {
+        let (http, service) = (http.clone(), service.clone());
+        let peer = Peer { address, secure: false };
+        async move { http.serve(stream, peer, service, stopped).await }
+    })
+}
+
+/// Runs `serve` in a task for each connection, until the listener is stopped.
+fn accept<F, Fut>(listener: TcpListener, config: &EngineConfig, serve: F) -> Listening
+where
+    F: Fn(TcpStream, SocketAddr, watch::Receiver<bool>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let linger = config.linger;
+    let (stop, mut stopped) = watch::channel(false);
+    let address = listener.local_addr();
+    let task = tokio::spawn(async move {
+        // Nothing is sent: it ends when the last connection has dropped its sender.
+        let (at_work, mut idle) = mpsc::channel::<Infallible>(1);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = until_stopped(&mut stopped) => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    // Coalescing is done by the writers; Nagle's algorithm would hold bursts back for 40 ms.
+                    let _ = stream.set_nodelay(true);
+                    let connection = serve(stream, peer, stopped.clone());
+                    let at_work = at_work.clone();
+                    tokio::spawn(async move {
+                        connection.await;
+                        drop(at_work);
+                    });
+                }
+                Err(error) => {
+                    // Mostly "too many open files": it passes when connections end.
+                    tracing::warn!(target: "engineio::listen", %error, "accepting failed");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        drop((listener, at_work));
+        let _ = timeout(linger, idle.recv()).await;
+    });
+    Listening { address, task, stop }
+}

@@ -1,0 +1,44 @@
+//! A certificate of our own, and clients that trust it.
+
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+use std::{net::SocketAddr, sync::Arc};
+
+use engineio_server::{
+    Engine, Listening,
+    rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivatePkcs8KeyDer},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+pub struct Secure {
+    pub address: SocketAddr,
+    pub listening: Listening,
+    client: ClientConfig,
+}
+
+impl Secure {
+    /// The engine, listening with TLS.
+    pub async fn listen(engine: &Engine) -> Self {
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
+        let server = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![own.cert.der().clone()], key.into())
+            .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(own.cert.der().clone()).unwrap();
+        let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let listening = engine.listen_tls("127.0.0.1:0", Arc::new(server)).await.unwrap();
+        Self { address: listening.local_addr().unwrap(), listening, client }
+    }
+
+    /// A connection of a client that speaks these protocols.
+    pub async fn connect(&self, protocols: &[&str]) -> TlsStream<TcpStream> {
+        let mut client = self.client.clone();
+        client.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let connector = TlsConnector::from(Arc::new(client));
+        connector.connect("localhost".try_into().unwrap(), stream).await.unwrap()
+    }
+}

@@ -1,0 +1,47 @@
+//! A server for `https://` and `wss://`, HTTP/1.1 and (with the feature `http2`) HTTP/2, that drains when it is told to
+//! stop.
+//!
+//! Environment: `PORT` (3000); `CERT` and `KEY`, the PEM files of a certificate chain and its private key. Without them it
+//! makes a certificate of its own, which no client trusts unless told to.
+
+use std::{env, error::Error, sync::Arc, time::Duration};
+
+use socketio_server::{
+    Data, Server, Socket,
+    rustls::{
+        ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
+    },
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let io = Server::new();
+    io.on("echo", |Data(text): Data<String>| async move { text });
+    io.on("secure", |socket: Socket| async move { socket.conn().handshake().secure() });
+
+    let port: u16 = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
+    let (chain, key) = identity()?;
+    let tls = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
+    let listening = io.bind_tls(("127.0.0.1", port), Arc::new(tls)).await?;
+    println!("listening on https://{}", listening.local_addr()?);
+
+    signal(SignalKind::terminate())?.recv().await;
+    println!("{:?}", io.drain(Duration::from_secs(5)).await);
+    listening.stop();
+    listening.join().await;
+    Ok(())
+}
+
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn identity() -> Result<Identity, Box<dyn Error>> {
+    if let (Ok(chain), Ok(key)) = (env::var("CERT"), env::var("KEY")) {
+        let chain = CertificateDer::pem_file_iter(chain)?.collect::<Result<_, _>>()?;
+        return Ok((chain, PrivateKeyDer::from_pem_file(key)?));
+    }
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
+    Ok((vec![own.cert.der().clone()], key.into()))
+}
