@@ -95,6 +95,8 @@ mod server;
 mod socket;
 mod stored;
 mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod waiter;
 
 pub use ack::Ack;

@@ -303,6 +303,11 @@ impl Server {
         &self.engine
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn parser(&self) -> socketio_parser::Parser {
+        self.registry.config.parser
+    }
+
     /// A tower service that answers requests of the configured path, and 404 to others.
     pub fn service(&self) -> EngineService {
         self.engine.service()

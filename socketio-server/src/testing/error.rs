@@ -1,0 +1,42 @@
+//! What a test did not get.
+
+use std::time::Duration;
+
+use socketio_parser::{ArgsError, EncodeError};
+
+/// Why a [`TestClient`](super::TestClient) does not have what a test expects.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TestError {
+    /// The server refused the namespace: CONNECT_ERROR.
+    #[error("refused: {message}")]
+    Refused {
+        /// The message.
+        message: String,
+        /// What a middleware added to it.
+        data: Option<serde_json::Value>,
+    },
+    /// The server has disconnected this client from the namespace.
+    #[error("disconnected by the server")]
+    Disconnected,
+    /// The connection is closed.
+    #[error("the connection is closed")]
+    Closed,
+    /// Nothing came in time.
+    #[error("nothing came within {0:?}")]
+    Timeout(Duration),
+    /// Another event came, or one where none was expected.
+    #[error("`{event}` came, not {expected}")]
+    Unexpected {
+        /// What was expected.
+        expected: String,
+        /// The event that came.
+        event: String,
+    },
+    /// The arguments cannot be encoded.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The arguments or the answer are of another type.
+    #[error(transparent)]
+    Decode(#[from] ArgsError),
+}
