@@ -1,10 +1,20 @@
 //! Acknowledgements we owe.
 
-use std::{fmt, sync::atomic::Ordering};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use serde::Serialize;
+use socketio_parser::AckId;
 
-use crate::{error::EmitError, model::Responder};
+use crate::{
+    error::EmitError,
+    model::{Responder, Socket},
+};
 
 /// Extractor: answers the client's acknowledgement.
 ///
@@ -53,6 +63,10 @@ impl fmt::Debug for Ack {
 }
 
 impl Responder {
+    pub(crate) fn new(socket: Socket, id: AckId) -> Self {
+        Self { socket, id, answered: Arc::new(AtomicBool::new(false)) }
+    }
+
     pub(crate) fn answer<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         let parser = self.socket.0.client.config.parser;
         let frames = parser.encode_ack(self.socket.nsp(), self.id, args)?;

@@ -12,6 +12,7 @@ use crate::{
     config::Overflow,
     error::{BroadcastAckError, EmitError},
     model::{Namespace, Socket, SocketInner},
+    outgoing,
     waiter::{Collector, Waiter},
 };
 
@@ -104,6 +105,9 @@ impl Broadcast {
         {
             let offset = recorder.next_offset();
             let frames = parser.encode_event_at(nsp, event, args, &offset.to_string())?;
+            if outgoing::is_told(&self.namespace) {
+                outgoing::tell(&self.namespace, &self.targets(), event, args);
+            }
             let (selection, without) = (&self.selection, self.without.as_ref());
             for full in self.namespace.deliver_logged(recorder, selection, without, offset, frames)
             {
@@ -112,7 +116,9 @@ impl Broadcast {
             return Ok(());
         }
         let frames = parser.encode_event(nsp, None, event, args)?;
-        for target in self.targets() {
+        let targets = self.targets();
+        outgoing::tell(&self.namespace, &targets, event, args);
+        for target in targets {
             self.deliver(&target, frames.clone());
         }
         Ok(())
@@ -148,6 +154,7 @@ impl Broadcast {
         if expected == 0 {
             return Ok(Vec::new());
         }
+        outgoing::tell(&self.namespace, &targets, event, args);
         let (collector, all) = Collector::new(expected);
         let mut pending = Pending { broadcast: self, id, targets: Vec::with_capacity(expected) };
         for target in targets {

@@ -8,6 +8,8 @@ use socketio_parser::{Limits, Parser};
 
 use crate::recovery::Recovery;
 
+use crate::rate::RateLimit;
+
 /// What happens to a client whose queue is full when a broadcast reaches it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
@@ -43,6 +45,7 @@ pub struct ServerConfig {
     pub(crate) max_rooms: usize,
     pub(crate) overflow: Overflow,
     pub(crate) state: Extensions,
+    pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) max_dynamic_namespaces: usize,
     pub(crate) cleanup_empty_child_namespaces: bool,
     pub(crate) parser: Parser,
@@ -62,6 +65,7 @@ impl Default for ServerConfig {
             max_rooms: 1024,
             overflow: Overflow::default(),
             state: Extensions::new(),
+            rate_limit: None,
             max_dynamic_namespaces: 10_000,
             cleanup_empty_child_namespaces: true,
             parser: Parser::default(),
@@ -142,6 +146,12 @@ impl ServerConfig {
     /// none.
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
         self.state.insert(state);
+        self
+    }
+
+    /// How fast each socket may send events (default: no limit).
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = Some(limit);
         self
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use crate::{
     error::{AckError, EmitError},
     model::Socket,
+    outgoing,
     waiter::Waiter,
 };
 
@@ -61,9 +62,11 @@ impl<'a> Emitter<'a> {
             let offset = recorder.next_offset();
             let frames =
                 parser.encode_event_at(self.socket.nsp(), event, args, &offset.to_string())?;
+            self.announce(event, args);
             return socket.send_logged(recorder, offset, frames);
         }
         let frames = parser.encode_event(self.socket.nsp(), None, event, args)?;
+        self.announce(event, args);
         if self.volatile { socket.send_volatile(frames).map(drop) } else { socket.send(frames) }
     }
 
@@ -90,6 +93,7 @@ impl<'a> Emitter<'a> {
         let (sender, answer) = oneshot::channel();
         let patience = self.timeout.unwrap_or(client.config.ack_timeout);
         client.expect_ack(self.socket.nsp(), id, patience, Waiter::One(sender))?;
+        self.announce(event, args);
         let pending = Pending { socket: self.socket, id };
         if !self.volatile {
             socket.send(frames)?;
@@ -99,6 +103,11 @@ impl<'a> Emitter<'a> {
         let answer = answer.await.unwrap_or(Err(AckError::Disconnected))?;
         drop(pending);
         Ok(answer.decode()?)
+    }
+
+    fn announce<T: Serialize + ?Sized>(&self, event: &str, args: &T) {
+        let socket = std::slice::from_ref(&self.socket.0);
+        outgoing::tell(self.socket.namespace(), socket, event, args);
     }
 }
 

@@ -53,6 +53,7 @@
 //! | handlers at once | [`ServerConfig::max_in_flight`] | events wait |
 //! | awaited acknowledgements, namespaces, attachments, nesting, names | [`Limits`] | a typed error, a refusal, or the end of the connection |
 //! | namespaces that clients brought about | [`ServerConfig::max_dynamic_namespaces`] | a refusal |
+//! | how fast a socket sends | [`ServerConfig::rate_limit`] (none by default) | dropped, told of and answered; or disconnected |
 //! | rooms of a socket | [`ServerConfig::max_rooms`] | [`JoinError::TooManyRooms`] |
 //! | a connection without a namespace | [`ServerConfig::connect_timeout`] | closed |
 //!
@@ -85,9 +86,12 @@ mod driver;
 mod emitter;
 mod error;
 mod hub;
+mod listeners;
 mod model;
 mod namespace;
+mod outgoing;
 mod parent;
+mod rate;
 mod recovery;
 mod registry;
 mod rule;
@@ -105,7 +109,7 @@ pub use config::{Overflow, ServerConfig};
 pub use data::WeakSocket;
 pub use dispatch::{
     Answer, Auth, Data, EventName, Extension, Extract, Handler, IntoReply, Json, MaybeExtract,
-    Outcome, State, TypedHandler,
+    Outcome, Rewrite, State, TypedHandler,
 };
 pub use emitter::Emitter;
 pub use engineio_server::{
@@ -120,6 +124,7 @@ pub use error::{
 };
 pub use model::{Context, Failure, Namespace, Socket, Stage};
 pub use parent::{ParentBroadcast, ParentNamespace};
+pub use rate::{Excess, RateLimit};
 pub use recovery::Recovery;
 pub use rule::{NamespaceRequest, Params};
 pub use server::Server;

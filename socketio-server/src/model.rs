@@ -68,6 +68,7 @@ pub(crate) struct SocketInner {
 #[derive(Default)]
 struct Own {
     table: Option<Box<Table<Erased>>>,
+    outgoing: Option<Arc<Vec<OutgoingListener>>>,
     closed: bool,
 }
 
@@ -149,6 +150,21 @@ impl SocketInner {
         if own.closed { R::default() } else { change(own.table.get_or_insert_default()) }
     }
 
+    pub(crate) fn add_outgoing(&self, listener: OutgoingListener) {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if !own.closed {
+            Arc::make_mut(own.outgoing.get_or_insert_default()).push(listener);
+        }
+    }
+
+    pub(crate) fn take_outgoing(&self) -> Option<Arc<Vec<OutgoingListener>>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).outgoing.take()
+    }
+
+    pub(crate) fn own_outgoing(&self) -> Option<Arc<Vec<OutgoingListener>>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).outgoing.clone()
+    }
+
     /// Looks into the handlers of this socket alone.
     pub(crate) fn look_at_own<R: Default>(&self, look: impl FnOnce(&Table<Erased>) -> R) -> R {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,7 +194,7 @@ impl SocketInner {
         let table = {
             let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
             own.closed = true;
-            own.table.take()
+            (own.table.take(), own.outgoing.take())
         };
         drop(table);
     }
@@ -293,6 +309,9 @@ pub(crate) struct NamespaceInner {
     /// Replaced as a whole when a handler is added, so that events only take a reference.
     pub(crate) table: RwLock<Arc<Table<Erased>>>,
     pub(crate) on_error: RwLock<Option<ErrorHandler>>,
+    pub(crate) outgoing: RwLock<Arc<[OutgoingListener]>>,
+    /// Whether the namespace or one of its sockets has, or has had, a listener to what goes out.
+    pub(crate) has_outgoing: AtomicBool,
     /// One counter for all sockets, so that a broadcast that asks for answers is one encoding.
     pub(crate) ack_ids: AtomicU64,
     pub(crate) child: Option<Child>,
@@ -355,6 +374,9 @@ impl NamespaceInner {
     }
 }
 
+/// Is told of an event that goes out.
+pub(crate) type OutgoingListener = Arc<dyn Fn(&Socket, &Args) + Send + Sync>;
+
 pub(crate) type ErrorHandler = Arc<dyn Fn(&Socket, &Failure) + Send + Sync>;
 
 /// What went wrong in a handler. See [`Namespace::on_error`].
@@ -381,6 +403,8 @@ pub enum Stage {
     Panic,
     /// A middleware failed with an error that was not made for the client. (Those that were are refusals, no failures.)
     Middleware,
+    /// The socket sends faster than it may ([`RateLimit`](crate::RateLimit)); its event was dropped.
+    RateLimit,
 }
 
 /// A handler, its types erased: one allocation per call.
@@ -396,6 +420,8 @@ pub struct Context {
     pub(crate) args: Option<Args>,
     pub(crate) responder: Option<Responder>,
     pub(crate) reason: Option<DisconnectReason>,
+    /// The event, where it may be changed.
+    pub(crate) rewrite: Option<Arc<Mutex<Args>>>,
 }
 
 /// The answer a client asked for. Several parties may hold it; the first one answers.

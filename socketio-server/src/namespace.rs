@@ -37,6 +37,10 @@ impl Namespace {
         let child = Child { parent, params, dynamic, kept, users };
         let this = Self::build(nsp, template.0.config.clone(), Some(child));
         *this.0.table.write().unwrap_or_else(PoisonError::into_inner) = template.table();
+        *this.0.outgoing.write().unwrap_or_else(PoisonError::into_inner) =
+            template.0.outgoing.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let outgoing = template.0.has_outgoing.load(Ordering::Relaxed);
+        this.0.has_outgoing.store(outgoing, Ordering::Relaxed);
         *this.0.on_error.write().unwrap_or_else(PoisonError::into_inner) = template.error_handler();
         this
     }
@@ -50,6 +54,8 @@ impl Namespace {
             config,
             table: RwLock::default(),
             on_error: RwLock::default(),
+            outgoing: RwLock::default(),
+            has_outgoing: AtomicBool::new(false),
             ack_ids: AtomicU64::new(0),
             child,
             closed: AtomicBool::new(false),
@@ -286,11 +292,15 @@ impl Namespace {
         Broadcast::new(self.clone())
     }
 
-    fn change(&self, change: impl FnOnce(&mut Table<Erased>)) -> &Self {
-        let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
-        change(Arc::make_mut(&mut table));
-        drop(table);
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Table<Erased>)) -> &Self {
+        self.change_with(change);
         self
+    }
+
+    /// What is taken out is to be dropped by the caller, where no lock is held.
+    pub(crate) fn change_with<R>(&self, change: impl FnOnce(&mut Table<Erased>) -> R) -> R {
+        let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut table))
     }
 }
 

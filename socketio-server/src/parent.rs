@@ -53,6 +53,12 @@ impl ParentNamespace {
         self
     }
 
+    /// Adds a handler for every event. See [`Namespace::on_any`].
+    pub fn on_any<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.template.on_any(handler);
+        self
+    }
+
     /// Adds a middleware. See [`Namespace::use_`].
     pub fn use_<M>(&self, middleware: impl Handler<M>) -> &Self {
         self.template.use_(middleware);

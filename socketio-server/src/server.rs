@@ -188,6 +188,12 @@ impl Server {
         self
     }
 
+    /// Adds a handler for every event. See [`Namespace::on_any`].
+    pub fn on_any<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.main.on_any(handler);
+        self
+    }
+
     /// Adds a middleware. See [`Namespace::use_`].
     pub fn use_<M>(&self, middleware: impl Handler<M>) -> &Self {
         self.main.use_(middleware);

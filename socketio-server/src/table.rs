@@ -1,21 +1,54 @@
 //! Handlers by event name. `H` is a handler, whatever that is.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// The handlers of a namespace, or of one socket.
 #[derive(Clone)]
 pub(crate) struct Table<H> {
-    events: HashMap<Box<str>, Arc<[H]>>,
+    events: HashMap<Box<str>, Arc<[Listener<H>]>>,
+    /// Handlers of all events.
+    pub(crate) any: Vec<H>,
     pub(crate) connection: Vec<H>,
     pub(crate) disconnecting: Vec<H>,
     pub(crate) disconnect: Vec<H>,
+    /// Of a namespace, those before CONNECT; of a socket, those before its events.
     pub(crate) middlewares: Vec<H>,
+}
+
+/// A handler of an event.
+#[derive(Clone)]
+pub(crate) struct Listener<H> {
+    pub(crate) handler: H,
+    /// Of one that runs once: whether it has.
+    spent: Option<Arc<AtomicBool>>,
+}
+
+impl<H> Listener<H> {
+    /// Whether it may run. One that runs once may do so once, whoever asks.
+    pub(crate) fn take(&self) -> bool {
+        self.spent.as_ref().is_none_or(|spent| !spent.swap(true, Ordering::Relaxed))
+    }
+
+    pub(crate) fn is_once(&self) -> bool {
+        self.spent.is_some()
+    }
+
+    fn is_spent(&self) -> bool {
+        self.spent.as_ref().is_some_and(|spent| spent.load(Ordering::Relaxed))
+    }
 }
 
 impl<H> Default for Table<H> {
     fn default() -> Self {
         Self {
             events: HashMap::new(),
+            any: Vec::new(),
             connection: Vec::new(),
             disconnecting: Vec::new(),
             disconnect: Vec::new(),
@@ -29,24 +62,51 @@ impl<H: Clone> Table<H> {
     /// bring them about.
     pub(crate) fn add(&mut self, event: &str, handler: H) {
         match event {
-            "connection" | "connect" => return self.connection.push(handler),
-            "disconnecting" => return self.disconnecting.push(handler),
-            "disconnect" => return self.disconnect.push(handler),
-            _ if socketio_parser::is_reserved(event) => {
-                tracing::warn!(target: "socketio::namespace", event, "no client can send an event of this name");
-            }
-            _ => {}
+            "connection" | "connect" => self.connection.push(handler),
+            "disconnecting" => self.disconnecting.push(handler),
+            "disconnect" => self.disconnect.push(handler),
+            _ => self.insert(event, Listener { handler, spent: None }),
         }
-        let handlers = self.events.entry(event.into()).or_default();
-        *handlers = handlers.iter().cloned().chain([handler]).collect();
     }
 
-    pub(crate) fn remove(&mut self, event: &str) -> Option<Arc<[H]>> {
+    /// Adds a handler that runs once.
+    pub(crate) fn add_once(&mut self, event: &str, handler: H) {
+        if matches!(event, "disconnecting" | "disconnect") {
+            // A socket ends once.
+            return self.add(event, handler);
+        }
+        self.insert(event, Listener { handler, spent: Some(Arc::default()) });
+    }
+
+    fn insert(&mut self, event: &str, listener: Listener<H>) {
+        if socketio_parser::is_reserved(event) {
+            tracing::warn!(target: "socketio::namespace", event, "no client can send an event of this name");
+        }
+        let listeners = self.events.entry(event.into()).or_default();
+        *listeners = listeners.iter().cloned().chain([listener]).collect();
+    }
+
+    pub(crate) fn remove(&mut self, event: &str) -> Option<Arc<[Listener<H>]>> {
         self.events.remove(event)
     }
 
+    /// Removes the handlers of an event that ran once; gives the former list back, to be dropped where no lock is held.
+    pub(crate) fn prune(&mut self, event: &str) -> Option<Arc<[Listener<H>]>> {
+        let former = self.events.remove(event)?;
+        if former.iter().any(|listener| !listener.is_spent()) {
+            let kept = former.iter().filter(|listener| !listener.is_spent()).cloned().collect();
+            self.events.insert(event.into(), kept);
+        }
+        Some(former)
+    }
+
     /// The handlers of an event, in the order in which they were added.
-    pub(crate) fn find(&self, event: &str) -> Option<Arc<[H]>> {
+    pub(crate) fn find(&self, event: &str) -> Option<Arc<[Listener<H>]>> {
         self.events.get(event).cloned()
+    }
+
+    /// The events that have handlers.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.events.keys().map(|name| name.to_string()).collect()
     }
 }

@@ -5,10 +5,12 @@ mod extract;
 mod extractors;
 mod handler;
 mod reply;
+mod rewrite;
 
 pub use extract::{Extract, MaybeExtract};
 pub use extractors::{Auth, Data, EventName, Extension, State};
 pub use handler::{Handler, TypedHandler};
 pub use reply::{Answer, IntoReply, Json, Outcome};
+pub use rewrite::Rewrite;
 
 pub(crate) use handler::{erase, erase_typed};

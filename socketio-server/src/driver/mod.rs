@@ -204,6 +204,7 @@ impl Future for Driver {
         let this = self.get_mut();
         this.poll_deciding(cx);
         this.poll_connecting(cx);
+        this.poll_filtering(cx);
         this.poll_running(cx);
         this.drive(cx);
         if this.closed && this.running.is_empty() { Poll::Ready(()) } else { Poll::Pending }

@@ -3,17 +3,23 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use serde::Serialize;
 use socketio_parser::{AckId, Args, Nsp};
 
-use super::state::{Call, Driver, Running, Waiting};
+use super::{
+    state::{Call, Driver, Filtering, Running, Waiting},
+    timer::now,
+};
 use crate::{
+    dispatch::Rewrite,
     error::HandlerError,
     model::{self, Erased, Failure, HandlerFuture, Responder, Socket, Stage},
+    rate::{Budget, Excess},
+    table::Listener,
 };
 
 /// How far a future got.
@@ -39,7 +45,13 @@ impl Driver {
         let Some(space) = self.spaces.iter_mut().find(|space| space.socket.nsp() == nsp) else {
             return;
         };
-        if space.in_flight < limit && space.inbox.is_empty() {
+        if let Some(rate) = &self.registry.config.rate_limit {
+            let budget = space.budget.get_or_insert_with(|| Box::new(Budget::new(rate, now())));
+            if !budget.admit(rate, now(), args.bytes()) {
+                return exceeded(space.socket.clone(), id, args.event(), rate.excess);
+            }
+        }
+        if space.is_free(limit) && space.inbox.is_empty() {
             let socket = space.socket.clone();
             return self.dispatch(socket, id, args, cx);
         }
@@ -51,27 +63,100 @@ impl Driver {
         }
     }
 
-    /// Starts the handlers of an event: the namespace's, then the socket's own.
+    /// Starts what an event brings about: the handlers of all events, then the middlewares, then its own handlers.
     fn dispatch(&mut self, socket: Socket, id: Option<AckId>, args: Args, cx: &mut Context<'_>) {
-        let shared = socket.namespace().table().find(args.event());
-        let own = socket.0.look_at_own(|table| table.find(args.event()));
-        if shared.is_none() && own.is_none() {
-            tracing::debug!(target: "socketio::socket", event = args.event(), "no handler");
-            return;
+        let table = socket.namespace().table();
+        let (any, middlewares, own) = socket
+            .0
+            .look_at_own(|own| (own.any.clone(), own.middlewares.clone(), own.find(args.event())));
+        let responder = id.map(|id| Responder::new(socket.clone(), id));
+        for handler in table.any.iter().chain(&any) {
+            let context = event_context(socket.clone(), args.clone(), responder.clone());
+            self.start_event(handler, context, cx);
         }
-        let responder = id.map(|id| Responder {
-            socket: socket.clone(),
-            id,
-            answered: Arc::new(AtomicBool::new(false)),
-        });
-        let context = model::Context { args: Some(args), responder, ..model::Context::of(socket) };
-        let mut handlers =
-            shared.iter().chain(&own).flat_map(|handlers| handlers.iter()).peekable();
+        if middlewares.is_empty() {
+            let shared = table.find(args.event());
+            drop(table);
+            return self.handle([shared, own], event_context(socket, args, responder), cx);
+        }
+        drop(table);
+        let rewrite = Rewrite::new(args);
+        let context = model::Context {
+            rewrite: Some(rewrite.0.clone()),
+            responder: responder.clone(),
+            ..model::Context::of(socket.clone())
+        };
+        let future = Box::pin(filters(middlewares, context, rewrite.clone()));
+        let mut filtering = Filtering { future, rewrite, responder };
+        match poll_caught(&mut filtering.future, cx) {
+            Step::Pending => {
+                let space = self.spaces.iter_mut().find(|space| space.socket.same(&socket));
+                if let Some(space) = space {
+                    space.filtering = Some(filtering);
+                }
+            }
+            step => self.filtered(socket, filtering, step, cx),
+        }
+    }
+
+    /// Lets the middlewares of events go on.
+    pub(super) fn poll_filtering(&mut self, cx: &mut Context<'_>) {
+        let mut index = 0;
+        let mut moved = false;
+        while let Some(space) = self.spaces.get_mut(index) {
+            index += 1;
+            let Some(filtering) = &mut space.filtering else { continue };
+            let step = poll_caught(&mut filtering.future, cx);
+            if !matches!(step, Step::Pending)
+                && let Some(filtering) = space.filtering.take()
+            {
+                let socket = space.socket.clone();
+                self.filtered(socket, filtering, step, cx);
+                moved = true;
+            }
+        }
+        if moved {
+            self.start_waiting(cx);
+        }
+    }
+
+    /// The middlewares of an event have decided.
+    fn filtered(&mut self, socket: Socket, event: Filtering, step: Step, cx: &mut Context<'_>) {
+        let args = event.rewrite.current();
+        let call = |socket, responder| Call { event: args.event().into(), socket, responder };
+        match step {
+            Step::Done => {
+                let shared = socket.namespace().table().find(args.event());
+                let own = socket.0.look_at_own(|own| own.find(args.event()));
+                self.handle([shared, own], event_context(socket, args, event.responder), cx);
+            }
+            Step::Failed(error) => call(socket, event.responder).failed(Stage::Middleware, error),
+            step => call(socket, event.responder).ended(step),
+        }
+    }
+
+    /// Starts the handlers of an event: the namespace's, then the socket's own.
+    fn handle(
+        &mut self,
+        listeners: [Option<Arc<[Listener<Erased>]>>; 2],
+        context: model::Context,
+        cx: &mut Context<'_>,
+    ) {
+        let mut listeners = listeners.iter().flatten().flat_map(|it| it.iter()).peekable();
+        if listeners.peek().is_none() {
+            let event = context.args.as_ref().map(Args::event);
+            tracing::debug!(target: "socketio::socket", event, "no handler");
+        }
         let mut context = Some(context);
-        while let Some(handler) = handlers.next() {
-            let context = if handlers.peek().is_some() { context.clone() } else { context.take() };
-            if let Some(context) = context {
-                self.start_event(handler, context, cx);
+        while let Some(listener) = listeners.next() {
+            let context = if listeners.peek().is_some() { context.clone() } else { context.take() };
+            if let Some(context) = context
+                && listener.take()
+            {
+                if listener.is_once() {
+                    prune(&context);
+                }
+                self.start_event(&listener.handler, context, cx);
             }
         }
     }
@@ -168,7 +253,7 @@ impl Driver {
         let mut index = 0;
         while let Some(space) = self.spaces.get_mut(index) {
             let free =
-                space.in_flight < config.max_in_flight && self.running.len() < config.max_handlers;
+                space.is_free(config.max_in_flight) && self.running.len() < config.max_handlers;
             let next = if free { space.inbox.pop_front() } else { None };
             let Some(waiting) = next else {
                 index += 1;
@@ -189,6 +274,41 @@ impl Driver {
         {
             self.connection.set_reading(true);
         }
+    }
+}
+
+fn event_context(socket: Socket, args: Args, responder: Option<Responder>) -> model::Context {
+    model::Context { args: Some(args), responder, ..model::Context::of(socket) }
+}
+
+/// Takes handlers out that were to run once and do.
+fn prune(context: &model::Context) {
+    let Some(args) = &context.args else { return };
+    let socket = &context.socket;
+    drop(socket.0.change_own(|table| table.prune(args.event())));
+    drop(socket.namespace().change_with(|table| table.prune(args.event())));
+}
+
+/// Runs the middlewares of an event one after the other.
+async fn filters(
+    middlewares: Vec<Erased>,
+    context: model::Context,
+    rewrite: Rewrite,
+) -> Result<(), HandlerError> {
+    for middleware in middlewares {
+        let context = model::Context { args: Some(rewrite.current()), ..context.clone() };
+        middleware(context)?.await?;
+    }
+    Ok(())
+}
+
+/// A socket sends faster than it may.
+fn exceeded(socket: Socket, id: Option<AckId>, event: &str, excess: Excess) {
+    let responder = id.map(|id| Responder::new(socket.clone(), id));
+    let call = Call { event: event.into(), socket: socket.clone(), responder };
+    call.failed(Stage::RateLimit, HandlerError::public("rate limit exceeded"));
+    if excess == Excess::Disconnect {
+        socket.disconnect();
     }
 }
 

@@ -1,6 +1,6 @@
 //! The namespaces of one client: how they are joined and left.
 
-use std::{collections::VecDeque, sync::Arc, task::Context};
+use std::{sync::Arc, task::Context};
 
 use bytestring::ByteString;
 use engineio_server::Frames;
@@ -157,7 +157,7 @@ impl Driver {
         self.connect_deadline = None;
         // Most connections have one namespace.
         self.spaces.reserve_exact(1);
-        let space = Space { socket: socket.clone(), in_flight: 0, inbox: VecDeque::new() };
+        let space = Space::new(socket.clone());
         self.spaces.push(space);
         for handler in &socket.namespace().table().connection {
             let context = model::Context::of(socket.clone());

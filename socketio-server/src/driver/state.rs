@@ -6,8 +6,10 @@ use socketio_parser::{AckId, Args, Nsp, RawJson};
 
 use super::timer::Timer;
 use crate::{
+    dispatch::Rewrite,
     error::HandlerError,
     model::{Client, HandlerFuture, Namespace, Responder, Socket},
+    rate::Budget,
     registry::Registry,
 };
 
@@ -37,6 +39,28 @@ pub(super) struct Space {
     pub(super) in_flight: usize,
     /// Events that wait for one of them to end.
     pub(super) inbox: VecDeque<Waiting>,
+    /// The event whose middlewares have not ended; those behind it wait.
+    pub(super) filtering: Option<Filtering>,
+    /// What is left of the rate limit, where there is one.
+    pub(super) budget: Option<Box<Budget>>,
+}
+
+impl Space {
+    pub(super) fn new(socket: Socket) -> Self {
+        Self { socket, in_flight: 0, inbox: VecDeque::new(), filtering: None, budget: None }
+    }
+
+    /// Whether an event may be looked at now.
+    pub(super) fn is_free(&self, limit: usize) -> bool {
+        self.in_flight < limit && self.filtering.is_none()
+    }
+}
+
+/// An event whose middlewares have not ended.
+pub(super) struct Filtering {
+    pub(super) future: HandlerFuture,
+    pub(super) rewrite: Rewrite,
+    pub(super) responder: Option<Responder>,
 }
 
 /// An event that waits for a free handler.

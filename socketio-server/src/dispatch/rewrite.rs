@@ -1,0 +1,53 @@
+//! Changing an event before its handlers see it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use socketio_parser::Args;
+
+use super::extract::Extract;
+use crate::{error::HandlerError, model::Context, outgoing::to_args};
+
+/// Extractor of a socket's [middleware](crate::Socket::use_): changes the event.
+///
+/// ```
+/// use socketio_server::{Data, Rewrite, Socket};
+///
+/// fn trim(socket: &Socket) {
+///     socket.use_(|Data(text): Data<String>, rewrite: Rewrite| async move {
+///         rewrite.set("say", &text.trim())?;
+///         Ok(())
+///     });
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Rewrite(pub(crate) Arc<Mutex<Args>>);
+
+impl Rewrite {
+    pub(crate) fn new(args: Args) -> Self {
+        Self(Arc::new(Mutex::new(args)))
+    }
+
+    /// What the event is from now on: for the middlewares that follow, and for the handlers.
+    ///
+    /// # Errors
+    ///
+    /// The event cannot be encoded; it stays as it was.
+    pub fn set<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), HandlerError> {
+        let args = to_args(event, args)?;
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = args;
+        Ok(())
+    }
+
+    pub(crate) fn current(&self) -> Args {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Extract for Rewrite {
+    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+        let rewrite = context.rewrite.clone().map(Self);
+        rewrite.ok_or_else(|| "this is no middleware of a socket".into())
+    }
+}

@@ -1,0 +1,132 @@
+//! How fast a socket may send: token buckets, reckoned when an event arrives. No timers.
+
+use std::time::Instant;
+
+/// How fast each socket may send events (see [`ServerConfig::rate_limit`](crate::ServerConfig::rate_limit)). Without
+/// one, a client may send as fast as its handlers run.
+///
+/// A bucket holds up to `burst` tokens, and `per_second` of them come back each second. An event takes one token of the
+/// first bucket, and its bytes of the second; one that finds too few is in excess: the namespace's error handler is
+/// told ([`Stage::RateLimit`](crate::Stage::RateLimit)), and an acknowledgement is answered with the error "rate limit
+/// exceeded". An event larger than the burst of bytes never passes.
+///
+/// ```
+/// use socketio_server::{Excess, RateLimit, Server, ServerConfig};
+///
+/// let limit = RateLimit::default().events(20, 100).bytes(50_000, 500_000).excess(Excess::Disconnect);
+/// let io = Server::with_config(ServerConfig::default().rate_limit(limit));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[must_use]
+pub struct RateLimit {
+    events: Option<Rate>,
+    bytes: Option<Rate>,
+    pub(crate) excess: Excess,
+}
+
+/// What happens to a socket that sends too fast.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Excess {
+    /// The event is dropped; the socket stays.
+    #[default]
+    Drop,
+    /// The event is dropped and the socket disconnected ("server namespace disconnect").
+    Disconnect,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Rate {
+    per_second: f64,
+    burst: f64,
+}
+
+impl RateLimit {
+    /// Events per second in the long run, and at once after a rest (default: no limit).
+    pub fn events(self, per_second: u32, burst: u32) -> Self {
+        Self { events: Some(Rate::new(per_second, burst)), ..self }
+    }
+
+    /// Bytes of events, their names and attachments included, per second in the long run, and at once after a rest
+    /// (default: no limit).
+    pub fn bytes(self, per_second: u32, burst: u32) -> Self {
+        Self { bytes: Some(Rate::new(per_second, burst)), ..self }
+    }
+
+    /// What happens to a socket that sends too fast (default: the event is dropped).
+    pub fn excess(self, excess: Excess) -> Self {
+        Self { excess, ..self }
+    }
+}
+
+impl Rate {
+    fn new(per_second: u32, burst: u32) -> Self {
+        Self { per_second: per_second.into(), burst: burst.into() }
+    }
+
+    /// The tokens there are at present.
+    fn refill(self, tokens: f64, seconds: f64) -> f64 {
+        (tokens + seconds * self.per_second).min(self.burst)
+    }
+}
+
+/// What a socket has left.
+pub(crate) struct Budget {
+    events: f64,
+    bytes: f64,
+    at: Instant,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: &RateLimit, now: Instant) -> Self {
+        let full = |rate: Option<Rate>| rate.map_or(0.0, |rate| rate.burst);
+        Self { events: full(limit.events), bytes: full(limit.bytes), at: now }
+    }
+
+    /// Whether an event passes. One that does not takes no tokens.
+    pub(crate) fn admit(&mut self, limit: &RateLimit, now: Instant, bytes: usize) -> bool {
+        let seconds = now.saturating_duration_since(self.at).as_secs_f64();
+        self.at = now;
+        let cost = bytes as f64;
+        let pay = |rate: Option<Rate>, tokens: &mut f64, cost: f64| {
+            let Some(rate) = rate else { return true };
+            *tokens = rate.refill(*tokens, seconds);
+            *tokens >= cost
+        };
+        // Both are refilled, whichever is empty.
+        let admitted =
+            pay(limit.events, &mut self.events, 1.0) & pay(limit.bytes, &mut self.bytes, cost);
+        if admitted {
+            self.events -= 1.0;
+            self.bytes -= cost;
+        }
+        admitted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_burst_and_then_so_many_per_second() {
+        let (limit, start) = (RateLimit::default().events(2, 3), Instant::now());
+        let mut budget = Budget::new(&limit, start);
+        let mut at = |millis| budget.admit(&limit, start + Duration::from_millis(millis), 1000);
+        assert_eq!([at(0), at(0), at(0), at(0)], [true, true, true, false]);
+        assert_eq!([at(400), at(500), at(500)], [false, true, false]);
+        assert_eq!([at(60_000), at(60_000), at(60_000), at(60_000)], [true, true, true, false]);
+    }
+
+    #[test]
+    fn bytes_count_as_well() {
+        let (limit, now) = (RateLimit::default().events(1, 9).bytes(10, 100), Instant::now());
+        let mut budget = Budget::new(&limit, now);
+        assert!(!budget.admit(&limit, now, 101));
+        assert!(budget.admit(&limit, now, 60));
+        assert!(!budget.admit(&limit, now, 60));
+        assert!(budget.admit(&limit, now + Duration::from_secs(2), 60));
+    }
+}
