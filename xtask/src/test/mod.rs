@@ -4,6 +4,7 @@ mod counts;
 mod interop;
 mod minimal;
 mod outcome;
+mod python;
 mod suites;
 
 use std::process::ExitCode;
@@ -89,7 +90,7 @@ mod tests {
     fn all_suites_run_in_their_own_order() {
         let all = [
             "fmt", "clippy", "features", "tidy", "tests", "docs", "wasm", "minimal", "examples",
-            "node", "browser",
+            "node", "python", "soak", "browser",
         ];
         assert_eq!(names(&[]).unwrap(), all);
         assert_eq!(names(&["node", "fmt"]).unwrap(), ["fmt", "node"]);

@@ -7,6 +7,7 @@ use super::counts::Libtest;
 use super::interop;
 use super::minimal::minimal;
 use super::outcome::{Outcome, Suite};
+use super::python;
 use crate::workspace::{FEATURES, Workspace};
 use crate::{process, tidy};
 
@@ -50,6 +51,18 @@ pub(super) const ALL: &[Suite] = &[
         about: "Node clients against the conformance server",
         quick: false,
         run: interop::node,
+    },
+    Suite {
+        name: "python",
+        about: "Python clients against the conformance server",
+        quick: false,
+        run: python::python,
+    },
+    Suite {
+        name: "soak",
+        about: "what hundreds of ill-behaved clients leave behind",
+        quick: false,
+        run: soak,
     },
     Suite { name: "browser", about: "the demo in Chromium", quick: false, run: interop::browser },
 ];
@@ -150,6 +163,13 @@ fn examples(workspace: &Workspace) -> Result<Outcome, String> {
         "--features",
         FEATURES,
     ]))
+}
+
+fn soak(workspace: &Workspace) -> Result<Outcome, String> {
+    // The server and its clients have a descriptor for each connection; both are children of this shell.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 8192; exec \"$0\""]).arg(workspace.release_example("soak")?);
+    simple(&mut command)
 }
 
 fn simple(command: &mut Command) -> Result<Outcome, String> {

@@ -1,0 +1,166 @@
+//! As much of HTTP and WebSocket as clients need that do not keep to the rules.
+
+use std::io;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// One connection.
+pub(crate) struct Wire {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Wire {
+    pub(crate) async fn connect(port: u16) -> io::Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::new() })
+    }
+
+    /// A WebSocket, its answer read.
+    pub(crate) async fn websocket(port: u16, target: &str) -> io::Result<Self> {
+        let mut wire = Self::connect(port).await?;
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        wire.send(request.as_bytes()).await?;
+        let head = wire.head().await?;
+        if head.starts_with("HTTP/1.1 101") { Ok(wire) } else { Err(io::Error::other(head)) }
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
+    pub(crate) async fn text(&mut self, text: &str) -> io::Result<()> {
+        self.send(&frame(0x81, text.as_bytes())).await
+    }
+
+    /// A request of the session, begun: the answer is for [`answer`](Self::answer).
+    pub(crate) async fn ask(&mut self, target: &str, body: Option<&str>) -> io::Result<()> {
+        let request = match body {
+            None => format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"),
+            Some(body) => format!(
+                "POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain;charset=UTF-8\r\n\
+                 Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+        };
+        self.send(request.as_bytes()).await
+    }
+
+    /// Status and body.
+    pub(crate) async fn answer(&mut self) -> io::Result<(u16, String)> {
+        let head = self.head().await?.to_ascii_lowercase();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+        let length = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
+        let body = self.take(length).await?;
+        let body = String::from_utf8(body).map_err(io::Error::other)?;
+        Ok((status.ok_or(io::ErrorKind::InvalidData)?, body))
+    }
+
+    pub(crate) async fn exchange(
+        &mut self,
+        target: &str,
+        body: Option<&str>,
+    ) -> io::Result<String> {
+        self.ask(target, body).await?;
+        match self.answer().await? {
+            (200, body) => Ok(body),
+            (status, body) => Err(io::Error::other(format!("{status} {body}"))),
+        }
+    }
+
+    /// The next text frame that begins with `prefix`. Pings are answered, others are skipped.
+    pub(crate) async fn expect(&mut self, prefix: &str) -> io::Result<String> {
+        loop {
+            let first = self.take(2).await?;
+            let (opcode, length) = match first[..] {
+                [first, length] => (first & 0x0f, usize::from(length & 0x7f)),
+                _ => return Err(io::ErrorKind::InvalidData.into()),
+            };
+            let length = match length {
+                126 => {
+                    self.take(2).await?.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+                }
+                127 => return Err(io::ErrorKind::InvalidData.into()),
+                length => length,
+            };
+            let payload = self.take(length).await?;
+            match opcode {
+                1 if payload == b"2" => self.text("3").await?,
+                1 if payload.starts_with(prefix.as_bytes()) => {
+                    return String::from_utf8(payload).map_err(io::Error::other);
+                }
+                8 => return Err(io::Error::other(format!("closed before {prefix}"))),
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads on until the server ends the connection, and answers nothing.
+    pub(crate) async fn until_closed(mut self) -> io::Result<()> {
+        loop {
+            self.buffer.clear();
+            // A reset is an end as well.
+            if !matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..)) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Closes in order.
+    pub(crate) async fn close(mut self) -> io::Result<()> {
+        self.send(&frame(0x88, &[])).await?;
+        self.until_closed().await
+    }
+
+    async fn head(&mut self) -> io::Result<String> {
+        loop {
+            if let Some(at) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+                let head = self.take(at + 4).await?;
+                return String::from_utf8(head).map_err(io::Error::other);
+            }
+            self.more().await?;
+        }
+    }
+
+    async fn take(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        while self.buffer.len() < length {
+            self.more().await?;
+        }
+        let rest = self.buffer.split_off(length);
+        Ok(std::mem::replace(&mut self.buffer, rest))
+    }
+
+    async fn more(&mut self) -> io::Result<()> {
+        match self.stream.read_buf(&mut self.buffer).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A frame, masked with zeros.
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ ..126 => frame.push(0x80 | length as u8),
+        length @ ..0x1_0000 => {
+            frame.push(0x80 | 126);
+            frame.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(0x80 | 127);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}

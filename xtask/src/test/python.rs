@@ -1,0 +1,53 @@
+//! The suite that Python's clients run against our servers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::counts;
+use super::outcome::Outcome;
+use crate::process;
+use crate::workspace::Workspace;
+
+const MISSING: &str = "needs Python 3.11 or newer with venv: install your system's `python3` and `python3-venv` packages";
+
+pub(super) fn python(workspace: &Workspace) -> Result<Outcome, String> {
+    let tests = workspace.root.join("interop/python");
+    let python = environment(&workspace.target("python"), &tests.join("requirements.txt"))?;
+    let server = workspace.release_example("conformance")?;
+    let report = workspace.target("python/report.tap");
+    // A report from last time must not stand in for this one.
+    let _ = fs::remove_file(&report);
+    let mut command = Command::new(python);
+    command.env("CONFORMANCE_SERVER", server).env("PYTHONDONTWRITEBYTECODE", "1");
+    let status = process::run(command.arg(tests.join("run.py")).arg(&report))?;
+    let report = fs::read_to_string(&report).unwrap_or_default();
+    Ok(counts::tap(
+        &report,
+        status.success(),
+        "Python failed outside the tests; its message is above",
+    ))
+}
+
+/// The interpreter of an environment below the target folder that holds the pinned packages, made where it is not there.
+fn environment(folder: &Path, requirements: &Path) -> Result<PathBuf, String> {
+    let python = folder.join("bin/python");
+    let wanted = fs::read(requirements).map_err(|error| format!("requirements.txt: {error}"))?;
+    let stamp = folder.join("requirements.txt");
+    if python.exists() && fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    let mut recent = Command::new("python3");
+    recent.args(["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]);
+    process::output(&mut recent).map_err(|_| MISSING.to_owned())?;
+    let mut venv = Command::new("python3");
+    process::output(venv.args(["-m", "venv"]).arg(folder)).map_err(|_| MISSING.to_owned())?;
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"]);
+    process::run_ok(pip.arg(requirements))?;
+    fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
+    Ok(python)
+}
