@@ -144,3 +144,87 @@ async fn when_those_who_wait_are_woken() {
     assert!(answer.as_mut().poll(&mut context).is_ready());
     assert!(gone.as_mut().poll(&mut context).is_ready());
 }
+
+#[tokio::test]
+async fn in_hooks_functions_and_listeners_of_namespaces() {
+    let server = server().await;
+    let (sender, mut log) = log();
+    let (io, told) = (server.io.clone(), sender.clone());
+    server.io.on_new_namespace(move |namespace| {
+        let _ = told.send(namespace.name().to_owned());
+        if namespace.name() == "/dynamic" {
+            namespace.on("x", || async {});
+            io.of("/by the hook");
+            io.on_new_namespace(|_| {});
+            io.close_namespace("/by the hook");
+        }
+    });
+    let io = server.io.clone();
+    server.io.of_fn(move |request| {
+        io.of("/by the function");
+        io.of_pattern("/later/{x}").unwrap();
+        async move { request.name() == "/dynamic" }
+    });
+    let (mut client, _) = server.client_in("/dynamic").await;
+    let made = [log.next().await, log.next().await, log.next().await];
+    assert_eq!(made, ["/by the function", "/dynamic", "/by the hook"]);
+
+    let mut connected = sockets(server.io.sockets());
+    client.connect("/").await;
+    let socket = within(connected.recv()).await.unwrap();
+    let io = server.io.clone();
+    let told = sender.clone();
+    socket.on_any_outgoing(move |socket, args| {
+        let _ = told.send(args.event().to_owned());
+        if args.event() == "first" {
+            everything(&io, socket).unwrap();
+            socket.off_any_outgoing();
+        }
+    });
+    server.io.emit("first", &()).unwrap();
+    assert_eq!(log.rest(), ["first", "/new", "hi", "all"]);
+
+    for sent in [r#"42["hi",1]"#, r#"42["all",1]"#, r#"42["first"]"#] {
+        client.expect(sent).await;
+    }
+
+    // Their ends.
+    let ends = |what: &'static str| {
+        let (held, sender) = (socket.clone(), sender.clone());
+        OnDrop(move || {
+            held.on_any(|| async {});
+            held.namespace().on_any(|| async {});
+            held.on_any_outgoing(|_, _| {});
+            held.namespace().on_any_outgoing(|_, _| {});
+            let _ = (held.data::<u8>(), sender.send(what.to_owned()));
+        })
+    };
+    let held = ends("any");
+    socket.on_any(move || {
+        held.held();
+        async {}
+    });
+    socket.off_any();
+    let held = ends("outgoing");
+    socket.on_any_outgoing(move |_, _| held.held());
+    socket.off_any_outgoing();
+    let held = ends("outgoing of all");
+    server.io.sockets().on_any_outgoing(move |_, _| held.held()).off_any_outgoing();
+    let held = ends("any of all");
+    server.io.on_any(move || {
+        held.held();
+        async {}
+    });
+    server.io.sockets().off_any();
+    let held = ends("once");
+    socket.once("once", move || {
+        held.held();
+        async {}
+    });
+    client.send(r#"42["once"]"#).await;
+    client.fence().await;
+    socket.set_data(std::sync::Mutex::new(ends("data")));
+    socket.set_data(std::sync::Mutex::new(ends("data again")));
+    let expected = ["any", "outgoing", "outgoing of all", "any of all", "once", "data"];
+    assert_eq!(log.rest(), expected);
+}

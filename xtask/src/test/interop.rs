@@ -18,8 +18,10 @@ pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
     let server = workspace.release_example("conformance")?;
     let tls = workspace.release_example("tls")?;
+    let features = workspace.release_example("features")?;
     let mut node = Command::new("node");
     node.env("CONFORMANCE_SERVER", server).env("TLS_SERVER", tls);
+    node.env("FEATURES_SERVER", features);
     run(&folder, "node", &mut node)
 }
 

@@ -1,0 +1,127 @@
+// Dynamic namespaces, middlewares, listeners, data and rate limits, as the public clients of every version see them.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { io as v4 } from 'socket.io-client';
+import v2 from 'socket.io-client-v2';
+import { io as v3 } from 'socket.io-client-v3';
+
+import { client, closeAll, connected, event, upgraded } from '../lib/client.mjs';
+import { program, start } from '../lib/server.mjs';
+
+const PROGRAM = program('FEATURES_SERVER');
+
+let server;
+before(async () => {
+  server = await start(PROGRAM);
+});
+after(() => server?.stop());
+afterEach(closeAll);
+
+/** The answer to an event, with any version. */
+const ask = (socket, ...args) => new Promise((resolve) => socket.emit(...args, resolve));
+
+for (const [version, io] of Object.entries({ v2, v3, v4 })) {
+  /** v2 knows its namespace's credentials as a query, and a refusal as an `error`. */
+  const legacy = version === 'v2';
+  const at = (namespace, options = {}) => client(server, { io, namespace, ...options });
+
+  describe(`Socket.IO client ${version}`, () => {
+    test('a pattern has its parameters', async () => {
+      assert.deepEqual(await event(at('/orders/7'), 'order'), ['7']);
+      assert.deepEqual(await event(at('/orders/x-8'), 'order'), ['x-8']);
+    });
+
+    test('an expression matches, and what its parent sends reaches every child', async () => {
+      const [one, two] = [at('/dynamic-1'), at('/dynamic-22')];
+      await Promise.all([event(one, 'connect'), event(two, 'connect')]);
+      const both = Promise.all([event(one, 'to-all'), event(two, 'to-all')]);
+      one.emit('to-all', 'hello');
+      assert.deepEqual(await both, [['hello'], ['hello']]);
+    });
+
+    test('a function decides by credentials', async () => {
+      const enter = (token) =>
+        legacy ? at(`/team-${token}?token=${token}`) : at(`/team-${token}`, { auth: { token } });
+      await event(enter('secret'), 'connect');
+      const [error] = await event(enter('wrong'), legacy ? 'error' : 'connect_error');
+      assert.equal(legacy ? error : error.message, 'Invalid namespace');
+    });
+
+    test('a middleware refuses with message and data', async () => {
+      const [error] = await event(at('/refuses'), legacy ? 'error' : 'connect_error');
+      if (legacy) assert.deepEqual(error, { code: 401 });
+      else assert.deepEqual([error.message, error.data], ['not authorized', { code: 401 }]);
+    });
+
+    test('a middleware of a socket refuses and changes events', async () => {
+      const socket = at('/guarded');
+      await event(socket, 'connect');
+      assert.deepEqual(await ask(socket, 'forbidden', 'X'), { error: 'not for you' });
+      assert.equal(await ask(socket, 'whisper', 'HELLO'), 'hello');
+      assert.equal(await ask(socket, 'say', 'HELLO'), 'HELLO');
+    });
+
+    test('listeners run once, see everything, and are told of what goes out', async () => {
+      const socket = at('/listeners');
+      await event(socket, 'connect');
+      const [seen, answer] = [event(socket, 'any'), ask(socket, 'hello')];
+      assert.deepEqual([await seen, await answer], [['hello'], 'once']);
+      const again = event(socket, 'any');
+      socket.emit('hello', () => assert.fail('it ran twice'));
+      assert.deepEqual(await again, ['hello']);
+      assert.equal(await ask(socket, 'told'), 2);
+    });
+
+    test('rooms are still there while a socket is leaving', async () => {
+      const [leaving, staying] = [at('/listeners'), at('/listeners')];
+      await Promise.all([event(leaving, 'connect'), event(staying, 'connect')]);
+      // v2 makes its id of the session's; the others are told one.
+      const { id } = leaving;
+      const left = event(staying, 'left');
+      leaving.disconnect();
+      const [rooms, reason] = await left;
+      assert.deepEqual([rooms.length, rooms[1]], [2, 'room']);
+      if (!legacy) assert.equal(rooms[0], id);
+      assert.ok(['client namespace disconnect', 'transport close'].includes(reason), reason);
+    });
+
+    test('data and handshake', async () => {
+      const options = { extraHeaders: { 'x-agent': version, origin: 'http://elsewhere' }, query: { from: 'test' } };
+      const socket = await connected(server, { io, ...options });
+      await upgraded(socket);
+      assert.equal((await ask(socket, 'get')) ?? null, null);
+      socket.emit('set', { name: 'Ada', list: [1] });
+      assert.deepEqual(await ask(socket, 'get'), { name: 'Ada', list: [1] });
+      assert.deepEqual(await ask(socket, 'handshake'), {
+        agent: version,
+        query: true,
+        address: '127.0.0.1',
+        xdomain: true,
+        transport: 'websocket',
+        upgraded: true,
+      });
+    });
+
+    test('a namespace is closed under its sockets', async () => {
+      const main = await connected(server, { io });
+      const socket = at('/orders/9');
+      await event(socket, 'connect');
+      const gone = event(socket, 'disconnect');
+      assert.equal(await ask(main, 'close-namespace', '/orders/9'), true);
+      assert.deepEqual((await gone)[0], 'io server disconnect');
+      assert.equal(await ask(main, 'close-namespace', '/orders/9'), false);
+    });
+  });
+}
+
+test('a socket that sends too fast is told so', async () => {
+  const strict = await start(PROGRAM, { RATE: '3' });
+  try {
+    const socket = await connected(strict);
+    const answers = await Promise.all([1, 2, 3, 4].map(() => socket.emitWithAck('hurry')));
+    assert.deepEqual(answers, ['done', 'done', 'done', { error: 'rate limit exceeded' }]);
+  } finally {
+    await strict.stop();
+  }
+});

@@ -1,0 +1,146 @@
+//! A server of what the conformance server leaves out, for other people's clients: dynamic namespaces, middlewares,
+//! listeners, data, rate limits. Clients of Socket.IO v2 are served too.
+//!
+//! Environment: `PORT` (3000), `RATE` (events that each socket may send at once and per second; none by default). Prints
+//! a line with `LISTENING` once it accepts connections and ends on SIGTERM.
+
+use std::{
+    env,
+    error::Error,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use socketio_server::{
+    Data, DisconnectReason, EventName, HandlerError, Json, NamespaceRequest, Params, RateLimit,
+    Rewrite, Server, ServerConfig, Socket,
+};
+use tokio::signal::unix::SignalKind;
+
+struct Told(AtomicU32);
+
+#[derive(Deserialize)]
+struct Credentials {
+    token: String,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let port: u16 = env::var("PORT").unwrap_or_else(|_| "3000".to_owned()).parse()?;
+    let mut config = ServerConfig::default().engine(|engine| engine.allow_eio3(true));
+    if let Ok(rate) = env::var("RATE") {
+        let rate = rate.parse()?;
+        config = config.rate_limit(RateLimit::default().events(rate, rate));
+    }
+    let io = Server::with_config(config);
+    dynamic(&io)?;
+    middlewares(&io);
+    listeners(&io);
+    attributes(&io);
+    let listening = io.bind(("127.0.0.1", port)).await?;
+    println!("LISTENING on port {port}");
+    tokio::signal::unix::signal(SignalKind::terminate())?.recv().await;
+    listening.stop();
+    io.close();
+    io.ended().await;
+    Ok(())
+}
+
+fn dynamic(io: &Server) -> Result<(), Box<dyn Error>> {
+    io.of_pattern("/orders/{id}")?.on_connection(|socket: Socket, params: Params| async move {
+        socket.emit("order", &params.get("id"))?;
+        Ok(())
+    });
+    let numbered = io.of_regex(r"^/dynamic-\d+$")?;
+    let all = numbered.clone();
+    numbered.on("to-all", move |Data(text): Data<String>| {
+        let all = all.clone();
+        async move {
+            all.emit("to-all", &text)?;
+            Ok(())
+        }
+    });
+    // A client of v2 has its credentials in the namespace's query, and they look alike here.
+    io.of_fn(|request: NamespaceRequest| async move {
+        let token = request.auth::<Credentials>().map(|credentials| credentials.token);
+        request.name().starts_with("/team-") && token.is_ok_and(|token| token == "secret")
+    });
+    let server = io.clone();
+    io.on("close-namespace", move |Data(name): Data<String>| {
+        let server = server.clone();
+        async move { server.close_namespace(&name) }
+    });
+    Ok(())
+}
+
+fn middlewares(io: &Server) {
+    io.of("/refuses").use_(|| async {
+        let error = HandlerError::public("not authorized");
+        Err::<(), _>(error.with_data(&json!({ "code": 401 })))
+    });
+    let guarded = io.of("/guarded");
+    guarded.on_connection(|socket: Socket| async move {
+        socket.use_(
+            |EventName(event): EventName, Data(text): Data<String>, rewrite: Rewrite| async move {
+                match event.as_str() {
+                    "forbidden" => Err(HandlerError::public("not for you")),
+                    "whisper" => rewrite.set("say", &text.to_lowercase()),
+                    _ => Ok(()),
+                }
+            },
+        );
+    });
+    guarded.on("say", |Data(text): Data<String>| async move { text });
+}
+
+fn listeners(io: &Server) {
+    let listeners = io.of("/listeners");
+    listeners.on_connection(|socket: Socket| async move {
+        socket.set_data(Told(0.into()));
+        socket.once("hello", || async { "once" });
+        socket.on_any(|socket: Socket, EventName(event): EventName| async move {
+            if event != "told" {
+                socket.emit("any", &event)?;
+            }
+            Ok(())
+        });
+        socket.on_any_outgoing(|socket, _| {
+            if let Some(told) = socket.data::<Told>() {
+                told.0.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        socket.join("room")?;
+        Ok(())
+    });
+    listeners.on("told", |socket: Socket| async move {
+        socket.data::<Told>().map(|told| told.0.load(Ordering::Relaxed))
+    });
+    listeners.on_disconnecting(|socket: Socket, reason: DisconnectReason| async move {
+        let rooms: Vec<String> = socket.rooms().iter().map(|room| room.to_string()).collect();
+        socket.broadcast().emit("left", &(rooms, reason.to_string()))?;
+        Ok(())
+    });
+}
+
+fn attributes(io: &Server) {
+    io.on("set", |socket: Socket, Data(value): Data<Value>| async move {
+        socket.set_shared(&value)?;
+        Ok(())
+    });
+    io.on("get", |socket: Socket| async move { Ok::<Value, HandlerError>(socket.shared()?) });
+    io.on("hurry", || async { "done" });
+    io.on("handshake", |socket: Socket| async move {
+        let handshake = socket.handshake();
+        let headers = handshake.headers();
+        let agent = headers.get("x-agent").and_then(|agent| agent.to_str().ok());
+        Json(json!({
+            "agent": agent,
+            "query": handshake.query().iter().any(|(key, value)| key == "from" && value == "test"),
+            "address": handshake.remote_addr().map(|address| address.ip().to_string()),
+            "xdomain": handshake.is_cross_domain(),
+            "transport": socket.conn().transport().to_string(),
+            "upgraded": socket.conn().is_upgraded(),
+        }))
+    });
+}
