@@ -25,27 +25,25 @@ const FIN_BINARY: u8 = 0x82;
 /// every recipient of a broadcast. A binary frame keeps the application's own buffer; its header stands beside it.
 #[derive(Clone)]
 pub struct Frame {
-    repr: Repr,
+    /// Of a text the whole WebSocket frame: header right-aligned in the first [`HEADROOM`] bytes, then digit and data.
+    body: Bytes,
+    /// Forms that only some recipients need, built once for all who share them. A text has them where it is shared.
+    forms: Option<Arc<Forms>>,
+    binary: bool,
     compress: bool,
 }
 
-#[derive(Clone)]
-enum Repr {
-    /// Whole WebSocket frame: header right-aligned in the first [`HEADROOM`] bytes, then digit and data.
-    Text {
-        buffer: Bytes,
-    },
-    Binary {
-        body: Bytes,
-        forms: Arc<Forms>,
-    },
+enum Body<'a> {
+    Text(&'a Bytes),
+    Binary(&'a Bytes),
 }
 
-/// Forms of a binary packet that only some recipients need, built once.
 #[derive(Default)]
 struct Forms {
     base64_v4: OnceLock<Bytes>,
     base64_v3: OnceLock<Bytes>,
+    /// For a window of so many bits, and what it came to.
+    compressed: OnceLock<(u8, Option<Bytes>)>,
 }
 
 /// A frame as a server writes it to a WebSocket: `header`, then `body`.
@@ -77,18 +75,14 @@ impl Frame {
         writer.finish()
     }
 
-    fn new(repr: Repr) -> Self {
-        Self { repr, compress: true }
-    }
-
     /// A binary message that shares `data`.
     pub fn binary(data: Bytes) -> Self {
-        Self::new(Repr::Binary { body: data, forms: Arc::default() })
+        Self { body: data, forms: Some(Arc::default()), binary: true, compress: true }
     }
 
     /// Whether this is a binary message.
     pub fn is_binary(&self) -> bool {
-        matches!(self.repr, Repr::Binary { .. })
+        self.binary
     }
 
     /// Whether transports that compress may compress it. See [`Frames::compress`].
@@ -98,17 +92,17 @@ impl Frame {
 
     /// The packet as a message transport of revision 4 carries it: digit and data of a text packet, or raw binary.
     pub fn payload(&self) -> Bytes {
-        match &self.repr {
-            Repr::Text { buffer } => buffer.slice(HEADROOM..),
-            Repr::Binary { body, .. } => body.clone(),
+        match self.body() {
+            Body::Text(buffer) => buffer.slice(HEADROOM..),
+            Body::Binary(body) => body.clone(),
         }
     }
 
     /// The length of [`payload`](Self::payload) in bytes.
     pub fn len(&self) -> usize {
-        match &self.repr {
-            Repr::Text { buffer } => buffer.len() - HEADROOM,
-            Repr::Binary { body, .. } => body.len(),
+        match self.body() {
+            Body::Text(buffer) => buffer.len() - HEADROOM,
+            Body::Binary(body) => body.len(),
         }
     }
 
@@ -119,22 +113,22 @@ impl Frame {
 
     /// The type of the packet.
     pub fn kind(&self) -> PacketType {
-        match &self.repr {
-            Repr::Text { buffer } => {
+        match self.body() {
+            Body::Text(buffer) => {
                 PacketType::from_digit(buffer[HEADROOM]).unwrap_or(PacketType::Message)
             }
-            Repr::Binary { .. } => PacketType::Message,
+            Body::Binary(_) => PacketType::Message,
         }
     }
 
     /// The unmasked WebSocket frame (RFC 6455 section 5.2) a server sends.
     pub fn websocket(&self, revision: Revision) -> WebSocketFrame {
-        match &self.repr {
-            Repr::Text { buffer } => {
+        match self.body() {
+            Body::Text(buffer) => {
                 let header = websocket_header_len(buffer.len() - HEADROOM);
                 WebSocketFrame::raw(buffer.slice(HEADROOM - header..))
             }
-            Repr::Binary { body, .. } => {
+            Body::Binary(body) => {
                 let prefix = usize::from(revision == Revision::V3);
                 let mut header = [0; HEADROOM + 1];
                 let len = write_websocket_header(&mut header, FIN_BINARY, body.len() + prefix);
@@ -160,38 +154,69 @@ impl Frame {
     /// The packet's text in a polling payload that cannot carry raw binary: `b…` with base64 for binary.
     /// Built once per frame, however many recipients poll.
     pub fn polling_text(&self, revision: Revision) -> Bytes {
-        match &self.repr {
-            Repr::Text { .. } => self.payload(),
-            Repr::Binary { body, forms } => {
-                let (form, prefix) = match revision {
-                    Revision::V4 => (&forms.base64_v4, "b"),
-                    Revision::V3 => (&forms.base64_v3, "b4"),
-                };
-                form.get_or_init(|| lenient_base64::encode(prefix, body)).clone()
+        match self.body() {
+            Body::Text(_) => self.payload(),
+            Body::Binary(body) => {
+                let prefix = if revision == Revision::V3 { "b4" } else { "b" };
+                let encode = || lenient_base64::encode(prefix, body);
+                let form = self.forms.as_deref().map(|forms| match revision {
+                    Revision::V4 => &forms.base64_v4,
+                    Revision::V3 => &forms.base64_v3,
+                });
+                form.map_or_else(encode, |form| form.get_or_init(encode).clone())
             }
         }
     }
 
     /// How many bytes [`polling_text`](Self::polling_text) has, without building it.
     pub fn polling_len(&self, revision: Revision) -> usize {
-        match &self.repr {
-            Repr::Text { .. } => self.len(),
-            Repr::Binary { body, .. } => {
+        match self.body() {
+            Body::Text(_) => self.len(),
+            Body::Binary(body) => {
                 let prefix = if revision == Revision::V3 { 2 } else { 1 };
                 prefix + body.len().div_ceil(3) * 4
             }
         }
     }
 
+    /// The frame as a WebSocket with a compression window of so many bits gets it, made by `compress`: once for all who
+    /// share the frame (see [`Frames::share`]), though for the window that was asked for first. `None` where `compress`
+    /// says that it is better left as it is. This crate compresses nothing.
+    pub fn compressed(
+        &self,
+        window_bits: u8,
+        compress: impl FnOnce() -> Option<Bytes>,
+    ) -> Option<Bytes> {
+        let Some(forms) = &self.forms else { return compress() };
+        let mut compress = Some(compress);
+        let mut run = || compress.take().and_then(|compress| compress());
+        let (bits, form) = forms.compressed.get_or_init(|| (window_bits, run()));
+        if *bits == window_bits { form.clone() } else { run() }
+    }
+
+    fn body(&self) -> Body<'_> {
+        if self.binary { Body::Binary(&self.body) } else { Body::Text(&self.body) }
+    }
+
+    /// Sets whether it may be compressed.
+    pub(crate) fn set_compress(&mut self, compress: bool) {
+        self.compress = compress;
+    }
+
+    /// Lets clones share the forms that are built.
+    pub(crate) fn share(&mut self) {
+        self.forms.get_or_insert_default();
+    }
+
     /// The packet this frame stands for.
     pub fn to_packet(&self) -> Packet {
         let kind = self.kind();
-        let data = match &self.repr {
-            Repr::Text { buffer } => {
+        let data = match self.body() {
+            Body::Text(buffer) => {
                 let text = buffer.slice(HEADROOM + 1..);
                 Data::Text(text.try_into().unwrap_or_default())
             }
-            Repr::Binary { body, .. } => Data::Binary(body.clone()),
+            Body::Binary(body) => Data::Binary(body.clone()),
         };
         Packet { kind, data }
     }
@@ -267,7 +292,7 @@ impl FrameWriter {
         let payload = self.buffer.len() - HEADROOM;
         let header = websocket_header_len(payload);
         write_websocket_header(&mut self.buffer[HEADROOM - header..], FIN_TEXT, payload);
-        Frame::new(Repr::Text { buffer: self.buffer.freeze() })
+        Frame { body: self.buffer.freeze(), forms: None, binary: false, compress: true }
     }
 }
 
@@ -284,54 +309,6 @@ impl io::Write for FrameWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// An indivisible run of frames: a text and its attachments. Nothing is ever sent in between.
-#[derive(Clone, Debug)]
-pub struct Frames {
-    first: Frame,
-    rest: Option<Arc<[Frame]>>,
-}
-
-impl Frames {
-    /// A run that begins with `first`; `attachments` follow it in order.
-    pub fn new(first: Frame, attachments: impl IntoIterator<Item = Bytes>) -> Self {
-        let rest: Arc<[Frame]> = attachments.into_iter().map(Frame::binary).collect();
-        Self { first, rest: (!rest.is_empty()).then_some(rest) }
-    }
-
-    /// Whether transports that compress may compress these frames (default yes). No is for what was compressed before,
-    /// and for secrets beside text that others choose (see the attacks named CRIME and BREACH).
-    #[must_use]
-    pub fn compress(mut self, compress: bool) -> Self {
-        self.first.compress = compress;
-        if let Some(rest) = &mut self.rest {
-            // Shared frames are not changed under others.
-            *rest = rest.iter().map(|frame| Frame { compress, ..frame.clone() }).collect();
-        }
-        self
-    }
-
-    /// The frames in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Frame> {
-        std::iter::once(&self.first).chain(self.rest.iter().flat_map(|rest| rest.iter()))
-    }
-
-    /// How many frames there are.
-    pub fn count(&self) -> usize {
-        1 + self.rest.as_ref().map_or(0, |rest| rest.len())
-    }
-
-    /// Bytes of all frames' payloads.
-    pub fn bytes(&self) -> usize {
-        self.iter().map(Frame::len).sum()
-    }
-}
-
-impl From<Frame> for Frames {
-    fn from(first: Frame) -> Self {
-        Self { first, rest: None }
     }
 }
 
@@ -433,6 +410,18 @@ mod tests {
     }
 
     #[test]
+    fn a_compressed_form_is_built_once_for_all_clones_and_one_window() {
+        let frame = Frame::binary(vec![1, 2, 3].into());
+        let some = |text: &'static str| move || Some(Bytes::from_static(text.as_bytes()));
+        assert_eq!(frame.compressed(15, some("large")).unwrap(), "large");
+        assert_eq!(frame.clone().compressed(15, || panic!("again")).unwrap(), "large");
+        assert_eq!(frame.compressed(9, some("small")).unwrap(), "small");
+        let futile = Frame::binary(vec![1, 2, 3].into());
+        assert_eq!(futile.compressed(15, || None), None);
+        assert_eq!(futile.compressed(15, || panic!("again")), None);
+    }
+
+    #[test]
     fn base64_is_built_once_for_all_clones() {
         let frame = Frame::binary(vec![1, 2, 3].into());
         let (one, other) =
@@ -453,24 +442,5 @@ mod tests {
         let frame = writer.finish();
         assert_eq!(frame.payload(), "42[7y");
         assert_eq!(frame.kind(), PacketType::Message);
-    }
-
-    #[test]
-    fn a_run_is_compressed_whole_or_not_at_all() {
-        let run = Frames::new(Frame::text(PacketType::Message, "x"), [Bytes::from_static(b"1")]);
-        let plain = run.clone().compress(false);
-        assert!(run.iter().all(Frame::may_compress));
-        assert!(!plain.iter().any(Frame::may_compress));
-        assert!(plain.compress(true).iter().all(Frame::may_compress));
-    }
-
-    #[test]
-    fn a_run_keeps_its_order() {
-        let text = Frame::text(PacketType::Message, "x");
-        let run = Frames::new(text.clone(), [Bytes::from_static(b"1"), Bytes::from_static(b"23")]);
-        let payloads: Vec<_> = run.iter().map(Frame::payload).collect();
-        assert_eq!(payloads, ["4x", "1", "23"]);
-        assert_eq!((run.count(), run.bytes()), (3, 5));
-        assert_eq!(Frames::from(text).count(), 1);
     }
 }

@@ -41,6 +41,7 @@
 
 pub mod error;
 pub mod frame;
+mod frames;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod handshake;
@@ -52,6 +53,7 @@ pub mod webtransport;
 
 pub use bytestring::ByteString;
 pub use error::{FramingError, HandshakeError, PacketError, PayloadError};
-pub use frame::{Frame, FrameWriter, Frames};
+pub use frame::{Frame, FrameWriter};
+pub use frames::Frames;
 pub use handshake::OpenPacket;
 pub use packet::{Data, Packet, PacketType, Revision, Transport};

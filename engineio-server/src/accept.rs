@@ -1,22 +1,31 @@
 //! How a WebSocket is accepted.
 
-use http::{Method, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, Method, Response, StatusCode, header, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
+    config::EngineConfig,
     error::{ErrorContext, Refused},
     request::is_extended_connect,
     response::{ResponseBody, empty},
+    transport::websocket::Parameters,
 };
 
-/// The response that accepts a WebSocket (RFC 6455 section 4.2.2, RFC 8441 section 5), if the request asks for one
-/// properly.
-pub(crate) fn accept(parts: &mut Parts) -> Result<(Response<ResponseBody>, OnUpgrade), Refused> {
-    accepted(parts).ok_or_else(|| Refused::bad_request(ErrorContext::TransportHandshakeError))
+/// A WebSocket that is accepted, once its response has gone out.
+pub(crate) struct Accepted {
+    pub(crate) response: Response<ResponseBody>,
+    pub(crate) upgrade: OnUpgrade,
+    pub(crate) compression: Option<Parameters>,
 }
 
-fn accepted(parts: &mut Parts) -> Option<(Response<ResponseBody>, OnUpgrade)> {
+/// Accepts a WebSocket (RFC 6455 section 4.2.2, RFC 8441 section 5), if the request asks for one properly.
+pub(crate) fn accept(parts: &mut Parts, config: &EngineConfig) -> Result<Accepted, Refused> {
+    let refused = || Refused::bad_request(ErrorContext::TransportHandshakeError);
+    accepted(parts, config).ok_or_else(refused)
+}
+
+fn accepted(parts: &mut Parts, config: &EngineConfig) -> Option<Accepted> {
     let version = parts.headers.get(header::SEC_WEBSOCKET_VERSION)?;
     if version.as_bytes() != b"13" {
         return None;
@@ -32,7 +41,26 @@ fn accepted(parts: &mut Parts) -> Option<(Response<ResponseBody>, OnUpgrade)> {
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     let upgrade = parts.extensions.remove::<OnUpgrade>()?;
-    Some((response, upgrade))
+    let compression = negotiate(config, parts, response.headers_mut());
+    Some(Accepted { response, upgrade, compression })
+}
+
+/// Agrees with the client on compression, if both want it.
+#[cfg(feature = "compression")]
+fn negotiate(
+    config: &EngineConfig,
+    request: &Parts,
+    response: &mut HeaderMap,
+) -> Option<Parameters> {
+    let own = config.per_message_deflate.as_ref()?;
+    let (parameters, answer) = own.negotiate(&request.headers)?;
+    response.insert(header::SEC_WEBSOCKET_EXTENSIONS, answer);
+    Some(parameters)
+}
+
+#[cfg(not(feature = "compression"))]
+fn negotiate(_: &EngineConfig, _: &Parts, _: &mut HeaderMap) -> Option<Parameters> {
+    None
 }
 
 fn switching_protocols(parts: &Parts) -> Option<Response<ResponseBody>> {

@@ -230,12 +230,12 @@ impl Connection {
         // Nothing is taken while the kernel has not taken the last batch: it counts as queued, and what is volatile is
         // not sent late.
         if let Some(websocket) = self.websocket.as_mut().or(self.probe.as_mut())
-            && websocket.writer.is_empty()
+            && websocket.is_idle()
         {
-            while !websocket.writer.is_full()
+            while !websocket.is_full()
                 && let Some(frame) = state.session.poll_transmit(Transport::WebSocket, usize::MAX)
             {
-                websocket.send(&frame);
+                websocket.send(frame);
             }
         }
         let poll = state.poll_to_wake();
@@ -323,7 +323,7 @@ impl Connection {
                 while let Some(frame) =
                     state.session.poll_transmit(Transport::WebSocket, usize::MAX)
                 {
-                    websocket.send(&frame);
+                    websocket.send(frame);
                 }
             }
             let ready = mem::take(&mut state.ready).into_iter().map(Some);

@@ -11,7 +11,7 @@ use http_body::Body;
 use hyper::upgrade::Upgraded;
 
 use crate::{
-    accept::accept,
+    accept::{Accepted, accept},
     admission::{Opening, admit, session_id},
     config::EngineConfig,
     connection::Connection,
@@ -23,7 +23,10 @@ use crate::{
     response::{ResponseBody, empty, refusal},
     shared::{Handle, Shared, now},
     stats::Stats,
-    transport::{polling, websocket::WebSocket},
+    transport::{
+        polling,
+        websocket::{Parameters, WebSocket},
+    },
 };
 
 /// What happens on sessions.
@@ -322,11 +325,11 @@ impl Engine {
         parts: &mut Parts,
         opening: Opening,
     ) -> Result<Response<ResponseBody>, Refused> {
-        let (response, upgrade) = accept(parts)?;
+        let Accepted { response, upgrade, compression } = accept(parts, &self.0.registry.config)?;
         let engine = self.clone();
         tokio::spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
-            let websocket = engine.websocket(upgraded, opening.revision, opening.b64);
+            let websocket = engine.websocket(upgraded, opening.revision, opening.b64, compression);
             // Two sessions were given one id at the same time, or none is opened any more.
             let Ok((shared, busy)) = engine.open(opening) else {
                 return engine.hang_up(websocket);
@@ -363,10 +366,17 @@ impl Engine {
         websocket.end(busy.config.linger, busy);
     }
 
-    fn websocket(&self, upgraded: Upgraded, revision: Revision, b64: bool) -> Box<WebSocket> {
+    fn websocket(
+        &self,
+        upgraded: Upgraded,
+        revision: Revision,
+        b64: bool,
+        compression: Option<Parameters>,
+    ) -> Box<WebSocket> {
         let config = &self.0.registry.config;
         let max_payload = config.session.max_payload;
-        Box::new(WebSocket::new(upgraded, revision, b64, max_payload, config.max_fragments))
+        let max_fragments = config.max_fragments;
+        Box::new(WebSocket::new(upgraded, revision, b64, max_payload, max_fragments, compression))
     }
 
     /// A WebSocket that wants to take a polling session over. What it does to the session is decided when it is
@@ -385,11 +395,11 @@ impl Engine {
         if !possible {
             return Err(Refused::bad_request(ErrorContext::TransportMismatch));
         }
-        let (response, upgrade) = accept(parts)?;
+        let Accepted { response, upgrade, compression } = accept(parts, &self.0.registry.config)?;
         let engine = self.clone();
         tokio::spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
-            let websocket = engine.websocket(upgraded, revision, b64);
+            let websocket = engine.websocket(upgraded, revision, b64, compression);
             let refused = shared.with(|state| {
                 let probe = Input::ProbeStarted(Transport::WebSocket);
                 match state.session.handle_input(now(), probe) {

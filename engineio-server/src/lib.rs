@@ -64,8 +64,8 @@
 //!
 //! # Features
 //!
-//! - `compression` (default): [`EngineConfig::http_compression`]. Without it nothing is compressed, and there is no such
-//!   option.
+//! - `compression` (default): [`EngineConfig::http_compression`] and [`EngineConfig::per_message_deflate`]. Without it
+//!   nothing is compressed, and there are no such options.
 
 mod accept;
 mod admission;
@@ -78,6 +78,8 @@ mod handshake;
 #[cfg(feature = "compression")]
 mod http_compression;
 mod listen;
+#[cfg(feature = "compression")]
+mod per_message_deflate;
 mod registry;
 mod request;
 mod response;
@@ -102,6 +104,8 @@ pub use http_compression::HttpCompression;
 #[cfg(feature = "tls")]
 pub use listen::tls::serve_tls;
 pub use listen::{Listening, serve};
+#[cfg(feature = "compression")]
+pub use per_message_deflate::PerMessageDeflate;
 pub use registry::generate_sid;
 pub use response::ResponseBody;
 pub use service::{EngineLayer, EngineService, NotFound};

@@ -2,9 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { get } from 'node:http';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
 
+import { Socket } from 'engine.io-client';
+import WebSocket from 'ws';
+
+import { closeAll, connected, event } from '../lib/client.mjs';
 import { Endpoint, within } from '../lib/raw.mjs';
 import { program, start } from '../lib/server.mjs';
 
@@ -58,3 +62,132 @@ describe('polling responses', () => {
     assert.equal(body, packet);
   });
 });
+
+const LONG = 'a message that is long '.repeat(200);
+const NOISE = Buffer.from(Array.from({ length: 5000 }, (_, n) => (n * 2654435761) >>> 13));
+
+/** What repeats itself just within, and beyond, the window of 8 bits. */
+const REPEATED = [250, 256, 300].map((length) => Buffer.concat(Array(20).fill(NOISE.subarray(0, length))));
+
+/** Messages that are big and small, empty, binary, and such that cannot be made smaller. */
+const MESSAGES = ['short', LONG, '', 'x'.repeat(300_000), '€'.repeat(5000), NOISE, Buffer.alloc(0), Buffer.alloc(70_000, 7), ...REPEATED, LONG];
+
+/** The parameters that a WebSocket was opened with; nothing where it does not compress. */
+function parameters(ws) {
+  const extension = ws._extensions['permessage-deflate'];
+  const text = ([name, value]) => (value === true ? name : `${name}=${value}`);
+  return extension && Object.entries(extension.params).map(text).join('; ');
+}
+
+for (const [setting, agreed] of [
+  ['1', 'server_no_context_takeover; client_no_context_takeover'],
+  ['contexts', ''],
+]) {
+  describe(`permessage-deflate (${setting})`, () => {
+    let server;
+    let url;
+    before(async () => {
+      server = await start(CONFORMANCE, { ...PATIENT, PER_MESSAGE_DEFLATE: setting });
+      url = `ws://127.0.0.1:${server.port}/engine.io/?EIO=4&transport=websocket`;
+    });
+    after(() => server?.stop());
+    afterEach(closeAll);
+
+    /** Echoes all messages through `ws`; gives what was agreed on and how many bytes came. */
+    async function exchange(perMessageDeflate) {
+      const ws = new WebSocket(url, { perMessageDeflate });
+      const frames = [];
+      let more = () => {};
+      ws.on('message', (data, isBinary) => {
+        frames.push(isBinary ? data : data.toString());
+        more();
+      });
+      const frame = async () => {
+        while (frames.length === 0) await new Promise((resolve) => (more = resolve));
+        return frames.shift();
+      };
+      const failed = new Promise((_, reject) => ws.once('close', (code) => reject(new Error(`closed (${code})`))));
+      failed.catch(() => {});
+      const next = () => within(Promise.race([frame(), failed]), 'a frame');
+      assert.equal((await next())[0], '0');
+      const before = ws._socket.bytesRead;
+      for (const message of MESSAGES) ws.send(typeof message === 'string' ? `4${message}` : message);
+      for (const message of MESSAGES) {
+        assert.deepEqual(await next(), typeof message === 'string' ? `4${message}` : message);
+      }
+      const bytes = ws._socket.bytesRead - before;
+      // Whatever state the contexts are in, the next message is read.
+      ws.send(`4${LONG}`);
+      assert.equal(await next(), `4${LONG}`);
+      const got = { agreed: parameters(ws), bytes };
+      ws.terminate();
+      return got;
+    }
+
+    test('with ws and its defaults', async () => {
+      const { agreed: got, bytes } = await exchange({ threshold: 0 });
+      assert.equal(got, agreed);
+      assert.ok(bytes < 15_000, `${bytes} bytes`);
+    });
+
+    for (const bits of [8, 9, 12, 15]) {
+      test(`with windows of ${bits} bits`, async () => {
+        const options = { threshold: 0, serverMaxWindowBits: bits, clientMaxWindowBits: bits };
+        const { agreed: got } = await exchange(options);
+        assert.match(got, new RegExp(`server_max_window_bits=${bits}`));
+        assert.match(got, new RegExp(`client_max_window_bits=${bits}`));
+      });
+    }
+
+    test('with a client that keeps no contexts', async () => {
+      const options = { threshold: 0, serverNoContextTakeover: true, clientNoContextTakeover: true };
+      const { agreed: got } = await exchange(options);
+      assert.match(got, /server_no_context_takeover; client_no_context_takeover/);
+    });
+
+    test('with a client that does not want it', async () => {
+      const { agreed: got, bytes } = await exchange(false);
+      assert.equal(got, undefined);
+      assert.ok(bytes > 300_000, `${bytes} bytes`);
+    });
+
+    test('with engine.io-client', async () => {
+      const client = new Socket(`ws://127.0.0.1:${server.port}`, {
+        transports: ['websocket'],
+        perMessageDeflate: { threshold: 0 },
+      });
+      client.binaryType = 'nodebuffer';
+      // It reports an empty text as undefined.
+      const messages = MESSAGES.filter((message) => message !== '');
+      const got = [];
+      const all = new Promise((resolve) => {
+        client.on('message', (message) => got.push(message) === messages.length && resolve());
+      });
+      await event(client, 'open');
+      assert.equal(parameters(client.transport.ws), agreed);
+      for (const message of messages) client.send(message);
+      await within(all, 'all echoes');
+      assert.deepEqual(got, messages);
+      client.close();
+    });
+
+    test('with socket.io-client, after an upgrade', async () => {
+      const socket = await connected(server, { perMessageDeflate: { threshold: 0 } });
+      if (socket.io.engine.transport.name !== 'websocket') await event(socket.io.engine, 'upgrade');
+      assert.equal(parameters(socket.io.engine.transport.ws), agreed);
+      socket.emit('message', LONG, NOISE, 1);
+      const [text, binary, number] = await event(socket, 'message-back');
+      assert.equal(text, LONG);
+      assert.deepEqual(binary, NOISE);
+      assert.equal(number, 1);
+    });
+
+    test('not with a bomb', async () => {
+      const ws = new WebSocket(url, { perMessageDeflate: { threshold: 0 } });
+      ws.on('error', () => {});
+      await event(ws, 'open');
+      ws.send(`4${'x'.repeat(20_000_000)}`);
+      assert.equal((await event(ws, 'close'))[0], 1009);
+    });
+  });
+}

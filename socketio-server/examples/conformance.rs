@@ -2,12 +2,13 @@
 //!
 //! `/engine.io/` is a plain Engine.IO echo server, `/socket.io/` a Socket.IO server with the namespaces `/` and
 //! `/custom`. Environment: `PORT` (3000), `PING_INTERVAL` (300 ms), `PING_TIMEOUT` (200 ms), `MAX_PAYLOAD`
-//! (1000000 bytes), `ALLOW_EIO3` (`1` serves protocol revision 3 too), `PARSER` (`json`, or `msgpack` with that feature).
-//! Prints a line with `LISTENING` once it accepts connections and ends on SIGTERM.
+//! (1000000 bytes), `ALLOW_EIO3` (`1` serves protocol revision 3 too), `PARSER` (`json`, or `msgpack` with that feature),
+//! `PER_MESSAGE_DEFLATE` (`1` compresses WebSocket messages, `contexts` keeps contexts too). Prints a line with
+//! `LISTENING` once it accepts connections and ends on SIGTERM.
 
 use std::{env, io, process::ExitCode, time::Duration};
 
-use engineio_server::{Connection, Engine, EngineConfig, EngineService, serve};
+use engineio_server::{Connection, Engine, EngineConfig, EngineService, PerMessageDeflate, serve};
 use serde_json::json;
 use socketio_server::{
     Ack, Args, HandlerError, Namespace, Parser, Server, ServerConfig, Socket, Values,
@@ -22,6 +23,7 @@ struct Settings {
     max_payload: usize,
     allow_eio3: bool,
     parser: Parser,
+    per_message_deflate: Option<PerMessageDeflate>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -118,6 +120,7 @@ impl Settings {
             max_payload: number("MAX_PAYLOAD", 1_000_000)?,
             allow_eio3: number("ALLOW_EIO3", 0_u8)? == 1,
             parser: parser()?,
+            per_message_deflate: per_message_deflate()?,
         })
     }
 
@@ -127,6 +130,7 @@ impl Settings {
             .ping_timeout(self.ping_timeout)
             .max_payload(self.max_payload)
             .allow_eio3(self.allow_eio3)
+            .per_message_deflate(self.per_message_deflate.clone())
     }
 }
 
@@ -136,6 +140,18 @@ fn parser() -> Result<Parser, String> {
         #[cfg(feature = "msgpack")]
         Ok("msgpack") => Ok(Parser::MsgPack),
         Ok(other) => Err(format!("PARSER={other} is not known here")),
+    }
+}
+
+fn per_message_deflate() -> Result<Option<PerMessageDeflate>, String> {
+    let deflate = PerMessageDeflate::default();
+    match env::var("PER_MESSAGE_DEFLATE").as_deref() {
+        Err(_) | Ok("" | "0") => Ok(None),
+        Ok("1") => Ok(Some(deflate)),
+        Ok("contexts") => {
+            Ok(Some(deflate.server_no_context_takeover(false).client_no_context_takeover(false)))
+        }
+        Ok(other) => Err(format!("PER_MESSAGE_DEFLATE={other} is not known")),
     }
 }
 

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::{
-    frame::Frames,
+    frames::Frames,
     handshake::OpenPacket,
     packet::{Data, Packet, Transport},
 };

@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use super::{CloseReason, Config, Input, Output, Session};
 use crate::{
-    frame::{Frame, Frames},
+    frame::Frame,
+    frames::Frames,
     packet::{Data, Packet, PacketType, Revision, Transport},
 };
 

@@ -25,7 +25,8 @@ use super::{
     upgrade::Upgrade,
 };
 use crate::{
-    frame::{Frame, Frames},
+    frame::Frame,
+    frames::Frames,
     packet::{PacketType, Revision, Transport},
 };
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::frame::{Frame, Frames};
+use crate::{frame::Frame, frames::Frames};
 
 /// Room that an emptied queue keeps for the next burst, in runs.
 const KEPT: usize = 64;

@@ -16,7 +16,7 @@ pub use self::{
 use hooks::Hooks;
 
 #[cfg(feature = "compression")]
-use crate::http_compression::HttpCompression;
+use crate::{http_compression::HttpCompression, per_message_deflate::PerMessageDeflate};
 
 /// Options of an [`Engine`](crate::Engine), with Node's defaults.
 ///
@@ -48,6 +48,8 @@ pub struct EngineConfig {
     pub(crate) allow_eio3: bool,
     #[cfg(feature = "compression")]
     pub(crate) http_compression: Option<HttpCompression>,
+    #[cfg(feature = "compression")]
+    pub(crate) per_message_deflate: Option<PerMessageDeflate>,
     pub(crate) cors: Option<Cors>,
     pub(crate) cookie: Option<Cookie>,
     pub(crate) initial_packet: Option<Frame>,
@@ -73,6 +75,8 @@ impl Default for EngineConfig {
             allow_eio3: false,
             #[cfg(feature = "compression")]
             http_compression: Some(HttpCompression::default()),
+            #[cfg(feature = "compression")]
+            per_message_deflate: None,
             cors: None,
             cookie: None,
             initial_packet: None,
@@ -230,6 +234,14 @@ impl EngineConfig {
     /// How long it takes at most until a client that vanished is noticed: `ping_interval` and `ping_timeout`.
     pub fn get_heartbeat(&self) -> Duration {
         self.session.ping_interval + self.session.ping_timeout
+    }
+
+    /// Whether WebSocket messages are compressed with clients that offer it, and how (default no, as in Node). It costs
+    /// time, and memory where contexts are kept: see [`PerMessageDeflate`].
+    #[cfg(feature = "compression")]
+    pub fn per_message_deflate(mut self, deflate: impl Into<Option<PerMessageDeflate>>) -> Self {
+        self.per_message_deflate = deflate.into();
+        self
     }
 
     /// The configured path, with a slash at both ends (see [`add_trailing_slash`](Self::add_trailing_slash)).

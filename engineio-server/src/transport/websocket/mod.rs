@@ -1,7 +1,14 @@
 //! One WebSocket: its bytes in and out.
 
+#[cfg(all(test, feature = "compression"))]
+mod compressed;
+#[cfg(feature = "compression")]
+mod deflate;
 #[cfg(test)]
 mod differential;
+mod error;
+#[cfg(not(feature = "compression"))]
+mod no_deflate;
 pub(crate) mod read;
 pub(crate) mod write;
 
@@ -15,7 +22,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use engineio_parser::{Frame, Packet, Revision, Transport, session::Input};
+use engineio_parser::{Frame, Packet, Revision, Transport, frame::WebSocketFrame, session::Input};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -27,7 +34,11 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
+pub(crate) use self::deflate::Parameters;
+#[cfg(not(feature = "compression"))]
+use self::no_deflate as deflate;
 use self::{
+    deflate::{Deflate, Inflate},
     read::{Incoming, Reader},
     write::Writer,
 };
@@ -46,10 +57,19 @@ pub(crate) struct WebSocket {
     /// What the HTTP server had read beyond the request.
     early: Bytes,
     reader: Reader,
-    pub(crate) writer: Writer,
+    writer: Writer,
+    /// Set where compression was negotiated.
+    compressor: Option<Box<Compressor>>,
     revision: Revision,
     /// The client asked for text only.
     b64: bool,
+}
+
+struct Compressor {
+    deflate: Deflate,
+    /// Taken from the session, under its lock; compressed when it is released.
+    waiting: Vec<Frame>,
+    bytes: usize,
 }
 
 /// The stream below: the listener's own where it is known, else whatever the HTTP server gives.
@@ -67,6 +87,7 @@ impl WebSocket {
         b64: bool,
         max_payload: usize,
         max_fragments: u32,
+        compression: Option<Parameters>,
     ) -> Self {
         let (io, early) = match upgraded.downcast::<TokioIo<Stalling<TcpStream>>>() {
             Ok(parts) => (Io::Tcp(parts.io.into_inner().into_inner()), parts.read_buf),
@@ -74,8 +95,13 @@ impl WebSocket {
         };
         // Copied, as a slice would keep the HTTP connection's read buffer alive.
         let early = Bytes::copy_from_slice(&early);
-        let reader = Reader::new(max_payload, max_fragments);
-        Self { io, early, reader, writer: Writer::default(), revision, b64 }
+        let mut reader = Reader::new(max_payload, max_fragments);
+        reader.inflate = compression.map(|parameters| Box::new(Inflate::new(parameters)));
+        let compressor = compression.map(|parameters| {
+            let deflate = Deflate::new(parameters);
+            Box::new(Compressor { deflate, waiting: Vec::new(), bytes: 0 })
+        });
+        Self { io, early, reader, writer: Writer::default(), compressor, revision, b64 }
     }
 
     /// Reads once and appends what arrived to `inputs`; pending where there is nothing.
@@ -145,16 +171,42 @@ impl WebSocket {
         }
     }
 
-    pub(crate) fn send(&mut self, frame: &Frame) {
-        self.writer.push(if self.b64 {
-            frame.websocket_text(self.revision)
-        } else {
-            frame.websocket(self.revision)
-        });
+    /// Whether everything it was given is written.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.writer.is_empty()
     }
 
-    /// Writes what the writer holds.
+    /// Whether it is time to write before more is taken from the session, where it counts as queued.
+    pub(crate) fn is_full(&self) -> bool {
+        match &self.compressor {
+            Some(compressor) => Writer::is_enough(compressor.waiting.len(), compressor.bytes),
+            None => self.writer.is_full(),
+        }
+    }
+
+    pub(crate) fn send(&mut self, frame: Frame) {
+        match &mut self.compressor {
+            // The session is locked: compressing takes longer than others may wait for it.
+            Some(compressor) => {
+                compressor.bytes += frame.len();
+                compressor.waiting.push(frame);
+            }
+            None => self.writer.push(plain(&frame, self.revision, self.b64)),
+        }
+    }
+
+    fn compress(&mut self) {
+        let Some(compressor) = &mut self.compressor else { return };
+        compressor.bytes = 0;
+        for frame in mem::take(&mut compressor.waiting) {
+            let compressed = compressor.deflate.compress(&frame, self.revision, self.b64);
+            self.writer.push(compressed.unwrap_or_else(|| plain(&frame, self.revision, self.b64)));
+        }
+    }
+
+    /// Writes what it was given.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.compress();
         if self.writer.is_empty() {
             return Poll::Ready(Ok(()));
         }
@@ -164,6 +216,7 @@ impl WebSocket {
     /// Ends the WebSocket apart from its session: writes what is left and a close frame, unless there was one, then
     /// waits for the peer to close, so that the last frames are not lost to a reset. Takes `patience` at most; `guard` lives as long.
     pub(crate) fn end(mut self, patience: Duration, guard: impl Send + 'static) {
+        self.compress();
         self.writer.push_close(None);
         // A connection may be dropped anywhere, also where no runtime is left.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
@@ -182,6 +235,11 @@ impl WebSocket {
             drop(guard);
         });
     }
+}
+
+/// A frame as it is sent without compression.
+fn plain(frame: &Frame, revision: Revision, b64: bool) -> WebSocketFrame {
+    if b64 { frame.websocket_text(revision) } else { frame.websocket(revision) }
 }
 
 impl Io {

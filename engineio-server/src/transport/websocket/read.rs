@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
     coding::{CloseCode, Control, Data, OpCode},
 };
 
-use crate::stats::{Counter, RefusedCounters};
+use super::{deflate::Inflate, error::ReadError};
 
 /// Two bytes, an eight-byte length, and the mask.
 const LONGEST_HEADER: usize = 14;
@@ -28,40 +28,6 @@ pub(crate) enum Incoming {
     Close(Option<u16>),
 }
 
-/// Why reading cannot go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ReadError {
-    #[error("malformed WebSocket frame")]
-    Protocol,
-    #[error("WebSocket text is not UTF-8")]
-    Utf8,
-    #[error("WebSocket message exceeds max_payload")]
-    TooLarge,
-    #[error("WebSocket message exceeds max_fragments")]
-    Fragments,
-}
-
-impl ReadError {
-    /// Where it is counted.
-    pub(crate) fn counter(self, refused: &RefusedCounters) -> &Counter {
-        match self {
-            Self::Protocol | Self::Utf8 => &refused.malformed_frame,
-            Self::TooLarge => &refused.too_large,
-            Self::Fragments => &refused.too_many_fragments,
-        }
-    }
-
-    /// The close code that tells the peer.
-    pub(crate) fn code(self) -> CloseCode {
-        match self {
-            Self::Protocol => CloseCode::Protocol,
-            Self::Utf8 => CloseCode::Invalid,
-            Self::TooLarge => CloseCode::Size,
-            Self::Fragments => CloseCode::Policy,
-        }
-    }
-}
-
 /// Reads the masked frames of a client.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -73,12 +39,15 @@ pub(crate) struct Reader {
     frame: Option<OpenFrame>,
     /// The message whose fragments are arriving.
     message: Option<Fragments>,
+    /// Set where compression was negotiated.
+    pub(crate) inflate: Option<Box<Inflate>>,
 }
 
 #[derive(Debug)]
 struct OpenFrame {
     opcode: OpCode,
     last: bool,
+    compressed: bool,
     mask: [u8; 4],
     missing: usize,
     payload: Vec<u8>,
@@ -87,13 +56,21 @@ struct OpenFrame {
 #[derive(Debug)]
 struct Fragments {
     text: bool,
+    compressed: bool,
     frames: u32,
     payload: Vec<u8>,
 }
 
 impl Reader {
     pub(crate) fn new(max_payload: usize, max_fragments: u32) -> Self {
-        Self { max_payload, max_fragments, head: Vec::new(), frame: None, message: None }
+        Self {
+            max_payload,
+            max_fragments,
+            head: Vec::new(),
+            frame: None,
+            message: None,
+            inflate: None,
+        }
     }
 
     /// Takes bytes in and reports every message that they complete. Payloads are unmasked where they lie.
@@ -160,6 +137,7 @@ impl Reader {
         self.frame = Some(OpenFrame {
             opcode: header.opcode,
             last: header.is_final,
+            compressed: header.rsv1,
             mask,
             missing: length,
             payload: Vec::new(),
@@ -168,7 +146,9 @@ impl Reader {
     }
 
     fn check(&self, header: &FrameHeader, length: usize) -> Result<(), ReadError> {
-        if header.rsv1 || header.rsv2 || header.rsv3 {
+        // RFC 7692 section 6: the first frame of a message says whether it is compressed.
+        let first = matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
+        if header.rsv1 && !(first && self.inflate.is_some()) || header.rsv2 || header.rsv3 {
             return Err(ReadError::Protocol);
         }
         match header.opcode {
@@ -220,18 +200,31 @@ impl Reader {
                 return Ok(None);
             }
             return match self.message.take() {
+                Some(message) if message.compressed => {
+                    let payload = self.inflated(&message.payload)?;
+                    whole(message.text, payload).map(Some)
+                }
                 Some(message) => whole(message.text, message.payload).map(Some),
                 None => Ok(None),
             };
         }
         let text = data == Data::Text;
-        let payload = joined(frame.payload, tail);
-        if frame.last {
-            whole(text, payload).map(Some)
-        } else {
-            self.message = Some(Fragments { text, frames: 1, payload });
-            Ok(None)
+        let compressed = frame.compressed;
+        if frame.last && compressed && frame.payload.is_empty() {
+            return whole(text, self.inflated(tail)?).map(Some);
         }
+        let payload = joined(frame.payload, tail);
+        if !frame.last {
+            self.message = Some(Fragments { text, compressed, frames: 1, payload });
+            return Ok(None);
+        }
+        let payload = if compressed { self.inflated(&payload)? } else { payload };
+        whole(text, payload).map(Some)
+    }
+
+    fn inflated(&mut self, payload: &[u8]) -> Result<Vec<u8>, ReadError> {
+        let inflate = self.inflate.as_mut().ok_or(ReadError::Protocol)?;
+        inflate.message(payload, self.max_payload)
     }
 }
 

@@ -33,7 +33,12 @@ impl Writer {
 
     /// Whether it is time to write before more is taken from the session, where it counts as queued.
     pub(crate) fn is_full(&self) -> bool {
-        self.frames.len() >= BATCH || self.bytes >= 256 * 1024
+        Self::is_enough(self.frames.len(), self.bytes)
+    }
+
+    /// Whether so much is worth writing.
+    pub(crate) fn is_enough(frames: usize, bytes: usize) -> bool {
+        frames >= BATCH || bytes >= 256 * 1024
     }
 
     pub(crate) fn push(&mut self, frame: WebSocketFrame) {

@@ -1,0 +1,217 @@
+//! Messages made smaller on their way out, and large again on their way in (RFC 7692 section 7.2), on zlib's streams.
+//!
+//! A context that need not outlive its message is not the connection's: each thread has one of either kind and lends it
+//! to whichever connection has a message.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+use engineio_parser::{Frame, Revision, frame::WebSocketFrame};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+
+use super::error::ReadError;
+pub(crate) use crate::per_message_deflate::Parameters;
+
+/// What a sync flush ends with; it is not sent.
+const TAIL: &[u8] = &[0, 0, 0xff, 0xff];
+
+/// The first byte of a whole, compressed frame.
+const COMPRESSED_TEXT: u8 = 0xc1;
+const COMPRESSED_BINARY: u8 = 0xc2;
+
+/// Room for the longest header.
+const HEADROOM: usize = 10;
+
+/// Some peers end each piece with a final block. A message of nothing else would be slow to read.
+const MAX_FINAL_BLOCKS: u32 = 1024;
+
+thread_local! {
+    /// One only: a client that asks for another window pays with its own time.
+    static COMPRESS: RefCell<Option<(u8, u32, Compress)>> = const { RefCell::new(None) };
+    static DECOMPRESS: RefCell<Option<Decompress>> = const { RefCell::new(None) };
+}
+
+/// The outgoing side of one connection.
+#[derive(Debug)]
+pub(crate) struct Deflate {
+    parameters: Parameters,
+    /// What lives on from message to message.
+    context: Option<Compress>,
+}
+
+impl Deflate {
+    pub(crate) fn new(parameters: Parameters) -> Self {
+        Self { parameters, context: None }
+    }
+
+    /// The frame in its compressed form, or nothing where it is better sent as it is.
+    pub(crate) fn compress(
+        &mut self,
+        frame: &Frame,
+        revision: Revision,
+        b64: bool,
+    ) -> Option<WebSocketFrame> {
+        if !frame.may_compress() || frame.len() < self.parameters.threshold {
+            return None;
+        }
+        let compressed = match frame.is_binary() {
+            true if b64 => self.encode(COMPRESSED_TEXT, &[&frame.polling_text(revision)]),
+            true if revision == Revision::V3 => {
+                self.encode(COMPRESSED_BINARY, &[&[4], &frame.payload()])
+            }
+            binary => {
+                let first = if binary { COMPRESSED_BINARY } else { COMPRESSED_TEXT };
+                let payload = frame.payload();
+                if self.parameters.server_takeover {
+                    self.encode(first, &[&payload])
+                } else {
+                    let bits = self.parameters.server_bits;
+                    frame.compressed(bits, || self.encode(first, &[&payload]))
+                }
+            }
+        };
+        compressed.map(WebSocketFrame::raw)
+    }
+
+    fn encode(&mut self, first: u8, parts: &[&[u8]]) -> Option<Bytes> {
+        let Parameters { server_bits, level, server_takeover, .. } = self.parameters;
+        if server_takeover {
+            // Whatever it comes to, it must be sent: the next message refers to it.
+            let context = self.context.get_or_insert_with(|| compressor(server_bits, level));
+            return encode(context, first, parts);
+        }
+        let encoded = COMPRESS.with_borrow_mut(|kept| {
+            let context = match kept {
+                Some((bits, at, context)) if (*bits, *at) == (server_bits, level) => {
+                    context.reset();
+                    context
+                }
+                _ => &mut kept.insert((server_bits, level, compressor(server_bits, level))).2,
+            };
+            encode(context, first, parts)
+        });
+        let plain: usize = parts.iter().map(|part| part.len()).sum();
+        encoded.filter(|encoded| encoded.len() < plain)
+    }
+}
+
+/// The incoming side of one connection.
+#[derive(Debug)]
+pub(crate) struct Inflate {
+    parameters: Parameters,
+    context: Option<Decompress>,
+}
+
+impl Inflate {
+    pub(crate) fn new(parameters: Parameters) -> Self {
+        Self { parameters, context: None }
+    }
+
+    /// A whole message, inflated. Never takes more memory than one byte beyond `limit`.
+    pub(crate) fn message(&mut self, payload: &[u8], limit: usize) -> Result<Vec<u8>, ReadError> {
+        if self.parameters.client_takeover {
+            let bits = window(self.parameters.client_bits);
+            let fresh = || Decompress::new_with_window_bits(false, bits);
+            return decode(self.context.get_or_insert_with(fresh), payload, limit);
+        }
+        DECOMPRESS.with_borrow_mut(|kept| {
+            let context = kept.get_or_insert_with(|| Decompress::new(false));
+            context.reset(false);
+            decode(context, payload, limit)
+        })
+    }
+}
+
+fn compressor(bits: u8, level: u32) -> Compress {
+    Compress::new_with_window_bits(Compression::new(level), false, window(bits))
+}
+
+/// zlib has no raw window of 8 bits; with 9 it refers back 250 bytes at most, which is what 8 allow.
+fn window(bits: u8) -> u8 {
+    bits.clamp(9, 15)
+}
+
+/// A whole WebSocket frame. Nothing where zlib fails, which it never does.
+fn encode(context: &mut Compress, first: u8, parts: &[&[u8]]) -> Option<Bytes> {
+    let len: usize = parts.iter().map(|part| part.len()).sum();
+    let mut out = Vec::with_capacity(HEADROOM + len / 2 + 64);
+    out.resize(HEADROOM, 0);
+    for (flush, part) in parts
+        .iter()
+        .map(|part| (FlushCompress::None, *part))
+        .chain([(FlushCompress::Sync, &[][..])])
+    {
+        let mut rest = part;
+        loop {
+            // zlib wants room for a whole flush at once.
+            if out.capacity() - out.len() < 64 {
+                out.reserve(out.len().max(64));
+            }
+            let before = context.total_in();
+            context.compress_vec(rest, &mut out, flush).ok()?;
+            rest = rest.get((context.total_in() - before) as usize..)?;
+            if rest.is_empty() && out.len() < out.capacity() {
+                break;
+            }
+        }
+    }
+    let payload = out.len().checked_sub(HEADROOM + TAIL.len())?;
+    out.truncate(HEADROOM + payload);
+    let mut header = [first, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let header = match payload {
+        ..126 => {
+            header[1] = payload as u8;
+            &header[..2]
+        }
+        126..=0xffff => {
+            header[1] = 126;
+            header[2..4].copy_from_slice(&(payload as u16).to_be_bytes());
+            &header[..4]
+        }
+        _ => {
+            header[1] = 127;
+            header[2..].copy_from_slice(&(payload as u64).to_be_bytes());
+            &header[..]
+        }
+    };
+    let start = HEADROOM - header.len();
+    out.get_mut(start..HEADROOM)?.copy_from_slice(header);
+    Some(Bytes::from(out.into_boxed_slice()).slice(start..))
+}
+
+fn decode(context: &mut Decompress, payload: &[u8], limit: usize) -> Result<Vec<u8>, ReadError> {
+    let most = limit.saturating_add(1);
+    let mut out = Vec::with_capacity(payload.len().saturating_mul(4).clamp(64, most.max(64)));
+    let mut final_blocks = 0;
+    for mut rest in [payload, TAIL] {
+        loop {
+            if out.len() == out.capacity() {
+                let more = out.len().max(64).min(most.saturating_sub(out.len()));
+                out.reserve_exact(more);
+            }
+            let before = context.total_in();
+            let status = context
+                .decompress_vec(rest, &mut out, FlushDecompress::Sync)
+                .map_err(|_| ReadError::Deflate)?;
+            let read = (context.total_in() - before) as usize;
+            rest = rest.get(read..).unwrap_or_default();
+            if out.len() > limit {
+                return Err(ReadError::TooLarge);
+            }
+            if status == Status::StreamEnd {
+                final_blocks += 1;
+                if final_blocks > MAX_FINAL_BLOCKS {
+                    return Err(ReadError::Deflate);
+                }
+                context.reset(false);
+            }
+            if rest.is_empty() && out.len() < out.capacity() {
+                break;
+            }
+            if status == Status::BufError && read == 0 && out.len() < out.capacity() {
+                return Err(ReadError::Deflate);
+            }
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,34 @@
+//! Stands in for compression where it is not compiled in: there are no values of these types.
+
+use engineio_parser::{Frame, Revision, frame::WebSocketFrame};
+
+use super::error::ReadError;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Parameters {}
+
+#[derive(Debug)]
+pub(crate) struct Deflate(Parameters);
+
+impl Deflate {
+    pub(crate) fn new(never: Parameters) -> Self {
+        Self(never)
+    }
+
+    pub(crate) fn compress(&mut self, _: &Frame, _: Revision, _: bool) -> Option<WebSocketFrame> {
+        match self.0 {}
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Inflate(Parameters);
+
+impl Inflate {
+    pub(crate) fn new(never: Parameters) -> Self {
+        Self(never)
+    }
+
+    pub(crate) fn message(&mut self, _: &[u8], _: usize) -> Result<Vec<u8>, ReadError> {
+        match self.0 {}
+    }
+}
