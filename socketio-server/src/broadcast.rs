@@ -80,7 +80,7 @@ impl Broadcast {
         self
     }
 
-    /// Whether transports that compress may compress it. No transport does at present.
+    /// Whether it may be compressed (default yes). See [`Socket::compress`].
     pub fn compress(mut self, compress: bool) -> Self {
         self.selection.flags.compress = Some(compress);
         self
@@ -105,6 +105,7 @@ impl Broadcast {
         {
             let offset = recorder.next_offset();
             let frames = parser.encode_event_at(nsp, event, args, &offset.to_string())?;
+            let frames = self.compressible(frames);
             if outgoing::is_told(&self.namespace) {
                 outgoing::tell(&self.namespace, &self.targets(), event, args);
             }
@@ -115,7 +116,7 @@ impl Broadcast {
             }
             return Ok(());
         }
-        let frames = parser.encode_event(nsp, None, event, args)?;
+        let frames = self.compressible(parser.encode_event(nsp, None, event, args)?);
         let targets = self.targets();
         outgoing::tell(&self.namespace, &targets, event, args);
         for target in targets {
@@ -147,6 +148,7 @@ impl Broadcast {
         let id = AckId::from(self.namespace.next_ack_id());
         let parser = self.namespace.0.config.parser;
         let frames = parser.encode_event(nsp, Some(id), event, args).map_err(EmitError::from)?;
+        let frames = self.compressible(frames);
         let timeout = self.selection.flags.timeout;
         let patience = timeout.unwrap_or(self.namespace.0.config.ack_timeout);
         let targets = self.targets();
@@ -212,6 +214,15 @@ impl Broadcast {
         self.namespace.hub().select(&self.selection, self.without.as_deref(), &mut targets);
         targets.retain(|target| target.is_connected());
         targets
+    }
+
+    /// Notes whether and how transports may compress it.
+    fn compressible(&self, frames: Frames) -> Frames {
+        match self.selection.flags.compress {
+            Some(false) => frames.compress(false),
+            _ if self.namespace.0.config.engine.compresses_messages() => frames.share(),
+            _ => frames,
+        }
     }
 
     /// Whether it was queued for this recipient.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engineio_server::Frames;
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_parser::AckId;
 use tokio::sync::oneshot;
@@ -30,11 +31,12 @@ pub struct Emitter<'a> {
     socket: &'a Socket,
     timeout: Option<Duration>,
     volatile: bool,
+    compress: bool,
 }
 
 impl<'a> Emitter<'a> {
     pub(crate) fn new(socket: &'a Socket) -> Self {
-        Self { socket, timeout: None, volatile: false }
+        Self { socket, timeout: None, volatile: false, compress: true }
     }
 
     /// Sets how long the answer may take.
@@ -45,6 +47,11 @@ impl<'a> Emitter<'a> {
     /// The event is dropped, not queued, where the transport is not writable.
     pub fn volatile(self) -> Self {
         Self { volatile: true, ..self }
+    }
+
+    /// Whether the event may be compressed (default yes). See [`Socket::compress`].
+    pub fn compress(self, compress: bool) -> Self {
+        Self { compress, ..self }
     }
 
     /// Sends the event. See [`Socket::emit`].
@@ -63,9 +70,10 @@ impl<'a> Emitter<'a> {
             let frames =
                 parser.encode_event_at(self.socket.nsp(), event, args, &offset.to_string())?;
             self.announce(event, args);
-            return socket.send_logged(recorder, offset, frames);
+            return socket.send_logged(recorder, offset, self.compressible(frames));
         }
-        let frames = parser.encode_event(self.socket.nsp(), None, event, args)?;
+        let frames =
+            self.compressible(parser.encode_event(self.socket.nsp(), None, event, args)?);
         self.announce(event, args);
         if self.volatile { socket.send_volatile(frames).map(drop) } else { socket.send(frames) }
     }
@@ -90,6 +98,7 @@ impl<'a> Emitter<'a> {
             .parser
             .encode_event(self.socket.nsp(), Some(id), event, args)
             .map_err(EmitError::from)?;
+        let frames = self.compressible(frames);
         let (sender, answer) = oneshot::channel();
         let patience = self.timeout.unwrap_or(client.config.ack_timeout);
         client.expect_ack(self.socket.nsp(), id, patience, Waiter::One(sender))?;
@@ -103,6 +112,10 @@ impl<'a> Emitter<'a> {
         let answer = answer.await.unwrap_or(Err(AckError::Disconnected))?;
         drop(pending);
         Ok(answer.decode()?)
+    }
+
+    fn compressible(&self, frames: Frames) -> Frames {
+        if self.compress { frames } else { frames.compress(false) }
     }
 
     fn announce<T: Serialize + ?Sized>(&self, event: &str, args: &T) {

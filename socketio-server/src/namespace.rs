@@ -230,6 +230,11 @@ impl Namespace {
         self.broadcast().volatile()
     }
 
+    /// Whether the next broadcast may be compressed. See [`Socket::compress`].
+    pub fn compress(&self, compress: bool) -> Broadcast {
+        self.broadcast().compress(compress)
+    }
+
     /// Sets how long the answers to the next broadcast may take.
     pub fn timeout(&self, timeout: Duration) -> Broadcast {
         self.broadcast().timeout(timeout)

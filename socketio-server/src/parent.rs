@@ -157,6 +157,11 @@ impl ParentBroadcast {
         Self { each: self.each.volatile(), ..self }
     }
 
+    /// Whether it may be compressed. See [`Socket::compress`](crate::Socket::compress).
+    pub fn compress(self, compress: bool) -> Self {
+        Self { each: self.each.compress(compress), ..self }
+    }
+
     /// Sends the event, encoded once for each child.
     ///
     /// # Errors

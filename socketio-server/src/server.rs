@@ -274,6 +274,11 @@ impl Server {
         self.main.volatile()
     }
 
+    /// Whether the next broadcast may be compressed. See [`Socket::compress`].
+    pub fn compress(&self, compress: bool) -> Broadcast {
+        self.main.compress(compress)
+    }
+
     /// Sets how long the answers to the next broadcast may take.
     pub fn timeout(&self, timeout: Duration) -> Broadcast {
         self.main.timeout(timeout)

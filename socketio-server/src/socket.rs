@@ -106,6 +106,13 @@ impl Socket {
         self.emitter().volatile()
     }
 
+    /// Whether the next event may be compressed (default yes), where the transport does so: see
+    /// [`EngineConfig`](engineio_server::EngineConfig)'s `http_compression` and `per_message_deflate`. No is for what was
+    /// compressed before, and for secrets beside text that others choose.
+    pub fn compress(&self, compress: bool) -> Emitter<'_> {
+        self.emitter().compress(compress)
+    }
+
     fn emitter(&self) -> Emitter<'_> {
         Emitter::new(self)
     }

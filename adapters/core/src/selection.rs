@@ -115,7 +115,7 @@ pub struct Flags {
     pub volatile: bool,
     /// Only to sockets of this node.
     pub local: bool,
-    /// Whether transports that compress may compress it.
+    /// Whether transports that compress may compress it; `None` is yes.
     pub compress: Option<bool>,
     /// How long acknowledgements may take.
     pub timeout: Option<Duration>,

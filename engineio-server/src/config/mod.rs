@@ -244,6 +244,15 @@ impl EngineConfig {
         self
     }
 
+    /// Whether WebSocket messages may be compressed; then frames for many recipients are better
+    /// [shared](crate::Frames::share).
+    pub fn compresses_messages(&self) -> bool {
+        #[cfg(feature = "compression")]
+        return self.per_message_deflate.is_some();
+        #[cfg(not(feature = "compression"))]
+        false
+    }
+
     /// The configured path, with a slash at both ends (see [`add_trailing_slash`](Self::add_trailing_slash)).
     pub fn get_path(&self) -> &str {
         &self.path

@@ -29,10 +29,12 @@ pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
     let chromium = chromium()?;
     let server = workspace.release_example("chat")?;
+    let conformance = workspace.release_example("conformance")?;
     let artifacts = workspace.root.join("artifacts");
     fs::create_dir_all(&artifacts).map_err(|error| format!("{}: {error}", artifacts.display()))?;
     let mut node = Command::new("node");
-    node.env("CHAT_SERVER", server).env("CHROMIUM", chromium).env("ARTIFACTS", artifacts);
+    node.env("CHAT_SERVER", server).env("CONFORMANCE_SERVER", conformance);
+    node.env("CHROMIUM", chromium).env("ARTIFACTS", artifacts);
     run(&folder, "browser", &mut node)
 }
 
