@@ -4,9 +4,11 @@ use engineio_parser::{ByteString, Revision, Transport};
 
 use crate::{
     config::EngineConfig,
-    error::Refused,
+    error::{Refused, RequestError},
     handshake::Handshake,
     registry::{Registry, generate_sid},
+    transport::jsonp::Jsonp,
+    unauthenticated::Slot,
 };
 
 /// The longest id that an application may give to a session: it is part of every request.
@@ -19,6 +21,19 @@ pub(crate) struct Opening {
     pub(crate) revision: Revision,
     pub(crate) b64: bool,
     pub(crate) transport: Transport,
+    pub(crate) jsonp: Option<Jsonp>,
+    pub(crate) slot: Option<Box<Slot>>,
+}
+
+/// Counts the session towards those of its address that nobody vouches for, where they are limited.
+pub(crate) fn enter(
+    handshake: &Handshake,
+    registry: &Registry,
+) -> Result<Option<Box<Slot>>, RequestError> {
+    match (registry.config.max_unauthenticated_per_address, handshake.client_ip()) {
+        (Some(limit), Some(ip)) => registry.unauthenticated.enter(ip, limit).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Asks the application.

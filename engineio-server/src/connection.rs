@@ -317,6 +317,8 @@ impl Connection {
         self.registry.remove(self.handle.sid());
         self.registry.counters.closed(reason);
         tracing::debug!(target: "engineio::session", %reason, "closed");
+        // Handles may live on; the address has one session less.
+        self.handle.authenticated();
         let (arriving, wakers) = {
             let mut state = self.handle.0.lock();
             if let Some(websocket) = &mut self.websocket {

@@ -12,7 +12,7 @@ use hyper::upgrade::Upgraded;
 
 use crate::{
     accept::{Accepted, accept},
-    admission::{Opening, admit, session_id},
+    admission::{Opening, admit, enter, session_id},
     config::EngineConfig,
     connection::Connection,
     drain::{self, Drained},
@@ -265,11 +265,13 @@ impl Engine {
             request::Request::Open { .. } if self.0.registry.is_shut() => {
                 Err(RequestError::ShuttingDown.into())
             }
-            request::Request::Open { transport, revision, b64 } => {
-                let handshake = admit(Handshake::new(parts), config).await?;
+            request::Request::Open { transport, revision, b64, jsonp } => {
+                let handshake = Handshake::new(parts, config.proxies.as_ref());
+                let slot = enter(&handshake, &self.0.registry)?;
+                let handshake = admit(handshake, config).await?;
                 let revision = revision.ok_or(RequestError::UnsupportedVersion)?;
                 let sid = session_id(&handshake, &self.0.registry).await?;
-                let opening = Opening { sid, handshake, revision, b64, transport };
+                let opening = Opening { sid, handshake, revision, b64, transport, jsonp, slot };
                 let mut response = if transport == Transport::Polling {
                     self.open_polling(parts, opening).await?
                 } else {
@@ -344,14 +346,16 @@ impl Engine {
 
     /// A new session, and the mark that it is at work.
     fn open(&self, opening: Opening) -> Result<(Arc<Shared>, Busy), Refused> {
-        let Opening { sid, handshake, revision, b64, transport } = opening;
+        let Opening { sid, handshake, revision, b64, transport, jsonp, slot } = opening;
         let mut session = Session::server(now(), self.0.session.clone(), revision, transport, sid);
         if let Some(frame) = &self.0.registry.config.initial_packet {
             // An empty queue takes any one message.
             let _ = session.send(frame.clone().into());
         }
         let counters = &self.0.registry.counters;
-        let shared = Arc::new(Shared::new(session, handshake, b64, counters.clone()));
+        let shared = Shared::new(session, handshake, b64, counters.clone()).with_jsonp(jsonp);
+        shared.lock().slot = slot;
+        let shared = Arc::new(shared);
         // Before it can be found: who closes the engine now waits for it.
         let busy = Busy::new(&self.0.registry);
         self.0.registry.insert(shared.clone())?;

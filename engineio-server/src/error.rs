@@ -21,6 +21,10 @@ pub enum RequestError {
     /// 4: refused by the application.
     #[error("Forbidden")]
     Forbidden,
+    /// 4 as well: the address has as many sessions as
+    /// [`max_unauthenticated_per_address`](crate::EngineConfig::max_unauthenticated_per_address) allows.
+    #[error("Too many unauthenticated sessions")]
+    TooManySessions,
     /// 5: the `EIO` parameter names no revision that is served.
     #[error("Unsupported protocol version")]
     UnsupportedVersion,
@@ -37,17 +41,19 @@ impl RequestError {
             Self::UnknownSid => 1,
             Self::BadHandshakeMethod => 2,
             Self::BadRequest => 3,
-            Self::Forbidden => 4,
+            Self::Forbidden | Self::TooManySessions => 4,
             Self::UnsupportedVersion => 5,
             Self::ShuttingDown => 6,
         }
     }
 
-    /// The status of the response: 403 for [`Forbidden`](Self::Forbidden), 503 for [`ShuttingDown`](Self::ShuttingDown),
+    /// The status of the response: 403 for [`Forbidden`](Self::Forbidden), 429 for
+    /// [`TooManySessions`](Self::TooManySessions), 503 for [`ShuttingDown`](Self::ShuttingDown),
     /// else 400.
     pub fn status(self) -> StatusCode {
         match self {
             Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::TooManySessions => StatusCode::TOO_MANY_REQUESTS,
             Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }

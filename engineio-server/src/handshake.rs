@@ -1,11 +1,16 @@
 //! What is remembered of the request that opened a session.
 
-use std::{net::SocketAddr, time::SystemTime};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::SystemTime,
+};
 
 use http::{
     Extensions, HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts, uri::PathAndQuery,
 };
 use hyper::upgrade::OnUpgrade;
+
+use crate::proxy::{Client, Proxies};
 
 /// The address of a request's peer, as a request extension. [`Engine::listen`](crate::Engine::listen) sets it; behind
 /// another HTTP server, insert it into the requests to have it in [`Handshake::remote_addr`].
@@ -26,6 +31,7 @@ pub struct Handshake {
     headers: Box<[u8]>,
     uri: Box<str>,
     remote_addr: Option<SocketAddr>,
+    client_ip: Option<IpAddr>,
     secure: bool,
     /// One word where there are none.
     extensions: Extensions,
@@ -33,7 +39,7 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    pub(crate) fn new(parts: &Parts) -> Self {
+    pub(crate) fn new(parts: &Parts, proxies: Option<&Proxies>) -> Self {
         let mut headers = Vec::new();
         let mut push = |name: &HeaderName, value: &[u8]| {
             for part in [name.as_str().as_bytes(), value] {
@@ -66,11 +72,19 @@ impl Handshake {
         if extensions.is_empty() {
             extensions = Extensions::new();
         }
+        let remote_addr = parts.extensions.get::<PeerAddr>().map(|peer| peer.0);
+        let client = remote_addr.map(|peer| match proxies {
+            Some(proxies) => proxies.client(peer.ip(), &parts.headers),
+            None => Client { ip: peer.ip().to_canonical(), https: None },
+        });
         Self {
             headers: headers.into_boxed_slice(),
             uri: url.into(),
-            remote_addr: parts.extensions.get::<PeerAddr>().map(|peer| peer.0),
-            secure: parts.extensions.get::<Secure>().is_some(),
+            remote_addr,
+            client_ip: client.map(|client| client.ip),
+            secure: client
+                .and_then(|client| client.https)
+                .unwrap_or_else(|| parts.extensions.get::<Secure>().is_some()),
             extensions,
             issued: SystemTime::now(),
         }
@@ -90,12 +104,18 @@ impl Handshake {
         map
     }
 
-    /// The address of the peer, where the listener knew it (see [`PeerAddr`]).
+    /// The address of the client: that of the peer, or what the peer says where it is one of the
+    /// [`trusted_proxies`](crate::EngineConfig::trusted_proxies). IPv4 addresses are given as such.
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        self.client_ip
+    }
+
+    /// The address of the peer, where the listener knew it (see [`PeerAddr`]): the client, or the last proxy before us.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.remote_addr
     }
 
-    /// Whether the request came over TLS, where the listener knew it (see [`Secure`]).
+    /// Whether the client came over TLS: what a trusted proxy says, else what the listener knew (see [`Secure`]).
     pub fn secure(&self) -> bool {
         self.secure
     }
@@ -151,7 +171,7 @@ mod tests {
             .body(())
             .unwrap()
             .into_parts();
-        let handshake = Handshake::new(&parts);
+        let handshake = Handshake::new(&parts, None);
         assert_eq!(handshake.headers(), parts.headers);
         assert_eq!(handshake.remote_addr(), Some(([127, 0, 0, 1], 9).into()));
         assert_eq!(handshake.extension(), Some(&"a layer's"));

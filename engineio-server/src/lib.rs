@@ -43,6 +43,7 @@
 //! | messages that the application does not take | what one read or 256 packets of a POST hold | no more is read; the next POST waits |
 //! | silence | [`ping_interval`](EngineConfig::ping_interval) and [`ping_timeout`](EngineConfig::ping_timeout) | "ping timeout" |
 //! | an unfinished upgrade | [`upgrade_timeout`](EngineConfig::upgrade_timeout) | its probe is closed, the session lives |
+//! | sessions that nobody vouched for | [`max_unauthenticated_per_address`](EngineConfig::max_unauthenticated_per_address), off by default | status 429 |
 //! | a slow or large request | [`head_timeout`](EngineConfig::head_timeout), [`max_head_size`](EngineConfig::max_head_size), [`body_timeout`](EngineConfig::body_timeout) | the connection, or the session, is closed |
 //! | a response that it does not read | [`write_timeout`](EngineConfig::write_timeout) | the connection is dropped |
 //! | a TLS handshake (feature `tls`) | [`head_timeout`](EngineConfig::head_timeout) | the connection is dropped |
@@ -80,6 +81,7 @@ mod http_compression;
 mod listen;
 #[cfg(feature = "compression")]
 mod per_message_deflate;
+mod proxy;
 mod registry;
 mod request;
 mod response;
@@ -88,6 +90,7 @@ mod shared;
 mod stall;
 mod stats;
 mod transport;
+mod unauthenticated;
 
 pub use config::{Cookie, Cors, EngineConfig, InvalidCookie, SameSite};
 pub use connection::{Connection, Event};
@@ -101,11 +104,13 @@ pub use error::{ConnectionError, ErrorContext, Refusal, RequestError};
 pub use handshake::{Handshake, PeerAddr, Secure};
 #[cfg(feature = "compression")]
 pub use http_compression::HttpCompression;
+pub use ipnet::IpNet;
 #[cfg(feature = "tls")]
 pub use listen::tls::serve_tls;
 pub use listen::{Listening, serve};
 #[cfg(feature = "compression")]
 pub use per_message_deflate::PerMessageDeflate;
+pub use proxy::ProxyHeader;
 pub use registry::generate_sid;
 pub use response::ResponseBody;
 pub use service::{EngineLayer, EngineService, NotFound};

@@ -15,6 +15,7 @@ use crate::{
     error::{Refused, RequestError},
     shared::Shared,
     stats::{Counters, Stats},
+    unauthenticated::Unauthenticated,
 };
 
 /// sid → session, and the options that all of them share.
@@ -24,6 +25,7 @@ pub(crate) struct Registry {
     sessions: RwLock<Sessions>,
     /// How many connections and closing WebSockets there are.
     busy: watch::Sender<usize>,
+    pub(crate) unauthenticated: Arc<Unauthenticated>,
 }
 
 #[derive(Default)]
@@ -76,6 +78,7 @@ impl Registry {
             counters: Arc::default(),
             sessions: RwLock::default(),
             busy: watch::Sender::new(0),
+            unauthenticated: Arc::default(),
         }
     }
 

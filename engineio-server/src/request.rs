@@ -6,6 +6,7 @@ use http::{Method, header, request::Parts};
 use crate::{
     config::EngineConfig,
     error::{ErrorContext, Refused, RequestError},
+    transport::jsonp::Jsonp,
 };
 
 /// What a request asks of the engine.
@@ -13,7 +14,7 @@ use crate::{
 pub(crate) enum Request {
     /// A handshake: a new session on this transport. The revision, if it is served, is looked at after the application
     /// was asked.
-    Open { transport: Transport, revision: Option<Revision>, b64: bool },
+    Open { transport: Transport, revision: Option<Revision>, b64: bool, jsonp: Option<Jsonp> },
     /// A GET of a polling session.
     Poll { sid: String },
     /// A POST of a polling session.
@@ -56,7 +57,8 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
         Some("3") if config.allow_eio3 => Some(Revision::V3),
         _ => None,
     };
-    Ok(Request::Open { transport, revision, b64: query.b64 })
+    let jsonp = query.j.filter(|_| config.jsonp && !websocket).map(Jsonp::new);
+    Ok(Request::Open { transport, revision, b64: query.b64, jsonp })
 }
 
 /// Whether the request wants to become a WebSocket (RFC 6455 section 4.2.1, RFC 8441 section 4).
@@ -87,6 +89,7 @@ struct Query<'a> {
     eio: Option<&'a str>,
     transport: Option<&'a str>,
     sid: Option<&'a str>,
+    j: Option<&'a str>,
     /// The client takes text only: no binary payloads (revision 3) and no binary frames.
     b64: bool,
 }
@@ -99,6 +102,7 @@ impl<'a> Query<'a> {
             match pair.split_once('=').unwrap_or((pair, "")) {
                 ("EIO", value) => this.eio = Some(value),
                 ("b64", value) => this.b64 = !value.is_empty(),
+                ("j", value) => this.j = Some(value),
                 ("transport", value) => this.transport = Some(value),
                 ("sid", value) if !value.is_empty() => this.sid = Some(value),
                 _ => {}
@@ -138,7 +142,8 @@ mod tests {
     fn only_known_revisions_are_served() {
         for eio in ["", "&EIO=", "&EIO=abc", "&EIO=5", "&EIO=3"] {
             let uri = format!("/?transport=polling{eio}");
-            let open = Request::Open { transport: Transport::Polling, revision: None, b64: false };
+            let transport = Transport::Polling;
+            let open = Request::Open { transport, revision: None, b64: false, jsonp: None };
             assert_eq!(ask(Method::GET, &uri, false), Ok(open));
         }
     }
@@ -150,7 +155,8 @@ mod tests {
             Ok(Request::Open {
                 transport: Transport::WebSocket,
                 revision: Some(Revision::V4),
-                b64: false
+                b64: false,
+                jsonp: None
             })
         );
     }

@@ -14,7 +14,12 @@ use engineio_parser::{
     session::{CloseReason, SendError, Session},
 };
 
-use crate::{handshake::Handshake, stats::Counters, transport::websocket::WebSocket};
+use crate::{
+    handshake::Handshake,
+    stats::Counters,
+    transport::{jsonp::Jsonp, websocket::WebSocket},
+    unauthenticated::Slot,
+};
 
 /// One session.
 pub(crate) struct Shared {
@@ -22,6 +27,8 @@ pub(crate) struct Shared {
     handshake: Handshake,
     /// The client reads no binary payloads (revision 3): where it polls, it gets base64.
     pub(crate) b64: bool,
+    /// How its polling responses are wrapped, for a client that can load scripts only.
+    pub(crate) jsonp: Option<Jsonp>,
     pub(crate) counters: Arc<Counters>,
     state: Mutex<State>,
 }
@@ -39,6 +46,8 @@ pub(crate) struct State {
     pub(crate) push: Option<Waker>,
     /// Those who wait for room in the outgoing queue.
     pub(crate) ready: Vec<Waker>,
+    /// Counts the session as one that nobody vouches for, while it is.
+    pub(crate) slot: Option<Box<Slot>>,
 }
 
 /// The clock of the shell; follows tokio's virtual clock in tests.
@@ -57,6 +66,7 @@ impl Shared {
             sid: session.sid().clone(),
             handshake,
             b64,
+            jsonp: None,
             counters,
             state: Mutex::new(State {
                 session,
@@ -66,8 +76,16 @@ impl Shared {
                 poll: None,
                 push: None,
                 ready: Vec::new(),
+                slot: None,
             }),
         }
+    }
+
+    /// A client that can load scripts only takes no binary.
+    pub(crate) fn with_jsonp(mut self, jsonp: Option<Jsonp>) -> Self {
+        self.b64 |= jsonp.is_some();
+        self.jsonp = jsonp;
+        self
     }
 
     pub(crate) fn sid(&self) -> &ByteString {
@@ -251,6 +269,13 @@ impl Handle {
         .await;
     }
 
+    /// Says that the application knows who this is: the session counts no more towards
+    /// [`max_unauthenticated_per_address`](crate::EngineConfig::max_unauthenticated_per_address).
+    pub fn authenticated(&self) {
+        let slot = self.0.lock().slot.take();
+        drop(slot);
+    }
+
     /// Wakes the task that drives the connection, so that it looks at what else it waits for.
     pub fn wake(&self) {
         let waker = self.0.lock().driver.take();
@@ -346,8 +371,12 @@ mod tests {
             Transport::Polling,
             "sid".into(),
         );
-        let handle =
-            Handle(Arc::new(Shared::new(session, Handshake::new(&parts), false, Arc::default())));
+        let handle = Handle(Arc::new(Shared::new(
+            session,
+            Handshake::new(&parts, None),
+            false,
+            Arc::default(),
+        )));
         handle.send("fills the queue").unwrap();
         let waker = Arc::new(Sleeper).into();
         for _ in 0..100 {

@@ -131,6 +131,7 @@ impl Settings {
             .max_payload(self.max_payload)
             .allow_eio3(self.allow_eio3)
             .per_message_deflate(self.per_message_deflate.clone())
+            .jsonp(true)
     }
 }
 

@@ -114,8 +114,8 @@ pub use dispatch::{
 pub use emitter::Emitter;
 pub use engineio_server::{
     ConnectionError, Cookie, Cors, Drained, EngineConfig, EngineLayer, EngineService, ErrorContext,
-    Handle, Handshake, InvalidCookie, Listening, PeerAddr, Refusal, RequestError, SameSite,
-    Transport, serve,
+    Handle, Handshake, InvalidCookie, IpNet, Listening, PeerAddr, ProxyHeader, Refusal,
+    RequestError, SameSite, Transport, serve,
 };
 #[cfg(feature = "tls")]
 pub use engineio_server::{rustls, serve_tls};

@@ -13,6 +13,7 @@ pub use self::{
     cookie::{Cookie, InvalidCookie, SameSite},
     cors::Cors,
 };
+use crate::proxy::Proxies;
 use hooks::Hooks;
 
 #[cfg(feature = "compression")]
@@ -54,6 +55,9 @@ pub struct EngineConfig {
     pub(crate) cookie: Option<Cookie>,
     pub(crate) initial_packet: Option<Frame>,
     pub(crate) hooks: Hooks,
+    pub(crate) jsonp: bool,
+    pub(crate) proxies: Option<Proxies>,
+    pub(crate) max_unauthenticated_per_address: Option<usize>,
 }
 
 impl Default for EngineConfig {
@@ -81,6 +85,9 @@ impl Default for EngineConfig {
             cookie: None,
             initial_packet: None,
             hooks: Hooks::default(),
+            jsonp: false,
+            proxies: None,
+            max_unauthenticated_per_address: None,
         }
     }
 }

@@ -3,11 +3,13 @@
 use std::{error::Error, future::Future, sync::Arc};
 
 use http::{HeaderMap, request::Parts};
+use ipnet::IpNet;
 
 use super::{EngineConfig, cookie::Cookie, cors::Cors};
 use crate::{
     error::{ConnectionError, Refusal},
     handshake::Handshake,
+    proxy::{Proxies, ProxyHeader},
     shared::Message,
 };
 
@@ -29,6 +31,52 @@ impl EngineConfig {
     /// polling both come in one response.
     pub fn initial_packet(mut self, message: impl Into<Message>) -> Self {
         self.initial_packet = Some(message.into().0);
+        self
+    }
+
+    /// Whether requests with a `j` parameter are answered as JSONP (default no): by scripts, for browsers that cannot ask
+    /// other origins, such as Internet Explorer 9 (clients call it `forceJSONP`).
+    ///
+    /// Every page may load a script and post a form, with its visitor's cookies and without an `Origin` header: this does
+    /// away with the protection that [`cors`](Self::cors) gives. Node's server always answers JSONP.
+    pub fn jsonp(mut self, allow: bool) -> Self {
+        self.jsonp = allow;
+        self
+    }
+
+    /// The proxies in front of the engine, and the header in which they write down whom they speak for (default none).
+    /// Where a request comes from one of these networks, [`Handshake::client_ip`] and [`Handshake::secure`] tell what it says.
+    ///
+    /// The header is read from its right end, hop by hop, up to the first that is not one of these networks. What a client
+    /// wrote in before is never believed, nor any other header.
+    ///
+    /// ```
+    /// use engineio_server::{EngineConfig, IpNet, ProxyHeader};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let balancers: [IpNet; 2] = ["10.0.0.0/8".parse()?, "fd00::/8".parse()?];
+    /// let config = EngineConfig::default().trusted_proxies(balancers, ProxyHeader::XForwardedFor);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn trusted_proxies(
+        mut self,
+        networks: impl IntoIterator<Item = IpNet>,
+        header: ProxyHeader,
+    ) -> Self {
+        self.proxies = Some(Proxies::new(networks.into_iter().collect(), header));
+        self
+    }
+
+    /// How many sessions an address may have that [`Handle::authenticated`](crate::Handle::authenticated) was not called
+    /// for (default: any number). Beyond it a handshake gets 429 and code 4. An IPv6 network of 64 bits counts as one
+    /// address; the address is [`Handshake::client_ip`], and where it is not known nothing is counted. Costs 40 bytes per
+    /// session while it is counted.
+    ///
+    /// The clients of a household or an office may share one address, and so may all that come through a proxy that is not
+    /// in [`trusted_proxies`](Self::trusted_proxies): allow for them.
+    pub fn max_unauthenticated_per_address(mut self, sessions: usize) -> Self {
+        self.max_unauthenticated_per_address = Some(sessions);
         self
     }
 

@@ -92,6 +92,8 @@ group! {
         bad_request,
         /// Error 4, "Forbidden".
         forbidden,
+        /// A session beyond `max_unauthenticated_per_address`.
+        too_many_sessions,
         /// Error 5, "Unsupported protocol version".
         unsupported_version,
         /// Error 6, "Server shutting down".
@@ -155,6 +157,7 @@ impl Counters {
             RequestError::BadHandshakeMethod => refused.bad_handshake_method.one(),
             RequestError::BadRequest => refused.bad_request.one(),
             RequestError::Forbidden => refused.forbidden.one(),
+            RequestError::TooManySessions => refused.too_many_sessions.one(),
             RequestError::UnsupportedVersion => refused.unsupported_version.one(),
             RequestError::ShuttingDown => refused.shutting_down.one(),
         }

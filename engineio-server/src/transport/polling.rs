@@ -16,9 +16,11 @@ use crate::{
     error::{ErrorContext, Refused, RequestError},
     response::{ResponseBody, empty, refusal},
     shared::{Shared, now, wake},
+    transport::jsonp::payload_of_form,
 };
 
 const TEXT: &str = "text/plain; charset=UTF-8";
+const SCRIPT: &str = "text/javascript; charset=UTF-8";
 const BINARY: &str = "application/octet-stream";
 
 /// How many packets of a POST the application is brought at once.
@@ -62,7 +64,7 @@ pub(crate) async fn poll(
         waiting.finish();
         return Ok(refusal(&shared.counters, RequestError::UnknownSid));
     };
-    let response = respond(revision, shared.b64, &frames);
+    let response = respond(revision, &shared, &frames);
     let response = compress(config, headers, &frames, response).await;
     waiting.finish();
     let ready = shared.with(|state| {
@@ -88,10 +90,14 @@ fn take(
     (session.revision(), frames)
 }
 
-fn respond(revision: Revision, b64: bool, frames: &[Frame]) -> Response<ResponseBody> {
-    let payload = payload::encode(revision, b64, frames);
-    let mut response = Response::new(Full::new(payload.body));
-    let content_type = if payload.binary { BINARY } else { TEXT };
+fn respond(revision: Revision, shared: &Shared, frames: &[Frame]) -> Response<ResponseBody> {
+    let payload = payload::encode(revision, shared.b64, frames);
+    let (body, content_type) = match &shared.jsonp {
+        Some(jsonp) => (jsonp.script(&payload.body), SCRIPT),
+        None if payload.binary => (payload.body, BINARY),
+        None => (payload.body, TEXT),
+    };
+    let mut response = Response::new(Full::new(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
@@ -170,6 +176,11 @@ where
             refused.body_timeout.one();
             return Ok(empty(StatusCode::BAD_REQUEST));
         }
+    };
+    let (body, binary) = match &shared.jsonp {
+        // No form is an empty payload, which is malformed.
+        Some(_) => (payload_of_form(&body).unwrap_or_default(), false),
+        None => (body, binary),
     };
     let mut whole = true;
     let mut packets = payload::decode(revision, body, binary).peekable();

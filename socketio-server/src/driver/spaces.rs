@@ -155,6 +155,7 @@ impl Driver {
         }
         tracing::debug!(target: "socketio::namespace", %nsp, "connected");
         self.connect_deadline = None;
+        self.connection.handle().authenticated();
         // Most connections have one namespace.
         self.spaces.reserve_exact(1);
         let space = Space::new(socket.clone());

@@ -1,0 +1,96 @@
+//! How many sessions an address has that nobody vouches for.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::error::RequestError;
+
+/// Such sessions by address; empty where they are not limited.
+#[derive(Debug, Default)]
+pub(crate) struct Unauthenticated(Mutex<HashMap<IpAddr, usize>>);
+
+/// One of them, counted until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    counts: Arc<Unauthenticated>,
+    key: IpAddr,
+}
+
+impl Unauthenticated {
+    /// Counts a session of this address, if there may be one more. Boxed, as few sessions have one.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        ip: IpAddr,
+        limit: usize,
+    ) -> Result<Box<Slot>, RequestError> {
+        let key = network(ip);
+        let mut counts = self.lock();
+        let count = counts.get(&key).copied().unwrap_or(0);
+        if count >= limit {
+            return Err(RequestError::TooManySessions);
+        }
+        counts.insert(key, count + 1);
+        drop(counts);
+        Ok(Box::new(Slot { counts: self.clone(), key }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut counts = self.counts.lock();
+        let count = counts.get(&self.key).map_or(0, |count| count.saturating_sub(1));
+        if count > 0 {
+            counts.insert(self.key, count);
+            return;
+        }
+        counts.remove(&self.key);
+        // A wave of clients must not leave its table behind.
+        if counts.capacity() > 64 && counts.len() < counts.capacity() / 4 {
+            let target = counts.len() * 2;
+            counts.shrink_to(target);
+        }
+    }
+}
+
+/// What is counted as one: whoever has an IPv6 address has the 2^64 others of its network as well.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+        ip => ip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_address() {
+        let counts = Arc::new(Unauthenticated::default());
+        let enter = |ip: &str| counts.enter(ip.parse().unwrap(), 1);
+        let first = enter("2001:db8::1").unwrap();
+        assert_eq!(enter("2001:db8::2:1").unwrap_err(), RequestError::TooManySessions);
+        let _next = enter("2001:db8:0:1::1").unwrap();
+        let _v4 = enter("192.0.2.1").unwrap();
+        assert!(enter("::ffff:192.0.2.1").is_err());
+        let _other = enter("192.0.2.2").unwrap();
+        drop(first);
+        assert!(enter("2001:db8::2:1").is_ok());
+    }
+
+    #[test]
+    fn an_address_without_sessions_costs_nothing() {
+        let counts = Arc::new(Unauthenticated::default());
+        let ips = (0..1000_u32).map(|n| IpAddr::V4(n.into()));
+        let slots: Vec<_> = ips.map(|ip| counts.enter(ip, 1).unwrap()).collect();
+        drop(slots);
+        assert!(counts.lock().is_empty() && counts.lock().capacity() <= 64);
+    }
+}
