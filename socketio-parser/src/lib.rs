@@ -42,6 +42,8 @@
 //! ```
 
 mod args;
+#[cfg(feature = "asyncapi")]
+mod asyncapi;
 mod binary;
 pub mod connection;
 mod decoder;
@@ -65,6 +67,8 @@ mod scan;
 mod value;
 
 pub use args::Args;
+#[cfg(feature = "asyncapi")]
+pub use asyncapi::AsyncApi;
 pub use binary::Binary;
 pub use bytestring::ByteString;
 pub use connection::{Connection, Output};

@@ -26,7 +26,7 @@
 //! [`Extension`], [`EventName`], [`Args`], [`Ack`], [`DisconnectReason`], a type of your own, or a `Result` of these, or an
 //! `Option` where it [may be missing](MaybeExtract). What it returns [answers](Answer) the acknowledgement the client asked
 //! for; one that returns `()` does not answer. A typed [`Event`] fixes arguments and answer in one constant
-//! ([`Namespace::handle`]). Handlers are declared once per namespace, or for one socket ([`Socket::on`]); several of one
+//! ([`Namespace::handle`], [`Socket::emit_event`]). Handlers are declared once per namespace, or for one socket ([`Socket::on`]); several of one
 //! event all run, and the first answer wins.
 //!
 //! # Order and concurrency
@@ -101,6 +101,7 @@ mod stored;
 mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod typed;
 mod waiter;
 
 pub use ack::Ack;
@@ -129,6 +130,8 @@ pub use recovery::Recovery;
 pub use rule::{NamespaceRequest, Params};
 pub use server::Server;
 pub use socketio_adapter::{Flags, IntoRooms, Room, Selection};
+#[cfg(feature = "asyncapi")]
+pub use socketio_parser::AsyncApi;
 pub use socketio_parser::{
     Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, Parser, RawJson, Value, Values, args,
     value,

@@ -41,6 +41,41 @@ async fn arguments_and_answers_are_those_of_the_contract() {
 }
 
 #[tokio::test]
+async fn they_are_sent_to_one_and_to_many() {
+    const NEWS: Event<(String, u32)> = Event::new("news");
+    const COUNT: Event<String, u32> = Event::new("count");
+    let server = server().await;
+    let mut connected = sockets(&server.io.of("/"));
+    let mut client = server.client().await;
+    let socket: Socket = within(connected.recv()).await.unwrap();
+    let news = ("x".to_owned(), 1);
+    socket.emit_event(NEWS, &news).unwrap();
+    socket.timeout(support::HANG).emit_event(NEWS, &news).unwrap();
+    socket.namespace().emit_event(NEWS, &news).unwrap();
+    server.io.emit_event(NEWS, &news).unwrap();
+    server.io.to(socket.id()).emit_event(NEWS, &news).unwrap();
+    for _ in 0..5 {
+        client.expect(r#"42["news","x",1]"#).await;
+    }
+    let (io, word) = (server.io.clone(), "abc".to_owned());
+    let asked = tokio::spawn(async move {
+        let one = socket.emit_event_with_ack(COUNT, &word).await.unwrap();
+        let timed = socket.timeout(support::HANG).emit_event_with_ack(COUNT, &word).await.unwrap();
+        let all = socket.namespace().emit_event_with_ack(COUNT, &word).await.unwrap();
+        let again = io.to(socket.id()).emit_event_with_ack(COUNT, &word).await.unwrap();
+        let last = io.emit_event_with_ack(COUNT, &word).await.unwrap();
+        (one, timed, all, again, last)
+    });
+    for n in 0..5 {
+        let question = client.text().await;
+        let id = question.strip_prefix("42").unwrap().split('[').next().unwrap();
+        assert_eq!(question, format!(r#"42{id}["count","abc"]"#));
+        client.send(&format!("43{id}[{n}]")).await;
+    }
+    assert_eq!(within(asked).await.unwrap(), (0, 1, vec![2], vec![3], vec![4]));
+}
+
+#[tokio::test]
 async fn one_socket_may_have_handlers_of_its_own() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
