@@ -109,8 +109,8 @@ pub use broadcast::Broadcast;
 pub use config::{Overflow, ServerConfig};
 pub use data::WeakSocket;
 pub use dispatch::{
-    Answer, Auth, Data, EventName, Extension, Extract, Handler, IntoReply, Json, MaybeExtract,
-    Outcome, Rewrite, State, TypedHandler,
+    Answer, Auth, Data, DisconnectDescription, EventName, Extension, Extract, Handler, IntoReply,
+    Json, MaybeExtract, Outcome, Rewrite, State, TypedHandler,
 };
 pub use emitter::Emitter;
 pub use engineio_server::{

@@ -420,6 +420,7 @@ pub struct Context {
     pub(crate) args: Option<Args>,
     pub(crate) responder: Option<Responder>,
     pub(crate) reason: Option<DisconnectReason>,
+    pub(crate) description: Option<Arc<str>>,
     /// The event, where it may be changed.
     pub(crate) rewrite: Option<Arc<Mutex<Args>>>,
 }

@@ -2,12 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::IntoRooms;
+use socketio_parser::Event;
 
 use crate::{
     broadcast::Broadcast,
-    dispatch::Handler,
+    dispatch::{Handler, TypedHandler},
     error::EmitError,
     model::{Failure, Namespace, Socket},
     registry::Registry,
@@ -50,6 +51,16 @@ impl ParentNamespace {
     /// Adds a handler for an event. See [`Namespace::on`].
     pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> &Self {
         self.template.on(event, handler);
+        self
+    }
+
+    /// Adds a handler for a typed event. See [`Namespace::handle`].
+    pub fn handle<A, R>(&self, event: Event<A, R>, handler: impl TypedHandler<A, R>) -> &Self
+    where
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+    {
+        self.template.handle(event, handler);
         self
     }
 

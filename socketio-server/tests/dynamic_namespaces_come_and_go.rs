@@ -8,10 +8,12 @@ mod support;
 use std::sync::Arc;
 
 use socketio_server::{
-    HandlerError, NamespaceRequest, Params, ParentNamespace, ServerConfig, Socket,
+    Event, HandlerError, NamespaceRequest, Params, ParentNamespace, ServerConfig, Socket,
 };
 use support::{Client, Done, Running, disconnections, log, server, server_with, until, within};
 use tokio::sync::Notify;
+
+const DOUBLE: Event<u32, u32> = Event::new("double");
 
 fn names(parent: &ParentNamespace) -> Vec<String> {
     let mut names: Vec<_> = parent.children().iter().map(|child| child.name().to_owned()).collect();
@@ -169,6 +171,7 @@ async fn children_begin_with_what_their_parent_has() {
         failures
     };
     parent.on("early", || async { 1 });
+    parent.handle(DOUBLE, |_socket, n| async move { 2 * n });
     parent.on("fails", || async { Done::Err(HandlerError::public("no")) });
     let mut client = server.open().await;
     client.connect("/room/1").await;
@@ -176,6 +179,8 @@ async fn children_begin_with_what_their_parent_has() {
     client.connect("/room/2").await;
     client.send(r#"42/room/1,0["early"]"#).await;
     client.expect("43/room/1,0[1]").await;
+    client.send(r#"42/room/1,0["double",21]"#).await;
+    client.expect("43/room/1,0[42]").await;
     client.send(r#"42/room/1,1["late"]"#).await;
     client.send(r#"42/room/2,2["late"]"#).await;
     client.expect("43/room/2,2[2]").await;

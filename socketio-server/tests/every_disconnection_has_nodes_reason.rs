@@ -4,7 +4,7 @@
 
 mod support;
 
-use socketio_server::ServerConfig;
+use socketio_server::{DisconnectDescription, ServerConfig};
 use support::{Client, Running, disconnections, server, server_with, short_heartbeat, sockets};
 
 /// The reason of the disconnection that `end` brings about.
@@ -104,4 +104,19 @@ async fn closing_the_connection_disconnects_all_its_namespaces() {
     for reasons in &mut reasons {
         assert_eq!(reasons.next().await, "server namespace disconnect");
     }
+}
+
+#[tokio::test]
+async fn how_the_protocol_was_broken_is_told() {
+    let server = server().await;
+    let (sender, mut log) = support::log();
+    server.io.on_disconnect(move |more: Option<DisconnectDescription>| {
+        let _ = sender.send(more.map(|DisconnectDescription(text)| text));
+        async {}
+    });
+    let mut client = server.client().await;
+    client.send("49").await;
+    assert_eq!(log.next().await.as_deref(), Some("unknown packet type 9"));
+    server.client().await.close().await;
+    assert_eq!(log.next().await, None);
 }

@@ -10,7 +10,7 @@ use crate::{
 
 impl Context {
     pub(crate) fn of(socket: Socket) -> Self {
-        Self { socket, args: None, responder: None, reason: None, rewrite: None }
+        Self { socket, args: None, responder: None, reason: None, description: None, rewrite: None }
     }
 
     /// The socket that the event came from.

@@ -192,3 +192,30 @@ impl MaybeExtract for DisconnectReason {
         Ok(context.reason)
     }
 }
+
+/// Extractor: more about why a socket was disconnected, beside its [`DisconnectReason`]: how its client broke the
+/// protocol. It may be missing, and mostly is.
+///
+/// ```
+/// use socketio_server::{DisconnectDescription, DisconnectReason, Server};
+///
+/// let io = Server::new();
+/// io.on_disconnect(|reason: DisconnectReason, more: Option<DisconnectDescription>| async move {
+///     let more = more.map(|DisconnectDescription(text)| text).unwrap_or_default();
+///     println!("{reason} {more}"); // "forced close invalid payload"
+/// });
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DisconnectDescription(pub String);
+
+impl Extract for DisconnectDescription {
+    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+        Self::maybe_extract(context)?.ok_or_else(|| "nothing more is known".into())
+    }
+}
+
+impl MaybeExtract for DisconnectDescription {
+    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
+        Ok(context.description.as_deref().map(|text| Self(text.to_owned())))
+    }
+}

@@ -8,7 +8,7 @@ mod reply;
 mod rewrite;
 
 pub use extract::{Extract, MaybeExtract};
-pub use extractors::{Auth, Data, EventName, Extension, State};
+pub use extractors::{Auth, Data, DisconnectDescription, EventName, Extension, State};
 pub use handler::{Handler, TypedHandler};
 pub use reply::{Answer, IntoReply, Json, Outcome};
 pub use rewrite::Rewrite;

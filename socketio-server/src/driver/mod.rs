@@ -50,6 +50,7 @@ impl Driver {
             connect_deadline,
             timer: Timer::default(),
             deaf: false,
+            violation: None,
             closed: false,
         }
     }
@@ -108,6 +109,7 @@ impl Driver {
     /// The client broke the protocol. Its sockets see a "forced close", as in Node.
     fn violated(&mut self, violation: &socketio_parser::Violation) {
         tracing::debug!(target: "socketio::client", %violation, "closing");
+        self.violation = Some(violation.to_string().into());
         self.close(false);
     }
 

@@ -247,7 +247,12 @@ impl Driver {
         // What waited may have been what kept the whole connection from being read.
         self.resume_reading();
         let table = socket.namespace().table();
-        let context = model::Context { reason: Some(reason), ..model::Context::of(socket.clone()) };
+        let description = self.violation.clone();
+        let context = model::Context {
+            reason: Some(reason),
+            description,
+            ..model::Context::of(socket.clone())
+        };
         let own = socket.0.look_at_own(|table| table.disconnecting.clone());
         for handler in table.disconnecting.iter().chain(&own) {
             self.start(handler, "disconnecting", context.clone(), cx);

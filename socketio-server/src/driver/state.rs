@@ -29,6 +29,8 @@ pub(crate) struct Driver {
     pub(super) timer: Timer,
     /// The connection is being closed by this side: what still arrives is ignored.
     pub(super) deaf: bool,
+    /// How the client broke the protocol, if it did.
+    pub(super) violation: Option<Arc<str>>,
     pub(super) closed: bool,
 }
 
