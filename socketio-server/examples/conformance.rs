@@ -3,15 +3,15 @@
 //! `/engine.io/` is a plain Engine.IO echo server, `/socket.io/` a Socket.IO server with the namespaces `/` and
 //! `/custom`. Environment: `PORT` (3000), `PING_INTERVAL` (300 ms), `PING_TIMEOUT` (200 ms), `MAX_PAYLOAD`
 //! (1000000 bytes), `ALLOW_EIO3` (`1` serves protocol revision 3 too), `PARSER` (`json`, or `msgpack` with that feature),
-//! `PER_MESSAGE_DEFLATE` (`1` compresses WebSocket messages, `contexts` keeps contexts too). Prints a line with
-//! `LISTENING` once it accepts connections and ends on SIGTERM.
+//! `PER_MESSAGE_DEFLATE` (`1` compresses WebSocket messages, `contexts` keeps contexts too), `RECOVERY` (`1` turns connection
+//! state recovery on). Prints a line with `LISTENING` once it accepts connections and ends on SIGTERM.
 
 use std::{env, io, process::ExitCode, time::Duration};
 
 use engineio_server::{Connection, Engine, EngineConfig, EngineService, PerMessageDeflate, serve};
 use serde_json::json;
 use socketio_server::{
-    Ack, Args, HandlerError, Namespace, Parser, Server, ServerConfig, Socket, Values,
+    Ack, Args, HandlerError, Namespace, Parser, Recovery, Server, ServerConfig, Socket, Values,
 };
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tower_layer::Layer;
@@ -22,6 +22,7 @@ struct Settings {
     ping_timeout: Duration,
     max_payload: usize,
     allow_eio3: bool,
+    recovery: bool,
     parser: Parser,
     per_message_deflate: Option<PerMessageDeflate>,
 }
@@ -55,7 +56,10 @@ async fn run(settings: Settings) -> io::Result<()> {
             }
         },
     );
-    let config = ServerConfig::default().parser(settings.parser);
+    let mut config = ServerConfig::default().parser(settings.parser);
+    if settings.recovery {
+        config = config.connection_state_recovery(Recovery::default());
+    }
     let io = Server::with_config(config.engine(|engine| settings.engine(engine)));
     for namespace in [io.of("/"), io.of("/custom")] {
         declare(&namespace);
@@ -105,20 +109,13 @@ fn declare(namespace: &Namespace) {
 
 impl Settings {
     fn read() -> Result<Self, String> {
-        for (switch, off) in [("RECOVERY", "0")] {
-            if let Ok(value) = env::var(switch)
-                && !value.is_empty()
-                && value != off
-            {
-                return Err(format!("{switch}={value} is not built yet"));
-            }
-        }
         Ok(Self {
             port: number("PORT", 3000)?,
             ping_interval: Duration::from_millis(number("PING_INTERVAL", 300)?),
             ping_timeout: Duration::from_millis(number("PING_TIMEOUT", 200)?),
             max_payload: number("MAX_PAYLOAD", 1_000_000)?,
             allow_eio3: number("ALLOW_EIO3", 0_u8)? == 1,
+            recovery: number("RECOVERY", 0_u8)? == 1,
             parser: parser()?,
             per_message_deflate: per_message_deflate()?,
         })

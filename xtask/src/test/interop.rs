@@ -16,12 +16,15 @@ const NO_BROWSER: &str =
 
 pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
-    let server = workspace.release_example("conformance")?;
-    let tls = workspace.release_example("tls")?;
-    let features = workspace.release_example("features")?;
     let mut node = Command::new("node");
-    node.env("CONFORMANCE_SERVER", server).env("TLS_SERVER", tls);
-    node.env("FEATURES_SERVER", features);
+    for (variable, example) in [
+        ("CONFORMANCE_SERVER", "conformance"),
+        ("TLS_SERVER", "tls"),
+        ("FEATURES_SERVER", "features"),
+        ("RECOVERY_SERVER", "recovery"),
+    ] {
+        node.env(variable, workspace.release_example(example)?);
+    }
     run(&folder, "node", &mut node)
 }
 
