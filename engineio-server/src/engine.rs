@@ -240,9 +240,12 @@ impl Engine {
         {
             return cors.preflight(&parts.headers);
         }
-        let mut response = match self.answer(&mut parts, body).await {
-            Ok(response) => response,
-            Err(refused) => self.refuse(&parts, refused),
+        let mut response = match self.file(&parts).await {
+            Some(response) => response,
+            None => match self.answer(&mut parts, body).await {
+                Ok(response) => response,
+                Err(refused) => self.refuse(&parts, refused),
+            },
         };
         if let Some(cors) = &config.cors {
             cors.apply(&parts.headers, response.headers_mut());
@@ -253,6 +256,19 @@ impl Engine {
             hook(response.headers_mut(), &parts);
         }
         response
+    }
+
+    /// What is below the path and has nothing to do with the protocol.
+    async fn file(&self, parts: &Parts) -> Option<Response<ResponseBody>> {
+        let config = &self.0.registry.config;
+        let rest = parts.uri.path().strip_prefix(config.path.as_str())?;
+        let response = config.hooks.files.as_ref()?(rest.trim_start_matches('/'), parts)?;
+        let response = response.map(ResponseBody::new);
+        #[cfg(feature = "compression")]
+        if let Some(compression) = &config.http_compression {
+            return Some(compression.apply(&parts.headers, response).await);
+        }
+        Some(response)
     }
 
     async fn answer<B>(&self, parts: &mut Parts, body: B) -> Result<Response<ResponseBody>, Refused>

@@ -238,7 +238,7 @@ impl Broadcast {
     }
 
     fn overflowed(&self, target: &SocketInner) {
-        tracing::debug!(target: "socketio::broadcast", id = %target.id, "a recipient's queue is full");
+        tracing::debug!(target: "socketio::broadcast", session = %target.client, "a recipient's queue is full");
         if self.namespace.0.config.overflow == Overflow::Disconnect {
             target.client.handle.close(true);
         }

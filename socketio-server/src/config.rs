@@ -6,7 +6,7 @@ use engineio_server::EngineConfig;
 use http::Extensions;
 use socketio_parser::{Limits, Parser};
 
-use crate::recovery::Recovery;
+use crate::{client_files::ClientFiles, recovery::Recovery};
 
 use crate::rate::RateLimit;
 
@@ -167,6 +167,22 @@ impl ServerConfig {
     pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
         self.cleanup_empty_child_namespaces = cleanup;
         self
+    }
+
+    /// Serves the JavaScript client at the server's path, `/socket.io/socket.io.js` and so on (off by default; Node has a
+    /// copy of its own and serves that). Compressed where polling responses are, with the headers of `cors`.
+    ///
+    /// ```no_run
+    /// use socketio_server::{ClientFiles, Server, ServerConfig};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let files = ClientFiles::from_dir("node_modules/socket.io-client/dist")?;
+    /// let io = Server::with_config(ServerConfig::default().serve_client(files));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn serve_client(self, files: ClientFiles) -> Self {
+        self.engine(|engine| engine.files(move |name, request| files.answer(name, request)))
     }
 
     /// Turns connection state recovery on (off by default): a client that lost its connection and comes back in time gets

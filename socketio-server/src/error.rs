@@ -144,7 +144,15 @@ impl HandlerError {
 
     /// The same, with nothing left of the error but its message.
     pub(crate) fn spoken(self) -> Self {
+        if self.source.is::<ArgsError>() {
+            return self;
+        }
         Self { source: self.to_string().into(), ..self }
+    }
+
+    /// The text for the log. An error of arguments quotes what the client sent, and that may be a secret.
+    pub(crate) fn for_log(&self) -> String {
+        if self.source.is::<ArgsError>() { "invalid arguments".into() } else { self.to_string() }
     }
 
     /// The data for the client.

@@ -78,6 +78,7 @@
 
 mod ack;
 mod broadcast;
+mod client_files;
 mod config;
 mod data;
 mod delivery;
@@ -106,6 +107,7 @@ mod waiter;
 
 pub use ack::Ack;
 pub use broadcast::Broadcast;
+pub use client_files::ClientFiles;
 pub use config::{Overflow, ServerConfig};
 pub use data::WeakSocket;
 pub use dispatch::{

@@ -2,6 +2,7 @@
 //! socket it is called for. What can be done with each stands in its own file, above this one.
 
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     sync::{
@@ -213,6 +214,13 @@ pub(crate) struct Client {
     /// What others ask of the driver. It holds no sockets: nobody might be left to take them out.
     asked: AtomicU8,
     pub(crate) config: Arc<ServerConfig>,
+}
+
+/// In logs: the beginning of the session's id. All of it would let a reader speak for the client.
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.handle.sid().get(..6).unwrap_or_default())
+    }
 }
 
 /// Sockets were disconnected from this side.

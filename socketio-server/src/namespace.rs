@@ -283,7 +283,7 @@ impl Namespace {
             Some(handler) => handler(socket, &failure),
             None => tracing::warn!(
                 target: "socketio::namespace",
-                nsp = self.name(), event = failure.event, stage = ?failure.stage, error = %failure.error,
+                nsp = self.name(), event = failure.event, stage = ?failure.stage, error = failure.error.for_log(),
                 "a handler failed"
             ),
         }

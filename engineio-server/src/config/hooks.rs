@@ -2,7 +2,8 @@
 
 use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
 
-use http::{HeaderMap, request::Parts};
+use bytes::Bytes;
+use http::{HeaderMap, Response, request::Parts};
 
 use crate::{
     error::{ConnectionError, Refusal},
@@ -14,6 +15,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 type AllowRequest = dyn Fn(Handshake) -> BoxFuture<Result<Handshake, Refusal>> + Send + Sync;
 type GenerateId = dyn Fn(&Handshake) -> BoxFuture<Result<String, BoxError>> + Send + Sync;
 type Refusals = dyn Fn(&ConnectionError<'_>) + Send + Sync;
+type Files = dyn Fn(&str, &Parts) -> Option<Response<Bytes>> + Send + Sync;
 type Headers = dyn Fn(&mut HeaderMap, &Parts) + Send + Sync;
 
 /// The hooks that are set.
@@ -24,6 +26,7 @@ pub(crate) struct Hooks {
     pub(crate) initial_headers: Option<Arc<Headers>>,
     pub(crate) headers: Option<Arc<Headers>>,
     pub(crate) connection_error: Option<Arc<Refusals>>,
+    pub(crate) files: Option<Arc<Files>>,
 }
 
 impl Hooks {
@@ -56,6 +59,7 @@ impl fmt::Debug for Hooks {
             .field("initial_headers", &self.initial_headers.is_some())
             .field("headers", &self.headers.is_some())
             .field("connection_error", &self.connection_error.is_some())
+            .field("files", &self.files.is_some())
             .finish()
     }
 }

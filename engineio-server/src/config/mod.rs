@@ -7,7 +7,9 @@ mod requests;
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use engineio_parser::{Frame, Transport, session};
+use http::{Response, request::Parts};
 
 pub use self::{
     cookie::{Cookie, InvalidCookie, SameSite},
@@ -230,6 +232,17 @@ impl EngineConfig {
     #[cfg(feature = "compression")]
     pub fn http_compression(mut self, compression: impl Into<Option<HttpCompression>>) -> Self {
         self.http_compression = compression.into();
+        self
+    }
+
+    /// Sets what answers requests below the path before the protocol does (default: nothing): it gets the rest of the path
+    /// and the request, and answers or leaves it to the protocol. `cors` and `http_compression` are applied to what it
+    /// answers.
+    pub fn files(
+        mut self,
+        files: impl Fn(&str, &Parts) -> Option<Response<Bytes>> + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.files = Some(Arc::new(files));
         self
     }
 

@@ -38,9 +38,12 @@ impl Driver {
         let machine =
             Connection::server(protocol, config.limits.clone()).with_parser(config.parser);
         let connect_deadline = now().checked_add(config.connect_timeout);
+        let client = Arc::new(Client::new(handle, machine, config));
+        let span = tracing::debug_span!(target: "socketio::client", "session", id = %client);
         Self {
             connection,
-            client: Arc::new(Client::new(handle, machine, config)),
+            span,
+            client,
             registry,
             spaces: Vec::new(),
             deciding: Vec::new(),
@@ -204,6 +207,8 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        let span = this.span.clone();
+        let _inside = span.enter();
         this.poll_deciding(cx);
         this.poll_connecting(cx);
         this.poll_filtering(cx);

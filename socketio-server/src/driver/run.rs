@@ -194,6 +194,9 @@ impl Driver {
     ) -> bool {
         let socket = context.socket.clone();
         let responder = context.responder.clone();
+        let span = tracing::debug_span!(target: "socketio::socket", "event", name = event, nsp = %socket.nsp());
+        let inside = span.enter();
+        tracing::trace!(target: "socketio::socket", "a handler starts");
         let started = catch_unwind(AssertUnwindSafe(|| handler(context)));
         let call = |event: &str| Call { event: event.into(), socket, responder };
         let mut future = match started {
@@ -210,7 +213,8 @@ impl Driver {
         match poll_caught(&mut future, cx) {
             Step::Done => false,
             Step::Pending => {
-                self.running.push(Running { future, call: call(event), counted });
+                drop(inside);
+                self.running.push(Running { future, span, call: call(event), counted });
                 if self.running.len() >= self.registry.config.max_handlers {
                     self.connection.set_reading(false);
                 }
@@ -228,7 +232,10 @@ impl Driver {
         let mut index = 0;
         let before = self.running.len();
         while let Some(running) = self.running.get_mut(index) {
-            match poll_caught(&mut running.future, cx) {
+            let inside = running.span.enter();
+            let step = poll_caught(&mut running.future, cx);
+            drop(inside);
+            match step {
                 Step::Pending => index += 1,
                 step => {
                     let running = self.running.swap_remove(index);

@@ -4,6 +4,8 @@ use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc, time::Inst
 
 use socketio_parser::{AckId, Args, Nsp, RawJson};
 
+use tracing::Span;
+
 use super::timer::Timer;
 use crate::{
     dispatch::Rewrite,
@@ -16,6 +18,8 @@ use crate::{
 /// Drives one client until its connection is closed and its handlers have ended.
 pub(crate) struct Driver {
     pub(super) connection: engineio_server::Connection,
+    /// What happens to this client is logged inside it.
+    pub(super) span: Span,
     pub(super) client: Arc<Client>,
     pub(super) registry: Arc<Registry>,
     pub(super) spaces: Vec<Space>,
@@ -97,6 +101,8 @@ pub(super) struct Connecting {
 /// A handler that waits for something.
 pub(super) struct Running {
     pub(super) future: HandlerFuture,
+    /// What the handler does is logged inside it.
+    pub(super) span: Span,
     pub(super) call: Call,
     /// Whether it counts towards `max_in_flight`.
     pub(super) counted: bool,
