@@ -6,6 +6,7 @@
 //! lock events are only queued: they are encoded before, and whoever is to be woken or told is told after.
 
 use std::{
+    pin::pin,
     sync::{Arc, Weak, atomic::Ordering},
     task::Waker,
 };
@@ -22,7 +23,7 @@ use tokio::sync::Notify;
 use crate::{
     config::Overflow,
     error::EmitError,
-    model::{Namespace, NamespaceInner, SocketInner},
+    model::{Namespace, NamespaceInner, Socket, SocketInner},
     recovery::{Claim, Kept, Recorder, Recoverable, Stay},
     stored::Stored,
 };
@@ -100,8 +101,8 @@ impl Namespace {
             return None;
         }
         let Session { pid, sid, rooms, data, trail } = session;
-        let recoverable = Box::new(Recoverable::new(pid, trail, Some(from)));
-        let Kept { stored, stay } = data;
+        let Kept { stored, stay, outstanding } = data;
+        let recoverable = Box::new(Recoverable::new(pid, trail, Some(from), outstanding));
         let socket = Arc::new(make(sid, recoverable, stored));
         self.hub().insert(socket.clone());
         // It was let into them before, whatever the limit is now.
@@ -138,6 +139,7 @@ impl Namespace {
             result
         };
         wakers.into_iter().for_each(Waker::wake);
+        recorder.moved.notify_waiters();
         match result {
             Ok(()) => Resume::Done,
             Err(SendError::Full(_)) => Resume::Impossible,
@@ -152,9 +154,13 @@ impl Namespace {
             (&self.0.recorder, &socket.recoverable, keep)
         else {
             self.hub().remove(&socket.id);
+            if let Some(recorder) = &self.0.recorder {
+                recorder.moved.notify_waiters();
+            }
             return Some(stay);
         };
-        let data = Kept { stored: socket.copy_stored(), stay };
+        let outstanding = recoverable.outstanding.clone();
+        let data = Kept { stored: socket.copy_stored(), stay, outstanding };
         let forgotten = {
             let mut log = recorder.log();
             let (pid, sid) = (recoverable.pid.clone(), socket.id.clone());
@@ -168,6 +174,7 @@ impl Namespace {
         };
         // What the application kept with a socket ends where no lock is held.
         drop(forgotten);
+        recorder.moved.notify_waiters();
         self.watch(recorder);
         None
     }
@@ -220,6 +227,29 @@ impl SocketInner {
         waker.into_iter().for_each(Waker::wake);
         self.namespace.watch(recorder);
         Ok(())
+    }
+
+    /// Waits until the client has come back, maybe to another socket of the same id. `None` where it does not.
+    pub(crate) async fn comes_back(&self) -> Option<Socket> {
+        let recorder = self.namespace.0.recorder.as_ref()?;
+        loop {
+            let mut moved = pin!(recorder.moved.notified());
+            moved.as_mut().enable();
+            let known = {
+                let log = recorder.log();
+                let member = self.namespace.hub().get(&self.id);
+                let kept = self.recoverable.as_ref().is_some_and(|it| log.keeps(now(), &it.pid));
+                member.ok_or(kept)
+            };
+            match known {
+                Ok(socket) if socket.is_connected() && !socket.client.handle.is_closed() => {
+                    return Some(Socket(socket));
+                }
+                // Its connection is about to be told of its end, or its client to be let in.
+                Ok(_) | Err(true) => moved.await,
+                Err(false) => return None,
+            }
+        }
     }
 
     /// The connection is lost: from here on, events are kept for the client to come back.
@@ -303,6 +333,7 @@ async fn forget(namespace: Weak<NamespaceInner>, changed: Arc<Notify>) {
             }
             drop(log);
             drop(expired);
+            recorder.moved.notify_waiters();
             next
         };
         let Some(next) = next else { return };

@@ -43,6 +43,27 @@ pub enum AckError {
     Decode(#[from] ArgsError),
 }
 
+/// Why an event that was sent reliably was not answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeliveryError {
+    /// The client did not come back in time, or left by itself. It may have got the event, and its answer been lost.
+    #[error("the client did not come back")]
+    Expired,
+    /// As many events, or bytes, wait for this client's answer as may. Nothing was sent.
+    #[error("too many events wait for this client's answer")]
+    TooMany,
+    /// The event could not be sent, or was not answered in time, or with another type.
+    #[error(transparent)]
+    Ack(#[from] AckError),
+}
+
+impl From<EmitError> for DeliveryError {
+    fn from(error: EmitError) -> Self {
+        Self::Ack(error.into())
+    }
+}
+
 /// Why not all recipients of a broadcast answered. What came is kept.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -95,6 +95,7 @@ mod parent;
 mod rate;
 mod recovery;
 mod registry;
+mod reliable;
 mod rule;
 mod server;
 mod socket;
@@ -123,7 +124,8 @@ pub use engineio_server::{
 #[cfg(feature = "tls")]
 pub use engineio_server::{rustls, serve_tls};
 pub use error::{
-    AckError, BroadcastAckError, DisconnectReason, EmitError, HandlerError, JoinError, PatternError,
+    AckError, BroadcastAckError, DeliveryError, DisconnectReason, EmitError, HandlerError,
+    JoinError, PatternError,
 };
 pub use model::{Context, Failure, Namespace, Socket, Stage};
 pub use parent::{ParentBroadcast, ParentNamespace};

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -53,6 +53,7 @@ pub struct Recovery {
     max_packets: usize,
     max_bytes: usize,
     max_sessions: usize,
+    max_reliable: (usize, usize),
 }
 
 impl Default for Recovery {
@@ -64,6 +65,7 @@ impl Default for Recovery {
             max_packets: 10_000,
             max_bytes: 16 << 20,
             max_sessions: 10_000,
+            max_reliable: (256, 1 << 20),
         }
     }
 }
@@ -107,6 +109,19 @@ impl Recovery {
         self.max_sessions = sessions;
         self
     }
+
+    /// Events of [`Socket::emit_reliably`](crate::Socket::emit_reliably) that may wait per socket (default 256). Beyond it
+    /// they are refused.
+    pub fn max_reliable_packets(mut self, packets: usize) -> Self {
+        self.max_reliable.0 = packets;
+        self
+    }
+
+    /// Bytes of such events that may wait per socket (default 1 MiB). Beyond it they are refused.
+    pub fn max_reliable_bytes(mut self, bytes: usize) -> Self {
+        self.max_reliable.1 = bytes;
+        self
+    }
 }
 
 /// What is kept of a socket that is away.
@@ -114,6 +129,14 @@ pub(crate) struct Kept {
     /// The application's.
     pub(crate) stored: Option<Box<Stored>>,
     pub(crate) stay: Stay,
+    pub(crate) outstanding: Arc<Outstanding>,
+}
+
+/// Events that are kept until the client of a socket answers, also after it came back.
+#[derive(Default)]
+pub(crate) struct Outstanding {
+    pub(crate) packets: AtomicUsize,
+    pub(crate) bytes: AtomicUsize,
 }
 
 /// Keeps a namespace from being removed, until it is dropped.
@@ -146,6 +169,10 @@ pub(crate) struct Recorder {
     pub(crate) watched: AtomicBool,
     /// There is something that expires earlier than what that task waits for.
     pub(crate) expiry_changed: Arc<Notify>,
+    /// Packets and bytes that may be outstanding per socket.
+    pub(crate) max_reliable: (usize, usize),
+    /// A session came back, or is forgotten.
+    pub(crate) moved: Notify,
 }
 
 impl Recorder {
@@ -165,6 +192,8 @@ impl Recorder {
             max_queued: engine.get_max_queued(),
             watched: AtomicBool::new(false),
             expiry_changed: Arc::default(),
+            max_reliable: recovery.max_reliable,
+            moved: Notify::new(),
         }
     }
 
@@ -191,11 +220,17 @@ pub(crate) struct Recoverable {
     trail: Mutex<Trail>,
     /// Of a socket that came back: the first event that its client may not have.
     pub(crate) from: Option<Position>,
+    pub(crate) outstanding: Arc<Outstanding>,
 }
 
 impl Recoverable {
-    pub(crate) fn new(pid: ByteString, trail: Trail, from: Option<Position>) -> Self {
-        Self { pid, trail: trail.into(), from }
+    pub(crate) fn new(
+        pid: ByteString,
+        trail: Trail,
+        from: Option<Position>,
+        outstanding: Arc<Outstanding>,
+    ) -> Self {
+        Self { pid, trail: trail.into(), from, outstanding }
     }
 
     pub(crate) fn trail(&self) -> MutexGuard<'_, Trail> {

@@ -86,7 +86,8 @@ impl Driver {
                 return Ok(Socket(socket));
             }
             let pid = engineio_server::generate_sid()?;
-            recoverable = Some(Box::new(Recoverable::new(pid, Trail::default(), None)));
+            recoverable =
+                Some(Box::new(Recoverable::new(pid, Trail::default(), None, Arc::default())));
         }
         let id = self.socket_id(namespace.nsp())?;
         let inner = SocketInner::new(id, namespace.clone(), client, auth, recoverable, None);
