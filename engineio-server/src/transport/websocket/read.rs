@@ -386,4 +386,22 @@ mod tests {
             assert_eq!(read(&mut reader(), &bytes, bytes.len()), Err(error), "{bytes:x?}");
         }
     }
+
+    #[test]
+    fn an_idle_reader_owns_no_buffer_and_a_message_only_its_bytes() {
+        let big = vec![7; 70_000];
+        let mut bytes = masked(0x82, &big);
+        bytes.extend(masked(0x02, &big[..200]));
+        bytes.extend(masked(0x80, &big[200..300]));
+        for chunk in [1, 1000, bytes.len()] {
+            let mut reader = reader();
+            for message in read(&mut reader, &bytes, chunk).unwrap() {
+                let Incoming::Binary(data) = message else { unreachable!() };
+                let data = Vec::from(data);
+                assert_eq!(data.capacity(), data.len(), "in chunks of {chunk}");
+            }
+            assert!(reader.frame.is_none() && reader.message.is_none());
+            assert_eq!(reader.head.capacity(), 0);
+        }
+    }
 }
