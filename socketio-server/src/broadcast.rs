@@ -5,12 +5,14 @@ use std::{sync::Arc, time::Duration};
 use bytestring::ByteString;
 use engineio_server::Frames;
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::{IntoRooms, Selection};
-use socketio_parser::AckId;
+use socketio_adapter::{Ask, Body, Gathered, IntoRooms, Outcome, Selection, event_args};
+use socketio_parser::{AckId, Args};
+use tokio::sync::oneshot;
 
 use crate::{
+    cluster::{Membership, Relay},
     config::Overflow,
-    error::{BroadcastAckError, EmitError},
+    error::{BroadcastAckError, ClusterError, EmitError},
     model::{Namespace, Socket, SocketInner},
     outgoing,
     waiter::{Collector, Waiter},
@@ -38,6 +40,11 @@ pub struct Broadcast {
 impl Broadcast {
     pub(crate) fn new(namespace: Namespace) -> Self {
         Self { namespace, selection: Selection::default(), without: None }
+    }
+
+    /// To those that another node has selected.
+    pub(crate) fn of(namespace: Namespace, selection: Selection) -> Self {
+        Self { namespace, selection, without: None }
     }
 
     /// Leaves out the socket that sends.
@@ -93,12 +100,20 @@ impl Broadcast {
     }
 
     /// Sends the event. It never waits: what happens to a recipient whose queue is full is the server's
-    /// [`Overflow`] policy.
+    /// [`Overflow`] policy. The recipients of this node get it at once, other nodes are told in the order of the calls.
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded.
+    /// The event cannot be encoded, or the queue to the other nodes is full. Nobody got it then.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
+        let Some(membership) = self.cluster() else { return self.emit_here(event, args) };
+        let args = event_args(event, args)?;
+        let selection = self.travelling();
+        membership.publish(Body::Broadcast { args: args.clone(), selection, request: None })?;
+        self.emit_here(event, &args)
+    }
+
+    fn emit_here<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         let (nsp, parser) = (self.namespace.nsp(), self.namespace.0.config.parser);
         if let Some(recorder) = &self.namespace.0.recorder
             && !self.selection.flags.volatile
@@ -144,72 +159,157 @@ impl Broadcast {
         event: &str,
         args: &(impl Serialize + ?Sized),
     ) -> Result<Vec<R>, BroadcastAckError<R>> {
-        let nsp = self.namespace.nsp();
-        let id = AckId::from(self.namespace.next_ack_id());
-        let parser = self.namespace.0.config.parser;
-        let frames = parser.encode_event(nsp, Some(id), event, args).map_err(EmitError::from)?;
-        let frames = self.compressible(frames);
-        let timeout = self.selection.flags.timeout;
-        let patience = timeout.unwrap_or(self.namespace.0.config.ack_timeout);
+        let Some(membership) = self.cluster() else {
+            let here = self.ask_here(event, args)?;
+            return summary(here.answers().await, None);
+        };
+        let args = event_args(event, args).map_err(EmitError::from)?;
+        let mut selection = self.travelling();
+        let patience = self.patience();
+        selection.flags.timeout = Some(patience);
+        let ask = Ask::Broadcast(args.clone(), selection);
+        let asked = membership.ask(ask, patience).await.map_err(EmitError::from)?;
+        let here = self.ask_here(event, &args)?.answers().await;
+        let outcome = asked.outcome().await.map_err(EmitError::from)?;
+        summary(here, Some(outcome))
+    }
+
+    /// Asks the recipients on this node.
+    fn ask_here<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        args: &T,
+    ) -> Result<AskedHere<'_>, EmitError> {
+        let (id, frames) = self.question(event, args)?;
         let targets = self.targets();
         let expected = targets.len();
-        if expected == 0 {
-            return Ok(Vec::new());
-        }
         outgoing::tell(&self.namespace, &targets, event, args);
         let (collector, all) = Collector::new(expected);
         let mut pending = Pending { broadcast: self, id, targets: Vec::with_capacity(expected) };
         for target in targets {
             // A share that is not kept counts as unanswered.
-            let waiter = Waiter::Many(collector.share());
-            if target.client.expect_ack(nsp, id, patience, waiter).is_err() {
-                continue;
-            }
-            if self.deliver(&target, frames.clone()) {
+            if self.ask_one(&target, id, Waiter::Many(collector.share()), frames.clone()) {
                 pending.targets.push(target);
-            } else {
-                target.client.forget(nsp, id);
             }
         }
-        // Each entry has its own deadline with its connection's driver, so this always comes.
-        let _ = all.await;
-        pending.targets.clear();
-        let answers = collector.take();
-        let responses: Vec<R> = answers.iter().filter_map(|answer| answer.decode().ok()).collect();
-        match expected.saturating_sub(responses.len()) {
-            0 => Ok(responses),
-            missing => Err(BroadcastAckError::Partial { responses, missing }),
+        Ok(AskedHere { pending, expected, collector, all })
+    }
+
+    /// Asks the recipients on this node for another one. How many there are.
+    pub(crate) fn relay(&self, args: &Args, relay: impl Fn() -> Relay) -> usize {
+        let Ok((id, frames)) = self.question(args.event(), args) else { return 0 };
+        let targets = self.targets();
+        outgoing::tell(&self.namespace, &targets, args.event(), args);
+        let ask = |target: &&Arc<SocketInner>| {
+            self.ask_one(target, id, Waiter::Relay(relay()), frames.clone())
+        };
+        targets.iter().filter(ask).count()
+    }
+
+    /// One encoding for all recipients.
+    fn question<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        args: &T,
+    ) -> Result<(AckId, Frames), EmitError> {
+        let id = AckId::from(self.namespace.next_ack_id());
+        let parser = self.namespace.0.config.parser;
+        let frames = parser.encode_event(self.namespace.nsp(), Some(id), event, args)?;
+        Ok((id, self.compressible(frames)))
+    }
+
+    fn ask_one(&self, target: &SocketInner, id: AckId, waiter: Waiter, frames: Frames) -> bool {
+        let nsp = self.namespace.nsp();
+        if target.client.expect_ack(nsp, id, self.patience(), waiter).is_err() {
+            return false;
         }
+        let sent = self.deliver(target, frames);
+        if !sent {
+            target.client.forget(nsp, id);
+        }
+        sent
+    }
+
+    fn patience(&self) -> Duration {
+        self.selection.flags.timeout.unwrap_or(self.namespace.0.config.ack_timeout)
     }
 
     /// Makes the selected sockets join rooms. A socket that is in as many rooms as it may stays as it is.
-    pub fn sockets_join(&self, rooms: impl IntoRooms) {
+    ///
+    /// # Errors
+    ///
+    /// The queue to the other nodes is full; nothing was done then.
+    pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         let mut list = Vec::new();
         rooms.append_to(&mut list);
+        self.tell(|selection| Body::SocketsJoin { selection, rooms: list.clone() })?;
         for target in self.targets() {
             let _ = Socket(target).join(&list[..]);
         }
+        Ok(())
     }
 
     /// Makes the selected sockets leave rooms.
-    pub fn sockets_leave(&self, rooms: impl IntoRooms) {
+    ///
+    /// # Errors
+    ///
+    /// The queue to the other nodes is full; nothing was done then.
+    pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         let mut list = Vec::new();
         rooms.append_to(&mut list);
+        self.tell(|selection| Body::SocketsLeave { selection, rooms: list.clone() })?;
         for target in self.targets() {
             Socket(target).leave(&list[..]);
         }
+        Ok(())
     }
 
     /// Disconnects the selected sockets; with `close`, their whole connections.
-    pub fn disconnect_sockets(&self, close: bool) {
+    ///
+    /// # Errors
+    ///
+    /// The queue to the other nodes is full; nothing was done then.
+    pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
+        self.tell(|selection| Body::DisconnectSockets { selection, close })?;
         for target in self.targets() {
             let socket = Socket(target);
             if close { socket.disconnect_all() } else { socket.disconnect() }
         }
+        Ok(())
+    }
+
+    /// Tells the other nodes, if there are any.
+    fn tell(&self, body: impl FnOnce(Selection) -> Body) -> Result<(), ClusterError> {
+        match self.cluster() {
+            Some(membership) => membership.publish(body(self.travelling())),
+            None => Ok(()),
+        }
+    }
+
+    /// The part in the cluster, if other nodes are meant as well.
+    pub(crate) fn cluster(&self) -> Option<&Arc<Membership>> {
+        if self.selection.flags.local { None } else { self.namespace.cluster() }
+    }
+
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    pub(crate) fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// The selection as other nodes understand it: the socket that sends is left out by the room of its id.
+    pub(crate) fn travelling(&self) -> Selection {
+        let mut selection = self.selection.clone();
+        if let Some(id) = &self.without {
+            selection.except(id.clone());
+        }
+        selection
     }
 
     /// The recipients, collected under the rooms' lock, which is released before anything is sent.
-    fn targets(&self) -> Vec<Arc<SocketInner>> {
+    pub(crate) fn targets(&self) -> Vec<Arc<SocketInner>> {
         let mut targets = Vec::new();
         self.namespace.hub().select(&self.selection, self.without.as_deref(), &mut targets);
         targets.retain(|target| target.is_connected());
@@ -242,6 +342,44 @@ impl Broadcast {
         if self.namespace.0.config.overflow == Overflow::Disconnect {
             target.client.handle.close(true);
         }
+    }
+}
+
+/// Recipients of this node whose answers are awaited.
+struct AskedHere<'a> {
+    pending: Pending<'a>,
+    expected: usize,
+    collector: Arc<Collector>,
+    all: oneshot::Receiver<()>,
+}
+
+impl AskedHere<'_> {
+    /// The answers, and how many were asked for.
+    async fn answers(mut self) -> (Vec<Args>, usize) {
+        if self.expected > 0 {
+            // Each entry has its own deadline with its connection's driver, so this always comes.
+            let _ = self.all.await;
+        }
+        self.pending.targets.clear();
+        (self.collector.take(), self.expected)
+    }
+}
+
+/// The answers of this node and of the others. One that does not decode counts as missing.
+fn summary<R: DeserializeOwned>(
+    (mut answers, mut expected): (Vec<Args>, usize),
+    others: Option<Outcome>,
+) -> Result<Vec<R>, BroadcastAckError<R>> {
+    let mut missing_nodes = 0;
+    if let Some(Outcome { gathered: Gathered::Answers(more), missing_clients, .. }) = &others {
+        expected += more.len() + usize::try_from(*missing_clients).unwrap_or(usize::MAX);
+        answers.extend_from_slice(more);
+        missing_nodes = others.as_ref().map_or(0, |others| others.missing_nodes);
+    }
+    let responses: Vec<R> = answers.iter().filter_map(|answer| answer.decode().ok()).collect();
+    match expected.saturating_sub(responses.len()) {
+        0 if missing_nodes == 0 => Ok(responses),
+        missing => Err(BroadcastAckError::Partial { responses, missing, missing_nodes }),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Options of a server.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use engineio_server::EngineConfig;
 use http::Extensions;
+use socketio_adapter::{ClusterAdapter, ClusterLimits};
 use socketio_parser::{Limits, Parser};
 
 use crate::{client_files::ClientFiles, recovery::Recovery};
@@ -50,6 +51,8 @@ pub struct ServerConfig {
     pub(crate) cleanup_empty_child_namespaces: bool,
     pub(crate) parser: Parser,
     pub(crate) recovery: Option<Recovery>,
+    pub(crate) adapter: Option<Arc<dyn ClusterAdapter>>,
+    pub(crate) cluster: ClusterLimits,
 }
 
 impl Default for ServerConfig {
@@ -70,6 +73,8 @@ impl Default for ServerConfig {
             cleanup_empty_child_namespaces: true,
             parser: Parser::default(),
             recovery: None,
+            adapter: None,
+            cluster: ClusterLimits::default(),
         }
     }
 }
@@ -90,6 +95,29 @@ impl ServerConfig {
     /// `msgpack`) is that of Node's `socket.io-msgpack-parser`. Handlers take and return the same in each.
     pub fn parser(mut self, parser: Parser) -> Self {
         self.parser = parser;
+        self
+    }
+
+    /// Joins the server to others (default: it is alone, which costs nothing). Each namespace joins when it is first
+    /// used inside a runtime; [`Server::joined`](crate::Server::joined) waits for it.
+    ///
+    /// ```
+    /// use socketio_adapter::MemoryCluster;
+    /// use socketio_server::{Server, ServerConfig};
+    ///
+    /// let cluster = MemoryCluster::new();
+    /// let one = Server::with_config(ServerConfig::default().adapter(cluster.adapter()));
+    /// let two = Server::with_config(ServerConfig::default().adapter(cluster.adapter()));
+    /// # let _ = (one, two);
+    /// ```
+    pub fn adapter(mut self, adapter: Arc<dyn ClusterAdapter>) -> Self {
+        self.adapter = Some(adapter);
+        self
+    }
+
+    /// What other nodes may make this one keep (see [`ClusterLimits`] for each default).
+    pub fn cluster_limits(mut self, limits: ClusterLimits) -> Self {
+        self.cluster = limits;
         self
     }
 

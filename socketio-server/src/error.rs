@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
+use socketio_adapter::AdapterError;
 use socketio_parser::{ArgsError, EncodeError};
 
 /// Why an event was not queued.
@@ -20,6 +21,51 @@ pub enum EmitError {
     /// The event cannot be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// The other nodes of the cluster cannot be told. Nothing was sent to anybody.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+}
+
+/// Why something could not be asked of, or told to, the other nodes of the cluster.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// More waits to be published than may (`max_queued_messages`, `max_queued_bytes`): the engine behind the adapter
+    /// is slower than this node, or away. This message was not queued.
+    #[error("the queue to the other nodes is full")]
+    QueueFull,
+    /// As many requests wait for other nodes as may (`max_requests`).
+    #[error("{limit} requests wait for other nodes already")]
+    TooManyRequests {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// Nobody could say in time how many nodes there are.
+    #[error("the cluster cannot be reached")]
+    Unreachable,
+    /// The node has left the cluster.
+    #[error("the node has left the cluster")]
+    Left,
+    /// The adapter failed.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+}
+
+/// Why not all servers answered. What came is kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerSideError<T> {
+    /// The event was not sent.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// Some servers did not answer in time, or with another type.
+    #[error("{missing} servers have not answered")]
+    Partial {
+        /// The answers that came.
+        responses: Vec<T>,
+        /// How many did not.
+        missing: usize,
+    },
 }
 
 /// Why an awaited acknowledgement brought no value.
@@ -72,13 +118,19 @@ pub enum BroadcastAckError<T> {
     #[error(transparent)]
     Emit(#[from] EmitError),
     /// Some did not answer in time, were disconnected, or answered with another type.
-    #[error("{missing} clients have not acknowledged")]
+    #[error("{missing} clients have not acknowledged{}", silent(*.missing_nodes))]
     Partial {
         /// The answers that came.
         responses: Vec<T>,
-        /// How many did not.
+        /// How many clients did not answer.
         missing: usize,
+        /// How many nodes of the cluster did not even say how many clients they have; 0 without a cluster.
+        missing_nodes: usize,
     },
+}
+
+fn silent(nodes: usize) -> String {
+    if nodes == 0 { String::new() } else { format!(", and {nodes} nodes are silent") }
 }
 
 /// Why a room was not joined.

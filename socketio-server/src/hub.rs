@@ -2,18 +2,21 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use bytestring::ByteString;
 use slab::Slab;
 use socketio_adapter::{Room, Selection};
+use tokio::sync::Notify;
 
 use crate::error::JoinError;
 
 /// Members and rooms. Names are looked up at the border; inside, members are known by a dense number.
 pub(crate) struct Hub<M> {
     state: RwLock<State<M>>,
+    /// Somebody who watches the rooms has something to look at.
+    noticed: Arc<Notify>,
 }
 
 /// Who may be in a hub; a clone is a reference count.
@@ -26,6 +29,15 @@ struct State<M> {
     by_id: HashMap<ByteString, usize>,
     /// Recipients of a room lie in one dense list.
     rooms: HashMap<Room, Vec<usize>>,
+    /// What has changed for those who watch, if anybody does.
+    watched: Option<Watched>,
+}
+
+/// Rooms that may have appeared or vanished since they were looked at: what counts is what is there then.
+struct Watched {
+    /// The rooms of the members' own ids as well.
+    own: bool,
+    changed: HashSet<Room>,
 }
 
 struct Entry<M> {
@@ -39,56 +51,61 @@ const KEPT: usize = 64;
 
 impl<M> Default for Hub<M> {
     fn default() -> Self {
-        Self { state: RwLock::default() }
+        Self { state: RwLock::default(), noticed: Arc::default() }
     }
 }
 
 impl<M> Default for State<M> {
     fn default() -> Self {
-        Self { members: Slab::new(), by_id: HashMap::new(), rooms: HashMap::new() }
+        Self { members: Slab::new(), by_id: HashMap::new(), rooms: HashMap::new(), watched: None }
     }
 }
 
 impl<M: Member> Hub<M> {
     pub(crate) fn insert(&self, member: M) {
-        let mut state = self.write();
-        let id = member.id().clone();
-        let slot = state.members.insert(Entry { member, rooms: Vec::new() });
-        state.by_id.insert(id, slot);
+        self.change(|state| {
+            let id = member.id().clone();
+            state.notice_own(&id);
+            let slot = state.members.insert(Entry { member, rooms: Vec::new() });
+            state.by_id.insert(id, slot);
+        });
     }
 
     /// Removes a member from all rooms and from the namespace.
     pub(crate) fn remove(&self, id: &str) {
-        let removed = {
-            let mut state = self.write();
-            let Some(slot) = state.by_id.remove(id) else { return };
+        let removed = self.change(|state| {
+            let slot = state.by_id.remove(id)?;
+            state.notice_own(id);
             state.leave_all(slot);
             let removed = state.members.try_remove(slot);
             state.shrink();
             removed
-        };
+        });
         drop(removed);
     }
 
     pub(crate) fn join(&self, id: &str, rooms: Vec<Room>, limit: usize) -> Result<(), JoinError> {
-        let mut state = self.write();
-        let slot = *state.by_id.get(id).ok_or(JoinError::Disconnected)?;
-        rooms.into_iter().try_for_each(|room| state.join(slot, room, limit))
+        self.change(|state| {
+            let slot = *state.by_id.get(id).ok_or(JoinError::Disconnected)?;
+            rooms.into_iter().try_for_each(|room| state.join(slot, room, limit))
+        })
     }
 
     pub(crate) fn leave(&self, id: &str, rooms: &[Room]) {
-        let mut state = self.write();
-        let Some(&slot) = state.by_id.get(id) else { return };
-        for room in rooms {
-            state.leave(slot, room);
-        }
+        self.change(|state| {
+            let Some(&slot) = state.by_id.get(id) else { return };
+            for room in rooms {
+                state.leave(slot, room);
+            }
+        });
     }
 
     pub(crate) fn leave_all(&self, id: &str) {
-        let mut state = self.write();
-        if let Some(&slot) = state.by_id.get(id) {
-            state.leave_all(slot);
-        }
+        self.change(|state| {
+            if let Some(&slot) = state.by_id.get(id) {
+                state.leave_all(slot);
+            }
+        });
     }
 
     /// The rooms of a member, its own among them.
@@ -150,10 +167,50 @@ impl<M: Member> Hub<M> {
         }
     }
 
+    /// Notes from now on which rooms appear and vanish, those of the members' own ids too if `own`. What is there counts
+    /// as having appeared.
+    pub(crate) fn watch_rooms(&self, own: bool) {
+        self.change(|state| {
+            let ids = state.by_id.keys().filter(|_| own).map(|id| Room::from(id.clone()));
+            let changed = state.rooms.keys().cloned().chain(ids).collect();
+            state.watched = Some(Watched { own, changed });
+        });
+    }
+
+    /// Who watches the rooms waits for this, and then [takes](Self::take_changed) what has changed.
+    pub(crate) fn noticed(&self) -> Arc<Notify> {
+        self.noticed.clone()
+    }
+
+    /// Rooms that may have changed, and whether each is there now.
+    pub(crate) fn take_changed(&self) -> Vec<(Room, bool)> {
+        let mut state = self.write();
+        let changed = state.watched.as_mut().map(|watched| std::mem::take(&mut watched.changed));
+        let present = |room: Room| {
+            let present = state.slots(&room).next().is_some();
+            (room, present)
+        };
+        changed.into_iter().flatten().map(present).collect()
+    }
+
     /// How many rooms there are, those of the sockets' own ids not counted.
     #[cfg(test)]
     pub(crate) fn room_count(&self) -> usize {
         self.read().rooms.len()
+    }
+
+    /// Changes the state, and then tells who watches the rooms, if there is something to tell.
+    fn change<R>(&self, change: impl FnOnce(&mut State<M>) -> R) -> R {
+        let (result, news) = {
+            let mut state = self.write();
+            let result = change(&mut state);
+            let news = state.watched.as_ref().is_some_and(|watched| !watched.changed.is_empty());
+            (result, news)
+        };
+        if news {
+            self.noticed.notify_one();
+        }
+        result
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State<M>> {
@@ -183,6 +240,9 @@ impl<M: Member> State<M> {
         // The stored name is shared by all members.
         let room = self.rooms.get_key_value(&room).map_or(room, |(stored, _)| stored.clone());
         let list = self.rooms.entry(room.clone()).or_default();
+        if list.is_empty() {
+            notice(&mut self.watched, &room);
+        }
         entry.rooms.push((room, list.len()));
         list.push(slot);
         Ok(())
@@ -209,6 +269,7 @@ impl<M: Member> State<M> {
             list.swap_remove(place);
         }
         if list.is_empty() {
+            notice(&mut self.watched, room);
             self.rooms.remove(room);
         } else if let Some(moved) = list.get(place).copied()
             && let Some(entry) = self.members.get_mut(moved)
@@ -218,15 +279,27 @@ impl<M: Member> State<M> {
         }
     }
 
+    fn notice_own(&mut self, id: &str) {
+        if let Some(watched) = self.watched.as_mut().filter(|watched| watched.own) {
+            watched.changed.insert(id.into());
+        }
+    }
+
     /// A wave of members must not leave its tables behind.
     fn shrink(&mut self) {
         if self.members.is_empty() && self.members.capacity() > KEPT {
-            *self = Self::default();
+            *self = Self { watched: self.watched.take(), ..Self::default() };
         } else if self.by_id.capacity() > KEPT && self.by_id.len() < self.by_id.capacity() / 4 {
             self.by_id.shrink_to(self.by_id.len() * 2);
             self.rooms.shrink_to(self.rooms.len() * 2);
             self.members.shrink_to_fit();
         }
+    }
+}
+
+fn notice(watched: &mut Option<Watched>, room: &Room) {
+    if let Some(watched) = watched {
+        watched.changed.insert(room.clone());
     }
 }
 

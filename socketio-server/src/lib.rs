@@ -79,6 +79,7 @@
 mod ack;
 mod broadcast;
 mod client_files;
+mod cluster;
 mod config;
 mod data;
 mod delivery;
@@ -109,6 +110,7 @@ mod waiter;
 pub use ack::Ack;
 pub use broadcast::Broadcast;
 pub use client_files::ClientFiles;
+pub use cluster::{FetchError, RemoteSocket, ServerEvent};
 pub use config::{Overflow, ServerConfig};
 pub use data::WeakSocket;
 pub use dispatch::{
@@ -124,8 +126,8 @@ pub use engineio_server::{
 #[cfg(feature = "tls")]
 pub use engineio_server::{rustls, serve_tls};
 pub use error::{
-    AckError, BroadcastAckError, DeliveryError, DisconnectReason, EmitError, HandlerError,
-    JoinError, PatternError,
+    AckError, BroadcastAckError, ClusterError, DeliveryError, DisconnectReason, EmitError,
+    HandlerError, JoinError, PatternError, ServerSideError,
 };
 pub use model::{Context, Failure, Namespace, Socket, Stage};
 pub use parent::{ParentBroadcast, ParentNamespace};
@@ -133,7 +135,9 @@ pub use rate::{Excess, RateLimit};
 pub use recovery::Recovery;
 pub use rule::{NamespaceRequest, Params};
 pub use server::Server;
-pub use socketio_adapter::{Flags, IntoRooms, Room, Selection};
+pub use socketio_adapter::{
+    ClusterAdapter, ClusterLimits, Flags, IntoRooms, MemoryCluster, Room, Selection,
+};
 #[cfg(feature = "asyncapi")]
 pub use socketio_parser::AsyncApi;
 pub use socketio_parser::{

@@ -18,6 +18,7 @@ use socketio_parser::{AckId, AckRefused, Args, Connection, Nsp, RawJson};
 use tokio::sync::Notify;
 
 use crate::{
+    cluster::{Clustered, ServerHandlers},
     config::ServerConfig,
     error::{AckError, DisconnectReason, EmitError, HandlerError},
     hub::{Hub, Member},
@@ -326,6 +327,8 @@ pub(crate) struct NamespaceInner {
     pub(crate) closed: AtomicBool,
     /// Where connection state recovery is on.
     pub(crate) recorder: Option<Recorder>,
+    pub(crate) cluster: Option<Clustered>,
+    pub(crate) server_side: ServerHandlers,
 }
 
 /// What a namespace has that a parent made.

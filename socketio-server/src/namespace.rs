@@ -15,9 +15,10 @@ use socketio_parser::{Event, Nsp};
 
 use crate::{
     broadcast::Broadcast,
+    cluster::{Clustered, Membership, ServerHandlers},
     config::ServerConfig,
     dispatch::{Handler, TypedHandler, erase, erase_typed},
-    error::{BroadcastAckError, EmitError},
+    error::{BroadcastAckError, ClusterError, EmitError},
     hub::Hub,
     model::{Child, Erased, ErrorHandler, Failure, Namespace, NamespaceInner, Socket, SocketInner},
     recovery::Recorder,
@@ -47,6 +48,10 @@ impl Namespace {
 
     fn build(nsp: Nsp, config: Arc<ServerConfig>, child: Option<Child>) -> Self {
         let recorder = config.recovery.as_ref().map(|it| Recorder::new(it, &config.engine));
+        let cluster = config.adapter.clone().map(|adapter| {
+            let limits = config.cluster.clone();
+            Clustered(Arc::new(Membership::new(nsp.clone(), adapter, limits)))
+        });
         Self(Arc::new(NamespaceInner {
             nsp,
             recorder,
@@ -59,6 +64,8 @@ impl Namespace {
             ack_ids: AtomicU64::new(0),
             child,
             closed: AtomicBool::new(false),
+            cluster,
+            server_side: ServerHandlers::default(),
         }))
     }
 
@@ -74,6 +81,11 @@ impl Namespace {
 
     pub(crate) fn nsp(&self) -> &Nsp {
         &self.0.nsp
+    }
+
+    /// The part in the cluster, if there is an adapter.
+    pub(crate) fn membership(&self) -> Option<&Arc<Membership>> {
+        self.0.cluster.as_ref().map(|clustered| &clustered.0)
     }
 
     /// Adds a handler that runs when a client has connected to the namespace.
@@ -241,18 +253,30 @@ impl Namespace {
     }
 
     /// Makes all sockets join rooms.
-    pub fn sockets_join(&self, rooms: impl IntoRooms) {
-        self.broadcast().sockets_join(rooms);
+    ///
+    /// # Errors
+    ///
+    /// The queue to the other nodes is full.
+    pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
+        self.broadcast().sockets_join(rooms)
     }
 
     /// Makes all sockets leave rooms.
-    pub fn sockets_leave(&self, rooms: impl IntoRooms) {
-        self.broadcast().sockets_leave(rooms);
+    ///
+    /// # Errors
+    ///
+    /// The queue to the other nodes is full.
+    pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
+        self.broadcast().sockets_leave(rooms)
     }
 
     /// Disconnects all sockets; with `close`, their whole connections.
-    pub fn disconnect_sockets(&self, close: bool) {
-        self.broadcast().disconnect_sockets(close);
+    ///
+    /// # Errors
+    ///
+    /// The queue to the other nodes is full.
+    pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
+        self.broadcast().disconnect_sockets(close)
     }
 
     /// The socket with this id, if it is connected to this node.
@@ -293,7 +317,7 @@ impl Namespace {
         self.0.on_error.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn broadcast(&self) -> Broadcast {
+    pub(crate) fn broadcast(&self) -> Broadcast {
         Broadcast::new(self.clone())
     }
 

@@ -12,6 +12,7 @@ use socketio_parser::{Nsp, RawJson};
 use tokio::sync::watch;
 
 use crate::{
+    cluster::join_cluster,
     config::ServerConfig,
     error::HandlerError,
     model::{Namespace, Socket},
@@ -60,6 +61,7 @@ impl Registry {
         let known = self.read().namespaces.get(&nsp).cloned();
         if let Some(namespace) = known {
             namespace.0.keep();
+            join_cluster(&namespace);
             return namespace;
         }
         let parents = self.read().parents.clone();
@@ -148,6 +150,9 @@ impl Registry {
         for member in members {
             Socket(member).disconnect();
         }
+        if let Some(membership) = namespace.membership() {
+            membership.close();
+        }
         true
     }
 
@@ -202,6 +207,7 @@ impl Registry {
 
     /// Tells of a namespace that was added, where no lock is held.
     fn added(&self, (added, namespace): (bool, Namespace)) -> Namespace {
+        join_cluster(&namespace);
         if added && !namespace.nsp().is_root() {
             let hooks = self.read().hooks.clone();
             for hook in hooks.iter() {
@@ -234,6 +240,21 @@ impl Registry {
 
     pub(crate) fn close(&self) {
         self.phase.send_replace(Phase::Closed);
+        for membership in self.namespaces().iter().filter_map(Namespace::membership) {
+            membership.close();
+        }
+    }
+
+    /// All namespaces.
+    pub(crate) fn namespaces(&self) -> Vec<Namespace> {
+        self.read().namespaces.values().cloned().collect()
+    }
+
+    /// Waits until the cluster has been told that this node has left.
+    pub(crate) async fn left_cluster(&self) {
+        for membership in self.namespaces().iter().filter_map(Namespace::membership) {
+            membership.left().await;
+        }
     }
 
     /// Whether the server is being drained or was closed.

@@ -10,10 +10,11 @@ use tokio::net::ToSocketAddrs;
 
 use crate::{
     broadcast::Broadcast,
+    cluster::join_cluster,
     config::ServerConfig,
     dispatch::{Handler, TypedHandler},
     driver::Driver,
-    error::{BroadcastAckError, EmitError, PatternError},
+    error::{BroadcastAckError, ClusterError, EmitError, PatternError},
     model::{Failure, Namespace, Socket},
     parent::ParentNamespace,
     registry::Registry,
@@ -285,18 +286,30 @@ impl Server {
     }
 
     /// Makes all sockets join rooms.
-    pub fn sockets_join(&self, rooms: impl IntoRooms) {
-        self.main.sockets_join(rooms);
+    ///
+    /// # Errors
+    ///
+    /// The queue to the other nodes is full.
+    pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
+        self.main.sockets_join(rooms)
     }
 
     /// Makes all sockets leave rooms.
-    pub fn sockets_leave(&self, rooms: impl IntoRooms) {
-        self.main.sockets_leave(rooms);
+    ///
+    /// # Errors
+    ///
+    /// The queue to the other nodes is full.
+    pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
+        self.main.sockets_leave(rooms)
     }
 
     /// Disconnects all sockets; with `close`, their whole connections.
-    pub fn disconnect_sockets(&self, close: bool) {
-        self.main.disconnect_sockets(close);
+    ///
+    /// # Errors
+    ///
+    /// The queue to the other nodes is full.
+    pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
+        self.main.disconnect_sockets(close)
     }
 
     /// The main namespace, `/` (`io.sockets` in Node).
@@ -307,6 +320,10 @@ impl Server {
     /// The path that requests are served on.
     pub fn path(&self) -> &str {
         self.engine.config().get_path()
+    }
+
+    pub(crate) fn namespaces(&self) -> Vec<Namespace> {
+        self.registry.namespaces()
     }
 
     /// The engine below: its clients, its service.
@@ -336,6 +353,7 @@ impl Server {
     ///
     /// The address cannot be resolved or bound.
     pub async fn bind(&self, address: impl ToSocketAddrs) -> std::io::Result<Listening> {
+        self.namespaces().iter().for_each(join_cluster);
         self.engine.listen(address).await
     }
 
@@ -395,7 +413,11 @@ impl Server {
     /// [`EngineConfig::linger`](engineio_server::EngineConfig::linger) (3 s).
     pub async fn ended(&self) {
         let linger = self.engine.config().get_linger();
-        let _ = tokio::time::timeout(2 * linger, self.engine.ended()).await;
+        let ended = async {
+            self.engine.ended().await;
+            self.registry.left_cluster().await;
+        };
+        let _ = tokio::time::timeout(2 * linger, ended).await;
     }
 
     /// Closes the server: every connection is closed at once, its sockets see "server shutting down", and

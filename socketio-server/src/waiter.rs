@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use socketio_parser::Args;
 use tokio::sync::oneshot;
 
-use crate::error::AckError;
+use crate::{cluster::Relay, error::AckError};
 
 /// Who waits for an acknowledgement. Dropping it tells them that there will be none.
 pub(crate) enum Waiter {
     One(oneshot::Sender<Result<Args, AckError>>),
     Many(Share),
+    /// Another node.
+    Relay(Relay),
 }
 
 impl Waiter {
@@ -19,6 +21,8 @@ impl Waiter {
             // Whoever waited may have stopped waiting.
             Self::One(sender) => drop(sender.send(answer)),
             Self::Many(share) => share.answer(answer.ok()),
+            // There is no message for an answer that does not come.
+            Self::Relay(relay) => drop(answer.map(|args| relay.answer(&args))),
         }
     }
 }

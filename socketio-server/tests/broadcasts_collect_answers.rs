@@ -51,7 +51,9 @@ async fn the_answers_that_came_in_time() {
         answer(&mut good, r#""yes""#).await;
         let error = within(answers).await.unwrap().unwrap_err();
         assert_eq!(error.to_string(), "1 clients have not acknowledged", "round {round}");
-        let BroadcastAckError::Partial { responses, missing } = error else { panic!("{error}") };
+        let BroadcastAckError::Partial { responses, missing, .. } = error else {
+            panic!("{error}")
+        };
         assert_eq!((responses, missing), (vec!["yes".to_owned()], 1));
     }
 }
@@ -66,7 +68,7 @@ async fn an_answer_of_another_type_counts_as_none() {
     answer(&mut good, "7").await;
     let error = within(answers).await.unwrap().unwrap_err();
     assert!(
-        matches!(error, BroadcastAckError::Partial { responses, missing: 1 } if responses == [7])
+        matches!(error, BroadcastAckError::Partial { responses, missing: 1, .. } if responses == [7])
     );
 }
 

@@ -103,7 +103,7 @@ async fn every_way_to_part_and_to_come_back() {
     client.lose();
     assert_eq!(reasons.next().await, "transport error");
     client.reconnect().await.unwrap();
-    io.disconnect_sockets(false);
+    io.disconnect_sockets(false).unwrap();
     client.disconnected().await.unwrap();
     assert_eq!(reasons.next().await, "server namespace disconnect");
     client.reconnect().await.unwrap();

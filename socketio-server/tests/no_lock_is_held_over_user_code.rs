@@ -28,7 +28,7 @@ fn everything(io: &Server, socket: &Socket) -> Done {
     socket.off("own");
     socket.join("room")?;
     socket.leave("room");
-    io.to("room").sockets_join("other");
+    io.to("room").sockets_join("other").unwrap();
     socket.emit("hi", &1)?;
     io.emit("all", &1)?;
     assert!(io.of("/").sockets_count() > 0);

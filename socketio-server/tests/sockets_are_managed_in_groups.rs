@@ -13,8 +13,8 @@ async fn join_and_leave() {
     let mut connected = sockets(&server.io.of("/"));
     let (mut one, mut two) = (server.client().await, server.client().await);
     let first = within(connected.recv()).await.unwrap();
-    server.io.to(first.id()).sockets_join(["a", "b"]);
-    server.io.sockets_join("all");
+    server.io.to(first.id()).sockets_join(["a", "b"]).unwrap();
+    server.io.sockets_join("all").unwrap();
     assert_eq!(first.rooms(), [first.id(), "a", "b", "all"].map(Room::from));
 
     server.io.to("a").emit("to a", &()).unwrap();
@@ -23,9 +23,9 @@ async fn join_and_leave() {
     one.expect(r#"42["to all"]"#).await;
     two.expect(r#"42["to all"]"#).await;
 
-    server.io.to("b").sockets_leave(["a", "all"]);
+    server.io.to("b").sockets_leave(["a", "all"]).unwrap();
     assert_eq!(first.rooms(), [first.id(), "b"].map(Room::from));
-    server.io.sockets_leave("all");
+    server.io.sockets_leave("all").unwrap();
     server.io.to(["a", "all"]).emit("nobody", &()).unwrap();
     one.fence().await;
     two.fence().await;
@@ -38,13 +38,13 @@ async fn disconnect_some_and_then_all() {
     let mut connected = sockets(&server.io.of("/"));
     let (mut one, mut two) = (server.client().await, server.client().await);
     within(connected.recv()).await.unwrap().join("out").unwrap();
-    server.io.to("out").disconnect_sockets(false);
+    server.io.to("out").disconnect_sockets(false).unwrap();
     one.expect("41").await;
     assert_eq!(reasons.next().await, "server namespace disconnect");
     two.fence().await;
     // The connection was kept.
     one.connect("/").await;
-    server.io.disconnect_sockets(true);
+    server.io.disconnect_sockets(true).unwrap();
     assert_eq!(one.rest().await, ["41"]);
     assert_eq!(two.rest().await, ["41"]);
     assert_eq!(server.io.of("/").sockets_count(), 0);
@@ -60,7 +60,7 @@ async fn a_socket_may_be_in_so_many_rooms_only() {
     assert_eq!(socket.join("c"), Err(JoinError::TooManyRooms { limit: 2 }));
     // Those it is in count once, its own not at all.
     socket.join(["a", socket.id()]).unwrap();
-    server.io.sockets_join("c");
+    server.io.sockets_join("c").unwrap();
     assert_eq!(socket.rooms(), [socket.id(), "a", "b"].map(Room::from));
     socket.leave("a");
     socket.join("c").unwrap();

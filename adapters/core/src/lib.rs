@@ -25,6 +25,9 @@
 
 mod adapter;
 mod cluster;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod date;
 mod error;
 mod limits;
 mod memory;
@@ -39,6 +42,7 @@ pub use adapter::{
     BoxFuture, ClusterAdapter, Discovery, Heartbeats, Inbox, Link, Offset, RoomInterest, Seat,
 };
 pub use cluster::{Ask, Cluster, Gathered, Outcome, Output, Refused};
+pub use date::javascript_date;
 pub use error::{AdapterError, MessageError};
 pub use limits::ClusterLimits;
 pub use memory::{MemoryAdapter, MemoryCluster, Parcel};

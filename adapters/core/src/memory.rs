@@ -101,6 +101,17 @@ impl MemoryCluster {
         Arc::new(MemoryAdapter { bus: self.0.clone(), server })
     }
 
+    /// Whether a server gets what is sent to a room: always, unless there are [channels per
+    /// room](Self::with_room_channels).
+    pub fn reaches(&self, server: usize, nsp: &str, room: &str) -> bool {
+        let reached = |seat: &Occupied| {
+            seat.server == server
+                && seat.seat.nsp == *nsp
+                && (!self.0.room_channels || seat.rooms.contains(room))
+        };
+        self.0.state().seats.iter().any(reached)
+    }
+
     /// Gives every message to `courier` from now on, who delivers it now, later, or never.
     pub fn on_parcel(&self, courier: impl Fn(Parcel) + Send + Sync + 'static) {
         let former = self.0.state().courier.replace(Arc::new(courier));

@@ -13,6 +13,7 @@ use super::{
     state::{Call, Connecting, Driver, Space, Waiting},
 };
 use crate::{
+    cluster::join_cluster,
     delivery::Resume,
     error::{DisconnectReason, HandlerError},
     model::{self, Erased, Namespace, Socket, SocketInner, Stage},
@@ -47,6 +48,7 @@ impl Driver {
             self.registry.leave(&namespace);
             return self.refuse_unknown(namespace.nsp(), &"the generator of ids failed".into());
         };
+        join_cluster(&namespace);
         if namespace.0.is_closed() {
             let error = HandlerError::public("Invalid namespace");
             return self.refuse(socket, Stage::Middleware, error);

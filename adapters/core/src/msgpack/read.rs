@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use socketio_parser::{Object, Value};
 
-use crate::error::MessageError;
+use crate::{date::javascript_date, error::MessageError};
 
 /// Arrays and objects inside each other.
 const MAX_DEPTH: usize = 128;
@@ -19,6 +19,10 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Value, MessageError> {
     } else {
         Err(MessageError::Malformed("more than one value"))
     }
+}
+
+fn date(ms: i64) -> Value {
+    javascript_date(ms).map_or(Value::Null, Value::String)
 }
 
 struct Reader<'a> {
@@ -149,33 +153,6 @@ impl<'a> Reader<'a> {
         self.rest = rest;
         Ok(*taken)
     }
-}
-
-/// Milliseconds since 1970 as `Date.prototype.toJSON` writes them; null beyond what a JavaScript date holds.
-fn date(ms: i64) -> Value {
-    const DAY: i64 = 86_400_000;
-    if ms.unsigned_abs() > 8_640_000_000_000_000 {
-        return Value::Null;
-    }
-    let (days, of_day) = (ms.div_euclid(DAY), ms.rem_euclid(DAY));
-    // The civil calendar, counted in eras of 400 years from the first of March of the year 0.
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let year = match year {
-        0..=9999 => format!("{year:04}"),
-        _ => format!("{year:+07}"),
-    };
-    let (hours, minutes) = (of_day / 3_600_000, of_day / 60_000 % 60);
-    let (seconds, ms) = (of_day / 1000 % 60, of_day % 1000);
-    Value::String(format!(
-        "{year}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z"
-    ))
 }
 
 #[cfg(test)]

@@ -1,0 +1,88 @@
+//! Who gets a broadcast.
+
+use bytes::Bytes;
+use socketio_parser::{Value, value};
+
+use super::{Client, Harness, heard, ok, three, until_fence};
+
+/// Rooms, exceptions, the sender, flags, binary: every client on every server gets a broadcast once, or not at all.
+pub async fn broadcasts_reach_whom_they_name<H: Harness>(harness: &H) {
+    let mut clients = three(harness).await;
+    let ids: Vec<String> = clients.iter().map(|client| client.id().to_owned()).collect();
+    let id = |n: usize| ids.get(n).cloned().unwrap_or_default();
+    for from in [0, 2] {
+        let others: Vec<usize> = (0..3).filter(|n| *n != from).collect();
+        let cases: Vec<(Value, Vec<usize>)> = vec![
+            (value!({ "op": "emit" }), vec![0, 1, 2]),
+            (value!({ "op": "broadcast" }), others),
+            (value!({ "op": "emit", "to": ["low"] }), vec![0, 1]),
+            (value!({ "op": "emit", "to": ["low", "all", "s0"] }), vec![0, 1, 2]),
+            (value!({ "op": "emit", "to": ["s1"] }), vec![1]),
+            (value!({ "op": "emit", "to": [id(2)] }), vec![2]),
+            (value!({ "op": "emit", "to": ["nobody"] }), vec![]),
+            (value!({ "op": "emit", "except": ["low"] }), vec![2]),
+            (value!({ "op": "emit", "to": ["all"], "except": [id(1), "nobody"] }), vec![0, 2]),
+            (value!({ "op": "emit", "flags": { "local": true } }), vec![from]),
+            (value!({ "op": "emit", "flags": { "compress": false } }), vec![0, 1, 2]),
+        ];
+        for (index, (mut op, expected)) in cases.into_iter().enumerate() {
+            let name = format!("case {index}");
+            if let Value::Object(op) = &mut op {
+                op.insert("event".into(), name.as_str().into());
+            }
+            if let Some(client) = clients.get_mut(from) {
+                ok(&client.call(op).await);
+            }
+            let seen = until_fence(&mut clients, from).await;
+            for (n, seen) in seen.iter().enumerate() {
+                let expected: &[String] =
+                    if expected.contains(&n) { std::slice::from_ref(&name) } else { &[] };
+                assert_eq!(seen, expected, "{name} from {from} at {n}");
+            }
+        }
+    }
+    let args = value!([{ "deep": [Bytes::from_static(&[0, 1, 2]), 1.5, null, "é"] }, -7]);
+    let [zero, ..] = &mut clients;
+    ok(&zero.call(value!({ "op": "emit", "event": "binary", "args": args.clone() })).await);
+    for client in &mut clients {
+        let event = client.next().await;
+        let got = event.map(|event| Value::Array(event.args.0));
+        assert_eq!(got, Some(args.clone()));
+    }
+}
+
+/// What one server sends arrives in that order, with and without binary, from fast servers and slow ones.
+pub async fn order_is_kept<H: Harness>(harness: &H) {
+    let mut clients = three(harness).await;
+    for from in [0, 2] {
+        for n in 0..60_u32 {
+            let body: Value =
+                if n % 3 == 0 { Bytes::from_static(b"x").into() } else { Value::Null };
+            let op = value!({ "op": "emit", "event": "n", "to": ["all"], "args": [n, body] });
+            if let Some(client) = clients.get_mut(from) {
+                ok(&client.call(op).await);
+            }
+        }
+        for client in &mut clients {
+            for n in 0..60_u32 {
+                assert_eq!(heard(client).await, (String::from("n"), n.into()));
+            }
+        }
+    }
+}
+
+/// A namespace's broadcasts and requests concern that namespace alone.
+pub async fn namespaces_are_separate<H: Harness>(harness: &H) {
+    let mut main = three(harness).await;
+    let mut chat = harness.connect(1, "/chat", &["all"], Value::Null).await;
+    harness.settle(1, "/chat", "all").await;
+    let [zero, ..] = &mut main;
+    ok(&zero.call(value!({ "op": "emit", "event": "main", "to": ["all"] })).await);
+    ok(&chat.call(value!({ "op": "emit", "event": "chat", "to": ["all"] })).await);
+    assert_eq!(heard(&mut chat).await.0, "chat");
+    let sockets = chat.call(value!({ "op": "fetchSockets" })).await;
+    let Value::Array(sockets) = sockets else { unreachable!("{sockets:?}") };
+    assert_eq!(sockets.len(), 1, "{sockets:?}");
+    let seen = until_fence(&mut main, 0).await;
+    assert_eq!(seen, [const { String::new() }; 3].map(|_| vec![String::from("main")]));
+}

@@ -1,0 +1,16 @@
+//! One server among others: what is published, asked and answered through the [adapter](socketio_adapter).
+
+mod details;
+mod membership;
+mod namespace;
+mod node;
+mod queue;
+mod remote;
+mod server;
+mod server_side;
+
+pub(crate) use membership::{Clustered, Membership, Relay};
+pub(crate) use node::join_cluster;
+pub use remote::{FetchError, RemoteSocket};
+pub use server_side::ServerEvent;
+pub(crate) use server_side::ServerHandlers;

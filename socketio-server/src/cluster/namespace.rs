@@ -1,0 +1,128 @@
+//! A namespace among the nodes.
+
+use std::{future::Future, sync::Arc};
+
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_adapter::{Ask, Body, Gathered, event_args};
+
+use super::{
+    membership::Membership,
+    node::join_cluster,
+    remote::{FetchError, RemoteSocket},
+    server_side::ServerEvent,
+};
+use crate::{
+    error::{ClusterError, EmitError, HandlerError, ServerSideError},
+    model::Namespace,
+};
+
+impl Namespace {
+    /// The sockets of all nodes. See [`Broadcast::fetch_sockets`](crate::Broadcast::fetch_sockets).
+    ///
+    /// # Errors
+    ///
+    /// See [`FetchError`].
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchError> {
+        self.broadcast().fetch_sockets().await
+    }
+
+    /// Sends an event to the other servers of the cluster; this one does not get it. Without an adapter there are none.
+    ///
+    /// # Errors
+    ///
+    /// The event cannot be encoded, or the queue to the other nodes is full.
+    pub fn server_side_emit<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        args: &T,
+    ) -> Result<(), EmitError> {
+        let args = event_args(event, args)?;
+        match self.cluster() {
+            Some(membership) => {
+                Ok(membership.publish(Body::ServerSideEmit { args, request: None })?)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Sends an event to the other servers of the cluster and collects their answers, one of each, in no particular
+    /// order. They may take up to the cluster's `request_timeout` (5 s).
+    ///
+    /// ```no_run
+    /// # async fn run(io: socketio_server::Server) -> Result<(), Box<dyn std::error::Error>> {
+    /// let uptimes: Vec<u64> = io.of("/").server_side_emit_with_ack("uptime?", &()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`ServerSideError`]: where nodes do not answer, the answers that came are inside.
+    pub async fn server_side_emit_with_ack<R: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Serialize + ?Sized),
+    ) -> Result<Vec<R>, ServerSideError<R>> {
+        let args = event_args(event, args).map_err(EmitError::from)?;
+        let Some(membership) = self.cluster() else { return Ok(Vec::new()) };
+        let asked = membership.ask(Ask::ServerSideEmit(args), membership.patience()).await;
+        let outcome = match asked {
+            Ok(asked) => asked.outcome().await,
+            Err(error) => Err(error),
+        };
+        let outcome = outcome.map_err(EmitError::from)?;
+        let Gathered::Answers(answers) = outcome.gathered else { return Ok(Vec::new()) };
+        let responses: Vec<R> = answers.iter().filter_map(|answer| answer.decode().ok()).collect();
+        match outcome.missing_nodes + answers.len() - responses.len() {
+            0 => Ok(responses),
+            missing => Err(ServerSideError::Partial { responses, missing }),
+        }
+    }
+
+    /// Adds a handler for an event that other servers send with [`server_side_emit`](Self::server_side_emit)
+    /// (`io.on(event)` in Node). Each call runs in a task of its own; they are started in the order of the events.
+    pub fn on_server_side<F, Fut>(&self, event: &str, handler: F) -> &Self
+    where
+        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        self.0.server_side.add(Some(event), handler);
+        self
+    }
+
+    /// Adds a handler for every event that other servers send.
+    pub fn on_any_server_side<F, Fut>(&self, handler: F) -> &Self
+    where
+        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        self.0.server_side.add(None, handler);
+        self
+    }
+
+    /// How many nodes the namespace has, this one included, as far as the adapter knows.
+    ///
+    /// # Errors
+    ///
+    /// The engine behind the adapter failed.
+    pub async fn server_count(&self) -> Result<usize, ClusterError> {
+        match self.cluster() {
+            Some(membership) => membership.count().await,
+            None => Ok(1),
+        }
+    }
+
+    /// Waits until the namespace has joined the cluster: what other nodes publish from now on arrives. At once without an
+    /// adapter, and once the server was closed.
+    pub async fn joined(&self) {
+        if let Some(membership) = self.cluster() {
+            membership.joined().await;
+        }
+    }
+
+    /// The membership, which is started when it is first needed.
+    pub(crate) fn cluster(&self) -> Option<&Arc<Membership>> {
+        join_cluster(self);
+        self.membership()
+    }
+}

@@ -1,0 +1,217 @@
+//! The task of a namespace's membership, and what it does for other nodes.
+
+use std::{
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
+    time::Duration,
+};
+
+use socketio_adapter::{Body, Inbox, Link, Message, MessageError, NodeId, RoomInterest, Selection};
+use tokio::runtime::Handle;
+
+use super::{
+    details::details,
+    membership::{Membership, Relay, Stage},
+    server_side,
+};
+use crate::{
+    broadcast::Broadcast,
+    model::{Namespace, NamespaceInner},
+};
+
+/// How long to wait before joining is tried again, and how long leaving may take.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Starts the membership of a namespace, if it has one, once there is a runtime.
+pub(crate) fn join_cluster(namespace: &Namespace) {
+    let Some(membership) = namespace.membership() else { return };
+    if membership.started.load(Ordering::Relaxed) {
+        return;
+    }
+    let Ok(runtime) = Handle::try_current() else { return };
+    if !membership.started.swap(true, Ordering::AcqRel) {
+        let namespace = Arc::downgrade(&namespace.0);
+        let node = Node { membership: membership.clone(), namespace, runtime: runtime.clone() };
+        runtime.spawn(run(Arc::new(node)));
+    }
+}
+
+struct Node {
+    membership: Arc<Membership>,
+    namespace: Weak<NamespaceInner>,
+    runtime: Handle,
+}
+
+async fn run(node: Arc<Node>) {
+    let membership = &node.membership;
+    tokio::select! {
+        link = join(&node) => {
+            let _ = membership.link.set(link.clone());
+            stay(&node, &*link).await;
+            let _ = tokio::time::timeout(PAUSE, link.leave()).await;
+        }
+        () = membership.reached(Stage::Leaving) => {}
+    }
+    membership.set_stage(Stage::Left);
+}
+
+async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
+    loop {
+        let seat = node.membership.seat.clone();
+        match node.membership.adapter.join(seat, node.clone()).await {
+            Ok(link) => return link,
+            Err(error) => {
+                let nsp = &node.membership.seat.nsp;
+                tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot join the cluster");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// From the first message to the last.
+async fn stay(node: &Node, link: &dyn Link) {
+    let membership = &node.membership;
+    if link.interest() != RoomInterest::None
+        && let Some(namespace) = node.namespace()
+    {
+        namespace.hub().watch_rooms(link.interest() == RoomInterest::All);
+    }
+    for message in membership.greet() {
+        report(node, link.publish(message).await.map(drop));
+    }
+    membership.set_stage(Stage::Joined);
+    let too_long = async {
+        membership.reached(Stage::Leaving).await;
+        tokio::time::sleep(PAUSE).await;
+    };
+    tokio::select! {
+        () = publish(node, link) => {}
+        () = watch_clock(membership) => {}
+        () = watch_rooms(node, link) => {}
+        () = too_long => {
+            tracing::warn!(target: "socketio::cluster", nsp = %membership.seat.nsp, "left in a hurry");
+        }
+    }
+}
+
+async fn publish(node: &Node, link: &dyn Link) {
+    while let Some(outgoing) = node.membership.queue.next().await {
+        let result = match outgoing.to {
+            None => link.publish(outgoing.message).await.map(drop),
+            Some(to) => link.reply(&to, outgoing.message).await,
+        };
+        report(node, result);
+    }
+}
+
+/// Never returns.
+async fn watch_clock(membership: &Membership) {
+    loop {
+        let sooner = membership.sooner.notified();
+        match membership.tick() {
+            Some(next) => {
+                tokio::select! {
+                    () = tokio::time::sleep_until(next.into()) => {}
+                    () = sooner => {}
+                }
+            }
+            None => sooner.await,
+        }
+    }
+}
+
+/// Tells the back-end which rooms there are. Never returns.
+async fn watch_rooms(node: &Node, link: &dyn Link) {
+    loop {
+        let Some(noticed) = node.namespace().map(|namespace| namespace.hub().noticed()) else {
+            return std::future::pending().await;
+        };
+        noticed.notified().await;
+        let Some(namespace) = node.namespace() else { continue };
+        for (room, present) in namespace.hub().take_changed() {
+            let mut told = node.membership.told.lock().unwrap_or_else(PoisonError::into_inner);
+            let news = if present { told.insert(room.clone()) } else { told.remove(&room) };
+            drop(told);
+            match present {
+                true if news => link.room_appeared(&room),
+                false if news => link.room_vanished(&room),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn report(node: &Node, result: Result<(), socketio_adapter::AdapterError>) {
+    if let Err(error) = result {
+        let nsp = &node.membership.seat.nsp;
+        tracing::warn!(target: "socketio::cluster", %nsp, %error, "a message is lost for other nodes");
+    }
+}
+
+impl Node {
+    fn namespace(&self) -> Option<Namespace> {
+        self.namespace.upgrade().map(Namespace)
+    }
+
+    fn act(&self, namespace: &Namespace, from: NodeId, body: Body) {
+        match body {
+            Body::Broadcast { args, selection, request: None } => {
+                let here = here(namespace, selection);
+                if let Err(error) = here.emit(args.event(), &args) {
+                    tracing::debug!(target: "socketio::cluster", %error, "a broadcast of another node");
+                }
+            }
+            Body::Broadcast { args, selection, request: Some(request) } => {
+                let relay = || Relay {
+                    membership: self.membership.clone(),
+                    to: from.clone(),
+                    request: request.clone(),
+                };
+                let clients = here(namespace, selection).relay(&args, relay);
+                let (request, clients) = (request.clone(), clients as u64);
+                self.membership.reply(&from, Body::BroadcastClientCount { request, clients });
+            }
+            Body::SocketsJoin { selection, rooms } => {
+                let _ = here(namespace, selection).sockets_join(rooms);
+            }
+            Body::SocketsLeave { selection, rooms } => {
+                let _ = here(namespace, selection).sockets_leave(rooms);
+            }
+            Body::DisconnectSockets { selection, close } => {
+                let _ = here(namespace, selection).disconnect_sockets(close);
+            }
+            Body::FetchSockets { selection, request } => {
+                let sockets = here(namespace, selection).targets();
+                let sockets = sockets.iter().map(|socket| details(socket)).collect();
+                self.membership.reply(&from, Body::FetchSocketsResponse { request, sockets });
+            }
+            Body::ServerSideEmit { args, request } => {
+                let handlers = namespace.0.server_side.find(args.event());
+                let asker = request.map(|request| (from, request));
+                server_side::start(&self.membership, &self.runtime, &handlers, args, asker);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What other nodes select is meant for the sockets of this one.
+fn here(namespace: &Namespace, mut selection: Selection) -> Broadcast {
+    selection.flags.local = true;
+    Broadcast::of(namespace.clone(), selection)
+}
+
+impl Inbox for Node {
+    fn receive(&self, message: Message) {
+        let Some(namespace) = self.namespace() else { return };
+        for (from, body) in self.membership.receive(message) {
+            self.act(&namespace, from, body);
+        }
+    }
+
+    fn garbage(&self, error: &MessageError) {
+        let nsp = &self.membership.seat.nsp;
+        let garbage = self.membership.garbage.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::warn!(target: "socketio::cluster", %nsp, %error, garbage, "no message");
+    }
+}

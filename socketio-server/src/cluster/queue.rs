@@ -1,0 +1,132 @@
+//! What waits to be published.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use socketio_adapter::{ClusterLimits, Message, NodeId};
+use tokio::sync::Notify;
+
+use crate::error::ClusterError;
+
+/// Messages in the order in which they are to leave, bounded in number and bytes.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    wake: Notify,
+    max_messages: usize,
+    max_bytes: usize,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Outgoing>,
+    bytes: usize,
+    closed: bool,
+}
+
+/// A message and who it is for: all other nodes, or the one that asked.
+pub(super) struct Outgoing {
+    pub(super) to: Option<NodeId>,
+    pub(super) message: Message,
+}
+
+impl Queue {
+    pub(super) fn new(limits: &ClusterLimits) -> Self {
+        Self {
+            state: Mutex::default(),
+            wake: Notify::new(),
+            max_messages: limits.get_max_queued_messages(),
+            max_bytes: limits.get_max_queued_bytes(),
+        }
+    }
+
+    /// Adds a message. Once the node has left, there is nobody to tell: it is dropped.
+    pub(super) fn push(&self, outgoing: Outgoing) -> Result<(), ClusterError> {
+        let bytes = outgoing.message.body.bytes();
+        {
+            let mut state = self.state();
+            if state.closed {
+                return Ok(());
+            }
+            // One message is always let in, however large.
+            let full = !state.waiting.is_empty() && state.bytes + bytes > self.max_bytes;
+            if full || state.waiting.len() >= self.max_messages {
+                return Err(ClusterError::QueueFull);
+            }
+            state.bytes += bytes;
+            state.waiting.push_back(outgoing);
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// The next message; `None` when there will be no more.
+    pub(super) async fn next(&self) -> Option<Outgoing> {
+        loop {
+            let closed = {
+                let mut state = self.state();
+                if let Some(outgoing) = state.waiting.pop_front() {
+                    state.bytes -= outgoing.message.body.bytes();
+                    return Some(outgoing);
+                }
+                state.closed
+            };
+            if closed {
+                return None;
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    /// Takes nothing more; what waits can still be published.
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+        self.wake.notify_one();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socketio_adapter::Body;
+
+    use super::*;
+
+    fn message() -> Outgoing {
+        let message = Message { uid: "1".into(), nsp: "/".into(), body: Body::Heartbeat };
+        Outgoing { to: None, message }
+    }
+
+    #[tokio::test]
+    async fn no_more_wait_than_may() {
+        let queue = Queue::new(&ClusterLimits::default().max_queued_messages(2));
+        queue.push(message()).unwrap();
+        queue.push(message()).unwrap();
+        assert!(matches!(queue.push(message()), Err(ClusterError::QueueFull)));
+        queue.next().await.unwrap();
+        queue.push(message()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn nor_more_bytes_but_for_one_message() {
+        let queue = Queue::new(&ClusterLimits::default().max_queued_bytes(1));
+        queue.push(message()).unwrap();
+        assert!(matches!(queue.push(message()), Err(ClusterError::QueueFull)));
+        queue.next().await.unwrap();
+        queue.push(message()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_waits_at_the_end_still_leaves() {
+        let queue = Queue::new(&ClusterLimits::default());
+        queue.push(message()).unwrap();
+        queue.close();
+        queue.push(message()).unwrap();
+        assert!(queue.next().await.is_some());
+        assert!(queue.next().await.is_none());
+    }
+}
