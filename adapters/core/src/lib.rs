@@ -29,6 +29,8 @@ mod cluster;
 pub mod conformance;
 mod date;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod limits;
 mod memory;
 mod message;

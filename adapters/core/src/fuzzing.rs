@@ -1,0 +1,129 @@
+//! The bodies of the fuzz targets. Not part of the public interface. Each takes any bytes and must not panic.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Ask, Body, Cluster, ClusterLimits, Discovery, Heartbeats, Message, NodeId, Output, RequestId,
+    Seat, Selection, SocketDetails, answer_args, event_args,
+};
+
+/// One message from the bus. What is accepted is written and read again to the same effect.
+pub fn message(data: &[u8]) {
+    let limits = ClusterLimits::default();
+    let Ok(message) = Message::decode(data, &limits) else { return };
+    assert!(Message::decode(&message.encode(), &limits).is_ok(), "{message:?}");
+    // Once is not the same where numbers change their form, or a lone surrogate has no place in msgpack.
+    if let Ok(once) = Message::decode(&message.to_msgpack(), &limits) {
+        let twice = Message::decode(&once.to_msgpack(), &limits);
+        assert!(twice.is_ok_and(|twice| twice == once), "{once:?}");
+    }
+}
+
+/// Two bytes are one operation on a machine. However they follow each other, every waiter is handed back once, and no more
+/// is kept than the limits say.
+pub fn cluster_ops(data: &[u8]) {
+    let Some((&first, ops)) = data.split_first() else { return };
+    let discovery = match first % 2 {
+        0 => Discovery::Count,
+        _ => Discovery::Heartbeats(Heartbeats::default()),
+    };
+    let limits = ClusterLimits::default().max_requests(4).max_peers(4).max_answers(8);
+    let seat = Seat { nsp: "/".into(), uid: "0".into() };
+    let mut node = Fuzzed {
+        cluster: Cluster::new(seat, discovery, limits),
+        now: Instant::now(),
+        asked: Vec::new(),
+        waiting: BTreeSet::new(),
+    };
+    for op in ops.chunks_exact(2) {
+        if let [kind, value] = op {
+            node.run(*kind, *value);
+        }
+    }
+    node.cluster.close();
+    node.drain();
+    assert!(node.waiting.is_empty(), "{:?} wait for ever", node.waiting);
+    assert_eq!((node.cluster.pending(), node.cluster.poll_timeout()), (0, None));
+}
+
+struct Fuzzed {
+    cluster: Cluster<usize>,
+    now: Instant,
+    asked: Vec<RequestId>,
+    waiting: BTreeSet<usize>,
+}
+
+impl Fuzzed {
+    fn run(&mut self, kind: u8, value: u8) {
+        let request = self.asked.get(usize::from(value >> 3) % self.asked.len().max(1)).cloned();
+        let nobody = RequestId::from("nobody");
+        let request = request.unwrap_or(nobody);
+        let args = event_args("x", &value).ok();
+        let answer = answer_args(&value).ok();
+        let body = match (kind % 13, args, answer) {
+            (0, ..) => return self.cluster.join(self.now),
+            (1, ..) => return self.pass(Duration::from_millis(u64::from(value) * 20)),
+            (2, Some(args), _) => return self.ask(Ask::ServerSideEmit(args), value),
+            (3, ..) => return self.ask(Ask::FetchSockets(Selection::default()), value),
+            (4, Some(args), _) => {
+                return self.ask(Ask::Broadcast(args, Selection::default()), value);
+            }
+            (5, ..) => {
+                if let Some(waiter) = self.cluster.forget(&request) {
+                    assert!(self.waiting.remove(&waiter), "{waiter} was done already");
+                }
+                return;
+            }
+            (6, ..) => Body::InitialHeartbeat,
+            (7, ..) => Body::AdapterClose,
+            (8, ..) => {
+                let sockets = vec![SocketDetails::default(); usize::from(value % 4)];
+                Body::FetchSocketsResponse { request, sockets }
+            }
+            (9, _, Some(answer)) => Body::ServerSideEmitResponse { request, answer },
+            (10, ..) => {
+                let clients = if value == 0 { u64::MAX } else { u64::from(value % 4) };
+                Body::BroadcastClientCount { request, clients }
+            }
+            (11, _, Some(answer)) => Body::BroadcastAck { request, answer },
+            _ => Body::Heartbeat,
+        };
+        let uid = NodeId::from((value % 8).to_string());
+        self.cluster.receive(self.now, Message { uid, nsp: "/".into(), body });
+        self.drain();
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.cluster.handle_timeout(self.now);
+        self.drain();
+        assert!(self.cluster.poll_timeout().is_none_or(|next| next > self.now), "not dealt with");
+    }
+
+    fn ask(&mut self, ask: Ask, value: u8) {
+        let waiter = self.asked.len();
+        let patience = Duration::from_millis(u64::from(value) * 20 + 1);
+        let others = usize::from(value % 4);
+        match self.cluster.ask(self.now, ask, others, patience, waiter) {
+            Ok(request) => {
+                self.asked.push(request);
+                self.waiting.insert(waiter);
+            }
+            Err(refused) => assert_eq!((refused.waiter, refused.limit), (waiter, Some(4))),
+        }
+        self.drain();
+        assert!(self.cluster.pending() <= 4 && self.cluster.pending() == self.waiting.len());
+        assert!(self.cluster.nodes().is_none_or(|nodes| nodes <= 5));
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.cluster.poll_output() {
+            if let Output::Done { waiter, .. } = output {
+                assert!(self.waiting.remove(&waiter), "{waiter} was done already");
+            }
+        }
+    }
+}
