@@ -2,7 +2,7 @@
 
 use socketio_parser::{Value, value};
 
-use super::{Client, Harness, heard, ok, three, until_fence};
+use super::{Client, Harness, heard, items, ok, three, until_fence};
 
 /// All sockets, or those of rooms, or of one server, with their rooms and data.
 pub async fn sockets_are_fetched<H: Harness>(harness: &H) {
@@ -31,7 +31,7 @@ pub async fn sockets_are_fetched<H: Harness>(harness: &H) {
 }
 
 fn found(answer: Value) -> Vec<(String, Value, Value)> {
-    let Value::Array(sockets) = answer else { unreachable!("{answer:?}") };
+    let sockets = items(Some(&answer));
     let field = |socket: &Value, name| socket.get(name).cloned().unwrap_or_default();
     let socket = |socket: &Value| {
         let id = socket.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -92,6 +92,16 @@ fn ok(answer: &Value) {
     assert_eq!(answer.as_str(), Some("ok"), "{answer:?}");
 }
 
+/// The items of an answer that is a list.
+#[track_caller]
+fn items(answer: Option<&Value>) -> &[Value] {
+    assert!(matches!(answer, Some(Value::Array(_))), "{answer:?}");
+    match answer {
+        Some(Value::Array(items)) => items,
+        _ => &[],
+    }
+}
+
 /// The name and first argument of the next event.
 async fn heard(client: &mut impl Client) -> (String, Value) {
     match client.next().await {
