@@ -31,14 +31,14 @@ fn handshake(socket: &SocketInner) -> Value {
         handshake.query().into_iter().map(|(name, value)| (name, value.into())).collect();
     let issued = handshake.issued().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let issued = u64::try_from(issued.as_millis()).unwrap_or_default();
-    let address = handshake.remote_addr().map(|address| address.ip().to_string());
+    let address = handshake.client_ip().map(|address| address.to_string());
     let auth: Option<serde_json::Value> = socket.auth.as_ref().and_then(|auth| auth.decode().ok());
     value!({
         "headers": headers,
         "time": javascript_date(issued as i64),
         "address": address.unwrap_or_default(),
         "xdomain": handshake.is_cross_domain(),
-        "secure": false,
+        "secure": handshake.secure(),
         "issued": issued,
         "url": handshake.url(),
         "query": query,
