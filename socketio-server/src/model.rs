@@ -109,6 +109,13 @@ impl SocketInner {
         self.state.load(Ordering::Acquire) == DISCONNECTED
     }
 
+    /// Whether it is the one that its namespace has under its id: a client that comes back has another socket with the
+    /// same id.
+    pub(crate) fn is_member(self: &Arc<Self>) -> bool {
+        let successor = |it: Arc<Self>| !Arc::ptr_eq(&it, self);
+        !self.is_disconnected() || !self.namespace.0.hub.get(&self.id).is_some_and(successor)
+    }
+
     pub(crate) fn is_recovered(&self) -> bool {
         self.recoverable.as_ref().is_some_and(|it| it.from.is_some())
     }

@@ -158,21 +158,25 @@ impl Socket {
         self.0.change_rooms(|| hub.join(&self.0.id, list, limit))
     }
 
-    /// Leaves one room or several.
+    /// Leaves one room or several. Once the socket is in none any more, this does nothing.
     pub fn leave(&self, rooms: impl IntoRooms) {
         let mut list = Vec::new();
         rooms.append_to(&mut list);
-        self.0.change_rooms(|| self.0.namespace.hub().leave(&self.0.id, &list));
+        if self.0.is_member() {
+            self.0.change_rooms(|| self.0.namespace.hub().leave(&self.0.id, &list));
+        }
     }
 
     /// Leaves all rooms but the one of its own id.
     pub fn leave_all(&self) {
-        self.0.change_rooms(|| self.0.namespace.hub().leave_all(&self.0.id));
+        if self.0.is_member() {
+            self.0.change_rooms(|| self.0.namespace.hub().leave_all(&self.0.id));
+        }
     }
 
     /// The rooms the socket is in; its own id is the first.
     pub fn rooms(&self) -> Vec<Room> {
-        self.0.namespace.hub().rooms_of(&self.0.id)
+        if self.0.is_member() { self.0.namespace.hub().rooms_of(&self.0.id) } else { Vec::new() }
     }
 
     /// Adds a handler for an event of this socket, beside those of the namespace, which run first.
@@ -191,12 +195,12 @@ impl Socket {
 
     /// Adds a handler that runs when this socket is about to be disconnected, while it is still in its rooms.
     pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) {
-        self.0.change_own(|table| table.disconnecting.push(erase(handler)));
+        self.0.change_own(|table| table.add("disconnecting", erase(handler)));
     }
 
     /// Adds a handler that runs when this socket was disconnected.
     pub fn on_disconnect<M>(&self, handler: impl Handler<M>) {
-        self.0.change_own(|table| table.disconnect.push(erase(handler)));
+        self.0.change_own(|table| table.add("disconnect", erase(handler)));
     }
 
     /// Removes the handlers of an event that were added to this socket.

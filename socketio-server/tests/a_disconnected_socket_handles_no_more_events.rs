@@ -4,8 +4,11 @@
 
 mod support;
 
-use socketio_server::{Data, EmitError, Socket};
-use support::{disconnections, log, server, sockets};
+use std::sync::Arc;
+
+use socketio_server::{Data, EmitError, Recovery, ServerConfig, Socket};
+use support::{disconnections, log, server, server_with, sockets, until, within};
+use tokio::sync::Notify;
 
 #[tokio::test]
 async fn events_after_a_disconnection_by_a_handler_are_ignored() {
@@ -118,4 +121,86 @@ async fn nor_does_it_join_rooms() {
     assert_eq!(socket.join("after"), Err(socketio_server::JoinError::Disconnected));
     support::until(|| server.io.sockets().sockets_count() == 0).await;
     assert_eq!(socket.rooms(), []);
+}
+
+#[tokio::test]
+async fn nor_do_events_that_waited_for_the_handler_that_disconnected_it() {
+    let server = server_with(ServerConfig::default().max_in_flight(1)).await;
+    let (sender, mut log) = log();
+    let go = Arc::new(Notify::new());
+    let held = go.clone();
+    server.io.on("leave", move |socket: Socket| {
+        let held = held.clone();
+        async move {
+            held.notified().await;
+            socket.disconnect();
+        }
+    });
+    server.io.on("event", move || {
+        let _ = sender.send(());
+        async {}
+    });
+    let mut client = server.client().await;
+    client.burst(&[r#"42["leave"]"#, r#"42["event"]"#]).await;
+    let mut other = server.client().await;
+    other.fence().await;
+    go.notify_one();
+    client.expect("41").await;
+    assert!(log.rest().is_empty());
+}
+
+#[tokio::test]
+async fn nor_the_one_whose_middleware_disconnected_it() {
+    let server = server().await;
+    let (sender, mut log) = log();
+    let go = Arc::new(Notify::new());
+    let held = go.clone();
+    server.io.on_connection(move |socket: Socket| {
+        let held = held.clone();
+        socket.use_(move |socket: Socket, Data(wait): Data<bool>| {
+            let held = held.clone();
+            async move {
+                if wait {
+                    held.notified().await;
+                }
+                socket.disconnect();
+            }
+        });
+        async {}
+    });
+    server.io.on("event", move || {
+        let _ = sender.send(());
+        async {}
+    });
+    for wait in [false, true] {
+        let mut client = server.client().await;
+        client.send(&format!(r#"42["event",{wait}]"#)).await;
+        go.notify_one();
+        client.expect("41").await;
+    }
+    assert!(log.rest().is_empty());
+}
+
+#[tokio::test]
+async fn its_handle_does_not_take_its_successor_out_of_rooms() {
+    let config = ServerConfig::default().connection_state_recovery(Recovery::default());
+    let server = server_with(config).await;
+    let mut connected = sockets(server.io.sockets());
+    let mut client = server.open().await;
+    client.send("40").await;
+    let (_, pid) = client.recoverable().await;
+    let former = within(connected.recv()).await.unwrap();
+    former.join("room").unwrap();
+    former.emit("event", &()).unwrap();
+    let (_, offset) = client.recorded().await;
+    client.reset();
+    until(|| server.io.sockets().sockets_count() == 0).await;
+    let mut client = server.open().await;
+    client.claim(&pid, &offset).await;
+    client.recoverable().await;
+    let socket = within(connected.recv()).await.unwrap();
+    former.leave("room");
+    former.leave_all();
+    assert_eq!(socket.rooms(), [former.id(), "room"].map(socketio_server::Room::from));
+    assert_eq!(former.rooms(), []);
 }

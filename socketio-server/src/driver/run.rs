@@ -125,6 +125,8 @@ impl Driver {
         let args = event.rewrite.current();
         let call = |socket, responder| Call { event: args.event().into(), socket, responder };
         match step {
+            // As in Node, a middleware that disconnects the socket has refused the event as well.
+            Step::Done if socket.0.is_disconnected() => {}
             Step::Done => {
                 let shared = socket.namespace().table().find(args.event());
                 let own = socket.0.look_at_own(|own| own.find(args.event()));
@@ -259,8 +261,10 @@ impl Driver {
         let config = self.registry.config.clone();
         let mut index = 0;
         while let Some(space) = self.spaces.get_mut(index) {
-            let free =
-                space.is_free(config.max_in_flight) && self.running.len() < config.max_handlers;
+            // What waits of a socket that was disconnected meanwhile is dropped at its end.
+            let free = !space.socket.0.is_disconnected()
+                && space.is_free(config.max_in_flight)
+                && self.running.len() < config.max_handlers;
             let next = if free { space.inbox.pop_front() } else { None };
             let Some(waiting) = next else {
                 index += 1;
