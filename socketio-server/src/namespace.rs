@@ -93,7 +93,7 @@ impl Namespace {
     /// Its synchronous part, up to the first await that waits, runs before any event of that socket is looked at: what
     /// is declared there with [`Socket::on`] misses nothing.
     pub fn on_connection<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.change(|table| table.connection.push(erase(handler)))
+        self.change(|table| table.add("connection", erase(handler)))
     }
 
     /// Adds a handler for an event. Several handlers of one event are started in the order of their declaration; the
@@ -148,7 +148,7 @@ impl Namespace {
     /// Adds a handler that runs when a socket is about to be disconnected. Up to its first await that waits, the
     /// socket is still in its rooms.
     pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.change(|table| table.disconnecting.push(erase(handler)))
+        self.change(|table| table.add("disconnecting", erase(handler)))
     }
 
     /// Adds a handler that runs when a socket was disconnected, and is in no room any more.
@@ -162,7 +162,7 @@ impl Namespace {
     /// });
     /// ```
     pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.change(|table| table.disconnect.push(erase(handler)))
+        self.change(|table| table.add("disconnect", erase(handler)))
     }
 
     /// Sets what is told of handlers that fail. Without it, failures are logged as warnings.

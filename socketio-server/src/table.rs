@@ -14,9 +14,9 @@ pub(crate) struct Table<H> {
     events: HashMap<Box<str>, Arc<[Listener<H>]>>,
     /// Handlers of all events.
     pub(crate) any: Vec<H>,
-    pub(crate) connection: Vec<H>,
-    pub(crate) disconnecting: Vec<H>,
-    pub(crate) disconnect: Vec<H>,
+    pub(crate) connection: Vec<Listener<H>>,
+    pub(crate) disconnecting: Vec<Listener<H>>,
+    pub(crate) disconnect: Vec<Listener<H>>,
     /// Of a namespace, those before CONNECT; of a socket, those before its events.
     pub(crate) middlewares: Vec<H>,
 }
@@ -58,27 +58,30 @@ impl<H> Default for Table<H> {
 }
 
 impl<H: Clone> Table<H> {
-    /// Adds a handler. What Node's servers listen to as events of a socket's life is that here too; a client cannot
-    /// bring them about.
+    /// Adds a handler.
     pub(crate) fn add(&mut self, event: &str, handler: H) {
-        match event {
-            "connection" | "connect" => self.connection.push(handler),
-            "disconnecting" => self.disconnecting.push(handler),
-            "disconnect" => self.disconnect.push(handler),
-            _ => self.insert(event, Listener { handler, spent: None }),
-        }
+        self.insert(event, Listener { handler, spent: None });
     }
 
     /// Adds a handler that runs once.
     pub(crate) fn add_once(&mut self, event: &str, handler: H) {
-        if matches!(event, "disconnecting" | "disconnect") {
-            // A socket ends once.
-            return self.add(event, handler);
-        }
         self.insert(event, Listener { handler, spent: Some(Arc::default()) });
     }
 
+    /// What Node's servers listen to as events of a socket's life is that here too; a client cannot bring them about.
+    fn life(&mut self, event: &str) -> Option<&mut Vec<Listener<H>>> {
+        match event {
+            "connection" | "connect" => Some(&mut self.connection),
+            "disconnecting" => Some(&mut self.disconnecting),
+            "disconnect" => Some(&mut self.disconnect),
+            _ => None,
+        }
+    }
+
     fn insert(&mut self, event: &str, listener: Listener<H>) {
+        if let Some(list) = self.life(event) {
+            return list.push(listener);
+        }
         if socketio_parser::is_reserved(event) {
             tracing::warn!(target: "socketio::namespace", event, "no client can send an event of this name");
         }
@@ -87,11 +90,19 @@ impl<H: Clone> Table<H> {
     }
 
     pub(crate) fn remove(&mut self, event: &str) -> Option<Arc<[Listener<H>]>> {
-        self.events.remove(event)
+        match self.life(event) {
+            Some(list) => Some(std::mem::take(list).into()),
+            None => self.events.remove(event),
+        }
     }
 
     /// Removes the handlers of an event that ran once; gives the former list back, to be dropped where no lock is held.
     pub(crate) fn prune(&mut self, event: &str) -> Option<Arc<[Listener<H>]>> {
+        if let Some(list) = self.life(event) {
+            let former = std::mem::take(list);
+            *list = former.iter().filter(|listener| !listener.is_spent()).cloned().collect();
+            return Some(former.into());
+        }
         let former = self.events.remove(event)?;
         if former.iter().any(|listener| !listener.is_spent()) {
             let kept = former.iter().filter(|listener| !listener.is_spent()).cloned().collect();

@@ -165,3 +165,37 @@ async fn what_goes_out_is_told_for_each_recipient() {
     }
     question.abort();
 }
+
+#[tokio::test]
+async fn those_of_a_sockets_life_run_once_and_are_taken_away_as_well() {
+    let server = server().await;
+    let (sender, mut log) = log();
+    let kept = Arc::new(());
+    let tell = |what: &'static str| {
+        let (sender, kept) = (sender.clone(), kept.clone());
+        move || {
+            let (_, _) = (&kept, sender.send(what));
+            async {}
+        }
+    };
+    let namespace = server.io.sockets();
+    namespace.once("connection", tell("the first one"));
+    namespace.once("disconnect", tell("the first to go"));
+    namespace.on_disconnect(tell("not heard"));
+    namespace.off("disconnect").once("disconnect", tell("gone"));
+    assert_eq!(Arc::strong_count(&kept), 3);
+    let mut first = server.client().await;
+    assert_eq!(log.next().await, "the first one");
+    // A client cannot bring it about.
+    first.send(r#"42["connection"]"#).await;
+    first.fence().await;
+    let mut second = server.client().await;
+    second.fence().await;
+    assert!(log.rest().is_empty());
+    first.close().await;
+    assert_eq!(log.next().await, "gone");
+    second.close().await;
+    until(|| namespace.sockets_count() == 0).await;
+    assert!(log.rest().is_empty());
+    assert_eq!(Arc::strong_count(&kept), 1, "what has run is gone");
+}

@@ -18,7 +18,7 @@ use crate::{
     error::{DisconnectReason, HandlerError},
     model::{self, Erased, Namespace, Socket, SocketInner, Stage},
     recovery::{Claim, Recoverable, Stay},
-    table::Table,
+    table::{Listener, Table},
 };
 
 #[derive(Serialize)]
@@ -163,10 +163,8 @@ impl Driver {
         self.spaces.reserve_exact(1);
         let space = Space::new(socket.clone());
         self.spaces.push(space);
-        for handler in &socket.namespace().table().connection {
-            let context = model::Context::of(socket.clone());
-            self.start(handler, "connection", context, cx);
-        }
+        let table = socket.namespace().table();
+        self.tell_life("connection", &table.connection, &model::Context::of(socket), cx);
     }
 
     /// Answers the CONNECT; a client that comes back gets what it missed before that.
@@ -257,16 +255,30 @@ impl Driver {
             ..model::Context::of(socket.clone())
         };
         let own = socket.0.look_at_own(|table| table.disconnecting.clone());
-        for handler in table.disconnecting.iter().chain(&own) {
-            self.start(handler, "disconnecting", context.clone(), cx);
-        }
+        self.tell_life("disconnecting", table.disconnecting.iter().chain(&own), &context, cx);
         let stay = socket.namespace().remove(&socket.0, keep, self.stay(socket.namespace()));
         let own = socket.0.look_at_own(|table| table.disconnect.clone());
-        for handler in table.disconnect.iter().chain(&own) {
-            self.start(handler, "disconnect", context.clone(), cx);
-        }
+        self.tell_life("disconnect", table.disconnect.iter().chain(&own), &context, cx);
         socket.0.close_own();
         drop(stay);
+    }
+
+    /// Starts the handlers of an event of the socket's life.
+    fn tell_life<'a>(
+        &mut self,
+        event: &str,
+        listeners: impl IntoIterator<Item = &'a Listener<Erased>>,
+        context: &model::Context,
+        cx: &mut Context<'_>,
+    ) {
+        for listener in listeners {
+            if listener.take() {
+                if listener.is_once() {
+                    drop(context.socket.namespace().change_with(|table| table.prune(event)));
+                }
+                self.start(&listener.handler, event, context.clone(), cx);
+            }
+        }
     }
 
     /// Removes every trace without telling anybody.
