@@ -372,7 +372,8 @@ fn summary<R: DeserializeOwned>(
 ) -> Result<Vec<R>, BroadcastAckError<R>> {
     let mut missing_nodes = 0;
     if let Some(Outcome { gathered: Gathered::Answers(more), missing_clients, .. }) = &others {
-        expected += more.len() + usize::try_from(*missing_clients).unwrap_or(usize::MAX);
+        let missing = usize::try_from(*missing_clients).unwrap_or(usize::MAX);
+        expected = expected.saturating_add(more.len()).saturating_add(missing);
         answers.extend_from_slice(more);
         missing_nodes = others.as_ref().map_or(0, |others| others.missing_nodes);
     }
@@ -395,5 +396,22 @@ impl Drop for Pending<'_> {
         for target in &self.targets {
             target.client.forget(self.broadcast.namespace.nsp(), self.id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_node_says_of_its_clients_is_not_trusted() {
+        let gathered = Gathered::Answers(vec![socketio_adapter::answer_args(&1).unwrap()]);
+        let others = Outcome { gathered, missing_nodes: 0, missing_clients: u64::MAX };
+        let Err(BroadcastAckError::Partial { responses, missing, .. }) =
+            summary::<u32>((Vec::new(), 1), Some(others))
+        else {
+            unreachable!("answers are missing")
+        };
+        assert_eq!((responses, missing), (vec![1], usize::MAX - 1));
     }
 }

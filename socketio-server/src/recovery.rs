@@ -177,7 +177,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new(recovery: &Recovery, engine: &EngineConfig) -> Self {
-        let unnoticed = recovery.max_disconnection_duration + engine.get_heartbeat();
+        let unnoticed = recovery.max_disconnection_duration.saturating_add(engine.get_heartbeat());
         let log = Log::new(LogLimits {
             max_disconnection_duration: recovery.max_disconnection_duration,
             max_age: recovery.max_age.unwrap_or(unnoticed),

@@ -28,6 +28,9 @@ pub struct LogLimits {
     pub max_sessions: usize,
 }
 
+/// As good as for ever, and can be added to any instant.
+const FOREVER: Duration = Duration::from_secs(365 * 86_400);
+
 /// An event of the log: `P` in wire form, and whom it was for.
 #[derive(Clone, Debug)]
 pub struct Entry<P> {
@@ -108,8 +111,13 @@ pub struct Resumed<D> {
 impl<P, D> Log<P, D> {
     /// An empty log.
     pub fn new(limits: LogLimits) -> Self {
+        let LogLimits { max_disconnection_duration, max_age, .. } = limits;
         Self {
-            limits,
+            limits: LogLimits {
+                max_disconnection_duration: max_disconnection_duration.min(FOREVER),
+                max_age: max_age.min(FOREVER),
+                ..limits
+            },
             entries: VecDeque::new(),
             first: 0,
             bytes: 0,
@@ -353,6 +361,17 @@ mod tests {
         log.persist(now, session("a", 1));
         (2..=4).for_each(|n| log.append(now, entry(n)));
         assert_eq!(comes_back(&mut log, now, "a", 1), None);
+    }
+
+    #[test]
+    fn a_limit_may_be_for_ever() {
+        let (now, ever) = (Instant::now(), Duration::MAX);
+        let limits = LogLimits { max_disconnection_duration: ever, max_age: ever, ..limits() };
+        let mut log = Log::new(limits);
+        log.append(now, entry(1));
+        log.persist(now, session("a", 1));
+        assert!(log.expire(now + 100_000 * SECOND).is_empty());
+        assert_eq!(comes_back(&mut log, now + 100_000 * SECOND, "a", 1), Some(vec![]));
     }
 
     #[test]
