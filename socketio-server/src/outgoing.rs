@@ -5,34 +5,10 @@ use std::{
     sync::{Arc, PoisonError, atomic::Ordering},
 };
 
-use engineio_parser::Data;
 use serde::Serialize;
-use socketio_parser::{Args, Content, Decoder, Limits, Nsp, encode_event};
+use socketio_adapter::event_args;
 
-use crate::{
-    error::HandlerError,
-    model::{Namespace, Socket, SocketInner},
-};
-
-/// Arguments as the other end would receive them.
-pub(crate) fn to_args<T: Serialize + ?Sized>(event: &str, args: &T) -> Result<Args, HandlerError> {
-    let frames = encode_event(&Nsp::root(), None, event, args)?;
-    let any = usize::MAX;
-    let limits = Limits::default().max_attachments(any).max_attachment_bytes(any);
-    let mut decoder = Decoder::new(&limits.max_event_name(any));
-    for frame in frames.iter() {
-        let decoded = match frame.to_packet().data {
-            Data::Text(text) => decoder.decode_text(text),
-            Data::Binary(data) => decoder.decode_binary(data),
-        };
-        if let Ok(Some(packet)) = decoded
-            && let Content::Event { args, .. } = packet.content
-        {
-            return Ok(args);
-        }
-    }
-    Err("nested more deeply than any client may send".into())
-}
+use crate::model::{Namespace, Socket, SocketInner};
 
 /// Whether anybody is told of what goes out.
 pub(crate) fn is_told(namespace: &Namespace) -> bool {
@@ -49,7 +25,7 @@ pub(crate) fn tell<T: Serialize + ?Sized>(
     if !is_told(namespace) || targets.is_empty() {
         return;
     }
-    let Ok(args) = to_args(event, args) else { return };
+    let Ok(args) = event_args(event, args) else { return };
     let shared = namespace.0.outgoing.read().unwrap_or_else(PoisonError::into_inner).clone();
     for target in targets {
         let own = target.own_outgoing();

@@ -379,6 +379,7 @@ impl Server {
         address: impl ToSocketAddrs,
         tls: Arc<engineio_server::rustls::ServerConfig>,
     ) -> std::io::Result<Listening> {
+        self.namespaces().iter().for_each(join_cluster);
         self.engine.listen_tls(address, tls).await
     }
 

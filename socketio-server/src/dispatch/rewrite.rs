@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use socketio_adapter::event_args;
 use socketio_parser::Args;
 
 use super::extract::Extract;
-use crate::{error::HandlerError, model::Context, outgoing::to_args};
+use crate::{error::HandlerError, model::Context};
 
 /// Extractor of a socket's [middleware](crate::Socket::use_): changes the event.
 ///
@@ -34,7 +35,7 @@ impl Rewrite {
     ///
     /// The event cannot be encoded; it stays as it was.
     pub fn set<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), HandlerError> {
-        let args = to_args(event, args)?;
+        let args = event_args(event, args)?;
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *current = args;
         Ok(())
