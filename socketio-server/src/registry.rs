@@ -240,6 +240,9 @@ impl Registry {
 
     pub(crate) fn close(&self) {
         self.phase.send_replace(Phase::Closed);
+    }
+
+    pub(crate) fn leave_cluster(&self) {
         for membership in self.namespaces().iter().filter_map(Namespace::membership) {
             membership.close();
         }

@@ -21,6 +21,9 @@ use crate::{
     rule::{NamespaceRequest, Rule},
 };
 
+/// How long it may take to tell other nodes that this one leaves.
+const LEAVING: Duration = Duration::from_secs(2);
+
 /// A Socket.IO server. A clone costs a few reference counts.
 ///
 /// The methods of a namespace that are repeated here are those of the main namespace, `/`.
@@ -411,14 +414,31 @@ impl Server {
     /// Waits until every connection has ended: its handlers have run, and what was to be written has left. For the end of
     /// a program, after [`close`](Self::close). A client that takes nothing, or a handler that does not end, is waited for
     /// as long as a connection that closes may take, no longer: twice
-    /// [`EngineConfig::linger`](engineio_server::EngineConfig::linger) (3 s).
+    /// [`EngineConfig::linger`](engineio_server::EngineConfig::linger) (3 s). With an adapter it is waited, for 2 s at most,
+    /// until the other nodes have been told.
     pub async fn ended(&self) {
+        self.connections_ended().await;
+        let _ = tokio::time::timeout(LEAVING, self.registry.left_cluster()).await;
+    }
+
+    async fn connections_ended(&self) {
         let linger = self.engine.config().get_linger();
-        let ended = async {
-            self.engine.ended().await;
-            self.registry.left_cluster().await;
-        };
-        let _ = tokio::time::timeout(2 * linger, ended).await;
+        let _ = tokio::time::timeout(2 * linger, self.engine.ended()).await;
+    }
+
+    /// Not before the connections have ended: what their handlers say at the end is for other nodes as well.
+    fn leave_cluster(&self) {
+        if self.registry.config.adapter.is_none() {
+            return;
+        }
+        let io = self.clone();
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(async move {
+                io.connections_ended().await;
+                io.registry.leave_cluster();
+            })),
+            Err(_) => io.registry.leave_cluster(),
+        }
     }
 
     /// Closes the server: every connection is closed at once, its sockets see "server shutting down", and
@@ -428,6 +448,7 @@ impl Server {
     pub fn close(&self) {
         self.registry.close();
         self.engine.close();
+        self.leave_cluster();
     }
 
     /// Closes the server over `duration`, so that its clients do not all come back in the same moment: new connections

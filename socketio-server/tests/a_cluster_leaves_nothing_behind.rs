@@ -16,6 +16,7 @@ use std::{
 use socketio_adapter::Parcel;
 use socketio_server::{
     BroadcastAckError, ClusterLimits, MemoryCluster, ServerConfig, ServerEvent, ServerSideError,
+    Socket,
 };
 use support::{Running, server_with, until, within};
 
@@ -191,4 +192,21 @@ async fn handlers_of_server_side_events_are_bounded_and_their_panics_contained()
     seen.truncate(2);
     seen.sort_unstable();
     assert_eq!(seen, [0, 1]);
+}
+
+#[tokio::test]
+async fn what_handlers_of_a_disconnection_say_at_the_end_of_a_server_is_heard_elsewhere() {
+    let cluster = MemoryCluster::new();
+    let (one, two) = two(&cluster, ClusterLimits::default()).await;
+    one.io.on_disconnect(|socket: Socket| async move {
+        socket.broadcast().emit("left", socket.id())?;
+        Ok(())
+    });
+    let (mut client, id) = one.client_in("/").await;
+    let mut other = two.client().await;
+    one.io.close();
+    client.closed().await;
+    other.expect(&format!(r#"42["left","{id}"]"#)).await;
+    within(one.io.ended()).await;
+    assert_eq!(within(two.io.of("/").server_count()).await.unwrap(), 1);
 }

@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use socketio_server::{Ack, Args, HandlerError, ServerConfig, Socket, Values};
+use socketio_server::{Ack, Args, HandlerError, Recovery, ServerConfig, Socket, Values};
 use support::{Done, Running, disconnections, server_with, sockets, within};
 
 async fn server() -> Running {
@@ -154,4 +154,16 @@ async fn they_leave_as_others_do() {
     within(connected.recv()).await.unwrap().disconnect();
     client.expect("41").await;
     assert_eq!(reasons.next().await, "server namespace disconnect");
+}
+
+#[tokio::test]
+async fn where_sessions_are_recovered_they_get_offsets_all_the_same() {
+    let config = ServerConfig::default().engine(|engine| engine.allow_eio3(true));
+    let server = server_with(config.connection_state_recovery(Recovery::default())).await;
+    let (mut client, _) = server.open_v2().await;
+    client.expect("40").await;
+    server.io.emit("event", &1).unwrap();
+    let (event, offset) = client.recorded().await;
+    assert_eq!(event, json!(["event", 1]));
+    assert!(!offset.is_empty());
 }
