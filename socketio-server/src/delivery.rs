@@ -199,11 +199,14 @@ impl SocketInner {
         offset: u64,
         frames: Frames,
     ) -> Result<(), EmitError> {
+        // Dropped where the log is not locked: with its last reference ends what the application keeps with a socket.
+        let member;
         let waker = {
             let mut log = recorder.log();
             let position = log.next();
             // The client may have come back to another socket of the same id.
-            let queued = match self.namespace.hub().get(&self.id) {
+            member = self.namespace.hub().get(&self.id);
+            let queued = match &member {
                 Some(socket) if socket.is_away() => Queued::Missed,
                 Some(socket) if !socket.is_disconnected() => {
                     socket.queue(position, offset, frames.clone())

@@ -173,13 +173,15 @@ impl ParentBroadcast {
         Self { each: self.each.compress(compress), ..self }
     }
 
-    /// Sends the event, encoded once for each child.
+    /// Sends the event, encoded once for each child that there is on this node.
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded.
+    /// The event cannot be encoded, or a child's queue to the other nodes is full; the other children got it then.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
-        let mut children = self.parent.children().into_iter();
-        children.try_for_each(|child| self.each.clone().in_namespace(child).emit(event, args))
+        let children = self.parent.children().into_iter();
+        let emit = |child| self.each.clone().in_namespace(child).emit(event, args);
+        // One that is refused keeps the event from no other.
+        children.map(emit).fold(Ok(()), Result::and)
     }
 }

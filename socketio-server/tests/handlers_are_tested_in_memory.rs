@@ -139,3 +139,19 @@ async fn msgpack_as_well() {
     let client = TestClient::connect(&io, "/", &json!({ "a": 1 })).await.unwrap();
     assert_eq!(client.emit_with_ack::<f64>("double", &1.25).await.unwrap(), 2.5);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_middleware_sends_is_not_lost() {
+    let io = Server::new();
+    io.use_(|socket: Socket| async move {
+        socket.emit("first", &1)?;
+        Ok(())
+    });
+    io.on_connection(|socket: Socket| async move {
+        socket.emit("second", &2)?;
+        Ok(())
+    });
+    let mut client = TestClient::connect(&io, "/", &()).await.unwrap();
+    assert_eq!(client.expect::<u32>("first").await.unwrap(), 1);
+    assert_eq!(client.expect::<u32>("second").await.unwrap(), 2);
+}

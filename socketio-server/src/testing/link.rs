@@ -1,6 +1,7 @@
 //! A connection: the client's machine, and the task that polls for it.
 
 use std::{
+    collections::VecDeque,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -32,6 +33,8 @@ pub(super) struct Link {
     parser: Parser,
     state: Arc<Mutex<State>>,
     incoming: mpsc::UnboundedReceiver<Incoming>,
+    /// Events that came before the answer to CONNECT.
+    early: VecDeque<Incoming>,
     pump: JoinHandle<()>,
     id: String,
 }
@@ -63,7 +66,8 @@ impl Link {
         let state = Arc::new(Mutex::new(State { machine, next_ack: 0 }));
         let (sender, incoming) = mpsc::unbounded_channel();
         let pump = tokio::spawn(pump(wire.clone(), state.clone(), sender));
-        Ok(Self { wire, parser, state, incoming, pump, id: String::new() })
+        let (early, id) = (VecDeque::new(), String::new());
+        Ok(Self { wire, parser, state, incoming, early, pump, id })
     }
 
     /// Asks for a namespace, and waits for the answer. Events that come before it stay.
@@ -76,7 +80,7 @@ impl Link {
         let frames = self.parser.encode_connect(Protocol::V5, nsp, auth)?;
         self.wire.post(&[frames]).await?;
         loop {
-            match self.incoming().await? {
+            match self.arriving().await? {
                 Incoming::Connected(payload) => {
                     let granted = payload.and_then(|payload| payload.decode::<Granted>().ok());
                     self.id = granted.map(|granted| granted.sid).unwrap_or_default();
@@ -87,7 +91,7 @@ impl Link {
                     return Err(TestError::Refused { message, data });
                 }
                 Incoming::Disconnected => return Err(TestError::Disconnected),
-                Incoming::Event { .. } => {}
+                event @ Incoming::Event { .. } => self.early.push_back(event),
             }
         }
     }
@@ -96,7 +100,15 @@ impl Link {
         &self.id
     }
 
+    /// What came first and was not looked at.
     pub(super) async fn incoming(&mut self) -> Result<Incoming, TestError> {
+        match self.early.pop_front() {
+            Some(early) => Ok(early),
+            None => self.arriving().await,
+        }
+    }
+
+    async fn arriving(&mut self) -> Result<Incoming, TestError> {
         self.incoming.recv().await.ok_or(TestError::Closed)
     }
 
