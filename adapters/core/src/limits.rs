@@ -65,7 +65,8 @@ impl ClusterLimits {
         max_peers, get_max_peers: usize;
         /// Requests of this node that wait for other nodes at the same time (default 1024).
         max_requests, get_max_requests: usize;
-        /// Answers that one request keeps: of clients, of nodes, or sockets (default 100 000). Further ones are missing.
+        /// Answers that one request keeps: of clients, of nodes, or sockets, and nodes that it counts the clients of (default
+        /// 100 000). Further ones are missing.
         max_answers, get_max_answers: usize;
         /// Messages that wait for the adapter to publish them (default 8192). Beyond it, what would be published is refused
         /// to the caller.

@@ -174,4 +174,11 @@ fn and_no_more_are_kept_than_the_limits_say() {
     }
     node.pass(SECOND * 5);
     assert_eq!(node.outcome().map(answered), Some((2, 0, 1)));
+    // Nodes that nobody knows do not add up without an end either.
+    let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 1);
+    for stranger in ["b", "c", "d", "e"] {
+        node.hear(stranger, count(&request, 1));
+    }
+    node.pass(SECOND * 5);
+    assert_eq!(node.outcome().map(answered), Some((0, 0, 2)));
 }

@@ -203,6 +203,9 @@ impl<W> Request<W> {
                 expected
             }
             (Body::BroadcastClientCount { clients, .. }, _, Some(nodes)) => {
+                if nodes.len() >= max_answers && !nodes.contains_key(uid) {
+                    return false;
+                }
                 let awaited = self.awaited.heard(uid);
                 let node = nodes.entry(uid.clone()).or_default();
                 // A node that has just come, and was not known when it was asked, is welcome.
