@@ -101,15 +101,15 @@ impl Namespace {
             return None;
         }
         let Session { pid, sid, rooms, data, trail } = session;
-        let Kept { stored, stay, outstanding } = data;
+        let Kept { stored, stay, rooms: held, outstanding } = data;
         let recoverable = Box::new(Recoverable::new(pid, trail, Some(from), outstanding));
         let socket = Arc::new(make(sid, recoverable, stored));
         self.hub().insert(socket.clone());
         // It was let into them before, whatever the limit is now.
         let _ = self.hub().join(&socket.id, rooms, usize::MAX);
         drop(log);
-        // The socket has a stay of its own.
-        drop(stay);
+        // The socket has a stay of its own, and is in its rooms.
+        drop((stay, held));
         Some(socket)
     }
 
@@ -160,12 +160,13 @@ impl Namespace {
             return Some(stay);
         };
         let outstanding = recoverable.outstanding.clone();
-        let data = Kept { stored: socket.copy_stored(), stay, outstanding };
+        let stored = socket.copy_stored();
         let forgotten = {
             let mut log = recorder.log();
             let (pid, sid) = (recoverable.pid.clone(), socket.id.clone());
             let rooms = self.hub().rooms_of(&socket.id);
             let trail = recoverable.trail().clone();
+            let data = Kept { stored, stay, rooms: self.hold(&socket.id, &rooms), outstanding };
             self.hub().remove(&socket.id);
             if log.sessions() == 0 {
                 recorder.expiry_changed.notify_one();
@@ -177,6 +178,20 @@ impl Namespace {
         recorder.moved.notify_waiters();
         self.watch(recorder);
         None
+    }
+
+    /// While a socket is away, other nodes are still to send here what is for its rooms.
+    fn hold(&self, id: &ByteString, rooms: &[Room]) -> Stay {
+        if self.membership().is_none() {
+            return Stay::default();
+        }
+        self.hub().hold(id, rooms);
+        let (namespace, id, rooms) = (Arc::downgrade(&self.0), id.clone(), rooms.to_vec());
+        Stay::new(move || {
+            if let Some(namespace) = namespace.upgrade() {
+                namespace.hub.release(&id, &rooms);
+            }
+        })
     }
 
     /// Sees to it that a task forgets what is too old, while there is something.

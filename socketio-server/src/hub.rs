@@ -31,6 +31,16 @@ struct State<M> {
     rooms: HashMap<Room, Vec<usize>>,
     /// What has changed for those who watch, if anybody does.
     watched: Option<Watched>,
+    /// Rooms of those who are away and may come back.
+    held: HashMap<Room, Held>,
+}
+
+/// A room of somebody who is away.
+struct Held {
+    /// How many hold it.
+    count: usize,
+    /// It is nothing but the room of an id.
+    own: bool,
 }
 
 /// Rooms that may have appeared or vanished since they were looked at: what counts is what is there then.
@@ -57,7 +67,13 @@ impl<M> Default for Hub<M> {
 
 impl<M> Default for State<M> {
     fn default() -> Self {
-        Self { members: Slab::new(), by_id: HashMap::new(), rooms: HashMap::new(), watched: None }
+        Self {
+            members: Slab::new(),
+            by_id: HashMap::new(),
+            rooms: HashMap::new(),
+            watched: None,
+            held: HashMap::new(),
+        }
     }
 }
 
@@ -172,7 +188,9 @@ impl<M: Member> Hub<M> {
     pub(crate) fn watch_rooms(&self, own: bool) {
         self.change(|state| {
             let ids = state.by_id.keys().filter(|_| own).map(|id| Room::from(id.clone()));
-            let changed = state.rooms.keys().cloned().chain(ids).collect();
+            let held = state.held.iter().filter(|(_, held)| own || !held.own);
+            let held = held.map(|(room, _)| room.clone());
+            let changed = state.rooms.keys().cloned().chain(ids).chain(held).collect();
             state.watched = Some(Watched { own, changed });
         });
     }
@@ -187,10 +205,43 @@ impl<M: Member> Hub<M> {
         let mut state = self.write();
         let changed = state.watched.as_mut().map(|watched| std::mem::take(&mut watched.changed));
         let present = |room: Room| {
-            let present = state.slots(&room).next().is_some();
+            let present = state.slots(&room).next().is_some() || state.held.contains_key(&room);
             (room, present)
         };
         changed.into_iter().flatten().map(present).collect()
+    }
+
+    /// To those who watch, the rooms of a member are still there when it is removed, until they are
+    /// [released](Self::release).
+    pub(crate) fn hold(&self, id: &str, rooms: &[Room]) {
+        self.change(|state| {
+            for room in rooms {
+                let own = **room == *id;
+                let held = state.held.entry(room.clone()).or_insert(Held { count: 0, own });
+                held.count += 1;
+                held.own &= own;
+            }
+        });
+    }
+
+    /// Who was away has come back, or will not.
+    pub(crate) fn release(&self, id: &str, rooms: &[Room]) {
+        self.change(|state| {
+            for room in rooms {
+                let Some(held) = state.held.get_mut(room) else { continue };
+                held.count -= 1;
+                if held.count > 0 {
+                    continue;
+                }
+                state.held.remove(room);
+                if **room == *id {
+                    state.notice_own(id);
+                } else {
+                    notice(&mut state.watched, room);
+                }
+            }
+            state.shrink();
+        });
     }
 
     /// How many rooms there are, those of the sockets' own ids not counted.
@@ -288,11 +339,15 @@ impl<M: Member> State<M> {
     /// A wave of members must not leave its tables behind.
     fn shrink(&mut self) {
         if self.members.is_empty() && self.members.capacity() > KEPT {
-            *self = Self { watched: self.watched.take(), ..Self::default() };
+            let (watched, held) = (self.watched.take(), std::mem::take(&mut self.held));
+            *self = Self { watched, held, ..Self::default() };
         } else if self.by_id.capacity() > KEPT && self.by_id.len() < self.by_id.capacity() / 4 {
             self.by_id.shrink_to(self.by_id.len() * 2);
             self.rooms.shrink_to(self.rooms.len() * 2);
             self.members.shrink_to_fit();
+        }
+        if self.held.capacity() > KEPT && self.held.len() < self.held.capacity() / 4 {
+            self.held.shrink_to(self.held.len() * 2);
         }
     }
 }
@@ -447,6 +502,42 @@ mod tests {
                 apply(&hub, &mut model, step);
                 check(&hub, &model);
             }
+        }
+    }
+
+    #[test]
+    fn rooms_of_those_who_are_away_are_still_there() {
+        for own in [false, true] {
+            let hub = Hub::default();
+            hub.watch_rooms(own);
+            for id in ["a", "b"] {
+                hub.insert(Named(id.into()));
+                hub.join(id, vec!["r".into()], LIMIT).unwrap();
+            }
+            let changed = || -> Vec<_> {
+                let mut changed = hub.take_changed();
+                changed.sort_unstable();
+                changed.retain(|(room, _)| **room != *"b");
+                changed.into_iter().map(|(room, present)| (room.to_string(), present)).collect()
+            };
+            let expected = |present| -> Vec<_> {
+                let rooms = if own { &["a", "r"][..] } else { &["r"] };
+                rooms.iter().map(|room| ((*room).to_owned(), present)).collect()
+            };
+            assert_eq!(changed(), expected(true));
+            let rooms = hub.rooms_of("a");
+            for id in ["a", "b"] {
+                hub.hold(id, &hub.rooms_of(id));
+                hub.remove(id);
+            }
+            assert_eq!(changed(), expected(true));
+            hub.watch_rooms(own);
+            assert_eq!(changed(), expected(true), "also to who begins to watch");
+            hub.release("b", &["b".into(), "r".into()]);
+            assert_eq!(changed(), expected(true)[..0], "one still holds it");
+            hub.release("a", &rooms);
+            assert_eq!(changed(), expected(false));
+            assert!(hub.read().held.is_empty());
         }
     }
 

@@ -129,6 +129,8 @@ pub(crate) struct Kept {
     /// The application's.
     pub(crate) stored: Option<Box<Stored>>,
     pub(crate) stay: Stay,
+    /// Where other nodes send to rooms, its rooms are still wanted.
+    pub(crate) rooms: Stay,
     pub(crate) outstanding: Arc<Outstanding>,
 }
 
@@ -139,7 +141,7 @@ pub(crate) struct Outstanding {
     pub(crate) bytes: AtomicUsize,
 }
 
-/// Keeps a namespace from being removed, until it is dropped.
+/// Keeps a namespace from being removed, or rooms from being given up, until it is dropped.
 #[derive(Default)]
 pub(crate) struct Stay(Option<Box<dyn FnOnce() + Send + Sync>>);
 

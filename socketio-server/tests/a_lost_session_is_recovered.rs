@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use serde_json::json;
 use socketio_server::{Binary, Recovery, Room, ServerConfig, Socket};
 use support::{Client, Running, disconnections, server_with, sockets, until, within};
@@ -150,4 +152,33 @@ async fn after_the_server_closed_it() {
     let mut client = server.open().await;
     client.claim(&pid, &offset).await;
     assert_eq!(client.recoverable().await.0, sid);
+}
+
+/// By another connection that was open already: a server that is being drained takes no new one.
+#[tokio::test]
+async fn while_the_server_is_being_drained() {
+    let server = server_with(recovery()).await;
+    let mut reasons = disconnections(&server.io.of("/"));
+    let mut connected = sockets(&server.io.of("/"));
+    let mut client = server.open().await;
+    client.send("40").await;
+    let (sid, pid) = client.recoverable().await;
+    let socket: Socket = connected.recv().await.unwrap();
+    socket.emit("got", &1).unwrap();
+    let offset = client.recorded().await.1;
+    let mut spare = server.open().await;
+    let io = server.io.clone();
+    let draining = tokio::spawn(async move { io.drain(Duration::from_secs(1_000_000)).await });
+    while server.request("GET", "", "").await.0 != 503 {
+        tokio::task::yield_now().await;
+    }
+    socket.conn().close(false);
+    client.rest().await;
+    assert_eq!(reasons.next().await, "server shutting down");
+    server.io.emit("missed", &1).unwrap();
+    spare.claim(&pid, &offset).await;
+    assert_eq!(spare.recorded().await.0, json!(["missed", 1]));
+    assert_eq!(spare.recoverable().await, (sid, pid));
+    assert!(within(connected.recv()).await.unwrap().recovered());
+    draining.abort();
 }

@@ -8,9 +8,10 @@ use engineio_server::Frames;
 use serde_json::json;
 use socketio_parser::{Content, Decoder};
 use socketio_server::{
-    Args, Binary, Data, HandlerError, Limits, Nsp, Parser, ServerConfig, Socket, args,
+    Args, Binary, Data, HandlerError, Limits, Nsp, Parser, Recovery, ServerConfig, Socket, Value,
+    args,
 };
-use support::{Client, Done, Message, disconnections, server_with, within};
+use support::{Client, Done, Message, disconnections, server_with, until, within};
 
 const PACK: Parser = Parser::MsgPack;
 
@@ -97,4 +98,38 @@ async fn garbage_and_text_close_the_connection() {
         client.closed().await;
         assert_eq!(reasons.next().await, "forced close");
     }
+}
+
+/// The arguments of an event without the offset, and the offset.
+async fn recorded(client: &mut Client) -> (Vec<Value>, String) {
+    let mut values = event(client).await.values().unwrap();
+    let Some(Value::String(offset)) = values.pop() else { panic!("no offset") };
+    (values, offset)
+}
+
+#[tokio::test]
+async fn lost_sessions_are_recovered() {
+    let recovery = Recovery::default();
+    let config = ServerConfig::default().parser(PACK).connection_state_recovery(recovery);
+    let (server, root) = (server_with(config).await, Nsp::root());
+    let mut client = server.open().await;
+    send(&mut client, &PACK.encode_connect(Default::default(), &root, &()).unwrap()).await;
+    let (_, Content::Connect(Some(granted))) = next(&mut client).await else { panic!() };
+    let granted: serde_json::Value = granted.decode().unwrap();
+    server.io.emit("got", &(1, Binary(vec![1].into()))).unwrap();
+    let (values, offset) = recorded(&mut client).await;
+    assert_eq!(values, args![1, bytes::Bytes::from_static(&[1])].0);
+
+    client.reset();
+    until(|| server.io.of("/").sockets_count() == 0).await;
+    server.io.emit("missed", &Binary(vec![2, 3].into())).unwrap();
+    server.io.emit("missed", &"too").unwrap();
+    let mut client = server.open().await;
+    let claim = json!({ "pid": granted["pid"], "offset": offset });
+    send(&mut client, &PACK.encode_connect(Default::default(), &root, &claim).unwrap()).await;
+    let missed = recorded(&mut client).await.0;
+    assert_eq!(missed, args![bytes::Bytes::from_static(&[2, 3])].0);
+    assert_eq!(recorded(&mut client).await.0, args!["too"].0);
+    let (_, Content::Connect(Some(again))) = next(&mut client).await else { panic!() };
+    assert_eq!(again.decode::<serde_json::Value>().unwrap(), granted);
 }
