@@ -120,7 +120,7 @@ impl Broadcast {
         {
             let offset = recorder.next_offset();
             let frames = parser.encode_event_at(nsp, event, args, &offset.to_string())?;
-            let frames = self.compressible(frames);
+            let frames = self.counted(frames);
             if outgoing::is_told(&self.namespace) {
                 outgoing::tell(&self.namespace, &self.targets(), event, args);
             }
@@ -131,7 +131,7 @@ impl Broadcast {
             }
             return Ok(());
         }
-        let frames = self.compressible(parser.encode_event(nsp, None, event, args)?);
+        let frames = self.counted(parser.encode_event(nsp, None, event, args)?);
         let targets = self.targets();
         outgoing::tell(&self.namespace, &targets, event, args);
         for target in targets {
@@ -215,7 +215,7 @@ impl Broadcast {
         let id = AckId::from(self.namespace.next_ack_id());
         let parser = self.namespace.0.config.parser;
         let frames = parser.encode_event(self.namespace.nsp(), Some(id), event, args)?;
-        Ok((id, self.compressible(frames)))
+        Ok((id, self.counted(frames)))
     }
 
     fn ask_one(&self, target: &SocketInner, id: AckId, waiter: Waiter, frames: Frames) -> bool {
@@ -316,6 +316,12 @@ impl Broadcast {
         targets
     }
 
+    /// The frames of an event that is about to be sent.
+    fn counted(&self, frames: Frames) -> Frames {
+        self.namespace.0.counters.here().events.broadcasts.one();
+        self.compressible(frames)
+    }
+
     /// Notes whether and how transports may compress it.
     fn compressible(&self, frames: Frames) -> Frames {
         match self.selection.flags.compress {
@@ -340,6 +346,7 @@ impl Broadcast {
     fn overflowed(&self, target: &SocketInner) {
         tracing::debug!(target: "socketio::broadcast", session = %target.client, "a recipient's queue is full");
         if self.namespace.0.config.overflow == Overflow::Disconnect {
+            self.namespace.0.counters.here().events.slow_clients_closed.one();
             target.client.handle.close(true);
         }
     }

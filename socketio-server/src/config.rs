@@ -44,6 +44,7 @@ pub struct ServerConfig {
     pub(crate) max_handlers: usize,
     pub(crate) max_inbox_bytes: usize,
     pub(crate) max_rooms: usize,
+    pub(crate) measure_handlers: bool,
     pub(crate) overflow: Overflow,
     pub(crate) state: Extensions,
     pub(crate) rate_limit: Option<RateLimit>,
@@ -66,6 +67,7 @@ impl Default for ServerConfig {
             max_handlers: 256,
             max_inbox_bytes: 1_000_000,
             max_rooms: 1024,
+            measure_handlers: false,
             overflow: Overflow::default(),
             state: Extensions::new(),
             rate_limit: None,
@@ -167,6 +169,13 @@ impl ServerConfig {
     /// Rooms that one socket may be in (default 1024).
     pub fn max_rooms(mut self, rooms: usize) -> Self {
         self.max_rooms = rooms;
+        self
+    }
+
+    /// Whether the time that handlers take is added up in [`Stats::handlers`](crate::Stats) (off by default). Costs two
+    /// looks at the clock for each handler.
+    pub fn measure_handlers(mut self, measure: bool) -> Self {
+        self.measure_handlers = measure;
         self
     }
 

@@ -67,6 +67,7 @@ impl Namespace {
                 match target.queue(position, offset, frames.clone()) {
                     Queued::Yes(waker) => wakers.extend(waker),
                     Queued::Full => {
+                        self.0.counters.here().events.queue_full.one();
                         target.overflowed(position);
                         full.push(target.clone());
                     }
@@ -234,7 +235,10 @@ impl SocketInner {
             let waker = match queued {
                 Queued::Yes(waker) => waker,
                 Queued::Missed => None,
-                Queued::Full => return Err(EmitError::Full),
+                Queued::Full => {
+                    self.client.counters.here().events.queue_full.one();
+                    return Err(EmitError::Full);
+                }
             };
             if self.recoverable.is_some() {
                 let own = vec![Room::from(self.id.clone())];

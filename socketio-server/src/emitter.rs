@@ -70,12 +70,20 @@ impl<'a> Emitter<'a> {
             let frames =
                 parser.encode_event_at(self.socket.nsp(), event, args, &offset.to_string())?;
             self.announce(event, args);
-            return socket.send_logged(recorder, offset, self.compressible(frames));
+            socket.send_logged(recorder, offset, self.compressible(frames))?;
+            self.sent();
+            return Ok(());
         }
         let frames =
             self.compressible(parser.encode_event(self.socket.nsp(), None, event, args)?);
         self.announce(event, args);
-        if self.volatile { socket.send_volatile(frames).map(drop) } else { socket.send(frames) }
+        if !self.volatile {
+            socket.send(frames)?;
+        } else if !socket.send_volatile(frames)? {
+            return Ok(());
+        }
+        self.sent();
+        Ok(())
     }
 
     /// Sends the event and waits for the answer. Dropping the future gives the answer up.
@@ -109,9 +117,14 @@ impl<'a> Emitter<'a> {
         } else if !socket.send_volatile(frames)? {
             return Err(EmitError::Full.into());
         }
+        self.sent();
         let answer = answer.await.unwrap_or(Err(AckError::Disconnected))?;
         drop(pending);
         Ok(answer.decode()?)
+    }
+
+    fn sent(&self) {
+        self.socket.0.client.counters.here().events.emitted.one();
     }
 
     fn compressible(&self, frames: Frames) -> Frames {

@@ -143,6 +143,11 @@ impl<M: Member> Hub<M> {
         self.read().members.len()
     }
 
+    /// How many rooms have members, the ones of each member's own id apart.
+    pub(crate) fn count_rooms(&self) -> usize {
+        self.read().rooms.len()
+    }
+
     /// Appends the members that a selection names, each once, without the one that is left out.
     pub(crate) fn select(
         &self,

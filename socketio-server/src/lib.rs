@@ -100,6 +100,7 @@ mod reliable;
 mod rule;
 mod server;
 mod socket;
+mod stats;
 mod stored;
 mod table;
 #[cfg(feature = "testing")]
@@ -143,4 +144,7 @@ pub use socketio_parser::AsyncApi;
 pub use socketio_parser::{
     Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, Parser, RawJson, Value, Values, args,
     value,
+};
+pub use stats::{
+    Acks, ClusterStats, Disconnected, Events, Handlers, Recoveries, RecoveryLog, Stats,
 };

@@ -24,6 +24,7 @@ use crate::{
     hub::{Hub, Member},
     recovery::{Recorder, Recoverable},
     rule::Params,
+    stats::Counters,
     stored::Stored,
     table::Table,
     waiter::Waiter,
@@ -140,7 +141,10 @@ impl SocketInner {
             return Err(EmitError::Disconnected);
         }
         self.client.handle.send_frames(frames).map_err(|error| match error {
-            SendError::Full(_) => EmitError::Full,
+            SendError::Full(_) => {
+                self.client.counters.here().events.queue_full.one();
+                EmitError::Full
+            }
             _ => EmitError::Disconnected,
         })
     }
@@ -150,7 +154,11 @@ impl SocketInner {
         if self.is_disconnected() {
             return Err(EmitError::Disconnected);
         }
-        Ok(self.client.handle.send_volatile(frames))
+        let sent = self.client.handle.send_volatile(frames);
+        if !sent {
+            self.client.counters.here().events.volatile_dropped.one();
+        }
+        Ok(sent)
     }
 
     /// Changes the handlers of this socket alone, unless they were given up.
@@ -222,6 +230,7 @@ pub(crate) struct Client {
     /// What others ask of the driver. It holds no sockets: nobody might be left to take them out.
     asked: AtomicU8,
     pub(crate) config: Arc<ServerConfig>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// In logs: the beginning of the session's id. All of it would let a reader speak for the client.
@@ -241,8 +250,9 @@ impl Client {
         handle: Handle,
         machine: Connection<Waiter>,
         config: Arc<ServerConfig>,
+        counters: Arc<Counters>,
     ) -> Self {
-        Self { handle, machine: machine.into(), asked: AtomicU8::new(0), config }
+        Self { handle, machine: machine.into(), asked: AtomicU8::new(0), config, counters }
     }
 
     pub(crate) fn machine(&self) -> MutexGuard<'_, Connection<Waiter>> {
@@ -282,16 +292,23 @@ impl Client {
         if earlier {
             self.handle.wake();
         }
+        let acks = &self.counters.here().acks;
         // A refused waiter is dropped here, where no lock is held.
-        result.map_err(|(refused, _waiter)| match refused {
+        result.map(|()| acks.asked.one()).map_err(|(refused, _waiter)| match refused {
             AckRefused::NotConnected => AckError::Emit(EmitError::Disconnected),
-            _ => AckError::TooManyPending,
+            _ => {
+                acks.refused.one();
+                AckError::TooManyPending
+            }
         })
     }
 
     /// Takes an acknowledgement out of the table.
     pub(crate) fn forget(&self, nsp: &Nsp, id: AckId) {
         let waiter = self.machine().forget_ack(nsp, id);
+        if waiter.is_some() {
+            self.counters.here().acks.abandoned.one();
+        }
         drop(waiter);
     }
 }
@@ -322,6 +339,7 @@ pub(crate) struct NamespaceInner {
     pub(crate) nsp: Nsp,
     pub(crate) hub: Hub<Arc<SocketInner>>,
     pub(crate) config: Arc<ServerConfig>,
+    pub(crate) counters: Arc<Counters>,
     /// Replaced as a whole when a handler is added, so that events only take a reference.
     pub(crate) table: RwLock<Arc<Table<Erased>>>,
     pub(crate) on_error: RwLock<Option<ErrorHandler>>,

@@ -23,12 +23,13 @@ use crate::{
     model::{Child, Erased, ErrorHandler, Failure, Namespace, NamespaceInner, Socket, SocketInner},
     recovery::Recorder,
     rule::Params,
+    stats::Counters,
     table::Table,
 };
 
 impl Namespace {
-    pub(crate) fn new(nsp: Nsp, config: Arc<ServerConfig>) -> Self {
-        Self::build(nsp, config, None)
+    pub(crate) fn new(nsp: Nsp, config: Arc<ServerConfig>, counters: Arc<Counters>) -> Self {
+        Self::build(nsp, config, counters, None)
     }
 
     /// A namespace with what the parent's template has now.
@@ -36,7 +37,8 @@ impl Namespace {
         let parent = template.clone();
         let (kept, users) = (AtomicBool::new(!dynamic), AtomicUsize::new(0));
         let child = Child { parent, params, dynamic, kept, users };
-        let this = Self::build(nsp, template.0.config.clone(), Some(child));
+        let (config, counters) = (template.0.config.clone(), template.0.counters.clone());
+        let this = Self::build(nsp, config, counters, Some(child));
         *this.0.table.write().unwrap_or_else(PoisonError::into_inner) = template.table();
         *this.0.outgoing.write().unwrap_or_else(PoisonError::into_inner) =
             template.0.outgoing.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -46,17 +48,23 @@ impl Namespace {
         this
     }
 
-    fn build(nsp: Nsp, config: Arc<ServerConfig>, child: Option<Child>) -> Self {
+    fn build(
+        nsp: Nsp,
+        config: Arc<ServerConfig>,
+        counters: Arc<Counters>,
+        child: Option<Child>,
+    ) -> Self {
         let recorder = config.recovery.as_ref().map(|it| Recorder::new(it, &config.engine));
         let cluster = config.adapter.clone().map(|adapter| {
-            let limits = config.cluster.clone();
-            Clustered(Arc::new(Membership::new(nsp.clone(), adapter, limits)))
+            let (limits, counters) = (config.cluster.clone(), counters.clone());
+            Clustered(Arc::new(Membership::new(nsp.clone(), adapter, limits, counters)))
         });
         Self(Arc::new(NamespaceInner {
             nsp,
             recorder,
             hub: Hub::default(),
             config,
+            counters,
             table: RwLock::default(),
             on_error: RwLock::default(),
             outgoing: RwLock::default(),

@@ -17,11 +17,13 @@ use crate::{
     error::HandlerError,
     model::{Namespace, Socket},
     rule::{NamespaceRequest, Params, Rule},
+    stats::{Counters, Stats},
 };
 
 /// The namespaces by name, and whether the server was closed.
 pub(crate) struct Registry {
     pub(crate) config: Arc<ServerConfig>,
+    pub(crate) counters: Arc<Counters>,
     state: RwLock<State>,
     phase: watch::Sender<Phase>,
 }
@@ -53,7 +55,8 @@ type Hook = Arc<dyn Fn(&Namespace) + Send + Sync>;
 
 impl Registry {
     pub(crate) fn new(config: Arc<ServerConfig>) -> Self {
-        Self { config, state: RwLock::default(), phase: watch::Sender::new(Phase::Open) }
+        let phase = watch::Sender::new(Phase::Open);
+        Self { config, counters: Arc::default(), state: RwLock::default(), phase }
     }
 
     /// The namespace that the application names: kept from now on, with or without sockets.
@@ -70,7 +73,7 @@ impl Registry {
             Some((parent, params)) => {
                 Namespace::child(&parent.template, nsp.clone(), params, false)
             }
-            None => Namespace::new(nsp.clone(), self.config.clone()),
+            None => Namespace::new(nsp.clone(), self.config.clone(), self.counters.clone()),
         };
         let added = {
             let mut state = self.write();
@@ -88,7 +91,7 @@ impl Registry {
         let rule = Arc::new(rule);
         let mut state = self.write();
         let name = format!("/_{}", state.parents.len());
-        let template = Namespace::new(Nsp::from(name), self.config.clone());
+        let template = Namespace::new(Nsp::from(name), self.config.clone(), self.counters.clone());
         let parent = Parent { rule, template: template.clone() };
         Arc::make_mut(&mut state.parents).push(parent);
         template
@@ -251,6 +254,27 @@ impl Registry {
     /// All namespaces.
     pub(crate) fn namespaces(&self) -> Vec<Namespace> {
         self.read().namespaces.values().cloned().collect()
+    }
+
+    /// What was counted, and what the namespaces hold.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        stats.add_counters(&self.counters);
+        for namespace in self.namespaces() {
+            stats.namespaces += 1;
+            stats.sockets += namespace.hub().len() as u64;
+            stats.rooms += namespace.hub().count_rooms() as u64;
+            if let Some(recorder) = &namespace.0.recorder {
+                let log = recorder.log();
+                let (events, bytes) = log.size();
+                stats.recovery_log.events += events as u64;
+                stats.recovery_log.bytes += bytes as u64;
+                stats.recovery_log.sessions += log.sessions() as u64;
+            }
+            let membership = namespace.membership();
+            stats.cluster_requests += membership.map_or(0, |it| it.pending()) as u64;
+        }
+        stats
     }
 
     /// Waits until the cluster has been told that this node has left.

@@ -325,6 +325,10 @@ impl Server {
         self.engine.config().get_path()
     }
 
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     pub(crate) fn namespaces(&self) -> Vec<Namespace> {
         self.registry.namespaces()
     }

@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -18,7 +18,7 @@ use socketio_parser::{Args, Nsp, Values};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::queue::{Outgoing, Queue};
-use crate::error::ClusterError;
+use crate::{error::ClusterError, stats::Counters};
 
 pub(crate) struct Membership {
     pub(super) adapter: Arc<dyn ClusterAdapter>,
@@ -35,9 +35,7 @@ pub(crate) struct Membership {
     pub(super) told: Mutex<HashSet<Room>>,
     /// Handlers of server-side events that run.
     pub(super) handlers: AtomicUsize,
-    refused: AtomicU64,
-    /// What arrived and was no message.
-    pub(super) garbage: AtomicU64,
+    pub(super) counters: Arc<Counters>,
 }
 
 /// How far the membership got.
@@ -53,7 +51,12 @@ pub(super) enum Stage {
 pub(super) type Wanted = (NodeId, Body);
 
 impl Membership {
-    pub(crate) fn new(nsp: Nsp, adapter: Arc<dyn ClusterAdapter>, limits: ClusterLimits) -> Self {
+    pub(crate) fn new(
+        nsp: Nsp,
+        adapter: Arc<dyn ClusterAdapter>,
+        limits: ClusterLimits,
+        counters: Arc<Counters>,
+    ) -> Self {
         // The standard library's hasher is keyed at random, differently each time.
         let uid = NodeId::from_random(RandomState::new().hash_one(nsp.as_str()));
         let seat = Seat { nsp, uid };
@@ -70,8 +73,7 @@ impl Membership {
             sooner: Notify::new(),
             told: Mutex::default(),
             handlers: AtomicUsize::new(0),
-            refused: AtomicU64::new(0),
-            garbage: AtomicU64::new(0),
+            counters,
         }
     }
 
@@ -160,12 +162,19 @@ impl Membership {
 
     /// Does what is due, and tells when something is due again.
     pub(super) fn tick(&self) -> Option<Instant> {
-        let (next, outputs) = self.with(|machine| {
+        let ((next, timed_out), outputs) = self.with(|machine| {
+            let before = machine.timed_out();
             machine.handle_timeout(now());
-            machine.poll_timeout()
+            (machine.poll_timeout(), machine.timed_out() - before)
         });
+        self.counters.here().cluster.timed_out.add(timed_out);
         let _ = self.process(outputs);
         next
+    }
+
+    /// Requests that wait for other nodes.
+    pub(crate) fn pending(&self) -> usize {
+        self.machine().pending()
     }
 
     /// What the node says when its subscriptions are active.
@@ -199,10 +208,10 @@ impl Membership {
 
     fn push(&self, outgoing: Outgoing) -> Result<(), ClusterError> {
         self.queue.push(outgoing).inspect_err(|_| {
-            let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+            self.counters.here().cluster.queue_full.one();
             tracing::warn!(
                 target: "socketio::cluster",
-                nsp = %self.seat.nsp, refused, "the queue to the other nodes is full"
+                nsp = %self.seat.nsp, "the queue to the other nodes is full"
             );
         })
     }

@@ -142,6 +142,9 @@ async fn watch_rooms(node: &Node, link: &dyn Link) {
 }
 
 fn report(node: &Node, result: Result<(), socketio_adapter::AdapterError>) {
+    let counters = &node.membership.counters.here().cluster;
+    let counter = if result.is_ok() { &counters.sent } else { &counters.lost };
+    counter.one();
     if let Err(error) = result {
         let nsp = &node.membership.seat.nsp;
         tracing::warn!(target: "socketio::cluster", %nsp, %error, "a message is lost for other nodes");
@@ -204,6 +207,7 @@ fn here(namespace: &Namespace, mut selection: Selection) -> Broadcast {
 impl Inbox for Node {
     fn receive(&self, message: Message) {
         let Some(namespace) = self.namespace() else { return };
+        self.membership.counters.here().cluster.received.one();
         for (from, body) in self.membership.receive(message) {
             self.act(&namespace, from, body);
         }
@@ -211,7 +215,7 @@ impl Inbox for Node {
 
     fn garbage(&self, error: &MessageError) {
         let nsp = &self.membership.seat.nsp;
-        let garbage = self.membership.garbage.fetch_add(1, Ordering::Relaxed) + 1;
-        tracing::warn!(target: "socketio::cluster", %nsp, %error, garbage, "no message");
+        self.membership.counters.here().cluster.garbage.one();
+        tracing::warn!(target: "socketio::cluster", %nsp, %error, "no message");
     }
 }

@@ -145,6 +145,7 @@ pub(super) fn start(
     for handler in handlers {
         let Some(place) = Place::take(membership) else {
             let event = args.event();
+            membership.counters.here().cluster.too_many_handlers.one();
             tracing::warn!(target: "socketio::cluster", event, "too many handlers of server-side events");
             return;
         };

@@ -21,6 +21,7 @@ use crate::{
     error::{AckError, DisconnectReason},
     model::{CLOSE, Client},
     registry::Registry,
+    stats::Stripe,
     waiter::Waiter,
 };
 
@@ -38,7 +39,7 @@ impl Driver {
         let machine =
             Connection::server(protocol, config.limits.clone()).with_parser(config.parser);
         let connect_deadline = now().checked_add(config.connect_timeout);
-        let client = Arc::new(Client::new(handle, machine, config));
+        let client = Arc::new(Client::new(handle, machine, config, registry.counters.clone()));
         let span = tracing::debug_span!(target: "socketio::client", "session", id = %client);
         Self {
             connection,
@@ -98,9 +99,18 @@ impl Driver {
             let Some(output) = self.client.machine().poll_output() else { return };
             match output {
                 Output::Event { nsp, id, args } => self.event(&nsp, id, args, cx),
-                Output::Acked { waiter, args, .. } => waiter.answer(Ok(args)),
-                Output::AckTimedOut { waiter } => waiter.answer(Err(AckError::Timeout)),
-                Output::AckFailed { waiter } => waiter.answer(Err(AckError::Disconnected)),
+                Output::Acked { waiter, args, .. } => {
+                    self.counters().acks.answered.one();
+                    waiter.answer(Ok(args));
+                }
+                Output::AckTimedOut { waiter } => {
+                    self.counters().acks.expired.one();
+                    waiter.answer(Err(AckError::Timeout));
+                }
+                Output::AckFailed { waiter } => {
+                    self.counters().acks.disconnected.one();
+                    waiter.answer(Err(AckError::Disconnected));
+                }
                 Output::ConnectRequested { nsp, auth } => self.connect(nsp, auth, cx),
                 Output::TooManyNamespaces { nsp } => self.refuse_excess(&nsp),
                 Output::Disconnected { nsp } => self.left(&nsp, cx),
@@ -141,6 +151,10 @@ impl Driver {
         true
     }
 
+    fn counters(&self) -> &Stripe {
+        self.registry.counters.here()
+    }
+
     fn close(&mut self, discard: bool) {
         self.deaf = true;
         self.client.handle.close(discard);
@@ -151,6 +165,8 @@ impl Driver {
         let result = self.client.handle.send_frames(frames);
         if let Err(SendError::Full(_)) = result {
             tracing::debug!(target: "socketio::client", "no room for a packet of the protocol: closing");
+            self.counters().events.queue_full.one();
+            self.counters().events.slow_clients_closed.one();
             self.close(true);
         }
         result.is_ok()
@@ -222,8 +238,12 @@ impl Drop for Driver {
     /// The task was cancelled, or the runtime is going down: nothing may be left behind.
     fn drop(&mut self) {
         let connecting = std::mem::take(&mut self.connecting).into_iter().map(|it| it.socket);
-        let spaces = std::mem::take(&mut self.spaces).into_iter().map(|space| space.socket);
-        for socket in connecting.chain(spaces) {
+        let spaces = std::mem::take(&mut self.spaces);
+        for space in &spaces {
+            self.counters().disconnected.cancelled.one();
+            self.counters().events.dropped.add(space.unstarted());
+        }
+        for socket in connecting.chain(spaces.into_iter().map(|space| space.socket)) {
             self.abandon(&socket);
         }
         // Whoever waits for an acknowledgement is told by the waiter's end, after the lock's.
@@ -232,6 +252,8 @@ impl Drop for Driver {
             machine.close();
             std::iter::from_fn(|| machine.poll_output()).collect::<Vec<Output<Waiter>>>()
         };
+        let failed = waiters.iter().filter(|it| matches!(it, Output::AckFailed { .. })).count();
+        self.counters().acks.disconnected.add(failed as u64);
         drop(waiters);
     }
 }

@@ -5,6 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use serde::Serialize;
@@ -45,6 +46,7 @@ impl Driver {
         let Some(space) = self.spaces.iter_mut().find(|space| space.socket.nsp() == nsp) else {
             return;
         };
+        self.registry.counters.here().events.received.one();
         if let Some(rate) = &self.registry.config.rate_limit {
             let budget = space.budget.get_or_insert_with(|| Box::new(Budget::new(rate, now())));
             if !budget.admit(rate, now(), args.bytes()) {
@@ -199,7 +201,11 @@ impl Driver {
         let span = tracing::debug_span!(target: "socketio::socket", "event", name = event, nsp = %socket.nsp());
         let inside = span.enter();
         tracing::trace!(target: "socketio::socket", "a handler starts");
+        let began = self.registry.config.measure_handlers.then(now);
         let started = catch_unwind(AssertUnwindSafe(|| handler(context)));
+        if !matches!(started, Ok(Err(_))) {
+            self.counters().handlers.started.one();
+        }
         let call = |event: &str| Call { event: event.into(), socket, responder };
         let mut future = match started {
             Ok(Ok(future)) => future,
@@ -213,19 +219,33 @@ impl Driver {
             }
         };
         match poll_caught(&mut future, cx) {
-            Step::Done => false,
+            Step::Done => {
+                self.timed(began);
+                false
+            }
             Step::Pending => {
                 drop(inside);
-                self.running.push(Running { future, span, call: call(event), counted });
+                self.running.push(Running { future, span, call: call(event), counted, began });
                 if self.running.len() >= self.registry.config.max_handlers {
                     self.connection.set_reading(false);
                 }
                 true
             }
             step => {
+                self.timed(began);
                 call(event).ended(step);
                 false
             }
+        }
+    }
+
+    /// A handler has ended.
+    fn timed(&self, began: Option<Instant>) {
+        if let Some(began) = began {
+            let handlers = &self.counters().handlers;
+            let took = now().saturating_duration_since(began).as_nanos();
+            handlers.timed.one();
+            handlers.nanoseconds.add(u64::try_from(took).unwrap_or(u64::MAX));
         }
     }
 
@@ -245,6 +265,7 @@ impl Driver {
                     if let Some(space) = space {
                         space.in_flight -= 1;
                     }
+                    self.timed(running.began);
                     running.call.ended(step);
                 }
             }
@@ -334,6 +355,15 @@ impl Call {
 
     /// Reports a failure. The error and its handler are user code.
     pub(super) fn failed(self, stage: Stage, error: HandlerError) {
+        let counters = self.socket.0.client.counters.here();
+        match stage {
+            Stage::Extract => &counters.handlers.not_extracted,
+            Stage::Handler => &counters.handlers.failed,
+            Stage::Panic => &counters.handlers.panicked,
+            Stage::Middleware => &counters.handlers.middleware_failed,
+            Stage::RateLimit => &counters.events.rate_limited,
+        }
+        .one();
         if catch_unwind(AssertUnwindSafe(|| self.report(stage, error))).is_err() {
             tracing::error!(target: "socketio::namespace", "the error handler panicked");
         }

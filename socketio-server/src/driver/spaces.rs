@@ -84,8 +84,11 @@ impl Driver {
                 let (namespace, client, auth) = (namespace.clone(), client.clone(), auth.clone());
                 SocketInner::new(sid, namespace, client, auth, Some(recoverable), stored)
             };
-            if let Some(socket) = claim.and_then(|claim| namespace.claim(recorder, &claim, make)) {
-                return Ok(Socket(socket));
+            if let Some(claim) = claim {
+                if let Some(socket) = namespace.claim(recorder, &claim, make) {
+                    return Ok(Socket(socket));
+                }
+                self.counters().recoveries.not_recovered.one();
             }
             let pid = engineio_server::generate_sid()?;
             recoverable =
@@ -156,6 +159,7 @@ impl Driver {
             self.client.machine().disconnect(&nsp);
             return self.give_up(&socket, result == Resume::Lost);
         }
+        self.counters().connected.one();
         tracing::debug!(target: "socketio::namespace", %nsp, "connected");
         self.connect_deadline = None;
         self.connection.handle().authenticated();
@@ -179,6 +183,12 @@ impl Driver {
             return Resume::Done;
         };
         let result = socket.namespace().resume(&socket.0, from, connected);
+        let recoveries = &self.counters().recoveries;
+        match result {
+            Resume::Done => recoveries.recovered.one(),
+            Resume::Impossible => recoveries.not_recovered.one(),
+            Resume::Lost => {}
+        }
         if result == Resume::Impossible {
             tracing::debug!(target: "socketio::namespace", "what was missed is not known any more: closing");
             self.close(true);
@@ -213,6 +223,7 @@ impl Driver {
     }
 
     fn send_refusal(&mut self, nsp: &Nsp, message: &str, data: Option<&serde_json::Value>) {
+        self.counters().refused.one();
         tracing::debug!(target: "socketio::namespace", %nsp, message, "refused");
         let parser = self.client.config.parser;
         if let Ok(frames) = parser.encode_connect_error(self.protocol(), nsp, message, &data) {
@@ -236,13 +247,15 @@ impl Driver {
     /// Ends a socket: its handlers are told, first while it is in its rooms. Events that were never started are
     /// dropped.
     pub(super) fn end(&mut self, space: Space, reason: DisconnectReason, cx: &mut Context<'_>) {
+        let dropped = space.unstarted();
         let socket = space.socket;
         let keep = reason.is_recoverable();
         if keep {
             socket.0.lose();
         }
         socket.0.set_disconnected();
-        let dropped = space.inbox.len();
+        self.counters().events.dropped.add(dropped);
+        self.counters().disconnected.one(reason);
         tracing::debug!(target: "socketio::namespace", nsp = %socket.nsp(), %reason, dropped, "disconnected");
         self.inbox_bytes -= space.inbox.iter().map(Waiting::cost).sum::<usize>();
         // What waited may have been what kept the whole connection from being read.

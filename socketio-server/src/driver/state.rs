@@ -56,6 +56,11 @@ impl Space {
         Self { socket, in_flight: 0, inbox: VecDeque::new(), filtering: None, budget: None }
     }
 
+    /// Events that have arrived, and whose handlers were not started.
+    pub(super) fn unstarted(&self) -> u64 {
+        self.inbox.len() as u64 + u64::from(self.filtering.is_some())
+    }
+
     /// Whether an event may be looked at now.
     pub(super) fn is_free(&self, limit: usize) -> bool {
         self.in_flight < limit && self.filtering.is_none()
@@ -106,6 +111,8 @@ pub(super) struct Running {
     pub(super) call: Call,
     /// Whether it counts towards `max_in_flight`.
     pub(super) counted: bool,
+    /// When it was started, where handlers are timed.
+    pub(super) began: Option<Instant>,
 }
 
 impl Running {

@@ -67,6 +67,7 @@ pub struct Cluster<W> {
     asked: u64,
     outputs: VecDeque<Output<W>>,
     ignored: u64,
+    timed_out: u64,
     closed: bool,
 }
 
@@ -123,6 +124,7 @@ impl<W> Cluster<W> {
             asked: 0,
             outputs: VecDeque::new(),
             ignored: 0,
+            timed_out: 0,
             closed: false,
         }
     }
@@ -227,8 +229,10 @@ impl<W> Cluster<W> {
         for gone in self.peers.expire(now) {
             self.lost(&gone);
         }
-        let done = self.requests.expire(now);
-        self.outputs.extend(done.map(|(waiter, outcome)| Output::Done { waiter, outcome }));
+        for (waiter, outcome) in self.requests.expire(now) {
+            self.timed_out += 1;
+            self.outputs.push_back(Output::Done { waiter, outcome });
+        }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
@@ -262,6 +266,11 @@ impl<W> Cluster<W> {
     /// How many requests wait for other nodes.
     pub fn pending(&self) -> usize {
         self.requests.len()
+    }
+
+    /// How many requests ended at their deadline, with what had come.
+    pub fn timed_out(&self) -> u64 {
+        self.timed_out
     }
 
     /// How many messages were of no use: of the node itself, of another namespace, replies to nothing that is asked any more,

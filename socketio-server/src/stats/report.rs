@@ -1,0 +1,44 @@
+//! The same numbers on the `metrics` facade.
+
+use metrics::{counter, gauge};
+
+use super::Stats;
+
+impl Stats {
+    /// Hands everything to the recorder of the `metrics` facade, with `path` as a label.
+    pub(super) fn report(&self, path: &str) {
+        let path = path.to_owned();
+        for (name, count) in [
+            ("socketio_namespaces", self.namespaces),
+            ("socketio_sockets", self.sockets),
+            ("socketio_rooms", self.rooms),
+            ("socketio_acks_pending", self.acks.pending()),
+            ("socketio_recovery_log_events", self.recovery_log.events),
+            ("socketio_recovery_log_bytes", self.recovery_log.bytes),
+            ("socketio_recovery_log_sessions", self.recovery_log.sessions),
+            ("socketio_cluster_requests", self.cluster_requests),
+        ] {
+            gauge!(name, "path" => path.clone()).set(count as f64);
+        }
+        for (name, count) in [
+            ("socketio_connected_total", self.connected),
+            ("socketio_refused_total", self.refused),
+            ("socketio_handler_nanoseconds_total", self.handlers.nanoseconds),
+        ] {
+            counter!(name, "path" => path.clone()).absolute(count);
+        }
+        for (reason, count) in self.disconnected.entries() {
+            counter!("socketio_disconnected_total", "path" => path.clone(), "reason" => reason)
+                .absolute(count);
+        }
+        let group = |name: &'static str, what: &'static str, count: u64| {
+            counter!(name, "path" => path.clone(), "what" => what).absolute(count);
+        };
+        let handlers = self.handlers.entries().filter(|(what, _)| *what != "nanoseconds");
+        self.events.entries().for_each(|(what, n)| group("socketio_events_total", what, n));
+        handlers.for_each(|(what, n)| group("socketio_handlers_total", what, n));
+        self.acks.entries().for_each(|(what, n)| group("socketio_acks_total", what, n));
+        self.recoveries.entries().for_each(|(what, n)| group("socketio_recoveries_total", what, n));
+        self.cluster.entries().for_each(|(what, n)| group("socketio_cluster_total", what, n));
+    }
+}

@@ -1,0 +1,44 @@
+//! The numbers of a server.
+
+use super::Stats;
+use crate::server::Server;
+
+impl Server {
+    /// A snapshot of what the server has done and holds. Costs a short lock for each namespace; counting costs what a few
+    /// additions cost per event.
+    ///
+    /// ```
+    /// # let io = socketio_server::Server::new();
+    /// let stats = io.stats();
+    /// println!("{} sockets in {} rooms", stats.sockets, stats.rooms);
+    /// println!("{} of {} handlers failed", stats.handlers.failed, stats.handlers.started);
+    /// println!("{} answers are awaited", stats.acks.pending());
+    /// ```
+    pub fn stats(&self) -> Stats {
+        self.registry().stats()
+    }
+
+    /// Hands [`stats`](Self::stats) to the recorder of the `metrics` facade, and those of the engine below
+    /// ([`Engine::report_metrics`](engineio_server::Engine::report_metrics)). To be called by a timer of the
+    /// application's, or before each scrape: nothing else reports.
+    ///
+    /// | metric | kind | labels besides `path`, the server's |
+    /// |---|---|---|
+    /// | `socketio_namespaces`, `socketio_sockets`, `socketio_rooms` | gauge | |
+    /// | `socketio_connected_total`, `socketio_refused_total` | counter | |
+    /// | `socketio_disconnected_total` | counter | `reason`: a field of [`Disconnected`](crate::Disconnected) |
+    /// | `socketio_events_total` | counter | `what`: a field of [`Events`](crate::Events) |
+    /// | `socketio_handlers_total` | counter | `what`: a field of [`Handlers`](crate::Handlers), but for the last |
+    /// | `socketio_handler_nanoseconds_total` | counter | |
+    /// | `socketio_acks_total` | counter | `what`: a field of [`Acks`](crate::Acks) |
+    /// | `socketio_acks_pending` | gauge | |
+    /// | `socketio_recoveries_total` | counter | `what`: a field of [`Recoveries`](crate::Recoveries) |
+    /// | `socketio_recovery_log_events`, `socketio_recovery_log_bytes`, `socketio_recovery_log_sessions` | gauge | |
+    /// | `socketio_cluster_total` | counter | `what`: a field of [`ClusterStats`](crate::ClusterStats) |
+    /// | `socketio_cluster_requests` | gauge | |
+    #[cfg(feature = "metrics")]
+    pub fn report_metrics(&self) {
+        self.engine().report_metrics();
+        self.stats().report(self.path());
+    }
+}
