@@ -240,7 +240,9 @@ impl Engine {
         {
             return cors.preflight(&parts.headers);
         }
-        let mut response = match self.file(&parts).await {
+        let file = self.file(&parts).await;
+        let hook = config.hooks.headers.as_ref().filter(|_| file.is_none());
+        let mut response = match file {
             Some(response) => response,
             None => match self.answer(&mut parts, body).await {
                 Ok(response) => response,
@@ -250,7 +252,7 @@ impl Engine {
         if let Some(cors) = &config.cors {
             cors.apply(&parts.headers, response.headers_mut());
         }
-        if let Some(hook) = &config.hooks.headers
+        if let Some(hook) = hook
             && is_welcome(&response)
         {
             hook(response.headers_mut(), &parts);

@@ -61,13 +61,16 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
     Ok(Request::Open { transport, revision, b64: query.b64, jsonp })
 }
 
-/// Whether the request wants to become a WebSocket (RFC 6455 section 4.2.1, RFC 8441 section 4).
+/// Whether the request wants to become a WebSocket (RFC 6455 section 4.2.1, RFC 8441 section 4). Where `Connection` does not
+/// name `Upgrade`, a proxy in between may not know that the connection changes hands.
 pub(crate) fn is_websocket(parts: &Parts) -> bool {
+    let names = |name, wanted: &str| {
+        let lines = parts.headers.get_all(name).iter().map(|line| line.as_bytes());
+        let mut items = lines.flat_map(|line| line.split(|byte| *byte == b','));
+        items.any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
+    };
     is_extended_connect(parts)
-        || parts
-            .headers
-            .get(header::UPGRADE)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        || names(header::UPGRADE, "websocket") && names(header::CONNECTION, "upgrade")
 }
 
 /// Whether the request wants to become a WebSocket inside an HTTP/2 connection (RFC 8441).
@@ -123,7 +126,7 @@ mod tests {
     fn verify(method: Method, uri: &str, websocket: bool) -> Result<Request, Refused> {
         let mut request = http::Request::builder().method(method).uri(uri);
         if websocket {
-            request = request.header("upgrade", "WebSocket");
+            request = request.header("upgrade", "WebSocket").header("connection", "close, Upgrade");
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
         classify(&parts, &EngineConfig::default())
@@ -159,6 +162,24 @@ mod tests {
                 jsonp: None
             })
         );
+    }
+
+    #[test]
+    fn a_websocket_is_asked_for_by_two_headers() {
+        for (upgrade, connection, expected) in [
+            ("websocket", "Upgrade", true),
+            ("WebSocket", "keep-alive, upgrade", true),
+            ("websocket", "keep-alive", false),
+            ("websocket", "", false),
+            ("h2c", "upgrade", false),
+        ] {
+            let request = http::Request::builder()
+                .header("upgrade", upgrade)
+                .header("connection", "close")
+                .header("connection", connection);
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            assert_eq!(is_websocket(&parts), expected, "{upgrade}, {connection}");
+        }
     }
 
     #[test]

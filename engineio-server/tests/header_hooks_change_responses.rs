@@ -3,7 +3,7 @@
 mod support;
 
 use engineio_server::EngineConfig;
-use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, request::Parts};
 use support::{Server, within};
 
 fn config() -> EngineConfig {
@@ -47,4 +47,12 @@ async fn but_not_refusals() {
     let server = Server::echo(config()).await;
     let answer = within(server.request("GET", "EIO=5&transport=polling", "")).await;
     assert_eq!((answer.status, answer.header("x-seen")), (400, ""));
+}
+
+#[tokio::test]
+async fn nor_files() {
+    let config = config().files(|_, _| Some(Response::new("text".into())));
+    let server = Server::echo(config).await;
+    let answer = within(server.request("GET", "", "")).await;
+    assert_eq!((&*answer.body, answer.header("x-seen")), ("text", ""));
 }

@@ -105,20 +105,30 @@ async fn a_flood_of_resets() {
     assert!(seen.windows(4).any(|window| window == calm), "ENHANCE_YOUR_CALM in {seen:?}");
 }
 
-#[tokio::test]
-async fn a_response_that_nobody_reads() {
+/// Ends when the server ends the connection of a client that opens a window of `window` bytes for each body.
+async fn unread(window: u32) {
     let config = EngineConfig::default().write_timeout(Duration::from_millis(100));
     let server = Server::echo(config).await;
+    let sid = server.open().await;
+    server.engine.client(&sid).unwrap().send("x".repeat(100_000)).unwrap();
     // It reads the connection, and opens no window for the body.
     let mut closed = h2::client::Builder::new();
-    closed.initial_window_size(200);
+    closed.initial_window_size(window);
     let stream = TcpStream::connect(server.address).await.unwrap();
     let client = Client::with(&closed, stream).await;
-    let sid = sid_of(&client.open().await);
-    server.engine.client(&sid).unwrap().send("x".repeat(100_000)).unwrap();
     let query = format!("EIO=4&transport=polling&sid={sid}");
     let response = within(client.begin(to(Method::GET, &query), "").await).await.unwrap();
     let Client { connection, send } = client;
     let _ = within(connection).await.unwrap();
     drop((response, send));
+}
+
+#[tokio::test]
+async fn a_response_that_nobody_reads() {
+    unread(200).await;
+}
+
+#[tokio::test]
+async fn a_response_that_nobody_begins_to_read() {
+    unread(0).await;
 }

@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use engineio_server::{Cors, EngineConfig};
-use http::{HeaderName, Method, Request, StatusCode};
+use http::{HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::Empty;
 use support::{Answer, Server, within};
 
@@ -136,4 +136,16 @@ async fn a_preflight_request_is_told_what_is_configured() {
             ("vary", "Origin"),
         ],
     );
+}
+
+#[tokio::test]
+async fn what_a_response_varies_with_is_added_to() {
+    let file = |_: &str, _: &http::request::Parts| {
+        let response = Response::builder().header("vary", "x-one").header("vary", "x-two");
+        response.body("x".repeat(2000).into()).ok()
+    };
+    let config = EngineConfig::default().cors(Cors::origins([PAGE])).files(file);
+    let answer = ask(config, "GET", "", &[]).await;
+    let expected = ["x-one, x-two, Origin", "x-one, x-two, accept-encoding, Origin"];
+    assert_eq!(answer.header("vary"), expected[usize::from(cfg!(feature = "compression"))]);
 }

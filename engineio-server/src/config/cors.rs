@@ -171,15 +171,13 @@ impl fmt::Debug for Origin {
 
 /// Adds a name to `Vary`, which others may have written before.
 fn vary(headers: &mut HeaderMap, name: &'static str) {
-    let before = headers.get(header::VARY).and_then(|value| value.to_str().ok());
-    let value = match before {
-        Some(before) if before.split(',').any(|one| one.trim().eq_ignore_ascii_case(name)) => {
-            return;
-        }
-        Some(before) => HeaderValue::try_from(format!("{before}, {name}")),
-        None => Ok(HeaderValue::from_static(name)),
-    };
-    if let Ok(value) = value {
+    let lines = headers.get_all(header::VARY).iter().filter_map(|line| line.to_str().ok());
+    let mut names: Vec<_> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    if names.iter().any(|one| one.eq_ignore_ascii_case(name)) {
+        return;
+    }
+    names.push(name);
+    if let Ok(value) = HeaderValue::try_from(names.join(", ")) {
         headers.insert(header::VARY, value);
     }
 }

@@ -38,8 +38,11 @@ impl<B> Pieces<B> {
     pub(super) fn new(body: B, unread: Unread) -> Self {
         let id = {
             let mut waiting = unread.lock();
+            let id = waiting.next;
             waiting.next += 1;
-            waiting.next
+            // Older versions of hyper do not ask for the first piece before the stream has room for it.
+            waiting.since.insert(id, Instant::now());
+            id
         };
         Self { body: Box::pin(body), rest: Bytes::new(), id, unread }
     }
@@ -121,6 +124,10 @@ mod tests {
         let patience = Duration::from_secs(30);
         let whole = Bytes::from(vec![7; PIECE + 1]);
         let mut body = Pieces::new(Full::new(whole), unread.clone());
+        let start = Instant::now();
+        let unasked = tokio::time::timeout(2 * patience, unread.for_longer_than(patience));
+        assert!(unasked.await.is_ok() && start.elapsed() == patience, "nor its first one");
+
         assert_eq!(body.size_hint().exact(), Some(PIECE as u64 + 1));
         let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!((piece.len(), body.size_hint().exact()), (PIECE, Some(1)));
