@@ -289,6 +289,7 @@ impl Engine {
                 let handshake = admit(handshake, config).await?;
                 let revision = revision.ok_or(RequestError::UnsupportedVersion)?;
                 let sid = session_id(&handshake, &self.0.registry).await?;
+                let handshake = handshake.keeping(&config.extensions);
                 let opening = Opening { sid, handshake, revision, b64, transport, jsonp, slot };
                 let mut response = if transport == Transport::Polling {
                     self.open_polling(parts, opening).await?

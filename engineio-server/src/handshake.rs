@@ -33,7 +33,9 @@ pub struct Handshake {
     remote_addr: Option<SocketAddr>,
     client_ip: Option<IpAddr>,
     secure: bool,
-    /// One word where there are none.
+    /// Those of the request, while the application decides.
+    offered: Extensions,
+    /// Those that live on. One word where there are none.
     extensions: Extensions,
     issued: SystemTime,
 }
@@ -64,14 +66,9 @@ impl Handshake {
             push(&header::HOST, authority.as_str().as_bytes());
         }
         let url = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        let mut extensions = parts.extensions.clone();
-        // Kept in its own field, and the connection itself, which must not live as long as the session.
-        extensions.remove::<PeerAddr>();
-        extensions.remove::<Secure>();
-        extensions.remove::<OnUpgrade>();
-        if extensions.is_empty() {
-            extensions = Extensions::new();
-        }
+        let mut offered = parts.extensions.clone();
+        // The connection itself is not the application's.
+        offered.remove::<OnUpgrade>();
         let remote_addr = parts.extensions.get::<PeerAddr>().map(|peer| peer.0);
         let client = remote_addr.map(|peer| match proxies {
             Some(proxies) => proxies.client(peer.ip(), &parts.headers),
@@ -85,9 +82,19 @@ impl Handshake {
             secure: client
                 .and_then(|client| client.https)
                 .unwrap_or_else(|| parts.extensions.get::<Secure>().is_some()),
-            extensions,
+            offered,
+            extensions: Extensions::new(),
             issued: SystemTime::now(),
         }
+    }
+
+    /// Lets go of the request's extensions but these.
+    pub(crate) fn keeping(mut self, wanted: &[Keep]) -> Self {
+        for keep in wanted {
+            keep(&self.offered, &mut self.extensions);
+        }
+        self.offered = Extensions::new();
+        self
     }
 
     /// The headers of the request. Built from the compact copy at each call.
@@ -137,10 +144,14 @@ impl Handshake {
         self.headers().contains_key(http::header::ORIGIN)
     }
 
-    /// An extension of the request, as a tower layer in front of the engine inserts it. Extensions live as long as the
-    /// session, so a layer should insert no more than is wanted there.
+    /// A value that was kept with the session ([`insert_extension`](Self::insert_extension)), or an extension of the
+    /// request, as a tower layer in front of the engine inserts it.
+    ///
+    /// While the session is being opened, every extension of the request is here. Afterwards only those are that
+    /// [`EngineConfig::keep_extension`](crate::EngineConfig::keep_extension) names: others may hold on to much, as axum's
+    /// `OriginalUri` does to the read buffer of its connection.
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
-        self.extensions.get()
+        self.extensions.get().or_else(|| self.offered.get())
     }
 
     /// Keeps a value with the session, for [`extension`](Self::extension): in
@@ -152,6 +163,16 @@ impl Handshake {
     /// When the session was opened.
     pub fn issued(&self) -> SystemTime {
         self.issued
+    }
+}
+
+/// Copies an extension of one type, where there is one, and none already.
+pub(crate) type Keep = fn(&Extensions, &mut Extensions);
+
+/// The [`Keep`] of a type.
+pub(crate) fn keep<T: Clone + Send + Sync + 'static>(from: &Extensions, to: &mut Extensions) {
+    if let (Some(value), None) = (from.get::<T>(), to.get::<T>()) {
+        to.insert(value.clone());
     }
 }
 
@@ -167,17 +188,57 @@ mod tests {
             .header("x-two", "1")
             .header("x-two", "2")
             .extension(PeerAddr(([127, 0, 0, 1], 9).into()))
-            .extension("a layer's")
             .body(())
             .unwrap()
             .into_parts();
         let handshake = Handshake::new(&parts, None);
         assert_eq!(handshake.headers(), parts.headers);
         assert_eq!(handshake.remote_addr(), Some(([127, 0, 0, 1], 9).into()));
-        assert_eq!(handshake.extension(), Some(&"a layer's"));
-        assert_eq!(handshake.extension::<PeerAddr>(), None);
         let query = handshake.query();
         assert_eq!(query[1], ("name".to_owned(), "Jürgen M%2".to_owned()));
         assert_eq!(query[2], ("x".to_owned(), String::new()));
+    }
+
+    #[test]
+    fn only_extensions_that_are_wanted_live_on() {
+        let request =
+            http::Request::builder().extension("a layer's").extension(1_u8).extension(2_u16);
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let mut handshake = Handshake::new(&parts, None);
+        assert_eq!(handshake.extension(), Some(&"a layer's"));
+        handshake.insert_extension("the application's");
+        handshake.insert_extension(4_u32);
+        assert_eq!(handshake.extension(), Some(&"the application's"));
+
+        let handshake = handshake.keeping(&[keep::<&str>, keep::<u8>, keep::<i64>]);
+        assert_eq!(handshake.extension(), Some(&"the application's"));
+        assert_eq!(handshake.extension(), Some(&1_u8));
+        assert_eq!(handshake.extension(), Some(&4_u32));
+        assert_eq!(handshake.extension::<u16>(), None);
+    }
+
+    #[test]
+    fn a_proxys_word_for_the_scheme_stands_above_its_own_connection() {
+        let nets = vec!["10.0.0.0/8".parse().unwrap()];
+        let proxies = Proxies::new(nets, crate::proxy::ProxyHeader::XForwardedFor);
+        for (peer, scheme, tls, secure) in [
+            ([10, 0, 0, 1], "https", false, true),
+            ([10, 0, 0, 1], "http", true, false),
+            // One that is silent, or not trusted, is the client as far as is known.
+            ([10, 0, 0, 1], "", true, true),
+            ([192, 0, 2, 1], "https", false, false),
+            ([192, 0, 2, 1], "http", true, true),
+        ] {
+            let mut request = http::Request::builder().extension(PeerAddr((peer, 9).into()));
+            if !scheme.is_empty() {
+                request = request.header("x-forwarded-proto", scheme);
+            }
+            if tls {
+                request = request.extension(Secure);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let handshake = Handshake::new(&parts, Some(&proxies));
+            assert_eq!(handshake.secure(), secure, "{peer:?} {scheme} {tls}");
+        }
     }
 }

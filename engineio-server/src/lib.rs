@@ -67,6 +67,9 @@
 //!
 //! - `compression` (default): [`EngineConfig::http_compression`] and [`EngineConfig::per_message_deflate`]. Without it
 //!   nothing is compressed, and there are no such options.
+//! - `tls`: `Engine::listen_tls`, with rustls.
+//! - `http2`: HTTP/2 at the listeners, and WebSockets inside it.
+//! - `metrics`: `Engine::report_metrics`, which hands [`Engine::stats`] to the `metrics` facade.
 
 mod accept;
 mod admission;

@@ -4,8 +4,8 @@
 
 mod support;
 
-use axum::{Router, routing::get};
-use engineio_server::{Connection, Engine, EngineConfig, PeerAddr};
+use axum::{Extension, Router, routing::get};
+use engineio_server::{Connection, Engine, EngineConfig, PeerAddr, Refusal};
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use support::Server;
@@ -51,6 +51,38 @@ async fn axum() {
     works(&server).await;
     let answer = server.exchange(OTHER.as_bytes()).await;
     assert!(answer.ends_with("another handler"), "{answer}");
+}
+
+/// What a layer knows of a client.
+#[derive(Clone)]
+struct User;
+
+#[tokio::test]
+async fn a_session_keeps_no_more_of_its_request_than_it_is_told_to() {
+    let engine = |config: EngineConfig| {
+        Engine::new(config, |mut connection: Connection| async move {
+            let known = connection.handle().handshake().extension::<User>().is_some();
+            connection.send(known.to_string()).unwrap();
+            let _ = connection.recv().await;
+        })
+    };
+    let config = EngineConfig::default().allow_request(|handshake| async move {
+        // While it is decided on, all is there.
+        handshake.extension::<User>().map(drop).ok_or(Refusal::default())?;
+        Ok(handshake)
+    });
+    for (config, known) in [(config.clone(), "4false"), (config.keep_extension::<User>(), "4true")]
+    {
+        let engine = engine(config);
+        let app = Router::new().route("/", get(|| async {})).layer(engine.layer());
+        let app = app.layer(Extension(User));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut server = Server::start(engine).await;
+        server.address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let (mut websocket, _) = server.websocket().await;
+        assert_eq!(websocket.text().await, known);
+    }
 }
 
 /// An echo server below hyper's own, which hands connections over or does not.

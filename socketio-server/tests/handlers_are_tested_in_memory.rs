@@ -60,7 +60,8 @@ async fn the_server_asks() {
 
 #[tokio::test(start_paused = true)]
 async fn credentials_refusals_and_handshakes() {
-    let io = Server::new();
+    let config = ServerConfig::default().engine(|engine| engine.keep_extension::<&str>());
+    let io = Server::with_config(config);
     io.of("/admin").use_(|Auth(token): Auth<String>| async move {
         let wrong = || HandlerError::public("not authorized").with_data(&401);
         if token == "secret" { Ok(()) } else { Err(wrong()) }

@@ -65,7 +65,8 @@ where
 
 #[tokio::test]
 async fn extensions_of_the_request() {
-    let io = socketio_server::Server::new();
+    let config = ServerConfig::default().engine(|engine| engine.keep_extension::<&str>());
+    let io = socketio_server::Server::with_config(config);
     io.on(
         "who",
         |Extension(name): Extension<&'static str>, none: Option<Extension<u8>>| async move {
@@ -82,7 +83,10 @@ async fn extensions_of_the_request() {
     client.send(r#"421["who"]"#).await;
     client.expect(r#"431["Ann",true]"#).await;
     client.send(r#"42["none"]"#).await;
-    assert_eq!(failures.next().await, "none Extract: the request has no extension `u8`");
+    assert_eq!(
+        failures.next().await,
+        "none Extract: no extension `u8` was kept (`EngineConfig::keep_extension`)"
+    );
 }
 
 #[tokio::test]

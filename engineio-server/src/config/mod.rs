@@ -15,7 +15,7 @@ pub use self::{
     cookie::{Cookie, InvalidCookie, SameSite},
     cors::Cors,
 };
-use crate::proxy::Proxies;
+use crate::{handshake::Keep, proxy::Proxies};
 use hooks::Hooks;
 
 #[cfg(feature = "compression")]
@@ -57,6 +57,7 @@ pub struct EngineConfig {
     pub(crate) cookie: Option<Cookie>,
     pub(crate) initial_packet: Option<Frame>,
     pub(crate) hooks: Hooks,
+    pub(crate) extensions: Vec<Keep>,
     pub(crate) jsonp: bool,
     pub(crate) proxies: Option<Proxies>,
     pub(crate) max_unauthenticated_per_address: Option<usize>,
@@ -87,6 +88,7 @@ impl Default for EngineConfig {
             cookie: None,
             initial_packet: None,
             hooks: Hooks::default(),
+            extensions: Vec::new(),
             jsonp: false,
             proxies: None,
             max_unauthenticated_per_address: None,

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::{EngineConfig, cookie::Cookie, cors::Cors};
 use crate::{
     error::{ConnectionError, Refusal},
-    handshake::Handshake,
+    handshake::{Handshake, keep},
     proxy::{Proxies, ProxyHeader},
     shared::Message,
 };
@@ -109,6 +109,23 @@ impl EngineConfig {
         Fut: Future<Output = Result<Handshake, Refusal>> + Send + 'static,
     {
         self.hooks.allow_request(hook);
+        self
+    }
+
+    /// Keeps the request's extension of this type with the session, for [`Handshake::extension`]: what a tower layer in
+    /// front of the engine knows of its client (default: none is kept; while
+    /// [`allow_request`](Self::allow_request) and [`generate_id`](Self::generate_id) are asked, all of them are there).
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// #[derive(Clone)]
+    /// struct User(String);
+    ///
+    /// let config = EngineConfig::default().keep_extension::<User>();
+    /// ```
+    pub fn keep_extension<T: Clone + Send + Sync + 'static>(mut self) -> Self {
+        self.extensions.push(keep::<T>);
         self
     }
 

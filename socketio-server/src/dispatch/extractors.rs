@@ -93,16 +93,19 @@ impl<T: Clone + Send + Sync + 'static> MaybeExtract for State<T> {
     }
 }
 
-/// Extractor: an extension of the HTTP request that opened the connection, as a tower layer in front of the server
-/// inserts it: a session, a user. See [`Handshake::extension`](crate::Handshake::extension).
+/// Extractor: an extension of the HTTP request that opened the connection, such as a user. Either
+/// [`EngineConfig::allow_request`](crate::EngineConfig::allow_request) has inserted it into the
+/// [`Handshake`](crate::Handshake), or a tower layer in front of the server into the request; that of a layer is kept if
+/// [`EngineConfig::keep_extension`](crate::EngineConfig::keep_extension) names its type.
 ///
 /// ```
-/// use socketio_server::{Extension, Server, Socket};
+/// use socketio_server::{Extension, Server, ServerConfig, Socket};
 ///
 /// #[derive(Clone)]
 /// struct User(String);
 ///
-/// let io = Server::new();
+/// let config = ServerConfig::default().engine(|engine| engine.keep_extension::<User>());
+/// let io = Server::with_config(config);
 /// io.on_connection(|socket: Socket, Extension(User(name)): Extension<User>| async move {
 ///     socket.emit("welcome", &name)?;
 ///     Ok(())
@@ -113,7 +116,9 @@ pub struct Extension<T>(pub T);
 
 impl<T: Clone + Send + Sync + 'static> Extract for Extension<T> {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        let missing = || format!("the request has no extension `{}`", type_name::<T>());
+        let missing = || {
+            format!("no extension `{}` was kept (`EngineConfig::keep_extension`)", type_name::<T>())
+        };
         Self::maybe_extract(context)?.ok_or_else(|| missing().into())
     }
 }
