@@ -1,6 +1,7 @@
 //! `report_metrics` says on the facade what `stats` says, under the documented names.
 #![cfg(feature = "metrics")]
 
+#[path = "behaviour/support/mod.rs"]
 mod support;
 
 use std::collections::HashMap;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
+#[path = "behaviour/support/mod.rs"]
 mod support;
 
 use std::{

@@ -32,8 +32,8 @@ const SCENARIOS: [&str; 15] = [
 
 pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
     let (rounds, scenarios) = options(args)?;
-    let ours = workspace.release_example("bench")?;
-    let load = workspace.release_example("load")?;
+    let ours = workspace.measured_example("bench")?;
+    let load = workspace.measured_example("load")?;
     let node = workspace.target("bench");
     npm::install_copy(&workspace.root.join("xtask/bench"), &node)?;
     if !process::exists("taskset") {

@@ -59,9 +59,19 @@ impl Workspace {
 
     /// Builds an example of socketio-server for release and gives its path. At once when it is fresh.
     pub(crate) fn release_example(&self, name: &str) -> Result<PathBuf, String> {
+        self.example(name, "release")
+    }
+
+    /// The same with link-time optimisation, to be measured.
+    pub(crate) fn measured_example(&self, name: &str) -> Result<PathBuf, String> {
+        self.example(name, "measured")
+    }
+
+    fn example(&self, name: &str, profile: &str) -> Result<PathBuf, String> {
         process::run_ok(self.cargo().args([
             "build",
-            "--release",
+            "--profile",
+            profile,
             "-p",
             "socketio-server",
             "--features",
@@ -69,7 +79,8 @@ impl Workspace {
             "--example",
             name,
         ]))?;
-        Ok(self.target("release/examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
+        let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+        Ok(self.target(profile).join("examples").join(file))
     }
 }
 

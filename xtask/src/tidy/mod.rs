@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: what ARCHITECTURE.md promises, checked over the source text and `cargo metadata`.
 
+mod behaviour;
 mod imports;
 mod manifests;
 mod source;
@@ -31,5 +32,6 @@ pub(crate) fn complaints(workspace: &Workspace) -> Result<Vec<String>, String> {
     let files = source::load(&workspace.root)?;
     found.extend(text::check(&files, &text::machine_paths(&workspace.root)));
     found.extend(imports::check(&files));
+    found.extend(behaviour::check(&files));
     Ok(found)
 }

@@ -1,0 +1,32 @@
+//! What a frame expresses is what is read from it, on every transport.
+
+use crate::arbitrary;
+
+use engineio_parser::{Packet, Revision};
+use proptest::prelude::*;
+
+proptest! {
+    #[test]
+    fn on_a_message_transport(packet in arbitrary::packet(), revision in arbitrary::revision()) {
+        let frame = packet.to_frame().unwrap();
+        prop_assert_eq!(frame.to_packet(), packet.clone());
+        let mut message = frame.payload();
+        let decoded = if frame.is_binary() {
+            if revision == Revision::V3 {
+                message = [&b"\x04"[..], &message].concat().into();
+            }
+            Packet::decode_binary(message, revision)
+        } else {
+            Packet::decode_text(message.try_into().unwrap(), revision)
+        };
+        prop_assert_eq!(decoded, Ok(packet));
+    }
+
+    #[test]
+    fn as_text(packet in arbitrary::packet(), revision in arbitrary::revision()) {
+        let frame = packet.to_frame().unwrap();
+        let text = frame.polling_text(revision);
+        prop_assert_eq!(text.len(), frame.polling_len(revision));
+        prop_assert_eq!(Packet::decode_text(text.try_into().unwrap(), revision), Ok(packet));
+    }
+}

@@ -1,0 +1,80 @@
+//! An upgrade that is never finished is dropped after its timeout, whatever state it was left in.
+
+use crate::harness;
+
+use engineio_parser::{
+    Transport::{Polling, WebSocket},
+    session::{Input, Output},
+};
+use harness::{Harness, UPGRADE_TIMEOUT, config};
+use std::time::Duration;
+
+fn patient_server() -> Harness {
+    let mut config = config();
+    config.ping_interval = Duration::from_secs(100);
+    Harness::server_with(config, engineio_parser::Revision::V4, Polling)
+}
+
+#[test]
+fn a_connection_that_never_probes() {
+    let mut server = patient_server();
+    server.accept(Input::ProbeStarted(WebSocket));
+    server.advance(UPGRADE_TIMEOUT - 1);
+    assert!(server.session.is_upgrading() && server.outputs().is_empty());
+    server.advance(1);
+    assert_eq!(server.outputs(), [Output::ProbeFailed(WebSocket)]);
+    assert!(server.session.is_open() && !server.session.is_upgrading());
+}
+
+#[test]
+fn a_probe_that_never_switches() {
+    let mut server = patient_server();
+    server.probe();
+    server.advance(UPGRADE_TIMEOUT - 1);
+    // To probe again buys no time.
+    server.receive(WebSocket, "2probe");
+    server.advance(1);
+    assert_eq!(server.outputs(), [Output::ProbeFailed(WebSocket)]);
+    assert!(server.session.is_open());
+    assert!(server.transmit(WebSocket).is_empty(), "nothing more is said to it");
+}
+
+#[test]
+fn a_finished_upgrade_is_not_timed_out() {
+    let mut server = patient_server();
+    let ping_due = server.session.poll_timeout();
+    server.probe();
+    server.receive(WebSocket, "5");
+    assert_eq!(server.session.poll_timeout(), ping_due);
+    server.advance(UPGRADE_TIMEOUT);
+    assert_eq!(server.outputs(), [Output::Upgraded(WebSocket)]);
+}
+
+#[test]
+fn a_probe_that_a_server_never_answers() {
+    let mut client = Harness::client(Polling);
+    client.accept(Input::ProbeStarted(WebSocket));
+    for _ in 0..UPGRADE_TIMEOUT / 250 {
+        assert!(client.outputs().is_empty());
+        client.advance(250);
+        client.receive(Polling, "2");
+    }
+    assert_eq!(client.outputs(), [Output::ProbeFailed(WebSocket)]);
+    assert!(client.session.is_open());
+}
+
+#[test]
+fn a_get_that_never_ends_after_the_probe() {
+    let mut client = Harness::client(Polling);
+    client.accept(Input::PollStarted);
+    client.accept(Input::ProbeStarted(WebSocket));
+    client.receive(WebSocket, "3probe");
+    client.send("a");
+    for _ in 0..UPGRADE_TIMEOUT / 250 {
+        assert!(!client.session.has_transmit(Polling));
+        client.advance(250);
+        client.receive(Polling, "2");
+    }
+    assert_eq!(client.outputs(), [Output::ProbeFailed(WebSocket)]);
+    assert_eq!(client.post(), ["3", "4a"]);
+}

@@ -1,0 +1,357 @@
+//! How sessions end, and what is said last.
+
+use crate::harness;
+
+use engineio_parser::{
+    Revision,
+    Transport::{Polling, WebSocket},
+    session::{CloseReason, Input, Output, SendError, Violation},
+};
+use harness::{Harness, message, with_attachments};
+
+#[test]
+fn a_clients_close_packet_ends_its_get_with_a_noop() {
+    let mut server = Harness::server(Polling);
+    assert!(server.get().is_empty());
+    server.accept(Input::PushStarted);
+    server.receive(Polling, "1");
+    server.receive(Polling, "4ignored");
+    server.accept(Input::PushFinished);
+    assert_eq!(server.outputs(), [Output::Closed(CloseReason::TransportClose)]);
+    assert_eq!(server.answer_get(), ["6"]);
+    assert_eq!(server.input(Input::PollStarted), Err(Violation::Closed));
+    assert_eq!(server.input(Input::PushStarted), Err(Violation::Closed));
+}
+
+#[test]
+fn a_close_packet_on_websocket_ends_the_session() {
+    let mut server = Harness::server(WebSocket);
+    server.receive(WebSocket, "1");
+    assert_eq!(server.close_reason(), Some(CloseReason::TransportClose));
+    assert!(server.transmit(WebSocket).is_empty());
+}
+
+#[test]
+fn a_waiting_get_takes_what_is_queued_and_the_close_packet() {
+    let mut server = Harness::server(Polling);
+    assert!(server.get().is_empty());
+    server.session.send(with_attachments("a", &["x"])).unwrap();
+    server.close(false);
+    assert!(!server.session.is_open() && !server.session.is_closed());
+    assert!(server.outputs().is_empty());
+    assert_eq!(server.answer_get(), ["4a", "x", "1"]);
+    assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
+}
+
+#[test]
+fn a_get_without_news_ends_with_the_close_packet_alone() {
+    let mut server = Harness::server(Polling);
+    assert!(server.get().is_empty());
+    server.close(false);
+    assert_eq!(server.answer_get(), ["1"]);
+}
+
+#[test]
+fn a_get_made_after_the_close_gets_a_noop_first() {
+    let mut server = Harness::server(Polling);
+    server.close(false);
+    server.advance(29_999);
+    assert!(server.outputs().is_empty());
+    assert_eq!(server.get(), ["6", "1"]);
+    assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
+}
+
+#[test]
+fn a_closing_session_waits_30_s_for_a_get() {
+    let mut server = Harness::server(Polling);
+    server.send("a");
+    server.close(false);
+    server.advance(30_000);
+    assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
+    assert_eq!(server.session.queued_packets(), 0);
+    assert_eq!(server.session.poll_timeout(), None);
+}
+
+#[test]
+fn a_closing_session_fills_as_many_gets_as_it_needs() {
+    let mut server = Harness::server(Polling);
+    assert!(server.get().is_empty());
+    server.send("a");
+    server.send("b");
+    server.close(false);
+    assert_eq!(server.transmit_within(Polling, 3), ["4a"]);
+    server.accept(Input::PollFinished);
+    assert!(server.outputs().is_empty());
+    assert_eq!(server.get(), ["4b", "1"]);
+}
+
+#[test]
+fn a_closing_websocket_is_drained_and_sends_no_close_packet() {
+    let mut server = Harness::server(WebSocket);
+    server.send("a");
+    server.close(false);
+    assert!(server.outputs().is_empty());
+    assert_eq!(server.transmit(WebSocket), ["4a"]);
+    assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
+
+    let mut server = Harness::server(WebSocket);
+    server.close(false);
+    assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
+}
+
+#[test]
+fn a_ping_that_is_due_does_not_hold_the_end_up() {
+    let mut server = Harness::server(WebSocket);
+    server.advance(300);
+    server.close(false);
+    assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
+}
+
+#[test]
+fn to_discard_ends_at_once_and_a_get_hears_of_it() {
+    let mut server = Harness::server(Polling);
+    assert!(server.get().is_empty());
+    server.send("a");
+    server.close(true);
+    assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
+    assert_eq!(server.answer_get(), ["1"]);
+
+    let mut server = Harness::server(Polling);
+    server.send("a");
+    server.close(false);
+    server.close(true);
+    assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
+    assert_eq!(server.session.queued_bytes(), 0);
+}
+
+#[test]
+fn a_closing_session_ignores_messages_and_sends_nothing_new() {
+    let mut server = Harness::server(WebSocket);
+    server.send("a");
+    server.close(false);
+    server.receive(WebSocket, "4b");
+    assert!(server.outputs().is_empty());
+    let refused = server.session.send(message("c"));
+    assert!(matches!(refused, Err(SendError::Closed(frames)) if frames.count() == 1));
+    assert!(!server.session.send_volatile(message("d")));
+    server.advance(1000);
+    assert_eq!(server.transmit(WebSocket), ["4a"], "nor a ping");
+}
+
+#[test]
+fn a_closing_session_that_loses_its_peer_ends_for_the_reason_given() {
+    for input in [Input::Lost(WebSocket, true), Input::Malformed(WebSocket)] {
+        let mut server = Harness::server(WebSocket);
+        server.send("a");
+        server.close(false);
+        server.accept(input);
+        assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
+        assert!(server.transmit(WebSocket).is_empty());
+    }
+}
+
+#[test]
+fn the_end_of_a_transport_is_the_end_of_its_session() {
+    for (failed, reason) in
+        [(false, CloseReason::TransportClose), (true, CloseReason::TransportError)]
+    {
+        let mut server = Harness::server(WebSocket);
+        server.send("a");
+        server.accept(Input::Lost(WebSocket, failed));
+        assert_eq!(server.outputs(), [Output::Closed(reason)]);
+        assert_eq!(server.session.poll_timeout(), None);
+        assert!(server.transmit(WebSocket).is_empty());
+        server.accept(Input::Lost(WebSocket, failed));
+        assert!(server.outputs().is_empty());
+    }
+}
+
+#[test]
+fn garbage_is_a_parse_error() {
+    let mut server = Harness::server(Polling);
+    assert!(server.get().is_empty());
+    server.accept(Input::PushStarted);
+    server.accept(Input::Malformed(Polling));
+    assert_eq!(server.close_reason(), Some(CloseReason::ParseError));
+    assert_eq!(server.answer_get(), ["1"]);
+}
+
+#[test]
+fn packets_without_meaning_are_ignored() {
+    for packet in ["0", "5", "6"] {
+        let mut server = Harness::server(WebSocket);
+        server.receive(WebSocket, packet);
+        assert!(server.session.is_open() && server.outputs().is_empty());
+    }
+}
+
+#[test]
+fn a_server_that_closes_during_an_upgrade_lets_the_client_finish_it() {
+    let mut server = Harness::server(Polling);
+    server.probe();
+    server.send("a");
+    server.close(false);
+    server.receive(WebSocket, "5");
+    assert_eq!(server.outputs(), [Output::Upgraded(WebSocket)]);
+    assert_eq!(server.transmit(WebSocket), ["4a"]);
+    assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
+}
+
+#[test]
+fn a_server_that_closes_over_polling_drops_its_probe() {
+    let mut server = Harness::server(Polling);
+    server.probe();
+    assert!(server.get().is_empty());
+    server.close(false);
+    assert_eq!(server.answer_get(), ["1"]);
+    assert_eq!(
+        server.outputs(),
+        [Output::ProbeFailed(WebSocket), Output::Closed(CloseReason::ForcedClose)]
+    );
+}
+
+#[test]
+fn a_client_on_polling_posts_what_is_queued_and_the_close_packet() {
+    let mut client = Harness::client(Polling);
+    client.send("a");
+    client.close(false);
+    assert!(client.session.has_transmit(Polling));
+    assert_eq!(client.post(), ["4a", "1"]);
+    assert_eq!(client.close_reason(), Some(CloseReason::ForcedClose));
+
+    let mut client = Harness::client(Polling);
+    client.send("a");
+    client.close(true);
+    assert_eq!(client.close_reason(), Some(CloseReason::ForcedClose));
+    assert_eq!(client.post(), ["1"]);
+    assert_eq!(client.input(Input::PushStarted), Err(Violation::Closed));
+}
+
+#[test]
+fn a_client_that_closes_drops_its_upgrade() {
+    let mut client = Harness::client(Polling);
+    client.accept(Input::PollStarted);
+    client.accept(Input::ProbeStarted(WebSocket));
+    client.receive(WebSocket, "3probe");
+    client.send("a");
+    client.close(false);
+    assert_eq!(client.outputs(), [Output::ProbeFailed(WebSocket)]);
+    assert_eq!(client.post(), ["4a", "1"]);
+}
+
+#[test]
+fn a_client_learns_of_the_servers_close() {
+    let mut client = Harness::client(Polling);
+    client.receive(Polling, "1");
+    assert_eq!(client.close_reason(), Some(CloseReason::TransportClose));
+    assert!(!client.session.has_transmit(Polling));
+}
+
+#[test]
+fn a_client_closed_before_the_handshake_has_nothing_to_say() {
+    let mut client = Harness::opening_client(Revision::V4, Polling);
+    client.send("a");
+    client.close(false);
+    assert_eq!(client.close_reason(), Some(CloseReason::ForcedClose));
+    assert!(!client.session.has_transmit(Polling));
+}
+
+#[test]
+fn a_bad_handshake_ends_a_client() {
+    for handshake in ["0", "0{}", "0[]"] {
+        let mut client = Harness::opening_client(Revision::V4, WebSocket);
+        client.receive(WebSocket, handshake);
+        assert_eq!(client.close_reason(), Some(CloseReason::ParseError));
+
+        let mut client = Harness::opening_client(Revision::V4, Polling);
+        client.receive(Polling, handshake);
+        assert_eq!(client.close_reason(), Some(CloseReason::ParseError));
+        assert!(!client.session.has_transmit(Polling), "there is no session to close");
+    }
+}
+
+#[test]
+fn a_server_may_refuse_a_client_with_a_close_packet() {
+    let mut client = Harness::opening_client(Revision::V4, WebSocket);
+    client.receive(WebSocket, "1");
+    assert_eq!(client.close_reason(), Some(CloseReason::TransportClose));
+}
+
+#[test]
+fn a_closing_session_ends_when_its_peer_closes_too() {
+    let mut server = Harness::server(Polling);
+    server.send("a");
+    server.close(false);
+    server.accept(Input::PushStarted);
+    server.receive(Polling, "1");
+    assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
+}
+
+#[test]
+fn a_closing_session_is_no_longer_ended_by_its_heartbeat() {
+    let mut server = Harness::server(Polling);
+    server.advance(400);
+    server.close(false);
+    let due = server.session.poll_timeout();
+    server.suspend_heartbeat(true);
+    server.suspend_heartbeat(false);
+    assert_eq!(server.session.poll_timeout(), due);
+}
+
+#[test]
+fn a_close_packet_that_does_not_fit_goes_with_the_next_get() {
+    let mut server = Harness::server(Polling);
+    assert!(server.get().is_empty());
+    server.send("a");
+    server.close(false);
+    assert_eq!(server.transmit_within(Polling, 2), ["4a"]);
+    server.accept(Input::PollFinished);
+    assert_eq!(server.get(), ["6", "1"]);
+}
+
+#[test]
+fn a_get_that_has_its_answer_needs_no_farewell() {
+    let mut server = Harness::server(Polling);
+    server.send("a");
+    server.accept(Input::PollStarted);
+    assert!(server.session.poll_transmit(Polling, usize::MAX).is_some());
+    server.close(true);
+    assert!(!server.session.has_transmit(Polling));
+    assert!(server.transmit(Polling).is_empty());
+}
+
+#[test]
+fn a_server_with_nothing_to_send_ends_with_the_upgrade() {
+    let mut server = Harness::server(Polling);
+    server.probe();
+    server.close(false);
+    server.receive(WebSocket, "5");
+    assert_eq!(
+        server.outputs(),
+        [Output::Upgraded(WebSocket), Output::Closed(CloseReason::ForcedClose)]
+    );
+}
+
+#[test]
+fn a_lost_transport_carries_nothing_more() {
+    let mut client = Harness::client(Polling);
+    client.accept(Input::ProbeStarted(WebSocket));
+    client.receive(WebSocket, "3probe");
+    client.accept(Input::Lost(WebSocket, true));
+    assert!(client.session.is_closed());
+    assert!(!client.session.has_transmit(WebSocket) && client.transmit(WebSocket).is_empty());
+}
+
+#[test]
+fn a_closing_session_waits_no_longer_than_it_is_told() {
+    let mut server = Harness::server(Polling);
+    server.close_within(1);
+    server.advance(1);
+    assert!(server.outputs().is_empty(), "one that is open is none of its business");
+    server.close(false);
+    server.close_within(3000);
+    server.advance(2999);
+    assert_eq!(server.close_reason(), None);
+    server.advance(1);
+    assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
+}

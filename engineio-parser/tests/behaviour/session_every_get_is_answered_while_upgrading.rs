@@ -1,0 +1,102 @@
+//! A client switches only when its GET has ended: while it may be waiting for that, no GET stays open.
+
+use crate::harness;
+
+use engineio_parser::{
+    Transport::{Polling, WebSocket},
+    session::{Input, Output},
+};
+use harness::Harness;
+
+#[test]
+fn the_waiting_get_is_answered_at_once() {
+    let mut server = Harness::server(Polling);
+    assert!(server.get().is_empty());
+    server.probe();
+    assert_eq!(server.answer_get(), ["6"]);
+}
+
+#[test]
+fn every_later_get_is_answered_within_100_ms() {
+    let mut server = Harness::server(Polling);
+    server.probe();
+    for _ in 0..2 {
+        assert!(server.get().is_empty());
+        server.advance(99);
+        assert!(!server.session.has_transmit(Polling));
+        server.advance(1);
+        assert_eq!(server.answer_get(), ["6"]);
+    }
+}
+
+#[test]
+fn what_is_queued_goes_instead_of_a_noop() {
+    let mut server = Harness::server(Polling);
+    server.probe();
+    assert!(server.get().is_empty());
+    server.send("a");
+    assert_eq!(server.answer_get(), ["4a"]);
+
+    assert!(server.get().is_empty(), "the noop of the last GET is not owed to this one");
+    server.advance(99);
+    assert!(server.answer_get().is_empty());
+    server.advance(1);
+    server.send("b");
+    assert_eq!(server.answer_get(), ["4b"]);
+}
+
+#[test]
+fn a_get_that_waits_at_the_switch_ends_with_a_noop() {
+    let mut server = Harness::server(Polling);
+    server.probe();
+    assert!(server.get().is_empty());
+    server.receive(WebSocket, "5");
+    server.send("a");
+    assert_eq!(server.outputs(), [Output::Upgraded(WebSocket)]);
+    assert_eq!(server.answer_get(), ["6"]);
+    assert_eq!(server.transmit(WebSocket), ["4a"]);
+}
+
+#[test]
+fn a_get_that_breaks_off_after_the_switch_means_nothing() {
+    let mut server = Harness::server(Polling);
+    server.probe();
+    assert!(server.get().is_empty());
+    server.receive(WebSocket, "5");
+    server.accept(Input::PollAborted);
+    assert!(server.session.is_open());
+}
+
+#[test]
+fn a_noop_that_is_due_is_forgotten_when_the_probe_fails() {
+    let mut server = Harness::server(Polling);
+    assert!(server.get().is_empty());
+    server.probe();
+    assert!(server.session.has_transmit(Polling));
+    server.accept(Input::Lost(WebSocket, true));
+    assert!(!server.session.has_transmit(Polling));
+    assert!(server.answer_get().is_empty());
+}
+
+#[test]
+fn a_get_is_answered_even_if_the_answer_to_the_probe_is_held_up() {
+    let mut server = Harness::server(Polling);
+    assert!(server.get().is_empty());
+    server.accept(Input::ProbeStarted(WebSocket));
+    server.receive(WebSocket, "2probe");
+    assert!(!server.session.has_transmit(Polling), "a noop must not overtake the 3probe");
+    server.advance(100);
+    assert_eq!(server.answer_get(), ["6"]);
+}
+
+#[test]
+fn gets_wait_again_once_the_probe_has_failed() {
+    let mut server = Harness::server(Polling);
+    server.probe();
+    assert!(server.get().is_empty());
+    server.accept(Input::Lost(WebSocket, true));
+    server.advance(299);
+    assert!(server.answer_get().is_empty());
+    server.advance(1);
+    assert_eq!(server.answer_get(), ["2"]);
+}

@@ -1,0 +1,229 @@
+//! Who pings, who answers, and when silence ends a session.
+
+use crate::harness;
+
+use engineio_parser::{
+    Revision,
+    Transport::{Polling, WebSocket},
+    session::{CloseReason, Input},
+};
+use harness::{Harness, config, received};
+
+#[test]
+fn a_server_pings_one_interval_after_each_pong() {
+    let mut server = Harness::server(WebSocket);
+    for pong_after in [0, 150, 199] {
+        server.advance(299);
+        assert!(server.transmit(WebSocket).is_empty());
+        server.advance(1);
+        assert_eq!(server.transmit(WebSocket), ["2"]);
+        server.advance(pong_after);
+        server.receive(WebSocket, "3");
+    }
+    assert!(server.session.is_open() && server.outputs().is_empty());
+}
+
+#[test]
+fn an_unanswered_ping_ends_a_server_after_the_timeout() {
+    let mut server = Harness::server(WebSocket);
+    server.advance(499);
+    assert_eq!(server.transmit(WebSocket), ["2"]);
+    assert!(server.session.is_open());
+    server.advance(1);
+    assert_eq!(server.close_reason(), Some(CloseReason::PingTimeout));
+    assert_eq!(server.session.poll_timeout(), None);
+}
+
+#[test]
+fn a_ping_timeout_ends_the_waiting_get_with_a_close_packet() {
+    let mut server = Harness::server(Polling);
+    server.advance(300);
+    assert_eq!(server.get(), ["2"]);
+    assert!(server.get().is_empty());
+    server.advance(200);
+    assert_eq!(server.close_reason(), Some(CloseReason::PingTimeout));
+    assert_eq!(server.answer_get(), ["1"]);
+}
+
+#[test]
+fn other_traffic_extends_the_wait_for_a_pong_once() {
+    let mut server = Harness::server(WebSocket);
+    server.advance(300);
+    assert_eq!(server.transmit(WebSocket), ["2"]);
+    server.advance(100);
+    server.receive(WebSocket, "4a");
+    server.advance(100);
+    assert!(server.session.is_open(), "the first packet extends it");
+    server.receive(WebSocket, "4b");
+    server.advance(99);
+    assert!(server.session.is_open());
+    server.advance(1);
+    assert!(server.session.is_closed(), "the second does not");
+}
+
+#[test]
+fn each_ping_may_be_extended_anew() {
+    let mut server = Harness::server(WebSocket);
+    for _ in 0..3 {
+        server.advance(300);
+        assert_eq!(server.transmit(WebSocket), ["2"]);
+        server.advance(150);
+        server.receive(WebSocket, "4a");
+        server.advance(150);
+        server.receive(WebSocket, "3");
+    }
+    assert!(server.session.is_open());
+}
+
+#[test]
+fn traffic_between_heartbeats_does_not_move_the_next_ping() {
+    let mut server = Harness::server(WebSocket);
+    for _ in 0..3 {
+        server.advance(99);
+        server.receive(WebSocket, "4a");
+    }
+    server.advance(3);
+    assert_eq!(server.transmit(WebSocket), ["2"]);
+}
+
+#[test]
+fn a_client_answers_pings_and_expects_the_next() {
+    let mut client = Harness::client(WebSocket);
+    client.advance(499);
+    client.receive(WebSocket, "2");
+    assert_eq!(client.transmit(WebSocket), ["3"]);
+    client.receive(WebSocket, "4a");
+    client.advance(499);
+    assert!(client.session.is_open());
+    client.receive(WebSocket, "4a");
+    client.advance(1);
+    assert_eq!(client.close_reason(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
+fn a_client_on_polling_says_that_it_gives_up() {
+    let mut client = Harness::client(Polling);
+    client.advance(500);
+    assert_eq!(client.close_reason(), Some(CloseReason::PingTimeout));
+    assert!(client.session.has_transmit(Polling));
+    assert_eq!(client.post(), ["1"]);
+}
+
+#[test]
+fn in_revision_3_the_client_pings() {
+    let mut client = Harness::client_with(Revision::V3, WebSocket);
+    client.advance(300);
+    assert_eq!(client.transmit(WebSocket), ["2"]);
+    client.advance(199);
+    client.receive(WebSocket, "3");
+    client.advance(299);
+    assert!(client.transmit(WebSocket).is_empty());
+    client.advance(1);
+    assert_eq!(client.transmit(WebSocket), ["2"]);
+    client.advance(200);
+    assert_eq!(client.close_reason(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
+fn in_revision_3_the_server_answers_and_only_pings_count() {
+    let mut server = Harness::server_with(config(), Revision::V3, WebSocket);
+    server.advance(499);
+    server.receive(WebSocket, "2");
+    assert_eq!(server.transmit(WebSocket), ["3"]);
+    server.advance(400);
+    server.receive(WebSocket, "4a");
+    assert_eq!(server.outputs(), [received("a")]);
+    server.advance(99);
+    assert!(server.session.is_open());
+    server.advance(1);
+    assert_eq!(server.close_reason(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
+fn the_wrong_direction_ends_a_server() {
+    for (revision, packet) in [(Revision::V4, "2"), (Revision::V3, "3")] {
+        let mut server = Harness::server_with(config(), revision, WebSocket);
+        server.receive(WebSocket, packet);
+        assert_eq!(server.close_reason(), Some(CloseReason::TransportError));
+    }
+}
+
+#[test]
+fn the_wrong_direction_means_nothing_to_a_client() {
+    for (revision, packet) in [(Revision::V4, "3"), (Revision::V3, "2")] {
+        let mut client = Harness::client_with(revision, WebSocket);
+        client.receive(WebSocket, packet);
+        assert!(client.session.is_open() && client.transmit(WebSocket).is_empty());
+    }
+}
+
+#[test]
+fn silence_is_not_held_against_a_peer_that_is_not_read() {
+    let mut server = Harness::server(WebSocket);
+    server.advance(300);
+    server.advance(100);
+    server.suspend_heartbeat(true);
+    server.advance(10_000);
+    assert!(server.session.is_open());
+    server.suspend_heartbeat(false);
+    server.advance(199);
+    assert!(server.session.is_open(), "what it sent meanwhile must first be read");
+    server.advance(1);
+    assert_eq!(server.close_reason(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
+fn a_ping_that_falls_due_while_nothing_is_read_waits_for_reading() {
+    let mut server = Harness::server(WebSocket);
+    server.suspend_heartbeat(true);
+    server.suspend_heartbeat(true);
+    server.advance(10_000);
+    assert_eq!(server.transmit(WebSocket), ["2"]);
+    server.suspend_heartbeat(false);
+    server.receive(WebSocket, "3");
+    server.advance(300);
+    assert_eq!(server.transmit(WebSocket), ["2"]);
+}
+
+#[test]
+fn reading_again_before_a_ping_starts_no_deadline() {
+    let mut server = Harness::server(WebSocket);
+    server.suspend_heartbeat(true);
+    server.suspend_heartbeat(false);
+    server.advance(300);
+    assert!(server.session.is_open());
+    assert_eq!(server.transmit(WebSocket), ["2"]);
+}
+
+#[test]
+fn to_go_on_reading_without_a_pause_buys_no_time() {
+    let mut server = Harness::server(WebSocket);
+    server.advance(400);
+    server.suspend_heartbeat(false);
+    server.advance(100);
+    assert!(server.session.is_closed());
+}
+
+#[test]
+fn the_deadline_of_revision_3_is_suspended_too() {
+    let mut server = Harness::server_with(config(), Revision::V3, WebSocket);
+    server.suspend_heartbeat(true);
+    server.advance(10_000);
+    server.suspend_heartbeat(false);
+    server.advance(499);
+    assert!(server.session.is_open());
+    server.advance(1);
+    assert!(server.session.is_closed());
+}
+
+#[test]
+fn extreme_timings_never_end_a_session() {
+    let mut client = Harness::opening_client(Revision::V4, Polling);
+    client.receive(
+        Polling,
+        r#"0{"sid":"a","upgrades":[],"pingInterval":4294967295,"pingTimeout":4294967295}"#,
+    );
+    client.advance(1 << 32);
+    assert!(client.session.is_open());
+    client.accept(Input::Lost(Polling, true));
+}

@@ -1,0 +1,71 @@
+//! Backpressure towards the client: its silence is not held against it meanwhile.
+
+use crate::support;
+
+use std::time::Duration;
+
+use engineio_server::{CloseReason, Data, EngineConfig, Event};
+use support::{Message, Server, poll_once, waiting, within};
+
+fn strict() -> EngineConfig {
+    EngineConfig::default()
+        .ping_interval(Duration::from_millis(40))
+        .ping_timeout(Duration::from_millis(40))
+}
+
+#[tokio::test]
+async fn a_paused_connection_reads_nothing() {
+    let (server, mut connections) = Server::manual(strict()).await;
+    let mut websocket = server.connect("EIO=4&transport=websocket").await.unwrap();
+    let mut connection = within(connections.recv()).await.unwrap();
+    connection.set_reading(false);
+    websocket.send("4waits").await;
+
+    // The ping goes out and is answered, but nobody reads the pong for three times as long as allowed.
+    let client = async {
+        while websocket.text().await != "2" {}
+        websocket.send("3").await;
+        tokio::time::sleep(Duration::from_millis(120)).await;
+    };
+    tokio::select! {
+        () = client => {}
+        event = connection.event() => panic!("{event:?}"),
+    }
+    assert!(!connection.handle().is_closed());
+
+    // What is sent meanwhile arrives.
+    connection.send("down").unwrap();
+    assert!(poll_once(&mut Box::pin(connection.event())).await.is_none());
+    assert_eq!(websocket.text().await, "4down");
+
+    connection.set_reading(true);
+    assert_eq!(within(connection.recv()).await, Ok(Data::Text("waits".into())));
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_paused_says_so() {
+    let (server, mut connections) = Server::manual(EngineConfig::default()).await;
+    let mut websocket = server.connect("EIO=4&transport=websocket").await.unwrap();
+    let mut connection = within(connections.recv()).await.unwrap();
+    connection.set_reading(false);
+    connection.handle().close(true);
+    assert_eq!(within(connection.event()).await, Event::Closed(CloseReason::ForcedClose));
+    assert_eq!(websocket.next().await, Some(Message::Close(None)));
+}
+
+#[tokio::test]
+async fn a_push_to_a_paused_session_waits() {
+    let (server, mut connections) = Server::manual(EngineConfig::default()).await;
+    let sid = server.open().await;
+    let mut connection = connections.recv().await.unwrap();
+    connection.set_reading(false);
+    within(server.post(&sid, "4a")).await.is(200, "ok");
+    let second = waiting(server.post(&sid, "4b")).await;
+    assert!(poll_once(&mut Box::pin(connection.event())).await.is_none());
+
+    connection.set_reading(true);
+    assert_eq!(within(connection.recv()).await, Ok(Data::Text("a".into())));
+    assert!(poll_once(&mut Box::pin(connection.event())).await.is_none());
+    within(second).await.is(200, "ok");
+    assert_eq!(within(connection.recv()).await, Ok(Data::Text("b".into())));
+}

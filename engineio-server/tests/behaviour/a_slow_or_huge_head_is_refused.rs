@@ -1,0 +1,34 @@
+//! What a connection may cost before there is a request.
+
+use crate::support;
+
+use std::time::Duration;
+
+use engineio_server::EngineConfig;
+use support::Server;
+
+#[tokio::test]
+async fn a_head_that_does_not_come_to_its_end() {
+    let server =
+        Server::echo(EngineConfig::default().head_timeout(Duration::from_millis(50))).await;
+    for bytes in ["", "GET /engine.io/ HTTP/1.1\r\nhost: x\r\n"] {
+        let answer = server.exchange(bytes.as_bytes()).await;
+        assert!(!answer.contains("200"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_huge_head() {
+    let server = Server::echo(EngineConfig::default().max_head_size(0)).await;
+    let head = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(8 * 1024));
+    let answer = server.exchange(head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+#[tokio::test]
+async fn very_many_headers() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let head = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(1000));
+    let answer = server.exchange(head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+}

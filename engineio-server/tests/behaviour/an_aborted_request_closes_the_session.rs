@@ -1,0 +1,62 @@
+//! As in Node ("transport error"): after a broken request nobody knows what arrived.
+
+use crate::support;
+
+use std::time::Duration;
+
+use engineio_server::{CloseReason, EngineConfig};
+use support::{Server, within};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+#[tokio::test]
+async fn a_poll() {
+    let mut server = Server::echo(EngineConfig::default()).await;
+    let sid = server.open().await;
+    drop(server.waiting_get(&sid).await);
+    assert_eq!(server.closed().await, CloseReason::TransportError);
+    assert!(server.is_gone(&sid).await);
+}
+
+#[tokio::test]
+async fn a_poll_over_tcp() {
+    let mut server = Server::echo(EngineConfig::default()).await;
+    let sid = server.open().await;
+    let mut get = TcpStream::connect(server.address).await.unwrap();
+    let head =
+        format!("GET /engine.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nhost: x\r\n\r\n");
+    get.write_all(head.as_bytes()).await.unwrap();
+    drop(get);
+    assert_eq!(server.closed().await, CloseReason::TransportError);
+}
+
+async fn push_that_breaks(stall: bool, config: EngineConfig) {
+    let mut server = Server::echo(config).await;
+    let sid = server.open().await;
+    let get = server.waiting_get(&sid).await;
+    let mut post = TcpStream::connect(server.address).await.unwrap();
+    let head = format!(
+        "POST /engine.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nhost: x\r\n\
+         content-length: 100\r\n\r\n4never complete"
+    );
+    post.write_all(head.as_bytes()).await.unwrap();
+    if stall {
+        assert!(support::rest(&mut post).await.starts_with("HTTP/1.1 400"));
+    } else {
+        drop(post);
+    }
+    assert_eq!(server.closed().await, CloseReason::TransportError);
+    // The GET is answered all the same.
+    within(get).await.is(200, "1");
+    assert!(server.is_gone(&sid).await);
+}
+
+#[tokio::test]
+async fn a_push() {
+    push_that_breaks(false, EngineConfig::default()).await;
+}
+
+#[tokio::test]
+async fn a_push_that_stalls() {
+    let config = EngineConfig::default().body_timeout(Duration::from_millis(50));
+    push_that_breaks(true, config).await;
+}

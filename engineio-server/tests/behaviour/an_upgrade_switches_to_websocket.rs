@@ -1,0 +1,114 @@
+//! Protocol: "Upgrade".
+
+use crate::support;
+
+use engineio_server::{EngineConfig, Event, Transport};
+use support::{Message, Server, text, within};
+use tokio_tungstenite::tungstenite;
+
+#[tokio::test]
+async fn an_upgrade_switches_to_websocket() {
+    let mut server = Server::echo(EngineConfig::default()).await;
+    let sid = server.open().await;
+    let get = server.waiting_get(&sid).await;
+    let mut websocket = server.probe(&sid).await;
+
+    websocket.send("2probe").await;
+    assert_eq!(websocket.text().await, "3probe");
+    within(get).await.is(200, "6");
+    // Every later GET is ended as well: the client switches only when it has none.
+    for _ in 0..3 {
+        within(server.get(&sid)).await.is(200, "6");
+    }
+    assert_eq!(server.engine.client(&sid).unwrap().transport(), Transport::Polling);
+
+    websocket.send("5").await;
+    websocket.send("4hello").await;
+    assert_eq!(server.event().await, Event::Upgraded(Transport::WebSocket));
+    assert_eq!(server.event().await, text("hello"));
+    assert_eq!(websocket.text().await, "4hello");
+    assert_eq!(server.engine.client(&sid).unwrap().transport(), Transport::WebSocket);
+
+    within(server.get(&sid)).await.is(400, r#"{"code":3,"message":"Bad request"}"#);
+    websocket.send("4still here").await;
+    assert_eq!(websocket.text().await, "4still here");
+}
+
+#[tokio::test]
+async fn a_poll_that_waits_through_the_switch_is_ended() {
+    let mut server = Server::echo(EngineConfig::default()).await;
+    let sid = server.open().await;
+    let get = server.waiting_get(&sid).await;
+    let mut websocket = server.probe(&sid).await;
+    // Without a probe; Node takes that, too.
+    websocket.send("5").await;
+    within(get).await.is(200, "6");
+    assert_eq!(server.event().await, Event::Upgraded(Transport::WebSocket));
+}
+
+#[tokio::test]
+async fn what_is_queued_leaves_by_the_transport_in_use() {
+    let mut server = Server::echo(EngineConfig::default()).await;
+    let sid = server.open().await;
+    let handle = server.engine.client(&sid).unwrap();
+    let mut websocket = server.probe(&sid).await;
+    websocket.send("2probe").await;
+    assert_eq!(websocket.text().await, "3probe");
+    handle.send("by polling").unwrap();
+    within(server.get(&sid)).await.is(200, "4by polling");
+    handle.send("by websocket").unwrap();
+    websocket.send("5").await;
+    assert_eq!(websocket.text().await, "4by websocket");
+    assert_eq!(server.event().await, Event::Upgraded(Transport::WebSocket));
+}
+
+#[tokio::test]
+async fn a_second_websocket_is_refused_during_and_after() {
+    let mut server = Server::echo(EngineConfig::default()).await;
+    let sid = server.open().await;
+    let query = format!("EIO=4&transport=websocket&sid={sid}");
+    let mut websocket = server.probe(&sid).await;
+    websocket.send("2probe").await;
+    assert_eq!(websocket.text().await, "3probe");
+    assert!(matches!(server.connect(&query).await, Err(tungstenite::Error::Http(_))));
+
+    websocket.send("5").await;
+    assert_eq!(server.event().await, Event::Upgraded(Transport::WebSocket));
+    assert!(matches!(server.connect(&query).await, Err(tungstenite::Error::Http(_))));
+    websocket.send("4hello").await;
+    assert_eq!(websocket.text().await, "4hello");
+}
+
+#[tokio::test]
+async fn two_at_once_make_one() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let sid = server.open().await;
+    let query = format!("EIO=4&transport=websocket&sid={sid}");
+    let (one, two) = tokio::join!(server.connect(&query), server.connect(&query));
+    let mut taken = 0;
+    for mut websocket in [one, two].into_iter().flatten() {
+        // The one that lost may be closed before it has said anything.
+        let _ = futures_util::SinkExt::send(&mut websocket.0, Message::text("2probe")).await;
+        match websocket.next().await {
+            Some(Message::Text(answer)) => {
+                assert_eq!(answer.as_str(), "3probe");
+                taken += 1;
+            }
+            Some(Message::Close(None)) | None => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(taken, 1);
+}
+
+#[tokio::test]
+async fn a_session_that_closes_meanwhile_closes_both() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let sid = server.open().await;
+    let mut websocket = server.probe(&sid).await;
+    websocket.send("2probe").await;
+    assert_eq!(websocket.text().await, "3probe");
+    within(server.post(&sid, "1")).await.is(200, "ok");
+    assert_eq!(websocket.next().await, Some(Message::Close(None)));
+    assert!(server.is_gone(&sid).await);
+}

@@ -1,0 +1,154 @@
+//! [`Engine::drain`](engineio_server::Engine::drain), on the virtual clock.
+
+use crate::support;
+
+use std::time::Duration;
+
+use engineio_server::{CloseReason, EngineConfig, RequestError};
+use support::{Message, Server, within};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, advance, pause},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A config under which nothing but the drain ends a session.
+fn quiet() -> EngineConfig {
+    EngineConfig::default().ping_interval(1_000_000 * SECOND)
+}
+
+fn drain(server: &Server, duration: Duration) -> JoinHandle<engineio_server::Drained> {
+    let engine = server.engine.clone();
+    tokio::spawn(async move { engine.drain(duration).await })
+}
+
+#[tokio::test(start_paused = true)]
+async fn evenly_and_at_random() {
+    const SESSIONS: usize = 100;
+    let server = Server::echo(quiet()).await;
+    let mut gets = Vec::new();
+    for _ in 0..SESSIONS {
+        let sid = server.open().await;
+        let get = server.waiting_get(&sid).await;
+        gets.push(tokio::spawn(async move {
+            get.await.is(200, "1");
+            Instant::now()
+        }));
+    }
+    let start = Instant::now();
+    let drained = server.engine.drain(10 * SECOND).await;
+    assert!(start.elapsed() <= 10 * SECOND, "all have ended, so it waits for nothing");
+    assert_eq!((drained.sessions, drained.closed), (SESSIONS, SESSIONS));
+    assert_eq!((drained.gone, drained.forced, drained.remaining), (0, 0, 0));
+
+    let mut ends = Vec::new();
+    for get in gets {
+        ends.push((get.await.unwrap() - start).as_millis() as usize);
+    }
+    ends.sort_unstable();
+    let mut early = 0;
+    for (index, end) in ends.iter().enumerate() {
+        // Tokio's clock ticks in milliseconds.
+        assert!((index * 100..=(index + 1) * 100 + 1).contains(end), "{index}: {end} ms");
+        early += usize::from(end % 100 < 50);
+    }
+    assert!((20..80).contains(&early), "{early} of {SESSIONS} in the first half of their share");
+}
+
+#[tokio::test]
+async fn new_sessions_are_refused_and_open_ones_served() {
+    let mut server = Server::echo(quiet()).await;
+    let sid = server.open().await;
+    pause();
+    let draining = drain(&server, 1000 * SECOND);
+    tokio::task::yield_now().await;
+
+    let refused = server.request("GET", "EIO=4&transport=polling", "").await;
+    refused.is(503, r#"{"code":6,"message":"Server shutting down"}"#);
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(refused.header("connection"), "close");
+    assert_eq!(refused.header("content-type"), "application/json");
+    assert_eq!(RequestError::ShuttingDown.code(), 6);
+    tokio::time::resume();
+    let refused = server.connect("EIO=4&transport=websocket").await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("503")));
+
+    within(server.post(&sid, "4hello")).await.is(200, "ok");
+    within(server.get(&sid)).await.is(200, "4hello");
+    let mut websocket = server.probe(&sid).await;
+    websocket.send("2probe").await;
+    assert_eq!(websocket.text().await, "3probe");
+    websocket.send("5").await;
+    websocket.send("4again").await;
+    assert_eq!(websocket.text().await, "4again");
+
+    pause();
+    advance(1000 * SECOND).await;
+    tokio::time::resume();
+    assert_eq!(server.closed().await, CloseReason::ForcedClose);
+    assert_eq!(websocket.next().await, Some(Message::Close(None)));
+    drop(websocket);
+    assert_eq!(within(draining).await.unwrap().closed, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_queued_is_sent_first() {
+    let server = Server::echo(quiet().linger(5 * SECOND)).await;
+    let (taker, leaver, sleeper) = (server.open().await, server.open().await, server.open().await);
+    for sid in [&taker, &sleeper] {
+        server.engine.client(sid).unwrap().send("last words").unwrap();
+    }
+    server.post(&leaver, "1").await.is(200, "ok");
+
+    let start = Instant::now();
+    let draining = drain(&server, Duration::ZERO);
+    tokio::task::yield_now().await;
+    // Its end was decided while no request of its waited.
+    server.get(&taker).await.is(200, "4last words\x1e1");
+    let drained = draining.await.unwrap();
+    assert_eq!((drained.sessions, drained.closed, drained.forced), (2, 1, 1));
+    assert_eq!(start.elapsed(), 5 * SECOND);
+    assert_eq!(server.engine.clients_count(), 0);
+    server.get(&sleeper).await.is(400, r#"{"code":1,"message":"Session ID unknown"}"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_ends_when_nobody_is_left() {
+    let server = Server::echo(quiet()).await;
+    assert_eq!(server.engine.drain(1000 * SECOND).await.sessions, 0);
+
+    let server = Server::echo(quiet()).await;
+    let (one, two) = (server.open().await, server.open().await);
+    let start = Instant::now();
+    let draining = drain(&server, 1_000_000 * SECOND);
+    tokio::task::yield_now().await;
+    for sid in [one, two] {
+        server.post(&sid, "1").await.is(200, "ok");
+    }
+    assert_eq!(draining.await.unwrap().gone, 2);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+
+    // Or when somebody loses patience.
+    let server = Server::echo(quiet()).await;
+    let sid = server.open().await;
+    let get = server.waiting_get(&sid).await;
+    let draining = drain(&server, 1_000_000 * SECOND);
+    tokio::task::yield_now().await;
+    server.engine.close();
+    get.await.is(200, "1");
+    assert_eq!(draining.await.unwrap().sessions, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_that_does_not_look_is_reported() {
+    let (server, mut connections) = Server::manual(quiet()).await;
+    server.open().await;
+    let connection = connections.recv().await.unwrap();
+    let start = Instant::now();
+    let drained = server.engine.drain(SECOND).await;
+    assert_eq!((drained.sessions, drained.forced, drained.remaining), (1, 1, 1));
+    assert!(start.elapsed() <= 7 * SECOND);
+    drop(connection);
+    assert_eq!(server.engine.clients_count(), 0);
+}

@@ -1,0 +1,149 @@
+//! Parity: `cors`, as the npm package of that name answers for Node's server.
+
+use crate::support;
+
+use std::time::Duration;
+
+use engineio_server::{Cors, EngineConfig};
+use http::{HeaderName, Method, Request, Response, StatusCode};
+use http_body_util::Empty;
+use support::{Answer, Server, within};
+
+const PAGE: &str = "https://page.example";
+
+async fn ask(config: EngineConfig, method: &str, query: &str, headers: &[(&str, &str)]) -> Answer {
+    let server = Server::echo(config).await;
+    let mut request = Request::builder().method(method).uri(format!("/engine.io/?{query}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    within(server.send(request.body(Empty::<bytes::Bytes>::new()).unwrap())).await
+}
+
+async fn open(cors: Cors, origin: &str) -> Answer {
+    let config = EngineConfig::default().cors(cors);
+    let answer = ask(config, "GET", "EIO=4&transport=polling", &[("origin", origin)]).await;
+    assert_eq!(answer.status, 200);
+    answer
+}
+
+async fn preflight(cors: Cors) -> Answer {
+    let asked = [("origin", PAGE), ("access-control-request-headers", "x-asked,x-for")];
+    // Before anything else is looked at: this is no request of the protocol.
+    ask(EngineConfig::default().cors(cors), "OPTIONS", "", &asked).await
+}
+
+/// The headers that have to do with it, in alphabetical order.
+#[track_caller]
+fn has(answer: &Answer, expected: &[(&str, &str)]) {
+    let mut found: Vec<_> = answer
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+        .filter(|(name, _)| name.starts_with("access-control-") || *name == "vary")
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn which_there_is_none_of_by_default() {
+    let answer =
+        ask(EngineConfig::default(), "GET", "EIO=4&transport=polling", &[("origin", PAGE)]).await;
+    has(&answer, &[]);
+    let answer = ask(EngineConfig::default(), "OPTIONS", "", &[("origin", PAGE)]).await;
+    assert_eq!(answer.status, 400);
+    has(&answer, &[]);
+}
+
+#[tokio::test]
+async fn any_origin_never_goes_with_credentials() {
+    let answer = open(Cors::any_origin().credentials(true), PAGE).await;
+    has(&answer, &[("access-control-allow-origin", "*")]);
+}
+
+#[tokio::test]
+async fn those_listed_are_reflected() {
+    let cors = || Cors::origins(["https://other.example", PAGE]).credentials(true);
+    let answer = open(cors(), PAGE).await;
+    has(
+        &answer,
+        &[
+            ("access-control-allow-credentials", "true"),
+            ("access-control-allow-origin", PAGE),
+            ("vary", "Origin"),
+        ],
+    );
+    for stranger in ["https://page.example.evil", "http://page.example", "null", ""] {
+        let answer = open(cors(), stranger).await;
+        has(&answer, &[("access-control-allow-credentials", "true"), ("vary", "Origin")]);
+    }
+}
+
+#[tokio::test]
+async fn those_for_which_a_function_says_so_are_reflected() {
+    let cors = || Cors::origins_where(|origin| origin.ends_with(".example"));
+    let allowed = [("access-control-allow-origin", PAGE), ("vary", "Origin")];
+    has(&open(cors(), PAGE).await, &allowed);
+    has(&open(cors(), "https://page.example.evil").await, &[("vary", "Origin")]);
+}
+
+#[tokio::test]
+async fn errors_can_be_read_as_well() {
+    let config = EngineConfig::default().cors(Cors::any_origin());
+    let answer = ask(config, "GET", "EIO=4&transport=tape", &[("origin", PAGE)]).await;
+    answer.is(400, r#"{"code":0,"message":"Transport unknown"}"#);
+    has(&answer, &[("access-control-allow-origin", "*")]);
+}
+
+#[tokio::test]
+async fn a_preflight_request_is_told_nodes_defaults() {
+    let answer = preflight(Cors::any_origin()).await;
+    answer.is(204, "");
+    has(
+        &answer,
+        &[
+            ("access-control-allow-headers", "x-asked,x-for"),
+            ("access-control-allow-methods", "GET,HEAD,PUT,PATCH,POST,DELETE"),
+            ("access-control-allow-origin", "*"),
+            ("vary", "Access-Control-Request-Headers"),
+        ],
+    );
+    let answer = preflight(Cors::origins([PAGE])).await;
+    assert_eq!(answer.header("vary"), "Origin, Access-Control-Request-Headers");
+}
+
+#[tokio::test]
+async fn a_preflight_request_is_told_what_is_configured() {
+    let cors = Cors::origins([PAGE])
+        .methods([Method::GET, Method::POST])
+        .allowed_headers([HeaderName::from_static("x-one"), HeaderName::from_static("x-two")])
+        .exposed_headers([HeaderName::from_static("x-seen")])
+        .max_age(Duration::from_secs(600))
+        .preflight_status(StatusCode::OK);
+    let answer = preflight(cors).await;
+    answer.is(200, "");
+    has(
+        &answer,
+        &[
+            ("access-control-allow-headers", "x-one,x-two"),
+            ("access-control-allow-methods", "GET,POST"),
+            ("access-control-allow-origin", PAGE),
+            ("access-control-expose-headers", "x-seen"),
+            ("access-control-max-age", "600"),
+            ("vary", "Origin"),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn what_a_response_varies_with_is_added_to() {
+    let file = |_: &str, _: &http::request::Parts| {
+        let response = Response::builder().header("vary", "x-one").header("vary", "x-two");
+        response.body("x".repeat(2000).into()).ok()
+    };
+    let config = EngineConfig::default().cors(Cors::origins([PAGE])).files(file);
+    let answer = ask(config, "GET", "", &[]).await;
+    let expected = ["x-one, x-two, Origin", "x-one, x-two, accept-encoding, Origin"];
+    assert_eq!(answer.header("vary"), expected[usize::from(cfg!(feature = "compression"))]);
+}

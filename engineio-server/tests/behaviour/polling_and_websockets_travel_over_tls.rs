@@ -1,0 +1,99 @@
+//! [`Engine::listen_tls`](engineio_server::Engine::listen_tls).
+
+#![cfg(feature = "tls")]
+
+use crate::support;
+use crate::tls;
+
+use std::time::Duration;
+
+use engineio_server::EngineConfig;
+use futures_util::{SinkExt, StreamExt};
+use support::{Message, Server, rest, sid_of, within};
+use tls::Secure;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+const OPEN: &str =
+    "GET /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+/// Opens a session by polling: its id.
+async fn poll(secure: &Secure) -> String {
+    let mut stream = secure.connect(&["http/1.1"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    stream.write_all(OPEN.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    // What comes without a close_notify is cut off.
+    within(stream.read_to_string(&mut answer)).await.unwrap();
+    sid_of(answer.split_once("\r\n\r\n").unwrap().1)
+}
+
+#[tokio::test]
+async fn both_and_the_upgrade_between_them() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let secure = Secure::listen(&server.engine).await;
+    let sid = poll(&secure).await;
+    assert!(server.engine.client(&sid).unwrap().handshake().secure());
+
+    let url = format!("wss://localhost/engine.io/?EIO=4&transport=websocket&sid={sid}");
+    // A client without ALPN is served as well.
+    let stream = secure.connect(&[]).await;
+    let (mut websocket, _) = within(tokio_tungstenite::client_async(url, stream)).await.unwrap();
+    websocket.send(Message::text("2probe")).await.unwrap();
+    assert_eq!(within(websocket.next()).await.unwrap().unwrap(), Message::text("3probe"));
+    websocket.send(Message::text("5")).await.unwrap();
+    // More than rustls takes at once.
+    let long = format!("4{}", "x".repeat(500_000));
+    websocket.send(Message::text(&long)).await.unwrap();
+    assert_eq!(within(websocket.next()).await.unwrap().unwrap(), Message::text(&long));
+    server.engine.client(&sid).unwrap().close(false);
+    assert_eq!(within(websocket.next()).await.unwrap().unwrap(), Message::Close(None));
+}
+
+#[tokio::test]
+async fn who_is_not_secure_is_told_apart() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let sid = server.open().await;
+    assert!(!server.engine.client(&sid).unwrap().handshake().secure());
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_come_to_its_end() {
+    let config = EngineConfig::default().head_timeout(Duration::from_millis(50));
+    let server = Server::echo(config).await;
+    let secure = Secure::listen(&server.engine).await;
+    // Nothing, and the beginning of a record.
+    for bytes in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
+        let mut stream = TcpStream::connect(secure.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        assert_eq!(rest(&mut stream).await, "");
+    }
+    // A handshake that no request follows.
+    let mut stream = secure.connect(&["http/1.1"]).await;
+    assert_eq!(within(stream.read(&mut [0; 1])).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn what_is_no_handshake_ends_its_connection_only() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let secure = Secure::listen(&server.engine).await;
+    for bytes in [OPEN.as_bytes(), &[0xff; 1000]] {
+        let mut stream = TcpStream::connect(secure.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        assert!(!rest(&mut stream).await.contains("200"));
+    }
+    poll(&secure).await;
+}
+
+#[tokio::test]
+async fn a_stopped_listener_waits_for_no_handshake() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let Secure { address, listening, .. } = Secure::listen(&server.engine).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    listening.stop();
+    within(listening.join()).await;
+    assert_eq!(rest(&mut stream).await, "");
+    assert!(TcpStream::connect(address).await.is_err());
+}

@@ -1,0 +1,106 @@
+//! Protocol: the bodies of HTTP 400, as in Node: `{"code":<number>,"message":"…"}`.
+
+use crate::support;
+
+use engineio_server::{EngineConfig, Transport};
+use support::{Server, within};
+use tokio_tungstenite::tungstenite;
+
+const TRANSPORT: &str = r#"{"code":0,"message":"Transport unknown"}"#;
+const SID: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
+const METHOD: &str = r#"{"code":2,"message":"Bad handshake method"}"#;
+const REQUEST: &str = r#"{"code":3,"message":"Bad request"}"#;
+const VERSION: &str = r#"{"code":5,"message":"Unsupported protocol version"}"#;
+
+#[tokio::test]
+async fn on_http() {
+    let server = Server::echo(EngineConfig::default()).await;
+    for (method, query, body) in [
+        ("GET", "", TRANSPORT),
+        ("GET", "EIO=4", TRANSPORT),
+        ("GET", "EIO=4&transport=tape", TRANSPORT),
+        ("GET", "EIO=4&transport=__proto__", TRANSPORT),
+        ("GET", "EIO=4&transport=webtransport", TRANSPORT),
+        ("GET", "EIO=4&transport=polling&sid=unknown", SID),
+        ("GET", "EIO=4&transport=polling&sid=__proto__", SID),
+        ("POST", "EIO=4&transport=polling&sid=unknown", SID),
+        ("PUT", "EIO=4&transport=polling&sid=unknown", SID),
+        ("POST", "EIO=4&transport=polling", METHOD),
+        ("PUT", "EIO=4&transport=polling", METHOD),
+        ("POST", "EIO=4&transport=websocket", METHOD),
+        ("GET", "EIO=4&transport=websocket", REQUEST),
+        ("GET", "transport=polling", VERSION),
+        ("GET", "EIO=abc&transport=polling", VERSION),
+        ("GET", "EIO=3&transport=polling", VERSION),
+    ] {
+        let answer = within(server.request(method, query, "")).await;
+        answer.is(400, body);
+        assert_eq!(answer.header("content-type"), "application/json");
+    }
+    assert_eq!(server.engine.clients_count(), 0);
+}
+
+#[tokio::test]
+async fn on_a_transport_that_does_not_fit_the_session() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let sid = server.open().await;
+    let query = format!("EIO=4&transport=websocket&sid={sid}");
+    within(server.request("GET", &query, "")).await.is(400, REQUEST);
+
+    let (_websocket, sid) = server.websocket().await;
+    within(server.get(&sid)).await.is(400, REQUEST);
+    within(server.post(&sid, "4a")).await.is(400, REQUEST);
+}
+
+#[tokio::test]
+async fn on_websocket_requests() {
+    let server = Server::echo(EngineConfig::default()).await;
+    for (query, body) in [
+        ("EIO=4", TRANSPORT),
+        ("EIO=4&transport=polling", REQUEST),
+        ("EIO=4&transport=websocket&sid=unknown", SID),
+        ("transport=websocket", VERSION),
+        ("EIO=abc&transport=websocket", VERSION),
+    ] {
+        let Err(tungstenite::Error::Http(response)) = server.connect(query).await else {
+            panic!("{query} was not refused")
+        };
+        assert_eq!(response.status(), 400);
+        assert_eq!(response.body().as_deref(), Some(body.as_bytes()), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn where_a_transport_is_switched_off() {
+    let only_websocket = EngineConfig::default().transports(&[Transport::WebSocket]);
+    let server = Server::echo(only_websocket).await;
+    within(server.request("GET", "EIO=4&transport=polling", "")).await.is(400, TRANSPORT);
+
+    let only_polling = EngineConfig::default().transports(&[Transport::Polling]);
+    let server = Server::echo(only_polling).await;
+    let sid = server.open().await;
+    let query = format!("EIO=4&transport=websocket&sid={sid}");
+    assert!(server.connect(&query).await.is_err());
+}
+
+#[tokio::test]
+async fn a_websocket_request_without_its_key_or_version_is_none() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let head = "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: x\r\n\
+        connection: close, upgrade\r\nupgrade: websocket\r\n";
+    for more in ["", "sec-websocket-key: AA==\r\nsec-websocket-version: 8\r\n"] {
+        let answer = server.exchange(format!("{head}{more}\r\n").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400") && answer.ends_with(REQUEST), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn other_methods_on_a_session_get_500() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let sid = server.open().await;
+    for method in ["PUT", "DELETE", "OPTIONS"] {
+        let query = format!("EIO=4&transport=polling&sid={sid}");
+        within(server.request(method, &query, "")).await.is(500, "");
+    }
+    assert!(server.engine.client(&sid).is_some(), "the session lives on");
+}

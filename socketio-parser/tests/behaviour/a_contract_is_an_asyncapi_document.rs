@@ -1,0 +1,93 @@
+//! Declared events become an AsyncAPI 3.0 document: every reference resolves, every part has what the specification asks for.
+#![cfg(feature = "asyncapi")]
+
+use schemars::JsonSchema;
+use serde_json::{Value, json};
+use socketio_parser::{AsyncApi, Binary, Event};
+
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "a schema is all that is wanted")]
+struct Receipt {
+    length: usize,
+    body: Option<Binary>,
+    next: Option<Box<Receipt>>,
+}
+
+const SAY: Event<(String, u32), Receipt> = Event::new("say");
+const NOTE: Event<Vec<String>> = Event::new("note it/now");
+const PING: Event<(), ()> = Event::new("ping");
+const POINT: Event<[f64; 2], bool> = Event::new("point");
+
+fn document() -> Value {
+    let api = AsyncApi::new("Chat", "1.2.3").receives(SAY).sends(PING);
+    api.namespace("/chat/~x").sends(NOTE).receives(POINT).document()
+}
+
+/// What a reference stands for.
+fn resolve<'a>(document: &'a Value, reference: &Value) -> &'a Value {
+    let pointer = reference["$ref"].as_str().unwrap().strip_prefix('#').unwrap();
+    document.pointer(pointer).unwrap_or_else(|| panic!("nothing at {pointer}"))
+}
+
+fn check_references(document: &Value, part: &Value) {
+    match part {
+        Value::Object(object) => {
+            if object.contains_key("$ref") {
+                resolve(document, part);
+            }
+            object.values().for_each(|part| check_references(document, part));
+        }
+        Value::Array(items) => items.iter().for_each(|part| check_references(document, part)),
+        _ => {}
+    }
+}
+
+#[test]
+fn it_has_the_shape_of_the_specification() {
+    let document = document();
+    assert_eq!(document["asyncapi"], "3.0.0");
+    assert_eq!(document["info"], json!({ "title": "Chat", "version": "1.2.3" }));
+    let known = ["asyncapi", "info", "defaultContentType", "channels", "operations", "components"];
+    assert!(document.as_object().unwrap().keys().all(|key| known.contains(&key.as_str())));
+    check_references(&document, &document);
+    for channel in document["channels"].as_object().unwrap().values() {
+        assert!(channel["address"].is_string());
+        for message in channel["messages"].as_object().unwrap().values() {
+            assert!(message["name"].is_string() && message["payload"].is_object());
+        }
+    }
+    for operation in document["operations"].as_object().unwrap().values() {
+        assert!(matches!(operation["action"].as_str(), Some("send" | "receive")));
+        let channel = operation["channel"]["$ref"].as_str().unwrap();
+        let mut messages = operation["messages"].as_array().unwrap().clone();
+        messages.extend(operation["reply"]["messages"].as_array().into_iter().flatten().cloned());
+        for message in messages {
+            // The specification: messages of an operation are those of its own channel.
+            assert!(message["$ref"].as_str().unwrap().starts_with(&format!("{channel}/messages/")));
+        }
+    }
+}
+
+#[test]
+fn payloads_are_argument_lists() {
+    let document = document();
+    let operation = |id: &str| &document["operations"][id];
+    let payload =
+        |operation: &Value| resolve(&document, &operation["messages"][0])["payload"].clone();
+    let say = operation("receive.main.say");
+    let args = payload(say);
+    assert_eq!(args["items"][0]["type"], "string");
+    assert_eq!(args["items"][1]["format"], "uint32");
+    let answer = payload(&say["reply"]);
+    let receipt = resolve(&document, &answer["items"][0]);
+    assert_eq!(receipt["required"], json!(["length"]));
+    assert_eq!(operation("send.main.ping")["reply"], Value::Null);
+    assert_eq!(payload(operation("send.main.ping")), json!({ "type": "array", "maxItems": 0 }));
+    // A `Vec` is one argument, an array is the list.
+    let note = operation("send.chat__x.note_it_now");
+    assert_eq!(payload(note)["items"][0]["items"]["type"], "string");
+    assert_eq!(resolve(&document, &note["messages"][0])["name"], "note it/now");
+    let point = payload(operation("receive.chat__x.point"));
+    assert_eq!((&point["minItems"], &point["items"]["type"]), (&json!(2), &json!("number")));
+    assert_eq!(document["channels"]["chat__x"]["address"], "/chat/~x");
+}

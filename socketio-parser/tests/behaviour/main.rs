@@ -1,0 +1,27 @@
+//! What the codec and the connection does, one behaviour in each file. They are one program because a hundred take longer to link than to run.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "to fail here is to fail the test"
+)]
+
+mod a_contract_is_an_asyncapi_document;
+mod a_namespace_does_not_pin_its_packet;
+mod agrees_with_the_node_parser;
+mod an_event_named_by_a_huge_number_is_infinity;
+mod arguments_are_a_tuple_or_one;
+mod binary_belongs_to_a_packet;
+mod both_ends_in_memory;
+mod common;
+mod connect_and_refuse_have_their_forms;
+mod connection_follows_the_protocol;
+mod fuzz_bodies;
+mod limits_refuse_what_exceeds_them;
+mod msgpack_agrees_with_the_node_parser;
+mod msgpack_is_bounded;
+mod must_not_be_repeated;
+mod one_buffer_is_attached_once;
+mod received_arguments_are_emitted_as_they_are;
+mod what_is_encoded_is_decoded;

@@ -1,0 +1,53 @@
+//! `connect_timeout`: a client without a namespace is closed.
+
+use crate::support;
+
+use socketio_server::{HandlerError, ServerConfig};
+use support::{SOON, server_with, until};
+
+fn config() -> ServerConfig {
+    ServerConfig::default().connect_timeout(SOON)
+}
+
+#[tokio::test]
+async fn one_that_never_asks() {
+    let server = server_with(config()).await;
+    let mut client = server.open().await;
+    client.closed().await;
+    until(|| server.io.engine().clients_count() == 0).await;
+}
+
+#[tokio::test]
+async fn one_that_was_refused() {
+    let server = server_with(config()).await;
+    server.io.of("/closed").use_(|| async { Err::<(), _>(HandlerError::public("no")) });
+    let mut client = server.open().await;
+    client.burst(&["40/closed,", "40/unknown,"]).await;
+    assert_eq!(
+        client.rest().await,
+        [r#"44/closed,{"message":"no"}"#, r#"44/unknown,{"message":"Invalid namespace"}"#]
+    );
+}
+
+#[tokio::test]
+async fn one_whose_middleware_does_not_end() {
+    let server = server_with(config()).await;
+    server.io.of("/slow").use_(std::future::pending::<()>);
+    let mut client = server.open().await;
+    client.send("40/slow,").await;
+    client.closed().await;
+    until(|| server.io.of("/slow").sockets_count() == 0).await;
+}
+
+#[tokio::test]
+async fn not_one_that_has_had_a_namespace() {
+    let server = server_with(config()).await;
+    let mut other = server.open().await;
+    let mut client = server.client().await;
+    client.send("41").await;
+    // The other one came first and shows that the time has passed.
+    other.closed().await;
+    let mut later = server.open().await;
+    later.closed().await;
+    client.connect("/").await;
+}

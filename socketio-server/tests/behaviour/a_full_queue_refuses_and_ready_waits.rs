@@ -1,0 +1,128 @@
+//! The queue of what a client has not read is bounded: `emit` refuses, `ready` waits, volatile events are dropped.
+
+use crate::support;
+
+use std::time::Duration;
+
+use socketio_server::{Ack, EmitError, ServerConfig, Socket};
+use support::{Client, Running, disconnections, server_with, sockets, within};
+
+/// Four packets may wait.
+async fn small() -> (Running, Client, Socket) {
+    let config = ServerConfig::default().engine(|engine| engine.max_queued_packets(4));
+    let server = server_with(config).await;
+    let mut connected = sockets(&server.io.of("/"));
+    let client = server.client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    (server, client, socket)
+}
+
+// The tests run on one thread: nothing is written between two emits that do not wait.
+
+#[tokio::test]
+async fn emit_refuses_and_ready_tells_when_there_is_room() {
+    let (_server, mut client, socket) = small().await;
+    for round in 0..3 {
+        for n in 0..4 {
+            socket.emit("n", &(round, n)).unwrap();
+        }
+        let refused = socket.emit("n", &(round, 4)).unwrap_err();
+        assert!(matches!(refused, EmitError::Full));
+        assert_eq!(refused.to_string(), "the outgoing queue is full");
+        within(socket.ready()).await.unwrap();
+    }
+    for round in 0..3 {
+        for n in 0..4 {
+            client.expect(&format!(r#"42["n",{round},{n}]"#)).await;
+        }
+    }
+    client.fence().await;
+}
+
+#[tokio::test]
+async fn ready_ends_with_the_socket() {
+    let (server, _client, _socket) = small().await;
+    let mut connected = sockets(&server.io.of("/"));
+    // One that polls no more: its queue keeps what it has.
+    server.polling_client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    for _ in 0..3 {
+        socket.emit("fill", &()).unwrap();
+    }
+    let waiting = tokio::spawn({
+        let socket = socket.clone();
+        async move { socket.ready().await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    socket.disconnect();
+    assert!(matches!(within(waiting).await.unwrap(), Err(EmitError::Disconnected)));
+    assert!(!socket.conn().is_closed());
+    assert!(matches!(within(socket.ready()).await, Err(EmitError::Disconnected)));
+}
+
+#[tokio::test]
+async fn bytes_are_bounded_as_well() {
+    let config = ServerConfig::default().engine(|engine| engine.max_queued_bytes(1000));
+    let server = server_with(config).await;
+    let mut connected = sockets(&server.io.of("/"));
+    let mut client = server.client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    let long = "x".repeat(600);
+    socket.emit("long", &long).unwrap();
+    assert!(matches!(socket.emit("long", &long), Err(EmitError::Full)));
+    socket.emit("short", &()).unwrap();
+    client.text().await;
+    client.expect(r#"42["short"]"#).await;
+    client.fence().await;
+}
+
+#[tokio::test]
+async fn volatile_events_are_dropped_where_others_wait() {
+    let (server, mut client, socket) = small().await;
+    socket.volatile().emit("goes out", &()).unwrap();
+    socket.emit("queued", &()).unwrap();
+    socket.volatile().emit("dropped", &()).unwrap();
+    server.io.volatile().emit("dropped", &()).unwrap();
+    client.expect(r#"42["goes out"]"#).await;
+    client.expect(r#"42["queued"]"#).await;
+    client.fence().await;
+    server.io.volatile().emit("goes out", &()).unwrap();
+    client.expect(r#"42["goes out"]"#).await;
+}
+
+#[tokio::test]
+async fn a_client_that_misses_what_the_protocol_needs_is_closed() {
+    let (server, mut client, socket) = small().await;
+    let mut reasons = disconnections(&server.io.of("/"));
+    server.io.of("/other");
+    while socket.emit("fill", &()).is_ok() {}
+    // Its DISCONNECT has no place in the queue.
+    socket.disconnect();
+    assert_eq!(reasons.next().await, "server namespace disconnect");
+    client.rest().await;
+    within(socket.conn().ready()).await;
+    assert!(socket.conn().is_closed());
+    assert!(tokio::time::timeout(Duration::ZERO, socket.ready()).await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn an_answer_that_found_no_room_can_be_sent_again() {
+    let (server, mut client, socket) = small().await;
+    let filler = socket.clone();
+    server.io.on("ask", move |ack: Ack| {
+        let socket = filler.clone();
+        async move {
+            while socket.emit("fill", &()).is_ok() {}
+            assert!(matches!(ack.send("lost"), Err(EmitError::Full)));
+            socket.ready().await?;
+            ack.send("late")?;
+            Ok(())
+        }
+    });
+    client.send(r#"427["ask"]"#).await;
+    for _ in 0..4 {
+        client.expect(r#"42["fill"]"#).await;
+    }
+    client.expect(r#"437["late"]"#).await;
+}

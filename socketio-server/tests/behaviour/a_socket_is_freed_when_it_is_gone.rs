@@ -1,0 +1,89 @@
+//! Handlers of one socket may hold the socket: nothing is leaked once it is gone.
+
+use crate::support;
+
+use std::sync::{Arc, Weak};
+
+use socketio_server::Socket;
+use support::{Client, Running, log, server, until};
+
+/// A server whose sockets get handlers that hold the socket and a token; the tokens.
+async fn holding() -> (Running, support::Log<Weak<()>>) {
+    let server = server().await;
+    let (sender, tokens) = log();
+    server.io.on_connection(move |socket: Socket| {
+        let token = Arc::new(());
+        let _ = sender.send(Arc::downgrade(&token));
+        let held = (socket.clone(), token.clone());
+        socket.on("event", move || {
+            drop(held.clone());
+            async {}
+        });
+        let held = (socket.clone(), token);
+        socket.on_disconnect(move || {
+            let held = held.clone();
+            // Nothing is kept that is declared too late.
+            held.0.on("event", {
+                let held = held.clone();
+                move || {
+                    drop(held.clone());
+                    async {}
+                }
+            });
+            async move { tokio::task::yield_now().await }
+        });
+        async {}
+    });
+    (server, tokens)
+}
+
+async fn check(end: impl AsyncFnOnce(&Running, Client)) {
+    let (server, mut tokens) = holding().await;
+    let mut client = server.client().await;
+    let token = tokens.next().await;
+    client.send(r#"42["event"]"#).await;
+    client.fence().await;
+    assert!(token.upgrade().is_some());
+    end(&server, client).await;
+    until(|| token.upgrade().is_none()).await;
+}
+
+#[tokio::test]
+async fn by_its_client() {
+    check(async |_, client| client.close().await).await;
+}
+
+#[tokio::test]
+async fn by_a_namespace_disconnect_while_the_connection_lives() {
+    check(async |_, mut client| {
+        client.send("41").await;
+        // The connection is kept until the end of the test.
+        std::mem::forget(client);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn by_the_server() {
+    check(async |server, client| {
+        server.io.disconnect_sockets(true).unwrap();
+        drop(client);
+    })
+    .await;
+}
+
+/// Disconnecting races with the end of the connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn by_several_at_once() {
+    let (server, mut tokens) = holding().await;
+    for _ in 0..50 {
+        let mut connected = support::sockets(&server.io.of("/"));
+        let client = server.client().await;
+        let socket = support::within(connected.recv()).await.unwrap();
+        let token = tokens.next().await;
+        let disconnecting = tokio::task::spawn_blocking(move || socket.disconnect());
+        client.reset();
+        support::within(disconnecting).await.unwrap();
+        until(|| token.upgrade().is_none()).await;
+    }
+}

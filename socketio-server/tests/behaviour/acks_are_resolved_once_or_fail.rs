@@ -1,0 +1,191 @@
+//! An awaited acknowledgement has exactly one outcome, and no table entry outlives it.
+
+use crate::support;
+
+use std::time::Duration;
+
+use socketio_server::{AckError, EmitError, Limits, Server, ServerConfig, Socket};
+use support::{Client, HANG, Running, SOON, server, server_with, sockets, within};
+
+/// One acknowledgement may be pending.
+async fn with_one_place() -> Running {
+    let limits = Limits::default().max_pending_acks(1);
+    server_with(ServerConfig::default().limits(limits)).await
+}
+
+async fn connected(io: &Server, server: &Running) -> (Client, Socket) {
+    let mut connected = sockets(&io.of("/"));
+    let client = server.client().await;
+    (client, within(connected.recv()).await.unwrap())
+}
+
+/// Reads an event that asks for an answer: its id.
+async fn asked(client: &mut Client) -> String {
+    let text = client.text().await;
+    text.strip_prefix("42").and_then(|text| text.split_once('[')).unwrap().0.to_owned()
+}
+
+#[tokio::test]
+async fn an_answer_resolves() {
+    let server = with_one_place().await;
+    let (mut client, socket) = connected(&server.io, &server).await;
+    for round in 0..3 {
+        let answer = tokio::spawn({
+            let socket = socket.clone();
+            async move { socket.emit_with_ack::<(u32, String)>("question", &()).await }
+        });
+        let id = asked(&mut client).await;
+        client.send(&format!(r#"43{id}[{round},"x"]"#)).await;
+        assert_eq!(within(answer).await.unwrap().unwrap(), (round, "x".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn no_answer_times_out_and_a_late_one_is_ignored() {
+    let server = with_one_place().await;
+    let (mut client, socket) = connected(&server.io, &server).await;
+    let answer = socket.timeout(SOON).emit_with_ack::<()>("question", &());
+    let error = within(answer).await.unwrap_err();
+    assert!(matches!(error, AckError::Timeout));
+    assert_eq!(error.to_string(), "operation has timed out");
+    let id = asked(&mut client).await;
+    client.send(&format!("43{id}[]")).await;
+    client.fence().await;
+    // The only place is free again.
+    let again = within(socket.timeout(SOON).emit_with_ack::<()>("question", &())).await;
+    assert!(matches!(again, Err(AckError::Timeout)));
+}
+
+#[tokio::test]
+async fn the_default_deadline_is_the_servers() {
+    let server = server_with(ServerConfig::default().ack_timeout(SOON)).await;
+    let (_client, socket) = connected(&server.io, &server).await;
+    let answer = within(socket.emit_with_ack::<()>("question", &())).await;
+    assert!(matches!(answer, Err(AckError::Timeout)));
+}
+
+#[tokio::test]
+async fn a_sooner_deadline_overtakes_a_later_one() {
+    let server = server().await;
+    let (_client, socket) = connected(&server.io, &server).await;
+    let later = socket.timeout(HANG * 100).emit_with_ack::<()>("later", &());
+    let sooner = socket.timeout(SOON).emit_with_ack::<()>("sooner", &());
+    tokio::select! {
+        _ = later => panic!("the later one ended"),
+        answer = within(sooner) => assert!(matches!(answer, Err(AckError::Timeout))),
+    }
+}
+
+#[tokio::test]
+async fn more_than_the_limit_are_refused_and_not_sent() {
+    let server = with_one_place().await;
+    let (mut client, socket) = connected(&server.io, &server).await;
+    let first = socket.emit_with_ack::<()>("first", &());
+    let second = async {
+        let refused = socket.emit_with_ack::<()>("second", &()).await;
+        assert!(matches!(refused, Err(AckError::TooManyPending)));
+    };
+    tokio::select! {
+        biased;
+        _ = first => panic!("nobody answered"),
+        () = second => {}
+    }
+    asked(&mut client).await;
+    client.fence().await;
+}
+
+#[tokio::test]
+async fn one_that_nobody_waits_for_any_more_frees_its_place() {
+    let server = with_one_place().await;
+    let (_client, socket) = connected(&server.io, &server).await;
+    for _ in 0..3 {
+        let answer = socket.emit_with_ack::<()>("question", &());
+        assert!(tokio::time::timeout(Duration::ZERO, answer).await.is_err(), "refused");
+    }
+}
+
+#[tokio::test]
+async fn every_end_of_the_socket_fails_them() {
+    type End = fn(&Socket, Client) -> Option<Client>;
+    let ends: [End; 4] = [
+        |_, client| {
+            client.reset();
+            None
+        },
+        // The connection is kept: it is not its end that fails them.
+        |socket, client| {
+            socket.disconnect();
+            Some(client)
+        },
+        |socket, client| {
+            socket.disconnect_all();
+            Some(client)
+        },
+        |socket, client| {
+            socket.conn().close(true);
+            Some(client)
+        },
+    ];
+    for end in ends {
+        let server = server().await;
+        let (mut client, socket) = connected(&server.io, &server).await;
+        let answer = tokio::spawn({
+            let socket = socket.clone();
+            async move { socket.timeout(HANG * 100).emit_with_ack::<()>("question", &()).await }
+        });
+        asked(&mut client).await;
+        let _client = end(&socket, client);
+        let error = within(answer).await.unwrap().unwrap_err();
+        assert!(matches!(error, AckError::Disconnected), "{error:?}");
+        let after = within(socket.emit_with_ack::<()>("question", &())).await;
+        assert!(matches!(after, Err(AckError::Emit(EmitError::Disconnected))));
+    }
+}
+
+#[tokio::test]
+async fn the_client_leaving_its_namespace_fails_them() {
+    let server = server().await;
+    let (mut client, socket) = connected(&server.io, &server).await;
+    let answer = tokio::spawn(async move { socket.emit_with_ack::<()>("question", &()).await });
+    let id = asked(&mut client).await;
+    // An answer in a later stay is not one to this question.
+    client.burst(&["41", "40", &format!("43{id}[]")]).await;
+    assert!(matches!(within(answer).await.unwrap(), Err(AckError::Disconnected)));
+}
+
+#[tokio::test]
+async fn an_answer_of_another_type_is_an_error() {
+    let server = server().await;
+    let (mut client, socket) = connected(&server.io, &server).await;
+    let answer = tokio::spawn(async move { socket.emit_with_ack::<u32>("question", &()).await });
+    let id = asked(&mut client).await;
+    client.send(&format!(r#"43{id}["text"]"#)).await;
+    assert!(matches!(within(answer).await.unwrap(), Err(AckError::Decode(_))));
+}
+
+/// The answer comes from another thread, as fast as it can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn an_answer_never_comes_too_early() {
+    let server = server().await;
+    let (mut client, socket) = connected(&server.io, &server).await;
+    tokio::spawn(async move {
+        loop {
+            let id = asked(&mut client).await;
+            client.send(&format!("43{id}[]")).await;
+        }
+    });
+    for _ in 0..500 {
+        within(socket.emit_with_ack::<()>("question", &())).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_volatile_question_that_is_dropped_is_an_error() {
+    let server = with_one_place().await;
+    let (_client, socket) = connected(&server.io, &server).await;
+    while socket.emit("fill", &()).is_ok() {}
+    for _ in 0..2 {
+        let answer = within(socket.volatile().emit_with_ack::<()>("question", &())).await;
+        assert!(matches!(answer, Err(AckError::Emit(EmitError::Full))));
+    }
+}

@@ -1,0 +1,173 @@
+//! The engine behind an adapter may be slow, fail or be away: this node's own sockets do not notice, what cannot be told to
+//! others is refused or logged, and nothing is kept without a bound.
+
+use crate::support;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use socketio_adapter::{
+    AdapterError, BoxFuture, Discovery, Heartbeats, Inbox, Link, Message, Offset, Seat,
+};
+use socketio_server::{
+    ClusterAdapter, ClusterError, ClusterLimits, EmitError, FetchError, ServerConfig,
+};
+use support::{Running, server_with, until, within};
+
+/// What the engine does when it is asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mood {
+    /// Takes messages and never says that it has.
+    Stuck,
+    /// Says that it cannot.
+    Failing,
+    /// Cannot be reached at all.
+    Away,
+}
+
+#[derive(Debug)]
+struct Engine {
+    mood: Mood,
+    discovery: Discovery,
+    joins: AtomicUsize,
+    published: Arc<AtomicUsize>,
+}
+
+impl Engine {
+    fn new(mood: Mood, discovery: Discovery) -> Arc<Self> {
+        let (joins, published) = (AtomicUsize::new(0), Arc::default());
+        Arc::new(Self { mood, discovery, joins, published })
+    }
+}
+
+fn refused() -> AdapterError {
+    AdapterError::Engine("away".into())
+}
+
+impl ClusterAdapter for Engine {
+    fn discovery(&self) -> Discovery {
+        self.discovery
+    }
+
+    fn join(
+        &self,
+        _: Seat,
+        _: Arc<dyn Inbox>,
+    ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
+        let tries = self.joins.fetch_add(1, Ordering::SeqCst);
+        let (mood, published) = (self.mood, self.published.clone());
+        Box::pin(async move {
+            match mood {
+                Mood::Away => Err(refused()),
+                // It comes back.
+                Mood::Failing if tries == 0 => Err(refused()),
+                _ => Ok(Arc::new(Line { mood, published }) as Arc<dyn Link>),
+            }
+        })
+    }
+}
+
+struct Line {
+    mood: Mood,
+    published: Arc<AtomicUsize>,
+}
+
+impl Link for Line {
+    fn publish(&self, _: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
+        self.published.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move {
+            match self.mood {
+                Mood::Stuck => std::future::pending().await,
+                _ => Err(refused()),
+            }
+        })
+    }
+
+    fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
+        Box::pin(async { Err(refused()) })
+    }
+
+    fn leave(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+async fn server(engine: Arc<Engine>) -> Running {
+    let limits =
+        ClusterLimits::default().max_queued_messages(3).request_timeout(Duration::from_millis(50));
+    server_with(ServerConfig::default().adapter(engine).cluster_limits(limits)).await
+}
+
+#[tokio::test]
+async fn one_that_is_stuck_fills_a_bounded_queue() {
+    let engine = Engine::new(Mood::Stuck, Discovery::Count);
+    let server = server(engine.clone()).await;
+    let mut client = server.client().await;
+    within(server.io.joined()).await;
+    let mut sent = 0;
+    let error = loop {
+        match server.io.emit("n", &sent) {
+            Ok(()) => sent += 1,
+            Err(error) => break error,
+        }
+        until(|| engine.published.load(Ordering::SeqCst) == 1).await;
+    };
+    assert_eq!(error.to_string(), "the queue to the other nodes is full");
+    assert!(matches!(error, EmitError::Cluster(ClusterError::QueueFull)));
+    assert_eq!(sent, 4, "one is on its way, three wait");
+    for n in 0..sent {
+        client.expect(&format!(r#"42["n",{n}]"#)).await;
+    }
+    // What was refused reached nobody, what stays here is not refused.
+    assert!(server.io.sockets_join("x").is_err());
+    assert!(server.io.disconnect_sockets(true).is_err());
+    server.io.local().emit("local", &()).unwrap();
+    client.expect(r#"42["local"]"#).await;
+    server.io.local().disconnect_sockets(true).unwrap();
+    assert_eq!(client.rest().await, ["41"]);
+}
+
+#[tokio::test]
+async fn one_that_fails_loses_messages_for_others_alone() {
+    let engine = Engine::new(Mood::Failing, Discovery::Count);
+    let server = server(engine.clone()).await;
+    let mut client = server.client().await;
+    within(server.io.joined()).await;
+    assert_eq!(engine.joins.load(Ordering::SeqCst), 2, "tried again");
+    for n in 0..10 {
+        server.io.emit("n", &n).unwrap();
+        client.expect(&format!(r#"42["n",{n}]"#)).await;
+        until(|| engine.published.load(Ordering::SeqCst) == n + 1).await;
+    }
+    let error = within(server.io.fetch_sockets()).await.unwrap_err();
+    assert!(matches!(error, FetchError::Cluster(ClusterError::Adapter(_))), "{error:?}");
+    assert_eq!(within(server.io.local().fetch_sockets()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn one_that_is_away_is_not_waited_for() {
+    let server = server(Engine::new(Mood::Away, Discovery::Count)).await;
+    let mut client = server.client().await;
+    server.io.emit("hello", &()).unwrap();
+    client.expect(r#"42["hello"]"#).await;
+    let error = within(server.io.fetch_sockets()).await.unwrap_err();
+    assert!(matches!(error, FetchError::Cluster(ClusterError::Unreachable)), "{error:?}");
+    server.io.close();
+    within(server.io.ended()).await;
+}
+
+#[tokio::test]
+async fn leaving_one_that_is_stuck_takes_a_bounded_time() {
+    let heartbeats = Discovery::Heartbeats(Heartbeats::default());
+    let engine = Engine::new(Mood::Failing, heartbeats);
+    let server = server(engine.clone()).await;
+    within(server.io.joined()).await;
+    server.io.close();
+    within(server.io.ended()).await;
+    assert_eq!(engine.published.load(Ordering::SeqCst), 2, "a greeting and a goodbye");
+}

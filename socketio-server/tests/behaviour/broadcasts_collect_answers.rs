@@ -1,0 +1,125 @@
+//! A broadcast that asks for answers is one encoding, and ends when everybody has answered or cannot any more.
+
+use crate::support;
+
+use socketio_server::{BroadcastAckError, EmitError, Limits, ServerConfig};
+use support::{Client, HANG, SOON, server, server_with, sockets, until, within};
+
+/// Answers the next question; all recipients got the same frame.
+async fn answer(client: &mut Client, text: &str) -> String {
+    let question = client.text().await;
+    let id = question.strip_prefix("42").unwrap().split_once('[').unwrap().0;
+    client.send(&format!("43{id}[{text}]")).await;
+    question
+}
+
+#[tokio::test]
+async fn all_answers() {
+    let server = server().await;
+    let mut clients = [server.client().await, server.client().await, server.client().await];
+    let io = server.io.clone();
+    let answers = tokio::spawn(async move { io.emit_with_ack::<u32>("question", &()).await });
+    let mut questions = Vec::new();
+    for (n, client) in clients.iter_mut().enumerate() {
+        questions.push(answer(client, &n.to_string()).await);
+    }
+    let mut answers = within(answers).await.unwrap().unwrap();
+    answers.sort_unstable();
+    assert_eq!(answers, [0, 1, 2]);
+    assert!(questions.iter().all(|question| *question == questions[0]));
+}
+
+#[tokio::test]
+async fn nobody_to_ask() {
+    let server = server().await;
+    let answers = within(server.io.to("nobody").emit_with_ack::<u32>("question", &())).await;
+    assert!(answers.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_answers_that_came_in_time() {
+    let limits = Limits::default().max_pending_acks(1);
+    let server = server_with(ServerConfig::default().limits(limits)).await;
+    let (mut good, _silent) = (server.client().await, server.client().await);
+    for round in 0..2 {
+        let io = server.io.clone();
+        let answers = tokio::spawn(async move {
+            io.timeout(SOON * 5).emit_with_ack::<String>("question", &()).await
+        });
+        answer(&mut good, r#""yes""#).await;
+        let error = within(answers).await.unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "1 clients have not acknowledged", "round {round}");
+        let BroadcastAckError::Partial { responses, missing, .. } = error else {
+            panic!("{error}")
+        };
+        assert_eq!((responses, missing), (vec!["yes".to_owned()], 1));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_another_type_counts_as_none() {
+    let server = server().await;
+    let (mut good, mut bad) = (server.client().await, server.client().await);
+    let io = server.io.clone();
+    let answers = tokio::spawn(async move { io.emit_with_ack::<u32>("question", &()).await });
+    answer(&mut bad, r#""text""#).await;
+    answer(&mut good, "7").await;
+    let error = within(answers).await.unwrap().unwrap_err();
+    assert!(
+        matches!(error, BroadcastAckError::Partial { responses, missing: 1, .. } if responses == [7])
+    );
+}
+
+#[tokio::test]
+async fn who_leaves_is_not_waited_for() {
+    let server = server().await;
+    let (mut good, mut leaves, breaks) =
+        (server.client().await, server.client().await, server.client().await);
+    let io = server.io.clone();
+    let answers =
+        tokio::spawn(
+            async move { io.timeout(HANG * 100).emit_with_ack::<u32>("question", &()).await },
+        );
+    answer(&mut good, "7").await;
+    leaves.text().await;
+    leaves.send("41").await;
+    breaks.reset();
+    let error = within(answers).await.unwrap().unwrap_err();
+    assert!(matches!(error, BroadcastAckError::Partial { missing: 2, .. }));
+}
+
+#[tokio::test]
+async fn one_that_nobody_waits_for_any_more_leaves_no_entries() {
+    let limits = Limits::default().max_pending_acks(1);
+    let server = server_with(ServerConfig::default().limits(limits)).await;
+    let mut connected = sockets(&server.io.of("/"));
+    let mut client = server.client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    {
+        let abandoned = server.io.emit_with_ack::<u32>("question", &());
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, abandoned).await.is_err());
+    }
+    client.text().await;
+    let asked = tokio::spawn(async move { socket.emit_with_ack::<u32>("again", &()).await });
+    answer(&mut client, "1").await;
+    assert_eq!(within(asked).await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn who_cannot_be_asked_is_missing_at_once() {
+    let config = ServerConfig::default()
+        .overflow(socketio_server::Overflow::Drop)
+        .engine(|engine| engine.max_queued_packets(2));
+    let server = server_with(config).await;
+    let mut connected = sockets(&server.io.of("/"));
+    let _client = server.client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    while socket.emit("fill", &()).is_ok() {}
+    let patient = server.io.timeout(HANG * 100);
+    let asked = patient.emit_with_ack::<u32>("question", &());
+    let error = within(asked).await.unwrap_err();
+    assert!(matches!(error, BroadcastAckError::Partial { missing: 1, .. }));
+    let refused = server.io.emit_with_ack::<u32>("disconnect", &()).await.unwrap_err();
+    assert!(matches!(refused, BroadcastAckError::Emit(EmitError::Encode(_))));
+    until(|| socket.conn().queued().0 == 0).await;
+}

@@ -1,0 +1,157 @@
+//! The testing kit: a client without a socket sees what a client sees, and takes no time where the clock is paused.
+#![cfg(feature = "testing")]
+
+use crate::support;
+
+use std::time::Duration;
+
+use serde_json::json;
+use socketio_server::{
+    AckError, Auth, Binary, Data, Extension, HandlerError, Parser, Server, ServerConfig, Socket,
+    testing::{TestClient, TestError},
+};
+use support::{disconnections, sockets};
+
+const LONG: Duration = Duration::from_secs(600);
+
+#[tokio::test(start_paused = true)]
+async fn events_answers_and_rooms() {
+    let io = Server::new();
+    io.on("join", |socket: Socket, Data(room): Data<String>| async move {
+        socket.join(room)?;
+        Ok(true)
+    });
+    io.on("upload", |socket: Socket, Data((name, body)): Data<(String, Binary)>| async move {
+        socket.to("readers").emit("uploaded", &(name, &body))?;
+        Ok(body.0.len())
+    });
+    let ann = TestClient::connect(&io, "/", &()).await.unwrap();
+    let mut bob = TestClient::connect(&io, "/", &()).await.unwrap();
+    assert!(io.of("/").socket(bob.id()).is_some());
+    assert!(bob.emit_with_ack::<bool>("join", "readers").await.unwrap());
+    let upload = ("a.png", Binary(vec![1, 2, 3].into()));
+    assert_eq!(ann.emit_with_ack::<usize>("upload", &upload).await.unwrap(), 3);
+    let (name, body): (String, Binary) = bob.expect("uploaded").await.unwrap();
+    assert_eq!((name.as_str(), &body.0[..]), ("a.png", &[1, 2, 3][..]));
+    bob.expect_silence(LONG).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_asks() {
+    let io = Server::new();
+    let mut connected = sockets(&io.of("/"));
+    let mut client = TestClient::connect(&io, "/", &()).await.unwrap();
+    let socket = connected.recv().await.unwrap();
+    let asked = tokio::spawn(async move {
+        let answer: Result<String, AckError> = socket.emit_with_ack("name?", &1).await;
+        (answer, socket.emit_with_ack::<String>("again?", &2).await)
+    });
+    let question = client.next().await.unwrap();
+    assert!(question.wants_answer() && question.event() == "name?");
+    assert_eq!(question.decode::<u32>().unwrap(), 1);
+    question.answer("Ann").await.unwrap();
+    client.expect::<u32>("again?").await.unwrap();
+    // The second is not answered: 30 s pass at once.
+    let (first, second) = asked.await.unwrap();
+    assert_eq!(first.unwrap(), "Ann");
+    assert!(matches!(second, Err(AckError::Timeout)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_refusals_and_handshakes() {
+    let config = ServerConfig::default().engine(|engine| engine.keep_extension::<&str>());
+    let io = Server::with_config(config);
+    io.of("/admin").use_(|Auth(token): Auth<String>| async move {
+        let wrong = || HandlerError::public("not authorized").with_data(&401);
+        if token == "secret" { Ok(()) } else { Err(wrong()) }
+    });
+    io.on("who", |socket: Socket, Extension(name): Extension<&'static str>| async move {
+        let headers = socket.handshake().headers();
+        Ok((
+            name,
+            headers.get("x-test").is_some(),
+            socket.handshake().query().last().cloned().unwrap().1,
+        ))
+    });
+    // Not an object: the credentials of a namespace are one.
+    assert!(matches!(TestClient::connect(&io, "/admin", &1).await, Err(TestError::Encode(_))));
+    let refused = TestClient::connect(&io, "/admin", &json!({})).await;
+    let Err(TestError::Refused { .. }) = refused else { panic!("{refused:?}") };
+    let refused = TestClient::connect(&io, "/nowhere", &()).await;
+    let Err(TestError::Refused { message, data: None }) = refused else { panic!("{refused:?}") };
+    assert_eq!(message, "Invalid namespace");
+
+    let request = http::Request::get("/?room=1").header("x-test", "1").extension("Ann");
+    let client = TestClient::connect_with(&io, "/", &(), request.body(()).unwrap()).await.unwrap();
+    let who: (String, bool, String) = client.emit_with_ack("who", &()).await.unwrap();
+    assert_eq!(who, ("Ann".to_owned(), true, "1".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_way_to_part_and_to_come_back() {
+    let io = Server::new();
+    let mut reasons = disconnections(&io.of("/"));
+    let mut client = TestClient::connect(&io, "/", &()).await.unwrap();
+    let first = client.id().to_owned();
+    client.disconnect().await.unwrap();
+    assert_eq!(reasons.next().await, "client namespace disconnect");
+    client.reconnect().await.unwrap();
+    assert_ne!(client.id(), first);
+    client.close().await.unwrap();
+    assert_eq!(reasons.next().await, "transport close");
+    client.reconnect().await.unwrap();
+    client.lose();
+    assert_eq!(reasons.next().await, "transport error");
+    client.reconnect().await.unwrap();
+    io.disconnect_sockets(false).unwrap();
+    client.disconnected().await.unwrap();
+    assert_eq!(reasons.next().await, "server namespace disconnect");
+    client.reconnect().await.unwrap();
+    // Hours of heartbeats.
+    client.expect_silence(LONG).await.unwrap();
+    assert_eq!(io.of("/").sockets_count(), 1);
+    io.close();
+    client.disconnected().await.unwrap();
+    assert_eq!(reasons.next().await, "server shutting down");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_come_is_an_error() {
+    let io = Server::new();
+    io.on("noise", |socket: Socket| async move { Ok(socket.emit("noise", &())?) });
+    let mut client = TestClient::connect(&io, "/", &()).await.unwrap();
+    let silence = client.expect::<()>("anything").await;
+    assert!(matches!(silence, Err(TestError::Timeout(_))));
+    let unanswered = client.emit_with_ack::<()>("nobody listens", &()).await;
+    assert!(matches!(unanswered, Err(TestError::Timeout(_))));
+    client.emit("noise", &()).await.unwrap();
+    let other = client.expect::<()>("other").await;
+    assert!(matches!(other, Err(TestError::Unexpected { event, .. }) if event == "noise"));
+    client.emit("noise", &()).await.unwrap();
+    assert!(client.expect_silence(LONG).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+#[cfg(feature = "msgpack")]
+async fn msgpack_as_well() {
+    let io = Server::with_config(ServerConfig::default().parser(Parser::MsgPack));
+    io.on("double", |Data(n): Data<f64>| async move { n * 2.0 });
+    let client = TestClient::connect(&io, "/", &json!({ "a": 1 })).await.unwrap();
+    assert_eq!(client.emit_with_ack::<f64>("double", &1.25).await.unwrap(), 2.5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_middleware_sends_is_not_lost() {
+    let io = Server::new();
+    io.use_(|socket: Socket| async move {
+        socket.emit("first", &1)?;
+        Ok(())
+    });
+    io.on_connection(|socket: Socket| async move {
+        socket.emit("second", &2)?;
+        Ok(())
+    });
+    let mut client = TestClient::connect(&io, "/", &()).await.unwrap();
+    assert_eq!(client.expect::<u32>("first").await.unwrap(), 1);
+    assert_eq!(client.expect::<u32>("second").await.unwrap(), 2);
+}

@@ -1,0 +1,150 @@
+//! Handlers of one socket start in the order of its events and overlap up to `max_in_flight`.
+
+use crate::support;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use socketio_server::{Data, ServerConfig, Socket};
+use support::{Log, Running, log, server_with, sockets, within};
+use tokio::sync::Semaphore;
+
+/// A server whose handlers of "work" write that they start, wait for a permit, and write that they end.
+async fn working(max_in_flight: usize) -> (Running, Arc<Semaphore>, Log<String>) {
+    let server = server_with(ServerConfig::default().max_in_flight(max_in_flight)).await;
+    let (sender, log) = log();
+    let permits = Arc::new(Semaphore::new(0));
+    let handler_permits = permits.clone();
+    server.io.on("work", move |Data(n): Data<u32>| {
+        let (sender, permits) = (sender.clone(), handler_permits.clone());
+        async move {
+            let _ = sender.send(format!("start {n}"));
+            permits.acquire().await.unwrap().forget();
+            let _ = sender.send(format!("end {n}"));
+        }
+    });
+    (server, permits, log)
+}
+
+fn work(count: u32) -> Vec<String> {
+    (0..count).map(|n| format!(r#"42["work",{n}]"#)).collect()
+}
+
+async fn burst(client: &mut support::Client, events: &[String]) {
+    client.burst(&events.iter().map(String::as_str).collect::<Vec<_>>()).await;
+}
+
+#[tokio::test]
+async fn one_at_a_time() {
+    let (server, permits, mut log) = working(1).await;
+    let mut client = server.client().await;
+    burst(&mut client, &work(20)).await;
+    permits.add_permits(20);
+    for n in 0..20 {
+        assert_eq!(log.next().await, format!("start {n}"));
+        assert_eq!(log.next().await, format!("end {n}"));
+    }
+}
+
+#[tokio::test]
+async fn as_many_as_allowed_and_no_more() {
+    let (server, permits, mut log) = working(3).await;
+    let mut client = server.client().await;
+    burst(&mut client, &work(10)).await;
+    // What follows the events in another namespace has been read after them.
+    support::fence(&server.io.of("/other"));
+    client.connect("/other").await;
+    client.send(r#"42/other,7["fence"]"#).await;
+    client.expect("43/other,7[]").await;
+    for n in 0..3 {
+        assert_eq!(log.next().await, format!("start {n}"));
+    }
+    for n in 3..10 {
+        assert!(log.rest().is_empty(), "more than three at once");
+        permits.add_permits(1);
+        assert!(log.next().await.starts_with("end "));
+        assert_eq!(log.next().await, format!("start {n}"));
+    }
+}
+
+#[tokio::test]
+async fn thirty_two_by_default() {
+    let started = Arc::new(AtomicUsize::new(0));
+    let server = support::server().await;
+    let counter = started.clone();
+    server.io.on("hang", move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        std::future::pending::<()>()
+    });
+    let mut connected = sockets(&server.io.of("/"));
+    let mut client = server.client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    client.burst(&[r#"42["hang"]"#; 40]).await;
+    // An answer that was sent last is read last, and does not wait behind events.
+    let answer = tokio::spawn(async move { socket.emit_with_ack::<()>("question", &()).await });
+    let text = client.text().await;
+    let id = text.strip_prefix("42").unwrap().split_once('[').unwrap().0;
+    client.send(&format!("43{id}[]")).await;
+    within(answer).await.unwrap().unwrap();
+    assert_eq!(started.load(Ordering::Relaxed), 32);
+}
+
+#[tokio::test]
+async fn their_synchronous_parts_run_in_order_whatever_they_wait_for_later() {
+    let (sender, mut log) = log();
+    let server = support::server().await;
+    server.io.on("event", move |Data(n): Data<u32>| {
+        let _ = sender.send(n);
+        async move {
+            for _ in 0..n % 4 {
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let mut client = server.client().await;
+    for n in 0..500 {
+        client.burst(&[&format!(r#"42["event",{n}]"#)]).await;
+    }
+    for n in 0..500 {
+        assert_eq!(log.next().await, n);
+    }
+}
+
+#[tokio::test]
+async fn one_socket_does_not_hold_another_up() {
+    let (server, permits, mut log) = working(1).await;
+    let mut first = server.client().await;
+    first.send(r#"42["work",1]"#).await;
+    assert_eq!(log.next().await, "start 1");
+    let mut second = server.client().await;
+    second.send(r#"42["work",2]"#).await;
+    assert_eq!(log.next().await, "start 2");
+    permits.add_permits(2);
+}
+
+#[tokio::test]
+async fn waiting_events_of_a_socket_that_is_gone_are_dropped() {
+    let (server, permits, mut log) = working(1).await;
+    let mut reasons = support::disconnections(&server.io.of("/"));
+    let (sender, mut socket) = support::log();
+    server.io.on_connection(move |one: Socket| {
+        let _ = sender.send(one);
+        async {}
+    });
+    let mut client = server.client().await;
+    let socket = socket.next().await;
+    burst(&mut client, &work(5)).await;
+    assert_eq!(log.next().await, "start 0");
+    client.send("41").await;
+    reasons.next().await;
+    // The running one finishes and can learn that it is alone.
+    within(socket.disconnected()).await;
+    permits.add_permits(5);
+    assert_eq!(log.next().await, "end 0");
+    client.connect("/").await;
+    client.send(r#"42["work",9]"#).await;
+    assert_eq!(log.next().await, "start 9");
+    assert_eq!(log.next().await, "end 9");
+}

@@ -1,0 +1,154 @@
+//! A handler is given what its arguments name: the server's state, the request's extensions, the event's name. What may
+//! be missing is an `Option`, what may fail a `Result`.
+
+use crate::support;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use socketio_server::{
+    Ack, Args, Auth, Data, DisconnectReason, EventName, Extension, HandlerError, ServerConfig,
+    Socket, State, serve,
+};
+use support::{Running, failures, server, server_with};
+use tower_layer::Layer;
+
+#[tokio::test]
+async fn the_servers_state() {
+    let server = server_with(ServerConfig::default().state(Arc::new(7)).state("text")).await;
+    server.io.on(
+        "both",
+        |State(number): State<Arc<i32>>, State(text): State<&'static str>| async move {
+            (*number, text)
+        },
+    );
+    server.io.on("maybe", |none: Option<State<u64>>| async move { none.is_none() });
+    server.io.on("none", |_: State<u64>| async {});
+    let mut failures = failures(&server.io.of("/"));
+    let mut client = server.client().await;
+    client.send(r#"421["both"]"#).await;
+    client.expect(r#"431[7,"text"]"#).await;
+    client.send(r#"422["maybe"]"#).await;
+    client.expect("432[true]").await;
+    client.send(r#"423["none"]"#).await;
+    client.expect(r#"433[{"error":"internal error"}]"#).await;
+    let failure = failures.next().await;
+    assert_eq!(failure, "none Extract: no `u64` was given to `ServerConfig::state`");
+}
+
+/// A layer in front of the server, as those are that know who sends a request.
+#[derive(Clone)]
+struct Knows<S>(S);
+
+impl<S, B> tower_service::Service<http::Request<B>> for Knows<S>
+where
+    S: tower_service::Service<http::Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<B>) -> S::Future {
+        request.extensions_mut().insert("Ann");
+        self.0.call(request)
+    }
+}
+
+#[tokio::test]
+async fn extensions_of_the_request() {
+    let config = ServerConfig::default().engine(|engine| engine.keep_extension::<&str>());
+    let io = socketio_server::Server::with_config(config);
+    io.on(
+        "who",
+        |Extension(name): Extension<&'static str>, none: Option<Extension<u8>>| async move {
+            (name, none.is_none())
+        },
+    );
+    io.on("none", |_: Extension<u8>| async {});
+    let mut failures = failures(&io.of("/"));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let service = io.layer().layer(axum::Router::new());
+    let listening = serve(listener, Knows(service), io.engine().config());
+    let server = Running { io, address: listening.local_addr().unwrap() };
+    let mut client = server.client().await;
+    client.send(r#"421["who"]"#).await;
+    client.expect(r#"431["Ann",true]"#).await;
+    client.send(r#"42["none"]"#).await;
+    assert_eq!(
+        failures.next().await,
+        "none Extract: no extension `u8` was kept (`EngineConfig::keep_extension`)"
+    );
+}
+
+#[tokio::test]
+async fn the_events_name() {
+    let server = server().await;
+    for event in ["start", "stop"] {
+        server.io.on(event, |EventName(event): EventName| async move { event });
+    }
+    server.io.on_connection(|name: Option<EventName>| async move { assert_eq!(name, None) });
+    server.io.on_disconnect(|_: EventName| async {});
+    let mut failures = failures(&server.io.of("/"));
+    let mut client = server.client().await;
+    client.send(r#"421["stop"]"#).await;
+    client.expect(r#"431["stop"]"#).await;
+    client.send("41").await;
+    assert_eq!(failures.next().await, "disconnect Extract: this is no handler of an event");
+}
+
+#[tokio::test]
+async fn what_may_be_missing() {
+    let server = server().await;
+    server.io.on("data", |data: Option<Data<u32>>| async move { data.map(|Data(n)| n) });
+    server.io.on("auth", |auth: Option<Auth<u32>>| async move { auth.map(|Auth(n)| n) });
+    server.io.on("rest", |args: Option<Args>, reason: Option<DisconnectReason>| async move {
+        (args.is_some(), reason.is_some())
+    });
+    server.io.on_connection(
+        |socket: Socket, data: Option<Data<Value>>, args: Option<Args>| async move {
+            socket.emit("connected with", &(data.map(|Data(data)| data), args.is_some()))?;
+            Ok(())
+        },
+    );
+    let mut client = server.open().await;
+    client.send("40").await;
+    client.connected("/").await;
+    client.expect(r#"42["connected with",null,false]"#).await;
+    client.send(r#"421["data"]"#).await;
+    client.expect("431[null]").await;
+    client.send(r#"421["data",7]"#).await;
+    client.expect("431[7]").await;
+    // It is there, but of another type.
+    client.send(r#"421["data","x"]"#).await;
+    assert!(client.text().await.starts_with(r#"431[{"error":"invalid arguments"#));
+    client.send(r#"421["auth"]"#).await;
+    client.expect("431[null]").await;
+    client.send(r#"421["rest"]"#).await;
+    client.expect("431[true,false]").await;
+}
+
+#[tokio::test]
+async fn failures_that_the_handler_looks_at_itself() {
+    let server = server().await;
+    server.io.on("age", |age: Result<Data<u8>, HandlerError>, ack: Ack| async move {
+        match age {
+            Ok(Data(age)) => ack.send(&age)?,
+            Err(error) => ack.send(&format!("no age: {}", error.is_public()))?,
+        }
+        Ok(())
+    });
+    let mut failures = failures(&server.io.of("/"));
+    let mut client = server.client().await;
+    client.send(r#"421["age",300]"#).await;
+    client.expect(r#"431["no age: true"]"#).await;
+    client.send(r#"421["age",30]"#).await;
+    client.expect("431[30]").await;
+    assert!(failures.rest().is_empty());
+}

@@ -1,0 +1,102 @@
+//! Several namespaces share a connection without touching each other, up to a limit.
+
+use crate::support;
+
+use socketio_server::{Data, Limits, ServerConfig, Socket};
+use support::{disconnections, fence, log, server, server_with, sockets, within};
+
+#[tokio::test]
+async fn each_has_sockets_rooms_and_handlers_of_its_own() {
+    let server = server().await;
+    let (one, two) = (server.io.of("/one"), server.io.of("two"));
+    assert_eq!((one.name(), two.name()), ("/one", "/two"));
+    let (mut ones, mut twos) = (sockets(&one), sockets(&two));
+    one.on("who", |socket: Socket| async move { socket.nsp().to_string() });
+    two.on("who", |Data(n): Data<u32>| async move { n });
+    let mut client = server.open().await;
+    let (sid_one, sid_two) = (client.connect("/one").await, client.connect("/two").await);
+    assert_ne!(sid_one, sid_two);
+    let socket_one = within(ones.recv()).await.unwrap();
+    let socket_two = within(twos.recv()).await.unwrap();
+    assert_eq!((socket_one.id(), socket_two.id()), (&*sid_one, &*sid_two));
+    assert_eq!(socket_one.conn().sid(), socket_two.conn().sid());
+
+    client.send(r#"42/one,1["who"]"#).await;
+    client.expect(r#"43/one,1["/one"]"#).await;
+    client.send(r#"42/two,1["who",5]"#).await;
+    client.expect("43/two,1[5]").await;
+
+    socket_one.join("room").unwrap();
+    two.to("room").emit("nobody", &()).unwrap();
+    two.to(sid_one.as_str()).emit("nobody", &()).unwrap();
+    one.to("room").emit("hi", &()).unwrap();
+    client.expect(r#"42/one,["hi"]"#).await;
+    assert!(one.socket(&sid_two).is_none());
+    assert_eq!(one.socket(&sid_one).unwrap().id(), sid_one);
+}
+
+#[tokio::test]
+async fn leaving_one_leaves_the_others() {
+    let server = server().await;
+    let (one, two) = (server.io.of("/one"), server.io.of("/two"));
+    let (mut ones, mut twos) = (disconnections(&one), disconnections(&two));
+    fence(&one);
+    fence(&two);
+    let mut connected = sockets(&two);
+    let mut client = server.client().await;
+    client.connect("/one").await;
+    client.connect("/two").await;
+    client.send("41/one,").await;
+    assert_eq!(ones.next().await, "client namespace disconnect");
+    client.send(r#"42/two,1["fence"]"#).await;
+    client.expect("43/two,1[]").await;
+    within(connected.recv()).await.unwrap().disconnect();
+    client.expect("41/two,").await;
+    assert_eq!(twos.next().await, "server namespace disconnect");
+    client.fence().await;
+    assert_eq!(
+        (one.sockets_count(), two.sockets_count(), server.io.of("/").sockets_count()),
+        (0, 0, 1)
+    );
+}
+
+#[tokio::test]
+async fn acknowledgements_of_one_are_not_those_of_another() {
+    let server = server().await;
+    let (one, two) = (server.io.of("/one"), server.io.of("/two"));
+    let (mut ones, mut twos) = (sockets(&one), sockets(&two));
+    let mut client = server.open().await;
+    client.connect("/one").await;
+    client.connect("/two").await;
+    let (sender, mut log) = log();
+    for (name, connected) in [("one", &mut ones), ("two", &mut twos)] {
+        let socket = within(connected.recv()).await.unwrap();
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            let answer: String = socket.emit_with_ack("question", &()).await.unwrap();
+            let _ = sender.send((name, answer));
+        });
+    }
+    client.expect(r#"42/one,0["question"]"#).await;
+    client.expect(r#"42/two,0["question"]"#).await;
+    client.send(r#"43/two,0["b"]"#).await;
+    assert_eq!(log.next().await, ("two", "b".to_owned()));
+    client.send(r#"43/one,0["a"]"#).await;
+    assert_eq!(log.next().await, ("one", "a".to_owned()));
+}
+
+#[tokio::test]
+async fn more_than_the_limit_are_refused_and_the_connection_kept() {
+    let limits = Limits::default().max_namespaces(2);
+    let server = server_with(ServerConfig::default().limits(limits)).await;
+    for name in ["/a", "/b"] {
+        server.io.of(name);
+    }
+    let mut client = server.client().await;
+    client.connect("/a").await;
+    client.send("40/b,").await;
+    client.expect(r#"44/b,{"message":"too many namespaces"}"#).await;
+    client.send("41/a,").await;
+    client.connect("/b").await;
+    client.fence().await;
+}

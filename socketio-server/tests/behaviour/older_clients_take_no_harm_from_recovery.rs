@@ -1,0 +1,71 @@
+//! Clients of Socket.IO v2 and v3 get offsets as one more argument, and make nothing of them.
+
+use crate::support;
+
+use serde_json::json;
+use socketio_server::{Binary, Recovery, ServerConfig};
+use support::{Running, server_with, sockets, until, within};
+
+async fn server() -> Running {
+    let config = ServerConfig::default().connection_state_recovery(Recovery::default());
+    server_with(config.engine(|engine| engine.allow_eio3(true))).await
+}
+
+#[tokio::test]
+async fn of_v2() {
+    let server = server().await;
+    let mut connected = sockets(&server.io.of("/"));
+    let (mut client, sid) = server.open_v2().await;
+    // No private id, which they would take for arguments.
+    client.expect("40").await;
+    let socket = within(connected.recv()).await.unwrap();
+    socket.join("room").unwrap();
+    server.io.to("room").emit("n", &1).unwrap();
+    assert_eq!(client.recorded().await.0, json!(["n", 1]));
+    socket.emit("binary", &(Binary(vec![1, 2].into()), 3)).unwrap();
+    let header = client.text().await;
+    let start = r#"451-["binary",{"_placeholder":true,"num":0},3,""#;
+    assert!(header.starts_with(start), "{header}");
+    client.expect_binary(&[4, 1, 2]).await;
+    let answer = tokio::spawn({
+        let socket = socket.clone();
+        async move { socket.emit_with_ack::<u32>("ack", &"me").await }
+    });
+    client.expect(r#"420["ack","me"]"#).await;
+    client.send("430[5]").await;
+    assert_eq!(answer.await.unwrap().unwrap(), 5);
+    client.fence().await;
+
+    // Nothing is kept for somebody who cannot come back.
+    client.reset();
+    until(|| server.io.of("/").sockets_count() == 0).await;
+    assert!(socket.emit("late", &1).is_err());
+    server.io.to("room").emit("late", &1).unwrap();
+    let (mut client, again) = server.open_v2().await;
+    client.expect("40").await;
+    assert_ne!(again, sid);
+    assert!(!within(connected.recv()).await.unwrap().recovered());
+    client.fence().await;
+}
+
+#[tokio::test]
+async fn of_v3() {
+    let server = server().await;
+    let mut connected = sockets(&server.io.of("/"));
+    let mut client = server.open().await;
+    client.send("40").await;
+    // They look at the id, and at nothing beside it.
+    let (sid, _) = client.recoverable().await;
+    within(connected.recv()).await.unwrap().join("room").unwrap();
+    server.io.to("room").emit("n", &1).unwrap();
+    assert_eq!(client.recorded().await.0, json!(["n", 1]));
+    client.reset();
+    until(|| server.io.of("/").sockets_count() == 0).await;
+    server.io.to("room").emit("late", &1).unwrap();
+    // They claim nothing.
+    let mut client = server.open().await;
+    client.send("40").await;
+    assert_ne!(client.recoverable().await.0, sid);
+    assert!(!within(connected.recv()).await.unwrap().recovered());
+    client.fence().await;
+}

@@ -1,0 +1,142 @@
+//! While several tasks broadcast, and clients lose their connections and come back: nothing is lost, repeated or
+//! reordered, and each sender's order is kept.
+
+use crate::support;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use socketio_server::{Recovery, Server, ServerConfig};
+use support::{Running, server_with, sockets, until, within};
+
+const SENDERS: usize = 3;
+const CLIENTS: usize = 4;
+const DROPS: usize = 10;
+
+async fn sender(
+    io: Server,
+    number: usize,
+    sockets: Vec<socketio_server::Socket>,
+    stop: Arc<AtomicBool>,
+) -> u32 {
+    let mut count = 0;
+    while !stop.load(Ordering::Relaxed) {
+        io.to("everybody").emit("n", &(number, count)).unwrap();
+        for socket in &sockets {
+            socket.emit("n", &(number + SENDERS, count)).unwrap();
+        }
+        count += 1;
+        // A pace that the clients can keep up with.
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    count
+}
+
+/// What a client has got, by sender.
+#[derive(Default)]
+struct Seen {
+    next: [u32; 2 * SENDERS],
+    offset: String,
+}
+
+impl Seen {
+    fn take(&mut self, text: &str) {
+        let event: (String, (usize, u32), String) = {
+            let (name, sender, n, offset): (String, usize, u32, String) =
+                serde_json::from_str(text.strip_prefix("42").unwrap()).unwrap();
+            (name, (sender, n), offset)
+        };
+        let (sender, n) = event.1;
+        assert_eq!(n, self.next[sender], "of sender {sender}");
+        self.next[sender] += 1;
+        self.offset = event.2;
+    }
+}
+
+async fn client(
+    server: Arc<Running>,
+    pid: String,
+    mut client: support::Client,
+    stop: Arc<AtomicBool>,
+    sent: tokio::sync::watch::Receiver<Option<Vec<u32>>>,
+) {
+    let mut seen = Seen::default();
+    for round in 0..DROPS {
+        for _ in 0..20 + 7 * round {
+            seen.take(&client.text().await);
+        }
+        client.reset();
+        client = loop {
+            let mut again = server.open().await;
+            again.claim(&pid, &seen.offset).await;
+            let mut text = again.text().await;
+            while !text.starts_with("40") {
+                seen.take(&text);
+                text = again.text().await;
+            }
+            if text.contains(&pid) {
+                break again;
+            }
+            // The server has not noticed the loss yet: this is another session.
+            again.reset();
+            tokio::task::yield_now().await;
+        };
+    }
+    let mut sent = sent;
+    stop.store(true, Ordering::Relaxed);
+    let total = within(sent.wait_for(Option::is_some)).await.unwrap().clone().unwrap();
+    while seen.next[..] != total[..] {
+        seen.take(&client.text().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_sends() {
+    // However late a client is, it misses less than what is kept.
+    let recovery = Recovery::default().max_packets(1_000_000).max_bytes(1 << 30);
+    let config = ServerConfig::default()
+        .connection_state_recovery(recovery)
+        .engine(|engine| engine.max_queued_packets(1_000_000).max_queued_bytes(1 << 30));
+    let server = Arc::new(server_with(config).await);
+    let mut connected = sockets(&server.io.of("/"));
+    let (mut clients, mut handles) = (Vec::new(), Vec::new());
+    for _ in 0..CLIENTS {
+        let mut client = server.open().await;
+        client.send("40").await;
+        let (_, pid) = client.recoverable().await;
+        let socket = within(connected.recv()).await.unwrap();
+        socket.join("everybody").unwrap();
+        handles.push(socket);
+        clients.push((pid, client));
+    }
+    let stops: Vec<_> = (0..CLIENTS).map(|_| Arc::new(AtomicBool::new(false))).collect();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (total, sent) = tokio::sync::watch::channel(None);
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|n| tokio::spawn(sender(server.io.clone(), n, handles.clone(), stop.clone())))
+        .collect();
+    let clients: Vec<_> = clients
+        .into_iter()
+        .zip(&stops)
+        .map(|((pid, it), done)| {
+            tokio::spawn(client(server.clone(), pid, it, done.clone(), sent.clone()))
+        })
+        .collect();
+    until(|| {
+        stops.iter().all(|done| done.load(Ordering::Relaxed))
+            || clients.iter().any(|it| it.is_finished())
+    })
+    .await;
+    stop.store(true, Ordering::Relaxed);
+    let mut counts = Vec::new();
+    for sender in senders {
+        counts.push(within(sender).await.unwrap());
+    }
+    let all = [counts.clone(), counts].concat();
+    total.send_replace(Some(all));
+    for client in clients {
+        within(client).await.unwrap();
+    }
+}

@@ -1,0 +1,97 @@
+//! An event that was sent reliably comes again when its client has come back, until it is answered; the sender is told.
+
+use crate::support;
+
+use std::time::Duration;
+
+use socketio_server::{AckError, DeliveryError, Recovery, ServerConfig, Socket};
+use support::{Client, Running, server, server_with, sockets, until, within};
+
+/// A client that has got one event: its socket, private id and offset.
+async fn connected(recovery: Recovery) -> (Running, Client, Socket, String, String) {
+    let config = ServerConfig::default().connection_state_recovery(recovery);
+    let server = server_with(config).await;
+    let mut sockets = sockets(&server.io.of("/"));
+    let mut client = server.open().await;
+    client.send("40").await;
+    let (_, pid) = client.recoverable().await;
+    let socket = within(sockets.recv()).await.unwrap();
+    socket.emit("got", &1).unwrap();
+    let offset = client.recorded().await.1;
+    (server, client, socket, pid, offset)
+}
+
+#[tokio::test]
+async fn until_it_is_answered() {
+    let (server, mut client, socket, pid, offset) = connected(Recovery::default()).await;
+    let sender = socket.clone();
+    let answer = tokio::spawn(async move { sender.emit_reliably::<u32>("pay", &7).await });
+    client.expect(r#"420["pay",7]"#).await;
+    for round in 1..=2 {
+        client.reset();
+        until(|| server.io.of("/").sockets_count() == 0).await;
+        client = server.open().await;
+        client.claim(&pid, &offset).await;
+        client.recoverable().await;
+        client.expect(&format!(r#"42{round}["pay",7]"#)).await;
+    }
+    client.send("432[9]").await;
+    assert_eq!(within(answer).await.unwrap().unwrap(), 9);
+    client.fence().await;
+}
+
+#[tokio::test]
+async fn or_the_client_does_not_come_back() {
+    let soon = Recovery::default().max_disconnection_duration(Duration::from_millis(100));
+    let (server, client, socket, ..) = connected(soon).await;
+    let sender = socket.clone();
+    let answer = tokio::spawn(async move { sender.emit_reliably::<()>("pay", &7).await });
+    tokio::task::yield_now().await;
+    client.reset();
+    until(|| server.io.of("/").sockets_count() == 0).await;
+    let away = socket.emit_reliably::<()>("pay", &8);
+    assert!(matches!(within(away).await, Err(DeliveryError::Expired)));
+    assert!(matches!(within(answer).await.unwrap(), Err(DeliveryError::Expired)));
+
+    let (_server, mut client, socket, ..) = connected(Recovery::default()).await;
+    let sender = socket.clone();
+    let answer = tokio::spawn(async move { sender.emit_reliably::<()>("pay", &7).await });
+    client.expect(r#"420["pay",7]"#).await;
+    client.send("41").await;
+    assert!(matches!(within(answer).await.unwrap(), Err(DeliveryError::Expired)));
+}
+
+#[tokio::test]
+async fn within_bounds() {
+    let few = Recovery::default().max_reliable_packets(1).max_reliable_bytes(100);
+    let (_server, mut client, socket, ..) = connected(few).await;
+    let long = "x".repeat(100);
+    let refused = socket.emit_reliably::<()>("pay", &long).await;
+    assert!(matches!(refused, Err(DeliveryError::TooMany)));
+    let sender = socket.clone();
+    let answer = tokio::spawn(async move { sender.emit_reliably::<()>("pay", &7).await });
+    client.expect(r#"420["pay",7]"#).await;
+    let refused = socket.emit_reliably::<()>("pay", &8).await;
+    assert!(matches!(refused, Err(DeliveryError::TooMany)));
+    client.send("430[]").await;
+    within(answer).await.unwrap().unwrap();
+    // What is answered, or given up, makes room.
+    for id in 1..3 {
+        let dropped = tokio::time::timeout(support::SOON, socket.emit_reliably::<()>("pay", &8));
+        assert!(dropped.await.is_err());
+        client.expect(&format!(r#"42{id}["pay",8]"#)).await;
+    }
+}
+
+#[tokio::test]
+async fn and_without_recovery_it_is_sent_once() {
+    let server = server().await;
+    let mut sockets = sockets(&server.io.of("/"));
+    let mut client = server.client().await;
+    let socket = within(sockets.recv()).await.unwrap();
+    let answer = tokio::spawn(async move { socket.emit_reliably::<()>("pay", &7).await });
+    client.expect(r#"420["pay",7]"#).await;
+    client.reset();
+    let error = within(answer).await.unwrap().unwrap_err();
+    assert!(matches!(error, DeliveryError::Ack(AckError::Disconnected)), "{error:?}");
+}
