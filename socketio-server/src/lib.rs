@@ -120,9 +120,9 @@ pub use dispatch::{
 };
 pub use emitter::Emitter;
 pub use engineio_server::{
-    ConnectionError, Cookie, Cors, Drained, EngineConfig, EngineLayer, EngineService, ErrorContext,
-    Handle, Handshake, InvalidCookie, IpNet, Listening, PeerAddr, ProxyHeader, Refusal,
-    RequestError, SameSite, Transport, serve,
+    ConnectionError, Cookie, Cors, Drained, Dropped, EngineConfig, EngineLayer, EngineService,
+    ErrorContext, Handle, Handshake, InvalidCookie, IpNet, Listening, PeerAddr, ProxyHeader,
+    Refusal, RequestError, SameSite, Transport, serve,
 };
 #[cfg(feature = "tls")]
 pub use engineio_server::{rustls, serve_tls};

@@ -1,6 +1,6 @@
 //! One HTTP connection, whichever version it speaks.
 
-use std::{convert::Infallible, pin::pin, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -14,7 +14,7 @@ use tokio::{
 use tower_service::Service;
 
 use super::peer::{Peer, until_stopped};
-use crate::{config::EngineConfig, stall::Stalling};
+use crate::{config::EngineConfig, stall::Stalling, stats::DroppedCounters};
 
 /// How HTTP is spoken, with the limits of a configuration.
 pub(super) struct Http {
@@ -22,6 +22,7 @@ pub(super) struct Http {
     #[cfg(feature = "http2")]
     http2: super::http2::Http2,
     write_timeout: Duration,
+    pub(super) dropped: Arc<DroppedCounters>,
 }
 
 impl Http {
@@ -31,11 +32,13 @@ impl Http {
             .timer(TokioTimer::new())
             .header_read_timeout(config.head_timeout)
             .max_buf_size(config.max_head_size);
+        let dropped = Arc::<DroppedCounters>::default();
         Self {
             http1,
             #[cfg(feature = "http2")]
-            http2: super::http2::Http2::new(config),
+            http2: super::http2::Http2::new(config, dropped.clone()),
             write_timeout: config.write_timeout,
+            dropped,
         }
     }
 
@@ -67,6 +70,7 @@ impl Http {
                 Ok(false) => stream,
                 Err(error) => {
                     tracing::debug!(target: "engineio::listen", %error, "no request came");
+                    self.dropped.failed_early(&error, false);
                     return;
                 }
             }
@@ -90,6 +94,7 @@ impl Http {
         };
         if let Err(error) = result {
             tracing::debug!(target: "engineio::listen", %error, "HTTP connection failed");
+            self.dropped.failed(&error);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! HTTP/2: how it is recognised, and its limits.
 
-use std::{convert::Infallible, io, pin::pin, time::Duration};
+use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -18,7 +18,7 @@ use super::{
     peer::{Peer, until_stopped},
     pieces::{Pieces, Unread},
 };
-use crate::{config::EngineConfig, stall::Stalling};
+use crate::{config::EngineConfig, stall::Stalling, stats::DroppedCounters};
 
 /// What every connection of HTTP/2 begins with (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -34,10 +34,11 @@ pub(super) struct Http2 {
     builder: http2::Builder<TokioExecutor>,
     pub(super) head_timeout: Duration,
     write_timeout: Duration,
+    dropped: Arc<DroppedCounters>,
 }
 
 impl Http2 {
-    pub(super) fn new(config: &EngineConfig) -> Self {
+    pub(super) fn new(config: &EngineConfig, dropped: Arc<DroppedCounters>) -> Self {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -50,7 +51,7 @@ impl Http2 {
             .max_local_error_reset_streams(MAX_ERROR_RESETS)
             .enable_connect_protocol();
         let head_timeout = config.head_timeout;
-        Self { builder, head_timeout, write_timeout: config.write_timeout }
+        Self { builder, head_timeout, write_timeout: config.write_timeout, dropped }
     }
 
     /// Serves one connection until it ends; after the listener has stopped, until its requests are answered and its
@@ -90,11 +91,13 @@ impl Http2 {
             result = serve => result,
             () = stalled => {
                 tracing::debug!(target: "engineio::listen", "a response is not read");
+                self.dropped.write_timeout.one();
                 return;
             }
         };
         if let Err(error) = result {
             tracing::debug!(target: "engineio::listen", %error, "HTTP/2 connection failed");
+            self.dropped.failed(&error);
         }
     }
 }

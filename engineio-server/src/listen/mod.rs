@@ -27,7 +27,11 @@ use self::{
     connection::Http,
     peer::{Peer, until_stopped},
 };
-use crate::{config::EngineConfig, engine::Engine};
+use crate::{
+    config::EngineConfig,
+    engine::Engine,
+    stats::{Dropped, DroppedCounters},
+};
 
 impl Engine {
     /// Listens on its own, with TCP_NODELAY and the deadlines of the configuration: HTTP/1.1, and with the feature `http2`
@@ -47,9 +51,16 @@ pub struct Listening {
     address: io::Result<SocketAddr>,
     task: JoinHandle<()>,
     stop: watch::Sender<bool>,
+    dropped: Arc<DroppedCounters>,
 }
 
 impl Listening {
+    /// The connections that were given up before or between requests, by why. What happens to requests is in
+    /// [`Engine::stats`].
+    pub fn stats(&self) -> Dropped {
+        self.dropped.read()
+    }
+
     /// Where it listens.
     ///
     /// # Errors
@@ -86,7 +97,8 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let http = Arc::new(Http::new(config));
-    accept(listener, config, move |stream, address, stopped| {
+    let dropped = http.dropped.clone();
+    accept(listener, config, dropped, move |stream, address, stopped| {
         let (http, service) = (http.clone(), service.clone());
         let peer = Peer { address, secure: false };
         async move { http.serve(stream, peer, service, stopped).await }
@@ -94,7 +106,12 @@ where
 }
 
 /// Runs `serve` in a task for each connection, until the listener is stopped.
-fn accept<F, Fut>(listener: TcpListener, config: &EngineConfig, serve: F) -> Listening
+fn accept<F, Fut>(
+    listener: TcpListener,
+    config: &EngineConfig,
+    dropped: Arc<DroppedCounters>,
+    serve: F,
+) -> Listening
 where
     F: Fn(TcpStream, SocketAddr, watch::Receiver<bool>) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -131,5 +148,5 @@ where
         drop((listener, at_work));
         let _ = timeout(linger, idle.recv()).await;
     });
-    Listening { address, task, stop }
+    Listening { address, task, stop, dropped }
 }

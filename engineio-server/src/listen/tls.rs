@@ -72,7 +72,8 @@ where
     let http = Arc::new(Http::new(config));
     let head_timeout = config.head_timeout;
     let acceptor = TlsAcceptor::from(with_protocols(tls));
-    accept(listener, config, move |stream, address, mut stopped| {
+    let dropped = http.dropped.clone();
+    accept(listener, config, dropped, move |stream, address, mut stopped| {
         let (http, service) = (http.clone(), service.clone());
         let handshake = timeout(head_timeout, acceptor.accept(stream));
         async move {
@@ -87,6 +88,7 @@ where
                 }
                 Err(error) => {
                     tracing::debug!(target: "engineio::listen", %error, "TLS handshake failed");
+                    http.dropped.failed_early(&error, true);
                 }
             }
         }

@@ -1,6 +1,10 @@
 //! The table of what is counted, and the atomics behind it.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    error::Error as _,
+    io,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use engineio_parser::session::{CloseReason, Traffic};
 
@@ -56,7 +60,7 @@ macro_rules! group {
         }
 
         impl $live {
-            pub(super) fn read(&self) -> $snapshot {
+            pub(crate) fn read(&self) -> $snapshot {
                 $snapshot { $($field: self.$field.get(),)* }
             }
         }
@@ -121,6 +125,58 @@ group! {
         /// A message to a client whose queue was full (`max_queued_packets`, `max_queued_bytes`).
         queue_full,
     }
+}
+
+group! {
+    /// Connections that a listener gave up before or between requests, by why: from
+    /// [`Listening::stats`](crate::Listening::stats).
+    Dropped, DroppedCounters {
+        /// A request's head, or a TLS handshake, that did not come to its end within `head_timeout`.
+        head_timeout,
+        /// A head beyond `max_head_size`, or with too many headers.
+        head_too_large,
+        /// What is no HTTP.
+        malformed,
+        /// A TLS handshake that failed.
+        tls_handshake,
+        /// A response of which nothing was taken within `write_timeout`.
+        write_timeout,
+    }
+}
+
+impl DroppedCounters {
+    /// A connection failed under hyper. One that merely broke off is nobody's refusal.
+    pub(crate) fn failed(&self, error: &hyper::Error) {
+        let counter = match cause(error) {
+            _ if error.is_parse_too_large() => &self.head_too_large,
+            _ if error.is_parse() => &self.malformed,
+            // The deadline of a write is the stream's own.
+            Some(io::ErrorKind::TimedOut) => &self.write_timeout,
+            _ if error.is_timeout() => &self.head_timeout,
+            _ => return,
+        };
+        counter.one();
+    }
+
+    /// A connection failed before HTTP was spoken.
+    pub(crate) fn failed_early(&self, error: &io::Error, tls: bool) {
+        match error.kind() {
+            io::ErrorKind::TimedOut => self.head_timeout.one(),
+            _ if tls => self.tls_handshake.one(),
+            _ => {}
+        }
+    }
+}
+
+fn cause(error: &hyper::Error) -> Option<io::ErrorKind> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Some(error.kind());
+        }
+        source = error.source();
+    }
+    None
 }
 
 /// All counters of an engine.

@@ -9,8 +9,8 @@ use engineio_parser::{
     session::{Session, Traffic},
 };
 
-pub use counters::{Closed, Refused};
-pub(crate) use counters::{Counter, Counters, RefusedCounters};
+pub use counters::{Closed, Dropped, Refused};
+pub(crate) use counters::{Counter, Counters, DroppedCounters, RefusedCounters};
 
 /// A snapshot of an engine's counters, from [`Engine::stats`](crate::Engine::stats).
 ///

@@ -51,4 +51,5 @@ async fn a_response_that_nobody_reads_is_dropped() {
 
     until(|| tasks() == before).await;
     assert_eq!(engine.clients_count(), 0);
+    assert_eq!(listening.stats().write_timeout, 1);
 }

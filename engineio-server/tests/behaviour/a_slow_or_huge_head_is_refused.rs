@@ -5,7 +5,7 @@ use crate::support;
 use std::time::Duration;
 
 use engineio_server::EngineConfig;
-use support::Server;
+use support::{Server, until};
 
 #[tokio::test]
 async fn a_head_that_does_not_come_to_its_end() {
@@ -15,6 +15,15 @@ async fn a_head_that_does_not_come_to_its_end() {
         let answer = server.exchange(bytes.as_bytes()).await;
         assert!(!answer.contains("200"), "{answer}");
     }
+    until(|| server.listening.stats().head_timeout == 2).await;
+    assert_eq!(server.listening.stats().total(), 2);
+}
+
+#[tokio::test]
+async fn what_is_no_http() {
+    let server = Server::echo(EngineConfig::default()).await;
+    server.exchange(b"\x16\x03 no\r\n\r\n").await;
+    until(|| server.listening.stats().malformed == 1).await;
 }
 
 #[tokio::test]
@@ -23,6 +32,7 @@ async fn a_huge_head() {
     let head = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(8 * 1024));
     let answer = server.exchange(head.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    until(|| server.listening.stats().head_too_large == 1).await;
 }
 
 #[tokio::test]
@@ -31,4 +41,5 @@ async fn very_many_headers() {
     let head = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(1000));
     let answer = server.exchange(head.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    until(|| server.listening.stats().head_too_large == 1).await;
 }

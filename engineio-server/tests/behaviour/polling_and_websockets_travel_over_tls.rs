@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use engineio_server::EngineConfig;
 use futures_util::{SinkExt, StreamExt};
-use support::{Message, Server, rest, sid_of, within};
+use support::{Message, Server, rest, sid_of, until, within};
 use tls::Secure;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -73,6 +73,7 @@ async fn a_handshake_that_does_not_come_to_its_end() {
     // A handshake that no request follows.
     let mut stream = secure.connect(&["http/1.1"]).await;
     assert_eq!(within(stream.read(&mut [0; 1])).await.unwrap_or(0), 0);
+    until(|| secure.listening.stats().head_timeout == 3).await;
 }
 
 #[tokio::test]
@@ -84,6 +85,7 @@ async fn what_is_no_handshake_ends_its_connection_only() {
         stream.write_all(bytes).await.unwrap();
         assert!(!rest(&mut stream).await.contains("200"));
     }
+    until(|| secure.listening.stats().tls_handshake == 2).await;
     poll(&secure).await;
 }
 
