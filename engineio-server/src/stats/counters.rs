@@ -159,6 +159,7 @@ impl DroppedCounters {
     }
 
     /// A connection failed before HTTP was spoken.
+    #[cfg(any(feature = "http2", feature = "tls"))]
     pub(crate) fn failed_early(&self, error: &io::Error, tls: bool) {
         match error.kind() {
             io::ErrorKind::TimedOut => self.head_timeout.one(),

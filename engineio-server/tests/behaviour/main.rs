@@ -59,7 +59,9 @@ mod support;
 mod the_application_decides_who_opens_a_session;
 mod the_server_pings_and_waits_for_the_pong;
 
+#[cfg(feature = "http2")]
 #[path = "support/http2.rs"]
 mod http2;
+#[cfg(feature = "tls")]
 #[path = "support/tls.rs"]
 mod tls;
