@@ -85,7 +85,7 @@ impl Frame {
         self.binary
     }
 
-    /// Whether transports that compress may compress it. See [`Frames::compress`].
+    /// Whether transports that compress may compress it. See [`Frames::compress`](crate::Frames::compress).
     pub fn may_compress(&self) -> bool {
         self.compress
     }
@@ -180,7 +180,7 @@ impl Frame {
     }
 
     /// The frame as a WebSocket with a compression window of so many bits gets it, made by `compress`: once for all who
-    /// share the frame (see [`Frames::share`]), though for the window that was asked for first. `None` where `compress`
+    /// share the frame (see [`Frames::share`](crate::Frames::share)), though for the window that was asked for first. `None` where `compress`
     /// says that it is better left as it is. This crate compresses nothing.
     pub fn compressed(
         &self,

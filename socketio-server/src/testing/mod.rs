@@ -1,6 +1,6 @@
 //! A client in memory, for tests of handlers (feature `testing`).
 //!
-//! [`TestClient`] joins a real [`Server`](crate::Server) without a socket or a port: what it sends and reads are the requests
+//! [`TestClient`] joins a real [`Server`] without a socket or a port: what it sends and reads are the requests
 //! and responses of long-polling, handed to the engine as values. Everything above is what runs in earnest: middlewares,
 //! extractors, rooms, acknowledgements, limits. A test takes milliseconds, and where tokio's clock is paused (its feature
 //! `test-util`), timeouts and heartbeats take none.

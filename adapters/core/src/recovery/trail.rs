@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use crate::selection::Room;
 
-/// A place in a [`Log`]: how many events were logged before it.
+/// A place in a [`Log`](super::Log): how many events were logged before it.
 pub type Position = u64;
 
 /// Changes of rooms that are remembered per socket. Who changes rooms more often than this within the age of the log's
