@@ -1,0 +1,1 @@
+//! Cluster adapter of the Socket.IO server on PostgreSQL.

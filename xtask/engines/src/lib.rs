@@ -1,0 +1,1 @@
+//! Starts and stops the real engines that tests run against: Redis, PostgreSQL, NATS.
