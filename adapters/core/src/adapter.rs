@@ -1,17 +1,16 @@
 //! What a back-end is to the server: something that carries messages between nodes, and knows nothing of sockets.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use socketio_parser::Nsp;
 
 use crate::{
     error::{AdapterError, MessageError},
+    future::BoxFuture,
     message::{Message, NodeId},
+    recovery::{Offset, SessionStore},
     selection::Room,
 };
-
-/// A future behind a trait object.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A back-end: Redis, Postgres, NATS, or [another server of the same process](crate::MemoryAdapter). One serves all
 /// namespaces of a server.
@@ -23,9 +22,19 @@ pub trait ClusterAdapter: fmt::Debug + Send + Sync {
     /// How the nodes of this back-end know of each other.
     fn discovery(&self) -> Discovery;
 
+    /// Whether the engine keeps a log, of which every link has a [`SessionStore`](Link::sessions) (default no). A server
+    /// that recovers sessions then publishes an event first, and delivers it where the link gives it back.
+    fn keeps_log(&self) -> bool {
+        false
+    }
+
     /// Joins the cluster of one namespace. Resolves when the subscriptions are active: from then on, every message that
     /// another node publishes is given to `inbox`, in the order in which that node published it. Messages of the node
-    /// itself are not.
+    /// itself are not, but for what is in a log.
+    ///
+    /// What is in a log is given to the inbox in the log's order, one after the other, with its offset: the broadcasts
+    /// of all nodes, *those of this node among them*, which it recognises by its name. What stands in the log before the node
+    /// joined is not given to it; what is added while the engine cannot be reached is, afterwards.
     ///
     /// # Errors
     ///
@@ -82,9 +91,6 @@ pub enum RoomInterest {
     All,
 }
 
-/// Where the message stands in the engine's log: what a client tells that comes back to have what it missed.
-pub type Offset = bytestring::ByteString;
-
 /// One namespace's connection to the cluster.
 ///
 /// The server calls [`publish`](Self::publish) and [`reply`](Self::reply) for one message after the other and waits for
@@ -92,7 +98,8 @@ pub type Offset = bytestring::ByteString;
 /// into an ordered pipe of its own; what does not resolve makes the server's bounded queue fill, until callers are told.
 pub trait Link: Send + Sync {
     /// Publishes a message to all other nodes of the namespace. A plain broadcast to [one room](crate::Body::only_room) may
-    /// go to those nodes alone that have it. An engine that keeps a log gives the message's offset.
+    /// go to those nodes alone that have it. Where it was appended to a log, its offset is returned, and it is given to the
+    /// inbox of this node too: before or after this resolves.
     ///
     /// # Errors
     ///
@@ -138,6 +145,12 @@ pub trait Link: Send + Sync {
         let _ = room;
     }
 
+    /// The sessions of this namespace that all nodes can restore, where the adapter [keeps a
+    /// log](ClusterAdapter::keeps_log).
+    fn sessions(&self) -> Option<Arc<dyn SessionStore>> {
+        None
+    }
+
     /// Leaves the cluster: subscriptions end, and nothing more is given to the inbox. Called once, after everything that
     /// waited was published.
     fn leave(&self) -> BoxFuture<'_, ()>;
@@ -145,8 +158,9 @@ pub trait Link: Send + Sync {
 
 /// Where a back-end puts what arrives. Neither method blocks or waits.
 pub trait Inbox: Send + Sync {
-    /// A message from another node.
-    fn receive(&self, message: Message);
+    /// A message from another node, and where it stands in the engine's log, if it is in one. From a log, also a message of
+    /// the node itself.
+    fn receive(&self, message: Message, offset: Option<Offset>);
 
     /// Something arrived that is no message. It is counted and forgotten.
     fn garbage(&self, error: &MessageError);

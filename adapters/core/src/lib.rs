@@ -19,7 +19,7 @@
 //! | engine | peers | replies | per room |
 //! |---|---|---|---|
 //! | Redis pub/sub, classic and sharded | [`Discovery::Count`] | [`Link::reply`] to the node's channel | [`Body::only_room`], [`Link::room_appeared`] |
-//! | Redis streams | [`Discovery::Count`] | to the node's channel | no; [`Link::publish`] gives an offset |
+//! | Redis streams | [`Discovery::Count`] | to the node's channel | no; [`Link::sessions`] |
 //! | Postgres | [`Discovery::Heartbeats`] | to all | no |
 //! | NATS | either | to the node's subject | subjects per room |
 
@@ -29,6 +29,7 @@ mod cluster;
 pub mod conformance;
 mod date;
 mod error;
+mod future;
 #[doc(hidden)]
 pub mod fuzzing;
 mod limits;
@@ -40,16 +41,16 @@ pub mod recovery;
 mod selection;
 mod wire;
 
-pub use adapter::{
-    BoxFuture, ClusterAdapter, Discovery, Heartbeats, Inbox, Link, Offset, RoomInterest, Seat,
-};
+pub use adapter::{ClusterAdapter, Discovery, Heartbeats, Inbox, Link, RoomInterest, Seat};
 pub use cluster::{Ask, Cluster, Gathered, Outcome, Output, Refused};
 pub use date::javascript_date;
 pub use error::{AdapterError, MessageError};
+pub use future::BoxFuture;
 pub use limits::ClusterLimits;
 pub use memory::{MemoryAdapter, MemoryCluster, Parcel};
 pub use message::{Body, Message, NodeId, RequestId, SocketDetails};
 pub use payload::{answer_args, event_args};
+pub use recovery::Offset;
 pub use selection::{Flags, IntoRooms, Room, Selection};
 pub use socketio_parser::EncodeError;
 pub use wire::Format;

@@ -9,12 +9,12 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    adapter::{
-        BoxFuture, ClusterAdapter, Discovery, Heartbeats, Inbox, Link, Offset, RoomInterest, Seat,
-    },
+    adapter::{ClusterAdapter, Discovery, Heartbeats, Inbox, Link, RoomInterest, Seat},
     error::AdapterError,
+    future::BoxFuture,
     limits::ClusterLimits,
     message::{Message, NodeId},
+    recovery::Offset,
     selection::Room,
 };
 
@@ -130,7 +130,7 @@ impl Parcel {
             return;
         }
         match Message::decode(&self.wire, &ClusterLimits::default()) {
-            Ok(message) => self.inbox.receive(message),
+            Ok(message) => self.inbox.receive(message, None),
             Err(error) => self.inbox.garbage(&error),
         }
     }

@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use socketio_adapter::{Body, Inbox, Link, Message, MessageError, NodeId, RoomInterest, Selection};
+use socketio_adapter::{
+    Body, Inbox, Link, Message, MessageError, NodeId, Offset, RoomInterest, Selection,
+};
 use tokio::runtime::Handle;
 
 use super::{
@@ -205,7 +207,7 @@ fn here(namespace: &Namespace, mut selection: Selection) -> Broadcast {
 }
 
 impl Inbox for Node {
-    fn receive(&self, message: Message) {
+    fn receive(&self, message: Message, _offset: Option<Offset>) {
         let Some(namespace) = self.namespace() else { return };
         self.membership.counters.here().cluster.received.one();
         for (from, body) in self.membership.receive(message) {
