@@ -1,0 +1,38 @@
+//! One engine for tests in other languages. `engines redis` (or `redis-cluster`, `postgres`, `nats`) prints `READY` and its
+//! address, then takes `kill`, `restart`, `pause` and `resume`, a line each, and prints `OK` when that is done.
+
+use std::io::BufRead;
+
+use engines::{Engine, Error, Nats, Postgres, Redis, RedisCluster};
+
+fn main() -> Result<(), Error> {
+    match std::env::args().nth(1).as_deref() {
+        Some("redis") => Redis::start().and_then(|engine| serve(&engine)),
+        Some("postgres") => Postgres::start().and_then(|engine| serve(&engine)),
+        Some("nats") => Nats::start().and_then(|engine| serve(&engine)),
+        Some("redis-cluster") => {
+            let cluster = RedisCluster::start()?;
+            // What is done to the cluster is done to its first master.
+            cluster.masters().first().map_or(Ok(()), |master| serve(master))
+        }
+        _ => {
+            eprintln!("usage: engines redis|redis-cluster|postgres|nats");
+            Ok(())
+        }
+    }
+}
+
+fn serve(engine: &Engine) -> Result<(), Error> {
+    println!("READY {}", engine.url());
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        match line.as_str() {
+            "kill" => engine.kill()?,
+            "restart" => engine.restart()?,
+            "pause" => engine.pause()?,
+            "resume" => engine.resume()?,
+            _ => continue,
+        }
+        println!("OK");
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! Ports that stay ours while an engine is down.
+
+use std::{
+    net::{Ipv4Addr, TcpListener, UdpSocket},
+    sync::atomic::{AtomicU16, Ordering},
+};
+
+use crate::error::Error;
+
+/// Below the range that systems take the ports of outgoing connections from: one of those could occupy the port of an
+/// engine that is about to be started again.
+const FIRST: u16 = 20_000;
+const COUNT: u16 = 10_000;
+
+/// A TCP port that nobody listens on. The UDP port of the same number is held meanwhile: that keeps off every other
+/// process that takes its ports here, and ends with ours.
+#[derive(Debug)]
+pub(crate) struct Port {
+    held: UdpSocket,
+    number: u16,
+}
+
+impl Port {
+    pub(crate) fn free() -> Result<Port, Error> {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let start = (std::process::id() % u32::from(COUNT)) as u16;
+        for _ in 0..COUNT {
+            let offset = NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
+            let number = FIRST + (start.wrapping_mul(7) % COUNT + offset) % COUNT;
+            let Ok(held) = UdpSocket::bind((Ipv4Addr::LOCALHOST, number)) else {
+                continue;
+            };
+            if TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
+                return Ok(Port { held, number });
+            }
+        }
+        Err(Error("no port is free".to_owned()))
+    }
+
+    pub(crate) fn number(&self) -> u16 {
+        debug_assert!(self.held.local_addr().is_ok());
+        self.number
+    }
+}

@@ -1,0 +1,119 @@
+//! A process and its folder, watched over by a shell that outlives us just long enough to take both away.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{BufRead, BufReader, Write},
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use crate::error::Error;
+
+/// The shell's input ends when we do, however that comes about. PostgreSQL's processes leave their parent's group, so the
+/// children are found by their parent; it is stopped first, so that it cannot have more.
+const WATCH: &str = r#"
+folder=$1; shift
+child=
+all() { cat "/proc/$child/task/$child/children" 2>/dev/null; echo "$child"; }
+end() {
+  [ -n "$child" ] || return 0
+  kill -s STOP "$child" 2>/dev/null
+  kill -s KILL $(all) 2>/dev/null
+  wait "$child" 2>/dev/null
+  child=
+}
+while read -r word; do
+  case $word in
+    start) end; setsid "$@" </dev/null >>"$folder/log" 2>&1 & child=$! ;;
+    kill) end ;;
+    pause) kill -s STOP "$child"; kill -s STOP $(all) ;;
+    resume) kill -s CONT $(all) ;;
+  esac
+  echo done
+done
+end
+rm -rf -- "$folder"
+"#;
+
+/// An engine's process, not started yet, and its folder.
+pub(crate) struct Watched {
+    folder: PathBuf,
+    shell: Mutex<Shell>,
+}
+
+struct Shell {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Watched {
+    /// Watches over `folder` from now on, and over the program once it is told to start.
+    pub(crate) fn new(folder: PathBuf, command: &Command) -> Result<Watched, Error> {
+        let failed = |error| Error(format!("cannot start `sh`: {error}"));
+        let mut shell = Command::new("sh");
+        // A signal for our group is for us; the shell sees that we are gone.
+        shell.process_group(0).args(["-c", WATCH, "watch"]).arg(&folder);
+        shell.arg(command.get_program()).args(command.get_args());
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = shell.spawn().map_err(failed)?;
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().ok_or_else(|| Error("`sh` has no output".to_owned()))?;
+        let shell = Mutex::new(Shell { child, stdin, stdout: BufReader::new(stdout) });
+        Ok(Watched { folder, shell })
+    }
+
+    /// Says one word to the shell, and waits until it has done it.
+    pub(crate) fn tell(&self, word: &str) -> Result<(), Error> {
+        let mut shell = self.shell.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = |_| Error("the shell that watches over the engine is gone".to_owned());
+        if let Some(stdin) = &mut shell.stdin {
+            writeln!(stdin, "{word}").map_err(gone)?;
+        }
+        shell.stdout.read_line(&mut String::new()).map(drop).map_err(gone)
+    }
+
+    /// The end of what the engine has printed.
+    pub(crate) fn said(&self) -> String {
+        let log = std::fs::read(self.folder.join("log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<_> = log.lines().collect();
+        lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let shell = self.shell.get_mut().unwrap_or_else(PoisonError::into_inner);
+        drop(shell.stdin.take());
+        let _ = shell.child.wait();
+    }
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+/// A new empty folder. What is put in it is removed with the engine.
+pub(crate) fn scratch(name: &str) -> Result<PathBuf, Error> {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let folder =
+        std::env::temp_dir().join(format!("engine-{name}-{}-{number}", std::process::id()));
+    let failed = |error| Error(format!("{}: {error}", folder.display()));
+    // Left by a process of the same number whose machine was switched off.
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(failed)?;
+    }
+    std::fs::create_dir_all(&folder).map_err(failed)?;
+    File::create(folder.join("log")).map_err(failed)?;
+    Ok(folder)
+}
