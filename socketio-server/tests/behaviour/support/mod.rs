@@ -31,14 +31,18 @@ pub fn within<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
     }
 }
 
-/// Lets the other tasks run until `condition` holds.
+/// Lets the other tasks run until `condition` holds. Fails after [`HANG`], by the real clock: who yields over and over is
+/// never idle, and a paused one stands still meanwhile.
 #[track_caller]
 pub fn until(mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
-    within(async move {
+    let caller = std::panic::Location::caller();
+    async move {
+        let start = std::time::Instant::now();
         while !condition() {
+            assert!(start.elapsed() < HANG, "hangs at {caller}");
             tokio::task::yield_now().await;
         }
-    })
+    }
 }
 
 /// A server, listening.
