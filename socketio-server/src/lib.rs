@@ -111,7 +111,7 @@ mod waiter;
 pub use ack::Ack;
 pub use broadcast::Broadcast;
 pub use client_files::ClientFiles;
-pub use cluster::{FetchError, RemoteSocket, ServerEvent};
+pub use cluster::{FetchError, RemoteEmitter, RemoteSocket, ServerEvent};
 pub use config::{Overflow, ServerConfig};
 pub use data::WeakSocket;
 pub use dispatch::{

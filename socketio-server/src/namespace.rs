@@ -39,7 +39,10 @@ impl Namespace {
         let child = Child { parent, params, dynamic, kept, users };
         let (config, counters) = (template.0.config.clone(), template.0.counters.clone());
         let this = Self::build(nsp, config, counters, Some(child));
-        *this.0.table.write().unwrap_or_else(PoisonError::into_inner) = template.table();
+        let table = template.table();
+        let table = if table.has_once() { Arc::new(table.renewed()) } else { table };
+        *this.0.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+        this.0.server_side.copy(&template.0.server_side);
         *this.0.outgoing.write().unwrap_or_else(PoisonError::into_inner) =
             template.0.outgoing.read().unwrap_or_else(PoisonError::into_inner).clone();
         let outgoing = template.0.has_outgoing.load(Ordering::Relaxed);

@@ -39,6 +39,14 @@ impl<H> Listener<H> {
         self.spent.is_some()
     }
 
+    /// The same handler, which has not run.
+    fn renewed(&self) -> Self
+    where
+        H: Clone,
+    {
+        Self { handler: self.handler.clone(), spent: self.spent.is_some().then(Arc::default) }
+    }
+
     fn is_spent(&self) -> bool {
         self.spent.as_ref().is_some_and(|spent| spent.load(Ordering::Relaxed))
     }
@@ -109,6 +117,29 @@ impl<H: Clone> Table<H> {
             self.events.insert(event.into(), kept);
         }
         Some(former)
+    }
+
+    /// The same handlers for another namespace: those that run once run once there.
+    pub(crate) fn renewed(&self) -> Self {
+        let renewed = |list: &[Listener<H>]| list.iter().map(Listener::renewed).collect();
+        let events = self.events.iter();
+        Self {
+            events: events
+                .map(|(event, list)| (event.clone(), list.iter().map(Listener::renewed).collect()))
+                .collect(),
+            any: self.any.clone(),
+            connection: renewed(&self.connection),
+            disconnecting: renewed(&self.disconnecting),
+            disconnect: renewed(&self.disconnect),
+            middlewares: self.middlewares.clone(),
+        }
+    }
+
+    /// Whether a handler is there that runs once.
+    pub(crate) fn has_once(&self) -> bool {
+        let life = [&self.connection, &self.disconnecting, &self.disconnect];
+        let life = life.into_iter().flatten();
+        self.events.values().flat_map(|list| list.iter()).chain(life).any(Listener::is_once)
     }
 
     /// The handlers of an event, in the order in which they were added.

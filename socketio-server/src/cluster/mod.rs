@@ -6,11 +6,13 @@ mod namespace;
 mod node;
 mod queue;
 mod remote;
+mod remote_emitter;
 mod server;
 mod server_side;
 
 pub(crate) use membership::{Clustered, Membership, Relay};
 pub(crate) use node::join_cluster;
 pub use remote::{FetchError, RemoteSocket};
+pub use remote_emitter::RemoteEmitter;
 pub use server_side::ServerEvent;
 pub(crate) use server_side::ServerHandlers;

@@ -4,12 +4,12 @@ use std::{fmt, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::{Ask, Gathered, IntoRooms, Room, SocketDetails};
-use socketio_parser::Value;
+use socketio_parser::{Event, Value};
 
-use super::details::details;
+use super::{details::details, remote_emitter::RemoteEmitter};
 use crate::{
     broadcast::Broadcast,
-    error::{AckError, BroadcastAckError, ClusterError, EmitError},
+    error::{AckError, ClusterError, EmitError},
     model::Namespace,
 };
 
@@ -93,7 +93,7 @@ impl RemoteSocket {
     ///
     /// The event cannot be encoded, or the queue to the other nodes is full.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
-        self.broadcast().emit(event, args)
+        self.emitter().emit(event, args)
     }
 
     /// Sends it an event and waits for the answer, up to the server's `ack_timeout`.
@@ -106,21 +106,57 @@ impl RemoteSocket {
         event: &str,
         args: &(impl Serialize + ?Sized),
     ) -> Result<R, AckError> {
-        one(self.broadcast().emit_with_ack(event, args).await)
+        self.emitter().emit_with_ack(event, args).await
     }
 
-    /// Sends it an event and waits for the answer as long as is said (`socket.timeout(..)` in Node).
+    /// Sends it the event `message`.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit).
+    pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+        self.emit("message", args)
+    }
+
+    /// Sends it a typed event.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit).
+    pub fn emit_event<A: Serialize, R>(
+        &self,
+        event: Event<A, R>,
+        args: &A,
+    ) -> Result<(), EmitError> {
+        self.emit(event.name(), args)
+    }
+
+    /// Sends it a typed event and waits for the answer that its contract promises.
     ///
     /// # Errors
     ///
     /// See [`AckError`].
-    pub async fn emit_with_ack_within<R: DeserializeOwned>(
+    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
         &self,
-        timeout: Duration,
-        event: &str,
-        args: &(impl Serialize + ?Sized),
+        event: Event<A, R>,
+        args: &A,
     ) -> Result<R, AckError> {
-        one(self.broadcast().timeout(timeout).emit_with_ack(event, args).await)
+        self.emit_with_ack(event.name(), args).await
+    }
+
+    /// Sets how long the answer to the next event may take.
+    pub fn timeout(&self, timeout: Duration) -> RemoteEmitter {
+        self.emitter().timeout(timeout)
+    }
+
+    /// The next event is dropped, not queued, where the transport is not writable.
+    pub fn volatile(&self) -> RemoteEmitter {
+        self.emitter().volatile()
+    }
+
+    /// Whether the next event may be compressed. See [`Socket::compress`](crate::Socket::compress).
+    pub fn compress(&self, compress: bool) -> RemoteEmitter {
+        self.emitter().compress(compress)
     }
 
     /// Makes it join rooms.
@@ -150,6 +186,10 @@ impl RemoteSocket {
         self.broadcast().disconnect_sockets(close)
     }
 
+    fn emitter(&self) -> RemoteEmitter {
+        RemoteEmitter::new(self.broadcast())
+    }
+
     fn broadcast(&self) -> Broadcast {
         let broadcast =
             Broadcast::new(self.namespace.clone()).to(Room::from(self.details.id.clone()));
@@ -164,17 +204,6 @@ impl fmt::Debug for RemoteSocket {
             .field("rooms", &self.rooms())
             .field("local", &self.here)
             .finish_non_exhaustive()
-    }
-}
-
-/// The answer of the only recipient.
-fn one<R>(answers: Result<Vec<R>, BroadcastAckError<R>>) -> Result<R, AckError> {
-    match answers {
-        Ok(answers) => answers.into_iter().next().ok_or(AckError::Disconnected),
-        Err(BroadcastAckError::Emit(error)) => Err(error.into()),
-        Err(BroadcastAckError::Partial { responses, .. }) => {
-            responses.into_iter().next().ok_or(AckError::Timeout)
-        }
     }
 }
 

@@ -102,7 +102,7 @@ type Erased = Arc<dyn Fn(ServerEvent) -> Running + Send + Sync>;
 #[derive(Default)]
 pub(crate) struct ServerHandlers(RwLock<Table>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Table {
     any: Vec<Erased>,
     events: HashMap<Box<str>, Vec<Erased>>,
@@ -121,6 +121,12 @@ impl ServerHandlers {
             Some(event) => table.events.entry(event.into()).or_default().push(handler),
             None => table.any.push(handler),
         }
+    }
+
+    /// Takes over the handlers of another namespace, where none are yet.
+    pub(crate) fn copy(&self, other: &Self) {
+        let table = other.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = table;
     }
 
     /// The handlers of an event: first those of all events.

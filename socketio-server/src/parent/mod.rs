@@ -1,25 +1,31 @@
 //! Namespaces that come into being when a client asks for them.
 
-use std::{fmt, sync::Arc};
+mod broadcast;
+
+use std::{fmt, future::Future, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::IntoRooms;
-use socketio_parser::Event;
+use socketio_parser::{Args, Event};
 
 use crate::{
-    broadcast::Broadcast,
+    cluster::ServerEvent,
     dispatch::{Handler, TypedHandler},
-    error::EmitError,
+    error::HandlerError,
     model::{Failure, Namespace, Socket},
     registry::Registry,
 };
+
+pub use broadcast::ParentBroadcast;
 
 /// What many namespaces have in common: those that match an expression, a pattern, or that a function lets be. Made by
 /// [`Server::of_regex`](crate::Server::of_regex), [`of_pattern`](crate::Server::of_pattern) and
 /// [`of_fn`](crate::Server::of_fn).
 ///
 /// A namespace of its own, a child, is made when a client has asked for a name that the parent answers for. Children
-/// start with the handlers and middlewares that the parent has at that time.
+/// start with the handlers, listeners and middlewares that the parent has at that time; what is added or removed later
+/// concerns later children.
+///
+/// What asks for answers, acknowledgements and sockets for instance, is asked in one child: [`children`](Self::children).
 ///
 /// ```
 /// use socketio_server::{Server, Socket};
@@ -54,6 +60,18 @@ impl ParentNamespace {
         self
     }
 
+    /// Adds a handler for the next event of this name, of each child for itself. See [`Namespace::once`].
+    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> &Self {
+        self.template.once(event, handler);
+        self
+    }
+
+    /// Removes the handlers of an event; children that are there keep theirs. See [`Namespace::off`].
+    pub fn off(&self, event: &str) -> &Self {
+        self.template.off(event);
+        self
+    }
+
     /// Adds a handler for a typed event. See [`Namespace::handle`].
     pub fn handle<A, R>(&self, event: Event<A, R>, handler: impl TypedHandler<A, R>) -> &Self
     where
@@ -67,6 +85,53 @@ impl ParentNamespace {
     /// Adds a handler for every event. See [`Namespace::on_any`].
     pub fn on_any<M>(&self, handler: impl Handler<M>) -> &Self {
         self.template.on_any(handler);
+        self
+    }
+
+    /// Adds a handler for every event, before those that are there. See [`Namespace::prepend_any`].
+    pub fn prepend_any<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.template.prepend_any(handler);
+        self
+    }
+
+    /// Removes the handlers of every event; children that are there keep theirs. See [`Namespace::off_any`].
+    pub fn off_any(&self) -> &Self {
+        self.template.off_any();
+        self
+    }
+
+    /// Adds a listener to every event that is sent to a socket of a child. See [`Namespace::on_any_outgoing`].
+    pub fn on_any_outgoing(
+        &self,
+        listener: impl Fn(&Socket, &Args) + Send + Sync + 'static,
+    ) -> &Self {
+        self.template.on_any_outgoing(listener);
+        self
+    }
+
+    /// Removes those listeners; children that are there keep theirs. See [`Namespace::off_any_outgoing`].
+    pub fn off_any_outgoing(&self) -> &Self {
+        self.template.off_any_outgoing();
+        self
+    }
+
+    /// Adds a handler for an event that other servers send to a child. See [`Namespace::on_server_side`].
+    pub fn on_server_side<F, Fut>(&self, event: &str, handler: F) -> &Self
+    where
+        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        self.template.on_server_side(event, handler);
+        self
+    }
+
+    /// Adds a handler for every event that other servers send to a child. See [`Namespace::on_any_server_side`].
+    pub fn on_any_server_side<F, Fut>(&self, handler: F) -> &Self
+    where
+        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        self.template.on_any_server_side(handler);
         self
     }
 
@@ -99,89 +164,14 @@ impl ParentNamespace {
         self.registry.children(&self.template)
     }
 
-    /// Broadcasts an event in every child.
-    ///
-    /// # Errors
-    ///
-    /// The event cannot be encoded.
-    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
-        self.broadcast().emit(event, args)
-    }
-
-    /// Broadcasts to one room or several of every child.
-    pub fn to(&self, rooms: impl IntoRooms) -> ParentBroadcast {
-        self.broadcast().to(rooms)
-    }
-
-    /// The same as [`to`](Self::to).
-    pub fn in_(&self, rooms: impl IntoRooms) -> ParentBroadcast {
-        self.to(rooms)
-    }
-
-    /// Broadcasts to everybody but those in `rooms`, in every child.
-    pub fn except(&self, rooms: impl IntoRooms) -> ParentBroadcast {
-        self.broadcast().except(rooms)
-    }
-
-    fn broadcast(&self) -> ParentBroadcast {
-        ParentBroadcast { parent: self.clone(), each: Broadcast::new(self.template.clone()) }
+    /// How many sockets the children have on this node. See [`Namespace::sockets_count`].
+    pub fn sockets_count(&self) -> usize {
+        self.children().iter().map(Namespace::sockets_count).sum()
     }
 }
 
 impl fmt::Debug for ParentNamespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ParentNamespace").field("children", &self.children()).finish()
-    }
-}
-
-/// A broadcast to every child of a [`ParentNamespace`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct ParentBroadcast {
-    parent: ParentNamespace,
-    each: Broadcast,
-}
-
-impl ParentBroadcast {
-    /// Adds rooms to reach.
-    pub fn to(self, rooms: impl IntoRooms) -> Self {
-        Self { each: self.each.to(rooms), ..self }
-    }
-
-    /// The same as [`to`](Self::to).
-    pub fn in_(self, rooms: impl IntoRooms) -> Self {
-        self.to(rooms)
-    }
-
-    /// Adds rooms to leave out; a socket's id works too.
-    pub fn except(self, rooms: impl IntoRooms) -> Self {
-        Self { each: self.each.except(rooms), ..self }
-    }
-
-    /// Only to sockets of this node.
-    pub fn local(self) -> Self {
-        Self { each: self.each.local(), ..self }
-    }
-
-    /// Dropped for recipients whose transport is not writable, instead of queued.
-    pub fn volatile(self) -> Self {
-        Self { each: self.each.volatile(), ..self }
-    }
-
-    /// Whether it may be compressed. See [`Socket::compress`](crate::Socket::compress).
-    pub fn compress(self, compress: bool) -> Self {
-        Self { each: self.each.compress(compress), ..self }
-    }
-
-    /// Sends the event, encoded once for each child that there is on this node.
-    ///
-    /// # Errors
-    ///
-    /// The event cannot be encoded, or a child's queue to the other nodes is full; the other children got it then.
-    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
-        let children = self.parent.children().into_iter();
-        let emit = |child| self.each.clone().in_namespace(child).emit(event, args);
-        // One that is refused keeps the event from no other.
-        children.map(emit).fold(Ok(()), Result::and)
     }
 }

@@ -49,6 +49,7 @@ mod namespaces_are_limited_and_isolated;
 mod no_lock_is_held_over_user_code;
 mod older_clients_take_no_harm_from_recovery;
 mod only_what_is_known_is_recovered;
+mod parents_act_on_all_children;
 mod polling_clients_are_served_alike;
 mod recovered_clients_pass_by_the_middlewares;
 mod recovery_under_load_loses_nothing;

@@ -3,8 +3,11 @@
 use crate::support;
 
 use serde_json::{Value, json};
-use socketio_server::Value as Dynamic;
-use support::{server, sockets, within};
+use socketio_server::{AckError, Event, Value as Dynamic};
+use support::{SOON, server, sockets, within};
+
+const MOVED: Event<(i32, i32)> = Event::new("moved");
+const NAME: Event<(), String> = Event::new("name?");
 
 #[tokio::test]
 async fn sockets_with_rooms_data_and_handshake() {
@@ -47,6 +50,21 @@ async fn sockets_with_rooms_data_and_handshake() {
     let question = client.text().await;
     client.send(&question.replace("42", "43").replace(r#"["question"]"#, "[7]")).await;
     assert_eq!(within(asked).await.unwrap().unwrap(), 7);
+
+    // Dropped where something is on its way already.
+    client.fence().await;
+    found.volatile().emit("volatile", &()).unwrap();
+    client.expect(r#"42["volatile"]"#).await;
+    found.send(&1).unwrap();
+    found.emit_event(MOVED, &(3, 4)).unwrap();
+    found.compress(false).emit_event(MOVED, &(5, 6)).unwrap();
+    for event in [r#"["message",1]"#, r#"["moved",3,4]"#, r#"["moved",5,6]"#] {
+        client.expect(&format!("42{event}")).await;
+    }
+    let asked = found.timeout(SOON).emit_event_with_ack(NAME, &());
+    assert!(matches!(within(asked).await, Err(AckError::Timeout)));
+    let question = client.text().await;
+    assert!(question.ends_with(r#"["name?"]"#), "{question}");
     found.disconnect(false).unwrap();
     client.expect("41").await;
 }
