@@ -26,10 +26,10 @@ export async function freePort() {
   return port;
 }
 
-/** Starts a server and waits until it says that it listens. */
-export async function start(path, env = {}) {
+/** Starts a server program, with these arguments, and waits until it says that it listens. */
+export async function start(path, env = {}, args = []) {
   const port = env.PORT ?? (await freePort());
-  const child = spawn(path, { env: { ...process.env, ...env, PORT: String(port) }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(path, args, { env: { ...process.env, ...env, PORT: String(port) }, stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(child);
   let output = '';
   const exited = new Promise((resolve) => {

@@ -1,0 +1,101 @@
+// The peer that the Rust client is tested against, first with Node's own client of its generation: what fails here is the
+// peer's fault.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import v2 from 'socket.io-client-v2';
+import { io as v3 } from 'socket.io-client-v3';
+import { io as v4 } from 'socket.io-client';
+import msgpack from 'socket.io-msgpack-parser';
+
+import { client, closeAll, connected, event, join } from '../lib/client.mjs';
+import { start } from '../lib/server.mjs';
+
+const peer = fileURLToPath(new URL('../servers/peer.mjs', import.meta.url));
+const cases = [
+  { version: '4', io: v4 },
+  { version: '4', io: v4, parser: msgpack },
+  { version: '3', io: v3 },
+  { version: '2', io: v2 },
+];
+
+afterEach(closeAll);
+
+for (const { version, io, parser } of cases) {
+  describe(`the peer of version ${version}${parser ? ', msgpack' : ''}`, async () => {
+    const env = { VERSION: version, PARSER: parser ? 'msgpack' : 'json' };
+    const server = await start(process.execPath, env, [peer]);
+    after(() => server.stop());
+    const options = { io, ...(parser && { parser }) };
+    const ask = (socket, ...args) => new Promise((resolve) => socket.emit(...args, resolve));
+
+    test('echoes, answers and asks', async () => {
+      const socket = await connected(server, options);
+      const bytes = Buffer.from([1, 2, 3]);
+      socket.emit('echo', { deep: [bytes] }, 'text');
+      const [value, text] = await event(socket, 'echo');
+      assert.deepEqual([Buffer.from(value.deep[0]), text], [bytes, 'text']);
+      assert.equal(await ask(socket, 'ack', 7), 7);
+      socket.on('question', (n, answer) => answer(n + 1));
+      socket.emit('ask', 1);
+      assert.deepEqual(await event(socket, 'answered'), [2]);
+    });
+
+    test('guards a namespace and ends connections in every way', async () => {
+      const socket = await connected(server, options);
+      const locked = join(socket, '/locked');
+      const [refusal] = await event(locked, version === '2' ? 'error' : 'connect_error');
+      assert.deepEqual(version === '2' ? refusal.code : refusal.data.code, 'E_AUTH');
+      for (const [op, reason] of [['kick', 'io server disconnect'], ['close', 'io server disconnect'], ['lose', 'transport close']]) {
+        const other = await connected(server, options);
+        other.emit(op);
+        assert.equal((await event(other, 'disconnect'))[0], reason);
+        other.disconnect();
+      }
+    });
+
+    test('counts, records and casts to rooms', async () => {
+      const socket = await connected(server, options);
+      await ask(socket, 'join', 'room');
+      socket.emit('cast', 'room', 1);
+      assert.deepEqual(await event(socket, 'cast'), [1]);
+      socket.emit('record', 'a');
+      assert.deepEqual(await ask(socket, 'recorded'), ['a']);
+      const key = String(Math.random());
+      socket.emit('flaky', key, 2, () => {});
+      assert.equal(await ask(socket, 'flaky', key, 2), 2);
+      assert.equal((await ask(socket, 'large', 100_000)).length, 100_000);
+      assert.equal((await ask(socket, 'info')).id, socket.id);
+    });
+  });
+}
+
+test('a refusing peer, one that wants its cookie, and one that recovers', async () => {
+  const refusing = await start(process.execPath, { REFUSE: '1' }, [peer]);
+  const refused = client(refusing);
+  assert.equal((await event(refused, 'connect_error'))[0].message, 'xhr poll error');
+  refused.disconnect();
+  await refusing.stop();
+
+  const sticky = await start(process.execPath, { COOKIE: '1' }, [peer]);
+  const kept = await connected(sticky, { withCredentials: true, transports: ['polling'] });
+  kept.emit('echo', 1);
+  assert.deepEqual(await event(kept, 'echo'), [1]);
+  kept.disconnect();
+  await sticky.stop();
+
+  const recovering = await start(process.execPath, { RECOVERY: '1' }, [peer]);
+  const lost = await connected(recovering);
+  const other = await connected(recovering);
+  lost.emit('tick', 0, 1);
+  await event(lost, 'n');
+  lost.io.engine.close();
+  other.emit('tick', 1, 1);
+  assert.equal((await event(lost, 'n'))[0], 1);
+  if (!lost.recovered) await event(lost, 'connect');
+  assert.equal(lost.recovered, true);
+  closeAll();
+  await recovering.stop();
+});

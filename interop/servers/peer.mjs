@@ -1,0 +1,118 @@
+// The server that the Rust client is tested against: Node's own, of the generation that VERSION names (4, 3 or 2).
+//
+// The `peer` example of socketio-server keeps the same contract, so that the same tests run against both. PORT (3000),
+// PARSER (json, msgpack), PING_INTERVAL (25000 ms), PING_TIMEOUT (20000 ms), MAX_PAYLOAD (1000000 bytes), TRANSPORTS
+// (polling,websocket), RECOVERY (1: connection state recovery), COOKIE (1: every request of a session must bring the cookie
+// that its first response has set), REFUSE (1: no session is opened). Prints LISTENING.
+
+import { createServer } from 'node:http';
+
+const env = (name, fallback) => process.env[name] || fallback;
+const version = env('VERSION', '4');
+const packages = { 4: 'socket.io', 3: 'socket.io-v3', 2: 'socket.io-v2' };
+const module = await import(packages[version]);
+const Server = module.Server ?? module.default;
+
+const http = createServer();
+const options = {
+  pingInterval: Number(env('PING_INTERVAL', 25_000)),
+  pingTimeout: Number(env('PING_TIMEOUT', 20_000)),
+  maxHttpBufferSize: Number(env('MAX_PAYLOAD', 1e6)),
+  transports: env('TRANSPORTS', 'polling,websocket').split(','),
+  cookie: env('COOKIE') ? { name: 'io' } : false,
+  serveClient: false,
+};
+if (version !== '2') {
+  options.allowRequest = (request, decide) => decide(env('REFUSE') ? 'not today' : null, !env('REFUSE'));
+}
+if (env('PARSER') === 'msgpack') options.parser = (await import('socket.io-msgpack-parser')).default;
+if (env('RECOVERY')) options.connectionStateRecovery = {};
+const io = new Server(http, options);
+if (env('COOKIE')) io.engine.use(sticky);
+
+/** What the whole server has seen: survives connections, not the process. */
+const attempts = new Map();
+const recorded = [];
+
+for (const name of ['/', '/chat', '/locked']) {
+  const namespace = io.of(name);
+  if (name === '/locked') namespace.use(guard);
+  namespace.on('connection', (socket) => serve(namespace, socket));
+}
+
+function serve(namespace, socket) {
+  socket.emit('welcome', auth(socket));
+  socket.on('echo', (...args) => socket.emit('echo', ...args));
+  socket.on('ack', (...args) => args.pop()(...args));
+  // The server asks and passes on what it is answered.
+  socket.on('ask', (...args) => {
+    socket.emit('question', ...args, (...answer) => socket.emit('answered', ...answer));
+  });
+  socket.on('join', (room, done) => {
+    socket.join(room);
+    done();
+  });
+  socket.on('leave', (room, done) => {
+    socket.leave(room);
+    done();
+  });
+  socket.on('cast', (room, ...args) => namespace.to(room).emit('cast', ...args));
+  socket.on('all', (...args) => namespace.emit('all', ...args));
+  socket.on('burst', (count) => {
+    for (let n = 0; n < count; n += 1) socket.emit('n', n);
+  });
+  socket.on('large', (length, done) => done('x'.repeat(length)));
+  // Answers from the attempt of that number on; earlier ones are left unanswered.
+  socket.on('flaky', (key, from, done) => {
+    attempts.set(key, (attempts.get(key) ?? 0) + 1);
+    if (attempts.get(key) >= from) done(attempts.get(key));
+  });
+  socket.on('record', (value) => recorded.push(value));
+  socket.on('recorded', (done) => done(recorded));
+  socket.on('attempts', (key, done) => done(attempts.get(key) ?? 0));
+  socket.on('silence', () => {}); // takes an acknowledgement and never gives it
+  socket.on('info', (done) => {
+    done({
+      id: socket.id,
+      transport: socket.conn.transport.name,
+      recovered: socket.recovered ?? false,
+      query: socket.handshake.query,
+      header: socket.handshake.headers['x-test'] ?? null,
+      clients: io.engine.clientsCount,
+    });
+  });
+  socket.on('kick', () => socket.disconnect());
+  socket.on('close', () => socket.disconnect(true));
+  // The connection ends without a word of Socket.IO.
+  socket.on('lose', () => socket.conn.close());
+  // Everybody's events stop for a while.
+  socket.on('hang', (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms));
+  // Numbers for the room of those who lose their connections.
+  socket.on('tick', (from, count) => {
+    for (let n = from; n < from + count; n += 1) namespace.emit('n', n);
+  });
+}
+
+/** The second generation knows no auth, only a query. */
+function auth(socket) {
+  if (version !== '2') return socket.handshake.auth;
+  const { EIO, transport, t, b64, sid, ...rest } = socket.handshake.query;
+  return rest;
+}
+
+function guard(socket, next) {
+  if (auth(socket).token === 'secret') return next();
+  const error = new Error('not authorized');
+  error.data = { code: 'E_AUTH', token: auth(socket).token ?? null };
+  next(error);
+}
+
+function sticky(request, response, next) {
+  const { searchParams } = new URL(request.url, 'http://localhost');
+  const sid = searchParams.get('sid');
+  const cookies = (request.headers.cookie ?? '').split('; ');
+  next(sid && !cookies.includes(`io=${sid}`) ? new Error('another node') : undefined);
+}
+
+http.listen({ port: Number(env('PORT', 3000)), host: '127.0.0.1', backlog: 511 }, () => console.log('LISTENING'));
+process.on('SIGTERM', () => process.exit(0));
