@@ -1,5 +1,4 @@
-// The peer that the Rust client is tested against, first with Node's own client of its generation: what fails here is the
-// peer's fault.
+// The peers that the Rust client is tested against, first with Node's own clients: what fails here is the peer's fault.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, test } from 'node:test';
@@ -11,9 +10,11 @@ import { io as v4 } from 'socket.io-client';
 import msgpack from 'socket.io-msgpack-parser';
 
 import { client, closeAll, connected, event, join } from '../lib/client.mjs';
-import { start } from '../lib/server.mjs';
+import { program, start } from '../lib/server.mjs';
 
-const peer = fileURLToPath(new URL('../servers/peer.mjs', import.meta.url));
+const script = fileURLToPath(new URL('../servers/peer.mjs', import.meta.url));
+const node = (env = {}) => start(process.execPath, env, [script]);
+const rust = (env = {}) => start(program('PEER_SERVER'), env);
 const cases = [
   { version: '4', io: v4 },
   { version: '4', io: v4, parser: msgpack },
@@ -24,9 +25,8 @@ const cases = [
 afterEach(closeAll);
 
 for (const { version, io, parser } of cases) {
-  describe(`the peer of version ${version}${parser ? ', msgpack' : ''}`, async () => {
-    const env = { VERSION: version, PARSER: parser ? 'msgpack' : 'json' };
-    const server = await start(process.execPath, env, [peer]);
+  for (const [name, peer] of Object.entries({ node, rust })) describe(`${name}, version ${version}${parser ? ', msgpack' : ''}`, async () => {
+    const server = await peer({ VERSION: version, PARSER: parser ? 'msgpack' : 'json' });
     after(() => server.stop());
     const options = { io, ...(parser && { parser }) };
     const ask = (socket, ...args) => new Promise((resolve) => socket.emit(...args, resolve));
@@ -72,30 +72,34 @@ for (const { version, io, parser } of cases) {
   });
 }
 
-test('a refusing peer, one that wants its cookie, and one that recovers', async () => {
-  const refusing = await start(process.execPath, { REFUSE: '1' }, [peer]);
-  const refused = client(refusing);
-  assert.equal((await event(refused, 'connect_error'))[0].message, 'xhr poll error');
-  refused.disconnect();
-  await refusing.stop();
+for (const [name, peer] of Object.entries({ node, rust })) {
+  test(`${name} refuses every session when told to`, async () => {
+    const server = await peer({ REFUSE: '1' });
+    const refused = client(server);
+    assert.equal((await event(refused, 'connect_error'))[0].message, 'xhr poll error');
+    refused.disconnect();
+    await server.stop();
+  });
 
-  const sticky = await start(process.execPath, { COOKIE: '1' }, [peer]);
-  const kept = await connected(sticky, { withCredentials: true, transports: ['polling'] });
-  kept.emit('echo', 1);
-  assert.deepEqual(await event(kept, 'echo'), [1]);
-  kept.disconnect();
-  await sticky.stop();
+  test(`${name} recovers a lost session`, async () => {
+    const server = await peer({ RECOVERY: '1' });
+    const lost = await connected(server, { reconnectionDelay: 300, reconnectionDelayMax: 300 });
+    const other = await connected(server);
+    other.emit('tick', 0, 1);
+    await event(lost, 'n');
+    lost.io.engine.close();
+    other.emit('tick', 1, 1);
+    assert.equal((await event(lost, 'n'))[0], 1);
+    if (!lost.connected) await event(lost, 'connect');
+    assert.equal(lost.recovered, true);
+    await server.stop();
+  });
+}
 
-  const recovering = await start(process.execPath, { RECOVERY: '1' }, [peer]);
-  const lost = await connected(recovering);
-  const other = await connected(recovering);
-  lost.emit('tick', 0, 1);
-  await event(lost, 'n');
-  lost.io.engine.close();
-  other.emit('tick', 1, 1);
-  assert.equal((await event(lost, 'n'))[0], 1);
-  if (!lost.recovered) await event(lost, 'connect');
-  assert.equal(lost.recovered, true);
-  closeAll();
-  await recovering.stop();
+test('node wants its cookie when told to', async () => {
+  const server = await node({ COOKIE: '1' });
+  const socket = await connected(server, { withCredentials: true, transports: ['polling'] });
+  socket.emit('echo', 1);
+  assert.deepEqual(await event(socket, 'echo'), [1]);
+  await server.stop();
 });
