@@ -182,8 +182,7 @@ impl Session {
         self.queue.push(frames, max_queued_packets, max_queued_bytes).map_err(SendError::Full)
     }
 
-    /// Sends a run of frames only if it can leave at once, that is, nothing is queued and, on polling, a request is there to
-    /// carry it (server: a GET waits; client: no POST is in flight). Says whether it was taken.
+    /// Sends a run of frames only if it [can leave at once](Self::is_writable). Says whether it was taken.
     pub fn send_volatile(&mut self, frames: Frames) -> bool {
         self.is_writable() && self.send(frames).is_ok()
     }
@@ -255,6 +254,20 @@ impl Session {
             && (self.farewell.is_some()
                 || self.requests.noop_due()
                 || self.is_polling() && (self.has_frames() || self.is_closing()))
+    }
+
+    /// Whether what is sent now leaves at once: the session is open, nothing is queued and, on polling, a request is there to
+    /// carry it (server: a GET waits; client: no POST is in flight).
+    pub fn is_writable(&self) -> bool {
+        self.is_open()
+            && self.queue.is_empty()
+            && (self.transport != Transport::Polling
+                || match self.role {
+                    Role::Server => self.requests.out() == Outgoing::Waiting,
+                    Role::Client => {
+                        self.requests.out() == Outgoing::None && !self.upgrade.pausing()
+                    }
+                })
     }
 
     /// Whether at least half of the queue is free, so that whoever met [`SendError::Full`] may go on.

@@ -93,16 +93,4 @@ impl Session {
     pub(super) fn is_polling(&self) -> bool {
         self.is_live() && self.transport == Transport::Polling && !self.upgrade.pausing()
     }
-
-    pub(super) fn is_writable(&self) -> bool {
-        self.is_open()
-            && self.queue.is_empty()
-            && (self.transport != Transport::Polling
-                || match self.role {
-                    Role::Server => self.requests.out() == Outgoing::Waiting,
-                    Role::Client => {
-                        self.requests.out() == Outgoing::None && !self.upgrade.pausing()
-                    }
-                })
-    }
 }

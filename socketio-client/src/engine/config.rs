@@ -1,0 +1,245 @@
+//! Options applied to one server: what all connections to it share.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use engineio_parser::{Revision, Transport, session};
+use form_urlencoded::Serializer;
+use http::{HeaderMap, HeaderValue, Uri, header};
+
+use super::{
+    address::Address, cookies::Cookies, error::EngineError, options::EngineOptions, tls::Tls,
+};
+
+/// A server, and how to speak with it. A clone shares its cookies and what is remembered.
+#[derive(Clone)]
+pub(crate) struct EngineConfig {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) address: Address,
+    pub(super) options: EngineOptions,
+    pub(super) tls: Option<Tls>,
+    /// Those of the options that are spoken.
+    pub(super) transports: Vec<Transport>,
+    pub(super) session: Arc<session::Config>,
+    cookies: Cookies,
+    path: String,
+    query: Vec<(String, String)>,
+    /// The last session came to use a WebSocket.
+    websocket_worked: AtomicBool,
+    requests: AtomicU64,
+}
+
+impl EngineConfig {
+    /// Scheme, host, port and query are the URL's; its path is not looked at, as it names a namespace.
+    pub(crate) fn new(url: &str, options: &EngineOptions) -> Result<Self, EngineError> {
+        let (address, url_query) = Address::parse(url)?;
+        let tls = match &options.tls {
+            Some(tls) => Some(tls.clone()),
+            None if needs_tls(&address, options) => Some(Tls::from_features()?),
+            None => None,
+        };
+        let mut transports = Vec::new();
+        for transport in &options.transports {
+            if *transport != Transport::WebTransport && !transports.contains(transport) {
+                transports.push(*transport);
+            }
+        }
+        if transports.is_empty() {
+            return Err(EngineError::NoTransport);
+        }
+        let query = match url_query {
+            Some(query) if options.query.is_empty() => {
+                form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+            }
+            _ => options.query.clone(),
+        };
+        let mut session = session::Config::default();
+        session.upgrade_timeout = options.upgrade_timeout;
+        session.max_queued_packets = options.max_queued_packets;
+        session.max_queued_bytes = options.max_queued_bytes;
+        let path = path(options)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                address,
+                tls,
+                transports,
+                session: Arc::new(session),
+                cookies: Cookies::default(),
+                path,
+                query,
+                websocket_worked: AtomicBool::new(false),
+                requests: AtomicU64::new(0),
+                options: options.clone(),
+            }),
+        })
+    }
+}
+
+impl Shared {
+    /// The transports to open a session with, the first one first.
+    pub(super) fn order(&self) -> Vec<Transport> {
+        let mut order = self.transports.clone();
+        if self.options.remember_upgrade
+            && self.websocket_worked.load(Ordering::Relaxed)
+            && let Some(at) = order.iter().position(|via| *via == Transport::WebSocket)
+        {
+            order[..=at].rotate_right(1);
+        }
+        if !self.options.try_all_transports {
+            order.truncate(1);
+        }
+        order
+    }
+
+    pub(super) fn remember_websocket(&self, worked: bool) {
+        self.websocket_worked.store(worked, Ordering::Relaxed);
+    }
+
+    /// Path and query of a request.
+    pub(super) fn target(&self, via: Transport, sid: &str) -> String {
+        let options = &self.options;
+        let revision = match options.revision {
+            Revision::V3 => "3",
+            Revision::V4 => "4",
+        };
+        let mut query = Serializer::new(format!("{}?", self.path));
+        let reserved = ["EIO", "transport", "sid"];
+        query.extend_pairs(self.query.iter().filter(|(key, _)| !reserved.contains(&&**key)));
+        query.append_pair("EIO", revision).append_pair("transport", via.as_str());
+        if options.timestamp_requests.unwrap_or(via == Transport::Polling) {
+            query.append_pair(&options.timestamp_param, &self.timestamp());
+        }
+        if options.force_base64 && (sid.is_empty() || via != Transport::Polling) {
+            query.append_pair("b64", "1");
+        }
+        if !sid.is_empty() {
+            query.append_pair("sid", sid);
+        }
+        query.finish()
+    }
+
+    /// The headers of a request that are not the transport's own.
+    pub(super) fn headers(&self) -> HeaderMap {
+        let mut headers = self.options.headers.clone();
+        if !headers.contains_key(header::HOST)
+            && let Ok(host) = HeaderValue::from_str(&self.address.authority())
+        {
+            headers.insert(header::HOST, host);
+        }
+        if self.options.cookies
+            && let Some(cookies) =
+                self.cookies.header(SystemTime::now(), headers.get(header::COOKIE))
+        {
+            headers.insert(header::COOKIE, cookies);
+        }
+        headers
+    }
+
+    /// Takes in the cookies of a response.
+    pub(super) fn keep_cookies(&self, headers: &HeaderMap) {
+        if self.options.cookies {
+            let now = SystemTime::now();
+            for value in headers.get_all(header::SET_COOKIE) {
+                self.cookies.set(now, value);
+            }
+        }
+    }
+
+    /// Differs from request to request, and between clients started at different times.
+    fn timestamp(&self) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let count = self.requests.fetch_add(1, Ordering::Relaxed);
+        format!("{:x}.{count:x}", now.as_millis() & 0xffff_ffff)
+    }
+}
+
+fn needs_tls(address: &Address, options: &EngineOptions) -> bool {
+    address.secure || options.proxy.as_ref().is_some_and(|proxy| proxy.address.secure)
+}
+
+fn path(options: &EngineOptions) -> Result<String, EngineError> {
+    let path = options.path.trim_end_matches('/');
+    let slash = if options.add_trailing_slash || path.is_empty() { "/" } else { "" };
+    let start = if path.starts_with('/') || path.is_empty() { "" } else { "/" };
+    let path = format!("{start}{path}{slash}");
+    match path.parse::<Uri>() {
+        Ok(uri) if uri.path() == path => Ok(path),
+        _ => Err(EngineError::InvalidUrl(path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared(url: &str, options: EngineOptions) -> Arc<Shared> {
+        EngineConfig::new(url, &options).unwrap().shared
+    }
+
+    #[test]
+    fn a_target_has_nodes_parameters() {
+        let options = EngineOptions::new().timestamp_requests(false);
+        let shared = shared("http://a/chat?x=1&sid=2&y=%20", options.clone());
+        let target = shared.target(Transport::Polling, "abc");
+        assert_eq!(target, "/socket.io/?x=1&y=+&EIO=4&transport=polling&sid=abc");
+
+        let options =
+            options.query("q", "&").force_base64(true).path("my/").add_trailing_slash(false);
+        let shared = self::shared("http://a/?x=1", options.revision(Revision::V3));
+        let target = shared.target(Transport::Polling, "");
+        assert_eq!(target, "/my?q=%26&EIO=3&transport=polling&b64=1");
+        assert_eq!(
+            shared.target(Transport::Polling, "a"),
+            "/my?q=%26&EIO=3&transport=polling&sid=a"
+        );
+        let target = shared.target(Transport::WebSocket, "a");
+        assert_eq!(target, "/my?q=%26&EIO=3&transport=websocket&b64=1&sid=a");
+    }
+
+    #[test]
+    fn polling_requests_differ() {
+        let shared = shared("http://a", EngineOptions::new());
+        let [one, two] = [0; 2].map(|_| shared.target(Transport::Polling, ""));
+        assert_ne!(one, two);
+        assert!(one.contains("&t="));
+        assert!(!shared.target(Transport::WebSocket, "").contains("&t="));
+    }
+
+    #[test]
+    fn what_worked_is_remembered_until_it_fails() {
+        let options = EngineOptions::new().remember_upgrade(true).try_all_transports(true);
+        let shared = shared("http://a", options);
+        assert_eq!(shared.order(), [Transport::Polling, Transport::WebSocket]);
+        shared.remember_websocket(true);
+        assert_eq!(shared.order(), [Transport::WebSocket, Transport::Polling]);
+        shared.remember_websocket(false);
+        assert_eq!(shared.order(), [Transport::Polling, Transport::WebSocket]);
+    }
+
+    #[test]
+    fn what_cannot_be_spoken_is_an_error() {
+        let none = EngineOptions::new().transports([Transport::WebTransport]);
+        let error = EngineConfig::new("http://a", &none).err();
+        assert!(matches!(error, Some(EngineError::NoTransport)));
+        let path = EngineOptions::new().path("a b");
+        assert!(matches!(
+            EngineConfig::new("http://a", &path).err(),
+            Some(EngineError::InvalidUrl(_))
+        ));
+    }
+
+    #[cfg(not(any(feature = "native-tls", feature = "native-roots", feature = "webpki-roots")))]
+    #[test]
+    fn tls_is_never_left_out_in_silence() {
+        let error = EngineConfig::new("https://a", &EngineOptions::new()).err();
+        assert!(matches!(error, Some(EngineError::TlsUnavailable)));
+    }
+}

@@ -1,0 +1,138 @@
+//! An HTTP proxy: its address, and the tunnel through it.
+
+use std::fmt;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::HeaderValue;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{
+    address::Address,
+    connector::BoxStream,
+    error::{EngineError, RequestError},
+};
+
+/// Bytes of the proxy's answer to CONNECT.
+const MAX_ANSWER: usize = 8 * 1024;
+
+/// An HTTP proxy. `https`, `wss` and `ws` go through a tunnel (`CONNECT`); long-polling without TLS is handed to the proxy
+/// as ordinary requests, with the whole URL.
+///
+/// ```
+/// use socketio_client::{EngineOptions, Proxy};
+///
+/// let proxy = Proxy::new("http://proxy.example:3128")?.credentials("ann", "secret");
+/// let options = EngineOptions::new().proxy(proxy);
+/// # Ok::<(), socketio_client::EngineError>(())
+/// ```
+#[derive(Clone)]
+pub struct Proxy {
+    pub(super) address: Address,
+    pub(super) authorization: Option<HeaderValue>,
+}
+
+impl Proxy {
+    /// A proxy at `http://host:port`, or at `https://host:port`, to which TLS is then spoken as to servers.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::InvalidUrl`].
+    pub fn new(url: &str) -> Result<Self, EngineError> {
+        let (address, _) = Address::parse(url)?;
+        Ok(Self { address, authorization: None })
+    }
+
+    /// Says who asks, by `Proxy-Authorization: Basic`.
+    #[must_use]
+    pub fn credentials(mut self, user: &str, password: &str) -> Self {
+        let token = BASE64_STANDARD.encode(format!("{user}:{password}"));
+        // Base64 is always a header's value.
+        self.authorization = HeaderValue::from_str(&format!("Basic {token}")).ok().map(sensitive);
+        self
+    }
+
+    /// The whole `Proxy-Authorization` header, for other schemes than Basic.
+    #[must_use]
+    pub fn authorization(mut self, value: HeaderValue) -> Self {
+        self.authorization = Some(sensitive(value));
+        self
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy").field("address", &self.address.authority()).finish_non_exhaustive()
+    }
+}
+
+fn sensitive(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
+/// Asks the proxy at the other end of the stream for a tunnel.
+pub(super) async fn tunnel(
+    stream: &mut BoxStream,
+    proxy: &Proxy,
+    target: &Address,
+) -> Result<(), RequestError> {
+    let host = target.host_and_port();
+    let mut request = format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n").into_bytes();
+    if let Some(value) = &proxy.authorization {
+        request.extend_from_slice(b"Proxy-Authorization: ");
+        request.extend_from_slice(value.as_bytes());
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"\r\n");
+    stream.write_all(&request).await?;
+    stream.flush().await?;
+    match status(&read_head(stream).await?) {
+        Some(200..=299) => Ok(()),
+        Some(status) => Err(RequestError::Proxy(status)),
+        None => Err(RequestError::ProxyAnswer),
+    }
+}
+
+/// The answer's head, without a byte of what follows: that belongs to the tunnel.
+async fn read_head(stream: &mut BoxStream) -> Result<Vec<u8>, RequestError> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() == MAX_ANSWER {
+            return Err(RequestError::ProxyAnswer);
+        }
+        head.push(stream.read_u8().await?);
+    }
+    Ok(head)
+}
+
+fn status(head: &[u8]) -> Option<u16> {
+    let line = std::str::from_utf8(head).ok()?.lines().next()?;
+    let (version, rest) = line.split_once(' ')?;
+    if !version.starts_with("HTTP/1.") {
+        return None;
+    }
+    rest.get(..3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_read_or_not() {
+        assert_eq!(status(b"HTTP/1.1 200 Connection established\r\n\r\n"), Some(200));
+        assert_eq!(status(b"HTTP/1.0 407 \r\n\r\n"), Some(407));
+        for garbage in [&b"HTTP/1.1\r\n\r\n"[..], b"\r\n\r\n", b"SSH-2.0 200\r\n\r\n", b"\xff\r\n"]
+        {
+            assert_eq!(status(garbage), None);
+        }
+    }
+
+    #[test]
+    fn credentials_are_not_shown() {
+        let proxy = Proxy::new("http://[::1]:3128").unwrap().credentials("ann", "secret");
+        assert_eq!(proxy.authorization.as_ref().unwrap(), "Basic YW5uOnNlY3JldA==");
+        let shown = format!("{proxy:?}");
+        assert!(shown.contains("[::1]:3128") && !shown.contains("YW5"), "{shown}");
+    }
+}
