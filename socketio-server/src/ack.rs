@@ -73,7 +73,7 @@ impl Responder {
         if self.answered.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
-        let result = self.socket.0.send(frames);
+        let result = self.socket.0.send_in_turn(frames, |_| {});
         if result.is_err() {
             self.answered.store(false, Ordering::Relaxed);
         }

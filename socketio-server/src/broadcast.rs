@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use bytestring::ByteString;
 use engineio_server::Frames;
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::{Ask, Body, Gathered, IntoRooms, Outcome, Selection, event_args};
+use socketio_adapter::{Ask, Body, Gathered, IntoRooms, Offset, Outcome, Selection, event_args};
 use socketio_parser::{AckId, Args};
 use tokio::sync::oneshot;
 
 use crate::{
-    cluster::{Membership, Relay},
+    cluster::{Membership, Published, Relay},
     config::Overflow,
     error::{BroadcastAckError, ClusterError, EmitError},
     model::{Namespace, Socket, SocketInner},
@@ -101,6 +101,7 @@ impl Broadcast {
 
     /// Sends the event. It never waits: what happens to a recipient whose queue is full is the server's
     /// [`Overflow`] policy. The recipients of this node get it at once, other nodes are told in the order of the calls.
+    /// Where a client may come back to [any node](crate::Recovery), this node gets it in that order too.
     ///
     /// # Errors
     ///
@@ -109,14 +110,43 @@ impl Broadcast {
         let Some(membership) = self.cluster() else { return self.emit_here(event, args) };
         let args = event_args(event, args)?;
         let selection = self.travelling();
+        if let Some(membership) = membership.logged()
+            && !selection.flags.volatile
+        {
+            return match membership.publish_event(args.clone(), selection)? {
+                Published::Yes => Ok(()),
+                Published::Alone => self.emit_here(event, &args),
+            };
+        }
         membership.publish(Body::Broadcast { args: args.clone(), selection, request: None })?;
         self.emit_here(event, &args)
     }
 
-    fn emit_here<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
+    /// Delivers an event at its place in the log of an engine.
+    pub(crate) fn emit_logged(&self, args: &Args, offset: &Offset) -> Result<(), EmitError> {
+        let (namespace, event) = (&self.namespace, args.event());
+        let parser = namespace.0.config.parser;
+        let frames = parser.encode_event_at(namespace.nsp(), event, args, offset)?;
+        let frames = self.counted(frames);
+        if outgoing::is_told(namespace) {
+            outgoing::tell(namespace, &self.targets(), event, args);
+        }
+        for full in namespace.deliver_shared(&self.selection, offset, frames) {
+            self.overflowed(&full);
+        }
+        Ok(())
+    }
+
+    /// Delivers an event to the recipients of this node.
+    pub(crate) fn emit_here<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        args: &T,
+    ) -> Result<(), EmitError> {
         let (nsp, parser) = (self.namespace.nsp(), self.namespace.0.config.parser);
         if let Some(recorder) = &self.namespace.0.recorder
             && !self.selection.flags.volatile
+            && !recorder.shared
         {
             let offset = recorder.next_offset();
             let frames = parser.encode_event_at(nsp, event, args, &offset.to_string())?;
@@ -168,6 +198,7 @@ impl Broadcast {
         let patience = self.patience();
         selection.flags.timeout = Some(patience);
         let ask = Ask::Broadcast(args.clone(), selection);
+        membership.turn().await;
         let asked = membership.ask(ask, patience).await.map_err(EmitError::from)?;
         let here = self.ask_here(event, &args)?.answers().await;
         let outcome = asked.outcome().await.map_err(EmitError::from)?;

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// What became of an event for one socket.
-enum Queued {
+pub(crate) enum Queued {
     Yes(Option<Waker>),
     Full,
     /// The connection is lost; what is in the log will be sent when the client comes back.
@@ -64,7 +64,7 @@ impl Namespace {
             let position = log.next();
             self.hub().select(selection, without.map(|id| &**id), &mut targets);
             for target in targets.iter().filter(|target| target.is_connected()) {
-                match target.queue(position, offset, frames.clone()) {
+                match target.queue(position, Some(offset), frames.clone()) {
                     Queued::Yes(waker) => wakers.extend(waker),
                     Queued::Full => {
                         self.0.counters.here().events.queue_full.one();
@@ -183,7 +183,8 @@ impl Namespace {
 
     /// While a socket is away, other nodes are still to send here what is for its rooms.
     fn hold(&self, id: &ByteString, rooms: &[Room]) -> Stay {
-        if self.membership().is_none() {
+        let shared = self.0.recorder.as_ref().is_some_and(|recorder| recorder.shared);
+        if shared || self.membership().is_none() {
             return Stay::default();
         }
         self.hub().hold(id, rooms);
@@ -196,7 +197,7 @@ impl Namespace {
     }
 
     /// Sees to it that a task forgets what is too old, while there is something.
-    fn watch(&self, recorder: &Recorder) {
+    pub(crate) fn watch(&self, recorder: &Recorder) {
         if !recorder.watched.load(Ordering::Relaxed)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
             && !recorder.watched.swap(true, Ordering::AcqRel)
@@ -225,7 +226,7 @@ impl SocketInner {
             let queued = match &member {
                 Some(socket) if socket.is_away() => Queued::Missed,
                 Some(socket) if !socket.is_disconnected() => {
-                    socket.queue(position, offset, frames.clone())
+                    socket.queue(position, Some(offset), frames.clone())
                 }
                 _ if self.recoverable.as_ref().is_some_and(|it| log.keeps(now(), &it.pid)) => {
                     Queued::Missed
@@ -289,6 +290,9 @@ impl SocketInner {
         else {
             return change();
         };
+        if recorder.shared {
+            return change();
+        }
         let log = recorder.log();
         let before = self.namespace.hub().rooms_of(&self.id);
         let result = change();
@@ -298,7 +302,7 @@ impl SocketInner {
     }
 
     /// An event found the queue full. Who is disconnected for that is sent no more: it would be a hole.
-    fn overflowed(&self, position: Position) {
+    pub(crate) fn overflowed(&self, position: Position) {
         if self.namespace.0.config.overflow == Overflow::Disconnect
             && let Some(recoverable) = &self.recoverable
         {
@@ -307,19 +311,21 @@ impl SocketInner {
     }
 
     /// Whether the connection is lost, and the client may come back.
-    fn is_away(&self) -> bool {
+    pub(crate) fn is_away(&self) -> bool {
         self.recoverable.as_ref().is_some_and(|it| it.trail().missed().is_some())
     }
 
-    /// Queues an event, unless the client has missed one already.
-    fn queue(&self, position: Position, offset: u64, frames: Frames) -> Queued {
+    /// Queues an event, unless the client has missed one already. The offset where it is one of this node's log.
+    pub(crate) fn queue(&self, position: Position, offset: Option<u64>, frames: Frames) -> Queued {
         let mut trail = self.recoverable.as_ref().map(|recoverable| recoverable.trail());
         if trail.as_ref().is_some_and(|trail| trail.missed().is_some()) {
             return Queued::Missed;
         }
         match self.client.handle.queue_frames(frames) {
             Ok(waker) => {
-                trail.into_iter().for_each(|mut trail| trail.gave(offset));
+                if let (Some(mut trail), Some(offset)) = (trail, offset) {
+                    trail.gave(offset);
+                }
                 Queued::Yes(waker)
             }
             Err(SendError::Full(_)) => Queued::Full,

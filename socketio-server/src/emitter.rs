@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use engineio_server::Frames;
 use serde::{Serialize, de::DeserializeOwned};
+use socketio_adapter::{Selection, event_args};
 use socketio_parser::AckId;
 use tokio::sync::oneshot;
 
 use crate::{
+    cluster::{Membership, Published},
     error::{AckError, EmitError},
     model::Socket,
     outgoing,
@@ -63,8 +65,25 @@ impl<'a> Emitter<'a> {
     pub fn emit<T: Serialize + ?Sized>(self, event: &str, args: &T) -> Result<(), EmitError> {
         let socket = &self.socket.0;
         let parser = socket.client.config.parser;
+        if !self.volatile
+            && !socket.is_connecting()
+            && let Some(membership) = socket.namespace.cluster().and_then(Membership::logged)
+        {
+            socket.may_be_sent()?;
+            let mut selection = Selection::default();
+            selection.to(socket.id.clone());
+            selection.flags.compress = (!self.compress).then_some(false);
+            match membership.publish_event(event_args(event, args)?, selection)? {
+                Published::Yes => {
+                    self.sent();
+                    return Ok(());
+                }
+                Published::Alone => {}
+            }
+        }
         if let Some(recorder) = &socket.namespace.0.recorder
             && !self.volatile
+            && !recorder.shared
         {
             let offset = recorder.next_offset();
             let frames =
@@ -113,7 +132,9 @@ impl<'a> Emitter<'a> {
         self.announce(event, args);
         let pending = Pending { socket: self.socket, id };
         if !self.volatile {
-            socket.send(frames)?;
+            socket.send_in_turn(frames, move |socket| {
+                socket.client.forget(socket.namespace.nsp(), id)
+            })?;
         } else if !socket.send_volatile(frames)? {
             return Err(EmitError::Full.into());
         }

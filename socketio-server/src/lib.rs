@@ -99,6 +99,7 @@ mod registry;
 mod reliable;
 mod rule;
 mod server;
+mod shared_log;
 mod socket;
 mod stats;
 mod stored;
@@ -137,7 +138,7 @@ pub use recovery::Recovery;
 pub use rule::{NamespaceRequest, Params};
 pub use server::Server;
 pub use socketio_adapter::{
-    ClusterAdapter, ClusterLimits, Flags, IntoRooms, MemoryCluster, Room, Selection,
+    ClusterAdapter, ClusterLimits, Flags, IntoRooms, MemoryCluster, MemoryLog, Room, Selection,
 };
 #[cfg(feature = "asyncapi")]
 pub use socketio_parser::AsyncApi;

@@ -102,6 +102,10 @@ impl SocketInner {
         }
     }
 
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.state.load(Ordering::Acquire) == CONNECTING
+    }
+
     pub(crate) fn is_connected(&self) -> bool {
         self.state.load(Ordering::Acquire) == CONNECTED
     }

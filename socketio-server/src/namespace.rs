@@ -57,10 +57,13 @@ impl Namespace {
         counters: Arc<Counters>,
         child: Option<Child>,
     ) -> Self {
-        let recorder = config.recovery.as_ref().map(|it| Recorder::new(it, &config.engine));
+        let shared = config.adapter.as_ref().is_some_and(|adapter| adapter.keeps_log());
+        let recorder = config.recovery.as_ref().map(|it| Recorder::new(it, &config.engine, shared));
         let cluster = config.adapter.clone().map(|adapter| {
             let (limits, counters) = (config.cluster.clone(), counters.clone());
-            Clustered(Arc::new(Membership::new(nsp.clone(), adapter, limits, counters)))
+            let recovers = config.recovery.is_some();
+            let membership = Membership::new(nsp.clone(), adapter, limits, recovers, counters);
+            Clustered(Arc::new(membership))
         });
         Self(Arc::new(NamespaceInner {
             nsp,

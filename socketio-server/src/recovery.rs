@@ -1,6 +1,7 @@
 //! Connection state recovery: its options, and what a namespace and a socket keep for it.
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -11,9 +12,12 @@ use std::{
 
 use bytestring::ByteString;
 use engineio_server::{EngineConfig, Frames};
-use socketio_adapter::recovery::{Log, LogLimits, Position, Trail};
+use socketio_adapter::{
+    Offset,
+    recovery::{Log, LogLimits, Position, SessionStore, Trail},
+};
 use socketio_parser::{RawJson, Value};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::stored::Stored;
 
@@ -151,6 +155,13 @@ impl Stay {
     }
 }
 
+impl Stay {
+    /// Whoever has it now sees to its end.
+    pub(crate) fn pass_on(mut self) {
+        self.0 = None;
+    }
+}
+
 impl Drop for Stay {
     fn drop(&mut self) {
         if let Some(leave) = self.0.take() {
@@ -163,6 +174,13 @@ impl Drop for Stay {
 /// of the log, in the log's order, whoever sends.
 pub(crate) struct Recorder {
     log: Mutex<Log<Frames, Kept>>,
+    /// Whether the events are in the log of an engine, and the sessions in its store: then only what other nodes cannot
+    /// know is kept here.
+    pub(crate) shared: bool,
+    /// How long a session may stay away.
+    pub(crate) duration: Duration,
+    /// Sessions on their way to the store, by private id. Whoever wants one waits until the sender is dropped.
+    pub(crate) saving: Mutex<HashMap<ByteString, watch::Receiver<()>>>,
     offsets: AtomicU64,
     pub(crate) skip_middlewares: bool,
     /// Packets and bytes that a client can be sent at once.
@@ -178,7 +196,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(recovery: &Recovery, engine: &EngineConfig) -> Self {
+    pub(crate) fn new(recovery: &Recovery, engine: &EngineConfig, shared: bool) -> Self {
         let unnoticed = recovery.max_disconnection_duration.saturating_add(engine.get_heartbeat());
         let log = Log::new(LogLimits {
             max_disconnection_duration: recovery.max_disconnection_duration,
@@ -189,6 +207,9 @@ impl Recorder {
         });
         Self {
             log: log.into(),
+            shared,
+            duration: recovery.max_disconnection_duration,
+            saving: Mutex::default(),
             offsets: AtomicU64::new(1),
             skip_middlewares: recovery.skip_middlewares,
             max_queued: engine.get_max_queued(),
@@ -223,6 +244,45 @@ pub(crate) struct Recoverable {
     /// Of a socket that came back: the first event that its client may not have.
     pub(crate) from: Option<Position>,
     pub(crate) outstanding: Arc<Outstanding>,
+    joint: Mutex<Joint>,
+}
+
+/// Where what a client missed, as a log elsewhere has it, joins what is delivered here.
+#[derive(Default)]
+pub(crate) enum Joint {
+    /// There is none, or both have been joined.
+    #[default]
+    None,
+    /// The client has not been let in.
+    Ahead(Box<Backlog>),
+    /// It was sent all up to this offset, which has not been delivered here yet.
+    Behind(Arc<dyn SessionStore>, Offset),
+}
+
+/// What a client is to be sent when it is let in.
+pub(crate) struct Backlog {
+    pub(crate) store: Arc<dyn SessionStore>,
+    /// What it missed, up to `end`.
+    pub(crate) missed: Vec<Frames>,
+    pub(crate) end: Offset,
+    /// What was delivered here since it is a member of the namespace.
+    pub(crate) since: Vec<(Offset, Frames)>,
+    /// Packets and bytes of both.
+    pub(crate) size: (usize, usize),
+}
+
+impl Backlog {
+    /// Counts an event; whether there is room for it.
+    pub(crate) fn takes(&mut self, frames: &Frames, max: (usize, usize)) -> bool {
+        self.size.0 += frames.count();
+        self.size.1 += frames.bytes();
+        self.fits(max)
+    }
+
+    /// Whether a client can be sent all of it, and the answer to its CONNECT.
+    pub(crate) fn fits(&self, max: (usize, usize)) -> bool {
+        self.size.0 < max.0 && self.size.1 < max.1
+    }
 }
 
 impl Recoverable {
@@ -232,7 +292,11 @@ impl Recoverable {
         from: Option<Position>,
         outstanding: Arc<Outstanding>,
     ) -> Self {
-        Self { pid, trail: trail.into(), from, outstanding }
+        Self { pid, trail: trail.into(), from, outstanding, joint: Mutex::default() }
+    }
+
+    pub(crate) fn joint(&self) -> MutexGuard<'_, Joint> {
+        self.joint.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn trail(&self) -> MutexGuard<'_, Trail> {

@@ -213,18 +213,34 @@ impl Socket {
     /// Disconnects the socket from its namespace; the connection and its other namespaces live on.
     ///
     /// From now on nothing is sent to it and none of its events is handled; its handlers of a disconnection run soon
-    /// after, in the connection's own task. In a middleware this refuses the client.
+    /// after, in the connection's own task. In a middleware this refuses the client. Where events are published first
+    /// ([`Recovery`](crate::Recovery)), those that were sent before still go out, and it is disconnected then.
     pub fn disconnect(&self) {
-        if self.0.set_disconnected() {
-            self.0.client.ask(SOCKETS_LEFT);
-        }
+        self.last(|socket| {
+            if socket.0.set_disconnected() {
+                socket.0.client.ask(SOCKETS_LEFT);
+            }
+        });
     }
 
     /// Closes the whole connection, after disconnecting the sockets of all its namespaces (`disconnect(true)` in
     /// Node). What was sent before still goes out.
     pub fn disconnect_all(&self) {
-        self.0.set_disconnected();
-        self.0.client.ask(CLOSE);
+        self.last(|socket| {
+            socket.0.set_disconnected();
+            socket.0.client.ask(CLOSE);
+        });
+    }
+
+    /// Does something after all that was sent before.
+    fn last(&self, act: impl FnOnce(&Self) + Send + 'static) {
+        if !self.0.is_connected() {
+            return act(self);
+        }
+        let socket = self.clone();
+        if let Err(act) = self.0.in_turn(Box::new(move || act(&socket))) {
+            act();
+        }
     }
 
     /// Waits until the socket is disconnected. Handlers that run long watch this to end in time.

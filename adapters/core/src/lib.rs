@@ -47,7 +47,7 @@ pub use date::javascript_date;
 pub use error::{AdapterError, MessageError};
 pub use future::BoxFuture;
 pub use limits::ClusterLimits;
-pub use memory::{MemoryAdapter, MemoryCluster, Parcel};
+pub use memory::{MemoryAdapter, MemoryCluster, MemoryLog, Parcel};
 pub use message::{Body, Message, NodeId, RequestId, SocketDetails};
 pub use payload::{answer_args, event_args};
 pub use recovery::Offset;

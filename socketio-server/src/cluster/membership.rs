@@ -12,12 +12,15 @@ use std::{
 
 use socketio_adapter::{
     Ask, Body, Cluster, ClusterAdapter, ClusterLimits, Discovery, Link, Message, NodeId, Outcome,
-    Output, RequestId, Room, Seat, answer_args,
+    Output, RequestId, Room, Seat, Selection, answer_args, recovery::SessionStore,
 };
 use socketio_parser::{Args, Nsp, Values};
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::queue::{Outgoing, Queue};
+use super::{
+    queue::{Outgoing, Queue},
+    turns::{Action, Turns},
+};
 use crate::{error::ClusterError, stats::Counters};
 
 pub(crate) struct Membership {
@@ -27,6 +30,13 @@ pub(crate) struct Membership {
     machine: Mutex<Cluster<oneshot::Sender<Outcome>>>,
     pub(super) queue: Queue,
     pub(super) link: OnceLock<Arc<dyn Link>>,
+    /// Where sessions are kept for all nodes, if they are.
+    pub(super) store: OnceLock<Arc<dyn SessionStore>>,
+    /// Whether events are published before they are delivered here.
+    logged: bool,
+    pub(super) turns: Turns,
+    /// Sessions on their way to the store.
+    saving: watch::Sender<usize>,
     stage: watch::Sender<Stage>,
     pub(super) started: AtomicBool,
     /// The earliest deadline may have changed.
@@ -47,6 +57,15 @@ pub(super) enum Stage {
     Left,
 }
 
+/// What became of an event that is to be published before it is delivered here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// It is on its way, and will be delivered here.
+    Yes,
+    /// The node has left: there is nobody else, and no log.
+    Alone,
+}
+
 /// What another node wants of this one.
 pub(super) type Wanted = (NodeId, Body);
 
@@ -55,6 +74,7 @@ impl Membership {
         nsp: Nsp,
         adapter: Arc<dyn ClusterAdapter>,
         limits: ClusterLimits,
+        recovers: bool,
         counters: Arc<Counters>,
     ) -> Self {
         // The standard library's hasher is keyed at random, differently each time.
@@ -64,13 +84,17 @@ impl Membership {
         Self {
             machine: machine.into(),
             queue: Queue::new(&limits),
-            adapter,
+            turns: Turns::new(limits.get_max_queued_messages()),
             seat,
             limits,
             link: OnceLock::new(),
+            store: OnceLock::new(),
+            logged: recovers && adapter.keeps_log(),
+            saving: watch::Sender::new(0),
             stage: watch::Sender::new(Stage::Joining),
             started: AtomicBool::new(false),
             sooner: Notify::new(),
+            adapter,
             told: Mutex::default(),
             handlers: AtomicUsize::new(0),
             counters,
@@ -80,14 +104,70 @@ impl Membership {
     /// Publishes to all other nodes, after everything that was published before.
     pub(crate) fn publish(&self, body: Body) -> Result<(), ClusterError> {
         let message = self.message(body);
-        self.push(Outgoing { to: None, message })
+        self.push(Outgoing { to: None, message, logged: false })
+    }
+
+    /// Whether events that can be recovered are published first, and delivered here where the engine's log gives them
+    /// back. `None` where they are not.
+    pub(crate) fn logged(self: &Arc<Self>) -> Option<&Arc<Self>> {
+        self.logged.then_some(self)
+    }
+
+    /// Publishes an event that is to be delivered here as well, in its turn.
+    pub(crate) fn publish_event(
+        &self,
+        args: Args,
+        selection: Selection,
+    ) -> Result<Published, ClusterError> {
+        if self.queue.is_closed() {
+            return Ok(Published::Alone);
+        }
+        let message = self.message(Body::Broadcast { args, selection, request: None });
+        let push = || self.push(Outgoing { to: None, message, logged: true });
+        self.turns.issue(push).unwrap_or(Err(ClusterError::QueueFull))?;
+        Ok(Published::Yes)
+    }
+
+    /// Runs an action after the events that were published before it have been delivered here: at once, where there are none.
+    /// It waits for the engine twice the `request_timeout` at most. Where too much waits, the action comes back.
+    pub(crate) fn in_turn(&self, action: Action) -> Result<(), Action> {
+        if self.logged {
+            return self.turns.after(action);
+        }
+        action();
+        Ok(())
+    }
+
+    /// The same, for those who can wait.
+    pub(crate) async fn turn(&self) {
+        let (done, turn) = oneshot::channel();
+        let _ = self.in_turn(Box::new(move || drop(done)));
+        let _: Result<(), _> = turn.await;
+    }
+
+    /// Where sessions are kept for all nodes; waits until the node has joined.
+    pub(crate) async fn store(&self) -> Option<Arc<dyn SessionStore>> {
+        self.joined().await;
+        self.store.get().cloned()
+    }
+
+    /// A session is on its way to the store until this is dropped: the node stays as long.
+    pub(crate) fn saving(self: &Arc<Self>) -> Saving {
+        self.saving.send_modify(|saving| *saving += 1);
+        Saving(self.clone())
+    }
+
+    /// Waits until no session is on its way.
+    pub(super) async fn saved(&self) {
+        // The sender lives in `self`.
+        let _ = self.saving.subscribe().wait_for(|saving| *saving == 0).await;
     }
 
     /// Replies to the node that asked. What there is no room for is lost to it, as if the network had lost it.
     pub(crate) fn reply(&self, to: &NodeId, body: Body) {
         if !to.is_anonymous() {
             let message = self.message(body);
-            let _ = self.push(Outgoing { to: Some(to.clone()), message });
+            let _ = self.push(Outgoing { to: Some(to.clone()), message, logged: false });
         }
     }
 
@@ -152,6 +232,9 @@ impl Membership {
         let _ = self.process(outputs);
         self.queue.close();
         self.set_stage(Stage::Leaving);
+        if !self.started.load(Ordering::Acquire) {
+            self.turns.close();
+        }
     }
 
     /// Takes a message; what it asks of this node is given back.
@@ -235,7 +318,8 @@ impl Membership {
         for output in outputs {
             match output {
                 Output::Publish(message) => {
-                    result = result.and(self.push(Outgoing { to: None, message }));
+                    let outgoing = Outgoing { to: None, message, logged: false };
+                    result = result.and(self.push(outgoing));
                 }
                 Output::Do { from, body } => wanted.push((from, body)),
                 // Whoever waited may have stopped waiting.
@@ -254,6 +338,15 @@ impl Membership {
 /// The clock of the runtime, which tests can pause.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// A session on its way to the store.
+pub(crate) struct Saving(Arc<Membership>);
+
+impl Drop for Saving {
+    fn drop(&mut self) {
+        self.0.saving.send_modify(|saving| *saving -= 1);
+    }
 }
 
 /// A request on its way. Dropping it gives the answer up.

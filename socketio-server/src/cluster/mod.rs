@@ -9,10 +9,12 @@ mod remote;
 mod remote_emitter;
 mod server;
 mod server_side;
+mod turns;
 
-pub(crate) use membership::{Clustered, Membership, Relay};
+pub(crate) use membership::{Clustered, Membership, Published, Relay};
 pub(crate) use node::join_cluster;
 pub use remote::{FetchError, RemoteSocket};
 pub use remote_emitter::RemoteEmitter;
 pub use server_side::ServerEvent;
 pub(crate) use server_side::ServerHandlers;
+pub(crate) use turns::Action;

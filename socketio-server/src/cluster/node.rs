@@ -48,12 +48,17 @@ async fn run(node: Arc<Node>) {
     tokio::select! {
         link = join(&node) => {
             let _ = membership.link.set(link.clone());
+            if let Some(store) = membership.logged().and_then(|_| link.sessions()) {
+                let _ = membership.store.set(store);
+            }
             stay(&node, &*link).await;
+            let _ = tokio::time::timeout(PAUSE, membership.saved()).await;
             let _ = tokio::time::timeout(PAUSE, link.leave()).await;
         }
         () = membership.reached(Stage::Leaving) => {}
     }
     membership.set_stage(Stage::Left);
+    membership.turns.close();
 }
 
 async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
@@ -64,6 +69,9 @@ async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
             Err(error) => {
                 let nsp = &node.membership.seat.nsp;
                 tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot join the cluster");
+                for message in node.membership.queue.take_logged() {
+                    node.deliver(message.body);
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -90,6 +98,7 @@ async fn stay(node: &Node, link: &dyn Link) {
         () = publish(node, link) => {}
         () = watch_clock(membership) => {}
         () = watch_rooms(node, link) => {}
+        () = watch_turns(membership) => {}
         () = too_long => {
             tracing::warn!(target: "socketio::cluster", nsp = %membership.seat.nsp, "left in a hurry");
         }
@@ -99,10 +108,34 @@ async fn stay(node: &Node, link: &dyn Link) {
 async fn publish(node: &Node, link: &dyn Link) {
     while let Some(outgoing) = node.membership.queue.next().await {
         let result = match outgoing.to {
+            None if outgoing.logged => publish_event(node, link, outgoing.message).await,
             None => link.publish(outgoing.message).await.map(drop),
             Some(to) => link.reply(&to, outgoing.message).await,
         };
         report(node, result);
+    }
+}
+
+/// The event is delivered here by the link, which gives it back; here, where the engine did not take it into its log.
+async fn publish_event(
+    node: &Node,
+    link: &dyn Link,
+    message: Message,
+) -> Result<(), socketio_adapter::AdapterError> {
+    let body = message.body.clone();
+    let result = link.publish(message).await;
+    if !matches!(result, Ok(Some(_))) {
+        node.deliver(body);
+    }
+    result.map(drop)
+}
+
+/// What an engine took and does not give back must not hold up what waits behind it. Never returns.
+async fn watch_turns(membership: &Membership) {
+    loop {
+        let events = membership.turns.first().await;
+        tokio::time::sleep(membership.patience()).await;
+        membership.turns.give_up(events);
     }
 }
 
@@ -158,7 +191,32 @@ impl Node {
         self.namespace.upgrade().map(Namespace)
     }
 
-    fn act(&self, namespace: &Namespace, from: NodeId, body: Body) {
+    /// Delivers an event of this node that is in no log.
+    fn deliver(&self, body: Body) {
+        if let (Some(namespace), Body::Broadcast { args, selection, .. }) = (self.namespace(), body)
+            && let Err(error) = here(&namespace, selection).emit_here(args.event(), &args)
+        {
+            tracing::debug!(target: "socketio::cluster", %error, "an event without a log");
+        }
+        self.membership.turns.finish();
+    }
+
+    /// An event of any node at its place in the log.
+    fn deliver_logged(&self, namespace: &Namespace, body: &Body, offset: &Offset) -> bool {
+        let Body::Broadcast { args, selection, request: None } = body else { return false };
+        if selection.flags.volatile || self.membership.logged().is_none() {
+            return false;
+        }
+        if let Err(error) = here(namespace, selection.clone()).emit_logged(args, offset) {
+            tracing::debug!(target: "socketio::cluster", %error, "an event of the log");
+        }
+        true
+    }
+
+    fn act(&self, namespace: &Namespace, from: NodeId, body: Body, offset: Option<&Offset>) {
+        if offset.is_some_and(|offset| self.deliver_logged(namespace, &body, offset)) {
+            return;
+        }
         match body {
             Body::Broadcast { args, selection, request: None } => {
                 let here = here(namespace, selection);
@@ -207,11 +265,18 @@ fn here(namespace: &Namespace, mut selection: Selection) -> Broadcast {
 }
 
 impl Inbox for Node {
-    fn receive(&self, message: Message, _offset: Option<Offset>) {
+    fn receive(&self, message: Message, offset: Option<Offset>) {
         let Some(namespace) = self.namespace() else { return };
+        if message.uid == self.membership.seat.uid {
+            if offset.is_some_and(|offset| self.deliver_logged(&namespace, &message.body, &offset))
+            {
+                self.membership.turns.finish();
+            }
+            return;
+        }
         self.membership.counters.here().cluster.received.one();
         for (from, body) in self.membership.receive(message) {
-            self.act(&namespace, from, body);
+            self.act(&namespace, from, body, offset.as_ref());
         }
     }
 

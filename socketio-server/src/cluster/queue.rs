@@ -29,6 +29,8 @@ struct State {
 pub(super) struct Outgoing {
     pub(super) to: Option<NodeId>,
     pub(super) message: Message,
+    /// Whether it is an event that is delivered here where the engine's log gives it back.
+    pub(super) logged: bool,
 }
 
 impl Queue {
@@ -59,6 +61,22 @@ impl Queue {
         }
         self.wake.notify_one();
         Ok(())
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    /// Takes the events out that wait to be logged.
+    pub(super) fn take_logged(&self) -> Vec<Message> {
+        let mut state = self.state();
+        let (logged, others) = std::mem::take(&mut state.waiting)
+            .into_iter()
+            .partition::<VecDeque<_>, _>(|outgoing| outgoing.logged);
+        state.waiting = others;
+        let logged: Vec<_> = logged.into_iter().map(|outgoing| outgoing.message).collect();
+        state.bytes -= logged.iter().map(|message| message.body.bytes()).sum::<usize>();
+        logged
     }
 
     /// The next message; `None` when there will be no more.
@@ -98,7 +116,7 @@ mod tests {
 
     fn message() -> Outgoing {
         let message = Message { uid: "1".into(), nsp: "/".into(), body: Body::Heartbeat };
-        Outgoing { to: None, message }
+        Outgoing { to: None, message, logged: false }
     }
 
     #[tokio::test]

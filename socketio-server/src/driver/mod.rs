@@ -1,6 +1,7 @@
 //! One client: the future that drives its connection, its namespaces and its handlers, in one task.
 
 mod deciding;
+mod restoring;
 mod run;
 mod spaces;
 mod state;
@@ -48,6 +49,7 @@ impl Driver {
             registry,
             spaces: Vec::new(),
             deciding: Vec::new(),
+            restoring: Vec::new(),
             connecting: Vec::new(),
             running: Vec::new(),
             inbox_bytes: 0,
@@ -146,6 +148,7 @@ impl Driver {
             self.refuse_disconnected(connecting.socket);
         }
         if close {
+            self.restoring.clear();
             self.close(false);
         }
         true
@@ -209,6 +212,7 @@ impl Driver {
         self.client.machine().close();
         self.outputs(cx);
         self.deciding.clear();
+        self.restoring.clear();
         for connecting in std::mem::take(&mut self.connecting) {
             self.give_up(&connecting.socket, reason.is_recoverable());
         }
@@ -226,6 +230,7 @@ impl Future for Driver {
         let span = this.span.clone();
         let _inside = span.enter();
         this.poll_deciding(cx);
+        this.poll_restoring(cx);
         this.poll_connecting(cx);
         this.poll_filtering(cx);
         this.poll_running(cx);

@@ -44,18 +44,32 @@ impl Driver {
         auth: Option<RawJson>,
         cx: &mut Context<'_>,
     ) {
-        let Ok(socket) = self.new_socket(&namespace, auth) else {
-            self.registry.leave(&namespace);
-            return self.refuse_unknown(namespace.nsp(), &"the generator of ids failed".into());
-        };
         join_cluster(&namespace);
+        if namespace.shared_recorder().is_some() && self.protocol() == Protocol::V5 {
+            return self.restore(namespace, auth, cx);
+        }
+        match self.new_socket(&namespace, auth) {
+            Ok(socket) => self.admit(socket, true, cx),
+            Err(_) => self.refuse_without_id(&namespace),
+        }
+    }
+
+    /// There is no id for a socket.
+    pub(super) fn refuse_without_id(&mut self, namespace: &Namespace) {
+        self.registry.leave(namespace);
+        self.refuse_unknown(namespace.nsp(), &"the generator of ids failed".into());
+    }
+
+    /// The client has a socket: the namespace's middlewares decide, unless it comes back and was let in before.
+    pub(super) fn admit(&mut self, socket: Socket, trusted: bool, cx: &mut Context<'_>) {
+        let namespace = socket.namespace().clone();
         if namespace.0.is_closed() {
             let error = HandlerError::public("Invalid namespace");
             return self.refuse(socket, Stage::Middleware, error);
         }
         let table = namespace.table();
         let recorder = namespace.0.recorder.as_ref();
-        let skip = socket.recovered() && recorder.is_some_and(|it| it.skip_middlewares);
+        let skip = trusted && socket.recovered() && recorder.is_some_and(|it| it.skip_middlewares);
         if skip || table.middlewares.is_empty() {
             return self.accept(socket, cx);
         }
@@ -78,6 +92,7 @@ impl Driver {
         let mut recoverable = None;
         if let Some(recorder) = &namespace.0.recorder
             && self.protocol() == Protocol::V5
+            && !recorder.shared
         {
             let claim = Claim::take(&mut auth);
             let make = |sid, recoverable, stored| {
@@ -90,10 +105,19 @@ impl Driver {
                 }
                 self.counters().recoveries.not_recovered.one();
             }
-            let pid = engineio_server::generate_sid()?;
-            recoverable =
-                Some(Box::new(Recoverable::new(pid, Trail::default(), None, Arc::default())));
+            recoverable = Some(new_session()?);
         }
+        self.insert(namespace, auth, recoverable)
+    }
+
+    /// Makes a new socket a member of the namespace.
+    pub(super) fn insert(
+        &self,
+        namespace: &Namespace,
+        auth: Option<RawJson>,
+        recoverable: Option<Box<Recoverable>>,
+    ) -> std::io::Result<Socket> {
+        let client = self.client.clone();
         let id = self.socket_id(namespace.nsp())?;
         let inner = SocketInner::new(id, namespace.clone(), client, auth, recoverable, None);
         let socket = Socket(Arc::new(inner));
@@ -182,7 +206,10 @@ impl Driver {
             socket.0.set_connected();
             return Resume::Done;
         };
-        let result = socket.namespace().resume(&socket.0, from, connected);
+        let result = match socket.namespace().shared_recorder() {
+            Some(_) => socket.namespace().resume_shared(&socket.0, connected),
+            None => socket.namespace().resume(&socket.0, from, connected),
+        };
         let recoveries = &self.counters().recoveries;
         match result {
             Resume::Done => recoveries.recovered.one(),
@@ -234,6 +261,7 @@ impl Driver {
     /// The client left a namespace, or withdrew its CONNECT.
     pub(super) fn left(&mut self, nsp: &Nsp, cx: &mut Context<'_>) {
         self.deciding.retain(|it| it.nsp != *nsp);
+        self.restoring.retain(|it| it.namespace.nsp() != nsp);
         if let Some(at) = self.connecting.iter().position(|it| it.socket.nsp() == nsp) {
             let connecting = self.connecting.remove(at);
             self.abandon(&connecting.socket);
@@ -269,7 +297,7 @@ impl Driver {
         };
         let own = socket.0.look_at_own(|table| table.disconnecting.clone());
         self.tell_life("disconnecting", table.disconnecting.iter().chain(&own), &context, cx);
-        let stay = socket.namespace().remove(&socket.0, keep, self.stay(socket.namespace()));
+        let stay = socket.namespace().part(&socket.0, keep, self.stay(socket.namespace()));
         let own = socket.0.look_at_own(|table| table.disconnect.clone());
         self.tell_life("disconnect", table.disconnect.iter().chain(&own), &context, cx);
         socket.0.close_own();
@@ -303,13 +331,13 @@ impl Driver {
     pub(super) fn give_up(&self, socket: &Socket, keep: bool) {
         socket.0.set_disconnected();
         let keep = keep && socket.recovered();
-        let stay = socket.namespace().remove(&socket.0, keep, self.stay(socket.namespace()));
+        let stay = socket.namespace().part(&socket.0, keep, self.stay(socket.namespace()));
         socket.0.close_own();
         drop(stay);
     }
 
     /// What a socket has of its namespace: when it is gone, the client has left.
-    fn stay(&self, namespace: &Namespace) -> Stay {
+    pub(super) fn stay(&self, namespace: &Namespace) -> Stay {
         if namespace.0.child.is_none() {
             return Stay::default();
         }
@@ -320,6 +348,12 @@ impl Driver {
             }
         })
     }
+}
+
+/// What a new socket needs to come back.
+pub(super) fn new_session() -> std::io::Result<Box<Recoverable>> {
+    let pid = engineio_server::generate_sid()?;
+    Ok(Box::new(Recoverable::new(pid, Trail::default(), None, Arc::default())))
 }
 
 /// Runs the middlewares one after the other.

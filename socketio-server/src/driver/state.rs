@@ -12,7 +12,9 @@ use crate::{
     error::HandlerError,
     model::{Client, HandlerFuture, Namespace, Responder, Socket},
     rate::Budget,
+    recovery::Stay,
     registry::Registry,
+    shared_log::Restored,
 };
 
 /// Drives one client until its connection is closed and its handlers have ended.
@@ -24,6 +26,7 @@ pub(crate) struct Driver {
     pub(super) registry: Arc<Registry>,
     pub(super) spaces: Vec<Space>,
     pub(super) deciding: Vec<Deciding>,
+    pub(super) restoring: Vec<Restoring>,
     pub(super) connecting: Vec<Connecting>,
     pub(super) running: Vec<Running>,
     /// What the events cost that wait for a free handler, in bytes.
@@ -96,6 +99,15 @@ pub(super) struct Deciding {
 
 /// The namespace, which the client has entered.
 pub(super) type Decision = Result<Namespace, HandlerError>;
+
+/// A CONNECT of a client that claims a session of any node.
+pub(super) struct Restoring {
+    pub(super) namespace: Namespace,
+    pub(super) auth: Option<RawJson>,
+    /// What the client has of the namespace until it has a socket.
+    pub(super) stay: Stay,
+    pub(super) future: Pin<Box<dyn Future<Output = Option<Restored>> + Send>>,
+}
 
 /// A CONNECT whose middlewares have not ended.
 pub(super) struct Connecting {

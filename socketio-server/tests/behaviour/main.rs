@@ -57,6 +57,7 @@ mod reliable_events_outlive_their_connection;
 mod returned_values_answer;
 mod rooms_are_still_there_in_disconnecting;
 mod running_handlers_outlive_their_socket;
+mod sessions_are_restored_by_any_node;
 mod sockets_are_fetched_and_asked_alone;
 mod sockets_are_managed_in_groups;
 mod support;

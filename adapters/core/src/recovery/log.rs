@@ -193,6 +193,13 @@ impl<P, D> Log<P, D> {
         Some(Resumed { session: kept.session, from })
     }
 
+    /// Takes a session out whose events are in a log elsewhere.
+    pub fn reclaim(&mut self, pid: &str) -> Option<Session<D>> {
+        let kept = self.sessions.remove(pid)?;
+        self.order.remove(&kept.number);
+        Some(kept.session)
+    }
+
     /// The events from a position on that are for a socket with this trail, which is in `rooms` now. `None` where they are
     /// not known any more.
     pub fn missed<'a>(

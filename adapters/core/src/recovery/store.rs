@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytestring::ByteString;
-use socketio_parser::{Args, Object, Value, value};
+use socketio_parser::{Args, Nsp, Object, Value, value};
 
 use crate::{
     error::{AdapterError, MessageError},
@@ -67,6 +67,9 @@ pub trait SessionStore: Send + Sync {
 /// A session as all nodes know it. `data` is what they may see of a socket's data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SavedSession {
+    /// Its namespace. Node's servers do not say: who came with a session of theirs is let in by the middlewares, whatever
+    /// namespace it was from.
+    pub nsp: Option<Nsp>,
     /// The private id, which only the client knows.
     pub pid: ByteString,
     /// The socket's id.
@@ -110,12 +113,17 @@ pub struct Missed {
 }
 
 impl SavedSession {
-    /// As msgpack, a map of `sid`, `pid`, `rooms` and `data`: what Node's adapters keep.
+    /// As msgpack, a map of `sid`, `pid`, `rooms` and `data`: what Node's adapters keep. `nsp` is added, which they do not
+    /// look at.
     pub fn to_msgpack(&self) -> bytes::Bytes {
         let rooms = self.rooms.iter().map(|room| room.as_str().into()).collect();
         let (sid, pid, data) = (&*self.sid, &*self.pid, self.data.clone());
         let rooms = Value::Array(rooms);
-        msgpack::to_bytes(&value!({ "sid": sid, "pid": pid, "rooms": rooms, "data": data }))
+        let mut session = value!({ "sid": sid, "pid": pid, "rooms": rooms, "data": data });
+        if let (Value::Object(session), Some(nsp)) = (&mut session, &self.nsp) {
+            session.insert("nsp".into(), nsp.as_str().into());
+        }
+        msgpack::to_bytes(&session)
     }
 
     /// Reads what [`to_msgpack`](Self::to_msgpack) or a Node adapter wrote.
@@ -136,6 +144,7 @@ impl SavedSession {
         };
         let rooms = rooms.iter().map(|room| room.as_str().map(Room::from));
         Ok(Self {
+            nsp: session.get("nsp").and_then(Value::as_str).map(|nsp| Nsp::from(nsp.to_owned())),
             pid: text(&session, "pid")?,
             sid: text(&session, "sid")?,
             rooms: rooms.collect::<Option<_>>().ok_or(MessageError::Field("rooms"))?,
@@ -155,6 +164,7 @@ mod tests {
     #[test]
     fn a_session_is_what_node_keeps() {
         let session = SavedSession {
+            nsp: None,
             pid: "p".into(),
             sid: "s".into(),
             rooms: vec!["s".into(), "r".into()],
@@ -165,8 +175,10 @@ mod tests {
         assert_eq!(&bytes[..], node);
         let limits = ClusterLimits::default();
         assert_eq!(SavedSession::from_msgpack(&bytes, &limits).unwrap(), session);
+        let of = SavedSession { nsp: Some("/n".into()), ..session };
+        assert_eq!(SavedSession::from_msgpack(&of.to_msgpack(), &limits).unwrap(), of);
         for end in 0..bytes.len() {
-            assert!(SavedSession::from_msgpack(&bytes[..end], &limits).is_err());
+            SavedSession::from_msgpack(&bytes[..end], &limits).unwrap_err();
         }
         assert!(SavedSession::from_msgpack(&bytes, &limits.max_message_bytes(3)).is_err());
     }

@@ -1,22 +1,28 @@
 //! Servers of one process as a cluster, for tests and for those who run several servers side by side.
 
+mod log;
+
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 
+use self::log::{Log, number};
 use crate::{
     adapter::{ClusterAdapter, Discovery, Heartbeats, Inbox, Link, RoomInterest, Seat},
     error::AdapterError,
     future::BoxFuture,
     limits::ClusterLimits,
     message::{Message, NodeId},
-    recovery::Offset,
+    recovery::{Offset, Page, PageSize, SavedSession, SessionStore},
     selection::Room,
 };
+
+pub use self::log::MemoryLog;
 
 /// The medium between servers of one process. Messages pass through their form on the wire, as on any other; what is
 /// published is delivered before the publisher goes on, unless [`on_parcel`](Self::on_parcel) says otherwise.
@@ -34,6 +40,7 @@ pub struct MemoryCluster(Arc<Bus>);
 struct Bus {
     discovery: Discovery,
     room_channels: bool,
+    keeps_log: bool,
     state: Mutex<State>,
 }
 
@@ -43,6 +50,10 @@ struct State {
     cut_off: HashSet<usize>,
     seats: Vec<Occupied>,
     courier: Option<Arc<Courier>>,
+    log: Option<Log>,
+    /// With a log: what is to be delivered, in its order, and whether somebody is at it.
+    outbox: VecDeque<Parcel>,
+    delivering: bool,
 }
 
 type Courier = dyn Fn(Parcel) + Send + Sync;
@@ -64,6 +75,7 @@ pub struct Parcel {
     bus: Arc<Bus>,
     inbox: Arc<dyn Inbox>,
     wire: Bytes,
+    offset: Option<Offset>,
 }
 
 impl Default for MemoryCluster {
@@ -89,8 +101,32 @@ impl MemoryCluster {
         Self::with(Discovery::Count, true)
     }
 
+    /// A cluster with a log and a place for sessions, whose nodes are counted: a client may come back to any of its servers
+    /// ([`recovery`](crate::recovery)). `clock` says when sessions expire.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    /// use socketio_adapter::{MemoryCluster, MemoryLog};
+    ///
+    /// let cluster = MemoryCluster::with_log(MemoryLog::default(), Instant::now);
+    /// # let _ = cluster;
+    /// ```
+    pub fn with_log(log: MemoryLog, clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        let state = State { log: Some(Log::new(log, Arc::new(clock))), ..State::default() };
+        let (discovery, state) = (Discovery::Count, state.into());
+        Self(Arc::new(Bus { discovery, room_channels: false, keeps_log: true, state }))
+    }
+
     fn with(discovery: Discovery, room_channels: bool) -> Self {
-        Self(Arc::new(Bus { discovery, room_channels, state: Mutex::default() }))
+        let state = Mutex::default();
+        Self(Arc::new(Bus { discovery, room_channels, keeps_log: false, state }))
+    }
+
+    /// Forgets all entries of the log but the latest. Does nothing without a log.
+    pub fn trim(&self, entries: usize) {
+        if let Some(log) = &mut self.0.state().log {
+            log.trim(entries);
+        }
     }
 
     /// The adapter of one more server.
@@ -130,7 +166,7 @@ impl Parcel {
             return;
         }
         match Message::decode(&self.wire, &ClusterLimits::default()) {
-            Ok(message) => self.inbox.receive(message, None),
+            Ok(message) => self.inbox.receive(message, self.offset),
             Err(error) => self.inbox.garbage(&error),
         }
     }
@@ -153,17 +189,23 @@ impl Bus {
         (server, seat): (usize, &Seat),
         to: Option<&NodeId>,
         message: &Message,
-    ) -> Result<(), AdapterError> {
+    ) -> Result<Option<Offset>, AdapterError> {
         let room = message.body.only_room().filter(|_| self.room_channels);
         let wire = message.encode();
-        let (parcels, courier) = {
-            let state = self.state();
+        let (offset, parcels, courier) = {
+            let mut guard = self.state();
+            let state = &mut *guard;
             if !state.seats.iter().any(|other| other.seat == *seat) {
                 return Err(AdapterError::Left);
             }
+            let offset = match &mut state.log {
+                Some(_) if state.cut_off.contains(&server) => return Err(cut_off()),
+                Some(log) => log.append(message, &wire),
+                None => None,
+            };
             let others = state.seats.iter().filter(|other| {
                 other.seat.nsp == seat.nsp
-                    && other.seat.uid != seat.uid
+                    && (other.seat.uid != seat.uid || offset.is_some())
                     && to.is_none_or(|to| other.seat.uid == *to)
                     && room.is_none_or(|room| other.rooms.contains(room))
             });
@@ -174,9 +216,16 @@ impl Bus {
                     bus: self.clone(),
                     inbox: other.inbox.clone(),
                     wire: wire.clone(),
+                    offset: offset.clone(),
                 })
                 .collect();
-            (parcels, state.courier.clone())
+            if self.keeps_log {
+                state.outbox.extend(parcels);
+                drop(guard);
+                self.deliver_in_order();
+                return Ok(offset);
+            }
+            (offset, parcels, state.courier.clone())
         };
         for parcel in parcels {
             match &courier {
@@ -184,8 +233,33 @@ impl Bus {
                 None => parcel.deliver(),
             }
         }
-        Ok(())
+        Ok(offset)
     }
+
+    /// Whoever comes first delivers what others append meanwhile: all inboxes see the order of the log.
+    fn deliver_in_order(&self) {
+        if std::mem::replace(&mut self.state().delivering, true) {
+            return;
+        }
+        loop {
+            let (parcel, courier) = {
+                let mut state = self.state();
+                let Some(parcel) = state.outbox.pop_front() else {
+                    state.delivering = false;
+                    return;
+                };
+                (parcel, state.courier.clone())
+            };
+            match &courier {
+                Some(courier) => courier(parcel),
+                None => parcel.deliver(),
+            }
+        }
+    }
+}
+
+fn cut_off() -> AdapterError {
+    AdapterError::Engine("the server is cut off".into())
 }
 
 /// One server's adapter in a [`MemoryCluster`].
@@ -210,6 +284,10 @@ impl fmt::Debug for MemoryAdapter {
 impl ClusterAdapter for MemoryAdapter {
     fn discovery(&self) -> Discovery {
         self.bus.discovery
+    }
+
+    fn keeps_log(&self) -> bool {
+        self.bus.keeps_log
     }
 
     fn join(
@@ -243,10 +321,7 @@ impl MemoryLink {
 
 impl Link for MemoryLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
-        Box::pin(async move {
-            self.bus.send((self.server, &self.seat), None, &message)?;
-            Ok(None)
-        })
+        Box::pin(async move { self.bus.send((self.server, &self.seat), None, &message) })
     }
 
     fn reply<'a>(
@@ -254,7 +329,9 @@ impl Link for MemoryLink {
         to: &'a NodeId,
         message: Message,
     ) -> BoxFuture<'a, Result<(), AdapterError>> {
-        Box::pin(async move { self.bus.send((self.server, &self.seat), Some(to), &message) })
+        Box::pin(
+            async move { self.bus.send((self.server, &self.seat), Some(to), &message).map(drop) },
+        )
     }
 
     fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
@@ -283,6 +360,12 @@ impl Link for MemoryLink {
         });
     }
 
+    fn sessions(&self) -> Option<Arc<dyn SessionStore>> {
+        let Self { bus, server, seat } = self;
+        let store = || Store { bus: bus.clone(), server: *server, seat: seat.clone() };
+        bus.keeps_log.then(|| Arc::new(store()) as Arc<dyn SessionStore>)
+    }
+
     fn leave(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let left = {
@@ -292,5 +375,61 @@ impl Link for MemoryLink {
             };
             drop(left);
         })
+    }
+}
+
+struct Store {
+    bus: Arc<Bus>,
+    server: usize,
+    seat: Seat,
+}
+
+impl Store {
+    fn with<R>(
+        &self,
+        act: impl FnOnce(&mut Log, Instant) -> Result<R, AdapterError>,
+    ) -> Result<R, AdapterError> {
+        let clock = self.bus.state().log.as_ref().map(|log| log.clock.clone());
+        let now = clock.ok_or_else(cut_off)?();
+        let mut state = self.bus.state();
+        match &state.cut_off.contains(&self.server) {
+            false => state.log.as_mut().map_or_else(|| Err(cut_off()), |log| act(log, now)),
+            true => Err(cut_off()),
+        }
+    }
+}
+
+impl SessionStore for Store {
+    fn persist(
+        &self,
+        session: SavedSession,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<(), AdapterError>> {
+        Box::pin(async move {
+            self.with(|log, now| {
+                log.persist(now, &session, ttl);
+                Ok(())
+            })
+        })
+    }
+
+    fn take<'a>(
+        &'a self,
+        pid: &'a str,
+        offset: &'a Offset,
+    ) -> BoxFuture<'a, Result<Option<SavedSession>, AdapterError>> {
+        Box::pin(async move { self.with(|log, now| log.take(now, pid, offset)) })
+    }
+
+    fn missed<'a>(
+        &'a self,
+        offset: &'a Offset,
+        size: PageSize,
+    ) -> BoxFuture<'a, Result<Page, AdapterError>> {
+        Box::pin(async move { self.with(|log, _| log.missed(&self.seat.nsp, offset, size)) })
+    }
+
+    fn is_after(&self, offset: &Offset, other: &Offset) -> bool {
+        number(offset) > number(other)
     }
 }

@@ -1,0 +1,145 @@
+//! The log of a cluster in memory, and its sessions.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use socketio_parser::Nsp;
+
+use crate::{
+    error::AdapterError,
+    limits::ClusterLimits,
+    message::{Body, Message},
+    recovery::{Missed, Offset, Page, PageSize, SavedSession},
+};
+
+/// What a [`MemoryCluster`](super::MemoryCluster) keeps for clients that come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLog {
+    /// Broadcasts of all namespaces (default 10 000). The oldest give way.
+    pub max_entries: usize,
+    /// Sessions (default 10 000). That which would expire first gives way.
+    pub max_sessions: usize,
+}
+
+impl Default for MemoryLog {
+    fn default() -> Self {
+        Self { max_entries: 10_000, max_sessions: 10_000 }
+    }
+}
+
+pub(super) struct Log {
+    limits: MemoryLog,
+    pub(super) clock: Arc<dyn Fn() -> Instant + Send + Sync>,
+    entries: VecDeque<Entry>,
+    /// The number of the first entry.
+    first: u64,
+    sessions: HashMap<ByteString, Kept>,
+}
+
+struct Entry {
+    nsp: Nsp,
+    wire: Bytes,
+}
+
+struct Kept {
+    wire: Bytes,
+    until: Instant,
+}
+
+/// As good as for ever, and can be added to any instant.
+const FOREVER: Duration = Duration::from_secs(365 * 86_400);
+
+impl Log {
+    pub(super) fn new(limits: MemoryLog, clock: Arc<dyn Fn() -> Instant + Send + Sync>) -> Self {
+        let (entries, sessions) = (VecDeque::new(), HashMap::new());
+        Self { limits, clock, entries, first: 1, sessions }
+    }
+
+    /// Appends what belongs into the log.
+    pub(super) fn append(&mut self, message: &Message, wire: &Bytes) -> Option<Offset> {
+        if !matches!(message.body, Body::Broadcast { request: None, .. }) {
+            return None;
+        }
+        self.entries.push_back(Entry { nsp: message.nsp.clone(), wire: wire.clone() });
+        let offset = format!("{}-0", self.end()).into();
+        self.trim(self.limits.max_entries);
+        Some(offset)
+    }
+
+    /// Forgets all entries but the latest.
+    pub(super) fn trim(&mut self, entries: usize) {
+        while self.entries.len() > entries {
+            self.entries.pop_front();
+            self.first += 1;
+        }
+    }
+
+    pub(super) fn persist(&mut self, now: Instant, session: &SavedSession, ttl: Duration) {
+        self.sessions.retain(|_, kept| now < kept.until);
+        let kept = Kept { wire: session.to_msgpack(), until: now + ttl.min(FOREVER) };
+        self.sessions.insert(session.pid.clone(), kept);
+        if self.sessions.len() > self.limits.max_sessions {
+            let first = self.sessions.iter().min_by_key(|(_, kept)| kept.until);
+            if let Some(pid) = first.map(|(pid, _)| pid.clone()) {
+                self.sessions.remove(&pid);
+            }
+        }
+    }
+
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        pid: &str,
+        offset: &str,
+    ) -> Result<Option<SavedSession>, AdapterError> {
+        let known = number(offset).is_some_and(|at| at >= self.first && at <= self.end());
+        let kept = if known { self.sessions.remove(pid) } else { None };
+        let Some(kept) = kept.filter(|kept| now < kept.until) else { return Ok(None) };
+        Ok(Some(SavedSession::from_msgpack(&kept.wire, &ClusterLimits::default())?))
+    }
+
+    pub(super) fn missed(
+        &self,
+        nsp: &Nsp,
+        offset: &Offset,
+        size: PageSize,
+    ) -> Result<Page, AdapterError> {
+        let after = number(offset).filter(|after| after + 1 >= self.first);
+        let after = after.ok_or_else(|| AdapterError::Engine("the log was trimmed".into()))?;
+        let mut page = Page { events: Vec::new(), end: offset.clone(), more: false };
+        let mut bytes = 0_usize;
+        let numbered = self.entries.iter().zip(self.first..);
+        for (entry, at) in numbered.skip_while(|(_, at)| *at <= after) {
+            bytes += entry.wire.len();
+            let full = page.events.len() >= size.packets || bytes > size.bytes;
+            if full && page.end != *offset {
+                page.more = true;
+                break;
+            }
+            page.end = format!("{at}-0").into();
+            if entry.nsp != *nsp {
+                continue;
+            }
+            let message = Message::decode(&entry.wire, &ClusterLimits::default())?;
+            if let Body::Broadcast { args, selection, .. } = message.body {
+                page.events.push(Missed { offset: page.end.clone(), args, selection });
+            }
+        }
+        Ok(page)
+    }
+
+    /// The number of the last entry.
+    fn end(&self) -> u64 {
+        self.first + self.entries.len() as u64 - 1
+    }
+}
+
+/// Offsets have the form of those of Redis streams, which no number has.
+pub(super) fn number(offset: &str) -> Option<u64> {
+    offset.strip_suffix("-0")?.parse().ok()
+}

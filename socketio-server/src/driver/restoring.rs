@@ -1,0 +1,79 @@
+//! CONNECTs where the sessions are in a store that all nodes have: it is awaited as middlewares are.
+
+use std::task::{Context, Poll};
+
+use socketio_parser::RawJson;
+
+use super::{
+    spaces::new_session,
+    state::{Driver, Restoring},
+};
+use crate::{
+    model::{Namespace, Socket, SocketInner},
+    recovery::Claim,
+    shared_log::Restored,
+};
+
+impl Driver {
+    /// The client asks for a namespace, and maybe for a session in it.
+    pub(super) fn restore(
+        &mut self,
+        namespace: Namespace,
+        mut auth: Option<RawJson>,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(claim) = Claim::take(&mut auth) else {
+            return self.anew(&namespace, auth, cx);
+        };
+        let make = {
+            let (namespace, client, auth) = (namespace.clone(), self.client.clone(), auth.clone());
+            move |sid, recoverable, stored| {
+                SocketInner::new(sid, namespace, client, auth, Some(recoverable), stored)
+            }
+        };
+        let stay = self.stay(&namespace);
+        let future = Box::pin(namespace.clone().restore(claim, make));
+        let mut restoring = Restoring { namespace, auth, stay, future };
+        match restoring.future.as_mut().poll(cx) {
+            Poll::Pending => self.restoring.push(restoring),
+            Poll::Ready(restored) => self.restored(restoring, restored, cx),
+        }
+    }
+
+    /// Lets the store go on.
+    pub(super) fn poll_restoring(&mut self, cx: &mut Context<'_>) {
+        let mut index = 0;
+        while let Some(restoring) = self.restoring.get_mut(index) {
+            match restoring.future.as_mut().poll(cx) {
+                Poll::Pending => index += 1,
+                Poll::Ready(restored) => {
+                    let restoring = self.restoring.remove(index);
+                    self.restored(restoring, restored, cx);
+                }
+            }
+        }
+    }
+
+    fn restored(&mut self, restoring: Restoring, restored: Option<Restored>, cx: &mut Context<'_>) {
+        let Restoring { namespace, auth, stay, .. } = restoring;
+        // From here on the socket has it.
+        stay.pass_on();
+        let socket = restored.and_then(|it| Some((it.socket.arrived()?, it.trusted)));
+        match socket {
+            Some((socket, trusted)) => self.admit(Socket(socket), trusted, cx),
+            None => {
+                self.registry.counters.here().recoveries.not_recovered.one();
+                self.anew(&namespace, auth, cx);
+            }
+        }
+    }
+
+    /// A new session.
+    fn anew(&mut self, namespace: &Namespace, auth: Option<RawJson>, cx: &mut Context<'_>) {
+        let socket = new_session().and_then(|new| self.insert(namespace, auth, Some(new)));
+        match socket {
+            Ok(socket) => self.admit(socket, true, cx),
+            Err(_) => self.refuse_without_id(namespace),
+        }
+    }
+}
