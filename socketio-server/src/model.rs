@@ -4,7 +4,7 @@
 use std::{
     fmt,
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
@@ -354,10 +354,38 @@ pub(crate) struct NamespaceInner {
     pub(crate) ack_ids: AtomicU64,
     pub(crate) child: Option<Child>,
     pub(crate) closed: AtomicBool,
+    pub(crate) gate: Gate,
     /// Where connection state recovery is on.
     pub(crate) recorder: Option<Recorder>,
     pub(crate) cluster: Option<Clustered>,
     pub(crate) server_side: ServerHandlers,
+}
+
+/// Keeps clients out of a namespace until the application has been told of it, and has added what it wants to add.
+#[derive(Default)]
+pub(crate) struct Gate {
+    open: AtomicBool,
+    opened: Notify,
+}
+
+impl Gate {
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn open(&self) {
+        self.open.store(true, Ordering::Release);
+        self.opened.notify_waiters();
+    }
+
+    /// Waits until it is open.
+    pub(crate) async fn opened(&self) {
+        let mut opened = pin!(self.opened.notified());
+        opened.as_mut().enable();
+        if !self.is_open() {
+            opened.await;
+        }
+    }
 }
 
 /// What a namespace has that a parent made.

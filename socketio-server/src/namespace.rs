@@ -20,7 +20,9 @@ use crate::{
     dispatch::{Handler, TypedHandler, erase, erase_typed},
     error::{BroadcastAckError, ClusterError, EmitError},
     hub::Hub,
-    model::{Child, Erased, ErrorHandler, Failure, Namespace, NamespaceInner, Socket, SocketInner},
+    model::{
+        Child, Erased, ErrorHandler, Failure, Gate, Namespace, NamespaceInner, Socket, SocketInner,
+    },
     recovery::Recorder,
     rule::Params,
     stats::Counters,
@@ -78,6 +80,7 @@ impl Namespace {
             ack_ids: AtomicU64::new(0),
             child,
             closed: AtomicBool::new(false),
+            gate: Gate::default(),
             cluster,
             server_side: ServerHandlers::default(),
         }))

@@ -53,6 +53,24 @@ struct Parent {
 
 type Hook = Arc<dyn Fn(&Namespace) + Send + Sync>;
 
+/// A namespace that a client wants into.
+pub(crate) enum Door {
+    /// The client has entered.
+    Open(Namespace),
+    /// The application is being told of it.
+    Shut(Namespace),
+}
+
+impl Door {
+    fn of(namespace: &Namespace) -> Self {
+        if !namespace.0.gate.is_open() {
+            return Self::Shut(namespace.clone());
+        }
+        namespace.0.enter();
+        Self::Open(namespace.clone())
+    }
+}
+
 impl Registry {
     pub(crate) fn new(config: Arc<ServerConfig>) -> Self {
         let phase = watch::Sender::new(Phase::Open);
@@ -108,12 +126,9 @@ impl Registry {
     }
 
     /// The namespace that a client asks for, if there is one. Who enters [leaves](Self::leave).
-    pub(crate) fn enter(&self, nsp: &Nsp) -> Option<Namespace> {
+    pub(crate) fn enter(&self, nsp: &Nsp) -> Option<Door> {
         // Under the lock, so that it is not removed meanwhile.
-        let state = self.read();
-        let namespace = state.namespaces.get(nsp)?;
-        namespace.0.enter();
-        Some(namespace.clone())
+        self.read().namespaces.get(nsp).map(Door::of)
     }
 
     /// A client is no longer in a namespace, nor on its way in. The last one to leave takes a child with it.
@@ -163,18 +178,30 @@ impl Registry {
         !self.read().parents.is_empty()
     }
 
-    /// Finds the first parent that answers for a name, and makes the namespace. The client has entered it.
+    /// Waits for a namespace that is being made, or else finds the first parent that answers for the name, and makes the
+    /// namespace. The client has entered it.
     pub(crate) async fn resolve(
         self: Arc<Self>,
         nsp: Nsp,
         auth: Option<RawJson>,
         conn: Handle,
     ) -> Result<Namespace, HandlerError> {
+        while let Some(door) = self.enter(&nsp) {
+            match door {
+                Door::Open(namespace) => return Ok(namespace),
+                Door::Shut(namespace) => namespace.0.gate.opened().await,
+            }
+        }
         let request = NamespaceRequest { nsp: nsp.clone(), auth, conn };
         let parents = self.read().parents.clone();
         for parent in parents.iter() {
             if let Some(params) = parent.rule.answers(&request).await {
-                return self.make_child(parent, nsp, params);
+                loop {
+                    match self.make_child(parent, &nsp, &params)? {
+                        Door::Open(namespace) => return Ok(namespace),
+                        Door::Shut(namespace) => namespace.0.gate.opened().await,
+                    }
+                }
             }
         }
         Err(HandlerError::public("Invalid namespace"))
@@ -183,32 +210,30 @@ impl Registry {
     fn make_child(
         &self,
         parent: &Parent,
-        nsp: Nsp,
-        params: Params,
-    ) -> Result<Namespace, HandlerError> {
+        nsp: &Nsp,
+        params: &Params,
+    ) -> Result<Door, HandlerError> {
         let limit = self.config.max_dynamic_namespaces;
-        let child = Namespace::child(&parent.template, nsp.clone(), params, true);
-        let added = {
+        let child = Namespace::child(&parent.template, nsp.clone(), params.clone(), true);
+        {
             let mut state = self.write();
             // Another client may have been faster.
-            if let Some(namespace) = state.namespaces.get(&nsp) {
-                namespace.0.enter();
-                (false, namespace.clone())
-            } else if state.dynamic >= limit {
+            if let Some(namespace) = state.namespaces.get(nsp) {
+                return Ok(Door::of(namespace));
+            }
+            if state.dynamic >= limit {
                 drop(state);
                 tracing::debug!(target: "socketio::namespace", limit, "max_dynamic_namespaces");
                 return Err(HandlerError::public("too many namespaces"));
-            } else {
-                child.0.enter();
-                state.dynamic += 1;
-                state.namespaces.insert(nsp, child.clone());
-                (true, child)
             }
-        };
-        Ok(self.added(added))
+            child.0.enter();
+            state.dynamic += 1;
+            state.namespaces.insert(nsp.clone(), child.clone());
+        }
+        Ok(Door::Open(self.added((true, child))))
     }
 
-    /// Tells of a namespace that was added, where no lock is held.
+    /// Tells of a namespace that was added, where no lock is held; then clients may enter.
     fn added(&self, (added, namespace): (bool, Namespace)) -> Namespace {
         join_cluster(&namespace);
         if added && !namespace.nsp().is_root() {
@@ -218,6 +243,9 @@ impl Registry {
                     tracing::error!(target: "socketio::namespace", "a handler of new namespaces panicked");
                 }
             }
+        }
+        if added {
+            namespace.0.gate.open();
         }
         namespace
     }

@@ -144,8 +144,7 @@ impl Server {
     }
 
     /// Adds what is told of every namespace that comes into being after this, the main one excepted: `new_namespace`
-    /// in Node. It is told before the client that asked for it is let in; one that comes at the same instant may be
-    /// faster.
+    /// in Node. No client is let in before it has returned, so that middlewares added here see all of them.
     ///
     /// ```
     /// use socketio_server::Server;

@@ -11,11 +11,8 @@ use super::state::{Deciding, Decision, Driver};
 use crate::error::HandlerError;
 
 impl Driver {
-    /// Asks the parents whether one of them answers for a namespace.
+    /// Asks the parents whether one of them answers for a namespace, or waits for one that is being made.
     pub(super) fn decide(&mut self, nsp: Nsp, auth: Option<RawJson>, cx: &mut Context<'_>) {
-        if !self.registry.has_parents() {
-            return self.refuse_unknown(&nsp, &HandlerError::public("Invalid namespace"));
-        }
         let (registry, conn) = (self.registry.clone(), self.client.handle.clone());
         let future = Box::pin(registry.resolve(nsp.clone(), auth.clone(), conn));
         let mut deciding = Deciding { nsp, auth, future };

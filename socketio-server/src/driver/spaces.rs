@@ -18,6 +18,7 @@ use crate::{
     error::{DisconnectReason, HandlerError},
     model::{self, Erased, Namespace, Socket, SocketInner, Stage},
     recovery::{Claim, Recoverable, Stay},
+    registry::Door,
     table::{Listener, Table},
 };
 
@@ -32,8 +33,11 @@ impl Driver {
     /// The client asks for a namespace.
     pub(super) fn connect(&mut self, nsp: Nsp, auth: Option<RawJson>, cx: &mut Context<'_>) {
         match self.registry.enter(&nsp) {
-            Some(namespace) => self.enter(namespace, auth, cx),
-            None => self.decide(nsp, auth, cx),
+            Some(Door::Open(namespace)) => self.enter(namespace, auth, cx),
+            None if !self.registry.has_parents() => {
+                self.refuse_unknown(&nsp, &HandlerError::public("Invalid namespace"));
+            }
+            Some(Door::Shut(_)) | None => self.decide(nsp, auth, cx),
         }
     }
 

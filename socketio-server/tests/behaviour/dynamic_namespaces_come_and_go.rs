@@ -323,6 +323,39 @@ async fn new_namespaces_are_told_of() {
     assert_eq!(log.rest(), ["/static", "/panics", "/room/1"]);
 }
 
+/// What is added there concerns every client, those too that come in the same instant.
+#[tokio::test]
+async fn nobody_is_let_in_before_the_application_was_told() {
+    let server = server().await;
+    let (told, mut being_told) = log();
+    let (go, waits) = std::sync::mpsc::channel::<()>();
+    let waits = std::sync::Mutex::new(waits);
+    server.io.on_new_namespace(move |namespace| {
+        told.send(namespace.name().to_owned()).unwrap();
+        waits.lock().unwrap().recv_timeout(support::HANG).unwrap();
+        namespace.use_(|| async { Done::Err(HandlerError::public("members only")) });
+    });
+    let parent = server.io.of_pattern("/room/{n}").unwrap();
+    let mut stays = server.client().await;
+    let mut leaves = server.client().await;
+    for (name, more) in [("/static", 0), ("/room/1", 1)] {
+        let io = server.io.clone();
+        let naming = std::thread::spawn(move || io.of(name).name().to_owned());
+        assert_eq!(being_told.next().await, name);
+        for client in [&mut stays, &mut leaves] {
+            client.send(&format!("40{name},")).await;
+            client.fence().await;
+        }
+        leaves.send(&format!("41{name},")).await;
+        leaves.fence().await;
+        go.send(()).unwrap();
+        stays.expect(&format!(r#"44{name},{{"message":"members only"}}"#)).await;
+        leaves.fence().await;
+        assert_eq!(naming.join().unwrap(), name);
+        assert_eq!(parent.children().len(), more);
+    }
+}
+
 /// The last one leaves while another one enters: nobody is in a namespace that is not listed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nobody_is_left_in_a_removed_one() {
