@@ -52,6 +52,8 @@ export async function start(path, env = {}, args = []) {
   return {
     port,
     url: `http://127.0.0.1:${port}`,
+    /** Signals it: `SIGSTOP` and `SIGCONT` let it hang for a while. */
+    signal: (signal) => child.kill(signal),
     output: () => output,
     /** Ends the server as a service manager would; killed when it does not comply. Gives its exit code. */
     async stop(signal = 'SIGTERM') {

@@ -18,7 +18,7 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test [--quick] [suite…]      run every check and test; --quick leaves out release builds, docs and interop
-                               suites: fmt clippy tidy tests docs wasm minimal examples node python soak browser
+                               suites: fmt clippy tidy engines tests docs wasm minimal examples node cluster python soak browser
   demo [--port N]              build the chat example and serve it (port 3000 if it is free; 0 = any)
   tidy                         check the invariants of ARCHITECTURE.md
   bench [--rounds N] [scenario…]

@@ -67,6 +67,12 @@ impl Workspace {
         self.example(name, "measured")
     }
 
+    /// Builds the program that starts an engine and gives its path.
+    pub(crate) fn engines(&self) -> Result<PathBuf, String> {
+        process::run_ok(self.cargo().args(["build", "-p", "engines"]))?;
+        Ok(self.target("debug").join(format!("engines{}", std::env::consts::EXE_SUFFIX)))
+    }
+
     fn example(&self, name: &str, profile: &str) -> Result<PathBuf, String> {
         process::run_ok(self.cargo().args([
             "build",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::counts;
+use super::install;
 use super::outcome::Outcome;
 use crate::workspace::Workspace;
 use crate::{npm, process};
@@ -40,6 +41,20 @@ pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {
     node.env("CHAT_SERVER", server).env("CONFORMANCE_SERVER", conformance);
     node.env("CHROMIUM", chromium).env("ARTIFACTS", artifacts);
     run(&folder, "browser", &mut node)
+}
+
+/// Our nodes and Node's in one cluster, on real engines.
+pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
+    let folder = prepare(workspace)?;
+    let mut node = Command::new("node");
+    node.env("CLUSTER_NODE", workspace.release_example("cluster")?);
+    node.env("ENGINES", workspace.engines()?);
+    for proxy in ["nginx", "haproxy"] {
+        let path = install::find(proxy)
+            .ok_or_else(|| format!("install your system's package `{proxy}`"))?;
+        node.env(proxy.to_uppercase(), path);
+    }
+    run(&folder, "cluster", &mut node)
 }
 
 /// Runs every test file of one folder and counts what its report says.
@@ -84,21 +99,15 @@ fn chromium() -> Result<String, String> {
     if let Some(path) = find_chromium() {
         return Ok(path);
     }
-    let id = process::output(Command::new("id").arg("-u")).unwrap_or_default();
-    if id.trim() == "0" && process::exists("apt-get") {
-        println!("installing Chromium");
-        process::run_ok(Command::new("apt-get").arg("update"))?;
-        let mut install = Command::new("apt-get");
-        process::run_ok(
-            install.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "-y", "chromium"]),
-        )?;
+    if install::may_install() {
+        install::install(&["chromium"])?;
     }
     find_chromium().ok_or_else(|| NO_BROWSER.to_owned())
 }
 
 fn find_chromium() -> Option<String> {
-    let path = std::env::var_os("PATH")?;
-    let mut candidates =
-        std::env::split_paths(&path).flat_map(|folder| BROWSERS.map(|name| folder.join(name)));
-    candidates.find(|path| path.is_file()).map(|path| path.to_string_lossy().into_owned())
+    BROWSERS
+        .iter()
+        .find_map(|name| install::find(name))
+        .map(|path| path.to_string_lossy().into_owned())
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check and test of the project, one named step after the other.
 
 mod counts;
+mod install;
 mod interop;
 mod minimal;
 mod outcome;
@@ -89,8 +90,8 @@ mod tests {
     #[test]
     fn all_suites_run_in_their_own_order() {
         let all = [
-            "fmt", "clippy", "features", "tidy", "tests", "docs", "wasm", "minimal", "examples",
-            "node", "python", "soak", "browser",
+            "fmt", "clippy", "features", "tidy", "engines", "tests", "docs", "wasm", "minimal",
+            "examples", "node", "cluster", "python", "soak", "browser",
         ];
         assert_eq!(names(&[]).unwrap(), all);
         assert_eq!(names(&["node", "fmt"]).unwrap(), ["fmt", "node"]);
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn quick_leaves_out_the_slow_ones() {
-        assert_eq!(names(&["--quick"]).unwrap(), ["fmt", "clippy", "tidy", "tests"]);
+        assert_eq!(names(&["--quick"]).unwrap(), ["fmt", "clippy", "tidy", "engines", "tests"]);
     }
 
     #[test]

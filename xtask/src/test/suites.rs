@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::counts::Libtest;
+use super::install;
 use super::interop;
 use super::minimal::minimal;
 use super::outcome::{Outcome, Suite};
@@ -21,6 +22,12 @@ pub(super) const ALL: &[Suite] = &[
         run: features,
     },
     Suite { name: "tidy", about: "the invariants of ARCHITECTURE.md", quick: true, run: tidy_step },
+    Suite {
+        name: "engines",
+        about: "the programs that tests start, installed where they are missing",
+        quick: true,
+        run: install::engines,
+    },
     Suite {
         name: "tests",
         about: "unit, integration, property and documentation tests",
@@ -51,6 +58,12 @@ pub(super) const ALL: &[Suite] = &[
         about: "Node clients against the conformance server",
         quick: false,
         run: interop::node,
+    },
+    Suite {
+        name: "cluster",
+        about: "our nodes and Node's in one cluster, on real engines",
+        quick: false,
+        run: interop::cluster,
     },
     Suite {
         name: "python",

@@ -1,0 +1,172 @@
+// One node of a cluster: Node's server with the contract of the `cluster` example, so that the two can be mixed.
+//
+// Environment: PORT, NAME, ADAPTER (memory, redis, redis-sharded, redis-streams, postgres), URL, PREFIX, RECOVERY=1,
+// PING_INTERVAL and PING_TIMEOUT in milliseconds, CLIENT=ioredis for the other Redis client.
+
+import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { createAdapter as postgresAdapter } from '@socket.io/postgres-adapter';
+import { createAdapter as redisAdapter, createShardedAdapter } from '@socket.io/redis-adapter';
+import { createAdapter as streamsAdapter } from '@socket.io/redis-streams-adapter';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { createClient } from 'redis';
+import { Server } from 'socket.io';
+
+const { PORT = '0', NAME = 'node', ADAPTER = 'memory', URL: url, PREFIX, RECOVERY, CLIENT } = process.env;
+const ms = (name) => (process.env[name] ? Number(process.env[name]) : undefined);
+
+/** What has to be true of the engine before we are part of the cluster. */
+let joined = async () => {};
+
+const http = createServer();
+const io = new Server(http, {
+  serveClient: false,
+  adapter: await adapter(),
+  ...(ms('PING_INTERVAL') && { pingInterval: ms('PING_INTERVAL') }),
+  ...(ms('PING_TIMEOUT') && { pingTimeout: ms('PING_TIMEOUT') }),
+  ...(RECOVERY === '1' && { connectionStateRecovery: { maxDisconnectionDuration: 120_000 } }),
+});
+[io.of('/'), io.of('/chat')].forEach(serve);
+await joined();
+http.listen(Number(PORT), '127.0.0.1', () => console.log(`LISTENING ${http.address().port}`));
+
+process.on('SIGTERM', () => {
+  setTimeout(() => process.exit(0), 3000);
+  Promise.resolve(io.close()).finally(() => setTimeout(() => process.exit(0), 100));
+});
+
+async function adapter() {
+  switch (ADAPTER) {
+    case 'memory':
+      return undefined;
+    case 'redis': {
+      const [pub, sub] = [await redis(), await redis()];
+      joined = () => sub.ping();
+      return redisAdapter(pub, sub, PREFIX && { key: PREFIX });
+    }
+    case 'redis-sharded': {
+      const [pub, sub] = [await redis(), await redis()];
+      joined = () => sub.ping();
+      return createShardedAdapter(pub, sub, PREFIX && { channelPrefix: PREFIX });
+    }
+    case 'redis-streams': {
+      // It makes connections of its own, and does not say when they are ready.
+      joined = () => sleep(300);
+      return streamsAdapter(await redis(), PREFIX && { streamName: PREFIX, channelPrefix: PREFIX });
+    }
+    case 'postgres': {
+      const pool = new pg.Pool({ connectionString: url, max: 4 });
+      pool.on('error', () => {});
+      await table(pool);
+      joined = () => sleep(300);
+      return postgresAdapter(pool, { errorHandler: () => {}, ...(PREFIX && { channelPrefix: PREFIX }) });
+    }
+    default:
+      throw new Error(`no such adapter here: ${ADAPTER}`);
+  }
+}
+
+async function redis() {
+  if (CLIENT === 'ioredis') {
+    const client = new Redis(url, { maxRetriesPerRequest: null });
+    client.on('error', () => {});
+    return client;
+  }
+  const client = createClient({ url, socket: { reconnectStrategy: 100 } });
+  client.on('error', () => {});
+  await client.connect();
+  return client;
+}
+
+/** Two nodes that start at once must not both create it: even `IF NOT EXISTS` fails then. */
+async function table(pool) {
+  const client = await pool.connect();
+  await client.query('BEGIN');
+  await client.query("SELECT pg_advisory_xact_lock(hashtext('socket_io_attachments'))");
+  await client.query(`CREATE TABLE IF NOT EXISTS socket_io_attachments (
+    id bigserial UNIQUE, created_at timestamptz DEFAULT NOW(), payload bytea)`);
+  await client.query('COMMIT');
+  client.release();
+}
+
+function serve(nsp) {
+  const log = [];
+  nsp._onServerSideEmit = (args) => {
+    const ack = typeof args.at(-1) === 'function' ? args.at(-1) : undefined;
+    log.push(ack ? args.slice(0, -1) : args);
+    ack?.(NAME);
+  };
+  nsp.use((socket, next) => {
+    const { join, data } = socket.handshake.auth;
+    if (join) socket.join(join);
+    if (data !== undefined) socket.data = data;
+    next();
+  });
+  nsp.on('connection', (socket) => {
+    socket.on('op', (op, ack) => {
+      run(nsp, socket, op, log).then(ack, (error) => ack({ error: error.message }));
+    });
+  });
+}
+
+async function run(nsp, socket, op, log) {
+  const select = (operator) => {
+    let selected = operator.to(op.to ?? []).except(op.except ?? []);
+    if (op.flags?.volatile) selected = selected.volatile;
+    if (op.flags?.local || op.local) selected = selected.local;
+    if (op.flags?.compress !== undefined) selected = selected.compress(op.flags.compress);
+    return selected;
+  };
+  const everybody = () => select(nsp.except([]));
+  const args = op.args ?? [];
+  switch (op.op) {
+    case 'whoami':
+      return NAME;
+    case 'emit':
+      everybody().emit(op.event, ...args);
+      return 'ok';
+    case 'broadcast':
+      select(socket.broadcast).emit(op.event, ...args);
+      return 'ok';
+    case 'emitWithAck':
+      return responded((done) => everybody().timeout(op.timeout ?? 5000).emit(op.event, ...args, done));
+    case 'fetchSockets': {
+      const selected = op.timeout ? everybody().timeout(op.timeout) : everybody();
+      const sockets = await selected.fetchSockets();
+      return sockets.map(described).sort((one, other) => (one.id < other.id ? -1 : 1));
+    }
+    case 'socketsJoin':
+      everybody().socketsJoin(op.rooms);
+      return 'ok';
+    case 'socketsLeave':
+      everybody().socketsLeave(op.rooms);
+      return 'ok';
+    case 'disconnectSockets':
+      everybody().disconnectSockets(op.close);
+      return 'ok';
+    case 'serverSideEmit':
+      nsp.serverSideEmit(...args);
+      return 'ok';
+    case 'serverSideEmitWithAck':
+      return responded((done) => nsp.serverSideEmit(...args, done));
+    case 'serverSideLog':
+      return log;
+    case 'serverCount':
+      return nsp.adapter.serverCount();
+    default:
+      throw new Error('unknown op');
+  }
+}
+
+function responded(ask) {
+  return new Promise((resolve) => {
+    ask((error, responses) => resolve({ responses: responses ?? [], error: error?.message ?? null }));
+  });
+}
+
+function described({ id, rooms, data, handshake }) {
+  const { pid, offset, ...auth } = handshake.auth;
+  return { id, rooms: [...rooms].sort(), data, auth };
+}

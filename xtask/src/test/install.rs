@@ -1,0 +1,79 @@
+//! Programs of the system that tests start: installed where they are missing and we may.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::outcome::Outcome;
+use crate::process;
+use crate::workspace::Workspace;
+
+/// Engines and proxies, each with the Debian package that it comes in.
+const ENGINES: [(&str, &str); 6] = [
+    ("redis-server", "redis-server"),
+    ("redis-cli", "redis-tools"),
+    ("postgres", "postgresql"),
+    ("nats-server", "nats-server"),
+    ("nginx", "nginx"),
+    ("haproxy", "haproxy"),
+];
+/// Where Debian puts a server's programs that are not for every user's path.
+const PLACES: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
+const POSTGRES: &str = "/usr/lib/postgresql";
+/// Starting a service asks this script first, where there is one; 101 means "no".
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+const NO_SERVICES: &str = "printf '#!/bin/sh\\nexit 101\\n' > \"$0\" && chmod 755 \"$0\"";
+
+/// The engines that tests start on ports of their own.
+pub(super) fn engines(_: &Workspace) -> Result<Outcome, String> {
+    if missing().is_empty() {
+        return Ok(Outcome::good());
+    }
+    if may_install() {
+        without_services(|| install(&missing()))?;
+    }
+    match missing() {
+        none if none.is_empty() => Ok(Outcome::good()),
+        some => Err(format!("install your system's packages: {}", some.join(" "))),
+    }
+}
+
+/// Installs packages of the system.
+pub(super) fn install(packages: &[&str]) -> Result<(), String> {
+    println!("installing {}", packages.join(" "));
+    process::run_ok(Command::new("apt-get").arg("update"))?;
+    let mut install = Command::new("apt-get");
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    process::run_ok(install.args(["install", "-y"]).args(packages))
+}
+
+/// As root on a system with `apt-get`.
+pub(super) fn may_install() -> bool {
+    let id = process::output(Command::new("id").arg("-u")).unwrap_or_default();
+    id.trim() == "0" && process::exists("apt-get")
+}
+
+/// The path of a program.
+pub(super) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<_> = std::env::split_paths(&path).collect();
+    folders.extend(PLACES.map(PathBuf::from));
+    let versions = std::fs::read_dir(POSTGRES).into_iter().flatten().flatten();
+    folders.extend(versions.map(|version| version.path().join("bin")));
+    folders.into_iter().map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+fn missing() -> Vec<&'static str> {
+    let all = ENGINES.iter().filter(|(program, _)| find(program).is_none());
+    all.map(|(_, package)| *package).collect()
+}
+
+/// Debian starts what it installs, on the engine's usual port and for ever. Nothing of that here.
+fn without_services(run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    if std::path::Path::new(POLICY).exists() {
+        return run();
+    }
+    process::run_ok(Command::new("sh").args(["-c", NO_SERVICES, POLICY]))?;
+    let result = run();
+    let _ = std::fs::remove_file(POLICY);
+    result
+}
