@@ -25,7 +25,8 @@ const cases = [
 afterEach(closeAll);
 
 for (const { version, io, parser } of cases) {
-  for (const [name, peer] of Object.entries({ node, rust })) describe(`${name}, version ${version}${parser ? ', msgpack' : ''}`, async () => {
+  const title = `version ${version}${parser ? ', msgpack' : ''}`;
+  for (const [name, peer] of Object.entries({ node, rust })) describe(`${name}, ${title}`, async () => {
     const server = await peer({ VERSION: version, PARSER: parser ? 'msgpack' : 'json' });
     after(() => server.stop());
     const options = { io, ...(parser && { parser }) };
@@ -48,7 +49,8 @@ for (const { version, io, parser } of cases) {
       const locked = join(socket, '/locked');
       const [refusal] = await event(locked, version === '2' ? 'error' : 'connect_error');
       assert.deepEqual(version === '2' ? refusal.code : refusal.data.code, 'E_AUTH');
-      for (const [op, reason] of [['kick', 'io server disconnect'], ['close', 'io server disconnect'], ['lose', 'transport close']]) {
+      const ends = { kick: 'io server disconnect', close: 'io server disconnect', lose: 'transport close' };
+      for (const [op, reason] of Object.entries(ends)) {
         const other = await connected(server, options);
         other.emit(op);
         assert.equal((await event(other, 'disconnect'))[0], reason);

@@ -2,8 +2,9 @@
 //
 // The `peer` example of socketio-server keeps the same contract, so that the same tests run against both. PORT (3000),
 // PARSER (json, msgpack), PING_INTERVAL (25000 ms), PING_TIMEOUT (20000 ms), MAX_PAYLOAD (1000000 bytes), TRANSPORTS
-// (polling,websocket), RECOVERY (1: connection state recovery), COOKIE (1: every request of a session must bring the cookie
-// that its first response has set), REFUSE (1: no session is opened). Prints LISTENING.
+// (polling,websocket), RECOVERY (1: connection state recovery), COOKIE (1: every request of a session must bring the
+// cookie that its first response has set), REFUSE (1: no session is opened), LEASH (1: end with the standard input, that
+// is with whoever started it). Prints LISTENING.
 
 import { createServer } from 'node:http';
 
@@ -116,3 +117,4 @@ function sticky(request, response, next) {
 
 http.listen({ port: Number(env('PORT', 3000)), host: '127.0.0.1', backlog: 511 }, () => console.log('LISTENING'));
 process.on('SIGTERM', () => process.exit(0));
+if (env('LEASH')) process.stdin.resume().on('end', () => process.exit(0));

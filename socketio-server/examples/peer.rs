@@ -3,7 +3,8 @@
 //!
 //! Environment: `PORT` (3000), `PARSER` (`json`, or `msgpack`), `PING_INTERVAL` (25000 ms), `PING_TIMEOUT` (20000 ms),
 //! `MAX_PAYLOAD` (1000000 bytes), `TRANSPORTS` (`polling,websocket`), `RECOVERY` (`1`: connection state recovery), `REFUSE`
-//! (`1`: no session is opened). Prints `LISTENING`.
+//! (`1`: no session is opened), `LEASH` (`1`: end with the standard input, that is with whoever started it). Prints
+//! `LISTENING`.
 
 use std::{
     collections::HashMap,
@@ -43,6 +44,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     io.of("/locked").use_(guard);
     let listening = io.bind(("127.0.0.1", number("PORT", 3000)?)).await?;
     println!("LISTENING on {}", listening.local_addr()?);
+    if variable("LEASH").is_some() {
+        std::thread::spawn(|| {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            std::process::exit(0);
+        });
+    }
     signal(SignalKind::terminate())?.recv().await;
     listening.stop();
     io.close();
