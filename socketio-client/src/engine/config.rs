@@ -110,7 +110,9 @@ impl Shared {
             Revision::V3 => "3",
             Revision::V4 => "4",
         };
-        let mut query = Serializer::new(format!("{}?", self.path));
+        let path = format!("{}?", self.path);
+        let start = path.len();
+        let mut query = Serializer::for_suffix(path, start);
         let reserved = ["EIO", "transport", "sid"];
         query.extend_pairs(self.query.iter().filter(|(key, _)| !reserved.contains(&&**key)));
         query.append_pair("EIO", revision).append_pair("transport", via.as_str());

@@ -5,10 +5,7 @@ use crate::{
     frame::Frame,
     handshake::OpenPacket,
     packet::{PacketType, Transport},
-    session::{
-        event::{CloseReason, Role},
-        polling::Outgoing,
-    },
+    session::{event::CloseReason, polling::Outgoing},
 };
 
 impl Session {

@@ -1,0 +1,246 @@
+//! The session and what it is carried by.
+
+mod end;
+mod requests;
+mod socket;
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use engineio_parser::{
+    Frames, OpenPacket, Transport,
+    session::{CloseReason, Output, SendError, Session},
+};
+use tokio::time::{Instant, Sleep};
+
+use self::{end::End, socket::Socket};
+use super::{
+    config::{EngineConfig, Shared},
+    error::EngineError,
+    event::{Closed, EngineEvent},
+    lane::Lane,
+};
+
+/// An open session. It has no task: whoever holds it polls it. Dropping it closes everything at once.
+pub(crate) struct Engine {
+    shared: Arc<Shared>,
+    session: Session,
+    get: Lane,
+    post: Lane,
+    socket: Socket,
+    /// The session's next deadline.
+    sleep: Pin<Box<Sleep>>,
+    armed: bool,
+    reading: bool,
+    /// Bytes the server takes in one body.
+    max_post: usize,
+    pinged: bool,
+    /// What failed first.
+    error: Option<EngineError>,
+    end: End,
+}
+
+/// What a session has to tell.
+enum Step {
+    Opened,
+    Event(EngineEvent),
+}
+
+impl Engine {
+    /// Opens a session; done when the handshake has arrived. May be dropped at any time. How long it may take is for the
+    /// caller to say.
+    pub(crate) async fn open(config: &EngineConfig) -> Result<Self, EngineError> {
+        let shared = &config.shared;
+        let mut failed = EngineError::NoTransport;
+        for via in shared.order() {
+            let mut engine = Self::start(shared.clone(), via);
+            match poll_fn(|cx| engine.poll_step(cx)).await {
+                Step::Opened => return Ok(engine),
+                Step::Event(EngineEvent::Closed(Closed { reason, error })) => {
+                    failed = error.unwrap_or(match reason {
+                        CloseReason::ParseError => EngineError::Handshake,
+                        reason => EngineError::Closed(reason),
+                    });
+                    tracing::debug!(target: "engineio::client", transport = via.as_str(), error = %failed, "not opened");
+                }
+                Step::Event(_) => failed = EngineError::Handshake,
+            }
+        }
+        Err(failed)
+    }
+
+    fn start(shared: Arc<Shared>, via: Transport) -> Self {
+        let now = Instant::now();
+        let (config, revision) = (shared.session.clone(), shared.options.revision);
+        let mut engine = Self {
+            session: Session::client(now.into_std(), config, revision, via),
+            get: Lane::new(shared.clone()),
+            post: Lane::new(shared.clone()),
+            socket: Socket::None,
+            sleep: Box::pin(tokio::time::sleep_until(now)),
+            armed: false,
+            reading: true,
+            max_post: usize::MAX,
+            pinged: false,
+            error: None,
+            end: End::NotYet,
+            shared,
+        };
+        if via == Transport::WebSocket {
+            engine.connect_socket();
+        }
+        engine
+    }
+
+    /// Reads, writes, keeps the session alive, upgrades it, and gives the next event. Pending for ever after `Closed`.
+    ///
+    /// After [`send`](Self::send) and [`close`](Self::close) it has to be polled once more.
+    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<EngineEvent> {
+        loop {
+            match self.poll_step(cx) {
+                Poll::Ready(Step::Opened) => {}
+                Poll::Ready(Step::Event(event)) => return Poll::Ready(event),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Queues a run of frames.
+    ///
+    /// # Errors
+    ///
+    /// Gives the frames back where the queue is full or the session is closing.
+    pub(crate) fn send(&mut self, frames: Frames) -> Result<(), SendError> {
+        self.session.send(frames)
+    }
+
+    /// Whether what is sent now leaves at once.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.session.is_writable() && self.socket.is_writable()
+    }
+
+    /// Whether at least half of the queue is free, for whoever met [`SendError::Full`].
+    pub(crate) fn has_room(&self) -> bool {
+        self.session.has_room()
+    }
+
+    /// Stops reading, or goes on. The server's silence is not held against it meanwhile; but its pings are not answered, so
+    /// that it gives the session up after a while.
+    pub(crate) fn set_reading(&mut self, reading: bool) {
+        self.reading = reading;
+        self.session.suspend_heartbeat(now(), !reading);
+    }
+
+    /// Ends the session: what is queued leaves first, then the goodbye. `Closed` follows.
+    pub(crate) fn close(&mut self) {
+        self.session.close(now(), CloseReason::ForcedClose, false);
+    }
+
+    /// The transport in use.
+    pub(crate) fn transport(&self) -> Transport {
+        self.session.transport()
+    }
+
+    /// The session's id.
+    pub(crate) fn sid(&self) -> &str {
+        self.session.sid()
+    }
+
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        loop {
+            if let Some(closed) = self.poll_end(cx) {
+                return closed.map(|closed| Step::Event(EngineEvent::Closed(closed)));
+            }
+            if std::mem::take(&mut self.pinged) {
+                return Poll::Ready(Step::Event(EngineEvent::Ping));
+            }
+            while let Some(output) = self.session.poll_output() {
+                if let Some(step) = self.on_output(output) {
+                    return Poll::Ready(step);
+                }
+            }
+            if self.session.is_closed() {
+                continue;
+            }
+            // Not lazily: each of them registers whom to wake.
+            let moved = self.poll_timers(cx) | self.poll_requests(cx) | self.poll_socket(cx);
+            if !moved && !self.session.has_output() && !self.pinged {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn on_output(&mut self, output: Output) -> Option<Step> {
+        match output {
+            Output::Opened(open) => {
+                self.on_open(&open);
+                Some(Step::Opened)
+            }
+            Output::Message(data) => Some(Step::Event(EngineEvent::Message(data))),
+            Output::ProbeFailed(_) => {
+                tracing::debug!(target: "engineio::client", "probe error");
+                self.socket = Socket::None;
+                None
+            }
+            Output::Upgraded(via) => {
+                tracing::debug!(target: "engineio::client", transport = via.as_str(), "upgraded");
+                self.shared.remember_websocket(true);
+                self.get.clear();
+                self.post.clear();
+                Some(Step::Event(EngineEvent::Upgraded(via)))
+            }
+            Output::Closed(reason) => {
+                self.on_closed(reason);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn on_open(&mut self, open: &OpenPacket) {
+        let via = self.session.transport();
+        let sid = open.sid.get(..6).unwrap_or(&open.sid);
+        tracing::debug!(target: "engineio::client", sid, transport = via.as_str(), "opened");
+        self.shared.remember_websocket(via == Transport::WebSocket);
+        self.max_post = match open.max_payload {
+            Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX),
+            None => usize::MAX,
+        };
+        if via == Transport::Polling
+            && self.shared.options.upgrade
+            && self.shared.transports.contains(&Transport::WebSocket)
+            && open.upgrades.contains(&Transport::WebSocket)
+        {
+            self.connect_socket();
+        }
+    }
+
+    /// Whether a deadline has passed.
+    fn poll_timers(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(due) = self.session.poll_timeout() else { return false };
+        let due = Instant::from_std(due);
+        if !self.armed || self.sleep.deadline() != due {
+            self.armed = true;
+            self.sleep.as_mut().reset(due);
+        }
+        if self.sleep.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.armed = false;
+        self.session.handle_timeout(now());
+        true
+    }
+
+    /// Remembers what failed first.
+    fn failed(&mut self, error: EngineError) {
+        self.error.get_or_insert(error);
+    }
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}

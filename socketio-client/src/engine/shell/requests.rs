@@ -1,0 +1,86 @@
+//! The GETs and POSTs of a session.
+
+use std::task::{Context, Poll};
+
+use engineio_parser::{Packet, PacketType, Transport, payload, session::Input};
+
+use super::{Engine, now};
+use crate::engine::{error::EngineError, http::Body};
+
+impl Engine {
+    /// Whether a request was begun or answered.
+    pub(super) fn poll_requests(&mut self, cx: &mut Context<'_>) -> bool {
+        self.poll_post(cx) | self.poll_get(cx)
+    }
+
+    pub(super) fn poll_post(&mut self, cx: &mut Context<'_>) -> bool {
+        let started = !self.post.is_busy() && self.start_post();
+        match self.post.poll(cx) {
+            Poll::Pending => return started,
+            Poll::Ready(Ok(_)) => self.feed(Input::PushFinished),
+            Poll::Ready(Err(error)) => {
+                self.failed(EngineError::Posting(error));
+                self.feed(Input::PushAborted);
+            }
+        }
+        true
+    }
+
+    fn start_post(&mut self) -> bool {
+        if !self.session.has_transmit(Transport::Polling)
+            || self.session.handle_input(now(), Input::PushStarted).is_err()
+        {
+            return false;
+        }
+        let (revision, b64) = (self.session.revision(), self.shared.options.force_base64);
+        let mut left = self.max_post;
+        let mut frames = Vec::new();
+        while let Some(frame) = self.session.poll_transmit(Transport::Polling, left) {
+            left = left.saturating_sub(payload::encoded_len(&frame, revision, b64));
+            frames.push(frame);
+        }
+        let body = payload::encode(revision, b64, &frames);
+        self.post.start(self.session.sid(), Some(body));
+        true
+    }
+
+    fn poll_get(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut started = false;
+        if !self.get.is_busy()
+            && self.reading
+            && self.session.handle_input(now(), Input::PollStarted).is_ok()
+        {
+            self.get.start(self.session.sid(), None);
+            started = true;
+        }
+        match self.get.poll(cx) {
+            Poll::Pending => return started,
+            Poll::Ready(Ok(body)) => self.on_body(body),
+            Poll::Ready(Err(error)) => {
+                self.failed(EngineError::Polling(error));
+                self.feed(Input::PollAborted);
+            }
+        }
+        true
+    }
+
+    fn on_body(&mut self, body: Body) {
+        for packet in payload::decode(self.session.revision(), body.bytes, body.binary) {
+            match packet {
+                Ok(packet) => self.on_packet(Transport::Polling, packet),
+                Err(_) => self.feed(Input::Malformed(Transport::Polling)),
+            }
+        }
+        self.feed(Input::PollFinished);
+    }
+
+    pub(super) fn on_packet(&mut self, via: Transport, packet: Packet) {
+        self.pinged |= packet.kind == PacketType::Ping && via == self.session.transport();
+        self.feed(Input::Packet(via, packet));
+    }
+
+    /// What a client is told never breaks a rule of its own.
+    pub(super) fn feed(&mut self, input: Input) {
+        let _ = self.session.handle_input(now(), input);
+    }
+}

@@ -1,0 +1,118 @@
+//! Who ends a session, and what the other one hears.
+
+use super::*;
+use engineio_server::{CloseReason as ServerReason, EngineConfig as ServerConfig};
+
+#[tokio::test(start_paused = true)]
+async fn a_client_closes_after_its_last_words() {
+    for options in [only(Transport::Polling), only(Transport::WebSocket), options()] {
+        let network = Network::echo(ServerConfig::default());
+        let mut engine = open(&network, options).await;
+        engine.send(text("last")).unwrap();
+        engine.close();
+        let end = closed(&mut engine).await;
+        assert_eq!(reason(&end), CloseReason::ForcedClose);
+        assert!(engine.send(text("later")).is_err());
+        assert_eq!(network.closed().await, ServerReason::TransportClose);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_closes() {
+    for via in [Transport::Polling, Transport::WebSocket] {
+        let network = Network::echo(ServerConfig::default());
+        let mut engine = open(&network, only(via)).await;
+        network.engine().client(engine.sid()).unwrap().close(false);
+        let end = closed(&mut engine).await;
+        assert_eq!(reason(&end), CloseReason::TransportClose, "{via:?}");
+        assert!(end.error.is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_client_is_gone_at_once() {
+    for via in [Transport::Polling, Transport::WebSocket] {
+        let network = Network::echo(ServerConfig::default());
+        let mut engine = open(&network, only(via)).await;
+        engine.send(text("x")).unwrap();
+        message(&mut engine).await;
+        // It waits for more.
+        let quiet = tokio::time::timeout(Duration::from_secs(1), event(&mut engine)).await;
+        assert!(quiet.is_err());
+        let before = tokio::time::Instant::now();
+        drop(engine);
+        network.closed().await;
+        assert!(before.elapsed() < Duration::from_secs(1), "{via:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_network_is_noticed() {
+    for via in [Transport::Polling, Transport::WebSocket] {
+        let network = Network::echo(ServerConfig::default());
+        // What the server writes arrives no more.
+        let (inner, muted) = (network.clone(), tokio::sync::watch::channel(false));
+        let mute = muted.1.clone();
+        let options = only(via).connector(move |_: String, _: u16| {
+            let (client, mut middle) = tokio::io::duplex(16 * 1024);
+            let mut server = inner.accept();
+            let mut mute = mute.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut middle, &mut server) => {}
+                    _ = async { drop(mute.wait_for(|mute| *mute).await) } => {}
+                }
+                std::future::pending::<()>().await;
+                drop((middle, server));
+            });
+            async move { Ok::<_, std::io::Error>(client) }
+        });
+        let config = EngineConfig::new("http://server", &options).unwrap();
+        let mut engine = Engine::open(&config).await.unwrap();
+        assert!(matches!(event(&mut engine).await, EngineEvent::Ping));
+        muted.0.send(true).unwrap();
+        let before = tokio::time::Instant::now();
+        let end = closed(&mut engine).await;
+        assert_eq!(end.reason.to_string(), "ping timeout");
+        assert_eq!(before.elapsed().as_secs(), 45, "{via:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_connection_is_a_transport_error_or_close() {
+    let network = Network::echo(ServerConfig::default());
+    let mut engine = open(&network, only(Transport::Polling)).await;
+    assert!(matches!(event(&mut engine).await, EngineEvent::Ping));
+    network.cut();
+    let end = closed(&mut engine).await;
+    assert_eq!(reason(&end), CloseReason::TransportError);
+    assert_eq!(end.error.unwrap().to_string(), "xhr poll error");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_the_server_does_not_know_is_over() {
+    let network = Network::intercepted(ServerConfig::default(), |request| {
+        let post = request.method() == http::Method::POST;
+        post.then(|| {
+            let mut response = http::Response::new(engineio_server::ResponseBody::default());
+            *response.status_mut() = http::StatusCode::BAD_REQUEST;
+            response
+        })
+    });
+    let mut engine = open(&network, only(Transport::Polling)).await;
+    engine.send(text("x")).unwrap();
+    let end = closed(&mut engine).await;
+    assert_eq!(reason(&end), CloseReason::TransportError);
+    let error = end.error.unwrap();
+    assert_eq!((error.to_string().as_str(), error.status()), ("xhr post error", Some(400)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_follows_the_end() {
+    let network = Network::echo(ServerConfig::default());
+    let mut engine = open(&network, only(Transport::WebSocket)).await;
+    engine.close();
+    closed(&mut engine).await;
+    let quiet = tokio::time::timeout(Duration::from_secs(100), poll_fn(|cx| engine.poll_event(cx)));
+    assert!(quiet.await.is_err());
+}

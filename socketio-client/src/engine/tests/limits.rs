@@ -1,0 +1,89 @@
+//! What a server may not do.
+
+use super::*;
+use crate::RequestError;
+use engineio_server::{EngineConfig as ServerConfig, ResponseBody};
+use http::Response;
+
+fn too_large(error: Option<EngineError>) -> bool {
+    matches!(
+        error,
+        Some(
+            EngineError::Polling(RequestError::TooLarge { limit: 1000 })
+                | EngineError::WebSocket(RequestError::TooLarge { limit: 1000 })
+        )
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_large_ends_the_session() {
+    for via in [Transport::Polling, Transport::WebSocket] {
+        let network = Network::echo(ServerConfig::default());
+        let mut engine = open(&network, only(via).max_payload(1000)).await;
+        engine.send(text(&"x".repeat(999))).unwrap();
+        assert_eq!(message(&mut engine).await.len(), 999);
+        engine.send(text(&"x".repeat(1000))).unwrap();
+        let end = closed(&mut engine).await;
+        assert_eq!(reason(&end), CloseReason::TransportError);
+        assert!(too_large(end.error), "{via:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_too_large_is_refused() {
+    let network = Network::intercepted(ServerConfig::default(), |_| {
+        Some(Response::new(ResponseBody::new("0".repeat(1001).into())))
+    });
+    let options = only(Transport::Polling).max_payload(1000);
+    assert!(too_large(try_open(&network, options).await.err()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn garbage_is_no_handshake() {
+    for (body, expected) in [
+        ("", "server error"),
+        ("garbage", "server error"),
+        ("0{}", "server error"),
+        ("<html>", "server error"),
+        ("1", "transport close"),
+    ] {
+        let network = Network::intercepted(ServerConfig::default(), move |_| {
+            Some(Response::new(ResponseBody::new(body.into())))
+        });
+        let error = try_open(&network, only(Transport::Polling)).await.err().unwrap();
+        assert_eq!(error.to_string(), expected, "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_with_its_body() {
+    let network = Network::echo(ServerConfig::default());
+    let error =
+        try_open(&network, only(Transport::Polling).revision(engineio_parser::Revision::V3)).await;
+    let error = error.err().unwrap();
+    assert_eq!((error.to_string().as_str(), error.status()), ("xhr poll error", Some(400)));
+    assert!(error.body().unwrap().contains("Unsupported protocol version"), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queue_is_bounded() {
+    let network = Network::echo(ServerConfig::default());
+    let mut engine = open(&network, options().max_queued_packets(2)).await;
+    engine.send(text("1")).unwrap();
+    engine.send(text("2")).unwrap();
+    assert!(!engine.has_room());
+    assert!(matches!(engine.send(text("3")), Err(engineio_parser::session::SendError::Full(_))));
+    assert_eq!(message(&mut engine).await, Data::Text("1".into()));
+    assert_eq!(message(&mut engine).await, Data::Text("2".into()));
+    assert!(engine.has_room());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_has_its_time() {
+    let options = only(Transport::Polling)
+        .request_timeout(Some(Duration::from_secs(5)))
+        .connector(super::network::Silence);
+    let config = EngineConfig::new("http://a", &options).unwrap();
+    let error = Engine::open(&config).await.err().unwrap();
+    assert!(matches!(error, EngineError::Polling(RequestError::Timeout(_))), "{error:?}");
+}

@@ -1,0 +1,74 @@
+//! The engine against our own server, over streams in memory and under a paused clock.
+
+mod ends;
+mod limits;
+mod network;
+mod proxies;
+mod requests;
+mod sessions;
+mod upgrades;
+
+use std::{future::poll_fn, time::Duration};
+
+use engineio_parser::{Data, Frame, Frames, PacketType, Transport, session::CloseReason};
+
+use self::network::Network;
+use super::{Closed, Engine, EngineConfig, EngineError, EngineEvent, EngineOptions};
+
+/// Longer than any deadline that is waited for.
+const HANG: Duration = Duration::from_secs(1000);
+
+fn options() -> EngineOptions {
+    EngineOptions::new().path("/engine.io")
+}
+
+fn only(via: Transport) -> EngineOptions {
+    options().transports([via])
+}
+
+async fn open(network: &Network, options: EngineOptions) -> Engine {
+    try_open(network, options).await.unwrap()
+}
+
+async fn try_open(network: &Network, options: EngineOptions) -> Result<Engine, EngineError> {
+    let config = EngineConfig::new("http://server", &options.connector(network.connector()))?;
+    tokio::time::timeout(HANG, Engine::open(&config)).await.unwrap()
+}
+
+async fn event(engine: &mut Engine) -> EngineEvent {
+    tokio::time::timeout(HANG, poll_fn(|cx| engine.poll_event(cx))).await.unwrap()
+}
+
+/// The next message; pings and upgrades are passed over.
+async fn message(engine: &mut Engine) -> Data {
+    loop {
+        match event(engine).await {
+            EngineEvent::Message(data) => return data,
+            EngineEvent::Closed(closed) => panic!("{closed:?}"),
+            EngineEvent::Upgraded(_) | EngineEvent::Ping => {}
+        }
+    }
+}
+
+async fn closed(engine: &mut Engine) -> Closed {
+    loop {
+        if let EngineEvent::Closed(closed) = event(engine).await {
+            return closed;
+        }
+    }
+}
+
+async fn upgraded(engine: &mut Engine) {
+    match event(engine).await {
+        EngineEvent::Upgraded(Transport::WebSocket) => {}
+        event => panic!("{event:?}"),
+    }
+}
+
+fn text(text: &str) -> Frames {
+    Frame::text(PacketType::Message, text).into()
+}
+
+fn reason(closed: &Closed) -> CloseReason {
+    closed.reason
+}

@@ -1,0 +1,163 @@
+//! A server that is reached through memory.
+
+use std::{
+    convert::Infallible,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use engineio_server::{CloseReason, Connection, Engine, EngineConfig, Event, ResponseBody};
+use http::{Request, Response};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{io::DuplexStream, sync::mpsc, task::JoinSet};
+
+use crate::engine::connector::{ByteStream, Connecting, Connector};
+
+type Intercept = dyn Fn(&Request<Incoming>) -> Option<Response<ResponseBody>> + Send + Sync;
+
+/// What happened in the server's sessions.
+pub(super) enum Happening {
+    Closed(CloseReason),
+}
+
+#[derive(Clone)]
+pub(super) struct Network(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    intercept: Box<Intercept>,
+    connections: Mutex<JoinSet<()>>,
+    log: Mutex<Vec<Seen>>,
+    happenings: tokio::sync::Mutex<mpsc::UnboundedReceiver<Happening>>,
+}
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) uri: http::Uri,
+    pub(super) method: http::Method,
+    pub(super) headers: http::HeaderMap,
+}
+
+impl Seen {
+    pub(super) fn transport(&self) -> &str {
+        let query = self.uri.query().unwrap_or_default();
+        if query.contains("transport=websocket") { "websocket" } else { "polling" }
+    }
+}
+
+impl Network {
+    pub(super) fn echo(config: EngineConfig) -> Self {
+        Self::intercepted(config, |_| None)
+    }
+
+    /// Some requests are answered by the test instead.
+    pub(super) fn intercepted(
+        config: EngineConfig,
+        intercept: impl Fn(&Request<Incoming>) -> Option<Response<ResponseBody>> + Send + Sync + 'static,
+    ) -> Self {
+        let (log, happenings) = mpsc::unbounded_channel();
+        let engine = Engine::new(config, move |mut connection: Connection| {
+            let log = log.clone();
+            async move {
+                loop {
+                    match connection.event().await {
+                        Event::Message(data) => drop(connection.send(data)),
+                        Event::Closed(reason) => {
+                            let _ = log.send(Happening::Closed(reason));
+                            return;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        });
+        Self(Arc::new(Inner {
+            engine,
+            intercept: Box::new(intercept),
+            connections: Mutex::default(),
+            log: Mutex::default(),
+            happenings: tokio::sync::Mutex::new(happenings),
+        }))
+    }
+
+    pub(super) fn connector(&self) -> impl Connector + use<> {
+        let network = self.clone();
+        move |_host: String, _port: u16| {
+            let stream = network.accept();
+            async move { Ok::<_, io::Error>(stream) }
+        }
+    }
+
+    /// The client's end of a new connection.
+    pub(super) fn accept(&self) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(16 * 1024);
+        self.serve(server);
+        client
+    }
+
+    pub(super) fn serve(&self, stream: impl ByteStream) {
+        let network = self.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let network = network.clone();
+            async move { Ok::<_, Infallible>(network.answer(request).await) }
+        });
+        let connection =
+            http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
+        lock(&self.0.connections).spawn(async move {
+            let _ = connection.await;
+        });
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+        lock(&self.0.log).push(Seen {
+            uri: request.uri().clone(),
+            method: request.method().clone(),
+            headers: request.headers().clone(),
+        });
+        match (self.0.intercept)(&request) {
+            Some(response) => response,
+            None => self.0.engine.handle(request).await,
+        }
+    }
+
+    /// The requests so far.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        lock(&self.0.log).clone()
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// Cuts all connections that carry HTTP.
+    pub(super) fn cut(&self) {
+        lock(&self.0.connections).abort_all();
+    }
+
+    /// Why the next session to end did so on the server.
+    pub(super) async fn closed(&self) -> CloseReason {
+        let next = async { self.0.happenings.lock().await.recv().await };
+        let Some(Happening::Closed(reason)) =
+            tokio::time::timeout(Duration::from_secs(1000), next).await.unwrap()
+        else {
+            panic!("the server is gone");
+        };
+        reason
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Streams that say nothing, for ever.
+pub(super) struct Silence;
+
+impl Connector for Silence {
+    fn connect<'a>(&'a self, _: &'a str, _: u16) -> Connecting<'a> {
+        Box::pin(std::future::pending())
+    }
+}

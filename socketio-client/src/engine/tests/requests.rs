@@ -1,0 +1,91 @@
+//! What the server sees of its client.
+
+use super::*;
+use engineio_server::{EngineConfig as ServerConfig, ResponseBody};
+use http::{HeaderName, HeaderValue, Method, Response, header};
+
+#[tokio::test(start_paused = true)]
+async fn headers_query_and_address() {
+    let network = Network::echo(ServerConfig::default());
+    let options = options()
+        .header(HeaderName::from_static("x-token"), HeaderValue::from_static("abc"))
+        .connector(network.connector());
+    for (url, host) in
+        [("http://[::1]:3000/?a=1", "[::1]:3000"), ("ws://localhost:80?a=1", "localhost")]
+    {
+        let config = EngineConfig::new(url, &options).unwrap();
+        let mut engine = Engine::open(&config).await.unwrap();
+        upgraded(&mut engine).await;
+        let seen = network.seen();
+        assert!(seen.iter().any(|seen| seen.transport() == "websocket"));
+        assert_eq!(seen.last().unwrap().headers[header::HOST], host);
+        for seen in seen {
+            assert_eq!(seen.headers["x-token"], "abc");
+            assert!(seen.uri.path() == "/engine.io/");
+            assert!(seen.uri.query().unwrap().starts_with("a=1&EIO=4&transport="), "{seen:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn cookies_come_back_on_every_request() {
+    let network = Network::intercepted(ServerConfig::default().allow_upgrades(true), |request| {
+        let cookie = request.headers().get(header::COOKIE);
+        if cookie.is_some() || request.method() != Method::GET {
+            return None;
+        }
+        // A balancer that sends its clients away once: only with its cookie they are let in.
+        let mut response = Response::new(ResponseBody::new("again".into()));
+        *response.status_mut() = http::StatusCode::BAD_GATEWAY;
+        let set = HeaderValue::from_static("node=7; Path=/; HttpOnly; Max-Age=60");
+        response.headers_mut().insert(header::SET_COOKIE, set);
+        Some(response)
+    });
+    let options = options().connector(network.connector());
+    let config = EngineConfig::new("http://server", &options).unwrap();
+    assert_eq!(Engine::open(&config).await.err().unwrap().status(), Some(502));
+    let mut engine = Engine::open(&config).await.unwrap();
+    upgraded(&mut engine).await;
+    let seen = network.seen();
+    assert!(
+        seen.len() > 2 && seen[1..].iter().all(|seen| seen.headers[header::COOKIE] == "node=7")
+    );
+
+    let config = EngineConfig::new("http://server", &options.cookies(false)).unwrap();
+    for _ in 0..2 {
+        assert!(Engine::open(&config).await.is_err());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn redirects_are_not_followed() {
+    let network = Network::intercepted(ServerConfig::default(), |_| {
+        let mut response = Response::new(ResponseBody::default());
+        *response.status_mut() = http::StatusCode::FOUND;
+        response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/elsewhere"));
+        Some(response)
+    });
+    for via in [Transport::Polling, Transport::WebSocket] {
+        assert_eq!(try_open(&network, only(via)).await.err().unwrap().status(), Some(302));
+    }
+    assert_eq!(network.seen().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_are_kept() {
+    let network = Network::echo(ServerConfig::default());
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (inner, counted) = (network.clone(), count.clone());
+    let options = only(Transport::Polling).connector(move |_: String, _: u16| {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let stream = inner.accept();
+        async move { Ok::<_, std::io::Error>(stream) }
+    });
+    let config = EngineConfig::new("http://server", &options).unwrap();
+    let mut engine = Engine::open(&config).await.unwrap();
+    for _ in 0..20 {
+        engine.send(text("x")).unwrap();
+        message(&mut engine).await;
+    }
+    assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), 2, "one for GET, one for POST");
+}
