@@ -6,7 +6,6 @@
 //! lock events are only queued: they are encoded before, and whoever is to be woken or told is told after.
 
 use std::{
-    pin::pin,
     sync::{Arc, Weak, atomic::Ordering},
     task::Waker,
 };
@@ -23,7 +22,7 @@ use tokio::sync::Notify;
 use crate::{
     config::Overflow,
     error::EmitError,
-    model::{Namespace, NamespaceInner, Socket, SocketInner},
+    model::{Namespace, NamespaceInner, SocketInner},
     recovery::{Claim, Kept, Recorder, Recoverable, Stay},
     stored::Stored,
 };
@@ -90,15 +89,21 @@ impl Namespace {
         make: impl FnOnce(ByteString, Box<Recoverable>, Option<Box<Stored>>) -> SocketInner,
     ) -> Option<Arc<SocketInner>> {
         let mut log = recorder.log();
-        let Resumed { session, from } = log.take(now(), &claim.pid, &claim.offset)?;
-        let missed = log.missed(&session.trail, from, &session.rooms)?;
-        let (packets, bytes) = missed.fold((0, 0), |(packets, bytes), entry| {
-            (packets + entry.packet.count(), bytes + entry.packet.bytes())
-        });
-        if packets >= recorder.max_queued.0 || bytes >= recorder.max_queued.1 {
+        let Some(Resumed { session, from }) = log.take(now(), &claim.pid, &claim.offset) else {
+            let lost = log.give_up(&claim.pid);
             drop(log);
-            // What the application kept with it ends where no lock is held.
-            drop(session);
+            recorder.gave_up(lost);
+            return None;
+        };
+        let size = log.missed(&session.trail, from, &session.rooms).map(|missed| {
+            missed.fold((0, 0), |(packets, bytes), entry| {
+                (packets + entry.packet.count(), bytes + entry.packet.bytes())
+            })
+        });
+        let (packets, bytes) = recorder.max_queued;
+        if size.is_none_or(|size| size.0 >= packets || size.1 >= bytes) {
+            drop(log);
+            recorder.gave_up(Some(session));
             return None;
         }
         let Session { pid, sid, rooms, data, trail } = session;
@@ -252,29 +257,6 @@ impl SocketInner {
         Ok(())
     }
 
-    /// Waits until the client has come back, maybe to another socket of the same id. `None` where it does not.
-    pub(crate) async fn comes_back(&self) -> Option<Socket> {
-        let recorder = self.namespace.0.recorder.as_ref()?;
-        loop {
-            let mut moved = pin!(recorder.moved.notified());
-            moved.as_mut().enable();
-            let known = {
-                let log = recorder.log();
-                let member = self.namespace.hub().get(&self.id);
-                let kept = self.recoverable.as_ref().is_some_and(|it| log.keeps(now(), &it.pid));
-                member.ok_or(kept)
-            };
-            match known {
-                Ok(socket) if socket.is_connected() && !socket.client.handle.is_closed() => {
-                    return Some(Socket(socket));
-                }
-                // Its connection is about to be told of its end, or its client to be let in.
-                Ok(_) | Err(true) => moved.await,
-                Err(false) => return None,
-            }
-        }
-    }
-
     /// The connection is lost: from here on, events are kept for the client to come back.
     pub(crate) fn lose(&self) {
         if let (Some(recorder), Some(recoverable)) = (&self.namespace.0.recorder, &self.recoverable)
@@ -337,7 +319,7 @@ impl SocketInner {
     }
 }
 
-fn now() -> std::time::Instant {
+pub(crate) fn now() -> std::time::Instant {
     tokio::time::Instant::now().into_std()
 }
 

@@ -93,9 +93,14 @@ pub enum AckError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeliveryError {
-    /// The client did not come back in time, or left by itself. It may have got the event, and its answer been lost.
+    /// The client did not come back in time, or left by itself, or had missed so much that it got a new session. It may
+    /// have got the event, and its answer been lost.
     #[error("the client did not come back")]
     Expired,
+    /// The connection was lost, and the client cannot come back: the server is being drained or closed, or the namespace
+    /// was closed. It may have got the event, and its answer been lost.
+    #[error("the server or the namespace was closed")]
+    Closed,
     /// As many events, or bytes, wait for this client's answer as may. Nothing was sent.
     #[error("too many events wait for this client's answer")]
     TooMany,

@@ -354,6 +354,8 @@ pub(crate) struct NamespaceInner {
     pub(crate) ack_ids: AtomicU64,
     pub(crate) child: Option<Child>,
     pub(crate) closed: AtomicBool,
+    /// It, or the server, is being closed.
+    pub(crate) ending: AtomicBool,
     pub(crate) gate: Gate,
     /// Where connection state recovery is on.
     pub(crate) recorder: Option<Recorder>,
@@ -435,6 +437,19 @@ impl NamespaceInner {
 
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
+        self.end();
+    }
+
+    /// From now on nobody comes back.
+    pub(crate) fn end(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+        if let Some(recorder) = &self.recorder {
+            recorder.moved.notify_waiters();
+        }
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
     }
 
     pub(crate) fn is_closed(&self) -> bool {

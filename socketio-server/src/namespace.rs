@@ -80,6 +80,7 @@ impl Namespace {
             ack_ids: AtomicU64::new(0),
             child,
             closed: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
             gate: Gate::default(),
             cluster,
             server_side: ServerHandlers::default(),

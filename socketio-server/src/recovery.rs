@@ -14,7 +14,7 @@ use bytestring::ByteString;
 use engineio_server::{EngineConfig, Frames};
 use socketio_adapter::{
     Offset,
-    recovery::{Log, LogLimits, Position, SessionStore, Trail},
+    recovery::{Log, LogLimits, Position, Session, SessionStore, Trail},
 };
 use socketio_parser::{RawJson, Value};
 use tokio::sync::{Notify, watch};
@@ -222,6 +222,14 @@ impl Recorder {
 
     pub(crate) fn log(&self) -> MutexGuard<'_, Log<Frames, Kept>> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A session was taken out of the log for good. What the application kept with it ends here, where no lock is held.
+    pub(crate) fn gave_up(&self, session: Option<Session<Kept>>) {
+        if let Some(session) = session {
+            drop(session);
+            self.moved.notify_waiters();
+        }
     }
 
     /// The name of an event that is about to be encoded.

@@ -245,6 +245,9 @@ impl Registry {
             }
         }
         if added {
+            if self.is_ending() {
+                namespace.0.end();
+            }
             namespace.0.gate.open();
         }
         namespace
@@ -267,10 +270,18 @@ impl Registry {
             }
             open
         });
+        self.end();
     }
 
     pub(crate) fn close(&self) {
         self.phase.send_replace(Phase::Closed);
+        self.end();
+    }
+
+    fn end(&self) {
+        for namespace in self.namespaces() {
+            namespace.0.end();
+        }
     }
 
     pub(crate) fn leave_cluster(&self) {

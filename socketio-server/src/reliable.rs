@@ -1,10 +1,14 @@
 //! Events that are kept until the client has answered.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    pin::pin,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
+    delivery::now,
     error::{AckError, DeliveryError, EmitError},
     model::Socket,
     recovery::Outstanding,
@@ -20,7 +24,8 @@ impl Socket {
     /// several at a time may change places when they are sent again. Nothing outlives the server's process. The future
     /// does the work: dropped, the event is not sent again.
     ///
-    /// Without recovery this is [`emit_with_ack`](Self::emit_with_ack). At most `max_reliable_packets` events and
+    /// A client can come back once it has got an event that asks for no answer: such an event tells it the offset that it
+    /// needs for that. Without recovery this is [`emit_with_ack`](Self::emit_with_ack). At most `max_reliable_packets` events and
     /// `max_reliable_bytes` per socket wait ([`Recovery`](crate::Recovery)).
     ///
     /// ```
@@ -39,8 +44,8 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// The client did not come back in time, or left by itself; it did not answer in time; too much waits already; or the
-    /// event cannot be encoded.
+    /// The client did not come back in time, or left by itself; nobody can come back, as the server or the namespace was
+    /// closed; the client did not answer in time; too much waits already; or the event cannot be encoded.
     pub async fn emit_reliably<R: DeserializeOwned>(
         &self,
         event: &str,
@@ -63,13 +68,38 @@ impl Socket {
         loop {
             match socket.emit_with_ack(event, args).await {
                 Err(AckError::Disconnected | AckError::Emit(EmitError::Disconnected)) => {
-                    socket = self.0.comes_back().await.ok_or(DeliveryError::Expired)?;
+                    socket = self.comes_back().await?;
                 }
                 Err(AckError::Emit(EmitError::Full)) => {
                     // Whatever ends the waiting, the next attempt tells.
                     let _ = socket.ready().await;
                 }
                 result => return Ok(result?),
+            }
+        }
+    }
+
+    /// Waits until the client has come back, maybe to another socket of the same id.
+    async fn comes_back(&self) -> Result<Socket, DeliveryError> {
+        let namespace = &self.0.namespace;
+        let recorder = namespace.0.recorder.as_ref().ok_or(DeliveryError::Expired)?;
+        loop {
+            let mut moved = pin!(recorder.moved.notified());
+            moved.as_mut().enable();
+            let known = {
+                let log = recorder.log();
+                let member = namespace.hub().get(self.id());
+                let kept = self.0.recoverable.as_ref().is_some_and(|it| log.keeps(now(), &it.pid));
+                member.ok_or(kept)
+            };
+            match known {
+                Ok(socket) if socket.is_connected() && !socket.client.handle.is_closed() => {
+                    return Ok(Socket(socket));
+                }
+                _ if namespace.0.is_ending() => return Err(DeliveryError::Closed),
+                // Its connection is about to be told of its end, or its client to be let in.
+                Ok(_) | Err(true) => moved.await,
+                Err(false) => return Err(DeliveryError::Expired),
             }
         }
     }

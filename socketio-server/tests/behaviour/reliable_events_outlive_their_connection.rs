@@ -9,7 +9,9 @@ use support::{Client, Running, server, server_with, sockets, until, within};
 
 /// A client that has got one event: its socket, private id and offset.
 async fn connected(recovery: Recovery) -> (Running, Client, Socket, String, String) {
-    let config = ServerConfig::default().connection_state_recovery(recovery);
+    let config = ServerConfig::default()
+        .connection_state_recovery(recovery)
+        .engine(|engine| engine.max_queued_packets(100));
     let server = server_with(config).await;
     let mut sockets = sockets(&server.io.of("/"));
     let mut client = server.open().await;
@@ -59,6 +61,82 @@ async fn or_the_client_does_not_come_back() {
     client.expect(r#"420["pay",7]"#).await;
     client.send("41").await;
     assert!(matches!(within(answer).await.unwrap(), Err(DeliveryError::Expired)));
+}
+
+#[tokio::test]
+async fn or_nobody_can_come_back() {
+    // The client is away, or connected, when the server closes; or connected when it is drained.
+    for (away, drain) in [(true, false), (false, false), (false, true)] {
+        let (server, mut client, socket, ..) = connected(Recovery::default()).await;
+        let sender = socket.clone();
+        let answer = tokio::spawn(async move { sender.emit_reliably::<()>("pay", &7).await });
+        client.expect(r#"420["pay",7]"#).await;
+        if away {
+            client.reset();
+            until(|| server.io.of("/").sockets_count() == 0).await;
+        }
+        if drain {
+            within(server.io.drain(Duration::from_millis(1))).await;
+        } else {
+            server.io.close();
+        }
+        let outcome = within(answer).await.unwrap();
+        assert!(matches!(outcome, Err(DeliveryError::Closed)), "{away} {drain} {outcome:?}");
+        let later = within(socket.emit_reliably::<()>("pay", &8)).await;
+        assert!(matches!(later, Err(DeliveryError::Closed)), "{later:?}");
+    }
+}
+
+#[tokio::test]
+async fn or_the_namespace_is_closed() {
+    let config = ServerConfig::default().connection_state_recovery(Recovery::default());
+    let server = server_with(config).await;
+    let mut sockets = sockets(&server.io.of("/some"));
+    let mut answers = Vec::new();
+    for stays in [false, true] {
+        let mut client = server.open().await;
+        client.send("40/some,").await;
+        let text = client.text().await;
+        assert!(text.starts_with(r#"40/some,{"sid":""#), "{text}");
+        let socket = within(sockets.recv()).await.unwrap();
+        let answer = tokio::spawn(async move { socket.emit_reliably::<()>("pay", &7).await });
+        let text = client.text().await;
+        assert!(text.ends_with(r#"["pay",7]"#), "{text}");
+        answers.push(answer);
+        if stays {
+            assert!(server.io.close_namespace("/some"));
+            client.expect("41/some,").await;
+        } else {
+            client.reset();
+            until(|| server.io.of("/some").sockets_count() == 0).await;
+        }
+    }
+    for answer in answers {
+        let outcome = within(answer).await.unwrap();
+        assert!(matches!(outcome, Err(DeliveryError::Closed)), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn or_the_client_has_missed_too_much() {
+    // More than is kept, and more than the client can be sent at once.
+    for recovery in [Recovery::default().max_packets(5), Recovery::default()] {
+        let (server, mut client, socket, pid, offset) = connected(recovery).await;
+        let answer = tokio::spawn(async move { socket.emit_reliably::<()>("pay", &7).await });
+        client.expect(r#"420["pay",7]"#).await;
+        client.reset();
+        until(|| server.io.of("/").sockets_count() == 0).await;
+        for n in 0..100 {
+            server.io.emit("missed", &n).unwrap();
+        }
+        assert!(!answer.is_finished());
+        let mut client = server.open().await;
+        client.claim(&pid, &offset).await;
+        let (_, other) = client.recoverable().await;
+        assert_ne!(other, pid);
+        let outcome = within(answer).await.unwrap();
+        assert!(matches!(outcome, Err(DeliveryError::Expired)), "{outcome:?}");
+    }
 }
 
 #[tokio::test]

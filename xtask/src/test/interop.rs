@@ -23,6 +23,7 @@ pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
         ("TLS_SERVER", "tls"),
         ("FEATURES_SERVER", "features"),
         ("RECOVERY_SERVER", "recovery"),
+        ("RELIABLE_SERVER", "reliable"),
         ("PEER_SERVER", "peer"),
     ] {
         node.env(variable, workspace.release_example(example)?);

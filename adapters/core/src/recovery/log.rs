@@ -193,6 +193,12 @@ impl<P, D> Log<P, D> {
         Some(Resumed { session: kept.session, from })
     }
 
+    /// Takes a session out that cannot come back, whatever its client says: what it missed is not known any more.
+    pub fn give_up(&mut self, pid: &str) -> Option<Session<D>> {
+        let missed = self.sessions.get(pid)?.session.trail.missed();
+        if missed.is_some_and(|missed| missed < self.first) { self.reclaim(pid) } else { None }
+    }
+
     /// Takes a session out whose events are in a log elsewhere.
     pub fn reclaim(&mut self, pid: &str) -> Option<Session<D>> {
         let kept = self.sessions.remove(pid)?;
