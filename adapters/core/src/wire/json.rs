@@ -118,14 +118,15 @@ struct Envelope<'a> {
     nsp: Option<Cow<'a, str>>,
 }
 
-pub(super) fn read_message(text: &str) -> Result<Message, MessageError> {
+pub(super) fn read_message(text: &str, otherwise: Option<&Nsp>) -> Result<Message, MessageError> {
     check(text)?;
     let envelope: Envelope<'_> =
         serde_json::from_str(text).map_err(|_| MessageError::Malformed("not an envelope"))?;
     let uid = envelope.uid.ok_or(MessageError::Field("uid"))?;
-    let nsp = envelope.nsp.ok_or(MessageError::Field("nsp"))?;
+    let nsp = envelope.nsp.map(|nsp| Nsp::from(nsp.into_owned()));
+    let nsp = nsp.or_else(|| otherwise.cloned()).ok_or(MessageError::Field("nsp"))?;
     let body = read_data(envelope.number, envelope.data.map_or("{}", RawValue::get))?;
-    Ok(Message { uid: uid.into_owned().into(), nsp: Nsp::from(nsp.into_owned()), body })
+    Ok(Message { uid: uid.into_owned().into(), nsp, body })
 }
 
 pub(super) fn read_body(number: u64, text: &str) -> Result<Body, MessageError> {

@@ -65,18 +65,36 @@ impl Message {
     ///
     /// What is not a message is a [`MessageError`], never a panic.
     pub fn decode(wire: &[u8], limits: &ClusterLimits) -> Result<Self, MessageError> {
+        Self::read(wire, None, limits)
+    }
+
+    /// As [`decode`](Self::decode); what names no namespace belongs to `nsp`. Emitters of Node leave it to the channel.
+    ///
+    /// # Errors
+    ///
+    /// See [`decode`](Self::decode).
+    pub fn decode_in(wire: &[u8], nsp: &Nsp, limits: &ClusterLimits) -> Result<Self, MessageError> {
+        Self::read(wire, Some(nsp), limits)
+    }
+
+    fn read(
+        wire: &[u8],
+        otherwise: Option<&Nsp>,
+        limits: &ClusterLimits,
+    ) -> Result<Self, MessageError> {
         check(wire, limits)?;
         if wire.first() == Some(&b'{') {
             let text = str::from_utf8(wire).map_err(|_| MessageError::Malformed("not UTF-8"))?;
-            return json::read_message(text);
+            return json::read_message(text, otherwise);
         }
         let mut message = tree::object(msgpack::from_bytes(wire)?)?;
         let number = message.get("type").and_then(tree::integer);
         let number = number.ok_or(MessageError::Field("type"))?;
         let uid = tree::text(&message, "uid").ok_or(MessageError::Field("uid"))?;
-        let nsp = tree::text(&message, "nsp").ok_or(MessageError::Field("nsp"))?;
+        let nsp = tree::text(&message, "nsp").map(Nsp::from).or_else(|| otherwise.cloned());
+        let nsp = nsp.ok_or(MessageError::Field("nsp"))?;
         let data = message.shift_remove("data").unwrap_or_default();
-        Ok(Self { uid: uid.into(), nsp: Nsp::from(nsp), body: tree::read_body(number, data)? })
+        Ok(Self { uid: uid.into(), nsp, body: tree::read_body(number, data)? })
     }
 }
 

@@ -1,0 +1,119 @@
+//! The database goes away and comes back.
+
+use std::time::{Duration, Instant};
+
+use engines::Postgres;
+use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
+use socketio_adapter_postgres::PostgresAdapter;
+
+use crate::{
+    Node, adapter, config, stranger,
+    suite::{Kept, until, within},
+};
+
+/// Says something until the other one has heard it.
+async fn until_heard(one: &Node, two: &Node) {
+    let before = two.inbox.messages().len();
+    until(|| async {
+        let _ = one.link.publish(one.message("/", "again", &1)).await;
+        two.inbox.messages().len() > before
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dead_database_fails_promptly_and_is_found_again() {
+    let engine = Postgres::start().unwrap();
+    let one = Node::join(adapter(&engine), "/", "one").await;
+    let two = Node::join(adapter(&engine), "/", "two").await;
+    for _ in 0..2 {
+        engine.kill().unwrap();
+        until(|| async { one.link.publish(one.message("/", "x", &1)).await.is_err() }).await;
+        let begun = Instant::now();
+        let error = within(one.link.publish(one.message("/", "x", &1))).await.unwrap_err();
+        assert!(matches!(error, AdapterError::Engine(_)), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        engine.restart().unwrap();
+        until_heard(&one, &two).await;
+        until_heard(&two, &one).await;
+    }
+}
+
+#[tokio::test]
+async fn a_hanging_database_fails_in_time() {
+    let engine = Postgres::start().unwrap();
+    let short = Duration::from_millis(500);
+    let join =
+        |uid| Node::join(PostgresAdapter::new(config(&engine).timeout(short)).unwrap(), "/", uid);
+    let (one, two) = (join("one").await, join("two").await);
+    engine.pause().unwrap();
+    let begun = Instant::now();
+    let error = within(one.link.publish(one.message("/", "x", &1))).await.unwrap_err();
+    assert!(matches!(error, AdapterError::Engine(_)), "{error}");
+    for _ in 0..100 {
+        let error = within(one.link.publish(one.message("/", "x", &1))).await.unwrap_err();
+        assert!(matches!(error, AdapterError::Engine(_)), "{error}");
+        tokio::task::yield_now().await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    engine.resume().unwrap();
+    until_heard(&one, &two).await;
+    until_heard(&two, &one).await;
+}
+
+#[tokio::test]
+async fn joining_fails_while_there_is_no_database_and_leaves_nothing() {
+    let engine = Postgres::start().unwrap();
+    engine.kill().unwrap();
+    let adapter =
+        PostgresAdapter::new(config(&engine).timeout(Duration::from_millis(300))).unwrap();
+    let seat = Seat { nsp: "/".into(), uid: "one".into() };
+    let error = within(adapter.join(seat, std::sync::Arc::new(Kept::default()))).await;
+    assert!(matches!(error.err(), Some(AdapterError::Engine(_))));
+    engine.restart().unwrap();
+    let two = Node::join(self::adapter(&engine), "/", "two").await;
+    until(|| async {
+        let seat = Seat { nsp: "/".into(), uid: "again".into() };
+        adapter.join(seat, std::sync::Arc::new(Kept::default())).await.is_ok()
+    })
+    .await;
+    let one = Node::join(adapter, "/", "one").await;
+    until_heard(&one, &two).await;
+}
+
+#[tokio::test]
+async fn broken_connections_are_made_again() {
+    let engine = Postgres::start().unwrap();
+    let one = Node::join(adapter(&engine), "/", "one").await;
+    let two = Node::join(adapter(&engine), "/", "two").await;
+    let client = stranger(&engine).await;
+    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                  WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
+    assert_eq!(client.query(others, &[]).await.unwrap().len(), 4, "two for each server");
+    until_heard(&one, &two).await;
+    until_heard(&two, &one).await;
+}
+
+#[tokio::test]
+async fn who_leaves_leaves_nothing_behind() {
+    let engine = Postgres::start().unwrap();
+    let adapter = adapter(&engine);
+    let stay = Node::join(adapter.clone(), "/", "stay").await;
+    for n in 0..50 {
+        let node = Node::join(adapter.clone(), &format!("/{n}"), "one").await;
+        node.link.leave().await;
+        let error = node.link.publish(node.message("/", "x", &1)).await.unwrap_err();
+        assert!(matches!(error, AdapterError::Left), "{error}");
+    }
+    let client = stranger(&engine).await;
+    let count = || async {
+        let count = client.query_one(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'",
+            &[],
+        );
+        count.await.unwrap().get::<_, i64>(0)
+    };
+    assert_eq!(count().await, 3, "one server's two and this one");
+    drop((stay, adapter));
+    until(|| async { count().await == 1 }).await;
+}

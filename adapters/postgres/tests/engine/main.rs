@@ -1,0 +1,66 @@
+//! The adapter against a real PostgreSQL server.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "../../../testing/suite.rs"]
+mod suite;
+
+mod conformance;
+mod faults;
+mod hostile;
+mod large;
+mod table;
+
+use std::{sync::Arc, time::Duration};
+
+use engines::Postgres;
+use socketio_adapter::{
+    Body, ClusterAdapter, Heartbeats, Link, Message, Seat, Selection, event_args,
+};
+use socketio_adapter_postgres::{PostgresAdapter, PostgresConfig, tokio_postgres};
+use suite::{Kept, within};
+
+fn config(engine: &Postgres) -> PostgresConfig {
+    let heartbeats =
+        Heartbeats { interval: Duration::from_millis(300), timeout: Duration::from_secs(3) };
+    PostgresConfig::new(engine.url().parse().unwrap()).heartbeats(heartbeats)
+}
+
+fn adapter(engine: &Postgres) -> Arc<PostgresAdapter> {
+    PostgresAdapter::new(config(engine)).unwrap()
+}
+
+/// A connection that is none of the adapter's.
+async fn stranger(engine: &Postgres) -> tokio_postgres::Client {
+    let (client, connection) =
+        tokio_postgres::connect(engine.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// A node without a server.
+struct Node {
+    link: Arc<dyn Link>,
+    inbox: Arc<Kept>,
+    uid: String,
+    _adapter: Arc<PostgresAdapter>,
+}
+
+impl Node {
+    async fn join(adapter: Arc<PostgresAdapter>, nsp: &str, uid: &str) -> Self {
+        let inbox = Arc::new(Kept::default());
+        let seat = Seat { nsp: nsp.into(), uid: uid.to_owned().into() };
+        let link = within(adapter.join(seat, inbox.clone())).await.unwrap();
+        Self { link, inbox, uid: uid.into(), _adapter: adapter }
+    }
+
+    fn message(&self, nsp: &str, event: &str, args: &impl serde::Serialize) -> Message {
+        let args = event_args(event, args).unwrap();
+        let body = Body::Broadcast { args, selection: Selection::default(), request: None };
+        Message { uid: self.uid.clone().into(), nsp: nsp.into(), body }
+    }
+
+    async fn say(&self, event: &str, args: &impl serde::Serialize) {
+        within(self.link.publish(self.message("/", event, args))).await.unwrap();
+    }
+}

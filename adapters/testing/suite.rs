@@ -1,0 +1,386 @@
+//! What the engine tests of all back-ends share: three servers with their adapters, clients in memory, and the suite.
+//!
+//! Not a crate: each test program takes this file in.
+
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
+
+#[path = "../../socketio-server/examples/cluster/ops.rs"]
+mod ops;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    future::Future,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use socketio_adapter::{
+    AdapterError, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, Message, MessageError, NodeId,
+    Offset, Room, RoomInterest, Seat,
+    conformance::{Client, Event, Harness},
+    recovery::SessionStore,
+};
+use socketio_server::{
+    ClusterLimits, Server, ServerConfig, Value, Values,
+    testing::{Received, TestClient, TestError},
+};
+use tokio::sync::mpsc;
+
+/// Long enough for a busy machine; only a hang takes it.
+pub const HANG: Duration = Duration::from_secs(40);
+
+/// Fails where `future` hangs.
+#[track_caller]
+pub fn within<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
+    let caller = std::panic::Location::caller();
+    async move {
+        match tokio::time::timeout(HANG, future).await {
+            Ok(value) => value,
+            Err(_) => panic!("hangs at {caller}"),
+        }
+    }
+}
+
+/// Waits until `condition` holds. Engines are programs of their own: there is nothing to wait on.
+#[track_caller]
+pub fn until<F: Future<Output = bool>>(
+    mut condition: impl FnMut() -> F,
+) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let begun = Instant::now();
+        while !condition().await {
+            assert!(begun.elapsed() < HANG, "never holds at {caller}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// Which rooms a server's engine delivers to it.
+pub type Reaches = Arc<dyn Fn(usize, &str, &str) -> bool + Send + Sync>;
+
+/// Three servers in one cluster.
+pub struct Servers {
+    servers: Vec<(Server, Arc<Severed>)>,
+    reaches: Reaches,
+}
+
+impl Servers {
+    /// Servers with these adapters, once they know of each other.
+    pub async fn new(adapters: Vec<Arc<dyn ClusterAdapter>>, reaches: Reaches) -> Self {
+        let count = adapters.len();
+        let mut servers = Vec::new();
+        for (n, adapter) in adapters.into_iter().enumerate() {
+            let adapter = Severed::new(adapter, n == 2);
+            let limits = ClusterLimits::default().request_timeout(Duration::from_secs(15));
+            let config = ServerConfig::default().adapter(adapter.clone()).cluster_limits(limits);
+            let io = Server::with_config(config);
+            ops::serve(&io, &format!("node {n}"));
+            servers.push((io, adapter));
+        }
+        for (io, _) in &servers {
+            within(io.joined()).await;
+            for nsp in ["/", "/chat"] {
+                let namespace = io.of(nsp);
+                until(|| async { within(namespace.server_count()).await.ok() == Some(count) })
+                    .await;
+            }
+        }
+        Self { servers, reaches }
+    }
+}
+
+impl Harness for Servers {
+    type Client = Tester;
+
+    async fn connect(&self, server: usize, nsp: &str, rooms: &[&str], data: Value) -> Tester {
+        let hello = serde_json::json!({ "join": rooms, "data": data });
+        let mut client = TestClient::connect(&self.servers[server].0, nsp, &hello).await.unwrap();
+        client.set_patience(HANG);
+        Tester { client, kept: VecDeque::new(), asked: HashMap::new() }
+    }
+
+    async fn settle(&self, server: usize, nsp: &str, room: &str) {
+        until(|| async { (self.reaches)(server, nsp, room) }).await;
+    }
+
+    fn kill(&self, server: usize) {
+        self.servers[server].1.kill();
+    }
+}
+
+/// A client in memory.
+pub struct Tester {
+    client: TestClient,
+    kept: VecDeque<Event>,
+    /// Events that wait for an answer, by a number of ours.
+    asked: HashMap<u64, Received>,
+}
+
+impl Client for Tester {
+    fn id(&self) -> &str {
+        self.client.id()
+    }
+
+    async fn call(&mut self, op: Value) -> Value {
+        self.client.emit_with_ack("op", &op).await.unwrap()
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        match self.client.next().await {
+            Ok(received) => {
+                let ack = received.wants_answer().then_some(self.asked.len() as u64);
+                let args = Values(received.args().values().unwrap());
+                let event = Event { name: received.event().to_owned(), args, ack };
+                if let Some(ack) = ack {
+                    self.asked.insert(ack, received);
+                }
+                Some(event)
+            }
+            Err(TestError::Disconnected | TestError::Closed) => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn answer(&mut self, ack: u64, answer: Value) {
+        self.asked[&ack].answer(&answer).await.unwrap();
+    }
+}
+
+/// An adapter that can be taken away without a word, as a machine that dies; and be slow to hear.
+#[derive(Debug)]
+pub struct Severed {
+    discovery: Discovery,
+    keeps_log: bool,
+    slow: bool,
+    inner: Mutex<Option<Arc<dyn ClusterAdapter>>>,
+    dead: Arc<AtomicBool>,
+    links: Mutex<Vec<Arc<SeveredLink>>>,
+}
+
+impl Severed {
+    fn new(inner: Arc<dyn ClusterAdapter>, slow: bool) -> Arc<Self> {
+        Arc::new(Self {
+            discovery: inner.discovery(),
+            keeps_log: inner.keeps_log(),
+            slow,
+            inner: Mutex::new(Some(inner)),
+            dead: Arc::default(),
+            links: Mutex::default(),
+        })
+    }
+
+    fn kill(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+        for link in &*self.links.lock().unwrap() {
+            link.0.lock().unwrap().take();
+        }
+        self.inner.lock().unwrap().take();
+    }
+}
+
+impl ClusterAdapter for Severed {
+    fn discovery(&self) -> Discovery {
+        self.discovery
+    }
+
+    fn keeps_log(&self) -> bool {
+        self.keeps_log
+    }
+
+    fn join(
+        &self,
+        seat: Seat,
+        inbox: Arc<dyn Inbox>,
+    ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
+        Box::pin(async move {
+            let Some(adapter) = self.inner.lock().unwrap().clone() else {
+                return std::future::pending().await;
+            };
+            let ear = Ear::new(inbox, self.dead.clone(), self.slow);
+            let link = adapter.join(seat, Arc::new(ear)).await?;
+            let link = Arc::new(SeveredLink(Mutex::new(Some(link))));
+            self.links.lock().unwrap().push(link.clone());
+            Ok(link as Arc<dyn Link>)
+        })
+    }
+}
+
+struct SeveredLink(Mutex<Option<Arc<dyn Link>>>);
+
+impl std::fmt::Debug for SeveredLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SeveredLink")
+    }
+}
+
+impl SeveredLink {
+    fn get(&self) -> Option<Arc<dyn Link>> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Link for SeveredLink {
+    fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
+        Box::pin(async move {
+            match self.get() {
+                Some(link) => link.publish(message).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn reply<'a>(
+        &'a self,
+        to: &'a NodeId,
+        message: Message,
+    ) -> BoxFuture<'a, Result<(), AdapterError>> {
+        Box::pin(async move {
+            match self.get() {
+                Some(link) => link.reply(to, message).await,
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
+        Box::pin(async move {
+            match self.get() {
+                Some(link) => link.count().await,
+                None => Ok(1),
+            }
+        })
+    }
+
+    fn interest(&self) -> RoomInterest {
+        self.get().map_or(RoomInterest::None, |link| link.interest())
+    }
+
+    fn room_appeared(&self, room: &Room) {
+        if let Some(link) = self.get() {
+            link.room_appeared(room);
+        }
+    }
+
+    fn room_vanished(&self, room: &Room) {
+        if let Some(link) = self.get() {
+            link.room_vanished(room);
+        }
+    }
+
+    fn sessions(&self) -> Option<Arc<dyn SessionStore>> {
+        self.get().and_then(|link| link.sessions())
+    }
+
+    fn leave(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Some(link) = self.get() {
+                link.leave().await;
+            }
+        })
+    }
+}
+
+/// Hears until it is dead, some milliseconds late where it is slow.
+struct Ear {
+    inbox: Arc<dyn Inbox>,
+    dead: Arc<AtomicBool>,
+    late: Option<mpsc::UnboundedSender<(Message, Option<Offset>)>>,
+}
+
+impl Ear {
+    fn new(inbox: Arc<dyn Inbox>, dead: Arc<AtomicBool>, slow: bool) -> Self {
+        let late = slow.then(|| {
+            let (sender, mut late) = mpsc::unbounded_channel::<(Message, Option<Offset>)>();
+            let inbox = inbox.clone();
+            tokio::spawn(async move {
+                while let Some((message, offset)) = late.recv().await {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                    inbox.receive(message, offset);
+                }
+            });
+            sender
+        });
+        Self { inbox, dead, late }
+    }
+}
+
+impl Inbox for Ear {
+    fn receive(&self, message: Message, offset: Option<Offset>) {
+        if self.dead.load(Ordering::SeqCst) {
+            return;
+        }
+        match &self.late {
+            Some(late) => {
+                let _ = late.send((message, offset));
+            }
+            None => self.inbox.receive(message, offset),
+        }
+    }
+
+    fn garbage(&self, error: &MessageError) {
+        self.inbox.garbage(error);
+    }
+}
+
+/// An inbox that keeps what comes.
+#[derive(Default)]
+pub struct Kept {
+    messages: Mutex<Vec<Message>>,
+    garbage: Mutex<Vec<String>>,
+}
+
+impl Kept {
+    pub fn messages(&self) -> Vec<Message> {
+        self.messages.lock().unwrap().clone()
+    }
+
+    pub fn garbage(&self) -> Vec<String> {
+        self.garbage.lock().unwrap().clone()
+    }
+
+    /// Waits for so many messages.
+    pub async fn wait(&self, count: usize) -> Vec<Message> {
+        until(|| async { self.messages.lock().unwrap().len() >= count }).await;
+        self.messages()
+    }
+}
+
+impl Inbox for Kept {
+    fn receive(&self, message: Message, _: Option<Offset>) {
+        self.messages.lock().unwrap().push(message);
+    }
+
+    fn garbage(&self, error: &MessageError) {
+        self.garbage.lock().unwrap().push(error.to_string());
+    }
+}
+
+/// Declares the suite's tests; `$servers` starts three servers and an engine that lives as long.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($servers:path) => {
+        $crate::conformance_suite!(@ $servers:
+            broadcasts_reach_whom_they_name,
+            order_is_kept,
+            namespaces_are_separate,
+            answers_are_collected,
+            partial_answers_come_at_the_deadline,
+            sockets_are_fetched,
+            sockets_join_and_leave,
+            sockets_are_disconnected,
+            servers_talk_to_servers,
+            the_dead_are_not_waited_for,
+        );
+    };
+    (@ $servers:path: $($behaviour:ident),* $(,)?) => { $(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $behaviour() {
+            let (servers, _engine) = $servers().await;
+            socketio_adapter::conformance::$behaviour(&servers).await;
+        }
+    )* };
+}
