@@ -1,7 +1,64 @@
-//! The Socket.IO client.
+//! A Socket.IO client for tokio: namespaces, acknowledgements, reconnection, connection state recovery.
+//!
+//! It speaks with servers of Socket.IO v3 and v4, Node's and others, over HTTP long-polling and WebSocket.
+//!
+//! - [`connect`] gives a [`Socket`] once the server has let it in; [`Manager`] is one connection with its namespaces, opened again
+//!   whenever it is lost; [`Client`] finds the connection by URL, as Node's `io()` does.
+//! - Handlers are async functions whose arguments are what they need of an event: [`Data`], [`Ack`], [`Socket`] and so on
+//!   ([`Extract`]). What they return answers the server.
+//! - A tuple is a list of arguments, anything else is one argument. [`Binary`] may be anywhere inside.
+//!
+//! There is one task per connection. It runs the handlers as well: they start in the order of their events and overlap, up to
+//! [`max_in_flight`](SocketConfig::max_in_flight), so a handler that *waits* holds nobody up. One that computes for long should do so
+//! in a task of its own. The task ends with the last handle ([`Manager`], [`Socket`], [`Events`]).
+//!
+//! Every queue is bounded, and everything that is awaited has a deadline: see [`ClientConfig`] and [`SocketConfig`].
 
-#[allow(dead_code, unused_imports, reason = "the manager that drives it is being built")]
+mod ack;
+mod client;
+mod config;
+mod dispatch;
+mod driver;
+mod emitter;
+#[allow(dead_code, reason = "the transports are being built")]
 mod engine;
+mod error;
+mod events;
+mod listeners;
+mod manager;
+mod manager_event;
+mod model;
+mod outbox;
+mod outgoing;
+mod reconnect;
+mod retries;
+mod socket;
+mod table;
+mod url;
+mod waiter;
+
+pub use engineio_parser::Transport;
+pub use socketio_parser::{
+    Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, Object, Parser, Value, Values, args,
+    value,
+};
+
+pub use self::{
+    ack::Ack,
+    client::{Client, connect, connect_with},
+    config::{ClientConfig, SocketConfig},
+    dispatch::{
+        Answer, Data, EventName, Extract, Handler, IntoReply, Json, MaybeExtract, Outcome,
+        TypedHandler,
+    },
+    emitter::Emitter,
+    error::{AckError, ClientError, ConnectError, DisconnectReason, EmitError, HandlerError},
+    events::{Events, Received},
+    manager_event::ManagerEvent,
+    model::{Context, Manager, Socket},
+    reconnect::Reconnection,
+    url::UrlError,
+};
 
 pub use self::engine::{
     BoxStream, ByteStream, Connecting, Connector, EngineError, EngineOptions, Proxy, RequestError,

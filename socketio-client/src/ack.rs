@@ -1,0 +1,93 @@
+//! Acknowledgements we owe.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use serde::Serialize;
+use socketio_parser::AckId;
+
+use crate::{
+    error::EmitError,
+    model::{Responder, Socket},
+    outbox::Outgoing,
+};
+
+/// Extractor: answers the server's acknowledgement.
+///
+/// Only the first answer of an event is sent. One that is dropped unanswered leaves the server waiting, as in Node.
+///
+/// ```no_run
+/// use socketio_client::{Ack, Data, Socket};
+///
+/// # fn add(socket: Socket) {
+/// socket.on("divide", |Data((a, b)): Data<(f64, f64)>, ack: Ack| async move {
+///     ack.send(&(a / b, a % b))?; // two arguments
+///     Ok(())
+/// });
+/// # }
+/// ```
+pub struct Ack(pub(crate) Option<Responder>);
+
+impl Ack {
+    /// Whether the server waits for an answer. If not, [`send`](Self::send) does nothing.
+    pub fn is_wanted(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Answers. A tuple is a list of arguments, anything else is one.
+    ///
+    /// # Errors
+    ///
+    /// The value cannot be encoded, or the connection that the event came over has ended, or the outgoing queue is full.
+    /// Nothing was sent then.
+    pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+        self.0.as_ref().map_or(Ok(()), |responder| responder.answer(args))
+    }
+
+    /// Answers with what a handler returned. That the connection ended meanwhile is no failure of the handler.
+    pub(crate) fn reply<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+        match self.send(args) {
+            Err(EmitError::Disconnected) => Ok(()),
+            result => result,
+        }
+    }
+}
+
+impl fmt::Debug for Ack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ack").field("wanted", &self.is_wanted()).finish()
+    }
+}
+
+impl Responder {
+    pub(crate) fn new(socket: Socket, id: AckId, stay: u64) -> Self {
+        Self { socket, id, stay, answered: Arc::new(AtomicBool::new(false)) }
+    }
+
+    pub(crate) fn answer<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+        let space = &self.socket.space;
+        let frames = space.parser.encode_ack(&space.nsp, self.id, args)?;
+        if self.answered.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let packet = Outgoing { frames, ack: None, volatile: false, stay: Some(self.stay) };
+        let result = {
+            let mut state = space.state();
+            if state.stay != self.stay || state.id.is_none() {
+                Err(EmitError::Disconnected)
+            } else {
+                state.outbox.push(packet).map_err(|_| EmitError::Full)
+            }
+        };
+        match result {
+            Ok(()) => self.socket.manager.0.0.wake(),
+            Err(_) => self.answered.store(false, Ordering::Relaxed),
+        }
+        result
+    }
+}

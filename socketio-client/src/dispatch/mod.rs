@@ -1,0 +1,13 @@
+//! What a handler may be.
+
+mod context;
+mod extract;
+mod handler;
+mod reply;
+
+pub(crate) use self::handler::{erase, erase_typed};
+pub use self::{
+    extract::{Data, EventName, Extract, MaybeExtract},
+    handler::{Handler, TypedHandler},
+    reply::{Answer, IntoReply, Json, Outcome},
+};

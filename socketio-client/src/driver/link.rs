@@ -1,0 +1,251 @@
+//! The connection itself: opened, lost, opened again.
+
+use std::{
+    error::Error,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use engineio_parser::session::CloseReason;
+
+use super::{
+    new_machine,
+    state::{Driver, Link},
+    timer::now,
+};
+use crate::{
+    engine::{Closed, Engine, EngineError, EngineEvent},
+    error::{ConnectError, DisconnectReason},
+    manager_event::ManagerEvent,
+    reconnect::random,
+};
+
+/// Events that are read before handlers get their turn.
+const BATCH: usize = 64;
+
+impl Driver {
+    /// Begins to open the connection.
+    pub(super) fn open(&mut self, again: bool) {
+        let config = self.engine.clone();
+        self.link = Link::Opening {
+            future: Box::pin(async move { Engine::open(&config).await }),
+            deadline: self.connect_deadline(),
+            again,
+        };
+    }
+
+    pub(super) fn connect_deadline(&self) -> Option<Instant> {
+        let timeout = self.shared.state().connect_timeout;
+        timeout.and_then(|timeout| now().checked_add(timeout))
+    }
+
+    /// Lets the connection go on; whether something happened.
+    pub(super) fn poll_link(&mut self, cx: &mut Context<'_>) -> bool {
+        match &mut self.link {
+            Link::Opening { future, again, .. } => {
+                let again = *again;
+                match future.as_mut().poll(cx) {
+                    Poll::Pending => return false,
+                    Poll::Ready(Ok(engine)) => self.opened(engine, again),
+                    Poll::Ready(Err(error)) => {
+                        self.failed(ConnectError::Transport(Arc::new(error)), again);
+                    }
+                }
+                true
+            }
+            Link::Open(_) => self.read(cx),
+            Link::Idle | Link::Waiting { .. } => false,
+        }
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+        for round in 0..BATCH {
+            let Link::Open(engine) = &mut self.link else { return true };
+            match engine.poll_event(cx) {
+                Poll::Pending => return round > 0,
+                Poll::Ready(EngineEvent::Message(data)) => {
+                    let result = self.machine.handle_data(now(), data);
+                    self.outputs(cx);
+                    if let Err(violation) = result {
+                        self.violated(&violation);
+                    }
+                }
+                Poll::Ready(EngineEvent::Upgraded(transport)) => {
+                    let session = (engine.sid().to_owned(), transport);
+                    self.shared.set_session(Some(session));
+                    self.shared.tell(&ManagerEvent::Upgrade(transport));
+                }
+                Poll::Ready(EngineEvent::Ping) => self.shared.tell(&ManagerEvent::Ping),
+                Poll::Ready(EngineEvent::Closed(Closed { reason, error })) => {
+                    self.shared.set_session(None);
+                    self.link = Link::Idle;
+                    self.lost(reason_of(reason), error.map(|error| chain(&error)));
+                }
+            }
+            // A handler may have disconnected its socket: that comes before what else was read.
+            self.asked();
+        }
+        true
+    }
+
+    /// The server broke the protocol.
+    fn violated(&mut self, violation: &socketio_parser::Violation) {
+        self.retire();
+        self.lost(DisconnectReason::ParseError, Some(violation.to_string()));
+    }
+
+    fn opened(&mut self, mut engine: Engine, again: bool) {
+        engine.set_reading(self.reading);
+        self.shared.set_session(Some((engine.sid().to_owned(), engine.transport())));
+        self.machine = new_machine(&self.shared);
+        self.link = Link::Open(Box::new(engine));
+        let attempts = self.backoff.attempts();
+        self.backoff.reset();
+        self.shared.tell(&ManagerEvent::Open);
+        self.asked();
+        if again {
+            self.shared.tell(&ManagerEvent::Reconnect(attempts));
+        }
+    }
+
+    /// The connection could not be opened.
+    fn failed(&mut self, error: ConnectError, again: bool) {
+        self.link = Link::Idle;
+        self.shared.tell(&ManagerEvent::Error(error.clone()));
+        for index in 0..self.members.len() {
+            if self.is_active(index) {
+                self.connect_error(index, error.clone());
+            }
+        }
+        self.reconnect();
+        if again {
+            self.shared.tell(&ManagerEvent::ReconnectError(error));
+        }
+    }
+
+    /// The connection is gone: every awaited acknowledgement fails, every socket is told, and it is opened again.
+    fn lost(&mut self, reason: DisconnectReason, description: Option<String>) {
+        self.end_spaces(reason, description.as_deref());
+        self.backoff.reset();
+        self.shared.tell(&ManagerEvent::Close { reason, description });
+        self.reconnect();
+    }
+
+    /// Closes the connection. Nothing is opened before somebody asks for it, if it is not wanted any more.
+    pub(super) fn shut(&mut self, reason: DisconnectReason, unwanted: bool) {
+        let was_idle = matches!(self.link, Link::Idle);
+        self.retire();
+        if unwanted {
+            self.give_up();
+        }
+        self.backoff.reset();
+        if !was_idle {
+            self.end_spaces(reason, None);
+            self.shared.tell(&ManagerEvent::Close { reason, description: None });
+        }
+    }
+
+    /// Waits for the next attempt, if there is to be one.
+    fn reconnect(&mut self) {
+        let policy = self.shared.state().reconnection.clone();
+        if !policy.is_enabled() {
+            return self.give_up();
+        }
+        match self.backoff.next(&policy, random()) {
+            Some(delay) => {
+                self.link = Link::Waiting { until: now() + delay };
+                self.shared.tell(&ManagerEvent::Reconnecting { delay });
+            }
+            None => {
+                self.backoff.reset();
+                self.give_up();
+                self.shared.tell(&ManagerEvent::ReconnectFailed);
+            }
+        }
+    }
+
+    fn attempt(&mut self) {
+        if !self.shared.state().reconnection.is_enabled() {
+            self.link = Link::Idle;
+            return self.give_up();
+        }
+        self.shared.tell(&ManagerEvent::ReconnectAttempt(self.backoff.attempts()));
+        self.open(true);
+    }
+
+    fn give_up(&mut self) {
+        self.shared.state().open = false;
+    }
+
+    /// Lets sessions end.
+    pub(super) fn poll_closing(&mut self, cx: &mut Context<'_>) -> bool {
+        let before = self.closing.len();
+        self.closing.retain_mut(|closing| {
+            loop {
+                match closing.engine.poll_event(cx) {
+                    Poll::Ready(EngineEvent::Closed(_)) => break false,
+                    Poll::Ready(_) => {}
+                    Poll::Pending => break true,
+                }
+            }
+        });
+        self.closing.len() < before
+    }
+
+    /// Looks at the deadlines; whether one has passed.
+    pub(super) fn timeouts(&mut self, cx: &mut Context<'_>) -> bool {
+        let next = self.next_deadline();
+        if !self.timer.poll(next, cx) {
+            return false;
+        }
+        let now = now();
+        match &self.link {
+            Link::Opening { deadline: Some(deadline), again, .. } if *deadline <= now => {
+                self.failed(ConnectError::Timeout, *again);
+            }
+            Link::Waiting { until } if *until <= now => self.attempt(),
+            _ => {}
+        }
+        self.closing.retain(|closing| closing.deadline > now);
+        self.late_spaces(now);
+        let result = self.machine.handle_timeout(now);
+        self.outputs(cx);
+        if let Err(violation) = result {
+            self.violated(&violation);
+        }
+        true
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let link = match &self.link {
+            Link::Opening { deadline, .. } => *deadline,
+            Link::Waiting { until } => Some(*until),
+            Link::Idle | Link::Open(_) => None,
+        };
+        let members = self.members.iter().filter_map(|member| member.phase.deadline());
+        let closing = self.closing.iter().map(|closing| closing.deadline);
+        members.chain(closing).chain(link).chain(self.machine.poll_timeout()).min()
+    }
+}
+
+fn reason_of(reason: CloseReason) -> DisconnectReason {
+    match reason {
+        CloseReason::TransportError => DisconnectReason::TransportError,
+        CloseReason::TransportClose => DisconnectReason::TransportClose,
+        CloseReason::PingTimeout => DisconnectReason::PingTimeout,
+        CloseReason::ParseError => DisconnectReason::ParseError,
+        _ => DisconnectReason::ForcedClose,
+    }
+}
+
+/// An error and what it comes from.
+fn chain(error: &EngineError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,179 @@
+//! One connection: the future that opens it, keeps it open, and runs its handlers, in one task.
+
+mod link;
+mod run;
+mod send;
+mod spaces;
+mod state;
+mod timer;
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use socketio_parser::{Connection, Protocol};
+
+use self::{
+    state::{Closing, Link, Member, Phase},
+    timer::{Timer, now},
+};
+use crate::{
+    engine::EngineConfig,
+    error::DisconnectReason,
+    model::{Shared, Space},
+    reconnect::Backoff,
+    waiter::Waiter,
+};
+
+pub(crate) use self::state::Driver;
+
+/// Rounds before other tasks get their turn.
+const ROUNDS: usize = 32;
+
+/// Sessions that may be closing at the same time; older ones are cut off.
+const MAX_CLOSING: usize = 4;
+
+impl Driver {
+    pub(crate) fn new(shared: Arc<Shared>, engine: EngineConfig) -> Self {
+        let machine = new_machine(&shared);
+        Self {
+            shared,
+            engine,
+            machine,
+            link: Link::Idle,
+            closing: Vec::new(),
+            backoff: Backoff::default(),
+            members: Vec::new(),
+            running: Vec::new(),
+            inbox_bytes: 0,
+            reading: true,
+            timer: Timer::default(),
+        }
+    }
+
+    /// Does what the handles ask for; whether there was anything.
+    fn asked(&mut self) -> bool {
+        let (close, open, added) = {
+            let mut state = self.shared.state();
+            let added: Vec<_> = state.spaces.iter().skip(self.members.len()).cloned().collect();
+            (std::mem::take(&mut state.close), state.open, added)
+        };
+        let mut moved = close || !added.is_empty();
+        self.members.extend(added.into_iter().map(Member::new));
+        if close {
+            self.shut(DisconnectReason::ForcedClose, !open);
+        }
+        for index in 0..self.members.len() {
+            moved |= self.asked_of(index);
+        }
+        if matches!(self.link, Link::Idle) && self.shared.state().open {
+            self.open(false);
+            moved = true;
+        }
+        moved
+    }
+
+    /// What the handles of one namespace ask for.
+    fn asked_of(&mut self, index: usize) -> bool {
+        let Some(member) = self.members.get(index) else { return false };
+        let space = member.space.clone();
+        let out = matches!(member.phase, Phase::Out);
+        let (leave, active, forgotten) = {
+            let mut state = space.state();
+            (state.leave_after.take(), state.active, std::mem::take(&mut state.forgotten))
+        };
+        for id in forgotten {
+            drop(self.machine.forget_ack(&space.nsp, id));
+        }
+        if let Some(packets) = leave {
+            self.leave(index, packets);
+            return true;
+        }
+        let join = active && out && matches!(self.link, Link::Open(_));
+        if join {
+            self.join(index);
+        }
+        join
+    }
+
+    /// The last handle is gone: what was emitted leaves, nothing else happens.
+    fn stop(&mut self) {
+        self.flush();
+        self.running.clear();
+        self.members.clear();
+        self.machine.close();
+        while let Some(output) = self.machine.poll_output() {
+            drop(output);
+        }
+        self.retire();
+        self.link = Link::Idle;
+    }
+
+    /// Lets the open session end in peace, if there is one.
+    fn retire(&mut self) {
+        self.shared.set_session(None);
+        if let Link::Open(mut engine) = std::mem::replace(&mut self.link, Link::Idle) {
+            engine.set_reading(true);
+            engine.close();
+            if self.closing.len() >= MAX_CLOSING {
+                self.closing.remove(0);
+            }
+            let deadline = now() + self.shared.config.close_timeout;
+            self.closing.push(Closing { engine, deadline });
+        }
+    }
+
+    fn round(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = self.asked();
+        moved |= self.poll_link(cx);
+        moved |= self.poll_auth(cx);
+        moved |= self.poll_running(cx);
+        moved |= self.start_waiting(cx);
+        moved |= self.flush();
+        moved |= self.poll_closing(cx);
+        moved | self.timeouts(cx)
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        // From here on whoever asks wakes this task; what was asked before is looked at now.
+        this.shared.register(cx.waker());
+        for _ in 0..ROUNDS {
+            if this.shared.state().stopped {
+                this.stop();
+                while this.poll_closing(cx) || this.timeouts(cx) {}
+                return if this.closing.is_empty() { Poll::Ready(()) } else { Poll::Pending };
+            }
+            if !this.round(cx) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Member {
+    fn new(space: Arc<Space>) -> Self {
+        Self {
+            space,
+            phase: Phase::Out,
+            held: Default::default(),
+            inbox: Default::default(),
+            in_flight: 0,
+            pid: None,
+            offset: None,
+        }
+    }
+}
+
+fn new_machine(shared: &Shared) -> Connection<Waiter> {
+    Connection::client(Protocol::V5, shared.config.limits.clone()).with_parser(shared.config.parser)
+}

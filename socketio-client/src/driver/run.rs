@@ -1,0 +1,196 @@
+//! Handlers at work: started in the order of their events, polled inside the connection's task.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::{Context, Poll},
+};
+
+use serde::Serialize;
+
+use super::state::{Call, Driver, Item, Link, Running};
+use crate::{
+    error::HandlerError,
+    model::{self, Erased, HandlerFuture, Manager, Responder, Socket},
+};
+
+/// How far a future got.
+enum Step {
+    Pending,
+    Done,
+    Failed(HandlerError),
+    Panicked(String),
+}
+
+/// The answer to an acknowledgement whose handler failed.
+#[derive(Serialize)]
+struct Failed<'a> {
+    error: &'a str,
+}
+
+impl Driver {
+    /// Starts what waits, as far as there is room; whether there was anything.
+    pub(super) fn start_waiting(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        let mut index = 0;
+        while let Some(member) = self.members.get_mut(index) {
+            let free = member.in_flight < member.space.config.max_in_flight
+                && self.running.len() < self.shared.config.max_handlers;
+            // What happens in a socket's life waits for no handler, only for the events before it.
+            let may_start = |item: &Item| free || !item.is_event();
+            if !member.inbox.front().is_some_and(may_start) {
+                index += 1;
+                continue;
+            }
+            let Some(item) = member.inbox.pop_front() else { continue };
+            self.inbox_bytes -= item.cost();
+            self.dispatch(index, item, cx);
+            moved = true;
+        }
+        self.set_reading();
+        moved
+    }
+
+    /// Reads on while there is room for what is read.
+    pub(super) fn set_reading(&mut self) {
+        let limit = self.shared.config.max_inbox_bytes;
+        let limit = if self.reading { limit } else { limit / 2 };
+        let reading = self.inbox_bytes <= limit;
+        if reading != self.reading {
+            self.reading = reading;
+            if let Link::Open(engine) = &mut self.link {
+                engine.set_reading(reading);
+            }
+        }
+    }
+
+    fn dispatch(&mut self, index: usize, item: Item, cx: &mut Context<'_>) {
+        let Some(member) = self.members.get(index) else { return };
+        // Without handles there is nobody to tell.
+        let Some(owner) = self.shared.owner.upgrade() else { return };
+        let space = member.space.clone();
+        let counted = item.is_event();
+        // A socket that was disconnected by its user handles no more events.
+        if counted && space.state().leave_after.is_some() {
+            return;
+        }
+        let mut context =
+            model::Context::of(Socket { space: space.clone(), manager: Manager(owner) });
+        let event: Box<str> = match item {
+            Item::Event { id, args, stay } => {
+                context.responder = id.map(|id| Responder::new(context.socket.clone(), id, stay));
+                let event = args.event().into();
+                context.args = Some(args);
+                event
+            }
+            Item::Connect => "connect".into(),
+            Item::Disconnect { reason, description } => {
+                context.reason = Some(reason);
+                context.description = description;
+                "disconnect".into()
+            }
+            Item::ConnectError(error) => {
+                context.error = Some(error);
+                "connect_error".into()
+            }
+        };
+        let table = space.table();
+        let listeners: Vec<Erased> = if counted {
+            table.event(&event).filter(|it| it.take()).map(|it| it.handler.clone()).collect()
+        } else {
+            table.life(&event).filter(|it| it.take()).map(|it| it.handler.clone()).collect()
+        };
+        if table.has_spent(&event) {
+            space.change_table(|table| table.prune(&event));
+        }
+        drop(table);
+        for handler in listeners {
+            self.run(index, &handler, &event, context.clone(), counted, cx);
+        }
+    }
+
+    /// Starts a handler and polls it once, in place.
+    fn run(
+        &mut self,
+        member: usize,
+        handler: &Erased,
+        event: &str,
+        context: model::Context,
+        counted: bool,
+        cx: &mut Context<'_>,
+    ) {
+        let call = Call { event: event.into(), responder: context.responder.clone() };
+        let mut future = match catch_unwind(AssertUnwindSafe(|| handler(context))) {
+            Ok(Ok(future)) => future,
+            Ok(Err(error)) => return call.ended(Step::Failed(error)),
+            Err(panic) => return call.ended(Step::Panicked(message(&*panic))),
+        };
+        match poll_caught(&mut future, cx) {
+            Step::Pending => {
+                self.running.push(Running { future, call, counted, member });
+                if let Some(member) = self.members.get_mut(member).filter(|_| counted) {
+                    member.in_flight += 1;
+                }
+            }
+            step => call.ended(step),
+        }
+    }
+
+    /// Lets the running handlers go on; whether one has ended.
+    pub(super) fn poll_running(&mut self, cx: &mut Context<'_>) -> bool {
+        let before = self.running.len();
+        let mut index = 0;
+        while let Some(running) = self.running.get_mut(index) {
+            match poll_caught(&mut running.future, cx) {
+                Step::Pending => index += 1,
+                step => {
+                    // The others keep their order: those that wait for one thing get it as they were started.
+                    let running = self.running.remove(index);
+                    let member = self.members.get_mut(running.member);
+                    if let Some(member) = member.filter(|_| running.counted) {
+                        member.in_flight -= 1;
+                    }
+                    running.call.ended(step);
+                }
+            }
+        }
+        self.running.len() < before
+    }
+}
+
+impl Call {
+    fn ended(self, step: Step) {
+        // An error's text is user code.
+        let result = catch_unwind(AssertUnwindSafe(|| match step {
+            Step::Failed(error) => self.failed(&error),
+            Step::Panicked(message) => self.failed(&HandlerError::from(message)),
+            Step::Done | Step::Pending => {}
+        }));
+        if result.is_err() {
+            tracing::error!(target: "socketio::client", "an error of a handler panicked");
+        }
+    }
+
+    fn failed(&self, error: &HandlerError) {
+        tracing::warn!(target: "socketio::client", event = %self.event, %error, "a handler failed");
+        if let Some(responder) = &self.responder {
+            let _ = responder.answer(&Failed { error: &error.message_for_server() });
+        }
+    }
+}
+
+/// Polls a user's future; a panic ends it alone.
+fn poll_caught(future: &mut HandlerFuture, cx: &mut Context<'_>) -> Step {
+    match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Step::Pending,
+        Ok(Poll::Ready(Ok(()))) => Step::Done,
+        Ok(Poll::Ready(Err(error))) => Step::Failed(error),
+        Err(panic) => Step::Panicked(message(&*panic)),
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("the handler panicked").to_owned()
+}

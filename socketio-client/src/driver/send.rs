@@ -1,0 +1,148 @@
+//! What is sent in the namespaces, and who waits for an answer.
+
+use engineio_parser::{Frames, session::SendError};
+use socketio_parser::AckRefused;
+
+use super::{
+    state::{Driver, Link, Phase},
+    timer::now,
+};
+use crate::{
+    error::AckError,
+    model::{Space, SpaceState},
+    outbox::{Awaited, Outgoing},
+    waiter::{Answer, Waiter},
+};
+
+impl Driver {
+    /// Sends what waits; whether there was anything.
+    pub(super) fn flush(&mut self) -> bool {
+        let mut moved = false;
+        for index in 0..self.members.len() {
+            moved |= self.flush_member(index, |space, state| {
+                // What was queued after a disconnection is not for this stay.
+                if state.leave_after.is_some() {
+                    return None;
+                }
+                queue_retried(space, state);
+                state.outbox.pop()
+            });
+        }
+        moved
+    }
+
+    /// Sends the oldest packets of a namespace.
+    pub(super) fn flush_first(&mut self, index: usize, mut packets: usize) {
+        self.flush_member(index, |_, state| {
+            packets = packets.checked_sub(1)?;
+            state.outbox.pop()
+        });
+    }
+
+    fn flush_member(
+        &mut self,
+        index: usize,
+        mut next: impl FnMut(&Space, &mut SpaceState) -> Option<Outgoing<Waiter>>,
+    ) -> bool {
+        let Some(member) = self.members.get(index) else { return false };
+        if !matches!(member.phase, Phase::In) {
+            return false;
+        }
+        let space = member.space.clone();
+        let mut moved = false;
+        while matches!(self.link, Link::Open(_)) {
+            let (packet, stay) = {
+                let mut state = space.state();
+                (next(&space, &mut state), state.stay)
+            };
+            let Some(packet) = packet else { break };
+            // An answer to an event of an earlier stay means nothing now.
+            if packet.stay.is_none_or(|of| of == stay)
+                && let Some(packet) = self.transmit(&space, packet)
+            {
+                space.state().outbox.unpop(packet);
+                break;
+            }
+            moved = true;
+        }
+        if moved {
+            space.room.notify_waiters();
+        }
+        moved
+    }
+
+    /// Hands a packet to the session; gives it back where that has no room.
+    fn transmit(&mut self, space: &Space, packet: Outgoing<Waiter>) -> Option<Outgoing<Waiter>> {
+        let Link::Open(engine) = &mut self.link else { return Some(packet) };
+        let Outgoing { frames, ack, volatile, stay } = packet;
+        if volatile && !engine.is_writable() {
+            return None;
+        }
+        let mut awaited = None;
+        if let Some(Awaited { id, deadline, waiter }) = ack {
+            let now = now();
+            let patience = deadline.saturating_duration_since(now);
+            match self.machine.expect_ack(now, &space.nsp, id, patience, waiter) {
+                Ok(()) => awaited = Some((id, deadline)),
+                Err((refused, waiter)) => {
+                    let error = match refused {
+                        AckRefused::TooMany => AckError::TooManyPending,
+                        _ => AckError::Disconnected,
+                    };
+                    self.answer(waiter, Err(error));
+                    return None;
+                }
+            }
+        }
+        let Err(error) = engine.send(frames) else { return None };
+        let ack = awaited.and_then(|(id, deadline)| {
+            let waiter = self.machine.forget_ack(&space.nsp, id)?;
+            Some(Awaited { id, deadline, waiter })
+        });
+        Some(Outgoing { frames: error.into_frames(), ack, volatile, stay })
+    }
+
+    /// Sends what the protocol cannot do without: a session that has no room for it is of no use.
+    pub(super) fn control(&mut self, frames: Frames) {
+        if let Link::Open(engine) = &mut self.link
+            && let Err(SendError::Full(_)) = engine.send(frames)
+        {
+            engine.close();
+        }
+    }
+
+    /// Tells who waits for an acknowledgement.
+    pub(super) fn answer(&mut self, waiter: Waiter, answer: Answer) {
+        match waiter {
+            // Whoever waited may have stopped waiting.
+            Waiter::Caller(sender) => drop(sender.send(answer)),
+            Waiter::Retries(nsp) => {
+                let Some(member) = self.find(&nsp).and_then(|at| self.members.get(at)) else {
+                    return;
+                };
+                let retries = member.space.config.retries.unwrap_or(0);
+                let done = {
+                    let mut state = member.space.state();
+                    match answer {
+                        Ok(_) => state.retries.answered(),
+                        Err(_) => state.retries.failed(retries),
+                    }
+                };
+                if let Some(Waiter::Caller(sender)) = done.and_then(|done| done.waiter) {
+                    drop(sender.send(answer));
+                }
+            }
+        }
+    }
+}
+
+/// Puts the event that is sent until it is acknowledged behind what waits already.
+fn queue_retried(space: &Space, state: &mut SpaceState) {
+    if let Some(retried) = state.retries.next() {
+        let now = now();
+        let deadline = now.checked_add(retried.timeout).unwrap_or(now);
+        let ack = Awaited { id: retried.id, deadline, waiter: Waiter::Retries(space.nsp.clone()) };
+        let frames = retried.frames.clone();
+        state.outbox.force(Outgoing { frames, ack: Some(ack), volatile: false, stay: None });
+    }
+}

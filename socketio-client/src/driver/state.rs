@@ -1,0 +1,131 @@
+//! What the connection's task keeps.
+
+use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Instant};
+
+use socketio_parser::{AckId, Args, Connection};
+
+use super::timer::Timer;
+use crate::{
+    config::AuthFuture,
+    engine::{Engine, EngineConfig, EngineError},
+    error::{ConnectError, DisconnectReason},
+    model::{HandlerFuture, Responder, Shared, Space},
+    reconnect::Backoff,
+    waiter::Waiter,
+};
+
+/// The future that keeps one connection open, and runs its handlers. It ends with the last handle.
+pub(crate) struct Driver {
+    pub(super) shared: Arc<Shared>,
+    pub(super) engine: EngineConfig,
+    pub(super) machine: Connection<Waiter>,
+    pub(super) link: Link,
+    /// Sessions that are being closed, a few at most.
+    pub(super) closing: Vec<Closing>,
+    pub(super) backoff: Backoff,
+    pub(super) members: Vec<Member>,
+    pub(super) running: Vec<Running>,
+    /// Of all members' events that wait.
+    pub(super) inbox_bytes: usize,
+    pub(super) reading: bool,
+    pub(super) timer: Timer,
+}
+
+/// How far the connection is.
+pub(super) enum Link {
+    Idle,
+    Opening {
+        future: Pin<Box<dyn Future<Output = Result<Engine, EngineError>> + Send>>,
+        deadline: Option<Instant>,
+        /// Whether this is an attempt to open it again.
+        again: bool,
+    },
+    Open(Box<Engine>),
+    /// For the next attempt.
+    Waiting {
+        until: Instant,
+    },
+}
+
+pub(super) struct Closing {
+    pub(super) engine: Box<Engine>,
+    pub(super) deadline: Instant,
+}
+
+/// A namespace of the connection.
+pub(super) struct Member {
+    pub(super) space: Arc<Space>,
+    pub(super) phase: Phase,
+    /// Events that came before the namespace was granted: a server that recovers a session sends what was missed first.
+    pub(super) held: VecDeque<Item>,
+    pub(super) inbox: VecDeque<Item>,
+    pub(super) in_flight: usize,
+    /// Of the session that may be recovered: its private id, and the offset of the last event.
+    pub(super) pid: Option<String>,
+    pub(super) offset: Option<String>,
+}
+
+/// How far a namespace is.
+pub(super) enum Phase {
+    Out,
+    /// The user is being asked for `auth`.
+    Asking {
+        future: AuthFuture,
+        deadline: Option<Instant>,
+    },
+    /// CONNECT was sent.
+    Asked {
+        deadline: Option<Instant>,
+    },
+    In,
+    /// There was no `auth`: it is asked for again.
+    Later {
+        until: Instant,
+    },
+}
+
+impl Phase {
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Asking { deadline, .. } | Self::Asked { deadline } => *deadline,
+            Self::Later { until } => Some(*until),
+            Self::Out | Self::In => None,
+        }
+    }
+}
+
+/// What waits for handlers.
+pub(super) enum Item {
+    Event { id: Option<AckId>, args: Args, stay: u64 },
+    Connect,
+    Disconnect { reason: DisconnectReason, description: Option<Arc<str>> },
+    ConnectError(ConnectError),
+}
+
+impl Item {
+    /// Bytes of the inbox, bookkeeping included.
+    pub(super) fn cost(&self) -> usize {
+        let bytes = if let Self::Event { args, .. } = self { args.bytes() } else { 0 };
+        bytes + 128
+    }
+
+    pub(super) fn is_event(&self) -> bool {
+        matches!(self, Self::Event { .. })
+    }
+}
+
+/// A handler at work.
+pub(super) struct Running {
+    pub(super) future: HandlerFuture,
+    pub(super) call: Call,
+    /// Whether it counts towards `max_in_flight`.
+    pub(super) counted: bool,
+    /// The index of its namespace.
+    pub(super) member: usize,
+}
+
+/// What is needed to report how a handler ended.
+pub(super) struct Call {
+    pub(super) event: Box<str>,
+    pub(super) responder: Option<Responder>,
+}

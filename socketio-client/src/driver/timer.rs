@@ -1,0 +1,42 @@
+//! One timer for all deadlines of a connection.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::Context,
+    time::{Duration, Instant},
+};
+
+use tokio::time::Sleep;
+
+/// The clock of the shell; follows tokio's virtual clock in tests.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// A timer that exists only while there is a deadline.
+#[derive(Default)]
+pub(super) struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    armed: Option<Instant>,
+}
+
+impl Timer {
+    /// Whether the deadline has passed. A later deadline than the one the timer is set to is looked at when it fires.
+    pub(super) fn poll(&mut self, next: Option<Instant>, cx: &mut Context<'_>) -> bool {
+        let Some(next) = next else {
+            *self = Self::default();
+            return false;
+        };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::ZERO)));
+        if self.armed.is_none_or(|armed| next < armed) {
+            self.armed = Some(next);
+            sleep.as_mut().reset(next.into());
+        }
+        let fired = sleep.as_mut().poll(cx).is_ready();
+        if fired {
+            self.armed = None;
+        }
+        fired
+    }
+}

@@ -1,0 +1,231 @@
+//! An event to the server.
+
+use std::time::Duration;
+
+use engineio_parser::Frames;
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_parser::{AckId, Event};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    error::{AckError, EmitError},
+    model::Socket,
+    outbox::{Awaited, Outgoing},
+    outgoing,
+    retries::Retried,
+    waiter::{Answer, Waiter},
+};
+
+/// An event to the server, with modifiers.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use socketio_client::{AckError, Socket};
+///
+/// async fn ask(socket: &Socket) -> Result<String, AckError> {
+///     let _ = socket.volatile().emit("cursor", &(3, 4));
+///     socket.timeout(Duration::from_secs(5)).emit_with_ack("name?", &()).await
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Emitter<'a> {
+    socket: &'a Socket,
+    timeout: Option<Duration>,
+    volatile: bool,
+    compress: bool,
+}
+
+impl<'a> Emitter<'a> {
+    pub(crate) fn new(socket: &'a Socket) -> Self {
+        Self { socket, timeout: None, volatile: false, compress: true }
+    }
+
+    /// Sets how long the answer may take.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
+    }
+
+    /// The event is dropped, not queued, where the transport is not writable.
+    pub fn volatile(self) -> Self {
+        Self { volatile: true, ..self }
+    }
+
+    /// Whether the event may be compressed (default yes). See [`Socket::compress`].
+    pub fn compress(self, compress: bool) -> Self {
+        Self { compress, ..self }
+    }
+
+    /// Sends the event. See [`Socket::emit`].
+    ///
+    /// # Errors
+    ///
+    /// The queue is full, or the event cannot be encoded. A volatile event that was dropped is no error.
+    pub fn emit<T: Serialize + ?Sized>(self, event: &str, args: &T) -> Result<(), EmitError> {
+        if self.retries() {
+            return self.queue_retried(event, args, None);
+        }
+        let frames = self.encode(None, event, args)?;
+        if self.volatile && !self.socket.manager.0.0.is_open() {
+            return Ok(());
+        }
+        self.queue(frames, None)
+    }
+
+    /// Sends the event and waits for the answer. Dropping the future gives the answer up; an event that was not sent yet is
+    /// not sent then.
+    ///
+    /// # Errors
+    ///
+    /// See [`AckError`]. A volatile event that was dropped has no answer: [`AckError::Disconnected`].
+    pub async fn emit_with_ack<R: DeserializeOwned>(
+        self,
+        event: &str,
+        args: &(impl Serialize + ?Sized),
+    ) -> Result<R, AckError> {
+        let (sender, answer) = oneshot::channel();
+        let args = if self.retries() {
+            self.queue_retried(event, args, Some(Waiter::Caller(sender)))?;
+            // Each try has a deadline of its own.
+            answer.await.unwrap_or(Err(AckError::Disconnected))?
+        } else {
+            let deadline = self.deadline();
+            let id = self.socket.space.next_ack();
+            let frames = self.encode(Some(id), event, args)?;
+            if self.volatile && !self.socket.manager.0.0.is_open() {
+                return Err(AckError::Disconnected);
+            }
+            let waiter = Waiter::Caller(sender);
+            self.queue(frames, Some(Awaited { id, deadline: deadline.into_std(), waiter }))?;
+            self.answer(id, deadline, answer).await?
+        };
+        Ok(args.decode()?)
+    }
+
+    /// Sends a typed event. See [`Socket::emit_event`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`emit`](Self::emit).
+    pub fn emit_event<A: Serialize, R>(
+        self,
+        event: Event<A, R>,
+        args: &A,
+    ) -> Result<(), EmitError> {
+        self.emit(event.name(), args)
+    }
+
+    /// Sends a typed event and waits for its answer. See [`Socket::emit_event_with_ack`].
+    ///
+    /// # Errors
+    ///
+    /// See [`AckError`].
+    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
+        self,
+        event: Event<A, R>,
+        args: &A,
+    ) -> Result<R, AckError> {
+        self.emit_with_ack(event.name(), args).await
+    }
+
+    fn retries(&self) -> bool {
+        self.socket.space.config.retries.is_some() && !self.volatile
+    }
+
+    fn patience(&self) -> Duration {
+        self.timeout.unwrap_or(self.socket.space.config.ack_timeout)
+    }
+
+    fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        let far = Duration::from_secs(10 * 365 * 86_400);
+        now.checked_add(self.patience()).unwrap_or_else(|| now + far)
+    }
+
+    fn encode<T: Serialize + ?Sized>(
+        &self,
+        id: Option<AckId>,
+        event: &str,
+        args: &T,
+    ) -> Result<Frames, EmitError> {
+        let space = &self.socket.space;
+        let frames = space.parser.encode_event(&space.nsp, id, event, args)?;
+        Ok(if self.compress { frames } else { frames.compress(false) })
+    }
+
+    fn queue(&self, frames: Frames, ack: Option<Awaited<Waiter>>) -> Result<(), EmitError> {
+        self.announce(&frames);
+        let packet = Outgoing { frames, ack, volatile: self.volatile, stay: None };
+        let refused = self.socket.space.state().outbox.push(packet);
+        refused.map_err(|_| EmitError::Full)?;
+        self.socket.manager.0.0.wake();
+        Ok(())
+    }
+
+    fn queue_retried<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        args: &T,
+        waiter: Option<Waiter>,
+    ) -> Result<(), EmitError> {
+        let space = &self.socket.space;
+        let id = space.next_ack();
+        let frames = self.encode(Some(id), event, args)?;
+        self.announce(&frames);
+        let retried = Retried { frames, id, timeout: self.patience(), waiter, sent: 0 };
+        let refused = space.state().retries.push(retried);
+        refused.map_err(|_| EmitError::Full)?;
+        self.socket.manager.0.0.wake();
+        Ok(())
+    }
+
+    async fn answer(
+        &self,
+        id: AckId,
+        deadline: Instant,
+        answer: oneshot::Receiver<Answer>,
+    ) -> Answer {
+        let mut pending = Pending { socket: self.socket, id, done: false };
+        let answer = timeout_at(deadline, answer).await;
+        pending.done = answer.is_ok();
+        match answer {
+            Ok(answer) => answer.unwrap_or(Err(AckError::Disconnected)),
+            Err(_) => Err(AckError::Timeout),
+        }
+    }
+
+    fn announce(&self, frames: &Frames) {
+        let space = &self.socket.space;
+        if space.has_outgoing.load(std::sync::atomic::Ordering::Relaxed) {
+            outgoing::tell(space, frames);
+        }
+    }
+}
+
+/// Takes an acknowledgement out of the tables when nobody waits for it any more, and its event with it if it is still here.
+struct Pending<'a> {
+    socket: &'a Socket,
+    id: AckId,
+    done: bool,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let removed = {
+            let mut state = self.socket.space.state();
+            let removed = state.outbox.remove(self.id);
+            if removed.is_none() {
+                state.forgotten.push(self.id);
+            }
+            removed
+        };
+        drop(removed);
+        self.socket.manager.0.0.wake();
+    }
+}

@@ -1,0 +1,110 @@
+//! Handlers of a socket's events, and of its life.
+
+use std::sync::Arc;
+
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_parser::{Args, Event};
+
+use crate::{
+    dispatch::{Handler, TypedHandler, erase, erase_typed},
+    model::Socket,
+};
+
+impl Socket {
+    /// Adds a handler for an event of the server. Several handlers of one event are started in the order in which they were
+    /// added; events start their handlers in the order in which they arrive.
+    ///
+    /// `connect`, `disconnect` and `connect_error` are what happens in the socket's life, as in Node; no server can send
+    /// events of these names.
+    ///
+    /// ```no_run
+    /// use socketio_client::{ConnectError, Data, DisconnectReason, Socket};
+    ///
+    /// # fn add(socket: Socket) {
+    /// socket.on("said", |Data((from, text)): Data<(String, String)>| async move {
+    ///     println!("{from}: {text}");
+    /// });
+    /// socket.on("disconnect", |reason: DisconnectReason| async move { println!("{reason}") });
+    /// socket.on("connect_error", |error: ConnectError| async move { println!("{error}") });
+    /// # }
+    /// ```
+    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) {
+        self.space.change_table(|table| table.add(event, erase(handler), false));
+    }
+
+    /// Adds a handler for the next event of this name, and no other.
+    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) {
+        self.space.change_table(|table| table.add(event, erase(handler), true));
+    }
+
+    /// Adds a handler for a typed event, which gives the answer that the contract promises.
+    ///
+    /// ```no_run
+    /// use socketio_client::{Event, Socket};
+    ///
+    /// const ADD: Event<(u32, u32), u32> = Event::new("add");
+    ///
+    /// # fn add(socket: Socket) {
+    /// socket.handle(ADD, |_: Socket, (a, b)| async move { a + b });
+    /// # }
+    /// ```
+    pub fn handle<A, R>(&self, event: Event<A, R>, handler: impl TypedHandler<A, R>)
+    where
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+    {
+        self.space.change_table(|table| table.add(event.name(), erase_typed(handler), false));
+    }
+
+    /// Removes the handlers of an event.
+    pub fn off(&self, event: &str) {
+        self.space.change_table(|table| table.remove(event));
+    }
+
+    /// Adds a handler that runs when the socket is connected, after what waited was sent. The same as `on("connect")`.
+    pub fn on_connect<M>(&self, handler: impl Handler<M>) {
+        self.on("connect", handler);
+    }
+
+    /// Adds a handler that runs when the socket could not be connected. The same as `on("connect_error")`.
+    pub fn on_connect_error<M>(&self, handler: impl Handler<M>) {
+        self.on("connect_error", handler);
+    }
+
+    /// Adds a handler that runs when the socket was disconnected. The same as `on("disconnect")`.
+    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) {
+        self.on("disconnect", handler);
+    }
+
+    /// Adds a handler for every event of the server. It is started before those of the event itself, and may answer.
+    pub fn on_any<M>(&self, handler: impl Handler<M>) {
+        self.space.change_table(|table| table.add_any(erase(handler), false));
+    }
+
+    /// As [`on_any`](Self::on_any), before those that are there.
+    pub fn prepend_any<M>(&self, handler: impl Handler<M>) {
+        self.space.change_table(|table| table.add_any(erase(handler), true));
+    }
+
+    /// Removes the handlers of every event.
+    pub fn off_any(&self) {
+        self.space.change_table(|table| table.clear_any());
+    }
+
+    /// The events that have handlers.
+    pub fn event_names(&self) -> Vec<String> {
+        self.space.table().names()
+    }
+
+    /// Adds a listener to every event that is emitted; acknowledgements are not. It is called inside the emit, before the event
+    /// is queued, and gets the arguments as the server does.
+    pub fn on_any_outgoing(&self, listener: impl Fn(&Args) + Send + Sync + 'static) {
+        let listener: Arc<dyn Fn(&Args) + Send + Sync> = Arc::new(listener);
+        self.space.set_outgoing(self.space.outgoing().iter().cloned().chain([listener]).collect());
+    }
+
+    /// Removes the listeners added by [`on_any_outgoing`](Self::on_any_outgoing).
+    pub fn off_any_outgoing(&self) {
+        self.space.set_outgoing(Arc::new([]));
+    }
+}

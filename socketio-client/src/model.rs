@@ -1,0 +1,303 @@
+//! What refers to each other in the client. What is done with each stands above, in files of their own.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::Waker,
+    time::Duration,
+};
+
+use engineio_parser::Transport;
+use socketio_parser::{AckId, Args, Nsp, Parser};
+use tokio::sync::{Notify, oneshot};
+
+use crate::{
+    config::{ClientConfig, SocketConfig},
+    error::{ConnectError, DisconnectReason, HandlerError},
+    manager_event::ManagerEvent,
+    outbox::Outbox,
+    reconnect::Reconnection,
+    retries::Retries,
+    table::Table,
+    url::Target,
+    waiter::Waiter,
+};
+
+/// One connection to a server, and what is needed to open it again. A clone is another handle of the same connection;
+/// when the last one is dropped, sockets included, the connection ends at once.
+///
+/// ```no_run
+/// use socketio_client::Manager;
+///
+/// # fn main() -> Result<(), socketio_client::ClientError> {
+/// let manager = Manager::new("https://example.com")?;
+/// let root = manager.socket("/");
+/// let admin = manager.socket("/admin"); // over the same connection
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Manager(pub(crate) Arc<Owner>);
+
+/// What the handles share: its end stops the connection's task.
+pub(crate) struct Owner(pub(crate) Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.state().stopped = true;
+        self.0.wake();
+    }
+}
+
+/// What the handles and the connection's task share.
+pub(crate) struct Shared {
+    pub(crate) target: Target,
+    pub(crate) config: ClientConfig,
+    /// Gives handlers their sockets, without keeping the connection.
+    pub(crate) owner: Weak<Owner>,
+    /// Whether the transport is open, for volatile events.
+    open: AtomicBool,
+    listeners: Mutex<Arc<[ManagerListener]>>,
+    state: Mutex<ManagerState>,
+    waker: Mutex<Option<Waker>>,
+}
+
+pub(crate) type ManagerListener = Arc<dyn Fn(&ManagerEvent) + Send + Sync>;
+
+pub(crate) struct ManagerState {
+    pub(crate) spaces: Vec<Arc<Space>>,
+    pub(crate) reconnection: Reconnection,
+    pub(crate) connect_timeout: Option<Duration>,
+    /// The last handle is gone.
+    pub(crate) stopped: bool,
+    /// The connection is to be closed.
+    pub(crate) close: bool,
+    /// The connection is to be opened, without a namespace.
+    pub(crate) open: bool,
+    /// The open session's id and transport.
+    pub(crate) session: Option<(String, Transport)>,
+}
+
+impl Shared {
+    pub(crate) fn new(target: Target, config: ClientConfig, owner: Weak<Owner>) -> Self {
+        let state = ManagerState {
+            spaces: Vec::new(),
+            reconnection: config.reconnection.clone(),
+            connect_timeout: config.connect_timeout,
+            stopped: false,
+            close: false,
+            open: false,
+            session: None,
+        };
+        Self {
+            target,
+            config,
+            owner,
+            open: AtomicBool::new(false),
+            listeners: Mutex::new(Arc::new([])),
+            state: Mutex::new(state),
+            waker: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, ManagerState> {
+        lock(&self.state)
+    }
+
+    /// Lets the connection's task look at what has changed.
+    pub(crate) fn wake(&self) {
+        let waker = lock(&self.waker).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// From now on [`wake`](Self::wake) wakes this task.
+    pub(crate) fn register(&self, waker: &Waker) {
+        let former = {
+            let mut slot = lock(&self.waker);
+            match &*slot {
+                Some(known) if known.will_wake(waker) => None,
+                _ => slot.replace(waker.clone()),
+            }
+        };
+        drop(former);
+    }
+
+    pub(crate) fn listeners(&self) -> Arc<[ManagerListener]> {
+        lock(&self.listeners).clone()
+    }
+
+    /// Those that are taken out are dropped where no lock is held: they are user code.
+    pub(crate) fn change_listeners(
+        &self,
+        change: impl FnOnce(&[ManagerListener]) -> Arc<[ManagerListener]>,
+    ) {
+        let former = {
+            let mut listeners = lock(&self.listeners);
+            let changed = change(&listeners);
+            std::mem::replace(&mut *listeners, changed)
+        };
+        drop(former);
+    }
+
+    /// Notes the open session, or that there is none.
+    pub(crate) fn set_session(&self, session: Option<(String, Transport)>) {
+        self.open.store(session.is_some(), Ordering::Relaxed);
+        self.state().session = session;
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+/// One namespace of a connection: emits, handlers, acknowledgements. A clone is another handle of the same socket.
+///
+/// It lives as long as its [`Manager`] has handles, and a socket is one. A handler should take the `Socket` as an argument:
+/// one that has captured it keeps the connection for good.
+///
+/// ```no_run
+/// use socketio_client::{Data, Socket};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let socket = socketio_client::connect("http://localhost:3000/chat").await?;
+/// socket.on("said", |Data(text): Data<String>| async move { println!("{text}") });
+/// socket.on("ping?", |socket: Socket| async move { socket.id().unwrap_or_default() }); // answers
+/// socket.emit("say", "hello")?;
+/// let users: Vec<String> = socket.emit_with_ack("users?", &()).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Socket {
+    pub(crate) space: Arc<Space>,
+    pub(crate) manager: Manager,
+}
+
+/// A namespace, for handles and the connection's task.
+pub(crate) struct Space {
+    pub(crate) nsp: Nsp,
+    pub(crate) config: SocketConfig,
+    pub(crate) parser: Parser,
+    pub(crate) has_outgoing: AtomicBool,
+    /// Notified when there is room in the outgoing queue again.
+    pub(crate) room: Notify,
+    state: Mutex<SpaceState>,
+    table: Mutex<Arc<Table<Erased>>>,
+    outgoing: Mutex<Arc<[OutgoingListener]>>,
+    next_ack: AtomicU64,
+}
+
+pub(crate) type OutgoingListener = Arc<dyn Fn(&Args) + Send + Sync>;
+
+pub(crate) struct SpaceState {
+    /// Whether the socket is connected, or is to be.
+    pub(crate) active: bool,
+    /// [`disconnect`](Socket::disconnect) was called when so many packets were queued, which are still to be sent.
+    pub(crate) leave_after: Option<usize>,
+    /// While it is connected.
+    pub(crate) id: Option<Arc<str>>,
+    pub(crate) recovered: bool,
+    /// Counts the stays in the namespace: answers of an earlier one are not sent.
+    pub(crate) stay: u64,
+    pub(crate) outbox: Outbox<Waiter>,
+    pub(crate) retries: Retries<Waiter>,
+    /// Acknowledgements that nobody waits for any more.
+    pub(crate) forgotten: Vec<AckId>,
+    /// Who waits for the next `connect` or `connect_error`.
+    pub(crate) connecting: Vec<oneshot::Sender<Result<(), ConnectError>>>,
+}
+
+impl Space {
+    pub(crate) fn new(nsp: Nsp, config: SocketConfig, parser: Parser) -> Self {
+        let (packets, bytes) = (config.max_queued_packets, config.max_queued_bytes);
+        let state = SpaceState {
+            active: false,
+            leave_after: None,
+            id: None,
+            recovered: false,
+            stay: 0,
+            outbox: Outbox::new(packets, bytes),
+            retries: Retries::new(packets, bytes),
+            forgotten: Vec::new(),
+            connecting: Vec::new(),
+        };
+        Self {
+            nsp,
+            config,
+            parser,
+            has_outgoing: AtomicBool::new(false),
+            room: Notify::new(),
+            state: Mutex::new(state),
+            table: Mutex::default(),
+            outgoing: Mutex::new(Arc::new([])),
+            next_ack: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, SpaceState> {
+        lock(&self.state)
+    }
+
+    /// One after the other, as in Node.
+    pub(crate) fn next_ack(&self) -> AckId {
+        self.next_ack.fetch_add(1, Ordering::Relaxed).into()
+    }
+
+    pub(crate) fn table(&self) -> Arc<Table<Erased>> {
+        lock(&self.table).clone()
+    }
+
+    /// Changes the handlers. Those that were removed are dropped where no lock is held: they are user code.
+    pub(crate) fn change_table(&self, change: impl FnOnce(&mut Table<Erased>)) {
+        let former = {
+            let mut table = lock(&self.table);
+            let mut changed = Table::clone(&table);
+            change(&mut changed);
+            std::mem::replace(&mut *table, Arc::new(changed))
+        };
+        drop(former);
+    }
+
+    pub(crate) fn outgoing(&self) -> Arc<[OutgoingListener]> {
+        lock(&self.outgoing).clone()
+    }
+
+    pub(crate) fn set_outgoing(&self, listeners: Arc<[OutgoingListener]>) {
+        self.has_outgoing.store(!listeners.is_empty(), Ordering::Relaxed);
+        let former = std::mem::replace(&mut *lock(&self.outgoing), listeners);
+        drop(former);
+    }
+}
+
+/// What an event brings.
+#[derive(Clone)]
+pub struct Context {
+    pub(crate) socket: Socket,
+    pub(crate) args: Option<Args>,
+    pub(crate) responder: Option<Responder>,
+    pub(crate) reason: Option<DisconnectReason>,
+    pub(crate) description: Option<Arc<str>>,
+    pub(crate) error: Option<ConnectError>,
+}
+
+/// Answers an event of the server, once.
+#[derive(Clone)]
+pub(crate) struct Responder {
+    pub(crate) socket: Socket,
+    pub(crate) id: AckId,
+    pub(crate) stay: u64,
+    pub(crate) answered: Arc<AtomicBool>,
+}
+
+pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
+
+/// A handler, whatever it takes and returns.
+pub(crate) type Erased = Arc<dyn Fn(Context) -> Result<HandlerFuture, HandlerError> + Send + Sync>;
+
+/// What a lock guards is consistent at every await and call: one that was poisoned can be used on.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,136 @@
+//! What a socket has to send, until the connection takes it. Bounded in packets and in bytes.
+
+use std::{collections::VecDeque, time::Instant};
+
+use engineio_parser::Frames;
+use socketio_parser::AckId;
+
+/// A packet that waits to be sent. `W` is who waits for its acknowledgement.
+#[derive(Debug)]
+pub(crate) struct Outgoing<W> {
+    pub(crate) frames: Frames,
+    pub(crate) ack: Option<Awaited<W>>,
+    /// Dropped where the transport is not writable.
+    pub(crate) volatile: bool,
+    /// The stay in the namespace that this belongs to, if it means nothing in another: an answer does.
+    pub(crate) stay: Option<u64>,
+}
+
+/// An acknowledgement that is asked for.
+#[derive(Debug)]
+pub(crate) struct Awaited<W> {
+    pub(crate) id: AckId,
+    pub(crate) deadline: Instant,
+    pub(crate) waiter: W,
+}
+
+#[derive(Debug)]
+pub(crate) struct Outbox<W> {
+    packets: VecDeque<Outgoing<W>>,
+    bytes: usize,
+    max_packets: usize,
+    max_bytes: usize,
+}
+
+impl<W> Outbox<W> {
+    pub(crate) fn new(max_packets: usize, max_bytes: usize) -> Self {
+        Self { packets: VecDeque::new(), bytes: 0, max_packets, max_bytes }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// Whether there is room for `bytes` more. A packet larger than the limit finds room where nothing else waits.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.packets.is_empty()
+            || (self.packets.len() < self.max_packets
+                && self.bytes.saturating_add(bytes) <= self.max_bytes)
+    }
+
+    /// Queues a packet; gives it back where there is no room.
+    pub(crate) fn push(&mut self, packet: Outgoing<W>) -> Result<(), Outgoing<W>> {
+        let bytes = packet.frames.bytes();
+        if !self.has_room(bytes) {
+            return Err(packet);
+        }
+        self.bytes += bytes;
+        self.packets.push_back(packet);
+        Ok(())
+    }
+
+    /// Queues a packet whether there is room or not: it was counted elsewhere.
+    pub(crate) fn force(&mut self, packet: Outgoing<W>) {
+        self.bytes += packet.frames.bytes();
+        self.packets.push_back(packet);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Outgoing<W>> {
+        let packet = self.packets.pop_front()?;
+        self.bytes -= packet.frames.bytes();
+        if self.packets.is_empty() {
+            self.packets = VecDeque::new();
+        }
+        Some(packet)
+    }
+
+    /// Puts back what was taken last.
+    pub(crate) fn unpop(&mut self, packet: Outgoing<W>) {
+        self.bytes += packet.frames.bytes();
+        self.packets.push_front(packet);
+    }
+
+    /// Takes out the packet whose acknowledgement nobody waits for any more.
+    pub(crate) fn remove(&mut self, id: AckId) -> Option<Outgoing<W>> {
+        let asks = |packet: &Outgoing<W>| packet.ack.as_ref().is_some_and(|ack| ack.id == id);
+        let packet = self.packets.remove(self.packets.iter().position(asks)?)?;
+        self.bytes -= packet.frames.bytes();
+        Some(packet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engineio_parser::{Frame, PacketType};
+
+    use super::*;
+
+    fn packet(text: &str, id: Option<u64>) -> Outgoing<()> {
+        let ack = |id| Awaited { id: AckId::from(id), deadline: Instant::now(), waiter: () };
+        let frames = Frame::text(PacketType::Message, text).into();
+        Outgoing { frames, ack: id.map(ack), volatile: false, stay: None }
+    }
+
+    fn texts(outbox: &mut Outbox<()>) -> Vec<Vec<u8>> {
+        let payload =
+            |it: Outgoing<()>| it.frames.iter().flat_map(|frame| frame.payload()).collect();
+        std::iter::from_fn(|| outbox.pop()).map(payload).collect()
+    }
+
+    #[test]
+    fn packets_keep_their_order_and_one_can_be_taken_out() {
+        let mut outbox = Outbox::new(10, 1000);
+        for (text, id) in [("a", None), ("b", Some(1)), ("c", Some(2))] {
+            outbox.push(packet(text, id)).unwrap();
+        }
+        assert!(outbox.remove(AckId::from(1)).is_some() && outbox.remove(AckId::from(1)).is_none());
+        let first = outbox.pop().unwrap();
+        outbox.unpop(first);
+        assert_eq!(texts(&mut outbox), [b"4a", b"4c"]);
+        assert_eq!((outbox.len(), outbox.bytes), (0, 0));
+    }
+
+    #[test]
+    fn packets_and_bytes_are_limited() {
+        let mut outbox = Outbox::new(2, 1000);
+        outbox.push(packet("a", None)).unwrap();
+        outbox.push(packet("b", None)).unwrap();
+        outbox.push(packet("c", None)).unwrap_err();
+        let mut outbox = Outbox::new(10, 6);
+        outbox.push(packet("12345678", None)).unwrap();
+        outbox.push(packet("1", None)).unwrap_err();
+        outbox.pop();
+        outbox.push(packet("12345", None)).unwrap();
+        outbox.push(packet("1", None)).unwrap_err();
+    }
+}

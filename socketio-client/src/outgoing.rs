@@ -1,0 +1,38 @@
+//! Who is told of what goes out.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use engineio_parser::Frames;
+use socketio_parser::{Args, ByteString, Content, Decoder, Limits, Parser};
+
+use crate::model::Space;
+
+/// Tells the listeners of what goes out. They get the arguments as the server does: read back from what is sent.
+pub(crate) fn tell(space: &Space, frames: &Frames) {
+    let Some(args) = read(space.parser, frames) else { return };
+    for listener in space.outgoing().iter() {
+        if catch_unwind(AssertUnwindSafe(|| listener(&args))).is_err() {
+            tracing::error!(target: "socketio::client", "a listener to outgoing events panicked");
+        }
+    }
+}
+
+fn read(parser: Parser, frames: &Frames) -> Option<Args> {
+    // What this side makes is bounded by itself.
+    let limits = Limits::default().max_attachments(usize::MAX).max_attachment_bytes(usize::MAX);
+    let mut decoder = Decoder::new(&limits).with_parser(parser);
+    let mut packet = None;
+    for frame in frames.iter() {
+        let payload = frame.payload();
+        let decoded = if frame.is_binary() {
+            decoder.decode_binary(payload)
+        } else {
+            decoder.decode_text(ByteString::try_from(payload.slice(1.min(payload.len())..)).ok()?)
+        };
+        packet = decoded.ok()?;
+    }
+    match packet?.content {
+        Content::Event { args, .. } => Some(args),
+        _ => None,
+    }
+}

@@ -1,0 +1,127 @@
+//! Handlers by event name. `H` is a handler, whatever that is.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// The handlers of a socket. What happens in a socket's life has names that the server cannot send.
+#[derive(Clone)]
+pub(crate) struct Table<H> {
+    events: HashMap<Box<str>, Vec<Listener<H>>>,
+    any: Vec<Listener<H>>,
+}
+
+/// A handler of an event.
+#[derive(Clone)]
+pub(crate) struct Listener<H> {
+    pub(crate) handler: H,
+    /// Of one that runs once: whether it has.
+    spent: Option<Arc<AtomicBool>>,
+}
+
+impl<H> Listener<H> {
+    fn new(handler: H, once: bool) -> Self {
+        Self { handler, spent: once.then(Arc::default) }
+    }
+
+    /// Whether it may run. One that runs once may do so once, whoever asks.
+    pub(crate) fn take(&self) -> bool {
+        self.spent.as_ref().is_none_or(|spent| !spent.swap(true, Ordering::Relaxed))
+    }
+
+    fn is_spent(&self) -> bool {
+        self.spent.as_ref().is_some_and(|spent| spent.load(Ordering::Relaxed))
+    }
+}
+
+impl<H> Default for Table<H> {
+    fn default() -> Self {
+        Self { events: HashMap::new(), any: Vec::new() }
+    }
+}
+
+impl<H: Clone> Table<H> {
+    pub(crate) fn add(&mut self, event: &str, handler: H, once: bool) {
+        let listeners = self.events.entry(event.into()).or_default();
+        listeners.retain(|listener| !listener.is_spent());
+        listeners.push(Listener::new(handler, once));
+    }
+
+    pub(crate) fn remove(&mut self, event: &str) {
+        self.events.remove(event);
+    }
+
+    pub(crate) fn add_any(&mut self, handler: H, first: bool) {
+        let at = if first { 0 } else { self.any.len() };
+        self.any.insert(at, Listener::new(handler, false));
+    }
+
+    pub(crate) fn remove_any(&mut self, which: impl Fn(&H) -> bool) {
+        self.any.retain(|listener| !which(&listener.handler));
+    }
+
+    pub(crate) fn clear_any(&mut self) {
+        self.any.clear();
+    }
+
+    /// The handlers of all events, then those of this one, in the order in which they were added.
+    pub(crate) fn event(&self, event: &str) -> impl Iterator<Item = &Listener<H>> {
+        self.any.iter().chain(self.life(event))
+    }
+
+    /// The handlers of something in the socket's life.
+    pub(crate) fn life(&self, event: &str) -> impl Iterator<Item = &Listener<H>> {
+        self.events.get(event).into_iter().flatten()
+    }
+
+    /// Takes out the handlers of an event that ran once.
+    pub(crate) fn prune(&mut self, event: &str) {
+        if let Some(listeners) = self.events.get_mut(event) {
+            listeners.retain(|listener| !listener.is_spent());
+            if listeners.is_empty() {
+                self.events.remove(event);
+            }
+        }
+    }
+
+    /// Whether a handler of this event has run once and is still there.
+    pub(crate) fn has_spent(&self, event: &str) -> bool {
+        self.life(event).any(Listener::is_spent)
+    }
+
+    /// The events that have handlers.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.events.keys().map(|name| name.to_string()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handlers_keep_their_order_and_those_that_run_once_go() {
+        let mut table = Table::default();
+        table.add("say", 1, false);
+        table.add("say", 2, true);
+        table.add_any(3, false);
+        table.add_any(4, true);
+        let run = |table: &Table<i32>| {
+            table.event("say").filter(|it| it.take()).map(|it| it.handler).collect::<Vec<_>>()
+        };
+        assert_eq!(run(&table), [4, 3, 1, 2]);
+        assert_eq!(run(&table), [4, 3, 1]);
+        assert!(table.has_spent("say"));
+        table.prune("say");
+        assert!(!table.has_spent("say"));
+        table.remove("say");
+        table.remove_any(|handler| *handler == 4);
+        assert_eq!(run(&table), [3]);
+        table.clear_any();
+        assert!(run(&table).is_empty() && table.names().is_empty());
+    }
+}
