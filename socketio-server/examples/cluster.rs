@@ -1,13 +1,14 @@
 //! One node of a cluster. `ADAPTER=memory` is a cluster of this node alone; back-ends add their names here.
 //!
-//! Environment: `PORT` (default: a free one), `NAME`, `ADAPTER`, `PING_INTERVAL` and `PING_TIMEOUT` in milliseconds.
+//! Environment: `PORT` (default: a free one), `NAME`, `ADAPTER`, `PING_INTERVAL` and `PING_TIMEOUT` in milliseconds;
+//! `COOKIE=1` sets the cookie `io`, for proxies that go by it.
 
 #[path = "cluster/ops.rs"]
 mod ops;
 
 use std::{env, time::Duration};
 
-use socketio_server::{MemoryCluster, Server, ServerConfig};
+use socketio_server::{Cookie, MemoryCluster, Server, ServerConfig};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,6 +22,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if let Some(timeout) = ms("PING_TIMEOUT")? {
         config = config.engine(|engine| engine.ping_timeout(timeout));
+    }
+    if setting("COOKIE").is_some() {
+        config = config.engine(|engine| engine.cookie(Cookie::default()));
     }
     config = match setting("ADAPTER").as_deref() {
         None | Some("memory") => config.adapter(MemoryCluster::new().adapter()),

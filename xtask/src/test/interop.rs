@@ -53,7 +53,7 @@ pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     for proxy in ["nginx", "haproxy"] {
         let path = install::find(proxy)
             .ok_or_else(|| format!("install your system's package `{proxy}`"))?;
-        node.env(proxy.to_uppercase(), path);
+        node.env(format!("{}_SERVER", proxy.to_uppercase()), path);
     }
     run(&folder, "cluster", &mut node)
 }

@@ -1,0 +1,112 @@
+// Two of our nodes behind nginx and behind HAProxy, with the configurations of `interop/proxy/`.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { Agent } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, test } from 'node:test';
+
+import { eventually, member, node } from '../lib/cluster.mjs';
+import { closeAll, upgraded } from '../lib/client.mjs';
+import { freePort, program } from '../lib/server.mjs';
+
+const CLIENTS = 12;
+
+/** Each way to stick, and what its clients have to bring. */
+const WAYS = {
+  ADDRESS: (i) => ({ agent: new Agent({ localAddress: `127.0.0.${i + 2}`, keepAlive: true }) }),
+  COOKIE: () => ({ withCredentials: true }),
+  SESSION: () => ({}),
+};
+
+const PROXIES = [
+  { name: 'nginx', file: 'nginx.conf', ways: ['ADDRESS', 'COOKIE'], args: (path, folder) => ['-e', 'stderr', '-p', folder, '-c', path, '-g', 'daemon off; master_process off;'] },
+  { name: 'haproxy', file: 'haproxy.cfg', ways: ['ADDRESS', 'COOKIE', 'SESSION'], args: (path) => ['-db', '-f', path] },
+];
+
+for (const { name, file, ways, args } of PROXIES) {
+  describe(name, () => {
+    let nodes, proxy, folder;
+    const ports = {};
+    before(async () => {
+      nodes = await Promise.all(['one', 'two'].map((NAME) => node('rust', 'memory', { url: '' }, { NAME, COOKIE: '1' })));
+      folder = await mkdtemp(join(tmpdir(), 'proxy-'));
+      for (const way of [...ways, 'NONE']) ports[way] = await freePort();
+      const words = { FOLDER: folder, ONE: `127.0.0.1:${nodes[0].port}`, TWO: `127.0.0.1:${nodes[1].port}`, ...ports };
+      const template = await readFile(new URL(`../proxy/${file}`, import.meta.url), 'utf8');
+      const path = join(folder, file);
+      await writeFile(path, template.replaceAll(/@([A-Z]+)@/g, (word, key) => words[key] ?? word));
+      proxy = watched(program(`${name.toUpperCase()}_SERVER`), args(path, folder));
+      await eventually(() => answers(ports.NONE), `${name} listens`);
+    });
+    afterEach(closeAll);
+    after(async () => {
+      await proxy?.stop();
+      await Promise.all(nodes.map((server) => server.stop()));
+      await rm(folder, { recursive: true });
+    });
+
+    const through = (way, i, options) => member({ url: `http://127.0.0.1:${ports[way]}` }, { ...WAYS[way]?.(i), ...options });
+    const many = (way, options) => Promise.all(Array.from({ length: CLIENTS }, (_, i) => through(way, i, options)));
+
+    /** Each client is always answered by the same node, and all nodes have some. */
+    async function assertSpread(clients) {
+      const names = await Promise.all(clients.map(async (socket) => {
+        const answers = [];
+        for (let i = 0; i < 5; i += 1) answers.push(await socket.op('whoami'));
+        assert.equal(new Set(answers).size, 1);
+        return answers[0];
+      }));
+      assert.deepEqual([...new Set(names)].sort(), ['one', 'two']);
+    }
+
+    for (const way of ways) {
+      test(`long polling sticks by ${way.toLowerCase()}`, async () => {
+        await assertSpread(await many(way, { transports: ['polling'] }));
+      });
+      test(`an upgrade to WebSocket, by ${way.toLowerCase()}`, async () => {
+        const clients = await many(way, { transports: ['polling', 'websocket'] });
+        await Promise.all(clients.map(upgraded));
+        await assertSpread(clients);
+      });
+    }
+    test('WebSocket alone needs no stickiness', async () => {
+      await assertSpread(await many('NONE', { transports: ['websocket'] }));
+    });
+    test('long polling without stickiness fails', async () => {
+      const path = `http://127.0.0.1:${ports.NONE}/socket.io/?EIO=4&transport=polling`;
+      const session = async () => {
+        const opening = await (await fetch(path)).text();
+        const { sid } = JSON.parse(opening.slice(1));
+        const { status } = await fetch(`${path}&sid=${sid}`, { method: 'POST', body: '40' });
+        return status;
+      };
+      const statuses = await Promise.all(Array.from({ length: 20 }, session));
+      assert.ok(statuses.includes(400), `${statuses}`);
+    });
+  });
+}
+
+/** A program that ends with us, whatever ends us: a shell waits for the end of its input. */
+function watched(path, args) {
+  const script = '"$@" </dev/null & child=$!; read -r _; kill "$child"; wait "$child" 2>/dev/null';
+  const shell = spawn('sh', ['-c', script, 'sh', path, ...args], { stdio: ['pipe', 'inherit', 'inherit'], detached: true });
+  const ended = new Promise((resolve) => shell.once('exit', resolve));
+  return {
+    stop() {
+      shell.stdin.end();
+      return ended;
+    },
+  };
+}
+
+function answers(port) {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.end());
+  });
+}
