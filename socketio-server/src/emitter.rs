@@ -66,7 +66,7 @@ impl<'a> Emitter<'a> {
         let socket = &self.socket.0;
         let parser = socket.client.config.parser;
         if !self.volatile
-            && !socket.is_connecting()
+            && (!socket.is_connecting() || socket.is_recovered())
             && let Some(membership) = socket.namespace.cluster().and_then(Membership::logged)
         {
             socket.may_be_sent()?;

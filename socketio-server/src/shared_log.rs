@@ -369,19 +369,24 @@ impl SocketInner {
     pub(crate) fn may_be_sent(&self) -> Result<(), EmitError> {
         let Some((recorder, _)) = self.namespace.shared_recorder() else { return Ok(()) };
         // The client may have come back to another socket of the same id.
-        let Some(member) = self.namespace.hub().get(&self.id).filter(|it| !it.is_disconnected())
-        else {
-            let now = tokio::time::Instant::now().into_std();
-            let pid = self.recoverable.as_ref().map(|it| it.pid.clone());
-            let away = self.is_away() || pid.is_some_and(|pid| recorder.log().keeps(now, &pid));
-            return if away { Ok(()) } else { Err(EmitError::Disconnected) };
-        };
-        let (packets, bytes) = member.client.handle.queued();
-        if packets < recorder.max_queued.0 && bytes < recorder.max_queued.1 {
-            return Ok(());
+        let member = self.namespace.hub().get(&self.id);
+        match member.filter(|member| member.is_away() || !member.is_disconnected()) {
+            Some(member) => {
+                let (packets, bytes) = member.client.handle.queued();
+                if packets < recorder.max_queued.0 && bytes < recorder.max_queued.1 {
+                    return Ok(());
+                }
+                self.client.counters.here().events.queue_full.one();
+                Err(EmitError::Full)
+            }
+            // It is away, or on another node by now.
+            None => {
+                let now = tokio::time::Instant::now().into_std();
+                let kept = |pid| recorder.log().keeps(now, pid);
+                let kept = self.recoverable.as_ref().is_some_and(|it| kept(&it.pid));
+                if kept { Ok(()) } else { Err(EmitError::Disconnected) }
+            }
         }
-        self.client.counters.here().events.queue_full.one();
-        Err(EmitError::Full)
     }
 
     /// Runs an action after the events that were emitted before it. Where too much waits, it comes back.

@@ -2,64 +2,15 @@
 
 use crate::support;
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
-use socketio_server::{
-    Binary, ClusterAdapter, MemoryCluster, MemoryLog, Recovery, ServerConfig, Socket,
+use socketio_adapter::recovery::{SavedSession, SessionStore};
+use socketio_server::{Binary, ClusterLimits, HandlerError, MemoryCluster, Recovery, Socket};
+use support::{
+    nodes::{Node, Troubled, cluster},
+    until, within,
 };
-use support::{Client, Running, server_with, sockets, until, within};
-use tokio::sync::mpsc::UnboundedReceiver;
-
-fn clock() -> std::time::Instant {
-    tokio::time::Instant::now().into_std()
-}
-
-fn cluster() -> MemoryCluster {
-    MemoryCluster::with_log(MemoryLog::default(), clock)
-}
-
-struct Node {
-    server: Running,
-    connected: UnboundedReceiver<Socket>,
-}
-
-impl Node {
-    async fn with(adapter: Arc<dyn ClusterAdapter>, recovery: Recovery) -> Self {
-        let config = ServerConfig::default().connection_state_recovery(recovery).adapter(adapter);
-        let server = server_with(config).await;
-        within(server.io.joined()).await;
-        let connected = sockets(&server.io.of("/"));
-        Self { server, connected }
-    }
-
-    async fn of(cluster: &MemoryCluster) -> Self {
-        Self::with(cluster.adapter(), Recovery::default()).await
-    }
-
-    /// A new client, with its socket and its private id.
-    async fn client(&mut self) -> (Client, Socket, String) {
-        let mut client = self.server.open().await;
-        client.send("40").await;
-        let (_, pid) = client.recoverable().await;
-        (client, self.socket().await, pid)
-    }
-
-    async fn socket(&mut self) -> Socket {
-        within(self.connected.recv()).await.unwrap()
-    }
-
-    async fn lose(&self, client: Client) {
-        client.reset();
-        until(|| self.server.io.of("/").sockets_count() == 0).await;
-    }
-
-    async fn claims(&self, pid: &str, offset: &str) -> Client {
-        let mut client = self.server.open().await;
-        client.claim(pid, offset).await;
-        client
-    }
-}
 
 #[tokio::test]
 async fn with_all_that_was_missed() {
@@ -118,4 +69,218 @@ async fn with_all_that_was_missed() {
     names.sort_by_key(ToString::to_string);
     assert_eq!(names, [json!(["from afar", 1]), json!(["from here", 2])]);
     client.fence().await;
+}
+
+/// Waits until as many sessions are kept for all nodes.
+async fn kept(cluster: &MemoryCluster, sessions: usize) {
+    until(|| cluster.sessions() == sessions).await;
+}
+
+#[tokio::test]
+async fn again_and_again_after_long_and_short_times() {
+    let cluster = cluster();
+    let adapters = [Troubled::new(&cluster), Troubled::new(&cluster)];
+    let mut nodes = Vec::new();
+    for adapter in adapters {
+        nodes.push(Node::with(adapter, Recovery::default(), ClusterLimits::default()).await);
+    }
+    let (mut client, socket, pid, mut offset) = nodes[0].client_with_offset().await;
+    socket.join("in").unwrap();
+    let mut next = 0_u32;
+    for round in 0..20 {
+        let (here, there) = (round % 2, (round / 3) % 2);
+        // Some are got, some are missed; the last ones of a page, of several, of none.
+        for n in 0..2 {
+            nodes[n].server.io.to("in").emit("n", &next).unwrap();
+            nodes[n].settle().await;
+            let (event, at) = client.recorded().await;
+            assert_eq!(event, json!(["n", next]));
+            (next, offset) = (next + 1, at);
+        }
+        client.reset();
+        until(|| nodes.iter().all(|node| node.server.io.of("/").sockets_count() == 0)).await;
+        kept(&cluster, 1).await;
+        for n in 0..round % 9 {
+            nodes[(n + here) % 2].server.io.to("in").emit("n", &(next + n as u32)).unwrap();
+            nodes[(n + here) % 2].settle().await;
+        }
+        client = nodes[there].claims(&pid, &offset).await;
+        for _ in 0..round % 9 {
+            let (event, at) = client.recorded().await;
+            assert_eq!(event, json!(["n", next]));
+            (next, offset) = (next + 1, at);
+        }
+        assert_eq!(client.recoverable().await, (socket.id().to_owned(), pid.clone()));
+        assert_eq!(cluster.sessions(), 0);
+    }
+}
+
+#[tokio::test]
+async fn but_only_once() {
+    let cluster = cluster();
+    let (mut one, two) = (Node::of(&cluster).await, Node::of(&cluster).await);
+    let (client, _, pid, offset) = one.client_with_offset().await;
+    one.lose(client).await;
+    kept(&cluster, 1).await;
+    let (mut first, mut second) = (one.server.open().await, two.server.open().await);
+    tokio::join!(first.claim(&pid, &offset), second.claim(&pid, &offset));
+    let pids = [first.recoverable().await.1, second.recoverable().await.1];
+    assert_eq!(pids.iter().filter(|it| **it == pid).count(), 1, "{pids:?}");
+}
+
+#[tokio::test]
+async fn not_where_its_last_event_is_forgotten_and_then_it_is_left_there() {
+    let cluster = cluster();
+    let (mut one, two) = (Node::of(&cluster).await, Node::of(&cluster).await);
+    let (client, socket, pid, offset) = one.client_with_offset().await;
+    one.lose(client).await;
+    kept(&cluster, 1).await;
+    one.server.io.emit("missed", &1).unwrap();
+    one.settle().await;
+    let mut others = Vec::new();
+    for wrong in ["", "1", "7-0", "18446744073709551615-0", "0-0", "x"] {
+        let mut client = two.claims(&pid, wrong).await;
+        assert_ne!(client.recoverable().await.1, pid, "{wrong}");
+        others.push(client);
+    }
+    let mut unknown = two.claims("unknown", &offset).await;
+    assert_ne!(unknown.recoverable().await.0, socket.id());
+    let mut client = two.claims(&pid, &offset).await;
+    assert_eq!(client.recorded().await.0, json!(["missed", 1]));
+    assert_eq!(client.recoverable().await.1, pid);
+    client.reset();
+    kept(&cluster, 1).await;
+    cluster.trim(0);
+    let mut client = one.claims(&pid, &offset).await;
+    assert_ne!(client.recoverable().await.1, pid);
+    assert_eq!(cluster.sessions(), 1);
+    assert_eq!(two.server.io.stats().recoveries.not_recovered, 7);
+}
+
+#[tokio::test]
+async fn not_after_its_time() {
+    let cluster = cluster();
+    let short = Recovery::default().max_disconnection_duration(Duration::from_millis(20));
+    let mut one = Node::with(cluster.adapter(), short, ClusterLimits::default()).await;
+    let two = Node::of(&cluster).await;
+    let (client, _, pid, offset) = one.client_with_offset().await;
+    one.lose(client).await;
+    kept(&cluster, 1).await;
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    let mut client = two.claims(&pid, &offset).await;
+    assert_ne!(client.recoverable().await.1, pid);
+}
+
+#[tokio::test]
+async fn not_after_it_was_ended_deliberately() {
+    let cluster = cluster();
+    let (mut one, two) = (Node::of(&cluster).await, Node::of(&cluster).await);
+    let (mut client, _, pid, offset) = one.client_with_offset().await;
+    client.send("41").await;
+    until(|| one.server.io.of("/").sockets_count() == 0).await;
+    let mut client = two.claims(&pid, &offset).await;
+    assert_ne!(client.recoverable().await.1, pid);
+    let (mut client, socket, pid, offset) = one.client_with_offset().await;
+    socket.disconnect();
+    client.expect("41").await;
+    let mut client = two.claims(&pid, &offset).await;
+    assert_ne!(client.recoverable().await.1, pid);
+    assert_eq!(cluster.sessions(), 0);
+}
+
+#[tokio::test]
+async fn when_its_node_is_shut_down() {
+    let cluster = cluster();
+    let (mut one, two) = (Node::of(&cluster).await, Node::of(&cluster).await);
+    let (mut client, socket, pid, offset) = one.client_with_offset().await;
+    one.server.io.close();
+    client.rest().await;
+    kept(&cluster, 1).await;
+    two.server.io.emit("missed", &1).unwrap();
+    two.settle().await;
+    let mut client = two.claims(&pid, &offset).await;
+    assert_eq!(client.recorded().await.0, json!(["missed", 1]));
+    assert_eq!(client.recoverable().await, (socket.id().to_owned(), pid));
+}
+
+#[tokio::test]
+async fn whatever_the_middlewares_have_to_say() {
+    let cluster = cluster();
+    let skips = Recovery::default();
+    let mut one = Node::with(cluster.adapter(), skips.clone(), ClusterLimits::default()).await;
+    let two = Node::with(cluster.adapter(), skips, ClusterLimits::default()).await;
+    let asks = Recovery::default().skip_middlewares(false);
+    let three = Node::with(cluster.adapter(), asks, ClusterLimits::default()).await;
+    for node in [&two, &three] {
+        let admin = node.server.io.of("/admin");
+        for namespace in [node.server.io.of("/"), admin] {
+            namespace.use_(|| async { Err::<(), _>(HandlerError::public("no")) });
+        }
+        within(node.server.io.joined()).await;
+    }
+    let (client, socket, pid, offset) = one.client_with_offset().await;
+    one.lose(client).await;
+    kept(&cluster, 1).await;
+    // Who has not been let in is sent nothing, and may try again.
+    let mut refused = three.claims(&pid, &offset).await;
+    refused.expect(r#"44{"message":"no"}"#).await;
+    assert_eq!(cluster.sessions(), 0, "it was refused for good");
+    let (client, socket_2, pid, offset) = one.client_with_offset().await;
+    assert_ne!(socket.id(), socket_2.id());
+    one.lose(client).await;
+    kept(&cluster, 1).await;
+    let mut client = two.claims(&pid, &offset).await;
+    assert_eq!(client.recoverable().await.1, pid);
+    // A session opens its own namespace only.
+    client.reset();
+    kept(&cluster, 1).await;
+    let mut client = two.server.open().await;
+    client.send(&format!(r#"40/admin,{{"pid":"{pid}","offset":"{offset}"}}"#)).await;
+    client.expect(r#"44/admin,{"message":"no"}"#).await;
+}
+
+#[tokio::test]
+async fn but_a_session_that_names_no_namespace_does_not_pass_by_the_middlewares() {
+    let cluster = cluster();
+    let mut one = Node::of(&cluster).await;
+    let two = Node::of(&cluster).await;
+    let (_client, _, _, offset) = one.client_with_offset().await;
+    let store = store(&cluster).await;
+    let of_node = |pid: &str| SavedSession {
+        nsp: None,
+        pid: pid.into(),
+        sid: "sid".into(),
+        rooms: vec!["sid".into(), "in".into()],
+        data: socketio_server::Value::Null,
+    };
+    let minute = Duration::from_secs(60);
+    store.persist(of_node("first"), minute).await.unwrap();
+    store.persist(of_node("second"), minute).await.unwrap();
+    one.server.io.to("in").emit("missed", &1).unwrap();
+    one.settle().await;
+    let mut client = two.claims("first", &offset).await;
+    assert_eq!(client.recorded().await.0, json!(["missed", 1]));
+    assert_eq!(client.recoverable().await, ("sid".to_owned(), "first".to_owned()));
+    two.server.io.use_(|socket: Socket| async move {
+        assert!(socket.recovered());
+        Err::<(), _>(HandlerError::public("no"))
+    });
+    let mut client = two.claims("second", &offset).await;
+    client.expect(r#"44{"message":"no"}"#).await;
+}
+
+/// The store of the main namespace, as another server has it.
+async fn store(cluster: &MemoryCluster) -> std::sync::Arc<dyn SessionStore> {
+    use socketio_adapter::{ClusterAdapter, Inbox, Message, MessageError, Offset, Seat};
+    struct Nobody;
+    impl Inbox for Nobody {
+        fn receive(&self, _: Message, _: Option<Offset>) {}
+        fn garbage(&self, _: &MessageError) {}
+    }
+    let seat = Seat { nsp: "/".into(), uid: "node".into() };
+    let link = cluster.adapter().join(seat, std::sync::Arc::new(Nobody)).await.unwrap();
+    let store = link.sessions().unwrap();
+    // Nobody answers questions.
+    link.leave().await;
+    store
 }

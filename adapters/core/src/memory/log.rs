@@ -79,6 +79,10 @@ impl Log {
         }
     }
 
+    pub(super) fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
     pub(super) fn persist(&mut self, now: Instant, session: &SavedSession, ttl: Duration) {
         self.sessions.retain(|_, kept| now < kept.until);
         let kept = Kept { wire: session.to_msgpack(), until: now + ttl.min(FOREVER) };

@@ -137,6 +137,11 @@ impl MemoryCluster {
         Arc::new(MemoryAdapter { bus: self.0.clone(), server })
     }
 
+    /// How many sessions are kept, those included that have expired and were not looked at since; 0 without a log.
+    pub fn sessions(&self) -> usize {
+        self.0.state().log.as_ref().map_or(0, Log::sessions)
+    }
+
     /// Whether a server gets what is sent to a room: always, unless there are [channels per
     /// room](Self::with_room_channels).
     pub fn reaches(&self, server: usize, nsp: &str, room: &str) -> bool {

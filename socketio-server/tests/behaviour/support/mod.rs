@@ -3,6 +3,8 @@
 // Every test is a crate of its own: nothing here is public, and each needs a part of it.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
+pub mod nodes;
+
 use std::{future::Future, net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};

@@ -1,0 +1,158 @@
+//! Where sessions are restored by any node, events are delivered at their place in the engine's log: on all nodes in one
+//! order, and on a node that lags behind not twice. What no log keeps stays behind the events before it.
+
+use crate::support;
+
+use std::time::Duration;
+
+use serde_json::json;
+use socketio_server::{AckError, ClusterError, ClusterLimits, EmitError, Recovery};
+use support::{
+    nodes::{Held, Node, Trouble, Troubled, cluster},
+    until, within,
+};
+
+#[tokio::test]
+async fn answers_questions_and_ends_wait_for_the_events_before_them() {
+    let cluster = cluster();
+    let [held] = Held::of(&cluster);
+    let mut node = Node::of(&cluster).await;
+    node.server.io.on("ask", |socket: socketio_server::Socket| async move {
+        socket.emit("before the answer", &())?;
+        Ok("answer")
+    });
+    let (mut client, socket, _) = node.client().await;
+    held.hold();
+    socket.emit("first", &1).unwrap();
+    let question = {
+        let socket = socket.clone();
+        tokio::spawn(async move { socket.emit_with_ack::<u8>("question", &()).await })
+    };
+    client.send(r#"421["ask"]"#).await;
+    until(|| held.len() == 2).await;
+    socket.emit("last", &1).unwrap();
+    socket.disconnect();
+    assert!(socket.is_connected());
+    until(|| held.len() == 3).await;
+    held.release();
+    assert_eq!(client.recorded().await.0, json!(["first", 1]));
+    assert!(client.text().await.ends_with(r#"["question"]"#));
+    assert_eq!(client.recorded().await.0, json!(["before the answer"]));
+    client.expect(r#"431["answer"]"#).await;
+    assert_eq!(client.recorded().await.0, json!(["last", 1]));
+    client.expect("41").await;
+    assert!(matches!(within(question).await.unwrap(), Err(AckError::Disconnected)));
+    assert!(matches!(socket.emit("late", &()), Err(EmitError::Disconnected)));
+}
+
+#[tokio::test]
+async fn so_does_what_asks_everybody() {
+    let cluster = cluster();
+    let [held] = Held::of(&cluster);
+    let mut node = Node::of(&cluster).await;
+    let (mut client, socket, _) = node.client().await;
+    held.hold();
+    socket.emit("first", &1).unwrap();
+    let io = node.server.io.clone();
+    let asked = tokio::spawn(async move { io.emit_with_ack::<u8>("all?", &()).await });
+    until(|| held.len() == 1).await;
+    tokio::task::yield_now().await;
+    held.release();
+    assert_eq!(client.recorded().await.0, json!(["first", 1]));
+    let question = client.text().await;
+    let id = question.strip_prefix("42").unwrap().strip_suffix(r#"["all?"]"#).unwrap();
+    client.send(&format!("43{id}[7]")).await;
+    assert_eq!(within(asked).await.unwrap().unwrap(), [7]);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_an_engine_for_ever() {
+    let cluster = cluster();
+    let [held] = Held::of(&cluster);
+    let limits = ClusterLimits::default().request_timeout(Duration::from_millis(20));
+    let mut node = Node::with(cluster.adapter(), Recovery::default(), limits).await;
+    let (mut client, socket, _) = node.client().await;
+    held.hold();
+    socket.emit("held", &1).unwrap();
+    socket.disconnect();
+    client.expect("41").await;
+    held.release();
+}
+
+#[tokio::test]
+async fn more_than_may_wait_is_refused() {
+    let cluster = cluster();
+    let [held] = Held::of(&cluster);
+    let limits = ClusterLimits::default().max_queued_messages(3);
+    let mut node = Node::with(cluster.adapter(), Recovery::default(), limits).await;
+    let (mut client, socket, _) = node.client().await;
+    held.hold();
+    for n in 0..3 {
+        node.server.io.emit("n", &n).unwrap();
+        until(|| held.len() == n + 1).await;
+    }
+    let full = |result| matches!(result, Err(EmitError::Cluster(ClusterError::QueueFull)));
+    assert!(full(node.server.io.emit("n", &3)));
+    assert!(full(socket.emit("n", &3)));
+    held.release();
+    for n in 0..3 {
+        assert_eq!(client.recorded().await.0, json!(["n", n]));
+    }
+    socket.emit("n", &3).unwrap();
+    assert_eq!(client.recorded().await.0, json!(["n", 3]));
+}
+
+/// The client comes to a node that has heard nothing for a while: of what it got elsewhere, and of what it missed.
+#[tokio::test]
+async fn on_a_node_that_lags_behind_too() {
+    let cluster = cluster();
+    let [_, held] = Held::of(&cluster);
+    let (mut one, mut two) = (Node::of(&cluster).await, Node::of(&cluster).await);
+    let (mut client, socket, pid) = one.client().await;
+    socket.join("in").unwrap();
+    held.hold();
+    let mut offset = String::new();
+    for n in 0..3 {
+        one.server.io.to("in").emit("got", &n).unwrap();
+        offset = client.recorded().await.1;
+    }
+    one.lose(client).await;
+    until(|| cluster.sessions() == 1).await;
+    for n in 0..3 {
+        one.server.io.to("in").emit("missed", &n).unwrap();
+        one.server.io.to("later").emit("not", &n).unwrap();
+    }
+    until(|| held.len() == 9).await;
+    let mut client = two.claims(&pid, &offset).await;
+    for n in 0..3 {
+        assert_eq!(client.recorded().await.0, json!(["missed", n]));
+    }
+    assert_eq!(client.recoverable().await.1, pid);
+    // What was missed before it joined does not come because of that.
+    two.socket().await.join("later").unwrap();
+    held.release();
+    client.fence().await;
+    one.server.io.to("later").emit("now", &1).unwrap();
+    assert_eq!(client.recorded().await.0, json!(["now", 1]));
+}
+
+#[tokio::test]
+async fn without_an_engine_events_are_delivered_all_the_same() {
+    let cluster = cluster();
+    let engine = Troubled::new(&cluster);
+    let (recovery, limits) = (Recovery::default(), ClusterLimits::default());
+    let mut node = Node::with(engine.clone(), recovery, limits).await;
+    let (mut client, socket, _) = node.client().await;
+    for trouble in [Trouble::NoPublishing, Trouble::NoOffset] {
+        engine.set(trouble);
+        node.server.io.emit("n", &1).unwrap();
+        socket.emit("own", &2).unwrap();
+        socket.broadcast().emit("not", &3).unwrap();
+        client.expect(r#"42["n",1]"#).await;
+        client.expect(r#"42["own",2]"#).await;
+    }
+    engine.set(Trouble::None);
+    node.server.io.emit("n", &1).unwrap();
+    assert_eq!(client.recorded().await.0, json!(["n", 1]));
+    client.fence().await;
+}

@@ -1,0 +1,282 @@
+//! Servers of a cluster that has a log and keeps sessions.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use socketio_adapter::{
+    AdapterError, BoxFuture, Discovery, Inbox, Link, MemoryAdapter, Message, NodeId, Offset,
+    Parcel, Seat,
+    recovery::{Page, PageSize, SavedSession, SessionStore},
+};
+use socketio_server::{
+    ClusterAdapter, ClusterLimits, MemoryCluster, MemoryLog, Recovery, ServerConfig, Socket,
+};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{Client, Running, server_with, sockets, until, within};
+
+pub fn cluster() -> MemoryCluster {
+    MemoryCluster::with_log(MemoryLog::default(), || tokio::time::Instant::now().into_std())
+}
+
+/// A server of the cluster, and the sockets that connect to it.
+pub struct Node {
+    pub server: Running,
+    connected: UnboundedReceiver<Socket>,
+}
+
+impl Node {
+    pub async fn of(cluster: &MemoryCluster) -> Self {
+        Self::with(cluster.adapter(), Recovery::default(), ClusterLimits::default()).await
+    }
+
+    pub async fn with(
+        adapter: Arc<dyn ClusterAdapter>,
+        recovery: Recovery,
+        limits: ClusterLimits,
+    ) -> Self {
+        let config = ServerConfig::default().connection_state_recovery(recovery);
+        let server = server_with(config.adapter(adapter).cluster_limits(limits)).await;
+        within(server.io.joined()).await;
+        let connected = sockets(&server.io.of("/"));
+        Self { server, connected }
+    }
+
+    /// A new client, with its socket and its private id.
+    pub async fn client(&mut self) -> (Client, Socket, String) {
+        let mut client = self.server.open().await;
+        client.send("40").await;
+        let (_, pid) = client.recoverable().await;
+        (client, self.socket().await, pid)
+    }
+
+    /// A client that got an event: with the offset of that.
+    pub async fn client_with_offset(&mut self) -> (Client, Socket, String, String) {
+        let (mut client, socket, pid) = self.client().await;
+        socket.emit("got", &()).unwrap();
+        let offset = client.recorded().await.1;
+        (client, socket, pid, offset)
+    }
+
+    /// The next socket that connects.
+    pub async fn socket(&mut self) -> Socket {
+        within(self.connected.recv()).await.unwrap()
+    }
+
+    /// Breaks the only client's connection off, and waits until the server knows.
+    pub async fn lose(&self, client: Client) {
+        client.reset();
+        until(|| self.server.io.of("/").sockets_count() == 0).await;
+    }
+
+    /// A client that asks for a session.
+    pub async fn claims(&self, pid: &str, offset: &str) -> Client {
+        let mut client = self.server.open().await;
+        client.claim(pid, offset).await;
+        client
+    }
+
+    /// Waits until all that this node has emitted is in the log: its question comes after it.
+    pub async fn settle(&self) {
+        within(self.server.io.fetch_sockets()).await.unwrap();
+    }
+}
+
+/// What is on its way to one server, as long as it is held.
+#[derive(Clone, Default)]
+pub struct Held {
+    on: Arc<AtomicBool>,
+    parcels: Arc<Mutex<Vec<Parcel>>>,
+}
+
+impl Held {
+    /// Takes care of what is sent to each server: one for each.
+    pub fn of<const N: usize>(cluster: &MemoryCluster) -> [Self; N] {
+        let held = [(); N].map(|()| Self::default());
+        let all = held.clone();
+        cluster.on_parcel(move |parcel| match all.get(parcel.to) {
+            Some(held) if held.on.load(Ordering::SeqCst) => {
+                held.parcels.lock().unwrap().push(parcel);
+            }
+            _ => parcel.deliver(),
+        });
+        held
+    }
+
+    pub fn hold(&self) {
+        self.on.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.on.load(Ordering::SeqCst)
+    }
+
+    pub fn len(&self) -> usize {
+        self.parcels.lock().unwrap().len()
+    }
+
+    /// Delivers what was held, in order.
+    pub fn release(&self) {
+        for parcel in std::mem::take(&mut *self.parcels.lock().unwrap()) {
+            parcel.deliver();
+        }
+        self.on.store(false, Ordering::SeqCst);
+    }
+}
+
+/// What goes wrong with an engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Trouble {
+    #[default]
+    None,
+    /// The calls of the store fail.
+    Failing,
+    /// They never end.
+    Stuck,
+    /// Sessions are given, but the log is not.
+    NoLog,
+    /// The calls of the store are well, messages are not taken.
+    NoPublishing,
+    /// Takes messages, and does not say where they stand.
+    NoOffset,
+}
+
+/// An adapter whose engine can be in trouble.
+#[derive(Debug)]
+pub struct Troubled {
+    adapter: Arc<MemoryAdapter>,
+    trouble: Arc<Mutex<Trouble>>,
+}
+
+impl Troubled {
+    pub fn new(cluster: &MemoryCluster) -> Arc<Self> {
+        Arc::new(Self { adapter: cluster.adapter(), trouble: Arc::default() })
+    }
+
+    pub fn set(&self, trouble: Trouble) {
+        *self.trouble.lock().unwrap() = trouble;
+    }
+}
+
+impl ClusterAdapter for Troubled {
+    fn discovery(&self) -> Discovery {
+        self.adapter.discovery()
+    }
+
+    fn keeps_log(&self) -> bool {
+        true
+    }
+
+    fn join(
+        &self,
+        seat: Seat,
+        inbox: Arc<dyn Inbox>,
+    ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
+        Box::pin(async move {
+            let link = self.adapter.join(seat, inbox).await?;
+            Ok(Arc::new(Line { link, trouble: self.trouble.clone() }) as Arc<dyn Link>)
+        })
+    }
+}
+
+struct Line {
+    link: Arc<dyn Link>,
+    trouble: Arc<Mutex<Trouble>>,
+}
+
+fn failure() -> AdapterError {
+    AdapterError::Engine("in trouble".into())
+}
+
+impl Link for Line {
+    fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
+        let trouble = *self.trouble.lock().unwrap();
+        match trouble {
+            Trouble::NoPublishing => Box::pin(async { Err(failure()) }),
+            Trouble::NoOffset => Box::pin(async { Ok(None) }),
+            _ => self.link.publish(message),
+        }
+    }
+
+    fn reply<'a>(
+        &'a self,
+        to: &'a NodeId,
+        message: Message,
+    ) -> BoxFuture<'a, Result<(), AdapterError>> {
+        self.link.reply(to, message)
+    }
+
+    fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
+        self.link.count()
+    }
+
+    fn sessions(&self) -> Option<Arc<dyn SessionStore>> {
+        let (store, trouble) = (self.link.sessions()?, self.trouble.clone());
+        Some(Arc::new(Sessions { store, trouble }))
+    }
+
+    fn leave(&self) -> BoxFuture<'_, ()> {
+        self.link.leave()
+    }
+}
+
+struct Sessions {
+    store: Arc<dyn SessionStore>,
+    trouble: Arc<Mutex<Trouble>>,
+}
+
+impl Sessions {
+    async fn suffer(&self) -> Result<(), AdapterError> {
+        let trouble = *self.trouble.lock().unwrap();
+        match trouble {
+            Trouble::Failing => Err(failure()),
+            Trouble::Stuck => std::future::pending().await,
+            _ => Ok(()),
+        }
+    }
+}
+
+impl SessionStore for Sessions {
+    fn persist(
+        &self,
+        session: SavedSession,
+        ttl: std::time::Duration,
+    ) -> BoxFuture<'_, Result<(), AdapterError>> {
+        Box::pin(async move {
+            self.suffer().await?;
+            self.store.persist(session, ttl).await
+        })
+    }
+
+    fn take<'a>(
+        &'a self,
+        pid: &'a str,
+        offset: &'a Offset,
+    ) -> BoxFuture<'a, Result<Option<SavedSession>, AdapterError>> {
+        Box::pin(async move {
+            self.suffer().await?;
+            self.store.take(pid, offset).await
+        })
+    }
+
+    fn missed<'a>(
+        &'a self,
+        offset: &'a Offset,
+        size: PageSize,
+    ) -> BoxFuture<'a, Result<Page, AdapterError>> {
+        Box::pin(async move {
+            let trouble = *self.trouble.lock().unwrap();
+            if trouble == Trouble::NoLog {
+                std::future::pending::<()>().await;
+            }
+            // Small pages, so that there are several.
+            self.store.missed(offset, PageSize { packets: size.packets.min(3), ..size }).await
+        })
+    }
+
+    fn is_after(&self, offset: &Offset, other: &Offset) -> bool {
+        self.store.is_after(offset, other)
+    }
+}
