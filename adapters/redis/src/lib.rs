@@ -1,1 +1,18 @@
-//! Cluster adapters of the Socket.IO server on Redis: pub/sub, sharded pub/sub and streams.
+#![doc = include_str!("../README.md")]
+
+mod adapter;
+mod classic;
+mod conn;
+mod engine;
+mod lane;
+mod nodes;
+mod options;
+mod sharded;
+mod streams;
+mod subscriber;
+
+pub use adapter::RedisAdapter;
+pub use classic::Classic;
+pub use nodes::{ConfigError, Nodes};
+pub use sharded::{Sharded, SubscriptionMode};
+pub use streams::Streams;

@@ -106,6 +106,15 @@ fn plain(value: &Value) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".into())
 }
 
+pub(super) fn write(value: &Value) -> String {
+    plain(value)
+}
+
+pub(super) fn read(text: &str) -> Result<Value, MessageError> {
+    check(text)?;
+    serde_json::from_str(text).map_err(|_| MessageError::Malformed("invalid JSON"))
+}
+
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(rename = "type")]

@@ -141,6 +141,58 @@ impl Body {
     }
 }
 
+impl Body {
+    /// The data alone, as a tree, for back-ends whose messages have other envelopes. `None` where there is none.
+    pub fn to_value(&self) -> Option<Value> {
+        tree::data(self)
+    }
+
+    /// Reads what [`to_value`](Self::to_value) writes, of the type with this number.
+    ///
+    /// # Errors
+    ///
+    /// See [`Message::decode`].
+    pub fn from_value(number: u64, data: Value) -> Result<Self, MessageError> {
+        tree::read_body(number, data)
+    }
+
+    /// Whether binary is inside, for which JSON has no place.
+    pub fn has_binary(&self) -> bool {
+        tree::has_binary(self)
+    }
+}
+
+impl Format {
+    /// Writes a tree. Binary becomes `null` in JSON, see [`Body::has_binary`].
+    pub fn write(self, value: &Value) -> Bytes {
+        match self {
+            Self::MsgPack => msgpack::to_bytes(value),
+            Self::Json => json::write(value).into(),
+        }
+    }
+
+    /// Reads a tree, of bounded size and depth.
+    ///
+    /// # Errors
+    ///
+    /// See [`Message::decode`].
+    pub fn read(self, wire: &[u8], limits: &ClusterLimits) -> Result<Value, MessageError> {
+        check(wire, limits)?;
+        match self {
+            Self::MsgPack => msgpack::from_bytes(wire),
+            Self::Json => {
+                let text = str::from_utf8(wire).map_err(|_| MessageError::Malformed("not UTF-8"))?;
+                json::read(text)
+            }
+        }
+    }
+
+    /// The form of what begins with these bytes: JSON objects begin with `{`, and nothing else that nodes say does.
+    pub fn of(wire: &[u8]) -> Self {
+        if wire.first() == Some(&b'{') { Self::Json } else { Self::MsgPack }
+    }
+}
+
 impl NodeId {
     /// The form of the names that Node's adapters give themselves: 16 hexadecimal digits of a random number.
     pub fn from_random(number: u64) -> Self {

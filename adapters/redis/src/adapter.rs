@@ -1,0 +1,117 @@
+//! The adapter of a server, of any of the three kinds.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use socketio_adapter::{AdapterError, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, Seat};
+
+use crate::{
+    classic::Classic,
+    engine::Engine,
+    nodes::{ConfigError, Nodes},
+    sharded::Sharded,
+    streams::{Streams, StreamsEngine},
+    subscriber::{Kind, Topic},
+};
+
+/// A cluster adapter on Redis, for all namespaces of one server. Servers with adapters of the same kind and options, on the
+/// same Redis, form a cluster, Node's servers among them.
+///
+/// ```
+/// use std::time::Duration;
+/// use socketio_adapter_redis::RedisAdapter;
+///
+/// let adapter = RedisAdapter::sharded("redis://127.0.0.1")
+///     .channel_prefix("chat")
+///     .response_timeout(Duration::from_secs(1))
+///     .build()?;
+/// // ServerConfig::default().adapter(adapter)
+/// # drop(adapter);
+/// # Ok::<(), socketio_adapter_redis::ConfigError>(())
+/// ```
+pub struct RedisAdapter {
+    options: Options,
+    engine: Arc<Engine>,
+    streams: Option<Arc<StreamsEngine>>,
+}
+
+pub(crate) enum Options {
+    Classic(Classic),
+    Sharded(Sharded),
+    Streams(Streams),
+}
+
+impl RedisAdapter {
+    /// Publish and subscribe, as `createAdapter` of `@socket.io/redis-adapter` does. For Redis 6 and newer.
+    pub fn classic(nodes: impl Into<Nodes>) -> Classic {
+        Classic::new(nodes.into())
+    }
+
+    /// Sharded publish and subscribe, as `createShardedAdapter` of `@socket.io/redis-adapter` does. For Redis 7 and newer.
+    pub fn sharded(nodes: impl Into<Nodes>) -> Sharded {
+        Sharded::new(nodes.into())
+    }
+
+    /// Streams, as `@socket.io/redis-streams-adapter` 0.3 has them: nothing is lost while Redis cannot be reached for a moment,
+    /// and sessions are recovered on any node. For Redis 6.2 and newer.
+    pub fn streams(nodes: impl Into<Nodes>) -> Streams {
+        Streams::new(nodes.into())
+    }
+
+    pub(crate) fn new(options: Options) -> Result<Arc<Self>, ConfigError> {
+        let (nodes, common) = match &options {
+            Options::Classic(options) => (&options.nodes, &options.common),
+            Options::Sharded(options) => (&options.nodes, &options.common),
+            Options::Streams(options) => (&options.nodes, &options.common),
+        };
+        let engine = Engine::new(nodes, common)?;
+        let streams = match &options {
+            Options::Streams(options) => Some(StreamsEngine::new(options, engine.clone())?),
+            Options::Classic(_) | Options::Sharded(_) => None,
+        };
+        Ok(Arc::new(Self { options, engine, streams }))
+    }
+
+    /// Whether Redis has confirmed the subscription to a sharded channel, for tests and diagnosis.
+    pub fn is_subscribed(&self, channel: &str) -> bool {
+        let name = Bytes::copy_from_slice(channel.as_bytes());
+        self.engine.sharded.is_active(&Topic { kind: Kind::Sharded, name })
+    }
+}
+
+impl ClusterAdapter for RedisAdapter {
+    fn discovery(&self) -> Discovery {
+        Discovery::Count
+    }
+
+    fn keeps_log(&self) -> bool {
+        self.streams.is_some()
+    }
+
+    fn join(
+        &self,
+        seat: Seat,
+        inbox: Arc<dyn Inbox>,
+    ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
+        Box::pin(async move {
+            match (&self.options, &self.streams) {
+                (Options::Classic(options), _) => options.join(&self.engine, seat, inbox).await,
+                (Options::Sharded(options), _) => options.join(&self.engine, seat, inbox).await,
+                (Options::Streams(_), Some(streams)) => streams.join(seat, inbox).await,
+                (Options::Streams(_), None) => Err(AdapterError::Left),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for RedisAdapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without addresses, which may hold passwords.
+        let kind = match &self.options {
+            Options::Classic(_) => "classic",
+            Options::Sharded(_) => "sharded",
+            Options::Streams(_) => "streams",
+        };
+        f.debug_struct("RedisAdapter").field("kind", &kind).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,130 @@
+//! A connection for commands, made again whenever it is lost.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use redis::{Cmd, PushInfo, PushKind, RedisError, RedisResult, Value};
+use socketio_adapter::AdapterError;
+use tokio::{sync::watch, time::timeout};
+
+use crate::conn::{Conn, Dial, OnPush, Reach, breaks, timed_out};
+
+/// Pauses between attempts to connect, from the first to the longest.
+const PAUSES: [u64; 5] = [50, 100, 200, 500, 1000];
+
+/// A connection that all namespaces share. While there is none, commands fail at once.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    dial: Dial,
+    reach: Reach,
+    /// With a number, so that who finds it broken does not take away its successor.
+    state: watch::Sender<(u64, Option<Conn>)>,
+}
+
+/// There is no connection at the moment.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no connection to Redis")]
+struct Away;
+
+impl Lane {
+    pub(crate) fn new(dial: Dial, reach: Reach) -> Arc<Self> {
+        Arc::new(Self { dial, reach, state: watch::Sender::new((0, None)) })
+    }
+
+    /// Keeps the connection up. Never returns.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut changes = self.state.subscribe();
+        loop {
+            // The sender lives in `self`.
+            let number = match changes.wait_for(|(_, conn)| conn.is_none()).await {
+                Ok(state) => state.0 + 1,
+                Err(_) => return,
+            };
+            let conn = connect(&self.dial, self.reach, self.on_push(number)).await;
+            self.state.send_replace((number, Some(conn)));
+        }
+    }
+
+    /// Waits until there is a connection.
+    pub(crate) async fn ready(&self) -> Result<(), AdapterError> {
+        let mut changes = self.state.subscribe();
+        let there = changes.wait_for(|(_, conn)| conn.is_some());
+        let patience = self.dial.patience().connection;
+        timeout(patience, there).await.map(drop).map_err(|_| engine(Away))
+    }
+
+    pub(crate) async fn query(&self, cmd: &Cmd) -> Result<Value, AdapterError> {
+        self.with(async |conn| conn.query(cmd).await).await
+    }
+
+    /// What all nodes count, together.
+    pub(crate) async fn sum(&self, cmd: Cmd, masters: bool) -> Result<usize, AdapterError> {
+        self.with(async |conn| conn.sum(cmd, masters).await).await
+    }
+
+    async fn with<T>(
+        &self,
+        command: impl AsyncFnOnce(&mut Conn) -> RedisResult<T>,
+    ) -> Result<T, AdapterError> {
+        let (number, conn) = self.state.borrow().clone();
+        let mut conn = conn.ok_or_else(|| engine(Away))?;
+        let patience = self.dial.patience().response + Duration::from_millis(100);
+        let answer = timeout(patience, command(&mut conn)).await;
+        answer.unwrap_or_else(|_| Err(timed_out())).map_err(|error| {
+            if breaks(&conn, &error) {
+                self.lost(number);
+            }
+            engine(error)
+        })
+    }
+
+    fn lost(&self, number: u64) {
+        self.state.send_if_modified(|(current, conn)| {
+            let lost = *current == number && conn.is_some();
+            if lost {
+                *conn = None;
+            }
+            lost
+        });
+    }
+
+    /// A connection that breaks while nobody uses it is replaced before somebody does.
+    fn on_push(self: &Arc<Self>, number: u64) -> OnPush {
+        let (lane, mends) = (Arc::downgrade(self), self.dial.is_cluster());
+        let mends = mends && self.reach == Reach::EveryNode;
+        Arc::new(move |info: PushInfo| {
+            if info.kind == PushKind::Disconnection
+                && !mends
+                && let Some(lane) = Weak::upgrade(&lane)
+            {
+                lane.lost(number);
+            }
+        })
+    }
+}
+
+/// Connects, however long it takes.
+pub(crate) async fn connect(dial: &Dial, reach: Reach, on_push: OnPush) -> Conn {
+    let mut pauses = PAUSES.into_iter();
+    let mut pause = 0;
+    loop {
+        match dial.connect(reach, on_push.clone()).await {
+            Ok(conn) => return conn,
+            Err(error) => tracing::warn!(target: "socketio::redis", %error, "cannot connect"),
+        }
+        pause = pauses.next().unwrap_or(pause);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+}
+
+/// What Redis or the way to it has done.
+pub(crate) fn engine(error: impl std::error::Error + Send + Sync + 'static) -> AdapterError {
+    AdapterError::Engine(Box::new(error))
+}
+
+/// An answer of another form than is documented.
+pub(crate) fn unexpected(what: &'static str) -> AdapterError {
+    engine(RedisError::from((redis::ErrorKind::UnexpectedReturnType, what)))
+}

@@ -1,0 +1,106 @@
+//! Where Redis is.
+
+use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+
+/// The address of a Redis server, or those of the nodes of a Redis Cluster: `redis://[user:password@]host[:port][/db]`,
+/// `rediss://` for TLS (feature `tls`).
+///
+/// One address is a server of its own, a list of them is a Redis Cluster, also a list of one. Of a cluster, name as many
+/// nodes as there are: others are found by themselves where commands have a key, but plain publish and subscribe stay
+/// with those named here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Nodes {
+    /// A server of its own.
+    One(String),
+    /// Nodes of a Redis Cluster.
+    Cluster(Vec<String>),
+}
+
+impl From<&str> for Nodes {
+    fn from(url: &str) -> Self {
+        Self::One(url.to_owned())
+    }
+}
+
+impl From<String> for Nodes {
+    fn from(url: String) -> Self {
+        Self::One(url)
+    }
+}
+
+impl<T: Into<String>, const N: usize> From<[T; N]> for Nodes {
+    fn from(urls: [T; N]) -> Self {
+        Self::Cluster(urls.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<T: Into<String>> From<Vec<T>> for Nodes {
+    fn from(urls: Vec<T>) -> Self {
+        Self::Cluster(urls.into_iter().map(Into::into).collect())
+    }
+}
+
+/// Why an adapter cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// An address is none, or needs a feature that is not there.
+    #[error("no address of Redis: {0}")]
+    Address(#[source] redis::RedisError),
+    /// A Redis Cluster without nodes.
+    #[error("no node of the Redis Cluster is named")]
+    NoNodes,
+    /// A cluster of streams needs one stream at least.
+    #[error("`stream_count` is 0")]
+    NoStreams,
+}
+
+/// Addresses that were looked at.
+#[derive(Clone, Debug)]
+pub(crate) struct Addresses {
+    pub(crate) nodes: Vec<ConnectionInfo>,
+    pub(crate) cluster: bool,
+}
+
+impl Addresses {
+    pub(crate) fn new(nodes: &Nodes) -> Result<Self, ConfigError> {
+        let (urls, cluster) = match nodes {
+            Nodes::One(url) => (std::slice::from_ref(url), false),
+            Nodes::Cluster(urls) => (&urls[..], true),
+        };
+        let nodes = urls.iter().map(|url| address(url)).collect::<Result<Vec<_>, _>>()?;
+        if nodes.is_empty() {
+            return Err(ConfigError::NoNodes);
+        }
+        Ok(Self { nodes, cluster })
+    }
+}
+
+/// With RESP3, in which messages of subscriptions and answers to commands share a connection.
+fn address(url: &str) -> Result<ConnectionInfo, ConfigError> {
+    let info = url.into_connection_info().map_err(ConfigError::Address)?;
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    Ok(info.set_redis_settings(settings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_is_a_server_and_a_list_is_a_cluster() {
+        let one = Addresses::new(&"redis://127.0.0.1".into()).unwrap();
+        assert_eq!((one.nodes.len(), one.cluster), (1, false));
+        let list = Addresses::new(&["redis://127.0.0.1:1", "redis://127.0.0.1:2"].into()).unwrap();
+        assert_eq!((list.nodes.len(), list.cluster), (2, true));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let refused = Addresses::new(&"nats://127.0.0.1".into());
+        assert!(matches!(refused, Err(ConfigError::Address(_))));
+        let none = Addresses::new(&Vec::<String>::new().into());
+        assert!(matches!(none, Err(ConfigError::NoNodes)));
+    }
+}

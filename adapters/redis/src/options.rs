@@ -1,0 +1,66 @@
+//! What all three kinds of adapters have in common.
+
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Common {
+    pub(crate) connection_timeout: Duration,
+    pub(crate) response_timeout: Duration,
+    pub(crate) max_message_bytes: usize,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self {
+            connection_timeout: Duration::from_secs(2),
+            response_timeout: Duration::from_secs(2),
+            max_message_bytes: 10_000_000,
+        }
+    }
+}
+
+/// Setters by value.
+macro_rules! options {
+    ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => { $(
+        $(#[$doc])*
+        pub fn $name(mut self, value: impl Into<$type>) -> Self {
+            self.$name = value.into();
+            self
+        }
+    )* };
+}
+
+/// The setters of [`Common`], and `build`.
+macro_rules! common {
+    ($kind:ident) => {
+        /// How long making a connection may take (default 2 s). Attempts go on for ever, up to a second apart.
+        pub fn connection_timeout(mut self, value: std::time::Duration) -> Self {
+            self.common.connection_timeout = value;
+            self
+        }
+
+        /// How long an answer of Redis may take (default 2 s). What was to be published is then reported as lost, though it may
+        /// still arrive, and the connection is made anew.
+        pub fn response_timeout(mut self, value: std::time::Duration) -> Self {
+            self.common.response_timeout = value;
+            self
+        }
+
+        /// Bytes of one message from the bus (default 10 000 000). A larger one is counted and dropped before it is decoded.
+        pub fn max_message_bytes(mut self, value: usize) -> Self {
+            self.common.max_message_bytes = value;
+            self
+        }
+
+        /// The adapter. It connects when the first namespace joins.
+        ///
+        /// # Errors
+        ///
+        /// An address or an option makes no sense.
+        pub fn build(self) -> Result<std::sync::Arc<$crate::RedisAdapter>, $crate::ConfigError> {
+            $crate::RedisAdapter::new($crate::adapter::Options::$kind(self))
+        }
+    };
+}
+
+pub(crate) use {common, options};

@@ -1,0 +1,234 @@
+//! Sharded pub/sub, as `createShardedAdapter` of `@socket.io/redis-adapter`: a channel per namespace, per node, and per room.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use redis::cmd;
+use socketio_adapter::{
+    AdapterError, Body, BoxFuture, ClusterLimits, Inbox, Link, Message, NodeId, Offset, Room,
+    RoomInterest, Seat,
+};
+
+use crate::{
+    engine::{Engine, Subscribed, publish},
+    nodes::Nodes,
+    options::{Common, common, options},
+    subscriber::{Kind, OnMessage, Topic},
+};
+
+/// Which rooms have a channel of their own. It must be the same on all nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubscriptionMode {
+    /// None: every node gets every message of its namespaces. Two subscriptions per namespace.
+    Static,
+    /// Those that sockets have joined, but for those of the sockets' own ids.
+    #[default]
+    Dynamic,
+    /// All, those of the sockets' own ids as well.
+    DynamicPrivate,
+}
+
+/// Options of [`RedisAdapter::sharded`](crate::RedisAdapter::sharded).
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Sharded {
+    pub(crate) nodes: Nodes,
+    pub(crate) common: Common,
+    channel_prefix: String,
+    subscription_mode: SubscriptionMode,
+}
+
+impl Sharded {
+    pub(crate) fn new(nodes: Nodes) -> Self {
+        Self {
+            nodes,
+            common: Common::default(),
+            channel_prefix: String::from("socket.io"),
+            subscription_mode: SubscriptionMode::default(),
+        }
+    }
+
+    options! {
+        /// What names of channels begin with (default `socket.io`).
+        channel_prefix: String;
+        /// Which rooms have a channel of their own (default [`SubscriptionMode::Dynamic`]).
+        subscription_mode: SubscriptionMode;
+    }
+
+    common!(Sharded);
+
+    pub(crate) async fn join(
+        &self,
+        engine: &Arc<Engine>,
+        seat: Seat,
+        inbox: Arc<dyn Inbox>,
+    ) -> Result<Arc<dyn Link>, AdapterError> {
+        engine.start_keys().await?;
+        let public = format!("{}#{}#", self.channel_prefix, seat.nsp);
+        let private = format!("{public}{}#", seat.uid);
+        let number = engine.number();
+        let on_message = on_message(&seat, inbox, engine.limits.clone());
+        let topics = [&public, &private].map(|name| (sharded(name), on_message.clone()));
+        let subscribed = engine.subscribe(number, topics.into()).await?;
+        Ok(Arc::new(ShardedLink {
+            engine: engine.clone(),
+            public,
+            number,
+            mode: self.subscription_mode,
+            on_message,
+            rooms: Mutex::default(),
+            subscribed,
+        }))
+    }
+}
+
+fn sharded(name: &str) -> Topic {
+    Topic { kind: Kind::Sharded, name: Bytes::copy_from_slice(name.as_bytes()) }
+}
+
+/// Hands messages on, but for the node's own.
+pub(crate) fn on_message(seat: &Seat, inbox: Arc<dyn Inbox>, limits: ClusterLimits) -> OnMessage {
+    let uid = seat.uid.clone();
+    Arc::new(move |_, wire| match Message::decode(&wire, &limits) {
+        Ok(message) if message.uid == uid => {}
+        Ok(message) => inbox.receive(message, None),
+        Err(error) => inbox.garbage(&error),
+    })
+}
+
+struct ShardedLink {
+    engine: Arc<Engine>,
+    public: String,
+    number: u64,
+    mode: SubscriptionMode,
+    on_message: OnMessage,
+    rooms: Mutex<HashMap<Room, Topic>>,
+    subscribed: Subscribed,
+}
+
+impl ShardedLink {
+    fn channel(&self, body: &Body) -> String {
+        let room = body.only_room().filter(|room| self.mode.has_channel(room));
+        room.map_or_else(|| self.public.clone(), |room| self.room_channel(room))
+    }
+
+    fn room_channel(&self, room: &Room) -> String {
+        format!("{}{room}#", self.public)
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, HashMap<Room, Topic>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn send(&self, channel: &str, message: &Message) -> Result<(), AdapterError> {
+        self.subscribed.check()?;
+        let wire = message.encode();
+        let publish = publish("SPUBLISH", channel.as_bytes(), &wire);
+        self.engine.keys.query(&publish).await.map(drop)
+    }
+}
+
+impl SubscriptionMode {
+    /// Node's publishers take what has 20 characters for a socket's id, whatever it is, and so must its subscribers.
+    fn has_channel(self, room: &Room) -> bool {
+        match self {
+            Self::Static => false,
+            Self::Dynamic => room.encode_utf16().count() != 20,
+            Self::DynamicPrivate => true,
+        }
+    }
+}
+
+impl Link for ShardedLink {
+    fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
+        Box::pin(async move {
+            self.send(&self.channel(&message.body), &message).await?;
+            Ok(None)
+        })
+    }
+
+    fn reply<'a>(
+        &'a self,
+        to: &'a NodeId,
+        message: Message,
+    ) -> BoxFuture<'a, Result<(), AdapterError>> {
+        Box::pin(async move { self.send(&format!("{}{to}#", self.public), &message).await })
+    }
+
+    fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
+        Box::pin(async move {
+            let mut count = cmd("PUBSUB");
+            count.arg("SHARDNUMSUB").arg(&self.public);
+            Ok(self.engine.keys.sum(count, true).await?.max(1))
+        })
+    }
+
+    /// Ids of another length than 20 need their channel in the dynamic mode as well.
+    fn interest(&self) -> RoomInterest {
+        match self.mode {
+            SubscriptionMode::Static => RoomInterest::None,
+            SubscriptionMode::Dynamic | SubscriptionMode::DynamicPrivate => RoomInterest::All,
+        }
+    }
+
+    fn room_appeared(&self, room: &Room) {
+        if self.mode.has_channel(room) {
+            let topic = sharded(&self.room_channel(room));
+            if self.rooms().insert(room.clone(), topic.clone()).is_none() {
+                self.engine.sharded.add(topic, self.number, self.on_message.clone());
+            }
+        }
+    }
+
+    fn room_vanished(&self, room: &Room) {
+        let topic = self.rooms().remove(room);
+        if let Some(topic) = topic {
+            self.engine.sharded.remove(topic, self.number);
+        }
+    }
+
+    fn leave(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move { self.end() })
+    }
+}
+
+impl ShardedLink {
+    fn end(&self) {
+        let rooms = std::mem::take(&mut *self.rooms());
+        for topic in rooms.into_values() {
+            self.engine.sharded.remove(topic, self.number);
+        }
+        self.subscribed.end();
+    }
+}
+
+impl Drop for ShardedLink {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_the_length_of_an_id_has_no_channel_in_the_dynamic_mode() {
+        use SubscriptionMode::{Dynamic, DynamicPrivate, Static};
+
+        for (mode, name, expected) in [
+            (Static, "r", false),
+            (Dynamic, "r", true),
+            (Dynamic, "abcdefghijklmnopqrst", false),
+            (Dynamic, "äbcdefghijklmnopqrst", false),
+            (Dynamic, "😀bcdefghijklmnopqrst", true),
+            (DynamicPrivate, "abcdefghijklmnopqrst", true),
+        ] {
+            assert_eq!(mode.has_channel(&name.into()), expected, "{mode:?} {name}");
+        }
+    }
+}

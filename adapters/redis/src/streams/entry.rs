@@ -1,0 +1,229 @@
+//! Entries of a stream, as `@socket.io/redis-streams-adapter` writes them.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use redis::{Cmd, Value, cmd};
+use socketio_adapter::{Body, ClusterLimits, Format, Message, MessageError};
+use socketio_parser::Nsp;
+
+/// The id of an entry: a time and a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct StreamId {
+    ms: u64,
+    number: u64,
+}
+
+impl StreamId {
+    /// What a client tells is looked at closely: other words have meanings of their own to Redis.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            if digits { text.parse().ok() } else { None }
+        };
+        let (ms, count) = text.split_once('-')?;
+        Some(Self { ms: number(ms)?, number: number(count)? })
+    }
+
+    /// The first id that may follow.
+    pub(super) fn next(self) -> Self {
+        match self.number.checked_add(1) {
+            Some(number) => Self { number, ..self },
+            None => Self { ms: self.ms.saturating_add(1), number: 0 },
+        }
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.ms, self.number)
+    }
+}
+
+/// An entry as Redis gave it. Its fields are looked at when somebody wants them.
+pub(super) struct Entry {
+    pub(super) id: StreamId,
+    fields: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Entry {
+    /// The entries of an answer to XRANGE or XREVRANGE. What has no form of an entry is left out.
+    pub(super) fn list(answer: Value) -> Vec<Self> {
+        match answer {
+            Value::Array(entries) => entries.into_iter().filter_map(Self::new).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The entries of an answer to XREAD of one stream.
+    pub(super) fn of_one_stream(answer: Value) -> Vec<Self> {
+        match answer {
+            Value::Map(streams) => {
+                streams.into_iter().next().map_or_else(Vec::new, |(_, entries)| Self::list(entries))
+            }
+            Value::Array(streams) => match streams.into_iter().next() {
+                Some(Value::Array(mut stream)) => stream.pop().map_or_else(Vec::new, Self::list),
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    fn new(entry: Value) -> Option<Self> {
+        let Value::Array(entry) = entry else { return None };
+        let mut entry = entry.into_iter();
+        let id = bytes(entry.next()?)?;
+        let id = StreamId::parse(str::from_utf8(&id).ok()?)?;
+        let mut values = match entry.next()? {
+            Value::Array(values) => values.into_iter(),
+            _ => Vec::new().into_iter(),
+        };
+        let mut fields = Vec::new();
+        while let (Some(name), Some(value)) = (values.next(), values.next()) {
+            fields.extend(bytes(name).zip(bytes(value)));
+        }
+        Some(Self { id, fields })
+    }
+
+    /// A field, where it is text.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        str::from_utf8(self.field(name)?).ok()
+    }
+
+    fn field(&self, name: &str) -> Option<&[u8]> {
+        let found = self.fields.iter().find(|(field, _)| field == name.as_bytes());
+        found.map(|(_, value)| &value[..])
+    }
+
+    /// Roughly what it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    pub(super) fn message(&self, limits: &ClusterLimits) -> Result<Message, MessageError> {
+        let (bytes, limit) = (self.bytes(), limits.get_max_message_bytes());
+        if bytes > limit {
+            return Err(MessageError::TooLarge { bytes, limit });
+        }
+        let uid = self.text("uid").ok_or(MessageError::Field("uid"))?;
+        let nsp = self.text("nsp").ok_or(MessageError::Field("nsp"))?;
+        let number = self.text("type").and_then(|number| number.parse().ok());
+        let number = number.ok_or(MessageError::Field("type"))?;
+        let body = match self.field("data") {
+            None => Body::decode(number, None, limits)?,
+            Some(json) if Format::of(json) == Format::Json => {
+                Body::decode(number, Some((Format::Json, json)), limits)?
+            }
+            Some(base64) => {
+                let data = STANDARD.decode(base64);
+                let data = data.map_err(|_| MessageError::Malformed("neither JSON nor base64"))?;
+                Body::decode(number, Some((Format::MsgPack, &data)), limits)?
+            }
+        };
+        Ok(Message { uid: uid.to_owned().into(), nsp: Nsp::from(nsp.to_owned()), body })
+    }
+}
+
+/// Whether a message stands in the stream. What asks for an answer does not, and what answers.
+pub(super) fn is_kept(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Broadcast { request: None, .. }
+            | Body::SocketsJoin { .. }
+            | Body::SocketsLeave { .. }
+            | Body::DisconnectSockets { .. }
+    )
+}
+
+/// The command that appends a message. With binary inside its data is base64 of msgpack; where only plain text is expected, such
+/// a message is not looked through for binary, and what is binary in it becomes `null`.
+pub(super) fn append(stream: &str, max_len: u64, only_plaintext: bool, message: &Message) -> Cmd {
+    let mut xadd = cmd("XADD");
+    xadd.arg(stream).arg("MAXLEN").arg("~").arg(max_len).arg("*");
+    xadd.arg("uid").arg(message.uid.as_str()).arg("nsp").arg(message.nsp.as_str());
+    xadd.arg("type").arg(message.body.number().to_string());
+    if let Some(data) = data(only_plaintext, message) {
+        xadd.arg("data").arg(data);
+    }
+    xadd
+}
+
+pub(super) fn data(only_plaintext: bool, message: &Message) -> Option<String> {
+    match message.body.data_to_json() {
+        Ok(json) => json,
+        Err(_) if only_plaintext => {
+            let json = message.body.to_value().map(|data| Format::Json.write(&data));
+            json.map(|json| String::from_utf8_lossy(&json).into_owned())
+        }
+        Err(_) => message.body.data_to_msgpack().map(|data| STANDARD.encode(data)),
+    }
+}
+
+/// The stream of a namespace, as Node's servers choose it. Where the sum is negative, so is the stream's number, and Node's
+/// servers never read it.
+pub(super) fn stream_of(name: &str, count: u16, nsp: &str) -> String {
+    if count == 1 {
+        return name.to_owned();
+    }
+    let hash = nsp
+        .encode_utf16()
+        .fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    format!("{name}-{}", hash % i32::from(count.max(1)))
+}
+
+fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) => Some(text.into_bytes()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_ordered_by_number_and_nothing_else_is_one() {
+        let id = |text| StreamId::parse(text).unwrap();
+        assert!(id("9-1") < id("10-0"));
+        assert!(id("10-9") < id("10-10"));
+        assert_eq!(id("10-9").next(), id("10-10"));
+        assert_eq!(id("1-18446744073709551615").next(), id("2-0"));
+        assert_eq!(id("0010-1").to_string(), "10-1");
+        for other in ["$", "-", "+", "", "1", "1-", "-1", "1-*", "(1-1", "+1-1", "1-1-1", " 1-1"] {
+            assert_eq!(StreamId::parse(other), None, "{other}");
+        }
+        assert_eq!(StreamId::parse("18446744073709551616-0"), None);
+    }
+
+    #[test]
+    fn a_namespaces_stream_is_that_of_nodes_servers() {
+        assert_eq!(stream_of("socket.io", 1, "/my-namespace"), "socket.io");
+        for (nsp, number) in
+            [("/", "3"), ("/foo", "3"), ("/admin", "0"), ("/chat", "3"), ("/my-namespace", "-3")]
+        {
+            assert_eq!(stream_of("socket.io", 4, nsp), format!("socket.io-{number}"), "{nsp}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_no_entry_is_left_out() {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let entry =
+            |id: &str, fields: Vec<Value>| Value::Array(vec![text(id), Value::Array(fields)]);
+        let list = Value::Array(vec![
+            Value::Nil,
+            Value::Array(vec![]),
+            entry("x", vec![]),
+            entry("1-1", vec![text("uid"), text("u"), text("odd")]),
+            Value::Array(vec![text("1-2"), Value::Nil]),
+        ]);
+        let entries = Entry::list(list);
+        assert_eq!(entries.len(), 2);
+        assert_eq!(entries[0].text("uid"), Some("u"));
+        for entry in entries {
+            assert!(entry.message(&ClusterLimits::default()).is_err());
+        }
+    }
+}

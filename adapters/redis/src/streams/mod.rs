@@ -1,0 +1,250 @@
+//! Streams, as `@socket.io/redis-streams-adapter` 0.3: broadcasts stand in a stream that all nodes read, requests and replies
+//! take the way of pub/sub.
+
+mod entry;
+mod reader;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use redis::{Value, cmd};
+use socketio_adapter::{
+    AdapterError, BoxFuture, Inbox, Link, Message, NodeId, Offset, Seat, recovery::SessionStore,
+};
+use tokio::time::timeout;
+
+use self::{
+    reader::{Reader, Reading},
+    store::Sessions,
+};
+use crate::{
+    engine::{Engine, Subscribed, publish},
+    lane::{Lane, engine, unexpected},
+    nodes::{ConfigError, Nodes},
+    options::{Common, common, options},
+    sharded::on_message,
+    subscriber::{Kind, Topic},
+};
+
+/// Options of [`RedisAdapter::streams`](crate::RedisAdapter::streams).
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Streams {
+    pub(crate) nodes: Nodes,
+    pub(crate) common: Common,
+    stream_name: String,
+    stream_count: u16,
+    channel_prefix: String,
+    use_sharded_pub_sub: bool,
+    max_len: u64,
+    read_count: u32,
+    block_time: Duration,
+    session_key_prefix: String,
+    only_plaintext: bool,
+}
+
+impl Streams {
+    pub(crate) fn new(nodes: Nodes) -> Self {
+        Self {
+            nodes,
+            common: Common::default(),
+            stream_name: String::from("socket.io"),
+            stream_count: 1,
+            channel_prefix: String::from("socket.io"),
+            use_sharded_pub_sub: false,
+            max_len: 10_000,
+            read_count: 100,
+            block_time: Duration::from_secs(5),
+            session_key_prefix: String::from("sio:session:"),
+            only_plaintext: false,
+        }
+    }
+
+    options! {
+        /// The name of the stream (default `socket.io`).
+        stream_name: String;
+        /// How many streams the namespaces are spread over, by a sum of their names (default 1). The stream of a namespace
+        /// whose sum is negative is one that Node's servers write to and never read.
+        stream_count: u16;
+        /// What names of the channels for requests begin with (default `socket.io`).
+        channel_prefix: String;
+        /// Whether requests take the way of sharded pub/sub (default no). For Redis 7 and newer.
+        use_sharded_pub_sub: bool;
+        /// About how many entries a stream keeps (default 10 000): as far back sessions can be recovered.
+        max_len: u64;
+        /// How many entries are read at once (default 100).
+        read_count: u32;
+        /// How long one read waits for entries (default 5 s). They are delivered at once in any case; the connection is that
+        /// of the reader alone.
+        block_time: Duration;
+        /// What the keys of sessions begin with (default `sio:session:`).
+        session_key_prefix: String;
+        /// Whether nobody sends binary, which then needs not be looked for (default no): it would become `null`.
+        only_plaintext: bool;
+    }
+
+    common!(Streams);
+}
+
+/// What all namespaces of a server share.
+pub(crate) struct StreamsEngine {
+    options: Streams,
+    engine: Arc<Engine>,
+    readers: Mutex<HashMap<String, Weak<Reader>>>,
+}
+
+impl StreamsEngine {
+    pub(crate) fn new(options: &Streams, engine: Arc<Engine>) -> Result<Arc<Self>, ConfigError> {
+        if options.stream_count == 0 {
+            return Err(ConfigError::NoStreams);
+        }
+        let readers = Mutex::default();
+        Ok(Arc::new(Self { options: options.clone(), engine, readers }))
+    }
+
+    pub(crate) async fn join(
+        self: &Arc<Self>,
+        seat: Seat,
+        inbox: Arc<dyn Inbox>,
+    ) -> Result<Arc<dyn Link>, AdapterError> {
+        let (options, redis) = (&self.options, &self.engine);
+        redis.start_node().await?;
+        redis.start_keys().await?;
+        let kind = if options.use_sharded_pub_sub { Kind::Sharded } else { Kind::Plain };
+        let public = format!("{}#{}#", options.channel_prefix, seat.nsp);
+        let private = format!("{public}{}#", seat.uid);
+        let on_message = on_message(&seat, inbox.clone(), redis.limits.clone());
+        let topics = [&public, &private].map(|name| {
+            let name = Bytes::copy_from_slice(name.as_bytes());
+            (Topic { kind, name }, on_message.clone())
+        });
+        let subscribed = redis.subscribe(redis.number(), topics.into()).await?;
+        let stream =
+            entry::stream_of(&options.stream_name, options.stream_count, seat.nsp.as_str());
+        let reader = self.reader(&stream);
+        let patience = redis.dial.patience();
+        let reading = timeout(patience.connection + patience.response, reader.reading());
+        reading.await.map_err(engine)?;
+        let last = reader::last_id(redis.keys.query(&reader::newest(&stream)).await?);
+        reader.add(seat.clone(), last, inbox);
+        let sessions = Arc::new(Sessions {
+            engine: redis.clone(),
+            nsp: seat.nsp.clone(),
+            stream,
+            prefix: options.session_key_prefix.clone(),
+        });
+        let streams = self.clone();
+        Ok(Arc::new(StreamsLink { streams, seat, public, reader, subscribed, sessions }))
+    }
+
+    /// The reader of a stream, started if there is none.
+    fn reader(&self, stream: &str) -> Arc<Reader> {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reader) = readers.get(stream).and_then(Weak::upgrade) {
+            return reader;
+        }
+        let reader = Arc::new(Reader::new(stream.to_owned()));
+        readers.insert(stream.to_owned(), Arc::downgrade(&reader));
+        let reading = Reading {
+            dial: self.engine.dial.clone(),
+            limits: self.engine.limits.clone(),
+            count: self.options.read_count.max(1),
+            block: self.options.block_time,
+        };
+        self.engine.spawn(Reader::run(Arc::downgrade(&reader), reading));
+        reader
+    }
+}
+
+struct StreamsLink {
+    streams: Arc<StreamsEngine>,
+    seat: Seat,
+    public: String,
+    reader: Arc<Reader>,
+    subscribed: Subscribed,
+    sessions: Arc<Sessions>,
+}
+
+impl StreamsLink {
+    /// The command to publish with, and where.
+    fn pub_sub(&self) -> (&'static str, &'static str, &Lane) {
+        let engine = &self.streams.engine;
+        if self.streams.options.use_sharded_pub_sub {
+            ("SPUBLISH", "SHARDNUMSUB", &engine.keys)
+        } else {
+            ("PUBLISH", "NUMSUB", &engine.node)
+        }
+    }
+
+    async fn send(&self, channel: &str, message: &Message) -> Result<(), AdapterError> {
+        self.subscribed.check()?;
+        let (command, _, lane) = self.pub_sub();
+        let publish = publish(command, channel.as_bytes(), &message.to_msgpack());
+        lane.query(&publish).await.map(drop)
+    }
+}
+
+impl Link for StreamsLink {
+    fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
+        Box::pin(async move {
+            self.subscribed.check()?;
+            if !entry::is_kept(&message.body) {
+                self.send(&self.public, &message).await?;
+                return Ok(None);
+            }
+            let options = &self.streams.options;
+            let (stream, plain) = (&self.reader.stream, options.only_plaintext);
+            let append = entry::append(stream, options.max_len, plain, &message);
+            let id = match self.streams.engine.keys.query(&append).await? {
+                Value::BulkString(id) => String::from_utf8(id).ok(),
+                Value::SimpleString(id) => Some(id),
+                _ => None,
+            };
+            let id = id.ok_or_else(|| unexpected("an entry without an id"))?;
+            Ok(Some(id.into()))
+        })
+    }
+
+    fn reply<'a>(
+        &'a self,
+        to: &'a NodeId,
+        message: Message,
+    ) -> BoxFuture<'a, Result<(), AdapterError>> {
+        Box::pin(async move { self.send(&format!("{}{to}#", self.public), &message).await })
+    }
+
+    fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
+        Box::pin(async move {
+            let (_, command, _) = self.pub_sub();
+            let mut count = cmd("PUBSUB");
+            count.arg(command).arg(&self.public);
+            let masters = self.streams.options.use_sharded_pub_sub;
+            Ok(self.streams.engine.keys.sum(count, masters).await?.max(1))
+        })
+    }
+
+    fn sessions(&self) -> Option<Arc<dyn SessionStore>> {
+        Some(self.sessions.clone())
+    }
+
+    fn leave(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.reader.remove(&self.seat);
+            self.subscribed.end();
+        })
+    }
+}
+
+impl Drop for StreamsLink {
+    fn drop(&mut self) {
+        self.reader.remove(&self.seat);
+    }
+}

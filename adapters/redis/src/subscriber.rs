@@ -1,0 +1,311 @@
+//! Subscriptions of all namespaces, on one connection, and subscribed again whenever it is lost.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use redis::{Cmd, PushInfo, PushKind, RedisResult, Value, cmd};
+use socketio_adapter::AdapterError;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, timeout},
+};
+
+use crate::{
+    conn::{Conn, Dial, OnPush, Reach},
+    lane::{connect, engine},
+};
+
+/// How often a quiet connection is asked whether it is alive.
+const CHECK: Duration = Duration::from_secs(5);
+/// Between attempts to subscribe to what a Redis Cluster has refused.
+const PAUSE: Duration = Duration::from_millis(250);
+/// After as many the connection to a Redis Cluster is made anew.
+const ATTEMPTS: usize = 20;
+/// Subscriptions that are under way at once.
+const AT_ONCE: usize = 64;
+
+/// How a channel is subscribed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Plain,
+    Pattern,
+    Sharded,
+}
+
+/// A channel or a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Topic {
+    pub(crate) kind: Kind,
+    pub(crate) name: Bytes,
+}
+
+/// Gets the channel and the message. It must not block.
+pub(crate) type OnMessage = Arc<dyn Fn(&[u8], Bytes) + Send + Sync>;
+
+/// Who listens. The number tells two apart that listen to the same topic.
+#[derive(Clone)]
+struct Listener {
+    number: u64,
+    on_message: OnMessage,
+}
+
+pub(crate) struct Subscriber {
+    dial: Dial,
+    reach: Reach,
+    state: Mutex<State>,
+    /// Something is to be done.
+    wake: Notify,
+    /// Something has been done.
+    done: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct State {
+    wanted: HashMap<Topic, Vec<Listener>>,
+    /// What Redis has confirmed.
+    active: HashSet<Topic>,
+    /// What is to be looked at. While there is no connection nothing is: afterwards everything is.
+    touched: HashSet<Topic>,
+    /// The number of the connection, while there is one.
+    connected: Option<u64>,
+    connections: u64,
+}
+
+impl Subscriber {
+    pub(crate) fn new(dial: Dial, reach: Reach) -> Arc<Self> {
+        let (state, wake) = (Mutex::default(), Notify::new());
+        Arc::new(Self { dial, reach, state, wake, done: watch::Sender::new(()) })
+    }
+
+    /// Listens to a topic, from some time on.
+    pub(crate) fn add(&self, topic: Topic, number: u64, on_message: OnMessage) {
+        let mut state = self.state();
+        state.wanted.entry(topic.clone()).or_default().push(Listener { number, on_message });
+        state.touch(topic);
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Listens no more.
+    pub(crate) fn remove(&self, topic: Topic, number: u64) {
+        let mut state = self.state();
+        if let Some(listeners) = state.wanted.get_mut(&topic) {
+            listeners.retain(|listener| listener.number != number);
+            if listeners.is_empty() {
+                state.wanted.remove(&topic);
+                state.touch(topic);
+            }
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Waits until Redis has confirmed topics.
+    pub(crate) async fn settled(&self, topics: &[Topic]) -> Result<(), AdapterError> {
+        let patience = self.dial.patience();
+        let settled = async {
+            let mut done = self.done.subscribe();
+            while !topics.iter().all(|topic| self.is_active(topic)) {
+                // The sender lives in `self`.
+                let _ = done.changed().await;
+            }
+        };
+        let settled = timeout(patience.connection + patience.response, settled).await;
+        settled.map_err(|_| engine(NotSubscribed))
+    }
+
+    pub(crate) fn is_active(&self, topic: &Topic) -> bool {
+        self.state().active.contains(topic)
+    }
+
+    /// Keeps the connection and the subscriptions up. Never returns.
+    pub(crate) async fn run(self: Arc<Self>) {
+        loop {
+            let number = {
+                let mut state = self.state();
+                state.connections += 1;
+                state.connections
+            };
+            let conn = connect(&self.dial, self.reach, self.on_push(number)).await;
+            self.state().begin(number);
+            self.serve(conn).await;
+            self.state().end();
+        }
+    }
+
+    /// Until the connection is lost.
+    async fn serve(&self, mut conn: Conn) {
+        let mut refusals = 0;
+        let mut check = Instant::now() + CHECK;
+        loop {
+            let refused = self.reconcile(&conn).await;
+            self.done.send_replace(());
+            if refused {
+                refusals += 1;
+                if !conn.is_cluster() || refusals > ATTEMPTS {
+                    return;
+                }
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            refusals = 0;
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep_until(check) => {
+                    if !conn.is_cluster() && conn.query(&cmd("PING")).await.is_err() {
+                        return;
+                    }
+                    check = Instant::now() + CHECK;
+                }
+            }
+            if self.state().connected.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Makes what is subscribed what is wanted. Whether something was refused.
+    async fn reconcile(&self, conn: &Conn) -> bool {
+        let changes = self.state().changes();
+        let changes = stream::iter(changes).map(|(topic, wanted)| {
+            let mut conn = conn.clone();
+            async move { (change(&mut conn, &topic, wanted).await, topic, wanted) }
+        });
+        let mut changes = changes.buffer_unordered(AT_ONCE);
+        let mut refused = false;
+        while let Some((answer, topic, wanted)) = changes.next().await {
+            let mut state = self.state();
+            match answer {
+                Ok(()) if wanted => drop(state.active.insert(topic)),
+                Ok(()) => drop(state.active.remove(&topic)),
+                Err(error) => {
+                    tracing::warn!(target: "socketio::redis", %error, "cannot subscribe");
+                    state.touched.insert(topic);
+                    refused = true;
+                }
+            }
+        }
+        refused
+    }
+
+    fn on_push(self: &Arc<Self>, number: u64) -> OnPush {
+        let subscriber = Arc::downgrade(self);
+        Arc::new(move |info| {
+            if let Some(subscriber) = Weak::upgrade(&subscriber) {
+                subscriber.pushed(number, info);
+            }
+        })
+    }
+
+    fn pushed(&self, number: u64, info: PushInfo) {
+        let kind = match info.kind {
+            PushKind::Message => Kind::Plain,
+            PushKind::PMessage => Kind::Pattern,
+            PushKind::SMessage => Kind::Sharded,
+            PushKind::Disconnection => return self.disconnected(number),
+            _ => return,
+        };
+        let mut parts = info.data.into_iter().rev();
+        let (Some(payload), Some(channel)) =
+            (parts.next().and_then(text), parts.next().and_then(text))
+        else {
+            return;
+        };
+        let name = match kind {
+            Kind::Pattern => parts.next().and_then(text).unwrap_or_default(),
+            Kind::Plain | Kind::Sharded => channel.clone(),
+        };
+        let listeners = self.state().wanted.get(&Topic { kind, name }).cloned();
+        for listener in listeners.into_iter().flatten() {
+            (listener.on_message)(&channel, payload.clone());
+        }
+    }
+
+    /// A Redis Cluster's connection connects again; what it had subscribed to is subscribed to again, whichever node it was.
+    fn disconnected(&self, number: u64) {
+        let mut state = self.state();
+        if state.connected == Some(number) {
+            if self.dial.is_cluster() && self.reach == Reach::EveryNode {
+                state.begin(number);
+            } else {
+                state.end();
+            }
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn touch(&mut self, topic: Topic) {
+        if self.connected.is_some() {
+            self.touched.insert(topic);
+        }
+    }
+
+    fn begin(&mut self, number: u64) {
+        self.connected = Some(number);
+        self.active.clear();
+        self.touched = self.wanted.keys().cloned().collect();
+    }
+
+    fn end(&mut self) {
+        self.connected = None;
+        self.active.clear();
+        self.touched.clear();
+    }
+
+    /// What is to be subscribed to, and what no more.
+    fn changes(&mut self) -> Vec<(Topic, bool)> {
+        let touched = std::mem::take(&mut self.touched).into_iter();
+        let changes = touched.map(|topic| {
+            let wanted = self.wanted.contains_key(&topic);
+            (topic, wanted)
+        });
+        changes.filter(|(topic, wanted)| *wanted != self.active.contains(topic)).collect()
+    }
+}
+
+/// Redis has not confirmed subscriptions in time.
+#[derive(Debug, thiserror::Error)]
+#[error("Redis has not confirmed the subscriptions")]
+struct NotSubscribed;
+
+async fn change(conn: &mut Conn, topic: &Topic, wanted: bool) -> RedisResult<()> {
+    let name = &topic.name[..];
+    match (conn, topic.kind, wanted) {
+        (Conn::Cluster(conn), Kind::Sharded, true) => conn.ssubscribe(name).await,
+        (Conn::Cluster(conn), Kind::Sharded, false) => conn.sunsubscribe(name).await,
+        (conn, kind, wanted) => conn.query(&command(kind, wanted, name)).await.map(drop),
+    }
+}
+
+fn command(kind: Kind, wanted: bool, name: &[u8]) -> Cmd {
+    let mut command = cmd(match (kind, wanted) {
+        (Kind::Plain, true) => "SUBSCRIBE",
+        (Kind::Plain, false) => "UNSUBSCRIBE",
+        (Kind::Pattern, true) => "PSUBSCRIBE",
+        (Kind::Pattern, false) => "PUNSUBSCRIBE",
+        (Kind::Sharded, true) => "SSUBSCRIBE",
+        (Kind::Sharded, false) => "SUNSUBSCRIBE",
+    });
+    command.arg(name);
+    command
+}
+
+fn text(value: Value) -> Option<Bytes> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes.into()),
+        Value::SimpleString(text) => Some(text.into()),
+        _ => None,
+    }
+}
