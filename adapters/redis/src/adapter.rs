@@ -35,7 +35,7 @@ pub struct RedisAdapter {
     streams: Option<Arc<StreamsEngine>>,
 }
 
-pub(crate) enum Options {
+enum Options {
     Classic(Classic),
     Sharded(Sharded),
     Streams(Streams),
@@ -58,7 +58,7 @@ impl RedisAdapter {
         Streams::new(nodes.into())
     }
 
-    pub(crate) fn new(options: Options) -> Result<Arc<Self>, ConfigError> {
+    fn new(options: Options) -> Result<Arc<Self>, ConfigError> {
         let (nodes, common) = match &options {
             Options::Classic(options) => (&options.nodes, &options.common),
             Options::Sharded(options) => (&options.nodes, &options.common),
@@ -78,6 +78,23 @@ impl RedisAdapter {
         self.engine.sharded.is_active(&Topic { kind: Kind::Sharded, name })
     }
 }
+
+macro_rules! build {
+    ($($kind:ident),*) => { $(
+        impl $kind {
+            /// The adapter. It connects when the first namespace joins.
+            ///
+            /// # Errors
+            ///
+            /// An address or an option makes no sense.
+            pub fn build(self) -> Result<Arc<RedisAdapter>, ConfigError> {
+                RedisAdapter::new(Options::$kind(self))
+            }
+        }
+    )* };
+}
+
+build!(Classic, Sharded, Streams);
 
 impl ClusterAdapter for RedisAdapter {
     fn discovery(&self) -> Discovery {

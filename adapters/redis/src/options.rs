@@ -30,9 +30,9 @@ macro_rules! options {
     )* };
 }
 
-/// The setters of [`Common`], and `build`.
+/// The setters of [`Common`].
 macro_rules! common {
-    ($kind:ident) => {
+    () => {
         /// How long making a connection may take (default 2 s). Attempts go on for ever, up to a second apart.
         pub fn connection_timeout(mut self, value: std::time::Duration) -> Self {
             self.common.connection_timeout = value;
@@ -50,15 +50,6 @@ macro_rules! common {
         pub fn max_message_bytes(mut self, value: usize) -> Self {
             self.common.max_message_bytes = value;
             self
-        }
-
-        /// The adapter. It connects when the first namespace joins.
-        ///
-        /// # Errors
-        ///
-        /// An address or an option makes no sense.
-        pub fn build(self) -> Result<std::sync::Arc<$crate::RedisAdapter>, $crate::ConfigError> {
-            $crate::RedisAdapter::new($crate::adapter::Options::$kind(self))
         }
     };
 }

@@ -59,7 +59,7 @@ impl Sharded {
         subscription_mode: SubscriptionMode;
     }
 
-    common!(Sharded);
+    common!();
 
     pub(crate) async fn join(
         &self,

@@ -3,9 +3,6 @@
 
 mod wire;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -45,7 +42,7 @@ impl Classic {
         publish_on_specific_response_channel: bool;
     }
 
-    common!(Classic);
+    common!();
 
     pub(crate) async fn join(
         &self,

@@ -5,9 +5,6 @@ mod entry;
 mod reader;
 mod store;
 
-#[cfg(test)]
-mod tests;
-
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -91,7 +88,7 @@ impl Streams {
         only_plaintext: bool;
     }
 
-    common!(Streams);
+    common!();
 }
 
 /// What all namespaces of a server share.
