@@ -181,7 +181,8 @@ impl Format {
         match self {
             Self::MsgPack => msgpack::from_bytes(wire),
             Self::Json => {
-                let text = str::from_utf8(wire).map_err(|_| MessageError::Malformed("not UTF-8"))?;
+                let text =
+                    str::from_utf8(wire).map_err(|_| MessageError::Malformed("not UTF-8"))?;
                 json::read(text)
             }
         }
