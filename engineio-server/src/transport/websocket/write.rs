@@ -22,13 +22,16 @@ pub(crate) struct Writer {
     /// How much of the first frame is written.
     written: usize,
     bytes: usize,
+    /// The stream may hold back what was written: TLS does.
+    unflushed: bool,
     /// The close frame was pushed: nothing may follow it.
     closing: bool,
 }
 
 impl Writer {
+    /// Whether all has left.
     pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.frames.is_empty() && !self.unflushed
     }
 
     /// Whether it is time to write before more is taken from the session, where it counts as queued.
@@ -102,12 +105,15 @@ impl Writer {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.unflushed = true;
             self.advance(written);
         }
         if self.frames.capacity() > 8 {
             self.frames = VecDeque::new();
         }
-        io.poll_flush(cx)
+        ready!(io.poll_flush(cx))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     fn advance(&mut self, mut written: usize) {
@@ -153,6 +159,38 @@ mod tests {
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
         }
+    }
+
+    /// A stream that takes everything, and holds it back until it is flushed for the second time.
+    struct Hesitant(usize);
+
+    impl AsyncWrite for Hesitant {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.0 += 1;
+            if self.0 == 1 { Poll::Pending } else { Poll::Ready(Ok(())) }
+        }
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn what_the_stream_holds_back_is_not_forgotten() {
+        let mut writer = Writer::default();
+        writer.push(Frame::text(PacketType::Message, "hi").websocket(Default::default()));
+        let mut io = Hesitant(0);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(writer.poll_flush(Pin::new(&mut io), &mut cx).is_pending());
+        assert!(!writer.is_empty());
+        assert!(writer.poll_flush(Pin::new(&mut io), &mut cx).is_ready());
+        assert!(writer.is_empty());
     }
 
     #[test]
