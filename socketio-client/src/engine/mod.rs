@@ -12,6 +12,7 @@ mod lane;
 mod options;
 mod proxy;
 mod shell;
+mod state;
 mod tls;
 mod websocket;
 

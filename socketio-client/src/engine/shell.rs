@@ -17,12 +17,12 @@ use engineio_parser::{
 };
 use tokio::time::{Instant, Sleep};
 
-use self::{end::End, socket::Socket};
 use super::{
     config::{EngineConfig, Shared},
     error::EngineError,
     event::{Closed, EngineEvent},
     lane::Lane,
+    state::{End, Socket},
 };
 
 /// An open session. It has no task: whoever holds it polls it. Dropping it closes everything at once.

@@ -31,7 +31,7 @@ impl Source {
         self.is_rust()
             && self.path.contains("/src/")
             && !self.path.ends_with("/tests.rs")
-            && !self.path.contains("/src/tests/")
+            && !self.path.contains("/tests/")
     }
 
     /// A module of one of the protocol crates.

@@ -2,27 +2,21 @@
 
 use std::{
     future::Future,
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
 use engineio_parser::{Transport, session::CloseReason};
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
 
-use super::{Engine, socket::Socket};
-use crate::engine::event::Closed;
+use super::Engine;
+use crate::engine::{
+    event::Closed,
+    state::{End, Socket},
+};
 
 /// How long the goodbye may take before everything is dropped.
 const LINGER: Duration = Duration::from_secs(2);
-
-pub(super) enum End {
-    NotYet,
-    /// The goodbye is on its way.
-    Lingering(CloseReason, Pin<Box<Sleep>>),
-    /// The owner was told.
-    Told,
-}
 
 impl Engine {
     pub(super) fn on_closed(&mut self, reason: CloseReason) {

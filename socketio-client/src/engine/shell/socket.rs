@@ -1,10 +1,6 @@
 //! The WebSocket of a session: its transport, or the probe that is to become it.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use engineio_parser::{Transport, session::Input};
 
@@ -12,23 +8,9 @@ use super::Engine;
 use crate::engine::{
     error::{EngineError, RequestError},
     http::within,
+    state::Socket,
     websocket::WebSocket,
 };
-
-pub(super) enum Socket {
-    None,
-    Connecting(Pin<Box<dyn Future<Output = Result<WebSocket, RequestError>> + Send>>),
-    Open(Box<WebSocket>),
-}
-
-impl Socket {
-    pub(super) fn is_writable(&self) -> bool {
-        match self {
-            Self::Open(socket) => socket.is_writable(),
-            Self::None | Self::Connecting(_) => true,
-        }
-    }
-}
 
 impl Engine {
     pub(super) fn connect_socket(&mut self) {

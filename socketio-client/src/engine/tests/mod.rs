@@ -5,6 +5,8 @@ mod limits;
 mod network;
 mod proxies;
 mod requests;
+#[cfg(feature = "rustls")]
+mod secure;
 mod sessions;
 mod upgrades;
 

@@ -9,7 +9,7 @@ use crate::{Proxy, RequestError};
 use engineio_server::EngineConfig as ServerConfig;
 
 /// The heads of the requests that a proxy got.
-type Heads = Arc<Mutex<Vec<String>>>;
+pub(super) type Heads = Arc<Mutex<Vec<String>>>;
 
 /// A connector that reaches nothing but a proxy, which takes CONNECT and whole URLs.
 fn proxied(
@@ -28,7 +28,7 @@ fn proxied(
     (options, heads)
 }
 
-async fn relay(
+pub(super) async fn relay(
     mut client: DuplexStream,
     mut server: DuplexStream,
     log: Heads,
@@ -54,7 +54,7 @@ fn proxy() -> Proxy {
     Proxy::new("http://proxy:3128").unwrap().credentials("ann", "secret")
 }
 
-const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\nx: y\r\n\r\n";
+pub(super) const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\nx: y\r\n\r\n";
 
 #[tokio::test(start_paused = true)]
 async fn polling_is_forwarded_and_websockets_are_tunnelled() {

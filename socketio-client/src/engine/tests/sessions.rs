@@ -94,3 +94,14 @@ async fn who_reads_nothing_blames_nobody() {
     engine.set_reading(true);
     assert_eq!(message(&mut engine).await, Data::Text("x".into()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_long_message_takes_many_reads_and_writes() {
+    for options in [only(Transport::Polling), only(Transport::WebSocket), options()] {
+        let network = Network::echo(ServerConfig::default());
+        let mut engine = open(&network, options).await;
+        let long = "x".repeat(500_000);
+        engine.send(text(&long)).unwrap();
+        assert_eq!(message(&mut engine).await, Data::Text(long.into()));
+    }
+}
