@@ -1,4 +1,4 @@
-//! `cargo xtask golden`: the golden vectors, made anew with the Node parsers.
+//! `cargo xtask golden`: the golden vectors, made anew with the Node packages.
 
 use std::fs;
 use std::process::{Command, ExitCode};
@@ -6,10 +6,11 @@ use std::process::{Command, ExitCode};
 use crate::workspace::Workspace;
 use crate::{npm, process};
 
-const SETS: [(&str, &str); 3] = [
+const SETS: [(&str, &str); 4] = [
     ("engineio.mjs", "engineio-parser/tests/golden/vectors.json"),
     ("socketio.mjs", "socketio-parser/tests/golden/vectors.json"),
     ("msgpack.mjs", "socketio-parser/tests/golden/msgpack.json"),
+    ("cluster.mjs", "adapters/core/tests/golden/cluster.json"),
 ];
 
 pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {

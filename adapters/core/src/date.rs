@@ -1,14 +1,50 @@
 //! Dates as JavaScript writes them.
 
+const DAY: i64 = 86_400_000;
+
+/// What a JavaScript date holds, on either side of 1970.
+const MAX_MS: u64 = 8_640_000_000_000_000;
+
 /// A time in milliseconds since 1970 as JavaScript's `toJSON` writes it; none beyond what a JavaScript date holds.
 pub fn javascript_date(ms: i64) -> Option<String> {
-    const DAY: i64 = 86_400_000;
-    if ms.unsigned_abs() > 8_640_000_000_000_000 {
+    let (year, month, day) = civil(ms)?;
+    let year = match year {
+        0..=9999 => format!("{year:04}"),
+        _ => format!("{year:+07}"),
+    };
+    Some(format!("{year}-{month:02}-{day:02}T{}.{:03}Z", clock(ms), ms.rem_euclid(1000)))
+}
+
+/// The same as JavaScript's `toString` writes it in a program whose time zone is UTC.
+///
+/// ```
+/// # use socketio_adapter::javascript_time;
+/// let time = "Sat Feb 29 2020 23:59:58 GMT+0000 (Coordinated Universal Time)";
+/// assert_eq!(javascript_time(1_583_020_798_765).as_deref(), Some(time));
+/// ```
+pub fn javascript_time(ms: i64) -> Option<String> {
+    const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (year, month, day) = civil(ms)?;
+    // The first of January 1970 was a Thursday.
+    let weekday = WEEKDAYS.get(usize::try_from(ms.div_euclid(DAY).rem_euclid(7)).ok()?)?;
+    let month = MONTHS.get(usize::try_from(month - 1).ok()?)?;
+    let sign = if year < 0 { "-" } else { "" };
+    let year = year.abs();
+    let clock = clock(ms);
+    Some(format!(
+        "{weekday} {month} {day:02} {sign}{year:04} {clock} GMT+0000 (Coordinated Universal Time)"
+    ))
+}
+
+/// Year, month and day.
+fn civil(ms: i64) -> Option<(i64, i64, i64)> {
+    if ms.unsigned_abs() > MAX_MS {
         return None;
     }
-    let (days, of_day) = (ms.div_euclid(DAY), ms.rem_euclid(DAY));
-    // The civil calendar, counted in eras of 400 years from the first of March of the year 0.
-    let shifted = days + 719_468;
+    // Counted in eras of 400 years from the first of March of the year 0.
+    let shifted = ms.div_euclid(DAY) + 719_468;
     let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
@@ -16,11 +52,35 @@ pub fn javascript_date(ms: i64) -> Option<String> {
     let day = of_year - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let year = match year {
-        0..=9999 => format!("{year:04}"),
-        _ => format!("{year:+07}"),
-    };
-    let (hours, minutes) = (of_day / 3_600_000, of_day / 60_000 % 60);
-    let (seconds, ms) = (of_day / 1000 % 60, of_day % 1000);
-    Some(format!("{year}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z"))
+    Some((year, month, day))
+}
+
+/// Hours, minutes and seconds.
+fn clock(ms: i64) -> String {
+    let of_day = ms.rem_euclid(DAY);
+    let (hours, minutes, seconds) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
+    format!("{hours:02}:{minutes:02}:{seconds:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Node wrote.
+    #[test]
+    fn times_are_those_of_javascript() {
+        for (ms, expected) in [
+            (0, "Thu Jan 01 1970 00:00:00"),
+            (-1, "Wed Dec 31 1969 23:59:59"),
+            (1_795_868_885_000, "Sat Nov 28 2026 12:28:05"),
+            (-62_198_755_200_000, "Fri Jan 01 -0001 00:00:00"),
+            (8_640_000_000_000_000, "Sat Sep 13 275760 00:00:00"),
+            (-8_640_000_000_000_000, "Tue Apr 20 -271821 00:00:00"),
+        ] {
+            let expected = format!("{expected} GMT+0000 (Coordinated Universal Time)");
+            assert_eq!(javascript_time(ms), Some(expected));
+        }
+        assert_eq!(javascript_time(8_640_000_000_000_001), None);
+        assert_eq!(javascript_time(i64::MIN), None);
+    }
 }

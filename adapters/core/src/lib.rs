@@ -43,7 +43,7 @@ mod wire;
 
 pub use adapter::{ClusterAdapter, Discovery, Heartbeats, Inbox, Link, RoomInterest, Seat};
 pub use cluster::{Ask, Cluster, Gathered, Outcome, Output, Refused};
-pub use date::javascript_date;
+pub use date::{javascript_date, javascript_time};
 pub use error::{AdapterError, MessageError};
 pub use future::BoxFuture;
 pub use limits::ClusterLimits;

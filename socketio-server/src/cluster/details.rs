@@ -1,6 +1,6 @@
 //! A socket as other nodes see it.
 
-use socketio_adapter::{SocketDetails, javascript_date};
+use socketio_adapter::{SocketDetails, javascript_time};
 use socketio_parser::{Object, Value, value};
 
 use crate::model::SocketInner;
@@ -35,7 +35,7 @@ fn handshake(socket: &SocketInner) -> Value {
     let auth: Option<serde_json::Value> = socket.auth.as_ref().and_then(|auth| auth.decode().ok());
     value!({
         "headers": headers,
-        "time": javascript_date(issued as i64),
+        "time": javascript_time(issued as i64),
         "address": address.unwrap_or_default(),
         "xdomain": handshake.is_cross_domain(),
         "secure": handshake.secure(),

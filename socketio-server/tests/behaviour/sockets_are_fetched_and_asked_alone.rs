@@ -34,6 +34,8 @@ async fn sockets_with_rooms_data_and_handshake() {
     {
         assert!(handshake.get(field).is_some(), "{field}");
     }
+    let time = handshake.get("time").and_then(Dynamic::as_str).unwrap();
+    assert!(time.ends_with(" GMT+0000 (Coordinated Universal Time)"), "{time}");
     let eio = handshake.get("query").and_then(|query| query.get("EIO"));
     assert_eq!(eio.and_then(Dynamic::as_str), Some("4"));
 

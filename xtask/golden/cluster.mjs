@@ -1,0 +1,208 @@
+// Golden vectors of the messages between nodes: what Node's own adapters and emitters publish, captured by clients that
+// stand in for Redis and Postgres. Usage: node cluster.mjs ../../adapters/core/tests/golden/cluster.json
+import crypto from "node:crypto";
+import { EventEmitter } from "node:events";
+import { writeFileSync } from "node:fs";
+
+import { createAdapter as createPostgres } from "@socket.io/postgres-adapter";
+import { Emitter as PostgresEmitter } from "@socket.io/postgres-emitter";
+import { createShardedAdapter } from "@socket.io/redis-adapter";
+import { createAdapter as createStreams } from "@socket.io/redis-streams-adapter";
+import { Server } from "socket.io";
+
+// The ids of nodes and requests are random: here they are numbers.
+let random = 0;
+crypto.randomBytes = (size) => Buffer.alloc(size, (random += 1));
+
+const bin = (...bytes) => Buffer.from(bytes);
+const NONE = () => {};
+const ASKER = "f".repeat(16);
+const REQUEST = "e".repeat(16);
+
+/** What a server says, by name; the tests know the same names. */
+const said = {
+  emit: (io) => io.emit("hello", 1, "a", null, undefined, 1.5),
+  "emit in a namespace": (io) => io.of("/admin").emit("hello"),
+  "emit to rooms": (io) => io.to(["r1", "r2"]).except("r3").emit("x", { a: [1, -1, 300, 1e21, "é"] }),
+  "emit to one room": (io) => io.to("r1").emit("x"),
+  "emit to a socket": (io) => io.to("aaaaaaaaaaaaaaaaaaaa").emit("x"),
+  "emit with flags": (io) => io.volatile.compress(false).to("r1").emit("x", true),
+  "emit binary": (io) => io.emit("b", bin(1, 2)),
+  "emit deep binary": (io) => io.to("r1").emit("b", { list: [bin(), { b: bin(255) }], text: "t", n: 70000 }),
+  "emit with ack": (io) => io.timeout(1500).to("r1").emit("q", 1, NONE),
+  "emit binary with ack": (io) => io.timeout(1500).emit("q", bin(1), NONE),
+  join: (io) => io.in("r1").socketsJoin(["a", "b"]),
+  leave: (io) => io.except("r2").socketsLeave("a"),
+  disconnect: (io) => io.in("r1").disconnectSockets(true),
+  "disconnect from the namespace": (io) => io.disconnectSockets(),
+  fetch: (io) => void io.in("r1").fetchSockets().catch(NONE),
+  "server side emit": (io) => io.serverSideEmit("ev", 1, { a: 2 }),
+  "server side emit binary": (io) => io.serverSideEmit("ev", bin(1, 2, 3)),
+  "server side emit with ack": (io) => io.serverSideEmit("ev", "x", NONE),
+};
+
+/** What a server answers to another one. */
+const opts = { rooms: [], except: [], flags: {} };
+const asked = {
+  "fetched sockets": { type: 7, data: { opts, requestId: REQUEST } },
+  "server side answer": { type: 9, data: { packet: ["question", 1], requestId: REQUEST } },
+  "server side binary answer": { type: 9, data: { packet: ["question", 2], requestId: REQUEST } },
+  "count and answers": {
+    type: 3,
+    data: { packet: { type: 2, data: ["q"] }, opts: { ...opts, flags: { timeout: 1000 } }, requestId: REQUEST },
+  },
+};
+const [INITIAL_HEARTBEAT, HEARTBEAT] = [1, 2];
+
+/** A socket that answers each question at once, first with a text, then with binary. */
+function socket(id, data) {
+  const answers = ["yes", bin(1, 2)];
+  const acks = new Map();
+  return {
+    id,
+    data,
+    acks,
+    rooms: new Set([id, "r1"]),
+    handshake: { headers: { host: "x" }, time: "Thu Jan 01 1970 00:00:00 GMT+0000", issued: 1, query: { EIO: "4" }, auth: {}, secure: false },
+    join: NONE,
+    leave: NONE,
+    disconnect: NONE,
+    notifyOutgoingListeners: NONE,
+    client: { writeToEngine: () => setImmediate(() => [...acks.values()].forEach((ack) => answers.forEach((it) => ack(it)))) },
+  };
+}
+
+const vectors = [];
+const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+/** Lets one adapter say everything. `record` is told under which name what follows is said. */
+async function capture(adapter, create, record) {
+  random = 0;
+  const published = [];
+  const io = new Server();
+  io.adapter(create((it) => published.push(it)));
+  const main = io.of("/");
+  const admin = io.of("/admin");
+  main.on("question", (n, answer) => answer(n === 1 ? "answer" : bin(9)));
+  const take = (name) => {
+    for (const it of published.splice(0)) vectors.push({ adapter, name, ...record(it) });
+  };
+  await settled();
+  take("initial heartbeat");
+  // Without a peer it would ask nobody.
+  if (create.heartbeats) main.adapter.onMessage({ uid: ASKER, nsp: "/", type: HEARTBEAT });
+  for (const [name, say] of Object.entries(said)) {
+    say(io);
+    await settled();
+    take(name);
+  }
+  for (const [id, data] of [["aaaaaaaaaaaaaaaaaaaa", { user: [1, null] }], ["bbbbbbbbbbbbbbbbbbbb", { blob: bin(3) }]]) {
+    main.sockets.set(id, socket(id, data));
+    main.adapter.addAll(id, new Set([id, "r1"]));
+  }
+  for (const [name, message] of Object.entries(asked)) {
+    main.adapter.onMessage({ uid: ASKER, nsp: "/", ...structuredClone(message) });
+    await settled();
+    take(name);
+  }
+  if (create.heartbeats) {
+    main.adapter.onMessage({ uid: ASKER, nsp: "/", type: INITIAL_HEARTBEAT });
+    await settled();
+    take("heartbeat");
+    main.adapter.close();
+    await settled();
+    take("adapter close");
+  }
+  admin.adapter.close();
+  main.adapter.close();
+}
+
+const hex = (data) => Buffer.from(data).toString("hex");
+const wire = (data) => (typeof data === "string" ? { text: data } : { hex: hex(data) });
+
+/** A client of the package `redis`. */
+class Redis extends EventEmitter {
+  constructor(publish) {
+    super();
+    this.publishes = publish;
+    for (const name of ["connect", "sSubscribe", "sUnsubscribe", "subscribe", "disconnect"]) this[name] = async () => {};
+  }
+
+  duplicate() {
+    return new Redis(NONE);
+  }
+
+  async publish(channel, data) {
+    this.publishes({ channel, data });
+  }
+
+  async sPublish(channel, data) {
+    this.publishes({ channel, data });
+  }
+
+  async xAdd(stream, id, fields) {
+    this.publishes({ stream, fields });
+    return "1-0";
+  }
+
+  xRead() {
+    return new Promise(NONE);
+  }
+
+  async sendCommand() {
+    // Two servers are there.
+    return ["", "2"];
+  }
+}
+
+/** A pool of the package `pg`. */
+class Pool extends EventEmitter {
+  constructor(publish) {
+    super();
+    this.publish = publish;
+  }
+
+  async connect() {
+    return Object.assign(new EventEmitter(), { query: async () => {}, release: NONE });
+  }
+
+  async query(text, values = []) {
+    if (text.startsWith("SELECT pg_notify")) this.publish({ channel: values[0], data: values[1] });
+    if (text.startsWith("INSERT")) this.publish({ attachment: values[0] });
+    return { rows: [{ id: "7" }] };
+  }
+}
+
+function sharded(publish) {
+  const client = new Redis(publish);
+  return createShardedAdapter(client, client);
+}
+
+const streams = (publish) => createStreams(new Redis(publish));
+
+function postgres(publish) {
+  return createPostgres(new Pool(publish));
+}
+postgres.heartbeats = true;
+
+const published = ({ channel, stream, fields, data, attachment }) => {
+  if (fields) return { stream, fields };
+  if (attachment) return { attachment: hex(attachment) };
+  return { channel, ...wire(data) };
+};
+
+await capture("sharded", sharded, published);
+await capture("streams", streams, published);
+await capture("postgres", postgres, published);
+
+// Programs without a server.
+const emitted = [];
+const emitter = new PostgresEmitter(new Pool((it) => emitted.push(it)));
+for (const name of ["emit", "emit to rooms", "emit with flags", "emit binary", "join", "leave", "disconnect", "server side emit"]) {
+  said[name](Object.assign(Object.create(emitter), { in: (room) => emitter.to(room) }));
+  await settled();
+  for (const it of emitted.splice(0)) vectors.push({ adapter: "postgres-emitter", name, ...published(it) });
+}
+
+writeFileSync(process.argv[2], `[\n${vectors.map((it) => JSON.stringify(it)).join(",\n")}\n]\n`);
+process.exit(0);
