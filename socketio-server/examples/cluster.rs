@@ -1,14 +1,17 @@
-//! One node of a cluster. `ADAPTER=memory` is a cluster of this node alone; back-ends add their names here.
+//! One node of a cluster. Node's servers can be the others: `interop/cluster/node.mjs` does the same things.
 //!
-//! Environment: `PORT` (default: a free one), `NAME`, `ADAPTER`, `PING_INTERVAL` and `PING_TIMEOUT` in milliseconds;
+//! Environment: `PORT` (default: a free one), `NAME`; `ADAPTER`: `memory` (this node alone), `postgres`; `URL` of the engine;
+//! `PREFIX` of channels (default: the adapter's own); `RECOVERY=1` turns connection state recovery on; `PING_INTERVAL` and `PING_TIMEOUT` in milliseconds;
 //! `COOKIE=1` sets the cookie `io`, for proxies that go by it.
 
+#[path = "cluster/adapters.rs"]
+mod adapters;
 #[path = "cluster/ops.rs"]
 mod ops;
 
 use std::{env, time::Duration};
 
-use socketio_server::{Cookie, MemoryCluster, Server, ServerConfig};
+use socketio_server::{Cookie, Recovery, Server, ServerConfig};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,10 +29,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if setting("COOKIE").is_some() {
         config = config.engine(|engine| engine.cookie(Cookie::default()));
     }
-    config = match setting("ADAPTER").as_deref() {
-        None | Some("memory") => config.adapter(MemoryCluster::new().adapter()),
-        Some(other) => return Err(format!("no such adapter here: {other}").into()),
-    };
+    if setting("RECOVERY").is_some_and(|value| value == "1") {
+        let window = Recovery::default().max_disconnection_duration(Duration::from_secs(120));
+        config = config.connection_state_recovery(window);
+    }
+    let url = setting("URL").unwrap_or_default();
+    let prefix = setting("PREFIX");
+    config = config.adapter(adapters::named(
+        setting("ADAPTER").as_deref().unwrap_or("memory"),
+        &url,
+        prefix,
+    )?);
     let io = Server::with_config(config);
     ops::serve(&io, &setting("NAME").unwrap_or_else(|| "node".into()));
     let port: u16 = setting("PORT").map_or(Ok(0), |port| port.parse())?;
