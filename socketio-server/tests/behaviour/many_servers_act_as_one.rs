@@ -12,8 +12,8 @@ use socketio_adapter::{
     conformance::{self, Client, Event, Harness},
 };
 use socketio_parser::{Content, Decoder, Limits, Nsp, Value, Values, encode_ack, encode_event};
-use socketio_server::{ClusterLimits, MemoryCluster, ServerConfig};
-use support::{Message, Running, packet, server_with, until, within};
+use socketio_server::{ClusterAdapter, ClusterLimits, MemoryCluster, ServerConfig};
+use support::{Message, Running, nodes, packet, server_with, until, within};
 
 struct Servers {
     cluster: MemoryCluster,
@@ -182,6 +182,11 @@ macro_rules! suite {
             }
 
             #[tokio::test]
+            async fn where_an_engine_keeps_a_log() {
+                conformance::$behaviour(&servers(nodes::cluster()).await).await;
+            }
+
+            #[tokio::test]
             async fn where_rooms_have_channels() {
                 let cluster = MemoryCluster::with_room_channels();
                 conformance::$behaviour(&servers(cluster).await).await;
@@ -202,3 +207,30 @@ suite!(
     servers_talk_to_servers,
     the_dead_are_not_waited_for,
 );
+
+struct InMemory(MemoryCluster);
+
+impl conformance::Logging for InMemory {
+    async fn adapter(&self) -> Arc<dyn ClusterAdapter> {
+        self.0.adapter()
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_one_order() {
+    within(conformance::a_log_is_one_order(&InMemory(nodes::cluster()))).await;
+}
+
+#[tokio::test]
+async fn sessions_are_taken_once() {
+    within(conformance::sessions_are_taken_once(&InMemory(nodes::cluster()))).await;
+}
+
+#[tokio::test]
+async fn what_was_missed_is_found() {
+    within(conformance::what_was_missed_is_found(&InMemory(nodes::cluster()))).await;
+}

@@ -4,11 +4,15 @@
 //! The suite speaks to the servers through their clients alone: the event `op` asks a server to emit, to fetch, to make
 //! sockets join, and so on; `socketio-server/examples/cluster/ops.rs` answers it. A [`Harness`] starts the servers and
 //! connects the clients. Each function is one behaviour, and panics where it is not kept.
+//!
+//! A back-end whose engine keeps a log also runs [`a_log_is_one_order`], [`sessions_are_taken_once`] and
+//! [`what_was_missed_is_found`], which speak to its adapters ([`Logging`]).
 
 mod asks;
 mod groups;
 mod reach;
 mod servers;
+mod stores;
 
 use std::future::Future;
 
@@ -19,6 +23,7 @@ pub use self::{
     groups::{sockets_are_disconnected, sockets_are_fetched, sockets_join_and_leave},
     reach::{broadcasts_reach_whom_they_name, namespaces_are_separate, order_is_kept},
     servers::{servers_talk_to_servers, the_dead_are_not_waited_for},
+    stores::{Logging, a_log_is_one_order, sessions_are_taken_once, what_was_missed_is_found},
 };
 
 /// Three servers in one cluster, numbered 0 to 2; the last one is slow to hear and to be heard.

@@ -1,0 +1,277 @@
+//! What a back-end has to keep whose engine has a log: one order for all nodes, sessions that are taken once, and pages of
+//! what was missed.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use socketio_parser::{Args, Value, Values, value};
+
+use crate::{
+    adapter::{ClusterAdapter, Inbox, Link, Seat},
+    error::{AdapterError, MessageError},
+    message::{Body, Message},
+    payload::event_args,
+    recovery::{Missed, Offset, PageSize, SavedSession, SessionStore},
+    selection::Selection,
+};
+
+/// An engine with a log, which nobody else uses meanwhile.
+pub trait Logging {
+    /// The adapter of one more server.
+    fn adapter(&self) -> impl Future<Output = Arc<dyn ClusterAdapter>>;
+
+    /// Lets 10 ms pass. Whatever takes too long is to panic: it is awaited in a loop.
+    fn pause(&self) -> impl Future<Output = ()>;
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What a node is given of a log: each event, and where it stands.
+#[derive(Default)]
+struct Seen(Mutex<Vec<(Offset, Args, Selection)>>);
+
+impl Inbox for Seen {
+    fn receive(&self, message: Message, offset: Option<Offset>) {
+        if let (Some(offset), Body::Broadcast { args, selection, request: None }) =
+            (offset, message.body)
+        {
+            let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.push((offset, args, selection));
+        }
+    }
+
+    fn garbage(&self, error: &MessageError) {
+        assert_eq!(error.to_string(), "", "garbage");
+    }
+}
+
+impl Seen {
+    fn all(&self) -> Vec<(Offset, Args, Selection)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// One node in one namespace.
+struct Node {
+    link: Arc<dyn Link>,
+    seat: Seat,
+    seen: Arc<Seen>,
+    store: Arc<dyn SessionStore>,
+}
+
+impl Node {
+    async fn join<L: Logging>(engine: &L, nsp: &str, uid: &str) -> Self {
+        let adapter = engine.adapter().await;
+        assert!(adapter.keeps_log(), "an engine without a log");
+        let seat = Seat { nsp: nsp.into(), uid: uid.to_owned().into() };
+        let seen = Arc::new(Seen::default());
+        let link = well(adapter.join(seat.clone(), seen.clone()).await);
+        let store = link.sessions();
+        assert!(store.is_some(), "an engine without sessions");
+        let Some(store) = store else { return std::future::pending().await };
+        Self { link, seat, seen, store }
+    }
+
+    async fn publish(&self, args: &Args, selection: Selection) -> Offset {
+        let body = Body::Broadcast { args: args.clone(), selection, request: None };
+        let Seat { nsp, uid } = self.seat.clone();
+        let offset = well(self.link.publish(Message { uid, nsp, body }).await);
+        assert!(offset.is_some(), "no offset");
+        offset.unwrap_or_default()
+    }
+
+    /// The first `count` events that it was given.
+    async fn hears<L: Logging>(&self, engine: &L, count: usize) -> Vec<(Offset, Args, Selection)> {
+        while self.seen.all().len() < count {
+            engine.pause().await;
+        }
+        self.seen.all()
+    }
+}
+
+#[track_caller]
+fn well<T>(result: Result<T, AdapterError>) -> T {
+    match result {
+        Ok(value) => value,
+        #[expect(clippy::panic, reason = "to fail here is to fail the test")]
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn event(n: u32) -> Args {
+    // Every third one has binary inside.
+    let body =
+        if n.is_multiple_of(3) { Bytes::from_static(b"\0\xffx").into() } else { Value::Null };
+    event_args("n", &Values(vec![n.into(), body])).unwrap_or_else(|_| event(n + 1))
+}
+
+fn to(rooms: &[&str], except: &[&str]) -> Selection {
+    let mut selection = Selection::default();
+    selection.to(rooms);
+    selection.except(except);
+    selection
+}
+
+/// Every node is given the events of all nodes, its own too, once, in the order of their offsets.
+pub async fn a_log_is_one_order<L: Logging>(engine: &L) {
+    let nsp = "/conformance/order";
+    let (one, two) = (Node::join(engine, nsp, "one").await, Node::join(engine, nsp, "two").await);
+    let other = Node::join(engine, "/conformance/elsewhere", "three").await;
+    other.publish(&event(1), Selection::default()).await;
+    let mut published = Vec::new();
+    for n in 0..40 {
+        let node = if n % 3 == 0 { &one } else { &two };
+        let selection = to(&["in", "é"][..(n % 3) as usize], &["out"][..(n % 2) as usize]);
+        let offset = node.publish(&event(n), selection.clone()).await;
+        published.push((offset, event(n), selection));
+    }
+    for node in [&one, &two] {
+        assert_eq!(node.hears(engine, published.len()).await, published);
+        for pair in published.windows(2) {
+            let [(before, ..), (after, ..)] = pair else { continue };
+            assert!(node.store.is_after(after, before), "{after} after {before}");
+            assert!(!node.store.is_after(before, after), "{before} after {after}");
+            assert!(!node.store.is_after(after, after), "{after} after itself");
+        }
+    }
+    // At the same time.
+    let (first, second) = (event(41), event(42));
+    let offsets =
+        both(one.publish(&first, Selection::default()), two.publish(&second, Selection::default()));
+    let (first, second) = offsets.await;
+    let offsets = |seen: Vec<(Offset, Args, Selection)>| -> Vec<Offset> {
+        seen.into_iter().skip(published.len()).map(|(offset, ..)| offset).collect()
+    };
+    let total = published.len() + 2;
+    let at_one = offsets(one.hears(engine, total).await);
+    let expected =
+        if one.store.is_after(&second, &first) { [first, second] } else { [second, first] };
+    assert_eq!(at_one, expected);
+    assert_eq!(offsets(two.hears(engine, total).await), expected);
+    assert_eq!(other.hears(engine, 1).await.len(), 1);
+    for node in [one, two, other] {
+        node.link.leave().await;
+    }
+}
+
+fn session(pid: &str, nsp: &str, n: u32) -> SavedSession {
+    SavedSession {
+        nsp: Some(nsp.into()),
+        pid: pid.into(),
+        sid: "sid".into(),
+        rooms: vec!["sid".into(), "é".into()],
+        data: value!({ "n": n, "binary": [Bytes::from_static(b"\0\xff")], "null": null }),
+    }
+}
+
+/// A session is given once, by any node, to who names it and an event that the log still has.
+pub async fn sessions_are_taken_once<L: Logging>(engine: &L) {
+    let nsp = "/conformance/sessions";
+    let (one, two) = (Node::join(engine, nsp, "one").await, Node::join(engine, nsp, "two").await);
+    let offset = one.publish(&event(1), Selection::default()).await;
+    let pid = format!("conformance-{offset}");
+    let taken = async |node: &Node, offset: &str| {
+        well(node.store.take(&pid, &Offset::from(offset.to_owned())).await)
+    };
+    assert_eq!(taken(&one, &offset).await, None, "nothing was kept");
+    well(one.store.persist(session(&pid, nsp, 1), MINUTE).await);
+    well(one.store.persist(session(&pid, nsp, 2), MINUTE).await);
+    assert_eq!(well(two.store.take("another", &offset).await), None);
+    let long = "9".repeat(1000);
+    for wrong in ["", "x", "-", "+", "$", "*", "0", "0-0", "1-1-1", "99999999999999-0", &long] {
+        assert_eq!(taken(&two, wrong).await, None, "{wrong}");
+    }
+    assert_eq!(taken(&two, &offset).await, Some(session(&pid, nsp, 2)), "left where it was");
+    assert_eq!(taken(&one, &offset).await, None, "once only");
+    for n in 0..10 {
+        well(one.store.persist(session(&pid, nsp, n), MINUTE).await);
+        let (first, second) = both(taken(&one, &offset), taken(&two, &offset)).await;
+        assert_eq!([first, second].iter().flatten().count(), 1, "two at the same time");
+    }
+    well(one.store.persist(session(&pid, nsp, 3), Duration::from_millis(50)).await);
+    for _ in 0..20 {
+        engine.pause().await;
+    }
+    assert_eq!(taken(&one, &offset).await, None, "expired");
+    for node in [one, two] {
+        node.link.leave().await;
+    }
+}
+
+/// What stands after an offset is found, page by page, whichever node published it, and nothing of another namespace.
+pub async fn what_was_missed_is_found<L: Logging>(engine: &L) {
+    let nsp = "/conformance/missed";
+    let (one, two) = (Node::join(engine, nsp, "one").await, Node::join(engine, nsp, "two").await);
+    let other = Node::join(engine, "/conformance/elsewhere", "three").await;
+    one.publish(&event(100), Selection::default()).await;
+    let from = one.publish(&event(101), Selection::default()).await;
+    let mut expected = Vec::new();
+    for n in 0..10 {
+        let selection = to(&["in", "é"][..(n % 3) as usize], &["out"][..(n % 2) as usize]);
+        let node = if n % 2 == 0 { &one } else { &two };
+        let offset = node.publish(&event(n), selection.clone()).await;
+        expected.push((offset, event(n), selection));
+        other.publish(&event(n), Selection::default()).await;
+    }
+    let bytes = 1 << 20;
+    for size in [
+        PageSize { packets: 100, bytes },
+        PageSize { packets: 3, bytes },
+        PageSize { packets: 1, bytes },
+        PageSize { packets: 100, bytes: 1 },
+    ] {
+        let (mut found, mut end) = (Vec::new(), from.clone());
+        loop {
+            let page = well(two.store.missed(&end, size).await);
+            assert!(page.events.len() <= size.packets, "{size:?}");
+            for Missed { offset, args, selection } in page.events {
+                assert!(!two.store.is_after(&offset, &page.end));
+                found.push((offset, args, selection));
+            }
+            if !page.more {
+                break;
+            }
+            assert!(two.store.is_after(&page.end, &end), "no progress with {size:?}");
+            end = page.end;
+        }
+        assert_eq!(found, expected, "{size:?}");
+    }
+    let last = one.publish(&event(102), Selection::default()).await;
+    let page = well(one.store.missed(&last, PageSize { packets: 10, bytes }).await);
+    assert!(page.events.is_empty() && !page.more && !one.store.is_after(&last, &page.end));
+    for node in [one, two, other] {
+        node.link.leave().await;
+    }
+}
+
+/// Two futures at the same time.
+async fn both<A, B>(one: impl Future<Output = A>, two: impl Future<Output = B>) -> (A, B) {
+    let (mut one, mut two) = (pin!(one), pin!(two));
+    let (mut first, mut second) = (None, None);
+    std::future::poll_fn(move |cx| {
+        if first.is_none()
+            && let Poll::Ready(value) = one.as_mut().poll(cx)
+        {
+            first = Some(value);
+        }
+        if second.is_none()
+            && let Poll::Ready(value) = two.as_mut().poll(cx)
+        {
+            second = Some(value);
+        }
+        match (first.take(), second.take()) {
+            (Some(first), Some(second)) => Poll::Ready((first, second)),
+            (one, two) => {
+                (first, second) = (one, two);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
