@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     emitter::Emitter,
-    error::{AckError, ConnectError, EmitError},
+    error::{AckError, ConnectError, DisconnectReason, EmitError},
     model::{Manager, Socket},
 };
 
@@ -78,13 +78,17 @@ impl Socket {
     /// None of the socket's events is handled any more; handlers that run go on. Those of `disconnect` are started soon
     /// after, by the connection's own task.
     pub fn disconnect(&self) {
-        {
+        let waiting = {
             let mut state = self.space.state();
             if !std::mem::take(&mut state.active) {
                 return;
             }
             let connected = state.id.take().is_some();
             state.leave_after = Some(if connected { state.outbox.len() } else { 0 });
+            std::mem::take(&mut state.connecting)
+        };
+        for waiting in waiting {
+            let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::IoClientDisconnect)));
         }
         self.manager.0.0.wake();
     }

@@ -214,7 +214,6 @@ impl Driver {
             self.disconnected(index, DisconnectReason::IoClientDisconnect, None);
         } else {
             self.set_phase(index, Phase::Out);
-            self.told(index, &ConnectError::Closed(DisconnectReason::IoClientDisconnect));
         }
         self.shut_if_idle();
     }
@@ -300,7 +299,10 @@ impl Driver {
         if let Some(member) = self.members.get(index) {
             member.space.state().id = None;
         }
-        self.told(index, &ConnectError::Closed(reason));
+        // Who waits now, after a disconnection by the user, waits for the next connection.
+        if reason != DisconnectReason::IoClientDisconnect {
+            self.told(index, &ConnectError::Closed(reason));
+        }
         self.enqueue(index, Item::Disconnect { reason, description });
     }
 
