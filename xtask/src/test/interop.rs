@@ -24,6 +24,7 @@ pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
         ("FEATURES_SERVER", "features"),
         ("RECOVERY_SERVER", "recovery"),
         ("RELIABLE_SERVER", "reliable"),
+        ("CONTRACT_PRINTER", "contract"),
         ("PEER_SERVER", "peer"),
     ] {
         node.env(variable, workspace.release_example(example)?);
