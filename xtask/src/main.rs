@@ -18,11 +18,12 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test [--quick] [suite…]      run every check and test; --quick leaves out release builds, docs and interop
-                               suites: fmt clippy tidy engines tests docs wasm minimal examples node cluster python soak browser
+                               suites: fmt clippy tidy engines tests docs wasm minimal examples node client cluster python soak browser
   demo [--port N]              build the chat example and serve it (port 3000 if it is free; 0 = any)
   tidy                         check the invariants of ARCHITECTURE.md
   bench [--rounds N] [scenario…]
                                measure the bench server beside Node's; a table of medians (3 rounds)
+  bench client [--rounds N]    measure our client beside rust_socketio and Node's
   golden                       make the golden vectors anew with the Node parsers
   fuzz [--minutes N] [target]  fuzz the parsers, N minutes per crate (default 1)";
 

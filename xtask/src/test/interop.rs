@@ -1,10 +1,10 @@
-//! The suites that other people's clients run against our servers.
+//! The suites of other people's clients against our servers, and of our client against theirs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::counts;
+use super::counts::{self, Libtest};
 use super::install;
 use super::outcome::Outcome;
 use crate::workspace::Workspace;
@@ -30,6 +30,23 @@ pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
         node.env(variable, workspace.release_example(example)?);
     }
     run(&folder, "node", &mut node)
+}
+
+/// Our client against Node's servers, and against ours with the same tests.
+pub(super) fn client(workspace: &Workspace) -> Result<Outcome, String> {
+    let folder = prepare(workspace)?;
+    let mut counts = Libtest::default();
+    let mut cargo = workspace.cargo();
+    cargo.env("PEER_PACKAGES", folder).env("PEER_SERVER", workspace.release_example("peer")?);
+    cargo.args(["test", "-p", "socketio-client", "--all-features", "--test", "node"]);
+    let status = process::run_lines(&mut cargo, |line| {
+        counts.read(line);
+        if !line.ends_with(" ... ok") {
+            println!("{line}");
+        }
+    })?;
+    Ok(counts
+        .outcome(status.success(), "`cargo test` failed outside the tests; its message is above"))
 }
 
 pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {

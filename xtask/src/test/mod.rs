@@ -91,7 +91,7 @@ mod tests {
     fn all_suites_run_in_their_own_order() {
         let all = [
             "fmt", "clippy", "features", "tidy", "engines", "tests", "docs", "wasm", "minimal",
-            "examples", "node", "cluster", "python", "soak", "browser",
+            "examples", "node", "client", "cluster", "python", "soak", "browser",
         ];
         assert_eq!(names(&[]).unwrap(), all);
         assert_eq!(names(&["node", "fmt"]).unwrap(), ["fmt", "node"]);

@@ -60,6 +60,12 @@ pub(super) const ALL: &[Suite] = &[
         run: interop::node,
     },
     Suite {
+        name: "client",
+        about: "our client against Node's servers and ours",
+        quick: false,
+        run: interop::client,
+    },
+    Suite {
         name: "cluster",
         about: "our nodes and Node's in one cluster, on real engines",
         quick: false,

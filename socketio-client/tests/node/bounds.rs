@@ -1,0 +1,60 @@
+//! Limits and heartbeats that the server announces.
+
+use std::time::Duration;
+
+use crate::support::{
+    case::{Via, client, on_servers},
+    peer::{Program, Setting},
+    seen, within,
+};
+
+on_servers!(
+    bodies_stay_below_the_servers_limit,
+    an_idle_connection_lives_by_its_heartbeat,
+    a_server_that_is_busy_for_a_while_is_waited_for,
+);
+
+async fn bodies_stay_below_the_servers_limit(program: Program) {
+    let server = Setting::new(program).with("MAX_PAYLOAD", 1000).start();
+    let socket = client(&server.url(), "/", Via::Polling.config());
+    let (mut echo, mut ends) =
+        (seen::events::<(u32, String)>(&socket, "echo"), seen::ends(&socket));
+    within(socket.connect()).await.unwrap();
+    // Together far beyond it, each below it.
+    for n in 0..50 {
+        socket.emit("echo", &(n, "x".repeat(300))).unwrap();
+    }
+    for n in 0..50 {
+        assert_eq!(echo.next().await.0, n);
+    }
+    assert!(ends.so_far().is_empty());
+}
+
+async fn an_idle_connection_lives_by_its_heartbeat(program: Program) {
+    let heartbeat = Setting::new(program).with("PING_INTERVAL", 100).with("PING_TIMEOUT", 200);
+    let server = heartbeat.start();
+    for via in Via::ALL {
+        let socket = client(&server.url(), "/", via.config());
+        let mut ends = seen::ends(&socket);
+        within(socket.connect()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1000)).await;
+        assert!(ends.so_far().is_empty() && socket.is_connected(), "{via:?}");
+        assert_eq!(within(socket.emit_with_ack::<u32>("ack", &1)).await.unwrap(), 1);
+    }
+}
+
+async fn a_server_that_is_busy_for_a_while_is_waited_for(program: Program) {
+    let heartbeat = Setting::new(program).with("PING_INTERVAL", 200).with("PING_TIMEOUT", 800);
+    let server = heartbeat.start();
+    for via in Via::ALL {
+        let socket = client(&server.url(), "/", via.config());
+        let mut ends = seen::ends(&socket);
+        within(socket.connect()).await.unwrap();
+        via.reached(&socket).await;
+        socket.emit("hang", &400).unwrap();
+        for n in 0..20_u32 {
+            assert_eq!(within(socket.emit_with_ack::<u32>("ack", &n)).await.unwrap(), n);
+        }
+        assert!(ends.so_far().is_empty(), "{via:?}");
+    }
+}

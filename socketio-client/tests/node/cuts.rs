@@ -1,0 +1,137 @@
+//! Lines that are cut, and servers that stand still: the client notices within the configured time, and comes back.
+
+use std::time::{Duration, Instant};
+
+use socketio_client::ConnectError;
+
+use crate::support::{
+    case::{Via, client, on_servers},
+    peer::{Peer, Program, Setting},
+    proxy::{Line, Proxy},
+    seen, within,
+};
+
+const INTERVAL: Duration = Duration::from_millis(300);
+const TIMEOUT: Duration = Duration::from_millis(200);
+const CONNECT: Duration = Duration::from_millis(400);
+
+on_servers!(
+    a_stalled_line_is_noticed_by_its_silence,
+    a_reset_line_is_noticed_at_once,
+    a_half_open_line_is_noticed_by_its_silence,
+    a_stopped_server_is_noticed_by_its_silence,
+    a_line_that_stalls_while_connecting_is_given_up,
+    a_stalled_line_that_comes_back_in_time_loses_nothing,
+);
+
+fn start(program: Program) -> Peer {
+    let (interval, timeout) = (INTERVAL.as_millis(), TIMEOUT.as_millis());
+    Setting::new(program).with("PING_INTERVAL", interval).with("PING_TIMEOUT", timeout).start()
+}
+
+async fn a_stalled_line_is_noticed_by_its_silence(program: Program) {
+    cut(program, Line::Stalls, &["ping timeout"]).await;
+}
+
+async fn a_half_open_line_is_noticed_by_its_silence(program: Program) {
+    cut(program, Line::HalfOpen, &["ping timeout"]).await;
+}
+
+async fn a_reset_line_is_noticed_at_once(program: Program) {
+    cut(program, Line::Resets, &["transport error", "transport close"]).await;
+}
+
+/// Cuts the line; what is emitted once that was noticed arrives once and in order when it is mended.
+async fn cut(program: Program, line: Line, reasons: &[&str]) {
+    for via in Via::ALL {
+        let server = start(program);
+        let proxy = Proxy::start(server.port).await;
+        let socket = client(&proxy.url(), "/", via.config().connect_timeout(CONNECT));
+        let (mut connects, mut ends) = (seen::connects(&socket), seen::ends(&socket));
+        within(socket.connect()).await.unwrap();
+        connects.next().await;
+        via.reached(&socket).await;
+        proxy.set(line);
+        let cut = Instant::now();
+        let reason = ends.next().await.to_string();
+        let noticed = cut.elapsed();
+        assert!(reasons.contains(&&*reason), "{via:?}: {reason}");
+        let limit = if line == Line::Resets { INTERVAL } else { INTERVAL + TIMEOUT };
+        // A busy machine may be late.
+        assert!(noticed < limit + Duration::from_secs(1), "{via:?}: {noticed:?}");
+        let emitted: Vec<u32> = (0..100).collect();
+        for n in &emitted {
+            socket.emit("record", n).unwrap();
+        }
+        // Long enough for attempts to fail.
+        tokio::time::sleep(CONNECT + INTERVAL).await;
+        assert!(!socket.is_connected());
+        proxy.set(Line::Passes);
+        connects.next().await;
+        let recorded: Vec<u32> = within(socket.emit_with_ack("recorded", &())).await.unwrap();
+        assert_eq!(recorded, emitted, "{via:?}");
+    }
+}
+
+async fn a_stopped_server_is_noticed_by_its_silence(program: Program) {
+    for via in Via::ALL {
+        let server = start(program);
+        let socket = client(&server.url(), "/", via.config().connect_timeout(CONNECT));
+        let (mut connects, mut ends) = (seen::connects(&socket), seen::ends(&socket));
+        let mut failures = seen::failures(&socket);
+        within(socket.connect()).await.unwrap();
+        connects.next().await;
+        via.reached(&socket).await;
+        server.signal("STOP");
+        let stopped = Instant::now();
+        assert_eq!(ends.next().await.to_string(), "ping timeout", "{via:?}");
+        let noticed = stopped.elapsed();
+        assert!(noticed < INTERVAL + TIMEOUT + Duration::from_secs(1), "{via:?}: {noticed:?}");
+        // Its port still takes connections, and nobody answers.
+        assert!(matches!(failures.next().await, ConnectError::Timeout), "{via:?}");
+        server.signal("CONT");
+        connects.next().await;
+        assert_eq!(within(socket.emit_with_ack::<u32>("ack", &1)).await.unwrap(), 1);
+    }
+}
+
+async fn a_line_that_stalls_while_connecting_is_given_up(program: Program) {
+    for via in Via::ALL {
+        let server = start(program);
+        let proxy = Proxy::start(server.port).await;
+        proxy.set(Line::Stalls);
+        let socket = client(&proxy.url(), "/", via.config().connect_timeout(CONNECT));
+        let mut connects = seen::connects(&socket);
+        let started = Instant::now();
+        assert!(matches!(within(socket.connect()).await, Err(ConnectError::Timeout)), "{via:?}");
+        let took = started.elapsed();
+        assert!(took >= CONNECT && took < CONNECT + Duration::from_secs(1), "{via:?}: {took:?}");
+        proxy.set(Line::Passes);
+        connects.next().await;
+    }
+}
+
+async fn a_stalled_line_that_comes_back_in_time_loses_nothing(program: Program) {
+    let server = Setting::new(program).start();
+    for via in Via::ALL {
+        let proxy = Proxy::start(server.port).await;
+        let socket = client(&proxy.url(), "/", via.config());
+        let (mut ends, mut echo) = (seen::ends(&socket), seen::events::<u32>(&socket, "echo"));
+        within(socket.connect()).await.unwrap();
+        via.reached(&socket).await;
+        for n in 0..300 {
+            match n % 100 {
+                10 => proxy.set(Line::Stalls),
+                60 => tokio::time::sleep(Duration::from_millis(50)).await,
+                90 => proxy.set(Line::Passes),
+                _ => {}
+            }
+            socket.emit("echo", &n).unwrap();
+        }
+        for n in 0..300 {
+            assert_eq!(echo.next().await, n, "{via:?}");
+        }
+        assert!(ends.so_far().is_empty());
+        socket.disconnect();
+    }
+}

@@ -1,0 +1,101 @@
+//! How connections end, with which reason, and whether they come back.
+
+use socketio_client::{ConnectError, DisconnectReason};
+
+use crate::support::{
+    case::{Case, everywhere},
+    peer::Program,
+    seen, within,
+};
+
+everywhere!(
+    the_server_disconnects_a_socket,
+    the_server_closes_the_connection,
+    a_lost_connection_is_opened_again,
+    the_client_disconnects,
+    who_connects_right_after_leaving_waits_for_the_next_connection,
+    what_was_emitted_before_leaving_arrives,
+);
+
+async fn the_server_disconnects_a_socket(case: Case) {
+    let socket = case.connected().await;
+    let (mut ends, mut connects) = (seen::ends(&socket), seen::connects(&socket));
+    socket.emit("kick", &()).unwrap();
+    assert_eq!(ends.next().await.to_string(), "io server disconnect");
+    assert!(!socket.is_active() && !socket.is_connected() && socket.id().is_none());
+    // It stays away until it is told to come back.
+    tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+    assert!(connects.so_far().is_empty());
+    case.connect(&socket).await;
+    assert_eq!(socket.emit_with_ack::<u32>("ack", &1).await.unwrap(), 1);
+}
+
+async fn the_server_closes_the_connection(case: Case) {
+    let socket = case.connected().await;
+    let mut ends = seen::ends(&socket);
+    socket.emit("close", &()).unwrap();
+    assert_eq!(ends.next().await.to_string(), "io server disconnect");
+    assert!(!socket.is_active());
+}
+
+async fn a_lost_connection_is_opened_again(case: Case) {
+    let socket = case.connected().await;
+    let (mut ends, mut connects) = (seen::ends(&socket), seen::connects(&socket));
+    let mut echo = seen::events::<u32>(&socket, "echo");
+    for n in 0..3 {
+        let before = socket.id();
+        socket.emit("lose", &()).unwrap();
+        assert_eq!(ends.next().await.to_string(), "transport close");
+        socket.emit("echo", &n).unwrap();
+        connects.next().await;
+        assert_ne!(socket.id(), before);
+        assert_eq!(echo.next().await, n);
+        case.via.reached(&socket).await;
+    }
+}
+
+async fn the_client_disconnects(case: Case) {
+    let socket = case.connected().await;
+    let mut ends = seen::ends(&socket);
+    socket.disconnect();
+    assert_eq!(ends.next().await.to_string(), "io client disconnect");
+    // What is emitted now waits.
+    socket.emit("echo", &1).unwrap();
+    let mut echo = seen::events::<u32>(&socket, "echo");
+    case.connect(&socket).await;
+    assert_eq!(echo.next().await, 1);
+}
+
+async fn who_connects_right_after_leaving_waits_for_the_next_connection(case: Case) {
+    let socket = case.connected().await;
+    for n in 0..5_u32 {
+        let before = socket.id();
+        socket.disconnect();
+        let again = within(socket.connect()).await;
+        // Node's server closes the connection where DISCONNECT and CONNECT arrive together.
+        if !matches!(again, Err(ConnectError::Closed(DisconnectReason::TransportClose))) {
+            again.unwrap();
+            assert_ne!(socket.id(), before);
+        }
+        assert_eq!(within(socket.emit_with_ack::<u32>("ack", &n)).await.unwrap(), n);
+    }
+}
+
+async fn what_was_emitted_before_leaving_arrives(case: Case) {
+    // Node's server forgets events that come together with the DISCONNECT packet after them.
+    if case.program != Program::Rust {
+        return;
+    }
+    let (socket, witness) = (case.connected().await, case.connected().await);
+    let room = format!("witnesses of {:?}", socket.id());
+    let mut cast = seen::events::<u32>(&witness, "cast");
+    witness.emit_with_ack::<()>("join", &room).await.unwrap();
+    for n in 0..100 {
+        socket.emit("cast", &(&room, n)).unwrap();
+    }
+    socket.disconnect();
+    for n in 0..100 {
+        assert_eq!(cast.next().await, n);
+    }
+    within(witness.emit_with_ack::<()>("ack", &())).await.unwrap();
+}

@@ -1,0 +1,16 @@
+//! The client against servers in processes of their own: Node's of two generations, and ours. `cargo xtask test client`
+//! installs and builds these, and runs this program.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
+
+mod acks;
+mod bounds;
+mod cuts;
+mod events;
+mod leftovers;
+mod lives;
+mod namespaces;
+mod options;
+mod recovery;
+mod restarts;
+mod support;

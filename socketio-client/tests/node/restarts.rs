@@ -1,0 +1,111 @@
+//! A server that goes away and comes back, comes late, or lets nobody in.
+
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
+use socketio_client::{ConnectError, Reconnection};
+
+use crate::support::{
+    case::{Via, client, on_servers},
+    peer::{Program, Setting, free_port},
+    seen, within,
+};
+
+on_servers!(
+    what_waits_arrives_once_and_in_order_after_a_restart,
+    a_server_may_come_later_than_its_client,
+    a_server_that_refuses_is_asked_again,
+    attempts_end_where_they_are_limited,
+);
+
+async fn what_waits_arrives_once_and_in_order_after_a_restart(program: Program) {
+    for via in Via::ALL {
+        let setting = Setting::new(program);
+        let mut server = setting.start();
+        let socket = client(&server.url(), "/", via.config());
+        let (mut connects, mut ends) = (seen::connects(&socket), seen::ends(&socket));
+        within(socket.connect()).await.unwrap();
+        connects.next().await;
+        via.reached(&socket).await;
+        for _ in 0..2 {
+            let port = server.kill();
+            let reason = ends.next().await.to_string();
+            assert!(
+                ["transport close", "transport error"].contains(&&*reason),
+                "{via:?}: {reason}"
+            );
+            let emitted: Vec<u32> = (0..100).collect();
+            for n in &emitted {
+                socket.emit("record", n).unwrap();
+            }
+            server = setting.start_on(port);
+            connects.next().await;
+            let recorded: Vec<u32> = within(socket.emit_with_ack("recorded", &())).await.unwrap();
+            assert_eq!(recorded, emitted, "{via:?}");
+            via.reached(&socket).await;
+        }
+    }
+}
+
+async fn a_server_may_come_later_than_its_client(program: Program) {
+    for via in Via::ALL {
+        let port = free_port();
+        let socket = client(&format!("http://127.0.0.1:{port}"), "/", via.config());
+        let (mut connects, mut failures) = (seen::connects(&socket), seen::failures(&socket));
+        let error = within(socket.connect()).await.unwrap_err();
+        let expected = if via == Via::WebSocket { "websocket error" } else { "xhr poll error" };
+        assert_eq!(error.to_string(), expected);
+        socket.emit("record", &1).unwrap();
+        for _ in 0..3 {
+            assert!(matches!(failures.next().await, ConnectError::Transport { .. }));
+        }
+        let _server = Setting::new(program).start_on(port);
+        connects.next().await;
+        let recorded: Vec<u32> = within(socket.emit_with_ack("recorded", &())).await.unwrap();
+        assert_eq!(recorded, [1]);
+    }
+}
+
+async fn a_server_that_refuses_is_asked_again(program: Program) {
+    for via in Via::ALL {
+        let refusing = Setting::new(program).with("REFUSE", 1).start();
+        let socket = client(&refusing.url(), "/", via.config());
+        let (mut connects, mut failures) = (seen::connects(&socket), seen::failures(&socket));
+        assert!(within(socket.connect()).await.is_err());
+        for _ in 0..2 {
+            failures.next().await;
+        }
+        let _server = Setting::new(program).start_on(refusing.kill());
+        connects.next().await;
+        assert!(socket.is_connected());
+    }
+}
+
+async fn attempts_end_where_they_are_limited(_: Program) {
+    // Accepts, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (timeout, delay) = (Duration::from_millis(200), Duration::from_millis(50));
+    for via in Via::ALL {
+        let policy = Reconnection::default().attempts(2).delay(delay).randomization_factor(0.0);
+        let config = via.config().reconnection(policy).connect_timeout(timeout);
+        let socket = client(&format!("http://{}", silent.local_addr().unwrap()), "/", config);
+        let mut failures = seen::failures(&socket);
+        let started = Instant::now();
+        assert!(matches!(within(socket.connect()).await, Err(ConnectError::Timeout)));
+        // The first one and two more, after 50 and 100 ms.
+        for _ in 0..3 {
+            assert!(matches!(failures.next().await, ConnectError::Timeout));
+        }
+        let took = started.elapsed();
+        let expected = timeout * 3 + delay * 3;
+        assert!(took >= expected && took < expected * 3, "{via:?}: {took:?} of {expected:?}");
+        tokio::time::sleep(delay * 8).await;
+        assert_eq!(
+            failures.so_far().iter().filter(|it| !matches!(it, ConnectError::GaveUp)).count(),
+            0
+        );
+        assert!(!socket.is_connected());
+    }
+}

@@ -1,0 +1,158 @@
+//! Which server, which parser, which transport: the tests of one subject run in each of these.
+
+use std::time::Duration;
+
+use engineio_parser::Transport;
+use serde_json::Value;
+use socketio_client::{ClientConfig, Manager, Reconnection, Socket};
+use socketio_parser::Parser;
+
+use super::{
+    peer::{self, Program},
+    within,
+};
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    pub(crate) program: Program,
+    pub(crate) parser: &'static str,
+    pub(crate) via: Via,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    Polling,
+    WebSocket,
+    Upgrade,
+}
+
+impl Case {
+    pub(crate) fn config(&self) -> ClientConfig {
+        let parser = if self.parser == "msgpack" { Parser::MsgPack } else { Parser::Json };
+        self.via.config().parser(parser)
+    }
+
+    /// The address of a server that other tests use too.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", peer::shared(self.program, self.parser))
+    }
+
+    /// A client that is yet to connect, so that handlers can be added.
+    pub(crate) fn client(&self, nsp: &str) -> Socket {
+        client(&self.url(), nsp, self.config())
+    }
+
+    /// Connects, and waits for the upgrade if there is to be one.
+    pub(crate) async fn connect(&self, socket: &Socket) {
+        within(socket.connect()).await.unwrap();
+        self.via.reached(socket).await;
+    }
+
+    pub(crate) async fn connected(&self) -> Socket {
+        let socket = self.client("/");
+        self.connect(&socket).await;
+        socket
+    }
+}
+
+impl Via {
+    pub(crate) const ALL: [Self; 3] = [Self::Polling, Self::WebSocket, Self::Upgrade];
+
+    /// A client that waits for nothing long.
+    pub(crate) fn config(self) -> ClientConfig {
+        let transports = match self {
+            Self::Polling => vec![Transport::Polling],
+            Self::WebSocket => vec![Transport::WebSocket],
+            Self::Upgrade => vec![Transport::Polling, Transport::WebSocket],
+        };
+        let quick = Reconnection::default()
+            .delay(Duration::from_millis(20))
+            .delay_max(Duration::from_millis(100));
+        ClientConfig::default()
+            .auto_connect(false)
+            .reconnection(quick)
+            .engine(|engine| engine.transports(transports))
+    }
+
+    /// Waits until the server says that this transport is used.
+    pub(crate) async fn reached(self, socket: &Socket) {
+        let wanted = if self == Self::Polling { "polling" } else { "websocket" };
+        within(async {
+            loop {
+                let info = info(socket).await;
+                let transport = info.get("transport").and_then(Value::as_str).unwrap();
+                if transport == wanted {
+                    return;
+                }
+                // Only where the upgrade is waited for.
+                assert_eq!(self, Self::Upgrade);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+}
+
+/// A client that is yet to connect, with a connection of its own.
+pub(crate) fn client(url: &str, nsp: &str, config: ClientConfig) -> Socket {
+    Manager::with_config(url, config).unwrap().socket(nsp)
+}
+
+/// What the server knows of the socket.
+pub(crate) async fn info(socket: &Socket) -> Value {
+    within(socket.emit_with_ack("info", &())).await.unwrap()
+}
+
+/// Makes a test of each function, in every case. Node's second generation speaks another protocol and is left out.
+macro_rules! everywhere {
+    ($($test:ident),* $(,)?) => { $(
+        mod $test {
+            use $crate::support::{case::{Case, Via, everywhere}, peer::Program};
+
+            everywhere! { @ $test
+                node4_polling: Program::Node(4), "json", Via::Polling;
+                node4_websocket: Program::Node(4), "json", Via::WebSocket;
+                node4_upgrade: Program::Node(4), "json", Via::Upgrade;
+                node4_msgpack_polling: Program::Node(4), "msgpack", Via::Polling;
+                node4_msgpack_websocket: Program::Node(4), "msgpack", Via::WebSocket;
+                node4_msgpack_upgrade: Program::Node(4), "msgpack", Via::Upgrade;
+                node3_polling: Program::Node(3), "json", Via::Polling;
+                node3_websocket: Program::Node(3), "json", Via::WebSocket;
+                node3_upgrade: Program::Node(3), "json", Via::Upgrade;
+                node3_msgpack_websocket: Program::Node(3), "msgpack", Via::WebSocket;
+                rust_polling: Program::Rust, "json", Via::Polling;
+                rust_websocket: Program::Rust, "json", Via::WebSocket;
+                rust_upgrade: Program::Rust, "json", Via::Upgrade;
+                rust_msgpack_polling: Program::Rust, "msgpack", Via::Polling;
+                rust_msgpack_websocket: Program::Rust, "msgpack", Via::WebSocket;
+            }
+        }
+    )* };
+    (@ $test:ident $($case:ident: $program:expr, $parser:literal, $via:expr;)*) => { $(
+        #[tokio::test]
+        async fn $case() {
+            super::$test(Case { program: $program, parser: $parser, via: $via }).await;
+        }
+    )* };
+}
+pub(crate) use everywhere;
+
+/// Makes a test of each function with each server that keeps the contract.
+macro_rules! on_servers {
+    ($($test:ident),* $(,)?) => { $(
+        mod $test {
+            use $crate::support::peer::Program;
+
+            #[tokio::test]
+            async fn node4() {
+                super::$test(Program::Node(4)).await;
+            }
+
+            #[tokio::test]
+            async fn rust() {
+                super::$test(Program::Rust).await;
+            }
+        }
+    )* };
+}
+pub(crate) use on_servers;

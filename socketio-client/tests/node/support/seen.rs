@@ -1,0 +1,62 @@
+//! What a client was told, in order.
+
+use serde::de::DeserializeOwned;
+use socketio_client::{ConnectError, Data, DisconnectReason, Socket};
+use tokio::sync::mpsc;
+
+use super::within;
+
+pub(crate) struct Seen<T>(mpsc::UnboundedReceiver<T>);
+
+impl<T> Seen<T> {
+    #[track_caller]
+    pub(crate) fn next(&mut self) -> impl Future<Output = T> {
+        let next = within(self.0.recv());
+        async { next.await.expect("the handler is still there") }
+    }
+
+    /// What has come by now and was not taken yet.
+    pub(crate) fn so_far(&mut self) -> Vec<T> {
+        std::iter::from_fn(|| self.0.try_recv().ok()).collect()
+    }
+}
+
+/// An event's arguments: a tuple is all of them, anything else the first.
+pub(crate) fn events<T>(socket: &Socket, event: &str) -> Seen<T>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    let (sender, seen) = mpsc::unbounded_channel();
+    socket.on(event, move |Data(args): Data<T>| {
+        let _ = sender.send(args);
+        async {}
+    });
+    Seen(seen)
+}
+
+pub(crate) fn connects(socket: &Socket) -> Seen<()> {
+    let (sender, seen) = mpsc::unbounded_channel();
+    socket.on_connect(move || {
+        let _ = sender.send(());
+        async {}
+    });
+    Seen(seen)
+}
+
+pub(crate) fn ends(socket: &Socket) -> Seen<DisconnectReason> {
+    let (sender, seen) = mpsc::unbounded_channel();
+    socket.on_disconnect(move |reason: DisconnectReason| {
+        let _ = sender.send(reason);
+        async {}
+    });
+    Seen(seen)
+}
+
+pub(crate) fn failures(socket: &Socket) -> Seen<ConnectError> {
+    let (sender, seen) = mpsc::unbounded_channel();
+    socket.on_connect_error(move |error: ConnectError| {
+        let _ = sender.send(error);
+        async {}
+    });
+    Seen(seen)
+}
