@@ -11,6 +11,8 @@ use crate::process;
 /// What the servers can do besides their defaults, for the tests.
 pub(crate) const FEATURES: &str = "socketio-server/http2,socketio-server/tls";
 
+const SERVER: (&str, &str) = ("socketio-server", FEATURES);
+
 /// The workspace this tool belongs to.
 pub(crate) struct Workspace {
     /// The folder of the workspace's `Cargo.toml`.
@@ -59,12 +61,12 @@ impl Workspace {
 
     /// Builds an example of socketio-server for release and gives its path. At once when it is fresh.
     pub(crate) fn release_example(&self, name: &str) -> Result<PathBuf, String> {
-        self.example(name, "release")
+        self.example(SERVER, name, "release")
     }
 
     /// The same with link-time optimisation, to be measured.
     pub(crate) fn measured_example(&self, name: &str) -> Result<PathBuf, String> {
-        self.example(name, "measured")
+        self.example(SERVER, name, "measured")
     }
 
     /// Builds the program that starts an engine and gives its path.
@@ -73,15 +75,25 @@ impl Workspace {
         Ok(self.target("debug").join(format!("engines{}", std::env::consts::EXE_SUFFIX)))
     }
 
-    fn example(&self, name: &str, profile: &str) -> Result<PathBuf, String> {
+    /// The same of socketio-client.
+    pub(crate) fn measured_client(&self, name: &str) -> Result<PathBuf, String> {
+        self.example(("socketio-client", "socketio-client/default"), name, "measured")
+    }
+
+    fn example(
+        &self,
+        (package, features): (&str, &str),
+        name: &str,
+        profile: &str,
+    ) -> Result<PathBuf, String> {
         process::run_ok(self.cargo().args([
             "build",
             "--profile",
             profile,
             "-p",
-            "socketio-server",
+            package,
             "--features",
-            FEATURES,
+            features,
             "--example",
             name,
         ]))?;

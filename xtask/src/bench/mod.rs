@@ -3,6 +3,8 @@
 //! The server has one core, the load generator the other. The figure is the server's CPU time per message or delivery;
 //! only the ratios within one run mean anything.
 
+mod client;
+
 use std::fmt::Write as _;
 use std::process::{Command, ExitCode};
 
@@ -31,6 +33,9 @@ const SCENARIOS: [&str; 15] = [
 ];
 
 pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
+    if let Some(("client", args)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return client::main(workspace, args);
+    }
     let (rounds, scenarios) = options(args)?;
     let ours = workspace.measured_example("bench")?;
     let load = workspace.measured_example("load")?;
@@ -96,15 +101,7 @@ struct Figure {
 }
 
 fn measure(server: &Command, load: &std::path::Path, scenario: &str) -> Result<Figure, String> {
-    let port = process::free_port()?;
-    // Many connections at once need many descriptors.
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 20000; exec taskset -c 0 \"$@\"", "sh"]);
-    command.arg(server.get_program()).args(server.get_args());
-    command.envs(server.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    command.env("PORT", port.to_string());
-    let server = Background::start(&mut command, "LISTENING")?;
-
+    let (server, port) = start(server)?;
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 20000; exec taskset -c 1 \"$@\"", "sh"]);
     command.arg(load).args([port.to_string(), server.id().to_string(), scenario.to_owned()]);
@@ -120,6 +117,18 @@ fn measure(server: &Command, load: &std::path::Path, scenario: &str) -> Result<F
         p99: number("p99_us") as u64,
         wrong: number("lost_or_disordered") as u64,
     })
+}
+
+/// Starts a server on the first core; gives its port too.
+fn start(server: &Command) -> Result<(Background, u16), String> {
+    let port = process::free_port()?;
+    // Many connections at once need many descriptors.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 20000; exec taskset -c 0 \"$@\"", "sh"]);
+    command.arg(server.get_program()).args(server.get_args());
+    command.envs(server.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    command.env("PORT", port.to_string());
+    Ok((Background::start(&mut command, "LISTENING")?, port))
 }
 
 fn median(mut figures: Vec<Figure>) -> Figure {
