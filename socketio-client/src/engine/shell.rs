@@ -39,6 +39,8 @@ pub(crate) struct Engine {
     /// Bytes the server takes in one body.
     max_post: usize,
     pinged: bool,
+    /// When the owner wished it to end.
+    closing: Option<Instant>,
     /// What failed first.
     error: Option<EngineError>,
     end: End,
@@ -86,6 +88,7 @@ impl Engine {
             reading: true,
             max_post: usize::MAX,
             pinged: false,
+            closing: None,
             error: None,
             end: End::NotYet,
             shared,
@@ -135,8 +138,10 @@ impl Engine {
         self.session.suspend_heartbeat(now(), !reading);
     }
 
-    /// Ends the session: what is queued leaves first, then the goodbye. `Closed` follows.
+    /// Ends the session: what is queued leaves first, then the goodbye. `Closed` follows, after 30 s (and 2 s for the peer's
+    /// goodbye) at most.
     pub(crate) fn close(&mut self) {
+        self.closing.get_or_insert_with(Instant::now);
         self.session.close(now(), CloseReason::ForcedClose, false);
     }
 

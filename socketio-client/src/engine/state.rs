@@ -17,7 +17,12 @@ pub(super) enum Socket {
 pub(super) enum End {
     NotYet,
     /// The goodbye is on its way, and has until then.
-    Lingering(CloseReason, Pin<Box<Sleep>>),
+    Lingering {
+        reason: CloseReason,
+        patience: Pin<Box<Sleep>>,
+        /// It has left; the peer's is awaited.
+        said: bool,
+    },
     /// The owner was told.
     Told,
 }

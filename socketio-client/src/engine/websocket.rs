@@ -188,6 +188,11 @@ impl WebSocket {
         }
     }
 
+    /// Whether the goodbye has left.
+    pub(super) fn has_said_goodbye(&self) -> bool {
+        self.closing == Closing::Said
+    }
+
     fn message(&self, frame: &Frame) -> Message {
         if !frame.is_binary() {
             return text(frame.payload());

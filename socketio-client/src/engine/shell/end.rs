@@ -7,7 +7,7 @@ use std::{
 };
 
 use engineio_parser::{Transport, session::CloseReason};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use super::Engine;
 use crate::engine::{
@@ -15,7 +15,10 @@ use crate::engine::{
     state::{End, Socket},
 };
 
-/// How long the goodbye may take before everything is dropped.
+/// How long what is queued, and the goodbye after it, may take to leave.
+const GOODBYE: Duration = Duration::from_secs(30);
+
+/// How long the peer's goodbye is waited for.
 const LINGER: Duration = Duration::from_secs(2);
 
 impl Engine {
@@ -24,22 +27,21 @@ impl Engine {
         if reason == CloseReason::TransportError && self.transport() == Transport::WebSocket {
             self.shared.remember_websocket(false);
         }
-        self.end = End::Lingering(reason, Box::pin(sleep(LINGER)));
+        let soon = Instant::now() + LINGER;
+        let until = self.closing.map_or(soon, |closing| soon.max(closing + GOODBYE));
+        self.end = End::Lingering { reason, patience: Box::pin(sleep_until(until)), said: false };
     }
 
     /// The end, once the session is over; `None` before.
     pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Option<Poll<Closed>> {
-        let End::Lingering(reason, patience) = &mut self.end else {
-            return match self.end {
-                End::Told => Some(Poll::Pending),
-                _ => None,
-            };
+        let reason = match self.end {
+            End::NotYet => return None,
+            End::Told => return Some(Poll::Pending),
+            End::Lingering { reason, .. } => reason,
         };
-        let reason = *reason;
-        let late = patience.as_mut().poll(cx).is_ready();
         // Where the connection is gone, or silent for long, there is nobody to say goodbye to.
         let polite = matches!(reason, CloseReason::ForcedClose | CloseReason::ParseError);
-        if polite && !late && self.poll_goodbye(cx).is_pending() {
+        if polite && self.poll_goodbye(cx).is_pending() && !self.is_late(cx) {
             return Some(Poll::Pending);
         }
         self.end = End::Told;
@@ -61,5 +63,18 @@ impl Engine {
         // read that POST.
         while self.poll_post(cx) {}
         if self.post.is_busy() { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let End::Lingering { patience, said, .. } = &mut self.end else { return true };
+        if let Socket::Open(socket) = &self.socket
+            && socket.has_said_goodbye()
+            && !*said
+        {
+            *said = true;
+            let soon = (Instant::now() + LINGER).min(patience.deadline());
+            patience.as_mut().reset(soon);
+        }
+        patience.as_mut().poll(cx).is_ready()
     }
 }

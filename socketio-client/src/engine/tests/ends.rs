@@ -1,5 +1,7 @@
 //! Who ends a session, and what the other one hears.
 
+use tokio::sync::watch;
+
 use super::*;
 use engineio_server::{CloseReason as ServerReason, EngineConfig as ServerConfig};
 
@@ -46,31 +48,33 @@ async fn a_dropped_client_is_gone_at_once() {
     }
 }
 
+/// A way to the server that can be made to carry nothing any more, without an end being told.
+fn fragile(network: &Network, options: EngineOptions) -> (EngineConfig, watch::Sender<bool>) {
+    let (stop, stopped) = watch::channel(false);
+    let network = network.clone();
+    let options = options.connector(move |_: String, _: u16| {
+        let (client, mut middle) = tokio::io::duplex(16 * 1024);
+        let (mut server, mut stopped) = (network.accept(), stopped.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = tokio::io::copy_bidirectional(&mut middle, &mut server) => {}
+                _ = async { drop(stopped.wait_for(|stop| *stop).await) } => {}
+            }
+            std::future::pending::<()>().await;
+            drop((middle, server));
+        });
+        async move { Ok::<_, std::io::Error>(client) }
+    });
+    (EngineConfig::new("http://server", &options).unwrap(), stop)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lost_network_is_noticed() {
     for via in [Transport::Polling, Transport::WebSocket] {
-        let network = Network::echo(ServerConfig::default());
-        // What the server writes arrives no more.
-        let (inner, muted) = (network.clone(), tokio::sync::watch::channel(false));
-        let mute = muted.1.clone();
-        let options = only(via).connector(move |_: String, _: u16| {
-            let (client, mut middle) = tokio::io::duplex(16 * 1024);
-            let mut server = inner.accept();
-            let mut mute = mute.clone();
-            tokio::spawn(async move {
-                tokio::select! {
-                    _ = tokio::io::copy_bidirectional(&mut middle, &mut server) => {}
-                    _ = async { drop(mute.wait_for(|mute| *mute).await) } => {}
-                }
-                std::future::pending::<()>().await;
-                drop((middle, server));
-            });
-            async move { Ok::<_, std::io::Error>(client) }
-        });
-        let config = EngineConfig::new("http://server", &options).unwrap();
+        let (config, stop) = fragile(&Network::echo(ServerConfig::default()), only(via));
         let mut engine = Engine::open(&config).await.unwrap();
         assert!(matches!(event(&mut engine).await, EngineEvent::Ping));
-        muted.0.send(true).unwrap();
+        stop.send(true).unwrap();
         let before = tokio::time::Instant::now();
         let end = closed(&mut engine).await;
         assert_eq!(end.reason.to_string(), "ping timeout");
@@ -115,4 +119,52 @@ async fn nothing_follows_the_end() {
     closed(&mut engine).await;
     let quiet = tokio::time::timeout(Duration::from_secs(100), poll_fn(|cx| engine.poll_event(cx)));
     assert!(quiet.await.is_err());
+}
+
+/// A server that opens a session and then says something else.
+fn talks(second: &'static str) -> Network {
+    Network::intercepted(ServerConfig::default(), move |request| {
+        let open = r#"0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
+        let opened = request.uri().query().unwrap_or_default().contains("sid=");
+        let body = if opened { second } else { open };
+        Some(http::Response::new(engineio_server::ResponseBody::new(body.into())))
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn garbage_ends_a_session_after_what_was_good() {
+    for garbage in ["", "4a\x1ex", "4a\x1e", "<html>"] {
+        let network = talks(garbage);
+        let mut engine = open(&network, only(Transport::Polling)).await;
+        if garbage.starts_with("4a") {
+            assert_eq!(message(&mut engine).await, Data::Text("a".into()));
+        }
+        assert_eq!(closed(&mut engine).await.reason.to_string(), "parse error");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_does_not_expect_is_ignored() {
+    let network = talks("3\x1e0{}\x1e5\x1e6\x1e2\x1e4a\x1e1");
+    let mut engine = open(&network, only(Transport::Polling)).await;
+    assert!(matches!(event(&mut engine).await, EngineEvent::Ping));
+    assert_eq!(message(&mut engine).await, Data::Text("a".into()));
+    assert_eq!(reason(&closed(&mut engine).await), CloseReason::TransportClose);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_goodbye_that_nobody_hears_takes_its_time_and_no_more() {
+    for (via, seconds) in [(Transport::Polling, 32), (Transport::WebSocket, 2)] {
+        let (config, stop) = fragile(&Network::echo(ServerConfig::default()), only(via));
+        let mut engine = Engine::open(&config).await.unwrap();
+        assert!(matches!(event(&mut engine).await, EngineEvent::Ping));
+        stop.send(true).unwrap();
+        // What is on its way gets no answer: the pong, on polling.
+        let quiet = tokio::time::timeout(Duration::from_secs(1), event(&mut engine)).await;
+        assert!(quiet.is_err());
+        let before = tokio::time::Instant::now();
+        engine.close();
+        assert_eq!(reason(&closed(&mut engine).await), CloseReason::ForcedClose);
+        assert_eq!(before.elapsed().as_secs(), seconds, "{via:?}");
+    }
 }

@@ -28,6 +28,7 @@ pub(super) struct Network(Arc<Inner>);
 struct Inner {
     engine: Engine,
     intercept: Box<Intercept>,
+    keep_alive: bool,
     connections: Mutex<JoinSet<()>>,
     log: Mutex<Vec<Seen>>,
     happenings: tokio::sync::Mutex<mpsc::UnboundedReceiver<Happening>>,
@@ -77,10 +78,17 @@ impl Network {
         Self(Arc::new(Inner {
             engine,
             intercept: Box::new(intercept),
+            keep_alive: true,
             connections: Mutex::default(),
             log: Mutex::default(),
             happenings: tokio::sync::Mutex::new(happenings),
         }))
+    }
+
+    /// One request per connection. To be said before anything else.
+    pub(super) fn closing(mut self) -> Self {
+        Arc::get_mut(&mut self.0).unwrap().keep_alive = false;
+        self
     }
 
     pub(super) fn connector(&self) -> impl Connector + use<> {
@@ -104,8 +112,9 @@ impl Network {
             let network = network.clone();
             async move { Ok::<_, Infallible>(network.answer(request).await) }
         });
-        let connection =
-            http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let mut builder = http1::Builder::new();
+        builder.keep_alive(self.0.keep_alive);
+        let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
         lock(&self.0.connections).spawn(async move {
             let _ = connection.await;
         });

@@ -89,3 +89,13 @@ async fn connections_are_kept() {
     }
     assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), 2, "one for GET, one for POST");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_may_close_after_each_request() {
+    let network = Network::intercepted(ServerConfig::default(), |_| None).closing();
+    let mut engine = open(&network, only(Transport::Polling)).await;
+    for _ in 0..20 {
+        engine.send(text("x")).unwrap();
+        message(&mut engine).await;
+    }
+}

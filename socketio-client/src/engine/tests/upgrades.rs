@@ -113,3 +113,36 @@ async fn an_upgrade_is_remembered() {
     let engine = Engine::open(&config).await.unwrap();
     assert_eq!(engine.transport(), Transport::WebSocket);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_answered_wrongly_leaves_polling_alive() {
+    // A WebSocket server that knows no Engine.IO, beside a polling one that does.
+    let network = Network::echo(ServerConfig::default());
+    for answer in ["3", "3prob", "4hello", "garbage", ""] {
+        let (inner, first) = (network.clone(), std::sync::atomic::AtomicBool::new(true));
+        let options = options().connector(move |_: String, _: u16| {
+            let polling = first.swap(false, std::sync::atomic::Ordering::Relaxed);
+            let stream = if polling { inner.accept() } else { babble(answer) };
+            async move { Ok::<_, std::io::Error>(stream) }
+        });
+        let config = EngineConfig::new("http://server", &options).unwrap();
+        let mut engine = Engine::open(&config).await.unwrap();
+        assert!(matches!(event(&mut engine).await, EngineEvent::Ping), "{answer}");
+        assert_eq!(engine.transport(), Transport::Polling);
+    }
+}
+
+fn babble(answer: &'static str) -> tokio::io::DuplexStream {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::Message;
+
+    let (client, server) = tokio::io::duplex(16 * 1024);
+    tokio::spawn(async move {
+        let mut socket = tokio_tungstenite::accept_async(server).await.unwrap();
+        assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("2probe"));
+        socket.send(Message::text(answer)).await.unwrap();
+        // Then it is left.
+        while socket.next().await.is_some_and(|message| message.is_ok()) {}
+    });
+    client
+}
