@@ -20,7 +20,6 @@ mod config;
 mod dispatch;
 mod driver;
 mod emitter;
-#[allow(dead_code, reason = "the transports are being built")]
 mod engine;
 mod error;
 mod events;
@@ -37,7 +36,7 @@ mod table;
 mod url;
 mod waiter;
 
-pub use engineio_parser::Transport;
+pub use engineio_parser::{Revision, Transport};
 pub use socketio_parser::{
     Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, Object, Parser, Value, Values, args,
     value,

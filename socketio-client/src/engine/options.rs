@@ -15,8 +15,7 @@ use super::{
 /// connections.
 ///
 /// ```
-/// use engineio_parser::Transport;
-/// use socketio_client::EngineOptions;
+/// use socketio_client::{EngineOptions, Transport};
 ///
 /// let options = EngineOptions::new()
 ///     .transports([Transport::WebSocket])

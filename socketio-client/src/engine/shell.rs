@@ -126,11 +126,6 @@ impl Engine {
         self.session.is_writable() && self.socket.is_writable()
     }
 
-    /// Whether at least half of the queue is free, for whoever met [`SendError::Full`].
-    pub(crate) fn has_room(&self) -> bool {
-        self.session.has_room()
-    }
-
     /// Stops reading, or goes on. The server's silence is not held against it meanwhile; but its pings are not answered, so
     /// that it gives the session up after a while.
     pub(crate) fn set_reading(&mut self, reading: bool) {
