@@ -250,3 +250,274 @@ fn object(value: Option<Value>) -> Object {
         _ => Object::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use socketio_adapter::{SocketDetails, answer_args, event_args};
+    use socketio_parser::{Binary, args};
+
+    use super::*;
+
+    fn of(uid: &str, body: Body) -> Message {
+        Message { uid: uid.to_owned().into(), nsp: Nsp::root(), body }
+    }
+
+    fn selection(rooms: &[&str], except: &[&str]) -> Selection {
+        let mut selection = Selection::default();
+        selection.to(rooms);
+        selection.except(except);
+        selection
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<_> = hex.bytes().collect();
+        let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+        digits.chunks(2).map(byte).collect()
+    }
+
+    /// What Node's adapter publishes, and what it means.
+    fn vectors() -> Vec<(&'static str, Selection, socketio_parser::Args)> {
+        let mut volatile = selection(&[], &[]);
+        volatile.flags.volatile = true;
+        volatile.flags.compress = Some(false);
+        let x = || event_args("x", &()).unwrap();
+        vec![
+            (
+                "93a66c6a7461577183a47479706502a46461746196a568656c6c6f01a161c0c0cb3ff8000000000000a36e7370a12f83a5726f6f6d7390a665786365707490a5666c61677380",
+                selection(&[], &[]),
+                event_args("hello", &(1, "a", None::<()>, None::<()>, 1.5)).unwrap(),
+            ),
+            (
+                "93a66c6a7461577183a47479706502a46461746191a178a36e7370a12f83a5726f6f6d7391a27231a665786365707491a27232a5666c61677380",
+                selection(&["r1"], &["r2"]),
+                x(),
+            ),
+            (
+                "93a66c6a7461577183a47479706502a46461746191a178a36e7370a12f83a5726f6f6d7390a665786365707490a5666c61677382a8766f6c6174696c65c3a8636f6d7072657373c2",
+                volatile,
+                x(),
+            ),
+            (
+                "93a66c6a7461577183a47479706502a46461746192a162c4020102a36e7370a12f83a5726f6f6d7390a665786365707490a5666c61677380",
+                selection(&[], &[]),
+                event_args("b", &Binary(vec![1, 2].into())).unwrap(),
+            ),
+        ]
+    }
+
+    #[test]
+    fn broadcasts_are_nodes_byte_by_byte() {
+        for (vector, selection, args) in vectors() {
+            let message = of("ljtaWq", Body::Broadcast { args, selection, request: None });
+            assert_eq!(hex(&broadcast(&message)), vector);
+            let read = read_broadcast(&bytes(vector), &ClusterLimits::default()).unwrap();
+            assert_eq!(read, message);
+            assert!(is_of(&bytes(vector), &"ljtaWq".into()));
+            assert!(!is_of(&bytes(vector), &"ljtaW".into()));
+        }
+    }
+
+    #[test]
+    fn dates_and_emitters_are_understood() {
+        let limits = ClusterLimits::default();
+        let date = bytes(
+            "93a66c6a7461577183a47479706502a46461746192a164d6ff00000000a36e7370a12f83a5726f6f6d7390a665786365707490a5666c61677380",
+        );
+        let Body::Broadcast { args, .. } = read_broadcast(&date, &limits).unwrap().body else {
+            panic!();
+        };
+        assert_eq!(args.values().unwrap(), args!["1970-01-01T00:00:00.000Z"].0);
+
+        let emitter = bytes(
+            "93a7656d697474657283a47479706502a46461746191a178a36e7370a12f83a5726f6f6d7391a27231a5666c61677381a8766f6c6174696c65c3a665786365707491a27232",
+        );
+        let message = read_broadcast(&emitter, &limits).unwrap();
+        assert_eq!(message.uid.as_str(), NodeId::EMITTER);
+        let Body::Broadcast { selection: got, .. } = message.body else { panic!() };
+        let mut expected = selection(&["r1"], &["r2"]);
+        expected.flags.volatile = true;
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn a_broadcast_without_a_namespace_is_of_the_main_one() {
+        let wire = Format::MsgPack.write(&value!(["u", { "type": 2, "data": ["x"] }, null]));
+        assert_eq!(read_broadcast(&wire, &ClusterLimits::default()).unwrap().nsp, Nsp::root());
+    }
+
+    #[test]
+    fn requests_are_nodes_text_by_text() {
+        let rooms = vec!["a".into()];
+        for (body, text) in [
+            (
+                Body::SocketsJoin { selection: selection(&["r1"], &["r2"]), rooms: rooms.clone() },
+                r#"{"uid":"u","type":2,"opts":{"rooms":["r1"],"except":["r2"]},"rooms":["a"]}"#,
+            ),
+            (
+                Body::SocketsLeave { selection: selection(&[], &[]), rooms },
+                r#"{"uid":"u","type":3,"opts":{"rooms":[],"except":[]},"rooms":["a"]}"#,
+            ),
+            (
+                Body::DisconnectSockets { selection: selection(&["r1"], &[]), close: true },
+                r#"{"uid":"u","type":4,"opts":{"rooms":["r1"],"except":[]},"close":true}"#,
+            ),
+            (
+                Body::FetchSockets { selection: selection(&["r1"], &[]), request: "1".into() },
+                r#"{"uid":"u","requestId":"1","type":5,"opts":{"rooms":["r1"],"except":[]}}"#,
+            ),
+            (
+                Body::ServerSideEmit { args: event_args("x", &(1,)).unwrap(), request: None },
+                r#"{"uid":"u","type":6,"data":["x",1]}"#,
+            ),
+            (
+                Body::ServerSideEmit {
+                    args: event_args("x", &()).unwrap(),
+                    request: Some("1".into()),
+                },
+                r#"{"uid":"u","requestId":"1","type":6,"data":["x"]}"#,
+            ),
+        ] {
+            let wire = request(&of("u", body.clone())).unwrap();
+            assert_eq!(str::from_utf8(&wire).unwrap(), text);
+            let (uid, read) = read_request(&wire, &ClusterLimits::default()).unwrap();
+            assert_eq!((uid.as_str(), read), ("u", body));
+        }
+    }
+
+    #[test]
+    fn a_broadcast_that_asks_is_a_map_in_nodes_order() {
+        let mut selection = selection(&["r"], &[]);
+        selection.flags.timeout = Some(std::time::Duration::from_secs(1));
+        let args = event_args("x", &()).unwrap();
+        let body = Body::Broadcast { args, selection, request: Some("1".into()) };
+        let wire = request(&of("u", body.clone())).unwrap();
+        let read = Format::MsgPack.read(&wire, &ClusterLimits::default()).unwrap();
+        let Value::Object(map) = &read else { panic!("{read:?}") };
+        let names: Vec<_> = map.keys().map(String::as_str).collect();
+        assert_eq!(names, ["uid", "requestId", "type", "packet", "opts"]);
+        assert_eq!(read.get("packet"), Some(&value!({ "type": 2, "data": ["x"], "nsp": "/" })));
+        assert_eq!(read_request(&wire, &ClusterLimits::default()).unwrap().1, body);
+    }
+
+    #[test]
+    fn binary_for_servers_takes_the_other_form() {
+        let args = event_args("x", &Binary(vec![1].into())).unwrap();
+        let body = Body::ServerSideEmit { args, request: None };
+        let wire = request(&of("u", body.clone())).unwrap();
+        assert_eq!(Format::of(&wire), Format::MsgPack);
+        assert_eq!(read_request(&wire, &ClusterLimits::default()).unwrap().1, body);
+    }
+
+    #[test]
+    fn what_comes_from_emitters_and_older_servers_is_done() {
+        let read = |text: &str| read_request(text.as_bytes(), &ClusterLimits::default()).unwrap();
+        let (uid, body) = read(r#"{"type":2,"opts":{"rooms":[],"except":[]},"rooms":["a"]}"#);
+        assert!(uid.is_anonymous());
+        assert!(matches!(body, Body::SocketsJoin { .. }));
+        let (_, body) = read(r#"{"type":3,"requestId":"1","sid":"s","room":"a"}"#);
+        let rooms = vec!["a".into()];
+        assert_eq!(body, Body::SocketsLeave { selection: selection(&["s"], &[]), rooms });
+        let (_, body) = read(r#"{"type":4,"requestId":"1","sid":"s","close":true}"#);
+        assert_eq!(
+            body,
+            Body::DisconnectSockets { selection: selection(&["s"], &[]), close: true }
+        );
+        // It would be everybody.
+        let nobody = br#"{"type":4,"requestId":"1","close":true}"#;
+        assert!(read_request(nobody, &ClusterLimits::default()).is_err());
+    }
+
+    fn socket(id: &'static str, rooms: &[&str]) -> SocketDetails {
+        let rooms = rooms.iter().map(|room| (*room).into()).collect();
+        SocketDetails { id: id.into(), rooms, ..SocketDetails::default() }
+    }
+
+    #[test]
+    fn what_only_node_asks_is_answered_in_its_form() {
+        let sockets = vec![socket("s", &["s", "r"]), socket("t", &["t", "r"])];
+        for (asked, answered) in [
+            (
+                r#"{"uid":"u","requestId":"1","type":0,"rooms":["r"]}"#,
+                r#"{"requestId":"1","sockets":["s","t"]}"#,
+            ),
+            (
+                r#"{"uid":"u","requestId":"1","type":1}"#,
+                r#"{"requestId":"1","rooms":["r","s","t"]}"#,
+            ),
+        ] {
+            let (_, body) = read_request(asked.as_bytes(), &ClusterLimits::default()).unwrap();
+            let Body::FetchSockets { request, .. } = body else { panic!("{body:?}") };
+            let body = Body::FetchSocketsResponse { request, sockets: sockets.clone() };
+            assert_eq!(str::from_utf8(&reply(&body).unwrap()).unwrap(), answered);
+            // Nor is it taken for an answer to anything that is asked here.
+            assert_eq!(read_reply(answered.as_bytes(), &ClusterLimits::default()).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn replies_are_nodes() {
+        let id = || RequestId::from("1");
+        for (body, text) in [
+            (
+                Body::FetchSocketsResponse { request: id(), sockets: vec![socket("s", &["r"])] },
+                r#"{"requestId":"1","sockets":[{"id":"s","handshake":null,"rooms":["r"],"data":null}]}"#,
+            ),
+            (
+                Body::FetchSocketsResponse { request: id(), sockets: Vec::new() },
+                r#"{"requestId":"1","sockets":[]}"#,
+            ),
+            (
+                Body::ServerSideEmitResponse { request: id(), answer: answer_args(&2).unwrap() },
+                r#"{"type":6,"requestId":"1","data":2}"#,
+            ),
+            (
+                Body::ServerSideEmitResponse { request: id(), answer: answer_args(&()).unwrap() },
+                r#"{"type":6,"requestId":"1"}"#,
+            ),
+            (
+                Body::BroadcastClientCount { request: id(), clients: 3 },
+                r#"{"type":8,"requestId":"1","clientCount":3}"#,
+            ),
+        ] {
+            let wire = reply(&body).unwrap();
+            assert_eq!(str::from_utf8(&wire).unwrap(), text);
+            assert_eq!(read_reply(&wire, &ClusterLimits::default()).unwrap(), Some(body));
+        }
+        let body = Body::BroadcastAck { request: id(), answer: answer_args(&"a").unwrap() };
+        let wire = reply(&body).unwrap();
+        assert_eq!(&wire[..], b"\x83\xa4type\x09\xa9requestId\xa11\xa6packet\xa1a");
+        assert_eq!(read_reply(&wire, &ClusterLimits::default()).unwrap(), Some(body));
+        let done = read_reply(br#"{"requestId":"1"}"#, &ClusterLimits::default());
+        assert_eq!(done.unwrap(), None);
+    }
+
+    #[test]
+    fn garbage_is_an_error() {
+        let limits = ClusterLimits::default().max_message_bytes(1000);
+        let deep = format!(r#"{{"type":6,"data":{}"#, "[".repeat(900));
+        let (large, nested) = (vec![b'{'; 1001], vec![0x91; 1000]);
+        let cases: [&[u8]; 12] = [
+            b"",
+            b"{",
+            b"{}",
+            b"null",
+            b"[]",
+            b"\xc1",
+            b"\x93\x01\x02\x03",
+            br#"{"type":99}"#,
+            br#"{"type":7,"uid":"u"}"#,
+            deep.as_bytes(),
+            &large,
+            &nested,
+        ];
+        for garbage in cases {
+            assert!(read_request(garbage, &limits).is_err(), "{garbage:?}");
+            assert!(read_broadcast(garbage, &limits).is_err(), "{garbage:?}");
+            assert!(read_reply(garbage, &limits).is_err(), "{garbage:?}");
+        }
+    }
+}

@@ -226,4 +226,36 @@ mod tests {
             assert!(entry.message(&ClusterLimits::default()).is_err());
         }
     }
+
+    #[test]
+    fn entries_are_those_of_nodes_servers() {
+        use socketio_adapter::{Selection, event_args};
+        use socketio_parser::Binary;
+
+        let of = |args| Message {
+            uid: "0a785282676f06c9".into(),
+            nsp: Nsp::root(),
+            body: Body::Broadcast { args, selection: Selection::default(), request: None },
+        };
+        let text = of(event_args("x", &1).unwrap());
+        let json =
+            r#"{"packet":{"type":2,"data":["x",1]},"opts":{"rooms":[],"except":[],"flags":{}}}"#;
+        let binary = of(event_args("b", &Binary(vec![1, 2].into())).unwrap());
+        let base64 = "gqZwYWNrZXSCpHR5cGUCpGRhdGGSoWLEAgECpG9wdHODpXJvb21zkKZleGNlcHSQpWZsYWdzgA==";
+        for (message, data) in [(text, json), (binary, base64)] {
+            let fields = ["*", "uid", "0a785282676f06c9", "nsp", "/", "type", "3", "data", data];
+            let mut expected = cmd("XADD");
+            expected.arg("socket.io").arg("MAXLEN").arg("~").arg(10_000).arg(&fields);
+            let written = append("socket.io", 10_000, false, &message);
+            assert_eq!(written.get_packed_command(), expected.get_packed_command());
+
+            let value = |text: &&str| Value::BulkString(text.as_bytes().to_vec());
+            let fields = fields[1..].iter().map(value).collect();
+            let entry = Value::Array(vec![value(&"1-1"), Value::Array(fields)]);
+            let entry = Entry::new(entry).unwrap();
+            assert_eq!(entry.message(&ClusterLimits::default()).unwrap(), message);
+            let few = ClusterLimits::default().max_message_bytes(20);
+            assert!(matches!(entry.message(&few), Err(MessageError::TooLarge { .. })));
+        }
+    }
 }

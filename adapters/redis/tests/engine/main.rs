@@ -6,9 +6,166 @@
 mod suite;
 
 mod conformance;
+mod faults;
+mod hostile;
+mod rooms;
+mod sessions;
 
-use std::sync::Arc;
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    sync::Arc,
+    time::Duration,
+};
 
+use engines::Redis;
+use socketio_adapter::{
+    Body, ClusterAdapter, Inbox, Link, Message, MessageError, Offset, Seat, Selection, event_args,
+};
 use socketio_adapter_redis::{Nodes, RedisAdapter, SubscriptionMode};
+use suite::{Kept, until, within};
 
 type Adapter = Arc<RedisAdapter>;
+
+const SHORT: Duration = Duration::from_millis(500);
+
+/// One of each kind, with little patience.
+fn kinds(nodes: &Nodes) -> Vec<Adapter> {
+    vec![
+        RedisAdapter::classic(nodes.clone()).response_timeout(SHORT).build().unwrap(),
+        RedisAdapter::sharded(nodes.clone()).response_timeout(SHORT).build().unwrap(),
+        RedisAdapter::streams(nodes.clone()).response_timeout(SHORT).build().unwrap(),
+    ]
+}
+
+/// A node without a server.
+struct Node {
+    link: Arc<dyn Link>,
+    inbox: Arc<Kept>,
+    seat: Seat,
+    _adapter: Adapter,
+}
+
+impl Node {
+    async fn join(adapter: &Adapter, nsp: &str, uid: &str) -> Self {
+        let inbox = Arc::new(Kept::default());
+        let seat = Seat { nsp: nsp.into(), uid: uid.to_owned().into() };
+        let others = Others { uid: uid.into(), inbox: inbox.clone() };
+        let link = within(adapter.join(seat.clone(), Arc::new(others))).await.unwrap();
+        Self { link, inbox, seat, _adapter: adapter.clone() }
+    }
+
+    fn message(&self, body: Body) -> Message {
+        Message { uid: self.seat.uid.clone(), nsp: self.seat.nsp.clone(), body }
+    }
+
+    fn event(&self, event: &str, rooms: &[&str]) -> Message {
+        let mut selection = Selection::default();
+        selection.to(rooms);
+        let args = event_args(event, &()).unwrap();
+        self.message(Body::Broadcast { args, selection, request: None })
+    }
+
+    async fn say(&self, event: &str) {
+        within(self.link.publish(self.event(event, &[]))).await.unwrap();
+    }
+}
+
+/// What other nodes say: streams give a node its own broadcasts as well.
+struct Others {
+    uid: String,
+    inbox: Arc<Kept>,
+}
+
+impl Inbox for Others {
+    fn receive(&self, message: Message, offset: Option<Offset>) {
+        if message.uid.as_str() != self.uid {
+            Inbox::receive(&*self.inbox, message, offset);
+        }
+    }
+
+    fn garbage(&self, error: &MessageError) {
+        Inbox::garbage(&*self.inbox, error);
+    }
+}
+
+/// Names of the events that a node has heard.
+fn events(node: &Node) -> Vec<String> {
+    let name = |message: Message| match message.body {
+        Body::Broadcast { args, .. } => args.event().to_owned(),
+        other => format!("{other:?}"),
+    };
+    node.inbox.messages().into_iter().map(name).collect()
+}
+
+/// Says something until the other one has heard it.
+async fn until_heard(one: &Node, two: &Node) {
+    let before = two.inbox.messages().len();
+    until(|| async {
+        let _ = one.link.publish(one.event("again", &[])).await;
+        two.inbox.messages().len() > before
+    })
+    .await;
+}
+
+/// Somebody who speaks to Redis by hand. Answers are as Redis writes them, without the line ends.
+struct Stranger(BufReader<TcpStream>);
+
+impl Stranger {
+    fn new(engine: &Redis) -> Self {
+        Self(BufReader::new(TcpStream::connect(("127.0.0.1", engine.port())).unwrap()))
+    }
+
+    fn ask(&mut self, parts: &[&[u8]]) -> String {
+        let mut wire = format!("*{}\r\n", parts.len()).into_bytes();
+        for part in parts {
+            wire.extend(format!("${}\r\n", part.len()).bytes());
+            wire.extend(*part);
+            wire.extend(b"\r\n");
+        }
+        self.0.get_mut().write_all(&wire).unwrap();
+        self.answer()
+    }
+
+    fn words(&mut self, line: &str) -> String {
+        let parts: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        self.ask(&parts)
+    }
+
+    fn answer(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        let line = line.trim_end().to_owned();
+        let count = |line: &str| line[1..].parse::<i64>().unwrap();
+        match line.as_bytes()[0] {
+            b'$' if count(&line) >= 0 => {
+                let mut text = vec![0; count(&line) as usize + 2];
+                self.0.read_exact(&mut text).unwrap();
+                String::from_utf8_lossy(&text).trim_end().to_owned()
+            }
+            b'*' => (0..count(&line)).map(|_| self.answer()).collect::<Vec<_>>().join(" "),
+            _ => line,
+        }
+    }
+
+    /// Connections with subscriptions, and all connections but this one.
+    fn clients(&mut self) -> (usize, usize) {
+        let list = self.words("CLIENT LIST");
+        let none =
+            |line: &&str| ["sub=0 ", "psub=0 ", "ssub=0 "].iter().all(|it| line.contains(it));
+        let lines: Vec<_> = list.lines().collect();
+        (lines.iter().filter(|line| !none(line)).count(), lines.len() - 1)
+    }
+
+    /// Numbers of subscriptions to plain channels, to patterns, and to sharded channels.
+    fn subscriptions(&mut self) -> [usize; 3] {
+        let list = self.words("CLIENT LIST");
+        [" sub=", " psub=", " ssub="].map(|name| {
+            let number = |line: &str| {
+                let rest = &line[line.find(name)? + name.len()..];
+                rest.split(' ').next()?.parse::<usize>().ok()
+            };
+            list.lines().filter_map(number).sum()
+        })
+    }
+}

@@ -1,0 +1,192 @@
+//! Redis goes away and comes back.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use engines::{Redis, RedisCluster};
+use socketio_adapter::{AdapterError, Body, ClusterAdapter, Seat, event_args};
+
+use crate::{
+    Adapter, Node, RedisAdapter, SHORT, Stranger, events, kinds,
+    suite::{Kept, until, within},
+    until_heard,
+};
+
+async fn pair(adapters: impl Fn() -> Vec<Adapter>, kind: usize) -> (Node, Node) {
+    let (one, two) = (adapters().swap_remove(kind), adapters().swap_remove(kind));
+    (Node::join(&one, "/", "one").await, Node::join(&two, "/", "two").await)
+}
+
+#[tokio::test]
+async fn a_dead_server_fails_promptly_and_is_found_again() {
+    for kind in 0..3 {
+        let engine = Redis::start().unwrap();
+        let (one, two) = pair(|| kinds(&engine.url().into()), kind).await;
+        for _ in 0..2 {
+            engine.kill().unwrap();
+            until(|| async { one.link.publish(one.event("x", &[])).await.is_err() }).await;
+            let begun = Instant::now();
+            let error = within(one.link.publish(one.event("x", &[]))).await.unwrap_err();
+            assert!(matches!(error, AdapterError::Engine(_)), "{error}");
+            assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
+            assert!(within(one.link.count()).await.is_err());
+            engine.restart().unwrap();
+            until_heard(&one, &two).await;
+            until_heard(&two, &one).await;
+            until(|| async { one.link.count().await.is_ok_and(|count| count == 2) }).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hanging_server_fails_in_time() {
+    for kind in 0..3 {
+        let engine = Redis::start().unwrap();
+        let (one, two) = pair(|| kinds(&engine.url().into()), kind).await;
+        engine.pause().unwrap();
+        let begun = Instant::now();
+        for _ in 0..100 {
+            let error = within(one.link.publish(one.event("x", &[]))).await.unwrap_err();
+            assert!(matches!(error, AdapterError::Engine(_)), "{error}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        engine.resume().unwrap();
+        until_heard(&one, &two).await;
+        until_heard(&two, &one).await;
+    }
+}
+
+#[tokio::test]
+async fn broken_connections_are_made_again() {
+    for kind in 0..3 {
+        let engine = Redis::start().unwrap();
+        let (one, two) = pair(|| kinds(&engine.url().into()), kind).await;
+        let mut stranger = Stranger::new(&engine);
+        for _ in 0..3 {
+            for kind in ["normal", "pubsub"] {
+                stranger.words(&format!("CLIENT KILL TYPE {kind} SKIPME yes"));
+            }
+            until_heard(&one, &two).await;
+            until_heard(&two, &one).await;
+        }
+    }
+}
+
+/// What is added to a stream while a node cannot read it is read afterwards, in order and once.
+#[tokio::test]
+async fn a_stream_loses_nothing_over_a_broken_connection() {
+    let engine = Redis::start().unwrap();
+    let (one, two) = pair(|| kinds(&engine.url().into()), 2).await;
+    let mut stranger = Stranger::new(&engine);
+    let mut expected = Vec::new();
+    for n in 0..200 {
+        if n % 20 == 10 {
+            stranger.words("CLIENT KILL TYPE normal SKIPME yes");
+        }
+        let event = format!("n{n}");
+        // What is not said to be published may be, and may not.
+        if one.link.publish(one.event(&event, &[])).await.is_ok() {
+            expected.push(event);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    until_heard(&one, &two).await;
+    let heard: Vec<_> = events(&two).into_iter().filter(|event| event != "again").collect();
+    let known: Vec<_> = heard.iter().filter(|event| expected.contains(event)).cloned().collect();
+    assert_eq!(known, expected);
+    let mut once = heard.clone();
+    once.dedup();
+    assert_eq!(once, heard);
+}
+
+#[tokio::test]
+async fn joining_fails_while_there_is_no_server_and_leaves_nothing() {
+    for kind in 0..3 {
+        let engine = Redis::start().unwrap();
+        engine.kill().unwrap();
+        let adapter = kinds(&engine.url().into()).swap_remove(kind);
+        let seat = |uid: &str| Seat { nsp: "/".into(), uid: uid.to_owned().into() };
+        let refused = within(adapter.join(seat("one"), Arc::new(Kept::default()))).await;
+        assert!(matches!(refused.err(), Some(AdapterError::Engine(_))));
+        engine.restart().unwrap();
+        until(|| async { adapter.join(seat("two"), Arc::new(Kept::default())).await.is_ok() })
+            .await;
+        let one = Node::join(&adapter, "/", "three").await;
+        let two = Node::join(&kinds(&engine.url().into()).swap_remove(kind), "/", "four").await;
+        until_heard(&one, &two).await;
+        until(|| async { one.link.count().await.unwrap() == 2 }).await;
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_leaves_nothing_behind() {
+    for kind in 0..3 {
+        let engine = Redis::start().unwrap();
+        let mut stranger = Stranger::new(&engine);
+        let adapter = kinds(&engine.url().into()).swap_remove(kind);
+        let stay = Node::join(&adapter, "/", "stay").await;
+        let before = stranger.subscriptions();
+        let connections = stranger.clients().1;
+        assert!(connections <= 3, "{connections} connections");
+        for n in 0..50 {
+            let node = Node::join(&adapter, &format!("/{n}"), "one").await;
+            node.link.room_appeared(&"a".into());
+            node.link.leave().await;
+            let error = node.link.publish(node.event("x", &[])).await.unwrap_err();
+            assert!(matches!(error, AdapterError::Left), "{error}");
+        }
+        until(|| {
+            let now = stranger.subscriptions();
+            async move { now == before }
+        })
+        .await;
+        assert_eq!(stranger.clients().1, connections, "one set of connections for all namespaces");
+        drop((stay, adapter));
+        until(|| {
+            let left = stranger.clients().1;
+            async move { left == 0 }
+        })
+        .await;
+    }
+}
+
+/// The reader of a stream waits on a connection of its own.
+#[tokio::test]
+async fn a_waiting_reader_delays_nobody() {
+    let engine = Redis::start().unwrap();
+    let adapter =
+        || RedisAdapter::streams(engine.url()).block_time(Duration::from_secs(30)).build().unwrap();
+    let one = Node::join(&adapter(), "/", "one").await;
+    let two = Node::join(&adapter(), "/", "two").await;
+    let begun = Instant::now();
+    for _ in 0..20 {
+        let args = event_args("x", &()).unwrap();
+        let body = Body::ServerSideEmit { args, request: None };
+        within(one.link.publish(one.message(body))).await.unwrap();
+        one.say("x").await;
+        within(one.link.count()).await.unwrap();
+    }
+    two.inbox.wait(40).await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_master_of_a_cluster_dies_and_comes_back() {
+    for kind in 0..3 {
+        let engine = RedisCluster::start().unwrap();
+        let (one, two) = pair(|| kinds(&engine.urls().into()), kind).await;
+        for master in engine.masters() {
+            master.kill().unwrap();
+            let begun = Instant::now();
+            let _ = within(one.link.publish(one.event("x", &[]))).await;
+            assert!(begun.elapsed() < SHORT * 3, "{:?}", begun.elapsed());
+            master.restart().unwrap();
+            engine.agreed().unwrap();
+            until_heard(&one, &two).await;
+            until_heard(&two, &one).await;
+        }
+        until(|| async { one.link.count().await.is_ok_and(|count| count == 2) }).await;
+    }
+}

@@ -1,0 +1,80 @@
+//! Channels per room.
+
+use engines::Redis;
+use socketio_adapter::Link;
+
+use crate::{Node, RedisAdapter, Stranger, SubscriptionMode, events, suite::until};
+
+const ID: &str = "abcdefghijklmnopqrst";
+
+#[tokio::test]
+async fn a_room_is_heard_by_those_who_have_it() {
+    let engine = Redis::start().unwrap();
+    for (mode, rooms, heard) in [
+        (SubscriptionMode::Static, 0, vec!["to room", "to id", "end"]),
+        (SubscriptionMode::Dynamic, 1, vec!["to id", "end"]),
+        (SubscriptionMode::DynamicPrivate, 2, vec!["end"]),
+    ] {
+        let prefix = format!("{mode:?}");
+        let adapter = || {
+            let adapter = RedisAdapter::sharded(engine.url()).subscription_mode(mode);
+            adapter.channel_prefix(prefix.clone()).build().unwrap()
+        };
+        let [from, with, without] = [adapter(), adapter(), adapter()];
+        let from = Node::join(&from, "/", "from").await;
+        let (with_node, without) =
+            (Node::join(&with, "/", "with").await, Node::join(&without, "/", "without").await);
+        let mut stranger = Stranger::new(&engine);
+        let before = stranger.subscriptions();
+        for room in ["r", ID] {
+            with_node.link.room_appeared(&room.into());
+            with_node.link.room_appeared(&room.into());
+        }
+        until(|| {
+            let now = stranger.subscriptions();
+            async move { now == [before[0], before[1], before[2] + rooms] }
+        })
+        .await;
+        for (event, rooms) in [("to room", &["r"][..]), ("to id", &[ID]), ("end", &[])] {
+            from.link.publish(from.event(event, rooms)).await.unwrap();
+        }
+        with_node.inbox.wait(3).await;
+        without.inbox.wait(heard.len()).await;
+        assert_eq!(events(&with_node), ["to room", "to id", "end"], "{mode:?}");
+        assert_eq!(events(&without), heard, "{mode:?}");
+        for room in ["r", ID] {
+            with_node.link.room_vanished(&room.into());
+        }
+        until(|| {
+            let now = stranger.subscriptions();
+            async move { now == before }
+        })
+        .await;
+    }
+}
+
+/// Rooms come back with the server, and none that is gone.
+#[tokio::test]
+async fn rooms_are_subscribed_to_again() {
+    let engine = Redis::start().unwrap();
+    let adapter = RedisAdapter::sharded(engine.url()).build().unwrap();
+    let node = Node::join(&adapter, "/", "one").await;
+    let link: &dyn Link = &*node.link;
+    for n in 0..500 {
+        link.room_appeared(&format!("r{n}").into());
+    }
+    until(|| async { adapter.is_subscribed("socket.io#/#r499#") }).await;
+    engine.kill().unwrap();
+    until(|| async { !adapter.is_subscribed("socket.io#/#r0#") }).await;
+    for n in 100..500 {
+        link.room_vanished(&format!("r{n}").into());
+    }
+    link.room_appeared(&"new".into());
+    engine.restart().unwrap();
+    until(|| {
+        let sharded = Stranger::new(&engine).subscriptions()[2];
+        async move { sharded == 2 + 100 + 1 }
+    })
+    .await;
+    assert!(adapter.is_subscribed("socket.io#/#new#"));
+}
