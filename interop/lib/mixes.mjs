@@ -3,7 +3,7 @@
 /** The adapters that Node has. */
 const NODE = ['redis', 'redis-sharded', 'redis-streams', 'postgres'];
 /** Ours. */
-const RUST = ['postgres'];
+const RUST = ['redis', 'redis-sharded', 'redis-streams', 'postgres'];
 
 const pairs = (adapters, ...kinds) => adapters.map((adapter) => ({ adapter, kinds }));
 

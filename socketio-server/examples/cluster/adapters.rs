@@ -3,6 +3,7 @@
 use std::{error::Error, sync::Arc};
 
 use socketio_adapter_postgres::{PostgresAdapter, PostgresConfig};
+use socketio_adapter_redis::RedisAdapter;
 use socketio_server::{ClusterAdapter, MemoryCluster};
 
 /// An adapter for the engine at `url`.
@@ -20,6 +21,21 @@ pub(crate) fn named(
                 None => config,
             })?
         }
+        "redis" => match prefix {
+            Some(prefix) => RedisAdapter::classic(url).key(prefix).build()?,
+            None => RedisAdapter::classic(url).build()?,
+        },
+        "redis-sharded" => match prefix {
+            Some(prefix) => RedisAdapter::sharded(url).channel_prefix(prefix).build()?,
+            None => RedisAdapter::sharded(url).build()?,
+        },
+        "redis-streams" => match prefix {
+            Some(prefix) => {
+                let streams = RedisAdapter::streams(url).stream_name(prefix.clone());
+                streams.channel_prefix(prefix).build()?
+            }
+            None => RedisAdapter::streams(url).build()?,
+        },
         other => return Err(format!("no such adapter here: {other}").into()),
     })
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use engines::{Redis, RedisCluster};
 use socketio_adapter::{
-    Offset,
+    ClusterAdapter, Offset, conformance,
     recovery::{PageSize, SavedSession, SessionStore},
 };
 use socketio_parser::value;
@@ -115,4 +115,36 @@ async fn a_trimmed_stream_restores_nothing() {
     assert_eq!(store.take("P", &offset).await.unwrap(), None);
     assert!(store.missed(&offset, ALL).await.is_err());
     assert_eq!(store.take("P", &last).await.unwrap(), Some(session()));
+}
+
+/// Each adapter on connections of its own.
+struct Streams(Nodes);
+
+impl conformance::Logging for Streams {
+    async fn adapter(&self) -> Arc<dyn ClusterAdapter> {
+        RedisAdapter::streams(self.0.clone()).build().unwrap()
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn passes(nodes: Nodes) {
+    let streams = Streams(nodes);
+    within(conformance::a_log_is_one_order(&streams)).await;
+    within(conformance::sessions_are_taken_once(&streams)).await;
+    within(conformance::what_was_missed_is_found(&streams)).await;
+}
+
+#[tokio::test]
+async fn the_suite_of_logs_is_passed() {
+    let engine = Redis::start().unwrap();
+    passes(engine.url().into()).await;
+}
+
+#[tokio::test]
+async fn the_suite_of_logs_is_passed_in_a_cluster() {
+    let engine = RedisCluster::start().unwrap();
+    passes(engine.urls().into()).await;
 }
