@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 
 use serde_json::Value;
 
-use super::start;
+use super::server::start;
 use crate::workspace::Workspace;
 use crate::{npm, process};
 

@@ -4,14 +4,16 @@
 //! only the ratios within one run mean anything.
 
 mod client;
+mod server;
 
 use std::fmt::Write as _;
 use std::process::{Command, ExitCode};
 
 use serde_json::Value;
 
+use self::server::start;
 use crate::npm;
-use crate::process::{self, Background};
+use crate::process;
 use crate::workspace::Workspace;
 
 const SCENARIOS: [&str; 15] = [
@@ -117,18 +119,6 @@ fn measure(server: &Command, load: &std::path::Path, scenario: &str) -> Result<F
         p99: number("p99_us") as u64,
         wrong: number("lost_or_disordered") as u64,
     })
-}
-
-/// Starts a server on the first core; gives its port too.
-fn start(server: &Command) -> Result<(Background, u16), String> {
-    let port = process::free_port()?;
-    // Many connections at once need many descriptors.
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 20000; exec taskset -c 0 \"$@\"", "sh"]);
-    command.arg(server.get_program()).args(server.get_args());
-    command.envs(server.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    command.env("PORT", port.to_string());
-    Ok((Background::start(&mut command, "LISTENING")?, port))
 }
 
 fn median(mut figures: Vec<Figure>) -> Figure {
