@@ -12,6 +12,7 @@ on_servers!(
     bodies_stay_below_the_servers_limit,
     an_idle_connection_lives_by_its_heartbeat,
     a_server_that_is_busy_for_a_while_is_waited_for,
+    a_slow_reader_loses_nothing,
 );
 
 async fn bodies_stay_below_the_servers_limit(program: Program) {
@@ -56,5 +57,26 @@ async fn a_server_that_is_busy_for_a_while_is_waited_for(program: Program) {
             assert_eq!(within(socket.emit_with_ack::<u32>("ack", &n)).await.unwrap(), n);
         }
         assert!(ends.so_far().is_empty(), "{via:?}");
+    }
+}
+
+async fn a_slow_reader_loses_nothing(program: Program) {
+    const COUNT: u32 = 5000;
+    let server = Setting::new(program).start();
+    for via in Via::ALL {
+        // Far less room than what comes.
+        let socket = client(&server.url(), "/", via.config().max_inbox_bytes(10_000));
+        within(socket.connect()).await.unwrap();
+        via.reached(&socket).await;
+        let mut events = socket.events();
+        socket.emit("burst", &COUNT).unwrap();
+        for n in 0..COUNT {
+            if n % 1000 == 0 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            let event = within(events.next()).await.unwrap();
+            assert_eq!(event.args.decode::<u32>().unwrap(), n, "{via:?}");
+        }
+        assert!(socket.is_connected(), "{via:?}");
     }
 }

@@ -16,6 +16,8 @@ on_servers!(
     base64_is_forced,
     another_transport_is_tried,
     a_transport_that_the_server_does_not_have_fails,
+    an_upgrade_is_remembered,
+    no_upgrade_is_made_where_none_is_wanted,
 );
 
 async fn query_and_headers_reach_the_server(program: Program) {
@@ -85,6 +87,31 @@ async fn a_transport_that_the_server_does_not_have_fails(program: Program) {
     assert_eq!(info(&socket).await.get("transport"), Some(&json!("polling")));
 }
 
+async fn an_upgrade_is_remembered(program: Program) {
+    let server = Setting::new(program).start();
+    for (remember, first) in [(true, "websocket"), (false, "polling")] {
+        let config = Via::Upgrade.config().engine(|engine| engine.remember_upgrade(remember));
+        let socket = client(&server.url(), "/", config);
+        let mut connects = seen::connects(&socket);
+        within(socket.connect()).await.unwrap();
+        connects.next().await;
+        Via::Upgrade.reached(&socket).await;
+        socket.emit("lose", &()).unwrap();
+        connects.next().await;
+        assert_eq!(info(&socket).await.pointer("/query/transport"), Some(&json!(first)));
+    }
+}
+
+async fn no_upgrade_is_made_where_none_is_wanted(program: Program) {
+    let server = Setting::new(program).start();
+    let config = Via::Upgrade.config().engine(|engine| engine.upgrade(false));
+    let socket = client(&server.url(), "/", config);
+    within(socket.connect()).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert_eq!(info(&socket).await.get("transport"), Some(&json!("polling")));
+    assert_eq!(socket.manager().transport(), Some(Transport::Polling));
+}
+
 #[tokio::test]
 async fn a_sticky_cookie_is_brought_back() {
     let server = Setting::new(Program::Node(4)).with("COOKIE", 1).start();
@@ -102,6 +129,10 @@ async fn a_server_of_the_second_generation_is_refused_with_a_reason() {
     for via in Via::ALL {
         let socket = client(&server.url(), "/", via.config());
         let error = within(socket.connect()).await.unwrap_err();
-        println!("{via:?}: {error:?}");
+        // Over WebSocket it gets as far as CONNECT.
+        match via {
+            Via::WebSocket => assert!(matches!(error, ConnectError::Unsupported), "{error:?}"),
+            _ => assert!(matches!(error, ConnectError::Transport { .. }), "{error:?}"),
+        }
     }
 }

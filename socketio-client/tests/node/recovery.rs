@@ -5,7 +5,7 @@ use std::time::Duration;
 use socketio_client::Reconnection;
 
 use crate::support::{
-    case::{Via, client, info, on_servers},
+    case::{Case, Via, client, info, on_servers},
     peer::{Program, Setting},
     proxy::{Line, Proxy},
     seen, within,
@@ -22,10 +22,11 @@ async fn nothing_is_missed_when_the_line_was_cut(program: Program) {
         let delay = Duration::from_millis(300);
         let policy =
             Reconnection::default().delay(delay).delay_max(delay).randomization_factor(0.0);
-        let socket = client(&proxy.url(), "/", via.config().reconnection(policy));
+        let case = Case { program, parser, via };
+        let socket = client(&proxy.url(), "/", case.config().reconnection(policy));
         let mut connects = seen::connects(&socket);
         let mut numbers = seen::events::<u32>(&socket, "n");
-        let talker = client(&server.url(), "/", Via::WebSocket.config());
+        let talker = client(&server.url(), "/", case.config());
         within(talker.connect()).await.unwrap();
         within(socket.connect()).await.unwrap();
         connects.next().await;

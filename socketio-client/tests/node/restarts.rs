@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use socketio_client::{ConnectError, Reconnection};
+use socketio_client::{ConnectError, ManagerEvent, Reconnection};
 
 use crate::support::{
     case::{Via, client, on_servers},
@@ -18,6 +18,7 @@ on_servers!(
     a_server_may_come_later_than_its_client,
     a_server_that_refuses_is_asked_again,
     attempts_end_where_they_are_limited,
+    the_manager_tells_of_a_restart,
 );
 
 async fn what_waits_arrives_once_and_in_order_after_a_restart(program: Program) {
@@ -108,4 +109,34 @@ async fn attempts_end_where_they_are_limited(_: Program) {
         );
         assert!(!socket.is_connected());
     }
+}
+
+async fn the_manager_tells_of_a_restart(program: Program) {
+    let setting = Setting::new(program);
+    let server = setting.start();
+    let socket = client(&server.url(), "/", Via::Upgrade.config());
+    let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+    socket.manager().on(move |event| {
+        let name = match event {
+            ManagerEvent::Open => "open",
+            ManagerEvent::Upgrade(_) => "upgrade",
+            ManagerEvent::Close { .. } => "close",
+            ManagerEvent::ReconnectAttempt(1) => "attempt 1",
+            ManagerEvent::ReconnectError(_) => "failed",
+            ManagerEvent::Reconnect(_) => "reconnected",
+            _ => return,
+        };
+        let _ = sender.send(name);
+    });
+    within(socket.connect()).await.unwrap();
+    Via::Upgrade.reached(&socket).await;
+    let port = server.kill();
+    while !matches!(within(told.recv()).await, Some("failed")) {}
+    let _server = setting.start_on(port);
+    let mut after = Vec::new();
+    while after.last() != Some(&"upgrade") {
+        after.push(within(told.recv()).await.unwrap());
+    }
+    after.retain(|name| *name != "failed");
+    assert_eq!(after, ["open", "reconnected", "upgrade"]);
 }
