@@ -36,7 +36,7 @@ mod table;
 mod url;
 mod waiter;
 
-pub use engineio_parser::{Revision, Transport};
+pub use engineio_parser::Transport;
 pub use socketio_parser::{
     Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, Object, Parser, Value, Values, args,
     value,
@@ -67,3 +67,8 @@ pub use self::engine::{
 pub use tokio_native_tls::native_tls;
 #[cfg(feature = "rustls")]
 pub use tokio_rustls::rustls;
+
+/// The examples of the README run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

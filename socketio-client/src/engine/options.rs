@@ -208,9 +208,10 @@ impl EngineOptions {
         self
     }
 
-    /// The revision of the protocol (default `V4`). `V3` is for servers of Socket.IO 2.
-    #[must_use]
-    pub fn revision(mut self, revision: Revision) -> Self {
+    /// The revision of the protocol. Not public: sockets speak the protocol that came with revision 4, so that of the servers
+    /// below it they could use none.
+    #[cfg(test)]
+    pub(super) fn revision(mut self, revision: Revision) -> Self {
         self.revision = revision;
         self
     }

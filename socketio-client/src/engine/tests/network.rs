@@ -38,7 +38,6 @@ struct Inner {
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) uri: http::Uri,
-    pub(super) method: http::Method,
     pub(super) headers: http::HeaderMap,
 }
 
@@ -121,11 +120,8 @@ impl Network {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
-        lock(&self.0.log).push(Seen {
-            uri: request.uri().clone(),
-            method: request.method().clone(),
-            headers: request.headers().clone(),
-        });
+        lock(&self.0.log)
+            .push(Seen { uri: request.uri().clone(), headers: request.headers().clone() });
         match (self.0.intercept)(&request) {
             Some(response) => response,
             None => self.0.engine.handle(request).await,
