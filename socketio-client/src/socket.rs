@@ -87,7 +87,6 @@ impl Socket {
             state.leave_after = Some(if connected { state.outbox.len() } else { 0 });
             std::mem::take(&mut state.connecting)
         };
-        // Told here, so that who calls `connect` from now on waits for the next connection.
         for waiting in waiting {
             let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::IoClientDisconnect)));
         }

@@ -299,7 +299,7 @@ impl Driver {
         if let Some(member) = self.members.get(index) {
             member.space.state().id = None;
         }
-        // Who called `disconnect` has told those who waited then; others wait for the next connection.
+        // Who waits now, after a disconnection by the user, waits for the next connection.
         if reason != DisconnectReason::IoClientDisconnect {
             self.told(index, &ConnectError::Closed(reason));
         }

@@ -1,0 +1,45 @@
+//! What can go wrong between a node and NATS.
+
+use std::time::Duration;
+
+use socketio_adapter::AdapterError;
+
+/// Why NATS did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NatsError {
+    /// There is no connection at the moment. The client makes it again.
+    #[error("not connected to NATS")]
+    Away,
+    /// NATS did not answer in time.
+    #[error("NATS did not answer within {0:?}")]
+    Timeout(Duration),
+    /// The message is larger than NATS takes (`max_payload`) or the other nodes would (`max_message_bytes`).
+    #[error("a message of {bytes} bytes, where {limit} are allowed")]
+    TooLarge {
+        /// Its size, with everything around it.
+        bytes: usize,
+        /// The limit in force.
+        limit: usize,
+    },
+    /// A namespace or a node with a name that is too long for a subject: 192 bytes are allowed.
+    #[error("a name of {0} bytes, where 192 are allowed")]
+    Name(usize),
+    /// The prefix is not made of letters, digits, `_` and `-`, in tokens with dots between them, 64 bytes at most.
+    #[error("`{0}` is no prefix of subjects")]
+    Prefix(String),
+    /// The client has ended, or refuses.
+    #[error("the client of NATS: {0}")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<NatsError> for AdapterError {
+    fn from(error: NatsError) -> Self {
+        match error {
+            NatsError::TooLarge { .. } | NatsError::Name(_) | NatsError::Prefix(_) => {
+                Self::Refused(error.into())
+            }
+            _ => Self::Engine(error.into()),
+        }
+    }
+}

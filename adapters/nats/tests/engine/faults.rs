@@ -1,0 +1,99 @@
+//! NATS goes away and comes back.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use engines::Nats;
+use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
+
+use crate::{
+    Node, adapter,
+    suite::{Kept, until, within},
+};
+
+/// Says something to a room until the other one has heard it.
+async fn until_heard(one: &Node, two: &Node) {
+    let before = two.inbox.messages().len();
+    until(|| async {
+        let _ = one.link.publish(one.message(&["room"], "again", &1)).await;
+        two.inbox.messages().len() > before
+    })
+    .await;
+}
+
+async fn two(engine: &Nats) -> (Node, Node) {
+    let one = Node::join(adapter(engine).await, "/", "one").await;
+    let two = Node::join(adapter(engine).await, "/", "two").await;
+    one.enter("room").await;
+    two.enter("room").await;
+    (one, two)
+}
+
+#[tokio::test]
+async fn a_dead_server_fails_promptly_and_is_found_again() {
+    let engine = Nats::start().unwrap();
+    let (one, two) = two(&engine).await;
+    for n in 0..2 {
+        engine.kill().unwrap();
+        until(|| async { one.link.publish(one.message(&[], "x", &1)).await.is_err() }).await;
+        let begun = Instant::now();
+        let error = within(one.link.publish(one.message(&[], "x", &1))).await.unwrap_err();
+        assert!(matches!(error, AdapterError::Engine(_)), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        // What appears meanwhile is subscribed to later.
+        let room = format!("meanwhile {n}");
+        two.link.room_appeared(&room.as_str().into());
+        engine.restart().unwrap();
+        until_heard(&one, &two).await;
+        until_heard(&two, &one).await;
+        until(|| async { two.adapter.hears("/", &room) }).await;
+    }
+}
+
+#[tokio::test]
+async fn a_hanging_server_is_noticed() {
+    let engine = Nats::start().unwrap();
+    let (one, two) = two(&engine).await;
+    engine.pause().unwrap();
+    until(|| async { one.link.publish(one.message(&[], "x", &1)).await.is_err() }).await;
+    engine.resume().unwrap();
+    until_heard(&one, &two).await;
+    until_heard(&two, &one).await;
+}
+
+#[tokio::test]
+async fn joining_fails_at_once_while_there_is_no_server() {
+    let engine = Nats::start().unwrap();
+    let adapter = adapter(&engine).await;
+    engine.kill().unwrap();
+    let join = || {
+        let seat = Seat { nsp: "/".into(), uid: "one".into() };
+        adapter.join(seat, Arc::new(Kept::default()))
+    };
+    until(|| async { join().await.is_err() }).await;
+    let begun = Instant::now();
+    assert!(matches!(within(join()).await.err(), Some(AdapterError::Engine(_))));
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    engine.restart().unwrap();
+    until(|| async { join().await.is_ok() }).await;
+}
+
+#[tokio::test]
+async fn who_leaves_hears_and_says_nothing() {
+    let engine = Nats::start().unwrap();
+    let (one, two) = two(&engine).await;
+    one.link.leave().await;
+    let error = one.link.publish(one.message(&[], "x", &1)).await.unwrap_err();
+    assert!(matches!(error, AdapterError::Left), "{error}");
+    two.say(&[], "x").await;
+    two.say(&["room"], "x").await;
+    let three = Node::join(adapter(&engine).await, "/", "three").await;
+    until_heard(&two, &{
+        three.enter("room").await;
+        three
+    })
+    .await;
+    assert!(one.inbox.messages().is_empty());
+}

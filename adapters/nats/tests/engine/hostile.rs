@@ -1,0 +1,66 @@
+//! Whoever may use NATS may write to the bus.
+
+use engines::Nats;
+use socketio_adapter::AdapterError;
+use socketio_adapter_nats::{NatsAdapter, async_nats};
+
+use crate::{
+    Node, adapter, config,
+    suite::{until, within},
+};
+
+#[tokio::test]
+async fn garbage_is_counted_and_forgotten() {
+    let engine = Nats::start().unwrap();
+    let config = config(&engine).await.max_message_bytes(1000);
+    let one = Node::join(NatsAdapter::new(config).unwrap(), "/", "one").await;
+    let two = Node::join(adapter(&engine).await, "/", "two").await;
+    let stranger = async_nats::connect(engine.url()).await.unwrap();
+    let head = b"\x01\0\0\0\0\0\0\0\x07\x03bad";
+    let with = |rest: &[u8]| [head.as_slice(), rest].concat();
+    let bad = [
+        Vec::new(),
+        vec![1],
+        vec![2; 100],
+        head[..10].to_vec(),
+        b"\x01\0\0\0\0\0\0\0\x07\xffbad".to_vec(),
+        b"\x01\0\0\0\0\0\0\0\x07\x02\xff\xff{}".to_vec(),
+        with(b""),
+        with(b"{"),
+        with("[".repeat(900).as_bytes()),
+        with(&[0x91; 900]),
+        with(&[b' '; 1001]),
+        with(br#"{"uid":"x","nsp":"/","type":99}"#),
+        // Pretends to be the node itself, which drops what says nothing.
+    ];
+    for payload in &bad {
+        for subject in ["socketio.Lw.all", "socketio.Lw.node.b25l"] {
+            stranger.publish(subject, payload.clone().into()).await.unwrap();
+        }
+    }
+    stranger
+        .publish("socketio.Lw.all", b"\x01\0\0\0\0\0\0\0\x07\x03one".as_slice().into())
+        .await
+        .unwrap();
+    stranger.flush().await.unwrap();
+    until(|| async { one.inbox.garbage().len() == 2 * bad.len() }).await;
+    assert!(one.inbox.garbage().iter().any(|text| text.contains("1001 bytes")));
+    two.say(&[], "good").await;
+    one.inbox.wait(1).await;
+    assert_eq!(one.events(), ["good"]);
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_and_the_rest_goes_on() {
+    let engine = Nats::start().unwrap();
+    let one = Node::join(adapter(&engine).await, "/", "one").await;
+    let two = Node::join(adapter(&engine).await, "/", "two").await;
+    for size in [1_048_576, 11_000_000] {
+        let large = one.message(&[], "x", &"a".repeat(size));
+        let error = within(one.link.publish(large)).await.unwrap_err();
+        assert!(matches!(error, AdapterError::Refused(_)), "{error}");
+    }
+    within(one.link.publish(one.message(&[], "fits", &"a".repeat(1_000_000)))).await.unwrap();
+    two.inbox.wait(1).await;
+    assert_eq!(two.events(), ["fits"]);
+}

@@ -1,0 +1,77 @@
+//! The adapter against a real NATS server.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "../../../testing/suite.rs"]
+mod suite;
+
+mod conformance;
+mod faults;
+mod hostile;
+mod rooms;
+
+use std::{sync::Arc, time::Duration};
+
+use engines::Nats;
+use socketio_adapter::{
+    Body, ClusterAdapter, Heartbeats, Link, Message, Room, Seat, Selection, event_args,
+};
+use socketio_adapter_nats::{NatsAdapter, NatsConfig, async_nats, connect_options};
+use suite::{Kept, until, within};
+
+/// A connection of its own.
+async fn config(engine: &Nats) -> NatsConfig {
+    let options = connect_options().ping_interval(Duration::from_millis(500));
+    let client = options.connect(engine.url()).await.unwrap();
+    until(|| async { client.connection_state() == async_nats::connection::State::Connected }).await;
+    let heartbeats =
+        Heartbeats { interval: Duration::from_millis(300), timeout: Duration::from_secs(3) };
+    NatsConfig::new(client).heartbeats(heartbeats)
+}
+
+async fn adapter(engine: &Nats) -> Arc<NatsAdapter> {
+    NatsAdapter::new(config(engine).await).unwrap()
+}
+
+/// A node without a server.
+struct Node {
+    link: Arc<dyn Link>,
+    inbox: Arc<Kept>,
+    uid: String,
+    adapter: Arc<NatsAdapter>,
+}
+
+impl Node {
+    async fn join(adapter: Arc<NatsAdapter>, nsp: &str, uid: &str) -> Self {
+        let inbox = Arc::new(Kept::default());
+        let seat = Seat { nsp: nsp.into(), uid: uid.to_owned().into() };
+        let link = within(adapter.join(seat, inbox.clone())).await.unwrap();
+        Self { link, inbox, uid: uid.into(), adapter }
+    }
+
+    fn message(&self, rooms: &[&str], event: &str, args: &impl serde::Serialize) -> Message {
+        let args = event_args(event, args).unwrap();
+        let mut selection = Selection::default();
+        selection.to(rooms);
+        let body = Body::Broadcast { args, selection, request: None };
+        Message { uid: self.uid.clone().into(), nsp: "/".into(), body }
+    }
+
+    async fn say(&self, rooms: &[&str], event: &str) {
+        within(self.link.publish(self.message(rooms, event, &1))).await.unwrap();
+    }
+
+    async fn enter(&self, room: &str) {
+        self.link.room_appeared(&Room::from(room));
+        until(|| async { self.adapter.hears("/", room) }).await;
+    }
+
+    fn events(&self) -> Vec<String> {
+        let messages = self.inbox.messages();
+        let name = |message: &Message| match &message.body {
+            Body::Broadcast { args, .. } => args.event().to_owned(),
+            other => panic!("{other:?}"),
+        };
+        messages.iter().map(name).collect()
+    }
+}

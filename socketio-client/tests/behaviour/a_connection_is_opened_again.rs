@@ -1,0 +1,154 @@
+//! Reconnection: what is tried, how often, and what is told of it in which order.
+
+use std::time::Duration;
+
+use socketio_client::{Manager, Reconnection};
+use socketio_server::{Server, ServerConfig};
+
+use crate::support::{Network, URL, happenings, life, log, settle, within};
+
+fn limited(network: &Network, attempts: u32) -> Manager {
+    let reconnection = Reconnection::default().attempts(attempts).randomization_factor(0.0);
+    Manager::with_config(URL, network.config().reconnection(reconnection)).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_end_with_reconnect_failed_before_the_last_error() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    network.down();
+    let manager = limited(&network, 2);
+    let mut log = happenings(&manager);
+    let socket = manager.socket("/");
+    socket.open();
+    let error = "error: websocket error";
+    let again = "reconnect_error: websocket error";
+    let expected = [error, "ReconnectAttempt(1)", error, again, "ReconnectAttempt(2)", error];
+    assert_eq!(log.take(6).await, expected);
+    assert_eq!(log.take(2).await, ["ReconnectFailed", again]);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!((network.dialled(), log.rest().len()), (3, 0));
+    assert!(socket.is_active());
+
+    // Until it is told to.
+    network.replace(Some(&io));
+    within(socket.connect()).await.unwrap();
+    assert_eq!(log.next().await, "Open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn delays_double() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    network.down();
+    let manager = limited(&network, 4);
+    let (sender, mut at) = log();
+    let start = tokio::time::Instant::now();
+    manager.on(move |event| {
+        if let socketio_client::ManagerEvent::ReconnectAttempt(_) = event {
+            let _ = sender.send(start.elapsed().as_secs());
+        }
+    });
+    manager.open();
+    assert_eq!(at.take(4).await, [1, 3, 7, 12]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_first_connection_is_tried_again() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    network.down();
+    let manager = network.manager();
+    let mut log = happenings(&manager);
+    let socket = manager.socket("/");
+    let mut life = life(&socket);
+    socket.open();
+    assert_eq!(life.next().await, "connect_error: websocket error");
+    network.replace(Some(&io));
+    assert_eq!(life.next().await, "connect");
+    let rest = log.rest();
+    assert_eq!(rest, ["error: websocket error", "ReconnectAttempt(1)", "Open", "Reconnect(1)"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_cut_comes_back_with_another_id() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    let manager = network.manager();
+    let mut log = happenings(&manager);
+    let socket = manager.socket("/");
+    let mut life = life(&socket);
+    within(socket.connect()).await.unwrap();
+    let id = socket.id();
+    network.cut();
+    let expected = ["connect", "disconnect: transport close", "connect"];
+    assert_eq!(life.take(3).await, expected);
+    assert_ne!(socket.id(), id);
+    let expected =
+        ["Open", "close: transport close", "ReconnectAttempt(1)", "Open", "Reconnect(1)"];
+    assert_eq!(log.rest(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_connection_is_noticed_by_its_pings() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    let socket = network.socket("/");
+    let mut life = life(&socket);
+    within(socket.connect()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(socket.is_connected(), "pings are answered");
+    network.freeze(true);
+    let before = tokio::time::Instant::now();
+    assert_eq!(life.take(2).await, ["connect", "disconnect: ping timeout"]);
+    assert!(before.elapsed() <= Duration::from_secs(45));
+    network.freeze(false);
+    assert_eq!(life.next().await, "connect");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_closes_is_come_back_to() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    let socket = network.socket("/");
+    let mut life = life(&socket);
+    within(socket.connect()).await.unwrap();
+    let other = Server::with_config(ServerConfig::default());
+    network.replace(Some(&other));
+    io.close();
+    let log = life.take(3).await;
+    assert!(log[1].starts_with("disconnect: "), "{log:?}");
+    assert_eq!(log[2], "connect");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_breaks_the_protocol_is_left() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    let limits = socketio_client::Limits::default().max_event_name(4);
+    let manager = Manager::with_config(URL, network.config().limits(limits)).unwrap();
+    let socket = manager.socket("/");
+    let mut life = life(&socket);
+    within(socket.connect()).await.unwrap();
+    io.emit("a long name", &()).unwrap();
+    assert_eq!(life.take(3).await, ["connect", "disconnect: parse error", "connect"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policy_changes_at_run_time() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    let manager = network.manager();
+    let socket = manager.socket("/");
+    within(socket.connect()).await.unwrap();
+    manager.set_reconnection(Reconnection::off());
+    network.cut();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!socket.is_connected() && network.dialled() == 1);
+    manager.set_reconnection(Reconnection::default());
+    within(socket.connect()).await.unwrap();
+    network.cut();
+    settle().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(socket.is_connected());
+}

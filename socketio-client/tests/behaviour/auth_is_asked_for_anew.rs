@@ -1,0 +1,84 @@
+//! Each connection asks for `auth` again, so that credentials never are those of an earlier one.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::json;
+use socketio_client::{ConnectError, HandlerError, SocketConfig};
+use socketio_server::{Auth, Server};
+
+use crate::support::{Log, Network, life, log, within};
+
+fn tokens(io: &Server) -> Log<u32> {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        token: u32,
+    }
+    let (sender, log) = log();
+    io.on_connection(move |Auth(Told { token }): Auth<Told>| {
+        let _ = sender.send(token);
+        async {}
+    });
+    log
+}
+
+fn counting() -> SocketConfig {
+    let count = Arc::new(AtomicU32::new(0));
+    SocketConfig::default().auth_with(move || {
+        let token = count.fetch_add(1, Ordering::Relaxed);
+        async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(json!({ "token": token }))
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_connection_has_its_own() {
+    let io = Server::new();
+    let mut tokens = tokens(&io);
+    let network = Network::new(&io);
+    let socket = network.manager().socket_with("/", counting());
+    within(socket.connect()).await.unwrap();
+    assert_eq!(tokens.next().await, 0);
+    network.cut();
+    assert_eq!(tokens.next().await, 1);
+    socket.disconnect();
+    within(socket.connect()).await.unwrap();
+    assert_eq!(tokens.next().await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_told_and_asked_about_again() {
+    let io = Server::new();
+    let mut tokens = tokens(&io);
+    let count = Arc::new(AtomicU32::new(0));
+    let config = SocketConfig::default().auth_with(move || {
+        let token = count.fetch_add(1, Ordering::Relaxed);
+        async move {
+            match token {
+                0 => Err(HandlerError::public("no token")),
+                1 => panic!("no token at all"),
+                2 => std::future::pending().await,
+                _ => Ok(json!({ "token": token })),
+            }
+        }
+    });
+    let socket = Network::new(&io).manager().socket_with("/", config);
+    let mut life = life(&socket);
+    let error = within(socket.connect()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Auth(message) if message == "no token"));
+    assert_eq!(tokens.next().await, 3);
+    let expected = [
+        "connect_error: no auth: no token",
+        "connect_error: no auth: the function panicked",
+        "connect_error: timeout",
+        "connect",
+    ];
+    assert_eq!(life.take(4).await, expected);
+}

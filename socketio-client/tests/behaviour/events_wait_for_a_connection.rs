@@ -1,0 +1,122 @@
+//! What is emitted without a connection waits for one, in order, once, and within bounds.
+
+use std::time::Duration;
+
+use socketio_client::{EmitError, SocketConfig};
+use socketio_server::{Args, Server};
+
+use crate::support::{Log, Network, life, log, settle, within};
+
+/// Every event that the server gets.
+fn received(io: &Server) -> Log<String> {
+    let (sender, log) = log();
+    io.on_any(move |args: Args| {
+        let _ = sender.send(format!("{} {}", args.event(), args.raw()));
+        async {}
+    });
+    log
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_sent_before_the_handlers_of_connect_run() {
+    let io = Server::new();
+    let mut received = received(&io);
+    let socket = Network::new(&io).socket("/");
+    socket.on("connect", |socket: socketio_client::Socket| async move {
+        socket.emit("connected", &())?;
+        Ok(())
+    });
+    for n in 0..3 {
+        socket.emit("early", &n).unwrap();
+    }
+    within(socket.connect()).await.unwrap();
+    assert_eq!(received.take(4).await, ["early 0", "early 1", "early 2", "connected "]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_an_outage_arrive_once_and_in_order() {
+    let io = Server::new();
+    let mut received = received(&io);
+    let network = Network::new(&io);
+    let socket = network.socket("/");
+    let mut life = life(&socket);
+    within(socket.connect()).await.unwrap();
+    socket.emit("before", &()).unwrap();
+    assert_eq!(received.next().await, "before ");
+    network.down();
+    assert_eq!(life.take(2).await, ["connect", "disconnect: transport close"]);
+    for n in 0..100 {
+        socket.emit("n", &n).unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let restarted = Server::new();
+    let mut received = self::received(&restarted);
+    network.replace(Some(&restarted));
+    let expected: Vec<_> = (0..100).map(|n| format!("n {n}")).collect();
+    assert_eq!(received.take(100).await, expected);
+    settle().await;
+    assert!(received.rest().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queue_is_bounded_in_packets_and_bytes() {
+    let io = Server::new();
+    let mut received = received(&io);
+    let manager = Network::new(&io).manager();
+    let config = SocketConfig::default().max_queued_packets(2).max_queued_bytes(100);
+    let socket = manager.socket_with("/", config);
+    socket.emit("a", &()).unwrap();
+    socket.emit("b", &()).unwrap();
+    assert!(matches!(socket.emit("c", &()), Err(EmitError::Full)));
+    let waiting = socket.clone();
+    let ready = tokio::spawn(async move { waiting.ready().await });
+    settle().await;
+    assert!(!ready.is_finished());
+    within(socket.connect()).await.unwrap();
+    within(ready).await.unwrap();
+    assert_eq!(received.take(2).await, ["a ", "b "]);
+    socket.disconnect();
+    socket.emit("d", &"x".repeat(60)).unwrap();
+    assert!(matches!(socket.emit("e", &"x".repeat(60)), Err(EmitError::Full)));
+    settle().await;
+    assert!(received.rest().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_emitted_before_a_disconnection_leaves_and_the_rest_waits() {
+    let io = Server::new();
+    let mut received = received(&io);
+    let socket = Network::new(&io).socket("/");
+    within(socket.connect()).await.unwrap();
+    socket.emit("before", &()).unwrap();
+    socket.disconnect();
+    socket.emit("after", &()).unwrap();
+    assert_eq!(received.next().await, "before ");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(received.rest().is_empty());
+    within(socket.connect()).await.unwrap();
+    assert_eq!(received.next().await, "after ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reserved_names_are_refused() {
+    let io = Server::new();
+    let socket = Network::new(&io).socket("/");
+    assert!(matches!(socket.emit("disconnect", &()), Err(EmitError::Encode(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_the_session_takes_leaves_bit_by_bit() {
+    let io = Server::new();
+    let mut received = received(&io);
+    let network = Network::new(&io);
+    let config = network.config().engine(|engine| engine.max_queued_packets(4));
+    let manager = socketio_client::Manager::with_config(crate::support::URL, config).unwrap();
+    let socket = manager.socket("/");
+    for n in 0..500 {
+        socket.emit("n", &n).unwrap();
+    }
+    within(socket.connect()).await.unwrap();
+    let expected: Vec<_> = (0..500).map(|n| format!("n {n}")).collect();
+    assert_eq!(received.take(500).await, expected);
+}

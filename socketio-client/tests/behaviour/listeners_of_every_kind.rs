@@ -1,0 +1,88 @@
+//! `once`, `off`, catch-all listeners, what goes out, and events as a stream.
+
+use socketio_client::{Args, Data, EventName};
+use socketio_server::Server;
+
+use crate::support::{Network, log, peer, settle, within};
+
+#[tokio::test(start_paused = true)]
+async fn handlers_come_and_go() {
+    let io = Server::new();
+    let socket = Network::new(&io).socket("/");
+    let (sender, mut seen) = log();
+    let handler = |name: &'static str| {
+        let sender = sender.clone();
+        move |Data(n): Data<u32>| {
+            let _ = sender.send(format!("{name} {n}"));
+            async {}
+        }
+    };
+    socket.on("n", handler("on"));
+    socket.once("n", handler("once"));
+    socket.on_any(handler("any"));
+    socket.prepend_any(handler("first"));
+    within(socket.connect()).await.unwrap();
+    io.emit("n", &1).unwrap();
+    io.emit("n", &2).unwrap();
+    settle().await;
+    assert_eq!(seen.rest(), ["first 1", "any 1", "on 1", "once 1", "first 2", "any 2", "on 2"]);
+    assert_eq!(socket.event_names(), ["n"]);
+    socket.off_any();
+    socket.off("n");
+    io.emit("n", &3).unwrap();
+    settle().await;
+    assert!(seen.rest().is_empty() && socket.event_names().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_out_is_seen() {
+    let io = Server::new();
+    let socket = Network::new(&io).socket("/");
+    let (sender, mut seen) = log();
+    socket.on_any_outgoing(move |args: &Args| {
+        let _ =
+            sender.send(format!("{} {} {}", args.event(), args.raw(), args.attachments().len()));
+    });
+    socket.on_any_outgoing(|_| panic!("a listener"));
+    socket.emit("say", &("a", socketio_client::Binary(vec![1].into()))).unwrap();
+    assert_eq!(seen.next().await, "say \"a\",{\"_placeholder\":true,\"num\":0} 1");
+    socket.off_any_outgoing();
+    socket.emit("say", &1).unwrap();
+    assert!(seen.rest().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_a_stream() {
+    let io = Server::new();
+    let socket = Network::new(&io).socket("/");
+    within(socket.connect()).await.unwrap();
+    let mut events = socket.events();
+    let peer = peer(&io, &socket);
+    // A reader is a handle: the connection lives.
+    drop(socket);
+    for n in 0..100 {
+        io.emit("n", &n).unwrap();
+    }
+    for n in 0..100 {
+        let received = within(events.next()).await.unwrap();
+        assert_eq!((received.event(), received.args.decode::<u32>().unwrap()), ("n", n));
+    }
+    let asked = tokio::spawn(async move { peer.emit_with_ack::<u32>("ask", &()).await });
+    within(events.next()).await.unwrap().ack.send(&7).unwrap();
+    assert_eq!(within(asked).await.unwrap().unwrap(), 7);
+    drop(events);
+    settle().await;
+    assert_eq!(io.of("/").sockets_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_handler_serves_several_events() {
+    let io = Server::new();
+    let socket = Network::new(&io).socket("/");
+    for event in ["start", "stop"] {
+        socket.on(event, |EventName(event): EventName| async move { event });
+    }
+    within(socket.connect()).await.unwrap();
+    let peer = peer(&io, &socket);
+    assert_eq!(peer.emit_with_ack::<String>("stop", &()).await.unwrap(), "stop");
+}

@@ -1,0 +1,26 @@
+//! What the client does, against our own server in memory, one behaviour in each file. They are one program because many take
+//! longer to link than to run.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "to fail here is to fail the test"
+)]
+
+mod a_connection_is_opened_again;
+mod a_full_inbox_pauses_reading;
+mod a_lost_session_is_recovered;
+mod acks_are_resolved_once_or_fail;
+mod auth_is_asked_for_anew;
+mod connect_waits_for_the_answer;
+mod dropping_the_handles_ends_everything;
+mod events_wait_for_a_connection;
+mod handlers_start_in_order;
+mod listeners_of_every_kind;
+mod msgpack_servers_are_spoken_to;
+mod namespaces_share_a_connection;
+mod nothing_is_opened_against_the_users_will;
+mod retried_events_are_sent_in_order;
+mod support;
+mod volatile_events_never_wait;

@@ -1,0 +1,70 @@
+//! `retries`: one event at a time, until the server has acknowledged it, so often and not oftener.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use socketio_client::{AckError, SocketConfig};
+use socketio_server::{Ack, Args, Server};
+
+use crate::support::{Network, log, settle, within};
+
+fn config() -> SocketConfig {
+    SocketConfig::default().retries(2).ack_timeout(Duration::from_secs(1))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_sent_one_time_more_than_there_are_retries() {
+    let io = Server::new();
+    let (sender, mut seen) = log();
+    io.on_any(move |args: Args, ack: Ack| {
+        let _ = sender.send(args.event().to_owned());
+        async move {
+            if args.event() == "answered" {
+                ack.send("yes")?;
+            }
+            Ok(())
+        }
+    });
+    let socket = Network::new(&io).manager().socket_with("/", config());
+    socket.emit("silence", &()).unwrap();
+    let answer = socket.emit_with_ack::<String>("answered", &());
+    socket.open();
+    assert_eq!(within(answer).await.unwrap(), "yes");
+    assert_eq!(seen.rest(), ["silence", "silence", "silence", "answered"]);
+    let error = within(socket.emit_with_ack::<String>("silence", &())).await.unwrap_err();
+    assert!(matches!(error, AckError::Timeout));
+    assert_eq!(seen.rest().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn order_and_events_outlive_lost_connections() {
+    let io = Server::new();
+    let (sender, mut seen) = log();
+    let count = Arc::new(AtomicU32::new(0));
+    let network = Network::new(&io);
+    let cutting = network.clone();
+    io.on("n", move |args: Args, ack: Ack| {
+        // Every third event is lost with its connection.
+        let lost = count.fetch_add(1, Ordering::Relaxed) % 3 == 2;
+        if lost {
+            cutting.cut();
+        } else {
+            let _ = sender.send(args.decode::<u32>().unwrap());
+            let _ = ack.send(&());
+        }
+        async {}
+    });
+    let socket = network.manager().socket_with("/", config());
+    within(socket.connect()).await.unwrap();
+    for n in 0..20 {
+        socket.emit("n", &n).unwrap();
+    }
+    let seen = seen.take(20).await;
+    assert_eq!(seen, (0..20).collect::<Vec<_>>());
+    settle().await;
+}

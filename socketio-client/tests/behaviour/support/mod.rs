@@ -1,0 +1,208 @@
+//! A server that is reached through memory, by connections that can be cut and frozen, and under a paused clock.
+
+use std::{
+    convert::Infallible,
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use socketio_client::{ClientConfig, Manager, ManagerEvent, Socket, Transport};
+use socketio_server::Server;
+use tokio::{
+    io::copy_bidirectional,
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+pub(crate) const URL: &str = "http://server.test";
+
+/// Longer than any deadline that is waited for; takes no time under a paused clock.
+pub(crate) const HANG: Duration = Duration::from_secs(100_000);
+
+/// Fails where `future` hangs.
+#[track_caller]
+pub(crate) fn within<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
+    let caller = std::panic::Location::caller();
+    async move {
+        match tokio::time::timeout(HANG, future).await {
+            Ok(value) => value,
+            Err(_) => panic!("hangs at {caller}"),
+        }
+    }
+}
+
+/// Lets everything happen that needs no time, and a little of what does.
+pub(crate) async fn settle() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+#[derive(Clone)]
+pub(crate) struct Network(Arc<Inner>);
+
+struct Inner {
+    server: Mutex<Option<Server>>,
+    wires: Mutex<JoinSet<()>>,
+    frozen: watch::Sender<bool>,
+    dialled: AtomicUsize,
+}
+
+impl Network {
+    pub(crate) fn new(server: &Server) -> Self {
+        Self(Arc::new(Inner {
+            server: Mutex::new(Some(server.clone())),
+            wires: Mutex::default(),
+            frozen: watch::channel(false).0,
+            dialled: AtomicUsize::new(0),
+        }))
+    }
+
+    /// From now on connections reach this server; none is refused.
+    pub(crate) fn replace(&self, server: Option<&Server>) {
+        *self.0.server.lock().unwrap() = server.cloned();
+    }
+
+    /// Cuts all connections.
+    pub(crate) fn cut(&self) {
+        *self.0.wires.lock().unwrap() = JoinSet::new();
+    }
+
+    /// Cuts all connections and refuses further ones.
+    pub(crate) fn down(&self) {
+        self.replace(None);
+        self.cut();
+    }
+
+    /// Nothing comes through any more, and nobody is told.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        self.0.frozen.send_replace(frozen);
+    }
+
+    /// How often somebody tried to connect.
+    pub(crate) fn dialled(&self) -> usize {
+        self.0.dialled.load(Ordering::Relaxed)
+    }
+
+    /// Options that lead here, by one WebSocket.
+    pub(crate) fn config(&self) -> ClientConfig {
+        self.polling().engine(|engine| engine.transports([Transport::WebSocket]))
+    }
+
+    /// Options that lead here, by polling and an upgrade.
+    pub(crate) fn polling(&self) -> ClientConfig {
+        let network = self.clone();
+        let connect = move |_: String, _: u16| std::future::ready(network.dial());
+        ClientConfig::default().auto_connect(false).engine(|engine| engine.connector(connect))
+    }
+
+    /// A manager whose sockets are told to connect.
+    pub(crate) fn manager(&self) -> Manager {
+        Manager::with_config(URL, self.config()).unwrap()
+    }
+
+    pub(crate) fn socket(&self, nsp: &str) -> Socket {
+        self.manager().socket(nsp)
+    }
+
+    fn dial(&self) -> io::Result<tokio::io::DuplexStream> {
+        self.0.dialled.fetch_add(1, Ordering::Relaxed);
+        let Some(server) = self.0.server.lock().unwrap().clone() else {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        };
+        let (client, mut near) = tokio::io::duplex(16 * 1024);
+        let (mut far, end) = tokio::io::duplex(16 * 1024);
+        let mut frozen = self.0.frozen.subscribe();
+        let mut wires = self.0.wires.lock().unwrap();
+        wires.spawn(async move {
+            tokio::select! {
+                biased;
+                () = freezing(&mut frozen) => std::future::pending().await,
+                _ = copy_bidirectional(&mut near, &mut far) => {}
+            }
+        });
+        let service = service_fn(move |request: Request<Incoming>| {
+            let engine = server.engine().clone();
+            async move { Ok::<_, Infallible>(engine.handle(request).await) }
+        });
+        tokio::spawn(
+            http1::Builder::new().serve_connection(TokioIo::new(end), service).with_upgrades(),
+        );
+        Ok(client)
+    }
+}
+
+async fn freezing(frozen: &mut watch::Receiver<bool>) {
+    let _ = frozen.wait_for(|frozen| *frozen).await;
+}
+
+/// The server's end of a socket.
+pub(crate) fn peer(server: &Server, socket: &Socket) -> socketio_server::Socket {
+    server.of(socket.nsp().as_str()).socket(&socket.id().unwrap()).unwrap()
+}
+
+/// A log that handlers write and a test reads.
+pub(crate) fn log<T>() -> (mpsc::UnboundedSender<T>, Log<T>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (sender, Log(receiver))
+}
+
+pub(crate) struct Log<T>(mpsc::UnboundedReceiver<T>);
+
+impl<T> Log<T> {
+    #[track_caller]
+    pub(crate) fn next(&mut self) -> impl Future<Output = T> {
+        let next = within(self.0.recv());
+        async move { next.await.unwrap() }
+    }
+
+    pub(crate) async fn take(&mut self, count: usize) -> Vec<T> {
+        let mut taken = Vec::new();
+        while taken.len() < count {
+            taken.push(self.next().await);
+        }
+        taken
+    }
+
+    /// What has been written and not been read.
+    pub(crate) fn rest(&mut self) -> Vec<T> {
+        std::iter::from_fn(|| self.0.try_recv().ok()).collect()
+    }
+}
+
+/// What happens in a socket's life.
+pub(crate) fn life(socket: &Socket) -> Log<String> {
+    use socketio_client::{ConnectError, DisconnectReason};
+    let (sender, log) = log();
+    let write = move |text: String| {
+        let _ = sender.send(text);
+        async {}
+    };
+    let [one, two, three] = [write.clone(), write.clone(), write];
+    socket.on("connect", move || one("connect".into()));
+    socket.on("disconnect", move |reason: DisconnectReason| two(format!("disconnect: {reason}")));
+    socket.on("connect_error", move |error: ConnectError| three(format!("connect_error: {error}")));
+    log
+}
+
+/// What happens to a connection; pings and upgrades are left out.
+pub(crate) fn happenings(manager: &Manager) -> Log<String> {
+    let (sender, log) = log();
+    manager.on(move |event| {
+        let text = match event {
+            ManagerEvent::Ping | ManagerEvent::Upgrade(_) => return,
+            ManagerEvent::Reconnecting { .. } => return,
+            ManagerEvent::Error(error) => format!("error: {error}"),
+            ManagerEvent::ReconnectError(error) => format!("reconnect_error: {error}"),
+            ManagerEvent::Close { reason, .. } => format!("close: {reason}"),
+            other => format!("{other:?}"),
+        };
+        let _ = sender.send(text);
+    });
+    log
+}

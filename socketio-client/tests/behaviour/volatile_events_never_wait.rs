@@ -1,0 +1,51 @@
+//! Volatile events are dropped where the transport cannot take them at once.
+
+use socketio_client::AckError;
+use socketio_server::{Args, Server};
+
+use crate::support::{Network, life, log, settle, within};
+
+#[tokio::test(start_paused = true)]
+async fn without_a_connection_they_are_dropped() {
+    let io = Server::new();
+    let (sender, mut seen) = log();
+    io.on_any(move |args: Args| {
+        let _ = sender.send(args.event().to_owned());
+        async {}
+    });
+    let network = Network::new(&io);
+    let socket = network.socket("/");
+    let mut life = life(&socket);
+    socket.volatile().emit("early", &()).unwrap();
+    let asked = socket.volatile().emit_with_ack::<()>("early", &()).await;
+    assert!(matches!(asked, Err(AckError::Disconnected)));
+    within(socket.connect()).await.unwrap();
+    settle().await;
+    socket.volatile().emit("there", &()).unwrap();
+    socket.compress(false).emit("plain", &()).unwrap();
+    assert_eq!(seen.take(2).await, ["there", "plain"]);
+    network.down();
+    life.take(2).await;
+    socket.volatile().emit("away", &()).unwrap();
+    network.replace(Some(&io));
+    life.next().await;
+    settle().await;
+    assert!(seen.rest().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_the_namespace_is_granted_they_wait() {
+    let io = Server::new();
+    io.use_(|| async { tokio::time::sleep(std::time::Duration::from_secs(1)).await });
+    let (sender, mut seen) = log();
+    io.on("early", move || {
+        let _ = sender.send(());
+        async {}
+    });
+    let socket = Network::new(&io).socket("/");
+    socket.open();
+    settle().await;
+    assert!(socket.manager().is_open() && !socket.is_connected());
+    socket.volatile().emit("early", &()).unwrap();
+    seen.next().await;
+}
