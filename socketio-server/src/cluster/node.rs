@@ -130,10 +130,11 @@ async fn publish_event(
     result.map(drop)
 }
 
-/// What an engine took and does not give back must not hold up what waits behind it. Never returns.
+/// What an engine took and does not give back must not hold up what waits behind it, nor count as on its way for ever. Never
+/// returns.
 async fn watch_turns(membership: &Membership) {
     loop {
-        let events = membership.turns.first().await;
+        let events = membership.turns.pending().await;
         tokio::time::sleep(membership.patience()).await;
         membership.turns.give_up(events);
     }

@@ -13,7 +13,7 @@ pub(crate) type Action = Box<dyn FnOnce() + Send>;
 /// Events of this node on their way through an engine's log, and what waits behind them, bounded.
 pub(super) struct Turns {
     state: Mutex<State>,
-    /// Something waits.
+    /// Something is on its way.
     waits: Notify,
     max: usize,
 }
@@ -45,6 +45,8 @@ impl Turns {
         }
         let result = publish();
         state.issued += u64::from(result.is_ok());
+        drop(state);
+        self.waits.notify_one();
         Some(result)
     }
 
@@ -70,7 +72,6 @@ impl Turns {
                 let issued = state.issued;
                 state.waiting.push_back((issued, action));
                 drop(state);
-                self.waits.notify_one();
                 self.run();
                 return Ok(());
             }
@@ -89,17 +90,21 @@ impl Turns {
         self.run();
     }
 
-    /// For how many events the first action waits, once there is one.
-    pub(super) async fn first(&self) -> u64 {
+    /// How many events were issued, once some are not done.
+    pub(super) async fn pending(&self) -> u64 {
         loop {
-            if let Some((events, _)) = self.state().waiting.front() {
-                return *events;
+            let (issued, done) = {
+                let state = self.state();
+                (state.issued, state.done)
+            };
+            if issued > done {
+                return issued;
             }
             self.waits.notified().await;
         }
     }
 
-    /// The engine does not give back what it took: whoever waits for so many events waits no longer.
+    /// The engine does not give back what it took: so many events are waited for no longer.
     pub(super) fn give_up(&self, events: u64) {
         {
             let mut state = self.state();
@@ -168,6 +173,11 @@ mod tests {
         turns.after(note(&seen, 5)).ok().unwrap();
         turns.give_up(5);
         assert_eq!(seen.lock().unwrap().last(), Some(&5));
+        turns.issue(|| Ok::<_, ()>(())).unwrap().unwrap();
+        turns.after(note(&seen, 6)).ok().unwrap();
         turns.close();
+        assert_eq!(seen.lock().unwrap().last(), Some(&6));
+        turns.after(note(&seen, 7)).ok().unwrap();
+        assert_eq!(seen.lock().unwrap().last(), Some(&7));
     }
 }

@@ -102,6 +102,19 @@ async fn more_than_may_wait_is_refused() {
     assert_eq!(client.recorded().await.0, json!(["n", 3]));
 }
 
+#[tokio::test]
+async fn what_never_comes_back_does_not_count_for_ever() {
+    let cluster = cluster();
+    cluster.on_parcel(drop);
+    let limits =
+        ClusterLimits::default().max_queued_messages(1).request_timeout(Duration::from_millis(10));
+    let node = Node::with(cluster.adapter(), Recovery::default(), limits).await;
+    for n in 0..3 {
+        until(|| node.server.io.emit("n", &n).is_ok()).await;
+        node.server.io.emit("n", &n).unwrap_err();
+    }
+}
+
 /// The client comes to a node that has heard nothing for a while: of what it got elsewhere, and of what it missed.
 #[tokio::test]
 async fn on_a_node_that_lags_behind_too() {

@@ -1,5 +1,5 @@
-//! While several tasks broadcast, and clients lose their connections and come back: nothing is lost, repeated or
-//! reordered, and each sender's order is kept.
+//! While several tasks broadcast, and clients lose their connections and come back, to this node or to another one: nothing is
+//! lost, repeated or reordered, and each sender's order is kept.
 
 use crate::support;
 
@@ -8,7 +8,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use socketio_server::{Recovery, Server, ServerConfig};
+use socketio_server::{ClusterLimits, MemoryCluster, MemoryLog, Recovery, Server, ServerConfig};
 use support::{Running, server_with, sockets, until, within};
 
 const SENDERS: usize = 3;
@@ -56,7 +56,7 @@ impl Seen {
 }
 
 async fn client(
-    server: Arc<Running>,
+    servers: Arc<Vec<Running>>,
     pid: String,
     mut client: support::Client,
     stop: Arc<AtomicBool>,
@@ -68,8 +68,10 @@ async fn client(
             seen.take(&client.text().await);
         }
         client.reset();
+        let mut attempts = round;
         client = loop {
-            let mut again = server.open().await;
+            let mut again = servers[attempts % servers.len()].open().await;
+            attempts += 1;
             again.claim(&pid, &seen.offset).await;
             let mut text = again.text().await;
             while !text.starts_with("40") {
@@ -92,14 +94,37 @@ async fn client(
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whoever_sends() {
+fn config() -> ServerConfig {
     // However late a client is, it misses less than what is kept.
     let recovery = Recovery::default().max_packets(1_000_000).max_bytes(1 << 30);
-    let config = ServerConfig::default()
+    ServerConfig::default()
         .connection_state_recovery(recovery)
-        .engine(|engine| engine.max_queued_packets(1_000_000).max_queued_bytes(1 << 30));
-    let server = Arc::new(server_with(config).await);
+        .engine(|engine| engine.max_queued_packets(1_000_000).max_queued_bytes(1 << 30))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_sends() {
+    under_load(vec![server_with(config()).await]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn wherever_they_come_back() {
+    let log = MemoryLog { max_entries: 1_000_000, ..MemoryLog::default() };
+    let cluster = MemoryCluster::with_log(log, std::time::Instant::now);
+    let mut servers = Vec::new();
+    for _ in 0..3 {
+        let limits = ClusterLimits::default().max_queued_messages(1_000_000);
+        let config = config().adapter(cluster.adapter()).cluster_limits(limits);
+        let server = server_with(config).await;
+        within(server.io.joined()).await;
+        servers.push(server);
+    }
+    under_load(servers).await;
+}
+
+async fn under_load(servers: Vec<Running>) {
+    let servers = Arc::new(servers);
+    let server = &servers[0];
     let mut connected = sockets(&server.io.of("/"));
     let (mut clients, mut handles) = (Vec::new(), Vec::new());
     for _ in 0..CLIENTS {
@@ -115,13 +140,20 @@ async fn whoever_sends() {
     let stop = Arc::new(AtomicBool::new(false));
     let (total, sent) = tokio::sync::watch::channel(None);
     let senders: Vec<_> = (0..SENDERS)
-        .map(|n| tokio::spawn(sender(server.io.clone(), n, handles.clone(), stop.clone())))
+        .map(|n| {
+            tokio::spawn(sender(
+                servers[n % servers.len()].io.clone(),
+                n,
+                handles.clone(),
+                stop.clone(),
+            ))
+        })
         .collect();
     let clients: Vec<_> = clients
         .into_iter()
         .zip(&stops)
         .map(|((pid, it), done)| {
-            tokio::spawn(client(server.clone(), pid, it, done.clone(), sent.clone()))
+            tokio::spawn(client(servers.clone(), pid, it, done.clone(), sent.clone()))
         })
         .collect();
     until(|| {
