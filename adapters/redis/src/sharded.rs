@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use redis::cmd;
+use redis::{Cmd, cmd};
 use socketio_adapter::{
     AdapterError, Body, BoxFuture, ClusterLimits, Inbox, Link, Message, NodeId, Offset, Room,
     RoomInterest, Seat,
@@ -61,6 +61,13 @@ impl Sharded {
 
     common!();
 
+    /// The command by which somebody who is no member publishes.
+    pub(crate) fn publication(&self, message: &Message) -> Cmd {
+        let public = format!("{}#{}#", self.channel_prefix, message.nsp);
+        let channel = self.subscription_mode.channel(&public, &message.body);
+        publish("SPUBLISH", channel.as_bytes(), &message.encode())
+    }
+
     pub(crate) async fn join(
         &self,
         engine: &Arc<Engine>,
@@ -111,11 +118,6 @@ struct ShardedLink {
 }
 
 impl ShardedLink {
-    fn channel(&self, body: &Body) -> String {
-        let room = body.only_room().filter(|room| self.mode.has_channel(room));
-        room.map_or_else(|| self.public.clone(), |room| self.room_channel(room))
-    }
-
     fn room_channel(&self, room: &Room) -> String {
         format!("{}{room}#", self.public)
     }
@@ -133,6 +135,12 @@ impl ShardedLink {
 }
 
 impl SubscriptionMode {
+    /// Where a message of a namespace goes.
+    fn channel(self, public: &str, body: &Body) -> String {
+        let room = body.only_room().filter(|room| self.has_channel(room));
+        room.map_or_else(|| public.to_owned(), |room| format!("{public}{room}#"))
+    }
+
     /// Node's publishers take what has 20 characters for a socket's id, whatever it is, and so must its subscribers.
     fn has_channel(self, room: &Room) -> bool {
         match self {
@@ -146,7 +154,7 @@ impl SubscriptionMode {
 impl Link for ShardedLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
         Box::pin(async move {
-            self.send(&self.channel(&message.body), &message).await?;
+            self.send(&self.mode.channel(&self.public, &message.body), &message).await?;
             Ok(None)
         })
     }

@@ -3,10 +3,10 @@
 
 mod wire;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use redis::cmd;
+use redis::{Cmd, cmd};
 use socketio_adapter::{
     AdapterError, Body, BoxFuture, ClusterLimits, Inbox, Link, Message, NodeId, Offset, Seat,
 };
@@ -44,6 +44,14 @@ impl Classic {
 
     common!();
 
+    /// The command by which somebody who is no member publishes.
+    pub(crate) fn publication(&self, message: &Message) -> Option<Cmd> {
+        let seat = Seat { nsp: message.nsp.clone(), uid: message.uid.clone() };
+        let channels = Channels::new(&self.key, &seat);
+        let (channel, wire) = channels.publication(message)?;
+        Some(publish("PUBLISH", channel.as_bytes(), &wire))
+    }
+
     pub(crate) async fn join(
         &self,
         engine: &Arc<Engine>,
@@ -79,6 +87,18 @@ impl Channels {
             own_replies: format!("{replies}{}#", seat.uid),
             replies,
         }
+    }
+
+    /// Where a message goes, and in which form; nothing for what this protocol does without.
+    fn publication(&self, message: &Message) -> Option<(Cow<'_, str>, Bytes)> {
+        if let Body::Broadcast { request: None, .. } = message.body {
+            let channel = match message.body.only_room() {
+                Some(room) => Cow::Owned(format!("{}{room}#", self.broadcasts)),
+                None => Cow::Borrowed(&*self.broadcasts),
+            };
+            return Some((channel, wire::broadcast(message)));
+        }
+        Some((Cow::Borrowed(&self.requests), wire::request(message)?))
     }
 
     fn topics(&self, arrivals: &Arrivals) -> Vec<(Topic, OnMessage)> {
@@ -175,17 +195,8 @@ impl ClassicLink {
 impl Link for ClassicLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
         Box::pin(async move {
-            let channels = &self.channels;
-            if let Body::Broadcast { request: None, .. } = message.body {
-                let wire = wire::broadcast(&message);
-                match message.body.only_room() {
-                    Some(room) => {
-                        self.send(&format!("{}{room}#", channels.broadcasts), &wire).await?
-                    }
-                    None => self.send(&channels.broadcasts, &wire).await?,
-                }
-            } else if let Some(wire) = wire::request(&message) {
-                self.send(&channels.requests, &wire).await?;
+            if let Some((channel, wire)) = self.channels.publication(&message) {
+                self.send(&channel, &wire).await?;
             }
             Ok(None)
         })

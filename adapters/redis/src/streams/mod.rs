@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use redis::{Value, cmd};
+use redis::{Cmd, Value, cmd};
 use socketio_adapter::{
     AdapterError, BoxFuture, Inbox, Link, Message, NodeId, Offset, Seat, recovery::SessionStore,
 };
@@ -89,6 +89,13 @@ impl Streams {
     }
 
     common!();
+
+    /// The command by which somebody who is no member publishes: everything stands in the stream then.
+    pub(crate) fn publication(&self, message: &Message) -> Cmd {
+        let nsp = message.nsp.as_str();
+        let stream = entry::stream_of(&self.stream_name, self.stream_count, nsp);
+        entry::append(&stream, self.max_len, self.only_plaintext, message)
+    }
 }
 
 /// What all namespaces of a server share.

@@ -1,0 +1,172 @@
+//! Emitters on real engines, and servers with clients that hear them.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{sync::Arc, time::Duration};
+
+use engines::{Nats, Postgres, Redis};
+use socketio_adapter::ClusterAdapter;
+use socketio_emitter::{
+    EmitError, Emitter,
+    nats::{NatsAdapter, NatsConfig, connect_options},
+    postgres::{PostgresAdapter, PostgresConfig},
+    redis::RedisAdapter,
+};
+use socketio_parser::Binary;
+use socketio_server::{Server, ServerConfig, ServerEvent, Socket, testing::TestClient};
+use tokio::sync::mpsc;
+
+const HANG: Duration = Duration::from_secs(30);
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(HANG, future).await.unwrap()
+}
+
+/// A server, and what other servers and emitters say to it.
+async fn server(adapter: Arc<dyn ClusterAdapter>) -> (Server, mpsc::UnboundedReceiver<String>) {
+    let io = Server::with_config(ServerConfig::default().adapter(adapter));
+    let (sender, heard) = mpsc::unbounded_channel();
+    for nsp in ["/", "/chat"] {
+        io.of(nsp).on_connection(|socket: Socket| async move {
+            let _ = socket.join("room");
+        });
+    }
+    io.of("/").on_any_server_side(move |event: ServerEvent| {
+        let sender = sender.clone();
+        async move {
+            let _ = sender.send(format!("{} {}", event.event(), event.args().raw()));
+            Ok(())
+        }
+    });
+    within(io.joined()).await;
+    (io, heard)
+}
+
+/// Everything an emitter does reaches the clients of the server that are meant.
+async fn speak(emitter: &Emitter, adapter: Arc<dyn ClusterAdapter>) {
+    let (io, mut heard) = server(adapter).await;
+    let mut client = TestClient::connect(&io, "/", &()).await.unwrap();
+    let mut chat = TestClient::connect(&io, "/chat", &()).await.unwrap();
+    client.set_patience(HANG);
+    chat.set_patience(HANG);
+    // A room of its own subject is heard a moment after it was joined.
+    while emitter.to("room").emit("ready", &()).await.is_ok() {
+        let ready = tokio::time::timeout(Duration::from_millis(100), client.next()).await;
+        if ready.is_ok() {
+            break;
+        }
+    }
+    loop {
+        emitter.emit("fence", &()).await.unwrap();
+        if within(client.next()).await.unwrap().event() == "fence" {
+            break;
+        }
+    }
+
+    emitter.to("room").except(chat.id()).emit("plain", &(1, "é")).await.unwrap();
+    assert_eq!(client.expect::<(u8, String)>("plain").await.unwrap(), (1, "é".into()));
+    emitter.to("nobody").emit("missed", &()).await.unwrap();
+    emitter.except("room").emit("missed", &()).await.unwrap();
+    emitter.compress(false).emit("binary", &Binary(vec![7; 20].into())).await.unwrap();
+    let received = client.next().await.unwrap();
+    assert_eq!((received.event(), &received.args().attachments()[0][..]), ("binary", &[7; 20][..]));
+    emitter.emit("large", &"x".repeat(100_000)).await.unwrap();
+    assert_eq!(client.expect::<String>("large").await.unwrap().len(), 100_000);
+
+    emitter.in_("room").sockets_join(["more", "less"]).await.unwrap();
+    emitter.sockets_leave("less").await.unwrap();
+    emitter.emit("fence", &()).await.unwrap();
+    client.expect::<()>("fence").await.unwrap();
+    emitter.to(["more", "less"]).except("less").emit("joined", &()).await.unwrap();
+    client.expect::<()>("joined").await.unwrap();
+
+    emitter.server_side_emit("tell", &("all", 3)).await.unwrap();
+    assert_eq!(within(heard.recv()).await.unwrap(), r#"tell "all",3"#);
+
+    emitter.of("chat").emit("there", &1).await.unwrap();
+    assert_eq!(chat.expect::<u8>("there").await.unwrap(), 1);
+    emitter.in_(client.id()).disconnect_sockets(false).await.unwrap();
+    client.disconnected().await.unwrap();
+    emitter.of("chat").emit("still", &1).await.unwrap();
+    chat.expect::<u8>("still").await.unwrap();
+    io.close();
+}
+
+/// Nothing hangs while the engine is away, and it is found again.
+async fn go_away(emitter: &Emitter, kill: impl Fn(), restart: impl Fn()) {
+    kill();
+    let away = async {
+        while emitter.emit("x", &()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(away).await;
+    assert!(matches!(within(emitter.emit("x", &())).await, Err(EmitError::Adapter(_))));
+    restart();
+    let back = async {
+        while emitter.emit("x", &()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(back).await;
+}
+
+#[tokio::test]
+async fn redis() {
+    let engine = Redis::start().unwrap();
+    let emitter = Emitter::redis(RedisAdapter::classic(engine.url())).await.unwrap();
+    speak(&emitter, RedisAdapter::classic(engine.url()).build().unwrap()).await;
+    go_away(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
+}
+
+#[tokio::test]
+async fn redis_sharded() {
+    let engine = Redis::start().unwrap();
+    let emitter = Emitter::redis_sharded(RedisAdapter::sharded(engine.url())).await.unwrap();
+    speak(&emitter, RedisAdapter::sharded(engine.url()).build().unwrap()).await;
+    go_away(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
+}
+
+#[tokio::test]
+async fn redis_streams() {
+    let engine = Redis::start().unwrap();
+    let emitter = Emitter::redis_streams(RedisAdapter::streams(engine.url())).await.unwrap();
+    speak(&emitter, RedisAdapter::streams(engine.url()).build().unwrap()).await;
+    go_away(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
+}
+
+#[tokio::test]
+async fn postgres() {
+    let engine = Postgres::start().unwrap();
+    let config = PostgresConfig::new(engine.url().parse().unwrap());
+    let emitter = Emitter::postgres(config.clone()).await.unwrap();
+    speak(&emitter, PostgresAdapter::new(config).unwrap()).await;
+    go_away(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
+}
+
+#[tokio::test]
+async fn nats() {
+    let engine = Nats::start().unwrap();
+    let client = || async { connect_options().connect(engine.url()).await.unwrap() };
+    let emitter = Emitter::nats(NatsConfig::new(client().await)).unwrap();
+    let there = async {
+        while emitter.emit("x", &()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(there).await;
+    speak(&emitter, NatsAdapter::new(NatsConfig::new(client().await)).unwrap()).await;
+    go_away(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
+}
+
+#[tokio::test]
+async fn without_an_engine_there_is_no_emitter() {
+    let engine = Postgres::start().unwrap();
+    engine.kill().unwrap();
+    let config = PostgresConfig::new(engine.url().parse().unwrap());
+    let made = Emitter::postgres(config.timeout(Duration::from_millis(300))).await;
+    assert!(made.is_err());
+    let engine = Redis::start().unwrap();
+    engine.kill().unwrap();
+    assert!(Emitter::redis(RedisAdapter::classic(engine.url())).await.is_err());
+}
