@@ -342,6 +342,12 @@ impl Server {
         self.registry.config.parser
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn has_socket(&self, nsp: &Nsp, id: &str) -> bool {
+        let namespaces = self.registry.namespaces();
+        namespaces.iter().any(|it| it.nsp() == nsp && it.hub().get(id).is_some())
+    }
+
     /// A tower service that answers requests of the configured path, and 404 to others.
     pub fn service(&self) -> EngineService {
         self.engine.service()

@@ -22,6 +22,9 @@ pub enum TestError {
     /// The connection is closed.
     #[error("the connection is closed")]
     Closed,
+    /// A client of the same connection is in this namespace already.
+    #[error("this connection is in the namespace already")]
+    Joined,
     /// Nothing came in time.
     #[error("nothing came within {0:?}")]
     Timeout(Duration),

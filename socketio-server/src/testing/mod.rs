@@ -33,23 +33,25 @@ mod link;
 mod received;
 mod wire;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_parser::{EncodeError, Nsp};
 
-use self::link::{Incoming, Link};
+use self::link::{Incoming, Line, Link, Past};
 pub use self::{error::TestError, received::Received};
 use crate::server::Server;
 
 /// A client in one namespace of a server, in memory. Needs a tokio runtime.
 ///
-/// Dropping it breaks the connection off: the socket sees "transport error".
+/// Dropping it, and all that [joined](Self::join) over the same connection, breaks the connection off: the sockets see
+/// "transport error".
 #[derive(Debug)]
 pub struct TestClient {
     io: Server,
     nsp: Nsp,
     auth: serde_json::Value,
+    request: http::Request<()>,
     patience: Duration,
     link: Link,
 }
@@ -78,10 +80,40 @@ impl TestClient {
     ) -> Result<Self, TestError> {
         let auth = serde_json::to_value(auth).map_err(EncodeError::from)?;
         let (nsp, patience) = (Nsp::new(nsp), Duration::from_secs(5));
-        let link = Link::open(io, request);
-        let mut link = within(patience, link).await?;
-        within(patience, link.connect(&nsp, &auth)).await?;
-        Ok(Self { io: io.clone(), nsp, auth, patience, link })
+        let link = within(patience, async {
+            let line = Line::open(io, request.clone()).await?;
+            Link::join(Arc::new(line), &nsp, &auth, Past::default()).await
+        });
+        let link = link.await?;
+        Ok(Self { io: io.clone(), nsp, auth, request, patience, link })
+    }
+
+    /// Joins another namespace over the same connection.
+    ///
+    /// ```
+    /// use socketio_server::{Server, testing::TestClient};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let io = Server::new();
+    /// let news = io.of("/news");
+    /// let client = TestClient::connect(&io, "/", &()).await?;
+    /// let mut reader = client.join("/news", &()).await?;
+    /// news.emit("headline", &"it works")?;
+    /// assert_eq!(reader.expect::<String>("headline").await?, "it works");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The server refuses, or does not answer in time; or the connection is in that namespace already.
+    pub async fn join(&self, nsp: &str, auth: &impl Serialize) -> Result<Self, TestError> {
+        let auth = serde_json::to_value(auth).map_err(EncodeError::from)?;
+        let (nsp, patience) = (Nsp::new(nsp), self.patience);
+        let line = self.link.line().clone();
+        let link = within(patience, Link::join(line, &nsp, &auth, Past::default())).await?;
+        Ok(Self { io: self.io.clone(), nsp, auth, request: self.request.clone(), patience, link })
     }
 
     /// How long anything may take before it is [`TestError::Timeout`] (default 5 s). Costs no time where the clock is
@@ -106,7 +138,7 @@ impl TestClient {
         event: &str,
         args: &T,
     ) -> Result<(), TestError> {
-        within(self.patience, self.link.emit(&self.nsp, None, event, args)).await
+        within(self.patience, self.link.emit(None, event, args)).await
     }
 
     /// Sends several events at once, so that the server reads them together.
@@ -118,7 +150,7 @@ impl TestClient {
         &self,
         events: impl IntoIterator<Item = (&str, T)>,
     ) -> Result<(), TestError> {
-        within(self.patience, self.link.emit_all(&self.nsp, events)).await
+        within(self.patience, self.link.emit_all(events)).await
     }
 
     /// Sends an event and waits for the answer.
@@ -131,7 +163,7 @@ impl TestClient {
         event: &str,
         args: &(impl Serialize + ?Sized),
     ) -> Result<R, TestError> {
-        let answer = within(self.patience, self.link.emit_with_ack(&self.nsp, event, args)).await?;
+        let answer = within(self.patience, self.link.emit_with_ack(event, args)).await?;
         Ok(answer.decode()?)
     }
 
@@ -143,7 +175,7 @@ impl TestClient {
     pub async fn next(&mut self) -> Result<Received, TestError> {
         within(self.patience, async {
             match self.link.incoming().await? {
-                Incoming::Event { id, args } => Ok(self.link.received(&self.nsp, id, args)),
+                Incoming::Event { id, args } => Ok(self.link.received(id, args)),
                 Incoming::Disconnected => Err(TestError::Disconnected),
                 _ => Err(TestError::Closed),
             }
@@ -205,7 +237,7 @@ impl TestClient {
     ///
     /// The connection is closed.
     pub async fn disconnect(&mut self) -> Result<(), TestError> {
-        within(self.patience, self.link.disconnect(&self.nsp)).await
+        within(self.patience, self.link.disconnect()).await
     }
 
     /// Closes the connection properly ("transport close").
@@ -214,25 +246,67 @@ impl TestClient {
     ///
     /// It is closed already.
     pub async fn close(&mut self) -> Result<(), TestError> {
-        within(self.patience, self.link.close()).await
+        within(self.patience, self.link.line().close()).await
     }
 
-    /// Breaks the connection off ("transport error"), as a network does that fails.
-    pub fn lose(&mut self) {
-        self.link.lose();
+    /// Breaks the connection off ("transport error"), as a network does that fails. It is that of all clients that
+    /// [joined](Self::join) over it.
+    pub fn drop_connection(&mut self) {
+        self.link.line().lose();
     }
 
-    /// Connects again over a new connection, with the same credentials. What is left of the old one is broken off; events
-    /// that were not read are gone.
+    /// Connects again over a new connection, with the same credentials and handshake. What is left of the old one is broken
+    /// off, and the server has noticed that before this goes on.
+    ///
+    /// As the JavaScript client does, it asks for its former session where the server keeps sessions
+    /// ([`connection_state_recovery`]) and it has got an event of it. If it [is given it](Self::recovered), events that came
+    /// before and were not read are still there, and what was missed comes after them; otherwise they are gone.
+    ///
+    /// [`connection_state_recovery`]: crate::ServerConfig::connection_state_recovery
+    ///
+    /// ```
+    /// use socketio_server::{Recovery, Server, ServerConfig, testing::TestClient};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let io = Server::with_config(
+    ///     ServerConfig::default().connection_state_recovery(Recovery::default()),
+    /// );
+    /// let mut client = TestClient::connect(&io, "/", &()).await?;
+    /// io.emit("n", &1)?;
+    /// assert_eq!(client.expect::<u32>("n").await?, 1);
+    /// client.drop_connection();
+    /// io.emit("n", &2)?;
+    /// client.reconnect().await?;
+    /// assert!(client.recovered());
+    /// assert_eq!(client.expect::<u32>("n").await?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
     /// The server refuses, or does not answer in time.
     pub async fn reconnect(&mut self) -> Result<(), TestError> {
-        self.lose();
-        let link = Link::open(&self.io, http::Request::default());
-        self.link = within(self.patience, link).await?;
-        within(self.patience, self.link.connect(&self.nsp, &self.auth)).await
+        let (io, nsp, auth) = (&self.io, &self.nsp, &self.auth);
+        let link = &mut self.link;
+        let request = self.request.clone();
+        self.link = within(self.patience, async {
+            link.line().lose();
+            link.line().lost().await;
+            while io.has_socket(nsp, link.id()) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let line = Line::open(io, request).await?;
+            Link::join(Arc::new(line), nsp, auth, link.past()).await
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Whether this is the former session, by connection state recovery: the socket has the same id, rooms and data.
+    pub fn recovered(&self) -> bool {
+        self.link.recovered()
     }
 }
 

@@ -63,7 +63,7 @@ async fn sockets_from_their_connect_to_their_end() {
     client.close().await.unwrap();
     reasons.next().await;
     client.reconnect().await.unwrap();
-    client.lose();
+    client.drop_connection();
     reasons.next().await;
     client.reconnect().await.unwrap();
     io.disconnect_sockets(false).unwrap();
@@ -96,7 +96,7 @@ async fn events_both_ways() {
     let events = io.stats().events;
     assert_eq!((events.emitted, events.broadcasts), (1, 2));
     assert_eq!((events.rate_limited, events.dropped), (1, 0));
-    client.lose();
+    client.drop_connection();
     reasons.next().await;
     let events = io.stats().events;
     assert_eq!((events.received, events.dropped), (5, 3), "the first was started");
@@ -114,7 +114,7 @@ async fn an_event_that_waits_for_a_middleware_is_dropped_as_well() {
     client.emit("a", &()).await.unwrap();
     client.emit("b", &()).await.unwrap();
     until(|| io.stats().events.received == 2).await;
-    client.lose();
+    client.drop_connection();
     reasons.next().await;
     assert_eq!(io.stats().events.dropped, 2);
 }
@@ -204,7 +204,7 @@ async fn answers_that_are_awaited() {
     let (abandoned, refused) = join!(abandoned, socket.emit_with_ack::<()>("d", &()));
     assert!(abandoned.is_err());
     assert!(matches!(refused, Err(AckError::TooManyPending)));
-    let lost = async { client.lose() };
+    let lost = async { client.drop_connection() };
     let (disconnected, ()) = join!(socket.emit_with_ack::<()>("e", &()), lost);
     assert!(matches!(disconnected, Err(AckError::Disconnected)));
 

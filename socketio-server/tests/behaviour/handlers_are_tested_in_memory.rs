@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use socketio_server::{
-    AckError, Auth, Binary, Data, Extension, HandlerError, Parser, Server, ServerConfig, Socket,
+    AckError, Auth, Binary, Data, Extension, HandlerError, Parser, Recovery, Server, ServerConfig,
+    Socket,
     testing::{TestClient, TestError},
 };
 use support::{disconnections, sockets};
@@ -100,7 +101,7 @@ async fn every_way_to_part_and_to_come_back() {
     client.close().await.unwrap();
     assert_eq!(reasons.next().await, "transport close");
     client.reconnect().await.unwrap();
-    client.lose();
+    client.drop_connection();
     assert_eq!(reasons.next().await, "transport error");
     client.reconnect().await.unwrap();
     io.disconnect_sockets(false).unwrap();
@@ -113,6 +114,85 @@ async fn every_way_to_part_and_to_come_back() {
     io.close();
     client.disconnected().await.unwrap();
     assert_eq!(reasons.next().await, "server shutting down");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_session_is_recovered() {
+    let recovery = ServerConfig::default().connection_state_recovery(Recovery::default());
+    let io = Server::with_config(recovery);
+    io.use_(|Auth(name): Auth<serde_json::Value>| async move {
+        if name == json!({ "name": "Ann" }) { Ok(()) } else { Err(HandlerError::public("who?")) }
+    });
+    io.on_connection(|socket: Socket| async move {
+        if !socket.recovered() {
+            socket.join("members")?;
+        }
+        socket.emit("welcome", &socket.recovered())?;
+        Ok(())
+    });
+    let auth = json!({ "name": "Ann" });
+    let mut client = TestClient::connect(&io, "/", &auth).await.unwrap();
+    let id = client.id().to_owned();
+    assert!(!client.recovered() && !client.expect::<bool>("welcome").await.unwrap());
+    for round in 0..3 {
+        // One that is read, one that has come and was not read, one that is missed.
+        io.to("members").emit("n", &(round, "read")).unwrap();
+        assert_eq!(client.expect::<(u32, String)>("n").await.unwrap().1, "read");
+        io.to("members").emit("n", &(round, "unread")).unwrap();
+        tokio::time::sleep(LONG).await;
+        client.drop_connection();
+        while io.sockets().sockets_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+        io.to("members").emit("n", &(round, "missed")).unwrap();
+        client.reconnect().await.unwrap();
+        assert!(client.recovered() && client.id() == id);
+        for expected in ["unread", "missed"] {
+            let (n, text): (u32, String) = client.expect("n").await.unwrap();
+            assert_eq!((n, text.as_str()), (round, expected));
+        }
+        assert!(client.expect::<bool>("welcome").await.unwrap());
+    }
+    // Who comes back at once is waited for.
+    client.drop_connection();
+    client.reconnect().await.unwrap();
+    assert!(client.recovered());
+    client.disconnect().await.unwrap();
+    client.reconnect().await.unwrap();
+    assert!(!client.recovered() && client.id() != id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_namespaces_on_one_connection() {
+    let io = Server::new();
+    let mut reasons = disconnections(&io.of("/news"));
+    for name in ["/", "/news"] {
+        io.of(name).on("where", |socket: Socket| async move {
+            socket.emit("here", &socket.nsp().as_str())?;
+            Ok((socket.nsp().to_string(), socket.conn().sid().to_string()))
+        });
+    }
+    let mut main = TestClient::connect(&io, "/", &()).await.unwrap();
+    let mut news = main.join("/news", &()).await.unwrap();
+    assert!(matches!(main.join("/news", &()).await, Err(TestError::Joined)));
+    assert!(matches!(main.join("/nowhere", &()).await, Err(TestError::Refused { .. })));
+    let (nsp, sid): (String, String) = main.emit_with_ack("where", &()).await.unwrap();
+    let other: (String, String) = news.emit_with_ack("where", &()).await.unwrap();
+    assert_eq!((nsp.as_str(), other), ("/", ("/news".to_owned(), sid)));
+    assert_eq!(news.expect::<String>("here").await.unwrap(), "/news");
+    assert_eq!(main.expect::<String>("here").await.unwrap(), "/");
+    // Each leaves for itself; the connection is that of both.
+    main.disconnect().await.unwrap();
+    news.emit("where", &()).await.unwrap();
+    assert_eq!(news.expect::<String>("here").await.unwrap(), "/news");
+    main.drop_connection();
+    assert_eq!(reasons.next().await, "transport error");
+    assert!(matches!(news.next().await, Err(TestError::Closed)));
+    news.reconnect().await.unwrap();
+    main.reconnect().await.unwrap();
+    drop(main);
+    news.emit("where", &()).await.unwrap();
+    assert_eq!(news.expect::<String>("here").await.unwrap(), "/news");
 }
 
 #[tokio::test(start_paused = true)]

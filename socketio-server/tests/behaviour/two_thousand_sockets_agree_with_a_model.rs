@@ -159,7 +159,7 @@ impl World {
                 match way {
                     Way::Disconnect => self.clients[who].disconnect().await.unwrap(),
                     Way::Close => self.clients[who].close().await.unwrap(),
-                    Way::Lose => self.clients[who].lose(),
+                    Way::Lose => self.clients[who].drop_connection(),
                     Way::Kick => socket.disconnect(),
                 }
                 socket.disconnected().await;
