@@ -120,7 +120,11 @@ impl Manager {
 
     /// Opens the connection, if it is not open or being opened. [`Socket::connect`] does so as well.
     pub fn open(&self) {
-        self.0.0.state().open = true;
+        {
+            let mut state = self.0.0.state();
+            state.open = true;
+            state.idle = false;
+        }
         self.0.0.wake();
     }
 
@@ -133,6 +137,31 @@ impl Manager {
             state.open = false;
         }
         self.0.0.wake();
+    }
+
+    /// Waits until there is no connection any more, not even one that is being closed: what was emitted before a disconnection
+    /// has left by then, or [`close_timeout`](ClientConfig::close_timeout) has passed.
+    ///
+    /// ```no_run
+    /// # async fn run(socket: socketio_client::Socket) -> Result<(), Box<dyn std::error::Error>> {
+    /// socket.emit("bye", &())?;
+    /// socket.disconnect();
+    /// socket.manager().closed().await;
+    /// # Ok(()) }
+    /// ```
+    pub async fn closed(&self) {
+        loop {
+            let closed = self.0.0.closed.notified();
+            if self.0.0.state().idle {
+                return;
+            }
+            closed.await;
+        }
+    }
+
+    /// The namespace that is the path of the URL.
+    pub fn nsp(&self) -> &Nsp {
+        &self.0.0.target.nsp
     }
 
     /// Whether the connection is open.

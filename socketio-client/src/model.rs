@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) owner: Weak<Owner>,
     /// Whether the transport is open, for volatile events.
     open: AtomicBool,
+    /// Notified when there is no connection any more.
+    pub(crate) closed: Notify,
     listeners: Mutex<Arc<[ManagerListener]>>,
     state: Mutex<ManagerState>,
     waker: Mutex<Option<Waker>>,
@@ -76,6 +78,8 @@ pub(crate) struct ManagerState {
     pub(crate) close: bool,
     /// The connection is to be opened, without a namespace.
     pub(crate) open: bool,
+    /// There is no connection, and none is asked for.
+    pub(crate) idle: bool,
     /// The open session's id and transport.
     pub(crate) session: Option<(String, Transport)>,
 }
@@ -89,6 +93,7 @@ impl Shared {
             stopped: false,
             close: false,
             open: false,
+            idle: true,
             session: None,
         };
         Self {
@@ -96,6 +101,7 @@ impl Shared {
             config,
             owner,
             open: AtomicBool::new(false),
+            closed: Notify::new(),
             listeners: Mutex::new(Arc::new([])),
             state: Mutex::new(state),
             waker: Mutex::new(None),

@@ -68,8 +68,7 @@ impl Socket {
     /// Connects, if it is not so already, and does not wait for it.
     pub fn open(&self) {
         self.space.state().active = true;
-        self.manager.0.0.state().open = true;
-        self.manager.0.0.wake();
+        self.manager.open();
     }
 
     /// Disconnects, and stops connecting. What was emitted before is sent first, if the socket is connected; what is emitted

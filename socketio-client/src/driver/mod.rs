@@ -126,6 +126,21 @@ impl Driver {
         }
     }
 
+    /// Tells who waits for the end of the connection.
+    fn note_idle(&self) {
+        if !self.closing.is_empty() || !matches!(self.link, Link::Idle) {
+            return;
+        }
+        let idle = {
+            let mut state = self.shared.state();
+            state.idle = !state.open;
+            state.idle
+        };
+        if idle {
+            self.shared.closed.notify_waiters();
+        }
+    }
+
     fn round(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = self.asked();
         moved |= self.poll_link(cx);
@@ -152,6 +167,7 @@ impl Future for Driver {
                 return if this.closing.is_empty() { Poll::Ready(()) } else { Poll::Pending };
             }
             if !this.round(cx) {
+                this.note_idle();
                 return Poll::Pending;
             }
         }
