@@ -119,7 +119,7 @@ impl ClientConfig {
     }
 
     /// Bytes of the events that wait for a handler, over all namespaces (default 1 000 000). Beyond it, nothing more is read
-    /// from the connection until half of them are handled.
+    /// from the connection until half of them are handled; answers that are awaited meanwhile may time out.
     pub fn max_inbox_bytes(mut self, bytes: usize) -> Self {
         self.max_inbox_bytes = bytes;
         self

@@ -137,6 +137,11 @@ impl HandlerError {
         self.public
     }
 
+    /// What the server sent is not for the log.
+    pub(crate) fn for_log(&self) -> String {
+        if self.source.is::<ArgsError>() { "invalid arguments".into() } else { self.to_string() }
+    }
+
     pub(crate) fn message_for_server(&self) -> String {
         if self.public { self.to_string() } else { "internal error".to_owned() }
     }

@@ -12,6 +12,30 @@
 //! [`max_in_flight`](SocketConfig::max_in_flight), so a handler that *waits* holds nobody up. One that computes for long should do so
 //! in a task of its own. The task ends with the last handle ([`Manager`], [`Socket`], [`Events`]).
 //!
+//! ```
+//! use socketio_client::{ClientConfig, Data, Manager, Socket};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let io = socketio_server::Server::new();
+//! # io.on("say", |socket: socketio_server::Socket, Data2(text): Data2<String>| async move {
+//! #     socket.emit("said", &("you", &text))?;
+//! #     Ok(text.len())
+//! # });
+//! # use socketio_server::Data as Data2;
+//! # let url = format!("http://{}", io.bind("127.0.0.1:0").await?.local_addr()?);
+//! let manager = Manager::with_config(&url, ClientConfig::default().auto_connect(false))?;
+//! let socket = manager.socket("/");
+//! socket.on("said", |Data((who, text)): Data<(String, String)>| async move {
+//!     println!("{who}: {text}");
+//! });
+//! socket.on("ping?", |socket: Socket| async move { socket.id().unwrap_or_default() }); // answers the server
+//! socket.connect().await?;
+//! let length: usize = socket.emit_with_ack("say", "hello").await?;
+//! assert_eq!(length, 5);
+//! # Ok(()) }
+//! ```
+//!
 //! Every queue is bounded, and everything that is awaited has a deadline: see [`ClientConfig`] and [`SocketConfig`].
 
 mod ack;

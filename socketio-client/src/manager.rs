@@ -207,7 +207,7 @@ impl Shared {
 
     /// Tells the listeners, who are user code.
     pub(crate) fn tell(&self, event: &ManagerEvent) {
-        tracing::debug!(target: "socketio::client", ?event, "manager");
+        tracing::debug!(target: "socketio::client", event = event.name(), "manager");
         for listener in self.listeners().iter() {
             if std::panic::catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
                 tracing::error!(target: "socketio::client", "a listener of the manager panicked");

@@ -39,3 +39,21 @@ pub enum ManagerEvent {
     /// No further attempt is made. As in Node this comes before the [`ReconnectError`](Self::ReconnectError) of the last.
     ReconnectFailed,
 }
+
+impl ManagerEvent {
+    /// Node's name of the event; `reconnecting` is not one of Node's.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Error(_) => "error",
+            Self::Ping => "ping",
+            Self::Upgrade(_) => "upgrade",
+            Self::Close { .. } => "close",
+            Self::Reconnecting { .. } => "reconnecting",
+            Self::ReconnectAttempt(_) => "reconnect_attempt",
+            Self::Reconnect(_) => "reconnect",
+            Self::ReconnectError(_) => "reconnect_error",
+            Self::ReconnectFailed => "reconnect_failed",
+        }
+    }
+}

@@ -307,3 +307,15 @@ pub(crate) type Erased = Arc<dyn Fn(Context) -> Result<HandlerFuture, HandlerErr
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acknowledgements_are_counted() {
+        let space = Space::new(Nsp::root(), SocketConfig::default(), Parser::default());
+        let ids: Vec<_> = (0..3).filter_map(|_| space.next_ack().get()).collect();
+        assert_eq!(ids, [0, 1, 2]);
+    }
+}

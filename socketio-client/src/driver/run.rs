@@ -172,7 +172,8 @@ impl Call {
     }
 
     fn failed(&self, error: &HandlerError) {
-        tracing::warn!(target: "socketio::client", event = %self.event, %error, "a handler failed");
+        let error_text = error.for_log();
+        tracing::warn!(target: "socketio::client", event = %self.event, error = error_text, "a handler failed");
         if let Some(responder) = &self.responder {
             let _ = responder.answer(&Failed { error: &error.message_for_server() });
         }

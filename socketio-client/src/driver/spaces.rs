@@ -353,6 +353,12 @@ impl Driver {
         } else {
             member.inbox.push_back(item)
         }
+        if self.inbox_bytes > self.shared.config.max_inbox_bytes {
+            // What was missed may be more than is held: reading must go on for CONNECT to be answered.
+            for member in &mut self.members {
+                member.inbox.append(&mut member.held);
+            }
+        }
         self.set_reading();
     }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use socketio_client::{Data, EventName};
+use socketio_client::{Data, EventName, Manager};
 use socketio_server::{Recovery, Server, ServerConfig, Socket as Peer};
 
-use crate::support::{Network, log, settle, within};
+use crate::support::{Network, URL, log, settle, within};
 
 fn recovering() -> Server {
     let recovery = Recovery::default();
@@ -59,4 +59,31 @@ async fn a_server_that_knows_nothing_of_it_gives_a_new_session() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(socket.is_connected() && !socket.is_recovered());
     assert_ne!(socket.id(), id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_the_inbox_holds_may_be_missed() {
+    let io = recovering();
+    let network = Network::new(&io);
+    let config = network.config().max_inbox_bytes(2_000);
+    let manager = Manager::with_config(URL, config).unwrap();
+    let socket = manager.socket("/");
+    let (sender, mut seen) = log();
+    socket.on("n", move |Data((n, _)): Data<(u32, String)>| {
+        let _ = sender.send(n);
+        async {}
+    });
+    within(socket.connect()).await.unwrap();
+    settle().await;
+    io.emit("n", &(0, "")).unwrap();
+    assert_eq!(seen.next().await, 0);
+    network.down();
+    settle().await;
+    for n in 1..20 {
+        io.emit("n", &(n, "x".repeat(1000))).unwrap();
+    }
+    network.replace(Some(&io));
+    assert_eq!(seen.take(19).await, (1..20).collect::<Vec<_>>());
+    settle().await;
+    assert!(socket.is_recovered() && socket.is_connected());
 }

@@ -21,6 +21,7 @@ mod listeners_of_every_kind;
 mod msgpack_servers_are_spoken_to;
 mod namespaces_share_a_connection;
 mod nothing_is_opened_against_the_users_will;
+mod packets_are_those_of_the_protocol;
 mod retried_events_are_sent_in_order;
 mod support;
 mod volatile_events_never_wait;

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use engineio_server::{Connection, Data, Engine, EngineConfig, Event};
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -47,7 +48,7 @@ pub(crate) async fn settle() {
 pub(crate) struct Network(Arc<Inner>);
 
 struct Inner {
-    server: Mutex<Option<Server>>,
+    server: Mutex<Option<Engine>>,
     wires: Mutex<JoinSet<()>>,
     frozen: watch::Sender<bool>,
     dialled: AtomicUsize,
@@ -55,8 +56,35 @@ struct Inner {
 
 impl Network {
     pub(crate) fn new(server: &Server) -> Self {
+        Self::to(server.engine().clone())
+    }
+
+    /// A server that says what a test wants: it answers each message, and begins with `None`.
+    pub(crate) fn raw(
+        answer: impl Fn(Option<&str>) -> Vec<String> + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let config = EngineConfig::default().path("/socket.io/");
+        Self::to(Engine::new(config, move |mut connection: Connection| {
+            let answer = answer.clone();
+            async move {
+                let mut answers = answer(None);
+                loop {
+                    for text in answers.drain(..) {
+                        let _ = connection.send(Data::Text(text.into()));
+                    }
+                    match connection.event().await {
+                        Event::Message(Data::Text(text)) => answers = answer(Some(&text)),
+                        Event::Closed(_) => return,
+                        _ => {}
+                    }
+                }
+            }
+        }))
+    }
+
+    fn to(engine: Engine) -> Self {
         Self(Arc::new(Inner {
-            server: Mutex::new(Some(server.clone())),
+            server: Mutex::new(Some(engine)),
             wires: Mutex::default(),
             frozen: watch::channel(false).0,
             dialled: AtomicUsize::new(0),
@@ -65,7 +93,7 @@ impl Network {
 
     /// From now on connections reach this server; none is refused.
     pub(crate) fn replace(&self, server: Option<&Server>) {
-        *self.0.server.lock().unwrap() = server.cloned();
+        *self.0.server.lock().unwrap() = server.map(|server| server.engine().clone());
     }
 
     /// Cuts all connections.
@@ -127,7 +155,7 @@ impl Network {
             }
         });
         let service = service_fn(move |request: Request<Incoming>| {
-            let engine = server.engine().clone();
+            let engine = server.clone();
             async move { Ok::<_, Infallible>(engine.handle(request).await) }
         });
         tokio::spawn(
