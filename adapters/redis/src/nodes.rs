@@ -80,8 +80,23 @@ impl Addresses {
 /// With RESP3, in which messages of subscriptions and answers to commands share a connection.
 fn address(url: &str) -> Result<ConnectionInfo, ConfigError> {
     let info = url.into_connection_info().map_err(ConfigError::Address)?;
+    #[cfg(feature = "tls")]
+    if matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. }) {
+        provide_cryptography();
+    }
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     Ok(info.set_redis_settings(settings))
+}
+
+/// The client takes rustls's provider of the whole process, and panics where there is none, or no single one to choose.
+#[cfg(feature = "tls")]
+fn provide_cryptography() {
+    use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+
+    if CryptoProvider::get_default().is_none() {
+        // Somebody else may have been quicker.
+        let _ = ring::default_provider().install_default();
+    }
 }
 
 #[cfg(test)]
