@@ -59,6 +59,8 @@ async function adapter() {
     case 'postgres': {
       const pool = new pg.Pool({ connectionString: url, max: 4 });
       pool.on('error', () => {});
+      // Also while somebody holds it: the adapter connects again when the connection ends.
+      pool.on('connect', (client) => client.on('error', () => {}));
       await table(pool);
       joined = () => sleep(300);
       return postgresAdapter(pool, { errorHandler: () => {}, ...(PREFIX && { channelPrefix: PREFIX }) });

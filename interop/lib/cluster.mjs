@@ -70,7 +70,8 @@ export async function member(server, { namespace = '/', auth = {}, ...options } 
     socket.heard.push(args);
     ack?.(socket.answer === undefined ? socket.id : socket.answer);
   });
-  socket.op = (op, fields = {}) => within(socket.emitWithAck('op', { op, ...fields }), `an answer to ${op}`);
+  socket.op = (op, fields = {}, patience = undefined) =>
+    within(socket.emitWithAck('op', { op, ...fields }), `an answer to ${op}`, patience);
   await event(socket, 'connect');
   return socket;
 }

@@ -8,10 +8,10 @@ import WebSocket from 'ws';
 /** Far beyond anything the protocol allows; only so that a broken server fails a test instead of hanging it. */
 const PATIENCE = 10_000;
 
-export async function within(promise, what) {
+export async function within(promise, what, patience = PATIENCE) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited too long for ${what}`)), PATIENCE);
+    timer = setTimeout(() => reject(new Error(`waited too long for ${what}`)), patience);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
