@@ -180,7 +180,7 @@ impl Link {
         let mut unread = std::mem::take(&mut self.early);
         unread.extend(std::iter::from_fn(|| self.incoming.try_recv().ok()));
         unread.retain(|it| matches!(it, Incoming::Event { .. }));
-        let offset = self.line.with(|state| Some(state.routes.get(&self.nsp)?.offset.clone()?));
+        let offset = self.line.with(|state| state.routes.get(&self.nsp)?.offset.clone());
         Past { pid: self.pid.clone(), offset, unread }
     }
 
