@@ -37,7 +37,8 @@ struct Inner {
 impl ClientFiles {
     /// Reads the files `socket.io.js`, `socket.io.min.js`, `socket.io.esm.min.js`, `socket.io.msgpack.min.js` and their
     /// source maps, those that are there, from a folder: one of your own, or an npm package's `dist`. The ETag is the
-    /// version in the `package.json` beside or above them, or else made of the contents.
+    /// version in the `package.json` beside or above them, or else made of the contents; a weak one, since it is that of all
+    /// encodings.
     ///
     /// # Errors
     ///
@@ -57,7 +58,7 @@ impl ClientFiles {
             return Err(io::Error::new(io::ErrorKind::NotFound, message));
         }
         let version = version(folder).unwrap_or_else(|| hash(&files));
-        let etag = HeaderValue::from_str(&format!("\"{version}\"")).map_err(io::Error::other)?;
+        let etag = HeaderValue::from_str(&format!("W/\"{version}\"")).map_err(io::Error::other)?;
         Ok(Self(Arc::new(Inner { files, etag })))
     }
 
@@ -68,7 +69,11 @@ impl ClientFiles {
             return None;
         }
         let mut response = Response::new(Bytes::new());
-        if request.headers.get(header::IF_NONE_MATCH).is_some_and(|etag| self.is_current(etag)) {
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=0"));
+        headers.insert(header::ETAG, self.0.etag.clone());
+        let known = request.headers.get_all(header::IF_NONE_MATCH);
+        if known.into_iter().any(|list| self.is_among(list.as_bytes())) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return Some(response);
         }
@@ -77,18 +82,23 @@ impl ClientFiles {
             false => "application/javascript; charset=utf-8",
         };
         *response.body_mut() = content.clone();
-        let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=0"));
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        headers.insert(header::ETAG, self.0.etag.clone());
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         Some(response)
     }
 
-    /// Whether a client has this version; a weak ETag says so too.
-    fn is_current(&self, etag: &HeaderValue) -> bool {
-        let etag = etag.as_bytes();
-        etag.strip_prefix(b"W/").unwrap_or(etag) == self.0.etag.as_bytes()
+    /// Whether a client has this version, as it says in a list of ETags (RFC 9110, 13.1.2). What makes an ETag weak is of no
+    /// account here. A comma inside of one would be taken for its end, but ours has none.
+    fn is_among(&self, list: &[u8]) -> bool {
+        let current = opaque(self.0.etag.as_bytes());
+        list.split(|byte| *byte == b',').any(|etag| {
+            let etag = etag.trim_ascii();
+            etag == b"*" || opaque(etag) == current
+        })
     }
+}
+
+fn opaque(etag: &[u8]) -> &[u8] {
+    etag.strip_prefix(b"W/").unwrap_or(etag)
 }
 
 impl fmt::Debug for ClientFiles {

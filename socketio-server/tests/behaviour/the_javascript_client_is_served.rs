@@ -53,7 +53,7 @@ async fn eight_files() {
         assert!(script.body().starts_with(format!("// socket.io{kind}.js").as_bytes()));
         assert_eq!(header(&script, "content-type"), "application/javascript; charset=utf-8");
         assert_eq!(header(&script, "cache-control"), "public, max-age=0");
-        assert_eq!(header(&script, "etag"), "\"4.8.4\"");
+        assert_eq!(header(&script, "etag"), "W/\"4.8.4\"");
         let map = get(&io, &format!("{path}.map"), &[]).await;
         assert_eq!(map.body(), format!("{{\"file\":\"socket.io{kind}.js\"}}").as_bytes());
         assert_eq!(header(&map, "content-type"), "application/json; charset=utf-8");
@@ -66,11 +66,21 @@ async fn nothing_that_the_browser_has() {
     let status = async |etag: &str| {
         let response = get(&io, "/socket.io/socket.io.js", &[("if-none-match", etag)]).await;
         assert_eq!(response.body().is_empty(), response.status() == StatusCode::NOT_MODIFIED);
+        assert_eq!(header(&response, "etag"), "W/\"4.8.4\"");
+        assert_eq!(header(&response, "cache-control"), "public, max-age=0");
         response.status().as_u16()
     };
     assert_eq!(status("\"4.8.4\"").await, 304);
     assert_eq!(status("W/\"4.8.4\"").await, 304);
+    assert_eq!(status("*").await, 304);
+    assert_eq!(status("\"4.8.3\", W/\"4.8.4\"").await, 304);
+    assert_eq!(status("W/\"a\" ,\"4.8.4\",\"b\"").await, 304);
     assert_eq!(status("\"4.8.3\"").await, 200);
+    assert_eq!(status("\"4.8.3\", \"4.8.40\"").await, 200);
+    assert_eq!(status("").await, 200);
+    let lines = [("if-none-match", "\"a\""), ("if-none-match", "\"4.8.4\"")];
+    let response = get(&io, "/socket.io/socket.io.js", &lines).await;
+    assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
     assert_eq!(status("4.8.4").await, 200);
 }
 
