@@ -12,7 +12,7 @@ import { chromium } from 'playwright-core';
 import { freePort, program, start } from '../lib/server.mjs';
 
 const PROGRAM = program('CHAT_SERVER');
-const CLIENT_JS = join(dirname(createRequire(import.meta.url).resolve('socket.io-client/package.json')), 'dist/socket.io.min.js');
+const CLIENT_DIR = join(dirname(createRequire(import.meta.url).resolve('socket.io-client/package.json')), 'dist');
 const FLAGS = [
   '--headless',
   '--no-sandbox',
@@ -59,8 +59,8 @@ afterEach(async () => {
   await server.stop();
 });
 
-function startServer(env = { CLIENT_JS }) {
-  return start(PROGRAM, { PORT: port, CLIENT_JS: undefined, ...env });
+function startServer(env = { CLIENT_DIR }) {
+  return start(PROGRAM, { PORT: port, CLIENT_DIR: undefined, ...env });
 }
 
 /** A tab with the page open, nobody logged in. */
@@ -256,7 +256,7 @@ test('the nickname survives a reload', async () => {
 test('without a client of its own the page takes the public one, and says so', async () => {
   await server.stop();
   server = await startServer({});
-  await browser.route('https://cdn.socket.io/**', (route) => route.fulfill({ path: CLIENT_JS }));
+  await browser.route('https://cdn.socket.io/**', (route) => route.fulfill({ path: join(CLIENT_DIR, 'socket.io.min.js') }));
   const ada = await person('Ada');
   await ada.getByTestId('banner').filter({ hasText: 'cdn.socket.io' }).waitFor();
   await browser.unroute('https://cdn.socket.io/**');

@@ -18,12 +18,12 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
     let chat = workspace.release_example("chat")?;
     let mut command = Command::new(chat);
     command.env("PORT", port.to_string());
-    match client_bundle(workspace) {
+    match client_folder(workspace) {
         Ok(path) => {
-            command.env("CLIENT_JS", path);
+            command.env("CLIENT_DIR", path);
         }
         Err(why) => {
-            command.env_remove("CLIENT_JS");
+            command.env_remove("CLIENT_DIR");
             println!(
                 "The browser will fetch the client from cdn.socket.io, because the npm package is not here: {why}"
             );
@@ -62,7 +62,7 @@ fn free(port: u16) -> Result<u16, String> {
     }
 }
 
-fn client_bundle(workspace: &Workspace) -> Result<PathBuf, String> {
+fn client_folder(workspace: &Workspace) -> Result<PathBuf, String> {
     let folder = workspace.target("demo");
     let version = npm::pinned(workspace, "socket.io-client")?;
     let installed = folder.join("node_modules/socket.io-client");
@@ -70,7 +70,7 @@ fn client_bundle(workspace: &Workspace) -> Result<PathBuf, String> {
     if !manifest.contains(&format!("\"version\": \"{version}\"")) {
         npm::install_one(&folder, &format!("socket.io-client@{version}"))?;
     }
-    Ok(installed.join("dist/socket.io.min.js"))
+    Ok(installed.join("dist"))
 }
 
 #[cfg(test)]

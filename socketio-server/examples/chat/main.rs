@@ -1,7 +1,8 @@
 //! A chat server with its web page: `cargo xtask demo`, or
-//! `CLIENT_JS=node_modules/socket.io-client/dist/socket.io.min.js cargo run --release --example chat`.
+//! `CLIENT_DIR=node_modules/socket.io-client/dist cargo run --release --example chat`.
 //!
-//! Environment: `PORT` (3000; 0 takes any free port), `CLIENT_JS` (path of the JavaScript client).
+//! Environment: `PORT` (3000; 0 takes any free port), `CLIENT_DIR` (folder of the JavaScript client, which is served from
+//! there; without it, the page takes it from a public server, and says so).
 
 mod rooms;
 
@@ -10,12 +11,13 @@ use std::{env, net::Ipv4Addr, process::ExitCode, sync::Arc};
 use axum::{
     Router,
     http::{StatusCode, header},
-    response::IntoResponse,
     routing::get,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use socketio_server::{Auth, Binary, Data, HandlerError, Json, Server, Socket, serve};
+use socketio_server::{
+    Auth, Binary, ClientFiles, Data, HandlerError, Json, Server, ServerConfig, Socket, serve,
+};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tower_layer::Layer;
 
@@ -39,19 +41,18 @@ async fn run() -> Result<(), String> {
         Ok(text) => text.parse().map_err(|_| format!("PORT={text} is not a port"))?,
         Err(_) => 3000,
     };
-    let client = match env::var("CLIENT_JS") {
-        Ok(path) => {
-            Some(std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?)
-        }
-        Err(_) => None,
-    };
+    let mut config = ServerConfig::default();
+    if let Ok(folder) = env::var("CLIENT_DIR") {
+        let files = ClientFiles::from_dir(&folder).map_err(|error| format!("{folder}: {error}"))?;
+        config = config.serve_client(files);
+    }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await
         .map_err(|error| format!("cannot listen on port {port}: {error}"))?;
 
-    let io = Server::new();
+    let io = Server::with_config(config);
     declare(&io, &Arc::new(Rooms::default()));
-    let listening = serve(listener, io.layer().layer(pages(client)), io.engine().config());
+    let listening = serve(listener, io.layer().layer(pages()), io.engine().config());
     let address = listening.local_addr().map_err(|error| error.to_string())?;
     println!("chat server listening on http://{address}");
 
@@ -68,30 +69,16 @@ async fn run() -> Result<(), String> {
     Ok(())
 }
 
-/// The page, its style and script, and the JavaScript client.
-fn pages(client: Option<String>) -> Router {
+/// The page, its style and script.
+fn pages() -> Router {
     let file = |content_type: &'static str, body: &'static str| {
         get(move || async move { ([(header::CONTENT_TYPE, content_type)], body) })
     };
-    let client = Arc::new(client);
     Router::new()
         .route("/", file("text/html; charset=utf-8", include_str!("index.html")))
         .route("/style.css", file("text/css; charset=utf-8", include_str!("style.css")))
         .route("/app.js", file("text/javascript; charset=utf-8", include_str!("app.js")))
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
-        .route(
-            "/socket.io.js",
-            get(move || async move {
-                match &*client {
-                    Some(client) => {
-                        ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], client.clone())
-                            .into_response()
-                    }
-                    // The page then takes it from a public server, and says so.
-                    None => StatusCode::NOT_FOUND.into_response(),
-                }
-            }),
-        )
 }
 
 #[derive(Deserialize)]
