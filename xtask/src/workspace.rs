@@ -69,6 +69,14 @@ impl Workspace {
         self.example(SERVER, name, "measured")
     }
 
+    /// Builds an example of socketio-client as its tests are built, and gives its path.
+    pub(crate) fn debug_client(&self, name: &str) -> Result<PathBuf, String> {
+        let args = ["build", "-p", "socketio-client", "--all-features", "--example", name];
+        process::run_ok(self.cargo().args(args))?;
+        let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+        Ok(self.target("debug").join("examples").join(file))
+    }
+
     /// Builds the program that starts an engine and gives its path.
     pub(crate) fn engines(&self) -> Result<PathBuf, String> {
         process::run_ok(self.cargo().args(["build", "-p", "engines"]))?;

@@ -19,8 +19,7 @@ use self::{options::Options, output::Output};
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let options = match options::parse() {
         Ok(Some(options)) => options,
         Ok(None) => {
@@ -32,7 +31,17 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(options).await {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("siocat: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(run(options));
+    // A thread may be reading the standard input: nobody waits for the next line.
+    runtime.shutdown_background();
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("siocat: {error}");

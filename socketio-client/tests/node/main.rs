@@ -13,4 +13,5 @@ mod namespaces;
 mod options;
 mod recovery;
 mod restarts;
+mod siocat;
 mod support;

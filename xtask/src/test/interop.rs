@@ -38,6 +38,7 @@ pub(super) fn client(workspace: &Workspace) -> Result<Outcome, String> {
     let mut counts = Libtest::default();
     let mut cargo = workspace.cargo();
     cargo.env("PEER_PACKAGES", folder).env("PEER_SERVER", workspace.release_example("peer")?);
+    cargo.env("SIOCAT", workspace.debug_client("siocat")?);
     cargo.args(["test", "-p", "socketio-client", "--all-features", "--test", "node"]);
     let status = process::run_lines(&mut cargo, |line| {
         counts.read(line);

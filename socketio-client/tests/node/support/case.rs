@@ -129,7 +129,8 @@ macro_rules! everywhere {
         }
     )* };
     (@ $test:ident $($case:ident: $program:expr, $parser:literal, $via:expr;)*) => { $(
-        #[tokio::test]
+        // The caller and the connection's task at the same time, as in most programs.
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $case() {
             super::$test(Case { program: $program, parser: $parser, via: $via }).await;
         }
