@@ -223,7 +223,8 @@ impl ServerConfig {
     }
 
     /// Turns connection state recovery on (off by default): a client that lost its connection and comes back in time gets
-    /// its id, rooms and data again, and the events it has missed. See [`Recovery`] for what that costs.
+    /// its id, rooms and data again, and the events it has missed; on any node, where the [adapter](Self::adapter)'s engine
+    /// keeps a log. See [`Recovery`] for what that costs.
     pub fn connection_state_recovery(mut self, recovery: Recovery) -> Self {
         self.recovery = Some(recovery);
         self

@@ -33,6 +33,22 @@ use crate::stored::Stored;
 /// limits below, and carries its offset as one more argument; and events of one namespace are delivered one after the
 /// other. Events to a socket that may come back are kept for it.
 ///
+/// # Across nodes
+///
+/// A session comes back to the node that lost it. Where the [adapter](crate::ServerConfig::adapter) of an engine keeps a log and
+/// sessions, it comes back to any node; `max_age`, `max_packets` and `max_bytes` are the engine's affair then, and typed data
+/// and [reliable events](crate::Socket::emit_reliably) serve only those who come back to the same node: other nodes know
+/// what is [shared](crate::Socket::set_shared). It costs more:
+///
+/// - An event is published first and delivered when it has come back from the engine, here too, to who is in its rooms then.
+///   `emit` gives [`ClusterError::QueueFull`](crate::ClusterError::QueueFull) where as many are on their way as may wait
+///   (`max_queued_messages`). An event that the engine does not take is delivered here, and is not recovered.
+/// - Answers, questions and disconnections wait for the events that were emitted before them. So a socket that was disconnected
+///   by this side may be connected for some moments more.
+/// - Volatile and local events, joins and leaves do not wait, and may overtake events.
+/// - A client that missed more than its queue takes gets a new session; so does one whose store does not answer within
+///   the cluster's `request_timeout`.
+///
 /// ```
 /// use std::time::Duration;
 /// use socketio_server::{Recovery, Server, ServerConfig, Socket};

@@ -90,9 +90,9 @@ async fn again_and_again_after_long_and_short_times() {
     for round in 0..20 {
         let (here, there) = (round % 2, (round / 3) % 2);
         // Some are got, some are missed; the last ones of a page, of several, of none.
-        for n in 0..2 {
-            nodes[n].server.io.to("in").emit("n", &next).unwrap();
-            nodes[n].settle().await;
+        for node in &nodes {
+            node.server.io.to("in").emit("n", &next).unwrap();
+            node.settle().await;
             let (event, at) = client.recorded().await;
             assert_eq!(event, json!(["n", next]));
             (next, offset) = (next + 1, at);
