@@ -36,6 +36,20 @@ fn a_heartbeat_leaves_every_interval() {
 }
 
 #[test]
+fn they_may_be_as_rare_as_never() {
+    let never = Heartbeats { interval: Duration::MAX, timeout: Duration::MAX };
+    let mut node = Node::new(Discovery::Heartbeats(never));
+    node.cluster.join(node.now);
+    assert_eq!(node.published(), [1]);
+    node.hear("b", Body::Heartbeat);
+    for _ in 0..100 {
+        node.pass(SECOND);
+    }
+    assert_eq!(node.published(), [0_u8; 0]);
+    assert_eq!(node.cluster.nodes(), Some(2));
+}
+
+#[test]
 fn whatever_a_node_says_shows_that_it_is_alive() {
     let mut node = Node::among(&["b", "c"]);
     for _ in 0..11 {

@@ -24,10 +24,15 @@ pub(super) struct Peers {
 /// How often the others are looked at, at most.
 const CHECK: Duration = Duration::from_secs(1);
 
+/// As good as for ever, and can be added to any instant.
+const FOREVER: Duration = Duration::from_secs(365 * 86_400);
+
 impl Peers {
     pub(super) fn new(discovery: Discovery, limit: usize) -> Self {
         let heartbeats = match discovery {
-            Discovery::Heartbeats(heartbeats) => Some(heartbeats),
+            Discovery::Heartbeats(Heartbeats { interval, timeout }) => {
+                Some(Heartbeats { interval: interval.min(FOREVER), timeout: timeout.min(FOREVER) })
+            }
             Discovery::Count => None,
         };
         Self { heartbeats, limit, heard: HashMap::new(), next: None }
