@@ -89,6 +89,7 @@ impl SocketInner {
         stored: Option<Box<Stored>>,
     ) -> Self {
         let state = AtomicU8::new(CONNECTING);
+        namespace.0.sockets.fetch_add(1, Ordering::AcqRel);
         Self {
             id,
             namespace,
@@ -218,6 +219,14 @@ impl SocketInner {
             (own.table.take(), own.outgoing.take())
         };
         drop(table);
+    }
+}
+
+impl Drop for SocketInner {
+    fn drop(&mut self) {
+        if self.namespace.0.sockets.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.namespace.0.deserted.notify_waiters();
+        }
     }
 }
 
@@ -360,6 +369,10 @@ pub(crate) struct NamespaceInner {
     /// Where connection state recovery is on.
     pub(crate) recorder: Option<Recorder>,
     pub(crate) cluster: Option<Clustered>,
+    /// Sockets that somebody has, connected or not: their handlers may not have ended.
+    pub(crate) sockets: AtomicUsize,
+    /// The last of them is gone.
+    pub(crate) deserted: Notify,
     pub(crate) server_side: ServerHandlers,
 }
 
@@ -429,6 +442,18 @@ impl NamespaceInner {
 
     pub(crate) fn is_child_of(&self, parent: &Namespace) -> bool {
         self.child.as_ref().is_some_and(|child| Arc::ptr_eq(&child.parent.0, &parent.0))
+    }
+
+    /// Waits until nobody has a socket of it any more.
+    pub(crate) async fn deserted(&self) {
+        loop {
+            let mut gone = pin!(self.deserted.notified());
+            gone.as_mut().enable();
+            if self.sockets.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            gone.await;
+        }
     }
 
     pub(crate) fn is_dynamic(&self) -> bool {

@@ -83,6 +83,8 @@ impl Namespace {
             ending: AtomicBool::new(false),
             gate: Gate::default(),
             cluster,
+            sockets: AtomicUsize::new(0),
+            deserted: tokio::sync::Notify::new(),
             server_side: ServerHandlers::default(),
         }))
     }

@@ -148,6 +148,19 @@ impl Registry {
         };
         drop(removed);
         tracing::debug!(target: "socketio::namespace", nsp = namespace.name(), "removed");
+        self.retire(namespace);
+    }
+
+    /// A namespace that was removed leaves the cluster, whoever has it still: but not before its handlers have ended, as what
+    /// they say in the end is for other nodes as well. They have twice `linger` for that.
+    fn retire(&self, namespace: &Namespace) {
+        let Some(membership) = namespace.membership().cloned() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return membership.close() };
+        let (namespace, linger) = (namespace.clone(), 2 * self.config.engine.get_linger());
+        runtime.spawn(async move {
+            let _ = tokio::time::timeout(linger, namespace.0.deserted()).await;
+            membership.close();
+        });
     }
 
     /// Removes a namespace and disconnects its sockets.
@@ -168,9 +181,7 @@ impl Registry {
         for member in members {
             Socket(member).disconnect();
         }
-        if let Some(membership) = namespace.membership() {
-            membership.close();
-        }
+        self.retire(&namespace);
         true
     }
 

@@ -13,6 +13,7 @@ mod a_disconnected_socket_handles_no_more_events;
 mod a_full_inbox_pauses_reading;
 mod a_full_queue_refuses_and_ready_waits;
 mod a_lost_session_is_recovered;
+mod a_namespace_that_ends_leaves_the_cluster;
 mod a_panic_concerns_its_socket_only;
 mod a_refused_connect_leaves_nothing_behind;
 mod a_server_counts_what_happens;
