@@ -71,8 +71,8 @@ pub use self::{
     client::{Client, connect, connect_with},
     config::{ClientConfig, SocketConfig},
     dispatch::{
-        Answer, Data, EventName, Extract, Handler, IntoReply, Json, MaybeExtract, Outcome,
-        TypedHandler,
+        Answer, Data, DisconnectDescription, EventName, Extract, Handler, IntoReply, Json,
+        MaybeExtract, Outcome, TypedHandler,
     },
     emitter::Emitter,
     error::{AckError, ClientError, ConnectError, DisconnectReason, EmitError, HandlerError},

@@ -83,6 +83,22 @@ impl<T: DeserializeOwned + Send + 'static> MaybeExtract for Data<T> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EventName(pub String);
 
+/// Extractor: more about why a socket was disconnected, beside its [`DisconnectReason`]: which request failed, or how the server
+/// broke the protocol. It may be missing.
+///
+/// ```no_run
+/// use socketio_client::{DisconnectDescription, DisconnectReason, Socket};
+///
+/// # fn add(socket: Socket) {
+/// socket.on_disconnect(|reason: DisconnectReason, more: Option<DisconnectDescription>| async move {
+///     let more = more.map(|DisconnectDescription(text)| text).unwrap_or_default();
+///     println!("{reason} {more}");
+/// });
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DisconnectDescription(pub String);
+
 impl Extract for Socket {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
         Ok(context.socket.clone())
@@ -116,6 +132,8 @@ maybe! {
     Args, "this handler has no arguments", |context| context.args.clone();
     EventName, "this is no handler of an event",
         |context| context.args.as_ref().map(|args| Self(args.event().to_owned()));
+    DisconnectDescription, "nothing more is known",
+        |context| context.description.as_deref().map(|text| Self(text.to_owned()));
     DisconnectReason, "this is no handler of a disconnection", |context| context.reason;
     ConnectError, "this is no handler of a failed connection", |context| context.error.clone();
 }

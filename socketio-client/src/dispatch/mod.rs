@@ -7,7 +7,7 @@ mod reply;
 
 pub(crate) use self::handler::{erase, erase_typed};
 pub use self::{
-    extract::{Data, EventName, Extract, MaybeExtract},
+    extract::{Data, DisconnectDescription, EventName, Extract, MaybeExtract},
     handler::{Handler, TypedHandler},
     reply::{Answer, IntoReply, Json, Outcome},
 };

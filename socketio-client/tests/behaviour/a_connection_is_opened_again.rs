@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use socketio_client::{Manager, Reconnection};
+use socketio_client::{DisconnectDescription, Manager, Reconnection};
 use socketio_server::{Server, ServerConfig};
 
 use crate::support::{Network, URL, happenings, life, log, settle, within};
@@ -129,8 +129,14 @@ async fn a_server_that_breaks_the_protocol_is_left() {
     let manager = Manager::with_config(URL, network.config().limits(limits)).unwrap();
     let socket = manager.socket("/");
     let mut life = life(&socket);
+    let (sender, mut descriptions) = log();
+    socket.on_disconnect(move |DisconnectDescription(text): DisconnectDescription| {
+        let _ = sender.send(text);
+        async {}
+    });
     within(socket.connect()).await.unwrap();
     io.emit("a long name", &()).unwrap();
+    assert_eq!(descriptions.next().await, "event name longer than 4 bytes");
     assert_eq!(life.take(3).await, ["connect", "disconnect: parse error", "connect"]);
 }
 

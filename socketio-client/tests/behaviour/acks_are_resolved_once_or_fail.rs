@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use socketio_client::{Ack, AckError, Binary, Data, Event, HandlerError, Json};
 use socketio_server::{Args, Server, Socket as Peer};
 
-use crate::support::{Network, life, log, settle, within};
+use crate::support::{Network, life, log, peer, settle, within};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Upload {
@@ -175,4 +175,25 @@ async fn pending_acks_are_bounded() {
     let (_one, _two) = (ask(), ask());
     settle().await;
     assert!(matches!(within(ask()).await.unwrap(), Err(AckError::TooManyPending)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_belongs_to_its_connection() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    let socket = network.socket("/");
+    let mut life = life(&socket);
+    let (sender, mut seen) = log();
+    socket.on("ask", move |ack: Ack| {
+        let _ = sender.send(ack);
+        async {}
+    });
+    within(socket.connect()).await.unwrap();
+    let peer = peer(&io, &socket);
+    let asked = tokio::spawn(async move { peer.emit_with_ack::<u32>("ask", &()).await });
+    let ack = seen.next().await;
+    network.cut();
+    life.take(3).await;
+    assert!(within(asked).await.unwrap().is_err());
+    assert!(matches!(ack.send(&1), Err(socketio_client::EmitError::Disconnected)));
 }

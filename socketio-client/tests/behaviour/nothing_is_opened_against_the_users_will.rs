@@ -110,3 +110,26 @@ async fn disconnecting_and_connecting_at_once_is_both() {
     assert_eq!(life.rest(), ["connect", "disconnect: io client disconnect", "connect"]);
     assert_eq!(io.of("/").sockets_count(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn events_that_wait_are_not_handled_after_disconnect() {
+    let io = Server::new();
+    let manager = Network::new(&io).manager();
+    let config = socketio_client::SocketConfig::default().max_in_flight(1);
+    let socket = manager.socket_with("/", config);
+    let (sender, mut seen) = log();
+    socket.on("n", move |socketio_client::Data(n): socketio_client::Data<u32>| {
+        let _ = sender.send(n);
+        tokio::time::sleep(Duration::from_secs(5))
+    });
+    within(socket.connect()).await.unwrap();
+    for n in 0..3 {
+        io.emit("n", &n).unwrap();
+    }
+    settle().await;
+    socket.disconnect();
+    tokio::time::sleep(LONG).await;
+    within(socket.connect()).await.unwrap();
+    settle().await;
+    assert_eq!(seen.rest(), [0]);
+}
