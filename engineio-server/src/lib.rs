@@ -118,6 +118,8 @@ pub use registry::generate_sid;
 pub use response::ResponseBody;
 pub use service::{EngineLayer, EngineService, NotFound};
 pub use shared::{Handle, Message};
+#[doc(hidden)]
+pub use stats::counting;
 pub use stats::{Closed, Dropped, Refused, Sessions, Stats};
 /// The TLS library of [`Engine::listen_tls`], for its configuration. Its cryptography is one of its own features: add
 /// `rustls` to your dependencies with `ring` or `aws-lc-rs`.

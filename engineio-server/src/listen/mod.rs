@@ -58,7 +58,9 @@ impl Listening {
     /// The connections that were given up before or between requests, by why. What happens to requests is in
     /// [`Engine::stats`].
     pub fn stats(&self) -> Dropped {
-        self.dropped.read()
+        let mut dropped = Dropped::default();
+        self.dropped.add_to(&mut dropped);
+        dropped
     }
 
     /// Where it listens.

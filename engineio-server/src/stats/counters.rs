@@ -1,73 +1,13 @@
 //! The table of what is counted, and the atomics behind it.
 
-use std::{
-    error::Error as _,
-    io,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::{error::Error as _, io};
 
 use engineio_parser::session::{CloseReason, Traffic};
 
+use super::counting::Counter;
 use crate::error::RequestError;
 
-/// A number that only grows. Relaxed: counters are read for their own sake and order nothing.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn one(&self) {
-        self.add(1);
-    }
-
-    fn add(&self, n: u64) {
-        self.0.fetch_add(n, Relaxed);
-    }
-
-    pub(super) fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-/// Declares a group of counters once: what users read, and the atomics of the same names.
-macro_rules! group {
-    (
-        $(#[$doc:meta])* $snapshot:ident, $live:ident {
-            $($(#[$field_doc:meta])* $field:ident,)*
-        }
-    ) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub struct $snapshot {
-            $($(#[$field_doc])* pub $field: u64,)*
-        }
-
-        impl $snapshot {
-            /// Every count with its field's name, for reports.
-            pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($field), self.$field)),*].into_iter()
-            }
-
-            /// The sum of all counts.
-            pub fn total(&self) -> u64 {
-                self.entries().map(|(_, count)| count).sum()
-            }
-        }
-
-        #[derive(Debug, Default)]
-        pub(crate) struct $live {
-            $(pub(crate) $field: Counter,)*
-        }
-
-        impl $live {
-            pub(crate) fn read(&self) -> $snapshot {
-                $snapshot { $($field: self.$field.get(),)* }
-            }
-        }
-    };
-}
-
-group! {
+crate::counters! {
     /// Sessions that ended, by their reason.
     Closed, ClosedCounters {
         /// The connection failed, or the peer broke a rule of the protocol.
@@ -83,7 +23,7 @@ group! {
     }
 }
 
-group! {
+crate::counters! {
     /// What was refused, by why: requests, bodies and messages of clients, and messages for them.
     Refused, RefusedCounters {
         /// Error 0, "Transport unknown".
@@ -127,7 +67,7 @@ group! {
     }
 }
 
-group! {
+crate::counters! {
     /// Connections that a listener gave up before or between requests, by why: from
     /// [`Listening::stats`](crate::Listening::stats).
     Dropped, DroppedCounters {
@@ -143,6 +83,20 @@ group! {
         write_timeout,
     }
 }
+
+/// What ended or was refused has a sum, by whatever it is told apart.
+macro_rules! total {
+    ($($snapshot:ident),*) => {
+        $(impl $snapshot {
+            /// The sum of all counts.
+            pub fn total(&self) -> u64 {
+                self.entries().map(|(_, count)| count).sum()
+            }
+        })*
+    };
+}
+
+total!(Closed, Refused, Dropped);
 
 impl DroppedCounters {
     /// A connection failed under hyper. One that merely broke off is nobody's refusal.

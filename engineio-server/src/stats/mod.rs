@@ -1,6 +1,7 @@
 //! What an engine has done and what it holds, in numbers.
 
 mod counters;
+pub mod counting;
 #[cfg(feature = "metrics")]
 mod report;
 
@@ -10,7 +11,8 @@ use engineio_parser::{
 };
 
 pub use counters::{Closed, Dropped, Refused};
-pub(crate) use counters::{Counter, Counters, DroppedCounters, RefusedCounters};
+pub(crate) use counters::{Counters, DroppedCounters, RefusedCounters};
+pub(crate) use counting::Counter;
 
 /// A snapshot of an engine's counters, from [`Engine::stats`](crate::Engine::stats).
 ///
@@ -87,10 +89,10 @@ impl Stats {
     /// Adds what is counted over all sessions.
     pub(crate) fn add_counters(&mut self, counters: &Counters) {
         self.opened = counters.opened.get();
-        self.closed = counters.closed.read();
+        counters.closed.add_to(&mut self.closed);
         self.upgraded = counters.upgraded.get();
         self.probes_failed = counters.probes_failed.get();
         self.traffic = counters.traffic();
-        self.refused = counters.refused.read();
+        counters.refused.add_to(&mut self.refused);
     }
 }

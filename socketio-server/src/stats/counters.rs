@@ -1,6 +1,8 @@
 //! The table of what is counted, and the atomics behind it.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use engineio_server::{counters, counting::Counter};
 
 use crate::error::DisconnectReason;
 
@@ -32,59 +34,7 @@ impl Counters {
     }
 }
 
-/// A number that only grows. Relaxed: counters are read for their own sake and order nothing.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn one(&self) {
-        self.add(1);
-    }
-
-    pub(crate) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Relaxed);
-    }
-
-    pub(super) fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-/// Declares a group of counters once: what users read, and the atomics of the same names.
-macro_rules! group {
-    (
-        $(#[$doc:meta])* $snapshot:ident, $live:ident {
-            $($(#[$field_doc:meta])* $field:ident,)*
-        }
-    ) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub struct $snapshot {
-            $($(#[$field_doc])* pub $field: u64,)*
-        }
-
-        impl $snapshot {
-            /// Every count with its field's name, for reports.
-            pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($field), self.$field)),*].into_iter()
-            }
-        }
-
-        #[derive(Debug, Default)]
-        pub(crate) struct $live {
-            $(pub(crate) $field: Counter,)*
-        }
-
-        impl $live {
-            pub(super) fn add_to(&self, sum: &mut $snapshot) {
-                $(sum.$field += self.$field.get();)*
-            }
-        }
-    };
-}
-
-group! {
+counters! {
     /// Sockets that were connected and are no more, by their [`DisconnectReason`].
     Disconnected, DisconnectedCounters {
         /// "transport error".
@@ -131,7 +81,7 @@ impl DisconnectedCounters {
     }
 }
 
-group! {
+counters! {
     /// Events, both ways. Answers to acknowledgements are none.
     Events, EventCounters {
         /// Events of clients that are in the namespace, whatever became of them.
@@ -156,7 +106,7 @@ group! {
     }
 }
 
-group! {
+counters! {
     /// Handlers of events, connections and disconnections, and how they ended. Middlewares count among what failed and
     /// panicked only.
     Handlers, HandlerCounters {
@@ -178,7 +128,7 @@ group! {
     }
 }
 
-group! {
+counters! {
     /// Acknowledgements that this server awaits of its clients, one for each recipient of a broadcast.
     Acks, AckCounters {
         /// Those that were asked for.
@@ -205,7 +155,7 @@ impl Acks {
     }
 }
 
-group! {
+counters! {
     /// Clients that came back and asked for their session.
     Recoveries, RecoveryCounters {
         /// They got it, and everything they had missed.
@@ -215,7 +165,7 @@ group! {
     }
 }
 
-group! {
+counters! {
     /// Messages and requests to the other nodes, over all namespaces.
     ClusterStats, ClusterCounters {
         /// Messages that the adapter took.
