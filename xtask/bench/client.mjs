@@ -1,4 +1,4 @@
-// The load of socketio-client's `bench` example, with Node's client.
+// The load of socketio-client's `client_bench` example, with Node's client.
 //
 // Arguments: port, connections, messages in flight on each, seconds. Prints one line of JSON.
 import { io } from "socket.io-client";

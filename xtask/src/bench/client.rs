@@ -32,7 +32,7 @@ pub(super) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
     let node = workspace.target("bench");
     npm::install_copy(&workspace.root.join("xtask/bench"), &node)?;
     let clients = [
-        Command::new(workspace.measured_client("bench")?),
+        Command::new(workspace.measured_client("client_bench")?),
         Command::new(rust_socketio(workspace)?),
         with(Command::new("node"), node.join("client.mjs")),
     ];

@@ -1,4 +1,4 @@
-//! The load of `socketio-client`'s `bench` example, with `rust_socketio`'s async client.
+//! The load of `socketio-client`'s `client_bench` example, with `rust_socketio`'s async client.
 //!
 //! Arguments: port, connections, messages in flight on each, seconds. Prints one line of JSON.
 
