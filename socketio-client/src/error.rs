@@ -54,9 +54,9 @@ pub enum ConnectError {
     /// The connection ended before the namespace was granted.
     #[error("{0}")]
     Closed(DisconnectReason),
-    /// Every attempt that [`Reconnection`](crate::Reconnection) allows has failed.
-    #[error("every attempt to reconnect has failed")]
-    GaveUp,
+    /// The runtime that the connection ran on has shut down.
+    #[error("the runtime has shut down")]
+    Stopped,
     /// The URL names no server, or there is no runtime.
     #[error(transparent)]
     Client(#[from] ClientError),

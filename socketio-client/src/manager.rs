@@ -9,7 +9,7 @@ use crate::{
     config::{ClientConfig, SocketConfig},
     driver::Driver,
     engine::EngineConfig,
-    error::ClientError,
+    error::{ClientError, ConnectError, DisconnectReason},
     manager_event::ManagerEvent,
     model::{Manager, ManagerListener, Owner, Shared, Socket, Space},
     reconnect::Reconnection,
@@ -131,10 +131,18 @@ impl Manager {
     /// Closes the connection, and does not open it again before a socket is told to connect, or [`open`](Self::open) is called.
     /// Its sockets are disconnected ("forced close"); they stay active, and come back with the connection.
     pub fn close(&self) {
-        {
+        let spaces = {
             let mut state = self.0.0.state();
             state.close = true;
             state.open = false;
+            state.spaces.clone()
+        };
+        // Told here, so that who calls `connect` from now on waits for the next connection.
+        for space in spaces {
+            let waiting = std::mem::take(&mut space.state().connecting);
+            for waiting in waiting {
+                let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::ForcedClose)));
+            }
         }
         self.0.0.wake();
     }

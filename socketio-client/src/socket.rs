@@ -62,7 +62,7 @@ impl Socket {
             state.connecting.push(sender);
         }
         self.open();
-        outcome.await.unwrap_or(Err(ConnectError::GaveUp))
+        outcome.await.unwrap_or(Err(ConnectError::Stopped))
     }
 
     /// Connects, if it is not so already, and does not wait for it.

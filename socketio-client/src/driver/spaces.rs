@@ -299,8 +299,9 @@ impl Driver {
         if let Some(member) = self.members.get(index) {
             member.space.state().id = None;
         }
-        // Who waits now, after a disconnection by the user, waits for the next connection.
-        if reason != DisconnectReason::IoClientDisconnect {
+        // Who called `disconnect` or `close` has told those who waited then; others wait for the next connection.
+        let by_user = [DisconnectReason::IoClientDisconnect, DisconnectReason::ForcedClose];
+        if !by_user.contains(&reason) {
             self.told(index, &ConnectError::Closed(reason));
         }
         self.enqueue(index, Item::Disconnect { reason, description });

@@ -24,4 +24,5 @@ mod nothing_is_opened_against_the_users_will;
 mod packets_are_those_of_the_protocol;
 mod retried_events_are_sent_in_order;
 mod support;
+mod threads_get_along;
 mod volatile_events_never_wait;

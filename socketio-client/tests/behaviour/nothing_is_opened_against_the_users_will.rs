@@ -133,3 +133,20 @@ async fn events_that_wait_are_not_handled_after_disconnect() {
     settle().await;
     assert_eq!(seen.rest(), [0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn closing_tells_who_waits_then_and_not_who_connects_afterwards() {
+    let io = Server::new();
+    io.use_(|_: Peer| async { tokio::time::sleep(Duration::from_secs(5)).await });
+    let network = Network::new(&io);
+    let manager = network.manager();
+    let socket = manager.socket("/");
+    let waiting = socket.clone();
+    let connecting = tokio::spawn(async move { waiting.connect().await });
+    settle().await;
+    manager.close();
+    let again = within(socket.connect()).await;
+    assert_eq!(within(connecting).await.unwrap().unwrap_err().to_string(), "forced close");
+    again.unwrap();
+    assert_eq!(io.of("/").sockets_count(), 1);
+}

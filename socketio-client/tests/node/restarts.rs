@@ -104,7 +104,7 @@ async fn attempts_end_where_they_are_limited(_: Program) {
         assert!(took >= expected && took < expected * 3, "{via:?}: {took:?} of {expected:?}");
         tokio::time::sleep(delay * 8).await;
         assert_eq!(
-            failures.so_far().iter().filter(|it| !matches!(it, ConnectError::GaveUp)).count(),
+            failures.so_far().iter().filter(|it| !matches!(it, ConnectError::Stopped)).count(),
             0
         );
         assert!(!socket.is_connected());
