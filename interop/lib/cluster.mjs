@@ -61,9 +61,13 @@ export async function node(kind, adapter, { url }, env = {}) {
   return Object.assign(server, { kind, name: env.NAME ?? kind });
 }
 
-/** A client that is let in, and notes everything it hears: `heard` holds `[event, ...args]`. */
-export async function member(server, { namespace = '/', auth = {}, ...options } = {}) {
-  const socket = client(server, { namespace, auth, transports: ['websocket'], ...options });
+/**
+ * A client that is let in, and notes everything it hears: `heard` holds `[event, ...args]`. It takes over the session of
+ * `lost`, where that is given.
+ */
+export async function member(server, { namespace = '/', auth = {}, lost, ...options } = {}) {
+  const socket = client(server, { namespace, auth, transports: ['websocket'], autoConnect: false, ...options });
+  if (lost) Object.assign(socket, { _pid: lost._pid, _lastOffset: lost._lastOffset });
   socket.heard = [];
   socket.onAny((...args) => {
     const ack = typeof args.at(-1) === 'function' ? args.pop() : undefined;
@@ -72,7 +76,7 @@ export async function member(server, { namespace = '/', auth = {}, ...options } 
   });
   socket.op = (op, fields = {}, patience = undefined) =>
     within(socket.emitWithAck('op', { op, ...fields }), `an answer to ${op}`, patience);
-  await event(socket, 'connect');
+  await event(socket.connect(), 'connect');
   return socket;
 }
 

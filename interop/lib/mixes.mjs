@@ -1,9 +1,9 @@
 // Which nodes are mixed on which engine.
 
 /** The adapters that Node has. */
-const NODE = ['redis', 'redis-sharded', 'redis-streams', 'postgres'];
+export const NODE = ['redis', 'redis-sharded', 'redis-streams', 'postgres'];
 /** Ours. */
-const RUST = ['redis', 'redis-sharded', 'redis-streams', 'postgres'];
+const RUST = [...NODE, 'nats'];
 
 const pairs = (adapters, ...kinds) => adapters.map((adapter) => ({ adapter, kinds }));
 

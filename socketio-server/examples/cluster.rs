@@ -1,7 +1,7 @@
 //! One node of a cluster. Node's servers can be the others: `interop/cluster/node.mjs` does the same things.
 //!
 //! Environment: `PORT` (default: a free one), `NAME`; `ADAPTER`: `memory` (this node alone), `redis`, `redis-sharded`,
-//! `redis-streams`, `postgres`; `URL` of the engine; `PREFIX` of channels (default: the adapter's own); `RECOVERY=1` turns
+//! `redis-streams`, `postgres`, `nats`; `URL` of the engine; `PREFIX` of channels (default: the adapter's own); `RECOVERY=1` turns
 //! connection state recovery on; `PING_INTERVAL` and `PING_TIMEOUT` in milliseconds;
 //! `COOKIE=1` sets the cookie `io`, for proxies that go by it.
 
@@ -36,11 +36,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let url = setting("URL").unwrap_or_default();
     let prefix = setting("PREFIX");
-    config = config.adapter(adapters::named(
-        setting("ADAPTER").as_deref().unwrap_or("memory"),
-        &url,
-        prefix,
-    )?);
+    let name = setting("ADAPTER").unwrap_or_else(|| "memory".into());
+    config = config.adapter(adapters::named(&name, &url, prefix).await?);
     let io = Server::with_config(config);
     ops::serve(&io, &setting("NAME").unwrap_or_else(|| "node".into()));
     let port: u16 = setting("PORT").map_or(Ok(0), |port| port.parse())?;

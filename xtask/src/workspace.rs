@@ -12,6 +12,7 @@ use crate::process;
 pub(crate) const FEATURES: &str = "socketio-server/http2,socketio-server/tls";
 
 const SERVER: (&str, &str) = ("socketio-server", FEATURES);
+const EMITTER: (&str, &str) = ("socketio-emitter", "redis,postgres,nats");
 
 /// The workspace this tool belongs to.
 pub(crate) struct Workspace {
@@ -75,6 +76,11 @@ impl Workspace {
         process::run_ok(self.cargo().args(args))?;
         let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
         Ok(self.target("debug").join("examples").join(file))
+    }
+
+    /// Builds the example of the emitter and gives its path.
+    pub(crate) fn emitter(&self) -> Result<PathBuf, String> {
+        self.example(EMITTER, "emit", "release")
     }
 
     /// Builds the program that starts an engine and gives its path.

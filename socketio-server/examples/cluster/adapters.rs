@@ -2,12 +2,13 @@
 
 use std::{error::Error, sync::Arc};
 
+use socketio_adapter_nats::{NatsAdapter, NatsConfig, connect_options};
 use socketio_adapter_postgres::{PostgresAdapter, PostgresConfig};
 use socketio_adapter_redis::RedisAdapter;
 use socketio_server::{ClusterAdapter, MemoryCluster};
 
 /// An adapter for the engine at `url`.
-pub(crate) fn named(
+pub(crate) async fn named(
     name: &str,
     url: &str,
     prefix: Option<String>,
@@ -36,6 +37,13 @@ pub(crate) fn named(
             }
             None => RedisAdapter::streams(url).build()?,
         },
+        "nats" => {
+            let config = NatsConfig::new(connect_options().connect(url).await?);
+            NatsAdapter::new(match prefix {
+                Some(prefix) => config.prefix(prefix),
+                None => config,
+            })?
+        }
         other => return Err(format!("no such adapter here: {other}").into()),
     })
 }

@@ -56,6 +56,10 @@ pub(crate) fn serve(io: &Server, name: &str) {
 fn declare(namespace: &Namespace, name: &str) {
     let (name, log) = (Arc::<str>::from(name), Log::default());
     namespace.use_(|socket: Socket, Auth(hello): Auth<Option<Hello>>| async move {
+        // Asked about sessions that Node has kept as well; those have their rooms and data.
+        if socket.recovered() {
+            return Ok(());
+        }
         let hello = hello.unwrap_or_default();
         socket.join(hello.join)?;
         socket.set_shared(&hello.data)?;
@@ -195,6 +199,10 @@ fn fetched(result: Result<Vec<RemoteSocket>, FetchError>) -> Value {
 fn described(socket: &RemoteSocket) -> Value {
     let mut rooms: Vec<String> = socket.rooms().iter().map(ToString::to_string).collect();
     rooms.sort();
-    let auth = socket.handshake().get("auth").cloned();
+    let mut auth = socket.handshake().get("auth").cloned();
+    if let Some(Value::Object(auth)) = &mut auth {
+        // Node leaves in what its client needs to recover a session.
+        auth.retain(|name, _| name != "pid" && name != "offset");
+    }
     value!({ "id": socket.id(), "rooms": rooms, "data": socket.raw_data().clone(), "auth": auth })
 }

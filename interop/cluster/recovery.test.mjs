@@ -1,0 +1,102 @@
+// A client that loses its connection to one node and comes back to another: it has missed nothing. On streams, which keep
+// what was said and who was there.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+
+import { engine, eventually, member, node, prefix, settled, together } from '../lib/cluster.mjs';
+import { closeAll } from '../lib/client.mjs';
+
+const WAYS = [['rust', 'node'], ['node', 'rust'], ['rust', 'rust'], ['node', 'node']];
+
+for (const kinds of WAYS) {
+  describe(kinds.join(' → '), () => {
+    let bus, nodes;
+    before(async () => {
+      bus = await engine('redis');
+      const env = { PREFIX: prefix(), RECOVERY: '1' };
+      nodes = await Promise.all(kinds.map((kind, i) => node(kind, 'redis-streams', bus, { ...env, NAME: `${kind} ${i}` })));
+    });
+    afterEach(closeAll);
+    after(async () => {
+      await Promise.all((nodes ?? []).map((server) => server.stop()));
+      await bus?.stop();
+    });
+
+    /** A client in `room`, and one that stays on each node; all have heard each other. */
+    async function cast() {
+      const others = await Promise.all(nodes.map((server) => member(server)));
+      const lost = await member(nodes[0], { auth: { join: ['room'], data: { name: 'ü' } }, reconnection: false });
+      await together(lost, ...others);
+      await others[0].op('emit', { event: 'before' });
+      await eventually(() => lost.heard.some(([name]) => name === 'before'), 'it has an offset');
+      return { lost, others };
+    }
+
+    /** Its connection ends without a word of its own, and its node notices. */
+    async function lose(socket, witness) {
+      const was = socket.id;
+      socket.io.engine.close();
+      await eventually(async () => !(await witness.op('fetchSockets')).some(({ id }) => id === was), 'it is gone');
+    }
+
+    /** The offsets are not compared: they are the engine's. */
+    const names = (socket) => socket.heard.splice(0).map(([name, n]) => `${name} ${n}`);
+
+    test('nothing is missed, and nothing comes twice', async () => {
+      const { lost, others: [first, second] } = await cast();
+      const { id } = lost;
+      await lose(lost, first);
+      for (const [n, from] of [first, second, first].entries()) {
+        await from.op('emit', { event: 'all', args: [n] });
+        await from.op('emit', { event: 'room', to: ['room'], args: [n] });
+        await from.op('emit', { event: 'id', to: [id], args: [n] });
+        await from.op('emit', { event: 'other', to: ['another'], args: [n] });
+        await from.op('emit', { event: 'except', except: ['room'], args: [n] });
+        await from.op('emit', { event: 'binary', args: [n, Buffer.from([n])] });
+        await settled([first, second], from);
+      }
+      const back = await member(nodes[1], { lost });
+      assert.equal(back.recovered, true);
+      assert.equal(back.id, id);
+      await second.op('emit', { event: 'live', args: [3] });
+      await eventually(() => back.heard.some(([name]) => name === 'live'), 'it hears what is new');
+      const wanted = [0, 1, 2].flatMap((n) => [`all ${n}`, `room ${n}`, `id ${n}`, `binary ${n}`]);
+      assert.deepEqual(names(back).filter((name) => !name.startsWith('fence')), [...wanted, 'live 3']);
+    });
+    test('rooms and data come along, and it can be lost again', async () => {
+      const { lost, others } = await cast();
+      let [socket, at] = [lost, 0];
+      for (const n of [1, 2, 3]) {
+        const { id } = socket;
+        await lose(socket, others[at]);
+        await others[at].op('emit', { event: 'missed', to: ['room'], args: [n] });
+        at = 1 - at;
+        socket = await member(nodes[at], { lost: socket, reconnection: false });
+        assert.equal(socket.recovered, true);
+        assert.equal(socket.id, id);
+        await eventually(() => socket.heard.some(([name]) => name === 'missed'), 'it hears what it missed');
+        assert.deepEqual(names(socket), [`missed ${n}`]);
+        const found = (await others[1 - at].op('fetchSockets')).find((other) => other.id === id);
+        assert.deepEqual([found.rooms, found.data], [[id, 'room'].sort(), { name: 'ü' }]);
+      }
+    });
+    test('only one can take over a session, and none that is not there', async () => {
+      const { lost, others } = await cast();
+      await lose(lost, others[0]);
+      const heirs = await Promise.all([0, 1, 1].map((i) => member(nodes[i], { lost })));
+      assert.equal(heirs.filter(({ recovered }) => recovered).length, 1);
+      assert.equal(new Set(heirs.map(({ id }) => id)).size, 3);
+      const stranger = await member(nodes[1], { lost: { _pid: 'x'.repeat(20), _lastOffset: lost._lastOffset } });
+      assert.equal(stranger.recovered, false);
+    });
+    test('an offset that is none is a new session', async () => {
+      const { lost, others } = await cast();
+      await lose(lost, others[0]);
+      for (const _lastOffset of ['x', '0-0', '-', '$', '9999999999999-0', '']) {
+        const fresh = await member(nodes[1], { lost: { _pid: lost._pid, _lastOffset } });
+        assert.equal(fresh.recovered, false);
+      }
+    });
+  });
+}
