@@ -17,7 +17,7 @@ pub(super) const ALL: &[Suite] = &[
     Suite { name: "clippy", about: "lints, warnings denied", quick: true, run: clippy },
     Suite {
         name: "features",
-        about: "lints of the servers without their default features",
+        about: "lints of the servers and the client without their default features",
         quick: false,
         run: features,
     },
@@ -109,6 +109,8 @@ fn features(workspace: &Workspace) -> Result<Outcome, String> {
         "engineio-server",
         "-p",
         "socketio-server",
+        "-p",
+        "socketio-client",
         "--all-targets",
         "--no-default-features",
         "--",
