@@ -45,6 +45,8 @@ pub(crate) struct Membership {
     pub(super) told: Mutex<HashSet<Room>>,
     /// Handlers of server-side events that run.
     pub(super) handlers: AtomicUsize,
+    /// Ends when the last handler of a server-side event has begun.
+    last_begun: Mutex<Option<oneshot::Receiver<()>>>,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -97,6 +99,7 @@ impl Membership {
             adapter,
             told: Mutex::default(),
             handlers: AtomicUsize::new(0),
+            last_begun: Mutex::default(),
             counters,
         }
     }
@@ -235,6 +238,13 @@ impl Membership {
         if !self.started.load(Ordering::Acquire) {
             self.turns.close();
         }
+    }
+
+    /// The turn of one more handler: what it drops when it has begun, and what it waits for until the one before has.
+    pub(super) fn next_handler(&self) -> (oneshot::Sender<()>, Option<oneshot::Receiver<()>>) {
+        let (begun, after) = oneshot::channel();
+        let mut last = self.last_begun.lock().unwrap_or_else(PoisonError::into_inner);
+        (begun, last.replace(after))
     }
 
     /// Takes a message; what it asks of this node is given back.

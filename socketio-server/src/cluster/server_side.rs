@@ -3,12 +3,13 @@
 use std::{
     collections::HashMap,
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -157,11 +158,23 @@ pub(super) fn start(
         };
         let (handler, event) =
             (handler.clone(), ServerEvent { args: args.clone(), asker: asker.clone() });
+        let (begun, after) = membership.next_handler();
         runtime.spawn(async move {
             let _place = place;
             let name = event.args.clone();
+            // Tasks of a runtime with several threads begin in any order.
+            if let Some(after) = after {
+                let _ = after.await;
+            }
             // The user's code is called here, where its panic ends this task alone.
-            if let Err(error) = handler(event).await {
+            let mut running = handler(event);
+            let first = poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await;
+            drop(begun);
+            let result = match first {
+                Poll::Ready(result) => result,
+                Poll::Pending => running.await,
+            };
+            if let Err(error) = result {
                 let event = name.event();
                 tracing::warn!(target: "socketio::cluster", event, %error, "a handler of a server-side event failed");
             }

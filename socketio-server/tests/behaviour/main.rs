@@ -60,6 +60,7 @@ mod reliable_events_outlive_their_connection;
 mod returned_values_answer;
 mod rooms_are_still_there_in_disconnecting;
 mod running_handlers_outlive_their_socket;
+mod server_side_events_start_in_order;
 mod sessions_are_restored_by_any_node;
 mod sessions_wander_and_agree_with_a_model;
 mod sockets_are_fetched_and_asked_alone;

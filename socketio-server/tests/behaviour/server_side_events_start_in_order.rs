@@ -1,0 +1,37 @@
+//! Handlers of server-side events begin in the order in which the events arrived, also on several threads, and one that
+//! waits or panics holds no other one up.
+
+use crate::support;
+
+use socketio_server::{MemoryCluster, ServerConfig, ServerEvent};
+use support::{log, server_with, within};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn server_side_events_start_in_order() {
+    const COUNT: u32 = 200;
+    let cluster = MemoryCluster::new();
+    let node = || server_with(ServerConfig::default().adapter(cluster.adapter()));
+    let (one, two) = (node().await, node().await);
+    let (sender, mut begun) = log();
+    two.io.on_server_side("n", move |event: ServerEvent| {
+        let n: Result<u32, _> = event.data();
+        let sender = sender.clone();
+        async move {
+            let n = n?;
+            sender.send(n).unwrap();
+            match n % 50 {
+                7 => panic!("one of those"),
+                8 => std::future::pending().await,
+                _ => Ok(()),
+            }
+        }
+    });
+    within(one.io.joined()).await;
+    within(two.io.joined()).await;
+    for n in 0..COUNT {
+        one.io.server_side_emit("n", &n).unwrap();
+    }
+    for n in 0..COUNT {
+        assert_eq!(begun.next().await, n);
+    }
+}
