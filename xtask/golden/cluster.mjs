@@ -6,7 +6,8 @@ import { writeFileSync } from "node:fs";
 
 import { createAdapter as createPostgres } from "@socket.io/postgres-adapter";
 import { Emitter as PostgresEmitter } from "@socket.io/postgres-emitter";
-import { createShardedAdapter } from "@socket.io/redis-adapter";
+import { createAdapter as createClassic, createShardedAdapter } from "@socket.io/redis-adapter";
+import { Emitter as RedisEmitter } from "@socket.io/redis-emitter";
 import { createAdapter as createStreams } from "@socket.io/redis-streams-adapter";
 import { Server } from "socket.io";
 
@@ -23,7 +24,7 @@ const REQUEST = "e".repeat(16);
 const said = {
   emit: (io) => io.emit("hello", 1, "a", null, undefined, 1.5),
   "emit in a namespace": (io) => io.of("/admin").emit("hello"),
-  "emit to rooms": (io) => io.to(["r1", "r2"]).except("r3").emit("x", { a: [1, -1, 300, 1e21, "é"] }),
+  "emit to rooms": (io) => io.to(["r1", "r2"]).except("r3").emit("x", { a: [1, -1, 300, 0.25, "é"] }),
   "emit to one room": (io) => io.to("r1").emit("x"),
   "emit to a socket": (io) => io.to("aaaaaaaaaaaaaaaaaaaa").emit("x"),
   "emit with flags": (io) => io.volatile.compress(false).to("r1").emit("x", true),
@@ -101,7 +102,8 @@ async function capture(adapter, create, record) {
     main.adapter.addAll(id, new Set([id, "r1"]));
   }
   for (const [name, message] of Object.entries(asked)) {
-    main.adapter.onMessage({ uid: ASKER, nsp: "/", ...structuredClone(message) });
+    if (create.ask) create.ask(main.adapter, message);
+    else main.adapter.onMessage({ uid: ASKER, nsp: "/", ...structuredClone(message) });
     await settled();
     take(name);
   }
@@ -125,7 +127,7 @@ class Redis extends EventEmitter {
   constructor(publish) {
     super();
     this.publishes = publish;
-    for (const name of ["connect", "sSubscribe", "sUnsubscribe", "subscribe", "disconnect"]) this[name] = async () => {};
+    for (const name of ["connect", "pSubscribe", "pUnsubscribe", "unsubscribe", "sSubscribe", "sUnsubscribe", "subscribe", "disconnect"]) this[name] = async () => {};
   }
 
   duplicate() {
@@ -178,6 +180,19 @@ function sharded(publish) {
   return createShardedAdapter(client, client);
 }
 
+function classic(publish) {
+  const client = new Redis(publish);
+  return createClassic(client, client);
+}
+/** The same questions, in numbers and fields of its own. */
+classic.ask = (adapter, { type, data: { packet, opts, requestId } }) => {
+  const request = { uid: "asker1", requestId };
+  if (type === 7) Object.assign(request, { type: 5, opts: { rooms: [], except: [] } });
+  if (type === 9) Object.assign(request, { type: 6, data: packet });
+  if (type === 3) Object.assign(request, { type: 7, packet: { ...packet, nsp: "/" }, opts });
+  adapter.onrequest(Buffer.from(adapter.requestChannel), Buffer.from(JSON.stringify(request)));
+};
+
 const streams = (publish) => createStreams(new Redis(publish));
 
 function postgres(publish) {
@@ -194,14 +209,23 @@ const published = ({ channel, stream, fields, data, attachment }) => {
 await capture("sharded", sharded, published);
 await capture("streams", streams, published);
 await capture("postgres", postgres, published);
+await capture("classic", classic, published);
 
 // Programs without a server.
 const emitted = [];
-const emitter = new PostgresEmitter(new Pool((it) => emitted.push(it)));
-for (const name of ["emit", "emit to rooms", "emit with flags", "emit binary", "join", "leave", "disconnect", "server side emit"]) {
-  said[name](Object.assign(Object.create(emitter), { in: (room) => emitter.to(room) }));
-  await settled();
-  for (const it of emitted.splice(0)) vectors.push({ adapter: "postgres-emitter", name, ...published(it) });
+const emit = (it) => emitted.push(it);
+const emitters = [
+  ["postgres-emitter", new PostgresEmitter(new Pool(emit))],
+  ["redis-emitter", new RedisEmitter(new Redis(emit))],
+];
+const simple = ["emit", "emit to rooms", "emit to one room", "emit with flags", "emit binary", "join", "leave", "disconnect", "server side emit"];
+for (const [adapter, emitter] of emitters) {
+  for (const name of simple) {
+    // They do not have everything that servers have.
+    said[name](Object.assign(Object.create(emitter), { in: (room) => emitter.to(room), of: (nsp) => emitter.of(nsp) }));
+    await settled();
+    for (const it of emitted.splice(0)) vectors.push({ adapter, name, ...published(it) });
+  }
 }
 
 writeFileSync(process.argv[2], `[\n${vectors.map((it) => JSON.stringify(it)).join(",\n")}\n]\n`);

@@ -22,6 +22,8 @@ fn both_ways() {
         let field = |name: &str| vector[name].as_str();
         let (adapter, name) = (field("adapter").unwrap(), field("name").unwrap());
         let body = match (field("text"), field("hex").or(field("attachment"))) {
+            // Forms of their own, which `adapters/redis` reads.
+            _ if ["classic", "redis-emitter"].contains(&adapter) => continue,
             // Says where the message is.
             (Some(text), _) if text.contains("attachmentId") => continue,
             (Some(text), _) if adapter == "postgres-emitter" => of_emitter(text.as_bytes(), text),
@@ -98,7 +100,7 @@ fn expected(name: &str) -> Vec<Body> {
         "emit" => said(hello(), to(&[])),
         "emit in a namespace" => said(args("hello", &()), to(&[])),
         "emit to rooms" => {
-            let list = value!({ "a": [1, -1, 300, 1e21, "é"] });
+            let list = value!({ "a": [1, -1, 300, 0.25, "é"] });
             said(args("x", &list), selection(&["r1", "r2"], &["r3"]))
         }
         "emit to one room" => said(args("x", &()), to(&["r1"])),

@@ -1,6 +1,9 @@
 //! Plain pub/sub, as `createAdapter` of `@socket.io/redis-adapter`: a pattern per namespace for broadcasts, and channels for
 //! requests and replies.
 
+#[cfg(test)]
+#[path = "../../tests/golden/mod.rs"]
+mod golden;
 mod wire;
 
 use std::{borrow::Cow, sync::Arc};
