@@ -119,6 +119,8 @@ export async function settled(members, ...senders) {
 
 /** Asserts that exactly these members hear exactly this, once. `all` holds the members by name. */
 export async function assertHeard(all, sender, names, message) {
+  // Node's adapter for Postgres has several connections: what is said later may come first.
+  await eventually(() => names.every((name) => all[name].heard.length > 0), 'all have heard it', 3000).catch(() => {});
   const heard = await settled(Object.values(all), sender);
   const who = Object.keys(all).filter((_, i) => heard[i].length > 0);
   assert.deepEqual(who, Object.keys(all).filter((name) => names.includes(name)));

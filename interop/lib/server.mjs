@@ -51,6 +51,7 @@ export async function start(path, env = {}, args = []) {
   ended.catch(() => {});
   return {
     port,
+    pid: child.pid,
     url: `http://127.0.0.1:${port}`,
     /** Signals it: `SIGSTOP` and `SIGCONT` let it hang for a while. */
     signal: (signal) => child.kill(signal),

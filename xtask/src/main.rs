@@ -24,6 +24,7 @@ usage: cargo xtask <command>
   bench [--rounds N] [scenario…]
                                measure the bench server beside Node's; a table of medians (3 rounds)
   bench client [--rounds N]    measure our client beside rust_socketio and Node's
+  bench cluster [--rounds N]   measure broadcasts from node to node on each engine, ours beside Node's
   golden                       make the golden vectors anew with the Node parsers
   fuzz [--minutes N] [target]  fuzz the parsers, N minutes per crate (default 1)";
 

@@ -4,6 +4,7 @@
 //! only the ratios within one run mean anything.
 
 mod client;
+mod cluster;
 mod server;
 
 use std::fmt::Write as _;
@@ -35,8 +36,10 @@ const SCENARIOS: [&str; 15] = [
 ];
 
 pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
-    if let Some(("client", args)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return client::main(workspace, args);
+    match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        Some(("client", args)) => return client::main(workspace, args),
+        Some(("cluster", args)) => return cluster::main(workspace, args),
+        _ => {}
     }
     let (rounds, scenarios) = options(args)?;
     let ours = workspace.measured_example("bench")?;

@@ -1,0 +1,88 @@
+// Broadcasts from one node to the clients of another, ours beside Node's, on the same engine in the same run. Prints a table.
+//
+// The figures are the CPU time of both nodes for one broadcast that passes through them, the rate at which broadcasts
+// arrive when 64 are on their way, and how long a single one takes from the sender's client to the receiver's. Only the ratio
+// of the two lines of an engine means anything.
+
+import { readFileSync } from 'node:fs';
+
+import { engine, engineOf, eventually, member, node, prefix, together } from '../lib/cluster.mjs';
+import { closeAll } from '../lib/client.mjs';
+import { NODE } from '../lib/mixes.mjs';
+
+const [rounds = 3, messages = 5000] = process.argv.slice(2).map(Number);
+const WINDOW = 64;
+const SINGLE = 300;
+const ARGS = ['x'.repeat(64)];
+/** Of the clock that processes are charged by. */
+const TICKS_PER_SECOND = 100;
+
+console.log('| adapter | nodes | CPU per broadcast, µs | broadcasts per second | latency p50, µs | latency p99, µs |');
+console.log('|---|---|---|---|---|---|');
+for (const adapter of [...NODE, 'nats']) {
+  const bus = await engine(engineOf(adapter));
+  const kinds = NODE.includes(adapter) ? ['rust', 'node'] : ['rust'];
+  const figures = Object.fromEntries(kinds.map((kind) => [kind, []]));
+  for (let round = 0; round < rounds; round += 1) {
+    for (const kind of kinds) figures[kind].push(await measure(kind, adapter, bus));
+  }
+  for (const kind of kinds) {
+    const { cpu, rate, p50, p99 } = figures[kind].sort((one, other) => one.cpu - other.cpu)[rounds >> 1];
+    const name = kind === 'rust' ? 'ours' : "Node's";
+    console.log(`| ${adapter} | ${name} | ${cpu.toFixed(1)} | ${rate.toFixed(0)} | ${p50.toFixed(0)} | ${p99.toFixed(0)} |`);
+  }
+  await bus.stop();
+}
+
+async function measure(kind, adapter, bus) {
+  const PREFIX = prefix();
+  const nodes = await Promise.all([0, 1].map((i) => node(kind, adapter, bus, { PREFIX, NAME: `${kind} ${i}` })));
+  const [sender, receiver] = await Promise.all(nodes.map((server) => member(server)));
+  await together(sender, receiver);
+  // They would keep all of it.
+  [sender, receiver].forEach((socket) => socket.offAny());
+  let arrived = 0;
+  let told = () => {};
+  receiver.on('said', () => {
+    arrived += 1;
+    told();
+  });
+  const say = () => sender.op('broadcast', { event: 'said', args: ARGS });
+
+  for (let i = 0; i < SINGLE; i += 1) await say();
+  const latencies = [];
+  for (let i = 0; i < SINGLE; i += 1) {
+    const started = performance.now();
+    const heard = new Promise((resolve) => (told = resolve));
+    await Promise.all([say(), heard]);
+    latencies.push((performance.now() - started) * 1000);
+  }
+  told = () => {};
+  latencies.sort((one, other) => one - other);
+
+  const wanted = arrived + messages;
+  const [before, started] = [ticks(nodes), performance.now()];
+  let left = messages;
+  await Promise.all(
+    Array.from({ length: WINDOW }, async () => {
+      while (left > 0) {
+        left -= 1;
+        await say();
+      }
+    }),
+  );
+  await eventually(() => arrived >= wanted, 'all have arrived');
+  const seconds = (performance.now() - started) / 1000;
+  const cpu = ((ticks(nodes) - before) / TICKS_PER_SECOND / messages) * 1e6;
+  closeAll();
+  await Promise.all(nodes.map((server) => server.stop()));
+  return { cpu, rate: messages / seconds, p50: latencies[SINGLE >> 1], p99: latencies[Math.floor(SINGLE * 0.99)] };
+}
+
+/** The time that the nodes have been charged for. */
+function ticks(nodes) {
+  return nodes.reduce((sum, { pid }) => {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+    return sum + Number(fields[11]) + Number(fields[12]);
+  }, 0);
+}
