@@ -389,6 +389,11 @@ impl SocketInner {
         }
     }
 
+    /// Whether events wait for an engine before they are delivered.
+    pub(crate) fn takes_turns(&self) -> bool {
+        self.namespace.membership().and_then(Membership::logged).is_some()
+    }
+
     /// Runs an action after the events that were emitted before it. Where too much waits, it comes back.
     pub(crate) fn in_turn(&self, action: Action) -> Result<(), Action> {
         match self.namespace.membership().and_then(Membership::logged) {
@@ -407,7 +412,7 @@ impl SocketInner {
         frames: Frames,
         failed: impl FnOnce(&Self) + Send + 'static,
     ) -> Result<(), EmitError> {
-        if self.namespace.membership().and_then(Membership::logged).is_none() {
+        if !self.takes_turns() {
             return self.send(frames);
         }
         if self.is_disconnected() {

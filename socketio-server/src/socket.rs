@@ -234,7 +234,7 @@ impl Socket {
 
     /// Does something after all that was sent before.
     fn last(&self, act: impl FnOnce(&Self) + Send + 'static) {
-        if !self.0.is_connected() {
+        if !self.0.is_connected() || !self.0.takes_turns() {
             return act(self);
         }
         let socket = self.clone();
