@@ -63,10 +63,13 @@ pub async fn order_is_kept<H: Harness>(harness: &H) {
                 ok(&client.call(op).await);
             }
         }
-        for client in &mut clients {
-            for n in 0..60_u32 {
-                assert_eq!(heard(client).await, (String::from("n"), n.into()));
+        for (at, client) in clients.iter_mut().enumerate() {
+            let mut all = Vec::new();
+            while all.len() < 60 {
+                all.push(heard(client).await);
             }
+            let expected: Vec<_> = (0..60_u32).map(|n| (String::from("n"), n.into())).collect();
+            assert_eq!(all, expected, "from {from} at {at}");
         }
     }
 }
