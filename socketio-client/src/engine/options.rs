@@ -223,7 +223,7 @@ impl EngineOptions {
         self
     }
 
-    /// How TLS is spoken (default: what the features give, see the crate's page).
+    /// How TLS is spoken (default: what the features give, see [`Tls`]).
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);

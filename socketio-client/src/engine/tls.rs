@@ -12,7 +12,13 @@ use super::{
 /// How TLS is spoken with servers (and proxies) of `https` and `wss`.
 ///
 /// Nothing is forced: with neither a feature nor a value of this type, such URLs are refused with
-/// [`EngineError::TlsUnavailable`]. With a feature of each kind (see the crate's page) the default needs no value.
+/// [`EngineError::TlsUnavailable`]. What is spoken without a value is for the crate's features to say:
+///
+/// | features | what is spoken |
+/// |---|---|
+/// | `rustls-ring` or `rustls-aws-lc`, and `native-roots` or `webpki-roots` | rustls; certificates of the system, Mozilla's, or both |
+/// | `native-tls`, and not the above | the system's TLS with the system's certificates |
+/// | anything less | nothing |
 #[derive(Clone)]
 pub struct Tls(Kind);
 

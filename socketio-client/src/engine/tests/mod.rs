@@ -1,6 +1,7 @@
 //! The engine against our own server, over streams in memory and under a paused clock.
 
 mod ends;
+mod hostile;
 mod limits;
 mod network;
 mod proxies;
