@@ -99,6 +99,9 @@ impl Recovery {
 
     /// Whether a client that comes back passes by the middlewares (default yes). If not, it gets nothing of what it missed
     /// before they have let it in.
+    ///
+    /// A session that one of Node's servers kept does not say which namespace it is of, so its client goes through them all
+    /// the same: one that sets data should look at [`Socket::recovered`](crate::Socket::recovered) first.
     pub fn skip_middlewares(mut self, skip: bool) -> Self {
         self.skip_middlewares = skip;
         self
