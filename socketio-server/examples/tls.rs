@@ -10,6 +10,7 @@ use socketio_server::{
     Data, Server, Socket,
     rustls::{
         ServerConfig,
+        crypto::ring,
         pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
     },
 };
@@ -23,7 +24,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let port: u16 = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     let (chain, key) = identity()?;
-    let tls = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
+    let tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
     let listening = io.bind_tls(("127.0.0.1", port), Arc::new(tls)).await?;
     println!("listening on https://{}", listening.local_addr()?);
 

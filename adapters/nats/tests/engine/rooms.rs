@@ -11,8 +11,12 @@ async fn a_node_gets_what_its_rooms_need_and_nothing_else() {
     let one = Node::join(adapter(&engine).await, "/", "one").await;
     let two = Node::join(adapter(&engine).await, "/", "two").await;
     let long = "long ".repeat(100);
-    for room in ["a", "*", ">", "a.b", "", "é \r\n", &long] {
+    let rooms = ["a", "*", ">", "a.b", "", "é \r\n", &long];
+    for (n, room) in rooms.into_iter().enumerate() {
         one.say(&[room], "not yet").await;
+        // The engine has it when it has what was said after it.
+        one.say(&[], "said").await;
+        until(|| async { two.events().iter().filter(|it| *it == "said").count() > n }).await;
         two.enter(room).await;
         one.say(&[room], room).await;
     }
@@ -24,7 +28,9 @@ async fn a_node_gets_what_its_rooms_need_and_nothing_else() {
     until(|| async { two.events().iter().any(|event| event == "fence") }).await;
     // What has no subject of its own comes to all, as what is for several rooms does.
     let expected = ["a", "*", ">", "a.b", "", "é \r\n", "not yet", &long, "to several", "fence"];
-    assert_eq!(two.events(), expected);
+    let mut events = two.events();
+    events.retain(|event| event != "said");
+    assert_eq!(events, expected);
     assert!(one.inbox.messages().is_empty(), "nothing of its own");
 }
 

@@ -6,7 +6,9 @@ use std::{net::SocketAddr, sync::Arc};
 
 use engineio_server::{
     Engine, Listening,
-    rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivatePkcs8KeyDer},
+    rustls::{
+        ClientConfig, RootCertStore, ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer,
+    },
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -22,13 +24,21 @@ impl Secure {
     pub async fn listen(engine: &Engine) -> Self {
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
-        let server = ServerConfig::builder()
+        // By name: other crates of the workspace bring another one along.
+        let provider = Arc::new(ring::default_provider());
+        let server = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![own.cert.der().clone()], key.into())
             .unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(own.cert.der().clone()).unwrap();
-        let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
         let listening = engine.listen_tls("127.0.0.1:0", Arc::new(server)).await.unwrap();
         Self { address: listening.local_addr().unwrap(), listening, client }
     }
