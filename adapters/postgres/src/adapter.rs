@@ -45,20 +45,18 @@ impl PostgresAdapter {
         Ok(Arc::new(Self { config, registry: Arc::default(), started: OnceLock::new() }))
     }
 
-    fn start(&self) -> Result<Arc<Publisher>, PostgresError> {
-        if let Some(started) = self.started.get() {
-            return Ok(started.publisher.clone());
-        }
-        // Of two that start at once, one is dropped and with it what it began.
-        let publisher = Arc::new(Publisher::start(self.config.clone())?);
-        let listener = Listener {
-            config: self.config.clone(),
-            registry: self.registry.clone(),
-            publisher: publisher.clone(),
-        };
-        let listener = tokio::spawn(listener.run()).abort_handle();
-        let started = self.started.get_or_init(|| Started { publisher, listener });
-        Ok(started.publisher.clone())
+    /// Once, however many namespaces join at the same time: a second listener would hear everything a second time.
+    fn start(&self) -> &Arc<Publisher> {
+        let started = self.started.get_or_init(|| {
+            let publisher = Arc::new(Publisher::begin(self.config.clone()));
+            let listener = Listener {
+                config: self.config.clone(),
+                registry: self.registry.clone(),
+                publisher: publisher.clone(),
+            };
+            Started { publisher, listener: tokio::spawn(listener.run()).abort_handle() }
+        });
+        &started.publisher
     }
 }
 
@@ -86,7 +84,7 @@ impl ClusterAdapter for PostgresAdapter {
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         Box::pin(async move {
             let channel = self.config.channel(seat.nsp.as_str())?;
-            let publisher = self.start()?;
+            let publisher = self.start().clone();
             // Given up again where this is not waited for, or takes too long.
             let (seated, listened) = self.registry.sit(channel, seat, inbox);
             let timeout = self.config.timeout;

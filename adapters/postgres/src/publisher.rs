@@ -38,10 +38,15 @@ impl Publisher {
     /// The configuration names a table or a prefix that PostgreSQL does not take.
     pub fn start(config: PostgresConfig) -> Result<Self, PostgresError> {
         config.check()?;
+        Ok(Self::begin(config))
+    }
+
+    /// With a configuration that was checked.
+    pub(crate) fn begin(config: PostgresConfig) -> Self {
         let (sender, client) = watch::channel(None);
         let broken = Arc::new(Notify::new());
         let task = tokio::spawn(stay_connected(config.clone(), sender, broken.clone()));
-        Ok(Self { config, client, broken, task: task.abort_handle() })
+        Self { config, client, broken, task: task.abort_handle() }
     }
 
     /// Waits until there is a connection.

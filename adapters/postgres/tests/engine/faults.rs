@@ -94,6 +94,34 @@ async fn broken_connections_are_made_again() {
     until_heard(&two, &one).await;
 }
 
+/// A second pair would hear everything a second time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn namespaces_that_join_at_once_share_the_connections() {
+    let engine = Postgres::start().unwrap();
+    let client = stranger(&engine).await;
+    for _ in 0..20 {
+        let adapter = adapter(&engine);
+        let start = std::sync::Arc::new(std::sync::Barrier::new(4));
+        let joins = ["/", "/a", "/b", "/c"].map(|nsp| {
+            let (adapter, start) = (adapter.clone(), start.clone());
+            tokio::spawn(async move {
+                start.wait();
+                Node::join(adapter, nsp, "one").await
+            })
+        });
+        let mut nodes = Vec::new();
+        for join in joins {
+            nodes.push(join.await.unwrap());
+        }
+        let connections = "SELECT count(*) FROM pg_stat_activity \
+                           WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        let count = || async { client.query_one(connections, &[]).await.unwrap().get::<_, i64>(0) };
+        assert_eq!(count().await, 2);
+        drop((nodes, adapter));
+        until(|| async { count().await == 0 }).await;
+    }
+}
+
 #[tokio::test]
 async fn who_leaves_leaves_nothing_behind() {
     let engine = Postgres::start().unwrap();
