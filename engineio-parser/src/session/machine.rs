@@ -188,8 +188,9 @@ impl Session {
     }
 
     /// Ends the session for a reason of ours. What is queued leaves first, unless `discard`; on polling a close packet
-    /// follows, on a message transport the shell's close frame says it. `Output::Closed` comes when all has left, or after
-    /// 30 s (see [`close_within`](Self::close_within)). While closing, messages that arrive are ignored.
+    /// follows (from a server in an answer of its own), on a message transport the shell's close frame says it.
+    /// `Output::Closed` comes when all has left, or after 30 s (see [`close_within`](Self::close_within)). While closing,
+    /// messages that arrive are ignored.
     ///
     /// With `discard` the session is over at once; a GET that waits still gets its close packet.
     pub fn close(&mut self, now: Instant, reason: CloseReason, discard: bool) {
@@ -246,7 +247,7 @@ impl Session {
             return via == self.transport && self.has_frames();
         }
         let carried = match self.requests.out() {
-            Outgoing::Waiting | Outgoing::Filling => true,
+            Outgoing::Waiting | Outgoing::Filling | Outgoing::Ending => true,
             Outgoing::None => self.role == Role::Client,
             Outgoing::Full | Outgoing::Failed => false,
         };

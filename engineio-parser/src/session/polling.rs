@@ -28,6 +28,8 @@ pub(super) enum Outgoing {
     Waiting,
     /// Open, and more may be given to it.
     Filling,
+    /// Open, and takes nothing but the close packet.
+    Ending,
     /// Open, and must take nothing more.
     Full,
     /// Client: it failed, so no other follows.

@@ -24,7 +24,8 @@ async fn by_the_server_while_a_poll_waits() {
     let handle = server.engine.client(&sid).unwrap();
     handle.send("bye").unwrap();
     handle.close(false);
-    within(get).await.is(200, "4bye\x1e1");
+    within(get).await.is(200, "4bye");
+    within(server.get(&sid)).await.is(200, "6\x1e1");
     assert_eq!(server.closed().await, CloseReason::ForcedClose);
     assert!(server.is_gone(&sid).await);
 }

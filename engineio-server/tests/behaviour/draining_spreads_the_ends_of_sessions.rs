@@ -105,7 +105,8 @@ async fn what_is_queued_is_sent_first() {
     let draining = drain(&server, Duration::ZERO);
     tokio::task::yield_now().await;
     // Its end was decided while no request of its waited.
-    server.get(&taker).await.is(200, "4last words\x1e1");
+    server.get(&taker).await.is(200, "4last words");
+    server.get(&taker).await.is(200, "6\x1e1");
     let drained = draining.await.unwrap();
     assert_eq!((drained.sessions, drained.closed, drained.forced), (2, 1, 1));
     assert_eq!(start.elapsed(), 5 * SECOND);

@@ -5,14 +5,18 @@ use crate::{
     frame::Frame,
     handshake::OpenPacket,
     packet::{PacketType, Transport},
-    session::{event::CloseReason, polling::Outgoing},
+    session::{
+        event::{CloseReason, Role},
+        polling::Outgoing,
+    },
 };
 
 impl Session {
     pub(super) fn poll_request(&mut self, budget: usize) -> Option<Frame> {
-        let first = match self.requests.out() {
-            Outgoing::Waiting => true,
-            Outgoing::Filling => false,
+        let (first, messages) = match self.requests.out() {
+            Outgoing::Waiting => (true, false),
+            Outgoing::Filling => (false, true),
+            Outgoing::Ending => (false, false),
             Outgoing::None | Outgoing::Full | Outgoing::Failed => return None,
         };
         let budget = if first { usize::MAX } else { budget };
@@ -21,9 +25,13 @@ impl Session {
                 self.requests.set_out(Outgoing::Filling);
                 return Some(frame);
             }
+            // A server says it in an answer of its own: the JavaScript client hands messages on only after it has read the
+            // whole payload, and would take a DISCONNECT that stands beside the close packet for a lost connection.
+            let alone = !messages || self.role == Role::Client;
             if let Phase::Closing(reason) = self.phase
                 && !self.has_frames()
                 && budget > 0
+                && alone
             {
                 return Some(self.poll_close(reason, first));
             }
@@ -40,7 +48,7 @@ impl Session {
     /// does it.
     fn poll_close(&mut self, reason: CloseReason, first: bool) -> Frame {
         if first && self.late_close {
-            self.requests.set_out(Outgoing::Filling);
+            self.requests.set_out(Outgoing::Ending);
             return Frame::text(PacketType::Noop, "");
         }
         self.requests.set_out(Outgoing::Full);
