@@ -155,8 +155,10 @@ impl Namespace {
         make: impl FnOnce(ByteString, Box<Recoverable>, Option<Box<Stored>>) -> SocketInner,
     ) -> Arc<SocketInner> {
         let SavedSession { pid, sid, rooms, data, .. } = session;
+        // Under one lock: whoever emits to it meanwhile must find it either kept or here.
+        let mut log = recorder.log();
         // What other nodes cannot know is still here, where it was lost here.
-        let kept = recorder.log().reclaim(&pid);
+        let kept = log.reclaim(&pid);
         let (stored, outstanding, held) = match kept {
             Some(kept) => (kept.data.stored, kept.data.outstanding, Some(kept.data.stay)),
             None => (None, Arc::default(), None),
@@ -171,11 +173,9 @@ impl Namespace {
             size: (0, 0),
         }));
         let socket = Arc::new(make(sid, Box::new(recoverable), stored));
-        {
-            let _order = recorder.log();
-            self.hub().insert(socket.clone());
-            let _ = self.hub().join(&socket.id, rooms, usize::MAX);
-        }
+        self.hub().insert(socket.clone());
+        let _ = self.hub().join(&socket.id, rooms, usize::MAX);
+        drop(log);
         drop(held);
         socket
     }
@@ -368,25 +368,32 @@ impl SocketInner {
     /// Whether an event for this socket may be published: it has not left, and can be sent more.
     pub(crate) fn may_be_sent(&self) -> Result<(), EmitError> {
         let Some((recorder, _)) = self.namespace.shared_recorder() else { return Ok(()) };
-        // The client may have come back to another socket of the same id.
-        let member = self.namespace.hub().get(&self.id);
-        match member.filter(|member| member.is_away() || !member.is_disconnected()) {
-            Some(member) => {
-                let (packets, bytes) = member.client.handle.queued();
-                if packets < recorder.max_queued.0 && bytes < recorder.max_queued.1 {
-                    return Ok(());
-                }
-                self.client.counters.here().events.queue_full.one();
-                Err(EmitError::Full)
-            }
-            // It is away, or on another node by now.
-            None => {
-                let now = tokio::time::Instant::now().into_std();
-                let kept = |pid| recorder.log().keeps(now, pid);
-                let kept = self.recoverable.as_ref().is_some_and(|it| kept(&it.pid));
-                if kept { Ok(()) } else { Err(EmitError::Disconnected) }
-            }
+        let Some(member) = self.member() else {
+            // It is away, or on another node by now; or it came back between two looks, of which the second one is under the
+            // lock of those who come and go.
+            let log = recorder.log();
+            let now = tokio::time::Instant::now().into_std();
+            let kept = self.recoverable.as_ref().is_some_and(|it| log.keeps(now, &it.pid));
+            let member = self.member();
+            // What the application keeps with a socket ends with its last reference: where no lock is held.
+            drop(log);
+            return match kept || member.is_some() {
+                true => Ok(()),
+                false => Err(EmitError::Disconnected),
+            };
+        };
+        let (packets, bytes) = member.client.handle.queued();
+        if packets < recorder.max_queued.0 && bytes < recorder.max_queued.1 {
+            return Ok(());
         }
+        self.client.counters.here().events.queue_full.one();
+        Err(EmitError::Full)
+    }
+
+    /// The socket that its client has now, which may have come back to another one of the same id.
+    fn member(&self) -> Option<Arc<Self>> {
+        let member = self.namespace.hub().get(&self.id)?;
+        (member.is_away() || !member.is_disconnected()).then_some(member)
     }
 
     /// Whether events wait for an engine before they are delivered.
