@@ -12,8 +12,12 @@ use support::{
 };
 
 async fn node(cluster: &MemoryCluster) -> (Node, Arc<Troubled>) {
+    patient_node(cluster, Duration::from_millis(50)).await
+}
+
+async fn patient_node(cluster: &MemoryCluster, patience: Duration) -> (Node, Arc<Troubled>) {
     let engine = Troubled::new(cluster);
-    let limits = ClusterLimits::default().request_timeout(Duration::from_millis(50));
+    let limits = ClusterLimits::default().request_timeout(patience);
     (Node::with(engine.clone(), Recovery::default(), limits).await, engine)
 }
 
@@ -21,6 +25,7 @@ async fn node(cluster: &MemoryCluster) -> (Node, Arc<Troubled>) {
 async fn when_it_is_asked() {
     let cluster = cluster();
     let (mut node, engine) = node(&cluster).await;
+    let mut calm = Node::of(&cluster).await;
     for trouble in [Trouble::Failing, Trouble::Stuck, Trouble::NoLog] {
         let (client, socket, pid, offset) = node.client_with_offset().await;
         node.lose(client).await;
@@ -28,30 +33,56 @@ async fn when_it_is_asked() {
         engine.set(trouble);
         let mut client = node.server.open().await;
         client.claim(&pid, &offset).await;
-        // Meanwhile the others, and the client's other namespaces, are served.
-        node.server.io.of("/other");
-        client.send("40/other").await;
-        if trouble != Trouble::Failing {
-            assert!(client.text().await.starts_with("40/other,"));
-        }
         let (sid, new) = client.recoverable().await;
         assert_ne!((sid.as_str(), &new), (socket.id(), &pid));
         node.socket().await.emit("n", &1).unwrap();
-        if trouble == Trouble::Failing {
-            assert!(client.text().await.starts_with("40/other,"));
-        }
         assert_eq!(client.recorded().await.0, json!(["n", 1]));
         engine.set(Trouble::None);
         // Nothing was taken, or it was given back.
         until(|| cluster.sessions() == 1).await;
-        client.burst(&["41", "41/other,"]).await;
+        client.send("41").await;
         until(|| node.server.io.of("/").sockets_count() == 0).await;
+        let mut client = calm.claims(&pid, &offset).await;
+        assert_eq!(client.recoverable().await.1, pid, "after {trouble:?}");
+        calm.socket().await.disconnect();
+        client.expect("41").await;
+        until(|| calm.server.io.of("/").sockets_count() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn others_are_served_meanwhile() {
+    let cluster = cluster();
+    let (mut node, engine) = patient_node(&cluster, Duration::from_secs(3600)).await;
+    for trouble in [Trouble::Stuck, Trouble::NoLog] {
+        let (client, _, pid, offset) = node.client_with_offset().await;
+        node.lose(client).await;
+        until(|| cluster.sessions() == 1).await;
+        engine.set(trouble);
+        let mut client = node.server.open().await;
+        client.claim(&pid, &offset).await;
+        // The client's other namespaces, and other clients.
+        node.server.io.of("/other");
+        client.send("40/other").await;
+        assert!(client.text().await.starts_with("40/other,"));
+        let mut other = node.server.open().await;
+        other.send("40/other").await;
+        assert!(other.text().await.starts_with("40/other,"));
+        other.send("41/other,").await;
+        client.send("41/other,").await;
         until(|| node.server.io.of("/other").sockets_count() == 0).await;
+        // One that gives up waiting takes nothing with it.
+        client.reset();
+        until(|| node.server.io.engine().clients_count() == 1).await;
+        engine.set(Trouble::None);
+        until(|| cluster.sessions() == 1).await;
         let mut client = node.claims(&pid, &offset).await;
         assert_eq!(client.recoverable().await.1, pid, "after {trouble:?}");
         node.socket().await.disconnect();
         client.expect("41").await;
         until(|| node.server.io.of("/").sockets_count() == 0).await;
+        drop((client, other));
+        until(|| node.server.io.engine().clients_count() == 0).await;
     }
 }
 
