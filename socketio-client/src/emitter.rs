@@ -157,6 +157,7 @@ impl<'a> Emitter<'a> {
     }
 
     fn queue(&self, frames: Frames, ack: Option<Awaited<Waiter>>) -> Result<(), EmitError> {
+        self.check_ended()?;
         self.announce(&frames);
         let packet = Outgoing { frames, ack, volatile: self.volatile, stay: None };
         let refused = self.socket.space.state().outbox.push(packet);
@@ -171,6 +172,7 @@ impl<'a> Emitter<'a> {
         args: &T,
         waiter: Option<Waiter>,
     ) -> Result<(), EmitError> {
+        self.check_ended()?;
         let space = &self.socket.space;
         let id = space.next_ack();
         let frames = self.encode(Some(id), event, args)?;
@@ -180,6 +182,10 @@ impl<'a> Emitter<'a> {
         refused.map_err(|_| EmitError::Full)?;
         self.socket.manager.0.0.wake();
         Ok(())
+    }
+
+    fn check_ended(&self) -> Result<(), EmitError> {
+        if self.socket.manager.0.0.is_ended() { Err(EmitError::Stopped) } else { Ok(()) }
     }
 
     async fn answer(
@@ -225,6 +231,9 @@ impl Drop for Pending<'_> {
             }
             removed
         };
+        if removed.is_some() {
+            self.socket.space.room.notify_waiters();
+        }
         drop(removed);
         self.socket.manager.0.0.wake();
     }

@@ -85,6 +85,9 @@ pub enum EmitError {
     /// An answer came too late: its event belongs to a connection that has ended.
     #[error("socket has been disconnected")]
     Disconnected,
+    /// The runtime that the connection ran on has shut down.
+    #[error("the runtime has shut down")]
+    Stopped,
 }
 
 /// Why there is no answer.

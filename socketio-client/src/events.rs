@@ -3,7 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll},
 };
 
@@ -15,7 +15,7 @@ use crate::{
     ack::Ack,
     dispatch::{Handler, erase},
     error::HandlerError,
-    model::{Context as EventContext, Erased, HandlerFuture, Socket},
+    model::{Callback, Context as EventContext, HandlerFuture, Socket},
 };
 
 /// One event of the server.
@@ -49,13 +49,20 @@ pub struct Events {
     events: mpsc::Receiver<Received>,
     /// As long as there is a reader, the connection has a handle.
     socket: Socket,
-    handler: Erased,
+    handler: Weak<Callback>,
 }
 
 impl Events {
     /// The next event. None only where the runtime has shut down.
     pub async fn next(&mut self) -> Option<Received> {
         self.events.recv().await
+    }
+
+    fn unsubscribe(&self) {
+        let handler = self.handler.as_ptr();
+        self.socket.space.change_table(|table| {
+            table.remove_any(|it| std::ptr::addr_eq(Arc::as_ptr(it), handler));
+        });
     }
 }
 
@@ -75,15 +82,19 @@ impl Socket {
         // The queue is that of the handlers; one place lets a reader that keeps up take an event without waiting.
         let (sender, events) = mpsc::channel(1);
         let handler = erase(Subscription(sender));
-        self.space.change_table(|table| table.add_any(handler.clone(), false));
-        Events { events, socket: self.clone(), handler }
+        let subscription = Arc::downgrade(&handler);
+        self.space.change_table(|table| table.add_any(handler, false));
+        let events = Events { events, socket: self.clone(), handler: subscription };
+        if self.manager.0.0.is_ended() {
+            events.unsubscribe();
+        }
+        events
     }
 }
 
 impl Drop for Events {
     fn drop(&mut self) {
-        let handler = &self.handler;
-        self.socket.space.change_table(|table| table.remove_any(|it| Arc::ptr_eq(it, handler)));
+        self.unsubscribe();
     }
 }
 

@@ -160,7 +160,7 @@ impl Manager {
     pub async fn closed(&self) {
         loop {
             let closed = self.0.0.closed.notified();
-            if self.0.0.state().idle {
+            if self.0.0.state().idle || self.0.0.is_ended() {
                 return;
             }
             closed.await;

@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) owner: Weak<Owner>,
     /// Whether the transport is open, for volatile events.
     open: AtomicBool,
+    /// The connection's task is no more.
+    ended: AtomicBool,
     /// Notified when there is no connection any more.
     pub(crate) closed: Notify,
     listeners: Mutex<Arc<[ManagerListener]>>,
@@ -101,6 +103,7 @@ impl Shared {
             config,
             owner,
             open: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             closed: Notify::new(),
             listeners: Mutex::new(Arc::new([])),
             state: Mutex::new(state),
@@ -157,6 +160,22 @@ impl Shared {
 
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// Notes that nothing happens here any more, and tells those who wait.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.set_session(None);
+        let spaces = std::mem::take(&mut self.state().spaces);
+        for space in spaces {
+            space.end();
+        }
+        self.closed.notify_waiters();
+    }
+
+    /// Whoever begins to wait asks this afterwards.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 }
 
@@ -247,6 +266,20 @@ impl Space {
         lock(&self.state)
     }
 
+    /// Tells those who wait that there is nothing to wait for. Handlers go as well: streams of events end with theirs.
+    fn end(&self) {
+        let waiting = {
+            let mut state = self.state();
+            state.id = None;
+            std::mem::take(&mut state.connecting)
+        };
+        for waiting in waiting {
+            let _ = waiting.send(Err(ConnectError::Stopped));
+        }
+        self.change_table(|table| *table = Table::default());
+        self.room.notify_waiters();
+    }
+
     /// One after the other, as in Node.
     pub(crate) fn next_ack(&self) -> AckId {
         self.next_ack.fetch_add(1, Ordering::Relaxed).into()
@@ -301,7 +334,9 @@ pub(crate) struct Responder {
 pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
 
 /// A handler, whatever it takes and returns.
-pub(crate) type Erased = Arc<dyn Fn(Context) -> Result<HandlerFuture, HandlerError> + Send + Sync>;
+pub(crate) type Erased = Arc<Callback>;
+
+pub(crate) type Callback = dyn Fn(Context) -> Result<HandlerFuture, HandlerError> + Send + Sync;
 
 /// What a lock guards is consistent at every await and call: one that was poisoned can be used on.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

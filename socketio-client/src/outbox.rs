@@ -30,19 +30,30 @@ pub(crate) struct Outbox<W> {
     bytes: usize,
     max_packets: usize,
     max_bytes: usize,
+    /// Bytes of the largest packet that found no room since there was room for it.
+    refused: usize,
 }
 
 impl<W> Outbox<W> {
     pub(crate) fn new(max_packets: usize, max_bytes: usize) -> Self {
-        Self { packets: VecDeque::new(), bytes: 0, max_packets, max_bytes }
+        Self { packets: VecDeque::new(), bytes: 0, max_packets, max_bytes, refused: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.packets.len()
     }
 
+    /// Whether there is room for what was refused last, and for anything at all.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        let ready = self.has_room(self.refused);
+        if ready {
+            self.refused = 0;
+        }
+        ready
+    }
+
     /// Whether there is room for `bytes` more. A packet larger than the limit finds room where nothing else waits.
-    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+    fn has_room(&self, bytes: usize) -> bool {
         self.packets.is_empty()
             || (self.packets.len() < self.max_packets
                 && self.bytes.saturating_add(bytes) <= self.max_bytes)
@@ -52,6 +63,7 @@ impl<W> Outbox<W> {
     pub(crate) fn push(&mut self, packet: Outgoing<W>) -> Result<(), Outgoing<W>> {
         let bytes = packet.frames.bytes();
         if !self.has_room(bytes) {
+            self.refused = self.refused.max(bytes);
             return Err(packet);
         }
         self.bytes += bytes;
@@ -132,5 +144,18 @@ mod tests {
         outbox.pop();
         outbox.push(packet("12345", None)).unwrap();
         outbox.push(packet("1", None)).unwrap_err();
+    }
+
+    #[test]
+    fn there_is_room_when_there_is_room_for_what_was_refused() {
+        let mut outbox = Outbox::new(10, 6);
+        outbox.push(packet("1", None)).unwrap();
+        assert!(outbox.is_ready());
+        outbox.push(packet("12345", None)).unwrap_err();
+        assert!(!outbox.is_ready());
+        outbox.pop();
+        assert!(outbox.is_ready());
+        outbox.push(packet("1", None)).unwrap();
+        assert!(outbox.is_ready(), "what was refused may have been given up");
     }
 }

@@ -22,23 +22,47 @@ pub(crate) struct Retries<W> {
     in_flight: bool,
     max_packets: usize,
     max_bytes: usize,
+    /// Bytes of the largest event that found no room since there was room for it.
+    refused: usize,
 }
 
 impl<W> Retries<W> {
     pub(crate) fn new(max_packets: usize, max_bytes: usize) -> Self {
-        Self { queue: VecDeque::new(), bytes: 0, in_flight: false, max_packets, max_bytes }
+        Self {
+            queue: VecDeque::new(),
+            bytes: 0,
+            in_flight: false,
+            max_packets,
+            max_bytes,
+            refused: 0,
+        }
     }
 
     /// Queues an event; gives it back where there is no room.
     pub(crate) fn push(&mut self, event: Retried<W>) -> Result<(), Retried<W>> {
-        let bytes = self.bytes.saturating_add(event.frames.bytes());
-        let full = self.queue.len() >= self.max_packets || bytes > self.max_bytes;
-        if full && !self.queue.is_empty() {
+        let bytes = event.frames.bytes();
+        if !self.has_room(bytes) {
+            self.refused = self.refused.max(bytes);
             return Err(event);
         }
-        self.bytes = bytes;
+        self.bytes = self.bytes.saturating_add(bytes);
         self.queue.push_back(event);
         Ok(())
+    }
+
+    /// Whether there is room for what was refused last, and for anything at all.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        let ready = self.has_room(self.refused);
+        if ready {
+            self.refused = 0;
+        }
+        ready
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        self.queue.is_empty()
+            || (self.queue.len() < self.max_packets
+                && self.bytes.saturating_add(bytes) <= self.max_bytes)
     }
 
     /// The event to send now, if none is on its way.

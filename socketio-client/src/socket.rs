@@ -62,6 +62,9 @@ impl Socket {
             state.connecting.push(sender);
         }
         self.open();
+        if self.manager.0.0.is_ended() {
+            return Err(ConnectError::Stopped);
+        }
         outcome.await.unwrap_or(Err(ConnectError::Stopped))
     }
 
@@ -180,12 +183,17 @@ impl Socket {
         self.emitter().compress(compress)
     }
 
-    /// Waits until the queue of what is to be sent has room, after [`EmitError::Full`]. While there is no connection, that is
-    /// until there is one.
+    /// Waits until the queue of what is to be sent has room again for what [`EmitError::Full`] refused. While there is no
+    /// connection, that is until there is one.
     pub async fn ready(&self) {
         loop {
             let room = self.space.room.notified();
-            if self.space.state().outbox.has_room(1) {
+            let ready = {
+                let mut state = self.space.state();
+                // Not lazily: both forget what they refused.
+                state.outbox.is_ready() & state.retries.is_ready()
+            };
+            if ready || self.manager.0.0.is_ended() {
                 return;
             }
             room.await;

@@ -12,7 +12,7 @@ use engineio_parser::session::CloseReason;
 use super::{
     new_machine,
     state::{Driver, Link},
-    timer::now,
+    timer::{after, now},
 };
 use crate::{
     engine::{Closed, Engine, EngineError, EngineEvent},
@@ -154,7 +154,7 @@ impl Driver {
         }
         match self.backoff.next(&policy, random()) {
             Some(delay) => {
-                self.link = Link::Waiting { until: now() + delay };
+                self.link = Link::Waiting { until: after(delay) };
                 self.shared.tell(&ManagerEvent::Reconnecting { delay });
             }
             None => {

@@ -18,7 +18,7 @@ use socketio_parser::{Connection, Protocol};
 
 use self::{
     state::{Closing, Link, Member, Phase},
-    timer::{Timer, now},
+    timer::{Timer, after},
 };
 use crate::{
     engine::EngineConfig,
@@ -121,7 +121,7 @@ impl Driver {
             if self.closing.len() >= MAX_CLOSING {
                 self.closing.remove(0);
             }
-            let deadline = now() + self.shared.config.close_timeout;
+            let deadline = after(self.shared.config.close_timeout);
             self.closing.push(Closing { engine, deadline });
         }
     }
@@ -173,6 +173,13 @@ impl Future for Driver {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+/// The runtime has shut down, or a connector has panicked: nobody is left waiting for what will not come.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shared.end();
     }
 }
 

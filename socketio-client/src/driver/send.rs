@@ -5,7 +5,7 @@ use socketio_parser::AckRefused;
 
 use super::{
     state::{Driver, Link, Phase},
-    timer::now,
+    timer::{after, now},
 };
 use crate::{
     error::AckError,
@@ -128,7 +128,9 @@ impl Driver {
                         Err(_) => state.retries.failed(retries),
                     }
                 };
-                if let Some(Waiter::Caller(sender)) = done.and_then(|done| done.waiter) {
+                let Some(done) = done else { return };
+                member.space.room.notify_waiters();
+                if let Some(Waiter::Caller(sender)) = done.waiter {
                     drop(sender.send(answer));
                 }
             }
@@ -139,8 +141,7 @@ impl Driver {
 /// Puts the event that is sent until it is acknowledged behind what waits already.
 fn queue_retried(space: &Space, state: &mut SpaceState) {
     if let Some(retried) = state.retries.next() {
-        let now = now();
-        let deadline = now.checked_add(retried.timeout).unwrap_or(now);
+        let deadline = after(retried.timeout);
         let ack = Awaited { id: retried.id, deadline, waiter: Waiter::Retries(space.nsp.clone()) };
         let frames = retried.frames.clone();
         state.outbox.force(Outgoing { frames, ack: Some(ack), volatile: false, stay: None });

@@ -13,7 +13,7 @@ use socketio_parser::{Args, Nsp, Output, Protocol, RawJson};
 
 use super::{
     state::{Driver, Item, Phase},
-    timer::now,
+    timer::after,
 };
 use crate::{
     config::Auth,
@@ -127,7 +127,7 @@ impl Driver {
         let policy = self.shared.state().reconnection.clone();
         let delay = Backoff::default().next(&policy.clone().attempts(1), random());
         match delay.filter(|_| policy.is_enabled()) {
-            Some(delay) => self.set_phase(index, Phase::Later { until: now() + delay }),
+            Some(delay) => self.set_phase(index, Phase::Later { until: after(delay) }),
             None => self.deactivate(index),
         }
         self.connect_error(index, ConnectError::Auth(message));

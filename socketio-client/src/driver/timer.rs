@@ -14,6 +14,13 @@ pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
+/// When so much time has passed. What the clock cannot express is far away.
+pub(super) fn after(duration: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(10 * 365 * 86_400);
+    let now = now();
+    now.checked_add(duration).unwrap_or_else(|| now + FAR)
+}
+
 /// A timer that exists only while there is a deadline.
 #[derive(Default)]
 pub(super) struct Timer {

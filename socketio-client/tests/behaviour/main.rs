@@ -10,6 +10,7 @@
 
 mod a_connection_is_opened_again;
 mod a_full_inbox_pauses_reading;
+mod a_full_queue_finds_room_again;
 mod a_lost_session_is_recovered;
 mod acks_are_resolved_once_or_fail;
 mod auth_is_asked_for_anew;
@@ -20,9 +21,11 @@ mod handlers_start_in_order;
 mod listeners_of_every_kind;
 mod msgpack_servers_are_spoken_to;
 mod namespaces_share_a_connection;
+mod no_duration_is_too_long;
 mod nothing_is_opened_against_the_users_will;
 mod packets_are_those_of_the_protocol;
 mod retried_events_are_sent_in_order;
 mod support;
+mod the_end_of_the_runtime_is_told;
 mod threads_get_along;
 mod volatile_events_never_wait;

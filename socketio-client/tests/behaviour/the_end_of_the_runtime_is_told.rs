@@ -1,0 +1,53 @@
+//! Handles that outlive the runtime of their connection hang nowhere.
+
+use socketio_client::{AckError, ConnectError, EmitError, Manager};
+use socketio_server::Server;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::support::{Network, within};
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+}
+
+#[test]
+fn whoever_waits_is_told() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    let (first, second) = (runtime(), runtime());
+    let socket = first.block_on(async { network.manager().socket("/") });
+    let mut events = socket.events();
+    first.block_on(within(socket.connect())).unwrap();
+    let waiting = socket.clone();
+    drop(first);
+    second.block_on(async {
+        assert!(matches!(within(waiting.connect()).await, Err(ConnectError::Stopped)));
+        assert!(!waiting.is_connected() && !waiting.manager().is_open());
+        within(waiting.manager().closed()).await;
+        assert!(within(events.next()).await.is_none());
+        let mut later = waiting.events();
+        assert!(within(later.next()).await.is_none());
+        let error = within(waiting.emit_with_ack::<()>("a", &())).await.unwrap_err();
+        assert!(matches!(error, AckError::Emit(EmitError::Stopped)), "{error}");
+        within(waiting.ready()).await;
+    });
+}
+
+#[test]
+fn who_waited_before_is_told_too() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    network.freeze(true);
+    let (first, second) = (runtime(), runtime());
+    let manager: Manager = first.block_on(async { network.manager() });
+    let socket = manager.socket("/");
+    let (waiting, closing) = (socket.clone(), manager.clone());
+    second.block_on(async {
+        let connecting = tokio::spawn(async move { waiting.connect().await });
+        let closed = tokio::spawn(async move { closing.closed().await });
+        tokio::task::yield_now().await;
+        drop(std::thread::spawn(move || drop(first)).join());
+        assert!(matches!(within(connecting).await.unwrap(), Err(ConnectError::Stopped)));
+        within(closed).await.unwrap();
+    });
+}
