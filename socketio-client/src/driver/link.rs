@@ -126,22 +126,19 @@ impl Driver {
 
     /// The connection is gone: every awaited acknowledgement fails, every socket is told, and it is opened again.
     fn lost(&mut self, reason: DisconnectReason, description: Option<String>) {
-        self.end_spaces(reason, description.as_deref());
+        self.end_spaces(reason, description.as_deref(), None);
         self.backoff.reset();
         self.shared.tell(&ManagerEvent::Close { reason, description });
         self.reconnect();
     }
 
-    /// Closes the connection. Nothing is opened before somebody asks for it, if it is not wanted any more.
-    pub(super) fn shut(&mut self, reason: DisconnectReason, unwanted: bool) {
+    /// Closes the connection. It is opened anew if somebody still asks for it.
+    pub(super) fn shut(&mut self, reason: DisconnectReason, left: Option<usize>) {
         let was_idle = matches!(self.link, Link::Idle);
         self.retire();
-        if unwanted {
-            self.give_up();
-        }
         self.backoff.reset();
         if !was_idle {
-            self.end_spaces(reason, None);
+            self.end_spaces(reason, None, left);
             self.shared.tell(&ManagerEvent::Close { reason, description: None });
         }
     }

@@ -56,15 +56,15 @@ impl Driver {
 
     /// Does what the handles ask for; whether there was anything.
     fn asked(&mut self) -> bool {
-        let (close, open, added) = {
+        let (close, added) = {
             let mut state = self.shared.state();
             let added: Vec<_> = state.spaces.iter().skip(self.members.len()).cloned().collect();
-            (std::mem::take(&mut state.close), state.open, added)
+            (std::mem::take(&mut state.close), added)
         };
         let mut moved = close || !added.is_empty();
         self.members.extend(added.into_iter().map(Member::new));
         if close {
-            self.shut(DisconnectReason::ForcedClose, !open);
+            self.shut(DisconnectReason::ForcedClose, None);
         }
         for index in 0..self.members.len() {
             moved |= self.asked_of(index);

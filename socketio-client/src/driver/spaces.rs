@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use serde::Deserialize;
@@ -20,6 +20,10 @@ use crate::{
     error::{AckError, ConnectError, DisconnectReason},
     reconnect::{Backoff, random},
 };
+
+/// How long after DISCONNECT a namespace is not asked for again. Node's server closes the connection where both arrive at
+/// once.
+const REJOIN: Duration = Duration::from_millis(100);
 
 /// What the server says when it grants a namespace.
 #[derive(Deserialize)]
@@ -43,7 +47,7 @@ impl Driver {
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Event { nsp, id, args } => {
-                    if let Some(index) = self.find(&nsp) {
+                    if let Some(index) = self.find(&nsp).filter(|index| !self.is_leaving(*index)) {
                         let stay = self.members.get(index).map_or(0, |it| it.space.state().stay);
                         self.note_offset(index, &args);
                         self.enqueue(index, Item::Event { id, args, stay });
@@ -131,18 +135,21 @@ impl Driver {
             None => self.deactivate(index),
         }
         self.connect_error(index, ConnectError::Auth(message));
-        self.shut_if_idle();
+        self.shut_if_idle(None);
     }
 
     /// The server has granted a namespace.
     fn granted(&mut self, nsp: &Nsp, payload: Option<&RawJson>, cx: &mut Context<'_>) {
         let Some(index) = self.find(nsp) else { return };
+        if self.is_leaving(index) {
+            return self.withdraw(index);
+        }
         let granted = payload.and_then(|payload| payload.decode::<Granted>().ok());
         let Some(Granted { sid, pid }) = granted else {
             self.machine.disconnect(nsp);
             self.deactivate(index);
             self.connect_error(index, ConnectError::Unsupported);
-            return self.shut_if_idle();
+            return self.shut_if_idle(None);
         };
         let Some(member) = self.members.get_mut(index) else { return };
         let again = matches!(member.phase, Phase::In);
@@ -178,21 +185,27 @@ impl Driver {
     /// The server refuses a namespace.
     fn refused(&mut self, nsp: &Nsp, error: &RawJson) {
         let Some(index) = self.find(nsp) else { return };
+        if self.is_leaving(index) {
+            return self.set_phase(index, Phase::Out);
+        }
         let Refusal { message, data } = match error.decode() {
             Ok(refusal) => refusal,
             Err(_) => Refusal { message: error.decode().unwrap_or_default(), data: None },
         };
         self.deactivate(index);
         self.connect_error(index, ConnectError::Refused { message, data });
-        self.shut_if_idle();
+        self.shut_if_idle(None);
     }
 
     /// The server has disconnected a socket.
     fn left(&mut self, nsp: &Nsp) {
         let Some(index) = self.find(nsp) else { return };
+        if self.is_leaving(index) {
+            return self.set_phase(index, Phase::Out);
+        }
         self.deactivate(index);
         self.disconnected(index, DisconnectReason::IoServerDisconnect, None);
-        self.shut_if_idle();
+        self.shut_if_idle(None);
     }
 
     /// A socket leaves: what it had queued by then is sent first.
@@ -208,20 +221,38 @@ impl Driver {
         if was_in {
             self.flush_first(index, packets);
         }
-        self.withdraw(&nsp);
+        let alone = (0..self.members.len()).all(|other| other == index || !self.is_active(other));
+        let undecided = match self.members.get(index).map(|member| &member.phase) {
+            Some(Phase::Asked { deadline } | Phase::Leaving { deadline })
+                if !self.machine.is_connected(&nsp) =>
+            {
+                Some(*deadline)
+            }
+            _ => None,
+        };
+        match undecided.filter(|_| !alone) {
+            Some(deadline) => self.set_phase(index, Phase::Leaving { deadline }),
+            None => self.withdraw(index),
+        }
         self.fail_acks();
         if was_in {
-            self.disconnected(index, DisconnectReason::IoClientDisconnect, None);
-        } else {
-            self.set_phase(index, Phase::Out);
+            self.tell_disconnected(index, DisconnectReason::IoClientDisconnect, None);
         }
-        self.shut_if_idle();
+        self.shut_if_idle(Some(index));
     }
 
     /// Tells the server that a namespace is left, if it is asked for or granted.
-    fn withdraw(&mut self, nsp: &Nsp) {
-        if self.machine.disconnect(nsp) {
-            self.control(self.shared.config.parser.encode_disconnect(nsp));
+    fn withdraw(&mut self, index: usize) {
+        let Some(member) = self.members.get_mut(index) else { return };
+        let nsp = member.space.nsp.clone();
+        let told = self.machine.disconnect(&nsp);
+        if told {
+            member.phase = Phase::Later { until: after(REJOIN) };
+        } else if !matches!(member.phase, Phase::Later { .. }) {
+            member.phase = Phase::Out;
+        }
+        if told {
+            self.control(self.shared.config.parser.encode_disconnect(&nsp));
         }
     }
 
@@ -234,13 +265,18 @@ impl Driver {
         }
     }
 
-    /// The connection has ended.
-    pub(super) fn end_spaces(&mut self, reason: DisconnectReason, description: Option<&str>) {
+    /// The connection has ended. Who has `left` was told before.
+    pub(super) fn end_spaces(
+        &mut self,
+        reason: DisconnectReason,
+        description: Option<&str>,
+        left: Option<usize>,
+    ) {
         self.machine.close();
         self.fail_acks();
         let description: Option<Arc<str>> = description.map(Arc::from);
         for index in 0..self.members.len() {
-            if self.is_active(index) {
+            if left != Some(index) && self.is_active(index) {
                 self.disconnected(index, reason, description.clone());
             } else {
                 self.set_phase(index, Phase::Out);
@@ -255,19 +291,21 @@ impl Driver {
             if member.phase.deadline().is_none_or(|deadline| deadline > now) {
                 continue;
             }
-            let nsp = member.space.nsp.clone();
-            let later = matches!(member.phase, Phase::Later { .. });
-            // It is asked for anew, unless nothing is tried twice.
-            self.set_phase(index, Phase::Out);
-            if later {
+            if matches!(member.phase, Phase::Later { .. }) {
+                self.set_phase(index, Phase::Out);
                 continue;
             }
-            self.withdraw(&nsp);
+            let leaving = self.is_leaving(index);
+            self.withdraw(index);
+            if leaving {
+                continue;
+            }
+            // It is asked for anew, unless nothing is tried twice.
             if !self.shared.state().reconnection.is_enabled() {
                 self.deactivate(index);
             }
             self.connect_error(index, ConnectError::Timeout);
-            self.shut_if_idle();
+            self.shut_if_idle(None);
         }
     }
 
@@ -296,6 +334,15 @@ impl Driver {
         description: Option<Arc<str>>,
     ) {
         self.set_phase(index, Phase::Out);
+        self.tell_disconnected(index, reason, description);
+    }
+
+    fn tell_disconnected(
+        &mut self,
+        index: usize,
+        reason: DisconnectReason,
+        description: Option<Arc<str>>,
+    ) {
         if let Some(member) = self.members.get(index) {
             member.space.state().id = None;
         }
@@ -307,18 +354,24 @@ impl Driver {
         self.enqueue(index, Item::Disconnect { reason, description });
     }
 
-    /// A connection without an active socket is closed.
-    fn shut_if_idle(&mut self) {
+    /// A connection without an active socket is closed. As in Node it is closed with the last one that has `left`, and opened
+    /// anew where that is to be connected again.
+    fn shut_if_idle(&mut self, left: Option<usize>) {
         let idle = {
             // A socket that becomes active says so before it asks for the connection.
             let mut state = self.shared.state();
-            let idle = (0..self.members.len()).all(|index| !self.is_active(index));
-            state.open &= !idle;
+            let active = |index| self.is_active(index);
+            let idle = !(0..self.members.len()).any(|index| left != Some(index) && active(index));
+            state.open &= !idle || left.is_some_and(active);
             idle
         };
         if idle {
-            self.shut(DisconnectReason::ForcedClose, false);
+            self.shut(DisconnectReason::ForcedClose, left);
         }
+    }
+
+    fn is_leaving(&self, index: usize) -> bool {
+        self.members.get(index).is_some_and(|it| matches!(it.phase, Phase::Leaving { .. }))
     }
 
     pub(super) fn is_active(&self, index: usize) -> bool {

@@ -78,7 +78,11 @@ pub(super) enum Phase {
         deadline: Option<Instant>,
     },
     In,
-    /// There was no `auth`: it is asked for again.
+    /// CONNECT was sent, and is not wanted any more. Not every server can be told before it has answered.
+    Leaving {
+        deadline: Option<Instant>,
+    },
+    /// It is not asked for before then.
     Later {
         until: Instant,
     },
@@ -87,7 +91,9 @@ pub(super) enum Phase {
 impl Phase {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
-            Self::Asking { deadline, .. } | Self::Asked { deadline } => *deadline,
+            Self::Asking { deadline, .. }
+            | Self::Asked { deadline }
+            | Self::Leaving { deadline } => *deadline,
             Self::Later { until } => Some(*until),
             Self::Out | Self::In => None,
         }

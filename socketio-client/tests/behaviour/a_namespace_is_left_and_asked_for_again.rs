@@ -1,0 +1,113 @@
+//! Disconnecting and connecting at once, in a way that every server takes: Node's closes the connection where CONNECT comes
+//! right behind DISCONNECT, or DISCONNECT before CONNECT is answered.
+
+use std::time::Duration;
+
+use tokio::{sync::mpsc::UnboundedSender, time::Instant};
+
+use crate::support::{Log, Network, happenings, life, log, settle, within};
+
+/// A server that grants each namespace; `/slow` when it is told to by an event `go` of another one.
+fn server() -> (Network, Log<(String, Instant)>) {
+    let (sender, seen): (UnboundedSender<(String, Instant)>, _) = log();
+    let network = Network::raw(move |text| {
+        let Some(text) = text else { return Vec::new() };
+        let _ = sender.send((text.to_owned(), Instant::now()));
+        let granted = |nsp: &str| format!(r#"0{nsp}{{"sid":"abc"}}"#);
+        match text {
+            "0/slow," | "1/slow," => Vec::new(),
+            r#"2/other,["go"]"# => vec![granted("/slow,")],
+            r#"2/other,["refuse"]"# => vec![r#"4/slow,{"message":"no"}"#.into()],
+            text if text.starts_with("0/") => vec![granted(text.trim_start_matches('0'))],
+            "0" => vec![granted("")],
+            _ => Vec::new(),
+        }
+    });
+    (network, seen)
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_a_new_connection_where_nobody_else_uses_it() {
+    let (network, mut seen) = server();
+    let socket = network.socket("/");
+    let mut log = happenings(socket.manager());
+    let mut life = life(&socket);
+    within(socket.connect()).await.unwrap();
+    socket.disconnect();
+    within(socket.connect()).await.unwrap();
+    assert_eq!(network.dialled(), 2);
+    let texts: Vec<_> = seen.take(3).await.into_iter().map(|(text, _)| text).collect();
+    assert_eq!(texts.iter().filter(|text| *text == "0").count(), 2, "{texts:?}");
+    settle().await;
+    assert_eq!(life.rest(), ["connect", "disconnect: io client disconnect", "connect"]);
+    assert_eq!(log.rest(), ["Open", "close: forced close", "Open"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_pause_where_others_stay() {
+    let (network, mut seen) = server();
+    let manager = network.manager();
+    let (socket, other) = (manager.socket("/a"), manager.socket("/other"));
+    within(other.connect()).await.unwrap();
+    within(socket.connect()).await.unwrap();
+    let mut life = life(&socket);
+    socket.disconnect();
+    within(socket.connect()).await.unwrap();
+    let seen = seen.take(4).await;
+    let (left, asked) = (&seen[2], &seen[3]);
+    assert_eq!((left.0.as_str(), asked.0.as_str()), ("1/a,", "0/a,"));
+    assert!(asked.1 - left.1 >= Duration::from_millis(50));
+    settle().await;
+    assert_eq!(life.rest(), ["disconnect: io client disconnect", "connect"]);
+    assert_eq!(network.dialled(), 1);
+    assert!(other.is_connected());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_decides_is_told_when_it_has_decided() {
+    for (word, wanted) in [("go", false), ("go", true), ("refuse", false), ("refuse", true)] {
+        let (network, mut seen) = server();
+        let manager = network.manager();
+        let (socket, other) = (manager.socket("/slow"), manager.socket("/other"));
+        let mut life = life(&socket);
+        within(other.connect()).await.unwrap();
+        socket.open();
+        settle().await;
+        socket.disconnect();
+        if wanted {
+            socket.open();
+        }
+        settle().await;
+        let texts = |seen: &mut Log<(String, Instant)>| -> Vec<String> {
+            seen.rest().into_iter().map(|(text, _)| text).collect()
+        };
+        assert_eq!(texts(&mut seen), ["0/other,", "0/slow,"]);
+        other.emit(word, &()).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut expected = vec![format!(r#"2/other,["{word}"]"#)];
+        expected.extend((word == "go").then(|| "1/slow,".into()));
+        expected.extend(wanted.then(|| "0/slow,".into()));
+        assert_eq!(texts(&mut seen), expected);
+        assert!(life.rest().is_empty() && other.is_connected());
+        assert_eq!((socket.is_active(), network.dialled()), (wanted, 1));
+        if wanted {
+            other.emit("go", &()).unwrap();
+            within(socket.connect()).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_there_is_a_connection() {
+    let (network, _seen) = server();
+    network.down();
+    let socket = network.socket("/");
+    let mut life = life(&socket);
+    socket.open();
+    assert_eq!(life.next().await, "connect_error: websocket error");
+    let before = Instant::now();
+    socket.disconnect();
+    let error = within(socket.connect()).await.unwrap_err();
+    assert_eq!(error.to_string(), "websocket error");
+    assert!(before.elapsed() < Duration::from_millis(100), "it is tried at once");
+}
