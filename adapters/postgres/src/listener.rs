@@ -1,8 +1,14 @@
 //! The connection that listens.
 
-use std::{collections::HashSet, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use socketio_adapter::{Message, MessageError};
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::{AsyncMessage, Client, Notification};
 
 use crate::{
@@ -39,13 +45,17 @@ impl Listener {
             Ok(connected) => connected,
             Err(error) => return error,
         };
+        let client = Asking { client, patience: self.config.timeout, heard: Instant::now().into() };
         let mut subscribed = pin!(self.subscribe(&client));
-        let mut alive = pin!(self.watch(&client));
+        let mut alive = pin!(watch(&client));
         loop {
             tokio::select! {
                 message = driver.next() => match message {
                     // The next message is not read before this one is delivered: what waits, waits at the database.
-                    Ok(AsyncMessage::Notification(notification)) => self.hear(&notification).await,
+                    Ok(AsyncMessage::Notification(notification)) => {
+                        self.hear(&notification).await;
+                        client.heard();
+                    }
                     Ok(_) => {}
                     Err(error) => return error,
                 },
@@ -56,7 +66,7 @@ impl Listener {
     }
 
     /// Listens to what the registry names, whenever it changes.
-    async fn subscribe(&self, client: &Client) -> PostgresError {
+    async fn subscribe(&self, client: &Asking) -> PostgresError {
         let mut active = HashSet::new();
         loop {
             let wanted = self.registry.wanted();
@@ -64,35 +74,14 @@ impl Listener {
             let old = active.difference(&wanted).map(|channel| ("UNLISTEN", channel));
             for (command, channel) in new.chain(old) {
                 let statement = format!("{command} \"{}\"", channel.replace('"', "\"\""));
-                match self.answer(client.batch_execute(&statement)).await {
-                    Ok(()) => {}
-                    Err(error) => return error,
+                if let Err(error) = client.ask(&statement).await {
+                    return error;
                 }
             }
             self.registry.listened(&wanted);
             active = wanted;
             self.registry.changed.notified().await;
         }
-    }
-
-    /// Ends when the database does not answer.
-    async fn watch(&self, client: &Client) -> PostgresError {
-        loop {
-            tokio::time::sleep(PING).await;
-            if let Err(error) = self.answer(client.batch_execute("")).await {
-                return error;
-            }
-        }
-    }
-
-    async fn answer(
-        &self,
-        asked: impl Future<Output = Result<(), tokio_postgres::Error>>,
-    ) -> Result<(), PostgresError> {
-        // Answers come behind the messages, and one of those may wait for its attachment.
-        let patience = self.config.timeout.saturating_mul(2);
-        let answered = tokio::time::timeout(patience, asked).await;
-        Ok(answered.map_err(|_| PostgresError::Timeout(patience))??)
     }
 
     async fn hear(&self, notification: &Notification) {
@@ -123,5 +112,46 @@ impl Listener {
             Err(error) => Err(error),
         };
         self.registry.hearers(channel, None).tell(message);
+    }
+}
+
+/// Ends when the database does not answer.
+async fn watch(client: &Asking) -> PostgresError {
+    loop {
+        tokio::time::sleep(PING).await;
+        if let Err(error) = client.ask("").await {
+            return error;
+        }
+    }
+}
+
+/// Asks on the connection that listens, where answers come behind all that was said before.
+struct Asking {
+    client: Client,
+    patience: Duration,
+    /// When the last message was dealt with.
+    heard: Mutex<Instant>,
+}
+
+impl Asking {
+    fn heard(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Who still hears messages is connected, however many of them come before the answer.
+    async fn ask(&self, statement: &str) -> Result<(), PostgresError> {
+        self.heard();
+        let mut asked = pin!(self.client.batch_execute(statement));
+        loop {
+            let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            // A message may wait for its attachment.
+            let patience = self.patience.saturating_mul(2);
+            if let Ok(answered) = timeout_at(heard + patience, &mut asked).await {
+                return Ok(answered?);
+            }
+            if heard == *self.heard.lock().unwrap_or_else(PoisonError::into_inner) {
+                return Err(PostgresError::Timeout(patience));
+            }
+        }
     }
 }

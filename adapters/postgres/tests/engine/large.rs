@@ -1,9 +1,16 @@
 //! Messages that notifications cannot hold.
 
+use std::{sync::Arc, time::Duration};
+
 use engines::Postgres;
+use socketio_adapter::{ClusterAdapter, Seat};
+use socketio_adapter_postgres::PostgresAdapter;
 use socketio_parser::Binary;
 
-use crate::{Node, adapter, stranger, suite::within};
+use crate::{
+    Node, adapter, config, stranger,
+    suite::{Kept, within},
+};
 
 #[tokio::test]
 async fn large_and_binary_messages_keep_their_order_among_small_ones() {
@@ -56,4 +63,26 @@ async fn what_is_too_large_is_refused_and_the_rest_goes_on() {
     assert!(matches!(error, socketio_adapter::AdapterError::Refused(_)), "{error}");
     one.say("y", &1).await;
     assert_eq!(two.inbox.wait(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn who_is_behind_with_attachments_keeps_its_connection() {
+    let engine = Postgres::start().unwrap();
+    let client = stranger(&engine).await;
+    // A table in which one looks for a tenth of a second; the row says {type: 2, uid: "x"}.
+    let slow = "CREATE VIEW slow AS SELECT n AS id, now() AS created_at, \
+                '\\x82a47479706502a3756964a178'::bytea AS payload \
+                FROM generate_series(1::bigint, 1) AS n, pg_sleep(0.1)";
+    client.batch_execute(slow).await.unwrap();
+    let short = config(&engine).table("slow").timeout(Duration::from_secs(1));
+    let adapter = PostgresAdapter::new(short).unwrap();
+    let node = Node::join(adapter.clone(), "/", "one").await;
+    // The number makes each of them another text: of equal ones PostgreSQL drops all but one.
+    let many = r#"SELECT pg_notify('socket.io#/', '{"uid":"x","type":2,"attachmentId":"1","n":' || n || '}') FROM generate_series(1, 40) AS n"#;
+    client.batch_execute(many).await.unwrap();
+    // Its answer comes behind all of them.
+    let seat = Seat { nsp: "/other".into(), uid: "one".into() };
+    let _ = adapter.join(seat, Arc::new(Kept::default())).await;
+    assert_eq!(node.inbox.wait(40).await.len(), 40);
+    assert_eq!(node.inbox.garbage(), [""; 0]);
 }
