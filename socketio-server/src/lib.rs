@@ -88,6 +88,7 @@ mod driver;
 mod emitter;
 mod error;
 mod hub;
+mod keeping;
 mod listeners;
 mod model;
 mod namespace;

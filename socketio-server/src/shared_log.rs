@@ -4,10 +4,7 @@
 //! lock of delivery, and its events wait from then on; only then the engine's log is read, to its end. So no event falls in
 //! between. What waits and was read comes once, by its offset; what was read and is delivered here later is left out then.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, PoisonError},
-};
+use std::{collections::HashSet, sync::Arc};
 
 use bytestring::ByteString;
 use engineio_server::{Frames, SendError};
@@ -16,16 +13,19 @@ use socketio_adapter::{
     recovery::{Missed, PageSize, SavedSession, SessionStore, Trail},
 };
 use socketio_parser::{Object, Value};
-use tokio::sync::watch;
 
 use crate::{
     cluster::{Action, Membership},
     delivery::{Queued, Resume},
     error::{ClusterError, EmitError},
+    keeping::Taken,
     model::{Namespace, SocketInner},
     recovery::{Backlog, Claim, Joint, Recorder, Recoverable, Stay},
     stored::Stored,
 };
+
+/// Bytes of a private id, which has 20. Whatever else is claimed is not looked for.
+const MAX_PID: usize = 128;
 
 /// How much of the log is asked for at once.
 const PAGE: PageSize = PageSize { packets: 256, bytes: 1 << 20 };
@@ -119,18 +119,24 @@ impl Namespace {
 
     async fn find(
         &self,
-        membership: &Membership,
+        membership: &Arc<Membership>,
         claim: Claim,
         make: impl FnOnce(ByteString, Box<Recoverable>, Option<Box<Stored>>) -> SocketInner + Send,
     ) -> Result<Option<Restored>, AdapterError> {
         let Some((recorder, _)) = self.shared_recorder() else { return Ok(None) };
-        let Some(store) = membership.store().await else { return Ok(None) };
-        recorder.saved(&claim.pid).await;
-        let from = Offset::from(claim.offset);
-        let Some(session) = store.take(&claim.pid, &from).await? else { return Ok(None) };
-        if session.nsp.as_ref().is_some_and(|nsp| nsp != self.nsp()) {
+        if claim.pid.len() > MAX_PID {
             return Ok(None);
         }
+        let Some(store) = membership.store().await else { return Ok(None) };
+        recorder.settled(&claim.pid).await;
+        let from = Offset::from(claim.offset);
+        let taken = self.take(recorder, membership, store.clone(), claim.pid, from.clone());
+        let taken = taken.await.map_err(|error| AdapterError::Engine(error.into()))??;
+        // One of another namespace is put back.
+        let ours =
+            |session: &SavedSession| session.nsp.as_ref().is_none_or(|nsp| nsp == self.nsp());
+        let taken = taken.filter(|taken| taken.session().is_some_and(ours));
+        let Some(session) = taken.and_then(Taken::arrived) else { return Ok(None) };
         let trusted = session.nsp.is_some();
         let rooms = session.rooms.iter().cloned().collect();
         let socket = Returning(Some(self.enter_again(recorder, &store, &from, session, make)));
@@ -273,7 +279,7 @@ impl Namespace {
 
     /// Removes a socket, and keeps its session where it may come back: here, and for all nodes where they can restore it.
     pub(crate) fn part(&self, socket: &SocketInner, keep: bool, stay: Stay) -> Option<Stay> {
-        let session = self.shared_recorder().filter(|_| keep).and_then(|(recorder, membership)| {
+        let session = self.shared_recorder().filter(|_| keep).and_then(|(_, membership)| {
             let recoverable = socket.recoverable.as_ref()?;
             let shared = socket.look_at_stored(|stored| stored.shared());
             let session = SavedSession {
@@ -286,58 +292,12 @@ impl Namespace {
                     |shared| (*shared).clone().into(),
                 ),
             };
-            Some((recorder, membership, session))
+            Some((membership, session))
         });
-        if let Some((recorder, membership, session)) = session {
-            self.save(recorder, membership, session);
+        if let Some((membership, session)) = session {
+            self.save(membership, session);
         }
         self.remove(socket, keep, stay)
-    }
-
-    /// Hands a session to the store, in a task of its own.
-    fn save(&self, recorder: &Recorder, membership: &Arc<Membership>, session: SavedSession) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (done, saving) = watch::channel(());
-        let pid = session.pid.clone();
-        recorder.saving.lock().unwrap_or_else(PoisonError::into_inner).insert(pid.clone(), saving);
-        let (namespace, membership) = (self.clone(), membership.clone());
-        let (duration, on_its_way) = (recorder.duration, membership.saving());
-        runtime.spawn(async move {
-            let save = async {
-                match membership.store().await {
-                    Some(store) => store.persist(session, duration).await,
-                    None => Err(AdapterError::Left),
-                }
-            };
-            let failure = match tokio::time::timeout(membership.patience(), save).await {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error),
-                Err(_) => Some(AdapterError::Engine("no answer in time".into())),
-            };
-            if let Some(error) = failure {
-                let nsp = namespace.nsp();
-                tracing::warn!(target: "socketio::namespace", %nsp, %error, "a session is not kept");
-            }
-            if let Some(recorder) = &namespace.0.recorder {
-                let mut saving = recorder.saving.lock().unwrap_or_else(PoisonError::into_inner);
-                // The same session may have come back and been lost again meanwhile.
-                if saving.get(&pid).is_some_and(|it| it.same_channel(&done.subscribe())) {
-                    saving.remove(&pid);
-                }
-            }
-            drop((done, on_its_way));
-        });
-    }
-}
-
-impl Recorder {
-    /// Waits until a session that was lost here is in the store.
-    async fn saved(&self, pid: &str) {
-        let saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner).get(pid).cloned();
-        if let Some(mut saving) = saving {
-            // Nothing is ever sent: this ends with the sender.
-            let _ = saving.changed().await;
-        }
     }
 }
 

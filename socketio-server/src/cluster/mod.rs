@@ -11,7 +11,7 @@ mod server;
 mod server_side;
 mod turns;
 
-pub(crate) use membership::{Clustered, Membership, Published, Relay};
+pub(crate) use membership::{Clustered, Membership, Published, Relay, Saving};
 pub(crate) use node::join_cluster;
 pub use remote::{FetchError, RemoteSocket};
 pub use remote_emitter::RemoteEmitter;

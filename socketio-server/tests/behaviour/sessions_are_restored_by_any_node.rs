@@ -8,7 +8,7 @@ use serde_json::json;
 use socketio_adapter::recovery::{SavedSession, SessionStore};
 use socketio_server::{Binary, ClusterLimits, HandlerError, MemoryCluster, Recovery, Socket};
 use support::{
-    nodes::{Node, Troubled, cluster},
+    nodes::{Node, Trouble, Troubled, cluster},
     until, within,
 };
 
@@ -126,6 +126,45 @@ async fn but_only_once() {
     tokio::join!(first.claim(&pid, &offset), second.claim(&pid, &offset));
     let pids = [first.recoverable().await.1, second.recoverable().await.1];
     assert_eq!(pids.iter().filter(|it| **it == pid).count(), 1, "{pids:?}");
+}
+
+/// Twice while the store has not answered: the client vanishes, and asks again on the same node.
+#[tokio::test]
+async fn although_its_client_vanished_while_the_store_answered() {
+    let cluster = cluster();
+    let engine = Troubled::new(&cluster);
+    let mut one = Node::of(&cluster).await;
+    let limits = ClusterLimits::default();
+    let mut two = Node::with(engine.clone(), Recovery::default(), limits).await;
+    let (client, socket, pid, offset) = one.client_with_offset().await;
+    one.lose(client).await;
+    kept(&cluster, 1).await;
+    engine.set(Trouble::LateSession);
+    let vanishing = two.claims(&pid, &offset).await;
+    kept(&cluster, 0).await;
+    vanishing.reset();
+    until(|| two.server.io.engine().clients_count() == 0).await;
+    let mut client = two.claims(&pid, &offset).await;
+    until(|| two.server.io.engine().clients_count() == 1).await;
+    engine.set(Trouble::None);
+    assert_eq!(client.recoverable().await, (socket.id().to_owned(), pid));
+    assert!(two.socket().await.recovered());
+}
+
+#[tokio::test]
+async fn although_it_was_claimed_for_another_namespace() {
+    let cluster = cluster();
+    let mut one = Node::of(&cluster).await;
+    one.server.io.of("/other");
+    let (client, socket, pid, offset) = one.client_with_offset().await;
+    one.lose(client).await;
+    kept(&cluster, 1).await;
+    let mut thief = one.server.open().await;
+    thief.send(&format!(r#"40/other,{{"pid":"{pid}","offset":"{offset}"}}"#)).await;
+    assert!(thief.text().await.starts_with("40/other,"));
+    kept(&cluster, 1).await;
+    let mut client = one.claims(&pid, &offset).await;
+    assert_eq!(client.recoverable().await, (socket.id().to_owned(), pid));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub type Offset = ByteString;
 /// The sessions and the log of one namespace, where all nodes find them. Object-safe, as [`Link`](crate::Link) is.
 ///
 /// A failure costs a client its session, nothing else: it gets a new one. The server bounds every call by the cluster's
-/// `request_timeout`, and drops its future then.
+/// `request_timeout`, [`take`](Self::take) by twice as much, and drops its future then. What a late `take` gives is put back.
 pub trait SessionStore: Send + Sync {
     /// Keeps a session for as long as `ttl`. One with the same private id is replaced.
     ///

@@ -135,6 +135,8 @@ pub enum Trouble {
     Failing,
     /// They never end.
     Stuck,
+    /// The store takes a session out, and does not say so.
+    LateSession,
     /// Sessions are given, but the log is not.
     NoLog,
     /// The calls of the store are well, messages are not taken.
@@ -257,7 +259,9 @@ impl SessionStore for Sessions {
     ) -> BoxFuture<'a, Result<Option<SavedSession>, AdapterError>> {
         Box::pin(async move {
             self.suffer().await?;
-            self.store.take(pid, offset).await
+            let taken = self.store.take(pid, offset).await;
+            until(|| *self.trouble.lock().unwrap() != Trouble::LateSession).await;
+            taken
         })
     }
 
