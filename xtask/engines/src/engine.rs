@@ -54,7 +54,8 @@ impl Engine {
         self.process.tell("kill")
     }
 
-    /// Starts it again on the same port, and waits until it answers. Redis and NATS are empty then; PostgreSQL is not.
+    /// Starts it again on the same port, and waits until it answers. Redis and NATS are empty then; PostgreSQL and the
+    /// files of JetStream are not.
     /// One that runs is killed first.
     ///
     /// # Errors

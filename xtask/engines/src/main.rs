@@ -1,5 +1,5 @@
-//! One engine for tests in other languages. `engines redis` (or `redis-cluster`, `postgres`, `nats`) prints `READY` and its
-//! address, then takes `kill`, `restart`, `pause` and `resume`, a line each, and prints `OK` when that is done.
+//! One engine for tests in other languages. `engines redis` (or `redis-cluster`, `postgres`, `nats`, `nats-jetstream`) prints
+//! `READY` and its address, then takes `kill`, `restart`, `pause` and `resume`, a line each, and prints `OK` when that is done.
 
 use std::io::BufRead;
 
@@ -10,13 +10,14 @@ fn main() -> Result<(), Error> {
         Some("redis") => Redis::start().and_then(|engine| serve(&engine)),
         Some("postgres") => Postgres::start().and_then(|engine| serve(&engine)),
         Some("nats") => Nats::start().and_then(|engine| serve(&engine)),
+        Some("nats-jetstream") => Nats::with_jetstream().and_then(|engine| serve(&engine)),
         Some("redis-cluster") => {
             let cluster = RedisCluster::start()?;
             // What is done to the cluster is done to its first master.
             cluster.masters().first().map_or(Ok(()), |master| serve(master))
         }
         _ => {
-            eprintln!("usage: engines redis|redis-cluster|postgres|nats");
+            eprintln!("usage: engines redis|redis-cluster|postgres|nats|nats-jetstream");
             Ok(())
         }
     }

@@ -26,11 +26,27 @@ impl Nats {
     ///
     /// `nats-server` is missing or does not answer.
     pub fn start() -> Result<Nats, Error> {
+        Nats::with(false)
+    }
+
+    /// Starts one with JetStream. What its streams keep in files is there after a restart.
+    ///
+    /// # Errors
+    ///
+    /// See [`start`](Self::start).
+    pub fn with_jetstream() -> Result<Nats, Error> {
+        Nats::with(true)
+    }
+
+    fn with(jetstream: bool) -> Result<Nats, Error> {
         let mut command = Command::new(program::find("nats-server", "nats-server")?);
-        let port = Port::free()?;
+        let (folder, port) = (scratch("nats")?, Port::free()?);
         command.args(["-a", "127.0.0.1", "-p", &port.number().to_string()]);
+        if jetstream {
+            command.arg("-js").arg("-sd").arg(folder.join("streams"));
+        }
         let url = format!("nats://127.0.0.1:{}", port.number());
-        let process = Watched::new(scratch("nats")?, &command)?;
+        let process = Watched::new(folder, &command)?;
         Engine::start(url, port, process, answers).map(Nats)
     }
 }
