@@ -10,13 +10,18 @@ use std::{
 
 use socketio_adapter::{
     AdapterError, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, Message, NodeId, Offset, Room,
-    RoomInterest, Seat,
+    RoomInterest, Seat, recovery::SessionStore,
 };
 use tokio::{sync::oneshot, task::AbortHandle};
 
 use crate::{
-    config::NatsConfig, error::NatsError, membership::Membership, publisher::Publisher,
-    receiver::Receiver, subject::Subjects,
+    config::NatsConfig,
+    error::NatsError,
+    membership::Membership,
+    publisher::Publisher,
+    receiver::Receiver,
+    recovery::{Log, Reader, Sessions, is_kept},
+    subject::Subjects,
 };
 
 /// Joins a server to a cluster by NATS. Its connection is that of the client it was given, which makes it again, and subscribes
@@ -38,12 +43,57 @@ impl NatsAdapter {
         Ok(Arc::new(Self { config, publisher, members: Mutex::default() }))
     }
 
+    /// Makes what [connection state recovery](NatsConfig::connection_state_recovery) needs, if it is on. A server does so when it
+    /// joins, and tries again for as long as it takes; who calls this first learns what is wrong.
+    ///
+    /// # Errors
+    ///
+    /// There is no connection, no JetStream ([`NatsError::NoJetStream`]), or it refuses.
+    pub async fn prepare(&self) -> Result<(), NatsError> {
+        match self.publisher.log() {
+            Some(log) => log.prepare().await.map(drop),
+            None => self.publisher.check(),
+        }
+    }
+
     /// Whether what other nodes send to a room arrives here: a moment after its first socket has joined it.
     pub fn hears(&self, nsp: &str, room: &str) -> bool {
         let members: Vec<_> = self.members().iter().filter_map(Weak::upgrade).collect();
         members
             .iter()
             .any(|it| it.seat.nsp == *nsp && (!self.config.room_subjects || it.hears(room)))
+    }
+
+    fn receiver(&self, subjects: &Subjects, membership: &Arc<Membership>) -> Receiver {
+        Receiver {
+            config: self.config.clone(),
+            publisher: self.publisher.clone(),
+            subjects: subjects.clone(),
+            membership: membership.clone(),
+        }
+    }
+
+    fn reader(&self, log: &Arc<Log>, subjects: &Subjects, membership: &Arc<Membership>) -> Reader {
+        Reader {
+            log: log.clone(),
+            membership: membership.clone(),
+            subject: subjects.log(),
+            limits: self.config.limits.clone(),
+        }
+    }
+
+    fn sessions(
+        &self,
+        log: &Arc<Log>,
+        subjects: &Subjects,
+        membership: &Arc<Membership>,
+    ) -> Sessions {
+        Sessions {
+            log: log.clone(),
+            nsp: membership.seat.nsp.clone(),
+            subject: subjects.log(),
+            limits: self.config.limits.clone(),
+        }
     }
 
     fn members(&self) -> MutexGuard<'_, Vec<Weak<Membership>>> {
@@ -62,6 +112,10 @@ impl ClusterAdapter for NatsAdapter {
         Discovery::Heartbeats(self.config.heartbeats)
     }
 
+    fn keeps_log(&self) -> bool {
+        self.publisher.log().is_some()
+    }
+
     fn join(
         &self,
         seat: Seat,
@@ -71,23 +125,34 @@ impl ClusterAdapter for NatsAdapter {
             let subjects = Subjects::new(&self.config.prefix, seat.nsp.as_str())?;
             self.publisher.check()?;
             let membership = Arc::new(Membership::new(seat, inbox));
-            let receiver = Receiver {
-                config: self.config.clone(),
-                publisher: self.publisher.clone(),
-                subjects,
-                membership: membership.clone(),
+            let mut tasks = Tasks::default();
+            let (sender, hears) = oneshot::channel();
+            tasks.spawn(self.receiver(&subjects, &membership).run(sender));
+            let (sender, reads) = oneshot::channel();
+            let sessions = match self.publisher.log() {
+                Some(log) => {
+                    // What is wrong is told, where the reader would try for ever.
+                    log.prepare().await?;
+                    tasks.spawn(self.reader(log, &subjects, &membership).run(sender));
+                    Some(Arc::new(self.sessions(log, &subjects, &membership)))
+                }
+                None => {
+                    let _ = sender.send(());
+                    None
+                }
             };
-            let (sender, joined) = oneshot::channel();
+            let timeout = self.config.timeout;
+            let joined = async { hears.await.and(reads.await) };
+            let joined = tokio::time::timeout(timeout, joined).await;
+            joined.map_err(|_| NatsError::Timeout(timeout))?.map_err(|_| NatsError::Away)?;
             let link = NatsLink {
                 publisher: self.publisher.clone(),
                 room_subjects: self.config.room_subjects,
                 left: AtomicBool::new(false),
-                task: tokio::spawn(receiver.run(sender)).abort_handle(),
+                tasks,
                 membership: membership.clone(),
+                sessions,
             };
-            let timeout = self.config.timeout;
-            let joined = tokio::time::timeout(timeout, joined).await;
-            joined.map_err(|_| NatsError::Timeout(timeout))?.map_err(|_| NatsError::Away)?;
             let mut members = self.members();
             members.retain(|member| member.strong_count() > 0);
             members.push(Arc::downgrade(&membership));
@@ -96,13 +161,33 @@ impl ClusterAdapter for NatsAdapter {
     }
 }
 
-/// The subscriptions end with it.
 struct NatsLink {
     publisher: Publisher,
     room_subjects: bool,
     membership: Arc<Membership>,
     left: AtomicBool,
-    task: AbortHandle,
+    tasks: Tasks,
+    sessions: Option<Arc<Sessions>>,
+}
+
+/// The subscriptions end with them.
+#[derive(Default)]
+struct Tasks(Vec<AbortHandle>);
+
+impl Tasks {
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.push(tokio::spawn(task).abort_handle());
+    }
+
+    fn end(&self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 impl NatsLink {
@@ -111,16 +196,13 @@ impl NatsLink {
     }
 }
 
-impl Drop for NatsLink {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 impl Link for NatsLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
         Box::pin(async move {
             self.check()?;
+            if let Some(log) = self.publisher.log().filter(|_| is_kept(&message.body)) {
+                return Ok(Some(self.publisher.append(log, &message).await?));
+            }
             self.publisher.publish(&message).await?;
             Ok(None)
         })
@@ -154,12 +236,16 @@ impl Link for NatsLink {
         self.membership.mention(room, false);
     }
 
+    fn sessions(&self) -> Option<Arc<dyn SessionStore>> {
+        self.sessions.clone().map(|sessions| sessions as Arc<dyn SessionStore>)
+    }
+
     fn leave(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.left.store(true, Ordering::Release);
             // What it said last, the goodbye, is to leave before the client may be dropped.
             let _ = self.publisher.flush().await;
-            self.task.abort();
+            self.tasks.end();
         })
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use async_nats::{Client, ConnectOptions};
 use socketio_adapter::{ClusterLimits, Heartbeats};
 
+use crate::recovery::JetStream;
+
 /// Options of a client that suit a server: a connection that hangs is noticed within some 15 s (NATS's own default is two minutes),
 /// and the first one is tried for as long as it takes, as every other one is.
 pub fn connect_options() -> ConnectOptions {
@@ -21,6 +23,7 @@ pub struct NatsConfig {
     pub(crate) timeout: Duration,
     pub(crate) heartbeats: Heartbeats,
     pub(crate) limits: ClusterLimits,
+    pub(crate) recovery: Option<JetStream>,
 }
 
 impl NatsConfig {
@@ -34,6 +37,7 @@ impl NatsConfig {
             timeout: Duration::from_secs(5),
             heartbeats: Heartbeats::default(),
             limits: ClusterLimits::default(),
+            recovery: None,
         }
     }
 
@@ -60,6 +64,17 @@ impl NatsConfig {
     /// How nodes make themselves known (default: every 5 s, gone after 10 s).
     pub fn heartbeats(mut self, heartbeats: Heartbeats) -> Self {
         self.heartbeats = heartbeats;
+        self
+    }
+
+    /// Keeps events and sessions in JetStream (default: no), so that clients come back to any node where the server
+    /// has its option of the same name. To be the same on all nodes and emitters: who has it not does not hear the events of those
+    /// that have.
+    ///
+    /// The price: an event waits until JetStream has stored it, and *every* node reads all events of its namespaces, whatever rooms
+    /// they are for. What asks for an answer, what answers, and volatile events take the way that they take without it.
+    pub fn connection_state_recovery(mut self, jetstream: JetStream) -> Self {
+        self.recovery = Some(jetstream);
         self
     }
 

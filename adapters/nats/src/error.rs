@@ -28,6 +28,25 @@ pub enum NatsError {
     /// The prefix is not made of letters, digits, `_` and `-`, in tokens with dots between them, 64 bytes at most.
     #[error("`{0}` is no prefix of subjects")]
     Prefix(String),
+    /// The NATS server runs without JetStream (`nats-server -js`), or the account may not use it. Connection state recovery
+    /// needs it.
+    #[error("NATS has no JetStream here, which connection state recovery needs")]
+    NoJetStream,
+    /// There is a stream of this name that is none of ours: it has other subjects, or gives entries to one reader only.
+    #[error("the stream `{0}` is used for something else")]
+    ForeignStream(String),
+    /// There is no stream, and it cannot be made.
+    #[error("there is no stream")]
+    NoStream,
+    /// The stream was lost, or trimmed beyond what was asked for.
+    #[error("the stream does not reach back that far")]
+    Trimmed,
+    /// What is kept as a session is none.
+    #[error("no session: {0}")]
+    Session(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// JetStream refuses.
+    #[error("JetStream: {0}")]
+    JetStream(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The client has ended, or refuses.
     #[error("the client of NATS: {0}")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -1,7 +1,9 @@
-//! Cluster adapter of the Socket.IO server on NATS (core NATS, no JetStream). A node gets only what its rooms need: each
-//! room is a subject, to which those nodes subscribe that have it.
+//! Cluster adapter of the Socket.IO server on NATS. On core NATS a node gets only what its rooms need: each room is a subject, to
+//! which those nodes subscribe that have it. With JetStream, which is to be asked for, clients come back to any node and have
+//! what they missed ([`NatsConfig::connection_state_recovery`]).
 //!
 //! - [`NatsConfig`]: the client, and every option with its default. [`connect_options`] are those that suit it.
+//! - [`JetStream`]: what is kept for clients that come back, and for how long.
 //! - [`NatsAdapter`]: what a server takes as its adapter. One connection per server, however many namespaces it has.
 //! - [`Publisher`]: the half that sends, for programs without a server.
 //!
@@ -22,6 +24,11 @@
 //! one room, `{prefix}.{namespace}.node.{node}` for replies. Names are any text, subjects are not: each name is base64url
 //! without padding, the empty one `-`. A room whose name is longer than 192 bytes has no subject of its own.
 //!
+//! With connection state recovery, `{prefix}.log.{namespace}` is for plain events, and for what joins, leaves and disconnects
+//! sockets, of the whole namespace; `{prefix}.session.{private id}` holds a session. They belong to the streams `{prefix}-log` and
+//! `{prefix}-sessions`, where dots of the prefix are `=`. A session is the time at which it ends, in milliseconds (8 bytes, the
+//! highest first), and the map that Node's adapters keep, in msgpack.
+//!
 //! # Payloads
 //!
 //! A byte 1, the publisher's count of messages (8 bytes, the highest first), the length of its name (one byte) and the name, then
@@ -36,6 +43,7 @@ mod membership;
 mod order;
 mod publisher;
 mod receiver;
+mod recovery;
 mod subject;
 mod subscriptions;
 
@@ -44,3 +52,4 @@ pub use async_nats;
 pub use config::{NatsConfig, connect_options};
 pub use error::NatsError;
 pub use publisher::Publisher;
+pub use recovery::JetStream;

@@ -1,23 +1,33 @@
 //! What speaks.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_nats::connection::State;
 use bytes::Bytes;
-use socketio_adapter::{Message, NodeId};
+use socketio_adapter::{Message, NodeId, Offset};
 
-use crate::{config::NatsConfig, error::NatsError, frame::Frame, subject::Subjects};
+use crate::{
+    config::NatsConfig,
+    error::NatsError,
+    frame::Frame,
+    recovery::{Log, is_kept},
+    subject::Subjects,
+};
 
 /// Publishes messages to the nodes of their namespaces.
 ///
 /// Servers have one inside their adapter; programs without a server use `socketio-emitter`, which is made of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Publisher {
     config: NatsConfig,
     count: Arc<AtomicU64>,
+    log: Option<Arc<Log>>,
 }
 
 impl Publisher {
@@ -28,19 +38,39 @@ impl Publisher {
     /// The configuration's prefix is none.
     pub fn new(config: NatsConfig) -> Result<Self, NatsError> {
         Subjects::new(&config.prefix, "/")?;
-        Ok(Self { config, count: Arc::default() })
+        let NatsConfig { client, prefix, recovery, timeout, .. } = config.clone();
+        let log =
+            recovery.map(|options| Log::new(client, &prefix, options, timeout)).transpose()?;
+        Ok(Self { config, count: Arc::default(), log })
     }
 
-    /// Publishes a message. Resolves when the client has it; what is published one after the other arrives in that order.
+    /// Publishes a message. Resolves when the client has it, or JetStream where it goes there; what is published one after the
+    /// other arrives in that order.
     ///
     /// # Errors
     ///
     /// At once where there is no connection, or the message is too large.
     pub async fn publish(&self, message: &Message) -> Result<(), NatsError> {
+        if let Some(log) = self.log.as_ref().filter(|_| is_kept(&message.body)) {
+            return self.append(log, message).await.map(drop);
+        }
         let subjects = Subjects::new(&self.config.prefix, message.nsp.as_str())?;
         let room = message.body.only_room().filter(|_| self.config.room_subjects);
         let room = room.and_then(|room| subjects.room(room));
         self.send(room.unwrap_or_else(|| subjects.all()), &message.uid, message.encode()).await
+    }
+
+    /// Puts a message into the log, and tells where it stands.
+    pub(crate) async fn append(&self, log: &Log, message: &Message) -> Result<Offset, NatsError> {
+        let subjects = Subjects::new(&self.config.prefix, message.nsp.as_str())?;
+        let frame = self.frame(&message.uid, message.encode())?;
+        let payload = self.encode(&frame)?;
+        Ok(log.place(log.append(&subjects.log(), payload).await?, &frame))
+    }
+
+    /// The log, where there is one.
+    pub(crate) fn log(&self) -> Option<&Arc<Log>> {
+        self.log.as_ref()
     }
 
     /// Sends a message to one node.
@@ -74,21 +104,33 @@ impl Publisher {
     }
 
     async fn send(&self, subject: String, uid: &NodeId, message: Bytes) -> Result<(), NatsError> {
-        // The client would keep it, and send it whenever it can.
-        self.check()?;
-        let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let (bytes, most) = (message.len(), self.config.limits.get_max_message_bytes());
-        if bytes > most {
-            return Err(NatsError::TooLarge { bytes, limit: most });
-        }
-        let payload = Frame { uid: uid.clone(), count, message }.encode()?;
-        let (bytes, limit) = (payload.len(), self.config.client.max_payload());
-        if bytes > limit {
-            return Err(NatsError::TooLarge { bytes, limit });
-        }
+        let payload = self.encode(&self.frame(uid, message)?)?;
         let sent = self.config.client.publish(subject, payload);
         let sent = tokio::time::timeout(self.config.timeout, sent).await;
         let sent = sent.map_err(|_| NatsError::Timeout(self.config.timeout))?;
         sent.map_err(|error| NatsError::Client(error.into()))
+    }
+
+    fn frame(&self, uid: &NodeId, message: Bytes) -> Result<Frame, NatsError> {
+        // The client would keep it, and send it whenever it can.
+        self.check()?;
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let (bytes, limit) = (message.len(), self.config.limits.get_max_message_bytes());
+        if bytes > limit {
+            return Err(NatsError::TooLarge { bytes, limit });
+        }
+        Ok(Frame { uid: uid.clone(), count, message })
+    }
+
+    fn encode(&self, frame: &Frame) -> Result<Bytes, NatsError> {
+        let payload = frame.encode()?;
+        let (bytes, limit) = (payload.len(), self.config.client.max_payload());
+        if bytes > limit { Err(NatsError::TooLarge { bytes, limit }) } else { Ok(payload) }
+    }
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("config", &self.config).finish_non_exhaustive()
     }
 }

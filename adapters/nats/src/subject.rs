@@ -9,35 +9,74 @@ use crate::error::NatsError;
 const MAX_NAME: usize = 192;
 const MAX_PREFIX: usize = 64;
 
-/// The subjects of one namespace.
+/// What all subjects begin with.
 #[derive(Clone, Debug)]
-pub(crate) struct Subjects(String);
+pub(crate) struct Prefix(String);
 
-impl Subjects {
-    pub(crate) fn new(prefix: &str, nsp: &str) -> Result<Self, NatsError> {
+impl Prefix {
+    pub(crate) fn new(prefix: &str) -> Result<Self, NatsError> {
         let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || c == b'-';
         let token = |token: &str| !token.is_empty() && token.bytes().all(plain);
         if prefix.len() > MAX_PREFIX || !prefix.split('.').all(token) {
             return Err(NatsError::Prefix(prefix.into()));
         }
+        Ok(Self(prefix.into()))
+    }
+
+    /// The stream of events, and its subject: one token more for each namespace.
+    pub(crate) fn log(&self) -> (String, String) {
+        (self.stream("log"), format!("{}.log.*", self.0))
+    }
+
+    /// The stream of sessions, and its subject: one token more for each session.
+    pub(crate) fn sessions(&self) -> (String, String) {
+        (self.stream("sessions"), format!("{}.session.*", self.0))
+    }
+
+    /// The subject of a session; none where its private id is too long for one of ours.
+    pub(crate) fn session(&self, pid: &str) -> Option<String> {
+        Some(format!("{}.session.{}", self.0, encode(pid)?))
+    }
+
+    /// Names of streams have no dots.
+    fn stream(&self, kind: &str) -> String {
+        format!("{}-{kind}", self.0.replace('.', "="))
+    }
+}
+
+/// The subjects of one namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct Subjects {
+    prefix: String,
+    nsp: String,
+}
+
+impl Subjects {
+    pub(crate) fn new(prefix: &str, nsp: &str) -> Result<Self, NatsError> {
+        let Prefix(prefix) = Prefix::new(prefix)?;
         let nsp = encode(nsp).ok_or(NatsError::Name(nsp.len()))?;
-        Ok(Self(format!("{prefix}.{nsp}")))
+        Ok(Self { prefix, nsp })
     }
 
     /// For every node.
     pub(crate) fn all(&self) -> String {
-        format!("{}.all", self.0)
+        format!("{}.{}.all", self.prefix, self.nsp)
+    }
+
+    /// For every node, by the stream.
+    pub(crate) fn log(&self) -> String {
+        format!("{}.log.{}", self.prefix, self.nsp)
     }
 
     /// For the nodes that have a room; none where its name is too long.
     pub(crate) fn room(&self, room: &Room) -> Option<String> {
-        Some(format!("{}.room.{}", self.0, encode(room)?))
+        Some(format!("{}.{}.room.{}", self.prefix, self.nsp, encode(room)?))
     }
 
     /// For one node.
     pub(crate) fn node(&self, uid: &NodeId) -> Result<String, NatsError> {
         let token = encode(uid.as_str()).ok_or(NatsError::Name(uid.as_str().len()))?;
-        Ok(format!("{}.node.{token}", self.0))
+        Ok(format!("{}.{}.node.{token}", self.prefix, self.nsp))
     }
 }
 
@@ -58,6 +97,7 @@ mod tests {
     fn names_are_any_text() {
         let subjects = Subjects::new("app.io", "/a b").unwrap();
         assert_eq!(subjects.all(), "app.io.L2EgYg.all");
+        assert_eq!(subjects.log(), "app.io.log.L2EgYg");
         for room in ["*", ">", "a.b", " ", "\r\n", "é", "", "-", "\u{0}"] {
             let subject = subjects.room(&room.into()).unwrap();
             let token = subject.strip_prefix("app.io.L2EgYg.room.").unwrap();
@@ -65,6 +105,15 @@ mod tests {
             assert!(!token.is_empty() && token.bytes().all(safe), "{room:?}: {subject}");
         }
         assert_ne!(subjects.room(&"-".into()), subjects.room(&"".into()));
+    }
+
+    #[test]
+    fn streams_of_two_prefixes_share_nothing() {
+        let prefix = |prefix| Prefix::new(prefix).unwrap();
+        assert_eq!(prefix("a").log(), ("a-log".into(), "a.log.*".into()));
+        assert_eq!(prefix("a.b").sessions(), ("a=b-sessions".into(), "a.b.session.*".into()));
+        assert_eq!(prefix("a").session("*.>").unwrap(), "a.session.Ki4-");
+        assert_eq!(prefix("a").session(&"p".repeat(193)), None);
     }
 
     #[test]

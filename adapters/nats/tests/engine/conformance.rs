@@ -1,18 +1,17 @@
-//! The suite that every back-end passes, with a subject for each room and without.
+//! The suite that every back-end passes, with a subject for each room and without, and with a log.
 
 use std::sync::Arc;
 
 use engines::Nats;
 use socketio_adapter::ClusterAdapter;
-use socketio_adapter_nats::NatsAdapter;
+use socketio_adapter_nats::{JetStream, NatsAdapter, NatsConfig};
 
 use crate::{config, suite::Servers};
 
-async fn servers(room_subjects: bool) -> (Servers, Nats) {
-    let engine = Nats::start().unwrap();
+async fn servers(engine: Nats, with: impl Fn(NatsConfig) -> NatsConfig) -> (Servers, Nats) {
     let mut adapters = Vec::new();
     for _ in 0..3 {
-        let config = config(&engine).await.room_subjects(room_subjects);
+        let config = with(config(&engine).await);
         adapters.push(NatsAdapter::new(config).unwrap());
     }
     let reaching = adapters.clone();
@@ -22,11 +21,16 @@ async fn servers(room_subjects: bool) -> (Servers, Nats) {
 }
 
 async fn with_rooms() -> (Servers, Nats) {
-    servers(true).await
+    servers(Nats::start().unwrap(), |config| config).await
 }
 
 async fn without_rooms() -> (Servers, Nats) {
-    servers(false).await
+    servers(Nats::start().unwrap(), |config| config.room_subjects(false)).await
+}
+
+async fn with_a_log() -> (Servers, Nats) {
+    let engine = Nats::with_jetstream().unwrap();
+    servers(engine, |config| config.connection_state_recovery(JetStream::default())).await
 }
 
 mod a_subject_for_each_room {
@@ -35,4 +39,8 @@ mod a_subject_for_each_room {
 
 mod one_subject_for_all {
     crate::conformance_suite!(super::without_rooms);
+}
+
+mod events_in_a_stream {
+    crate::conformance_suite!(super::with_a_log);
 }

@@ -1,24 +1,19 @@
 //! Whoever may use NATS may write to the bus.
 
 use engines::Nats;
-use socketio_adapter::AdapterError;
-use socketio_adapter_nats::{NatsAdapter, async_nats};
+use socketio_adapter::{AdapterError, recovery::PageSize};
+use socketio_adapter_nats::{JetStream, NatsAdapter, async_nats};
 
 use crate::{
-    Node, adapter, config,
+    Node, adapter, config, log,
     suite::{until, within},
 };
 
-#[tokio::test]
-async fn garbage_is_counted_and_forgotten() {
-    let engine = Nats::start().unwrap();
-    let config = config(&engine).await.max_message_bytes(1000);
-    let one = Node::join(NatsAdapter::new(config).unwrap(), "/", "one").await;
-    let two = Node::join(adapter(&engine).await, "/", "two").await;
-    let stranger = async_nats::connect(engine.url()).await.unwrap();
+/// What no adapter takes for a message of 1000 bytes at most.
+fn garbage() -> Vec<Vec<u8>> {
     let head = b"\x01\0\0\0\0\0\0\0\x07\x03bad";
     let with = |rest: &[u8]| [head.as_slice(), rest].concat();
-    let bad = [
+    vec![
         Vec::new(),
         vec![1],
         vec![2; 100],
@@ -31,13 +26,23 @@ async fn garbage_is_counted_and_forgotten() {
         with(&[0x91; 900]),
         with(&[b' '; 1001]),
         with(br#"{"uid":"x","nsp":"/","type":99}"#),
-        // Pretends to be the node itself, which drops what says nothing.
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn garbage_is_counted_and_forgotten() {
+    let engine = Nats::start().unwrap();
+    let config = config(&engine).await.max_message_bytes(1000);
+    let one = Node::join(NatsAdapter::new(config).unwrap(), "/", "one").await;
+    let two = Node::join(adapter(&engine).await, "/", "two").await;
+    let stranger = async_nats::connect(engine.url()).await.unwrap();
+    let bad = garbage();
     for payload in &bad {
         for subject in ["socketio.Lw.all", "socketio.Lw.node.b25l"] {
             stranger.publish(subject, payload.clone().into()).await.unwrap();
         }
     }
+    // Pretends to be the node itself, which drops what says nothing.
     stranger
         .publish("socketio.Lw.all", b"\x01\0\0\0\0\0\0\0\x07\x03one".as_slice().into())
         .await
@@ -63,4 +68,47 @@ async fn what_is_too_large_is_refused_and_the_rest_goes_on() {
     within(one.link.publish(one.message(&[], "fits", &"a".repeat(1_000_000)))).await.unwrap();
     two.inbox.wait(1).await;
     assert_eq!(two.events(), ["fits"]);
+}
+
+#[tokio::test]
+async fn garbage_in_the_log_is_counted_and_read_over() {
+    let engine = Nats::with_jetstream().unwrap();
+    let config = config(&engine).await.max_message_bytes(1000);
+    let config = config.connection_state_recovery(JetStream::default());
+    let one = Node::join(NatsAdapter::new(config).unwrap(), "/", "one").await;
+    let two = log::node(&engine, JetStream::default(), "two").await;
+    let from = two.tells("before").await;
+    let stranger = async_nats::connect(engine.url()).await.unwrap();
+    let bad = garbage();
+    for payload in &bad {
+        stranger.publish("socketio.log.Lw", payload.clone().into()).await.unwrap();
+    }
+    // Of no namespace here, and too many tokens for the stream.
+    for subject in ["socketio.log.x", "socketio.log.Lw.x", "socketio.log"] {
+        stranger.publish(subject, bad[6].clone().into()).await.unwrap();
+    }
+    stranger.flush().await.unwrap();
+    until(|| async { one.inbox.garbage().len() == bad.len() }).await;
+    assert!(one.inbox.garbage().iter().any(|text| text.contains("1001 bytes")));
+    let page = bad.len() / 3;
+    let size = PageSize { packets: page, bytes: 1 << 20 };
+    assert!(one.store().missed(&from, size).await.unwrap().events.is_empty());
+    two.tells("good").await;
+    assert_eq!(one.hears("good").await, ["before", "good"]);
+    assert_eq!(log::missed(&one, &from).await.unwrap(), ["good"]);
+}
+
+#[tokio::test]
+async fn what_is_no_session_restores_nothing() {
+    let engine = Nats::with_jetstream().unwrap();
+    let one = log::node(&engine, JetStream::default(), "one").await;
+    let offset = one.tells("x").await;
+    let stranger = async_nats::connect(engine.url()).await.unwrap();
+    for payload in [&b""[..], b"\xff", &[0xff; 100], &[b'x'; 500_000]] {
+        stranger.publish("socketio.session.UA", payload.to_vec().into()).await.unwrap();
+        stranger.flush().await.unwrap();
+        assert!(one.store().take("P", &offset).await.is_err());
+    }
+    one.store().persist(log::session("P", "/"), log::MINUTE).await.unwrap();
+    assert!(one.store().take("P", &offset).await.unwrap().is_some());
 }

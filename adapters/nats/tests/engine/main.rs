@@ -8,6 +8,8 @@ mod suite;
 mod conformance;
 mod faults;
 mod hostile;
+mod log;
+mod log_faults;
 mod rooms;
 
 use std::{sync::Arc, time::Duration};

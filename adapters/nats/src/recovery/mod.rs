@@ -1,0 +1,14 @@
+//! Connection state recovery across nodes: events stand in a stream of JetStream that all nodes read, sessions in another one.
+
+mod log;
+mod offset;
+mod options;
+mod reader;
+mod store;
+
+pub(crate) use self::{
+    log::{Log, is_kept},
+    reader::Reader,
+    store::Sessions,
+};
+pub use options::JetStream;

@@ -1,0 +1,223 @@
+//! Events and sessions in JetStream.
+
+use std::{sync::Arc, time::Duration};
+
+use engines::Nats;
+use socketio_adapter::{
+    AdapterError, Body, ClusterAdapter, Offset, Seat, Selection, conformance, event_args,
+    recovery::{PageSize, SavedSession, SessionStore},
+};
+use socketio_adapter_nats::{
+    JetStream, NatsAdapter, NatsError,
+    async_nats::jetstream::{
+        self,
+        stream::{Config, StorageType},
+    },
+};
+use socketio_parser::value;
+
+use crate::{
+    Node, config,
+    suite::{Kept, until, within},
+};
+
+pub(crate) const ALL: PageSize = PageSize { packets: 1000, bytes: 10_000_000 };
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+
+/// Each adapter on a connection of its own.
+struct Log(Nats);
+
+impl conformance::Logging for Log {
+    async fn adapter(&self) -> Arc<dyn ClusterAdapter> {
+        logging(&self.0, JetStream::default()).await
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn logging(engine: &Nats, jetstream: JetStream) -> Arc<NatsAdapter> {
+    let config = config(engine).await.timeout(Duration::from_secs(2));
+    NatsAdapter::new(config.connection_state_recovery(jetstream)).unwrap()
+}
+
+pub(crate) async fn node(engine: &Nats, jetstream: JetStream, uid: &str) -> Node {
+    Node::join(logging(engine, jetstream).await, "/", uid).await
+}
+
+pub(crate) fn memory() -> JetStream {
+    JetStream::default().storage(StorageType::Memory)
+}
+
+pub(crate) fn session(pid: &str, nsp: &str) -> SavedSession {
+    SavedSession {
+        nsp: Some(nsp.into()),
+        pid: pid.into(),
+        sid: "S".into(),
+        rooms: vec!["S".into(), "r".into()],
+        data: value!({ "u": 1 }),
+    }
+}
+
+impl Node {
+    pub(crate) fn store(&self) -> Arc<dyn SessionStore> {
+        self.link.sessions().unwrap()
+    }
+
+    pub(crate) async fn tells(&self, event: &str) -> Offset {
+        within(self.link.publish(self.message(&["r"], event, &1))).await.unwrap().unwrap()
+    }
+
+    /// Waits until it has heard an event, and gives all that it has heard.
+    pub(crate) async fn hears(&self, event: &str) -> Vec<String> {
+        until(|| async { self.events().iter().any(|it| it == event) }).await;
+        self.events()
+    }
+}
+
+pub(crate) async fn missed(node: &Node, from: &Offset) -> Result<Vec<String>, AdapterError> {
+    let (mut found, mut from) = (Vec::new(), from.clone());
+    loop {
+        let page = within(node.store().missed(&from, ALL)).await?;
+        found.extend(page.events.iter().map(|missed| missed.args.event().to_owned()));
+        if !page.more {
+            return Ok(found);
+        }
+        from = page.end;
+    }
+}
+
+#[tokio::test]
+async fn the_suite_of_logs_is_passed() {
+    let log = Log(Nats::with_jetstream().unwrap());
+    within(conformance::a_log_is_one_order(&log)).await;
+    within(conformance::sessions_are_taken_once(&log)).await;
+    within(conformance::what_was_missed_is_found(&log)).await;
+}
+
+#[tokio::test]
+async fn without_jetstream_it_is_said_at_once() {
+    let engine = Nats::start().unwrap();
+    let adapter = logging(&engine, JetStream::default()).await;
+    let error = within(adapter.prepare()).await.unwrap_err();
+    assert!(matches!(error, NatsError::NoJetStream), "{error}");
+    let seat = Seat { nsp: "/".into(), uid: "one".into() };
+    let error = within(adapter.join(seat, Arc::new(Kept::default()))).await.err().unwrap();
+    assert!(error.to_string().contains("no JetStream"), "{error}");
+    // Core NATS asks for nothing more.
+    let plain = crate::adapter(&engine).await;
+    within(plain.prepare()).await.unwrap();
+    assert!(!plain.keeps_log());
+}
+
+#[tokio::test]
+async fn many_nodes_make_the_streams_at_once() {
+    let engine = Nats::with_jetstream().unwrap();
+    // Also where they do not agree about the limits.
+    let adapters = (0..8).map(|n| {
+        let limits = JetStream::default().max_messages(1000 + n % 2);
+        logging(&engine, limits)
+    });
+    let mut making = tokio::task::JoinSet::new();
+    for adapter in adapters {
+        let adapter = adapter.await;
+        making.spawn(async move { within(adapter.prepare()).await.map(|()| adapter) });
+    }
+    let adapters: Vec<_> = making.join_all().await.into_iter().map(Result::unwrap).collect();
+    let one = Node::join(adapters[0].clone(), "/", "one").await;
+    let two = Node::join(adapters[7].clone(), "/", "two").await;
+    one.tells("x").await;
+    two.hears("x").await;
+}
+
+#[tokio::test]
+async fn a_stream_of_somebody_else_is_left_alone() {
+    let engine = Nats::with_jetstream().unwrap();
+    let client = socketio_adapter_nats::async_nats::connect(engine.url()).await.unwrap();
+    let context = jetstream::new(client);
+    let theirs = Config {
+        name: "socketio-log".into(),
+        subjects: vec!["orders.>".into()],
+        ..Config::default()
+    };
+    context.create_stream(theirs).await.unwrap();
+    let adapter = logging(&engine, JetStream::default()).await;
+    let error = within(adapter.prepare()).await.unwrap_err();
+    assert!(matches!(&error, NatsError::ForeignStream(name) if name == "socketio-log"), "{error}");
+}
+
+#[tokio::test]
+async fn a_session_is_not_taken_from_another_namespace() {
+    let engine = Nats::with_jetstream().unwrap();
+    let adapter = logging(&engine, JetStream::default()).await;
+    let one = Node::join(adapter.clone(), "/", "one").await;
+    let other = Node::join(adapter, "/other", "other").await;
+    let offset = one.tells("x").await;
+    one.store().persist(session("P", "/"), MINUTE).await.unwrap();
+    // An event of another namespace proves nothing.
+    assert_eq!(other.store().take("P", &offset).await.unwrap(), None);
+    let message = socketio_adapter::Message { nsp: "/other".into(), ..other.message(&[], "y", &1) };
+    let elsewhere = within(other.link.publish(message)).await.unwrap().unwrap();
+    assert_eq!(one.store().take("P", &elsewhere).await.unwrap(), None);
+    assert_eq!(other.store().take("P", &elsewhere).await.unwrap(), None);
+    // Any text is a private id to who claims one.
+    for pid in ["", "*", ">", "a.b", " \r\n", &"p".repeat(10_000)] {
+        assert_eq!(one.store().take(pid, &offset).await.unwrap(), None);
+    }
+    assert_eq!(one.store().take("P", &offset).await.unwrap(), Some(session("P", "/")));
+}
+
+/// The session stays where it is if the stream does not reach back to its offset.
+#[tokio::test]
+async fn a_trimmed_stream_restores_nothing() {
+    let engine = Nats::with_jetstream().unwrap();
+    let one = node(&engine, JetStream::default().max_messages(3), "one").await;
+    let first = one.tells("first").await;
+    one.store().persist(session("P", "/"), MINUTE).await.unwrap();
+    let mut last = first.clone();
+    for n in 0..5 {
+        last = one.tells(&format!("n{n}")).await;
+    }
+    assert_eq!(one.store().take("P", &first).await.unwrap(), None);
+    assert!(missed(&one, &first).await.is_err());
+    assert_eq!(one.store().take("P", &last).await.unwrap(), Some(session("P", "/")));
+    assert!(missed(&one, &last).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn much_that_was_missed_is_found_whatever_its_size() {
+    let engine = Nats::with_jetstream().unwrap();
+    let one = node(&engine, JetStream::default(), "one").await;
+    let two = node(&engine, JetStream::default(), "two").await;
+    let from = one.tells("before").await;
+    let mut expected = Vec::new();
+    for n in 0..300 {
+        // Larger than a page now and then.
+        let filler = "x".repeat(if n % 50 == 0 { 900_000 } else { n });
+        let message = two.message(&[], &format!("n{n}"), &filler);
+        within(two.link.publish(message)).await.unwrap();
+        expected.push(format!("n{n}"));
+    }
+    assert_eq!(missed(&one, &from).await.unwrap(), expected);
+}
+
+/// What asks for an answer, and what may be lost, is nobody's to miss.
+#[tokio::test]
+async fn requests_and_volatile_events_are_not_in_the_log() {
+    let engine = Nats::with_jetstream().unwrap();
+    let one = node(&engine, JetStream::default(), "one").await;
+    let two = node(&engine, JetStream::default(), "two").await;
+    let from = one.tells("before").await;
+    let mut selection = Selection::default();
+    selection.flags.volatile = true;
+    let args = event_args("volatile", &1).unwrap();
+    let fetch = Body::FetchSockets { selection: Selection::default(), request: "r".into() };
+    for body in [Body::Broadcast { args, selection, request: None }, fetch] {
+        let message = socketio_adapter::Message { body, ..one.message(&[], "", &1) };
+        assert_eq!(within(one.link.publish(message)).await.unwrap(), None);
+    }
+    two.inbox.wait(3).await;
+    assert!(missed(&two, &from).await.unwrap().is_empty());
+    assert_eq!(one.events(), ["before"], "of its own, the logged ones alone");
+}

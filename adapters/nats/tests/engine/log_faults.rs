@@ -1,0 +1,177 @@
+//! JetStream goes away and comes back, with what it kept or without.
+
+use std::time::{Duration, Instant};
+
+use engines::Nats;
+use socketio_adapter::{AdapterError, Offset};
+use socketio_adapter_nats::{
+    JetStream,
+    async_nats::{self, jetstream},
+};
+
+use crate::{
+    Node,
+    log::{MINUTE, memory, missed, node, session},
+    suite::{HANG, until, within},
+};
+
+/// Tells something until it is taken, and waits until both have heard it.
+async fn until_heard(one: &Node, two: &Node) -> Offset {
+    let begun = Instant::now();
+    for n in 0.. {
+        assert!(begun.elapsed() < HANG);
+        let event = format!("again {} {n} {}", one.uid, one.inbox.messages().len());
+        if let Ok(Some(offset)) = within(one.link.publish(one.message(&[], &event, &1))).await {
+            let heard = |node: &Node| node.events().contains(&event);
+            until(|| async { heard(one) && heard(two) }).await;
+            return offset;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    unreachable!()
+}
+
+#[tokio::test]
+async fn files_outlive_a_crash() {
+    let engine = Nats::with_jetstream().unwrap();
+    let one = node(&engine, JetStream::default(), "one").await;
+    let two = node(&engine, JetStream::default(), "two").await;
+    let before = one.tells("before").await;
+    one.store().persist(session("P", "/"), MINUTE).await.unwrap();
+    for n in 0..2 {
+        engine.kill().unwrap();
+        until(|| async { one.link.publish(one.message(&[], "x", &1)).await.is_err() }).await;
+        let begun = Instant::now();
+        let error = within(one.link.publish(one.message(&[], "x", &1))).await.unwrap_err();
+        assert!(matches!(error, AdapterError::Engine(_)), "{error}");
+        assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+        assert!(within(one.store().take("P", &before)).await.is_err());
+        assert!(within(one.store().missed(&before, crate::log::ALL)).await.is_err());
+        engine.restart().unwrap();
+        let after = until_heard(&one, &two).await;
+        until_heard(&two, &one).await;
+        assert!(one.store().is_after(&after, &before));
+        let found = missed(&two, &before).await.unwrap();
+        assert!(found.iter().filter(|event| event.starts_with("again")).count() >= 2 + 2 * n);
+    }
+    assert_eq!(two.store().take("P", &before).await.unwrap(), Some(session("P", "/")));
+}
+
+#[tokio::test]
+async fn what_was_in_memory_is_known_to_be_lost() {
+    let engine = Nats::with_jetstream().unwrap();
+    let one = node(&engine, memory(), "one").await;
+    let two = node(&engine, memory(), "two").await;
+    let mut old = Vec::new();
+    for n in 0..5 {
+        old.push(one.tells(&format!("n{n}")).await);
+    }
+    one.store().persist(session("P", "/"), MINUTE).await.unwrap();
+    engine.kill().unwrap();
+    until(|| async { one.link.publish(one.message(&[], "x", &1)).await.is_err() }).await;
+    engine.restart().unwrap();
+    let first = until_heard(&one, &two).await;
+    until_heard(&two, &one).await;
+    let mut new = first.clone();
+    for n in 0..9 {
+        new = two.tells(&format!("m{n}")).await;
+    }
+    one.hears("m8").await;
+    // The new stream has other entries of the same numbers.
+    two.store().persist(session("P", "/"), MINUTE).await.unwrap();
+    for offset in &old {
+        assert_eq!(one.store().take("P", offset).await.unwrap(), None);
+        assert!(missed(&one, offset).await.is_err());
+        assert!(one.store().is_after(&first, offset) && !one.store().is_after(offset, &first));
+    }
+    assert_eq!(one.store().take("P", &new).await.unwrap(), Some(session("P", "/")));
+}
+
+#[tokio::test]
+async fn a_stream_that_was_removed_is_made_again() {
+    let engine = Nats::with_jetstream().unwrap();
+    let one = node(&engine, JetStream::default(), "one").await;
+    let two = node(&engine, JetStream::default(), "two").await;
+    let old = one.tells("before").await;
+    two.hears("before").await;
+    let context = jetstream::new(async_nats::connect(engine.url()).await.unwrap());
+    for name in ["socketio-log", "socketio-sessions"] {
+        context.delete_stream(name).await.unwrap();
+    }
+    one.tells("after").await;
+    assert_eq!(two.hears("after").await, ["before", "after"]);
+    assert_eq!(one.hears("after").await, ["before", "after"]);
+    one.store().persist(session("P", "/"), MINUTE).await.unwrap();
+    assert_eq!(two.store().take("P", &old).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_hanging_server_fails_in_time() {
+    let engine = Nats::with_jetstream().unwrap();
+    let one = node(&engine, JetStream::default(), "one").await;
+    let two = node(&engine, JetStream::default(), "two").await;
+    let offset = one.tells("before").await;
+    engine.pause().unwrap();
+    let begun = Instant::now();
+    for _ in 0..100 {
+        let error = within(one.link.publish(one.message(&[], "x", &1))).await.unwrap_err();
+        assert!(matches!(error, AdapterError::Engine(_)), "{error}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(within(one.store().take("P", &offset)).await.is_err());
+    assert!(within(one.store().persist(session("P", "/"), MINUTE)).await.is_err());
+    engine.resume().unwrap();
+    until_heard(&one, &two).await;
+    until_heard(&two, &one).await;
+}
+
+/// What is added while a node cannot read is read afterwards, in order and once.
+#[tokio::test]
+async fn nothing_is_lost_over_crashes() {
+    let engine = Nats::with_jetstream().unwrap();
+    let one = node(&engine, JetStream::default(), "one").await;
+    let two = node(&engine, JetStream::default(), "two").await;
+    let mut expected = Vec::new();
+    for n in 0..200 {
+        if n % 50 == 25 {
+            engine.restart().unwrap();
+        }
+        let event = format!("n{n}");
+        // What is not said to be published may be, and may not.
+        if one.link.publish(one.message(&[], &event, &1)).await.is_ok() {
+            expected.push(event);
+        }
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    until_heard(&one, &two).await;
+    for node in [&one, &two] {
+        let heard = node.events();
+        let known: Vec<_> = heard.iter().filter(|it| expected.contains(it)).cloned().collect();
+        assert_eq!(known, expected);
+    }
+}
+
+/// A node that left leaves no consumer behind, and who asks for what was missed neither.
+#[tokio::test]
+async fn consumers_do_not_pile_up() {
+    let engine = Nats::with_jetstream().unwrap();
+    let one = node(&engine, JetStream::default(), "one").await;
+    let from = one.tells("before").await;
+    for n in 0..20 {
+        one.tells(&format!("n{n}")).await;
+    }
+    for _ in 0..20 {
+        assert_eq!(missed(&one, &from).await.unwrap().len(), 20);
+    }
+    for n in 0..5 {
+        let other = node(&engine, JetStream::default(), &format!("other{n}")).await;
+        other.link.leave().await;
+    }
+    let context = jetstream::new(async_nats::connect(engine.url()).await.unwrap());
+    until(|| async {
+        let stream = context.get_stream("socketio-log").await.unwrap();
+        stream.cached_info().state.consumer_count == 1
+    })
+    .await;
+    drop(one);
+}
