@@ -1,5 +1,5 @@
-// A client that loses its connection to one node and comes back to another: it has missed nothing. On streams, which keep
-// what was said and who was there.
+// A client that loses its connection to one node and comes back to another: it has missed nothing. On streams (Redis's, and
+// those of NATS's JetStream), which keep what was said and who was there.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -7,15 +7,19 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { engine, eventually, member, node, prefix, settled, together } from '../lib/cluster.mjs';
 import { closeAll } from '../lib/client.mjs';
 
-const WAYS = [['rust', 'node'], ['node', 'rust'], ['rust', 'rust'], ['node', 'node']];
+const WAYS = [
+  ...[['rust', 'node'], ['node', 'rust'], ['rust', 'rust'], ['node', 'node']].map((kinds) => ['redis-streams', kinds, 'redis']),
+  // Node has no such adapter.
+  ['nats', ['rust', 'rust'], 'nats-jetstream'],
+];
 
-for (const kinds of WAYS) {
-  describe(kinds.join(' → '), () => {
+for (const [adapter, kinds, kind] of WAYS) {
+  describe(`${adapter}, ${kinds.join(' → ')}`, () => {
     let bus, nodes;
     before(async () => {
-      bus = await engine('redis');
+      bus = await engine(kind);
       const env = { PREFIX: prefix(), RECOVERY: '1' };
-      nodes = await Promise.all(kinds.map((kind, i) => node(kind, 'redis-streams', bus, { ...env, NAME: `${kind} ${i}` })));
+      nodes = await Promise.all(kinds.map((kind, i) => node(kind, adapter, bus, { ...env, NAME: `${kind} ${i}` })));
     });
     afterEach(closeAll);
     after(async () => {
@@ -93,7 +97,7 @@ for (const kinds of WAYS) {
     test('an offset that is none is a new session', async () => {
       const { lost, others } = await cast();
       await lose(lost, others[0]);
-      for (const _lastOffset of ['x', '0-0', '-', '$', '9999999999999-0', '']) {
+      for (const _lastOffset of ['x', '0-0', '-', '$', '9999999999999-0', '0-1-0', '']) {
         const fresh = await member(nodes[1], { lost: { _pid: lost._pid, _lastOffset } });
         assert.equal(fresh.recovered, false);
       }

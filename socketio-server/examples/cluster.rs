@@ -30,14 +30,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if setting("COOKIE").is_some() {
         config = config.engine(|engine| engine.cookie(Cookie::default()));
     }
-    if setting("RECOVERY").is_some_and(|value| value == "1") {
+    let recovery = setting("RECOVERY").is_some_and(|value| value == "1");
+    if recovery {
         let window = Recovery::default().max_disconnection_duration(Duration::from_secs(120));
         config = config.connection_state_recovery(window);
     }
     let url = setting("URL").unwrap_or_default();
     let prefix = setting("PREFIX");
     let name = setting("ADAPTER").unwrap_or_else(|| "memory".into());
-    config = config.adapter(adapters::named(&name, &url, prefix).await?);
+    config = config.adapter(adapters::named(&name, &url, prefix, recovery).await?);
     let io = Server::with_config(config);
     ops::serve(&io, &setting("NAME").unwrap_or_else(|| "node".into()));
     let port: u16 = setting("PORT").map_or(Ok(0), |port| port.parse())?;

@@ -2,16 +2,17 @@
 
 use std::{error::Error, sync::Arc};
 
-use socketio_adapter_nats::{NatsAdapter, NatsConfig, connect_options};
+use socketio_adapter_nats::{JetStream, NatsAdapter, NatsConfig, connect_options};
 use socketio_adapter_postgres::{PostgresAdapter, PostgresConfig};
 use socketio_adapter_redis::RedisAdapter;
 use socketio_server::{ClusterAdapter, MemoryCluster};
 
-/// An adapter for the engine at `url`.
+/// An adapter for the engine at `url`. Where sessions are recovered on any node and that is not for free, `recovery` says so.
 pub(crate) async fn named(
     name: &str,
     url: &str,
     prefix: Option<String>,
+    recovery: bool,
 ) -> Result<Arc<dyn ClusterAdapter>, Box<dyn Error>> {
     Ok(match name {
         "memory" => MemoryCluster::new().adapter(),
@@ -38,7 +39,10 @@ pub(crate) async fn named(
             None => RedisAdapter::streams(url).build()?,
         },
         "nats" => {
-            let config = NatsConfig::new(connect_options().connect(url).await?);
+            let mut config = NatsConfig::new(connect_options().connect(url).await?);
+            if recovery {
+                config = config.connection_state_recovery(JetStream::default());
+            }
             NatsAdapter::new(match prefix {
                 Some(prefix) => config.prefix(prefix),
                 None => config,
