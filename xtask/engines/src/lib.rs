@@ -23,6 +23,7 @@ mod port;
 mod postgres;
 mod program;
 mod redis;
+mod tls;
 mod watched;
 
 pub use engine::Engine;

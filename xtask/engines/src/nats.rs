@@ -4,6 +4,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     ops::Deref,
+    path::Path,
     process::Command,
 };
 
@@ -11,7 +12,7 @@ use crate::{
     engine::Engine,
     error::Error,
     port::Port,
-    program,
+    program, tls,
     watched::{Watched, scratch},
 };
 
@@ -26,7 +27,7 @@ impl Nats {
     ///
     /// `nats-server` is missing or does not answer.
     pub fn start() -> Result<Nats, Error> {
-        Nats::with(false)
+        Nats::with("nats", |_, _| Ok(()))
     }
 
     /// Starts one with JetStream. What its streams keep in files is there after a restart.
@@ -35,19 +36,35 @@ impl Nats {
     ///
     /// See [`start`](Self::start).
     pub fn with_jetstream() -> Result<Nats, Error> {
-        Nats::with(true)
+        Nats::with("nats", |folder, command| {
+            command.arg("-js").arg("-sd").arg(folder.join("streams"));
+            Ok(())
+        })
     }
 
-    fn with(jetstream: bool) -> Result<Nats, Error> {
+    /// Starts one that speaks TLS alone, with this certificate and its key in PEM.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn with_tls(certificate: &str, key: &str) -> Result<Nats, Error> {
+        Nats::with("tls", |folder, command| {
+            let (certificate, key) = tls::write(folder, certificate, key)?;
+            command.arg("--tls").arg("--tlscert").arg(certificate).arg("--tlskey").arg(key);
+            Ok(())
+        })
+    }
+
+    fn with(
+        scheme: &str,
+        options: impl FnOnce(&Path, &mut Command) -> Result<(), Error>,
+    ) -> Result<Nats, Error> {
         let mut command = Command::new(program::find("nats-server", "nats-server")?);
         let (folder, port) = (scratch("nats")?, Port::free()?);
         command.args(["-a", "127.0.0.1", "-p", &port.number().to_string()]);
-        if jetstream {
-            command.arg("-js").arg("-sd").arg(folder.join("streams"));
-        }
-        let url = format!("nats://127.0.0.1:{}", port.number());
-        let process = Watched::new(folder, &command)?;
-        Engine::start(url, port, process, answers).map(Nats)
+        options(&folder, &mut command)?;
+        let url = format!("{scheme}://127.0.0.1:{}", port.number());
+        Engine::start(url, port, Watched::new(folder, &command)?, answers).map(Nats)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     engine::Engine,
     error::{Error, run},
     port::Port,
-    program,
+    program, tls,
     watched::{Watched, scratch},
 };
 
@@ -44,6 +44,19 @@ impl Postgres {
     /// Its programs are missing, or there is no user `postgres` while we are root (which PostgreSQL does not run as), or it
     /// does not answer.
     pub fn start() -> Result<Postgres, Error> {
+        Postgres::with(None)
+    }
+
+    /// The same with this certificate and its key in PEM. Connections without TLS are taken as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn with_tls(certificate: &str, key: &str) -> Result<Postgres, Error> {
+        Postgres::with(Some((certificate, key)))
+    }
+
+    fn with(tls: Option<(&str, &str)>) -> Result<Postgres, Error> {
         let (initdb, server) =
             (program::find("initdb", PACKAGE)?, program::find("postgres", PACKAGE)?);
         let root = is_root()?;
@@ -56,10 +69,16 @@ impl Postgres {
         for setting in SETTINGS {
             command.args(["-c", setting]);
         }
+        if let Some((certificate, key)) = tls {
+            let (certificate, key) = tls::write(&folder, certificate, key)?;
+            command.args(["-c", "ssl=on"]);
+            command.arg("-c").arg(format!("ssl_cert_file={}", certificate.display()));
+            command.arg("-c").arg(format!("ssl_key_file={}", key.display()));
+        }
         // From here on the folder is removed whatever happens.
         let process = Watched::new(folder.clone(), &command)?;
         if root {
-            run(Command::new("chown").arg(USER).arg(&folder))?;
+            run(Command::new("chown").arg("-R").arg(USER).arg(&folder))?;
         }
         let mut make = unprivileged(&initdb, root);
         make.args(["--no-sync", "-A", "trust", "-E", "UTF8", "--locale=C", "-U", USER, "-D"]);

@@ -4,6 +4,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     ops::Deref,
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -12,13 +13,17 @@ use crate::{
     engine::Engine,
     error::{Error, run},
     port::Port,
-    program,
+    program, tls,
     watched::{Watched, scratch},
 };
 
 const SERVER: (&str, &str) = ("redis-server", "redis-server");
 const CLIENT: (&str, &str) = ("redis-cli", "redis-tools");
 const MASTERS: usize = 3;
+/// After as many milliseconds of silence a node of a cluster counts as dead.
+const NODE_TIMEOUT: &str = "2000";
+/// The same where others are to take its place, and tests wait for it.
+const SHORT_NODE_TIMEOUT: &str = "750";
 /// How long the masters may take to agree.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -36,16 +41,38 @@ impl Redis {
         Redis::with(&[])
     }
 
-    fn with(more: &[&str]) -> Result<Redis, Error> {
-        let mut command = Command::new(program::find(SERVER.0, SERVER.1)?);
+    /// Starts one that speaks TLS alone, with this certificate and its key in PEM.
+    ///
+    /// # Errors
+    ///
+    /// `redis-server` is missing, knows no TLS or does not answer.
+    pub fn with_tls(certificate: &str, key: &str) -> Result<Redis, Error> {
         let folder = scratch("redis")?;
         let port = Port::free()?;
-        command.args(["--port", &port.number().to_string(), "--bind", "127.0.0.1", "--dir"]);
-        command.arg(&folder).args(["--save", "", "--appendonly", "no"]).args(more);
-        let url = format!("redis://127.0.0.1:{}", port.number());
-        let process = Watched::new(folder, &command)?;
-        Engine::start(url, port, process, answers).map(Redis)
+        let (certificate, key) = tls::write(&folder, certificate, key)?;
+        let mut command = command(&folder)?;
+        command.args(["--port", "0", "--tls-port", &port.number().to_string()]);
+        command.arg("--tls-cert-file").arg(certificate).arg("--tls-key-file").arg(key);
+        command.args(["--tls-auth-clients", "no"]);
+        let url = format!("rediss://127.0.0.1:{}", port.number());
+        Engine::start(url, port, Watched::new(folder, &command)?, tls::answers).map(Redis)
     }
+
+    fn with(more: &[&str]) -> Result<Redis, Error> {
+        let folder = scratch("redis")?;
+        let port = Port::free()?;
+        let mut command = command(&folder)?;
+        command.args(["--port", &port.number().to_string()]).args(more);
+        let url = format!("redis://127.0.0.1:{}", port.number());
+        Engine::start(url, port, Watched::new(folder, &command)?, answers).map(Redis)
+    }
+}
+
+fn command(folder: &Path) -> Result<Command, Error> {
+    let mut command = Command::new(program::find(SERVER.0, SERVER.1)?);
+    command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"]);
+    command.arg(folder);
+    Ok(command)
 }
 
 impl Deref for Redis {
@@ -56,37 +83,56 @@ impl Deref for Redis {
     }
 }
 
-/// A Redis Cluster of three masters without replicas. When one is down, the slots of the others still work.
+/// A Redis Cluster of three masters. When one is down, the slots of the others still work.
 #[derive(Debug)]
 pub struct RedisCluster {
     masters: Vec<Redis>,
+    replicas: Vec<Redis>,
     // Their ports for each other.
     _buses: Vec<Port>,
 }
 
 impl RedisCluster {
-    /// Starts one.
+    /// Starts one without replicas.
     ///
     /// # Errors
     ///
     /// `redis-server` or `redis-cli` is missing, or the masters do not agree within a minute.
     pub fn start() -> Result<RedisCluster, Error> {
+        RedisCluster::with(0, NODE_TIMEOUT)
+    }
+
+    /// Starts one whose masters have a replica each. That of a master that is killed takes its place within some seconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn with_replicas() -> Result<RedisCluster, Error> {
+        RedisCluster::with(1, SHORT_NODE_TIMEOUT)
+    }
+
+    fn with(replicas: usize, timeout: &str) -> Result<RedisCluster, Error> {
         let client = program::find(CLIENT.0, CLIENT.1)?;
-        let buses = (0..MASTERS).map(|_| Port::free()).collect::<Result<Vec<_>, _>>()?;
+        let count = MASTERS * (1 + replicas);
+        let buses = (0..count).map(|_| Port::free()).collect::<Result<Vec<_>, _>>()?;
         let start = |bus: &Port| {
             let bus = bus.number().to_string();
             let mut options = vec!["--cluster-enabled", "yes", "--cluster-port", &bus];
             options.extend(["--cluster-config-file", "nodes.conf"]);
-            options.extend(["--cluster-node-timeout", "2000"]);
+            options.extend(["--cluster-node-timeout", timeout]);
             options.extend(["--cluster-require-full-coverage", "no"]);
+            options.extend(["--repl-diskless-sync-delay", "0"]);
             Redis::with(&options)
         };
-        let masters = buses.iter().map(start).collect::<Result<Vec<_>, _>>()?;
+        // Those that come first become masters.
+        let mut masters = buses.iter().map(start).collect::<Result<Vec<_>, _>>()?;
         let mut create = Command::new(client);
         create.args(["--cluster", "create"]);
         create.args(masters.iter().map(|master| format!("127.0.0.1:{}", master.port())));
+        create.args(["--cluster-replicas", &replicas.to_string()]);
         run(create.arg("--cluster-yes"))?;
-        let cluster = RedisCluster { masters, _buses: buses };
+        let replicas = masters.split_off(MASTERS);
+        let cluster = RedisCluster { masters, replicas, _buses: buses };
         cluster.agreed()?;
         Ok(cluster)
     }
@@ -97,33 +143,52 @@ impl RedisCluster {
         self.masters.first().map_or("", |master| master.url())
     }
 
-    /// All of them.
+    /// All of them, and the replicas.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
-        self.masters.iter().map(|master| master.url().to_owned()).collect()
+        self.nodes().map(|node| node.url().to_owned()).collect()
     }
 
-    /// The masters, to be killed and restarted one by one. One that was restarted takes its place again by itself.
+    /// The masters it began with, to be killed and restarted one by one. One that was restarted takes its place again by itself.
     #[must_use]
     pub fn masters(&self) -> &[Redis] {
         &self.masters
     }
 
-    /// Waits until every master says that the cluster is complete.
+    /// Waits until every node says that the cluster is complete, and every replica has its master's data.
     ///
     /// # Errors
     ///
     /// They do not within a minute.
     pub fn agreed(&self) -> Result<(), Error> {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if self.masters.iter().all(|master| agrees(master).unwrap_or(false)) {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Err(Error("the masters of the Redis Cluster do not agree".to_owned()))
+        let count = self.nodes().count();
+        until(|| self.nodes().all(|node| agrees(node, count).unwrap_or(false)))
     }
+
+    /// Waits until one of the replicas has taken a master's place.
+    ///
+    /// # Errors
+    ///
+    /// It does not happen within a minute.
+    pub fn failed_over(&self) -> Result<(), Error> {
+        let promoted = |node| says(node, "ROLE").is_ok_and(|role| role.contains("master"));
+        until(|| self.replicas.iter().any(promoted))
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &Redis> {
+        self.masters.iter().chain(&self.replicas)
+    }
+}
+
+fn until(done: impl Fn() -> bool) -> Result<(), Error> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if done() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Err(Error("the nodes of the Redis Cluster do not agree".to_owned()))
 }
 
 fn answers(stream: &mut TcpStream) -> std::io::Result<bool> {
@@ -133,13 +198,19 @@ fn answers(stream: &mut TcpStream) -> std::io::Result<bool> {
     Ok(&answer == b"+PONG\r\n")
 }
 
-fn agrees(master: &Redis) -> std::io::Result<bool> {
-    let mut stream = TcpStream::connect(("127.0.0.1", master.port()))?;
+fn agrees(node: &Redis, count: usize) -> std::io::Result<bool> {
+    let info = says(node, "CLUSTER INFO")?;
+    let known = format!("cluster_known_nodes:{count}\r\n");
+    let complete = ["cluster_state:ok", "cluster_slots_ok:16384", &known];
+    let linked = !says(node, "INFO replication")?.contains("master_link_status:down");
+    Ok(linked && complete.iter().all(|line| info.contains(line)))
+}
+
+fn says(node: &Redis, question: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", node.port()))?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    stream.write_all(b"CLUSTER INFO\r\nQUIT\r\n")?;
+    write!(stream, "{question}\r\nQUIT\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    Ok(["cluster_state:ok", "cluster_known_nodes:3", "cluster_slots_ok:16384"]
-        .iter()
-        .all(|line| answer.contains(line)))
+    Ok(answer)
 }

@@ -41,6 +41,16 @@ fn the_masters_of_a_cluster_agree_again_after_one_was_killed() {
 }
 
 #[test]
+fn a_replica_takes_the_place_of_a_killed_master() {
+    let cluster = RedisCluster::with_replicas().unwrap();
+    assert_eq!(cluster.urls().len(), 6);
+    cluster.masters()[0].kill().unwrap();
+    cluster.failed_over().unwrap();
+    cluster.masters()[0].restart().unwrap();
+    cluster.agreed().unwrap();
+}
+
+#[test]
 fn an_engine_does_not_outlive_a_killed_process() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_engines"));
     program.arg("redis").stdin(Stdio::piped()).stdout(Stdio::piped());
