@@ -1,4 +1,4 @@
-// Emitters: processes without clients that speak to a cluster. Node's reach our sockets, ours reach Node's.
+// Emitters: processes without clients that speak to a cluster. Node's and ours, each to our servers and Node's at once.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -10,139 +10,196 @@ import { Emitter as RedisEmitter } from '@socket.io/redis-emitter';
 import pg from 'pg';
 import { createClient } from 'redis';
 
-import { engine, engineOf, eventually, member, node, settled, together } from '../lib/cluster.mjs';
-import { closeAll, event } from '../lib/client.mjs';
+import { engine, engineOf, eventually, member, node } from '../lib/cluster.mjs';
+import { closeAll, event, join } from '../lib/client.mjs';
+import { addressOf, ourEmitter } from '../lib/emitter.mjs';
 import { NODE } from '../lib/mixes.mjs';
 import { program } from '../lib/server.mjs';
 
 const run = promisify(execFile);
 const binary = [Buffer.from([0, 255]), { deep: Buffer.alloc(9000, 7) }];
 
-/** Makes one of Node's emitters; gives it and how to end it. */
-const EMITTERS = {
-  async redis(url) {
+/** Node's emitters, each with how to end it. That for streams is not among its packages. */
+const NODES = {
+  async redis(adapter, { url }) {
     const client = await createClient({ url }).connect();
     return [new RedisEmitter(client), () => client.close()];
   },
-  async postgres(url) {
+  async postgres(adapter, { url }) {
     const pool = new pg.Pool({ connectionString: url });
     return [new PostgresEmitter(pool), () => pool.end()];
   },
 };
 
-/** What Node's emitter does, and which of the clients `all`, `room` and `both` (in `room` and `other`) hear it. */
+const EMITTERS = [
+  ["Node's emitter", 'redis', NODES.redis, ['rust', 'node']],
+  // Its messages do not say their namespace, and Node's own servers of that version drop them.
+  ["Node's emitter", 'postgres', NODES.postgres, ['rust']],
+  ...['redis', 'redis-sharded', 'redis-streams', 'postgres', 'nats'].map((adapter) => {
+    return ['our emitter', adapter, ourEmitter, NODE.includes(adapter) ? ['rust', 'node'] : ['rust', 'rust']];
+  }),
+];
+
+/**
+ * What an emitter says, and which clients of each server hear it: `all` is in no room, `room` in that one, `both` in `room`
+ * and `other`, `chat` in another namespace.
+ */
 const SAYS = [
   ['to everybody', (io) => io.emit('said', 1, 'ü', [null, {}]), ['all', 'room', 'both'], [1, 'ü', [null, {}]]],
   ['to a room', (io) => io.to('room').emit('said', 1), ['room', 'both'], [1]],
   ['to rooms, once', (io) => io.to(['room', 'other']).emit('said'), ['room', 'both'], []],
+  ['to rooms, one after the other', (io) => io.to('room').to('other').emit('said'), ['room', 'both'], []],
+  ['to a room that nobody is in', (io) => io.to('nobody').emit('said'), [], []],
   ['except a room', (io) => io.except('other').emit('said'), ['all', 'room'], []],
+  ['except rooms', (io) => io.except(['room', 'other']).emit('said'), ['all'], []],
   ['to a room except another', (io) => io.to('room').except('other').emit('said'), ['room'], []],
+  ['to clients by id', (io, { room }) => io.to(room.map(({ id }) => id)).emit('said'), ['room'], []],
+  ['except clients by id', (io, { room }) => io.except(room.map(({ id }) => id)).emit('said'), ['all', 'both'], []],
   ['not compressed', (io) => io.compress(false).emit('said'), ['all', 'room', 'both'], []],
   ['binary and large', (io) => io.emit('said', ...binary), ['all', 'room', 'both'], binary],
+  ['binary to a room', (io) => io.to('other').emit('said', ...binary), ['both'], binary],
+  ['large text', (io) => io.emit('said', 'ü'.repeat(10_000)), ['all', 'room', 'both'], ['ü'.repeat(10_000)]],
   ['in another namespace', (io) => io.of('/chat').emit('said'), ['chat'], []],
+  ['in another namespace, to a room', (io) => io.of('/chat').to('room').emit('said'), ['chat'], []],
 ];
 
-for (const adapter of ['redis', 'postgres']) {
-  describe(`Node's emitter on ${adapter}`, () => {
+for (const [whose, adapter, make, kinds] of EMITTERS) {
+  describe(`${whose} on ${adapter}, ${kinds.join('+')}`, () => {
+    let bus, servers, emitter, end;
     const clients = {};
-    let bus, server, emitter, end;
     before(async () => {
       bus = await engine(engineOf(adapter));
-      server = await node('rust', adapter, bus);
-      clients.all = await member(server);
-      clients.room = await member(server, { auth: { join: ['room'] } });
-      clients.both = await member(server, { auth: { join: ['room', 'other'] } });
-      clients.chat = await member(server, { namespace: '/chat' });
-      [emitter, end] = await EMITTERS[adapter](bus.url);
+      servers = await Promise.all(kinds.map((kind, i) => node(kind, adapter, bus, { NAME: `${kind} ${i}` })));
+      const each = (options) => Promise.all(servers.map((server) => member(server, options)));
+      clients.all = await each();
+      clients.room = await each({ auth: { join: ['room'] } });
+      clients.both = await each({ auth: { join: ['room', 'other'] } });
+      clients.chat = await each({ namespace: '/chat', auth: { join: ['room'] } });
+      [emitter, end] = await make(adapter, bus);
+      await reached(emitter, 'room', [...clients.room, ...clients.both]);
+      await reached(emitter, 'other', clients.both);
+      await reached(emitter.of('/chat'), 'room', clients.chat);
+      await heard();
     });
     after(async () => {
       closeAll();
       await end?.();
-      await server?.stop();
-      await bus?.stop();
-    });
-    const heard = async () => {
-      // What the emitter said before this has arrived as well: it has one way only.
-      const fence = `fence-${Math.random()}`;
-      emitter.emit(fence);
-      emitter.of('/chat').emit(fence);
-      const all = Object.values(clients);
-      await eventually(() => all.every((client) => client.heard.some(([name]) => name === fence)), 'the last word');
-      return Object.keys(clients).map((name) => [name, clients[name].heard.splice(0).filter(([word]) => !word.startsWith('fence'))]);
-    };
-
-    for (const [name, say, hears, args] of SAYS) {
-      test(name, async () => {
-        await say(emitter);
-        // Some of them use several connections, and then the last word may come first.
-        await eventually(() => hears.every((who) => clients[who].heard.some(([word]) => word === 'said')), 'it is heard');
-        for (const [who, words] of await heard()) assert.deepEqual(words, hears.includes(who) ? [['said', ...args]] : []);
-      });
-    }
-    test('a volatile one', async () => {
-      await eventually(() => {
-        emitter.volatile.emit('said');
-        return clients.all.heard.some(([word]) => word === 'said');
-      }, 'it is heard');
-    });
-    test('joining, leaving, disconnecting', async () => {
-      const rooms = async () => (await clients.all.op('fetchSockets', { to: [clients.room.id] }))[0]?.rooms.filter((room) => room !== clients.room.id);
-      emitter.in('room').except('other').socketsJoin(['new', 'newer']);
-      await eventually(async () => String(await rooms()) === 'new,newer,room', 'it has joined');
-      emitter.in('new').socketsLeave('newer');
-      await eventually(async () => String(await rooms()) === 'new,room', 'it has left');
-      const gone = event(clients.room, 'disconnect');
-      emitter.in('new').disconnectSockets(true);
-      assert.equal((await gone)[0], 'io server disconnect');
-      assert.ok(clients.all.connected && clients.both.connected);
-    });
-    test('an event for servers', async () => {
-      emitter.serverSideEmit('event', 1, 'ü');
-      const log = async () => (await clients.all.op('serverSideLog')).filter(([name]) => name === 'event');
-      await eventually(async () => (await log()).length > 0, 'the server is told');
-      assert.deepEqual(await log(), [['event', 1, 'ü']]);
-    });
-  });
-}
-
-/** The address that names the adapter to our emitter. */
-const SCHEMES = { 'redis-sharded': 'redis+sharded', 'redis-streams': 'redis+streams' };
-
-for (const adapter of ['redis', 'redis-sharded', 'redis-streams', 'postgres', 'nats']) {
-  describe(`our emitter on ${adapter}`, () => {
-    let bus, servers, clients, chat;
-    before(async () => {
-      bus = await engine(engineOf(adapter));
-      const kinds = NODE.includes(adapter) ? ['rust', 'node'] : ['rust'];
-      servers = await Promise.all(kinds.map((kind) => node(kind, adapter, bus)));
-      clients = await Promise.all(servers.flatMap((server) => [[], ['room']].map((join) => member(server, { auth: { join } }))));
-      chat = await Promise.all(servers.map((server) => member(server, { namespace: '/chat' })));
-      await together(...clients);
-      await together(...chat);
-    });
-    after(async () => {
-      closeAll();
       await Promise.all((servers ?? []).map((server) => server.stop()));
       await bus?.stop();
     });
-    const url = () => bus.url.replace(/^redis:/, `${SCHEMES[adapter] ?? 'redis'}:`);
 
-    for (const [name, nsp, rooms, hears] of [
-      ['to everybody', '/', [], () => clients],
-      ['to a room', '/', ['room'], () => clients.filter((_, i) => i % 2 === 1)],
-      ['to rooms, once', '/', ['room', 'other'], () => clients.filter((_, i) => i % 2 === 1)],
-      ['in another namespace', '/chat', [], () => chat],
-    ]) {
+    /** Servers that have a channel for each room listen to it a moment after a client has joined. */
+    const reached = (io, room, members) =>
+      eventually(async () => {
+        await io.to(room).emit('fence-room');
+        return members.every((client) => client.heard.some(([name]) => name === 'fence-room'));
+      }, `${room} is reached`);
+    /** What the clients have heard, as `[name, what, …]`. What the emitter said before this has arrived: it has one way only. */
+    const heard = async () => {
+      const fence = `fence-${Math.random()}`;
+      await emitter.emit(fence);
+      await emitter.of('/chat').emit(fence);
+      await eventually(() => everyone().every((client) => client.heard.some(([name]) => name === fence)), 'the last word');
+      return Object.entries(clients).flatMap(([name, list]) => list.map((client) => [name, said(client)]));
+    };
+    const everyone = () => Object.values(clients).flat();
+    const said = ({ heard }) => heard.splice(0).filter(([word]) => !word.startsWith('fence'));
+    const assertHeard = async (hears, words) => {
+      // Node's for Postgres uses several connections, and then the last word may come first.
+      await eventually(() => hears.flatMap((who) => clients[who]).every(({ heard }) => heard.some(([word]) => word === words[0])), 'it is heard');
+      for (const [who, what] of await heard()) assert.deepEqual(what, hears.includes(who) ? [words] : []);
+    };
+    const roomsOf = async (client) => {
+      const [{ rooms }] = await client.op('fetchSockets', { to: [client.id] });
+      return rooms.filter((room) => room !== client.id).join();
+    };
+    const areIn = (members, rooms) =>
+      eventually(async () => (await Promise.all(members.map(roomsOf))).every((has) => has === rooms), `they are in ${rooms}`);
+
+    for (const [name, say, hears, args] of SAYS) {
       test(name, async () => {
-        await run(program('EMIT'), [url(), nsp, 'said', '{"a":[1,"ü",null]}', ...rooms]);
-        await eventually(() => hears().every(({ heard }) => heard.length > 0), 'it is heard');
-        await settled(clients, clients[0]).then((heard) => {
-          for (const [i, words] of heard.entries()) {
-            assert.deepEqual(words, hears().includes(clients[i]) ? [['said', { a: [1, 'ü', null] }]] : []);
-          }
-        });
-        chat.forEach((client) => assert.equal(client.heard.splice(0).length, hears().includes(client) ? 1 : 0));
+        await say(emitter, clients);
+        await assertHeard(hears, ['said', ...args]);
       });
     }
+    test('a volatile one', async () => {
+      await eventually(async () => {
+        await emitter.to('room').volatile.emit('said');
+        return [...clients.room, ...clients.both].every(({ heard }) => heard.some(([word]) => word === 'said'));
+      }, 'it is heard');
+      for (const [who, words] of await heard()) assert.equal(words.length > 0, ['room', 'both'].includes(who));
+    });
+    test('joining and leaving', async () => {
+      await emitter.in('room').except('other').socketsJoin(['new', 'newer']);
+      await areIn(clients.room, 'new,newer,room');
+      await areIn(clients.both, 'other,room');
+      await areIn(clients.all, '');
+      await reached(emitter, 'new', clients.room);
+      await emitter.in('new').except('other').socketsLeave('newer');
+      await areIn(clients.room, 'new,room');
+      await emitter.socketsLeave(['new', 'newer']);
+      await areIn(clients.room, 'room');
+      await heard();
+      await emitter.to('new').emit('said');
+      await assertHeard([], ['said']);
+    });
+    test('everybody joins, and one leaves', async () => {
+      await emitter.socketsJoin('every');
+      await areIn([...clients.all], 'every');
+      await areIn([...clients.both], 'every,other,room');
+      await emitter.in(clients.room[0].id).socketsLeave('every');
+      await areIn([clients.room[0]], 'room');
+      await areIn(clients.room.slice(1), 'every,room');
+      await emitter.socketsLeave('every');
+      await areIn(clients.all, '');
+    });
+    test('joining and leaving in another namespace', async () => {
+      await emitter.of('/chat').socketsJoin('every');
+      await areIn(clients.chat, 'every,room');
+      await areIn(clients.all, '');
+      await emitter.of('/chat').in('room').socketsLeave('every');
+      await areIn(clients.chat, 'room');
+    });
+    for (const close of [false, true]) {
+      test(`disconnecting ${close ? 'whole connections' : 'from a namespace'}`, async () => {
+        const doomed = await Promise.all(servers.map((server) => member(server, { auth: { join: ['doomed'] }, reconnection: false })));
+        const others = doomed.map((client) => join(client, '/chat', { auth: {} }));
+        await Promise.all(others.map((other) => event(other.connect(), 'connect')));
+        const gone = doomed.map((client) => event(client, 'disconnect'));
+        await emitter.in('doomed').except('room').disconnectSockets(close);
+        for (const [reason] of await Promise.all(gone)) assert.equal(reason, 'io server disconnect');
+        if (close) await eventually(() => others.every(({ connected }) => !connected), 'the connection is gone');
+        else for (const other of others) await other.emitWithAck('op', { op: 'whoami' });
+        assert.ok(everyone().every(({ connected }) => connected));
+        others.forEach((other) => other.disconnect());
+      });
+    }
+    test('an event for servers', async () => {
+      const log = async (client) => (await client.op('serverSideLog')).filter(([name]) => name === 'event');
+      // The requests of the classic adapter are JSON.
+      const args = [1, 'ü', { list: [null] }, ...(adapter === 'redis' ? [] : binary)];
+      await emitter.serverSideEmit('event', ...args);
+      await emitter.of('/chat').serverSideEmit('event', 'chat');
+      for (const [members, wanted] of [[clients.all, ['event', ...args]], [clients.chat, ['event', 'chat']]]) {
+        for (const client of members) {
+          await eventually(async () => (await log(client)).length > 0, 'the server is told');
+          assert.deepEqual(await log(client), [wanted]);
+        }
+      }
+      for (const [, words] of await heard()) assert.deepEqual(words, []);
+    });
+    // Node's for Postgres uses several connections.
+    if (make !== NODES.postgres) test('in order', async () => {
+      const numbers = Array.from({ length: 100 }, (_, i) => i);
+      for (const i of numbers) void emitter.to([[], 'room', ['room', 'other']][i % 3]).emit('n', i);
+      for (const [who, words] of await heard()) {
+        const hears = { all: (i) => i % 3 === 0, room: () => true, both: () => true, chat: () => false };
+        assert.deepEqual(words.map(([, i]) => i), numbers.filter(hears[who]));
+      }
+    });
+    if (whose === 'our emitter') test('from the command line', async () => {
+      await run(program('EMIT'), [addressOf(adapter, bus), '/', 'said', '{"a":[1,"ü",null]}', 'room', 'other']);
+      await assertHeard(['room', 'both'], ['said', { a: [1, 'ü', null] }]);
+    });
   });
 }

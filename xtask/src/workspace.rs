@@ -79,8 +79,8 @@ impl Workspace {
     }
 
     /// Builds the example of the emitter and gives its path.
-    pub(crate) fn emitter(&self) -> Result<PathBuf, String> {
-        self.example(EMITTER, "emit", "release")
+    pub(crate) fn emitter(&self, name: &str) -> Result<PathBuf, String> {
+        self.example(EMITTER, name, "release")
     }
 
     /// Builds the program that starts an engine and gives its path.

@@ -7,14 +7,10 @@
 //! The address says which engine: `redis://`, `redis+sharded://`, `redis+streams://`, `postgres://` or `nats://`. Then come the
 //! namespace, the event, its argument as JSON, and rooms, if not everybody is meant.
 
-use std::error::Error;
+#[path = "shared/engine.rs"]
+mod engine;
 
-use socketio_emitter::{
-    Emitter,
-    nats::{NatsConfig, async_nats},
-    postgres::PostgresConfig,
-    redis::RedisAdapter,
-};
+use std::error::Error;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -24,19 +20,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let argument: serde_json::Value = serde_json::from_str(&args.next().unwrap_or("null".into()))?;
     let rooms: Vec<String> = args.collect();
-    connect(&url).await?.of(&nsp).to(rooms).emit(&event, &argument).await?;
+    engine::connect(&url).await?.of(&nsp).to(rooms).emit(&event, &argument).await?;
     Ok(())
-}
-
-async fn connect(url: &str) -> Result<Emitter, Box<dyn Error>> {
-    let (engine, rest) = url.split_once("://").ok_or("no URL")?;
-    let redis = format!("redis://{rest}");
-    Ok(match engine {
-        "redis" => Emitter::redis(RedisAdapter::classic(redis)).await?,
-        "redis+sharded" => Emitter::redis_sharded(RedisAdapter::sharded(redis)).await?,
-        "redis+streams" => Emitter::redis_streams(RedisAdapter::streams(redis)).await?,
-        "postgres" | "postgresql" => Emitter::postgres(PostgresConfig::new(url.parse()?)).await?,
-        "nats" => Emitter::nats(NatsConfig::new(async_nats::connect(url).await?))?,
-        other => return Err(format!("no engine of the name {other}").into()),
-    })
 }

@@ -68,7 +68,8 @@ pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
     let mut node = Command::new("node");
     node.env("CLUSTER_NODE", workspace.release_example("cluster")?);
-    node.env("EMIT", workspace.emitter()?).env("ENGINES", workspace.engines()?);
+    node.env("ENGINES", workspace.engines()?);
+    node.env("EMIT", workspace.emitter("emit")?).env("ORDERS", workspace.emitter("orders")?);
     for proxy in ["nginx", "haproxy"] {
         let path = install::find(proxy)
             .ok_or_else(|| format!("install your system's package `{proxy}`"))?;

@@ -1,0 +1,32 @@
+//! An emitter by its address, which says which engine: `redis://`, `redis+sharded://`, `redis+streams://`, `postgres://` or
+//! `nats://`. With commas between them, `redis` addresses are those of a Redis Cluster's nodes.
+
+use std::error::Error;
+
+use socketio_emitter::{
+    Emitter,
+    nats::{NatsConfig, async_nats},
+    postgres::PostgresConfig,
+    redis::{Nodes, RedisAdapter},
+};
+
+pub(crate) async fn connect(url: &str) -> Result<Emitter, Box<dyn Error>> {
+    let (engine, rest) = url.split_once("://").ok_or("no URL")?;
+    Ok(match engine {
+        "redis" => Emitter::redis(RedisAdapter::classic(nodes(rest))).await?,
+        "redis+sharded" => Emitter::redis_sharded(RedisAdapter::sharded(nodes(rest))).await?,
+        "redis+streams" => Emitter::redis_streams(RedisAdapter::streams(nodes(rest))).await?,
+        "postgres" | "postgresql" => Emitter::postgres(PostgresConfig::new(url.parse()?)).await?,
+        "nats" => Emitter::nats(NatsConfig::new(async_nats::connect(url).await?))?,
+        other => return Err(format!("no engine of the name {other}").into()),
+    })
+}
+
+/// `host:port`, or several of them.
+fn nodes(hosts: &str) -> Nodes {
+    let urls: Vec<_> = hosts.split(',').map(|host| format!("redis://{host}")).collect();
+    match &urls[..] {
+        [one] => one.as_str().into(),
+        _ => urls.into(),
+    }
+}
