@@ -1,6 +1,10 @@
 //! Connections to Redis: to one node, or to every node that a key may be on.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ProtocolVersion, PushInfo, RedisError, RedisResult, Value,
@@ -40,6 +44,8 @@ pub(crate) type OnPush = Arc<dyn Fn(PushInfo) + Send + Sync>;
 pub(crate) struct Dial {
     addresses: Addresses,
     patience: Patience,
+    /// Why there was none when one was wanted last, of all clones.
+    refusal: Arc<Mutex<Option<Arc<RedisError>>>>,
 }
 
 /// A connection. A clone shares it.
@@ -51,7 +57,7 @@ pub(crate) enum Conn {
 
 impl Dial {
     pub(crate) fn new(addresses: Addresses, patience: Patience) -> Self {
-        Self { addresses, patience }
+        Self { addresses, patience, refusal: Arc::default() }
     }
 
     pub(crate) fn patience(&self) -> Patience {
@@ -68,7 +74,23 @@ impl Dial {
         self
     }
 
-    pub(crate) async fn connect(&self, reach: Reach, on_push: OnPush) -> RedisResult<Conn> {
+    pub(crate) async fn connect(
+        &self,
+        reach: Reach,
+        on_push: OnPush,
+    ) -> Result<Conn, Arc<RedisError>> {
+        let connected = self.try_to_connect(reach, on_push).await.map_err(Arc::new);
+        let refusal = connected.as_ref().err().cloned();
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+        connected
+    }
+
+    /// Why the last attempt to connect failed, if it did.
+    pub(crate) fn refusal(&self) -> Option<Arc<RedisError>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn try_to_connect(&self, reach: Reach, on_push: OnPush) -> RedisResult<Conn> {
         if self.addresses.cluster && reach == Reach::EveryNode {
             return self.cluster(on_push).await.map(Conn::Cluster);
         }
@@ -92,7 +114,7 @@ impl Dial {
     }
 
     async fn cluster(&self, on_push: OnPush) -> RedisResult<ClusterConnection> {
-        let client = ClusterClient::builder(self.addresses.nodes.clone())
+        let builder = ClusterClient::builder(self.addresses.nodes.clone())
             .use_protocol(ProtocolVersion::RESP3)
             .connection_timeout(self.patience.connection)
             .response_timeout(self.patience.response)
@@ -101,8 +123,13 @@ impl Dial {
             .push_sender(move |info| {
                 on_push(info);
                 Ok::<_, ()>(())
-            })
-            .build()?;
+            });
+        #[cfg(feature = "tls")]
+        let builder = match &self.addresses.certificates {
+            Some(certificates) => builder.certs(certificates.clone()),
+            None => builder,
+        };
+        let client = builder.build()?;
         let all = self.patience.connection * 3;
         timeout(all, client.get_async_connection()).await.unwrap_or_else(|_| Err(timed_out()))
     }

@@ -44,7 +44,7 @@ impl Engine {
     pub(crate) fn new(nodes: &Nodes, common: &Common) -> Result<Arc<Self>, ConfigError> {
         let patience =
             Patience { connection: common.connection_timeout, response: common.response_timeout };
-        let dial = Dial::new(Addresses::new(nodes)?, patience);
+        let dial = Dial::new(Addresses::new(nodes, common)?, patience);
         let node = Lane::new(dial.clone(), Reach::OneNode);
         let plain = Subscriber::new(dial.clone(), Reach::OneNode);
         let (keys, sharded) = if dial.is_cluster() {

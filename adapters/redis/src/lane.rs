@@ -23,10 +23,14 @@ pub(crate) struct Lane {
     state: watch::Sender<(u64, Option<Conn>)>,
 }
 
-/// There is no connection at the moment.
+/// There is no connection at the moment, and why, where that is known.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no connection to Redis")]
-struct Away;
+#[error("there is no connection to Redis{}", because(.0.as_deref()))]
+struct Away(#[source] Option<Arc<RedisError>>);
+
+fn because(refusal: Option<&RedisError>) -> String {
+    refusal.map(|error| format!(": {error}")).unwrap_or_default()
+}
 
 impl Lane {
     pub(crate) fn new(dial: Dial, reach: Reach) -> Arc<Self> {
@@ -52,7 +56,7 @@ impl Lane {
         let mut changes = self.state.subscribe();
         let there = changes.wait_for(|(_, conn)| conn.is_some());
         let patience = self.dial.patience().connection;
-        timeout(patience, there).await.map(drop).map_err(|_| engine(Away))
+        timeout(patience, there).await.map(drop).map_err(|_| self.away())
     }
 
     pub(crate) async fn query(&self, cmd: &Cmd) -> Result<Value, AdapterError> {
@@ -69,7 +73,7 @@ impl Lane {
         command: impl AsyncFnOnce(&mut Conn) -> RedisResult<T>,
     ) -> Result<T, AdapterError> {
         let (number, conn) = self.state.borrow().clone();
-        let mut conn = conn.ok_or_else(|| engine(Away))?;
+        let mut conn = conn.ok_or_else(|| self.away())?;
         let patience = self.dial.patience().response + Duration::from_millis(100);
         let answer = timeout(patience, command(&mut conn)).await;
         answer.unwrap_or_else(|_| Err(timed_out())).map_err(|error| {
@@ -78,6 +82,10 @@ impl Lane {
             }
             engine(error)
         })
+    }
+
+    fn away(&self) -> AdapterError {
+        engine(Away(self.dial.refusal()))
     }
 
     fn lost(&self, number: u64) {

@@ -2,6 +2,8 @@
 
 use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
+use crate::options::Common;
+
 /// The address of a Redis server, or those of the nodes of a Redis Cluster: `redis://[user:password@]host[:port][/db]`,
 /// `rediss://` for TLS (feature `tls`).
 ///
@@ -48,6 +50,9 @@ pub enum ConfigError {
     /// An address is none, or needs a feature that is not there.
     #[error("no address of Redis: {0}")]
     Address(#[source] redis::RedisError),
+    /// Certificates or a key are none, or there are some although an address does not ask for TLS.
+    #[error("no certificates: {0}")]
+    Certificates(#[source] redis::RedisError),
     /// A Redis Cluster without nodes.
     #[error("no node of the Redis Cluster is named")]
     NoNodes,
@@ -61,25 +66,42 @@ pub enum ConfigError {
 pub(crate) struct Addresses {
     pub(crate) nodes: Vec<ConnectionInfo>,
     pub(crate) cluster: bool,
+    /// For the nodes of a Redis Cluster that are not named.
+    #[cfg(feature = "tls")]
+    pub(crate) certificates: Option<redis::TlsCertificates>,
 }
 
 impl Addresses {
-    pub(crate) fn new(nodes: &Nodes) -> Result<Self, ConfigError> {
+    pub(crate) fn new(nodes: &Nodes, common: &Common) -> Result<Self, ConfigError> {
         let (urls, cluster) = match nodes {
             Nodes::One(url) => (std::slice::from_ref(url), false),
             Nodes::Cluster(urls) => (&urls[..], true),
         };
-        let nodes = urls.iter().map(|url| address(url)).collect::<Result<Vec<_>, _>>()?;
+        let nodes = urls.iter().map(|url| address(url, common)).collect::<Result<Vec<_>, _>>()?;
         if nodes.is_empty() {
             return Err(ConfigError::NoNodes);
         }
-        Ok(Self { nodes, cluster })
+        Ok(Self {
+            nodes,
+            cluster,
+            #[cfg(feature = "tls")]
+            certificates: common.certificates.clone(),
+        })
     }
 }
 
 /// With RESP3, in which messages of subscriptions and answers to commands share a connection.
-fn address(url: &str) -> Result<ConnectionInfo, ConfigError> {
+#[cfg_attr(not(feature = "tls"), allow(unused_variables))]
+fn address(url: &str, common: &Common) -> Result<ConnectionInfo, ConfigError> {
     let info = url.into_connection_info().map_err(ConfigError::Address)?;
+    #[cfg(feature = "tls")]
+    let info = match &common.certificates {
+        Some(certificates) => redis::Client::build_with_tls(info, certificates.clone())
+            .map_err(ConfigError::Certificates)?
+            .get_connection_info()
+            .clone(),
+        None => info,
+    };
     #[cfg(feature = "tls")]
     if matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. }) {
         provide_cryptography();
@@ -103,19 +125,36 @@ fn provide_cryptography() {
 mod tests {
     use super::*;
 
+    fn addresses(nodes: Nodes) -> Result<Addresses, ConfigError> {
+        Addresses::new(&nodes, &Common::default())
+    }
+
     #[test]
     fn one_address_is_a_server_and_a_list_is_a_cluster() {
-        let one = Addresses::new(&"redis://127.0.0.1".into()).unwrap();
+        let one = addresses("redis://127.0.0.1".into()).unwrap();
         assert_eq!((one.nodes.len(), one.cluster), (1, false));
-        let list = Addresses::new(&["redis://127.0.0.1:1", "redis://127.0.0.1:2"].into()).unwrap();
+        let list = addresses(["redis://127.0.0.1:1", "redis://127.0.0.1:2"].into()).unwrap();
         assert_eq!((list.nodes.len(), list.cluster), (2, true));
     }
 
     #[test]
     fn what_is_no_address_is_refused() {
-        let refused = Addresses::new(&"nats://127.0.0.1".into());
+        let refused = addresses("nats://127.0.0.1".into());
         assert!(matches!(refused, Err(ConfigError::Address(_))));
-        let none = Addresses::new(&Vec::<String>::new().into());
+        let none = addresses(Vec::<String>::new().into());
         assert!(matches!(none, Err(ConfigError::NoNodes)));
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn certificates_want_an_address_that_asks_for_them() {
+        let mut common = Common::default();
+        common.certificates().root_cert = Some(Vec::new());
+        let refused = Addresses::new(&"redis://127.0.0.1".into(), &common);
+        assert!(matches!(refused, Err(ConfigError::Certificates(_))), "{refused:?}");
+        common.certificates().root_cert =
+            Some(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec());
+        let refused = Addresses::new(&"rediss://127.0.0.1".into(), &common);
+        assert!(matches!(refused, Err(ConfigError::Certificates(_))), "{refused:?}");
     }
 }

@@ -7,6 +7,16 @@ pub(crate) struct Common {
     pub(crate) connection_timeout: Duration,
     pub(crate) response_timeout: Duration,
     pub(crate) max_message_bytes: usize,
+    #[cfg(feature = "tls")]
+    pub(crate) certificates: Option<redis::TlsCertificates>,
+}
+
+#[cfg(feature = "tls")]
+impl Common {
+    pub(crate) fn certificates(&mut self) -> &mut redis::TlsCertificates {
+        let none = redis::TlsCertificates { client_tls: None, root_cert: None };
+        self.certificates.get_or_insert(none)
+    }
 }
 
 impl Default for Common {
@@ -15,6 +25,8 @@ impl Default for Common {
             connection_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(2),
             max_message_bytes: 10_000_000,
+            #[cfg(feature = "tls")]
+            certificates: None,
         }
     }
 }
@@ -49,6 +61,27 @@ macro_rules! common {
         /// Bytes of one message from the bus (default 10 000 000). A larger one is counted and dropped before it is decoded.
         pub fn max_message_bytes(mut self, value: usize) -> Self {
             self.common.max_message_bytes = value;
+            self
+        }
+
+        /// Trusts the authorities of these certificates, in PEM, and no longer the system's (default: the system's). For
+        /// `rediss://` addresses; feature `tls`.
+        #[cfg(feature = "tls")]
+        pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+            self.common.certificates().root_cert = Some(pem.into());
+            self
+        }
+
+        /// Shows Redis this certificate with its key, both in PEM (default: none). For `rediss://` addresses; feature `tls`.
+        #[cfg(feature = "tls")]
+        pub fn client_certificate(
+            mut self,
+            certificate: impl Into<Vec<u8>>,
+            key: impl Into<Vec<u8>>,
+        ) -> Self {
+            let (client_cert, client_key) = (certificate.into(), key.into());
+            let own = redis::ClientTlsConfig { client_cert, client_key };
+            self.common.certificates().client_tls = Some(own);
             self
         }
     };

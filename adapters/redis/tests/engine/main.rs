@@ -10,6 +10,8 @@ mod faults;
 mod hostile;
 mod rooms;
 mod sessions;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
