@@ -48,7 +48,8 @@ pub enum ConnectError {
     /// The function that is asked for `auth` failed.
     #[error("no auth: {0}")]
     Auth(String),
-    /// The server granted the namespace without giving an id: it is one of Socket.IO v2.
+    /// The server opened a session of Engine.IO revision 3, or granted the namespace without giving an id: it is one of
+    /// Socket.IO v2.
     #[error("the server speaks the protocol of Socket.IO v2, which this client does not")]
     Unsupported,
     /// The connection ended before the namespace was granted.

@@ -48,6 +48,9 @@ impl Driver {
                 match future.as_mut().poll(cx) {
                     Poll::Pending => return false,
                     Poll::Ready(Ok(engine)) => self.opened(engine, again),
+                    Poll::Ready(Err(EngineError::Unsupported)) => {
+                        self.failed(ConnectError::Unsupported, again);
+                    }
                     Poll::Ready(Err(error)) => {
                         self.failed(ConnectError::Transport(Arc::new(error)), again);
                     }
@@ -113,12 +116,21 @@ impl Driver {
     fn failed(&mut self, error: ConnectError, again: bool) {
         self.link = Link::Idle;
         self.shared.tell(&ManagerEvent::Error(error.clone()));
+        let for_good = matches!(error, ConnectError::Unsupported);
         for index in 0..self.members.len() {
             if self.is_active(index) {
+                if for_good {
+                    self.deactivate(index);
+                }
                 self.connect_error(index, error.clone());
             }
         }
-        self.reconnect();
+        if for_good {
+            self.backoff.reset();
+            self.give_up();
+        } else {
+            self.reconnect();
+        }
         if again {
             self.shared.tell(&ManagerEvent::ReconnectError(error));
         }

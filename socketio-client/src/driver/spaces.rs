@@ -379,7 +379,7 @@ impl Driver {
     }
 
     /// The socket is not connected again before it is told to.
-    fn deactivate(&mut self, index: usize) {
+    pub(super) fn deactivate(&mut self, index: usize) {
         self.set_phase(index, Phase::Out);
         if let Some(member) = self.members.get(index) {
             let mut state = member.space.state();

@@ -46,6 +46,9 @@ pub enum EngineError {
     /// The server's first words are no handshake.
     #[error("server error")]
     Handshake,
+    /// The server answers in revision 3 of the Engine.IO protocol: it is one of Socket.IO v2.
+    #[error("the server speaks revision 3 of the Engine.IO protocol, which this client does not")]
+    Unsupported,
     /// The session ended before it was open.
     #[error("{0}")]
     Closed(CloseReason),

@@ -63,16 +63,6 @@ async fn events_before_connect_are_kept_until_it_is_granted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_of_socket_io_2_is_told_apart() {
-    let network = Network::raw(|_| vec!["0".into()]);
-    let socket = network.socket("/");
-    let error = within(socket.connect()).await.unwrap_err();
-    assert!(matches!(error, ConnectError::Unsupported));
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    assert!(!socket.is_active() && network.dialled() == 1);
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_is_no_packet_ends_the_connection() {
     for garbage in ["x", "2{}", "2[\"disconnect\"]", "51-[\"a\"]", "59-[\"a\"", "511-[\"a\"]"] {
         let network = Network::raw(move |text| match text {

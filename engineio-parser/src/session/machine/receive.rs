@@ -45,7 +45,8 @@ impl Session {
         let Data::Text(text) = data else {
             return self.fail(CloseReason::ParseError);
         };
-        let Ok(open) = OpenPacket::decode(text) else {
+        // Without an id every request would open another session.
+        let Some(open) = OpenPacket::decode(text).ok().filter(|open| !open.sid.is_empty()) else {
             return self.fail(CloseReason::ParseError);
         };
         self.phase = Phase::Open;

@@ -1,11 +1,19 @@
 //! The GETs and POSTs of a session.
 
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use engineio_parser::{Packet, PacketType, Transport, payload, session::Input};
+use engineio_parser::{
+    Data, OpenPacket, Packet, PacketType, Revision, Transport, payload, session::Input,
+};
 
 use super::{Engine, now};
 use crate::engine::{error::EngineError, http::Body};
+
+/// How often a server is asked that answers at once, and with nothing to tell. Node's does so during an upgrade.
+const EMPTY_ANSWER: Duration = Duration::from_millis(100);
 
 impl Engine {
     /// Whether a request was begun or answered.
@@ -46,8 +54,8 @@ impl Engine {
 
     fn poll_get(&mut self, cx: &mut Context<'_>) -> bool {
         let mut started = false;
-        if !self.get.is_busy()
-            && self.reading
+        if self.reading
+            && self.get.is_free(cx)
             && self.session.handle_input(now(), Input::PollStarted).is_ok()
         {
             self.get.start(self.session.sid(), None);
@@ -65,11 +73,23 @@ impl Engine {
     }
 
     fn on_body(&mut self, body: Body) {
+        let opening = self.session.sid().is_empty();
+        if opening && self.session.revision() == Revision::V4 && opens_revision_3(&body) {
+            self.failed(EngineError::Unsupported);
+            return self.feed(Input::PollAborted);
+        }
+        let mut told = opening;
         for packet in payload::decode(self.session.revision(), body.bytes, body.binary) {
             match packet {
-                Ok(packet) => self.on_packet(Transport::Polling, packet),
+                Ok(packet) => {
+                    told |= packet.kind == PacketType::Message;
+                    self.on_packet(Transport::Polling, packet);
+                }
                 Err(_) => self.feed(Input::Malformed(Transport::Polling)),
             }
+        }
+        if !told {
+            self.get.pause(EMPTY_ANSWER);
         }
         self.feed(Input::PollFinished);
     }
@@ -82,5 +102,15 @@ impl Engine {
     /// What a client is told never breaks a rule of its own.
     pub(super) fn feed(&mut self, input: Input) {
         let _ = self.session.handle_input(now(), input);
+    }
+}
+
+fn opens_revision_3(body: &Body) -> bool {
+    let first = payload::decode(Revision::V3, body.bytes.clone(), body.binary).next();
+    match first {
+        Some(Ok(Packet { kind: PacketType::Open, data: Data::Text(text) })) => {
+            OpenPacket::decode(&text).is_ok()
+        }
+        _ => false,
     }
 }

@@ -46,12 +46,34 @@ async fn garbage_is_no_handshake() {
         ("0{}", "server error"),
         ("<html>", "server error"),
         ("1", "transport close"),
+        (r#"0{"sid":"","pingInterval":25000,"pingTimeout":20000}"#, "server error"),
+        // Without a length that fits it is not revision 3 either.
+        (r#"99:0{"sid":"a","pingInterval":25000,"pingTimeout":20000}"#, "server error"),
     ] {
         let network = Network::intercepted(ServerConfig::default(), move |_| {
             Some(Response::new(ResponseBody::new(body.into())))
         });
         let error = try_open(&network, only(Transport::Polling)).await.err().unwrap();
         assert_eq!(error.to_string(), expected, "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_of_revision_3_is_told_apart() {
+    let open = r#"0{"sid":"a","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":60000}"#;
+    let text = format!("{}:{open}2:40", open.len()).into_bytes();
+    let mut binary = vec![0, 7, 8, 255];
+    binary.extend(open.bytes());
+    assert_eq!(open.len(), 78);
+    for (body, kind) in [(text, "text/plain"), (binary, "application/octet-stream")] {
+        let network = Network::intercepted(ServerConfig::default(), move |_| {
+            let mut response = Response::new(ResponseBody::new(body.clone().into()));
+            let kind = http::HeaderValue::from_static(kind);
+            response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+            Some(response)
+        });
+        let error = try_open(&network, only(Transport::Polling)).await.err().unwrap();
+        assert!(matches!(error, EngineError::Unsupported), "{error:?}");
     }
 }
 

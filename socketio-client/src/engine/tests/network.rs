@@ -37,6 +37,7 @@ struct Inner {
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
+    pub(super) method: http::Method,
     pub(super) uri: http::Uri,
     pub(super) headers: http::HeaderMap,
 }
@@ -120,8 +121,11 @@ impl Network {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
-        lock(&self.0.log)
-            .push(Seen { uri: request.uri().clone(), headers: request.headers().clone() });
+        lock(&self.0.log).push(Seen {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+        });
         match (self.0.intercept)(&request) {
             Some(response) => response,
             None => self.0.engine.handle(request).await,

@@ -1,5 +1,7 @@
 //! What the server sees of its client.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 use engineio_server::{EngineConfig as ServerConfig, ResponseBody};
 use http::{HeaderName, HeaderValue, Method, Response, header};
@@ -54,6 +56,30 @@ async fn cookies_come_back_on_every_request() {
     let config = EngineConfig::new("http://server", &options.cookies(false)).unwrap();
     for _ in 0..2 {
         assert!(Engine::open(&config).await.is_err());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_answers_every_poll_at_once_is_not_asked_without_a_pause() {
+    for body in ["6", "2", "3\x1e6"] {
+        // Time stands still while requests follow each other at once, so there is an end to its patience.
+        let count = AtomicUsize::new(0);
+        let network = Network::intercepted(ServerConfig::default(), move |request| {
+            let query = request.uri().query().unwrap_or_default();
+            if request.method() != Method::GET || !query.contains("sid=") {
+                return None;
+            }
+            let mut response = Response::new(ResponseBody::new(body.into()));
+            if count.fetch_add(1, Ordering::Relaxed) > 100 {
+                *response.status_mut() = http::StatusCode::BAD_GATEWAY;
+            }
+            Some(response)
+        });
+        let mut engine = open(&network, only(Transport::Polling)).await;
+        let end = tokio::time::timeout(Duration::from_millis(950), closed(&mut engine)).await;
+        assert!(end.is_err(), "{body:?}");
+        let gets = network.seen().iter().filter(|seen| seen.method == Method::GET).count();
+        assert_eq!(gets, 11, "{body:?}: the handshake, and ten a second");
     }
 }
 
