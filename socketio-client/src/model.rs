@@ -78,7 +78,7 @@ pub(crate) struct ManagerState {
     pub(crate) stopped: bool,
     /// The connection is to be closed.
     pub(crate) close: bool,
-    /// The connection is to be opened, without a namespace.
+    /// The connection is asked for.
     pub(crate) open: bool,
     /// There is no connection, and none is asked for.
     pub(crate) idle: bool,

@@ -115,6 +115,7 @@ impl Driver {
     /// The connection could not be opened.
     fn failed(&mut self, error: ConnectError, again: bool) {
         self.link = Link::Idle;
+        self.asked_for_no_more();
         self.shared.tell(&ManagerEvent::Error(error.clone()));
         let for_good = matches!(error, ConnectError::Unsupported);
         for index in 0..self.members.len() {
@@ -127,7 +128,6 @@ impl Driver {
         }
         if for_good {
             self.backoff.reset();
-            self.give_up();
         } else {
             self.reconnect();
         }
@@ -138,6 +138,7 @@ impl Driver {
 
     /// The connection is gone: every awaited acknowledgement fails, every socket is told, and it is opened again.
     fn lost(&mut self, reason: DisconnectReason, description: Option<String>) {
+        self.asked_for_no_more();
         self.end_spaces(reason, description.as_deref(), None);
         self.backoff.reset();
         self.shared.tell(&ManagerEvent::Close { reason, description });
@@ -159,7 +160,7 @@ impl Driver {
     fn reconnect(&mut self) {
         let policy = self.shared.state().reconnection.clone();
         if !policy.is_enabled() {
-            return self.give_up();
+            return;
         }
         match self.backoff.next(&policy, random()) {
             Some(delay) => {
@@ -168,23 +169,25 @@ impl Driver {
             }
             None => {
                 self.backoff.reset();
-                self.give_up();
                 self.shared.tell(&ManagerEvent::ReconnectFailed);
             }
         }
     }
 
+    /// What was asked for has come to its end. To be said before anybody is told of that: who is told may ask anew.
+    fn asked_for_no_more(&mut self) {
+        let mut state = self.shared.state();
+        // After `close`, which is looked at next, it is the next connection that was asked for.
+        state.open &= state.close;
+    }
+
     fn attempt(&mut self) {
         if !self.shared.state().reconnection.is_enabled() {
             self.link = Link::Idle;
-            return self.give_up();
+            return;
         }
         self.shared.tell(&ManagerEvent::ReconnectAttempt(self.backoff.attempts()));
         self.open(true);
-    }
-
-    fn give_up(&mut self) {
-        self.shared.state().open = false;
     }
 
     /// Lets sessions end.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use socketio_client::{DisconnectDescription, Manager, Reconnection};
+use socketio_client::{DisconnectDescription, Manager, ManagerEvent, Reconnection};
 use socketio_server::{Server, ServerConfig};
 
 use crate::support::{Network, URL, happenings, life, log, settle, within};
@@ -45,12 +45,34 @@ async fn delays_double() {
     let (sender, mut at) = log();
     let start = tokio::time::Instant::now();
     manager.on(move |event| {
-        if let socketio_client::ManagerEvent::ReconnectAttempt(_) = event {
+        if let ManagerEvent::ReconnectAttempt(_) = event {
             let _ = sender.send(start.elapsed().as_secs());
         }
     });
     manager.open();
     assert_eq!(at.take(4).await, [1, 3, 7, 12]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_it_while_an_attempt_fails_is_heard() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    network.down();
+    let config = network.config().reconnection(Reconnection::off());
+    let manager = Manager::with_config(URL, config).unwrap();
+    let socket = manager.socket("/");
+    // As another thread may do at any time.
+    let (asking, server) = (socket.clone(), io.clone());
+    manager.on(move |event| {
+        if let ManagerEvent::Error(_) = event {
+            network.replace(Some(&server));
+            asking.open();
+        }
+    });
+    let mut life = life(&socket);
+    within(socket.connect()).await.unwrap_err();
+    assert_eq!(life.take(2).await, ["connect_error: websocket error", "connect"]);
+    manager.off();
 }
 
 #[tokio::test(start_paused = true)]
