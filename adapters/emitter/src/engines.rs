@@ -104,7 +104,8 @@ mod on_nats {
 
     impl Emitter {
         /// To servers with NATS: those of [`NatsAdapter`](socketio_adapter_nats::NatsAdapter). Options as there; those for
-        /// listening mean nothing.
+        /// listening mean nothing. With [`connection_state_recovery`](NatsConfig::connection_state_recovery), which is to be on
+        /// here if it is on there, what is emitted is recovered by clients that are away meanwhile.
         ///
         /// # Errors
         ///

@@ -8,7 +8,7 @@ use engines::{Nats, Postgres, Redis};
 use socketio_adapter::ClusterAdapter;
 use socketio_emitter::{
     EmitError, Emitter,
-    nats::{NatsAdapter, NatsConfig, connect_options},
+    nats::{JetStream, NatsAdapter, NatsConfig, async_nats::Client, connect_options},
     postgres::{PostgresAdapter, PostgresConfig},
     redis::RedisAdapter,
 };
@@ -146,16 +146,25 @@ async fn postgres() {
 
 #[tokio::test]
 async fn nats() {
-    let engine = Nats::start().unwrap();
+    on_nats(Nats::start().unwrap(), NatsConfig::new).await;
+}
+
+#[tokio::test]
+async fn nats_with_a_log() {
+    let config = |client| NatsConfig::new(client).connection_state_recovery(JetStream::default());
+    on_nats(Nats::with_jetstream().unwrap(), config).await;
+}
+
+async fn on_nats(engine: Nats, config: fn(Client) -> NatsConfig) {
     let client = || async { connect_options().connect(engine.url()).await.unwrap() };
-    let emitter = Emitter::nats(NatsConfig::new(client().await)).unwrap();
+    let emitter = Emitter::nats(config(client().await)).unwrap();
     let there = async {
         while emitter.emit("x", &()).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     within(there).await;
-    speak(&emitter, NatsAdapter::new(NatsConfig::new(client().await)).unwrap()).await;
+    speak(&emitter, NatsAdapter::new(config(client().await)).unwrap()).await;
     go_away(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
 }
 
