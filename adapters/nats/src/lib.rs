@@ -48,7 +48,7 @@ mod subject;
 mod subscriptions;
 
 pub use adapter::NatsAdapter;
-pub use async_nats;
+pub use async_nats::{self, jetstream::stream::StorageType};
 pub use config::{NatsConfig, connect_options};
 pub use error::NatsError;
 pub use publisher::Publisher;

@@ -79,6 +79,11 @@ impl Log {
     pub(crate) async fn prepare(&self) -> Result<Info, NatsError> {
         let (name, subject) = self.prefix.sessions();
         self.stream(self.options.sessions(&name, &subject)).await?;
+        self.events().await
+    }
+
+    /// The stream of events, which is made if it is not there.
+    pub(super) async fn events(&self) -> Result<Info, NatsError> {
         let (name, subject) = self.prefix.log();
         let events = self.stream(self.options.events(&name, &subject)).await?;
         self.born.store(born(&events), Ordering::Relaxed);

@@ -30,8 +30,9 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(5);
 /// How often it is looked whether the connection is still the same.
 const LOOK: Duration = Duration::from_millis(250);
-/// Before it is begun again.
+/// Before it is begun again; and where JetStream refused.
 const PAUSE: Duration = Duration::from_millis(100);
+const REFUSED: Duration = Duration::from_secs(1);
 
 pub(crate) struct Reader {
     pub(crate) log: Arc<Log>,
@@ -49,18 +50,29 @@ struct Position {
 
 struct State {
     position: Option<Position>,
+    /// Whether it could be read, or was not tried yet.
+    reads: bool,
     joined: Option<oneshot::Sender<()>>,
 }
 
 impl Reader {
     /// Runs for ever; `joined` is told when it reads.
     pub(crate) async fn run(self, joined: oneshot::Sender<()>) {
-        let mut state = State { position: None, joined: Some(joined) };
+        let mut state = State { position: None, reads: true, joined: Some(joined) };
         loop {
-            if let Err(error) = self.read(&mut state).await {
-                tracing::warn!(target: "socketio::cluster", %error, "cannot read the stream");
-            }
-            tokio::time::sleep(PAUSE).await;
+            let pause = match self.read(&mut state).await {
+                Ok(()) => PAUSE,
+                Err(error) => {
+                    // Once for each time that it was read.
+                    if std::mem::take(&mut state.reads) {
+                        let nsp = &self.membership.seat.nsp;
+                        tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot read the stream");
+                    }
+                    // The client makes its connection again by itself.
+                    if matches!(error, NatsError::Away) { PAUSE } else { REFUSED }
+                }
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -70,9 +82,10 @@ impl Reader {
         let mut position = self.begin(state).await?;
         let mut messages = self.consume(position).await?;
         // Of the same stream?
-        if born(&self.log.prepare().await?) != position.born {
+        if born(&self.log.events().await?) != position.born {
             return Ok(());
         }
+        state.reads = true;
         if let Some(joined) = state.joined.take() {
             let _ = joined.send(());
         }

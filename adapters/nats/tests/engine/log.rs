@@ -37,7 +37,7 @@ impl conformance::Logging for Log {
     }
 }
 
-async fn logging(engine: &Nats, jetstream: JetStream) -> Arc<NatsAdapter> {
+pub(crate) async fn logging(engine: &Nats, jetstream: JetStream) -> Arc<NatsAdapter> {
     let config = config(engine).await.timeout(Duration::from_secs(2));
     NatsAdapter::new(config.connection_state_recovery(jetstream)).unwrap()
 }

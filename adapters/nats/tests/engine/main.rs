@@ -11,6 +11,7 @@ mod hostile;
 mod log;
 mod log_faults;
 mod rooms;
+mod servers;
 
 use std::{sync::Arc, time::Duration};
 
