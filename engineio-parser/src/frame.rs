@@ -98,6 +98,14 @@ impl Frame {
         }
     }
 
+    /// The bytes of [`payload`](Self::payload).
+    pub fn as_bytes(&self) -> &[u8] {
+        match self.body() {
+            Body::Text(buffer) => &buffer[HEADROOM..],
+            Body::Binary(body) => body,
+        }
+    }
+
     /// The length of [`payload`](Self::payload) in bytes.
     pub fn len(&self) -> usize {
         match self.body() {

@@ -85,6 +85,19 @@ impl Packet {
         }
     }
 
+    /// As [`decode_text`](Self::decode_text), of a text that is lent: the data is a copy of exactly its size.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`decode_text`](Self::decode_text).
+    pub fn decode_str(text: &str, revision: Revision) -> Result<Self, PacketError> {
+        match text.as_bytes().first().and_then(|digit| PacketType::from_digit(*digit)) {
+            // A digit is one byte, so this is a character boundary.
+            Some(kind) => Ok(Self::text(kind, ByteString::from(&text[1..]))),
+            None => Self::decode_text(text.into(), revision),
+        }
+    }
+
     /// Decodes a binary message of a message transport, or of a binary payload of revision 3. The data is a slice of
     /// `bytes`.
     ///

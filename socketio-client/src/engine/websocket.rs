@@ -1,29 +1,42 @@
 //! One WebSocket: packets in and out.
 
+#[cfg(test)]
+mod differential;
+mod head;
+mod read;
+mod write;
+
 use std::{
-    pin::Pin,
-    task::{Context, Poll},
+    borrow::Cow,
+    io,
+    task::{Context, Poll, ready},
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use bytestring::ByteString;
 use engineio_parser::{
-    Frame, Packet, PacketType, Revision, Transport,
+    Frame, Packet, PacketError, PacketType, Revision, Transport,
     session::{Input, Session},
 };
-use futures_core::Stream;
-use futures_util::Sink;
 use http::{HeaderValue, Request, header};
 use tokio_tungstenite::{
-    WebSocketStream, client_async_with_config,
+    client_async_with_config,
     tungstenite::{
-        self, Message, Utf8Bytes,
+        self,
         error::CapacityError,
         handshake::client::generate_key,
-        protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
+        protocol::{
+            WebSocketConfig,
+            frame::coding::{CloseCode, Control, Data, OpCode},
+        },
     },
 };
 
+use self::{
+    head::Head,
+    read::{Incoming, Reader},
+    write::Writer,
+};
 use super::{
     config::Shared,
     connector::BoxStream,
@@ -32,19 +45,16 @@ use super::{
     http::{protocol, refusal},
 };
 
-/// Bytes read at once. The buffer stays with the connection.
-const READ_BUFFER: usize = 8 * 1024;
-
 /// Bytes that are written in one go. More is taken from the queue only when they have left.
 const BATCH: usize = 64 * 1024;
 
 pub(super) struct WebSocket {
-    stream: WebSocketStream<BoxStream>,
+    stream: BoxStream,
+    reader: Reader,
+    writer: Writer,
     revision: Revision,
     base64: bool,
     limit: usize,
-    /// Bytes that were handed over and may not have left.
-    unflushed: usize,
     closing: Closing,
 }
 
@@ -60,30 +70,31 @@ impl WebSocket {
     /// Connects; without a session's id for a new session, else to upgrade one.
     pub(super) async fn open(shared: &Shared, sid: &str) -> Result<Self, RequestError> {
         let options = &shared.options;
+        let limit = options.max_payload;
         let request = request(shared, sid)?;
-        let stream = shared.dial(Purpose::WebSocket).await?;
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(BATCH)
-            .max_message_size(Some(options.max_payload))
-            .max_frame_size(Some(options.max_payload));
-        let (stream, response) = client_async_with_config(request, stream, Some(config))
-            .await
-            .map_err(|error| failure(error, options.max_payload))?;
+        let mut head = Head::new(shared.dial(Purpose::WebSocket).await?);
+        // The library does the handshake alone.
+        let config = WebSocketConfig::default().read_buffer_size(0);
+        let response = match client_async_with_config(request, &mut head, Some(config)).await {
+            Ok((_, response)) => response,
+            Err(error) => return Err(failure(error, limit, head.rest())),
+        };
         shared.keep_cookies(response.headers());
+        let (stream, early) = head.into_parts();
         Ok(Self {
             stream,
+            reader: Reader::new(limit, &early),
+            writer: Writer::default(),
             revision: options.revision,
             base64: options.force_base64,
-            limit: options.max_payload,
-            unflushed: 0,
+            limit,
             closing: Closing::No,
         })
     }
 
     /// Whether what is sent now leaves at once.
     pub(super) fn is_writable(&self) -> bool {
-        self.unflushed == 0
+        self.writer.is_empty()
     }
 
     /// The next packet, or what comes instead of one.
@@ -94,42 +105,48 @@ impl WebSocket {
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Input, RequestError>> {
         let via = Transport::WebSocket;
         loop {
-            let packet = match std::task::ready!(Pin::new(&mut self.stream).poll_next(cx)) {
-                Some(Ok(Message::Text(text))) => Packet::decode_text(unpinned(text), self.revision),
-                Some(Ok(Message::Binary(data))) => {
-                    // A slice would keep the read buffer alive.
-                    let small = data.len() < READ_BUFFER / 2;
-                    let data = if small { Bytes::copy_from_slice(&data) } else { data };
-                    Packet::decode_binary(data, self.revision)
+            let packet = match self.reader.next() {
+                Ok(Some(Incoming::Text(text))) => decode_text(text, self.revision),
+                Ok(Some(Incoming::Binary(data))) => {
+                    Packet::decode_binary(bytes(data), self.revision)
                 }
-                Some(Ok(Message::Close(_))) => {
-                    // tungstenite has queued the answer.
-                    let _ = Pin::new(&mut self.stream).poll_flush(cx);
+                Ok(Some(Incoming::Ping(payload))) => {
+                    // A server that only pings and never reads must not fill the buffer.
+                    if self.writer.waiting() < BATCH {
+                        self.writer.push(OpCode::Control(Control::Pong), &payload, &[])?;
+                    }
+                    let _ = self.writer.poll_flush(&mut self.stream, cx)?;
+                    continue;
+                }
+                Ok(Some(Incoming::Pong)) => continue,
+                Ok(Some(Incoming::Close(code))) => {
+                    if self.writer.push_close(code).is_ok() {
+                        let _ = self.writer.poll_flush(&mut self.stream, cx);
+                    }
                     return Poll::Ready(Ok(Input::Lost(via, false)));
                 }
-                // Pongs are tungstenite's affair.
-                Some(Ok(_)) => continue,
-                Some(Err(tungstenite::Error::Protocol(
-                    tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-                )))
-                | None => return Poll::Ready(Ok(Input::Lost(via, false))),
-                Some(Err(error)) => {
-                    let error = failure(error, self.limit);
-                    if let RequestError::TooLarge { .. } = error {
-                        let frame = CloseFrame { code: CloseCode::Size, reason: "".into() };
-                        let close = Message::Close(Some(frame));
-                        if Pin::new(&mut self.stream).start_send(close).is_ok() {
-                            let _ = Pin::new(&mut self.stream).poll_flush(cx);
-                        }
-                    }
-                    return Poll::Ready(Err(error));
-                }
+                Ok(None) => match ready!(self.reader.poll_fill(&mut self.stream, cx))? {
+                    0 => return Poll::Ready(Ok(Input::Lost(via, false))),
+                    _ => continue,
+                },
+                Err(error) => return Poll::Ready(Err(self.refuse(error, cx))),
             };
             return Poll::Ready(Ok(match packet {
                 Ok(packet) => Input::Packet(via, packet),
                 Err(_) => Input::Malformed(via),
             }));
         }
+    }
+
+    /// The server is told what its message was, if that helps it.
+    fn refuse(&mut self, error: tungstenite::Error, cx: &mut Context<'_>) -> RequestError {
+        let error = failure(error, self.limit, &[]);
+        if let RequestError::TooLarge { .. } = error
+            && self.writer.push_close(Some(CloseCode::Size)).is_ok()
+        {
+            let _ = self.writer.poll_flush(&mut self.stream, cx);
+        }
+        error
     }
 
     /// Writes what the session has for it. Says whether anything was taken.
@@ -140,24 +157,17 @@ impl WebSocket {
     ) -> Result<bool, RequestError> {
         let mut taken = false;
         loop {
-            while self.unflushed < BATCH
+            while self.writer.waiting() < BATCH
                 && let Some(frame) = session.poll_transmit(Transport::WebSocket, usize::MAX)
             {
                 taken = true;
-                // The header counts as well, so that empty messages do.
-                self.unflushed += frame.len() + 1;
-                let message = self.message(&frame);
-                Pin::new(&mut self.stream)
-                    .start_send(message)
-                    .map_err(|error| failure(error, self.limit))?;
+                self.push(&frame)?;
             }
-            if self.unflushed == 0 {
+            if self.writer.is_empty() {
                 return Ok(taken);
             }
-            match Pin::new(&mut self.stream).poll_flush(cx) {
-                Poll::Ready(Ok(())) => self.unflushed = 0,
-                Poll::Ready(Err(error)) => return Err(failure(error, self.limit)),
-                Poll::Pending => return Ok(taken),
+            if self.writer.poll_flush(&mut self.stream, cx)?.is_pending() {
+                return Ok(taken);
             }
         }
     }
@@ -166,24 +176,26 @@ impl WebSocket {
     /// connection. The server's last messages are discarded.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.closing == Closing::No {
-            let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-            if Pin::new(&mut self.stream).start_send(Message::Close(Some(frame))).is_err() {
+            if self.writer.push_close(Some(CloseCode::Normal)).is_err() {
                 return Poll::Ready(());
             }
             self.closing = Closing::Saying;
         }
         if self.closing == Closing::Saying {
-            match Pin::new(&mut self.stream).poll_flush(cx) {
+            match self.writer.poll_flush(&mut self.stream, cx) {
                 Poll::Ready(Ok(())) => self.closing = Closing::Said,
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => {}
             }
         }
         loop {
-            match Pin::new(&mut self.stream).poll_next(cx) {
-                Poll::Ready(Some(Ok(message))) if !message.is_close() => {}
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
+            match self.reader.next() {
+                Ok(None) => match ready!(self.reader.poll_fill(&mut self.stream, cx)) {
+                    Ok(0) | Err(_) => return Poll::Ready(()),
+                    Ok(_) => {}
+                },
+                Ok(Some(Incoming::Close(_))) | Err(_) => return Poll::Ready(()),
+                Ok(Some(_)) => {}
             }
         }
     }
@@ -193,23 +205,32 @@ impl WebSocket {
         self.closing == Closing::Said
     }
 
-    fn message(&self, frame: &Frame) -> Message {
+    fn push(&mut self, frame: &Frame) -> io::Result<()> {
+        let (text, binary) = (OpCode::Data(Data::Text), OpCode::Data(Data::Binary));
         if !frame.is_binary() {
-            return text(frame.payload());
+            return self.writer.push(text, frame.as_bytes(), &[]);
         }
         if self.base64 {
-            return text(frame.polling_text(self.revision));
+            return self.writer.push(text, &frame.polling_text(self.revision), &[]);
         }
-        let data = frame.payload();
-        Message::Binary(match self.revision {
-            Revision::V4 => data,
-            Revision::V3 => {
-                let mut typed = BytesMut::with_capacity(1 + data.len());
-                typed.put_u8(PacketType::Message as u8);
-                typed.put(data);
-                typed.freeze()
-            }
-        })
+        let typed = [PacketType::Message as u8];
+        let first = if self.revision == Revision::V3 { &typed[..] } else { &[] };
+        self.writer.push(binary, first, frame.as_bytes())
+    }
+}
+
+/// What is lent from the read buffer is copied, to exactly its size.
+fn decode_text(text: Cow<'_, str>, revision: Revision) -> Result<Packet, PacketError> {
+    match text {
+        Cow::Borrowed(text) => Packet::decode_str(text, revision),
+        Cow::Owned(text) => Packet::decode_text(ByteString::from(text), revision),
+    }
+}
+
+fn bytes(data: Cow<'_, [u8]>) -> Bytes {
+    match data {
+        Cow::Borrowed(data) => Bytes::copy_from_slice(data),
+        Cow::Owned(data) => data.into(),
     }
 }
 
@@ -227,32 +248,15 @@ fn request(shared: &Shared, sid: &str) -> Result<Request<()>, RequestError> {
     Ok(request)
 }
 
-/// A small message does not keep the read buffer alive.
-fn unpinned(text: Utf8Bytes) -> ByteString {
-    if text.len() < READ_BUFFER / 2 {
-        return ByteString::from(text.as_str());
-    }
-    Bytes::from(text).try_into().unwrap_or_default()
-}
-
-/// Frames of text are UTF-8, whoever made them.
-fn text(payload: Bytes) -> Message {
-    match Utf8Bytes::try_from(payload) {
-        Ok(text) => Message::Text(text),
-        Err(_) => Message::Text(Utf8Bytes::default()),
-    }
-}
-
-fn failure(error: tungstenite::Error, limit: usize) -> RequestError {
+fn failure(error: tungstenite::Error, limit: usize, body: &[u8]) -> RequestError {
     match error {
         tungstenite::Error::Io(error) => RequestError::Io(error),
         tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. }) => {
             RequestError::TooLarge { limit }
         }
-        tungstenite::Error::Http(response) => RequestError::Status {
-            status: response.status().as_u16(),
-            body: refusal(response.body().as_deref().unwrap_or_default()),
-        },
+        tungstenite::Error::Http(response) => {
+            RequestError::Status { status: response.status().as_u16(), body: refusal(body) }
+        }
         error => RequestError::Protocol(Box::new(error)),
     }
 }

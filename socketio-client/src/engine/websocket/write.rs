@@ -1,0 +1,216 @@
+//! Frames on their way to the server: masked, and gathered into as few writes as possible.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::AsyncWrite;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, OpCode};
+
+/// Room that the emptied buffer keeps for what is sent next.
+const KEPT: usize = 8 * 1024;
+
+/// What is sent and not yet taken by the stream.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    bytes: Vec<u8>,
+    /// How many of them are written.
+    written: usize,
+    /// The stream may hold back what was written: TLS does.
+    unflushed: bool,
+    masks: Masks,
+}
+
+impl Writer {
+    /// Whether all has left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && !self.unflushed
+    }
+
+    /// Bytes that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.bytes.len() - self.written
+    }
+
+    /// Adds a frame; its payload is `first` and `rest`.
+    ///
+    /// # Errors
+    ///
+    /// There is no randomness for its mask.
+    pub(super) fn push(&mut self, opcode: OpCode, first: &[u8], rest: &[u8]) -> io::Result<()> {
+        let mask = self.masks.next()?;
+        if self.written > self.waiting() {
+            self.bytes.drain(..self.written);
+            self.written = 0;
+        }
+        let len = first.len() + rest.len();
+        self.bytes.reserve(14 + len);
+        self.bytes.push(0x80 | u8::from(opcode));
+        match len {
+            0..=125 => self.bytes.push(0x80 | len as u8),
+            126..=0xffff => {
+                self.bytes.push(0x80 | 126);
+                self.bytes.extend_from_slice(&(len as u16).to_be_bytes());
+            }
+            _ => {
+                self.bytes.push(0x80 | 127);
+                self.bytes.extend_from_slice(&(len as u64).to_be_bytes());
+            }
+        }
+        self.bytes.extend_from_slice(&mask);
+        let payload = self.bytes.len();
+        self.bytes.extend_from_slice(first);
+        self.bytes.extend_from_slice(rest);
+        apply(mask, &mut self.bytes[payload..]);
+        Ok(())
+    }
+
+    /// Adds a close frame.
+    pub(super) fn push_close(&mut self, code: Option<CloseCode>) -> io::Result<()> {
+        let code = code.map(|code| u16::from(code).to_be_bytes());
+        let payload = code.as_ref().map_or(&[][..], |code| code);
+        self.push(OpCode::Control(Control::Close), payload, &[])
+    }
+
+    /// Writes everything.
+    pub(super) fn poll_flush(
+        &mut self,
+        mut stream: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.waiting() > 0 {
+            let left = &self.bytes[self.written..];
+            let written = ready!(Pin::new(&mut stream).poll_write(cx, left))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += written;
+            self.unflushed = true;
+        }
+        self.written = 0;
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT);
+        if self.unflushed {
+            ready!(Pin::new(&mut stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Masks that nobody can foretell (RFC 6455 section 5.3), some at a time, as the system is slow to give them.
+#[derive(Debug)]
+struct Masks {
+    pool: [[u8; 4]; 64],
+    left: usize,
+}
+
+impl Default for Masks {
+    fn default() -> Self {
+        Self { pool: [[0; 4]; 64], left: 0 }
+    }
+}
+
+impl Masks {
+    fn next(&mut self) -> io::Result<[u8; 4]> {
+        if self.left == 0 {
+            getrandom::fill(self.pool.as_flattened_mut())
+                .map_err(|_| io::Error::other("no randomness for the masks"))?;
+            self.left = self.pool.len();
+        }
+        self.left -= 1;
+        Ok(self.pool[self.left])
+    }
+}
+
+/// Applies a mask, eight bytes at a time.
+fn apply(mask: [u8; 4], payload: &mut [u8]) {
+    let [a, b, c, d] = mask;
+    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let (words, rest) = payload.as_chunks_mut::<8>();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+    }
+    for (byte, mask) in rest.iter_mut().zip(mask.iter().cycle()) {
+        *byte ^= mask;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Cursor, task::Waker};
+
+    use tokio_tungstenite::tungstenite::protocol::{
+        Role, WebSocketContext,
+        frame::coding::{CloseCode, Data},
+    };
+
+    use super::*;
+
+    /// Takes a few bytes at a time, and holds them back until it is flushed for the second time.
+    #[derive(Default)]
+    struct Slow {
+        taken: Vec<u8>,
+        step: usize,
+        flushed: usize,
+    }
+
+    impl AsyncWrite for Slow {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let len = bytes.len().min(self.step);
+            self.taken.extend_from_slice(&bytes[..len]);
+            Poll::Ready(Ok(len))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.flushed += 1;
+            if self.flushed == 1 { Poll::Pending } else { Poll::Ready(Ok(())) }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn a_server_reads_what_was_sent() {
+        let mut sent = Vec::new();
+        let mut writer = Writer::default();
+        for len in [0, 1, 7, 125, 126, 0xffff, 0x1_0000] {
+            let payload: Vec<u8> = (0..len).map(|at| at as u8).collect();
+            let (first, rest) = payload.split_at(len.min(1));
+            writer.push(OpCode::Data(Data::Binary), first, rest).unwrap();
+            sent.push(payload);
+        }
+        writer.push_close(Some(CloseCode::Size)).unwrap();
+        let mut stream = Slow { step: 1000, ..Slow::default() };
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(writer.poll_flush(&mut stream, &mut cx).is_pending());
+        assert!(!writer.is_empty(), "what the stream holds back is not forgotten");
+        assert!(writer.poll_flush(&mut stream, &mut cx).is_ready());
+        assert!(writer.is_empty() && writer.bytes.capacity() <= KEPT);
+
+        let mut server = WebSocketContext::new(Role::Server, None);
+        let mut stream = Cursor::new(stream.taken);
+        for payload in sent {
+            assert_eq!(&server.read(&mut stream).unwrap().into_data()[..], payload);
+        }
+        assert!(server.read(&mut stream).unwrap().is_close());
+    }
+
+    #[test]
+    fn a_stream_that_is_always_behind_does_not_let_the_buffer_grow() {
+        let mut writer = Writer::default();
+        for _ in 0..1000 {
+            writer.push(OpCode::Data(Data::Binary), &[], &[0; 100]).unwrap();
+            writer.written += writer.waiting() - 50;
+        }
+        assert!(writer.bytes.len() < 1000, "{}", writer.bytes.len());
+    }
+}
