@@ -85,7 +85,7 @@ impl Responder {
             }
         };
         match result {
-            Ok(()) => self.socket.manager.0.0.wake(),
+            Ok(()) => self.socket.manager.0.0.signal.sent(),
             Err(_) => self.answered.store(false, Ordering::Relaxed),
         }
         result

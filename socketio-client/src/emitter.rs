@@ -162,7 +162,7 @@ impl<'a> Emitter<'a> {
         let packet = Outgoing { frames, ack, volatile: self.volatile, stay: None };
         let refused = self.socket.space.state().outbox.push(packet);
         refused.map_err(|_| EmitError::Full)?;
-        self.socket.manager.0.0.wake();
+        self.socket.manager.0.0.signal.sent();
         Ok(())
     }
 
@@ -180,7 +180,7 @@ impl<'a> Emitter<'a> {
         let retried = Retried { frames, id, timeout: self.patience(), waiter, sent: 0 };
         let refused = space.state().retries.push(retried);
         refused.map_err(|_| EmitError::Full)?;
-        self.socket.manager.0.0.wake();
+        self.socket.manager.0.0.signal.sent();
         Ok(())
     }
 
@@ -235,6 +235,6 @@ impl Drop for Pending<'_> {
             self.socket.space.room.notify_waiters();
         }
         drop(removed);
-        self.socket.manager.0.0.wake();
+        self.socket.manager.0.0.signal.asked();
     }
 }

@@ -55,6 +55,7 @@ mod outbox;
 mod outgoing;
 mod reconnect;
 mod retries;
+mod signal;
 mod socket;
 mod table;
 mod url;

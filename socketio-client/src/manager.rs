@@ -125,7 +125,7 @@ impl Manager {
             state.open = true;
             state.idle = false;
         }
-        self.0.0.wake();
+        self.0.0.signal.asked();
     }
 
     /// Closes the connection, and does not open it again before a socket is told to connect, or [`open`](Self::open) is called.
@@ -144,7 +144,7 @@ impl Manager {
                 let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::ForcedClose)));
             }
         }
-        self.0.0.wake();
+        self.0.0.signal.asked();
     }
 
     /// Waits until there is no connection any more, not even one that is being closed: what was emitted before a disconnection
@@ -195,7 +195,7 @@ impl Manager {
     /// Changes how the connection is opened again, from the next attempt on.
     pub fn set_reconnection(&self, reconnection: Reconnection) {
         self.0.0.state().reconnection = reconnection;
-        self.0.0.wake();
+        self.0.0.signal.asked();
     }
 
     /// Changes [`connect_timeout`](ClientConfig::connect_timeout), from the next attempt on.

@@ -6,7 +6,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::Waker,
     time::Duration,
 };
 
@@ -21,6 +20,7 @@ use crate::{
     outbox::Outbox,
     reconnect::Reconnection,
     retries::Retries,
+    signal::Signal,
     table::Table,
     url::Target,
     waiter::Waiter,
@@ -47,7 +47,7 @@ pub(crate) struct Owner(pub(crate) Arc<Shared>);
 impl Drop for Owner {
     fn drop(&mut self) {
         self.0.state().stopped = true;
-        self.0.wake();
+        self.0.signal.asked();
     }
 }
 
@@ -65,7 +65,8 @@ pub(crate) struct Shared {
     pub(crate) closed: Notify,
     listeners: Mutex<Arc<[ManagerListener]>>,
     state: Mutex<ManagerState>,
-    waker: Mutex<Option<Waker>>,
+    /// Lets the connection's task look at what has changed.
+    pub(crate) signal: Signal,
 }
 
 pub(crate) type ManagerListener = Arc<dyn Fn(&ManagerEvent) + Send + Sync>;
@@ -107,32 +108,12 @@ impl Shared {
             closed: Notify::new(),
             listeners: Mutex::new(Arc::new([])),
             state: Mutex::new(state),
-            waker: Mutex::new(None),
+            signal: Signal::default(),
         }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, ManagerState> {
         lock(&self.state)
-    }
-
-    /// Lets the connection's task look at what has changed.
-    pub(crate) fn wake(&self) {
-        let waker = lock(&self.waker).take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// From now on [`wake`](Self::wake) wakes this task.
-    pub(crate) fn register(&self, waker: &Waker) {
-        let former = {
-            let mut slot = lock(&self.waker);
-            match &*slot {
-                Some(known) if known.will_wake(waker) => None,
-                _ => slot.replace(waker.clone()),
-            }
-        };
-        drop(former);
     }
 
     pub(crate) fn listeners(&self) -> Arc<[ManagerListener]> {

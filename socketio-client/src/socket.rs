@@ -92,7 +92,7 @@ impl Socket {
         for waiting in waiting {
             let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::IoClientDisconnect)));
         }
-        self.manager.0.0.wake();
+        self.manager.0.0.signal.asked();
     }
 
     /// Sends an event to the server. A tuple (or array) is a list of arguments, anything else is one argument, `()` is none.

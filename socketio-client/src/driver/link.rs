@@ -63,10 +63,14 @@ impl Driver {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        for round in 0..BATCH {
+        // Messages are dealt with as they are read: they alone are no reason for another round.
+        let mut moved = false;
+        for _ in 0..BATCH {
             let Link::Open(engine) = &mut self.link else { return true };
-            match engine.poll_event(cx) {
-                Poll::Pending => return round > 0,
+            let event = engine.poll_event(cx);
+            moved |= !matches!(event, Poll::Pending | Poll::Ready(EngineEvent::Message(_)));
+            match event {
+                Poll::Pending => return moved,
                 Poll::Ready(EngineEvent::Message(data)) => {
                     let result = self.machine.handle_data(now(), data);
                     self.outputs(cx);
@@ -83,6 +87,7 @@ impl Driver {
                 Poll::Ready(EngineEvent::Closed(Closed { reason, error })) => {
                     self.shared.set_session(None);
                     self.link = Link::Idle;
+                    self.look = true;
                     self.lost(reason_of(reason), error.map(|error| chain(&error)));
                 }
             }
@@ -103,6 +108,7 @@ impl Driver {
         self.shared.set_session(Some((engine.sid().to_owned(), engine.transport())));
         self.machine = new_machine(&self.shared);
         self.link = Link::Open(Box::new(engine));
+        self.look = true;
         let attempts = self.backoff.attempts();
         self.backoff.reset();
         self.shared.tell(&ManagerEvent::Open);
@@ -115,6 +121,7 @@ impl Driver {
     /// The connection could not be opened.
     fn failed(&mut self, error: ConnectError, again: bool) {
         self.link = Link::Idle;
+        self.look = true;
         self.asked_for_no_more();
         self.shared.tell(&ManagerEvent::Error(error.clone()));
         let for_good = matches!(error, ConnectError::Unsupported);
@@ -184,6 +191,7 @@ impl Driver {
     fn attempt(&mut self) {
         if !self.shared.state().reconnection.is_enabled() {
             self.link = Link::Idle;
+            self.look = true;
             return;
         }
         self.shared.tell(&ManagerEvent::ReconnectAttempt(self.backoff.attempts()));
@@ -211,6 +219,7 @@ impl Driver {
         if !self.timer.poll(next, cx) {
             return false;
         }
+        self.look = true;
         let now = now();
         match &self.link {
             Link::Opening { deadline: Some(deadline), again, .. } if *deadline <= now => {

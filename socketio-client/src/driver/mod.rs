@@ -50,12 +50,31 @@ impl Driver {
             running: Vec::new(),
             inbox_bytes: 0,
             reading: true,
+            look: true,
+            unsent: true,
+            stopped: false,
             timer: Timer::default(),
+        }
+    }
+
+    /// Takes note of what the handles have raised.
+    fn heed(&mut self) {
+        let raised = self.shared.signal.take();
+        self.unsent |= raised.sent();
+        if raised.asked() {
+            self.look = true;
+            self.stopped |= self.shared.state().stopped;
         }
     }
 
     /// Does what the handles ask for; whether there was anything.
     fn asked(&mut self) -> bool {
+        self.heed();
+        // Nothing is changed per message: most of them find nothing to look at.
+        if !std::mem::take(&mut self.look) {
+            return false;
+        }
+        self.unsent = true;
         let (close, added) = {
             let mut state = self.shared.state();
             let added: Vec<_> = state.spaces.iter().skip(self.members.len()).cloned().collect();
@@ -114,6 +133,7 @@ impl Driver {
 
     /// Lets the open session end in peace, if there is one.
     fn retire(&mut self) {
+        self.look = true;
         self.shared.set_session(None);
         if let Link::Open(mut engine) = std::mem::replace(&mut self.link, Link::Idle) {
             engine.set_reading(true);
@@ -147,9 +167,11 @@ impl Driver {
         moved |= self.poll_auth(cx);
         moved |= self.poll_running(cx);
         moved |= self.start_waiting(cx);
-        moved |= self.flush();
+        self.heed();
+        moved |= self.flush() && !self.write(cx);
         moved |= self.poll_closing(cx);
-        moved | self.timeouts(cx)
+        moved |= self.timeouts(cx);
+        moved | self.look
     }
 }
 
@@ -158,15 +180,16 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        // From here on whoever asks wakes this task; what was asked before is looked at now.
-        this.shared.register(cx.waker());
+        this.shared.signal.work();
         for _ in 0..ROUNDS {
-            if this.shared.state().stopped {
+            this.heed();
+            if this.stopped {
                 this.stop();
                 while this.poll_closing(cx) || this.timeouts(cx) {}
                 return if this.closing.is_empty() { Poll::Ready(()) } else { Poll::Pending };
             }
-            if !this.round(cx) {
+            // From then on whoever asks wakes this task; what was asked before is looked at now.
+            if !this.round(cx) && this.shared.signal.sleep(cx.waker()) {
                 this.note_idle();
                 return Poll::Pending;
             }

@@ -1,5 +1,7 @@
 //! What is sent in the namespaces, and who waits for an answer.
 
+use std::task::Context;
+
 use engineio_parser::{Frames, session::SendError};
 use socketio_parser::AckRefused;
 
@@ -17,6 +19,9 @@ use crate::{
 impl Driver {
     /// Sends what waits; whether there was anything.
     pub(super) fn flush(&mut self) -> bool {
+        if !std::mem::take(&mut self.unsent) {
+            return false;
+        }
         let mut moved = false;
         for index in 0..self.members.len() {
             moved |= self.flush_member(index, |space, state| {
@@ -29,6 +34,15 @@ impl Driver {
             });
         }
         moved
+    }
+
+    /// Lets what was sent leave; whether that is all there is to do for it.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>) -> bool {
+        match &mut self.link {
+            // What had no room has some now.
+            Link::Open(engine) => engine.poll_sent(cx) && !self.unsent,
+            _ => false,
+        }
     }
 
     /// Sends the oldest packets of a namespace.
@@ -61,6 +75,7 @@ impl Driver {
                 && let Some(packet) = self.transmit(&space, packet)
             {
                 space.state().outbox.unpop(packet);
+                self.unsent = true;
                 break;
             }
             moved = true;
@@ -120,6 +135,8 @@ impl Driver {
                 let Some(member) = self.find(&nsp).and_then(|at| self.members.get(at)) else {
                     return;
                 };
+                // The next one may go.
+                self.unsent = true;
                 let retries = member.space.config.retries.unwrap_or(0);
                 let done = {
                     let mut state = member.space.state();

@@ -169,6 +169,7 @@ impl Driver {
             std::mem::take(&mut state.connecting)
         };
         member.phase = Phase::In;
+        self.unsent = true;
         let held = std::mem::take(&mut member.held);
         member.inbox.extend(held);
         self.start_waiting(cx);
@@ -243,6 +244,7 @@ impl Driver {
 
     /// Tells the server that a namespace is left, if it is asked for or granted.
     fn withdraw(&mut self, index: usize) {
+        self.look = true;
         let Some(member) = self.members.get_mut(index) else { return };
         let nsp = member.space.nsp.clone();
         let told = self.machine.disconnect(&nsp);
@@ -389,6 +391,7 @@ impl Driver {
     }
 
     fn set_phase(&mut self, index: usize, phase: Phase) {
+        self.look = true;
         if let Some(member) = self.members.get_mut(index) {
             member.phase = phase;
         }

@@ -28,6 +28,12 @@ pub(crate) struct Driver {
     /// Of all members' events that wait.
     pub(super) inbox_bytes: usize,
     pub(super) reading: bool,
+    /// Whether something may have changed that decides on namespaces and the connection.
+    pub(super) look: bool,
+    /// Whether there may be something to send.
+    pub(super) unsent: bool,
+    /// The last handle is gone.
+    pub(super) stopped: bool,
     pub(super) timer: Timer,
 }
 

@@ -25,6 +25,9 @@ use super::{
     state::{End, Socket},
 };
 
+/// So many messages may be read before timers and requests are looked at.
+const PATIENCE: u8 = 32;
+
 /// An open session. It has no task: whoever holds it polls it. Dropping it closes everything at once.
 pub(crate) struct Engine {
     shared: Arc<Shared>,
@@ -36,6 +39,8 @@ pub(crate) struct Engine {
     sleep: Pin<Box<Sleep>>,
     armed: bool,
     reading: bool,
+    /// Counts the looks at the WebSocket.
+    unhurried: u8,
     /// Bytes the server takes in one body.
     max_post: usize,
     pinged: bool,
@@ -86,6 +91,7 @@ impl Engine {
             sleep: Box::pin(tokio::time::sleep_until(now)),
             armed: false,
             reading: true,
+            unhurried: 0,
             max_post: usize::MAX,
             pinged: false,
             closing: None,
@@ -119,6 +125,18 @@ impl Engine {
     /// Gives the frames back where the queue is full or the session is closing.
     pub(crate) fn send(&mut self, frames: Frames) -> Result<(), SendError> {
         self.session.send(frames)
+    }
+
+    /// Writes what was sent, if that can be done here: whether [`poll_event`](Self::poll_event) need not be polled for it.
+    pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> bool {
+        self.is_settled() && !self.poll_write(cx) && self.is_settled()
+    }
+
+    /// Whether the session goes on over a WebSocket, and nothing that is sent changes it.
+    fn is_settled(&self) -> bool {
+        self.session.is_open()
+            && self.session.transport() == Transport::WebSocket
+            && !self.session.is_upgrading()
     }
 
     /// Whether what is sent now leaves at once.
@@ -166,8 +184,14 @@ impl Engine {
             if self.session.is_closed() {
                 continue;
             }
+            // Who was told something comes back, and the rest is looked at then: a message costs no look at timers and requests.
+            let read = self.poll_socket(cx);
+            self.unhurried = self.unhurried.wrapping_add(1);
+            if read && self.session.has_output() && self.unhurried % PATIENCE != 0 {
+                continue;
+            }
             // Not lazily: each of them registers whom to wake.
-            let moved = self.poll_timers(cx) | self.poll_requests(cx) | self.poll_socket(cx);
+            let moved = read | self.poll_timers(cx) | self.poll_requests(cx) | self.poll_write(cx);
             if !moved && !self.session.has_output() && !self.pinged {
                 return Poll::Pending;
             }

@@ -25,7 +25,7 @@ impl Engine {
         }));
     }
 
-    /// Whether anything was connected, read or taken to be written.
+    /// Whether anything was connected or read.
     pub(super) fn poll_socket(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.socket {
             Socket::None => false,
@@ -37,7 +37,7 @@ impl Engine {
                     true
                 }
             },
-            Socket::Open(_) => self.poll_read(cx) | self.poll_write(cx),
+            Socket::Open(_) => self.poll_read(cx),
         }
     }
 
@@ -72,10 +72,12 @@ impl Engine {
         true
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Writes what the session has to send; whether that may have changed the session.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
+        let settled = self.is_settled();
         let Socket::Open(socket) = &mut self.socket else { return false };
         match socket.poll_write(cx, &mut self.session) {
-            Ok(taken) => taken,
+            Ok(taken) => taken && !settled,
             Err(error) => {
                 self.on_lost(Some(error));
                 true
