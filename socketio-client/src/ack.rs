@@ -9,10 +9,10 @@ use std::{
 };
 
 use serde::Serialize;
-use socketio_parser::AckId;
+use socketio_parser::{AckId, Reply};
 
 use crate::{
-    error::EmitError,
+    error::{EmitError, HandlerError},
     model::{Responder, Socket},
     outbox::Outgoing,
 };
@@ -48,12 +48,16 @@ impl Ack {
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         self.0.as_ref().map_or(Ok(()), |responder| responder.answer(args))
     }
+}
+
+impl Reply for Ack {
+    type Error = HandlerError;
 
     /// Answers with what a handler returned. That the connection ended meanwhile is no failure of the handler.
-    pub(crate) fn reply<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
-        match self.send(args) {
+    fn reply<T: Serialize>(self, answer: &T) -> Result<(), HandlerError> {
+        match self.send(answer) {
             Err(EmitError::Disconnected) => Ok(()),
-            result => result,
+            result => Ok(result?),
         }
     }
 }

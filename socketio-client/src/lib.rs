@@ -63,8 +63,8 @@ mod waiter;
 
 pub use engineio_parser::Transport;
 pub use socketio_parser::{
-    Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, Object, Parser, Value, Values, args,
-    value,
+    Answer, Args, ArgsError, Binary, EncodeError, Event, IntoReply, Json, Limits, Nsp, Object,
+    Outcome, Parser, Value, Values, args, value,
 };
 
 pub use self::{
@@ -72,8 +72,7 @@ pub use self::{
     client::{Client, connect, connect_with},
     config::{ClientConfig, SocketConfig},
     dispatch::{
-        Answer, Data, DisconnectDescription, EventName, Extract, Handler, IntoReply, Json,
-        MaybeExtract, Outcome, TypedHandler,
+        Data, DisconnectDescription, EventName, Extract, Handler, MaybeExtract, TypedHandler,
     },
     emitter::Emitter,
     error::{AckError, ClientError, ConnectError, DisconnectReason, EmitError, HandlerError},

@@ -9,6 +9,7 @@
 //! - [`Decoder`] turns messages into [`Packet`]s, whose [`Args`] are validated, but not decoded before
 //!   [`Args::decode`] is told a type. What a peer may cost is in [`Limits`].
 //! - [`Parser`] is the syntax of packets: JSON, or with the feature `msgpack` that of Node's `socket.io-msgpack-parser`.
+//! - [`Answer`] is what a handler may return, on either side.
 //! - [`Value`], [`value!`] and [`args!`] are for values without a type of their own, [`Event`] for contracts that both
 //!   sides share.
 //! - [`Connection`] keeps the namespaces and the awaited acknowledgements of one connection, for a server and for a client.
@@ -41,6 +42,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod answer;
 mod args;
 #[cfg(feature = "asyncapi")]
 mod asyncapi;
@@ -66,6 +68,9 @@ mod placeholders;
 mod scan;
 mod value;
 
+#[doc(hidden)]
+pub use answer::Reply;
+pub use answer::{Answer, IntoReply, Json, Outcome};
 pub use args::Args;
 #[cfg(feature = "asyncapi")]
 pub use asyncapi::AsyncApi;

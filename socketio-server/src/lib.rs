@@ -117,8 +117,8 @@ pub use cluster::{FetchError, RemoteEmitter, RemoteSocket, ServerEvent};
 pub use config::{Overflow, ServerConfig};
 pub use data::WeakSocket;
 pub use dispatch::{
-    Answer, Auth, Data, DisconnectDescription, EventName, Extension, Extract, Handler, IntoReply,
-    Json, MaybeExtract, Outcome, Rewrite, State, TypedHandler,
+    Auth, Data, DisconnectDescription, EventName, Extension, Extract, Handler, MaybeExtract,
+    Rewrite, State, TypedHandler,
 };
 pub use emitter::Emitter;
 pub use engineio_server::{
@@ -144,8 +144,8 @@ pub use socketio_adapter::{
 #[cfg(feature = "asyncapi")]
 pub use socketio_parser::AsyncApi;
 pub use socketio_parser::{
-    Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, Parser, RawJson, Value, Values, args,
-    value,
+    Answer, Args, ArgsError, Binary, EncodeError, Event, IntoReply, Json, Limits, Nsp, Outcome,
+    Parser, RawJson, Value, Values, args, value,
 };
 pub use stats::{
     Acks, ClusterStats, Disconnected, Events, Handlers, Recoveries, RecoveryLog, Stats,

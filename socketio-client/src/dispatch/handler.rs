@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
+use socketio_parser::{IntoReply, Outcome, Reply};
 
-use super::{
-    extract::{Data, Extract},
-    reply::{IntoReply, Outcome},
-};
+use super::extract::{Data, Extract};
 use crate::{
     ack::Ack,
     error::HandlerError,
@@ -50,7 +48,7 @@ macro_rules! handler {
         where
             F: Fn($($argument),*) -> Fut + Send + Sync + 'static,
             Fut: Future<Output = R> + Send + 'static,
-            R: IntoReply + 'static,
+            R: IntoReply<HandlerError> + 'static,
             $($argument: Extract,)*
         {
             #[allow(non_snake_case, unused_mut, reason = "arguments are named after their types")]
@@ -87,7 +85,7 @@ pub trait TypedHandler<A, R>:
     Fn(Socket, A) -> <Self as TypedHandler<A, R>>::Future + Send + Sync + 'static
 {
     /// What it answers.
-    type Outcome: Outcome<R> + Send + 'static;
+    type Outcome: Outcome<R, HandlerError> + Send + 'static;
     /// What it returns.
     type Future: Future<Output = Self::Outcome> + Send + 'static;
 }
@@ -96,7 +94,7 @@ impl<A, R, F, Fut, O> TypedHandler<A, R> for F
 where
     F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = O> + Send + 'static,
-    O: Outcome<R> + Send + 'static,
+    O: Outcome<R, HandlerError> + Send + 'static,
 {
     type Outcome = O;
     type Future = Fut;
@@ -112,6 +110,6 @@ where
         let Data(args) = Data::<A>::extract(&mut context)?;
         let future = handler(context.socket.clone(), args);
         let ack = Ack(context.responder);
-        Ok(Box::pin(async move { Ok(ack.reply(&future.await.outcome()?)?) }))
+        Ok(Box::pin(async move { ack.reply(&future.await.outcome()?) }))
     })
 }

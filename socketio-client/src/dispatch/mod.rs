@@ -3,11 +3,9 @@
 mod context;
 mod extract;
 mod handler;
-mod reply;
 
 pub(crate) use self::handler::{erase, erase_typed};
 pub use self::{
     extract::{Data, DisconnectDescription, EventName, Extract, MaybeExtract},
     handler::{Handler, TypedHandler},
-    reply::{Answer, IntoReply, Json, Outcome},
 };

@@ -3,12 +3,9 @@
 use std::{future::Future, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
+use socketio_parser::{IntoReply, Outcome, Reply};
 
-use super::{
-    extract::Extract,
-    extractors::Data,
-    reply::{IntoReply, Outcome},
-};
+use super::{extract::Extract, extractors::Data};
 use crate::{
     ack::Ack,
     error::HandlerError,
@@ -49,7 +46,7 @@ macro_rules! handler {
         where
             F: Fn($($argument),*) -> Fut + Send + Sync + 'static,
             Fut: Future<Output = R> + Send + 'static,
-            R: IntoReply + 'static,
+            R: IntoReply<HandlerError> + 'static,
             $($argument: Extract,)*
         {
             #[allow(non_snake_case, unused_mut, reason = "arguments are named after their types")]
@@ -98,7 +95,7 @@ pub trait TypedHandler<A, R>:
     Fn(Socket, A) -> <Self as TypedHandler<A, R>>::Future + Send + Sync + 'static
 {
     /// What it answers.
-    type Outcome: Outcome<R> + Send + 'static;
+    type Outcome: Outcome<R, HandlerError> + Send + 'static;
     /// What it returns.
     type Future: Future<Output = Self::Outcome> + Send + 'static;
 }
@@ -107,7 +104,7 @@ impl<A, R, F, Fut, O> TypedHandler<A, R> for F
 where
     F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = O> + Send + 'static,
-    O: Outcome<R> + Send + 'static,
+    O: Outcome<R, HandlerError> + Send + 'static,
 {
     type Outcome = O;
     type Future = Fut;
@@ -123,6 +120,6 @@ where
         let Data(args) = Data::<A>::extract(&mut context)?;
         let future = handler(context.socket.clone(), args);
         let ack = Ack(context.responder);
-        Ok(Box::pin(async move { Ok(ack.reply(&future.await.outcome()?)?) }))
+        Ok(Box::pin(async move { ack.reply(&future.await.outcome()?) }))
     })
 }

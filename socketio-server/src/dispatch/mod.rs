@@ -4,13 +4,11 @@ mod context;
 mod extract;
 mod extractors;
 mod handler;
-mod reply;
 mod rewrite;
 
 pub use extract::{Extract, MaybeExtract};
 pub use extractors::{Auth, Data, DisconnectDescription, EventName, Extension, State};
 pub use handler::{Handler, TypedHandler};
-pub use reply::{Answer, IntoReply, Json, Outcome};
 pub use rewrite::Rewrite;
 
 pub(crate) use handler::{erase, erase_typed};
