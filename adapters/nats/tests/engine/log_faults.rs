@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 use engines::Nats;
 use socketio_adapter::{AdapterError, Offset};
 use socketio_adapter_nats::{
-    JetStream,
+    JetStream, NatsAdapter,
     async_nats::{self, jetstream},
+    connect_options,
 };
 
 use crate::{
     Node,
     log::{MINUTE, memory, missed, node, session},
     suite::{HANG, until, within},
+    with,
 };
 
 /// Tells something until it is taken, and waits until both have heard it.
@@ -123,6 +125,53 @@ async fn a_hanging_server_fails_in_time() {
     engine.resume().unwrap();
     until_heard(&one, &two).await;
     until_heard(&two, &one).await;
+}
+
+/// Who publishes one event after the other does not wait for each, although the connection seems to be there.
+#[tokio::test]
+async fn silence_is_waited_for_once() {
+    let engine = Nats::with_jetstream().unwrap();
+    let slow = connect_options().ping_interval(Duration::from_secs(60));
+    let config = with(&engine, slow).await.timeout(Duration::from_secs(1));
+    let config = config.connection_state_recovery(JetStream::default());
+    let one = Node::join(NatsAdapter::new(config).unwrap(), "/", "one").await;
+    one.tells("before").await;
+    engine.pause().unwrap();
+    let begun = Instant::now();
+    for _ in 0..100 {
+        within(one.link.publish(one.message(&[], "x", &1))).await.unwrap_err();
+    }
+    assert!(begun.elapsed() < Duration::from_millis(1900), "{:?}", begun.elapsed());
+    engine.resume().unwrap();
+    until_heard(&one, &one).await;
+}
+
+/// Where the client of NATS drops what it cannot keep, the reader finds that out and reads it again.
+#[tokio::test]
+async fn a_full_subscription_loses_nothing() {
+    let engine = Nats::with_jetstream().unwrap();
+    let small = connect_options().subscription_capacity(200);
+    let config = with(&engine, small).await.connection_state_recovery(JetStream::default());
+    let one = Node::join(NatsAdapter::new(config).unwrap(), "/", "one").await;
+    let two = node(&engine, JetStream::default(), "two").await;
+    let context = jetstream::new(async_nats::connect(engine.url()).await.unwrap());
+    two.tells("first").await;
+    two.hears("first").await;
+    let stream = context.get_stream("socketio-log").await.unwrap();
+    let entry = stream.get_raw_message(1).await.unwrap();
+    let mut expected = one.hears("first").await;
+    for _ in 0..2 {
+        for _ in 0..300 {
+            context.client().publish("socketio.log.Lw", entry.payload.clone()).await.unwrap();
+            expected.push("first".into());
+        }
+        context.client().flush().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    one.inbox.wait(expected.len()).await;
+    two.tells("last").await;
+    expected.push("last".into());
+    assert_eq!(one.hears("last").await, expected);
 }
 
 /// What is added while a node cannot read is read afterwards, in order and once.

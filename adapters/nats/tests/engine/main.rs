@@ -24,7 +24,10 @@ use suite::{Kept, until, within};
 
 /// A connection of its own.
 async fn config(engine: &Nats) -> NatsConfig {
-    let options = connect_options().ping_interval(Duration::from_millis(500));
+    with(engine, connect_options().ping_interval(Duration::from_millis(500))).await
+}
+
+async fn with(engine: &Nats, options: async_nats::ConnectOptions) -> NatsConfig {
     let client = options.connect(engine.url()).await.unwrap();
     until(|| async { client.connection_state() == async_nats::connection::State::Connected }).await;
     let heartbeats =
