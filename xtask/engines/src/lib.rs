@@ -28,6 +28,6 @@ mod watched;
 
 pub use engine::Engine;
 pub use error::Error;
-pub use nats::Nats;
+pub use nats::{Nats, NatsCluster};
 pub use postgres::Postgres;
 pub use redis::{Redis, RedisCluster};

@@ -76,6 +76,44 @@ impl Deref for Nats {
     }
 }
 
+const SERVERS: usize = 3;
+
+/// A cluster of three NATS servers with JetStream.
+#[derive(Debug)]
+pub struct NatsCluster {
+    servers: Vec<Nats>,
+    _routes: Vec<Port>,
+}
+
+impl NatsCluster {
+    /// Starts one. Its servers answer at once; JetStream does when they have agreed about a leader, some seconds later.
+    ///
+    /// # Errors
+    ///
+    /// `nats-server` is missing or does not answer.
+    pub fn start() -> Result<NatsCluster, Error> {
+        let routes = (0..SERVERS).map(|_| Port::free()).collect::<Result<Vec<_>, _>>()?;
+        let own = |port: &Port| format!("nats://127.0.0.1:{}", port.number());
+        let all = routes.iter().map(own).collect::<Vec<_>>().join(",");
+        let start = |port: &Port| {
+            Nats::with("nats", |folder, command| {
+                command.arg("-js").arg("-sd").arg(folder.join("streams"));
+                command.args(["-n", &port.number().to_string(), "-cluster_name", "tests"]);
+                command.args(["-cluster", &own(port), "-routes", &all]);
+                Ok(())
+            })
+        };
+        let servers = routes.iter().map(start).collect::<Result<Vec<_>, _>>()?;
+        Ok(NatsCluster { servers, _routes: routes })
+    }
+
+    /// The servers, to be killed and restarted one by one. A client of one of them learns of the others.
+    #[must_use]
+    pub fn servers(&self) -> &[Nats] {
+        &self.servers
+    }
+}
+
 fn answers(stream: &mut TcpStream) -> std::io::Result<bool> {
     let mut greeting = [0; 5];
     stream.write_all(b"CONNECT {\"verbose\":false}\r\n")?;

@@ -9,6 +9,7 @@ mod conformance;
 mod faults;
 mod hostile;
 mod log;
+mod log_cluster;
 mod log_faults;
 mod rooms;
 mod servers;
