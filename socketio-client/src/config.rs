@@ -204,7 +204,8 @@ impl SocketConfig {
     }
 
     /// Every event that is not volatile is sent until the server has acknowledged it, `retries + 1` times at most, one after
-    /// the other and in order (default: off). The server must answer each of them, and may get one twice.
+    /// the other and in order (default: off). The server must answer each of them, and may get one twice. Who waits for an
+    /// answer does so through lost connections; the time in which an event cannot be sent counts for nothing.
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = Some(retries);
         self

@@ -76,7 +76,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// Sends the event and waits for the answer. Dropping the future gives the answer up; an event that was not sent yet is
-    /// not sent then.
+    /// not sent then, unless the socket [retries](crate::SocketConfig::retries).
     ///
     /// # Errors
     ///

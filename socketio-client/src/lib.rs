@@ -36,7 +36,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Every queue is bounded, and everything that is awaited has a deadline: see [`ClientConfig`] and [`SocketConfig`].
+//! Every queue is bounded, and everything that is awaited of a server has a deadline: see [`ClientConfig`] and [`SocketConfig`].
 
 mod ack;
 mod client;

@@ -95,7 +95,8 @@ impl Manager {
         self.0.0.state().spaces.iter().any(|space| space.nsp == *nsp)
     }
 
-    /// Adds a listener to what happens to the connection. It is called by the connection's task, so it should be quick.
+    /// Adds a listener to what happens to the connection. It is called by the connection's task, so it should be quick. One that
+    /// has captured a handle keeps the connection for good, until [`off`](Self::off).
     ///
     /// ```no_run
     /// use socketio_client::{Manager, ManagerEvent};

@@ -51,6 +51,8 @@ impl Socket {
     ///
     /// The first `connect_error`. Whether it is tried again in the background depends on the kind of
     /// [`ConnectError`]; this may be called again to wait for that.
+    ///
+    /// Dropping the future only ends the waiting: the socket stays active until it is told to [`disconnect`](Self::disconnect).
     pub async fn connect(&self) -> Result<(), ConnectError> {
         let (sender, outcome) = oneshot::channel();
         {
@@ -177,8 +179,8 @@ impl Socket {
         self.emitter().volatile()
     }
 
-    /// Whether the next event may be compressed (default yes), where the transport does so. No is for what was compressed
-    /// before, and for secrets beside text that others choose.
+    /// Whether the next event may be compressed (default yes). No transport of this client compresses yet; no is for what was
+    /// compressed before, and for secrets beside text that others choose.
     pub fn compress(&self, compress: bool) -> Emitter<'_> {
         self.emitter().compress(compress)
     }

@@ -39,14 +39,17 @@ impl Target {
             Some((scheme, _)) if !scheme.contains(['/', '?', '.', ':']) => url.to_owned(),
             _ => format!("https://{url}"),
         };
-        let uri: Uri = full.parse().map_err(|_| UrlError::Invalid(url.into()))?;
+        let uri: Uri =
+            full.parse().map_err(|_| UrlError::Invalid(without_credentials(url).into()))?;
         let (scheme, default) = match uri.scheme_str() {
             Some("http" | "ws") => ("http", 80),
             Some("https" | "wss") => ("https", 443),
             other => return Err(UrlError::Scheme(other.unwrap_or_default().into())),
         };
         let host = uri.host().filter(|host| !host.is_empty());
-        let host = host.ok_or_else(|| UrlError::NoHost(url.into()))?.to_ascii_lowercase();
+        let host = host
+            .ok_or_else(|| UrlError::NoHost(without_credentials(url).into()))?
+            .to_ascii_lowercase();
         let port = uri.port_u16().unwrap_or(default);
         Ok(Self {
             origin: format!("{scheme}://{host}:{port}"),
@@ -54,6 +57,11 @@ impl Target {
             query: uri.query().filter(|query| !query.is_empty()).map(str::to_owned),
         })
     }
+}
+
+/// Errors are logged; a password in a URL is not for the log.
+pub(crate) fn without_credentials(url: &str) -> &str {
+    url.rsplit_once('@').map_or(url, |(_, rest)| rest)
 }
 
 #[cfg(test)]
@@ -92,6 +100,8 @@ mod tests {
     fn what_names_no_server_is_refused() {
         assert!(matches!(Target::parse("/chat"), Err(UrlError::NoHost(_))));
         assert!(matches!(Target::parse("ftp://woot.com"), Err(UrlError::Scheme(_))));
+        let error = Target::parse("http://ann:secret@ b").unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
         assert!(Target::parse("http://").is_err());
         assert!(Target::parse("").is_err());
     }

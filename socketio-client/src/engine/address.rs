@@ -3,6 +3,7 @@
 use http::Uri;
 
 use super::error::EngineError;
+use crate::url::without_credentials;
 
 /// Scheme, host and port of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,11 +44,6 @@ impl Address {
     fn bracketed(&self) -> String {
         if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
     }
-}
-
-/// Errors are logged; a password in a URL is not for the log.
-fn without_credentials(url: &str) -> &str {
-    url.rsplit_once('@').map_or(url, |(_, rest)| rest)
 }
 
 #[cfg(test)]

@@ -13,7 +13,13 @@ use form_urlencoded::Serializer;
 use http::{HeaderMap, HeaderValue, Uri, header};
 
 use super::{
-    address::Address, cookies::Cookies, error::EngineError, options::EngineOptions, tls::Tls,
+    address::Address,
+    cookies::Cookies,
+    environment::proxy_for,
+    error::EngineError,
+    options::{EngineOptions, Way},
+    proxy::Proxy,
+    tls::Tls,
 };
 
 /// A server, and how to speak with it. A clone shares its cookies and what is remembered.
@@ -26,6 +32,8 @@ pub(super) struct Shared {
     pub(super) address: Address,
     pub(super) options: EngineOptions,
     pub(super) tls: Option<Tls>,
+    pub(super) proxy: Option<Proxy>,
+    pub(super) protocols: Option<HeaderValue>,
     /// Those of the options that are spoken.
     pub(super) transports: Vec<Transport>,
     pub(super) session: Arc<session::Config>,
@@ -41,9 +49,15 @@ impl EngineConfig {
     /// Scheme, host, port and query are the URL's; its path is not looked at, as it names a namespace.
     pub(crate) fn new(url: &str, options: &EngineOptions) -> Result<Self, EngineError> {
         let (address, url_query) = Address::parse(url)?;
+        let proxy = match &options.way {
+            Way::Direct => None,
+            Way::Through(proxy) => Some(proxy.clone()),
+            Way::Environment => proxy_for(&address, |name| std::env::var(name).ok())?,
+        };
+        let needs_tls = address.secure || proxy.as_ref().is_some_and(|it| it.address.secure);
         let tls = match &options.tls {
             Some(tls) => Some(tls.clone()),
-            None if needs_tls(&address, options) => Some(Tls::from_features()?),
+            None if needs_tls => Some(Tls::from_features()?),
             None => None,
         };
         let mut transports = Vec::new();
@@ -70,6 +84,8 @@ impl EngineConfig {
             shared: Arc::new(Shared {
                 address,
                 tls,
+                proxy,
+                protocols: joined(&options.protocols),
                 transports,
                 session: Arc::new(session),
                 cookies: Cookies::default(),
@@ -129,8 +145,12 @@ impl Shared {
     }
 
     /// The headers of a request that are not the transport's own.
-    pub(super) fn headers(&self) -> HeaderMap {
+    pub(super) fn headers(&self, via: Transport) -> HeaderMap {
         let mut headers = self.options.headers.clone();
+        for (_, name, value) in self.options.transport_headers.iter().filter(|(of, ..)| *of == via)
+        {
+            headers.insert(name, value.clone());
+        }
         if !headers.contains_key(header::HOST)
             && let Ok(host) = HeaderValue::from_str(&self.address.authority())
         {
@@ -163,8 +183,10 @@ impl Shared {
     }
 }
 
-fn needs_tls(address: &Address, options: &EngineOptions) -> bool {
-    address.secure || options.proxy.as_ref().is_some_and(|proxy| proxy.address.secure)
+fn joined(protocols: &[HeaderValue]) -> Option<HeaderValue> {
+    let list: Vec<_> = protocols.iter().map(HeaderValue::as_bytes).collect();
+    // What is made of headers' values is one.
+    if list.is_empty() { None } else { HeaderValue::from_bytes(&list.join(&b", "[..])).ok() }
 }
 
 fn path(options: &EngineOptions) -> Result<String, EngineError> {

@@ -18,11 +18,11 @@ pub(super) enum Purpose {
 impl Shared {
     /// Whether requests go to the proxy itself, with the whole URL.
     pub(super) fn forwards(&self, purpose: Purpose) -> bool {
-        purpose == Purpose::Http && self.options.proxy.is_some() && !self.address.secure
+        purpose == Purpose::Http && self.proxy.is_some() && !self.address.secure
     }
 
     pub(super) async fn dial(&self, purpose: Purpose) -> Result<BoxStream, RequestError> {
-        let Some(proxy) = &self.options.proxy else {
+        let Some(proxy) = &self.proxy else {
             let stream = self.connect(&self.address).await?;
             return self.secure(&self.address, stream).await;
         };

@@ -99,11 +99,11 @@ impl Http {
     ) -> Result<Request<Full<Bytes>>, RequestError> {
         let shared = &self.shared;
         let mut target = shared.target(Transport::Polling, sid);
-        let mut headers = shared.headers();
+        let mut headers = shared.headers(Transport::Polling);
         headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         if shared.forwards(Purpose::Http) {
             target = format!("http://{}{target}", shared.address.authority());
-            let proxy = shared.options.proxy.as_ref();
+            let proxy = shared.proxy.as_ref();
             if let Some(value) = proxy.and_then(|proxy| proxy.authorization.clone()) {
                 headers.insert(header::PROXY_AUTHORIZATION, value);
             }

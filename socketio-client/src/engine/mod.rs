@@ -5,6 +5,7 @@ mod config;
 mod connector;
 mod cookies;
 mod dial;
+mod environment;
 mod error;
 mod event;
 mod http;

@@ -31,6 +31,8 @@ pub struct EngineOptions {
     pub(super) add_trailing_slash: bool,
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: HeaderMap,
+    pub(super) transport_headers: Vec<(Transport, HeaderName, HeaderValue)>,
+    pub(super) protocols: Vec<HeaderValue>,
     pub(super) force_base64: bool,
     pub(super) timestamp_requests: Option<bool>,
     pub(super) timestamp_param: String,
@@ -41,9 +43,18 @@ pub struct EngineOptions {
     pub(super) max_queued_packets: usize,
     pub(super) max_queued_bytes: usize,
     pub(super) revision: Revision,
-    pub(super) proxy: Option<Proxy>,
+    pub(super) way: Way,
     pub(super) tls: Option<Tls>,
     pub(super) connector: Arc<dyn Connector>,
+}
+
+/// How servers are reached.
+#[derive(Clone, Debug)]
+pub(super) enum Way {
+    Direct,
+    Through(Proxy),
+    /// As variables of the environment say.
+    Environment,
 }
 
 impl EngineOptions {
@@ -58,6 +69,8 @@ impl EngineOptions {
             add_trailing_slash: true,
             query: Vec::new(),
             headers: HeaderMap::new(),
+            transport_headers: Vec::new(),
+            protocols: Vec::new(),
             force_base64: false,
             timestamp_requests: None,
             timestamp_param: "t".to_owned(),
@@ -68,7 +81,7 @@ impl EngineOptions {
             max_queued_packets: 8192,
             max_queued_bytes: 8 << 20,
             revision: Revision::V4,
-            proxy: None,
+            way: Way::Direct,
             tls: None,
             connector: Arc::new(TcpConnector),
         }
@@ -136,6 +149,36 @@ impl EngineOptions {
     #[must_use]
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;
+        self
+    }
+
+    /// Adds a header to the requests of one transport, instead of one of this name that all requests have: what Node's
+    /// `transportOptions` are used for.
+    ///
+    /// ```
+    /// use http::{HeaderValue, header};
+    /// use socketio_client::{EngineOptions, Transport};
+    ///
+    /// let origin = HeaderValue::from_static("https://example.com");
+    /// let options =
+    ///     EngineOptions::new().transport_header(Transport::WebSocket, header::ORIGIN, origin);
+    /// ```
+    #[must_use]
+    pub fn transport_header(
+        mut self,
+        transport: Transport,
+        name: HeaderName,
+        value: HeaderValue,
+    ) -> Self {
+        self.transport_headers.push((transport, name, value));
+        self
+    }
+
+    /// The sub-protocols that are offered with a WebSocket (`Sec-WebSocket-Protocol`, default none), for servers and gateways
+    /// that ask for one. Where some are offered, one that takes none of them is refused, as by browsers and Node.
+    #[must_use]
+    pub fn protocols(mut self, names: impl IntoIterator<Item = HeaderValue>) -> Self {
+        self.protocols = names.into_iter().collect();
         self
     }
 
@@ -216,10 +259,23 @@ impl EngineOptions {
         self
     }
 
-    /// Goes through an HTTP proxy (default none; variables of the environment are not read).
+    /// Goes through an HTTP proxy (default none).
     #[must_use]
     pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.proxy = Some(proxy);
+        self.way = Way::Through(proxy);
+        self
+    }
+
+    /// Goes through the proxy that variables of the environment name, as they are when the [`Manager`](crate::Manager) is made;
+    /// directly if there is none. Without this they are not read.
+    ///
+    /// These are `https_proxy` (for `https` and `wss`), `http_proxy`, `all_proxy` for both, and `no_proxy`: a list of domains,
+    /// `host:port`, IP addresses and networks (`10.0.0.0/8`) that are reached directly, or `*`. In capitals they are read as
+    /// well, but `HTTP_PROXY` not in a CGI program. `localhost` and loopback addresses have no proxy. Proxies that are not
+    /// `http` or `https` are an error of the manager.
+    #[must_use]
+    pub fn proxy_from_env(mut self) -> Self {
+        self.way = Way::Environment;
         self
     }
 
@@ -250,7 +306,7 @@ impl fmt::Debug for EngineOptions {
         f.debug_struct("EngineOptions")
             .field("transports", &self.transports)
             .field("path", &self.path)
-            .field("proxy", &self.proxy)
+            .field("way", &self.way)
             .field("tls", &self.tls)
             .finish_non_exhaustive()
     }

@@ -32,14 +32,23 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy at `http://host:port`, or at `https://host:port`, to which TLS is then spoken as to servers.
+    /// A proxy at `http://host:port`, or at `https://host:port`, to which TLS is then spoken as to servers. The URL may name
+    /// who asks: `http://user:password@host:port`.
     ///
     /// # Errors
     ///
     /// [`EngineError::InvalidUrl`].
     pub fn new(url: &str) -> Result<Self, EngineError> {
         let (address, _) = Address::parse(url)?;
-        Ok(Self { address, authorization: None })
+        let proxy = Self { address, authorization: None };
+        let authority = url.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next());
+        Ok(match authority.and_then(|authority| authority.rsplit_once('@')) {
+            Some((who, _)) => {
+                let (user, password) = who.split_once(':').unwrap_or((who, ""));
+                proxy.credentials(&decoded(user), &decoded(password))
+            }
+            None => proxy,
+        })
     }
 
     /// Says who asks, by `Proxy-Authorization: Basic`.
@@ -63,6 +72,12 @@ impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Proxy").field("address", &self.address.authority()).finish_non_exhaustive()
     }
+}
+
+/// Without percent signs. What means something in forms means nothing here.
+fn decoded(text: &str) -> String {
+    let form = format!("={}", text.replace('+', "%2B").replace('&', "%26"));
+    form_urlencoded::parse(form.as_bytes()).map(|(_, value)| value.into_owned()).collect()
 }
 
 fn sensitive(mut value: HeaderValue) -> HeaderValue {
@@ -132,6 +147,9 @@ mod tests {
     fn credentials_are_not_shown() {
         let proxy = Proxy::new("http://[::1]:3128").unwrap().credentials("ann", "secret");
         assert_eq!(proxy.authorization.as_ref().unwrap(), "Basic YW5uOnNlY3JldA==");
+        let url = Proxy::new("http://a%40b:s%3A+&=%C3%A4@proxy:1/").unwrap();
+        let by_hand = Proxy::new("http://proxy:1").unwrap().credentials("a@b", "s:+&=ä");
+        assert_eq!(url.authorization, by_hand.authorization);
         let shown = format!("{proxy:?}");
         assert!(shown.contains("[::1]:3128") && !shown.contains("YW5"), "{shown}");
     }

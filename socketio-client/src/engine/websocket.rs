@@ -239,12 +239,15 @@ fn request(shared: &Shared, sid: &str) -> Result<Request<()>, RequestError> {
         format!("ws://{}{}", shared.address.authority(), shared.target(Transport::WebSocket, sid));
     let mut request = Request::builder().uri(uri).body(()).map_err(protocol)?;
     let headers = request.headers_mut();
-    *headers = shared.headers();
+    *headers = shared.headers(Transport::WebSocket);
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     let key = HeaderValue::from_str(&generate_key()).map_err(|error| protocol(error.into()))?;
     headers.insert(header::SEC_WEBSOCKET_KEY, key);
+    if let Some(protocols) = &shared.protocols {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocols.clone());
+    }
     Ok(request)
 }
 

@@ -179,4 +179,30 @@ async fn the_policy_changes_at_run_time() {
     settle().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(socket.is_connected());
+    manager.set_connect_timeout(Duration::from_secs(3));
+    network.freeze(true);
+    socket.disconnect();
+    let before = tokio::time::Instant::now();
+    let error = within(socket.connect()).await.unwrap_err();
+    assert_eq!((error.to_string().as_str(), before.elapsed().as_secs()), ("timeout", 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_upgrades_and_the_session_are_told() {
+    let config =
+        ServerConfig::default().engine(|engine| engine.ping_interval(Duration::from_secs(5)));
+    let io = Server::with_config(config);
+    let network = Network::new(&io);
+    let manager = Manager::with_config(URL, network.polling()).unwrap();
+    let (sender, mut seen) = log();
+    manager.on(move |event| _ = sender.send(event.name()));
+    let socket = manager.socket("/");
+    within(socket.connect()).await.unwrap();
+    let id = manager.engine_id().unwrap();
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert_eq!(seen.rest(), ["open", "upgrade", "ping", "ping"]);
+    assert_eq!(manager.engine_id().unwrap(), id);
+    network.down();
+    assert_eq!(seen.take(2).await, ["close", "reconnecting"]);
+    assert!(manager.engine_id().is_none() && manager.transport().is_none());
 }

@@ -64,3 +64,15 @@ async fn a_client_finds_the_connection_by_url() {
     within(anew.connect()).await.unwrap();
     assert_eq!(network.dialled(), 5);
 }
+
+#[tokio::test(start_paused = true)]
+async fn or_each_has_one_of_its_own() {
+    let io = server();
+    let network = Network::new(&io);
+    let client = Client::with_config(network.config().multiplex(false));
+    let sockets = ["/chat", "/news"].map(|nsp| client.socket(&format!("{URL}{nsp}")).unwrap());
+    for socket in &sockets {
+        within(socket.connect()).await.unwrap();
+    }
+    assert_eq!(network.dialled(), 2);
+}

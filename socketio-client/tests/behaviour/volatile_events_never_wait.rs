@@ -3,7 +3,7 @@
 use socketio_client::AckError;
 use socketio_server::{Args, Server};
 
-use crate::support::{Network, life, log, settle, within};
+use crate::support::{Network, URL, life, log, settle, within};
 
 #[tokio::test(start_paused = true)]
 async fn without_a_connection_they_are_dropped() {
@@ -23,7 +23,8 @@ async fn without_a_connection_they_are_dropped() {
     settle().await;
     socket.volatile().emit("there", &()).unwrap();
     socket.compress(false).emit("plain", &()).unwrap();
-    assert_eq!(seen.take(2).await, ["there", "plain"]);
+    socket.send("text").unwrap();
+    assert_eq!(seen.take(3).await, ["there", "plain", "message"]);
     network.down();
     life.take(2).await;
     socket.volatile().emit("away", &()).unwrap();
@@ -48,4 +49,24 @@ async fn before_the_namespace_is_granted_they_wait() {
     assert!(socket.manager().is_open() && !socket.is_connected());
     socket.volatile().emit("early", &()).unwrap();
     seen.next().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_what_has_not_left_they_are_dropped() {
+    let io = Server::new();
+    let (sender, mut seen) = log();
+    io.on_any(move |args: Args| {
+        let _ = sender.send(args.decode::<u32>().unwrap_or(0));
+        async {}
+    });
+    let network = Network::new(&io);
+    for config in [network.config(), network.polling().engine(|engine| engine.upgrade(false))] {
+        let socket = within(socketio_client::connect_with(URL, config)).await.unwrap();
+        settle().await;
+        for n in 1..4 {
+            socket.volatile().emit("n", &n).unwrap();
+        }
+        settle().await;
+        assert_eq!(seen.rest(), [1]);
+    }
 }

@@ -15,6 +15,7 @@ use crate::support::{
 
 everywhere!(
     namespaces_share_a_connection,
+    a_socket_comes_back_at_once,
     the_server_is_told_auth,
     a_refusal_brings_its_data,
     an_unknown_namespace_is_refused,
@@ -43,6 +44,24 @@ async fn namespaces_share_a_connection(case: Case) {
     // And comes back over the same connection.
     case.connect(&chat).await;
     assert_eq!(chat.emit_with_ack::<u32>("ack", &2).await.unwrap(), 2);
+}
+
+async fn a_socket_comes_back_at_once(case: Case) {
+    let manager = Manager::with_config(&case.url(), case.config()).unwrap();
+    let (root, chat) = (manager.socket("/"), manager.socket("/chat"));
+    case.connect(&root).await;
+    let mut ends = seen::ends(&root);
+    for _ in 0..2 {
+        root.disconnect();
+        case.connect(&root).await;
+        assert_eq!(ends.next().await.to_string(), "io client disconnect");
+        assert_eq!(root.emit_with_ack::<u32>("ack", &1).await.unwrap(), 1);
+        // Once alone, and once beside another one.
+        case.connect(&chat).await;
+    }
+    let id = chat.id();
+    assert_eq!(chat.emit_with_ack::<u32>("ack", &2).await.unwrap(), 2);
+    assert_eq!(chat.id(), id, "it was not disturbed");
 }
 
 async fn the_server_is_told_auth(case: Case) {

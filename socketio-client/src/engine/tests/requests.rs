@@ -30,6 +30,28 @@ async fn headers_query_and_address() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_transport_may_have_headers_and_protocols_of_its_own() {
+    let network = Network::echo(ServerConfig::default());
+    let name = HeaderName::from_static("x-a");
+    let options = options()
+        .header(name.clone(), HeaderValue::from_static("all"))
+        .transport_header(Transport::WebSocket, name, HeaderValue::from_static("own"))
+        .protocols(["v2.chat", "v1.chat"].map(HeaderValue::from_static));
+    let mut engine = open(&network, options).await;
+    upgraded(&mut engine).await;
+    for seen in network.seen() {
+        let protocols = seen.headers.get(header::SEC_WEBSOCKET_PROTOCOL);
+        match seen.transport() {
+            "websocket" => {
+                assert_eq!(seen.headers["x-a"], "own");
+                assert_eq!(protocols.unwrap(), "v2.chat, v1.chat");
+            }
+            _ => assert!(seen.headers["x-a"] == "all" && protocols.is_none()),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn cookies_come_back_on_every_request() {
     let network = Network::intercepted(ServerConfig::default().allow_upgrades(true), |request| {
         let cookie = request.headers().get(header::COOKIE);
