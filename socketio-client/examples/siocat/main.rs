@@ -71,6 +71,9 @@ async fn run(options: Options) -> Result<(), AnyError> {
         }
     }
     if let Some((event, args)) = &options.event {
+        // What is emitted is lost where this leaves before there is a connection.
+        let connecting = tokio::time::timeout(options.timeout, connected(&socket));
+        connecting.await.map_err(|_| format!("{event} was not sent: no connection in time"))??;
         if options.ack {
             let answer = input::ask(&socket, event, args, options.timeout).await?;
             output.answer(path.as_str(), event, answer);
@@ -92,6 +95,17 @@ async fn run(options: Options) -> Result<(), AnyError> {
     // What was emitted leaves first.
     manager.closed().await;
     Ok(())
+}
+
+/// Waits through what is tried again.
+async fn connected(socket: &Socket) -> Result<(), ConnectError> {
+    loop {
+        match socket.connect().await {
+            Err(ConnectError::Transport(_) | ConnectError::Timeout | ConnectError::Closed(_))
+                if socket.is_active() => {}
+            result => return result,
+        }
+    }
 }
 
 fn config(options: &Options) -> Result<ClientConfig, AnyError> {

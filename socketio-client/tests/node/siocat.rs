@@ -18,6 +18,7 @@ on_servers!(
     it_asks_and_prints_the_answer,
     it_says_why_it_was_refused,
     it_talks_line_by_line,
+    it_sends_when_its_server_has_come,
     it_leaves_with_its_server_if_it_is_told_to,
     it_leaves_after_so_many_events,
     it_finds_a_server_that_was_restarted,
@@ -111,6 +112,18 @@ async fn it_talks_line_by_line(program: Program) {
     running.say("ack? 5").await;
     let answer = running.wait_for("answer").await;
     assert_eq!(answer.get("args"), Some(&json!([5])));
+}
+
+async fn it_sends_when_its_server_has_come(program: Program) {
+    let setting = Setting::new(program);
+    let port = setting.start().kill();
+    let url = format!("http://127.0.0.1:{port}");
+    let output = within(siocat(&["-w", "1", &url, "echo", "1"]).output()).await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "what was not sent is an error: {output:?}");
+    let mut running = Running::start(&["-j", "-l", &url, "echo", "1"]);
+    running.wait_for("connect_error").await;
+    let _server = setting.start_on(port);
+    running.wait_for("echo").await;
 }
 
 async fn it_leaves_with_its_server_if_it_is_told_to(program: Program) {
