@@ -100,11 +100,11 @@ impl Socket {
     /// is queued, and gets the arguments as the server does.
     pub fn on_any_outgoing(&self, listener: impl Fn(&Args) + Send + Sync + 'static) {
         let listener: Arc<dyn Fn(&Args) + Send + Sync> = Arc::new(listener);
-        self.space.set_outgoing(self.space.outgoing().iter().cloned().chain([listener]).collect());
+        self.space.change_outgoing(|known| known.iter().cloned().chain([listener]).collect());
     }
 
     /// Removes the listeners added by [`on_any_outgoing`](Self::on_any_outgoing).
     pub fn off_any_outgoing(&self) {
-        self.space.set_outgoing(Arc::new([]));
+        self.space.change_outgoing(|_| Arc::new([]));
     }
 }

@@ -285,9 +285,17 @@ impl Space {
         lock(&self.outgoing).clone()
     }
 
-    pub(crate) fn set_outgoing(&self, listeners: Arc<[OutgoingListener]>) {
-        self.has_outgoing.store(!listeners.is_empty(), Ordering::Relaxed);
-        let former = std::mem::replace(&mut *lock(&self.outgoing), listeners);
+    /// As with the handlers.
+    pub(crate) fn change_outgoing(
+        &self,
+        change: impl FnOnce(&[OutgoingListener]) -> Arc<[OutgoingListener]>,
+    ) {
+        let former = {
+            let mut listeners = lock(&self.outgoing);
+            let changed = change(&listeners);
+            self.has_outgoing.store(!changed.is_empty(), Ordering::Relaxed);
+            std::mem::replace(&mut *listeners, changed)
+        };
         drop(former);
     }
 }

@@ -1,5 +1,7 @@
 //! Who waits for an acknowledgement.
 
+use std::time::Duration;
+
 use socketio_parser::{Args, Nsp};
 use tokio::sync::oneshot;
 
@@ -12,5 +14,9 @@ pub(crate) type Answer = Result<Args, AckError>;
 pub(crate) enum Waiter {
     Caller(oneshot::Sender<Answer>),
     /// The queue of events that are sent until they are acknowledged.
-    Retries(Nsp),
+    Retries {
+        nsp: Nsp,
+        /// From each time the event is sent.
+        timeout: Duration,
+    },
 }

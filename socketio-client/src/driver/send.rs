@@ -96,9 +96,17 @@ impl Driver {
         let mut awaited = None;
         if let Some(Awaited { id, deadline, waiter }) = ack {
             let now = now();
-            let patience = deadline.saturating_duration_since(now);
+            let patience = match &waiter {
+                Waiter::Caller(_) => deadline.saturating_duration_since(now),
+                Waiter::Retries { timeout, .. } => *timeout,
+            };
             match self.machine.expect_ack(now, &space.nsp, id, patience, waiter) {
                 Ok(()) => awaited = Some((id, deadline)),
+                // It waits until there are fewer, and no try is lost.
+                Err((AckRefused::TooMany, waiter @ Waiter::Retries { .. })) => {
+                    let ack = Some(Awaited { id, deadline, waiter });
+                    return Some(Outgoing { frames, ack, volatile, stay });
+                }
                 Err((refused, waiter)) => {
                     let error = match refused {
                         AckRefused::TooMany => AckError::TooManyPending,
@@ -131,7 +139,7 @@ impl Driver {
         match waiter {
             // Whoever waited may have stopped waiting.
             Waiter::Caller(sender) => drop(sender.send(answer)),
-            Waiter::Retries(nsp) => {
+            Waiter::Retries { nsp, .. } => {
                 let Some(member) = self.find(&nsp).and_then(|at| self.members.get(at)) else {
                     return;
                 };
@@ -158,8 +166,9 @@ impl Driver {
 /// Puts the event that is sent until it is acknowledged behind what waits already.
 fn queue_retried(space: &Space, state: &mut SpaceState) {
     if let Some(retried) = state.retries.next() {
-        let deadline = after(retried.timeout);
-        let ack = Awaited { id: retried.id, deadline, waiter: Waiter::Retries(space.nsp.clone()) };
+        let (id, timeout) = (retried.id, retried.timeout);
+        let waiter = Waiter::Retries { nsp: space.nsp.clone(), timeout };
+        let ack = Awaited { id, deadline: after(timeout), waiter };
         let frames = retried.frames.clone();
         state.outbox.force(Outgoing { frames, ack: Some(ack), volatile: false, stay: None });
     }

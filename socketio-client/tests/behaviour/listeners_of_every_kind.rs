@@ -51,6 +51,26 @@ async fn what_goes_out_is_seen() {
     assert!(seen.rest().is_empty());
 }
 
+#[tokio::test]
+async fn listeners_are_added_on_several_threads() {
+    let socket = Network::new(&Server::new()).socket("/");
+    let (sender, mut seen) = log();
+    let start = std::sync::Barrier::new(4);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                start.wait();
+                for _ in 0..500 {
+                    let sender = sender.clone();
+                    socket.on_any_outgoing(move |_| _ = sender.send(()));
+                }
+            });
+        }
+    });
+    socket.emit("a", &()).unwrap();
+    assert_eq!(seen.rest().len(), 2000);
+}
+
 #[tokio::test(start_paused = true)]
 async fn events_are_a_stream() {
     let io = Server::new();

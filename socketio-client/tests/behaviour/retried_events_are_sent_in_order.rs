@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use socketio_client::{AckError, SocketConfig};
+use socketio_client::{AckError, Limits, Manager, SocketConfig};
 use socketio_server::{Ack, Args, Server};
 
-use crate::support::{Network, log, settle, within};
+use crate::support::{Network, URL, log, settle, within};
 
 fn config() -> SocketConfig {
     SocketConfig::default().retries(2).ack_timeout(Duration::from_secs(1))
@@ -67,4 +67,48 @@ async fn order_and_events_outlive_lost_connections() {
     let seen = seen.take(20).await;
     assert_eq!(seen, (0..20).collect::<Vec<_>>());
     settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_cannot_leave_loses_no_try() {
+    let io = Server::new();
+    let (sender, mut seen) = log();
+    io.on("n", move |args: Args, ack: Ack| {
+        let _ = sender.send(args.decode::<u32>().unwrap());
+        let _ = ack.send(&());
+        async {}
+    });
+    for full in [true, false] {
+        let network = Network::new(&io);
+        let limits = Limits::default().max_pending_acks(if full { 10 } else { 1 });
+        let config = network.config().limits(limits).engine(|it| it.max_queued_packets(4));
+        let manager = Manager::with_config(URL, config).unwrap();
+        let (socket, other) = (manager.socket_with("/", self::config()), manager.socket("/other"));
+        io.of("/other");
+        within(socket.connect()).await.unwrap();
+        within(other.connect()).await.unwrap();
+        let patience = Duration::from_secs(5);
+        let asking = other.clone();
+        if full {
+            // The session takes no more, and then it is lost.
+            network.freeze(true);
+            (0..10).for_each(|_| other.emit("large", &"x".repeat(100_000)).unwrap());
+        } else {
+            tokio::spawn(
+                async move { asking.timeout(patience).emit_with_ack::<()>("", &()).await },
+            );
+        }
+        settle().await;
+        for n in 0..3 {
+            socket.emit("n", &n).unwrap();
+        }
+        tokio::time::sleep(patience).await;
+        if full {
+            network.cut();
+            network.freeze(false);
+        }
+        assert_eq!(seen.take(3).await, [0, 1, 2]);
+        settle().await;
+        assert!(seen.rest().is_empty(), "sent once");
+    }
 }
