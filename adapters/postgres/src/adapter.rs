@@ -92,7 +92,10 @@ impl ClusterAdapter for PostgresAdapter {
                 listened.await.map_err(|_| PostgresError::Away)?;
                 publisher.connected().await
             });
-            joined.await.map_err(|_| PostgresError::Timeout(timeout))??;
+            joined.await.map_err(|_| match publisher.away() {
+                PostgresError::Away => PostgresError::Timeout(timeout),
+                lost => lost,
+            })??;
             let link = PostgresLink { publisher, left: AtomicBool::new(false), seated };
             Ok(Arc::new(link) as Arc<dyn Link>)
         })

@@ -1,6 +1,6 @@
 //! What can go wrong between a node and its database.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use socketio_adapter::{AdapterError, MessageError};
 
@@ -11,6 +11,9 @@ pub enum PostgresError {
     /// There is no connection at the moment. It is being made again.
     #[error("not connected to the database")]
     Away,
+    /// There was no connection within the time to join, and this is why. It is being made again.
+    #[error("not connected to the database: {0}")]
+    Lost(#[source] Arc<PostgresError>),
     /// The database did not answer in time. The connection is given up, and another one is made.
     #[error("the database did not answer within {0:?}")]
     Timeout(Duration),
@@ -31,7 +34,10 @@ pub enum PostgresError {
 fn text(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(refusal) => refusal.to_string(),
-        None => error.to_string(),
+        None => match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
     }
 }
 

@@ -1,6 +1,11 @@
 //! The connection that speaks: notifications, the table's rows, and its cleaning.
 
-use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use socketio_adapter::{Message, MessageError};
@@ -26,9 +31,13 @@ use crate::{
 pub struct Publisher {
     config: PostgresConfig,
     client: watch::Receiver<Option<Arc<Client>>>,
+    refusal: Refusal,
     broken: Arc<Notify>,
     task: AbortHandle,
 }
+
+/// Why there is no connection. There may be one again before this is forgotten.
+type Refusal = Arc<Mutex<Option<Arc<PostgresError>>>>;
 
 impl Publisher {
     /// Begins to connect. To be called inside a tokio runtime.
@@ -44,9 +53,10 @@ impl Publisher {
     /// With a configuration that was checked.
     pub(crate) fn begin(config: PostgresConfig) -> Self {
         let (sender, client) = watch::channel(None);
-        let broken = Arc::new(Notify::new());
-        let task = tokio::spawn(stay_connected(config.clone(), sender, broken.clone()));
-        Self { config, client, broken, task: task.abort_handle() }
+        let (refusal, broken) = (Refusal::default(), Arc::new(Notify::new()));
+        let connected = stay_connected(config.clone(), sender, refusal.clone(), broken.clone());
+        let task = tokio::spawn(connected).abort_handle();
+        Self { config, client, refusal, broken, task }
     }
 
     /// Waits until there is a connection.
@@ -55,7 +65,8 @@ impl Publisher {
     ///
     /// There is none within the configured timeout.
     pub async fn connected(&self) -> Result<(), PostgresError> {
-        self.in_time(async { self.wait().await.map(drop) }).await
+        let connected = tokio::time::timeout(self.config.timeout, self.wait()).await;
+        connected.map_err(|_| self.away())?.map(drop)
     }
 
     /// Publishes a message. Resolves when the database has it; what is published one after the other arrives in that order.
@@ -90,6 +101,12 @@ impl Publisher {
             table::fetch(&client, &self.config.table, id, &self.config.limits).await
         };
         self.in_time(fetched).await
+    }
+
+    /// Why there was no connection when one was wanted last.
+    pub(crate) fn away(&self) -> PostgresError {
+        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        refusal.map_or(PostgresError::Away, PostgresError::Lost)
     }
 
     async fn wait(&self) -> Result<Arc<Client>, PostgresError> {
@@ -129,6 +146,7 @@ async fn notify(client: &Client, channel: &str, payload: &str) -> Result<(), Pos
 async fn stay_connected(
     config: PostgresConfig,
     clients: watch::Sender<Option<Arc<Client>>>,
+    refusal: Refusal,
     broken: Arc<Notify>,
 ) {
     loop {
@@ -136,8 +154,9 @@ async fn stay_connected(
             error = session(&config, &clients) => error,
             () = broken.notified() => PostgresError::Timeout(config.timeout),
         };
-        clients.send_replace(None);
         tracing::warn!(target: "socketio::cluster", %error, "no connection that publishes");
+        *refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(error));
+        clients.send_replace(None);
         pause().await;
     }
 }

@@ -23,9 +23,9 @@ use crate::{
 /// How often a quiet connection is asked whether it is alive.
 const CHECK: Duration = Duration::from_secs(5);
 /// Between attempts to subscribe to what a Redis Cluster has refused.
-const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(100);
 /// After as many the connection to a Redis Cluster is made anew.
-const ATTEMPTS: usize = 20;
+const ATTEMPTS: usize = 50;
 /// Subscriptions that are under way at once.
 const AT_ONCE: usize = 64;
 

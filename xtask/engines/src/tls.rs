@@ -30,8 +30,9 @@ pub(crate) fn write(
 /// Whether somebody is there who wants TLS: what is none is answered by an alert, or by the end of the connection.
 pub(crate) fn answers(stream: &mut TcpStream) -> std::io::Result<bool> {
     stream.write_all(b"PING\r\n")?;
-    match stream.read(&mut [0]) {
-        Ok(_) => Ok(true),
-        Err(error) => Ok(error.kind() == ErrorKind::ConnectionReset),
+    let ended = |kind| matches!(kind, ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof);
+    match stream.read_exact(&mut [0]) {
+        Ok(()) => Ok(true),
+        Err(error) => Ok(ended(error.kind())),
     }
 }

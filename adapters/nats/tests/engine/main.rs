@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "../../../testing/identity.rs"]
+mod identity;
 #[path = "../../../testing/suite.rs"]
 mod suite;
 
@@ -13,6 +15,7 @@ mod log_cluster;
 mod log_faults;
 mod rooms;
 mod servers;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 

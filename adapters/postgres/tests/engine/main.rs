@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "../../../testing/identity.rs"]
+mod identity;
 #[path = "../../../testing/suite.rs"]
 mod suite;
 
@@ -10,6 +12,7 @@ mod faults;
 mod hostile;
 mod large;
 mod table;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 

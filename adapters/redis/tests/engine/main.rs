@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[cfg(feature = "tls")]
+#[path = "../../../testing/identity.rs"]
+mod identity;
 #[path = "../../../testing/suite.rs"]
 mod suite;
 
 mod conformance;
+mod failover;
 mod faults;
 mod hostile;
 mod rooms;

@@ -3,39 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use engines::Redis;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
 use socketio_adapter_redis::RedisAdapter;
 
 use crate::{
     Adapter, Node,
+    identity::Identity,
     suite::{Kept, within},
     until_heard,
 };
 
-/// An authority in PEM, and a server's certificate of it with its key.
-struct Identity {
-    authority: String,
-    certificate: String,
-    key: String,
-}
-
-impl Identity {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = params.self_signed(&key).unwrap().pem();
-        let issuer = Issuer::new(params, key);
-        let key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-        let certificate = own.signed_by(&key, &issuer).unwrap().pem();
-        Self { authority, certificate, key: key.serialize_pem() }
-    }
-
-    fn start(&self) -> Redis {
-        Redis::with_tls(&self.certificate, &self.key).unwrap()
-    }
+fn start(identity: &Identity) -> Redis {
+    Redis::with_tls(&identity.certificate, &identity.key).unwrap()
 }
 
 fn kinds(engine: &Redis, authority: &str) -> Vec<Adapter> {
@@ -52,7 +31,7 @@ fn kinds(engine: &Redis, authority: &str) -> Vec<Adapter> {
 #[tokio::test]
 async fn all_kinds_speak_tls_and_find_their_server_again() {
     let identity = Identity::new();
-    let engine = identity.start();
+    let engine = start(&identity);
     for kind in 0..3 {
         let join = |uid| {
             let adapter = kinds(&engine, &identity.authority).swap_remove(kind);
@@ -68,7 +47,7 @@ async fn all_kinds_speak_tls_and_find_their_server_again() {
 
 #[tokio::test]
 async fn a_server_of_another_authority_is_refused() {
-    let engine = Identity::new().start();
+    let engine = start(&Identity::new());
     for adapter in kinds(&engine, &Identity::new().authority) {
         let seat = Seat { nsp: "/".into(), uid: "one".into() };
         let refused = within(adapter.join(seat, Arc::new(Kept::default()))).await;

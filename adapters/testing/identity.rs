@@ -1,0 +1,26 @@
+//! An authority of our own, and a server's certificate of it.
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+/// All in PEM. No two have the same authority.
+pub(crate) struct Identity {
+    pub(crate) authority: String,
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl Identity {
+    /// Of a server on 127.0.0.1.
+    pub(crate) fn new() -> Self {
+        let (mut params, key) = (CertificateParams::default(), KeyPair::generate().unwrap());
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = params.self_signed(&key).unwrap().pem();
+        let issuer = Issuer::new(params, key);
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        // OpenSSL takes one that is named as its issuer for its own issuer.
+        params.distinguished_name.push(DnType::CommonName, "server");
+        let certificate = params.signed_by(&key, &issuer).unwrap().pem();
+        Self { authority, certificate, key: key.serialize_pem() }
+    }
+}
