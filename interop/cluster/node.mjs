@@ -1,7 +1,7 @@
 // One node of a cluster: Node's server with the contract of the `cluster` example, so that the two can be mixed.
 //
-// Environment: PORT, NAME, ADAPTER (memory, redis, redis-sharded, redis-streams, postgres), URL, PREFIX, RECOVERY=1,
-// PING_INTERVAL and PING_TIMEOUT in milliseconds, CLIENT=ioredis for the other Redis client.
+// Environment: PORT, NAME, ADAPTER (memory, redis, redis-sharded, redis-streams, postgres), URL (with commas between a Redis
+// Cluster's nodes), PREFIX, RECOVERY=1, PING_INTERVAL and PING_TIMEOUT in milliseconds, CLIENT=ioredis for the other Redis client.
 
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,9 +9,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createAdapter as postgresAdapter } from '@socket.io/postgres-adapter';
 import { createAdapter as redisAdapter, createShardedAdapter } from '@socket.io/redis-adapter';
 import { createAdapter as streamsAdapter } from '@socket.io/redis-streams-adapter';
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import pg from 'pg';
-import { createClient } from 'redis';
+import { createClient, createCluster } from 'redis';
 import { Server } from 'socket.io';
 
 const { PORT = '0', NAME = 'node', ADAPTER = 'memory', URL: url, PREFIX, RECOVERY, CLIENT } = process.env;
@@ -43,12 +43,12 @@ async function adapter() {
       return undefined;
     case 'redis': {
       const [pub, sub] = [await redis(), await redis()];
-      joined = () => sub.ping();
+      joined = () => subscribed(sub);
       return redisAdapter(pub, sub, PREFIX && { key: PREFIX });
     }
     case 'redis-sharded': {
       const [pub, sub] = [await redis(), await redis()];
-      joined = () => sub.ping();
+      joined = () => subscribed(sub);
       return createShardedAdapter(pub, sub, PREFIX && { channelPrefix: PREFIX });
     }
     case 'redis-streams': {
@@ -70,13 +70,30 @@ async function adapter() {
   }
 }
 
+/** The cluster client of `redis` closes a connection twice when the last subscriptions on it end at once, and nobody can catch it. */
+function forgive(error) {
+  if (error?.constructor.name !== 'ClientClosedError') throw error;
+}
+
+/** A cluster's clients subscribe on connections that are not asked here. */
+function subscribed(client) {
+  return url.includes(',') ? sleep(300) : client.ping();
+}
+
 async function redis() {
+  const hosts = url.replace('redis://', '').split(',');
   if (CLIENT === 'ioredis') {
-    const client = new Redis(url, { maxRetriesPerRequest: null });
+    // Without that option it subscribes to sharded channels on any node.
+    const client = hosts.length > 1 ? new Cluster(hosts, { shardedSubscribers: true }) : new Redis(url, { maxRetriesPerRequest: null });
     client.on('error', () => {});
     return client;
   }
-  const client = createClient({ url, socket: { reconnectStrategy: 100 } });
+  const socket = { reconnectStrategy: 100 };
+  if (hosts.length > 1 && process.listenerCount('unhandledRejection') === 0) process.on('unhandledRejection', forgive);
+  const client =
+    hosts.length > 1
+      ? createCluster({ rootNodes: hosts.map((host) => ({ url: `redis://${host}` })), defaults: { socket } })
+      : createClient({ url, socket });
   client.on('error', () => {});
   await client.connect();
   return client;

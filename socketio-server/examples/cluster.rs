@@ -1,9 +1,9 @@
 //! One node of a cluster. Node's servers can be the others: `interop/cluster/node.mjs` does the same things.
 //!
 //! Environment: `PORT` (default: a free one), `NAME`; `ADAPTER`: `memory` (this node alone), `redis`, `redis-sharded`,
-//! `redis-streams`, `postgres`, `nats`; `URL` of the engine; `PREFIX` of channels (default: the adapter's own); `RECOVERY=1` turns
-//! connection state recovery on; `PING_INTERVAL` and `PING_TIMEOUT` in milliseconds;
-//! `COOKIE=1` sets the cookie `io`, for proxies that go by it.
+//! `redis-streams`, `postgres`, `nats`; `URL` of the engine, with commas between the nodes of a Redis Cluster; `PREFIX` of
+//! channels (default: the adapter's own); `RECOVERY=1` turns connection state recovery on; `PING_INTERVAL` and `PING_TIMEOUT` in
+//! milliseconds; `COOKIE=1` sets the cookie `io`, for proxies that go by it.
 
 #[path = "cluster/adapters.rs"]
 mod adapters;

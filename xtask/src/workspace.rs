@@ -78,7 +78,7 @@ impl Workspace {
         Ok(self.target("debug").join("examples").join(file))
     }
 
-    /// Builds the example of the emitter and gives its path.
+    /// Builds an example of the emitter and gives its path.
     pub(crate) fn emitter(&self, name: &str) -> Result<PathBuf, String> {
         self.example(EMITTER, name, "release")
     }

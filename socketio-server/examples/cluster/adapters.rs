@@ -4,7 +4,7 @@ use std::{error::Error, sync::Arc};
 
 use socketio_adapter_nats::{JetStream, NatsAdapter, NatsConfig, connect_options};
 use socketio_adapter_postgres::{PostgresAdapter, PostgresConfig};
-use socketio_adapter_redis::RedisAdapter;
+use socketio_adapter_redis::{Nodes, RedisAdapter};
 use socketio_server::{ClusterAdapter, MemoryCluster};
 
 /// An adapter for the engine at `url`. Where sessions are recovered on any node and that is not for free, `recovery` says so.
@@ -24,19 +24,19 @@ pub(crate) async fn named(
             })?
         }
         "redis" => match prefix {
-            Some(prefix) => RedisAdapter::classic(url).key(prefix).build()?,
-            None => RedisAdapter::classic(url).build()?,
+            Some(prefix) => RedisAdapter::classic(nodes(url)).key(prefix).build()?,
+            None => RedisAdapter::classic(nodes(url)).build()?,
         },
         "redis-sharded" => match prefix {
-            Some(prefix) => RedisAdapter::sharded(url).channel_prefix(prefix).build()?,
-            None => RedisAdapter::sharded(url).build()?,
+            Some(prefix) => RedisAdapter::sharded(nodes(url)).channel_prefix(prefix).build()?,
+            None => RedisAdapter::sharded(nodes(url)).build()?,
         },
         "redis-streams" => match prefix {
             Some(prefix) => {
-                let streams = RedisAdapter::streams(url).stream_name(prefix.clone());
+                let streams = RedisAdapter::streams(nodes(url)).stream_name(prefix.clone());
                 streams.channel_prefix(prefix).build()?
             }
-            None => RedisAdapter::streams(url).build()?,
+            None => RedisAdapter::streams(nodes(url)).build()?,
         },
         "nats" => {
             let mut config = NatsConfig::new(connect_options().connect(url).await?);
@@ -50,4 +50,14 @@ pub(crate) async fn named(
         }
         other => return Err(format!("no such adapter here: {other}").into()),
     })
+}
+
+/// One address, or those of a Redis Cluster's nodes: `redis://127.0.0.1:1,127.0.0.1:2`.
+fn nodes(url: &str) -> Nodes {
+    match url.strip_prefix("redis://").map(|hosts| hosts.split(',').collect::<Vec<_>>()) {
+        Some(hosts) if hosts.len() > 1 => {
+            hosts.into_iter().map(|host| format!("redis://{host}")).collect::<Vec<_>>().into()
+        }
+        _ => url.into(),
+    }
 }

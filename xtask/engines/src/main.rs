@@ -1,20 +1,23 @@
 //! One engine for tests in other languages. `engines redis` (or `redis-cluster`, `postgres`, `nats`, `nats-jetstream`) prints
 //! `READY` and its address, then takes `kill`, `restart`, `pause` and `resume`, a line each, and prints `OK` when that is done.
+//! The address of a Redis Cluster has those of all masters, `redis://127.0.0.1:1,127.0.0.1:2`.
 
 use std::io::BufRead;
 
 use engines::{Engine, Error, Nats, Postgres, Redis, RedisCluster};
 
 fn main() -> Result<(), Error> {
+    let start = |engine: &Engine| serve(engine, engine.url());
     match std::env::args().nth(1).as_deref() {
-        Some("redis") => Redis::start().and_then(|engine| serve(&engine)),
-        Some("postgres") => Postgres::start().and_then(|engine| serve(&engine)),
-        Some("nats") => Nats::start().and_then(|engine| serve(&engine)),
-        Some("nats-jetstream") => Nats::with_jetstream().and_then(|engine| serve(&engine)),
+        Some("redis") => Redis::start().and_then(|engine| start(&engine)),
+        Some("postgres") => Postgres::start().and_then(|engine| start(&engine)),
+        Some("nats") => Nats::start().and_then(|engine| start(&engine)),
+        Some("nats-jetstream") => Nats::with_jetstream().and_then(|engine| start(&engine)),
         Some("redis-cluster") => {
             let cluster = RedisCluster::start()?;
+            let url = cluster.urls().join(",").replace(",redis://", ",");
             // What is done to the cluster is done to its first master.
-            cluster.masters().first().map_or(Ok(()), |master| serve(master))
+            cluster.masters().first().map_or(Ok(()), |master| serve(master, &url))
         }
         _ => {
             eprintln!("usage: engines redis|redis-cluster|postgres|nats|nats-jetstream");
@@ -23,8 +26,8 @@ fn main() -> Result<(), Error> {
     }
 }
 
-fn serve(engine: &Engine) -> Result<(), Error> {
-    println!("READY {}", engine.url());
+fn serve(engine: &Engine, url: &str) -> Result<(), Error> {
+    println!("READY {url}");
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         match line.as_str() {
             "kill" => engine.kill()?,
