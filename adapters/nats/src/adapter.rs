@@ -20,7 +20,7 @@ use crate::{
     membership::Membership,
     publisher::Publisher,
     receiver::Receiver,
-    recovery::{Log, Reader, Sessions, is_kept},
+    recovery::{Events, Log, Reader, Sessions, is_kept},
     subject::Subjects,
 };
 
@@ -88,12 +88,9 @@ impl NatsAdapter {
         subjects: &Subjects,
         membership: &Arc<Membership>,
     ) -> Sessions {
-        Sessions {
-            log: log.clone(),
-            nsp: membership.seat.nsp.clone(),
-            subject: subjects.log(),
-            limits: self.config.limits.clone(),
-        }
+        let limits = self.config.limits.clone();
+        let events = Events { log: log.clone(), subject: subjects.log(), limits };
+        Sessions { nsp: membership.seat.nsp.clone(), events }
     }
 
     fn members(&self) -> MutexGuard<'_, Vec<Weak<Membership>>> {

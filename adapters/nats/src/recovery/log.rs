@@ -16,7 +16,8 @@ use async_nats::{
     jetstream::{
         Context, ErrorCode,
         context::{CreateStreamError, CreateStreamErrorKind, PublishErrorKind},
-        stream::{Config, Info, RetentionPolicy},
+        message::StreamMessage,
+        stream::{Config, Info, RawMessageError, RawMessageErrorKind, RetentionPolicy, Stream},
     },
 };
 use bytes::Bytes;
@@ -147,6 +148,24 @@ impl Log {
                 _ => NatsError::JetStream(error.into()),
             }
         })
+    }
+
+    /// One of the streams, by its name and subject, to ask for something in it.
+    pub(super) async fn stream_of(&self, names: (String, String)) -> Result<Stream<()>, NatsError> {
+        let stream = self.context().get_stream_no_info(names.0).await;
+        stream.map_err(|error| NatsError::JetStream(error.into()))
+    }
+
+    /// What is found by one of the ways to ask for an entry.
+    pub(super) async fn found(
+        &self,
+        entry: impl Future<Output = Result<StreamMessage, RawMessageError>>,
+    ) -> Result<Option<StreamMessage>, NatsError> {
+        match self.answered(entry).await? {
+            Ok(entry) => Ok(Some(entry)),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(NatsError::JetStream(error.into())),
+        }
     }
 
     /// Waits for an answer as long as the connection lasts by which it was asked for.

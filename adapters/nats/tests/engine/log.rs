@@ -8,11 +8,8 @@ use socketio_adapter::{
     recovery::{PageSize, SavedSession, SessionStore},
 };
 use socketio_adapter_nats::{
-    JetStream, NatsAdapter, NatsError,
-    async_nats::jetstream::{
-        self,
-        stream::{Config, StorageType},
-    },
+    JetStream, NatsAdapter, NatsError, StorageType,
+    async_nats::{self, jetstream, jetstream::stream::Config},
 };
 use socketio_parser::value;
 
@@ -77,9 +74,17 @@ impl Node {
 }
 
 pub(crate) async fn missed(node: &Node, from: &Offset) -> Result<Vec<String>, AdapterError> {
+    missed_by(node, from, ALL).await
+}
+
+async fn missed_by(
+    node: &Node,
+    from: &Offset,
+    size: PageSize,
+) -> Result<Vec<String>, AdapterError> {
     let (mut found, mut from) = (Vec::new(), from.clone());
     loop {
-        let page = within(node.store().missed(&from, ALL)).await?;
+        let page = within(node.store().missed(&from, size)).await?;
         found.extend(page.events.iter().map(|missed| missed.args.event().to_owned()));
         if !page.more {
             return Ok(found);
@@ -134,7 +139,7 @@ async fn many_nodes_make_the_streams_at_once() {
 #[tokio::test]
 async fn a_stream_of_somebody_else_is_left_alone() {
     let engine = Nats::with_jetstream().unwrap();
-    let client = socketio_adapter_nats::async_nats::connect(engine.url()).await.unwrap();
+    let client = async_nats::connect(engine.url()).await.unwrap();
     let context = jetstream::new(client);
     let theirs = Config {
         name: "socketio-log".into(),
@@ -200,6 +205,30 @@ async fn much_that_was_missed_is_found_whatever_its_size() {
         expected.push(format!("n{n}"));
     }
     assert_eq!(missed(&one, &from).await.unwrap(), expected);
+}
+
+/// A page that holds few events, since there is much else in the log, is not the last one.
+#[tokio::test]
+async fn what_is_missed_is_found_among_all_else() {
+    let engine = Nats::with_jetstream().unwrap();
+    let one = node(&engine, JetStream::default(), "one").await;
+    let from = one.tells("before").await;
+    let stranger = async_nats::connect(engine.url()).await.unwrap();
+    for n in 0..3 {
+        for _ in 0..30 {
+            let rooms = vec!["r".into()];
+            let body = Body::SocketsJoin { selection: Selection::default(), rooms };
+            let message = socketio_adapter::Message { body, ..one.message(&[], "", &1) };
+            within(one.link.publish(message)).await.unwrap();
+            stranger.publish("socketio.log.Lw", vec![b'x'; 100_000].into()).await.unwrap();
+        }
+        stranger.flush().await.unwrap();
+        one.tells(&format!("n{n}")).await;
+    }
+    for size in [PageSize { packets: 10, bytes: 10_000_000 }, PageSize { packets: 1000, bytes: 1 }]
+    {
+        assert_eq!(missed_by(&one, &from, size).await.unwrap(), ["n0", "n1", "n2"]);
+    }
 }
 
 /// What asks for an answer, and what may be lost, is nobody's to miss.

@@ -212,15 +212,18 @@ async fn consumers_do_not_pile_up() {
     for _ in 0..20 {
         assert_eq!(missed(&one, &from).await.unwrap().len(), 20);
     }
+    let context = jetstream::new(async_nats::connect(engine.url()).await.unwrap());
+    let alone = || async {
+        let stream = context.get_stream("socketio-log").await.unwrap();
+        stream.cached_info().state.consumer_count == 1
+    };
+    let begun = Instant::now();
+    until(alone).await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "they are removed, not forgotten");
     for n in 0..5 {
         let other = node(&engine, JetStream::default(), &format!("other{n}")).await;
         other.link.leave().await;
     }
-    let context = jetstream::new(async_nats::connect(engine.url()).await.unwrap());
-    until(|| async {
-        let stream = context.get_stream("socketio-log").await.unwrap();
-        stream.cached_info().state.consumer_count == 1
-    })
-    .await;
+    until(alone).await;
     drop(one);
 }
