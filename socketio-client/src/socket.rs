@@ -76,8 +76,8 @@ impl Socket {
         self.manager.open();
     }
 
-    /// Disconnects, and stops connecting. What was emitted before is sent first, if the socket is connected; what is emitted
-    /// from now on waits until it is connected again. The connection ends with its last active socket.
+    /// Disconnects, and stops connecting. What was emitted before is sent first, if the socket is connected and the connection
+    /// takes it; what is emitted from now on waits until it is connected again. The connection ends with its last active socket.
     ///
     /// None of the socket's events is handled any more; handlers that run go on. Those of `disconnect` are started soon
     /// after, by the connection's own task.

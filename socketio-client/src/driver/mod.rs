@@ -48,6 +48,7 @@ impl Driver {
             backoff: Backoff::default(),
             members: Vec::new(),
             running: Vec::new(),
+            controls: Default::default(),
             inbox_bytes: 0,
             reading: true,
             look: true,

@@ -16,13 +16,16 @@ use crate::{
     waiter::{Answer, Waiter},
 };
 
+/// CONNECTs and DISCONNECTs that may wait for a session that has no room.
+const MAX_CONTROLS: usize = 1024;
+
 impl Driver {
     /// Sends what waits; whether there was anything.
     pub(super) fn flush(&mut self) -> bool {
         if !std::mem::take(&mut self.unsent) {
             return false;
         }
-        let mut moved = false;
+        let mut moved = self.send_controls();
         for index in 0..self.members.len() {
             moved |= self.flush_member(index, |space, state| {
                 // What was queued after a disconnection is not for this stay.
@@ -64,7 +67,7 @@ impl Driver {
         }
         let space = member.space.clone();
         let mut moved = false;
-        while matches!(self.link, Link::Open(_)) {
+        while matches!(self.link, Link::Open(_)) && self.controls.is_empty() {
             let (packet, stay) = {
                 let mut state = space.state();
                 (next(&space, &mut state), state.stay)
@@ -125,13 +128,28 @@ impl Driver {
         Some(Outgoing { frames: error.into_frames(), ack, volatile, stay })
     }
 
-    /// Sends what the protocol cannot do without: a session that has no room for it is of no use.
+    /// Sends what the protocol cannot do without. Where the session has no room, it waits before all else.
     pub(super) fn control(&mut self, frames: Frames) {
-        if let Link::Open(engine) = &mut self.link
-            && let Err(SendError::Full(_)) = engine.send(frames)
+        self.controls.push_back(frames);
+        self.send_controls();
+        if self.controls.len() > MAX_CONTROLS
+            && let Link::Open(engine) = &mut self.link
         {
             engine.close();
         }
+    }
+
+    fn send_controls(&mut self) -> bool {
+        let before = self.controls.len();
+        while let Link::Open(engine) = &mut self.link
+            && let Some(frames) = self.controls.pop_front()
+        {
+            if let Err(SendError::Full(frames)) = engine.send(frames) {
+                self.controls.push_front(frames);
+                break;
+            }
+        }
+        self.controls.len() < before
     }
 
     /// Tells who waits for an acknowledgement.

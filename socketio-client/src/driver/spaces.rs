@@ -275,13 +275,19 @@ impl Driver {
         left: Option<usize>,
     ) {
         self.machine.close();
+        self.controls.clear();
         self.fail_acks();
         let description: Option<Arc<str>> = description.map(Arc::from);
         for index in 0..self.members.len() {
             if left != Some(index) && self.is_active(index) {
                 self.disconnected(index, reason, description.clone());
-            } else {
-                self.set_phase(index, Phase::Out);
+                continue;
+            }
+            // Its user has disconnected it, which was to be looked at next.
+            let was_in = self.members.get(index).is_some_and(|it| matches!(it.phase, Phase::In));
+            self.set_phase(index, Phase::Out);
+            if was_in {
+                self.tell_disconnected(index, DisconnectReason::IoClientDisconnect, None);
             }
         }
     }

@@ -1,11 +1,22 @@
 //! Disconnecting and connecting at once, in a way that every server takes: Node's closes the connection where CONNECT comes
 //! right behind DISCONNECT, or DISCONNECT before CONNECT is answered.
 
-use std::time::Duration;
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use tokio::{sync::mpsc::UnboundedSender, time::Instant};
+use socketio_client::{Manager, Socket};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
+    sync::mpsc::UnboundedSender,
+    time::Instant,
+};
 
-use crate::support::{Log, Network, happenings, life, log, settle, within};
+use crate::support::{Log, Network, URL, happenings, life, log, settle, within};
 
 /// A server that grants each namespace; `/slow` when it is told to by an event `go` of another one.
 fn server() -> (Network, Log<(String, Instant)>) {
@@ -110,4 +121,84 @@ async fn before_there_is_a_connection() {
     let error = within(socket.connect()).await.unwrap_err();
     assert_eq!(error.to_string(), "websocket error");
     assert!(before.elapsed() < Duration::from_millis(100), "it is tried at once");
+}
+
+/// A stream that is cut where a thread disconnects the socket at the same moment.
+struct Cut {
+    stream: DuplexStream,
+    then: Arc<Mutex<Option<Socket>>>,
+}
+
+impl AsyncRead for Cut {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let socket = self.then.lock().unwrap().take();
+        if let Some(socket) = socket {
+            socket.disconnect();
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Cut {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_connection_is_lost() {
+    let (network, _seen) = server();
+    let then = Arc::default();
+    let (dialling, cutting) = (network.clone(), Arc::clone(&then));
+    let config = network.config().engine(|engine| {
+        engine.connector(move |_: String, _: u16| {
+            let then = Arc::clone(&cutting);
+            std::future::ready(dialling.dial().map(|stream| Cut { stream, then }))
+        })
+    });
+    let socket = Manager::with_config(URL, config).unwrap().socket("/");
+    let mut life = life(&socket);
+    within(socket.connect()).await.unwrap();
+    *then.lock().unwrap() = Some(socket.clone());
+    socket.emit("wake", &()).unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(life.rest(), ["connect", "disconnect: io client disconnect"]);
+    assert_eq!(network.dialled(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_waits_to_be_sent() {
+    let (network, _seen) = server();
+    let config = network.config().engine(|engine| engine.max_queued_packets(1));
+    let manager = Manager::with_config(URL, config).unwrap();
+    let sockets = ["/", "/a", "/b", "/c"].map(|nsp| manager.socket(nsp));
+    sockets.iter().for_each(Socket::open);
+    for socket in &sockets {
+        within(socket.connect()).await.unwrap();
+    }
+    for socket in &sockets[1..] {
+        socket.disconnect();
+    }
+    for socket in &sockets[1..] {
+        within(socket.connect()).await.unwrap();
+    }
+    assert_eq!(network.dialled(), 1);
+    assert!(sockets[0].is_connected());
 }

@@ -138,7 +138,8 @@ impl Network {
         self.manager().socket(nsp)
     }
 
-    fn dial(&self) -> io::Result<tokio::io::DuplexStream> {
+    /// One more connection.
+    pub(crate) fn dial(&self) -> io::Result<tokio::io::DuplexStream> {
         self.0.dialled.fetch_add(1, Ordering::Relaxed);
         let Some(server) = self.0.server.lock().unwrap().clone() else {
             return Err(io::ErrorKind::ConnectionRefused.into());
