@@ -2,13 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use async_nats::jetstream::{self, ErrorCode, stream::DeleteMessageErrorKind};
+use async_nats::jetstream::{self, ErrorCode, response::Response, stream::DeleteStatus};
 use bytes::{BufMut, Bytes, BytesMut};
 use socketio_adapter::{
     AdapterError, BoxFuture, ClusterLimits, Offset,
     recovery::{Page, PageSize, SavedSession, SessionStore},
 };
-use socketio_parser::Nsp;
+use socketio_parser::{Nsp, value};
 
 use super::{events::Events, offset::Place};
 use crate::error::NatsError;
@@ -30,14 +30,14 @@ impl Sessions {
         if of.is_some_and(|nsp| *nsp != self.nsp) {
             return Ok(None);
         }
-        // Of two that have found it, one removes it.
-        match log.answered(sessions.delete_message(found.sequence)).await? {
-            Ok(true) => Ok(session),
-            Ok(false) => Ok(None),
-            Err(error) => match error.kind() {
-                DeleteMessageErrorKind::JetStream(error) if is_gone(&error) => Ok(None),
-                _ => Err(NatsError::JetStream(error.into())),
-            },
+        // Of two that have found it, one removes it. It need not be overwritten, which takes long in files.
+        let remove = value!({ "seq": found.sequence, "no_erase": true });
+        let subject = format!("STREAM.MSG.DELETE.{}", log.prefix.sessions().0);
+        let removed = log.answered(log.context().request(subject, &remove)).await?;
+        match removed.map_err(|error| NatsError::JetStream(error.into()))? {
+            Response::Ok(DeleteStatus { success }) => Ok(session.filter(|_| success)),
+            Response::Err { error } if is_gone(&error) => Ok(None),
+            Response::Err { error } => Err(NatsError::JetStream(error.into())),
         }
     }
 }
