@@ -2,8 +2,8 @@
 //!
 //! Environment: `PORT` (default: a free one), `NAME`; `ADAPTER`: `memory` (this node alone), `redis`, `redis-sharded`,
 //! `redis-streams`, `postgres`, `nats`; `URL` of the engine, with commas between the nodes of a Redis Cluster; `PREFIX` of
-//! channels (default: the adapter's own); `RECOVERY=1` turns connection state recovery on; `PING_INTERVAL` and `PING_TIMEOUT` in
-//! milliseconds; `COOKIE=1` sets the cookie `io`, for proxies that go by it.
+//! channels (default: the adapter's own); `RECOVERY=1` turns connection state recovery on, with `nats` by JetStream;
+//! `PING_INTERVAL` and `PING_TIMEOUT` in milliseconds; `COOKIE=1` sets the cookie `io`, for proxies that go by it.
 
 #[path = "cluster/adapters.rs"]
 mod adapters;
