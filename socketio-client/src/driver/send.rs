@@ -146,6 +146,7 @@ impl Driver {
         {
             if let Err(SendError::Full(frames)) = engine.send(frames) {
                 self.controls.push_front(frames);
+                self.unsent = true;
                 break;
             }
         }
