@@ -11,7 +11,7 @@ use std::{
 };
 
 use socketio_client::{
-    Ack, Args, ClientConfig, ConnectError, DisconnectReason, Manager, Reconnection, Socket,
+    Ack, Args, ClientConfig, ConnectError, DisconnectReason, Manager, Proxy, Reconnection, Socket,
 };
 use tokio::sync::mpsc;
 
@@ -111,12 +111,20 @@ async fn connected(socket: &Socket) -> Result<(), ConnectError> {
 fn config(options: &Options) -> Result<ClientConfig, AnyError> {
     let reconnection =
         if options.reconnect { Reconnection::default() } else { Reconnection::off() };
+    let via_environment = options.proxy.as_deref() == Some("env");
+    let proxy = options.proxy.as_deref().filter(|_| !via_environment);
+    let proxy = proxy.map(Proxy::new).transpose()?;
     let mut config = ClientConfig::default()
         .auto_connect(false)
         .connect_timeout(options.timeout)
         .reconnection(reconnection)
         .parser(options.parser)
         .engine(|engine| {
+            let engine = match (proxy, via_environment) {
+                (Some(proxy), _) => engine.proxy(proxy),
+                (None, true) => engine.proxy_from_env(),
+                (None, false) => engine,
+            };
             let mut engine = engine.headers(options.headers.clone());
             for (key, value) in &options.query {
                 engine = engine.query(key, value);

@@ -23,6 +23,7 @@ An ARGUMENT is JSON, or else text; `@FILE` is the file's content as binary.
   -H, --header NAME:VALUE   a header of every request (may be repeated)
   -q, --query KEY=VALUE     a parameter of every request (may be repeated)
   -p, --path PATH           the path of the server (default /socket.io)
+  -x, --proxy URL           an HTTP proxy, or `env`: the one that the environment names
   -t, --transport NAME      polling or websocket (may be repeated; default both)
   -m, --msgpack             packets of socket.io-msgpack-parser
   -w, --timeout SECONDS     how long connecting and an answer may take (default 20)
@@ -46,6 +47,7 @@ pub(crate) struct Options {
     pub(crate) headers: HeaderMap,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) path: Option<String>,
+    pub(crate) proxy: Option<String>,
     pub(crate) transports: Vec<Transport>,
     pub(crate) parser: Parser,
     pub(crate) timeout: Duration,
@@ -72,6 +74,7 @@ pub(crate) fn parse() -> Result<Option<Options>, lexopt::Error> {
         headers: HeaderMap::new(),
         query: Vec::new(),
         path: None,
+        proxy: None,
         transports: Vec::new(),
         parser: Parser::Json,
         timeout: Duration::from_secs(20),
@@ -101,6 +104,7 @@ pub(crate) fn parse() -> Result<Option<Options>, lexopt::Error> {
                 options.query.push((key.into(), value.into()));
             }
             Short('p') | Long("path") => options.path = Some(line.value()?.string()?),
+            Short('x') | Long("proxy") => options.proxy = Some(line.value()?.string()?),
             Short('t') | Long("transport") => {
                 options.transports.push(line.value()?.parse_with(transport)?);
             }

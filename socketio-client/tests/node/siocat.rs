@@ -35,6 +35,25 @@ fn url(program: Program, parser: &'static str) -> String {
     format!("http://127.0.0.1:{}", peer::shared(program, parser))
 }
 
+#[tokio::test]
+async fn it_goes_through_the_proxy_of_the_environment() {
+    // Our server takes whole URLs, as a proxy does.
+    let proxy = url(Program::Rust, "json");
+    let there = "http://nowhere.invalid/";
+    for (flags, proxy, found) in [
+        (&["-x", "env"][..], &*proxy, true),
+        (&["-x", &proxy], "", true),
+        (&["-x", "env", "-w", "1"], "", false),
+        (&["-w", "1"], &proxy, false),
+    ] {
+        let mut command = siocat(flags);
+        command.args(["-t", "polling", "--no-reconnect", "-a", there, "ack", "1"]);
+        command.env("http_proxy", proxy).env("no_proxy", "").env("NO_PROXY", "");
+        let output = within(command.output()).await.unwrap();
+        assert_eq!(output.status.success(), found, "{flags:?} {proxy} {output:?}");
+    }
+}
+
 /// A running one, spoken to by lines.
 struct Running {
     child: Child,
