@@ -4,8 +4,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 
-import { engine, eventually, member, node, prefix, settled, together } from '../lib/cluster.mjs';
+import { engine, eventually, member, node, settled, together } from '../lib/cluster.mjs';
 import { closeAll } from '../lib/client.mjs';
+import { ourEmitter } from '../lib/emitter.mjs';
 
 const WAYS = [
   ...[['rust', 'node'], ['node', 'rust'], ['rust', 'rust'], ['node', 'node']].map((kinds) => ['redis-streams', kinds, 'redis']),
@@ -18,8 +19,7 @@ for (const [adapter, kinds, kind] of WAYS) {
     let bus, nodes;
     before(async () => {
       bus = await engine(kind);
-      const env = { PREFIX: prefix(), RECOVERY: '1' };
-      nodes = await Promise.all(kinds.map((kind, i) => node(kind, adapter, bus, { ...env, NAME: `${kind} ${i}` })));
+      nodes = await Promise.all(kinds.map((kind, i) => node(kind, adapter, bus, { RECOVERY: '1', NAME: `${kind} ${i}` })));
     });
     afterEach(closeAll);
     after(async () => {
@@ -67,6 +67,21 @@ for (const [adapter, kinds, kind] of WAYS) {
       await eventually(() => back.heard.some(([name]) => name === 'live'), 'it hears what is new');
       const wanted = [0, 1, 2].flatMap((n) => [`all ${n}`, `room ${n}`, `id ${n}`, `binary ${n}`]);
       assert.deepEqual(names(back).filter((name) => !name.startsWith('fence')), [...wanted, 'live 3']);
+    });
+    test('what an emitter says meanwhile is not missed either', async () => {
+      const { lost, others: [first, second] } = await cast();
+      const [emitter, end] = await ourEmitter(adapter, bus);
+      await lose(lost, first);
+      await emitter.emit('all', 1);
+      await emitter.to('room').except('other').emit('room', 2, Buffer.from([7]));
+      await emitter.to('other').emit('other');
+      await emitter.of('/chat').emit('chat');
+      await end();
+      await settled([first, second], first);
+      const back = await member(nodes[1], { lost });
+      assert.equal(back.recovered, true);
+      await eventually(() => back.heard.some(([name]) => name === 'room'), 'it hears what it missed');
+      assert.deepEqual(names(back).filter((name) => !name.startsWith('fence')), ['all 1', 'room 2']);
     });
     test('rooms and data come along, and it can be lost again', async () => {
       const { lost, others } = await cast();

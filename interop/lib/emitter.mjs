@@ -5,12 +5,13 @@ import { createInterface } from 'node:readline';
 
 import { program } from './server.mjs';
 
-/** The engine's name in the address that tells our emitter what to speak. */
-const SCHEMES = { 'redis-sharded': 'redis+sharded', 'redis-streams': 'redis+streams' };
+/** What the address begins with that tells our emitter what to speak, by adapter or engine. */
+const SCHEMES = { 'redis-sharded': 'redis+sharded', 'redis-streams': 'redis+streams', 'nats-jetstream': 'nats+jetstream' };
 
 /** The address that our emitter's programs take. */
-export function addressOf(adapter, { url }) {
-  return url.replace(/^redis:/, `${SCHEMES[adapter] ?? 'redis'}:`);
+export function addressOf(adapter, { kind, url }) {
+  const scheme = SCHEMES[adapter] ?? SCHEMES[kind];
+  return scheme ? url.replace(/^\w+:/, `${scheme}:`) : url;
 }
 
 /** Starts one; gives it and how to end it. What it is told first happens first, and resolves when the engine has it. */

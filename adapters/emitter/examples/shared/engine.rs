@@ -1,11 +1,11 @@
-//! An emitter by its address, which says which engine: `redis://`, `redis+sharded://`, `redis+streams://`, `postgres://` or
-//! `nats://`. With commas between them, `redis` addresses are those of a Redis Cluster's nodes.
+//! An emitter by its address, which says which engine: `redis://`, `redis+sharded://`, `redis+streams://`, `postgres://`,
+//! `nats://` or, where its servers keep a log, `nats+jetstream://`. With commas between them, `redis` addresses are those of a Redis Cluster's nodes.
 
 use std::error::Error;
 
 use socketio_emitter::{
     Emitter,
-    nats::{NatsConfig, async_nats},
+    nats::{JetStream, NatsConfig, async_nats},
     postgres::PostgresConfig,
     redis::{Nodes, RedisAdapter},
 };
@@ -18,6 +18,10 @@ pub(crate) async fn connect(url: &str) -> Result<Emitter, Box<dyn Error>> {
         "redis+streams" => Emitter::redis_streams(RedisAdapter::streams(nodes(rest))).await?,
         "postgres" | "postgresql" => Emitter::postgres(PostgresConfig::new(url.parse()?)).await?,
         "nats" => Emitter::nats(NatsConfig::new(async_nats::connect(url).await?))?,
+        "nats+jetstream" => {
+            let config = NatsConfig::new(async_nats::connect(format!("nats://{rest}")).await?);
+            Emitter::nats(config.connection_state_recovery(JetStream::default()))?
+        }
         other => return Err(format!("no engine of the name {other}").into()),
     })
 }
