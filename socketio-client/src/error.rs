@@ -26,7 +26,8 @@ pub enum ClientError {
 /// Why a socket is not connected: what the event `connect_error` brings, and the result of [`connect`](crate::connect).
 ///
 /// After [`Transport`](Self::Transport), [`Timeout`](Self::Timeout), [`Auth`](Self::Auth) and [`Closed`](Self::Closed)
-/// the client tries again, if it reconnects at all; after the others it does not, unless it is told to.
+/// the client tries again, if it reconnects at all and nobody has disconnected or closed it; after the others it does not,
+/// unless it is told to.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {

@@ -200,7 +200,7 @@ impl Future for Driver {
     }
 }
 
-/// The runtime has shut down, or a connector has panicked: nobody is left waiting for what will not come.
+/// Where the runtime has shut down nobody is left waiting for what will not come.
 impl Drop for Driver {
     fn drop(&mut self) {
         self.shared.end();

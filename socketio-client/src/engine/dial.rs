@@ -1,5 +1,12 @@
 //! From a server's address to a stream that HTTP or WebSocket is spoken on.
 
+use std::{
+    future::poll_fn,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::Poll,
+};
+
 use super::{
     address::Address,
     config::Shared,
@@ -37,11 +44,18 @@ impl Shared {
 
     async fn connect(&self, to: &Address) -> Result<BoxStream, RequestError> {
         let (host, port) = (to.host.as_str(), to.port);
-        self.options.connector.connect(host, port).await.map_err(|source| RequestError::Connect {
-            host: host.to_owned(),
-            port,
-            source,
-        })
+        let connector = &*self.options.connector;
+        let result = match caught(|| connector.connect(host, port)) {
+            Ok(mut connecting) => {
+                poll_fn(|cx| match caught(|| connecting.as_mut().poll(cx)) {
+                    Ok(poll) => poll,
+                    Err(panic) => Poll::Ready(Err(panic)),
+                })
+                .await
+            }
+            Err(panic) => Err(panic),
+        };
+        result.map_err(|source| RequestError::Connect { host: host.to_owned(), port, source })
     }
 
     async fn secure(&self, with: &Address, stream: BoxStream) -> Result<BoxStream, RequestError> {
@@ -51,4 +65,9 @@ impl Shared {
             None => Err(RequestError::Protocol(Box::new(EngineError::TlsUnavailable))),
         }
     }
+}
+
+/// A user's connector that panics has failed, as one of its errors.
+fn caught<T>(run: impl FnOnce() -> T) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| io::Error::other("the connector panicked"))
 }

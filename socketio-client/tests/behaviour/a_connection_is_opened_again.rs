@@ -1,6 +1,9 @@
 //! Reconnection: what is tried, how often, and what is told of it in which order.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use socketio_client::{DisconnectDescription, Manager, ManagerEvent, Reconnection};
 use socketio_server::{Server, ServerConfig};
@@ -73,6 +76,30 @@ async fn who_asks_for_it_while_an_attempt_fails_is_heard() {
     within(socket.connect()).await.unwrap_err();
     assert_eq!(life.take(2).await, ["connect_error: websocket error", "connect"]);
     manager.off();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_that_panics_has_failed() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    for early in [true, false] {
+        let (dialling, count) = (network.clone(), AtomicU32::new(0));
+        let config = network.config().engine(|engine| {
+            engine.connector(move |_: String, _: u16| {
+                let first = count.fetch_add(1, Ordering::Relaxed) == 0;
+                assert!(!(early && first), "at once");
+                let dialling = dialling.clone();
+                async move {
+                    assert!(!first, "later");
+                    dialling.dial()
+                }
+            })
+        });
+        let socket = Manager::with_config(URL, config).unwrap().socket("/");
+        let mut life = life(&socket);
+        socket.open();
+        assert_eq!(life.take(2).await, ["connect_error: websocket error", "connect"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
