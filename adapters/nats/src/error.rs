@@ -32,7 +32,8 @@ pub enum NatsError {
     /// needs it.
     #[error("NATS has no JetStream here, which connection state recovery needs")]
     NoJetStream,
-    /// There is a stream of this name that is none of ours: it has other subjects, or gives entries to one reader only.
+    /// There is a stream of this name that is none of ours: it has other subjects, keeps another number of messages for
+    /// each of them (1 of a session, any of a namespace's events), or gives each to one reader only.
     #[error("the stream `{0}` is used for something else")]
     ForeignStream(String),
     /// There is no stream, and it cannot be made.

@@ -108,9 +108,11 @@ impl Log {
             _ => NatsError::JetStream(error.into()),
         })?;
         let info = stream.cached_info();
-        let same = info.config.subjects == config.subjects
-            && info.config.retention == RetentionPolicy::Limits;
-        if same { Ok(info.clone()) } else { Err(NatsError::ForeignStream(config.name)) }
+        if is_ours(&info.config, &config) {
+            Ok(info.clone())
+        } else {
+            Err(NatsError::ForeignStream(config.name))
+        }
     }
 
     /// Appends a message to the stream of its subject, and gives its number: it is stored then.
@@ -210,6 +212,15 @@ impl Log {
     fn stalled(&self) -> MutexGuard<'_, Option<Instant>> {
         self.stalled.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a stream does what is expected of it. Limits may differ, but where sessions could be taken twice, or events be missing
+/// from the middle.
+fn is_ours(found: &Config, wanted: &Config) -> bool {
+    let for_each_subject = |config: &Config| config.max_messages_per_subject.max(0);
+    found.subjects == wanted.subjects
+        && found.retention == RetentionPolicy::Limits
+        && for_each_subject(found) == for_each_subject(wanted)
 }
 
 /// When a stream was made, in milliseconds.

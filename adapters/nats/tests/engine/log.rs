@@ -9,7 +9,10 @@ use socketio_adapter::{
 };
 use socketio_adapter_nats::{
     JetStream, NatsAdapter, NatsError, StorageType,
-    async_nats::{self, jetstream, jetstream::stream::Config},
+    async_nats::{
+        self, jetstream,
+        jetstream::stream::{Config, RetentionPolicy},
+    },
 };
 use socketio_parser::value;
 
@@ -139,17 +142,40 @@ async fn many_nodes_make_the_streams_at_once() {
 #[tokio::test]
 async fn a_stream_of_somebody_else_is_left_alone() {
     let engine = Nats::with_jetstream().unwrap();
-    let client = async_nats::connect(engine.url()).await.unwrap();
-    let context = jetstream::new(client);
-    let theirs = Config {
+    let context = jetstream::new(async_nats::connect(engine.url()).await.unwrap());
+    let adapter = logging(&engine, JetStream::default()).await;
+    let log = Config {
         name: "socketio-log".into(),
-        subjects: vec!["orders.>".into()],
+        subjects: vec!["socketio.log.*".into()],
+        max_messages: 5,
         ..Config::default()
     };
-    context.create_stream(theirs).await.unwrap();
-    let adapter = logging(&engine, JetStream::default()).await;
-    let error = within(adapter.prepare()).await.unwrap_err();
-    assert!(matches!(&error, NatsError::ForeignStream(name) if name == "socketio-log"), "{error}");
+    let sessions = Config {
+        name: "socketio-sessions".into(),
+        subjects: vec!["socketio.session.*".into()],
+        max_messages_per_subject: 1,
+        ..Config::default()
+    };
+    for theirs in [
+        Config { subjects: vec!["orders.>".into()], ..log.clone() },
+        Config { max_messages_per_subject: 1, ..log.clone() },
+        Config { retention: RetentionPolicy::WorkQueue, ..log.clone() },
+        Config { max_messages_per_subject: -1, ..sessions.clone() },
+    ] {
+        let wanted = theirs.name.clone();
+        let _ = context.delete_stream(&wanted).await;
+        context.create_stream(theirs).await.unwrap();
+        let error = within(adapter.prepare()).await.unwrap_err();
+        assert!(matches!(&error, NatsError::ForeignStream(name) if *name == wanted), "{error}");
+        context.delete_stream(wanted).await.unwrap();
+    }
+    // Other limits are the operator's affair.
+    for theirs in [log, sessions] {
+        let name = theirs.name.clone();
+        let _ = context.delete_stream(&name).await;
+        context.create_stream(theirs).await.unwrap();
+    }
+    within(adapter.prepare()).await.unwrap();
 }
 
 #[tokio::test]
