@@ -37,10 +37,13 @@ pub enum AdapterError {
     /// The node has left the cluster, or was never in it.
     #[error("the node is not in the cluster")]
     Left,
+    /// There is no connection to the engine at the moment: nothing has left.
+    #[error("the engine behind the adapter cannot be reached: {0}")]
+    Away(#[source] Box<dyn Error + Send + Sync>),
     /// The message has no form that the engine takes: it is too large for it, for instance.
     #[error("the message cannot be sent: {0}")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
-    /// The engine behind the adapter failed.
+    /// The engine behind the adapter failed. Whether it took what it was given is not known.
     #[error("the engine behind the adapter failed: {0}")]
     Engine(#[source] Box<dyn Error + Send + Sync>),
 }

@@ -59,6 +59,7 @@ impl From<NatsError> for AdapterError {
             NatsError::TooLarge { .. } | NatsError::Name(_) | NatsError::Prefix(_) => {
                 Self::Refused(error.into())
             }
+            NatsError::Away => Self::Away(error.into()),
             _ => Self::Engine(error.into()),
         }
     }

@@ -85,7 +85,7 @@ impl Lane {
     }
 
     fn away(&self) -> AdapterError {
-        engine(Away(self.dial.refusal()))
+        AdapterError::Away(Box::new(Away(self.dial.refusal())))
     }
 
     fn lost(&self, number: u64) {

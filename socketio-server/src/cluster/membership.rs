@@ -18,6 +18,7 @@ use socketio_parser::{Args, Nsp, Values};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
+    doubt::Doubt,
     queue::{Outgoing, Queue},
     turns::{Action, Turns},
 };
@@ -35,6 +36,7 @@ pub(crate) struct Membership {
     /// Whether events are published before they are delivered here.
     logged: bool,
     pub(super) turns: Turns,
+    pub(super) doubt: Doubt,
     /// Sessions on their way to the store.
     saving: watch::Sender<usize>,
     stage: watch::Sender<Stage>,
@@ -87,6 +89,7 @@ impl Membership {
             machine: machine.into(),
             queue: Queue::new(&limits),
             turns: Turns::new(limits.get_max_queued_messages()),
+            doubt: Doubt::new(limits.get_max_queued_messages()),
             seat,
             limits,
             link: OnceLock::new(),

@@ -1,6 +1,7 @@
 //! One server among others: what is published, asked and answered through the [adapter](socketio_adapter).
 
 mod details;
+mod doubt;
 mod membership;
 mod namespace;
 mod node;

@@ -116,15 +116,16 @@ async fn publish(node: &Node, link: &dyn Link) {
     }
 }
 
-/// The event is delivered here by the link, which gives it back; here, where the engine did not take it into its log.
+/// The event is delivered by the link, which gives it back; here, where the engine does not say that it is in its log.
 async fn publish_event(
     node: &Node,
     link: &dyn Link,
     message: Message,
 ) -> Result<(), socketio_adapter::AdapterError> {
     let body = message.body.clone();
+    node.membership.doubt.begin(&body);
     let result = link.publish(message).await;
-    if !matches!(result, Ok(Some(_))) {
+    if node.membership.doubt.end(&result) {
         node.deliver(body);
     }
     result.map(drop)
@@ -269,7 +270,9 @@ impl Inbox for Node {
     fn receive(&self, message: Message, offset: Option<Offset>) {
         let Some(namespace) = self.namespace() else { return };
         if message.uid == self.membership.seat.uid {
-            if offset.is_some_and(|offset| self.deliver_logged(&namespace, &message.body, &offset))
+            if let Some(offset) = offset
+                && self.membership.doubt.given_back(&message.body, &offset)
+                && self.deliver_logged(&namespace, &message.body, &offset)
             {
                 self.membership.turns.finish();
             }

@@ -169,3 +169,25 @@ async fn without_an_engine_events_are_delivered_all_the_same() {
     assert_eq!(client.recorded().await.0, json!(["n", 1]));
     client.fence().await;
 }
+
+/// Whether it is given back before its sender gives up waiting for the answer, or later.
+#[tokio::test]
+async fn an_event_whose_answer_was_lost_comes_once() {
+    let cluster = cluster();
+    let [held] = Held::of(&cluster);
+    let engine = Troubled::new(&cluster);
+    let (recovery, limits) = (Recovery::default(), ClusterLimits::default());
+    let mut node = Node::with(engine.clone(), recovery, limits).await;
+    let (mut client, _, _) = node.client().await;
+    engine.set(Trouble::NoAnswer);
+    node.server.io.emit("before", &1).unwrap();
+    assert_eq!(client.recorded().await.0, json!(["before", 1]));
+    held.hold();
+    node.server.io.emit("after", &2).unwrap();
+    client.expect(r#"42["after",2]"#).await;
+    engine.set(Trouble::None);
+    held.release();
+    node.server.io.emit("last", &3).unwrap();
+    assert_eq!(client.recorded().await.0, json!(["last", 3]));
+    client.fence().await;
+}

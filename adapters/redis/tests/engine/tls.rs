@@ -65,5 +65,5 @@ async fn what_speaks_no_tls_is_no_server_for_tls() {
     let adapter = adapter.connection_timeout(Duration::from_millis(500)).build().unwrap();
     let seat = Seat { nsp: "/".into(), uid: "one".into() };
     let refused = within(adapter.join(seat, Arc::new(Kept::default()))).await;
-    assert!(matches!(refused.err(), Some(AdapterError::Engine(_))));
+    assert!(matches!(refused.err(), Some(AdapterError::Engine(_) | AdapterError::Away(_))));
 }

@@ -141,6 +141,8 @@ pub enum Trouble {
     NoLog,
     /// The calls of the store are well, messages are not taken.
     NoPublishing,
+    /// Takes messages, and its answer is lost.
+    NoAnswer,
     /// Takes messages, and does not say where they stand.
     NoOffset,
 }
@@ -197,6 +199,10 @@ impl Link for Line {
         let trouble = *self.trouble.lock().unwrap();
         match trouble {
             Trouble::NoPublishing => Box::pin(async { Err(failure()) }),
+            Trouble::NoAnswer => Box::pin(async {
+                self.link.publish(message).await?;
+                Err(failure())
+            }),
             Trouble::NoOffset => Box::pin(async { Ok(None) }),
             _ => self.link.publish(message),
         }
