@@ -27,7 +27,7 @@ impl Log {
         let servers = self.0.servers();
         let server = &servers[self.1.fetch_add(1, Ordering::Relaxed) % servers.len()];
         let options = connect_options().ping_interval(Duration::from_millis(500));
-        let config = with(server, options).await.timeout(Duration::from_secs(2));
+        let config = with(server, options).await.timeout(Duration::from_secs(5));
         let config = config.connection_state_recovery(JetStream::default().replicas(3));
         let adapter = NatsAdapter::new(config).unwrap();
         until(|| async { within(adapter.prepare()).await.is_ok() }).await;
@@ -94,6 +94,10 @@ async fn nothing_is_lost_while_servers_die() {
     for node in [&one, &two] {
         assert_eq!(of(node.hears(last).await), taken);
     }
+    // The servers agree again some time after the last one came back.
+    let store = two.store();
+    let another = || store.persist(session("another", "/"), Duration::from_secs(600));
+    until(|| async { within(another()).await.is_ok() && missed(&two, &from).await.is_ok() }).await;
     assert_eq!(of(missed(&two, &from).await.unwrap()), taken);
     assert_eq!(two.store().take("P", &from).await.unwrap(), Some(session("P", "/")));
 }
