@@ -47,6 +47,14 @@ impl Frames {
         std::iter::once(&self.first).chain(self.rest.iter().flat_map(|rest| rest.iter()))
     }
 
+    /// The frame at `index`, without another reference where it is the first.
+    pub(crate) fn into_nth(self, index: usize) -> Option<Frame> {
+        match index.checked_sub(1) {
+            None => Some(self.first),
+            Some(index) => self.rest?.get(index).cloned(),
+        }
+    }
+
     /// How many frames there are.
     pub fn count(&self) -> usize {
         1 + self.rest.as_ref().map_or(0, |rest| rest.len())

@@ -5,6 +5,9 @@ use std::{collections::VecDeque, time::Instant};
 use engineio_parser::Frames;
 use socketio_parser::AckId;
 
+/// Room that an emptied outbox keeps for what is sent next, in packets.
+const KEPT: usize = 32;
+
 /// A packet that waits to be sent. `W` is who waits for its acknowledgement.
 #[derive(Debug)]
 pub(crate) struct Outgoing<W> {
@@ -80,7 +83,7 @@ impl<W> Outbox<W> {
     pub(crate) fn pop(&mut self) -> Option<Outgoing<W>> {
         let packet = self.packets.pop_front()?;
         self.bytes -= packet.frames.bytes();
-        if self.packets.is_empty() {
+        if self.packets.is_empty() && self.packets.capacity() > KEPT {
             self.packets = VecDeque::new();
         }
         Some(packet)

@@ -33,6 +33,11 @@ impl<H> Listener<H> {
         self.spent.as_ref().is_none_or(|spent| !spent.swap(true, Ordering::Relaxed))
     }
 
+    /// Whether it runs once, or has done so.
+    pub(crate) fn runs_once(&self) -> bool {
+        self.spent.is_some()
+    }
+
     fn is_spent(&self) -> bool {
         self.spent.as_ref().is_some_and(|spent| spent.load(Ordering::Relaxed))
     }
@@ -68,14 +73,15 @@ impl<H: Clone> Table<H> {
         self.any.clear();
     }
 
-    /// The handlers of all events, then those of this one, in the order in which they were added.
-    pub(crate) fn event(&self, event: &str) -> impl Iterator<Item = &Listener<H>> {
-        self.any.iter().chain(self.life(event))
+    /// The handlers of all events.
+    pub(crate) fn any(&self) -> &[Listener<H>] {
+        &self.any
     }
 
-    /// The handlers of something in the socket's life.
-    pub(crate) fn life(&self, event: &str) -> impl Iterator<Item = &Listener<H>> {
-        self.events.get(event).into_iter().flatten()
+    /// The handlers of one event in the order in which they were added, and its name, if there are any.
+    pub(crate) fn of(&self, event: &str) -> (Option<&str>, &[Listener<H>]) {
+        let known = self.events.get_key_value(event);
+        known.map_or((None, &[]), |(name, listeners)| (Some(name), listeners))
     }
 
     /// Takes out the handlers of an event that ran once.
@@ -86,11 +92,6 @@ impl<H: Clone> Table<H> {
                 self.events.remove(event);
             }
         }
-    }
-
-    /// Whether a handler of this event has run once and is still there.
-    pub(crate) fn has_spent(&self, event: &str) -> bool {
-        self.life(event).any(Listener::is_spent)
     }
 
     /// The events that have handlers.
@@ -111,13 +112,15 @@ mod tests {
         table.add_any(3, false);
         table.add_any(4, true);
         let run = |table: &Table<i32>| {
-            table.event("say").filter(|it| it.take()).map(|it| it.handler).collect::<Vec<_>>()
+            let all = table.any().iter().chain(table.of("say").1);
+            all.filter(|it| it.take()).map(|it| it.handler).collect::<Vec<_>>()
         };
         assert_eq!(run(&table), [4, 3, 1, 2]);
         assert_eq!(run(&table), [4, 3, 1]);
-        assert!(table.has_spent("say"));
+        let once = |table: &Table<i32>| table.of("say").1.iter().any(Listener::runs_once);
+        assert!(once(&table));
         table.prune("say");
-        assert!(!table.has_spent("say"));
+        assert!(!once(&table));
         table.remove("say");
         table.remove_any(|handler| *handler == 4);
         assert_eq!(run(&table), [3]);

@@ -44,17 +44,21 @@ impl Queue {
     /// Takes the frame that is next.
     pub(super) fn pop(&mut self) -> Option<Frame> {
         let run = self.runs.front()?;
-        let frame = run.iter().nth(self.given)?.clone();
-        self.given += 1;
-        self.packets -= 1;
-        self.bytes -= frame.len();
-        if self.given == run.count() {
-            self.given = 0;
-            self.runs.pop_front();
+        let last = self.given + 1 == run.count();
+        let frame = if last {
+            let given = std::mem::take(&mut self.given);
+            let frame = self.runs.pop_front()?.into_nth(given)?;
             if self.runs.is_empty() && self.runs.capacity() > KEPT {
                 self.runs = VecDeque::new();
             }
-        }
+            frame
+        } else {
+            let frame = run.iter().nth(self.given)?.clone();
+            self.given += 1;
+            frame
+        };
+        self.packets -= 1;
+        self.bytes -= frame.len();
         Some(frame)
     }
 

@@ -66,7 +66,7 @@ pub struct Data<T>(pub T);
 
 impl<T: DeserializeOwned + Send + 'static> Extract for Data<T> {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        let args = Args::extract(context)?;
+        let args = context.args.as_ref().ok_or(NO_ARGUMENTS)?;
         // What the server sent, and what is wrong with it, is no secret to it.
         Ok(Self(args.decode().map_err(HandlerError::public)?))
     }
@@ -111,9 +111,11 @@ impl Extract for Ack {
     }
 }
 
+const NO_ARGUMENTS: &str = "this handler has no arguments";
+
 /// What may be missing, and what is said where it is.
 macro_rules! maybe {
-    ($($type:ty, $missing:literal, |$context:ident| $value:expr;)*) => { $(
+    ($($type:ty, $missing:expr, |$context:ident| $value:expr;)*) => { $(
         impl MaybeExtract for $type {
             fn maybe_extract($context: &mut Context) -> Result<Option<Self>, HandlerError> {
                 Ok($value)
@@ -129,7 +131,7 @@ macro_rules! maybe {
 }
 
 maybe! {
-    Args, "this handler has no arguments", |context| context.args.clone();
+    Args, NO_ARGUMENTS, |context| context.args.clone();
     EventName, "this is no handler of an event",
         |context| context.args.as_ref().map(|args| Self(args.event().to_owned()));
     DisconnectDescription, "nothing more is known",

@@ -72,7 +72,7 @@ impl Driver {
             match event {
                 Poll::Pending => return moved,
                 Poll::Ready(EngineEvent::Message(data)) => {
-                    let result = self.machine.handle_data(now(), data);
+                    let result = self.machine.handle_data(engine.read_at(), data);
                     self.outputs(cx);
                     if let Err(violation) = result {
                         self.violated(&violation);

@@ -2,16 +2,18 @@
 
 use std::{
     any::Any,
+    borrow::Cow,
     panic::{AssertUnwindSafe, catch_unwind},
     task::{Context, Poll},
 };
 
 use serde::Serialize;
 
-use super::state::{Call, Driver, Item, Link, Running};
+use super::state::{Driver, Item, Link, Running};
 use crate::{
     error::HandlerError,
     model::{self, Erased, HandlerFuture, Manager, Responder, Socket},
+    table::Listener,
 };
 
 /// How far a future got.
@@ -66,46 +68,36 @@ impl Driver {
 
     fn dispatch(&mut self, index: usize, item: Item, cx: &mut Context<'_>) {
         let Some(member) = self.members.get(index) else { return };
-        // Without handles there is nobody to tell.
-        let Some(owner) = self.shared.owner.upgrade() else { return };
         let space = member.space.clone();
         let counted = item.is_event();
         // A socket that was disconnected by its user handles no more events.
         if counted && space.state().leave_after.is_some() {
             return;
         }
-        let mut context =
-            model::Context::of(Socket { space: space.clone(), manager: Manager(owner) });
-        let event: Box<str> = match item {
-            Item::Event { id, args, stay } => {
-                context.responder = id.map(|id| Responder::new(context.socket.clone(), id, stay));
-                let event = args.event().into();
-                context.args = Some(args);
-                event
-            }
-            Item::Connect => "connect".into(),
-            Item::Disconnect { reason, description } => {
-                context.reason = Some(reason);
-                context.description = description;
-                "disconnect".into()
-            }
-            Item::ConnectError(error) => {
-                context.error = Some(error);
-                "connect_error".into()
-            }
-        };
         let table = space.table();
-        let listeners: Vec<Erased> = if counted {
-            table.event(&event).filter(|it| it.take()).map(|it| it.handler.clone()).collect()
-        } else {
-            table.life(&event).filter(|it| it.take()).map(|it| it.handler.clone()).collect()
-        };
-        if table.has_spent(&event) {
-            space.change_table(|table| table.prune(&event));
+        let any = if counted { table.any() } else { &[] };
+        let (name, mut own) = table.of(item.name());
+        if any.is_empty() && own.is_empty() {
+            return;
         }
-        drop(table);
-        for handler in listeners {
-            self.run(index, &handler, &event, context.clone(), counted, cx);
+        let name = name.map_or_else(|| Cow::Owned(item.name().to_owned()), Cow::Borrowed);
+        let mut once = Vec::new();
+        if own.iter().any(Listener::runs_once) {
+            once.extend(own.iter().filter(|it| it.take()));
+            own = &[];
+            space.change_table(|table| table.prune(&name));
+        }
+        // Without handles there is nobody to tell.
+        let Some(owner) = self.shared.owner.upgrade() else { return };
+        let socket = Socket { space: space.clone(), manager: Manager(owner) };
+        let mut context = Some(item.into_context(socket));
+        let mut listeners = any.iter().chain(own).chain(once).peekable();
+        while let Some(listener) = listeners.next() {
+            let last = listeners.peek().is_none();
+            let Some(context) = (if last { context.take() } else { context.clone() }) else {
+                break;
+            };
+            self.run(index, &listener.handler, &name, context, counted, cx);
         }
     }
 
@@ -119,20 +111,26 @@ impl Driver {
         counted: bool,
         cx: &mut Context<'_>,
     ) {
-        let call = Call { event: event.into(), responder: context.responder.clone() };
+        let responder = context.responder.clone();
         let mut future = match catch_unwind(AssertUnwindSafe(|| handler(context))) {
             Ok(Ok(future)) => future,
-            Ok(Err(error)) => return call.ended(Step::Failed(error)),
-            Err(panic) => return call.ended(Step::Panicked(message(&*panic))),
+            Ok(Err(error)) => return ended(event, responder, Step::Failed(error)),
+            Err(panic) => return ended(event, responder, Step::Panicked(message(&*panic))),
         };
         match poll_caught(&mut future, cx) {
             Step::Pending => {
-                self.running.push(Running { future, call, counted, member });
+                self.running.push(Running {
+                    future,
+                    event: event.into(),
+                    responder,
+                    counted,
+                    member,
+                });
                 if let Some(member) = self.members.get_mut(member).filter(|_| counted) {
                     member.in_flight += 1;
                 }
             }
-            step => call.ended(step),
+            step => ended(event, responder, step),
         }
     }
 
@@ -150,7 +148,8 @@ impl Driver {
                     if let Some(member) = member.filter(|_| running.counted) {
                         member.in_flight -= 1;
                     }
-                    running.call.ended(step);
+                    let Running { event, responder, .. } = running;
+                    ended(&event, responder, step);
                 }
             }
         }
@@ -158,25 +157,24 @@ impl Driver {
     }
 }
 
-impl Call {
-    fn ended(self, step: Step) {
-        // An error's text is user code.
-        let result = catch_unwind(AssertUnwindSafe(|| match step {
-            Step::Failed(error) => self.failed(&error),
-            Step::Panicked(message) => self.failed(&HandlerError::from(message)),
-            Step::Done | Step::Pending => {}
-        }));
-        if result.is_err() {
-            tracing::error!(target: "socketio::client", "an error of a handler panicked");
-        }
+/// Reports how a handler ended.
+fn ended(event: &str, responder: Option<Responder>, step: Step) {
+    // An error's text is user code.
+    let result = catch_unwind(AssertUnwindSafe(|| match step {
+        Step::Failed(error) => failed(event, responder, &error),
+        Step::Panicked(message) => failed(event, responder, &HandlerError::from(message)),
+        Step::Done | Step::Pending => {}
+    }));
+    if result.is_err() {
+        tracing::error!(target: "socketio::client", "an error of a handler panicked");
     }
+}
 
-    fn failed(&self, error: &HandlerError) {
-        let error_text = error.for_log();
-        tracing::warn!(target: "socketio::client", event = %self.event, error = error_text, "a handler failed");
-        if let Some(responder) = &self.responder {
-            let _ = responder.answer(&Failed { error: &error.message_for_server() });
-        }
+fn failed(event: &str, responder: Option<Responder>, error: &HandlerError) {
+    let error_text = error.for_log();
+    tracing::warn!(target: "socketio::client", event, error = error_text, "a handler failed");
+    if let Some(responder) = responder {
+        let _ = responder.answer(&Failed { error: &error.message_for_server() });
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     config::AuthFuture,
     engine::{Engine, EngineConfig, EngineError},
     error::{ConnectError, DisconnectReason},
-    model::{HandlerFuture, Responder, Shared, Space},
+    model::{Context, HandlerFuture, Responder, Shared, Socket, Space},
     reconnect::Backoff,
     waiter::Waiter,
 };
@@ -127,20 +127,44 @@ impl Item {
     pub(super) fn is_event(&self) -> bool {
         matches!(self, Self::Event { .. })
     }
+
+    /// Of the event, or of what happened in the socket's life.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Event { args, .. } => args.event(),
+            Self::Connect => "connect",
+            Self::Disconnect { .. } => "disconnect",
+            Self::ConnectError(_) => "connect_error",
+        }
+    }
+
+    /// What handlers get.
+    pub(super) fn into_context(self, socket: Socket) -> Context {
+        let mut context = Context::of(socket);
+        match self {
+            Self::Event { id, args, stay } => {
+                context.responder = id.map(|id| Responder::new(context.socket.clone(), id, stay));
+                context.args = Some(args);
+            }
+            Self::Connect => {}
+            Self::Disconnect { reason, description } => {
+                context.reason = Some(reason);
+                context.description = description;
+            }
+            Self::ConnectError(error) => context.error = Some(error),
+        }
+        context
+    }
 }
 
 /// A handler at work.
 pub(super) struct Running {
     pub(super) future: HandlerFuture,
-    pub(super) call: Call,
+    /// To report how it ended.
+    pub(super) event: Box<str>,
+    pub(super) responder: Option<Responder>,
     /// Whether it counts towards `max_in_flight`.
     pub(super) counted: bool,
     /// The index of its namespace.
     pub(super) member: usize,
-}
-
-/// What is needed to report how a handler ended.
-pub(super) struct Call {
-    pub(super) event: Box<str>,
-    pub(super) responder: Option<Responder>,
 }

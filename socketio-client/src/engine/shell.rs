@@ -39,6 +39,8 @@ pub(crate) struct Engine {
     sleep: Pin<Box<Sleep>>,
     armed: bool,
     reading: bool,
+    /// When the messages that are read arrived, about.
+    read_at: std::time::Instant,
     /// Counts the looks at the WebSocket.
     unhurried: u8,
     /// Bytes the server takes in one body.
@@ -91,6 +93,7 @@ impl Engine {
             sleep: Box::pin(tokio::time::sleep_until(now)),
             armed: false,
             reading: true,
+            read_at: now.into_std(),
             unhurried: 0,
             max_post: usize::MAX,
             pinged: false,
@@ -148,6 +151,7 @@ impl Engine {
     /// that it gives the session up after a while.
     pub(crate) fn set_reading(&mut self, reading: bool) {
         self.reading = reading;
+        self.read_at = now();
         self.session.suspend_heartbeat(now(), !reading);
     }
 
@@ -156,6 +160,11 @@ impl Engine {
     pub(crate) fn close(&mut self) {
         self.closing.get_or_insert_with(Instant::now);
         self.session.close(now(), CloseReason::ForcedClose, false);
+    }
+
+    /// When the last message arrived, about.
+    pub(crate) fn read_at(&self) -> std::time::Instant {
+        self.read_at
     }
 
     /// The transport in use.
@@ -187,7 +196,7 @@ impl Engine {
             // Who was told something comes back, and the rest is looked at then: a message costs no look at timers and requests.
             let read = self.poll_socket(cx);
             self.unhurried = self.unhurried.wrapping_add(1);
-            if read && self.session.has_output() && self.unhurried % PATIENCE != 0 {
+            if read && self.session.has_output() && !self.unhurried.is_multiple_of(PATIENCE) {
                 continue;
             }
             // Not lazily: each of them registers whom to wake.

@@ -1,10 +1,11 @@
 //! One WebSocket: packets in and out.
 
-#[cfg(test)]
-mod differential;
 mod head;
 mod read;
 mod write;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     borrow::Cow,
@@ -55,6 +56,7 @@ pub(super) struct WebSocket {
     revision: Revision,
     base64: bool,
     limit: usize,
+    filled: bool,
     closing: Closing,
 }
 
@@ -88,6 +90,7 @@ impl WebSocket {
             revision: options.revision,
             base64: options.force_base64,
             limit,
+            filled: false,
             closing: Closing::No,
         })
     }
@@ -127,7 +130,10 @@ impl WebSocket {
                 }
                 Ok(None) => match ready!(self.reader.poll_fill(&mut self.stream, cx))? {
                     0 => return Poll::Ready(Ok(Input::Lost(via, false))),
-                    _ => continue,
+                    _ => {
+                        self.filled = true;
+                        continue;
+                    }
                 },
                 Err(error) => return Poll::Ready(Err(self.refuse(error, cx))),
             };
@@ -136,6 +142,11 @@ impl WebSocket {
                 Err(_) => Input::Malformed(via),
             }));
         }
+    }
+
+    /// Whether something has arrived since this was asked last.
+    pub(super) fn has_filled(&mut self) -> bool {
+        std::mem::take(&mut self.filled)
     }
 
     /// The server is told what its message was, if that helps it.

@@ -103,8 +103,14 @@ impl<W> Outputs<W> {
     }
 
     pub(super) fn pop(&mut self) -> Option<Output<W>> {
-        let output = self.first.take().or_else(|| self.rest.pop_front());
-        if self.rest.is_empty() && self.rest.capacity() > 0 {
+        if self.first.is_some() {
+            return self.first.take();
+        }
+        if self.rest.capacity() == 0 {
+            return None;
+        }
+        let output = self.rest.pop_front();
+        if self.rest.is_empty() {
             self.rest = VecDeque::new();
         }
         output

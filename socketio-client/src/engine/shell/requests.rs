@@ -73,6 +73,7 @@ impl Engine {
     }
 
     fn on_body(&mut self, body: Body) {
+        self.read_at = now();
         let opening = self.session.sid().is_empty();
         if opening && self.session.revision() == Revision::V4 && opens_revision_3(&body) {
             self.failed(EngineError::Unsupported);
@@ -96,7 +97,12 @@ impl Engine {
 
     pub(super) fn on_packet(&mut self, via: Transport, packet: Packet) {
         self.pinged |= packet.kind == PacketType::Ping && via == self.session.transport();
-        self.feed(Input::Packet(via, packet));
+        // The clock is slow beside a message, and those that came together came at one time. Deadlines are set by others.
+        let at = match packet.kind {
+            PacketType::Message => self.read_at,
+            _ => now(),
+        };
+        let _ = self.session.handle_input(at, Input::Packet(via, packet));
     }
 
     /// What a client is told never breaks a rule of its own.

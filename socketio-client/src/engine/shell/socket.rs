@@ -62,7 +62,11 @@ impl Engine {
         if !self.reading && self.session.transport() == Transport::WebSocket {
             return false;
         }
-        match socket.poll_read(cx) {
+        let read = socket.poll_read(cx);
+        if socket.has_filled() {
+            self.read_at = super::now();
+        }
+        match read {
             Poll::Pending => return false,
             Poll::Ready(Ok(Input::Packet(via, packet))) => self.on_packet(via, packet),
             Poll::Ready(Ok(Input::Lost(..))) => self.on_lost(None),

@@ -1,11 +1,11 @@
-//! From the bytes of a WebSocket to messages (RFC 6455 sections 5.2 to 5.6), on tungstenite's frame headers and errors.
+//! From the bytes of a WebSocket to messages (RFC 6455 sections 5.2 to 5.6), with tungstenite's errors.
 //!
 //! The library's own message reader fills its buffer with zeros before each read, and shares it with the messages, which are
 //! copied out of it then. Here a message that arrived whole is lent from the buffer; a large one is read to where it stays.
 
 use std::{
     borrow::Cow,
-    io::{self, Cursor},
+    io,
     ops::Range,
     pin::{Pin, pin},
     task::{Context, Poll, ready},
@@ -16,10 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio_tungstenite::tungstenite::{
     Error,
     error::{CapacityError, ProtocolError},
-    protocol::frame::{
-        FrameHeader,
-        coding::{CloseCode, Control, Data, OpCode},
-    },
+    protocol::frame::coding::{CloseCode, Control, Data, OpCode},
 };
 
 /// Bytes read at once. The buffer stays with the connection.
@@ -142,28 +139,34 @@ impl Reader {
 
     /// Reads a header, if it is there, and checks all limits on it.
     fn open_frame(&mut self) -> Result<Option<OpenFrame>, Error> {
-        let mut cursor = Cursor::new(&self.buffer[self.unread.clone()]);
-        let Some((header, length)) = FrameHeader::parse(&mut cursor)? else { return Ok(None) };
-        let header_len = cursor.position() as usize;
-        self.check(&header, length)?;
-        self.unread.start += header_len;
-        Ok(Some(OpenFrame {
-            opcode: header.opcode,
-            last: header.is_final,
-            missing: length as usize,
-            payload: Vec::new(),
-        }))
-    }
-
-    fn check(&self, header: &FrameHeader, length: u64) -> Result<(), Error> {
-        if header.rsv1 || header.rsv2 || header.rsv3 {
+        let Some((head, rest)) = self.buffer[self.unread.clone()].split_first_chunk() else {
+            return Ok(None);
+        };
+        let [first, second] = *head;
+        let length = match second & 0x7f {
+            126 => rest.first_chunk().map(|length| (u64::from(u16::from_be_bytes(*length)), 4)),
+            127 => rest.first_chunk().map(|length| (u64::from_be_bytes(*length), 10)),
+            length => Some((u64::from(length), 2)),
+        };
+        let Some((length, header)) = length else { return Ok(None) };
+        if first & 0x70 != 0 {
             return Err(ProtocolError::NonZeroReservedBits.into());
         }
-        if header.mask.is_some() {
+        if second & 0x80 != 0 {
             return Err(ProtocolError::MaskedFrameFromServer.into());
         }
-        match header.opcode {
-            OpCode::Control(_) if !header.is_final => {
+        let (opcode, last) = (OpCode::from(first & 0x0f), first & 0x80 != 0);
+        self.check(opcode, last, length)?;
+        self.unread.start += header;
+        Ok(Some(OpenFrame { opcode, last, missing: length as usize, payload: Vec::new() }))
+    }
+
+    fn check(&self, opcode: OpCode, last: bool, length: u64) -> Result<(), Error> {
+        match opcode {
+            OpCode::Control(Control::Reserved(code)) | OpCode::Data(Data::Reserved(code)) => {
+                return Err(ProtocolError::InvalidOpcode(code).into());
+            }
+            OpCode::Control(_) if !last => {
                 return Err(ProtocolError::FragmentedControlFrame.into());
             }
             OpCode::Control(_) if length > 125 => {
