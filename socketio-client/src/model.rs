@@ -308,7 +308,8 @@ pub struct Context {
     pub(crate) responder: Option<Responder>,
     pub(crate) reason: Option<DisconnectReason>,
     pub(crate) description: Option<Arc<str>>,
-    pub(crate) error: Option<ConnectError>,
+    /// Boxed: events, which have none, are moved about a lot.
+    pub(crate) error: Option<Box<ConnectError>>,
 }
 
 /// Answers an event of the server, once.

@@ -35,11 +35,19 @@ pub(crate) struct Outbox<W> {
     max_bytes: usize,
     /// Bytes of the largest packet that found no room since there was room for it.
     refused: usize,
+    awaited: bool,
 }
 
 impl<W> Outbox<W> {
     pub(crate) fn new(max_packets: usize, max_bytes: usize) -> Self {
-        Self { packets: VecDeque::new(), bytes: 0, max_packets, max_bytes, refused: 0 }
+        Self {
+            packets: VecDeque::new(),
+            bytes: 0,
+            max_packets,
+            max_bytes,
+            refused: 0,
+            awaited: false,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -52,7 +60,13 @@ impl<W> Outbox<W> {
         if ready {
             self.refused = 0;
         }
+        self.awaited |= !ready;
         ready
+    }
+
+    /// Whether somebody found it not ready since this was asked last.
+    pub(crate) fn take_awaited(&mut self) -> bool {
+        std::mem::take(&mut self.awaited)
     }
 
     /// Whether there is room for `bytes` more. A packet larger than the limit finds room where nothing else waits.

@@ -77,6 +77,11 @@ impl Signal {
         Raised(self.bits.swap(AWAKE, Ordering::AcqRel))
     }
 
+    /// Whether a handle asks for something. It stays raised.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.bits.load(Ordering::Acquire) & ASKED != 0
+    }
+
     /// From now on the task is woken. `false`: something was raised, it has to look first.
     pub(crate) fn sleep(&self, waker: &Waker) -> bool {
         let former = {

@@ -40,7 +40,7 @@ impl Context {
 
     /// Why the socket is not connected, in handlers of `connect_error`.
     pub fn connect_error(&self) -> Option<&ConnectError> {
-        self.error.as_ref()
+        self.error.as_deref()
     }
 }
 

@@ -137,5 +137,5 @@ maybe! {
     DisconnectDescription, "nothing more is known",
         |context| context.description.as_deref().map(|text| Self(text.to_owned()));
     DisconnectReason, "this is no handler of a disconnection", |context| context.reason;
-    ConnectError, "this is no handler of a failed connection", |context| context.error.clone();
+    ConnectError, "this is no handler of a failed connection", |context| context.error.as_deref().cloned();
 }

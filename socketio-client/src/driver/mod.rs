@@ -215,6 +215,7 @@ impl Member {
             held: Default::default(),
             inbox: Default::default(),
             in_flight: 0,
+            stay: 0,
             pid: None,
             offset: None,
         }

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::state::{Driver, Item, Link, Running};
+use super::state::{Driver, Item, Link, Member, Phase, Running};
 use crate::{
     error::HandlerError,
     model::{self, Erased, HandlerFuture, Manager, Responder, Socket},
@@ -36,8 +36,7 @@ impl Driver {
         let mut moved = false;
         let mut index = 0;
         while let Some(member) = self.members.get_mut(index) {
-            let free = member.in_flight < member.space.config.max_in_flight
-                && self.running.len() < self.shared.config.max_handlers;
+            let free = self.shared.config.max_handlers > self.running.len() && member.is_free();
             // What happens in a socket's life waits for no handler, only for the events before it.
             let may_start = |item: &Item| free || !item.is_event();
             if !member.inbox.front().is_some_and(may_start) {
@@ -53,6 +52,14 @@ impl Driver {
         moved
     }
 
+    /// Whether an event may start its handlers before it was in the inbox.
+    pub(super) fn is_free(&self, index: usize) -> bool {
+        self.shared.config.max_handlers > self.running.len()
+            && self.members.get(index).is_some_and(|member| {
+                matches!(member.phase, Phase::In) && member.inbox.is_empty() && member.is_free()
+            })
+    }
+
     /// Reads on while there is room for what is read.
     pub(super) fn set_reading(&mut self) {
         let limit = self.shared.config.max_inbox_bytes;
@@ -66,15 +73,15 @@ impl Driver {
         }
     }
 
-    fn dispatch(&mut self, index: usize, item: Item, cx: &mut Context<'_>) {
+    pub(super) fn dispatch(&mut self, index: usize, item: Item, cx: &mut Context<'_>) {
         let Some(member) = self.members.get(index) else { return };
-        let space = member.space.clone();
         let counted = item.is_event();
-        // A socket that was disconnected by its user handles no more events.
-        if counted && space.state().leave_after.is_some() {
+        // A socket that was disconnected by its user handles no more events. Who disconnects it raises that.
+        let asked = self.look || self.shared.signal.is_asked();
+        if counted && asked && member.space.state().leave_after.is_some() {
             return;
         }
-        let table = space.table();
+        let table = member.space.table();
         let any = if counted { table.any() } else { &[] };
         let (name, mut own) = table.of(item.name());
         if any.is_empty() && own.is_empty() {
@@ -85,11 +92,11 @@ impl Driver {
         if own.iter().any(Listener::runs_once) {
             once.extend(own.iter().filter(|it| it.take()));
             own = &[];
-            space.change_table(|table| table.prune(&name));
+            member.space.change_table(|table| table.prune(&name));
         }
         // Without handles there is nobody to tell.
         let Some(owner) = self.shared.owner.upgrade() else { return };
-        let socket = Socket { space: space.clone(), manager: Manager(owner) };
+        let socket = Socket { space: member.space.clone(), manager: Manager(owner) };
         let mut context = Some(item.into_context(socket));
         let mut listeners = any.iter().chain(own).chain(once).peekable();
         while let Some(listener) = listeners.next() {
@@ -154,6 +161,13 @@ impl Driver {
             }
         }
         self.running.len() < before
+    }
+}
+
+impl Member {
+    /// Whether one more handler may run.
+    fn is_free(&self) -> bool {
+        self.in_flight < self.space.config.max_in_flight
     }
 }
 

@@ -3,13 +3,14 @@
 use std::task::Context;
 
 use engineio_parser::{Frames, session::SendError};
-use socketio_parser::AckRefused;
+use socketio_parser::{AckRefused, Connection, Nsp};
 
 use super::{
     state::{Driver, Link, Phase},
     timer::{after, now},
 };
 use crate::{
+    engine::Engine,
     error::AckError,
     model::{Space, SpaceState},
     outbox::{Awaited, Outgoing},
@@ -61,71 +62,46 @@ impl Driver {
         index: usize,
         mut next: impl FnMut(&Space, &mut SpaceState) -> Option<Outgoing<Waiter>>,
     ) -> bool {
-        let Some(member) = self.members.get(index) else { return false };
-        if !matches!(member.phase, Phase::In) {
+        let (Some(member), Link::Open(engine)) = (self.members.get(index), &mut self.link) else {
+            return false;
+        };
+        if !matches!(member.phase, Phase::In) || !self.controls.is_empty() {
             return false;
         }
-        let space = member.space.clone();
-        let mut moved = false;
-        while matches!(self.link, Link::Open(_)) && self.controls.is_empty() {
-            let (packet, stay) = {
-                let mut state = space.state();
-                (next(&space, &mut state), state.stay)
-            };
-            let Some(packet) = packet else { break };
-            // An answer to an event of an earlier stay means nothing now.
-            if packet.stay.is_none_or(|of| of == stay)
-                && let Some(packet) = self.transmit(&space, packet)
-            {
-                space.state().outbox.unpop(packet);
-                self.unsent = true;
-                break;
+        let space = &*member.space;
+        let (mut moved, mut awaited) = (false, false);
+        // Whoever waits is told where no lock is held.
+        let mut unsent = Vec::new();
+        {
+            let mut state = space.state();
+            while let Some(packet) = next(space, &mut state) {
+                // An answer to an event of an earlier stay means nothing now.
+                let late = packet.stay.is_some_and(|of| of != state.stay);
+                match transmit(engine, &mut self.machine, &space.nsp, packet, late) {
+                    Sent::Yes => {}
+                    Sent::No(waiter, error) => unsent.push((waiter, error)),
+                    Sent::Full(packet) => {
+                        state.outbox.unpop(packet);
+                        self.unsent = true;
+                        break;
+                    }
+                }
+                moved = true;
             }
-            moved = true;
+            if moved {
+                awaited = state.outbox.take_awaited();
+            }
         }
-        if moved {
+        if awaited {
             space.room.notify_waiters();
         }
-        moved
-    }
-
-    /// Hands a packet to the session; gives it back where that has no room.
-    fn transmit(&mut self, space: &Space, packet: Outgoing<Waiter>) -> Option<Outgoing<Waiter>> {
-        let Link::Open(engine) = &mut self.link else { return Some(packet) };
-        let Outgoing { frames, ack, volatile, stay } = packet;
-        if volatile && !engine.is_writable() {
-            return None;
-        }
-        let mut awaited = None;
-        if let Some(Awaited { id, deadline, waiter }) = ack {
-            let now = now();
-            let patience = match &waiter {
-                Waiter::Caller(_) => deadline.saturating_duration_since(now),
-                Waiter::Retries { timeout, .. } => *timeout,
-            };
-            match self.machine.expect_ack(now, &space.nsp, id, patience, waiter) {
-                Ok(()) => awaited = Some((id, deadline)),
-                // It waits until there are fewer, and no try is lost.
-                Err((AckRefused::TooMany, waiter @ Waiter::Retries { .. })) => {
-                    let ack = Some(Awaited { id, deadline, waiter });
-                    return Some(Outgoing { frames, ack, volatile, stay });
-                }
-                Err((refused, waiter)) => {
-                    let error = match refused {
-                        AckRefused::TooMany => AckError::TooManyPending,
-                        _ => AckError::Disconnected,
-                    };
-                    self.answer(waiter, Err(error));
-                    return None;
-                }
+        for (waiter, error) in unsent {
+            // Who waits for what is dropped is told by the end of its sender.
+            if let Some(error) = error {
+                self.answer(waiter, Err(error));
             }
         }
-        let Err(error) = engine.send(frames) else { return None };
-        let ack = awaited.and_then(|(id, deadline)| {
-            let waiter = self.machine.forget_ack(&space.nsp, id)?;
-            Some(Awaited { id, deadline, waiter })
-        });
-        Some(Outgoing { frames: error.into_frames(), ack, volatile, stay })
+        moved
     }
 
     /// Sends what the protocol cannot do without. Where the session has no room, it waits before all else.
@@ -191,4 +167,56 @@ fn queue_retried(space: &Space, state: &mut SpaceState) {
         let frames = retried.frames.clone();
         state.outbox.force(Outgoing { frames, ack: Some(ack), volatile: false, stay: None });
     }
+}
+
+/// What became of a packet.
+enum Sent {
+    Yes,
+    /// It is not sent, and this one waits for its acknowledgement.
+    No(Waiter, Option<AckError>),
+    /// The session has no room for it.
+    Full(Outgoing<Waiter>),
+}
+
+/// Hands a packet to the session, unless it comes too late.
+fn transmit(
+    engine: &mut Engine,
+    machine: &mut Connection<Waiter>,
+    nsp: &Nsp,
+    packet: Outgoing<Waiter>,
+    late: bool,
+) -> Sent {
+    let Outgoing { frames, ack, volatile, stay } = packet;
+    if late || (volatile && !engine.is_writable()) {
+        return ack.map_or(Sent::Yes, |ack| Sent::No(ack.waiter, None));
+    }
+    let mut awaited = None;
+    if let Some(Awaited { id, deadline, waiter }) = ack {
+        let now = now();
+        let patience = match &waiter {
+            Waiter::Caller(_) => deadline.saturating_duration_since(now),
+            Waiter::Retries { timeout, .. } => *timeout,
+        };
+        match machine.expect_ack(now, nsp, id, patience, waiter) {
+            Ok(()) => awaited = Some((id, deadline)),
+            // It waits until there are fewer, and no try is lost.
+            Err((AckRefused::TooMany, waiter @ Waiter::Retries { .. })) => {
+                let ack = Some(Awaited { id, deadline, waiter });
+                return Sent::Full(Outgoing { frames, ack, volatile, stay });
+            }
+            Err((refused, waiter)) => {
+                let error = match refused {
+                    AckRefused::TooMany => AckError::TooManyPending,
+                    _ => AckError::Disconnected,
+                };
+                return Sent::No(waiter, Some(error));
+            }
+        }
+    }
+    let Err(error) = engine.send(frames) else { return Sent::Yes };
+    let ack = awaited.and_then(|(id, deadline)| {
+        let waiter = machine.forget_ack(nsp, id)?;
+        Some(Awaited { id, deadline, waiter })
+    });
+    Sent::Full(Outgoing { frames: error.into_frames(), ack, volatile, stay })
 }

@@ -48,10 +48,15 @@ impl Driver {
             match output {
                 Output::Event { nsp, id, args } => {
                     if let Some(index) = self.find(&nsp).filter(|index| !self.is_leaving(*index)) {
-                        let stay = self.members.get(index).map_or(0, |it| it.space.state().stay);
+                        let stay = self.members.get(index).map_or(0, |it| it.stay);
                         self.note_offset(index, &args);
-                        self.enqueue(index, Item::Event { id, args, stay });
-                        self.start_waiting(cx);
+                        let event = Item::Event { id, args, stay };
+                        if self.is_free(index) {
+                            self.dispatch(index, event, cx);
+                        } else {
+                            self.enqueue(index, event);
+                            self.start_waiting(cx);
+                        }
                     }
                 }
                 Output::Acked { waiter, args, .. } => self.answer(waiter, Ok(args)),
@@ -69,7 +74,8 @@ impl Driver {
     pub(super) fn join(&mut self, index: usize) {
         let deadline = self.connect_deadline();
         let Some(member) = self.members.get_mut(index) else { return };
-        member.space.state().stay += 1;
+        member.stay += 1;
+        member.space.state().stay = member.stay;
         match member.space.config.auth.clone() {
             Auth::Value(auth) => self.send_connect(index, &auth),
             Auth::Asked(ask) => match catch_unwind(AssertUnwindSafe(|| ask())) {

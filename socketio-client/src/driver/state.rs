@@ -69,6 +69,8 @@ pub(super) struct Member {
     pub(super) held: VecDeque<Item>,
     pub(super) inbox: VecDeque<Item>,
     pub(super) in_flight: usize,
+    /// As [`SpaceState::stay`](crate::model::SpaceState), which only this task changes.
+    pub(super) stay: u64,
     /// Of the session that may be recovered: its private id, and the offset of the last event.
     pub(super) pid: Option<String>,
     pub(super) offset: Option<String>,
@@ -151,7 +153,7 @@ impl Item {
                 context.reason = Some(reason);
                 context.description = description;
             }
-            Self::ConnectError(error) => context.error = Some(error),
+            Self::ConnectError(error) => context.error = Some(Box::new(error)),
         }
         context
     }
