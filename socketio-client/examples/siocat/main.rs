@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("siocat: {error}");
+            eprintln!("siocat: {}", chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -95,6 +95,12 @@ async fn run(options: Options) -> Result<(), AnyError> {
     // What was emitted leaves first.
     manager.closed().await;
     Ok(())
+}
+
+/// An error and what it comes from.
+fn chain(error: &dyn Error) -> String {
+    let cause = error.source().map(|cause| format!(": {}", chain(cause)));
+    format!("{error}{}", cause.unwrap_or_default())
 }
 
 /// Waits through what is tried again.
@@ -189,7 +195,7 @@ fn listen(
     }
     let noted = note("connect_error");
     socket.on_connect_error(move |error: ConnectError| {
-        noted(&error.to_string());
+        noted(&chain(&error));
         async {}
     });
     let (noted, done, reconnect) = (note("disconnected"), done.clone(), options.reconnect);

@@ -234,6 +234,11 @@ mod tests {
         let [one, two] = [0; 2].map(|_| shared.target(Transport::Polling, ""));
         assert_ne!(one, two);
         assert!(one.contains("&t="));
+        let options = EngineOptions::new().timestamp_requests(true).timestamp_param("x");
+        let named = self::shared("http://a", options);
+        for via in [Transport::Polling, Transport::WebSocket] {
+            assert!(named.target(via, "").contains("&x="));
+        }
         assert!(!shared.target(Transport::WebSocket, "").contains("&t="));
     }
 

@@ -145,7 +145,16 @@ fn default_rustls() -> Result<Tls, EngineError> {
     #[cfg(feature = "webpki-roots")]
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     #[cfg(feature = "native-roots")]
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    {
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(target: "engineio::client", %error, "certificates of the system were left out");
+        }
+        roots.add_parsable_certificates(found.certs);
+    }
+    if roots.is_empty() {
+        return Err(EngineError::Tls("the system has no root certificates".into()));
+    }
 
     let config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
