@@ -1,10 +1,13 @@
 //! Options applied to one server: what all connections to it share.
 
 use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::Poll,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -38,6 +41,8 @@ pub(super) struct Shared {
     pub(super) transports: Vec<Transport>,
     pub(super) session: Arc<session::Config>,
     cookies: Cookies,
+    /// What the user was asked for last.
+    asked: Mutex<HeaderMap>,
     path: String,
     query: Vec<(String, String)>,
     /// The last session came to use a WebSocket.
@@ -89,6 +94,7 @@ impl EngineConfig {
                 transports,
                 session: Arc::new(session),
                 cookies: Cookies::default(),
+                asked: Mutex::default(),
                 path,
                 query,
                 websocket_worked: AtomicBool::new(false),
@@ -151,6 +157,9 @@ impl Shared {
         {
             headers.insert(name, value.clone());
         }
+        for (name, value) in self.asked().iter() {
+            headers.insert(name, value.clone());
+        }
         if !headers.contains_key(header::HOST)
             && let Ok(host) = HeaderValue::from_str(&self.address.authority())
         {
@@ -163,6 +172,26 @@ impl Shared {
             headers.insert(header::COOKIE, cookies);
         }
         headers
+    }
+
+    /// Asks the user for headers.
+    pub(super) async fn ask_headers(&self) -> Result<(), EngineError> {
+        let Some(ask) = &self.options.ask_headers else { return Ok(()) };
+        let panicked = |_| EngineError::Headers("the function panicked".into());
+        let mut headers = catch_unwind(AssertUnwindSafe(|| ask())).map_err(panicked)?;
+        let answer = poll_fn(|cx| {
+            match catch_unwind(AssertUnwindSafe(|| headers.as_mut().poll(cx))).map_err(panicked) {
+                Ok(poll) => poll.map_err(EngineError::Headers),
+                Err(error) => Poll::Ready(Err(error)),
+            }
+        });
+        let answer = answer.await?;
+        *self.asked() = answer;
+        Ok(())
+    }
+
+    fn asked(&self) -> MutexGuard<'_, HeaderMap> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in the cookies of a response.

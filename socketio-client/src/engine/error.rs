@@ -34,6 +34,9 @@ pub enum EngineError {
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Tls(#[source] Box<dyn Error + Send + Sync>),
+    /// The function that is asked for headers failed.
+    #[error("no headers")]
+    Headers(#[source] Box<dyn Error + Send + Sync>),
     /// A GET of long-polling failed.
     #[error("xhr poll error")]
     Polling(#[source] RequestError),

@@ -1,6 +1,6 @@
 //! What a user may choose about the connection.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{error::Error, fmt, pin::Pin, sync::Arc, time::Duration};
 
 use engineio_parser::{Revision, Transport};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -31,6 +31,7 @@ pub struct EngineOptions {
     pub(super) add_trailing_slash: bool,
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: HeaderMap,
+    pub(super) ask_headers: Option<AskHeaders>,
     pub(super) transport_headers: Vec<(Transport, HeaderName, HeaderValue)>,
     pub(super) protocols: Vec<HeaderValue>,
     pub(super) force_base64: bool,
@@ -47,6 +48,11 @@ pub struct EngineOptions {
     pub(super) tls: Option<Tls>,
     pub(super) connector: Arc<dyn Connector>,
 }
+
+pub(super) type HeadersFuture =
+    Pin<Box<dyn Future<Output = Result<HeaderMap, Box<dyn Error + Send + Sync>>> + Send>>;
+
+pub(super) type AskHeaders = Arc<dyn Fn() -> HeadersFuture + Send + Sync>;
 
 /// How servers are reached.
 #[derive(Clone, Debug)]
@@ -69,6 +75,7 @@ impl EngineOptions {
             add_trailing_slash: true,
             query: Vec::new(),
             headers: HeaderMap::new(),
+            ask_headers: None,
             transport_headers: Vec::new(),
             protocols: Vec::new(),
             force_base64: false,
@@ -149,6 +156,32 @@ impl EngineOptions {
     #[must_use]
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;
+        self
+    }
+
+    /// A function that is asked for headers anew whenever the connection is opened, so that a reconnection never uses a token that
+    /// has expired meanwhile. They stand instead of others of the same names. An error, [`EngineError::Headers`], is a failed
+    /// attempt. What is asked for with each namespace is [`SocketConfig::auth_with`](crate::SocketConfig::auth_with).
+    ///
+    /// ```
+    /// use http::{HeaderMap, HeaderValue, header};
+    /// use socketio_client::EngineOptions;
+    ///
+    /// # async fn fetch_token() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// let options = EngineOptions::new().headers_with(|| async {
+    ///     let token = HeaderValue::try_from(format!("Bearer {}", fetch_token().await?))?;
+    ///     Ok(HeaderMap::from_iter([(header::AUTHORIZATION, token)]))
+    /// });
+    /// ```
+    ///
+    /// [`EngineError::Headers`]: crate::EngineError::Headers
+    #[must_use]
+    pub fn headers_with<F, Fut>(mut self, ask: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<HeaderMap, Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        self.ask_headers = Some(Arc::new(move || Box::pin(ask())));
         self
     }
 

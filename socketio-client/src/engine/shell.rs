@@ -64,6 +64,7 @@ impl Engine {
     /// caller to say.
     pub(crate) async fn open(config: &EngineConfig) -> Result<Self, EngineError> {
         let shared = &config.shared;
+        shared.ask_headers().await?;
         let mut failed = EngineError::NoTransport;
         for via in shared.order() {
             let mut engine = Self::start(shared.clone(), via);

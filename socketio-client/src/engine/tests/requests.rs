@@ -30,6 +30,43 @@ async fn headers_query_and_address() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn headers_are_asked_for_at_each_opening() {
+    let network = Network::echo(ServerConfig::default());
+    let count = AtomicUsize::new(0);
+    let options = options()
+        .header(header::AUTHORIZATION, HeaderValue::from_static("none"))
+        .headers_with(move || {
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            assert_ne!(number, 3, "a panic");
+            async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                match number {
+                    2 => Err("no token".into()),
+                    4 => panic!("a later panic"),
+                    number => Ok([(header::AUTHORIZATION, number.into())].into_iter().collect()),
+                }
+            }
+        })
+        .connector(network.connector());
+    let config = EngineConfig::new("http://server", &options).unwrap();
+    for number in ["0", "1"] {
+        let before = network.seen().len();
+        let mut engine = Engine::open(&config).await.unwrap();
+        upgraded(&mut engine).await;
+        for seen in &network.seen()[before..] {
+            assert_eq!(seen.headers[header::AUTHORIZATION], number);
+        }
+    }
+    let before = network.seen().len();
+    for expected in ["no token", "the function panicked", "the function panicked"] {
+        let error = Engine::open(&config).await.err().unwrap();
+        assert!(matches!(error, EngineError::Headers(_)));
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), expected);
+    }
+    assert_eq!(network.seen().len(), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_transport_may_have_headers_and_protocols_of_its_own() {
     let network = Network::echo(ServerConfig::default());
     let name = HeaderName::from_static("x-a");
