@@ -14,6 +14,12 @@ pub enum NatsError {
     /// NATS did not answer in time.
     #[error("NATS did not answer within {0:?}")]
     Timeout(Duration),
+    /// JetStream has not answered what was asked before, and is not asked again for some time.
+    #[error("JetStream is silent")]
+    Silent,
+    /// The connection was lost before JetStream has answered. Whether it did what it was asked is not known.
+    #[error("the connection to NATS was lost")]
+    Lost,
     /// The message is larger than NATS takes (`max_payload`) or the other nodes would (`max_message_bytes`).
     #[error("a message of {bytes} bytes, where {limit} are allowed")]
     TooLarge {
@@ -59,7 +65,7 @@ impl From<NatsError> for AdapterError {
             NatsError::TooLarge { .. } | NatsError::Name(_) | NatsError::Prefix(_) => {
                 Self::Refused(error.into())
             }
-            NatsError::Away => Self::Away(error.into()),
+            NatsError::Away | NatsError::Silent => Self::Away(error.into()),
             _ => Self::Engine(error.into()),
         }
     }

@@ -119,7 +119,7 @@ impl Log {
     pub(crate) async fn append(&self, subject: &str, payload: Bytes) -> Result<u64, NatsError> {
         let stalled = *self.stalled();
         if stalled.is_some_and(|until| Instant::now() < until) {
-            return Err(NatsError::Timeout(self.timeout));
+            return Err(NatsError::Silent);
         }
         let result = match self.try_append(subject, payload.clone()).await {
             Err(NatsError::NoStream) => {
@@ -177,13 +177,15 @@ impl Log {
     ) -> Result<T, NatsError> {
         let (connects, end) = (self.connects(), Instant::now() + self.timeout);
         let mut answer = pin!(answer.into_future());
+        let mut asked = false;
         loop {
             if self.client.connection_state() != State::Connected || self.connects() != connects {
-                return Err(NatsError::Away);
+                return Err(if asked { NatsError::Lost } else { NatsError::Away });
             }
             if Instant::now() >= end {
                 return Err(NatsError::Timeout(self.timeout));
             }
+            asked = true;
             if let Ok(answer) = tokio::time::timeout(LOOK, &mut answer).await {
                 return Ok(answer);
             }

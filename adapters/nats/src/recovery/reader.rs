@@ -69,7 +69,7 @@ impl Reader {
                         tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot read the stream");
                     }
                     // The client makes its connection again by itself.
-                    if matches!(error, NatsError::Away) { PAUSE } else { REFUSED }
+                    if matches!(error, NatsError::Away | NatsError::Lost) { PAUSE } else { REFUSED }
                 }
             };
             tokio::time::sleep(pause).await;

@@ -88,7 +88,7 @@ async fn a_server_of_another_authority_is_refused() {
     let config = NatsConfig::new(client).timeout(Duration::from_millis(500));
     let adapter = NatsAdapter::new(config).unwrap();
     let refused = within(adapter.join(seat("/", "one"), Arc::new(Kept::default()))).await;
-    assert!(matches!(refused.err(), Some(AdapterError::Engine(_))));
+    assert!(matches!(refused.err(), Some(AdapterError::Away(_))));
 }
 
 fn seat(nsp: &str, uid: &str) -> Seat {
