@@ -1,5 +1,7 @@
 //! Where Redis is.
 
+use std::fmt;
+
 use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
 use crate::options::Common;
@@ -10,13 +12,38 @@ use crate::options::Common;
 /// One address is a server of its own, a list of them is a Redis Cluster, also a list of one. Of a cluster, name as many
 /// nodes as there are: others are found by themselves where commands have a key, but plain publish and subscribe stay
 /// with those named here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// What `Debug` writes has neither users nor passwords.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Nodes {
     /// A server of its own.
     One(String),
     /// Nodes of a Redis Cluster.
     Cluster(Vec<String>),
+}
+
+impl fmt::Debug for Nodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(url) => f.debug_tuple("One").field(&without_secrets(url)).finish(),
+            Self::Cluster(urls) => {
+                let urls: Vec<_> = urls.iter().map(|url| without_secrets(url)).collect();
+                f.debug_tuple("Cluster").field(&urls).finish()
+            }
+        }
+    }
+}
+
+/// Users and passwords stand before the host, or in the query of a socket of the system.
+fn without_secrets(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let place = match scheme.contains("unix") {
+        true => rest,
+        false => rest.rsplit_once('@').map_or(rest, |(_, host)| host),
+    };
+    let place = place.split('?').next().unwrap_or_default();
+    format!("{scheme}://{place}")
 }
 
 impl From<&str> for Nodes {
@@ -135,6 +162,18 @@ mod tests {
         assert_eq!((one.nodes.len(), one.cluster), (1, false));
         let list = addresses(["redis://127.0.0.1:1", "redis://127.0.0.1:2"].into()).unwrap();
         assert_eq!((list.nodes.len(), list.cluster), (2, true));
+    }
+
+    #[test]
+    fn passwords_are_not_written() {
+        let one = crate::RedisAdapter::classic("rediss://app:p@ss?word@localhost:1/2");
+        let socket = crate::RedisAdapter::sharded("redis+unix:///run/redis?user=app&pass=p@ssword");
+        let list = crate::RedisAdapter::streams(["redis://:p@ssword@localhost"]);
+        for written in [format!("{one:?}"), format!("{socket:?}"), format!("{list:?}")] {
+            assert!(!written.contains("word") && !written.contains("pass"), "{written}");
+            assert!(written.contains("://"), "{written}");
+        }
+        assert!(format!("{one:?}").contains("\"rediss://localhost:1/2\""));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What all three kinds of adapters have in common.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Common {
     pub(crate) connection_timeout: Duration,
     pub(crate) response_timeout: Duration,
@@ -16,6 +16,17 @@ impl Common {
     pub(crate) fn certificates(&mut self) -> &mut redis::TlsCertificates {
         let none = redis::TlsCertificates { client_tls: None, root_cert: None };
         self.certificates.get_or_insert(none)
+    }
+}
+
+impl fmt::Debug for Common {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without certificates, which come with a key.
+        f.debug_struct("Common")
+            .field("connection_timeout", &self.connection_timeout)
+            .field("response_timeout", &self.response_timeout)
+            .field("max_message_bytes", &self.max_message_bytes)
+            .finish_non_exhaustive()
     }
 }
 

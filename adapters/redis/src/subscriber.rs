@@ -74,6 +74,8 @@ struct State {
     /// The number of the connection, while there is one.
     connected: Option<u64>,
     connections: u64,
+    /// Grows whenever what was confirmed counts for nothing any more.
+    epoch: u64,
 }
 
 impl Subscriber {
@@ -171,7 +173,7 @@ impl Subscriber {
 
     /// Makes what is subscribed what is wanted. Whether something was refused.
     async fn reconcile(&self, conn: &Conn) -> bool {
-        let changes = self.state().changes();
+        let (epoch, changes) = self.state().changes();
         let changes = stream::iter(changes).map(|(topic, wanted)| {
             let mut conn = conn.clone();
             async move { (change(&mut conn, &topic, wanted).await, topic, wanted) }
@@ -179,15 +181,16 @@ impl Subscriber {
         let mut changes = changes.buffer_unordered(AT_ONCE);
         let mut refused = false;
         while let Some((answer, topic, wanted)) = changes.next().await {
-            let mut state = self.state();
-            match answer {
-                Ok(()) if wanted => drop(state.active.insert(topic)),
-                Ok(()) => drop(state.active.remove(&topic)),
-                Err(error) => {
-                    tracing::warn!(target: "socketio::redis", %error, "cannot subscribe");
-                    state.touched.insert(topic);
-                    refused = true;
-                }
+            let Err(error) = answer else {
+                self.state().confirm(epoch, topic, wanted);
+                continue;
+            };
+            tracing::warn!(target: "socketio::redis", %error, "cannot subscribe");
+            self.state().touched.insert(topic);
+            refused = true;
+            if !conn.is_cluster() {
+                // The connection is given up: nothing else needs to be tried on it.
+                break;
             }
         }
         refused
@@ -208,6 +211,9 @@ impl Subscriber {
             PushKind::PMessage => Kind::Pattern,
             PushKind::SMessage => Kind::Sharded,
             PushKind::Disconnection => return self.disconnected(number),
+            PushKind::Unsubscribe => return self.unsubscribed(number, Kind::Plain, info),
+            PushKind::PUnsubscribe => return self.unsubscribed(number, Kind::Pattern, info),
+            PushKind::SUnsubscribe => return self.unsubscribed(number, Kind::Sharded, info),
             _ => return,
         };
         let mut parts = info.data.into_iter().rev();
@@ -240,6 +246,18 @@ impl Subscriber {
         self.wake.notify_one();
     }
 
+    /// As was asked for, or because a channel's slot has moved to another node of a Redis Cluster.
+    fn unsubscribed(&self, number: u64, kind: Kind, info: PushInfo) {
+        let Some(name) = info.data.into_iter().next().and_then(text) else { return };
+        let mut state = self.state();
+        let topic = Topic { kind, name };
+        let unasked = state.connected == Some(number) && state.is_unsubscribed(topic);
+        drop(state);
+        if unasked {
+            self.wake.notify_one();
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -253,25 +271,49 @@ impl State {
     }
 
     fn begin(&mut self, number: u64) {
+        self.epoch += 1;
         self.connected = Some(number);
         self.active.clear();
         self.touched = self.wanted.keys().cloned().collect();
     }
 
     fn end(&mut self) {
+        self.epoch += 1;
         self.connected = None;
         self.active.clear();
         self.touched.clear();
     }
 
-    /// What is to be subscribed to, and what no more.
-    fn changes(&mut self) -> Vec<(Topic, bool)> {
+    /// Redis has done what was to be done. What it did before its connection was lost counts for nothing.
+    fn confirm(&mut self, epoch: u64, topic: Topic, wanted: bool) {
+        if epoch != self.epoch {
+            return;
+        }
+        if wanted {
+            self.active.insert(topic);
+        } else {
+            self.active.remove(&topic);
+        }
+    }
+
+    /// Redis has ended a subscription. Whether it is wanted.
+    fn is_unsubscribed(&mut self, topic: Topic) -> bool {
+        let wanted = self.wanted.contains_key(&topic);
+        if self.active.remove(&topic) && wanted {
+            self.touched.insert(topic);
+        }
+        wanted
+    }
+
+    /// What is to be subscribed to, and what no more; and the epoch.
+    fn changes(&mut self) -> (u64, Vec<(Topic, bool)>) {
         let touched = std::mem::take(&mut self.touched).into_iter();
         let changes = touched.map(|topic| {
             let wanted = self.wanted.contains_key(&topic);
             (topic, wanted)
         });
-        changes.filter(|(topic, wanted)| *wanted != self.active.contains(topic)).collect()
+        let changes = changes.filter(|(topic, wanted)| *wanted != self.active.contains(topic));
+        (self.epoch, changes.collect())
     }
 }
 
@@ -307,5 +349,43 @@ fn text(value: Value) -> Option<Bytes> {
         Value::BulkString(bytes) => Some(bytes.into()),
         Value::SimpleString(text) => Some(text.into()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanting(topic: &Topic) -> State {
+        let mut state = State::default();
+        let on_message: OnMessage = Arc::new(|_, _| {});
+        state.wanted.insert(topic.clone(), vec![Listener { number: 0, on_message }]);
+        state.begin(1);
+        state
+    }
+
+    #[test]
+    fn what_was_confirmed_before_a_node_was_lost_is_subscribed_to_again() {
+        let topic = Topic { kind: Kind::Sharded, name: Bytes::from_static(b"room") };
+        let mut state = wanting(&topic);
+        let (epoch, changes) = state.changes();
+        assert_eq!(changes, [(topic.clone(), true)]);
+        // A node of a Redis Cluster is lost: the answer that it gave before is read afterwards.
+        state.begin(1);
+        state.confirm(epoch, topic.clone(), true);
+        assert_eq!(state.changes().1, [(topic, true)]);
+    }
+
+    #[test]
+    fn what_redis_ends_is_subscribed_to_again_while_it_is_wanted() {
+        let topic = Topic { kind: Kind::Sharded, name: Bytes::from_static(b"room") };
+        let mut state = wanting(&topic);
+        let (epoch, _) = state.changes();
+        state.confirm(epoch, topic.clone(), true);
+        assert!(state.is_unsubscribed(topic.clone()));
+        assert_eq!(state.changes().1, [(topic.clone(), true)]);
+        state.wanted.clear();
+        assert!(!state.is_unsubscribed(topic));
+        assert!(state.changes().1.is_empty());
     }
 }

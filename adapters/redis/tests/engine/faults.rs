@@ -190,3 +190,23 @@ async fn a_master_of_a_cluster_dies_and_comes_back() {
         until(|| async { one.link.count().await.is_ok_and(|count| count == 2) }).await;
     }
 }
+
+/// Redis ends the subscriptions to a slot that moves, and says so.
+#[tokio::test]
+async fn a_slot_of_a_cluster_that_moves_takes_its_subscriptions_along() {
+    let engine = RedisCluster::start().unwrap();
+    let (one, two) = pair(|| kinds(&engine.urls().into()), 1).await;
+    let mut masters: Vec<_> = engine.masters().iter().map(Stranger::new).collect();
+    let slot = masters[0].words("CLUSTER KEYSLOT socket.io#/#");
+    let slot = slot.trim_start_matches(':').to_owned();
+    let ids: Vec<_> = masters.iter_mut().map(|master| master.words("CLUSTER MYID")).collect();
+    for id in ids {
+        for master in &mut masters {
+            let moved = master.words(&format!("CLUSTER SETSLOT {slot} NODE {id}"));
+            assert!(moved.contains("OK"), "{moved}");
+        }
+        engine.agreed().unwrap();
+        until_heard(&one, &two).await;
+        until_heard(&two, &one).await;
+    }
+}
