@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use socketio_adapter::{
@@ -23,6 +24,9 @@ use crate::{
     recovery::{Events, Log, Reader, Sessions, is_kept},
     subject::Subjects,
 };
+
+/// How often it is looked whether there is a connection.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Joins a server to a cluster by NATS. Its connection is that of the client it was given, which makes it again, and subscribes
 /// again, by itself.
@@ -48,11 +52,19 @@ impl NatsAdapter {
     ///
     /// # Errors
     ///
-    /// There is no connection, no JetStream ([`NatsError::NoJetStream`]), or it refuses.
+    /// There is no connection within the `timeout`, no JetStream ([`NatsError::NoJetStream`]), or it refuses.
     pub async fn prepare(&self) -> Result<(), NatsError> {
+        // The client's first connection may still be on its way.
+        let connected = async {
+            while self.publisher.check().is_err() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let connected = tokio::time::timeout(self.config.timeout, connected).await;
+        connected.map_err(|_| NatsError::Away)?;
         match self.publisher.log() {
             Some(log) => log.prepare().await.map(drop),
-            None => self.publisher.check(),
+            None => Ok(()),
         }
     }
 

@@ -8,17 +8,18 @@ use socketio_adapter::{
     recovery::{PageSize, SavedSession, SessionStore},
 };
 use socketio_adapter_nats::{
-    JetStream, NatsAdapter, NatsError, StorageType,
+    JetStream, NatsAdapter, NatsConfig, NatsError, StorageType,
     async_nats::{
         self, jetstream,
         jetstream::stream::{Config, RetentionPolicy},
     },
+    connect_options,
 };
 use socketio_parser::value;
 
 use crate::{
     Node, config,
-    suite::{Kept, until, within},
+    suite::{HANG, Kept, until, within},
 };
 
 pub(crate) const ALL: PageSize = PageSize { packets: 1000, bytes: 10_000_000 };
@@ -117,6 +118,21 @@ async fn without_jetstream_it_is_said_at_once() {
     let plain = crate::adapter(&engine).await;
     within(plain.prepare()).await.unwrap();
     assert!(!plain.keeps_log());
+}
+
+#[tokio::test]
+async fn what_is_prepared_waits_for_the_first_connection() {
+    let engine = Nats::with_jetstream().unwrap();
+    engine.kill().unwrap();
+    let client = connect_options().connect(engine.url()).await.unwrap();
+    let config = |client| NatsConfig::new(client).connection_state_recovery(JetStream::default());
+    let short = config(client.clone()).timeout(Duration::from_millis(100));
+    let error = within(NatsAdapter::new(short).unwrap().prepare()).await.unwrap_err();
+    assert!(matches!(error, NatsError::Away), "{error}");
+    let adapter = NatsAdapter::new(config(client).timeout(HANG)).unwrap();
+    let restart = async { engine.restart().unwrap() };
+    let (prepared, ()) = tokio::join!(within(adapter.prepare()), restart);
+    prepared.unwrap();
 }
 
 #[tokio::test]
