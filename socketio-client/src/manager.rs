@@ -19,7 +19,8 @@ use crate::{
 impl Manager {
     /// A connection to the server of a URL, with the default options. It is opened for the first [`socket`](Self::socket).
     ///
-    /// Scheme, host, port and query of the URL are looked at, not its path. Without a scheme it is `https`.
+    /// Scheme, host, port and query of the URL are looked at, not its path. Without a scheme it is `https`. As in Node, user and
+    /// password in a URL are not sent: [`EngineOptions::header`](crate::EngineOptions::header) is for that.
     ///
     /// # Errors
     ///
