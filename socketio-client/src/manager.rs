@@ -141,7 +141,11 @@ impl Manager {
         };
         // Told here, so that who calls `connect` from now on waits for the next connection.
         for space in spaces {
-            let waiting = std::mem::take(&mut space.state().connecting);
+            let waiting = {
+                let mut state = space.state();
+                state.id = None;
+                std::mem::take(&mut state.connecting)
+            };
             for waiting in waiting {
                 let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::ForcedClose)));
             }

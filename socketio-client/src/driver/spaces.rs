@@ -157,6 +157,10 @@ impl Driver {
             self.connect_error(index, ConnectError::Unsupported);
             return self.shut_if_idle(None);
         };
+        // It was closed meanwhile: that is looked at next.
+        if self.shared.state().close {
+            return;
+        }
         let Some(member) = self.members.get_mut(index) else { return };
         let again = matches!(member.phase, Phase::In);
         let recovered = pid.is_some() && pid == member.pid;

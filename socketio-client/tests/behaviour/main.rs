@@ -21,6 +21,7 @@ mod dropping_the_handles_ends_everything;
 mod events_wait_for_a_connection;
 mod handlers_start_in_order;
 mod listeners_of_every_kind;
+mod lives_end_before_they_begin_again;
 mod msgpack_servers_are_spoken_to;
 mod namespaces_share_a_connection;
 mod no_duration_is_too_long;

@@ -98,6 +98,22 @@ async fn closing_the_manager_keeps_sockets_for_the_next_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_connects_right_after_closing_waits_for_the_next_connection() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    let manager = network.manager();
+    let socket = manager.socket("/");
+    within(socket.connect()).await.unwrap();
+    let id = socket.id();
+    manager.close();
+    assert!(!socket.is_connected() && socket.is_active());
+    within(socket.connect()).await.unwrap();
+    settle().await;
+    assert!(socket.is_connected() && socket.id() != id);
+    assert_eq!(network.dialled(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn disconnecting_and_connecting_at_once_is_both() {
     let io = Server::new();
     let network = Network::new(&io);
