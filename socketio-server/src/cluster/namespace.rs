@@ -104,12 +104,11 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// The engine behind the adapter failed.
+    /// The engine behind the adapter failed, or the namespace has not joined the cluster within its `request_timeout` (5 s).
     pub async fn server_count(&self) -> Result<usize, ClusterError> {
-        match self.cluster() {
-            Some(membership) => membership.count().await,
-            None => Ok(1),
-        }
+        let Some(membership) = self.cluster() else { return Ok(1) };
+        let counted = tokio::time::timeout(membership.patience(), membership.count()).await;
+        counted.map_err(|_| ClusterError::Unreachable)?
     }
 
     /// Waits until the namespace has joined the cluster: what other nodes publish from now on arrives. At once without an

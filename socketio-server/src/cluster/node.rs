@@ -69,9 +69,7 @@ async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
             Err(error) => {
                 let nsp = &node.membership.seat.nsp;
                 tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot join the cluster");
-                for message in node.membership.queue.take_logged() {
-                    node.deliver(message.body);
-                }
+                node.deliver_waiting();
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -191,6 +189,14 @@ fn report(node: &Node, result: Result<(), socketio_adapter::AdapterError>) {
 impl Node {
     fn namespace(&self) -> Option<Namespace> {
         self.namespace.upgrade().map(Namespace)
+    }
+
+    /// Delivers here the events that wait for a log which cannot be reached. Other nodes do not get them.
+    fn deliver_waiting(&self) {
+        for message in self.membership.queue.take_logged() {
+            self.membership.counters.here().cluster.lost.one();
+            self.deliver(message.body);
+        }
     }
 
     /// Delivers an event of this node that is in no log.

@@ -15,7 +15,7 @@ use socketio_adapter::{
     AdapterError, BoxFuture, Discovery, Heartbeats, Inbox, Link, Message, Offset, Seat,
 };
 use socketio_server::{
-    ClusterAdapter, ClusterError, ClusterLimits, EmitError, FetchError, ServerConfig,
+    ClusterAdapter, ClusterError, ClusterLimits, EmitError, FetchError, Recovery, ServerConfig,
 };
 use support::{Running, server_with, until, within};
 
@@ -52,6 +52,10 @@ fn refused() -> AdapterError {
 impl ClusterAdapter for Engine {
     fn discovery(&self) -> Discovery {
         self.discovery
+    }
+
+    fn keeps_log(&self) -> bool {
+        true
     }
 
     fn join(
@@ -157,8 +161,24 @@ async fn one_that_is_away_is_not_waited_for() {
     client.expect(r#"42["hello"]"#).await;
     let error = within(server.io.fetch_sockets()).await.unwrap_err();
     assert!(matches!(error, FetchError::Cluster(ClusterError::Unreachable)), "{error:?}");
+    let error = within(server.io.of("/").server_count()).await.unwrap_err();
+    assert!(matches!(error, ClusterError::Unreachable), "{error:?}");
     server.io.close();
     within(server.io.ended()).await;
+}
+
+/// Where it would keep a log, events wait for it until joining has failed.
+#[tokio::test]
+async fn one_with_a_log_that_is_away_loses_events_for_others_alone_and_they_are_counted() {
+    let engine = Engine::new(Mood::Away, Discovery::Count);
+    let config = ServerConfig::default().connection_state_recovery(Recovery::default());
+    let server = server_with(config.adapter(engine.clone())).await;
+    let mut client = server.open().await;
+    client.send("40").await;
+    client.recoverable().await;
+    server.io.emit("hello", &()).unwrap();
+    client.expect(r#"42["hello"]"#).await;
+    assert_eq!(server.io.stats().cluster.lost, 1);
 }
 
 #[tokio::test]
