@@ -4,8 +4,8 @@
 //! cargo run -p socketio-emitter --all-features --example emit -- redis://127.0.0.1 / news '{"hello":1}' room1 room2
 //! ```
 //!
-//! The address says which engine: `redis://`, `redis+sharded://`, `redis+streams://`, `postgres://`, `nats://` (others: `shared/engine.rs`). Then come the
-//! namespace, the event, its argument as JSON, and rooms, if not everybody is meant.
+//! The address says which engine: `redis://`, `redis+sharded://`, `redis+streams://`, `postgres://`, `nats://` and those that
+//! `shared/engine.rs` names. Then come the namespace, the event, its argument as JSON, and rooms, if not everybody is meant.
 
 #[path = "shared/engine.rs"]
 mod engine;
