@@ -47,7 +47,7 @@ impl From<PostgresError> for AdapterError {
             PostgresError::Channel(_) | PostgresError::Table(_) | PostgresError::Message(_) => {
                 Self::Refused(error.into())
             }
-            PostgresError::Away => Self::Away(error.into()),
+            PostgresError::Away | PostgresError::Lost(_) => Self::Away(error.into()),
             _ => Self::Engine(error.into()),
         }
     }

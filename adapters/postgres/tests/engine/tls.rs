@@ -72,7 +72,7 @@ async fn a_database_of_another_authority_is_refused() {
     let adapter = PostgresAdapter::new(config.clone()).unwrap();
     let seat = Seat { nsp: "/".into(), uid: "one".into() };
     let refused = within(adapter.join(seat, Arc::new(Kept::default()))).await;
-    let Some(AdapterError::Engine(error)) = refused.err() else { panic!("it was trusted") };
+    let Some(AdapterError::Away(error)) = refused.err() else { panic!("it was trusted") };
     let error = error.downcast_ref::<PostgresError>();
     assert!(is_untrusted(error), "{error:?}");
 

@@ -51,7 +51,7 @@ async fn a_server_of_another_authority_is_refused() {
     for adapter in kinds(&engine, &Identity::new().authority) {
         let seat = Seat { nsp: "/".into(), uid: "one".into() };
         let refused = within(adapter.join(seat, Arc::new(Kept::default()))).await;
-        let Some(AdapterError::Engine(error)) = refused.err() else { panic!("it was trusted") };
+        let Some(AdapterError::Away(error)) = refused.err() else { panic!("it was trusted") };
         assert!(error.to_string().contains("invalid peer certificate"), "{error}");
         assert!(error.source().is_some(), "{error:?}");
     }
