@@ -1,11 +1,12 @@
 //! Whatever users, servers and the network do in whatever order: no `connect` follows another one, events arrive in order and
-//! once, none is lost but by the network, and in the end the sockets are connected.
+//! once, none is lost but by the network, and in the end the sockets are connected. What is sent until it is acknowledged is never
+//! lost, but may come more than once.
 
 use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*};
 use socketio_client::{Manager, Reconnection};
-use socketio_server::{Data, Server, Socket as Peer};
+use socketio_server::{Ack, Data, Server, Socket as Peer};
 
 use crate::support::{Log, Network, URL, life, log, settle, within};
 
@@ -49,19 +50,24 @@ fn received(io: &Server, nsp: &str) -> Log<u32> {
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
     });
-    io.of(nsp).on("n", move |Data(n): Data<u32>| {
+    io.of(nsp).on("n", move |Data(n): Data<u32>, ack: Ack| {
         let _ = sender.send(n);
-        async {}
+        async move { Ok(ack.send(&())?) }
     });
     log
 }
 
-async fn live(ops: Vec<Op>, polling: bool) {
+async fn live(ops: Vec<Op>, polling: bool, retried: bool) {
     let io = Server::new();
     let network = Network::new(&io);
     let config = if polling { network.polling() } else { network.config() };
     let soon = Duration::from_millis(200);
     let config = config.reconnection(Reconnection::default().delay(soon).delay_max(soon));
+    let config = if retried {
+        config.socket(|socket| socket.retries(1000).ack_timeout(Duration::from_secs(1)))
+    } else {
+        config
+    };
     let manager = Manager::with_config(URL, config).unwrap();
     let sockets = NAMESPACES.map(|nsp| manager.socket(nsp));
     let mut received = NAMESPACES.map(|nsp| received(&io, nsp));
@@ -105,7 +111,11 @@ async fn live(ops: Vec<Op>, polling: bool) {
         while numbers.last() != Some(&emitted[at]) {
             numbers.push(received[at].next().await);
         }
+        if retried {
+            numbers.dedup();
+        }
         assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+        let lossless = lossless || retried;
         assert!(
             !lossless || numbers.len() == emitted[at] as usize,
             "{numbers:?} of {}",
@@ -124,12 +134,12 @@ async fn live(ops: Vec<Op>, polling: bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens(ops in vec(op(), 0..40), polling in any::<bool>()) {
+    fn whatever_happens(ops in vec(op(), 0..40), polling in any::<bool>(), retried in any::<bool>()) {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(live(ops, polling));
+        runtime.block_on(live(ops, polling, retried));
     }
 }
