@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use socketio_client::{Data, EventName, Manager};
+use proptest::{collection::vec, prelude::*};
+use socketio_client::{Binary, Data, EventName, Manager, Reconnection};
 use socketio_server::{Recovery, Server, ServerConfig, Socket as Peer};
 
 use crate::support::{Network, URL, log, settle, within};
@@ -86,4 +87,72 @@ async fn more_than_the_inbox_holds_may_be_missed() {
     assert_eq!(seen.take(19).await, (1..20).collect::<Vec<_>>());
     settle().await;
     assert!(socket.is_recovered() && socket.is_connected());
+}
+
+/// What the server says while lines are cut, in the middle of a packet too.
+async fn survive(steps: Vec<(u8, u64)>, polling: bool) {
+    let io = recovering();
+    let network = Network::new(&io);
+    let config = if polling { network.polling() } else { network.config() };
+    let soon = Duration::from_millis(50);
+    let config = config.reconnection(Reconnection::default().delay(soon).delay_max(soon));
+    let socket = Manager::with_config(URL, config).unwrap().socket("/");
+    let (sender, mut seen) = log();
+    socket.on("n", move |Data((n, _)): Data<(u32, String)>| {
+        let _ = sender.send(n);
+        async {}
+    });
+    let (sender, mut lives) = log();
+    socket.on("connect", move |socket: socketio_client::Socket| {
+        let _ = sender.send(socket.is_recovered());
+        async {}
+    });
+    within(socket.connect()).await.unwrap();
+    assert!(!lives.next().await);
+    let first = Binary(vec![1; 10].into());
+    // Only what follows an event has an offset to be recovered from.
+    let mut sent = 1;
+    io.emit("n", &(sent, "", first)).unwrap();
+    assert_eq!(seen.next().await, sent);
+    for (step, millis) in steps {
+        match step {
+            0..5 => {
+                sent += 1;
+                let size = if step == 0 { 50_000 } else { 10 };
+                io.emit("n", &(sent, "x".repeat(size), Binary(vec![1; size].into()))).unwrap();
+            }
+            5 | 6 => network.cut(),
+            _ => tokio::time::sleep(Duration::from_millis(millis)).await,
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    sent += 1;
+    io.emit("n", &(sent, "")).unwrap();
+    let mut numbers = Vec::new();
+    while numbers.last() != Some(&sent) {
+        numbers.push(seen.next().await);
+    }
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    // A server that has not noticed yet that its polling client is gone gives another session.
+    if lives.rest().into_iter().all(|recovered| recovered) {
+        assert_eq!(numbers.len(), sent as usize - 1, "{numbers:?}");
+    } else {
+        assert!(polling);
+    }
+    settle().await;
+    assert!(seen.rest().is_empty() && socket.is_connected());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_missed_and_nothing_comes_twice(
+        steps in vec((0..10_u8, 0..300_u64), 0..40),
+        polling in any::<bool>(),
+    ) {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(survive(steps, polling));
+    }
 }
