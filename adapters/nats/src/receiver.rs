@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use socketio_adapter::{Message, Room};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     config::NatsConfig,
@@ -61,11 +61,17 @@ impl Receiver {
         for subject in [self.subjects.all(), own.clone()] {
             self.subscribe(&mut state, subject).await?;
         }
+        let mut remind = Instant::now();
         loop {
             self.follow_rooms(&mut state).await?;
             if state.reminded.is_none() && (state.joined.is_some() || !state.new_rooms.is_empty()) {
                 state.reminded = Some(std::mem::take(&mut state.new_rooms));
+                remind = Instant::now();
+            }
+            // Looked at whatever else goes on: there may never be a quiet moment.
+            if state.reminded.is_some() && remind <= Instant::now() {
                 let _ = self.publisher.remind(own.clone(), &self.membership.seat.uid).await;
+                remind = Instant::now() + REMIND;
             }
             let Ok(heard) = self.hear(&mut state) else { return Err(NatsError::Away) };
             if heard > 0 {
@@ -76,15 +82,13 @@ impl Receiver {
             }
             let late = async {
                 match state.reminded {
-                    Some(_) => tokio::time::sleep(REMIND).await,
+                    Some(_) => tokio::time::sleep_until(remind).await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 () = self.membership.woken.notified() => {}
-                () = late => {
-                    let _ = self.publisher.remind(own.clone(), &self.membership.seat.uid).await;
-                }
+                () = late => {}
             }
         }
     }

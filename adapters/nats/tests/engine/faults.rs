@@ -100,3 +100,19 @@ async fn who_leaves_hears_and_says_nothing() {
     .await;
     assert!(one.inbox.messages().is_empty());
 }
+
+/// However much goes on meanwhile.
+#[tokio::test]
+async fn a_room_that_appears_while_there_is_no_server_is_heard_of_afterwards() {
+    let engine = Nats::start().unwrap();
+    let one = Node::join(adapter(&engine).await, "/", "one").await;
+    engine.kill().unwrap();
+    until(|| async { one.link.publish(one.message(&[], "x", &1)).await.is_err() }).await;
+    one.link.room_appeared(&"a".into());
+    engine.restart().unwrap();
+    until(|| async {
+        one.link.room_vanished(&"b".into());
+        one.adapter.hears("/", "a")
+    })
+    .await;
+}
