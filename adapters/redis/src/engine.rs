@@ -108,7 +108,9 @@ impl Engine {
     /// Runs a task until nobody uses the engine any more.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let task = tokio::spawn(task).abort_handle();
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).handles.push(task);
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.handles.retain(|task| !task.is_finished());
+        tasks.handles.push(task);
     }
 
     fn start<F: Future<Output = ()> + Send + 'static>(
@@ -165,4 +167,19 @@ pub(crate) fn publish(command: &str, channel: &[u8], message: &[u8]) -> Cmd {
     let mut publish = cmd(command);
     publish.arg(channel).arg(message);
     publish
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tasks_that_have_ended_are_forgotten() {
+        let engine = Engine::new(&"redis://127.0.0.1".into(), &Common::default()).unwrap();
+        for _ in 0..10 {
+            engine.spawn(async {});
+            tokio::task::yield_now().await;
+        }
+        assert!(engine.tasks.lock().unwrap().handles.len() <= 2);
+    }
 }

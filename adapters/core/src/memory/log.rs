@@ -113,7 +113,7 @@ impl Log {
         offset: &Offset,
         size: PageSize,
     ) -> Result<Page, AdapterError> {
-        let after = number(offset).filter(|after| after + 1 >= self.first);
+        let after = number(offset).filter(|after| after.saturating_add(1) >= self.first);
         let after = after.ok_or_else(|| AdapterError::Engine("the log was trimmed".into()))?;
         let mut page = Page { events: Vec::new(), end: offset.clone(), more: false };
         let mut bytes = 0_usize;
@@ -146,4 +146,18 @@ impl Log {
 /// Offsets have the form of those of Redis streams, which no number has.
 pub(super) fn number(offset: &str) -> Option<u64> {
     offset.strip_suffix("-0")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_offset_is_too_large() {
+        let log = Log::new(MemoryLog::default(), Arc::new(Instant::now));
+        let last = Offset::from(format!("{}-0", u64::MAX));
+        let size = PageSize { packets: 1, bytes: 1 };
+        let page = log.missed(&Nsp::root(), &last, size).unwrap();
+        assert!(page.events.is_empty() && !page.more);
+    }
 }
