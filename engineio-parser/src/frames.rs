@@ -47,6 +47,14 @@ impl Frames {
         std::iter::once(&self.first).chain(self.rest.iter().flat_map(|rest| rest.iter()))
     }
 
+    /// The frame at `index`.
+    pub(crate) fn get(&self, index: usize) -> Option<&Frame> {
+        match index.checked_sub(1) {
+            None => Some(&self.first),
+            Some(index) => self.rest.as_ref()?.get(index),
+        }
+    }
+
     /// The frame at `index`, without another reference where it is the first.
     pub(crate) fn into_nth(self, index: usize) -> Option<Frame> {
         match index.checked_sub(1) {
@@ -62,7 +70,8 @@ impl Frames {
 
     /// Bytes of all frames' payloads.
     pub fn bytes(&self) -> usize {
-        self.iter().map(Frame::len).sum()
+        let rest = self.rest.as_ref().map_or(0, |rest| rest.iter().map(Frame::len).sum());
+        self.first.len() + rest
     }
 }
 

@@ -38,7 +38,7 @@ impl Queue {
 
     /// The frame that is next.
     pub(super) fn front(&self) -> Option<&Frame> {
-        self.runs.front()?.iter().nth(self.given)
+        self.runs.front()?.get(self.given)
     }
 
     /// Takes the frame that is next.
@@ -53,7 +53,7 @@ impl Queue {
             }
             frame
         } else {
-            let frame = run.iter().nth(self.given)?.clone();
+            let frame = run.get(self.given)?.clone();
             self.given += 1;
             frame
         };
