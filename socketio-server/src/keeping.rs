@@ -16,7 +16,7 @@ use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 use crate::{
     cluster::{Membership, Saving},
     model::Namespace,
-    recovery::Recorder,
+    recovery::{Recorder, Way},
 };
 
 /// A session that was taken out of the store. Where it is dropped before somebody has it, it is put back.
@@ -49,7 +49,8 @@ impl Namespace {
     pub(crate) fn save(&self, membership: &Arc<Membership>, session: SavedSession) {
         let Ok(runtime) = Handle::try_current() else { return };
         let Some(recorder) = &self.0.recorder else { return };
-        let journey = Journey::begin(self, recorder, membership, session.pid.clone());
+        let journey =
+            Journey::begin(self, recorder, membership, session.pid.clone(), Way::IntoStore);
         let (membership, duration) = (membership.clone(), recorder.duration);
         runtime.spawn(async move {
             let save = async {
@@ -75,7 +76,7 @@ impl Namespace {
         pid: String,
         from: Offset,
     ) -> JoinHandle<Result<Option<Taken>, AdapterError>> {
-        let journey = Journey::begin(self, recorder, membership, pid.into());
+        let journey = Journey::begin(self, recorder, membership, pid.into(), Way::OutOfStore);
         let patience = membership.patience().saturating_mul(2);
         tokio::spawn(async move {
             let taken = in_time(patience, store.take(&journey.pid, &from)).await?;
@@ -107,9 +108,17 @@ impl Journey {
         recorder: &Recorder,
         membership: &Arc<Membership>,
         pid: ByteString,
+        way: Way,
     ) -> Self {
-        let (done, saving) = watch::channel(());
-        recorder.saving.lock().unwrap_or_else(PoisonError::into_inner).insert(pid.clone(), saving);
+        let (done, ends) = watch::channel(());
+        {
+            let mut journeys = recorder.journeys.lock().unwrap_or_else(PoisonError::into_inner);
+            match way {
+                Way::IntoStore => drop(journeys.insert(pid.clone(), (way, ends))),
+                // Of several who ask, the first one gets an answer.
+                Way::OutOfStore => drop(journeys.entry(pid.clone()).or_insert((way, ends))),
+            }
+        }
         let (namespace, membership) = (namespace.clone(), membership.clone());
         Self { _stays: membership.saving(), namespace, membership, pid, done }
     }
@@ -118,22 +127,27 @@ impl Journey {
 impl Drop for Journey {
     fn drop(&mut self) {
         let Some(recorder) = &self.namespace.0.recorder else { return };
-        let mut saving = recorder.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut journeys = recorder.journeys.lock().unwrap_or_else(PoisonError::into_inner);
         // The same session may have begun another journey meanwhile.
-        if saving.get(&self.pid).is_some_and(|it| it.same_channel(&self.done.subscribe())) {
-            saving.remove(&self.pid);
+        if journeys.get(&self.pid).is_some_and(|it| it.1.same_channel(&self.done.subscribe())) {
+            journeys.remove(&self.pid);
         }
     }
 }
 
 impl Recorder {
-    /// Waits until a session is not on its way.
-    pub(crate) async fn settled(&self, pid: &str) {
-        let on_its_way =
-            || self.saving.lock().unwrap_or_else(PoisonError::into_inner).get(pid).cloned();
-        while let Some(mut saving) = on_its_way() {
+    /// Waits while a session is on such a way. Whether it was.
+    pub(crate) async fn settled(&self, pid: &str, ways: &[Way]) -> bool {
+        let on_its_way = || {
+            let journeys = self.journeys.lock().unwrap_or_else(PoisonError::into_inner);
+            journeys.get(pid).filter(|(way, _)| ways.contains(way)).map(|(_, ends)| ends.clone())
+        };
+        let mut was = false;
+        while let Some(mut ends) = on_its_way() {
+            was = true;
             // Nothing is ever sent: this ends with the sender.
-            let _ = saving.changed().await;
+            let _ = ends.changed().await;
         }
+        was
     }
 }

@@ -189,6 +189,13 @@ impl Drop for Stay {
     }
 }
 
+/// Where a session is going.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    IntoStore,
+    OutOfStore,
+}
+
 /// The log of a namespace. Its lock is also the order in which events are delivered: what a client is sent is then a part
 /// of the log, in the log's order, whoever sends.
 pub(crate) struct Recorder {
@@ -198,8 +205,8 @@ pub(crate) struct Recorder {
     pub(crate) shared: bool,
     /// How long a session may stay away.
     pub(crate) duration: Duration,
-    /// Sessions on their way to the store, by private id. Whoever wants one waits until the sender is dropped.
-    pub(crate) saving: Mutex<HashMap<ByteString, watch::Receiver<()>>>,
+    /// Sessions on their way to the store or out of it, by private id. Whoever wants one waits until the sender is dropped.
+    pub(crate) journeys: Mutex<HashMap<ByteString, (Way, watch::Receiver<()>)>>,
     offsets: AtomicU64,
     pub(crate) skip_middlewares: bool,
     /// Packets and bytes that a client can be sent at once.
@@ -228,7 +235,7 @@ impl Recorder {
             log: log.into(),
             shared,
             duration: recovery.max_disconnection_duration,
-            saving: Mutex::default(),
+            journeys: Mutex::default(),
             offsets: AtomicU64::new(1),
             skip_middlewares: recovery.skip_middlewares,
             max_queued: engine.get_max_queued(),

@@ -20,7 +20,7 @@ use crate::{
     error::{ClusterError, EmitError},
     keeping::Taken,
     model::{Namespace, SocketInner},
-    recovery::{Backlog, Claim, Joint, Recorder, Recoverable, Stay},
+    recovery::{Backlog, Claim, Joint, Recorder, Recoverable, Stay, Way},
     stored::Stored,
 };
 
@@ -128,10 +128,19 @@ impl Namespace {
             return Ok(None);
         }
         let Some(store) = membership.store().await else { return Ok(None) };
-        recorder.settled(&claim.pid).await;
+        recorder.settled(&claim.pid, &[Way::IntoStore]).await;
         let from = Offset::from(claim.offset);
-        let taken = self.take(recorder, membership, store.clone(), claim.pid, from.clone());
-        let taken = taken.await.map_err(|error| AdapterError::Engine(error.into()))??;
+        let take = async || {
+            let pid = claim.pid.clone();
+            let taken = self.take(recorder, membership, store.clone(), pid, from.clone());
+            taken.await.map_err(|error| AdapterError::Engine(error.into()))?
+        };
+        let mut taken = take().await?;
+        // Somebody else may have it who has vanished.
+        if taken.is_none() && recorder.settled(&claim.pid, &[Way::OutOfStore, Way::IntoStore]).await
+        {
+            taken = take().await?;
+        }
         // One of another namespace is put back.
         let ours =
             |session: &SavedSession| session.nsp.as_ref().is_none_or(|nsp| nsp == self.nsp());
