@@ -91,10 +91,13 @@ pub enum RoomInterest {
     All,
 }
 
+/// What became of a message: where it stands, if it is in a log.
+pub type Published = Result<Option<Offset>, AdapterError>;
+
 /// One namespace's connection to the cluster.
 ///
 /// The server calls [`publish`](Self::publish) and [`reply`](Self::reply) for one message after the other and waits for
-/// each, so that they leave in order. A back-end whose engine gives no offset may resolve as soon as it has taken a message
+/// each, so that they leave in order; or for several at once, where the back-end [takes them](Self::max_batch). A back-end whose engine gives no offset may resolve as soon as it has taken a message
 /// into an ordered pipe of its own; what does not resolve makes the server's bounded queue fill, until callers are told.
 pub trait Link: Send + Sync {
     /// Publishes a message to all other nodes of the namespace. A plain broadcast to [one room](crate::Body::only_room) may
@@ -105,6 +108,28 @@ pub trait Link: Send + Sync {
     ///
     /// The message is lost for the other nodes. It is logged and counted; nobody tries again.
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>>;
+
+    /// How many messages [`publish_all`](Self::publish_all) takes (default 1: it is not called).
+    fn max_batch(&self) -> usize {
+        1
+    }
+
+    /// Publishes the messages that wait, in their order, and gives the result of each. Where an engine is asked and answers over
+    /// a network, several in one go cost little more than one. The server never has replies, nor events that it delivers
+    /// where the log gives them back, among them. Unless it is overridden, one is published after the other.
+    ///
+    /// # Errors
+    ///
+    /// See [`publish`](Self::publish).
+    fn publish_all(&self, messages: Vec<Message>) -> BoxFuture<'_, Vec<Published>> {
+        Box::pin(async move {
+            let mut results = Vec::with_capacity(messages.len());
+            for message in messages {
+                results.push(self.publish(message).await);
+            }
+            results
+        })
+    }
 
     /// Sends a reply to the node that asked. A back-end without an address per node publishes it to all: those that did
     /// not ask ignore it, which is what this does unless it is overridden.

@@ -41,7 +41,9 @@ pub mod recovery;
 mod selection;
 mod wire;
 
-pub use adapter::{ClusterAdapter, Discovery, Heartbeats, Inbox, Link, RoomInterest, Seat};
+pub use adapter::{
+    ClusterAdapter, Discovery, Heartbeats, Inbox, Link, Published, RoomInterest, Seat,
+};
 pub use cluster::{Ask, Cluster, Gathered, Outcome, Output, Refused};
 pub use date::{javascript_date, javascript_time};
 pub use error::{AdapterError, MessageError};

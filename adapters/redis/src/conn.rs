@@ -144,6 +144,32 @@ impl Conn {
         answer.and_then(Value::extract_error)
     }
 
+    /// Several commands in one go. The answer of each, in their order.
+    pub(crate) async fn query_all(
+        &mut self,
+        cmds: Vec<Cmd>,
+    ) -> RedisResult<Vec<RedisResult<Value>>> {
+        match self {
+            Self::Node(conn) => {
+                let count = cmds.len();
+                let mut pipeline = redis::pipe();
+                for cmd in cmds {
+                    pipeline.add_command(cmd);
+                }
+                let answers = conn.send_packed_commands(&pipeline, 0, count).await?;
+                Ok(answers.into_iter().map(Value::extract_error).collect())
+            }
+            // Where they go to several nodes there is no order among them.
+            Self::Cluster(_) => {
+                let mut answers = Vec::with_capacity(cmds.len());
+                for cmd in &cmds {
+                    answers.push(Box::pin(self.query(cmd)).await);
+                }
+                Ok(answers)
+            }
+        }
+    }
+
     /// Asks every node, and adds up the numbers that they answer.
     pub(crate) async fn sum(&mut self, cmd: Cmd, masters: bool) -> RedisResult<usize> {
         let answer = match self {

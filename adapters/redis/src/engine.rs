@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use redis::{Cmd, cmd};
-use socketio_adapter::{AdapterError, ClusterLimits};
+use socketio_adapter::{AdapterError, ClusterLimits, Published};
 use tokio::task::AbortHandle;
 
 use crate::{
@@ -167,6 +167,22 @@ pub(crate) fn publish(command: &str, channel: &[u8], message: &[u8]) -> Cmd {
     let mut publish = cmd(command);
     publish.arg(channel).arg(message);
     publish
+}
+
+/// Sends the publications that there are in one go, unless the link has left.
+pub(crate) async fn publish_all(
+    lane: &Lane,
+    subscribed: &Subscribed,
+    publications: Vec<Option<Cmd>>,
+) -> Vec<Published> {
+    let there: Vec<_> = publications.iter().map(Option::is_some).collect();
+    let mut sent = match subscribed.check() {
+        Ok(()) => lane.query_all(publications.into_iter().flatten().collect()).await,
+        Err(_) => Vec::new(),
+    }
+    .into_iter();
+    let mut next = || sent.next().unwrap_or(Err(AdapterError::Left)).map(|_| None);
+    there.into_iter().map(|there| if there { next() } else { Ok(None) }).collect()
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ use crate::conn::{Conn, Dial, OnPush, Reach, breaks, timed_out};
 /// Pauses between attempts to connect, from the first to the longest.
 const PAUSES: [u64; 5] = [50, 100, 200, 500, 1000];
 
+/// Commands that are sent in one go.
+const MAX_BATCH: usize = 64;
+
 /// A connection that all namespaces share. While there is none, commands fail at once.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -63,6 +66,28 @@ impl Lane {
         self.with(async |conn| conn.query(cmd).await).await
     }
 
+    /// How many commands [`query_all`](Self::query_all) sends in one go. To the nodes of a cluster they go one by one.
+    pub(crate) fn max_batch(&self) -> usize {
+        if self.dial.is_cluster() && self.reach == Reach::EveryNode { 1 } else { MAX_BATCH }
+    }
+
+    /// Several commands in one go. The answer of each, in their order.
+    pub(crate) async fn query_all(&self, cmds: Vec<Cmd>) -> Vec<Result<Value, AdapterError>> {
+        let count = cmds.len();
+        let answers = self.attempt(async |conn| {
+            let answers = conn.query_all(cmds).await?;
+            // One that says that the connection is of no use says so of all.
+            match answers.iter().find_map(|it| it.as_ref().err().filter(|it| breaks(conn, it))) {
+                Some(error) => Err(error.clone()),
+                None => Ok(answers),
+            }
+        });
+        match answers.await {
+            Ok(answers) => answers.into_iter().map(|answer| answer.map_err(engine)).collect(),
+            Err(error) => (0..count).map(|_| Err(self.failure(error.clone()))).collect(),
+        }
+    }
+
     /// What all nodes count, together.
     pub(crate) async fn sum(&self, cmd: Cmd, masters: bool) -> Result<usize, AdapterError> {
         self.with(async |conn| conn.sum(cmd, masters).await).await
@@ -72,16 +97,28 @@ impl Lane {
         &self,
         command: impl AsyncFnOnce(&mut Conn) -> RedisResult<T>,
     ) -> Result<T, AdapterError> {
+        self.attempt(command).await.map_err(|error| self.failure(error))
+    }
+
+    /// Without an error where there is no connection.
+    async fn attempt<T>(
+        &self,
+        command: impl AsyncFnOnce(&mut Conn) -> RedisResult<T>,
+    ) -> Result<T, Option<RedisError>> {
         let (number, conn) = self.state.borrow().clone();
-        let mut conn = conn.ok_or_else(|| self.away())?;
+        let mut conn = conn.ok_or(None)?;
         let patience = self.dial.patience().response + Duration::from_millis(100);
         let answer = timeout(patience, command(&mut conn)).await;
         answer.unwrap_or_else(|_| Err(timed_out())).map_err(|error| {
             if breaks(&conn, &error) {
                 self.lost(number);
             }
-            engine(error)
+            Some(error)
         })
+    }
+
+    fn failure(&self, error: Option<RedisError>) -> AdapterError {
+        error.map_or_else(|| self.away(), engine)
     }
 
     fn away(&self) -> AdapterError {

@@ -8,12 +8,12 @@ use std::{
 use bytes::Bytes;
 use redis::{Cmd, cmd};
 use socketio_adapter::{
-    AdapterError, Body, BoxFuture, ClusterLimits, Inbox, Link, Message, NodeId, Offset, Room,
-    RoomInterest, Seat,
+    AdapterError, Body, BoxFuture, ClusterLimits, Inbox, Link, Message, NodeId, Offset, Published,
+    Room, RoomInterest, Seat,
 };
 
 use crate::{
-    engine::{Engine, Subscribed, publish},
+    engine::{Engine, Subscribed, publish, publish_all},
     nodes::Nodes,
     options::{Common, common, options},
     subscriber::{Kind, OnMessage, Topic},
@@ -126,11 +126,14 @@ impl ShardedLink {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn send(&self, channel: &str, message: &Message) -> Result<(), AdapterError> {
+    fn publication(&self, message: &Message) -> Cmd {
+        let channel = self.mode.channel(&self.public, &message.body);
+        publish("SPUBLISH", channel.as_bytes(), &message.encode())
+    }
+
+    async fn send(&self, publication: &Cmd) -> Result<(), AdapterError> {
         self.subscribed.check()?;
-        let wire = message.encode();
-        let publish = publish("SPUBLISH", channel.as_bytes(), &wire);
-        self.engine.keys.query(&publish).await.map(drop)
+        self.engine.keys.query(publication).await.map(drop)
     }
 }
 
@@ -154,9 +157,18 @@ impl SubscriptionMode {
 impl Link for ShardedLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
         Box::pin(async move {
-            self.send(&self.mode.channel(&self.public, &message.body), &message).await?;
+            self.send(&self.publication(&message)).await?;
             Ok(None)
         })
+    }
+
+    fn max_batch(&self) -> usize {
+        self.engine.keys.max_batch()
+    }
+
+    fn publish_all(&self, messages: Vec<Message>) -> BoxFuture<'_, Vec<Published>> {
+        let publications = messages.iter().map(|message| Some(self.publication(message))).collect();
+        Box::pin(publish_all(&self.engine.keys, &self.subscribed, publications))
     }
 
     fn reply<'a>(
@@ -164,7 +176,10 @@ impl Link for ShardedLink {
         to: &'a NodeId,
         message: Message,
     ) -> BoxFuture<'a, Result<(), AdapterError>> {
-        Box::pin(async move { self.send(&format!("{}{to}#", self.public), &message).await })
+        Box::pin(async move {
+            let channel = format!("{}{to}#", self.public);
+            self.send(&publish("SPUBLISH", channel.as_bytes(), &message.encode())).await
+        })
     }
 
     fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {

@@ -20,6 +20,9 @@ use crate::{
     model::{Namespace, NamespaceInner},
 };
 
+/// Bytes of the messages that a link is given in one go, beside the first one's.
+const MAX_BATCH_BYTES: usize = 1 << 20;
+
 /// How long to wait before joining is tried again, and how long leaving may take.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -107,11 +110,31 @@ async fn publish(node: &Node, link: &dyn Link) {
     while let Some(outgoing) = node.membership.queue.next().await {
         let result = match outgoing.to {
             None if outgoing.logged => publish_event(node, link, outgoing.message).await,
-            None => link.publish(outgoing.message).await.map(drop),
+            None => publish_plain(node, link, outgoing.message).await,
             Some(to) => link.reply(&to, outgoing.message).await,
         };
         report(node, result);
     }
+}
+
+/// Publishes a message, and in one go with it those that wait behind it. The result of the last one.
+async fn publish_plain(
+    node: &Node,
+    link: &dyn Link,
+    message: Message,
+) -> Result<(), socketio_adapter::AdapterError> {
+    let more = link.max_batch().saturating_sub(1);
+    let mut messages = node.membership.queue.more(more, MAX_BATCH_BYTES);
+    if messages.is_empty() {
+        return link.publish(message).await.map(drop);
+    }
+    messages.insert(0, message);
+    let mut results = link.publish_all(messages).await;
+    let last = results.pop();
+    for result in results {
+        report(node, result.map(drop));
+    }
+    last.map_or(Ok(()), |result| result.map(drop))
 }
 
 /// The event is delivered by the link, which gives it back; here, where the engine does not say that it is in its log.

@@ -97,6 +97,23 @@ impl Queue {
         }
     }
 
+    /// What follows the message that was taken last, as far as it goes to all nodes and into no log: so many messages and bytes
+    /// at most.
+    pub(super) fn more(&self, messages: usize, bytes: usize) -> Vec<Message> {
+        let mut state = self.state();
+        let mut room = bytes;
+        let mut count = 0;
+        for outgoing in state.waiting.iter().take(messages) {
+            let left = room.checked_sub(outgoing.message.body.bytes());
+            match left.filter(|_| outgoing.to.is_none() && !outgoing.logged) {
+                Some(left) => (room, count) = (left, count + 1),
+                None => break,
+            }
+        }
+        state.bytes -= bytes - room;
+        state.waiting.drain(..count).map(|outgoing| outgoing.message).collect()
+    }
+
     /// Takes nothing more; what waits can still be published.
     pub(super) fn close(&self) {
         self.state().closed = true;
@@ -136,6 +153,28 @@ mod tests {
         assert!(matches!(queue.push(message()), Err(ClusterError::QueueFull)));
         queue.next().await.unwrap();
         queue.push(message()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_goes_to_all_nodes_is_taken_in_one_go() {
+        let queue = Queue::new(&ClusterLimits::default());
+        let size = message().message.body.bytes();
+        for _ in 0..5 {
+            queue.push(message()).unwrap();
+        }
+        queue.push(Outgoing { to: Some("2".into()), ..message() }).unwrap();
+        queue.push(Outgoing { logged: true, ..message() }).unwrap();
+        queue.push(message()).unwrap();
+        queue.next().await.unwrap();
+        assert_eq!(queue.more(1, usize::MAX).len(), 1);
+        assert_eq!(queue.more(9, 2 * size).len(), 2);
+        assert_eq!(queue.more(9, usize::MAX).len(), 1);
+        assert_eq!(queue.more(9, usize::MAX).len(), 0, "the next one is a reply");
+        assert!(queue.next().await.unwrap().to.is_some());
+        assert_eq!(queue.more(9, usize::MAX).len(), 0, "the next one is for the log");
+        assert!(queue.next().await.unwrap().logged);
+        assert_eq!(queue.more(9, usize::MAX).len(), 1);
+        assert_eq!(queue.state().bytes, 0);
     }
 
     #[tokio::test]

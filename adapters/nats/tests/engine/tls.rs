@@ -11,7 +11,11 @@ use std::{
 
 use engines::Nats;
 use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
-use socketio_adapter_nats::{NatsAdapter, NatsConfig, async_nats::ConnectOptions, connect_options};
+use socketio_adapter_nats::{
+    NatsAdapter, NatsConfig,
+    async_nats::{ConnectOptions, rustls},
+    connect_options,
+};
 
 use crate::{
     Node,
@@ -20,6 +24,8 @@ use crate::{
 };
 
 fn start(identity: &Identity) -> Nats {
+    // Other crates of a workspace may bring another provider, and then rustls takes none by itself.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     Nats::with_tls(&identity.certificate, &identity.key).unwrap()
 }
 

@@ -11,11 +11,12 @@ use std::{borrow::Cow, sync::Arc};
 use bytes::Bytes;
 use redis::{Cmd, cmd};
 use socketio_adapter::{
-    AdapterError, Body, BoxFuture, ClusterLimits, Inbox, Link, Message, NodeId, Offset, Seat,
+    AdapterError, Body, BoxFuture, ClusterLimits, Inbox, Link, Message, NodeId, Offset, Published,
+    Seat,
 };
 
 use crate::{
-    engine::{Engine, Subscribed, publish},
+    engine::{Engine, Subscribed, publish, publish_all},
     nodes::Nodes,
     options::{Common, common, options},
     subscriber::{Kind, OnMessage, Topic},
@@ -188,6 +189,11 @@ struct ClassicLink {
 }
 
 impl ClassicLink {
+    fn publication(&self, message: &Message) -> Option<Cmd> {
+        let (channel, wire) = self.channels.publication(message)?;
+        Some(publish("PUBLISH", channel.as_bytes(), &wire))
+    }
+
     async fn send(&self, channel: &str, wire: &[u8]) -> Result<(), AdapterError> {
         self.subscribed.check()?;
         let publish = publish("PUBLISH", channel.as_bytes(), wire);
@@ -198,11 +204,21 @@ impl ClassicLink {
 impl Link for ClassicLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
         Box::pin(async move {
-            if let Some((channel, wire)) = self.channels.publication(&message) {
-                self.send(&channel, &wire).await?;
+            if let Some(publication) = self.publication(&message) {
+                self.subscribed.check()?;
+                self.engine.node.query(&publication).await?;
             }
             Ok(None)
         })
+    }
+
+    fn max_batch(&self) -> usize {
+        self.engine.node.max_batch()
+    }
+
+    fn publish_all(&self, messages: Vec<Message>) -> BoxFuture<'_, Vec<Published>> {
+        let publications = messages.iter().map(|message| self.publication(message)).collect();
+        Box::pin(publish_all(&self.engine.node, &self.subscribed, publications))
     }
 
     fn reply<'a>(

@@ -14,7 +14,8 @@ use std::{
 use bytes::Bytes;
 use redis::{Cmd, Value, cmd};
 use socketio_adapter::{
-    AdapterError, BoxFuture, Inbox, Link, Message, NodeId, Offset, Seat, recovery::SessionStore,
+    AdapterError, BoxFuture, Inbox, Link, Message, NodeId, Offset, Published, Seat,
+    recovery::SessionStore,
 };
 use tokio::time::timeout;
 
@@ -188,12 +189,36 @@ impl StreamsLink {
         }
     }
 
+    fn append(&self, message: &Message) -> Cmd {
+        let options = &self.streams.options;
+        entry::append(&self.reader.stream, options.max_len, options.only_plaintext, message)
+    }
+
+    async fn append_all(&self, entries: Vec<Cmd>) -> Vec<Published> {
+        let left = || self.subscribed.check().err().map(Err);
+        if left().is_some() {
+            return entries.iter().filter_map(|_| left()).collect();
+        }
+        let answers = self.streams.engine.keys.query_all(entries).await;
+        answers.into_iter().map(|answer| offset(answer?).map(Some)).collect()
+    }
+
     async fn send(&self, channel: &str, message: &Message) -> Result<(), AdapterError> {
         self.subscribed.check()?;
         let (command, _, lane) = self.pub_sub();
         let publish = publish(command, channel.as_bytes(), &message.to_msgpack());
         lane.query(&publish).await.map(drop)
     }
+}
+
+/// Where an entry stands, from the answer to XADD.
+fn offset(answer: Value) -> Result<Offset, AdapterError> {
+    let id = match answer {
+        Value::BulkString(id) => String::from_utf8(id).ok(),
+        Value::SimpleString(id) => Some(id),
+        _ => None,
+    };
+    id.map(Offset::from).ok_or_else(|| unexpected("an entry without an id"))
 }
 
 impl Link for StreamsLink {
@@ -204,16 +229,29 @@ impl Link for StreamsLink {
                 self.send(&self.public, &message).await?;
                 return Ok(None);
             }
-            let options = &self.streams.options;
-            let (stream, plain) = (&self.reader.stream, options.only_plaintext);
-            let append = entry::append(stream, options.max_len, plain, &message);
-            let id = match self.streams.engine.keys.query(&append).await? {
-                Value::BulkString(id) => String::from_utf8(id).ok(),
-                Value::SimpleString(id) => Some(id),
-                _ => None,
-            };
-            let id = id.ok_or_else(|| unexpected("an entry without an id"))?;
-            Ok(Some(id.into()))
+            offset(self.streams.engine.keys.query(&self.append(&message)).await?).map(Some)
+        })
+    }
+
+    fn max_batch(&self) -> usize {
+        self.streams.engine.keys.max_batch()
+    }
+
+    fn publish_all(&self, messages: Vec<Message>) -> BoxFuture<'_, Vec<Published>> {
+        Box::pin(async move {
+            let mut results = Vec::with_capacity(messages.len());
+            let mut appended = Vec::new();
+            // What is not kept takes another way, and waits for what was said before.
+            for message in messages {
+                if entry::is_kept(&message.body) {
+                    appended.push(self.append(&message));
+                } else {
+                    results.extend(self.append_all(std::mem::take(&mut appended)).await);
+                    results.push(self.publish(message).await);
+                }
+            }
+            results.extend(self.append_all(appended).await);
+            results
         })
     }
 

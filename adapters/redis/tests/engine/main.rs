@@ -8,6 +8,7 @@ mod identity;
 #[path = "../../../testing/suite.rs"]
 mod suite;
 
+mod batches;
 mod conformance;
 mod failover;
 mod faults;
