@@ -6,7 +6,7 @@ use crate::packet::Transport;
 
 /// Timings and limits of a session. One value serves any number of sessions.
 ///
-/// A client takes the heartbeat's timings from the handshake and ignores those given here.
+/// The heartbeat timings configure servers only. A client takes them from the handshake.
 ///
 /// ```
 /// use engineio_parser::session::Config;
@@ -22,17 +22,21 @@ pub struct Config {
     pub ping_interval: Duration,
     /// How long the peer may take to answer a ping (default 20 s).
     pub ping_timeout: Duration,
-    /// How long an upgrade may stay unfinished before its probe is dropped (default 10 s). The session lives on.
+    /// How long an upgrade may stay unfinished before its probe is dropped (default 10 s). The
+    /// session lives on.
     pub upgrade_timeout: Duration,
-    /// Bytes of one message, advertised as `maxPayload` (default 1 000 000). The shells enforce it, before they buffer.
+    /// Largest message in bytes, advertised as `maxPayload` (default 1 000 000). The session does
+    /// not enforce it. The shell must do so before it buffers a message.
     pub max_payload: usize,
-    /// Packets that may wait to be sent (default 8192, for at most half a MiB of bookkeeping per session).
+    /// Packets that may wait to be sent (default 8192). Their bookkeeping takes at most half a MiB
+    /// per session.
     pub max_queued_packets: usize,
-    /// Payload bytes that may wait to be sent (default 8 MiB; what a broadcast shares is counted for every recipient).
-    /// An empty queue accepts any one run of frames.
+    /// Payload bytes that may wait to be sent (default 8 MiB). The data of a broadcast counts for
+    /// every recipient, although recipients share it. An empty queue accepts one run of frames of
+    /// any size.
     pub max_queued_bytes: usize,
-    /// Transports that the handshake over polling offers for an upgrade (default WebSocket). As in Node this only
-    /// advertises: which transports are served at all is for the shell to say.
+    /// Transports that the handshake over polling offers for an upgrade (default: WebSocket). As in
+    /// Node, the list is only advertised; the shell decides which transports it serves.
     pub upgrades: Vec<Transport>,
 }
 

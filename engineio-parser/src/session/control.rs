@@ -1,8 +1,9 @@
-//! Packets of the protocol itself that wait to be sent.
+//! Control packets (handshake and heartbeat) that wait to be sent.
 
 use crate::packet::PacketType;
 
-/// At most one packet of each type waits: a peer that pings faster than it reads gets one pong, and costs no memory.
+/// A set of control packets: at most one of each type waits. A peer that pings faster than it reads
+/// gets one pong and costs no memory.
 #[derive(Debug, Default)]
 pub(super) struct Controls(u8);
 
@@ -23,7 +24,7 @@ impl Controls {
         self.0 = 0;
     }
 
-    /// Takes the packet that is next: the handshake before all else.
+    /// Takes the next packet. The handshake precedes all others.
     pub(super) fn pop(&mut self) -> Option<PacketType> {
         let next = [PacketType::Open, PacketType::Ping, PacketType::Pong]
             .into_iter()
@@ -32,7 +33,7 @@ impl Controls {
         Some(next)
     }
 
-    /// Takes back what keeps a session alive; the handshake stays.
+    /// Removes pings and pongs. The handshake stays.
     pub(super) fn clear_heartbeat(&mut self) {
         self.0 &= bit(PacketType::Open);
     }
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_of_each_kind_waits_and_the_handshake_is_first() {
+    fn one_packet_of_each_type_waits_and_the_handshake_is_first() {
         let mut controls = Controls::default();
         for kind in [PacketType::Pong, PacketType::Pong, PacketType::Open, PacketType::Ping] {
             controls.insert(kind);

@@ -1,4 +1,4 @@
-//! What goes into a session and what comes out of it.
+//! Inputs, outputs and errors of a session.
 
 use thiserror::Error;
 
@@ -8,7 +8,7 @@ use crate::{
     packet::{Data, Packet, Transport},
 };
 
-/// Which end of the connection a session is.
+/// The end of the connection that a session represents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The server.
@@ -17,39 +17,43 @@ pub enum Role {
     Client,
 }
 
-/// What happened outside.
+/// An event on the transport, reported by the shell.
 ///
-/// Polling needs two requests at once: a GET that the server answers when it has packets, and POSTs that bring the
-/// client's packets. Both ends tell their session when each begins and ends.
+/// Polling uses two requests at a time: a GET, which the server answers when it has packets, and a
+/// POST, which carries the client's packets. The shell of each end reports when they begin and end.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A packet arrived on a transport.
     Packet(Transport, Packet),
-    /// Something that is no packet arrived on a transport.
+    /// Bytes that are not a packet arrived on a transport.
     Malformed(Transport),
     /// Server: a GET arrived and waits for packets. Client: a GET is about to be made.
     PollStarted,
-    /// Server: the waiting GET is being answered with what `poll_transmit` gave; said before the answer leaves, as the
-    /// client's next GET may follow at once. Client: the packets of the GET's answer were handed in.
+    /// Server: the waiting GET is about to be answered with the frames from `poll_transmit`. Report
+    /// this before the response leaves, because the client's next GET may follow at once. Client:
+    /// the GET was answered and all its packets were reported.
     PollFinished,
-    /// The GET failed or went away before it was answered.
+    /// The GET failed, or its connection was lost before the response.
     PollAborted,
-    /// Server: a POST has begun. Client: a POST is about to be made; `poll_transmit` gives its packets.
+    /// Server: a POST has begun. Client: a POST is about to be made; `poll_transmit` gives its
+    /// packets.
     PushStarted,
-    /// Server: the POST has been read whole (its packets were handed in) or was refused for its size; said before the
-    /// answer leaves. Client: the POST was answered.
+    /// Server: the POST was read completely and its packets were reported, or it was refused for
+    /// its size. Report this before the response leaves. Client: the POST was answered.
     PushFinished,
-    /// Server: the POST broke off, or cannot be understood (wrong content type). Client: the POST failed; the session
-    /// ends with the answer of its GET, at most 2 s later, since messages and the reason may be in it.
+    /// Server: the connection of the POST was lost, or the POST has a wrong content type. Client:
+    /// the POST failed. The session ends with the response to the client's GET, at most 2 s later,
+    /// because that response may still carry messages and the close packet.
     PushAborted,
-    /// A second transport for this session is connected. Server: it named our sid. Client: the probe's connection is
-    /// open.
+    /// A second transport for this session is connected. Server: the new connection named this
+    /// session's id. Client: the connection for the probe is open.
     ProbeStarted(Transport),
-    /// A transport is gone: closed in order (`false`) or failed (`true`).
+    /// A transport was lost. `false`: its connection was closed in order. `true`: its connection
+    /// failed.
     Lost(Transport, bool),
 }
 
-/// What the shell must do or tell.
+/// An action for the shell, or news for the application.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Output {
@@ -57,18 +61,20 @@ pub enum Output {
     Opened(OpenPacket),
     /// A message for the application.
     Message(Data),
-    /// The probe did not become the transport: close its connection. The session lives, unless `Closed` follows.
+    /// The probe failed. Close its connection. The session goes on, unless `Closed` follows.
     ProbeFailed(Transport),
-    /// The session now uses this transport. Of the former one only a GET that still waits is to be answered: with the
-    /// noop that `poll_transmit` gives.
+    /// The session now uses this transport. If a GET still waits, answer it with the noop from
+    /// `poll_transmit`. Nothing else remains to be done for the former transport.
     Upgraded(Transport),
-    /// The session is over. Transmit what `poll_transmit` still gives for the current transport, then end it. The last
-    /// output. A client that polls leaves its GET open until its last POST was answered: to abort the GET would end the
-    /// server's session before it has read that POST.
+    /// The session is over. This is the last output. Transmit the remaining frames from
+    /// `poll_transmit` on the current transport, then close it.
+    ///
+    /// A polling client keeps its GET open until its last POST is answered. Aborting the GET
+    /// earlier would end the server's session before the server has read the POST.
     Closed(CloseReason),
 }
 
-/// Why a session ended. `Display` gives Node's strings.
+/// The reason why a session ended. `Display` gives the same strings as Node.
 ///
 /// ```
 /// use engineio_parser::session::CloseReason;
@@ -80,13 +86,13 @@ pub enum Output {
 pub enum CloseReason {
     /// "transport error": the connection failed, or the peer broke a rule of the protocol.
     TransportError,
-    /// "transport close": the peer closed.
+    /// "transport close": the peer closed the session or its connection.
     TransportClose,
-    /// "forced close": this end closed.
+    /// "forced close": this end closed the session.
     ForcedClose,
     /// "ping timeout": the peer was silent for too long.
     PingTimeout,
-    /// "parse error": the peer sent something that is no packet.
+    /// "parse error": the peer sent bytes that are not a packet.
     ParseError,
 }
 
@@ -102,22 +108,24 @@ impl std::fmt::Display for CloseReason {
     }
 }
 
-/// Why an input was refused. What became of the session is said at each variant; its outputs tell the application.
+/// The reason why an input was refused. Each variant says whether the session survives. The
+/// session's outputs inform the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Violation {
-    /// A GET while another one waits. The session is closed; the waiting GET ends with a close packet.
+    /// A GET arrived while another one waits. The session is closed; the waiting GET ends with a
+    /// close packet.
     #[error("a second GET while one is pending")]
     ConcurrentPoll,
-    /// A POST while another one is being read. The session is closed.
+    /// A POST arrived while another one is being read. The session is closed.
     #[error("a second POST while one is in progress")]
     ConcurrentPush,
-    /// A request for a session that no longer polls, as it was upgraded, or (client) that must not poll until its
-    /// upgrade has succeeded or failed. The session is untouched.
+    /// The session does not accept polling requests. It was upgraded, or (client) its upgrade has
+    /// not succeeded or failed yet. The session is unaffected.
     #[error("the session does not use polling")]
     NotPolling,
-    /// A second transport for a session that cannot take one: it is being upgraded or was, or is closing. The session
-    /// is untouched.
+    /// The session cannot take a second transport. It is not using polling, already has a probe, or
+    /// is closing. The session is unaffected.
     #[error("the session cannot be upgraded")]
     UpgradeRefused,
     /// The session is over.
@@ -125,7 +133,8 @@ pub enum Violation {
     Closed,
 }
 
-/// Why [`send`](super::Session::send) refused a run of frames, which it gives back.
+/// The reason why [`send`](super::Session::send) refused a run of frames. Returns the frames to the
+/// caller.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum SendError {

@@ -1,4 +1,4 @@
-//! The body of the fuzz target that drives a session by a sequence of operations.
+//! The body of the fuzz target that drives a session with a sequence of operations.
 
 use std::{
     sync::Arc,
@@ -17,8 +17,8 @@ use crate::{
 const HANDSHAKE: &str = r#"{"sid":"a","pingInterval":25000,"pingTimeout":20000}"#;
 const MAX_PACKETS: usize = 8;
 const ATTACHMENTS: usize = 3;
-/// More frames than a session can ever hold: its queue, one packet of each type, and a farewell.
-const MOST: usize = MAX_PACKETS + ATTACHMENTS + 8;
+/// More frames than a session can hold: its queue, one packet of each type, and a final packet.
+const MAX_FRAMES: usize = MAX_PACKETS + ATTACHMENTS + 8;
 const TRANSPORTS: [Transport; 3] =
     [Transport::Polling, Transport::WebSocket, Transport::WebTransport];
 const KINDS: [PacketType; 7] = [
@@ -31,8 +31,12 @@ const KINDS: [PacketType; 7] = [
     PacketType::Noop,
 ];
 
-/// Drives a session: the first byte picks revision, transport and role, each further one an operation with its argument.
-/// Panics where a promise is broken.
+/// Drives a session. The first byte selects revision, transport and role; each further byte selects
+/// an operation and its argument.
+///
+/// # Panics
+///
+/// If the session breaks its contract.
 pub fn session_ops(data: &[u8]) {
     let Some((first, operations)) = data.split_first() else {
         return;
@@ -40,7 +44,7 @@ pub fn session_ops(data: &[u8]) {
     let config = Config { max_queued_packets: MAX_PACKETS, ..Config::default() };
     let revision = if first & 1 == 0 { Revision::V4 } else { Revision::V3 };
     let transport = TRANSPORTS[usize::from(first >> 1) % TRANSPORTS.len()];
-    // The machine reads no clock: this is only where its virtual time begins.
+    // The machine reads no clock. This is only the start of its virtual time.
     let mut now = Instant::now();
     let server = first & 0x80 == 0;
     let mut session = if server {
@@ -86,7 +90,7 @@ pub fn session_ops(data: &[u8]) {
     }
 }
 
-/// Sends a run that says in its text how many attachments follow.
+/// Sends a run. Its text is the number of its attachments.
 fn send(session: &mut Session, argument: usize) {
     let count = argument % (ATTACHMENTS + 1);
     let attachments = (0..count).map(|_| Bytes::from_static(b"abc"));
@@ -102,26 +106,33 @@ fn send(session: &mut Session, argument: usize) {
     }
 }
 
-/// Takes what there is for a transport: a payload full, one frame, or all. `due` is how many attachments of a run have not
-/// left yet.
+/// Takes frames for a transport: as many as fit a payload, one frame, or all. `due` is the number
+/// of attachments of the current run that have not left yet.
 fn drain(session: &mut Session, server: bool, via: Transport, argument: usize, due: &mut usize) {
     let promised = session.has_transmit(via);
-    let most = if via == Transport::Polling || argument >= 8 { MOST } else { 1 };
+    let limit = if via == Transport::Polling || argument >= 8 { MAX_FRAMES } else { 1 };
     let frames: Vec<_> =
-        std::iter::from_fn(|| session.poll_transmit(via, argument * 8)).take(most).collect();
-    assert!(frames.len() < MOST, "a session gives frames without end");
+        std::iter::from_fn(|| session.poll_transmit(via, argument * 8)).take(limit).collect();
+    assert!(frames.len() < MAX_FRAMES, "a session yields frames without end");
     if server || via != Transport::Polling {
-        assert_eq!(promised, !frames.is_empty(), "has_transmit tells what poll_transmit gives");
+        assert_eq!(
+            promised,
+            !frames.is_empty(),
+            "has_transmit predicts whether poll_transmit gives a frame"
+        );
     } else {
-        assert!(promised || frames.is_empty(), "what is given makes a POST worth while");
+        assert!(
+            promised || frames.is_empty(),
+            "poll_transmit gives no frame unless has_transmit is true"
+        );
     }
     for frame in frames {
         match (frame.kind(), frame.to_packet().data) {
-            // What belongs to a transport or ends a session may come at any time.
+            // These packets belong to a transport or end a session. They may come at any time.
             (PacketType::Noop | PacketType::Close | PacketType::Upgrade, _) => {}
             (PacketType::Ping | PacketType::Pong, Data::Text(text)) if text == "probe" => {}
             (PacketType::Message, Data::Binary(_)) => {
-                assert!(*due > 0, "an attachment alone");
+                assert!(*due > 0, "an attachment without its text frame");
                 *due -= 1;
             }
             (kind, data) => {
@@ -138,7 +149,7 @@ fn check(session: &mut Session, now: Instant, closed: &mut bool) {
     assert!(session.queued_packets() <= MAX_PACKETS);
     assert!(session.poll_timeout().is_none_or(|at| at > now || !session.is_open()));
     while let Some(output) = session.poll_output() {
-        assert!(!*closed, "nothing follows the end");
+        assert!(!*closed, "Closed is the last output");
         *closed = matches!(output, Output::Closed(_));
     }
     assert_eq!(session.is_closed(), *closed);
@@ -153,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pseudo_random_operations_keep_the_promises() {
+    fn pseudo_random_operations_keep_the_contract() {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         for _ in 0..20_000 {
             let operations: Vec<u8> = (0..64)

@@ -1,7 +1,8 @@
-//! Who pings, who answers, and how long the peer may be silent.
+//! The heartbeat: which end pings, and how long the peer may be silent.
 //!
-//! Revision 4: the server pings. Revision 3: the client does. The end that pings waits `timeout` for the answer; the other
-//! one expects the next ping within `interval + timeout` of the last.
+//! In revision 4 the server pings; in revision 3 the client does. The end that pings waits
+//! `timeout` for the answer. The other end expects the next ping within `interval + timeout` of the
+//! last one.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +16,11 @@ use crate::packet::Revision;
 pub(super) struct Heartbeat {
     interval: Duration,
     timeout: Duration,
+    /// Whether this end sends the pings.
     pings: bool,
-    /// A ping of ours is due or unanswered.
+    /// Whether a ping of this end is unanswered.
     waiting: bool,
-    /// The deadline of this cycle was extended once by other traffic.
+    /// Whether other traffic has already extended the deadline of this ping.
     extended: bool,
     suspended: bool,
 }
@@ -34,13 +36,12 @@ impl Heartbeat {
         Self { interval, timeout, pings, waiting: false, extended: false, suspended: false }
     }
 
-    /// The client learns the timings from the handshake.
+    /// Sets the timings. A client learns them from the handshake.
     pub(super) fn set_timings(&mut self, interval: Duration, timeout: Duration) {
         self.interval = interval;
         self.timeout = timeout;
     }
 
-    /// Whether this end sends the pings.
     pub(super) fn pings(&self) -> bool {
         self.pings
     }
@@ -58,14 +59,14 @@ impl Heartbeat {
         timers.clear(Timer::Silence);
     }
 
-    /// The next ping is due: the caller sends it.
+    /// Called when a ping is due. The caller sends it.
     pub(super) fn on_ping_due(&mut self, now: Instant, timers: &mut Timers) {
         self.waiting = true;
         self.extended = false;
         self.await_peer(now, timers);
     }
 
-    /// The answer to our ping. One that nothing asked for has no effect.
+    /// Called for the peer's pong. An unsolicited pong has no effect.
     pub(super) fn on_pong(&mut self, now: Instant, timers: &mut Timers) {
         if std::mem::take(&mut self.waiting) {
             timers.clear(Timer::Silence);
@@ -73,13 +74,14 @@ impl Heartbeat {
         }
     }
 
-    /// The peer's ping: the caller answers it.
+    /// Called for the peer's ping. The caller answers it.
     pub(super) fn on_ping(&self, now: Instant, timers: &mut Timers) {
         self.await_peer(now, timers);
     }
 
-    /// Any packet but a pong shows that the peer lives: a large upload may hold its pong up. It counts once per ping, so
-    /// that no timer is touched per message.
+    /// Called for every packet except a pong. Such a packet shows that the peer is alive: a large
+    /// upload may delay its pong. Only the first packet per ping extends the deadline, so that most
+    /// messages touch no timer.
     pub(super) fn on_traffic(&mut self, now: Instant, timers: &mut Timers) {
         if self.waiting && !self.extended {
             self.extended = true;
@@ -87,8 +89,9 @@ impl Heartbeat {
         }
     }
 
-    /// While nothing is read, silence is not the peer's. Afterwards its deadline starts anew, since what it has sent in
-    /// between must first be read.
+    /// Suspends or resumes the deadline for the peer. While the shell does not read, silence is not
+    /// the peer's fault. On resumption the deadline starts anew, because the shell must first read
+    /// the packets that arrived in between.
     pub(super) fn suspend(&mut self, now: Instant, suspended: bool, timers: &mut Timers) {
         if self.suspended == suspended {
             return;

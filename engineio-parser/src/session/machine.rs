@@ -1,4 +1,4 @@
-//! The session: what each input, deadline and wish means for the parts.
+//! The session: the effect of each input, deadline and call on its parts.
 
 mod end;
 mod receive;
@@ -30,10 +30,11 @@ use crate::{
     packet::{PacketType, Revision, Transport},
 };
 
-/// Room that the drained outputs keep for the next burst.
+/// The capacity, in outputs, that a drained output queue keeps for the next burst.
 const KEPT_OUTPUTS: usize = 16;
 
-/// One Engine.IO session, server or client. See the [module's page](crate::session) for how to drive it.
+/// One Engine.IO session, server or client. See the [module's page](crate::session) for how to
+/// drive it.
 #[derive(Debug)]
 pub struct Session {
     config: Arc<Config>,
@@ -48,12 +49,12 @@ pub struct Session {
     upgrade: Upgrade,
     requests: Requests,
     timers: Timers,
-    /// Server: the GET that ends the session began after its close was decided.
+    /// Server: whether the last GET of a closing session began after `close`.
     late_close: bool,
-    /// What an open or last polling request still says after the end.
+    /// The packet that an open or final polling request still carries after the end of the session.
     farewell: Option<PacketType>,
     outputs: VecDeque<Output>,
-    /// Since it was last taken.
+    /// Traffic since the last `take_traffic`.
     traffic: Traffic,
 }
 
@@ -62,14 +63,14 @@ enum Phase {
     /// Client: the handshake has not arrived.
     Opening,
     Open,
-    /// What is queued leaves, then the session is over.
+    /// The queue is still being sent. Then the session is over.
     Closing(CloseReason),
     Closed,
 }
 
 impl Session {
-    /// A server's session: it is open, and the handshake is the first packet it gives. The first ping is due one
-    /// `ping_interval` after `now` (in revision 3 the client's ping is expected).
+    /// Creates a server's session. It is open, and its first frame is the handshake. In revision 4
+    /// the first ping is due one `ping_interval` after `now`; in revision 3 the client must ping.
     pub fn server(
         now: Instant,
         config: Arc<Config>,
@@ -83,8 +84,8 @@ impl Session {
         session
     }
 
-    /// A client's session. It waits for the handshake, from which it takes its sid and timings. How long to wait is the
-    /// shell's choice, so no deadline runs until then.
+    /// Creates a client's session. It waits for the handshake, which brings the session id and the
+    /// timings. No deadline runs until then; the shell decides how long to wait.
     pub fn client(
         _now: Instant,
         config: Arc<Config>,
@@ -123,11 +124,12 @@ impl Session {
         }
     }
 
-    /// Takes in what happened. Inputs of a transport that the session does not (or no longer) use are ignored.
+    /// Processes an event. Events of a transport that the session does not use are ignored.
     ///
     /// # Errors
     ///
-    /// A [`Violation`] says what to answer to the peer; whether the session survives it is said at each variant.
+    /// [`Violation`] tells the shell which error to send to the peer. Each variant says whether the
+    /// session survives.
     pub fn handle_input(&mut self, now: Instant, input: Input) -> Result<(), Violation> {
         let server = self.role == Role::Server;
         match input {
@@ -150,7 +152,7 @@ impl Session {
         Ok(())
     }
 
-    /// Acts on the deadlines that have passed. Harmless when none has.
+    /// Processes the deadlines that have passed. Does nothing if there are none.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(timer) = self.timers.pop_expired(now) {
             match timer {
@@ -162,18 +164,19 @@ impl Session {
                 Timer::Silence => self.fail(CloseReason::PingTimeout),
                 Timer::Upgrade => self.drop_probe(),
                 Timer::Noop => self.requests.end_with_noop(),
-                // A closing session ends for the reason it has.
+                // A closing session keeps the reason of its close.
                 Timer::Close => self.fail(CloseReason::TransportError),
             }
         }
     }
 
-    /// Queues a run of frames. They leave together and in the order of the calls, whatever transport is in use.
+    /// Queues a run of frames. Runs leave complete and in the order of the calls, on every
+    /// transport.
     ///
     /// # Errors
     ///
-    /// Gives the frames back when the queue is full ([`Config::max_queued_packets`], [`Config::max_queued_bytes`]) or the
-    /// session is closing.
+    /// Returns the frames if the queue is full ([`Config::max_queued_packets`],
+    /// [`Config::max_queued_bytes`]) or the session is closing.
     pub fn send(&mut self, frames: Frames) -> Result<(), SendError> {
         if !matches!(self.phase, Phase::Opening | Phase::Open) {
             return Err(SendError::Closed(frames));
@@ -182,17 +185,21 @@ impl Session {
         self.queue.push(frames, max_queued_packets, max_queued_bytes).map_err(SendError::Full)
     }
 
-    /// Sends a run of frames only if it [can leave at once](Self::is_writable). Says whether it was taken.
+    /// Sends a run of frames only if it [can leave at once](Self::is_writable). Returns whether it
+    /// was accepted.
     pub fn send_volatile(&mut self, frames: Frames) -> bool {
         self.is_writable() && self.send(frames).is_ok()
     }
 
-    /// Ends the session for a reason of ours. What is queued leaves first, unless `discard`; on polling a close packet
-    /// follows (from a server in an answer of its own), on a message transport the shell's close frame says it.
-    /// `Output::Closed` comes when all has left, or after 30 s (see [`close_within`](Self::close_within)). While closing,
-    /// messages that arrive are ignored.
+    /// Ends the session for a reason of this end.
     ///
-    /// With `discard` the session is over at once; a GET that waits still gets its close packet.
+    /// Queued frames leave first, unless `discard` is set. On polling a close packet follows; a
+    /// server sends it in a response of its own. On a message transport the shell's close frame
+    /// takes the place of the close packet. `Output::Closed` comes when all frames have left, or
+    /// after 30 s (see [`close_within`](Self::close_within)). Messages that arrive in the meantime
+    /// are ignored.
+    ///
+    /// With `discard` the session is over at once. A waiting GET still gets a close packet.
     pub fn close(&mut self, now: Instant, reason: CloseReason, discard: bool) {
         match self.phase {
             Phase::Closed => {}
@@ -203,22 +210,25 @@ impl Session {
         }
     }
 
-    /// Bounds how long a closing session waits for what is queued to leave (30 s otherwise). Does nothing on others.
+    /// Bounds how long a closing session waits for its queue to leave (default 30 s). Does nothing
+    /// if the session is not closing.
     pub fn close_within(&mut self, now: Instant, patience: Duration) {
         if self.is_closing() {
             self.timers.set(Timer::Close, now, patience);
         }
     }
 
-    /// The next frame to transmit via this transport, or `None`: then the transport waits, or its request is complete.
+    /// The next frame to transmit on this transport. `None` means that the transport must wait, or
+    /// that its request is complete.
     ///
-    /// On polling it gives frames only to an open request (server: a GET, client: a POST), and `budget` is what is left of
-    /// the payload in bytes, counted as [`Frame::polling_len`]. The first frame of each request is given whatever the
-    /// budget, since it would never leave otherwise. Message transports carry one frame at a time: there the budget has no
-    /// meaning.
+    /// On polling, frames are only given to an open request (server: a GET, client: a POST).
+    /// `budget` is the rest of the payload in bytes, counted as [`Frame::polling_len`]. The first
+    /// frame of each request ignores the budget, because a frame larger than the budget would never
+    /// leave otherwise. On message transports the budget has no effect.
     pub fn poll_transmit(&mut self, via: Transport, budget: usize) -> Option<Frame> {
         let frame = if let Some(frame) = self.upgrade.poll_transmit(via) {
-            // The client goes on only when its GET has ended. A noop that overtook the `3probe` would make it poll again.
+            // A client goes on only after its GET has ended. A noop that overtook the `3probe`
+            // would make it poll again.
             if self.upgrade.answered() {
                 self.requests.end_with_noop();
             }
@@ -237,8 +247,8 @@ impl Session {
         frame
     }
 
-    /// Whether [`poll_transmit`](Self::poll_transmit) would give a frame. Server: a GET waits until it would. Client: a POST
-    /// is worth making.
+    /// Whether there is a frame to transmit. Server: whether [`poll_transmit`](Self::poll_transmit)
+    /// would give one; a GET waits until then. Client on polling: whether a POST is worth making.
     pub fn has_transmit(&self, via: Transport) -> bool {
         if self.upgrade.has_transmit(via) {
             return true;
@@ -257,8 +267,8 @@ impl Session {
                 || self.is_polling() && (self.has_frames() || self.is_closing()))
     }
 
-    /// Whether what is sent now leaves at once: the session is open, nothing is queued and, on polling, a request is there to
-    /// carry it (server: a GET waits; client: no POST is in flight).
+    /// Whether a frame sent now leaves at once: the session is open, nothing is queued and, on
+    /// polling, a request can carry the frame (server: a GET waits; client: no POST is in flight).
     pub fn is_writable(&self) -> bool {
         self.is_open()
             && self.queue.is_empty()
@@ -271,18 +281,19 @@ impl Session {
                 })
     }
 
-    /// Whether at least half of the queue is free, so that whoever met [`SendError::Full`] may go on.
+    /// Whether at least half of the queue is free. After [`SendError::Full`], a sender should wait
+    /// for this.
     pub fn has_room(&self) -> bool {
         self.queued_packets() <= self.config.max_queued_packets / 2
             && self.queued_bytes() <= self.config.max_queued_bytes / 2
     }
 
-    /// Whether [`poll_output`](Self::poll_output) has something to give.
+    /// Whether [`poll_output`](Self::poll_output) would return an output.
     pub fn has_output(&self) -> bool {
         !self.outputs.is_empty()
     }
 
-    /// The next thing to do or to tell the application.
+    /// The next action for the shell, or news for the application.
     pub fn poll_output(&mut self) -> Option<Output> {
         let output = self.outputs.pop_front();
         if self.outputs.is_empty() && self.outputs.capacity() > KEPT_OUTPUTS {
@@ -291,40 +302,42 @@ impl Session {
         output
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout); it may change with every other call.
+    /// The time of the next call of [`handle_timeout`](Self::handle_timeout). Every other call may
+    /// change it.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }
 
-    /// Says that nothing is read for now (`true`), or that reading goes on. The peer's silence is not held against it
-    /// meanwhile; afterwards its deadline starts anew.
+    /// Tells the session that the shell has stopped reading (`true`) or resumed (`false`). In the
+    /// meantime the peer's silence does not end the session. On resumption the peer's deadline
+    /// starts anew.
     pub fn suspend_heartbeat(&mut self, now: Instant, suspended: bool) {
         if self.phase == Phase::Open {
             self.heartbeat.suspend(now, suspended, &mut self.timers);
         }
     }
 
-    /// The transport in use; during an upgrade still the former one.
+    /// The transport in use. During an upgrade this is still the former one.
     pub fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// The protocol's revision.
+    /// The protocol revision.
     pub fn revision(&self) -> Revision {
         self.revision
     }
 
-    /// The session's id; empty in a client until the handshake has arrived.
+    /// The session id. A client's is empty until the handshake has arrived.
     pub fn sid(&self) -> &ByteString {
         &self.sid
     }
 
-    /// Whether messages can be exchanged: the handshake is done and no end in sight.
+    /// Whether messages can be exchanged: the handshake is done and the session is not closing.
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open
     }
 
-    /// Whether the session is over. One that is only closing is neither open nor closed.
+    /// Whether the session is over. A closing session is neither open nor closed.
     pub fn is_closed(&self) -> bool {
         self.phase == Phase::Closed
     }
@@ -334,17 +347,17 @@ impl Session {
         self.upgrade.via().is_some()
     }
 
-    /// Packets of the application that wait to be sent.
+    /// The number of the application's packets that wait to be sent.
     pub fn queued_packets(&self) -> usize {
         self.queue.packets()
     }
 
-    /// Payload bytes of the application that wait to be sent.
+    /// The payload bytes of the application that wait to be sent.
     pub fn queued_bytes(&self) -> usize {
         self.queue.bytes()
     }
 
-    /// What was carried since this was last called, for the shell to add up over all sessions.
+    /// Takes the traffic since the last call. The shell adds it up over all sessions.
     pub fn take_traffic(&mut self) -> Traffic {
         std::mem::take(&mut self.traffic)
     }
@@ -371,7 +384,7 @@ mod tests {
     use crate::packet::Packet;
 
     #[test]
-    fn an_idle_session_gives_its_memory_back_with_its_next_ping() {
+    fn an_idle_session_releases_its_memory_with_its_next_ping() {
         for revision in [Revision::V3, Revision::V4] {
             let config = Arc::new(Config::default());
             let mut now = Instant::now();

@@ -1,26 +1,31 @@
-//! The Engine.IO session: one state machine for both roles and both revisions. It does no I/O and reads no clock.
+//! The Engine.IO session: one state machine for both roles and both revisions. It does no I/O and
+//! reads no clock.
 //!
-//! A [`Session`] knows what a connection has to do; a *shell* moves the bytes. The same machine serves polling, WebSocket
-//! and WebTransport, and carries the order of messages across a switch between them: nothing leaves its queue until a
-//! transport that is able to carry it asks for it.
+//! A [`Session`] decides what a connection has to do; a *shell* moves the bytes. The same machine
+//! serves polling, WebSocket and WebTransport. It keeps messages in order across a switch of
+//! transports, because no frame leaves the queue until a transport that can carry it asks for it.
 //!
 //! # The run loop
 //!
-//! 1. Feed what happened with [`Session::handle_input`], and the application's wishes with [`Session::send`] and
-//!    [`Session::close`].
-//! 2. While a transport is writable, drain [`Session::poll_transmit`] for it. On polling that is a request:
-//!    `PollStarted`, wait while not [`Session::has_transmit`], drain, `PollFinished`, and only then answer (the client
-//!    does the same with `PushStarted` and its POST).
-//! 3. Drain [`Session::poll_output`] until `None`. Step 2 may have added to it: the last frame of a closing session ends it.
-//! 4. Sleep until [`Session::poll_timeout`], then call [`Session::handle_timeout`]; go to 2.
+//! 1. Report events with [`Session::handle_input`], and the application's calls with
+//!    [`Session::send`] and [`Session::close`].
+//! 2. While a transport is writable, drain [`Session::poll_transmit`] for it. On polling a request
+//!    takes these steps: `PollStarted`, wait until [`Session::has_transmit`], drain,
+//!    `PollFinished`, send the response. A client does the same with `PushStarted` and its POST.
+//! 3. Drain [`Session::poll_output`] until `None`. Step 2 may have added outputs, because the last
+//!    frame of a closing session ends it.
+//! 4. Sleep until [`Session::poll_timeout`], then call [`Session::handle_timeout`] and continue
+//!    with step 2.
 //!
-//! Any call may give another transport something to carry: the `3probe` that leaves on a WebSocket ends the GET that
-//! waits. So a shell with several tasks wakes them all after each call.
+//! Any call may give another transport a frame to carry. For example, the `3probe` that leaves on a
+//! WebSocket ends the waiting GET. A shell with several tasks must therefore wake all of them after
+//! each call.
 //!
-//! After [`Output::Closed`] step 2 is done once more: a request that still waits gets its farewell. Then drop the session.
+//! After [`Output::Closed`] do step 2 once more, so that a waiting request gets its final packet.
+//! Then drop the session.
 //!
-//! Every method returns at once, so that a session can live behind a short lock. An idle session holds no memory for its
-//! queue or its outputs after its next ping.
+//! Every method returns at once, so a session can live behind a lock that is held briefly. The next
+//! ping of an idle session releases the memory of its queue and outputs.
 //!
 //! # The upgrade
 //!
@@ -31,8 +36,8 @@
 //!    │                                                                               │
 //!  Probing                                                                        Probing
 //!    │                         ◄──────────────── 3probe ───────────                  │
-//!    │                         ◄── 6 ── (or what is queued: ends the waiting GET;    │
-//!    │                                   every later GET within 100 ms)              │
+//!    │                         ◄── 6 ── (or queued messages): ends the waiting GET,  │
+//!    │                                  and every later GET within 100 ms            │
 //!  Pausing: no new request,                                                          │
 //!    │      open ones end                                                            │
 //!    │    Upgraded ───────────────────────────── 5 ──────────────►  Upgraded         │
@@ -40,19 +45,21 @@
 //!   new transport ◄───────────────────── queue of both ends ───────────────► new transport
 //! ```
 //!
-//! Any other packet on the new transport, its loss, or [`Config::upgrade_timeout`] leads back to Idle with
-//! [`Output::ProbeFailed`], and the session goes on polling. A client that is pausing learns from
-//! [`Violation::NotPolling`] that it must not poll again until then. The server also takes a `5` without a probe.
+//! Any other packet on the new transport, the loss of the transport, or [`Config::upgrade_timeout`]
+//! leads back to Idle with [`Output::ProbeFailed`]. The session then continues to poll.
+//! [`Violation::NotPolling`] tells a pausing client that it must not poll until then. A server also
+//! accepts a `5` without a probe.
 //!
 //! # The heartbeat
 //!
-//! In revision 4 the server pings [`Config::ping_interval`] after the handshake and after each pong; in revision 3 the client
-//! does. Silence ends the session with "ping timeout". Heartbeat packets of the wrong direction end a server's session
-//! with "transport error"; a client ignores them, as Node's does.
+//! In revision 4 the server pings one [`Config::ping_interval`] after the handshake and after each
+//! pong; in revision 3 the client does. Silence ends the session with "ping timeout". A heartbeat
+//! packet of the wrong direction ends a server's session with "transport error". A client ignores
+//! it, as Node's client does.
 //!
 //! # Example
 //!
-//! A WebSocket session whose client says hello:
+//! A WebSocket session whose client sends "hello":
 //!
 //! ```
 //! use std::{sync::Arc, time::Instant};
@@ -71,7 +78,7 @@
 //! let open = session.poll_transmit(Transport::WebSocket, usize::MAX).unwrap();
 //! assert!(open.payload().starts_with(br#"0{"sid":"lv_VI97HAXpY6yYWAAAC""#));
 //!
-//! // A message arrives, and is answered.
+//! // A message arrives, and the server answers it.
 //! let hello = Packet::text(PacketType::Message, "hello");
 //! session.handle_input(now, Input::Packet(Transport::WebSocket, hello))?;
 //! while let Some(output) = session.poll_output() {
@@ -83,7 +90,7 @@
 //! let answer = session.poll_transmit(Transport::WebSocket, usize::MAX).unwrap();
 //! assert_eq!(answer.payload(), "4welcome");
 //!
-//! // The shell sleeps until then. The first thing due is a ping.
+//! // The shell sleeps until the next deadline: the first ping.
 //! let due = session.poll_timeout().unwrap();
 //! session.handle_timeout(due);
 //! assert_eq!(session.poll_transmit(Transport::WebSocket, usize::MAX).unwrap().payload(), "2");

@@ -1,14 +1,14 @@
-//! The two requests that long-polling consists of.
+//! The open requests of long-polling.
 //!
-//! One carries packets out (the answer to a GET on the server, a POST on the client), the other carries them in. At most
-//! one of each is open.
+//! One request carries packets out (on a server the response to a GET, on a client a POST). The
+//! other carries packets in. At most one of each is open.
 
 use std::time::Duration;
 
-/// Within this time a GET is answered during an upgrade.
+/// The longest time that a GET waits during an upgrade.
 pub(super) const NOOP_AFTER: Duration = Duration::from_millis(100);
 
-/// How long a client whose POST failed waits for the answer of its GET.
+/// How long a client whose POST failed waits for the response to its GET.
 pub(super) const LAST_ANSWER: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
@@ -18,21 +18,21 @@ pub(super) struct Requests {
     noop: bool,
 }
 
-/// The request that carries packets out.
+/// The state of the request that carries packets out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Outgoing {
-    /// There is none.
+    /// There is no such request.
     #[default]
     None,
-    /// Open, and nothing was given to it yet.
+    /// Open. No frame was given to it yet.
     Waiting,
-    /// Open, and more may be given to it.
+    /// Open. It can carry more frames.
     Filling,
-    /// Open, and takes nothing but the close packet.
+    /// Open. It can only carry the close packet.
     Ending,
-    /// Open, and must take nothing more.
+    /// Open. It can carry no more frames.
     Full,
-    /// Client: it failed, so no other follows.
+    /// Client: the request failed. No other request may follow.
     Failed,
 }
 
@@ -43,11 +43,11 @@ impl Requests {
 
     pub(super) fn set_out(&mut self, out: Outgoing) {
         self.out = out;
-        // Whatever the GET has got, or will not get any more, no noop is needed to end it.
+        // A noop is only needed for a GET that waits. This GET has frames now, or is gone.
         self.noop = false;
     }
 
-    /// Ends a waiting GET with a noop, unless something better turns up before it is answered.
+    /// Ends a waiting GET with a noop, unless a frame is queued before the response.
     pub(super) fn end_with_noop(&mut self) {
         self.noop = self.out == Outgoing::Waiting;
     }
@@ -68,7 +68,7 @@ impl Requests {
         self.incoming = open;
     }
 
-    /// Whether no request is open at all.
+    /// Whether no request is open.
     pub(super) fn quiet(&self) -> bool {
         self.out == Outgoing::None && !self.incoming
     }

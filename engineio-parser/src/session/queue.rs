@@ -1,24 +1,24 @@
-//! What waits to be sent: runs of frames in order, bounded by packets and by bytes.
+//! The queue of a session: runs of frames in order, bounded by packets and bytes.
 
 use std::collections::VecDeque;
 
 use crate::{frame::Frame, frames::Frames};
 
-/// Room that an emptied queue keeps for the next burst, in runs.
-const KEPT: usize = 64;
+/// The capacity, in runs, that an empty queue keeps for the next burst.
+const RETAINED_RUNS: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     runs: VecDeque<Frames>,
-    /// Frames of the first run that were given out already.
-    given: usize,
+    /// The number of frames of the first run that have left the queue.
+    front_sent: usize,
     packets: usize,
     bytes: usize,
 }
 
 impl Queue {
-    /// Appends a run, or gives it back where it would exceed a limit. An empty queue takes any run: a limit smaller than
-    /// one message would otherwise refuse it for ever.
+    /// Appends a run, or returns it if it would exceed a limit. An empty queue accepts every run;
+    /// otherwise a run larger than the limits could never be sent.
     pub(super) fn push(
         &mut self,
         run: Frames,
@@ -36,25 +36,25 @@ impl Queue {
         Ok(())
     }
 
-    /// The frame that is next.
+    /// The next frame.
     pub(super) fn front(&self) -> Option<&Frame> {
-        self.runs.front()?.get(self.given)
+        self.runs.front()?.get(self.front_sent)
     }
 
-    /// Takes the frame that is next.
+    /// Takes the next frame.
     pub(super) fn pop(&mut self) -> Option<Frame> {
         let run = self.runs.front()?;
-        let last = self.given + 1 == run.count();
+        let last = self.front_sent + 1 == run.count();
         let frame = if last {
-            let given = std::mem::take(&mut self.given);
-            let frame = self.runs.pop_front()?.into_nth(given)?;
-            if self.runs.is_empty() && self.runs.capacity() > KEPT {
+            let index = std::mem::take(&mut self.front_sent);
+            let frame = self.runs.pop_front()?.into_nth(index)?;
+            if self.runs.is_empty() && self.runs.capacity() > RETAINED_RUNS {
                 self.runs = VecDeque::new();
             }
             frame
         } else {
-            let frame = run.get(self.given)?.clone();
-            self.given += 1;
+            let frame = run.get(self.front_sent)?.clone();
+            self.front_sent += 1;
             frame
         };
         self.packets -= 1;
@@ -62,16 +62,16 @@ impl Queue {
         Some(frame)
     }
 
-    /// Whether a run has begun to leave, so that nothing else may go before its rest.
+    /// Whether the first run has begun to leave. Its remaining frames must leave before any other.
     pub(super) fn in_run(&self) -> bool {
-        self.given > 0
+        self.front_sent > 0
     }
 
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Gives memory back while there is nothing to send.
+    /// Releases the memory of an empty queue.
     pub(super) fn release(&mut self) {
         if self.is_empty() {
             self.clear();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_open_until_its_last_frame_has_left() {
+    fn a_run_is_in_progress_until_its_last_frame_has_left() {
         let mut queue = Queue::default();
         queue.push(run("a", 1), 8, 100).unwrap();
         assert!(!queue.in_run());
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_accepted_whole_or_not_at_all() {
+    fn a_run_that_does_not_fit_is_refused_as_a_whole() {
         let mut queue = Queue::default();
         queue.push(text("a"), 3, 100).unwrap();
         let refused = queue.push(run("b", 2), 3, 100).unwrap_err();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_limited() {
+    fn the_queue_is_limited_by_bytes() {
         let mut queue = Queue::default();
         queue.push(text("12345"), 8, 10).unwrap();
         assert!(queue.push(text("12345"), 8, 10).is_err());
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_queue_takes_a_run_beyond_its_limits() {
+    fn an_empty_queue_accepts_a_run_beyond_its_limits() {
         let mut queue = Queue::default();
         assert!(queue.push(run("a", 5), 1, 1).is_ok());
         assert!(queue.push(text(""), 1, 1).is_err());

@@ -1,19 +1,19 @@
-//! All deadlines of a session in one small table.
+//! The deadlines of a session.
 
 use std::time::{Duration, Instant};
 
-/// What a deadline is for.
+/// The purpose of a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
     /// The next ping is due.
     Ping,
-    /// The peer must have been heard by now.
+    /// The peer has been silent for too long.
     Silence,
-    /// The upgrade must be complete.
+    /// The upgrade has taken too long.
     Upgrade,
-    /// A GET that waits during an upgrade is answered with a noop.
+    /// A GET that waits during an upgrade ends with a noop.
     Noop,
-    /// A closing session stops waiting for its last packets to leave.
+    /// A closing session gives up on its remaining packets.
     Close,
 }
 
@@ -25,7 +25,7 @@ impl Timer {
 pub(super) struct Timers([Option<Instant>; Timer::ALL.len()]);
 
 impl Timers {
-    /// A deadline too far away to be expressed never expires.
+    /// Sets a deadline. It never expires if the time cannot be expressed.
     pub(super) fn set(&mut self, timer: Timer, now: Instant, after: Duration) {
         self.0[timer as usize] = now.checked_add(after);
     }
@@ -43,7 +43,7 @@ impl Timers {
         self.0.iter().flatten().min().copied()
     }
 
-    /// Takes the earliest deadline that has passed.
+    /// Takes the earliest deadline, if it has passed.
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Timer> {
         let (at, timer) = Timer::ALL
             .into_iter()
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inexpressible_deadline_never_expires() {
+    fn a_deadline_beyond_the_range_of_instant_never_expires() {
         let mut timers = Timers::default();
         timers.set(Timer::Silence, Instant::now(), Duration::MAX);
         assert_eq!(timers.next(), None);

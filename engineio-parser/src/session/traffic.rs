@@ -1,4 +1,4 @@
-//! How much a session has carried.
+//! Packet and byte counters of a session.
 
 use std::ops::AddAssign;
 
@@ -7,20 +7,21 @@ use crate::{
     packet::{Data, Packet},
 };
 
-/// Packets and bytes, both ways. Packets of the protocol itself (handshake, heartbeat, upgrade) are among them.
+/// Packets and bytes in both directions, including protocol packets (handshake, heartbeat,
+/// upgrade).
 ///
-/// Bytes are those of the packets as a WebSocket carries them: with the type's digit, without frame headers, before
-/// compression, and without the base64 or the lengths that a polling body may add.
+/// A packet counts the bytes that a WebSocket message would carry: its type digit and data, before
+/// compression. Frame headers, base64 and the lengths in polling bodies do not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {
     /// Packets that arrived.
     pub packets_in: u64,
-    /// Their bytes.
+    /// Bytes of the packets that arrived.
     pub bytes_in: u64,
     /// Packets that were given to a transport.
     pub packets_out: u64,
-    /// Their bytes.
+    /// Bytes of the packets that were given to a transport.
     pub bytes_out: u64,
 }
 

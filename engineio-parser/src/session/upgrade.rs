@@ -1,4 +1,5 @@
-//! The probe of a second transport, as a transition table. What its steps mean for queue and timers is for the session.
+//! The probe of a second transport, as a transition table. The session applies its steps to queue
+//! and timers.
 //!
 //! ```text
 //!            ProbeStarted         2probe                  5
@@ -21,7 +22,7 @@ const PROBE: &str = "probe";
 #[derive(Debug, Default)]
 pub(super) struct Upgrade {
     state: State,
-    /// The one packet of the exchange that waits to leave on the new transport, before anything else does.
+    /// The packet of the exchange that must leave on the new transport before all others.
     outbox: Option<(Transport, PacketType)>,
 }
 
@@ -33,22 +34,22 @@ enum State {
         via: Transport,
         answered: bool,
     },
-    /// Client: the probe has succeeded, polling comes to its end.
+    /// Client: the probe has succeeded, and polling is ending.
     Pausing {
         via: Transport,
     },
 }
 
-/// What a packet on the probe's transport leads to.
+/// The consequence of a packet on the probe's transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Server: the probe is answered.
+    /// Server: answer the probe.
     Answer,
-    /// Client: no request may follow the open ones.
+    /// Client: start no further polling request.
     Pause,
-    /// Server: the client switches.
+    /// Server: the client has switched.
     Switch,
-    /// The probe breaks the rules.
+    /// The probe breaks the protocol.
     Fail,
 }
 
@@ -66,7 +67,7 @@ impl Upgrade {
         self.outbox = (role == Role::Client).then_some((via, PacketType::Ping));
     }
 
-    /// Server: whether the client may be waiting for its GET to end.
+    /// Server: whether the probe was answered. The client may then wait for the end of its GET.
     pub(super) fn answered(&self) -> bool {
         matches!(self.state, State::Probing { answered: true, .. })
     }
@@ -76,7 +77,7 @@ impl Upgrade {
         matches!(self.state, State::Pausing { .. })
     }
 
-    /// A packet on the probe's transport.
+    /// Processes a packet on the probe's transport.
     pub(super) fn on_packet(&mut self, role: Role, packet: &Packet) -> Step {
         let State::Probing { via, .. } = self.state else {
             return Step::Fail;
@@ -97,7 +98,8 @@ impl Upgrade {
         }
     }
 
-    /// The switch: what is left of the exchange still precedes everything else on the new transport.
+    /// Completes the switch. Packets of the exchange that have not left yet still precede all
+    /// others on the new transport.
     pub(super) fn finish(&mut self, role: Role) {
         if let (Role::Client, Some(via)) = (role, self.via()) {
             self.outbox = Some((via, PacketType::Upgrade));

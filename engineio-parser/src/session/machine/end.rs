@@ -1,4 +1,4 @@
-//! How a session ends, and what is said last.
+//! The end of a session and its final packets.
 
 use std::time::{Duration, Instant};
 
@@ -16,14 +16,14 @@ use crate::{
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Session {
-    /// From now on only what is queued leaves.
+    /// Starts closing: from now on only queued frames leave.
     pub(super) fn start_closing(&mut self, now: Instant, reason: CloseReason) {
         self.phase = Phase::Closing(reason);
         self.controls.clear_heartbeat();
         self.heartbeat.stop(&mut self.timers);
         self.timers.set(Timer::Close, now, CLOSE_TIMEOUT);
-        // A client that leaves need not change its transport first. The server keeps an upgrade going, since its client
-        // may have left polling already.
+        // A closing client need not finish its upgrade. A server keeps the upgrade, because its
+        // client may have left polling already.
         if self.role == Role::Client {
             self.drop_probe();
         }
@@ -33,7 +33,8 @@ impl Session {
         self.finish_if_drained();
     }
 
-    /// Ends the session at once: nothing of the queue leaves any more. On polling a request that waits says so.
+    /// Ends the session at once and drops its queue. On polling, a waiting request gets a close
+    /// packet or a noop.
     pub(super) fn fail(&mut self, reason: CloseReason) {
         let reason = match self.phase {
             Phase::Closed => return,
@@ -50,7 +51,8 @@ impl Session {
         let gone = matches!(reason, CloseReason::TransportClose | CloseReason::TransportError);
         match self.role {
             Role::Server if self.requests.out() != Outgoing::Waiting => None,
-            // Who closes by a POST knows it already: its GET is merely ended.
+            // A client that closes the session with a POST needs no close packet. Its GET is only
+            // ended.
             Role::Server if reason == CloseReason::TransportClose => Some(PacketType::Noop),
             Role::Server => Some(PacketType::Close),
             Role::Client => (!gone).then_some(PacketType::Close),

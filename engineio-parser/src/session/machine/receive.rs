@@ -1,4 +1,4 @@
-//! What arrives on a transport.
+//! Packets and failures that a transport reports.
 
 use std::time::Instant;
 
@@ -45,7 +45,7 @@ impl Session {
         let Data::Text(text) = data else {
             return self.fail(CloseReason::ParseError);
         };
-        // Without an id every request would open another session.
+        // Without a session id every request would open another session.
         let Some(open) = OpenPacket::decode(text).ok().filter(|open| !open.sid.is_empty()) else {
             return self.fail(CloseReason::ParseError);
         };
@@ -68,7 +68,7 @@ impl Session {
 
     fn on_pong(&mut self, now: Instant) {
         if self.heartbeat.pings() {
-            // One that precedes our ping cannot answer it.
+            // A pong that precedes the ping cannot answer it.
             if !self.controls.contains(PacketType::Ping) {
                 self.heartbeat.on_pong(now, &mut self.timers);
             }
@@ -106,7 +106,8 @@ impl Session {
         }
     }
 
-    /// A POST that began before an upgrade may end after it; its packets still count.
+    /// Whether packets on this transport count. Packets of a POST that began before an upgrade and
+    /// ends after it do.
     fn listens_to(&self, via: Transport) -> bool {
         via == self.transport || via == Transport::Polling && self.requests.incoming()
     }

@@ -1,4 +1,4 @@
-//! The requests of polling, and the probe that replaces them.
+//! The polling requests, and the probe of the transport that replaces polling.
 
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ impl Session {
             Role::Server => Violation::ConcurrentPoll,
             Role::Client => Violation::ConcurrentPush,
         };
-        // A client's last POST says goodbye.
+        // The last POST of a client carries its close packet.
         let farewell = self.role == Role::Client && self.farewell.is_some();
         self.check_request(self.requests.out() != Outgoing::None, farewell, concurrent)?;
         self.requests.set_out(Outgoing::Waiting);
@@ -81,7 +81,8 @@ impl Session {
     }
 
     pub(super) fn abort_request(&mut self, now: Instant, outgoing: bool) {
-        // A server that has closed refuses a POST, and the refusal may overtake its last words: the answer of the GET.
+        // A server that has closed refuses a POST, and the refusal may overtake the response to the
+        // GET with the server's last packets.
         let polling = self.is_open() && self.transport == Transport::Polling;
         if self.role == Role::Client && polling && outgoing && self.requests.incoming() {
             self.requests.set_out(Outgoing::Failed);
@@ -108,7 +109,7 @@ impl Session {
         self.timers.clear(Timer::Noop);
         self.upgrade.finish(self.role);
         self.transport = via;
-        // A GET that still waits gets nothing of the queue, which belongs to the new transport now.
+        // The queue now belongs to the new transport. A waiting GET ends with a noop.
         self.requests.end_with_noop();
         self.outputs.push_back(Output::Upgraded(via));
         self.finish_if_drained();

@@ -1,4 +1,4 @@
-//! What leaves, and through which request.
+//! The frames that leave, and the request that carries them.
 
 use super::{Phase, Session};
 use crate::{
@@ -25,8 +25,9 @@ impl Session {
                 self.requests.set_out(Outgoing::Filling);
                 return Some(frame);
             }
-            // A server says it in an answer of its own: the JavaScript client hands messages on only after it has read the
-            // whole payload, and would take a DISCONNECT that stands beside the close packet for a lost connection.
+            // A server sends the close packet in a response of its own. The JavaScript client
+            // dispatches messages only after it has read the whole payload. It would take a
+            // DISCONNECT in the same payload as the close packet for a lost connection.
             let alone = !messages || self.role == Role::Client;
             if let Phase::Closing(reason) = self.phase
                 && !self.has_frames()
@@ -44,8 +45,8 @@ impl Session {
         last.map(|kind| Frame::text(kind, ""))
     }
 
-    /// The end of a closing session on polling. A GET that was made only then gets a noop before the close packet, as Node
-    /// does it.
+    /// Ends a closing session on polling. A GET that began after the close first gets a noop, as in
+    /// Node.
     fn poll_close(&mut self, reason: CloseReason, first: bool) -> Frame {
         if first && self.late_close {
             self.requests.set_out(Outgoing::Ending);
@@ -56,7 +57,8 @@ impl Session {
         Frame::text(PacketType::Close, "")
     }
 
-    /// The protocol's own packets go ahead of the application's, but never into a run.
+    /// The next frame. Control packets precede the application's packets, but never interrupt a
+    /// run.
     pub(super) fn next_frame(&mut self, budget: usize) -> Option<Frame> {
         if !self.is_live() {
             return None;
@@ -94,7 +96,7 @@ impl Session {
         self.is_live() && !(self.queue.is_empty() && self.controls.is_empty())
     }
 
-    /// Whether the queue belongs to polling requests.
+    /// Whether polling requests carry the queue.
     pub(super) fn is_polling(&self) -> bool {
         self.is_live() && self.transport == Transport::Polling && !self.upgrade.pausing()
     }
