@@ -1,22 +1,22 @@
-//! Each step of a decoder takes bytes or ends it, so that work is linear in what arrived.
+//! Each step of a decoder consumes bytes or ends the decoder, so decoding takes linear time.
 
 use bytes::Bytes;
 use engineio_parser::{Revision, payload, webtransport::Decoder};
 use proptest::{collection::vec, prelude::*};
 
-/// Large enough that a step that looks at all that is left again would not come to an end.
+/// Large enough that a decoder of quadratic cost would not finish.
 const LARGE: usize = 1 << 20;
 
 proptest! {
     #[test]
-    fn no_packet_comes_from_no_bytes(
+    fn a_decoder_yields_at_most_one_packet_per_byte(
         body in vec(prop_oneof![any::<u8>(), Just(0x1e), Just(b':'), Just(b'0'), Just(0), Just(0xff)], 0..200),
         binary in any::<bool>(),
     ) {
         for revision in [Revision::V3, Revision::V4] {
             let packets = payload::decode(revision, body.clone().into(), binary);
-            let most = body.len() + 1;
-            prop_assert!(packets.take(most + 1).count() <= most);
+            let limit = body.len() + 1;
+            prop_assert!(packets.take(limit + 1).count() <= limit);
         }
         let mut decoder = Decoder::new(64);
         decoder.push(&body);
@@ -29,7 +29,7 @@ proptest! {
 }
 
 #[test]
-fn many_small_packets() {
+fn a_body_of_many_small_packets_is_decoded() {
     for (revision, binary, packet) in [
         (Revision::V4, false, &b"6\x1e"[..]),
         (Revision::V4, false, b"b\x1e"),
@@ -44,13 +44,13 @@ fn many_small_packets() {
 }
 
 #[test]
-fn many_packets_of_no_bytes() {
+fn a_body_of_only_empty_packets_ends() {
     let body = Bytes::from("0:".repeat(LARGE / 2));
     assert_eq!(payload::decode(Revision::V3, body, false).next(), None);
 }
 
 #[test]
-fn one_large_packet_in_tiny_chunks() {
+fn a_large_packet_in_tiny_chunks_is_decoded() {
     let mut decoder = Decoder::new(LARGE as u64);
     decoder.push(&[0x7f, 0, 0, 0, 0, 0, 0x10, 0, 0]);
     for _ in 1..LARGE {

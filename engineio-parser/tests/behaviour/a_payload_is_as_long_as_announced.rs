@@ -1,4 +1,5 @@
-//! The length of a body is known before it is encoded, so that a byte budget can be kept.
+//! The length of a body is known before it is encoded, so that a request can keep within a byte
+//! budget.
 
 use crate::arbitrary;
 

@@ -1,4 +1,4 @@
-//! A small message that the application keeps does not keep the buffer alive that it arrived in.
+//! A small message that the application retains does not keep its input buffer alive.
 
 use bytes::Bytes;
 use engineio_parser::{Data, Packet, Revision, payload, webtransport::Decoder};
@@ -13,7 +13,7 @@ fn binary_messages(packets: impl Iterator<Item = Packet>) -> Vec<Bytes> {
 }
 
 #[test]
-fn of_a_polling_body() {
+fn a_small_binary_message_does_not_pin_its_polling_body() {
     let text = "x".repeat(999);
     for (revision, binary, body) in [
         (Revision::V4, false, format!("4{text}\x1ebAQID").into_bytes()),
@@ -34,7 +34,7 @@ fn of_a_polling_body() {
 }
 
 #[test]
-fn of_text_in_a_polling_body() {
+fn a_small_text_message_does_not_pin_its_polling_body() {
     let filler = "x".repeat(999);
     for (revision, binary, body) in [
         (Revision::V4, false, format!("4small\x1e6{filler}").into_bytes()),
@@ -55,12 +55,12 @@ fn of_text_in_a_polling_body() {
 }
 
 #[test]
-fn of_a_webtransport_stream() {
+fn a_small_message_does_not_pin_its_webtransport_stream() {
     let mut decoder = Decoder::new(10_000);
     let stream = [&b"\x83\x01\x02\x03\x7e\x27\x0e"[..], &[b'4'; 9998]].concat();
     decoder.push(&stream);
     let messages = binary_messages(std::iter::from_fn(|| decoder.next().unwrap()));
     let [message] = messages.try_into().unwrap();
-    // What is unique can be taken back as it was allocated.
+    // `try_into_mut` returns the original allocation, because nothing else refers to it.
     assert!(message.try_into_mut().unwrap().capacity() < 100);
 }

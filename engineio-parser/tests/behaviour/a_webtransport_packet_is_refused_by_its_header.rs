@@ -1,4 +1,4 @@
-//! The size limit holds on WebTransport as on polling, before the bytes are buffered.
+//! WebTransport enforces the size limit before it buffers the packet, as polling does.
 
 use engineio_parser::{FramingError, Packet, webtransport::Decoder};
 

@@ -1,4 +1,5 @@
-//! A length that a peer announces is checked against what is there: it never overflows, allocates or reads too far.
+//! An announced length is checked against the input. It never makes the decoder overflow, allocate
+//! or read too far.
 
 use engineio_parser::{FramingError, PayloadError, Revision, payload, webtransport::Decoder};
 
@@ -7,7 +8,7 @@ fn first_error(body: &[u8], binary: bool) -> Option<PayloadError> {
 }
 
 #[test]
-fn of_a_text_packet() {
+fn a_wrong_length_of_a_text_packet_is_an_error() {
     for length in ["2", "18446744073709551615", "18446744073709551617", &"9".repeat(310)] {
         let body = format!("{length}:4");
         assert_eq!(
@@ -27,7 +28,7 @@ fn of_a_text_packet() {
 }
 
 #[test]
-fn of_a_binary_packet() {
+fn a_wrong_length_of_a_binary_packet_is_an_error() {
     for (length, error) in [
         (vec![2], PayloadError::LengthMismatch),
         (vec![9; 20], PayloadError::LengthMismatch),
@@ -45,7 +46,7 @@ fn of_a_binary_packet() {
 }
 
 #[test]
-fn that_does_not_end() {
+fn a_length_without_its_end_marker_is_an_error() {
     for body in [&b"1"[..], b"11111", b"1:61"] {
         assert_eq!(first_error(body, false), Some(PayloadError::InvalidLength));
     }
@@ -55,8 +56,8 @@ fn that_does_not_end() {
 }
 
 #[test]
-fn of_a_webtransport_packet() {
-    // To allocate any of these would abort.
+fn a_large_webtransport_length_allocates_nothing() {
+    // Allocating any of these lengths would abort the process.
     for len in [1_u64 << 40, 1 << 62, u64::MAX] {
         let header = [&[0xff][..], &len.to_be_bytes()].concat();
         let mut decoder = Decoder::new(u64::MAX);

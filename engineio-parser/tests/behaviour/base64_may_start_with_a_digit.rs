@@ -1,4 +1,4 @@
-//! Base64 that begins with `4` is data in protocol v4; in v3 the type stands before it.
+//! Base64 may begin with `4`. In protocol v4 that is data; in v3 the packet type precedes it.
 
 use engineio_parser::{Frame, Packet, Revision};
 

@@ -1,4 +1,5 @@
-//! The fuzz targets hold for mutations of the golden vectors. A fixed generator makes them, so that a failure repeats.
+//! The fuzz targets pass for mutations of the golden vectors. A seeded generator makes failures
+//! reproducible. Each test has the name of its fuzz target.
 
 use crate::golden;
 
@@ -69,7 +70,7 @@ fn run(body: fn(&[u8]), seeds: Vec<Vec<u8>>) {
     }
 }
 
-/// As many rounds as a test may take, or as `cargo xtask fuzz` has seconds for.
+/// Counts up to `ROUNDS`, or for `FUZZ_SECONDS` seconds if `cargo xtask fuzz` sets that variable.
 fn rounds() -> impl Iterator<Item = usize> {
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
@@ -104,7 +105,7 @@ impl XorShift {
         (self.next() % bound as u64) as usize
     }
 
-    /// Any byte, those that mean something more often.
+    /// Any byte. Bytes with a meaning in the protocol are more frequent.
     fn byte(&mut self) -> u8 {
         const SPECIAL: [u8; 12] =
             [0, 1, 0x1e, b':', b'b', b'4', b'9', b'"', 0x7e, 0x7f, 0x80, 0xff];

@@ -1,4 +1,4 @@
-//! This codec and Node's agree, in both directions.
+//! This codec agrees with Node's, in both directions. The vectors are made by Node's parsers.
 
 use crate::golden;
 
@@ -9,7 +9,7 @@ use engineio_parser::{
 };
 
 #[test]
-fn packets() {
+fn packets_agree_with_node() {
     for vector in golden::list("packets") {
         let revision = golden::revision(&vector);
         let packet = golden::packet(&vector["packet"]);
@@ -23,7 +23,7 @@ fn packets() {
 }
 
 #[test]
-fn packet_decodes() {
+fn unusual_packets_are_decoded_as_node_decodes_them() {
     for vector in golden::list("packet_decodes") {
         let decoded = decode(
             golden::revision(&vector),
@@ -36,7 +36,7 @@ fn packet_decodes() {
 }
 
 #[test]
-fn payloads() {
+fn payloads_agree_with_node() {
     for vector in golden::list("payloads") {
         let revision = golden::revision(&vector);
         let packets = golden::packets(&vector["packets"]);
@@ -53,7 +53,7 @@ fn payloads() {
 }
 
 #[test]
-fn payload_decodes() {
+fn unusual_payloads_are_decoded_as_node_decodes_them() {
     for vector in golden::list("payload_decodes") {
         let mut decoded: Vec<_> = payload::decode(
             golden::revision(&vector),
@@ -69,7 +69,7 @@ fn payload_decodes() {
 }
 
 #[test]
-fn webtransport_streams() {
+fn webtransport_streams_agree_with_node() {
     for vector in golden::list("webtransport") {
         let packet = golden::packet(&vector["packet"]);
         let stream = golden::hex(&vector["stream"]);
@@ -80,7 +80,7 @@ fn webtransport_streams() {
 }
 
 #[test]
-fn webtransport_headers() {
+fn webtransport_headers_agree_with_node() {
     for vector in golden::list("webtransport_headers") {
         let len = usize::try_from(vector["len"].as_u64().unwrap()).unwrap();
         let header = webtransport::header(len, golden::flag(&vector["binary"]));
@@ -89,7 +89,7 @@ fn webtransport_headers() {
 }
 
 #[test]
-fn webtransport_decodes() {
+fn unusual_webtransport_streams_are_decoded_as_node_decodes_them() {
     for vector in golden::list("webtransport_decodes") {
         let max_payload = vector["max_payload"].as_u64().unwrap();
         let expected = (golden::packets(&vector["packets"]), golden::flag(&vector["error"]));
@@ -102,14 +102,14 @@ fn webtransport_decodes() {
 }
 
 #[test]
-fn handshakes() {
+fn handshakes_agree_with_node() {
     for vector in golden::list("handshakes") {
         let text = vector["packet"].as_str().unwrap();
         let open = OpenPacket::decode(&text[1..]).unwrap();
         if open.max_payload.is_some() {
             assert_eq!(open.encode().payload(), text);
         } else {
-            // Node writes an infinite limit as null; we leave the key out.
+            // Node writes an infinite limit as null. This crate omits the key.
             assert!(text.ends_with(r#","maxPayload":null}"#));
             assert_eq!(open.encode().payload(), text.replace(r#","maxPayload":null"#, ""));
         }

@@ -1,10 +1,11 @@
-//! What the codec and the session does, one behaviour in each file. They are one program because a hundred take longer to link than to run.
+//! The behavior of the codec and of the session, one subject per file. All files form one program,
+//! because linking a hundred programs takes longer than running them.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "to fail here is to fail the test"
+    reason = "a panic fails the test"
 )]
 
 mod a_decode_loop_always_consumes;

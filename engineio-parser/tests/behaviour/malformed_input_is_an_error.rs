@@ -1,4 +1,4 @@
-//! Whatever a peer sends, the answer is an error, never a panic.
+//! Malformed input from a peer causes an error, never a panic.
 
 use engineio_parser::{
     FramingError, PacketError, PayloadError, Revision, fuzzing, payload, webtransport::Decoder,
@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*};
 
 proptest! {
     #[test]
-    fn any_bytes(data in vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_never_panic(data in vec(any::<u8>(), 0..300)) {
         fuzzing::packet(&data);
         fuzzing::payload_v4(&data);
         fuzzing::payload_v3(&data);
@@ -24,19 +24,19 @@ fn errors(revision: Revision, body: &'static [u8], binary: bool) -> Vec<PayloadE
 }
 
 #[test]
-fn a_body_of_no_bytes() {
+fn an_empty_body_is_an_error() {
     for (revision, binary) in [(Revision::V4, false), (Revision::V3, false), (Revision::V3, true)] {
         assert_eq!(errors(revision, b"", binary), [PayloadError::Empty]);
     }
 }
 
 #[test]
-fn a_binary_body_in_revision_4() {
+fn a_binary_body_in_revision_4_is_an_error() {
     assert_eq!(errors(Revision::V4, b"4a", true), [PayloadError::UnexpectedBinary]);
 }
 
 #[test]
-fn text_that_is_not_utf8() {
+fn text_that_is_not_utf8_is_an_error() {
     assert_eq!(errors(Revision::V4, b"4\xff", false), [PayloadError::InvalidUtf8]);
     assert_eq!(errors(Revision::V4, b"4a\x1e4\xc3\x1e4b", false), [PayloadError::InvalidUtf8]);
     assert_eq!(errors(Revision::V3, b"2:4\xc3", false), [PayloadError::LengthMismatch]);
@@ -50,7 +50,7 @@ fn text_that_is_not_utf8() {
 }
 
 #[test]
-fn a_packet_of_no_bytes() {
+fn an_empty_packet_is_an_error() {
     let empty = PayloadError::Packet(PacketError::Empty);
     assert_eq!(errors(Revision::V4, b"4a\x1e", false), [empty]);
     assert_eq!(errors(Revision::V3, b"\x00\x00\xff", true), [empty]);
@@ -62,6 +62,6 @@ fn a_packet_of_no_bytes() {
 }
 
 #[test]
-fn a_marker_that_is_neither_text_nor_binary() {
+fn an_unknown_marker_is_an_error() {
     assert_eq!(errors(Revision::V3, b"\x02\x01\xff4", true), [PayloadError::UnknownMarker(2)]);
 }

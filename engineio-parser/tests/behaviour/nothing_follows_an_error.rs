@@ -1,9 +1,9 @@
-//! The packets before a malformed one are delivered, none after it.
+//! Packets before a malformed one are delivered; packets after it are not.
 
 use engineio_parser::{FramingError, Packet, Revision, payload, webtransport::Decoder};
 
 #[test]
-fn in_a_payload() {
+fn a_payload_ends_after_its_first_error() {
     for (revision, binary, body) in [
         (Revision::V4, false, &b"4a\x1e9\x1e4b"[..]),
         (Revision::V4, false, b"4a\x1e4\xff\x1e4b"),
@@ -19,7 +19,7 @@ fn in_a_payload() {
 }
 
 #[test]
-fn on_a_webtransport_stream() {
+fn a_webtransport_stream_ends_after_its_first_error() {
     let mut decoder = Decoder::new(10);
     decoder.push(b"\x024a\x00\x024b");
     assert_eq!(decoder.next(), Ok(Some(Packet::message("a"))));

@@ -1,4 +1,4 @@
-//! What a frame expresses is what is read from it, on every transport.
+//! Decoding a frame returns the packet that was encoded, on every transport.
 
 use crate::arbitrary;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 proptest! {
     #[test]
-    fn on_a_message_transport(packet in arbitrary::packet(), revision in arbitrary::revision()) {
+    fn a_packet_survives_a_message_transport(packet in arbitrary::packet(), revision in arbitrary::revision()) {
         let frame = packet.to_frame().unwrap();
         prop_assert_eq!(frame.to_packet(), packet.clone());
         let mut message = frame.payload();
@@ -23,7 +23,7 @@ proptest! {
     }
 
     #[test]
-    fn as_text(packet in arbitrary::packet(), revision in arbitrary::revision()) {
+    fn a_packet_survives_its_text_form(packet in arbitrary::packet(), revision in arbitrary::revision()) {
         let frame = packet.to_frame().unwrap();
         let text = frame.polling_text(revision);
         prop_assert_eq!(text.len(), frame.polling_len(revision));

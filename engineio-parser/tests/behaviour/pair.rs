@@ -1,5 +1,6 @@
-//! A client's and a server's session joined in memory: whatever the order in which messages, upgrades, faults and
-//! deadlines meet, nothing is lost, repeated or reordered, and no end outlives the other for long.
+//! A client session and a server session joined in memory. For every interleaving of messages,
+//! upgrades, faults and deadlines, no message is lost, repeated or reordered, and both ends close
+//! at nearly the same time.
 
 use crate::world;
 
@@ -17,7 +18,8 @@ use world::{Side, World};
 const MAX_PACKETS: usize = 12;
 const MAX_ATTACHMENTS: usize = 3;
 
-/// Longer than every deadline one after the other: a heartbeat, its extension, and the wait of a closing session.
+/// Longer than all deadlines in sequence: a heartbeat, its extension, and the wait of a closing
+/// session.
 const LONG: Duration = Duration::from_secs(25 + 2 * 20 + 30 + 10);
 
 #[derive(Clone, Debug)]
@@ -34,7 +36,7 @@ enum Fault {
     BreakSocket,
     AbortGet,
     Close { side: Side, discard: bool },
-    Vanish(Side),
+    Crash(Side),
 }
 
 fn side() -> impl Strategy<Value = Side> {
@@ -46,7 +48,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         4 => Just(Fault::BreakSocket),
         1 => Just(Fault::AbortGet),
         2 => (side(), any::<bool>()).prop_map(|(side, discard)| Fault::Close { side, discard }),
-        1 => side().prop_map(Fault::Vanish),
+        1 => side().prop_map(Fault::Crash),
     ]
 }
 
@@ -61,7 +63,7 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// Mostly ordinary operations, and a fault here and there.
+/// Ordinary operations with up to two faults among them.
 fn operations() -> impl Strategy<Value = Vec<Operation>> {
     let some = prop::collection::vec(operation(), 1..40);
     let faults = prop::collection::vec((any::<prop::sample::Index>(), fault()), 0..3);
@@ -81,7 +83,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_interleaving_keeps_the_order_and_comes_to_an_end(
+    fn every_interleaving_keeps_the_order_and_ends(
         revision in revision(),
         operations in operations(),
     ) {
@@ -101,7 +103,7 @@ proptest! {
                     closes.push((side, discard));
                     world.close(side, discard);
                 }
-                Operation::Fault(Fault::Vanish(side)) => world.vanish(side),
+                Operation::Fault(Fault::Crash(side)) => world.crash(side),
             }
             check(&mut world);
         }
@@ -134,9 +136,9 @@ fn an_upgrade_under_load_loses_nothing() {
     }
 }
 
-/// The refusal of a POST overtakes the answer to the last GET.
+/// The refusal of a POST overtakes the response to the last GET.
 #[test]
-fn a_refused_post_does_not_discard_the_last_answer() {
+fn a_refused_post_does_not_discard_the_response_to_the_last_get() {
     let mut world = new_world(Revision::V3);
     world.delay = Duration::from_millis(2);
     world.send(Side::Client, run(Side::Client, 1, 0), false);
@@ -157,7 +159,7 @@ fn a_refused_post_does_not_discard_the_last_answer() {
 }
 
 #[test]
-fn a_client_that_still_has_to_say_goodbye_polls_no_more() {
+fn a_client_with_a_close_packet_to_send_starts_no_further_get() {
     let mut world = new_world(Revision::V4);
     world.delay = Duration::from_millis(42);
     world.send(Side::Client, run(Side::Client, 1, 0), false);
@@ -174,13 +176,13 @@ fn an_upgrade_takes_two_round_trips_and_not_a_ping_interval() {
     world.delay = Duration::from_millis(10);
     world.advance(Duration::from_millis(100));
     world.start_upgrade();
-    // Connected, 2probe, 3probe, and 5; meanwhile the waiting GET ends.
+    // Connection opened, 2probe, 3probe, 5. Meanwhile the waiting GET ends.
     world.advance(Duration::from_millis(40));
     assert!(world.client.upgraded && world.server.upgraded);
 }
 
 #[test]
-fn a_session_whose_peer_vanishes_ends_by_its_heartbeat() {
+fn a_session_ends_by_ping_timeout_after_its_peer_crashed() {
     for revision in [Revision::V3, Revision::V4] {
         for upgrade in [false, true] {
             for side in [Side::Client, Side::Server] {
@@ -190,7 +192,7 @@ fn a_session_whose_peer_vanishes_ends_by_its_heartbeat() {
                     world.advance(Duration::from_secs(1));
                     assert!(world.server.upgraded);
                 }
-                world.vanish(side);
+                world.crash(side);
                 world.advance(Duration::from_secs(25 + 20));
                 let reason = world.end(side.other()).closed;
                 assert_eq!(reason, Some(CloseReason::PingTimeout), "{revision:?} {side:?}");
@@ -215,7 +217,7 @@ fn check(world: &mut World) {
     for side in [Side::Client, Side::Server] {
         let sent = world.end(side).sent.clone();
         let received = &world.end(side.other()).received;
-        assert!(sent.starts_with(received), "{received:?} is not the beginning of {sent:?}");
+        assert!(sent.starts_with(received), "{received:?} is not a prefix of {sent:?}");
         assert!(world.end(side).session.queued_packets() <= MAX_PACKETS);
     }
 }
@@ -223,15 +225,17 @@ fn check(world: &mut World) {
 fn check_end(world: &mut World, closes: &[(Side, bool)]) {
     let complete = |world: &mut World, from: Side| {
         let sent = world.end(from).sent.clone();
-        assert_eq!(world.end(from.other()).received, sent, "all of {from:?} arrives");
+        assert_eq!(world.end(from.other()).received, sent, "not all messages of {from:?} arrived");
     };
     if world.faulty || closes.len() > 1 {
         let alive = |world: &mut World, side| {
             let end = world.end(side);
-            !end.gone && end.closed.is_none()
+            !end.crashed && end.closed.is_none()
         };
         let both = [Side::Client, Side::Server];
-        if both.map(|side| world.end(side).gone || world.end(side).closed.is_some()).contains(&true)
+        if both
+            .map(|side| world.end(side).crashed || world.end(side).closed.is_some())
+            .contains(&true)
         {
             assert!(
                 !both.map(|side| alive(world, side)).contains(&true),

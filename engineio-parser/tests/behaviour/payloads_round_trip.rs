@@ -1,4 +1,4 @@
-//! The packets of a polling body are those it was made of.
+//! Decoding a polling body returns the packets that were encoded.
 
 use crate::arbitrary;
 

@@ -1,4 +1,4 @@
-//! An upgrade that is never finished is dropped after its timeout, whatever state it was left in.
+//! An unfinished upgrade is dropped after its timeout, in every state of the upgrade.
 
 use crate::harness;
 
@@ -9,15 +9,15 @@ use engineio_parser::{
 use harness::{Harness, UPGRADE_TIMEOUT, config};
 use std::time::Duration;
 
-fn patient_server() -> Harness {
+fn server_with_rare_pings() -> Harness {
     let mut config = config();
     config.ping_interval = Duration::from_secs(100);
     Harness::server_with(config, engineio_parser::Revision::V4, Polling)
 }
 
 #[test]
-fn a_connection_that_never_probes() {
-    let mut server = patient_server();
+fn a_connection_that_never_probes_is_dropped() {
+    let mut server = server_with_rare_pings();
     server.accept(Input::ProbeStarted(WebSocket));
     server.advance(UPGRADE_TIMEOUT - 1);
     assert!(server.session.is_upgrading() && server.outputs().is_empty());
@@ -27,21 +27,21 @@ fn a_connection_that_never_probes() {
 }
 
 #[test]
-fn a_probe_that_never_switches() {
-    let mut server = patient_server();
+fn a_probe_that_never_switches_is_dropped() {
+    let mut server = server_with_rare_pings();
     server.probe();
     server.advance(UPGRADE_TIMEOUT - 1);
-    // To probe again buys no time.
+    // A second probe does not extend the timeout.
     server.receive(WebSocket, "2probe");
     server.advance(1);
     assert_eq!(server.outputs(), [Output::ProbeFailed(WebSocket)]);
     assert!(server.session.is_open());
-    assert!(server.transmit(WebSocket).is_empty(), "nothing more is said to it");
+    assert!(server.transmit(WebSocket).is_empty(), "the dropped transport gets no more packets");
 }
 
 #[test]
-fn a_finished_upgrade_is_not_timed_out() {
-    let mut server = patient_server();
+fn a_finished_upgrade_has_no_timeout() {
+    let mut server = server_with_rare_pings();
     let ping_due = server.session.poll_timeout();
     server.probe();
     server.receive(WebSocket, "5");
@@ -51,7 +51,7 @@ fn a_finished_upgrade_is_not_timed_out() {
 }
 
 #[test]
-fn a_probe_that_a_server_never_answers() {
+fn a_client_drops_a_probe_that_the_server_never_answers() {
     let mut client = Harness::client(Polling);
     client.accept(Input::ProbeStarted(WebSocket));
     for _ in 0..UPGRADE_TIMEOUT / 250 {
@@ -64,7 +64,7 @@ fn a_probe_that_a_server_never_answers() {
 }
 
 #[test]
-fn a_get_that_never_ends_after_the_probe() {
+fn a_client_drops_a_probe_if_its_get_never_ends() {
     let mut client = Harness::client(Polling);
     client.accept(Input::PollStarted);
     client.accept(Input::ProbeStarted(WebSocket));

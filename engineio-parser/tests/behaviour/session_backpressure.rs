@@ -1,4 +1,5 @@
-//! What is accepted, what leaves with which request, and what an idle session costs.
+//! The limits of the queue, the frames that each request carries, and the memory of an idle
+//! session.
 
 use crate::harness;
 
@@ -10,7 +11,7 @@ use engineio_parser::{
 use harness::{Harness, config, message, with_attachments};
 
 #[test]
-fn a_full_queue_gives_the_frames_back() {
+fn a_full_queue_returns_the_refused_frames() {
     let mut config = config();
     config.max_queued_packets = 3;
     let mut server = Harness::server_with(config, Revision::V4, WebSocket);
@@ -27,7 +28,7 @@ fn a_full_queue_gives_the_frames_back() {
 }
 
 #[test]
-fn there_is_room_again_once_half_of_the_queue_has_left() {
+fn a_queue_has_room_again_when_half_of_it_is_free() {
     let mut config = config();
     config.max_queued_packets = 4;
     let mut server = Harness::server_with(config, Revision::V4, WebSocket);
@@ -40,7 +41,7 @@ fn there_is_room_again_once_half_of_the_queue_has_left() {
 }
 
 #[test]
-fn bytes_are_limited_too() {
+fn the_queue_is_limited_by_bytes() {
     let mut config = config();
     config.max_queued_bytes = 5;
     let mut server = Harness::server_with(config, Revision::V4, WebSocket);
@@ -49,7 +50,7 @@ fn bytes_are_limited_too() {
 }
 
 #[test]
-fn a_request_takes_what_fits_and_at_least_one_frame() {
+fn a_request_carries_the_frames_that_fit_but_at_least_one() {
     let mut server = Harness::server(Polling);
     server.send("0123456789");
     server.send("a");
@@ -75,7 +76,7 @@ fn a_ping_that_does_not_fit_waits_for_the_next_request() {
 }
 
 #[test]
-fn binary_counts_as_base64_on_polling() {
+fn a_polling_budget_counts_the_base64_form_of_binary() {
     let mut server = Harness::server(Polling);
     server.session.send(with_attachments("a", &["xyz"])).unwrap();
     server.accept(Input::PollStarted);
@@ -90,7 +91,7 @@ fn binary_counts_as_base64_on_polling() {
 }
 
 #[test]
-fn nothing_leaves_without_a_request_to_carry_it() {
+fn no_frame_leaves_on_polling_without_a_request() {
     let mut server = Harness::server(Polling);
     server.send("a");
     assert!(!server.session.has_transmit(Polling) && server.transmit(Polling).is_empty());
@@ -120,10 +121,10 @@ fn a_client_sends_nothing_before_the_handshake() {
 }
 
 #[test]
-fn volatile_needs_a_writable_transport() {
+fn a_volatile_run_needs_a_writable_transport() {
     let mut server = Harness::server(WebSocket);
     assert!(server.session.send_volatile(message("a")));
-    assert!(!server.session.send_volatile(message("b")), "something is queued");
+    assert!(!server.session.send_volatile(message("b")), "the queue is not empty");
     assert_eq!(server.transmit(WebSocket), ["4a"]);
 
     let mut server = Harness::server(Polling);
@@ -141,11 +142,11 @@ fn volatile_needs_a_writable_transport() {
     client.accept(Input::PollStarted);
     client.accept(Input::ProbeStarted(WebSocket));
     client.receive(WebSocket, "3probe");
-    assert!(!client.session.send_volatile(message("c")), "polling comes to its end");
+    assert!(!client.session.send_volatile(message("c")), "the client is pausing");
 }
 
 #[test]
-fn an_idle_session_is_small() {
+fn a_session_takes_at_most_500_bytes() {
     let size = std::mem::size_of::<Session>();
     assert!(size <= 500, "{size} bytes");
 }

@@ -1,4 +1,4 @@
-//! How sessions end, and what is said last.
+//! How sessions end, and which packets they send last.
 
 use crate::harness;
 
@@ -32,7 +32,7 @@ fn a_close_packet_on_websocket_ends_the_session() {
 }
 
 #[test]
-fn a_waiting_get_takes_what_is_queued_and_the_next_one_the_close_packet() {
+fn a_waiting_get_carries_the_queue_and_the_next_one_the_close_packet() {
     let mut server = Harness::server(Polling);
     assert!(server.get().is_empty());
     server.session.send(with_attachments("a", &["x"])).unwrap();
@@ -45,7 +45,7 @@ fn a_waiting_get_takes_what_is_queued_and_the_next_one_the_close_packet() {
 }
 
 #[test]
-fn a_get_without_news_ends_with_the_close_packet_alone() {
+fn a_waiting_get_with_an_empty_queue_ends_with_the_close_packet() {
     let mut server = Harness::server(Polling);
     assert!(server.get().is_empty());
     server.close(false);
@@ -102,7 +102,7 @@ fn a_closing_websocket_is_drained_and_sends_no_close_packet() {
 }
 
 #[test]
-fn a_ping_that_is_due_does_not_hold_the_end_up() {
+fn a_due_ping_does_not_delay_the_close() {
     let mut server = Harness::server(WebSocket);
     server.advance(300);
     server.close(false);
@@ -110,7 +110,7 @@ fn a_ping_that_is_due_does_not_hold_the_end_up() {
 }
 
 #[test]
-fn to_discard_ends_at_once_and_a_get_hears_of_it() {
+fn a_close_that_discards_ends_the_session_and_the_waiting_get_at_once() {
     let mut server = Harness::server(Polling);
     assert!(server.get().is_empty());
     server.send("a");
@@ -127,7 +127,7 @@ fn to_discard_ends_at_once_and_a_get_hears_of_it() {
 }
 
 #[test]
-fn a_closing_session_ignores_messages_and_sends_nothing_new() {
+fn a_closing_session_ignores_messages_and_accepts_none() {
     let mut server = Harness::server(WebSocket);
     server.send("a");
     server.close(false);
@@ -137,11 +137,11 @@ fn a_closing_session_ignores_messages_and_sends_nothing_new() {
     assert!(matches!(refused, Err(SendError::Closed(frames)) if frames.count() == 1));
     assert!(!server.session.send_volatile(message("d")));
     server.advance(1000);
-    assert_eq!(server.transmit(WebSocket), ["4a"], "nor a ping");
+    assert_eq!(server.transmit(WebSocket), ["4a"], "a closing session sends no ping");
 }
 
 #[test]
-fn a_closing_session_that_loses_its_peer_ends_for_the_reason_given() {
+fn a_closing_session_that_loses_its_peer_keeps_its_close_reason() {
     for input in [Input::Lost(WebSocket, true), Input::Malformed(WebSocket)] {
         let mut server = Harness::server(WebSocket);
         server.send("a");
@@ -153,7 +153,7 @@ fn a_closing_session_that_loses_its_peer_ends_for_the_reason_given() {
 }
 
 #[test]
-fn the_end_of_a_transport_is_the_end_of_its_session() {
+fn the_loss_of_the_transport_ends_the_session() {
     for (failed, reason) in
         [(false, CloseReason::TransportClose), (true, CloseReason::TransportError)]
     {
@@ -169,7 +169,7 @@ fn the_end_of_a_transport_is_the_end_of_its_session() {
 }
 
 #[test]
-fn garbage_is_a_parse_error() {
+fn malformed_input_closes_the_session_with_a_parse_error() {
     let mut server = Harness::server(Polling);
     assert!(server.get().is_empty());
     server.accept(Input::PushStarted);
@@ -179,7 +179,7 @@ fn garbage_is_a_parse_error() {
 }
 
 #[test]
-fn packets_without_meaning_are_ignored() {
+fn packets_that_a_server_does_not_expect_are_ignored() {
     for packet in ["0", "5", "6"] {
         let mut server = Harness::server(WebSocket);
         server.receive(WebSocket, packet);
@@ -188,7 +188,7 @@ fn packets_without_meaning_are_ignored() {
 }
 
 #[test]
-fn a_server_that_closes_during_an_upgrade_lets_the_client_finish_it() {
+fn a_closing_server_lets_the_client_finish_its_upgrade() {
     let mut server = Harness::server(Polling);
     server.probe();
     server.send("a");
@@ -250,7 +250,7 @@ fn a_client_learns_of_the_servers_close() {
 }
 
 #[test]
-fn a_client_closed_before_the_handshake_has_nothing_to_say() {
+fn a_client_closed_before_the_handshake_sends_nothing() {
     let mut client = Harness::opening_client(Revision::V4, Polling);
     client.send("a");
     client.close(false);
@@ -259,7 +259,7 @@ fn a_client_closed_before_the_handshake_has_nothing_to_say() {
 }
 
 #[test]
-fn a_bad_handshake_ends_a_client() {
+fn a_malformed_handshake_ends_the_client_session() {
     for handshake in ["0", "0{}", "0[]"] {
         let mut client = Harness::opening_client(Revision::V4, WebSocket);
         client.receive(WebSocket, handshake);
@@ -290,7 +290,7 @@ fn a_closing_session_ends_when_its_peer_closes_too() {
 }
 
 #[test]
-fn a_closing_session_is_no_longer_ended_by_its_heartbeat() {
+fn a_closing_session_has_no_heartbeat_deadline() {
     let mut server = Harness::server(Polling);
     server.advance(400);
     server.close(false);
@@ -301,7 +301,7 @@ fn a_closing_session_is_no_longer_ended_by_its_heartbeat() {
 }
 
 #[test]
-fn a_get_that_has_its_answer_needs_no_farewell() {
+fn a_get_that_already_carries_frames_gets_no_close_packet() {
     let mut server = Harness::server(Polling);
     server.send("a");
     server.accept(Input::PollStarted);
@@ -312,7 +312,7 @@ fn a_get_that_has_its_answer_needs_no_farewell() {
 }
 
 #[test]
-fn a_server_with_nothing_to_send_ends_with_the_upgrade() {
+fn a_closing_server_with_an_empty_queue_ends_at_the_upgrade() {
     let mut server = Harness::server(Polling);
     server.probe();
     server.close(false);
@@ -334,11 +334,11 @@ fn a_lost_transport_carries_nothing_more() {
 }
 
 #[test]
-fn a_closing_session_waits_no_longer_than_it_is_told() {
+fn close_within_bounds_the_wait_of_a_closing_session() {
     let mut server = Harness::server(Polling);
     server.close_within(1);
     server.advance(1);
-    assert!(server.outputs().is_empty(), "one that is open is none of its business");
+    assert!(server.outputs().is_empty(), "an open session is not affected");
     server.close(false);
     server.close_within(3000);
     server.advance(2999);

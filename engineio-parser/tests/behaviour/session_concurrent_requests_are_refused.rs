@@ -1,4 +1,4 @@
-//! At most one GET and one POST are open; a second one ends the session.
+//! At most one GET and one POST are open at a time. A second one ends the session.
 
 use crate::harness;
 
@@ -32,7 +32,7 @@ fn a_second_post_ends_the_session() {
 }
 
 #[test]
-fn a_get_and_a_post_go_together_and_may_be_repeated() {
+fn a_get_and_a_post_may_be_open_together() {
     let mut server = Harness::server(Polling);
     for _ in 0..3 {
         server.accept(Input::PollStarted);
@@ -74,7 +74,7 @@ fn an_aborted_post_ends_the_session() {
 }
 
 #[test]
-fn requests_are_refused_where_the_session_does_not_poll() {
+fn a_session_on_websocket_refuses_polling_requests() {
     let mut server = Harness::server(WebSocket);
     assert_eq!(server.input(Input::PollStarted), Err(Violation::NotPolling));
     assert_eq!(server.input(Input::PushStarted), Err(Violation::NotPolling));

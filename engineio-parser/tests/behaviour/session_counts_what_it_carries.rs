@@ -25,5 +25,5 @@ fn packets_and_bytes_are_counted_both_ways() {
     let traffic = session.take_traffic();
     assert_eq!((traffic.packets_out, traffic.bytes_out), (3, open.len() as u64 + 4 + 2));
     assert_eq!((traffic.packets_in, traffic.bytes_in), (2, 6 + 10));
-    assert_eq!(session.take_traffic(), Default::default(), "it is taken once");
+    assert_eq!(session.take_traffic(), Default::default(), "taking the counters resets them");
 }

@@ -1,4 +1,5 @@
-//! A client switches only when its GET has ended: while it may be waiting for that, no GET stays open.
+//! A client switches transports only after its GET has ended, so the server keeps no GET open
+//! during an upgrade.
 
 use crate::harness;
 
@@ -9,7 +10,7 @@ use engineio_parser::{
 use harness::Harness;
 
 #[test]
-fn the_waiting_get_is_answered_at_once() {
+fn the_waiting_get_ends_when_the_probe_is_answered() {
     let mut server = Harness::server(Polling);
     assert!(server.get().is_empty());
     server.probe();
@@ -17,7 +18,7 @@ fn the_waiting_get_is_answered_at_once() {
 }
 
 #[test]
-fn every_later_get_is_answered_within_100_ms() {
+fn every_later_get_ends_after_100_ms() {
     let mut server = Harness::server(Polling);
     server.probe();
     for _ in 0..2 {
@@ -30,14 +31,14 @@ fn every_later_get_is_answered_within_100_ms() {
 }
 
 #[test]
-fn what_is_queued_goes_instead_of_a_noop() {
+fn a_get_carries_queued_messages_instead_of_a_noop() {
     let mut server = Harness::server(Polling);
     server.probe();
     assert!(server.get().is_empty());
     server.send("a");
     assert_eq!(server.answer_get(), ["4a"]);
 
-    assert!(server.get().is_empty(), "the noop of the last GET is not owed to this one");
+    assert!(server.get().is_empty(), "the noop of the previous GET does not end this one");
     server.advance(99);
     assert!(server.answer_get().is_empty());
     server.advance(1);
@@ -58,7 +59,7 @@ fn a_get_that_waits_at_the_switch_ends_with_a_noop() {
 }
 
 #[test]
-fn a_get_that_breaks_off_after_the_switch_means_nothing() {
+fn a_get_aborted_after_the_switch_does_not_end_the_session() {
     let mut server = Harness::server(Polling);
     server.probe();
     assert!(server.get().is_empty());
@@ -68,7 +69,7 @@ fn a_get_that_breaks_off_after_the_switch_means_nothing() {
 }
 
 #[test]
-fn a_noop_that_is_due_is_forgotten_when_the_probe_fails() {
+fn a_failed_probe_cancels_the_pending_noop() {
     let mut server = Harness::server(Polling);
     assert!(server.get().is_empty());
     server.probe();
@@ -79,7 +80,7 @@ fn a_noop_that_is_due_is_forgotten_when_the_probe_fails() {
 }
 
 #[test]
-fn a_get_is_answered_even_if_the_answer_to_the_probe_is_held_up() {
+fn a_get_ends_even_if_the_3probe_is_delayed() {
     let mut server = Harness::server(Polling);
     assert!(server.get().is_empty());
     server.accept(Input::ProbeStarted(WebSocket));
@@ -90,7 +91,7 @@ fn a_get_is_answered_even_if_the_answer_to_the_probe_is_held_up() {
 }
 
 #[test]
-fn gets_wait_again_once_the_probe_has_failed() {
+fn a_get_waits_again_after_the_probe_has_failed() {
     let mut server = Harness::server(Polling);
     server.probe();
     assert!(server.get().is_empty());

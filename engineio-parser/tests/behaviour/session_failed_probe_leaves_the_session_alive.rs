@@ -1,4 +1,4 @@
-//! Whatever goes wrong with a second transport, the session goes on polling and can try again.
+//! After any failure of a second transport the session keeps polling and can try another upgrade.
 
 use crate::harness;
 
@@ -26,7 +26,7 @@ fn assert_alive(server: &mut Harness, what: &str) {
 }
 
 #[test]
-fn a_wrong_packet() {
+fn an_unexpected_packet_fails_the_probe_only() {
     for packet in ["0", "1", "2", "2robe", "3", "3probe", "4a", "6"] {
         for answered in [false, true] {
             let mut server = Harness::server(Polling);
@@ -43,7 +43,7 @@ fn a_wrong_packet() {
 }
 
 #[test]
-fn garbage() {
+fn malformed_input_fails_the_probe_only() {
     let mut server = Harness::server(Polling);
     assert!(server.get().is_empty());
     server.accept(Input::ProbeStarted(WebSocket));
@@ -52,7 +52,7 @@ fn garbage() {
 }
 
 #[test]
-fn its_loss() {
+fn the_loss_of_the_probed_transport_fails_the_probe_only() {
     for failed in [false, true] {
         let mut server = Harness::server(Polling);
         assert!(server.get().is_empty());
@@ -76,7 +76,7 @@ fn a_second_transport_during_and_after_an_upgrade_is_refused() {
 }
 
 #[test]
-fn a_client_goes_back_to_polling() {
+fn a_client_resumes_polling_after_a_failed_probe() {
     let mut client = Harness::client(Polling);
     client.accept(Input::PushStarted);
     client.accept(Input::ProbeStarted(WebSocket));
@@ -93,7 +93,7 @@ fn a_client_goes_back_to_polling() {
 }
 
 #[test]
-fn a_client_is_answered_wrongly() {
+fn a_wrong_answer_to_a_client_fails_its_probe() {
     for packet in ["0", "1", "2probe", "3", "3robe", "4a", "5", "6"] {
         let mut client = Harness::client(Polling);
         client.accept(Input::PollStarted);
@@ -106,7 +106,7 @@ fn a_client_is_answered_wrongly() {
 }
 
 #[test]
-fn a_client_hears_more_than_the_answer() {
+fn a_packet_after_the_3probe_fails_the_probe_of_a_client() {
     let mut client = Harness::client(Polling);
     client.accept(Input::PollStarted);
     client.accept(Input::ProbeStarted(WebSocket));

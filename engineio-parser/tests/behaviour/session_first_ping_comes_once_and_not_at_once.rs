@@ -1,4 +1,5 @@
-//! The first ping is due one interval after the handshake: not with it, and not twice.
+//! The first ping is due one interval after the handshake. It is not sent immediately, and not
+//! twice.
 
 use crate::harness;
 
@@ -6,7 +7,7 @@ use engineio_parser::Transport::{Polling, WebSocket};
 use harness::Harness;
 
 #[test]
-fn on_websocket() {
+fn the_first_ping_on_websocket_comes_after_one_interval() {
     let mut server = Harness::server(WebSocket);
     assert!(server.transmit(WebSocket).is_empty());
     server.advance(299);
@@ -18,7 +19,7 @@ fn on_websocket() {
 }
 
 #[test]
-fn on_polling() {
+fn the_first_ping_on_polling_comes_after_one_interval() {
     let mut server = Harness::server(Polling);
     assert!(server.get().is_empty());
     server.advance(299);
@@ -31,7 +32,7 @@ fn on_polling() {
 }
 
 #[test]
-fn across_an_upgrade() {
+fn an_upgrade_does_not_change_the_time_of_the_first_ping() {
     let mut server = Harness::server(Polling);
     server.advance(150);
     server.probe();

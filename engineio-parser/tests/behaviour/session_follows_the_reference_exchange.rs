@@ -1,4 +1,4 @@
-//! The exchanges that the protocol's own test suites expect of a server, request by request.
+//! The exchanges that the official protocol test suites expect of a server, request by request.
 
 use crate::harness;
 
@@ -10,7 +10,7 @@ use engineio_parser::{
 use harness::{Harness, config};
 
 #[test]
-fn an_echo_over_polling_holds_nothing_else() {
+fn an_echo_over_polling_contains_only_the_message() {
     let mut server = Harness::server(Polling);
     server.accept(Input::PushStarted);
     server.receive(Polling, "4hello");
@@ -20,7 +20,7 @@ fn an_echo_over_polling_holds_nothing_else() {
 }
 
 #[test]
-fn three_rounds_of_heartbeat_over_polling() {
+fn a_heartbeat_over_polling_repeats() {
     let mut server = Harness::server(Polling);
     for _ in 0..3 {
         assert!(server.get().is_empty());
@@ -46,14 +46,14 @@ fn a_ping_of_revision_3_is_answered_over_polling() {
 }
 
 #[test]
-fn without_a_pong_the_session_is_gone_after_500_ms() {
+fn a_session_without_a_pong_is_closed_after_500_ms() {
     let mut server = Harness::server(Polling);
     server.advance(500);
     assert_eq!(server.input(Input::PollStarted), Err(Violation::Closed));
 }
 
 #[test]
-fn a_get_between_probe_and_upgrade_ends_with_a_noop_and_the_echo_comes_by_websocket() {
+fn a_get_during_an_upgrade_ends_with_a_noop_and_the_echo_comes_over_websocket() {
     for revision in [Revision::V3, Revision::V4] {
         let mut server = Harness::server_with(config(), revision, Polling);
         server.probe();

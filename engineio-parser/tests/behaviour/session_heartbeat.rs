@@ -1,4 +1,4 @@
-//! Who pings, who answers, and when silence ends a session.
+//! Which end pings, which end answers, and when silence ends a session.
 
 use crate::harness;
 
@@ -53,16 +53,16 @@ fn other_traffic_extends_the_wait_for_a_pong_once() {
     server.advance(100);
     server.receive(WebSocket, "4a");
     server.advance(100);
-    assert!(server.session.is_open(), "the first packet extends it");
+    assert!(server.session.is_open(), "the first packet extends the deadline");
     server.receive(WebSocket, "4b");
     server.advance(99);
     assert!(server.session.is_open());
     server.advance(1);
-    assert!(server.session.is_closed(), "the second does not");
+    assert!(server.session.is_closed(), "the second packet does not extend it");
 }
 
 #[test]
-fn each_ping_may_be_extended_anew() {
+fn the_deadline_of_each_ping_can_be_extended() {
     let mut server = Harness::server(WebSocket);
     for _ in 0..3 {
         server.advance(300);
@@ -87,7 +87,7 @@ fn traffic_between_heartbeats_does_not_move_the_next_ping() {
 }
 
 #[test]
-fn a_client_answers_pings_and_expects_the_next() {
+fn a_client_answers_pings_and_closes_if_the_next_is_late() {
     let mut client = Harness::client(WebSocket);
     client.advance(499);
     client.receive(WebSocket, "2");
@@ -101,7 +101,7 @@ fn a_client_answers_pings_and_expects_the_next() {
 }
 
 #[test]
-fn a_client_on_polling_says_that_it_gives_up() {
+fn a_client_on_polling_sends_a_close_packet_after_a_ping_timeout() {
     let mut client = Harness::client(Polling);
     client.advance(500);
     assert_eq!(client.close_reason(), Some(CloseReason::PingTimeout));
@@ -110,7 +110,7 @@ fn a_client_on_polling_says_that_it_gives_up() {
 }
 
 #[test]
-fn in_revision_3_the_client_pings() {
+fn a_client_of_revision_3_sends_the_pings() {
     let mut client = Harness::client_with(Revision::V3, WebSocket);
     client.advance(300);
     assert_eq!(client.transmit(WebSocket), ["2"]);
@@ -125,7 +125,7 @@ fn in_revision_3_the_client_pings() {
 }
 
 #[test]
-fn in_revision_3_the_server_answers_and_only_pings_count() {
+fn a_server_of_revision_3_answers_pings_and_only_pings_extend_its_deadline() {
     let mut server = Harness::server_with(config(), Revision::V3, WebSocket);
     server.advance(499);
     server.receive(WebSocket, "2");
@@ -140,7 +140,7 @@ fn in_revision_3_the_server_answers_and_only_pings_count() {
 }
 
 #[test]
-fn the_wrong_direction_ends_a_server() {
+fn a_heartbeat_packet_of_the_wrong_direction_ends_a_server_session() {
     for (revision, packet) in [(Revision::V4, "2"), (Revision::V3, "3")] {
         let mut server = Harness::server_with(config(), revision, WebSocket);
         server.receive(WebSocket, packet);
@@ -149,7 +149,7 @@ fn the_wrong_direction_ends_a_server() {
 }
 
 #[test]
-fn the_wrong_direction_means_nothing_to_a_client() {
+fn a_client_ignores_a_heartbeat_packet_of_the_wrong_direction() {
     for (revision, packet) in [(Revision::V4, "3"), (Revision::V3, "2")] {
         let mut client = Harness::client_with(revision, WebSocket);
         client.receive(WebSocket, packet);
@@ -158,7 +158,7 @@ fn the_wrong_direction_means_nothing_to_a_client() {
 }
 
 #[test]
-fn silence_is_not_held_against_a_peer_that_is_not_read() {
+fn a_peer_that_is_not_read_has_no_pong_deadline() {
     let mut server = Harness::server(WebSocket);
     server.advance(300);
     server.advance(100);
@@ -167,13 +167,13 @@ fn silence_is_not_held_against_a_peer_that_is_not_read() {
     assert!(server.session.is_open());
     server.suspend_heartbeat(false);
     server.advance(199);
-    assert!(server.session.is_open(), "what it sent meanwhile must first be read");
+    assert!(server.session.is_open(), "the deadline starts anew");
     server.advance(1);
     assert_eq!(server.close_reason(), Some(CloseReason::PingTimeout));
 }
 
 #[test]
-fn a_ping_that_falls_due_while_nothing_is_read_waits_for_reading() {
+fn a_ping_sent_while_suspended_gets_its_deadline_on_resumption() {
     let mut server = Harness::server(WebSocket);
     server.suspend_heartbeat(true);
     server.suspend_heartbeat(true);
@@ -186,7 +186,7 @@ fn a_ping_that_falls_due_while_nothing_is_read_waits_for_reading() {
 }
 
 #[test]
-fn reading_again_before_a_ping_starts_no_deadline() {
+fn a_resumption_before_a_ping_starts_no_deadline() {
     let mut server = Harness::server(WebSocket);
     server.suspend_heartbeat(true);
     server.suspend_heartbeat(false);
@@ -196,7 +196,7 @@ fn reading_again_before_a_ping_starts_no_deadline() {
 }
 
 #[test]
-fn to_go_on_reading_without_a_pause_buys_no_time() {
+fn a_resumption_without_suspension_does_not_extend_the_deadline() {
     let mut server = Harness::server(WebSocket);
     server.advance(400);
     server.suspend_heartbeat(false);
@@ -217,7 +217,7 @@ fn the_deadline_of_revision_3_is_suspended_too() {
 }
 
 #[test]
-fn extreme_timings_never_end_a_session() {
+fn extreme_timings_do_not_end_a_session() {
     let mut client = Harness::opening_client(Revision::V4, Polling);
     client.receive(
         Polling,

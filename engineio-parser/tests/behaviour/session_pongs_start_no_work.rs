@@ -1,4 +1,5 @@
-//! A pong that nothing asked for neither ends a session nor moves a deadline; a flood of pings costs one pong.
+//! An unsolicited pong neither ends a session nor changes a deadline. A flood of pings causes one
+//! pong.
 
 use crate::harness;
 
@@ -23,7 +24,7 @@ fn an_unsolicited_pong_changes_nothing() {
 }
 
 #[test]
-fn a_pong_ahead_of_its_ping_does_not_answer_it() {
+fn a_pong_that_precedes_the_ping_does_not_answer_it() {
     let mut server = Harness::server(WebSocket);
     server.advance(400);
     server.receive(WebSocket, "3");
@@ -45,7 +46,7 @@ fn a_second_pong_does_not_move_the_next_ping() {
 }
 
 #[test]
-fn pings_that_outrun_the_writer_get_one_pong() {
+fn a_flood_of_pings_causes_one_pong() {
     let mut server = Harness::server_with(config(), Revision::V3, WebSocket);
     for _ in 0..1000 {
         server.receive(WebSocket, "2");

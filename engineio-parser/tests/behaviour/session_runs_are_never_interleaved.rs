@@ -1,4 +1,5 @@
-//! Nothing goes between a text and its attachments: no other message, no ping, across requests and across an upgrade.
+//! No other packet, not even a ping, is sent between a text packet and its attachments. This holds
+//! across requests and across an upgrade.
 
 use crate::harness;
 
@@ -6,7 +7,7 @@ use engineio_parser::Transport::{Polling, WebSocket};
 use harness::{Harness, message, with_attachments};
 
 #[test]
-fn by_a_ping_or_another_message() {
+fn a_run_is_not_interrupted_by_a_ping_or_another_message() {
     let mut server = Harness::server(WebSocket);
     server.session.send(with_attachments("a", &["x", "y"])).unwrap();
     assert_eq!(server.session.poll_transmit(WebSocket, usize::MAX).unwrap().payload(), "4a");
@@ -17,7 +18,7 @@ fn by_a_ping_or_another_message() {
 }
 
 #[test]
-fn by_the_end_of_a_request() {
+fn a_run_is_not_interrupted_by_the_end_of_a_request() {
     let mut server = Harness::server(Polling);
     server.session.send(with_attachments("a", &["x", "y"])).unwrap();
     server.send("b");
@@ -29,7 +30,7 @@ fn by_the_end_of_a_request() {
 }
 
 #[test]
-fn by_an_upgrade() {
+fn a_run_is_not_interrupted_by_an_upgrade() {
     let mut server = Harness::server(Polling);
     server.session.send(with_attachments("a", &["x", "y"])).unwrap();
     server.send("b");
@@ -43,7 +44,7 @@ fn by_an_upgrade() {
 }
 
 #[test]
-fn a_ping_goes_ahead_of_whole_runs() {
+fn a_ping_precedes_runs_that_have_not_begun() {
     let mut server = Harness::server(WebSocket);
     server.session.send(with_attachments("a", &["x"])).unwrap();
     server.advance(300);

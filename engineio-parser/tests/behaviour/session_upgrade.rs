@@ -1,4 +1,4 @@
-//! The switch from polling to a message transport: nothing is lost, repeated or reordered.
+//! An upgrade from polling to a message transport loses, repeats and reorders no message.
 
 use crate::harness;
 
@@ -44,7 +44,7 @@ fn the_answer_to_a_probe_precedes_all_data() {
 }
 
 #[test]
-fn after_the_switch_polling_is_refused() {
+fn polling_is_refused_after_the_switch() {
     let mut server = Harness::server(Polling);
     server.probe();
     server.receive(WebSocket, "5");
@@ -55,7 +55,7 @@ fn after_the_switch_polling_is_refused() {
 }
 
 #[test]
-fn a_post_that_began_before_the_switch_still_counts() {
+fn packets_of_a_post_that_began_before_the_switch_are_delivered() {
     let mut server = Harness::server(Polling);
     server.probe();
     server.accept(Input::PushStarted);
@@ -98,7 +98,7 @@ fn a_client_without_open_requests_switches_at_once() {
 }
 
 #[test]
-fn a_client_polls_on_while_it_probes() {
+fn a_client_keeps_polling_while_it_probes() {
     let mut client = Harness::client(Polling);
     client.accept(Input::ProbeStarted(WebSocket));
     client.send("a");
@@ -124,7 +124,7 @@ fn only_the_handshake_over_polling_offers_upgrades() {
         assert_eq!(open.upgrades, offered);
         assert_eq!(open.sid, "sid");
         assert_eq!(open.max_payload, Some(1_000_000));
-        // What is queued may follow at once, as Node's `initialPacket` does.
+        // A queued message may follow at once, as Node's `initialPacket` does.
         let next = session.poll_transmit(transport, usize::MAX).unwrap();
         assert_eq!(next.payload(), "4a");
     }

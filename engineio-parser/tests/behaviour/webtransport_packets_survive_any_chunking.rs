@@ -1,4 +1,4 @@
-//! A WebTransport stream may break anywhere.
+//! A WebTransport stream can be split at any byte.
 
 use crate::arbitrary;
 

@@ -1,14 +1,15 @@
-//! The golden vectors, made by `cargo xtask golden` with Node's own parsers.
-#![allow(dead_code, reason = "each test uses a part")]
-#![allow(clippy::panic, clippy::unwrap_used, reason = "to fail here is to fail the test")]
+//! The golden vectors. `cargo xtask golden` makes them with Node's own parsers.
+#![allow(dead_code, reason = "each test uses some of these")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a panic fails the test")]
 
 use engineio_parser::{Data, Packet, PacketType, Revision};
 use serde_json::Value;
 
-/// One list of vectors.
+/// The list of vectors called `name`.
 pub(crate) fn list(name: &str) -> Vec<Value> {
     let all: Value = serde_json::from_str(include_str!("vectors.json")).unwrap();
-    let list = all[name].as_array().unwrap_or_else(|| panic!("no list {name}")).clone();
+    let list =
+        all[name].as_array().unwrap_or_else(|| panic!("the vectors have no list {name}")).clone();
     assert!(!list.is_empty());
     list
 }
@@ -46,7 +47,7 @@ pub(crate) fn packet(value: &Value) -> Packet {
         "message" => PacketType::Message,
         "upgrade" => PacketType::Upgrade,
         "noop" => PacketType::Noop,
-        other => panic!("no packet type: {other}"),
+        other => panic!("unknown packet type: {other}"),
     };
     match value["text"].as_str() {
         Some(text) => Packet::text(kind, text),

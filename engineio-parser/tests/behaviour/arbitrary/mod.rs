@@ -1,6 +1,6 @@
-//! Any packet that a frame can express.
-#![allow(dead_code, reason = "each test uses a part")]
-#![allow(clippy::unwrap_used, reason = "to fail here is to fail the test")]
+//! Strategies for every packet that a frame can express.
+#![allow(dead_code, reason = "each test uses some of these")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use engineio_parser::{Packet, PacketType, Revision};
 use proptest::{collection::vec, prelude::*};

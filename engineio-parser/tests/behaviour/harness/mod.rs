@@ -1,6 +1,6 @@
-//! One session, its virtual clock, and short words for what happens to it.
+//! One session with a virtual clock, and short methods for the events that a test feeds into it.
 
-// Each test file uses its own part, and a test says what it expects by unwrapping.
+// Each test file uses only some of these, and `unwrap` states what a test expects.
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::{
@@ -15,7 +15,7 @@ use engineio_parser::{
     session::{CloseReason, Config, Input, Output, Session, Violation},
 };
 
-/// The timings of every session here, in milliseconds.
+/// The timings of every session in these tests, in milliseconds.
 pub(crate) const PING_INTERVAL: u64 = 300;
 pub(crate) const PING_TIMEOUT: u64 = 200;
 pub(crate) const UPGRADE_TIMEOUT: u64 = 1000;
@@ -34,7 +34,7 @@ pub(crate) fn config() -> Config {
 }
 
 impl Harness {
-    /// A server of revision 4 whose handshake was sent.
+    /// A server of revision 4 that has sent its handshake.
     pub(crate) fn server(transport: Transport) -> Self {
         Self::server_with(config(), Revision::V4, transport)
     }
@@ -51,7 +51,7 @@ impl Harness {
         harness
     }
 
-    /// A client of revision 4 whose handshake has arrived.
+    /// A client of revision 4 that has received its handshake.
     pub(crate) fn client(transport: Transport) -> Self {
         Self::client_with(Revision::V4, transport)
     }
@@ -71,7 +71,7 @@ impl Harness {
         Self { session: Session::client(now, Arc::new(config()), revision, transport), now }
     }
 
-    /// A packet arrives: its digit and its text.
+    /// Receives a packet, given as its digit and its text.
     pub(crate) fn receive(&mut self, via: Transport, packet: &str) {
         let kind = PacketType::from_digit(packet.as_bytes()[0]).unwrap();
         let packet = Packet { kind, data: Data::Text(packet[1..].into()) };
@@ -86,7 +86,7 @@ impl Harness {
         self.input(input).unwrap();
     }
 
-    /// Time passes; every deadline is met on its instant.
+    /// Lets time pass. Calls `handle_timeout` at the exact instant of each deadline.
     pub(crate) fn advance(&mut self, millis: u64) {
         let end = self.now + Duration::from_millis(millis);
         while let Some(at) = self.session.poll_timeout().filter(|at| *at <= end) {
@@ -112,7 +112,7 @@ impl Harness {
         self.session.suspend_heartbeat(self.now, suspended);
     }
 
-    /// Everything that can leave now.
+    /// Transmits all frames that can leave now.
     pub(crate) fn transmit(&mut self, via: Transport) -> Vec<String> {
         self.transmit_within(via, usize::MAX)
     }
@@ -127,13 +127,14 @@ impl Harness {
         texts
     }
 
-    /// Server: a GET that is answered at once. Empty: there was nothing, and it still waits.
+    /// Server: starts a GET and returns its response. Empty if there are no frames and the GET
+    /// still waits.
     pub(crate) fn get(&mut self) -> Vec<String> {
         self.accept(Input::PollStarted);
         self.answer_get()
     }
 
-    /// Server: the answer to the waiting GET. Empty: it still waits.
+    /// Server: returns the response to the waiting GET. Empty if it still waits.
     pub(crate) fn answer_get(&mut self) -> Vec<String> {
         let promised = self.session.has_transmit(Polling);
         let texts = self.transmit(Polling);
@@ -144,7 +145,7 @@ impl Harness {
         texts
     }
 
-    /// Client: a POST of all that can leave now, answered at once.
+    /// Client: makes a POST of all frames that can leave now, and finishes it at once.
     pub(crate) fn post(&mut self) -> Vec<String> {
         self.accept(Input::PushStarted);
         let texts = self.transmit(Polling);
@@ -163,7 +164,7 @@ impl Harness {
         })
     }
 
-    /// Server: a probe that was answered.
+    /// Server: receives and answers a probe.
     pub(crate) fn probe(&mut self) {
         self.accept(Input::ProbeStarted(WebSocket));
         self.receive(WebSocket, "2probe");

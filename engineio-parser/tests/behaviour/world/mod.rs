@@ -1,5 +1,6 @@
-//! A client's and a server's session, joined in memory: requests and a WebSocket with delays, a virtual clock, and two
-//! minimal shells that follow the run-loop contract.
+//! A client session and a server session joined in memory by delayed requests and a delayed
+//! WebSocket. It has a virtual clock and two minimal shells that follow the run-loop contract of
+//! the session.
 
 use std::{
     cmp::Reverse,
@@ -14,47 +15,47 @@ use engineio_parser::{
     session::{CloseReason, Config, Input, Output, Session},
 };
 
-/// What one request carries at most, beyond its first frame.
+/// The byte budget of one request. Its first frame may exceed it.
 const BUDGET: usize = 40;
 
 pub(crate) struct World {
     pub(crate) client: End,
     pub(crate) server: End,
-    /// How long everything takes that is sent from now on.
+    /// The delay of everything sent from now on.
     pub(crate) delay: Duration,
-    /// Whether something happened that may end the session without both ends' knowledge.
+    /// Whether a fault happened that may end the session without either end's request.
     pub(crate) faulty: bool,
     now: Instant,
     events: BinaryHeap<Reverse<Event>>,
-    /// Events scheduled so far: what happens at one instant happens in this order.
+    /// The number of events scheduled so far. Events of the same instant happen in this order.
     order: u64,
-    /// GETs made so far; answers to former ones are void.
+    /// The number of GETs made so far. Responses to earlier GETs are ignored.
     get: u64,
     get_open: bool,
     post_open: bool,
     socket: Socket,
 }
 
-/// One end and what its application saw.
+/// One end and what its application has seen.
 pub(crate) struct End {
     pub(crate) session: Session,
     pub(crate) sent: Vec<Data>,
     pub(crate) received: Vec<Data>,
     pub(crate) closed: Option<CloseReason>,
     pub(crate) upgraded: bool,
-    /// It has vanished without a word.
-    pub(crate) gone: bool,
-    /// This end of the socket is open.
+    /// Whether this end has crashed. It neither sends nor receives.
+    pub(crate) crashed: bool,
+    /// Whether this end of the WebSocket is open.
     socket: bool,
-    /// Server: a GET waits.
+    /// Server: whether a GET waits.
     get: bool,
 }
 
 #[derive(Default)]
 struct Socket {
     generation: u64,
-    /// What was sent last arrives then; nothing overtakes it.
-    last: [Option<Instant>; 2],
+    /// The arrival time of the last packet towards each end. Later packets arrive no earlier.
+    last_arrival: [Option<Instant>; 2],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +67,10 @@ pub(crate) enum Side {
 struct Event {
     at: Instant,
     order: u64,
-    what: What,
+    kind: EventKind,
 }
 
-enum What {
+enum EventKind {
     Get,
     GetAnswered(u64, Option<Vec<Packet>>),
     GetDropped,
@@ -115,7 +116,7 @@ impl World {
 
     pub(crate) fn send(&mut self, side: Side, frames: Frames, volatile: bool) {
         let end = self.end(side);
-        if end.gone {
+        if end.crashed {
             return;
         }
         let data = frames.iter().map(|frame| frame.to_packet().data).collect::<Vec<_>>();
@@ -133,7 +134,7 @@ impl World {
     pub(crate) fn close(&mut self, side: Side, discard: bool) {
         let now = self.now;
         let end = self.end(side);
-        if !end.gone {
+        if !end.crashed {
             end.session.close(now, CloseReason::ForcedClose, discard);
         }
         self.pump();
@@ -141,19 +142,20 @@ impl World {
 
     /// The client connects a WebSocket for an upgrade.
     pub(crate) fn start_upgrade(&mut self) {
-        if self.client.gone || self.client.socket || self.client.session.is_upgrading() {
+        if self.client.crashed || self.client.socket || self.client.session.is_upgrading() {
             return;
         }
         if self.client.session.handle_input(self.now, Input::ProbeStarted(WebSocket)).is_ok() {
-            self.socket = Socket { generation: self.socket.generation + 1, last: [None; 2] };
+            self.socket =
+                Socket { generation: self.socket.generation + 1, last_arrival: [None; 2] };
             self.client.socket = true;
             let at = self.arrival(Side::Server);
-            self.schedule(at, What::SocketOpens(self.socket.generation));
+            self.schedule(at, EventKind::SocketOpens(self.socket.generation));
         }
         self.pump();
     }
 
-    /// The socket breaks; what is in flight is lost.
+    /// Breaks the WebSocket. Packets in flight are lost.
     pub(crate) fn break_socket(&mut self) {
         if !self.client.socket && !self.server.socket {
             return;
@@ -169,25 +171,25 @@ impl World {
         self.pump();
     }
 
-    /// The connection of the open GET breaks.
+    /// Breaks the connection of the open GET.
     pub(crate) fn abort_get(&mut self) {
         if !std::mem::take(&mut self.get_open) {
             return;
         }
         self.faulty = true;
         let at = self.now + self.delay;
-        self.schedule(at, What::GetDropped);
+        self.schedule(at, EventKind::GetDropped);
         self.feed(Side::Client, Input::PollAborted);
         self.get += 1;
         self.pump();
     }
 
-    pub(crate) fn vanish(&mut self, side: Side) {
-        self.end(side).gone = true;
+    pub(crate) fn crash(&mut self, side: Side) {
+        self.end(side).crashed = true;
         self.faulty = true;
     }
 
-    /// Lets time pass and everything happen that falls into it.
+    /// Lets time pass and processes all events and deadlines in that time.
     pub(crate) fn advance(&mut self, duration: Duration) {
         let end = self.now + duration;
         for steps in 0.. {
@@ -195,7 +197,7 @@ impl World {
             let event = self.events.peek().map(|event| event.0.at);
             let timers = [&self.client, &self.server]
                 .into_iter()
-                .filter(|end| !end.gone)
+                .filter(|end| !end.crashed)
                 .filter_map(|end| end.session.poll_timeout());
             let Some(at) = timers.chain(event).min().filter(|at| *at <= end) else {
                 self.now = end;
@@ -205,10 +207,10 @@ impl World {
             if event == Some(at)
                 && let Some(Reverse(event)) = self.events.pop()
             {
-                self.happen(event.what);
+                self.process(event.kind);
             }
             for end in [&mut self.client, &mut self.server] {
-                if !end.gone {
+                if !end.crashed {
                     end.session.handle_timeout(self.now);
                 }
             }
@@ -216,20 +218,20 @@ impl World {
         }
     }
 
-    fn happen(&mut self, what: What) {
+    fn process(&mut self, kind: EventKind) {
         let now = self.now;
-        match what {
-            What::Get if !self.server.gone => {
+        match kind {
+            EventKind::Get if !self.server.crashed => {
                 if self.server.session.handle_input(now, Input::PollStarted).is_ok() {
                     self.server.get = true;
                 } else {
                     self.answer_get(None);
                 }
             }
-            What::GetDropped if std::mem::take(&mut self.server.get) => {
+            EventKind::GetDropped if std::mem::take(&mut self.server.get) => {
                 self.feed(Side::Server, Input::PollAborted);
             }
-            What::GetAnswered(get, packets) if !self.client.gone && get == self.get => {
+            EventKind::GetAnswered(get, packets) if !self.client.crashed && get == self.get => {
                 self.get_open = false;
                 let finished = packets.is_some();
                 for packet in packets.into_iter().flatten() {
@@ -238,27 +240,27 @@ impl World {
                 let ended = if finished { Input::PollFinished } else { Input::PollAborted };
                 self.feed(Side::Client, ended);
             }
-            What::PostBegins(packets) if !self.server.gone => {
+            EventKind::PostBegins(packets) if !self.server.crashed => {
                 let at = now + self.delay;
                 match self.server.session.handle_input(now, Input::PushStarted) {
-                    Ok(()) => self.schedule(at, What::PostEnds(packets)),
-                    Err(_) => self.schedule(at, What::PostAnswered(false)),
+                    Ok(()) => self.schedule(at, EventKind::PostEnds(packets)),
+                    Err(_) => self.schedule(at, EventKind::PostAnswered(false)),
                 }
             }
-            What::PostEnds(packets) if !self.server.gone => {
+            EventKind::PostEnds(packets) if !self.server.crashed => {
                 for packet in packets {
                     self.feed(Side::Server, Input::Packet(Polling, packet));
                 }
                 self.feed(Side::Server, Input::PushFinished);
-                self.schedule(now + self.delay, What::PostAnswered(true));
+                self.schedule(now + self.delay, EventKind::PostAnswered(true));
             }
-            What::PostAnswered(accepted) if !self.client.gone => {
+            EventKind::PostAnswered(accepted) if !self.client.crashed => {
                 self.post_open = false;
                 let ended = if accepted { Input::PushFinished } else { Input::PushAborted };
                 self.feed(Side::Client, ended);
             }
-            What::SocketOpens(generation)
-                if !self.server.gone && generation == self.socket.generation =>
+            EventKind::SocketOpens(generation)
+                if !self.server.crashed && generation == self.socket.generation =>
             {
                 self.server.socket = true;
                 let probe = Input::ProbeStarted(WebSocket);
@@ -266,12 +268,12 @@ impl World {
                     self.close_socket(Side::Server);
                 }
             }
-            What::SocketCarries(to, generation, packet)
+            EventKind::SocketCarries(to, generation, packet)
                 if generation == self.socket.generation && self.end(to).socket =>
             {
                 self.feed(to, Input::Packet(WebSocket, packet));
             }
-            What::SocketGone(to, generation, failed)
+            EventKind::SocketGone(to, generation, failed)
                 if generation == self.socket.generation
                     && std::mem::take(&mut self.end(to).socket) =>
             {
@@ -284,21 +286,21 @@ impl World {
     fn feed(&mut self, side: Side, input: Input) {
         let now = self.now;
         let end = self.end(side);
-        if !end.gone {
+        if !end.crashed {
             assert_eq!(end.session.handle_input(now, input), Ok(()), "{side:?}");
         }
     }
 
-    /// Both shells do all they can.
+    /// Lets both shells do everything that they can do now.
     fn pump(&mut self) {
         for steps in 0.. {
             assert!(steps < 100, "the shells never come to rest");
             let before = self.events.len();
-            if !self.client.gone {
+            if !self.client.crashed {
                 self.pump_client();
                 self.pump_end(Side::Client);
             }
-            if !self.server.gone {
+            if !self.server.crashed {
                 self.pump_server();
                 self.pump_end(Side::Server);
             }
@@ -317,17 +319,17 @@ impl World {
             let packets = self.client.collect();
             assert!(!packets.is_empty());
             self.post_open = true;
-            self.schedule(self.now + self.delay, What::PostBegins(packets));
+            self.schedule(self.now + self.delay, EventKind::PostBegins(packets));
         }
         if !self.get_open && self.client.session.handle_input(self.now, Input::PollStarted).is_ok()
         {
             self.get_open = true;
-            self.schedule(self.now + self.delay, What::Get);
+            self.schedule(self.now + self.delay, EventKind::Get);
         }
         // An aborted GET would end the server's session before it has read the last POST.
         if self.client.session.is_closed() && !self.post_open && std::mem::take(&mut self.get_open)
         {
-            self.schedule(self.now + self.delay, What::GetDropped);
+            self.schedule(self.now + self.delay, EventKind::GetDropped);
             self.get += 1;
         }
     }
@@ -352,7 +354,7 @@ impl World {
         {
             let at = self.arrival(other);
             let generation = self.socket.generation;
-            self.schedule(at, What::SocketCarries(other, generation, frame.to_packet()));
+            self.schedule(at, EventKind::SocketCarries(other, generation, frame.to_packet()));
         }
         while let Some(output) = self.end(side).session.poll_output() {
             let end = self.end(side);
@@ -372,28 +374,28 @@ impl World {
 
     fn answer_get(&mut self, packets: Option<Vec<Packet>>) {
         self.server.get = false;
-        self.schedule(self.now + self.delay, What::GetAnswered(self.get, packets));
+        self.schedule(self.now + self.delay, EventKind::GetAnswered(self.get, packets));
     }
 
     fn close_socket(&mut self, side: Side) {
         if std::mem::take(&mut self.end(side).socket) {
             let at = self.arrival(side.other());
-            self.schedule(at, What::SocketGone(side.other(), self.socket.generation, false));
+            self.schedule(at, EventKind::SocketGone(side.other(), self.socket.generation, false));
         }
     }
 
-    /// When what leaves now on the socket reaches this end.
+    /// The time at which a packet sent now on the WebSocket reaches this end.
     fn arrival(&mut self, to: Side) -> Instant {
-        let last = &mut self.socket.last[to as usize];
+        let last = &mut self.socket.last_arrival[to as usize];
         let at = (self.now + self.delay).max(last.unwrap_or(self.now));
         *last = Some(at);
         at
     }
 
-    fn schedule(&mut self, at: Instant, what: What) {
+    fn schedule(&mut self, at: Instant, kind: EventKind) {
         let order = self.order;
         self.order += 1;
-        self.events.push(Reverse(Event { at, order, what }));
+        self.events.push(Reverse(Event { at, order, kind }));
     }
 }
 
@@ -405,7 +407,7 @@ impl End {
             received: Vec::new(),
             closed: None,
             upgraded: false,
-            gone: false,
+            crashed: false,
             socket: false,
             get: false,
         }
