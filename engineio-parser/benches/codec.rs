@@ -1,5 +1,5 @@
-//! The codec on what servers see most: small text, binary, and polling bodies of a few packets. Beside it, what
-//! `serde_json` alone costs for the JSON in such a text.
+//! Codec benchmarks for the most common server traffic: small text, binary, and polling bodies of a
+//! few packets. `serde_json` alone on the same JSON serves as a baseline.
 
 #![allow(missing_docs, reason = "criterion_group! makes a public function")]
 

@@ -12,8 +12,8 @@ use crate::{
     packet::{Data, Packet, PacketType, Revision},
 };
 
-/// Room kept in front of a text packet for the longest header a server puts before it
-/// (an unmasked WebSocket frame of 64-bit length).
+/// Room in front of a text packet for the longest header that a server writes: an unmasked
+/// WebSocket frame with a 64-bit length.
 const HEADROOM: usize = 10;
 
 const FIN_TEXT: u8 = 0x81;
@@ -21,13 +21,16 @@ const FIN_BINARY: u8 = 0x82;
 
 /// One packet in wire form for a message transport. A clone costs one reference count.
 ///
-/// A text frame lies in one buffer together with its WebSocket header, so that a server writes the same bytes to
-/// every recipient of a broadcast. A binary frame keeps the application's own buffer; its header stands beside it.
+/// A text packet and its WebSocket header share one buffer, so a server writes the same bytes to
+/// every recipient of a broadcast. A binary frame keeps the application's own buffer and stores its
+/// header separately.
 #[derive(Clone)]
 pub struct Frame {
-    /// Of a text the whole WebSocket frame: header right-aligned in the first [`HEADROOM`] bytes, then digit and data.
+    /// For text: the complete WebSocket frame. The header is right-aligned in the first
+    /// [`HEADROOM`] bytes and is followed by the packet's digit and data. For binary: the data.
     body: Bytes,
-    /// Forms that only some recipients need, built once for all who share them. A text has them where it is shared.
+    /// Encodings that only some recipients need, built once for all clones. A text frame has them
+    /// only after [`Frame::share`].
     forms: Option<Arc<Forms>>,
     binary: bool,
     compress: bool,
@@ -42,7 +45,8 @@ enum Body<'a> {
 struct Forms {
     base64_v4: OnceLock<Bytes>,
     base64_v3: OnceLock<Bytes>,
-    /// For a window of so many bits, and what it came to.
+    /// The compressed frame (`None` if compression was declined) and the window size in bits that
+    /// it was built for.
     compressed: OnceLock<(u8, Option<Bytes>)>,
 }
 
@@ -51,17 +55,18 @@ struct Forms {
 pub struct WebSocketFrame {
     header: [u8; HEADROOM + 1],
     header_len: u8,
-    /// What follows the header. For a text packet this already begins with the header, and `header()` is empty.
+    /// The bytes after the header. For a text packet they already contain the header, and
+    /// `header()` is empty.
     pub body: Bytes,
 }
 
 impl WebSocketFrame {
-    /// Bytes that are a whole WebSocket frame already (a pong or a close frame).
+    /// Wraps bytes that already are a complete WebSocket frame, such as a pong or a close frame.
     pub fn raw(body: Bytes) -> Self {
         Self { header: [0; HEADROOM + 1], header_len: 0, body }
     }
 
-    /// The bytes to write before `body`; empty where `body` begins with them already.
+    /// The bytes to write before `body`. Empty if `body` already begins with them.
     pub fn header(&self) -> &[u8] {
         &self.header[..usize::from(self.header_len)]
     }
@@ -85,12 +90,14 @@ impl Frame {
         self.binary
     }
 
-    /// Whether transports that compress may compress it. See [`Frames::compress`](crate::Frames::compress).
+    /// Whether transports may compress this frame. See
+    /// [`Frames::compress`](crate::Frames::compress).
     pub fn may_compress(&self) -> bool {
         self.compress
     }
 
-    /// The packet as a message transport of revision 4 carries it: digit and data of a text packet, or raw binary.
+    /// The packet as a message transport of revision 4 carries it: the digit and data of a text
+    /// packet, or raw binary.
     pub fn payload(&self) -> Bytes {
         match self.body() {
             Body::Text(buffer) => buffer.slice(HEADROOM..),
@@ -129,7 +136,7 @@ impl Frame {
         }
     }
 
-    /// The unmasked WebSocket frame (RFC 6455 section 5.2) a server sends.
+    /// The unmasked WebSocket frame (RFC 6455 section 5.2) that a server sends.
     pub fn websocket(&self, revision: Revision) -> WebSocketFrame {
         match self.body() {
             Body::Text(buffer) => {
@@ -140,15 +147,17 @@ impl Frame {
                 let prefix = usize::from(revision == Revision::V3);
                 let mut header = [0; HEADROOM + 1];
                 let len = write_websocket_header(&mut header, FIN_BINARY, body.len() + prefix);
-                // Revision 3 puts the type byte before binary data; writing it costs nothing in revision 4.
+                // Revision 3 puts the type byte before binary data. In revision 4 the byte is
+                // written but not sent.
                 header[len] = PacketType::Message as u8;
                 WebSocketFrame { header, header_len: (len + prefix) as u8, body: body.clone() }
             }
         }
     }
 
-    /// As [`websocket`](Self::websocket), for a client that asked for text only (`b64`): binary as
-    /// [`polling_text`](Self::polling_text).
+    /// The WebSocket frame for a client that accepts only text (`b64`). Binary data is encoded as
+    /// in [`polling_text`](Self::polling_text); a text packet is the same as in
+    /// [`websocket`](Self::websocket).
     pub fn websocket_text(&self, revision: Revision) -> WebSocketFrame {
         if !self.is_binary() {
             return self.websocket(revision);
@@ -159,8 +168,10 @@ impl Frame {
         WebSocketFrame { header, header_len: len as u8, body }
     }
 
-    /// The packet's text in a polling payload that cannot carry raw binary: `b…` with base64 for binary.
-    /// Built once per frame, however many recipients poll.
+    /// The packet as text for a polling payload without raw binary. Binary data becomes `b` and
+    /// base64 (`b4` and base64 in revision 3).
+    ///
+    /// The base64 text is built once per frame, regardless of the number of recipients that poll.
     pub fn polling_text(&self, revision: Revision) -> Bytes {
         match self.body() {
             Body::Text(_) => self.payload(),
@@ -176,7 +187,7 @@ impl Frame {
         }
     }
 
-    /// How many bytes [`polling_text`](Self::polling_text) has, without building it.
+    /// The length of [`polling_text`](Self::polling_text) in bytes. Does not build the text.
     pub fn polling_len(&self, revision: Revision) -> usize {
         match self.body() {
             Body::Text(_) => self.len(),
@@ -187,9 +198,12 @@ impl Frame {
         }
     }
 
-    /// The frame as a WebSocket with a compression window of so many bits gets it, made by `compress`: once for all who
-    /// share the frame (see [`Frames::share`](crate::Frames::share)), though for the window that was asked for first. `None` where `compress`
-    /// says that it is better left as it is. This crate compresses nothing.
+    /// The compressed frame for a WebSocket with a compression window of `window_bits` bits.
+    ///
+    /// Calls `compress` to build it. The result is cached for all clones that share the frame (see
+    /// [`Frames::share`](crate::Frames::share)), but only for the window size of the first call.
+    /// Returns `None` if `compress` does, which means that the frame is better sent uncompressed.
+    /// This crate contains no compressor.
     pub fn compressed(
         &self,
         window_bits: u8,
@@ -206,17 +220,16 @@ impl Frame {
         if self.binary { Body::Binary(&self.body) } else { Body::Text(&self.body) }
     }
 
-    /// Sets whether it may be compressed.
     pub(crate) fn set_compress(&mut self, compress: bool) {
         self.compress = compress;
     }
 
-    /// Lets clones share the forms that are built.
+    /// Makes clones share the encodings that are built from now on.
     pub(crate) fn share(&mut self) {
         self.forms.get_or_insert_default();
     }
 
-    /// The packet this frame stands for.
+    /// Converts the frame back into a packet.
     pub fn to_packet(&self) -> Packet {
         let kind = self.kind();
         let data = match self.body() {
@@ -231,7 +244,8 @@ impl Frame {
 }
 
 impl Packet {
-    /// The packet in wire form. `None` for binary data of anything but a message, which no end sends.
+    /// Encodes the packet. Returns `None` for binary data in a packet other than a message; neither
+    /// end sends such packets.
     ///
     /// ```
     /// use engineio_parser::Packet;
@@ -254,16 +268,16 @@ impl fmt::Debug for Frame {
     }
 }
 
-/// Builds a text frame in place: the packet's digit is written, header room lies in front of it.
+/// Builds a text frame in place, behind room for the WebSocket header and the packet's digit.
 ///
-/// What is written must be UTF-8, as the frame is sent as text.
+/// The data must be UTF-8, because the frame is sent as text.
 #[derive(Debug)]
 pub struct FrameWriter {
     buffer: BytesMut,
 }
 
 impl FrameWriter {
-    /// A writer of a message with room for `capacity` bytes of data.
+    /// A writer for a message, with room for `capacity` bytes of data.
     pub fn message(capacity: usize) -> Self {
         Self::with_capacity(PacketType::Message, capacity)
     }
@@ -280,22 +294,22 @@ impl FrameWriter {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// How many bytes of data were written so far.
+    /// The number of data bytes written so far.
     pub fn len(&self) -> usize {
         self.buffer.len() - HEADROOM - 1
     }
 
-    /// Whether no data was written.
+    /// Whether no data has been written.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The data written so far, for headers that can only be completed afterwards.
+    /// The data written so far. Lets the caller fill in a header that depends on what follows it.
     pub fn data_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[HEADROOM + 1..]
     }
 
-    /// The finished frame.
+    /// Finishes the frame.
     pub fn finish(mut self) -> Frame {
         let payload = self.buffer.len() - HEADROOM;
         let header = websocket_header_len(payload);
@@ -328,7 +342,7 @@ fn websocket_header_len(payload: usize) -> usize {
     }
 }
 
-/// Writes an unmasked header at the start of `out` and returns its length.
+/// Writes an unmasked WebSocket header at the start of `out` and returns its length.
 fn write_websocket_header(out: &mut [u8], first: u8, payload: usize) -> usize {
     out[0] = first;
     match payload {
@@ -361,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_websocket_header_has_the_length_of_the_payload() {
+    fn a_websocket_header_holds_the_length_of_the_payload() {
         for (len, header) in [
             (1, &[1][..]),
             (125, &[125]),
@@ -381,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn revision_3_counts_its_type_byte() {
+    fn the_length_in_revision_3_includes_the_type_byte() {
         for (len, header) in [(0, &[1][..]), (124, &[125]), (125, &[126, 0, 126])] {
             let binary = Frame::binary(vec![7; len].into());
             let expected = [&[FIN_BINARY], header, &[4], &binary.payload()[..]].concat();
@@ -390,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_takes_text_only_gets_base64() {
+    fn a_client_that_accepts_only_text_gets_base64() {
         for (revision, prefix) in [(Revision::V3, "b4"), (Revision::V4, "b")] {
             let frame = Frame::binary(vec![1, 2, 3].into()).websocket_text(revision);
             let len = prefix.len() as u8 + 4;
@@ -402,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_text_frame_is_shared() {
+    fn clones_share_a_whole_text_frame() {
         let frame = Frame::text(PacketType::Message, "hello");
         let (one, other) = (frame.websocket(Revision::V4), frame.clone().websocket(Revision::V4));
         assert!(one.header().is_empty());
@@ -410,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn a_binary_frame_shares_the_data() {
+    fn a_binary_frame_shares_the_buffer_of_the_application() {
         let data = Bytes::from(vec![1, 2, 3]);
         let frame = Frame::binary(data.clone());
         assert_eq!(frame.websocket(Revision::V3).body.as_ptr(), data.as_ptr());
@@ -418,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compressed_form_is_built_once_for_all_clones_and_one_window() {
+    fn a_compressed_frame_is_built_once_for_all_clones_with_one_window_size() {
         let frame = Frame::binary(vec![1, 2, 3].into());
         let some = |text: &'static str| move || Some(Bytes::from_static(text.as_bytes()));
         assert_eq!(frame.compressed(15, some("large")).unwrap(), "large");

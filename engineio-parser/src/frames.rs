@@ -1,4 +1,4 @@
-//! Frames that belong together.
+//! Runs of frames that are sent without interruption.
 
 use std::sync::Arc;
 
@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use crate::frame::Frame;
 
-/// An indivisible run of frames: a text and its attachments. Nothing is ever sent in between.
+/// An indivisible run of frames: a text frame and its attachments. No other frame is sent in
+/// between.
 #[derive(Clone, Debug)]
 pub struct Frames {
     first: Frame,
@@ -14,18 +15,20 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// A run that begins with `first`; `attachments` follow it in order.
+    /// A run of `first`, followed by `attachments` in order.
     pub fn new(first: Frame, attachments: impl IntoIterator<Item = Bytes>) -> Self {
         let rest: Arc<[Frame]> = attachments.into_iter().map(Frame::binary).collect();
         Self { first, rest: (!rest.is_empty()).then_some(rest) }
     }
 
-    /// Whether transports that compress may compress these frames (default yes). No is for what was compressed before,
-    /// and for secrets beside text that others choose (see the attacks named CRIME and BREACH).
+    /// Sets whether transports may compress these frames (default: yes).
+    ///
+    /// Disable compression for data that is already compressed, and for secrets that share a
+    /// message with text chosen by another party (the CRIME and BREACH attacks).
     #[must_use]
     pub fn compress(mut self, compress: bool) -> Self {
         self.first.set_compress(compress);
-        // Those who share the rest do not see it change.
+        // Clones share `rest` and must not see it change.
         self.rest = self.rest.map(|rest| {
             let mut rest = rest.to_vec();
             rest.iter_mut().for_each(|frame| frame.set_compress(compress));
@@ -34,8 +37,8 @@ impl Frames {
         self
     }
 
-    /// Lets all clones made from now on share what only some recipients need, such as a compressed form. For broadcasts;
-    /// costs one allocation.
+    /// Makes all clones taken from now on share encodings that only some recipients need, such as
+    /// the compressed frame. Intended for broadcasts. Costs one allocation.
     #[must_use]
     pub fn share(mut self) -> Self {
         self.first.share();
@@ -55,7 +58,7 @@ impl Frames {
         }
     }
 
-    /// The frame at `index`, without another reference where it is the first.
+    /// The frame at `index`. Moves the first frame out instead of cloning it.
     pub(crate) fn into_nth(self, index: usize) -> Option<Frame> {
         match index.checked_sub(1) {
             None => Some(self.first),
@@ -63,12 +66,12 @@ impl Frames {
         }
     }
 
-    /// How many frames there are.
+    /// The number of frames.
     pub fn count(&self) -> usize {
         1 + self.rest.as_ref().map_or(0, |rest| rest.len())
     }
 
-    /// Bytes of all frames' payloads.
+    /// The total payload length of all frames in bytes.
     pub fn bytes(&self) -> usize {
         let rest = self.rest.as_ref().map_or(0, |rest| rest.iter().map(Frame::len).sum());
         self.first.len() + rest
@@ -87,7 +90,7 @@ mod tests {
     use crate::packet::PacketType;
 
     #[test]
-    fn a_run_is_compressed_whole_or_not_at_all() {
+    fn compression_is_set_for_all_frames_of_a_run() {
         let run = Frames::new(Frame::text(PacketType::Message, "x"), [Bytes::from_static(b"1")]);
         let plain = run.clone().compress(false);
         assert!(run.iter().all(Frame::may_compress));
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_keeps_its_order() {
+    fn a_run_yields_its_frames_in_order() {
         let text = Frame::text(PacketType::Message, "x");
         let run = Frames::new(text.clone(), [Bytes::from_static(b"1"), Bytes::from_static(b"23")]);
         let payloads: Vec<_> = run.iter().map(Frame::payload).collect();

@@ -1,6 +1,8 @@
-//! The bodies of the fuzz targets, run by cargo-fuzz and by a test on stable. Not part of the public interface.
+//! The bodies of the fuzz targets, run by cargo-fuzz and by a test on stable Rust. Not part of the
+//! public API.
 //!
-//! Each takes any bytes, must not panic, and asserts that what could be decoded survives a round trip.
+//! Each function accepts any bytes, must not panic, and asserts that decoded data survives a round
+//! trip.
 
 use bytes::Bytes;
 
@@ -36,7 +38,7 @@ pub fn payload_v4(data: &[u8]) {
     body(Revision::V4, data, false);
 }
 
-/// A polling body of revision 3, read as text and as binary.
+/// A polling body of revision 3, decoded as text and as binary.
 pub fn payload_v3(data: &[u8]) {
     body(Revision::V3, data, false);
     body(Revision::V3, data, true);
@@ -80,7 +82,7 @@ fn body(revision: Revision, data: &[u8], binary: bool) {
     let decoded: Vec<_> = payload::decode(revision, Bytes::copy_from_slice(data), binary)
         .take(data.len() + 2)
         .collect();
-    assert!(decoded.len() <= data.len() + 1, "a packet was read from no bytes");
+    assert!(decoded.len() <= data.len() + 1, "a packet was decoded from zero bytes");
 
     let packets: Vec<_> =
         decoded.into_iter().flatten().filter(|packet| packet.to_frame().is_some()).collect();
@@ -110,7 +112,7 @@ fn decode_stream<'a>(
         pushed += chunk.len();
         while let Some(next) = decoder.next().transpose() {
             found.push(next);
-            assert!(found.len() <= pushed, "a packet was read from no bytes");
+            assert!(found.len() <= pushed, "a packet was decoded from zero bytes");
         }
     }
     found

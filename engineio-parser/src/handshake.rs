@@ -11,7 +11,7 @@ use crate::{
     packet::{PacketType, Transport},
 };
 
-/// What the server tells the client when a session opens.
+/// The data of the open packet, which the server sends when a session opens.
 ///
 /// ```
 /// use engineio_parser::{HandshakeError, OpenPacket, Transport};
@@ -26,18 +26,21 @@ use crate::{
 pub struct OpenPacket {
     /// The session id.
     pub sid: ByteString,
-    /// The transports the session may be upgraded to.
+    /// Transports that the session may be upgraded to.
     pub upgrades: Vec<Transport>,
-    /// Time between two pings. Whole milliseconds, at most `u32::MAX` of them, about 49 days.
+    /// Time between two pings, in whole milliseconds. At most `u32::MAX` milliseconds, about 49
+    /// days.
     pub ping_interval: Duration,
-    /// How long the answer to a ping may take. Units and range of `ping_interval`.
+    /// How long the peer may take to answer a ping. Same unit and range as `ping_interval`.
     pub ping_timeout: Duration,
-    /// Bytes the server takes in one polling body. `None` where it does not say.
+    /// The largest polling body that the server accepts, in bytes. `None` if the server does not
+    /// say.
     pub max_payload: Option<u64>,
 }
 
 impl OpenPacket {
-    /// The JSON, keys in Node's order. Durations beyond the range are cut to it.
+    /// The JSON text, with the keys in the order that Node uses. Longer durations are cut to the
+    /// maximum.
     pub fn to_json(&self) -> String {
         let wire = Wire {
             sid: Cow::Borrowed(&self.sid),
@@ -46,7 +49,7 @@ impl OpenPacket {
             ping_timeout: millis(self.ping_timeout),
             max_payload: self.max_payload,
         };
-        // Strings and integers always have a JSON form.
+        // Serializing strings and integers cannot fail.
         serde_json::to_string(&wire).unwrap_or_default()
     }
 
@@ -55,11 +58,12 @@ impl OpenPacket {
         Frame::text(PacketType::Open, &self.to_json())
     }
 
-    /// Reads the data of an open packet. Unknown keys and unknown transports are ignored.
+    /// Parses the data of an open packet. Ignores unknown keys and unknown transports.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError`] where this is no JSON object, or where a value is missing, of the wrong type or out of range.
+    /// [`HandshakeError`] if `json` is not an object, or if a value is missing, of the wrong type
+    /// or out of range.
     pub fn decode(json: &str) -> Result<Self, HandshakeError> {
         let wire: Wire<'_> = serde_json::from_str(json)?;
         Ok(Self {
@@ -78,7 +82,7 @@ struct Wire<'a> {
     sid: Cow<'a, str>,
     #[serde(default)]
     upgrades: Vec<Cow<'a, str>>,
-    // 32 bits keep every sum of a time and these durations far from overflow.
+    // 32 bits keep the sum of a time and such a duration far from overflow.
     ping_interval: u32,
     ping_timeout: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_in_the_order_of_node() {
+    fn keys_have_the_order_that_node_uses() {
         assert_eq!(
             open().encode().payload(),
             concat!(
@@ -115,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn round_trip() {
+    fn an_open_packet_survives_a_round_trip() {
         for max_payload in [None, Some(0), Some(u64::MAX)] {
             let open = OpenPacket { max_payload, sid: "\"\u{1f600}\n".into(), ..open() };
             assert_eq!(OpenPacket::decode(&open.to_json()).unwrap(), open);
@@ -123,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn durations_out_of_range_are_cut() {
+    fn durations_beyond_the_range_are_cut_to_the_maximum() {
         let longest = OpenPacket { ping_interval: Duration::MAX, ..open() };
         let decoded = OpenPacket::decode(&longest.to_json()).unwrap();
         assert_eq!(decoded.ping_interval, Duration::from_millis(u32::MAX.into()));
     }
 
     #[test]
-    fn what_is_unknown_is_ignored() {
+    fn unknown_keys_and_transports_are_ignored() {
         let json = r#"{"sid":"a","upgrades":["carrier-pigeon","websocket"],"x":[{}],"pingInterval":1,"pingTimeout":2}"#;
         let open = OpenPacket::decode(json).unwrap();
         assert_eq!(open.upgrades, [Transport::WebSocket]);

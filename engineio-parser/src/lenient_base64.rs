@@ -1,4 +1,4 @@
-//! Base64, written strictly and read as Node's `Buffer` reads it.
+//! Base64, encoded strictly and decoded as leniently as Node's `Buffer` does it.
 
 use base64::{
     Engine, alphabet,
@@ -13,12 +13,12 @@ const STRICT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Decodes whatever is there: bytes outside both alphabets are skipped, padding ends the data.
+/// Decodes base64 without failing. Skips bytes outside both alphabets; padding ends the data.
 pub(crate) fn decode(input: &[u8]) -> Vec<u8> {
     STRICT.decode(input).unwrap_or_else(|_| decode_slowly(input))
 }
 
-/// Standard base64 with padding behind a packet's first characters.
+/// Encodes `data` as standard base64 with padding, behind `prefix`.
 pub(crate) fn encode(prefix: &str, data: &[u8]) -> Bytes {
     let mut packet = String::with_capacity(prefix.len() + data.len().div_ceil(3) * 4);
     packet.push_str(prefix);
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_node_reads() {
+    fn lenient_decoding_matches_node() {
         for (input, output) in [
             ("YWJj", "abc"),
             ("YWI=", "ab"),
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_agree() {
+    fn the_fast_decoder_agrees_with_the_slow_one() {
         for input in ["", "YQ", "YQ==", "YWJj", "YWJjZGVmZw=="] {
             assert_eq!(STRICT.decode(input).unwrap(), decode_slowly(input.as_bytes()));
         }

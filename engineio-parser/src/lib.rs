@@ -1,23 +1,25 @@
 //! Engine.IO packets, payloads and the session state machine, without any I/O.
 //!
-//! Engine.IO gives two ends an ordered stream of text and binary messages over HTTP long-polling, WebSocket or
-//! WebTransport. This crate knows what its bytes mean and what has to happen next; moving the bytes is left to others.
-//! Both revisions of the protocol (`EIO=3` and `EIO=4`) are values of [`Revision`], in one process.
+//! Engine.IO carries an ordered stream of text and binary messages in both directions over HTTP
+//! long-polling, WebSocket or WebTransport. This crate parses and builds the bytes and decides what
+//! happens next; the caller moves the bytes. Both revisions of the protocol (`EIO=3` and `EIO=4`)
+//! are values of [`Revision`] and work in one process.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
 //! | [`packet`] | one packet: its type, its data, its codec |
 //! | [`handshake`] | the open packet's JSON |
-//! | [`frame`] | packets in wire form, encoded once and shared by every recipient |
+//! | [`frame`] | packets in wire form, encoded once and shared by all recipients |
 //! | [`payload`] | bodies of HTTP long-polling |
 //! | [`webtransport`] | the length-prefixed framing of a byte stream |
-//! | [`session`] | the protocol machine of both ends, and the contract of the loop that drives it |
-//! | [`error`] | what can be wrong, one enum per operation |
+//! | [`session`] | the state machine of both ends, and the loop that must drive it |
+//! | [`error`] | decoding errors, one enum per operation |
 //!
-//! # What it never does
+//! # Guarantees
 //!
-//! No I/O, no clock, no randomness, no task, no `unsafe`. Nothing a peer sends makes it panic, and no announced length
-//! makes it allocate.
+//! This crate does no I/O, reads no clock, draws no randomness, spawns no tasks and contains no
+//! `unsafe` code. Input from a peer never makes it panic, and it never allocates memory for a
+//! length that a peer only announced.
 //!
 //! # Example
 //!
@@ -26,13 +28,13 @@
 //! use engineio_parser::{Frame, Packet, PacketType, Revision, payload};
 //!
 //! # fn main() -> Result<(), engineio_parser::PayloadError> {
-//! // What a polling client posts: a message, and a binary one.
+//! // A polling client posts a text message and a binary message.
 //! let body = Bytes::from_static(b"4hello\x1ebAQID");
 //! let packets: Vec<Packet> =
 //!     payload::decode(Revision::V4, body, false).collect::<Result<_, _>>()?;
 //! assert_eq!(packets, [Packet::message("hello"), Packet::binary(vec![1, 2, 3])]);
 //!
-//! // What it gets back.
+//! // The response to the client's GET.
 //! let frames = [Frame::text(PacketType::Ping, ""), Frame::text(PacketType::Message, "hi")];
 //! assert_eq!(payload::encode(Revision::V4, false, &frames).body, "2\x1e4hi");
 //! # Ok(())

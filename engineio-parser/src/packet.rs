@@ -1,8 +1,9 @@
 //! One Engine.IO packet: its type, its data, and its codec.
 //!
-//! A packet is one message of a message transport (WebSocket, a WebTransport frame) or one element of a polling
-//! [`payload`](crate::payload). In text it is a digit and the data; a binary message has no digit in revision 4 and a
-//! type byte in revision 3. Where only text can travel, binary is `b` and base64.
+//! A packet is one message of a message transport (WebSocket, a WebTransport frame) or one element
+//! of a polling [`payload`](crate::payload). A text packet is a digit and the data. A binary
+//! message has no type in revision 4 and a type byte in revision 3. Where only text can travel,
+//! binary is `b` and base64.
 //!
 //! ```
 //! use engineio_parser::{Packet, PacketError, PacketType, Revision};
@@ -22,14 +23,14 @@ use crate::{error::PacketError, lenient_base64};
 /// One packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// What it is.
+    /// The type.
     pub kind: PacketType,
-    /// What it carries. Only messages carry binary (in revision 4).
+    /// The data. In revision 4 only messages carry binary data.
     pub data: Data,
 }
 
 impl Packet {
-    /// A packet of any kind and data.
+    /// Creates a packet.
     pub fn new(kind: PacketType, data: Data) -> Self {
         Self { kind, data }
     }
@@ -49,14 +50,15 @@ impl Packet {
         Self::new(PacketType::Message, Data::Binary(data.into()))
     }
 
-    /// Decodes a WebSocket text message or an element of a text payload. The data is a slice of `text`.
+    /// Decodes a WebSocket text message or an element of a text payload. The data is a slice of
+    /// `text`.
     ///
-    /// Base64 is read as leniently as Node reads it: bytes outside the alphabet are skipped, the URL alphabet is
-    /// accepted, padding is optional and ends the data.
+    /// Base64 is decoded as leniently as in Node: bytes outside the alphabet are skipped, the URL
+    /// alphabet is accepted, padding is optional and ends the data.
     ///
     /// # Errors
     ///
-    /// [`PacketError`] where the type is missing or unknown.
+    /// [`PacketError`] if the type is missing or unknown.
     ///
     /// ```
     /// use engineio_parser::{Packet, PacketError, Revision};
@@ -85,7 +87,8 @@ impl Packet {
         }
     }
 
-    /// As [`decode_text`](Self::decode_text), of a text that is lent: the data is a copy of exactly its size.
+    /// Decodes a borrowed text like [`decode_text`](Self::decode_text). The data is a copy of
+    /// exactly its own size.
     ///
     /// # Errors
     ///
@@ -98,13 +101,13 @@ impl Packet {
         }
     }
 
-    /// Decodes a binary message of a message transport, or of a binary payload of revision 3. The data is a slice of
-    /// `bytes`.
+    /// Decodes a binary message of a message transport, or an element of a binary payload of
+    /// revision 3. The data is a slice of `bytes`.
     ///
     /// # Errors
     ///
-    /// Never in revision 4, where all bytes are a message's data. In revision 3, [`PacketError`] where the type byte
-    /// is missing or unknown.
+    /// None in revision 4, where all bytes are the data of a message. In revision 3,
+    /// [`PacketError`] if the type byte is missing or unknown.
     pub fn decode_binary(bytes: Bytes, revision: Revision) -> Result<Self, PacketError> {
         match revision {
             Revision::V4 => Ok(Self::binary(bytes)),
@@ -135,13 +138,13 @@ impl Data {
         }
     }
 
-    /// Whether there are no bytes.
+    /// Whether the data is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// The type of a packet, in the order of its digit on the wire.
+/// The type of a packet. The value is its digit on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum PacketType {
@@ -151,28 +154,28 @@ pub enum PacketType {
     Close = 1,
     /// `2`: heartbeat, or the probe of an upgrade (`2probe`).
     Ping = 2,
-    /// `3`: answer to a ping (`3probe` to a probe).
+    /// `3`: answer to a ping, or to a probe (`3probe`).
     Pong = 3,
-    /// `4`: the application's data.
+    /// `4`: data of the application.
     Message = 4,
     /// `5`: the client switches to the probed transport.
     Upgrade = 5,
-    /// `6`: nothing; ends a waiting poll.
+    /// `6`: no content; ends a waiting poll.
     Noop = 6,
 }
 
 impl PacketType {
-    /// The ASCII digit that stands for this type in text.
+    /// The ASCII digit of this type in text.
     pub fn digit(self) -> u8 {
         b'0' + self as u8
     }
 
-    /// The type an ASCII digit stands for.
+    /// The type for an ASCII digit.
     pub fn from_digit(digit: u8) -> Option<Self> {
         Self::from_byte(digit.wrapping_sub(b'0'))
     }
 
-    /// The type a type byte of revision 3 stands for.
+    /// The type for a type byte of revision 3.
     fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             0 => Self::Open,
@@ -187,17 +190,18 @@ impl PacketType {
     }
 }
 
-/// The protocol revision a session speaks (the `EIO` query parameter). A value, not a feature: both live in one process.
+/// The protocol revision of a session (the `EIO` query parameter). Sessions of both revisions can
+/// live in one process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Revision {
-    /// `EIO=3`, spoken by Socket.IO v2 clients.
+    /// `EIO=3`, used by Socket.IO v2 clients.
     V3,
-    /// `EIO=4`, spoken by Socket.IO v3 and v4 clients.
+    /// `EIO=4`, used by Socket.IO v3 and v4 clients.
     #[default]
     V4,
 }
 
-/// How packets travel.
+/// The way packets travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// HTTP long-polling.
@@ -209,7 +213,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// The name in the `transport` query parameter and in the handshake's `upgrades`.
+    /// The name in the `transport` query parameter and in the `upgrades` of the handshake.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Polling => "polling",
@@ -218,7 +222,7 @@ impl Transport {
         }
     }
 
-    /// The transport of a name, if it is one.
+    /// The transport with this name. Names are case-sensitive.
     pub fn parse(name: &str) -> Option<Self> {
         [Self::Polling, Self::WebSocket, Self::WebTransport]
             .into_iter()
@@ -237,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_digit_stands_for_its_own_type() {
+    fn each_digit_maps_to_one_type() {
         for digit in 0..=u8::MAX {
             match PacketType::from_digit(digit) {
                 Some(kind) => assert_eq!(kind.digit(), digit),
@@ -256,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn decoded_text_shares_the_input() {
+    fn decoded_text_shares_the_input_buffer() {
         let input = ByteString::from("4hello");
         let packet = Packet::decode_text(input.clone(), Revision::V4).unwrap();
         let Data::Text(data) = packet.data else { panic!("text expected") };
@@ -264,13 +268,13 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_b_is_an_empty_binary_message_in_v4_and_an_error_in_v3() {
+    fn a_single_b_is_an_empty_binary_message_in_v4_and_an_error_in_v3() {
         assert_eq!(Packet::decode_text("b".into(), Revision::V4), Ok(Packet::binary("")));
         assert_eq!(Packet::decode_text("b".into(), Revision::V3), Err(PacketError::Empty));
     }
 
     #[test]
-    fn the_type_byte_of_v3_is_no_digit() {
+    fn the_type_byte_of_v3_is_not_a_digit() {
         let ping = Packet::new(PacketType::Ping, Data::Binary(Bytes::from_static(b"x")));
         assert_eq!(Packet::decode_binary(Bytes::from_static(b"\x02x"), Revision::V3), Ok(ping));
         assert_eq!(

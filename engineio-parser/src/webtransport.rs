@@ -1,7 +1,8 @@
-//! Packets on a WebTransport stream: each behind its length, in the manner of WebSocket.
+//! Packets on a WebTransport stream. Each packet follows a header with its length, as in WebSocket.
 //!
-//! The first byte says in its highest bit whether the packet is binary, in the others its length; `126` and `127` there
-//! mean that the length follows in two or eight bytes, big-endian. WebTransport exists in revision 4 only.
+//! The highest bit of the first byte says whether the packet is binary. The other bits are the
+//! length of the packet; the values `126` and `127` mean that the length follows in two or eight
+//! bytes, big-endian. WebTransport exists in revision 4 only.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -15,7 +16,7 @@ const BINARY: u8 = 0x80;
 const LEN_16: u8 = 126;
 const LEN_64: u8 = 127;
 
-/// The bytes before a packet.
+/// The bytes before a packet: its length and whether it is binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     bytes: [u8; 9],
@@ -28,7 +29,7 @@ impl AsRef<[u8]> for Header {
     }
 }
 
-/// The header of a packet of `len` bytes, a text packet's digit included.
+/// Builds the header of a packet of `len` bytes. The digit of a text packet counts.
 ///
 /// ```
 /// use engineio_parser::webtransport;
@@ -53,9 +54,9 @@ pub fn header(len: usize, binary: bool) -> Header {
     Header { bytes, len: header_len }
 }
 
-/// What to write for a frame: the header, then the packet.
+/// The header and the packet to write for a frame.
 ///
-/// The framing has no empty packets, so that an empty binary message goes out as text, in base64.
+/// The framing has no empty packets. An empty binary message is therefore sent as text, in base64.
 ///
 /// ```
 /// use engineio_parser::{Frame, PacketType, webtransport};
@@ -69,10 +70,11 @@ pub fn encode(frame: &Frame) -> (Header, Bytes) {
     (header(packet.len(), binary), packet)
 }
 
-/// Finds the packets in a stream, whatever the chunks it arrives in.
+/// Decodes packets from a stream that arrives in chunks of any size.
 ///
-/// Memory is bounded by `max_payload` and the largest chunk, if [`next`](Self::next) is called until it has no more after
-/// each [`push`](Self::push). Nothing is allocated for bytes that have only been announced.
+/// Memory is bounded by `max_payload` and the largest chunk, provided that after each
+/// [`push`](Self::push) the caller calls [`next`](Self::next) until it returns `None`. Bytes that
+/// are only announced are not allocated.
 ///
 /// ```
 /// use engineio_parser::{FramingError, Packet, webtransport::Decoder};
@@ -92,25 +94,25 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder that takes packets of up to `max_payload` bytes.
+    /// Creates a decoder that accepts packets of up to `max_payload` bytes.
     pub fn new(max_payload: u64) -> Self {
         Self { max_payload, buffer: BytesMut::new(), failed: false }
     }
 
-    /// Hands in what arrived. After an error it is dropped.
+    /// Appends a chunk of the stream. After an error the chunk is dropped.
     pub fn push(&mut self, chunk: &[u8]) {
         if !self.failed {
             self.buffer.extend_from_slice(chunk);
         }
     }
 
-    /// The next packet; `None` until more has arrived.
+    /// The next packet. `None` if more bytes must arrive first.
     ///
     /// # Errors
     ///
-    /// [`FramingError`] for a packet that is empty, too long (as soon as its header is there) or malformed. Nothing
-    /// follows it: the stream is to be closed.
-    #[expect(clippy::should_implement_trait, reason = "`None` is not the end")]
+    /// [`FramingError`] if a packet is empty, too long (known as soon as its header has arrived) or
+    /// malformed. After an error there are no more packets, and the caller must close the stream.
+    #[expect(clippy::should_implement_trait, reason = "`None` does not end the stream")]
     pub fn next(&mut self) -> Result<Option<Packet>, FramingError> {
         let next = self.take_packet();
         if next.is_err() {
@@ -139,7 +141,7 @@ impl Decoder {
             return Ok(None);
         }
         self.buffer.advance(header_len);
-        // A copy of exactly this size: a slice would keep the whole buffer in memory.
+        // A copy of exactly the packet's size. A slice would keep the whole buffer in memory.
         let packet = Bytes::copy_from_slice(&self.buffer[..len]);
         self.buffer.advance(len);
         Ok(Some(if binary {
@@ -151,7 +153,8 @@ impl Decoder {
     }
 }
 
-/// Whether the packet is binary, the length of its header and its own. `None` where the header is not complete.
+/// Whether the packet is binary, the length of its header and the length of the packet. `None` if
+/// the header is incomplete.
 fn read_header(buffer: &[u8]) -> Option<(bool, usize, u64)> {
     let (&first, rest) = buffer.split_first()?;
     let (header_len, len) = match first & !BINARY {

@@ -1,8 +1,9 @@
 //! Bodies of HTTP long-polling: several packets in one request or response.
 //!
-//! - Revision 4: text packets joined by the byte `0x1e`; binary is base64, always.
-//! - Revision 3: each text packet behind its length, `5:4abcd`. Where a packet is binary and the client has not asked for
-//!   base64 (`b64`), the whole body is binary: marker, length digits as bytes, `0xff`, packet.
+//! - Revision 4: text packets joined by the byte `0x1e`. Binary data is always base64.
+//! - Revision 3: each text packet follows its length, as in `5:4abcd`. If a packet is binary and
+//!   the client has not asked for base64 (`b64`), the whole body is binary: for each packet a
+//!   marker, the length as decimal digit values (bytes 0 to 9), `0xff`, and the packet.
 //!
 //! ```
 //! use engineio_parser::{Frame, PacketType, Revision, payload};
@@ -30,16 +31,17 @@ use crate::{
     packet::{Data, Packet, Revision},
 };
 
-/// A body as it is sent.
+/// An encoded body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
     /// The bytes.
     pub body: Bytes,
-    /// Whether the body is binary (`application/octet-stream`) or UTF-8 text (`text/plain; charset=UTF-8`).
+    /// `true` for `application/octet-stream`, `false` for `text/plain; charset=UTF-8`.
     pub binary: bool,
 }
 
-/// Encodes a body. `b64` is whether the client asked for text only; revision 4 has nothing else.
+/// Encodes a body. `b64` is true if the client accepts only text. Revision 4 ignores it, because
+/// its bodies are always text.
 pub fn encode(revision: Revision, b64: bool, frames: &[Frame]) -> Payload {
     match revision {
         Revision::V4 => Payload { body: v4::encode(frames), binary: false },
@@ -50,11 +52,12 @@ pub fn encode(revision: Revision, b64: bool, frames: &[Frame]) -> Payload {
     }
 }
 
-/// How many bytes a frame adds to a body, at most: what a byte budget is charged before anything is encoded.
+/// The most bytes that a frame adds to a body. Use it to charge a byte budget before encoding.
 ///
-/// The sum over all frames is exact, but for the separator that the last packet of revision 4 does not need, and for
-/// a body of revision 3 that could have been binary but holds only text (its framing is up to two bytes per packet
-/// shorter). Costs no encoding; in the text form of revision 3 it counts the characters.
+/// The sum over all frames equals the length of the body, with two exceptions: it counts a
+/// separator after the last packet of revision 4, and up to two bytes too many per packet if a body
+/// of revision 3 that could have been binary holds only text. Nothing is encoded; for the text form
+/// of revision 3 the cost is one pass over the characters.
 ///
 /// ```
 /// use engineio_parser::{Frame, PacketType, Revision, payload};
@@ -71,16 +74,18 @@ pub fn encoded_len(frame: &Frame, revision: Revision, b64: bool) -> usize {
     }
 }
 
-/// Decodes a body packet by packet. `binary` is whether it came as `application/octet-stream`.
+/// Decodes a body packet by packet. `binary` is true if the body came as
+/// `application/octet-stream`.
 ///
-/// The iterator ends after its first error; the packets before it are good.
+/// The iterator ends after its first error. The packets before the error are valid.
 ///
-/// What a packet carries is memory of its own, so that a small message does not keep a large body alive; only data that
-/// makes up half of the body, or more, is a slice of it.
+/// Decoded data is copied, so that a small message does not keep a large body alive. Data of at
+/// least half the body's length is a slice of the body instead.
 ///
 /// # Errors
 ///
-/// Items are [`PayloadError`]s where the body is empty, is cut off, has a wrong length or holds a malformed packet.
+/// An item is a [`PayloadError`] if the body is empty, is cut off, has a wrong length or holds a
+/// malformed packet.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -135,7 +140,7 @@ impl Iterator for Packets {
                 *text = ByteString::from(&**text);
             }
             Some(Ok(_)) => {}
-            // Also lets go of the body.
+            // The end, or an error. `Done` also releases the body.
             _ => self.state = State::Done,
         }
         next

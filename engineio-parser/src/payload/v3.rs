@@ -1,4 +1,4 @@
-//! Payloads of revision 3: packets behind their lengths, as text or as binary.
+//! Payloads of revision 3: each packet follows its length, in a text body or a binary body.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
@@ -9,7 +9,7 @@ use crate::{
     packet::{Packet, PacketType, Revision},
 };
 
-/// Digits a length may have: those of the largest JavaScript number.
+/// The most digits that a length may have. Node's parser has the same limit.
 const MAX_DIGITS: usize = 310;
 
 const MARKER_TEXT: u8 = 0;
@@ -34,7 +34,8 @@ pub(super) fn encode_binary(frames: &[Frame]) -> Bytes {
     let mut body = BytesMut::with_capacity(frames.iter().map(binary_len).sum());
     for frame in frames {
         body.put_u8(if frame.is_binary() { MARKER_BINARY } else { MARKER_TEXT });
-        // The text's length counts bytes here: utf8.js makes one character of each before Node counts them.
+        // Both lengths count bytes. Node's encoder (utf8.js) makes one character of each UTF-8
+        // byte, then counts the characters.
         put_digits(&mut body, binary_packet_len(frame), 0);
         body.put_u8(END_OF_LENGTH);
         if frame.is_binary() {
@@ -67,7 +68,7 @@ impl TextDecoder {
     }
 
     pub(super) fn next(&mut self) -> Option<Result<Packet, PayloadError>> {
-        // Packets without a byte carry nothing and are skipped.
+        // Empty packets carry no data and are skipped.
         while !self.rest.is_empty() {
             match self.take_packet() {
                 Ok(text) if text.is_empty() => {}
@@ -122,7 +123,7 @@ impl BinaryDecoder {
     }
 }
 
-/// Takes a decimal length and the byte that ends it. `zero` is the byte that stands for the digit 0.
+/// Takes a decimal length and the byte `end` after it. `zero` is the byte for the digit 0.
 fn take_length(rest: &mut Bytes, end: u8, zero: u8) -> Result<usize, PayloadError> {
     let digits = rest
         .iter()
@@ -136,15 +137,16 @@ fn take_length(rest: &mut Bytes, end: u8, zero: u8) -> Result<usize, PayloadErro
         if digit > 9 {
             return Err(PayloadError::InvalidLength);
         }
-        // No body is that long, so that a saturated length is found wrong like any other.
+        // No body is `usize::MAX` bytes long, so a saturated length fails the length check.
         length = length.saturating_mul(10).saturating_add(digit.into());
     }
     rest.advance(1);
     Ok(length)
 }
 
-/// How many bytes at the start of `text` make `units` UTF-16 code units. `None` where the text ends before, or where
-/// they would end within a character. Looks at no more than these bytes; whether they are UTF-8 is for the caller to check.
+/// The number of bytes at the start of `text` that make `units` UTF-16 code units. `None` if the
+/// text is too short, or if the last unit would end within a character. Reads only these bytes; the
+/// caller checks that they are UTF-8.
 fn bytes_of_units(text: &[u8], units: usize) -> Option<usize> {
     let (mut bytes, mut left) = (0_usize, units);
     while left > 0 {
@@ -160,12 +162,14 @@ fn bytes_of_units(text: &[u8], units: usize) -> Option<usize> {
     (bytes <= text.len()).then_some(bytes)
 }
 
-/// How many UTF-16 code units a UTF-8 text has: one per character, two per character of four bytes.
+/// The number of UTF-16 code units of a UTF-8 text: two per character of four bytes, one per other
+/// character.
 fn utf16_len(text: &[u8]) -> usize {
     text.iter().map(|&byte| usize::from(byte & 0xc0 != 0x80) + usize::from(byte >= 0xf0)).sum()
 }
 
-/// Reads text as utf8.js does when it is not strict: encoded surrogates, which are not UTF-8, become U+FFFD.
+/// Decodes text as utf8.js does in its lenient mode: an encoded surrogate, which is not valid
+/// UTF-8, becomes U+FFFD.
 fn utf8_js(bytes: Bytes) -> Result<ByteString, PayloadError> {
     if let Ok(text) = ByteString::try_from(bytes.clone()) {
         return Ok(text);

@@ -31,9 +31,9 @@ pub(super) fn encoded_len(frame: &Frame) -> usize {
 
 #[derive(Debug)]
 pub(super) struct Decoder {
-    /// What is left of the valid text; `None` after the last packet.
+    /// The valid text that is not decoded yet. `None` after the last packet.
     rest: Option<ByteString>,
-    /// Whether the last packet breaks off at a byte that is not UTF-8.
+    /// Whether the last packet contains a byte that is not UTF-8.
     broken: bool,
 }
 
@@ -42,7 +42,7 @@ impl Decoder {
         match ByteString::try_from(body.clone()) {
             Ok(text) => Self { rest: Some(text), broken: false },
             Err(error) => {
-                // The packets before the broken one are good.
+                // The packets before the first invalid byte are still decoded.
                 let valid = body.slice(..error.valid_up_to());
                 Self { rest: valid.try_into().ok(), broken: true }
             }
