@@ -6,11 +6,12 @@ use std::process::{Command, ExitCode};
 use crate::workspace::Workspace;
 use crate::{npm, process};
 
-const SETS: [(&str, &str); 4] = [
+const SETS: [(&str, &str); 5] = [
     ("engineio.mjs", "engineio-parser/tests/golden/vectors.json"),
     ("socketio.mjs", "socketio-parser/tests/golden/vectors.json"),
     ("msgpack.mjs", "socketio-parser/tests/golden/msgpack.json"),
     ("cluster.mjs", "adapters/core/tests/golden/cluster.json"),
+    ("client.mjs", "socketio-client/tests/golden/client.json"),
 ];
 
 pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {

@@ -1,10 +1,13 @@
 //! The cookies of one server: name, value, and when they expire. No path and no domain, as all requests go to one place.
+//!
+//! Headers are read by the `cookie` crate, dates beyond the forms that it knows by the algorithm of RFC 6265 section 5.1.1.
 
 use std::{
     sync::{Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
+use cookie::time::{Date, Month, PrimitiveDateTime, Time};
 use http::HeaderValue;
 
 const MAX_COOKIES: usize = 64;
@@ -17,7 +20,8 @@ pub(super) struct Cookies(Mutex<Vec<Cookie>>);
 struct Cookie {
     name: String,
     value: String,
-    expires: Option<SystemTime>,
+    /// Seconds since 1970; none: with the client.
+    expires: Option<i64>,
 }
 
 impl Cookies {
@@ -56,36 +60,106 @@ impl Cookie {
         if text.len() > MAX_COOKIE_BYTES {
             return None;
         }
-        let mut parts = text.split(';').map(str::trim);
-        let (name, value) = parts.next()?.split_once('=')?;
-        let (name, value) = (name.trim(), value.trim());
-        if name.is_empty() {
-            return None;
-        }
-        let (mut expires, mut max_age) = (None, None);
-        for (key, value) in parts.filter_map(|part| part.split_once('=')) {
-            if key.eq_ignore_ascii_case("expires") {
-                expires = httpdate::parse_http_date(value).ok();
-            } else if key.eq_ignore_ascii_case("max-age") {
-                max_age = value.parse::<i64>().ok();
-            }
-        }
-        // Max-Age has precedence (RFC 6265 section 5.3).
-        let expires = match max_age.map(u64::try_from) {
-            Some(Ok(seconds)) => now.checked_add(Duration::from_secs(seconds)),
-            Some(Err(_)) => Some(now),
-            None => expires,
+        let cookie = cookie::Cookie::parse(text).ok()?;
+        // Max-Age has precedence (RFC 6265 section 5.3). What is no date is ignored, as by browsers.
+        let expires = match cookie.max_age() {
+            Some(age) => Some(seconds(now).saturating_add(age.whole_seconds())),
+            None => match cookie.expires_datetime() {
+                Some(date) => Some(date.unix_timestamp()),
+                None => attribute(text, "expires").and_then(date),
+            },
         };
-        Some(Self { name: name.to_owned(), value: value.to_owned(), expires })
+        Some(Self { name: cookie.name().to_owned(), value: cookie.value().to_owned(), expires })
     }
 
     fn is_alive(&self, now: SystemTime) -> bool {
-        self.expires.is_none_or(|expires| expires > now)
+        self.expires.is_none_or(|expires| expires > seconds(now))
     }
+}
+
+fn seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// The last value of an attribute in a `Set-Cookie` header.
+fn attribute<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let attributes = text.split(';').skip(1).filter_map(|part| part.split_once('='));
+    attributes
+        .filter(|(key, _)| key.trim().eq_ignore_ascii_case(name))
+        .last()
+        .map(|(_, value)| value)
+}
+
+/// Reads a date as RFC 6265 section 5.1.1 says: a time, a day, a month and a year, in any order and between anything.
+fn date(text: &str) -> Option<i64> {
+    let (mut time, mut day, mut month, mut year) = (None, None, None, None);
+    for token in text.split(is_delimiter) {
+        if time.is_none()
+            && let Some(found) = time_of(token)
+        {
+            time = Some(found);
+        } else if day.is_none()
+            && let Some(found) = number(token, 1, 2)
+        {
+            day = Some(found);
+        } else if month.is_none()
+            && let Some(found) = month_of(token)
+        {
+            month = Some(found);
+        } else if year.is_none()
+            && let Some(found) = number(token, 2, 4)
+        {
+            year = Some(found);
+        }
+    }
+    let year = match year? {
+        year @ 70..=99 => year + 1900,
+        year @ 0..=69 => year + 2000,
+        year if year < 1601 => return None,
+        year => year,
+    };
+    let date = Date::from_calendar_date(i32::from(year), month?, u8::try_from(day?).ok()?).ok()?;
+    Some(PrimitiveDateTime::new(date, time?).assume_utc().unix_timestamp())
+}
+
+fn is_delimiter(char: char) -> bool {
+    matches!(char, '\t' | ' '..='/' | ';'..='@' | '['..='`' | '{'..='~')
+}
+
+/// The number at the beginning of a token, if it has that many digits.
+fn number(token: &str, least: usize, most: usize) -> Option<u16> {
+    let digits = token.bytes().take_while(u8::is_ascii_digit).count();
+    if (least..=most).contains(&digits) { token.get(..digits)?.parse().ok() } else { None }
+}
+
+fn time_of(token: &str) -> Option<Time> {
+    let mut parts = token.splitn(3, ':');
+    let mut next = || {
+        let part = parts.next()?;
+        Some((part, u8::try_from(number(part, 1, 2)?).ok()?))
+    };
+    let ((hours, hour), (minutes, minute), (_, second)) = (next()?, next()?, next()?);
+    let whole = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if !whole(hours) || !whole(minutes) {
+        return None;
+    }
+    Time::from_hms(hour, minute, second).ok()
+}
+
+fn month_of(token: &str) -> Option<Month> {
+    const NAMES: &str = "janfebmaraprmayjunjulaugsepoctnovdec";
+    let name = token.get(..3)?.to_ascii_lowercase();
+    let index = (0..12).find(|index| NAMES[3 * index..].starts_with(&name))?;
+    Month::try_from(index as u8 + 1).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use serde_json::Value;
+
     use super::*;
 
     fn jar(now: SystemTime, cookies: &[&'static str]) -> Cookies {
@@ -145,5 +219,94 @@ mod tests {
             jar.set(now, &HeaderValue::from_static(garbage));
         }
         assert_eq!(jar.0.lock().unwrap().len(), MAX_COOKIES);
+    }
+
+    /// Headers that Node's jar reads otherwise, with the reason, and what is sent here.
+    const UNLIKE_NODE: [(&[&str], &str); 6] = [
+        // RFC 6265 section 5.2.1: what is no date is as if it were not there. Node takes it for a date of the past.
+        (
+            &[
+                "a=1; Expires=",
+                "a=1; Expires=0",
+                "a=1; Expires=-1",
+                "a=1; Expires=never",
+                "a=1; Expires=Thu, 32 Jan 1970 00:00:01 GMT",
+                "a=1; Expires=Thu, 01 Foo 1970 00:00:01 GMT",
+                "a=1; Expires=Thu, 01 Jan 1970",
+                "a=1; Expires=00:00:01 GMT",
+                "a=1; Expires=Thu, 01 Jan 1970 24:00:00 GMT",
+                "a=1; Expires=Thu, 01 Jan 1970 00:60:00 GMT",
+                "a=1; Expires=1970-01-01",
+            ],
+            "a=1",
+        ),
+        // Section 5.1.1: the years 00 to 69 are those from 2000 on, and what follows a date does not matter.
+        (
+            &[
+                "a=1; Expires=Sun, 06-Nov-69 08:49:37 GMT",
+                "a=1; Expires=Wed, 21 Oct 2065 07:28:00 GMT garbage",
+            ],
+            "a=1",
+        ),
+        // Section 5.2.2: nor is what is no number of seconds.
+        (&["a=1; Max-Age=x", "a=1; Max-Age=", "a=1; Max-Age=\"5\""], "a=1"),
+        // Section 5.3: Max-Age has precedence, wherever it stands.
+        (&["a=1; Max-Age=5; Expires=Thu, 01 Jan 1970 00:00:01 GMT"], "a=1"),
+        // Section 5.2: the space after a semicolon may be missing, and quotes belong to the value.
+        (&["a=1;Expires=Thu, 01 Jan 1970 00:00:01 GMT"], ""),
+        (&["a=\"b c\""], "a=\"b c\""),
+    ];
+
+    #[test]
+    fn headers_are_read_as_nodes_client_reads_them() {
+        let golden: Value =
+            serde_json::from_str(include_str!("../../tests/golden/client.json")).unwrap();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000);
+        let mut wrong = Vec::new();
+        for case in golden["cookies"].as_array().unwrap() {
+            let text = case["header"].as_str().unwrap();
+            let jar = Cookies::default();
+            jar.set(now, &HeaderValue::from_str(text).unwrap());
+            let sent = header(&jar, now).unwrap_or_default();
+            let unlike = UNLIKE_NODE.iter().find(|(headers, _)| headers.contains(&text));
+            let expected = match unlike {
+                Some((_, expected)) => expected,
+                None => case["sent"].as_str().unwrap_or_default(),
+            };
+            // Node without the space after a semicolon takes the rest for the value.
+            if sent != expected.split(';').next().unwrap_or_default() {
+                wrong.push(format!("{text}: {sent} instead of {expected}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    #[test]
+    fn dates_of_every_form_are_read() {
+        let all = [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 06-Nov-1994 08:49:37 GMT",
+            "6 nov 1994 8:49:37",
+            "1994-November-06 08:49:37x",
+            "08:49:37 06 94 NOV",
+        ];
+        for text in all {
+            let cookie = Cookie::parse(SystemTime::now(), &format!("a=1; Expires={text}")).unwrap();
+            assert_eq!(cookie.expires, Some(784_111_777), "{text}");
+        }
+        let no_dates = [
+            "",
+            "1994",
+            "31 Feb 2001 01:01:01",
+            "1 Jan 2001 1:1",
+            "1 Jan 1600 01:01:01",
+            "é",
+            "1 é 2001 01:01:01",
+        ];
+        for text in no_dates {
+            assert_eq!(date(text), None, "{text}");
+        }
     }
 }
