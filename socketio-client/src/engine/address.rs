@@ -1,9 +1,7 @@
 //! Who is spoken to.
 
-use http::Uri;
-
 use super::error::EngineError;
-use crate::url::without_credentials;
+use crate::url::{Url, UrlError};
 
 /// Scheme, host and port of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,20 +13,13 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// The address in a URL, and the query of the latter.
+    /// The address in a URL, and the query of the latter. The scheme must be said.
     pub(super) fn parse(url: &str) -> Result<(Self, Option<String>), EngineError> {
-        let invalid = || EngineError::InvalidUrl(without_credentials(url).to_owned());
-        // A fragment means nothing to a server.
-        let uri: Uri = url.split('#').next().unwrap_or(url).parse().map_err(|_| invalid())?;
-        let secure = match uri.scheme_str() {
-            Some("http" | "ws") => false,
-            Some("https" | "wss") => true,
-            _ => return Err(invalid()),
-        };
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(invalid)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        Ok((Self { secure, host, port }, uri.query().map(str::to_owned)))
+        if !url.contains("://") {
+            return Err(UrlError::Scheme(String::new()).into());
+        }
+        let Url { secure, host, port, query, .. } = Url::parse(url)?;
+        Ok((Self { secure, host, port }, query.map(str::to_owned)))
     }
 
     /// As the `Host` header wants it: default ports are left out.

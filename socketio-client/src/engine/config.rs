@@ -75,9 +75,7 @@ impl EngineConfig {
             return Err(EngineError::NoTransport);
         }
         let query = match url_query {
-            Some(query) if options.query.is_empty() => {
-                form_urlencoded::parse(query.as_bytes()).into_owned().collect()
-            }
+            Some(query) if options.query.is_empty() => query_pairs(&query),
             _ => options.query.clone(),
         };
         let mut session = session::Config::default();
@@ -212,6 +210,11 @@ impl Shared {
     }
 }
 
+/// The pairs of a URL's query, decoded as Node's client does: a plus sign is one.
+pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(query.replace('+', "%2B").as_bytes()).into_owned().collect()
+}
+
 fn joined(protocols: &[HeaderValue]) -> Option<HeaderValue> {
     let list: Vec<_> = protocols.iter().map(HeaderValue::as_bytes).collect();
     // What is made of headers' values is one.
@@ -225,7 +228,7 @@ fn path(options: &EngineOptions) -> Result<String, EngineError> {
     let path = format!("{start}{path}{slash}");
     match path.parse::<Uri>() {
         Ok(uri) if uri.path() == path => Ok(path),
-        _ => Err(EngineError::InvalidUrl(path)),
+        _ => Err(EngineError::InvalidPath(path)),
     }
 }
 
@@ -290,7 +293,7 @@ mod tests {
         let path = EngineOptions::new().path("a b");
         assert!(matches!(
             EngineConfig::new("http://a", &path).err(),
-            Some(EngineError::InvalidUrl(_))
+            Some(EngineError::InvalidPath(_))
         ));
     }
 

@@ -5,6 +5,8 @@ use std::{error::Error, io, time::Duration};
 use engineio_parser::session::CloseReason;
 use thiserror::Error;
 
+use crate::url::UrlError;
+
 /// Why no session could be opened, or why one failed. `Display` gives Node's texts where Node has one; what happened
 /// exactly is the [`source`](Error::source).
 ///
@@ -18,9 +20,12 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// The address is no URL of the schemes `http`, `https`, `ws` or `wss`.
+    /// The address, or the proxy's, is no URL of the schemes `http`, `https`, `ws` or `wss`.
     #[error("invalid URL: {0}")]
-    InvalidUrl(String),
+    InvalidUrl(#[from] UrlError),
+    /// [`EngineOptions::path`](crate::EngineOptions::path) is no path of a URL.
+    #[error("invalid path: {0:?}")]
+    InvalidPath(String),
     /// The list of transports is empty, or holds only those that this client does not speak.
     #[error("No transports available")]
     NoTransport,

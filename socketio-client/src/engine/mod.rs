@@ -31,4 +31,7 @@ pub use self::{
 };
 
 #[cfg(test)]
+pub(crate) use self::config::query_pairs;
+
+#[cfg(test)]
 mod tests;

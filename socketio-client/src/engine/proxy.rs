@@ -11,6 +11,7 @@ use super::{
     connector::BoxStream,
     error::{EngineError, RequestError},
 };
+use crate::url::Url;
 
 /// Bytes of the proxy's answer to CONNECT.
 const MAX_ANSWER: usize = 8 * 1024;
@@ -41,9 +42,8 @@ impl Proxy {
     pub fn new(url: &str) -> Result<Self, EngineError> {
         let (address, _) = Address::parse(url)?;
         let proxy = Self { address, authorization: None };
-        let authority = url.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next());
-        Ok(match authority.and_then(|authority| authority.rsplit_once('@')) {
-            Some((who, _)) => {
+        Ok(match Url::parse(url)?.credentials {
+            Some(who) => {
                 let (user, password) = who.split_once(':').unwrap_or((who, ""));
                 proxy.credentials(&decoded(user), &decoded(password))
             }
