@@ -1,4 +1,4 @@
-//! What all engines have in common: a watched process, a port, and a way to tell that it answers.
+//! The common part of all engines: a supervised process, its port, and a check that it is ready.
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -7,33 +7,34 @@ use std::{
 
 use crate::{error::Error, port::Port, watched::Watched};
 
-/// How long an engine may take until it answers. A test machine with two cores is slow at times.
-const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(20);
+/// The longest time an engine may take until it is ready. A test machine with two cores is slow at
+/// times.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A running engine, stopped when it is dropped.
+/// A running engine. It stops when this value is dropped.
 #[derive(Debug)]
 pub struct Engine {
     url: String,
     port: Port,
-    answers: fn(&mut TcpStream) -> std::io::Result<bool>,
+    is_ready: fn(&mut TcpStream) -> std::io::Result<bool>,
     process: Watched,
 }
 
 impl Engine {
-    /// Starts a program that is to listen on `port`, and waits until it answers.
+    /// Starts the process, which must listen on `port`, and waits until it is ready.
     pub(crate) fn start(
         url: String,
         port: Port,
         process: Watched,
-        answers: fn(&mut TcpStream) -> std::io::Result<bool>,
+        is_ready: fn(&mut TcpStream) -> std::io::Result<bool>,
     ) -> Result<Engine, Error> {
-        let engine = Engine { url, port, answers, process };
+        let engine = Engine { url, port, is_ready, process };
         engine.restart()?;
         Ok(engine)
     }
 
-    /// What clients connect to, such as `redis://127.0.0.1:20123`.
+    /// The address for clients, such as `redis://127.0.0.1:20123`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -45,62 +46,68 @@ impl Engine {
         self.port.number()
     }
 
-    /// Ends it at once, as a crash would (`SIGKILL`). Connections break, its port refuses new ones.
+    /// Kills the engine with `SIGKILL`, as a crash would. Connections break, and its port refuses
+    /// new ones.
     ///
     /// # Errors
     ///
-    /// The shell that watches over it is gone.
+    /// The supervising shell has exited.
     pub fn kill(&self) -> Result<(), Error> {
-        self.process.tell("kill")
+        self.process.command("kill")
     }
 
-    /// Starts it again on the same port, and waits until it answers. Redis and NATS are empty then; PostgreSQL and the
-    /// files of JetStream are not.
-    /// One that runs is killed first.
+    /// Starts the engine again on the same port and waits until it is ready. Kills it first if it
+    /// is running.
+    ///
+    /// Redis and NATS lose their data. PostgreSQL and the files of JetStream keep theirs.
     ///
     /// # Errors
     ///
-    /// It did not answer within a minute.
+    /// The engine was not ready within a minute.
     pub fn restart(&self) -> Result<(), Error> {
-        self.process.tell("start")?;
+        self.process.command("start")?;
         self.wait()
     }
 
-    /// Stops it in its tracks (`SIGSTOP`): connections stay open and the kernel still accepts new ones, but nothing
-    /// answers, as when its machine hangs.
+    /// Stops the process with `SIGSTOP`, as if its machine hung. Connections stay open and the
+    /// kernel still accepts new ones, but the engine does not respond.
     ///
     /// # Errors
     ///
-    /// The shell that watches over it is gone.
+    /// The supervising shell has exited.
     pub fn pause(&self) -> Result<(), Error> {
-        self.process.tell("pause")
+        self.process.command("pause")
     }
 
-    /// Lets it go on after [`pause`](Self::pause).
+    /// Continues the process after [`pause`](Self::pause).
     ///
     /// # Errors
     ///
-    /// It did not answer within a minute.
+    /// The engine was not ready within a minute.
     pub fn resume(&self) -> Result<(), Error> {
-        self.process.tell("resume")?;
+        self.process.command("resume")?;
         self.wait()
     }
 
     fn wait(&self) -> Result<(), Error> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + STARTUP_TIMEOUT;
         while Instant::now() < deadline {
-            if self.asked().unwrap_or(false) {
+            if self.check().unwrap_or(false) {
                 return Ok(());
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(POLL_INTERVAL);
         }
-        Err(Error(format!("{} does not answer. {}", self.url, self.process.said())))
+        Err(Error(format!(
+            "{} is not ready. Its log ends with: {}",
+            self.url,
+            self.process.log_tail()
+        )))
     }
 
-    fn asked(&self) -> std::io::Result<bool> {
+    fn check(&self) -> std::io::Result<bool> {
         let address = SocketAddr::from(([127, 0, 0, 1], self.port.number()));
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        let mut stream = TcpStream::connect_timeout(&address, STARTUP_TIMEOUT)?;
         stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        (self.answers)(&mut stream)
+        (self.is_ready)(&mut stream)
     }
 }

@@ -1,8 +1,9 @@
-//! Why an engine does not run.
+//! The error of this crate.
 
 use std::{fmt, process::Command};
 
-/// Why an engine does not run. Its text says which program to install, where one is missing.
+/// The reason why an engine does not run. If a program is missing, the text names the package to
+/// install.
 pub struct Error(pub(crate) String);
 
 impl fmt::Display for Error {
@@ -11,7 +12,7 @@ impl fmt::Display for Error {
     }
 }
 
-// What `unwrap` prints in a test.
+// `unwrap` in a test prints this.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -20,7 +21,7 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
-/// Runs a helper to its end.
+/// Runs a helper program to its end.
 pub(crate) fn run(command: &mut Command) -> Result<(), Error> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| Error(format!("`{program}`: {error}")))?;

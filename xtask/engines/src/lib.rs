@@ -1,20 +1,22 @@
 //! Starts and stops the real engines that tests run against: Redis, PostgreSQL, NATS.
 //!
-//! Each one is a process of its own on a free port of 127.0.0.1, with a scratch folder below the system's folder for
-//! temporary files. When the value is dropped, the process and the folder are gone; also when the test's process is killed, since
-//! a shell watches over both. The calls block: a second for Redis and NATS at most, some seconds for PostgreSQL.
+//! Each engine is a process of its own on a free port of 127.0.0.1, with a scratch folder below the
+//! system's folder for temporary files. Dropping the value removes the process and the folder. They
+//! are also removed if the test's process is killed, because a shell supervises both.
+//!
+//! The calls block: for at most a second with Redis and NATS, for some seconds with PostgreSQL.
 //!
 //! ```no_run
 //! let redis = engines::Redis::start().unwrap();
 //! println!("{}", redis.url()); // redis://127.0.0.1:20123
-//! redis.kill().unwrap(); // as a crash would
-//! redis.restart().unwrap(); // empty, on the same port
-//! redis.pause().unwrap(); // connections stay open, nothing answers
+//! redis.kill().unwrap(); // simulates a crash
+//! redis.restart().unwrap(); // on the same port, without data
+//! redis.pause().unwrap(); // connections stay open, but Redis does not respond
 //! redis.resume().unwrap();
 //! ```
 //!
-//! The program of the same name does this for tests in other languages: it takes `kill`, `restart`, `pause` and `resume` line by
-//! line, and ends with its input.
+//! The program `engines` does the same for tests in other languages. It reads the commands `kill`,
+//! `restart`, `pause` and `resume`, one per line, and exits at the end of its input.
 
 mod engine;
 mod error;

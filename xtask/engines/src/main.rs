@@ -1,6 +1,9 @@
-//! One engine for tests in other languages. `engines redis` (or `redis-cluster`, `postgres`, `nats`, `nats-jetstream`) prints
-//! `READY` and its address, then takes `kill`, `restart`, `pause` and `resume`, a line each, and prints `OK` when that is done.
-//! The address of a Redis Cluster has those of all masters, `redis://127.0.0.1:1,127.0.0.1:2`.
+//! Runs one engine for tests in other languages.
+//!
+//! `engines redis` (or `redis-cluster`, `postgres`, `nats`, `nats-jetstream`) prints `READY` and
+//! the address of the engine. Then it reads the commands `kill`, `restart`, `pause` and `resume`,
+//! one per line, and prints `OK` after each. The address of a Redis Cluster lists all masters:
+//! `redis://127.0.0.1:1,127.0.0.1:2`.
 
 use std::io::BufRead;
 
@@ -16,7 +19,7 @@ fn main() -> Result<(), Error> {
         Some("redis-cluster") => {
             let cluster = RedisCluster::start()?;
             let url = cluster.urls().join(",").replace(",redis://", ",");
-            // What is done to the cluster is done to its first master.
+            // Commands for the cluster apply to its first master.
             cluster.masters().first().map_or(Ok(()), |master| serve(master, &url))
         }
         _ => {

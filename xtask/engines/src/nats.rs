@@ -21,16 +21,16 @@ use crate::{
 pub struct Nats(Engine);
 
 impl Nats {
-    /// Starts one.
+    /// Starts a server.
     ///
     /// # Errors
     ///
-    /// `nats-server` is missing or does not answer.
+    /// `nats-server` is missing or was not ready within a minute.
     pub fn start() -> Result<Nats, Error> {
         Nats::with("nats", |_, _| Ok(()))
     }
 
-    /// Starts one with JetStream. What its streams keep in files is there after a restart.
+    /// Starts a server with JetStream. Streams stored in files survive a restart.
     ///
     /// # Errors
     ///
@@ -42,11 +42,11 @@ impl Nats {
         })
     }
 
-    /// Starts one that speaks TLS alone, with this certificate and its key in PEM.
+    /// Starts a server that only accepts TLS, with this certificate and its key in PEM.
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start).
+    /// See [`start`](Self::start).
     pub fn with_tls(certificate: &str, key: &str) -> Result<Nats, Error> {
         Nats::with("tls", |folder, command| {
             let (certificate, key) = tls::write(folder, certificate, key)?;
@@ -64,7 +64,7 @@ impl Nats {
         command.args(["-a", "127.0.0.1", "-p", &port.number().to_string()]);
         options(&folder, &mut command)?;
         let url = format!("{scheme}://127.0.0.1:{}", port.number());
-        Engine::start(url, port, Watched::new(folder, &command)?, answers).map(Nats)
+        Engine::start(url, port, Watched::new(folder, &command)?, is_ready).map(Nats)
     }
 }
 
@@ -86,11 +86,12 @@ pub struct NatsCluster {
 }
 
 impl NatsCluster {
-    /// Starts one. Its servers answer at once; JetStream does when they have agreed about a leader, some seconds later.
+    /// Starts a cluster. Its servers are ready at once; JetStream is ready when they have elected a
+    /// leader, some seconds later.
     ///
     /// # Errors
     ///
-    /// `nats-server` is missing or does not answer.
+    /// `nats-server` is missing or was not ready within a minute.
     pub fn start() -> Result<NatsCluster, Error> {
         let routes = (0..SERVERS).map(|_| Port::free()).collect::<Result<Vec<_>, _>>()?;
         let own = |port: &Port| format!("nats://127.0.0.1:{}", port.number());
@@ -107,14 +108,15 @@ impl NatsCluster {
         Ok(NatsCluster { servers, _routes: routes })
     }
 
-    /// The servers, to be killed and restarted one by one. A client of one of them learns of the others.
+    /// The servers, for tests that kill and restart them. A client of one server learns of the
+    /// others.
     #[must_use]
     pub fn servers(&self) -> &[Nats] {
         &self.servers
     }
 }
 
-fn answers(stream: &mut TcpStream) -> std::io::Result<bool> {
+fn is_ready(stream: &mut TcpStream) -> std::io::Result<bool> {
     let mut greeting = [0; 5];
     stream.write_all(b"CONNECT {\"verbose\":false}\r\n")?;
     stream.read_exact(&mut greeting)?;

@@ -1,4 +1,4 @@
-//! Ports that stay ours while an engine is down.
+//! Ports that stay reserved while an engine is down.
 
 use std::{
     net::{Ipv4Addr, TcpListener, UdpSocket},
@@ -7,13 +7,14 @@ use std::{
 
 use crate::error::Error;
 
-/// Below the range that systems take the ports of outgoing connections from: one of those could occupy the port of an
-/// engine that is about to be started again.
+/// Start of the port range. It lies below the range from which systems take the ports of outgoing
+/// connections. Such a connection could otherwise occupy the port of an engine that is down.
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 10_000;
 
-/// A TCP port that nobody listens on. The UDP port of the same number is held meanwhile: that keeps off every other
-/// process that takes its ports here, and ends with ours.
+/// A TCP port on which no process listens. This value binds the UDP port of the same number, so
+/// that no other process that allocates ports this way takes it. The port is free again when the
+/// process ends.
 #[derive(Debug)]
 pub(crate) struct Port {
     held: UdpSocket,
@@ -34,7 +35,7 @@ impl Port {
                 return Ok(Port { held, number });
             }
         }
-        Err(Error("no port is free".to_owned()))
+        Err(Error("there is no free port".to_owned()))
     }
 
     pub(crate) fn number(&self) -> u16 {

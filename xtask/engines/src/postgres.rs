@@ -17,9 +17,11 @@ use crate::{
 };
 
 const PACKAGE: &str = "postgresql";
-/// The role and the database; also the system's user that runs the server, where we are root.
+/// The name of the role and of the database. If the tests run as root, the server runs as the
+/// system user of this name.
 const USER: &str = "postgres";
-/// Nothing here outlives a crash of the machine, which is fine, and fast.
+/// These settings trade durability after a crash of the machine for speed. The tests do not need
+/// it.
 const SETTINGS: [&str; 9] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
@@ -37,21 +39,22 @@ const SETTINGS: [&str; 9] = [
 pub struct Postgres(Engine);
 
 impl Postgres {
-    /// Makes a database and starts a server for it.
+    /// Creates a database and starts a server for it.
     ///
     /// # Errors
     ///
-    /// Its programs are missing, or there is no user `postgres` while we are root (which PostgreSQL does not run as), or it
-    /// does not answer.
+    /// PostgreSQL's programs are missing, or the server was not ready within a minute. As root,
+    /// also if there is no system user `postgres`, because PostgreSQL refuses to run as root.
     pub fn start() -> Result<Postgres, Error> {
         Postgres::with(None)
     }
 
-    /// The same with this certificate and its key in PEM. Connections without TLS are taken as well.
+    /// Starts a server with this certificate and its key in PEM. It accepts connections with and
+    /// without TLS.
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start).
+    /// See [`start`](Self::start).
     pub fn with_tls(certificate: &str, key: &str) -> Result<Postgres, Error> {
         Postgres::with(Some((certificate, key)))
     }
@@ -75,7 +78,7 @@ impl Postgres {
             command.arg("-c").arg(format!("ssl_cert_file={}", certificate.display()));
             command.arg("-c").arg(format!("ssl_key_file={}", key.display()));
         }
-        // From here on the folder is removed whatever happens.
+        // From here on the folder is removed even if a step fails.
         let process = Watched::new(folder.clone(), &command)?;
         if root {
             run(Command::new("chown").arg("-R").arg(USER).arg(&folder))?;
@@ -84,7 +87,7 @@ impl Postgres {
         make.args(["--no-sync", "-A", "trust", "-E", "UTF8", "--locale=C", "-U", USER, "-D"]);
         run(make.arg(&data).current_dir(&folder))?;
         let url = format!("postgres://{USER}@127.0.0.1:{}/{USER}", port.number());
-        Engine::start(url, port, process, answers).map(Postgres)
+        Engine::start(url, port, process, is_ready).map(Postgres)
     }
 }
 
@@ -111,8 +114,8 @@ fn unprivileged(path: &Path, root: bool) -> Command {
     command
 }
 
-/// Whether it lets us in. While it starts, it says no.
-fn answers(stream: &mut TcpStream) -> std::io::Result<bool> {
+/// Whether the server accepts a login. It refuses logins while it starts.
+fn is_ready(stream: &mut TcpStream) -> std::io::Result<bool> {
     const VERSION: [u8; 4] = [0, 3, 0, 0];
     let mut hello = vec![0, 0, 0, 0];
     hello.extend(VERSION);

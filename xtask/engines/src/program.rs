@@ -1,25 +1,25 @@
-//! Where the programs are, and what to install when they are not there.
+//! Finds the programs of the engines, or names the package to install.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
-/// Where Debian puts a server's programs that are not for every user's path.
-const PLACES: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
+/// Debian's folders for servers' programs, which are not in every user's path.
+const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 const POSTGRES: &str = "/usr/lib/postgresql";
 
-/// The path of a program of a Debian package.
+/// Finds a program of a Debian package.
 pub(crate) fn find(name: &str, package: &str) -> Result<PathBuf, Error> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    folders.extend(PLACES.map(PathBuf::from));
+    folders.extend(SYSTEM_FOLDERS.map(PathBuf::from));
     folders.extend(versions(Path::new(POSTGRES)));
     folders.into_iter().map(|folder| folder.join(name)).find(|path| path.is_file()).ok_or_else(
         || Error(format!("`{name}` is missing: install your system's package `{package}`")),
     )
 }
 
-/// PostgreSQL has a folder for each version; the newest comes first.
+/// PostgreSQL's folders, one per version. The newest version comes first.
 fn versions(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let number = |path: &PathBuf| -> Option<u32> { path.file_name()?.to_str()?.parse().ok() };

@@ -20,32 +20,32 @@ use crate::{
 const SERVER: (&str, &str) = ("redis-server", "redis-server");
 const CLIENT: (&str, &str) = ("redis-cli", "redis-tools");
 const MASTERS: usize = 3;
-/// After as many milliseconds of silence a node of a cluster counts as dead.
+/// A node of a cluster counts as dead after this many milliseconds of silence.
 const NODE_TIMEOUT: &str = "2000";
-/// The same where others are to take its place, and tests wait for it.
+/// The same for clusters with replicas, where tests wait for a failover.
 const SHORT_NODE_TIMEOUT: &str = "750";
-/// How long the masters may take to agree.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the nodes may take to agree on the state of the cluster.
+const AGREEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A Redis server that keeps nothing on disk.
+/// A Redis server that stores nothing on disk.
 #[derive(Debug)]
 pub struct Redis(Engine);
 
 impl Redis {
-    /// Starts one.
+    /// Starts a server.
     ///
     /// # Errors
     ///
-    /// `redis-server` is missing or does not answer.
+    /// `redis-server` is missing or was not ready within a minute.
     pub fn start() -> Result<Redis, Error> {
         Redis::with(&[])
     }
 
-    /// Starts one that speaks TLS alone, with this certificate and its key in PEM.
+    /// Starts a server that only accepts TLS, with this certificate and its key in PEM.
     ///
     /// # Errors
     ///
-    /// `redis-server` is missing, knows no TLS or does not answer.
+    /// `redis-server` is missing, was built without TLS, or was not ready within a minute.
     pub fn with_tls(certificate: &str, key: &str) -> Result<Redis, Error> {
         let folder = scratch("redis")?;
         let port = Port::free()?;
@@ -55,7 +55,7 @@ impl Redis {
         command.arg("--tls-cert-file").arg(certificate).arg("--tls-key-file").arg(key);
         command.args(["--tls-auth-clients", "no"]);
         let url = format!("rediss://127.0.0.1:{}", port.number());
-        Engine::start(url, port, Watched::new(folder, &command)?, tls::answers).map(Redis)
+        Engine::start(url, port, Watched::new(folder, &command)?, tls::is_ready).map(Redis)
     }
 
     fn with(more: &[&str]) -> Result<Redis, Error> {
@@ -64,7 +64,7 @@ impl Redis {
         let mut command = command(&folder)?;
         command.args(["--port", &port.number().to_string()]).args(more);
         let url = format!("redis://127.0.0.1:{}", port.number());
-        Engine::start(url, port, Watched::new(folder, &command)?, answers).map(Redis)
+        Engine::start(url, port, Watched::new(folder, &command)?, is_ready).map(Redis)
     }
 }
 
@@ -83,17 +83,17 @@ impl Deref for Redis {
     }
 }
 
-/// A Redis Cluster of three masters. When one is down, the slots of the others still work.
+/// A Redis Cluster of three masters. If one is down, the slots of the others still work.
 #[derive(Debug)]
 pub struct RedisCluster {
     masters: Vec<Redis>,
     replicas: Vec<Redis>,
-    // Their ports for each other.
+    // The ports on which the nodes reach each other.
     _buses: Vec<Port>,
 }
 
 impl RedisCluster {
-    /// Starts one without replicas.
+    /// Starts a cluster without replicas.
     ///
     /// # Errors
     ///
@@ -102,11 +102,12 @@ impl RedisCluster {
         RedisCluster::with(0, NODE_TIMEOUT)
     }
 
-    /// Starts one whose masters have a replica each. That of a master that is killed takes its place within some seconds.
+    /// Starts a cluster with one replica per master. If a master is killed, its replica takes its
+    /// place within some seconds.
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start).
+    /// See [`start`](Self::start).
     pub fn with_replicas() -> Result<RedisCluster, Error> {
         RedisCluster::with(1, SHORT_NODE_TIMEOUT)
     }
@@ -124,7 +125,7 @@ impl RedisCluster {
             options.extend(["--repl-diskless-sync-delay", "0"]);
             Redis::with(&options)
         };
-        // Those that come first become masters.
+        // `redis-cli` makes the first nodes the masters.
         let mut masters = buses.iter().map(start).collect::<Result<Vec<_>, _>>()?;
         let mut create = Command::new(client);
         create.args(["--cluster", "create"]);
@@ -137,41 +138,42 @@ impl RedisCluster {
         Ok(cluster)
     }
 
-    /// What a client connects to: one of the masters, which names the others.
+    /// The address for clients. One master suffices, because it names the others.
     #[must_use]
     pub fn url(&self) -> &str {
         self.masters.first().map_or("", |master| master.url())
     }
 
-    /// All of them, and the replicas.
+    /// The addresses of all masters and replicas.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
         self.nodes().map(|node| node.url().to_owned()).collect()
     }
 
-    /// The masters it began with, to be killed and restarted one by one. One that was restarted takes its place again by itself.
+    /// The initial masters, for tests that kill and restart them. A restarted master joins the
+    /// cluster again by itself.
     #[must_use]
     pub fn masters(&self) -> &[Redis] {
         &self.masters
     }
 
-    /// Waits until every node says that the cluster is complete, and every replica has its master's data.
+    /// Waits until every node reports a complete cluster and every replica has its master's data.
     ///
     /// # Errors
     ///
-    /// They do not within a minute.
+    /// The nodes do not agree within a minute.
     pub fn agreed(&self) -> Result<(), Error> {
         let count = self.nodes().count();
-        until(|| self.nodes().all(|node| agrees(node, count).unwrap_or(false)))
+        until(|| self.nodes().all(|node| is_complete(node, count).unwrap_or(false)))
     }
 
-    /// Waits until one of the replicas has taken a master's place.
+    /// Waits until a replica has taken the place of a master.
     ///
     /// # Errors
     ///
-    /// It does not happen within a minute.
+    /// No replica has done so within a minute.
     pub fn failed_over(&self) -> Result<(), Error> {
-        let promoted = |node| says(node, "ROLE").is_ok_and(|role| role.contains("master"));
+        let promoted = |node| query(node, "ROLE").is_ok_and(|role| role.contains("master"));
         until(|| self.replicas.iter().any(promoted))
     }
 
@@ -181,7 +183,7 @@ impl RedisCluster {
 }
 
 fn until(done: impl Fn() -> bool) -> Result<(), Error> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + AGREEMENT_TIMEOUT;
     while Instant::now() < deadline {
         if done() {
             return Ok(());
@@ -191,25 +193,25 @@ fn until(done: impl Fn() -> bool) -> Result<(), Error> {
     Err(Error("the nodes of the Redis Cluster do not agree".to_owned()))
 }
 
-fn answers(stream: &mut TcpStream) -> std::io::Result<bool> {
+fn is_ready(stream: &mut TcpStream) -> std::io::Result<bool> {
     stream.write_all(b"PING\r\n")?;
     let mut answer = [0; 7];
     stream.read_exact(&mut answer)?;
     Ok(&answer == b"+PONG\r\n")
 }
 
-fn agrees(node: &Redis, count: usize) -> std::io::Result<bool> {
-    let info = says(node, "CLUSTER INFO")?;
+fn is_complete(node: &Redis, count: usize) -> std::io::Result<bool> {
+    let info = query(node, "CLUSTER INFO")?;
     let known = format!("cluster_known_nodes:{count}\r\n");
     let complete = ["cluster_state:ok", "cluster_slots_ok:16384", &known];
-    let linked = !says(node, "INFO replication")?.contains("master_link_status:down");
+    let linked = !query(node, "INFO replication")?.contains("master_link_status:down");
     Ok(linked && complete.iter().all(|line| info.contains(line)))
 }
 
-fn says(node: &Redis, question: &str) -> std::io::Result<String> {
+fn query(node: &Redis, command: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", node.port()))?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    write!(stream, "{question}\r\nQUIT\r\n")?;
+    write!(stream, "{command}\r\nQUIT\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

@@ -1,4 +1,4 @@
-//! Certificates of engines that speak TLS.
+//! Certificates and readiness of engines with TLS.
 
 use std::{
     fs::{self, Permissions},
@@ -10,7 +10,7 @@ use std::{
 
 use crate::error::Error;
 
-/// Puts a certificate and its key into files of an engine's folder.
+/// Writes a certificate and its key to files in the folder of an engine.
 pub(crate) fn write(
     folder: &Path,
     certificate: &str,
@@ -20,15 +20,16 @@ pub(crate) fn write(
         let path = folder.join(name);
         let failed = |error| Error(format!("{}: {error}", path.display()));
         fs::write(&path, text).map_err(failed)?;
-        // PostgreSQL takes no key that others can read.
+        // PostgreSQL refuses a key that other users can read.
         fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed)?;
         Ok(path)
     };
     Ok((put("certificate.pem", certificate)?, put("key.pem", key)?))
 }
 
-/// Whether somebody is there who wants TLS: what is none is answered by an alert, or by the end of the connection.
-pub(crate) fn answers(stream: &mut TcpStream) -> std::io::Result<bool> {
+/// Whether a TLS server is listening. It responds to plain text with an alert, or closes the
+/// connection.
+pub(crate) fn is_ready(stream: &mut TcpStream) -> std::io::Result<bool> {
     stream.write_all(b"PING\r\n")?;
     let ended = |kind| matches!(kind, ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof);
     match stream.read_exact(&mut [0]) {

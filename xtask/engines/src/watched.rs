@@ -1,4 +1,4 @@
-//! A process and its folder, watched over by a shell that outlives us just long enough to take both away.
+//! A process and its folder, supervised by a shell that removes both when this process ends.
 
 use std::{
     fmt,
@@ -15,8 +15,10 @@ use std::{
 
 use crate::error::Error;
 
-/// The shell's input ends when we do, however that comes about. PostgreSQL's processes leave their parent's group, so the
-/// children are found by their parent; it is stopped first, so that it cannot have more.
+/// The shell script. Its standard input ends when the test process ends, for whatever reason.
+///
+/// PostgreSQL's processes leave the process group of their parent, so the script finds children by
+/// their parent. It stops the parent first, so that the parent cannot start more children.
 const WATCH: &str = r#"
 folder=$1; shift
 child=
@@ -41,7 +43,7 @@ end
 rm -rf -- "$folder"
 "#;
 
-/// An engine's process, not started yet, and its folder.
+/// The process of an engine, which is not started yet, and its folder.
 pub(crate) struct Watched {
     folder: PathBuf,
     shell: Mutex<Shell>,
@@ -54,11 +56,13 @@ struct Shell {
 }
 
 impl Watched {
-    /// Watches over `folder` from now on, and over the program once it is told to start.
+    /// Starts the shell that supervises `folder`. The shell starts the program on the command
+    /// `start`.
     pub(crate) fn new(folder: PathBuf, command: &Command) -> Result<Watched, Error> {
         let failed = |error| Error(format!("cannot start `sh`: {error}"));
         let mut shell = Command::new("sh");
-        // A signal for our group is for us; the shell sees that we are gone.
+        // A signal to the group of the test process must not reach the shell, which still has to
+        // clean up.
         shell.process_group(0).args(["-c", WATCH, "watch"]).arg(&folder);
         shell.arg(command.get_program()).args(command.get_args());
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -69,18 +73,18 @@ impl Watched {
         Ok(Watched { folder, shell })
     }
 
-    /// Says one word to the shell, and waits until it has done it.
-    pub(crate) fn tell(&self, word: &str) -> Result<(), Error> {
+    /// Sends a command to the shell and waits until it is done.
+    pub(crate) fn command(&self, command: &str) -> Result<(), Error> {
         let mut shell = self.shell.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone = |_| Error("the shell that watches over the engine is gone".to_owned());
+        let exited = |_| Error("the shell that supervises the engine has exited".to_owned());
         if let Some(stdin) = &mut shell.stdin {
-            writeln!(stdin, "{word}").map_err(gone)?;
+            writeln!(stdin, "{command}").map_err(exited)?;
         }
-        shell.stdout.read_line(&mut String::new()).map(drop).map_err(gone)
+        shell.stdout.read_line(&mut String::new()).map(drop).map_err(exited)
     }
 
-    /// The end of what the engine has printed.
-    pub(crate) fn said(&self) -> String {
+    /// The last 20 lines of the engine's output.
+    pub(crate) fn log_tail(&self) -> String {
         let log = std::fs::read(self.folder.join("log")).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<_> = log.lines().collect();
@@ -102,14 +106,14 @@ impl fmt::Debug for Watched {
     }
 }
 
-/// A new empty folder. What is put in it is removed with the engine.
+/// Creates an empty folder. The engine's shell removes it.
 pub(crate) fn scratch(name: &str) -> Result<PathBuf, Error> {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let folder =
         std::env::temp_dir().join(format!("engine-{name}-{}-{number}", std::process::id()));
     let failed = |error| Error(format!("{}: {error}", folder.display()));
-    // Left by a process of the same number whose machine was switched off.
+    // Left over from a process with the same id that ended when the machine was switched off.
     if folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(failed)?;
     }

@@ -1,4 +1,4 @@
-//! Engines start, answer, stop, and leave nothing behind.
+//! Engines start, respond, stop and leave no process or folder behind.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -10,28 +10,28 @@ use std::{
 use engines::{Engine, Nats, Postgres, Redis, RedisCluster};
 
 #[test]
-fn redis_is_killed_and_comes_back() {
-    comes_back(&Redis::start().unwrap()).unwrap();
+fn redis_can_be_killed_restarted_paused_and_resumed() {
+    check_life_cycle(&Redis::start().unwrap()).unwrap();
 }
 
 #[test]
-fn nats_is_killed_and_comes_back() {
-    comes_back(&Nats::start().unwrap()).unwrap();
+fn nats_can_be_killed_restarted_paused_and_resumed() {
+    check_life_cycle(&Nats::start().unwrap()).unwrap();
 }
 
 #[test]
-fn postgres_is_killed_and_comes_back() {
-    comes_back(&Postgres::start().unwrap()).unwrap();
+fn postgres_can_be_killed_restarted_paused_and_resumed() {
+    check_life_cycle(&Postgres::start().unwrap()).unwrap();
 }
 
 #[test]
-fn two_at_once_have_ports_of_their_own() {
+fn two_engines_use_different_ports() {
     let (one, other) = (Redis::start().unwrap(), Redis::start().unwrap());
     assert_ne!(one.url(), other.url());
 }
 
 #[test]
-fn the_masters_of_a_cluster_agree_again_after_one_was_killed() {
+fn the_masters_of_a_cluster_agree_again_after_a_restart() {
     let cluster = RedisCluster::start().unwrap();
     assert_eq!(cluster.urls().len(), 3);
     let master = &cluster.masters()[1];
@@ -51,7 +51,7 @@ fn a_replica_takes_the_place_of_a_killed_master() {
 }
 
 #[test]
-fn an_engine_does_not_outlive_a_killed_process() {
+fn an_engine_ends_when_its_starter_is_killed() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_engines"));
     program.arg("redis").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = program.spawn().unwrap();
@@ -63,22 +63,22 @@ fn an_engine_does_not_outlive_a_killed_process() {
     child.wait().unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     while is_open(port) {
-        assert!(Instant::now() < deadline, "still there");
+        assert!(Instant::now() < deadline, "the engine still runs");
         std::thread::yield_now();
     }
 }
 
-fn comes_back(engine: &Engine) -> Result<(), Box<dyn std::error::Error>> {
+fn check_life_cycle(engine: &Engine) -> Result<(), Box<dyn std::error::Error>> {
     assert!(is_open(engine.port()));
     engine.kill()?;
-    assert!(!is_open(engine.port()), "killed, and still there");
+    assert!(!is_open(engine.port()), "the killed engine still listens");
     engine.restart()?;
     engine.pause()?;
     let mut stream = TcpStream::connect(("127.0.0.1", engine.port()))?;
     stream.set_read_timeout(Some(Duration::from_millis(50)))?;
     let _ = stream.write_all(b"PING\r\n");
-    let heard = std::io::Read::read(&mut stream, &mut [0; 16]).map_err(|error| error.kind());
-    assert_eq!(heard, Err(std::io::ErrorKind::WouldBlock));
+    let response = std::io::Read::read(&mut stream, &mut [0; 16]).map_err(|error| error.kind());
+    assert_eq!(response, Err(std::io::ErrorKind::WouldBlock));
     engine.resume()?;
     Ok(())
 }
