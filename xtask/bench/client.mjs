@@ -1,6 +1,7 @@
-// The load of socketio-client's `client_bench` example, with Node's client.
+// The load of socketio-client's `client_bench` example, generated with Node's client.
 //
-// Arguments: port, connections, messages in flight on each, seconds. Prints one line of JSON.
+// Arguments: port, connections, messages in flight per connection, seconds. Prints one line of
+// JSON.
 import { io } from "socket.io-client";
 
 const [port, connections, inFlight, seconds] = process.argv.slice(2).map(Number);

@@ -1,4 +1,4 @@
-// The peer: Node's Socket.IO server with the contract of the `bench` example.
+// Node's Socket.IO server with the contract of the `bench` example.
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 

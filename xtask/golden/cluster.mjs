@@ -1,5 +1,6 @@
-// Golden vectors of the messages between nodes: what Node's own adapters and emitters publish, captured by clients that
-// stand in for Redis and Postgres. Usage: node cluster.mjs ../../adapters/core/tests/golden/cluster.json
+// Golden vectors of the messages between nodes, as Node's own adapters and emitters publish them.
+// Fake clients for Redis and PostgreSQL capture them.
+// Usage: node cluster.mjs ../../adapters/core/tests/golden/cluster.json
 import crypto from "node:crypto";
 import { EventEmitter } from "node:events";
 import { writeFileSync } from "node:fs";
@@ -11,7 +12,7 @@ import { Emitter as RedisEmitter } from "@socket.io/redis-emitter";
 import { createAdapter as createStreams } from "@socket.io/redis-streams-adapter";
 import { Server } from "socket.io";
 
-// The ids of nodes and requests are random: here they are numbers.
+// Random ids of nodes and requests would change the vectors. Here they are consecutive numbers.
 let random = 0;
 crypto.randomBytes = (size) => Buffer.alloc(size, (random += 1));
 
@@ -20,8 +21,8 @@ const NONE = () => {};
 const ASKER = "f".repeat(16);
 const REQUEST = "e".repeat(16);
 
-/** What a server says, by name; the tests know the same names. */
-const said = {
+/** The operations of a server, by name. The Rust tests use the same names. */
+const operations = {
   emit: (io) => io.emit("hello", 1, "a", null, undefined, 1.5),
   "emit in a namespace": (io) => io.of("/admin").emit("hello"),
   "emit to rooms": (io) => io.to(["r1", "r2"]).except("r3").emit("x", { a: [1, -1, 300, 0.25, "é"] }),
@@ -42,9 +43,9 @@ const said = {
   "server side emit with ack": (io) => io.serverSideEmit("ev", "x", NONE),
 };
 
-/** What a server answers to another one. */
+/** Requests from another server, for the vectors of the answers. */
 const opts = { rooms: [], except: [], flags: {} };
-const asked = {
+const requests = {
   "fetched sockets": { type: 7, data: { opts, requestId: REQUEST } },
   "server side answer": { type: 9, data: { packet: ["question", 1], requestId: REQUEST } },
   "server side binary answer": { type: 9, data: { packet: ["question", 2], requestId: REQUEST } },
@@ -55,7 +56,7 @@ const asked = {
 };
 const [INITIAL_HEARTBEAT, HEARTBEAT] = [1, 2];
 
-/** A socket that answers each question at once, first with a text, then with binary. */
+/** A socket that answers each ack request at once, first with text, then with binary. */
 function socket(id, data) {
   const answers = ["yes", bin(1, 2)];
   const acks = new Map();
@@ -76,7 +77,7 @@ function socket(id, data) {
 const vectors = [];
 const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
 
-/** Lets one adapter say everything. `record` is told under which name what follows is said. */
+/** Runs all operations with one adapter. `record` turns a published message into the fields of a vector. */
 async function capture(adapter, create, record) {
   random = 0;
   const published = [];
@@ -90,10 +91,10 @@ async function capture(adapter, create, record) {
   };
   await settled();
   take("initial heartbeat");
-  // Without a peer it would ask nobody.
+  // Without a peer, the adapter would send no requests.
   if (create.heartbeats) main.adapter.onMessage({ uid: ASKER, nsp: "/", type: HEARTBEAT });
-  for (const [name, say] of Object.entries(said)) {
-    say(io);
+  for (const [name, run] of Object.entries(operations)) {
+    run(io);
     await settled();
     take(name);
   }
@@ -101,7 +102,7 @@ async function capture(adapter, create, record) {
     main.sockets.set(id, socket(id, data));
     main.adapter.addAll(id, new Set([id, "r1"]));
   }
-  for (const [name, message] of Object.entries(asked)) {
+  for (const [name, message] of Object.entries(requests)) {
     if (create.ask) create.ask(main.adapter, message);
     else main.adapter.onMessage({ uid: ASKER, nsp: "/", ...structuredClone(message) });
     await settled();
@@ -122,7 +123,7 @@ async function capture(adapter, create, record) {
 const hex = (data) => Buffer.from(data).toString("hex");
 const wire = (data) => (typeof data === "string" ? { text: data } : { hex: hex(data) });
 
-/** A client of the package `redis`. */
+/** A fake client of the package `redis`. */
 class Redis extends EventEmitter {
   constructor(publish) {
     super();
@@ -152,12 +153,12 @@ class Redis extends EventEmitter {
   }
 
   async sendCommand() {
-    // Two servers are there.
+    // The number of subscribers: two servers.
     return ["", "2"];
   }
 }
 
-/** A pool of the package `pg`. */
+/** A fake pool of the package `pg`. */
 class Pool extends EventEmitter {
   constructor(publish) {
     super();
@@ -184,7 +185,7 @@ function classic(publish) {
   const client = new Redis(publish);
   return createClassic(client, client);
 }
-/** The same questions, in numbers and fields of its own. */
+/** Sends a request in the format of the classic adapter, which has its own type numbers and fields. */
 classic.ask = (adapter, { type, data: { packet, opts, requestId } }) => {
   const request = { uid: "asker1", requestId };
   if (type === 7) Object.assign(request, { type: 5, opts: { rooms: [], except: [] } });
@@ -211,7 +212,7 @@ await capture("streams", streams, published);
 await capture("postgres", postgres, published);
 await capture("classic", classic, published);
 
-// Programs without a server.
+// Emitters in programs without a server.
 const emitted = [];
 const emit = (it) => emitted.push(it);
 const emitters = [
@@ -221,8 +222,8 @@ const emitters = [
 const simple = ["emit", "emit to rooms", "emit to one room", "emit with flags", "emit binary", "join", "leave", "disconnect", "server side emit"];
 for (const [adapter, emitter] of emitters) {
   for (const name of simple) {
-    // They do not have everything that servers have.
-    said[name](Object.assign(Object.create(emitter), { in: (room) => emitter.to(room), of: (nsp) => emitter.of(nsp) }));
+    // Emitters lack some methods of a server, such as `in`.
+    operations[name](Object.assign(Object.create(emitter), { in: (room) => emitter.to(room), of: (nsp) => emitter.of(nsp) }));
     await settled();
     for (const it of emitted.splice(0)) vectors.push({ adapter, name, ...published(it) });
   }

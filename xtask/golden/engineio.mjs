@@ -4,13 +4,13 @@
 //
 // Bytes are hex. A packet is {type, text} or {type, hex}. Each list holds one kind of vector:
 //
-//   packets              a packet, what it is on a message transport, and in a polling body that is text
-//   packet_decodes       a message of a message transport and the packet read from it, null where it is malformed
-//   payloads             packets and the polling body they make
-//   payload_decodes      a polling body and the packets read from it, up to the first malformed one
-//   webtransport         packets and the stream they make
-//   webtransport_headers the bytes before a packet of some length
-//   webtransport_decodes a stream and the packets read from it, up to the first malformed one
+//   packets              a packet, its form on a message transport, and its form in a text polling body
+//   packet_decodes       a message of a message transport and its packet, null if malformed
+//   payloads             packets and their polling body
+//   payload_decodes      a polling body and its packets, up to the first malformed one
+//   webtransport         packets and their stream
+//   webtransport_headers the header of a packet, by length
+//   webtransport_decodes a stream and its packets, up to the first malformed one
 //   handshakes           open packets of a running server
 
 import { createRequire } from "node:module";
@@ -21,7 +21,7 @@ import * as v4 from "engine.io-parser";
 import { Server } from "engine.io";
 
 const require = createRequire(import.meta.url);
-// The package does not export its parser of revision 3.
+// The package does not export its parser for revision 3.
 const v3 = require(join(dirname(require.resolve("engine.io")), "parser-v3", "index.js"));
 
 const KINDS = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
@@ -115,8 +115,8 @@ function payloads() {
   );
 }
 
-// Left out, as we refuse what Node lets pass: a length that ends between two surrogates, a binary body that ends within
-// a packet.
+// Two inputs are omitted because this project rejects them and Node accepts them: a length that
+// ends between two surrogates, and a binary body that ends within a packet.
 function payloadDecodes() {
   const text4 = ["", "\x1e", "4a\x1e", "\x1e4a", "4a\x1e\x1e4b", "4a\x1e4b", "4a\x1e9\x1e4b", "bAQID\x1e4", "b\x1eb=\x1e4b", "4é\x1e4😀", "hello"];
   const text3 = ["", "0:", "0:0:", "0:1:6", "1:60:1:1", "2:4a", "2:4a2:4b", "02:4a", "2:4a3:4b", "3:4a", "1:4a", ":4a", "2", "2:", "a:4a", "-1:4a", "3:4😀", "2:4é", "4:b4AQ", "1:b", "2:b9", "2:9a", "2:4a1:92:4b", "1:bAQ", "9".repeat(311) + ":4a", "9".repeat(20) + ":4a"];
@@ -211,7 +211,7 @@ const lists = {
   webtransport_decodes: await webtransportDecodes(),
   handshakes: await handshakes(),
 };
-// One vector per line, so that a change shows as one.
+// One vector per line, so that a diff shows each changed vector.
 const body = Object.entries(lists).map(([name, vectors]) =>
   `  ${JSON.stringify(name)}: [\n${vectors.map((vector) => `    ${JSON.stringify(vector)}`).join(",\n")}\n  ]`);
 writeFileSync(out, `{\n${body.join(",\n")}\n}\n`);

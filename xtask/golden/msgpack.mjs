@@ -1,5 +1,6 @@
-// Golden vectors of msgpack: what socket.io-msgpack-parser encodes, with Node's build and with the browser's, and what it
-// makes of hand-written messages. Usage: node msgpack.mjs ../../socketio-parser/tests/golden/msgpack.json
+// Golden vectors of the msgpack parser: the encodings of socket.io-msgpack-parser, with Node's build and
+// with the browser's, and its decoding of hand-written messages.
+// Usage: node msgpack.mjs ../../socketio-parser/tests/golden/msgpack.json
 import { createRequire } from "node:module";
 import { writeFileSync } from "node:fs";
 
@@ -12,7 +13,7 @@ const bin = (...bytes) => Buffer.from(bytes);
 const text = (length) => "x".repeat(length);
 const list = (length) => Array.from({ length }, (_, index) => index);
 
-/** Packets as Node's server makes them: what ours encodes must be the same bytes. */
+/** Packets as Node's server creates them. The Rust encoder must produce the same bytes. */
 const server = [
   { type: CONNECT, data: { sid: "oSO0OpakMV_3jnilAAAA" }, nsp: "/" },
   { type: DISCONNECT, nsp: "/admin" },
@@ -34,7 +35,7 @@ const server = [
   { id: 456, type: ACK, data: [1, bin(3, 2, 1), { 3: [false] }], nsp: "/admin" },
 ];
 
-/** Packets as clients make them, which have keys of their own and values that JSON does not have. */
+/** Packets as clients create them, with additional keys and with values that JSON lacks. */
 const client = [
   { type: CONNECT, data: undefined, nsp: "/" },
   { type: CONNECT, nsp: "/" },
@@ -52,7 +53,7 @@ const client = [
 
 const hex = (bytes) => Buffer.from(bytes).toString("hex");
 
-/** As JSON has it: binary is {"$bin": "<hex>"}, dates are text, what is undefined or no number is null or not there. */
+/** The JSON form of a value. Binary is {"$bin": "<hex>"} and dates are text. NaN and undefined become null or are omitted. */
 const mark = (value) =>
   value instanceof ArrayBuffer || Buffer.isBuffer(value) ? { $bin: hex(value) }
   : value instanceof Date ? value
@@ -75,7 +76,7 @@ function decode(bytes) {
 
 const node = (packet) => new parser.Encoder().encode(packet)[0];
 const vector = (bytes) => ({ wire: hex(bytes), ...decode(Buffer.from(bytes)) });
-// The browser's build has other classes for binary.
+// The browser's build uses other classes for binary.
 const inBrowser = (value) =>
   Buffer.isBuffer(value) ? new Uint8Array(value).buffer
   : value instanceof ArrayBuffer || value instanceof Date || !value || typeof value !== "object" ? value
@@ -84,7 +85,7 @@ const inBrowser = (value) =>
 
 const head = "83a474797065"; // { type:
 const rest = "a36e7370a12fa464617461"; // nsp: "/", data:
-/** Messages as no encoder writes them. */
+/** Messages that no encoder writes. */
 const handwritten = [
   // Accepted by Node.
   head + "02" + rest + "91a161", head + "cb4000000000000000" + rest + "91a161", head + "cd0002" + rest + "dc0001d90161",

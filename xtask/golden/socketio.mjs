@@ -1,5 +1,5 @@
-// Golden vectors of the Socket.IO parser: what the Node packages encode, and what they make of hand-written packets.
-// Usage: node socketio.mjs ../../socketio-parser/tests/golden/vectors.json
+// Golden vectors of the Socket.IO parser: the encodings of the Node packages, and their decoding of
+// hand-written packets. Usage: node socketio.mjs ../../socketio-parser/tests/golden/vectors.json
 import { writeFileSync } from "node:fs";
 
 import { Decoder, Encoder, PacketType } from "socket.io-parser";
@@ -8,7 +8,7 @@ import { Decoder as Decoder426 } from "socket.io-parser-426";
 const bin = (...bytes) => Buffer.from(bytes);
 const { CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR } = PacketType;
 
-/** Packets in the form the encoder takes. Binary is written as {"$bin": "<hex>"} in the vectors. */
+/** Packets as the encoder takes them. The vectors write binary as {"$bin": "<hex>"}. */
 const packets = [
   { type: CONNECT, nsp: "/" },
   { type: CONNECT, nsp: "/", data: { token: "123" } },
@@ -45,7 +45,7 @@ const packets = [
   { type: ACK, nsp: "/admin", id: 1, data: [{ a: bin(1) }, bin(2)] },
 ];
 
-/** Packets on the wire as no encoder writes them. The numbers are how many attachments of one byte follow. */
+/** Packets that no encoder writes. A number is the count of attachments that follow, of one byte each. */
 const handwritten = [
   // Accepted by Node.
   ["0/adm"], ["0/adm,"], ["0"], ["0{}"], ["0 {} "], ["012{}"], ["0/a,b"], ["1"], ["1/adm"], ["1/adm,"], ["2"], ["21"], ["2/adm"], ["2/adm,"],
@@ -70,11 +70,11 @@ const handwritten = [
   ['51-["a",{"_placeholder":true,"num":0,"num":1}]', 1],
 ];
 
-/** Packets of which ours makes something else on purpose; see the test. */
+/** Packets that the Rust decoder deliberately decodes differently. The Rust test says how. */
 const different = [[""], [" "], ['2 ["a"]'], ['2 1["a"]'], ["51-", 1], ['51-["a",{"_placeholder":true,"num":0.5}]', 1], ['50x1-["a"]', 1], ['2["a",1e999]'], ['2["a","\\ud800"]'], ['2' + "9".repeat(400) + '["a"]']];
 
 const mark = (value) =>
-  typeof value === "string" && !value.isWellFormed() ? { $lone: true } // no JSON that others can read
+  typeof value === "string" && !value.isWellFormed() ? { $lone: true } // other JSON parsers reject a lone surrogate
   : Buffer.isBuffer(value) ? { $bin: value.toString("hex") }
   : Array.isArray(value) ? value.map(mark)
   : value && typeof value === "object" ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mark(item)]))

@@ -1,6 +1,8 @@
-//! The load of `socketio-client`'s `client_bench` example, with `rust_socketio`'s async client.
+//! The load of `socketio-client`'s `client_bench` example, generated with `rust_socketio`'s async
+//! client.
 //!
-//! Arguments: port, connections, messages in flight on each, seconds. Prints one line of JSON.
+//! Arguments: port, connections, messages in flight per connection, seconds. Prints one line of
+//! JSON.
 
 use std::{
     fs,
@@ -22,7 +24,7 @@ use serde_json::{Value, json};
 async fn main() {
     let args: Vec<u64> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
     let [port, connections, in_flight, seconds] = args[..] else {
-        panic!("four numbers are needed")
+        panic!("usage: bench-rust-socketio PORT CONNECTIONS IN_FLIGHT SECONDS")
     };
     let (received, wrong) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut clients = Vec::new();
@@ -79,7 +81,7 @@ fn message(id: u64) -> Value {
     json!({ "id": id, "text": "abcdefghijklmnopqrstuvwxyz012345" })
 }
 
-/// The processor time of this process: all threads, user and system, in hundredths of a second.
+/// The CPU time of this process in user and system mode over all threads, in steps of 10 ms.
 fn cpu() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
