@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the chat example, built and served.
+//! `cargo xtask demo`: builds the chat example and serves it.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
@@ -25,11 +25,11 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
         Err(why) => {
             command.env_remove("CLIENT_DIR");
             println!(
-                "The browser will fetch the client from cdn.socket.io, because the npm package is not here: {why}"
+                "The browser loads the client from cdn.socket.io, because the npm package is not installed: {why}"
             );
         }
     }
-    // The example prints its address itself once it listens.
+    // The example prints its address when it listens.
     let status = process::run(&mut command)?;
     if status.success() {
         Ok(ExitCode::SUCCESS)
@@ -51,13 +51,13 @@ fn port_from(args: &[String]) -> Result<Option<u16>, String> {
     Ok(Some(port))
 }
 
-/// Gives the port back when nobody listens there; 0 is always free.
+/// Returns the port if no process listens on it. Port 0 is always free.
 fn free(port: u16) -> Result<u16, String> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(port),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            Err(format!("port {port} is taken; name another with --port N, or 0 for any free one"))
-        }
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Err(format!(
+            "port {port} is taken; choose another with --port N, or any free port with --port 0"
+        )),
         Err(error) => Err(format!("cannot listen on port {port}: {error}")),
     }
 }
@@ -82,14 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_of_the_port_are_read() {
+    fn both_forms_of_the_port_option_are_accepted() {
         assert_eq!(port_from(&args(&[])), Ok(None));
         assert_eq!(port_from(&args(&["--port", "8080"])), Ok(Some(8080)));
         assert_eq!(port_from(&args(&["--port=0"])), Ok(Some(0)));
     }
 
     #[test]
-    fn a_bad_port_is_refused_in_one_line_that_names_it() {
+    fn the_error_for_an_invalid_port_is_one_line_that_names_it() {
         for bad in ["abc", "-1", "65536", ""] {
             let error = port_from(&args(&["--port", bad])).unwrap_err();
             assert!(error.contains(&format!("`{bad}`")) && !error.contains('\n'), "{error}");

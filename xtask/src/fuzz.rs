@@ -1,4 +1,5 @@
-//! `cargo xtask fuzz`: cargo-fuzz where it is installed, else the same bodies under the stable compiler.
+//! `cargo xtask fuzz`: runs cargo-fuzz if it is installed, otherwise the same fuzz bodies under the
+//! stable compiler.
 
 mod seeds;
 
@@ -10,7 +11,8 @@ use crate::workspace::Workspace;
 
 const CRATES: [&str; 2] = ["engineio-parser", "socketio-parser"];
 
-/// What an input may take, in MiB and seconds: far more than any of them needs, unless its work is quadratic.
+/// Limits of libFuzzer for one input: 512 MiB and 5 seconds. Only a decoder of quadratic cost
+/// exceeds them.
 const LIMITS: [&str; 2] = ["-rss_limit_mb=512", "-timeout=5"];
 
 pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
@@ -20,7 +22,10 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
         && !known.iter().any(|(_, name)| name == wanted)
     {
         let names: Vec<_> = known.into_iter().map(|(_, name)| name).collect();
-        return Err(format!("there is no fuzz target `{wanted}`; there are: {}", names.join(" ")));
+        return Err(format!(
+            "unknown fuzz target `{wanted}`; the targets are: {}",
+            names.join(" ")
+        ));
     }
     let chosen: Vec<_> = known
         .iter()
@@ -28,7 +33,7 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
         .collect();
     if !has_cargo_fuzz() {
         println!(
-            "cargo-fuzz or a nightly compiler is not here: running the same bodies under the stable compiler."
+            "cargo-fuzz or a nightly compiler is missing; running the same bodies under the stable compiler"
         );
         for krate in CRATES {
             if chosen.iter().any(|(of, _)| *of == krate) {
@@ -37,7 +42,7 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
         }
         return Ok(ExitCode::SUCCESS);
     }
-    println!("running cargo-fuzz with the nightly compiler.");
+    println!("running cargo-fuzz with the nightly compiler");
     for (krate, name) in &chosen {
         let of_crate = chosen.iter().filter(|(of, _)| of == krate).count() as u64;
         seeds::write(workspace, krate, name)?;
@@ -76,7 +81,7 @@ impl Options {
     }
 }
 
-/// Every fuzz target with its crate.
+/// All fuzz targets, each with its crate.
 fn targets(workspace: &Workspace) -> Vec<(&'static str, String)> {
     let mut all = Vec::new();
     for krate in CRATES {
@@ -101,7 +106,8 @@ fn has_cargo_fuzz() -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// One target under libFuzzer. What it builds goes into cargo's own target folder, not beside the sources.
+/// Runs one target under libFuzzer. The build goes into cargo's target folder instead of the source
+/// tree.
 fn nightly(workspace: &Workspace, krate: &str, target: &str, seconds: u64) -> Result<(), String> {
     let mut rustup = Command::new("rustup");
     rustup.current_dir(workspace.root.join(krate)).args(["run", "nightly", "cargo", "fuzz", "run"]);
@@ -110,7 +116,7 @@ fn nightly(workspace: &Workspace, krate: &str, target: &str, seconds: u64) -> Re
     process::run_ok(&mut rustup)
 }
 
-/// The targets of a crate, or the one that is wanted, side by side.
+/// Runs the fuzz targets of a crate, or the chosen one, as tests under the stable compiler.
 fn stable(workspace: &Workspace, krate: &str, options: &Options) -> Result<(), String> {
     let mut cargo = workspace.cargo();
     cargo.env("FUZZ_SECONDS", options.seconds.to_string());
@@ -133,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn minutes_and_target_are_read_in_any_order() {
+    fn minutes_and_target_are_accepted_in_any_order() {
         let wanted = Options { seconds: 300, target: Some("packet".to_owned()) };
         assert_eq!(parse(&["packet", "--minutes", "5"]).as_ref(), Ok(&wanted));
         assert_eq!(parse(&["--minutes", "5", "packet"]).as_ref(), Ok(&wanted));
@@ -141,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_options_are_refused() {
         assert!(parse(&["--minutes", "soon"]).unwrap_err().contains("`soon`"));
         assert!(parse(&["--minutes", "0"]).is_err());
         assert!(parse(&["--minutes"]).is_err());

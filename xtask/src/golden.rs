@@ -1,4 +1,4 @@
-//! `cargo xtask golden`: the golden vectors, made anew with the Node packages.
+//! `cargo xtask golden`: regenerates the golden vectors with the Node packages.
 
 use std::fs;
 use std::process::{Command, ExitCode};
@@ -29,7 +29,7 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
         match before {
             None => println!("{data}: new"),
             Some(before) if before == after => println!("{data}: unchanged"),
-            Some(_) => println!("{data}: CHANGED; read the difference before you keep it"),
+            Some(_) => println!("{data}: CHANGED; review the diff before you commit it"),
         }
     }
     Ok(ExitCode::SUCCESS)

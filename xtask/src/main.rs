@@ -1,4 +1,5 @@
-//! `cargo xtask`: builds, checks, demos and tests the workspace. The product never depends on it.
+//! `cargo xtask`: builds, checks, demonstrates and tests the workspace. The product never depends
+//! on it.
 
 mod bench;
 mod demo;
@@ -17,23 +18,23 @@ use workspace::Workspace;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  test [--quick] [suite…]      run every check and test; --quick leaves out release builds, docs and interop
-                               suites: fmt clippy tidy engines tests docs wasm minimal examples node client cluster python soak browser
+  test [--quick] [suite…]      run all checks and tests; --quick skips release builds, docs and interop
+                               suites: fmt clippy features tidy engines tests docs wasm minimal examples node client cluster python soak browser
   demo [--port N]              build the chat example and serve it (port 3000 if it is free; 0 = any)
   tidy                         check the invariants of ARCHITECTURE.md
   bench [--rounds N] [scenario…]
-                               measure the bench server beside Node's; a table of medians (3 rounds)
-  bench client [--rounds N]    measure our client beside rust_socketio and Node's
-  bench cluster [--rounds N]   measure broadcasts from node to node on each engine, ours beside Node's
-  golden                       make the golden vectors anew with the Node parsers
+                               compare the bench server with Node's; prints medians (of 3 rounds)
+  bench client [--rounds N]    compare our client with rust_socketio and Node's client
+  bench cluster [--rounds N]   compare broadcasts between our nodes with those between Node's, on each engine
+  golden                       regenerate the golden vectors with the Node packages
   fuzz [--minutes N] [target]  fuzz the parsers, N minutes per crate (default 1)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match run(&args) {
         Ok(code) => code,
-        Err(line) => {
-            eprintln!("xtask: {line}");
+        Err(error) => {
+            eprintln!("xtask: {error}");
             ExitCode::FAILURE
         }
     }
@@ -56,6 +57,6 @@ fn run(args: &[String]) -> Result<ExitCode, String> {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)
         }
-        other => Err(format!("there is no command `{other}`\n{USAGE}")),
+        other => Err(format!("unknown command `{other}`\n{USAGE}")),
     }
 }

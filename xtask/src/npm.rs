@@ -1,4 +1,4 @@
-//! npm packages, installed below the target folder so that the source tree stays clean.
+//! npm packages, installed below the target folder to keep the source tree clean.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 
 const MISSING: &str = "needs Node.js 20 or newer with npm: install it from https://nodejs.org or your package manager";
 
-/// Fails with what to install when Node or npm is not there.
+/// Fails if Node or npm is missing or too old. The error says what to install.
 pub(crate) fn require() -> Result<(), String> {
     if !process::exists("npm") {
         return Err(MISSING.to_owned());
@@ -30,22 +30,23 @@ pub(crate) fn require() -> Result<(), String> {
     Err(format!("{MISSING} (found {})", version.trim()))
 }
 
-/// Copies `from` to `to` and installs the packages it names, unless they are there from last time.
+/// Copies `from` to `to` and installs its packages. Skips the installation if the lock file is
+/// unchanged.
 pub(crate) fn install_copy(from: &Path, to: &Path) -> Result<(), String> {
     require()?;
     let lock = "package-lock.json";
-    let fresh = same(&from.join(lock), &to.join(lock))
+    let up_to_date = same(&from.join(lock), &to.join(lock))
         && to.join("node_modules/.package-lock.json").exists();
     clear(to)?;
     copy(from, to)?;
-    if fresh {
+    if up_to_date {
         return Ok(());
     }
     let verb = if from.join(lock).exists() { "ci" } else { "install" };
     process::run_ok(npm(to).args([verb, "--no-audit", "--no-fund", "--loglevel=error"]))
 }
 
-/// Installs one package into a folder that is nobody's source.
+/// Installs one package into a folder below the target folder.
 pub(crate) fn install_one(into: &Path, package: &str) -> Result<(), String> {
     require()?;
     fs::create_dir_all(into).map_err(|error| format!("{}: {error}", into.display()))?;
@@ -55,7 +56,7 @@ pub(crate) fn install_one(into: &Path, package: &str) -> Result<(), String> {
     process::run_ok(npm(into).args(args))
 }
 
-/// The version of a package that the interop programs pin.
+/// The version of a package that `interop/package.json` pins.
 pub(crate) fn pinned(workspace: &Workspace, package: &str) -> Result<String, String> {
     let path = workspace.root.join("interop/package.json");
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -64,10 +65,10 @@ pub(crate) fn pinned(workspace: &Workspace, package: &str) -> Result<String, Str
     let version = json.get("dependencies").and_then(|all| all.get(package)).and_then(Value::as_str);
     version
         .map(str::to_owned)
-        .ok_or_else(|| format!("interop/package.json does not name {package}"))
+        .ok_or_else(|| format!("interop/package.json does not list {package}"))
 }
 
-/// Copies a folder's files over another's, leaving out installed packages.
+/// Copies the files of a folder over those of another, except installed packages.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), String> {
     let failed = |error: std::io::Error| {
         format!("cannot copy {} to {}: {error}", from.display(), to.display())
@@ -87,7 +88,8 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes away what an earlier copy left, so that a file deleted at the source does not live on. Packages stay.
+/// Removes the files of an earlier copy, so that files deleted from the source disappear. Installed
+/// packages stay.
 fn clear(folder: &Path) -> Result<(), String> {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();

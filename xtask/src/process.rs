@@ -1,7 +1,7 @@
-//! Child processes that never outlive the tool.
+//! Child processes that never outlive this tool.
 //!
-//! Each child leads its own process group, so that what it starts in turn (test servers, browsers) can be stopped with
-//! it: when it ends, when a step fails, and on Ctrl-C or SIGTERM.
+//! Each child leads its own process group. Processes that it starts in turn (test servers,
+//! browsers) are stopped with it: when it ends, when a step fails, and on Ctrl-C or SIGTERM.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -10,15 +10,15 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a stopped group may take to leave by itself before it is killed.
+/// How long a process group may take to exit after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 
 static LIVE: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-/// From now on Ctrl-C, SIGTERM and SIGHUP stop every child before the tool ends.
+/// Makes Ctrl-C, SIGTERM and SIGHUP stop all children before this tool exits.
 pub(crate) fn stop_children_on_signals() -> Result<(), String> {
     ctrlc::set_handler(|| {
-        // Held to the end: whoever waits for a child or wants to start the next one stays where it is.
+        // The lock is held until the exit, so that no other thread can start a child or reap one.
         let groups = live();
         for group in groups.iter() {
             signal("TERM", *group);
@@ -35,18 +35,22 @@ pub(crate) fn stop_children_on_signals() -> Result<(), String> {
     .map_err(|error| format!("cannot listen for Ctrl-C: {error}"))
 }
 
-/// Runs a command to its end, its output going where ours goes.
+/// Runs a command to its end. Its output goes to the output of this tool.
 pub(crate) fn run(command: &mut Command) -> Result<ExitStatus, String> {
     Group::spawn(command)?.wait()
 }
 
-/// Runs a command to its end and fails when it does.
+/// Runs a command to its end. Fails if the command does.
 pub(crate) fn run_ok(command: &mut Command) -> Result<(), String> {
     let status = run(command)?;
-    if status.success() { Ok(()) } else { Err(format!("`{}` failed ({status})", shown(command))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("`{}` failed ({status})", command_line(command)))
+    }
 }
 
-/// Runs a command to its end and hands each line of its standard output to `on_line`.
+/// Runs a command to its end and passes each line of its standard output to `on_line`.
 pub(crate) fn run_lines(
     command: &mut Command,
     mut on_line: impl FnMut(&str),
@@ -60,29 +64,34 @@ pub(crate) fn run_lines(
     group.wait()
 }
 
-/// The standard output of a command that succeeds.
+/// The standard output of a command. Fails if the command does.
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let output =
         command.stdin(Stdio::null()).output().map_err(|error| not_started(command, &error))?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("`{}` failed ({}): {}", shown(command), output.status, stderr.trim()));
+        return Err(format!(
+            "`{}` failed ({}): {}",
+            command_line(command),
+            output.status,
+            stderr.trim()
+        ));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// True when a program of that name can be started.
+/// Whether a program of this name can be started.
 pub(crate) fn exists(program: &str) -> bool {
     let mut command = Command::new(program);
     command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
-/// A server in the background, stopped when this is dropped.
+/// A server in the background. It stops when this value is dropped.
 pub(crate) struct Background(Group);
 
 impl Background {
-    /// Starts a server and waits until it prints a line with `ready`.
+    /// Starts a server and waits until it prints a line that contains `ready`.
     pub(crate) fn start(command: &mut Command, ready: &str) -> Result<Background, String> {
         let mut group = Group::spawn(command.stdout(Stdio::piped()))?;
         let stdout = group.child.stdout.take();
@@ -90,7 +99,7 @@ impl Background {
         if lines.any(|line| line.is_ok_and(|line| line.contains(ready))) {
             return Ok(Background(group));
         }
-        Err(format!("`{}` ended before it was ready", shown(command)))
+        Err(format!("`{}` ended before it was ready", command_line(command)))
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -98,24 +107,26 @@ impl Background {
     }
 }
 
-/// A port that nobody listens on.
+/// A port on which no process listens.
 pub(crate) fn free_port() -> Result<u16, String> {
     let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
     port.map(|address| address.port()).map_err(|error| format!("no free port: {error}"))
 }
 
-/// A child and everything it starts.
+/// A child and all processes that it starts.
 struct Group {
     child: Child,
 }
 
 impl Group {
     fn spawn(command: &mut Command) -> Result<Group, String> {
-        // A group of its own is not the terminal's foreground group: reading from the terminal would stop it.
+        // The child's group is not the terminal's foreground group. Reading from the terminal would
+        // stop it.
         command.stdin(Stdio::null());
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
-        // Held over the spawn, so that a signal cannot fall between the child's start and its entry.
+        // The lock is held during the spawn, so that a signal cannot arrive before the child is
+        // registered.
         let mut live = live();
         let child = command.spawn().map_err(|error| not_started(command, &error))?;
         live.push(child.id());
@@ -130,7 +141,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         let id = self.child.id();
-        // What the child left behind; nothing, as a rule.
+        // Kills the processes that the child left behind. Usually there are none.
         signal("KILL", id);
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             let _ = self.child.kill();
@@ -144,7 +155,8 @@ fn live() -> MutexGuard<'static, Vec<u32>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Signals a process group; false when it is gone. `sh` has `kill` built in, so this needs neither `unsafe` nor procps.
+/// Sends a signal to a process group. Returns false if the group is gone. `kill` is a builtin of
+/// `sh`, so this needs neither `unsafe` nor procps.
 fn signal(name: &str, group: u32) -> bool {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("kill -s {name} -- -{group}")]);
@@ -156,8 +168,8 @@ fn not_started(command: &Command, error: &std::io::Error) -> String {
     format!("cannot start `{}`: {error}", command.get_program().to_string_lossy())
 }
 
-/// The command as one would type it.
-fn shown(command: &Command) -> String {
+/// The command as typed in a shell.
+fn command_line(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let words = program.file_name().into_iter().chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
@@ -174,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_and_status_arrive() {
+    fn run_lines_returns_the_lines_and_the_exit_status() {
         let mut lines = Vec::new();
         let status =
             run_lines(&mut sh("echo one; echo two; exit 3"), |line| lines.push(line.to_owned()))
@@ -184,19 +196,19 @@ mod tests {
     }
 
     #[test]
-    fn what_a_child_leaves_behind_is_stopped_with_it() {
+    fn processes_that_a_child_leaves_behind_are_stopped() {
         let mut grandchild = String::new();
         run_lines(&mut sh("sleep 600 >/dev/null & echo $!"), |line| {
             line.clone_into(&mut grandchild)
         })
         .unwrap();
-        // A killed process that nobody has reaped yet still has its number; only its state tells.
+        // A killed process keeps its id until it is reaped. Only its state shows that it has ended.
         let state = output(&mut sh(&format!("ps -o stat= -p {grandchild} || true"))).unwrap();
         assert!(state.trim().is_empty() || state.trim().starts_with('Z'), "still running: {state}");
     }
 
     #[test]
-    fn a_missing_program_is_named() {
+    fn the_error_for_a_missing_program_names_it() {
         let error = run(&mut Command::new("no-such-program-here")).unwrap_err();
         assert!(error.contains("no-such-program-here"), "{error}");
     }

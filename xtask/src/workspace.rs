@@ -1,4 +1,4 @@
-//! Where things are, and how cargo is started.
+//! Paths of the workspace, and how this tool starts cargo.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use serde_json::Value;
 
 use crate::process;
 
-/// What the servers can do besides their defaults, for the tests.
+/// Features of the servers beyond their defaults, for the tests.
 pub(crate) const FEATURES: &str = "socketio-server/http2,socketio-server/tls";
 
 const SERVER: (&str, &str) = ("socketio-server", FEATURES);
 const EMITTER: (&str, &str) = ("socketio-emitter", "redis,postgres,nats");
 
-/// The workspace this tool belongs to.
+/// The workspace of this tool.
 pub(crate) struct Workspace {
     /// The folder of the workspace's `Cargo.toml`.
     pub(crate) root: PathBuf,
-    /// What `cargo metadata` says.
+    /// The output of `cargo metadata`.
     pub(crate) metadata: Value,
 }
 
@@ -34,7 +34,7 @@ impl Workspace {
         Ok(Workspace { root, metadata })
     }
 
-    /// The folders of the workspace's members, below its root.
+    /// The folders of the workspace members, relative to its root.
     pub(crate) fn members(&self) -> Vec<PathBuf> {
         let packages = self.metadata.get("workspace_default_members").and_then(Value::as_array);
         let manifests = self.metadata.get("packages").and_then(Value::as_array);
@@ -53,24 +53,25 @@ impl Workspace {
         cargo_in(&self.root)
     }
 
-    /// A folder of our own below cargo's target folder.
+    /// A folder for this tool below cargo's target folder.
     pub(crate) fn target(&self, name: &str) -> PathBuf {
         let target =
             self.metadata.get("target_directory").and_then(Value::as_str).map(PathBuf::from);
         target.unwrap_or_else(|| self.root.join("target")).join(name)
     }
 
-    /// Builds an example of socketio-server for release and gives its path. At once when it is fresh.
+    /// Builds an example of socketio-server for release and returns its path. Does nothing if it is
+    /// up to date.
     pub(crate) fn release_example(&self, name: &str) -> Result<PathBuf, String> {
         self.example(SERVER, name, "release")
     }
 
-    /// The same with link-time optimisation, to be measured.
+    /// Builds an example of socketio-server with link-time optimization, for measurements.
     pub(crate) fn measured_example(&self, name: &str) -> Result<PathBuf, String> {
         self.example(SERVER, name, "measured")
     }
 
-    /// Builds an example of socketio-client as its tests are built, and gives its path.
+    /// Builds an example of socketio-client in the profile of its tests and returns its path.
     pub(crate) fn debug_client(&self, name: &str) -> Result<PathBuf, String> {
         let args = ["build", "-p", "socketio-client", "--all-features", "--example", name];
         process::run_ok(self.cargo().args(args))?;
@@ -78,18 +79,18 @@ impl Workspace {
         Ok(self.target("debug").join("examples").join(file))
     }
 
-    /// Builds an example of the emitter and gives its path.
+    /// Builds an example of the emitter and returns its path.
     pub(crate) fn emitter(&self, name: &str) -> Result<PathBuf, String> {
         self.example(EMITTER, name, "release")
     }
 
-    /// Builds the program that starts an engine and gives its path.
+    /// Builds the program that starts an engine and returns its path.
     pub(crate) fn engines(&self) -> Result<PathBuf, String> {
         process::run_ok(self.cargo().args(["build", "-p", "engines"]))?;
         Ok(self.target("debug").join(format!("engines{}", std::env::consts::EXE_SUFFIX)))
     }
 
-    /// The same of socketio-client.
+    /// Builds an example of socketio-client with link-time optimization, for measurements.
     pub(crate) fn measured_client(&self, name: &str) -> Result<PathBuf, String> {
         self.example(("socketio-client", "socketio-client/default"), name, "measured")
     }

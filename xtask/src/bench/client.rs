@@ -1,6 +1,8 @@
-//! `cargo xtask bench client`: our client beside `rust_socketio` and Node's, with the same server in the same run.
+//! `cargo xtask bench client`: compares our client with `rust_socketio` and Node's client, with the
+//! same server in the same run.
 //!
-//! The server has one core, the client the other. The figure is the client's CPU time per echo.
+//! The server runs on one core, the client on the other. The figure is the client's CPU time per
+//! echo.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -25,7 +27,7 @@ pub(super) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
             .parse()
             .ok()
             .filter(|rounds| *rounds > 0)
-            .ok_or("--rounds takes a number from 1 on")?,
+            .ok_or("--rounds takes a number of at least 1")?,
         _ => return Err("usage: cargo xtask bench client [--rounds N]".to_owned()),
     };
     let server = workspace.measured_example("bench")?;
@@ -34,7 +36,7 @@ pub(super) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
     let clients = [
         Command::new(workspace.measured_client("client_bench")?),
         Command::new(rust_socketio(workspace)?),
-        with(Command::new("node"), node.join("client.mjs")),
+        with_argument(Command::new("node"), node.join("client.mjs")),
     ];
 
     let mut table = String::from(
@@ -87,7 +89,8 @@ fn measure(client: &Command, port: u16, in_flight: &str) -> Result<Figure, Strin
     Ok(Figure { cost: number("cpu_us"), rate: number("rate"), wrong: number("wrong") as u64 })
 }
 
-/// Builds the crate that is no member of the workspace, in a folder of its own.
+/// Builds the `rust_socketio` benchmark, which is not a member of the workspace, into a target
+/// folder of its own.
 fn rust_socketio(workspace: &Workspace) -> Result<PathBuf, String> {
     let target = workspace.target("bench-rust-socketio");
     let mut cargo = workspace.cargo();
@@ -98,7 +101,7 @@ fn rust_socketio(workspace: &Workspace) -> Result<PathBuf, String> {
     Ok(target.join("release").join(file))
 }
 
-fn with(mut command: Command, argument: PathBuf) -> Command {
+fn with_argument(mut command: Command, argument: PathBuf) -> Command {
     command.arg(argument);
     command
 }

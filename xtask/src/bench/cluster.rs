@@ -1,4 +1,5 @@
-//! `cargo xtask bench cluster`: broadcasts from node to node on each engine, ours beside Node's in the same run.
+//! `cargo xtask bench cluster`: compares broadcasts between two of our nodes with broadcasts
+//! between two of Node's, on each engine in the same run.
 
 use std::process::{Command, ExitCode};
 

@@ -1,7 +1,7 @@
-//! `cargo xtask bench`: the bench server beside Node's, under the same load in the same run.
+//! `cargo xtask bench`: compares the bench server with Node's, under the same load in the same run.
 //!
-//! The server has one core, the load generator the other. The figure is the server's CPU time per message or delivery;
-//! only the ratios within one run mean anything.
+//! The server runs on one core, the load generator on the other. The figure is the server's CPU
+//! time per message or delivery. Only ratios within one run are meaningful.
 
 mod client;
 mod cluster;
@@ -68,7 +68,7 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
         println!("{}", row(scenario, &ours, &node));
     }
     println!(
-        "\nserver CPU in µs per message or delivery (idle: KiB per connection), medians of {rounds}; latencies in µs\n\n{table}"
+        "\nserver CPU time in µs per message or delivery (idle: KiB per connection), medians of {rounds}; latencies in µs\n\n{table}"
     );
     Ok(ExitCode::SUCCESS)
 }
@@ -80,12 +80,12 @@ fn options(args: &[String]) -> Result<(usize, Vec<&str>), String> {
         if arg == "--rounds" {
             let value =
                 args.next().and_then(|value| value.parse().ok()).filter(|rounds| *rounds > 0);
-            rounds = value.ok_or("--rounds takes a number from 1 on")?;
+            rounds = value.ok_or("--rounds takes a number of at least 1")?;
         } else if SCENARIOS.contains(&arg.as_str()) {
             scenarios.push(arg.as_str());
         } else {
             return Err(format!(
-                "there is no scenario `{arg}`; there are: {}",
+                "unknown scenario `{arg}`; the scenarios are: {}",
                 SCENARIOS.join(" ")
             ));
         }
@@ -96,7 +96,7 @@ fn options(args: &[String]) -> Result<(usize, Vec<&str>), String> {
     Ok((rounds, scenarios))
 }
 
-/// One run of one server under one load.
+/// The figures of one server under one load.
 #[derive(Clone, Copy)]
 struct Figure {
     cost: f64,
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scenario_that_does_not_exist_is_named() {
+    fn the_error_for_an_unknown_scenario_names_it() {
         let error = options(&["nonsense".to_owned()]).unwrap_err();
         assert!(error.contains("`nonsense`") && error.contains("echo1"), "{error}");
         assert!(options(&["--rounds".to_owned(), "0".to_owned()]).is_err());

@@ -1,4 +1,5 @@
-//! The seed corpus: the golden vectors in the form each fuzz target reads, so that fuzzing begins at real packets.
+//! The seed corpus: golden vectors in the form that each fuzz target reads, so that fuzzing starts
+//! from real packets.
 
 use std::fs;
 
@@ -6,10 +7,11 @@ use serde_json::Value;
 
 use crate::workspace::Workspace;
 
-/// Messages longer than this do not fit into one operation of `connection_ops`.
+/// The longest message that fits one operation of `connection_ops`, in bytes.
 const MAX_MESSAGE: usize = 63;
 
-/// Writes the seeds of a target below the crate's `fuzz/corpus`. What the fuzzer has found there before stays.
+/// Writes the seeds of a target to the crate's `fuzz/corpus`. Inputs that the fuzzer found earlier
+/// stay.
 pub(super) fn write(workspace: &Workspace, krate: &str, target: &str) -> Result<(), String> {
     let folder = workspace.root.join(krate);
     let golden = folder.join("tests/golden").join(file(target));
@@ -24,12 +26,12 @@ pub(super) fn write(workspace: &Workspace, krate: &str, target: &str) -> Result<
     Ok(())
 }
 
-/// The golden vectors that a target's seeds are made of.
+/// The file of golden vectors for a target.
 fn file(target: &str) -> &'static str {
     if target == "msgpack" { "msgpack.json" } else { "vectors.json" }
 }
 
-/// None for a target that golden vectors say nothing about.
+/// The seeds of a target. Empty if no golden vectors fit the target.
 fn seeds(golden: &Value, target: &str) -> Vec<Vec<u8>> {
     let hex = |lists: &[&'static str], field| -> Vec<Vec<u8>> {
         vectors(golden, lists).map(|vector| from_hex(&vector[field])).collect()
@@ -39,7 +41,7 @@ fn seeds(golden: &Value, target: &str) -> Vec<Vec<u8>> {
         "payload_v3" | "payload_v4" => hex(&["payloads", "payload_decodes"], "body"),
         "webtransport" => {
             let streams = hex(&["webtransport", "webtransport_decodes"], "stream");
-            // The size of the chunks, and a limit that none of them exceeds by far.
+            // The first byte sets the chunk size, the second a limit far above all vectors.
             streams.into_iter().map(|stream| [&[0, 60], &stream[..]].concat()).collect()
         }
         "handshake" => vectors(golden, &["handshakes"])
@@ -60,7 +62,7 @@ fn packets(golden: &Value) -> impl Iterator<Item = Vec<Vec<u8>>> {
     })
 }
 
-/// A packet as it arrives at a server, and at a client, that is connected to `/`.
+/// A packet that arrives at a server and at a client, both connected to `/`.
 fn conversations(messages: &[Vec<u8>]) -> Vec<Vec<u8>> {
     const SERVER: [u8; 6] = [2, 1, 1, b'0', 3, 0];
     const CLIENT: [u8; 3] = [0, 5, 0];
@@ -98,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_those_of_the_wire() {
+    fn seeds_are_the_bytes_of_the_wire() {
         let golden = json!({
             "packets": [{ "wire": "34e9" }],
             "packet_decodes": [{ "wire": "" }],
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn every_target_but_the_session_has_seeds() {
+    fn every_target_except_session_ops_has_seeds() {
         let workspace = Workspace::find().unwrap();
         for (krate, target) in super::super::targets(&workspace) {
             let golden = workspace.root.join(krate).join("tests/golden").join(file(&target));

@@ -1,8 +1,8 @@
-//! Counts read off the test runners' own summaries.
+//! Test counts, parsed from the summaries of the test runners.
 
 use super::outcome::Outcome;
 
-/// Adds up the `test result:` lines of libtest, one per test binary.
+/// Adds up the `test result:` lines of libtest. Each test binary prints one.
 #[derive(Default)]
 pub(super) struct Libtest {
     passed: u64,
@@ -22,7 +22,8 @@ impl Libtest {
         }
     }
 
-    /// `otherwise` is the complaint when the run failed, but no test did: it did not compile, or a test aborted.
+    /// The outcome of the run. `otherwise` is the note for a failed run without a failed test: a
+    /// compile error, or an aborted test.
     pub(super) fn outcome(self, success: bool, otherwise: &str) -> Outcome {
         conclude(self.passed, self.failed, self.names, success, otherwise)
     }
@@ -42,7 +43,7 @@ pub(super) fn tap(report: &str, success: bool, otherwise: &str) -> Outcome {
         {
             names.push(name.to_owned());
         } else if line == "failureType: 'subtestsFailed'" {
-            // A group that failed because of a test inside it, which has been named already.
+            // The group failed because of a test inside it, which is already in the list.
             names.pop();
         }
     }
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libtest_results_add_up_over_binaries() {
+    fn the_results_of_all_libtest_binaries_are_added_up() {
         let mut counts = Libtest::default();
         for line in [
             "test packet::tests::round_trip ... ok",
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tap_report_is_read_from_its_summary() {
+    fn the_counts_of_a_tap_report_come_from_its_summary() {
         let report = "TAP version 13\n# Subtest: a\n    not ok 1 - 'acks' come back\n      ---\n\
                       not ok 1 - a\n  ---\n  failureType: 'subtestsFailed'\n  ...\n1..1\n\
                       # tests 4\n# suites 0\n# pass 2\n# fail 1\n# cancelled 1\n# skipped 0\n";

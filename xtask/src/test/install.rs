@@ -1,4 +1,5 @@
-//! Programs of the system that tests start: installed where they are missing and we may.
+//! The programs that tests start. They are installed if they are missing and this process may
+//! install packages.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,7 +8,7 @@ use super::outcome::Outcome;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// Engines and proxies, each with the Debian package that it comes in.
+/// Engines and proxies, each with its Debian package.
 const ENGINES: [(&str, &str); 6] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
@@ -16,14 +17,15 @@ const ENGINES: [(&str, &str); 6] = [
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
 ];
-/// Where Debian puts a server's programs that are not for every user's path.
-const PLACES: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
+/// Debian's folders for servers' programs, which are not in every user's path.
+const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 const POSTGRES: &str = "/usr/lib/postgresql";
-/// Starting a service asks this script first, where there is one; 101 means "no".
+/// Debian runs this script, if it exists, before it starts a service. Exit code 101 forbids the
+/// start.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const NO_SERVICES: &str = "printf '#!/bin/sh\\nexit 101\\n' > \"$0\" && chmod 755 \"$0\"";
 
-/// The engines that tests start on ports of their own.
+/// Checks that the engines and proxies are installed, and installs them if possible.
 pub(super) fn engines(_: &Workspace) -> Result<Outcome, String> {
     if missing().is_empty() {
         return Ok(Outcome::good());
@@ -37,7 +39,7 @@ pub(super) fn engines(_: &Workspace) -> Result<Outcome, String> {
     }
 }
 
-/// Installs packages of the system.
+/// Installs Debian packages.
 pub(super) fn install(packages: &[&str]) -> Result<(), String> {
     println!("installing {}", packages.join(" "));
     process::run_ok(Command::new("apt-get").arg("update"))?;
@@ -46,17 +48,17 @@ pub(super) fn install(packages: &[&str]) -> Result<(), String> {
     process::run_ok(install.args(["install", "-y"]).args(packages))
 }
 
-/// As root on a system with `apt-get`.
+/// Whether this process may install packages: it runs as root and `apt-get` exists.
 pub(super) fn may_install() -> bool {
     let id = process::output(Command::new("id").arg("-u")).unwrap_or_default();
     id.trim() == "0" && process::exists("apt-get")
 }
 
-/// The path of a program.
+/// Finds a program.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<_> = std::env::split_paths(&path).collect();
-    folders.extend(PLACES.map(PathBuf::from));
+    folders.extend(SYSTEM_FOLDERS.map(PathBuf::from));
     let versions = std::fs::read_dir(POSTGRES).into_iter().flatten().flatten();
     folders.extend(versions.map(|version| version.path().join("bin")));
     folders.into_iter().map(|folder| folder.join(program)).find(|path| path.is_file())
@@ -67,7 +69,7 @@ fn missing() -> Vec<&'static str> {
     all.map(|(_, package)| *package).collect()
 }
 
-/// Debian starts what it installs, on the engine's usual port and for ever. Nothing of that here.
+/// Prevents Debian from starting the installed engines as services on their usual ports.
 fn without_services(run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     if std::path::Path::new(POLICY).exists() {
         return run();

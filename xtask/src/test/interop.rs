@@ -1,4 +1,4 @@
-//! The suites of other people's clients against our servers, and of our client against theirs.
+//! The suites of foreign clients against our servers, and of our client against foreign servers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
     run(&folder, "node", &mut node)
 }
 
-/// Our client against Node's servers, and against ours with the same tests.
+/// Runs our client's tests against Node's servers and against ours.
 pub(super) fn client(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
     let mut counts = Libtest::default();
@@ -63,7 +63,7 @@ pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {
     run(&folder, "browser", &mut node)
 }
 
-/// Our nodes and Node's in one cluster, on real engines.
+/// Runs our nodes and Node's in one cluster, on real engines.
 pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
     let mut node = Command::new("node");
@@ -75,13 +75,14 @@ pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
             .ok_or_else(|| format!("install your system's package `{proxy}`"))?;
         node.env(format!("{}_SERVER", proxy.to_uppercase()), path);
     }
-    // Much of it is waiting for deadlines.
+    // Most of this suite's time is spent waiting for deadlines, so its files can run in parallel.
     run_at_once(3, &folder, "cluster", &mut node)
 }
 
-/// Runs every test file of one folder and counts what its report says.
+/// Runs all test files of one folder and counts the results in their report.
 fn run(folder: &Path, name: &str, node: &mut Command) -> Result<Outcome, String> {
-    // One file at a time: the protocol's timings are short, and a second suite beside it would bend them.
+    // One file at a time. The protocol's timings in the tests are short, and a parallel file would
+    // disturb them.
     run_at_once(1, folder, name, node)
 }
 
@@ -92,7 +93,7 @@ fn run_at_once(
     node: &mut Command,
 ) -> Result<Outcome, String> {
     let report = folder.join(format!("{name}.tap"));
-    // A report from last time must not stand in for this one.
+    // Removes the previous report, which must not be taken for this run's.
     let _ = fs::remove_file(&report);
     node.current_dir(folder).args(["--test", "--test-reporter=spec"]);
     node.arg(format!("--test-concurrency={files}"));
@@ -123,7 +124,7 @@ fn test_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-/// The browser's path; installed from the system's packages when it is missing and we may.
+/// The path of Chromium. Installs it if it is missing and this process may install packages.
 fn chromium() -> Result<String, String> {
     if let Ok(path) = std::env::var("CHROMIUM") {
         return Ok(path);

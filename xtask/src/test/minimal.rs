@@ -1,4 +1,4 @@
-//! The lowest versions of the dependencies that the manifests admit.
+//! The check with the lowest dependency versions that the manifests allow.
 
 use std::fs;
 use std::process::Command;
@@ -8,8 +8,8 @@ use crate::npm::copy;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// Checks libraries and examples in a copy whose lock file names the lowest versions. Making it needs a nightly cargo;
-/// what is checked is what the ordinary compiler says.
+/// Checks libraries and examples in a copy whose lock file names the lowest versions. Creating the
+/// lock file needs a nightly cargo; the check itself uses the ordinary compiler.
 pub(super) fn minimal(workspace: &Workspace) -> Result<Outcome, String> {
     let nightly = || {
         let mut command = Command::new("rustup");
@@ -18,7 +18,7 @@ pub(super) fn minimal(workspace: &Workspace) -> Result<Outcome, String> {
     };
     if process::output(nightly().arg("--version")).is_err() {
         return Ok(Outcome::not_run(
-            "there is no nightly toolchain (rustup toolchain install nightly)",
+            "the nightly toolchain is missing (rustup toolchain install nightly)",
         ));
     }
     let folder = workspace.target("minimal");

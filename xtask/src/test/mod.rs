@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check and test of the project, one named step after the other.
+//! `cargo xtask test`: runs all checks and tests of the project, one named step at a time.
 
 mod counts;
 mod install;
@@ -15,8 +15,8 @@ use outcome::{Outcome, Suite};
 
 use crate::workspace::Workspace;
 
-/// Runs the chosen suites and ends with the line `N passed, M failed`: every test counts as one, and so does every
-/// step that has no tests of its own.
+/// Runs the chosen suites. The last line of the output is `N passed, M failed`: each test counts as
+/// one, and so does each step without tests of its own.
 pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
     let chosen = choose(args)?;
     let mut steps = Vec::new();
@@ -68,7 +68,7 @@ fn choose(args: &[String]) -> Result<Vec<&'static Suite>, String> {
     for name in &wanted {
         if !suites::ALL.iter().any(|suite| suite.name == name.as_str()) {
             let names: Vec<_> = suites::ALL.iter().map(|suite| suite.name).collect();
-            return Err(format!("there is no suite `{name}`; there are: {}", names.join(" ")));
+            return Err(format!("unknown suite `{name}`; the suites are: {}", names.join(" ")));
         }
     }
     let is_wanted = |suite: &&Suite| {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn all_suites_run_in_their_own_order() {
+    fn suites_run_in_a_fixed_order() {
         let all = [
             "fmt", "clippy", "features", "tidy", "engines", "tests", "docs", "wasm", "minimal",
             "examples", "node", "client", "cluster", "python", "soak", "browser",
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn quick_leaves_out_the_slow_ones() {
+    fn quick_skips_the_slow_suites() {
         assert_eq!(names(&["--quick"]).unwrap(), ["fmt", "clippy", "tidy", "engines", "tests"]);
     }
 
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_step_says_so_and_why() {
+    fn the_line_of_a_failed_step_gives_the_reason() {
         let step = Step {
             name: "node",
             took: Duration::ZERO,

@@ -1,4 +1,4 @@
-//! What a suite is, and what it comes to.
+//! Suites and their outcomes.
 
 use crate::workspace::Workspace;
 
@@ -6,22 +6,22 @@ use crate::workspace::Workspace;
 pub(super) struct Suite {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
-    /// Part of `--quick`.
+    /// Whether `--quick` includes this suite.
     pub(super) quick: bool,
     pub(super) run: fn(&Workspace) -> Result<Outcome, String>,
 }
 
-/// What a suite came to.
+/// The result of a suite.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) passed: u64,
     pub(super) failed: u64,
-    /// The failed tests' names, or why the step was not run.
+    /// The names of the failed tests, or the reason why the step was not run.
     pub(super) notes: Vec<String>,
 }
 
 impl Outcome {
-    /// A step without tests of its own.
+    /// The outcome of a successful step without tests of its own.
     pub(super) fn good() -> Outcome {
         Outcome { passed: 1, ..Outcome::default() }
     }

@@ -1,4 +1,4 @@
-//! The suite that Python's clients run against our servers.
+//! The tests of Python's clients against our servers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(super) fn python(workspace: &Workspace) -> Result<Outcome, String> {
     let python = environment(&workspace.target("python"), &tests.join("requirements.txt"))?;
     let server = workspace.release_example("conformance")?;
     let report = workspace.target("python/report.tap");
-    // A report from last time must not stand in for this one.
+    // Removes the previous report, which must not be taken for this run's.
     let _ = fs::remove_file(&report);
     let mut command = Command::new(python);
     command.env("CONFORMANCE_SERVER", server).env("PYTHONDONTWRITEBYTECODE", "1");
@@ -29,7 +29,8 @@ pub(super) fn python(workspace: &Workspace) -> Result<Outcome, String> {
     ))
 }
 
-/// The interpreter of an environment below the target folder that holds the pinned packages, made where it is not there.
+/// The interpreter of a virtual environment with the pinned packages, below the target folder.
+/// Creates it if needed.
 fn environment(folder: &Path, requirements: &Path) -> Result<PathBuf, String> {
     let python = folder.join("bin/python");
     let wanted = fs::read(requirements).map_err(|error| format!("requirements.txt: {error}"))?;

@@ -1,4 +1,4 @@
-//! The suites, in the order they run: what fails soonest and cheapest comes first.
+//! The suites in the order in which they run: quick and cheap checks come first.
 
 use std::path::Path;
 use std::process::Command;
@@ -24,7 +24,7 @@ pub(super) const ALL: &[Suite] = &[
     Suite { name: "tidy", about: "the invariants of ARCHITECTURE.md", quick: true, run: tidy_step },
     Suite {
         name: "engines",
-        about: "the programs that tests start, installed where they are missing",
+        about: "engines and proxies, installed if they are missing",
         quick: true,
         run: install::engines,
     },
@@ -37,7 +37,7 @@ pub(super) const ALL: &[Suite] = &[
     Suite { name: "docs", about: "documentation, warnings denied", quick: false, run: docs },
     Suite {
         name: "wasm",
-        about: "both parsers for wasm32-unknown-unknown",
+        about: "builds of both parsers for wasm32-unknown-unknown",
         quick: false,
         run: wasm,
     },
@@ -79,7 +79,7 @@ pub(super) const ALL: &[Suite] = &[
     },
     Suite {
         name: "soak",
-        about: "what hundreds of ill-behaved clients leave behind",
+        about: "resources that remain after hundreds of misbehaving clients",
         quick: false,
         run: soak,
     },
@@ -91,7 +91,8 @@ fn fmt(workspace: &Workspace) -> Result<Outcome, String> {
 }
 
 fn clippy(workspace: &Workspace) -> Result<Outcome, String> {
-    // `--all-targets` are those that `cargo test` runs.
+    // `--all-targets` covers only targets that `cargo test` runs by default. The client's `node`
+    // tests are not among them.
     let everything: [&[&str]; 2] =
         [&["--workspace", "--all-targets"], &["-p", "socketio-client", "--test", "node"]];
     for targets in everything {
@@ -134,7 +135,7 @@ fn tests(workspace: &Workspace) -> Result<Outcome, String> {
     cargo.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
     let status = process::run_lines(&mut cargo, |line| {
         counts.read(line);
-        // Hundreds of lines that say nothing would hide the one that matters.
+        // Hides the lines of passed tests, so that failures stand out.
         if !line.ends_with(" ... ok") {
             println!("{line}");
         }
@@ -160,7 +161,7 @@ fn wasm(workspace: &Workspace) -> Result<Outcome, String> {
     let libraries = process::output(&mut rustc)?;
     if !Path::new(libraries.trim()).is_dir() {
         return Ok(Outcome::not_run(&format!(
-            "the target is not installed (rustup target add {TARGET})"
+            "the target is missing (rustup target add {TARGET})"
         )));
     }
     simple(workspace.cargo().args([
@@ -187,7 +188,8 @@ fn examples(workspace: &Workspace) -> Result<Outcome, String> {
 }
 
 fn soak(workspace: &Workspace) -> Result<Outcome, String> {
-    // The server and its clients have a descriptor for each connection; both are children of this shell.
+    // The server and its clients need one file descriptor per connection. Both inherit the limit of
+    // this shell.
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 8192; exec \"$0\""]).arg(workspace.release_example("soak")?);
     simple(&mut command)

@@ -1,4 +1,5 @@
-//! The behaviour tests of a crate are one program: a file that its `main.rs` does not name would be skipped in silence.
+//! The tests in `tests/behaviour` form one program per crate. A file that `main.rs` does not
+//! declare would never run.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,7 @@ pub(super) fn check(files: &[Source]) -> Vec<String> {
         .filter_map(|file| Some((file.path.strip_suffix("main.rs")?, file.text.as_str())))
         .filter(|(folder, _)| folder.ends_with(FOLDER))
         .collect();
-    let forgotten = |file: &&Source| {
+    let undeclared = |file: &&Source| {
         let Some((folder, name)) = file.path.rsplit_once('/') else { return false };
         let folder = format!("{folder}/");
         let Some(module) = name.strip_suffix(".rs").filter(|module| *module != "main") else {
@@ -23,9 +24,10 @@ pub(super) fn check(files: &[Source]) -> Vec<String> {
                 main.lines().any(|line| line.trim() == format!("mod {module};"))
             })
     };
-    let complaint =
-        |file: &Source| format!("{}: not a module of its main.rs, so never run", file.path);
-    files.iter().filter(forgotten).map(complaint).collect()
+    let complaint = |file: &Source| {
+        format!("{}: main.rs does not declare this module, so its tests never run", file.path)
+    };
+    files.iter().filter(undeclared).map(complaint).collect()
 }
 
 #[cfg(test)]
@@ -34,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_behaviour_that_main_does_not_name_is_refused() {
+    fn a_test_file_that_main_does_not_declare_is_refused() {
         let mut files = vec![
             source("a/tests/behaviour/main.rs", "mod support;\nmod it_works;\n"),
             source("a/tests/behaviour/it_works.rs", ""),

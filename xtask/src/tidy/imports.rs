@@ -1,14 +1,15 @@
-//! Rules over the imports between the files of one crate: no circle, and no codec that knows the machine.
+//! Rules for imports between the files of one crate: no circles, and no import of a parser's
+//! machine by its codec.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::source::Source;
 use super::tokens::{is_word, tokens};
 
-/// The machine of a parser crate: nothing but the crate's root and its fuzz bodies may import it.
+/// The machine of each parser crate. Only the crate's root and its fuzz bodies may import it.
 const MACHINES: [(&str, &str); 2] =
     [("engineio-parser", "session"), ("socketio-parser", "connection")];
-const ABOVE_THE_MACHINE: [&str; 2] = ["lib.rs", "fuzzing.rs"];
+const MAY_IMPORT_MACHINE: [&str; 2] = ["lib.rs", "fuzzing.rs"];
 
 pub(super) fn check(files: &[Source]) -> Vec<String> {
     let crates: BTreeSet<_> =
@@ -18,7 +19,7 @@ pub(super) fn check(files: &[Source]) -> Vec<String> {
 
 type Path = Vec<String>;
 
-/// The modules of one crate that are files, by module path; the crate's root is the empty path.
+/// The modules of one crate that are files, by module path. The path of the crate's root is empty.
 struct Crate<'s> {
     name: &'s str,
     modules: BTreeMap<Path, Module<'s>>,
@@ -27,14 +28,14 @@ struct Crate<'s> {
 struct Module<'s> {
     file: &'s str,
     uses: Vec<Use>,
-    /// Words outside `use`: a re-exported name that occurs here is used as well.
+    /// Identifiers outside `use`. A re-exported name in this set is also used by the module itself.
     words: BTreeSet<&'s str>,
 }
 
-/// One path a module names, from the crate's root.
+/// A path that a module names, resolved from the crate's root.
 struct Use {
     path: Path,
-    /// The name it is given to others by `pub use`; `*` for a glob.
+    /// The name under which `pub use` exports it. `*` for a glob.
     exported: Option<String>,
 }
 
@@ -58,7 +59,7 @@ impl<'s> Crate<'s> {
         for (_, machine) in MACHINES.iter().filter(|(krate, _)| *krate == self.name) {
             for (from, targets) in &edges {
                 let above =
-                    ABOVE_THE_MACHINE.iter().any(|name| from.ends_with(&format!("/src/{name}")));
+                    MAY_IMPORT_MACHINE.iter().any(|name| from.ends_with(&format!("/src/{name}")));
                 let is_machine = |file: &str| {
                     let path = file.split_once("/src/").map_or("", |(_, path)| path);
                     path == format!("{machine}.rs") || path.starts_with(&format!("{machine}/"))
@@ -66,7 +67,7 @@ impl<'s> Crate<'s> {
                 if !above && !is_machine(from) {
                     let bad = targets.iter().filter(|target| is_machine(target));
                     found.extend(bad.map(|target| {
-                        format!("{from} is codec and imports the machine: {target}")
+                        format!("{from} is part of the codec but imports the machine: {target}")
                     }));
                 }
             }
@@ -74,16 +75,16 @@ impl<'s> Crate<'s> {
         found
     }
 
-    /// Which file imports from which.
+    /// The imports of each file, as files.
     fn edges(&self) -> BTreeMap<&'s str, BTreeSet<&'s str>> {
         let mut edges: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         for (path, module) in &self.modules {
             let targets = edges.entry(module.file).or_default();
             for one in &module.uses {
-                // A parent that only passes its child's names on does not use them.
-                let passed_on =
+                // A parent that only re-exports a name of its child does not use it.
+                let only_exported =
                     one.exported.as_deref().is_some_and(|name| !module.words.contains(name));
-                if passed_on && one.path.starts_with(path) {
+                if only_exported && one.path.starts_with(path) {
                     continue;
                 }
                 if let Some(target) = self.resolve(&one.path, 0) {
@@ -95,7 +96,7 @@ impl<'s> Crate<'s> {
         edges
     }
 
-    /// The file a path leads to, followed through `pub use`.
+    /// The file that defines a path, followed through `pub use`.
     fn resolve(&self, path: &[String], depth: usize) -> Option<&'s str> {
         let length =
             (0..=path.len()).rev().find(|length| self.modules.contains_key(&path[..*length]))?;
@@ -108,17 +109,17 @@ impl<'s> Crate<'s> {
         if let Some(export) = exports(name).filter(|_| depth < 8) {
             return self.resolve(&export.path, depth + 1);
         }
-        // Behind a glob the name may come from anywhere; better no arrow than a wrong one.
+        // A name behind a glob may come from any module. A missing edge is better than a wrong one.
         if exports("*").is_some() { None } else { Some(module.file) }
     }
 }
 
-/// Walks the tokens of one file.
+/// Collects the paths in the tokens of one file.
 struct Reader<'s, 'c> {
     tokens: Vec<&'s str>,
     module: &'c Path,
     modules: &'c BTreeSet<Path>,
-    /// Inline modules that are open here, with the brace depth they close at.
+    /// The inline modules around the current token, each with the brace depth at which it ends.
     inline: Vec<(String, usize)>,
     uses: Vec<Use>,
     words: BTreeSet<&'s str>,
@@ -170,7 +171,7 @@ impl<'s, 'c> Reader<'s, 'c> {
         (self.uses, self.words)
     }
 
-    /// Reads a path or a tree of paths; gives the position after it.
+    /// Reads a path or a tree of paths. Returns the position after it.
     fn tree(&mut self, mut at: usize, prefix: &[&'s str], exported: bool) -> usize {
         let mut path = prefix.to_vec();
         loop {
@@ -204,7 +205,7 @@ impl<'s, 'c> Reader<'s, 'c> {
         at
     }
 
-    /// A path from the crate's root; `None` when it leads out of the crate.
+    /// The path from the crate's root. `None` if the path leads out of the crate.
     fn absolute(&self, path: &[&str]) -> Option<Path> {
         let mut base = self.module.clone();
         base.extend(self.inline.iter().map(|(name, _)| name.clone()));
@@ -238,7 +239,8 @@ impl<'s, 'c> Reader<'s, 'c> {
     }
 }
 
-/// `src/a/b.rs` and `src/a/b/mod.rs` are `a::b`; `src/lib.rs` is the root.
+/// The module path of a file. `src/a/b.rs` and `src/a/b/mod.rs` are `a::b`; `src/lib.rs` is the
+/// root.
 fn module_path(file: &Source) -> Path {
     let path = file.path.split_once("/src/").map_or("", |(_, path)| path).trim_end_matches(".rs");
     let mut parts: Path = path.split('/').map(str::to_owned).collect();
@@ -247,14 +249,14 @@ fn module_path(file: &Source) -> Path {
     parts
 }
 
-/// The shortest circle through each file, each circle once.
+/// The shortest circle through each file, without duplicates.
 fn circles(edges: &BTreeMap<&str, BTreeSet<&str>>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for &start in edges.keys() {
-        let Some(circle) = way_back(edges, start) else {
+        let Some(circle) = shortest_circle(edges, start) else {
             continue;
         };
-        // Written from its first name on, so that all of its files report the same circle.
+        // Starts with the first name in order, so that all files of a circle report the same text.
         let first =
             circle.iter().enumerate().min_by_key(|(_, name)| **name).map_or(0, |(at, _)| at);
         let mut names: Vec<_> =
@@ -265,20 +267,20 @@ fn circles(edges: &BTreeMap<&str, BTreeSet<&str>>) -> BTreeSet<String> {
     found
 }
 
-/// The files from `start` to the one that imports `start` again.
-fn way_back<'s>(
+/// The shortest path of imports that begins at `start` and ends at a file that imports `start`.
+fn shortest_circle<'s>(
     edges: &BTreeMap<&'s str, BTreeSet<&'s str>>,
     start: &'s str,
 ) -> Option<Vec<&'s str>> {
     let mut open = VecDeque::from([vec![start]]);
     let mut seen = BTreeSet::new();
-    while let Some(way) = open.pop_front() {
-        for &next in edges.get(way.last()?)? {
+    while let Some(path) = open.pop_front() {
+        for &next in edges.get(path.last()?)? {
             if next == start {
-                return Some(way);
+                return Some(path);
             }
             if seen.insert(next) {
-                open.push_back(way.iter().copied().chain([next]).collect());
+                open.push_back(path.iter().copied().chain([next]).collect());
             }
         }
     }
@@ -324,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn passing_names_on_is_no_import() {
+    fn a_re_export_is_not_an_import() {
         let found = complaints(&[
             ("x/src/lib.rs", "mod a; mod b; pub use a::A; pub use b::{B, C as D};"),
             ("x/src/a.rs", "use crate::{B, D};"),
@@ -334,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_through_the_roots_re_export_is_found() {
+    fn a_circle_through_a_re_export_of_the_root_is_refused() {
         let found = complaints(&[
             ("x/src/lib.rs", "mod a; mod b; pub use a::A; pub use b::{B, C as D};"),
             ("x/src/a.rs", "use crate::D;"),
@@ -344,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_and_inline_modules_make_no_circle() {
+    fn imports_of_tests_and_inline_modules_form_no_circle() {
         let found = complaints(&[
             ("x/src/lib.rs", "mod a; mod b;"),
             (
@@ -357,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_codec_that_imports_the_machine_is_refused() {
+    fn a_codec_file_that_imports_the_machine_is_refused() {
         for line in [
             "use crate::session::Session;",
             "use super::{session, frame};",
@@ -371,13 +373,13 @@ mod tests {
                 ("engineio-parser/src/packet.rs", line),
                 ("engineio-parser/src/session/mod.rs", "use crate::packet::Packet;"),
             ]);
-            let codec = "engineio-parser/src/packet.rs is codec and imports the machine: engineio-parser/src/session/mod.rs";
+            let codec = "engineio-parser/src/packet.rs is part of the codec but imports the machine: engineio-parser/src/session/mod.rs";
             assert!(found.iter().any(|complaint| complaint == codec), "{line}: {found:?}");
         }
     }
 
     #[test]
-    fn the_root_and_the_fuzz_bodies_may_know_the_machine() {
+    fn the_root_and_the_fuzz_bodies_may_import_the_machine() {
         let found = complaints(&[
             ("socketio-parser/src/lib.rs", "use connection::Connection;"),
             ("socketio-parser/src/fuzzing.rs", "use crate::connection::Connection;"),

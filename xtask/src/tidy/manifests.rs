@@ -1,4 +1,4 @@
-//! Rules over the manifests: who may depend on whom, and the workspace's lints.
+//! Rules for manifests: the allowed dependencies between crates, and the workspace's lints.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +10,7 @@ use crate::workspace::Workspace;
 
 /// Crates without I/O.
 const PURE: [&str; 3] = ["engineio-parser", "socketio-parser", "socketio-adapter"];
-/// Packages that do I/O, run tasks or draw randomness. A trailing `*` stands for any ending.
+/// Packages that do I/O, run tasks or draw randomness. A trailing `*` matches any ending.
 const NOT_IN_PURE: [&str; 7] =
     ["tokio*", "hyper*", "futures*", "rand*", "getrandom", "fastrand", "mio"];
 const SERVERS: [&str; 2] = ["engineio-server", "socketio-server"];
@@ -21,15 +21,13 @@ pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
     if !section(&manifest, "[workspace.lints.rust]").any(|line| line == "unsafe_code = \"forbid\"")
     {
-        found.push(
-            "Cargo.toml: [workspace.lints.rust] does not say unsafe_code = \"forbid\"".to_owned(),
-        );
+        found.push("Cargo.toml: [workspace.lints.rust] lacks unsafe_code = \"forbid\"".to_owned());
     }
     let graph = Graph::read(&workspace.metadata);
     for (name, path) in &graph.members {
         let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
         if !section(&text, "[lints]").any(|line| line == "workspace = true") {
-            found.push(format!("{name}: its Cargo.toml does not take the workspace's lints"));
+            found.push(format!("{name}: its Cargo.toml does not inherit the workspace's lints"));
         }
     }
     found.extend(graph.check(&workspace.root));
@@ -42,10 +40,10 @@ fn section<'t>(manifest: &'t str, header: &'t str) -> impl Iterator<Item = &'t s
     lines.take_while(|line| !line.starts_with('['))
 }
 
-/// Who depends on whom outside tests.
+/// The dependencies between packages, without those of tests.
 #[derive(Default)]
 struct Graph {
-    /// The workspace's packages and their manifests.
+    /// The packages of the workspace, with the paths of their manifests.
     members: BTreeMap<String, String>,
     /// Names by package id.
     names: BTreeMap<String, String>,
@@ -78,11 +76,13 @@ impl Graph {
     fn check(&self, root: &Path) -> Vec<String> {
         let mut found = Vec::new();
         for (name, manifest) in &self.members {
-            let below = self.below(name);
+            let dependencies = self.dependencies(name);
             let mut refuse = |patterns: &[&str], why: &str| {
-                for (dependency, path) in &below {
+                for (dependency, path) in &dependencies {
                     if patterns.iter().any(|pattern| fits(dependency, pattern)) {
-                        found.push(format!("{name} depends on {dependency}, and {why}: {path}"));
+                        found.push(format!(
+                            "{name} must not depend on {dependency}, because {why}: {path}"
+                        ));
                     }
                 }
             };
@@ -90,26 +90,26 @@ impl Graph {
                 refuse(&NOT_IN_PURE, "it does no I/O");
             }
             if name == "engineio-parser" {
-                refuse(&["socketio-*"], "arrows point down");
+                refuse(&["socketio-*"], "dependencies point down");
             }
             if name == "engineio-server" {
-                refuse(&["socketio-*"], "arrows point down");
+                refuse(&["socketio-*"], "dependencies point down");
             }
             if name == "socketio-client" {
-                refuse(&SERVERS, "the client knows no server");
+                refuse(&SERVERS, "the client depends on no server");
             }
             if Path::new(manifest).starts_with(root.join("adapters")) {
-                refuse(&["socketio-server", "engineio-server"], "a back-end knows no server");
+                refuse(&["socketio-server", "engineio-server"], "a back-end depends on no server");
             }
             if name != "xtask" {
-                refuse(&["xtask"], "the product knows no tool");
+                refuse(&["xtask"], "the product depends on no tool");
             }
         }
         found
     }
 
-    /// Everything a package depends on, by name, with the way there.
-    fn below(&self, name: &str) -> BTreeMap<&str, String> {
+    /// All direct and indirect dependencies of a package by name, each with the path to it.
+    fn dependencies(&self, name: &str) -> BTreeMap<&str, String> {
         let start = self
             .names
             .iter()
@@ -151,7 +151,8 @@ mod tests {
 
     use super::*;
 
-    /// Metadata of workspace members `(name, folder)` and of edges `(from, to, kind)`.
+    /// Complaints about a workspace with the members `(name, folder)` and the edges `(from, to,
+    /// kind)`.
     fn complaints(members: &[(&str, &str)], edges: &[(&str, &str, Value)]) -> Vec<String> {
         let mut names: BTreeSet<_> = members.iter().map(|(name, _)| *name).collect();
         names.extend(edges.iter().map(|(_, to, _)| *to));
@@ -179,19 +180,19 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_below_a_parser_is_refused_however_deep() {
+    fn an_indirect_dependency_of_a_parser_on_a_runtime_is_refused() {
         let edges =
             [("socketio-parser", "handy", Value::Null), ("handy", "tokio-util", Value::Null)];
         let found = complaints(&[("socketio-parser", "socketio-parser")], &edges);
         assert_eq!(
             found,
-            ["socketio-parser depends on tokio-util, and it does no I/O: \
+            ["socketio-parser must not depend on tokio-util, because it does no I/O: \
                             socketio-parser → handy → tokio-util"]
         );
     }
 
     #[test]
-    fn a_parsers_tests_may_use_anything() {
+    fn the_tests_of_a_parser_may_have_any_dependency() {
         let edges =
             [("engineio-parser", "proptest", json!("dev")), ("proptest", "rand", Value::Null)];
         assert_eq!(
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_or_adapter_that_knows_the_server_is_refused() {
+    fn a_client_or_adapter_that_depends_on_a_server_is_refused() {
         let members =
             [("socketio-client", "socketio-client"), ("socketio-redis", "adapters/redis")];
         let edges = [
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_section_ends_at_the_next() {
+    fn a_manifest_section_ends_at_the_next_header() {
         let manifest = "[lints]\n\n[features]\nworkspace = true\n";
         assert!(!section(manifest, "[lints]").any(|line| line == "workspace = true"));
         assert!(

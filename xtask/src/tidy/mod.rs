@@ -1,4 +1,5 @@
-//! `cargo xtask tidy`: what ARCHITECTURE.md promises, checked over the source text and `cargo metadata`.
+//! `cargo xtask tidy`: checks the invariants of ARCHITECTURE.md against the source text and `cargo
+//! metadata`.
 
 mod behaviour;
 mod imports;
@@ -20,13 +21,13 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
         println!("{complaint}");
     }
     if complaints.is_empty() {
-        println!("tidy: nothing to complain about");
+        println!("tidy: no complaints");
         return Ok(ExitCode::SUCCESS);
     }
     Err(format!("{} complaints", complaints.len()))
 }
 
-/// Everything that is not as it should be, one line each.
+/// All violations, one line each.
 pub(crate) fn complaints(workspace: &Workspace) -> Result<Vec<String>, String> {
     let mut found = manifests::check(workspace)?;
     let files = source::load(&workspace.root)?;

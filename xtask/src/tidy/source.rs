@@ -1,9 +1,9 @@
-//! The project's text files, and which of their lines belong to the product.
+//! The text files of the project, and which of their lines are product code.
 
 use std::fs;
 use std::path::Path;
 
-/// Folders that hold nothing of ours, or data made by programs.
+/// Folders with foreign files or generated data.
 const SKIPPED: [&str; 6] = [".git", "target", "node_modules", "artifacts", "corpus", "coverage"];
 const CRATES: [&str; 6] = [
     "engineio-parser/",
@@ -16,7 +16,7 @@ const CRATES: [&str; 6] = [
 
 /// One text file.
 pub(super) struct Source {
-    /// Relative to the workspace's root, with `/` between the parts.
+    /// Relative to the root of the workspace, with `/` as separator.
     pub(super) path: String,
     pub(super) text: String,
 }
@@ -26,7 +26,7 @@ impl Source {
         self.path.ends_with(".rs")
     }
 
-    /// A file of a crate's `src` folder that holds more than tests.
+    /// Whether this is a file of a `src` folder that contains more than tests.
     pub(super) fn is_module(&self) -> bool {
         self.is_rust()
             && self.path.contains("/src/")
@@ -34,24 +34,25 @@ impl Source {
             && !self.path.contains("/tests/")
     }
 
-    /// A module of one of the protocol crates.
+    /// Whether this is a module of a published crate.
     pub(super) fn is_product(&self) -> bool {
         self.is_module() && CRATES.iter().any(|krate| self.path.starts_with(krate))
     }
 
-    /// The crate's folder, such as `adapters/core`.
+    /// The folder of the crate, such as `adapters/core`.
     pub(super) fn krate(&self) -> &str {
         self.path.split_once("/src/").map_or("", |(krate, _)| krate)
     }
 
-    /// The lines outside tests and comments, numbered from 1.
+    /// The lines outside of tests and comments, numbered from 1.
     pub(super) fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
         let numbered = self.text.lines().enumerate().map(|(index, line)| (index + 1, line));
         let code = numbered.take(self.lines_before_tests());
         code.filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with("//"))
     }
 
-    /// The test module closes a file. A `#[cfg(test)]` over anything else hides nothing below it.
+    /// The number of lines before the test module at the end of the file. `#[cfg(test)]` on any
+    /// other item does not count.
     fn lines_before_tests(&self) -> usize {
         let lines: Vec<_> = self.text.lines().map(str::trim).collect();
         let opens = |(at, line): (usize, &&str)| {
@@ -65,7 +66,7 @@ impl Source {
     }
 }
 
-/// Every text file of the workspace.
+/// All text files of the workspace.
 pub(super) fn load(root: &Path) -> Result<Vec<Source>, String> {
     let mut files = Vec::new();
     walk(root, "", &mut files).map_err(|error| format!("cannot read the source tree: {error}"))?;
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_blank_lines_and_the_test_module_are_no_code() {
+    fn comments_blank_lines_and_the_test_module_are_not_code() {
         let file = source(
             "x/src/lib.rs",
             "//! x\n\nuse a;\n  // why\nfn b() {}\n#[cfg(test)]\nmod tests {\n    c();\n}\n",

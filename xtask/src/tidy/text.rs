@@ -1,11 +1,11 @@
-//! Rules over single lines of text.
+//! Rules for single lines of text.
 
 use std::path::Path;
 
 use super::source::Source;
 
 const MAX_CODE_LINES: usize = 500;
-/// `.expect(` only with a message: a method of our own may have that name, and clippy knows the types.
+/// `.expect(` counts only with a message, because other types may have a method of that name.
 const PANICS: [&str; 7] = [
     ".unwrap()",
     ".expect(\"",
@@ -15,7 +15,7 @@ const PANICS: [&str; 7] = [
     "todo!(",
     "unimplemented!(",
 ];
-/// What a crate without I/O, clock and randomness never says.
+/// Forbidden in crates without I/O, clock and randomness.
 const IMPURE: [&str; 10] = [
     "Instant::now",
     "SystemTime",
@@ -28,12 +28,12 @@ const IMPURE: [&str; 10] = [
     "eprintln!(",
     "tokio::",
 ];
-/// What a user's handler takes and keeps is a plain type.
+/// Public types of the server must have no type parameters.
 const GENERIC: [&str; 4] =
     ["pub struct Socket<", "pub struct Server<", "pub struct Namespace<", "pub struct Broadcast<"];
 const PURE: [&str; 3] = ["engineio-parser", "socketio-parser", "adapters/core"];
 
-/// Complaints about lines. `machine_paths` are beginnings of paths that mean something on this machine only.
+/// Complaints about lines. `machine_paths` are path prefixes that exist only on this machine.
 pub(super) fn check(files: &[Source], machine_paths: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for file in files {
@@ -50,7 +50,8 @@ pub(super) fn check(files: &[Source], machine_paths: &[String]) -> Vec<String> {
         }
         if file.is_product() {
             found.extend(lines_with(file, &PANICS, "can panic"));
-            // Fuzz bodies are tests that lie in the library: they make the clock that they turn.
+            // Fuzz bodies are tests inside the library. They create the start of their virtual
+            // clock.
             if PURE.contains(&file.krate()) && !file.path.ends_with("/fuzzing.rs") {
                 found.extend(lines_with(file, &IMPURE, "the crate does no I/O and reads no clock"));
             }
@@ -70,10 +71,10 @@ pub(super) fn check(files: &[Source], machine_paths: &[String]) -> Vec<String> {
     found
 }
 
-/// The folder the checkout lies in, and the user's home.
+/// The folder around the checkout, and the user's home.
 pub(super) fn machine_paths(root: &Path) -> Vec<String> {
     let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
-    // A checkout in the temporary folder would forbid every mention of that folder.
+    // For a checkout in the temporary folder, this rule would forbid every mention of that folder.
     let around = root.parent().filter(|parent| *parent != std::env::temp_dir());
     let paths = [Some(root), around, home.as_deref()].into_iter().flatten();
     let paths = paths.map(|path| path.to_string_lossy().into_owned()).filter(|path| path.len() > 3);
@@ -84,7 +85,7 @@ fn too_long(file: &Source, found: &mut Vec<String>) {
     let lines = file.code_lines().count();
     if lines > MAX_CODE_LINES {
         found.push(format!(
-            "{}: {lines} code lines, {MAX_CODE_LINES} are allowed; where is the seam?",
+            "{}: {lines} code lines, the limit is {MAX_CODE_LINES}; split the file",
             file.path
         ));
     }
@@ -103,7 +104,8 @@ fn lines_with<'f>(
     lines.map(move |(number, line)| format!("{}:{number}: {why}: {}", file.path, line.trim()))
 }
 
-/// Whole words only at the front: `eprintln!` is no `println!`, `my_tokio::` no `tokio::`. Not inside a string.
+/// Whether the line contains `needle` outside of a string. The match must start at a word boundary:
+/// `eprintln!` does not match `println!`.
 fn mentions(line: &str, needle: &str) -> bool {
     line.match_indices(needle).any(|(at, _)| {
         let before = &line[..at];
@@ -115,7 +117,7 @@ fn mentions(line: &str, needle: &str) -> bool {
     })
 }
 
-/// A skipped test needs its reason: `#[ignore = "…"]`, or a comment on the line or above it.
+/// A skipped test needs a reason: `#[ignore = "…"]`, or a comment on the same line or above it.
 fn skipped_tests(file: &Source, found: &mut Vec<String>) {
     let marks: &[&str] = match file.path.rsplit('.').next() {
         Some("rs") => &["#[ignore]"],
@@ -156,20 +158,20 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_in_tests_comments_strings_or_names_is_fine() {
+    fn a_panic_in_tests_comments_strings_or_names_is_allowed() {
         let text = "// x.unwrap()\nlet a = \".unwrap()\";\nx.unwrap_or(1);\nself.expect(b'[')?;\n#[cfg(test)]\nmod tests { fn t() { x.unwrap() } }\n";
         assert_eq!(complaints("socketio-server/src/hub.rs", text), Vec::<String>::new());
         assert_eq!(complaints("socketio-server/tests/hub.rs", "x.unwrap();"), Vec::<String>::new());
     }
 
     #[test]
-    fn a_parameter_of_a_users_type_is_refused() {
+    fn a_type_parameter_on_a_public_type_is_refused() {
         assert_eq!(complaints("socketio-server/src/model.rs", "pub struct Socket<A>(A);").len(), 1);
         assert!(complaints("socketio-server/src/model.rs", "pub struct Socket(u8);").is_empty());
     }
 
     #[test]
-    fn a_clock_in_a_pure_crate_is_refused() {
+    fn a_clock_in_a_crate_without_io_is_refused() {
         let line = "let now = Instant::now();";
         assert_eq!(complaints("engineio-parser/src/session/mod.rs", line).len(), 1);
         assert_eq!(complaints("adapters/core/src/cluster.rs", line).len(), 1);

@@ -1,4 +1,5 @@
-//! Just enough of Rust's lexer to find paths: words, `::` and single signs, without comments, strings and lifetimes.
+//! A minimal Rust lexer for finding paths: words, `::` and single characters, without comments,
+//! strings and lifetimes.
 
 /// The tokens of a source text.
 pub(super) fn tokens(text: &str) -> Vec<&str> {
@@ -37,7 +38,7 @@ pub(super) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The length of a string literal, quotes included.
+/// The length of a string literal, including its quotes.
 fn string(text: &str) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -62,7 +63,7 @@ fn raw_string(text: &str) -> Option<usize> {
     Some(text.len() - inner.len() + end)
 }
 
-/// The length of a character literal, or of the sign before a lifetime's name.
+/// The length of a character literal, or of the quote before the name of a lifetime.
 fn quote(text: &str) -> usize {
     let mut chars = text.char_indices().skip(1);
     match (chars.next(), chars.next()) {
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_strings_and_characters_are_no_code() {
+    fn comments_strings_and_characters_yield_no_tokens() {
         let text = "use a::b; // use c\n/* use d */ \"use \\\" e\" r#\"use \" f\"# b'\"' '\\'' '\\u{41}' x";
         assert_eq!(tokens(text), ["use", "a", "::", "b", ";", "b", "x"]);
     }
