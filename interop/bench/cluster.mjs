@@ -1,8 +1,9 @@
-// Broadcasts from one node to the clients of another, ours beside Node's, on the same engine in the same run. Prints a table.
+// Compares broadcasts from one of our nodes to the clients of another with those between Node's nodes, on
+// the same engine in the same run. Prints a table.
 //
-// The figures are the CPU time of both nodes for one broadcast that passes through them, the rate at which broadcasts
-// arrive when 64 are on their way, and how long a single one takes from the sender's client to the receiver's. Only the ratio
-// of the two lines of an engine means anything.
+// The figures are the CPU time of both nodes per broadcast, the rate with 64 broadcasts in flight, and the
+// latency of a single broadcast from the sender's client to the receiver's. Compare only the two lines of one
+// engine.
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -39,50 +40,50 @@ async function measure(kind, adapter, bus) {
   const nodes = await Promise.all([0, 1].map((i) => node(kind, adapter, bus, { PREFIX, NAME: `${kind} ${i}` })));
   const [sender, receiver] = await Promise.all(nodes.map((server) => member(server)));
   await together(sender, receiver);
-  // They would keep all of it.
+  // Members record all events, which would take too much memory here.
   [sender, receiver].forEach((socket) => socket.offAny());
   let arrived = 0;
-  let told = () => {};
+  let onArrival = () => {};
   receiver.on('said', () => {
     arrived += 1;
-    told();
+    onArrival();
   });
-  const say = async () => assert.equal(await sender.op('broadcast', { event: 'said', args: ARGS }), 'ok');
+  const broadcast = async () => assert.equal(await sender.op('broadcast', { event: 'said', args: ARGS }), 'ok');
 
-  for (let i = 0; i < SINGLE; i += 1) await say();
+  for (let i = 0; i < SINGLE; i += 1) await broadcast();
   const latencies = [];
   for (let i = 0; i < SINGLE; i += 1) {
     const started = performance.now();
-    const heard = new Promise((resolve) => (told = resolve));
-    await Promise.all([say(), heard]);
+    const arrival = new Promise((resolve) => (onArrival = resolve));
+    await Promise.all([broadcast(), arrival]);
     latencies.push((performance.now() - started) * 1000);
   }
   latencies.sort((one, other) => one - other);
 
-  const [before, started] = [charged(nodes), performance.now()];
+  const [before, started] = [cpuTime(nodes), performance.now()];
   await within(
     new Promise((resolve, reject) => {
       const first = arrived;
       let sent = 0;
-      // Counted by what has arrived: the sender hears that its broadcast is queued, which says nothing about the engine.
-      told = () => {
+      // The window counts arrivals, because the sender only learns that its broadcast is queued.
+      onArrival = () => {
         if (arrived - first === messages) resolve();
-        for (; sent < messages && sent - (arrived - first) < WINDOW; sent += 1) say().catch(reject);
+        for (; sent < messages && sent - (arrived - first) < WINDOW; sent += 1) broadcast().catch(reject);
       };
-      told();
+      onArrival();
     }),
     'all broadcasts',
     120_000,
   );
   const seconds = (performance.now() - started) / 1000;
-  const cpu = (charged(nodes) - before) / messages / 1000;
+  const cpu = (cpuTime(nodes) - before) / messages / 1000;
   closeAll();
   await Promise.all(nodes.map((server) => server.stop()));
   return { cpu, rate: messages / seconds, p50: latencies[SINGLE >> 1], p99: latencies[Math.floor(SINGLE * 0.99)] };
 }
 
-/** The nanoseconds that the nodes have been charged for, all of their threads. Clock ticks are too coarse for a second. */
-function charged(nodes) {
+/** The CPU time of all threads of the nodes, in nanoseconds. Clock ticks are too coarse for a second. */
+function cpuTime(nodes) {
   const threads = nodes.flatMap(({ pid }) => readdirSync(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}/schedstat`));
   return threads.reduce((sum, thread) => sum + Number(readFileSync(thread, 'utf8').split(' ')[0]), 0);
 }

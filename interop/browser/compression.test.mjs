@@ -1,4 +1,4 @@
-// permessage-deflate with a real browser, which offers it with every WebSocket.
+// permessage-deflate with a real browser, which offers it on every WebSocket.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -15,7 +15,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-/** Echoes long and short messages in a page; gives what was agreed on and what came back. */
+/** Echoes long and short messages in a page. Returns the agreed extensions and whether the echoes are equal. */
 async function exchange(port) {
   const page = await browser.newPage();
   const url = `ws://127.0.0.1:${port}/engine.io/?EIO=4&transport=websocket`;
@@ -40,7 +40,7 @@ for (const [setting, extensions] of [
   ['1', 'permessage-deflate; server_no_context_takeover; client_no_context_takeover'],
   ['contexts', 'permessage-deflate'],
 ]) {
-  test(`Chromium agrees on ${extensions || 'nothing'}`, async () => {
+  test(`Chromium negotiates ${extensions || 'no extension'}`, async () => {
     const env = { PING_INTERVAL: '25000', PING_TIMEOUT: '20000', PER_MESSAGE_DEFLATE: setting };
     const server = await start(program('CONFORMANCE_SERVER'), env);
     try {

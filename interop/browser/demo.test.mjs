@@ -1,4 +1,4 @@
-// The chat demo as people use it: tabs of a real browser that talk to each other.
+// The chat demo as its users see it: tabs of a real browser chat with each other.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -33,7 +33,7 @@ let profile;
 let browser;
 let port;
 let server;
-/** What the consoles of the current test's tabs complained about. */
+/** Errors and warnings on the consoles of the current test's tabs. */
 let complaints;
 let tabs;
 
@@ -47,7 +47,7 @@ after(async () => {
   await browser?.close();
   if (profile) await rm(profile, { recursive: true, force: true });
 });
-// A server of its own for each test: what others said, and the nicknames they hold, are not its business.
+// Each test has its own server, so that it does not see the messages and nicknames of other tests.
 beforeEach(async () => {
   complaints = [];
   tabs = [];
@@ -63,7 +63,7 @@ function startServer(env = { CLIENT_DIR }) {
   return start(PROGRAM, { PORT: port, CLIENT_DIR: undefined, ...env });
 }
 
-/** A tab with the page open, nobody logged in. */
+/** Opens the page in a tab, without logging in. */
 async function visit(query = '') {
   const tab = await browser.newPage();
   tabs.push(tab);
@@ -80,7 +80,7 @@ async function logIn(tab, nickname) {
   await tab.getByTestId('enter').click();
 }
 
-/** A tab of somebody who is in the lobby. */
+/** Opens a tab and enters the lobby under this nickname. */
 async function person(nickname, query) {
   const tab = await visit(query);
   await logIn(tab, nickname);
@@ -88,7 +88,7 @@ async function person(nickname, query) {
   return tab;
 }
 
-/** Waits until an element has exactly that text. */
+/** Waits until an element has exactly this text. */
 async function shows(tab, testId, text) {
   await tab.getByTestId(testId).filter({ hasText: new RegExp(`^${text}$`) }).waitFor();
 }
@@ -106,7 +106,7 @@ async function pair(query) {
   return [await person('Ada', query), await person('Grace', query)];
 }
 
-/** A picture worth looking at, painted by the browser. */
+/** A picture for the screenshots, painted by the browser. */
 async function painting(tab) {
   const url = await tab.evaluate(() => {
     const canvas = Object.assign(document.createElement('canvas'), { width: 360, height: 200 });
@@ -131,20 +131,20 @@ const WAYS = [
 
 describe('two tabs chat with each other', () => {
   for (const [name, query, transport] of WAYS) {
-    test(name, async () => {
+    test(`messages arrive in both tabs: ${name}`, async () => {
       const [ada, grace] = await pair(query);
       for (const tab of [ada, grace]) await shows(tab, 'transport', transport);
       await say(ada, 'Hello Grace, é€😀');
       await hears(grace, 'Hello Grace, é€😀');
       await say(grace, 'Hello Ada');
       await hears(ada, 'Hello Ada');
-      // Each line once, for the sender as well.
+      // Each message appears once, also for the sender.
       for (const tab of [ada, grace]) assert.equal(await tab.getByTestId('message').filter({ hasText: 'Hello Ada' }).count(), 1);
       assert.match(await ada.getByTestId('message').filter({ hasText: 'Hello Grace' }).getAttribute('class'), /own/);
       assert.deepEqual(complaints, []);
     });
 
-    test(`a picture arrives as binary and renders: ${name}`, async () => {
+    test(`a picture arrives as binary and is rendered: ${name}`, async () => {
       const [ada, grace] = await pair(query);
       await ada.getByTestId('file-input').setInputFiles({ name: 'red.png', mimeType: 'image/png', buffer: PICTURE });
       const picture = grace.getByTestId('file-image');
@@ -164,7 +164,7 @@ test('markup in a message or nickname stays text', async () => {
   assert.deepEqual(complaints, []);
 });
 
-test('a file that is no picture is offered for download', async () => {
+test('a file other than a picture is offered for download', async () => {
   const [ada, grace] = await pair();
   const buffer = Buffer.from('%PDF-1.4 not really');
   await ada.getByTestId('file-input').setInputFiles({ name: 'paper.pdf', mimeType: 'application/pdf', buffer });
@@ -175,7 +175,7 @@ test('a file that is no picture is offered for download', async () => {
   assert.deepEqual(Buffer.from(bytes), buffer);
 });
 
-test('a file that is too large is refused before it is sent', async () => {
+test('the page refuses a file that is too large', async () => {
   const ada = await person('Ada');
   const buffer = Buffer.alloc(900_001);
   await ada.getByTestId('file-input').setInputFiles({ name: 'huge.bin', mimeType: 'application/octet-stream', buffer });
@@ -183,15 +183,15 @@ test('a file that is too large is refused before it is sent', async () => {
   await shows(ada, 'status', 'connected');
 });
 
-test('a file of nearly the largest size arrives over polling', async () => {
+test('a file close to the size limit arrives over polling', async () => {
   const [ada, grace] = await pair('?transports=polling');
-  // In base64 it is a third longer, and must still fit the payload limit.
+  // Base64 makes it a third longer. It must still fit the payload limit.
   const buffer = Buffer.alloc(700_000, 5);
   await ada.getByTestId('file-input').setInputFiles({ name: 'big.bin', mimeType: 'application/octet-stream', buffer });
   await grace.getByTestId('file-link').waitFor();
 });
 
-test('rooms keep their messages apart and count what is unread', async () => {
+test('each room has its own messages and counts the unread ones', async () => {
   const [ada, grace] = await pair();
   for (const tab of [ada, grace]) {
     await tab.getByTestId('new-room').fill('tea');
@@ -208,14 +208,14 @@ test('rooms keep their messages apart and count what is unread', async () => {
   assert.equal(await grace.getByTestId('unread-tea').count(), 0);
 });
 
-test('somebody who comes later sees what was said before', async () => {
+test('a late user sees earlier messages', async () => {
   const ada = await person('Ada');
   await say(ada, 'said early');
   await hears(ada, 'said early');
   await hears(await person('Grace'), 'said early');
 });
 
-test('typing shows, and ends with the message', async () => {
+test('the typing indicator appears, and disappears with the message', async () => {
   const [ada, grace] = await pair();
   await ada.getByTestId('composer').pressSequentially('Hel');
   await shows(grace, 'typing', 'Ada is typing…');
@@ -223,19 +223,19 @@ test('typing shows, and ends with the message', async () => {
   await shows(grace, 'typing', '');
 });
 
-test('who is online is listed, and leaves the list with the tab', async () => {
+test('online users are listed until their tab closes', async () => {
   const [ada, grace] = await pair();
   await ada.getByTestId('user').filter({ hasText: 'Grace' }).waitFor();
   await ada.getByTestId('user').filter({ hasText: 'Ada (you)' }).waitFor();
-  // A tab that goes between its last GET and the upgrade's end leaves no open connection to notice it by: as with Node's
-  // server, only the heartbeat does.
+  // If a tab closes between its last GET and the end of the upgrade, no open connection reveals it.
+  // As with Node's server, only the heartbeat does.
   await shows(grace, 'transport', 'websocket');
   await grace.close();
   await ada.getByTestId('user').filter({ hasText: 'Grace' }).waitFor({ state: 'detached' });
   await ada.getByTestId('notice').filter({ hasText: /Grace.*left/ }).waitFor();
 });
 
-test('a nickname that is empty or taken is refused with a reason', async () => {
+test('an empty or taken nickname is refused with a reason', async () => {
   await person('Ada');
   const other = await visit();
   await logIn(other, '');
@@ -253,7 +253,7 @@ test('the nickname survives a reload', async () => {
   await ada.getByTestId('user').filter({ hasText: 'Ada (you)' }).waitFor();
 });
 
-test('without a client of its own the page takes the public one, and says so', async () => {
+test('a page without a local client loads the public one and shows a notice', async () => {
   await server.stop();
   server = await startServer({});
   await browser.route('https://cdn.socket.io/**', (route) => route.fulfill({ path: join(CLIENT_DIR, 'socket.io.min.js') }));
@@ -263,7 +263,7 @@ test('without a client of its own the page takes the public one, and says so', a
 });
 
 for (const [name, query, transport] of WAYS) {
-  test(`a restart of the server is survived: ${name}`, async () => {
+  test(`the page survives a restart of the server: ${name}`, async () => {
     const [ada, grace] = await pair(query);
     for (const tab of [ada, grace]) await shows(tab, 'transport', transport);
     await server.stop('SIGKILL');
@@ -275,12 +275,12 @@ for (const [name, query, transport] of WAYS) {
     }
     await say(ada, 'back again');
     await hears(grace, 'back again');
-    // The browser itself reports each attempt that found no server.
+    // The browser reports each failed connection attempt on the console.
     assert.deepEqual(complaints.filter((text) => !/ERR_CONNECTION_REFUSED|WebSocket connection|ERR_[A-Z_]+/.test(text)), []);
   });
 }
 
-test('it looks like a chat, on a phone too', async () => {
+test('the page fits a desktop and a phone', async () => {
   const [ada, grace] = await pair();
   await say(ada, 'Shall we meet at the engine?');
   await hears(grace, 'Shall we meet');

@@ -1,4 +1,4 @@
-// The public JavaScript client, with its waiting made short.
+// The public JavaScript client with short delays.
 
 import { io as latest } from 'socket.io-client';
 
@@ -7,8 +7,8 @@ import { within } from './raw.mjs';
 const open = new Set();
 
 /**
- * A client that does not share its connection with others unless asked to, and that reconnects quickly. Of another
- * version where `io` is that version's.
+ * Creates a client that reconnects quickly and has its own connection, unless the options say
+ * otherwise. `io` selects another version of the client.
  */
 export function client(server, options = {}) {
   const { namespace = '/', io = latest, ...rest } = options;
@@ -22,21 +22,21 @@ export function client(server, options = {}) {
   return socket;
 }
 
-/** Joins another namespace over a client's connection. */
+/** Connects to another namespace over the connection of a client. */
 export function join(socket, namespace, options) {
   const other = socket.io.socket(namespace, options);
   open.add(other);
   return other;
 }
 
-/** A connected client. */
+/** Creates a client and waits until it is connected. */
 export async function connected(server, options) {
   const socket = client(server, options);
   await event(socket, 'connect');
   return socket;
 }
 
-/** The arguments of the next event of that name. Works with sockets, managers and engines alike. */
+/** The arguments of the next event with this name. Works with sockets, managers and engines. */
 export function event(emitter, name) {
   return within(new Promise((resolve) => emitter.once(name, (...args) => resolve(args))), `\`${name}\``);
 }

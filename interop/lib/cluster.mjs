@@ -1,4 +1,4 @@
-// Clusters under test: a real engine, and nodes of both kinds on it.
+// Clusters under test: a real engine with our nodes and Node's.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -14,21 +14,21 @@ import { program, start } from './server.mjs';
 const NODE = fileURLToPath(new URL('../cluster/node.mjs', import.meta.url));
 let prefixes = 0;
 
-/** The engine that an adapter speaks to. */
+/** The engine of an adapter. */
 export function engineOf(adapter) {
   return adapter.startsWith('redis') ? 'redis' : adapter;
 }
 
-/** Starts a real engine. It ends with us, since its input does. */
+/** Starts a real engine. It ends with this process, because its standard input does. */
 export async function engine(kind) {
   const child = spawn(program('ENGINES'), [kind], { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const line = async (start) => {
     const { value, done } = await lines.next();
-    if (done || !value.startsWith(start)) throw new Error(`the engine ${kind} did not do it: ${value}`);
+    if (done || !value.startsWith(start)) throw new Error(`the engine ${kind} answered ${value}`);
     return value.slice(start.length);
   };
-  const tell = async (word) => {
+  const command = async (word) => {
     child.stdin.write(`${word}\n`);
     await line('OK');
   };
@@ -36,10 +36,10 @@ export async function engine(kind) {
   return {
     kind,
     url,
-    kill: () => tell('kill'),
-    restart: () => tell('restart'),
-    pause: () => tell('pause'),
-    resume: () => tell('resume'),
+    kill: () => command('kill'),
+    restart: () => command('restart'),
+    pause: () => command('pause'),
+    resume: () => command('resume'),
     async stop() {
       const ended = new Promise((resolve) => child.once('exit', resolve));
       child.stdin.end();
@@ -48,13 +48,13 @@ export async function engine(kind) {
   };
 }
 
-/** A prefix that nobody else on the engine uses. */
+/** A prefix that no other test on the engine uses. */
 export function prefix() {
   prefixes += 1;
   return `p${process.pid}x${prefixes}`;
 }
 
-/** Starts a node: ours (`rust`) or Node's (`node`). */
+/** Starts a node: our server (`rust`) or Node's (`node`). */
 export async function node(kind, adapter, { url }, env = {}) {
   const [path, args] = kind === 'rust' ? [program('CLUSTER_NODE')] : [process.execPath, [NODE]];
   const server = await start(path, { ADAPTER: adapter, URL: url, NAME: kind, ...env }, args);
@@ -62,8 +62,8 @@ export async function node(kind, adapter, { url }, env = {}) {
 }
 
 /**
- * A client that is let in, and notes everything it hears: `heard` holds `[event, ...args]`. It takes over the session of
- * `lost`, where that is given.
+ * Connects a client that records every event as `[event, ...args]` in `heard`. If `lost` is given,
+ * the client takes over its session.
  */
 export async function member(server, { namespace = '/', auth = {}, lost, ...options } = {}) {
   const socket = client(server, { namespace, auth, transports: ['websocket'], autoConnect: false, ...options });
@@ -75,23 +75,23 @@ export async function member(server, { namespace = '/', auth = {}, lost, ...opti
     ack?.(socket.answer === undefined ? socket.id : socket.answer);
   });
   socket.op = (op, fields = {}, patience = undefined) =>
-    within(socket.emitWithAck('op', { op, ...fields }), `an answer to ${op}`, patience);
+    within(socket.emitWithAck('op', { op, ...fields }), `the result of ${op}`, patience);
   await event(socket.connect(), 'connect');
   return socket;
 }
 
-/** Resolves once `condition` gives something true, which is the result. */
+/** Resolves with the first truthy result of `condition`. */
 export async function eventually(condition, what, patience = 20_000) {
   const deadline = Date.now() + patience;
   for (;;) {
     const result = await condition();
     if (result) return result;
-    if (Date.now() > deadline) throw new Error(`waited too long until ${what}`);
+    if (Date.now() > deadline) throw new Error(`timed out waiting until ${what}`);
     await sleep(20);
   }
 }
 
-/** Waits until what one of the members says is heard by all, in every direction. */
+/** Waits until an event from each member reaches all members. */
 export async function together(...members) {
   const reaches = async (from) => {
     const tag = `together-${from.id}`;
@@ -99,32 +99,32 @@ export async function together(...members) {
       await from.op('emit', { event: tag });
       await sleep(20);
       return members.every((member) => member.heard.some(([name]) => name === tag));
-    }, `all hear ${from.id}`);
+    }, `all members hear ${from.id}`);
   };
   await Promise.all(members.map(reaches));
   await sleep(100);
   members.forEach((member) => member.heard.splice(0));
 }
 
-/** What each member has heard once a later word of each sender has reached all of them; then forgets it. */
+/** Waits until an event from each sender has reached all members. Returns and clears the events recorded before. */
 export async function settled(members, ...senders) {
   for (const sender of senders) {
     const tag = `fence-${sender.id}`;
     await sender.op('emit', { event: tag });
-    await eventually(() => members.every(({ heard }) => heard.some(([name]) => name === tag)), `all hear ${tag}`);
+    await eventually(() => members.every(({ heard }) => heard.some(([name]) => name === tag)), `all members hear ${tag}`);
   }
   await sleep(15);
   return members.map(({ heard }) => heard.splice(0).filter(([name]) => !name.startsWith('fence-')));
 }
 
-/** Asserts that exactly these members hear exactly this, once. `all` holds the members by name. */
+/** Asserts that these members, and no others, hear this message once. `all` maps names to members. */
 export async function assertHeard(all, sender, names, message) {
-  // Node's adapter for Postgres has several connections: what is said later may come first.
-  await eventually(() => names.every((name) => all[name].heard.length > 0), 'all have heard it', 3000).catch(() => {});
+  // Node's adapter for PostgreSQL has several connections, so a later message may arrive first.
+  await eventually(() => names.every((name) => all[name].heard.length > 0), 'all of them have heard the message', 3000).catch(() => {});
   const heard = await settled(Object.values(all), sender);
   const who = Object.keys(all).filter((_, i) => heard[i].length > 0);
   assert.deepEqual(who, Object.keys(all).filter((name) => names.includes(name)));
-  // Not the values themselves: a difference would fill the screen.
-  heard.flat().forEach((each) => assert.ok(isDeepStrictEqual(each, message), `it is not what was sent: ${inspect(each).slice(0, 500)}`));
-  assert.equal(heard.flat().length, names.length, 'somebody heard it twice');
+  // Only the beginning of a value is printed. A full diff would fill the screen.
+  heard.flat().forEach((each) => assert.ok(isDeepStrictEqual(each, message), `the received message differs: ${inspect(each).slice(0, 500)}`));
+  assert.equal(heard.flat().length, names.length, 'a client heard the message twice');
 }

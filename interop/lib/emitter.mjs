@@ -1,30 +1,30 @@
-// Our emitter, with the methods of Node's, so that the same tests can be put to both.
+// Our emitter with the methods of Node's, so that the same tests can run with both.
 
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
 import { program } from './server.mjs';
 
-/** What the address begins with that tells our emitter what to speak, by adapter or engine. */
+/** The scheme that selects the protocol of our emitter, by adapter or engine, if the engine's own does not. */
 const SCHEMES = { 'redis-sharded': 'redis+sharded', 'redis-streams': 'redis+streams', 'nats-jetstream': 'nats+jetstream' };
 
-/** The address that our emitter's programs take. */
+/** The address for the programs of our emitter. */
 export function addressOf(adapter, { kind, url }) {
   const scheme = SCHEMES[adapter] ?? SCHEMES[kind];
   return scheme ? url.replace(/^\w+:/, `${scheme}:`) : url;
 }
 
-/** Starts one; gives it and how to end it. What it is told first happens first, and resolves when the engine has it. */
+/** Starts our emitter. Returns it and a function that ends it. Its operations run in order, and resolve when the engine has the message. */
 export async function ourEmitter(adapter, bus) {
   const child = spawn(program('ORDERS'), [addressOf(adapter, bus)], { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const answer = async (wanted) => {
     const { value } = await lines.next();
-    if (value !== wanted) throw new Error(`our emitter did not do it: ${value}`);
+    if (value !== wanted) throw new Error(`our emitter answered ${value}`);
   };
   await answer('READY');
   let last = Promise.resolve();
-  const obey = (order) => {
+  const execute = (order) => {
     child.stdin.write(`${JSON.stringify(order)}\n`);
     last = last.then(() => answer('OK'));
     return last;
@@ -34,39 +34,39 @@ export async function ourEmitter(adapter, bus) {
     child.stdin.end();
     await ended;
   };
-  return [new Operator(obey, { nsp: '/', to: [], except: [] }), end];
+  return [new Operator(execute, { nsp: '/', to: [], except: [] }), end];
 }
 
 class Operator {
-  #obey;
+  #execute;
   #order;
-  constructor(obey, order) {
-    this.#obey = obey;
+  constructor(execute, order) {
+    this.#execute = execute;
     this.#order = order;
   }
-  #but(change) {
-    return new Operator(this.#obey, { ...this.#order, ...change });
+  #with(change) {
+    return new Operator(this.#execute, { ...this.#order, ...change });
   }
-  #do(deed, fields) {
-    return this.#obey({ do: deed, ...this.#order, ...fields });
+  #do(operation, fields) {
+    return this.#execute({ do: operation, ...this.#order, ...fields });
   }
   of(nsp) {
-    return this.#but({ nsp });
+    return this.#with({ nsp });
   }
   to(rooms) {
-    return this.#but({ to: this.#order.to.concat(rooms) });
+    return this.#with({ to: this.#order.to.concat(rooms) });
   }
   in(rooms) {
     return this.to(rooms);
   }
   except(rooms) {
-    return this.#but({ except: this.#order.except.concat(rooms) });
+    return this.#with({ except: this.#order.except.concat(rooms) });
   }
   get volatile() {
-    return this.#but({ volatile: true });
+    return this.#with({ volatile: true });
   }
   compress(compress) {
-    return this.#but({ compress });
+    return this.#with({ compress });
   }
   emit(...args) {
     return this.#do('emit', { args });

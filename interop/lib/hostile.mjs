@@ -1,4 +1,4 @@
-// What may stand on a bus that others write to: nothing of it may change anything.
+// Malformed messages that other programs might publish on the bus. None of them may have an effect.
 
 import { connect } from 'node:net';
 
@@ -11,7 +11,7 @@ const nested = (open, depth, close) => Buffer.from(open.repeat(depth) + close.re
 const data = (more) => ({ packet: { type: 2, data: ['nonsense'] }, opts: { rooms: ['nobody'], except: [], flags: {} }, ...more });
 const message = (type, value, more = {}) => ({ type, data: value, uid: 'feedfeedfeedfeed', nsp: '/', ...more });
 
-/** Cluster messages that are none: as JSON and as msgpack. */
+/** Malformed cluster messages, sent as JSON and as msgpack. */
 const MESSAGES = [
   null, 0, '', [], {}, true, 'text',
   message(3), message(3, null), message(3, []), message(3, 'x'), message(3, {}), message(3, { packet: 7, opts: 7 }),
@@ -30,16 +30,16 @@ const MESSAGES = [
   message(13, undefined, { uid: '' }), message(0), message(14), message(-1), message(1e18), message('3', data()), message(2.5, data()),
 ];
 
-/** Bytes that are nothing at all. */
+/** Bytes that decode as no message. */
 const BYTES = [
   Buffer.alloc(0), Buffer.from([0xc1]), Buffer.from('{'), Buffer.from('{"type":3'), Buffer.from([0x84, 0xa4]), Buffer.from('\0\0\0'),
-  // Lengths that are not true, of an array, a map, a text, bytes, an extension.
+  // Wrong lengths of an array, a map, a text, bytes and an extension.
   ...['ddffffffff', 'dfffffffff', 'dbffffffff', 'c6ffffffff', 'c9ffffffff00'].map((hex) => Buffer.from(hex, 'hex')),
   nested('[', 200_000, ']'), nested('{"a":', 100_000, '}'), Buffer.alloc(200_000, 0x91), Buffer.alloc(200_000, 0x81),
   Buffer.from([0xff, 0xfe, 0x7b]), text({ type: 3, nsp: '/', uid: 'x', data: 'x'.repeat(1_000_000) }),
 ];
 
-/** Publishes all of it where the adapter's nodes listen. */
+/** Publishes all malformed messages on the channels of an adapter. */
 export async function nonsense(adapter, url, prefix) {
   await SENDERS[adapter](url, prefix);
 }
@@ -93,7 +93,8 @@ const SENDERS = {
     const socket = connect(Number(port), hostname);
     socket.write('CONNECT {"verbose":false}\r\n');
     const subjects = ['all', 'room.cm9vbQ', 'node.eA', 'x'].map((end) => `${prefix}.Lw.${end}`);
-    // As they are, and behind the head that ours have: a byte, a count, a name.
+    // Each payload is sent as it is, and behind the header of our messages: a byte, a counter, a
+    // name.
     const head = (count) => Buffer.concat([Buffer.from([1]), Buffer.from(count, 'hex'), Buffer.from('\x01x')]);
     const heads = [Buffer.alloc(0), head('0000000000000001'), head('ffffffffffffffff')];
     for (const bytes of [...encoded(), ...BYTES].filter(({ length }) => length < 1_000_000)) {

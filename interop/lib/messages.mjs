@@ -1,4 +1,5 @@
-// What one node says to the clients of another, for each adapter and each mix of nodes, in both directions.
+// Messages from one node to the clients of another, for each adapter and each mix of nodes, in both
+// directions.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -15,76 +16,77 @@ const large = ['ü'.repeat(10_000), { list: Array.from({ length: 2000 }, (_, i) 
 const numbers = [0, -1, 1.5, 2 ** 31, 2 ** 40, -(2 ** 40), Number.MAX_SAFE_INTEGER, null, true, '', [], {}];
 
 /**
- * Clients are named after their node, near or far, and their rooms: `f12` is on the far node in `r1` and `r2`. Each line:
- * what is said, by whom, how, and who hears it.
+ * Clients are named after their node, near (`n`) or far (`f`), and their rooms: `f12` is on the far
+ * node in `r1` and `r2`. Each line: the name of the test, the sender, the operation, its fields,
+ * and the recipients.
  */
 const REACH = [
-  ['to everybody', 'n0', 'emit', {}, everyone],
-  ['to a room', 'n0', 'emit', { to: ['r1'] }, ['n1', 'n12', 'f1', 'f12']],
-  ['to two rooms, once', 'n0', 'emit', { to: ['r1', 'r2'] }, ['n1', 'n12', 'f1', 'f12']],
-  ['to a room that nobody is in', 'n0', 'emit', { to: ['nobody'] }, []],
-  ['except a room', 'n0', 'emit', { except: ['r1'] }, ['n0', 'f0']],
-  ['to a room except another', 'n0', 'emit', { to: ['r1'], except: ['r2'] }, ['n1', 'f1']],
-  ['to nobody in the end', 'n0', 'emit', { to: ['r2'], except: ['r1'] }, []],
-  ['to one client by id', 'n0', 'emit', ({ f0 }) => ({ to: [f0.id] }), ['f0']],
-  ['except one client by id', 'n0', 'emit', ({ f0 }) => ({ except: [f0.id] }), everyone.filter((name) => name !== 'f0')],
-  ['to all others', 'n0', 'broadcast', {}, everyone.filter((name) => name !== 'n0')],
-  ['to the others in a room', 'n1', 'broadcast', { to: ['r1'] }, ['n12', 'f1', 'f12']],
-  ['not compressed', 'n0', 'emit', { flags: { compress: false } }, everyone],
-  ['on this node', 'n0', 'emit', { flags: { local: true } }, ['n0', 'n1', 'n12']],
-  ['binary', 'n0', 'emit', { args: binary }, everyone],
-  ['binary to a room', 'n0', 'emit', { to: ['r1'], args: binary }, ['n1', 'n12', 'f1', 'f12']],
-  ['large', 'n0', 'emit', { args: large }, everyone],
-  ['numbers and nothings', 'n0', 'emit', { args: numbers }, everyone],
-  ['no arguments', 'n0', 'emit', { args: [] }, everyone],
-  ...SPECIAL.map((room) => [`to the room ${room.slice(0, 21)}`, 'n0', 'emit', { to: [room] }, ['n12', 'f12']]),
+  ['an event to all clients', 'n0', 'emit', {}, everyone],
+  ['an event to a room', 'n0', 'emit', { to: ['r1'] }, ['n1', 'n12', 'f1', 'f12']],
+  ['an event to two rooms arrives once', 'n0', 'emit', { to: ['r1', 'r2'] }, ['n1', 'n12', 'f1', 'f12']],
+  ['an event to an empty room', 'n0', 'emit', { to: ['nobody'] }, []],
+  ['an event to all except a room', 'n0', 'emit', { except: ['r1'] }, ['n0', 'f0']],
+  ['an event to a room except another', 'n0', 'emit', { to: ['r1'], except: ['r2'] }, ['n1', 'f1']],
+  ['an event whose recipients are all excluded', 'n0', 'emit', { to: ['r2'], except: ['r1'] }, []],
+  ['an event to one client by id', 'n0', 'emit', ({ f0 }) => ({ to: [f0.id] }), ['f0']],
+  ['an event to all except one client by id', 'n0', 'emit', ({ f0 }) => ({ except: [f0.id] }), everyone.filter((name) => name !== 'f0')],
+  ['a broadcast to all other clients', 'n0', 'broadcast', {}, everyone.filter((name) => name !== 'n0')],
+  ['a broadcast to the other clients in a room', 'n1', 'broadcast', { to: ['r1'] }, ['n12', 'f1', 'f12']],
+  ['an uncompressed event', 'n0', 'emit', { flags: { compress: false } }, everyone],
+  ['an event for this node only', 'n0', 'emit', { flags: { local: true } }, ['n0', 'n1', 'n12']],
+  ['binary data', 'n0', 'emit', { args: binary }, everyone],
+  ['binary data to a room', 'n0', 'emit', { to: ['r1'], args: binary }, ['n1', 'n12', 'f1', 'f12']],
+  ['a large event', 'n0', 'emit', { args: large }, everyone],
+  ['numbers and empty values', 'n0', 'emit', { args: numbers }, everyone],
+  ['an event without arguments', 'n0', 'emit', { args: [] }, everyone],
+  ...SPECIAL.map((room) => [`an event to the room ${room.slice(0, 21)}`, 'n0', 'emit', { to: [room] }, ['n12', 'f12']]),
 ];
 
-/** Questions: the operation, its fields, and what the answer is. */
-const ASKS = [
-  ['clients are asked and answer', async ({ all, n0 }) => {
+/** Requests: the name of the test, and the check. */
+const REQUESTS = [
+  ['all clients acknowledge an event', async ({ all, n0 }) => {
     const answer = await n0.op('emitWithAck', { event: 'q', args: [1], timeout: 2000 });
     assert.deepEqual(sorted(answer), { responses: ids(all, everyone), error: null });
   }],
-  ['clients in a room are asked', async ({ all, n0 }) => {
+  ['the clients in a room acknowledge an event', async ({ all, n0 }) => {
     const answer = await n0.op('emitWithAck', { event: 'q', to: ['r1'], except: ['r2'], timeout: 2000 });
     assert.deepEqual(sorted(answer), { responses: ids(all, ['n1', 'f1']), error: null });
   }],
-  ['one client elsewhere is asked', async ({ n0, f1 }) => {
+  ['one client of the other node acknowledges an event', async ({ n0, f1 }) => {
     const answer = await n0.op('emitWithAck', { event: 'q', to: [f1.id], timeout: 2000 });
     assert.deepEqual(answer, { responses: [f1.id], error: null });
   }],
-  ['nobody is asked', async ({ n0 }) => {
+  ['an event without recipients gets no acks', async ({ n0 }) => {
     const answer = await n0.op('emitWithAck', { event: 'q', to: ['nobody'], timeout: 2000 });
     assert.deepEqual(answer, { responses: [], error: null });
   }],
-  ['binary questions and answers', async ({ n0, f1 }) => {
+  ['binary arguments and binary acks', async ({ n0, f1 }) => {
     f1.answer = { bytes: Buffer.from([1, 2, 3]) };
     const answer = await n0.op('emitWithAck', { event: 'q', to: [f1.id], args: binary, timeout: 2000 });
     delete f1.answer;
     assert.deepEqual(answer, { responses: [{ bytes: Buffer.from([1, 2, 3]) }], error: null });
     assert.deepEqual(f1.heard.find(([name]) => name === 'q'), ['q', ...binary]);
   }],
-  ['one that never answers', async ({ n0, f0, f1 }) => {
-    const [deaf] = f0.listenersAny();
-    f0.offAny(deaf);
+  ['a client that never acknowledges', async ({ n0, f0, f1 }) => {
+    const [listener] = f0.listenersAny();
+    f0.offAny(listener);
     const answer = await n0.op('emitWithAck', { event: 'q', to: [f0.id, f1.id], timeout: 300 });
-    f0.onAny(deaf);
+    f0.onAny(listener);
     assert.deepEqual(answer.responses, [f1.id]);
     assert.equal(typeof answer.error, 'string');
   }],
-  ['all sockets with rooms, data and auth', async ({ all, n0 }) => {
+  ['fetchSockets returns all sockets with rooms, data and auth', async ({ all, n0 }) => {
     const found = await n0.op('fetchSockets');
     assert.deepEqual(found, described(all, everyone));
   }],
-  ['sockets of a room', async ({ all, n0 }) => {
+  ['fetchSockets returns the sockets of a room', async ({ all, n0 }) => {
     assert.deepEqual(await n0.op('fetchSockets', { to: ['r1'], except: ['r2'] }), described(all, ['n1', 'f1']));
   }],
-  ['sockets of this node', async ({ all, n0 }) => {
+  ['fetchSockets returns the sockets of this node', async ({ all, n0 }) => {
     assert.deepEqual(await n0.op('fetchSockets', { local: true }), described(all, ['n0', 'n1', 'n12']));
   }],
-  ['the number of nodes', async ({ n0 }) => assert.equal(await n0.op('serverCount'), 2)],
-  ['joining and leaving from elsewhere', async ({ all, n0, f0 }) => {
+  ['serverCount returns the number of nodes', async ({ n0 }) => assert.equal(await n0.op('serverCount'), 2)],
+  ['socketsJoin and socketsLeave act on sockets of the other node', async ({ all, n0, f0 }) => {
     await n0.op('socketsJoin', { to: [f0.id], rooms: ['new', 'newer'] });
     await settled(Object.values(all), n0);
     await n0.op('emit', { to: ['new'], event: 'joined' });
@@ -96,7 +98,7 @@ const ASKS = [
     await assertHeard(all, n0, ['f0'], ['still']);
     await n0.op('socketsLeave', { rooms: ['newer'] });
   }],
-  ['a room of everybody', async ({ all, n0 }) => {
+  ['socketsJoin and socketsLeave act on all sockets', async ({ all, n0 }) => {
     await n0.op('socketsJoin', { rooms: ['every'] });
     await settled(Object.values(all), n0);
     await n0.op('emit', { to: ['every'], event: 'every' });
@@ -106,44 +108,44 @@ const ASKS = [
     await n0.op('emit', { to: ['every'], event: 'every' });
     await assertHeard(all, n0, [], undefined);
   }],
-  ['an event for servers', async ({ n0, f0 }) => {
+  ['a server-side event reaches the other server', async ({ n0, f0 }) => {
     const tag = `event-${n0.id}`;
     await n0.op('serverSideEmit', { args: [tag, 1, { a: [null, 'ü'] }] });
-    const told = async (socket) => (await socket.op('serverSideLog')).filter(([name]) => name === tag);
-    await eventually(async () => (await told(f0)).length > 0, 'the other server is told');
-    assert.deepEqual(await told(f0), [[tag, 1, { a: [null, 'ü'] }]]);
-    assert.deepEqual(await told(n0), []);
+    const log = async (socket) => (await socket.op('serverSideLog')).filter(([name]) => name === tag);
+    await eventually(async () => (await log(f0)).length > 0, 'the other server has the event');
+    assert.deepEqual(await log(f0), [[tag, 1, { a: [null, 'ü'] }]]);
+    assert.deepEqual(await log(n0), []);
   }],
-  ['a volatile event, which may get lost', async ({ all, n0 }) => {
+  ['a volatile event reaches all clients unless it is lost', async ({ all, n0 }) => {
     await eventually(async () => {
       await n0.op('emit', { event: 'volatile', flags: { volatile: true } });
       const heard = await settled(Object.values(all), n0);
       return heard.every((list) => list.length === 1 && list[0][0] === 'volatile');
-    }, 'everybody hears it');
+    }, 'all clients hear the event');
   }],
-  ['a large event for servers', async ({ n0, f0, adapter }) => {
+  ['a large server-side event reaches the other server', async ({ n0, f0, adapter }) => {
     const tag = `large-${n0.id}`;
-    // The requests of the classic adapter are JSON.
+    // The requests of the classic adapter are JSON, without binary.
     const wanted = [[tag, ...large, ...(adapter === 'redis' ? [] : binary)]];
     await n0.op('serverSideEmit', { args: wanted[0] });
-    const told = async () => (await f0.op('serverSideLog')).filter(([name]) => name === tag);
-    await eventually(async () => (await told()).length > 0, 'the other server is told');
-    // Not the values themselves: a difference would fill the screen.
-    assert.ok(isDeepStrictEqual(await told(), wanted), 'it is not what was sent');
+    const log = async () => (await f0.op('serverSideLog')).filter(([name]) => name === tag);
+    await eventually(async () => (await log()).length > 0, 'the other server has the event');
+    // A diff of the values would fill the screen.
+    assert.ok(isDeepStrictEqual(await log(), wanted), 'the received event differs');
   }],
-  ['servers are asked and answer', async ({ n0, f0 }) => {
+  ['servers acknowledge a server-side event', async ({ n0, f0 }) => {
     const answer = await n0.op('serverSideEmitWithAck', { args: ['who', 1] });
     assert.deepEqual(answer, { responses: [await f0.op('whoami')], error: null });
   }],
 ];
 
-/** What ends clients; each has one of its own. */
+/** Operations that end a client, each with a client of its own. */
 const ENDS = [
-  ['a client elsewhere is disconnected', false],
-  ['a client elsewhere loses its connection', true],
+  ['a client of the other node is disconnected', false],
+  ['the connection of a client of the other node is closed', true],
 ];
 
-/** Puts all of it to a mix of nodes. `bus` gives an engine that ends by itself; otherwise there is one for this mix. */
+/** Runs all tests with a mix of nodes. `bus` returns a shared engine. Without it the mix starts an engine of its own. */
 export function exchange(mix, bus) {
   describe(title(mix), { concurrency: 1 }, () => {
     const world = {};
@@ -159,7 +161,7 @@ export function exchange(mix, bus) {
       await together(...world.chat);
     });
     after(async () => {
-      // Not all there are: other mixes may be at work.
+      // Only the clients of this mix. Other mixes may still be running.
       [...(world.clients ?? []).flat(), ...(world.chat ?? [])].forEach((socket) => socket.disconnect());
       const codes = await Promise.all((world.nodes ?? []).map((server) => server.stop()));
       if (!bus) await world.engine?.stop();
@@ -179,10 +181,10 @@ export function exchange(mix, bus) {
           assert.deepEqual(world.chat.flatMap(({ heard }) => heard), []);
         });
       }
-      for (const [name, ask] of ASKS) {
+      for (const [name, check] of REQUESTS) {
         test(`${direction}: ${name}`, async () => {
           const all = cast();
-          await ask({ all, ...all, adapter: mix.adapter });
+          await check({ all, ...all, adapter: mix.adapter });
           await settled(Object.values(all), all.n0);
         });
       }
@@ -195,13 +197,13 @@ export function exchange(mix, bus) {
           await eventually(async () => {
             await all.n0.op('disconnectSockets', { to: rooms, close });
             return doomed.disconnected;
-          }, 'it is gone');
+          }, 'the client is disconnected');
           assert.equal((await gone)[0], 'io server disconnect');
           assert.ok(Object.values(all).every(({ connected }) => connected));
           await settled(Object.values(all), all.n0);
         });
       }
-      test(`${direction}: in another namespace`, async () => {
+      test(`${direction}: events and requests stay in their namespace`, async () => {
         const [n, f] = [world.chat[near], world.chat[far]];
         await n.op('emit', { event: 'said', args: ['chat'] });
         await assertHeard({ n, f }, n, ['n', 'f'], ['said', 'chat']);
@@ -209,10 +211,10 @@ export function exchange(mix, bus) {
         assert.equal(await n.op('serverCount'), 2);
         assert.deepEqual(await settled(Object.values(cast()), cast().n0), everyone.map(() => []));
       });
-      // Node's own adapter for Postgres does not keep the order, as its pool has several connections; nor do its clients of a
-      // Redis Cluster, which publish by any of its nodes.
+      // Node's adapter for PostgreSQL does not keep the order, because its pool has several
+      // connections. Neither do its clients of a Redis Cluster, which publish through any node.
       if (mix.kinds[near] === 'node' && (mix.adapter === 'postgres' || (mix.client && mix.adapter === 'redis'))) continue;
-      test(`${direction}: in order`, async () => {
+      test(`${direction}: events arrive in order`, async () => {
         const { n0, f0 } = cast();
         const numbers = Array.from({ length: 200 }, (_, i) => i);
         await Promise.all(numbers.map((i) => n0.op('emit', { to: [[], ['r1'], [f0.id]][i % 3], event: 'n', args: [i] })));

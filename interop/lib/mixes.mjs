@@ -1,25 +1,25 @@
-// Which nodes are mixed on which engine.
+// The mixes of nodes, and their engines.
 
-/** The adapters that Node has. */
+/** Adapters that exist for Node. */
 export const NODE = ['redis', 'redis-sharded', 'redis-streams', 'postgres'];
-/** Ours. */
+/** Adapters of ours. */
 const RUST = [...NODE, 'nats'];
 
 const pairs = (adapters, ...kinds) => adapters.map((adapter) => ({ adapter, kinds }));
 
-/** Every pair of nodes, as `{ adapter, kinds }`; the words of `MIXES`, such as `postgres rust+node`, pick some of them. */
+/** All pairs of nodes, as `{ adapter, kinds }`. The words in `MIXES`, such as `postgres rust+node`, select some of them. */
 export const MIXES = [
   ...pairs(RUST.filter((adapter) => NODE.includes(adapter)), 'rust', 'node'),
   ...pairs(RUST, 'rust', 'rust'),
-  // What the tests themselves expect, put to Node alone.
+  // Node alone shows that the expectations of the tests are right.
   ...pairs(NODE, 'node', 'node'),
 ].filter(picked);
 
-/** Node alone is asked where it is called for: elsewhere it has shown what the tests expect. */
+/** Node alone runs here only on request, because the mixes above already check the expectations. */
 const clustered = process.env.MIXES?.includes('node+node') ? [['rust', 'node'], ['node', 'node']] : [['rust', 'node']];
 const REDIS = NODE.filter((adapter) => adapter.startsWith('redis'));
 
-/** On a Redis Cluster, with each client that Node's adapters can have there. */
+/** Mixes on a Redis Cluster, with each client library that Node's adapters support. */
 export const CLUSTERED = clustered
   .flatMap((kinds) => REDIS.flatMap((adapter) => ['node-redis', 'ioredis'].map((client) => ({ adapter, kinds, client }))))
   .filter(picked);

@@ -1,22 +1,22 @@
-// The protocol spoken by hand: plain HTTP requests and plain WebSocket frames.
+// The protocol without a client library: plain HTTP requests and plain WebSocket frames.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 
 import WebSocket from 'ws';
 
-/** Far beyond anything the protocol allows; only so that a broken server fails a test instead of hanging it. */
+/** Far longer than any wait of the protocol. It only makes a broken server fail a test instead of hanging it. */
 const PATIENCE = 10_000;
 
 export async function within(promise, what, patience = PATIENCE) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited too long for ${what}`)), patience);
+    timer = setTimeout(() => reject(new Error(`timed out waiting for ${what}`)), patience);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** One path of one server, such as `/engine.io/`, in one revision of the protocol. */
+/** One path of a server, such as `/engine.io/`, with one protocol revision. */
 export class Endpoint {
   constructor(server, path, revision = 4) {
     this.base = `http://127.0.0.1:${server.port}${path}`;
@@ -25,14 +25,14 @@ export class Endpoint {
     this.websocket = `?EIO=${revision}&transport=websocket`;
   }
 
-  /** A request with exactly this query. */
+  /** Makes a request with exactly this query. */
   async request(query, options = {}) {
-    const response = await within(fetch(`${this.base}${query}`, options), `an answer to ${query}`);
+    const response = await within(fetch(`${this.base}${query}`, options), `a response to ${query}`);
     const bytes = Buffer.from(await response.arrayBuffer());
     return { status: response.status, body: bytes.toString(), bytes, headers: response.headers };
   }
 
-  /** Opens a polling session, with more in its query if need be; gives the handshake. */
+  /** Opens a polling session and returns the handshake. `more` is appended to the query. */
   async handshake(more = '') {
     const { status, body } = await this.request(`${this.polling}${more}`);
     assert.equal(status, 200);
@@ -45,7 +45,7 @@ export class Endpoint {
     return this.request(`${this.polling}&sid=${sid}`, options);
   }
 
-  /** A GET that the server holds by now: another request, made after it, has been answered meanwhile. */
+  /** Starts a GET and returns when the server holds it: a request made after it has been answered. */
   async waitingPoll(sid, options) {
     const answer = this.poll(sid, options);
     answer.catch(() => {});
@@ -57,17 +57,17 @@ export class Endpoint {
     return this.request(`${this.polling}&sid=${sid}`, { method: 'POST', body, headers });
   }
 
-  /** Asserts that the session is gone. */
+  /** Asserts that the session is closed. */
   async assertGone(sid) {
     assert.equal((await this.poll(sid)).status, 400);
   }
 
-  /** A WebSocket with exactly this query. */
+  /** Opens a WebSocket with exactly this query. */
   socket(query = this.websocket) {
     return new RawSocket(`${this.base.replace('http', 'ws')}${query}`);
   }
 
-  /** A WebSocket session after its handshake. */
+  /** Opens a WebSocket session and reads its handshake. */
   async open(more = '') {
     const socket = this.socket(`${this.websocket}${more}`);
     socket.opening = await socket.next();
@@ -75,7 +75,7 @@ export class Endpoint {
     return socket;
   }
 
-  /** A Socket.IO session on `/` over WebSocket, after its `auth` event. */
+  /** Opens a Socket.IO session on `/` over WebSocket and reads its `auth` event. */
   async connect() {
     const socket = await this.open();
     socket.send('40');
@@ -85,14 +85,14 @@ export class Endpoint {
   }
 }
 
-/** The one packet of a payload of revision 3 in its text form. */
+/** The only packet of a text payload of revision 3. */
 function unframed(body) {
   const [, length, packet] = body.match(/^(\d+):(.*)$/s);
   assert.equal(packet.length, Number(length));
   return packet;
 }
 
-/** A WebSocket whose frames are awaited one by one: text as a string, binary as a Buffer. */
+/** A WebSocket whose frames are read one by one: text as a string, binary as a Buffer. */
 export class RawSocket {
   #frames = [];
   #waiting = [];
@@ -101,7 +101,7 @@ export class RawSocket {
     this.ws = new WebSocket(url);
     this.ws.on('message', (data, isBinary) => this.#arrived(isBinary ? data : data.toString()));
     this.ws.on('error', () => {});
-    /** Resolves with the close code. A refused connection closes as well. */
+    /** Resolves with the close code, also if the connection is refused. */
     this.closed = new Promise((resolve) => this.ws.once('close', resolve));
     this.closed.then((code) => {
       this.#waiting.splice(0).forEach(({ reject }) => reject(new Error(`closed (${code})`)));
@@ -123,7 +123,7 @@ export class RawSocket {
     return within(new Promise((resolve, reject) => this.#waiting.push({ resolve, reject })), 'a frame');
   }
 
-  /** Waits for the close; frames that come before it do not matter. */
+  /** Waits for the close. Ignores frames that arrive before it. */
   close() {
     return within(this.closed, 'the close');
   }

@@ -1,4 +1,4 @@
-// Starts the servers under test, and makes sure that none of them outlives the test run.
+// Starts the servers under test, and stops them at the end of the test run at the latest.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,13 +6,13 @@ import { createServer } from 'node:net';
 
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
-// Without these a signal would end us before the handler above can run.
+// Without these handlers a signal would end this process before the exit handler runs.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
-/** The path of a server program, handed over by `cargo xtask test`. */
+/** The path of a server program, set by `cargo xtask test`. */
 export function program(variable) {
   const path = process.env[variable];
-  if (!path) throw new Error(`${variable} is not set: run these tests with \`cargo xtask test\``);
+  if (!path) throw new Error(`${variable} is not set; run these tests with \`cargo xtask test\``);
   return path;
 }
 
@@ -26,7 +26,7 @@ export async function freePort() {
   return port;
 }
 
-/** Starts a server program, with these arguments, and waits until it says that it listens. */
+/** Starts a server program with these arguments and waits until it listens. */
 export async function start(path, env = {}, args = []) {
   const port = env.PORT ?? (await freePort());
   const child = spawn(path, args, { env: { ...process.env, ...env, PORT: String(port) }, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -53,10 +53,10 @@ export async function start(path, env = {}, args = []) {
     port,
     pid: child.pid,
     url: `http://127.0.0.1:${port}`,
-    /** Signals it: `SIGSTOP` and `SIGCONT` let it hang for a while. */
+    /** Sends a signal to the server. `SIGSTOP` and `SIGCONT` simulate a hang. */
     signal: (signal) => child.kill(signal),
     output: () => output,
-    /** Ends the server as a service manager would; killed when it does not comply. Gives its exit code. */
+    /** Ends the server like a service manager: SIGTERM, and SIGKILL if it does not exit. Returns its exit code and signal. */
     async stop(signal = 'SIGTERM') {
       child.kill(signal);
       const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);

@@ -1,4 +1,4 @@
-"""Runs all tests and writes a report that `cargo xtask test` reads: `run.py REPORT`."""
+"""Runs all tests and writes a report for `cargo xtask test`. Usage: `run.py REPORT`."""
 
 import sys
 import unittest

@@ -1,14 +1,14 @@
-"""The conformance server, in a process of its own."""
+"""Starts the conformance server as a process."""
 
 import os
 import socket
 import subprocess
 
-# Longer than any pause of a busy machine, shorter than the tests' patience.
+# Longer than any pause of a busy machine, shorter than PATIENCE.
 PING_INTERVAL = 400
 PING_TIMEOUT = 8000
 
-# Only a hang takes it.
+# The time limit of each wait, in seconds. Only a hang reaches it.
 PATIENCE = 20
 
 TRANSPORTS = {

@@ -1,4 +1,4 @@
-"""python-engineio against the echo server: text and binary, in order, and what ends a session."""
+"""python-engineio against the echo server: text and binary in order, and the end of a session."""
 
 import asyncio
 import queue
@@ -25,7 +25,7 @@ class Base:
 
 
 class Sync(Base):
-    def test_messages_come_back_in_order(self):
+    def test_messages_are_echoed_in_order(self):
         received = queue.Queue()
         client = engineio.Client()
         client.on("message", received.put)
@@ -36,7 +36,7 @@ class Sync(Base):
         self.assertEqual([received.get(timeout=PATIENCE) for _ in MESSAGES], MESSAGES)
         client.disconnect()
 
-    def test_the_heartbeat_keeps_it_and_its_end_is_told(self):
+    def test_the_heartbeat_keeps_a_session_alive_and_its_end_has_a_reason(self):
         received, ended = queue.Queue(), queue.Queue()
         client = engineio.Client()
         client.on("message", received.put)
@@ -50,7 +50,7 @@ class Sync(Base):
 
 
 class Async(Base, unittest.IsolatedAsyncioTestCase):
-    async def test_messages_come_back_in_order(self):
+    async def test_messages_are_echoed_in_order(self):
         received = asyncio.Queue()
         client = engineio.AsyncClient()
         client.on("message", received.put_nowait)

@@ -1,4 +1,4 @@
-"""python-socketio against the conformance server: everything that it does over each transport."""
+"""python-socketio against the conformance server, over each transport."""
 
 import asyncio
 import queue
@@ -8,7 +8,7 @@ import socketio
 
 from server import PATIENCE, TRANSPORTS, Server
 
-# Text, binary at both depths, and every kind of JSON.
+# Text, binary at several depths, and every type of JSON value.
 ARGUMENTS = (1, 2.5, "text ✓", True, None, [1, [2]], {"deep": [b"\x00\x01\xff"]}, b"top", b"")
 
 
@@ -41,24 +41,24 @@ class Sync(Base, unittest.TestCase):
         self.assertEqual(auth(), ({"token": "123"},))
         self.assertEqual(client.transport(), self.transports[-1])
 
-    def test_events_and_binary_come_back(self):
+    def test_events_with_binary_are_echoed(self):
         client = self.client()
         back = self.events(client, "message-back")
         self.connect(client)
-        # At most 16 packets in one body is what this client takes by default; an event here is four.
+        # This client accepts at most 16 packets in one body by default. Each event here takes four.
         for burst in range(5):
             for n in range(3):
                 client.emit("message", (burst, n, *ARGUMENTS))
             for n in range(3):
                 self.assertEqual(back(), (burst, n, *ARGUMENTS))
 
-    def test_the_server_acknowledges(self):
+    def test_the_server_acknowledges_an_event(self):
         client = self.client()
         self.connect(client)
         answer = client.call("message-with-ack", ARGUMENTS, timeout=PATIENCE)
         self.assertEqual(tuple(answer), ARGUMENTS)
 
-    def test_the_client_acknowledges(self):
+    def test_the_client_acknowledges_an_event(self):
         client, answers = self.client(), queue.Queue()
 
         @client.on("emit-with-ack")
@@ -71,7 +71,7 @@ class Sync(Base, unittest.TestCase):
         self.assertEqual(answers.get(timeout=PATIENCE), (1, b"\x02"))
         self.assertEqual(answers.get(timeout=PATIENCE), ("yes", b"\x07"))
 
-    def test_namespaces_are_apart(self):
+    def test_each_namespace_gets_its_own_events(self):
         client = self.client()
         custom = self.events(client, "message-back", "/custom")
         main = self.events(client, "message-back")
@@ -88,26 +88,27 @@ class Sync(Base, unittest.TestCase):
             self.connect(client, namespaces=["/nowhere"])
         self.assertEqual(refused(), ({"message": "Invalid namespace"},))
 
-    def test_leaving_has_a_reason(self):
+    def test_a_client_that_disconnects_gets_the_reason(self):
         client = self.client()
         left = self.events(client, "disconnect")
         self.connect(client)
         client.disconnect()
         self.assertEqual(left(), (client.reason.CLIENT_DISCONNECT,))
 
-    def test_it_reconnects_to_a_server_that_comes_back(self):
+    def test_a_client_reconnects_to_a_restarted_server(self):
         client = self.client()
         connected = self.events(client, "connect")
         left = self.events(client, "disconnect")
         back = self.events(client, "message-back")
         self.connect(client)
         connected()
-        # An end in order would be a close packet on polling, after which this client does not reconnect.
+        # An orderly shutdown sends a close packet on polling, after which this client does not
+        # reconnect.
         self.server.crash()
         self.assertEqual(left(), (client.reason.TRANSPORT_ERROR,))
         self.server.start()
         connected()
-        # The event comes a little before the client takes itself for connected.
+        # The event precedes the client's own `connected` flag by a moment.
         while not client.connected:
             client.sleep(0.01)
         client.emit("message", "again")
@@ -130,7 +131,7 @@ class Async(Base, unittest.IsolatedAsyncioTestCase):
         client.on(event, lambda *args: events.put_nowait(args), namespace=namespace)
         return lambda: asyncio.wait_for(events.get(), PATIENCE)
 
-    async def test_auth_events_and_binary(self):
+    async def test_auth_reaches_the_server_and_events_with_binary_are_echoed(self):
         client = self.client()
         auth, back = self.events(client, "auth"), self.events(client, "message-back")
         await self.connect(client, auth={"token": "123"})
@@ -139,7 +140,7 @@ class Async(Base, unittest.IsolatedAsyncioTestCase):
         await client.emit("message", ARGUMENTS)
         self.assertEqual(await back(), ARGUMENTS)
 
-    async def test_acknowledgements_both_ways(self):
+    async def test_both_ends_acknowledge_events(self):
         client, answers = self.client(), asyncio.Queue()
 
         @client.on("emit-with-ack")
@@ -154,14 +155,14 @@ class Async(Base, unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await asyncio.wait_for(answers.get(), PATIENCE), (1, b"\x02"))
         self.assertEqual(await asyncio.wait_for(answers.get(), PATIENCE), ("yes", b"\x07"))
 
-    async def test_namespaces_are_apart(self):
+    async def test_each_namespace_gets_its_own_events(self):
         client = self.client()
         custom = self.events(client, "message-back", "/custom")
         await self.connect(client, namespaces=["/", "/custom"])
         await client.emit("message", "for custom", namespace="/custom")
         self.assertEqual(await custom(), ("for custom",))
 
-    async def test_leaving_and_coming_back(self):
+    async def test_a_client_reconnects_and_disconnects_with_a_reason(self):
         client = self.client()
         connected, left = self.events(client, "connect"), self.events(client, "disconnect")
         await self.connect(client)
@@ -170,7 +171,7 @@ class Async(Base, unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await left(), (client.reason.TRANSPORT_ERROR,))
         self.server.start()
         await connected()
-        # The event comes a little before the client takes itself for connected.
+        # The event precedes the client's own `connected` flag by a moment.
         while not client.connected:
             await asyncio.sleep(0.01)
         await client.disconnect()

@@ -1,10 +1,10 @@
-// The server that the Rust client is tested against: Node's own, of the generation that VERSION names (4, 3 or 2).
+// The server for the tests of the Rust client: Node's, of the generation in VERSION (4, 3 or 2).
 //
-// The `peer` example of socketio-server keeps the same contract, so that the same tests run against both. PORT (3000),
-// PARSER (json, msgpack), PING_INTERVAL (25000 ms), PING_TIMEOUT (20000 ms), MAX_PAYLOAD (1000000 bytes), TRANSPORTS
-// (polling,websocket), RECOVERY (1: connection state recovery), COOKIE (1: every request of a session must bring the
-// cookie that its first response has set), REFUSE (1: no session is opened), LEASH (1: end with the standard input, that
-// is with whoever started it). Prints LISTENING.
+// The `peer` example of socketio-server keeps the same contract, so that the same tests run against both. Settings
+// are environment variables: PORT (3000), PARSER (json or msgpack), PING_INTERVAL (25000 ms), PING_TIMEOUT (20000
+// ms), MAX_PAYLOAD (1000000 bytes), TRANSPORTS (polling,websocket), RECOVERY (1: connection state recovery), COOKIE
+// (1: every request of a session must bring the cookie that the first response set), REFUSE (1: refuse all
+// sessions), LEASH (1: exit when the standard input ends, that is, with the parent process). Prints LISTENING.
 
 import { createServer } from 'node:http';
 
@@ -31,7 +31,7 @@ if (env('RECOVERY')) options.connectionStateRecovery = {};
 const io = new Server(http, options);
 if (env('COOKIE')) io.engine.use(sticky);
 
-/** What the whole server has seen: survives connections, not the process. */
+/** State of the whole server, which outlives connections but not the process. */
 const attempts = new Map();
 const recorded = [];
 
@@ -45,7 +45,7 @@ function serve(namespace, socket) {
   socket.emit('welcome', auth(socket));
   socket.on('echo', (...args) => socket.emit('echo', ...args));
   socket.on('ack', (...args) => args.pop()(...args));
-  // The server asks and passes on what it is answered.
+  // The server requests an ack from the client and emits what it gets.
   socket.on('ask', (...args) => {
     socket.emit('question', ...args, (...answer) => socket.emit('answered', ...answer));
   });
@@ -63,7 +63,7 @@ function serve(namespace, socket) {
     for (let n = 0; n < count; n += 1) socket.emit('n', n);
   });
   socket.on('large', (length, done) => done('x'.repeat(length)));
-  // Answers from the attempt of that number on; earlier ones are left unanswered.
+  // Acknowledges from this attempt on. Earlier attempts stay unanswered.
   socket.on('flaky', (key, from, done) => {
     attempts.set(key, (attempts.get(key) ?? 0) + 1);
     if (attempts.get(key) >= from) done(attempts.get(key));
@@ -71,7 +71,7 @@ function serve(namespace, socket) {
   socket.on('record', (value) => recorded.push(value));
   socket.on('recorded', (done) => done(recorded));
   socket.on('attempts', (key, done) => done(attempts.get(key) ?? 0));
-  socket.on('silence', () => {}); // takes an acknowledgement and never gives it
+  socket.on('silence', () => {}); // never acknowledges
   socket.on('info', (done) => {
     done({
       id: socket.id,
@@ -84,17 +84,17 @@ function serve(namespace, socket) {
   });
   socket.on('kick', () => socket.disconnect());
   socket.on('close', () => socket.disconnect(true));
-  // The connection ends without a word of Socket.IO.
+  // Closes the connection without a DISCONNECT packet.
   socket.on('lose', () => socket.conn.close());
-  // Everybody's events stop for a while.
+  // Blocks the whole server for a while.
   socket.on('hang', (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms));
-  // Numbers for the room of those who lose their connections.
+  // Numbered events for clients that lose their connections.
   socket.on('tick', (from, count) => {
     for (let n = from; n < from + count; n += 1) namespace.emit('n', n);
   });
 }
 
-/** The second generation knows no auth, only a query. */
+/** Version 2 has no auth payload, only a query. */
 function auth(socket) {
   if (version !== '2') return socket.handshake.auth;
   const { EIO, transport, t, b64, sid, ...rest } = socket.handshake.query;
