@@ -4,8 +4,10 @@
 //! cargo run -p socketio-emitter --all-features --example emit -- redis://127.0.0.1 / news '{"hello":1}' room1 room2
 //! ```
 //!
-//! The address says which engine: `redis://`, `redis+sharded://`, `redis+streams://`, `postgres://`, `nats://` and those that
-//! `shared/engine.rs` names. Then come the namespace, the event, its argument as JSON, and rooms, if not everybody is meant.
+//! The address selects the engine: `redis://`, `redis+sharded://`, `redis+streams://`,
+//! `postgres://`, `nats://` and the others in `shared/engine.rs`. The namespace, the event, its
+//! argument as JSON, and the rooms follow. Without rooms, all clients of the namespace get the
+//! event.
 
 #[path = "shared/engine.rs"]
 mod engine;

@@ -1,12 +1,15 @@
-//! Does to a cluster what it is told on its standard input, for programs in other languages and for tests.
+//! Executes commands from its standard input on a cluster, for programs in other languages and for
+//! tests.
 //!
 //! ```sh
 //! cargo run -p socketio-emitter --all-features --example orders -- redis://127.0.0.1
 //! ```
 //!
-//! Each line is an order in JSON, answered by a line: `OK` when the engine has it, else what went wrong. `do` is `emit`,
-//! `socketsJoin`, `socketsLeave`, `disconnectSockets` or `serverSideEmit`; `nsp`, `to`, `except`, `volatile` and `compress` choose;
-//! `args` (the event comes first), `rooms` and `close` say the rest. Binary is what `JSON.stringify` makes of a `Buffer`.
+//! Each line is a command in JSON. The program answers with one line: `OK` when the engine has
+//! accepted the message, otherwise the error. `do` is `emit`, `socketsJoin`, `socketsLeave`,
+//! `disconnectSockets` or `serverSideEmit`. `nsp`, `to`, `except`, `volatile` and `compress` select
+//! the recipients. `args` (with the event first), `rooms` and `close` are the arguments. Binary has
+//! the form that `JSON.stringify` gives a `Buffer`.
 
 #[path = "shared/engine.rs"]
 mod engine;
@@ -19,7 +22,7 @@ use socketio_parser::{Binary, Value, Values};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", tag = "do")]
-enum Deed {
+enum Operation {
     Emit { args: Vec<serde_json::Value> },
     SocketsJoin { rooms: Vec<String> },
     SocketsLeave { rooms: Vec<String> },
@@ -30,7 +33,7 @@ enum Deed {
 #[derive(Deserialize)]
 struct Order {
     #[serde(flatten)]
-    deed: Deed,
+    operation: Operation,
     nsp: String,
     #[serde(default)]
     to: Vec<String>,
@@ -46,9 +49,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("usage: orders URL")?;
     let emitter = engine::connect(&url).await?;
     println!("READY");
-    // This thread waits for lines, others keep the connection up.
+    // This thread waits for lines. Other threads keep the connection alive.
     for line in std::io::stdin().lines() {
-        match obey(&emitter, &line?).await {
+        match execute(&emitter, &line?).await {
             Ok(()) => println!("OK"),
             Err(error) => println!("{error}"),
         }
@@ -56,19 +59,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn obey(emitter: &Emitter, line: &str) -> Result<(), Box<dyn Error>> {
+async fn execute(emitter: &Emitter, line: &str) -> Result<(), Box<dyn Error>> {
     let order: Order = serde_json::from_str(line)?;
     let emitter = emitter.of(&order.nsp);
-    let chosen = order.chosen(&emitter);
-    match order.deed {
-        Deed::Emit { args } => {
+    let recipients = order.recipients(&emitter);
+    match order.operation {
+        Operation::Emit { args } => {
             let (event, args) = event(args)?;
-            chosen.emit(&event, &args).await?;
+            recipients.emit(&event, &args).await?;
         }
-        Deed::SocketsJoin { rooms } => chosen.sockets_join(rooms).await?,
-        Deed::SocketsLeave { rooms } => chosen.sockets_leave(rooms).await?,
-        Deed::DisconnectSockets { close } => chosen.disconnect_sockets(close).await?,
-        Deed::ServerSideEmit { args } => {
+        Operation::SocketsJoin { rooms } => recipients.sockets_join(rooms).await?,
+        Operation::SocketsLeave { rooms } => recipients.sockets_leave(rooms).await?,
+        Operation::DisconnectSockets { close } => recipients.disconnect_sockets(close).await?,
+        Operation::ServerSideEmit { args } => {
             let (event, args) = event(args)?;
             emitter.server_side_emit(&event, &args).await?;
         }
@@ -77,14 +80,14 @@ async fn obey(emitter: &Emitter, line: &str) -> Result<(), Box<dyn Error>> {
 }
 
 impl Order {
-    fn chosen(&self, emitter: &Emitter) -> Broadcast {
-        let mut chosen = emitter.to(self.to.clone()).except(self.except.clone());
+    fn recipients(&self, emitter: &Emitter) -> Broadcast {
+        let mut recipients = emitter.to(self.to.clone()).except(self.except.clone());
         if self.volatile {
-            chosen = chosen.volatile();
+            recipients = recipients.volatile();
         }
         match self.compress {
-            Some(compress) => chosen.compress(compress),
-            None => chosen,
+            Some(compress) => recipients.compress(compress),
+            None => recipients,
         }
     }
 }
@@ -92,19 +95,21 @@ impl Order {
 fn event(args: Vec<serde_json::Value>) -> Result<(String, Values), Box<dyn Error>> {
     let mut args = args.into_iter();
     let Some(serde_json::Value::String(event)) = args.next() else {
-        return Err("`args` begins with no event".into());
+        return Err("`args` must begin with the name of an event".into());
     };
-    Ok((event, Values(args.map(revived).collect())))
+    Ok((event, Values(args.map(with_buffers).collect())))
 }
 
-/// The same value, with its buffers.
-fn revived(value: serde_json::Value) -> Value {
+/// Converts a value and restores the buffers in it.
+fn with_buffers(value: serde_json::Value) -> Value {
     match value {
-        serde_json::Value::Array(items) => Value::Array(items.into_iter().map(revived).collect()),
+        serde_json::Value::Array(items) => {
+            Value::Array(items.into_iter().map(with_buffers).collect())
+        }
         serde_json::Value::Object(object) => match bytes(&object) {
             Some(bytes) => Binary(bytes.into()).into(),
             None => Value::Object(
-                object.into_iter().map(|(name, value)| (name, revived(value))).collect(),
+                object.into_iter().map(|(name, value)| (name, with_buffers(value))).collect(),
             ),
         },
         other => other.into(),

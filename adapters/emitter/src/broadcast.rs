@@ -1,4 +1,4 @@
-//! Who is meant, and what is done with them.
+//! The recipients of a message, and the operations on them.
 
 use std::{fmt, sync::Arc};
 
@@ -8,7 +8,8 @@ use socketio_parser::Nsp;
 
 use crate::{error::EmitError, publish::Publish};
 
-/// Some clients of a namespace, chosen step by step; nothing happens before one of the asynchronous methods.
+/// A selection of clients in a namespace. The asynchronous methods act on it; before them nothing
+/// is sent.
 #[derive(Clone)]
 #[must_use = "nothing is sent yet"]
 pub struct Broadcast {
@@ -18,36 +19,36 @@ pub struct Broadcast {
 }
 
 impl Broadcast {
-    /// To the clients in these rooms as well.
+    /// Also selects the clients in these rooms.
     pub fn to(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.to(rooms);
         self
     }
 
-    /// The same as [`to`](Self::to).
+    /// An alias of [`to`](Self::to).
     pub fn in_(self, rooms: impl IntoRooms) -> Self {
         self.to(rooms)
     }
 
-    /// But not to the clients in these rooms.
+    /// Excludes the clients in these rooms.
     pub fn except(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.except(rooms);
         self
     }
 
-    /// Only to clients that can take it at once.
+    /// Drops the event for clients that cannot take it at once.
     pub fn volatile(mut self) -> Self {
         self.selection.flags.volatile = true;
         self
     }
 
-    /// Whether transports that compress may compress it (default yes).
+    /// Sets whether transports may compress the event (default: yes).
     pub fn compress(mut self, compress: bool) -> Self {
         self.selection.flags.compress = Some(compress);
         self
     }
 
-    /// Emits to these clients. A tuple is a list of arguments.
+    /// Emits an event to the selected clients. A tuple is a list of arguments.
     ///
     /// # Errors
     ///
@@ -62,7 +63,7 @@ impl Broadcast {
         self.publish(Body::Broadcast { args, selection, request: None }).await
     }
 
-    /// Lets these sockets join rooms.
+    /// Makes the selected sockets join rooms.
     ///
     /// # Errors
     ///
@@ -72,7 +73,7 @@ impl Broadcast {
         self.publish(Body::SocketsJoin { selection, rooms }).await
     }
 
-    /// Lets these sockets leave rooms.
+    /// Makes the selected sockets leave rooms.
     ///
     /// # Errors
     ///
@@ -82,7 +83,7 @@ impl Broadcast {
         self.publish(Body::SocketsLeave { selection, rooms }).await
     }
 
-    /// Disconnects these sockets; with `close` their whole connections.
+    /// Disconnects the selected sockets. With `close`, closes their connections too.
     ///
     /// # Errors
     ///

@@ -8,10 +8,11 @@ use socketio_parser::Nsp;
 
 use crate::{broadcast::Broadcast, error::EmitError, publish::Publish};
 
-/// Emits into one namespace of a cluster, the main one unless [`of`](Self::of) says otherwise. A clone shares the connection.
+/// Emits to one namespace of a cluster: the main namespace, or the one chosen with
+/// [`of`](Self::of). A clone shares the connection.
 ///
-/// Emits are asynchronous: each resolves when the engine has the message. What one task emits one after the other arrives in that
-/// order.
+/// An emit resolves when the engine has accepted the message. Messages that a task emits one after
+/// the other arrive in that order.
 #[derive(Clone)]
 pub struct Emitter {
     publisher: Arc<dyn Publish>,
@@ -19,42 +20,44 @@ pub struct Emitter {
 }
 
 impl Emitter {
-    /// On whatever carries messages.
+    /// Creates an emitter that publishes through `publisher`.
     pub fn new(publisher: impl Publish + 'static) -> Self {
         Self { publisher: Arc::new(publisher), nsp: Nsp::root() }
     }
 
-    /// The emitter of another namespace. A leading slash may be left out.
+    /// Returns an emitter for another namespace. The leading slash is optional.
     pub fn of(&self, nsp: &str) -> Self {
         Self { publisher: self.publisher.clone(), nsp: Nsp::new(nsp) }
     }
 
-    /// To the clients in these rooms, or those of further calls. A socket's id is a room as well.
+    /// Selects the clients in these rooms. Further calls add rooms. The id of a socket is a room
+    /// too.
     pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
         self.all().to(rooms)
     }
 
-    /// The same as [`to`](Self::to).
+    /// An alias of [`to`](Self::to).
     pub fn in_(&self, rooms: impl IntoRooms) -> Broadcast {
         self.to(rooms)
     }
 
-    /// But not to the clients in these rooms.
+    /// Selects all clients except those in these rooms.
     pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
         self.all().except(rooms)
     }
 
-    /// Only to clients that can take it at once.
+    /// Selects all clients, and drops the event for those that cannot take it at once.
     pub fn volatile(&self) -> Broadcast {
         self.all().volatile()
     }
 
-    /// Whether transports that compress may compress it (default yes).
+    /// Selects all clients, and sets whether transports may compress the event (default: yes).
     pub fn compress(&self, compress: bool) -> Broadcast {
         self.all().compress(compress)
     }
 
-    /// Emits to all clients of the namespace. A tuple is a list of arguments; binary is `socketio_parser::Binary`.
+    /// Emits an event to all clients of the namespace. A tuple is a list of arguments. Binary data
+    /// is `socketio_parser::Binary`.
     ///
     /// # Errors
     ///
@@ -67,7 +70,7 @@ impl Emitter {
         self.all().emit(event, args).await
     }
 
-    /// Lets all sockets of the namespace join rooms.
+    /// Makes all sockets of the namespace join rooms.
     ///
     /// # Errors
     ///
@@ -76,7 +79,7 @@ impl Emitter {
         self.all().sockets_join(rooms).await
     }
 
-    /// Lets all sockets of the namespace leave rooms.
+    /// Makes all sockets of the namespace leave rooms.
     ///
     /// # Errors
     ///
@@ -85,7 +88,7 @@ impl Emitter {
         self.all().sockets_leave(rooms).await
     }
 
-    /// Disconnects all sockets of the namespace; with `close` their whole connections.
+    /// Disconnects all sockets of the namespace. With `close`, closes their connections too.
     ///
     /// # Errors
     ///
@@ -94,7 +97,8 @@ impl Emitter {
         self.all().disconnect_sockets(close).await
     }
 
-    /// Emits to the servers themselves (`on_server_side` there), not to clients. Node's classic adapter takes no binary here.
+    /// Emits an event to the servers instead of their clients. Servers handle it with
+    /// `on_server_side`. Node's classic adapter accepts no binary data here.
     ///
     /// # Errors
     ///

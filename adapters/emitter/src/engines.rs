@@ -1,4 +1,4 @@
-//! The engines, each behind its feature.
+//! The engines, one per feature.
 
 #[cfg(any(feature = "redis", feature = "postgres", feature = "nats"))]
 use socketio_adapter::{AdapterError, BoxFuture, Message};
@@ -19,32 +19,36 @@ mod on_redis {
     }
 
     impl Emitter {
-        /// To servers with Redis pub/sub: those of [`RedisAdapter::classic`](socketio_adapter_redis::RedisAdapter::classic) and
-        /// of `createAdapter` in Node. Options as there.
+        /// Connects to a cluster on Redis pub/sub, whose servers use
+        /// [`RedisAdapter::classic`](socketio_adapter_redis::RedisAdapter::classic) or Node's
+        /// `createAdapter`. The options are those of the adapter.
         ///
         /// # Errors
         ///
-        /// An option makes no sense, or Redis cannot be reached.
+        /// An option is invalid, or Redis cannot be reached.
         pub async fn redis(options: Classic) -> Result<Self, AdapterError> {
             connect(Publisher::classic(options)).await
         }
 
-        /// To servers with sharded pub/sub: those of [`RedisAdapter::sharded`](socketio_adapter_redis::RedisAdapter::sharded)
-        /// and of `createShardedAdapter` in Node.
+        /// Connects to a cluster on sharded pub/sub, whose servers use
+        /// [`RedisAdapter::sharded`](socketio_adapter_redis::RedisAdapter::sharded) or Node's
+        /// `createShardedAdapter`.
         ///
         /// # Errors
         ///
-        /// An option makes no sense, or Redis cannot be reached.
+        /// An option is invalid, or Redis cannot be reached.
         pub async fn redis_sharded(options: Sharded) -> Result<Self, AdapterError> {
             connect(Publisher::sharded(options)).await
         }
 
-        /// To servers with Redis streams: those of [`RedisAdapter::streams`](socketio_adapter_redis::RedisAdapter::streams) and
-        /// of `@socket.io/redis-streams-adapter`. What is emitted is recovered by clients that are away meanwhile.
+        /// Connects to a cluster on Redis streams, whose servers use
+        /// [`RedisAdapter::streams`](socketio_adapter_redis::RedisAdapter::streams) or Node's
+        /// `@socket.io/redis-streams-adapter`. Clients that are disconnected recover the emitted
+        /// events later.
         ///
         /// # Errors
         ///
-        /// An option makes no sense, or Redis cannot be reached.
+        /// An option is invalid, or Redis cannot be reached.
         pub async fn redis_streams(options: Streams) -> Result<Self, AdapterError> {
             connect(Publisher::streams(options)).await
         }
@@ -72,12 +76,14 @@ mod on_postgres {
     }
 
     impl Emitter {
-        /// To servers with PostgreSQL: those of [`PostgresAdapter`](socketio_adapter_postgres::PostgresAdapter) and of
-        /// `@socket.io/postgres-adapter`. Options as there; those for listening mean nothing.
+        /// Connects to a cluster on PostgreSQL, whose servers use
+        /// [`PostgresAdapter`](socketio_adapter_postgres::PostgresAdapter) or Node's
+        /// `@socket.io/postgres-adapter`. The options are those of the adapter. Options for
+        /// listening have no effect.
         ///
         /// # Errors
         ///
-        /// An option makes no sense, or the database cannot be reached.
+        /// An option is invalid, or the database cannot be reached.
         pub async fn postgres(config: PostgresConfig) -> Result<Self, AdapterError> {
             let publisher = Publisher::start(config)?;
             publisher.connected().await?;
@@ -96,20 +102,23 @@ mod on_nats {
         fn publish<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), AdapterError>> {
             Box::pin(async move {
                 Publisher::publish(self, message).await?;
-                // A program may end when it has emitted.
+                // The program may exit after the emit.
                 Ok(self.flush().await?)
             })
         }
     }
 
     impl Emitter {
-        /// To servers with NATS: those of [`NatsAdapter`](socketio_adapter_nats::NatsAdapter). Options as there; those for
-        /// listening mean nothing. With [`connection_state_recovery`](NatsConfig::connection_state_recovery), which is to be on
-        /// here if it is on there, what is emitted is recovered by clients that are away meanwhile.
+        /// Creates an emitter for a cluster on NATS, whose servers use
+        /// [`NatsAdapter`](socketio_adapter_nats::NatsAdapter). The options are those of the
+        /// adapter. Options for listening have no effect.
+        ///
+        /// If the servers use [`connection_state_recovery`](NatsConfig::connection_state_recovery),
+        /// set it here too. Clients that are disconnected then recover the emitted events later.
         ///
         /// # Errors
         ///
-        /// An option makes no sense.
+        /// An option is invalid.
         pub fn nats(config: NatsConfig) -> Result<Self, AdapterError> {
             Ok(Self::new(Publisher::new(config)?))
         }

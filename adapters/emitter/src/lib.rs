@@ -1,7 +1,9 @@
-//! Emits to the clients of a Socket.IO cluster from any process, without a server: a job, a command, another service.
+//! Emits to the clients of a Socket.IO cluster from any process without a server: a job, a
+//! command-line tool, another service.
 //!
-//! An [`Emitter`] speaks as Node's emitters do, so the servers of the cluster may be Node's or ours. Each engine is a feature, off
-//! by default: `redis` (and `redis-tls`), `postgres`, `nats`.
+//! An [`Emitter`] publishes the same messages as Node's emitters, so the servers of the cluster may
+//! be Node's or ours. Each engine is a feature that is off by default: `redis` (and `redis-tls`),
+//! `postgres`, `nats`.
 //!
 #![cfg_attr(feature = "postgres", doc = "```no_run")]
 #![cfg_attr(not(feature = "postgres"), doc = "```ignore")]
@@ -16,7 +18,8 @@
 //! # }
 //! ```
 //!
-//! Nobody answers an emitter: there are no acknowledgements, and sockets cannot be fetched. For these, be a server without clients.
+//! An emitter receives no messages, so it has no acks and cannot fetch sockets. For these, join the
+//! cluster as a server without clients.
 
 mod broadcast;
 mod emitter;

@@ -1,5 +1,6 @@
-//! An emitter by its address, which says which engine: `redis://`, `redis+sharded://`, `redis+streams://`, `postgres://`,
-//! `nats://` or, where its servers keep a log, `nats+jetstream://`. With commas between them, `redis` addresses are those of a Redis Cluster's nodes.
+//! Connects an emitter to the engine of an address: `redis://`, `redis+sharded://`,
+//! `redis+streams://`, `postgres://`, `nats://`, or `nats+jetstream://` if the servers keep a log.
+//! A `redis` address may list several nodes of a Redis Cluster, separated by commas.
 
 use std::error::Error;
 
@@ -11,7 +12,7 @@ use socketio_emitter::{
 };
 
 pub(crate) async fn connect(url: &str) -> Result<Emitter, Box<dyn Error>> {
-    let (engine, rest) = url.split_once("://").ok_or("no URL")?;
+    let (engine, rest) = url.split_once("://").ok_or("not a URL")?;
     Ok(match engine {
         "redis" => Emitter::redis(RedisAdapter::classic(nodes(rest))).await?,
         "redis+sharded" => Emitter::redis_sharded(RedisAdapter::sharded(nodes(rest))).await?,
@@ -22,11 +23,11 @@ pub(crate) async fn connect(url: &str) -> Result<Emitter, Box<dyn Error>> {
             let config = NatsConfig::new(async_nats::connect(format!("nats://{rest}")).await?);
             Emitter::nats(config.connection_state_recovery(JetStream::default()))?
         }
-        other => return Err(format!("no engine of the name {other}").into()),
+        other => return Err(format!("unknown engine {other}").into()),
     })
 }
 
-/// `host:port`, or several of them.
+/// The nodes of `host:port`, or of several such pairs separated by commas.
 fn nodes(hosts: &str) -> Nodes {
     let urls: Vec<_> = hosts.split(',').map(|host| format!("redis://{host}")).collect();
     match &urls[..] {

@@ -1,5 +1,5 @@
-//! What an emitter says, with nothing that carries it.
+//! The messages of an emitter, recorded instead of sent.
 
 #![allow(clippy::unwrap_used)]
 
-mod emitters_speak_as_nodes_do;
+mod emitter_messages_match_nodes;

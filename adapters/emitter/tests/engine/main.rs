@@ -1,4 +1,4 @@
-//! Emitters on real engines, and servers with clients that hear them.
+//! Emitters on real engines, with servers whose clients receive the messages.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -16,16 +16,16 @@ use socketio_parser::Binary;
 use socketio_server::{Server, ServerConfig, ServerEvent, Socket, testing::TestClient};
 use tokio::sync::mpsc;
 
-const HANG: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(HANG, future).await.unwrap()
+    tokio::time::timeout(TIMEOUT, future).await.unwrap()
 }
 
-/// A server, and what other servers and emitters say to it.
+/// A server, and the server-side events that it receives.
 async fn server(adapter: Arc<dyn ClusterAdapter>) -> (Server, mpsc::UnboundedReceiver<String>) {
     let io = Server::with_config(ServerConfig::default().adapter(adapter));
-    let (sender, heard) = mpsc::unbounded_channel();
+    let (sender, received) = mpsc::unbounded_channel();
     for nsp in ["/", "/chat"] {
         io.of(nsp).on_connection(|socket: Socket| async move {
             let _ = socket.join("room");
@@ -39,17 +39,17 @@ async fn server(adapter: Arc<dyn ClusterAdapter>) -> (Server, mpsc::UnboundedRec
         }
     });
     within(io.joined()).await;
-    (io, heard)
+    (io, received)
 }
 
-/// Everything an emitter does reaches the clients of the server that are meant.
-async fn speak(emitter: &Emitter, adapter: Arc<dyn ClusterAdapter>) {
-    let (io, mut heard) = server(adapter).await;
+/// Every operation of an emitter reaches the selected clients of the server.
+async fn check_operations(emitter: &Emitter, adapter: Arc<dyn ClusterAdapter>) {
+    let (io, mut server_events) = server(adapter).await;
     let mut client = TestClient::connect(&io, "/", &()).await.unwrap();
     let mut chat = TestClient::connect(&io, "/chat", &()).await.unwrap();
-    client.set_patience(HANG);
-    chat.set_patience(HANG);
-    // A room of its own subject is heard a moment after it was joined.
+    client.set_patience(TIMEOUT);
+    chat.set_patience(TIMEOUT);
+    // With a subject per room, a client gets the room's messages only a moment after it has joined.
     while emitter.to("room").emit("ready", &()).await.is_ok() {
         let ready = tokio::time::timeout(Duration::from_millis(100), client.next()).await;
         if ready.is_ok() {
@@ -81,7 +81,7 @@ async fn speak(emitter: &Emitter, adapter: Arc<dyn ClusterAdapter>) {
     client.expect::<()>("joined").await.unwrap();
 
     emitter.server_side_emit("tell", &("all", 3)).await.unwrap();
-    assert_eq!(within(heard.recv()).await.unwrap(), r#"tell "all",3"#);
+    assert_eq!(within(server_events.recv()).await.unwrap(), r#"tell "all",3"#);
 
     emitter.of("chat").emit("there", &1).await.unwrap();
     assert_eq!(chat.expect::<u8>("there").await.unwrap(), 1);
@@ -92,65 +92,65 @@ async fn speak(emitter: &Emitter, adapter: Arc<dyn ClusterAdapter>) {
     io.close();
 }
 
-/// Nothing hangs while the engine is away, and it is found again.
-async fn go_away(emitter: &Emitter, kill: impl Fn(), restart: impl Fn()) {
+/// During an outage of the engine emits fail instead of hanging. After it they succeed again.
+async fn check_outage(emitter: &Emitter, kill: impl Fn(), restart: impl Fn()) {
     kill();
-    let away = async {
+    let outage = async {
         while emitter.emit("x", &()).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    within(away).await;
+    within(outage).await;
     assert!(matches!(within(emitter.emit("x", &())).await, Err(EmitError::Adapter(_))));
     restart();
-    let back = async {
+    let recovery = async {
         while emitter.emit("x", &()).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    within(back).await;
+    within(recovery).await;
 }
 
 #[tokio::test]
-async fn redis() {
+async fn a_redis_emitter_reaches_clients_and_survives_an_outage() {
     let engine = Redis::start().unwrap();
     let emitter = Emitter::redis(RedisAdapter::classic(engine.url())).await.unwrap();
-    speak(&emitter, RedisAdapter::classic(engine.url()).build().unwrap()).await;
-    go_away(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
+    check_operations(&emitter, RedisAdapter::classic(engine.url()).build().unwrap()).await;
+    check_outage(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
 }
 
 #[tokio::test]
-async fn redis_sharded() {
+async fn a_sharded_redis_emitter_reaches_clients_and_survives_an_outage() {
     let engine = Redis::start().unwrap();
     let emitter = Emitter::redis_sharded(RedisAdapter::sharded(engine.url())).await.unwrap();
-    speak(&emitter, RedisAdapter::sharded(engine.url()).build().unwrap()).await;
-    go_away(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
+    check_operations(&emitter, RedisAdapter::sharded(engine.url()).build().unwrap()).await;
+    check_outage(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
 }
 
 #[tokio::test]
-async fn redis_streams() {
+async fn a_redis_streams_emitter_reaches_clients_and_survives_an_outage() {
     let engine = Redis::start().unwrap();
     let emitter = Emitter::redis_streams(RedisAdapter::streams(engine.url())).await.unwrap();
-    speak(&emitter, RedisAdapter::streams(engine.url()).build().unwrap()).await;
-    go_away(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
+    check_operations(&emitter, RedisAdapter::streams(engine.url()).build().unwrap()).await;
+    check_outage(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
 }
 
 #[tokio::test]
-async fn postgres() {
+async fn a_postgres_emitter_reaches_clients_and_survives_an_outage() {
     let engine = Postgres::start().unwrap();
     let config = PostgresConfig::new(engine.url().parse().unwrap());
     let emitter = Emitter::postgres(config.clone()).await.unwrap();
-    speak(&emitter, PostgresAdapter::new(config).unwrap()).await;
-    go_away(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
+    check_operations(&emitter, PostgresAdapter::new(config).unwrap()).await;
+    check_outage(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
 }
 
 #[tokio::test]
-async fn nats() {
+async fn a_nats_emitter_reaches_clients_and_survives_an_outage() {
     on_nats(Nats::start().unwrap(), NatsConfig::new).await;
 }
 
 #[tokio::test]
-async fn nats_with_a_log() {
+async fn a_jetstream_emitter_reaches_clients_and_survives_an_outage() {
     let config = |client| NatsConfig::new(client).connection_state_recovery(JetStream::default());
     on_nats(Nats::with_jetstream().unwrap(), config).await;
 }
@@ -158,23 +158,23 @@ async fn nats_with_a_log() {
 async fn on_nats(engine: Nats, config: fn(Client) -> NatsConfig) {
     let client = || async { connect_options().connect(engine.url()).await.unwrap() };
     let emitter = Emitter::nats(config(client().await)).unwrap();
-    let there = async {
+    let connected = async {
         while emitter.emit("x", &()).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    within(there).await;
-    speak(&emitter, NatsAdapter::new(config(client().await)).unwrap()).await;
-    go_away(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
+    within(connected).await;
+    check_operations(&emitter, NatsAdapter::new(config(client().await)).unwrap()).await;
+    check_outage(&emitter, || engine.kill().unwrap(), || engine.restart().unwrap()).await;
 }
 
 #[tokio::test]
-async fn without_an_engine_there_is_no_emitter() {
+async fn an_emitter_cannot_be_created_without_its_engine() {
     let engine = Postgres::start().unwrap();
     engine.kill().unwrap();
     let config = PostgresConfig::new(engine.url().parse().unwrap());
-    let made = Emitter::postgres(config.timeout(Duration::from_millis(300))).await;
-    assert!(made.is_err());
+    let result = Emitter::postgres(config.timeout(Duration::from_millis(300))).await;
+    assert!(result.is_err());
     let engine = Redis::start().unwrap();
     engine.kill().unwrap();
     assert!(Emitter::redis(RedisAdapter::classic(engine.url())).await.is_err());
