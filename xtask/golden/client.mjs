@@ -1,10 +1,10 @@
-// Golden vectors of the client: where Node's own client connects for a URL, and what its cookie jar makes of a header.
+// Golden vectors of the client: the request of Node's own client for a URL, and its cookie jar after a header.
 //
 //     node client.mjs <out.json>
 //
-//   urls     a URL; the namespace, the query and the server that Node's client asks for, or why it asks for none
-//   cookies  a `Set-Cookie` header that arrives at the beginning of 2030; what Node sends back (null: nothing), and the
-//            seconds since 1970 at which the cookie expires (null: with the client; "never": beyond JavaScript's dates)
+//   urls     a URL; the namespace, query and server that Node's client requests, or the error
+//   cookies  a `Set-Cookie` header that arrives at the start of 2030; the cookie that Node sends back (null: none), and
+//            its expiry in seconds since 1970 (null: with the client; "never": beyond the range of JavaScript's dates)
 
 import { createRequire } from "node:module";
 import http from "node:http";
@@ -26,7 +26,7 @@ const engine = dirname(require.resolve("engine.io-client", { paths: [dirname(req
 const { CookieJar } = require(join(engine, "globals.node.js"));
 
 const URLS = [
-  // Ordinary ones.
+  // Ordinary URLs.
   "http://h", "http://h/", "http://h:3000", "http://h:3000/", "https://h", "ws://h", "wss://h", "wss://h:3000/chat",
   "http://h/chat", "http://h/chat/", "http://h//chat", "http://h/a/b", "http://h/a/../b", "http://h/./a", "http://h/a.b",
   "http://h/a%20b", "http://h/%41", "http://h/chat?a=1&b=2", "http://h/?a=1", "http://h?a=1", "http://h/?", "http://h?",
@@ -47,7 +47,7 @@ const URLS = [
   "http://[::ffff:127.0.0.1]", "http://[fe80::1%25eth0]", "http://[::1", "http://::1", "http://[]", "http://[g::1]", "http://[::1]x",
   "http://[v1.a]", "http://bücher.example", "http://xn--bcher-kva.example", "http://a b", "http://a%20b", "http://a%41", "http://a<b",
   "http://a|b", "http://a\\b", "http://a\tb", "http://a\nb", "http://.", "http://..", "http://a..b", "http://*", "http://a,b", "http://a;b",
-  // Who asks.
+  // User and password.
   "http://ann@h", "http://ann:secret@h", "http://ann:secret@h:3000/x", "http://ann:@h", "http://:secret@h", "http://@h", "http://:@h",
   "http://a@b@h", "http://ann:sec:ret@h", "http://ann:99999@h", "http://ann:secret@", "http://ann:secret@:80", "http://ann%40x:y@h",
 ];
@@ -72,14 +72,14 @@ function urls() {
 }
 
 const DATES = [
-  // RFC 1123, RFC 850, asctime, and what servers send beside them.
+  // RFC 1123, RFC 850, asctime, and other forms that servers send.
   "Wed, 21 Oct 2065 07:28:00 GMT", "Thu, 01 Jan 1970 00:00:01 GMT", "Thu, 01-Jan-1970 00:00:01 GMT", "Thu, 01-Jan-70 00:00:01 GMT",
   "Thursday, 01-Jan-1970 00:00:01 GMT", "Thursday, 01-Jan-70 00:00:01 GMT", "Thu Jan  1 00:00:01 1970", "Thu Jan 1 00:00:01 1970",
   "Thu Jan 01 1970 00:00:01 GMT", "Thu, 1 Jan 1970 00:00:01 GMT", "Thu, 01 Jan 1970 0:00:01 GMT", "Thu, 01 Jan 1970 00:00:01",
   "Thu, 01 Jan 1970 00:00:01 UTC", "thu, 01 jan 1970 00:00:01 gmt", "01 Jan 1970 00:00:01 GMT", "01-Jan-1970 00:00:01 GMT",
   "Thu, 01 January 1970 00:00:01 GMT", "Thu, 01-Jan-1970 00:00:01", "Thu,01 Jan 1970 00:00:01 GMT", "Jan 01 1970 00:00:01",
   "Sun, 06-Nov-2094 08:49:37 GMT", "Sun, 06-Nov-69 08:49:37 GMT", "Sun, 06 Nov 2094 08:49:37 +0000", "Mon, 01 Jan 2035 00:00:00 GMT",
-  // No dates.
+  // Invalid dates.
   "", "0", "-1", "never", "Thu, 32 Jan 1970 00:00:01 GMT", "Sat, 31 Feb 2065 00:00:00 GMT", "Thu, 01 Foo 1970 00:00:01 GMT",
   "Thu, 01 Jan 1970", "00:00:01 GMT", "Thu, 01 Jan 1970 24:00:00 GMT", "Thu, 01 Jan 1970 00:60:00 GMT", "Thu, 01 Jan 1500 00:00:01 GMT",
   "Wed, 21 Oct 20650 07:28:00 GMT", "Wed, 21 Oct 2065 07:28:00 GMT garbage", "2065-10-21T07:28:00Z", "1970-01-01",
@@ -97,7 +97,7 @@ const HEADERS = [
 ];
 
 function cookies() {
-  // So that "in N" is exact.
+  // A fixed clock makes relative expiry times exact.
   const now = Date.UTC(2030, 0, 1);
   Date.now = () => now;
   return HEADERS.map((header) => {
