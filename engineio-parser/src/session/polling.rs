@@ -43,7 +43,7 @@ impl Requests {
 
     pub(super) fn set_out(&mut self, out: Outgoing) {
         self.out = out;
-        // A noop is only needed for a GET that waits. This GET has frames now, or is gone.
+        // A pending noop is obsolete: the GET has frames now, has ended, or is a new one.
         self.noop = false;
     }
 
