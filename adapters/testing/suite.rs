@@ -4,9 +4,6 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
-#[path = "../../socketio-server/examples/cluster/ops.rs"]
-mod ops;
-
 use std::{
     collections::{HashMap, VecDeque},
     future::Future,
@@ -17,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rigs::ops;
 use socketio_adapter::{
     AdapterError, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, Message, MessageError, NodeId,
     Offset, Room, RoomInterest, Seat,

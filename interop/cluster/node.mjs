@@ -1,4 +1,4 @@
-// One node of a cluster: Node's server with the contract of the `cluster` example, so that the two can be mixed.
+// One node of a cluster: Node's server with the contract of the `cluster` rig, so that the two can be mixed.
 //
 // Environment: PORT, NAME, ADAPTER (memory, redis, redis-sharded, redis-streams, postgres), URL (with commas between a Redis
 // Cluster's nodes), PREFIX, RECOVERY=1, PING_INTERVAL and PING_TIMEOUT in milliseconds, CLIENT=ioredis for the other Redis client.

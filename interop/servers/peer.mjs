@@ -1,6 +1,6 @@
 // The server for the tests of the Rust client: Node's, of the generation in VERSION (4, 3 or 2).
 //
-// The `peer` example of socketio-server keeps the same contract, so that the same tests run against both. Settings
+// The `peer` rig keeps the same contract, so that the same tests run against both. Settings
 // are environment variables: PORT (3000), PARSER (json or msgpack), PING_INTERVAL (25000 ms), PING_TIMEOUT (20000
 // ms), MAX_PAYLOAD (1000000 bytes), TRANSPORTS (polling,websocket), RECOVERY (1: connection state recovery), COOKIE
 // (1: every request of a session must bring the cookie that the first response set), REFUSE (1: refuse all

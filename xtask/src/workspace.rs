@@ -63,12 +63,17 @@ impl Workspace {
     /// Builds an example of socketio-server for release and returns its path. Does nothing if it is
     /// up to date.
     pub(crate) fn release_example(&self, name: &str) -> Result<PathBuf, String> {
-        self.example(SERVER, name, "release")
+        self.example(SERVER, name)
     }
 
-    /// Builds an example of socketio-server with link-time optimization, for measurements.
-    pub(crate) fn measured_example(&self, name: &str) -> Result<PathBuf, String> {
-        self.example(SERVER, name, "measured")
+    /// Builds a test server or load program of `interop/rigs` for release and returns its path.
+    pub(crate) fn rig(&self, name: &str) -> Result<PathBuf, String> {
+        self.build_rig(name, "release")
+    }
+
+    /// Builds a test server or load program with link-time optimization, for measurements.
+    pub(crate) fn measured_rig(&self, name: &str) -> Result<PathBuf, String> {
+        self.build_rig(name, "measured")
     }
 
     /// Builds an example of socketio-client in the profile of its tests and returns its path.
@@ -81,7 +86,7 @@ impl Workspace {
 
     /// Builds an example of the emitter and returns its path.
     pub(crate) fn emitter(&self, name: &str) -> Result<PathBuf, String> {
-        self.example(EMITTER, name, "release")
+        self.example(EMITTER, name)
     }
 
     /// Builds the program that starts an engine and returns its path.
@@ -90,21 +95,16 @@ impl Workspace {
         Ok(self.target("debug").join(format!("engines{}", std::env::consts::EXE_SUFFIX)))
     }
 
-    /// Builds an example of socketio-client with link-time optimization, for measurements.
-    pub(crate) fn measured_client(&self, name: &str) -> Result<PathBuf, String> {
-        self.example(("socketio-client", "socketio-client/default"), name, "measured")
+    fn build_rig(&self, name: &str, profile: &str) -> Result<PathBuf, String> {
+        let args = ["build", "--profile", profile, "-p", "rigs", "--bin", name];
+        process::run_ok(self.cargo().args(args))?;
+        Ok(self.target(profile).join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
     }
 
-    fn example(
-        &self,
-        (package, features): (&str, &str),
-        name: &str,
-        profile: &str,
-    ) -> Result<PathBuf, String> {
+    fn example(&self, (package, features): (&str, &str), name: &str) -> Result<PathBuf, String> {
         process::run_ok(self.cargo().args([
             "build",
-            "--profile",
-            profile,
+            "--release",
             "-p",
             package,
             "--features",
@@ -113,7 +113,7 @@ impl Workspace {
             name,
         ]))?;
         let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-        Ok(self.target(profile).join("examples").join(file))
+        Ok(self.target("release").join("examples").join(file))
     }
 }
 

@@ -1,12 +1,11 @@
 //! Three servers in one process, joined by an adapter, pass the suite that every back-end runs: with peers that are counted
 //! or known by heartbeats, and with a channel per room. Clients are real ones, over loopback.
 
-#[path = "../../examples/cluster/ops.rs"]
-mod ops;
 use crate::support;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use rigs::ops;
 use socketio_adapter::{
     Heartbeats, MemoryAdapter, Parcel,
     conformance::{self, Client, Event, Harness},

@@ -30,11 +30,11 @@ pub(super) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
             .ok_or("--rounds takes a number of at least 1")?,
         _ => return Err("usage: cargo xtask bench client [--rounds N]".to_owned()),
     };
-    let server = workspace.measured_example("bench")?;
+    let server = workspace.measured_rig("bench")?;
     let node = workspace.target("bench");
     npm::install_copy(&workspace.root.join("xtask/bench"), &node)?;
     let clients = [
-        Command::new(workspace.measured_client("client_bench")?),
+        Command::new(workspace.measured_rig("client_bench")?),
         Command::new(rust_socketio(workspace)?),
         with_argument(Command::new("node"), node.join("client.mjs")),
     ];

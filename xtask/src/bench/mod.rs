@@ -42,8 +42,8 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
         _ => {}
     }
     let (rounds, scenarios) = options(args)?;
-    let ours = workspace.measured_example("bench")?;
-    let load = workspace.measured_example("load")?;
+    let ours = workspace.measured_rig("bench")?;
+    let load = workspace.measured_rig("load")?;
     let node = workspace.target("bench");
     npm::install_copy(&workspace.root.join("xtask/bench"), &node)?;
     if !process::exists("taskset") {

@@ -18,17 +18,17 @@ const NO_BROWSER: &str =
 pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
     let mut node = Command::new("node");
-    for (variable, example) in [
+    for (variable, rig) in [
         ("CONFORMANCE_SERVER", "conformance"),
-        ("TLS_SERVER", "tls"),
         ("FEATURES_SERVER", "features"),
         ("RECOVERY_SERVER", "recovery"),
         ("RELIABLE_SERVER", "reliable"),
-        ("CONTRACT_PRINTER", "contract"),
         ("PEER_SERVER", "peer"),
     ] {
-        node.env(variable, workspace.release_example(example)?);
+        node.env(variable, workspace.rig(rig)?);
     }
+    node.env("TLS_SERVER", workspace.release_example("tls")?);
+    node.env("CONTRACT_PRINTER", workspace.release_example("contract")?);
     run(&folder, "node", &mut node)
 }
 
@@ -37,7 +37,7 @@ pub(super) fn client(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
     let mut counts = Libtest::default();
     let mut cargo = workspace.cargo();
-    cargo.env("PEER_PACKAGES", folder).env("PEER_SERVER", workspace.release_example("peer")?);
+    cargo.env("PEER_PACKAGES", folder).env("PEER_SERVER", workspace.rig("peer")?);
     cargo.env("SIOCAT", workspace.debug_client("siocat")?);
     cargo.args(["test", "-p", "socketio-client", "--all-features", "--test", "node"]);
     let status = process::run_lines(&mut cargo, |line| {
@@ -54,7 +54,7 @@ pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
     let chromium = chromium()?;
     let server = workspace.release_example("chat")?;
-    let conformance = workspace.release_example("conformance")?;
+    let conformance = workspace.rig("conformance")?;
     let artifacts = workspace.root.join("artifacts");
     fs::create_dir_all(&artifacts).map_err(|error| format!("{}: {error}", artifacts.display()))?;
     let mut node = Command::new("node");
@@ -67,7 +67,7 @@ pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {
 pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
     let mut node = Command::new("node");
-    node.env("CLUSTER_NODE", workspace.release_example("cluster")?);
+    node.env("CLUSTER_NODE", workspace.rig("cluster")?);
     node.env("ENGINES", workspace.engines()?);
     node.env("EMIT", workspace.emitter("emit")?).env("ORDERS", workspace.emitter("orders")?);
     for proxy in ["nginx", "haproxy"] {

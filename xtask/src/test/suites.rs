@@ -49,7 +49,7 @@ pub(super) const ALL: &[Suite] = &[
     },
     Suite {
         name: "examples",
-        about: "release builds of the server's examples",
+        about: "release builds of the examples and rigs",
         quick: false,
         run: examples,
     },
@@ -181,7 +181,10 @@ fn examples(workspace: &Workspace) -> Result<Outcome, String> {
         "--release",
         "-p",
         "socketio-server",
+        "-p",
+        "rigs",
         "--examples",
+        "--bins",
         "--features",
         FEATURES,
     ]))
@@ -191,7 +194,7 @@ fn soak(workspace: &Workspace) -> Result<Outcome, String> {
     // The server and its clients need one file descriptor per connection. Both inherit the limit of
     // this shell.
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 8192; exec \"$0\""]).arg(workspace.release_example("soak")?);
+    command.args(["-c", "ulimit -n 8192; exec \"$0\""]).arg(workspace.rig("soak")?);
     simple(&mut command)
 }
 

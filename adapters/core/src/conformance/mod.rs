@@ -2,7 +2,7 @@
 //! the end. What carries the messages between them is all that differs.
 //!
 //! The suite speaks to the servers through their clients alone: the event `op` asks a server to emit, to fetch, to make
-//! sockets join, and so on; `socketio-server/examples/cluster/ops.rs` answers it. A [`Harness`] starts the servers and
+//! sockets join, and so on; `interop/rigs/src/ops.rs` answers it. A [`Harness`] starts the servers and
 //! connects the clients. Each function is one behaviour, and panics where it is not kept.
 //!
 //! A back-end whose engine keeps a log also runs [`a_log_is_one_order`], [`sessions_are_taken_once`] and

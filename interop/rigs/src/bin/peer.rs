@@ -62,7 +62,6 @@ fn config() -> Result<ServerConfig, Box<dyn Error>> {
     if variable("RECOVERY").is_some() {
         config = config.connection_state_recovery(Recovery::default());
     }
-    #[cfg(feature = "msgpack")]
     if variable("PARSER").as_deref() == Some("msgpack") {
         config = config.parser(Parser::MsgPack);
     }

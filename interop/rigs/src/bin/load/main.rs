@@ -1,4 +1,4 @@
-//! The load generator for servers that follow the contract of the `bench` example.
+//! The load generator for servers that follow the contract of the `bench` rig.
 //!
 //! `load PORT PID SCENARIO [SECONDS]` prints one line of JSON. The figure is the server's CPU time per message or
 //! delivery, read from the clock of the process: it holds on a noisy machine, where a rate does not.

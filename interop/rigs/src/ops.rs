@@ -47,7 +47,7 @@ struct Flags {
 type Log = Arc<Mutex<Vec<Value>>>;
 
 /// Declares the handlers of a node.
-pub(crate) fn serve(io: &Server, name: &str) {
+pub fn serve(io: &Server, name: &str) {
     for namespace in [io.of("/"), io.of("/chat")] {
         declare(&namespace, name);
     }

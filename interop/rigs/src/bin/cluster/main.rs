@@ -5,13 +5,11 @@
 //! channels (default: the adapter's own); `RECOVERY=1` turns connection state recovery on, with `nats` by JetStream;
 //! `PING_INTERVAL` and `PING_TIMEOUT` in milliseconds; `COOKIE=1` sets the cookie `io`, for proxies that go by it.
 
-#[path = "cluster/adapters.rs"]
 mod adapters;
-#[path = "cluster/ops.rs"]
-mod ops;
 
 use std::{env, time::Duration};
 
+use rigs::ops;
 use socketio_server::{Cookie, Recovery, Server, ServerConfig};
 
 #[tokio::main]

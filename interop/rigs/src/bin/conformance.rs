@@ -135,7 +135,6 @@ impl Settings {
 fn parser() -> Result<Parser, String> {
     match env::var("PARSER").as_deref() {
         Err(_) | Ok("" | "json") => Ok(Parser::Json),
-        #[cfg(feature = "msgpack")]
         Ok("msgpack") => Ok(Parser::MsgPack),
         Ok(other) => Err(format!("PARSER={other} is not known here")),
     }
