@@ -133,8 +133,7 @@ pub enum Violation {
     Closed,
 }
 
-/// The reason why [`send`](super::Session::send) refused a run of frames. Returns the frames to the
-/// caller.
+/// The reason why [`send`](super::Session::send) refused a run of frames. Holds the frames.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum SendError {
