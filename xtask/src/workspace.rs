@@ -66,14 +66,19 @@ impl Workspace {
         self.example(SERVER, name)
     }
 
+    /// Builds the chat example, a package of its own, for release and returns its path.
+    pub(crate) fn chat(&self) -> Result<PathBuf, String> {
+        self.bin("chat", "chat", "release")
+    }
+
     /// Builds a test server or load program of `interop/rigs` for release and returns its path.
     pub(crate) fn rig(&self, name: &str) -> Result<PathBuf, String> {
-        self.build_rig(name, "release")
+        self.bin("rigs", name, "release")
     }
 
     /// Builds a test server or load program with link-time optimization, for measurements.
     pub(crate) fn measured_rig(&self, name: &str) -> Result<PathBuf, String> {
-        self.build_rig(name, "measured")
+        self.bin("rigs", name, "measured")
     }
 
     /// Builds an example of socketio-client in the profile of its tests and returns its path.
@@ -95,8 +100,8 @@ impl Workspace {
         Ok(self.target("debug").join(format!("engines{}", std::env::consts::EXE_SUFFIX)))
     }
 
-    fn build_rig(&self, name: &str, profile: &str) -> Result<PathBuf, String> {
-        let args = ["build", "--profile", profile, "-p", "rigs", "--bin", name];
+    fn bin(&self, package: &str, name: &str, profile: &str) -> Result<PathBuf, String> {
+        let args = ["build", "--profile", profile, "-p", package, "--bin", name];
         process::run_ok(self.cargo().args(args))?;
         Ok(self.target(profile).join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
     }

@@ -53,7 +53,7 @@ pub(super) fn client(workspace: &Workspace) -> Result<Outcome, String> {
 pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
     let chromium = chromium()?;
-    let server = workspace.release_example("chat")?;
+    let server = workspace.chat()?;
     let conformance = workspace.rig("conformance")?;
     let artifacts = workspace.root.join("artifacts");
     fs::create_dir_all(&artifacts).map_err(|error| format!("{}: {error}", artifacts.display()))?;

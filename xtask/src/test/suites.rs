@@ -183,6 +183,8 @@ fn examples(workspace: &Workspace) -> Result<Outcome, String> {
         "socketio-server",
         "-p",
         "rigs",
+        "-p",
+        "chat",
         "--examples",
         "--bins",
         "--features",

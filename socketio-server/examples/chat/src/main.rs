@@ -1,5 +1,5 @@
 //! A chat server with its web page: `cargo xtask demo`, or
-//! `CLIENT_DIR=node_modules/socket.io-client/dist cargo run --release --example chat`.
+//! `CLIENT_DIR=node_modules/socket.io-client/dist cargo run --release -p chat`.
 //!
 //! Environment: `PORT` (3000; 0 takes any free port), `CLIENT_DIR` (folder of the JavaScript client, which is served from
 //! there; without it, the page takes it from a public server, and says so).
@@ -75,9 +75,9 @@ fn pages() -> Router {
         get(move || async move { ([(header::CONTENT_TYPE, content_type)], body) })
     };
     Router::new()
-        .route("/", file("text/html; charset=utf-8", include_str!("index.html")))
-        .route("/style.css", file("text/css; charset=utf-8", include_str!("style.css")))
-        .route("/app.js", file("text/javascript; charset=utf-8", include_str!("app.js")))
+        .route("/", file("text/html; charset=utf-8", include_str!("../index.html")))
+        .route("/style.css", file("text/css; charset=utf-8", include_str!("../style.css")))
+        .route("/app.js", file("text/javascript; charset=utf-8", include_str!("../app.js")))
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
 }
 
