@@ -16,6 +16,12 @@ pub enum MessageError {
         /// The limit in force.
         limit: usize,
     },
+    /// Decoding it takes more than `max_decoded_bytes`. It was given up on the way.
+    #[error("decoding it takes more than {limit} bytes (`max_decoded_bytes`)")]
+    TooCostly {
+        /// The limit in force.
+        limit: usize,
+    },
     /// It is neither JSON nor msgpack, or nested too deeply.
     #[error("not decodable: {0}")]
     Malformed(&'static str),

@@ -24,6 +24,7 @@
 //! | NATS | [`Discovery::Heartbeats`] | to the node's subject | [`Body::only_room`], [`Link::room_appeared`] |
 
 mod adapter;
+mod budget;
 mod cluster;
 #[cfg(feature = "conformance")]
 pub mod conformance;

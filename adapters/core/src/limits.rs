@@ -16,6 +16,7 @@ use std::time::Duration;
 #[must_use]
 pub struct ClusterLimits {
     max_message_bytes: usize,
+    max_decoded_bytes: Option<usize>,
     max_peers: usize,
     max_requests: usize,
     max_answers: usize,
@@ -29,6 +30,7 @@ impl Default for ClusterLimits {
     fn default() -> Self {
         Self {
             max_message_bytes: 10_000_000,
+            max_decoded_bytes: None,
             max_peers: 1024,
             max_requests: 1024,
             max_answers: 100_000,
@@ -55,10 +57,28 @@ macro_rules! limits {
     )* };
 }
 
+/// What a message may take once it is decoded, for each byte that one may have on the wire.
+const DECODED_PER_BYTE: usize = 30;
+
 impl ClusterLimits {
+    /// Bytes of memory that decoding one message may take (default 30 times `max_message_bytes`: 300 000 000). A list of a
+    /// million numbers has one byte for each on the wire, and a hundred in memory. A message that would take more is
+    /// refused while it is decoded ([`MessageError::TooCostly`](crate::MessageError::TooCostly)), and counted as garbage. The
+    /// memory is in use for one message of a connection at a time.
+    pub fn max_decoded_bytes(mut self, value: usize) -> Self {
+        self.max_decoded_bytes = Some(value);
+        self
+    }
+
+    /// The value of [`max_decoded_bytes`](Self::max_decoded_bytes).
+    pub fn get_max_decoded_bytes(&self) -> usize {
+        let derived = self.max_message_bytes.saturating_mul(DECODED_PER_BYTE);
+        self.max_decoded_bytes.unwrap_or(derived)
+    }
+
     limits! {
-        /// Bytes of one message from the bus (default 10 000 000). A larger one is refused before it is decoded. A decoded
-        /// msgpack message may take up some thirty times its bytes for the moment it is looked at.
+        /// Bytes of one message from the bus (default 10 000 000). A larger one is refused before it is decoded. See
+        /// [`max_decoded_bytes`](Self::max_decoded_bytes) for what decoding it may take.
         max_message_bytes, get_max_message_bytes: usize;
         /// Nodes that are remembered where peers make themselves known by heartbeats (default 1024). Further ones are
         /// ignored: nothing waits for their answers.

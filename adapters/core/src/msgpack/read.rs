@@ -3,7 +3,12 @@
 use bytes::Bytes;
 use socketio_parser::{Object, Value};
 
-use crate::{date::javascript_date, error::MessageError};
+use crate::{
+    budget::{ALLOCATION, ATTACHMENT, Budget, ITEM, LONG_NUMBER, MEMBER},
+    date::javascript_date,
+    error::MessageError,
+    limits::ClusterLimits,
+};
 
 /// Arrays and objects inside each other.
 const MAX_DEPTH: usize = 128;
@@ -11,8 +16,8 @@ const MAX_DEPTH: usize = 128;
 const TOO_SHORT: MessageError = MessageError::Malformed("msgpack ends early");
 
 /// One value and nothing behind it.
-pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Value, MessageError> {
-    let mut reader = Reader { rest: bytes };
+pub(crate) fn from_bytes(bytes: &[u8], limits: &ClusterLimits) -> Result<Value, MessageError> {
+    let mut reader = Reader { rest: bytes, budget: Budget::new(limits) };
     let value = reader.value(0)?;
     if reader.rest.is_empty() {
         Ok(value)
@@ -27,6 +32,7 @@ fn date(ms: i64) -> Value {
 
 struct Reader<'a> {
     rest: &'a [u8],
+    budget: Budget,
 }
 
 impl<'a> Reader<'a> {
@@ -45,22 +51,18 @@ impl<'a> Reader<'a> {
             0xc3 => true.into(),
             0xc4..=0xc6 => {
                 let length = self.length(byte - 0xc4)?;
-                Value::Binary(Bytes::copy_from_slice(self.take(length)?))
+                let bytes = self.take(length)?;
+                self.binary(bytes)?
             }
             0xc7..=0xc9 => {
                 let length = self.length(byte - 0xc7)?;
                 self.extension(length, false)?
             }
-            0xca => f32::from_be_bytes(self.array()?).into(),
-            0xcb => f64::from_be_bytes(self.array()?).into(),
+            0xca | 0xcb | 0xce | 0xcf | 0xd2 | 0xd3 => self.long_number(byte)?,
             0xcc => u8::from_be_bytes(self.array()?).into(),
             0xcd => u16::from_be_bytes(self.array()?).into(),
-            0xce => u32::from_be_bytes(self.array()?).into(),
-            0xcf => u64::from_be_bytes(self.array()?).into(),
             0xd0 => i8::from_be_bytes(self.array()?).into(),
             0xd1 => i16::from_be_bytes(self.array()?).into(),
-            0xd2 => i32::from_be_bytes(self.array()?).into(),
-            0xd3 => i64::from_be_bytes(self.array()?).into(),
             0xd4..=0xd8 => self.extension(1 << (byte - 0xd4), true)?,
             0xd9..=0xdb => {
                 let length = self.length(byte - 0xd9)?;
@@ -79,9 +81,24 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A length is not trusted: each item takes a byte at least, and no room is made in advance.
+    fn long_number(&mut self, byte: u8) -> Result<Value, MessageError> {
+        self.budget.charge(1, LONG_NUMBER)?;
+        Ok(match byte {
+            0xca => f32::from_be_bytes(self.array()?).into(),
+            0xcb => f64::from_be_bytes(self.array()?).into(),
+            0xce => u32::from_be_bytes(self.array()?).into(),
+            0xcf => u64::from_be_bytes(self.array()?).into(),
+            0xd2 => i32::from_be_bytes(self.array()?).into(),
+            _ => i64::from_be_bytes(self.array()?).into(),
+        })
+    }
+
+    /// A length is not trusted: each item takes a byte at least, and is charged before there is room for it.
     fn list(&mut self, length: usize, depth: usize) -> Result<Value, MessageError> {
-        let mut items = Vec::new();
+        self.announced(length)?;
+        self.budget.charge(1, ALLOCATION)?;
+        self.budget.charge(length, ITEM)?;
+        let mut items = Vec::with_capacity(length);
         for _ in 0..length {
             items.push(self.value(depth + 1)?);
         }
@@ -89,7 +106,10 @@ impl<'a> Reader<'a> {
     }
 
     fn map(&mut self, length: usize, depth: usize) -> Result<Value, MessageError> {
-        let mut members = Object::new();
+        self.announced(length.saturating_mul(2))?;
+        self.budget.charge(usize::from(length > 0), 4 * ALLOCATION)?;
+        self.budget.charge(length, MEMBER)?;
+        let mut members = Object::with_capacity(length);
         for _ in 0..length {
             let key = match self.value(depth + 1)? {
                 Value::String(key) => key,
@@ -101,9 +121,26 @@ impl<'a> Reader<'a> {
         Ok(Value::Object(members))
     }
 
+    /// There must be as many bytes as there are values to come.
+    fn announced(&self, values: usize) -> Result<(), MessageError> {
+        if values > self.rest.len() { Err(TOO_SHORT) } else { Ok(()) }
+    }
+
     fn text(&mut self, length: usize) -> Result<String, MessageError> {
-        let text = str::from_utf8(self.take(length)?);
+        let text = self.take(length)?;
+        self.budget.charge_text(text)?;
+        let text = str::from_utf8(text);
         Ok(text.map_err(|_| MessageError::Malformed("text that is not UTF-8"))?.to_owned())
+    }
+
+    fn binary(&mut self, bytes: &[u8]) -> Result<Value, MessageError> {
+        self.budget.charge(1, ATTACHMENT + bytes.len())?;
+        Ok(Value::Binary(Bytes::copy_from_slice(bytes)))
+    }
+
+    fn date(&mut self, ms: i64) -> Result<Value, MessageError> {
+        self.budget.charge(1, 2 * LONG_NUMBER)?;
+        Ok(date(ms))
     }
 
     /// Type 0 is overloaded by the form of the length. A date is what JSON makes of it, since that is what clients get.
@@ -114,21 +151,21 @@ impl<'a> Reader<'a> {
             |bytes: &[u8]| bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
         match (kind as i8, fixed, data) {
             (0, true, [_]) => Ok(Value::Null),
-            (0, true, [_, _, _, _, _, _, _, _]) => Ok(date(be(data) as i64)),
-            (0, false, _) => Ok(Value::Binary(Bytes::copy_from_slice(data))),
-            (-1, true, [_, _, _, _]) => Ok(date((be(data) as i64).saturating_mul(1000))),
+            (0, true, [_, _, _, _, _, _, _, _]) => self.date(be(data) as i64),
+            (0, false, _) => self.binary(data),
+            (-1, true, [_, _, _, _]) => self.date((be(data) as i64).saturating_mul(1000)),
             (-1, true, [_, _, _, _, _, _, _, _]) => {
                 let (nanos, seconds) = (be(data) >> 34, be(data) & 0x3_ffff_ffff);
-                Ok(date(
+                self.date(
                     (seconds as i64)
                         .saturating_mul(1000)
                         .saturating_add((nanos / 1_000_000) as i64),
-                ))
+                )
             }
             (-1, false, [n0, n1, n2, n3, seconds @ ..]) if length == 12 => {
                 let nanos = be(&[*n0, *n1, *n2, *n3]);
                 let seconds = be(seconds) as i64;
-                Ok(date(seconds.saturating_mul(1000).saturating_add((nanos / 1_000_000) as i64)))
+                self.date(seconds.saturating_mul(1000).saturating_add((nanos / 1_000_000) as i64))
             }
             _ => Err(MessageError::Malformed("an extension of unknown type")),
         }
@@ -163,6 +200,10 @@ mod tests {
 
     use super::*;
     use crate::msgpack::to_bytes;
+
+    fn from_bytes(bytes: &[u8]) -> Result<Value, MessageError> {
+        super::from_bytes(bytes, &ClusterLimits::default())
+    }
 
     fn read(bytes: &[u8]) -> Value {
         from_bytes(bytes).unwrap()

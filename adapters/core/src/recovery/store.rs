@@ -136,7 +136,7 @@ impl SavedSession {
         if bytes_len > limit {
             return Err(MessageError::TooLarge { bytes: bytes_len, limit });
         }
-        let Value::Object(mut session) = msgpack::from_bytes(bytes)? else {
+        let Value::Object(mut session) = msgpack::from_bytes(bytes, limits)? else {
             return Err(MessageError::Malformed("not an object"));
         };
         let Some(Value::Array(rooms)) = session.shift_remove("rooms") else {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use socketio_parser::{Args, Nsp, RawJson, Value};
 
@@ -11,6 +11,7 @@ use super::{
     tree,
 };
 use crate::{
+    budget::Budget,
     error::MessageError,
     message::{Body, Message},
 };
@@ -110,8 +111,14 @@ pub(super) fn write(value: &Value) -> String {
     plain(value)
 }
 
-pub(super) fn read(text: &str) -> Result<Value, MessageError> {
+pub(super) fn read(text: &str, mut budget: Budget) -> Result<Value, MessageError> {
     check(text)?;
+    value(text, &mut budget)
+}
+
+/// A tree whose cost is within the budget.
+fn value(text: &str, budget: &mut Budget) -> Result<Value, MessageError> {
+    budget.charge_json(text)?;
     serde_json::from_str(text).map_err(|_| MessageError::Malformed("invalid JSON"))
 }
 
@@ -127,20 +134,24 @@ struct Envelope<'a> {
     nsp: Option<Cow<'a, str>>,
 }
 
-pub(super) fn read_message(text: &str, otherwise: Option<&Nsp>) -> Result<Message, MessageError> {
+pub(super) fn read_message(
+    text: &str,
+    otherwise: Option<&Nsp>,
+    budget: Budget,
+) -> Result<Message, MessageError> {
     check(text)?;
     let envelope: Envelope<'_> =
         serde_json::from_str(text).map_err(|_| MessageError::Malformed("not an envelope"))?;
     let uid = envelope.uid.ok_or(MessageError::Field("uid"))?;
     let nsp = envelope.nsp.map(|nsp| Nsp::from(nsp.into_owned()));
     let nsp = nsp.or_else(|| otherwise.cloned()).ok_or(MessageError::Field("nsp"))?;
-    let body = read_data(envelope.number, envelope.data.map_or("{}", RawValue::get))?;
+    let body = read_data(envelope.number, envelope.data.map_or("{}", RawValue::get), budget)?;
     Ok(Message { uid: uid.into_owned().into(), nsp, body })
 }
 
-pub(super) fn read_body(number: u64, text: &str) -> Result<Body, MessageError> {
+pub(super) fn read_body(number: u64, text: &str, budget: Budget) -> Result<Body, MessageError> {
     check(text)?;
-    read_data(number, text)
+    read_data(number, text, budget)
 }
 
 /// Well-formed as a whole, and of bounded depth: `serde_json` skips what it is not asked for to any depth.
@@ -148,29 +159,43 @@ fn check(text: &str) -> Result<(), MessageError> {
     RawJson::new(text).map(drop).map_err(|_| MessageError::Malformed("invalid JSON"))
 }
 
-fn read_data(number: u64, text: &str) -> Result<Body, MessageError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase", default)]
-    #[derive(Default)]
-    struct Data<'a> {
-        #[serde(borrow)]
-        packet: Option<&'a RawValue>,
-        opts: Value,
-        rooms: Value,
-        close: Value,
-        request_id: Value,
-        sockets: Value,
-        client_count: Value,
-    }
+/// The fields of a message's data, each as the text it is. One that is `null` is there.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Data<'a> {
+    #[serde(borrow, deserialize_with = "present")]
+    packet: Option<&'a RawValue>,
+    #[serde(borrow)]
+    opts: Option<&'a RawValue>,
+    #[serde(borrow)]
+    rooms: Option<&'a RawValue>,
+    #[serde(borrow)]
+    close: Option<&'a RawValue>,
+    #[serde(borrow)]
+    request_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    sockets: Option<&'a RawValue>,
+    #[serde(borrow)]
+    client_count: Option<&'a RawValue>,
+}
+
+/// An `Option` alone takes `null` for absent, but it is an ack like any other.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+fn read_data(number: u64, text: &str, mut budget: Budget) -> Result<Body, MessageError> {
     let data: Data<'_> = serde_json::from_str(text).map_err(|_| MessageError::Field("data"))?;
+    let mut field =
+        |raw: Option<&RawValue>| raw.map_or(Ok(Value::Null), |raw| value(raw.get(), &mut budget));
     let parts = Parts {
         packet: data.packet.map(Packet::Raw),
-        opts: data.opts,
-        rooms: data.rooms,
-        close: data.close,
-        request_id: data.request_id,
-        sockets: data.sockets,
-        client_count: data.client_count,
+        opts: field(data.opts)?,
+        rooms: field(data.rooms)?,
+        close: field(data.close)?,
+        request_id: field(data.request_id)?,
+        sockets: field(data.sockets)?,
+        client_count: field(data.client_count)?,
     };
     parts.body(number)
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use socketio_parser::{Nsp, Value, value};
 
 use crate::{
+    budget::Budget,
     error::MessageError,
     limits::ClusterLimits,
     message::{Body, Message, NodeId},
@@ -85,9 +86,9 @@ impl Message {
         check(wire, limits)?;
         if wire.first() == Some(&b'{') {
             let text = str::from_utf8(wire).map_err(|_| MessageError::Malformed("not UTF-8"))?;
-            return json::read_message(text, otherwise);
+            return json::read_message(text, otherwise, Budget::new(limits));
         }
-        let mut message = tree::object(msgpack::from_bytes(wire)?)?;
+        let mut message = tree::object(msgpack::from_bytes(wire, limits)?)?;
         let number = message.get("type").and_then(tree::integer);
         let number = number.ok_or(MessageError::Field("type"))?;
         let uid = tree::text(&message, "uid").ok_or(MessageError::Field("uid"))?;
@@ -129,11 +130,11 @@ impl Body {
             Some((format, data)) => {
                 check(data, limits)?;
                 match format {
-                    Format::MsgPack => tree::read_body(number, msgpack::from_bytes(data)?),
+                    Format::MsgPack => tree::read_body(number, msgpack::from_bytes(data, limits)?),
                     Format::Json => {
                         let text = str::from_utf8(data);
                         let text = text.map_err(|_| MessageError::Malformed("not UTF-8"))?;
-                        json::read_body(number, text)
+                        json::read_body(number, text, Budget::new(limits))
                     }
                 }
             }
@@ -179,11 +180,11 @@ impl Format {
     pub fn read(self, wire: &[u8], limits: &ClusterLimits) -> Result<Value, MessageError> {
         check(wire, limits)?;
         match self {
-            Self::MsgPack => msgpack::from_bytes(wire),
+            Self::MsgPack => msgpack::from_bytes(wire, limits),
             Self::Json => {
                 let text =
                     str::from_utf8(wire).map_err(|_| MessageError::Malformed("not UTF-8"))?;
-                json::read(text)
+                json::read(text, Budget::new(limits))
             }
         }
     }

@@ -1,0 +1,159 @@
+//! What decoding a hostile message takes, counted at the allocator: no more than `max_decoded_bytes`. A program of its own,
+//! since the count is of the whole process.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
+
+use peak_alloc::PeakAlloc;
+use socketio_adapter::{ClusterLimits, Message, MessageError, recovery::SavedSession};
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+const SIZE: usize = 1_000_000;
+
+/// `head`, then `part` as often as fits, then `tail`. `head` ends with a length of 32 bits, which is filled in.
+fn filled(head: &[u8], part: &[u8], tail: &[u8]) -> Vec<u8> {
+    let count = (SIZE - head.len() - 4 - tail.len()) / part.len();
+    let mut wire = head.to_vec();
+    wire.extend((count as u32).to_be_bytes());
+    wire.extend(part.repeat(count));
+    wire.extend(tail);
+    wire
+}
+
+/// A JSON text with `part` as often as fits between `head` and `tail`.
+fn text(head: &str, part: &str, tail: &str) -> Vec<u8> {
+    let count = (SIZE - head.len() - tail.len()) / part.len();
+    format!("{head}{}{tail}", part.repeat(count)).into_bytes()
+}
+
+/// `{type: 3, data: {opts: {}, packet: {type: 2, data: ["x", ` and the head of one more value.
+fn event(value: &[u8], part: &[u8]) -> Vec<u8> {
+    let head = b"\x84\xa4type\x03\xa3uid\xa11\xa3nsp\xa1/\xa4data\x82\xa4opts\x80\
+                 \xa6packet\x82\xa4type\x02\xa4data\x92\xa1x";
+    filled(&[head, value].concat(), part, &[])
+}
+
+/// A message whose `opts.rooms` are a list, which nobody but the adapter reads.
+fn rooms(part: &[u8]) -> Vec<u8> {
+    let head = b"\x84\xa4type\x06\xa3uid\xa11\xa3nsp\xa1/\xa4data\x81\xa4opts\x81\xa5rooms\xdd";
+    filled(head, part, &[])
+}
+
+fn cases() -> Vec<(&'static str, Vec<u8>)> {
+    let keys: Vec<u8> = (0..SIZE as u32 / 7)
+        .flat_map(|n| {
+            let digits = format!("{n:05x}");
+            [b"\xa5", digits.as_bytes(), b"\xc0"].concat()
+        })
+        .collect();
+    let mut members = b"\x84\xa4type\x03\xa3uid\xa11\xa3nsp\xa1/\xa4data\x82\xa4opts\x80\
+        \xa6packet\x82\xa4type\x02\xa4data\x92\xa1x\xdf"
+        .to_vec();
+    members.extend((SIZE as u32 / 7).to_be_bytes());
+    members.extend(keys);
+    vec![
+        ("nulls", event(b"\xdd", b"\xc0")),
+        ("small numbers", event(b"\xdd", b"\x01")),
+        ("floats", event(b"\xdd", b"\xcb\xbf\xf1\x23\x45\x67\x89\xab\xcd")),
+        ("empty objects", event(b"\xdd", b"\x80")),
+        ("empty lists", event(b"\xdd", b"\x90")),
+        ("lists of one", event(b"\xdd", b"\x91\xc0")),
+        ("objects of one", event(b"\xdd", b"\x81\xa0\xc0")),
+        ("members of one object", members),
+        ("empty texts", event(b"\xdd", b"\xa0")),
+        ("texts of one", event(b"\xdd", b"\xa1x")),
+        ("control characters", event(b"\xdb", b"\x01")),
+        ("empty binary", event(b"\xdd", b"\xc4\x00")),
+        ("dates", event(b"\xdd", b"\xd6\xff\0\0\0\0")),
+        ("rooms", rooms(b"\xa0")),
+        ("rooms that are numbers", rooms(b"\x01")),
+        ("rooms that are lists", rooms(b"\x90")),
+        ("a list of lists, no message", filled(b"\xdd", b"\x90", &[])),
+        (
+            "rooms in JSON",
+            text(r#"{"type":6,"uid":"1","nsp":"/","data":{"opts":{"rooms":[1"#, ",1", "]}}}"),
+        ),
+        (
+            "lists in JSON",
+            text(r#"{"type":6,"uid":"1","nsp":"/","data":{"opts":{"rooms":[1"#, ",[]", "]}}}"),
+        ),
+        (
+            "objects in JSON",
+            text(
+                r#"{"type":8,"uid":"1","nsp":"/","data":{"requestId":"r","sockets":[{}"#,
+                r#",{"":1}"#,
+                "]}}",
+            ),
+        ),
+        (
+            "arguments in JSON",
+            text(
+                r#"{"type":3,"uid":"1","nsp":"/","data":{"opts":{},"packet":{"type":2,"data":["x",[1"#,
+                ",1",
+                "]]}}}",
+            ),
+        ),
+    ]
+}
+
+/// Bytes that were allocated beyond those before, at the worst moment.
+fn peak<T>(work: impl FnOnce() -> T) -> (usize, T) {
+    let before = ALLOCATOR.current_usage();
+    ALLOCATOR.reset_peak_usage();
+    let result = work();
+    (ALLOCATOR.peak_usage().saturating_sub(before), result)
+}
+
+// One test: two would count each other's bytes.
+#[test]
+fn decoding_takes_no_more_than_its_limit() {
+    // What is accepted takes what it was counted as, at most.
+    let generous = ClusterLimits::default();
+    assert_eq!(generous.get_max_decoded_bytes(), 300_000_000);
+    for (name, wire) in cases() {
+        let (free, result) = peak(|| Message::decode(&wire, &generous));
+        assert!(!matches!(result, Err(MessageError::TooCostly { .. })), "{name}: {result:?}");
+        drop(result);
+        println!("{name}: {:.1} times", free as f64 / wire.len() as f64);
+        for limit in [3_000_000, 10_000_000, 30_000_000, 100_000_000, 120_000_000] {
+            let limits = ClusterLimits::default().max_decoded_bytes(limit);
+            let (taken, result) = peak(|| Message::decode(&wire, &limits));
+            assert!(taken <= limit, "{name}: {taken} bytes where {limit} are allowed");
+            if let Err(MessageError::TooCostly { limit: named }) = result {
+                assert_eq!(named, limit);
+            }
+        }
+    }
+
+    // Derived from the bytes of a message, where it is not set.
+    let limits = ClusterLimits::default().max_message_bytes(SIZE);
+    let (taken, result) = peak(|| Message::decode(&event(b"\xdd", b"\xc0"), &limits));
+    let error = result.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "decoding it takes more than 30000000 bytes (`max_decoded_bytes`)"
+    );
+    assert!(taken <= 30_000_000 + SIZE, "{taken}");
+
+    // Sessions of a store are not trusted either.
+    let session = filled(b"\x81\xa4data\xdd", b"\x90", &[]);
+    let refused = SavedSession::from_msgpack(&session, &limits);
+    assert!(matches!(refused, Err(MessageError::TooCostly { .. })), "{refused:?}");
+
+    // A large message of an ordinary kind costs little.
+    let plain = value_of_an_ordinary_kind();
+    Message::decode(&plain, &ClusterLimits::default()).unwrap();
+}
+
+/// Ten megabytes of records.
+fn value_of_an_ordinary_kind() -> Vec<u8> {
+    let record = b"\x84\xa2id\xcd\x12\x34\xa4name\xafFirst Last Name\xa4text\xd9\x40\
+        0123456789012345678901234567890123456789012345678901234567890123\xa2ok\xc3";
+    let head = b"\x84\xa4type\x03\xa3uid\xa11\xa3nsp\xa1/\xa4data\x82\xa4opts\x80\
+                 \xa6packet\x82\xa4type\x02\xa4data\x92\xa1x\xdd";
+    let count = 9_900_000 / record.len();
+    let mut wire = head.to_vec();
+    wire.extend((count as u32).to_be_bytes());
+    wire.extend(record.repeat(count));
+    wire
+}
