@@ -14,13 +14,14 @@ fn what_is_refused_and_why() {
         (r#"{"type":99,"uid":"1","nsp":"/"}"#, "unknown type 99"),
         (r#"{"type":2,"uid":"1"}"#, "no valid field `nsp`"),
         (r#"{"type":2,"nsp":"/"}"#, "no valid field `uid`"),
-        (r#"{"type":3,"uid":"1","nsp":"/"}"#, "no valid field `packet`"),
+        (r#"{"type":3,"uid":"1","nsp":"/"}"#, "no valid field `opts`"),
+        (r#"{"type":3,"data":{"opts":{}},"uid":"1","nsp":"/"}"#, "no valid field `packet`"),
         (
-            r#"{"type":3,"data":{"packet":{"type":3,"data":["x"]}},"uid":"1","nsp":"/"}"#,
+            r#"{"type":3,"data":{"opts":{},"packet":{"type":3,"data":["x"]}},"uid":"1","nsp":"/"}"#,
             "no valid field `packet`",
         ),
         (
-            r#"{"type":3,"data":{"packet":{"type":2,"data":["disconnect"]}},"uid":"1","nsp":"/"}"#,
+            r#"{"type":3,"data":{"opts":{},"packet":{"type":2,"data":["disconnect"]}},"uid":"1","nsp":"/"}"#,
             "no valid field `packet`",
         ),
         (

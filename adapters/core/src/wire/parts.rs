@@ -38,6 +38,10 @@ impl Parts<'_> {
         let request = || self.request_id.as_str().map(|id| RequestId::from(id.to_owned()));
         let wanted = || request().ok_or(MessageError::Field("requestId"));
         let selection = || selection(&self.opts);
+        let named = || match &self.rooms {
+            Value::Null => Err(MessageError::Field("rooms")),
+            there => rooms(there, "rooms"),
+        };
         Ok(match number {
             1 => Body::InitialHeartbeat,
             2 => Body::Heartbeat,
@@ -49,10 +53,8 @@ impl Parts<'_> {
                     .and_then(Packet::broadcast)
                     .ok_or(MessageError::Field("packet"))?,
             },
-            4 => Body::SocketsJoin { selection: selection()?, rooms: rooms(&self.rooms, "rooms")? },
-            5 => {
-                Body::SocketsLeave { selection: selection()?, rooms: rooms(&self.rooms, "rooms")? }
-            }
+            4 => Body::SocketsJoin { selection: selection()?, rooms: named()? },
+            5 => Body::SocketsLeave { selection: selection()?, rooms: named()? },
             6 => Body::DisconnectSockets {
                 selection: selection()?,
                 close: self.close == Value::Bool(true),
@@ -124,11 +126,12 @@ fn answer(packet: Option<Packet<'_>>) -> Result<Args, MessageError> {
     answer.ok_or(MessageError::Field("packet"))
 }
 
-/// What is absent is empty.
+/// Options that are absent select nobody, since nobody can have meant everybody by them. Those without rooms are for
+/// everybody, as for Node's adapters.
 fn selection(opts: &Value) -> Result<Selection, MessageError> {
     let null = Value::Null;
     let field = |name| opts.get(name).unwrap_or(&null);
-    if !matches!(opts, Value::Object(_) | Value::Null) {
+    if !matches!(opts, Value::Object(_)) {
         return Err(MessageError::Field("opts"));
     }
     let flags = field("flags");
@@ -162,7 +165,14 @@ fn rooms(value: &Value, field: &'static str) -> Result<Vec<Room>, MessageError> 
     };
     match value {
         Value::Null => Ok(Vec::new()),
-        Value::Array(rooms) => rooms.iter().map(room).collect(),
+        Value::Array(list) => {
+            // Collecting results would let the list double as it grows.
+            let mut rooms = Vec::with_capacity(list.len());
+            for value in list {
+                rooms.push(room(value)?);
+            }
+            Ok(rooms)
+        }
         _ => Err(MessageError::Field(field)),
     }
 }

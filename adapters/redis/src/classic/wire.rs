@@ -31,6 +31,7 @@ pub(super) fn read_broadcast(wire: &[u8], limits: &ClusterLimits) -> Result<Mess
         None | Some(Value::Null) => Nsp::root(),
         Some(nsp) => Nsp::from(nsp.as_str().ok_or(MessageError::Field("nsp"))?.to_owned()),
     };
+    // Without options it is for nobody, which `from_value` refuses.
     let data = value!({ "packet": packet, "opts": list.next().unwrap_or_default() });
     Ok(Message { uid: uid.into(), nsp, body: Body::from_value(3, data)? })
 }
@@ -99,12 +100,15 @@ pub(super) fn read_request(
     };
     let body = match kind {
         0 => {
-            let (id, opts) = (marked(IDS), value!({ "rooms": take(&mut request, "rooms") }));
-            Body::from_value(7, value!({ "requestId": id, "opts": opts }))?
+            let id = marked(IDS);
+            let Value::Array(rooms) = take(&mut request, "rooms") else {
+                return Err(MessageError::Field("rooms"));
+            };
+            Body::from_value(7, value!({ "requestId": id, "opts": { "rooms": rooms } }))?
         }
-        1 => Body::from_value(7, value!({ "requestId": marked(ROOMS) }))?,
+        1 => Body::from_value(7, value!({ "requestId": marked(ROOMS), "opts": {} }))?,
         2..=4 => {
-            if !request.contains_key("opts") {
+            if !matches!(request.get("opts"), Some(Value::Object(_))) {
                 one_socket(&mut request)?;
             }
             Body::from_value(kind + 2, Value::Object(request))?
@@ -345,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_broadcast_without_a_namespace_is_of_the_main_one() {
-        let wire = Format::MsgPack.write(&value!(["u", { "type": 2, "data": ["x"] }, null]));
+        let wire = Format::MsgPack.write(&value!(["u", { "type": 2, "data": ["x"] }, {}]));
         assert_eq!(read_broadcast(&wire, &ClusterLimits::default()).unwrap().nsp, Nsp::root());
     }
 
@@ -426,9 +430,34 @@ mod tests {
             body,
             Body::DisconnectSockets { selection: selection(&["s"], &[]), close: true }
         );
-        // It would be everybody.
-        let nobody = br#"{"type":4,"requestId":"1","close":true}"#;
-        assert!(read_request(nobody, &ClusterLimits::default()).is_err());
+    }
+
+    #[test]
+    fn what_says_nothing_of_whom_it_is_for_is_refused() {
+        let limits = ClusterLimits::default();
+        let event = || value!({ "type": 2, "data": ["x"], "nsp": "/" });
+        for broadcast in [value!(["u", event()]), value!(["u", event(), null])] {
+            let refused = read_broadcast(&Format::MsgPack.write(&broadcast), &limits);
+            assert!(refused.is_err(), "{broadcast:?}: {refused:?}");
+        }
+        for request in [
+            value!({ "type": 0, "requestId": "1" }),
+            value!({ "type": 2, "rooms": ["a"] }),
+            value!({ "type": 2, "rooms": ["a"], "opts": null }),
+            value!({ "type": 3, "rooms": ["a"] }),
+            value!({ "type": 3, "rooms": ["a"], "opts": null }),
+            value!({ "type": 4, "close": true }),
+            value!({ "type": 4, "close": true, "opts": null }),
+            value!({ "type": 5, "requestId": "1" }),
+            value!({ "type": 5, "requestId": "1", "opts": null }),
+            value!({ "type": 7, "requestId": "1", "packet": event() }),
+            value!({ "type": 7, "requestId": "1", "packet": event(), "opts": null }),
+        ] {
+            for format in [Format::Json, Format::MsgPack] {
+                let refused = read_request(&format.write(&request), &limits);
+                assert!(refused.is_err(), "{request:?}: {refused:?}");
+            }
+        }
     }
 
     fn socket(id: &'static str, rooms: &[&str]) -> SocketDetails {
