@@ -115,7 +115,8 @@ function serve(nsp) {
   nsp._onServerSideEmit = (args) => {
     const ack = typeof args.at(-1) === 'function' ? args.at(-1) : undefined;
     log.push(ack ? args.slice(0, -1) : args);
-    ack?.(NAME);
+    if (ack && args[0] === 'nothing') ack();
+    else ack?.(args[0] === 'null' ? null : NAME);
   };
   nsp.use((socket, next) => {
     const { join, data } = socket.handshake.auth;

@@ -14,6 +14,9 @@ import { program, start } from './server.mjs';
 const NODE = fileURLToPath(new URL('../cluster/node.mjs', import.meta.url));
 let prefixes = 0;
 
+/** The `answer` of a client that acknowledges without a value. */
+export const NOTHING = Symbol('nothing');
+
 /** The engine of an adapter. */
 export function engineOf(adapter) {
   return adapter.startsWith('redis') ? 'redis' : adapter;
@@ -72,7 +75,8 @@ export async function member(server, { namespace = '/', auth = {}, lost, ...opti
   socket.onAny((...args) => {
     const ack = typeof args.at(-1) === 'function' ? args.pop() : undefined;
     socket.heard.push(args);
-    ack?.(socket.answer === undefined ? socket.id : socket.answer);
+    if (socket.answer === NOTHING) ack?.();
+    else ack?.(socket.answer === undefined ? socket.id : socket.answer);
   });
   socket.op = (op, fields = {}, patience = undefined) =>
     within(socket.emitWithAck('op', { op, ...fields }), `the result of ${op}`, patience);

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 
-import { assertHeard, engine, engineOf, eventually, member, node, prefix, settled, together } from './cluster.mjs';
+import { NOTHING, assertHeard, engine, engineOf, eventually, member, node, prefix, settled, together } from './cluster.mjs';
 import { event } from './client.mjs';
 import { title } from './mixes.mjs';
 
@@ -67,6 +67,13 @@ const REQUESTS = [
     assert.deepEqual(answer, { responses: [{ bytes: Buffer.from([1, 2, 3]) }], error: null });
     assert.deepEqual(f1.heard.find(([name]) => name === 'q'), ['q', ...binary]);
   }],
+  ...[['null', null], ['nothing', NOTHING]].map(([what, answer]) => [`clients that acknowledge with ${what}`, async ({ n0, n1, f1 }) => {
+    n1.answer = f1.answer = answer;
+    const both = await n0.op('emitWithAck', { event: 'q', to: [n1.id, f1.id], timeout: 2000 });
+    delete n1.answer;
+    delete f1.answer;
+    assert.deepEqual(both, { responses: [null, null], error: null });
+  }]),
   ['a client that never acknowledges', async ({ n0, f0, f1 }) => {
     const [listener] = f0.listenersAny();
     f0.offAny(listener);
@@ -133,6 +140,10 @@ const REQUESTS = [
     // A diff of the values would fill the screen.
     assert.ok(isDeepStrictEqual(await log(), wanted), 'the received event differs');
   }],
+  ...['null', 'nothing'].map((event) => [`servers that answer ${event}`, async ({ n0 }) => {
+    const answer = await n0.op('serverSideEmitWithAck', { args: [event] });
+    assert.deepEqual(answer, { responses: [null], error: null });
+  }]),
   ['servers acknowledge a server-side event', async ({ n0, f0 }) => {
     const answer = await n0.op('serverSideEmitWithAck', { args: ['who', 1] });
     assert.deepEqual(answer, { responses: [await f0.op('whoami')], error: null });

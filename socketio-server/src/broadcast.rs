@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use bytestring::ByteString;
 use engineio_server::Frames;
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::{Ask, Body, Gathered, IntoRooms, Offset, Outcome, Selection, event_args};
+use socketio_adapter::{
+    Ask, Body, Gathered, IntoRooms, Offset, Outcome, Selection, decode_answer, event_args,
+};
 use socketio_parser::{AckId, Args};
 use tokio::sync::oneshot;
 
@@ -403,7 +405,8 @@ impl AskedHere<'_> {
     }
 }
 
-/// The answers of this node and of the others. One that does not decode counts as missing.
+/// The answers of this node and of the others. One without a value is `null`, as in Node; one that does not decode counts as
+/// missing.
 fn summary<R: DeserializeOwned>(
     (mut answers, mut expected): (Vec<Args>, usize),
     others: Option<Outcome>,
@@ -415,7 +418,8 @@ fn summary<R: DeserializeOwned>(
         answers.extend_from_slice(more);
         missing_nodes = others.as_ref().map_or(0, |others| others.missing_nodes);
     }
-    let responses: Vec<R> = answers.iter().filter_map(|answer| answer.decode().ok()).collect();
+    let responses: Vec<R> =
+        answers.iter().filter_map(|answer| decode_answer(answer).ok()).collect();
     match expected.saturating_sub(responses.len()) {
         0 if missing_nodes == 0 => Ok(responses),
         missing => Err(BroadcastAckError::Partial { responses, missing, missing_nodes }),

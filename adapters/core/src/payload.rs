@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 use engineio_parser::Frames;
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use socketio_parser::{
-    Args, Content, DecodeError, Decoder, EncodeError, Limits, Nsp, Value, Values, encode_ack,
-    encode_event,
+    Args, ArgsError, Content, DecodeError, Decoder, EncodeError, Limits, Nsp, Value, Values,
+    encode_ack, encode_event,
 };
 
 /// The event and arguments of a broadcast or a server-side event. `args` as in an emit: a tuple is a list of arguments.
@@ -31,6 +31,28 @@ pub fn event_args<T: Serialize + ?Sized>(event: &str, args: &T) -> Result<Args, 
 /// The values cannot be serialised.
 pub fn answer_args<T: Serialize + ?Sized>(args: &T) -> Result<Args, EncodeError> {
     read(&encode_ack(&Nsp::root(), 0.into(), args)?)
+}
+
+/// The value of an answer: its first one, and `null` where it has none, as Node's `ack()` has it.
+///
+/// ```
+/// use socketio_adapter::{answer_args, decode_answer};
+///
+/// assert_eq!(decode_answer::<u32>(&answer_args(&3)?)?, 3);
+/// assert_eq!(decode_answer::<Option<u32>>(&answer_args(&())?)?, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// The value is of another type.
+pub fn decode_answer<T: DeserializeOwned>(answer: &Args) -> Result<T, ArgsError> {
+    match answer.decode() {
+        Err(error) if answer.is_empty() => {
+            parse_answer("null").map_err(|_| error).and_then(|null| null.decode())
+        }
+        result => result,
+    }
 }
 
 /// The list that begins with the name of an event.

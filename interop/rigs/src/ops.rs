@@ -72,7 +72,11 @@ fn declare(namespace: &Namespace, name: &str) {
             let mut list = vec![Value::from(event.event())];
             list.extend(event.args().values()?);
             heard.lock().unwrap_or_else(PoisonError::into_inner).push(Value::Array(list));
-            event.answer(&*own)?;
+            match event.event() {
+                "null" => event.answer(&Values(vec![Value::Null]))?,
+                "nothing" => event.answer(&())?,
+                _ => event.answer(&*own)?,
+            }
             Ok(())
         }
     });

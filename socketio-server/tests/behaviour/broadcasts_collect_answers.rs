@@ -2,7 +2,7 @@
 
 use crate::support;
 
-use socketio_server::{BroadcastAckError, EmitError, Limits, ServerConfig};
+use socketio_server::{BroadcastAckError, EmitError, Limits, ServerConfig, Value};
 use support::{Client, HANG, SOON, server, server_with, sockets, until, within};
 
 /// Answers the next question; all recipients got the same frame.
@@ -68,6 +68,25 @@ async fn an_answer_of_another_type_counts_as_none() {
     assert!(
         matches!(error, BroadcastAckError::Partial { responses, missing: 1, .. } if responses == [7])
     );
+}
+
+#[tokio::test]
+async fn an_ack_without_a_value_is_null_as_in_node() {
+    let server = server().await;
+    let (mut nothing, mut null) = (server.client().await, server.client().await);
+    let io = server.io.clone();
+    let answers = tokio::spawn(async move {
+        let values = io.emit_with_ack::<Value>("question", &()).await;
+        let options = io.emit_with_ack::<Option<u32>>("question", &()).await;
+        (values, options)
+    });
+    for _ in 0..2 {
+        answer(&mut nothing, "").await;
+        answer(&mut null, "null").await;
+    }
+    let (values, options) = within(answers).await.unwrap();
+    assert_eq!(values.unwrap(), [Value::Null, Value::Null]);
+    assert_eq!(options.unwrap(), [None, None]);
 }
 
 #[tokio::test]

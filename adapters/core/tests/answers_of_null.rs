@@ -1,0 +1,59 @@
+//! `ack(null)` and `ack()` are acks, in every form a message has.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
+
+use socketio_adapter::{Body, ClusterLimits, Message, answer_args, decode_answer};
+use socketio_parser::{Args, Value, Values, value};
+
+fn answers(body: Body) -> Args {
+    match body {
+        Body::BroadcastAck { answer, .. } | Body::ServerSideEmitResponse { answer, .. } => answer,
+        other => panic!("{other:?} is no reply"),
+    }
+}
+
+/// The reply as another node reads it, from JSON and from msgpack.
+fn read(number: u64, data: &Value) -> [Args; 2] {
+    let message = value!({ "type": number, "data": data.clone(), "uid": "1", "nsp": "/" });
+    [socketio_adapter::Format::Json, socketio_adapter::Format::MsgPack].map(|format| {
+        let wire = format.write(&message);
+        answers(Message::decode(&wire, &ClusterLimits::default()).unwrap().body)
+    })
+}
+
+#[test]
+fn a_null_is_the_answer_null() {
+    for number in [10, 12] {
+        for answer in read(number, &value!({ "requestId": "r", "packet": null })) {
+            assert_eq!(answer.raw(), "null");
+            assert_eq!(decode_answer::<Value>(&answer).unwrap(), Value::Null);
+        }
+    }
+}
+
+#[test]
+fn an_answer_without_a_value_is_null_to_whoever_decodes_it() {
+    for number in [10, 12] {
+        for answer in read(number, &value!({ "requestId": "r" })) {
+            assert_eq!(decode_answer::<Value>(&answer).unwrap(), Value::Null);
+            assert_eq!(decode_answer::<Option<u32>>(&answer).unwrap(), None);
+            decode_answer::<()>(&answer).unwrap();
+            assert!(decode_answer::<u32>(&answer).is_err());
+        }
+    }
+}
+
+#[test]
+fn nulls_survive_the_way_to_another_node() {
+    let null = answer_args(&Values(vec![Value::Null])).unwrap();
+    let request = || "r".into();
+    for body in [
+        Body::BroadcastAck { request: request(), answer: null.clone() },
+        Body::ServerSideEmitResponse { request: request(), answer: null },
+    ] {
+        let message = Message { uid: "1".into(), nsp: "/".into(), body };
+        for wire in [message.to_json().unwrap().into_bytes(), message.to_msgpack().to_vec()] {
+            let read = Message::decode(&wire, &ClusterLimits::default()).unwrap();
+            assert_eq!(read, message);
+        }
+    }
+}
