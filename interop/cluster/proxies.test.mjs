@@ -87,7 +87,34 @@ for (const { name, file, ways, args } of PROXIES) {
       const statuses = await Promise.all(Array.from({ length: 20 }, session));
       assert.ok(statuses.includes(400), `${statuses}`);
     });
+    // The last ones: for a moment afterwards the balancer still leaves the node alone.
+    for (const [way, transports] of [...ways.map((way) => [way, ['polling']]), ['NONE', ['websocket']]]) {
+      test(`the clients of a killed node come back to another, by ${way.toLowerCase()}`, async () => {
+        // As a browser does, they keep the cookie of the node that is gone. The client for Node forgets cookies.
+        const keeps = (i) => (way === 'COOKIE' ? { withCredentials: false, extraHeaders: { Cookie: `node=${i % 2 ? 'one' : 'two'}` } } : {});
+        const clients = await Promise.all(Array.from({ length: CLIENTS }, (_, i) => through(way, i, { transports, ...keeps(i) })));
+        const [{ port }] = nodes;
+        await nodes[0].stop('SIGKILL');
+        await Promise.all(clients.map((socket) => isOn(socket, 'two')));
+        if (way === 'COOKIE') {
+          // From then on they stick to the node that serves them, also when the other one is back.
+          const opening = await fetch(`http://127.0.0.1:${ports.COOKIE}/socket.io/?EIO=4&transport=polling`, { headers: { cookie: 'node=one' } });
+          assert.match(opening.headers.get('set-cookie'), /\bnode=two\b/);
+        }
+        nodes[0] = await node('rust', 'memory', { url: '' }, { NAME: 'one', COOKIE: '1', PORT: port });
+        await eventually(async () => {
+          closeAll();
+          const names = await Promise.all((await many(way, { transports })).map((socket) => socket.op('whoami').catch(() => '')));
+          return names.includes('one') && names.includes('two');
+        }, 'both nodes have clients again');
+      });
+    }
   });
+}
+
+/** Waits until a client that has lost its node is served by the node `name`. */
+function isOn(socket, name) {
+  return eventually(async () => socket.connected && (await socket.op('whoami').catch(() => '')) === name, `a client is on ${name}`);
 }
 
 /** A program that ends with us, whatever ends us: a shell waits for the end of its input. */
