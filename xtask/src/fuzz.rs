@@ -120,14 +120,18 @@ fn nightly(workspace: &Workspace, krate: &str, target: &str, seconds: u64) -> Re
 fn stable(workspace: &Workspace, krate: &str, options: &Options) -> Result<(), String> {
     let mut cargo = workspace.cargo();
     cargo.env("FUZZ_SECONDS", options.seconds.to_string());
-    cargo.args(["test", "-p", krate, "--test", "fuzz_bodies"]);
-    if krate == "engineio-parser" {
-        cargo.args(["--features", "fuzzing"]);
+    process::run_ok(cargo.args(stable_args(krate, options.target.as_deref())))
+}
+
+fn stable_args(krate: &str, target: Option<&str>) -> Vec<String> {
+    let mut args = ["test", "-p", krate, "--all-features", "--test", "behaviour", "--"]
+        .map(str::to_owned)
+        .to_vec();
+    match target {
+        Some(target) => args.extend(["--exact".to_owned(), format!("fuzz_bodies::{target}")]),
+        None => args.push("fuzz_bodies::".to_owned()),
     }
-    if let Some(target) = &options.target {
-        cargo.args(["--", "--exact", target]);
-    }
-    process::run_ok(&mut cargo)
+    args
 }
 
 #[cfg(test)]
@@ -144,6 +148,24 @@ mod tests {
         assert_eq!(parse(&["packet", "--minutes", "5"]).as_ref(), Ok(&wanted));
         assert_eq!(parse(&["--minutes", "5", "packet"]).as_ref(), Ok(&wanted));
         assert_eq!(parse(&[]), Ok(Options { seconds: 60, target: None }));
+    }
+
+    /// `cargo test` succeeds if its filter matches no test, so the names must be right.
+    #[test]
+    fn every_fuzz_target_has_a_body_under_the_stable_compiler() {
+        let workspace = Workspace::find().unwrap();
+        let all = targets(&workspace);
+        assert!(!all.is_empty());
+        for (krate, name) in all {
+            let bodies = workspace.root.join(krate).join("tests/behaviour/fuzz_bodies.rs");
+            let bodies = fs::read_to_string(bodies).unwrap();
+            assert!(
+                bodies.contains(&format!("\nfn {name}() {{")),
+                "{krate} has no body for {name}"
+            );
+            let args = stable_args(krate, Some(&name));
+            assert_eq!(args.last().unwrap(), &format!("fuzz_bodies::{name}"));
+        }
     }
 
     #[test]

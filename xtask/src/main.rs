@@ -9,25 +9,13 @@ mod npm;
 mod process;
 mod test;
 mod tidy;
+mod usage;
 mod workspace;
 
 use std::process::ExitCode;
 
+use usage::USAGE;
 use workspace::Workspace;
-
-const USAGE: &str = "\
-usage: cargo xtask <command>
-
-  test [--quick] [suite…]      run all checks and tests; --quick skips release builds, docs and interop
-                               suites: fmt clippy features tidy engines tests docs wasm minimal examples node client cluster python soak browser
-  demo [--port N]              build the chat example and serve it (port 3000 if it is free; 0 = any)
-  tidy                         check the invariants of ARCHITECTURE.md
-  bench [--rounds N] [scenario…]
-                               compare the bench server with Node's; prints medians (of 3 rounds)
-  bench client [--rounds N]    compare our client with rust_socketio and Node's client
-  bench cluster [--rounds N]   compare broadcasts between our nodes with those between Node's, on each engine
-  golden                       regenerate the golden vectors with the Node packages
-  fuzz [--minutes N] [target]  fuzz the parsers, N minutes per crate (default 1)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

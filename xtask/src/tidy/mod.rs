@@ -2,6 +2,7 @@
 //! metadata`.
 
 mod behaviour;
+mod commands;
 mod imports;
 mod manifests;
 mod source;
@@ -34,5 +35,6 @@ pub(crate) fn complaints(workspace: &Workspace) -> Result<Vec<String>, String> {
     found.extend(text::check(&files, &text::machine_paths(&workspace.root)));
     found.extend(imports::check(&files));
     found.extend(behaviour::check(&files));
+    found.extend(commands::check(&files, &workspace.metadata));
     Ok(found)
 }

@@ -1,0 +1,29 @@
+//! The usage text, which is also the list of commands and suites that documents are checked against.
+
+pub(crate) const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  test [--quick] [suite…]      run all checks and tests; --quick skips release builds, docs and interop
+                               suites: fmt clippy features tidy engines tests docs wasm minimal examples node client cluster python soak browser
+  demo [--port N]              build the chat example and serve it (port 3000 if it is free; 0 = any)
+  tidy                         check the invariants of ARCHITECTURE.md
+  bench [--rounds N] [scenario…]
+                               compare the bench server with Node's; prints medians (of 3 rounds)
+  bench client [--rounds N]    compare our client with rust_socketio and Node's client
+  bench cluster [--rounds N]   compare broadcasts between our nodes with those between Node's, on each engine
+  golden                       regenerate the golden vectors with the Node packages
+  fuzz [--minutes N] [target]  fuzz the parsers, N minutes per crate (default 1)";
+
+/// The commands of `cargo xtask`.
+pub(crate) fn commands() -> impl Iterator<Item = &'static str> {
+    let starts = |line: &str| line.starts_with("  ") && !line.starts_with("   ");
+    USAGE.lines().filter(move |line| starts(line)).filter_map(|line| line.split_whitespace().next())
+}
+
+/// The suites of `cargo xtask test`.
+pub(crate) fn suites() -> impl Iterator<Item = &'static str> {
+    USAGE
+        .split_once("suites:")
+        .map_or("", |(_, rest)| rest.lines().next().unwrap_or_default())
+        .split_whitespace()
+}
