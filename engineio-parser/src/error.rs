@@ -36,6 +36,12 @@ pub enum PayloadError {
     /// packet would end within a character.
     #[error("packet length does not match the payload")]
     LengthMismatch,
+    /// A packet is longer than the limit `max_payload` allows (see [`Reader`](crate::payload::Reader)).
+    #[error("max_payload of {max_payload} bytes exceeded")]
+    TooLong {
+        /// The limit, in bytes.
+        max_payload: usize,
+    },
     /// One of the packets is malformed.
     #[error(transparent)]
     Packet(#[from] PacketError),

@@ -36,6 +36,17 @@ pub fn packet(data: &[u8]) {
 /// A polling body of revision 4.
 pub fn payload_v4(data: &[u8]) {
     body(Revision::V4, data, false);
+    // In pieces, whose size the length sets.
+    let mut reader = payload::Reader::new(usize::MAX);
+    let mut packets = Vec::new();
+    for piece in data.chunks(1 + data.len() % 7) {
+        reader.push(Bytes::copy_from_slice(piece));
+        packets.extend(std::iter::from_fn(|| reader.next_packet()));
+    }
+    reader.finish();
+    packets.extend(std::iter::from_fn(|| reader.next_packet()));
+    let whole = payload::decode(Revision::V4, Bytes::copy_from_slice(data), false);
+    assert_eq!(packets, whole.collect::<Vec<_>>());
 }
 
 /// A polling body of revision 3, decoded as text and as binary.

@@ -17,6 +17,7 @@
 //! assert_eq!(binary.body, &b"\x00\x02\xff4a\x01\x02\xff\x04\x01"[..]);
 //! ```
 
+mod reader;
 mod v3;
 mod v4;
 
@@ -25,6 +26,7 @@ use std::iter::FusedIterator;
 use bytes::Bytes;
 use bytestring::ByteString;
 
+pub use self::reader::Reader;
 use crate::{
     error::PayloadError,
     frame::Frame,
