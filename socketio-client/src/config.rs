@@ -106,7 +106,9 @@ impl ClientConfig {
         self
     }
 
-    /// Limits of what the server may send.
+    /// Limits of what the server may send. The size of a message is limited by
+    /// [`EngineOptions::max_payload`](crate::EngineOptions::max_payload), which holds for the attachments of a packet as
+    /// well, in place of [`Limits::max_attachment_bytes`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -118,8 +120,11 @@ impl ClientConfig {
         self
     }
 
-    /// Bytes of the events that wait for a handler, over all namespaces (default 1 000 000). Beyond it, nothing more is read
-    /// from the connection until half of them are handled; answers that are awaited meanwhile may time out.
+    /// Bytes of the events that wait for a handler, over all namespaces (default 1 000 000). Each event counts with its
+    /// bookkeeping, about 500 bytes. Beyond the limit the connection reads at most 64 KiB ahead until half of the events
+    /// are handled: pings in these 64 KiB are answered, and the end of the connection is noticed. Acknowledgements may
+    /// time out meanwhile. Handlers that are slow for longer than the server's heartbeat allows lose the connection
+    /// ("ping timeout").
     pub fn max_inbox_bytes(mut self, bytes: usize) -> Self {
         self.max_inbox_bytes = bytes;
         self

@@ -100,6 +100,16 @@ impl Args {
         self.text.len() + self.attachments().iter().map(Bytes::len).sum::<usize>()
     }
 
+    /// Memory this keeps outside of itself, about: [`bytes`](Self::bytes), and what each allocation costs besides. For
+    /// queues that are bounded by what they hold.
+    pub fn heap_bytes(&self) -> usize {
+        // A text that is a slice has a reference count of its own; an attachment has that and its place in the list.
+        const TEXT: usize = 64;
+        const ATTACHMENT: usize = 96;
+        let name = self.name.as_ref().map_or(0, |name| name.len() + 16);
+        self.bytes() + name + TEXT + ATTACHMENT * self.attachments().len()
+    }
+
     /// The list together with the event's name.
     pub(crate) fn list_text(&self) -> &str {
         self.text.get(self.list..).unwrap_or_default()

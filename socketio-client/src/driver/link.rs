@@ -8,6 +8,7 @@ use std::{
 };
 
 use engineio_parser::session::CloseReason;
+use socketio_parser::{DecodeError, Violation};
 
 use super::{
     new_machine,
@@ -15,7 +16,7 @@ use super::{
     timer::{after, now},
 };
 use crate::{
-    engine::{Closed, Engine, EngineError, EngineEvent},
+    engine::{Closed, Engine, EngineError, EngineEvent, RequestError},
     error::{ConnectError, DisconnectReason},
     manager_event::ManagerEvent,
     reconnect::random,
@@ -97,10 +98,18 @@ impl Driver {
         true
     }
 
-    /// The server broke the protocol.
-    fn violated(&mut self, violation: &socketio_parser::Violation) {
+    /// The server broke the protocol, or sent too much.
+    fn violated(&mut self, violation: &Violation) {
         self.retire();
-        self.lost(DisconnectReason::ParseError, Some(violation.to_string()));
+        let (reason, description) = match violation {
+            // As where one message is too large.
+            Violation::Decode(DecodeError::AttachmentsTooLarge { limit }) => (
+                DisconnectReason::TransportError,
+                RequestError::TooLarge { limit: *limit }.to_string(),
+            ),
+            violation => (DisconnectReason::ParseError, violation.to_string()),
+        };
+        self.lost(reason, Some(description));
     }
 
     fn opened(&mut self, mut engine: Engine, again: bool) {

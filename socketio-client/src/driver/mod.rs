@@ -223,5 +223,8 @@ impl Member {
 }
 
 fn new_machine(shared: &Shared) -> Connection<Waiter> {
-    Connection::client(Protocol::V5, shared.config.limits.clone()).with_parser(shared.config.parser)
+    let config = &shared.config;
+    // One limit for the size of what arrives.
+    let limits = config.limits.clone().max_attachment_bytes(config.engine.max_message());
+    Connection::client(Protocol::V5, limits).with_parser(config.parser)
 }

@@ -120,10 +120,10 @@ pub(super) enum Item {
 }
 
 impl Item {
-    /// Bytes of the inbox, bookkeeping included.
+    /// The memory that an item takes in the inbox, about. A queue that grows is half empty.
     pub(super) fn cost(&self) -> usize {
-        let bytes = if let Self::Event { args, .. } = self { args.bytes() } else { 0 };
-        bytes + 128
+        let heap = if let Self::Event { args, .. } = self { args.heap_bytes() } else { 0 };
+        heap + 2 * size_of::<Self>()
     }
 
     pub(super) fn is_event(&self) -> bool {

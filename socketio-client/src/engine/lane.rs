@@ -13,23 +13,22 @@ use engineio_parser::payload::Payload;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
-    config::Shared,
-    error::RequestError,
-    http::{Body, Http},
+    body::Body, config::Shared, error::RequestError, http::Http, http_connection::Connection,
 };
 
-type Exchange = Pin<Box<dyn Future<Output = (Http, Result<Body, RequestError>)> + Send>>;
+type Exchange<T> = Pin<Box<dyn Future<Output = (Http, Result<T, RequestError>)> + Send>>;
 
-pub(super) struct Lane {
+/// `T` is what a request gives.
+pub(super) struct Lane<T> {
     shared: Arc<Shared>,
     /// With the connection that is kept, if there is one.
     http: Option<Http>,
-    exchange: Option<Exchange>,
+    exchange: Option<Exchange<T>>,
     began: Instant,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-impl Lane {
+impl<T> Lane<T> {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, http: None, exchange: None, began: Instant::now(), pause: None }
     }
@@ -52,19 +51,13 @@ impl Lane {
         !self.is_busy() && self.pause.is_none()
     }
 
-    /// Begins a GET, or a POST of a body. It replaces one that is not answered.
-    pub(super) fn start(&mut self, sid: &str, post: Option<Payload>) {
-        let mut http = self.http.take().unwrap_or_else(|| Http::new(self.shared.clone()));
-        let sid = sid.to_owned();
+    fn begin(&mut self) -> Http {
         self.began = Instant::now();
-        self.exchange = Some(Box::pin(async move {
-            let result = http.request(&sid, post).await;
-            (http, result)
-        }));
+        self.http.take().unwrap_or_else(|| Http::new(self.shared.clone()))
     }
 
     /// The answer of the request that was begun; pending where there is none.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Body, RequestError>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RequestError>> {
         let Some(exchange) = &mut self.exchange else { return Poll::Pending };
         let (http, result) = ready!(exchange.as_mut().poll(cx));
         self.exchange = None;
@@ -76,5 +69,34 @@ impl Lane {
     pub(super) fn clear(&mut self) {
         self.http = None;
         self.exchange = None;
+    }
+}
+
+impl Lane<Body> {
+    /// Begins a GET. It replaces one that is not answered.
+    pub(super) fn start(&mut self, sid: &str) {
+        let (mut http, sid) = (self.begin(), sid.to_owned());
+        self.exchange = Some(Box::pin(async move {
+            let result = http.get(&sid).await;
+            (http, result)
+        }));
+    }
+
+    /// Keeps the connection of a body that was read to its end.
+    pub(super) fn keep(&mut self, connection: Connection) {
+        if let Some(http) = &mut self.http {
+            http.keep(connection);
+        }
+    }
+}
+
+impl Lane<()> {
+    /// Begins a POST. It replaces one that is not answered.
+    pub(super) fn start(&mut self, sid: &str, body: Payload) {
+        let (mut http, sid) = (self.begin(), sid.to_owned());
+        self.exchange = Some(Box::pin(async move {
+            let result = http.post(&sid, body).await;
+            (http, result)
+        }));
     }
 }

@@ -1,6 +1,8 @@
 //! One Engine.IO session: the shell around [`engineio_parser::session::Session`].
 
 mod address;
+mod ahead;
+mod body;
 mod config;
 mod connector;
 mod cookies;
@@ -9,6 +11,7 @@ mod environment;
 mod error;
 mod event;
 mod http;
+mod http_connection;
 mod lane;
 mod options;
 mod proxy;

@@ -262,12 +262,18 @@ impl EngineOptions {
         self
     }
 
-    /// Bytes of one message from the server, and of one body of polling with all the messages in it (default 16 MiB,
-    /// which a server can make this client hold). What is longer ends the session, before it is buffered.
+    /// The limit, in bytes, of one message from the server, and of one packet with all its attachments (default 16 MiB,
+    /// which a server can make this client hold). The limit is the same over polling and WebSocket: a polling body may
+    /// hold any number of messages. A larger message ends the session before it is buffered, with
+    /// [`RequestError::TooLarge`](crate::RequestError::TooLarge).
     #[must_use]
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.max_payload = bytes;
         self
+    }
+
+    pub(crate) fn max_message(&self) -> usize {
+        self.max_payload
     }
 
     /// Packets that may wait to be sent (default 8192).

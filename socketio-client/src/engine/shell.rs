@@ -18,6 +18,8 @@ use engineio_parser::{
 use tokio::time::{Instant, Sleep};
 
 use super::{
+    ahead::ReadAhead,
+    body::Body,
     config::{EngineConfig, Shared},
     error::EngineError,
     event::{Closed, EngineEvent},
@@ -32,13 +34,18 @@ const PATIENCE: u8 = 32;
 pub(crate) struct Engine {
     shared: Arc<Shared>,
     session: Session,
-    get: Lane,
-    post: Lane,
+    get: Lane<Body>,
+    /// The body of the GET's response, while its packets are taken.
+    body: Option<Body>,
+    /// Whether there was a message in it.
+    told: bool,
+    post: Lane<()>,
     socket: Socket,
     /// The session's next deadline.
     sleep: Pin<Box<Sleep>>,
     armed: bool,
     reading: bool,
+    ahead: ReadAhead,
     /// When the messages that are read arrived, about.
     read_at: std::time::Instant,
     /// Counts the looks at the WebSocket.
@@ -89,11 +96,14 @@ impl Engine {
         let mut engine = Self {
             session: Session::client(now.into_std(), config, revision, via),
             get: Lane::new(shared.clone()),
+            body: None,
+            told: false,
             post: Lane::new(shared.clone()),
             socket: Socket::None,
             sleep: Box::pin(tokio::time::sleep_until(now)),
             armed: false,
             reading: true,
+            ahead: ReadAhead::default(),
             read_at: now.into_std(),
             unhurried: 0,
             max_post: usize::MAX,
@@ -148,12 +158,16 @@ impl Engine {
         self.session.is_writable() && self.socket.is_writable()
     }
 
-    /// Stops reading, or goes on. The server's silence is not held against it meanwhile; but its pings are not answered, so
-    /// that it gives the session up after a while.
+    /// Stops giving messages, or goes on. While it gives none, the connection is read a bounded way ahead: pings are answered
+    /// and the end of the connection is noticed. If there is more to read than that, the server's pings are not seen, and
+    /// the session ends by its heartbeat as it does at the server. Messages that were read come before the end.
     pub(crate) fn set_reading(&mut self, reading: bool) {
         self.reading = reading;
-        self.read_at = now();
-        self.session.suspend_heartbeat(now(), !reading);
+    }
+
+    /// Whether the connection may be read, if so many bytes of a message have arrived.
+    fn may_read(&self, arriving: usize) -> bool {
+        self.reading || self.ahead.has_room(arriving)
     }
 
     /// Ends the session: what is queued leaves first, then the goodbye. `Closed` follows, after 30 s (and 2 s for the peer's
@@ -180,6 +194,11 @@ impl Engine {
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         loop {
+            if (self.reading || self.session.is_closed())
+                && let Some(message) = self.ahead.pop()
+            {
+                return Poll::Ready(Step::Event(EngineEvent::Message(message)));
+            }
             if let Some(closed) = self.poll_end(cx) {
                 return closed.map(|closed| Step::Event(EngineEvent::Closed(closed)));
             }
@@ -214,7 +233,13 @@ impl Engine {
                 self.on_open(&open);
                 Some(Step::Opened)
             }
-            Output::Message(data) => Some(Step::Event(EngineEvent::Message(data))),
+            Output::Message(data) if self.reading && self.ahead.is_empty() => {
+                Some(Step::Event(EngineEvent::Message(data)))
+            }
+            Output::Message(data) => {
+                self.ahead.push(data);
+                None
+            }
             Output::ProbeFailed(_) => {
                 tracing::debug!(target: "engineio::client", "probe error");
                 self.socket = Socket::None;

@@ -100,6 +100,11 @@ impl WebSocket {
         self.writer.is_empty()
     }
 
+    /// Bytes that were read and are no whole message yet.
+    pub(super) fn held(&self) -> usize {
+        self.reader.held()
+    }
+
     /// The next packet, or what comes instead of one.
     ///
     /// # Errors

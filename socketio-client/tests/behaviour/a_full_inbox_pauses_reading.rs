@@ -42,7 +42,7 @@ async fn nothing_more_is_read_until_there_is_room() {
     }
     settle().await;
     assert_eq!(started.load(Ordering::Relaxed), 1);
-    // 10 in the inbox and 16 KiB in each of two pipes: the others wait at the server, where nothing is writable.
+    // Some in the inbox, 64 KiB read ahead, 16 KiB in each of two pipes: the others wait at the server, where nothing is writable.
     peer.volatile().emit("n", &(1000, "dropped")).unwrap();
     gate.add_permits(1000);
     let expected: Vec<_> = (0..200).collect();

@@ -14,6 +14,7 @@ mod a_full_queue_finds_room_again;
 mod a_lost_session_is_recovered;
 mod a_namespace_is_left_and_asked_for_again;
 mod a_server_of_socket_io_2_is_told_apart;
+mod a_slow_consumer_learns_of_the_end;
 mod acks_are_resolved_once_or_fail;
 mod auth_is_asked_for_anew;
 mod connect_waits_for_the_answer;

@@ -84,9 +84,10 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Its share of `max_inbox_bytes`. An event without arguments takes up room as well.
+    /// The memory that an event takes in the inbox, about: its share of `max_inbox_bytes`. A queue that grows is half
+    /// empty.
     pub(super) fn cost(&self) -> usize {
-        size_of::<Self>() + self.args.bytes()
+        self.args.heap_bytes() + 2 * size_of::<Self>()
     }
 }
 

@@ -47,6 +47,7 @@ impl Engine {
         self.end = End::Told;
         self.socket = Socket::None;
         self.get.clear();
+        self.body = None;
         self.post.clear();
         let error = self.error.take().filter(|_| reason == CloseReason::TransportError);
         Some(Poll::Ready(Closed { reason, error }))

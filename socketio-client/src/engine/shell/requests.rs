@@ -5,12 +5,13 @@ use std::{
     time::Duration,
 };
 
-use engineio_parser::{
-    Data, OpenPacket, Packet, PacketType, Revision, Transport, payload, session::Input,
-};
+use engineio_parser::{Packet, PacketType, Transport, payload, session::Input};
 
 use super::{Engine, now};
-use crate::engine::{error::EngineError, http::Body};
+use crate::engine::{
+    body::{Body, BodyError},
+    error::EngineError,
+};
 
 /// How often a server is asked that answers at once, and with nothing to tell. Node's does so during an upgrade.
 const EMPTY_ANSWER: Duration = Duration::from_millis(100);
@@ -25,7 +26,7 @@ impl Engine {
         let started = !self.post.is_busy() && self.start_post();
         match self.post.poll(cx) {
             Poll::Pending => return started,
-            Poll::Ready(Ok(_)) => self.feed(Input::PushFinished),
+            Poll::Ready(Ok(())) => self.feed(Input::PushFinished),
             Poll::Ready(Err(error)) => {
                 self.failed(EngineError::Posting(error));
                 self.feed(Input::PushAborted);
@@ -48,22 +49,25 @@ impl Engine {
             frames.push(frame);
         }
         let body = payload::encode(revision, b64, &frames);
-        self.post.start(self.session.sid(), Some(body));
+        self.post.start(self.session.sid(), body);
         true
     }
 
     fn poll_get(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.body.is_some() {
+            return self.poll_body(cx);
+        }
         let mut started = false;
-        if self.reading
+        if self.may_read(0)
             && self.get.is_free(cx)
             && self.session.handle_input(now(), Input::PollStarted).is_ok()
         {
-            self.get.start(self.session.sid(), None);
+            self.get.start(self.session.sid());
             started = true;
         }
         match self.get.poll(cx) {
             Poll::Pending => return started,
-            Poll::Ready(Ok(body)) => self.on_body(body),
+            Poll::Ready(Ok(body)) => self.on_answer(body),
             Poll::Ready(Err(error)) => {
                 self.failed(EngineError::Polling(error));
                 self.feed(Input::PollAborted);
@@ -72,27 +76,53 @@ impl Engine {
         true
     }
 
-    fn on_body(&mut self, body: Body) {
-        self.read_at = now();
+    fn on_answer(&mut self, body: Body) {
+        let (revision, limit) = (self.session.revision(), self.shared.options.max_payload);
         let opening = self.session.sid().is_empty();
-        if opening && self.session.revision() == Revision::V4 && opens_revision_3(&body) {
-            self.failed(EngineError::Unsupported);
-            return self.feed(Input::PollAborted);
+        self.told = opening;
+        self.body = Some(match opening {
+            true => body.of_handshake(revision, limit),
+            false => body.of_session(revision, limit),
+        });
+    }
+
+    /// Takes the next packet of the GET's response; whether there was one, or the end.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.may_read(0) {
+            return false;
         }
-        let mut told = opening;
-        for packet in payload::decode(self.session.revision(), body.bytes, body.binary) {
-            match packet {
-                Ok(packet) => {
-                    told |= packet.kind == PacketType::Message;
-                    self.on_packet(Transport::Polling, packet);
+        let Some(body) = &mut self.body else { return false };
+        let packet = body.poll_packet(cx);
+        if body.has_filled() {
+            self.read_at = now();
+        }
+        match packet {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(Some(packet))) => {
+                self.told |= packet.kind == PacketType::Message;
+                self.on_packet(Transport::Polling, packet);
+                return true;
+            }
+            Poll::Ready(Ok(None)) => {
+                if let Some(body) = self.body.take() {
+                    self.get.keep(body.into_connection());
                 }
-                Err(_) => self.feed(Input::Malformed(Transport::Polling)),
+                if !self.told {
+                    self.get.pause(EMPTY_ANSWER);
+                }
+                self.feed(Input::PollFinished);
+            }
+            Poll::Ready(Err(BodyError::Malformed)) => {
+                self.feed(Input::Malformed(Transport::Polling));
+                self.feed(Input::PollFinished);
+            }
+            Poll::Ready(Err(BodyError::Failed(error))) => {
+                self.failed(error);
+                self.feed(Input::PollAborted);
             }
         }
-        if !told {
-            self.get.pause(EMPTY_ANSWER);
-        }
-        self.feed(Input::PollFinished);
+        self.body = None;
+        true
     }
 
     pub(super) fn on_packet(&mut self, via: Transport, packet: Packet) {
@@ -108,15 +138,5 @@ impl Engine {
     /// What a client is told never breaks a rule of its own.
     pub(super) fn feed(&mut self, input: Input) {
         let _ = self.session.handle_input(now(), input);
-    }
-}
-
-fn opens_revision_3(body: &Body) -> bool {
-    let first = payload::decode(Revision::V3, body.bytes.clone(), body.binary).next();
-    match first {
-        Some(Ok(Packet { kind: PacketType::Open, data: Data::Text(text) })) => {
-            OpenPacket::decode(&text).is_ok()
-        }
-        _ => false,
     }
 }

@@ -21,7 +21,7 @@ impl Engine {
             if sid.is_empty() {
                 return connecting.await;
             }
-            within(shared.options.upgrade_timeout, connecting).await
+            within(Some(shared.options.upgrade_timeout), connecting).await
         }));
     }
 
@@ -58,10 +58,11 @@ impl Engine {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
-        let Socket::Open(socket) = &mut self.socket else { return false };
-        if !self.reading && self.session.transport() == Transport::WebSocket {
+        let Socket::Open(socket) = &self.socket else { return false };
+        if self.session.transport() == Transport::WebSocket && !self.may_read(socket.held()) {
             return false;
         }
+        let Socket::Open(socket) = &mut self.socket else { return false };
         let read = socket.poll_read(cx);
         if socket.has_filled() {
             self.read_at = super::now();
@@ -74,6 +75,12 @@ impl Engine {
             Poll::Ready(Err(error)) => self.on_lost(Some(error)),
         }
         true
+    }
+
+    /// Bytes of the WebSocket's message that is arriving.
+    #[cfg(test)]
+    pub(in crate::engine) fn held(&self) -> usize {
+        if let Socket::Open(socket) = &self.socket { socket.held() } else { 0 }
     }
 
     /// Writes what the session has to send; whether that may have changed the session.

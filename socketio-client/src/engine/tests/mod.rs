@@ -4,6 +4,7 @@ mod ends;
 mod hostile;
 mod limits;
 mod network;
+mod paused;
 mod proxies;
 mod requests;
 #[cfg(feature = "rustls")]

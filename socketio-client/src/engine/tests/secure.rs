@@ -124,6 +124,24 @@ async fn rustls_with_certificates_of_ones_own() {
 }
 
 #[tokio::test]
+async fn the_end_is_noticed_behind_tls_while_reading_is_paused() {
+    for via in [Transport::Polling, Transport::WebSocket] {
+        let (secure, _) = Secure::new(false);
+        let network = secure.network.clone();
+        let tls = Tls::rustls(secure.config(None));
+        let options = secure.options().tls(tls).transports([via]);
+        let config = EngineConfig::new("https://server", &options).unwrap();
+        let mut engine = Engine::open(&config).await.unwrap();
+        engine.set_reading(false);
+        let handle = network.engine().client(engine.sid()).unwrap();
+        handle.send("last").unwrap();
+        handle.close(false);
+        assert!(matches!(event(&mut engine).await, EngineEvent::Message(_)), "{via:?}");
+        assert_eq!(reason(&closed(&mut engine).await), CloseReason::TransportClose);
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_nobody_vouches_for_is_refused() {
     let (secure, _) = Secure::new(false);
     let stranger = Secure::new(false).0.config(None);

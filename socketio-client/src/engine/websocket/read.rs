@@ -72,6 +72,12 @@ impl Reader {
         Self { max_payload, buffer, unread, frame: None, message: None }
     }
 
+    /// Bytes that were read of a message which is not whole. Those in the buffer are not counted.
+    pub(super) fn held(&self) -> usize {
+        let frame = self.frame.as_ref().map_or(0, |frame| frame.payload.len());
+        frame + self.message.as_ref().map_or(0, |(_, payload)| payload.len())
+    }
+
     /// The next message of what was read; none: [`poll_fill`](Self::poll_fill).
     pub(super) fn next(&mut self) -> Result<Option<Incoming<'_>>, Error> {
         let (opcode, payload) = loop {

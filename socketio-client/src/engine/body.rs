@@ -1,0 +1,190 @@
+//! The body of a GET's response, read as its packets are asked for.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use engineio_parser::{
+    Data, OpenPacket, Packet, PacketType, PayloadError, Revision,
+    payload::{self, Packets, Reader},
+};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep};
+
+use super::{
+    error::{EngineError, RequestError},
+    http_connection::Connection,
+};
+
+/// A body, and the connection that it arrives on.
+pub(super) struct Body {
+    connection: Connection,
+    incoming: Incoming,
+    /// The content type says that the body is no text.
+    binary: bool,
+    content: Content,
+    /// Whether a piece has arrived since this was last asked.
+    filled: bool,
+    ended: bool,
+    /// How long the next piece may take.
+    patience: Option<Duration>,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+enum Content {
+    /// Packets come out as soon as they are whole.
+    Pieces(Reader),
+    /// The body is needed whole: a handshake, or a body of revision 3.
+    Collected {
+        bytes: Vec<u8>,
+        limit: usize,
+        revision: Revision,
+    },
+    Whole(Packets),
+}
+
+/// Why a body gives no more packets.
+#[derive(Debug)]
+pub(super) enum BodyError {
+    /// What arrived is no packet.
+    Malformed,
+    Failed(EngineError),
+}
+
+impl Body {
+    pub(super) fn new(connection: Connection, incoming: Incoming, binary: bool) -> Self {
+        let content = Content::Pieces(Reader::new(0));
+        Self {
+            connection,
+            incoming,
+            binary,
+            content,
+            filled: false,
+            ended: false,
+            patience: None,
+            waiting: None,
+        }
+    }
+
+    /// Bounds the time in which nothing of the body arrives.
+    pub(super) fn patience(mut self, patience: Option<Duration>) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// The packets of an open session have at most `limit` bytes each.
+    pub(super) fn of_session(mut self, revision: Revision, limit: usize) -> Self {
+        if revision == Revision::V3 {
+            return self.of_handshake(revision, limit);
+        }
+        self.content = match self.binary {
+            // Revision 4 has no binary bodies: whatever is in it is an error.
+            true => Content::Whole(payload::decode(revision, Bytes::new(), true)),
+            false => Content::Pieces(Reader::new(limit)),
+        };
+        self
+    }
+
+    /// The body has at most `limit` bytes.
+    pub(super) fn of_handshake(mut self, revision: Revision, limit: usize) -> Self {
+        self.content = Content::Collected { bytes: Vec::new(), limit, revision };
+        self
+    }
+
+    /// The next packet; none after the last one. The body is of no use after an error.
+    pub(super) fn poll_packet(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Packet>, BodyError>> {
+        loop {
+            let next = match &mut self.content {
+                Content::Pieces(reader) => reader.next_packet(),
+                Content::Whole(packets) => packets.next(),
+                Content::Collected { .. } => None,
+            };
+            match next {
+                Some(Ok(packet)) => return Poll::Ready(Ok(Some(packet))),
+                Some(Err(PayloadError::TooLong { max_payload: limit })) => {
+                    return Poll::Ready(Err(failed(RequestError::TooLarge { limit })));
+                }
+                Some(Err(_)) => return Poll::Ready(Err(BodyError::Malformed)),
+                None if self.ended => return Poll::Ready(Ok(None)),
+                None => {}
+            }
+            let piece = ready!(self.poll_piece(cx)).map_err(failed)?;
+            self.ended = piece.is_none();
+            self.take_in(piece)?;
+        }
+    }
+
+    /// Whether something has arrived since this was last asked.
+    pub(super) fn has_filled(&mut self) -> bool {
+        std::mem::take(&mut self.filled)
+    }
+
+    /// The connection, which can be used again when the body was read to its end.
+    pub(super) fn into_connection(self) -> Connection {
+        self.connection
+    }
+
+    fn take_in(&mut self, piece: Option<Bytes>) -> Result<(), BodyError> {
+        match (&mut self.content, piece) {
+            (Content::Pieces(reader), Some(piece)) => reader.push(piece),
+            (Content::Pieces(reader), None) => reader.finish(),
+            (Content::Collected { bytes, limit, .. }, Some(piece)) => {
+                let limit = *limit;
+                // Pieces are copied: each is a slice of a read buffer, and many tiny ones would cost more than they hold.
+                if piece.len() > limit - bytes.len() {
+                    return Err(failed(RequestError::TooLarge { limit }));
+                }
+                bytes.extend_from_slice(&piece);
+            }
+            (Content::Collected { bytes, revision, .. }, None) => {
+                let (bytes, revision) = (Bytes::from(std::mem::take(bytes)), *revision);
+                if revision == Revision::V4 && opens_revision_3(&bytes, self.binary) {
+                    return Err(BodyError::Failed(EngineError::Unsupported));
+                }
+                self.content = Content::Whole(payload::decode(revision, bytes, self.binary));
+            }
+            (Content::Whole(_), _) => {}
+        }
+        Ok(())
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RequestError>> {
+        let incoming = &mut self.incoming;
+        let frame = self.connection.poll_with(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx));
+        let Poll::Ready(frame) = frame else {
+            let Some(patience) = self.patience else { return Poll::Pending };
+            let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
+            ready!(waiting.as_mut().poll(cx));
+            return Poll::Ready(Err(RequestError::Timeout(patience)));
+        };
+        self.waiting = None;
+        self.filled = true;
+        Poll::Ready(match frame {
+            None => Ok(None),
+            Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
+            Some(Err(error)) => Err(RequestError::broken(error)),
+        })
+    }
+}
+
+fn failed(error: RequestError) -> BodyError {
+    BodyError::Failed(EngineError::Polling(error))
+}
+
+fn opens_revision_3(bytes: &Bytes, binary: bool) -> bool {
+    let first = payload::decode(Revision::V3, bytes.clone(), binary).next();
+    match first {
+        Some(Ok(Packet { kind: PacketType::Open, data: Data::Text(text) })) => {
+            OpenPacket::decode(&text).is_ok()
+        }
+        _ => false,
+    }
+}

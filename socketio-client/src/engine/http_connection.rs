@@ -1,0 +1,100 @@
+//! One HTTP connection to the server.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{
+    body::Incoming,
+    client::conn::{
+        TrySendError,
+        http1::{self, SendRequest},
+    },
+};
+use hyper_util::rt::TokioIo;
+
+use super::{connector::BoxStream, error::RequestError};
+
+/// Bytes of a response's head, and of what is read at once.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// A connection without a task: it is driven by the request that uses it.
+pub(super) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    driver: Option<ConnectionDriver>,
+}
+
+impl Connection {
+    pub(super) async fn open(stream: BoxStream) -> Result<Self, RequestError> {
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(MAX_HEAD);
+        let (sender, driver) =
+            builder.handshake(TokioIo::new(stream)).await.map_err(RequestError::broken)?;
+        Ok(Self { sender, driver: Some(driver) })
+    }
+
+    pub(super) async fn is_ready(&mut self) -> bool {
+        let Self { sender, driver } = self;
+        drive(driver, sender.ready()).await.is_ok()
+    }
+
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>> {
+        let answer = self.sender.try_send_request(request);
+        drive(&mut self.driver, answer).await
+    }
+
+    pub(super) async fn drive<F: Future>(&mut self, future: F) -> F::Output {
+        drive(&mut self.driver, future).await
+    }
+
+    /// Polls for something that the connection brings about.
+    pub(super) fn poll_with<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        poll_driven(&mut self.driver, cx, poll)
+    }
+}
+
+type ConnectionDriver = http1::Connection<TokioIo<BoxStream>, Full<Bytes>>;
+
+/// Waits for something that the connection brings about.
+async fn drive<F: Future>(driver: &mut Option<ConnectionDriver>, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| poll_driven(driver, cx, |cx| future.as_mut().poll(cx))).await
+}
+
+/// Drives the connection and polls. The result of `poll` says how the connection fares.
+fn poll_driven<T>(
+    driver: &mut Option<ConnectionDriver>,
+    cx: &mut Context<'_>,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    if let Some(connection) = driver
+        && Pin::new(connection).poll(cx).is_ready()
+    {
+        *driver = None;
+    }
+    match poll(cx) {
+        Poll::Pending => {
+            // What was asked for just now is for the connection to do.
+            if let Some(connection) = driver
+                && Pin::new(connection).poll(cx).is_ready()
+            {
+                *driver = None;
+                return poll(cx);
+            }
+            Poll::Pending
+        }
+        ready => ready,
+    }
+}
