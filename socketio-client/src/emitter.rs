@@ -102,7 +102,7 @@ impl<'a> Emitter<'a> {
             self.queue(frames, Some(Awaited { id, deadline: deadline.into_std(), waiter }))?;
             self.answer(id, deadline, answer).await?
         };
-        Ok(args.decode()?)
+        Ok(args.decode_answer()?)
     }
 
     /// Sends a typed event. See [`Socket::emit_event`].

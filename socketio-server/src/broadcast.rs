@@ -60,7 +60,21 @@ impl Broadcast {
         Self { namespace, ..self }
     }
 
-    /// Adds rooms to reach. A socket that is in several of them gets the event once.
+    /// Adds rooms to reach. A socket that is in several of them gets the event once. An empty list adds nobody: a
+    /// broadcast to an empty list alone reaches nobody, on any node, while one without `to` reaches everybody. (In Node
+    /// an empty list reaches everybody.)
+    ///
+    /// ```
+    /// use socketio_server::{Room, Server};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let io = Server::new();
+    /// let followers: Vec<Room> = Vec::new();
+    /// io.to(followers).emit("news", &"reaches nobody")?;
+    /// io.emit("news", &"reaches everybody")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn to(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.to(rooms);
         self
@@ -71,7 +85,7 @@ impl Broadcast {
         self.to(rooms)
     }
 
-    /// Adds rooms to leave out; a socket's id works too.
+    /// Adds rooms to leave out; a socket's id works too. An empty list leaves nobody out.
     pub fn except(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.except(rooms);
         self
@@ -148,6 +162,7 @@ impl Broadcast {
         let (nsp, parser) = (self.namespace.nsp(), self.namespace.0.config.parser);
         if let Some(recorder) = &self.namespace.0.recorder
             && !self.selection.flags.volatile
+            && !self.selection.is_nobody()
             && !recorder.shared
         {
             let offset = recorder.next_offset();
@@ -275,6 +290,13 @@ impl Broadcast {
     pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         let mut list = Vec::new();
         rooms.append_to(&mut list);
+        if list.is_empty() {
+            return Ok(());
+        }
+        let limit = self.namespace.0.config.max_room_name;
+        if list.iter().any(|room| room.len() > limit) {
+            return Err(ClusterError::RoomNameTooLong { limit });
+        }
         self.tell(|selection| Body::SocketsJoin { selection, rooms: list.clone() })?;
         for target in self.targets() {
             let _ = Socket(target).join(&list[..]);
@@ -290,6 +312,9 @@ impl Broadcast {
     pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         let mut list = Vec::new();
         rooms.append_to(&mut list);
+        if list.is_empty() {
+            return Ok(());
+        }
         self.tell(|selection| Body::SocketsLeave { selection, rooms: list.clone() })?;
         for target in self.targets() {
             Socket(target).leave(&list[..]);
@@ -319,9 +344,11 @@ impl Broadcast {
         }
     }
 
-    /// The part in the cluster, if other nodes are meant as well.
+    /// The part in the cluster, if other nodes are meant as well. A selection of nobody must not leave this node: on the
+    /// wire it would be everybody.
     pub(crate) fn cluster(&self) -> Option<&Arc<Membership>> {
-        if self.selection.flags.local { None } else { self.namespace.cluster() }
+        let here = self.selection.flags.local || self.selection.is_nobody();
+        if here { None } else { self.namespace.cluster() }
     }
 
     pub(crate) fn namespace(&self) -> &Namespace {

@@ -155,6 +155,9 @@ impl<M: Member> Hub<M> {
         without: Option<&str>,
         targets: &mut Vec<M>,
     ) {
+        if selection.is_nobody() {
+            return;
+        }
         let state = self.read();
         let mut seen: HashSet<usize> = HashSet::new();
         let mut excluded = false;

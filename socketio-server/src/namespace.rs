@@ -237,7 +237,8 @@ impl Namespace {
         self.broadcast().emit_with_ack(event, args).await
     }
 
-    /// Broadcasts to one room or several; a socket that is in more than one gets the event once.
+    /// Broadcasts to one room or several; a socket that is in more than one gets the event once, an empty list reaches
+    /// nobody. See [`Broadcast::to`].
     pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
         self.broadcast().to(rooms)
     }
@@ -247,7 +248,7 @@ impl Namespace {
         self.to(rooms)
     }
 
-    /// Broadcasts to everybody but those in `rooms`.
+    /// Broadcasts to everybody but those in `rooms`; an empty list leaves nobody out.
     pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
         self.broadcast().except(rooms)
     }

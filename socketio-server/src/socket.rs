@@ -122,7 +122,7 @@ impl Socket {
         Broadcast::new(self.0.namespace.clone()).without(self.0.id.clone())
     }
 
-    /// Broadcasts to rooms, without this socket.
+    /// Broadcasts to rooms, without this socket. An empty list reaches nobody.
     pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
         self.broadcast().to(rooms)
     }

@@ -275,7 +275,7 @@ mod tests {
 
     fn broadcast(rooms: &[&str], request: Option<&'static str>) -> Body {
         let mut selection = Selection::default();
-        selection.to(rooms);
+        selection.rooms.extend(rooms.iter().map(|room| Room::from(*room)));
         let args = event_args("x", &()).unwrap();
         Body::Broadcast { args, selection, request: request.map(RequestId::from) }
     }

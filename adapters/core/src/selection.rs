@@ -121,8 +121,11 @@ pub struct Flags {
     pub timeout: Option<Duration>,
 }
 
-/// Who a broadcast is for: everybody where `rooms` is empty, else the union of the rooms; without the sockets that are
-/// in one of `except`. A socket's own id counts as a room with that socket alone.
+/// Who a broadcast is for: the union of the rooms, or everybody if no room was ever asked for; without the sockets that
+/// are in one of `except`. A socket's own id counts as a room with that socket alone.
+///
+/// Rooms that were asked for with an empty list are an empty union: such a selection [is nobody](Self::is_nobody). On the
+/// wire of Node's adapters no rooms means everybody, so a message with that selection must not be published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Rooms to reach.
@@ -131,15 +134,23 @@ pub struct Selection {
     pub except: Vec<Room>,
     /// How to send.
     pub flags: Flags,
+    /// Rooms were asked for, and there were none.
+    pub(crate) nobody: bool,
 }
 
 impl Selection {
-    /// Adds rooms to reach.
+    /// Adds rooms to reach. An empty list adds nobody.
     pub fn to(&mut self, rooms: impl IntoRooms) {
         rooms.append_to(&mut self.rooms);
+        self.nobody = self.rooms.is_empty();
     }
 
-    /// Adds rooms to leave out.
+    /// Whether it reaches nobody: [`to`](Self::to) was called with empty lists only.
+    pub fn is_nobody(&self) -> bool {
+        self.nobody && self.rooms.is_empty()
+    }
+
+    /// Adds rooms to leave out. An empty list leaves nobody out.
     pub fn except(&mut self, rooms: impl IntoRooms) {
         rooms.append_to(&mut self.except);
     }
@@ -162,5 +173,19 @@ mod tests {
         let names: Vec<_> = selection.rooms.iter().map(Room::as_str).collect();
         assert_eq!(names, ["a", "b", "a", "c", "d", "c"]);
         assert_eq!(selection.except, [Room::from("d")]);
+    }
+
+    #[test]
+    fn an_empty_list_of_rooms_selects_nobody() {
+        let mut selection = Selection::default();
+        assert!(!selection.is_nobody(), "everybody, as nobody asked for rooms");
+        selection.except(Vec::<Room>::new());
+        assert!(!selection.is_nobody());
+        selection.to(Vec::<Room>::new());
+        assert!(selection.is_nobody());
+        selection.to("a");
+        assert!(!selection.is_nobody(), "the union with a room is that room");
+        selection.to(Vec::<Room>::new());
+        assert!(!selection.is_nobody());
     }
 }

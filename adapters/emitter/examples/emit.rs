@@ -22,6 +22,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let argument: serde_json::Value = serde_json::from_str(&args.next().unwrap_or("null".into()))?;
     let rooms: Vec<String> = args.collect();
-    engine::connect(&url).await?.of(&nsp).to(rooms).emit(&event, &argument).await?;
+    let namespace = engine::connect(&url).await?.of(&nsp);
+    match rooms.is_empty() {
+        true => namespace.emit(&event, &argument).await?,
+        false => namespace.to(rooms).emit(&event, &argument).await?,
+    }
     Ok(())
 }

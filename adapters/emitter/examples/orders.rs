@@ -81,7 +81,11 @@ async fn execute(emitter: &Emitter, line: &str) -> Result<(), Box<dyn Error>> {
 
 impl Order {
     fn recipients(&self, emitter: &Emitter) -> Broadcast {
-        let mut recipients = emitter.to(self.to.clone()).except(self.except.clone());
+        let mut recipients = emitter.except(self.except.clone());
+        // As in Node's program, no rooms mean everybody.
+        if !self.to.is_empty() {
+            recipients = recipients.to(self.to.clone());
+        }
         if self.volatile {
             recipients = recipients.volatile();
         }

@@ -19,7 +19,8 @@ pub struct Broadcast {
 }
 
 impl Broadcast {
-    /// Also selects the clients in these rooms.
+    /// Also selects the clients in these rooms. An empty list selects nobody: unless another room is named, nothing is
+    /// published.
     pub fn to(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.to(rooms);
         self
@@ -30,7 +31,7 @@ impl Broadcast {
         self.to(rooms)
     }
 
-    /// Excludes the clients in these rooms.
+    /// Excludes the clients in these rooms. An empty list excludes nobody.
     pub fn except(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.except(rooms);
         self
@@ -94,6 +95,10 @@ impl Broadcast {
     }
 
     pub(crate) async fn publish(&self, body: Body) -> Result<(), EmitError> {
+        // To Node's servers a message without rooms is one to everybody.
+        if self.selection.is_nobody() {
+            return Ok(());
+        }
         let message = Message { uid: NodeId::from(NodeId::EMITTER), nsp: self.nsp.clone(), body };
         Ok(self.publisher.publish(&message).await?)
     }

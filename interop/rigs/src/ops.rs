@@ -152,7 +152,11 @@ async fn run(socket: &Socket, op: Op, name: &str, log: &Log) -> Result<Value, Ha
 
 impl Op {
     fn select(&self, broadcast: Broadcast) -> Broadcast {
-        let mut broadcast = broadcast.to(self.to.clone()).except(self.except.clone());
+        let mut broadcast = broadcast.except(self.except.clone());
+        // Here as in Node's program, no rooms are everybody.
+        if !self.to.is_empty() {
+            broadcast = broadcast.to(self.to.clone());
+        }
         if self.flags.volatile {
             broadcast = broadcast.volatile();
         }

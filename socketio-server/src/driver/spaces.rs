@@ -71,13 +71,13 @@ impl Driver {
             let error = HandlerError::public("Invalid namespace");
             return self.refuse(socket, Stage::Middleware, error);
         }
-        let table = namespace.table();
+        let all = namespace.middlewares();
         let recorder = namespace.0.recorder.as_ref();
         let skip = trusted && socket.recovered() && recorder.is_some_and(|it| it.skip_middlewares);
-        if skip || table.middlewares.is_empty() {
+        if skip || all.is_empty() {
             return self.accept(socket, cx);
         }
-        let future = Box::pin(middlewares(table, socket.clone()));
+        let future = Box::pin(middlewares(all, socket.clone()));
         let mut connecting = Connecting { socket, future };
         match poll_caught(&mut connecting.future, cx) {
             Step::Pending => self.connecting.push(connecting),

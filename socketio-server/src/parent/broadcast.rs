@@ -43,7 +43,7 @@ impl ParentNamespace {
         self.broadcast().emit_event(event, args)
     }
 
-    /// Broadcasts to one room or several of every child.
+    /// Broadcasts to one room or several of every child. An empty list reaches nobody.
     pub fn to(&self, rooms: impl IntoRooms) -> ParentBroadcast {
         self.broadcast().to(rooms)
     }
@@ -128,7 +128,7 @@ pub struct ParentBroadcast {
 }
 
 impl ParentBroadcast {
-    /// Adds rooms to reach.
+    /// Adds rooms to reach. An empty list adds nobody.
     pub fn to(self, rooms: impl IntoRooms) -> Self {
         Self { each: self.each.to(rooms), ..self }
     }

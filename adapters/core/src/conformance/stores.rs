@@ -18,7 +18,7 @@ use crate::{
     message::{Body, Message},
     payload::event_args,
     recovery::{Missed, Offset, PageSize, SavedSession, SessionStore},
-    selection::Selection,
+    selection::{Room, Selection},
 };
 
 /// An engine with a log, which nobody else uses meanwhile.
@@ -114,7 +114,7 @@ fn event(n: u32) -> Args {
 
 fn to(rooms: &[&str], except: &[&str]) -> Selection {
     let mut selection = Selection::default();
-    selection.to(rooms);
+    selection.rooms.extend(rooms.iter().map(|room| Room::from(*room)));
     selection.except(except);
     selection
 }

@@ -17,7 +17,7 @@ pub fn message(body: Body) -> Message {
 
 pub fn selection(rooms: &[&str], except: &[&str]) -> Selection {
     let mut selection = Selection::default();
-    selection.to(rooms);
+    selection.rooms.extend(rooms.iter().map(|room| Room::from(*room)));
     selection.except(except);
     selection
 }

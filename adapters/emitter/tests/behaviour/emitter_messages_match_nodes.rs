@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use socketio_adapter::{BoxFuture, NodeId};
+use socketio_adapter::{BoxFuture, NodeId, Room};
 use socketio_emitter::{AdapterError, EmitError, Emitter, Message, Publish};
 
 #[derive(Clone, Default)]
@@ -67,4 +67,20 @@ async fn reserved_event_names_are_refused() {
         let error = emitter.emit(event, &()).await.unwrap_err();
         assert!(matches!(error, EmitError::Encode(_)), "{event}: {error}");
     }
+}
+
+#[tokio::test]
+async fn an_empty_list_of_rooms_is_not_published() {
+    let kept = Kept::default();
+    let emitter = Emitter::new(kept.clone());
+    let nobody = emitter.to(Vec::<Room>::new()).except("a");
+    nobody.emit("x", &()).await.unwrap();
+    nobody.sockets_join("b").await.unwrap();
+    nobody.sockets_leave("b").await.unwrap();
+    nobody.disconnect_sockets(true).await.unwrap();
+    assert!(kept.0.lock().unwrap().is_empty());
+    nobody.to("c").emit("x", &()).await.unwrap();
+    assert!(kept.last().contains(r#""rooms":["c"],"except":["a"]"#));
+    emitter.except(Vec::<Room>::new()).emit("x", &()).await.unwrap();
+    assert!(kept.last().contains(r#""rooms":[],"except":[]"#));
 }

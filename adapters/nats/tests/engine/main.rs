@@ -62,7 +62,7 @@ impl Node {
     fn message(&self, rooms: &[&str], event: &str, args: &impl serde::Serialize) -> Message {
         let args = event_args(event, args).unwrap();
         let mut selection = Selection::default();
-        selection.to(rooms);
+        selection.rooms.extend(rooms.iter().map(|room| Room::from(*room)));
         let body = Body::Broadcast { args, selection, request: None };
         Message { uid: self.uid.clone().into(), nsp: "/".into(), body }
     }

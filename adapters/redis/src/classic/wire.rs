@@ -268,7 +268,7 @@ mod tests {
 
     fn selection(rooms: &[&str], except: &[&str]) -> Selection {
         let mut selection = Selection::default();
-        selection.to(rooms);
+        selection.rooms.extend(rooms.iter().map(|room| socketio_adapter::Room::from(*room)));
         selection.except(except);
         selection
     }

@@ -27,7 +27,8 @@ use std::{
 
 use engines::Redis;
 use socketio_adapter::{
-    Body, ClusterAdapter, Inbox, Link, Message, MessageError, Offset, Seat, Selection, event_args,
+    Body, ClusterAdapter, Inbox, Link, Message, MessageError, Offset, Room, Seat, Selection,
+    event_args,
 };
 use socketio_adapter_redis::{Nodes, RedisAdapter, SubscriptionMode};
 use suite::{Kept, until, within};
@@ -68,7 +69,7 @@ impl Node {
 
     fn event(&self, event: &str, rooms: &[&str]) -> Message {
         let mut selection = Selection::default();
-        selection.to(rooms);
+        selection.rooms.extend(rooms.iter().map(|room| Room::from(*room)));
         let args = event_args(event, &()).unwrap();
         self.message(Body::Broadcast { args, selection, request: None })
     }

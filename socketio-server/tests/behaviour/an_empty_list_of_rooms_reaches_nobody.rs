@@ -1,0 +1,154 @@
+//! `to` with an empty list reaches nobody, here and on other nodes; without `to`, everybody is meant.
+
+use crate::support;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use socketio_server::{Broadcast, MemoryCluster, Recovery, Room, ServerConfig};
+use support::{
+    Client, Running,
+    nodes::{self, Node},
+    server_with, sockets, until, within,
+};
+
+fn none() -> Vec<Room> {
+    Vec::new()
+}
+
+/// Everything that can be done with a selection of nobody, before the client is asked what has arrived.
+async fn try_everything(nobody: &Broadcast) {
+    nobody.emit("cast", &1).unwrap();
+    nobody.clone().volatile().emit("cast", &1).unwrap();
+    let answers: Vec<u32> = within(nobody.emit_with_ack("ask", &())).await.unwrap();
+    assert!(answers.is_empty());
+    nobody.sockets_join("joined").unwrap();
+    nobody.sockets_leave("kept").unwrap();
+    assert!(within(nobody.fetch_sockets()).await.unwrap().is_empty());
+    nobody.disconnect_sockets(false).unwrap();
+    nobody.disconnect_sockets(true).unwrap();
+}
+
+#[tokio::test]
+async fn an_empty_list_reaches_nobody_on_this_node() {
+    let server = server_with(ServerConfig::default()).await;
+    let mut connected = sockets(&server.io.of("/"));
+    let (mut one, mut two) = (server.client().await, server.client().await);
+    let (first, second) =
+        (within(connected.recv()).await.unwrap(), within(connected.recv()).await.unwrap());
+    first.join("kept").unwrap();
+    for nobody in [
+        server.io.to(none()),
+        server.io.to([Room::from("x"); 0]),
+        server.io.to(&none()[..]).except("kept"),
+        server.io.local().to(none()),
+        server.io.to(none()).to(none()),
+        second.to(none()),
+    ] {
+        try_everything(&nobody).await;
+    }
+    one.fence().await;
+    two.fence().await;
+    assert_eq!(first.rooms(), [first.id(), "kept"].map(Room::from));
+
+    // A room beside an empty list is that room, and an empty list of exceptions leaves nobody out.
+    server.io.to(none()).to("kept").emit("kept", &()).unwrap();
+    server.io.to("kept").to(none()).emit("kept", &()).unwrap();
+    server.io.except(none()).emit("all", &()).unwrap();
+    for _ in 0..2 {
+        one.expect(r#"42["kept"]"#).await;
+    }
+    one.expect(r#"42["all"]"#).await;
+    two.expect(r#"42["all"]"#).await;
+    one.fence().await;
+    two.fence().await;
+}
+
+#[tokio::test]
+async fn parents_reach_nobody_in_any_child() {
+    let server = server_with(ServerConfig::default()).await;
+    let parent = server.io.of_pattern("/team-{n}").unwrap();
+    support::fence(&server.io.of("/team-1"));
+    let (mut client, _) = server.client_in("/team-1").await;
+    parent.to(none()).emit("cast", &1).unwrap();
+    parent.to(none()).disconnect_sockets(true).unwrap();
+    parent.emit("all", &1).unwrap();
+    client.expect(r#"42/team-1,["all",1]"#).await;
+    client.send(r#"42/team-1,1["fence"]"#).await;
+    client.expect("43/team-1,1[]").await;
+}
+
+async fn pair(cluster: &MemoryCluster) -> [(Running, Client); 2] {
+    let mut nodes = Vec::new();
+    for _ in 0..2 {
+        let server = server_with(ServerConfig::default().adapter(cluster.adapter())).await;
+        within(server.io.joined()).await;
+        let client = server.client().await;
+        nodes.push((server, client));
+    }
+    for (server, _) in &nodes {
+        while within(server.io.of("/").server_count()).await.unwrap() < 2 {
+            tokio::task::yield_now().await;
+        }
+    }
+    nodes.try_into().ok().unwrap()
+}
+
+#[tokio::test]
+async fn nothing_of_an_empty_list_is_published() {
+    let cluster = MemoryCluster::new();
+    let [(one, mut here), (_two, mut there)] = pair(&cluster).await;
+    let parcels = Arc::new(AtomicUsize::new(0));
+    cluster.on_parcel({
+        let parcels = parcels.clone();
+        move |parcel| {
+            parcels.fetch_add(1, Ordering::SeqCst);
+            parcel.deliver();
+        }
+    });
+    try_everything(&one.io.to(none())).await;
+    one.io.sockets_join(none()).unwrap();
+    one.io.sockets_leave(none()).unwrap();
+    one.io.emit("all", &1).unwrap();
+    here.expect(r#"42["all",1]"#).await;
+    there.expect(r#"42["all",1]"#).await;
+    here.fence().await;
+    there.fence().await;
+    // The broadcast to everybody, and what a heartbeat may have sent meanwhile.
+    assert_eq!(parcels.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_empty_list_is_not_recovered_by_a_client_that_comes_back() {
+    let config = ServerConfig::default().connection_state_recovery(Recovery::default());
+    let server = server_with(config).await;
+    let mut client = server.open().await;
+    client.send("40").await;
+    let (sid, pid) = client.recoverable().await;
+    server.io.emit("first", &()).unwrap();
+    let offset = client.recorded().await.1;
+    client.reset();
+    until(|| server.io.of("/").sockets_count() == 0).await;
+    server.io.to(none()).emit("nobody", &()).unwrap();
+    server.io.emit("all", &()).unwrap();
+    let mut client = server.open().await;
+    client.claim(&pid, &offset).await;
+    assert_eq!(client.recorded().await.0[0], "all");
+    assert_eq!(client.recoverable().await.0, sid);
+}
+
+#[tokio::test]
+async fn an_empty_list_is_in_no_log_of_the_cluster() {
+    let cluster = nodes::cluster();
+    let mut node = Node::of(&cluster).await;
+    let (client, _, pid, offset) = node.client_with_offset().await;
+    node.lose(client).await;
+    node.server.io.to(none()).emit("nobody", &()).unwrap();
+    node.server.io.emit("all", &()).unwrap();
+    node.settle().await;
+    let mut client = node.claims(&pid, &offset).await;
+    assert_eq!(client.recorded().await.0[0], "all");
+    assert_eq!(client.recoverable().await.1, pid);
+}
