@@ -4,7 +4,7 @@ use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use serde_json::Value;
-use socketio_parser::{Limits, Parser};
+use socketio_parser::{Limits, Parser, PublicError, PublicErrors};
 
 use crate::{engine::EngineOptions, error::HandlerError, reconnect::Reconnection};
 
@@ -33,6 +33,7 @@ pub struct ClientConfig {
     pub(crate) limits: Limits,
     pub(crate) max_handlers: usize,
     pub(crate) max_inbox_bytes: usize,
+    pub(crate) public_errors: PublicErrors,
 }
 
 impl Default for ClientConfig {
@@ -49,6 +50,7 @@ impl Default for ClientConfig {
             limits: Limits::default(),
             max_handlers: 256,
             max_inbox_bytes: 1_000_000,
+            public_errors: PublicErrors::default(),
         }
     }
 }
@@ -111,6 +113,14 @@ impl ClientConfig {
     /// well, in place of [`Limits::max_attachment_bytes`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Registers an error type of the application's own whose [`PublicError`] says what the server may read of it. Handlers
+    /// return it with plain `?`; of a type that was not registered the server is told "internal error" (the default for
+    /// all).
+    pub fn public_error<E: PublicError>(mut self) -> Self {
+        self.public_errors.add::<E>();
         self
     }
 

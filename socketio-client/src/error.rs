@@ -2,9 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use socketio_parser::{ArgsError, EncodeError};
+use socketio_parser::{AnswerError, ArgsError, EncodeError, PublicErrors};
 
 use crate::{engine::EngineError, url::UrlError};
 
@@ -108,19 +108,66 @@ pub enum AckError {
     /// As many answers are awaited as [`Limits::max_pending_acks`](crate::Limits::max_pending_acks) allows.
     #[error("too many pending acknowledgements")]
     TooManyPending,
+    /// The server's handler failed, and the server said so in place of an answer: `{ "error": message, "data": … }`, as this
+    /// project's servers do. A type that accepts such an object as its value gets it as one.
+    ///
+    /// ```no_run
+    /// use socketio_client::{AckError, Socket};
+    ///
+    /// # async fn run(socket: Socket) -> Result<(), AckError> {
+    /// match socket.emit_with_ack::<u32>("buy", &7).await {
+    ///     Ok(receipt) => println!("bought: {receipt}"),
+    ///     Err(AckError::Refused { message, data }) => println!("refused: {message} {data:?}"),
+    ///     Err(other) => return Err(other),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[error("{message}")]
+    Refused {
+        /// The error's message, "internal error" where the server keeps it to itself.
+        message: String,
+        /// What the server added to it.
+        data: Option<Value>,
+    },
     /// The answer is of another type.
     #[error(transparent)]
     Decode(#[from] ArgsError),
 }
 
+impl From<AnswerError> for AckError {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::Refused { message, data } => Self::Refused { message, data },
+            AnswerError::Decode(error) => Self::Decode(error),
+            other => Self::Refused { message: other.to_string(), data: None },
+        }
+    }
+}
+
 /// A handler's failure. `?` makes one of any error.
 ///
-/// It is logged, and where the server waits for an answer it gets `{ error: "…" }`: the text of an error made by
-/// [`public`](Self::public), and "internal error" otherwise.
+/// It is logged, and where the server waits for an answer it gets `{ error: "…", data: … }`: the text of an error made by
+/// [`public`](Self::public), and "internal error" otherwise. An error type of the application's own says once what the
+/// server may read of it: [`PublicError`](crate::PublicError).
 pub struct HandlerError {
     source: Box<dyn std::error::Error + Send + Sync>,
-    public: bool,
+    data: Option<Value>,
+    told: Told,
 }
+
+/// What the server is told of an error.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    /// A general text, as the error was not made for it.
+    General(&'static str),
+    /// The error's own message.
+    Message,
+    /// A message that was made for it.
+    Text(String),
+}
+
+const INTERNAL: Told = Told::General("internal error");
 
 impl HandlerError {
     /// An error whose text may be told to the server.
@@ -134,12 +181,47 @@ impl HandlerError {
     /// # assert!(parse("x").unwrap_err().is_public());
     /// ```
     pub fn public(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { source: error.into(), public: true }
+        Self { source: error.into(), data: None, told: Told::Message }
+    }
+
+    /// Sets the message that the server may read, in place of the error's own, which stays for the log.
+    #[must_use]
+    pub fn public_message(mut self, message: impl Into<String>) -> Self {
+        self.told = Told::Text(message.into());
+        self
+    }
+
+    /// Adds data for the server, which finds it beside the message. What cannot be serialized is left out.
+    #[must_use]
+    pub fn with_data(mut self, data: &impl Serialize) -> Self {
+        self.data = serde_json::to_value(data).ok();
+        self
+    }
+
+    /// The data for the server.
+    pub fn data(&self) -> Option<&Value> {
+        self.data.as_ref()
+    }
+
+    /// What the server sent is of another type. The details name types of the application, which the server is not told.
+    pub(crate) fn not_extracted(error: ArgsError) -> Self {
+        Self { source: error.into(), data: None, told: Told::General("invalid arguments") }
+    }
+
+    /// Makes an error public whose type was registered as such, if it says so. That is user code.
+    pub(crate) fn resolved(mut self, errors: &PublicErrors) -> Self {
+        if self.told == INTERNAL
+            && let Some(part) = errors.find(&*self.source)
+        {
+            self.told = Told::Text(part.message);
+            self.data = self.data.or(part.data);
+        }
+        self
     }
 
     /// Whether its text may be told to the server.
     pub fn is_public(&self) -> bool {
-        self.public
+        !matches!(self.told, Told::General(_))
     }
 
     /// What the server sent is not for the log.
@@ -148,13 +230,17 @@ impl HandlerError {
     }
 
     pub(crate) fn message_for_server(&self) -> String {
-        if self.public { self.to_string() } else { "internal error".to_owned() }
+        match &self.told {
+            Told::General(text) => (*text).to_owned(),
+            Told::Message => self.to_string(),
+            Told::Text(text) => text.clone(),
+        }
     }
 }
 
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self { source: error.into(), public: false }
+        Self { source: error.into(), data: None, told: INTERNAL }
     }
 }
 

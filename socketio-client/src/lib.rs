@@ -64,7 +64,7 @@ mod waiter;
 pub use engineio_parser::Transport;
 pub use socketio_parser::{
     Answer, Args, ArgsError, Binary, EncodeError, Event, IntoReply, Json, Limits, Nsp, Object,
-    Outcome, Parser, Value, Values, args, value,
+    Outcome, Parser, PublicError, Value, Values, args, value,
 };
 
 pub use self::{

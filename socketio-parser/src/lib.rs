@@ -52,6 +52,7 @@ mod decoder;
 mod encoder;
 mod error;
 mod event;
+mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 mod json;
@@ -83,6 +84,9 @@ pub use encoder::{
 };
 pub use error::{AckRefused, ArgsError, DecodeError, EncodeError, Violation};
 pub use event::{Event, is_reserved};
+pub use failure::{AnswerError, PublicError};
+#[doc(hidden)]
+pub use failure::{Failed, PublicErrors, PublicPart};
 pub use kind::PacketType;
 pub use limits::Limits;
 pub use nsp::Nsp;

@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::{
     Ask, Body, Gathered, IntoRooms, Offset, Outcome, Selection, decode_answer, event_args,
 };
-use socketio_parser::{AckId, Args};
+use socketio_parser::{AckId, AnswerError, Args};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -196,7 +196,8 @@ impl Broadcast {
         self.emit("message", args)
     }
 
-    /// Sends the event and collects the answers of all recipients. The answers come in no particular order.
+    /// Sends the event and collects the answers of all recipients. The answers come in no particular order. A client
+    /// whose handler failed counts as one that did not answer.
     ///
     /// # Errors
     ///
@@ -206,9 +207,19 @@ impl Broadcast {
         event: &str,
         args: &(impl Serialize + ?Sized),
     ) -> Result<Vec<R>, BroadcastAckError<R>> {
+        self.ask(event, args, |answer| read_answer(answer).ok()).await
+    }
+
+    /// The same, with what `read` makes of an answer. One that it makes nothing of counts as missing.
+    pub(crate) async fn ask<R>(
+        &self,
+        event: &str,
+        args: &(impl Serialize + ?Sized),
+        read: impl Fn(&Args) -> Option<R>,
+    ) -> Result<Vec<R>, BroadcastAckError<R>> {
         let Some(membership) = self.cluster() else {
             let here = self.ask_here(event, args)?;
-            return summary(here.answers().await, None);
+            return summary(here.answers().await, None, read);
         };
         let args = event_args(event, args).map_err(EmitError::from)?;
         let mut selection = self.travelling();
@@ -432,11 +443,19 @@ impl AskedHere<'_> {
     }
 }
 
-/// The answers of this node and of the others. One without a value is `null`, as in Node; one that does not decode counts as
-/// missing.
-fn summary<R: DeserializeOwned>(
+/// The value of an answer. One without a value is `null`, as in Node.
+pub(crate) fn read_answer<R: DeserializeOwned>(answer: &Args) -> Result<R, AnswerError> {
+    match answer.decode_answer() {
+        Err(AnswerError::Decode(_)) => Ok(decode_answer(answer)?),
+        result => result,
+    }
+}
+
+/// The answers of this node and of the others. One that `read` makes nothing of counts as missing.
+fn summary<R>(
     (mut answers, mut expected): (Vec<Args>, usize),
     others: Option<Outcome>,
+    read: impl Fn(&Args) -> Option<R>,
 ) -> Result<Vec<R>, BroadcastAckError<R>> {
     let mut missing_nodes = 0;
     if let Some(Outcome { gathered: Gathered::Answers(more), missing_clients, .. }) = &others {
@@ -445,8 +464,7 @@ fn summary<R: DeserializeOwned>(
         answers.extend_from_slice(more);
         missing_nodes = others.as_ref().map_or(0, |others| others.missing_nodes);
     }
-    let responses: Vec<R> =
-        answers.iter().filter_map(|answer| decode_answer(answer).ok()).collect();
+    let responses: Vec<R> = answers.iter().filter_map(read).collect();
     match expected.saturating_sub(responses.len()) {
         0 if missing_nodes == 0 => Ok(responses),
         missing => Err(BroadcastAckError::Partial { responses, missing, missing_nodes }),
@@ -477,7 +495,7 @@ mod tests {
         let gathered = Gathered::Answers(vec![socketio_adapter::answer_args(&1).unwrap()]);
         let others = Outcome { gathered, missing_nodes: 0, missing_clients: u64::MAX };
         let Err(BroadcastAckError::Partial { responses, missing, .. }) =
-            summary::<u32>((Vec::new(), 1), Some(others))
+            summary((Vec::new(), 1), Some(others), |answer| answer.decode::<u32>().ok())
         else {
             unreachable!("answers are missing")
         };

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use engineio_server::EngineConfig;
 use http::Extensions;
 use socketio_adapter::{ClusterAdapter, ClusterLimits};
-use socketio_parser::{Limits, Parser};
+use socketio_parser::{Limits, Parser, PublicError, PublicErrors};
 
 use crate::{client_files::ClientFiles, recovery::Recovery};
 
@@ -47,6 +47,7 @@ pub struct ServerConfig {
     pub(crate) measure_handlers: bool,
     pub(crate) overflow: Overflow,
     pub(crate) state: Extensions,
+    pub(crate) public_errors: PublicErrors,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) max_dynamic_namespaces: usize,
     pub(crate) cleanup_empty_child_namespaces: bool,
@@ -70,6 +71,7 @@ impl Default for ServerConfig {
             measure_handlers: false,
             overflow: Overflow::default(),
             state: Extensions::new(),
+            public_errors: PublicErrors::default(),
             rate_limit: None,
             max_dynamic_namespaces: 10_000,
             cleanup_empty_child_namespaces: true,
@@ -183,6 +185,56 @@ impl ServerConfig {
     /// none.
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
         self.state.insert(state);
+        self
+    }
+
+    /// Registers an error type of the application's own whose [`PublicError`] says what clients may read of it. Handlers and
+    /// middlewares return it with plain `?`; of a type that was not registered clients are told "internal error" (the
+    /// default for all). Looking costs a comparison per registered type and failed handler.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use socketio_server::{
+    ///     Data, HandlerError, PublicError, Server, ServerConfig,
+    ///     testing::{TestClient, TestError},
+    /// };
+    ///
+    /// #[derive(Debug, thiserror::Error)]
+    /// enum ShopError {
+    ///     #[error("order {0} is sold out")]
+    ///     SoldOut(u32),
+    ///     #[error("the database: {0}")]
+    ///     Database(#[from] std::io::Error),
+    /// }
+    ///
+    /// impl PublicError for ShopError {
+    ///     fn public_message(&self) -> Option<String> {
+    ///         matches!(self, Self::SoldOut(_)).then(|| self.to_string())
+    ///     }
+    /// }
+    ///
+    /// fn buy(order: u32) -> Result<u32, ShopError> {
+    ///     if order == 1 { Err(ShopError::SoldOut(order)) } else { Ok(order) }
+    /// }
+    ///
+    /// let io = Server::with_config(ServerConfig::default().public_error::<ShopError>());
+    /// io.on("buy", |Data(order): Data<u32>| async move {
+    ///     let receipt = buy(order)?;
+    ///     Ok::<_, HandlerError>(receipt)
+    /// });
+    ///
+    /// let client = TestClient::connect(&io, "/").await?;
+    /// let refused = client.emit_with_ack::<u32>("buy", &1).await;
+    /// assert!(matches!(refused, Err(TestError::AckRefused { message, .. }) if message == "order 1 is sold out"));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "testing"))]
+    /// # fn main() {}
+    /// ```
+    pub fn public_error<E: PublicError>(mut self) -> Self {
+        self.public_errors.add::<E>();
         self
     }
 

@@ -141,7 +141,7 @@ impl<'a> Emitter<'a> {
         self.sent();
         let answer = answer.await.unwrap_or(Err(AckError::Disconnected))?;
         drop(pending);
-        Ok(answer.decode()?)
+        Ok(answer.decode_answer()?)
     }
 
     fn sent(&self) {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 use socketio_adapter::AdapterError;
-use socketio_parser::{ArgsError, EncodeError};
+use socketio_parser::{AnswerError, ArgsError, EncodeError, PublicErrors};
 
 /// Why an event was not queued.
 #[derive(Debug, thiserror::Error)]
@@ -84,9 +84,28 @@ pub enum AckError {
     /// The socket waits for as many answers as it may (`max_pending_acks`). Nothing was sent.
     #[error("too many pending acknowledgements")]
     TooManyPending,
+    /// The client's handler failed, and the client said so in place of an answer: `{ "error": message, "data": … }`, as this
+    /// project's clients do. A type that accepts such an object as its value gets it as one.
+    #[error("{message}")]
+    Refused {
+        /// The error's message, "internal error" where the client keeps it to itself.
+        message: String,
+        /// What the client added to it.
+        data: Option<Value>,
+    },
     /// The answer is of another type.
     #[error(transparent)]
     Decode(#[from] ArgsError),
+}
+
+impl From<AnswerError> for AckError {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::Refused { message, data } => Self::Refused { message, data },
+            AnswerError::Decode(error) => Self::Decode(error),
+            other => Self::Refused { message: other.to_string(), data: None },
+        }
+    }
 }
 
 /// Why an event that was sent reliably was not answered.
@@ -168,7 +187,11 @@ impl PatternError {
 ///
 /// `?` and `into()` make it from every error, and from a text. Such an error is the server's own affair: the client is told
 /// "internal error", the namespace's error handler or the log is told everything. What the client may read is said by
-/// [`public`](Self::public) and [`with_data`](Self::with_data).
+/// [`public`](Self::public), [`public_message`](Self::public_message) and [`with_data`](Self::with_data).
+///
+/// An error type of the application's own says once what clients may read of it, and is then used with plain `?`: by
+/// [`PublicError`](crate::PublicError) and [`ServerConfig::public_error`](crate::ServerConfig::public_error). A type that is
+/// no `std::error::Error` may be turned into this one by a `From` of its own instead.
 ///
 /// As it is made from every error, it is (as in anyhow) not itself an `Error`.
 ///
@@ -185,21 +208,75 @@ impl PatternError {
 ///
 /// let private = HandlerError::from(std::io::Error::other("db-3.internal refused user 'app'"));
 /// assert_eq!(private.message_for_client(), "internal error");
+///
+/// enum Failure {
+///     NotFound,
+///     Database(std::io::Error),
+/// }
+///
+/// impl From<Failure> for HandlerError {
+///     fn from(failure: Failure) -> Self {
+///         match failure {
+///             Failure::NotFound => Self::public("not found"),
+///             Failure::Database(error) => error.into(),
+///         }
+///     }
+/// }
+/// assert_eq!(HandlerError::from(Failure::NotFound).message_for_client(), "not found");
+/// # assert!(!HandlerError::from(Failure::Database(std::io::Error::other("x"))).is_public());
 /// ```
 pub struct HandlerError {
     source: Box<dyn std::error::Error + Send + Sync>,
     data: Option<Value>,
-    public: bool,
+    told: Told,
+}
+
+/// What a client is told of an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Told {
+    /// A general text, as the error was not made for it.
+    General(&'static str),
+    /// The error's own message.
+    Message,
+    /// A message that was made for it.
+    Text(String),
 }
 
 /// What a client is told of an error that was not made for it.
-pub(crate) const INTERNAL: &str = "internal error";
+const INTERNAL: Told = Told::General("internal error");
 
 impl HandlerError {
     /// An error, or a message, that the client may read: in the answer to its event, or of a middleware in
     /// CONNECT_ERROR.
     pub fn public(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { source: error.into(), data: None, public: true }
+        Self { source: error.into(), data: None, told: Told::Message }
+    }
+
+    /// Sets the message that the client may read, in place of the error's own, which stays for the error handler and the
+    /// log.
+    ///
+    /// ```
+    /// use socketio_server::HandlerError;
+    ///
+    /// fn load() -> Result<(), HandlerError> {
+    ///     std::fs::read("/no/such/file").map_err(|error| {
+    ///         HandlerError::from(error).public_message("the file is not there at the moment")
+    ///     })?;
+    ///     Ok(())
+    /// }
+    /// # let error = load().unwrap_err();
+    /// # assert!(error.is_public() && error.to_string().contains("os error"));
+    /// # assert_eq!(error.message_for_client(), "the file is not there at the moment");
+    /// ```
+    #[must_use]
+    pub fn public_message(mut self, message: impl Into<String>) -> Self {
+        self.told = Told::Text(message.into());
+        self
+    }
+
+    /// What a client sent is of another type. The details name types of the application, which a client is not told.
+    pub(crate) fn not_extracted(error: ArgsError, told: &'static str) -> Self {
+        Self { source: error.into(), data: None, told: Told::General(told) }
     }
 
     /// Adds data for the client, which finds it beside the message: `err.data` of a middleware's error. What cannot be
@@ -212,12 +289,28 @@ impl HandlerError {
 
     /// Whether the client may read the message.
     pub fn is_public(&self) -> bool {
-        self.public
+        !matches!(self.told, Told::General(_))
     }
 
-    /// What the client is told: the message of a [public](Self::public) error, "internal error" of any other.
+    /// What the client is told: the message of a [public](Self::public) error, "invalid arguments" or "invalid auth" if what
+    /// the client sent is of another type, and "internal error" of any other.
     pub fn message_for_client(&self) -> String {
-        if self.public { self.to_string() } else { INTERNAL.to_owned() }
+        match &self.told {
+            Told::General(text) => (*text).to_owned(),
+            Told::Message => self.to_string(),
+            Told::Text(text) => text.clone(),
+        }
+    }
+
+    /// Makes an error public whose type was registered as such, if it says so. That is user code.
+    pub(crate) fn resolved(mut self, errors: &PublicErrors) -> Self {
+        if self.told == INTERNAL
+            && let Some(part) = errors.find(&*self.source)
+        {
+            self.told = Told::Text(part.message);
+            self.data = self.data.or(part.data);
+        }
+        self
     }
 
     /// The same, with nothing left of the error but its message.
@@ -246,7 +339,7 @@ impl HandlerError {
 
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self { source: error.into(), data: None, public: false }
+        Self { source: error.into(), data: None, told: INTERNAL }
     }
 }
 

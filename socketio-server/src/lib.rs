@@ -77,6 +77,7 @@
 //! It holds no state about a socket that is gone.
 
 mod ack;
+mod auth;
 mod broadcast;
 mod client_files;
 mod cluster;
@@ -145,7 +146,7 @@ pub use socketio_adapter::{
 pub use socketio_parser::AsyncApi;
 pub use socketio_parser::{
     Answer, Args, ArgsError, Binary, EncodeError, Event, IntoReply, Json, Limits, Nsp, Outcome,
-    Parser, RawJson, Value, Values, args, value,
+    Parser, PublicError, RawJson, Value, Values, args, value,
 };
 pub use stats::{
     Acks, ClusterStats, Disconnected, Events, Handlers, Recoveries, RecoveryLog, Stats,

@@ -14,7 +14,7 @@ use crate::{
     config::ServerConfig,
     dispatch::{Handler, TypedHandler},
     driver::Driver,
-    error::{BroadcastAckError, ClusterError, EmitError, PatternError},
+    error::{BroadcastAckError, ClusterError, EmitError, HandlerError, PatternError},
     model::{Failure, Namespace, Socket},
     parent::ParentNamespace,
     registry::Registry,
@@ -89,8 +89,8 @@ impl Server {
     /// All namespaces whose name, with its leading slash, matches a regular expression (the syntax of the crate
     /// `regex`; not anchored unless it says so). Named groups are the [`Params`](crate::Params) of a namespace.
     ///
-    /// Where several parents answer for a name, the one that was declared first does; namespaces that exist already
-    /// come before all parents. Names are chosen by clients: keep the expression narrow.
+    /// Where several parents answer for a name, the one that was declared first does; namespaces that were named before a
+    /// parent was declared come before it. Names are chosen by clients: keep the expression narrow.
     ///
     /// # Errors
     ///

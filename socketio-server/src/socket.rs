@@ -8,6 +8,7 @@ use socketio_adapter::{IntoRooms, Room};
 use socketio_parser::{Event, Nsp};
 
 use crate::{
+    auth,
     broadcast::Broadcast,
     dispatch::{Handler, TypedHandler, erase, erase_typed},
     emitter::Emitter,
@@ -51,17 +52,14 @@ impl Socket {
         &self.0.client.handle
     }
 
-    /// What the client sent with its CONNECT packet (`auth` in the JavaScript client), decoded.
+    /// What the client sent with its CONNECT packet (`auth` in the JavaScript client), decoded. A client that sent nothing
+    /// sent `{}`, as in Node; a type that cannot be made of that is made of `null`.
     ///
     /// # Errors
     ///
-    /// It is of another type, or there was none and the type cannot be made of `null`.
+    /// It is of another type. The client is told "invalid auth" of this error.
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
-        match &self.0.auth {
-            // What is wrong with what the client sent is no secret to it.
-            Some(auth) => auth.decode().map_err(HandlerError::public),
-            None => serde_json::from_str("null").map_err(HandlerError::public),
-        }
+        auth::decode(self.0.auth.as_ref())
     }
 
     /// Sends an event to the client. A tuple (or array) is a list of arguments, anything else is one argument, `()` is

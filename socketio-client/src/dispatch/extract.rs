@@ -52,6 +52,7 @@ impl<X: Extract> Extract for Result<X, HandlerError> {
 }
 
 /// Extractor: the event's arguments, decoded. A tuple (or array) is the list of arguments, anything else is the first.
+/// Of arguments of another type the server is told "invalid arguments", and nothing of the types here.
 ///
 /// ```no_run
 /// use socketio_client::{Data, Socket};
@@ -67,8 +68,7 @@ pub struct Data<T>(pub T);
 impl<T: DeserializeOwned + Send + 'static> Extract for Data<T> {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
         let args = context.args.as_ref().ok_or(NO_ARGUMENTS)?;
-        // What the server sent, and what is wrong with it, is no secret to it.
-        Ok(Self(args.decode().map_err(HandlerError::public)?))
+        Ok(Self(args.decode().map_err(HandlerError::not_extracted)?))
     }
 }
 

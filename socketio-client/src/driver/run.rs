@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use serde::Serialize;
+use socketio_parser::{Failed, PublicErrors};
 
 use super::state::{Driver, Item, Link, Member, Phase, Running};
 use crate::{
@@ -22,12 +22,6 @@ enum Step {
     Done,
     Failed(HandlerError),
     Panicked(String),
-}
-
-/// The answer to an acknowledgement whose handler failed.
-#[derive(Serialize)]
-struct Failed<'a> {
-    error: &'a str,
 }
 
 impl Driver {
@@ -119,10 +113,11 @@ impl Driver {
         cx: &mut Context<'_>,
     ) {
         let responder = context.responder.clone();
+        let public = &self.shared.config.public_errors;
         let mut future = match catch_unwind(AssertUnwindSafe(|| handler(context))) {
             Ok(Ok(future)) => future,
-            Ok(Err(error)) => return ended(event, responder, Step::Failed(error)),
-            Err(panic) => return ended(event, responder, Step::Panicked(message(&*panic))),
+            Ok(Err(error)) => return ended(event, responder, Step::Failed(error), public),
+            Err(panic) => return ended(event, responder, Step::Panicked(message(&*panic)), public),
         };
         match poll_caught(&mut future, cx) {
             Step::Pending => {
@@ -137,7 +132,7 @@ impl Driver {
                     member.in_flight += 1;
                 }
             }
-            step => ended(event, responder, step),
+            step => ended(event, responder, step, public),
         }
     }
 
@@ -156,7 +151,7 @@ impl Driver {
                         member.in_flight -= 1;
                     }
                     let Running { event, responder, .. } = running;
-                    ended(&event, responder, step);
+                    ended(&event, responder, step, &self.shared.config.public_errors);
                 }
             }
         }
@@ -172,10 +167,10 @@ impl Member {
 }
 
 /// Reports how a handler ended.
-fn ended(event: &str, responder: Option<Responder>, step: Step) {
+fn ended(event: &str, responder: Option<Responder>, step: Step, public: &PublicErrors) {
     // An error's text is user code.
     let result = catch_unwind(AssertUnwindSafe(|| match step {
-        Step::Failed(error) => failed(event, responder, &error),
+        Step::Failed(error) => failed(event, responder, &error.resolved(public)),
         Step::Panicked(message) => failed(event, responder, &HandlerError::from(message)),
         Step::Done | Step::Pending => {}
     }));
@@ -188,7 +183,8 @@ fn failed(event: &str, responder: Option<Responder>, error: &HandlerError) {
     let error_text = error.for_log();
     tracing::warn!(target: "socketio::client", event, error = error_text, "a handler failed");
     if let Some(responder) = responder {
-        let _ = responder.answer(&Failed { error: &error.message_for_server() });
+        let _ =
+            responder.answer(&Failed { error: &error.message_for_server(), data: error.data() });
     }
 }
 

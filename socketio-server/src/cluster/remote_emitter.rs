@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_parser::Event;
+use socketio_parser::{Args, Event};
 
 use crate::{
-    broadcast::Broadcast,
+    broadcast::{Broadcast, read_answer},
     error::{AckError, BroadcastAckError, EmitError},
 };
 
@@ -76,13 +76,15 @@ impl RemoteEmitter {
         event: &str,
         args: &(impl Serialize + ?Sized),
     ) -> Result<R, AckError> {
-        match self.broadcast.emit_with_ack(event, args).await {
-            Ok(answers) => answers.into_iter().next().ok_or(AckError::Disconnected),
+        let one = |answers: Vec<Args>| answers.into_iter().next();
+        let answer = match self.broadcast.ask(event, args, |answer| Some(answer.clone())).await {
+            Ok(answers) => one(answers).ok_or(AckError::Disconnected),
             Err(BroadcastAckError::Emit(error)) => Err(error.into()),
             Err(BroadcastAckError::Partial { responses, .. }) => {
-                responses.into_iter().next().ok_or(AckError::Timeout)
+                one(responses).ok_or(AckError::Timeout)
             }
-        }
+        };
+        Ok(read_answer(&answer?)?)
     }
 
     /// Sends a typed event.

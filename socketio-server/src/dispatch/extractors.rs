@@ -18,6 +18,9 @@ use crate::{
 /// In the handler of a connection or a middleware it is what the client sent with CONNECT, as [`Auth`]. As
 /// `Option<Data<T>>` it is `None` where the client sent no arguments.
 ///
+/// Of arguments of another type the client is told "invalid arguments", and nothing of the types here; the namespace's
+/// error handler is told what is wrong with them.
+///
 /// ```
 /// use socketio_server::{Data, Server};
 ///
@@ -31,8 +34,10 @@ pub struct Data<T>(pub T);
 impl<T: DeserializeOwned + Send + 'static> Extract for Data<T> {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
         match &context.args {
-            // What the client sent, and what is wrong with it, is no secret to it.
-            Some(args) => Ok(Self(args.decode().map_err(HandlerError::public)?)),
+            Some(args) => {
+                let invalid = |error| HandlerError::not_extracted(error, "invalid arguments");
+                Ok(Self(args.decode().map_err(invalid)?))
+            }
             None => context.socket.auth().map(Self),
         }
     }
@@ -48,7 +53,11 @@ impl<T: DeserializeOwned + Send + 'static> MaybeExtract for Data<T> {
     }
 }
 
-/// Extractor: what the client sent with its CONNECT packet (`auth` in the JavaScript client), decoded.
+/// Extractor: what the client sent with its CONNECT packet (`auth` in the JavaScript client), decoded. A client that sent
+/// nothing sent `{}`, as in Node, so that a type whose fields are all optional can be made of it; a type that cannot, such
+/// as `Option<T>` or `()`, is made of `null`. To tell whether there was anything, take `Option<Auth<T>>`.
+///
+/// If it is of another type the client is told "invalid auth", and nothing of the types here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Auth<T>(pub T);
 

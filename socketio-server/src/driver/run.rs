@@ -8,8 +8,7 @@ use std::{
     time::Instant,
 };
 
-use serde::Serialize;
-use socketio_parser::{AckId, Args, Nsp};
+use socketio_parser::{AckId, Args, Failed, Nsp};
 
 use super::{
     state::{Call, Driver, Filtering, Running, Waiting},
@@ -29,14 +28,6 @@ pub(super) enum Step {
     Done,
     Failed(HandlerError),
     Panicked(String),
-}
-
-/// The answer to an acknowledgement whose handler failed.
-#[derive(Serialize)]
-struct Failed<'a> {
-    error: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a serde_json::Value>,
 }
 
 impl Driver {
@@ -371,6 +362,7 @@ impl Call {
 
     /// To the client where it waits for an answer, and to the namespace's error handler.
     fn report(self, stage: Stage, error: HandlerError) {
+        let error = error.resolved(&self.socket.0.client.config.public_errors);
         if let Some(responder) = &self.responder {
             let _ = responder
                 .answer(&Failed { error: &error.message_for_client(), data: error.data() });

@@ -13,13 +13,14 @@ use super::{
     state::{Call, Connecting, Driver, Space, Waiting},
 };
 use crate::{
+    auth::size,
     cluster::join_cluster,
     delivery::Resume,
     error::{DisconnectReason, HandlerError},
     model::{self, Erased, Namespace, Socket, SocketInner, Stage},
     recovery::{Claim, Recoverable, Stay},
     registry::Door,
-    table::{Listener, Table},
+    table::Listener,
 };
 
 #[derive(Serialize)]
@@ -37,7 +38,7 @@ impl Driver {
             None if !self.registry.has_parents() => {
                 self.refuse_unknown(&nsp, &HandlerError::public("Invalid namespace"));
             }
-            Some(Door::Shut(_)) | None => self.decide(nsp, auth, cx),
+            Some(Door::Shut) | None => self.decide(nsp, auth, cx),
         }
     }
 

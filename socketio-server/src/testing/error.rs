@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use socketio_parser::{ArgsError, EncodeError};
+use socketio_parser::{AnswerError, ArgsError, EncodeError};
 
 /// Why a [`TestClient`](super::TestClient) does not have what a test expects.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,14 @@ pub enum TestError {
         /// The message.
         message: String,
         /// What a middleware added to it.
+        data: Option<serde_json::Value>,
+    },
+    /// The handler failed, and answered so.
+    #[error("the handler failed: {message}")]
+    AckRefused {
+        /// What the client is told.
+        message: String,
+        /// What stands beside it.
         data: Option<serde_json::Value>,
     },
     /// The server has disconnected this client from the namespace.
@@ -42,4 +50,14 @@ pub enum TestError {
     /// The arguments or the answer are of another type.
     #[error(transparent)]
     Decode(#[from] ArgsError),
+}
+
+impl From<AnswerError> for TestError {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::Refused { message, data } => Self::AckRefused { message, data },
+            AnswerError::Decode(error) => Self::Decode(error),
+            other => Self::AckRefused { message: other.to_string(), data: None },
+        }
+    }
 }

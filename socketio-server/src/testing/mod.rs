@@ -157,14 +157,14 @@ impl TestClient {
     ///
     /// # Errors
     ///
-    /// No answer comes in time, or one of another type, or the connection ends.
+    /// No answer comes in time, or one of another type, or the handler fails, or the connection ends.
     pub async fn emit_with_ack<R: DeserializeOwned>(
         &self,
         event: &str,
         args: &(impl Serialize + ?Sized),
     ) -> Result<R, TestError> {
         let answer = within(self.patience, self.link.emit_with_ack(event, args)).await?;
-        Ok(answer.decode()?)
+        Ok(answer.decode_answer()?)
     }
 
     /// The next event, whatever its name.

@@ -189,3 +189,42 @@ async fn a_volatile_question_that_is_dropped_is_an_error() {
         assert!(matches!(answer, Err(AckError::Emit(EmitError::Full))));
     }
 }
+
+#[tokio::test]
+async fn a_client_whose_handler_failed_refuses() {
+    let server = server().await;
+    let mut connected = sockets(&server.io.of("/"));
+    let mut client = server.client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    let remote = within(server.io.fetch_sockets()).await.unwrap().remove(0);
+    for (answer, far) in [(0, false), (1, true)] {
+        let (socket, remote) = (socket.clone(), remote.clone());
+        let asked = tokio::spawn(async move {
+            match far {
+                true => remote.emit_with_ack::<u32>("ask", &()).await,
+                false => socket.emit_with_ack::<u32>("ask", &()).await,
+            }
+        });
+        client.expect(&format!(r#"42{answer}["ask"]"#)).await;
+        client.send(&format!(r#"43{answer}[{{"error":"sold out","data":[7]}}]"#)).await;
+        match within(asked).await.unwrap() {
+            Err(error @ AckError::Refused { .. }) => {
+                assert_eq!(error.to_string(), "sold out");
+                let AckError::Refused { data, .. } = error else { unreachable!() };
+                assert_eq!(data, Some(serde_json::json!([7])));
+            }
+            other => panic!("{far}: {other:?}"),
+        }
+    }
+    // A type that takes such an object gets it, and what is neither is of another type.
+    let (one, two) = (socket.clone(), socket);
+    let value = tokio::spawn(async move { one.emit_with_ack::<serde_json::Value>("v", &()).await });
+    client.expect(r#"422["v"]"#).await;
+    client.send(r#"432[{"error":"sold out"}]"#).await;
+    let value = within(value).await.unwrap().unwrap();
+    assert_eq!(value, serde_json::json!({ "error": "sold out" }));
+    let decoded = tokio::spawn(async move { two.emit_with_ack::<u32>("d", &()).await });
+    client.expect(r#"423["d"]"#).await;
+    client.send(r#"433[{"error":"sold out","more":1}]"#).await;
+    assert!(matches!(within(decoded).await.unwrap(), Err(AckError::Decode(_))));
+}

@@ -2,8 +2,10 @@
 
 use crate::support;
 
-use serde_json::Value;
-use socketio_server::{Args, Auth, Data, DisconnectReason, Event, HandlerError, Socket};
+use serde::Deserialize;
+use socketio_server::{
+    Args, Auth, Data, DisconnectReason, Event, HandlerError, NamespaceVerdict, Socket,
+};
 use support::{failures, log, server};
 
 #[tokio::test]
@@ -23,9 +25,7 @@ async fn arguments_of_another_type() {
     let mut client = server.client().await;
     for bad in [r#""add","x",2"#, r#""add",1"#, r#""add""#, r#""typed","x""#, r#""typed",-1"#] {
         client.send(&format!("421[{bad}]")).await;
-        let answer = client.text().await;
-        let answer: Value = serde_json::from_str(answer.strip_prefix("431").unwrap()).unwrap();
-        assert!(answer[0]["error"].is_string(), "{answer}");
+        client.expect(r#"431[{"error":"invalid arguments"}]"#).await;
         assert!(failures.next().await.contains(" Extract: "));
     }
     // Where nobody waits, nothing is sent.
@@ -56,8 +56,53 @@ async fn credentials_of_another_type() {
     let mut failures = failures(&server.io.of("/"));
     let mut client = server.client().await;
     client.send(r#"421["secret"]"#).await;
-    assert!(client.text().await.starts_with(r#"431[{"error":""#));
+    client.expect(r#"431[{"error":"invalid auth"}]"#).await;
     assert!(failures.next().await.starts_with("secret Extract: "));
+}
+
+/// What an application calls its types is nothing for its clients.
+#[derive(Debug, Deserialize)]
+struct Credentials {
+    #[serde(rename = "token")]
+    _token: String,
+}
+
+#[tokio::test]
+async fn clients_are_not_told_the_names_of_types() {
+    let server = server().await;
+    server.io.on("data", |_: Data<Credentials>| async { 1 });
+    server.io.on("by hand", |socket: Socket| async move {
+        socket.auth::<Credentials>()?;
+        support::Done::Ok(())
+    });
+    server.io.handle(Event::<Credentials, u32>::new("typed"), |_, _| async { 1 });
+    server.io.of("/auth").use_(|_: Auth<Credentials>| async { support::Done::Ok(()) });
+    server.io.of("/hand").use_(|socket: Socket| async move {
+        socket.auth::<Credentials>()?;
+        support::Done::Ok(())
+    });
+    server.io.of_fn(|request| async move {
+        request.auth::<Credentials>()?;
+        Ok(NamespaceVerdict::Accept)
+    });
+    let mut reported = failures(&server.io.of("/"));
+    let mut client = server.client().await;
+    for (event, told) in [("data", "arguments"), ("typed", "arguments"), ("by hand", "auth")] {
+        client.send(&format!("421[\"{event}\",7]")).await;
+        client.expect(&format!(r#"431[{{"error":"invalid {told}"}}]"#)).await;
+        let failure = reported.next().await;
+        assert!(failure.contains("Credentials") || failure.contains("token"), "{failure}");
+    }
+    for nsp in ["/auth", "/hand"] {
+        let mut reported = failures(&server.io.of(nsp));
+        for auth in ["", r#"{"token":7}"#] {
+            client.send(&format!("40{nsp},{auth}")).await;
+            client.expect(&format!(r#"44{nsp},{{"message":"invalid auth"}}"#)).await;
+            assert!(reported.next().await.starts_with("connect Middleware: "));
+        }
+    }
+    client.send("40/function,7").await;
+    client.expect(r#"44/function,{"message":"invalid auth"}"#).await;
 }
 
 #[tokio::test]

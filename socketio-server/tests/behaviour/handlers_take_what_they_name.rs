@@ -147,7 +147,7 @@ async fn failures_that_the_handler_looks_at_itself() {
     let mut failures = failures(&server.io.of("/"));
     let mut client = server.client().await;
     client.send(r#"421["age",300]"#).await;
-    client.expect(r#"431["no age: true"]"#).await;
+    client.expect(r#"431["no age: false"]"#).await;
     client.send(r#"421["age",30]"#).await;
     client.expect("431[30]").await;
     assert!(failures.rest().is_empty());

@@ -1,0 +1,260 @@
+//! Failed handlers: what the other side is told of an error, and what it makes of the answer.
+
+use std::{error::Error, fmt};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{args::Args, error::ArgsError};
+
+/// An error type of the application's own that says what the other side may read of it: one trait for servers and clients.
+///
+/// A handler makes its error of any other with `?`. The other side is told "internal error" of it, unless its type
+/// implements this trait and was registered: `ServerConfig::public_error::<E>()` in a server,
+/// `ClientConfig::public_error::<E>()` in a client. An error that is wrapped in another one is the other one's.
+///
+/// ```
+/// use socketio_parser::PublicError;
+///
+/// #[derive(Debug, thiserror::Error)]
+/// enum OrderError {
+///     #[error("order {0} is sold out")]
+///     SoldOut(u32),
+///     #[error(transparent)]
+///     Database(#[from] std::io::Error),
+/// }
+///
+/// impl PublicError for OrderError {
+///     fn public_message(&self) -> Option<String> {
+///         match self {
+///             Self::SoldOut(_) => Some(self.to_string()),
+///             Self::Database(_) => None, // "internal error"
+///         }
+///     }
+///
+///     fn public_data(&self) -> Option<serde_json::Value> {
+///         match self {
+///             Self::SoldOut(order) => Some(serde_json::json!({ "order": order })),
+///             Self::Database(_) => None,
+///         }
+///     }
+/// }
+/// # assert_eq!(OrderError::SoldOut(1).public_message().unwrap(), "order 1 is sold out");
+/// ```
+pub trait PublicError: Error + Send + Sync + 'static {
+    /// The message for the other side. `None` is "internal error"; the data is not sent then either.
+    fn public_message(&self) -> Option<String>;
+
+    /// Data for the other side, which finds it beside the message (default none).
+    fn public_data(&self) -> Option<Value> {
+        None
+    }
+}
+
+/// What the other side is told of an error.
+#[derive(Clone, Debug, PartialEq)]
+#[doc(hidden)]
+pub struct PublicPart {
+    /// The message.
+    pub message: String,
+    /// What stands beside it.
+    pub data: Option<Value>,
+}
+
+/// The error types that were registered as public.
+#[derive(Clone, Default)]
+#[doc(hidden)]
+pub struct PublicErrors(Vec<Look>);
+
+/// Looks whether an error is of one type.
+type Look = fn(&(dyn Error + Send + Sync + 'static)) -> Option<PublicPart>;
+
+impl PublicErrors {
+    /// Adds a type.
+    pub fn add<E: PublicError>(&mut self) {
+        self.0.push(|error| {
+            let error = error.downcast_ref::<E>()?;
+            let message = error.public_message()?;
+            Some(PublicPart { message, data: error.public_data() })
+        });
+    }
+
+    /// What the other side may be told of an error.
+    pub fn find(&self, error: &(dyn Error + Send + Sync + 'static)) -> Option<PublicPart> {
+        self.0.iter().find_map(|look| look(error))
+    }
+}
+
+impl fmt::Debug for PublicErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PublicErrors").field(&self.0.len()).finish()
+    }
+}
+
+/// The answer to an acknowledgement whose handler failed: `{ "error": "…", "data": … }`.
+#[derive(Serialize)]
+#[doc(hidden)]
+pub struct Failed<'a> {
+    /// The message.
+    pub error: &'a str,
+    /// What stands beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<&'a Value>,
+}
+
+/// The same, as received.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Refusal {
+    error: String,
+    data: Option<Value>,
+}
+
+/// Why the answer to an acknowledgement brought no value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// The handler at the other side failed.
+    #[error("{message}")]
+    Refused {
+        /// What it may tell.
+        message: String,
+        /// What stands beside the message.
+        data: Option<Value>,
+    },
+    /// The answer is of another type.
+    #[error(transparent)]
+    Decode(#[from] ArgsError),
+}
+
+impl Args {
+    /// The arguments of an acknowledgement, as [`decode`](Self::decode) gives them, or the failure that the other side reports
+    /// in their place.
+    ///
+    /// The servers and clients of this project answer `{ "error": message, "data": … }` for a handler that failed. Such an
+    /// answer is a failure only if it is no value of `T`, so that a type which accepts this object gets it. A type without a
+    /// size, such as `()`, could not tell the two apart: for it the shape decides.
+    ///
+    /// ```
+    /// use socketio_parser::{AnswerError, Content, Decoder, Limits};
+    ///
+    /// let mut decoder = Decoder::new(&Limits::default());
+    /// let packet = decoder.decode_text(r#"31[{"error":"sold out"}]"#.into())?;
+    /// let Some(Content::Ack { args, .. }) = packet.map(|packet| packet.content) else { panic!() };
+    /// let refused = args.decode_answer::<u32>();
+    /// assert!(matches!(refused, Err(AnswerError::Refused { message, .. }) if message == "sold out"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The other side refused, or an argument is missing or of another type.
+    pub fn decode_answer<T: DeserializeOwned>(&self) -> Result<T, AnswerError> {
+        if size_of::<T>() == 0
+            && let Some(refusal) = self.refusal()
+        {
+            return Err(refusal);
+        }
+        self.decode().map_err(|error| self.refusal().unwrap_or(AnswerError::Decode(error)))
+    }
+
+    /// The failure that this answer reports, if it does.
+    fn refusal(&self) -> Option<AnswerError> {
+        // The derived type would also take a list.
+        if self.len() != 1 || !self.raw().trim_start().starts_with('{') {
+            return None;
+        }
+        let Refusal { error, data } = self.decode().ok()?;
+        Some(AnswerError::Refused { message: error, data })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Content, Decoder, Limits, Values};
+
+    fn answer(list: &str) -> Args {
+        let packet = Decoder::new(&Limits::default()).decode_text(format!("31{list}").into());
+        let Content::Ack { args, .. } = packet.unwrap().unwrap().content else { panic!() };
+        args
+    }
+
+    fn refused<T: DeserializeOwned + fmt::Debug>(list: &str) -> Option<(String, Option<Value>)> {
+        match answer(list).decode_answer::<T>() {
+            Err(AnswerError::Refused { message, data }) => Some((message, data)),
+            Err(AnswerError::Decode(_)) | Ok(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_failed_handlers_answer_is_a_refusal_where_it_is_no_value() {
+        let plain = Some(("no".to_owned(), None));
+        assert_eq!(refused::<u32>(r#"[{"error":"no"}]"#), plain);
+        assert_eq!(refused::<Option<u32>>(r#"[ {"error":"no"} ]"#), plain);
+        assert_eq!(refused::<(u32, u32)>(r#"[{"error":"no"}]"#), plain);
+        let with_data = Some(("no".to_owned(), Some(json!({ "code": 7 }))));
+        assert_eq!(refused::<String>(r#"[{"error":"no","data":{"code":7}}]"#), with_data);
+    }
+
+    #[test]
+    fn a_legal_answer_of_that_shape_is_what_it_is() {
+        #[derive(Debug, Deserialize)]
+        struct Mine {
+            error: String,
+        }
+        let mine = answer(r#"[{"error":"no"}]"#).decode_answer::<Mine>().unwrap();
+        assert_eq!(mine.error, "no");
+        let value = answer(r#"[{"error":"no"}]"#).decode_answer::<Value>().unwrap();
+        assert_eq!(value, json!({ "error": "no" }));
+        answer(r#"[{"error":"no"}]"#).decode_answer::<Values>().unwrap();
+    }
+
+    #[test]
+    fn other_shapes_are_of_another_type() {
+        for other in [
+            r#"[{"error":"no","more":1}]"#,
+            r#"[{"error":1}]"#,
+            r#"[{"data":1}]"#,
+            r#"[["no"]]"#,
+            r#"[["no",1]]"#,
+            r#"[{"error":"no"},1]"#,
+            r#"["no"]"#,
+            "[]",
+        ] {
+            assert_eq!(refused::<u32>(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_shape_decides_for_types_that_hold_nothing() {
+        assert_eq!(refused::<()>(r#"[{"error":"no"}]"#), Some(("no".to_owned(), None)));
+        for legal in ["[]", "[1]", r#"[{"error":1}]"#] {
+            answer(legal).decode_answer::<()>().unwrap();
+        }
+    }
+
+    #[test]
+    fn an_error_is_public_if_its_type_was_registered_and_says_so() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("mine: {0:?}")]
+        struct Mine(Option<u32>);
+        impl PublicError for Mine {
+            fn public_message(&self) -> Option<String> {
+                self.0.map(|n| format!("number {n}"))
+            }
+            fn public_data(&self) -> Option<Value> {
+                Some(json!(1))
+            }
+        }
+        let mut errors = PublicErrors::default();
+        assert_eq!(errors.find(&Mine(Some(1))), None, "not registered");
+        errors.add::<Mine>();
+        let part = PublicPart { message: "number 1".into(), data: Some(json!(1)) };
+        assert_eq!(errors.find(&Mine(Some(1))), Some(part));
+        assert_eq!(errors.find(&Mine(None)), None);
+        assert_eq!(errors.find(&std::io::Error::other("x")), None);
+    }
+}
