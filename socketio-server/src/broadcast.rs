@@ -230,7 +230,7 @@ impl Broadcast {
         let asked = membership.ask(ask, patience).await.map_err(EmitError::from)?;
         let here = self.ask_here(event, &args)?.answers().await;
         let outcome = asked.outcome().await.map_err(EmitError::from)?;
-        summary(here, Some(outcome))
+        summary(here, Some(outcome), read)
     }
 
     /// Asks the recipients on this node.

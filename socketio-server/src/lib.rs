@@ -137,7 +137,7 @@ pub use model::{Context, Failure, Namespace, Socket, Stage};
 pub use parent::{ParentBroadcast, ParentNamespace};
 pub use rate::{Excess, RateLimit};
 pub use recovery::Recovery;
-pub use rule::{NamespaceRequest, Params};
+pub use rule::{NamespaceRequest, NamespaceVerdict, Params};
 pub use server::Server;
 pub use socketio_adapter::{
     ClusterAdapter, ClusterLimits, Flags, IntoRooms, MemoryCluster, MemoryLog, Room, Selection,

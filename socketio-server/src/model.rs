@@ -6,7 +6,7 @@ use std::{
     future::Future,
     pin::{Pin, pin},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -361,7 +361,10 @@ pub(crate) struct NamespaceInner {
     pub(crate) has_outgoing: AtomicBool,
     /// One counter for all sockets, so that a broadcast that asks for answers is one encoding.
     pub(crate) ack_ids: AtomicU64,
-    pub(crate) child: Option<Child>,
+    /// Set where the namespace is a parent's: from its beginning, or once a parent's function has accepted it.
+    pub(crate) child: OnceLock<Child>,
+    /// How many of the parents were declared before it, or up to its own: the functions of these are asked at each CONNECT.
+    pub(crate) asked: AtomicUsize,
     pub(crate) closed: AtomicBool,
     /// It, or the server, is being closed.
     pub(crate) ending: AtomicBool,
@@ -409,6 +412,8 @@ pub(crate) struct Child {
     pub(crate) params: Params,
     /// Made because a client asked for it, not because the application named it.
     pub(crate) dynamic: bool,
+    /// How many of its middlewares are copies of the parent's, which are looked up at each CONNECT.
+    pub(crate) inherited: usize,
     /// The application has named it since: it stays, with or without sockets.
     pub(crate) kept: AtomicBool,
     /// Connections that are in it, or on their way in.
@@ -417,13 +422,13 @@ pub(crate) struct Child {
 
 impl NamespaceInner {
     pub(crate) fn keep(&self) {
-        if let Some(child) = &self.child {
+        if let Some(child) = self.child.get() {
             child.kept.store(true, Ordering::Release);
         }
     }
 
     pub(crate) fn enter(&self) {
-        if let Some(child) = &self.child {
+        if let Some(child) = self.child.get() {
             child.users.fetch_add(1, Ordering::AcqRel);
         }
     }
@@ -431,17 +436,17 @@ impl NamespaceInner {
     /// Whether this leaves a child that nobody needs.
     pub(crate) fn leave(&self) -> bool {
         let last = |child: &Child| child.users.fetch_sub(1, Ordering::AcqRel) == 1;
-        self.child.as_ref().is_some_and(last) && self.is_idle_child()
+        self.child.get().is_some_and(last) && self.is_idle_child()
     }
 
     pub(crate) fn is_idle_child(&self) -> bool {
-        self.child.as_ref().is_some_and(|child| {
+        self.child.get().is_some_and(|child| {
             !child.kept.load(Ordering::Acquire) && child.users.load(Ordering::Acquire) == 0
         })
     }
 
     pub(crate) fn is_child_of(&self, parent: &Namespace) -> bool {
-        self.child.as_ref().is_some_and(|child| Arc::ptr_eq(&child.parent.0, &parent.0))
+        self.child.get().is_some_and(|child| Arc::ptr_eq(&child.parent.0, &parent.0))
     }
 
     /// Waits until nobody has a socket of it any more.
@@ -457,7 +462,7 @@ impl NamespaceInner {
     }
 
     pub(crate) fn is_dynamic(&self) -> bool {
-        self.child.as_ref().is_some_and(|child| child.dynamic)
+        self.child.get().is_some_and(|child| child.dynamic)
     }
 
     pub(crate) fn close(&self) {

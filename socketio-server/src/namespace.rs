@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -30,18 +30,37 @@ use crate::{
 };
 
 impl Namespace {
-    pub(crate) fn new(nsp: Nsp, config: Arc<ServerConfig>, counters: Arc<Counters>) -> Self {
-        Self::build(nsp, config, counters, None)
+    /// A namespace of its own; `asked` parents were declared before it.
+    pub(crate) fn new(
+        nsp: Nsp,
+        config: Arc<ServerConfig>,
+        counters: Arc<Counters>,
+        asked: usize,
+    ) -> Self {
+        let this = Self::build(nsp, config, counters);
+        this.0.asked.store(asked, Ordering::Release);
+        this
     }
 
-    /// A namespace with what the parent's template has now.
-    pub(crate) fn child(template: &Namespace, nsp: Nsp, params: Params, dynamic: bool) -> Self {
-        let parent = template.clone();
-        let (kept, users) = (AtomicBool::new(!dynamic), AtomicUsize::new(0));
-        let child = Child { parent, params, dynamic, kept, users };
+    /// A namespace with what the parent's template has now. Its parent is the last one that is `asked`.
+    pub(crate) fn child(
+        template: &Namespace,
+        nsp: Nsp,
+        params: Params,
+        dynamic: bool,
+        asked: usize,
+    ) -> Self {
         let (config, counters) = (template.0.config.clone(), template.0.counters.clone());
-        let this = Self::build(nsp, config, counters, Some(child));
+        let this = Self::new(nsp, config, counters, asked);
         let table = template.table();
+        let _ = this.0.child.set(Child {
+            parent: template.clone(),
+            params,
+            dynamic,
+            inherited: table.middlewares.len(),
+            kept: AtomicBool::new(!dynamic),
+            users: AtomicUsize::new(0),
+        });
         let table = if table.has_once() { Arc::new(table.renewed()) } else { table };
         *this.0.table.write().unwrap_or_else(PoisonError::into_inner) = table;
         this.0.server_side.copy(&template.0.server_side);
@@ -53,12 +72,40 @@ impl Namespace {
         this
     }
 
-    fn build(
-        nsp: Nsp,
-        config: Arc<ServerConfig>,
-        counters: Arc<Counters>,
-        child: Option<Child>,
-    ) -> Self {
+    /// Makes a namespace that the application named a parent's: it gets the parent's handlers, which come before its own.
+    pub(crate) fn adopt(&self, template: &Namespace, asked: usize) {
+        self.0.asked.store(asked, Ordering::Release);
+        let _ = self.0.child.set(Child {
+            parent: template.clone(),
+            params: Params::default(),
+            dynamic: false,
+            inherited: 0,
+            kept: AtomicBool::new(true),
+            users: AtomicUsize::new(0),
+        });
+        let first = template.table();
+        self.change_with(|table| *table = table.preceded_by(&first));
+        self.0.server_side.precede(&template.0.server_side);
+        let mut outgoing = self.0.outgoing.write().unwrap_or_else(PoisonError::into_inner);
+        let first = template.0.outgoing.read().unwrap_or_else(PoisonError::into_inner).clone();
+        *outgoing = first.iter().chain(outgoing.iter()).cloned().collect();
+        if template.0.has_outgoing.load(Ordering::Relaxed) {
+            self.0.has_outgoing.store(true, Ordering::Relaxed);
+        }
+        let mut on_error = self.0.on_error.write().unwrap_or_else(PoisonError::into_inner);
+        *on_error = on_error.take().or_else(|| template.error_handler());
+    }
+
+    /// The middlewares of a CONNECT: those that the parent has now, then the namespace's own.
+    pub(crate) fn middlewares(&self) -> Vec<Erased> {
+        let table = self.table();
+        let Some(child) = self.0.child.get() else { return table.middlewares.clone() };
+        let parent = child.parent.table();
+        let own = table.middlewares.iter().skip(child.inherited);
+        parent.middlewares.iter().chain(own).cloned().collect()
+    }
+
+    fn build(nsp: Nsp, config: Arc<ServerConfig>, counters: Arc<Counters>) -> Self {
         let shared = config.adapter.as_ref().is_some_and(|adapter| adapter.keeps_log());
         let recorder = config.recovery.as_ref().map(|it| Recorder::new(it, &config.engine, shared));
         let cluster = config.adapter.clone().map(|adapter| {
@@ -78,7 +125,8 @@ impl Namespace {
             outgoing: RwLock::default(),
             has_outgoing: AtomicBool::new(false),
             ack_ids: AtomicU64::new(0),
-            child,
+            child: OnceLock::new(),
+            asked: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             gate: Gate::default(),
@@ -96,7 +144,7 @@ impl Namespace {
 
     /// The parts of the name that the parent's pattern names; none where it has no such parent.
     pub fn params(&self) -> Params {
-        self.0.child.as_ref().map(|child| child.params.clone()).unwrap_or_default()
+        self.0.child.get().map(|child| child.params.clone()).unwrap_or_default()
     }
 
     pub(crate) fn nsp(&self) -> &Nsp {

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic::Ordering},
 };
 
 use engineio_server::Handle;
@@ -53,18 +53,22 @@ struct Parent {
 
 type Hook = Arc<dyn Fn(&Namespace) + Send + Sync>;
 
+/// What a client is told of a namespace that it is not let into by name.
+const UNKNOWN: &str = "Invalid namespace";
+
 /// A namespace that a client wants into.
 pub(crate) enum Door {
     /// The client has entered.
     Open(Namespace),
-    /// The application is being told of it.
-    Shut(Namespace),
+    /// The application is being told of it, or a parent's function is to be asked.
+    Shut,
 }
 
 impl Door {
-    fn of(namespace: &Namespace) -> Self {
-        if !namespace.0.gate.is_open() {
-            return Self::Shut(namespace.clone());
+    fn of(namespace: &Namespace, parents: &[Parent]) -> Self {
+        let mut asked = parents.iter().take(namespace.0.asked.load(Ordering::Acquire));
+        if !namespace.0.gate.is_open() || asked.any(|parent| parent.rule.is_function()) {
+            return Self::Shut;
         }
         namespace.0.enter();
         Self::Open(namespace.clone())
@@ -86,12 +90,17 @@ impl Registry {
             return namespace;
         }
         let parents = self.read().parents.clone();
-        let matching = |parent: &Parent| Some((parent.clone(), parent.rule.matches(nsp.as_str())?));
-        let namespace = match parents.iter().find_map(matching) {
-            Some((parent, params)) => {
-                Namespace::child(&parent.template, nsp.clone(), params, false)
+        let matching = |(at, parent): (usize, &Parent)| {
+            Some((at + 1, parent.clone(), parent.rule.matches(nsp.as_str())?))
+        };
+        let namespace = match parents.iter().enumerate().find_map(matching) {
+            Some((asked, parent, params)) => {
+                Namespace::child(&parent.template, nsp.clone(), params, false, asked)
             }
-            None => Namespace::new(nsp.clone(), self.config.clone(), self.counters.clone()),
+            None => {
+                let (config, counters) = (self.config.clone(), self.counters.clone());
+                Namespace::new(nsp.clone(), config, counters, parents.len())
+            }
         };
         let added = {
             let mut state = self.write();
@@ -109,7 +118,8 @@ impl Registry {
         let rule = Arc::new(rule);
         let mut state = self.write();
         let name = format!("/_{}", state.parents.len());
-        let template = Namespace::new(Nsp::from(name), self.config.clone(), self.counters.clone());
+        let (config, counters) = (self.config.clone(), self.counters.clone());
+        let template = Namespace::new(Nsp::from(name), config, counters, 0);
         let parent = Parent { rule, template: template.clone() };
         Arc::make_mut(&mut state.parents).push(parent);
         template
@@ -127,8 +137,20 @@ impl Registry {
 
     /// The namespace that a client asks for, if there is one. Who enters [leaves](Self::leave).
     pub(crate) fn enter(&self, nsp: &Nsp) -> Option<Door> {
+        let state = self.read();
         // Under the lock, so that it is not removed meanwhile.
-        self.read().namespaces.get(nsp).map(Door::of)
+        state.namespaces.get(nsp).map(|namespace| Door::of(namespace, &state.parents))
+    }
+
+    /// Enters a namespace, unless it was removed meanwhile.
+    fn enter_found(&self, namespace: &Namespace) -> bool {
+        let state = self.read();
+        let listed = state.namespaces.get(namespace.nsp());
+        let listed = listed.is_some_and(|it| Arc::ptr_eq(&it.0, &namespace.0));
+        if listed {
+            namespace.0.enter();
+        }
+        listed
     }
 
     /// A client is no longer in a namespace, nor on its way in. The last one to leave takes a child with it.
@@ -189,48 +211,95 @@ impl Registry {
         !self.read().parents.is_empty()
     }
 
-    /// Waits for a namespace that is being made, or else finds the first parent that answers for the name, and makes the
-    /// namespace. The client has entered it.
+    /// Waits for a namespace that is being made and asks the functions of its parents, or else finds the first parent that
+    /// answers for the name, and makes the namespace. The client has entered it.
     pub(crate) async fn resolve(
         self: Arc<Self>,
         nsp: Nsp,
         auth: Option<RawJson>,
         conn: Handle,
     ) -> Result<Namespace, HandlerError> {
-        while let Some(door) = self.enter(&nsp) {
-            match door {
-                Door::Open(namespace) => return Ok(namespace),
-                Door::Shut(namespace) => namespace.0.gate.opened().await,
-            }
-        }
         let request = NamespaceRequest { nsp: nsp.clone(), auth, conn };
+        let result = loop {
+            let found = self.read().namespaces.get(&nsp).cloned();
+            let entered = match found {
+                Some(namespace) => self.ask(&namespace, &request).await,
+                None => self.find_parent(&request).await,
+            };
+            // Where others were faster, they are asked in turn.
+            if let Some(result) = entered.transpose() {
+                break result;
+            }
+        };
+        // An error is user code: it speaks here, where a panic is caught.
+        result.map_err(|error| error.resolved(&self.config.public_errors).spoken())
+    }
+
+    /// Asks the functions of the parents that come before a namespace, its own among them. `None` where it was removed
+    /// meanwhile.
+    async fn ask(
+        &self,
+        namespace: &Namespace,
+        request: &NamespaceRequest,
+    ) -> Result<Option<Namespace>, HandlerError> {
+        namespace.0.gate.opened().await;
         let parents = self.read().parents.clone();
-        for parent in parents.iter() {
-            if let Some(params) = parent.rule.answers(&request).await {
-                loop {
-                    match self.make_child(parent, &nsp, &params)? {
-                        Door::Open(namespace) => return Ok(namespace),
-                        Door::Shut(namespace) => namespace.0.gate.opened().await,
-                    }
-                }
+        let asked = namespace.0.asked.load(Ordering::Acquire);
+        for (at, parent) in parents.iter().enumerate().take(asked) {
+            if !parent.rule.is_function() {
+                continue;
+            }
+            let accepted = parent.rule.answers(request).await?.is_some();
+            let own = namespace.0.is_child_of(&parent.template);
+            if own && !accepted {
+                return Err(HandlerError::public(UNKNOWN));
+            }
+            if accepted && !own {
+                self.adopt(namespace, parent, at);
+            }
+            if accepted {
+                break;
             }
         }
-        Err(HandlerError::public("Invalid namespace"))
+        Ok(self.enter_found(namespace).then(|| namespace.clone()))
+    }
+
+    /// A parent's function has accepted a namespace: it is that parent's, unless it is another's already.
+    fn adopt(&self, namespace: &Namespace, parent: &Parent, at: usize) {
+        // Under the lock, so that who else is accepted finds all of the parent's handlers.
+        let _state = self.write();
+        if namespace.0.child.get().is_none() {
+            namespace.adopt(&parent.template, at + 1);
+        }
+    }
+
+    /// Finds the first parent that answers for a name, and makes the namespace. `None` where others were faster.
+    async fn find_parent(
+        &self,
+        request: &NamespaceRequest,
+    ) -> Result<Option<Namespace>, HandlerError> {
+        let parents = self.read().parents.clone();
+        for (at, parent) in parents.iter().enumerate() {
+            if let Some(params) = parent.rule.answers(request).await? {
+                return self.make_child(parent, at, &request.nsp, params);
+            }
+        }
+        Err(HandlerError::public(UNKNOWN))
     }
 
     fn make_child(
         &self,
         parent: &Parent,
+        at: usize,
         nsp: &Nsp,
-        params: &Params,
-    ) -> Result<Door, HandlerError> {
+        params: Params,
+    ) -> Result<Option<Namespace>, HandlerError> {
         let limit = self.config.max_dynamic_namespaces;
-        let child = Namespace::child(&parent.template, nsp.clone(), params.clone(), true);
+        let child = Namespace::child(&parent.template, nsp.clone(), params, true, at + 1);
         {
             let mut state = self.write();
-            // Another client may have been faster.
-            if let Some(namespace) = state.namespaces.get(nsp) {
-                return Ok(Door::of(namespace));
+            if state.namespaces.contains_key(nsp) {
+                return Ok(None);
             }
             if state.dynamic >= limit {
                 drop(state);
@@ -241,7 +310,7 @@ impl Registry {
             state.dynamic += 1;
             state.namespaces.insert(nsp.clone(), child.clone());
         }
-        Ok(Door::Open(self.added((true, child))))
+        Ok(Some(self.added((true, child))))
     }
 
     /// Tells of a namespace that was added, where no lock is held; then clients may enter.

@@ -7,7 +7,10 @@ use regex_lite::Regex;
 use serde::de::DeserializeOwned;
 use socketio_parser::{Nsp, RawJson};
 
-use crate::error::{HandlerError, PatternError};
+use crate::{
+    auth,
+    error::{HandlerError, PatternError},
+};
 
 /// The parts of a namespace's name that its parent's pattern names. A clone costs one reference count.
 ///
@@ -57,7 +60,7 @@ impl Params {
     }
 }
 
-/// A client's wish to be let into a namespace that does not exist yet. See [`Server::of_fn`](crate::Server::of_fn).
+/// A client's wish to be let into a namespace. See [`Server::of_fn`](crate::Server::of_fn).
 #[derive(Clone)]
 pub struct NamespaceRequest {
     pub(crate) nsp: Nsp,
@@ -71,16 +74,13 @@ impl NamespaceRequest {
         self.nsp.as_str()
     }
 
-    /// What the client sent with its CONNECT packet, decoded.
+    /// What the client sent with its CONNECT packet, decoded, as [`Socket::auth`](crate::Socket::auth) does.
     ///
     /// # Errors
     ///
-    /// It is of another type, or there was none and the type cannot be made of `null`.
+    /// It is of another type. The client is told "invalid auth" of this error.
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
-        match &self.auth {
-            Some(auth) => Ok(auth.decode()?),
-            None => Ok(serde_json::from_str("null")?),
-        }
+        auth::decode(self.auth.as_ref())
     }
 
     /// The HTTP request that opened the connection.
@@ -95,7 +95,16 @@ impl fmt::Debug for NamespaceRequest {
     }
 }
 
-type Verdict = Pin<Box<dyn Future<Output = bool> + Send>>;
+/// What a parent's function says of a CONNECT. See [`Server::of_fn`](crate::Server::of_fn).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamespaceVerdict {
+    /// The namespace is one of this parent, and the client may try its middlewares.
+    Accept,
+    /// The name is not one of this parent: whoever else has it decides. This refuses nobody; an error does.
+    Pass,
+}
+
+type Verdict = Pin<Box<dyn Future<Output = Result<NamespaceVerdict, HandlerError>> + Send>>;
 
 /// What names a parent answers for.
 pub(crate) enum Rule {
@@ -127,7 +136,7 @@ impl Rule {
     pub(crate) fn decides<F, Fut>(decide: F) -> Self
     where
         F: Fn(NamespaceRequest) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = bool> + Send + 'static,
+        Fut: Future<Output = Result<NamespaceVerdict, HandlerError>> + Send + 'static,
     {
         Self::Decides(Box::new(move |request| Box::pin(decide(request))))
     }
@@ -145,11 +154,22 @@ impl Rule {
     }
 
     /// Whether it answers for a name: the parameters.
-    pub(crate) async fn answers(&self, request: &NamespaceRequest) -> Option<Params> {
+    pub(crate) async fn answers(
+        &self,
+        request: &NamespaceRequest,
+    ) -> Result<Option<Params>, HandlerError> {
         match self {
-            Self::Matches(_) => self.matches(request.name()),
-            Self::Decides(decide) => decide(request.clone()).await.then(Params::default),
+            Self::Matches(_) => Ok(self.matches(request.name())),
+            Self::Decides(decide) => Ok(match decide(request.clone()).await? {
+                NamespaceVerdict::Accept => Some(Params::default()),
+                NamespaceVerdict::Pass => None,
+            }),
         }
+    }
+
+    /// Whether it is a function, which is asked at each CONNECT.
+    pub(crate) fn is_function(&self) -> bool {
+        matches!(self, Self::Decides(_))
     }
 }
 

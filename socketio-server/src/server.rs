@@ -18,7 +18,7 @@ use crate::{
     model::{Failure, Namespace, Socket},
     parent::ParentNamespace,
     registry::Registry,
-    rule::{NamespaceRequest, Rule},
+    rule::{NamespaceRequest, NamespaceVerdict, Rule},
 };
 
 /// How long it may take to tell other nodes that this one leaves.
@@ -79,7 +79,8 @@ impl Server {
         Self { registry, engine, main }
     }
 
-    /// A namespace, which exists from now on. A missing leading slash is added.
+    /// A namespace, which exists from now on. A missing leading slash is added. If a parent that was declared before answers
+    /// for the name, the namespace is a child of it, with its handlers and its middlewares; see also [`of_fn`](Self::of_fn).
     ///
     /// Clients that ask for a namespace nobody has named get a CONNECT_ERROR, "Invalid namespace".
     pub fn of(&self, name: &str) -> Namespace {
@@ -121,23 +122,38 @@ impl Server {
         self.parent(Rule::pattern(pattern))
     }
 
-    /// All namespaces that an async function lets be. It is asked once for each client that wants into a namespace that
-    /// does not exist; `false` hands the question on to the parents declared after it. A panic refuses the client.
+    /// All namespaces that an async function accepts. The function is asked for every CONNECT to any namespace but the main
+    /// one and those that were named ([`of`](Self::of)) or declared before, also if the namespace exists by then:
+    ///
+    /// - [`Accept`](NamespaceVerdict::Accept): the namespace is this parent's, and is made if there is none; the parent's
+    ///   middlewares decide next. So it is if the application named it after this parent: it gets the parent's handlers
+    ///   with the first client that is accepted.
+    /// - [`Pass`](NamespaceVerdict::Pass): the name is not one of this parent. The parents declared after it are asked, and
+    ///   a namespace that the application has named stays as it is. `Pass` is no refusal.
+    /// - An error refuses the client, as an error of a middleware does. A panic does too.
+    ///
+    /// A client is let into a namespace that this parent has made only if the function accepts that client too.
     ///
     /// ```
-    /// use socketio_server::{NamespaceRequest, Server};
+    /// use socketio_server::{HandlerError, NamespaceRequest, NamespaceVerdict, Server};
     ///
     /// let io = Server::new();
     /// let teams = io.of_fn(|request: NamespaceRequest| async move {
-    ///     let token = request.auth::<String>().unwrap_or_default();
-    ///     request.name().starts_with("/team-") && token == "secret" // or a look into the database
+    ///     if !request.name().starts_with("/team-") {
+    ///         return Ok(NamespaceVerdict::Pass);
+    ///     }
+    ///     let token: String = request.auth()?; // "invalid auth"
+    ///     if token != "secret" { // or a look into the database
+    ///         return Err(HandlerError::public("not authorized"));
+    ///     }
+    ///     Ok(NamespaceVerdict::Accept)
     /// });
     /// teams.on_connection(|| async {});
     /// ```
     pub fn of_fn<F, Fut>(&self, decide: F) -> ParentNamespace
     where
         F: Fn(NamespaceRequest) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = bool> + Send + 'static,
+        Fut: Future<Output = Result<NamespaceVerdict, HandlerError>> + Send + 'static,
     {
         let template = self.registry.add_parent(Rule::decides(decide));
         ParentNamespace { template, registry: self.registry.clone() }

@@ -34,7 +34,7 @@ impl Socket {
 
     /// A part of the namespace's name, as named by its [pattern](crate::Server::of_pattern).
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.0.namespace.0.child.as_ref()?.params.get(name)
+        self.0.namespace.0.child.get()?.params.get(name)
     }
 
     /// Whether the namespace was connected and still is.

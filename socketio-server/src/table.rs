@@ -135,6 +135,21 @@ impl<H: Clone> Table<H> {
         }
     }
 
+    /// These handlers after those of another namespace, which run once here too. Middlewares are these alone.
+    pub(crate) fn preceded_by(&self, first: &Self) -> Self {
+        let mut all = first.renewed();
+        for (event, list) in &self.events {
+            let listeners = all.events.entry(event.clone()).or_default();
+            *listeners = listeners.iter().chain(list.iter()).cloned().collect();
+        }
+        all.any.extend_from_slice(&self.any);
+        all.connection.extend_from_slice(&self.connection);
+        all.disconnecting.extend_from_slice(&self.disconnecting);
+        all.disconnect.extend_from_slice(&self.disconnect);
+        all.middlewares.clone_from(&self.middlewares);
+        all
+    }
+
     /// Whether a handler is there that runs once.
     pub(crate) fn has_once(&self) -> bool {
         let life = [&self.connection, &self.disconnecting, &self.disconnect];

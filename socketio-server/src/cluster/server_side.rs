@@ -130,6 +130,17 @@ impl ServerHandlers {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = table;
     }
 
+    /// Takes over the handlers of another namespace, before its own.
+    pub(crate) fn precede(&self, other: &Self) {
+        let mut first = other.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        first.any.append(&mut table.any);
+        for (event, handlers) in table.events.drain() {
+            first.events.entry(event).or_default().extend(handlers);
+        }
+        *table = first;
+    }
+
     /// The handlers of an event: first those of all events.
     pub(super) fn find(&self, event: &str) -> Vec<Erased> {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);

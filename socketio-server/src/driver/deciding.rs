@@ -1,4 +1,4 @@
-//! CONNECTs to namespaces that do not exist yet: whether they may.
+//! CONNECTs that are to be decided by the functions of parent namespaces.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -11,7 +11,7 @@ use super::state::{Deciding, Decision, Driver};
 use crate::error::HandlerError;
 
 impl Driver {
-    /// Asks the parents whether one of them answers for a namespace, or waits for one that is being made.
+    /// Asks the parents whether the client may have a namespace, which may exist, or be in the making.
     pub(super) fn decide(&mut self, nsp: Nsp, auth: Option<RawJson>, cx: &mut Context<'_>) {
         let (registry, conn) = (self.registry.clone(), self.client.handle.clone());
         let future = Box::pin(registry.resolve(nsp.clone(), auth.clone(), conn));
@@ -39,7 +39,13 @@ impl Driver {
     fn resolved(&mut self, deciding: Deciding, decision: Decision, cx: &mut Context<'_>) {
         match decision {
             Ok(namespace) => self.enter(namespace, deciding.auth, cx),
-            Err(error) => self.refuse_unknown(&deciding.nsp, &error),
+            Err(error) => {
+                if !error.is_public() {
+                    let (nsp, error) = (&deciding.nsp, error.for_log());
+                    tracing::warn!(target: "socketio::namespace", %nsp, error, "a parent namespace's function failed");
+                }
+                self.refuse_unknown(&deciding.nsp, &error);
+            }
         }
     }
 }

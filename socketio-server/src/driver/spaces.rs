@@ -343,7 +343,7 @@ impl Driver {
 
     /// What a socket has of its namespace: when it is gone, the client has left.
     pub(super) fn stay(&self, namespace: &Namespace) -> Stay {
-        if namespace.0.child.is_none() {
+        if namespace.0.child.get().is_none() {
             return Stay::default();
         }
         let (registry, namespace) = (Arc::downgrade(&self.registry), Arc::downgrade(&namespace.0));
@@ -362,14 +362,15 @@ pub(super) fn new_session() -> std::io::Result<Box<Recoverable>> {
 }
 
 /// Runs the middlewares one after the other.
-async fn middlewares(table: Arc<Table<Erased>>, socket: Socket) -> Result<(), HandlerError> {
-    for middleware in &table.middlewares {
+async fn middlewares(all: Vec<Erased>, socket: Socket) -> Result<(), HandlerError> {
+    for middleware in all {
         let result = match middleware(model::Context::of(socket.clone())) {
             Ok(future) => future.await,
             Err(error) => Err(error),
         };
         // An error is user code: it speaks here, where a panic is caught.
-        result.map_err(HandlerError::spoken)?;
+        let public = &socket.0.client.config.public_errors;
+        result.map_err(|error| error.resolved(public).spoken())?;
     }
     Ok(())
 }

@@ -21,9 +21,10 @@ pub use broadcast::ParentBroadcast;
 /// [`Server::of_regex`](crate::Server::of_regex), [`of_pattern`](crate::Server::of_pattern) and
 /// [`of_fn`](crate::Server::of_fn).
 ///
-/// A namespace of its own, a child, is made when a client has asked for a name that the parent answers for. Children
-/// start with the handlers, listeners and middlewares that the parent has at that time; what is added or removed later
-/// concerns later children.
+/// A namespace of its own, a child, is made when a client has asked for a name that the parent answers for, or the application
+/// has [named](crate::Server::of) it. Children start with the handlers and listeners that the parent has at that time;
+/// what is added or removed later concerns later children. Middlewares are those that the parent has when a client asks
+/// to be let in, before the child's own: no child passes them by, whoever made it first.
 ///
 /// What asks for answers, acknowledgements and sockets for instance, is asked in one child: [`children`](Self::children).
 ///
@@ -135,7 +136,7 @@ impl ParentNamespace {
         self
     }
 
-    /// Adds a middleware. See [`Namespace::use_`].
+    /// Adds a middleware, for each CONNECT to a child from now on. See [`Namespace::use_`].
     pub fn use_<M>(&self, middleware: impl Handler<M>) -> &Self {
         self.template.use_(middleware);
         self

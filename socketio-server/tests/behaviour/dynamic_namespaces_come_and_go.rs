@@ -6,7 +6,8 @@ use crate::support;
 use std::sync::Arc;
 
 use socketio_server::{
-    Event, HandlerError, NamespaceRequest, Params, ParentNamespace, ServerConfig, Socket,
+    Event, HandlerError, NamespaceRequest, NamespaceVerdict, Params, ParentNamespace, ServerConfig,
+    Socket,
 };
 use support::{Client, Done, Running, disconnections, log, server, server_with, until, within};
 use tokio::sync::Notify;
@@ -17,6 +18,11 @@ fn names(parent: &ParentNamespace) -> Vec<String> {
     let mut names: Vec<_> = parent.children().iter().map(|child| child.name().to_owned()).collect();
     names.sort();
     names
+}
+
+/// The verdict of a function that refuses nobody.
+fn accept(accept: bool) -> Result<NamespaceVerdict, HandlerError> {
+    Ok(if accept { NamespaceVerdict::Accept } else { NamespaceVerdict::Pass })
 }
 
 async fn refused(client: &mut Client, nsp: &str, message: &str) {
@@ -69,7 +75,7 @@ async fn a_function_decides_and_nothing_is_made_before() {
         async move {
             assert!(request.handshake().url().starts_with("/socket.io/"));
             waits.notified().await;
-            request.name() == "/team" && request.auth::<(String,)>().is_err()
+            accept(request.name() == "/team" && request.auth::<(String,)>().is_err())
         }
     });
     let mut client = server.client().await;
@@ -96,7 +102,7 @@ async fn a_client_that_leaves_before_the_decision_leaves_nothing_behind() {
         async move {
             std::future::pending::<()>().await;
             drop(kept);
-            true
+            accept(true)
         }
     });
     let mut client = server.client().await;
@@ -122,9 +128,9 @@ async fn the_first_parent_that_answers_wins() {
             async {}
         });
     };
-    told(server.io.of_fn(|_| async { false }), "nobody");
+    told(server.io.of_fn(|_| async { accept(false) }), "nobody");
     told(server.io.of_pattern("/a/{x}").unwrap(), "pattern");
-    told(server.io.of_fn(|request| async move { request.name().len() < 5 }), "function");
+    told(server.io.of_fn(|request| async move { accept(request.name().len() < 5) }), "function");
     told(server.io.of_regex("").unwrap(), "all");
     let mut client = server.open().await;
     for name in ["/a/1", "/b/1", "/b/123"] {
@@ -150,7 +156,7 @@ async fn a_function_that_panics_refuses_one_client() {
     }
     server.io.of_fn(|_| async {
         boom();
-        true
+        accept(true)
     });
     let mut client = server.client().await;
     refused(&mut client, "/any", "internal error").await;
@@ -250,7 +256,7 @@ async fn a_namespace_is_closed() {
     closing.use_(move |socket: Socket| {
         let waits = waits.clone();
         async move {
-            if socket.auth::<serde_json::Value>()?.is_object() {
+            if socket.auth::<serde_json::Value>()?.get("waits").is_some() {
                 waits.notified().await;
             }
             Done::Ok(())
@@ -259,7 +265,7 @@ async fn a_namespace_is_closed() {
     let mut client = server.client().await;
     client.connect("/closing").await;
     let mut undecided = server.client().await;
-    undecided.send("40/closing,{}").await;
+    undecided.send(r#"40/closing,{"waits":1}"#).await;
     undecided.fence().await;
     assert!(server.io.close_namespace("closing"));
     client.expect("41/closing,").await;

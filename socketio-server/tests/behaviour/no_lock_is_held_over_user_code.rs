@@ -2,7 +2,7 @@
 
 use crate::support;
 
-use socketio_server::{Data, HandlerError, Server, Socket};
+use socketio_server::{Data, HandlerError, NamespaceVerdict, Server, Socket};
 use support::{Done, log, server, sockets, within};
 
 /// Calls back when it is dropped.
@@ -161,7 +161,13 @@ async fn in_hooks_functions_and_listeners_of_namespaces() {
     server.io.of_fn(move |request| {
         io.of("/by the function");
         io.of_pattern("/later/{x}").unwrap();
-        async move { request.name() == "/dynamic" }
+        async move {
+            Ok(if request.name() == "/dynamic" {
+                NamespaceVerdict::Accept
+            } else {
+                NamespaceVerdict::Pass
+            })
+        }
     });
     let (mut client, _) = server.client_in("/dynamic").await;
     let made = [log.next().await, log.next().await, log.next().await];

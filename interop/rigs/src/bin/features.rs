@@ -13,8 +13,8 @@ use std::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use socketio_server::{
-    Data, DisconnectReason, EventName, HandlerError, Json, NamespaceRequest, Params, RateLimit,
-    Rewrite, Server, ServerConfig, Socket,
+    Data, DisconnectReason, EventName, HandlerError, Json, NamespaceRequest, NamespaceVerdict,
+    Params, RateLimit, Rewrite, Server, ServerConfig, Socket,
 };
 use tokio::signal::unix::SignalKind;
 
@@ -63,8 +63,13 @@ fn dynamic(io: &Server) -> Result<(), Box<dyn Error>> {
     });
     // A client of v2 has its credentials in the namespace's query, and they look alike here.
     io.of_fn(|request: NamespaceRequest| async move {
-        let token = request.auth::<Credentials>().map(|credentials| credentials.token);
-        request.name().starts_with("/team-") && token.is_ok_and(|token| token == "secret")
+        if !request.name().starts_with("/team-") {
+            return Ok(NamespaceVerdict::Pass);
+        }
+        match request.auth::<Credentials>() {
+            Ok(credentials) if credentials.token == "secret" => Ok(NamespaceVerdict::Accept),
+            _ => Err(HandlerError::public("Invalid namespace")),
+        }
     });
     let server = io.clone();
     io.on("close-namespace", move |Data(name): Data<String>| {
