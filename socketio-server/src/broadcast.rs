@@ -297,7 +297,8 @@ impl Broadcast {
     ///
     /// # Errors
     ///
-    /// The queue to the other nodes is full; nothing was done then.
+    /// A room's name is longer than [`max_room_name`](crate::ServerConfig::max_room_name), or the queue to the other nodes
+    /// is full; nothing was done then.
     pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         let mut list = Vec::new();
         rooms.append_to(&mut list);

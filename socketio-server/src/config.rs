@@ -44,6 +44,8 @@ pub struct ServerConfig {
     pub(crate) max_handlers: usize,
     pub(crate) max_inbox_bytes: usize,
     pub(crate) max_rooms: usize,
+    pub(crate) max_room_name: usize,
+    pub(crate) max_auth_bytes: usize,
     pub(crate) measure_handlers: bool,
     pub(crate) overflow: Overflow,
     pub(crate) state: Extensions,
@@ -68,6 +70,8 @@ impl Default for ServerConfig {
             max_handlers: 256,
             max_inbox_bytes: 1_000_000,
             max_rooms: 1024,
+            max_room_name: 1024,
+            max_auth_bytes: 256 * 1024,
             measure_handlers: false,
             overflow: Overflow::default(),
             state: Extensions::new(),
@@ -171,6 +175,22 @@ impl ServerConfig {
     /// Rooms that one socket may be in (default 1024).
     pub fn max_rooms(mut self, rooms: usize) -> Self {
         self.max_rooms = rooms;
+        self
+    }
+
+    /// Bytes of the name of a room that a socket may join (default 1024; Node has no limit). Where clients name rooms, one
+    /// socket can make the server keep `max_rooms` names of this length. A longer name is refused
+    /// ([`JoinError::NameTooLong`](crate::JoinError)), also where another node lets sockets of this one join.
+    pub fn max_room_name(mut self, bytes: usize) -> Self {
+        self.max_room_name = bytes;
+        self
+    }
+
+    /// Bytes of what a client sends with its CONNECT packets, as JSON, over all namespaces of the connection that it is in or
+    /// waits for (default 256 KiB; Node has no limit but that of a message). The server keeps them as long as the
+    /// sockets. A CONNECT beyond it is refused with "auth larger than … bytes".
+    pub fn max_auth_bytes(mut self, bytes: usize) -> Self {
+        self.max_auth_bytes = bytes;
         self
     }
 

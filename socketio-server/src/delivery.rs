@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use crate::{
     config::Overflow,
     error::EmitError,
+    hub::RoomLimits,
     model::{Namespace, NamespaceInner, SocketInner},
     recovery::{Claim, Kept, Recorder, Recoverable, Stay},
     stored::Stored,
@@ -112,7 +113,7 @@ impl Namespace {
         let socket = Arc::new(make(sid, recoverable, stored));
         self.hub().insert(socket.clone());
         // It was let into them before, whatever the limit is now.
-        let _ = self.hub().join(&socket.id, rooms, usize::MAX);
+        let _ = self.hub().join(&socket.id, rooms, RoomLimits::NONE);
         drop(log);
         // The socket has a stay of its own, and is in its rooms.
         drop((stay, held));

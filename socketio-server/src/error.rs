@@ -40,6 +40,12 @@ pub enum ClusterError {
         /// The limit in force.
         limit: usize,
     },
+    /// A room that is to be joined has a name longer than `max_room_name`. Nobody was told.
+    #[error("the room's name is longer than {limit} bytes")]
+    RoomNameTooLong {
+        /// The limit in force.
+        limit: usize,
+    },
     /// Nobody could say in time how many nodes there are.
     #[error("the cluster cannot be reached")]
     Unreachable,
@@ -167,6 +173,12 @@ pub enum JoinError {
     /// The socket is in `max_rooms` rooms already.
     #[error("the socket is in {limit} rooms already")]
     TooManyRooms {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// The room's name is longer than `max_room_name`.
+    #[error("the room's name is longer than {limit} bytes")]
+    NameTooLong {
         /// The limit in force.
         limit: usize,
     },

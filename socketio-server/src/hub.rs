@@ -56,6 +56,20 @@ struct Entry<M> {
     rooms: Vec<(Room, usize)>,
 }
 
+/// The rooms that a member may join.
+#[derive(Clone, Copy)]
+pub(crate) struct RoomLimits {
+    /// How many.
+    pub(crate) count: usize,
+    /// Bytes of each one's name.
+    pub(crate) name: usize,
+}
+
+impl RoomLimits {
+    /// For members that were let into their rooms before.
+    pub(crate) const NONE: Self = Self { count: usize::MAX, name: usize::MAX };
+}
+
 /// Room that tables keep, in members.
 const KEPT: usize = 64;
 
@@ -100,10 +114,15 @@ impl<M: Member> Hub<M> {
         drop(removed);
     }
 
-    pub(crate) fn join(&self, id: &str, rooms: Vec<Room>, limit: usize) -> Result<(), JoinError> {
+    pub(crate) fn join(
+        &self,
+        id: &str,
+        rooms: Vec<Room>,
+        limits: RoomLimits,
+    ) -> Result<(), JoinError> {
         self.change(|state| {
             let slot = *state.by_id.get(id).ok_or(JoinError::Disconnected)?;
-            rooms.into_iter().try_for_each(|room| state.join(slot, room, limit))
+            rooms.into_iter().try_for_each(|room| state.join(slot, room, limits))
         })
     }
 
@@ -288,13 +307,16 @@ impl<M: Member> State<M> {
         members.iter().copied().chain(self.by_id.get(room).copied())
     }
 
-    fn join(&mut self, slot: usize, room: Room, limit: usize) -> Result<(), JoinError> {
+    fn join(&mut self, slot: usize, room: Room, limits: RoomLimits) -> Result<(), JoinError> {
         let Some(entry) = self.members.get_mut(slot) else { return Err(JoinError::Disconnected) };
         if *room == **entry.member.id() || entry.rooms.iter().any(|(known, _)| *known == room) {
             return Ok(());
         }
-        if entry.rooms.len() >= limit {
-            return Err(JoinError::TooManyRooms { limit });
+        if room.len() > limits.name {
+            return Err(JoinError::NameTooLong { limit: limits.name });
+        }
+        if entry.rooms.len() >= limits.count {
+            return Err(JoinError::TooManyRooms { limit: limits.count });
         }
         // The stored name is shared by all members.
         let room = self.rooms.get_key_value(&room).map_or(room, |(stored, _)| stored.clone());
@@ -384,6 +406,7 @@ mod tests {
     }
 
     const LIMIT: usize = 3;
+    const LIMITS: RoomLimits = RoomLimits { count: LIMIT, name: 100 };
 
     #[derive(Clone, Debug)]
     enum Step {
@@ -453,7 +476,7 @@ mod tests {
                             Ok(())
                         })
                     });
-                assert_eq!(hub.join(&id(member), rooms(&names), LIMIT), expected);
+                assert_eq!(hub.join(&id(member), rooms(&names), LIMITS), expected);
             }
             Step::Leave(member, names) => {
                 hub.leave(&id(member), &rooms(&names));
@@ -520,7 +543,7 @@ mod tests {
             hub.watch_rooms(own);
             for id in ["a", "b"] {
                 hub.insert(Named(id.into()));
-                hub.join(id, vec!["r".into()], LIMIT).unwrap();
+                hub.join(id, vec!["r".into()], LIMITS).unwrap();
             }
             let changed = || -> Vec<_> {
                 let mut changed = hub.take_changed();
@@ -555,7 +578,7 @@ mod tests {
         let names: Vec<_> = (0..10_000).map(|n| format!("m{n}")).collect();
         for name in &names {
             hub.insert(Named(name.as_str().into()));
-            hub.join(name, rooms(&[format!("of {name}")]), LIMIT).unwrap();
+            hub.join(name, rooms(&[format!("of {name}")]), LIMITS).unwrap();
         }
         names.iter().for_each(|name| hub.remove(name));
         let state = hub.read();

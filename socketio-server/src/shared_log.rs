@@ -18,6 +18,7 @@ use crate::{
     cluster::{Action, Membership},
     delivery::{Queued, Resume},
     error::{ClusterError, EmitError},
+    hub::RoomLimits,
     keeping::Taken,
     model::{Namespace, SocketInner},
     recovery::{Backlog, Claim, Joint, Recorder, Recoverable, Stay, Way},
@@ -189,7 +190,7 @@ impl Namespace {
         }));
         let socket = Arc::new(make(sid, Box::new(recoverable), stored));
         self.hub().insert(socket.clone());
-        let _ = self.hub().join(&socket.id, rooms, usize::MAX);
+        let _ = self.hub().join(&socket.id, rooms, RoomLimits::NONE);
         drop(log);
         drop(held);
         socket

@@ -13,6 +13,7 @@ use crate::{
     dispatch::{Handler, TypedHandler, erase, erase_typed},
     emitter::Emitter,
     error::{AckError, EmitError, HandlerError, JoinError},
+    hub::RoomLimits,
     model::{CLOSE, Namespace, SOCKETS_LEFT, Socket},
 };
 
@@ -144,16 +145,17 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// The socket is disconnected, or in as many rooms as it may; rooms that were named before the one too many are
-    /// joined then.
+    /// The socket is disconnected, or in as many rooms as it may, or a room's name is longer than
+    /// [`max_room_name`](crate::ServerConfig::max_room_name); rooms that were named before the refused one are joined then.
     pub fn join(&self, rooms: impl IntoRooms) -> Result<(), JoinError> {
         if self.0.is_disconnected() {
             return Err(JoinError::Disconnected);
         }
         let mut list = Vec::new();
         rooms.append_to(&mut list);
-        let (hub, limit) = (self.0.namespace.hub(), self.0.client.config.max_rooms);
-        self.0.change_rooms(|| hub.join(&self.0.id, list, limit))
+        let (hub, config) = (self.0.namespace.hub(), &self.0.client.config);
+        let limits = RoomLimits { count: config.max_rooms, name: config.max_room_name };
+        self.0.change_rooms(|| hub.join(&self.0.id, list, limits))
     }
 
     /// Leaves one room or several. Once the socket is in none any more, this does nothing.

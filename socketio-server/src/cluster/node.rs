@@ -266,7 +266,10 @@ impl Node {
                 self.membership.reply(&from, Body::BroadcastClientCount { request, clients });
             }
             Body::SocketsJoin { selection, rooms } => {
-                let _ = here(namespace, selection).sockets_join(rooms);
+                if let Err(error) = here(namespace, selection).sockets_join(rooms) {
+                    let nsp = namespace.name();
+                    tracing::warn!(target: "socketio::cluster", nsp, %error, "another node's sockets_join");
+                }
             }
             Body::SocketsLeave { selection, rooms } => {
                 let _ = here(namespace, selection).sockets_leave(rooms);

@@ -33,6 +33,11 @@ struct Connected<'a> {
 impl Driver {
     /// The client asks for a namespace.
     pub(super) fn connect(&mut self, nsp: Nsp, auth: Option<RawJson>, cx: &mut Context<'_>) {
+        let limit = self.registry.config.max_auth_bytes;
+        if size(auth.as_ref()).saturating_add(self.auth_bytes()) > limit {
+            let error = format!("auth larger than {limit} bytes");
+            return self.refuse_unknown(&nsp, &HandlerError::public(error));
+        }
         match self.registry.enter(&nsp) {
             Some(Door::Open(namespace)) => self.enter(namespace, auth, cx),
             None if !self.registry.has_parents() => {
@@ -40,6 +45,15 @@ impl Driver {
             }
             Some(Door::Shut) | None => self.decide(nsp, auth, cx),
         }
+    }
+
+    /// Bytes of auth that are kept for this client.
+    fn auth_bytes(&self) -> usize {
+        let spaces = self.spaces.iter().map(|it| it.socket.0.auth.as_ref());
+        let connecting = self.connecting.iter().map(|it| it.socket.0.auth.as_ref());
+        let deciding = self.deciding.iter().map(|it| it.auth.as_ref());
+        let restoring = self.restoring.iter().map(|it| it.auth.as_ref());
+        spaces.chain(connecting).chain(deciding).chain(restoring).map(size).sum()
     }
 
     /// The client has entered a namespace: its middlewares decide.

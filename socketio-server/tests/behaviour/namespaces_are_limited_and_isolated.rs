@@ -100,3 +100,33 @@ async fn more_than_the_limit_are_refused_and_the_connection_kept() {
     client.connect("/b").await;
     client.fence().await;
 }
+
+#[tokio::test]
+async fn the_auth_of_a_connection_is_limited() {
+    let server = server_with(ServerConfig::default().max_auth_bytes(40)).await;
+    for nsp in ["/a", "/b", "/c"] {
+        server.io.of(nsp);
+    }
+    // One that waits for its middlewares counts as well.
+    server.io.of("/waits").use_(|| std::future::pending::<support::Done>());
+    let mut client = server.open().await;
+    let auth = r#"{"token":"0123456"}"#;
+    assert_eq!(auth.len(), 19);
+    let too_large = |nsp: &str| format!(r#"44{nsp},{{"message":"auth larger than 40 bytes"}}"#);
+    client.send(&format!("40/a,{auth}")).await;
+    client.connected("/a").await;
+    client.send(&format!("40/waits,{auth}")).await;
+    client.send(&format!("40/b,{auth}")).await;
+    client.expect(&too_large("/b")).await;
+    client.send(r#"40/c,{}"#).await;
+    client.connected("/c").await;
+    // What a namespace held is free when it is left, and the one that was refused may be asked for again.
+    client.send("41/a,").await;
+    client.send(&format!("40/b,{auth}")).await;
+    client.connected("/b").await;
+    client.send("41/waits,").await;
+    let long = format!(r#"{{"token":"{}"}}"#, "x".repeat(40));
+    client.send(&format!("40/a,{long}")).await;
+    client.expect(&too_large("/a")).await;
+    assert_eq!(server.io.of("/a").sockets_count(), 0);
+}

@@ -2,7 +2,7 @@
 
 use crate::support;
 
-use socketio_server::{JoinError, Room, ServerConfig};
+use socketio_server::{ClusterError, JoinError, MemoryCluster, Room, ServerConfig};
 use support::{disconnections, server, server_with, sockets, within};
 
 #[tokio::test]
@@ -62,4 +62,42 @@ async fn a_socket_may_be_in_so_many_rooms_only() {
     assert_eq!(socket.rooms(), [socket.id(), "a", "b"].map(Room::from));
     socket.leave("a");
     socket.join("c").unwrap();
+}
+
+#[tokio::test]
+async fn a_room_name_has_so_many_bytes_only() {
+    let server = server_with(ServerConfig::default().max_room_name(8)).await;
+    let mut connected = sockets(&server.io.of("/"));
+    let _client = server.client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    let refused = JoinError::NameTooLong { limit: 8 };
+    assert_eq!(refused.to_string(), "the room's name is longer than 8 bytes");
+    assert_eq!(socket.join(["12345678", "123456789", "after"]), Err(refused));
+    assert_eq!(socket.join("äöüß\u{20ac}"), Err(refused));
+    let result = server.io.sockets_join(["before", "123456789"]);
+    assert!(matches!(result, Err(ClusterError::RoomNameTooLong { limit: 8 })));
+    // Its own id is longer, and is the room that it is in anyway.
+    socket.join(socket.id()).unwrap();
+    assert_eq!(socket.rooms(), [socket.id(), "12345678"].map(Room::from));
+}
+
+#[tokio::test]
+async fn a_room_name_of_another_node_has_so_many_bytes_only() {
+    let cluster = MemoryCluster::new();
+    let config = ServerConfig::default().adapter(cluster.adapter());
+    let (one, two) = (
+        server_with(config).await,
+        server_with(ServerConfig::default().max_room_name(8).adapter(cluster.adapter())).await,
+    );
+    let mut connected = sockets(&two.io.of("/"));
+    let mut client = two.client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    while within(one.io.of("/").server_count()).await.unwrap() < 2 {
+        tokio::task::yield_now().await;
+    }
+    one.io.sockets_join(["before", "123456789"]).unwrap();
+    one.io.sockets_join("short").unwrap();
+    one.io.emit("after", &()).unwrap();
+    client.expect(r#"42["after"]"#).await;
+    assert_eq!(socket.rooms(), [socket.id(), "short"].map(Room::from));
 }
