@@ -9,8 +9,8 @@
 //! - A tuple is a list of arguments, anything else is one argument. [`Binary`] may be anywhere inside.
 //!
 //! There is one task per connection. It runs the handlers as well: they start in the order of their events and overlap, up to
-//! [`max_in_flight`](SocketConfig::max_in_flight), so a handler that *waits* holds nobody up. One that computes for long should do so
-//! in a task of its own. The task ends with the last handle ([`Manager`], [`Socket`], [`Events`]).
+//! [`max_in_flight`](SocketConfig::max_in_flight), so a handler that *waits* holds nobody up. One that computes for long holds up
+//! its worker thread, with this connection and maybe others: `tokio::task::spawn_blocking` is the place for that. The task ends with the last handle ([`Manager`], [`Socket`], [`Events`]).
 //!
 //! ```
 //! use socketio_client::{ClientConfig, Data, Manager, Socket};

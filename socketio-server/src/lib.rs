@@ -35,12 +35,35 @@
 //!
 //! - Handlers of a socket are *started* in the order of its events, each up to its first await that waits. They overlap up
 //!   to [`max_in_flight`](ServerConfig::max_in_flight); with 1, an event is looked at once the one before it is done.
-//! - Handlers of one client never run at the same instant, those of different clients do. A handler that computes for long
-//!   holds up its own client only: `tokio::task::spawn_blocking` is the place for that.
+//! - Handlers of one client never run at the same instant, those of different clients do. A handler that *waits* holds
+//!   nobody up. One that *computes* without an await holds up its worker thread, and so every client whose task or I/O
+//!   waits for that thread: all of them on a runtime of one thread, and maybe all of them on any other, as tokio does not
+//!   promise that an idle worker takes over. See [below](#handlers-that-compute).
 //! - What one task sends to a socket arrives in that order. A broadcast is in order per sender.
 //! - Once a socket is disconnected, by either side, none of its events is handled any more. Handlers that run finish, and
 //!   can [watch](Socket::disconnected) for it; those of its disconnection run exactly once.
 //! - User code is never called while a lock is held: anything may be called from anywhere.
+//!
+//! # Handlers that compute
+//!
+//! Anything that takes longer than some 100 µs between two awaits (hashing a password, compressing, a large JSON document, a
+//! blocking library) belongs into [`spawn_blocking`](tokio::task::spawn_blocking), or, on a runtime of several threads, into
+//! `tokio::task::block_in_place`. A loop may call `tokio::task::yield_now` instead. More worker threads make a long
+//! computation less noticeable, but give no guarantee.
+//!
+//! ```
+//! use socketio_server::{Data, HandlerError, Server};
+//!
+//! fn digest(text: &str) -> u64 {
+//!     text.bytes().fold(7, |sum, byte| sum.rotate_left(5) ^ u64::from(byte)) // imagine a second of it
+//! }
+//!
+//! let io = Server::new();
+//! io.on("digest", |Data(text): Data<String>| async move {
+//!     let digest = tokio::task::spawn_blocking(move || digest(&text)).await?;
+//!     Ok::<_, HandlerError>(digest)
+//! });
+//! ```
 //!
 //! # Backpressure
 //!
@@ -54,7 +77,8 @@
 //! | awaited acknowledgements, namespaces, attachments, nesting, names | [`Limits`] | a typed error, a refusal, or the end of the connection |
 //! | namespaces that clients brought about | [`ServerConfig::max_dynamic_namespaces`] | a refusal |
 //! | how fast a socket sends | [`ServerConfig::rate_limit`] (none by default) | dropped, told of and answered; or disconnected |
-//! | rooms of a socket | [`ServerConfig::max_rooms`] | [`JoinError::TooManyRooms`] |
+//! | rooms of a socket, bytes of a room's name | [`ServerConfig::max_rooms`], [`max_room_name`](ServerConfig::max_room_name) | [`JoinError`] |
+//! | bytes of what clients send with CONNECT | [`ServerConfig::max_auth_bytes`] | a refusal |
 //! | a connection without a namespace | [`ServerConfig::connect_timeout`] | closed |
 //!
 //! # Acknowledgements

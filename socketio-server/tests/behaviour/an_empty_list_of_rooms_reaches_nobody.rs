@@ -41,7 +41,7 @@ async fn an_empty_list_reaches_nobody_on_this_node() {
     first.join("kept").unwrap();
     for nobody in [
         server.io.to(none()),
-        server.io.to([Room::from("x"); 0]),
+        server.io.to(none().as_slice()),
         server.io.to(&none()[..]).except("kept"),
         server.io.local().to(none()),
         server.io.to(none()).to(none()),

@@ -148,3 +148,27 @@ async fn waiting_events_of_a_socket_that_is_gone_are_dropped() {
     assert_eq!(log.next().await, "start 9");
     assert_eq!(log.next().await, "end 9");
 }
+
+/// The runtime has one thread, so that a handler which computed in place would hold up everybody.
+#[tokio::test]
+async fn a_computation_in_a_thread_of_its_own_holds_nobody_up() {
+    let server = support::server().await;
+    let (finish, wait) = std::sync::mpsc::channel();
+    let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
+    server.io.on("compute", move || {
+        let wait = wait.clone();
+        async move {
+            let result = tokio::task::spawn_blocking(move || wait.lock().unwrap().recv().unwrap());
+            Ok::<u32, socketio_server::HandlerError>(result.await?)
+        }
+    });
+    server.io.on("echo", |Data(n): Data<u32>| async move { n });
+    let (mut one, mut two) = (server.client().await, server.client().await);
+    one.send(r#"421["compute"]"#).await;
+    for client in [&mut two, &mut one] {
+        client.send(r#"422["echo",7]"#).await;
+        client.expect("432[7]").await;
+    }
+    finish.send(5).unwrap();
+    one.expect("431[5]").await;
+}

@@ -108,7 +108,7 @@ async fn the_auth_of_a_connection_is_limited() {
         server.io.of(nsp);
     }
     // One that waits for its middlewares counts as well.
-    server.io.of("/waits").use_(|| std::future::pending::<support::Done>());
+    server.io.of("/waits").use_(std::future::pending::<support::Done>);
     let mut client = server.open().await;
     let auth = r#"{"token":"0123456"}"#;
     assert_eq!(auth.len(), 19);

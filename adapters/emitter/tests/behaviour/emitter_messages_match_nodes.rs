@@ -71,16 +71,16 @@ async fn reserved_event_names_are_refused() {
 
 #[tokio::test]
 async fn an_empty_list_of_rooms_is_not_published() {
-    let kept = Kept::default();
-    let emitter = Emitter::new(kept.clone());
+    let recorder = Recorder::default();
+    let emitter = Emitter::new(recorder.clone());
     let nobody = emitter.to(Vec::<Room>::new()).except("a");
     nobody.emit("x", &()).await.unwrap();
     nobody.sockets_join("b").await.unwrap();
     nobody.sockets_leave("b").await.unwrap();
     nobody.disconnect_sockets(true).await.unwrap();
-    assert!(kept.0.lock().unwrap().is_empty());
+    assert!(recorder.0.lock().unwrap().is_empty());
     nobody.to("c").emit("x", &()).await.unwrap();
-    assert!(kept.last().contains(r#""rooms":["c"],"except":["a"]"#));
+    assert!(recorder.last().contains(r#""rooms":["c"],"except":["a"]"#));
     emitter.except(Vec::<Room>::new()).emit("x", &()).await.unwrap();
-    assert!(kept.last().contains(r#""rooms":[],"except":[]"#));
+    assert!(recorder.last().contains(r#""rooms":[],"except":[]"#));
 }
