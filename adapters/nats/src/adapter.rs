@@ -1,4 +1,4 @@
-//! The adapter and its links.
+//! The adapter, and its link to each namespace.
 
 use std::{
     fmt,
@@ -21,15 +21,15 @@ use crate::{
     membership::Membership,
     publisher::Publisher,
     receiver::Receiver,
-    recovery::{Events, Log, Reader, Sessions, is_kept},
+    recovery::{Events, Log, Reader, Sessions, is_logged},
     subject::Subjects,
 };
 
-/// How often it is looked whether there is a connection.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often [`NatsAdapter::prepare`] checks for a connection.
+const CONNECTION_CHECK: Duration = Duration::from_millis(20);
 
-/// Joins a server to a cluster by NATS. Its connection is that of the client it was given, which makes it again, and subscribes
-/// again, by itself.
+/// Joins a server to a cluster over NATS. All traffic uses the connection of the given client,
+/// which reconnects and resubscribes by itself.
 pub struct NatsAdapter {
     config: NatsConfig,
     publisher: Publisher,
@@ -37,27 +37,29 @@ pub struct NatsAdapter {
 }
 
 impl NatsAdapter {
-    /// An adapter for one server.
+    /// Creates an adapter for one server.
     ///
     /// # Errors
     ///
-    /// The configuration's prefix is none.
+    /// Returns [`NatsError::Prefix`] if the configured prefix is invalid.
     pub fn new(config: NatsConfig) -> Result<Arc<Self>, NatsError> {
         let publisher = Publisher::new(config.clone())?;
         Ok(Arc::new(Self { config, publisher, members: Mutex::default() }))
     }
 
-    /// Makes what [connection state recovery](NatsConfig::connection_state_recovery) needs, if it is on. A server does so when it
-    /// joins, and tries again for as long as it takes; who calls this first learns what is wrong.
+    /// Creates the streams that [connection state recovery](NatsConfig::connection_state_recovery)
+    /// needs, if it is enabled. A server also does this when it joins, and retries until it
+    /// succeeds. Call this method first to get the error.
     ///
     /// # Errors
     ///
-    /// There is no connection within the `timeout`, no JetStream ([`NatsError::NoJetStream`]), or it refuses.
+    /// Returns an error if there is no connection within the `timeout`, if NATS has no JetStream
+    /// ([`NatsError::NoJetStream`]), or if JetStream refuses the streams.
     pub async fn prepare(&self) -> Result<(), NatsError> {
-        // The client's first connection may still be on its way.
+        // The first connection of the client may not be established yet.
         let connected = async {
             while self.publisher.check().is_err() {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(CONNECTION_CHECK).await;
             }
         };
         let connected = tokio::time::timeout(self.config.timeout, connected).await;
@@ -68,12 +70,13 @@ impl NatsAdapter {
         }
     }
 
-    /// Whether what other nodes send to a room arrives here: a moment after its first socket has joined it.
+    /// Returns whether this node receives what other nodes send to `room`. It does so shortly after
+    /// the first socket has joined the room.
     pub fn hears(&self, nsp: &str, room: &str) -> bool {
         let members: Vec<_> = self.members().iter().filter_map(Weak::upgrade).collect();
         members
             .iter()
-            .any(|it| it.seat.nsp == *nsp && (!self.config.room_subjects || it.hears(room)))
+            .any(|it| it.seat.nsp == *nsp && (!self.config.room_subjects || it.is_subscribed(room)))
     }
 
     fn receiver(&self, subjects: &Subjects, membership: &Arc<Membership>) -> Receiver {
@@ -140,7 +143,7 @@ impl ClusterAdapter for NatsAdapter {
             let (sender, reads) = oneshot::channel();
             let sessions = match self.publisher.log() {
                 Some(log) => {
-                    // What is wrong is told, where the reader would try for ever.
+                    // Report errors here. The reader would retry forever.
                     log.prepare().await?;
                     tasks.spawn(self.reader(log, &subjects, &membership).run(sender));
                     Some(Arc::new(self.sessions(log, &subjects, &membership)))
@@ -179,7 +182,7 @@ struct NatsLink {
     sessions: Option<Arc<Sessions>>,
 }
 
-/// The subscriptions end with them.
+/// The tasks of a link. Dropping them ends the subscriptions.
 #[derive(Default)]
 struct Tasks(Vec<AbortHandle>);
 
@@ -209,7 +212,7 @@ impl Link for NatsLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
         Box::pin(async move {
             self.check()?;
-            if let Some(log) = self.publisher.log().filter(|_| is_kept(&message.body)) {
+            if let Some(log) = self.publisher.log().filter(|_| is_logged(&message.body)) {
                 return Ok(Some(self.publisher.append(log, &message).await?));
             }
             self.publisher.publish(&message).await?;
@@ -229,7 +232,7 @@ impl Link for NatsLink {
     }
 
     fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
-        // Nobody asks: nodes are known by their heartbeats.
+        // Never called, because nodes are known by their heartbeats.
         Box::pin(async { Ok(1) })
     }
 
@@ -238,11 +241,11 @@ impl Link for NatsLink {
     }
 
     fn room_appeared(&self, room: &Room) {
-        self.membership.mention(room, true);
+        self.membership.set_room_exists(room, true);
     }
 
     fn room_vanished(&self, room: &Room) {
-        self.membership.mention(room, false);
+        self.membership.set_room_exists(room, false);
     }
 
     fn sessions(&self) -> Option<Arc<dyn SessionStore>> {
@@ -252,7 +255,7 @@ impl Link for NatsLink {
     fn leave(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.left.store(true, Ordering::Release);
-            // What it said last, the goodbye, is to leave before the client may be dropped.
+            // The last message (the node's goodbye) must be written before the client is dropped.
             let _ = self.publisher.flush().await;
             self.tasks.end();
         })

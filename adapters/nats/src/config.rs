@@ -1,4 +1,4 @@
-//! The options of the adapter.
+//! Options of the adapter.
 
 use std::time::Duration;
 
@@ -7,13 +7,14 @@ use socketio_adapter::{ClusterLimits, Heartbeats};
 
 use crate::recovery::JetStream;
 
-/// Options of a client that suit a server: a connection that hangs is noticed within some 15 s (NATS's own default is two minutes),
-/// and the first one is tried for as long as it takes, as every other one is.
+/// Returns client options that suit a server. A hanging connection is detected within about 15 s
+/// (NATS's default is two minutes), and the first connection is retried forever, like every later
+/// one.
 pub fn connect_options() -> ConnectOptions {
     ConnectOptions::new().ping_interval(Duration::from_secs(5)).retry_on_initial_connect()
 }
 
-/// Which client, and how it is used.
+/// Configuration of a [`NatsAdapter`] or a [`Publisher`](crate::Publisher).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct NatsConfig {
@@ -27,8 +28,9 @@ pub struct NatsConfig {
 }
 
 impl NatsConfig {
-    /// With a client of NATS, whose options hold servers, credentials and TLS. Its `no_echo` must stay off: a node finds out by
-    /// a message to itself that its subscriptions are there.
+    /// Creates a configuration for `client`. The options of the client hold servers, credentials
+    /// and TLS. Its `no_echo` must stay off: a node sends itself a message to detect that its
+    /// subscriptions are active.
     pub fn new(client: Client) -> Self {
         Self {
             client,
@@ -41,45 +43,48 @@ impl NatsConfig {
         }
     }
 
-    /// What all subjects begin with (default `socketio`).
+    /// Sets the first part of all subjects (default `socketio`).
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Whether each room has a subject of its own (default yes). Then what is sent to one room burdens those nodes alone that have
-    /// it, and a room's first socket on a node hears of other nodes' broadcasts a moment after it joined. To be
-    /// the same on all nodes and emitters.
+    /// Sets whether each room has a subject of its own (default yes).
+    ///
+    /// With such subjects, only the nodes that have the room receive a broadcast to it. The first
+    /// socket of a room on a node misses broadcasts of other nodes until the subscription is
+    /// active, shortly after the join. The setting must be the same on all nodes and emitters.
     pub fn room_subjects(mut self, yes: bool) -> Self {
         self.room_subjects = yes;
         self
     }
 
-    /// How long joining may take, or handing a message to the client (default 5 s).
+    /// Sets how long joining, or passing a message to the client, may take (default 5 s).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How nodes make themselves known (default: every 5 s, gone after 10 s).
+    /// Sets how nodes announce themselves (default: a heartbeat every 5 s, gone after 10 s).
     pub fn heartbeats(mut self, heartbeats: Heartbeats) -> Self {
         self.heartbeats = heartbeats;
         self
     }
 
-    /// Keeps events and sessions in JetStream (default: no), so that clients come back to any node where the server
-    /// has its option of the same name. To be the same on all nodes and emitters: who has it not does not hear the events of those
-    /// that have.
+    /// Keeps events and sessions in JetStream (default: off), so that clients can return to any
+    /// node. The server needs its option of the same name too. The setting must be the same on all
+    /// nodes and emitters: nodes without it do not receive the events of nodes that have it.
     ///
-    /// The price: an event waits until JetStream has stored it, and *every* node reads all events of its namespaces, whatever rooms
-    /// they are for. What asks for an answer, what answers, and volatile events take the way that they take without it.
+    /// The cost: an event waits until JetStream has stored it, and *every* node reads all events of
+    /// its namespaces, whatever their rooms. Requests, replies and volatile events still travel
+    /// over core NATS.
     pub fn connection_state_recovery(mut self, jetstream: JetStream) -> Self {
         self.recovery = Some(jetstream);
         self
     }
 
-    /// Bytes of one message (default 10 000 000). A larger one is neither sent nor decoded. NATS itself allows 1 MB unless its
-    /// `max_payload` says otherwise.
+    /// Sets the maximum size of one message in bytes (default 10 000 000). Larger messages are
+    /// neither sent nor decoded. NATS itself allows 1 MB unless its `max_payload` is raised.
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.limits = self.limits.max_message_bytes(bytes);
         self

@@ -1,61 +1,66 @@
-//! What can go wrong between a node and NATS.
+//! Errors of the adapter.
 
 use std::time::Duration;
 
 use socketio_adapter::AdapterError;
 
-/// Why NATS did not do what it was asked.
+/// An error between a node and NATS.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NatsError {
-    /// There is no connection at the moment. The client makes it again.
+    /// There is no connection at the moment. The client reconnects by itself.
     #[error("not connected to NATS")]
     Away,
-    /// NATS did not answer in time.
-    #[error("NATS did not answer within {0:?}")]
+    /// NATS did not respond in time.
+    #[error("NATS did not respond within {0:?}")]
     Timeout(Duration),
-    /// JetStream has not answered what was asked before, and is not asked again for some time.
-    #[error("JetStream is silent")]
+    /// JetStream did not respond to the previous request. Further requests fail until the `timeout`
+    /// has passed or JetStream is heard of again.
+    #[error("JetStream did not respond to the previous request")]
     Silent,
-    /// The connection was lost before JetStream has answered. Whether it did what it was asked is not known.
+    /// The connection was lost before JetStream responded. The request may or may not have been
+    /// executed.
     #[error("the connection to NATS was lost")]
     Lost,
-    /// The message is larger than NATS takes (`max_payload`) or the other nodes would (`max_message_bytes`).
-    #[error("a message of {bytes} bytes, where {limit} are allowed")]
+    /// The message is larger than NATS accepts (`max_payload`), or larger than `max_message_bytes`,
+    /// which the other nodes enforce.
+    #[error("a message of {bytes} bytes exceeds the limit of {limit} bytes")]
     TooLarge {
-        /// Its size, with everything around it.
+        /// The size of the message, including its header if `max_payload` is exceeded.
         bytes: usize,
         /// The limit in force.
         limit: usize,
     },
-    /// A namespace or a node with a name that is too long for a subject: 192 bytes are allowed.
-    #[error("a name of {0} bytes, where 192 are allowed")]
+    /// The name of a namespace or a node exceeds 192 bytes, so no subject can contain it.
+    #[error("a name of {0} bytes exceeds the limit of 192 bytes")]
     Name(usize),
-    /// The prefix is not made of letters, digits, `_` and `-`, in tokens with dots between them, 64 bytes at most.
-    #[error("`{0}` is no prefix of subjects")]
+    /// The prefix must consist of letters, digits, `_` and `-`, in tokens separated by dots, with
+    /// at most 64 bytes.
+    #[error("`{0}` is not a valid prefix of subjects")]
     Prefix(String),
-    /// The NATS server runs without JetStream (`nats-server -js`), or the account may not use it. Connection state recovery
-    /// needs it.
-    #[error("NATS has no JetStream here, which connection state recovery needs")]
+    /// The NATS server runs without JetStream (`nats-server -js`), or the account must not use it.
+    /// Connection state recovery needs JetStream.
+    #[error("there is no JetStream, which connection state recovery needs")]
     NoJetStream,
-    /// There is a stream of this name that is none of ours: it has other subjects, keeps another number of messages for
-    /// each of them (1 of a session, any of a namespace's events), or gives each to one reader only.
-    #[error("the stream `{0}` is used for something else")]
+    /// A stream of this name exists, but is incompatible. It has other subjects, keeps another
+    /// number of messages per subject (one session, or any number of events of a namespace), or
+    /// delivers each message to one reader only.
+    #[error("the stream `{0}` exists and serves another purpose")]
     ForeignStream(String),
-    /// There is no stream, and it cannot be made.
-    #[error("there is no stream")]
+    /// The stream does not exist and cannot be created.
+    #[error("the stream does not exist")]
     NoStream,
-    /// The stream was lost, or trimmed beyond what was asked for.
-    #[error("the stream does not reach back that far")]
+    /// The stream was lost, or trimmed beyond the requested offset.
+    #[error("the stream does not reach back to the offset")]
     Trimmed,
-    /// What is kept as a session is none.
-    #[error("no session: {0}")]
+    /// The stored session cannot be decoded.
+    #[error("invalid stored session: {0}")]
     Session(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// JetStream refuses.
+    /// JetStream refused the request.
     #[error("JetStream: {0}")]
     JetStream(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The client has ended, or refuses.
-    #[error("the client of NATS: {0}")]
+    /// The NATS client has closed, or refused the request.
+    #[error("NATS client: {0}")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

@@ -1,4 +1,4 @@
-//! What stands before a message: who publishes it, as which of its messages.
+//! The header of a payload: its publisher, and the number of the message.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use socketio_adapter::{MessageError, NodeId};
@@ -8,13 +8,13 @@ use crate::error::NatsError;
 const VERSION: u8 = 1;
 const FIXED: usize = 1 + 8 + 1;
 
-/// A payload.
+/// The payload of a NATS message.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Frame {
     pub(crate) uid: NodeId,
-    /// Grows from message to message of a publisher.
+    /// Grows with every message of a publisher.
     pub(crate) count: u64,
-    /// The cluster message; empty in what a node sends itself.
+    /// The encoded cluster message. Empty in a message that a node sends to itself.
     pub(crate) message: Bytes,
 }
 
@@ -32,14 +32,14 @@ impl Frame {
     }
 
     pub(crate) fn decode(payload: &Bytes) -> Result<Self, MessageError> {
-        const SHORT: MessageError = MessageError::Malformed("too short a payload");
-        let (&version, rest) = payload.split_first().ok_or(SHORT)?;
+        const TOO_SHORT: MessageError = MessageError::Malformed("the payload is too short");
+        let (&version, rest) = payload.split_first().ok_or(TOO_SHORT)?;
         if version != VERSION {
-            return Err(MessageError::Malformed("a payload of another version"));
+            return Err(MessageError::Malformed("unknown version of the payload"));
         }
-        let (count, rest) = rest.split_first_chunk::<8>().ok_or(SHORT)?;
-        let (&length, rest) = rest.split_first().ok_or(SHORT)?;
-        let (uid, message) = rest.split_at_checked(length.into()).ok_or(SHORT)?;
+        let (count, rest) = rest.split_first_chunk::<8>().ok_or(TOO_SHORT)?;
+        let (&length, rest) = rest.split_first().ok_or(TOO_SHORT)?;
+        let (uid, message) = rest.split_at_checked(length.into()).ok_or(TOO_SHORT)?;
         let uid = str::from_utf8(uid).map_err(|_| MessageError::Malformed("not UTF-8"))?;
         Ok(Self {
             uid: uid.to_owned().into(),
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_frame_survives_encoding_and_truncated_frames_are_refused() {
         let frame = Frame { uid: "one".into(), count: 7, message: Bytes::from_static(b"{}") };
         let payload = frame.encode().unwrap();
         assert_eq!(payload, b"\x01\0\0\0\0\0\0\0\x07\x03one{}"[..]);

@@ -1,11 +1,15 @@
-//! Cluster adapter of the Socket.IO server on NATS. On core NATS a node gets only what its rooms need: each room is a subject, to
-//! which those nodes subscribe that have it. With JetStream, which is to be asked for, clients come back to any node and have
-//! what they missed ([`NatsConfig::connection_state_recovery`]).
+//! Cluster adapter of the Socket.IO server for NATS.
 //!
-//! - [`NatsConfig`]: the client, and every option with its default. [`connect_options`] are those that suit it.
-//! - [`JetStream`]: what is kept for clients that come back, and for how long.
-//! - [`NatsAdapter`]: what a server takes as its adapter. One connection per server, however many namespaces it has.
-//! - [`Publisher`]: the half that sends, for programs without a server.
+//! Over core NATS a node receives only what its rooms need: each room is a subject, and the nodes
+//! that have the room subscribe to it. With JetStream, which must be enabled, clients can return to
+//! any node and get the events they missed ([`NatsConfig::connection_state_recovery`]).
+//!
+//! - [`NatsConfig`]: the client, and every option with its default. [`connect_options`] returns
+//!   suitable options for the client.
+//! - [`JetStream`]: what is stored for returning clients, and for how long.
+//! - [`NatsAdapter`]: the adapter of a server. It uses one connection, however many namespaces the
+//!   server has.
+//! - [`Publisher`]: the sending half, for programs without a server.
 //!
 //! ```no_run
 //! use socketio_adapter_nats::{NatsAdapter, NatsConfig, connect_options};
@@ -20,20 +24,24 @@
 //!
 //! # Subjects
 //!
-//! `{prefix}.{namespace}.all` is for everything but what follows, `{prefix}.{namespace}.room.{room}` for plain broadcasts to
-//! one room, `{prefix}.{namespace}.node.{node}` for replies. Names are any text, subjects are not: each name is base64url
-//! without padding, the empty one `-`. A room whose name is longer than 192 bytes has no subject of its own.
+//! `{prefix}.{namespace}.room.{room}` carries broadcasts to exactly one room,
+//! `{prefix}.{namespace}.node.{node}` carries replies, and `{prefix}.{namespace}.all` everything
+//! else. Names can be any text, but subjects cannot. Each name is therefore encoded as base64url
+//! without padding, the empty name as `-`. A room whose name exceeds 192 bytes has no subject of
+//! its own.
 //!
-//! With connection state recovery, `{prefix}.log.{namespace}` is for plain events, and for what joins, leaves and disconnects
-//! sockets, of the whole namespace; `{prefix}.session.{private id}` holds a session. They belong to the streams `{prefix}-log` and
-//! `{prefix}-sessions`, where dots of the prefix are `=`. A session is the time at which it ends, in milliseconds (8 bytes, the
-//! highest first), and the map that Node's adapters keep, in msgpack.
+//! With connection state recovery, `{prefix}.log.{namespace}` carries events without acks, and the
+//! messages that join, leave and disconnect sockets. `{prefix}.session.{private id}` holds a
+//! session. The subjects belong to the streams `{prefix}-log` and `{prefix}-sessions`, in whose
+//! names `=` replaces the dots of the prefix. A session consists of its expiry time in milliseconds
+//! (8 bytes, big-endian) and the map that Node's adapters store, in msgpack.
 //!
 //! # Payloads
 //!
-//! A byte 1, the publisher's count of messages (8 bytes, the highest first), the length of its name (one byte) and the name, then
-//! the cluster message in JSON, or in msgpack where binary is inside. By the count, a node puts what came by several subjects
-//! into the order in which it was published.
+//! A payload consists of a byte 1, the number of the message (counted by the publisher, 8 bytes,
+//! big-endian), the length of the publisher's name (one byte), the name, and the cluster message.
+//! The message is JSON, or msgpack if it contains binary. With the number, a node restores the
+//! order of messages that arrived over several subjects.
 
 mod adapter;
 mod config;

@@ -1,4 +1,4 @@
-//! What a link and its task share.
+//! State shared by a link and its tasks.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,17 +11,17 @@ use tokio::sync::Notify;
 pub(crate) struct Membership {
     pub(crate) seat: Seat,
     pub(crate) inbox: Arc<dyn Inbox>,
-    /// Something is to be done.
+    /// Wakes the receiver's task.
     pub(crate) woken: Arc<Notify>,
     rooms: Mutex<Rooms>,
 }
 
 #[derive(Default)]
 struct Rooms {
-    /// Whether each room that was mentioned is there.
+    /// Rooms that appeared (`true`) or vanished (`false`) since the receiver last checked.
     changed: HashMap<Room, bool>,
-    /// Whose broadcasts arrive.
-    heard: HashSet<Room>,
+    /// Rooms with an active subscription.
+    subscribed: HashSet<Room>,
 }
 
 impl Membership {
@@ -29,8 +29,8 @@ impl Membership {
         Self { seat, inbox, woken: Arc::default(), rooms: Mutex::default() }
     }
 
-    /// A room is there, or no longer.
-    pub(crate) fn mention(&self, room: &Room, there: bool) {
+    /// Records that a room has appeared or vanished.
+    pub(crate) fn set_room_exists(&self, room: &Room, there: bool) {
         self.rooms().changed.insert(room.clone(), there);
         self.woken.notify_one();
     }
@@ -39,17 +39,17 @@ impl Membership {
         std::mem::take(&mut self.rooms().changed)
     }
 
-    /// The subscriptions of these rooms are active.
-    pub(crate) fn heard(&self, rooms: impl IntoIterator<Item = Room>) {
-        self.rooms().heard.extend(rooms);
+    /// Marks the subscriptions of these rooms as active.
+    pub(crate) fn mark_subscribed(&self, rooms: impl IntoIterator<Item = Room>) {
+        self.rooms().subscribed.extend(rooms);
     }
 
-    pub(crate) fn unheard(&self, room: &Room) {
-        self.rooms().heard.remove(room);
+    pub(crate) fn mark_unsubscribed(&self, room: &Room) {
+        self.rooms().subscribed.remove(room);
     }
 
-    pub(crate) fn hears(&self, room: &str) -> bool {
-        self.rooms().heard.contains(room)
+    pub(crate) fn is_subscribed(&self, room: &str) -> bool {
+        self.rooms().subscribed.contains(room)
     }
 
     fn rooms(&self) -> MutexGuard<'_, Rooms> {

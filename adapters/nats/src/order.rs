@@ -1,9 +1,10 @@
-//! The order of a publisher's messages, where they come by several subjects.
+//! Restores the order of a publisher's messages that arrive over several subjects.
 //!
-//! The client of NATS reads them in order from one connection, and puts each into the queue of its subscription. Who takes from
-//! one queue after the other sees them in another order: the second message in the queue that is looked at last, the first one, which
-//! arrived meanwhile, in the queue that is behind already. So all queues are looked at twice: what was put into a queue before
-//! something seen in the first look is seen in the second one at the latest.
+//! The NATS client reads messages in order from one connection and puts each into the queue of its
+//! subscription. If a reader empties one queue after another, it can see the order reversed: it
+//! finds the second message in the last queue, while the first message has just arrived in a queue
+//! that was already read. All queues are therefore read twice. Any message queued before a message
+//! of the first pass is seen in the second pass at the latest.
 
 use std::collections::HashMap;
 
@@ -11,17 +12,18 @@ use socketio_adapter::NodeId;
 
 use crate::frame::Frame;
 
-/// What was seen too early.
+/// Messages that may overtake others and are therefore held until the next pass.
 #[derive(Debug, Default)]
 pub(crate) struct Order(Vec<Frame>);
 
 impl Order {
-    /// Whether something waits for another look.
+    /// Returns whether messages wait for another pass.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// Takes what two looks have seen, and gives what is complete, each publisher's in order.
+    /// Takes the messages of two passes. Returns those that are complete, in the order of each
+    /// publisher.
     pub(crate) fn release(&mut self, first: Vec<Frame>, second: Vec<Frame>) -> Vec<Frame> {
         let mut out = std::mem::take(&mut self.0);
         out.extend(first);
@@ -50,12 +52,12 @@ mod tests {
     }
 
     #[test]
-    fn what_came_before_is_given_before() {
+    fn earlier_messages_are_released_first() {
         let mut order = Order::default();
         let out =
             order.release(vec![frame("a", 2)], vec![frame("a", 1), frame("a", 4), frame("b", 1)]);
         assert_eq!(out, [frame("a", 1), frame("a", 2)]);
-        assert!(order.is_waiting(), "4 may come before a 3 that is not seen yet");
+        assert!(order.is_waiting(), "a message 3 may still arrive before 4");
         let out = order.release(vec![], vec![frame("a", 3)]);
         assert_eq!(out, [frame("a", 3), frame("a", 4), frame("b", 1)]);
         assert!(!order.is_waiting());

@@ -1,4 +1,4 @@
-//! What speaks.
+//! The sending half of the adapter.
 
 use std::{
     fmt,
@@ -16,13 +16,14 @@ use crate::{
     config::NatsConfig,
     error::NatsError,
     frame::Frame,
-    recovery::{Log, is_kept},
+    recovery::{Log, is_logged},
     subject::Subjects,
 };
 
 /// Publishes messages to the nodes of their namespaces.
 ///
-/// Servers have one inside their adapter; programs without a server use `socketio-emitter`, which is made of it.
+/// The adapter of a server contains one. Programs without a server use `socketio-emitter`, which is
+/// built on it.
 #[derive(Clone)]
 pub struct Publisher {
     config: NatsConfig,
@@ -31,11 +32,11 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// With the client of the configuration.
+    /// Creates a publisher that uses the client of the configuration.
     ///
     /// # Errors
     ///
-    /// The configuration's prefix is none.
+    /// Returns [`NatsError::Prefix`] if the configured prefix is invalid.
     pub fn new(config: NatsConfig) -> Result<Self, NatsError> {
         Subjects::new(&config.prefix, "/")?;
         let NatsConfig { client, prefix, recovery, timeout, .. } = config.clone();
@@ -44,14 +45,14 @@ impl Publisher {
         Ok(Self { config, count: Arc::default(), log })
     }
 
-    /// Publishes a message. Resolves when the client has it, or JetStream where it goes there; what is published one after the
-    /// other arrives in that order.
+    /// Publishes a message. Resolves when the client, or JetStream for events in the log, has
+    /// accepted it. Messages that are published one after another arrive in that order.
     ///
     /// # Errors
     ///
-    /// At once where there is no connection, or the message is too large.
+    /// Returns an error at once if there is no connection or the message is too large.
     pub async fn publish(&self, message: &Message) -> Result<(), NatsError> {
-        if let Some(log) = self.log.as_ref().filter(|_| is_kept(&message.body)) {
+        if let Some(log) = self.log.as_ref().filter(|_| is_logged(&message.body)) {
             return self.append(log, message).await.map(drop);
         }
         let subjects = Subjects::new(&self.config.prefix, message.nsp.as_str())?;
@@ -60,30 +61,30 @@ impl Publisher {
         self.send(room.unwrap_or_else(|| subjects.all()), &message.uid, message.encode()).await
     }
 
-    /// Puts a message into the log, and tells where it stands.
+    /// Appends a message to the log. Returns its offset.
     pub(crate) async fn append(&self, log: &Log, message: &Message) -> Result<Offset, NatsError> {
         let subjects = Subjects::new(&self.config.prefix, message.nsp.as_str())?;
         let frame = self.frame(&message.uid, message.encode())?;
         let payload = self.encode(&frame)?;
-        Ok(log.place(log.append(&subjects.log(), payload).await?, &frame))
+        Ok(log.offset_of(log.append(&subjects.log(), payload).await?, &frame))
     }
 
-    /// The log, where there is one.
+    /// Returns the log if connection state recovery is enabled.
     pub(crate) fn log(&self) -> Option<&Arc<Log>> {
         self.log.as_ref()
     }
 
-    /// Sends a message to one node.
+    /// Publishes a message to one node.
     pub(crate) async fn reply(&self, to: &NodeId, message: &Message) -> Result<(), NatsError> {
         let subjects = Subjects::new(&self.config.prefix, message.nsp.as_str())?;
         self.send(subjects.node(to)?, &message.uid, message.encode()).await
     }
 
-    /// Waits until the client has written what it was given.
+    /// Waits until the client has written all messages it accepted.
     ///
     /// # Errors
     ///
-    /// It has no connection, or does not get it written in time.
+    /// Returns an error if there is no connection, or if the `timeout` passes first.
     pub async fn flush(&self) -> Result<(), NatsError> {
         self.check()?;
         let flushed = tokio::time::timeout(self.config.timeout, self.config.client.flush()).await;
@@ -91,8 +92,8 @@ impl Publisher {
         flushed.map_err(|error| NatsError::Client(error.into()))
     }
 
-    /// Sends a node a message that says nothing.
-    pub(crate) async fn remind(&self, subject: String, uid: &NodeId) -> Result<(), NatsError> {
+    /// Sends an empty message, by which a node detects that its subscriptions are active.
+    pub(crate) async fn send_probe(&self, subject: String, uid: &NodeId) -> Result<(), NatsError> {
         self.send(subject, uid, Bytes::new()).await
     }
 
@@ -112,7 +113,7 @@ impl Publisher {
     }
 
     fn frame(&self, uid: &NodeId, message: Bytes) -> Result<Frame, NatsError> {
-        // The client would keep it, and send it whenever it can.
+        // Without this check, the client would keep the message and send it after reconnecting.
         self.check()?;
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let (bytes, limit) = (message.len(), self.config.limits.get_max_message_bytes());

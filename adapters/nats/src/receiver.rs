@@ -1,4 +1,4 @@
-//! The task of a namespace: subscribes to what its rooms need, and hands on what comes.
+//! The receiving task of a namespace: manages its subscriptions and delivers messages to the inbox.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -14,11 +14,11 @@ use crate::{
     order::Order,
     publisher::Publisher,
     subject::Subjects,
-    subscriptions::{Ended, Key, Subscriptions},
+    subscriptions::{ClientClosed, Key, Subscriptions},
 };
 
-/// When a node writes to itself again, where that did not arrive.
-const REMIND: Duration = Duration::from_secs(1);
+/// How long a node waits for its own probe message before it sends another one.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) struct Receiver {
     pub(crate) config: NatsConfig,
@@ -31,58 +31,61 @@ struct State {
     subscriptions: Subscriptions,
     order: Order,
     rooms: HashMap<Room, Key>,
-    /// Rooms that were subscribed to, and are not known to be active.
+    /// Subscribed rooms whose subscriptions are not known to be active yet.
     new_rooms: Vec<Room>,
-    /// Whether a message to ourselves is under way, and whom it concerns.
-    reminded: Option<Vec<Room>>,
+    /// The rooms that the probe under way will confirm. `None` if no probe is under way.
+    probe: Option<Vec<Room>>,
     joined: Option<oneshot::Sender<()>>,
 }
 
 impl Receiver {
-    /// Runs until the client ends; `joined` is told when the first subscriptions are active. Without tokio's budget, as
-    /// [`Subscriptions::look`] wants it; it gives way by itself.
+    /// Runs until the client closes. Sends on `joined` when the first subscriptions are active. The
+    /// task runs without tokio's cooperative budget, as [`Subscriptions::take_ready`] requires, and
+    /// yields by itself.
     pub(crate) async fn run(self, joined: oneshot::Sender<()>) {
-        let result = tokio::task::unconstrained(self.stay(joined)).await;
+        let result = tokio::task::unconstrained(self.receive_until_closed(joined)).await;
         if let Err(error) = result {
             tracing::warn!(target: "socketio::cluster", %error, "the subscriptions have ended");
         }
     }
 
-    async fn stay(&self, joined: oneshot::Sender<()>) -> Result<(), NatsError> {
+    async fn receive_until_closed(&self, joined: oneshot::Sender<()>) -> Result<(), NatsError> {
         let mut state = State {
             subscriptions: Subscriptions::new(self.membership.woken.clone()),
             order: Order::default(),
             rooms: HashMap::new(),
             new_rooms: Vec::new(),
-            reminded: None,
+            probe: None,
             joined: Some(joined),
         };
         let own = self.subjects.node(&self.membership.seat.uid)?;
         for subject in [self.subjects.all(), own.clone()] {
             self.subscribe(&mut state, subject).await?;
         }
-        let mut remind = Instant::now();
+        let mut next_probe = Instant::now();
         loop {
-            self.follow_rooms(&mut state).await?;
-            if state.reminded.is_none() && (state.joined.is_some() || !state.new_rooms.is_empty()) {
-                state.reminded = Some(std::mem::take(&mut state.new_rooms));
-                remind = Instant::now();
+            self.update_subscriptions(&mut state).await?;
+            if state.probe.is_none() && (state.joined.is_some() || !state.new_rooms.is_empty()) {
+                state.probe = Some(std::mem::take(&mut state.new_rooms));
+                next_probe = Instant::now();
             }
-            // Looked at whatever else goes on: there may never be a quiet moment.
-            if state.reminded.is_some() && remind <= Instant::now() {
-                let _ = self.publisher.remind(own.clone(), &self.membership.seat.uid).await;
-                remind = Instant::now() + REMIND;
+            // Check on every turn, because a busy namespace may never be idle.
+            if state.probe.is_some() && next_probe <= Instant::now() {
+                let _ = self.publisher.send_probe(own.clone(), &self.membership.seat.uid).await;
+                next_probe = Instant::now() + PROBE_INTERVAL;
             }
-            let Ok(heard) = self.hear(&mut state) else { return Err(NatsError::Away) };
-            if heard > 0 {
+            let Ok(received) = self.receive_pending(&mut state) else {
+                return Err(NatsError::Away);
+            };
+            if received > 0 {
                 tokio::task::yield_now().await;
             }
             if state.order.is_waiting() {
                 continue;
             }
             let late = async {
-                match state.reminded {
-                    Some(_) => tokio::time::sleep_until(remind).await,
+                match state.probe {
+                    Some(_) => tokio::time::sleep_until(next_probe).await,
                     None => std::future::pending().await,
                 }
             };
@@ -99,13 +102,13 @@ impl Receiver {
         Ok(state.subscriptions.add(subscriber))
     }
 
-    async fn follow_rooms(&self, state: &mut State) -> Result<(), NatsError> {
+    async fn update_subscriptions(&self, state: &mut State) -> Result<(), NatsError> {
         for (room, there) in self.membership.take_changed() {
             match (there, state.rooms.contains_key(&room)) {
                 (true, false) => {
-                    // What has no subject comes to all.
+                    // Messages to a room without a subject go to all nodes.
                     let Some(subject) = self.subjects.room(&room) else {
-                        self.membership.heard([room]);
+                        self.membership.mark_subscribed([room]);
                         continue;
                     };
                     let key = self.subscribe(state, subject).await?;
@@ -116,23 +119,23 @@ impl Receiver {
                     if let Some(key) = state.rooms.remove(&room) {
                         state.subscriptions.remove(key);
                     }
-                    self.membership.unheard(&room);
+                    self.membership.mark_unsubscribed(&room);
                 }
-                (false, false) => self.membership.unheard(&room),
+                (false, false) => self.membership.mark_unsubscribed(&room),
                 (true, true) => {}
             }
         }
         Ok(())
     }
 
-    /// Two looks, see [`Order`]. Gives how many payloads there were.
-    fn hear(&self, state: &mut State) -> Result<usize, Ended> {
-        let first = state.subscriptions.look()?;
-        let mut heard = first.len();
-        let first = self.frames(state, first);
-        let second = state.subscriptions.look()?;
-        heard += second.len();
-        let second = self.frames(state, second);
+    /// Reads all subscriptions in two passes (see [`Order`]). Returns the number of payloads.
+    fn receive_pending(&self, state: &mut State) -> Result<usize, ClientClosed> {
+        let first = state.subscriptions.take_ready()?;
+        let mut received = first.len();
+        let first = self.decode_frames(state, first);
+        let second = state.subscriptions.take_ready()?;
+        received += second.len();
+        let second = self.decode_frames(state, second);
         let inbox = &self.membership.inbox;
         for frame in state.order.release(first, second) {
             match Message::decode(&frame.message, &self.config.limits) {
@@ -140,16 +143,16 @@ impl Receiver {
                 Err(error) => inbox.garbage(&error),
             }
         }
-        Ok(heard)
+        Ok(received)
     }
 
-    /// What is of others.
-    fn frames(&self, state: &mut State, payloads: Vec<Bytes>) -> Vec<Frame> {
+    /// Decodes payloads. Returns those of other nodes, and handles the node's own probes.
+    fn decode_frames(&self, state: &mut State, payloads: Vec<Bytes>) -> Vec<Frame> {
         let mut frames = Vec::with_capacity(payloads.len());
         for payload in payloads {
             match Frame::decode(&payload) {
                 Ok(frame) if frame.uid != self.membership.seat.uid => frames.push(frame),
-                Ok(frame) if frame.message.is_empty() => self.reminded(state),
+                Ok(frame) if frame.message.is_empty() => self.probe_returned(state),
                 Ok(_) => {}
                 Err(error) => self.membership.inbox.garbage(&error),
             }
@@ -157,10 +160,12 @@ impl Receiver {
         frames
     }
 
-    /// What was subscribed to before we wrote to ourselves is active: NATS takes one after the other.
-    fn reminded(&self, state: &mut State) {
-        let Some(rooms) = state.reminded.take() else { return };
-        self.membership.heard(rooms.into_iter().filter(|room| state.rooms.contains_key(room)));
+    /// Confirms the subscriptions that were made before the probe was sent. NATS processes the
+    /// commands of a connection in order.
+    fn probe_returned(&self, state: &mut State) {
+        let Some(rooms) = state.probe.take() else { return };
+        self.membership
+            .mark_subscribed(rooms.into_iter().filter(|room| state.rooms.contains_key(room)));
         if let Some(joined) = state.joined.take() {
             let _ = joined.send(());
         }

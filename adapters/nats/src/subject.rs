@@ -1,15 +1,16 @@
-//! Names of subjects. What goes into them is any text, so that it is encoded.
+//! Names of subjects. Namespaces, rooms and nodes can have any name, so names are encoded.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use socketio_adapter::{NodeId, Room};
 
 use crate::error::NatsError;
 
-/// Bytes of a name that becomes a token. NATS refuses lines of more than 4096 bytes, and the connection with them.
+/// Longest name, in bytes, that is encoded in a subject. NATS closes the connection if a line
+/// exceeds 4096 bytes.
 const MAX_NAME: usize = 192;
 const MAX_PREFIX: usize = 64;
 
-/// What all subjects begin with.
+/// The first part of all subjects.
 #[derive(Clone, Debug)]
 pub(crate) struct Prefix(String);
 
@@ -23,22 +24,24 @@ impl Prefix {
         Ok(Self(prefix.into()))
     }
 
-    /// The stream of events, and its subject: one token more for each namespace.
+    /// Returns the name of the stream of events, and its subject, which has one more token per
+    /// namespace.
     pub(crate) fn log(&self) -> (String, String) {
         (self.stream("log"), format!("{}.log.*", self.0))
     }
 
-    /// The stream of sessions, and its subject: one token more for each session.
+    /// Returns the name of the stream of sessions, and its subject, which has one more token per
+    /// session.
     pub(crate) fn sessions(&self) -> (String, String) {
         (self.stream("sessions"), format!("{}.session.*", self.0))
     }
 
-    /// The subject of a session; none where its private id is too long for one of ours.
+    /// Returns the subject of a session, or `None` if no private id of ours is that long.
     pub(crate) fn session(&self, pid: &str) -> Option<String> {
         Some(format!("{}.session.{}", self.0, encode(pid)?))
     }
 
-    /// Names of streams have no dots.
+    /// The names of streams must not contain dots.
     fn stream(&self, kind: &str) -> String {
         format!("{}-{kind}", self.0.replace('.', "="))
     }
@@ -58,22 +61,22 @@ impl Subjects {
         Ok(Self { prefix, nsp })
     }
 
-    /// For every node.
+    /// The subject that every node receives.
     pub(crate) fn all(&self) -> String {
         format!("{}.{}.all", self.prefix, self.nsp)
     }
 
-    /// For every node, by the stream.
+    /// The subject of events in the log, which every node reads through the stream.
     pub(crate) fn log(&self) -> String {
         format!("{}.log.{}", self.prefix, self.nsp)
     }
 
-    /// For the nodes that have a room; none where its name is too long.
+    /// The subject that the nodes with this room receive, or `None` if the name is too long.
     pub(crate) fn room(&self, room: &Room) -> Option<String> {
         Some(format!("{}.{}.room.{}", self.prefix, self.nsp, encode(room)?))
     }
 
-    /// For one node.
+    /// The subject that one node receives.
     pub(crate) fn node(&self, uid: &NodeId) -> Result<String, NatsError> {
         let token = encode(uid.as_str()).ok_or(NatsError::Name(uid.as_str().len()))?;
         Ok(format!("{}.{}.node.{token}", self.prefix, self.nsp))
@@ -82,7 +85,7 @@ impl Subjects {
 
 fn encode(name: &str) -> Option<String> {
     match name.len() {
-        // No base64 is one digit long.
+        // Base64 never produces a single character, so `-` is unambiguous.
         0 => Some("-".into()),
         1..=MAX_NAME => Some(URL_SAFE_NO_PAD.encode(name)),
         _ => None,
@@ -94,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_any_text() {
+    fn any_name_becomes_a_valid_token() {
         let subjects = Subjects::new("app.io", "/a b").unwrap();
         assert_eq!(subjects.all(), "app.io.L2EgYg.all");
         assert_eq!(subjects.log(), "app.io.log.L2EgYg");
@@ -108,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_of_two_prefixes_share_nothing() {
+    fn prefixes_do_not_share_streams() {
         let prefix = |prefix| Prefix::new(prefix).unwrap();
         assert_eq!(prefix("a").log(), ("a-log".into(), "a.log.*".into()));
         assert_eq!(prefix("a.b").sessions(), ("a=b-sessions".into(), "a.b.session.*".into()));
@@ -117,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_has_no_subject() {
+    fn a_name_that_is_too_long_has_no_subject() {
         let subjects = Subjects::new("x", "/").unwrap();
         assert!(subjects.room(&"r".repeat(192).into()).is_some());
         assert!(subjects.room(&"r".repeat(193).into()).is_none());

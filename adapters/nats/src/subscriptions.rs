@@ -1,4 +1,4 @@
-//! The subscriptions of a namespace, and which of them have something.
+//! The subscriptions of a namespace, and which of them have messages.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,8 @@ use bytes::Bytes;
 use futures_core::Stream;
 use tokio::sync::Notify;
 
-/// Subscriptions, each with a waker that notes which one it is: a look at them costs what is there, not how many there are.
+/// A set of subscriptions. The waker of each records which subscription is ready, so the cost of a
+/// pass depends on the number of ready subscriptions only.
 pub(crate) struct Subscriptions {
     ready: Arc<Ready>,
     open: HashMap<Key, (Subscriber, Waker)>,
@@ -26,12 +27,12 @@ struct Ready {
     woken: Arc<Notify>,
 }
 
-struct Bell {
+struct SubscriptionWaker {
     key: Key,
     ready: Arc<Ready>,
 }
 
-impl Wake for Bell {
+impl Wake for SubscriptionWaker {
     fn wake(self: Arc<Self>) {
         self.ready.keys.lock().unwrap_or_else(PoisonError::into_inner).push(self.key);
         self.ready.woken.notify_one();
@@ -39,7 +40,7 @@ impl Wake for Bell {
 }
 
 impl Subscriptions {
-    /// None yet. `woken` is told when one has something.
+    /// Creates an empty set. `woken` is notified when a subscription has messages.
     pub(crate) fn new(woken: Arc<Notify>) -> Self {
         let ready = Arc::new(Ready { keys: Mutex::default(), woken });
         Self { ready, open: HashMap::new(), next: 0 }
@@ -48,8 +49,8 @@ impl Subscriptions {
     pub(crate) fn add(&mut self, subscriber: Subscriber) -> Key {
         let key = self.next;
         self.next += 1;
-        let waker = Waker::from(Arc::new(Bell { key, ready: self.ready.clone() }));
-        // It may have something already.
+        let waker = Waker::from(Arc::new(SubscriptionWaker { key, ready: self.ready.clone() }));
+        // The subscription may already have messages.
         waker.wake_by_ref();
         self.open.insert(key, (subscriber, waker));
         key
@@ -59,9 +60,10 @@ impl Subscriptions {
         self.open.remove(&key);
     }
 
-    /// Everything that those have which were woken before this look. To be called without tokio's budget for a task: where that is
-    /// spent, a queue says that it is empty.
-    pub(crate) fn look(&mut self) -> Result<Vec<Bytes>, Ended> {
+    /// Takes all messages of the subscriptions that were woken before this call. Must run without
+    /// tokio's cooperative budget: once that is spent, a queue with messages reports that it is
+    /// empty.
+    pub(crate) fn take_ready(&mut self) -> Result<Vec<Bytes>, ClientClosed> {
         let keys =
             std::mem::take(&mut *self.ready.keys.lock().unwrap_or_else(PoisonError::into_inner));
         let mut seen = Vec::new();
@@ -71,7 +73,7 @@ impl Subscriptions {
             loop {
                 match Pin::new(&mut *subscriber).poll_next(&mut context) {
                     Poll::Ready(Some(message)) => seen.push(message.payload),
-                    Poll::Ready(None) => return Err(Ended),
+                    Poll::Ready(None) => return Err(ClientClosed),
                     Poll::Pending => break,
                 }
             }
@@ -80,5 +82,5 @@ impl Subscriptions {
     }
 }
 
-/// The client has ended.
-pub(crate) struct Ended;
+/// The NATS client has closed.
+pub(crate) struct ClientClosed;

@@ -1,4 +1,4 @@
-//! The events of a namespace that stand in the stream, read again for who missed them.
+//! Reads the events of a namespace from the stream again, for clients that missed them.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -14,91 +14,96 @@ use socketio_adapter::{
 };
 
 use super::{
-    log::{Log, born},
-    offset::Place,
+    log::{Log, created_at},
+    offset::EntryOffset,
 };
 use crate::{error::NatsError, frame::Frame};
 
-/// Entries that are asked for one by one. For more than these a consumer is worth its making.
-const FEW: usize = 4;
-/// How long JetStream keeps a consumer that was not removed.
-const FORGOTTEN: Duration = Duration::from_secs(10);
+/// Number of entries that are requested one by one. Beyond this number a consumer is cheaper.
+const MAX_SINGLE_READS: usize = 4;
+/// How long JetStream keeps an unused consumer that was not deleted.
+const CONSUMER_EXPIRY: Duration = Duration::from_secs(10);
 
 pub(crate) struct Events {
     pub(crate) log: Arc<Log>,
-    /// Where those of the namespace are.
+    /// The subject of the namespace's events.
     pub(crate) subject: String,
     pub(crate) limits: ClusterLimits,
 }
 
-/// A page that is being filled.
-struct Filling {
+/// A page under construction.
+struct PageBuilder {
     page: Page,
-    end: Place,
+    end: EntryOffset,
     bytes: usize,
     size: PageSize,
 }
 
 impl Events {
-    /// Whether the stream holds the entry at a place. Another one may have its number.
-    pub(super) async fn hold(&self, place: Place) -> Result<bool, NatsError> {
-        let events = self.log.stream_of(self.log.prefix.log()).await?;
-        let entry = self.log.found(events.get_raw_message(place.seq)).await?;
+    /// Returns whether the stream contains exactly this entry. After a loss, another entry may have
+    /// its sequence number.
+    pub(super) async fn contains(&self, place: EntryOffset) -> Result<bool, NatsError> {
+        let events = self.log.stream_handle(self.log.prefix.log()).await?;
+        let entry = self.log.entry(events.get_raw_message(place.seq)).await?;
         Ok(entry.is_some_and(|entry| {
-            let same = |frame| Place::sum(&frame) == place.sum;
+            let same = |frame| EntryOffset::checksum(&frame) == place.checksum;
             *entry.subject == *self.subject && Frame::decode(&entry.payload).is_ok_and(same)
         }))
     }
 
-    /// What stands after a place.
-    pub(super) async fn after(&self, from: Place, size: PageSize) -> Result<Page, NatsError> {
+    /// Reads one page of entries after an offset.
+    pub(super) async fn read_after(
+        &self,
+        from: EntryOffset,
+        size: PageSize,
+    ) -> Result<Page, NatsError> {
         let page = Page { events: Vec::new(), end: from.into(), more: false };
-        let mut filling = Filling { page, end: from, bytes: 0, size };
-        self.fill(&mut filling).await?;
-        if !self.reach(from).await? {
+        let mut builder = PageBuilder { page, end: from, bytes: 0, size };
+        self.fill(&mut builder).await?;
+        if !self.is_complete_after(from).await? {
             return Err(NatsError::Trimmed);
         }
-        filling.page.end = filling.end.into();
-        Ok(filling.page)
+        builder.page.end = builder.end.into();
+        Ok(builder.page)
     }
 
-    async fn fill(&self, filling: &mut Filling) -> Result<(), NatsError> {
-        let events = self.log.stream_of(self.log.prefix.log()).await?;
-        for _ in 0..FEW {
-            let next = filling.end.seq.saturating_add(1);
+    async fn fill(&self, builder: &mut PageBuilder) -> Result<(), NatsError> {
+        let events = self.log.stream_handle(self.log.prefix.log()).await?;
+        for _ in 0..MAX_SINGLE_READS {
+            let next = builder.end.seq.saturating_add(1);
             let next = events.get_first_raw_message_by_subject(&self.subject, next);
-            let Some(entry) = self.log.found(next).await? else { return Ok(()) };
-            if !filling.take(entry.sequence, &entry.payload, &self.limits) {
+            let Some(entry) = self.log.entry(next).await? else { return Ok(()) };
+            if !builder.take(entry.sequence, &entry.payload, &self.limits) {
                 return Ok(());
             }
         }
-        self.fetch(filling).await?;
-        // Where the end is, only the next one who asks finds out.
-        filling.page.more = true;
+        self.fetch(builder).await?;
+        // Whether this was the last page is only known after the next read.
+        builder.page.more = true;
         Ok(())
     }
 
-    /// Fills a page with what a consumer gives.
-    async fn fetch(&self, filling: &mut Filling) -> Result<(), NatsError> {
+    /// Fills a page with the messages of a consumer.
+    async fn fetch(&self, builder: &mut PageBuilder) -> Result<(), NatsError> {
         let (log, context) = (&self.log, self.log.context());
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence {
-                start_sequence: filling.end.seq.saturating_add(1),
+                start_sequence: builder.end.seq.saturating_add(1),
             },
             filter_subject: self.subject.clone(),
             ack_policy: AckPolicy::None,
-            inactive_threshold: FORGOTTEN,
+            inactive_threshold: CONSUMER_EXPIRY,
             memory_storage: true,
             num_replicas: 1,
             ..pull::Config::default()
         };
         let (stream, _) = log.prefix.log();
-        let made = log.answered(context.create_consumer_on_stream(config, stream)).await?;
+        let made = log.await_response(context.create_consumer_on_stream(config, stream)).await?;
         let consumer = made.map_err(|error| NatsError::JetStream(error.into()))?;
         let info = consumer.cached_info();
         let remove = format!("$JS.API.CONSUMER.DELETE.{}.{}", info.stream_name, info.name);
-        let result = self.fetch_from(&consumer, filling).await;
-        // Nobody waits for that.
+        let result = self.fetch_from(&consumer, builder).await;
+        // The response is not needed.
         let _ = log.client.publish(remove, Bytes::new()).await;
         result
     }
@@ -106,17 +111,17 @@ impl Events {
     async fn fetch_from(
         &self,
         consumer: &Consumer<pull::Config>,
-        filling: &mut Filling,
+        builder: &mut PageBuilder,
     ) -> Result<(), NatsError> {
         let client = &self.log.client;
         let inbox = client.new_inbox();
         let messages = client.subscribe(inbox.clone()).await;
         let mut messages = messages.map_err(|error| NatsError::Client(error.into()))?;
         let batch = pull::BatchConfig {
-            batch: filling.size.packets.saturating_sub(filling.page.events.len()),
+            batch: builder.size.packets.saturating_sub(builder.page.events.len()),
             no_wait: true,
-            // Any one message fits.
-            max_bytes: filling.size.bytes.saturating_add(client.max_payload()).saturating_add(4096),
+            // The limit leaves room for any single message.
+            max_bytes: builder.size.bytes.saturating_add(client.max_payload()).saturating_add(4096),
             ..pull::BatchConfig::default()
         };
         let wanted = batch.batch;
@@ -124,38 +129,41 @@ impl Events {
         asked.map_err(|error| NatsError::JetStream(error.into()))?;
         for _ in 0..wanted {
             let next = std::future::poll_fn(|cx| Pin::new(&mut messages).poll_next(cx));
-            let message = self.log.answered(next).await?.ok_or(NatsError::Away)?;
+            let message = self.log.await_response(next).await?.ok_or(NatsError::Away)?;
             if message.status.is_some() {
-                // That was all for now, or what follows is too large for this page.
+                // There are no more messages, or the next one does not fit into this page.
                 return Ok(());
             }
             let message = jetstream::Message { message, context: self.log.context().clone() };
             let Ok(seq) = message.info().map(|info| info.stream_sequence) else { continue };
-            if !filling.take(seq, &message.message.payload, &self.limits) {
+            if !builder.take(seq, &message.message.payload, &self.limits) {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Whether nothing after a place was lost. To be asked when it has been read: what is there now was there before.
-    async fn reach(&self, from: Place) -> Result<bool, NatsError> {
+    /// Returns whether the stream still contains all entries after `from`. Call it after reading:
+    /// entries that are complete now were complete before.
+    async fn is_complete_after(&self, from: EntryOffset) -> Result<bool, NatsError> {
         let stream = self.log.context().get_stream(self.log.prefix.log().0);
-        let stream = self.log.answered(stream).await?;
+        let stream = self.log.await_response(stream).await?;
         let stream = stream.map_err(|error| NatsError::JetStream(error.into()))?;
         let info = stream.cached_info();
         let (first, last) = (info.state.first_sequence, info.state.last_sequence);
-        Ok(born(info) == from.born && first <= from.seq.saturating_add(1) && from.seq <= last)
+        Ok(created_at(info) == from.created_at
+            && first <= from.seq.saturating_add(1)
+            && from.seq <= last)
     }
 }
 
-impl Filling {
-    /// Whether there is room for another one.
+impl PageBuilder {
+    /// Adds an entry. Returns whether the page has room for another one.
     fn take(&mut self, seq: u64, payload: &Bytes, limits: &ClusterLimits) -> bool {
-        // What is no message has been counted by the reader.
+        // The reader has already counted entries that are not messages.
         let frame = Frame::decode(payload).ok();
-        let sum = frame.as_ref().map_or(0, Place::sum);
-        self.end = Place { seq, sum, ..self.end };
+        let checksum = frame.as_ref().map_or(0, EntryOffset::checksum);
+        self.end = EntryOffset { seq, checksum, ..self.end };
         let message = frame.and_then(|frame| Message::decode(&frame.message, limits).ok());
         self.bytes = self.bytes.saturating_add(payload.len());
         if let Some(Body::Broadcast { args, selection, request: None }) = message.map(|it| it.body)

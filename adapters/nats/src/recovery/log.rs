@@ -1,4 +1,4 @@
-//! The streams, and what is asked of JetStream.
+//! The streams of events and sessions, and requests to JetStream.
 
 use std::{
     future::IntoFuture,
@@ -24,11 +24,11 @@ use bytes::Bytes;
 use socketio_adapter::{Body, Offset};
 use tokio::{sync::Notify, time::Instant};
 
-use super::{offset::Place, options::JetStream};
+use super::{offset::EntryOffset, options::JetStream};
 use crate::{error::NatsError, frame::Frame, subject::Prefix};
 
-/// How often it is looked whether the connection is still that by which something was asked.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often a pending request checks that its connection still exists.
+const CONNECTION_CHECK: Duration = Duration::from_millis(100);
 
 /// The streams of an application.
 pub(crate) struct Log {
@@ -36,18 +36,18 @@ pub(crate) struct Log {
     pub(super) prefix: Prefix,
     options: JetStream,
     timeout: Duration,
-    /// Its making starts a task.
+    /// Created on first use, because this starts a task.
     context: OnceLock<Context>,
-    /// When the stream of events was made, as far as is known.
-    born: AtomicU64,
-    /// Until when nothing is asked: there was no answer the last time.
-    stalled: Mutex<Option<Instant>>,
-    /// Somebody has found the stream missing, and made it.
-    pub(super) made: Notify,
+    /// When the stream of events was created, in milliseconds, as last seen.
+    created_at: AtomicU64,
+    /// Appends fail until this instant, because the last one got no response.
+    paused_until: Mutex<Option<Instant>>,
+    /// Notified when a publisher found the stream missing and has created it again.
+    pub(super) stream_created: Notify,
 }
 
-/// Whether a message stands in the stream. What asks for an answer does not, nor what answers, nor what may be lost.
-pub(crate) fn is_kept(body: &Body) -> bool {
+/// Returns whether a message goes into the stream. Requests, replies and volatile events do not.
+pub(crate) fn is_logged(body: &Body) -> bool {
     match body {
         Body::Broadcast { selection, request: None, .. } => !selection.flags.volatile,
         Body::SocketsJoin { .. } | Body::SocketsLeave { .. } | Body::DisconnectSockets { .. } => {
@@ -70,33 +70,34 @@ impl Log {
             options,
             timeout,
             context: OnceLock::new(),
-            born: AtomicU64::new(0),
-            stalled: Mutex::default(),
-            made: Notify::new(),
+            created_at: AtomicU64::new(0),
+            paused_until: Mutex::default(),
+            stream_created: Notify::new(),
         }))
     }
 
-    /// Makes the streams that are not there; several nodes may do so at once. Gives that of events.
+    /// Creates the missing streams. Several nodes may do so at the same time. Returns the stream of
+    /// events.
     pub(crate) async fn prepare(&self) -> Result<Info, NatsError> {
         let (name, subject) = self.prefix.sessions();
         self.stream(self.options.sessions(&name, &subject)).await?;
         self.events().await
     }
 
-    /// The stream of events, which is made if it is not there.
+    /// Returns the stream of events. Creates it if it is missing.
     pub(super) async fn events(&self) -> Result<Info, NatsError> {
         let (name, subject) = self.prefix.log();
         let events = self.stream(self.options.events(&name, &subject)).await?;
-        self.born.store(born(&events), Ordering::Relaxed);
+        self.created_at.store(created_at(&events), Ordering::Relaxed);
         Ok(events)
     }
 
     async fn stream(&self, config: Config) -> Result<Info, NatsError> {
         let context = self.context();
-        let mut made = self.answered(context.get_or_create_stream(config.clone())).await?;
-        // Another node has made it meanwhile, with other limits.
+        let mut made = self.await_response(context.get_or_create_stream(config.clone())).await?;
+        // Another node has created the stream in the meantime, with other limits.
         if made.as_ref().is_err_and(|error| has_code(error, ErrorCode::STREAM_NAME_EXIST)) {
-            made = self.answered(context.get_or_create_stream(config.clone())).await?;
+            made = self.await_response(context.get_or_create_stream(config.clone())).await?;
         }
         let stream = made.map_err(|error| match error.kind() {
             CreateStreamErrorKind::JetStreamUnavailable => NatsError::NoJetStream,
@@ -108,42 +109,43 @@ impl Log {
             _ => NatsError::JetStream(error.into()),
         })?;
         let info = stream.cached_info();
-        if is_ours(&info.config, &config) {
+        if is_compatible(&info.config, &config) {
             Ok(info.clone())
         } else {
             Err(NatsError::ForeignStream(config.name))
         }
     }
 
-    /// Appends a message to the stream of its subject, and gives its number: it is stored then.
+    /// Appends a message to the stream of its subject. Returns its sequence number once it is
+    /// stored.
     pub(crate) async fn append(&self, subject: &str, payload: Bytes) -> Result<u64, NatsError> {
-        let stalled = *self.stalled();
-        if stalled.is_some_and(|until| Instant::now() < until) {
+        let paused_until = *self.paused_until();
+        if paused_until.is_some_and(|until| Instant::now() < until) {
             return Err(NatsError::Silent);
         }
         let result = match self.try_append(subject, payload.clone()).await {
             Err(NatsError::NoStream) => {
                 self.prepare().await?;
-                self.made.notify_waiters();
+                self.stream_created.notify_waiters();
                 self.try_append(subject, payload).await
             }
             result => result,
         };
-        // Who waits for each of many messages in turn waits for very long.
+        // Otherwise each of many queued messages would wait for a full timeout.
         let silent = matches!(result, Err(NatsError::Timeout(_)));
-        *self.stalled() = silent.then(|| Instant::now() + self.timeout);
+        *self.paused_until() = silent.then(|| Instant::now() + self.timeout);
         result
     }
 
-    /// JetStream has been heard of: it may be asked again.
-    pub(super) fn heard(&self) {
-        *self.stalled() = None;
+    /// Allows requests again, because JetStream was heard of.
+    pub(super) fn clear_pause(&self) {
+        *self.paused_until() = None;
     }
 
     async fn try_append(&self, subject: &str, payload: Bytes) -> Result<u64, NatsError> {
         let context = self.context();
         let appended = async { context.publish(subject.to_owned(), payload).await?.await };
-        self.answered(appended).await?.map(|stored| stored.sequence).map_err(|error| {
+        self.await_response(appended).await?.map(|stored| stored.sequence).map_err(|error| {
             match error.kind() {
                 PublishErrorKind::StreamNotFound => NatsError::NoStream,
                 PublishErrorKind::TimedOut => NatsError::Timeout(self.timeout),
@@ -152,26 +154,30 @@ impl Log {
         })
     }
 
-    /// One of the streams, by its name and subject, to ask for something in it.
-    pub(super) async fn stream_of(&self, names: (String, String)) -> Result<Stream<()>, NatsError> {
+    /// Returns a handle to a stream, given its name and subject.
+    pub(super) async fn stream_handle(
+        &self,
+        names: (String, String),
+    ) -> Result<Stream<()>, NatsError> {
         let stream = self.context().get_stream_no_info(names.0).await;
         stream.map_err(|error| NatsError::JetStream(error.into()))
     }
 
-    /// What is found by one of the ways to ask for an entry.
-    pub(super) async fn found(
+    /// Resolves a request for an entry. Returns `None` if there is no such entry.
+    pub(super) async fn entry(
         &self,
         entry: impl Future<Output = Result<StreamMessage, RawMessageError>>,
     ) -> Result<Option<StreamMessage>, NatsError> {
-        match self.answered(entry).await? {
+        match self.await_response(entry).await? {
             Ok(entry) => Ok(Some(entry)),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(NatsError::JetStream(error.into())),
         }
     }
 
-    /// Waits for an answer as long as the connection lasts by which it was asked for.
-    pub(super) async fn answered<T>(
+    /// Waits for a response. Fails when the connection of the request is lost or the timeout
+    /// passes.
+    pub(super) async fn await_response<T>(
         &self,
         answer: impl IntoFuture<Output = T>,
     ) -> Result<T, NatsError> {
@@ -186,21 +192,21 @@ impl Log {
                 return Err(NatsError::Timeout(self.timeout));
             }
             asked = true;
-            if let Ok(answer) = tokio::time::timeout(LOOK, &mut answer).await {
+            if let Ok(answer) = tokio::time::timeout(CONNECTION_CHECK, &mut answer).await {
                 return Ok(answer);
             }
         }
     }
 
-    /// How often a connection was made.
+    /// Returns how many times the client has connected.
     pub(super) fn connects(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::Relaxed)
     }
 
-    /// Where an entry of this number stands, in the stream as it is known.
-    pub(crate) fn place(&self, seq: u64, frame: &Frame) -> Offset {
-        let born = self.born.load(Ordering::Relaxed);
-        Place { born, seq, sum: Place::sum(frame) }.into()
+    /// Returns the offset of the entry with sequence number `seq` in the current stream.
+    pub(crate) fn offset_of(&self, seq: u64, frame: &Frame) -> Offset {
+        let created_at = self.created_at.load(Ordering::Relaxed);
+        EntryOffset { created_at, seq, checksum: EntryOffset::checksum(frame) }.into()
     }
 
     pub(super) fn context(&self) -> &Context {
@@ -211,23 +217,23 @@ impl Log {
         })
     }
 
-    fn stalled(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.stalled.lock().unwrap_or_else(PoisonError::into_inner)
+    fn paused_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.paused_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a stream does what is expected of it. Limits may differ, but where sessions could be taken twice, or events be missing
-/// from the middle.
-fn is_ours(found: &Config, wanted: &Config) -> bool {
+/// Returns whether an existing stream is usable. Its limits may differ, except those that would let
+/// a session be taken twice or leave gaps between events.
+fn is_compatible(found: &Config, wanted: &Config) -> bool {
     let for_each_subject = |config: &Config| config.max_messages_per_subject.max(0);
     found.subjects == wanted.subjects
         && found.retention == RetentionPolicy::Limits
         && for_each_subject(found) == for_each_subject(wanted)
 }
 
-/// When a stream was made, in milliseconds.
-pub(super) fn born(stream: &Info) -> u64 {
-    // What the type of a time is depends on features that others may turn on.
+/// Returns when a stream was created, in milliseconds since 1970.
+pub(super) fn created_at(stream: &Info) -> u64 {
+    // The type of `created` depends on features that other crates may enable.
     let made = SystemTime::from(stream.created).duration_since(SystemTime::UNIX_EPOCH);
     made.map_or(0, |made| u64::try_from(made.as_millis()).unwrap_or(u64::MAX))
 }

@@ -1,4 +1,5 @@
-//! Connection state recovery across nodes: events stand in a stream of JetStream that all nodes read, sessions in another one.
+//! Connection state recovery across nodes. A JetStream stream that all nodes read holds the events,
+//! a second stream holds the sessions.
 
 mod events;
 mod log;
@@ -9,7 +10,7 @@ mod store;
 
 pub(crate) use self::{
     events::Events,
-    log::{Log, is_kept},
+    log::{Log, is_logged},
     reader::Reader,
     store::Sessions,
 };

@@ -1,4 +1,4 @@
-//! Where an event stands: what clients tell that come back.
+//! Offsets: the positions in the log that returning clients report.
 
 use std::fmt;
 
@@ -8,20 +8,21 @@ use crate::frame::Frame;
 
 const RADIX: u32 = 36;
 
-/// The place of an entry of the stream. Numbers begin anew with a stream that was lost and made again, so they say which one they
-/// are of; and they say whose entry it is, since a stream of a cluster of NATS may lose its memory and keep its age.
+/// The offset of an entry. A stream that was lost and created again restarts its sequence numbers,
+/// so an offset contains the creation time. A stream in a NATS cluster may also lose entries and
+/// keep its creation time, so an offset contains a checksum of its entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    /// When the stream was made, in milliseconds.
-    pub(super) born: u64,
-    /// The number in it; 0 stands before all.
+pub(super) struct EntryOffset {
+    /// When the stream was created, in milliseconds.
+    pub(super) created_at: u64,
+    /// The sequence number in the stream, starting at 1. 0 is before all entries.
     pub(super) seq: u64,
-    /// A sum of the publisher and its count.
-    pub(super) sum: u32,
+    /// A checksum of the publisher's name and the number of the message.
+    pub(super) checksum: u32,
 }
 
-impl Place {
-    /// What a client tells is anything.
+impl EntryOffset {
+    /// Parses an offset from a client, which can be any text.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let mut number = || {
@@ -29,22 +30,24 @@ impl Place {
             let plain = |c: u8| c.is_ascii_digit() || c.is_ascii_lowercase();
             if part.bytes().all(plain) { u64::from_str_radix(part, RADIX).ok() } else { None }
         };
-        let (born, seq, sum) = (number()?, number()?, number()?);
-        let place = Self { born, seq, sum: sum.try_into().ok()? };
+        let (created_at, seq, checksum) = (number()?, number()?, number()?);
+        let place = Self { created_at, seq, checksum: checksum.try_into().ok()? };
         (parts.next().is_none() && place.seq > 0).then_some(place)
     }
 
-    /// FNV-1a.
-    pub(super) fn sum(frame: &Frame) -> u32 {
+    /// Computes the checksum (FNV-1a).
+    pub(super) fn checksum(frame: &Frame) -> u32 {
         let head = frame.uid.as_str().bytes().chain(frame.count.to_be_bytes());
-        head.fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+        head.fold(0x811c_9dc5, |checksum, byte| {
+            (checksum ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        })
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for EntryOffset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { born, seq, sum } = *self;
-        write!(f, "{}-{}-{}", digits(born), digits(seq), digits(sum.into()))
+        let Self { created_at, seq, checksum } = *self;
+        write!(f, "{}-{}-{}", digits(created_at), digits(seq), digits(checksum.into()))
     }
 }
 
@@ -60,8 +63,8 @@ fn digits(mut number: u64) -> String {
     }
 }
 
-impl From<Place> for Offset {
-    fn from(place: Place) -> Self {
+impl From<EntryOffset> for Offset {
+    fn from(place: EntryOffset) -> Self {
         place.to_string().into()
     }
 }
@@ -71,15 +74,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_told_and_understood() {
-        for (born, seq, sum, text) in [
+    fn an_offset_survives_encoding_and_other_texts_are_refused() {
+        for (created_at, seq, checksum, text) in [
             (0, 1, 0, "0-1-0"),
             (1_764_342_000_000, 37, 35, "miizo800-11-z"),
             (u64::MAX, u64::MAX, u32::MAX, "3w5e11264sgsf-3w5e11264sgsf-1z141z3"),
         ] {
-            let place = Place { born, seq, sum };
+            let place = EntryOffset { created_at, seq, checksum };
             assert_eq!(place.to_string(), text);
-            assert_eq!(Place::parse(text), Some(place));
+            assert_eq!(EntryOffset::parse(text), Some(place));
         }
         let long = format!("{}-1-1", "9".repeat(1000));
         for other in [
@@ -98,14 +101,14 @@ mod tests {
             "1-1-1z141z4",
             &long,
         ] {
-            assert_eq!(Place::parse(other), None, "{other}");
+            assert_eq!(EntryOffset::parse(other), None, "{other}");
         }
     }
 
     #[test]
-    fn a_newer_stream_comes_after_an_older_one() {
-        let place = |born, seq| Place { born, seq, sum: 0 };
-        assert!(place(2, 1) > place(1, 99));
-        assert!(place(1, 10) > place(1, 9));
+    fn an_entry_of_a_newer_stream_comes_after_older_entries() {
+        let offset = |created_at, seq| EntryOffset { created_at, seq, checksum: 0 };
+        assert!(offset(2, 1) > offset(1, 99));
+        assert!(offset(1, 10) > offset(1, 9));
     }
 }

@@ -1,14 +1,15 @@
-//! What is kept, and where.
+//! Options of the streams.
 
 use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, StorageType};
 
-/// How JetStream keeps what [`NatsConfig::connection_state_recovery`](crate::NatsConfig::connection_state_recovery) needs: a
-/// stream of events and one of sessions, whose oldest entries make room for new ones.
+/// Options of the two streams that
+/// [`NatsConfig::connection_state_recovery`](crate::NatsConfig::connection_state_recovery) needs,
+/// one of events and one of sessions. When a stream is full, new entries replace the oldest ones.
 ///
-/// Nodes make the streams that are not there. Streams that are there are used as they are, whatever these options say: change
-/// them with NATS's own tools.
+/// Nodes create missing streams. Existing streams are used as they are, whatever these options say.
+/// Change them with NATS's own tools.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct JetStream {
@@ -32,35 +33,38 @@ impl Default for JetStream {
 }
 
 impl JetStream {
-    /// How long an event and a session are kept (default 24 h; 100 ms or more, zero for as long as there is room). Who got the last
-    /// event longer ago than that gets a new session, so let it be long where little is said, and never shorter
-    /// than the server's `max_disconnection_duration`.
+    /// Sets how long events and sessions are kept (default 24 h, at least 100 ms). Zero removes the
+    /// limit. A client whose last event is older gets a new session, so choose a long time if
+    /// events are rare. The time must not be shorter than the server's
+    /// `max_disconnection_duration`.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = age;
         self
     }
 
-    /// How many events are kept, of all namespaces together (default 100 000; zero for any number).
+    /// Sets how many events of all namespaces together are kept (default 100 000). Zero removes the
+    /// limit.
     pub fn max_messages(mut self, messages: u64) -> Self {
         self.max_messages = messages;
         self
     }
 
-    /// How many bytes each of the two streams takes (default 256 MiB; zero for any number). JetStream refuses to make a stream
-    /// that may become larger than its server's or account's limits.
+    /// Sets the maximum size of each of the two streams in bytes (default 256 MiB). Zero removes
+    /// the limit. JetStream refuses to create a stream that may exceed the limits of its server or
+    /// account.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// On how many servers of NATS's own cluster everything is kept (default 1; 5 at most).
+    /// Sets how many servers of a NATS cluster keep a copy (default 1, at most 5).
     pub fn replicas(mut self, replicas: usize) -> Self {
         self.replicas = replicas;
         self
     }
 
-    /// Whether files or memory keep it (default: files). What is in memory is lost with the server: then clients get
-    /// new sessions.
+    /// Sets where the streams are stored (default: in files). Streams in memory are lost with the
+    /// NATS server, and clients then get new sessions.
     pub fn storage(mut self, storage: StorageType) -> Self {
         self.storage = storage;
         self
@@ -88,7 +92,7 @@ impl JetStream {
     }
 }
 
-/// None is -1.
+/// Converts a limit. JetStream uses -1 for no limit.
 fn limit(limit: u64) -> i64 {
     match limit {
         0 => -1,

@@ -1,4 +1,4 @@
-//! Reads the stream of events for one namespace, in order and without a gap.
+//! Reads the stream of events for one namespace, in order and without gaps.
 
 use std::{
     pin::Pin,
@@ -20,19 +20,21 @@ use socketio_adapter::{Body, ClusterLimits, Message};
 use tokio::sync::oneshot;
 
 use super::{
-    log::{Log, born},
-    offset::Place,
+    log::{Log, created_at},
+    offset::EntryOffset,
 };
 use crate::{error::NatsError, frame::Frame, membership::Membership};
 
-/// How often JetStream says that there is nothing, and how long it may be silent.
+/// How often JetStream sends a heartbeat if there are no events.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-const SILENCE: Duration = Duration::from_secs(5);
-/// How often it is looked whether the connection is still the same.
-const LOOK: Duration = Duration::from_millis(250);
-/// Before it is begun again; and where JetStream refused.
-const PAUSE: Duration = Duration::from_millis(100);
-const REFUSED: Duration = Duration::from_secs(1);
+/// How long JetStream may be silent.
+const MAX_SILENCE: Duration = Duration::from_secs(5);
+/// How often the reader checks that its connection still exists.
+const CONNECTION_CHECK: Duration = Duration::from_millis(250);
+/// How long the reader waits before it reads again.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// How long the reader waits after JetStream has refused a request.
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Reader {
     pub(crate) log: Arc<Log>,
@@ -41,67 +43,72 @@ pub(crate) struct Reader {
     pub(crate) limits: ClusterLimits,
 }
 
-/// How far it has read: in the stream that was made at a time, up to an entry.
+/// The last entry that was read: its sequence number, and the creation time of its stream.
 #[derive(Clone, Copy)]
 struct Position {
-    born: u64,
+    created_at: u64,
     seq: u64,
 }
 
 struct State {
     position: Option<Position>,
-    /// Whether it could be read, or was not tried yet.
-    reads: bool,
+    /// Whether the last attempt to read succeeded. Initially true.
+    healthy: bool,
     joined: Option<oneshot::Sender<()>>,
 }
 
 impl Reader {
-    /// Runs for ever; `joined` is told when it reads.
+    /// Runs forever. Sends on `joined` when it first reads.
     pub(crate) async fn run(self, joined: oneshot::Sender<()>) {
-        let mut state = State { position: None, reads: true, joined: Some(joined) };
+        let mut state = State { position: None, healthy: true, joined: Some(joined) };
         loop {
             let pause = match self.read(&mut state).await {
-                Ok(()) => PAUSE,
+                Ok(()) => RETRY_PAUSE,
                 Err(error) => {
-                    // Once for each time that it was read.
-                    if std::mem::take(&mut state.reads) {
+                    // Log one warning per interruption, not one per attempt.
+                    if std::mem::take(&mut state.healthy) {
                         let nsp = &self.membership.seat.nsp;
                         tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot read the stream");
                     }
-                    // The client makes its connection again by itself.
-                    if matches!(error, NatsError::Away | NatsError::Lost) { PAUSE } else { REFUSED }
+                    // The client reconnects by itself, so a short pause suffices.
+                    if matches!(error, NatsError::Away | NatsError::Lost) {
+                        RETRY_PAUSE
+                    } else {
+                        REFUSED_PAUSE
+                    }
                 }
             };
             tokio::time::sleep(pause).await;
         }
     }
 
-    /// Until it is to begin again: JetStream's consumers do not outlive much.
+    /// Reads until a new consumer is needed. A consumer does not survive the loss of its connection
+    /// or of its server.
     async fn read(&self, state: &mut State) -> Result<(), NatsError> {
         let connects = self.log.connects();
-        let mut position = self.begin(state).await?;
+        let mut position = self.start_position(state).await?;
         let mut messages = self.consume(position).await?;
-        // Of the same stream?
-        if born(&self.log.events().await?) != position.born {
+        // The stream may have been created again since `start_position`.
+        if created_at(&self.log.events().await?) != position.created_at {
             return Ok(());
         }
-        state.reads = true;
+        state.healthy = true;
         if let Some(joined) = state.joined.take() {
             let _ = joined.send(());
         }
-        let made = self.log.made.notified();
+        let made = self.log.stream_created.notified();
         tokio::pin!(made);
         let (mut heard, mut count) = (Instant::now(), 0);
         loop {
             let next = std::future::poll_fn(|cx| Pin::new(&mut messages).poll_next(cx));
             let message = tokio::select! {
-                message = tokio::time::timeout(LOOK, next) => message,
+                message = tokio::time::timeout(CONNECTION_CHECK, next) => message,
                 () = &mut made => return Ok(()),
             };
             match message {
                 Ok(Some(message)) => {
                     heard = Instant::now();
-                    self.log.heard();
+                    self.log.clear_pause();
                     if !self.take(message, &mut count, &mut position).await? {
                         return Ok(());
                     }
@@ -109,28 +116,30 @@ impl Reader {
                 }
                 Ok(None) => return Err(NatsError::Away),
                 Err(_) if self.log.connects() != connects => return Ok(()),
-                Err(_) if heard.elapsed() > SILENCE => return Err(NatsError::Timeout(SILENCE)),
+                Err(_) if heard.elapsed() > MAX_SILENCE => {
+                    return Err(NatsError::Timeout(MAX_SILENCE));
+                }
                 Err(_) => {}
             }
         }
     }
 
-    /// Where to read on.
-    async fn begin(&self, state: &mut State) -> Result<Position, NatsError> {
+    /// Returns the position from which to read.
+    async fn start_position(&self, state: &mut State) -> Result<Position, NatsError> {
         let stream = self.log.prepare().await?;
-        let (born, last) = (born(&stream), stream.state.last_sequence);
+        let (created_at, last) = (created_at(&stream), stream.state.last_sequence);
         let position = match state.position {
-            // What stands there was there before the node was.
-            None => Position { born, seq: last },
-            Some(position) if position.born == born && position.seq <= last => {
+            // A node that has just joined skips existing entries.
+            None => Position { created_at, seq: last },
+            Some(position) if position.created_at == created_at && position.seq <= last => {
                 if position.seq + 1 < stream.state.first_sequence {
-                    tracing::warn!(target: "socketio::cluster", "events may be lost: the stream was trimmed before it was read");
+                    tracing::warn!(target: "socketio::cluster", "events may be lost: the stream was trimmed before this node read it");
                 }
                 position
             }
             Some(_) => {
-                tracing::warn!(target: "socketio::cluster", "the stream was lost, and is a new one");
-                Position { born, seq: 0 }
+                tracing::warn!(target: "socketio::cluster", "the stream was lost; reading a new one");
+                Position { created_at, seq: 0 }
             }
         };
         state.position = Some(position);
@@ -155,12 +164,13 @@ impl Reader {
         };
         let (stream, _) = self.log.prefix.log();
         let made = self.log.context().create_consumer_on_stream(consumer, stream);
-        let made = self.log.answered(made).await?;
+        let made = self.log.await_response(made).await?;
         made.map_err(|error| NatsError::JetStream(error.into()))?;
         Ok(messages)
     }
 
-    /// Whether nothing is missing before it.
+    /// Processes a message of the consumer. Returns false if messages before it are missing or the
+    /// consumer has ended.
     async fn take(
         &self,
         message: async_nats::Message,
@@ -168,7 +178,8 @@ impl Reader {
         position: &mut Position,
     ) -> Result<bool, NatsError> {
         if message.status == Some(StatusCode::IDLE_HEARTBEAT) {
-            // One that wants an answer asks whether we keep up; another one says how much there was.
+            // A heartbeat with a reply subject is a flow control request. Without one, it contains
+            // the number of messages so far.
             return match &message.reply {
                 Some(reply) => {
                     let answer = self.log.client.publish(reply.clone(), Bytes::new()).await;
@@ -181,11 +192,11 @@ impl Reader {
             };
         }
         if message.status.is_some() {
-            // The consumer has ended.
+            // The consumer was deleted.
             return Ok(false);
         }
         let message = jetstream::Message { message, context: self.log.context().clone() };
-        // Whoever knows the inbox may write to it.
+        // Any client of NATS that knows the inbox can write to it.
         let Ok(info) = message.info() else { return Ok(true) };
         if info.consumer_sequence != *count + 1 {
             return Ok(false);
@@ -204,13 +215,14 @@ impl Reader {
         let message = Frame::decode(payload)
             .and_then(|frame| Ok((Message::decode(&frame.message, &self.limits)?, frame)));
         match message {
-            // A node has done what it asks of all when it has asked, but for broadcasts.
+            // A node has already executed its own requests, except for broadcasts.
             Ok((message, _))
                 if message.uid == self.membership.seat.uid
                     && !matches!(message.body, Body::Broadcast { request: None, .. }) => {}
             Ok((message, frame)) => {
-                let Position { born, seq } = position;
-                let place = Place { born, seq, sum: Place::sum(&frame) };
+                let Position { created_at, seq } = position;
+                let place =
+                    EntryOffset { created_at, seq, checksum: EntryOffset::checksum(&frame) };
                 inbox.receive(message, Some(place.into()));
             }
             Err(error) => inbox.garbage(&error),

@@ -1,4 +1,4 @@
-//! Sessions that every node can restore.
+//! The store of sessions that every node can restore.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use socketio_adapter::{
 };
 use socketio_parser::{Nsp, value};
 
-use super::{events::Events, offset::Place};
+use super::{events::Events, offset::EntryOffset};
 use crate::error::NatsError;
 
 pub(crate) struct Sessions {
@@ -19,21 +19,22 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    async fn take_out(&self, pid: &str) -> Result<Option<SavedSession>, NatsError> {
+    async fn claim(&self, pid: &str) -> Result<Option<SavedSession>, NatsError> {
         let Events { log, limits, .. } = &self.events;
         let Some(subject) = log.prefix.session(pid) else { return Ok(None) };
-        let sessions = log.stream_of(log.prefix.sessions()).await?;
-        let found = log.found(sessions.get_last_raw_message_by_subject(&subject)).await?;
+        let sessions = log.stream_handle(log.prefix.sessions()).await?;
+        let found = log.entry(sessions.get_last_raw_message_by_subject(&subject)).await?;
         let Some(found) = found else { return Ok(None) };
         let session = unpack(&found.payload, limits)?;
         let of = session.as_ref().and_then(|session| session.nsp.as_ref());
         if of.is_some_and(|nsp| *nsp != self.nsp) {
             return Ok(None);
         }
-        // Of two that have found it, one removes it. It need not be overwritten, which takes long in files.
+        // If two nodes have found the session, only one of them succeeds in deleting it. The entry
+        // is not overwritten (`no_erase`), because that is slow in files.
         let remove = value!({ "seq": found.sequence, "no_erase": true });
         let subject = format!("STREAM.MSG.DELETE.{}", log.prefix.sessions().0);
-        let removed = log.answered(log.context().request(subject, &remove)).await?;
+        let removed = log.await_response(log.context().request(subject, &remove)).await?;
         match removed.map_err(|error| NatsError::JetStream(error.into()))? {
             Response::Ok(DeleteStatus { success }) => Ok(session.filter(|_| success)),
             Response::Err { error } if is_gone(&error) => Ok(None),
@@ -67,11 +68,11 @@ impl SessionStore for Sessions {
         offset: &'a Offset,
     ) -> BoxFuture<'a, Result<Option<SavedSession>, AdapterError>> {
         Box::pin(async move {
-            let Some(place) = Place::parse(offset) else { return Ok(None) };
-            if !self.events.hold(place).await? {
+            let Some(place) = EntryOffset::parse(offset) else { return Ok(None) };
+            if !self.events.contains(place).await? {
                 return Ok(None);
             }
-            Ok(self.take_out(pid).await?)
+            Ok(self.claim(pid).await?)
         })
     }
 
@@ -81,18 +82,20 @@ impl SessionStore for Sessions {
         size: PageSize,
     ) -> BoxFuture<'a, Result<Page, AdapterError>> {
         Box::pin(async move {
-            let from = Place::parse(offset).ok_or(NatsError::Trimmed)?;
-            Ok(self.events.after(from, size).await?)
+            let from = EntryOffset::parse(offset).ok_or(NatsError::Trimmed)?;
+            Ok(self.events.read_after(from, size).await?)
         })
     }
 
     fn is_after(&self, offset: &Offset, other: &Offset) -> bool {
-        let place = |offset| Place::parse(offset).map(|Place { born, seq, .. }| (born, seq));
-        place(offset) > place(other)
+        let position = |offset| {
+            EntryOffset::parse(offset).map(|EntryOffset { created_at, seq, .. }| (created_at, seq))
+        };
+        position(offset) > position(other)
     }
 }
 
-/// When it ends, in milliseconds, and the session.
+/// Encodes the expiry time in milliseconds, followed by the session.
 fn pack(session: &SavedSession, ttl: Duration) -> Bytes {
     let end = now().saturating_add(ttl.as_millis().try_into().unwrap_or(u64::MAX));
     let session = session.to_msgpack();
@@ -102,11 +105,11 @@ fn pack(session: &SavedSession, ttl: Duration) -> Bytes {
     out.freeze()
 }
 
-/// None where it has ended.
+/// Decodes a session. Returns `None` if it has expired.
 fn unpack(payload: &[u8], limits: &ClusterLimits) -> Result<Option<SavedSession>, NatsError> {
     let malformed = |error: Box<dyn std::error::Error + Send + Sync>| NatsError::Session(error);
     let (end, session) =
-        payload.split_first_chunk().ok_or_else(|| malformed("too short".into()))?;
+        payload.split_first_chunk().ok_or_else(|| malformed("the payload is too short".into()))?;
     if u64::from_be_bytes(*end) <= now() {
         return Ok(None);
     }
@@ -119,7 +122,7 @@ fn now() -> u64 {
     now.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
-/// Servers differ in how they say it.
+/// NATS servers use different codes for a missing entry.
 fn is_gone(error: &jetstream::Error) -> bool {
     let codes = [
         ErrorCode::SEQUENCE_NOT_FOUND,

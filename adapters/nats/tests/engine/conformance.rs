@@ -1,4 +1,4 @@
-//! The suite that every back-end passes, with a subject for each room and without, and with a log.
+//! The conformance suite of all adapters: with a subject per room, without, and with a log.
 
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ async fn servers(engine: Nats, with: impl Fn(NatsConfig) -> NatsConfig) -> (Serv
     (Servers::new(adapters, Arc::new(reaches)).await, engine)
 }
 
-async fn with_rooms() -> (Servers, Nats) {
+async fn with_room_subjects() -> (Servers, Nats) {
     servers(Nats::start().unwrap(), |config| config).await
 }
 
-async fn without_rooms() -> (Servers, Nats) {
+async fn without_room_subjects() -> (Servers, Nats) {
     servers(Nats::start().unwrap(), |config| config.room_subjects(false)).await
 }
 
@@ -33,12 +33,12 @@ async fn with_a_log() -> (Servers, Nats) {
     servers(engine, |config| config.connection_state_recovery(JetStream::default())).await
 }
 
-mod a_subject_for_each_room {
-    crate::conformance_suite!(super::with_rooms);
+mod one_subject_per_room {
+    crate::conformance_suite!(super::with_room_subjects);
 }
 
 mod one_subject_for_all {
-    crate::conformance_suite!(super::without_rooms);
+    crate::conformance_suite!(super::without_room_subjects);
 }
 
 mod events_in_a_stream {

@@ -1,4 +1,4 @@
-//! NATS goes away and comes back.
+//! NATS stops and comes back.
 
 use std::{
     sync::Arc,
@@ -13,8 +13,8 @@ use crate::{
     suite::{Kept, until, within},
 };
 
-/// Says something to a room until the other one has heard it.
-async fn until_heard(one: &Node, two: &Node) {
+/// Sends an event to a room until the other node receives it.
+async fn until_received(one: &Node, two: &Node) {
     let before = two.inbox.messages().len();
     until(|| async {
         let _ = one.link.publish(one.message(&["room"], "again", &1)).await;
@@ -26,8 +26,8 @@ async fn until_heard(one: &Node, two: &Node) {
 async fn two(engine: &Nats) -> (Node, Node) {
     let one = Node::join(adapter(engine).await, "/", "one").await;
     let two = Node::join(adapter(engine).await, "/", "two").await;
-    one.enter("room").await;
-    two.enter("room").await;
+    one.join_room("room").await;
+    two.join_room("room").await;
     (one, two)
 }
 
@@ -42,12 +42,12 @@ async fn a_dead_server_fails_promptly_and_is_found_again() {
         let error = within(one.link.publish(one.message(&[], "x", &1))).await.unwrap_err();
         assert!(matches!(error, AdapterError::Engine(_) | AdapterError::Away(_)), "{error}");
         assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-        // What appears meanwhile is subscribed to later.
+        // A room that appears without a connection is subscribed to later.
         let room = format!("meanwhile {n}");
         two.link.room_appeared(&room.as_str().into());
         engine.restart().unwrap();
-        until_heard(&one, &two).await;
-        until_heard(&two, &one).await;
+        until_received(&one, &two).await;
+        until_received(&two, &one).await;
         until(|| async { two.adapter.hears("/", &room) }).await;
     }
 }
@@ -59,8 +59,8 @@ async fn a_hanging_server_is_noticed() {
     engine.pause().unwrap();
     until(|| async { one.link.publish(one.message(&[], "x", &1)).await.is_err() }).await;
     engine.resume().unwrap();
-    until_heard(&one, &two).await;
-    until_heard(&two, &one).await;
+    until_received(&one, &two).await;
+    until_received(&two, &one).await;
 }
 
 #[tokio::test]
@@ -84,26 +84,26 @@ async fn joining_fails_at_once_while_there_is_no_server() {
 }
 
 #[tokio::test]
-async fn who_leaves_hears_and_says_nothing() {
+async fn a_node_that_left_neither_receives_nor_publishes() {
     let engine = Nats::start().unwrap();
     let (one, two) = two(&engine).await;
     one.link.leave().await;
     let error = one.link.publish(one.message(&[], "x", &1)).await.unwrap_err();
     assert!(matches!(error, AdapterError::Left), "{error}");
-    two.say(&[], "x").await;
-    two.say(&["room"], "x").await;
+    two.publish_now(&[], "x").await;
+    two.publish_now(&["room"], "x").await;
     let three = Node::join(adapter(&engine).await, "/", "three").await;
-    until_heard(&two, &{
-        three.enter("room").await;
+    until_received(&two, &{
+        three.join_room("room").await;
         three
     })
     .await;
     assert!(one.inbox.messages().is_empty());
 }
 
-/// However much goes on meanwhile.
+/// The node must catch up even if other rooms change all the time.
 #[tokio::test]
-async fn a_room_that_appears_while_there_is_no_server_is_heard_of_afterwards() {
+async fn a_room_that_appears_without_a_server_is_subscribed_to_afterwards() {
     let engine = Nats::start().unwrap();
     let one = Node::join(adapter(&engine).await, "/", "one").await;
     engine.kill().unwrap();

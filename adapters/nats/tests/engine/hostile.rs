@@ -1,4 +1,4 @@
-//! Whoever may use NATS may write to the bus.
+//! Malformed messages. Every client of NATS can publish to the subjects of the cluster.
 
 use engines::Nats;
 use socketio_adapter::{AdapterError, recovery::PageSize};
@@ -9,7 +9,7 @@ use crate::{
     suite::{until, within},
 };
 
-/// What no adapter takes for a message of 1000 bytes at most.
+/// Payloads that an adapter with a limit of 1000 bytes must refuse.
 fn garbage() -> Vec<Vec<u8>> {
     let head = b"\x01\0\0\0\0\0\0\0\x07\x03bad";
     let with = |rest: &[u8]| [head.as_slice(), rest].concat();
@@ -30,33 +30,33 @@ fn garbage() -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn garbage_is_counted_and_forgotten() {
+async fn garbage_is_counted_and_dropped() {
     let engine = Nats::start().unwrap();
     let config = config(&engine).await.max_message_bytes(1000);
     let one = Node::join(NatsAdapter::new(config).unwrap(), "/", "one").await;
     let two = Node::join(adapter(&engine).await, "/", "two").await;
-    let stranger = async_nats::connect(engine.url()).await.unwrap();
+    let other_client = async_nats::connect(engine.url()).await.unwrap();
     let bad = garbage();
     for payload in &bad {
         for subject in ["socketio.Lw.all", "socketio.Lw.node.b25l"] {
-            stranger.publish(subject, payload.clone().into()).await.unwrap();
+            other_client.publish(subject, payload.clone().into()).await.unwrap();
         }
     }
-    // Pretends to be the node itself, which drops what says nothing.
-    stranger
+    // An empty message in the name of the node itself, which the node drops.
+    other_client
         .publish("socketio.Lw.all", b"\x01\0\0\0\0\0\0\0\x07\x03one".as_slice().into())
         .await
         .unwrap();
-    stranger.flush().await.unwrap();
+    other_client.flush().await.unwrap();
     until(|| async { one.inbox.garbage().len() == 2 * bad.len() }).await;
     assert!(one.inbox.garbage().iter().any(|text| text.contains("1001 bytes")));
-    two.say(&[], "good").await;
+    two.publish_now(&[], "good").await;
     one.inbox.wait(1).await;
     assert_eq!(one.events(), ["good"]);
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused_and_the_rest_goes_on() {
+async fn a_message_that_is_too_large_is_refused_and_others_still_arrive() {
     let engine = Nats::start().unwrap();
     let one = Node::join(adapter(&engine).await, "/", "one").await;
     let two = Node::join(adapter(&engine).await, "/", "two").await;
@@ -71,42 +71,42 @@ async fn what_is_too_large_is_refused_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
-async fn garbage_in_the_log_is_counted_and_read_over() {
+async fn garbage_in_the_log_is_counted_and_skipped() {
     let engine = Nats::with_jetstream().unwrap();
     let config = config(&engine).await.max_message_bytes(1000);
     let config = config.connection_state_recovery(JetStream::default());
     let one = Node::join(NatsAdapter::new(config).unwrap(), "/", "one").await;
     let two = log::node(&engine, JetStream::default(), "two").await;
-    let from = two.tells("before").await;
-    let stranger = async_nats::connect(engine.url()).await.unwrap();
+    let from = two.publish("before").await;
+    let other_client = async_nats::connect(engine.url()).await.unwrap();
     let bad = garbage();
     for payload in &bad {
-        stranger.publish("socketio.log.Lw", payload.clone().into()).await.unwrap();
+        other_client.publish("socketio.log.Lw", payload.clone().into()).await.unwrap();
     }
-    // Of no namespace here, and too many tokens for the stream.
+    // Subjects of no known namespace, or with too many tokens for the stream.
     for subject in ["socketio.log.x", "socketio.log.Lw.x", "socketio.log"] {
-        stranger.publish(subject, bad[6].clone().into()).await.unwrap();
+        other_client.publish(subject, bad[6].clone().into()).await.unwrap();
     }
-    stranger.flush().await.unwrap();
+    other_client.flush().await.unwrap();
     until(|| async { one.inbox.garbage().len() == bad.len() }).await;
     assert!(one.inbox.garbage().iter().any(|text| text.contains("1001 bytes")));
     let page = bad.len() / 3;
     let size = PageSize { packets: page, bytes: 1 << 20 };
     assert!(one.store().missed(&from, size).await.unwrap().events.is_empty());
-    two.tells("good").await;
-    assert_eq!(one.hears("good").await, ["before", "good"]);
+    two.publish("good").await;
+    assert_eq!(one.wait_for("good").await, ["before", "good"]);
     assert_eq!(log::missed(&one, &from).await.unwrap(), ["good"]);
 }
 
 #[tokio::test]
-async fn what_is_no_session_restores_nothing() {
+async fn a_malformed_session_restores_nothing() {
     let engine = Nats::with_jetstream().unwrap();
     let one = log::node(&engine, JetStream::default(), "one").await;
-    let offset = one.tells("x").await;
-    let stranger = async_nats::connect(engine.url()).await.unwrap();
+    let offset = one.publish("x").await;
+    let other_client = async_nats::connect(engine.url()).await.unwrap();
     for payload in [&b""[..], b"\xff", &[0xff; 100], &[b'x'; 500_000]] {
-        stranger.publish("socketio.session.UA", payload.to_vec().into()).await.unwrap();
-        stranger.flush().await.unwrap();
+        other_client.publish("socketio.session.UA", payload.to_vec().into()).await.unwrap();
+        other_client.flush().await.unwrap();
         assert!(one.store().take("P", &offset).await.is_err());
     }
     one.store().persist(log::session("P", "/"), log::MINUTE).await.unwrap();

@@ -25,7 +25,7 @@ use crate::{
 pub(crate) const ALL: PageSize = PageSize { packets: 1000, bytes: 10_000_000 };
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-/// Each adapter on a connection of its own.
+/// Creates each adapter with a connection of its own.
 struct Log(Nats);
 
 impl conformance::Logging for Log {
@@ -66,12 +66,12 @@ impl Node {
         self.link.sessions().unwrap()
     }
 
-    pub(crate) async fn tells(&self, event: &str) -> Offset {
+    pub(crate) async fn publish(&self, event: &str) -> Offset {
         within(self.link.publish(self.message(&["r"], event, &1))).await.unwrap().unwrap()
     }
 
-    /// Waits until it has heard an event, and gives all that it has heard.
-    pub(crate) async fn hears(&self, event: &str) -> Vec<String> {
+    /// Waits until the node has received an event. Returns all events that it has received.
+    pub(crate) async fn wait_for(&self, event: &str) -> Vec<String> {
         until(|| async { self.events().iter().any(|it| it == event) }).await;
         self.events()
     }
@@ -98,7 +98,7 @@ async fn missed_by(
 }
 
 #[tokio::test]
-async fn the_suite_of_logs_is_passed() {
+async fn the_adapter_passes_the_conformance_suite_of_logs() {
     let log = Log(Nats::with_jetstream().unwrap());
     within(conformance::a_log_is_one_order(&log)).await;
     within(conformance::sessions_are_taken_once(&log)).await;
@@ -106,7 +106,7 @@ async fn the_suite_of_logs_is_passed() {
 }
 
 #[tokio::test]
-async fn without_jetstream_it_is_said_at_once() {
+async fn a_missing_jetstream_is_reported_at_once() {
     let engine = Nats::start().unwrap();
     let adapter = logging(&engine, JetStream::default()).await;
     let error = within(adapter.prepare()).await.unwrap_err();
@@ -114,14 +114,14 @@ async fn without_jetstream_it_is_said_at_once() {
     let seat = Seat { nsp: "/".into(), uid: "one".into() };
     let error = within(adapter.join(seat, Arc::new(Kept::default()))).await.err().unwrap();
     assert!(error.to_string().contains("no JetStream"), "{error}");
-    // Core NATS asks for nothing more.
+    // Without recovery, the adapter does not need JetStream.
     let plain = crate::adapter(&engine).await;
     within(plain.prepare()).await.unwrap();
     assert!(!plain.keeps_log());
 }
 
 #[tokio::test]
-async fn what_is_prepared_waits_for_the_first_connection() {
+async fn prepare_waits_for_the_first_connection() {
     let engine = Nats::with_jetstream().unwrap();
     engine.kill().unwrap();
     let client = connect_options().connect(engine.url()).await.unwrap();
@@ -138,7 +138,7 @@ async fn what_is_prepared_waits_for_the_first_connection() {
 #[tokio::test]
 async fn many_nodes_make_the_streams_at_once() {
     let engine = Nats::with_jetstream().unwrap();
-    // Also where they do not agree about the limits.
+    // They need not agree on the limits.
     let adapters = (0..8).map(|n| {
         let limits = JetStream::default().max_messages(1000 + n % 2);
         logging(&engine, limits)
@@ -151,12 +151,12 @@ async fn many_nodes_make_the_streams_at_once() {
     let adapters: Vec<_> = making.join_all().await.into_iter().map(Result::unwrap).collect();
     let one = Node::join(adapters[0].clone(), "/", "one").await;
     let two = Node::join(adapters[7].clone(), "/", "two").await;
-    one.tells("x").await;
-    two.hears("x").await;
+    one.publish("x").await;
+    two.wait_for("x").await;
 }
 
 #[tokio::test]
-async fn a_stream_of_somebody_else_is_left_alone() {
+async fn an_incompatible_stream_is_left_alone() {
     let engine = Nats::with_jetstream().unwrap();
     let context = jetstream::new(async_nats::connect(engine.url()).await.unwrap());
     let adapter = logging(&engine, JetStream::default()).await;
@@ -185,7 +185,7 @@ async fn a_stream_of_somebody_else_is_left_alone() {
         assert!(matches!(&error, NatsError::ForeignStream(name) if *name == wanted), "{error}");
         context.delete_stream(wanted).await.unwrap();
     }
-    // Other limits are the operator's affair.
+    // Different limits are accepted, because the operator may set them.
     for theirs in [log, sessions] {
         let name = theirs.name.clone();
         let _ = context.delete_stream(&name).await;
@@ -200,31 +200,31 @@ async fn a_session_is_not_taken_from_another_namespace() {
     let adapter = logging(&engine, JetStream::default()).await;
     let one = Node::join(adapter.clone(), "/", "one").await;
     let other = Node::join(adapter, "/other", "other").await;
-    let offset = one.tells("x").await;
+    let offset = one.publish("x").await;
     one.store().persist(session("P", "/"), MINUTE).await.unwrap();
-    // An event of another namespace proves nothing.
+    // An offset of another namespace is no proof of a session.
     assert_eq!(other.store().take("P", &offset).await.unwrap(), None);
     let message = socketio_adapter::Message { nsp: "/other".into(), ..other.message(&[], "y", &1) };
     let elsewhere = within(other.link.publish(message)).await.unwrap().unwrap();
     assert_eq!(one.store().take("P", &elsewhere).await.unwrap(), None);
     assert_eq!(other.store().take("P", &elsewhere).await.unwrap(), None);
-    // Any text is a private id to who claims one.
+    // A client can claim any text as its private id.
     for pid in ["", "*", ">", "a.b", " \r\n", &"p".repeat(10_000)] {
         assert_eq!(one.store().take(pid, &offset).await.unwrap(), None);
     }
     assert_eq!(one.store().take("P", &offset).await.unwrap(), Some(session("P", "/")));
 }
 
-/// The session stays where it is if the stream does not reach back to its offset.
+/// The session stays in the store if the stream does not reach back to its offset.
 #[tokio::test]
 async fn a_trimmed_stream_restores_nothing() {
     let engine = Nats::with_jetstream().unwrap();
     let one = node(&engine, JetStream::default().max_messages(3), "one").await;
-    let first = one.tells("first").await;
+    let first = one.publish("first").await;
     one.store().persist(session("P", "/"), MINUTE).await.unwrap();
     let mut last = first.clone();
     for n in 0..5 {
-        last = one.tells(&format!("n{n}")).await;
+        last = one.publish(&format!("n{n}")).await;
     }
     assert_eq!(one.store().take("P", &first).await.unwrap(), None);
     assert!(missed(&one, &first).await.is_err());
@@ -233,14 +233,14 @@ async fn a_trimmed_stream_restores_nothing() {
 }
 
 #[tokio::test]
-async fn much_that_was_missed_is_found_whatever_its_size() {
+async fn many_missed_events_are_found_whatever_their_size() {
     let engine = Nats::with_jetstream().unwrap();
     let one = node(&engine, JetStream::default(), "one").await;
     let two = node(&engine, JetStream::default(), "two").await;
-    let from = one.tells("before").await;
+    let from = one.publish("before").await;
     let mut expected = Vec::new();
     for n in 0..300 {
-        // Larger than a page now and then.
+        // Some messages are larger than a page.
         let filler = "x".repeat(if n % 50 == 0 { 900_000 } else { n });
         let message = two.message(&[], &format!("n{n}"), &filler);
         within(two.link.publish(message)).await.unwrap();
@@ -249,23 +249,23 @@ async fn much_that_was_missed_is_found_whatever_its_size() {
     assert_eq!(missed(&one, &from).await.unwrap(), expected);
 }
 
-/// A page that holds few events, since there is much else in the log, is not the last one.
+/// A page with few events is not the last one if other entries fill the log.
 #[tokio::test]
-async fn what_is_missed_is_found_among_all_else() {
+async fn missed_events_are_found_among_other_entries() {
     let engine = Nats::with_jetstream().unwrap();
     let one = node(&engine, JetStream::default(), "one").await;
-    let from = one.tells("before").await;
-    let stranger = async_nats::connect(engine.url()).await.unwrap();
+    let from = one.publish("before").await;
+    let other_client = async_nats::connect(engine.url()).await.unwrap();
     for n in 0..3 {
         for _ in 0..30 {
             let rooms = vec!["r".into()];
             let body = Body::SocketsJoin { selection: Selection::default(), rooms };
             let message = socketio_adapter::Message { body, ..one.message(&[], "", &1) };
             within(one.link.publish(message)).await.unwrap();
-            stranger.publish("socketio.log.Lw", vec![b'x'; 100_000].into()).await.unwrap();
+            other_client.publish("socketio.log.Lw", vec![b'x'; 100_000].into()).await.unwrap();
         }
-        stranger.flush().await.unwrap();
-        one.tells(&format!("n{n}")).await;
+        other_client.flush().await.unwrap();
+        one.publish(&format!("n{n}")).await;
     }
     for size in [PageSize { packets: 10, bytes: 10_000_000 }, PageSize { packets: 1000, bytes: 1 }]
     {
@@ -273,13 +273,13 @@ async fn what_is_missed_is_found_among_all_else() {
     }
 }
 
-/// What asks for an answer, and what may be lost, is nobody's to miss.
+/// Clients never recover requests or volatile events.
 #[tokio::test]
 async fn requests_and_volatile_events_are_not_in_the_log() {
     let engine = Nats::with_jetstream().unwrap();
     let one = node(&engine, JetStream::default(), "one").await;
     let two = node(&engine, JetStream::default(), "two").await;
-    let from = one.tells("before").await;
+    let from = one.publish("before").await;
     let mut selection = Selection::default();
     selection.flags.volatile = true;
     let args = event_args("volatile", &1).unwrap();
@@ -290,5 +290,5 @@ async fn requests_and_volatile_events_are_not_in_the_log() {
     }
     two.inbox.wait(3).await;
     assert!(missed(&two, &from).await.unwrap().is_empty());
-    assert_eq!(one.events(), ["before"], "of its own, the logged ones alone");
+    assert_eq!(one.events(), ["before"], "a node receives its own messages from the log only");
 }

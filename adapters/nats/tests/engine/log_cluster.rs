@@ -1,4 +1,4 @@
-//! JetStream on a cluster of NATS servers, which die one after the other.
+//! JetStream on a cluster of NATS servers that are killed one after another.
 
 use std::{
     sync::{
@@ -19,7 +19,7 @@ use crate::{
     with,
 };
 
-/// Each adapter at another server.
+/// Connects each adapter to another server.
 struct Log(NatsCluster, AtomicUsize);
 
 impl Log {
@@ -46,7 +46,7 @@ impl conformance::Logging for Log {
 }
 
 #[tokio::test]
-async fn the_suite_of_logs_is_passed_in_a_cluster() {
+async fn a_cluster_of_nats_servers_passes_the_conformance_suite_of_logs() {
     let log = Log(NatsCluster::start().unwrap(), AtomicUsize::default());
     within(conformance::a_log_is_one_order(&log)).await;
     within(conformance::sessions_are_taken_once(&log)).await;
@@ -54,50 +54,50 @@ async fn the_suite_of_logs_is_passed_in_a_cluster() {
 }
 
 #[tokio::test]
-async fn nothing_is_lost_while_servers_die() {
+async fn events_survive_the_death_of_each_server() {
     let log = Log(NatsCluster::start().unwrap(), AtomicUsize::default());
     let one = Node::join(log.adapter().await, "/", "one").await;
     let two = Node::join(log.adapter().await, "/", "two").await;
-    let from = one.tells("before").await;
+    let from = one.publish("before").await;
     one.store().persist(session("P", "/"), Duration::from_secs(600)).await.unwrap();
     let over = AtomicBool::new(false);
-    let speak = async {
-        let mut taken = Vec::new();
+    let publish_all = async {
+        let mut accepted = Vec::new();
         for n in 0.. {
             let event = format!("n{n}");
-            // What is not said to be published may be, and may not.
+            // A publish that failed may or may not have been stored.
             if within(one.link.publish(one.message(&[], &event, &1))).await.is_ok() {
-                taken.push(event);
+                accepted.push(event);
                 if over.load(Ordering::Relaxed) {
                     break;
                 }
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        taken
+        accepted
     };
     let kill = async {
         for server in log.0.servers() {
             server.kill().unwrap();
             tokio::time::sleep(Duration::from_secs(1)).await;
             server.restart().unwrap();
-            // The others wait for it to have caught up.
+            // The next server must not die before this one has caught up.
             tokio::time::sleep(Duration::from_secs(3)).await;
         }
         over.store(true, Ordering::Relaxed);
     };
-    let (taken, ()) = tokio::join!(speak, kill);
-    let last = taken.last().unwrap();
+    let (accepted, ()) = tokio::join!(publish_all, kill);
+    let last = accepted.last().unwrap();
     let of = |events: Vec<String>| -> Vec<String> {
-        events.into_iter().filter(|event| taken.contains(event)).collect()
+        events.into_iter().filter(|event| accepted.contains(event)).collect()
     };
     for node in [&one, &two] {
-        assert_eq!(of(node.hears(last).await), taken);
+        assert_eq!(of(node.wait_for(last).await), accepted);
     }
-    // The servers agree again some time after the last one came back.
+    // The servers need some time to agree again after the last restart.
     let store = two.store();
     let another = || store.persist(session("another", "/"), Duration::from_secs(600));
     until(|| async { within(another()).await.is_ok() && missed(&two, &from).await.is_ok() }).await;
-    assert_eq!(of(missed(&two, &from).await.unwrap()), taken);
+    assert_eq!(of(missed(&two, &from).await.unwrap()), accepted);
     assert_eq!(two.store().take("P", &from).await.unwrap(), Some(session("P", "/")));
 }

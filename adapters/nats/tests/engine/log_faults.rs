@@ -1,4 +1,4 @@
-//! JetStream goes away and comes back, with what it kept or without.
+//! JetStream stops and comes back, with or without its data.
 
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,8 @@ use crate::{
     with,
 };
 
-/// Tells something until it is taken, and waits until both have heard it.
-async fn until_heard(one: &Node, two: &Node) -> Offset {
+/// Publishes events until one is accepted, and waits until both nodes have received it.
+async fn until_received(one: &Node, two: &Node) -> Offset {
     let begun = Instant::now();
     for n in 0.. {
         assert!(begun.elapsed() < HANG);
@@ -34,11 +34,11 @@ async fn until_heard(one: &Node, two: &Node) -> Offset {
 }
 
 #[tokio::test]
-async fn files_outlive_a_crash() {
+async fn streams_in_files_survive_a_crash() {
     let engine = Nats::with_jetstream().unwrap();
     let one = node(&engine, JetStream::default(), "one").await;
     let two = node(&engine, JetStream::default(), "two").await;
-    let before = one.tells("before").await;
+    let before = one.publish("before").await;
     one.store().persist(session("P", "/"), MINUTE).await.unwrap();
     for n in 0..2 {
         engine.kill().unwrap();
@@ -50,8 +50,8 @@ async fn files_outlive_a_crash() {
         assert!(within(one.store().take("P", &before)).await.is_err());
         assert!(within(one.store().missed(&before, crate::log::ALL)).await.is_err());
         engine.restart().unwrap();
-        let after = until_heard(&one, &two).await;
-        until_heard(&two, &one).await;
+        let after = until_received(&one, &two).await;
+        until_received(&two, &one).await;
         assert!(one.store().is_after(&after, &before));
         let found = missed(&two, &before).await.unwrap();
         assert!(found.iter().filter(|event| event.starts_with("again")).count() >= 2 + 2 * n);
@@ -60,26 +60,26 @@ async fn files_outlive_a_crash() {
 }
 
 #[tokio::test]
-async fn what_was_in_memory_is_known_to_be_lost() {
+async fn the_loss_of_streams_in_memory_is_detected() {
     let engine = Nats::with_jetstream().unwrap();
     let one = node(&engine, memory(), "one").await;
     let two = node(&engine, memory(), "two").await;
     let mut old = Vec::new();
     for n in 0..5 {
-        old.push(one.tells(&format!("n{n}")).await);
+        old.push(one.publish(&format!("n{n}")).await);
     }
     one.store().persist(session("P", "/"), MINUTE).await.unwrap();
     engine.kill().unwrap();
     until(|| async { one.link.publish(one.message(&[], "x", &1)).await.is_err() }).await;
     engine.restart().unwrap();
-    let first = until_heard(&one, &two).await;
-    until_heard(&two, &one).await;
+    let first = until_received(&one, &two).await;
+    until_received(&two, &one).await;
     let mut new = first.clone();
     for n in 0..9 {
-        new = two.tells(&format!("m{n}")).await;
+        new = two.publish(&format!("m{n}")).await;
     }
-    one.hears("m8").await;
-    // The new stream has other entries of the same numbers.
+    one.wait_for("m8").await;
+    // The new stream has other entries with the same sequence numbers.
     two.store().persist(session("P", "/"), MINUTE).await.unwrap();
     for offset in &old {
         assert_eq!(one.store().take("P", offset).await.unwrap(), None);
@@ -90,19 +90,19 @@ async fn what_was_in_memory_is_known_to_be_lost() {
 }
 
 #[tokio::test]
-async fn a_stream_that_was_removed_is_made_again() {
+async fn a_deleted_stream_is_created_again() {
     let engine = Nats::with_jetstream().unwrap();
     let one = node(&engine, JetStream::default(), "one").await;
     let two = node(&engine, JetStream::default(), "two").await;
-    let old = one.tells("before").await;
-    two.hears("before").await;
+    let old = one.publish("before").await;
+    two.wait_for("before").await;
     let context = jetstream::new(async_nats::connect(engine.url()).await.unwrap());
     for name in ["socketio-log", "socketio-sessions"] {
         context.delete_stream(name).await.unwrap();
     }
-    one.tells("after").await;
-    assert_eq!(two.hears("after").await, ["before", "after"]);
-    assert_eq!(one.hears("after").await, ["before", "after"]);
+    one.publish("after").await;
+    assert_eq!(two.wait_for("after").await, ["before", "after"]);
+    assert_eq!(one.wait_for("after").await, ["before", "after"]);
     one.store().persist(session("P", "/"), MINUTE).await.unwrap();
     assert_eq!(two.store().take("P", &old).await.unwrap(), None);
 }
@@ -112,7 +112,7 @@ async fn a_hanging_server_fails_in_time() {
     let engine = Nats::with_jetstream().unwrap();
     let one = node(&engine, JetStream::default(), "one").await;
     let two = node(&engine, JetStream::default(), "two").await;
-    let offset = one.tells("before").await;
+    let offset = one.publish("before").await;
     engine.pause().unwrap();
     let begun = Instant::now();
     for _ in 0..100 {
@@ -123,19 +123,20 @@ async fn a_hanging_server_fails_in_time() {
     assert!(within(one.store().take("P", &offset)).await.is_err());
     assert!(within(one.store().persist(session("P", "/"), MINUTE)).await.is_err());
     engine.resume().unwrap();
-    until_heard(&one, &two).await;
-    until_heard(&two, &one).await;
+    until_received(&one, &two).await;
+    until_received(&two, &one).await;
 }
 
-/// Who publishes one event after the other does not wait for each, although the connection seems to be there.
+/// A node that publishes many events must not wait for a timeout on each, even while the connection
+/// seems intact.
 #[tokio::test]
-async fn silence_is_waited_for_once() {
+async fn a_silent_jetstream_delays_only_the_first_event() {
     let engine = Nats::with_jetstream().unwrap();
     let slow = connect_options().ping_interval(Duration::from_secs(60));
     let config = with(&engine, slow).await.timeout(Duration::from_secs(1));
     let config = config.connection_state_recovery(JetStream::default());
     let one = Node::join(NatsAdapter::new(config).unwrap(), "/", "one").await;
-    one.tells("before").await;
+    one.publish("before").await;
     engine.pause().unwrap();
     let begun = Instant::now();
     for _ in 0..100 {
@@ -143,23 +144,24 @@ async fn silence_is_waited_for_once() {
     }
     assert!(begun.elapsed() < Duration::from_millis(1900), "{:?}", begun.elapsed());
     engine.resume().unwrap();
-    until_heard(&one, &one).await;
+    until_received(&one, &one).await;
 }
 
-/// Where the client of NATS drops what it cannot keep, the reader finds that out and reads it again.
+/// The NATS client drops messages that exceed the capacity of a subscription. The reader must
+/// detect the gap and read again.
 #[tokio::test]
-async fn a_full_subscription_loses_nothing() {
+async fn an_overflowing_subscription_loses_no_events() {
     let engine = Nats::with_jetstream().unwrap();
     let small = connect_options().subscription_capacity(200);
     let config = with(&engine, small).await.connection_state_recovery(JetStream::default());
     let one = Node::join(NatsAdapter::new(config).unwrap(), "/", "one").await;
     let two = node(&engine, JetStream::default(), "two").await;
     let context = jetstream::new(async_nats::connect(engine.url()).await.unwrap());
-    two.tells("first").await;
-    two.hears("first").await;
+    two.publish("first").await;
+    two.wait_for("first").await;
     let stream = context.get_stream("socketio-log").await.unwrap();
     let entry = stream.get_raw_message(1).await.unwrap();
-    let mut expected = one.hears("first").await;
+    let mut expected = one.wait_for("first").await;
     for _ in 0..2 {
         for _ in 0..300 {
             context.client().publish("socketio.log.Lw", entry.payload.clone()).await.unwrap();
@@ -169,14 +171,14 @@ async fn a_full_subscription_loses_nothing() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     one.inbox.wait(expected.len()).await;
-    two.tells("last").await;
+    two.publish("last").await;
     expected.push("last".into());
-    assert_eq!(one.hears("last").await, expected);
+    assert_eq!(one.wait_for("last").await, expected);
 }
 
-/// What is added while a node cannot read is read afterwards, in order and once.
+/// A node that could not read gets the events afterwards, in order and once.
 #[tokio::test]
-async fn nothing_is_lost_over_crashes() {
+async fn events_survive_crashes_of_the_server() {
     let engine = Nats::with_jetstream().unwrap();
     let one = node(&engine, JetStream::default(), "one").await;
     let two = node(&engine, JetStream::default(), "two").await;
@@ -192,7 +194,7 @@ async fn nothing_is_lost_over_crashes() {
         }
         tokio::time::sleep(Duration::from_millis(3)).await;
     }
-    until_heard(&one, &two).await;
+    until_received(&one, &two).await;
     for node in [&one, &two] {
         let heard = node.events();
         let known: Vec<_> = heard.iter().filter(|it| expected.contains(it)).cloned().collect();
@@ -200,14 +202,14 @@ async fn nothing_is_lost_over_crashes() {
     }
 }
 
-/// A node that left leaves no consumer behind, and who asks for what was missed neither.
+/// Neither a node that left nor a reader of missed events leaves a consumer behind.
 #[tokio::test]
-async fn consumers_do_not_pile_up() {
+async fn unused_consumers_are_deleted() {
     let engine = Nats::with_jetstream().unwrap();
     let one = node(&engine, JetStream::default(), "one").await;
-    let from = one.tells("before").await;
+    let from = one.publish("before").await;
     for n in 0..20 {
-        one.tells(&format!("n{n}")).await;
+        one.publish(&format!("n{n}")).await;
     }
     for _ in 0..20 {
         assert_eq!(missed(&one, &from).await.unwrap().len(), 20);
@@ -219,7 +221,7 @@ async fn consumers_do_not_pile_up() {
     };
     let begun = Instant::now();
     until(alone).await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "they are removed, not forgotten");
+    assert!(begun.elapsed() < Duration::from_secs(5), "they expired instead of being deleted");
     for n in 0..5 {
         let other = node(&engine, JetStream::default(), &format!("other{n}")).await;
         other.link.leave().await;

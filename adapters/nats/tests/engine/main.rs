@@ -1,4 +1,4 @@
-//! The adapter against a real NATS server.
+//! Tests of the adapter with a real NATS server.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -26,7 +26,7 @@ use socketio_adapter::{
 use socketio_adapter_nats::{NatsAdapter, NatsConfig, async_nats, connect_options};
 use suite::{Kept, until, within};
 
-/// A connection of its own.
+/// Creates a configuration with a connection of its own.
 async fn config(engine: &Nats) -> NatsConfig {
     with(engine, connect_options().ping_interval(Duration::from_millis(500))).await
 }
@@ -43,7 +43,7 @@ async fn adapter(engine: &Nats) -> Arc<NatsAdapter> {
     NatsAdapter::new(config(engine).await).unwrap()
 }
 
-/// A node without a server.
+/// A node of a cluster, without a Socket.IO server.
 struct Node {
     link: Arc<dyn Link>,
     inbox: Arc<Kept>,
@@ -67,11 +67,11 @@ impl Node {
         Message { uid: self.uid.clone().into(), nsp: "/".into(), body }
     }
 
-    async fn say(&self, rooms: &[&str], event: &str) {
+    async fn publish_now(&self, rooms: &[&str], event: &str) {
         within(self.link.publish(self.message(rooms, event, &1))).await.unwrap();
     }
 
-    async fn enter(&self, room: &str) {
+    async fn join_room(&self, room: &str) {
         self.link.room_appeared(&Room::from(room));
         until(|| async { self.adapter.hears("/", room) }).await;
     }

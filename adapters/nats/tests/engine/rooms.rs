@@ -1,4 +1,4 @@
-//! Subjects of rooms.
+//! Tests of the subjects of rooms.
 
 use engines::Nats;
 use socketio_adapter_nats::NatsAdapter;
@@ -6,32 +6,32 @@ use socketio_adapter_nats::NatsAdapter;
 use crate::{Node, adapter, config, suite::until};
 
 #[tokio::test]
-async fn a_node_gets_what_its_rooms_need_and_nothing_else() {
+async fn a_node_receives_only_what_its_rooms_need() {
     let engine = Nats::start().unwrap();
     let one = Node::join(adapter(&engine).await, "/", "one").await;
     let two = Node::join(adapter(&engine).await, "/", "two").await;
     let long = "long ".repeat(100);
     let rooms = ["a", "*", ">", "a.b", "", "é \r\n", &long];
     for (n, room) in rooms.into_iter().enumerate() {
-        one.say(&[room], "not yet").await;
-        // The engine has it when it has what was said after it.
-        one.say(&[], "said").await;
+        one.publish_now(&[room], "not yet").await;
+        // NATS has processed the message to the room once the message after it arrives.
+        one.publish_now(&[], "said").await;
         until(|| async { two.events().iter().filter(|it| *it == "said").count() > n }).await;
-        two.enter(room).await;
-        one.say(&[room], room).await;
+        two.join_room(room).await;
+        one.publish_now(&[room], room).await;
     }
-    one.say(&["nobody's"], "not at all").await;
-    one.say(&["nobody's", "either"], "to several").await;
+    one.publish_now(&["nobody's"], "not at all").await;
+    one.publish_now(&["nobody's", "either"], "to several").await;
     two.link.room_vanished(&"a".into());
     until(|| async { !two.adapter.hears("/", "a") }).await;
-    one.say(&[], "fence").await;
+    one.publish_now(&[], "fence").await;
     until(|| async { two.events().iter().any(|event| event == "fence") }).await;
-    // What has no subject of its own comes to all, as what is for several rooms does.
+    // A message to a room without a subject goes to all nodes, like one to several rooms.
     let expected = ["a", "*", ">", "a.b", "", "é \r\n", "not yet", &long, "to several", "fence"];
     let mut events = two.events();
     events.retain(|event| event != "said");
     assert_eq!(events, expected);
-    assert!(one.inbox.messages().is_empty(), "nothing of its own");
+    assert!(one.inbox.messages().is_empty(), "a node does not receive its own messages");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,17 +42,17 @@ async fn order_is_kept_across_subjects() {
     let three = Node::join(adapter(&engine).await, "/", "three").await;
     let rooms: Vec<String> = (0..20).map(|n| format!("r{n}")).collect();
     for room in &rooms {
-        two.enter(room).await;
+        two.join_room(room).await;
     }
     let count = 5000;
-    let speak = async |node: &Node| {
+    let publish_all = async |node: &Node| {
         for n in 0..count {
             let room: Vec<&str> =
                 rooms.iter().map(String::as_str).skip(n * 7 % 21).take(1).collect();
-            node.say(&room, &format!("{}{n}", node.uid)).await;
+            node.publish_now(&room, &format!("{}{n}", node.uid)).await;
         }
     };
-    tokio::join!(speak(&one), speak(&three));
+    tokio::join!(publish_all(&one), publish_all(&three));
     two.inbox.wait(2 * count).await;
     for speaker in [&one, &three] {
         let events = two.events();
@@ -63,7 +63,7 @@ async fn order_is_kept_across_subjects() {
 }
 
 #[tokio::test]
-async fn rooms_that_come_and_go_leave_nothing() {
+async fn short_lived_rooms_leave_no_subscriptions() {
     let engine = Nats::start().unwrap();
     let config = config(&engine).await;
     let node = Node::join(NatsAdapter::new(config).unwrap(), "/", "one").await;
@@ -72,12 +72,12 @@ async fn rooms_that_come_and_go_leave_nothing() {
         node.link.room_appeared(&format!("{n}").as_str().into());
         node.link.room_vanished(&format!("{n}").as_str().into());
     }
-    node.enter("stays").await;
+    node.join_room("stays").await;
     for n in 0..2000 {
-        other.say(&[&format!("{n}")], "gone").await;
+        other.publish_now(&[&format!("{n}")], "gone").await;
         assert!(!node.adapter.hears("/", &format!("{n}")));
     }
-    other.say(&["stays"], "here").await;
+    other.publish_now(&["stays"], "here").await;
     node.inbox.wait(1).await;
     assert_eq!(node.events(), ["here"]);
 }

@@ -1,4 +1,4 @@
-//! Servers whose clients come back, and JetStream that goes away.
+//! Servers whose clients return while JetStream stops and comes back.
 
 use engines::Nats;
 use socketio_adapter_nats::JetStream;
@@ -25,8 +25,8 @@ async fn client(io: &Server) -> TestClient {
     client
 }
 
-/// Says something until the client hears it.
-async fn until_heard(io: &Server, client: &mut TestClient, tag: &str) {
+/// Emits events until the client receives one.
+async fn until_received(io: &Server, client: &mut TestClient, tag: &str) {
     for n in 0.. {
         let event = format!("{tag}{n}");
         io.emit(&event, &()).unwrap();
@@ -39,7 +39,7 @@ async fn until_heard(io: &Server, client: &mut TestClient, tag: &str) {
 }
 
 #[tokio::test]
-async fn clients_are_served_while_jetstream_is_away() {
+async fn clients_are_served_while_jetstream_is_down() {
     let engine = Nats::with_jetstream().unwrap();
     let (one, two) = (server(&engine).await, server(&engine).await);
     let (mut here, mut there) = (client(&one).await, client(&two).await);
@@ -48,7 +48,7 @@ async fn clients_are_served_while_jetstream_is_away() {
         assert_eq!(client.expect::<u8>("both").await.unwrap(), 1);
     }
 
-    // It comes back, and what the other server said is not missed.
+    // The client returns and gets the event that the other server emitted in the meantime.
     here.drop_connection();
     two.to("room").emit("missed", &2).unwrap();
     there.expect::<u8>("missed").await.unwrap();
@@ -62,11 +62,11 @@ async fn clients_are_served_while_jetstream_is_away() {
     until(|| async { one.stats().cluster.lost > 0 }).await;
     here.drop_connection();
     here.reconnect().await.unwrap();
-    assert!(!here.recovered(), "nobody knows its session");
+    assert!(!here.recovered(), "the session could not be stored");
 
     engine.restart().unwrap();
-    until_heard(&one, &mut there, "again").await;
-    until_heard(&two, &mut here, "here").await;
+    until_received(&one, &mut there, "again").await;
+    until_received(&two, &mut here, "here").await;
     here.drop_connection();
     two.to("room").emit("missed", &4).unwrap();
     here.reconnect().await.unwrap();

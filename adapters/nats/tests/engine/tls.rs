@@ -1,4 +1,4 @@
-//! NATS by TLS, with a certificate of an authority of our own.
+//! NATS over TLS, with a certificate of a test authority.
 
 use std::{
     path::PathBuf,
@@ -24,12 +24,13 @@ use crate::{
 };
 
 fn start(identity: &Identity) -> Nats {
-    // Other crates of a workspace may bring another provider, and then rustls takes none by itself.
+    // If other crates of the workspace enable another provider, rustls does not choose one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Nats::with_tls(&identity.certificate, &identity.key).unwrap()
 }
 
-/// An authority in a file, as the client wants it. The file goes with this.
+/// The certificate of an authority in a file, as the client expects it. Dropping this deletes the
+/// file.
 struct Trusted(PathBuf);
 
 impl Trusted {
@@ -41,7 +42,7 @@ impl Trusted {
         Self(file)
     }
 
-    fn by(&self, options: ConnectOptions) -> ConnectOptions {
+    fn add_to(&self, options: ConnectOptions) -> ConnectOptions {
         options.add_root_certificates(self.0.clone())
     }
 }
@@ -52,7 +53,7 @@ impl Drop for Trusted {
     }
 }
 
-async fn until_heard(one: &Node, two: &Node) {
+async fn until_received(one: &Node, two: &Node) {
     let before = two.inbox.messages().len();
     until(|| async {
         let _ = one.link.publish(one.message(&["room"], "again", &1)).await;
@@ -62,35 +63,35 @@ async fn until_heard(one: &Node, two: &Node) {
 }
 
 #[tokio::test]
-async fn messages_go_by_tls_and_the_server_is_found_again() {
+async fn messages_travel_over_tls_and_nodes_reconnect() {
     let identity = Identity::new();
     let (engine, trusted) = (start(&identity), Trusted::new(&identity.authority));
     let join = async |uid| {
-        let client = trusted.by(connect_options()).connect(engine.url()).await.unwrap();
+        let client = trusted.add_to(connect_options()).connect(engine.url()).await.unwrap();
         let adapter = NatsAdapter::new(NatsConfig::new(client)).unwrap();
         let joined = || adapter.join(seat("/early", uid), Arc::new(Kept::default()));
         until(|| async { joined().await.is_ok() }).await;
         let node = Node::join(adapter, "/", uid).await;
-        node.enter("room").await;
+        node.join_room("room").await;
         node
     };
     let (one, two) = (join("one").await, join("two").await);
-    until_heard(&one, &two).await;
+    until_received(&one, &two).await;
     engine.restart().unwrap();
-    until_heard(&one, &two).await;
-    until_heard(&two, &one).await;
+    until_received(&one, &two).await;
+    until_received(&two, &one).await;
 }
 
 #[tokio::test]
-async fn a_server_of_another_authority_is_refused() {
+async fn a_certificate_of_another_authority_is_refused() {
     let engine = start(&Identity::new());
-    let stranger = Trusted::new(&Identity::new().authority);
-    let once = stranger.by(ConnectOptions::new()).connect(engine.url()).await;
-    let Err(error) = once else { panic!("it was trusted") };
+    let other_client = Trusted::new(&Identity::new().authority);
+    let once = other_client.add_to(ConnectOptions::new()).connect(engine.url()).await;
+    let Err(error) = once else { panic!("the certificate was accepted") };
     assert!(error.to_string().contains("invalid peer certificate"), "{error:?}");
 
-    // A client that goes on trying has no connection, and whoever joins is told.
-    let client = stranger.by(connect_options()).connect(engine.url()).await.unwrap();
+    // A client that keeps retrying has no connection, so joining fails.
+    let client = other_client.add_to(connect_options()).connect(engine.url()).await.unwrap();
     let config = NatsConfig::new(client).timeout(Duration::from_millis(500));
     let adapter = NatsAdapter::new(config).unwrap();
     let refused = within(adapter.join(seat("/", "one"), Arc::new(Kept::default()))).await;
