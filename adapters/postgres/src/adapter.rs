@@ -1,4 +1,4 @@
-//! The adapter and its links.
+//! The adapter, and its link to each namespace.
 
 use std::{
     fmt,
@@ -18,11 +18,12 @@ use crate::{
     error::PostgresError,
     listener::Listener,
     publisher::Publisher,
-    registry::{Registry, Seated},
+    registry::{Membership, Registry},
 };
 
-/// Joins a server to a cluster by PostgreSQL. It has two connections, one that listens and one that speaks, from the first
-/// namespace that joins until the adapter is dropped; each is made again for ever, after 1 to 3 s.
+/// Joins a server to a cluster over PostgreSQL. From the first namespace that joins until the
+/// adapter is dropped, it has two connections: one listens, one publishes. Each reconnects forever,
+/// 1 to 3 s after a loss.
 pub struct PostgresAdapter {
     config: PostgresConfig,
     registry: Arc<Registry>,
@@ -35,20 +36,22 @@ struct Started {
 }
 
 impl PostgresAdapter {
-    /// An adapter for one server. Nothing is connected before the server is started.
+    /// Creates an adapter for one server. It connects when the server starts.
     ///
     /// # Errors
     ///
-    /// The configuration names a table or a prefix that PostgreSQL does not take.
+    /// Returns an error if PostgreSQL does not accept the configured name of the table or the
+    /// prefix of the channels.
     pub fn new(config: PostgresConfig) -> Result<Arc<Self>, PostgresError> {
         config.check()?;
         Ok(Arc::new(Self { config, registry: Arc::default(), started: OnceLock::new() }))
     }
 
-    /// Once, however many namespaces join at the same time: a second listener would hear everything a second time.
+    /// Starts both connections on the first call only. With a second listener, every message would
+    /// arrive twice.
     fn start(&self) -> &Arc<Publisher> {
         let started = self.started.get_or_init(|| {
-            let publisher = Arc::new(Publisher::begin(self.config.clone()));
+            let publisher = Arc::new(Publisher::spawn(self.config.clone()));
             let listener = Listener {
                 config: self.config.clone(),
                 registry: self.registry.clone(),
@@ -85,18 +88,19 @@ impl ClusterAdapter for PostgresAdapter {
         Box::pin(async move {
             let channel = self.config.channel(seat.nsp.as_str())?;
             let publisher = self.start().clone();
-            // Given up again where this is not waited for, or takes too long.
-            let (seated, listened) = self.registry.sit(channel, seat, inbox);
+            // Dropping `membership` leaves again, if the caller stops waiting or the join times
+            // out.
+            let (membership, subscribed) = self.registry.join(channel, seat, inbox);
             let timeout = self.config.timeout;
             let joined = tokio::time::timeout(timeout, async {
-                listened.await.map_err(|_| PostgresError::Away)?;
+                subscribed.await.map_err(|_| PostgresError::Away)?;
                 publisher.connected().await
             });
-            joined.await.map_err(|_| match publisher.away() {
+            joined.await.map_err(|_| match publisher.not_connected() {
                 PostgresError::Away => PostgresError::Timeout(timeout),
                 lost => lost,
             })??;
-            let link = PostgresLink { publisher, left: AtomicBool::new(false), seated };
+            let link = PostgresLink { publisher, left: AtomicBool::new(false), membership };
             Ok(Arc::new(link) as Arc<dyn Link>)
         })
     }
@@ -105,7 +109,7 @@ impl ClusterAdapter for PostgresAdapter {
 struct PostgresLink {
     publisher: Arc<Publisher>,
     left: AtomicBool,
-    seated: Seated,
+    membership: Membership,
 }
 
 impl Link for PostgresLink {
@@ -120,14 +124,14 @@ impl Link for PostgresLink {
     }
 
     fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
-        // Nobody asks: nodes are known by their heartbeats.
+        // Never called, because nodes are known by their heartbeats.
         Box::pin(async { Ok(1) })
     }
 
     fn leave(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.left.store(true, Ordering::Release);
-            self.seated.leave();
+            self.membership.leave();
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The options of the adapter.
+//! Options of the adapter.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -13,10 +13,11 @@ use crate::{
     error::PostgresError,
 };
 
-/// PostgreSQL itself refuses notifications of so many bytes.
+/// PostgreSQL refuses notifications of this many bytes or more.
 const MAX_PAYLOAD: usize = 8000;
 
-/// Which database, and how it is used. The defaults are those of Node's adapter.
+/// Configuration of a [`PostgresAdapter`](crate::PostgresAdapter) or a
+/// [`Publisher`](crate::Publisher). The defaults are those of Node's adapter.
 #[derive(Clone)]
 #[must_use]
 pub struct PostgresConfig {
@@ -33,7 +34,8 @@ pub struct PostgresConfig {
 }
 
 impl PostgresConfig {
-    /// A database, reached without TLS. Parse a URL or make the configuration by hand.
+    /// Creates a configuration for a database that is reached without TLS. Parse a URL, or build
+    /// the `tokio_postgres::Config` by hand.
     ///
     /// ```
     /// use socketio_adapter_postgres::PostgresConfig;
@@ -57,8 +59,8 @@ impl PostgresConfig {
         }
     }
 
-    /// Reaches the database by TLS, through a connector of `tokio-postgres-rustls`, `postgres-native-tls` or your own
-    /// (default none). Whether it has to be used says `sslmode` of the configuration.
+    /// Connects over TLS with a connector of `tokio-postgres-rustls`, `postgres-native-tls` or your
+    /// own (default: no TLS). `sslmode` in the database configuration says whether TLS is required.
     pub fn tls<T>(mut self, tls: T) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
@@ -70,53 +72,58 @@ impl PostgresConfig {
         self
     }
 
-    /// What names of channels begin with (default `socket.io`); then come `#` and the namespace. The whole has 63 bytes at
-    /// most: PostgreSQL knows no longer names.
+    /// Sets the prefix of channels (default `socket.io`). A channel is named
+    /// `{prefix}#{namespace}`, with at most 63 bytes, the limit of PostgreSQL.
     pub fn channel_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.channel_prefix = prefix.into();
         self
     }
 
-    /// The table of what notifications cannot hold (default `socket_io_attachments`), with its schema before a dot if need
-    /// be. As in Node it is not quoted, so capitals do not matter.
+    /// Sets the table for messages that notifications cannot hold (default
+    /// `socket_io_attachments`). The name may begin with a schema and a dot. It is not quoted, as
+    /// in Node, so its case does not matter.
     pub fn table(mut self, table: impl Into<String>) -> Self {
         self.table = table.into();
         self
     }
 
-    /// Whether the table is made where there is none (default yes). A role that may not make tables needs one that is
-    /// there: `(id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload bytea)`.
+    /// Sets whether a missing table is created (default yes). A role that must not create tables
+    /// needs an existing one: `(id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload
+    /// bytea)`.
     pub fn create_table(mut self, create: bool) -> Self {
         self.create_table = create;
         self
     }
 
-    /// From how many bytes of JSON on a message goes through the table (default 8000, which is also the most that
-    /// PostgreSQL allows).
+    /// Sets the size of the JSON, in bytes, from which a message goes through the table (default
+    /// and maximum: 8000, because PostgreSQL refuses larger notifications).
     pub fn payload_threshold(mut self, bytes: usize) -> Self {
         self.payload_threshold = bytes.min(MAX_PAYLOAD);
         self
     }
 
-    /// How often rows that are older than this are removed from the table (default 30 s).
+    /// Sets how often rows older than this interval are deleted from the table (default 30 s, at
+    /// least 100 ms).
     pub fn cleanup_interval(mut self, interval: Duration) -> Self {
         self.cleanup_interval = interval.max(Duration::from_millis(100));
         self
     }
 
-    /// How long the database may take to connect or to answer (default 5 s). Then the connection counts as broken.
+    /// Sets how long the database may take to connect or to respond (default 5 s). When exceeded,
+    /// the connection counts as broken.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How nodes make themselves known (default: every 5 s, gone after 10 s).
+    /// Sets how nodes announce themselves (default: a heartbeat every 5 s, gone after 10 s).
     pub fn heartbeats(mut self, heartbeats: Heartbeats) -> Self {
         self.heartbeats = heartbeats;
         self
     }
 
-    /// Bytes of one message (default 10 000 000). A larger one is neither sent, nor fetched from the table.
+    /// Sets the maximum size of one message in bytes (default 10 000 000). Larger messages are
+    /// neither sent nor fetched from the table.
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.limits = self.limits.max_message_bytes(bytes);
         self
@@ -129,7 +136,7 @@ impl PostgresConfig {
         self.channel("/").map(drop)
     }
 
-    /// The channel of a namespace.
+    /// Returns the channel of a namespace.
     pub(crate) fn channel(&self, nsp: &str) -> Result<String, PostgresError> {
         let channel = format!("{}#{nsp}", self.channel_prefix);
         match channel.len() <= 63 && !channel.contains('\0') {
@@ -148,7 +155,7 @@ impl fmt::Debug for PostgresConfig {
     }
 }
 
-/// A name that needs no quotes, with its schema or without.
+/// Returns whether a name needs no quotes. It may begin with a schema and a dot.
 fn is_table(table: &str) -> bool {
     let plain = |part: &str| {
         let first = part.bytes().next().is_some_and(|c| c.is_ascii_alphabetic() || c == b'_');
@@ -162,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_postgresql_would_cut_are_refused() {
+    fn names_that_postgresql_would_truncate_are_refused() {
         let config = PostgresConfig::new(tokio_postgres::Config::new());
         assert_eq!(config.channel("/chat").unwrap(), "socket.io#/chat");
         assert!(config.channel(&format!("/{}", "n".repeat(52))).is_ok());
@@ -173,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_tables_are_plain() {
+    fn only_plain_names_of_tables_are_accepted() {
         for good in ["socket_io_attachments", "app.attachments", "_a1"] {
             assert!(is_table(good), "{good}");
         }

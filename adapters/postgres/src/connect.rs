@@ -1,4 +1,4 @@
-//! Connections to the database, whatever carries them.
+//! Connections to the database, with and without TLS.
 
 use std::{
     future::poll_fn,
@@ -15,7 +15,7 @@ use tokio_postgres::{
 
 use crate::error::PostgresError;
 
-/// Makes connections. The kind of TLS is erased here.
+/// Opens connections. Hides the type of the TLS connector.
 pub(crate) trait Connect: Send + Sync {
     fn connect(&self) -> BoxFuture<'_, Result<(Client, Driver), tokio_postgres::Error>>;
 }
@@ -40,11 +40,11 @@ where
     }
 }
 
-/// The half of a connection that moves bytes: without it, nothing goes on.
-pub(crate) struct Driver(Box<dyn Drive>);
+/// The half of a connection that does the I/O. The client makes progress only while this is polled.
+pub(crate) struct Driver(Box<dyn DriveConnection>);
 
 impl Driver {
-    /// What the database says of its own accord.
+    /// Returns the next message that the database sends unasked, such as a notification.
     pub(crate) async fn next(&mut self) -> Result<AsyncMessage, PostgresError> {
         match poll_fn(|cx| self.0.poll(cx)).await {
             Some(message) => Ok(message?),
@@ -52,7 +52,7 @@ impl Driver {
         }
     }
 
-    /// Moves bytes until the connection ends.
+    /// Does the I/O until the connection ends.
     pub(crate) async fn run(&mut self) -> PostgresError {
         loop {
             if let Err(error) = self.next().await {
@@ -62,14 +62,14 @@ impl Driver {
     }
 }
 
-trait Drive: Send {
+trait DriveConnection: Send {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<AsyncMessage, tokio_postgres::Error>>>;
 }
 
-impl<S, T> Drive for Connection<S, T>
+impl<S, T> DriveConnection for Connection<S, T>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
     T: AsyncRead + AsyncWrite + Unpin + Send,
@@ -82,7 +82,7 @@ where
     }
 }
 
-/// Connects, or fails in time.
+/// Connects within `timeout`.
 pub(crate) async fn connect(
     connect: &dyn Connect,
     timeout: Duration,
@@ -91,8 +91,9 @@ pub(crate) async fn connect(
     Ok(connected.map_err(|_| PostgresError::Timeout(timeout))??)
 }
 
-/// The pause before the next attempt: 1 to 3 s, so that nodes do not all come at once.
-pub(crate) async fn pause() {
+/// Waits 1 to 3 s before the next attempt. The random time keeps nodes from reconnecting all at
+/// once.
+pub(crate) async fn retry_pause() {
     let random = getrandom::u32().unwrap_or_default() % 2000;
     tokio::time::sleep(Duration::from_millis(1000 + u64::from(random))).await;
 }

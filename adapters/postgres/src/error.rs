@@ -1,32 +1,34 @@
-//! What can go wrong between a node and its database.
+//! Errors of the adapter.
 
 use std::{sync::Arc, time::Duration};
 
 use socketio_adapter::{AdapterError, MessageError};
 
-/// Why the database did not do what it was asked.
+/// An error between a node and its database.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresError {
-    /// There is no connection at the moment. It is being made again.
+    /// There is no connection at the moment. The adapter is reconnecting.
     #[error("not connected to the database")]
     Away,
-    /// There was no connection within the time to join, and this is why. It is being made again.
+    /// There was no connection within the time limit, for this reason. The adapter is reconnecting.
     #[error("not connected to the database: {0}")]
     Lost(#[source] Arc<PostgresError>),
-    /// The database did not answer in time. The connection is given up, and another one is made.
-    #[error("the database did not answer within {0:?}")]
+    /// The database did not respond in time. The adapter closes the connection and reconnects.
+    #[error("the database did not respond within {0:?}")]
     Timeout(Duration),
-    /// The database refused, or the connection broke.
+    /// The database refused a statement, or the connection broke.
     #[error("{}", text(.0))]
     Database(#[from] tokio_postgres::Error),
-    /// Prefix and namespace make a channel's name that PostgreSQL does not take: longer than 63 bytes, or with NUL inside.
-    #[error("`{0}` is no name of a channel: 63 bytes are allowed, and no NUL")]
+    /// PostgreSQL does not accept the channel of this prefix and namespace: the name is longer than
+    /// 63 bytes or contains NUL.
+    #[error("`{0}` is not a valid channel: at most 63 bytes without NUL are allowed")]
     Channel(String),
-    /// The table's name is not made of letters, digits and `_`, with at most one dot between schema and table.
-    #[error("`{0}` is no name of a table")]
+    /// The name of the table must consist of letters, digits and `_`, with at most one dot between
+    /// schema and table.
+    #[error("`{0}` is not a valid name of a table")]
     Table(String),
-    /// The message is larger than the other nodes would take (`max_message_bytes`).
+    /// The message exceeds `max_message_bytes`, which the other nodes enforce.
     #[error("{0}")]
     Message(#[from] MessageError),
 }

@@ -1,9 +1,11 @@
-//! Cluster adapter of the Socket.IO server on PostgreSQL: `LISTEN` and `NOTIFY`, and a table for what is too large for them or
-//! binary. Speaks what `@socket.io/postgres-adapter` 0.5 speaks, so that Node's servers and ours can be in one cluster.
+//! Cluster adapter of the Socket.IO server for PostgreSQL. Messages travel by `LISTEN` and
+//! `NOTIFY`, and through a table if they are binary or too large for a notification. The protocol
+//! is that of `@socket.io/postgres-adapter` 0.5, so Node's servers and ours can be in one cluster.
 //!
 //! - [`PostgresConfig`]: the database, TLS, and every option with its default.
-//! - [`PostgresAdapter`]: what a server takes as its adapter. Two connections per server, however many namespaces it has.
-//! - [`Publisher`]: the half that sends, for programs without a server.
+//! - [`PostgresAdapter`]: the adapter of a server. It uses two connections, however many namespaces
+//!   the server has.
+//! - [`Publisher`]: the sending half, for programs without a server.
 //!
 //! ```no_run
 //! use socketio_adapter_postgres::{PostgresAdapter, PostgresConfig};
@@ -16,8 +18,8 @@
 //! # }
 //! ```
 //!
-//! A notification is for those who listen at that moment: a node whose connection is gone misses what is sent until it listens
-//! again.
+//! PostgreSQL delivers a notification only to current listeners. A node that lost its connection
+//! misses messages until it listens again.
 
 mod adapter;
 mod config;

@@ -1,4 +1,4 @@
-//! The connection that listens.
+//! The listening connection.
 
 use std::{
     collections::HashSet,
@@ -13,15 +13,16 @@ use tokio_postgres::{AsyncMessage, Client, Notification};
 
 use crate::{
     config::PostgresConfig,
-    connect::{connect, pause},
+    connect::{connect, retry_pause},
     error::PostgresError,
     publisher::Publisher,
     registry::Registry,
     wire,
 };
 
-/// How often the database is asked whether it is still there. One whose machine hangs says nothing, and closes nothing.
-const PING: Duration = Duration::from_secs(10);
+/// How often the listener checks that the database responds. A hung machine neither sends anything
+/// nor closes the connection.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(crate) struct Listener {
     pub(crate) config: PostgresConfig,
@@ -30,31 +31,36 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Listens for ever.
+    /// Listens forever.
     pub(crate) async fn run(self) {
         loop {
             let error = self.session().await;
-            tracing::warn!(target: "socketio::cluster", %error, "no connection that listens");
-            pause().await;
+            tracing::warn!(target: "socketio::cluster", %error, "the listening connection is lost");
+            retry_pause().await;
         }
     }
 
-    /// From the connection's beginning to its end.
+    /// Runs one connection until it ends.
     async fn session(&self) -> PostgresError {
         let (client, mut driver) = match connect(&*self.config.connect, self.config.timeout).await {
             Ok(connected) => connected,
             Err(error) => return error,
         };
-        let client = Asking { client, patience: self.config.timeout, heard: Instant::now().into() };
+        let client = ListeningClient {
+            client,
+            timeout: self.config.timeout,
+            last_received: Instant::now().into(),
+        };
         let mut subscribed = pin!(self.subscribe(&client));
         let mut alive = pin!(watch(&client));
         loop {
             tokio::select! {
                 message = driver.next() => match message {
-                    // The next message is not read before this one is delivered: what waits, waits at the database.
+                    // The next message is not read before this one is delivered. Waiting messages
+                    // stay in the database.
                     Ok(AsyncMessage::Notification(notification)) => {
-                        self.hear(&notification).await;
-                        client.heard();
+                        self.receive(&notification).await;
+                        client.note_received();
                     }
                     Ok(_) => {}
                     Err(error) => return error,
@@ -65,8 +71,8 @@ impl Listener {
         }
     }
 
-    /// Listens to what the registry names, whenever it changes.
-    async fn subscribe(&self, client: &Asking) -> PostgresError {
+    /// Subscribes to the channels in the registry, and again whenever they change.
+    async fn subscribe(&self, client: &ListeningClient) -> PostgresError {
         let mut active = HashSet::new();
         loop {
             let wanted = self.registry.wanted();
@@ -74,83 +80,85 @@ impl Listener {
             let old = active.difference(&wanted).map(|channel| ("UNLISTEN", channel));
             for (command, channel) in new.chain(old) {
                 let statement = format!("{command} \"{}\"", channel.replace('"', "\"\""));
-                if let Err(error) = client.ask(&statement).await {
+                if let Err(error) = client.execute(&statement).await {
                     return error;
                 }
             }
-            self.registry.listened(&wanted);
+            self.registry.mark_subscribed(&wanted);
             active = wanted;
             self.registry.changed.notified().await;
         }
     }
 
-    async fn hear(&self, notification: &Notification) {
+    async fn receive(&self, notification: &Notification) {
         let (channel, payload) = (notification.channel(), notification.payload());
         let message = match wire::attachment(payload) {
             Ok(None) => {
-                let hearers = self.registry.hearers(channel, None);
-                let Some(seat) = hearers.seat() else { return };
+                let receivers = self.registry.receivers(channel, None);
+                let Some(seat) = receivers.seat() else { return };
                 let limits = &self.config.limits;
-                hearers.tell(Message::decode_in(payload.as_bytes(), &seat.nsp, limits));
+                receivers.deliver(Message::decode_in(payload.as_bytes(), &seat.nsp, limits));
                 return;
             }
             Ok(Some(attachment)) => {
-                let hearers = self.registry.hearers(channel, Some(&attachment.uid));
-                let Some(seat) = hearers.seat() else { return };
+                let receivers = self.registry.receivers(channel, Some(&attachment.uid));
+                let Some(seat) = receivers.seat() else { return };
                 let fetched = match self.publisher.fetch(attachment.id).await {
                     Ok(fetched) => fetched,
                     Err(error) => {
                         tracing::warn!(target: "socketio::cluster", %error, "an attachment is lost");
-                        Err(MessageError::Malformed("its attachment cannot be fetched"))
+                        Err(MessageError::Malformed("the attachment cannot be fetched"))
                     }
                 };
                 let limits = &self.config.limits;
                 let message = fetched.and_then(|wire| Message::decode_in(&wire, &seat.nsp, limits));
-                hearers.tell(message);
+                receivers.deliver(message);
                 return;
             }
             Err(error) => Err(error),
         };
-        self.registry.hearers(channel, None).tell(message);
+        self.registry.receivers(channel, None).deliver(message);
     }
 }
 
-/// Ends when the database does not answer.
-async fn watch(client: &Asking) -> PostgresError {
+/// Returns when the database stops responding.
+async fn watch(client: &ListeningClient) -> PostgresError {
     loop {
-        tokio::time::sleep(PING).await;
-        if let Err(error) = client.ask("").await {
+        tokio::time::sleep(CHECK_INTERVAL).await;
+        if let Err(error) = client.execute("").await {
             return error;
         }
     }
 }
 
-/// Asks on the connection that listens, where answers come behind all that was said before.
-struct Asking {
+/// Sends statements on the listening connection. Their responses arrive after all notifications
+/// that were sent earlier.
+struct ListeningClient {
     client: Client,
-    patience: Duration,
-    /// When the last message was dealt with.
-    heard: Mutex<Instant>,
+    timeout: Duration,
+    /// When the last notification was processed.
+    last_received: Mutex<Instant>,
 }
 
-impl Asking {
-    fn heard(&self) {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+impl ListeningClient {
+    fn note_received(&self) {
+        *self.last_received.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Who still hears messages is connected, however many of them come before the answer.
-    async fn ask(&self, statement: &str) -> Result<(), PostgresError> {
-        self.heard();
+    /// Executes a statement. The time limit restarts with every notification, because many of them
+    /// may arrive before the response.
+    async fn execute(&self, statement: &str) -> Result<(), PostgresError> {
+        self.note_received();
         let mut asked = pin!(self.client.batch_execute(statement));
         loop {
-            let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-            // A message may wait for its attachment.
-            let patience = self.patience.saturating_mul(2);
-            if let Ok(answered) = timeout_at(heard + patience, &mut asked).await {
+            let last_received = *self.last_received.lock().unwrap_or_else(PoisonError::into_inner);
+            // A notification may wait for its attachment.
+            let timeout = self.timeout.saturating_mul(2);
+            if let Ok(answered) = timeout_at(last_received + timeout, &mut asked).await {
                 return Ok(answered?);
             }
-            if heard == *self.heard.lock().unwrap_or_else(PoisonError::into_inner) {
-                return Err(PostgresError::Timeout(patience));
+            if last_received == *self.last_received.lock().unwrap_or_else(PoisonError::into_inner) {
+                return Err(PostgresError::Timeout(timeout));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The connection that speaks: notifications, the table's rows, and its cleaning.
+//! The publishing connection: sends notifications, inserts rows, and deletes old ones.
 
 use std::{
     future::Future,
@@ -17,16 +17,17 @@ use tokio_postgres::{Client, types::Type};
 
 use crate::{
     config::PostgresConfig,
-    connect::{connect, pause},
+    connect::{connect, retry_pause},
     error::PostgresError,
     table,
-    wire::{Form, form},
+    wire::{Form, choose_form},
 };
 
-/// Publishes messages to all nodes of their namespaces. It has one connection, which is made again for ever, after a pause of 1
-/// to 3 s each time, and closed when the publisher is dropped.
+/// Publishes messages to all nodes of their namespaces. It has one connection, which reconnects
+/// forever, 1 to 3 s after each loss, and is closed when the publisher is dropped.
 ///
-/// Servers have one inside their adapter; programs without a server use `socketio-emitter`, which is made of it.
+/// The adapter of a server contains one. Programs without a server use `socketio-emitter`, which is
+/// built on it.
 #[derive(Debug)]
 pub struct Publisher {
     config: PostgresConfig,
@@ -36,22 +37,23 @@ pub struct Publisher {
     task: AbortHandle,
 }
 
-/// Why there is no connection. There may be one again before this is forgotten.
+/// The reason of the last connection loss. It is kept after reconnecting.
 type Refusal = Arc<Mutex<Option<Arc<PostgresError>>>>;
 
 impl Publisher {
-    /// Begins to connect. To be called inside a tokio runtime.
+    /// Starts to connect. Must be called inside a tokio runtime.
     ///
     /// # Errors
     ///
-    /// The configuration names a table or a prefix that PostgreSQL does not take.
+    /// Returns an error if PostgreSQL does not accept the configured name of the table or the
+    /// prefix of the channels.
     pub fn start(config: PostgresConfig) -> Result<Self, PostgresError> {
         config.check()?;
-        Ok(Self::begin(config))
+        Ok(Self::spawn(config))
     }
 
-    /// With a configuration that was checked.
-    pub(crate) fn begin(config: PostgresConfig) -> Self {
+    /// Starts with a configuration that has been checked.
+    pub(crate) fn spawn(config: PostgresConfig) -> Self {
         let (sender, client) = watch::channel(None);
         let (refusal, broken) = (Refusal::default(), Arc::new(Notify::new()));
         let connected = stay_connected(config.clone(), sender, refusal.clone(), broken.clone());
@@ -59,39 +61,42 @@ impl Publisher {
         Self { config, client, refusal, broken, task }
     }
 
-    /// Waits until there is a connection.
+    /// Waits for a connection.
     ///
     /// # Errors
     ///
-    /// There is none within the configured timeout.
+    /// Returns an error if there is none within the configured timeout.
     pub async fn connected(&self) -> Result<(), PostgresError> {
         let connected = tokio::time::timeout(self.config.timeout, self.wait()).await;
-        connected.map_err(|_| self.away())?.map(drop)
+        connected.map_err(|_| self.not_connected())?.map(drop)
     }
 
-    /// Publishes a message. Resolves when the database has it; what is published one after the other arrives in that order.
+    /// Publishes a message. Resolves when the database has accepted it. Messages that are published
+    /// one after another arrive in that order.
     ///
     /// # Errors
     ///
-    /// At once where there is no connection, or the message has no form that PostgreSQL takes; otherwise where the database
-    /// refuses, or does not answer in time. Nobody tries again.
+    /// Returns an error at once if there is no connection, or if PostgreSQL cannot carry the
+    /// message. Otherwise returns an error if the database refuses or does not respond in time.
+    /// Publishing is not retried.
     pub async fn publish(&self, message: &Message) -> Result<(), PostgresError> {
         let channel = self.config.channel(message.nsp.as_str())?;
-        let form = form(message, self.config.payload_threshold, &self.config.limits)?;
+        let form = choose_form(message, self.config.payload_threshold, &self.config.limits)?;
         let client = self.client.borrow().clone().ok_or(PostgresError::Away)?;
         let sent = async {
             match &form {
                 Form::Inline(json) => notify(&client, &channel, json).await,
                 Form::Attached { payload, before, after } => {
                     let table = &self.config.table;
-                    table::announce(&client, table, &channel, payload, (before, after)).await
+                    table::insert_and_notify(&client, table, &channel, payload, (before, after))
+                        .await
                 }
             }
         };
-        self.in_time(sent).await
+        self.with_timeout(sent).await
     }
 
-    /// What lies in the table under an id.
+    /// Fetches the message with this id from the table.
     pub(crate) async fn fetch(
         &self,
         id: i64,
@@ -100,11 +105,11 @@ impl Publisher {
             let client = self.wait().await?;
             table::fetch(&client, &self.config.table, id, &self.config.limits).await
         };
-        self.in_time(fetched).await
+        self.with_timeout(fetched).await
     }
 
-    /// Why there was no connection when one was wanted last.
-    pub(crate) fn away(&self) -> PostgresError {
+    /// Returns why there is no connection.
+    pub(crate) fn not_connected(&self) -> PostgresError {
         let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone();
         refusal.map_or(PostgresError::Away, PostgresError::Lost)
     }
@@ -115,8 +120,9 @@ impl Publisher {
         found.ok().and_then(|client| client.clone()).ok_or(PostgresError::Away)
     }
 
-    /// A connection on which an answer is late is given up: whoever comes next is told at once that there is none.
-    async fn in_time<T>(
+    /// Limits the time of a request. If a response is late, the connection is closed, so that the
+    /// next request fails at once.
+    async fn with_timeout<T>(
         &self,
         work: impl Future<Output = Result<T, PostgresError>>,
     ) -> Result<T, PostgresError> {
@@ -154,14 +160,14 @@ async fn stay_connected(
             error = session(&config, &clients) => error,
             () = broken.notified() => PostgresError::Timeout(config.timeout),
         };
-        tracing::warn!(target: "socketio::cluster", %error, "no connection that publishes");
+        tracing::warn!(target: "socketio::cluster", %error, "the publishing connection is lost");
         *refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(error));
         clients.send_replace(None);
-        pause().await;
+        retry_pause().await;
     }
 }
 
-/// From the connection's beginning to its end.
+/// Runs one connection until it ends.
 async fn session(
     config: &PostgresConfig,
     clients: &watch::Sender<Option<Arc<Client>>>,
@@ -171,21 +177,21 @@ async fn session(
         Err(error) => return error,
     };
     let client = Arc::new(client);
-    let mut upkeep = pin!(upkeep(config, client, clients));
+    let mut maintain = pin!(maintain(config, client, clients));
     tokio::select! {
         error = driver.run() => error,
-        error = &mut upkeep => error,
+        error = &mut maintain => error,
     }
 }
 
-/// Makes the table, hands the client out, then cleans up for ever.
-async fn upkeep(
+/// Creates the table, makes the client available, then deletes old rows forever.
+async fn maintain(
     config: &PostgresConfig,
     client: Arc<Client>,
     clients: &watch::Sender<Option<Arc<Client>>>,
 ) -> PostgresError {
     let begin = async {
-        // Notifications outlive no crash, so nobody has to wait for the disk on their account.
+        // Notifications do not survive a crash, so waiting for the disk is useless.
         client.batch_execute("SET synchronous_commit = off").await?;
         if let Err(error) = table::create(&client, config).await {
             tracing::warn!(target: "socketio::cluster", %error, "no table for large and binary messages");
@@ -200,8 +206,8 @@ async fn upkeep(
     clients.send_replace(Some(client.clone()));
     loop {
         tokio::time::sleep(config.cleanup_interval).await;
-        if let Err(error) = sweep(config, &client).await {
-            tracing::warn!(target: "socketio::cluster", %error, "old attachments are still there");
+        if let Err(error) = delete_old(config, &client).await {
+            tracing::warn!(target: "socketio::cluster", %error, "cannot delete old attachments");
             if client.is_closed() || matches!(error, PostgresError::Timeout(_)) {
                 return error;
             }
@@ -209,10 +215,11 @@ async fn upkeep(
     }
 }
 
-async fn sweep(config: &PostgresConfig, client: &Client) -> Result<(), PostgresError> {
-    // Longer than what others wait for on this connection: it is not to be given up for its own work.
-    let patience = config.timeout.saturating_mul(2).max(Duration::from_secs(1));
-    let swept = table::sweep(client, &config.table, config.cleanup_interval);
-    let swept = tokio::time::timeout(patience, swept).await;
-    swept.unwrap_or(Err(PostgresError::Timeout(patience)))
+async fn delete_old(config: &PostgresConfig, client: &Client) -> Result<(), PostgresError> {
+    // This limit is longer than that of other requests, so that a slow cleanup does not close the
+    // connection.
+    let timeout = config.timeout.saturating_mul(2).max(Duration::from_secs(1));
+    let swept = table::delete_old(client, &config.table, config.cleanup_interval);
+    let swept = tokio::time::timeout(timeout, swept).await;
+    swept.unwrap_or(Err(PostgresError::Timeout(timeout)))
 }

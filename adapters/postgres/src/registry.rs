@@ -1,4 +1,4 @@
-//! Which channels there are, and who hears what comes in them.
+//! The channels of a server, and the namespaces that receive from them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,85 +8,85 @@ use std::{
 use socketio_adapter::{Inbox, Message, MessageError, Seat};
 use tokio::sync::{Notify, oneshot};
 
-/// The seats of a server. Subscriptions follow it: what is wanted is compared with what there is.
+/// The namespaces that have joined. The listener compares the channels here with its subscriptions.
 #[derive(Default)]
 pub(crate) struct Registry {
-    channels: Mutex<HashMap<String, Vec<Occupied>>>,
-    /// The channels are others than before.
+    channels: Mutex<HashMap<String, Vec<Member>>>,
+    /// Notified when the set of channels may have changed.
     pub(crate) changed: Notify,
 }
 
-struct Occupied {
+struct Member {
     seat: Seat,
     inbox: Arc<dyn Inbox>,
-    /// Told once the channel is listened to.
+    /// Sent once the channel is subscribed to.
     waiting: Option<oneshot::Sender<()>>,
 }
 
-/// A seat that is taken. It is given up with this value.
-pub(crate) struct Seated {
+/// A namespace's membership in the registry, which ends when this is dropped.
+pub(crate) struct Membership {
     registry: Arc<Registry>,
     channel: String,
     seat: Seat,
 }
 
 impl Registry {
-    /// Takes a seat, and tells when its channel is listened to.
-    pub(crate) fn sit(
+    /// Adds a namespace. The returned receiver resolves when its channel is subscribed to.
+    pub(crate) fn join(
         self: &Arc<Self>,
         channel: String,
         seat: Seat,
         inbox: Arc<dyn Inbox>,
-    ) -> (Seated, oneshot::Receiver<()>) {
-        let (sender, listened) = oneshot::channel();
-        let occupied = Occupied { seat: seat.clone(), inbox, waiting: Some(sender) };
-        self.channels().entry(channel.clone()).or_default().push(occupied);
+    ) -> (Membership, oneshot::Receiver<()>) {
+        let (sender, subscribed) = oneshot::channel();
+        let member = Member { seat: seat.clone(), inbox, waiting: Some(sender) };
+        self.channels().entry(channel.clone()).or_default().push(member);
         self.changed.notify_one();
-        (Seated { registry: self.clone(), channel, seat }, listened)
+        (Membership { registry: self.clone(), channel, seat }, subscribed)
     }
 
-    /// The channels that are to be listened to.
+    /// Returns the channels to subscribe to.
     pub(crate) fn wanted(&self) -> HashSet<String> {
         self.channels().keys().cloned().collect()
     }
 
-    /// These are listened to.
-    pub(crate) fn listened(&self, active: &HashSet<String>) {
-        let told: Vec<_> = self
+    /// Reports that these channels are subscribed to.
+    pub(crate) fn mark_subscribed(&self, active: &HashSet<String>) {
+        let subscribed: Vec<_> = self
             .channels()
             .iter_mut()
             .filter(|(channel, _)| active.contains(*channel))
             .flat_map(|(_, seats)| seats.iter_mut().filter_map(|seat| seat.waiting.take()))
             .collect();
-        for waiting in told {
+        for waiting in subscribed {
             let _ = waiting.send(());
         }
     }
 
-    /// The seats that hear of what `from` says in a channel: all but its own.
-    pub(crate) fn hearers(&self, channel: &str, from: Option<&str>) -> Hearers {
+    /// Returns the receivers of a channel, except the sender `from`.
+    pub(crate) fn receivers(&self, channel: &str, from: Option<&str>) -> Receivers {
         let channels = self.channels();
         let seats = channels.get(channel).into_iter().flatten();
         let others = seats.filter(|other| from != Some(other.seat.uid.as_str()));
         let found: Vec<_> = others.map(|it| (it.seat.clone(), it.inbox.clone())).collect();
-        Hearers(found)
+        Receivers(found)
     }
 
-    fn channels(&self) -> MutexGuard<'_, HashMap<String, Vec<Occupied>>> {
+    fn channels(&self) -> MutexGuard<'_, HashMap<String, Vec<Member>>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Who hears a message.
-pub(crate) struct Hearers(Vec<(Seat, Arc<dyn Inbox>)>);
+/// The receivers of a message.
+pub(crate) struct Receivers(Vec<(Seat, Arc<dyn Inbox>)>);
 
-impl Hearers {
-    /// One of them: all are of one namespace.
+impl Receivers {
+    /// Returns any of the seats. All belong to the same namespace.
     pub(crate) fn seat(&self) -> Option<&Seat> {
         self.0.first().map(|(seat, _)| seat)
     }
 
-    pub(crate) fn tell(&self, message: Result<Message, MessageError>) {
+    pub(crate) fn deliver(&self, message: Result<Message, MessageError>) {
         for (seat, inbox) in &self.0 {
             match &message {
                 Ok(message) if message.uid == seat.uid => {}
@@ -97,8 +97,8 @@ impl Hearers {
     }
 }
 
-impl Seated {
-    /// Gives the seat up: nothing is put into its inbox any more.
+impl Membership {
+    /// Removes the namespace. Its inbox receives nothing further.
     pub(crate) fn leave(&self) {
         let left = {
             let mut channels = self.registry.channels();
@@ -115,7 +115,7 @@ impl Seated {
     }
 }
 
-impl Drop for Seated {
+impl Drop for Membership {
     fn drop(&mut self) {
         self.leave();
     }

@@ -8,17 +8,17 @@ use tokio_postgres::{Client, types::Type};
 
 use crate::{config::PostgresConfig, error::PostgresError};
 
-/// How many rows one statement removes: others wait behind it on the same connection.
-const SWEEP: u64 = 1000;
+/// How many rows one statement deletes. Other requests on the same connection wait for it.
+const DELETE_BATCH: u64 = 1000;
 
-/// The lock that nodes take turns on while they make the table, in PostgreSQL's namespace of locks for applications. `CREATE
-/// TABLE IF NOT EXISTS` alone fails for one of two that start together.
+/// Key of the advisory lock under which nodes create the table one at a time. `CREATE TABLE IF NOT
+/// EXISTS` alone can fail if two nodes start together.
 const LOCK: i64 = 0x50c4_e710_a77a;
 
-/// Makes the table where there is none.
+/// Creates the table if it is missing.
 pub(crate) async fn create(client: &Client, config: &PostgresConfig) -> Result<(), PostgresError> {
     let table = &config.table;
-    // A role that may not make tables may use one that is there.
+    // A role that must not create tables can use an existing one.
     let there = format!("SELECT 1 WHERE to_regclass('{table}') IS NOT NULL");
     if !config.create_table || !client.query_typed(&there, &[]).await?.is_empty() {
         return Ok(());
@@ -35,8 +35,9 @@ pub(crate) async fn create(client: &Client, config: &PostgresConfig) -> Result<(
     Ok(created?)
 }
 
-/// Puts a message into the table and says where it lies, at once: who hears it finds the row.
-pub(crate) async fn announce(
+/// Inserts a message and sends a notification with its id in one statement, so that every receiver
+/// finds the row.
+pub(crate) async fn insert_and_notify(
     client: &Client,
     table: &str,
     channel: &str,
@@ -57,7 +58,8 @@ pub(crate) async fn announce(
     Ok(())
 }
 
-/// What lies in a row. Its size is looked at before it is sent.
+/// Fetches the payload of a row, unless it exceeds the limit. The database checks the size before
+/// it sends the payload.
 pub(crate) async fn fetch(
     client: &Client,
     table: &str,
@@ -72,7 +74,7 @@ pub(crate) async fn fetch(
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = client.query_typed(&statement, &[(&id, Type::INT8), (&most, Type::INT8)]).await?;
     let Some(row) = rows.first() else {
-        return Ok(Err(MessageError::Malformed("its attachment is gone")));
+        return Ok(Err(MessageError::Malformed("the attachment does not exist")));
     };
     let bytes: Option<i64> = row.try_get(0)?;
     let payload: Option<&[u8]> = row.try_get(1)?;
@@ -82,20 +84,22 @@ pub(crate) async fn fetch(
             bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
             limit,
         }),
-        (None, None) => Err(MessageError::Malformed("its attachment is empty")),
+        (None, None) => Err(MessageError::Malformed("the attachment is empty")),
     })
 }
 
-/// Removes rows older than `age`.
-pub(crate) async fn sweep(
+/// Deletes rows older than `age`.
+pub(crate) async fn delete_old(
     client: &Client,
     table: &str,
     age: Duration,
 ) -> Result<(), PostgresError> {
     let statement = format!(
         "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} \
-         WHERE created_at < now() - make_interval(secs => $1) LIMIT {SWEEP})"
+         WHERE created_at < now() - make_interval(secs => $1) LIMIT {DELETE_BATCH})"
     );
-    while client.execute_typed(&statement, &[(&age.as_secs_f64(), Type::FLOAT8)]).await? == SWEEP {}
+    while client.execute_typed(&statement, &[(&age.as_secs_f64(), Type::FLOAT8)]).await?
+        == DELETE_BATCH
+    {}
     Ok(())
 }

@@ -1,19 +1,20 @@
-//! The forms of a message in notifications: JSON, or a header that says where in the table the message lies.
+//! The formats of a notification: a message as JSON, or a header with the id of the message's row.
 
 use bytes::Bytes;
 use serde::Deserialize;
 use socketio_adapter::{ClusterLimits, Message, MessageError};
 
-/// How a message is sent.
+/// The format in which a message is sent.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Form {
-    /// As the notification itself.
+    /// The notification contains the message.
     Inline(String),
-    /// As a row of the table; the notification is `before`, the row's id and `after`.
+    /// A row of the table contains the message. The notification is `before`, the id of the row and
+    /// `after`.
     Attached { payload: Bytes, before: String, after: &'static str },
 }
 
-pub(crate) fn form(
+pub(crate) fn choose_form(
     message: &Message,
     threshold: usize,
     limits: &ClusterLimits,
@@ -34,7 +35,7 @@ pub(crate) fn form(
     Ok(Form::Attached { payload, before, after: r#""}"# })
 }
 
-/// What a notification says of a message that lies in the table.
+/// The notification for a message in the table.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Header {
@@ -42,16 +43,16 @@ struct Header {
     attachment_id: Option<String>,
 }
 
-/// A message in the table.
+/// A reference to a message in the table.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Attachment {
     pub(crate) uid: String,
     pub(crate) id: i64,
 }
 
-/// Whether a notification is the header of an attachment.
+/// Parses a notification. Returns `None` if it contains its message.
 pub(crate) fn attachment(notification: &str) -> Result<Option<Attachment>, MessageError> {
-    // What holds its message itself, the usual case, is not read twice.
+    // This check avoids parsing the common case twice.
     if !notification.contains(r#""attachmentId""#) {
         return Ok(None);
     }
@@ -70,27 +71,27 @@ mod tests {
 
     use super::*;
 
-    fn say(args: &impl serde::Serialize) -> Message {
+    fn message_with(args: &impl serde::Serialize) -> Message {
         let args = event_args("x", args).unwrap();
         let body = Body::Broadcast { args, selection: Selection::default(), request: None };
         Message { uid: "0a785282676f06c9".into(), nsp: "/".into(), body }
     }
 
     #[test]
-    fn what_is_small_and_text_is_the_notification() {
-        let message = say(&1);
+    fn a_small_text_message_is_sent_inline() {
+        let message = message_with(&1);
         let json = message.to_json().unwrap();
         let limits = ClusterLimits::default();
-        assert_eq!(form(&message, 8000, &limits).unwrap(), Form::Inline(json.clone()));
-        let at = form(&message, json.len(), &limits).unwrap();
-        assert!(matches!(at, Form::Attached { .. }), "the threshold itself is too much");
+        assert_eq!(choose_form(&message, 8000, &limits).unwrap(), Form::Inline(json.clone()));
+        let at = choose_form(&message, json.len(), &limits).unwrap();
+        assert!(matches!(at, Form::Attached { .. }), "a message of the threshold size is attached");
         assert_eq!(attachment(&json).unwrap(), None);
     }
 
     #[test]
-    fn binary_lies_in_the_table_and_the_header_says_where() {
-        let message = say(&Binary(Bytes::from_static(&[1])));
-        let form = form(&message, 8000, &ClusterLimits::default()).unwrap();
+    fn a_binary_message_is_attached_and_the_header_names_its_row() {
+        let message = message_with(&Binary(Bytes::from_static(&[1])));
+        let form = choose_form(&message, 8000, &ClusterLimits::default()).unwrap();
         let Form::Attached { payload, before, after } = form else { panic!("{form:?}") };
         assert_eq!(payload, message.to_msgpack());
         let header = format!("{before}17{after}");
@@ -100,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_for_others_is_not_sent() {
+    fn a_message_that_is_too_large_is_refused() {
         let limits = ClusterLimits::default().max_message_bytes(10_000);
-        let error = form(&say(&"x".repeat(10_000)), 8000, &limits).unwrap_err();
+        let error = choose_form(&message_with(&"x".repeat(10_000)), 8000, &limits).unwrap_err();
         assert!(matches!(error, MessageError::TooLarge { limit: 10_000, .. }));
     }
 
     #[test]
-    fn headers_of_anybody_are_borne() {
+    fn malformed_headers_are_refused() {
         for bad in
             [r#"{"attachmentId":"x","uid":"1"}"#, r#"{"attachmentId":"1"}"#, r#"["attachmentId""#]
         {

@@ -1,4 +1,4 @@
-//! The suite that every back-end passes.
+//! The conformance suite of all adapters.
 
 use std::sync::Arc;
 

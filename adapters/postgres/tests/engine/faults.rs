@@ -1,4 +1,4 @@
-//! The database goes away and comes back.
+//! The database stops and comes back.
 
 use std::time::{Duration, Instant};
 
@@ -7,12 +7,12 @@ use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
 use socketio_adapter_postgres::PostgresAdapter;
 
 use crate::{
-    Node, adapter, config, stranger,
+    Node, adapter, config, connect_directly,
     suite::{Kept, until, within},
 };
 
-/// Says something until the other one has heard it.
-async fn until_heard(one: &Node, two: &Node) {
+/// Sends an event until the other node receives it.
+async fn until_received(one: &Node, two: &Node) {
     let before = two.inbox.messages().len();
     until(|| async {
         let _ = one.link.publish(one.message("/", "again", &1)).await;
@@ -22,7 +22,7 @@ async fn until_heard(one: &Node, two: &Node) {
 }
 
 #[tokio::test]
-async fn a_dead_database_fails_promptly_and_is_found_again() {
+async fn a_dead_database_fails_promptly_and_nodes_reconnect() {
     let engine = Postgres::start().unwrap();
     let one = Node::join(adapter(&engine), "/", "one").await;
     let two = Node::join(adapter(&engine), "/", "two").await;
@@ -34,8 +34,8 @@ async fn a_dead_database_fails_promptly_and_is_found_again() {
         assert!(matches!(error, AdapterError::Engine(_) | AdapterError::Away(_)), "{error}");
         assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
         engine.restart().unwrap();
-        until_heard(&one, &two).await;
-        until_heard(&two, &one).await;
+        until_received(&one, &two).await;
+        until_received(&two, &one).await;
     }
 }
 
@@ -57,12 +57,12 @@ async fn a_hanging_database_fails_in_time() {
     }
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     engine.resume().unwrap();
-    until_heard(&one, &two).await;
-    until_heard(&two, &one).await;
+    until_received(&one, &two).await;
+    until_received(&two, &one).await;
 }
 
 #[tokio::test]
-async fn joining_fails_while_there_is_no_database_and_leaves_nothing() {
+async fn joining_fails_without_a_database_and_succeeds_later() {
     let engine = Postgres::start().unwrap();
     engine.kill().unwrap();
     let adapter =
@@ -78,27 +78,27 @@ async fn joining_fails_while_there_is_no_database_and_leaves_nothing() {
     })
     .await;
     let one = Node::join(adapter, "/", "one").await;
-    until_heard(&one, &two).await;
+    until_received(&one, &two).await;
 }
 
 #[tokio::test]
-async fn broken_connections_are_made_again() {
+async fn terminated_connections_are_replaced() {
     let engine = Postgres::start().unwrap();
     let one = Node::join(adapter(&engine), "/", "one").await;
     let two = Node::join(adapter(&engine), "/", "two").await;
-    let client = stranger(&engine).await;
+    let client = connect_directly(&engine).await;
     let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                   WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
-    assert_eq!(client.query(others, &[]).await.unwrap().len(), 4, "two for each server");
-    until_heard(&one, &two).await;
-    until_heard(&two, &one).await;
+    assert_eq!(client.query(others, &[]).await.unwrap().len(), 4, "two per server");
+    until_received(&one, &two).await;
+    until_received(&two, &one).await;
 }
 
-/// A second pair would hear everything a second time.
+/// With a second pair of connections, every message would arrive twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn namespaces_that_join_at_once_share_the_connections() {
     let engine = Postgres::start().unwrap();
-    let client = stranger(&engine).await;
+    let client = connect_directly(&engine).await;
     for _ in 0..20 {
         let adapter = adapter(&engine);
         let start = std::sync::Arc::new(std::sync::Barrier::new(4));
@@ -123,7 +123,7 @@ async fn namespaces_that_join_at_once_share_the_connections() {
 }
 
 #[tokio::test]
-async fn who_leaves_leaves_nothing_behind() {
+async fn a_namespace_that_left_cannot_publish_and_connections_close_with_the_adapter() {
     let engine = Postgres::start().unwrap();
     let adapter = adapter(&engine);
     let stay = Node::join(adapter.clone(), "/", "stay").await;
@@ -133,7 +133,7 @@ async fn who_leaves_leaves_nothing_behind() {
         let error = node.link.publish(node.message("/", "x", &1)).await.unwrap_err();
         assert!(matches!(error, AdapterError::Left), "{error}");
     }
-    let client = stranger(&engine).await;
+    let client = connect_directly(&engine).await;
     let count = || async {
         let count = client.query_one(
             "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'",
@@ -141,7 +141,7 @@ async fn who_leaves_leaves_nothing_behind() {
         );
         count.await.unwrap().get::<_, i64>(0)
     };
-    assert_eq!(count().await, 3, "one server's two and this one");
+    assert_eq!(count().await, 3, "two of the server and this one");
     drop((stay, adapter));
     until(|| async { count().await == 1 }).await;
 }

@@ -1,17 +1,17 @@
-//! Whoever may use the database may write to the bus.
+//! Malformed messages. Every client of the database can send notifications.
 
 use engines::Postgres;
 use socketio_adapter::Body;
 use socketio_adapter_postgres::PostgresAdapter;
 
-use crate::{Node, adapter, config, stranger, suite::until};
+use crate::{Node, adapter, config, connect_directly, suite::until};
 
 #[tokio::test]
-async fn garbage_is_counted_and_forgotten() {
+async fn garbage_is_counted_and_dropped() {
     let engine = Postgres::start().unwrap();
     let adapter = PostgresAdapter::new(config(&engine).max_message_bytes(100_000)).unwrap();
     let node = Node::join(adapter, "/", "one").await;
-    let client = stranger(&engine).await;
+    let client = connect_directly(&engine).await;
     let insert = "INSERT INTO socket_io_attachments (payload) VALUES ($1) RETURNING id";
     let mut ids = Vec::new();
     for payload in [vec![0x91_u8; 90_000], vec![0xc1; 10], Vec::new(), vec![0; 100_001]] {
@@ -49,10 +49,10 @@ async fn garbage_is_counted_and_forgotten() {
 }
 
 #[tokio::test]
-async fn emitters_of_node_leave_the_namespace_to_the_channel() {
+async fn a_message_without_namespace_belongs_to_the_namespace_of_its_channel() {
     let engine = Postgres::start().unwrap();
     let node = Node::join(adapter(&engine), "/chat", "one").await;
-    let client = stranger(&engine).await;
+    let client = connect_directly(&engine).await;
     let text = r#"{"type":4,"data":{"opts":{"rooms":["a"],"except":[],"flags":{}},"rooms":["b"]},"uid":"emitter"}"#;
     client.execute("SELECT pg_notify('socket.io#/chat', $1)", &[&text]).await.unwrap();
     // {type: 6, uid: "emitter", data: {close: true}}
@@ -61,10 +61,13 @@ async fn emitters_of_node_leave_the_namespace_to_the_channel() {
     let id: i64 = client.query_one(insert, &[&attached]).await.unwrap().get(0);
     let header = format!(r#"{{"uid":"emitter","type":6,"attachmentId":"{id}"}}"#);
     client.execute("SELECT pg_notify('socket.io#/chat', $1)", &[&header]).await.unwrap();
-    let heard = node.inbox.wait(2).await;
-    assert!(heard.iter().all(|message| message.nsp == *"/chat"), "{heard:?}");
-    assert!(matches!(heard[0].body, Body::SocketsJoin { .. }), "{heard:?}");
-    assert!(matches!(heard[1].body, Body::DisconnectSockets { close: true, .. }), "{heard:?}");
+    let received = node.inbox.wait(2).await;
+    assert!(received.iter().all(|message| message.nsp == *"/chat"), "{received:?}");
+    assert!(matches!(received[0].body, Body::SocketsJoin { .. }), "{received:?}");
+    assert!(
+        matches!(received[1].body, Body::DisconnectSockets { close: true, .. }),
+        "{received:?}"
+    );
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use socketio_adapter_postgres::PostgresAdapter;
 use socketio_parser::Binary;
 
 use crate::{
-    Node, adapter, config, stranger,
+    Node, adapter, config, connect_directly,
     suite::{Kept, within},
 };
 
@@ -21,55 +21,55 @@ async fn large_and_binary_messages_keep_their_order_among_small_ones() {
     for n in 0..60_u32 {
         let (name, large) = (format!("{n}"), "é\u{0}".repeat(40_000));
         match n % 3 {
-            0 => one.say(&name, &n).await,
-            1 => one.say(&name, &large).await,
-            _ => one.say(&name, &Binary(vec![0; 100_000].into())).await,
+            0 => one.publish(&name, &n).await,
+            1 => one.publish(&name, &large).await,
+            _ => one.publish(&name, &Binary(vec![0; 100_000].into())).await,
         }
         sent.push(name);
     }
-    let heard = two.inbox.wait(60).await;
-    let names = heard.iter().map(|message| match &message.body {
+    let received = two.inbox.wait(60).await;
+    let names = received.iter().map(|message| match &message.body {
         socketio_adapter::Body::Broadcast { args, .. } => args.event().to_owned(),
         other => panic!("{other:?}"),
     });
     let names: Vec<_> = names.collect();
     assert_eq!(names, sent);
     let again = one.message("/", "1", &"é\u{0}".repeat(40_000));
-    assert_eq!(heard[1], again);
+    assert_eq!(received[1], again);
 }
 
 #[tokio::test]
-async fn every_size_about_the_threshold_arrives() {
+async fn every_size_around_the_threshold_arrives() {
     let engine = Postgres::start().unwrap();
     let one = Node::join(adapter(&engine), "/", "one").await;
     let two = Node::join(adapter(&engine), "/", "two").await;
     let rest = one.message("/", "x", &"").to_json().unwrap().len();
     for size in 7990..8010 {
-        one.say("x", &"a".repeat(size - rest)).await;
+        one.publish("x", &"a".repeat(size - rest)).await;
     }
     assert_eq!(two.inbox.wait(20).await.len(), 20);
-    let rows = stranger(&engine).await;
+    let rows = connect_directly(&engine).await;
     let rows = rows.query_one("SELECT count(*) FROM socket_io_attachments", &[]).await.unwrap();
-    assert_eq!(rows.get::<_, i64>(0), 10, "from 8000 bytes on");
+    assert_eq!(rows.get::<_, i64>(0), 10, "messages of 8000 bytes or more");
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused_and_the_rest_goes_on() {
+async fn a_message_that_is_too_large_is_refused_and_others_still_arrive() {
     let engine = Postgres::start().unwrap();
     let one = Node::join(adapter(&engine), "/", "one").await;
     let two = Node::join(adapter(&engine), "/", "two").await;
     let large = one.message("/", "x", &"a".repeat(11_000_000));
     let error = within(one.link.publish(large)).await.unwrap_err();
     assert!(matches!(error, socketio_adapter::AdapterError::Refused(_)), "{error}");
-    one.say("y", &1).await;
+    one.publish("y", &1).await;
     assert_eq!(two.inbox.wait(1).await.len(), 1);
 }
 
 #[tokio::test]
-async fn who_is_behind_with_attachments_keeps_its_connection() {
+async fn a_node_that_is_slow_to_fetch_attachments_keeps_its_connection() {
     let engine = Postgres::start().unwrap();
-    let client = stranger(&engine).await;
-    // A table in which one looks for a tenth of a second; the row says {type: 2, uid: "x"}.
+    let client = connect_directly(&engine).await;
+    // A table whose rows take a tenth of a second to read. The row is {type: 2, uid: "x"}.
     let slow = "CREATE VIEW slow AS SELECT n AS id, now() AS created_at, \
                 '\\x82a47479706502a3756964a178'::bytea AS payload \
                 FROM generate_series(1::bigint, 1) AS n, pg_sleep(0.1)";
@@ -77,10 +77,11 @@ async fn who_is_behind_with_attachments_keeps_its_connection() {
     let short = config(&engine).table("slow").timeout(Duration::from_secs(1));
     let adapter = PostgresAdapter::new(short).unwrap();
     let node = Node::join(adapter.clone(), "/", "one").await;
-    // The number makes each of them another text: of equal ones PostgreSQL drops all but one.
+    // The number makes each text unique, because PostgreSQL drops duplicate notifications of a
+    // transaction.
     let many = r#"SELECT pg_notify('socket.io#/', '{"uid":"x","type":2,"attachmentId":"1","n":' || n || '}') FROM generate_series(1, 40) AS n"#;
     client.batch_execute(many).await.unwrap();
-    // Its answer comes behind all of them.
+    // The response to this join arrives after all notifications.
     let seat = Seat { nsp: "/other".into(), uid: "one".into() };
     let _ = adapter.join(seat, Arc::new(Kept::default())).await;
     assert_eq!(node.inbox.wait(40).await.len(), 40);

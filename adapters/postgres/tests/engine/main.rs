@@ -1,4 +1,4 @@
-//! The adapter against a real PostgreSQL server.
+//! Tests of the adapter with a real PostgreSQL server.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -33,15 +33,15 @@ fn adapter(engine: &Postgres) -> Arc<PostgresAdapter> {
     PostgresAdapter::new(config(engine)).unwrap()
 }
 
-/// A connection that is none of the adapter's.
-async fn stranger(engine: &Postgres) -> tokio_postgres::Client {
+/// Opens a connection that does not belong to an adapter.
+async fn connect_directly(engine: &Postgres) -> tokio_postgres::Client {
     let (client, connection) =
         tokio_postgres::connect(engine.url(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }
 
-/// A node without a server.
+/// A node of a cluster, without a Socket.IO server.
 struct Node {
     link: Arc<dyn Link>,
     inbox: Arc<Kept>,
@@ -63,7 +63,7 @@ impl Node {
         Message { uid: self.uid.clone().into(), nsp: nsp.into(), body }
     }
 
-    async fn say(&self, event: &str, args: &impl serde::Serialize) {
+    async fn publish(&self, event: &str, args: &impl serde::Serialize) {
         within(self.link.publish(self.message("/", event, args))).await.unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! The table of attachments.
+//! Tests of the table of attachments.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use engines::Postgres;
 use socketio_adapter_postgres::PostgresAdapter;
 use socketio_parser::Binary;
 
-use crate::{Node, adapter, config, stranger, suite::until};
+use crate::{Node, adapter, config, connect_directly, suite::until};
 
 #[tokio::test]
-async fn nodes_that_start_at_once_make_one_table() {
+async fn nodes_that_start_together_create_one_table() {
     let engine = Postgres::start().unwrap();
     let mut starting = tokio::task::JoinSet::new();
     for n in 0..20 {
@@ -21,7 +21,7 @@ async fn nodes_that_start_at_once_make_one_table() {
     }
     let nodes = starting.join_all().await;
     for node in &nodes {
-        node.say("b", &Binary(b"x".as_slice().into())).await;
+        node.publish("b", &Binary(b"x".as_slice().into())).await;
     }
     for node in &nodes {
         node.inbox.wait(19).await;
@@ -30,12 +30,12 @@ async fn nodes_that_start_at_once_make_one_table() {
 }
 
 #[tokio::test]
-async fn old_rows_are_removed() {
+async fn old_rows_are_deleted() {
     let engine = Postgres::start().unwrap();
     let config = config(&engine).cleanup_interval(Duration::from_millis(200));
     let node = Node::join(PostgresAdapter::new(config).unwrap(), "/", "one").await;
-    node.say("b", &Binary(b"x".as_slice().into())).await;
-    let client = stranger(&engine).await;
+    node.publish("b", &Binary(b"x".as_slice().into())).await;
+    let client = connect_directly(&engine).await;
     let rows = || async {
         let count = client.query_one("SELECT count(*) FROM socket_io_attachments", &[]).await;
         count.unwrap().get::<_, i64>(0)
@@ -44,9 +44,9 @@ async fn old_rows_are_removed() {
 }
 
 #[tokio::test]
-async fn a_role_that_makes_no_tables_uses_one_that_is_there() {
+async fn a_role_that_cannot_create_tables_uses_an_existing_one() {
     let engine = Postgres::start().unwrap();
-    let owner = stranger(&engine).await;
+    let owner = connect_directly(&engine).await;
     owner
         .batch_execute(
             "CREATE TABLE mine (id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload bytea); \
@@ -60,6 +60,6 @@ async fn a_role_that_makes_no_tables_uses_one_that_is_there() {
         Node::join(PostgresAdapter::new(config.table("mine")).unwrap(), "/", uid)
     };
     let (one, two) = (app("one").await, app("two").await);
-    one.say("b", &Binary(b"x".as_slice().into())).await;
+    one.publish("b", &Binary(b"x".as_slice().into())).await;
     assert_eq!(two.inbox.wait(1).await.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL by TLS, with a certificate of an authority of our own.
+//! PostgreSQL over TLS, with a certificate of a test authority.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -16,9 +16,8 @@ use tokio_rustls::rustls::{
 };
 
 use crate::{
-    Node,
+    Node, connect_directly,
     identity::Identity,
-    stranger,
     suite::{Kept, until, within},
 };
 
@@ -26,7 +25,7 @@ fn start(identity: &Identity) -> Postgres {
     Postgres::with_tls(&identity.certificate, &identity.key).unwrap()
 }
 
-/// Takes no connection without TLS, and trusts one authority.
+/// Requires TLS and trusts one authority.
 fn config(engine: &Postgres, authority: &str) -> PostgresConfig {
     let mut database: Config = engine.url().parse().unwrap();
     database.ssl_mode(SslMode::Require);
@@ -40,7 +39,7 @@ fn config(engine: &Postgres, authority: &str) -> PostgresConfig {
     PostgresConfig::new(database).tls(MakeRustlsConnect::new(client))
 }
 
-async fn until_heard(one: &Node, two: &Node) {
+async fn until_received(one: &Node, two: &Node) {
     let before = two.inbox.messages().len();
     until(|| async {
         let _ = one.link.publish(one.message("/", "again", &"x".repeat(10_000))).await;
@@ -50,29 +49,32 @@ async fn until_heard(one: &Node, two: &Node) {
 }
 
 #[tokio::test]
-async fn messages_and_attachments_go_by_tls_and_the_database_is_found_again() {
+async fn messages_and_attachments_travel_over_tls_and_nodes_reconnect() {
     let identity = Identity::new();
     let engine = start(&identity);
     let adapter = || PostgresAdapter::new(config(&engine, &identity.authority)).unwrap();
     let (one, two) =
         (Node::join(adapter(), "/", "one").await, Node::join(adapter(), "/", "two").await);
-    until_heard(&one, &two).await;
+    until_received(&one, &two).await;
     let secret = "SELECT count(*) FROM pg_stat_ssl WHERE ssl";
-    let count = stranger(&engine).await.query_one(secret, &[]).await.unwrap().get::<_, i64>(0);
+    let count =
+        connect_directly(&engine).await.query_one(secret, &[]).await.unwrap().get::<_, i64>(0);
     assert_eq!(count, 4, "two connections for each server");
     engine.restart().unwrap();
-    until_heard(&one, &two).await;
-    until_heard(&two, &one).await;
+    until_received(&one, &two).await;
+    until_received(&two, &one).await;
 }
 
 #[tokio::test]
-async fn a_database_of_another_authority_is_refused() {
+async fn a_certificate_of_another_authority_is_refused() {
     let engine = start(&Identity::new());
     let config = config(&engine, &Identity::new().authority).timeout(Duration::from_millis(500));
     let adapter = PostgresAdapter::new(config.clone()).unwrap();
     let seat = Seat { nsp: "/".into(), uid: "one".into() };
     let refused = within(adapter.join(seat, Arc::new(Kept::default()))).await;
-    let Some(AdapterError::Away(error)) = refused.err() else { panic!("it was trusted") };
+    let Some(AdapterError::Away(error)) = refused.err() else {
+        panic!("the certificate was accepted")
+    };
     let error = error.downcast_ref::<PostgresError>();
     assert!(is_untrusted(error), "{error:?}");
 
@@ -81,14 +83,14 @@ async fn a_database_of_another_authority_is_refused() {
     assert!(is_untrusted(error.as_ref()), "{error:?}");
 }
 
-/// Whether it says so itself, and why.
+/// Returns whether the error and its source report an untrusted certificate.
 fn is_untrusted(error: Option<&PostgresError>) -> bool {
     let Some(error @ PostgresError::Lost(_)) = error else { return false };
     error.source().is_some() && error.to_string().contains("invalid peer certificate")
 }
 
 #[tokio::test]
-async fn a_database_without_tls_is_refused_where_tls_is_required() {
+async fn a_database_without_tls_is_refused_if_tls_is_required() {
     let (identity, engine) = (Identity::new(), Postgres::start().unwrap());
     let config = config(&engine, &identity.authority).timeout(Duration::from_millis(500));
     let error = within(Publisher::start(config).unwrap().connected()).await.err();
