@@ -76,6 +76,7 @@ impl Responder {
     pub(crate) fn answer<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         let space = &self.socket.space;
         let frames = space.parser.encode_ack(&space.nsp, self.id, args)?;
+        self.socket.manager.0.0.check_size(&frames)?;
         if self.answered.swap(true, Ordering::Relaxed) {
             return Ok(());
         }

@@ -158,6 +158,7 @@ impl<'a> Emitter<'a> {
 
     fn queue(&self, frames: Frames, ack: Option<Awaited<Waiter>>) -> Result<(), EmitError> {
         self.check_ended()?;
+        self.socket.manager.0.0.check_size(&frames)?;
         self.announce(&frames);
         let packet = Outgoing { frames, ack, volatile: self.volatile, stay: None };
         let refused = self.socket.space.state().outbox.push(packet);
@@ -176,6 +177,7 @@ impl<'a> Emitter<'a> {
         let space = &self.socket.space;
         let id = space.next_ack();
         let frames = self.encode(Some(id), event, args)?;
+        self.socket.manager.0.0.check_size(&frames)?;
         self.announce(&frames);
         let retried = Retried { frames, id, timeout: self.patience(), waiter, sent: 0 };
         let refused = space.state().retries.push(retried);

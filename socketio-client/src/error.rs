@@ -81,6 +81,13 @@ pub enum EmitError {
     /// As much waits to be sent as [`SocketConfig`](crate::SocketConfig) allows.
     #[error("the outgoing queue is full")]
     Full,
+    /// The event is larger than the messages that the server takes: the `maxPayload` of its handshake. It would end the
+    /// connection.
+    #[error("maxPayload of {limit} bytes exceeded")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// The event cannot be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -105,6 +112,13 @@ pub enum AckError {
     /// The connection ended first. The server may have got the event.
     #[error("socket has been disconnected")]
     Disconnected,
+    /// The connection ended because the server sent a message larger than
+    /// [`EngineOptions::max_payload`](crate::EngineOptions::max_payload): perhaps the answer.
+    #[error("max_payload of {limit} bytes exceeded")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// As many answers are awaited as [`Limits::max_pending_acks`](crate::Limits::max_pending_acks) allows.
     #[error("too many pending acknowledgements")]
     TooManyPending,

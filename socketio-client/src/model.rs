@@ -4,18 +4,18 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use engineio_parser::Transport;
+use engineio_parser::{Frames, Transport};
 use socketio_parser::{AckId, Args, Nsp, Parser};
 use tokio::sync::{Notify, oneshot};
 
 use crate::{
     config::{ClientConfig, SocketConfig},
-    error::{ConnectError, DisconnectReason, HandlerError},
+    error::{ConnectError, DisconnectReason, EmitError, HandlerError},
     manager_event::ManagerEvent,
     outbox::Outbox,
     reconnect::Reconnection,
@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) owner: Weak<Owner>,
     /// Whether the transport is open, for volatile events.
     open: AtomicBool,
+    /// The `maxPayload` of the last server, in bytes; none has told one where this is `usize::MAX`.
+    max_sent: AtomicUsize,
     /// The connection's task is no more.
     ended: AtomicBool,
     /// Notified when there is no connection any more.
@@ -104,6 +106,7 @@ impl Shared {
             config,
             owner,
             open: AtomicBool::new(false),
+            max_sent: AtomicUsize::new(usize::MAX),
             ended: AtomicBool::new(false),
             closed: Notify::new(),
             listeners: Mutex::new(Arc::new([])),
@@ -137,6 +140,20 @@ impl Shared {
     pub(crate) fn set_session(&self, session: Option<(String, Transport)>) {
         self.open.store(session.is_some(), Ordering::Relaxed);
         self.state().session = session;
+    }
+
+    /// Notes how large a message the server takes.
+    pub(crate) fn set_max_sent(&self, bytes: usize) {
+        self.max_sent.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Refuses frames that the server would end the connection for.
+    pub(crate) fn check_size(&self, frames: &Frames) -> Result<(), EmitError> {
+        let limit = self.max_sent.load(Ordering::Relaxed);
+        if frames.iter().any(|frame| frame.len() > limit) {
+            return Err(EmitError::TooLarge { limit });
+        }
+        Ok(())
     }
 
     pub(crate) fn is_open(&self) -> bool {

@@ -89,6 +89,7 @@ impl Driver {
                     self.shared.set_session(None);
                     self.link = Link::Idle;
                     self.look = true;
+                    self.exceeded = error.as_ref().and_then(EngineError::exceeded);
                     self.lost(reason_of(reason), error.map(|error| chain(&error)));
                 }
             }
@@ -103,10 +104,11 @@ impl Driver {
         self.retire();
         let (reason, description) = match violation {
             // As where one message is too large.
-            Violation::Decode(DecodeError::AttachmentsTooLarge { limit }) => (
-                DisconnectReason::TransportError,
-                RequestError::TooLarge { limit: *limit }.to_string(),
-            ),
+            Violation::Decode(DecodeError::AttachmentsTooLarge { limit }) => {
+                self.exceeded = Some(*limit);
+                let error = RequestError::TooLarge { limit: *limit };
+                (DisconnectReason::TransportError, error.to_string())
+            }
             violation => (DisconnectReason::ParseError, violation.to_string()),
         };
         self.lost(reason, Some(description));
@@ -114,6 +116,7 @@ impl Driver {
 
     fn opened(&mut self, mut engine: Engine, again: bool) {
         engine.set_reading(self.reading);
+        self.shared.set_max_sent(engine.max_sent());
         self.shared.set_session(Some((engine.sid().to_owned(), engine.transport())));
         self.machine = new_machine(&self.shared);
         self.link = Link::Open(Box::new(engine));

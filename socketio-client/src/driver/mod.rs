@@ -55,6 +55,7 @@ impl Driver {
             unsent: true,
             stopped: false,
             timer: Timer::default(),
+            exceeded: None,
         }
     }
 

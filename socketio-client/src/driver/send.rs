@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     engine::Engine,
-    error::AckError,
+    error::{AckError, EmitError},
     model::{Space, SpaceState},
     outbox::{Awaited, Outgoing},
     waiter::{Answer, Waiter},
@@ -189,6 +189,12 @@ fn transmit(
     let Outgoing { frames, ack, volatile, stay } = packet;
     if late || (volatile && !engine.is_writable()) {
         return ack.map_or(Sent::Yes, |ack| Sent::No(ack.waiter, None));
+    }
+    // Queued when the server's limit was not known, or larger as base64 than it was as binary.
+    if let Err(limit) = engine.check_size(&frames) {
+        let error = EmitError::TooLarge { limit };
+        tracing::error!(target: "socketio::client", %nsp, %error, "an event is dropped");
+        return ack.map_or(Sent::Yes, |ack| Sent::No(ack.waiter, Some(error.into())));
     }
     let mut awaited = None;
     if let Some(Awaited { id, deadline, waiter }) = ack {

@@ -270,9 +270,14 @@ impl Driver {
 
     /// After a namespace or the connection was left there is nothing but acknowledgements that fail.
     fn fail_acks(&mut self) {
+        let exceeded = self.exceeded.take();
         while let Some(output) = self.machine.poll_output() {
             if let Output::AckFailed { waiter } = output {
-                self.answer(waiter, Err(AckError::Disconnected));
+                let error = match exceeded {
+                    Some(limit) => AckError::TooLarge { limit },
+                    None => AckError::Disconnected,
+                };
+                self.answer(waiter, Err(error));
             }
         }
     }

@@ -38,6 +38,8 @@ pub(crate) struct Driver {
     /// The last handle is gone.
     pub(super) stopped: bool,
     pub(super) timer: Timer,
+    /// The limit of the messages' size that ends the connection.
+    pub(super) exceeded: Option<usize>,
 }
 
 /// How far the connection is.

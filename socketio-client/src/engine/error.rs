@@ -80,6 +80,14 @@ impl EngineError {
         }
     }
 
+    /// The limit of the messages' size, if that was exceeded.
+    pub(crate) fn exceeded(&self) -> Option<usize> {
+        match self.request()? {
+            RequestError::TooLarge { limit } => Some(*limit),
+            _ => None,
+        }
+    }
+
     fn request(&self) -> Option<&RequestError> {
         match self {
             Self::Polling(error) | Self::Posting(error) | Self::WebSocket(error) => Some(error),

@@ -12,7 +12,7 @@ use std::{
 };
 
 use engineio_parser::{
-    Frames, OpenPacket, Transport,
+    Frame, Frames, OpenPacket, Transport,
     session::{CloseReason, Output, SendError, Session},
 };
 use tokio::time::{Instant, Sleep};
@@ -139,6 +139,27 @@ impl Engine {
     /// Gives the frames back where the queue is full or the session is closing.
     pub(crate) fn send(&mut self, frames: Frames) -> Result<(), SendError> {
         self.session.send(frames)
+    }
+
+    /// Whether the server takes frames of this size, and if not, how many bytes it takes: Node's servers end the session
+    /// of a client that sends more.
+    pub(crate) fn check_size(&self, frames: &Frames) -> Result<(), usize> {
+        let polling = self.session.transport() == Transport::Polling;
+        let base64 = polling || self.shared.options.force_base64;
+        let len = |frame: &Frame| match base64 {
+            true => frame.polling_len(self.session.revision()),
+            false => frame.len(),
+        };
+        if frames.iter().any(|frame| len(frame) > self.max_post) {
+            Err(self.max_post)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The largest message that the server takes, in bytes.
+    pub(crate) fn max_sent(&self) -> usize {
+        self.max_post
     }
 
     /// Writes what was sent, if that can be done here: whether [`poll_event`](Self::poll_event) need not be polled for it.

@@ -23,6 +23,7 @@ mod events_wait_for_a_connection;
 mod handlers_start_in_order;
 mod listeners_of_every_kind;
 mod lives_end_before_they_begin_again;
+mod messages_have_one_limit_in_each_direction;
 mod msgpack_servers_are_spoken_to;
 mod namespaces_share_a_connection;
 mod no_duration_is_too_long;
