@@ -24,7 +24,10 @@ impl Session {
         }
         match (self.phase, packet.kind) {
             (Phase::Closed, _) => {}
-            (_, PacketType::Close) => self.fail(CloseReason::TransportClose),
+            // A client says it with its transport's own close frame. As Node's, a server ignores the packet there.
+            (_, PacketType::Close) if via == Transport::Polling || self.role == Role::Client => {
+                self.fail(CloseReason::TransportClose);
+            }
             (Phase::Opening, PacketType::Open) => self.on_handshake(now, &packet.data),
             (Phase::Open, kind) => {
                 if kind != PacketType::Pong {
