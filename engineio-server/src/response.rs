@@ -1,8 +1,16 @@
 //! Responses that need no session.
 
+use std::{
+    error::Error,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
-use http_body_util::Full;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{Either, Full};
+use pin_project_lite::pin_project;
 
 use crate::{
     error::{Refusal, Refused},
@@ -11,6 +19,57 @@ use crate::{
 
 /// The body of the engine's responses.
 pub type ResponseBody = Full<Bytes>;
+
+pin_project! {
+    /// The body of a response of an [`EngineService`](crate::EngineService): the engine's own, or that of the service
+    /// inside.
+    #[derive(Debug)]
+    pub struct ServiceBody<Inside> {
+        #[pin]
+        body: Either<ResponseBody, Inside>,
+    }
+}
+
+impl<Inside> ServiceBody<Inside> {
+    pub(crate) fn own(body: ResponseBody) -> Self {
+        Self { body: Either::Left(body) }
+    }
+
+    pub(crate) fn inside(body: Inside) -> Self {
+        Self { body: Either::Right(body) }
+    }
+}
+
+/// An empty body. Layers that answer some requests themselves need it, such as `tower_http::cors`.
+impl<Inside> Default for ServiceBody<Inside> {
+    fn default() -> Self {
+        Self::own(ResponseBody::default())
+    }
+}
+
+impl<Inside> Body for ServiceBody<Inside>
+where
+    Inside: Body<Data = Bytes>,
+    Inside::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
 
 /// A response without a body.
 pub(crate) fn empty(status: StatusCode) -> Response<ResponseBody> {

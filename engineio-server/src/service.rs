@@ -10,13 +10,12 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body::Body;
-use http_body_util::Either;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
     engine::Engine,
-    response::{ResponseBody, empty},
+    response::{ResponseBody, ServiceBody, empty},
 };
 
 impl Engine {
@@ -59,7 +58,7 @@ where
     B::Data: Send,
     Inside: Body<Data = Bytes> + Send + 'static,
 {
-    type Response = Response<Either<ResponseBody, Inside>>;
+    type Response = Response<ServiceBody<Inside>>;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -70,10 +69,10 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.engine.matches(request.uri().path()) {
             let engine = self.engine.clone();
-            Box::pin(async move { Ok(engine.handle(request).await.map(Either::Left)) })
+            Box::pin(async move { Ok(engine.handle(request).await.map(ServiceBody::own)) })
         } else {
             let response = self.inner.call(request);
-            Box::pin(async move { Ok(response.await?.map(Either::Right)) })
+            Box::pin(async move { Ok(response.await?.map(ServiceBody::inside)) })
         }
     }
 }
@@ -98,6 +97,9 @@ where
 /// ```
 ///
 /// Add it to the outermost router: one that is nested sees its paths without their prefix.
+///
+/// Layers around it apply to the engine as well: `tower_http::cors::CorsLayer` answers for both. Where the address of a
+/// client is wanted, see [`EngineConfig::peer_addr`](crate::EngineConfig::peer_addr).
 #[derive(Clone, Debug)]
 pub struct EngineLayer(Engine);
 
