@@ -4,7 +4,7 @@ use engineio_parser::{ByteString, Revision, Transport};
 
 use crate::{
     config::EngineConfig,
-    error::{Refused, RequestError},
+    error::Refused,
     handshake::Handshake,
     registry::{Registry, generate_sid},
     transport::jsonp::Jsonp,
@@ -25,15 +25,20 @@ pub(crate) struct Opening {
     pub(crate) slot: Option<Box<Slot>>,
 }
 
-/// Counts the session towards those of its address that nobody vouches for, where they are limited.
+/// Refuses a session that is one too many, or whose URL is too long to be kept, and counts it towards those of its
+/// address that nobody vouches for, where they are limited.
 pub(crate) fn enter(
     handshake: &Handshake,
     registry: &Registry,
-) -> Result<Option<Box<Slot>>, RequestError> {
-    match (registry.config.max_unauthenticated_per_address, handshake.client_ip()) {
-        (Some(limit), Some(ip)) => registry.unauthenticated.enter(ip, limit).map(Some),
-        _ => Ok(None),
+) -> Result<Option<Box<Slot>>, Refused> {
+    registry.has_room()?;
+    if handshake.url().len() > registry.config.max_kept_head {
+        return Err(Refused::url_too_long());
     }
+    Ok(match (registry.config.max_unauthenticated_per_address, handshake.client_ip()) {
+        (Some(limit), Some(ip)) => Some(registry.unauthenticated.enter(ip, limit)?),
+        _ => None,
+    })
 }
 
 /// Asks the application.

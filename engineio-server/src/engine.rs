@@ -1,6 +1,13 @@
 //! The engine: from requests to sessions.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use engineio_parser::{
     Revision, Transport,
@@ -11,7 +18,7 @@ use http_body::Body;
 use hyper::upgrade::Upgraded;
 
 use crate::{
-    accept::{Accepted, accept},
+    accept::{Accepted, WEBSOCKET_VERSION, accept, names_version},
     admission::{Opening, admit, enter, session_id},
     config::EngineConfig,
     connection::Connection,
@@ -19,7 +26,7 @@ use crate::{
     error::{ErrorContext, Refused, RequestError},
     handshake::Handshake,
     registry::{Busy, Registry},
-    request::{self, classify},
+    request::{self, Purpose, classify, is_websocket, wants_upgrade},
     response::{ResponseBody, empty, refusal},
     shared::{Handle, Shared, now},
     stats::Stats,
@@ -216,8 +223,7 @@ impl Engine {
 
     /// Whether a request is this engine's, by its path.
     pub fn matches(&self, path: &str) -> bool {
-        let own = &self.0.registry.config.path;
-        path.starts_with(own.as_str()) || own.strip_suffix('/') == Some(path)
+        path.starts_with(self.0.registry.config.path.as_str())
     }
 
     /// Answers one request; whether it [`matches`](Self::matches) is for the caller to look at.
@@ -228,10 +234,43 @@ impl Engine {
     /// The response to a WebSocket request makes hyper hand the connection over; the HTTP server must allow upgrades.
     ///
     /// Refusals carry the protocol's numbers (see [`RequestError`]). Besides: 400 without a body for a second GET or POST
-    /// at once and for a binary body, 413 for one beyond `max_payload`, 500 for other methods.
+    /// at once and for a binary body, 408 for a body that is late, 413 for one beyond `max_payload`, 500 for other methods.
+    ///
+    /// Where a hook of the application panics, the request gets 500 and leaves nothing behind. A session that it has opened,
+    /// or whose messages it was to carry, is closed.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<ResponseBody>
     where
-        B: Body,
+        B: Body + Send + 'static,
+        B::Data: Send,
+    {
+        let mut concerned = None;
+        let response = {
+            let mut respond = pin!(self.respond(request, &mut concerned));
+            poll_fn(|cx| {
+                let polled = catch_unwind(AssertUnwindSafe(|| respond.as_mut().poll(cx)));
+                polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
+            })
+            .await
+        };
+        response.unwrap_or_else(|| {
+            tracing::error!(target: "engineio::engine", "a hook panicked");
+            self.0.registry.counters.refused.hook_panicked.one();
+            if let Some(shared) = concerned {
+                Handle(shared).close(true);
+            }
+            empty(StatusCode::INTERNAL_SERVER_ERROR)
+        })
+    }
+
+    /// Answers one request. `concerned` becomes the session that must not outlive a panic.
+    async fn respond<B>(
+        &self,
+        request: Request<B>,
+        concerned: &mut Option<Arc<Shared>>,
+    ) -> Response<ResponseBody>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
     {
         let (mut parts, body) = request.into_parts();
         let config = &self.0.registry.config;
@@ -244,7 +283,7 @@ impl Engine {
         let hook = config.hooks.headers.as_ref().filter(|_| file.is_none());
         let mut response = match file {
             Some(response) => response,
-            None => match self.answer(&mut parts, body).await {
+            None => match self.answer(&mut parts, body, concerned).await {
                 Ok(response) => response,
                 Err(refused) => self.refuse(&parts, refused),
             },
@@ -273,26 +312,31 @@ impl Engine {
         Some(response)
     }
 
-    async fn answer<B>(&self, parts: &mut Parts, body: B) -> Result<Response<ResponseBody>, Refused>
+    async fn answer<B>(
+        &self,
+        parts: &mut Parts,
+        body: B,
+        concerned: &mut Option<Arc<Shared>>,
+    ) -> Result<Response<ResponseBody>, Refused>
     where
-        B: Body,
+        B: Body + Send + 'static,
+        B::Data: Send,
     {
         let config = &self.0.registry.config;
-        let known = |sid: &str| self.0.registry.get(sid).ok_or(RequestError::UnknownSid);
         match classify(parts, config)? {
             request::Request::Open { .. } if self.0.registry.is_shut() => {
                 Err(RequestError::ShuttingDown.into())
             }
             request::Request::Open { transport, revision, b64, jsonp } => {
-                let handshake = Handshake::new(parts, config.proxies.as_ref());
+                let handshake = Handshake::new(parts, config);
                 let slot = enter(&handshake, &self.0.registry)?;
                 let handshake = admit(handshake, config).await?;
                 let revision = revision.ok_or(RequestError::UnsupportedVersion)?;
                 let sid = session_id(&handshake, &self.0.registry).await?;
-                let handshake = handshake.keeping(&config.extensions);
+                let handshake = handshake.keeping(config);
                 let opening = Opening { sid, handshake, revision, b64, transport, jsonp, slot };
                 let mut response = if transport == Transport::Polling {
-                    self.open_polling(parts, opening).await?
+                    self.open_polling(parts, opening, concerned).await?
                 } else {
                     self.open_websocket(parts, opening)?
                 };
@@ -303,22 +347,34 @@ impl Engine {
                 }
                 Ok(response)
             }
-            request::Request::Poll { sid } => {
-                polling::poll(known(&sid)?, &parts.headers, config).await
-            }
-            request::Request::Push { sid } => {
-                let limit = config.session.max_payload;
-                polling::push(known(&sid)?, &parts.headers, body, limit, config.body_timeout).await
-            }
-            request::Request::Other { sid } => {
-                if known(&sid)?.lock().session.transport() == Transport::Polling {
-                    self.0.registry.counters.refused.bad_method.one();
-                    Ok(empty(StatusCode::INTERNAL_SERVER_ERROR))
-                } else {
-                    Err(Refused::bad_request(ErrorContext::TransportMismatch))
+            request::Request::Session(request) => {
+                let shared = self.0.registry.get(&request.sid).ok_or(RequestError::UnknownSid)?;
+                let (transport, revision) = {
+                    let session = &shared.lock().session;
+                    (session.transport(), session.revision())
+                };
+                match request.purpose(&parts.method, transport, revision)? {
+                    Purpose::Poll => {
+                        *concerned = Some(shared.clone());
+                        polling::poll(shared, &parts.headers, config).await
+                    }
+                    Purpose::Push => {
+                        *concerned = Some(shared.clone());
+                        let mut response =
+                            polling::push(shared, &parts.headers, body, config).await?;
+                        if response.status().is_client_error() {
+                            // What is left of the body is no request.
+                            close_connection(parts, &mut response);
+                        }
+                        Ok(response)
+                    }
+                    Purpose::Upgrade => self.upgrade(parts, shared, request.b64),
+                    Purpose::Other => {
+                        self.0.registry.counters.refused.bad_method.one();
+                        Ok(empty(StatusCode::INTERNAL_SERVER_ERROR))
+                    }
                 }
             }
-            request::Request::Upgrade { sid, b64 } => self.upgrade(parts, known(&sid)?, b64),
         }
     }
 
@@ -326,9 +382,11 @@ impl Engine {
         &self,
         parts: &Parts,
         opening: Opening,
+        concerned: &mut Option<Arc<Shared>>,
     ) -> Result<Response<ResponseBody>, Refused> {
         let config = &self.0.registry.config;
         let (shared, busy) = self.open(opening)?;
+        *concerned = Some(shared.clone());
         let connection = Connection::new(busy, shared.clone(), None);
         // The handshake's GET is the first poll. It is answered before the application can say anything, so that it
         // carries the open packet, and the initial one, alone.
@@ -403,21 +461,14 @@ impl Engine {
     }
 
     /// A WebSocket that wants to take a polling session over. What it does to the session is decided when it is
-    /// connected; a session that cannot be upgraded refuses it before.
+    /// connected; one that a session has no use for is closed then, as in Node.
     fn upgrade(
         &self,
         parts: &mut Parts,
         shared: Arc<Shared>,
         b64: bool,
     ) -> Result<Response<ResponseBody>, Refused> {
-        let (revision, possible) = {
-            let session = &shared.lock().session;
-            let possible = session.transport() == Transport::Polling && !session.is_upgrading();
-            (session.revision(), possible)
-        };
-        if !possible {
-            return Err(Refused::bad_request(ErrorContext::TransportMismatch));
-        }
+        let revision = shared.lock().session.revision();
         let Accepted { response, upgrade, compression } = accept(parts, &self.0.registry.config)?;
         let engine = self.clone();
         tokio::spawn(async move {
@@ -447,19 +498,37 @@ impl Engine {
         if let Some(hook) = &self.0.registry.config.hooks.connection_error {
             hook(&refused.to_connection_error(parts));
         }
-        let shutting_down = refused.error == RequestError::ShuttingDown;
+        let retry_after = match refused.error {
+            // Another server takes over at once.
+            RequestError::ShuttingDown => Some("1"),
+            RequestError::SessionLimit => Some("10"),
+            _ => None,
+        };
+        let handshake_failed = refused.context == ErrorContext::TransportHandshakeError;
         let mut response = refusal(&self.0.registry.counters, refused);
-        if shutting_down {
-            let headers = response.headers_mut();
-            // Whoever serves in its stead does so at once.
-            headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
-            if parts.version < Version::HTTP_2 {
-                // Behind a balancer of connections the next one leads elsewhere.
-                let close = header::HeaderValue::from_static("close");
-                headers.insert(header::CONNECTION, close);
-            }
+        let headers = response.headers_mut();
+        if handshake_failed && is_websocket(parts) && !names_version(&parts.headers) {
+            // RFC 6455 section 4.4.
+            let version = header::HeaderValue::from_static(WEBSOCKET_VERSION);
+            headers.insert(header::SEC_WEBSOCKET_VERSION, version);
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static(seconds));
+        }
+        if retry_after.is_some() || wants_upgrade(parts) {
+            // Behind a balancer of connections the next one leads elsewhere; a WebSocket client has no further request.
+            close_connection(parts, &mut response);
         }
         response
+    }
+}
+
+/// Says that the connection ends with this response.
+fn close_connection(parts: &Parts, response: &mut Response<ResponseBody>) {
+    // HTTP/2 has no such header.
+    if parts.version < Version::HTTP_2 {
+        let close = header::HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
     }
 }
 

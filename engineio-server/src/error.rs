@@ -31,6 +31,9 @@ pub enum RequestError {
     /// 6, which Node has not: the engine is being drained, or was closed, and opens no new session.
     #[error("Server shutting down")]
     ShuttingDown,
+    /// 7, which Node has not: there are [`max_sessions`](crate::EngineConfig::max_sessions) sessions.
+    #[error("Too many sessions")]
+    SessionLimit,
 }
 
 impl RequestError {
@@ -44,17 +47,18 @@ impl RequestError {
             Self::Forbidden | Self::TooManySessions => 4,
             Self::UnsupportedVersion => 5,
             Self::ShuttingDown => 6,
+            Self::SessionLimit => 7,
         }
     }
 
     /// The status of the response: 403 for [`Forbidden`](Self::Forbidden), 429 for
-    /// [`TooManySessions`](Self::TooManySessions), 503 for [`ShuttingDown`](Self::ShuttingDown),
-    /// else 400.
+    /// [`TooManySessions`](Self::TooManySessions), 503 for [`ShuttingDown`](Self::ShuttingDown) and
+    /// [`SessionLimit`](Self::SessionLimit), else 400.
     pub fn status(self) -> StatusCode {
         match self {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::TooManySessions => StatusCode::TOO_MANY_REQUESTS,
-            Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ShuttingDown | Self::SessionLimit => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -126,6 +130,10 @@ pub enum ErrorContext {
     None,
     /// The request does not fit the transport of its session.
     TransportMismatch,
+    /// The request's `EIO` names another revision than that of its session.
+    ProtocolMismatch,
+    /// The URL of a handshake is longer than [`max_kept_head`](crate::EngineConfig::max_kept_head): status 414.
+    UrlTooLong,
     /// A WebSocket was asked for by a request that is none, or the other way round.
     TransportHandshakeError,
     /// [`EngineConfig::generate_id`](crate::EngineConfig::generate_id) failed, or gave an id that cannot be used.
@@ -133,11 +141,14 @@ pub enum ErrorContext {
 }
 
 impl ErrorContext {
-    /// Its name in Node: `TRANSPORT_MISMATCH`, `TRANSPORT_HANDSHAKE_ERROR`, `ID_GENERATION_ERROR`, or nothing.
+    /// Its name in Node: `TRANSPORT_MISMATCH`, `PROTOCOL_MISMATCH`, `TRANSPORT_HANDSHAKE_ERROR`, `ID_GENERATION_ERROR`,
+    /// or nothing; `URL_TOO_LONG` is ours.
     pub fn name(&self) -> &'static str {
         match self {
             Self::None => "",
             Self::TransportMismatch => "TRANSPORT_MISMATCH",
+            Self::ProtocolMismatch => "PROTOCOL_MISMATCH",
+            Self::UrlTooLong => "URL_TOO_LONG",
             Self::TransportHandshakeError => "TRANSPORT_HANDSHAKE_ERROR",
             Self::IdGenerationError(_) => "ID_GENERATION_ERROR",
         }
@@ -161,6 +172,13 @@ impl Refused {
     /// Code 3, for want of an id.
     pub(crate) fn id_generation(error: impl ToString) -> Self {
         Self::bad_request(ErrorContext::IdGenerationError(error.to_string()))
+    }
+
+    /// Code 3 and status 414.
+    pub(crate) fn url_too_long() -> Self {
+        let message = "URL too long".to_owned();
+        let refusal = Refusal { status: StatusCode::URI_TOO_LONG, code: 3, message };
+        Self { refusal, ..Self::bad_request(ErrorContext::UrlTooLong) }
     }
 
     pub(crate) fn id_taken() -> Self {

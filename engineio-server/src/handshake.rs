@@ -10,10 +10,11 @@ use http::{
 };
 use hyper::upgrade::OnUpgrade;
 
-use crate::proxy::{Client, Proxies};
+use crate::{config::EngineConfig, proxy::Client};
 
 /// The address of a request's peer, as a request extension. [`Engine::listen`](crate::Engine::listen) sets it; behind
-/// another HTTP server, insert it into the requests to have it in [`Handshake::remote_addr`].
+/// another HTTP server, insert it into the requests to have it in [`Handshake::remote_addr`], or name what that server
+/// inserts: [`EngineConfig::peer_addr`](crate::EngineConfig::peer_addr).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
 
@@ -25,7 +26,8 @@ pub struct Secure;
 /// The request that opened a session.
 ///
 /// The fields are copied out of the HTTP connection's read buffer, which could otherwise not be freed while the
-/// session lives; all headers lie in one allocation.
+/// session lives; all headers lie in one allocation. Once the session is open, at most
+/// [`max_kept_head`](crate::EngineConfig::max_kept_head) bytes of them are left.
 #[derive(Debug)]
 pub struct Handshake {
     headers: Box<[u8]>,
@@ -41,7 +43,7 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    pub(crate) fn new(parts: &Parts, proxies: Option<&Proxies>) -> Self {
+    pub(crate) fn new(parts: &Parts, config: &EngineConfig) -> Self {
         let mut headers = Vec::new();
         let mut push = |name: &HeaderName, value: &[u8]| {
             for part in [name.as_str().as_bytes(), value] {
@@ -69,8 +71,12 @@ impl Handshake {
         let mut offered = parts.extensions.clone();
         // The connection itself is not the application's.
         offered.remove::<OnUpgrade>();
-        let remote_addr = parts.extensions.get::<PeerAddr>().map(|peer| peer.0);
-        let client = remote_addr.map(|peer| match proxies {
+        let remote_addr = parts
+            .extensions
+            .get::<PeerAddr>()
+            .map(|peer| peer.0)
+            .or_else(|| config.hooks.peer_addr.as_ref()?(&parts.extensions));
+        let client = remote_addr.map(|peer| match &config.proxies {
             Some(proxies) => proxies.client(peer.ip(), &parts.headers),
             None => Client { ip: peer.ip().to_canonical(), https: None },
         });
@@ -88,16 +94,35 @@ impl Handshake {
         }
     }
 
-    /// Lets go of the request's extensions but these.
-    pub(crate) fn keeping(mut self, wanted: &[Keep]) -> Self {
-        for keep in wanted {
+    /// Lets go of what an open session has no use for: extensions other than those the configuration names, and headers
+    /// beyond its limit.
+    pub(crate) fn keeping(mut self, config: &EngineConfig) -> Self {
+        for keep in &config.extensions {
             keep(&self.offered, &mut self.extensions);
         }
         self.offered = Extensions::new();
+        self.shorten_headers(config.max_kept_head.saturating_sub(self.uri.len()));
         self
     }
 
-    /// The headers of the request. Built from the compact copy at each call.
+    /// Keeps those headers that fit into so many bytes, in their order.
+    fn shorten_headers(&mut self, bytes: usize) {
+        if self.headers.len() <= bytes {
+            return;
+        }
+        let mut kept = Vec::with_capacity(bytes);
+        let mut lines = self.headers.split_inclusive(|byte| *byte == b'\n');
+        while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
+            if name.len() + value.len() <= bytes - kept.len() {
+                kept.extend_from_slice(name);
+                kept.extend_from_slice(value);
+            }
+        }
+        self.headers = kept.into_boxed_slice();
+    }
+
+    /// The headers of the request, built from the compact copy at each call. While the session is being opened all of them
+    /// are there; afterwards those that fit into [`max_kept_head`](crate::EngineConfig::max_kept_head).
     pub fn headers(&self) -> HeaderMap {
         let mut parts = self.headers.split(|byte| *byte == b'\n');
         let mut map = HeaderMap::new();
@@ -117,7 +142,8 @@ impl Handshake {
         self.client_ip
     }
 
-    /// The address of the peer, where the listener knew it (see [`PeerAddr`]): the client, or the last proxy before us.
+    /// The address of the peer, where the listener knew it (see [`PeerAddr`] and
+    /// [`EngineConfig::peer_addr`](crate::EngineConfig::peer_addr)): the client, or the last proxy before us.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.remote_addr
     }
@@ -191,7 +217,7 @@ mod tests {
             .body(())
             .unwrap()
             .into_parts();
-        let handshake = Handshake::new(&parts, None);
+        let handshake = Handshake::new(&parts, &EngineConfig::default());
         assert_eq!(handshake.headers(), parts.headers);
         assert_eq!(handshake.remote_addr(), Some(([127, 0, 0, 1], 9).into()));
         let query = handshake.query();
@@ -204,13 +230,17 @@ mod tests {
         let request =
             http::Request::builder().extension("a layer's").extension(1_u8).extension(2_u16);
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let mut handshake = Handshake::new(&parts, None);
+        let config = EngineConfig::default()
+            .keep_extension::<&str>()
+            .keep_extension::<u8>()
+            .keep_extension::<i64>();
+        let mut handshake = Handshake::new(&parts, &config);
         assert_eq!(handshake.extension(), Some(&"a layer's"));
         handshake.insert_extension("the application's");
         handshake.insert_extension(4_u32);
         assert_eq!(handshake.extension(), Some(&"the application's"));
 
-        let handshake = handshake.keeping(&[keep::<&str>, keep::<u8>, keep::<i64>]);
+        let handshake = handshake.keeping(&config);
         assert_eq!(handshake.extension(), Some(&"the application's"));
         assert_eq!(handshake.extension(), Some(&1_u8));
         assert_eq!(handshake.extension(), Some(&4_u32));
@@ -218,9 +248,34 @@ mod tests {
     }
 
     #[test]
+    fn an_open_session_keeps_the_headers_that_fit() {
+        let request = http::Request::builder()
+            .uri("/engine.io/")
+            .header("host", "a.test")
+            .header("cookie", "c".repeat(500))
+            .header("user-agent", "u".repeat(30));
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let config = EngineConfig::default().max_kept_head(100);
+        let handshake = Handshake::new(&parts, &config);
+        assert_eq!(handshake.headers(), parts.headers);
+
+        let handshake = handshake.keeping(&config);
+        let kept = handshake.headers();
+        assert_eq!(
+            kept.keys().map(|name| name.as_str()).collect::<Vec<_>>(),
+            ["host", "user-agent"]
+        );
+        assert!(handshake.headers.len() + handshake.uri.len() <= 100);
+
+        let all = Handshake::new(&parts, &config).keeping(&EngineConfig::default());
+        assert_eq!(all.headers(), parts.headers);
+    }
+
+    #[test]
     fn a_proxys_word_for_the_scheme_stands_above_its_own_connection() {
-        let nets = vec!["10.0.0.0/8".parse().unwrap()];
-        let proxies = Proxies::new(nets, crate::proxy::ProxyHeader::XForwardedFor);
+        let net: ipnet::IpNet = "10.0.0.0/8".parse().unwrap();
+        let config = EngineConfig::default()
+            .trusted_proxies([net], crate::proxy::ProxyHeader::XForwardedFor);
         for (peer, scheme, tls, secure) in [
             ([10, 0, 0, 1], "https", false, true),
             ([10, 0, 0, 1], "http", true, false),
@@ -237,7 +292,7 @@ mod tests {
                 request = request.extension(Secure);
             }
             let (parts, ()) = request.body(()).unwrap().into_parts();
-            let handshake = Handshake::new(&parts, Some(&proxies));
+            let handshake = Handshake::new(&parts, &config);
             assert_eq!(handshake.secure(), secure, "{peer:?} {scheme} {tls}");
         }
     }

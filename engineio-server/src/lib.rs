@@ -37,13 +37,15 @@
 //!
 //! | what | limit | beyond it |
 //! |---|---|---|
-//! | one message, one polling body | [`max_payload`](EngineConfig::max_payload) | close code 1009; 413, and the session lives |
+//! | one message, one polling body | [`max_payload`](EngineConfig::max_payload) | the session ends: close code 1009; 413 |
 //! | pieces of one WebSocket message | [`max_fragments`](EngineConfig::max_fragments) | close code 1008 |
 //! | messages that it does not read | [`max_queued_packets`](EngineConfig::max_queued_packets), [`max_queued_bytes`](EngineConfig::max_queued_bytes) | [`SendError::Full`] |
 //! | messages that the application does not take | what one read or 256 packets of a POST hold | no more is read; the next POST waits |
 //! | silence | [`ping_interval`](EngineConfig::ping_interval) and [`ping_timeout`](EngineConfig::ping_timeout) | "ping timeout" |
 //! | an unfinished upgrade | [`upgrade_timeout`](EngineConfig::upgrade_timeout) | its probe is closed, the session lives |
 //! | sessions that nobody vouched for | [`max_unauthenticated_per_address`](EngineConfig::max_unauthenticated_per_address), off by default | status 429 |
+//! | sessions | [`max_sessions`](EngineConfig::max_sessions) | status 503 with `Retry-After` |
+//! | what a session keeps of its request | [`max_kept_head`](EngineConfig::max_kept_head) | headers are left out; status 414 |
 //! | a slow or large request | [`head_timeout`](EngineConfig::head_timeout), [`max_head_size`](EngineConfig::max_head_size), [`body_timeout`](EngineConfig::body_timeout) | the connection, or the session, is closed |
 //! | a response that it does not read | [`write_timeout`](EngineConfig::write_timeout) | the connection is dropped |
 //! | a TLS handshake (feature `tls`) | [`head_timeout`](EngineConfig::head_timeout) | the connection is dropped |
@@ -57,8 +59,8 @@
 //! # Protocol
 //!
 //! Engine.IO revision 4, as Node's `engine.io` 6.6 speaks it. Where Node's behaviour is a defect this server does the
-//! right thing instead: a body that cannot be understood gets 400 instead of `ok`, a WebSocket request that does not fit
-//! gets a status instead of 101 and a close, and a close packet on a WebSocket closes it.
+//! right thing instead: a body that cannot be understood gets 400 instead of `ok`, and a WebSocket request that does not fit
+//! gets a status instead of 101 and a close.
 //!
 //! Logs go to the `tracing` targets `engineio::engine`, `engineio::session`, `engineio::websocket` and
 //! `engineio::listen`.
@@ -115,7 +117,7 @@ pub use listen::{Listening, serve};
 pub use per_message_deflate::PerMessageDeflate;
 pub use proxy::ProxyHeader;
 pub use registry::generate_sid;
-pub use response::ResponseBody;
+pub use response::{ResponseBody, ServiceBody};
 pub use service::{EngineLayer, EngineService, NotFound};
 pub use shared::{Handle, Message};
 #[doc(hidden)]

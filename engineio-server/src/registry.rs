@@ -35,6 +35,12 @@ struct Sessions {
     shut: bool,
 }
 
+impl Sessions {
+    fn has_room(&self, max: usize) -> Result<(), RequestError> {
+        if self.by_sid.len() < max { Ok(()) } else { Err(RequestError::SessionLimit) }
+    }
+}
+
 /// The registry, as something that is still at work holds it.
 pub(crate) struct Busy(Arc<Registry>);
 
@@ -92,13 +98,23 @@ impl Registry {
         self.read().by_sid.get(sid).cloned()
     }
 
-    /// Adds a session, unless there is one with its id, or none is added any more.
+    /// Whether there may be one more session.
+    ///
+    /// # Errors
+    ///
+    /// There are `max_sessions`.
+    pub(crate) fn has_room(&self) -> Result<(), RequestError> {
+        self.read().has_room(self.config.max_sessions)
+    }
+
+    /// Adds a session, unless there is one with its id, or `max_sessions`, or none is added any more.
     pub(crate) fn insert(&self, shared: Arc<Shared>) -> Result<(), Refused> {
         let sid = shared.sid().clone();
         let mut sessions = self.write();
         if sessions.shut {
             return Err(RequestError::ShuttingDown.into());
         }
+        sessions.has_room(self.config.max_sessions)?;
         match sessions.by_sid.entry(sid) {
             Entry::Occupied(_) => Err(Refused::id_taken()),
             Entry::Vacant(entry) => {

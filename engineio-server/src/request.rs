@@ -1,7 +1,9 @@
 //! From an HTTP request to what it asks for.
 
+use std::borrow::Cow;
+
 use engineio_parser::{Revision, Transport};
-use http::{Method, header, request::Parts};
+use http::{HeaderName, Method, header, request::Parts};
 
 use crate::{
     config::EngineConfig,
@@ -15,14 +17,57 @@ pub(crate) enum Request {
     /// A handshake: a new session on this transport. The revision, if it is served, is looked at after the application
     /// was asked.
     Open { transport: Transport, revision: Option<Revision>, b64: bool, jsonp: Option<Jsonp> },
+    /// A request for an existing session.
+    Session(SessionRequest),
+}
+
+/// A request that names a session. Whether it fits the session is for [`SessionRequest::purpose`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct SessionRequest {
+    pub(crate) sid: String,
+    transport: Transport,
+    revision: Revision,
+    websocket: bool,
+    pub(crate) b64: bool,
+}
+
+/// What a request for a session that fits is there for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
     /// A GET of a polling session.
-    Poll { sid: String },
+    Poll,
     /// A POST of a polling session.
-    Push { sid: String },
+    Push,
     /// Any other method on a polling session.
-    Other { sid: String },
-    /// A WebSocket for an existing session.
-    Upgrade { sid: String, b64: bool },
+    Other,
+    /// A WebSocket that wants to take the session over.
+    Upgrade,
+}
+
+impl SessionRequest {
+    /// Verifies the request against its session in the order in which Node does: transport, revision, kind of request.
+    pub(crate) fn purpose(
+        &self,
+        method: &Method,
+        current: Transport,
+        revision: Revision,
+    ) -> Result<Purpose, Refused> {
+        if !self.websocket && self.transport != current {
+            return Err(Refused::bad_request(ErrorContext::TransportMismatch));
+        }
+        if self.revision != revision {
+            return Err(Refused::bad_request(ErrorContext::ProtocolMismatch));
+        }
+        match (self.transport, self.websocket) {
+            (Transport::WebSocket, true) => Ok(Purpose::Upgrade),
+            (Transport::Polling, false) => Ok(match *method {
+                Method::GET => Purpose::Poll,
+                Method::POST => Purpose::Push,
+                _ => Purpose::Other,
+            }),
+            _ => Err(Refused::bad_request(ErrorContext::TransportMismatch)),
+        }
+    }
 }
 
 /// Reads a request in the order in which Node verifies it: transport, sid, method, kind of request.
@@ -30,21 +75,17 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let transport = query
         .transport
+        .as_deref()
         .and_then(Transport::parse)
         .filter(|transport| config.transports.contains(transport))
         .ok_or(RequestError::UnknownTransport)?;
     let websocket = is_websocket(parts);
+    // As in Node, everything that is not 4 is the third revision.
+    let revision = if query.eio.as_deref() == Some("4") { Revision::V4 } else { Revision::V3 };
 
-    if let Some(sid) = query.sid.map(str::to_owned) {
-        return match (transport, websocket) {
-            (Transport::WebSocket, true) => Ok(Request::Upgrade { sid, b64: query.b64 }),
-            (Transport::Polling, false) => Ok(match parts.method {
-                Method::GET => Request::Poll { sid },
-                Method::POST => Request::Push { sid },
-                _ => Request::Other { sid },
-            }),
-            _ => Err(Refused::bad_request(ErrorContext::TransportMismatch)),
-        };
+    if let Some(sid) = query.sid {
+        let (sid, b64) = (sid.into_owned(), query.b64);
+        return Ok(Request::Session(SessionRequest { sid, transport, revision, websocket, b64 }));
     }
     if parts.method != Method::GET && !is_extended_connect(parts) {
         return Err(RequestError::BadHandshakeMethod.into());
@@ -52,25 +93,27 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
     if websocket != (transport == Transport::WebSocket) {
         return Err(Refused::bad_request(ErrorContext::TransportHandshakeError));
     }
-    let revision = match query.eio {
-        Some("4") => Some(Revision::V4),
-        Some("3") if config.allow_eio3 => Some(Revision::V3),
-        _ => None,
-    };
-    let jsonp = query.j.filter(|_| config.jsonp && !websocket).map(Jsonp::new);
+    let revision = Some(revision).filter(|it| *it == Revision::V4 || config.allow_eio3);
+    let jsonp = query.j.filter(|_| config.jsonp && !websocket).map(|j| Jsonp::new(&j));
     Ok(Request::Open { transport, revision, b64: query.b64, jsonp })
 }
 
-/// Whether the request wants to become a WebSocket (RFC 6455 section 4.2.1, RFC 8441 section 4). Where `Connection` does not
-/// name `Upgrade`, a proxy in between may not know that the connection changes hands.
+/// Whether the request wants to become a WebSocket (RFC 6455 section 4.2.1, RFC 8441 section 4).
 pub(crate) fn is_websocket(parts: &Parts) -> bool {
-    let names = |name, wanted: &str| {
-        let lines = parts.headers.get_all(name).iter().map(|line| line.as_bytes());
-        let mut items = lines.flat_map(|line| line.split(|byte| *byte == b','));
-        items.any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
-    };
-    is_extended_connect(parts)
-        || names(header::UPGRADE, "websocket") && names(header::CONNECTION, "upgrade")
+    is_extended_connect(parts) || names(parts, header::UPGRADE, "websocket") && wants_upgrade(parts)
+}
+
+/// Whether the request wants to change the protocol of its connection. Where `Connection` does not name `Upgrade`, a proxy
+/// in between may not know that the connection changes hands.
+pub(crate) fn wants_upgrade(parts: &Parts) -> bool {
+    parts.headers.contains_key(header::UPGRADE) && names(parts, header::CONNECTION, "upgrade")
+}
+
+/// Whether the list in a header has this item.
+fn names(parts: &Parts, name: HeaderName, wanted: &str) -> bool {
+    let lines = parts.headers.get_all(name).iter().map(|line| line.as_bytes());
+    let mut items = lines.flat_map(|line| line.split(|byte| *byte == b','));
+    items.any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
 /// Whether the request wants to become a WebSocket inside an HTTP/2 connection (RFC 8441).
@@ -86,28 +129,27 @@ pub(crate) fn is_extended_connect(_: &Parts) -> bool {
     false
 }
 
-/// The query parameters of the protocol; the last value of a repeated key wins, as in Node.
+/// The query parameters of the protocol, percent-decoded; the last value of a repeated key wins, as in Node.
 #[derive(Default)]
 struct Query<'a> {
-    eio: Option<&'a str>,
-    transport: Option<&'a str>,
-    sid: Option<&'a str>,
-    j: Option<&'a str>,
+    eio: Option<Cow<'a, str>>,
+    transport: Option<Cow<'a, str>>,
+    sid: Option<Cow<'a, str>>,
+    j: Option<Cow<'a, str>>,
     /// The client takes text only: no binary payloads (revision 3) and no binary frames.
     b64: bool,
 }
 
 impl<'a> Query<'a> {
-    /// No value of the protocol's needs percent-decoding: one that has escapes matches nothing.
     fn parse(query: &'a str) -> Self {
         let mut this = Self::default();
-        for pair in query.split('&') {
-            match pair.split_once('=').unwrap_or((pair, "")) {
-                ("EIO", value) => this.eio = Some(value),
-                ("b64", value) => this.b64 = !value.is_empty(),
-                ("j", value) => this.j = Some(value),
-                ("transport", value) => this.transport = Some(value),
-                ("sid", value) if !value.is_empty() => this.sid = Some(value),
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "EIO" => this.eio = Some(value),
+                "b64" => this.b64 = !value.is_empty(),
+                "j" => this.j = Some(value),
+                "transport" => this.transport = Some(value),
+                "sid" => this.sid = Some(value).filter(|sid| !sid.is_empty()),
                 _ => {}
             }
         }
@@ -138,16 +180,70 @@ mod tests {
         assert_eq!(ask("/?EIO=9"), Err(RequestError::UnknownTransport));
         assert_eq!(ask("/?transport=webtransport&EIO=4"), Err(RequestError::UnknownTransport));
         assert_eq!(ask("/?transport=polling"), Err(RequestError::BadHandshakeMethod));
-        assert_eq!(ask("/?transport=websocket&sid=x"), Err(RequestError::BadRequest));
+    }
+
+    /// The revision of a handshake with this in its query.
+    fn revision(config: &EngineConfig, eio: &str) -> Option<Revision> {
+        let request = http::Request::builder().uri(format!("/?transport=polling{eio}"));
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        match classify(&parts, config).unwrap() {
+            Request::Open { revision, .. } => revision,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
-    fn only_known_revisions_are_served() {
-        for eio in ["", "&EIO=", "&EIO=abc", "&EIO=5", "&EIO=3"] {
-            let uri = format!("/?transport=polling{eio}");
-            let transport = Transport::Polling;
-            let open = Request::Open { transport, revision: None, b64: false, jsonp: None };
-            assert_eq!(ask(Method::GET, &uri, false), Ok(open));
+    fn everything_but_4_is_the_third_revision_where_that_is_allowed() {
+        let strict = EngineConfig::default();
+        let lenient = EngineConfig::default().allow_eio3(true);
+        for eio in ["", "&EIO=", "&EIO=abc", "&EIO=5", "&EIO=3", "&EIO=4%20"] {
+            assert_eq!(revision(&strict, eio), None, "{eio}");
+            assert_eq!(revision(&lenient, eio), Some(Revision::V3), "{eio}");
+        }
+        assert_eq!(revision(&strict, "&EIO=%34"), Some(Revision::V4));
+        assert_eq!(revision(&lenient, "&EIO=4"), Some(Revision::V4));
+    }
+
+    #[test]
+    fn names_and_values_are_percent_decoded() {
+        let query = "tr%61nsport=p%6Flling&EIO=4&sid=a%2D%5Fb";
+        let Ok(Request::Session(request)) = verify(Method::GET, &format!("/?{query}"), false)
+        else {
+            panic!("not a request for a session")
+        };
+        assert_eq!(request.sid, "a-_b");
+        assert_eq!(
+            request.purpose(&Method::GET, Transport::Polling, Revision::V4),
+            Ok(Purpose::Poll)
+        );
+    }
+
+    #[test]
+    fn an_empty_sid_at_the_end_opens_a_session() {
+        let request = verify(Method::GET, "/?transport=polling&EIO=4&sid=x&sid=", false);
+        assert!(matches!(request, Ok(Request::Open { .. })), "{request:?}");
+    }
+
+    #[test]
+    fn later_requests_must_name_the_revision_of_their_session() {
+        for (eio, revision, fits) in [
+            ("&EIO=4", Revision::V4, true),
+            ("&EIO=3", Revision::V4, false),
+            ("", Revision::V4, false),
+            ("&EIO=4", Revision::V3, false),
+            ("&EIO=3", Revision::V3, true),
+            ("", Revision::V3, true),
+        ] {
+            for (transport, websocket) in [("polling", false), ("websocket", true)] {
+                let uri = format!("/?transport={transport}&sid=x{eio}");
+                let Ok(Request::Session(request)) = verify(Method::GET, &uri, websocket) else {
+                    panic!("not a request for a session")
+                };
+                let purpose = request.purpose(&Method::GET, Transport::Polling, revision);
+                let mismatch = Err(Refused::bad_request(ErrorContext::ProtocolMismatch));
+                assert_eq!(purpose.is_ok(), fits, "{uri}");
+                assert!(fits || purpose == mismatch, "{uri}");
+            }
         }
     }
 
@@ -184,14 +280,23 @@ mod tests {
 
     #[test]
     fn a_websocket_transport_needs_a_websocket_request() {
-        for (uri, websocket, context) in [
-            ("/?transport=websocket&EIO=4", false, ErrorContext::TransportHandshakeError),
-            ("/?transport=polling&EIO=4", true, ErrorContext::TransportHandshakeError),
-            ("/?transport=websocket&EIO=4&sid=x", false, ErrorContext::TransportMismatch),
-            ("/?transport=polling&EIO=4&sid=x", true, ErrorContext::TransportMismatch),
-        ] {
+        for (uri, websocket) in
+            [("/?transport=websocket&EIO=4", false), ("/?transport=polling&EIO=4", true)]
+        {
             let refused = verify(Method::GET, uri, websocket).unwrap_err();
-            assert_eq!(refused, Refused::bad_request(context));
+            assert_eq!(refused, Refused::bad_request(ErrorContext::TransportHandshakeError));
+        }
+        for (uri, websocket, current) in [
+            ("/?transport=websocket&EIO=4&sid=x", false, Transport::Polling),
+            ("/?transport=websocket&EIO=4&sid=x", false, Transport::WebSocket),
+            ("/?transport=polling&EIO=4&sid=x", false, Transport::WebSocket),
+            ("/?transport=polling&EIO=4&sid=x", true, Transport::Polling),
+        ] {
+            let Ok(Request::Session(request)) = verify(Method::GET, uri, websocket) else {
+                panic!("not a request for a session")
+            };
+            let refused = request.purpose(&Method::GET, current, Revision::V4).unwrap_err();
+            assert_eq!(refused, Refused::bad_request(ErrorContext::TransportMismatch));
         }
     }
 }

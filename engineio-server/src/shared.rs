@@ -373,7 +373,7 @@ mod tests {
         );
         let handle = Handle(Arc::new(Shared::new(
             session,
-            Handshake::new(&parts, None),
+            Handshake::new(&parts, &crate::EngineConfig::default()),
             false,
             Arc::default(),
         )));

@@ -1,9 +1,9 @@
 //! What an application may have a say in while a request is answered.
 
-use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{error::Error, fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, request::Parts};
+use http::{Extensions, HeaderMap, Response, request::Parts};
 
 use crate::{
     error::{ConnectionError, Refusal},
@@ -16,6 +16,7 @@ type AllowRequest = dyn Fn(Handshake) -> BoxFuture<Result<Handshake, Refusal>> +
 type GenerateId = dyn Fn(&Handshake) -> BoxFuture<Result<String, BoxError>> + Send + Sync;
 type Refusals = dyn Fn(&ConnectionError<'_>) + Send + Sync;
 type Files = dyn Fn(&str, &Parts) -> Option<Response<Bytes>> + Send + Sync;
+type PeerAddress = dyn Fn(&Extensions) -> Option<SocketAddr> + Send + Sync;
 type Headers = dyn Fn(&mut HeaderMap, &Parts) + Send + Sync;
 
 /// The hooks that are set.
@@ -27,6 +28,7 @@ pub(crate) struct Hooks {
     pub(crate) headers: Option<Arc<Headers>>,
     pub(crate) connection_error: Option<Arc<Refusals>>,
     pub(crate) files: Option<Arc<Files>>,
+    pub(crate) peer_addr: Option<Arc<PeerAddress>>,
 }
 
 impl Hooks {
@@ -60,6 +62,7 @@ impl fmt::Debug for Hooks {
             .field("headers", &self.headers.is_some())
             .field("connection_error", &self.connection_error.is_some())
             .field("files", &self.files.is_some())
+            .field("peer_addr", &self.peer_addr.is_some())
             .finish()
     }
 }

@@ -61,6 +61,8 @@ pub struct EngineConfig {
     pub(crate) jsonp: bool,
     pub(crate) proxies: Option<Proxies>,
     pub(crate) max_unauthenticated_per_address: Option<usize>,
+    pub(crate) max_sessions: usize,
+    pub(crate) max_kept_head: usize,
 }
 
 impl Default for EngineConfig {
@@ -92,13 +94,15 @@ impl Default for EngineConfig {
             jsonp: false,
             proxies: None,
             max_unauthenticated_per_address: None,
+            max_sessions: 100_000,
+            max_kept_head: 8 * 1024,
         }
     }
 }
 
 impl EngineConfig {
     /// The path requests are served on (default `/engine.io/`). A missing slash at either end is added.
-    /// As in Node, every path that begins with it matches; unlike in Node, it also matches without its last slash.
+    /// As in Node, every path that begins with it matches.
     pub fn path(mut self, path: &str) -> Self {
         let middle = path.trim_matches('/');
         let slash = if self.add_trailing_slash && !middle.is_empty() { "/" } else { "" };
@@ -106,8 +110,8 @@ impl EngineConfig {
         self
     }
 
-    /// Whether the path ends with a slash (default yes). Without it, as in Node, `/engine.io` also answers for what goes
-    /// on otherwise, such as `/engine.io.js`.
+    /// Whether the path ends with a slash (default yes); then `/engine.io` without it is not the engine's. With `false`,
+    /// as in Node, `/engine.io` also answers for what goes on otherwise, such as `/engine.io.js`.
     pub fn add_trailing_slash(mut self, add: bool) -> Self {
         self.add_trailing_slash = add;
         let path = std::mem::take(&mut self.path);
@@ -132,8 +136,8 @@ impl EngineConfig {
         self
     }
 
-    /// Bytes of one message, and of one polling body (default 1 000 000). More gets HTTP 413 on polling, where the
-    /// session lives on, and close code 1009 on WebSocket. Advertised to clients as `maxPayload`.
+    /// Bytes of one message, and of one polling body (default 1 000 000). More ends the session: with HTTP 413 on polling,
+    /// with close code 1009 on WebSocket. Advertised to clients as `maxPayload`.
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.session.max_payload = bytes;
         self
@@ -181,7 +185,7 @@ impl EngineConfig {
         self
     }
 
-    /// How long the body of a POST may take to arrive (default 30 s); then the session is closed.
+    /// How long the body of a POST may take to arrive (default 30 s); then it gets HTTP 408, and the session is closed.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = timeout;
         self
@@ -201,9 +205,29 @@ impl EngineConfig {
         self
     }
 
-    /// How long a closed WebSocket may take to read what was queued and to answer the close frame (default 3 s).
+    /// How long a closed WebSocket may take to read what was queued and to answer the close frame (default 3 s). For as
+    /// long the rest of a body that was refused is read and dropped, so that its client gets to read the refusal.
     pub fn linger(mut self, duration: Duration) -> Self {
         self.linger = duration;
+        self
+    }
+
+    /// How many sessions there may be (default 100 000). More handshakes get 503 with `Retry-After` and
+    /// [`RequestError::SessionLimit`](crate::RequestError::SessionLimit).
+    ///
+    /// A session that was only opened costs about 1.5 KiB here and as much in a Socket.IO server, besides what is kept of its
+    /// request ([`max_kept_head`](Self::max_kept_head)) and the operating system's part of its connection: with the default
+    /// some 300 MB. Whoever has more clients, and the memory for them, raises it.
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.max_sessions = sessions;
+        self
+    }
+
+    /// Bytes that a session keeps of its handshake's URL and headers (default 8 KiB). Headers that do not fit are left out
+    /// once the session is open: they are there in [`allow_request`](Self::allow_request) only. A URL that does not fit gets
+    /// status 414 and [`ErrorContext::UrlTooLong`](crate::ErrorContext::UrlTooLong).
+    pub fn max_kept_head(mut self, bytes: usize) -> Self {
+        self.max_kept_head = bytes;
         self
     }
 
@@ -220,8 +244,8 @@ impl EngineConfig {
         self.linger
     }
 
-    /// Whether clients of protocol revision 3 (`EIO=3`: Socket.IO v2) are served (default no). Everything but exactly
-    /// `3` and `4` is refused in any case.
+    /// Whether clients of protocol revision 3 (Socket.IO v2) are served (default no). As in Node they are all those whose
+    /// `EIO` is not `4`: some send none.
     ///
     /// A Socket.IO v2 client takes its session's id for its socket's: whoever is told the one can speak for it on polling.
     pub fn allow_eio3(mut self, allow: bool) -> Self {

@@ -1,8 +1,8 @@
 //! The options that concern single requests.
 
-use std::{error::Error, future::Future, sync::Arc};
+use std::{error::Error, future::Future, net::SocketAddr, sync::Arc};
 
-use http::{HeaderMap, request::Parts};
+use http::{Extensions, HeaderMap, request::Parts};
 use ipnet::IpNet;
 
 use super::{EngineConfig, cookie::Cookie, cors::Cors};
@@ -65,6 +65,28 @@ impl EngineConfig {
         header: ProxyHeader,
     ) -> Self {
         self.proxies = Some(Proxies::new(networks.into_iter().collect(), header));
+        self
+    }
+
+    /// Finds the peer's address among the extensions of a request that has no [`PeerAddr`](crate::PeerAddr), as one that
+    /// comes from another HTTP server (default: it is not known). For [`Handshake::remote_addr`],
+    /// [`Handshake::client_ip`] and the limits per address.
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    ///
+    /// use axum::extract::ConnectInfo;
+    /// use engineio_server::EngineConfig;
+    ///
+    /// // With `axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())`:
+    /// let config = EngineConfig::default()
+    ///     .peer_addr(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0));
+    /// ```
+    pub fn peer_addr(
+        mut self,
+        find: impl Fn(&Extensions) -> Option<SocketAddr> + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.peer_addr = Some(Arc::new(find));
         self
     }
 

@@ -3,8 +3,9 @@
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode, Version, header};
 use http_body::Body;
+use http_body_util::Either;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -14,7 +15,12 @@ use tokio::{
 use tower_service::Service;
 
 use super::peer::{Peer, until_stopped};
-use crate::{config::EngineConfig, stall::Stalling, stats::DroppedCounters};
+use crate::{
+    config::EngineConfig,
+    response::{ResponseBody, empty},
+    stall::Stalling,
+    stats::DroppedCounters,
+};
 
 /// How HTTP is spoken, with the limits of a configuration.
 pub(super) struct Http {
@@ -77,7 +83,13 @@ impl Http {
         };
         let service = service_fn(move |mut request: Request<Incoming>| {
             peer.mark(&mut request);
-            service.clone().call(request)
+            let response = names_host(&request).then(|| service.clone().call(request));
+            async move {
+                match response {
+                    Some(response) => response.await.map(|response| response.map(Either::Right)),
+                    None => Ok(without_host().map(Either::Left)),
+                }
+            }
         });
         let connection = self.http1.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let mut connection = pin!(connection);
@@ -97,4 +109,16 @@ impl Http {
             self.dropped.failed(&error);
         }
     }
+}
+
+/// Whether the request says which host it is for: HTTP/1.1 demands it (RFC 9112 section 3.2), and Node's server insists.
+fn names_host(request: &Request<Incoming>) -> bool {
+    request.version() != Version::HTTP_11 || request.headers().contains_key(header::HOST)
+}
+
+fn without_host() -> Response<ResponseBody> {
+    let mut response = empty(StatusCode::BAD_REQUEST);
+    let close = header::HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
 }

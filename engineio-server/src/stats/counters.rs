@@ -42,6 +42,10 @@ crate::counters! {
         unsupported_version,
         /// Error 6, "Server shutting down".
         shutting_down,
+        /// Error 7: a session beyond `max_sessions`.
+        session_limit,
+        /// A request during which one of the application's hooks panicked.
+        hook_panicked,
         /// A second GET while one waited.
         concurrent_poll,
         /// A second POST while one was read.
@@ -171,6 +175,7 @@ impl Counters {
             RequestError::TooManySessions => refused.too_many_sessions.one(),
             RequestError::UnsupportedVersion => refused.unsupported_version.one(),
             RequestError::ShuttingDown => refused.shutting_down.one(),
+            RequestError::SessionLimit => refused.session_limit.one(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Long-polling: the GET that waits for packets and the POST that brings them.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::{Buf, BufMut, Bytes};
 use engineio_parser::{
@@ -10,6 +10,7 @@ use engineio_parser::{
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
+use tokio::time::timeout;
 
 use crate::{
     config::EngineConfig,
@@ -130,16 +131,16 @@ async fn compress(
     response
 }
 
-/// Reads the packets of a POST.
+/// Reads the packets of a POST. A body that is too large, does not come or cannot be read ends the session, as in Node.
 pub(crate) async fn push<B>(
     shared: Arc<Shared>,
     headers: &HeaderMap,
     body: B,
-    max_payload: usize,
-    patience: Duration,
+    config: &EngineConfig,
 ) -> Result<Response<ResponseBody>, Refused>
 where
-    B: Body,
+    B: Body + Send + 'static,
+    B::Data: Send,
 {
     let refused = &shared.counters.refused;
     match shared.with(|state| state.session.handle_input(now(), Input::PushStarted)) {
@@ -159,22 +160,30 @@ where
         refused.binary_body.one();
         return Ok(empty(StatusCode::BAD_REQUEST));
     }
-    let body = match tokio::time::timeout(patience, collect(body, max_payload)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(BodyError::TooLarge)) => {
-            // The session lives on, as in Node.
-            refused.too_large.one();
-            reading.finish();
-            finish_push(&shared);
-            return Ok(empty(StatusCode::PAYLOAD_TOO_LARGE));
+    let mut body = Box::pin(body);
+    let collected = tokio::select! {
+        // A second POST has ended the session, or something else has: the rest of this one is of no use.
+        biased;
+        () = ended(&shared) => return Ok(empty(StatusCode::BAD_REQUEST)),
+        collected = timeout(config.body_timeout, collect(body.as_mut(), config.session.max_payload)) => {
+            collected.unwrap_or(Err(BodyError::Late))
         }
-        Ok(Err(BodyError::Broken)) => {
+    };
+    let body = match collected {
+        Ok(body) => body,
+        Err(BodyError::Broken) => {
             refused.body_aborted.one();
             return Ok(empty(StatusCode::BAD_REQUEST));
         }
-        Err(_) => {
+        Err(BodyError::TooLarge) => {
+            refused.too_large.one();
+            discard(body, config.linger);
+            return Ok(empty(StatusCode::PAYLOAD_TOO_LARGE));
+        }
+        Err(BodyError::Late) => {
             refused.body_timeout.one();
-            return Ok(empty(StatusCode::BAD_REQUEST));
+            discard(body, config.linger);
+            return Ok(empty(StatusCode::REQUEST_TIMEOUT));
         }
     };
     let (body, binary) = match &shared.jsonp {
@@ -201,6 +210,19 @@ where
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/html"));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+/// Waits until the session is over.
+async fn ended(shared: &Shared) {
+    poll_fn(|cx| {
+        let mut state = shared.lock();
+        if state.session.is_closed() {
+            return Poll::Ready(());
+        }
+        state.push = Some(cx.waker().clone());
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Waits until the application has taken what was handed in before.
@@ -247,14 +269,14 @@ fn finish_push(shared: &Shared) {
 enum BodyError {
     TooLarge,
     Broken,
+    Late,
 }
 
 /// Reads a body, refusing it by its announced length where it has one.
-async fn collect<B: Body>(body: B, limit: usize) -> Result<Bytes, BodyError> {
+async fn collect<B: Body>(mut body: Pin<&mut B>, limit: usize) -> Result<Bytes, BodyError> {
     if body.size_hint().lower() > limit as u64 {
         return Err(BodyError::TooLarge);
     }
-    let mut body = pin!(body);
     // Copied piece by piece: each is a slice of the connection's read buffer, and many tiny ones would cost more than
     // what they hold.
     let mut bytes = Vec::new();
@@ -270,6 +292,23 @@ async fn collect<B: Body>(body: B, limit: usize) -> Result<Bytes, BodyError> {
     }
     // Messages are slices of it: it must not be larger than they are.
     Ok(bytes.into_boxed_slice().into())
+}
+
+/// Reads on for `patience` at most and keeps nothing. A client that writes its whole body before it reads the response
+/// would otherwise find its connection reset, and the response gone with it.
+fn discard<B>(mut body: Pin<Box<B>>, patience: Duration)
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+{
+    tokio::spawn(timeout(patience, async move {
+        loop {
+            let more = matches!(body.frame().await, Some(Ok(_)));
+            if !more {
+                return;
+            }
+        }
+    }));
 }
 
 /// Tells the session when a request is dropped before its end.

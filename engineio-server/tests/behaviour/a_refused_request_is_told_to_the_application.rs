@@ -99,6 +99,7 @@ async fn also_where_it_does_not_fit_the_session() {
         within(request).await;
         assert_eq!(told.try_recv(), Ok("TRANSPORT_MISMATCH"));
     }
-    assert!(server.connect(&format!("EIO=4&transport=websocket&sid={sid}")).await.is_err());
-    assert_eq!(told.try_recv(), Ok("TRANSPORT_MISMATCH"));
+    let query = format!("EIO=3&transport=websocket&sid={sid}");
+    assert!(server.connect(&query).await.is_err());
+    assert_eq!(told.try_recv(), Ok("PROTOCOL_MISMATCH"));
 }

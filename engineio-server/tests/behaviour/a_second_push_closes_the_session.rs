@@ -16,9 +16,11 @@ async fn a_second_push_closes_the_session() {
     let endless = http_body_util::StreamBody::new(futures_util::stream::pending::<
         Result<http_body::Frame<bytes::Bytes>, std::io::Error>,
     >());
-    let _first = waiting(server.send(Request::post(uri).body(endless).unwrap())).await;
+    let first = waiting(server.send(Request::post(uri).body(endless).unwrap())).await;
 
     within(server.post(&sid, "4b")).await.is(400, "");
+    // The one that is still being read is of no use any more.
+    within(first).await.is(400, "");
     assert_eq!(server.closed().await, CloseReason::TransportError);
     within(get).await.is(200, "1");
     assert!(server.is_gone(&sid).await);

@@ -81,7 +81,7 @@ async fn a_client_that_offers_sub_protocols_gets_the_first() {
     let server = Server::echo(EngineConfig::default()).await;
     let head = "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: x\r\n\
         connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-        sec-websocket-protocol: one, two\r\nsec-websocket-key: AA==\r\n\r\n";
+        sec-websocket-protocol: one, two\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
     let mut request = head.as_bytes().to_vec();
     request.extend(frame(0x88, b""));
     let answer = server.exchange(&request).await;

@@ -40,7 +40,7 @@ async fn push_that_breaks(stall: bool, config: EngineConfig) {
     );
     post.write_all(head.as_bytes()).await.unwrap();
     if stall {
-        assert!(support::rest(&mut post).await.starts_with("HTTP/1.1 400"));
+        assert!(support::rest(&mut post).await.starts_with("HTTP/1.1 408"));
     } else {
         drop(post);
     }
@@ -57,6 +57,7 @@ async fn a_push() {
 
 #[tokio::test]
 async fn a_push_that_stalls() {
-    let config = EngineConfig::default().body_timeout(Duration::from_millis(50));
+    let soon = Duration::from_millis(50);
+    let config = EngineConfig::default().body_timeout(soon).linger(soon);
     push_that_breaks(true, config).await;
 }

@@ -2,12 +2,16 @@
 
 use crate::support;
 
-use axum::{Extension, Router, routing::get};
+use std::net::SocketAddr;
+
+use axum::{Extension, Router, extract::ConnectInfo, routing::get};
 use engineio_server::{Connection, Engine, EngineConfig, PeerAddr, Refusal};
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use support::Server;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc};
+use tower::ServiceBuilder;
+use tower_http::cors::CorsLayer;
 
 const OTHER: &str = "GET /other HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
@@ -49,6 +53,56 @@ async fn axum() {
     works(&server).await;
     let answer = server.exchange(OTHER.as_bytes()).await;
     assert!(answer.ends_with("another handler"), "{answer}");
+}
+
+/// Serves a router with the addresses of its clients.
+async fn serve_with_addresses(engine: Engine, app: Router) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut server = Server::start(engine).await;
+    server.address = listener.local_addr().unwrap();
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    server
+}
+
+#[tokio::test]
+async fn layers_of_a_service_builder_go_around_the_engine() {
+    let engine = echo();
+    let layers = ServiceBuilder::new().layer(CorsLayer::permissive()).layer(engine.layer());
+    let app = Router::new().route("/other", get(|| async { "another handler" })).layer(layers);
+    let server = serve_with_addresses(engine, app).await;
+
+    works(&server).await;
+    let preflight = "OPTIONS /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: x\r\n\
+        origin: http://page.test\r\naccess-control-request-method: GET\r\nconnection: close\r\n\r\n";
+    let open = preflight.replace("OPTIONS", "GET");
+    for request in [preflight, &open, OTHER] {
+        let answer = server.exchange(request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.contains("access-control-allow-origin: *"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_address_that_axum_knows_is_that_of_the_client() {
+    let (told, mut addresses) = mpsc::unbounded_channel();
+    let config = EngineConfig::default()
+        .peer_addr(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0))
+        .max_unauthenticated_per_address(1);
+    let engine = Engine::new(config, move |mut connection: Connection| {
+        let handshake = connection.handle().handshake();
+        let _ = told.send((handshake.remote_addr(), handshake.client_ip()));
+        async move { while connection.recv().await.is_ok() {} }
+    });
+    let app = Router::new().route("/", get(|| async {})).layer(engine.layer());
+    let server = serve_with_addresses(engine, app).await;
+
+    let (_websocket, _) = server.websocket().await;
+    let (peer, ip) = addresses.recv().await.unwrap();
+    assert!(peer.unwrap().ip().is_loopback() && peer.unwrap().port() > 0);
+    assert_eq!(ip, Some(peer.unwrap().ip()));
+    // The limit per address holds as well.
+    assert!(server.connect("EIO=4&transport=websocket").await.is_err());
 }
 
 /// What a layer knows of a client.
@@ -141,7 +195,7 @@ async fn every_path_below_the_configured_one_matches() {
     let engine = Engine::new(EngineConfig::default().path("realtime"), |_| async {});
     assert_eq!(engine.config().get_path(), "/realtime/");
     for (path, matches) in
-        [("/realtime/", true), ("/realtime", true), ("/realtime/x", true), ("/real", false)]
+        [("/realtime/", true), ("/realtime/x", true), ("/realtime", false), ("/real", false)]
     {
         assert_eq!(engine.matches(path), matches, "{path}");
     }

@@ -88,10 +88,48 @@ async fn a_websocket_request_without_its_key_or_version_is_none() {
     let server = Server::echo(EngineConfig::default()).await;
     let head = "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: x\r\n\
         connection: close, upgrade\r\nupgrade: websocket\r\n";
-    for more in ["", "sec-websocket-key: AA==\r\nsec-websocket-version: 8\r\n"] {
+    let key = "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    let version = "sec-websocket-version: 13\r\n";
+    for (more, named) in [
+        (String::new(), true),
+        (format!("{key}sec-websocket-version: 8\r\n"), true),
+        (version.to_owned(), false),
+        (format!("{version}sec-websocket-key: AA==\r\n"), false),
+        (format!("{version}{key}{key}"), false),
+        (format!("{version}{key}sec-websocket-protocol: a b\r\n"), false),
+    ] {
         let answer = server.exchange(format!("{head}{more}\r\n").as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 400") && answer.ends_with(REQUEST), "{answer}");
+        // Which version would do is said where it was another one.
+        assert_eq!(answer.contains("\r\nsec-websocket-version: 13\r\n"), named, "{answer}");
     }
+}
+
+#[tokio::test]
+async fn a_request_without_a_host_is_none_of_http_1_1() {
+    let server = Server::echo(EngineConfig::default()).await;
+    for (path, version, status) in [
+        ("/engine.io/?EIO=4&transport=polling", "1.1", "400"),
+        ("/other", "1.1", "400"),
+        ("/engine.io/?EIO=4&transport=polling", "1.0", "200"),
+    ] {
+        // Returns at the connection's end only.
+        let answer = server.exchange(format!("GET {path} HTTP/{version}\r\n\r\n").as_bytes()).await;
+        assert!(answer.split(' ').nth(1) == Some(status), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn names_and_values_may_be_percent_encoded() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let answer = within(server.request("GET", "E%49O=%34&transport=p%6Flling", "")).await;
+    let sid = support::sid_of(&answer.body);
+    let escaped: String = sid.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    within(server.post(&escaped, "4a")).await.is(200, "ok");
+    within(server.get(&escaped)).await.is(200, "4a");
+    let mut probe = server.probe(&escaped).await;
+    probe.send("2probe").await;
+    assert_eq!(probe.text().await, "3probe");
 }
 
 #[tokio::test]

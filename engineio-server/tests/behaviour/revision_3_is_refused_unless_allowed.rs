@@ -1,4 +1,4 @@
-//! `allow_eio3`: off unless asked for, and `3` means exactly `3`.
+//! `allow_eio3`: off unless asked for; then everything but `4` is revision 3, as in Node.
 
 use crate::support;
 
@@ -6,6 +6,7 @@ use engineio_server::{EngineConfig, Revision};
 use support::{Server, within};
 
 const VERSION: &str = r#"{"code":5,"message":"Unsupported protocol version"}"#;
+const REQUEST: &str = r#"{"code":3,"message":"Bad request"}"#;
 
 #[tokio::test]
 async fn by_default() {
@@ -16,24 +17,42 @@ async fn by_default() {
 }
 
 #[tokio::test]
-async fn and_others_are_refused_where_it_is_allowed() {
+async fn and_everything_but_4_is_it_where_it_is_allowed() {
     let server = Server::echo(EngineConfig::default().allow_eio3(true)).await;
     for eio in ["", "&EIO=", "&EIO=2", "&EIO=5", "&EIO=abc", "&EIO=03"] {
         let query = format!("transport=polling{eio}");
-        within(server.request("GET", &query, "")).await.is(400, VERSION);
+        let answer = within(server.request("GET", &query, "")).await;
+        let (_, open) = answer.body.split_once(':').unwrap();
+        let handle = server.engine.client(&support::sid_of(open)).unwrap();
+        assert_eq!(handle.revision(), Revision::V3, "{eio}");
     }
-    assert_eq!(server.engine.clients_count(), 0);
+    let (mut websocket, sid) = server.websocket_with("b64=1").await;
+    assert_eq!(server.engine.client(&sid).unwrap().revision(), Revision::V3);
+    websocket.send("2").await;
+    assert_eq!(websocket.text().await, "3");
 }
 
 #[tokio::test]
-async fn and_a_session_keeps_the_revision_it_was_opened_with() {
+async fn and_later_requests_must_name_the_revision_of_their_session() {
     let server = Server::echo(EngineConfig::default().allow_eio3(true)).await;
     let (older, newer) = (server.open_v3("").await, server.open().await);
-    for (sid, eio, body) in [(&older, 4, "6:4hello"), (&newer, 3, "4hello")] {
-        let query = format!("EIO={eio}&transport=polling&sid={sid}");
+    for (sid, fits, others, body) in [
+        (&older, "EIO=3&", &["EIO=4&"][..], "6:4hello"),
+        (&newer, "EIO=4&", &["EIO=3&", ""], "4hello"),
+    ] {
+        for other in others {
+            let query = format!("{other}transport=polling&sid={sid}");
+            for method in ["GET", "POST"] {
+                within(server.request(method, &query, body)).await.is(400, REQUEST);
+            }
+            let query = format!("{other}transport=websocket&sid={sid}");
+            assert!(server.connect(&query).await.is_err());
+        }
+        let query = format!("{fits}transport=polling&sid={sid}");
         within(server.request("POST", &query, body)).await.is(200, "ok");
         within(server.request("GET", &query, "")).await.is(200, body);
     }
-    let revision = |sid: &str| server.engine.client(sid).map(|handle| handle.revision());
-    assert_eq!((revision(&older), revision(&newer)), (Some(Revision::V3), Some(Revision::V4)));
+    // What names none is revision 3.
+    let query = format!("transport=polling&sid={older}");
+    within(server.request("POST", &query, "6:4hello")).await.is(200, "ok");
 }

@@ -11,7 +11,7 @@ use std::{future::Future, net::SocketAddr, pin::Pin, task::Poll, time::Duration}
 
 use bytes::Bytes;
 use engineio_server::{
-    CloseReason, Connection, Data, Engine, EngineConfig, Event, Listening, ResponseBody,
+    CloseReason, Connection, Data, Engine, EngineConfig, Event, Listening, ResponseBody, Revision,
 };
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, Request, Response};
@@ -163,17 +163,25 @@ impl Server {
     }
 
     pub fn get(&self, sid: &str) -> PendingAnswer {
-        self.request("GET", &format!("EIO=4&transport=polling&sid={sid}"), "")
+        self.request("GET", &format!("EIO={}&transport=polling&sid={sid}", self.eio(sid)), "")
     }
 
     pub fn post(&self, sid: &str, body: impl Into<Bytes>) -> PendingAnswer {
-        self.request("POST", &format!("EIO=4&transport=polling&sid={sid}"), body)
+        self.request("POST", &format!("EIO={}&transport=polling&sid={sid}", self.eio(sid)), body)
     }
 
     pub fn post_as(&self, content_type: &str, sid: &str, body: &[u8]) -> PendingAnswer {
-        let uri = format!("/engine.io/?EIO=3&transport=polling&sid={sid}");
+        let uri = format!("/engine.io/?EIO={}&transport=polling&sid={sid}", self.eio(sid));
         let request = Request::post(uri).header("content-type", content_type);
         self.send(request.body(Full::new(Bytes::copy_from_slice(body))).unwrap())
+    }
+
+    /// The revision that requests of a session have to name.
+    fn eio(&self, sid: &str) -> u8 {
+        match self.engine.client(sid).map(|handle| handle.revision()) {
+            Some(Revision::V3) => 3,
+            _ => 4,
+        }
     }
 
     /// A GET that waits at the server.
@@ -200,7 +208,8 @@ impl Server {
 
     /// A WebSocket that wants to take a session over.
     pub async fn probe(&self, sid: &str) -> WebSocket {
-        self.connect(&format!("EIO=4&transport=websocket&sid={sid}")).await.unwrap()
+        let query = format!("EIO={}&transport=websocket&sid={sid}", self.eio(sid));
+        self.connect(&query).await.unwrap()
     }
 
     pub async fn connect(&self, query: &str) -> Result<WebSocket, tungstenite::Error> {

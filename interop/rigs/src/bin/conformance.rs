@@ -2,7 +2,7 @@
 //!
 //! `/engine.io/` is a plain Engine.IO echo server, `/socket.io/` a Socket.IO server with the namespaces `/` and
 //! `/custom`. Environment: `PORT` (3000), `PING_INTERVAL` (300 ms), `PING_TIMEOUT` (200 ms), `MAX_PAYLOAD`
-//! (1000000 bytes), `ALLOW_EIO3` (`1` serves protocol revision 3 too), `PARSER` (`json`, or `msgpack` with that feature),
+//! (1000000 bytes), `BODY_TIMEOUT` (30000 ms), `ALLOW_EIO3` (`1` serves protocol revision 3 too), `PARSER` (`json`, or `msgpack` with that feature),
 //! `PER_MESSAGE_DEFLATE` (`1` compresses WebSocket messages, `contexts` keeps contexts too), `RECOVERY` (`1` turns connection
 //! state recovery on). Prints a line with `LISTENING` once it accepts connections and ends on SIGTERM.
 
@@ -21,6 +21,7 @@ struct Settings {
     ping_interval: Duration,
     ping_timeout: Duration,
     max_payload: usize,
+    body_timeout: Duration,
     allow_eio3: bool,
     recovery: bool,
     parser: Parser,
@@ -114,6 +115,7 @@ impl Settings {
             ping_interval: Duration::from_millis(number("PING_INTERVAL", 300)?),
             ping_timeout: Duration::from_millis(number("PING_TIMEOUT", 200)?),
             max_payload: number("MAX_PAYLOAD", 1_000_000)?,
+            body_timeout: Duration::from_millis(number("BODY_TIMEOUT", 30_000)?),
             allow_eio3: number("ALLOW_EIO3", 0_u8)? == 1,
             recovery: number("RECOVERY", 0_u8)? == 1,
             parser: parser()?,
@@ -126,6 +128,7 @@ impl Settings {
             .ping_interval(self.ping_interval)
             .ping_timeout(self.ping_timeout)
             .max_payload(self.max_payload)
+            .body_timeout(self.body_timeout)
             .allow_eio3(self.allow_eio3)
             .per_message_deflate(self.per_message_deflate.clone())
             .jsonp(true)
