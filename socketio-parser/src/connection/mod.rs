@@ -275,8 +275,6 @@ impl<W> Connection<W> {
                 let auth = if self.protocol == Protocol::V4 { query } else { payload };
                 self.request(nsp, auth);
             }
-            // Some clients of protocol v4 ask for `/` although they have it.
-            (Content::Connect(_), Some(_)) if self.protocol == Protocol::V4 && nsp.is_root() => {}
             // The client left before it was granted anything: the shell forgets the request.
             (Content::Disconnect, Some(_)) => {
                 self.leave(&nsp);

@@ -244,17 +244,22 @@ impl Driver {
 
     fn refuse(&mut self, socket: Socket, stage: Stage, error: HandlerError) {
         self.abandon(&socket);
-        self.refuse_unknown(socket.nsp(), &error);
+        self.refuse_as(self.protocol(), socket.nsp(), &error);
         if !error.is_public() {
             let call = Call { event: "connect".into(), socket, responder: None };
             call.failed(stage, error);
         }
     }
 
-    /// Refuses a CONNECT for which there is no socket.
+    /// Refuses a CONNECT for which there is no socket. As in Node, a client of protocol v4 is told in the form of v5; what a
+    /// middleware says comes to it bare.
     pub(super) fn refuse_unknown(&mut self, nsp: &Nsp, error: &HandlerError) {
+        self.refuse_as(Protocol::V5, nsp, error);
+    }
+
+    fn refuse_as(&mut self, protocol: Protocol, nsp: &Nsp, error: &HandlerError) {
         if self.client.machine().refuse(nsp) {
-            self.send_refusal(nsp, &error.message_for_client(), error.data());
+            self.send_refusal(protocol, nsp, &error.message_for_client(), error.data());
         }
     }
 
@@ -265,14 +270,20 @@ impl Driver {
     }
 
     pub(super) fn refuse_excess(&mut self, nsp: &Nsp) {
-        self.send_refusal(nsp, "too many namespaces", None);
+        self.send_refusal(Protocol::V5, nsp, "too many namespaces", None);
     }
 
-    fn send_refusal(&mut self, nsp: &Nsp, message: &str, data: Option<&serde_json::Value>) {
+    fn send_refusal(
+        &mut self,
+        protocol: Protocol,
+        nsp: &Nsp,
+        message: &str,
+        data: Option<&serde_json::Value>,
+    ) {
         self.counters().refused.one();
         tracing::debug!(target: "socketio::namespace", %nsp, message, "refused");
         let parser = self.client.config.parser;
-        if let Ok(frames) = parser.encode_connect_error(self.protocol(), nsp, message, &data) {
+        if let Ok(frames) = parser.encode_connect_error(protocol, nsp, message, &data) {
             self.control(frames);
         }
     }

@@ -19,10 +19,18 @@ async fn they_are_in_the_main_namespace_without_asking() {
     let socket = within(connected.recv()).await.unwrap();
     assert_eq!(socket.id(), sid, "the client takes its session's id for its own");
     assert_eq!(socket.auth::<Value>().unwrap(), json!({}));
-    // Some ask all the same.
-    client.send("40").await;
     client.fence().await;
-    assert_eq!(server.io.of("/").sockets_count(), 1);
+}
+
+#[tokio::test]
+async fn one_that_asks_for_the_main_namespace_is_closed_as_in_node() {
+    for connect in ["40", "40/", "40/,"] {
+        let server = server().await;
+        let (mut client, _) = server.open_v2().await;
+        client.expect("40").await;
+        client.send(connect).await;
+        client.closed().await;
+    }
 }
 
 #[tokio::test]
@@ -61,7 +69,7 @@ async fn elsewhere_their_id_names_the_namespace_and_the_query_is_their_auth() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_the_bare_message_or_data() {
+async fn a_refusal_by_a_middleware_is_the_bare_message_or_data() {
     let server = server().await;
     let refuse = || HandlerError::public("not authorized");
     server.io.of("/plain").use_(move || async move { Done::Err(refuse()) });
@@ -73,7 +81,7 @@ async fn a_refusal_is_the_bare_message_or_data() {
     let (mut client, _) = server.open_v2().await;
     client.expect("40").await;
     for (nsp, error) in [
-        ("/unknown", r#""Invalid namespace""#),
+        ("/unknown", r#"{"message":"Invalid namespace"}"#),
         ("/plain", r#""not authorized""#),
         ("/data", r#"{"code":401}"#),
     ] {

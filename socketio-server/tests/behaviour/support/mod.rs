@@ -7,6 +7,7 @@ pub mod nodes;
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
+use engineio_server::Revision;
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Full};
 use socketio_server::{Ack, HandlerError, Namespace, Server, ServerConfig, Socket};
@@ -176,8 +177,10 @@ impl Running {
 
     /// One request of a polling client: the answer's status and body.
     pub async fn request(&self, method: &str, sid: &str, body: &str) -> (u16, String) {
+        let revision = self.io.engine().client(sid).map(|handle| handle.revision());
+        let eio = if revision == Some(Revision::V3) { 3 } else { 4 };
         let sid = if sid.is_empty() { String::new() } else { format!("&sid={sid}") };
-        let uri = format!("/socket.io/?EIO=4&transport=polling{sid}");
+        let uri = format!("/socket.io/?EIO={eio}&transport=polling{sid}");
         let request = http::Request::builder().method(method).uri(uri);
         let request = request.body(Full::<bytes::Bytes>::from(body.to_owned())).unwrap();
         let response = within(self.io.engine().handle(request)).await;
