@@ -139,7 +139,7 @@ inEveryWay(({ options, ends, revision }) => {
     const socket = await settled(options, ends);
     const random = join(socket, '/random');
     const [error] = await event(random, revision === 3 ? 'error' : 'connect_error');
-    if (revision === 3) assert.equal(error, 'Invalid namespace');
+    if (revision === 3) assert.deepEqual(error, { message: 'Invalid namespace' });
     else assert.ok(error instanceof Error && error.message === 'Invalid namespace');
     assert.ok(!random.connected);
     socket.emit('message', 'still here');

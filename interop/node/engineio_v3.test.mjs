@@ -55,12 +55,18 @@ describe('handshake', () => {
     socket.drop();
   });
 
-  for (const query of ['?transport=polling', '?EIO=abc&transport=polling', '?EIO=2&transport=polling', '?EIO=3']) {
-    test(`is refused, although revision 3 is allowed: ${query}`, async () => {
-      assert.equal((await engine.request(query)).status, 400);
-      await engine.socket(query.replace('polling', 'websocket')).close();
+  for (const query of ['?transport=polling', '?EIO=abc&transport=polling', '?EIO=2&transport=polling']) {
+    test(`is that of revision 3 whenever EIO is not 4: ${query}`, async () => {
+      assert.match((await engine.request(query)).body, /^\d+:0\{/);
+      const socket = engine.socket(query.replace('polling', 'websocket'));
+      assert.match(await socket.next(), /^0\{/);
+      socket.drop();
     });
   }
+
+  test('is refused without a transport', async () => {
+    assert.equal((await engine.request('?EIO=3')).status, 400);
+  });
 });
 
 describe('echo over polling', () => {
@@ -292,7 +298,9 @@ test('clients of both revisions are served side by side', async () => {
   const [one, other] = [await older.handshake(), await newer.handshake()];
   await older.push(one.sid, '6:4older');
   await newer.push(other.sid, '4newer');
-  // The session keeps its revision, whatever its later requests say.
-  assert.equal((await newer.poll(one.sid)).body, '6:4older');
-  assert.equal((await older.poll(other.sid)).body, '4newer');
+  // Requests that name the other revision are refused, and change nothing.
+  assert.equal((await newer.poll(one.sid)).status, 400);
+  assert.equal((await older.poll(other.sid)).status, 400);
+  assert.equal((await older.poll(one.sid)).body, '6:4older');
+  assert.equal((await newer.poll(other.sid)).body, '4newer');
 });

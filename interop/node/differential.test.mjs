@@ -1,0 +1,75 @@
+// The same questions to Node's server and to ours, byte by byte. What differs is wrong, unless it is listed here with a reason.
+
+import assert from 'node:assert/strict';
+import { after, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+
+import { contents, MAX_PAYLOAD } from '../differential/bodies.mjs';
+import { intended } from '../differential/intended.mjs';
+import { Probe } from '../differential/probe.mjs';
+import { requests } from '../differential/requests.mjs';
+import { program, start } from '../lib/server.mjs';
+
+const NODE = fileURLToPath(new URL('../servers/conformance.mjs', import.meta.url));
+/** How many ms without a byte mean that none will come. A difference is looked at again with more patience. */
+const QUIET = [100, 500, 2000];
+
+const ends = [];
+after(() => Promise.all(ends.map((end) => end())));
+
+/** Both servers, with these settings. */
+async function pair(settings) {
+  const env = { PING_INTERVAL: '25000', PING_TIMEOUT: '20000', MAX_PAYLOAD: String(MAX_PAYLOAD), ...settings };
+  const pair = await Promise.all([start(process.execPath, env, [NODE]), start(program('CONFORMANCE_SERVER'), env)]);
+  pair.forEach((server) => ends.push(() => server.stop()));
+  return pair;
+}
+
+const servers = {
+  plain: await pair({}),
+  eio3: await pair({ ALLOW_EIO3: '1' }),
+  patience: await pair({ BODY_TIMEOUT: '300' }),
+};
+
+/** What a server answers to a question. */
+async function observe(server, { path = '/engine.io/' }, question, quiet) {
+  const probe = new Probe(server.port, path, quiet);
+  try {
+    return await question(probe);
+  } catch (error) {
+    return { error: error.message };
+  } finally {
+    probe.end();
+  }
+}
+
+const applied = new Set();
+
+function check(name, options, question) {
+  test(name, async () => {
+    const pair = servers[options.patience ? 'patience' : options.eio3 ? 'eio3' : 'plain'];
+    let node;
+    let ours;
+    for (const quiet of QUIET) {
+      [node, ours] = await Promise.all(pair.map((server) => observe(server, options, question, quiet)));
+      for (const { why, what, same } of intended) {
+        if (!what.test(name) || isDeepStrictEqual(node, ours)) continue;
+        applied.add(why);
+        [node, ours] = same(node, ours);
+      }
+      if (isDeepStrictEqual(node, ours)) return;
+    }
+    assert.deepEqual(ours, node);
+  });
+}
+
+describe('Node\'s server and ours', { concurrency: 16 }, () => {
+  for (const [name, options, question] of [...requests, ...contents]) {
+    check(options.eio3 ? `${name} (revision 3 allowed)` : name, options, question);
+  }
+});
+
+test('every difference that is listed exists', () => {
+  assert.deepEqual(intended.filter(({ why }) => !applied.has(why)).map(({ why }) => why), []);
+});
