@@ -328,12 +328,16 @@ impl Engine {
                 Err(RequestError::ShuttingDown.into())
             }
             request::Request::Open { transport, revision, b64, jsonp } => {
-                let handshake = Handshake::new(parts, config);
+                let handshake = Handshake::new(
+                    parts,
+                    config.proxies.as_ref(),
+                    config.hooks.peer_addr.as_deref(),
+                );
                 let slot = enter(&handshake, &self.0.registry)?;
                 let handshake = admit(handshake, config).await?;
                 let revision = revision.ok_or(RequestError::UnsupportedVersion)?;
                 let sid = session_id(&handshake, &self.0.registry).await?;
-                let handshake = handshake.keeping(config);
+                let handshake = handshake.keeping(&config.extensions, config.max_kept_head);
                 let opening = Opening { sid, handshake, revision, b64, transport, jsonp, slot };
                 let mut response = if transport == Transport::Polling {
                     self.open_polling(parts, opening, concerned).await?

@@ -10,7 +10,7 @@ use http::{
 };
 use hyper::upgrade::OnUpgrade;
 
-use crate::{config::EngineConfig, proxy::Client};
+use crate::proxy::{Client, Proxies};
 
 /// The address of a request's peer, as a request extension. [`Engine::listen`](crate::Engine::listen) sets it; behind
 /// another HTTP server, insert it into the requests to have it in [`Handshake::remote_addr`], or name what that server
@@ -43,7 +43,11 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    pub(crate) fn new(parts: &Parts, config: &EngineConfig) -> Self {
+    pub(crate) fn new(
+        parts: &Parts,
+        proxies: Option<&Proxies>,
+        find_peer: Option<&FindPeer>,
+    ) -> Self {
         let mut headers = Vec::new();
         let mut push = |name: &HeaderName, value: &[u8]| {
             for part in [name.as_str().as_bytes(), value] {
@@ -75,8 +79,8 @@ impl Handshake {
             .extensions
             .get::<PeerAddr>()
             .map(|peer| peer.0)
-            .or_else(|| config.hooks.peer_addr.as_ref()?(&parts.extensions));
-        let client = remote_addr.map(|peer| match &config.proxies {
+            .or_else(|| find_peer?(&parts.extensions));
+        let client = remote_addr.map(|peer| match proxies {
             Some(proxies) => proxies.client(peer.ip(), &parts.headers),
             None => Client { ip: peer.ip().to_canonical(), https: None },
         });
@@ -94,14 +98,13 @@ impl Handshake {
         }
     }
 
-    /// Lets go of what an open session has no use for: extensions other than those the configuration names, and headers
-    /// beyond its limit.
-    pub(crate) fn keeping(mut self, config: &EngineConfig) -> Self {
-        for keep in &config.extensions {
+    /// Lets go of what an open session has no use for: extensions but these, and headers beyond so many bytes.
+    pub(crate) fn keeping(mut self, wanted: &[Keep], max_head: usize) -> Self {
+        for keep in wanted {
             keep(&self.offered, &mut self.extensions);
         }
         self.offered = Extensions::new();
-        self.shorten_headers(config.max_kept_head.saturating_sub(self.uri.len()));
+        self.shorten_headers(max_head.saturating_sub(self.uri.len()));
         self
     }
 
@@ -192,6 +195,9 @@ impl Handshake {
     }
 }
 
+/// Finds the peer's address among the extensions of a request.
+pub(crate) type FindPeer = dyn Fn(&Extensions) -> Option<SocketAddr> + Send + Sync;
+
 /// Copies an extension of one type, where there is one, and none already.
 pub(crate) type Keep = fn(&Extensions, &mut Extensions);
 
@@ -217,7 +223,7 @@ mod tests {
             .body(())
             .unwrap()
             .into_parts();
-        let handshake = Handshake::new(&parts, &EngineConfig::default());
+        let handshake = Handshake::new(&parts, None, None);
         assert_eq!(handshake.headers(), parts.headers);
         assert_eq!(handshake.remote_addr(), Some(([127, 0, 0, 1], 9).into()));
         let query = handshake.query();
@@ -230,17 +236,14 @@ mod tests {
         let request =
             http::Request::builder().extension("a layer's").extension(1_u8).extension(2_u16);
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let config = EngineConfig::default()
-            .keep_extension::<&str>()
-            .keep_extension::<u8>()
-            .keep_extension::<i64>();
-        let mut handshake = Handshake::new(&parts, &config);
+        let mut handshake = Handshake::new(&parts, None, None);
         assert_eq!(handshake.extension(), Some(&"a layer's"));
         handshake.insert_extension("the application's");
         handshake.insert_extension(4_u32);
         assert_eq!(handshake.extension(), Some(&"the application's"));
 
-        let handshake = handshake.keeping(&config);
+        let wanted: [Keep; 3] = [keep::<&str>, keep::<u8>, keep::<i64>];
+        let handshake = handshake.keeping(&wanted, 0);
         assert_eq!(handshake.extension(), Some(&"the application's"));
         assert_eq!(handshake.extension(), Some(&1_u8));
         assert_eq!(handshake.extension(), Some(&4_u32));
@@ -255,11 +258,10 @@ mod tests {
             .header("cookie", "c".repeat(500))
             .header("user-agent", "u".repeat(30));
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let config = EngineConfig::default().max_kept_head(100);
-        let handshake = Handshake::new(&parts, &config);
+        let handshake = Handshake::new(&parts, None, None);
         assert_eq!(handshake.headers(), parts.headers);
 
-        let handshake = handshake.keeping(&config);
+        let handshake = handshake.keeping(&[], 100);
         let kept = handshake.headers();
         assert_eq!(
             kept.keys().map(|name| name.as_str()).collect::<Vec<_>>(),
@@ -267,15 +269,14 @@ mod tests {
         );
         assert!(handshake.headers.len() + handshake.uri.len() <= 100);
 
-        let all = Handshake::new(&parts, &config).keeping(&EngineConfig::default());
+        let all = Handshake::new(&parts, None, None).keeping(&[], 8 * 1024);
         assert_eq!(all.headers(), parts.headers);
     }
 
     #[test]
     fn a_proxys_word_for_the_scheme_stands_above_its_own_connection() {
-        let net: ipnet::IpNet = "10.0.0.0/8".parse().unwrap();
-        let config = EngineConfig::default()
-            .trusted_proxies([net], crate::proxy::ProxyHeader::XForwardedFor);
+        let nets = vec!["10.0.0.0/8".parse().unwrap()];
+        let proxies = Proxies::new(nets, crate::proxy::ProxyHeader::XForwardedFor);
         for (peer, scheme, tls, secure) in [
             ([10, 0, 0, 1], "https", false, true),
             ([10, 0, 0, 1], "http", true, false),
@@ -292,7 +293,7 @@ mod tests {
                 request = request.extension(Secure);
             }
             let (parts, ()) = request.body(()).unwrap().into_parts();
-            let handshake = Handshake::new(&parts, &config);
+            let handshake = Handshake::new(&parts, Some(&proxies), None);
             assert_eq!(handshake.secure(), secure, "{peer:?} {scheme} {tls}");
         }
     }

@@ -373,7 +373,7 @@ mod tests {
         );
         let handle = Handle(Arc::new(Shared::new(
             session,
-            Handshake::new(&parts, &crate::EngineConfig::default()),
+            Handshake::new(&parts, None, None),
             false,
             Arc::default(),
         )));

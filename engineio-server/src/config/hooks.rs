@@ -1,13 +1,13 @@
 //! What an application may have a say in while a request is answered.
 
-use std::{error::Error, fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Response, request::Parts};
+use http::{HeaderMap, Response, request::Parts};
 
 use crate::{
     error::{ConnectionError, Refusal},
-    handshake::Handshake,
+    handshake::{FindPeer, Handshake},
 };
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -16,7 +16,6 @@ type AllowRequest = dyn Fn(Handshake) -> BoxFuture<Result<Handshake, Refusal>> +
 type GenerateId = dyn Fn(&Handshake) -> BoxFuture<Result<String, BoxError>> + Send + Sync;
 type Refusals = dyn Fn(&ConnectionError<'_>) + Send + Sync;
 type Files = dyn Fn(&str, &Parts) -> Option<Response<Bytes>> + Send + Sync;
-type PeerAddress = dyn Fn(&Extensions) -> Option<SocketAddr> + Send + Sync;
 type Headers = dyn Fn(&mut HeaderMap, &Parts) + Send + Sync;
 
 /// The hooks that are set.
@@ -28,7 +27,7 @@ pub(crate) struct Hooks {
     pub(crate) headers: Option<Arc<Headers>>,
     pub(crate) connection_error: Option<Arc<Refusals>>,
     pub(crate) files: Option<Arc<Files>>,
-    pub(crate) peer_addr: Option<Arc<PeerAddress>>,
+    pub(crate) peer_addr: Option<Arc<FindPeer>>,
 }
 
 impl Hooks {
