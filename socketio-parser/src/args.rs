@@ -6,11 +6,13 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use crate::{
-    binary::Attachments,
+    binary::{Attached, Attachments, Place},
+    deserializer::JsonDeserializer,
     error::DecodeError,
     json,
     limits::Limits,
     scan::{EventName, Scanner},
+    text,
 };
 
 /// The arguments of a received event or acknowledgement: a slice of the received JSON, plus attachments. A clone costs
@@ -53,7 +55,7 @@ pub struct Args {
 
 impl Args {
     /// The name of the event; empty for an acknowledgement, and for an event that came without a payload. A number
-    /// is given as JavaScript writes it.
+    /// is given as JavaScript writes it, and U+FFFD stands for half a surrogate pair.
     pub fn event(&self) -> &str {
         match &self.name {
             Some(name) => name,
@@ -92,12 +94,15 @@ impl Args {
 
     /// The attachments, in the order they arrived in.
     pub fn attachments(&self) -> &[Bytes] {
-        self.attachments.as_deref().unwrap_or_default()
+        self.attachments.as_deref().map(|attached| &*attached.bytes).unwrap_or_default()
     }
 
-    /// Bytes this keeps in memory: those of the text and of the attachments.
+    /// Bytes this keeps in memory: those of the text, of the attachments and of the list of
+    /// placeholders.
     pub fn bytes(&self) -> usize {
-        self.text.len() + self.attachments().iter().map(Bytes::len).sum::<usize>()
+        let places = self.attachments.as_ref().map_or(0, |attached| attached.places.len());
+        let attached = self.attachments().iter().map(Bytes::len).sum::<usize>();
+        self.text.len() + attached + places * size_of::<Place>()
     }
 
     /// Memory this keeps outside of itself, about: [`bytes`](Self::bytes), and what each allocation costs besides. For
@@ -115,17 +120,19 @@ impl Args {
         self.text.get(self.list..).unwrap_or_default()
     }
 
-    /// Whether the list begins with the name of an event.
-    pub(crate) fn has_event(&self) -> bool {
-        self.name.is_some() || self.event != (0, 0)
+    /// Reads the first argument, or the list's `]`. `None`: there is no list.
+    pub(crate) fn deserializer(&self) -> Option<JsonDeserializer<'_>> {
+        let first = self.first.checked_sub(self.list)?;
+        let list = Some(self.list_text()).filter(|list| !list.is_empty())?;
+        Some(JsonDeserializer::new(list, first, self.attachments.as_deref()))
     }
 
     pub(crate) fn raw_text(&self) -> ByteString {
         self.text.slice_ref(self.raw())
     }
 
-    pub(crate) fn attach(&mut self, attachments: Vec<Bytes>) {
-        self.attachments = Some(Arc::from(attachments));
+    pub(crate) fn attach(&mut self, bytes: Vec<Bytes>, places: Vec<Place>) {
+        self.attachments = Some(Arc::new(Attached { bytes, places }));
     }
 
     pub(crate) fn shared_attachments(&self) -> &Attachments {
@@ -192,9 +199,7 @@ impl Args {
         match name {
             EventName::Plain(start, end) => self.event = (start, end),
             EventName::Escaped(start, end) => {
-                let name: Box<str> = serde_json::from_str(slice(start, end))
-                    .map_err(|_| DecodeError::InvalidPayload)?;
-                self.name = Some(name);
+                self.name = Some(text::unquote(slice(start, end)).into());
             }
             EventName::Number(start, end) => {
                 let number =

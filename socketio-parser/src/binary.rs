@@ -10,16 +10,21 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+    de::Visitor,
     ser::{Error as _, SerializeMap},
 };
 
 /// Bytes that travel as an attachment: a field of any type that is emitted or received, at any depth, flattened and in
 /// enums of every representation. Nothing is copied in either direction.
 ///
-/// While a packet is encoded or its arguments are decoded, this is a placeholder in the JSON and the bytes stand in a
-/// table beside it. At any other time, with `serde_json::to_value` for instance, its serialization is an error;
-/// [`Value`](crate::Value) is the dynamic type that may hold binary.
+/// While a packet is encoded, this is a placeholder in the JSON and the bytes stand in a table
+/// beside it. At any other time, with `serde_json::to_value` for instance, its serialization is an
+/// error; [`Value`](crate::Value) is the dynamic type that may hold binary.
+///
+/// Other types that call themselves bytes are attachments as well, as a copy: `Bytes`, or a field
+/// with `#[serde(with = "serde_bytes")]`. A `Vec<u8>` or `[u8]` is a list of numbers, as everywhere
+/// in serde, which cannot tell it from other lists. A type that takes no bytes, such as
+/// `serde_json::Value`, is an error where an attachment arrives.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -72,9 +77,7 @@ impl Binary {
                 map.serialize_entry(NUM, &num)?;
                 map.end()
             }
-            None if serializer.is_human_readable() => {
-                Err(S::Error::custom("binary can be serialized in a packet only"))
-            }
+            None if serializer.is_human_readable() => Err(S::Error::custom(OUTSIDE)),
             None => serializer.serialize_bytes(bytes),
         }
     }
@@ -96,21 +99,15 @@ impl<'de> Visitor<'de> for BinaryVisitor {
         f.write_str("binary")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Binary, A::Error> {
-        let (mut placeholder, mut num) = (false, None);
-        while let Some(key) = map.next_key()? {
-            match key {
-                Key::Placeholder => placeholder = map.next_value()?,
-                Key::Num => num = Some(map.next_value::<f64>()?),
-                Key::Other => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        match num {
-            Some(num) if placeholder => {
-                attachment(num).map(Binary).ok_or_else(|| A::Error::custom("illegal attachments"))
-            }
-            _ => Err(A::Error::custom("expected binary")),
-        }
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Binary, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Binary, E> {
+        Ok(Binary(received(bytes)))
     }
 
     fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Binary, E> {
@@ -122,40 +119,32 @@ impl<'de> Visitor<'de> for BinaryVisitor {
     }
 }
 
-/// A key of a placeholder, known without allocation.
-enum Key {
-    Placeholder,
-    Num,
-    Other,
-}
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-        impl Visitor<'_> for KeyVisitor {
-            type Value = Key;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-            fn visit_str<E>(self, key: &str) -> Result<Key, E> {
-                Ok(match key {
-                    PLACEHOLDER => Key::Placeholder,
-                    NUM => Key::Num,
-                    _ => Key::Other,
-                })
-            }
-        }
-        deserializer.deserialize_identifier(KeyVisitor)
-    }
-}
-
+/// Why binary is refused.
+pub(crate) const OUTSIDE: &str = "binary can be serialized in a packet only";
 /// How many attachments are compared with one that is added.
 const LOOK_BACK: usize = 16;
 pub(crate) const PLACEHOLDER: &str = "_placeholder";
 pub(crate) const NUM: &str = "num";
 
-/// The attachments of a received packet.
-pub(crate) type Attachments = Option<Arc<[Bytes]>>;
+/// The attachments of a received packet, if it has any.
+pub(crate) type Attachments = Option<Arc<Attached>>;
+
+/// The attachments of a received packet, in the order they arrived in, and where they belong.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    pub(crate) bytes: Vec<Bytes>,
+    /// In the order of the text. None is inside of another one.
+    pub(crate) places: Vec<Place>,
+}
+
+/// A placeholder in a list of arguments.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Place {
+    /// Where it begins, as a position in the list.
+    pub(crate) at: usize,
+    /// The number of its attachment, which exists.
+    pub(crate) num: usize,
+}
 
 /// What [`Binary`] means on this thread now. Without a destructor, so that a packet without binary pays next to nothing.
 #[derive(Clone, Copy)]
@@ -176,10 +165,6 @@ enum Mode {
     RawWanted,
     /// They did.
     RawGiven,
-    /// Arguments without attachments, whose placeholders are objects like any other, or with those in [`RECEIVED`].
-    Decoding {
-        attachments: bool,
-    },
 }
 
 thread_local! {
@@ -188,7 +173,10 @@ thread_local! {
     /// The attachments of the packet that is encoded, behind those of the packets around it.
     static ATTACHED: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
     static RAW: RefCell<ByteString> = const { RefCell::new(ByteString::new()) };
+    /// The attachments of the packet whose arguments are decoded.
     static RECEIVED: RefCell<Attachments> = const { RefCell::new(None) };
+    /// Which of them is likely to be asked for next.
+    static EXPECTED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What an encoded packet has besides the text that was written.
@@ -216,11 +204,10 @@ pub(crate) fn encoding<T, E>(serialize: impl FnOnce() -> Result<T, E>) -> Result
 
 /// Runs `deserialize` with `attachments` at hand.
 pub(crate) fn decoding<R>(attachments: &Attachments, deserialize: impl FnOnce() -> R) -> R {
-    let _guard = Guard::enter(Mode::Decoding { attachments: attachments.is_some() });
-    let Some(attachments) = attachments else {
+    if attachments.is_none() {
         return deserialize();
-    };
-    let _received = Received(RECEIVED.replace(Some(attachments.clone())));
+    }
+    let _received = Received(RECEIVED.replace(attachments.clone()));
     deserialize()
 }
 
@@ -230,12 +217,22 @@ pub(crate) fn outside<R>(serialize: impl FnOnce() -> R) -> R {
     serialize()
 }
 
+/// Whether a packet is being encoded.
+fn takes_attachments() -> bool {
+    matches!(SCOPE.get().mode, Mode::Encoding | Mode::RawWanted)
+}
+
+/// Attaches a copy of `bytes` to the packet that is being encoded, if one is. Returns its number.
+pub(crate) fn attach_copy(bytes: &[u8]) -> Option<usize> {
+    if takes_attachments() { attach(&Bytes::copy_from_slice(bytes)) } else { None }
+}
+
 /// Attaches `bytes` to the packet that is being encoded, if one is, and returns their number.
 fn attach(bytes: &Bytes) -> Option<usize> {
-    let scope = SCOPE.get();
-    if !matches!(scope.mode, Mode::Encoding | Mode::RawWanted) {
+    if !takes_attachments() {
         return None;
     }
+    let scope = SCOPE.get();
     let num = ATTACHED.with_borrow_mut(|attached| {
         // One buffer is sent once, however often the value holds it: what a peer refers to again and again must not come
         // back many times its size. Only the latest are looked at, so that many attachments stay cheap.
@@ -275,17 +272,24 @@ pub(crate) fn give_raw<'a>(raw: impl FnOnce() -> (ByteString, &'a [Bytes])) -> b
     true
 }
 
-/// The attachment a placeholder's `num` stands for in the arguments that are being decoded.
-pub(crate) fn attachment(num: f64) -> Option<Bytes> {
-    if !has_attachments() {
-        return None;
-    }
-    RECEIVED.with_borrow(|received| received.as_ref()?.get(index(num)?).cloned())
+/// Says which attachment is handed out next.
+pub(crate) fn expect(num: usize) {
+    EXPECTED.set(num);
 }
 
-/// Whether placeholders mean anything now. In a packet without attachments they are objects like any other.
-pub(crate) fn has_attachments() -> bool {
-    SCOPE.get().mode == Mode::Decoding { attachments: true }
+/// The attachment that these bytes are, or a copy of them. serde hands out slices only, perhaps
+/// late: the formats that buffer (flattened, untagged) keep them for a while.
+pub(crate) fn received(slice: &[u8]) -> Bytes {
+    let same = |bytes: &Bytes| bytes.as_ptr() == slice.as_ptr() && bytes.len() == slice.len();
+    let found = RECEIVED.with_borrow(|received| {
+        let all = &received.as_ref()?.bytes;
+        let expected = EXPECTED.get().min(all.len());
+        let mut order = (expected..all.len()).chain(0..expected);
+        let num = order.find(|num| all.get(*num).is_some_and(same))?;
+        EXPECTED.set(num + 1);
+        all.get(num).cloned()
+    });
+    found.unwrap_or_else(|| Bytes::copy_from_slice(slice))
 }
 
 /// A placeholder's `num` as an index, which it need not be.

@@ -7,6 +7,7 @@ use bytestring::ByteString;
 use crate::msgpack;
 use crate::{
     args::Args,
+    binary::Place,
     error::DecodeError,
     kind::PacketType,
     limits::Limits,
@@ -40,6 +41,7 @@ pub struct Decoder {
 #[derive(Clone, Debug)]
 struct Unfinished {
     packet: Packet,
+    places: Vec<Place>,
     expected: usize,
     attachments: Vec<Bytes>,
     bytes: usize,
@@ -68,12 +70,13 @@ impl Decoder {
         if self.unfinished.take().is_some() || self.parser != Parser::Json {
             return Err(DecodeError::UnexpectedText);
         }
-        let (packet, attachments) = decode_text(text, &self.limits)?;
-        if attachments == 0 {
+        let (packet, announced) = decode_text(text, &self.limits)?;
+        let Some(Announced { attachments, places }) = announced else {
             return Ok(Some(packet));
-        }
+        };
         self.unfinished = Some(Box::new(Unfinished {
             packet,
+            places,
             expected: attachments,
             attachments: Vec::with_capacity(attachments.min(16)),
             bytes: 0,
@@ -101,9 +104,9 @@ impl Decoder {
             self.unfinished = Some(unfinished);
             return Ok(None);
         }
-        let Unfinished { mut packet, attachments, .. } = *unfinished;
+        let Unfinished { mut packet, attachments, places, .. } = *unfinished;
         if let Content::Event { args, .. } | Content::Ack { args, .. } = &mut packet.content {
-            args.attach(attachments);
+            args.attach(attachments, places);
         }
         Ok(Some(packet))
     }
@@ -119,8 +122,17 @@ impl Decoder {
     }
 }
 
-/// The packet, and how many attachments it waits for.
-fn decode_text(text: ByteString, limits: &Limits) -> Result<(Packet, usize), DecodeError> {
+/// The attachments a packet waits for.
+struct Announced {
+    attachments: usize,
+    places: Vec<Place>,
+}
+
+/// The packet, and what it waits for.
+fn decode_text(
+    text: ByteString,
+    limits: &Limits,
+) -> Result<(Packet, Option<Announced>), DecodeError> {
     let first = text.chars().next();
     let kind = text.as_bytes().first().and_then(|digit| PacketType::from_digit(*digit));
     let kind = kind.ok_or(DecodeError::UnknownPacketType(first))?;
@@ -130,10 +142,13 @@ fn decode_text(text: ByteString, limits: &Limits) -> Result<(Packet, usize), Dec
     let nsp = namespace(&text, &mut pos, limits)?;
     let id = ack_id(&text, &mut pos)?;
     let content = content(kind, text, pos, id, limits)?;
-    if let (true, Content::Event { args, .. } | Content::Ack { args, .. }) = (binary, &content) {
-        placeholders::check(args, attachments)?;
-    }
-    Ok((Packet { nsp, content }, attachments))
+    let announced = match &content {
+        Content::Event { args, .. } | Content::Ack { args, .. } if binary => {
+            Some(Announced { attachments, places: placeholders::find(args, attachments)? })
+        }
+        _ => None,
+    };
+    Ok((Packet { nsp, content }, announced))
 }
 
 /// `<n>-`, where n is whatever JavaScript's `Number` takes for a positive integer (`1e0`).

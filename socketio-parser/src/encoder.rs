@@ -11,6 +11,7 @@ use crate::{
     binary,
     error::EncodeError,
     event::is_reserved,
+    json::JsFormatter,
     kind::PacketType,
     list,
     nsp::Nsp,
@@ -18,11 +19,15 @@ use crate::{
     parser::Parser,
 };
 
-/// Encodes an EVENT, or a BINARY_EVENT if there is [`Binary`](crate::Binary) in `args`.
+/// Encodes an EVENT, or a BINARY_EVENT if there is [`Binary`](crate::Binary) in `args`, or another
+/// type of bytes.
 ///
-/// `args` is an argument list if it is a tuple, a tuple struct or `[T; N]`, or [`Values`](crate::Values), or received
-/// [`Args`](crate::Args), which are passed on as they are. `()` has no arguments, a newtype is what it wraps, and
-/// anything else, a `Vec` for instance, is one argument.
+/// `args` is an argument list if it is a tuple, a tuple struct or `[T; N]`, or
+/// [`Values`](crate::Values), or received [`Args`](crate::Args), which are passed on as they are.
+/// `()` and a unit struct have no arguments, a newtype is what it wraps, and anything else, a `Vec`
+/// for instance, is one argument. So is null in every form: `None`, `serde_json::Value::Null`,
+/// [`Value::Null`](crate::Value::Null). (A reference to `()`, or a `Box` of it, is null too: to a
+/// serializer it is what `Value::Null` is, but for its size.)
 ///
 /// ```
 /// use socketio_parser::{Nsp, encode_event};
@@ -326,5 +331,8 @@ fn put_number(out: &mut FrameWriter, mut number: u64) {
 
 /// JSON of a value in which binary has no place.
 fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
-    Ok(binary::outside(|| serde_json::to_vec(value))?)
+    let mut json = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut json, JsFormatter);
+    binary::outside(|| value.serialize(&mut serializer))?;
+    Ok(json)
 }

@@ -39,7 +39,7 @@ pub enum DecodeError {
         /// The limit.
         limit: usize,
     },
-    /// It is not one value of msgpack: cut short, with bytes behind it, or with text that is not UTF-8.
+    /// It is not one value of msgpack: cut short, or with bytes behind it.
     #[error("malformed msgpack")]
     MalformedMsgPack,
     /// There are more binary values than [`max_binaries`](crate::Limits::max_binaries) in a packet of msgpack.
@@ -96,7 +96,7 @@ pub enum EncodeError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArgsError {
-    /// Too few arguments, one of another type, or a placeholder where no attachment is.
+    /// Too few arguments, one of another type, or binary for a type that takes none.
     #[error("invalid arguments: {0}")]
     Invalid(#[from] serde_json::Error),
 }

@@ -1,8 +1,11 @@
-//! Numbers as JavaScript writes them, which is where `serde_json` differs from `JSON.stringify`.
+//! Numbers as JavaScript writes them, which is where `serde_json` differs from `JSON.stringify`,
+//! and bytes as attachments.
 
 use std::io;
 
 use serde_json::ser::{CompactFormatter, Formatter};
+
+use crate::binary::{self, NUM, PLACEHOLDER};
 
 /// `serde_json`'s compact form, with floating-point numbers as `JSON.stringify` writes them (`1`, not `1.0`).
 pub(crate) struct JsFormatter;
@@ -20,6 +23,16 @@ impl Formatter for JsFormatter {
     fn write_f32<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
         // The shortest digits of the f32: those of the f64 it widens to would be noise.
         writer.write_all(arrange_digits(&format!("{value:e}")).as_bytes())
+    }
+
+    /// Types that call themselves bytes (`Bytes`, those of `serde_bytes`) are attachments.
+    fn write_byte_array<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        let num = binary::attach_copy(bytes).ok_or_else(|| io::Error::other(binary::OUTSIDE))?;
+        write!(writer, "{{\"{PLACEHOLDER}\":true,\"{NUM}\":{num}}}")
     }
 }
 

@@ -49,6 +49,7 @@ mod asyncapi;
 mod binary;
 pub mod connection;
 mod decoder;
+mod deserializer;
 mod encoder;
 mod error;
 mod event;
@@ -67,6 +68,7 @@ mod packet;
 mod parser;
 mod placeholders;
 mod scan;
+mod text;
 mod value;
 
 #[doc(hidden)]

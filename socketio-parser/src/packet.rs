@@ -3,10 +3,11 @@
 use std::fmt;
 
 use bytestring::ByteString;
-use serde::{Serialize, Serializer, de::DeserializeOwned, ser::Error as _};
+use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 
 use crate::{
     args::Args,
+    deserializer::JsonDeserializer,
     error::{ArgsError, DecodeError},
     json,
     kind::PacketType,
@@ -96,12 +97,13 @@ impl RawJson {
         &self.0
     }
 
-    /// The value, as a type of one's own. There is no binary in it: only events and acknowledgements carry attachments.
+    /// The value, as a type of one's own, in which U+FFFD stands for half a surrogate pair. There
+    /// is no binary in it: only events and acknowledgements carry attachments.
     ///
     /// # Errors
     /// If the value is of another type.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
-        Ok(serde_json::from_str(&self.0)?)
+    pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ArgsError> {
+        Ok(T::deserialize(&mut JsonDeserializer::new(&self.0, 0, None))?)
     }
 }
 

@@ -1,28 +1,32 @@
-//! Whether the placeholders of a packet name attachments it has.
-
-use std::borrow::Cow;
+//! Where the attachments of a packet belong, and whether its placeholders name attachments that it
+//! has.
 
 use crate::{
     args::Args,
-    binary::{NUM, PLACEHOLDER, index},
+    binary::{NUM, PLACEHOLDER, Place, index},
     error::DecodeError,
     scan::Scanner,
+    text::unquote,
 };
 
-/// Checks every placeholder in `args`, at any depth, against the number of attachments.
+/// Finds every placeholder in `args`, at any depth, and checks it against the number of
+/// attachments.
 ///
-/// A walk over the text, as strings that only JavaScript takes (lone surrogates) are nobody's business here. It recurses,
-/// which is safe because the text was scanned before: it is valid, and its depth is limited.
-pub(crate) fn check(args: &Args, attachments: usize) -> Result<(), DecodeError> {
+/// It recurses, which is safe because the text was scanned before: it is valid, and its depth is
+/// limited.
+pub(crate) fn find(args: &Args, attachments: usize) -> Result<Vec<Place>, DecodeError> {
     let text = args.list_text();
-    let mut walk = Walk { text, scanner: Scanner::new(text, 0, 128), attachments };
-    walk.value().map(drop).ok_or(DecodeError::IllegalAttachments)
+    let scanner = Scanner::new(text, 0, 128);
+    let mut walk = Walk { text, scanner, attachments, places: Vec::new() };
+    walk.value().ok_or(DecodeError::IllegalAttachments)?;
+    Ok(walk.places)
 }
 
 struct Walk<'a> {
     text: &'a str,
     scanner: Scanner<'a>,
     attachments: usize,
+    places: Vec<Place>,
 }
 
 impl<'a> Walk<'a> {
@@ -53,11 +57,12 @@ impl<'a> Walk<'a> {
 
     fn object(&mut self) -> Option<&'a str> {
         let (mut placeholder, mut num) = ("", "");
+        let (at, before) = (self.scanner.next_pos(), self.places.len());
         self.scanner.skip(b'{')?;
         while !self.scanner.at(b'}') {
             let start = self.scanner.next_pos();
-            let escaped = self.scanner.key()?;
-            let key = unquote(self.text.get(start..)?, escaped);
+            self.scanner.key()?;
+            let key = unquote(self.text.get(start..)?);
             let value = self.value()?;
             match &*key {
                 PLACEHOLDER => placeholder = value,
@@ -67,19 +72,13 @@ impl<'a> Walk<'a> {
             self.scanner.comma();
         }
         self.scanner.skip(b'}')?;
-        let num = num.parse().ok().and_then(index);
-        if placeholder == "true" && num.is_none_or(|num| num >= self.attachments) {
-            return None;
+        if placeholder == "true" {
+            let num = num.parse().ok().and_then(index);
+            let num = num.filter(|num| *num < self.attachments)?;
+            // What else stands in a placeholder is nobody's.
+            self.places.truncate(before);
+            self.places.push(Place { at, num });
         }
         Some("")
     }
-}
-
-/// The content of the string that `text` begins with.
-fn unquote(text: &str, escaped: bool) -> Cow<'_, str> {
-    if escaped {
-        let mut strings = serde_json::Deserializer::from_str(text).into_iter();
-        return strings.next().and_then(Result::ok).unwrap_or_default();
-    }
-    text.split('"').nth(1).unwrap_or_default().into()
 }

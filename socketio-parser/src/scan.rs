@@ -222,13 +222,7 @@ fn literal(bytes: &[u8], pos: usize, word: &[u8]) -> Option<usize> {
 fn string(bytes: &[u8], mut pos: usize) -> Option<(usize, bool)> {
     let mut escaped = false;
     loop {
-        while let Some(chunk) = bytes.get(pos..).and_then(<[u8]>::first_chunk::<8>) {
-            let special = special_bytes(u64::from_le_bytes(*chunk));
-            pos += special.trailing_zeros() as usize / 8;
-            if special != 0 {
-                break;
-            }
-        }
+        pos = plain(bytes, pos);
         match *bytes.get(pos)? {
             b'"' => return Some((pos + 1, escaped)),
             b'\\' => {
@@ -239,6 +233,19 @@ fn string(bytes: &[u8], mut pos: usize) -> Option<(usize, bool)> {
             _ => return None,
         }
     }
+}
+
+/// Steps over plain text, eight bytes at a time: to a byte that ends it, or to the last few bytes.
+#[inline(always)]
+pub(crate) fn plain(bytes: &[u8], mut pos: usize) -> usize {
+    while let Some(chunk) = bytes.get(pos..).and_then(<[u8]>::first_chunk::<8>) {
+        let special = special_bytes(u64::from_le_bytes(*chunk));
+        if special != 0 {
+            return pos + special.trailing_zeros() as usize / 8;
+        }
+        pos += chunk.len();
+    }
+    pos
 }
 
 fn escape(bytes: &[u8], pos: usize) -> Option<usize> {
@@ -253,7 +260,7 @@ fn escape(bytes: &[u8], pos: usize) -> Option<usize> {
 }
 
 #[inline(always)]
-fn number(bytes: &[u8], mut pos: usize) -> Option<usize> {
+pub(crate) fn number(bytes: &[u8], mut pos: usize) -> Option<usize> {
     pos += usize::from(bytes.get(pos) == Some(&b'-'));
     if bytes.get(pos) == Some(&b'0') {
         pos += 1;

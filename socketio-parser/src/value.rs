@@ -6,14 +6,14 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error as _, MapAccess, SeqAccess, Visitor},
+    de::{MapAccess, SeqAccess, Visitor},
     ser::{Error as _, SerializeSeq, SerializeTuple},
 };
 use serde_json::Number;
 
 use crate::{
     args::Args,
-    binary::{self, Binary, NUM, PLACEHOLDER},
+    binary::{self, Binary},
     error::ArgsError,
     list::{ALL_ARGS, RAW_ARGS},
 };
@@ -98,10 +98,11 @@ impl From<Vec<Value>> for Values {
 }
 
 impl Args {
-    /// All arguments, as dynamic values.
+    /// All arguments, as dynamic values. U+FFFD stands for half a surrogate pair, and a number
+    /// beyond an `f64` is [`Value::Null`], as JavaScript writes infinity.
     ///
     /// # Errors
-    /// If a string is no Unicode (a lone surrogate), or a number has no place in an `f64`.
+    /// None that a peer can cause.
     pub fn values(&self) -> Result<Vec<Value>, ArgsError> {
         Ok(self.decode::<Values>()?.0)
     }
@@ -223,6 +224,17 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(text.into())
     }
 
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Value, E> {
+        Ok(Value::Binary(binary::received(bytes)))
+    }
+
     fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Value, E> {
         Ok(Value::Binary(Bytes::copy_from_slice(bytes)))
     }
@@ -239,16 +251,6 @@ impl<'de> Visitor<'de> for ValueVisitor {
         let mut object = Object::new();
         while let Some((key, value)) = map.next_entry()? {
             object.insert(key, value);
-        }
-        if binary::has_attachments() && object.get(PLACEHOLDER) == Some(&Value::Bool(true)) {
-            let num = match object.get(NUM) {
-                Some(Value::Number(num)) => num.as_f64(),
-                _ => None,
-            };
-            return match num.and_then(binary::attachment) {
-                Some(bytes) => Ok(Value::Binary(bytes)),
-                None => Err(A::Error::custom("illegal attachments")),
-            };
         }
         Ok(Value::Object(object))
     }

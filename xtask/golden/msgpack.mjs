@@ -91,6 +91,8 @@ const handwritten = [
   head + "02" + rest + "91a161", head + "cb4000000000000000" + rest + "91a161", head + "cd0002" + rest + "dc0001d90161",
   head + "02" + rest + "92a161c70205aabb", head + "02" + rest + "92a161d5ffaabb", head + "02" + rest + "92a16181a162ca3fc00000",
   head + "02" + rest + "92a161d7ff7735940000000001", "84a474797065" + "02" + rest + "91a161" + "a16ac0", head + "00" + rest + "d40000",
+  // Bytes that are not UTF-8 (the first of a character; half a surrogate pair) and infinity.
+  head + "02" + rest + "92a161a1ff", head + "02" + rest + "91a3eda0bd", head + "02" + rest + "92a16181a3eda0bda2c328", head + "02" + rest + "92a161cb7ff0000000000000",
   // Refused by Node.
   "", "c0", "c1", "80", "90", "a161", "83", head, head + "02", head + "02" + rest, head + "02" + rest + "91",
   head + "02" + rest + "91a161" + "00", head + "05" + rest + "91a161", head + "ff" + rest + "91a161", head + "a132" + rest + "91a161",

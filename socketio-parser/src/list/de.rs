@@ -1,18 +1,20 @@
 //! Reading an argument list as a value.
 
-use std::{fmt, iter};
+use std::fmt;
 
 use serde::{
     Deserializer,
-    de::{
-        DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, SeqAccess, Visitor,
-        value::SeqDeserializer,
-    },
+    de::{DeserializeOwned, DeserializeSeed, Error as _, SeqAccess, Visitor},
     forward_to_deserialize_any,
 };
 use serde_json::Error;
 
-use crate::{args::Args, binary, error::ArgsError};
+use crate::{
+    args::Args,
+    binary,
+    deserializer::{JsonDeserializer, explained},
+    error::ArgsError,
+};
 
 /// The name of the tuple struct that takes every argument, however many there are.
 pub(crate) const ALL_ARGS: &str = "$socketio_parser::Values";
@@ -24,23 +26,43 @@ impl Args {
     /// end are `None` where an `Option` is asked for. A newtype is what it wraps. Anything else is one argument, the
     /// first; `()` asks for none. [`Values`](crate::Values) takes all arguments, whatever they are.
     ///
-    /// # Errors
-    /// If an argument is missing or of another type.
+    /// What JavaScript takes is taken: U+FFFD stands for half a surrogate pair, which a text may
+    /// hold that was cut inside an emoji, and a number beyond an `f64` is infinity, or null for a
+    /// dynamic value.
+    ///
+    /// An attachment is bytes: [`Binary`](crate::Binary) and [`Value`](crate::Value) take it
+    /// without a copy, `Bytes` and the types of `serde_bytes` as a copy. A `Vec<u8>` is a list of
+    /// numbers.
+    ///
+    /// # Errors If an argument is missing or of another type, or an attachment is for a type that
+    /// takes no bytes, such as `serde_json::Value`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
-        binary::decoding(self.shared_attachments(), || Ok(T::deserialize(ArgsDeserializer(self))?))
+        let attachments = self.shared_attachments();
+        let decoded = binary::decoding(attachments, || T::deserialize(ArgsDeserializer(self)));
+        Ok(match attachments {
+            Some(_) => decoded.map_err(explained)?,
+            None => decoded?,
+        })
     }
 }
 
-/// `serde_json`'s deserializer of the first argument, but for tuples, which get the list.
-pub(crate) struct ArgsDeserializer<'de>(pub(crate) &'de Args);
+/// The deserializer of the first argument, but for tuples, which get the list.
+struct ArgsDeserializer<'de>(&'de Args);
+
+impl<'de> ArgsDeserializer<'de> {
+    fn first(&self) -> Option<JsonDeserializer<'de>> {
+        if self.0.is_empty() { None } else { self.0.deserializer() }
+    }
+}
 
 macro_rules! one_argument {
     ($($method:ident($($name:ident: $type:ty),*);)*) => {
-        $(fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, Error> {
-            match self.0.raw() {
-                "" => Missing { index: 0 }.$method($($name,)* visitor),
+        $(#[inline]
+        fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, Error> {
+            match self.first() {
                 // What follows the first argument is not looked at.
-                text => serde_json::Deserializer::from_str(text).$method($($name,)* visitor),
+                Some(mut first) => first.$method($($name,)* visitor),
+                None => Missing { index: 0 }.$method($($name,)* visitor),
             }
         })*
     };
@@ -98,24 +120,17 @@ impl<'de> Deserializer<'de> for ArgsDeserializer<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        match self.0.raw() {
+        match self.first() {
             // serde_json knows its own types by such names.
-            text if name.starts_with("$serde_json") && !text.is_empty() => {
-                serde_json::Deserializer::from_str(text).deserialize_newtype_struct(name, visitor)
+            Some(mut first) if name.starts_with("$serde_json") => {
+                first.deserialize_newtype_struct(name, visitor)
             }
             _ => visitor.visit_newtype_struct(self),
         }
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
-        let list = ListVisitor { visitor, event: self.0.has_event(), len };
-        match self.0.list_text() {
-            "" => {
-                let no_items = iter::empty::<()>();
-                ListVisitor { event: false, ..list }.visit_seq(SeqDeserializer::new(no_items))
-            }
-            text => serde_json::Deserializer::from_str(text).deserialize_seq(list),
-        }
+        visitor.visit_seq(Items { list: self.0.deserializer(), index: 0, len })
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -128,71 +143,30 @@ impl<'de> Deserializer<'de> for ArgsDeserializer<'de> {
     }
 }
 
-/// Steps over the event's name, gives the arguments to the tuple, and over those it does not want.
-struct ListVisitor<V> {
-    visitor: V,
-    event: bool,
-    len: usize,
-}
-
-impl<'de, V: Visitor<'de>> Visitor<'de> for ListVisitor<V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.visitor.expecting(f)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<V::Value, A::Error> {
-        if self.event {
-            seq.next_element::<IgnoredAny>()?;
-        }
-        let value = self.visitor.visit_seq(Items { seq: &mut seq, index: 0, len: self.len })?;
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(value)
-    }
-}
-
 /// The arguments, followed by missing ones up to the length of the tuple.
-struct Items<'a, A> {
-    seq: &'a mut A,
+struct Items<'de> {
+    list: Option<JsonDeserializer<'de>>,
     index: usize,
     len: usize,
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<'_, A> {
-    type Error = A::Error;
+impl<'de> SeqAccess<'de> for Items<'de> {
+    type Error = Error;
 
+    #[inline]
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
-    ) -> Result<Option<T::Value>, A::Error> {
-        let mut seed = Some(seed);
-        if let Some(value) = self.seq.next_element_seed(Lent(&mut seed))? {
-            self.index += 1;
-            return Ok(Some(value));
-        }
-        match seed {
-            Some(seed) if self.index < self.len => {
-                let missing = seed.deserialize(Missing { index: self.index });
-                self.index += 1;
-                Ok(Some(missing.map_err(A::Error::custom)?))
+    ) -> Result<Option<T::Value>, Error> {
+        let index = self.index;
+        self.index += 1;
+        if let Some(list) = &mut self.list {
+            if list.more(b']')? {
+                return seed.deserialize(list).map(Some);
             }
-            _ => Ok(None),
+            self.list = None;
         }
-    }
-}
-
-/// A seed that is still there if there was no element for it.
-struct Lent<'a, T>(&'a mut Option<T>);
-
-impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Lent<'_, T> {
-    type Value = T::Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T::Value, D::Error> {
-        match self.0.take() {
-            Some(seed) => seed.deserialize(deserializer),
-            None => Err(D::Error::custom("asked twice for one argument")),
-        }
+        if index < self.len { seed.deserialize(Missing { index }).map(Some) } else { Ok(None) }
     }
 }
 

@@ -86,9 +86,9 @@ impl Fields {
             return Err(DecodeError::InvalidPayload);
         };
         let key = reader.text(len)?;
-        match (key, reader.head()?) {
+        match (&*key, reader.head()?) {
             ("type", head) => self.kind = Some(integer(&head)?),
-            ("nsp", Head::Text(len)) => self.nsp = Some(namespace(reader.text(len)?, limits)?),
+            ("nsp", Head::Text(len)) => self.nsp = Some(namespace(&reader.text(len)?, limits)?),
             ("nsp", _) => return Err(DecodeError::InvalidPayload),
             ("id", Head::Undefined) => self.id = None,
             ("id", head) => self.id = Some(ack_id(&head)?),
@@ -130,8 +130,8 @@ fn args(data: Json, event: bool, limits: &Limits) -> Result<Args, DecodeError> {
     let Json { text, binary } = data;
     let mut args = Args::read(utf8(text)?, 0, event, limits)?;
     if !binary.is_empty() {
-        placeholders::check(&args, binary.len())?;
-        args.attach(binary);
+        let places = placeholders::find(&args, binary.len())?;
+        args.attach(binary, places);
     }
     Ok(args)
 }

@@ -1,5 +1,7 @@
 //! Msgpack to JSON with placeholders.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::ser::Formatter;
 
@@ -117,10 +119,9 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The text whose length was in the head.
-    pub(super) fn text(&mut self, len: usize) -> Result<&'a str, DecodeError> {
-        let bytes = self.slice(len)?;
-        str::from_utf8(bytes).map_err(|_| DecodeError::MalformedMsgPack)
+    /// The text whose length was in the head. What is not UTF-8 is replaced, as Node replaces it.
+    pub(super) fn text(&mut self, len: usize) -> Result<Cow<'a, str>, DecodeError> {
+        Ok(String::from_utf8_lossy(self.slice(len)?))
     }
 
     /// Translates the value that begins with `head`. It recurses, no deeper than `max_depth`.
@@ -138,7 +139,7 @@ impl<'a> Reader<'a> {
             Head::Unsigned(number) => json.put(&number),
             Head::Signed(number) => json.put(&number),
             Head::Float(number) => json.float(number),
-            Head::Text(len) => json.put(self.text(len)?),
+            Head::Text(len) => json.put(&*self.text(len)?),
             Head::Binary(len) => self.binary(len, json)?,
             Head::Array(len) => self.array(len, self.deeper(depth)?, json)?,
             Head::Map(len) => self.map(len, self.deeper(depth)?, json)?,
@@ -179,7 +180,7 @@ impl<'a> Reader<'a> {
                 json.text.push(b',');
             }
             match self.head()? {
-                Head::Text(len) => json.put(self.text(len)?),
+                Head::Text(len) => json.put(&*self.text(len)?),
                 // A number as a key is the text of it, as in JavaScript.
                 Head::Unsigned(number) => json.put(&*number.to_string()),
                 Head::Signed(number) => json.put(&*number.to_string()),

@@ -1,10 +1,9 @@
 //! What JSON does not say in front and msgpack must: how many items and members follow.
 
-use std::borrow::Cow;
-
 use crate::{
     binary::{self, NUM, PLACEHOLDER},
     scan::Scanner,
+    text::unquote,
 };
 
 /// What one array or object becomes.
@@ -91,42 +90,5 @@ impl<'a> Walk<'a> {
         self.scanner.skip(bracket)?;
         *self.shapes.get_mut(own)? = shape;
         Some("")
-    }
-}
-
-/// The content of the string that `text` begins with.
-pub(super) fn unquote(text: &str) -> Cow<'_, str> {
-    let inside = text.get(1..).unwrap_or_default();
-    match inside.find(['"', '\\']) {
-        Some(end) if inside.as_bytes().get(end) == Some(&b'"') => {
-            inside.get(..end).unwrap_or_default().into()
-        }
-        // Bytes may hold lone surrogates, which only JavaScript takes for text.
-        _ => {
-            let mut strings = serde_json::Deserializer::from_str(text).into_iter::<LossyText>();
-            strings.next().and_then(Result::ok).unwrap_or_default().0.into()
-        }
-    }
-}
-
-/// Text in which lone surrogates are replaced.
-#[derive(Default)]
-struct LossyText(String);
-
-impl<'de> serde::Deserialize<'de> for LossyText {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl serde::de::Visitor<'_> for TextVisitor {
-            type Value = LossyText;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("text")
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<LossyText, E> {
-                Ok(LossyText(String::from_utf8_lossy(bytes).into_owned()))
-            }
-        }
-        deserializer.deserialize_bytes(TextVisitor)
     }
 }

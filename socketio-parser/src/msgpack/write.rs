@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::shape::{Shape, shapes, unquote};
-use crate::scan::Scanner;
+use super::shape::{Shape, shapes};
+use crate::{scan::Scanner, text::unquote};
 
 /// Writes one value of valid JSON, with `attachments` in the places of their placeholders. `None`: it was not valid.
 pub(super) fn json(out: &mut Vec<u8>, text: &str, attachments: &[Bytes]) -> Option<()> {
