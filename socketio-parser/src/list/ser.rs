@@ -15,7 +15,8 @@ pub(crate) fn write_args<T: Serialize + ?Sized>(
 ) -> Result<bool, Error> {
     let mut is_list = false;
     let mut json = Json::with_formatter(json, JsFormatter);
-    args.serialize(ListSerializer { json: &mut json, is_list: &mut is_list })?;
+    let empty = size_of_val(args) == 0;
+    args.serialize(ListSerializer { json: &mut json, is_list: &mut is_list, empty })?;
     Ok(is_list)
 }
 
@@ -25,6 +26,10 @@ type Json<'w> = serde_json::Serializer<&'w mut Vec<u8>, JsFormatter>;
 struct ListSerializer<'a, 'w> {
     json: &'a mut Json<'w>,
     is_list: &'a mut bool,
+    /// Whether the value has no size. `()` and a dynamic value such as `serde_json::Value::Null`
+    /// call the same method of the serializer. The first has no size and is no argument; the second
+    /// has one and is null.
+    empty: bool,
 }
 
 macro_rules! one_argument {
@@ -74,11 +79,11 @@ impl<'a, 'w> Serializer for ListSerializer<'a, 'w> {
     }
 
     fn serialize_unit(self) -> Result<(), Error> {
-        Ok(())
+        if self.empty { Ok(()) } else { self.json.serialize_unit() }
     }
 
     fn serialize_unit_struct(self, _: &'static str) -> Result<(), Error> {
-        self.serialize_unit()
+        Ok(())
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
@@ -94,7 +99,8 @@ impl<'a, 'w> Serializer for ListSerializer<'a, 'w> {
             }
             _ => {}
         }
-        value.serialize(self)
+        let empty = size_of_val(value) == 0;
+        value.serialize(Self { empty, ..self })
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(

@@ -24,6 +24,7 @@ mod msgpack_agrees_with_the_node_parser;
 mod msgpack_is_bounded;
 mod msgpack_means_what_json_means;
 mod must_not_be_repeated;
+mod null_is_an_argument;
 mod one_buffer_is_attached_once;
 mod received_arguments_are_emitted_as_they_are;
 mod what_is_encoded_is_decoded;
