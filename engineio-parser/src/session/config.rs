@@ -22,6 +22,11 @@ pub struct Config {
     pub ping_interval: Duration,
     /// How long the peer may take to answer a ping (default 20 s).
     pub ping_timeout: Duration,
+    /// How long the session believes in a peer it cannot see ([`Reading::Blind`], default 10 min). Then
+    /// the session ends with "ping timeout".
+    ///
+    /// [`Reading::Blind`]: super::Reading::Blind
+    pub pause_timeout: Duration,
     /// How long an upgrade may stay unfinished before its probe is dropped (default 10 s). The
     /// session lives on.
     pub upgrade_timeout: Duration,
@@ -45,6 +50,7 @@ impl Default for Config {
         Self {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
+            pause_timeout: Duration::from_secs(600),
             upgrade_timeout: Duration::from_secs(10),
             max_payload: 1_000_000,
             max_queued_packets: 8192,

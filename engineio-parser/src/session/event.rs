@@ -17,6 +17,22 @@ pub enum Role {
     Client,
 }
 
+/// How much the shell reads of what the peer sends, see
+/// [`Session::set_reading`](super::Session::set_reading).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// The shell hands in everything that arrives.
+    #[default]
+    Open,
+    /// The shell hands in nothing, but reports when something arrives
+    /// ([`Session::heard`](super::Session::heard)). Silence ends the session as usual.
+    Watched,
+    /// The shell cannot see arrivals, because earlier ones fill what it may hold. Pings go on, so that
+    /// the peer does not give up. The session ends after
+    /// [`Config::pause_timeout`](super::Config::pause_timeout).
+    Blind,
+}
+
 /// An event on the transport, reported by the shell.
 ///
 /// Polling uses two requests at a time: a GET, which the server answers when it has packets, and a

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{CloseReason, Config, Input, Output, Session};
+use super::{CloseReason, Config, Input, Output, Reading, Session};
 use crate::{
     frame::Frame,
     frames::Frames,
@@ -79,7 +79,12 @@ pub fn session_ops(data: &[u8]) {
             10 => _ = session.handle_input(now, Input::Lost(via, argument & 8 == 0)),
             11 => send(&mut session, argument),
             12 => drain(&mut session, server, via, argument, &mut due),
-            13 => session.suspend_heartbeat(now, argument & 1 == 0),
+            13 => match argument & 3 {
+                0 => session.set_reading(now, Reading::Open),
+                1 => session.set_reading(now, Reading::Watched),
+                2 => session.set_reading(now, Reading::Blind),
+                _ => session.heard(now),
+            },
             14 if argument > 12 => session.close(now, CloseReason::ForcedClose, argument == 15),
             _ => {
                 now += Duration::from_millis(1 << argument);

@@ -7,22 +7,26 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    event::Role,
+    event::{Reading, Role},
     timer::{Timer, Timers},
 };
-use crate::packet::Revision;
+use crate::packet::{PacketType, Revision};
 
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     interval: Duration,
     timeout: Duration,
+    pause_timeout: Duration,
+    /// Whether this end keeps the heartbeat going while its shell is blind: with pings, or in
+    /// revision 3 with the server's pongs.
+    beats: bool,
     /// Whether this end sends the pings.
     pings: bool,
     /// Whether a ping of this end is unanswered.
     waiting: bool,
     /// Whether other traffic has already extended the deadline of this ping.
     extended: bool,
-    suspended: bool,
+    reading: Reading,
 }
 
 impl Heartbeat {
@@ -31,9 +35,12 @@ impl Heartbeat {
         revision: Revision,
         interval: Duration,
         timeout: Duration,
+        pause_timeout: Duration,
     ) -> Self {
         let pings = (role == Role::Server) == (revision == Revision::V4);
-        Self { interval, timeout, pings, waiting: false, extended: false, suspended: false }
+        let beats = pings || role == Role::Server;
+        let (waiting, extended, reading) = (false, false, Reading::Open);
+        Self { interval, timeout, pause_timeout, beats, pings, waiting, extended, reading }
     }
 
     /// Sets the timings. A client learns them from the handshake.
@@ -44,6 +51,15 @@ impl Heartbeat {
 
     pub(super) fn pings(&self) -> bool {
         self.pings
+    }
+
+    pub(super) fn reading(&self) -> Reading {
+        self.reading
+    }
+
+    /// What this end sends when its timer says so.
+    pub(super) fn packet(&self) -> PacketType {
+        if self.pings { PacketType::Ping } else { PacketType::Pong }
     }
 
     pub(super) fn start(&self, now: Instant, timers: &mut Timers) {
@@ -59,18 +75,37 @@ impl Heartbeat {
         timers.clear(Timer::Silence);
     }
 
-    /// Called when a ping is due. The caller sends it.
+    /// Called when a ping is due, or the sign of life that replaces it while the shell is blind. The
+    /// caller sends it.
     pub(super) fn on_ping_due(&mut self, now: Instant, timers: &mut Timers) {
-        self.waiting = true;
+        self.waiting = self.pings;
         self.extended = false;
-        self.await_peer(now, timers);
+        if self.reading == Reading::Blind {
+            timers.set(Timer::Ping, now, self.interval);
+        } else {
+            self.await_peer(now, timers);
+        }
     }
 
     /// Called for the peer's pong. An unsolicited pong has no effect.
     pub(super) fn on_pong(&mut self, now: Instant, timers: &mut Timers) {
-        if std::mem::take(&mut self.waiting) {
+        if self.reading == Reading::Blind {
+            self.await_peer(now, timers);
+        } else if std::mem::take(&mut self.waiting) {
             timers.clear(Timer::Silence);
             timers.set(Timer::Ping, now, self.interval);
+        }
+    }
+
+    /// Called when something has arrived that the shell has not read. The peer lives. `sent` says
+    /// whether the ping of this end has left.
+    pub(super) fn on_heard(&mut self, now: Instant, sent: bool, timers: &mut Timers) {
+        match self.reading {
+            Reading::Open => {}
+            // It may be the pong.
+            Reading::Watched if self.pings && sent => self.on_pong(now, timers),
+            Reading::Watched if self.pings && !self.waiting => {}
+            Reading::Watched | Reading::Blind => self.await_peer(now, timers),
         }
     }
 
@@ -89,26 +124,35 @@ impl Heartbeat {
         }
     }
 
-    /// Suspends or resumes the deadline for the peer. While the shell does not read, silence is not
-    /// the peer's fault. On resumption the deadline starts anew, because the shell must first read
-    /// the packets that arrived in between.
-    pub(super) fn suspend(&mut self, now: Instant, suspended: bool, timers: &mut Timers) {
-        if self.suspended == suspended {
+    /// Changes how the peer's silence is judged. While the shell is blind, silence is not the peer's
+    /// fault. Afterwards the deadline starts anew, because the shell must first read the packets that
+    /// arrived in between.
+    pub(super) fn set_reading(&mut self, now: Instant, reading: Reading, timers: &mut Timers) {
+        let former = std::mem::replace(&mut self.reading, reading);
+        if former == reading {
             return;
         }
-        self.suspended = suspended;
-        if suspended {
-            timers.clear(Timer::Silence);
-        } else if self.waiting || !self.pings {
+        if reading == Reading::Blind {
             self.await_peer(now, timers);
+            if self.beats && !timers.is_set(Timer::Ping) {
+                timers.set(Timer::Ping, now, self.interval);
+            }
+        } else if former == Reading::Blind {
+            if !self.pings || self.waiting {
+                timers.clear(Timer::Ping);
+                self.await_peer(now, timers);
+            } else {
+                timers.clear(Timer::Silence);
+            }
         }
     }
 
     fn await_peer(&self, now: Instant, timers: &mut Timers) {
-        let patience =
-            if self.pings { self.timeout } else { self.interval.saturating_add(self.timeout) };
-        if !self.suspended {
-            timers.set(Timer::Silence, now, patience);
-        }
+        let patience = match self.reading {
+            Reading::Blind => self.pause_timeout,
+            _ if self.pings => self.timeout,
+            _ => self.interval.saturating_add(self.timeout),
+        };
+        timers.set(Timer::Silence, now, patience);
     }
 }

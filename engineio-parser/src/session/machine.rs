@@ -16,7 +16,7 @@ use bytestring::ByteString;
 use super::{
     config::Config,
     control::Controls,
-    event::{CloseReason, Input, Output, Role, SendError, Violation},
+    event::{CloseReason, Input, Output, Reading, Role, SendError, Violation},
     heartbeat::Heartbeat,
     polling::{Outgoing, Requests},
     queue::Queue,
@@ -103,7 +103,8 @@ impl Session {
         sid: ByteString,
         phase: Phase,
     ) -> Self {
-        let heartbeat = Heartbeat::new(role, revision, config.ping_interval, config.ping_timeout);
+        let Config { ping_interval, ping_timeout, pause_timeout, .. } = *config;
+        let heartbeat = Heartbeat::new(role, revision, ping_interval, ping_timeout, pause_timeout);
         Self {
             config,
             role,
@@ -138,9 +139,15 @@ impl Session {
                 self.on_packet(now, via, packet);
             }
             Input::Malformed(via) => self.on_malformed(via),
-            Input::PollStarted if server => return self.start_outgoing(now),
+            Input::PollStarted if server => {
+                self.start_outgoing(now)?;
+                self.on_heard(now);
+            }
             Input::PollStarted => return self.start_incoming(),
-            Input::PushStarted if server => return self.start_incoming(),
+            Input::PushStarted if server => {
+                self.start_incoming()?;
+                self.on_heard(now);
+            }
             Input::PushStarted => return self.start_outgoing(now),
             Input::PollFinished => self.end_request(server),
             Input::PushFinished => self.end_request(!server),
@@ -157,7 +164,7 @@ impl Session {
         while let Some(timer) = self.timers.pop_expired(now) {
             match timer {
                 Timer::Ping => {
-                    self.controls.insert(PacketType::Ping);
+                    self.controls.insert(self.heartbeat.packet());
                     self.heartbeat.on_ping_due(now, &mut self.timers);
                     self.release_memory();
                 }
@@ -308,13 +315,51 @@ impl Session {
         self.timers.next()
     }
 
-    /// Tells the session that the shell has stopped reading (`true`) or resumed (`false`). In the
-    /// meantime the peer's silence does not end the session. On resumption the peer's deadline
-    /// starts anew.
-    pub fn suspend_heartbeat(&mut self, now: Instant, suspended: bool) {
+    /// Takes the next output that is not a message, even if messages wait before it. Serves a shell
+    /// whose application takes no messages for now. Once the session [is closed](Self::is_closed), use
+    /// [`poll_output`](Self::poll_output).
+    pub fn poll_control_output(&mut self) -> Option<Output> {
+        let at = self.outputs.iter().position(|output| !matches!(output, Output::Message(_)))?;
+        self.outputs.remove(at)
+    }
+
+    /// Tells the session how much the shell reads from now on (default [`Reading::Open`]). A polling
+    /// server that takes no messages is [`Reading::Watched`], because it still sees the client's
+    /// requests.
+    pub fn set_reading(&mut self, now: Instant, reading: Reading) {
         if self.phase == Phase::Open {
-            self.heartbeat.suspend(now, suspended, &mut self.timers);
+            self.heartbeat.set_reading(now, reading, &mut self.timers);
         }
+    }
+
+    /// Reports that something has arrived that is not handed in yet. The peer lives. Has no effect
+    /// while reading is [open](Reading::Open). A server of revision 3 answers with a pong, because a
+    /// ping may have arrived.
+    pub fn heard(&mut self, now: Instant) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        if !self.heartbeat.pings()
+            && self.role == Role::Server
+            && self.transport != Transport::Polling
+            && self.heartbeat.reading() != Reading::Open
+        {
+            self.controls.insert(PacketType::Pong);
+        }
+        self.on_heard(now);
+    }
+
+    fn on_heard(&mut self, now: Instant) {
+        if self.phase == Phase::Open {
+            let sent = !self.controls.contains(PacketType::Ping);
+            self.heartbeat.on_heard(now, sent, &mut self.timers);
+        }
+    }
+
+    /// Tells the session that the shell neither reads nor sees anything (`true`, [`Reading::Blind`]), or
+    /// that it reads on (`false`, [`Reading::Open`]).
+    pub fn suspend_heartbeat(&mut self, now: Instant, suspended: bool) {
+        self.set_reading(now, if suspended { Reading::Blind } else { Reading::Open });
     }
 
     /// The transport in use. During an upgrade this is still the former one.

@@ -57,6 +57,9 @@
 //! packet of the wrong direction ends a server's session with "transport error". A client ignores
 //! it, as Node's client does.
 //!
+//! A shell that reads nothing for a while (backpressure) goes on watching its peer and says what it sees: [`Session::set_reading`]
+//! and [`Session::heard`].
+//!
 //! # Example
 //!
 //! A WebSocket session whose client sends "hello":
@@ -112,6 +115,6 @@ mod traffic;
 mod upgrade;
 
 pub use config::Config;
-pub use event::{CloseReason, Input, Output, Role, SendError, Violation};
+pub use event::{CloseReason, Input, Output, Reading, Role, SendError, Violation};
 pub use machine::Session;
 pub use traffic::Traffic;

@@ -34,6 +34,10 @@ impl Timers {
         self.0[timer as usize] = None;
     }
 
+    pub(super) fn is_set(&self, timer: Timer) -> bool {
+        self.0[timer as usize].is_some()
+    }
+
     pub(super) fn clear_all(&mut self) {
         self.0 = Default::default();
     }

@@ -5,7 +5,7 @@ use crate::harness;
 use engineio_parser::{
     Revision,
     Transport::{Polling, WebSocket},
-    session::{CloseReason, Input},
+    session::{CloseReason, Input, Output, Reading},
 };
 use harness::{Harness, config, received};
 
@@ -214,6 +214,121 @@ fn the_deadline_of_revision_3_is_suspended_too() {
     assert!(server.session.is_open());
     server.advance(1);
     assert!(server.session.is_closed());
+}
+
+#[test]
+fn a_watched_peer_that_is_heard_stays_and_is_pinged_on() {
+    let mut server = Harness::server(WebSocket);
+    server.set_reading(Reading::Watched);
+    for _ in 0..10 {
+        server.advance(300);
+        assert_eq!(server.transmit(WebSocket), ["2"]);
+        server.advance(199);
+        server.heard();
+    }
+    assert!(server.session.is_open());
+}
+
+#[test]
+fn a_watched_peer_that_is_silent_ends_its_session() {
+    let mut server = Harness::server(WebSocket);
+    server.set_reading(Reading::Watched);
+    server.advance(300);
+    server.advance(199);
+    assert!(server.session.is_open());
+    server.advance(1);
+    assert_eq!(server.close_reason(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
+fn what_is_heard_before_a_ping_has_left_does_not_answer_it() {
+    let mut server = Harness::server(WebSocket);
+    server.set_reading(Reading::Watched);
+    server.advance(300);
+    server.advance(100);
+    server.heard();
+    assert_eq!(server.transmit(WebSocket), ["2"]);
+    server.advance(199);
+    assert!(server.session.is_open(), "but it shows that the peer lives");
+    server.advance(1);
+    assert_eq!(server.close_reason(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
+fn a_watched_client_of_revision_3_is_answered_when_it_is_heard() {
+    let mut server = Harness::server_with(config(), Revision::V3, WebSocket);
+    server.set_reading(Reading::Watched);
+    for _ in 0..10 {
+        server.advance(499);
+        server.heard();
+        assert_eq!(server.transmit(WebSocket), ["3"]);
+    }
+    server.advance(500);
+    assert_eq!(server.close_reason(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
+fn a_watched_polling_client_lives_by_its_requests() {
+    let mut server = Harness::server(Polling);
+    server.set_reading(Reading::Watched);
+    assert!(server.get().is_empty());
+    for _ in 0..10 {
+        server.advance(300);
+        assert_eq!(server.answer_get(), ["2"]);
+        server.advance(199);
+        // Its pong may have to wait, but it asks for more.
+        assert!(server.get().is_empty());
+    }
+    server.advance(300);
+    assert_eq!(server.answer_get(), ["2"]);
+    server.advance(199);
+    assert!(server.session.is_open());
+    server.advance(1);
+    assert_eq!(server.close_reason(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
+fn a_blind_server_pings_on_and_gives_up_after_the_pause_timeout() {
+    for (revision, beat) in [(Revision::V4, "2"), (Revision::V3, "3")] {
+        let mut config = config();
+        config.pause_timeout = std::time::Duration::from_millis(2000);
+        let mut server = Harness::server_with(config, revision, WebSocket);
+        server.set_reading(Reading::Blind);
+        for _ in 0..6 {
+            server.advance(300);
+            assert_eq!(server.transmit(WebSocket), [beat]);
+        }
+        server.advance(199);
+        assert!(server.session.is_open());
+        server.advance(1);
+        assert_eq!(server.close_reason(), Some(CloseReason::PingTimeout));
+    }
+}
+
+#[test]
+fn a_server_that_sees_again_expects_the_pong_in_time() {
+    for next in [Reading::Open, Reading::Watched] {
+        let mut server = Harness::server(WebSocket);
+        server.set_reading(Reading::Blind);
+        server.advance(1000);
+        assert_eq!(server.transmit(WebSocket), ["2"]);
+        server.set_reading(next);
+        server.advance(199);
+        assert!(server.session.is_open());
+        server.advance(1);
+        assert_eq!(server.close_reason(), Some(CloseReason::PingTimeout));
+    }
+}
+
+#[test]
+fn what_is_not_a_message_comes_before_messages_that_nobody_takes() {
+    let mut server = Harness::server(Polling);
+    server.receive(Polling, "4a");
+    server.accept(Input::ProbeStarted(WebSocket));
+    server.accept(Input::Lost(WebSocket, true));
+    assert_eq!(server.session.poll_control_output(), Some(Output::ProbeFailed(WebSocket)));
+    assert_eq!(server.session.poll_control_output(), None);
+    assert_eq!(server.outputs(), [received("a")]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use engineio_parser::{
     Data, Frame, Frames, Packet, PacketType, Revision,
     Transport::{self, Polling, WebSocket},
-    session::{CloseReason, Config, Input, Output, Session, Violation},
+    session::{CloseReason, Config, Input, Output, Reading, Session, Violation},
 };
 
 /// The timings of every session in these tests, in milliseconds.
@@ -110,6 +110,14 @@ impl Harness {
 
     pub(crate) fn suspend_heartbeat(&mut self, suspended: bool) {
         self.session.suspend_heartbeat(self.now, suspended);
+    }
+
+    pub(crate) fn set_reading(&mut self, reading: Reading) {
+        self.session.set_reading(self.now, reading);
+    }
+
+    pub(crate) fn heard(&mut self) {
+        self.session.heard(self.now);
     }
 
     /// Transmits all frames that can leave now.
