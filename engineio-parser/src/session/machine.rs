@@ -192,6 +192,22 @@ impl Session {
         self.queue.push(frames, max_queued_packets, max_queued_bytes).map_err(SendError::Full)
     }
 
+    /// Queues a run of frames if the queue [has room](Self::has_room), however large the run is. Serves
+    /// answers, which must not be lost because of their size.
+    ///
+    /// # Errors
+    ///
+    /// Gives the frames back if more than half of the queue is full or the session is closing.
+    pub fn send_if_room(&mut self, frames: Frames) -> Result<(), SendError> {
+        if !matches!(self.phase, Phase::Opening | Phase::Open) {
+            return Err(SendError::Closed(frames));
+        }
+        if !self.has_room() {
+            return Err(SendError::Full(frames));
+        }
+        self.queue.push(frames, usize::MAX, usize::MAX).map_err(SendError::Full)
+    }
+
     /// Sends a run of frames only if it [can leave at once](Self::is_writable). Returns whether it
     /// was accepted.
     pub fn send_volatile(&mut self, frames: Frames) -> bool {
