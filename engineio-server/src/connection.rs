@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     mem,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -11,7 +11,7 @@ use std::{
 
 use engineio_parser::{
     Data, Transport,
-    session::{CloseReason, Input, Output, SendError},
+    session::{CloseReason, Input, Output, Reading, SendError, Session},
 };
 use tokio::time::Sleep;
 
@@ -19,7 +19,11 @@ use crate::{
     registry::Busy,
     shared::{Handle, Message, Shared, now, wake},
     transport::websocket::WebSocket,
+    turn::Turn,
 };
+
+/// After how long a connection is looked at again whose end cannot wake its task.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What happened on a connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +76,15 @@ pub struct Connection {
     /// fires, so that no message has to touch it.
     sleep: Pin<Box<Sleep>>,
     armed: Option<Instant>,
+    /// Whether the application takes messages.
     reading: bool,
+    /// What the session was last told about that.
+    seen: Reading,
+    /// More has arrived on a transport that is not read than can be looked at.
+    full: bool,
+    /// A transport could not take everything when it was last written to.
+    blocked: bool,
+    turn: Turn,
     closed: Option<CloseReason>,
 }
 
@@ -82,6 +94,7 @@ impl Connection {
         shared: Arc<Shared>,
         websocket: Option<Box<WebSocket>>,
     ) -> Self {
+        let turn = Turn::new(&registry.config.turn);
         Self {
             handle: Handle(shared),
             registry,
@@ -90,6 +103,10 @@ impl Connection {
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
             reading: true,
+            seen: Reading::Open,
+            full: false,
+            blocked: false,
+            turn,
             closed: None,
         }
     }
@@ -130,21 +147,28 @@ impl Connection {
         &self.handle
     }
 
-    /// Stops or resumes reading: backpressure towards the client. While stopped, messages wait in the kernel, of a
-    /// polling client one POST is taken in at most, and an upgrade comes no further (it may time out, and the session
-    /// goes on polling).
+    /// Stops or resumes reading: backpressure towards the client. While stopped, messages wait in the kernel and, as they
+    /// came, in 64 KiB of this connection; nothing is decoded. Of a polling client one POST is taken in at most, and an
+    /// upgrade comes no further (it may time out, and the session goes on polling).
     ///
-    /// Writing and the pings go on, but a pong that is late because it was not read does not close the session. Nor is a
-    /// client noticed that has gone away; where that matters, resume after some time.
+    /// Writing and the pings go on. The client is still watched: its end closes the session, and so does its silence. If
+    /// more has arrived than is looked at, its pongs cannot be seen; then it is believed to be there for
+    /// [`pause_timeout`](crate::EngineConfig::pause_timeout).
+    ///
+    /// Reading also stops by itself while more than half of the outgoing queue is full, until the client has read enough.
     pub fn set_reading(&mut self, reading: bool) {
         if self.reading != reading {
             self.reading = reading;
-            self.handle.0.lock().session.suspend_heartbeat(now(), !reading);
+            let shared = self.handle.0.clone();
+            self.tell_reading(&mut shared.lock().session);
         }
     }
 
     /// Drives the session as far as it goes without waiting, up to the next event. For those who write futures by hand;
     /// [`event`](Self::event) is the same for others.
+    ///
+    /// Returns `Pending` as well when the turn is over ([`EngineConfig::turn`](crate::EngineConfig::turn)); the task is
+    /// woken after the runtime has looked after others.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         if let Some(reason) = self.closed {
             return Poll::Ready(Event::Closed(reason));
@@ -157,31 +181,57 @@ impl Connection {
         }
         loop {
             if let Some(event) = self.take_output() {
+                if let Event::Message(_) = event {
+                    self.turn.message(self.registry.config.turn.time);
+                }
                 return Poll::Ready(event);
             }
             self.fill_writers();
-            let blocked = self.flush(cx);
+            self.flush(cx);
+            if self.turn.is_over() {
+                self.give_way(cx);
+                return Poll::Pending;
+            }
             if self.read(cx) {
                 continue;
             }
-            if self.park(cx, blocked) {
+            if self.park(cx) {
+                self.turn = Turn::new(&self.registry.config.turn);
                 return Poll::Pending;
             }
         }
     }
 
+    /// Ends the turn: the task goes on once the runtime has looked at what else is ready.
+    fn give_way(&mut self, cx: &mut Context<'_>) {
+        self.turn = Turn::new(&self.registry.config.turn);
+        let now = now();
+        let mut state = self.handle.0.lock();
+        // A connection that always has something to do never parks, and its timer may be set too late.
+        if state.session.poll_timeout().is_some_and(|timeout| timeout <= now) {
+            state.session.handle_timeout(now);
+        }
+        drop(state);
+        let _ = pin!(tokio::task::yield_now()).poll(cx);
+    }
+
     /// The next thing the machine has to tell.
     fn take_output(&mut self) -> Option<Event> {
-        if !self.reading {
-            // Only the end of the session is let through; messages wait where they are.
-            let state = self.handle.0.lock();
-            if !state.session.is_closed() {
-                return None;
-            }
-        }
+        let shared = self.handle.0.clone();
         loop {
-            let mut state = self.handle.0.lock();
-            match state.session.poll_output() {
+            let mut state = shared.lock();
+            let reading = self.tell_reading(&mut state.session);
+            let closed = state.session.is_closed();
+            // Messages wait where they are, unless the session is over.
+            let output = if reading == Reading::Open || closed {
+                if self.turn.is_served() {
+                    return None;
+                }
+                state.session.poll_output()
+            } else {
+                state.session.poll_control_output()
+            };
+            match output {
                 Some(Output::Message(data)) => return Some(Event::Message(data)),
                 Some(Output::Upgraded(transport)) => {
                     self.registry.counters.upgraded.one();
@@ -209,6 +259,7 @@ impl Connection {
                     return Some(Event::Closed(reason));
                 }
                 Some(_) => {}
+                None if reading != Reading::Open && !closed => return None,
                 None => {
                     let push =
                         if mem::take(&mut state.undelivered) { state.push.take() } else { None };
@@ -217,6 +268,26 @@ impl Connection {
                     return None;
                 }
             }
+        }
+    }
+
+    /// Tells the session how much is read, where that has changed.
+    fn tell_reading(&mut self, session: &mut Session) -> Reading {
+        let reading = self.reading(session);
+        if self.seen != reading {
+            self.seen = reading;
+            session.set_reading(now(), reading);
+        }
+        reading
+    }
+
+    /// How much is read of what the client sends.
+    fn reading(&self, session: &Session) -> Reading {
+        match session.has_room() {
+            true if self.reading => Reading::Open,
+            // A client that does not take what it is sent cannot be taken for one that waits for its handlers.
+            true if self.full => Reading::Blind,
+            _ => Reading::Watched,
         }
     }
 
@@ -244,32 +315,37 @@ impl Connection {
         wake(ready.into_iter().map(Some).chain([poll]));
     }
 
-    /// Writes; whether a transport could not take everything.
-    fn flush(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut blocked = false;
+    /// Writes what the transports take.
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        let was_blocked = mem::take(&mut self.blocked);
         for websocket in [&mut self.websocket, &mut self.probe].into_iter().flatten() {
-            match websocket.poll_flush(cx) {
+            let before = websocket.unwritten();
+            match websocket.poll_flush(cx, &mut self.turn) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => {
                     let lost = Input::Lost(Transport::WebSocket, true);
                     let _ = self.handle.0.lock().session.handle_input(now(), lost);
                 }
-                Poll::Pending => blocked = true,
+                Poll::Pending => self.blocked = true,
+            }
+            // The kernel had no room, and has some again: the client reads.
+            if was_blocked && self.seen != Reading::Open && websocket.unwritten() < before {
+                self.handle.0.lock().session.heard(now());
             }
         }
-        blocked
     }
 
     /// Reads once from each transport; whether one had something. Only one that has nothing wakes the task later.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.reading {
-            return false;
+        if self.seen != Reading::Open {
+            return self.watch(cx);
         }
+        self.full = false;
         let mut ready = false;
         let mut inputs = Vec::new();
+        let refused = &self.registry.counters.refused;
         for websocket in [&mut self.websocket, &mut self.probe].into_iter().flatten() {
-            ready |=
-                websocket.poll_read(cx, &mut inputs, &self.registry.counters.refused).is_ready();
+            ready |= websocket.poll_read(cx, &mut inputs, &mut self.turn, refused).is_ready();
         }
         if !inputs.is_empty() {
             let now = now();
@@ -282,23 +358,54 @@ impl Connection {
         ready
     }
 
+    /// Looks whether the client is there, without reading its messages; whether anything has changed.
+    fn watch(&mut self, cx: &mut Context<'_>) -> bool {
+        let (mut heard, mut full) = (false, false);
+        let mut lost = Vec::new();
+        for websocket in [&mut self.websocket, &mut self.probe].into_iter().flatten() {
+            let seen = websocket.poll_watch(cx);
+            heard |= seen.heard;
+            full |= seen.full;
+            lost.extend(seen.lost);
+        }
+        let changed = mem::replace(&mut self.full, full) != full || !lost.is_empty();
+        if heard || !lost.is_empty() {
+            let now = now();
+            let mut state = self.handle.0.lock();
+            if heard {
+                state.session.heard(now);
+            }
+            for failed in lost {
+                let lost = Input::Lost(Transport::WebSocket, failed);
+                let _ = state.session.handle_input(now, lost);
+            }
+        }
+        changed
+    }
+
     /// Prepares to wait. False where something happened in between.
-    fn park(&mut self, cx: &mut Context<'_>, blocked: bool) -> bool {
+    fn park(&mut self, cx: &mut Context<'_>) -> bool {
         let timeout = {
             let mut state = self.handle.0.lock();
             let session = &state.session;
-            let transmit = !blocked
+            let transmit = !self.blocked
                 && (self.websocket.is_some() || self.probe.is_some())
                 && session.has_transmit(Transport::WebSocket);
-            let output = session.has_output() && (self.reading || session.is_closed());
-            if transmit || output || self.probe.is_none() && state.arriving.is_some() {
+            let reading = self.reading(session);
+            let output = session.has_output() && (reading == Reading::Open || session.is_closed());
+            if transmit
+                || output
+                || reading != self.seen
+                || self.probe.is_none() && state.arriving.is_some()
+            {
                 return false;
             }
             let timeout = session.poll_timeout();
             state.driver = Some(cx.waker().clone());
             timeout
         };
-        let Some(timeout) = timeout else { return true };
+        let again = self.full.then(|| now() + LOOK_AGAIN);
+        let Some(timeout) = timeout.into_iter().chain(again).min() else { return true };
         if self.armed.is_none_or(|armed| timeout < armed) {
             self.armed = Some(timeout);
             self.sleep.as_mut().reset(timeout.into());

@@ -95,9 +95,10 @@ mod shared;
 mod stall;
 mod stats;
 mod transport;
+mod turn;
 mod unauthenticated;
 
-pub use config::{Cookie, Cors, EngineConfig, InvalidCookie, SameSite};
+pub use config::{Cookie, Cors, EngineConfig, InvalidCookie, SameSite, TurnLimits};
 pub use connection::{Connection, Event};
 pub use drain::Drained;
 pub use engine::{Application, Engine};

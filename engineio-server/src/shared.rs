@@ -203,6 +203,11 @@ impl Handle {
         (state.session.queued_packets(), state.session.queued_bytes())
     }
 
+    /// Whether at least half of the outgoing queue is free. While it is not, no message is read from the client.
+    pub fn has_room(&self) -> bool {
+        self.0.lock().session.has_room()
+    }
+
     /// Queues one message.
     ///
     /// # Errors
@@ -240,6 +245,22 @@ impl Handle {
         let mut state = self.0.lock();
         state.session.send(frames)?;
         Ok(state.sender_to_wake())
+    }
+
+    /// Queues messages if [at least half of the queue is free](Self::has_room), however large they are. For answers, which
+    /// must not be lost because of their size.
+    ///
+    /// # Errors
+    ///
+    /// Gives them back where more than half of the queue is full, or the session closed.
+    pub fn send_if_room(&self, frames: Frames) -> Result<(), SendError> {
+        let (result, waker) = {
+            let mut state = self.0.lock();
+            let result = state.session.send_if_room(frames);
+            (result, state.sender_to_wake())
+        };
+        wake([waker]);
+        result
     }
 
     /// Queues messages only if they can go out at once; says whether they do. For what is worthless later.

@@ -4,6 +4,7 @@ mod cookie;
 mod cors;
 mod hooks;
 mod requests;
+mod turn;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,6 +15,7 @@ use http::{Response, request::Parts};
 pub use self::{
     cookie::{Cookie, InvalidCookie, SameSite},
     cors::Cors,
+    turn::TurnLimits,
 };
 use crate::{handshake::Keep, proxy::Proxies};
 use hooks::Hooks;
@@ -46,6 +48,7 @@ pub struct EngineConfig {
     pub(crate) write_timeout: Duration,
     pub(crate) max_fragments: u32,
     pub(crate) linger: Duration,
+    pub(crate) turn: TurnLimits,
     #[cfg(feature = "http2")]
     pub(crate) max_concurrent_streams: u32,
     pub(crate) allow_eio3: bool,
@@ -79,6 +82,7 @@ impl Default for EngineConfig {
             write_timeout: Duration::from_secs(30),
             max_fragments: 1024,
             linger: Duration::from_secs(3),
+            turn: TurnLimits::default(),
             #[cfg(feature = "http2")]
             max_concurrent_streams: 128,
             allow_eio3: false,
@@ -128,6 +132,25 @@ impl EngineConfig {
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.session.ping_timeout = timeout;
         self
+    }
+
+    /// How long a client is believed to be there while the application reads nothing from it
+    /// ([`Connection::set_reading`](crate::Connection::set_reading)) and more has arrived than is looked at, so that neither
+    /// its pongs nor its end can be seen (default 10 min). Then it is closed with "ping timeout".
+    pub fn pause_timeout(mut self, timeout: Duration) -> Self {
+        self.session.pause_timeout = timeout;
+        self
+    }
+
+    /// What a connection may do before others get their turn (see [`TurnLimits`] for each default).
+    pub fn turn(mut self, limits: TurnLimits) -> Self {
+        self.turn = limits;
+        self
+    }
+
+    /// What a connection may do in one turn, see [`turn`](Self::turn).
+    pub fn get_turn(&self) -> TurnLimits {
+        self.turn
     }
 
     /// How long an upgrade may stay unfinished; then only its probe is closed (default 10 s).

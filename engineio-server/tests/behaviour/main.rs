@@ -9,11 +9,14 @@
 
 mod a_body_beyond_max_payload_gets_413;
 mod a_client_that_takes_text_only_gets_base64;
+mod a_connection_takes_turns;
 mod a_cookie_names_the_session_on_polling;
 mod a_handshake_has_exactly_nodes_keys;
 mod a_late_application_keeps_its_client;
 mod a_malformed_frame_is_answered_with_its_close_code;
+mod a_paused_client_is_watched;
 mod a_paused_connection_reads_nothing;
+mod a_reader_of_answers_gets_them_all;
 mod a_refused_request_is_told_to_the_application;
 mod a_response_that_nobody_reads_is_dropped;
 mod a_second_poll_closes_the_session;

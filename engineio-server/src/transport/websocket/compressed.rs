@@ -11,6 +11,7 @@ mod tests {
         error::ReadError,
         read::{Incoming, Reader},
     };
+    use crate::turn::Turn;
 
     const LIMIT: usize = 20_000;
     /// What flushes after each byte make of as many.
@@ -269,7 +270,7 @@ mod tests {
     fn read(reader: &mut Reader, bytes: &[u8], chunk: usize) -> Result<Vec<Incoming>, ReadError> {
         let mut out = Vec::new();
         for part in bytes.chunks(chunk) {
-            reader.feed(&mut part.to_vec(), |incoming| out.push(incoming))?;
+            reader.feed(&mut part.to_vec(), &mut Turn::endless(), |incoming| out.push(incoming))?;
         }
         Ok(out)
     }

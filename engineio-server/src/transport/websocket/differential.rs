@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::{
 };
 
 use super::read::{Incoming, Reader};
+use crate::turn::Turn;
 
 const LIMIT: usize = 1000;
 
@@ -100,7 +101,7 @@ fn read(bytes: &[u8], chunk: usize) -> Outcome {
     let mut failed = false;
     for part in bytes.chunks(chunk) {
         let closed = |messages: &[Incoming]| matches!(messages.last(), Some(Incoming::Close(_)));
-        let result = reader.feed(&mut part.to_vec(), |incoming| {
+        let result = reader.feed(&mut part.to_vec(), &mut Turn::endless(), |incoming| {
             if !closed(&messages) {
                 messages.push(incoming);
             }

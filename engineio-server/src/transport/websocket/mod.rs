@@ -1,5 +1,6 @@
 //! One WebSocket: its bytes in and out.
 
+mod ahead;
 #[cfg(all(test, feature = "compression"))]
 mod compressed;
 #[cfg(feature = "compression")]
@@ -14,10 +15,10 @@ pub(crate) mod write;
 
 use std::{
     cell::RefCell,
-    future::poll_fn,
+    future::{Future, poll_fn},
     io, mem,
-    pin::Pin,
-    task::{Context, Poll, ready},
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -26,7 +27,7 @@ use engineio_parser::{Frame, Packet, Revision, Transport, frame::WebSocketFrame,
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf},
     net::TcpStream,
     time::timeout,
 };
@@ -38,14 +39,18 @@ pub(crate) use self::deflate::Parameters;
 #[cfg(not(feature = "compression"))]
 use self::no_deflate as deflate;
 use self::{
+    ahead::Ahead,
     deflate::{Deflate, Inflate},
     read::{Incoming, Reader},
     write::Writer,
 };
-use crate::{stall::Stalling, stats::RefusedCounters};
+use crate::{stall::Stalling, stats::RefusedCounters, turn::Turn};
 
 /// Bytes read at once. One buffer per thread, lent to whichever connection is being read.
 const SCRATCH: usize = 64 * 1024;
+
+/// Bytes compressed in one go.
+const COMPRESSED_AT_ONCE: usize = 64 * 1024;
 
 thread_local! {
     static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -54,8 +59,10 @@ thread_local! {
 /// An accepted WebSocket.
 pub(crate) struct WebSocket {
     io: Io,
-    /// What the HTTP server had read beyond the request.
-    early: Bytes,
+    /// Read and not decoded; at first what the HTTP server had read beyond the request.
+    ahead: Ahead,
+    /// The peer's end was seen: there is nothing more to read.
+    ended: bool,
     reader: Reader,
     writer: Writer,
     /// Set where compression was negotiated.
@@ -63,6 +70,17 @@ pub(crate) struct WebSocket {
     revision: Revision,
     /// The client asked for text only.
     b64: bool,
+}
+
+/// What was seen of a peer whose messages are not read.
+#[derive(Debug, Default)]
+pub(crate) struct Sighting {
+    /// Something arrived.
+    pub(crate) heard: bool,
+    /// No more can be looked at: neither its pongs nor, over some streams, its end.
+    pub(crate) full: bool,
+    /// It is gone: in order (`false`), or the stream failed (`true`).
+    pub(crate) lost: Option<bool>,
 }
 
 struct Compressor {
@@ -94,26 +112,30 @@ impl WebSocket {
             Err(upgraded) => Io::of(upgraded),
         };
         // Copied, as a slice would keep the HTTP connection's read buffer alive.
-        let early = Bytes::copy_from_slice(&early);
+        let ahead = Ahead::of(&early);
         let mut reader = Reader::new(max_payload, max_fragments);
         reader.inflate = compression.map(|parameters| Box::new(Inflate::new(parameters)));
         let compressor = compression.map(|parameters| {
             let deflate = Deflate::new(parameters);
             Box::new(Compressor { deflate, waiting: Vec::new(), bytes: 0 })
         });
-        Self { io, early, reader, writer: Writer::default(), compressor, revision, b64 }
+        let writer = Writer::default();
+        Self { io, ahead, ended: false, reader, writer, compressor, revision, b64 }
     }
 
-    /// Reads once and appends what arrived to `inputs`; pending where there is nothing.
+    /// Reads once and appends what arrived to `inputs`, as far as the turn goes; pending where there is nothing.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         inputs: &mut Vec<Input>,
+        turn: &mut Turn,
         refused: &RefusedCounters,
     ) -> Poll<()> {
-        if !self.early.is_empty() {
-            let mut early = mem::take(&mut self.early).to_vec();
-            self.feed(&mut early, inputs, refused);
+        if !self.ahead.is_empty() {
+            let mut ahead = mem::take(&mut self.ahead);
+            let decoded = self.feed(ahead.rest(), inputs, turn, refused);
+            ahead.consume(decoded);
+            self.ahead = ahead;
             return Poll::Ready(());
         }
         READ_BUFFER.with_borrow_mut(|buffer| {
@@ -121,7 +143,12 @@ impl WebSocket {
             let mut read = ReadBuf::new(buffer);
             match ready!(self.io.stream().poll_read(cx, &mut read)) {
                 Ok(()) if !read.filled().is_empty() => {
-                    self.feed(read.filled_mut(), inputs, refused)
+                    let decoded = self.feed(read.filled_mut(), inputs, turn, refused);
+                    if let Some(rest) = read.filled().get(decoded..)
+                        && !rest.is_empty()
+                    {
+                        self.ahead = Ahead::of(rest);
+                    }
                 }
                 Ok(()) => inputs.push(Input::Lost(Transport::WebSocket, false)),
                 Err(_) => inputs.push(Input::Lost(Transport::WebSocket, true)),
@@ -130,10 +157,53 @@ impl WebSocket {
         })
     }
 
-    fn feed(&mut self, bytes: &mut [u8], inputs: &mut Vec<Input>, refused: &RefusedCounters) {
+    /// Looks whether the peer is there while its messages are not read. What arrives is kept as it is, up to a limit;
+    /// then only the end of the connection can still be seen, at [`Sighting::full`] by looking again after a while.
+    pub(crate) fn poll_watch(&mut self, cx: &mut Context<'_>) -> Sighting {
+        let mut seen = Sighting::default();
+        if self.ended {
+            return seen;
+        }
+        while seen.lost.is_none() {
+            let room = self.ahead.room();
+            if room == 0 {
+                seen.full = true;
+                seen.lost = self.io.is_closed().then_some(false);
+                break;
+            }
+            let ahead = &mut self.ahead;
+            let read = READ_BUFFER.with_borrow_mut(|buffer| {
+                buffer.resize(SCRATCH, 0);
+                let mut read = ReadBuf::new(buffer.get_mut(..room).unwrap_or_default());
+                let result = ready!(self.io.stream().poll_read(cx, &mut read));
+                if !read.filled().is_empty() {
+                    ahead.push(read.filled());
+                }
+                Poll::Ready(result.map(|()| read.filled().len()))
+            });
+            match read {
+                Poll::Ready(Ok(0)) => seen.lost = Some(false),
+                Poll::Ready(Ok(_)) => seen.heard = true,
+                Poll::Ready(Err(_)) => seen.lost = Some(true),
+                Poll::Pending => break,
+            }
+        }
+        self.ended = seen.lost.is_some();
+        seen
+    }
+
+    /// Decodes bytes until the turn is over. Returns how many it took.
+    fn feed(
+        &mut self,
+        bytes: &mut [u8],
+        inputs: &mut Vec<Input>,
+        turn: &mut Turn,
+        refused: &RefusedCounters,
+    ) -> usize {
         let (writer, revision) = (&mut self.writer, self.revision);
         let mut closed = false;
-        let result = self.reader.feed(bytes, |incoming| {
+        let whole = bytes.len();
+        let result = self.reader.feed(bytes, turn, |incoming| {
             let packet = match incoming {
                 _ if closed => return,
                 Incoming::Text(text) => Packet::decode_text(text, revision),
@@ -161,14 +231,20 @@ impl WebSocket {
                 }
             });
         });
-        if let Err(error) = result {
+        result.unwrap_or_else(|error| {
             tracing::debug!(target: "engineio::websocket", %error, "closing");
             if !closed {
                 error.counter(refused).one();
                 self.writer.push_close(Some(error.code()));
                 inputs.push(Input::Lost(Transport::WebSocket, true));
             }
-        }
+            whole
+        })
+    }
+
+    /// Bytes that the kernel has not taken.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.writer.bytes()
     }
 
     /// Whether everything it was given is written.
@@ -179,7 +255,10 @@ impl WebSocket {
     /// Whether it is time to write before more is taken from the session, where it counts as queued.
     pub(crate) fn is_full(&self) -> bool {
         match &self.compressor {
-            Some(compressor) => Writer::is_enough(compressor.waiting.len(), compressor.bytes),
+            Some(compressor) => {
+                compressor.bytes >= COMPRESSED_AT_ONCE
+                    || Writer::is_enough(compressor.waiting.len(), compressor.bytes)
+            }
             None => self.writer.is_full(),
         }
     }
@@ -195,21 +274,28 @@ impl WebSocket {
         }
     }
 
-    fn compress(&mut self) {
-        let Some(compressor) = &mut self.compressor else { return };
-        compressor.bytes = 0;
+    /// Compresses what it was given; says how many bytes that was.
+    fn compress(&mut self) -> usize {
+        let Some(compressor) = &mut self.compressor else { return 0 };
+        let bytes = mem::take(&mut compressor.bytes);
         for frame in mem::take(&mut compressor.waiting) {
             let compressed = compressor.deflate.compress(&frame, self.revision, self.b64);
             self.writer.push(compressed.unwrap_or_else(|| plain(&frame, self.revision, self.b64)));
         }
+        bytes
     }
 
     /// Writes what it was given.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.compress();
+    pub(crate) fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        turn: &mut Turn,
+    ) -> Poll<io::Result<()>> {
+        turn.bytes(self.compress());
         if self.writer.is_empty() {
             return Poll::Ready(Ok(()));
         }
+        turn.wrote();
         self.writer.poll_flush(self.io.stream(), cx)
     }
 
@@ -224,7 +310,7 @@ impl WebSocket {
         };
         runtime.spawn(async move {
             let goodbye = async {
-                poll_fn(|cx| self.poll_flush(cx)).await?;
+                poll_fn(|cx| self.writer.poll_flush(self.io.stream(), cx)).await?;
                 let mut stream = self.io.stream();
                 stream.shutdown().await?;
                 let mut ignored = [0; 512];
@@ -254,6 +340,23 @@ impl Io {
     #[cfg(not(feature = "tls"))]
     fn of(upgraded: Upgraded) -> (Self, Bytes) {
         (Self::Upgraded(TokioIo::new(upgraded)), Bytes::new())
+    }
+
+    /// Whether the peer has closed the connection, though there may be more to read. Where the stream is not known that
+    /// shows only when all was read.
+    fn is_closed(&self) -> bool {
+        let tcp = match self {
+            Self::Tcp(tcp) => tcp,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.get_ref().0,
+            Self::Upgraded(_) => return false,
+        };
+        let ready = pin!(tcp.ready(Interest::READABLE));
+        match ready.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(ready)) => ready.is_read_closed(),
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        }
     }
 
     fn stream(&mut self) -> Pin<&mut dyn Duplex> {

@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
 };
 
 use super::{deflate::Inflate, error::ReadError};
+use crate::turn::Turn;
 
 /// Two bytes, an eight-byte length, and the mask.
 const LONGEST_HEADER: usize = 14;
@@ -73,34 +74,44 @@ impl Reader {
         }
     }
 
-    /// Takes bytes in and reports every message that they complete. Payloads are unmasked where they lie.
+    /// Takes bytes in and reports every message that they complete, until the turn is over. Returns how many bytes it took.
+    /// Payloads are unmasked where they lie.
     pub(crate) fn feed(
         &mut self,
-        mut input: &mut [u8],
+        input: &mut [u8],
+        turn: &mut Turn,
         mut report: impl FnMut(Incoming),
-    ) -> Result<(), ReadError> {
+    ) -> Result<usize, ReadError> {
+        let whole = input.len();
+        let mut input = input;
         loop {
             if self.frame.is_none() {
+                if turn.is_over() {
+                    return Ok(whole - input.len());
+                }
                 let Some(header_len) = self.open_frame(input)? else {
-                    return Ok(());
+                    return Ok(whole);
                 };
+                turn.bytes(header_len);
                 input = &mut mem::take(&mut input)[header_len..];
             }
             let Some(mut frame) = self.frame.take() else {
-                return Ok(());
+                return Ok(whole);
             };
             let available = frame.missing.min(input.len());
             let (payload, rest) = mem::take(&mut input).split_at_mut(available);
             unmask(payload, frame.mask);
+            turn.bytes(available);
             input = rest;
             frame.missing -= available;
             if frame.missing > 0 {
                 frame.mask.rotate_left(available % 4);
                 frame.payload.extend_from_slice(payload);
                 self.frame = Some(frame);
-                return Ok(());
+                return Ok(whole);
             }
-            if let Some(incoming) = self.close_frame(frame, payload)? {
+            turn.packet();
+            if let Some(incoming) = self.close_frame(frame, payload, turn)? {
                 report(incoming);
             }
         }
@@ -179,6 +190,7 @@ impl Reader {
         &mut self,
         frame: OpenFrame,
         tail: &[u8],
+        turn: &mut Turn,
     ) -> Result<Option<Incoming>, ReadError> {
         let data = match frame.opcode {
             OpCode::Control(control) => {
@@ -201,30 +213,37 @@ impl Reader {
             }
             return match self.message.take() {
                 Some(message) if message.compressed => {
-                    let payload = self.inflated(&message.payload)?;
+                    let payload = self.inflated(&message.payload, turn)?;
                     whole(message.text, payload).map(Some)
                 }
-                Some(message) => whole(message.text, message.payload).map(Some),
+                Some(message) => {
+                    turn.bytes(message.payload.len().saturating_sub(tail.len()));
+                    whole(message.text, message.payload).map(Some)
+                }
                 None => Ok(None),
             };
         }
         let text = data == Data::Text;
         let compressed = frame.compressed;
         if frame.last && compressed && frame.payload.is_empty() {
-            return whole(text, self.inflated(tail)?).map(Some);
+            return whole(text, self.inflated(tail, turn)?).map(Some);
         }
+        // What arrived in other turns is decoded in this one.
+        turn.bytes(frame.payload.len());
         let payload = joined(frame.payload, tail);
         if !frame.last {
             self.message = Some(Fragments { text, compressed, frames: 1, payload });
             return Ok(None);
         }
-        let payload = if compressed { self.inflated(&payload)? } else { payload };
+        let payload = if compressed { self.inflated(&payload, turn)? } else { payload };
         whole(text, payload).map(Some)
     }
 
-    fn inflated(&mut self, payload: &[u8]) -> Result<Vec<u8>, ReadError> {
+    fn inflated(&mut self, payload: &[u8], turn: &mut Turn) -> Result<Vec<u8>, ReadError> {
         let inflate = self.inflate.as_mut().ok_or(ReadError::Protocol)?;
-        inflate.message(payload, self.max_payload)
+        let message = inflate.message(payload, self.max_payload)?;
+        turn.inflated(message.len());
+        Ok(message)
     }
 }
 
@@ -306,7 +325,7 @@ mod tests {
     fn read(reader: &mut Reader, bytes: &[u8], chunk: usize) -> Result<Vec<Incoming>, ReadError> {
         let mut out = Vec::new();
         for part in bytes.chunks(chunk) {
-            reader.feed(&mut part.to_vec(), |incoming| out.push(incoming))?;
+            reader.feed(&mut part.to_vec(), &mut Turn::endless(), |incoming| out.push(incoming))?;
         }
         Ok(out)
     }

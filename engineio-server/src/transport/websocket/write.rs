@@ -34,6 +34,11 @@ impl Writer {
         self.frames.is_empty() && !self.unflushed
     }
 
+    /// Bytes that have not left.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether it is time to write before more is taken from the session, where it counts as queued.
     pub(crate) fn is_full(&self) -> bool {
         Self::is_enough(self.frames.len(), self.bytes)

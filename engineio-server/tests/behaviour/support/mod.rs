@@ -245,6 +245,22 @@ impl Server {
         stream
     }
 
+    /// A bare connection on which a WebSocket session was opened; its handshake waits to be sent and read.
+    pub async fn bare_websocket(&self, more: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!(
+            "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: x\r\n\
+             connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n{more}\
+             sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\r\n\r\n") {
+            seen.push(within(stream.read_u8()).await.unwrap());
+        }
+        stream
+    }
+
     /// Sends bytes on a connection of their own and returns what comes back until its end.
     pub async fn exchange(&self, bytes: &[u8]) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();

@@ -1,0 +1,312 @@
+//! A connection that always has something to do lets others go first, after a bounded amount of work. Nothing here looks
+//! at a clock: turns are counted in packets, messages and bytes.
+
+use crate::support;
+
+use std::{future::poll_fn, task::Poll, time::Duration};
+
+use engineio_server::{CloseReason, Connection, EngineConfig, Event, TurnLimits};
+use support::{Server, frame, within};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// The defaults, but for time.
+fn limits() -> TurnLimits {
+    let mut limits = TurnLimits::default();
+    limits.time = Duration::MAX;
+    limits
+}
+
+fn config() -> EngineConfig {
+    EngineConfig::default().turn(limits())
+}
+
+/// What one poll did.
+#[derive(Clone, Copy, Debug, Default)]
+struct Work {
+    messages: u64,
+    packets: u64,
+    bytes: u64,
+    ended: bool,
+}
+
+/// Polls a connection until it is pending, as one poll of a task does, and answers each message if it is to.
+fn turn(server: &Server, connection: &mut Connection, cx: &mut std::task::Context<'_>) -> Work {
+    let before = server.engine.stats().traffic;
+    let mut work = Work::default();
+    while let Poll::Ready(event) = connection.poll_event(cx) {
+        match event {
+            Event::Message(_) => work.messages += 1,
+            Event::Closed(_) => {
+                work.ended = true;
+                break;
+            }
+            _ => {}
+        }
+    }
+    let after = server.engine.stats().traffic;
+    work.packets = after.packets_in - before.packets_in;
+    work.bytes = after.bytes_in - before.bytes_in;
+    work
+}
+
+/// What each poll does, until so many messages were handled.
+async fn turns(server: &Server, connection: &mut Connection, messages: u64) -> Vec<Work> {
+    turns_until(server, connection, |work| work.messages, messages).await
+}
+
+/// What each poll does, until there was so much of something.
+async fn turns_until(
+    server: &Server,
+    connection: &mut Connection,
+    of: fn(&Work) -> u64,
+    enough: u64,
+) -> Vec<Work> {
+    let mut turns = Vec::new();
+    within(poll_fn(|cx| {
+        let work = turn(server, connection, cx);
+        turns.push(work);
+        if turns.iter().map(of).sum::<u64>() >= enough { Poll::Ready(()) } else { Poll::Pending }
+    }))
+    .await;
+    turns
+}
+
+/// Sends on and on; the server reads in between.
+fn flood(mut client: TcpStream, one: Vec<u8>, times: usize) -> tokio::task::JoinHandle<TcpStream> {
+    tokio::spawn(async move {
+        let many = one.repeat(1000);
+        for _ in 0..times / 1000 {
+            client.write_all(&many).await.unwrap();
+        }
+        client
+    })
+}
+
+#[tokio::test]
+async fn a_turn_handles_so_many_messages() {
+    let (server, mut connections) = Server::manual(config()).await;
+    let client = server.bare_websocket("").await;
+    let mut connection = within(connections.recv()).await.unwrap();
+    let sent = flood(client, frame(0x81, b"4hello"), 20_000);
+    let turns = turns(&server, &mut connection, 20_000).await;
+    let most = turns.iter().map(|work| work.messages).max().unwrap();
+    assert_eq!(most, u64::from(limits().messages));
+    assert!(turns.iter().all(|work| work.packets <= u64::from(limits().packets)));
+    assert_eq!(turns.iter().map(|work| work.messages).sum::<u64>(), 20_000, "none is lost");
+    sent.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_turn_reads_so_many_packets_of_the_protocol() {
+    let (server, mut connections) = Server::manual(config()).await;
+    let client = server.bare_websocket("").await;
+    let mut connection = within(connections.recv()).await.unwrap();
+    let sent = flood(client, frame(0x81, b"6"), 20_000);
+    let turns = turns_until(&server, &mut connection, |work| work.packets, 20_000).await;
+    let most = turns.iter().map(|work| work.packets).max().unwrap();
+    assert_eq!(most, u64::from(limits().packets));
+    sent.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_turn_reads_so_many_bytes() {
+    let (server, mut connections) = Server::manual(config()).await;
+    let client = server.bare_websocket("").await;
+    let mut connection = within(connections.recv()).await.unwrap();
+    let one = frame(0x81, &[b'4'; 10_000]);
+    let len = one.len();
+    let sent = flood(client, one, 1000);
+    let turns = turns(&server, &mut connection, 1000).await;
+    let most = turns.iter().map(|work| work.bytes).max().unwrap() as usize;
+    assert!(most <= limits().bytes + len, "{most}");
+    sent.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_large_message_has_a_turn_of_its_own() {
+    let (server, mut connections) = Server::manual(config()).await;
+    let client = server.bare_websocket("").await;
+    let mut connection = within(connections.recv()).await.unwrap();
+    let one = frame(0x81, &[b'4'; 500_000]);
+    let sent = tokio::spawn(async move {
+        let mut client = client;
+        client.write_all(&one.repeat(8)).await.unwrap();
+        client
+    });
+    let turns = turns(&server, &mut connection, 8).await;
+    assert!(turns.iter().all(|work| work.messages <= 1), "{turns:?}");
+    sent.await.unwrap();
+}
+
+#[tokio::test]
+async fn slow_messages_end_a_turn_early() {
+    let mut limits = TurnLimits::default();
+    limits.time = Duration::ZERO;
+    let (server, mut connections) = Server::manual(EngineConfig::default().turn(limits)).await;
+    let client = server.bare_websocket("").await;
+    let mut connection = within(connections.recv()).await.unwrap();
+    let sent = flood(client, frame(0x81, b"4hello"), 1000);
+    let turns = turns(&server, &mut connection, 1000).await;
+    assert!(turns.iter().all(|work| work.messages <= 4));
+    sent.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_of_a_post_takes_turns_as_well() {
+    let (server, mut connections) = Server::manual(config()).await;
+    let sid = server.open().await;
+    let mut connection = within(connections.recv()).await.unwrap();
+    let body = "4a\u{1e}".repeat(10_000);
+    let post = tokio::spawn(server.post(&sid, body.trim_end_matches('\u{1e}').to_owned()));
+    let turns = turns(&server, &mut connection, 10_000).await;
+    assert!(turns.iter().all(|work| work.messages <= u64::from(limits().messages)));
+    drop(connection);
+    within(post).await.unwrap();
+}
+
+/// Four clients that flood, and one that asks in between: it is answered after a few turns of each.
+#[tokio::test]
+async fn a_client_between_floods_is_answered_after_a_few_turns() {
+    let mut server = Server::echo(config()).await;
+    let flood = frame(0x81, b"4hello").repeat(20_000);
+    let mut floods = Vec::new();
+    for _ in 0..4 {
+        let client = server.raw_websocket().await;
+        // As much as the kernel takes; the runtime has looked at none of it.
+        let sent = client.try_write(&flood).unwrap();
+        assert!(sent > 100_000, "{sent}");
+        floods.push(client);
+    }
+    let (mut websocket, _) = server.websocket().await;
+    let packets = || server.engine.stats().traffic.packets_in;
+    let before = packets();
+    websocket.send("4mine").await;
+    assert_eq!(websocket.text().await, "4mine");
+    let between = packets() - before;
+    assert!(between <= 4 * 4 * 256, "{between} packets of others came first");
+    drop(floods);
+    while server.engine.clients_count() > 1 {
+        server.event().await;
+    }
+}
+
+#[tokio::test]
+async fn closing_stops_a_flood_within_a_turn() {
+    let (server, mut connections) = Server::manual(config()).await;
+    let client = server.bare_websocket("").await;
+    let mut connection = within(connections.recv()).await.unwrap();
+    let sent = flood(client, frame(0x81, b"4hello"), 50_000);
+    turns(&server, &mut connection, 5_000).await;
+    // In the midst of a turn.
+    assert!(matches!(within(connection.event()).await, Event::Message(_)));
+    server.engine.close();
+    let mut after = 0;
+    while !matches!(within(connection.event()).await, Event::Closed(_)) {
+        after += 1;
+    }
+    assert!(after < limits().messages, "{after} messages after the end");
+    drop(connection);
+    sent.abort();
+}
+
+/// The client takes no answer, so that what is queued cannot leave, and goes on sending: `linger` ends it all the same.
+#[tokio::test(start_paused = true)]
+async fn linger_ends_a_flood_that_reads_nothing() {
+    let linger = Duration::from_secs(2);
+    let config = config().linger(linger).max_queued_packets(1_000_000);
+    let (server, mut connections) = Server::manual(config).await;
+    let mut client = server.bare_websocket("").await;
+    let mut connection = connections.recv().await.unwrap();
+    while connection.handle().queued().1 < 1_000_000 {
+        connection.send("x".repeat(100_000)).unwrap();
+        poll_fn(|cx| Poll::Ready(connection.poll_event(cx).is_ready())).await;
+    }
+    server.engine.close();
+    let one = frame(0x81, b"4hello").repeat(10_000);
+    let start = tokio::time::Instant::now();
+    let mut polls = 0;
+    let reason = poll_fn(|cx| {
+        // There is always more to read, so that the task is never idle: the clock moves by hand.
+        let _ = client.try_write(&one);
+        polls += 1;
+        match connection.poll_event(cx) {
+            Poll::Ready(Event::Closed(reason)) => Poll::Ready(reason),
+            _ => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    });
+    let reason = async {
+        tokio::select! {
+            reason = reason => reason,
+            () = async {
+                tokio::time::advance(linger).await;
+                std::future::pending().await
+            } => unreachable!(),
+        }
+    };
+    assert_eq!(within(reason).await, CloseReason::ForcedClose);
+    assert_eq!(start.elapsed(), linger);
+    let mut seen = [0; 16];
+    let _ = client.read(&mut seen).await;
+}
+
+#[cfg(feature = "compression")]
+mod inflated {
+    use engineio_server::PerMessageDeflate;
+    use flate2::{Compress, Compression, FlushCompress};
+
+    use super::*;
+
+    /// A megabyte in a kilobyte.
+    fn bomb() -> Vec<u8> {
+        let message = [b"4".as_slice(), &[b'x'; 900_000]].concat();
+        let mut out = Vec::with_capacity(10_000);
+        let mut context = Compress::new(Compression::best(), false);
+        context.compress_vec(&message, &mut out, FlushCompress::Sync).unwrap();
+        out.truncate(out.len() - 4);
+        frame(0xc1, &out)
+    }
+
+    async fn connect() -> (Server, Connection, TcpStream) {
+        let config = config().per_message_deflate(PerMessageDeflate::default());
+        let (server, mut connections) = Server::manual(config).await;
+        let offer = "sec-websocket-extensions: permessage-deflate; client_no_context_takeover\r\n";
+        let client = server.bare_websocket(offer).await;
+        let connection = within(connections.recv()).await.unwrap();
+        (server, connection, client)
+    }
+
+    #[tokio::test]
+    async fn a_turn_inflates_one_large_message() {
+        let (server, mut connection, mut client) = connect().await;
+        client.write_all(&bomb().repeat(30)).await.unwrap();
+        let turns = turns(&server, &mut connection, 30).await;
+        assert!(turns.iter().all(|work| work.messages <= 1 && work.bytes <= 900_001), "{turns:?}");
+    }
+
+    /// What waits is what was inflated and not handed on. 60 kB of frames are 54 MB.
+    #[tokio::test]
+    async fn nothing_is_inflated_while_reading_is_paused() {
+        let (server, mut connection, mut client) = connect().await;
+        let bombs = bomb().repeat(60);
+        assert!(bombs.len() < 64 * 1024);
+        client.write_all(&bombs).await.unwrap();
+        // The first message makes the application pause.
+        assert!(matches!(within(connection.event()).await, Event::Message(_)));
+        connection.set_reading(false);
+        for _ in 0..100 {
+            let work = poll_fn(|cx| Poll::Ready(turn(&server, &mut connection, cx))).await;
+            assert_eq!(work.messages, 0);
+        }
+        let inflated = server.engine.stats().traffic.bytes_in;
+        assert!(inflated <= 900_001, "{inflated} bytes were inflated for one message");
+        connection.set_reading(true);
+        let turns = turns(&server, &mut connection, 59).await;
+        assert_eq!(turns.iter().map(|work| work.messages).sum::<u64>(), 59);
+    }
+}
