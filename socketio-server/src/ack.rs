@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use engineio_server::{Frames, SendError};
 use serde::Serialize;
 use socketio_parser::{AckId, Reply};
 
@@ -48,18 +49,6 @@ impl Ack {
     }
 }
 
-impl Reply for Ack {
-    type Error = HandlerError;
-
-    /// Answers with what a handler returned. That the client left meanwhile is no failure of the handler.
-    fn reply<T: Serialize>(self, answer: &T) -> Result<(), HandlerError> {
-        match self.send(answer) {
-            Err(EmitError::Disconnected) => Ok(()),
-            result => Ok(result?),
-        }
-    }
-}
-
 impl fmt::Debug for Ack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ack").field("wanted", &self.is_wanted()).finish()
@@ -82,5 +71,63 @@ impl Responder {
             self.answered.store(false, Ordering::Relaxed);
         }
         result
+    }
+
+    /// Answers with what a handler returned. Gives back what must wait for room in the queue.
+    fn answer_or_wait<T: Serialize>(&self, answer: &T) -> Result<Option<Frames>, EmitError> {
+        if self.socket.0.takes_turns() {
+            return self.answer(answer).map(|()| None);
+        }
+        let parser = self.socket.0.client.config.parser;
+        let frames = parser.encode_ack(self.socket.nsp(), self.id, answer)?;
+        if self.answered.swap(true, Ordering::Relaxed) {
+            return Ok(None);
+        }
+        self.send_if_room(frames)
+    }
+
+    fn send_if_room(&self, frames: Frames) -> Result<Option<Frames>, EmitError> {
+        if self.socket.0.is_disconnected() {
+            return Err(EmitError::Disconnected);
+        }
+        match self.socket.0.client.handle.send_if_room(frames) {
+            Ok(()) => Ok(None),
+            Err(SendError::Full(frames)) => Ok(Some(frames)),
+            Err(_) => Err(EmitError::Disconnected),
+        }
+    }
+}
+
+/// Takes what a handler returned. While more than half of the outgoing queue is full, the answer waits: a client that reads
+/// gets it.
+pub(crate) struct Answering<'a> {
+    pub(crate) responder: Option<&'a Responder>,
+    /// What has to wait.
+    pub(crate) unsent: &'a mut Option<Frames>,
+}
+
+impl Reply for Answering<'_> {
+    type Error = HandlerError;
+
+    fn reply<T: Serialize>(self, answer: &T) -> Result<(), HandlerError> {
+        let Some(responder) = self.responder else { return Ok(()) };
+        match responder.answer_or_wait(answer) {
+            Ok(unsent) => *self.unsent = unsent,
+            // That the client left meanwhile is no failure of the handler.
+            Err(EmitError::Disconnected) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+}
+
+/// Sends an answer that had to wait, when there is room for it. There is nothing to do if the client leaves before.
+pub(crate) async fn send_late(responder: Option<Responder>, unsent: Option<Frames>) {
+    let Some((responder, mut frames)) = responder.zip(unsent) else { return };
+    while responder.socket.ready().await.is_ok() {
+        match responder.send_if_room(frames) {
+            Ok(Some(unsent)) => frames = unsent,
+            Ok(None) | Err(_) => return,
+        }
     }
 }

@@ -165,8 +165,8 @@ impl ServerConfig {
     }
 
     /// Bytes of events that may wait for a free handler, per connection, their bookkeeping included (default
-    /// 1 000 000). When more wait, nothing is read from that client until half of it is free. Its heartbeat is
-    /// suspended meanwhile; answers that a handler awaits cannot be read, and may time out.
+    /// 1 000 000). When more wait, nothing is read from that client until half of it is free. The client is still pinged
+    /// and watched: its end and its silence are noticed. Answers that a handler awaits cannot be read, and may time out.
     pub fn max_inbox_bytes(mut self, bytes: usize) -> Self {
         self.max_inbox_bytes = bytes;
         self

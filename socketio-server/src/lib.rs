@@ -72,7 +72,9 @@
 //! | what | limit | beyond it |
 //! |---|---|---|
 //! | messages a client does not read | `max_queued_packets`, `max_queued_bytes` of [`EngineConfig`] | `emit`: [`EmitError::Full`], and [`Socket::ready`] waits; broadcasts: [`Overflow`]; volatile: dropped |
-//! | events that wait for a handler | [`ServerConfig::max_inbox_bytes`] | its client is not read from, its heartbeat suspended; awaited answers may time out |
+//! | events that wait for a handler | [`ServerConfig::max_inbox_bytes`] | its client is not read from, but still watched; awaited answers may time out |
+//! | answers a client does not read | half of the same queue | no event of it starts; what a handler returns waits |
+//! | work of one connection before others get their turn | [`EngineConfig::turn`] | its task yields |
 //! | handlers at once | [`ServerConfig::max_in_flight`] | events wait |
 //! | awaited acknowledgements, namespaces, attachments, nesting, names | [`Limits`] | a typed error, a refusal, or the end of the connection |
 //! | namespaces that clients brought about | [`ServerConfig::max_dynamic_namespaces`] | a refusal |

@@ -7,7 +7,7 @@ use socketio_parser::{IntoReply, Outcome, Reply};
 
 use super::{extract::Extract, extractors::Data};
 use crate::{
-    ack::Ack,
+    ack::{Answering, send_late},
     error::HandlerError,
     model::{Context, Erased, HandlerFuture, Socket},
 };
@@ -53,8 +53,14 @@ macro_rules! handler {
             fn start(&self, mut context: Context) -> Result<HandlerFuture, HandlerError> {
                 $(let $argument = $argument::extract(&mut context)?;)*
                 let future = self($($argument),*);
-                let ack = Ack(context.responder);
-                Ok(Box::pin(async move { future.await.into_reply(ack) }))
+                let responder = context.responder;
+                Ok(Box::pin(async move {
+                    let mut unsent = None;
+                    let to = Answering { responder: responder.as_ref(), unsent: &mut unsent };
+                    future.await.into_reply(to)?;
+                    send_late(responder, unsent).await;
+                    Ok(())
+                }))
             }
         }
     };
@@ -119,7 +125,13 @@ where
     Arc::new(move |mut context: Context| {
         let Data(args) = Data::<A>::extract(&mut context)?;
         let future = handler(context.socket.clone(), args);
-        let ack = Ack(context.responder);
-        Ok(Box::pin(async move { ack.reply(&future.await.outcome()?) }))
+        let responder = context.responder;
+        Ok(Box::pin(async move {
+            let mut unsent = None;
+            let to = Answering { responder: responder.as_ref(), unsent: &mut unsent };
+            to.reply(&future.await.outcome()?)?;
+            send_late(responder, unsent).await;
+            Ok(())
+        }))
     })
 }

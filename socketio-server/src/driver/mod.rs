@@ -6,10 +6,11 @@ mod run;
 mod spaces;
 mod state;
 mod timer;
+mod turn;
 
 use std::{
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -17,7 +18,10 @@ use std::{
 use engineio_server::{CloseReason, Data, Event, Frames, Revision, SendError};
 use socketio_parser::{Connection, Output, Protocol};
 
-use self::timer::{Timer, now};
+use self::{
+    timer::{Timer, now},
+    turn::Turn,
+};
 use crate::{
     error::{AckError, DisconnectReason},
     model::{CLOSE, Client},
@@ -53,6 +57,8 @@ impl Driver {
             connecting: Vec::new(),
             running: Vec::new(),
             inbox_bytes: 0,
+            backlog: false,
+            turn: Turn::default(),
             connect_deadline,
             timer: Timer::default(),
             deaf: false,
@@ -229,12 +235,21 @@ impl Future for Driver {
         let this = self.get_mut();
         let span = this.span.clone();
         let _inside = span.enter();
+        this.turn = Turn::default();
         this.poll_deciding(cx);
         this.poll_restoring(cx);
         this.poll_connecting(cx);
         this.poll_filtering(cx);
         this.poll_running(cx);
         this.drive(cx);
+        while this.backlog && this.may_start() {
+            // What was written made room for more answers.
+            this.start_waiting(cx);
+            this.drive(cx);
+        }
+        if this.backlog && this.is_turn_over() {
+            let _ = pin!(tokio::task::yield_now()).poll(cx);
+        }
         if this.closed && this.running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -264,26 +264,44 @@ impl Driver {
         if self.running.is_empty() && self.running.capacity() > 8 {
             self.running = Vec::new();
         }
-        if self.running.len() < before {
+        if self.running.len() < before || self.backlog {
             self.start_waiting(cx);
         }
     }
 
-    fn start_waiting(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn is_turn_over(&self) -> bool {
+        self.turn.is_over(&self.registry.config.engine.get_turn())
+    }
+
+    /// Whether another event that waits may start: neither is the turn over, nor would its answer meet a queue that is more
+    /// than half full.
+    pub(super) fn may_start(&self) -> bool {
+        !self.is_turn_over() && self.client.handle.has_room()
+    }
+
+    /// Starts events that wait, as far as handlers are free, the turn lasts, and the outgoing queue has room.
+    pub(super) fn start_waiting(&mut self, cx: &mut Context<'_>) {
         let config = self.registry.config.clone();
+        self.backlog = false;
         let mut index = 0;
         while let Some(space) = self.spaces.get_mut(index) {
             // What waits of a socket that was disconnected meanwhile is dropped at its end.
             let free = !space.socket.0.is_disconnected()
                 && space.is_free(config.max_in_flight)
                 && self.running.len() < config.max_handlers;
-            let next = if free { space.inbox.pop_front() } else { None };
-            let Some(waiting) = next else {
+            if !free || space.inbox.is_empty() {
                 index += 1;
                 continue;
-            };
+            }
+            if !self.may_start() {
+                self.backlog = true;
+                break;
+            }
+            let Some(space) = self.spaces.get_mut(index) else { break };
+            let Some(waiting) = space.inbox.pop_front() else { break };
             let socket = space.socket.clone();
             self.inbox_bytes -= waiting.cost();
+            self.turn.start(waiting.args.bytes());
             self.dispatch(socket, waiting.id, waiting.args, cx);
         }
         self.resume_reading();

@@ -6,7 +6,7 @@ use socketio_parser::{AckId, Args, Nsp, RawJson};
 
 use tracing::Span;
 
-use super::timer::Timer;
+use super::{timer::Timer, turn::Turn};
 use crate::{
     dispatch::Rewrite,
     error::HandlerError,
@@ -31,6 +31,9 @@ pub(crate) struct Driver {
     pub(super) running: Vec<Running>,
     /// What the events cost that wait for a free handler, in bytes.
     pub(super) inbox_bytes: usize,
+    /// Events wait whose handlers were free to start, had the turn not been over or the outgoing queue too full.
+    pub(super) backlog: bool,
+    pub(super) turn: Turn,
     /// When a client without a namespace is closed; none once it has had one.
     pub(super) connect_deadline: Option<Instant>,
     pub(super) timer: Timer,

@@ -1,10 +1,11 @@
 //! Events that wait for a free handler are bounded: beyond `max_inbox_bytes` nothing is read from their client, whose
-//! heartbeat is suspended meanwhile.
+//! end is noticed all the same.
 
 use crate::support;
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::SinkExt;
 use socketio_server::{AckError, Data, ServerConfig, Socket};
 use support::{Client, Log, Running, disconnections, log, server_with, sockets, within};
 use tokio::sync::Semaphore;
@@ -97,24 +98,12 @@ async fn events_without_arguments_fill_it_as_well() {
 }
 
 #[tokio::test]
-async fn the_heartbeat_holds_while_nothing_is_read() {
-    let ping_timeout = Duration::from_millis(700);
-    let config = ServerConfig::default().max_inbox_bytes(0).engine(|engine| {
-        engine.ping_interval(Duration::from_millis(50)).ping_timeout(ping_timeout)
-    });
-    let (server, permits, mut log) = busy(config).await;
+async fn a_client_that_answers_no_ping_meanwhile_has_a_ping_timeout() {
+    let (server, _permits, _log) = busy(support::short_heartbeat().max_inbox_bytes(0)).await;
     let mut reasons = disconnections(&server.io.of("/"));
-    let mut connected = sockets(&server.io.of("/"));
     let mut client = server.client().await;
-    let socket = within(connected.recv()).await.unwrap();
     client.burst(&[r#"42["work","a"]"#, r#"42["work","b"]"#]).await;
-    // Nothing the client says is read for longer than a silent client would live.
-    let unread = question(&socket, &mut client, ping_timeout * 2).await;
-    assert!(matches!(unread, Err(AckError::Timeout)), "{unread:?}");
-    permits.add_permits(2);
-    assert_eq!([log.next().await, log.next().await], ["a", "b"]);
-    question(&socket, &mut client, support::HANG).await.unwrap();
-    assert!(reasons.rest().is_empty());
+    assert_eq!(reasons.next().await, "ping timeout");
 }
 
 #[tokio::test]
@@ -149,4 +138,61 @@ async fn a_connection_that_ends_meanwhile_is_noticed() {
     assert_eq!(reasons.next().await, "forced close");
     permits.add_permits(2);
     assert_eq!(log.next().await, "a");
+}
+
+/// The documented way to end a handler with its socket, as often as handlers may run, and more than the inbox takes.
+#[tokio::test]
+async fn a_client_that_vanishes_while_nothing_is_read_leaves_nothing_behind() {
+    let server = server_with(ServerConfig::default()).await;
+    server.io.on("watch", |socket: Socket, _text: Data<String>| async move {
+        socket.disconnected().await;
+    });
+    let mut reasons = disconnections(&server.io.of("/"));
+    let mut client = server.client().await;
+    let long = format!(r#"42["watch","{}"]"#, "x".repeat(400_000));
+    for _ in 0..32 {
+        client.send(r#"42["watch",""]"#).await;
+    }
+    for _ in 0..3 {
+        client.send(&long).await;
+    }
+    support::until(|| server.io.stats().handlers.started == 32).await;
+    drop(client);
+    assert_eq!(reasons.next().await, "transport close");
+    within(async {
+        while server.io.engine().stats().at_work > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+/// It answers pings, and its handlers take much longer than a ping may.
+#[tokio::test(start_paused = true)]
+async fn a_client_with_slow_handlers_has_no_ping_timeout() {
+    let config = ServerConfig::default().max_inbox_bytes(0).engine(|engine| {
+        engine.ping_interval(Duration::from_millis(300)).ping_timeout(Duration::from_millis(200))
+    });
+    let server = server_with(config).await;
+    let (sender, mut log) = log();
+    server.io.on("work", move |Data(text): Data<String>| {
+        let sender = sender.clone();
+        async move {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            let _ = sender.send(text.len());
+        }
+    });
+    let mut reasons = disconnections(&server.io.of("/"));
+    let mut client = server.client().await;
+    let long = format!(r#"42["work","{}"]"#, "x".repeat(10_000));
+    for _ in 0..100 {
+        client.0.send(support::Message::text(&long)).await.unwrap();
+    }
+    let mut done = 0;
+    while done < 100 {
+        assert_eq!(client.text().await, "2");
+        client.send("3").await;
+        done += log.rest().len();
+    }
+    assert!(reasons.rest().is_empty());
 }
