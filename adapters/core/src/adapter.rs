@@ -1,4 +1,4 @@
-//! What a back-end is to the server: something that carries messages between nodes, and knows nothing of sockets.
+//! The traits of a back-end. A back-end carries messages between nodes and does not know sockets.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -12,33 +12,36 @@ use crate::{
     selection::Room,
 };
 
-/// A back-end: Redis, Postgres, NATS, or [another server of the same process](crate::MemoryAdapter). One serves all
-/// namespaces of a server.
+/// A back-end: Redis, PostgreSQL, NATS, or [servers of the same process](crate::MemoryAdapter). One
+/// adapter serves all namespaces of a server.
 ///
-/// The server makes one [`Link`] per namespace. Requests, replies, peers and deadlines are the affair of
-/// [`Cluster`](crate::Cluster), which is the same for every back-end; translating a [`Message`] into an engine's own protocol,
-/// reconnecting, and subscribing again after a reconnection are the back-end's.
+/// The server creates one [`Link`] per namespace. [`Cluster`](crate::Cluster) handles requests,
+/// replies, peers and deadlines in the same way for every back-end. The back-end translates each
+/// [`Message`] into the protocol of its engine, reconnects, and subscribes again after
+/// reconnecting.
 pub trait ClusterAdapter: fmt::Debug + Send + Sync {
-    /// How the nodes of this back-end know of each other.
+    /// Returns how the nodes of this back-end learn of each other.
     fn discovery(&self) -> Discovery;
 
-    /// Whether the engine keeps a log, of which every link has a [`SessionStore`](Link::sessions) (default no). A server
-    /// that recovers sessions then publishes an event first, and delivers it where the link gives it back.
+    /// Returns whether the engine keeps a log, so that every link has a
+    /// [`SessionStore`](Link::sessions) (default no). If so, a server that recovers sessions first
+    /// publishes an event, and delivers it when the link returns it.
     fn keeps_log(&self) -> bool {
         false
     }
 
-    /// Joins the cluster of one namespace. Resolves when the subscriptions are active: from then on, every message that
-    /// another node publishes is given to `inbox`, in the order in which that node published it. Messages of the node
-    /// itself are not, but for what is in a log.
+    /// Joins the cluster of one namespace. Resolves when the subscriptions are active. From then
+    /// on, `inbox` receives every message that another node publishes, in the order in which that
+    /// node published it. It does not receive the node's own messages, except those in a log.
     ///
-    /// What is in a log is given to the inbox in the log's order, one after the other, with its offset: the broadcasts
-    /// of all nodes, *those of this node among them*, which it recognises by its name. What stands in the log before the node
-    /// joined is not given to it; what is added while the engine cannot be reached is, afterwards.
+    /// Messages in a log are delivered in the order of the log, one after another, with their
+    /// offsets. They include the broadcasts of all nodes, *also those of this node*, which it
+    /// recognizes by its name. Entries from before the join are not delivered. Entries that are
+    /// appended while the engine cannot be reached are delivered afterwards.
     ///
     /// # Errors
     ///
-    /// The engine cannot be reached. The server tries again, a second later.
+    /// Returns an error if the engine cannot be reached. The server retries one second later.
     fn join(
         &self,
         node: Seat,
@@ -51,25 +54,29 @@ pub trait ClusterAdapter: fmt::Debug + Send + Sync {
 pub struct Seat {
     /// The namespace.
     pub nsp: Nsp,
-    /// The node, under a name that is used once: a namespace that is closed and opened again has another.
+    /// The name of the node. It is used once: a namespace that is closed and opened again gets
+    /// another name.
     pub uid: NodeId,
 }
 
-/// How nodes know of each other.
+/// How nodes learn of each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discovery {
-    /// By heartbeats that they publish. Who is silent for too long is gone, and no longer waited for.
+    /// By the heartbeats that they publish. A node that is silent for too long counts as gone, and
+    /// requests no longer wait for it.
     Heartbeats(Heartbeats),
-    /// The engine counts them, on request ([`Link::count`]). Who fails to answer is waited for until the deadline.
+    /// By a count from the engine, on request ([`Link::count`]). A request waits for a silent node
+    /// until the deadline.
     Count,
 }
 
-/// How often nodes say that they are alive.
+/// The timing of heartbeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeats {
     /// How often this node publishes one (default 5 s).
     pub interval: Duration,
-    /// How long another node may be silent (default 10 s). Looked at once a second, or more often where this is short.
+    /// How long another node may be silent (default 10 s). This is checked once per second, or more
+    /// often if the timeout is shorter.
     pub timeout: Duration,
 }
 
@@ -79,44 +86,51 @@ impl Default for Heartbeats {
     }
 }
 
-/// Which rooms a back-end wants to be told about.
+/// The rooms that a back-end needs to know about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RoomInterest {
-    /// None: every node gets every message.
+    /// No rooms. Every node gets every message.
     #[default]
     None,
-    /// Those that sockets have joined.
+    /// Rooms that sockets have joined.
     Joined,
-    /// These, and the one of each socket's own id.
+    /// Rooms that sockets have joined, including the room of each socket's own id.
     All,
 }
 
-/// What became of a message: where it stands, if it is in a log.
+/// The result of publishing a message. Contains its offset if it was appended to a log.
 pub type Published = Result<Option<Offset>, AdapterError>;
 
 /// One namespace's connection to the cluster.
 ///
-/// The server calls [`publish`](Self::publish) and [`reply`](Self::reply) for one message after the other and waits for
-/// each, so that they leave in order; or for several at once, where the back-end [takes them](Self::max_batch). A back-end whose engine gives no offset may resolve as soon as it has taken a message
-/// into an ordered pipe of its own; what does not resolve makes the server's bounded queue fill, until callers are told.
+/// The server calls [`publish`](Self::publish) and [`reply`](Self::reply) for one message at a time
+/// and awaits each call, so messages leave in order. If the back-end [supports
+/// batches](Self::max_batch), the server passes several messages to
+/// [`publish_all`](Self::publish_all). A back-end whose engine has no offsets may resolve as soon
+/// as it has put a message into an ordered queue of its own. While a call does not resolve, the
+/// server's bounded queue fills until callers get an error.
 pub trait Link: Send + Sync {
-    /// Publishes a message to all other nodes of the namespace. A plain broadcast to [one room](crate::Body::only_room) may
-    /// go to those nodes alone that have it. Where it was appended to a log, its offset is returned, and it is given to the
-    /// inbox of this node too: before or after this resolves.
+    /// Publishes a message to all other nodes of the namespace. A plain broadcast to [one
+    /// room](crate::Body::only_room) may be sent only to the nodes that have the room. If the
+    /// message was appended to a log, returns its offset; the inbox of this node then receives it
+    /// too, before or after this call resolves.
     ///
     /// # Errors
     ///
-    /// The message is lost for the other nodes. It is logged and counted; nobody tries again.
+    /// On an error, the message is lost for the other nodes. The server logs and counts this, and
+    /// does not retry.
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>>;
 
-    /// How many messages [`publish_all`](Self::publish_all) takes (default 1: it is not called).
+    /// Returns how many messages [`publish_all`](Self::publish_all) accepts (default 1, in which
+    /// case it is not called).
     fn max_batch(&self) -> usize {
         1
     }
 
-    /// Publishes the messages that wait, in their order, and gives the result of each. Where an engine is asked and answers over
-    /// a network, several in one go cost little more than one. The server never has replies, nor events that it delivers
-    /// where the log gives them back, among them. Unless it is overridden, one is published after the other.
+    /// Publishes several messages in order. Returns the result of each. With an engine across a
+    /// network, a batch costs little more than one message. The server never passes replies here,
+    /// nor events that it delivers only when the log returns them. The default implementation
+    /// publishes one message after another.
     ///
     /// # Errors
     ///
@@ -131,8 +145,9 @@ pub trait Link: Send + Sync {
         })
     }
 
-    /// Sends a reply to the node that asked. A back-end without an address per node publishes it to all: those that did
-    /// not ask ignore it, which is what this does unless it is overridden.
+    /// Sends a reply to the node that sent the request. The default implementation publishes it to
+    /// all nodes, for engines without an address per node. Nodes that did not send the request
+    /// ignore it.
     ///
     /// # Errors
     ///
@@ -146,47 +161,49 @@ pub trait Link: Send + Sync {
         Box::pin(async move { self.publish(message).await.map(drop) })
     }
 
-    /// How many nodes the namespace has, this one included. Asked before each request where
-    /// [`Discovery::Count`] is in force, and never otherwise.
+    /// Returns the number of nodes in the namespace, including this one. Called before each request
+    /// with [`Discovery::Count`], otherwise never.
     ///
     /// # Errors
     ///
-    /// The engine failed; the request then fails as well.
+    /// Returns an error if the engine failed. The request then fails as well.
     fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>>;
 
-    /// Which rooms [`room_appeared`](Self::room_appeared) and [`room_vanished`](Self::room_vanished) are about.
+    /// Returns which rooms are reported to [`room_appeared`](Self::room_appeared) and
+    /// [`room_vanished`](Self::room_vanished).
     fn interest(&self) -> RoomInterest {
         RoomInterest::None
     }
 
-    /// The first socket of this node is in a room. The calls come one after the other, in order; a room that came and went
-    /// meanwhile is not mentioned. They must not block: a back-end notes what to subscribe to, and does it.
+    /// Reports that the first socket of this node has joined a room. The calls are sequential and
+    /// in order. Rooms that exist only briefly may not be reported. The method must not block: a
+    /// back-end records the room, and subscribes later.
     fn room_appeared(&self, room: &Room) {
         let _ = room;
     }
 
-    /// The last socket of this node has left a room.
+    /// Reports that the last socket of this node has left a room.
     fn room_vanished(&self, room: &Room) {
         let _ = room;
     }
 
-    /// The sessions of this namespace that all nodes can restore, where the adapter [keeps a
+    /// Returns the store of sessions that all nodes can restore, if the adapter [keeps a
     /// log](ClusterAdapter::keeps_log).
     fn sessions(&self) -> Option<Arc<dyn SessionStore>> {
         None
     }
 
-    /// Leaves the cluster: subscriptions end, and nothing more is given to the inbox. Called once, after everything that
-    /// waited was published.
+    /// Leaves the cluster. The subscriptions end, and the inbox receives nothing further. Called
+    /// once, after all waiting messages have been published.
     fn leave(&self) -> BoxFuture<'_, ()>;
 }
 
-/// Where a back-end puts what arrives. Neither method blocks or waits.
+/// Receives the messages that arrive at a back-end. The methods neither block nor wait.
 pub trait Inbox: Send + Sync {
-    /// A message from another node, and where it stands in the engine's log, if it is in one. From a log, also a message of
-    /// the node itself.
+    /// Receives a message of another node, with its offset if it is in the engine's log. Messages
+    /// from a log may also be the node's own.
     fn receive(&self, message: Message, offset: Option<Offset>);
 
-    /// Something arrived that is no message. It is counted and forgotten.
+    /// Reports malformed data. The server counts and drops it.
     fn garbage(&self, error: &MessageError);
 }

@@ -1,11 +1,12 @@
-//! Dates as JavaScript writes them.
+//! Dates in the formats of JavaScript.
 
 const DAY: i64 = 86_400_000;
 
-/// What a JavaScript date holds, on either side of 1970.
+/// Largest distance from 1970 that a JavaScript date can hold.
 const MAX_MS: u64 = 8_640_000_000_000_000;
 
-/// A time in milliseconds since 1970 as JavaScript's `toJSON` writes it; none beyond what a JavaScript date holds.
+/// Formats milliseconds since 1970 like JavaScript's `toJSON`. Returns `None` outside the range of
+/// JavaScript dates.
 pub fn javascript_date(ms: i64) -> Option<String> {
     let (year, month, day) = civil(ms)?;
     let year = match year {
@@ -15,7 +16,8 @@ pub fn javascript_date(ms: i64) -> Option<String> {
     Some(format!("{year}-{month:02}-{day:02}T{}.{:03}Z", clock(ms), ms.rem_euclid(1000)))
 }
 
-/// The same as JavaScript's `toString` writes it in a program whose time zone is UTC.
+/// Formats milliseconds since 1970 like JavaScript's `toString` in the time zone UTC. Returns
+/// `None` outside the range of JavaScript dates.
 ///
 /// ```
 /// # use socketio_adapter::javascript_time;
@@ -38,12 +40,12 @@ pub fn javascript_time(ms: i64) -> Option<String> {
     ))
 }
 
-/// Year, month and day.
+/// Returns year, month and day.
 fn civil(ms: i64) -> Option<(i64, i64, i64)> {
     if ms.unsigned_abs() > MAX_MS {
         return None;
     }
-    // Counted in eras of 400 years from the first of March of the year 0.
+    // Days are counted in eras of 400 years that begin on March 1 of the year 0.
     let shifted = ms.div_euclid(DAY) + 719_468;
     let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -55,7 +57,7 @@ fn civil(ms: i64) -> Option<(i64, i64, i64)> {
     Some((year, month, day))
 }
 
-/// Hours, minutes and seconds.
+/// Formats hours, minutes and seconds.
 fn clock(ms: i64) -> String {
     let of_day = ms.rem_euclid(DAY);
     let (hours, minutes, seconds) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
@@ -66,9 +68,9 @@ fn clock(ms: i64) -> String {
 mod tests {
     use super::*;
 
-    /// What Node wrote.
+    /// The expected texts were recorded from Node.
     #[test]
-    fn times_are_those_of_javascript() {
+    fn times_are_formatted_like_javascript() {
         for (ms, expected) in [
             (0, "Thu Jan 01 1970 00:00:00"),
             (-1, "Wed Dec 31 1969 23:59:59"),

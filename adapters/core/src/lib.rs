@@ -1,18 +1,21 @@
-//! What every cluster adapter of the Socket.IO server shares: rooms and flags, the messages between nodes in both their
-//! forms on the wire (those of Node's adapters, so that both can be in one cluster), the requests that nodes make of each other,
-//! and what a back-end has to offer.
+//! The parts that all cluster adapters of the Socket.IO server share: rooms and flags, the messages
+//! between nodes, requests and replies, connection state recovery, and the traits of a back-end.
+//! The encodings of the messages are those of Node's adapters, so both can be in one cluster.
 //!
-//! This crate does no I/O, reads no clock, draws no randomness and starts nothing. It knows rooms and clients by name, never
-//! sockets.
+//! This crate does no I/O, reads no clock, draws no randomness and spawns no tasks. It knows rooms
+//! and clients by name, and has no sockets.
 //!
-//! - [`Selection`]: who a broadcast is for.
-//! - [`Message`]: what nodes say to each other, with [`to_json`](Message::to_json), [`to_msgpack`](Message::to_msgpack) and
-//!   [`decode`](Message::decode). What does not decode is a typed error.
-//! - [`Cluster`]: one node's part, as a machine without I/O. Its run loop is described there.
-//! - [`ClusterAdapter`] and [`Link`]: what a back-end implements. [`MemoryCluster`] is one, for servers of one process.
-//! - [`recovery`]: what is kept for clients that lost their connection.
-//! - [`ClusterLimits`]: what peers may make a node keep.
-//! - `conformance` (a feature): the suite that every back-end runs.
+//! - [`Selection`]: the recipients of a broadcast.
+//! - [`Message`]: a message between nodes, with [`to_json`](Message::to_json),
+//!   [`to_msgpack`](Message::to_msgpack) and [`decode`](Message::decode). Malformed input is a
+//!   typed error.
+//! - [`Cluster`]: one node of a cluster, as a state machine without I/O. Its documentation
+//!   describes the run loop.
+//! - [`ClusterAdapter`] and [`Link`]: the traits of a back-end. [`MemoryCluster`] implements them
+//!   for servers of one process.
+//! - [`recovery`]: the state kept for clients that lost their connection.
+//! - [`ClusterLimits`]: limits on the resources that peers can make a node use.
+//! - `conformance` (a feature): the conformance suite of all back-ends.
 //!
 //! # Back-ends
 //!

@@ -1,9 +1,9 @@
-//! What the cluster may make one node keep.
+//! Limits of one node of a cluster.
 
 use std::time::Duration;
 
-/// The limits of one node's part in a cluster, for each namespace. What writes to the bus is not trusted to be well-formed,
-/// and peers may fall silent: each of these bounds what that can cost.
+/// The limits of one node in a cluster, per namespace. They bound the cost of malformed messages
+/// and of silent peers.
 ///
 /// ```
 /// use std::time::Duration;
@@ -57,14 +57,15 @@ macro_rules! limits {
     )* };
 }
 
-/// What a message may take once it is decoded, for each byte that one may have on the wire.
+/// Default memory for a decoded message, per byte of `max_message_bytes`.
 const DECODED_PER_BYTE: usize = 30;
 
 impl ClusterLimits {
-    /// Bytes of memory that decoding one message may take (default 30 times `max_message_bytes`: 300 000 000). A list of a
-    /// million numbers has one byte for each on the wire, and a hundred in memory. A message that would take more is
-    /// refused while it is decoded ([`MessageError::TooCostly`](crate::MessageError::TooCostly)), and counted as garbage. The
-    /// memory is in use for one message of a connection at a time.
+    /// Sets how many bytes of memory decoding one message may take (default 30 times
+    /// `max_message_bytes`: 300 000 000). A list of a million numbers takes one byte per number on
+    /// the wire and about a hundred in memory. Decoding stops when the limit is exceeded
+    /// ([`MessageError::TooCostly`](crate::MessageError::TooCostly)), and the message counts as
+    /// garbage. One message of a connection is decoded at a time.
     pub fn max_decoded_bytes(mut self, value: usize) -> Self {
         self.max_decoded_bytes = Some(value);
         self
@@ -77,26 +78,30 @@ impl ClusterLimits {
     }
 
     limits! {
-        /// Bytes of one message from the bus (default 10 000 000). A larger one is refused before it is decoded. See
-        /// [`max_decoded_bytes`](Self::max_decoded_bytes) for what decoding it may take.
+        /// Sets the maximum size of a received message in bytes (default 10 000 000). Larger
+        /// messages are refused undecoded. [`max_decoded_bytes`](Self::max_decoded_bytes) limits
+        /// the memory that decoding takes.
         max_message_bytes, get_max_message_bytes: usize;
-        /// Nodes that are remembered where peers make themselves known by heartbeats (default 1024). Further ones are
-        /// ignored: nothing waits for their answers.
+        /// Sets how many peers are remembered, if peers are known by heartbeats (default 1024).
+        /// Further peers are ignored, and requests do not wait for them.
         max_peers, get_max_peers: usize;
-        /// Requests of this node that wait for other nodes at the same time (default 1024).
+        /// Sets how many requests of this node may wait for other nodes at the same time (default
+        /// 1024).
         max_requests, get_max_requests: usize;
-        /// Answers that one request keeps: of clients, of nodes, or sockets, and nodes that it counts the clients of (default
-        /// 100 000). Further ones are missing.
+        /// Sets how many replies one request keeps: acks, replies of nodes, sockets, or client
+        /// counts of nodes (default 100 000). Further ones are dropped.
         max_answers, get_max_answers: usize;
-        /// Messages that wait for the adapter to publish them (default 8192). Beyond it, what would be published is refused
-        /// to the caller.
+        /// Sets how many messages may wait to be published (default 8192). When exceeded,
+        /// publishing returns an error to the caller.
         max_queued_messages, get_max_queued_messages: usize;
-        /// Bytes of these messages' contents, counted roughly (default 64 000 000).
+        /// Sets the approximate size of these messages in bytes (default 64 000 000).
         max_queued_bytes, get_max_queued_bytes: usize;
-        /// Handlers of server-side events from other nodes that run at once (default 256). Further events are dropped.
+        /// Sets how many handlers of server-side events from other nodes run concurrently (default
+        /// 256). Further events are dropped.
         max_handlers, get_max_handlers: usize;
-        /// How long other nodes may take to answer `fetch_sockets` and `server_side_emit_with_ack` where no timeout is given
-        /// (default 5 s, as in Node). Acknowledgements of clients have their own deadline, which this never cuts short.
+        /// Sets how long other nodes may take to reply to `fetch_sockets` and to
+        /// `server_side_emit_with_ack` without a timeout of its own (default 5 s, as in Node). It
+        /// does not shorten the deadline of clients' acks.
         request_timeout, get_request_timeout: Duration;
     }
 }

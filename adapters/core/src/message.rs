@@ -1,4 +1,4 @@
-//! What nodes say to each other.
+//! The messages between nodes.
 
 use std::{borrow::Borrow, fmt};
 
@@ -7,8 +7,8 @@ use socketio_parser::{Args, Nsp, Value};
 
 use crate::selection::{Room, Selection};
 
-/// The name of a node in one namespace: 16 hexadecimal digits where this project makes it, any text where it came from
-/// elsewhere. Empty where the back-end's protocol does not say who speaks.
+/// The name of a node in one namespace: 16 hexadecimal digits for our nodes, any text for others.
+/// Empty if the protocol of the back-end does not name the sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(ByteString);
 
@@ -21,7 +21,8 @@ impl NodeId {
         &self.0
     }
 
-    /// Whether this is no node: a program that only emits, or somebody unknown. Nobody waits for it.
+    /// Returns whether this names no node: a program that only emits, or an unknown sender.
+    /// Requests do not wait for it.
     pub fn is_anonymous(&self) -> bool {
         self.0.is_empty() || *self.0 == *Self::EMITTER
     }
@@ -45,7 +46,8 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// Ties replies to a request. Unique in the whole cluster, since some back-ends carry every reply to every node.
+/// The id that connects replies to a request. It is unique in the cluster, because some back-ends
+/// deliver every reply to every node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(ByteString);
 
@@ -62,67 +64,67 @@ impl<T: Into<ByteString>> From<T> for RequestId {
     }
 }
 
-/// One message, as Node's cluster adapters exchange them: who says what about which namespace. Its forms on the wire are
-/// those of [`to_json`](Self::to_json) and [`to_msgpack`](Self::to_msgpack).
+/// A message, as Node's cluster adapters exchange them. [`to_json`](Self::to_json) and
+/// [`to_msgpack`](Self::to_msgpack) encode it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     /// The sender.
     pub uid: NodeId,
     /// The namespace, with its leading slash.
     pub nsp: Nsp,
-    /// What it says.
+    /// The content.
     pub body: Body,
 }
 
-/// What a message says. The numbers are those of the wire.
+/// The content of a message. The numbers are the types on the wire.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Body {
-    /// 1: a node has joined; the others answer with a heartbeat.
+    /// 1: the sender has joined. Other nodes reply with a heartbeat.
     InitialHeartbeat,
     /// 2: the sender is alive.
     Heartbeat,
-    /// 3: an event for the clients a selection names.
+    /// 3: an event for the selected clients.
     Broadcast {
         /// The event and its arguments.
         args: Args,
-        /// Who it is for. Its flag `local` never travels.
+        /// The recipients. The flag `local` is not transmitted.
         selection: Selection,
-        /// Present where the clients' answers are wanted: each node replies with one `BroadcastClientCount`, then one
-        /// `BroadcastAck` per answer.
+        /// Present if acks are requested. Each node replies with one `BroadcastClientCount`, then
+        /// with one `BroadcastAck` per ack.
         request: Option<RequestId>,
     },
     /// 4: the selected sockets join rooms.
     SocketsJoin {
-        /// Which sockets.
+        /// The sockets.
         selection: Selection,
         /// The rooms.
         rooms: Vec<Room>,
     },
     /// 5: the selected sockets leave rooms.
     SocketsLeave {
-        /// Which sockets.
+        /// The sockets.
         selection: Selection,
         /// The rooms.
         rooms: Vec<Room>,
     },
     /// 6: the selected sockets are disconnected.
     DisconnectSockets {
-        /// Which sockets.
+        /// The sockets.
         selection: Selection,
-        /// Whether their whole connections are closed.
+        /// Whether to close the whole connection of each socket.
         close: bool,
     },
-    /// 7: which sockets are there?
+    /// 7: asks for the selected sockets of each node.
     FetchSockets {
-        /// Which are asked for.
+        /// The sockets.
         selection: Selection,
-        /// What the reply names.
+        /// The id of the request.
         request: RequestId,
     },
     /// 8: the reply to 7.
     FetchSocketsResponse {
-        /// Which request.
+        /// The id of the request.
         request: RequestId,
         /// The sockets of the sender.
         sockets: Vec<SocketDetails>,
@@ -131,28 +133,28 @@ pub enum Body {
     ServerSideEmit {
         /// The event and its arguments.
         args: Args,
-        /// Present where an answer is wanted.
+        /// Present if a reply is requested.
         request: Option<RequestId>,
     },
     /// 10: the reply to 9.
     ServerSideEmitResponse {
-        /// Which request.
+        /// The id of the request.
         request: RequestId,
-        /// The answer; only its first value travels.
+        /// The reply. Only its first value is transmitted.
         answer: Args,
     },
-    /// 11: how many clients of the sender got a broadcast that asks for answers.
+    /// 11: the number of the sender's clients that got a broadcast with acks.
     BroadcastClientCount {
-        /// Which request.
+        /// The id of the request.
         request: RequestId,
-        /// How many.
+        /// The number of clients.
         clients: u64,
     },
-    /// 12: the answer of one client.
+    /// 12: the ack of one client.
     BroadcastAck {
-        /// Which request.
+        /// The id of the request.
         request: RequestId,
-        /// The answer; only its first value travels.
+        /// The ack. Only its first value is transmitted.
         answer: Args,
     },
     /// 13: the sender leaves.
@@ -160,7 +162,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// The number of the wire.
+    /// Returns the type on the wire.
     pub fn number(&self) -> u8 {
         match self {
             Self::InitialHeartbeat => 1,
@@ -179,7 +181,7 @@ impl Body {
         }
     }
 
-    /// The request this is a reply to. Replies concern one node alone.
+    /// Returns the id of the request that this replies to. Only one node processes a reply.
     pub fn replies_to(&self) -> Option<&RequestId> {
         match self {
             Self::FetchSocketsResponse { request, .. }
@@ -190,8 +192,8 @@ impl Body {
         }
     }
 
-    /// The one room of a plain broadcast: back-ends with a channel per room publish it there, so that nodes without that
-    /// room never see it.
+    /// Returns the room of a plain broadcast to exactly one room. Back-ends with a channel per room
+    /// publish it there, so only nodes with the room receive it.
     pub fn only_room(&self) -> Option<&Room> {
         match self {
             Self::Broadcast { selection, request: None, .. } => match &selection.rooms[..] {
@@ -202,7 +204,7 @@ impl Body {
         }
     }
 
-    /// Roughly how many bytes this keeps in memory.
+    /// Returns the approximate memory in bytes.
     pub fn bytes(&self) -> usize {
         let contents =
             match self {
@@ -224,16 +226,17 @@ impl Body {
     }
 }
 
-/// A socket, as other nodes see it.
+/// A socket as other nodes see it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SocketDetails {
     /// Its id.
     pub id: ByteString,
-    /// Its handshake: `headers`, `time`, `address`, `xdomain`, `secure`, `issued`, `url`, `query`, `auth`.
+    /// Its handshake: `headers`, `time`, `address`, `xdomain`, `secure`, `issued`, `url`, `query`,
+    /// `auth`.
     pub handshake: Value,
-    /// The rooms it is in, that of its id among them.
+    /// The rooms it is in, including the one of its own id.
     pub rooms: Vec<Room>,
-    /// Its data, as far as it is shared.
+    /// The part of its data that is shared with other nodes.
     pub data: Value,
 }
 
@@ -291,14 +294,14 @@ mod tests {
     }
 
     #[test]
-    fn emitters_and_the_unknown_are_no_nodes() {
+    fn emitters_and_unknown_senders_are_anonymous() {
         assert!(NodeId::from("emitter").is_anonymous());
         assert!(NodeId::default().is_anonymous());
         assert!(!NodeId::from("0a785282676f06c9").is_anonymous());
     }
 
     #[test]
-    fn what_a_message_keeps_is_counted_with_its_contents() {
+    fn the_size_of_a_message_includes_its_contents() {
         let (small, large) = (broadcast(&["a"], None), broadcast(&["a", &"b".repeat(1000)], None));
         assert!(large.bytes() >= small.bytes() + 1000);
     }

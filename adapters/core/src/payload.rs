@@ -1,4 +1,4 @@
-//! Argument lists that travel between nodes: always JSON inside, validated, with attachments beside it.
+//! Argument lists that travel between nodes: validated JSON, with attachments beside it.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -9,7 +9,8 @@ use socketio_parser::{
     encode_ack, encode_event,
 };
 
-/// The event and arguments of a broadcast or a server-side event. `args` as in an emit: a tuple is a list of arguments.
+/// Creates the event and arguments of a broadcast or a server-side event. `args` is the same as in
+/// `emit`: a tuple is a list of arguments.
 ///
 /// ```
 /// let args = socketio_adapter::event_args("say", &("hello", 3))?;
@@ -19,21 +20,21 @@ use socketio_parser::{
 ///
 /// # Errors
 ///
-/// The name is reserved, or the arguments cannot be serialised.
+/// Returns an error if the name is reserved or the arguments cannot be serialized.
 pub fn event_args<T: Serialize + ?Sized>(event: &str, args: &T) -> Result<Args, EncodeError> {
     read(&encode_event(&Nsp::root(), None, event, args)?)
 }
 
-/// The values of an answer. `args` as in an acknowledgement: a tuple is a list of values.
+/// Creates the values of an ack. A tuple is a list of values.
 ///
 /// # Errors
 ///
-/// The values cannot be serialised.
+/// Returns an error if the values cannot be serialized.
 pub fn answer_args<T: Serialize + ?Sized>(args: &T) -> Result<Args, EncodeError> {
     read(&encode_ack(&Nsp::root(), 0.into(), args)?)
 }
 
-/// The value of an answer: its first one, and `null` where it has none, as Node's `ack()` has it.
+/// Decodes the value of an ack: the first one, or `null` if there is none, like Node's `ack()`.
 ///
 /// ```
 /// use socketio_adapter::{answer_args, decode_answer};
@@ -45,7 +46,7 @@ pub fn answer_args<T: Serialize + ?Sized>(args: &T) -> Result<Args, EncodeError>
 ///
 /// # Errors
 ///
-/// The value is of another type.
+/// Returns an error if the value has another type.
 pub fn decode_answer<T: DeserializeOwned>(answer: &Args) -> Result<T, ArgsError> {
     match answer.decode() {
         Err(error) if answer.is_empty() => {
@@ -55,17 +56,17 @@ pub fn decode_answer<T: DeserializeOwned>(answer: &Args) -> Result<T, ArgsError>
     }
 }
 
-/// The list that begins with the name of an event.
+/// Parses a list that begins with the name of an event.
 pub(crate) fn parse_event(list: &str) -> Result<Args, DecodeError> {
     decode(format!("2{list}").into(), [])
 }
 
-/// The one value of an answer.
+/// Parses the value of an ack.
 pub(crate) fn parse_answer(value: &str) -> Result<Args, DecodeError> {
     decode(format!("3[{value}]").into(), [])
 }
 
-/// An event whose name is the first of `values`.
+/// Creates an event from values. The first value is its name.
 pub(crate) fn event_of_values(mut values: Vec<Value>) -> Option<Args> {
     if values.is_empty() {
         return None;
@@ -78,12 +79,12 @@ pub(crate) fn event_of_values(mut values: Vec<Value>) -> Option<Args> {
     event_args(&event, &Values(values)).ok()
 }
 
-/// Only the first value travels, as in Node.
+/// Returns the first value. The others are not transmitted, as in Node.
 pub(crate) fn first_value(args: &Args) -> Option<Value> {
     args.values().ok()?.into_iter().next()
 }
 
-/// What an encoder wrote is read back as a peer would.
+/// Decodes what an encoder wrote, as a peer would.
 fn read(frames: &Frames) -> Result<Args, EncodeError> {
     let mut payloads = frames.iter().map(|frame| frame.payload());
     let text = payloads.next().unwrap_or_default();
@@ -96,7 +97,7 @@ fn decode(
     text: ByteString,
     attachments: impl IntoIterator<Item = Bytes>,
 ) -> Result<Args, DecodeError> {
-    // Both ends are servers, and messages are bounded as a whole.
+    // Both ends are servers, and the size of the whole message is already limited.
     let limits = Limits::default()
         .max_attachments(usize::MAX)
         .max_attachment_bytes(usize::MAX)
@@ -119,14 +120,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn binary_is_kept_beside_the_text() {
+    fn binary_is_stored_beside_the_text() {
         let args = event_args("b", &(Binary(Bytes::from_static(&[1, 2])), 1)).unwrap();
         assert_eq!(args.attachments(), [Bytes::from_static(&[1, 2])]);
         assert_eq!(args.values().unwrap(), args![Bytes::from_static(&[1, 2]), 1].0);
     }
 
     #[test]
-    fn an_answer_is_a_list_of_values() {
+    fn an_ack_is_a_list_of_values() {
         assert_eq!(answer_args(&"yes").unwrap().raw(), r#""yes""#);
         assert!(answer_args(&()).unwrap().is_empty());
         assert_eq!(parse_answer("[1]").unwrap().decode::<Vec<u8>>().unwrap(), [1]);
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_and_nameless_events_are_refused() {
+    fn reserved_and_missing_event_names_are_refused() {
         assert!(event_args("disconnect", &()).is_err());
         assert!(parse_event(r#"["disconnect"]"#).is_err());
         assert!(parse_event("[]").is_err());

@@ -59,7 +59,7 @@ impl From<ByteString> for Room {
     }
 }
 
-/// One room or several: `"a"`, `["a", "b"]`, a `Vec` or a slice of names.
+/// Converts to rooms: `"a"`, `["a", "b"]`, a `Vec` or a slice of names.
 pub trait IntoRooms {
     /// Appends the rooms.
     fn append_to(self, rooms: &mut Vec<Room>);
@@ -111,46 +111,49 @@ impl<T: Clone + Into<Room>> IntoRooms for &[T] {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Flags {
-    /// Dropped for recipients whose transport is not writable, instead of queued.
+    /// Drops the event for recipients whose transport is not writable, instead of queueing it.
     pub volatile: bool,
-    /// Only to sockets of this node.
+    /// Sends only to sockets of this node.
     pub local: bool,
-    /// Whether transports that compress may compress it; `None` is yes.
+    /// Whether transports may compress the event. `None` means yes.
     pub compress: Option<bool>,
-    /// How long acknowledgements may take.
+    /// The time limit for acks.
     pub timeout: Option<Duration>,
 }
 
-/// Who a broadcast is for: the union of the rooms, or everybody if no room was ever asked for; without the sockets that
-/// are in one of `except`. A socket's own id counts as a room with that socket alone.
+/// The recipients of a broadcast: the union of `rooms`, or all clients if no rooms were requested,
+/// without the sockets that are in a room of `except`. The id of a socket is a room that contains
+/// only this socket.
 ///
-/// Rooms that were asked for with an empty list are an empty union: such a selection [is nobody](Self::is_nobody). On the
-/// wire of Node's adapters no rooms means everybody, so a message with that selection must not be published.
+/// If rooms were requested with empty lists only, the union is empty and the selection [reaches
+/// nobody](Self::is_nobody). On the wire of Node's adapters, no rooms means all clients. A message
+/// with such a selection must therefore not be published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Rooms to reach.
+    /// The rooms to reach.
     pub rooms: Vec<Room>,
-    /// Rooms to leave out.
+    /// The rooms to exclude.
     pub except: Vec<Room>,
     /// How to send.
     pub flags: Flags,
-    /// Rooms were asked for, and there were none.
+    /// Rooms were requested, but all lists were empty.
     pub(crate) nobody: bool,
 }
 
 impl Selection {
-    /// Adds rooms to reach. An empty list adds nobody.
+    /// Adds rooms to reach. An empty list adds no recipients.
     pub fn to(&mut self, rooms: impl IntoRooms) {
         rooms.append_to(&mut self.rooms);
         self.nobody = self.rooms.is_empty();
     }
 
-    /// Whether it reaches nobody: [`to`](Self::to) was called with empty lists only.
+    /// Returns whether the selection has no recipients because [`to`](Self::to) was called with
+    /// empty lists only.
     pub fn is_nobody(&self) -> bool {
         self.nobody && self.rooms.is_empty()
     }
 
-    /// Adds rooms to leave out. An empty list leaves nobody out.
+    /// Adds rooms to exclude. An empty list excludes nobody.
     pub fn except(&mut self, rooms: impl IntoRooms) {
         rooms.append_to(&mut self.except);
     }
@@ -161,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rooms_are_named_one_by_one_or_many_at_once() {
+    fn rooms_are_added_one_by_one_or_as_lists() {
         let (text, room) = (String::from("c"), Room::from("d"));
         let mut selection = Selection::default();
         selection.to("a");
@@ -178,7 +181,7 @@ mod tests {
     #[test]
     fn an_empty_list_of_rooms_selects_nobody() {
         let mut selection = Selection::default();
-        assert!(!selection.is_nobody(), "everybody, as nobody asked for rooms");
+        assert!(!selection.is_nobody(), "without requested rooms, all clients are selected");
         selection.except(Vec::<Room>::new());
         assert!(!selection.is_nobody());
         selection.to(Vec::<Room>::new());

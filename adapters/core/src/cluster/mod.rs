@@ -1,5 +1,6 @@
-//! One node's part in the cluster of one namespace: who is there, what is asked, who has answered. No I/O, no clock, no
-//! randomness: the time is an argument, and what is to be done comes out of [`Cluster::poll_output`].
+//! The state machine of one node in the cluster of one namespace: its peers, its requests and their
+//! replies. It does no I/O, reads no clock and draws no randomness: the time is an argument, and
+//! [`Cluster::poll_output`] returns the actions to perform.
 
 mod peers;
 mod requests;
@@ -24,14 +25,16 @@ use crate::{
 
 pub use self::requests::{Gathered, Outcome};
 
-/// The machine of one node in one namespace. `W` is whoever waits for the outcome of a request; the machine hands it back
-/// exactly once, by [`Output::Done`] or by [`forget`](Self::forget).
+/// The state machine of one node in one namespace. `W` identifies a waiter for the outcome of a
+/// request. The machine returns each waiter exactly once, in [`Output::Done`] or from
+/// [`forget`](Self::forget).
 ///
 /// # Run loop
 ///
-/// Call [`join`](Self::join) when the back-end has joined, [`receive`](Self::receive) for every message,
-/// [`ask`](Self::ask) for requests, [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) has
-/// passed; and after each of them [`poll_output`](Self::poll_output) until it is empty.
+/// Call [`join`](Self::join) when the back-end has joined, [`receive`](Self::receive) for every
+/// message, [`ask`](Self::ask) for requests, and [`handle_timeout`](Self::handle_timeout) when the
+/// instant of [`poll_timeout`](Self::poll_timeout) has passed. After each of these calls, call
+/// [`poll_output`](Self::poll_output) until it returns `None`.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -43,7 +46,7 @@ pub use self::requests::{Gathered, Outcome};
 /// let seat = Seat { nsp: "/".into(), uid: one };
 /// let mut cluster = Cluster::new(seat, Discovery::Count, ClusterLimits::default());
 ///
-/// // One other node is to answer.
+/// One other node must reply.
 /// let args = event_args("time?", &())?;
 /// cluster.ask(now, Ask::ServerSideEmit(args), 1, Duration::from_secs(5), "who asked").unwrap();
 /// let Some(Output::Publish(Message { body, .. })) = cluster.poll_output() else { panic!() };
@@ -63,7 +66,8 @@ pub struct Cluster<W> {
     limits: ClusterLimits,
     peers: Peers,
     requests: Requests<W>,
-    /// How many requests there have been: with the node's name, an id that is unique in the cluster.
+    /// The number of requests so far. Together with the node's name it forms an id that is unique
+    /// in the cluster.
     asked: u64,
     outputs: VecDeque<Output<W>>,
     ignored: u64,
@@ -71,50 +75,51 @@ pub struct Cluster<W> {
     closed: bool,
 }
 
-/// What a node asks of the others.
+/// A request to the other nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ask {
-    /// A broadcast whose recipients' answers are wanted. The selection's timeout travels with it.
+    /// A broadcast with acks. The timeout of the selection is transmitted.
     Broadcast(Args, Selection),
-    /// Which sockets are there?
+    /// A request for the selected sockets.
     FetchSockets(Selection),
-    /// An event for the servers, whose answers are wanted.
+    /// An event for the servers that requests replies.
     ServerSideEmit(Args),
 }
 
-/// What is to be done.
+/// An action to perform.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Output<W> {
-    /// A message is to be published.
+    /// Publish a message.
     Publish(Message),
-    /// Another node wants something of this one: a broadcast, joins, leaves, disconnections, sockets, a server-side event.
+    /// Execute a request of another node: a broadcast, joins, leaves, disconnects, a request for
+    /// sockets, or a server-side event.
     Do {
-        /// Who; replies go there.
+        /// The node to which replies are sent.
         from: NodeId,
-        /// What.
+        /// The request.
         body: Body,
     },
     /// A request has ended.
     Done {
-        /// Who waited.
+        /// The waiter.
         waiter: W,
-        /// What came of it.
+        /// The outcome.
         outcome: Outcome,
     },
 }
 
-/// The waiter of a request that was refused, and why.
+/// A refused request: its waiter, and the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused<W> {
-    /// Who would have waited.
+    /// The waiter of the request.
     pub waiter: W,
-    /// The limit (`max_requests`), or `None` where the node has left.
+    /// The limit that was reached (`max_requests`), or `None` if the node has left.
     pub limit: Option<usize>,
 }
 
 impl<W> Cluster<W> {
-    /// A node that has not joined yet.
+    /// Creates a node that has not joined yet.
     pub fn new(seat: Seat, discovery: Discovery, limits: ClusterLimits) -> Self {
         Self {
             seat,
@@ -129,14 +134,15 @@ impl<W> Cluster<W> {
         }
     }
 
-    /// The back-end has joined: the node makes itself known, where nodes do.
+    /// Reports that the back-end has joined. If peers are known by heartbeats, the node announces
+    /// itself.
     pub fn join(&mut self, now: Instant) {
         if !self.closed && self.peers.join(now) {
             self.publish(Body::InitialHeartbeat);
         }
     }
 
-    /// Takes a message of another node.
+    /// Processes a message of another node.
     pub fn receive(&mut self, now: Instant, message: Message) {
         let Message { uid, nsp, body } = message;
         if self.closed || uid == self.seat.uid || nsp != self.seat.nsp {
@@ -144,7 +150,7 @@ impl<W> Cluster<W> {
             return;
         }
         if !matches!(body, Body::AdapterClose) {
-            self.peers.heard(now, &uid);
+            self.peers.note_heard(now, &uid);
         }
         match body {
             Body::InitialHeartbeat if self.peers.by_heartbeats() => self.publish(Body::Heartbeat),
@@ -159,12 +165,13 @@ impl<W> Cluster<W> {
         }
     }
 
-    /// Asks the other nodes. `others` is how many there are where the engine counts them; heartbeats know it themselves.
-    /// The outcome comes by [`Output::Done`], at the latest `patience` from now, at once where nobody is there.
+    /// Sends a request to the other nodes. `others` is the number of other nodes if the engine
+    /// counts them. With heartbeats it is ignored. [`Output::Done`] returns the outcome: at once if
+    /// there are no other nodes, otherwise at most `patience` from now.
     ///
     /// # Errors
     ///
-    /// As many requests wait as may (`max_requests`), or the node has left.
+    /// Returns the waiter if `max_requests` requests are pending or the node has left.
     pub fn ask(
         &mut self,
         now: Instant,
@@ -188,7 +195,7 @@ impl<W> Cluster<W> {
         };
         let clients = matches!(ask, Ask::Broadcast(..));
         let alone = awaited.is_empty();
-        // A day is as good as for ever, and can be added to any instant.
+        // The deadline is at most a day, so that the addition cannot overflow.
         let deadline = now + patience.min(Duration::from_secs(86_400));
         let done = match self.requests.add(id.clone(), deadline, awaited, gathered, clients, waiter)
         {
@@ -200,7 +207,8 @@ impl<W> Cluster<W> {
         let request = id.clone();
         match ask {
             Ask::Broadcast(args, selection) => {
-                // Also to nobody that is known: who has just come may have clients already.
+                // The broadcast is published even if no node is known. A node that has just joined
+                // may already have clients.
                 self.publish(Body::Broadcast { args, selection, request: Some(request) });
             }
             Ask::FetchSockets(_) | Ask::ServerSideEmit(_) if alone => {}
@@ -213,12 +221,12 @@ impl<W> Cluster<W> {
         Ok(id)
     }
 
-    /// Nobody waits for a request any more.
+    /// Cancels a request. Returns its waiter.
     pub fn forget(&mut self, request: &RequestId) -> Option<W> {
         self.requests.forget(request)
     }
 
-    /// What has to be done now that time has passed.
+    /// Processes the passage of time.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.closed {
             return;
@@ -235,17 +243,18 @@ impl<W> Cluster<W> {
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) must be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.peers.next_timeout().into_iter().chain(self.requests.next_timeout()).min()
     }
 
-    /// The next thing to be done.
+    /// Returns the next action.
     pub fn poll_output(&mut self) -> Option<Output<W>> {
         self.outputs.pop_front()
     }
 
-    /// The node leaves: it says so where nodes do, and every request ends with what has come.
+    /// Leaves the cluster. If peers are known by heartbeats, the node announces this. Every request
+    /// ends with the replies so far.
     pub fn close(&mut self) {
         if self.closed {
             return;
@@ -258,33 +267,33 @@ impl<W> Cluster<W> {
         self.outputs.extend(done.map(|(waiter, outcome)| Output::Done { waiter, outcome }));
     }
 
-    /// How many nodes there are, this one included; `None` where only the engine knows.
+    /// Returns the number of nodes, including this one. `None` if only the engine knows it.
     pub fn nodes(&self) -> Option<usize> {
         self.peers.by_heartbeats().then(|| self.peers.count() + 1)
     }
 
-    /// How many requests wait for other nodes.
+    /// Returns the number of pending requests.
     pub fn pending(&self) -> usize {
         self.requests.len()
     }
 
-    /// How many requests ended at their deadline, with what had come.
+    /// Returns how many requests ended at their deadline with the replies so far.
     pub fn timed_out(&self) -> u64 {
         self.timed_out
     }
 
-    /// How many messages were of no use: of the node itself, of another namespace, replies to nothing that is asked any more,
-    /// and answers beyond `max_answers`.
+    /// Returns how many messages were ignored: the node's own messages, messages of other
+    /// namespaces, replies to requests that have ended, and replies beyond `max_answers`.
     pub fn ignored(&self) -> u64 {
         self.ignored
     }
 
-    /// A message of this node.
+    /// Creates a message of this node.
     pub fn message(&self, body: Body) -> Message {
         Message { uid: self.seat.uid.clone(), nsp: self.seat.nsp.clone(), body }
     }
 
-    /// The namespace.
+    /// Returns the namespace.
     pub fn nsp(&self) -> &Nsp {
         &self.seat.nsp
     }

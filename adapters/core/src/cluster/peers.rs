@@ -1,4 +1,4 @@
-//! Who else is there.
+//! The other nodes of the cluster.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,21 +10,21 @@ use crate::{
     message::NodeId,
 };
 
-/// The other nodes, where they make themselves known.
+/// The other nodes, if they are known by heartbeats.
 #[derive(Debug)]
 pub(super) struct Peers {
     heartbeats: Option<Heartbeats>,
     limit: usize,
-    /// When each was last heard.
-    heard: HashMap<NodeId, Instant>,
-    /// When the next heartbeat and the next look at the others are due; none before joining.
+    /// When each node was last heard.
+    last_heard: HashMap<NodeId, Instant>,
+    /// When the next heartbeat and the next check of the others are due. `None` before joining.
     next: Option<(Instant, Instant)>,
 }
 
-/// How often the others are looked at, at most.
-const CHECK: Duration = Duration::from_secs(1);
+/// Longest interval between checks of the other nodes.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// As good as for ever, and can be added to any instant.
+/// Longest duration, which can be added to any instant.
 const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 
 impl Peers {
@@ -35,34 +35,35 @@ impl Peers {
             }
             Discovery::Count => None,
         };
-        Self { heartbeats, limit, heard: HashMap::new(), next: None }
+        Self { heartbeats, limit, last_heard: HashMap::new(), next: None }
     }
 
-    /// Whether the node has to make itself known.
+    /// Starts the timers. Returns whether the node must announce itself.
     pub(super) fn join(&mut self, now: Instant) -> bool {
-        self.next = self.heartbeats.map(|it| (now + it.interval, now + it.timeout.min(CHECK)));
+        self.next =
+            self.heartbeats.map(|it| (now + it.interval, now + it.timeout.min(CHECK_INTERVAL)));
         self.next.is_some()
     }
 
-    /// Whether the node has to say that it leaves.
+    /// Stops the timers. Returns whether the node must announce that it leaves.
     pub(super) fn leave(&mut self) -> bool {
-        self.heard.clear();
+        self.last_heard.clear();
         self.next.take().is_some()
     }
 
-    pub(super) fn heard(&mut self, now: Instant, uid: &NodeId) {
+    pub(super) fn note_heard(&mut self, now: Instant, uid: &NodeId) {
         if self.heartbeats.is_none() || uid.is_anonymous() {
             return;
         }
-        if let Some(heard) = self.heard.get_mut(uid) {
+        if let Some(heard) = self.last_heard.get_mut(uid) {
             *heard = now;
-        } else if self.heard.len() < self.limit {
-            self.heard.insert(uid.clone(), now);
+        } else if self.last_heard.len() < self.limit {
+            self.last_heard.insert(uid.clone(), now);
         }
     }
 
     pub(super) fn remove(&mut self, uid: &NodeId) {
-        self.heard.remove(uid);
+        self.last_heard.remove(uid);
     }
 
     pub(super) fn heartbeat_due(&mut self, now: Instant) -> bool {
@@ -74,7 +75,7 @@ impl Peers {
         due
     }
 
-    /// Those that were silent for too long.
+    /// Returns the nodes that were silent for too long.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<NodeId> {
         let (Some((_, next)), Some(it)) = (&mut self.next, self.heartbeats) else {
             return Vec::new();
@@ -82,9 +83,13 @@ impl Peers {
         if *next > now {
             return Vec::new();
         }
-        *next = now + it.timeout.min(CHECK);
+        *next = now + it.timeout.min(CHECK_INTERVAL);
         let silent = |heard: &Instant| now.saturating_duration_since(*heard) > it.timeout;
-        self.heard.iter().filter(|(_, heard)| silent(heard)).map(|(uid, _)| uid.clone()).collect()
+        self.last_heard
+            .iter()
+            .filter(|(_, heard)| silent(heard))
+            .map(|(uid, _)| uid.clone())
+            .collect()
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
@@ -96,10 +101,10 @@ impl Peers {
     }
 
     pub(super) fn known(&self) -> Option<HashSet<NodeId>> {
-        self.by_heartbeats().then(|| self.heard.keys().cloned().collect())
+        self.by_heartbeats().then(|| self.last_heard.keys().cloned().collect())
     }
 
     pub(super) fn count(&self) -> usize {
-        self.heard.len()
+        self.last_heard.len()
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked of other nodes, and who has answered.
+//! Pending requests, and the replies to them.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -9,33 +9,34 @@ use socketio_parser::Args;
 
 use crate::message::{Body, NodeId, RequestId, SocketDetails};
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// What came.
+    /// The replies.
     pub gathered: Gathered,
-    /// How many nodes did not answer in time. Nodes that left or died meanwhile are not among them.
+    /// Number of nodes that did not reply in time, without nodes that have left or died.
     pub missing_nodes: usize,
-    /// How many clients got a broadcast, but did not answer in time, or were on a node that died.
+    /// Number of clients that got a broadcast and sent no ack, because they were late or their node
+    /// died.
     pub missing_clients: u64,
 }
 
-/// What the nodes or their clients answered.
+/// The replies of nodes or clients.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Gathered {
-    /// To [`Ask::FetchSockets`](super::Ask::FetchSockets).
+    /// Replies to [`Ask::FetchSockets`](super::Ask::FetchSockets).
     Sockets(Vec<SocketDetails>),
-    /// To the others.
+    /// Replies to the other requests.
     Answers(Vec<Args>),
 }
 
-/// Requests that are not answered completely.
+/// The requests that wait for replies.
 #[derive(Debug)]
 pub(super) struct Requests<W> {
     limit: usize,
     max_answers: usize,
     pending: HashMap<RequestId, Request<W>>,
-    /// By deadline: the earliest is all that anybody looks at.
+    /// The requests by deadline. Only the earliest is inspected.
     deadlines: BTreeMap<(Instant, RequestId), ()>,
 }
 
@@ -44,9 +45,9 @@ struct Request<W> {
     deadline: Instant,
     awaited: Awaited,
     gathered: Gathered,
-    /// Of a broadcast: how many clients each node has, and how many of them have answered.
+    /// For a broadcast: the number of clients of each node, and of their acks.
     clients: Option<HashMap<NodeId, Clients>>,
-    /// Clients that had not answered when their node was lost.
+    /// Number of clients without an ack when their node was lost.
     lost_clients: u64,
     waiter: W,
 }
@@ -58,7 +59,7 @@ struct Clients {
     answered: u64,
 }
 
-/// Which nodes have not said their part.
+/// The nodes that have not replied yet.
 #[derive(Debug)]
 pub(super) enum Awaited {
     Nodes(HashSet<NodeId>),
@@ -77,12 +78,12 @@ impl Awaited {
         }
     }
 
-    /// Whether this node's part was still missing.
-    fn heard(&mut self, uid: &NodeId) -> bool {
+    /// Records a reply. Returns whether the reply of this node was still missing.
+    fn record(&mut self, uid: &NodeId) -> bool {
         match self {
             Self::Nodes(nodes) => nodes.remove(uid),
             Self::Count { missing, heard } => {
-                // Where nodes have no names, nobody can tell them apart.
+                // Nodes without names cannot be distinguished.
                 let first = uid.is_anonymous() || !heard.contains(uid);
                 if *missing == 0 || !first {
                     return false;
@@ -102,7 +103,8 @@ impl<W> Requests<W> {
         Self { limit, max_answers, pending: HashMap::new(), deadlines: BTreeMap::new() }
     }
 
-    /// Adds a request; it is done at once where nobody is awaited. The waiter comes back when there are too many.
+    /// Adds a request. Returns its outcome if there are no other nodes. Returns the waiter as an
+    /// error if there are too many requests.
     pub(super) fn add(
         &mut self,
         id: RequestId,
@@ -125,7 +127,8 @@ impl<W> Requests<W> {
         Ok(None)
     }
 
-    /// Takes a reply. Whether it was of use, and the request that it completes.
+    /// Processes a reply. Returns whether it was expected, and the outcome of the request if it is
+    /// complete.
     pub(super) fn reply(&mut self, uid: &NodeId, body: Body) -> (bool, Done<W>) {
         let Some(id) = body.replies_to().cloned() else { return (false, None) };
         let Some(request) = self.pending.get_mut(&id) else { return (false, None) };
@@ -134,7 +137,7 @@ impl<W> Requests<W> {
         (known, done)
     }
 
-    /// A node is gone: nothing waits for it any more.
+    /// Removes a lost node from all requests. Returns the requests that are complete without it.
     pub(super) fn lost(&mut self, uid: &NodeId) -> impl Iterator<Item = (W, Outcome)> {
         for request in self.pending.values_mut() {
             request.lost(uid);
@@ -184,11 +187,11 @@ impl<W> Requests<W> {
 }
 
 impl<W> Request<W> {
-    /// Whether the reply was of use. The first one of a node counts.
+    /// Records a reply. Returns whether it was expected. Only the first reply of each node counts.
     fn take(&mut self, uid: &NodeId, body: Body, max_answers: usize) -> bool {
         match (body, &mut self.gathered, &mut self.clients) {
             (Body::FetchSocketsResponse { sockets, .. }, Gathered::Sockets(all), _) => {
-                let expected = self.awaited.heard(uid);
+                let expected = self.awaited.record(uid);
                 if expected {
                     let room = max_answers.saturating_sub(all.len());
                     all.extend(sockets.into_iter().take(room));
@@ -196,7 +199,7 @@ impl<W> Request<W> {
                 expected
             }
             (Body::ServerSideEmitResponse { answer, .. }, Gathered::Answers(all), None) => {
-                let expected = self.awaited.heard(uid) && all.len() < max_answers;
+                let expected = self.awaited.record(uid) && all.len() < max_answers;
                 if expected {
                     all.push(answer);
                 }
@@ -206,9 +209,9 @@ impl<W> Request<W> {
                 if nodes.len() >= max_answers && !nodes.contains_key(uid) {
                     return false;
                 }
-                let awaited = self.awaited.heard(uid);
+                let awaited = self.awaited.record(uid);
                 let node = nodes.entry(uid.clone()).or_default();
-                // A node that has just come, and was not known when it was asked, is welcome.
+                // A node that was not known when the request was sent also counts.
                 let counts = awaited || !(node.counted || uid.is_anonymous());
                 if counts {
                     node.counted = true;
@@ -216,7 +219,7 @@ impl<W> Request<W> {
                 }
                 counts
             }
-            // It may overtake the count, where an engine has several ways.
+            // With engines that have several channels, an ack may arrive before the count.
             (Body::BroadcastAck { answer, .. }, Gathered::Answers(all), Some(nodes)) => {
                 if all.len() >= max_answers {
                     return false;
@@ -242,7 +245,7 @@ impl<W> Request<W> {
         self.awaited.is_empty() && self.open_clients() == 0
     }
 
-    /// Clients whose answers may still come.
+    /// Returns the number of clients whose acks are still expected.
     fn open_clients(&self) -> u64 {
         let nodes = self.clients.iter().flat_map(HashMap::values);
         nodes.fold(0, |sum, node| sum.saturating_add(node.announced.saturating_sub(node.answered)))

@@ -1,4 +1,4 @@
-//! The log of a cluster in memory, and its sessions.
+//! The log of a cluster in memory, with its sessions.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -17,12 +17,12 @@ use crate::{
     recovery::{Missed, Offset, Page, PageSize, SavedSession},
 };
 
-/// What a [`MemoryCluster`](super::MemoryCluster) keeps for clients that come back.
+/// Limits of the log of a [`MemoryCluster`](super::MemoryCluster).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryLog {
-    /// Broadcasts of all namespaces (default 10 000). The oldest give way.
+    /// Number of broadcasts, over all namespaces (default 10 000). The oldest are dropped first.
     pub max_entries: usize,
-    /// Sessions (default 10 000). That which would expire first gives way.
+    /// Number of sessions (default 10 000). The one that expires first is dropped first.
     pub max_sessions: usize,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Log {
     entries: VecDeque<Entry>,
     /// The number of the first entry.
     first: u64,
-    sessions: HashMap<ByteString, Kept>,
+    sessions: HashMap<ByteString, StoredSession>,
 }
 
 struct Entry {
@@ -46,12 +46,12 @@ struct Entry {
     wire: Bytes,
 }
 
-struct Kept {
+struct StoredSession {
     wire: Bytes,
     until: Instant,
 }
 
-/// As good as for ever, and can be added to any instant.
+/// Longest duration, which can be added to any instant.
 const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 
 impl Log {
@@ -60,7 +60,7 @@ impl Log {
         Self { limits, clock, entries, first: 1, sessions }
     }
 
-    /// Appends what belongs into the log.
+    /// Appends a message if it belongs into the log. Returns its offset.
     pub(super) fn append(&mut self, message: &Message, wire: &Bytes) -> Option<Offset> {
         if !matches!(message.body, Body::Broadcast { request: None, .. }) {
             return None;
@@ -71,7 +71,7 @@ impl Log {
         Some(offset)
     }
 
-    /// Forgets all entries but the latest.
+    /// Drops all entries except the latest `entries`.
     pub(super) fn trim(&mut self, entries: usize) {
         while self.entries.len() > entries {
             self.entries.pop_front();
@@ -84,11 +84,11 @@ impl Log {
     }
 
     pub(super) fn persist(&mut self, now: Instant, session: &SavedSession, ttl: Duration) {
-        self.sessions.retain(|_, kept| now < kept.until);
-        let kept = Kept { wire: session.to_msgpack(), until: now + ttl.min(FOREVER) };
-        self.sessions.insert(session.pid.clone(), kept);
+        self.sessions.retain(|_, stored| now < stored.until);
+        let stored = StoredSession { wire: session.to_msgpack(), until: now + ttl.min(FOREVER) };
+        self.sessions.insert(session.pid.clone(), stored);
         if self.sessions.len() > self.limits.max_sessions {
-            let first = self.sessions.iter().min_by_key(|(_, kept)| kept.until);
+            let first = self.sessions.iter().min_by_key(|(_, stored)| stored.until);
             if let Some(pid) = first.map(|(pid, _)| pid.clone()) {
                 self.sessions.remove(&pid);
             }
@@ -102,9 +102,9 @@ impl Log {
         offset: &str,
     ) -> Result<Option<SavedSession>, AdapterError> {
         let known = number(offset).is_some_and(|at| at >= self.first && at <= self.end());
-        let kept = if known { self.sessions.remove(pid) } else { None };
-        let Some(kept) = kept.filter(|kept| now < kept.until) else { return Ok(None) };
-        Ok(Some(SavedSession::from_msgpack(&kept.wire, &ClusterLimits::default())?))
+        let stored = if known { self.sessions.remove(pid) } else { None };
+        let Some(stored) = stored.filter(|stored| now < stored.until) else { return Ok(None) };
+        Ok(Some(SavedSession::from_msgpack(&stored.wire, &ClusterLimits::default())?))
     }
 
     pub(super) fn missed(
@@ -137,13 +137,13 @@ impl Log {
         Ok(page)
     }
 
-    /// The number of the last entry.
+    /// Returns the number of the last entry.
     fn end(&self) -> u64 {
         self.first + self.entries.len() as u64 - 1
     }
 }
 
-/// Offsets have the form of those of Redis streams, which no number has.
+/// Parses an offset. Offsets have the form of Redis stream ids, which is not the form of a number.
 pub(super) fn number(offset: &str) -> Option<u64> {
     offset.strip_suffix("-0")?.parse().ok()
 }
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_offset_is_too_large() {
+    fn the_largest_offset_does_not_overflow() {
         let log = Log::new(MemoryLog::default(), Arc::new(Instant::now));
         let last = Offset::from(format!("{}-0", u64::MAX));
         let size = PageSize { packets: 1, bytes: 1 };

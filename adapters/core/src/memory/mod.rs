@@ -1,4 +1,4 @@
-//! Servers of one process as a cluster, for tests and for those who run several servers side by side.
+//! A cluster of servers in one process, for tests and for programs that run several servers.
 
 mod log;
 
@@ -24,8 +24,8 @@ use crate::{
 
 pub use self::log::MemoryLog;
 
-/// The medium between servers of one process. Messages pass through their form on the wire, as on any other; what is
-/// published is delivered before the publisher goes on, unless [`on_parcel`](Self::on_parcel) says otherwise.
+/// A bus between servers of one process. Messages are encoded and decoded as on any other bus. They
+/// are delivered before publishing returns, unless [`on_parcel`](Self::on_parcel) intercepts them.
 ///
 /// ```
 /// use socketio_adapter::MemoryCluster;
@@ -48,29 +48,31 @@ struct Bus {
 struct State {
     servers: usize,
     cut_off: HashSet<usize>,
-    seats: Vec<Occupied>,
+    seats: Vec<Member>,
     courier: Option<Arc<Courier>>,
     log: Option<Log>,
-    /// With a log: what is to be delivered, in its order, and whether somebody is at it.
+    /// With a log: the messages to deliver, in the order of the log, and whether a thread is
+    /// delivering them.
     outbox: VecDeque<Parcel>,
     delivering: bool,
 }
 
 type Courier = dyn Fn(Parcel) + Send + Sync;
 
-struct Occupied {
+struct Member {
     seat: Seat,
     server: usize,
     rooms: HashSet<Room>,
     inbox: Arc<dyn Inbox>,
 }
 
-/// A message on its way to one node. Dropped undelivered, it is lost.
+/// A message on its way to one node. Dropping it loses the message.
 #[must_use]
 pub struct Parcel {
-    /// The number of the server that sent it, counted from 0 in the order of [`MemoryCluster::adapter`].
+    /// The number of the sending server. Servers are counted from 0 in the order of
+    /// [`MemoryCluster::adapter`].
     pub from: usize,
-    /// The number of the server it is for.
+    /// The number of the receiving server.
     pub to: usize,
     bus: Arc<Bus>,
     inbox: Arc<dyn Inbox>,
@@ -85,24 +87,25 @@ impl Default for MemoryCluster {
 }
 
 impl MemoryCluster {
-    /// A cluster whose nodes are counted.
+    /// Creates a cluster whose nodes are counted.
     pub fn new() -> Self {
         Self::with(Discovery::Count, false)
     }
 
-    /// A cluster whose nodes know of each other by heartbeats.
+    /// Creates a cluster whose nodes learn of each other by heartbeats.
     pub fn with_heartbeats(heartbeats: Heartbeats) -> Self {
         Self::with(Discovery::Heartbeats(heartbeats), false)
     }
 
-    /// A cluster with a channel per room, whose nodes are counted: a plain broadcast to one room reaches only the nodes
-    /// that have it.
+    /// Creates a cluster with a channel per room, whose nodes are counted. A plain broadcast to one
+    /// room reaches only the nodes that have the room.
     pub fn with_room_channels() -> Self {
         Self::with(Discovery::Count, true)
     }
 
-    /// A cluster with a log and a place for sessions, whose nodes are counted: a client may come back to any of its servers
-    /// ([`recovery`](crate::recovery)). `clock` says when sessions expire.
+    /// Creates a cluster with a log and a session store, whose nodes are counted. A client can
+    /// return to any of its servers ([`recovery`](crate::recovery)). `clock` determines when
+    /// sessions expire.
     ///
     /// ```
     /// use std::time::Instant;
@@ -122,14 +125,14 @@ impl MemoryCluster {
         Self(Arc::new(Bus { discovery, room_channels, keeps_log: false, state }))
     }
 
-    /// Forgets all entries of the log but the latest. Does nothing without a log.
+    /// Drops all entries of the log except the latest `entries`. Does nothing without a log.
     pub fn trim(&self, entries: usize) {
         if let Some(log) = &mut self.0.state().log {
             log.trim(entries);
         }
     }
 
-    /// The adapter of one more server.
+    /// Creates the adapter of one more server.
     pub fn adapter(&self) -> Arc<MemoryAdapter> {
         let mut state = self.0.state();
         let server = state.servers;
@@ -137,15 +140,16 @@ impl MemoryCluster {
         Arc::new(MemoryAdapter { bus: self.0.clone(), server })
     }
 
-    /// How many sessions are kept, those included that have expired and were not looked at since; 0 without a log.
+    /// Returns the number of stored sessions, including expired ones that were not removed yet.
+    /// Returns 0 without a log.
     pub fn sessions(&self) -> usize {
         self.0.state().log.as_ref().map_or(0, Log::sessions)
     }
 
-    /// Whether a server gets what is sent to a room: always, unless there are [channels per
-    /// room](Self::with_room_channels).
+    /// Returns whether a server receives messages to a room. Always true unless there are [channels
+    /// per room](Self::with_room_channels).
     pub fn reaches(&self, server: usize, nsp: &str, room: &str) -> bool {
-        let reached = |seat: &Occupied| {
+        let reached = |seat: &Member| {
             seat.server == server
                 && seat.seat.nsp == *nsp
                 && (!self.0.room_channels || seat.rooms.contains(room))
@@ -153,7 +157,8 @@ impl MemoryCluster {
         self.0.state().seats.iter().any(reached)
     }
 
-    /// Gives every message to `courier` from now on, who delivers it now, later, or never.
+    /// From now on, passes every message to `courier`, which delivers it immediately, later, or
+    /// never.
     pub fn on_parcel(&self, courier: impl Fn(Parcel) + Send + Sync + 'static) {
         let former = self.0.state().courier.replace(Arc::new(courier));
         drop(former);
@@ -161,7 +166,7 @@ impl MemoryCluster {
 }
 
 impl Parcel {
-    /// Delivers the message, unless one of its ends was cut off meanwhile.
+    /// Delivers the message, unless the sender or the receiver has been cut off.
     pub fn deliver(self) {
         let lost = {
             let state = self.bus.state();
@@ -176,7 +181,7 @@ impl Parcel {
         }
     }
 
-    /// Delivers other bytes in the message's place.
+    /// Delivers other bytes in place of the message.
     pub fn deliver_as(mut self, wire: impl Into<Bytes>) {
         self.wire = wire.into();
         self.deliver();
@@ -188,7 +193,7 @@ impl Bus {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// To all others of the namespace, or to one.
+    /// Sends a message to all other nodes of the namespace, or to one of them.
     fn send(
         self: &Arc<Self>,
         (server, seat): (usize, &Seat),
@@ -241,7 +246,8 @@ impl Bus {
         Ok(offset)
     }
 
-    /// Whoever comes first delivers what others append meanwhile: all inboxes see the order of the log.
+    /// Delivers the messages in the order of the log. The first thread also delivers what other
+    /// threads append in the meantime.
     fn deliver_in_order(&self) {
         if std::mem::replace(&mut self.state().delivering, true) {
             return;
@@ -267,14 +273,15 @@ fn cut_off() -> AdapterError {
     AdapterError::Engine("the server is cut off".into())
 }
 
-/// One server's adapter in a [`MemoryCluster`].
+/// The adapter of one server in a [`MemoryCluster`].
 pub struct MemoryAdapter {
     bus: Arc<Bus>,
     server: usize,
 }
 
 impl MemoryAdapter {
-    /// Cuts the server off, as if its machine had died: nothing reaches it, and nothing comes from it, not even a goodbye.
+    /// Cuts the server off, as if its machine had died. It receives nothing and sends nothing, not
+    /// even a goodbye.
     pub fn kill(&self) {
         self.bus.state().cut_off.insert(self.server);
     }
@@ -302,8 +309,8 @@ impl ClusterAdapter for MemoryAdapter {
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         Box::pin(async move {
             let (server, rooms) = (self.server, HashSet::new());
-            let occupied = Occupied { seat: seat.clone(), server, rooms, inbox };
-            self.bus.state().seats.push(occupied);
+            let member = Member { seat: seat.clone(), server, rooms, inbox };
+            self.bus.state().seats.push(member);
             Ok(Arc::new(MemoryLink { bus: self.bus.clone(), server, seat }) as Arc<dyn Link>)
         })
     }
@@ -342,7 +349,7 @@ impl Link for MemoryLink {
     fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
         Box::pin(async move {
             let state = self.bus.state();
-            let here = |other: &&Occupied| {
+            let here = |other: &&Member| {
                 other.seat.nsp == self.seat.nsp && !state.cut_off.contains(&other.server)
             };
             Ok(state.seats.iter().filter(here).count())

@@ -1,4 +1,4 @@
-//! The bounded log of a namespace, and the sessions that may come back.
+//! The bounded log of a namespace, and the sessions that can be recovered.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -13,43 +13,43 @@ use super::{
 };
 use crate::selection::Room;
 
-/// How much a [`Log`] keeps.
+/// Limits of a [`Log`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogLimits {
-    /// How long a session may stay away.
+    /// How long a session can be recovered after its connection was lost.
     pub max_disconnection_duration: Duration,
-    /// How old an event may be that is still sent again.
+    /// Largest age of an event that can be sent again.
     pub max_age: Duration,
-    /// Events kept.
+    /// Number of events.
     pub max_packets: usize,
-    /// Bytes of events kept, their bookkeeping included.
+    /// Size of the events in bytes, including bookkeeping.
     pub max_bytes: usize,
-    /// Sessions kept.
+    /// Number of sessions.
     pub max_sessions: usize,
 }
 
-/// As good as for ever, and can be added to any instant.
+/// Longest duration, which can be added to any instant.
 const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 
-/// An event of the log: `P` in wire form, and whom it was for.
+/// An event in the log. `P` is its encoded packet.
 #[derive(Clone, Debug)]
 pub struct Entry<P> {
-    /// What the client names it by.
+    /// The offset by which the client refers to the event.
     pub offset: u64,
-    /// The rooms it was for; everybody where there are none.
+    /// The rooms of the recipients. Empty if the event was for all clients.
     pub rooms: Box<[Room]>,
-    /// The rooms it was not for.
+    /// The excluded rooms.
     pub except: Box<[Room]>,
     /// The event.
     pub packet: P,
-    /// What it takes up, in bytes.
+    /// The size in bytes.
     pub bytes: usize,
 }
 
-/// The events of one namespace in the order of their delivery, and the sessions that may come back to it.
+/// The events of one namespace in the order of delivery, and the sessions that can be recovered.
 ///
-/// The oldest give way where a limit is reached. Nothing expires by itself: [`expire`](Self::expire) is to be called now
-/// and then, and [`next_expiry`](Self::next_expiry) tells when.
+/// When a limit is reached, the oldest entries are dropped. Expired entries are dropped by
+/// [`expire`](Self::expire), which the caller must call at [`next_expiry`](Self::next_expiry).
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -83,33 +83,33 @@ pub struct Entry<P> {
 pub struct Log<P, D> {
     limits: LogLimits,
     entries: VecDeque<(Instant, Entry<P>)>,
-    /// Where the first entry stands.
+    /// The position of the first entry.
     first: Position,
     bytes: usize,
-    sessions: HashMap<ByteString, Kept<D>>,
-    /// The sessions by the order in which they were lost.
+    sessions: HashMap<ByteString, RetainedSession<D>>,
+    /// The sessions in the order in which their connections were lost.
     order: BTreeMap<u64, ByteString>,
     persisted: u64,
 }
 
 #[derive(Debug)]
-struct Kept<D> {
+struct RetainedSession<D> {
     session: Session<D>,
     until: Instant,
     number: u64,
 }
 
-/// A session that came back.
+/// A recovered session.
 #[derive(Debug)]
 pub struct Resumed<D> {
     /// The session.
     pub session: Session<D>,
-    /// The first event that the client may not have.
+    /// The position of the first event that the client may have missed.
     pub from: Position,
 }
 
 impl<P, D> Log<P, D> {
-    /// An empty log.
+    /// Creates an empty log.
     pub fn new(limits: LogLimits) -> Self {
         let LogLimits { max_disconnection_duration, max_age, .. } = limits;
         Self {
@@ -127,87 +127,90 @@ impl<P, D> Log<P, D> {
         }
     }
 
-    /// Where the next event will stand.
+    /// Returns the position of the next event.
     pub fn next(&self) -> Position {
         self.first + self.entries.len() as u64
     }
 
-    /// Where the oldest event stands that is kept.
+    /// Returns the position of the oldest event.
     pub fn first(&self) -> Position {
         self.first
     }
 
-    /// Events and bytes kept.
+    /// Returns the number of events, and their size in bytes.
     pub fn size(&self) -> (usize, usize) {
         (self.entries.len(), self.bytes)
     }
 
-    /// How many sessions are kept.
+    /// Returns the number of sessions.
     pub fn sessions(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Appends an event; the oldest ones give way.
+    /// Appends an event. Drops the oldest events if a limit is exceeded.
     pub fn append(&mut self, now: Instant, entry: Entry<P>) {
         self.bytes += entry.bytes;
         self.entries.push_back((now, entry));
         while self.entries.len() > self.limits.max_packets || self.bytes > self.limits.max_bytes {
-            self.forget_first();
+            self.drop_first();
         }
-        self.forget_old(now);
+        self.drop_expired(now);
     }
 
-    /// Keeps a session. Where there are too many, the one that was lost first is given back.
+    /// Stores a session. Returns the session that it replaces, or the oldest one if there are too
+    /// many.
     pub fn persist(&mut self, now: Instant, mut session: Session<D>) -> Option<Session<D>> {
         session.trail.miss(self.next());
         let number = self.persisted;
         self.persisted += 1;
         let until = now + self.limits.max_disconnection_duration;
         self.order.insert(number, session.pid.clone());
-        let kept = Kept { session, until, number };
-        let former = self.sessions.insert(kept.session.pid.clone(), kept);
+        let retained = RetainedSession { session, until, number };
+        let former = self.sessions.insert(retained.session.pid.clone(), retained);
         if let Some(former) = former {
             self.order.remove(&former.number);
             return Some(former.session);
         }
         if self.sessions.len() > self.limits.max_sessions {
             let (_, pid) = self.order.pop_first()?;
-            return self.sessions.remove(&pid).map(|kept| kept.session);
+            return self.sessions.remove(&pid).map(|retained| retained.session);
         }
         None
     }
 
-    /// Whether a session may still come back.
+    /// Returns whether a session can still be recovered.
     pub fn keeps(&self, now: Instant, pid: &str) -> bool {
-        self.sessions.get(pid).is_some_and(|kept| now < kept.until)
+        self.sessions.get(pid).is_some_and(|retained| now < retained.until)
     }
 
-    /// Takes a session out, for a client that says which event it got last. `None`, and nothing is taken out, where the
-    /// session is unknown or expired, or it cannot be told what the client has missed.
+    /// Takes a session out, for a client that reports the offset of its last event. Returns `None`
+    /// if the session is unknown or expired, or if the missed events cannot be determined. The
+    /// session then stays stored.
     pub fn take(&mut self, now: Instant, pid: &str, offset: &str) -> Option<Resumed<D>> {
-        self.forget_old(now);
-        let kept = self.sessions.get(pid).filter(|kept| now < kept.until)?;
-        let from = self.after(&kept.session.trail, offset.parse().ok()?)?;
-        let kept = self.sessions.remove(pid)?;
-        self.order.remove(&kept.number);
-        Some(Resumed { session: kept.session, from })
+        self.drop_expired(now);
+        let retained = self.sessions.get(pid).filter(|retained| now < retained.until)?;
+        let from = self.after(&retained.session.trail, offset.parse().ok()?)?;
+        let retained = self.sessions.remove(pid)?;
+        self.order.remove(&retained.number);
+        Some(Resumed { session: retained.session, from })
     }
 
-    /// Takes a session out that cannot come back, whatever its client says: what it missed is not known any more.
+    /// Takes a session out if its missed events have been dropped, so that it cannot be recovered
+    /// with any offset.
     pub fn give_up(&mut self, pid: &str) -> Option<Session<D>> {
         let missed = self.sessions.get(pid)?.session.trail.missed();
         if missed.is_some_and(|missed| missed < self.first) { self.reclaim(pid) } else { None }
     }
 
-    /// Takes a session out whose events are in a log elsewhere.
+    /// Takes a session out unconditionally, for a session whose events are in another log.
     pub fn reclaim(&mut self, pid: &str) -> Option<Session<D>> {
-        let kept = self.sessions.remove(pid)?;
-        self.order.remove(&kept.number);
-        Some(kept.session)
+        let retained = self.sessions.remove(pid)?;
+        self.order.remove(&retained.number);
+        Some(retained.session)
     }
 
-    /// The events from a position on that are for a socket with this trail, which is in `rooms` now. `None` where they are
-    /// not known any more.
+    /// Returns the events from position `from` on for a socket with this trail, which is in `rooms`
+    /// now. Returns `None` if they have been dropped.
     pub fn missed<'a>(
         &'a self,
         trail: &'a Trail,
@@ -225,16 +228,17 @@ impl<P, D> Log<P, D> {
         }))
     }
 
-    /// Forgets what is too old. The sessions are given back: their data ends where the caller wants it to.
+    /// Drops what has expired. Returns the expired sessions, so that the caller can choose where to
+    /// drop their data.
     #[must_use]
     pub fn expire(&mut self, now: Instant) -> Vec<Session<D>> {
-        self.forget_old(now);
+        self.drop_expired(now);
         let mut expired = Vec::new();
         while let Some(first) = self.order.first_entry()
-            && self.sessions.get(first.get()).is_none_or(|kept| kept.until <= now)
+            && self.sessions.get(first.get()).is_none_or(|retained| retained.until <= now)
         {
             let pid = first.remove();
-            expired.extend(self.sessions.remove(&pid).map(|kept| kept.session));
+            expired.extend(self.sessions.remove(&pid).map(|retained| retained.session));
         }
         if self.sessions.is_empty() {
             self.sessions.shrink_to_fit();
@@ -245,20 +249,23 @@ impl<P, D> Log<P, D> {
         expired
     }
 
-    /// When [`expire`](Self::expire) will next find something; `None` while nothing is kept.
+    /// Returns when [`expire`](Self::expire) will next find something. `None` if the log is empty.
     pub fn next_expiry(&self) -> Option<Instant> {
         let session = self.order.values().next().and_then(|pid| self.sessions.get(pid));
         let entry = self.entries.front().map(|(at, _)| *at + self.limits.max_age);
-        session.map(|kept| kept.until).into_iter().chain(entry).min()
+        session.map(|retained| retained.until).into_iter().chain(entry).min()
     }
 
-    /// The first event that a client may not have which got the one with this offset last.
+    /// Returns the position of the first event that a client may have missed, given the offset of
+    /// its last event.
     fn after(&self, trail: &Trail, offset: u64) -> Option<Position> {
         let from = match trail.missed() {
-            // It has all it was given: that an idle client's last event is forgotten does not matter.
+            // The client has all events that were sent to it. The log need not contain the last
+            // event of an idle client.
             Some(missed) if trail.last() == Some(offset) => missed,
             _ => {
-                // From the end: what is passed is what it has missed.
+                // Search from the end, because the distance from the end is the number of missed
+                // events.
                 let back = self.entries.iter().rev().position(|(_, it)| it.offset == offset)?;
                 self.next() - back as u64
             }
@@ -266,13 +273,13 @@ impl<P, D> Log<P, D> {
         (from >= self.first && trail.knows(from)).then_some(from)
     }
 
-    fn forget_old(&mut self, now: Instant) {
+    fn drop_expired(&mut self, now: Instant) {
         while self.entries.front().is_some_and(|(at, _)| *at + self.limits.max_age <= now) {
-            self.forget_first();
+            self.drop_first();
         }
     }
 
-    fn forget_first(&mut self) {
+    fn drop_first(&mut self) {
         if let Some((_, entry)) = self.entries.pop_front() {
             self.bytes -= entry.bytes;
             self.first += 1;
@@ -309,7 +316,7 @@ mod tests {
         Session { pid, sid, rooms: vec!["s".into()], data: (), trail }
     }
 
-    fn comes_back(log: &mut Log<u64, ()>, now: Instant, pid: &str, last: u64) -> Option<Vec<u64>> {
+    fn recover(log: &mut Log<u64, ()>, now: Instant, pid: &str, last: u64) -> Option<Vec<u64>> {
         let back = log.take(now, pid, &last.to_string())?;
         let Session { trail, rooms, .. } = &back.session;
         let missed = log.missed(trail, back.from, rooms).unwrap();
@@ -317,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn each_limit_holds() {
+    fn limits_are_enforced() {
         let now = Instant::now();
         let mut log = Log::<_, ()>::new(LogLimits { max_packets: 3, ..limits() });
         (1..=5).for_each(|n| log.append(now, entry(n)));
@@ -329,7 +336,7 @@ mod tests {
 
         let mut log = Log::<_, ()>::new(limits());
         (0..20).for_each(|n| log.append(now + SECOND * n, entry(n.into())));
-        assert_eq!(log.first(), 5, "those of the last 15 seconds are kept");
+        assert_eq!(log.first(), 5, "events of the last 15 seconds are retained");
 
         let mut log = Log::<u64, ()>::new(LogLimits { max_sessions: 2, ..limits() });
         assert!(log.persist(now, session("a", 1)).is_none());
@@ -339,56 +346,56 @@ mod tests {
     }
 
     #[test]
-    fn a_session_comes_back_once_and_in_time() {
+    fn a_session_is_recovered_once_and_before_it_expires() {
         let now = Instant::now();
         let mut log = Log::new(limits());
         log.append(now, entry(1));
         log.persist(now, session("a", 1));
         log.append(now, entry(2));
-        assert_eq!(comes_back(&mut log, now, "b", 1), None);
-        assert_eq!(comes_back(&mut log, now, "a", 7), None, "an offset nobody was given");
+        assert_eq!(recover(&mut log, now, "b", 1), None);
+        assert_eq!(recover(&mut log, now, "a", 7), None, "no event has this offset");
         assert!(log.take(now, "a", "").is_none() && log.take(now, "a", "x1").is_none());
-        assert_eq!(comes_back(&mut log, now + 9 * SECOND, "a", 1), Some(vec![2]));
-        assert_eq!(comes_back(&mut log, now + 9 * SECOND, "a", 1), None);
+        assert_eq!(recover(&mut log, now + 9 * SECOND, "a", 1), Some(vec![2]));
+        assert_eq!(recover(&mut log, now + 9 * SECOND, "a", 1), None);
         log.persist(now, session("a", 1));
         assert!(log.keeps(now, "a") && !log.keeps(now + 10 * SECOND, "a"));
-        assert_eq!(comes_back(&mut log, now + 10 * SECOND, "a", 1), None);
+        assert_eq!(recover(&mut log, now + 10 * SECOND, "a", 1), None);
     }
 
     #[test]
-    fn an_idle_client_comes_back_long_after_its_last_event() {
+    fn an_idle_client_is_recovered_long_after_its_last_event() {
         let now = Instant::now();
         let mut log = Log::new(limits());
         log.append(now, entry(1));
         let later = now + 100 * SECOND;
         log.persist(later, session("a", 1));
         log.append(later, entry(2));
-        assert_eq!(comes_back(&mut log, later + SECOND, "a", 1), Some(vec![2]));
+        assert_eq!(recover(&mut log, later + SECOND, "a", 1), Some(vec![2]));
     }
 
     #[test]
-    fn a_hole_is_no_recovery() {
+    fn a_session_with_dropped_events_is_not_recovered() {
         let now = Instant::now();
         let mut log = Log::new(LogLimits { max_packets: 2, ..limits() });
         log.append(now, entry(1));
         log.persist(now, session("a", 1));
         (2..=4).for_each(|n| log.append(now, entry(n)));
-        assert_eq!(comes_back(&mut log, now, "a", 1), None);
+        assert_eq!(recover(&mut log, now, "a", 1), None);
     }
 
     #[test]
-    fn a_limit_may_be_for_ever() {
+    fn a_duration_may_be_unlimited() {
         let (now, ever) = (Instant::now(), Duration::MAX);
         let limits = LogLimits { max_disconnection_duration: ever, max_age: ever, ..limits() };
         let mut log = Log::new(limits);
         log.append(now, entry(1));
         log.persist(now, session("a", 1));
         assert!(log.expire(now + 100_000 * SECOND).is_empty());
-        assert_eq!(comes_back(&mut log, now + 100_000 * SECOND, "a", 1), Some(vec![]));
+        assert_eq!(recover(&mut log, now + 100_000 * SECOND, "a", 1), Some(vec![]));
     }
 
     #[test]
-    fn what_is_kept_expires() {
+    fn events_and_sessions_expire() {
         let now = Instant::now();
         let mut log = Log::new(limits());
         assert_eq!(log.next_expiry(), None);
@@ -403,7 +410,8 @@ mod tests {
         assert_eq!((log.size(), log.sessions(), log.next_expiry()), ((0, 0), 0, None));
     }
 
-    /// Sockets that join, leave, lose their connections and come back, some of what they were sent being lost.
+    /// Sockets join and leave rooms, lose their connections with the last events under way, and
+    /// return.
     #[derive(Clone, Debug)]
     enum Step {
         Send {
@@ -418,7 +426,7 @@ mod tests {
             socket: usize,
             room: u8,
         },
-        /// The connection is lost, and with it the last events on their way.
+        /// The connection is lost together with the last events under way.
         Drop {
             socket: usize,
             lost: usize,
@@ -435,7 +443,7 @@ mod tests {
     struct Socket {
         rooms: Vec<Room>,
         trail: Trail,
-        /// What the client is to get, and what it has got.
+        /// The events that the client must get, and those it has got.
         due: Vec<u64>,
         got: Vec<u64>,
         connected: bool,
@@ -503,7 +511,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_lost_repeated_or_reordered(steps in steps(), small in any::<bool>()) {
+        fn no_event_is_lost_repeated_or_reordered(steps in steps(), small in any::<bool>()) {
             let mut now = Instant::now();
             let max_packets = if small { 5 } else { 1000 };
             let mut log = Log::new(LogLimits { max_packets, ..limits() });
@@ -533,8 +541,8 @@ mod tests {
                         let socket = &mut sockets[index];
                         socket.connected = false;
                         socket.trail.miss(log.next());
-                        let kept = socket.got.len().saturating_sub(lost).max(1);
-                        socket.got.truncate(kept);
+                        let retained = socket.got.len().saturating_sub(lost).max(1);
+                        socket.got.truncate(retained);
                         let (rooms, trail) = (socket.rooms.clone(), socket.trail.clone());
                         let (pid, sid) = (index.to_string().into(), format!("s{index}").into());
                         log.persist(now, Session { pid, sid, rooms, data: index, trail });

@@ -1,8 +1,10 @@
-//! Connection state recovery: what is kept of a socket whose connection was lost, and of the events it may have missed.
+//! Connection state recovery: the state of a socket whose connection was lost, and the events it
+//! may have missed.
 //!
-//! [`SessionStore`] is what a back-end offers whose engine has a log: then any node restores a session. Without one,
-//! [`Log`] keeps the events of a namespace in the order in which they were delivered, and the sessions that may come
-//! back. [`Trail`] says of one socket which of those events it was given. Neither reads a clock.
+//! If the engine of a back-end has a log, the back-end provides a [`SessionStore`], and any node
+//! can restore a session. Otherwise [`Log`] holds the events of a namespace in the order of
+//! delivery, and the sessions that can be recovered. The [`Trail`] of a socket records which of
+//! those events the socket was sent. None of these types reads a clock.
 
 mod log;
 mod session;

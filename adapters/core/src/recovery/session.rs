@@ -1,21 +1,21 @@
-//! A session that waits for its client.
+//! A session that can be recovered.
 
 use bytestring::ByteString;
 
 use super::trail::Trail;
 use crate::selection::Room;
 
-/// What is kept of a socket whose connection was lost. `D` is what the application keeps with it.
+/// The state of a socket whose connection was lost. `D` is the data of the application.
 #[derive(Clone, Debug)]
 pub struct Session<D> {
-    /// The private id, which only the client knows.
+    /// The private id, known only to the client and the server.
     pub pid: ByteString,
-    /// The socket's id.
+    /// The id of the socket.
     pub sid: ByteString,
-    /// The rooms it was in, that of its own id included.
+    /// The rooms it was in, including the one of its own id.
     pub rooms: Vec<Room>,
-    /// What the application kept with it.
+    /// The data of the application.
     pub data: D,
-    /// What it was given.
+    /// The events it was sent.
     pub trail: Trail,
 }

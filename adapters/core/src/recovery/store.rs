@@ -1,4 +1,5 @@
-//! Sessions that every node of a cluster can restore: what an engine with a log and keys offers.
+//! The store of sessions that every node of a cluster can restore. An engine with a log and keys
+//! provides it.
 
 use std::time::Duration;
 
@@ -13,108 +14,112 @@ use crate::{
     selection::{Room, Selection},
 };
 
-/// Where a message stands in an engine's log, in the engine's own words: what a client tells that comes back to have what it
-/// missed. One that a client told is not trusted to be of the engine's form.
+/// The position of a message in an engine's log, in the format of the engine. A returning client
+/// reports the offset of its last event. An offset from a client is not trusted to have the right
+/// format.
 pub type Offset = ByteString;
 
-/// The sessions and the log of one namespace, where all nodes find them. Object-safe, as [`Link`](crate::Link) is.
+/// The sessions and the log of one namespace, shared by all nodes. The trait is object-safe, like
+/// [`Link`](crate::Link).
 ///
-/// A failure costs a client its session, nothing else: it gets a new one. The server bounds every call by the cluster's
-/// `request_timeout`, [`take`](Self::take) by twice as much, and drops its future then. What a late `take` gives is put back.
+/// If a call fails, the client only loses its session and gets a new one. The server limits every
+/// call to the cluster's `request_timeout`, and [`take`](Self::take) to twice as long, and then
+/// drops the future. If `take` returns a session too late, the server puts it back.
 pub trait SessionStore: Send + Sync {
-    /// Keeps a session for as long as `ttl`. One with the same private id is replaced.
+    /// Stores a session for `ttl`. Replaces a session with the same private id.
     ///
     /// # Errors
     ///
-    /// The engine failed; the session is lost.
+    /// Returns an error if the engine failed. The session is lost.
     fn persist(
         &self,
         session: SavedSession,
         ttl: Duration,
     ) -> BoxFuture<'_, Result<(), AdapterError>>;
 
-    /// Takes a session out, once: of two clients with one private id, one gets it. `None` where the session is unknown or
-    /// expired, or the log does not hold the event at `offset` any more; that is looked for first, and the session is left
-    /// where it is.
+    /// Takes a session out. If two clients claim the same private id, only one gets it. Returns
+    /// `None` if the session is unknown or expired, or if the log no longer contains the event at
+    /// `offset`. The offset is checked first, and in that case the session stays stored.
     ///
     /// # Errors
     ///
-    /// The engine failed.
+    /// Returns an error if the engine failed.
     fn take<'a>(
         &'a self,
         pid: &'a str,
         offset: &'a Offset,
     ) -> BoxFuture<'a, Result<Option<SavedSession>, AdapterError>>;
 
-    /// The broadcasts of the namespace that stand after `offset`, in their order, of all nodes: those that ask for no
-    /// answer. Volatile ones may be left out. A page ends where either limit of `size` is reached, or at the end of the log
-    /// as it is then; one entry is always let in.
+    /// Returns the broadcasts of the namespace after `offset`, of all nodes, in order, without
+    /// those that request acks. Volatile broadcasts may be omitted. A page ends when either limit
+    /// of `size` is reached, or at the current end of the log. It contains at least one entry if
+    /// there is one.
     ///
     /// # Errors
     ///
-    /// The engine failed, or the log has been trimmed beyond `offset` meanwhile.
+    /// Returns an error if the engine failed, or if the log has been trimmed beyond `offset`.
     fn missed<'a>(
         &'a self,
         offset: &'a Offset,
         size: PageSize,
     ) -> BoxFuture<'a, Result<Page, AdapterError>>;
 
-    /// Whether `offset` stands after `other` in the log. Both were given by this store or its link, or accepted by
-    /// [`take`](Self::take).
+    /// Returns whether `offset` is after `other` in the log. Both must have been returned by this
+    /// store or its link, or accepted by [`take`](Self::take).
     fn is_after(&self, offset: &Offset, other: &Offset) -> bool;
 }
 
-/// A session as all nodes know it. `data` is what they may see of a socket's data.
+/// A session as all nodes see it. `data` is the shared part of the socket's data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SavedSession {
-    /// Its namespace. Node's servers do not say: who came with a session of theirs is let in by the middlewares, whatever
-    /// namespace it was from.
+    /// The namespace of the session. `None` for sessions of Node's servers, which do not store it.
+    /// The middlewares then decide about the client, whichever namespace the session is from.
     pub nsp: Option<Nsp>,
-    /// The private id, which only the client knows.
+    /// The private id, known only to the client and the servers.
     pub pid: ByteString,
-    /// The socket's id.
+    /// The id of the socket.
     pub sid: ByteString,
-    /// The rooms it was in, that of its own id included.
+    /// The rooms it was in, including the one of its own id.
     pub rooms: Vec<Room>,
-    /// Its data, as far as it is shared.
+    /// The part of its data that is shared with other nodes.
     pub data: Value,
 }
 
-/// How much of a log is read at once.
+/// The maximum size of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSize {
-    /// Events.
+    /// Number of events.
     pub packets: usize,
-    /// Bytes of them, roughly.
+    /// Approximate size of the events in bytes.
     pub bytes: usize,
 }
 
 /// A part of the log.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The events in it.
+    /// The events of the page.
     pub events: Vec<Missed>,
-    /// Where the next page begins: the last entry that was looked at, whatever it was; the offset that was asked for
-    /// where there was none.
+    /// The offset after which the next page begins: that of the last entry read, of whatever kind,
+    /// or the requested offset if there was none.
     pub end: Offset,
-    /// Whether there may be more after it. If not, `end` was the end of the log.
+    /// Whether more entries may follow. If not, `end` was the end of the log.
     pub more: bool,
 }
 
 /// A broadcast in the log.
 #[derive(Clone, Debug)]
 pub struct Missed {
-    /// Where it stands.
+    /// The offset of the event.
     pub offset: Offset,
     /// The event.
     pub args: Args,
-    /// Whom it was for.
+    /// The recipients.
     pub selection: Selection,
 }
 
 impl SavedSession {
-    /// As msgpack, a map of `sid`, `pid`, `rooms` and `data`: what Node's adapters keep. `nsp` is added, which they do not
-    /// look at.
+    /// Encodes the session as a msgpack map of `sid`, `pid`, `rooms` and `data`, as Node's adapters
+    /// do. Adds `nsp`, which they ignore.
     pub fn to_msgpack(&self) -> bytes::Bytes {
         let rooms = self.rooms.iter().map(|room| room.as_str().into()).collect();
         let (sid, pid, data) = (&*self.sid, &*self.pid, self.data.clone());
@@ -126,11 +131,12 @@ impl SavedSession {
         msgpack::to_bytes(&session)
     }
 
-    /// Reads what [`to_msgpack`](Self::to_msgpack) or a Node adapter wrote.
+    /// Decodes a session that [`to_msgpack`](Self::to_msgpack) or an adapter of Node has encoded.
     ///
     /// # Errors
     ///
-    /// It is larger than a message may be, no msgpack, or a field is missing.
+    /// Returns an error if the session is larger than a message may be, is not msgpack, or lacks a
+    /// field.
     pub fn from_msgpack(bytes: &[u8], limits: &ClusterLimits) -> Result<Self, MessageError> {
         let (bytes_len, limit) = (bytes.len(), limits.get_max_message_bytes());
         if bytes_len > limit {
@@ -162,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_is_what_node_keeps() {
+    fn a_session_has_the_same_encoding_as_in_node() {
         let session = SavedSession {
             nsp: None,
             pid: "p".into(),

@@ -1,28 +1,29 @@
-//! What one socket was given of the events of its namespace.
+//! The record of the events that one socket was sent.
 
 use std::collections::{HashSet, VecDeque};
 
 use crate::selection::Room;
 
-/// A place in a [`Log`](super::Log): how many events were logged before it.
+/// A position in a [`Log`](super::Log): the number of events that were logged before it.
 pub type Position = u64;
 
-/// Changes of rooms that are remembered per socket. Who changes rooms more often than this within the age of the log's
-/// events cannot be given the events of before.
+/// Number of room changes remembered per socket. A socket that changes rooms more often within the
+/// age of the log cannot recover the events before the remembered changes.
 const MAX_CHANGES: usize = 1024;
 
-/// The trail of one socket through its namespace's [`Log`](super::Log): the last event it was given, the first one it
-/// was not, and in which rooms it was at which time. Its owner changes it in the order of the log.
+/// The record of one socket in the [`Log`](super::Log) of its namespace: the last event it was
+/// sent, the first one it missed, and when it joined and left rooms. The owner updates it in the
+/// order of the log.
 #[derive(Clone, Debug, Default)]
 pub struct Trail {
     last: Option<u64>,
     missed: Option<Position>,
     changes: VecDeque<Change>,
-    /// Where the remembered changes begin.
+    /// The position from which the remembered changes are complete.
     since: Position,
 }
 
-/// A room was joined or left before the event at `at`.
+/// A room was joined or left before the event at position `at`.
 #[derive(Clone, Debug)]
 struct Change {
     at: Position,
@@ -31,33 +32,33 @@ struct Change {
 }
 
 impl Trail {
-    /// The socket was given the event with this offset.
+    /// Records that the socket was sent the event with this offset.
     pub fn gave(&mut self, offset: u64) {
         self.last = Some(offset);
     }
 
-    /// The offset of the last event that the socket was given.
+    /// Returns the offset of the last event that the socket was sent.
     pub fn last(&self) -> Option<u64> {
         self.last
     }
 
-    /// The event at `position`, and all after it, cannot be given to the socket any more.
+    /// Records that the socket missed the event at `position` and all after it.
     pub fn miss(&mut self, position: Position) {
         self.missed.get_or_insert(position);
     }
 
-    /// The first event that the socket could not be given, where its connection is lost.
+    /// Returns the position of the first missed event if the connection is lost.
     pub fn missed(&self) -> Option<Position> {
         self.missed
     }
 
-    /// The socket has been given what it missed, up to the end of the log.
+    /// Records that the socket has been sent all missed events, up to the end of the log.
     pub fn caught_up(&mut self) {
         self.missed = None;
     }
 
-    /// Rooms changed before the event at `at` was delivered: those of `before` became those of `after`. Changes before
-    /// the first event of the log, at `first`, are forgotten.
+    /// Records that the rooms changed from `before` to `after` before the event at position `at`.
+    /// Drops changes from before the first event of the log, at position `first`.
     pub fn rooms_changed(
         &mut self,
         at: Position,
@@ -74,17 +75,17 @@ impl Trail {
             self.changes.push_back(Change { at, room: room.clone(), joined });
         }
         while self.changes.len() > MAX_CHANGES {
-            let forgotten = self.changes.pop_front();
-            self.since = forgotten.map_or(self.since, |change| change.at);
+            let dropped = self.changes.pop_front();
+            self.since = dropped.map_or(self.since, |change| change.at);
         }
     }
 
-    /// Whether the rooms of that time are still known.
+    /// Returns whether the rooms at a position are still known.
     pub(super) fn knows(&self, position: Position) -> bool {
         self.since <= position
     }
 
-    /// The rooms from `position` on, of a socket that is in `rooms` at last.
+    /// Returns the rooms from `position` on, for a socket that is in `rooms` now.
     pub(super) fn walk<'a>(&'a self, position: Position, rooms: &'a [Room]) -> Walk<'a> {
         let mut now: HashSet<&Room> = rooms.iter().collect();
         let later = self.changes.iter().position(|change| change.at > position);
@@ -100,7 +101,7 @@ impl Trail {
     }
 }
 
-/// The rooms of a socket, from event to event.
+/// The rooms of a socket at successive events.
 pub(super) struct Walk<'a> {
     trail: &'a Trail,
     now: HashSet<&'a Room>,
@@ -108,7 +109,7 @@ pub(super) struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Goes on to an event, and says whether that was for the socket.
+    /// Advances to an event. Returns whether the event was for the socket.
     pub(super) fn reaches(&mut self, position: Position, rooms: &[Room], except: &[Room]) -> bool {
         while let Some(change) = self.trail.changes.get(self.next)
             && change.at <= position
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn rooms_are_those_of_the_time() {
+    fn past_rooms_are_reconstructed() {
         let mut trail = Trail::default();
         trail.rooms_changed(3, 0, &rooms(&["s"]), &rooms(&["s", "a"]));
         trail.rooms_changed(5, 0, &rooms(&["s", "a"]), &rooms(&["s", "b"]));
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_bounded() {
+    fn room_changes_are_limited() {
         let mut trail = Trail::default();
         let (with, without) = (rooms(&["s", "a"]), rooms(&["s"]));
         for at in 0..2 * MAX_CHANGES as u64 {
@@ -163,6 +164,6 @@ mod tests {
         assert!(!trail.knows(MAX_CHANGES as u64 - 1));
         assert!(trail.knows(MAX_CHANGES as u64));
         trail.rooms_changed(5000, 4000, &without, &with);
-        assert_eq!(trail.changes.len(), 1, "what was before the log is forgotten");
+        assert_eq!(trail.changes.len(), 1, "changes before the log are dropped");
     }
 }
