@@ -216,8 +216,8 @@ impl Session {
 
     /// Ends the session for a reason of this end.
     ///
-    /// Queued frames leave first, unless `discard` is set. On polling a close packet follows; a
-    /// server sends it in a response of its own. On a message transport the shell's close frame
+    /// Queued frames leave first, unless `discard` is set. On polling a close packet follows
+    /// in a request of its own. On a message transport the shell's close frame
     /// takes the place of the close packet. `Output::Closed` comes when all frames have left, or
     /// after 30 s (see [`close_within`](Self::close_within)). Messages that arrive in the meantime
     /// are ignored.

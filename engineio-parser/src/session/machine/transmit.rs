@@ -5,10 +5,7 @@ use crate::{
     frame::Frame,
     handshake::OpenPacket,
     packet::{PacketType, Transport},
-    session::{
-        event::{CloseReason, Role},
-        polling::Outgoing,
-    },
+    session::{event::CloseReason, polling::Outgoing},
 };
 
 impl Session {
@@ -25,14 +22,12 @@ impl Session {
                 self.requests.set_out(Outgoing::Filling);
                 return Some(frame);
             }
-            // A server sends the close packet in a response of its own. The JavaScript client
-            // dispatches messages only after it has read the whole payload. It would take a
-            // DISCONNECT in the same payload as the close packet for a lost connection.
-            let alone = !messages || self.role == Role::Client;
+            // The close packet has a payload of its own. Node's ends dispatch messages only after
+            // they have read the whole payload. The server would drop events in the same payload,
+            // and the JavaScript client would take a DISCONNECT in it for a lost connection.
             if let Phase::Closing(reason) = self.phase
                 && !self.has_frames()
-                && budget > 0
-                && alone
+                && !messages
             {
                 return Some(self.poll_close(reason, first));
             }
