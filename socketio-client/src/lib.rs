@@ -57,6 +57,7 @@ mod reconnect;
 mod retries;
 mod signal;
 mod socket;
+mod sync;
 mod table;
 mod url;
 mod waiter;

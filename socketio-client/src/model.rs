@@ -46,8 +46,7 @@ pub(crate) struct Owner(pub(crate) Arc<Shared>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.0.state().stopped = true;
-        self.0.signal.asked();
+        self.0.signal.stop();
     }
 }
 
@@ -77,8 +76,6 @@ pub(crate) struct ManagerState {
     pub(crate) spaces: Vec<Arc<Space>>,
     pub(crate) reconnection: Reconnection,
     pub(crate) connect_timeout: Option<Duration>,
-    /// The last handle is gone.
-    pub(crate) stopped: bool,
     /// The connection is to be closed.
     pub(crate) close: bool,
     /// The connection is asked for.
@@ -95,7 +92,6 @@ impl Shared {
             spaces: Vec::new(),
             reconnection: config.reconnection.clone(),
             connect_timeout: config.connect_timeout,
-            stopped: false,
             close: false,
             open: false,
             idle: true,

@@ -1,17 +1,19 @@
 //! How the handles wake the connection's task, and how it knows whether there is anything to look at.
 
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
-    task::Waker,
+use std::task::Waker;
+
+// Those of `loom` in `tests/signal/`, which includes this file.
+use crate::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU8, Ordering},
 };
 
 /// The task is at work, or was woken: it looks once more before it sleeps.
 const AWAKE: u8 = 1;
 const SENT: u8 = 2;
 const ASKED: u8 = 4;
+/// The last handle is gone. It stays raised, so that the task never sleeps past it.
+const STOPPED: u8 = 8;
 
 /// What is raised while the task is at work, by its own handlers above all, wakes nobody and takes no lock.
 #[derive(Debug)]
@@ -55,6 +57,11 @@ impl Signal {
         self.raise(ASKED);
     }
 
+    /// The last handle is gone.
+    pub(crate) fn stop(&self) {
+        self.raise(STOPPED);
+    }
+
     fn raise(&self, bit: u8) {
         if self.bits.fetch_or(bit | AWAKE, Ordering::AcqRel) & AWAKE == 0 {
             let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -71,10 +78,15 @@ impl Signal {
 
     /// What was raised; it is for the caller to look at it now.
     pub(crate) fn take(&self) -> Raised {
-        if self.bits.load(Ordering::Relaxed) == AWAKE {
+        if self.bits.load(Ordering::Relaxed) & (SENT | ASKED) == 0 {
             return Raised(0);
         }
-        Raised(self.bits.swap(AWAKE, Ordering::AcqRel))
+        Raised(self.bits.fetch_and(AWAKE | STOPPED, Ordering::AcqRel))
+    }
+
+    /// Whether the last handle is gone.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.bits.load(Ordering::Acquire) & STOPPED != 0
     }
 
     /// Whether a handle asks for something. It stays raised.
@@ -82,7 +94,7 @@ impl Signal {
         self.bits.load(Ordering::Acquire) & ASKED != 0
     }
 
-    /// From now on the task is woken. `false`: something was raised, it has to look first.
+    /// From now on the task is woken. `false`: something was raised, it has to look first. Once stopped, it sleeps no more.
     pub(crate) fn sleep(&self, waker: &Waker) -> bool {
         let former = {
             let mut slot = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,58 +105,5 @@ impl Signal {
         };
         drop(former);
         self.bits.compare_exchange(AWAKE, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering::SeqCst},
-        },
-        task::Wake,
-    };
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, SeqCst);
-        }
-    }
-
-    #[test]
-    fn who_sleeps_is_woken_once_and_who_works_is_not() {
-        let count = Arc::new(Count::default());
-        let waker = Waker::from(count.clone());
-        let signal = Signal::default();
-        assert!(!signal.sleep(&waker), "at first there is everything to look at");
-        let raised = signal.take();
-        assert!(raised.sent() && raised.asked());
-        signal.sent();
-        assert!(!signal.sleep(&waker));
-        assert!(signal.take().sent() && !signal.take().asked());
-        assert!(signal.sleep(&waker));
-        assert_eq!(count.0.load(SeqCst), 0);
-
-        signal.asked();
-        signal.asked();
-        signal.sent();
-        assert_eq!(count.0.load(SeqCst), 1);
-        signal.work();
-        let raised = signal.take();
-        assert!(raised.sent() && raised.asked());
-        assert!(signal.sleep(&waker));
-
-        // Woken by something else: nothing is raised, and what is raised meanwhile wakes nobody.
-        signal.work();
-        assert_eq!(signal.take(), Raised(0));
-        signal.sent();
-        assert_eq!(count.0.load(SeqCst), 1);
-        assert!(!signal.sleep(&waker));
     }
 }

@@ -53,7 +53,6 @@ impl Driver {
             reading: true,
             look: true,
             unsent: true,
-            stopped: false,
             timer: Timer::default(),
             exceeded: None,
         }
@@ -63,10 +62,7 @@ impl Driver {
     fn heed(&mut self) {
         let raised = self.shared.signal.take();
         self.unsent |= raised.sent();
-        if raised.asked() {
-            self.look = true;
-            self.stopped |= self.shared.state().stopped;
-        }
+        self.look |= raised.asked();
     }
 
     /// Does what the handles ask for; whether there was anything.
@@ -184,13 +180,12 @@ impl Future for Driver {
         let this = self.get_mut();
         this.shared.signal.work();
         for _ in 0..ROUNDS {
-            this.heed();
-            if this.stopped {
+            if this.shared.signal.is_stopped() {
                 this.stop();
                 while this.poll_closing(cx) || this.timeouts(cx) {}
                 return if this.closing.is_empty() { Poll::Ready(()) } else { Poll::Pending };
             }
-            // From then on whoever asks wakes this task; what was asked before is looked at now.
+            // From then on whoever asks wakes this task; what was asked before is looked at now, the end included.
             if !this.round(cx) && this.shared.signal.sleep(cx.waker()) {
                 this.note_idle();
                 return Poll::Pending;

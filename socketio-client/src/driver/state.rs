@@ -35,8 +35,6 @@ pub(crate) struct Driver {
     pub(super) look: bool,
     /// Whether there may be something to send.
     pub(super) unsent: bool,
-    /// The last handle is gone.
-    pub(super) stopped: bool,
     pub(super) timer: Timer,
     /// The limit of the messages' size that ends the connection.
     pub(super) exceeded: Option<usize>,

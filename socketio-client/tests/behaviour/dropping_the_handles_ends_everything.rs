@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use socketio_client::connect_with;
+use socketio_client::{Socket, connect_with};
 use socketio_server::{Data, Server};
 
-use crate::support::{Network, URL, life, log, settle, within};
+use crate::support::{Network, URL, life, log, peer, settle, within};
 
 fn tasks() -> usize {
     tokio::runtime::Handle::current().metrics().num_alive_tasks()
@@ -50,6 +50,52 @@ async fn a_handle_that_is_dropped_while_connecting_stops_it() {
     drop(socket);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!((network.dialled(), tasks()), (dialled, before));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_drops_the_last_handle_ends_the_task() {
+    let io = Server::new();
+    let before = tasks();
+    for polling in [false, true] {
+        let network = Network::new(&io);
+        let config = if polling { network.polling() } else { network.config() };
+        let socket = within(connect_with(URL, config)).await.unwrap();
+        let peer = peer(&io, &socket);
+        let last = std::sync::Mutex::new(None);
+        let last = std::sync::Arc::new(last);
+        let (given, here) = (last.clone(), tokio::time::Instant::now());
+        socket.on("drop", move |socket: Socket| {
+            drop((given.lock().unwrap().take(), socket));
+            async {}
+        });
+        *last.lock().unwrap() = Some(socket);
+        peer.emit("drop", &()).unwrap();
+        drop(peer);
+        while tasks() > before {
+            settle().await;
+        }
+        // Not with the next ping.
+        assert!(here.elapsed() < Duration::from_secs(20), "{polling}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_handle_that_is_dropped_right_after_an_ack_ends_the_task() {
+    let io = Server::new();
+    io.on("echo", |args: socketio_server::Args| async move { args });
+    let network = Network::new(&io);
+    let before = tasks();
+    for n in 0..50 {
+        let socket = connect_with(URL, network.config()).await.unwrap();
+        assert_eq!(socket.emit_with_ack::<u32>("echo", &n).await.unwrap(), n);
+    }
+    // Sooner than the next ping by far.
+    let none = async {
+        while tasks() > before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(15), none).await.expect("tasks are left");
 }
 
 #[tokio::test(start_paused = true)]

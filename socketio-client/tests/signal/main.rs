@@ -1,0 +1,235 @@
+//! The signal between the handles and the connection's task, in every order in which threads can run it: `loom` tries them
+//! all, and fails where the task sleeps although something was raised.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod sync {
+    pub(crate) use std::sync::PoisonError;
+
+    pub(crate) use loom::sync::{Mutex, atomic};
+}
+
+#[path = "../../src/signal.rs"]
+#[allow(dead_code, reason = "each test uses its own part")]
+mod signal;
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    task::{Context, Poll, Wake, Waker},
+};
+
+use loom::{
+    future::block_on,
+    model::Builder,
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use self::signal::Signal;
+
+/// What the handles share with the task.
+#[derive(Default)]
+struct Shared {
+    signal: Signal,
+    outbox: Mutex<u32>,
+    wish: Mutex<bool>,
+}
+
+/// A handle. The end of the last one stops the task.
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.signal.stop();
+    }
+}
+
+impl Owner {
+    fn emit(&self) {
+        *self.0.outbox.lock().unwrap() += 1;
+        self.0.signal.sent();
+    }
+
+    fn ask(&self) {
+        *self.0.wish.lock().unwrap() = true;
+        self.0.signal.asked();
+    }
+}
+
+/// The task, as the driver is one: it works in rounds until there is nothing to do. In a round it takes note of what was
+/// raised more than once, so that what is raised between is seen by none of the checks before.
+struct Task {
+    shared: Arc<Shared>,
+    /// Gone in the middle of a round: a handler that drops the last handle.
+    dropped_by_handler: Option<Arc<Owner>>,
+    emitted: u32,
+    wishes: u32,
+}
+
+impl Task {
+    fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: shared.clone(), dropped_by_handler: None, emitted: 0, wishes: 0 }
+    }
+
+    fn flush(&mut self) {
+        self.emitted += std::mem::take(&mut *self.shared.outbox.lock().unwrap());
+    }
+
+    fn heed(&mut self) -> bool {
+        let raised = self.shared.signal.take();
+        if raised.asked() {
+            self.wishes += u32::from(std::mem::take(&mut *self.shared.wish.lock().unwrap()));
+        }
+        if raised.sent() {
+            self.flush();
+        }
+        raised.asked() || raised.sent()
+    }
+}
+
+impl Future for Task {
+    type Output = (u32, u32);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.shared.signal.work();
+        loop {
+            if self.shared.signal.is_stopped() {
+                self.flush();
+                return Poll::Ready((self.emitted, self.wishes));
+            }
+            self.heed();
+            drop(self.dropped_by_handler.take());
+            if !self.heed() && self.shared.signal.sleep(cx.waker()) {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+/// More than two preemptions of a thread find nothing that two do not, and take far longer.
+fn model(run: impl Fn() + Send + Sync + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(run);
+}
+
+#[test]
+fn a_task_ends_with_its_last_handle_and_misses_nothing() {
+    model(|| {
+        let shared = Arc::new(Shared::default());
+        let owner = Owner(shared.clone());
+        let task = Task::new(&shared);
+        let handle = thread::spawn(move || {
+            owner.emit();
+            drop(owner);
+        });
+        assert_eq!(block_on(task), (1, 0));
+        handle.join().unwrap();
+    });
+}
+
+#[test]
+fn handles_of_two_threads_are_heard_whichever_is_dropped_last() {
+    model(|| {
+        let shared = Arc::new(Shared::default());
+        let owner = Arc::new(Owner(shared.clone()));
+        let other = owner.clone();
+        let task = Task::new(&shared);
+        let emits = thread::spawn(move || owner.emit());
+        let asks = thread::spawn(move || other.emit());
+        assert_eq!(block_on(task), (2, 0));
+        emits.join().unwrap();
+        asks.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_ends_with_the_handle_that_its_own_handler_drops() {
+    model(|| {
+        let shared = Arc::new(Shared::default());
+        let owner = Arc::new(Owner(shared.clone()));
+        let mut task = Task::new(&shared);
+        task.dropped_by_handler = Some(owner.clone());
+        let handle = thread::spawn(move || owner.emit());
+        assert_eq!(block_on(task), (1, 0));
+        handle.join().unwrap();
+    });
+}
+
+#[test]
+fn a_sleeping_task_is_woken_for_what_is_asked() {
+    struct UntilAsked(Task);
+
+    impl Future for UntilAsked {
+        type Output = u32;
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u32> {
+            let polled = Pin::new(&mut self.0).poll(cx);
+            if self.0.wishes > 0 || polled.is_ready() {
+                return Poll::Ready(self.0.wishes);
+            }
+            Poll::Pending
+        }
+    }
+
+    model(|| {
+        let shared = Arc::new(Shared::default());
+        let owner = Arc::new(Owner(shared.clone()));
+        let kept = owner.clone();
+        let task = UntilAsked(Task::new(&shared));
+        let handle = thread::spawn(move || owner.ask());
+        assert_eq!(block_on(task), 1);
+        handle.join().unwrap();
+        drop(kept);
+    });
+}
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+#[test]
+fn a_sleeping_task_is_woken_once_and_a_working_one_is_not() {
+    model(|| {
+        let count = std::sync::Arc::new(Count::default());
+        let waker = Waker::from(count.clone());
+        let signal = Signal::default();
+        assert!(!signal.sleep(&waker), "at first there is everything to look at");
+        let raised = signal.take();
+        assert!(raised.sent() && raised.asked());
+        signal.sent();
+        assert!(!signal.sleep(&waker));
+        assert!(signal.take().sent() && !signal.take().asked());
+        assert!(signal.sleep(&waker));
+        assert_eq!(count.0.load(SeqCst), 0);
+
+        signal.asked();
+        signal.asked();
+        signal.sent();
+        assert_eq!(count.0.load(SeqCst), 1);
+        signal.work();
+        let raised = signal.take();
+        assert!(raised.sent() && raised.asked());
+        assert!(signal.sleep(&waker));
+
+        // Woken by something else: nothing is raised, and what is raised meanwhile wakes nobody.
+        signal.work();
+        let raised = signal.take();
+        assert!(!raised.sent() && !raised.asked());
+        signal.sent();
+        assert_eq!(count.0.load(SeqCst), 1);
+        assert!(!signal.sleep(&waker));
+
+        // The end is never forgotten.
+        signal.stop();
+        signal.take();
+        assert!(signal.is_stopped() && !signal.sleep(&waker));
+    });
+}
