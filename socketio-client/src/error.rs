@@ -119,9 +119,6 @@ pub enum AckError {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// As many answers are awaited as [`Limits::max_pending_acks`](crate::Limits::max_pending_acks) allows.
-    #[error("too many pending acknowledgements")]
-    TooManyPending,
     /// The server's handler failed, and the server said so in place of an answer: `{ "error": message, "data": … }`, as this
     /// project's servers do. A type that accepts such an object as its value gets it as one.
     ///

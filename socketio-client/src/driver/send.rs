@@ -205,18 +205,12 @@ fn transmit(
         };
         match machine.expect_ack(now, nsp, id, patience, waiter) {
             Ok(()) => awaited = Some((id, deadline)),
-            // It waits until there are fewer, and no try is lost.
-            Err((AckRefused::TooMany, waiter @ Waiter::Retries { .. })) => {
+            // It waits until there are fewer.
+            Err((AckRefused::TooMany, waiter)) => {
                 let ack = Some(Awaited { id, deadline, waiter });
                 return Sent::Full(Outgoing { frames, ack, volatile, stay });
             }
-            Err((refused, waiter)) => {
-                let error = match refused {
-                    AckRefused::TooMany => AckError::TooManyPending,
-                    _ => AckError::Disconnected,
-                };
-                return Sent::No(waiter, Some(error));
-            }
+            Err((_, waiter)) => return Sent::No(waiter, Some(AckError::Disconnected)),
         }
     }
     let Err(error) = engine.send(frames) else { return Sent::Yes };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use socketio_client::{Ack, AckError, Binary, Data, Event, HandlerError, Json};
+use socketio_client::{Ack, AckError, Binary, Data, EmitError, Event, HandlerError, Json};
 use socketio_server::{Args, Server, Socket as Peer};
 
 use crate::support::{Network, life, log, peer, settle, within};
@@ -158,23 +158,68 @@ async fn an_ack_that_waits_outlives_a_failed_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pending_acks_are_bounded() {
+async fn events_beyond_the_limit_of_pending_acks_wait_for_room_in_order() {
     let io = Server::new();
-    io.on("silence", || async {});
+    let (sender, mut received) = log();
+    io.on_any(move |args: Args| {
+        let _ = sender.send(args.decode::<u32>().unwrap());
+        async {}
+    });
     let network = Network::new(&io);
     let limits = socketio_client::Limits::default().max_pending_acks(2);
-    let manager =
-        socketio_client::Manager::with_config(crate::support::URL, network.config().limits(limits))
-            .unwrap();
+    let config = network.config().limits(limits).socket(|socket| socket.max_queued_packets(3));
+    let manager = socketio_client::Manager::with_config(crate::support::URL, config).unwrap();
     let socket = manager.socket("/");
     within(socket.connect()).await.unwrap();
-    let ask = || {
+    let ask = |n: u32, seconds| {
         let socket = socket.clone();
-        tokio::spawn(async move { socket.emit_with_ack::<()>("silence", &()).await })
+        tokio::spawn(async move {
+            let socket = socket.timeout(Duration::from_secs(seconds));
+            socket.emit_with_ack::<()>("silence", &n).await
+        })
     };
-    let (_one, _two) = (ask(), ask());
+    let (one, _two, three) = (ask(1, 10), ask(2, 20), ask(3, 30));
     settle().await;
-    assert!(matches!(within(ask()).await.unwrap(), Err(AckError::TooManyPending)));
+    socket.emit("no ack", &4).unwrap();
+    socket.emit("no ack", &5).unwrap();
+    assert!(matches!(socket.emit("no ack", &6), Err(EmitError::Full)));
+    assert_eq!(received.take(2).await, [1, 2]);
+    assert!(received.rest().is_empty());
+    assert!(matches!(within(one).await.unwrap(), Err(AckError::Timeout)));
+    assert_eq!(received.take(3).await, [3, 4, 5]);
+    // One that waits in vain is not sent.
+    let late = ask(7, 1);
+    assert!(matches!(within(late).await.unwrap(), Err(AckError::Timeout)));
+    assert!(!three.is_finished());
+    settle().await;
+    assert!(received.rest().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn thousands_of_answers_can_be_awaited_at_once() {
+    for polling in [false, true] {
+        for offline in [false, true] {
+            let io = Server::new();
+            io.on("echo", |args: Args| async move { args });
+            let network = Network::new(&io);
+            let config = if polling { network.polling() } else { network.config() };
+            let manager = socketio_client::Manager::with_config(crate::support::URL, config);
+            let socket = manager.unwrap().socket("/");
+            if !offline {
+                within(socket.connect()).await.unwrap();
+            }
+            let ask = |n: u32| {
+                let socket = socket.clone();
+                tokio::spawn(async move { socket.emit_with_ack::<u32>("echo", &n).await })
+            };
+            let asked: Vec<_> = (0..3000).map(ask).collect();
+            settle().await;
+            within(socket.connect()).await.unwrap();
+            for (n, answer) in asked.into_iter().enumerate() {
+                assert_eq!(within(answer).await.unwrap().unwrap() as usize, n);
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
