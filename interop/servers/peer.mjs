@@ -49,6 +49,10 @@ function serve(namespace, socket) {
   socket.on('ask', (...args) => {
     socket.emit('question', ...args, (...answer) => socket.emit('answered', ...answer));
   });
+  // Asks several times, and passes the answers on to a room: the one that answers may be gone by then.
+  socket.on('survey', (room, count) => {
+    for (let n = 0; n < count; n += 1) socket.emit('question', n, (answer) => namespace.to(room).emit('cast', answer));
+  });
   socket.on('join', (room, done) => {
     socket.join(room);
     done();

@@ -81,7 +81,11 @@ impl ClientConfig {
         self
     }
 
-    /// How long what was sent before a disconnection may take to leave (default 3 s).
+    /// How long what was emitted before a disconnection, [`close`](crate::Manager::close) or the end of the last handle may
+    /// take to leave (default 3 s). What is left then is lost.
+    ///
+    /// The server is told of a disconnection when it has read what precedes it: on a WebSocket the pong to a ping says so,
+    /// over polling the answer to the request. Half of the time is spent waiting for that at most.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
         self

@@ -132,6 +132,9 @@ impl Manager {
 
     /// Closes the connection, and does not open it again before a socket is told to connect, or [`open`](Self::open) is called.
     /// Its sockets are disconnected ("forced close"); they stay active, and come back with the connection.
+    ///
+    /// What connected sockets emitted before is sent first, within [`close_timeout`](ClientConfig::close_timeout), and what
+    /// is left of it then is lost. What is emitted from now on waits for the next connection.
     pub fn close(&self) {
         let spaces = {
             let mut state = self.0.0.state();
@@ -143,7 +146,7 @@ impl Manager {
         for space in spaces {
             let waiting = {
                 let mut state = space.state();
-                state.id = None;
+                state.end();
                 std::mem::take(&mut state.connecting)
             };
             for waiting in waiting {

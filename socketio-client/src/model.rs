@@ -214,8 +214,8 @@ pub(crate) type OutgoingListener = Arc<dyn Fn(&Args) + Send + Sync>;
 pub(crate) struct SpaceState {
     /// Whether the socket is connected, or is to be.
     pub(crate) active: bool,
-    /// [`disconnect`](Socket::disconnect) was called when so many packets were queued, which are still to be sent.
-    pub(crate) leave_after: Option<usize>,
+    /// [`disconnect`](Socket::disconnect) was called.
+    pub(crate) leave: bool,
     /// While it is connected.
     pub(crate) id: Option<Arc<str>>,
     pub(crate) recovered: bool,
@@ -229,12 +229,21 @@ pub(crate) struct SpaceState {
     pub(crate) connecting: Vec<oneshot::Sender<Result<(), ConnectError>>>,
 }
 
+impl SpaceState {
+    /// The socket is to be disconnected. What it has queued by now still belongs to the connection, if it has one.
+    pub(crate) fn end(&mut self) {
+        if self.id.take().is_some() {
+            self.outbox.end();
+        }
+    }
+}
+
 impl Space {
     pub(crate) fn new(nsp: Nsp, config: SocketConfig, parser: Parser) -> Self {
         let (packets, bytes) = (config.max_queued_packets, config.max_queued_bytes);
         let state = SpaceState {
             active: false,
-            leave_after: None,
+            leave: false,
             id: None,
             recovered: false,
             stay: 0,

@@ -36,6 +36,8 @@ pub(crate) struct Outbox<W> {
     /// Bytes of the largest packet that found no room since there was room for it.
     refused: usize,
     awaited: bool,
+    /// How many packets belong to the connection that its user ends. The others wait for the next one.
+    last: Option<usize>,
 }
 
 impl<W> Outbox<W> {
@@ -47,11 +49,24 @@ impl<W> Outbox<W> {
             max_bytes,
             refused: 0,
             awaited: false,
+            last: None,
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.packets.len()
+    /// The connection is to end: what is queued by now is the last that [`pop`](Self::pop) gives before
+    /// [`reopen`](Self::reopen).
+    pub(crate) fn end(&mut self) {
+        self.last.get_or_insert(self.packets.len());
+    }
+
+    /// Whether all of it is for the connection there is.
+    pub(crate) fn is_open(&self) -> bool {
+        self.last.is_none()
+    }
+
+    /// The rest may leave with the next connection.
+    pub(crate) fn reopen(&mut self) {
+        self.last = None;
     }
 
     /// Whether there is room for what was refused last, and for anything at all.
@@ -95,7 +110,12 @@ impl<W> Outbox<W> {
     }
 
     pub(crate) fn pop(&mut self) -> Option<Outgoing<W>> {
+        let last = self.last.map(|last| last.checked_sub(1));
+        if last == Some(None) {
+            return None;
+        }
         let packet = self.packets.pop_front()?;
+        self.last = last.flatten();
         self.bytes -= packet.frames.bytes();
         if self.packets.is_empty() && self.packets.capacity() > KEPT {
             self.packets = VecDeque::new();
@@ -107,12 +127,15 @@ impl<W> Outbox<W> {
     pub(crate) fn unpop(&mut self, packet: Outgoing<W>) {
         self.bytes += packet.frames.bytes();
         self.packets.push_front(packet);
+        self.last = self.last.map(|last| last + 1);
     }
 
     /// Takes out the packet whose acknowledgement nobody waits for any more.
     pub(crate) fn remove(&mut self, id: AckId) -> Option<Outgoing<W>> {
         let asks = |packet: &Outgoing<W>| packet.ack.as_ref().is_some_and(|ack| ack.id == id);
-        let packet = self.packets.remove(self.packets.iter().position(asks)?)?;
+        let at = self.packets.iter().position(asks)?;
+        let packet = self.packets.remove(at)?;
+        self.last = self.last.map(|last| if at < last { last - 1 } else { last });
         self.bytes -= packet.frames.bytes();
         Some(packet)
     }
@@ -146,7 +169,27 @@ mod tests {
         let first = outbox.pop().unwrap();
         outbox.unpop(first);
         assert_eq!(texts(&mut outbox), [b"4a", b"4c"]);
-        assert_eq!((outbox.len(), outbox.bytes), (0, 0));
+        assert_eq!(outbox.bytes, 0);
+    }
+
+    #[test]
+    fn what_is_queued_after_the_end_waits_for_the_next_connection() {
+        let mut outbox = Outbox::new(10, 1000);
+        for (text, id) in [("a", Some(1)), ("b", None), ("c", Some(2))] {
+            outbox.push(packet(text, id)).unwrap();
+        }
+        outbox.end();
+        outbox.push(packet("d", Some(3))).unwrap();
+        outbox.end();
+        // What is given up meanwhile leaves no gap.
+        outbox.remove(AckId::from(1)).unwrap();
+        outbox.remove(AckId::from(3)).unwrap();
+        outbox.push(packet("e", None)).unwrap();
+        let first = outbox.pop().unwrap();
+        outbox.unpop(first);
+        assert_eq!(texts(&mut outbox), [b"4b", b"4c"]);
+        outbox.reopen();
+        assert_eq!(texts(&mut outbox), [b"4e"]);
     }
 
     #[test]

@@ -76,8 +76,11 @@ impl Socket {
         self.manager.open();
     }
 
-    /// Disconnects, and stops connecting. What was emitted before is sent first, if the socket is connected and the connection
-    /// takes it; what is emitted from now on waits until it is connected again. The connection ends with its last active socket.
+    /// Disconnects, and stops connecting. What was emitted before is sent first, if the socket is connected: the server is told
+    /// only when it has read that, or after half of [`close_timeout`](crate::ClientConfig::close_timeout). What is emitted from
+    /// now on waits until it is connected again. The connection ends with its last active socket.
+    ///
+    /// A program that ends should wait for [`closed`](crate::Manager::closed) first.
     ///
     /// None of the socket's events is handled any more; handlers that run go on. Those of `disconnect` are started soon
     /// after, by the connection's own task.
@@ -87,8 +90,8 @@ impl Socket {
             if !std::mem::take(&mut state.active) {
                 return;
             }
-            let connected = state.id.take().is_some();
-            state.leave_after = Some(if connected { state.outbox.len() } else { 0 });
+            state.leave = true;
+            state.end();
             std::mem::take(&mut state.connecting)
         };
         for waiting in waiting {

@@ -48,7 +48,6 @@ impl Driver {
             backoff: Backoff::default(),
             members: Vec::new(),
             running: Vec::new(),
-            controls: Default::default(),
             inbox_bytes: 0,
             reading: true,
             look: true,
@@ -81,7 +80,7 @@ impl Driver {
         let mut moved = close || !added.is_empty();
         self.members.extend(added.into_iter().map(Member::new));
         if close {
-            self.shut(DisconnectReason::ForcedClose, None);
+            self.close();
         }
         for index in 0..self.members.len() {
             moved |= self.asked_of(index);
@@ -100,13 +99,13 @@ impl Driver {
         let out = matches!(member.phase, Phase::Out);
         let (leave, active, forgotten) = {
             let mut state = space.state();
-            (state.leave_after.take(), state.active, std::mem::take(&mut state.forgotten))
+            (std::mem::take(&mut state.leave), state.active, std::mem::take(&mut state.forgotten))
         };
         for id in forgotten {
             drop(self.machine.forget_ack(&space.nsp, id));
         }
-        if let Some(packets) = leave {
-            self.leave(index, packets);
+        if leave {
+            self.leave(index);
             return true;
         }
         let join = active && out && matches!(self.link, Link::Open(_));
@@ -116,9 +115,23 @@ impl Driver {
         join
     }
 
+    /// [`close`](crate::Manager::close) was called.
+    fn close(&mut self) {
+        for index in 0..self.members.len() {
+            self.send_last(index);
+        }
+        self.shut(DisconnectReason::ForcedClose, None);
+    }
+
     /// The last handle is gone: what was emitted leaves, nothing else happens.
     fn stop(&mut self) {
-        self.flush();
+        if std::mem::take(&mut self.shared.state().close) {
+            self.close();
+        }
+        for index in 0..self.members.len() {
+            let leave = self.members.get(index).is_some_and(|it| it.space.state().leave);
+            if leave { self.leave(index) } else { self.send_last(index) }
+        }
         self.running.clear();
         self.members.clear();
         self.machine.close();

@@ -72,7 +72,7 @@ impl Driver {
         let counted = item.is_event();
         // A socket that was disconnected by its user handles no more events. Who disconnects it raises that.
         let asked = self.look || self.shared.signal.is_asked();
-        if counted && asked && member.space.state().leave_after.is_some() {
+        if counted && asked && member.space.state().leave {
             return;
         }
         let table = member.space.table();

@@ -1,8 +1,8 @@
 //! What is sent in the namespaces, and who waits for an answer.
 
-use std::task::Context;
+use std::{task::Context, time::Instant};
 
-use engineio_parser::{Frames, session::SendError};
+use engineio_parser::Frames;
 use socketio_parser::{AckRefused, Connection, Nsp};
 
 use super::{
@@ -10,15 +10,12 @@ use super::{
     timer::{after, now},
 };
 use crate::{
-    engine::Engine,
+    engine::{Engine, Order},
     error::{AckError, EmitError},
     model::{Space, SpaceState},
     outbox::{Awaited, Outgoing},
     waiter::{Answer, Waiter},
 };
-
-/// CONNECTs and DISCONNECTs that may wait for a session that has no room.
-const MAX_CONTROLS: usize = 1024;
 
 impl Driver {
     /// Sends what waits; whether there was anything.
@@ -26,16 +23,9 @@ impl Driver {
         if !std::mem::take(&mut self.unsent) {
             return false;
         }
-        let mut moved = self.send_controls();
+        let mut moved = false;
         for index in 0..self.members.len() {
-            moved |= self.flush_member(index, |space, state| {
-                // What was queued after a disconnection is not for this stay.
-                if state.leave_after.is_some() {
-                    return None;
-                }
-                queue_retried(space, state);
-                state.outbox.pop()
-            });
+            moved |= self.flush_member(index);
         }
         moved
     }
@@ -49,23 +39,46 @@ impl Driver {
         }
     }
 
-    /// Sends the oldest packets of a namespace.
-    pub(super) fn flush_first(&mut self, index: usize, mut packets: usize) {
-        self.flush_member(index, |_, state| {
-            packets = packets.checked_sub(1)?;
-            state.outbox.pop()
-        });
+    /// Sends what a namespace has queued by the time it is left, beyond the limits of the session's queue: nothing of it is
+    /// for another connection. Nobody will get an answer.
+    pub(super) fn send_last(&mut self, index: usize) {
+        let Some(member) = self.members.get(index) else { return };
+        let space = member.space.clone();
+        let mut unanswered = Vec::new();
+        {
+            let mut state = space.state();
+            if let Link::Open(engine) = &mut self.link
+                && matches!(member.phase, Phase::In)
+            {
+                if state.outbox.is_open() {
+                    queue_retried(&space, &mut state);
+                }
+                let writable = engine.is_writable();
+                while let Some(packet) = state.outbox.pop() {
+                    let Outgoing { frames, ack, volatile, stay } = packet;
+                    let late = stay.is_some_and(|of| of != state.stay);
+                    let mut error = AckError::Disconnected;
+                    if let Err(limit) = engine.check_size(&frames) {
+                        error = too_large(&space.nsp, limit).into();
+                    } else if !late && (writable || !volatile) {
+                        engine.send_held(frames, Order::Behind);
+                    }
+                    unanswered.extend(ack.map(|ack| (ack.waiter, error)));
+                }
+            }
+            state.outbox.reopen();
+        }
+        space.room.notify_waiters();
+        for (waiter, error) in unanswered {
+            self.answer(waiter, Err(error));
+        }
     }
 
-    fn flush_member(
-        &mut self,
-        index: usize,
-        mut next: impl FnMut(&Space, &mut SpaceState) -> Option<Outgoing<Waiter>>,
-    ) -> bool {
+    fn flush_member(&mut self, index: usize) -> bool {
         let (Some(member), Link::Open(engine)) = (self.members.get(index), &mut self.link) else {
             return false;
         };
-        if !matches!(member.phase, Phase::In) || !self.controls.is_empty() {
+        if !matches!(member.phase, Phase::In) {
             return false;
         }
         let space = &*member.space;
@@ -105,28 +118,17 @@ impl Driver {
     }
 
     /// Sends what the protocol cannot do without. Where the session has no room, it waits before all else.
-    pub(super) fn control(&mut self, frames: Frames) {
-        self.controls.push_back(frames);
-        self.send_controls();
-        if self.controls.len() > MAX_CONTROLS
-            && let Link::Open(engine) = &mut self.link
-        {
-            engine.close();
+    pub(super) fn control(&mut self, frames: Frames, order: Order) {
+        if let Link::Open(engine) = &mut self.link {
+            engine.send_held(frames, order);
+            self.unsent = true;
         }
     }
 
-    fn send_controls(&mut self) -> bool {
-        let before = self.controls.len();
-        while let Link::Open(engine) = &mut self.link
-            && let Some(frames) = self.controls.pop_front()
-        {
-            if let Err(SendError::Full(frames)) = engine.send(frames) {
-                self.controls.push_front(frames);
-                self.unsent = true;
-                break;
-            }
-        }
-        self.controls.len() < before
+    /// When the last DISCONNECT left; `now` where one is still to leave.
+    pub(super) fn left_at(&self, now: Instant) -> Option<Instant> {
+        let Link::Open(engine) = &self.link else { return None };
+        if engine.is_holding() { Some(now) } else { engine.apart_at() }
     }
 
     /// Tells who waits for an acknowledgement.
@@ -158,6 +160,15 @@ impl Driver {
     }
 }
 
+/// The packet to send next.
+fn next(space: &Space, state: &mut SpaceState) -> Option<Outgoing<Waiter>> {
+    // What was queued after a disconnection is not for this stay.
+    if state.outbox.is_open() {
+        queue_retried(space, state);
+    }
+    state.outbox.pop()
+}
+
 /// Puts the event that is sent until it is acknowledged behind what waits already.
 fn queue_retried(space: &Space, state: &mut SpaceState) {
     if let Some(retried) = state.retries.next() {
@@ -167,6 +178,13 @@ fn queue_retried(space: &Space, state: &mut SpaceState) {
         let frames = retried.frames.clone();
         state.outbox.force(Outgoing { frames, ack: Some(ack), volatile: false, stay: None });
     }
+}
+
+/// Of an event that was queued when the server's limit was not known, or is larger as base64 than it was as binary.
+fn too_large(nsp: &Nsp, limit: usize) -> EmitError {
+    let error = EmitError::TooLarge { limit };
+    tracing::error!(target: "socketio::client", %nsp, %error, "an event is dropped");
+    error
 }
 
 /// What became of a packet.
@@ -190,10 +208,8 @@ fn transmit(
     if late || (volatile && !engine.is_writable()) {
         return ack.map_or(Sent::Yes, |ack| Sent::No(ack.waiter, None));
     }
-    // Queued when the server's limit was not known, or larger as base64 than it was as binary.
     if let Err(limit) = engine.check_size(&frames) {
-        let error = EmitError::TooLarge { limit };
-        tracing::error!(target: "socketio::client", %nsp, %error, "an event is dropped");
+        let error = too_large(nsp, limit);
         return ack.map_or(Sent::Yes, |ack| Sent::No(ack.waiter, Some(error.into())));
     }
     let mut awaited = None;

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     config::Auth,
+    engine::Order,
     error::{AckError, ConnectError, DisconnectReason},
     reconnect::{Backoff, random},
 };
@@ -126,7 +127,7 @@ impl Driver {
                 let deadline = self.connect_deadline();
                 self.set_phase(index, Phase::Asked { deadline });
                 self.machine.connect(&nsp);
-                self.control(frames);
+                self.control(frames, Order::Behind);
             }
             Err(error) => self.no_auth(index, error.to_string()),
         }
@@ -170,7 +171,7 @@ impl Driver {
         member.pid = pid;
         let waiting = {
             let mut state = member.space.state();
-            if state.leave_after.is_some() {
+            if state.leave {
                 // It was disconnected meanwhile: that is looked at next.
                 return;
             }
@@ -220,7 +221,7 @@ impl Driver {
     }
 
     /// A socket leaves: what it had queued by then is sent first.
-    pub(super) fn leave(&mut self, index: usize, packets: usize) {
+    pub(super) fn leave(&mut self, index: usize) {
         let Some(member) = self.members.get_mut(index) else { return };
         let nsp = member.space.nsp.clone();
         for items in [&mut member.held, &mut member.inbox] {
@@ -229,9 +230,7 @@ impl Driver {
             items.retain(|it| !it.is_event());
         }
         let was_in = matches!(member.phase, Phase::In);
-        if was_in {
-            self.flush_first(index, packets);
-        }
+        self.send_last(index);
         let alone = (0..self.members.len()).all(|other| other == index || !self.is_active(other));
         let undecided = match self.members.get(index).map(|member| &member.phase) {
             Some(Phase::Asked { deadline } | Phase::Leaving { deadline })
@@ -264,7 +263,8 @@ impl Driver {
             member.phase = Phase::Out;
         }
         if told {
-            self.control(self.shared.config.parser.encode_disconnect(&nsp));
+            let patience = self.shared.config.close_timeout / 2;
+            self.control(self.shared.config.parser.encode_disconnect(&nsp), Order::Apart(patience));
         }
     }
 
@@ -290,7 +290,6 @@ impl Driver {
         left: Option<usize>,
     ) {
         self.machine.close();
-        self.controls.clear();
         self.fail_acks();
         let description: Option<Arc<str>> = description.map(Arc::from);
         for index in 0..self.members.len() {
@@ -315,7 +314,9 @@ impl Driver {
                 continue;
             }
             if matches!(member.phase, Phase::Later { .. }) {
-                self.set_phase(index, Phase::Out);
+                let until = self.left_at(now).map_or(now, |left| left + REJOIN);
+                let later = Phase::Later { until };
+                self.set_phase(index, if until > now { later } else { Phase::Out });
                 continue;
             }
             let leaving = self.is_leaving(index);

@@ -2,7 +2,6 @@
 
 use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Instant};
 
-use engineio_parser::Frames;
 use socketio_parser::{AckId, Args, Connection};
 
 use super::timer::Timer;
@@ -26,8 +25,6 @@ pub(crate) struct Driver {
     pub(super) backoff: Backoff,
     pub(super) members: Vec<Member>,
     pub(super) running: Vec<Running>,
-    /// Packets of the protocol itself that the session has no room for.
-    pub(super) controls: VecDeque<Frames>,
     /// Of all members' events that wait.
     pub(super) inbox_bytes: usize,
     pub(super) reading: bool,

@@ -10,6 +10,7 @@ mod dial;
 mod environment;
 mod error;
 mod event;
+mod held;
 mod http;
 mod http_connection;
 mod lane;
@@ -23,6 +24,7 @@ mod websocket;
 pub(crate) use self::{
     config::EngineConfig,
     event::{Closed, EngineEvent},
+    held::Order,
     shell::Engine,
 };
 pub use self::{

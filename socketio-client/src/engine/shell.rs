@@ -3,6 +3,7 @@
 mod end;
 mod requests;
 mod socket;
+mod taken;
 
 use std::{
     future::{Future, poll_fn},
@@ -23,6 +24,7 @@ use super::{
     config::{EngineConfig, Shared},
     error::EngineError,
     event::{Closed, EngineEvent},
+    held::Held,
     lane::Lane,
     state::{End, Socket},
 };
@@ -34,6 +36,10 @@ const PATIENCE: u8 = 32;
 pub(crate) struct Engine {
     shared: Arc<Shared>,
     session: Session,
+    held: Held,
+    /// The server has not confirmed the last message yet.
+    untaken: bool,
+    apart_at: Option<std::time::Instant>,
     get: Lane<Body>,
     /// The body of the GET's response, while its packets are taken.
     body: Option<Body>,
@@ -95,6 +101,9 @@ impl Engine {
         let (config, revision) = (shared.session.clone(), shared.options.revision);
         let mut engine = Self {
             session: Session::client(now.into_std(), config, revision, via),
+            held: Held::default(),
+            untaken: false,
+            apart_at: None,
             get: Lane::new(shared.clone()),
             body: None,
             told: false,
@@ -138,6 +147,10 @@ impl Engine {
     ///
     /// Gives the frames back where the queue is full or the session is closing.
     pub(crate) fn send(&mut self, frames: Frames) -> Result<(), SendError> {
+        if !self.held.is_empty() {
+            return Err(SendError::Full(frames));
+        }
+        self.untaken = true;
         self.session.send(frames)
     }
 
@@ -172,11 +185,12 @@ impl Engine {
         self.session.is_open()
             && self.session.transport() == Transport::WebSocket
             && !self.session.is_upgrading()
+            && self.held.is_empty()
     }
 
     /// Whether what is sent now leaves at once.
     pub(crate) fn is_writable(&self) -> bool {
-        self.session.is_writable() && self.socket.is_writable()
+        self.held.is_empty() && self.session.is_writable() && self.socket.is_writable()
     }
 
     /// Stops giving messages, or goes on. While it gives none, the connection is read a bounded way ahead: pings are answered
@@ -195,7 +209,11 @@ impl Engine {
     /// goodbye) at most.
     pub(crate) fn close(&mut self) {
         self.closing.get_or_insert_with(Instant::now);
-        self.session.close(now(), CloseReason::ForcedClose, false);
+        if self.held.is_empty() {
+            self.session.close(now(), CloseReason::ForcedClose, false);
+        } else {
+            self.held.close = true;
+        }
     }
 
     /// When the last message arrived, about.
@@ -242,6 +260,7 @@ impl Engine {
             }
             // Not lazily: each of them registers whom to wake.
             let moved = read | self.poll_timers(cx) | self.poll_requests(cx) | self.poll_write(cx);
+            let moved = moved | self.poll_held(cx);
             if !moved && !self.session.has_output() && !self.pinged {
                 return Poll::Pending;
             }

@@ -57,7 +57,16 @@ pub(super) struct WebSocket {
     base64: bool,
     limit: usize,
     filled: bool,
+    pong: Pong,
     closing: Closing,
+}
+
+/// The answer to a ping that asks whether the server has read what precedes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pong {
+    Unasked,
+    Awaited,
+    Arrived,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +100,7 @@ impl WebSocket {
             base64: options.force_base64,
             limit,
             filled: false,
+            pong: Pong::Unasked,
             closing: Closing::No,
         })
     }
@@ -126,7 +136,12 @@ impl WebSocket {
                     let _ = self.writer.poll_flush(&mut self.stream, cx)?;
                     continue;
                 }
-                Ok(Some(Incoming::Pong)) => continue,
+                Ok(Some(Incoming::Pong)) => {
+                    if self.pong == Pong::Awaited {
+                        self.pong = Pong::Arrived;
+                    }
+                    continue;
+                }
                 Ok(Some(Incoming::Close(code))) => {
                     if self.writer.push_close(code).is_ok() {
                         let _ = self.writer.poll_flush(&mut self.stream, cx);
@@ -186,6 +201,25 @@ impl WebSocket {
                 return Ok(taken);
             }
         }
+    }
+
+    /// Asks with a ping whether the server has read everything before it, and is ready once the pong was read. A
+    /// connection that fails is noticed elsewhere.
+    pub(super) fn poll_pong(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.pong {
+            Pong::Unasked => {
+                if self.writer.push(OpCode::Control(Control::Ping), &[], &[]).is_ok() {
+                    self.pong = Pong::Awaited;
+                }
+            }
+            Pong::Awaited => {}
+            Pong::Arrived => {
+                self.pong = Pong::Unasked;
+                return Poll::Ready(());
+            }
+        }
+        let _ = self.writer.poll_flush(&mut self.stream, cx);
+        Poll::Pending
     }
 
     /// Says goodbye and waits for the server's: what was written before would be lost where unread bytes reset the

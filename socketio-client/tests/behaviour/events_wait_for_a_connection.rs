@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use socketio_client::{EmitError, SocketConfig};
+use socketio_client::{EmitError, Manager, SocketConfig};
 use socketio_server::{Args, Server};
 
-use crate::support::{Log, Network, life, log, settle, within};
+use crate::support::{Log, Network, URL, life, log, settle, within};
 
 /// Every event that the server gets.
 fn received(io: &Server) -> Log<String> {
@@ -96,6 +96,100 @@ async fn what_was_emitted_before_a_disconnection_leaves_and_the_rest_waits() {
     assert!(received.rest().is_empty());
     within(socket.connect()).await.unwrap();
     assert_eq!(received.next().await, "after ");
+}
+
+/// How a connection is ended by its user.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    Disconnect,
+    Close,
+    Both,
+    BothReversed,
+    Drop,
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_the_session_takes_leaves_before_every_end_and_nothing_after_it() {
+    for polling in [false, true] {
+        for end in [End::Disconnect, End::Close, End::Both, End::BothReversed, End::Drop] {
+            let io = Server::new();
+            let mut received = received(&io);
+            let network = Network::new(&io);
+            let config = if polling { network.polling() } else { network.config() };
+            let config = config.engine(|engine| engine.max_queued_packets(4));
+            let socket = Manager::with_config(URL, config).unwrap().socket("/");
+            within(socket.connect()).await.unwrap();
+            for n in 0..500 {
+                socket.emit("n", &n).unwrap();
+            }
+            match end {
+                End::Disconnect => socket.disconnect(),
+                End::Close => socket.manager().close(),
+                End::Both => {
+                    socket.disconnect();
+                    socket.manager().close();
+                }
+                End::BothReversed => {
+                    socket.manager().close();
+                    socket.disconnect();
+                }
+                End::Drop => {}
+            }
+            let kept = (end != End::Drop).then_some(socket);
+            if let Some(socket) = &kept {
+                socket.emit("after", &()).unwrap();
+                within(socket.manager().closed()).await;
+            }
+            let expected: Vec<_> = (0..500).map(|n| format!("n {n}")).collect();
+            assert_eq!(received.take(500).await, expected, "{end:?}");
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            assert!(received.rest().is_empty(), "{end:?}");
+            if let Some(socket) = kept {
+                within(socket.connect()).await.unwrap();
+                assert_eq!(received.next().await, "after ", "{end:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_while_there_is_no_connection_ends_at_once_and_events_wait() {
+    let io = Server::new();
+    let mut received = received(&io);
+    let network = Network::new(&io);
+    network.down();
+    let socket = network.socket("/");
+    let mut life = life(&socket);
+    socket.open();
+    assert_eq!(life.next().await, "connect_error: websocket error");
+    socket.emit("offline", &()).unwrap();
+    let before = tokio::time::Instant::now();
+    socket.manager().close();
+    within(socket.manager().closed()).await;
+    assert!(before.elapsed() < Duration::from_secs(1));
+    network.replace(Some(&io));
+    within(socket.connect()).await.unwrap();
+    assert_eq!(received.next().await, "offline ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_nobody_hears_takes_as_long_as_it_may() {
+    for polling in [false, true] {
+        let io = Server::new();
+        let network = Network::new(&io);
+        let config = if polling { network.polling() } else { network.config() };
+        let config = config.close_timeout(Duration::from_secs(5));
+        let socket = Manager::with_config(URL, config).unwrap().socket("/");
+        within(socket.connect()).await.unwrap();
+        settle().await;
+        network.freeze(true);
+        socket.emit("n", &1).unwrap();
+        let before = tokio::time::Instant::now();
+        socket.disconnect();
+        within(socket.manager().closed()).await;
+        let took = before.elapsed();
+        assert!((4..6).contains(&took.as_secs()), "{polling}: {took:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ mod acks;
 mod bounds;
 mod cuts;
 mod events;
+mod last_words;
 mod leftovers;
 mod lives;
 mod namespaces;

@@ -106,6 +106,17 @@ fn declare(namespace: &Namespace) {
         socket.emit("answered", &answer)?;
         Ok(())
     });
+    // Asks several times, and passes the answers on to a room: the one that answers may be gone by then.
+    namespace.on("survey", |socket: Socket, Data((room, count)): Data<(String, u32)>| async move {
+        for n in 0..count {
+            let (socket, room) = (socket.clone(), room.clone());
+            tokio::spawn(async move {
+                let answer: Values = socket.emit_with_ack("question", &n).await?;
+                socket.namespace().to(room).emit("cast", &answer)?;
+                Ok::<_, HandlerError>(())
+            });
+        }
+    });
     namespace.on("burst", |socket: Socket, Data(count): Data<u32>| async move {
         for n in 0..count {
             socket.ready().await?;

@@ -26,7 +26,10 @@ impl Engine {
         let started = !self.post.is_busy() && self.start_post();
         match self.post.poll(cx) {
             Poll::Pending => return started,
-            Poll::Ready(Ok(())) => self.feed(Input::PushFinished),
+            Poll::Ready(Ok(())) => {
+                self.untaken &= self.session.queued_packets() > 0;
+                self.feed(Input::PushFinished);
+            }
             Poll::Ready(Err(error)) => {
                 self.failed(EngineError::Posting(error));
                 self.feed(Input::PushAborted);

@@ -1,5 +1,6 @@
 //! The engine against our own server, over streams in memory and under a paused clock.
 
+mod apart;
 mod ends;
 mod hostile;
 mod limits;

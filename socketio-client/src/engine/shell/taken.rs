@@ -1,0 +1,94 @@
+//! Whether the server has taken what was sent.
+
+use std::{
+    future::Future,
+    task::{Context, Poll},
+};
+
+use engineio_parser::{
+    Frames, Transport,
+    session::{CloseReason, SendError},
+};
+
+use super::{Engine, now};
+use crate::engine::{
+    held::{Held, Order},
+    state::Socket,
+};
+
+impl Engine {
+    /// Queues a run of frames beyond the session's limits, which the caller's own bound. [`send`](Self::send) refuses
+    /// everything until it has left for the session.
+    pub(crate) fn send_held(&mut self, frames: Frames, order: Order) {
+        if self.session.is_open() {
+            self.held.push(frames, order);
+        }
+    }
+
+    /// Whether anything waits in front of the session's queue.
+    pub(crate) fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// When something was last sent apart.
+    pub(crate) fn apart_at(&self) -> Option<std::time::Instant> {
+        self.apart_at
+    }
+
+    /// Hands to the session what may leave now; whether there was anything.
+    pub(super) fn poll_held(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.session.is_open() {
+            self.held.clear();
+            return false;
+        }
+        let mut moved = false;
+        while let Some(order) = self.held.first() {
+            if let Order::Apart(patience) = order
+                && !self.is_taken(cx)
+                && !self.held.is_late(patience, cx)
+            {
+                return moved;
+            }
+            let Some(frames) = self.held.pop() else { break };
+            match order {
+                Order::Behind => self.untaken = true,
+                Order::Apart(_) => self.apart_at = Some(now()),
+            }
+            if let Err(SendError::Full(frames)) = self.session.send(frames) {
+                self.held.unpop(frames);
+                return moved;
+            }
+            moved = true;
+        }
+        if std::mem::take(&mut self.held.close) {
+            self.session.close(now(), CloseReason::ForcedClose, false);
+            moved = true;
+        }
+        moved
+    }
+
+    /// Whether the server has read every message that was handed to the session. A POST's answer says so, and on a
+    /// WebSocket the pong to a ping behind the last message.
+    fn is_taken(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.session.queued_packets() > 0 {
+            return false;
+        }
+        if self.session.transport() == Transport::Polling {
+            return !self.post.is_busy();
+        }
+        if self.untaken
+            && let Socket::Open(socket) = &mut self.socket
+        {
+            self.untaken = socket.poll_pong(cx).is_pending();
+        }
+        !self.untaken
+    }
+}
+
+impl Held {
+    /// Whether the first message has waited for so long.
+    fn is_late(&mut self, patience: std::time::Duration, cx: &mut Context<'_>) -> bool {
+        let sleep = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        matches!(sleep.as_mut().poll(cx), Poll::Ready(()))
+    }
+}
