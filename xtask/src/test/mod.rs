@@ -103,6 +103,12 @@ mod tests {
     }
 
     #[test]
+    fn the_usage_lists_all_suites() {
+        let listed: Vec<_> = crate::usage::suites().collect();
+        assert_eq!(listed, names(&[]).unwrap());
+    }
+
+    #[test]
     fn an_unknown_suite_is_refused() {
         assert!(names(&["interopp"]).unwrap_err().contains("`interopp`"));
     }
