@@ -15,7 +15,7 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
         Some(port) => free(port)?,
         None => free(DEFAULT_PORT).unwrap_or(0),
     };
-    let chat = workspace.chat()?;
+    let chat = workspace.demo()?;
     let mut command = Command::new(chat);
     command.env("PORT", port.to_string());
     match client_folder(workspace) {

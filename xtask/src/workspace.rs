@@ -8,11 +8,9 @@ use serde_json::Value;
 
 use crate::process;
 
-/// Features of the servers beyond their defaults, for the tests.
-pub(crate) const FEATURES: &str = "socketio-server/http2,socketio-server/tls";
-
-const SERVER: (&str, &str) = ("socketio-server", FEATURES);
-const EMITTER: (&str, &str) = ("socketio-emitter", "redis,postgres,nats");
+/// The packages of the test servers, load programs and the demo. They are built together, so that
+/// their common dependencies are compiled once.
+pub(crate) const RIGS: [&str; 2] = ["rigs", "chat"];
 
 /// The workspace of this tool.
 pub(crate) struct Workspace {
@@ -60,66 +58,49 @@ impl Workspace {
         target.unwrap_or_else(|| self.root.join("target")).join(name)
     }
 
-    /// Builds an example of socketio-server for release and returns its path. Does nothing if it is
-    /// up to date.
-    pub(crate) fn release_example(&self, name: &str) -> Result<PathBuf, String> {
-        self.example(SERVER, name)
-    }
-
-    /// Builds the chat example, a package of its own, for release and returns its path.
-    pub(crate) fn chat(&self) -> Result<PathBuf, String> {
-        self.bin("chat", "chat", "release")
-    }
-
-    /// Builds a test server or load program of `interop/rigs` for release and returns its path.
-    pub(crate) fn rig(&self, name: &str) -> Result<PathBuf, String> {
-        self.bin("rigs", name, "release")
-    }
-
-    /// Builds a test server or load program with link-time optimization, for measurements.
-    pub(crate) fn measured_rig(&self, name: &str) -> Result<PathBuf, String> {
-        self.bin("rigs", name, "measured")
-    }
-
-    /// Builds an example of socketio-client in the profile of its tests and returns its path.
-    pub(crate) fn debug_client(&self, name: &str) -> Result<PathBuf, String> {
-        let args = ["build", "-p", "socketio-client", "--all-features", "--example", name];
-        process::run_ok(self.cargo().args(args))?;
-        let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-        Ok(self.target("debug").join("examples").join(file))
-    }
-
-    /// Builds an example of the emitter and returns its path.
-    pub(crate) fn emitter(&self, name: &str) -> Result<PathBuf, String> {
-        self.example(EMITTER, name)
+    /// Builds an example of any crate in the profile of the tests and returns its path.
+    pub(crate) fn example(&self, name: &str) -> Result<PathBuf, String> {
+        Ok(self.build_as_tested("--example", name)?.join("examples").join(executable(name)))
     }
 
     /// Builds the program that starts an engine and returns its path.
     pub(crate) fn engines(&self) -> Result<PathBuf, String> {
-        process::run_ok(self.cargo().args(["build", "-p", "engines"]))?;
-        Ok(self.target("debug").join(format!("engines{}", std::env::consts::EXE_SUFFIX)))
+        Ok(self.build_as_tested("--bin", "engines")?.join(executable("engines")))
     }
 
-    fn bin(&self, package: &str, name: &str, profile: &str) -> Result<PathBuf, String> {
-        let args = ["build", "--profile", profile, "-p", package, "--bin", name];
+    /// Builds the chat demo for release and returns its path.
+    pub(crate) fn demo(&self) -> Result<PathBuf, String> {
+        self.bin(&["chat"], "chat", "release")
+    }
+
+    /// Builds a program of [`RIGS`] for release and returns its path.
+    pub(crate) fn rig(&self, name: &str) -> Result<PathBuf, String> {
+        self.bin(&RIGS, name, "release")
+    }
+
+    /// Builds a program of [`RIGS`] with link-time optimization, for measurements.
+    pub(crate) fn measured_rig(&self, name: &str) -> Result<PathBuf, String> {
+        self.bin(&RIGS, name, "measured")
+    }
+
+    /// Builds for the packages and features of `cargo test --workspace --all-features`, so that no
+    /// dependency is compiled a second time. Returns the folder of the profile.
+    fn build_as_tested(&self, kind: &str, name: &str) -> Result<PathBuf, String> {
+        let args = ["build", "--workspace", "--all-features", kind, name];
         process::run_ok(self.cargo().args(args))?;
-        Ok(self.target(profile).join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
+        Ok(self.target("debug"))
     }
 
-    fn example(&self, (package, features): (&str, &str), name: &str) -> Result<PathBuf, String> {
-        process::run_ok(self.cargo().args([
-            "build",
-            "--release",
-            "-p",
-            package,
-            "--features",
-            features,
-            "--example",
-            name,
-        ]))?;
-        let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-        Ok(self.target("release").join("examples").join(file))
+    fn bin(&self, packages: &[&str], name: &str, profile: &str) -> Result<PathBuf, String> {
+        let mut cargo = self.cargo();
+        cargo.args(["build", "--profile", profile, "--bin", name]);
+        process::run_ok(cargo.args(packages.iter().flat_map(|package| ["-p", package])))?;
+        Ok(self.target(profile).join(executable(name)))
     }
+}
+
+fn executable(name: &str) -> String {
+    format!("{name}{}", std::env::consts::EXE_SUFFIX)
 }
 
 fn cargo_in(root: &Path) -> Command {

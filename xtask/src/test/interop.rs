@@ -27,8 +27,8 @@ pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
     ] {
         node.env(variable, workspace.rig(rig)?);
     }
-    node.env("TLS_SERVER", workspace.release_example("tls")?);
-    node.env("CONTRACT_PRINTER", workspace.release_example("contract")?);
+    node.env("TLS_SERVER", workspace.example("tls")?);
+    node.env("CONTRACT_PRINTER", workspace.example("contract")?);
     run(&folder, "node", &mut node)
 }
 
@@ -38,8 +38,8 @@ pub(super) fn client(workspace: &Workspace) -> Result<Outcome, String> {
     let mut counts = Libtest::default();
     let mut cargo = workspace.cargo();
     cargo.env("PEER_PACKAGES", folder).env("PEER_SERVER", workspace.rig("peer")?);
-    cargo.env("SIOCAT", workspace.debug_client("siocat")?);
-    cargo.args(["test", "-p", "socketio-client", "--all-features", "--test", "node"]);
+    cargo.env("SIOCAT", workspace.example("siocat")?);
+    cargo.args(["test", "--workspace", "--all-features", "--test", "node"]);
     let status = process::run_lines(&mut cargo, |line| {
         counts.read(line);
         if !line.ends_with(" ... ok") {
@@ -53,7 +53,7 @@ pub(super) fn client(workspace: &Workspace) -> Result<Outcome, String> {
 pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
     let chromium = chromium()?;
-    let server = workspace.chat()?;
+    let server = workspace.rig("chat")?;
     let conformance = workspace.rig("conformance")?;
     let artifacts = workspace.root.join("artifacts");
     fs::create_dir_all(&artifacts).map_err(|error| format!("{}: {error}", artifacts.display()))?;
@@ -69,7 +69,7 @@ pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     let mut node = Command::new("node");
     node.env("CLUSTER_NODE", workspace.rig("cluster")?);
     node.env("ENGINES", workspace.engines()?);
-    node.env("EMIT", workspace.emitter("emit")?).env("ORDERS", workspace.emitter("orders")?);
+    node.env("EMIT", workspace.example("emit")?).env("ORDERS", workspace.example("orders")?);
     for proxy in ["nginx", "haproxy"] {
         let path = install::find(proxy)
             .ok_or_else(|| format!("install your system's package `{proxy}`"))?;

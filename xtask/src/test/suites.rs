@@ -9,7 +9,7 @@ use super::interop;
 use super::minimal::minimal;
 use super::outcome::{Outcome, Suite};
 use super::python;
-use crate::workspace::{FEATURES, Workspace};
+use crate::workspace::{RIGS, Workspace};
 use crate::{process, tidy};
 
 pub(super) const ALL: &[Suite] = &[
@@ -48,10 +48,10 @@ pub(super) const ALL: &[Suite] = &[
         run: minimal,
     },
     Suite {
-        name: "examples",
-        about: "release builds of the examples and rigs",
+        name: "rigs",
+        about: "release builds of the test servers, load programs and the demo",
         quick: false,
-        run: examples,
+        run: rigs,
     },
     Suite {
         name: "node",
@@ -175,21 +175,10 @@ fn wasm(workspace: &Workspace) -> Result<Outcome, String> {
     ]))
 }
 
-fn examples(workspace: &Workspace) -> Result<Outcome, String> {
-    simple(workspace.cargo().args([
-        "build",
-        "--release",
-        "-p",
-        "socketio-server",
-        "-p",
-        "rigs",
-        "-p",
-        "chat",
-        "--examples",
-        "--bins",
-        "--features",
-        FEATURES,
-    ]))
+fn rigs(workspace: &Workspace) -> Result<Outcome, String> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--release", "--bins"]);
+    simple(cargo.args(RIGS.iter().flat_map(|package| ["-p", package])))
 }
 
 fn soak(workspace: &Workspace) -> Result<Outcome, String> {
