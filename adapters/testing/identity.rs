@@ -1,8 +1,8 @@
-//! An authority of our own, and a server's certificate of it.
+//! A test authority, and a server certificate that it has issued.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-/// All in PEM. No two have the same authority.
+/// All fields are PEM. Each value has an authority of its own.
 pub(crate) struct Identity {
     pub(crate) authority: String,
     pub(crate) certificate: String,
@@ -10,7 +10,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Of a server on 127.0.0.1.
+    /// Creates a certificate for 127.0.0.1.
     pub(crate) fn new() -> Self {
         let (mut params, key) = (CertificateParams::default(), KeyPair::generate().unwrap());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -18,7 +18,7 @@ impl Identity {
         let issuer = Issuer::new(params, key);
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-        // OpenSSL takes one that is named as its issuer for its own issuer.
+        // OpenSSL treats a certificate with the name of its issuer as self-signed.
         params.distinguished_name.push(DnType::CommonName, "server");
         let certificate = params.signed_by(&key, &issuer).unwrap().pem();
         Self { authority, certificate, key: key.serialize_pem() }

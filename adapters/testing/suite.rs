@@ -1,6 +1,7 @@
-//! What the engine tests of all back-ends share: three servers with their adapters, clients in memory, and the suite.
+//! Shared by the engine tests of all back-ends: three servers with their adapters, in-memory
+//! clients, and the conformance suite.
 //!
-//! Not a crate: each test program takes this file in.
+//! This is not a crate. Each test program includes this file.
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
@@ -27,10 +28,10 @@ use socketio_server::{
 };
 use tokio::sync::mpsc;
 
-/// Long enough for a busy machine; only a hang takes it.
+/// Time limit of a test step. Long enough for a busy machine, so only a hang reaches it.
 pub const HANG: Duration = Duration::from_secs(40);
 
-/// Fails where `future` hangs.
+/// Awaits `future`. Panics if it hangs.
 #[track_caller]
 pub fn within<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
     let caller = std::panic::Location::caller();
@@ -42,7 +43,8 @@ pub fn within<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
     }
 }
 
-/// Waits until `condition` holds. Engines are programs of their own: there is nothing to wait on.
+/// Waits until `condition` holds. Polls, because engines are separate processes and give no
+/// notification.
 #[track_caller]
 pub fn until<F: Future<Output = bool>>(
     mut condition: impl FnMut() -> F,
@@ -57,7 +59,7 @@ pub fn until<F: Future<Output = bool>>(
     }
 }
 
-/// Which rooms a server's engine delivers to it.
+/// Returns whether a server receives messages to a room of a namespace.
 pub type Reaches = Arc<dyn Fn(usize, &str, &str) -> bool + Send + Sync>;
 
 /// Three servers in one cluster.
@@ -67,7 +69,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Servers with these adapters, once they know of each other.
+    /// Starts servers with these adapters. Returns when they know each other.
     pub async fn new(adapters: Vec<Arc<dyn ClusterAdapter>>, reaches: Reaches) -> Self {
         let count = adapters.len();
         let mut servers = Vec::new();
@@ -92,13 +94,19 @@ impl Servers {
 }
 
 impl Harness for Servers {
-    type Client = Tester;
+    type Client = InMemoryClient;
 
-    async fn connect(&self, server: usize, nsp: &str, rooms: &[&str], data: Value) -> Tester {
+    async fn connect(
+        &self,
+        server: usize,
+        nsp: &str,
+        rooms: &[&str],
+        data: Value,
+    ) -> InMemoryClient {
         let hello = serde_json::json!({ "join": rooms, "data": data });
         let mut client = TestClient::connect(&self.servers[server].0, nsp, &hello).await.unwrap();
         client.set_patience(HANG);
-        Tester { client, kept: VecDeque::new(), asked: HashMap::new() }
+        InMemoryClient { client, kept: VecDeque::new(), pending_acks: HashMap::new() }
     }
 
     async fn settle(&self, server: usize, nsp: &str, room: &str) {
@@ -110,15 +118,15 @@ impl Harness for Servers {
     }
 }
 
-/// A client in memory.
-pub struct Tester {
+/// An in-memory client.
+pub struct InMemoryClient {
     client: TestClient,
     kept: VecDeque<Event>,
-    /// Events that wait for an answer, by a number of ours.
-    asked: HashMap<u64, Received>,
+    /// Events that wait for an ack, by a number assigned here.
+    pending_acks: HashMap<u64, Received>,
 }
 
-impl Client for Tester {
+impl Client for InMemoryClient {
     fn id(&self) -> &str {
         self.client.id()
     }
@@ -130,11 +138,11 @@ impl Client for Tester {
     async fn next(&mut self) -> Option<Event> {
         match self.client.next().await {
             Ok(received) => {
-                let ack = received.wants_answer().then_some(self.asked.len() as u64);
+                let ack = received.wants_answer().then_some(self.pending_acks.len() as u64);
                 let args = Values(received.args().values().unwrap());
                 let event = Event { name: received.event().to_owned(), args, ack };
                 if let Some(ack) = ack {
-                    self.asked.insert(ack, received);
+                    self.pending_acks.insert(ack, received);
                 }
                 Some(event)
             }
@@ -144,11 +152,12 @@ impl Client for Tester {
     }
 
     async fn answer(&mut self, ack: u64, answer: Value) {
-        self.asked[&ack].answer(&answer).await.unwrap();
+        self.pending_acks[&ack].answer(&answer).await.unwrap();
     }
 }
 
-/// An adapter that can be taken away without a word, as a machine that dies; and be slow to hear.
+/// An adapter that can be removed without a goodbye, like a machine that dies, and that can deliver
+/// with a delay.
 #[derive(Debug)]
 pub struct Severed {
     discovery: Discovery,
@@ -198,8 +207,8 @@ impl ClusterAdapter for Severed {
             let Some(adapter) = self.inner.lock().unwrap().clone() else {
                 return std::future::pending().await;
             };
-            let ear = Ear::new(inbox, self.dead.clone(), self.slow);
-            let link = adapter.join(seat, Arc::new(ear)).await?;
+            let filtering_inbox = FilteringInbox::new(inbox, self.dead.clone(), self.slow);
+            let link = adapter.join(seat, Arc::new(filtering_inbox)).await?;
             let link = Arc::new(SeveredLink(Mutex::new(Some(link))));
             self.links.lock().unwrap().push(link.clone());
             Ok(link as Arc<dyn Link>)
@@ -282,38 +291,38 @@ impl Link for SeveredLink {
     }
 }
 
-/// Hears until it is dead, some milliseconds late where it is slow.
-struct Ear {
+/// Passes messages on until the server is dead, with a delay of some milliseconds if it is slow.
+struct FilteringInbox {
     inbox: Arc<dyn Inbox>,
     dead: Arc<AtomicBool>,
-    late: Option<mpsc::UnboundedSender<(Message, Option<Offset>)>>,
+    delayed: Option<mpsc::UnboundedSender<(Message, Option<Offset>)>>,
 }
 
-impl Ear {
+impl FilteringInbox {
     fn new(inbox: Arc<dyn Inbox>, dead: Arc<AtomicBool>, slow: bool) -> Self {
-        let late = slow.then(|| {
-            let (sender, mut late) = mpsc::unbounded_channel::<(Message, Option<Offset>)>();
+        let delayed = slow.then(|| {
+            let (sender, mut delayed) = mpsc::unbounded_channel::<(Message, Option<Offset>)>();
             let inbox = inbox.clone();
             tokio::spawn(async move {
-                while let Some((message, offset)) = late.recv().await {
+                while let Some((message, offset)) = delayed.recv().await {
                     tokio::time::sleep(Duration::from_millis(2)).await;
                     inbox.receive(message, offset);
                 }
             });
             sender
         });
-        Self { inbox, dead, late }
+        Self { inbox, dead, delayed }
     }
 }
 
-impl Inbox for Ear {
+impl Inbox for FilteringInbox {
     fn receive(&self, message: Message, offset: Option<Offset>) {
         if self.dead.load(Ordering::SeqCst) {
             return;
         }
-        match &self.late {
-            Some(late) => {
-                let _ = late.send((message, offset));
+        match &self.delayed {
+            Some(delayed) => {
+                let _ = delayed.send((message, offset));
             }
             None => self.inbox.receive(message, offset),
         }
@@ -324,7 +333,7 @@ impl Inbox for Ear {
     }
 }
 
-/// An inbox that keeps what comes.
+/// An inbox that records messages.
 #[derive(Default)]
 pub struct Kept {
     messages: Mutex<Vec<Message>>,
@@ -340,7 +349,7 @@ impl Kept {
         self.garbage.lock().unwrap().clone()
     }
 
-    /// Waits for so many messages.
+    /// Waits for `count` messages. Returns all recorded messages.
     pub async fn wait(&self, count: usize) -> Vec<Message> {
         until(|| async { self.messages.lock().unwrap().len() >= count }).await;
         self.messages()
@@ -357,21 +366,22 @@ impl Inbox for Kept {
     }
 }
 
-/// Declares the suite's tests; `$servers` starts three servers and an engine that lives as long.
+/// Declares the tests of the suite. `$servers` starts three servers and an engine, which lives as
+/// long as the test.
 #[macro_export]
 macro_rules! conformance_suite {
     ($servers:path) => {
         $crate::conformance_suite!(@ $servers:
-            broadcasts_reach_whom_they_name,
-            order_is_kept,
+            broadcasts_reach_the_selected_clients,
+            messages_of_a_server_keep_their_order,
             namespaces_are_separate,
-            answers_are_collected,
-            partial_answers_come_at_the_deadline,
+            acks_are_collected,
+            partial_acks_are_returned_at_the_deadline,
             sockets_are_fetched,
             sockets_join_and_leave,
             sockets_are_disconnected,
-            servers_talk_to_servers,
-            the_dead_are_not_waited_for,
+            server_side_events_reach_the_other_servers,
+            dead_servers_do_not_block_requests,
         );
     };
     (@ $servers:path: $($behaviour:ident),* $(,)?) => { $(

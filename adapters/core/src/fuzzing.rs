@@ -1,4 +1,5 @@
-//! The bodies of the fuzz targets. Not part of the public interface. Each takes any bytes and must not panic.
+//! The bodies of the fuzz targets, which are not part of the public API. Each accepts any bytes and
+//! must not panic.
 
 use std::{
     collections::BTreeSet,
@@ -10,20 +11,21 @@ use crate::{
     Seat, Selection, SocketDetails, answer_args, event_args,
 };
 
-/// One message from the bus. What is accepted is written and read again to the same effect.
+/// Decodes a message. If this succeeds, encoding and decoding it again must not change it.
 pub fn message(data: &[u8]) {
     let limits = ClusterLimits::default();
     let Ok(message) = Message::decode(data, &limits) else { return };
     assert!(Message::decode(&message.encode(), &limits).is_ok(), "{message:?}");
-    // Once is not the same where numbers change their form, or a lone surrogate has no place in msgpack.
+    // Only the second round must be exact. The first may change the form of numbers, and msgpack
+    // cannot contain lone surrogates.
     if let Ok(once) = Message::decode(&message.to_msgpack(), &limits) {
         let twice = Message::decode(&once.to_msgpack(), &limits);
         assert!(twice.is_ok_and(|twice| twice == once), "{once:?}");
     }
 }
 
-/// Two bytes are one operation on a machine. However they follow each other, every waiter is handed back once, and no more
-/// is kept than the limits say.
+/// Executes one operation on the state machine for every two bytes. In any order of operations,
+/// every waiter must be returned once, and the limits must hold.
 pub fn cluster_ops(data: &[u8]) {
     let Some((&first, ops)) = data.split_first() else { return };
     let discovery = match first % 2 {
@@ -45,7 +47,7 @@ pub fn cluster_ops(data: &[u8]) {
     }
     node.cluster.close();
     node.drain();
-    assert!(node.waiting.is_empty(), "{:?} wait for ever", node.waiting);
+    assert!(node.waiting.is_empty(), "{:?} wait forever", node.waiting);
     assert_eq!((node.cluster.pending(), node.cluster.poll_timeout()), (0, None));
 }
 

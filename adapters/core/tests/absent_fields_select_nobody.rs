@@ -1,11 +1,12 @@
-//! A message that says nothing of whom it is for is for nobody, in every form. `{}` is everybody, as for Node's adapters.
+//! A message without a selection is refused in every encoding. The selection `{}` means all
+//! clients, as in Node's adapters.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 use bytes::Bytes;
 use socketio_adapter::{Body, ClusterLimits, Format, Message, MessageError, Selection};
 use socketio_parser::{Value, value};
 
-/// The types that act on a selection of sockets, with everything they need but the selection.
+/// The message types that act on a selection of sockets, with all fields except the selection.
 fn selecting() -> Vec<(u64, Value)> {
     let event = || value!({ "type": 2, "data": ["x"] });
     vec![
@@ -26,7 +27,7 @@ fn with(data: &Value, name: &str, field: Value) -> Value {
     data
 }
 
-/// The message in both forms, each as a whole and as its data alone.
+/// Decodes the message in both encodings, each as a whole and as its data alone.
 fn decoded(number: u64, data: Option<Value>) -> Vec<Result<Body, MessageError>> {
     let limits = ClusterLimits::default();
     let mut message = value!({ "type": number, "uid": "1", "nsp": "/" });

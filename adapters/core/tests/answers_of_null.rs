@@ -1,4 +1,4 @@
-//! `ack(null)` and `ack()` are acks, in every form a message has.
+//! `ack(null)` and `ack()` are acks, in every encoding of a message.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 use socketio_adapter::{Body, ClusterLimits, Message, answer_args, decode_answer};
@@ -11,7 +11,7 @@ fn answers(body: Body) -> Args {
     }
 }
 
-/// The reply as another node reads it, from JSON and from msgpack.
+/// Returns the reply as another node decodes it, from JSON and from msgpack.
 fn read(number: u64, data: &Value) -> [Args; 2] {
     let message = value!({ "type": number, "data": data.clone(), "uid": "1", "nsp": "/" });
     [socketio_adapter::Format::Json, socketio_adapter::Format::MsgPack].map(|format| {

@@ -1,5 +1,6 @@
-//! What decoding a hostile message takes, counted at the allocator: no more than `max_decoded_bytes`. A program of its own,
-//! since the count is of the whole process.
+//! The memory that decoding a hostile message takes, measured at the allocator, stays below
+//! `max_decoded_bytes`. This test is a program of its own because the measurement covers the whole
+//! process.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 use peak_alloc::PeakAlloc;
@@ -10,7 +11,8 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const SIZE: usize = 1_000_000;
 
-/// `head`, then `part` as often as fits, then `tail`. `head` ends with a length of 32 bits, which is filled in.
+/// Repeats `part` as often as it fits between `head` and `tail`. `head` ends with a 32-bit length,
+/// which is filled in.
 fn filled(head: &[u8], part: &[u8], tail: &[u8]) -> Vec<u8> {
     let count = (SIZE - head.len() - 4 - tail.len()) / part.len();
     let mut wire = head.to_vec();
@@ -20,20 +22,21 @@ fn filled(head: &[u8], part: &[u8], tail: &[u8]) -> Vec<u8> {
     wire
 }
 
-/// A JSON text with `part` as often as fits between `head` and `tail`.
+/// Returns a JSON text with `part` repeated as often as it fits between `head` and `tail`.
 fn text(head: &str, part: &str, tail: &str) -> Vec<u8> {
     let count = (SIZE - head.len() - tail.len()) / part.len();
     format!("{head}{}{tail}", part.repeat(count)).into_bytes()
 }
 
-/// `{type: 3, data: {opts: {}, packet: {type: 2, data: ["x", ` and the head of one more value.
+/// Returns `{type: 3, data: {opts: {}, packet: {type: 2, data: ["x", ` and the head of one more
+/// value.
 fn event(value: &[u8], part: &[u8]) -> Vec<u8> {
     let head = b"\x84\xa4type\x03\xa3uid\xa11\xa3nsp\xa1/\xa4data\x82\xa4opts\x80\
                  \xa6packet\x82\xa4type\x02\xa4data\x92\xa1x";
     filled(&[head, value].concat(), part, &[])
 }
 
-/// A message whose `opts.rooms` are a list, which nobody but the adapter reads.
+/// Returns a message whose `opts.rooms` is a list, which only the adapter decodes.
 fn rooms(part: &[u8]) -> Vec<u8> {
     let head = b"\x84\xa4type\x06\xa3uid\xa11\xa3nsp\xa1/\xa4data\x81\xa4opts\x81\xa5rooms\xdd";
     filled(head, part, &[])
@@ -96,7 +99,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Bytes that were allocated beyond those before, at the worst moment.
+/// Returns the peak of additional memory while `work` runs, in bytes.
 fn peak<T>(work: impl FnOnce() -> T) -> (usize, T) {
     let before = ALLOCATOR.current_usage();
     ALLOCATOR.reset_peak_usage();
@@ -104,10 +107,10 @@ fn peak<T>(work: impl FnOnce() -> T) -> (usize, T) {
     (ALLOCATOR.peak_usage().saturating_sub(before), result)
 }
 
-// One test: two would count each other's bytes.
+// A single test, because concurrent tests would count each other's memory.
 #[test]
-fn decoding_takes_no_more_than_its_limit() {
-    // What is accepted takes what it was counted as, at most.
+fn decoding_takes_no_more_memory_than_its_limit() {
+    // An accepted message takes at most the memory that was counted for it.
     let generous = ClusterLimits::default();
     assert_eq!(generous.get_max_decoded_bytes(), 300_000_000);
     for (name, wire) in cases() {
@@ -125,7 +128,7 @@ fn decoding_takes_no_more_than_its_limit() {
         }
     }
 
-    // Derived from the bytes of a message, where it is not set.
+    // The default limit is derived from `max_message_bytes`.
     let limits = ClusterLimits::default().max_message_bytes(SIZE);
     let (taken, result) = peak(|| Message::decode(&event(b"\xdd", b"\xc0"), &limits));
     let error = result.unwrap_err();
@@ -135,17 +138,17 @@ fn decoding_takes_no_more_than_its_limit() {
     );
     assert!(taken <= 30_000_000 + SIZE, "{taken}");
 
-    // Sessions of a store are not trusted either.
+    // Stored sessions are not trusted either.
     let session = filled(b"\x81\xa4data\xdd", b"\x90", &[]);
     let refused = SavedSession::from_msgpack(&session, &limits);
     assert!(matches!(refused, Err(MessageError::TooCostly { .. })), "{refused:?}");
 
-    // A large message of an ordinary kind costs little.
+    // A large ordinary message is far below the limit.
     let plain = value_of_an_ordinary_kind();
     Message::decode(&plain, &ClusterLimits::default()).unwrap();
 }
 
-/// Ten megabytes of records.
+/// Returns ten megabytes of records.
 fn value_of_an_ordinary_kind() -> Vec<u8> {
     let record = b"\x84\xa2id\xcd\x12\x34\xa4name\xafFirst Last Name\xa4text\xd9\x40\
         0123456789012345678901234567890123456789012345678901234567890123\xa2ok\xc3";

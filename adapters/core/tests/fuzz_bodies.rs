@@ -1,4 +1,4 @@
-//! The fuzz bodies hold for mutations of every type of message, and for any sequence of operations.
+//! The fuzz bodies hold for mutated messages of every type, and for any sequence of operations.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 mod common;

@@ -1,4 +1,5 @@
-//! What writes to the bus is not trusted to be well-formed: no bytes panic, and limits hold before anything is decoded.
+//! Data from the bus is not trusted: no bytes cause a panic, and the size limit applies before
+//! decoding.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 use proptest::prelude::*;
@@ -9,7 +10,7 @@ fn decode(wire: &[u8]) -> Result<Message, MessageError> {
 }
 
 #[test]
-fn what_is_refused_and_why() {
+fn malformed_messages_are_refused_with_the_reason() {
     for (text, why) in [
         (r#"{"type":99,"uid":"1","nsp":"/"}"#, "unknown type 99"),
         (r#"{"type":2,"uid":"1"}"#, "no valid field `nsp`"),
@@ -50,14 +51,14 @@ fn what_is_refused_and_why() {
 }
 
 #[test]
-fn depth_is_bounded_even_where_nothing_is_looked_at() {
+fn depth_is_limited_even_in_ignored_fields() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let text = format!(r#"{{"type":2,"uid":"1","nsp":"/","ignored":{deep}}}"#);
     assert!(matches!(decode(text.as_bytes()), Err(MessageError::Malformed(_))));
 }
 
 #[test]
-fn size_is_looked_at_first() {
+fn the_size_is_checked_before_decoding() {
     let limits = ClusterLimits::default().max_message_bytes(10);
     let error = Message::decode(b"{garbage, but long}", &limits).unwrap_err();
     assert_eq!(error.to_string(), "a message of 19 bytes, where 10 are allowed");

@@ -1,4 +1,4 @@
-//! The forms on the wire are those that Node's adapters were seen to write.
+//! The encodings equal those recorded from Node's adapters.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 mod common;
@@ -19,7 +19,7 @@ fn decode(wire: &[u8]) -> Message {
 }
 
 #[test]
-fn a_broadcast_in_json() {
+fn a_broadcast_is_encoded_in_json_like_nodes() {
     let body = Body::Broadcast { args: hello(), selection: selection(&[], &[]), request: None };
     let expected = r#"{"type":3,"data":{"packet":{"type":2,"data":["hello",1,"a",null,null,1.5]},"opts":{"rooms":[],"except":[],"flags":{}}},"uid":"0a785282676f06c9","nsp":"/"}"#;
     assert_eq!(message(body.clone()).to_json().unwrap(), expected);
@@ -27,7 +27,7 @@ fn a_broadcast_in_json() {
 }
 
 #[test]
-fn a_broadcast_with_binary_in_msgpack() {
+fn a_broadcast_with_binary_is_encoded_in_msgpack_like_nodes() {
     let args = event_args("b", &Binary(vec![1, 2].into())).unwrap();
     let body = Body::Broadcast { args, selection: selection(&[], &[]), request: None };
     let expected = hex(
@@ -42,7 +42,7 @@ fn a_broadcast_with_binary_in_msgpack() {
 }
 
 #[test]
-fn a_disconnection_and_a_reply() {
+fn a_disconnect_and_a_reply_are_encoded_like_nodes() {
     let body = Body::DisconnectSockets { selection: selection(&["r1"], &[]), close: true };
     let start =
         r#"{"type":6,"data":{"opts":{"rooms":["r1"],"except":[],"flags":{}},"close":true},"#;
@@ -53,10 +53,10 @@ fn a_disconnection_and_a_reply() {
 }
 
 #[test]
-fn a_server_side_event_in_msgpack() {
+fn a_server_side_event_is_encoded_in_msgpack_like_nodes() {
     let args = event_args("ev", &(1, value!({ "a": 2 }))).unwrap();
     let mut message = message(Body::ServerSideEmit { args, request: None });
-    // The capture's node had another name.
+    // The node of the recording had another name.
     message.uid = "83b5c5a894649ce3".into();
     let expected = hex(
         "84a47479706509a46461746181a67061636b657493a265760181a16102a3756964b038336235633561383934363439636533a36e7370a12f",
@@ -65,7 +65,7 @@ fn a_server_side_event_in_msgpack() {
 }
 
 #[test]
-fn an_emitters_message_has_fields_of_its_own() {
+fn a_message_of_an_emitter_is_decoded_despite_additional_fields() {
     let text = r#"{"uid":"emitter","nsp":"/","type":3,"data":{"packet":{"type":2,"data":["x"],"nsp":"/"},"opts":{"rooms":["r1"],"flags":{"volatile":true,"unknown":1,"timeout":1e99}}},"extra":[1]}"#;
     let Message { uid, body, .. } = decode(text.as_bytes());
     assert!(uid.is_anonymous());
@@ -75,7 +75,7 @@ fn an_emitters_message_has_fields_of_its_own() {
 }
 
 #[test]
-fn flags_and_rooms_may_be_missing_and_rooms_may_be_numbers() {
+fn rooms_and_flags_are_optional_and_rooms_may_be_numbers() {
     let text = r#"{"type":4,"data":{"opts":{},"rooms":[1,"a"]},"uid":"1","nsp":"/"}"#;
     let Body::SocketsJoin { selection, rooms } = decode(text.as_bytes()).body else { panic!() };
     assert_eq!(selection, common::selection(&[], &[]));
@@ -83,7 +83,7 @@ fn flags_and_rooms_may_be_missing_and_rooms_may_be_numbers() {
 }
 
 #[test]
-fn every_type_survives_both_forms() {
+fn every_message_type_survives_both_encodings() {
     for message in all() {
         assert_eq!(decode(&message.to_msgpack()), message);
         assert_eq!(decode(&message.encode()), message);
@@ -101,7 +101,7 @@ fn every_type_survives_both_forms() {
 }
 
 #[test]
-fn only_the_first_value_of_an_answer_travels() {
+fn only_the_first_value_of_an_ack_is_transmitted() {
     let request = RequestId::from("r");
     let answer = socketio_adapter::answer_args(&(1, 2)).unwrap();
     let sent = message(Body::BroadcastAck { request, answer });

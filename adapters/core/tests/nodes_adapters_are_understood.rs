@@ -1,4 +1,5 @@
-//! The golden vectors: what Node's own adapters publish is read for what it is, and written in the same bytes.
+//! Golden vectors: messages that Node's adapters publish are decoded correctly and encoded to the
+//! same bytes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 mod common;
@@ -15,16 +16,16 @@ use socketio_parser::{Args, Binary, Value, value};
 const SOCKET: &str = "aaaaaaaaaaaaaaaaaaaa";
 
 #[test]
-fn both_ways() {
+fn golden_vectors_are_decoded_and_encoded_to_the_same_bytes() {
     let vectors: Vec<Json> = serde_json::from_str(include_str!("golden/cluster.json")).unwrap();
     let mut read = 0;
     for vector in &vectors {
         let field = |name: &str| vector[name].as_str();
         let (adapter, name) = (field("adapter").unwrap(), field("name").unwrap());
         let body = match (field("text"), field("hex").or(field("attachment"))) {
-            // Forms of their own, which `adapters/redis` reads.
+            // These protocols have other formats, which `adapters/redis` decodes.
             _ if ["classic", "redis-emitter"].contains(&adapter) => continue,
-            // Says where the message is.
+            // The text only refers to an attachment.
             (Some(text), _) if text.contains("attachmentId") => continue,
             (Some(text), _) if adapter == "postgres-emitter" => of_emitter(text.as_bytes(), text),
             (Some(text), _) => {
@@ -47,7 +48,7 @@ fn both_ways() {
     assert!(read > 80, "{read} vectors");
 }
 
-/// An entry of a stream.
+/// Decodes an entry of a stream.
 fn of_fields(fields: &Json, name: &str) -> Body {
     let field = |name: &str| fields[name].as_str().unwrap();
     let (number, data) = (field("type").parse().unwrap(), field("data"));
@@ -64,7 +65,8 @@ fn of_fields(fields: &Json, name: &str) -> Body {
     body
 }
 
-/// What emitters write has fields of its own, and others are missing: the namespace is that of the channel.
+/// Decodes a message of an emitter. It has additional fields and lacks a namespace, which is that
+/// of the channel.
 fn of_emitter(wire: &[u8], name: &str) -> Body {
     assert!(matches!(
         Message::decode(wire, &ClusterLimits::default()),
@@ -84,7 +86,7 @@ fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(pair).collect()
 }
 
-/// What is said under a name; under some, more than one thing.
+/// Returns the possible meanings of a golden vector.
 fn expected(name: &str) -> Vec<Body> {
     let request = |digit: &str| RequestId::from(digit.repeat(8));
     let asked = RequestId::from("e".repeat(16));
@@ -134,7 +136,7 @@ fn expected(name: &str) -> Vec<Body> {
         "fetched sockets" => {
             let data = value!({ "user": [1, null] });
             let other = value!({ "blob": bytes_value(&[3]) });
-            // Without attachments, JSON makes of binary what JavaScript makes of it.
+            // Without attachments, JSON contains binary in the form of JavaScript's `toJSON`.
             let in_json = value!({ "blob": { "type": "Buffer", "data": [3] } });
             let second = "bbbbbbbbbbbbbbbbbbbb";
             return [other, in_json]
@@ -154,7 +156,7 @@ fn expected(name: &str) -> Vec<Body> {
                 ack(answer_args(&binary(&[1, 2])).unwrap()),
             ];
         }
-        other => panic!("an unknown vector: {other}"),
+        other => panic!("unknown vector: {other}"),
     }]
 }
 

@@ -1,4 +1,4 @@
-//! Nodes make themselves known, say that they are alive, and are forgotten when they do not.
+//! Nodes announce themselves, send heartbeats, and are removed when they are silent.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 mod common;
@@ -11,7 +11,7 @@ use socketio_adapter::{Body, ClusterLimits, Discovery, Heartbeats, Output};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn one_that_comes_is_answered() {
+fn a_new_node_gets_a_heartbeat_in_reply() {
     let mut node = Node::new(Discovery::Heartbeats(Heartbeats::default()));
     assert_eq!(node.cluster.poll_timeout(), None);
     node.cluster.join(node.now);
@@ -24,7 +24,7 @@ fn one_that_comes_is_answered() {
 }
 
 #[test]
-fn a_heartbeat_leaves_every_interval() {
+fn a_heartbeat_is_sent_every_interval() {
     let mut node = Node::among(&[]);
     let mut beats = 0;
     for _ in 0..20 {
@@ -36,7 +36,7 @@ fn a_heartbeat_leaves_every_interval() {
 }
 
 #[test]
-fn they_may_be_as_rare_as_never() {
+fn heartbeats_may_be_disabled_by_an_infinite_interval() {
     let never = Heartbeats { interval: Duration::MAX, timeout: Duration::MAX };
     let mut node = Node::new(Discovery::Heartbeats(never));
     node.cluster.join(node.now);
@@ -50,7 +50,7 @@ fn they_may_be_as_rare_as_never() {
 }
 
 #[test]
-fn whatever_a_node_says_shows_that_it_is_alive() {
+fn any_message_of_a_node_shows_that_it_is_alive() {
     let mut node = Node::among(&["b", "c"]);
     for _ in 0..11 {
         node.pass(SECOND);
@@ -62,7 +62,7 @@ fn whatever_a_node_says_shows_that_it_is_alive() {
 }
 
 #[test]
-fn neither_emitters_nor_oneself_nor_other_namespaces_count() {
+fn emitters_own_messages_and_other_namespaces_are_not_peers() {
     let mut node = Node::among(&[]);
     node.hear("emitter", Body::ServerSideEmit { args: hello(), request: None });
     let Some(Output::Do { .. }) = node.cluster.poll_output() else { panic!("not heard") };
@@ -75,7 +75,7 @@ fn neither_emitters_nor_oneself_nor_other_namespaces_count() {
 }
 
 #[test]
-fn a_flood_of_names_is_bounded() {
+fn the_number_of_peers_is_limited() {
     let limits = ClusterLimits::default().max_peers(2);
     let mut node = Node::with(Discovery::Heartbeats(Heartbeats::default()), limits);
     node.cluster.join(node.now);
@@ -86,7 +86,7 @@ fn a_flood_of_names_is_bounded() {
 }
 
 #[test]
-fn where_the_engine_counts_there_are_none() {
+fn no_heartbeats_are_sent_if_the_engine_counts_nodes() {
     let mut node = Node::new(Discovery::Count);
     node.cluster.join(node.now);
     node.hear("b", Body::InitialHeartbeat);

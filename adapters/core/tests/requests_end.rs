@@ -1,4 +1,5 @@
-//! Every request ends once: with all answers, without the nodes that are gone, or at its deadline with what has come.
+//! Every request ends once: with all replies, without nodes that are gone, or at its deadline with
+//! the replies so far.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 mod common;
@@ -27,7 +28,7 @@ fn answered(outcome: Outcome) -> (usize, usize, u64) {
 }
 
 #[test]
-fn with_every_nodes_answer() {
+fn a_request_ends_with_the_replies_of_all_nodes() {
     let mut node = Node::among(&["b", "c"]);
     let request = node.ask(fetch(), 0);
     assert_eq!(node.published(), [7]);
@@ -42,14 +43,14 @@ fn with_every_nodes_answer() {
 }
 
 #[test]
-fn at_once_where_nobody_is_there() {
+fn a_request_ends_at_once_without_other_nodes() {
     for discovery in [Discovery::Count, Discovery::Heartbeats(Default::default())] {
         let mut node = Node::new(discovery);
         node.ask(fetch(), 0);
         assert_eq!(node.outcome().map(found), Some((0, 0)));
         node.ask(Ask::ServerSideEmit(hello()), 0);
         let Some(Output::Done { .. }) = node.cluster.poll_output() else { panic!("published") };
-        // A broadcast is published all the same: somebody may just have come.
+        // A broadcast is published anyway, because a node may have just joined.
         node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 0);
         let Some(Output::Publish(_)) = node.cluster.poll_output() else { panic!("not published") };
         assert_eq!(node.outcome().map(answered), Some((0, 0, 0)));
@@ -57,7 +58,7 @@ fn at_once_where_nobody_is_there() {
 }
 
 #[test]
-fn without_nodes_that_leave_or_die() {
+fn a_request_does_not_wait_for_nodes_that_left_or_died() {
     let mut node = Node::among(&["b", "c", "d"]);
     let request = node.ask(fetch(), 0);
     node.hear("b", sockets(&request, &["1"]));
@@ -80,7 +81,7 @@ fn without_nodes_that_leave_or_die() {
 }
 
 #[test]
-fn at_the_deadline_with_what_has_come() {
+fn a_request_ends_at_its_deadline_with_the_replies_so_far() {
     let mut node = Node::new(Discovery::Count);
     let request = node.ask(Ask::ServerSideEmit(hello()), 2);
     let answer = answer_args(&1).unwrap();
@@ -97,7 +98,7 @@ fn at_the_deadline_with_what_has_come() {
 }
 
 #[test]
-fn of_a_broadcast_when_every_client_has_answered() {
+fn a_broadcast_ends_when_all_clients_have_acknowledged() {
     let mut node = Node::among(&["b", "c"]);
     let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 0);
     node.hear("b", ack(&request, 1)); // before its count
@@ -109,7 +110,7 @@ fn of_a_broadcast_when_every_client_has_answered() {
 }
 
 #[test]
-fn of_a_broadcast_without_the_clients_of_a_dead_node() {
+fn a_broadcast_does_not_wait_for_clients_of_a_dead_node() {
     let mut node = Node::among(&["b", "c"]);
     let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 0);
     node.hear("b", count(&request, 3));
@@ -121,7 +122,7 @@ fn of_a_broadcast_without_the_clients_of_a_dead_node() {
 }
 
 #[test]
-fn of_a_broadcast_also_where_nodes_have_no_names() {
+fn a_broadcast_counts_replies_of_nodes_without_names() {
     let mut node = Node::new(Discovery::Count);
     let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 2);
     node.hear("", count(&request, 1));
@@ -133,7 +134,7 @@ fn of_a_broadcast_also_where_nodes_have_no_names() {
 }
 
 #[test]
-fn when_the_node_leaves() {
+fn requests_end_when_the_node_leaves() {
     let mut node = Node::among(&["b"]);
     node.ask(fetch(), 0);
     node.published();
@@ -147,7 +148,7 @@ fn when_the_node_leaves() {
 }
 
 #[test]
-fn by_being_forgotten() {
+fn a_cancelled_request_has_no_outcome() {
     let mut node = Node::among(&["b"]);
     let request = node.ask(fetch(), 0);
     assert_eq!(node.cluster.forget(&request), Some("waiter"));
@@ -158,7 +159,7 @@ fn by_being_forgotten() {
 }
 
 #[test]
-fn and_no_more_are_kept_than_the_limits_say() {
+fn requests_and_their_replies_are_limited() {
     let limits = ClusterLimits::default().max_requests(1).max_answers(2);
     let mut node = Node::with(Discovery::Count, limits);
     let request = node.ask(fetch(), 2);
@@ -174,7 +175,7 @@ fn and_no_more_are_kept_than_the_limits_say() {
     }
     node.pass(SECOND * 5);
     assert_eq!(node.outcome().map(answered), Some((2, 0, 1)));
-    // Nodes that nobody knows do not add up without an end either.
+    // The number of unknown nodes is limited too.
     let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 1);
     for stranger in ["b", "c", "d", "e"] {
         node.hear(stranger, count(&request, 1));

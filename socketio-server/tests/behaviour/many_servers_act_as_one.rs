@@ -195,16 +195,16 @@ macro_rules! suite {
 }
 
 suite!(
-    broadcasts_reach_whom_they_name,
-    order_is_kept,
+    broadcasts_reach_the_selected_clients,
+    messages_of_a_server_keep_their_order,
     namespaces_are_separate,
-    answers_are_collected,
-    partial_answers_come_at_the_deadline,
+    acks_are_collected,
+    partial_acks_are_returned_at_the_deadline,
     sockets_are_fetched,
     sockets_join_and_leave,
     sockets_are_disconnected,
-    servers_talk_to_servers,
-    the_dead_are_not_waited_for,
+    server_side_events_reach_the_other_servers,
+    dead_servers_do_not_block_requests,
 );
 
 struct InMemory(MemoryCluster);
@@ -220,8 +220,8 @@ impl conformance::Logging for InMemory {
 }
 
 #[tokio::test]
-async fn a_log_is_one_order() {
-    within(conformance::a_log_is_one_order(&InMemory(nodes::cluster()))).await;
+async fn all_nodes_see_one_order() {
+    within(conformance::all_nodes_see_one_order(&InMemory(nodes::cluster()))).await;
 }
 
 #[tokio::test]
@@ -230,6 +230,6 @@ async fn sessions_are_taken_once() {
 }
 
 #[tokio::test]
-async fn what_was_missed_is_found() {
-    within(conformance::what_was_missed_is_found(&InMemory(nodes::cluster()))).await;
+async fn missed_events_are_found() {
+    within(conformance::missed_events_are_found(&InMemory(nodes::cluster()))).await;
 }

@@ -46,7 +46,7 @@ pub use self::requests::{Gathered, Outcome};
 /// let seat = Seat { nsp: "/".into(), uid: one };
 /// let mut cluster = Cluster::new(seat, Discovery::Count, ClusterLimits::default());
 ///
-/// One other node must reply.
+/// // One other node must reply.
 /// let args = event_args("time?", &())?;
 /// cluster.ask(now, Ask::ServerSideEmit(args), 1, Duration::from_secs(5), "who asked").unwrap();
 /// let Some(Output::Publish(Message { body, .. })) = cluster.poll_output() else { panic!() };

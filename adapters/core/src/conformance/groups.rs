@@ -1,10 +1,11 @@
-//! Sockets that are found and moved wherever they are.
+//! Requests for sockets, and operations on them, across servers.
 
 use socketio_parser::{Value, value};
 
-use super::{Client, Harness, heard, items, ok, three, until_fence};
+use super::{Client, Harness, items, next_event, ok, three, until_fence};
 
-/// All sockets, or those of rooms, or of one server, with their rooms and data.
+/// `fetchSockets` returns all sockets, those of rooms, or those of one server, with their rooms and
+/// data.
 pub async fn sockets_are_fetched<H: Harness>(harness: &H) {
     let [mut zero, one, mut two] = three(harness).await;
     let described = |id: &str, n: u8, rooms: &[&str]| {
@@ -45,7 +46,7 @@ pub async fn sockets_join_and_leave<H: Harness>(harness: &H) {
     let mut clients = three(harness).await;
     let [zero, ..] = &mut clients;
     ok(&zero.call(value!({ "op": "socketsJoin", "to": ["low"], "rooms": ["new"] })).await);
-    // Whatever a server sent before has been done when its fence arrives.
+    // Other servers have executed all earlier requests of a server when its fence arrives.
     until_fence(&mut clients, 0).await;
     harness.settle(0, "/", "new").await;
     harness.settle(1, "/", "new").await;
@@ -65,9 +66,9 @@ pub async fn sockets_join_and_leave<H: Harness>(harness: &H) {
 pub async fn sockets_are_disconnected<H: Harness>(harness: &H) {
     let [mut zero, mut one, mut two] = three(harness).await;
     ok(&zero.call(value!({ "op": "disconnectSockets", "to": ["s2"], "close": true })).await);
-    assert_eq!(heard(&mut two).await.0, "disconnected");
+    assert_eq!(next_event(&mut two).await.0, "disconnected");
     ok(&zero.call(value!({ "op": "disconnectSockets", "to": ["s1"], "close": false })).await);
-    assert_eq!(heard(&mut one).await.0, "disconnected");
+    assert_eq!(next_event(&mut one).await.0, "disconnected");
     let left = found(zero.call(value!({ "op": "fetchSockets" })).await);
     assert_eq!(left.len(), 1, "{left:?}");
 }

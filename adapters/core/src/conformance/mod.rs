@@ -1,14 +1,15 @@
-//! The suite that every back-end runs: three servers with clients of their own, one of them slow, one of them killed in
-//! the end. What carries the messages between them is all that differs.
+//! The conformance suite of all back-ends: three servers with clients, one of them slow, and one of
+//! them killed at the end. Only the back-end between them differs.
 //!
-//! The suite speaks to the servers through their clients alone: the event `op` asks a server to emit, to fetch, to make
-//! sockets join, and so on; `interop/rigs/src/ops.rs` answers it. A [`Harness`] starts the servers and
-//! connects the clients. Each function is one behaviour, and panics where it is not kept.
+//! The suite talks to the servers only through their clients. The event `op` asks a server to emit,
+//! to fetch sockets, to make sockets join, and so on; `interop/rigs/src/ops.rs` implements it. A
+//! [`Harness`] starts the servers and connects the clients. Each function tests one behavior and
+//! panics on failure.
 //!
-//! A back-end whose engine keeps a log also runs [`a_log_is_one_order`], [`sessions_are_taken_once`] and
-//! [`what_was_missed_is_found`], which speak to its adapters ([`Logging`]).
+//! A back-end whose engine has a log also runs [`all_nodes_see_one_order`], [`sessions_are_taken_once`]
+//! and [`missed_events_are_found`], which use its adapters directly ([`Logging`]).
 
-mod asks;
+mod acks;
 mod groups;
 mod reach;
 mod servers;
@@ -19,19 +20,22 @@ use std::future::Future;
 use socketio_parser::{Value, Values, value};
 
 pub use self::{
-    asks::{answers_are_collected, partial_answers_come_at_the_deadline},
+    acks::{acks_are_collected, partial_acks_are_returned_at_the_deadline},
     groups::{sockets_are_disconnected, sockets_are_fetched, sockets_join_and_leave},
-    reach::{broadcasts_reach_whom_they_name, namespaces_are_separate, order_is_kept},
-    servers::{servers_talk_to_servers, the_dead_are_not_waited_for},
-    stores::{Logging, a_log_is_one_order, sessions_are_taken_once, what_was_missed_is_found},
+    reach::{
+        broadcasts_reach_the_selected_clients, messages_of_a_server_keep_their_order,
+        namespaces_are_separate,
+    },
+    servers::{dead_servers_do_not_block_requests, server_side_events_reach_the_other_servers},
+    stores::{Logging, all_nodes_see_one_order, missed_events_are_found, sessions_are_taken_once},
 };
 
-/// Three servers in one cluster, numbered 0 to 2; the last one is slow to hear and to be heard.
+/// Three servers in one cluster, numbered 0 to 2. The last one receives messages with a delay.
 pub trait Harness {
     /// A client of one of the servers.
     type Client: Client;
 
-    /// Connects a client, which joins `rooms` and shares `data` before it is let in.
+    /// Connects a client, which joins `rooms` and shares `data` on connection.
     fn connect(
         &self,
         server: usize,
@@ -40,41 +44,43 @@ pub trait Harness {
         data: Value,
     ) -> impl Future<Output = Self::Client>;
 
-    /// Waits until a server gets what is sent to a room. At once, unless the back-end has a channel per room.
+    /// Waits until a server receives messages to a room. Returns at once, unless the back-end has a
+    /// channel per room.
     fn settle(&self, server: usize, nsp: &str, room: &str) -> impl Future<Output = ()>;
 
-    /// Takes a server away without a word. Its clients stay connected to it.
+    /// Removes a server from the cluster without a goodbye. Its clients stay connected to it.
     fn kill(&self, server: usize);
 }
 
-/// A client, and through it its server. Whatever takes too long is to panic.
+/// A client of a server. Its methods must panic if they take too long.
 pub trait Client {
-    /// The id of its socket.
+    /// Returns the id of its socket.
     fn id(&self) -> &str;
 
-    /// Sends `op` and gives the answer. Events that come meanwhile are kept for [`next`](Self::next).
+    /// Emits `op` and returns the ack. Events that arrive in the meantime are kept for
+    /// [`next`](Self::next).
     fn call(&mut self, op: Value) -> impl Future<Output = Value>;
 
-    /// The next event; `None` once the server has disconnected the client.
+    /// Returns the next event, or `None` if the server has disconnected the client.
     fn next(&mut self) -> impl Future<Output = Option<Event>>;
 
-    /// Answers an event that asks for it.
+    /// Acknowledges an event.
     fn answer(&mut self, ack: u64, answer: Value) -> impl Future<Output = ()>;
 }
 
-/// An event that a client got.
+/// An event that a client received.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// The name.
     pub name: String,
     /// The arguments.
     pub args: Values,
-    /// Present where an answer is wanted.
+    /// The id to acknowledge with, if an ack is requested.
     pub ack: Option<u64>,
 }
 
-/// A client on each server, in the room `all`, in one of its server's name (`s0` …), and in one shared by servers 0 and 1
-/// (`low`).
+/// Connects a client to each server. Each joins the room `all` and one named after its server (`s0`
+/// …). Those of servers 0 and 1 also join `low`.
 async fn three<H: Harness>(harness: &H) -> [H::Client; 3] {
     let zero = harness.connect(0, "/", &["all", "s0", "low"], value!({ "n": 0 })).await;
     let one = harness.connect(1, "/", &["all", "s1", "low"], value!({ "n": 1 })).await;
@@ -97,7 +103,7 @@ fn ok(answer: &Value) {
     assert_eq!(answer.as_str(), Some("ok"), "{answer:?}");
 }
 
-/// The items of an answer that is a list.
+/// Returns the items of a list.
 #[track_caller]
 fn items(answer: Option<&Value>) -> &[Value] {
     assert!(matches!(answer, Some(Value::Array(_))), "{answer:?}");
@@ -107,25 +113,25 @@ fn items(answer: Option<&Value>) -> &[Value] {
     }
 }
 
-/// The name and first argument of the next event.
-async fn heard(client: &mut impl Client) -> (String, Value) {
+/// Returns the name and the first argument of the next event.
+async fn next_event(client: &mut impl Client) -> (String, Value) {
     match client.next().await {
         Some(Event { name, args, .. }) => (name, args.0.into_iter().next().unwrap_or_default()),
         None => (String::from("disconnected"), Value::Null),
     }
 }
 
-/// Everything that reaches a client until the fence that `from` sends now: what it sent before came before.
+/// Emits a fence event from server `from`. Returns the events that each client received before it.
 async fn until_fence<C: Client>(clients: &mut [C; 3], from: usize) -> [Vec<String>; 3] {
     if let Some(client) = clients.get_mut(from) {
-        // To every room, so that it takes the same way.
+        // The fence is sent to every room, so that it takes the same channels as other events.
         let op = value!({ "op": "emit", "event": "fence", "to": ["all", "s0", "s1", "s2", "low"] });
         ok(&client.call(op).await);
     }
     let mut all = [const { Vec::new() }; 3];
     for (client, seen) in clients.iter_mut().zip(&mut all) {
         loop {
-            let (name, _) = heard(client).await;
+            let (name, _) = next_event(client).await;
             if name == "fence" {
                 break;
             }

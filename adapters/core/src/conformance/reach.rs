@@ -1,12 +1,13 @@
-//! Who gets a broadcast.
+//! The recipients of broadcasts.
 
 use bytes::Bytes;
 use socketio_parser::{Value, value};
 
-use super::{Client, Harness, heard, items, ok, three, until_fence};
+use super::{Client, Harness, items, next_event, ok, three, until_fence};
 
-/// Rooms, exceptions, the sender, flags, binary: every client on every server gets a broadcast once, or not at all.
-pub async fn broadcasts_reach_whom_they_name<H: Harness>(harness: &H) {
+/// Every client on every server gets a broadcast once or not at all, with rooms, exceptions, the
+/// sender, flags and binary.
+pub async fn broadcasts_reach_the_selected_clients<H: Harness>(harness: &H) {
     let mut clients = three(harness).await;
     let ids: Vec<String> = clients.iter().map(|client| client.id().to_owned()).collect();
     let id = |n: usize| ids.get(n).cloned().unwrap_or_default();
@@ -51,8 +52,8 @@ pub async fn broadcasts_reach_whom_they_name<H: Harness>(harness: &H) {
     }
 }
 
-/// What one server sends arrives in that order, with and without binary, from fast servers and slow ones.
-pub async fn order_is_kept<H: Harness>(harness: &H) {
+/// Messages of one server arrive in order, with and without binary, from fast and slow servers.
+pub async fn messages_of_a_server_keep_their_order<H: Harness>(harness: &H) {
     let mut clients = three(harness).await;
     for from in [0, 2] {
         for n in 0..60_u32 {
@@ -66,7 +67,7 @@ pub async fn order_is_kept<H: Harness>(harness: &H) {
         for (at, client) in clients.iter_mut().enumerate() {
             let mut all = Vec::new();
             while all.len() < 60 {
-                all.push(heard(client).await);
+                all.push(next_event(client).await);
             }
             let expected: Vec<_> = (0..60_u32).map(|n| (String::from("n"), n.into())).collect();
             assert_eq!(all, expected, "from {from} at {at}");
@@ -74,7 +75,7 @@ pub async fn order_is_kept<H: Harness>(harness: &H) {
     }
 }
 
-/// A namespace's broadcasts and requests concern that namespace alone.
+/// Broadcasts and requests of a namespace do not affect other namespaces.
 pub async fn namespaces_are_separate<H: Harness>(harness: &H) {
     let mut main = three(harness).await;
     let mut chat = harness.connect(1, "/chat", &["all"], Value::Null).await;
@@ -82,7 +83,7 @@ pub async fn namespaces_are_separate<H: Harness>(harness: &H) {
     let [zero, ..] = &mut main;
     ok(&zero.call(value!({ "op": "emit", "event": "main", "to": ["all"] })).await);
     ok(&chat.call(value!({ "op": "emit", "event": "chat", "to": ["all"] })).await);
-    assert_eq!(heard(&mut chat).await.0, "chat");
+    assert_eq!(next_event(&mut chat).await.0, "chat");
     let sockets = chat.call(value!({ "op": "fetchSockets" })).await;
     let sockets = items(Some(&sockets));
     assert_eq!(sockets.len(), 1, "{sockets:?}");

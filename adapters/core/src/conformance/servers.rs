@@ -1,11 +1,11 @@
-//! Servers among themselves.
+//! Server-side events.
 
 use socketio_parser::{Value, value};
 
 use super::{Client, Harness, items, ok, three, until_fence};
 
-/// Server-side events reach the other servers, not the own one, in order; answers come back.
-pub async fn servers_talk_to_servers<H: Harness>(harness: &H) {
+/// Server-side events reach the other servers in order, but not the sender. Replies are returned.
+pub async fn server_side_events_reach_the_other_servers<H: Harness>(harness: &H) {
     let mut clients = three(harness).await;
     let [zero, ..] = &mut clients;
     assert_eq!(zero.call(value!({ "op": "serverCount" })).await, value!(3));
@@ -17,15 +17,15 @@ pub async fn servers_talk_to_servers<H: Harness>(harness: &H) {
     names.sort_unstable();
     assert_eq!(names, ["node 1", "node 2"]);
     until_fence(&mut clients, 0).await;
-    let heard = value!([["hello", 1, { "a": [null] }], ["who?"]]);
-    for (client, expected) in clients.iter_mut().zip([value!([]), heard.clone(), heard]) {
+    let next_event = value!([["hello", 1, { "a": [null] }], ["who?"]]);
+    for (client, expected) in clients.iter_mut().zip([value!([]), next_event.clone(), next_event]) {
         assert_eq!(client.call(value!({ "op": "serverSideLog" })).await, expected);
     }
 }
 
-/// A server that is gone does not hold requests up for longer than their deadline, and the others go on. To be run last:
-/// server 2 is killed.
-pub async fn the_dead_are_not_waited_for<H: Harness>(harness: &H) {
+/// A dead server delays requests at most until their deadline, and the other servers keep working.
+/// Run this last, because it kills server 2.
+pub async fn dead_servers_do_not_block_requests<H: Harness>(harness: &H) {
     let [mut zero, mut one, _two] = three(harness).await;
     harness.kill(2);
     let found = zero.call(value!({ "op": "fetchSockets" })).await;

@@ -1,5 +1,5 @@
-//! What a back-end has to keep whose engine has a log: one order for all nodes, sessions that are taken once, and pages of
-//! what was missed.
+//! Tests for back-ends whose engine has a log: one order for all nodes, sessions that can be taken
+//! once, and pages of missed events.
 
 use std::{
     future::Future,
@@ -21,18 +21,18 @@ use crate::{
     selection::{Room, Selection},
 };
 
-/// An engine with a log, which nobody else uses meanwhile.
+/// An engine with a log. No other test may use it at the same time.
 pub trait Logging {
-    /// The adapter of one more server.
+    /// Creates the adapter of one more server.
     fn adapter(&self) -> impl Future<Output = Arc<dyn ClusterAdapter>>;
 
-    /// Lets 10 ms pass. Whatever takes too long is to panic: it is awaited in a loop.
+    /// Waits 10 ms. Called in loops, so it must panic if a test takes too long.
     fn pause(&self) -> impl Future<Output = ()>;
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What a node is given of a log: each event, and where it stands.
+/// Records the events that a node receives from the log, with their offsets.
 #[derive(Default)]
 struct Seen(Mutex<Vec<(Offset, Args, Selection)>>);
 
@@ -71,7 +71,7 @@ impl Node {
         assert!(adapter.keeps_log(), "an engine without a log");
         let seat = Seat { nsp: nsp.into(), uid: uid.to_owned().into() };
         let seen = Arc::new(Seen::default());
-        let link = well(adapter.join(seat.clone(), seen.clone())).await;
+        let link = succeed(adapter.join(seat.clone(), seen.clone())).await;
         let store = link.sessions();
         assert!(store.is_some(), "an engine without sessions");
         let Some(store) = store else { return std::future::pending().await };
@@ -81,13 +81,17 @@ impl Node {
     async fn publish(&self, args: &Args, selection: Selection) -> Offset {
         let body = Body::Broadcast { args: args.clone(), selection, request: None };
         let Seat { nsp, uid } = self.seat.clone();
-        let offset = well(self.link.publish(Message { uid, nsp, body })).await;
+        let offset = succeed(self.link.publish(Message { uid, nsp, body })).await;
         assert!(offset.is_some(), "no offset");
         offset.unwrap_or_default()
     }
 
-    /// The first `count` events that it was given.
-    async fn hears<L: Logging>(&self, engine: &L, count: usize) -> Vec<(Offset, Args, Selection)> {
+    /// Waits for `count` events. Returns all received events.
+    async fn wait_for_events<L: Logging>(
+        &self,
+        engine: &L,
+        count: usize,
+    ) -> Vec<(Offset, Args, Selection)> {
         while self.seen.all().len() < count {
             engine.pause().await;
         }
@@ -95,7 +99,7 @@ impl Node {
     }
 }
 
-async fn well<T>(future: impl Future<Output = Result<T, AdapterError>>) -> T {
+async fn succeed<T>(future: impl Future<Output = Result<T, AdapterError>>) -> T {
     match future.await {
         Ok(value) => value,
         Err(error) => {
@@ -106,7 +110,7 @@ async fn well<T>(future: impl Future<Output = Result<T, AdapterError>>) -> T {
 }
 
 fn event(n: u32) -> Args {
-    // Every third one has binary inside.
+    // Every third event contains binary.
     let body =
         if n.is_multiple_of(3) { Bytes::from_static(b"\0\xffx").into() } else { Value::Null };
     event_args("n", &Values(vec![n.into(), body])).unwrap_or_else(|_| event(n + 1))
@@ -119,8 +123,9 @@ fn to(rooms: &[&str], except: &[&str]) -> Selection {
     selection
 }
 
-/// Every node is given the events of all nodes, its own too, once, in the order of their offsets.
-pub async fn a_log_is_one_order<L: Logging>(engine: &L) {
+/// Every node receives the events of all nodes, including its own, once, in the order of their
+/// offsets.
+pub async fn all_nodes_see_one_order<L: Logging>(engine: &L) {
     let nsp = "/conformance/order";
     let (one, two) = (Node::join(engine, nsp, "one").await, Node::join(engine, nsp, "two").await);
     let other = Node::join(engine, "/conformance/elsewhere", "three").await;
@@ -133,7 +138,7 @@ pub async fn a_log_is_one_order<L: Logging>(engine: &L) {
         published.push((offset, event(n), selection));
     }
     for node in [&one, &two] {
-        assert_eq!(node.hears(engine, published.len()).await, published);
+        assert_eq!(node.wait_for_events(engine, published.len()).await, published);
         for pair in published.windows(2) {
             let [(before, ..), (after, ..)] = pair else { continue };
             assert!(node.store.is_after(after, before), "{after} after {before}");
@@ -141,7 +146,7 @@ pub async fn a_log_is_one_order<L: Logging>(engine: &L) {
             assert!(!node.store.is_after(after, after), "{after} after itself");
         }
     }
-    // At the same time.
+    // Two events at the same time.
     let (first, second) = (event(41), event(42));
     let offsets =
         both(one.publish(&first, Selection::default()), two.publish(&second, Selection::default()));
@@ -150,12 +155,12 @@ pub async fn a_log_is_one_order<L: Logging>(engine: &L) {
         seen.into_iter().skip(published.len()).map(|(offset, ..)| offset).collect()
     };
     let total = published.len() + 2;
-    let at_one = offsets(one.hears(engine, total).await);
+    let at_one = offsets(one.wait_for_events(engine, total).await);
     let expected =
         if one.store.is_after(&second, &first) { [first, second] } else { [second, first] };
     assert_eq!(at_one, expected);
-    assert_eq!(offsets(two.hears(engine, total).await), expected);
-    assert_eq!(other.hears(engine, 1).await.len(), 1);
+    assert_eq!(offsets(two.wait_for_events(engine, total).await), expected);
+    assert_eq!(other.wait_for_events(engine, 1).await.len(), 1);
     for node in [one, two, other] {
         node.link.leave().await;
     }
@@ -171,31 +176,39 @@ fn session(pid: &str, nsp: &str, n: u32) -> SavedSession {
     }
 }
 
-/// A session is given once, by any node, to who names it and an event that the log still has.
+/// A session can be taken once, by any node, with an offset that the log still contains.
 pub async fn sessions_are_taken_once<L: Logging>(engine: &L) {
     let nsp = "/conformance/sessions";
     let (one, two) = (Node::join(engine, nsp, "one").await, Node::join(engine, nsp, "two").await);
     let offset = one.publish(&event(1), Selection::default()).await;
     let pid = format!("conformance-{offset}");
     let taken = async |node: &Node, offset: &str| {
-        well(node.store.take(&pid, &Offset::from(offset.to_owned()))).await
+        succeed(node.store.take(&pid, &Offset::from(offset.to_owned()))).await
     };
-    assert_eq!(taken(&one, &offset).await, None, "nothing was kept");
-    well(one.store.persist(session(&pid, nsp, 1), MINUTE)).await;
-    well(one.store.persist(session(&pid, nsp, 2), MINUTE)).await;
-    assert_eq!(well(two.store.take("another", &offset)).await, None);
+    assert_eq!(taken(&one, &offset).await, None, "nothing was stored");
+    succeed(one.store.persist(session(&pid, nsp, 1), MINUTE)).await;
+    succeed(one.store.persist(session(&pid, nsp, 2), MINUTE)).await;
+    assert_eq!(succeed(two.store.take("another", &offset)).await, None);
     let long = "9".repeat(1000);
     for wrong in ["", "x", "-", "+", "$", "*", "0", "0-0", "1-1-1", "99999999999999-0", &long] {
         assert_eq!(taken(&two, wrong).await, None, "{wrong}");
     }
-    assert_eq!(taken(&two, &offset).await, Some(session(&pid, nsp, 2)), "left where it was");
+    assert_eq!(
+        taken(&two, &offset).await,
+        Some(session(&pid, nsp, 2)),
+        "the session must stay stored"
+    );
     assert_eq!(taken(&one, &offset).await, None, "once only");
     for n in 0..10 {
-        well(one.store.persist(session(&pid, nsp, n), MINUTE)).await;
+        succeed(one.store.persist(session(&pid, nsp, n), MINUTE)).await;
         let (first, second) = both(taken(&one, &offset), taken(&two, &offset)).await;
-        assert_eq!([first, second].iter().flatten().count(), 1, "two at the same time");
+        assert_eq!(
+            [first, second].iter().flatten().count(),
+            1,
+            "taken by two nodes at the same time"
+        );
     }
-    well(one.store.persist(session(&pid, nsp, 3), Duration::from_millis(50))).await;
+    succeed(one.store.persist(session(&pid, nsp, 3), Duration::from_millis(50))).await;
     for _ in 0..20 {
         engine.pause().await;
     }
@@ -205,8 +218,9 @@ pub async fn sessions_are_taken_once<L: Logging>(engine: &L) {
     }
 }
 
-/// What stands after an offset is found, page by page, whichever node published it, and nothing of another namespace.
-pub async fn what_was_missed_is_found<L: Logging>(engine: &L) {
+/// The events after an offset are found page by page, whichever node published them, without those
+/// of other namespaces.
+pub async fn missed_events_are_found<L: Logging>(engine: &L) {
     let nsp = "/conformance/missed";
     let (one, two) = (Node::join(engine, nsp, "one").await, Node::join(engine, nsp, "two").await);
     let other = Node::join(engine, "/conformance/elsewhere", "three").await;
@@ -229,7 +243,7 @@ pub async fn what_was_missed_is_found<L: Logging>(engine: &L) {
     ] {
         let (mut found, mut end) = (Vec::new(), from.clone());
         loop {
-            let page = well(two.store.missed(&end, size)).await;
+            let page = succeed(two.store.missed(&end, size)).await;
             assert!(page.events.len() <= size.packets, "{size:?}");
             for Missed { offset, args, selection } in page.events {
                 assert!(!two.store.is_after(&offset, &page.end));
@@ -244,14 +258,14 @@ pub async fn what_was_missed_is_found<L: Logging>(engine: &L) {
         assert_eq!(found, expected, "{size:?}");
     }
     let last = one.publish(&event(102), Selection::default()).await;
-    let page = well(one.store.missed(&last, PageSize { packets: 10, bytes })).await;
+    let page = succeed(one.store.missed(&last, PageSize { packets: 10, bytes })).await;
     assert!(page.events.is_empty() && !page.more && !one.store.is_after(&last, &page.end));
     for node in [one, two, other] {
         node.link.leave().await;
     }
 }
 
-/// Two futures at the same time.
+/// Polls two futures concurrently.
 async fn both<A, B>(one: impl Future<Output = A>, two: impl Future<Output = B>) -> (A, B) {
     let (mut one, mut two) = (pin!(one), pin!(two));
     let (mut first, mut second) = (None, None);

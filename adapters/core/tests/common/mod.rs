@@ -1,4 +1,4 @@
-//! Messages, and a machine with a clock in the test's hand.
+//! Messages, and a state machine whose clock the test controls.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ pub fn hello() -> Args {
     event_args("hello", &(1, "a", None::<()>, None::<()>, 1.5)).unwrap()
 }
 
-/// One of each type, with and without binary.
+/// Returns one message of each type, with and without binary.
 pub fn all() -> Vec<Message> {
     let request = RequestId::from("r1");
     let rooms = vec![Room::from("a"), Room::from("b")];
@@ -87,7 +87,7 @@ impl Node {
         Self { cluster: Cluster::new(seat, discovery, limits), now: Instant::now() }
     }
 
-    /// Joined, with peers that have been heard.
+    /// Creates a node that has joined and knows these peers.
     pub fn among(peers: &[&'static str]) -> Self {
         let mut node = Self::new(Discovery::Heartbeats(Heartbeats::default()));
         node.cluster.join(node.now);
@@ -112,7 +112,7 @@ impl Node {
         self.cluster.ask(self.now, ask, others, Duration::from_secs(5), "waiter").unwrap()
     }
 
-    /// The numbers of what is to be published.
+    /// Returns the types of the messages to publish.
     #[track_caller]
     pub fn published(&mut self) -> Vec<u8> {
         let mut numbers = Vec::new();
@@ -125,7 +125,7 @@ impl Node {
         numbers
     }
 
-    /// The outcome, if there is one.
+    /// Returns the outcome of the request, if it has ended.
     #[track_caller]
     pub fn outcome(&mut self) -> Option<Outcome> {
         let mut outcomes = Vec::new();

@@ -100,9 +100,9 @@ async fn missed_by(
 #[tokio::test]
 async fn the_adapter_passes_the_conformance_suite_of_logs() {
     let log = Log(Nats::with_jetstream().unwrap());
-    within(conformance::a_log_is_one_order(&log)).await;
+    within(conformance::all_nodes_see_one_order(&log)).await;
     within(conformance::sessions_are_taken_once(&log)).await;
-    within(conformance::what_was_missed_is_found(&log)).await;
+    within(conformance::missed_events_are_found(&log)).await;
 }
 
 #[tokio::test]

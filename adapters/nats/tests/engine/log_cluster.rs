@@ -48,9 +48,9 @@ impl conformance::Logging for Log {
 #[tokio::test]
 async fn a_cluster_of_nats_servers_passes_the_conformance_suite_of_logs() {
     let log = Log(NatsCluster::start().unwrap(), AtomicUsize::default());
-    within(conformance::a_log_is_one_order(&log)).await;
+    within(conformance::all_nodes_see_one_order(&log)).await;
     within(conformance::sessions_are_taken_once(&log)).await;
-    within(conformance::what_was_missed_is_found(&log)).await;
+    within(conformance::missed_events_are_found(&log)).await;
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ async fn a_node_receives_only_what_its_rooms_need() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn order_is_kept_across_subjects() {
+async fn messages_keep_their_order_across_subjects() {
     let engine = Nats::start().unwrap();
     let one = Node::join(adapter(&engine).await, "/", "one").await;
     let two = Node::join(adapter(&engine).await, "/", "two").await;

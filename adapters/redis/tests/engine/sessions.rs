@@ -132,9 +132,9 @@ impl conformance::Logging for Streams {
 
 async fn passes(nodes: Nodes) {
     let streams = Streams(nodes);
-    within(conformance::a_log_is_one_order(&streams)).await;
+    within(conformance::all_nodes_see_one_order(&streams)).await;
     within(conformance::sessions_are_taken_once(&streams)).await;
-    within(conformance::what_was_missed_is_found(&streams)).await;
+    within(conformance::missed_events_are_found(&streams)).await;
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
-//! Answers of clients.
+//! Broadcasts with acks.
 
 use bytes::Bytes;
 use socketio_parser::{Value, value};
 
 use super::{Client, Harness, items, three};
 
-/// Everybody's answers come back, from wherever they are, binary too, and each once.
-pub async fn answers_are_collected<H: Harness>(harness: &H) {
+/// Acks of clients on all servers are returned, also binary ones, each once.
+pub async fn acks_are_collected<H: Harness>(harness: &H) {
     let [mut zero, mut one, mut two] = three(harness).await;
     let asker = async {
         zero.call(
@@ -33,8 +33,8 @@ pub async fn answers_are_collected<H: Harness>(harness: &H) {
     assert_eq!(two.call(op).await, value!({ "responses": [], "error": null }));
 }
 
-/// Who does not answer is missed at the deadline, and the answers that came are there.
-pub async fn partial_answers_come_at_the_deadline<H: Harness>(harness: &H) {
+/// At the deadline, the acks received so far are returned, and missing ones are reported.
+pub async fn partial_acks_are_returned_at_the_deadline<H: Harness>(harness: &H) {
     let [mut zero, mut one, _silent] = three(harness).await;
     let asker = async {
         zero.call(value!({ "op": "emitWithAck", "event": "q", "timeout": 1_500, "except": ["s0"] }))
@@ -50,7 +50,7 @@ pub async fn partial_answers_come_at_the_deadline<H: Harness>(harness: &H) {
     assert_eq!(error, Some("1 clients have not acknowledged"));
 }
 
-/// Both futures, side by side.
+/// Polls two futures concurrently.
 async fn both<A, B>(one: impl Future<Output = A>, two: impl Future<Output = B>) -> (A, B) {
     let (mut one, mut two) = (std::pin::pin!(one), std::pin::pin!(two));
     let (mut first, mut second) = (None, None);
