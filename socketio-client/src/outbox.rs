@@ -130,6 +130,18 @@ impl<W> Outbox<W> {
         self.last = self.last.map(|last| last + 1);
     }
 
+    /// Takes out the packets that are not sent later.
+    pub(crate) fn take_volatile(&mut self) -> Vec<Outgoing<W>> {
+        let (volatile, kept) =
+            std::mem::take(&mut self.packets).into_iter().partition(|packet| packet.volatile);
+        self.packets = kept;
+        for packet in &volatile {
+            let packet: &Outgoing<W> = packet;
+            self.bytes -= packet.frames.bytes();
+        }
+        Vec::from(volatile)
+    }
+
     /// Takes out the packet whose acknowledgement nobody waits for any more.
     pub(crate) fn remove(&mut self, id: AckId) -> Option<Outgoing<W>> {
         let asks = |packet: &Outgoing<W>| packet.ack.as_ref().is_some_and(|ack| ack.id == id);

@@ -100,6 +100,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod clock;
 mod config;
 mod control;
 mod event;
@@ -114,6 +115,7 @@ mod timer;
 mod traffic;
 mod upgrade;
 
+pub use clock::Clock;
 pub use config::Config;
 pub use event::{CloseReason, Input, Output, Reading, Role, SendError, Violation};
 pub use machine::Session;

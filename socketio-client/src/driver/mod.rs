@@ -5,6 +5,8 @@ mod run;
 mod send;
 mod spaces;
 mod state;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 use std::{

@@ -23,11 +23,29 @@ impl Driver {
         if !std::mem::take(&mut self.unsent) {
             return false;
         }
+        if self.outlived() {
+            return true;
+        }
         let mut moved = false;
         for index in 0..self.members.len() {
             moved |= self.flush_member(index);
         }
         moved
+    }
+
+    /// Whether the open session has outlived its heartbeat. What waits to be sent then waits for the next connection, but
+    /// for volatile events.
+    fn outlived(&mut self) -> bool {
+        let Link::Open(engine) = &mut self.link else { return false };
+        if engine.is_alive() {
+            return false;
+        }
+        for member in &self.members {
+            let volatile = member.space.state().outbox.take_volatile();
+            // Dropped where no lock is held, which tells whoever waits for an acknowledgement.
+            drop(volatile);
+        }
+        true
     }
 
     /// Lets what was sent leave; whether that is all there is to do for it.

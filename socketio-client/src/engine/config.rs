@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Poll,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use engineio_parser::{Revision, Transport, session};
@@ -200,6 +200,11 @@ impl Shared {
                 self.cookies.set(now, value);
             }
         }
+    }
+
+    /// The time of the wall clock, since 1970.
+    pub(super) fn wall_time(&self) -> Duration {
+        (self.options.wall_clock)().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
     /// Differs from request to request, and between clients started at different times.

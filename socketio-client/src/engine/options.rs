@@ -1,6 +1,12 @@
 //! What a user may choose about the connection.
 
-use std::{error::Error, fmt, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use engineio_parser::{Revision, Transport};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -47,7 +53,11 @@ pub struct EngineOptions {
     pub(super) way: Way,
     pub(super) tls: Option<Tls>,
     pub(super) connector: Arc<dyn Connector>,
+    pub(super) wall_clock: WallClock,
 }
+
+/// Tells the time of day, which goes on while the machine sleeps.
+pub(super) type WallClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 pub(super) type HeadersFuture =
     Pin<Box<dyn Future<Output = Result<HeaderMap, Box<dyn Error + Send + Sync>>> + Send>>;
@@ -91,6 +101,7 @@ impl EngineOptions {
             way: Way::Direct,
             tls: None,
             connector: Arc::new(TcpConnector),
+            wall_clock: Arc::new(SystemTime::now),
         }
     }
 
@@ -295,6 +306,16 @@ impl EngineOptions {
     #[cfg(test)]
     pub(super) fn revision(mut self, revision: Revision) -> Self {
         self.revision = revision;
+        self
+    }
+
+    /// The clock by which a sleep of the machine is noticed (default the system's).
+    #[cfg(test)]
+    pub(crate) fn wall_clock(
+        mut self,
+        clock: impl Fn() -> SystemTime + Send + Sync + 'static,
+    ) -> Self {
+        self.wall_clock = Arc::new(clock);
         self
     }
 

@@ -10,11 +10,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use engineio_parser::{
     Frame, Frames, OpenPacket, Transport,
-    session::{CloseReason, Output, SendError, Session},
+    session::{Clock, CloseReason, Output, SendError, Session},
 };
 use tokio::time::{Instant, Sleep};
 
@@ -28,6 +29,9 @@ use super::{
     lane::Lane,
     state::{End, Socket},
 };
+
+/// How often the clocks are compared in a session with nothing to do, so that a sleep of the machine is noticed.
+const CLOCK_CHECK: Duration = Duration::from_secs(5);
 
 /// So many messages may be read before timers and requests are looked at.
 const PATIENCE: u8 = 32;
@@ -59,6 +63,8 @@ pub(crate) struct Engine {
     /// Bytes the server takes in one body.
     max_post: usize,
     pinged: bool,
+    /// The time of the session.
+    clock: Clock,
     /// When the owner wished it to end.
     closing: Option<Instant>,
     /// What failed first.
@@ -99,7 +105,9 @@ impl Engine {
     fn start(shared: Arc<Shared>, via: Transport) -> Self {
         let now = Instant::now();
         let (config, revision) = (shared.session.clone(), shared.options.revision);
+        let clock = Clock::new(now.into_std(), shared.wall_time());
         let mut engine = Self {
+            clock,
             session: Session::client(now.into_std(), config, revision, via),
             held: Held::default(),
             untaken: false,
@@ -152,6 +160,30 @@ impl Engine {
         }
         self.untaken = true;
         self.session.send(frames)
+    }
+
+    /// Whether the session is not over, as far as can be known. While the machine slept the session may have outlived its
+    /// heartbeat, though the monotonic clock stood still: what is sent then would be lost. Node's client asks this before
+    /// it sends as well.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        if self.compare_clocks() {
+            self.session.handle_timeout(self.now());
+        }
+        !self.session.is_closed()
+    }
+
+    /// Whether the machine has slept since the clocks were compared last.
+    fn compare_clocks(&mut self) -> bool {
+        let slept = self.clock.update(now(), self.shared.wall_time());
+        if slept {
+            tracing::debug!(target: "engineio::client", "the machine has slept");
+        }
+        slept
+    }
+
+    /// The time of the session.
+    fn now(&self) -> std::time::Instant {
+        self.clock.now(now())
     }
 
     /// Whether the server takes frames of this size, and if not, how many bytes it takes: Node's servers end the session
@@ -210,7 +242,7 @@ impl Engine {
     pub(crate) fn close(&mut self) {
         self.closing.get_or_insert_with(Instant::now);
         if self.held.is_empty() {
-            self.session.close(now(), CloseReason::ForcedClose, false);
+            self.session.close(self.now(), CloseReason::ForcedClose, false);
         } else {
             self.held.close = true;
         }
@@ -321,16 +353,20 @@ impl Engine {
     /// Whether a deadline has passed.
     fn poll_timers(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(due) = self.session.poll_timeout() else { return false };
-        let due = Instant::from_std(due);
-        if !self.armed || self.sleep.deadline() != due {
+        let due = Instant::from_std(self.clock.monotonic(due));
+        // An earlier deadline than the session's does no harm.
+        if !self.armed {
+            self.sleep.as_mut().reset(due.min(Instant::now() + CLOCK_CHECK));
             self.armed = true;
+        } else if due < self.sleep.deadline() {
             self.sleep.as_mut().reset(due);
         }
         if self.sleep.as_mut().poll(cx).is_pending() {
             return false;
         }
         self.armed = false;
-        self.session.handle_timeout(now());
+        self.compare_clocks();
+        self.session.handle_timeout(self.now());
         true
     }
 

@@ -40,7 +40,7 @@ impl Engine {
 
     fn start_post(&mut self) -> bool {
         if !self.session.has_transmit(Transport::Polling)
-            || self.session.handle_input(now(), Input::PushStarted).is_err()
+            || self.session.handle_input(self.now(), Input::PushStarted).is_err()
         {
             return false;
         }
@@ -63,7 +63,7 @@ impl Engine {
         let mut started = false;
         if self.may_read(0)
             && self.get.is_free(cx)
-            && self.session.handle_input(now(), Input::PollStarted).is_ok()
+            && self.session.handle_input(self.now(), Input::PollStarted).is_ok()
         {
             self.get.start(self.session.sid());
             started = true;
@@ -132,14 +132,14 @@ impl Engine {
         self.pinged |= packet.kind == PacketType::Ping && via == self.session.transport();
         // The clock is slow beside a message, and those that came together came at one time. Deadlines are set by others.
         let at = match packet.kind {
-            PacketType::Message => self.read_at,
-            _ => now(),
+            PacketType::Message => self.clock.now(self.read_at),
+            _ => self.now(),
         };
         let _ = self.session.handle_input(at, Input::Packet(via, packet));
     }
 
     /// What a client is told never breaks a rule of its own.
     pub(super) fn feed(&mut self, input: Input) {
-        let _ = self.session.handle_input(now(), input);
+        let _ = self.session.handle_input(self.now(), input);
     }
 }

@@ -46,7 +46,7 @@ impl Engine {
         match result {
             Ok(socket) => {
                 let start = Input::ProbeStarted(Transport::WebSocket);
-                if !probe || self.session.handle_input(super::now(), start).is_ok() {
+                if !probe || self.session.handle_input(self.now(), start).is_ok() {
                     self.socket = Socket::Open(Box::new(socket));
                 }
             }

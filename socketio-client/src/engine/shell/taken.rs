@@ -61,7 +61,7 @@ impl Engine {
             moved = true;
         }
         if std::mem::take(&mut self.held.close) {
-            self.session.close(now(), CloseReason::ForcedClose, false);
+            self.session.close(self.now(), CloseReason::ForcedClose, false);
             moved = true;
         }
         moved

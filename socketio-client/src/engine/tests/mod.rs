@@ -11,6 +11,7 @@ mod requests;
 #[cfg(feature = "rustls")]
 mod secure;
 mod sessions;
+mod sleep;
 mod upgrades;
 
 use std::{future::poll_fn, time::Duration};

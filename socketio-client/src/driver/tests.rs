@@ -1,0 +1,73 @@
+//! Events that are emitted when the machine wakes up.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use engineio_parser::Transport;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use socketio_server::{Data, Server, Socket};
+
+use crate::{ClientConfig, Manager};
+
+/// Longer than any deadline that is waited for.
+const HANG: Duration = Duration::from_secs(10_000);
+
+/// Options that lead to a server through memory.
+fn config(server: &Server) -> ClientConfig {
+    let server = server.engine().clone();
+    let connect = move |_: String, _: u16| {
+        let (client, end) = tokio::io::duplex(16 * 1024);
+        let server = server.clone();
+        let service = service_fn(move |request| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.handle(request).await) }
+        });
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(end), service);
+        tokio::spawn(connection.with_upgrades());
+        std::future::ready(Ok::<_, std::io::Error>(client))
+    };
+    ClientConfig::default().auto_connect(false).engine(|engine| engine.connector(connect))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_emitted_after_a_sleep_arrives_once_over_a_new_connection() {
+    for via in [Transport::Polling, Transport::WebSocket] {
+        let io = Server::new();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = seen.clone();
+        io.on("n", move |socket: Socket, Data(n): Data<u32>| {
+            log.lock().unwrap().push((socket.id().to_string(), n));
+            async move { n }
+        });
+        let asleep = Arc::new(AtomicBool::new(false));
+        let (start, wall, slept) = (tokio::time::Instant::now(), SystemTime::now(), asleep.clone());
+        let clock = move || {
+            let hour = Duration::from_secs(if slept.load(Ordering::Relaxed) { 3600 } else { 0 });
+            wall + start.elapsed() + hour
+        };
+        let config = config(&io).engine(|engine| engine.transports([via]).wall_clock(clock));
+        let socket = Manager::with_config("http://server.test", config).unwrap().socket("/");
+        tokio::time::timeout(HANG, socket.connect()).await.unwrap().unwrap();
+        let first = socket.id().unwrap();
+        socket.emit("n", &1).unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+
+        asleep.store(true, Ordering::Relaxed);
+        socket.emit("n", &2).unwrap();
+        socket.volatile().emit("n", &3).unwrap();
+        let answer = tokio::time::timeout(HANG, socket.emit_with_ack::<u32>("n", &4)).await;
+        assert_eq!(answer.unwrap().unwrap(), 4);
+        let second = socket.id().unwrap();
+        assert_ne!(first, second);
+        let seen = seen.lock().unwrap().clone();
+        let expected = [(&first, 1), (&second, 2), (&second, 4)];
+        assert_eq!(seen, expected.map(|(id, n)| (id.to_string(), n)), "{via:?}");
+    }
+}
