@@ -1,8 +1,8 @@
-//! Why a request was refused, with the protocol's numbers.
+//! Refusals of requests, with the error codes of the protocol.
 
 use http::{StatusCode, request::Parts};
 
-/// The numbered errors of the Engine.IO handshake, as a client reads them in the body of the response.
+/// The error codes of the Engine.IO handshake, which the body of the response contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -12,32 +12,34 @@ pub enum RequestError {
     /// 1: no session has this `sid`.
     #[error("Session ID unknown")]
     UnknownSid,
-    /// 2: a handshake that is not a GET.
+    /// 2: the handshake is not a GET.
     #[error("Bad handshake method")]
     BadHandshakeMethod,
-    /// 3: anything else that does not fit the session or the protocol.
+    /// 3: the request does not fit the session or the protocol in another way.
     #[error("Bad request")]
     BadRequest,
-    /// 4: refused by the application.
+    /// 4: the application refused the client.
     #[error("Forbidden")]
     Forbidden,
-    /// 4 as well: the address has as many sessions as
-    /// [`max_unauthenticated_per_address`](crate::EngineConfig::max_unauthenticated_per_address) allows.
+    /// Also 4: the address already has
+    /// [`max_unauthenticated_per_address`](crate::EngineConfig::max_unauthenticated_per_address)
+    /// unauthenticated sessions.
     #[error("Too many unauthenticated sessions")]
     TooManySessions,
-    /// 5: the `EIO` parameter names no revision that is served.
+    /// 5: the `EIO` parameter does not name a supported revision.
     #[error("Unsupported protocol version")]
     UnsupportedVersion,
-    /// 6, which Node has not: the engine is being drained, or was closed, and opens no new session.
+    /// 6 (not in Node): the engine is draining or closed, and opens no new sessions.
     #[error("Server shutting down")]
     ShuttingDown,
-    /// 7, which Node has not: there are [`max_sessions`](crate::EngineConfig::max_sessions) sessions.
+    /// 7 (not in Node): there are already [`max_sessions`](crate::EngineConfig::max_sessions)
+    /// sessions.
     #[error("Too many sessions")]
     SessionLimit,
 }
 
 impl RequestError {
-    /// The number in the response's body.
+    /// Returns the code in the body of the response.
     pub fn code(self) -> u8 {
         match self {
             Self::UnknownTransport => 0,
@@ -51,9 +53,9 @@ impl RequestError {
         }
     }
 
-    /// The status of the response: 403 for [`Forbidden`](Self::Forbidden), 429 for
+    /// Returns the status of the response: 403 for [`Forbidden`](Self::Forbidden), 429 for
     /// [`TooManySessions`](Self::TooManySessions), 503 for [`ShuttingDown`](Self::ShuttingDown) and
-    /// [`SessionLimit`](Self::SessionLimit), else 400.
+    /// [`SessionLimit`](Self::SessionLimit), otherwise 400.
     pub fn status(self) -> StatusCode {
         match self {
             Self::Forbidden => StatusCode::FORBIDDEN,
@@ -64,8 +66,8 @@ impl RequestError {
     }
 }
 
-/// Why [`EngineConfig::allow_request`](crate::EngineConfig::allow_request) lets a client not in, as the client reads it:
-/// `{"code":4,"message":"…"}` with status 403.
+/// The refusal of a client by [`EngineConfig::allow_request`](crate::EngineConfig::allow_request).
+/// The client gets `{"code":4,"message":"…"}` with status 403.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 #[must_use]
@@ -76,18 +78,18 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with this message instead of "Forbidden".
+    /// Creates a refusal with this message instead of "Forbidden".
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
 
-    /// The number in the body (default 4, which is what clients of the protocol know).
+    /// Sets the code in the body (default 4, the one that clients of the protocol know).
     pub fn code(mut self, code: u16) -> Self {
         self.code = code;
         self
     }
 
-    /// The status of the response (default 403).
+    /// Sets the status of the response (default 403).
     pub fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
@@ -106,43 +108,47 @@ impl From<RequestError> for Refusal {
     }
 }
 
-/// A request that was refused, as [`EngineConfig::connection_error`](crate::EngineConfig::connection_error) is told.
+/// A refused request, passed to
+/// [`EngineConfig::connection_error`](crate::EngineConfig::connection_error).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ConnectionError<'a> {
     /// The head of the request.
     pub request: &'a Parts,
-    /// What was wrong.
+    /// The error.
     pub error: RequestError,
-    /// The number in the response.
+    /// The code in the response.
     pub code: u16,
     /// The message in the response.
     pub message: &'a str,
-    /// What was wrong, more closely.
+    /// Details of the error.
     pub context: &'a ErrorContext,
 }
 
-/// What was wrong with a request beyond its number. The rest is in the request itself.
+/// Details of an error, in addition to its code and the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorContext {
-    /// The number says it all.
+    /// There are no details.
     None,
-    /// The request does not fit the transport of its session.
+    /// The transport of the request differs from that of its session.
     TransportMismatch,
-    /// The request's `EIO` names another revision than that of its session.
+    /// The `EIO` of the request differs from that of its session.
     ProtocolMismatch,
-    /// The URL of a handshake is longer than [`max_kept_head`](crate::EngineConfig::max_kept_head): status 414.
+    /// The URL of a handshake is longer than [`max_kept_head`](crate::EngineConfig::max_kept_head).
+    /// The status is 414.
     UrlTooLong,
-    /// A WebSocket was asked for by a request that is none, or the other way round.
+    /// A WebSocket transport was requested without a WebSocket request, or the reverse.
     TransportHandshakeError,
-    /// [`EngineConfig::generate_id`](crate::EngineConfig::generate_id) failed, or gave an id that cannot be used.
+    /// [`EngineConfig::generate_id`](crate::EngineConfig::generate_id) failed, or returned an
+    /// unusable id.
     IdGenerationError(String),
 }
 
 impl ErrorContext {
-    /// Its name in Node: `TRANSPORT_MISMATCH`, `PROTOCOL_MISMATCH`, `TRANSPORT_HANDSHAKE_ERROR`, `ID_GENERATION_ERROR`,
-    /// or nothing; `URL_TOO_LONG` is ours.
+    /// Returns the name of the context in Node: `TRANSPORT_MISMATCH`, `PROTOCOL_MISMATCH`,
+    /// `TRANSPORT_HANDSHAKE_ERROR`, `ID_GENERATION_ERROR`, or an empty string. `URL_TOO_LONG` does
+    /// not exist in Node.
     pub fn name(&self) -> &'static str {
         match self {
             Self::None => "",
@@ -155,7 +161,7 @@ impl ErrorContext {
     }
 }
 
-/// A refusal on its way to the client.
+/// A refusal that is to be sent to the client.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) error: RequestError,
@@ -164,17 +170,17 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    /// Code 3, for this reason.
+    /// Creates a refusal with code 3 and this context.
     pub(crate) fn bad_request(context: ErrorContext) -> Self {
         Self { context, ..RequestError::BadRequest.into() }
     }
 
-    /// Code 3, for want of an id.
+    /// Creates a refusal with code 3 because no id could be generated.
     pub(crate) fn id_generation(error: impl ToString) -> Self {
         Self::bad_request(ErrorContext::IdGenerationError(error.to_string()))
     }
 
-    /// Code 3 and status 414.
+    /// Creates a refusal with code 3 and status 414.
     pub(crate) fn url_too_long() -> Self {
         let message = "URL too long".to_owned();
         let refusal = Refusal { status: StatusCode::URI_TOO_LONG, code: 3, message };

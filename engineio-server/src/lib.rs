@@ -1,11 +1,12 @@
 //! Engine.IO server on hyper: HTTP long-polling, WebSocket, and the upgrade between them.
 //!
-//! An [`Engine`] turns HTTP requests into sessions. Each session is one [`Connection`], handed to the [`Application`]
-//! in a task of its own: whoever polls the connection drives it (reading, writing, heartbeat, upgrade), and there is
-//! no other task, timer or channel per client. A [`Handle`] reaches the same session from anywhere.
+//! An [`Engine`] turns HTTP requests into sessions. Each session is a [`Connection`], which the
+//! [`Application`] gets in a task of its own. Polling the connection drives it (reading, writing,
+//! heartbeat, upgrade); there is no other task, timer or channel per client. A [`Handle`] refers to
+//! the same session and can be used from anywhere.
 //!
-//! What this crate never does: look inside messages, buffer without a bound, or decide on its own who may connect (see
-//! [`EngineConfig::allow_request`]).
+//! The crate does not inspect messages, buffers nothing without a limit, and leaves it to the
+//! application which clients may connect (see [`EngineConfig::allow_request`]).
 //!
 //! # An echo server
 //!
@@ -28,50 +29,52 @@
 //!
 //! # Inside another server
 //!
-//! [`Engine::layer`] puts the engine in front of an axum router or any other tower service, [`Engine::service`] makes it
-//! one, and [`Engine::handle`] answers a single request. The HTTP server around it speaks HTTP/1.1 with upgrades, or HTTP/2
-//! (axum does both), and has its own limits on request heads. [`Engine::listen`] sets those of the configuration and
-//! TCP_NODELAY, without which small packets wait for each other.
+//! [`Engine::layer`] puts the engine in front of an axum router or any other tower service,
+//! [`Engine::service`] turns it into one, and [`Engine::handle`] answers a single request. The HTTP
+//! server around it must support HTTP/1.1 with upgrades, or HTTP/2 (axum supports both), and has
+//! its own limits on request heads. [`Engine::listen`] applies the limits of the configuration, and
+//! sets TCP_NODELAY, without which small packets wait for each other.
 //!
-//! # What a client can cost
+//! # Limits on the cost of a client
 //!
-//! | what | limit | beyond it |
+//! | resource | limit | when exceeded |
 //! |---|---|---|
 //! | one message, one polling body | [`max_payload`](EngineConfig::max_payload) | the session ends: close code 1009; 413 |
-//! | pieces of one WebSocket message | [`max_fragments`](EngineConfig::max_fragments) | close code 1008 |
-//! | messages that it does not read | [`max_queued_packets`](EngineConfig::max_queued_packets), [`max_queued_bytes`](EngineConfig::max_queued_bytes) | [`SendError::Full`] |
-//! | messages that the application does not take | what one read or 256 packets of a POST hold | no more is read; the next POST waits |
-//! | silence | [`ping_interval`](EngineConfig::ping_interval) and [`ping_timeout`](EngineConfig::ping_timeout) | "ping timeout" |
-//! | an unfinished upgrade | [`upgrade_timeout`](EngineConfig::upgrade_timeout) | its probe is closed, the session lives |
-//! | sessions that nobody vouched for | [`max_unauthenticated_per_address`](EngineConfig::max_unauthenticated_per_address), off by default | status 429 |
+//! | frames of one WebSocket message | [`max_fragments`](EngineConfig::max_fragments) | close code 1008 |
+//! | messages that the client does not read | [`max_queued_packets`](EngineConfig::max_queued_packets), [`max_queued_bytes`](EngineConfig::max_queued_bytes) | [`SendError::Full`] |
+//! | messages that the application does not receive | those of one read, or 256 packets of a POST | reading pauses; the next POST waits |
+//! | silence of the client | [`ping_interval`](EngineConfig::ping_interval) and [`ping_timeout`](EngineConfig::ping_timeout) | "ping timeout" |
+//! | an unfinished upgrade | [`upgrade_timeout`](EngineConfig::upgrade_timeout) | its probe is closed, the session continues |
+//! | unauthenticated sessions | [`max_unauthenticated_per_address`](EngineConfig::max_unauthenticated_per_address), off by default | status 429 |
 //! | sessions | [`max_sessions`](EngineConfig::max_sessions) | status 503 with `Retry-After` |
-//! | what a session keeps of its request | [`max_kept_head`](EngineConfig::max_kept_head) | headers are left out; status 414 |
+//! | the part of its request that a session keeps | [`max_kept_head`](EngineConfig::max_kept_head) | headers are left out; status 414 |
 //! | a slow or large request | [`head_timeout`](EngineConfig::head_timeout), [`max_head_size`](EngineConfig::max_head_size), [`body_timeout`](EngineConfig::body_timeout) | the connection, or the session, is closed |
-//! | a response that it does not read | [`write_timeout`](EngineConfig::write_timeout) | the connection is dropped |
+//! | a response that the client does not read | [`write_timeout`](EngineConfig::write_timeout) | the connection is dropped |
 //! | a TLS handshake (feature `tls`) | [`head_timeout`](EngineConfig::head_timeout) | the connection is dropped |
 //! | requests of one HTTP/2 connection (feature `http2`) | `max_concurrent_streams` | refused with a reset |
-//! | requests begun and reset on HTTP/2 | 20 that were not looked at yet | the connection is closed |
-//! | a closed WebSocket that lingers | [`linger`](EngineConfig::linger) | dropped |
+//! | requests started and reset on HTTP/2 | 20 that were not processed yet | the connection is closed |
+//! | a closed WebSocket whose client does not answer | [`linger`](EngineConfig::linger) | the connection is dropped |
 //!
-//! Every limit on a size is applied to what is announced, before its bytes are taken. An idle session owns its state, its
-//! timer and its socket, and no buffer.
+//! Every size limit is checked against the announced length before the bytes are read. An idle
+//! session owns its state, its timer and its socket, but no buffer.
 //!
 //! # Protocol
 //!
-//! Engine.IO revision 4, as Node's `engine.io` 6.6 speaks it. Where Node's behaviour is a defect this server does the
-//! right thing instead: a body that cannot be understood gets 400 instead of `ok`, and a WebSocket request that does not fit
-//! gets a status instead of 101 and a close.
+//! The protocol is Engine.IO revision 4, as in Node's `engine.io` 6.6. Some defects of Node are not
+//! reproduced: a body that cannot be decoded gets 400 instead of `ok`, and an invalid WebSocket
+//! request gets an error status instead of 101 and a close.
 //!
 //! Logs go to the `tracing` targets `engineio::engine`, `engineio::session`, `engineio::websocket` and
 //! `engineio::listen`.
 //!
 //! # Features
 //!
-//! - `compression` (default): [`EngineConfig::http_compression`] and [`EngineConfig::per_message_deflate`]. Without it
-//!   nothing is compressed, and there are no such options.
+//! - `compression` (default): [`EngineConfig::http_compression`] and
+//!   [`EngineConfig::per_message_deflate`]. Without it nothing is compressed, and the options do not
+//!   exist.
 //! - `tls`: `Engine::listen_tls`, with rustls.
 //! - `http2`: HTTP/2 at the listeners, and WebSockets inside it.
-//! - `metrics`: `Engine::report_metrics`, which hands [`Engine::stats`] to the `metrics` facade.
+//! - `metrics`: `Engine::report_metrics`, which reports [`Engine::stats`] to the `metrics` facade.
 
 mod accept;
 mod admission;
@@ -124,7 +127,7 @@ pub use shared::{Handle, Message};
 #[doc(hidden)]
 pub use stats::counting;
 pub use stats::{Closed, Dropped, Refused, Sessions, Stats};
-/// The TLS library of [`Engine::listen_tls`], for its configuration. Its cryptography is one of its own features: add
-/// `rustls` to your dependencies with `ring` or `aws-lc-rs`.
+/// The TLS library of [`Engine::listen_tls`], for its configuration. Its features select the
+/// cryptography: add `rustls` to your dependencies with `ring` or `aws-lc-rs`.
 #[cfg(feature = "tls")]
 pub use tokio_rustls::rustls;

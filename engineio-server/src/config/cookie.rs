@@ -1,4 +1,4 @@
-//! The cookie by which balancers find a session's server again.
+//! The cookie by which load balancers find the server of a session.
 
 use std::{
     fmt::Write,
@@ -7,8 +7,9 @@ use std::{
 
 use http::HeaderValue;
 
-/// A cookie that carries the session id, for load balancers that keep a client on one server. As in Node it is set by
-/// the answer to a polling handshake only. Default: `io=<sid>; Path=/; HttpOnly; SameSite=Lax`.
+/// A cookie that contains the session id, for load balancers that keep a client on one server. It
+/// is set only in the response to a polling handshake, as in Node. Default: `io=<sid>; Path=/;
+/// HttpOnly; SameSite=Lax`.
 ///
 /// ```
 /// use engineio_server::{Cookie, EngineConfig, SameSite};
@@ -33,29 +34,29 @@ pub struct Cookie {
     same_site: Option<SameSite>,
 }
 
-/// With which requests of other sites a cookie is sent.
+/// The requests from other sites with which a cookie is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
-    /// With none.
+    /// None.
     Strict,
-    /// When a link is followed only.
+    /// Only navigation by a link.
     Lax,
-    /// With all; browsers want [`secure`](Cookie::secure) for that.
+    /// All. Browsers also require [`secure`](Cookie::secure).
     None,
 }
 
-/// A part of a [`Cookie`] that no browser would understand, or that would be taken for other attributes.
+/// An invalid part of a [`Cookie`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCookie {
-    /// The name is empty, or has characters beyond those of an HTTP token.
-    #[error("not a cookie's name: {0:?}")]
+    /// The name is empty, or contains characters that are not allowed in an HTTP token.
+    #[error("invalid name of a cookie: {0:?}")]
     Name(String),
-    /// The path has control characters or a semicolon.
-    #[error("not a cookie's path: {0:?}")]
+    /// The path contains control characters, a semicolon, or non-ASCII characters.
+    #[error("invalid path of a cookie: {0:?}")]
     Path(String),
-    /// The domain is none.
-    #[error("not a cookie's domain: {0:?}")]
+    /// The domain is invalid.
+    #[error("invalid domain of a cookie: {0:?}")]
     Domain(String),
 }
 
@@ -76,11 +77,11 @@ impl Default for Cookie {
 }
 
 impl Cookie {
-    /// Its name (default `io`).
+    /// Sets the name (default `io`).
     ///
     /// # Errors
     ///
-    /// It is not an HTTP token.
+    /// Returns an error if the name is not an HTTP token.
     pub fn name(mut self, name: &str) -> Result<Self, InvalidCookie> {
         let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty() || !name.bytes().all(valid) {
@@ -90,11 +91,13 @@ impl Cookie {
         Ok(self)
     }
 
-    /// The path below which it is sent (default `/`; empty: that of the request).
+    /// Sets the path below which the cookie is sent (default `/`). If it is empty, the path of the
+    /// request applies.
     ///
     /// # Errors
     ///
-    /// It has control characters, a semicolon, or is not ASCII.
+    /// Returns an error if the path contains control characters, a semicolon, or non-ASCII
+    /// characters.
     pub fn path(mut self, path: &str) -> Result<Self, InvalidCookie> {
         if path.bytes().any(|byte| !(b' '..=b'~').contains(&byte) || byte == b';') {
             return Err(InvalidCookie::Path(path.to_owned()));
@@ -103,11 +106,12 @@ impl Cookie {
         Ok(self)
     }
 
-    /// The domain it is sent to, subdomains included (default: the host of the request alone).
+    /// Sets the domain to which the cookie is sent, including subdomains (default: only the host of
+    /// the request).
     ///
     /// # Errors
     ///
-    /// It is not a domain.
+    /// Returns an error if this is not a domain.
     pub fn domain(mut self, domain: &str) -> Result<Self, InvalidCookie> {
         let valid = |label: &str| {
             (1..=63).contains(&label.len())
@@ -122,43 +126,47 @@ impl Cookie {
         Ok(self)
     }
 
-    /// How long it is kept, in whole seconds (default: until the browser is closed).
+    /// Sets how long browsers keep the cookie, in whole seconds (default: until the browser
+    /// closes).
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
     }
 
-    /// Until when it is kept (default: until the browser is closed). [`max_age`](Self::max_age) goes before it.
+    /// Sets until when browsers keep the cookie (default: until the browser closes).
+    /// [`max_age`](Self::max_age) takes precedence.
     pub fn expires(mut self, at: SystemTime) -> Self {
         self.expires = Some(at);
         self
     }
 
-    /// Whether scripts cannot read it (default yes).
+    /// Sets whether scripts cannot read the cookie (default yes).
     pub fn http_only(mut self, http_only: bool) -> Self {
         self.http_only = http_only;
         self
     }
 
-    /// Whether it is sent over HTTPS only (default no).
+    /// Sets whether the cookie is sent over HTTPS only (default no).
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = secure;
         self
     }
 
-    /// Whether each site that embeds this one gets a cookie of its own (default no).
+    /// Sets whether each embedding site gets a cookie of its own (default no).
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.partitioned = partitioned;
         self
     }
 
-    /// With which requests of other sites it is sent (default [`SameSite::Lax`]). `None`, the option, says nothing.
+    /// Sets with which requests of other sites the cookie is sent (default [`SameSite::Lax`]). The
+    /// option `None` omits the attribute.
     pub fn same_site(mut self, same_site: impl Into<Option<SameSite>>) -> Self {
         self.same_site = same_site.into();
         self
     }
 
-    /// The header, attributes in the order of the npm package `cookie`. A session id needs no escapes.
+    /// Returns the header, with the attributes in the order of the npm package `cookie`. A session
+    /// id needs no escapes.
     pub(crate) fn header(&self, sid: &str) -> Option<HeaderValue> {
         let mut text = format!("{}={sid}", self.name);
         if let Some(age) = self.max_age {
@@ -171,7 +179,7 @@ impl Cookie {
             }
         }
         if let Some(at) = self.expires {
-            // The last second of the year 9999; no later date can be written down.
+            // The last second of the year 9999, the latest date that the format can express.
             let end = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
             let _ =
                 write!(text, "; Expires={}", httpdate::fmt_http_date(at.clamp(UNIX_EPOCH, end)));
@@ -202,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_as_node_writes_it() {
+    fn a_cookie_has_the_same_text_as_in_node() {
         assert_eq!(text(Cookie::default()), "io=sid; Path=/; HttpOnly; SameSite=Lax");
         let all = Cookie::default()
             .name("n")
@@ -226,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_read_as_something_else_is_refused() {
+    fn parts_that_contain_separators_are_refused() {
         for name in ["", "a b", "a=b", "a;b", "é"] {
             assert_eq!(Cookie::default().name(name).unwrap_err(), InvalidCookie::Name(name.into()));
         }

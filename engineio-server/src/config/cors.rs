@@ -1,4 +1,4 @@
-//! Which pages of other origins may speak to the engine.
+//! Cross-origin requests to the engine.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -6,11 +6,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 
 use crate::response::{ResponseBody, empty};
 
-/// Cross-origin resource sharing: which pages may read the answers to polling requests. Does what the npm package `cors`
-/// does for Node's server, errors and preflight requests included. Without it no page of another origin reads anything.
+/// Cross-origin resource sharing: which pages may read the responses to polling requests. Behaves
+/// like the npm package `cors` for Node's server, including errors and preflight requests. Without
+/// it, pages of other origins cannot read responses.
 ///
-/// WebSockets are beyond its reach, as browsers open them without asking: refuse foreign `Origin`s in
-/// [`EngineConfig::allow_request`](crate::EngineConfig::allow_request) where cookies tell who someone is.
+/// CORS does not apply to WebSockets, which browsers open without a check. If the application
+/// authenticates by cookies, refuse foreign `Origin`s in
+/// [`EngineConfig::allow_request`](crate::EngineConfig::allow_request).
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,29 +44,33 @@ enum Origin {
 }
 
 impl Cors {
-    /// Pages of every origin may read, but never with credentials: browsers take `*` for requests without them only.
+    /// Allows pages of every origin, but without credentials: browsers accept `*` only for requests
+    /// without credentials.
     pub fn any_origin() -> Self {
         Self::new(Origin::Any)
     }
 
-    /// Pages of these origins may read (`https://example.com`: scheme, host, and port where it is not the default).
+    /// Allows pages of these origins. An origin consists of scheme, host, and the port unless it is
+    /// the default, such as `https://example.com`.
     pub fn origins<T: Into<String>>(origins: impl IntoIterator<Item = T>) -> Self {
         Self::new(Origin::List(origins.into_iter().map(Into::into).collect()))
     }
 
-    /// Pages of the origins for which `allowed` says so may read.
+    /// Allows pages of the origins for which `allowed` returns true.
     pub fn origins_where(allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         Self::new(Origin::Where(Arc::new(allowed)))
     }
 
-    /// Whether requests with cookies or HTTP authentication may be read (default no). Needed by clients with
-    /// `withCredentials`. Not sent together with [`any_origin`](Self::any_origin).
+    /// Sets whether pages may read responses to requests with cookies or HTTP authentication
+    /// (default no). Clients with `withCredentials` need it. Has no effect with
+    /// [`any_origin`](Self::any_origin).
     pub fn credentials(mut self, allowed: bool) -> Self {
         self.credentials = allowed;
         self
     }
 
-    /// The methods that a preflight request is told (default GET, HEAD, PUT, PATCH, POST, DELETE).
+    /// Sets the methods in the response to a preflight request (default GET, HEAD, PUT, PATCH,
+    /// POST, DELETE).
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         if let Some(list) = list(methods.into_iter().map(|method| method.to_string())) {
             self.methods = list;
@@ -72,25 +78,29 @@ impl Cors {
         self
     }
 
-    /// The request headers that a preflight request is told (default: those it asks for).
+    /// Sets the request headers in the response to a preflight request (default: the requested
+    /// ones).
     pub fn allowed_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.allowed_headers = list(names.into_iter().map(|name| name.to_string()));
         self
     }
 
-    /// The response headers that a page may read (default none beyond the usual).
+    /// Sets the response headers that a page may read in addition to those that browsers always
+    /// allow (default none).
     pub fn exposed_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.exposed_headers = list(names.into_iter().map(|name| name.to_string()));
         self
     }
 
-    /// How long a browser may remember the answer to a preflight request (default: the browser's own, seconds).
+    /// Sets how long a browser may cache the response to a preflight request (default: the
+    /// browser's own, some seconds).
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
     }
 
-    /// The status of the answer to a preflight request (default 204). Some very old browsers want 200.
+    /// Sets the status of the response to a preflight request (default 204). Some very old browsers
+    /// need 200.
     pub fn preflight_status(mut self, status: StatusCode) -> Self {
         self.preflight_status = status;
         self
@@ -108,7 +118,7 @@ impl Cors {
         }
     }
 
-    /// The answer to an OPTIONS request.
+    /// Returns the response to an OPTIONS request.
     pub(crate) fn preflight(&self, request: &HeaderMap) -> Response<ResponseBody> {
         let mut response = empty(self.preflight_status);
         let headers = response.headers_mut();
@@ -127,7 +137,7 @@ impl Cors {
         response
     }
 
-    /// Adds what every response needs.
+    /// Adds the headers that every response needs.
     pub(crate) fn apply(&self, request: &HeaderMap, response: &mut HeaderMap) {
         let origin = request.get(header::ORIGIN);
         let any = matches!(self.origin, Origin::Any);
@@ -169,7 +179,7 @@ impl fmt::Debug for Origin {
     }
 }
 
-/// Adds a name to `Vary`, which others may have written before.
+/// Adds a name to `Vary`, which may already contain others.
 fn vary(headers: &mut HeaderMap, name: &'static str) {
     let lines = headers.get_all(header::VARY).iter().filter_map(|line| line.to_str().ok());
     let mut names: Vec<_> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
@@ -182,7 +192,7 @@ fn vary(headers: &mut HeaderMap, name: &'static str) {
     }
 }
 
-/// What goes into a header that lists names; nothing where there are none.
+/// Joins names to the value of a header. Returns `None` if there are none.
 fn list(names: impl Iterator<Item = String>) -> Option<HeaderValue> {
     let names = names.collect::<Vec<_>>().join(",");
     HeaderValue::try_from(names).ok().filter(|value| !value.is_empty())

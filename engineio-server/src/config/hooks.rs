@@ -1,4 +1,4 @@
-//! What an application may have a say in while a request is answered.
+//! Callbacks of the application during a request.
 
 use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -18,7 +18,7 @@ type Refusals = dyn Fn(&ConnectionError<'_>) + Send + Sync;
 type Files = dyn Fn(&str, &Parts) -> Option<Response<Bytes>> + Send + Sync;
 type Headers = dyn Fn(&mut HeaderMap, &Parts) + Send + Sync;
 
-/// The hooks that are set.
+/// The registered hooks.
 #[derive(Clone, Default)]
 pub(crate) struct Hooks {
     pub(crate) allow_request: Option<Arc<AllowRequest>>,

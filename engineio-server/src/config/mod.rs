@@ -105,8 +105,8 @@ impl Default for EngineConfig {
 }
 
 impl EngineConfig {
-    /// The path requests are served on (default `/engine.io/`). A missing slash at either end is added.
-    /// As in Node, every path that begins with it matches.
+    /// Sets the path of requests (default `/engine.io/`). Missing slashes at both ends are added.
+    /// Every path that begins with it matches, as in Node.
     pub fn path(mut self, path: &str) -> Self {
         let middle = path.trim_matches('/');
         let slash = if self.add_trailing_slash && !middle.is_empty() { "/" } else { "" };
@@ -114,179 +114,194 @@ impl EngineConfig {
         self
     }
 
-    /// Whether the path ends with a slash (default yes); then `/engine.io` without it is not the engine's. With `false`,
-    /// as in Node, `/engine.io` also answers for what goes on otherwise, such as `/engine.io.js`.
+    /// Sets whether the path ends with a slash (default yes), so that `/engine.io` does not match.
+    /// With `false`, every path that begins with `/engine.io` matches, such as `/engine.io.js`, as
+    /// in Node.
     pub fn add_trailing_slash(mut self, add: bool) -> Self {
         self.add_trailing_slash = add;
         let path = std::mem::take(&mut self.path);
         self.path(&path)
     }
 
-    /// Time from the handshake, or from the last pong, to the next ping (default 25 s).
+    /// Sets the time from the handshake or the last pong to the next ping (default 25 s).
     pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.session.ping_interval = interval;
         self
     }
 
-    /// How long a client may take to answer a ping before it is closed with "ping timeout" (default 20 s).
+    /// Sets how long a client may take to answer a ping before the session closes with "ping
+    /// timeout" (default 20 s).
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.session.ping_timeout = timeout;
         self
     }
 
-    /// How long a client is believed to be there while the application reads nothing from it
-    /// ([`Connection::set_reading`](crate::Connection::set_reading)) and more has arrived than is looked at, so that neither
-    /// its pongs nor its end can be seen (default 10 min). Then it is closed with "ping timeout".
+    /// Sets how long a client counts as connected while the application does not read
+    /// ([`Connection::set_reading`](crate::Connection::set_reading)) and more data has arrived than
+    /// the server inspects, so that it can see neither pongs nor a close (default 10 min). Then the
+    /// session closes with "ping timeout".
     pub fn pause_timeout(mut self, timeout: Duration) -> Self {
         self.session.pause_timeout = timeout;
         self
     }
 
-    /// What a connection may do before others get their turn (see [`TurnLimits`] for each default).
+    /// Sets how much work a connection may do in one turn (see [`TurnLimits`] for the defaults).
     pub fn turn(mut self, limits: TurnLimits) -> Self {
         self.turn = limits;
         self
     }
 
-    /// What a connection may do in one turn, see [`turn`](Self::turn).
+    /// Returns the limits of one [`turn`](Self::turn).
     pub fn get_turn(&self) -> TurnLimits {
         self.turn
     }
 
-    /// How long an upgrade may stay unfinished; then only its probe is closed (default 10 s).
+    /// Sets how long an upgrade may take before its probe is closed (default 10 s). The session
+    /// continues.
     pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
         self.session.upgrade_timeout = timeout;
         self
     }
 
-    /// Bytes of one message, and of one polling body (default 1 000 000). More ends the session: with HTTP 413 on polling,
-    /// with close code 1009 on WebSocket. Advertised to clients as `maxPayload`.
+    /// Sets the maximum size of a message, and of a polling body, in bytes (default 1 000 000).
+    /// Larger ones end the session, with HTTP 413 on polling and close code 1009 on WebSocket.
+    /// Advertised to clients as `maxPayload`.
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.session.max_payload = bytes;
         self
     }
 
-    /// Packets that may wait for one client (default 8192, for at most half a MiB of bookkeeping). A full
-    /// queue refuses more.
+    /// Sets how many packets may wait to be sent to one client (default 8192, which takes at most
+    /// half a MiB of bookkeeping). A full queue refuses further packets.
     pub fn max_queued_packets(mut self, packets: usize) -> Self {
         self.session.max_queued_packets = packets;
         self
     }
 
-    /// Bytes that may wait for one client (default 8 MiB): what a client that does not read can cost. An empty
-    /// queue takes any one message.
+    /// Sets how many bytes may wait to be sent to one client (default 8 MiB). This limits the cost
+    /// of a client that does not read. An empty queue accepts any single message.
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.session.max_queued_bytes = bytes;
         self
     }
 
-    /// The transports offered (default polling and WebSocket). Others get error 0, "Transport unknown".
+    /// Sets the offered transports (default polling and WebSocket). Other transports get error 0,
+    /// "Transport unknown".
     pub fn transports(mut self, transports: &[Transport]) -> Self {
         self.transports = transports.to_vec();
         self
     }
 
-    /// Whether the handshake advertises the upgrade to WebSocket (default yes). As in Node this only hides it: a
-    /// client that upgrades all the same is served.
+    /// Sets whether the handshake advertises the upgrade to WebSocket (default yes). As in Node,
+    /// `false` only hides it: a client that upgrades anyway is served.
     pub fn allow_upgrades(mut self, allow: bool) -> Self {
         self.allow_upgrades = allow;
         self
     }
 
-    /// How long the head of a request may take to arrive at [`Engine::listen`](crate::Engine::listen) (default 15 s), and
-    /// so may a TLS handshake. On HTTP/2 it is also how long a connection may leave a ping unanswered, which an unfinished
-    /// head keeps it from answering.
+    /// Sets how long a request head, or a TLS handshake, may take to arrive at
+    /// [`Engine::listen`](crate::Engine::listen) (default 15 s). On HTTP/2, it also limits how long
+    /// a ping may stay unanswered, because an incomplete head keeps the client from answering.
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
         self.head_timeout = timeout;
         self
     }
 
-    /// Bytes of a request's head at [`Engine::listen`](crate::Engine::listen) (default 16 KiB, at least 8 KiB).
-    /// It is also the read buffer that one HTTP connection may hold.
+    /// Sets the maximum size of a request head in bytes at
+    /// [`Engine::listen`](crate::Engine::listen) (default 16 KiB, at least 8 KiB). This is also the
+    /// size of the read buffer of an HTTP connection.
     pub fn max_head_size(mut self, bytes: usize) -> Self {
         self.max_head_size = bytes.max(8 * 1024);
         self
     }
 
-    /// How long the body of a POST may take to arrive (default 30 s); then it gets HTTP 408, and the session is closed.
+    /// Sets how long the body of a POST may take to arrive (default 30 s). Then the client gets
+    /// HTTP 408, and the session is closed.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = timeout;
         self
     }
 
-    /// How long a client may take nothing of an HTTP response at [`Engine::listen`](crate::Engine::listen) before its
-    /// connection is dropped (default 30 s): it could keep the response's bytes in memory for ever otherwise.
+    /// Sets how long a client may read nothing of an HTTP response at
+    /// [`Engine::listen`](crate::Engine::listen) before its connection is dropped (default 30 s).
+    /// Otherwise it could keep the response in memory forever.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self
     }
 
-    /// Frames that one WebSocket message may be split into (default 1024); more closes with 1008. Their bytes count
-    /// towards `max_payload` in any case.
+    /// Sets into how many frames one WebSocket message may be split (default 1024). More close the
+    /// WebSocket with code 1008. The sum of their bytes counts towards `max_payload`.
     pub fn max_fragments(mut self, frames: u32) -> Self {
         self.max_fragments = frames;
         self
     }
 
-    /// How long a closed WebSocket may take to read what was queued and to answer the close frame (default 3 s). For as
-    /// long the rest of a body that was refused is read and dropped, so that its client gets to read the refusal.
+    /// Sets how long a closed WebSocket may take to read its queue and to answer the close frame
+    /// (default 3 s). For the same time, the rest of a refused body is read and dropped, so that
+    /// the client can read the error.
     pub fn linger(mut self, duration: Duration) -> Self {
         self.linger = duration;
         self
     }
 
-    /// How many sessions there may be (default 100 000). More handshakes get 503 with `Retry-After` and
-    /// [`RequestError::SessionLimit`](crate::RequestError::SessionLimit).
+    /// Sets the maximum number of sessions (default 100 000). Further handshakes get 503 with
+    /// `Retry-After` and [`RequestError::SessionLimit`](crate::RequestError::SessionLimit).
     ///
-    /// A session that was only opened costs about 1.5 KiB here and as much in a Socket.IO server, besides what is kept of its
-    /// request ([`max_kept_head`](Self::max_kept_head)) and the operating system's part of its connection: with the default
-    /// some 300 MB. Whoever has more clients, and the memory for them, raises it.
+    /// A new session costs about 1.5 KiB here and as much in a Socket.IO server, in addition to the
+    /// stored part of its request ([`max_kept_head`](Self::max_kept_head)) and the resources of the
+    /// operating system for its connection: about 300 MB with the default. Raise it if you have
+    /// more clients and the memory for them.
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.max_sessions = sessions;
         self
     }
 
-    /// Bytes that a session keeps of its handshake's URL and headers (default 8 KiB). Headers that do not fit are left out
-    /// once the session is open: they are there in [`allow_request`](Self::allow_request) only. A URL that does not fit gets
-    /// status 414 and [`ErrorContext::UrlTooLong`](crate::ErrorContext::UrlTooLong).
+    /// Sets how many bytes of its handshake's URL and headers a session keeps (default 8 KiB).
+    /// Headers that do not fit are dropped once the session is open; only
+    /// [`allow_request`](Self::allow_request) sees them. A URL that does not fit gets status 414
+    /// and [`ErrorContext::UrlTooLong`](crate::ErrorContext::UrlTooLong).
     pub fn max_kept_head(mut self, bytes: usize) -> Self {
         self.max_kept_head = bytes;
         self
     }
 
-    /// Requests, polling and WebSockets that one HTTP/2 connection may have open at once (default 128) at
-    /// [`Engine::listen`](crate::Engine::listen). More are refused with a reset; a client waits or opens another connection.
+    /// Sets how many requests, polling and WebSocket together, one HTTP/2 connection may have open
+    /// at [`Engine::listen`](crate::Engine::listen) (default 128). Further ones are reset; the
+    /// client waits or opens another connection.
     #[cfg(feature = "http2")]
     pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
         self.max_concurrent_streams = streams;
         self
     }
 
-    /// How long a closed WebSocket may take, see [`linger`](Self::linger).
+    /// Returns the value of [`linger`](Self::linger).
     pub fn get_linger(&self) -> Duration {
         self.linger
     }
 
-    /// Whether clients of protocol revision 3 (Socket.IO v2) are served (default no). As in Node they are all those whose
-    /// `EIO` is not `4`: some send none.
+    /// Sets whether clients of protocol revision 3 (Socket.IO v2) are served (default no). As in
+    /// Node, these are all clients whose `EIO` is not `4`, including those without one.
     ///
-    /// A Socket.IO v2 client takes its session's id for its socket's: whoever is told the one can speak for it on polling.
+    /// The session id of a Socket.IO v2 client is also its socket id. Anyone who learns the socket
+    /// id can send requests in the client's name over polling.
     pub fn allow_eio3(mut self, allow: bool) -> Self {
         self.allow_eio3 = allow;
         self
     }
 
-    /// Whether polling responses are compressed, and how (default yes, as [`HttpCompression::default`] does it). `None` turns
-    /// it off. Without the feature `compression` nothing is compressed.
+    /// Sets whether and how polling responses are compressed (default: as in
+    /// [`HttpCompression::default`]). `None` disables compression. Without the feature
+    /// `compression` nothing is compressed.
     #[cfg(feature = "compression")]
     pub fn http_compression(mut self, compression: impl Into<Option<HttpCompression>>) -> Self {
         self.http_compression = compression.into();
         self
     }
 
-    /// Sets what answers requests below the path before the protocol does (default: nothing): it gets the rest of the path
-    /// and the request, and answers or leaves it to the protocol. `cors` and `http_compression` are applied to what it
-    /// answers.
+    /// Sets a callback that may answer requests below the path before the protocol does (default
+    /// none). It gets the rest of the path and the request. If it returns `None`, the protocol
+    /// answers. `cors` and `http_compression` apply to its responses.
     pub fn files(
         mut self,
         files: impl Fn(&str, &Parts) -> Option<Response<Bytes>> + Send + Sync + 'static,
@@ -295,26 +310,28 @@ impl EngineConfig {
         self
     }
 
-    /// Packets and bytes that may wait to be sent to one client.
+    /// Returns how many packets and bytes may wait to be sent to one client.
     pub fn get_max_queued(&self) -> (usize, usize) {
         (self.session.max_queued_packets, self.session.max_queued_bytes)
     }
 
-    /// How long it takes at most until a client that vanished is noticed: `ping_interval` and `ping_timeout`.
+    /// Returns how long it takes at most to detect a client that vanished: `ping_interval` plus
+    /// `ping_timeout`.
     pub fn get_heartbeat(&self) -> Duration {
         self.session.ping_interval + self.session.ping_timeout
     }
 
-    /// Whether WebSocket messages are compressed with clients that offer it, and how (default no, as in Node). It costs
-    /// time, and memory where contexts are kept: see [`PerMessageDeflate`].
+    /// Sets whether and how WebSocket messages are compressed with clients that offer it (default
+    /// no, as in Node). This costs CPU time, and memory if contexts are kept; see
+    /// [`PerMessageDeflate`].
     #[cfg(feature = "compression")]
     pub fn per_message_deflate(mut self, deflate: impl Into<Option<PerMessageDeflate>>) -> Self {
         self.per_message_deflate = deflate.into();
         self
     }
 
-    /// Whether WebSocket messages may be compressed; then frames for many recipients are better
-    /// [shared](crate::Frames::share).
+    /// Returns whether WebSocket messages may be compressed. If so, frames for many recipients
+    /// should be [shared](crate::Frames::share).
     pub fn compresses_messages(&self) -> bool {
         #[cfg(feature = "compression")]
         return self.per_message_deflate.is_some();
@@ -322,7 +339,8 @@ impl EngineConfig {
         false
     }
 
-    /// The configured path, with a slash at both ends (see [`add_trailing_slash`](Self::add_trailing_slash)).
+    /// Returns the path, with a slash at both ends (see
+    /// [`add_trailing_slash`](Self::add_trailing_slash)).
     pub fn get_path(&self) -> &str {
         &self.path
     }

@@ -1,4 +1,4 @@
-//! The options that concern single requests.
+//! Options for single requests.
 
 use std::{error::Error, future::Future, net::SocketAddr, sync::Arc};
 
@@ -14,41 +14,45 @@ use crate::{
 };
 
 impl EngineConfig {
-    /// Which pages of other origins may read the answers (default none). It also answers OPTIONS requests, before
-    /// anything else is looked at.
+    /// Sets which pages of other origins may read responses (default none). Also answers OPTIONS
+    /// requests, before anything else is checked.
     pub fn cors(mut self, cors: Cors) -> Self {
         self.cors = Some(cors);
         self
     }
 
-    /// A cookie with the session id in the answer to a polling handshake (default none).
+    /// Sets a cookie with the session id for the response to a polling handshake (default none).
     pub fn cookie(mut self, cookie: Cookie) -> Self {
         self.cookie = Some(cookie);
         self
     }
 
-    /// A message that is sent with the open packet of every session: the first that a client receives (default none). On
-    /// polling both come in one response.
+    /// Sets a message that every session sends together with its open packet, so that the client
+    /// receives it first (default none). On polling both are in one response.
     pub fn initial_packet(mut self, message: impl Into<Message>) -> Self {
         self.initial_packet = Some(message.into().0);
         self
     }
 
-    /// Whether requests with a `j` parameter are answered as JSONP (default no): by scripts, for browsers that cannot ask
-    /// other origins, such as Internet Explorer 9 (clients call it `forceJSONP`).
+    /// Sets whether requests with a `j` parameter are answered as JSONP (default no). JSONP
+    /// responses are scripts, for browsers that cannot send requests to other origins, such as
+    /// Internet Explorer 9 (the client option is `forceJSONP`).
     ///
-    /// Every page may load a script and post a form, with its visitor's cookies and without an `Origin` header: this does
-    /// away with the protection that [`cors`](Self::cors) gives. Node's server always answers JSONP.
+    /// Any page may load a script and post a form, with the cookies of its visitor and without an
+    /// `Origin` header. JSONP therefore removes the protection of [`cors`](Self::cors). Node's
+    /// server always answers JSONP.
     pub fn jsonp(mut self, allow: bool) -> Self {
         self.jsonp = allow;
         self
     }
 
-    /// The proxies in front of the engine, and the header in which they write down whom they speak for (default none).
-    /// Where a request comes from one of these networks, [`Handshake::client_ip`] and [`Handshake::secure`] tell what it says.
+    /// Sets the proxies in front of the engine, and the header in which they name the client
+    /// (default none). If a request comes from one of these networks, [`Handshake::client_ip`] and
+    /// [`Handshake::secure`] are taken from the header.
     ///
-    /// The header is read from its right end, hop by hop, up to the first that is not one of these networks. What a client
-    /// wrote in before is never believed, nor any other header.
+    /// The header is read from its right end, hop by hop, up to the first address outside these
+    /// networks. Entries that a client has added further left are ignored, and so are all other
+    /// headers.
     ///
     /// ```
     /// use engineio_server::{EngineConfig, IpNet, ProxyHeader};
@@ -68,9 +72,10 @@ impl EngineConfig {
         self
     }
 
-    /// Finds the peer's address among the extensions of a request that has no [`PeerAddr`](crate::PeerAddr), as one that
-    /// comes from another HTTP server (default: it is not known). For [`Handshake::remote_addr`],
-    /// [`Handshake::client_ip`] and the limits per address.
+    /// Sets how to find the peer's address in the extensions of a request without
+    /// [`PeerAddr`](crate::PeerAddr), that is, a request of another HTTP server (default: the
+    /// address is unknown). It is used for [`Handshake::remote_addr`], [`Handshake::client_ip`] and
+    /// the limits per address.
     ///
     /// ```
     /// use std::net::SocketAddr;
@@ -90,24 +95,27 @@ impl EngineConfig {
         self
     }
 
-    /// How many sessions an address may have that [`Handle::authenticated`](crate::Handle::authenticated) was not called
-    /// for (default: any number). Beyond it a handshake gets 429 and code 4. An IPv6 network of 64 bits counts as one
-    /// address; the address is [`Handshake::client_ip`], and where it is not known nothing is counted. Costs 40 bytes per
-    /// session while it is counted.
+    /// Sets how many sessions one address may have for which
+    /// [`Handle::authenticated`](crate::Handle::authenticated) was not called (default: unlimited).
+    /// Further handshakes get 429 and code 4. An IPv6 /64 network counts as one address. The
+    /// address is [`Handshake::client_ip`]; if it is unknown, nothing is counted. Costs 40 bytes
+    /// per counted session.
     ///
-    /// The clients of a household or an office may share one address, and so may all that come through a proxy that is not
-    /// in [`trusted_proxies`](Self::trusted_proxies): allow for them.
+    /// The clients of a household or an office may share one address, and so do all clients behind
+    /// a proxy that is not in [`trusted_proxies`](Self::trusted_proxies). Choose the limit
+    /// accordingly.
     pub fn max_unauthenticated_per_address(mut self, sessions: usize) -> Self {
         self.max_unauthenticated_per_address = Some(sessions);
         self
     }
 
-    /// Decides whether a client may open a session, and what else its [`Handshake`] holds. Asked for handshakes only,
-    /// after the transport and the method and before the protocol revision are looked at; later requests and the upgrade
-    /// name a session that was let in. The client waits, and a future that it does not wait for is dropped.
+    /// Sets a hook that decides whether a client may open a session, and that may add values to its
+    /// [`Handshake`]. It is called for handshakes only, after the transport and the method have
+    /// been checked and before the protocol revision. Later requests and upgrades refer to the open
+    /// session. If the client does not wait for the hook, its future is dropped.
     ///
-    /// A refusal is answered with [`RequestError::Forbidden`](crate::RequestError::Forbidden): 403, code 4 and the
-    /// message of the [`Refusal`].
+    /// A refused client gets [`RequestError::Forbidden`](crate::RequestError::Forbidden): 403, code
+    /// 4 and the message of the [`Refusal`].
     ///
     /// ```
     /// use engineio_server::{EngineConfig, Handshake, Refusal};
@@ -134,9 +142,10 @@ impl EngineConfig {
         self
     }
 
-    /// Keeps the request's extension of this type with the session, for [`Handshake::extension`]: what a tower layer in
-    /// front of the engine knows of its client (default: none is kept; while
-    /// [`allow_request`](Self::allow_request) and [`generate_id`](Self::generate_id) are asked, all of them are there).
+    /// Keeps the request's extension of this type with the session, so that
+    /// [`Handshake::extension`] returns what a tower layer knows about the client (default: none
+    /// are kept). During [`allow_request`](Self::allow_request) and
+    /// [`generate_id`](Self::generate_id) all extensions are available.
     ///
     /// ```
     /// use engineio_server::EngineConfig;
@@ -151,12 +160,13 @@ impl EngineConfig {
         self
     }
 
-    /// Makes the ids of sessions (default: 15 random bytes as 20 characters, see
+    /// Sets how session ids are generated (default: 15 random bytes as 20 characters, see
     /// [`generate_sid`](crate::generate_sid)).
     ///
-    /// An id is the only proof that a polling request belongs to a session: it must not be guessable. Sticky balancers and
-    /// adapters may expect 20 characters. One that is empty, longer than 128 bytes, has other characters than letters,
-    /// digits and `-._~`, or belongs to a session that is open, refuses the client like an error does, with code 3.
+    /// An id is the only proof that a polling request belongs to a session, so it must be
+    /// unguessable. Sticky load balancers and adapters may expect 20 characters. An id must have 1
+    /// to 128 letters, digits and `-._~`, and must not be in use. Otherwise, and on an error, the
+    /// client is refused with code 3.
     ///
     /// ```
     /// use engineio_server::{EngineConfig, Handshake, generate_sid};
@@ -175,8 +185,8 @@ impl EngineConfig {
         self
     }
 
-    /// Called with the headers of the response that opens a session, on polling and WebSocket, before
-    /// [`headers`](Self::headers).
+    /// Sets a hook for the headers of the response that opens a session, on polling and WebSocket.
+    /// It is called before [`headers`](Self::headers).
     pub fn initial_headers(
         mut self,
         hook: impl Fn(&mut HeaderMap, &Parts) + Send + Sync + 'static,
@@ -185,8 +195,8 @@ impl EngineConfig {
         self
     }
 
-    /// Called with the headers of every polling response and of every response that accepts a WebSocket; not with those
-    /// of refusals.
+    /// Sets a hook for the headers of every polling response and of every response that accepts a
+    /// WebSocket. It is not called for refusals.
     ///
     /// ```
     /// use engineio_server::EngineConfig;
@@ -204,7 +214,7 @@ impl EngineConfig {
         self
     }
 
-    /// Called when a request is refused with one of the protocol's numbers, to tell why.
+    /// Sets a hook that is called when a request is refused with an error code of the protocol.
     ///
     /// ```
     /// use engineio_server::EngineConfig;

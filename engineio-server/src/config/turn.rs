@@ -1,11 +1,12 @@
-//! How much a connection may do before others get their turn.
+//! Limits on the work of one connection, so that others are not delayed.
 
 use std::time::Duration;
 
-/// What one turn of a connection may do: one poll of the task that drives it. At the first limit that is reached the
-/// task writes what is due and yields to the runtime, which looks after every other connection before it comes back.
+/// The work that a connection may do in one turn, that is, one poll of its task. When a limit is
+/// reached, the task writes what is due and yields to the runtime, so that all other connections
+/// are served before it continues.
 ///
-/// At least one message is handled in each turn, so that none of these is a limit on a message.
+/// Every turn processes at least one message, so none of these limits the size of a message.
 ///
 /// ```
 /// use engineio_server::{EngineConfig, TurnLimits};
@@ -17,20 +18,21 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TurnLimits {
-    /// Packets read from a WebSocket, those of the protocol included (default 256).
+    /// Packets read from a WebSocket, including those of the protocol (default 256).
     pub packets: u32,
-    /// Messages handed to the application (default 256). It is also how many decoded messages of a session may wait for
-    /// the application, apart from the one that exceeds `bytes`.
+    /// Messages passed to the application (default 256). This is also the number of decoded
+    /// messages of a session that may wait for the application, not counting the one that exceeds
+    /// `bytes`.
     pub messages: u32,
-    /// Bytes read from a WebSocket, compressed ones on both ways included (default 128 KiB). The whole length of a
-    /// message counts again when it is complete, since it is only then that it is decoded.
+    /// Bytes read from a WebSocket (default 128 KiB). The full length of a message counts again
+    /// when it is complete, because it is decoded only then.
     pub bytes: usize,
-    /// Bytes that compressed messages have when they are inflated (default 64 KiB).
+    /// Size of decompressed messages in bytes (default 64 KiB).
     pub inflated: usize,
-    /// Batches of frames written, of 64 frames or 256 KiB each (default 16).
+    /// Batches of frames written, with 64 frames or 256 KiB each (default 16).
     pub writes: u32,
-    /// Time spent by the application between the first and the last message of the turn (default 1 ms). Looked at after
-    /// every fourth message.
+    /// Time spent by the application between the first and the last message of the turn (default 1
+    /// ms). Checked after every fourth message.
     pub time: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! One HTTP connection, whichever version it speaks.
+//! Serves one HTTP connection, over HTTP/1.1 or HTTP/2.
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
     stats::DroppedCounters,
 };
 
-/// How HTTP is spoken, with the limits of a configuration.
+/// The HTTP implementation, with the limits of a configuration.
 pub(super) struct Http {
     http1: http1::Builder,
     #[cfg(feature = "http2")]
@@ -66,7 +66,7 @@ impl Http {
         #[cfg(feature = "http2")]
         let stream = {
             let mut stream = stream;
-            let is_http2 = super::http2::is_spoken(&mut stream, self.http2.head_timeout);
+            let is_http2 = super::http2::starts_http2(&mut stream, self.http2.head_timeout);
             let is_http2 = tokio::select! {
                 result = is_http2 => result,
                 () = until_stopped(&mut stopped) => return,
@@ -111,7 +111,8 @@ impl Http {
     }
 }
 
-/// Whether the request says which host it is for: HTTP/1.1 demands it (RFC 9112 section 3.2), and Node's server insists.
+/// Returns whether an HTTP/1.1 request has a `Host` header. RFC 9112 section 3.2 requires it, and
+/// Node's server enforces it.
 fn names_host(request: &Request<Incoming>) -> bool {
     request.version() != Version::HTTP_11 || request.headers().contains_key(header::HOST)
 }

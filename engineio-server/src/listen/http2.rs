@@ -1,4 +1,4 @@
-//! HTTP/2: how it is recognised, and its limits.
+//! HTTP/2: its detection and its limits.
 
 use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 
@@ -16,20 +16,22 @@ use tower_service::Service;
 
 use super::{
     peer::{Peer, until_stopped},
-    pieces::{Pieces, Unread},
+    pieces::{PiecewiseBody, UnreadBodies},
 };
 use crate::{config::EngineConfig, stall::Stalling, stats::DroppedCounters};
 
-/// What every connection of HTTP/2 begins with (RFC 9113 section 3.4).
+/// The first bytes of every HTTP/2 connection (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Requests that the peer reset before they were looked at; more ends the connection (CVE-2023-44487).
+/// Maximum number of requests that the peer resets before they are processed. More end the
+/// connection (CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 20;
 
-/// Streams that were reset for what the peer did wrong; more ends the connection (CVE-2025-8671).
+/// Maximum number of streams that are reset because of errors of the peer. More end the connection
+/// (CVE-2025-8671).
 const MAX_ERROR_RESETS: usize = 64;
 
-/// How HTTP/2 is spoken, with the limits of a configuration.
+/// The HTTP/2 implementation, with the limits of a configuration.
 pub(super) struct Http2 {
     builder: http2::Builder<TokioExecutor>,
     pub(super) head_timeout: Duration,
@@ -42,7 +44,7 @@ impl Http2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
-            // A head that does not come to its end keeps the peer from answering a ping.
+            // While a request head is incomplete, the peer cannot answer a ping.
             .keep_alive_interval(config.head_timeout / 2)
             .keep_alive_timeout(config.head_timeout / 2)
             .max_header_list_size(config.max_head_size.try_into().unwrap_or(u32::MAX))
@@ -54,8 +56,8 @@ impl Http2 {
         Self { builder, head_timeout, write_timeout: config.write_timeout, dropped }
     }
 
-    /// Serves one connection until it ends; after the listener has stopped, until its requests are answered and its
-    /// WebSockets closed.
+    /// Serves one connection until it ends. After the listener has stopped, serves it until its
+    /// requests have been answered and its WebSockets are closed.
     pub(super) async fn serve<IO, S, B>(
         &self,
         stream: Stalling<IO>,
@@ -69,16 +71,18 @@ impl Http2 {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let unread = Unread::default();
+        let unread = UnreadBodies::default();
         let bodies = unread.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             peer.mark(&mut request);
             let response = service.clone().call(request);
             let bodies = bodies.clone();
-            async move { response.await.map(|response| response.map(|body| Pieces::new(body, bodies))) }
+            async move {
+                response.await.map(|response| response.map(|body| PiecewiseBody::new(body, bodies)))
+            }
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
-        let stalled = unread.for_longer_than(self.write_timeout);
+        let stalled = unread.stalled(self.write_timeout);
         let serve = async {
             tokio::select! {
                 result = connection.as_mut() => return result,
@@ -90,7 +94,7 @@ impl Http2 {
         let result = tokio::select! {
             result = serve => result,
             () = stalled => {
-                tracing::debug!(target: "engineio::listen", "a response is not read");
+                tracing::debug!(target: "engineio::listen", "the client does not read a response");
                 self.dropped.write_timeout.one();
                 return;
             }
@@ -102,11 +106,11 @@ impl Http2 {
     }
 }
 
-/// Whether the peer speaks HTTP/2, by its first bytes: over TLS it may have agreed to, in the clear it knows of itself.
-/// What was read is given back to the stream.
-pub(super) async fn is_spoken<IO: AsyncRead + Unpin>(
+/// Returns whether the first bytes of the peer are those of HTTP/2. Returns the bytes to the
+/// stream. This works with ALPN over TLS, and without TLS for clients with prior knowledge.
+pub(super) async fn starts_http2<IO: AsyncRead + Unpin>(
     stream: &mut Stalling<IO>,
-    patience: Duration,
+    limit: Duration,
 ) -> io::Result<bool> {
     let mut first = [0; PREFACE.len()];
     let mut len = 0;
@@ -119,7 +123,7 @@ pub(super) async fn is_spoken<IO: AsyncRead + Unpin>(
         }
         Ok(())
     };
-    timeout(patience, read).await??;
+    timeout(limit, read).await??;
     stream.give_back(&first[..len]);
     Ok(first == PREFACE)
 }
@@ -132,8 +136,8 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(15);
 
-    /// What is recognised in `pieces`, and whether every byte is still there.
-    async fn recognised(pieces: &[&[u8]]) -> bool {
+    /// Returns whether HTTP/2 is detected in `pieces`. Checks that no byte is lost.
+    async fn is_detected(pieces: &[&[u8]]) -> bool {
         let (stream, mut peer) = duplex(1024);
         let mut stream = Stalling::new(stream, PATIENCE);
         let send = async {
@@ -143,7 +147,7 @@ mod tests {
             }
             peer.shutdown().await.unwrap();
         };
-        let (spoken, ()) = tokio::join!(is_spoken(&mut stream, PATIENCE), send);
+        let (spoken, ()) = tokio::join!(starts_http2(&mut stream, PATIENCE), send);
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, pieces.concat());
@@ -151,22 +155,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_preface_is_recognised_however_it_comes() {
-        assert!(recognised(&[PREFACE]).await);
-        assert!(recognised(&[PREFACE, b"more"]).await);
+    async fn the_preface_is_detected_in_any_pieces() {
+        assert!(is_detected(&[PREFACE]).await);
+        assert!(is_detected(&[PREFACE, b"more"]).await);
         let bytes: Vec<_> = PREFACE.chunks(1).collect();
-        assert!(recognised(&bytes).await);
-        assert!(!recognised(&[b"GET / HTTP/1.1\r\n\r\n"]).await);
-        assert!(!recognised(&[b"P", b"R", b"OPFIND / HTTP/1.1\r\n\r\n"]).await);
-        assert!(!recognised(&[b"PRI * HTTP/1.1\r\nhost: x\r\n\r\n"]).await);
+        assert!(is_detected(&bytes).await);
+        assert!(!is_detected(&[b"GET / HTTP/1.1\r\n\r\n"]).await);
+        assert!(!is_detected(&[b"P", b"R", b"OPFIND / HTTP/1.1\r\n\r\n"]).await);
+        assert!(!is_detected(&[b"PRI * HTTP/1.1\r\nhost: x\r\n\r\n"]).await);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_says_nothing_is_not_waited_for() {
+    async fn a_silent_peer_times_out() {
         let (stream, mut peer) = duplex(1024);
         peer.write_all(&PREFACE[..5]).await.unwrap();
         let mut stream = Stalling::new(stream, PATIENCE);
-        let error = is_spoken(&mut stream, PATIENCE).await.unwrap_err();
+        let error = starts_http2(&mut stream, PATIENCE).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

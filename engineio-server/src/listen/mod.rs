@@ -1,4 +1,4 @@
-//! An HTTP listener of our own, for those who need no web framework.
+//! An HTTP listener for applications without a web framework.
 
 mod connection;
 #[cfg(feature = "http2")]
@@ -34,18 +34,18 @@ use crate::{
 };
 
 impl Engine {
-    /// Listens on its own, with TCP_NODELAY and the deadlines of the configuration: HTTP/1.1, and with the feature `http2`
-    /// HTTP/2 for clients that begin with it.
+    /// Listens on `address` with TCP_NODELAY and the deadlines of the configuration. Serves
+    /// HTTP/1.1. With the feature `http2`, also serves HTTP/2 to clients with prior knowledge.
     ///
     /// # Errors
     ///
-    /// The address cannot be resolved or bound.
+    /// Returns an error if the address cannot be resolved or bound.
     pub async fn listen(&self, address: impl ToSocketAddrs) -> std::io::Result<Listening> {
         Ok(serve(TcpListener::bind(address).await?, self.service(), self.config()))
     }
 }
 
-/// A listener at work. Dropping it lets it go on.
+/// A running listener. It keeps running when this is dropped.
 #[derive(Debug)]
 pub struct Listening {
     address: io::Result<SocketAddr>,
@@ -55,19 +55,19 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// The connections that were given up before or between requests, by why. What happens to requests is in
-    /// [`Engine::stats`].
+    /// Returns how many connections were dropped before or between requests, by reason.
+    /// [`Engine::stats`] counts refused requests.
     pub fn stats(&self) -> Dropped {
         let mut dropped = Dropped::default();
         self.dropped.add_to(&mut dropped);
         dropped
     }
 
-    /// Where it listens.
+    /// Returns the local address.
     ///
     /// # Errors
     ///
-    /// The operating system did not tell.
+    /// Returns an error if the operating system does not report the address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match &self.address {
             Ok(address) => Ok(*address),
@@ -75,21 +75,22 @@ impl Listening {
         }
     }
 
-    /// Stops accepting connections. HTTP connections end after the requests they are serving; WebSockets live on
-    /// until their sessions are closed.
+    /// Stops accepting connections. HTTP connections end after the requests in progress. WebSockets
+    /// stay open until their sessions are closed.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
 
-    /// Waits until the listener was stopped and its HTTP connections have ended, so that no response is lost with the
-    /// program; for these [`linger`](EngineConfig::linger) at most.
+    /// Waits until the listener has been stopped and its HTTP connections have ended, so that no
+    /// response is lost when the program exits. Waits for connections at most
+    /// [`linger`](EngineConfig::linger).
     pub async fn join(self) {
         let _ = self.task.await;
     }
 }
 
-/// Serves HTTP on `listener` with `service`, with upgrades, TCP_NODELAY and the limits of `config`. See
-/// [`Engine::listen`].
+/// Serves HTTP on `listener` with `service`, including upgrades, TCP_NODELAY and the limits of
+/// `config`. See [`Engine::listen`].
 pub fn serve<S, B>(listener: TcpListener, service: S, config: &EngineConfig) -> Listening
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -107,7 +108,7 @@ where
     })
 }
 
-/// Runs `serve` in a task for each connection, until the listener is stopped.
+/// Runs `serve` in one task per connection until the listener is stopped.
 fn accept<F, Fut>(
     listener: TcpListener,
     config: &EngineConfig,
@@ -122,7 +123,8 @@ where
     let (stop, mut stopped) = watch::channel(false);
     let address = listener.local_addr();
     let task = tokio::spawn(async move {
-        // Nothing is sent: it ends when the last connection has dropped its sender.
+        // Nothing is sent on this channel. It closes when the last connection has dropped its
+        // sender.
         let (at_work, mut idle) = mpsc::channel::<Infallible>(1);
         loop {
             let accepted = tokio::select! {
@@ -131,7 +133,8 @@ where
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    // Coalescing is done by the writers; Nagle's algorithm would hold bursts back for 40 ms.
+                    // Writers coalesce frames themselves. Nagle's algorithm would delay bursts by
+                    // 40 ms.
                     let _ = stream.set_nodelay(true);
                     let connection = serve(stream, peer, stopped.clone());
                     let at_work = at_work.clone();
@@ -141,7 +144,7 @@ where
                     });
                 }
                 Err(error) => {
-                    // Mostly "too many open files": it passes when connections end.
+                    // Usually "too many open files", which passes when other connections end.
                     tracing::warn!(target: "engineio::listen", %error, "accepting failed");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }

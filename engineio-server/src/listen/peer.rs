@@ -1,4 +1,4 @@
-//! What every connection knows besides its bytes.
+//! Information about the peer of a connection.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::handshake::{PeerAddr, Secure};
 
-/// Where a connection comes from.
+/// The peer of a connection.
 #[derive(Clone, Copy)]
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
@@ -15,7 +15,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Tells whoever handles the request.
+    /// Adds the information to the extensions of a request.
     pub(super) fn mark<B>(self, request: &mut Request<B>) {
         request.extensions_mut().insert(PeerAddr(self.address));
         if self.secure {
@@ -24,7 +24,8 @@ impl Peer {
     }
 }
 
-/// Waits until the listener is stopped. One that is dropped, not stopped, never is.
+/// Waits until the listener is stopped. Never resolves if the [`Listening`](super::Listening) is
+/// dropped without being stopped.
 pub(super) async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
     if stopped.wait_for(|stopped| *stopped).await.is_err() {
         std::future::pending().await

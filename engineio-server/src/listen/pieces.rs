@@ -1,4 +1,4 @@
-//! Bodies of HTTP/2 responses, and which of them the peer does not take.
+//! Bodies of HTTP/2 responses, and detection of peers that do not read them.
 
 use std::{
     collections::HashMap,
@@ -12,35 +12,38 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep_until};
 
-/// Bytes handed to the connection at once: what it can hold of a body whose stream has no room.
-const PIECE: usize = 16 * 1024;
+/// Largest piece passed to the connection at once. This is what it can hold of a body whose stream
+/// window is closed.
+const PIECE_SIZE: usize = 16 * 1024;
 
-/// A body in small pieces. Of a large one the connection would take everything as soon as there is room for a byte, and
-/// nobody could tell any more whether the peer reads it: it keeps the stream's window closed, not the connection.
-pub(super) struct Pieces<B> {
+/// A body that is split into small pieces. The connection would take all of a large body as soon as
+/// its stream window has room for one byte. The server could then no longer detect that the peer
+/// does not read, because a peer closes the window of a stream and not the connection.
+pub(super) struct PiecewiseBody<B> {
     body: Pin<Box<B>>,
     rest: Bytes,
     id: u64,
-    unread: Unread,
+    unread: UnreadBodies,
 }
 
-/// The bodies of one connection that wait for their peer, and since when.
+/// The bodies of one connection that wait for the peer, with the times since when they wait.
 #[derive(Clone, Default)]
-pub(super) struct Unread(Arc<Mutex<Waiting>>);
+pub(super) struct UnreadBodies(Arc<Mutex<WaitingBodies>>);
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingBodies {
     next: u64,
     since: HashMap<u64, Instant>,
 }
 
-impl<B> Pieces<B> {
-    pub(super) fn new(body: B, unread: Unread) -> Self {
+impl<B> PiecewiseBody<B> {
+    pub(super) fn new(body: B, unread: UnreadBodies) -> Self {
         let id = {
             let mut waiting = unread.lock();
             let id = waiting.next;
             waiting.next += 1;
-            // Older versions of hyper do not ask for the first piece before the stream has room for it.
+            // Older versions of hyper poll the first piece only when the stream window has room for
+            // it.
             waiting.since.insert(id, Instant::now());
             id
         };
@@ -48,7 +51,7 @@ impl<B> Pieces<B> {
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for Pieces<B> {
+impl<B: Body<Data = Bytes>> Body for PiecewiseBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -58,7 +61,7 @@ impl<B: Body<Data = Bytes>> Body for Pieces<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = &mut *self;
         if this.rest.is_empty() {
-            // It is the body that is waited for, if anything.
+            // From here on, the connection waits for the body and not for the peer.
             this.unread.lock().since.remove(&this.id);
             match ready!(this.body.as_mut().poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -68,7 +71,7 @@ impl<B: Body<Data = Bytes>> Body for Pieces<B> {
                 end => return Poll::Ready(end),
             }
         }
-        let piece = this.rest.split_to(this.rest.len().min(PIECE));
+        let piece = this.rest.split_to(this.rest.len().min(PIECE_SIZE));
         this.unread.lock().since.insert(this.id, Instant::now());
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
@@ -87,27 +90,27 @@ impl<B: Body<Data = Bytes>> Body for Pieces<B> {
     }
 }
 
-impl<B> Drop for Pieces<B> {
+impl<B> Drop for PiecewiseBody<B> {
     fn drop(&mut self) {
         self.unread.lock().since.remove(&self.id);
     }
 }
 
-impl Unread {
-    /// Ends when the peer has not taken a piece for `patience`.
-    pub(super) async fn for_longer_than(&self, patience: Duration) {
+impl UnreadBodies {
+    /// Resolves when the peer has not taken a piece for `limit`.
+    pub(super) async fn stalled(&self, limit: Duration) {
         loop {
             let now = Instant::now();
-            // Those that begin to wait meanwhile are not late before this one is.
+            // Bodies that start to wait in the meantime expire later than this one.
             let oldest = self.lock().since.values().min().copied().unwrap_or(now);
-            if oldest + patience <= now {
+            if oldest + limit <= now {
                 return;
             }
-            sleep_until(oldest + patience).await;
+            sleep_until(oldest + limit).await;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, WaitingBodies> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -119,28 +122,31 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_is_waited_for_while_its_next_piece_is_not_asked_for() {
-        let unread = Unread::default();
-        let patience = Duration::from_secs(30);
-        let whole = Bytes::from(vec![7; PIECE + 1]);
-        let mut body = Pieces::new(Full::new(whole), unread.clone());
+    async fn a_body_counts_as_unread_until_its_next_piece_is_polled() {
+        let unread = UnreadBodies::default();
+        let limit = Duration::from_secs(30);
+        let whole = Bytes::from(vec![7; PIECE_SIZE + 1]);
+        let mut body = PiecewiseBody::new(Full::new(whole), unread.clone());
         let start = Instant::now();
-        let unasked = tokio::time::timeout(2 * patience, unread.for_longer_than(patience));
-        assert!(unasked.await.is_ok() && start.elapsed() == patience, "nor its first one");
+        let unasked = tokio::time::timeout(2 * limit, unread.stalled(limit));
+        assert!(
+            unasked.await.is_ok() && start.elapsed() == limit,
+            "the first piece was not polled"
+        );
 
-        assert_eq!(body.size_hint().exact(), Some(PIECE as u64 + 1));
+        assert_eq!(body.size_hint().exact(), Some(PIECE_SIZE as u64 + 1));
         let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
-        assert_eq!((piece.len(), body.size_hint().exact()), (PIECE, Some(1)));
+        assert_eq!((piece.len(), body.size_hint().exact()), (PIECE_SIZE, Some(1)));
         assert!(!body.is_end_stream());
 
         let start = Instant::now();
-        unread.for_longer_than(patience).await;
-        assert_eq!(start.elapsed(), patience);
+        unread.stalled(limit).await;
+        assert_eq!(start.elapsed(), limit);
 
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 1);
         assert!(body.is_end_stream());
         drop(body);
-        let empty = tokio::time::timeout(10 * patience, unread.for_longer_than(patience));
-        assert!(empty.await.is_err(), "nothing is waited for");
+        let empty = tokio::time::timeout(10 * limit, unread.stalled(limit));
+        assert!(empty.await.is_err(), "a dropped body must not count as unread");
     }
 }

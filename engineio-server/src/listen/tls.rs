@@ -21,11 +21,13 @@ use super::{
 use crate::{config::EngineConfig, engine::Engine};
 
 impl Engine {
-    /// Listens on its own with TLS: `https://` and `wss://`, HTTP/1.1, and HTTP/2 with the feature `http2`.
+    /// Listens on `address` with TLS: `https://` and `wss://` over HTTP/1.1, and over HTTP/2 with
+    /// the feature `http2`.
     ///
-    /// Certificates, versions of the protocol and its cryptography are those of `tls`; see [`rustls`](crate::rustls). Where
-    /// it names no application protocols (ALPN), those that are spoken here are offered. A handshake that takes longer
-    /// than [`head_timeout`](EngineConfig::head_timeout) is given up.
+    /// `tls` contains the certificates, protocol versions and cryptography; see
+    /// [`rustls`](crate::rustls). If it lists no application protocols (ALPN), the listener offers
+    /// those that it supports. A handshake that takes longer than
+    /// [`head_timeout`](EngineConfig::head_timeout) is aborted.
     ///
     /// ```no_run
     /// use std::sync::Arc;
@@ -45,7 +47,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// The address cannot be resolved or bound.
+    /// Returns an error if the address cannot be resolved or bound.
     pub async fn listen_tls(
         &self,
         address: impl ToSocketAddrs,
@@ -55,7 +57,7 @@ impl Engine {
     }
 }
 
-/// What [`serve`](super::serve) does, with TLS. See [`Engine::listen_tls`].
+/// Like [`serve`](super::serve), with TLS. See [`Engine::listen_tls`].
 pub fn serve_tls<S, B>(
     listener: TcpListener,
     tls: Arc<ServerConfig>,
@@ -95,7 +97,7 @@ where
     })
 }
 
-/// Offers what is spoken here, unless the user has decided.
+/// Adds the supported application protocols, unless the user has listed some.
 fn with_protocols(tls: Arc<ServerConfig>) -> Arc<ServerConfig> {
     if !tls.alpn_protocols.is_empty() {
         return tls;

@@ -1,4 +1,4 @@
-//! The table of what is counted, and the atomics behind it.
+//! The definition of all counters.
 
 use std::{error::Error as _, io};
 
@@ -8,23 +8,23 @@ use super::counting::Counter;
 use crate::error::RequestError;
 
 crate::counters! {
-    /// Sessions that ended, by their reason.
+    /// Sessions that ended, by reason.
     Closed, ClosedCounters {
-        /// The connection failed, or the peer broke a rule of the protocol.
+        /// The connection failed, or the peer violated the protocol.
         transport_error,
-        /// The peer closed.
+        /// The peer closed the session.
         transport_close,
-        /// This end closed.
+        /// The server closed the session.
         forced_close,
-        /// The peer was silent for too long.
+        /// The peer did not answer a ping in time.
         ping_timeout,
-        /// The peer sent something that is no packet.
+        /// The peer sent a malformed packet.
         parse_error,
     }
 }
 
 crate::counters! {
-    /// What was refused, by why: requests, bodies and messages of clients, and messages for them.
+    /// Refused requests, bodies and messages, by reason.
     Refused, RefusedCounters {
         /// Error 0, "Transport unknown".
         unknown_transport,
@@ -46,9 +46,9 @@ crate::counters! {
         session_limit,
         /// A request during which one of the application's hooks panicked.
         hook_panicked,
-        /// A second GET while one waited.
+        /// A second GET while another one was pending.
         concurrent_poll,
-        /// A second POST while one was read.
+        /// A second POST while another one was being read.
         concurrent_push,
         /// A method other than GET and POST on a session.
         bad_method,
@@ -58,11 +58,11 @@ crate::counters! {
         too_large,
         /// A WebSocket message of more frames than `max_fragments`.
         too_many_fragments,
-        /// A body that was not whole within `body_timeout`.
+        /// A body that did not arrive completely within `body_timeout`.
         body_timeout,
-        /// A body that broke off, its connection with it.
+        /// A body whose connection was lost before its end.
         body_aborted,
-        /// Something that is no Engine.IO packet.
+        /// A malformed Engine.IO packet.
         malformed_packet,
         /// A WebSocket frame that RFC 6455 forbids, or text that is not UTF-8.
         malformed_frame,
@@ -72,23 +72,23 @@ crate::counters! {
 }
 
 crate::counters! {
-    /// Connections that a listener gave up before or between requests, by why: from
+    /// Connections that a listener dropped before or between requests, by reason. Returned by
     /// [`Listening::stats`](crate::Listening::stats).
     Dropped, DroppedCounters {
-        /// A request's head, or a TLS handshake, that did not come to its end within `head_timeout`.
+        /// A request head or a TLS handshake that was not complete within `head_timeout`.
         head_timeout,
         /// A head beyond `max_head_size`, or with too many headers.
         head_too_large,
-        /// What is no HTTP.
+        /// Data that is not HTTP.
         malformed,
         /// A TLS handshake that failed.
         tls_handshake,
-        /// A response of which nothing was taken within `write_timeout`.
+        /// A response that the client did not read for `write_timeout`.
         write_timeout,
     }
 }
 
-/// What ended or was refused has a sum, by whatever it is told apart.
+/// Defines the sum of the counters of a group.
 macro_rules! total {
     ($($snapshot:ident),*) => {
         $(impl $snapshot {
@@ -103,12 +103,12 @@ macro_rules! total {
 total!(Closed, Refused, Dropped);
 
 impl DroppedCounters {
-    /// A connection failed under hyper. One that merely broke off is nobody's refusal.
+    /// Counts a connection that failed in hyper. A connection that was merely lost is not counted.
     pub(crate) fn failed(&self, error: &hyper::Error) {
         let counter = match cause(error) {
             _ if error.is_parse_too_large() => &self.head_too_large,
             _ if error.is_parse() => &self.malformed,
-            // The deadline of a write is the stream's own.
+            // The stream reports its own write timeout.
             Some(io::ErrorKind::TimedOut) => &self.write_timeout,
             _ if error.is_timeout() => &self.head_timeout,
             _ => return,
@@ -116,7 +116,7 @@ impl DroppedCounters {
         counter.one();
     }
 
-    /// A connection failed before HTTP was spoken.
+    /// Counts a connection that failed before the first request.
     #[cfg(any(feature = "http2", feature = "tls"))]
     pub(crate) fn failed_early(&self, error: &io::Error, tls: bool) {
         match error.kind() {
@@ -179,7 +179,8 @@ impl Counters {
         }
     }
 
-    /// Sessions count for themselves; what they counted is taken from them when they end, and when somebody asks.
+    /// Adds the traffic of a session. Sessions count their own traffic. It is added here when they
+    /// end and when statistics are read.
     pub(crate) fn carried(&self, traffic: Traffic) {
         self.packets_in.add(traffic.packets_in);
         self.bytes_in.add(traffic.bytes_in);

@@ -1,29 +1,30 @@
-//! Counters, as both servers have them.
+//! Counters that both servers use.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A number that only grows. Relaxed: counters are read for their own sake and order nothing.
+/// A number that only grows. Accesses are relaxed, because counters do not order other memory
+/// accesses.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Counts one.
+    /// Adds one.
     pub fn one(&self) {
         self.add(1);
     }
 
-    /// Counts `n`.
+    /// Adds `n`.
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Relaxed);
     }
 
-    /// What was counted.
+    /// Returns the value.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// Declares a group of counters once: what users read, and the atomics of the same names.
+/// Defines a group of counters: a struct of public values, and one of atomics with the same fields.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! counters {
@@ -40,7 +41,7 @@ macro_rules! counters {
         }
 
         impl $snapshot {
-            /// Every count with its field's name, for reports.
+            /// Returns every value with the name of its field.
             pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($field), self.$field)),*].into_iter()
             }

@@ -1,4 +1,4 @@
-//! What an engine has done and what it holds, in numbers.
+//! Statistics of an engine.
 
 mod counters;
 pub mod counting;
@@ -16,35 +16,35 @@ pub(crate) use counting::Counter;
 
 /// A snapshot of an engine's counters, from [`Engine::stats`](crate::Engine::stats).
 ///
-/// Counts are totals since the engine was made; `sessions`, `queued_*` and `at_work` are what there is now. The fields
-/// are read one after the other, so that they may differ by what happened in between.
+/// Counts are totals since the engine was created. `sessions`, `queued_*` and `at_work` are current
+/// values. The fields are read one after another, so they may differ by events in between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Sessions that are open now, by the transport in use.
+    /// Open sessions by their current transport.
     pub sessions: Sessions,
     /// Sessions that were opened.
     pub opened: u64,
     /// Sessions that ended, by reason.
     pub closed: Closed,
-    /// Sessions that moved to another transport.
+    /// Sessions that switched to another transport.
     pub upgraded: u64,
-    /// Upgrades that were begun and came to nothing: their session went on polling, or ended.
+    /// Upgrades that were started and failed. Their sessions continued with polling, or ended.
     pub probes_failed: u64,
-    /// Packets and bytes, both ways.
+    /// Packets and bytes in both directions.
     pub traffic: Traffic,
     /// Packets of the application that wait to be sent, over all sessions.
     pub queued_packets: u64,
-    /// Their bytes.
+    /// The size of these packets in bytes.
     pub queued_bytes: u64,
-    /// What was refused, by why.
+    /// Refused requests, bodies and messages, by reason.
     pub refused: Refused,
-    /// Sessions whose application has not returned, and WebSockets that are being closed. 0 where nothing is left of any
-    /// session; see [`Engine::ended`](crate::Engine::ended).
+    /// Sessions whose application has not returned, and WebSockets that are being closed. 0 when
+    /// all sessions are gone; see [`Engine::ended`](crate::Engine::ended).
     pub at_work: u64,
 }
 
-/// Open sessions by the transport in use; during an upgrade that is still the former one.
+/// Open sessions by their current transport. During an upgrade, this is the previous transport.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sessions {
@@ -57,7 +57,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Every count with its transport's name, for reports.
+    /// Returns every value with the name of its transport.
     pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
         [
             ("polling", self.polling),
@@ -67,7 +67,7 @@ impl Sessions {
         .into_iter()
     }
 
-    /// All of them.
+    /// Returns the number of open sessions.
     pub fn total(&self) -> u64 {
         self.entries().map(|(_, count)| count).sum()
     }
@@ -86,7 +86,7 @@ impl Stats {
         } += 1;
     }
 
-    /// Adds what is counted over all sessions.
+    /// Adds the counters over all sessions.
     pub(crate) fn add_counters(&mut self, counters: &Counters) {
         self.opened = counters.opened.get();
         counters.closed.add_to(&mut self.closed);
