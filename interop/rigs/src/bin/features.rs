@@ -13,8 +13,8 @@ use std::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use socketio_server::{
-    Data, DisconnectReason, EventName, HandlerError, Json, NamespaceRequest, NamespaceVerdict,
-    Params, RateLimit, Rewrite, Server, ServerConfig, Socket,
+    Ack, Auth, Data, DisconnectReason, EventName, HandlerError, Json, NamespaceRequest,
+    NamespaceVerdict, Params, RateLimit, Rewrite, Server, ServerConfig, Socket,
 };
 use tokio::signal::unix::SignalKind;
 
@@ -38,6 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     middlewares(&io);
     listeners(&io);
     attributes(&io);
+    ends(&io);
     let listening = io.bind(("127.0.0.1", port)).await?;
     println!("LISTENING on port {port}");
     tokio::signal::unix::signal(SignalKind::terminate())?.recv().await;
@@ -148,4 +149,71 @@ fn attributes(io: &Server) {
             "upgraded": socket.conn().is_upgraded(),
         }))
     });
+}
+
+/// What a client asks for in its `auth`: an end, and the events before it.
+#[derive(Deserialize)]
+struct End {
+    how: String,
+    events: u32,
+    /// Bytes of each event.
+    bytes: usize,
+    /// Whether it comes in the handler of the connection, or of the event `end`.
+    at_once: bool,
+}
+
+/// A namespace whose sockets are sent events, and then ended in one of many ways.
+fn ends(io: &Server) {
+    let ends = io.of("/ends");
+    ends.use_(|socket: Socket, Auth(end): Auth<End>| async move {
+        if end.how != "refuse and close" {
+            return Ok(());
+        }
+        socket.disconnect_all();
+        Err(HandlerError::public("refused"))
+    });
+    let server = io.clone();
+    ends.on_connection(move |socket: Socket, Auth(end): Auth<End>| {
+        let server = server.clone();
+        async move {
+            if end.at_once {
+                finish(&server, &socket, &end)?;
+            }
+            Ok(())
+        }
+    });
+    let server = io.clone();
+    ends.on("end", move |socket: Socket, Auth(end): Auth<End>, ack: Ack| {
+        let server = server.clone();
+        async move {
+            finish(&server, &socket, &end)?;
+            if end.how == "answer" {
+                ack.send("answered")?;
+                socket.disconnect_all();
+            }
+            Ok(())
+        }
+    });
+}
+
+fn finish(server: &Server, socket: &Socket, end: &End) -> Result<(), HandlerError> {
+    let text = "x".repeat(end.bytes);
+    for n in 0..end.events {
+        socket.emit("last", &(n, &text))?;
+    }
+    let namespace = server.of("/ends");
+    match &*end.how {
+        "disconnect" => socket.disconnect(),
+        "disconnect the connection" => socket.disconnect_all(),
+        "disconnect sockets" => namespace.to(socket.id()).disconnect_sockets(false)?,
+        "disconnect sockets' connections" => namespace.to(socket.id()).disconnect_sockets(true)?,
+        "close the namespace" => drop(server.close_namespace("/ends")),
+        "close the server" => server.close(),
+        "drain" => {
+            let server = server.clone();
+            tokio::spawn(async move { server.drain(std::time::Duration::from_millis(50)).await });
+        }
+        _ => {}
+    }
+    Ok(())
 }
