@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use socketio_server::{
     Ack, Auth, Data, DisconnectReason, EventName, HandlerError, Json, NamespaceRequest,
-    NamespaceVerdict, Params, RateLimit, Rewrite, Server, ServerConfig, Socket,
+    NamespaceVerdict, Params, RateLimit, Rewrite, Room, Server, ServerConfig, Socket,
 };
 use tokio::signal::unix::SignalKind;
 
@@ -72,6 +72,8 @@ fn dynamic(io: &Server) -> Result<(), Box<dyn Error>> {
             _ => Err(HandlerError::public("Invalid namespace")),
         }
     });
+    // The application names it before any client asks for it.
+    io.of("/team-named");
     let server = io.clone();
     io.on("close-namespace", move |Data(name): Data<String>| {
         let server = server.clone();
@@ -136,6 +138,15 @@ fn attributes(io: &Server) {
     });
     io.on("get", |socket: Socket| async move { Ok::<Value, HandlerError>(socket.shared()?) });
     io.on("hurry", || async { "done" });
+    io.on("auth", |Auth(auth): Auth<Value>| async move { Json(auth) });
+    let server = io.clone();
+    io.on("to-no-rooms", move || {
+        let server = server.clone();
+        async move {
+            server.to(Vec::<Room>::new()).emit("cast", &())?;
+            Ok::<_, HandlerError>("done")
+        }
+    });
     io.on("handshake", |socket: Socket| async move {
         let handshake = socket.handshake();
         let headers = handshake.headers();
