@@ -1,0 +1,62 @@
+//! The memory that clients can take which do no more than to open sessions, measured by counting allocations. A program of
+//! its own, as the allocator is.
+
+#![allow(clippy::unwrap_used, reason = "to fail here is to fail the test")]
+
+use std::time::Duration;
+
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+use peak_alloc::PeakAlloc;
+use socketio_server::{Server, ServerConfig};
+
+#[global_allocator]
+static ALLOCATIONS: PeakAlloc = PeakAlloc;
+
+const SESSIONS: usize = 20_000;
+
+/// Bytes of a session that was opened and nothing more, besides what is kept of its request.
+const MAX_SESSION: usize = 3 * 1024;
+
+/// Bytes that may be left when all are gone: tokio's queue of tasks, which were all woken at once, keeps its 8 bytes each.
+const MAX_LEFT: usize = 512 * 1024;
+
+async fn open(server: &Server, cookie: usize) -> u16 {
+    let request = Request::get("/socket.io/?EIO=4&transport=polling")
+        .header("host", "a.test")
+        .header("cookie", "c".repeat(cookie))
+        .body(Empty::<bytes::Bytes>::new())
+        .unwrap();
+    let response = server.engine().handle(request).await;
+    let status = response.status().as_u16();
+    response.into_body().collect().await.unwrap();
+    status
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_never_connect_are_small_and_leave_nothing() {
+    let server = Server::with_config(ServerConfig::default());
+    server.of("/");
+    // Whatever is made once is there.
+    assert_eq!(open(&server, 0).await, 200);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(server.engine().clients_count(), 0);
+
+    for cookie in [0, 15_000] {
+        let before = ALLOCATIONS.current_usage();
+        for _ in 0..SESSIONS {
+            assert_eq!(open(&server, cookie).await, 200);
+        }
+        assert_eq!(server.engine().clients_count(), SESSIONS);
+        let each = (ALLOCATIONS.current_usage() - before) / SESSIONS;
+        println!("{each} bytes for a session with a cookie of {cookie}");
+        assert!(each <= MAX_SESSION, "{each} bytes for a session with a cookie of {cookie}");
+
+        // Past `connect_timeout`, and the linger behind it.
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        assert_eq!(server.engine().clients_count(), 0);
+        let left = ALLOCATIONS.current_usage().saturating_sub(before);
+        println!("{left} bytes left");
+        assert!(left <= MAX_LEFT, "{left} bytes left of {SESSIONS} sessions");
+    }
+}
