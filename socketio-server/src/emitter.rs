@@ -107,6 +107,9 @@ impl<'a> Emitter<'a> {
 
     /// Sends the event and waits for the answer. Dropping the future gives the answer up.
     ///
+    /// If as many answers of this client are awaited as [`Limits::max_pending_acks`](crate::Limits::max_pending_acks) allows,
+    /// the event is sent when there is room again, in the order of the calls, within the same timeout.
+    ///
     /// # Errors
     ///
     /// See [`AckError`]. A volatile event that was dropped is [`EmitError::Full`].
@@ -128,7 +131,12 @@ impl<'a> Emitter<'a> {
         let frames = self.compressible(frames);
         let (sender, answer) = oneshot::channel();
         let patience = self.timeout.unwrap_or(client.config.ack_timeout);
-        client.expect_ack(self.socket.nsp(), id, patience, Waiter::One(sender))?;
+        let (nsp, waiter) = (self.socket.nsp(), Waiter::One(sender));
+        if self.volatile {
+            client.expect_ack(nsp, id, patience, waiter)?;
+        } else {
+            client.expect_ack_in_turn(nsp, id, patience, waiter).await?;
+        }
         self.announce(event, args);
         let pending = Pending { socket: self.socket, id };
         if !self.volatile {

@@ -87,7 +87,8 @@ pub enum AckError {
     /// The socket was disconnected first.
     #[error("socket has been disconnected")]
     Disconnected,
-    /// The socket waits for as many answers as it may (`max_pending_acks`). Nothing was sent.
+    /// As many answers are awaited as `max_pending_acks` of [`Limits`](crate::Limits) allows, and as many events wait for
+    /// room as `max_queued_packets` allows. A volatile event does not wait. Nothing was sent.
     #[error("too many pending acknowledgements")]
     TooManyPending,
     /// The client's handler failed, and the client said so in place of an answer: `{ "error": message, "data": … }`, as this

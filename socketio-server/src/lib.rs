@@ -76,7 +76,8 @@
 //! | answers a client does not read | half of the same queue | no event of it starts; what a handler returns waits |
 //! | work of one connection before others get their turn | [`EngineConfig::turn`] | its task yields |
 //! | handlers at once | [`ServerConfig::max_in_flight`] | events wait |
-//! | awaited acknowledgements, namespaces, attachments, nesting, names | [`Limits`] | a typed error, a refusal, or the end of the connection |
+//! | awaited acknowledgements | `max_pending_acks` of [`Limits`], and as many events that wait for room as `max_queued_packets` | `emit_with_ack` waits, within its timeout; then [`AckError::TooManyPending`] |
+//! | namespaces, attachments, nesting, names | [`Limits`] | a typed error, a refusal, or the end of the connection |
 //! | namespaces that clients brought about | [`ServerConfig::max_dynamic_namespaces`] | a refusal |
 //! | how fast a socket sends | [`ServerConfig::rate_limit`] (none by default) | dropped, told of and answered; or disconnected |
 //! | rooms of a socket, bytes of a room's name | [`ServerConfig::max_rooms`], [`max_room_name`](ServerConfig::max_room_name) | [`JoinError`] |
@@ -103,6 +104,7 @@
 //! It holds no state about a socket that is gone.
 
 mod ack;
+mod ack_room;
 mod auth;
 mod broadcast;
 mod client_files;

@@ -18,6 +18,7 @@ use socketio_parser::{AckId, AckRefused, Args, Connection, Nsp, RawJson};
 use tokio::sync::Notify;
 
 use crate::{
+    ack_room::{AckRoom, NoRoom},
     cluster::{Clustered, ServerHandlers},
     config::ServerConfig,
     error::{AckError, DisconnectReason, EmitError, HandlerError},
@@ -137,6 +138,7 @@ impl SocketInner {
         let first = self.state.swap(DISCONNECTED, Ordering::AcqRel) != DISCONNECTED;
         if first {
             self.gone.notify_waiters();
+            self.client.ack_room.freed();
         }
         first
     }
@@ -242,6 +244,8 @@ pub(crate) struct Client {
     machine: Mutex<Connection<Waiter>>,
     /// What others ask of the driver. It holds no sockets: nobody might be left to take them out.
     asked: AtomicU8,
+    /// Events that wait for room in the machine's table of acks.
+    pub(crate) ack_room: AckRoom,
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) counters: Arc<Counters>,
 }
@@ -265,7 +269,8 @@ impl Client {
         config: Arc<ServerConfig>,
         counters: Arc<Counters>,
     ) -> Self {
-        Self { handle, machine: machine.into(), asked: AtomicU8::new(0), config, counters }
+        let (machine, asked) = (machine.into(), AtomicU8::new(0));
+        Self { handle, machine, asked, ack_room: AckRoom::default(), config, counters }
     }
 
     pub(crate) fn machine(&self) -> MutexGuard<'_, Connection<Waiter>> {
@@ -295,6 +300,55 @@ impl Client {
         patience: Duration,
         waiter: Waiter,
     ) -> Result<(), AckError> {
+        // A refused waiter is dropped here, where no lock is held.
+        let result = self.try_expect_ack(nsp, id, patience, waiter);
+        result.map_err(|(refused, _waiter)| match refused {
+            AckRefused::NotConnected => AckError::Emit(EmitError::Disconnected),
+            _ => self.too_many_acks(),
+        })
+    }
+
+    /// As [`expect_ack`](Self::expect_ack), but waits for room in the table, behind earlier calls.
+    pub(crate) async fn expect_ack_in_turn(
+        &self,
+        nsp: &Nsp,
+        id: AckId,
+        patience: Duration,
+        waiter: Waiter,
+    ) -> Result<(), AckError> {
+        let (limit, _) = self.config.engine.get_max_queued();
+        let began = tokio::time::Instant::now();
+        let mut waiter = Some(waiter);
+        let attempt = || {
+            let left = patience.saturating_sub(began.elapsed());
+            match self.try_expect_ack(nsp, id, left, waiter.take()?) {
+                Ok(()) => Some(Ok(())),
+                Err((AckRefused::TooMany, refused)) => {
+                    waiter = Some(refused);
+                    None
+                }
+                Err(_) => Some(Err(AckError::Emit(EmitError::Disconnected))),
+            }
+        };
+        match self.ack_room.enter(limit, patience, attempt).await {
+            Ok(result) => result,
+            Err(NoRoom::Late) => Err(AckError::Timeout),
+            Err(NoRoom::Full) => Err(self.too_many_acks()),
+        }
+    }
+
+    fn too_many_acks(&self) -> AckError {
+        self.counters.here().acks.refused.one();
+        AckError::TooManyPending
+    }
+
+    fn try_expect_ack(
+        &self,
+        nsp: &Nsp,
+        id: AckId,
+        patience: Duration,
+        waiter: Waiter,
+    ) -> Result<(), (AckRefused, Waiter)> {
         let now = tokio::time::Instant::now().into_std();
         let (result, earlier) = {
             let mut machine = self.machine();
@@ -305,15 +359,7 @@ impl Client {
         if earlier {
             self.handle.wake();
         }
-        let acks = &self.counters.here().acks;
-        // A refused waiter is dropped here, where no lock is held.
-        result.map(|()| acks.asked.one()).map_err(|(refused, _waiter)| match refused {
-            AckRefused::NotConnected => AckError::Emit(EmitError::Disconnected),
-            _ => {
-                acks.refused.one();
-                AckError::TooManyPending
-            }
-        })
+        result.map(|()| self.counters.here().acks.asked.one())
     }
 
     /// Takes an acknowledgement out of the table.
@@ -321,6 +367,7 @@ impl Client {
         let waiter = self.machine().forget_ack(nsp, id);
         if waiter.is_some() {
             self.counters.here().acks.abandoned.one();
+            self.ack_room.freed();
         }
         drop(waiter);
     }

@@ -109,14 +109,17 @@ impl Driver {
                 Output::Event { nsp, id, args } => self.event(&nsp, id, args, cx),
                 Output::Acked { waiter, args, .. } => {
                     self.counters().acks.answered.one();
+                    self.client.ack_room.freed();
                     waiter.answer(Ok(args));
                 }
                 Output::AckTimedOut { waiter } => {
                     self.counters().acks.expired.one();
+                    self.client.ack_room.freed();
                     waiter.answer(Err(AckError::Timeout));
                 }
                 Output::AckFailed { waiter } => {
                     self.counters().acks.disconnected.one();
+                    self.client.ack_room.freed();
                     waiter.answer(Err(AckError::Disconnected));
                 }
                 Output::ConnectRequested { nsp, auth } => self.connect(nsp, auth, cx),

@@ -201,7 +201,7 @@ async fn answers_that_are_awaited() {
     let expired = socket.timeout(SOON).emit_with_ack::<()>("b", &()).await;
     assert!(matches!(expired, Err(AckError::Timeout)));
     let abandoned = timeout(SOON, socket.emit_with_ack::<()>("c", &()));
-    let (abandoned, refused) = join!(abandoned, socket.emit_with_ack::<()>("d", &()));
+    let (abandoned, refused) = join!(abandoned, socket.volatile().emit_with_ack::<()>("d", &()));
     assert!(abandoned.is_err());
     assert!(matches!(refused, Err(AckError::TooManyPending)));
     let lost = async { client.drop_connection() };

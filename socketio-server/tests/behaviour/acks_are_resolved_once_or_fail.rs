@@ -77,21 +77,90 @@ async fn a_sooner_deadline_overtakes_a_later_one() {
 }
 
 #[tokio::test]
-async fn more_than_the_limit_are_refused_and_not_sent() {
+async fn events_beyond_the_limit_wait_for_room_in_order() {
+    let server = with_one_place().await;
+    let (mut client, socket) = connected(&server.io, &server).await;
+    let ask = |n: u32| {
+        let socket = socket.clone();
+        tokio::spawn(async move { socket.emit_with_ack::<u32>("question", &n).await })
+    };
+    let asking: Vec<_> = (0..5).map(ask).collect();
+    for n in 0..5 {
+        let question = client.text().await;
+        assert!(question.ends_with(&format!(r#"["question",{n}]"#)), "{question}");
+        // Nothing else was sent.
+        client.fence().await;
+        let id = question.strip_prefix("42").and_then(|it| it.split_once('[')).unwrap().0;
+        client.send(&format!("43{id}[{n}]")).await;
+    }
+    for (n, answer) in asking.into_iter().enumerate() {
+        assert_eq!(within(answer).await.unwrap().unwrap() as usize, n);
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_waits_in_vain_is_not_sent() {
     let server = with_one_place().await;
     let (mut client, socket) = connected(&server.io, &server).await;
     let first = socket.emit_with_ack::<()>("first", &());
-    let second = async {
-        let refused = socket.emit_with_ack::<()>("second", &()).await;
-        assert!(matches!(refused, Err(AckError::TooManyPending)));
+    let others = async {
+        let late = socket.timeout(SOON).emit_with_ack::<()>("late", &());
+        assert!(matches!(within(late).await, Err(AckError::Timeout)));
+        let volatile = socket.volatile().emit_with_ack::<()>("volatile", &());
+        assert!(matches!(within(volatile).await, Err(AckError::TooManyPending)));
+        let ends = socket.emit_with_ack::<()>("ends", &());
+        let disconnect = async { socket.disconnect() };
+        let (ended, ()) = within(async { tokio::join!(ends, disconnect) }).await;
+        assert!(matches!(ended, Err(AckError::Emit(EmitError::Disconnected))), "{ended:?}");
     };
-    tokio::select! {
-        biased;
-        _ = first => panic!("nobody answered"),
-        () = second => {}
-    }
+    let (first, ()) = tokio::join!(first, others);
+    assert!(matches!(first, Err(AckError::Disconnected)), "{first:?}");
+    asked(&mut client).await;
+    client.expect("41").await;
+}
+
+#[tokio::test]
+async fn as_many_events_wait_for_room_as_the_queue_takes() {
+    let limits = Limits::default().max_pending_acks(1);
+    let config = ServerConfig::default().limits(limits);
+    let server = server_with(config.engine(|engine| engine.max_queued_packets(2))).await;
+    let (mut client, socket) = connected(&server.io, &server).await;
+    let ask = || {
+        let socket = socket.clone();
+        tokio::spawn(async move { socket.emit_with_ack::<()>("question", &()).await })
+    };
+    let mut asking = vec![ask(), ask(), ask(), ask()];
+    // Whichever came last.
+    let refused = async {
+        loop {
+            if let Some(at) = asking.iter().position(|it| it.is_finished()) {
+                return asking.remove(at).await.unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(matches!(within(refused).await, Err(AckError::TooManyPending)));
     asked(&mut client).await;
     client.fence().await;
+    assert!(asking.len() == 3 && asking.iter().all(|it| !it.is_finished()));
+}
+
+#[tokio::test]
+async fn thousands_of_answers_can_be_awaited_at_once() {
+    let server = server().await;
+    let (mut client, socket) = connected(&server.io, &server).await;
+    let ask = |n: u32| {
+        let socket = socket.clone();
+        tokio::spawn(async move { socket.emit_with_ack::<u32>("question", &n).await })
+    };
+    let asking: Vec<_> = (0..3000).map(ask).collect();
+    for n in 0..3000 {
+        let id = asked(&mut client).await;
+        client.send(&format!("43{id}[{n}]")).await;
+    }
+    for (n, answer) in asking.into_iter().enumerate() {
+        assert_eq!(within(answer).await.unwrap().unwrap() as usize, n);
+    }
 }
 
 #[tokio::test]

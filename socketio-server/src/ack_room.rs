@@ -1,0 +1,117 @@
+//! Events that wait until one more answer may be awaited.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use tokio::sync::{Mutex, Notify};
+
+/// The calls of one connection that found no room in the table of acks.
+#[derive(Debug, Default)]
+pub(crate) struct AckRoom {
+    /// Held by the call that is next; the others queue for it, in order.
+    turn: Mutex<()>,
+    freed: Notify,
+    waiting: AtomicUsize,
+}
+
+/// Why a call got no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// Too many calls wait.
+    Full,
+    /// Its time is over.
+    Late,
+}
+
+impl AckRoom {
+    /// An ack has left the table, or the call that is next need not wait for another reason.
+    pub(crate) fn freed(&self) {
+        // A call counts itself before it looks at the table, and this is called after the table has changed.
+        if self.waiting.load(Ordering::Acquire) > 0 {
+            self.freed.notify_one();
+        }
+    }
+
+    /// Repeats an attempt until it succeeds, behind earlier calls. At most `limit` calls wait, each for `patience`.
+    pub(crate) async fn enter<T>(
+        &self,
+        limit: usize,
+        patience: Duration,
+        mut attempt: impl FnMut() -> Option<T>,
+    ) -> Result<T, NoRoom> {
+        if self.waiting.load(Ordering::Acquire) == 0
+            && let Some(done) = attempt()
+        {
+            return Ok(done);
+        }
+        let place = Place(&self.waiting);
+        if place.0.fetch_add(1, Ordering::AcqRel) >= limit {
+            return Err(NoRoom::Full);
+        }
+        let entered = async {
+            let _turn = self.turn.lock().await;
+            loop {
+                if let Some(done) = attempt() {
+                    return done;
+                }
+                self.freed.notified().await;
+            }
+        };
+        // Boxed: hardly any call waits, and its caller's future need not have room for it.
+        Box::pin(tokio::time::timeout(patience, entered)).await.map_err(|_| NoRoom::Late)
+    }
+}
+
+/// A call that waits is counted until it is dropped.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_enter_in_order_and_only_so_many_wait() {
+        let (room, free) = (Arc::new(AckRoom::default()), Arc::new(AtomicUsize::new(0)));
+        let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let call = |n: u32, seconds| {
+            let (room, free, order) = (room.clone(), free.clone(), order.clone());
+            tokio::spawn(async move {
+                let take = || {
+                    let less = |free: usize| free.checked_sub(1);
+                    free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).ok()?;
+                    order.lock().unwrap().push(n);
+                    Some(())
+                };
+                room.enter(3, Duration::from_secs(seconds), take).await
+            })
+        };
+        let calls = [call(1, 100), call(2, 1), call(3, 100)];
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(call(4, 100).await.unwrap(), Err(NoRoom::Full));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        free.store(1, Ordering::SeqCst);
+        room.freed();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        free.store(1, Ordering::SeqCst);
+        room.freed();
+        let mut ends = Vec::new();
+        for call in calls {
+            ends.push(call.await.unwrap());
+        }
+        assert_eq!(ends, [Ok(()), Err(NoRoom::Late), Ok(())]);
+        assert_eq!(*order.lock().unwrap(), [1, 3]);
+        // Nobody waits any more: room is taken at once.
+        free.store(1, Ordering::SeqCst);
+        assert_eq!(call(5, 0).await.unwrap(), Ok(()));
+    }
+}
