@@ -6,7 +6,7 @@ use socketio_parser::Binary;
 
 use crate::support::{
     case::{Case, everywhere},
-    seen,
+    seen, within,
 };
 
 everywhere!(
@@ -14,6 +14,7 @@ everywhere!(
     binary_comes_back_at_any_depth,
     answers_come_from_the_server,
     answers_go_to_the_server,
+    thousands_of_answers_come_at_once,
     many_events_keep_their_order,
     large_events_pass,
     rooms_are_the_servers,
@@ -74,6 +75,22 @@ async fn answers_go_to_the_server(case: Case) {
     case.connect(&socket).await;
     socket.emit("ask", &(41, Binary(vec![7].into()))).unwrap();
     assert_eq!(answered.next().await, (42, Binary(vec![7].into())));
+}
+
+async fn thousands_of_answers_come_at_once(case: Case) {
+    const COUNT: u32 = 3000;
+    for offline in [false, true] {
+        let socket = if offline { case.client("/") } else { case.connected().await };
+        let ask = |n| {
+            let socket = socket.clone();
+            tokio::spawn(async move { socket.emit_with_ack::<u32>("ack", &n).await.unwrap() })
+        };
+        let answers: Vec<_> = (0..COUNT).map(ask).collect();
+        within(socket.connect()).await.unwrap();
+        for (n, answer) in answers.into_iter().enumerate() {
+            assert_eq!(within(answer).await.unwrap() as usize, n);
+        }
+    }
 }
 
 async fn many_events_keep_their_order(case: Case) {
