@@ -1,4 +1,4 @@
-//! A socket as other nodes see it.
+//! The description of a socket for other nodes.
 
 use socketio_adapter::{SocketDetails, javascript_time};
 use socketio_parser::{Object, Value, value};
@@ -16,7 +16,7 @@ pub(super) fn details(socket: &SocketInner) -> SocketDetails {
     }
 }
 
-/// The fields that Node's servers build a handshake of.
+/// Returns the fields of which Node's servers build a handshake.
 fn handshake(socket: &SocketInner) -> Value {
     let handshake = socket.client.handle.handshake();
     let mut headers = Object::new();

@@ -1,5 +1,6 @@
-//! Events that an engine may have taken although it did not say so. They have been delivered here; where they are given back
-//! all the same, they are recognised by what they say, and not delivered a second time.
+//! Events that an engine may have accepted although it did not confirm them. They have been
+//! delivered on this node. If the log returns them anyway, they are recognized by their content and
+//! not delivered again.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -8,10 +9,11 @@ use std::{
 
 use socketio_adapter::{AdapterError, Body, Offset};
 
-/// Doubtful events that are remembered; the oldest give way. A connection that breaks leaves one.
+/// Number of unconfirmed events that are remembered; the oldest are dropped. A broken connection
+/// leaves one.
 const MAX_DOUBTFUL: usize = 64;
 
-/// What became of the events that this node has published, one after the other.
+/// The state of the events that this node has published one after another.
 pub(super) struct Doubt {
     state: Mutex<State>,
     max_confirmed: usize,
@@ -19,27 +21,30 @@ pub(super) struct Doubt {
 
 #[derive(Default)]
 struct State {
-    /// The event that is being published, and where its like were given back meanwhile.
+    /// The event being published, and the offsets of equal events that the log has returned in the
+    /// meantime.
     current: Option<(Body, Vec<Offset>)>,
-    /// Where events stand that were not given back yet.
+    /// The offsets of confirmed events that the log has not returned yet.
     confirmed: HashSet<Offset>,
     doubtful: VecDeque<Body>,
 }
 
 impl Doubt {
-    /// `max_confirmed` events may be on their way back at once.
+    /// Creates the state. At most `max_confirmed` confirmed events are remembered.
     pub(super) fn new(max_confirmed: usize) -> Self {
         Self { state: Mutex::default(), max_confirmed }
     }
 
-    /// An event is about to be published. Doubtful ones that say the same could not be told apart from it any more.
+    /// Records that an event is about to be published. Unconfirmed events with the same content are
+    /// forgotten, because they could not be distinguished from it.
     pub(super) fn begin(&self, event: &Body) {
         let mut state = self.state();
         state.doubtful.retain(|doubtful| doubtful != event);
         state.current = Some((event.clone(), Vec::new()));
     }
 
-    /// The engine has answered, or has not. Whether the event is to be delivered here without it.
+    /// Records the result of publishing. Returns whether to deliver the event on this node without
+    /// the log.
     pub(super) fn end(&self, result: &Result<Option<Offset>, AdapterError>) -> bool {
         let mut state = self.state();
         let Some((event, given_back)) = state.current.take() else { return true };
@@ -47,7 +52,7 @@ impl Doubt {
             Ok(Some(offset)) => {
                 if !given_back.contains(offset) {
                     if state.confirmed.len() >= self.max_confirmed {
-                        // Those that never come back.
+                        // These events were never returned.
                         state.confirmed.clear();
                     }
                     state.confirmed.insert(offset.clone());
@@ -66,7 +71,7 @@ impl Doubt {
         }
     }
 
-    /// An event of this node is given back. Whether it is to be delivered.
+    /// Records that the log has returned an event of this node. Returns whether to deliver it.
     pub(super) fn given_back(&self, event: &Body, offset: &Offset) -> bool {
         let mut state = self.state();
         if state.confirmed.remove(offset) {
@@ -107,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_delivered_without_the_engine_is_not_delivered_again() {
+    fn an_event_that_was_delivered_unconfirmed_is_not_delivered_again() {
         let doubt = Doubt::new(10);
         doubt.begin(&event(1));
         assert!(doubt.end(&lost()));
@@ -115,11 +120,11 @@ mod tests {
         assert!(!doubt.end(&stands("2")));
         assert!(!doubt.given_back(&event(1), &"1".into()));
         assert!(doubt.given_back(&event(2), &"2".into()));
-        assert!(doubt.given_back(&event(1), &"3".into()), "another one");
+        assert!(doubt.given_back(&event(1), &"3".into()), "this is another event");
     }
 
     #[test]
-    fn what_was_given_back_before_the_answer_is_lost_is_not_delivered_again() {
+    fn an_event_that_was_returned_before_its_response_was_lost_is_delivered_once() {
         let doubt = Doubt::new(10);
         doubt.begin(&event(1));
         assert!(!doubt.end(&stands("1")));
@@ -128,11 +133,11 @@ mod tests {
         assert!(doubt.given_back(&event(1), &"2".into()));
         assert!(!doubt.end(&lost()));
         doubt.begin(&event(1));
-        assert!(doubt.end(&lost()), "this one was not");
+        assert!(doubt.end(&lost()), "this event was not returned");
     }
 
     #[test]
-    fn an_event_that_is_sent_again_is_rather_delivered_twice_than_not_at_all() {
+    fn an_event_that_is_sent_again_may_be_delivered_twice_but_is_not_lost() {
         let doubt = Doubt::new(10);
         doubt.begin(&event(1));
         assert!(doubt.end(&lost()));
@@ -143,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_left_leaves_no_doubt_and_all_is_bounded() {
+    fn unsent_events_are_not_remembered_and_the_memory_is_limited() {
         let doubt = Doubt::new(2);
         doubt.begin(&event(0));
         assert!(doubt.end(&lost()));

@@ -1,4 +1,4 @@
-//! A namespace among the nodes.
+//! Cluster methods of a namespace.
 
 use std::{future::Future, sync::Arc};
 
@@ -17,7 +17,8 @@ use crate::{
 };
 
 impl Namespace {
-    /// The sockets of all nodes. See [`Broadcast::fetch_sockets`](crate::Broadcast::fetch_sockets).
+    /// Fetches the sockets of all nodes. See
+    /// [`Broadcast::fetch_sockets`](crate::Broadcast::fetch_sockets).
     ///
     /// # Errors
     ///
@@ -26,11 +27,12 @@ impl Namespace {
         self.broadcast().fetch_sockets().await
     }
 
-    /// Sends an event to the other servers of the cluster; this one does not get it. Without an adapter there are none.
+    /// Sends an event to the other servers of the cluster, but not to this one. Does nothing
+    /// without an adapter.
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded, or the queue to the other nodes is full.
+    /// Returns an error if the event cannot be encoded or the queue to the other nodes is full.
     pub fn server_side_emit<T: Serialize + ?Sized>(
         &self,
         event: &str,
@@ -45,8 +47,8 @@ impl Namespace {
         }
     }
 
-    /// Sends an event to the other servers of the cluster and collects their answers, one of each, in no particular
-    /// order. They may take up to the cluster's `request_timeout` (5 s).
+    /// Sends an event to the other servers of the cluster and collects their replies, one per
+    /// server, in no particular order. Waits at most for the cluster's `request_timeout` (5 s).
     ///
     /// ```no_run
     /// # async fn run(io: socketio_server::Server) -> Result<(), Box<dyn std::error::Error>> {
@@ -57,7 +59,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// See [`ServerSideError`]: where nodes do not answer, the answers that came are inside.
+    /// See [`ServerSideError`]. If some nodes do not reply, the error contains the replies so far.
     pub async fn server_side_emit_with_ack<R: DeserializeOwned>(
         &self,
         event: &str,
@@ -80,8 +82,9 @@ impl Namespace {
         }
     }
 
-    /// Adds a handler for an event that other servers send with [`server_side_emit`](Self::server_side_emit)
-    /// (`io.on(event)` in Node). Each call runs in a task of its own; they are started in the order of the events.
+    /// Adds a handler for an event that other servers send with
+    /// [`server_side_emit`](Self::server_side_emit) (`io.on(event)` in Node). Each call runs in a
+    /// task of its own. The calls start in the order of the events.
     pub fn on_server_side<F, Fut>(&self, event: &str, handler: F) -> &Self
     where
         F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
@@ -101,26 +104,27 @@ impl Namespace {
         self
     }
 
-    /// How many nodes the namespace has, this one included, as far as the adapter knows.
+    /// Returns the number of nodes in the namespace, including this one, as known to the adapter.
     ///
     /// # Errors
     ///
-    /// The engine behind the adapter failed, or the namespace has not joined the cluster within its `request_timeout` (5 s).
+    /// Returns an error if the engine behind the adapter failed, or if the namespace has not joined
+    /// the cluster within `request_timeout` (5 s).
     pub async fn server_count(&self) -> Result<usize, ClusterError> {
         let Some(membership) = self.cluster() else { return Ok(1) };
         let counted = tokio::time::timeout(membership.patience(), membership.count()).await;
         counted.map_err(|_| ClusterError::Unreachable)?
     }
 
-    /// Waits until the namespace has joined the cluster: what other nodes publish from now on arrives. At once without an
-    /// adapter, and once the server was closed.
+    /// Waits until the namespace has joined the cluster and receives what other nodes publish.
+    /// Returns at once without an adapter, or after the server was closed.
     pub async fn joined(&self) {
         if let Some(membership) = self.cluster() {
             membership.joined().await;
         }
     }
 
-    /// The membership, which is started when it is first needed.
+    /// Returns the membership. Starts it on first use.
     pub(crate) fn cluster(&self) -> Option<&Arc<Membership>> {
         join_cluster(self);
         self.membership()

@@ -1,4 +1,4 @@
-//! What waits to be published.
+//! Messages that wait to be published.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::error::ClusterError;
 
-/// Messages in the order in which they are to leave, bounded in number and bytes.
+/// Messages in the order in which they will be sent, limited in number and bytes.
 pub(super) struct Queue {
     state: Mutex<State>,
     wake: Notify,
@@ -25,11 +25,11 @@ struct State {
     closed: bool,
 }
 
-/// A message and who it is for: all other nodes, or the one that asked.
+/// A message with its recipient: one node, or all other nodes (`None`).
 pub(super) struct Outgoing {
     pub(super) to: Option<NodeId>,
     pub(super) message: Message,
-    /// Whether it is an event that is delivered here where the engine's log gives it back.
+    /// Whether this is an event that is delivered on this node when the engine's log returns it.
     pub(super) logged: bool,
 }
 
@@ -43,7 +43,7 @@ impl Queue {
         }
     }
 
-    /// Adds a message. Once the node has left, there is nobody to tell: it is dropped.
+    /// Adds a message. Drops it silently after the node has left.
     pub(super) fn push(&self, outgoing: Outgoing) -> Result<(), ClusterError> {
         let bytes = outgoing.message.body.bytes();
         {
@@ -51,7 +51,7 @@ impl Queue {
             if state.closed {
                 return Ok(());
             }
-            // One message is always let in, however large.
+            // A single message is always accepted, whatever its size.
             let full = !state.waiting.is_empty() && state.bytes + bytes > self.max_bytes;
             if full || state.waiting.len() >= self.max_messages {
                 return Err(ClusterError::QueueFull);
@@ -67,7 +67,7 @@ impl Queue {
         self.state().closed
     }
 
-    /// Takes the events out that wait to be logged.
+    /// Takes out the events that wait to be logged.
     pub(super) fn take_logged(&self) -> Vec<Message> {
         let mut state = self.state();
         let (logged, others) = std::mem::take(&mut state.waiting)
@@ -79,7 +79,7 @@ impl Queue {
         logged
     }
 
-    /// The next message; `None` when there will be no more.
+    /// Returns the next message, or `None` if there will be no more.
     pub(super) async fn next(&self) -> Option<Outgoing> {
         loop {
             let closed = {
@@ -97,8 +97,8 @@ impl Queue {
         }
     }
 
-    /// What follows the message that was taken last, as far as it goes to all nodes and into no log: so many messages and bytes
-    /// at most.
+    /// Takes the messages that follow the last one taken, up to the first that is for one node or
+    /// for the log: at most `messages` messages and `bytes` bytes.
     pub(super) fn more(&self, messages: usize, bytes: usize) -> Vec<Message> {
         let mut state = self.state();
         let mut room = bytes;
@@ -114,7 +114,7 @@ impl Queue {
         state.waiting.drain(..count).map(|outgoing| outgoing.message).collect()
     }
 
-    /// Takes nothing more; what waits can still be published.
+    /// Accepts no further messages. Waiting messages can still be published.
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.wake.notify_one();
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_wait_than_may() {
+    async fn the_number_of_waiting_messages_is_limited() {
         let queue = Queue::new(&ClusterLimits::default().max_queued_messages(2));
         queue.push(message()).unwrap();
         queue.push(message()).unwrap();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nor_more_bytes_but_for_one_message() {
+    async fn the_bytes_of_waiting_messages_are_limited_except_for_one_message() {
         let queue = Queue::new(&ClusterLimits::default().max_queued_bytes(1));
         queue.push(message()).unwrap();
         assert!(matches!(queue.push(message()), Err(ClusterError::QueueFull)));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_goes_to_all_nodes_is_taken_in_one_go() {
+    async fn messages_to_all_nodes_are_taken_as_a_batch() {
         let queue = Queue::new(&ClusterLimits::default());
         let size = message().message.body.bytes();
         for _ in 0..5 {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_at_the_end_still_leaves() {
+    async fn messages_that_wait_at_the_end_are_still_sent() {
         let queue = Queue::new(&ClusterLimits::default());
         queue.push(message()).unwrap();
         queue.close();

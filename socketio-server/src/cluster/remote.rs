@@ -13,8 +13,8 @@ use crate::{
     model::Namespace,
 };
 
-/// A socket of this node or another, as it was when it was [fetched](crate::Namespace::fetch_sockets). What is sent to it
-/// goes to where it is.
+/// A socket of any node, as it was when it was [fetched](crate::Namespace::fetch_sockets). Events
+/// and operations are sent to the node of the socket.
 ///
 /// ```no_run
 /// # async fn run(io: socketio_server::Server) -> Result<(), Box<dyn std::error::Error>> {
@@ -33,70 +33,70 @@ pub struct RemoteSocket {
     here: bool,
 }
 
-/// Why sockets were not fetched, or not all. What came is kept.
+/// An error of fetching sockets. Contains the sockets that were found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
     /// The other nodes could not be asked.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// Some nodes did not answer in time.
-    #[error("{missing} nodes have not answered")]
+    /// Some nodes did not reply in time.
+    #[error("{missing} nodes did not reply")]
     Partial {
         /// The sockets that were found.
         sockets: Vec<RemoteSocket>,
-        /// How many nodes did not answer.
+        /// The number of nodes that did not reply.
         missing: usize,
     },
 }
 
 impl RemoteSocket {
-    /// The session id.
+    /// Returns the id of the socket.
     pub fn id(&self) -> &str {
         &self.details.id
     }
 
-    /// The handshake, as Node's servers describe it: `headers`, `time`, `address`, `xdomain`, `secure`, `issued`, `url`,
-    /// `query`, `auth`.
+    /// Returns the handshake in the format of Node's servers: `headers`, `time`, `address`,
+    /// `xdomain`, `secure`, `issued`, `url`, `query`, `auth`.
     pub fn handshake(&self) -> &Value {
         &self.details.handshake
     }
 
-    /// The rooms it was in.
+    /// Returns the rooms it was in.
     pub fn rooms(&self) -> &[Room] {
         &self.details.rooms
     }
 
-    /// What was [shared](crate::Socket::set_shared) with it (`socket.data` in Node), decoded; an empty object where
-    /// nothing was.
+    /// Decodes the [shared](crate::Socket::set_shared) data of the socket (`socket.data` in Node),
+    /// which is an empty object by default.
     ///
     /// # Errors
     ///
-    /// The value is of another type.
+    /// Returns an error if the value has another type.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         T::deserialize(serde_json::to_value(&self.details.data)?)
     }
 
-    /// The same, undecoded.
+    /// Returns the shared data, undecoded.
     pub fn raw_data(&self) -> &Value {
         &self.details.data
     }
 
-    /// Whether it is a socket of this node.
+    /// Returns whether the socket is connected to this node.
     pub fn is_local(&self) -> bool {
         self.here
     }
 
-    /// Sends it an event. Whether it still is there is not known.
+    /// Sends an event to the socket. The socket may be disconnected by then.
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded, or the queue to the other nodes is full.
+    /// Returns an error if the event cannot be encoded or the queue to the other nodes is full.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         self.emitter().emit(event, args)
     }
 
-    /// Sends it an event and waits for the answer, up to the server's `ack_timeout`.
+    /// Sends an event and waits for its ack, at most for the server's `ack_timeout`.
     ///
     /// # Errors
     ///
@@ -109,20 +109,20 @@ impl RemoteSocket {
         self.emitter().emit_with_ack(event, args).await
     }
 
-    /// Sends it the event `message`.
+    /// Sends the event `message`.
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit).
+    /// See [`emit`](Self::emit).
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         self.emit("message", args)
     }
 
-    /// Sends it a typed event.
+    /// Sends a typed event.
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit).
+    /// See [`emit`](Self::emit).
     pub fn emit_event<A: Serialize, R>(
         &self,
         event: Event<A, R>,
@@ -131,7 +131,7 @@ impl RemoteSocket {
         self.emit(event.name(), args)
     }
 
-    /// Sends it a typed event and waits for the answer that its contract promises.
+    /// Sends a typed event and waits for its ack.
     ///
     /// # Errors
     ///
@@ -144,44 +144,45 @@ impl RemoteSocket {
         self.emit_with_ack(event.name(), args).await
     }
 
-    /// Sets how long the answer to the next event may take.
+    /// Sets how long the ack of the next event may take.
     pub fn timeout(&self, timeout: Duration) -> RemoteEmitter {
         self.emitter().timeout(timeout)
     }
 
-    /// The next event is dropped, not queued, where the transport is not writable.
+    /// Drops the next event instead of queueing it if the transport is not writable.
     pub fn volatile(&self) -> RemoteEmitter {
         self.emitter().volatile()
     }
 
-    /// Whether the next event may be compressed. See [`Socket::compress`](crate::Socket::compress).
+    /// Sets whether the next event may be compressed. See
+    /// [`Socket::compress`](crate::Socket::compress).
     pub fn compress(&self, compress: bool) -> RemoteEmitter {
         self.emitter().compress(compress)
     }
 
-    /// Makes it join rooms.
+    /// Makes the socket join rooms.
     ///
     /// # Errors
     ///
-    /// The queue to the other nodes is full.
+    /// Returns an error if the queue to the other nodes is full.
     pub fn join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         self.broadcast().sockets_join(rooms)
     }
 
-    /// Makes it leave rooms.
+    /// Makes the socket leave rooms.
     ///
     /// # Errors
     ///
-    /// The queue to the other nodes is full.
+    /// Returns an error if the queue to the other nodes is full.
     pub fn leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         self.broadcast().sockets_leave(rooms)
     }
 
-    /// Disconnects it; with `close`, its whole connection.
+    /// Disconnects the socket. With `close`, closes its whole connection.
     ///
     /// # Errors
     ///
-    /// The queue to the other nodes is full.
+    /// Returns an error if the queue to the other nodes is full.
     pub fn disconnect(&self, close: bool) -> Result<(), ClusterError> {
         self.broadcast().disconnect_sockets(close)
     }
@@ -208,12 +209,14 @@ impl fmt::Debug for RemoteSocket {
 }
 
 impl Broadcast {
-    /// The selected sockets of all nodes, or, with [`local`](Self::local), of this one. Other nodes may take up to the
-    /// [`timeout`](Self::timeout), or the cluster's `request_timeout` (5 s).
+    /// Fetches the selected sockets of all nodes, or with [`local`](Self::local) those of this
+    /// node. Other nodes may take up to the [`timeout`](Self::timeout), by default the cluster's
+    /// `request_timeout` (5 s).
     ///
     /// # Errors
     ///
-    /// See [`FetchError`]: where nodes do not answer, the sockets that were found are inside.
+    /// See [`FetchError`]. If some nodes do not reply, the error contains the sockets that were
+    /// found.
     pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchError> {
         let namespace = self.namespace();
         let asked = match self.cluster() {

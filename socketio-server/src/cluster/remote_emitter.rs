@@ -1,4 +1,4 @@
-//! An event to one socket of any node.
+//! Events to one socket of any node.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RemoteEmitter {
-    /// To the room of the socket's id.
+    /// A broadcast to the room of the socket's id.
     broadcast: Broadcast,
 }
 
@@ -33,17 +33,18 @@ impl RemoteEmitter {
         Self { broadcast }
     }
 
-    /// Sets how long the answer may take.
+    /// Sets how long the ack may take.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { broadcast: self.broadcast.timeout(timeout) }
     }
 
-    /// The event is dropped, not queued, where the transport is not writable.
+    /// Drops the event instead of queueing it if the transport is not writable.
     pub fn volatile(self) -> Self {
         Self { broadcast: self.broadcast.volatile() }
     }
 
-    /// Whether the event may be compressed (default yes). See [`Socket::compress`](crate::Socket::compress).
+    /// Sets whether the event may be compressed (default yes). See
+    /// [`Socket::compress`](crate::Socket::compress).
     pub fn compress(self, compress: bool) -> Self {
         Self { broadcast: self.broadcast.compress(compress) }
     }
@@ -52,7 +53,7 @@ impl RemoteEmitter {
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded, or the queue to the other nodes is full.
+    /// Returns an error if the event cannot be encoded or the queue to the other nodes is full.
     pub fn emit<T: Serialize + ?Sized>(self, event: &str, args: &T) -> Result<(), EmitError> {
         self.broadcast.emit(event, args)
     }
@@ -61,12 +62,12 @@ impl RemoteEmitter {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit).
+    /// See [`emit`](Self::emit).
     pub fn send<T: Serialize + ?Sized>(self, args: &T) -> Result<(), EmitError> {
         self.emit("message", args)
     }
 
-    /// Sends the event and waits for the answer.
+    /// Sends the event and waits for its ack.
     ///
     /// # Errors
     ///
@@ -91,7 +92,7 @@ impl RemoteEmitter {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit).
+    /// See [`emit`](Self::emit).
     pub fn emit_event<A: Serialize, R>(
         self,
         event: Event<A, R>,
@@ -100,7 +101,7 @@ impl RemoteEmitter {
         self.emit(event.name(), args)
     }
 
-    /// Sends a typed event and waits for its answer.
+    /// Sends a typed event and waits for its ack.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A server among others.
+//! Cluster methods of the server.
 
 use super::{
     remote::{FetchError, RemoteSocket},
@@ -11,7 +11,7 @@ use crate::{
 use serde::{Serialize, de::DeserializeOwned};
 
 impl Server {
-    /// The sockets of the main namespace, of all nodes. See
+    /// Fetches the sockets of the main namespace on all nodes. See
     /// [`Broadcast::fetch_sockets`](crate::Broadcast::fetch_sockets).
     ///
     /// # Errors
@@ -25,7 +25,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded, or the queue to the other nodes is full.
+    /// Returns an error if the event cannot be encoded or the queue to the other nodes is full.
     pub fn server_side_emit<T: Serialize + ?Sized>(
         &self,
         event: &str,
@@ -34,7 +34,7 @@ impl Server {
         self.sockets().server_side_emit(event, args)
     }
 
-    /// Sends an event to the other servers and collects their answers. See
+    /// Sends an event to the other servers and collects their replies. See
     /// [`Namespace::server_side_emit_with_ack`](crate::Namespace::server_side_emit_with_ack).
     ///
     /// # Errors
@@ -58,7 +58,7 @@ impl Server {
         self
     }
 
-    /// Waits until all namespaces that exist have joined the cluster. See
+    /// Waits until all existing namespaces have joined the cluster. See
     /// [`Namespace::joined`](crate::Namespace::joined).
     pub async fn joined(&self) {
         for namespace in self.namespaces() {

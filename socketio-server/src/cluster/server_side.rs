@@ -1,4 +1,4 @@
-//! Events that servers send to servers.
+//! Server-side events, from one server to another.
 
 use std::{
     collections::HashMap,
@@ -38,7 +38,7 @@ pub struct ServerEvent {
     asker: Option<Arc<Asker>>,
 }
 
-/// Who waits for an answer. The first answer of a node is the one that is sent.
+/// The sender that waits for a reply. Only the first reply of a node is sent.
 struct Asker {
     membership: Arc<Membership>,
     to: NodeId,
@@ -47,35 +47,36 @@ struct Asker {
 }
 
 impl ServerEvent {
-    /// The name of the event.
+    /// Returns the name of the event.
     pub fn event(&self) -> &str {
         self.args.event()
     }
 
-    /// The arguments, undecoded.
+    /// Returns the arguments, undecoded.
     pub fn args(&self) -> &Args {
         &self.args
     }
 
-    /// The arguments, decoded: a tuple is the list of them, anything else is one.
+    /// Decodes the arguments. A tuple is the list of arguments, any other type is a single one.
     ///
     /// # Errors
     ///
-    /// They are of another type.
+    /// Returns an error if they have another type.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
         Ok(self.args.decode()?)
     }
 
-    /// Whether the sender waits for an answer. If not, [`answer`](Self::answer) does nothing.
+    /// Returns whether the sender requests a reply. If not, [`answer`](Self::answer) does nothing.
     pub fn wants_answer(&self) -> bool {
         self.asker.is_some()
     }
 
-    /// Answers. The first answer of this node is sent; of a tuple, the first value.
+    /// Sends a reply. Only the first reply of this node is sent, and only the first value of a
+    /// tuple.
     ///
     /// # Errors
     ///
-    /// The value cannot be encoded; another one may still be sent.
+    /// Returns an error if the value cannot be encoded. Another one may still be sent.
     pub fn answer<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), EmitError> {
         let Some(asker) = &self.asker else { return Ok(()) };
         let answer = answer_args(value)?;
@@ -99,7 +100,7 @@ impl fmt::Debug for ServerEvent {
 type Running = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
 type Erased = Arc<dyn Fn(ServerEvent) -> Running + Send + Sync>;
 
-/// The handlers of server-side events of a namespace.
+/// The handlers of a namespace for server-side events.
 #[derive(Default)]
 pub(crate) struct ServerHandlers(RwLock<Table>);
 
@@ -110,7 +111,7 @@ struct Table {
 }
 
 impl ServerHandlers {
-    /// Adds a handler for an event, or for all of them.
+    /// Adds a handler for an event, or for all events.
     pub(super) fn add<F, Fut>(&self, event: Option<&str>, handler: F)
     where
         F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
@@ -124,13 +125,13 @@ impl ServerHandlers {
         }
     }
 
-    /// Takes over the handlers of another namespace, where none are yet.
+    /// Replaces the handlers by those of another namespace.
     pub(crate) fn copy(&self, other: &Self) {
         let table = other.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = table;
     }
 
-    /// Takes over the handlers of another namespace, before its own.
+    /// Inserts the handlers of another namespace before the existing ones.
     pub(crate) fn precede(&self, other: &Self) {
         let mut first = other.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -141,14 +142,15 @@ impl ServerHandlers {
         *table = first;
     }
 
-    /// The handlers of an event: first those of all events.
+    /// Returns the handlers of an event. Those of all events come first.
     pub(super) fn find(&self, event: &str) -> Vec<Erased> {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
         table.any.iter().chain(table.events.get(event).into_iter().flatten()).cloned().collect()
     }
 }
 
-/// Starts the handlers of an event, in order, each in a task of its own: there is no client whose task could run them.
+/// Starts the handlers of an event in order, each in a task of its own, because there is no client
+/// task that could run them.
 pub(super) fn start(
     membership: &Arc<Membership>,
     runtime: &Handle,
@@ -173,11 +175,11 @@ pub(super) fn start(
         runtime.spawn(async move {
             let _place = place;
             let name = event.args.clone();
-            // Tasks of a runtime with several threads begin in any order.
+            // In a runtime with several threads, tasks may start in any order.
             if let Some(after) = after {
                 let _ = after.await;
             }
-            // The user's code is called here, where its panic ends this task alone.
+            // User code runs in this task, so that a panic ends only this task.
             let mut running = handler(event);
             let first = poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await;
             drop(begun);
@@ -193,7 +195,7 @@ pub(super) fn start(
     }
 }
 
-/// One of the handlers that may run.
+/// A slot for a running handler. The number of slots is limited.
 struct Place(Arc<Membership>);
 
 impl Place {

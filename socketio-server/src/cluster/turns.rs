@@ -1,4 +1,5 @@
-//! What is to happen after the events that were emitted before it, where an event is published before it is delivered.
+//! Actions that wait for earlier events, in clusters where an event is published before it is
+//! delivered.
 
 use std::{
     collections::VecDeque,
@@ -7,13 +8,14 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// Something that waits for events: an answer, a question, a disconnection.
+/// An action that waits for events: an ack, an event with an ack, or a disconnect.
 pub(crate) type Action = Box<dyn FnOnce() + Send>;
 
-/// Events of this node on their way through an engine's log, and what waits behind them, bounded.
+/// The events of this node that are on their way through the engine's log, and the actions that
+/// wait for them. Both are limited.
 pub(super) struct Turns {
     state: Mutex<State>,
-    /// Something is on its way.
+    /// Notified when an event is on its way.
     waits: Notify,
     max: usize,
 }
@@ -22,7 +24,7 @@ pub(super) struct Turns {
 struct State {
     issued: u64,
     done: u64,
-    /// Each with the number of events that are to be done before.
+    /// The actions, each with the number of events that must be finished first.
     waiting: VecDeque<(u64, Action)>,
     running: bool,
     closed: bool,
@@ -33,12 +35,14 @@ impl Turns {
         Self { state: Mutex::default(), waits: Notify::new(), max }
     }
 
-    /// Counts an event that `publish` has put on its way. `None`, and nothing is done, where too many are on theirs.
+    /// Publishes and counts an event. Returns `None`, without publishing, if too many events are on
+    /// their way.
     pub(super) fn issue<E>(
         &self,
         publish: impl FnOnce() -> Result<(), E>,
     ) -> Option<Result<(), E>> {
-        // Under the lock: what comes after an event must not be counted before it.
+        // Publishing happens under the lock, so that a later action cannot be counted before the
+        // event.
         let mut state = self.state();
         if state.issued - state.done >= self.max as u64 {
             return None;
@@ -50,7 +54,7 @@ impl Turns {
         Some(result)
     }
 
-    /// An event was delivered, or will not be.
+    /// Records that an event was delivered, or never will be.
     pub(super) fn finish(&self) {
         {
             let mut state = self.state();
@@ -59,8 +63,8 @@ impl Turns {
         self.run();
     }
 
-    /// Runs an action when the events are done that were issued before: at once where there are none. Where too much waits, the
-    /// action comes back.
+    /// Runs an action after the events that were issued before it; at once if there are none.
+    /// Returns the action if too many are waiting.
     pub(super) fn after(&self, action: Action) -> Result<(), Action> {
         {
             let mut state = self.state();
@@ -80,7 +84,7 @@ impl Turns {
         Ok(())
     }
 
-    /// Nothing waits any more, now and later.
+    /// Runs all waiting actions. Later actions run at once.
     pub(super) fn close(&self) {
         {
             let mut state = self.state();
@@ -90,7 +94,7 @@ impl Turns {
         self.run();
     }
 
-    /// How many events were issued, once some are not done.
+    /// Waits until an event is unfinished. Returns the number of issued events.
     pub(super) async fn pending(&self) -> u64 {
         loop {
             let (issued, done) = {
@@ -104,7 +108,7 @@ impl Turns {
         }
     }
 
-    /// The engine does not give back what it took: so many events are waited for no longer.
+    /// Stops waiting for the first `events` events, because the engine did not return them.
     pub(super) fn give_up(&self, events: u64) {
         {
             let mut state = self.state();
@@ -113,7 +117,8 @@ impl Turns {
         self.run();
     }
 
-    /// One after the other, whoever calls, and where nothing is locked.
+    /// Runs the actions that are due, one after another, on a single thread at a time and without
+    /// holding the lock.
     fn run(&self) {
         if std::mem::replace(&mut self.state().running, true) {
             return;
@@ -153,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn actions_wait_for_what_came_before() {
+    fn actions_wait_for_earlier_events() {
         let (turns, seen) = (Turns::new(3), Arc::default());
         turns.after(note(&seen, 0)).ok().unwrap();
         assert_eq!(*seen.lock().unwrap(), [0]);

@@ -1,4 +1,4 @@
-//! The table of what is counted, and the atomics behind it.
+//! The definition of all counters.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -6,15 +6,15 @@ use engineio_server::{counters, counting::Counter};
 
 use crate::error::DisconnectReason;
 
-/// All counters of a server, several times: each thread adds to one of the stripes, so that threads do not pass a cache
-/// line to each other with every event. A thread stays with its stripe; where there are more threads than stripes, some
-/// share one.
+/// All counters of a server, in several copies. Each thread adds to one of these stripes, so that
+/// threads do not compete for cache lines. A thread always uses the same stripe. If there are more
+/// threads than stripes, some share one.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     stripes: [Stripe; STRIPES],
 }
 
-/// A power of two; with some 400 bytes each.
+/// Number of stripes, a power of two. Each takes some 400 bytes.
 const STRIPES: usize = 16;
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -24,7 +24,7 @@ thread_local! {
 }
 
 impl Counters {
-    /// The counters that this thread adds to.
+    /// Returns the stripe of this thread.
     pub(crate) fn here(&self) -> &Stripe {
         &self.stripes[MINE.with(|mine| *mine)]
     }
@@ -35,7 +35,7 @@ impl Counters {
 }
 
 counters! {
-    /// Sockets that were connected and are no more, by their [`DisconnectReason`].
+    /// Sockets that were disconnected, by [`DisconnectReason`].
     Disconnected, DisconnectedCounters {
         /// "transport error".
         transport_error,
@@ -53,7 +53,8 @@ counters! {
         client_namespace_disconnect,
         /// "server namespace disconnect".
         server_namespace_disconnect,
-        /// None: the task of their connection was dropped, as when a runtime ends. No handler was told.
+        /// No reason: the task of the connection was dropped, for example at the end of a runtime.
+        /// No handler ran.
         cancelled,
     }
 }
@@ -82,73 +83,76 @@ impl DisconnectedCounters {
 }
 
 counters! {
-    /// Events, both ways. Answers to acknowledgements are none.
+    /// Events in both directions, without acks.
     Events, EventCounters {
-        /// Events of clients that are in the namespace, whatever became of them.
+        /// Events of clients that have joined the namespace, including those that were dropped.
         received,
-        /// Of these, refused by the [`RateLimit`](crate::RateLimit).
+        /// Received events that the [`RateLimit`](crate::RateLimit) refused.
         rate_limited,
-        /// Of these, dropped because the socket was disconnected before they were started: they waited in the inbox,
-        /// or for a middleware.
+        /// Received events that were dropped because the socket was disconnected before their
+        /// handlers started. They were waiting in the inbox or for a middleware.
         dropped,
-        /// Events to one socket that were queued, or kept for its return.
+        /// Events to one socket that were queued, or kept until the socket returns.
         emitted,
-        /// Broadcasts to this server's sockets, one for each namespace, however many receive it. Those that another
-        /// node asked for are among them.
+        /// Broadcasts to this server's sockets, one per namespace, whatever the number of
+        /// recipients. Includes broadcasts of other nodes.
         broadcasts,
-        /// Volatile events that a recipient was not sent, as its transport was busy.
+        /// Volatile events that were dropped because the recipient's transport was busy.
         volatile_dropped,
-        /// Packets that a recipient's full queue refused: its events, its answers, its copy of a broadcast.
+        /// Packets that a recipient's full queue refused: events, acks, copies of a broadcast.
         queue_full,
-        /// Clients that were closed over that: a broadcast met [`Overflow::Disconnect`](crate::Overflow), or a packet of
-        /// the protocol found no room.
+        /// Clients that were closed because their queue was full: a broadcast met
+        /// [`Overflow::Disconnect`](crate::Overflow), or there was no room for a packet of the
+        /// protocol.
         slow_clients_closed,
     }
 }
 
 counters! {
-    /// Handlers of events, connections and disconnections, and how they ended. Middlewares count among what failed and
-    /// panicked only.
+    /// Handlers of events, connects and disconnects, and their results. Middlewares count only in
+    /// the fields that mention them.
     Handlers, HandlerCounters {
-        /// Handlers that were called with what they ask for.
+        /// Handlers that were called.
         started,
         /// Handlers that returned an error.
         failed,
         /// Handlers and middlewares that panicked.
         panicked,
-        /// Handlers that were not called, because what they ask for could not be extracted from the event.
+        /// Handlers that were not called because an extractor failed.
         not_extracted,
-        /// Middlewares that failed: all those of events, and those of a CONNECT whose error was not made for the client.
+        /// Middlewares that failed. For CONNECT, only errors that were not made for the client are
+        /// counted.
         middleware_failed,
-        /// Handlers that have ended and were timed: none without
+        /// Handlers whose time was measured. 0 without
         /// [`measure_handlers`](crate::ServerConfig::measure_handlers).
         timed,
-        /// The time they took from their start to their end, waiting included, in nanoseconds.
+        /// The total time of these handlers from start to end, including waiting, in nanoseconds.
         nanoseconds,
     }
 }
 
 counters! {
-    /// Acknowledgements that this server awaits of its clients, one for each recipient of a broadcast.
+    /// Acks that this server expects from its clients, one per recipient of a broadcast.
     Acks, AckCounters {
-        /// Those that were asked for.
+        /// Acks that were requested.
         asked,
-        /// Those that came.
+        /// Acks that arrived.
         answered,
-        /// Those that did not come in time.
+        /// Acks that did not arrive in time.
         expired,
-        /// Those whose socket was disconnected.
+        /// Acks whose socket was disconnected.
         disconnected,
-        /// Those nobody waits for any more: the future that awaited it was dropped, or the event could not be sent.
+        /// Acks that no longer have a waiter, because its future was dropped or the event could not
+        /// be sent.
         abandoned,
-        /// Those that were not asked for, as too many were awaited of that client
+        /// Acks that were not requested, because too many acks of that client were pending
         /// ([`Limits`](crate::Limits)).
         refused,
     }
 }
 
 impl Acks {
-    /// Those that are awaited now.
+    /// Returns the number of pending acks.
     pub fn pending(&self) -> u64 {
         let ended = self.answered + self.expired + self.disconnected + self.abandoned;
         self.asked.saturating_sub(ended)
@@ -156,36 +160,40 @@ impl Acks {
 }
 
 counters! {
-    /// Clients that came back and asked for their session.
+    /// Clients that asked for their previous session.
     Recoveries, RecoveryCounters {
-        /// They got it, and everything they had missed.
+        /// Clients that got their session and all missed events.
         recovered,
-        /// They were connected anew, or closed: the session or a part of what was missed is not known any more.
+        /// Clients that got a new session or were closed, because the session or some missed events
+        /// were no longer known.
         not_recovered,
     }
 }
 
 counters! {
-    /// Messages and requests to the other nodes, over all namespaces.
+    /// Messages and requests to other nodes, over all namespaces.
     ClusterStats, ClusterCounters {
-        /// Messages that the adapter took.
+        /// Messages that the adapter has sent.
         sent,
-        /// Messages that it failed to send.
+        /// Messages that the adapter failed to send.
         lost,
-        /// Messages that other nodes sent.
+        /// Messages of other nodes.
         received,
-        /// What arrived and is no message.
+        /// Malformed data from the bus.
         garbage,
-        /// Messages that were refused, as too many waited to be sent ([`ClusterLimits`](crate::ClusterLimits)).
+        /// Messages that were refused because too many were waiting to be sent
+        /// ([`ClusterLimits`](crate::ClusterLimits)).
         queue_full,
-        /// Server-side events of other nodes that a handler missed, as too many were at work.
+        /// Server-side events of other nodes that were dropped because too many handlers were
+        /// running.
         too_many_handlers,
-        /// Requests that ended at their deadline, with what had come.
+        /// Requests that ended at their deadline with the replies so far.
         timed_out,
     }
 }
 
-/// One of each. On cache lines of its own: two of them, as processors fetch lines in pairs.
+/// One copy of all counters. It is aligned to two cache lines, because processors fetch them in
+/// pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Stripe {
@@ -207,7 +215,7 @@ mod tests {
     use crate::stats::Stats;
 
     #[test]
-    fn what_threads_count_is_added_up() {
+    fn counts_of_all_threads_are_added() {
         let counters = Arc::new(Counters::default());
         let threads: Vec<_> = (0..2 * STRIPES)
             .map(|_| {

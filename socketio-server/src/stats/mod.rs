@@ -1,4 +1,4 @@
-//! What a server has done and what it holds, in numbers.
+//! Statistics of a server.
 
 mod counters;
 #[cfg(feature = "metrics")]
@@ -8,57 +8,60 @@ mod server;
 pub use counters::{Acks, ClusterStats, Disconnected, Events, Handlers, Recoveries};
 pub(crate) use counters::{Counters, Stripe};
 
-/// A snapshot of a server's counters, from [`Server::stats`](crate::Server::stats). Those of the transports are the
-/// engine's: [`Engine::stats`](engineio_server::Engine::stats).
+/// A snapshot of a server's counters, from [`Server::stats`](crate::Server::stats).
+/// [`Engine::stats`](engineio_server::Engine::stats) has those of the transports.
 ///
-/// Counts are totals since the server was made; `namespaces`, `sockets`, `rooms`, `recovery_log` and `cluster_requests`
-/// are what there is now. The fields are read one after the other, so that they may differ by what happened in between.
+/// Counts are totals since the server was created. `namespaces`, `sockets`, `rooms`, `recovery_log`
+/// and `cluster_requests` are current values. The fields are read one after another, so they may
+/// differ by events in between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Namespaces.
+    /// Number of namespaces.
     pub namespaces: u64,
-    /// Sockets, over all namespaces: a client counts once in each. Those a middleware has not let in yet are among them.
+    /// Sockets over all namespaces. A client counts once per namespace. Includes sockets that wait
+    /// for a middleware.
     pub sockets: u64,
-    /// Rooms that have sockets, over all namespaces, without the ones of each socket's own id.
+    /// Rooms with sockets over all namespaces, without the rooms of the sockets' own ids.
     pub rooms: u64,
-    /// Sockets that were let into a namespace.
+    /// Sockets that were connected to a namespace.
     pub connected: u64,
-    /// CONNECTs that were answered with CONNECT_ERROR.
+    /// CONNECT packets that were answered with CONNECT_ERROR.
     pub refused: u64,
     /// Sockets that were disconnected, by reason.
     pub disconnected: Disconnected,
-    /// Events, both ways.
+    /// Events in both directions.
     pub events: Events,
-    /// Handlers, and how they ended.
+    /// Handlers, and their results.
     pub handlers: Handlers,
-    /// Acknowledgements that are awaited of clients.
+    /// Acks that are requested from clients.
     pub acks: Acks,
-    /// Clients that came back.
+    /// Clients that asked for their previous session.
     pub recoveries: Recoveries,
-    /// What is kept for clients that may come back; nothing without
+    /// The state kept for recovery. Empty without
     /// [`connection_state_recovery`](crate::ServerConfig::connection_state_recovery).
     pub recovery_log: RecoveryLog,
-    /// Messages to and from the other nodes; none without an [`adapter`](crate::ServerConfig::adapter).
+    /// Messages to and from other nodes. All 0 without an
+    /// [`adapter`](crate::ServerConfig::adapter).
     pub cluster: ClusterStats,
     /// Requests that wait for other nodes.
     pub cluster_requests: u64,
 }
 
-/// What is kept for clients that may come back, over all namespaces.
+/// The state kept for recovery, over all namespaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecoveryLog {
-    /// Events.
+    /// Number of events.
     pub events: u64,
-    /// Their bytes, with their bookkeeping.
+    /// The size of the events in bytes, including bookkeeping.
     pub bytes: u64,
-    /// Sessions of clients that are away.
+    /// Number of sessions of disconnected clients.
     pub sessions: u64,
 }
 
 impl Stats {
-    /// Adds what is counted.
+    /// Adds the counters.
     pub(crate) fn add_counters(&mut self, counters: &Counters) {
         for stripe in counters.stripes() {
             self.connected += stripe.connected.get();

@@ -1,11 +1,11 @@
-//! The same numbers on the `metrics` facade.
+//! Reports the statistics to the `metrics` facade.
 
 use metrics::{counter, gauge};
 
 use super::Stats;
 
 impl Stats {
-    /// Hands everything to the recorder of the `metrics` facade, with `path` as a label.
+    /// Reports all values to the recorder of the `metrics` facade, with `path` as a label.
     pub(super) fn report(&self, path: &str) {
         let path = path.to_owned();
         for (name, count) in [

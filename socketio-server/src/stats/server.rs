@@ -1,11 +1,11 @@
-//! The numbers of a server.
+//! The statistics of a server.
 
 use super::Stats;
 use crate::server::Server;
 
 impl Server {
-    /// A snapshot of what the server has done and holds. Costs a short lock for each namespace; counting costs what a few
-    /// additions cost per event.
+    /// Returns a snapshot of the server's statistics. Costs a short lock per namespace. Counting
+    /// costs a few additions per event.
     ///
     /// ```
     /// # let io = socketio_server::Server::new();
@@ -18,9 +18,10 @@ impl Server {
         self.registry().stats()
     }
 
-    /// Hands [`stats`](Self::stats) to the recorder of the `metrics` facade, and those of the engine below
-    /// ([`Engine::report_metrics`](engineio_server::Engine::report_metrics)). To be called by a timer of the
-    /// application's, or before each scrape: nothing else reports.
+    /// Reports [`stats`](Self::stats) to the recorder of the `metrics` facade, and also the
+    /// statistics of the engine
+    /// ([`Engine::report_metrics`](engineio_server::Engine::report_metrics)). Call this from a
+    /// timer, or before each scrape; nothing is reported otherwise.
     ///
     /// | metric | kind | labels besides `path`, the server's |
     /// |---|---|---|

@@ -1,10 +1,10 @@
-//! What a test did not get.
+//! Errors of the test client.
 
 use std::time::Duration;
 
 use socketio_parser::{AnswerError, ArgsError, EncodeError};
 
-/// Why a [`TestClient`](super::TestClient) does not have what a test expects.
+/// An error of a [`TestClient`](super::TestClient).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TestError {
@@ -13,15 +13,15 @@ pub enum TestError {
     Refused {
         /// The message.
         message: String,
-        /// What a middleware added to it.
+        /// The data that a middleware added.
         data: Option<serde_json::Value>,
     },
-    /// The handler failed, and answered so.
+    /// The handler failed, and the ack contains the error.
     #[error("the handler failed: {message}")]
     AckRefused {
-        /// What the client is told.
+        /// The message for the client.
         message: String,
-        /// What stands beside it.
+        /// The data beside the message.
         data: Option<serde_json::Value>,
     },
     /// The server has disconnected this client from the namespace.
@@ -30,24 +30,24 @@ pub enum TestError {
     /// The connection is closed.
     #[error("the connection is closed")]
     Closed,
-    /// A client of the same connection is in this namespace already.
-    #[error("this connection is in the namespace already")]
+    /// Another client of the same connection has already joined this namespace.
+    #[error("the connection has already joined this namespace")]
     Joined,
-    /// Nothing came in time.
-    #[error("nothing came within {0:?}")]
+    /// Nothing arrived in time.
+    #[error("nothing arrived within {0:?}")]
     Timeout(Duration),
-    /// Another event came, or one where none was expected.
-    #[error("`{event}` came, not {expected}")]
+    /// Another event arrived than expected, or an event although none was expected.
+    #[error("got `{event}` instead of {expected}")]
     Unexpected {
         /// What was expected.
         expected: String,
-        /// The event that came.
+        /// The event that arrived.
         event: String,
     },
     /// The arguments cannot be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// The arguments or the answer are of another type.
+    /// The arguments or the ack have another type.
     #[error(transparent)]
     Decode(#[from] ArgsError),
 }

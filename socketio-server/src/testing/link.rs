@@ -1,4 +1,5 @@
-//! A connection: the client's machine, the task that polls for it, and the namespaces that share them.
+//! A connection: the client's state machine, the task that polls for it, and the namespaces that
+//! share it.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,7 +21,7 @@ use tokio::{
 use super::{error::TestError, received::Received, wire::Wire};
 use crate::server::Server;
 
-/// What the server has sent, but for answers.
+/// Packets from the server, except acks.
 pub(super) enum Incoming {
     Connected(Option<RawJson>),
     Refused(RawJson),
@@ -29,11 +30,11 @@ pub(super) enum Incoming {
 }
 
 /// A connection, which clients in several namespaces share.
-pub(super) struct Line {
+pub(super) struct SharedConnection {
     wire: Arc<Wire>,
     parser: Parser,
     state: Arc<Mutex<State>>,
-    pump: JoinHandle<()>,
+    poll_loop: JoinHandle<()>,
 }
 
 type Machine = Connection<oneshot::Sender<Args>>;
@@ -44,7 +45,7 @@ struct State {
     routes: HashMap<Nsp, Route>,
 }
 
-/// Where a namespace's packets go.
+/// The destination of a namespace's packets.
 struct Route {
     incoming: mpsc::UnboundedSender<Incoming>,
     offset: Option<String>,
@@ -52,26 +53,27 @@ struct Route {
 
 /// One namespace of a connection.
 pub(super) struct Link {
-    line: Arc<Line>,
+    connection: Arc<SharedConnection>,
     nsp: Nsp,
     incoming: mpsc::UnboundedReceiver<Incoming>,
-    /// Events that came before the answer to CONNECT.
-    early: VecDeque<Incoming>,
+    /// Events that arrived before the response to CONNECT.
+    unread: VecDeque<Incoming>,
     id: String,
     pid: Option<String>,
     recovered: bool,
 }
 
-/// What a client says that wants its session back, and the events that it has not looked at.
+/// The data with which a client asks for its session, and the events that the test has not read
+/// yet.
 #[derive(Default)]
-pub(super) struct Past {
+pub(super) struct PreviousSession {
     pid: Option<String>,
     offset: Option<String>,
     unread: VecDeque<Incoming>,
 }
 
 #[derive(Default, Deserialize)]
-struct Granted {
+struct ConnectResponse {
     sid: String,
     pid: Option<String>,
 }
@@ -82,26 +84,26 @@ struct Refusal {
     data: Option<serde_json::Value>,
 }
 
-impl Line {
-    /// Opens a session, in no namespace.
+impl SharedConnection {
+    /// Opens a session without joining a namespace.
     pub(super) async fn open(io: &Server, request: http::Request<()>) -> Result<Self, TestError> {
         let parser = io.parser();
         let wire = Arc::new(Wire::open(io.engine().clone(), request).await?);
         let machine = Machine::client(Protocol::V5, Limits::default()).with_parser(parser);
         let state = Arc::new(Mutex::new(State { machine, next_ack: 0, routes: HashMap::new() }));
-        let pump = tokio::spawn(pump(wire.clone(), state.clone()));
-        Ok(Self { wire, parser, state, pump })
+        let poll_loop = tokio::spawn(poll_loop(wire.clone(), state.clone()));
+        Ok(Self { wire, parser, state, poll_loop })
     }
 
-    /// The poll is dropped where it waits.
-    pub(super) fn lose(&self) {
-        self.pump.abort();
+    /// Drops the pending poll.
+    pub(super) fn drop_connection(&self) {
+        self.poll_loop.abort();
         drop(close(&self.state));
     }
 
-    /// Waits until the poll was dropped.
-    pub(super) async fn lost(&self) {
-        while !self.pump.is_finished() {
+    /// Waits until the poll has been dropped.
+    pub(super) async fn connection_dropped(&self) {
+        while !self.poll_loop.is_finished() {
             tokio::task::yield_now().await;
         }
     }
@@ -115,25 +117,25 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for SharedConnection {
     fn drop(&mut self) {
-        self.lose();
+        self.drop_connection();
     }
 }
 
 impl Link {
-    /// Asks for a namespace, and waits for the answer. Events that come before it stay.
+    /// Joins a namespace and waits for the response. Events that arrive before it are kept.
     pub(super) async fn join(
-        line: Arc<Line>,
+        connection: Arc<SharedConnection>,
         nsp: &Nsp,
         auth: &serde_json::Value,
-        past: Past,
+        previous_session: PreviousSession,
     ) -> Result<Self, TestError> {
         let (sender, incoming) = mpsc::unbounded_channel();
-        let joined = line.with(|state| {
+        let joined = connection.with(|state| {
             let known = state.routes.get(nsp).is_some_and(|route| !route.incoming.is_closed());
             if !known {
-                let route = Route { incoming: sender, offset: past.offset.clone() };
+                let route = Route { incoming: sender, offset: previous_session.offset.clone() };
                 state.routes.insert(nsp.clone(), route);
                 state.machine.connect(nsp);
             }
@@ -142,26 +144,35 @@ impl Link {
         if joined {
             return Err(TestError::Joined);
         }
-        let (nsp, early) = (nsp.clone(), VecDeque::new());
-        let (id, pid) = (String::new(), past.pid.clone());
-        let mut link = Self { line, nsp, incoming, early, id, pid, recovered: false };
-        link.connect(auth, past).await?;
+        let (nsp, unread) = (nsp.clone(), VecDeque::new());
+        let (id, pid) = (String::new(), previous_session.pid.clone());
+        let mut link = Self { connection, nsp, incoming, unread, id, pid, recovered: false };
+        link.connect(auth, previous_session).await?;
         Ok(link)
     }
 
-    async fn connect(&mut self, auth: &serde_json::Value, past: Past) -> Result<(), TestError> {
-        let auth = past.claim(auth);
-        let frames = self.line.parser.encode_connect(Protocol::V5, &self.nsp, &auth)?;
-        self.line.wire.post(&[frames]).await?;
+    async fn connect(
+        &mut self,
+        auth: &serde_json::Value,
+        previous_session: PreviousSession,
+    ) -> Result<(), TestError> {
+        let auth = previous_session.claim(auth);
+        let frames = self.connection.parser.encode_connect(Protocol::V5, &self.nsp, &auth)?;
+        self.connection.wire.post(&[frames]).await?;
         loop {
-            match self.arriving().await? {
+            match self.next_packet().await? {
                 Incoming::Connected(payload) => {
-                    let granted = payload.and_then(|payload| payload.decode::<Granted>().ok());
-                    let Granted { sid, pid } = granted.unwrap_or_default();
-                    (self.id, self.recovered) = (sid, pid.is_some() && pid == past.pid);
+                    let response =
+                        payload.and_then(|payload| payload.decode::<ConnectResponse>().ok());
+                    let ConnectResponse { sid, pid } = response.unwrap_or_default();
+                    (self.id, self.recovered) = (sid, pid.is_some() && pid == previous_session.pid);
                     self.pid = pid;
                     if self.recovered {
-                        self.early = past.unread.into_iter().chain(self.early.drain(..)).collect();
+                        self.unread = previous_session
+                            .unread
+                            .into_iter()
+                            .chain(self.unread.drain(..))
+                            .collect();
                     }
                     return Ok(());
                 }
@@ -170,22 +181,22 @@ impl Link {
                     return Err(TestError::Refused { message, data });
                 }
                 Incoming::Disconnected => return Err(TestError::Disconnected),
-                event @ Incoming::Event { .. } => self.early.push_back(event),
+                event @ Incoming::Event { .. } => self.unread.push_back(event),
             }
         }
     }
 
-    /// What another connection needs to go on where this one ended.
-    pub(super) fn past(&mut self) -> Past {
-        let mut unread = std::mem::take(&mut self.early);
+    /// Returns what a new connection needs to continue the session of this one.
+    pub(super) fn previous_session(&mut self) -> PreviousSession {
+        let mut unread = std::mem::take(&mut self.unread);
         unread.extend(std::iter::from_fn(|| self.incoming.try_recv().ok()));
         unread.retain(|it| matches!(it, Incoming::Event { .. }));
-        let offset = self.line.with(|state| state.routes.get(&self.nsp)?.offset.clone());
-        Past { pid: self.pid.clone(), offset, unread }
+        let offset = self.connection.with(|state| state.routes.get(&self.nsp)?.offset.clone());
+        PreviousSession { pid: self.pid.clone(), offset, unread }
     }
 
-    pub(super) fn line(&self) -> &Arc<Line> {
-        &self.line
+    pub(super) fn connection(&self) -> &Arc<SharedConnection> {
+        &self.connection
     }
 
     pub(super) fn id(&self) -> &str {
@@ -196,20 +207,20 @@ impl Link {
         self.recovered
     }
 
-    /// What came first and was not looked at.
+    /// Returns the next packet that was not read yet.
     pub(super) async fn incoming(&mut self) -> Result<Incoming, TestError> {
-        match self.early.pop_front() {
-            Some(early) => Ok(early),
-            None => self.arriving().await,
+        match self.unread.pop_front() {
+            Some(unread) => Ok(unread),
+            None => self.next_packet().await,
         }
     }
 
-    async fn arriving(&mut self) -> Result<Incoming, TestError> {
+    async fn next_packet(&mut self) -> Result<Incoming, TestError> {
         self.incoming.recv().await.ok_or(TestError::Closed)
     }
 
     pub(super) fn received(&self, id: Option<AckId>, args: Args) -> Received {
-        let Line { parser, wire, .. } = &*self.line;
+        let SharedConnection { parser, wire, .. } = &*self.connection;
         Received { args, id, nsp: self.nsp.clone(), parser: *parser, wire: wire.clone() }
     }
 
@@ -219,18 +230,18 @@ impl Link {
         event: &str,
         args: &T,
     ) -> Result<(), TestError> {
-        let frames = self.line.parser.encode_event(&self.nsp, id, event, args)?;
-        self.line.wire.post(&[frames]).await
+        let frames = self.connection.parser.encode_event(&self.nsp, id, event, args)?;
+        self.connection.wire.post(&[frames]).await
     }
 
     pub(super) async fn emit_all<T: Serialize>(
         &self,
         events: impl IntoIterator<Item = (&str, T)>,
     ) -> Result<(), TestError> {
-        let parser = self.line.parser;
+        let parser = self.connection.parser;
         let encode = |(event, args)| parser.encode_event(&self.nsp, None, event, &args);
         let frames = events.into_iter().map(encode).collect::<Result<Vec<_>, EncodeError>>()?;
-        self.line.wire.post(&frames).await
+        self.connection.wire.post(&frames).await
     }
 
     pub(super) async fn emit_with_ack<T: Serialize + ?Sized>(
@@ -239,7 +250,7 @@ impl Link {
         args: &T,
     ) -> Result<Args, TestError> {
         let (sender, answer) = oneshot::channel();
-        let id = self.line.with(|state| {
+        let id = self.connection.with(|state| {
             let id = AckId::from(state.next_ack);
             state.next_ack += 1;
             // The caller has a deadline of its own.
@@ -253,13 +264,13 @@ impl Link {
     }
 
     pub(super) async fn disconnect(&self) -> Result<(), TestError> {
-        self.line.with(|state| state.machine.disconnect(&self.nsp));
-        self.line.wire.post(&[self.line.parser.encode_disconnect(&self.nsp)]).await
+        self.connection.with(|state| state.machine.disconnect(&self.nsp));
+        self.connection.wire.post(&[self.connection.parser.encode_disconnect(&self.nsp)]).await
     }
 }
 
-impl Past {
-    /// The credentials, with what the JavaScript client adds to them.
+impl PreviousSession {
+    /// Returns the credentials, with the fields that the JavaScript client adds for recovery.
     fn claim(&self, auth: &serde_json::Value) -> serde_json::Value {
         let (Some(pid), Some(offset)) = (&self.pid, &self.offset) else { return auth.clone() };
         let mut claim = serde_json::Map::new();
@@ -276,8 +287,8 @@ impl fmt::Debug for Link {
     }
 }
 
-/// Polls for as long as the session lives, and answers its pings.
-async fn pump(wire: Arc<Wire>, state: Arc<Mutex<State>>) {
+/// Polls while the session is open, and answers its pings.
+async fn poll_loop(wire: Arc<Wire>, state: Arc<Mutex<State>>) {
     while let Some(packets) = wire.poll().await {
         for packet in packets {
             match packet.kind {
@@ -303,7 +314,8 @@ async fn pump(wire: Arc<Wire>, state: Arc<Mutex<State>>) {
     drop(close(&state));
 }
 
-/// Whoever waits for an answer learns it by the end of its waiter, which is in what is returned.
+/// Closes the state machine. Returns its outputs, which contain the waiters of acks. Dropping them
+/// reports the end.
 fn close(state: &Mutex<State>) -> Vec<Output<oneshot::Sender<Args>>> {
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
     state.machine.close();
@@ -314,7 +326,7 @@ fn close(state: &Mutex<State>) -> Vec<Output<oneshot::Sender<Args>>> {
     std::iter::from_fn(|| state.machine.poll_output()).collect()
 }
 
-/// Nothing here is the user's: waiters and channels only wake tasks.
+/// Delivers an output. Runs no user code: waiters and channels only wake tasks.
 fn deliver(routes: &mut HashMap<Nsp, Route>, output: Output<oneshot::Sender<Args>>) {
     let (nsp, incoming) = match output {
         Output::Acked { waiter, args, .. } => return drop(waiter.send(args)),

@@ -1,9 +1,9 @@
-//! A client in memory, for tests of handlers (feature `testing`).
+//! An in-memory client for tests of handlers (feature `testing`).
 //!
-//! [`TestClient`] joins a real [`Server`] without a socket or a port: what it sends and reads are the requests
-//! and responses of long-polling, handed to the engine as values. Everything above is what runs in earnest: middlewares,
-//! extractors, rooms, acknowledgements, limits. A test takes milliseconds, and where tokio's clock is paused (its feature
-//! `test-util`), timeouts and heartbeats take none.
+//! [`TestClient`] connects to a real [`Server`] without a socket or a port. It passes long-polling
+//! requests and responses to the engine as values. Everything above is the production code:
+//! middlewares, extractors, rooms, acks, limits. A test takes milliseconds. If tokio's clock is
+//! paused (its feature `test-util`), timeouts and heartbeats take no time.
 //!
 //! ```
 //! use socketio_server::{Data, Server, Socket, testing::TestClient};
@@ -25,8 +25,8 @@
 //! # }
 //! ```
 //!
-//! What is volatile needs a transport that can take it at once: here, a poll that waits. A client polls again as soon as the
-//! runtime lets it.
+//! Volatile events need a transport that can send at once, which here is a pending poll. The client
+//! polls again as soon as the runtime runs its task.
 
 mod error;
 mod link;
@@ -38,14 +38,14 @@ use std::{sync::Arc, time::Duration};
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_parser::{EncodeError, Nsp};
 
-use self::link::{Incoming, Line, Link, Past};
+use self::link::{Incoming, Link, PreviousSession, SharedConnection};
 pub use self::{error::TestError, received::Received};
 use crate::server::Server;
 
-/// A client in one namespace of a server, in memory. Needs a tokio runtime.
+/// An in-memory client in one namespace of a server. Needs a tokio runtime.
 ///
-/// Dropping it, and all that [joined](Self::join) over the same connection, breaks the connection off: the sockets see
-/// "transport error".
+/// Dropping it and all clients that have [joined](Self::join) over the same connection breaks the
+/// connection. The sockets disconnect with "transport error".
 #[derive(Debug)]
 pub struct TestClient {
     io: Server,
@@ -57,21 +57,21 @@ pub struct TestClient {
 }
 
 impl TestClient {
-    /// Connects, with `auth` as the credentials; `&()` for none.
+    /// Connects with `auth` as credentials. Use `&()` for none.
     ///
     /// # Errors
     ///
-    /// The server refuses, or does not answer in time.
+    /// Returns an error if the server refuses, or does not respond in time.
     pub async fn connect(io: &Server, nsp: &str, auth: &impl Serialize) -> Result<Self, TestError> {
         Self::connect_with(io, nsp, auth, http::Request::default()).await
     }
 
-    /// Connects with a request whose headers and extensions are those of the handshake; its query is added to the
-    /// protocol's own.
+    /// Connects with a request that supplies the headers, the extensions and additional query
+    /// parameters of the handshake.
     ///
     /// # Errors
     ///
-    /// The server refuses, or does not answer in time.
+    /// Returns an error if the server refuses, or does not respond in time.
     pub async fn connect_with(
         io: &Server,
         nsp: &str,
@@ -81,8 +81,8 @@ impl TestClient {
         let auth = serde_json::to_value(auth).map_err(EncodeError::from)?;
         let (nsp, patience) = (Nsp::new(nsp), Duration::from_secs(5));
         let link = within(patience, async {
-            let line = Line::open(io, request.clone()).await?;
-            Link::join(Arc::new(line), &nsp, &auth, Past::default()).await
+            let connection = SharedConnection::open(io, request.clone()).await?;
+            Link::join(Arc::new(connection), &nsp, &auth, PreviousSession::default()).await
         });
         let link = link.await?;
         Ok(Self { io: io.clone(), nsp, auth, request, patience, link })
@@ -107,32 +107,35 @@ impl TestClient {
     ///
     /// # Errors
     ///
-    /// The server refuses, or does not answer in time; or the connection is in that namespace already.
+    /// Returns an error if the server refuses, does not respond in time, or if the connection has
+    /// already joined this namespace.
     pub async fn join(&self, nsp: &str, auth: &impl Serialize) -> Result<Self, TestError> {
         let auth = serde_json::to_value(auth).map_err(EncodeError::from)?;
         let (nsp, patience) = (Nsp::new(nsp), self.patience);
-        let line = self.link.line().clone();
-        let link = within(patience, Link::join(line, &nsp, &auth, Past::default())).await?;
+        let connection = self.link.connection().clone();
+        let link =
+            within(patience, Link::join(connection, &nsp, &auth, PreviousSession::default()))
+                .await?;
         Ok(Self { io: self.io.clone(), nsp, auth, request: self.request.clone(), patience, link })
     }
 
-    /// How long anything may take before it is [`TestError::Timeout`] (default 5 s). Costs no time where the clock is
-    /// paused.
+    /// Sets how long an operation may take before it fails with [`TestError::Timeout`] (default 5
+    /// s). With a paused clock, waiting takes no time.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
     }
 
-    /// The id that the server gave this client's socket.
+    /// Returns the id of this client's socket.
     pub fn id(&self) -> &str {
         self.link.id()
     }
 
-    /// Sends an event; a tuple is a list of arguments. Returns once the server has taken it in, which is before it is
-    /// handled.
+    /// Emits an event. A tuple is a list of arguments. Returns when the server has accepted the
+    /// event, before its handler runs.
     ///
     /// # Errors
     ///
-    /// The arguments cannot be encoded, or the connection is closed.
+    /// Returns an error if the arguments cannot be encoded or the connection is closed.
     pub async fn emit<T: Serialize + ?Sized>(
         &self,
         event: &str,
@@ -141,11 +144,11 @@ impl TestClient {
         within(self.patience, self.link.emit(None, event, args)).await
     }
 
-    /// Sends several events at once, so that the server reads them together.
+    /// Emits several events in one request, so that the server reads them together.
     ///
     /// # Errors
     ///
-    /// The arguments cannot be encoded, or the connection is closed.
+    /// Returns an error if the arguments cannot be encoded or the connection is closed.
     pub async fn emit_all<T: Serialize>(
         &self,
         events: impl IntoIterator<Item = (&str, T)>,
@@ -153,11 +156,12 @@ impl TestClient {
         within(self.patience, self.link.emit_all(events)).await
     }
 
-    /// Sends an event and waits for the answer.
+    /// Emits an event and waits for its ack.
     ///
     /// # Errors
     ///
-    /// No answer comes in time, or one of another type, or the handler fails, or the connection ends.
+    /// Returns an error if the ack is late or has another type, if the handler fails, or if the
+    /// connection ends.
     pub async fn emit_with_ack<R: DeserializeOwned>(
         &self,
         event: &str,
@@ -167,11 +171,11 @@ impl TestClient {
         Ok(answer.decode_answer()?)
     }
 
-    /// The next event, whatever its name.
+    /// Returns the next event, whatever its name.
     ///
     /// # Errors
     ///
-    /// None comes in time, or the client is disconnected.
+    /// Returns an error if no event arrives in time or the client is disconnected.
     pub async fn next(&mut self) -> Result<Received, TestError> {
         within(self.patience, async {
             match self.link.incoming().await? {
@@ -183,11 +187,12 @@ impl TestClient {
         .await
     }
 
-    /// The arguments of the next event, which must be of this name.
+    /// Returns the arguments of the next event, which must have this name.
     ///
     /// # Errors
     ///
-    /// Another one comes, or none in time, or its arguments are of another type.
+    /// Returns an error if another event arrives, if none arrives in time, or if its arguments have
+    /// another type.
     pub async fn expect<T: DeserializeOwned>(&mut self, event: &str) -> Result<T, TestError> {
         let received = self.next().await?;
         if received.event() != event {
@@ -197,12 +202,12 @@ impl TestClient {
         received.decode()
     }
 
-    /// Waits for `time`, in which no event may come. Where the clock is paused, that is until the server has nothing more
-    /// to do.
+    /// Checks that no event arrives for `time`. With a paused clock, it returns when the server has
+    /// nothing more to do.
     ///
     /// # Errors
     ///
-    /// An event comes, or the client is disconnected.
+    /// Returns an error if an event arrives or the client is disconnected.
     pub async fn expect_silence(&mut self, time: Duration) -> Result<(), TestError> {
         match tokio::time::timeout(time, self.next()).await {
             Err(_) | Ok(Err(TestError::Timeout(_))) => Ok(()),
@@ -214,12 +219,12 @@ impl TestClient {
         }
     }
 
-    /// Waits until the server has disconnected this client or closed its connection; events that come before are
-    /// passed over.
+    /// Waits until the server disconnects this client or closes its connection. Ignores events
+    /// before that.
     ///
     /// # Errors
     ///
-    /// It does not in time.
+    /// Returns an error if this does not happen in time.
     pub async fn disconnected(&mut self) -> Result<(), TestError> {
         loop {
             match self.next().await {
@@ -230,12 +235,12 @@ impl TestClient {
         }
     }
 
-    /// Leaves the namespace ("client namespace disconnect"). The connection stays, to no use but
-    /// [`reconnect`](Self::reconnect).
+    /// Leaves the namespace ("client namespace disconnect"). The connection stays open, but only
+    /// [`reconnect`](Self::reconnect) is useful afterwards.
     ///
     /// # Errors
     ///
-    /// The connection is closed.
+    /// Returns an error if the connection is closed.
     pub async fn disconnect(&mut self) -> Result<(), TestError> {
         within(self.patience, self.link.disconnect()).await
     }
@@ -244,23 +249,24 @@ impl TestClient {
     ///
     /// # Errors
     ///
-    /// It is closed already.
+    /// Returns an error if the connection is already closed.
     pub async fn close(&mut self) -> Result<(), TestError> {
-        within(self.patience, self.link.line().close()).await
+        within(self.patience, self.link.connection().close()).await
     }
 
-    /// Breaks the connection off ("transport error"), as a network does that fails. It is that of all clients that
+    /// Breaks the connection like a network failure ("transport error"), for all clients that have
     /// [joined](Self::join) over it.
     pub fn drop_connection(&mut self) {
-        self.link.line().lose();
+        self.link.connection().drop_connection();
     }
 
-    /// Connects again over a new connection, with the same credentials and handshake. What is left of the old one is broken
-    /// off, and the server has noticed that before this goes on.
+    /// Reconnects over a new connection with the same credentials and handshake. Breaks the old
+    /// connection first, and waits until the server has noticed.
     ///
-    /// As the JavaScript client does, it asks for its former session where the server keeps sessions
-    /// ([`connection_state_recovery`]) and it has got an event of it. If it [is given it](Self::recovered), events that came
-    /// before and were not read are still there, and what was missed comes after them; otherwise they are gone.
+    /// Like the JavaScript client, it asks for its previous session if the server keeps sessions
+    /// ([`connection_state_recovery`]) and if it received an event of that session. If the session
+    /// [is recovered](Self::recovered), events that were not read yet are kept, and the missed
+    /// events follow. Otherwise they are dropped.
     ///
     /// [`connection_state_recovery`]: crate::ServerConfig::connection_state_recovery
     ///
@@ -286,25 +292,26 @@ impl TestClient {
     ///
     /// # Errors
     ///
-    /// The server refuses, or does not answer in time.
+    /// Returns an error if the server refuses, or does not respond in time.
     pub async fn reconnect(&mut self) -> Result<(), TestError> {
         let (io, nsp, auth) = (&self.io, &self.nsp, &self.auth);
         let link = &mut self.link;
         let request = self.request.clone();
         self.link = within(self.patience, async {
-            link.line().lose();
-            link.line().lost().await;
+            link.connection().drop_connection();
+            link.connection().connection_dropped().await;
             while io.has_socket(nsp, link.id()) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            let line = Line::open(io, request).await?;
-            Link::join(Arc::new(line), nsp, auth, link.past()).await
+            let connection = SharedConnection::open(io, request).await?;
+            Link::join(Arc::new(connection), nsp, auth, link.previous_session()).await
         })
         .await?;
         Ok(())
     }
 
-    /// Whether this is the former session, by connection state recovery: the socket has the same id, rooms and data.
+    /// Returns whether the previous session was recovered: the socket has the same id, rooms and
+    /// data.
     pub fn recovered(&self) -> bool {
         self.link.recovered()
     }

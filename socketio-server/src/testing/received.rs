@@ -1,4 +1,4 @@
-//! What a client was sent.
+//! Events that a client received.
 
 use std::{fmt, sync::Arc};
 
@@ -17,35 +17,35 @@ pub struct Received {
 }
 
 impl Received {
-    /// The name of the event.
+    /// Returns the name of the event.
     pub fn event(&self) -> &str {
         self.args.event()
     }
 
-    /// The arguments, undecoded.
+    /// Returns the arguments, undecoded.
     pub fn args(&self) -> &Args {
         &self.args
     }
 
-    /// The arguments, decoded as [`Data`](crate::Data) decodes them.
+    /// Decodes the arguments like [`Data`](crate::Data).
     ///
     /// # Errors
     ///
-    /// They are of another type.
+    /// Returns an error if they have another type.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, TestError> {
         Ok(self.args.decode()?)
     }
 
-    /// Whether the server waits for an answer.
+    /// Returns whether the server requests an ack.
     pub fn wants_answer(&self) -> bool {
         self.id.is_some()
     }
 
-    /// Answers, if the server waits for it.
+    /// Sends an ack if the server requested one.
     ///
     /// # Errors
     ///
-    /// The answer cannot be encoded, or the connection is closed.
+    /// Returns an error if the ack cannot be encoded or the connection is closed.
     pub async fn answer<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), TestError> {
         match self.id {
             Some(id) => self.wire.post(&[self.parser.encode_ack(&self.nsp, id, args)?]).await,

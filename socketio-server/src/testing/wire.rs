@@ -1,4 +1,4 @@
-//! Long-polling without a network: requests and responses as values.
+//! Long-polling without a network: requests and responses are passed as values.
 
 use std::{future::poll_fn, pin::Pin};
 
@@ -16,7 +16,7 @@ use super::error::TestError;
 pub(super) struct Wire {
     engine: Engine,
     sid: String,
-    /// A second POST at once would close the session.
+    /// Held during a POST, because a concurrent POST would close the session.
     posting: Mutex<()>,
 }
 
@@ -26,7 +26,7 @@ struct Open {
 }
 
 impl Wire {
-    /// Opens a session by a request that has the headers and extensions of `request`.
+    /// Opens a session with a request that has the headers and extensions of `request`.
     pub(super) async fn open(engine: Engine, request: Request<()>) -> Result<Self, TestError> {
         let (mut parts, ()) = request.into_parts();
         let query = parts.uri.query().unwrap_or_default();
@@ -39,14 +39,14 @@ impl Wire {
             let refused: Option<serde_json::Value> = serde_json::from_str(&body).ok();
             return Err(TestError::Refused { message: format!("{status}: {body}"), data: refused });
         }
-        // The open packet, and what an application may have put behind it.
+        // The open packet comes first. The application may have added a message.
         let open = body.split('\x1e').next().and_then(|packet| packet.strip_prefix('0'));
         let open: Open =
             open.and_then(|json| serde_json::from_str(json).ok()).ok_or(TestError::Closed)?;
         Ok(Self { engine, sid: open.sid, posting: Mutex::new(()) })
     }
 
-    /// Waits for packets; none where the session is over.
+    /// Waits for packets. Returns `None` if the session has ended.
     pub(super) async fn poll(&self) -> Option<Vec<Packet>> {
         let response = self.request(Method::GET, Bytes::new()).await;
         if response.status() != StatusCode::OK {
