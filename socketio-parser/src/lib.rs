@@ -92,6 +92,6 @@ pub use failure::{Failed, PublicErrors, PublicPart};
 pub use kind::PacketType;
 pub use limits::Limits;
 pub use nsp::Nsp;
-pub use packet::{AckId, Content, Packet, Protocol, RawJson};
+pub use packet::{AckId, Content, Packet, Protocol, RawJson, from_json};
 pub use parser::Parser;
 pub use value::{Object, Value, Values};

@@ -103,8 +103,28 @@ impl RawJson {
     /// # Errors
     /// If the value is of another type.
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ArgsError> {
-        Ok(T::deserialize(&mut JsonDeserializer::new(&self.0, 0, None))?)
+        decode_scanned(&self.0)
     }
+}
+
+/// Decodes JSON from elsewhere as [`RawJson::new`] and [`RawJson::decode`] do, without a copy.
+///
+/// ```
+/// let text: String = socketio_parser::from_json(r#""cut \ud83d""#)?;
+/// assert_eq!(text, "cut \u{fffd}");
+/// # Ok::<(), socketio_parser::ArgsError>(())
+/// ```
+///
+/// # Errors
+/// If `text` is not one JSON value, is nested 128 levels deep, or the value is of another type.
+pub fn from_json<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, ArgsError> {
+    scan::validate(text, 128)
+        .map_err(|error| ArgsError::from(<serde_json::Error as serde::de::Error>::custom(error)))?;
+    decode_scanned(text)
+}
+
+fn decode_scanned<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, ArgsError> {
+    Ok(T::deserialize(&mut JsonDeserializer::new(text, 0, None))?)
 }
 
 /// As JSON only: a format other than `serde_json`'s gets what that crate makes of a `RawValue`.

@@ -81,7 +81,8 @@ pub(crate) fn event_of_values(mut values: Vec<Value>) -> Option<Args> {
 
 /// Returns the first value. The others are not transmitted, as in Node.
 pub(crate) fn first_value(args: &Args) -> Option<Value> {
-    args.values().ok()?.into_iter().next()
+    let (first,) = args.decode().ok()?;
+    Some(first)
 }
 
 /// Decodes what an encoder wrote, as a peer would.
@@ -130,6 +131,8 @@ mod tests {
     fn an_ack_is_a_list_of_values() {
         assert_eq!(answer_args(&"yes").unwrap().raw(), r#""yes""#);
         assert!(answer_args(&()).unwrap().is_empty());
+        assert_eq!(answer_args(&serde_json::Value::Null).unwrap().raw(), "null");
+        assert_eq!(event_args("e", &Value::Null).unwrap().raw(), "null");
         assert_eq!(parse_answer("[1]").unwrap().decode::<Vec<u8>>().unwrap(), [1]);
         assert!(parse_answer("1,2]").is_err());
     }

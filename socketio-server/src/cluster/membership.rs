@@ -14,7 +14,7 @@ use socketio_adapter::{
     Ask, Body, Cluster, ClusterAdapter, ClusterLimits, Discovery, Link, Message, NodeId, Outcome,
     Output, RequestId, Room, Seat, Selection, answer_args, recovery::SessionStore,
 };
-use socketio_parser::{Args, Nsp, Values};
+use socketio_parser::{Args, Nsp, Value, Values};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
@@ -400,11 +400,17 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Only the first value travels, and always as JSON inside, whatever the client speaks.
+    /// Only the first value travels, and always as JSON inside, whatever the client speaks. An only
+    /// value stays the text that it is.
     pub(crate) fn answer(self, args: &Args) {
-        let first = args.values().map(|values| values.into_iter().take(1).collect());
-        let answer = first.ok().and_then(|first| answer_args(&Values(first)).ok());
-        if let Some(answer) = answer {
+        let answer = match args.iter().nth(1) {
+            None => Ok(args.clone()),
+            Some(_) => args
+                .decode()
+                .map_err(drop)
+                .and_then(|(first,): (Value,)| answer_args(&Values(vec![first])).map_err(drop)),
+        };
+        if let Ok(answer) = answer {
             self.membership.reply(&self.to, Body::BroadcastAck { request: self.request, answer });
         }
     }

@@ -30,6 +30,20 @@ fn date(ms: i64) -> Value {
     javascript_date(ms).map_or(Value::Null, Value::String)
 }
 
+/// Text in which U+FFFD replaces what is not UTF-8. Node's nodes write half a surrogate pair as the
+/// three bytes that UTF-8 would have for it; it is one character here too.
+fn replaced(mut bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let half = |bytes: &[u8]| matches!(bytes, [0xed, 0xa0..=0xbf, 0x80..=0xbf]);
+    while let Some(at) = bytes.windows(3).position(half) {
+        text.push_str(&String::from_utf8_lossy(bytes.get(..at).unwrap_or_default()));
+        text.push(char::REPLACEMENT_CHARACTER);
+        bytes = bytes.get(at + 3..).unwrap_or_default();
+    }
+    text.push_str(&String::from_utf8_lossy(bytes));
+    text
+}
+
 struct Reader<'a> {
     rest: &'a [u8],
     budget: Budget,
@@ -129,8 +143,15 @@ impl<'a> Reader<'a> {
     fn text(&mut self, length: usize) -> Result<String, MessageError> {
         let text = self.take(length)?;
         self.budget.charge_text(text)?;
-        let text = str::from_utf8(text);
-        Ok(text.map_err(|_| MessageError::Malformed("text that is not UTF-8"))?.to_owned())
+        Ok(match str::from_utf8(text) {
+            Ok(text) => text.to_owned(),
+            Err(_) => {
+                // A byte may become three.
+                self.budget.charge_text(text)?;
+                self.budget.charge_text(text)?;
+                replaced(text)
+            }
+        })
     }
 
     fn binary(&mut self, bytes: &[u8]) -> Result<Value, MessageError> {

@@ -2,9 +2,9 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::value::RawValue;
-use socketio_parser::{Args, Nsp, RawJson, Value};
+use socketio_parser::{Args, Nsp, Value, from_json};
 
 use super::{
     parts::{EVENT, Packet, Parts},
@@ -119,7 +119,7 @@ pub(super) fn read(text: &str, mut budget: Budget) -> Result<Value, MessageError
 /// A tree whose cost is within the budget.
 fn value(text: &str, budget: &mut Budget) -> Result<Value, MessageError> {
     budget.charge_json(text)?;
-    serde_json::from_str(text).map_err(|_| MessageError::Malformed("invalid JSON"))
+    from_json(text).map_err(|_| MessageError::Malformed("invalid JSON"))
 }
 
 #[derive(Deserialize)]
@@ -141,7 +141,7 @@ pub(super) fn read_message(
 ) -> Result<Message, MessageError> {
     check(text)?;
     let envelope: Envelope<'_> =
-        serde_json::from_str(text).map_err(|_| MessageError::Malformed("not an envelope"))?;
+        from_json(text).map_err(|_| MessageError::Malformed("not an envelope"))?;
     let uid = envelope.uid.ok_or(MessageError::Field("uid"))?;
     let nsp = envelope.nsp.map(|nsp| Nsp::from(nsp.into_owned()));
     let nsp = nsp.or_else(|| otherwise.cloned()).ok_or(MessageError::Field("nsp"))?;
@@ -154,9 +154,10 @@ pub(super) fn read_body(number: u64, text: &str, budget: Budget) -> Result<Body,
     read_data(number, text, budget)
 }
 
-/// Well-formed as a whole, and of bounded depth: `serde_json` skips what it is not asked for to any depth.
+/// Well-formed as a whole, and of bounded depth.
 fn check(text: &str) -> Result<(), MessageError> {
-    RawJson::new(text).map(drop).map_err(|_| MessageError::Malformed("invalid JSON"))
+    let valid = from_json::<IgnoredAny>(text);
+    valid.map(drop).map_err(|_| MessageError::Malformed("invalid JSON"))
 }
 
 /// The fields of a message's data, each as the text it is. One that is `null` is there.
@@ -185,7 +186,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 }
 
 fn read_data(number: u64, text: &str, mut budget: Budget) -> Result<Body, MessageError> {
-    let data: Data<'_> = serde_json::from_str(text).map_err(|_| MessageError::Field("data"))?;
+    let data: Data<'_> = from_json(text).map_err(|_| MessageError::Field("data"))?;
     let mut field =
         |raw: Option<&RawValue>| raw.map_or(Ok(Value::Null), |raw| value(raw.get(), &mut budget));
     let parts = Parts {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use socketio_parser::{Args, Object, Value};
+use socketio_parser::{Args, Object, Value, from_json};
 
 use crate::{
     error::MessageError,
@@ -89,7 +89,7 @@ impl Packet<'_> {
         }
         match self {
             Self::Raw(raw) => {
-                let event: Event<'_> = serde_json::from_str(raw.get()).ok()?;
+                let event: Event<'_> = from_json(raw.get()).ok()?;
                 if event.kind == EVENT { Packet::Raw(event.data).event() } else { None }
             }
             Self::Tree(Value::Object(mut packet)) => {

@@ -82,10 +82,15 @@ pub(super) fn text(object: &Object, name: &str) -> Option<String> {
     object.get(name).and_then(Value::as_str).map(str::to_owned)
 }
 
-/// The list of name and arguments. What does not decode (a lone surrogate, for instance) has no place in msgpack.
+/// The list of name and arguments. In msgpack, half a surrogate pair is U+FFFD and infinity is
+/// null.
 fn event(args: &Args) -> Value {
     let mut list = vec![Value::from(args.event())];
-    list.extend(args.values().unwrap_or_default());
+    match args.values() {
+        Ok(values) => list.extend(values),
+        // Valid arguments have values. Should one have none, the number of arguments stays right.
+        Err(_) => list.extend(args.iter().map(|_| Value::Null)),
+    }
     Value::Array(list)
 }
 
