@@ -44,6 +44,27 @@ for (const { version, io, parser } of cases) {
       assert.deepEqual(await event(socket, 'answered'), [2]);
     });
 
+    test('passes on null, half a surrogate pair and numbers out of range', async () => {
+      const socket = await connected(server, options);
+      // `undefined` and infinity are null in JSON, and may be in msgpack.
+      const written = (value) => JSON.parse(JSON.stringify(value ?? null));
+      const values = [null, undefined, [undefined], { a: null }, Infinity, -Infinity, NaN, -0];
+      // Node's msgpack encoder drops the character after half a surrogate pair, and makes 0 of 2^80.
+      if (!parser) values.push(2 ** 80, 'cut \ud83d', ['\ude00'], { '\ud83d': '\ud83d\ud83d\ude00' });
+      for (const value of values) {
+        assert.deepEqual(written(await ask(socket, 'ack', value)), written(value));
+        socket.emit('echo', value, 'text');
+        assert.deepEqual(written(await event(socket, 'echo')), [written(value), 'text']);
+      }
+      if (!parser) {
+        socket.io.engine.write('2["echo",1e400,"\\ud83d"]');
+        // Node reads infinity and writes null; ours passes the text on.
+        assert.deepEqual(written(await event(socket, 'echo')), [null, '\ud83d']);
+        socket.emit('cut \ud83d', 1); // an event without a listener
+      }
+      assert.equal(await ask(socket, 'ack', 7), 7);
+    });
+
     test('guards a namespace and ends connections in every way', async () => {
       const socket = await connected(server, options);
       const locked = join(socket, '/locked');

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-use socketio_client::{Binary, ConnectError, SocketConfig};
+use serde_json::{Value, json};
+use socketio_client::{Binary, ConnectError, Data, SocketConfig};
 
 use crate::support::{Network, life, log, settle, within};
 
@@ -39,6 +39,35 @@ async fn packets_match_byte_for_byte() {
         "1/chat,",
     ];
     assert_eq!(seen.take(6).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn null_is_sent_and_answered() {
+    let (sender, mut seen) = log();
+    let network = Network::raw(move |text| {
+        let _ = text.map(|text| sender.send(text.to_owned()));
+        match text {
+            Some("0") => vec![
+                GRANTED.into(),
+                r#"27["json",null]"#.into(),
+                r#"28["json","cut \ud83d"]"#.into(),
+                r#"29["cut \ud83d",1e400]"#.into(),
+            ],
+            Some(text) if text.starts_with("20[") => vec!["30[null]".into()],
+            _ => Vec::new(),
+        }
+    });
+    let socket = network.socket("/");
+    socket.on("json", |Data(value): Data<Value>| async move { value });
+    socket.on("cut \u{fffd}", |Data(value): Data<Value>| async move { value });
+    within(socket.connect()).await.unwrap();
+    assert_eq!(seen.take(4).await, ["0", "37[null]", "38[\"cut \u{fffd}\"]", "39[null]"]);
+    assert_eq!(socket.emit_with_ack::<Value>("ask", &json!(null)).await.unwrap(), Value::Null);
+    socket.emit("x", &Value::Null).unwrap();
+    socket.emit("x", &None::<u8>).unwrap();
+    socket.emit("x", &()).unwrap();
+    let expected = [r#"20["ask",null]"#, r#"2["x",null]"#, r#"2["x",null]"#, r#"2["x"]"#];
+    assert_eq!(seen.take(4).await, expected);
 }
 
 #[tokio::test(start_paused = true)]

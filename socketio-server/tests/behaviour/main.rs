@@ -75,4 +75,5 @@ mod the_javascript_client_is_served;
 mod two_thousand_sockets_agree_with_a_model;
 mod typed_events_keep_their_contract;
 mod v2_clients_are_served;
+mod values_of_javascript_reach_their_handlers;
 mod who_is_let_in_counts_no_more_for_its_address;
