@@ -1,0 +1,75 @@
+//! The memory that a polling client can make a server hold, measured by counting allocations. A program of its own, as
+//! the allocator is that of the whole process.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "to fail here is to fail the test"
+)]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use peak_alloc::PeakAlloc;
+use socketio_server::Server;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// Bytes of a POST, just below `max_payload`.
+const BODY: usize = 999_000;
+
+/// One measurement at a time.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+async fn ask(io: &Server, method: Method, query: &str, body: Bytes) -> String {
+    let uri = format!("/socket.io/?EIO=4&transport=polling{query}");
+    let request = Request::builder().method(method).uri(uri).body(Full::new(body)).unwrap();
+    let response = io.engine().handle(request).await;
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+/// A session that has entered the namespace; gives the query that names it.
+async fn enter(io: &Server) -> String {
+    let open = ask(io, Method::GET, "", Bytes::new()).await;
+    let sid = open.split(r#""sid":""#).nth(1).and_then(|rest| rest.split('"').next());
+    let query = format!("&sid={}", sid.unwrap());
+    assert_eq!(ask(io, Method::POST, &query, "40".into()).await, "ok");
+    assert!(ask(io, Method::GET, &query, Bytes::new()).await.starts_with("40"));
+    query
+}
+
+/// What a POST of many packets costs, while the handlers of its events wait for ever.
+async fn post(packet: &str, limit: usize) {
+    let _alone = ALONE.lock().await;
+    let io = Server::new();
+    io.on("a", std::future::pending::<()>);
+    let query = enter(&io).await;
+    let body = Bytes::from(packet.repeat(BODY / packet.len()));
+    ALLOCATOR.reset_peak_usage();
+    let before = ALLOCATOR.current_usage();
+    // Under a paused clock this ends when nothing moves any more.
+    let posting = ask(&io, Method::POST, &query, body);
+    let _ = tokio::time::timeout(Duration::from_secs(1), posting).await;
+    let peak = ALLOCATOR.peak_usage().saturating_sub(before);
+    assert!(peak < limit, "{peak} bytes were allocated, {limit} are allowed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_of_packets_without_content_costs_what_its_body_does() {
+    post("6\x1e", 3_000_000).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_of_malformed_packets_costs_what_its_body_does() {
+    post("4\x1e", 3_000_000).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_of_events_costs_what_its_body_and_the_inbox_do() {
+    post("42[\"a\"]\x1e", 4_000_000).await;
+}
