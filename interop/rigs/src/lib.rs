@@ -1,5 +1,5 @@
-//! Test servers and load programs: one binary each in `src/bin`.
+//! Test servers and load generators: one binary each in `src/bin`. They are not published.
 //!
-//! The library holds what tests of the workspace share with these binaries. Neither is published.
+//! The library contains the code that they share with tests of the workspace.
 
 pub mod ops;

@@ -1,4 +1,5 @@
-//! What every node of the cluster does for its clients, in the namespaces `/` and `/chat`.
+//! The operations that every node of the test cluster executes for its clients, in the namespaces
+//! `/` and `/chat`.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -11,7 +12,7 @@ use socketio_server::{
     Server, ServerEvent, ServerSideError, Socket, Value, Values, value,
 };
 
-/// What a client may say when it connects.
+/// The `auth` of a client.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Hello {
@@ -19,7 +20,7 @@ struct Hello {
     data: serde_json::Value,
 }
 
-/// What a client may ask for.
+/// The operation that a client requests.
 #[derive(Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 #[derive(Default)]
@@ -46,7 +47,7 @@ struct Flags {
 
 type Log = Arc<Mutex<Vec<Value>>>;
 
-/// Declares the handlers of a node.
+/// Registers the handlers of a node.
 pub fn serve(io: &Server, name: &str) {
     for namespace in [io.of("/"), io.of("/chat")] {
         declare(&namespace, name);
@@ -56,7 +57,7 @@ pub fn serve(io: &Server, name: &str) {
 fn declare(namespace: &Namespace, name: &str) {
     let (name, log) = (Arc::<str>::from(name), Log::default());
     namespace.use_(|socket: Socket, Auth(hello): Auth<Option<Hello>>| async move {
-        // Asked about sessions that Node has kept as well; those have their rooms and data.
+        // A recovered socket has its rooms and data already, also if Node stored its session.
         if socket.recovered() {
             return Ok(());
         }
@@ -153,7 +154,7 @@ async fn run(socket: &Socket, op: Op, name: &str, log: &Log) -> Result<Value, Ha
 impl Op {
     fn select(&self, broadcast: Broadcast) -> Broadcast {
         let mut broadcast = broadcast.except(self.except.clone());
-        // Here as in Node's program, no rooms are everybody.
+        // As in Node's test program, no rooms means all clients.
         if !self.to.is_empty() {
             broadcast = broadcast.to(self.to.clone());
         }
@@ -209,7 +210,7 @@ fn described(socket: &RemoteSocket) -> Value {
     rooms.sort();
     let mut auth = socket.handshake().get("auth").cloned();
     if let Some(Value::Object(auth)) = &mut auth {
-        // Node leaves in what its client needs to recover a session.
+        // Node keeps the fields that its client adds for recovery.
         auth.retain(|name, _| name != "pid" && name != "offset");
     }
     value!({ "id": socket.id(), "rooms": rooms, "data": socket.raw_data().clone(), "auth": auth })

@@ -1,7 +1,9 @@
-//! The load of `cargo xtask bench client`: connections that keep so many messages in flight with an echoing server.
+//! The load of `cargo xtask bench client`: connections that each keep a number of messages in
+//! flight with an echo server.
 //!
-//! Arguments: port, connections, messages in flight on each, seconds. Prints one line of JSON: messages, messages per second,
-//! this process's CPU time per message in µs, and how many messages were not the expected ones.
+//! Arguments: port, connections, messages in flight per connection, seconds. Prints one line of
+//! JSON: messages, messages per second, CPU time of this process per message in µs, and the number
+//! of unexpected messages.
 
 use std::{
     error::Error,
@@ -76,7 +78,7 @@ fn message(id: u64) -> Message {
     Message { id, text: "abcdefghijklmnopqrstuvwxyz012345".to_owned() }
 }
 
-/// The processor time of this process: all threads, user and system, in hundredths of a second.
+/// Returns the CPU time of this process: all threads, user and system, with a resolution of 10 ms.
 fn cpu() -> std::io::Result<Duration> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();

@@ -1,10 +1,11 @@
-//! The server that protocol suites and other people's clients are pointed at.
+//! The server for protocol suites and third-party clients.
 //!
-//! `/engine.io/` is a plain Engine.IO echo server, `/socket.io/` a Socket.IO server with the namespaces `/` and
-//! `/custom`. Environment: `PORT` (3000), `PING_INTERVAL` (300 ms), `PING_TIMEOUT` (200 ms), `MAX_PAYLOAD`
-//! (1000000 bytes), `BODY_TIMEOUT` (30000 ms), `ALLOW_EIO3` (`1` serves protocol revision 3 too), `PARSER` (`json`, or `msgpack` with that feature),
-//! `PER_MESSAGE_DEFLATE` (`1` compresses WebSocket messages, `contexts` keeps contexts too), `RECOVERY` (`1` turns connection
-//! state recovery on). Prints a line with `LISTENING` once it accepts connections and ends on SIGTERM.
+//! `/engine.io/` is an Engine.IO echo server, `/socket.io/` a Socket.IO server with the namespaces
+//! `/` and `/custom`. Environment: `PORT` (3000), `PING_INTERVAL` (300 ms), `PING_TIMEOUT` (200
+//! ms), `MAX_PAYLOAD` (1000000 bytes), `BODY_TIMEOUT` (30000 ms), `ALLOW_EIO3` (`1` also serves
+//! protocol revision 3), `PARSER` (`json` or `msgpack`), `PER_MESSAGE_DEFLATE` (`1` compresses
+//! WebSocket messages, `contexts` also keeps contexts), `RECOVERY` (`1` enables connection state
+//! recovery). Prints a line with `LISTENING` when it accepts connections. Ends on SIGTERM.
 
 use std::{env, io, process::ExitCode, time::Duration};
 

@@ -1,10 +1,10 @@
-//! The server that the Rust client is tested against, with the contract of Node's peer, `interop/servers/peer.mjs`: the same
-//! tests run against both.
+//! The server for the tests of the Rust client. It has the same contract as Node's
+//! `interop/servers/peer.mjs`, and the same tests run against both.
 //!
-//! Environment: `PORT` (3000), `PARSER` (`json`, or `msgpack`), `PING_INTERVAL` (25000 ms), `PING_TIMEOUT` (20000 ms),
-//! `MAX_PAYLOAD` (1000000 bytes), `TRANSPORTS` (`polling,websocket`), `RECOVERY` (`1`: connection state recovery), `REFUSE`
-//! (`1`: no session is opened), `LEASH` (`1`: end with the standard input, that is with whoever started it). Prints
-//! `LISTENING`.
+//! Environment: `PORT` (3000), `PARSER` (`json` or `msgpack`), `PING_INTERVAL` (25000 ms),
+//! `PING_TIMEOUT` (20000 ms), `MAX_PAYLOAD` (1000000 bytes), `TRANSPORTS` (`polling,websocket`),
+//! `RECOVERY` (`1` enables connection state recovery), `REFUSE` (`1` refuses all sessions), `LEASH`
+//! (`1` ends with the standard input, and thus with the parent process). Prints `LISTENING`.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ use socketio_server::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What the whole server has seen: survives connections, not the process.
+/// State of the whole server, which survives connections.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Inner>>);
 
@@ -100,13 +100,14 @@ fn declare(namespace: &Namespace) {
         Ok(())
     });
     namespace.on("ack", |args: Args| async move { args });
-    // The server asks and passes on what it is answered.
+    // Emits an event with an ack to the client, and sends the ack back as an event.
     namespace.on("ask", |socket: Socket, args: Args| async move {
         let answer: Values = socket.emit_with_ack("question", &args).await?;
         socket.emit("answered", &answer)?;
         Ok(())
     });
-    // Asks several times, and passes the answers on to a room: the one that answers may be gone by then.
+    // Emits several events with acks, and sends the acks to a room, because the client may be gone
+    // by then.
     namespace.on("survey", |socket: Socket, Data((room, count)): Data<(String, u32)>| async move {
         for n in 0..count {
             let (socket, room) = (socket.clone(), room.clone());
@@ -125,7 +126,7 @@ fn declare(namespace: &Namespace) {
         Ok(())
     });
     namespace.on("large", |Data(length): Data<usize>| async move { "x".repeat(length) });
-    // Takes an acknowledgement and never gives it.
+    // Takes no ack argument, so that the client never gets an ack.
     namespace.on("silence", || async {});
     namespace.on("info", |socket: Socket| async move {
         let handshake = socket.handshake();
@@ -175,7 +176,7 @@ fn rooms(namespace: &Namespace) {
 }
 
 fn counted(namespace: &Namespace) {
-    // Answers from the attempt of that number on; earlier ones are left unanswered.
+    // Acknowledges from the given attempt on, and leaves earlier attempts unanswered.
     namespace.on(
         "flaky",
         |State(seen): State<Seen>, Data((key, from)): Data<(String, u32)>, ack: Ack| async move {
@@ -204,9 +205,9 @@ fn counted(namespace: &Namespace) {
 fn ends(namespace: &Namespace) {
     namespace.on("kick", |socket: Socket| async move { socket.disconnect() });
     namespace.on("close", |socket: Socket| async move { socket.disconnect_all() });
-    // The connection ends without a word of Socket.IO.
+    // Closes the connection without a Socket.IO packet.
     namespace.on("lose", |socket: Socket| async move { socket.conn().close(false) });
-    // Everybody's events stop for a while: there is one thread.
+    // Blocks all clients for a while, because the server has one thread.
     namespace.on("hang", |Data(millis): Data<u64>| async move {
         std::thread::sleep(Duration::from_millis(millis));
     });

@@ -1,8 +1,10 @@
-//! A server that never stops talking, so that it shows whether a client that loses its connection misses anything.
+//! A server that emits all the time, to show whether a client that loses its connection misses
+//! events.
 //!
-//! Every 2 ms it broadcasts `n` with a number to everybody, and after every third number `room` with the same number, as
-//! binary too, to the room that clients join when they are new; another room gets what no client may get. Environment:
-//! `PORT` (3000), `ALLOW_EIO3` (`1` serves Socket.IO v2 clients).
+//! Every 2 ms it broadcasts `n` with a number to all clients. With every third number it also
+//! broadcasts `room` with the same number, also as binary, to the room that new clients join.
+//! Another room, which no client joins, gets events too. Environment: `PORT` (3000), `ALLOW_EIO3`
+//! (`1` serves Socket.IO v2 clients).
 
 use std::{env, error::Error, time::Duration};
 
@@ -19,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .engine(|engine| engine.allow_eio3(v2)),
     );
     io.on_connection(|socket: Socket| async move {
-        // Who comes back is in its rooms already.
+        // A recovered client is already in its rooms.
         if !socket.recovered() {
             socket.join("members")?;
         }

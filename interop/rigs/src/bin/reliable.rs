@@ -1,7 +1,9 @@
-//! A server that takes orders and has them paid, each until the client has answered: over lost connections, too.
+//! A server that sends reliable events, each until the client has acknowledged it, also across lost
+//! connections.
 //!
-//! `order` with a number makes it send so many events `pay`, one after the other, then `paid` with the answers; if the client
-//! does not come back, everybody in the main namespace is told with `not paid`. Environment: `PORT` (3000).
+//! `order` with a number makes it send that many `pay` events, one after another, then `paid` with
+//! the acks. If the client does not return, all clients of the main namespace get `not paid`.
+//! Environment: `PORT` (3000).
 
 use std::{env, error::Error};
 
@@ -17,7 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let main = io.sockets().clone();
         let namespace = io.of(name);
         namespace.on_connection(|socket: Socket| async move {
-            // A client needs an event's offset to come back to its session.
+            // A client needs the offset of an event to recover its session.
             socket.emit("welcome", &())?;
             Ok(())
         });
@@ -46,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Where the client loses its connection, this goes on when it has come back.
+/// Sends the events. If the client loses its connection, continues when the client has returned.
 async fn pay(socket: &Socket, orders: u32) -> Result<Vec<u32>, DeliveryError> {
     let mut answers = Vec::new();
     for order in 1..=orders {

@@ -1,4 +1,4 @@
-//! The adapters by name, with their defaults.
+//! Creates adapters by name, with their defaults.
 
 use std::{error::Error, sync::Arc};
 
@@ -7,7 +7,8 @@ use socketio_adapter_postgres::{PostgresAdapter, PostgresConfig};
 use socketio_adapter_redis::{Nodes, RedisAdapter};
 use socketio_server::{ClusterAdapter, MemoryCluster};
 
-/// An adapter for the engine at `url`. Where sessions are recovered on any node and that is not for free, `recovery` says so.
+/// Creates an adapter for the engine at `url`. `recovery` enables recovery on any node for adapters
+/// where this is an option.
 pub(crate) async fn named(
     name: &str,
     url: &str,
@@ -52,7 +53,7 @@ pub(crate) async fn named(
     })
 }
 
-/// One address, or those of a Redis Cluster's nodes: `redis://127.0.0.1:1,127.0.0.1:2`.
+/// Parses one address, or those of the nodes of a Redis Cluster: `redis://127.0.0.1:1,127.0.0.1:2`.
 fn nodes(url: &str) -> Nodes {
     match url.strip_prefix("redis://").map(|hosts| hosts.split(',').collect::<Vec<_>>()) {
         Some(hosts) if hosts.len() > 1 => {

@@ -1,9 +1,12 @@
-//! One node of a cluster. Node's servers can be the others: `interop/cluster/node.mjs` does the same things.
+//! One node of a cluster. Node's servers can be the other nodes: `interop/cluster/node.mjs` has the
+//! same contract.
 //!
-//! Environment: `PORT` (default: a free one), `NAME`; `ADAPTER`: `memory` (this node alone), `redis`, `redis-sharded`,
-//! `redis-streams`, `postgres`, `nats`; `URL` of the engine, with commas between the nodes of a Redis Cluster; `PREFIX` of
-//! channels (default: the adapter's own); `RECOVERY=1` turns connection state recovery on, with `nats` by JetStream;
-//! `PING_INTERVAL` and `PING_TIMEOUT` in milliseconds; `COOKIE=1` sets the cookie `io`, for proxies that go by it.
+//! Environment: `PORT` (default: a free port), `NAME`, `ADAPTER` (`memory` for this node alone,
+//! `redis`, `redis-sharded`, `redis-streams`, `postgres` or `nats`), `URL` of the engine (with
+//! commas between the nodes of a Redis Cluster), `PREFIX` of channels (default: the adapter's),
+//! `RECOVERY` (`1` enables connection state recovery, with `nats` over JetStream), `PING_INTERVAL`
+//! and `PING_TIMEOUT` in milliseconds, `COOKIE` (`1` sets the cookie `io`, for proxies that use
+//! it).
 
 mod adapters;
 

@@ -1,4 +1,4 @@
-//! A long-polling client on two kept-alive connections.
+//! A long-polling client with two kept-alive connections.
 
 use std::io;
 
@@ -72,7 +72,7 @@ async fn exchange(stream: &mut TcpStream, path: &str, body: Option<&str>) -> io:
     }
 }
 
-/// The lengths of a response's head and body.
+/// Returns the lengths of the head and the body of a response.
 fn head(bytes: &[u8]) -> Option<(usize, usize)> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let text = std::str::from_utf8(&bytes[..end]).ok()?.to_ascii_lowercase();

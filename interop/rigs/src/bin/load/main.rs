@@ -1,7 +1,8 @@
-//! The load generator for servers that follow the contract of the `bench` rig.
+//! The load generator for servers with the contract of the `bench` rig.
 //!
-//! `load PORT PID SCENARIO [SECONDS]` prints one line of JSON. The figure is the server's CPU time per message or
-//! delivery, read from the clock of the process: it holds on a noisy machine, where a rate does not.
+//! `load PORT PID SCENARIO [SECONDS]` prints one line of JSON. The main figure is the server's CPU
+//! time per message or delivery, read from the accounting of its process. Unlike a rate, it is
+//! stable on a busy machine.
 
 mod http;
 mod scenario;

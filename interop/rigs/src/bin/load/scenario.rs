@@ -1,4 +1,4 @@
-//! What is measured.
+//! The scenarios and their measurement.
 
 use std::{
     cell::{Cell, RefCell},
@@ -42,14 +42,14 @@ pub(crate) struct Scenario {
 
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Messages in flight per connection, of 50; in bursts or one for one.
+    /// 50 connections, each with this many messages in flight, either in bursts or one by one.
     Echo {
         ack: bool,
         in_flight: usize,
         burst: bool,
     },
     Binary,
-    /// Broadcasts in flight to 1000, of so many bytes.
+    /// Broadcasts of this size to 1000 connections, with this many in flight.
     Cast {
         bytes: usize,
         in_flight: usize,
@@ -90,7 +90,7 @@ const SCENARIOS: [Scenario; 16] = {
     ]
 };
 
-/// What the connections of one run share.
+/// Results shared by the connections of one run.
 #[derive(Default)]
 struct Tally {
     units: Cell<u64>,
@@ -181,7 +181,7 @@ impl Scenario {
     }
 }
 
-/// A connection that fails while the run lasts has lost messages.
+/// Runs the work of a connection. A connection that fails during the run has lost messages.
 fn spawn(work: impl Future<Output = io::Result<()>> + 'static) {
     tokio::task::spawn_local(async move {
         if let Err(error) = work.await {
@@ -275,7 +275,7 @@ async fn connects(port: u16, tally: Rc<Tally>) -> io::Result<()> {
     Ok(())
 }
 
-/// 1000 receivers, and one sender that keeps so many broadcasts in flight.
+/// Starts 1000 recipients, and one sender that keeps `in_flight` broadcasts in flight.
 async fn casts(
     port: u16,
     tally: Rc<Tally>,
@@ -303,7 +303,7 @@ async fn casts(
             Ok(())
         });
     }
-    // The sender is in no room; of a broadcast to all it gets a copy as well.
+    // The sender is in no room, but gets a copy of each broadcast to all.
     let mut sender = Socket::connect(port).await?;
     let copies = u64::from(!rooms);
     spawn(async move {

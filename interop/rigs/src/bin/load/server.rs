@@ -1,4 +1,4 @@
-//! The server's process, as the system's bookkeeping shows it.
+//! Resource usage of the server's process, from `/proc`.
 
 use std::{fs, io};
 
@@ -6,7 +6,7 @@ use std::{fs, io};
 pub(crate) struct Process(pub(crate) u32);
 
 impl Process {
-    /// CPU time of all threads so far, in nanoseconds.
+    /// Returns the CPU time of all threads so far, in nanoseconds.
     pub(crate) fn cpu(self) -> io::Result<u64> {
         let mut total = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.0))? {
@@ -17,7 +17,7 @@ impl Process {
         Ok(total)
     }
 
-    /// Resident memory in KiB.
+    /// Returns the resident memory in KiB.
     pub(crate) fn memory(self) -> io::Result<u64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.0))?;
         let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A client that speaks just enough of WebSocket, Engine.IO and Socket.IO.
+//! A client with a minimal implementation of WebSocket, Engine.IO and Socket.IO.
 
 use std::io;
 
@@ -9,13 +9,13 @@ use tokio::{
 
 pub(crate) struct Socket {
     stream: TcpStream,
-    /// Received, and not looked at from `start` on.
+    /// Received bytes. Those from `start` on are not processed yet.
     buffer: Vec<u8>,
     start: usize,
 }
 
 impl Socket {
-    /// A WebSocket with both handshakes done.
+    /// Opens a WebSocket and completes both handshakes.
     pub(crate) async fn connect(port: u16) -> io::Result<Self> {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.set_nodelay(true)?;
@@ -56,7 +56,7 @@ impl Socket {
         self.stream.write_all(frames).await
     }
 
-    /// Waits for data and shows every whole frame's payload; pings are answered.
+    /// Waits for data. Passes the payload of every complete frame to `see`, and answers pings.
     pub(crate) async fn receive(&mut self, mut see: impl FnMut(&[u8])) -> io::Result<()> {
         let mut pings = 0;
         loop {
@@ -93,7 +93,7 @@ impl Socket {
     }
 }
 
-/// Where the payload of a whole frame at the start begins and ends.
+/// Returns where the payload of a complete frame begins and ends.
 fn whole_frame(bytes: &[u8]) -> Option<(usize, usize)> {
     let (from, len) = match *bytes.get(1)? {
         126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
@@ -103,7 +103,7 @@ fn whole_frame(bytes: &[u8]) -> Option<(usize, usize)> {
     (bytes.len() >= from + len).then_some((from, from + len))
 }
 
-/// A text frame, masked with zeros.
+/// Returns a text frame, masked with zeros.
 pub(crate) fn frame(payload: &[u8]) -> Vec<u8> {
     frame_of(0x81, payload)
 }

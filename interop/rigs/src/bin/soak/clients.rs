@@ -1,4 +1,5 @@
-//! The kinds of clients. Each runs to the end of its connections; what it leaves open is closed when it is dropped.
+//! The kinds of clients. Each runs until its connections end. Dropping a client closes its open
+//! connections.
 
 use std::{future::Future, io, pin::Pin};
 
@@ -7,7 +8,7 @@ use crate::wire::{Wire, frame};
 /// One kind of client.
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
-    /// Keeps to the rules, and must be served.
+    /// Whether the client is well-behaved, so that the server must serve it.
     pub(crate) succeeds: bool,
     pub(crate) run: fn(u16, usize) -> Client,
 }
@@ -58,7 +59,7 @@ kinds! {
 const SOCKET: &str = "/socket.io/?transport=";
 const ECHO: &str = "/engine.io/?transport=";
 
-/// A polling session: a connection, and the target of its requests.
+/// Opens a polling session. Returns a connection, and the target of further requests.
 async fn open_polling(port: u16, base: &str, revision: u8) -> io::Result<(Wire, String)> {
     let mut wire = Wire::connect(port).await?;
     let target = format!("{base}polling&EIO={revision}");
@@ -68,12 +69,12 @@ async fn open_polling(port: u16, base: &str, revision: u8) -> io::Result<(Wire, 
     Ok((wire, format!("{target}&sid={sid}")))
 }
 
-/// A WebSocket for a polling session.
+/// Opens a WebSocket for a polling session.
 async fn probe(port: u16, target: &str) -> io::Result<Wire> {
     Wire::websocket(port, &target.replace("transport=polling", "transport=websocket")).await
 }
 
-/// Polls until a packet begins with `prefix`; pings are answered.
+/// Polls until a packet begins with `prefix`. Answers pings.
 async fn poll(wire: &mut Wire, target: &str, prefix: &str) -> io::Result<()> {
     loop {
         let body = wire.exchange(target, None).await?;
@@ -160,7 +161,7 @@ async fn revision_3_upgrade(port: u16, _: usize) -> io::Result<()> {
     wire.close().await
 }
 
-/// Gone at some point of the upgrade; of the session only a timeout tells.
+/// Drops the connections at some point of the upgrade. The server detects this only by a timeout.
 async fn upgrade_aborted(port: u16, n: usize) -> io::Result<()> {
     let (mut wire, target) = open_polling(port, SOCKET, 4).await?;
     if n.is_multiple_of(2) {
@@ -183,7 +184,7 @@ async fn upgrade_garbage(port: u16, n: usize) -> io::Result<()> {
     probe.until_closed().await
 }
 
-/// Holds both connections, and takes the probe no further.
+/// Keeps both connections open, but does not finish the upgrade.
 async fn upgrade_never_finished(port: u16, _: usize) -> io::Result<()> {
     let (mut wire, target) = open_polling(port, SOCKET, 4).await?;
     wire.ask(&target, None).await?;
@@ -249,7 +250,7 @@ async fn too_many_fragments(port: u16, _: usize) -> io::Result<()> {
     wire.until_closed().await
 }
 
-/// Answers no ping, and closes nothing.
+/// Answers no ping and closes nothing.
 async fn silent_websocket(port: u16, n: usize) -> io::Result<()> {
     let revision = 3 + n % 2;
     let mut wire = Wire::websocket(port, &format!("{SOCKET}websocket&EIO={revision}")).await?;
@@ -288,7 +289,7 @@ async fn two_polls(port: u16, _: usize) -> io::Result<()> {
     second.answer().await.map(drop)
 }
 
-/// A session that enters no namespace.
+/// Opens a session that joins no namespace.
 async fn not_connecting(port: u16, n: usize) -> io::Result<()> {
     let mut wire = Wire::websocket(port, &format!("{SOCKET}websocket&EIO=4")).await?;
     if n.is_multiple_of(2) {
@@ -297,7 +298,7 @@ async fn not_connecting(port: u16, n: usize) -> io::Result<()> {
     wire.expect("never").await.map(drop)
 }
 
-/// A packet whose attachments never come.
+/// Sends a packet without its attachments.
 async fn unfinished_packet(port: u16, _: usize) -> io::Result<()> {
     let mut wire = Wire::websocket(port, &format!("{SOCKET}websocket&EIO=4")).await?;
     wire.text("40").await?;
@@ -307,15 +308,15 @@ async fn unfinished_packet(port: u16, _: usize) -> io::Result<()> {
     wire.send(&frame(0x82, &[0; 5000])).await
 }
 
-/// Wants echoes, and reads none of them.
+/// Requests echoes and reads none of them.
 async fn not_reading(port: u16, n: usize) -> io::Result<()> {
-    // A few at a time: the kernel's buffers are large.
+    // Only some of these clients run, because the kernel's buffers are large.
     if !n.is_multiple_of(6) {
         return Ok(());
     }
     let mut wire = Wire::websocket(port, &format!("{ECHO}websocket&EIO=4")).await?;
     let message = frame(0x82, &[0; 20_000]);
-    // Ends with an error when the server has given up.
+    // Fails when the server closes the connection.
     for _ in 0..5_000 {
         wire.send(&message).await?;
     }
@@ -336,7 +337,7 @@ async fn unknown(port: u16, _: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes that look like nothing, the same in every run.
+/// Returns pseudo-random bytes, the same in every run.
 fn noise(n: usize, length: usize) -> Vec<u8> {
     let mut state = n as u32 | 1;
     let mut next = || {

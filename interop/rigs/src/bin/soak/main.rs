@@ -1,8 +1,8 @@
-//! Hundreds of clients at a time, most of them ill-behaved, against a server in a process of its own, and a look at what
-//! is left of them: no session, no task, no descriptor, and no memory.
+//! Hundreds of concurrent clients, most of them misbehaving, against a server in a process of its
+//! own. Afterwards no session, task or descriptor may remain, and memory must not have grown.
 //!
-//! `soak` starts the server (`soak serve`) and the clients, takes less than a minute, prints what it found and fails where
-//! something is left. A timer lives in its task, so that no task means no timer.
+//! `soak` starts the server (`soak serve`) and the clients, takes less than a minute, prints the
+//! results, and fails if anything remains. Timers live in tasks, so no task means no timer.
 
 mod clients;
 mod server;
@@ -18,23 +18,25 @@ use std::{
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-/// Clients of each kind that begin at once.
+/// Clients of each kind per wave.
 const EACH: usize = 12;
 
-/// Waves before memory is looked at: buffers, tables and the allocator's own caches have their size by then.
+/// Waves before the first memory measurement. By then, buffers, tables and the allocator's caches
+/// have reached their size.
 const WARM_UP: usize = 6;
 
-/// Waves between the two looks.
+/// Waves between the two memory measurements.
 const WAVES: usize = 10;
 
-/// One wave comes while the former ones are still there.
+/// A wave starts while the clients of earlier waves are still connected.
 const BETWEEN_WAVES: Duration = Duration::from_millis(1500);
 
-/// Far beyond the sum of the server's timeouts, for a machine that is busy with something else.
+/// Far longer than the sum of the server's timeouts, for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What resident memory may differ by: pages that the allocator keeps, which vary by 3 MiB at most from run to run. A
-/// server that kept 2 KiB of each client of the measured waves would exceed it; what is kept in lists is counted exactly.
+/// Allowed growth of resident memory. Pages that the allocator keeps vary by at most 3 MiB between
+/// runs. A server that leaked 2 KiB per client of the measured waves would exceed the limit. Entries
+/// of lists are counted exactly.
 const ALLOWED_KIB: u64 = 6 * 1024;
 
 fn main() -> ExitCode {
@@ -77,18 +79,19 @@ fn soak() -> io::Result<()> {
     }
     if !failed.is_empty() {
         return Err(io::Error::other(
-            "well-behaved clients were not served, or clients were forgotten",
+            "well-behaved clients were not served, or clients were not disconnected",
         ));
     }
     check(&end)?;
     if after > before + ALLOWED_KIB {
         return Err(io::Error::other(format!("memory has grown by {} KiB", after - before)));
     }
-    println!("nothing is left: no session, no task, no descriptor");
+    println!("nothing remains: no session, no task, no descriptor");
     Ok(())
 }
 
-/// Runs waves of all kinds of clients to the end of each client; what went wrong with those that should succeed.
+/// Runs waves of all kinds of clients until every client has ended. Returns the errors of
+/// well-behaved clients.
 async fn waves(port: u16, count: usize) -> Vec<(&'static str, io::Error)> {
     let mut clients = JoinSet::new();
     for wave in 0..count {
@@ -96,7 +99,7 @@ async fn waves(port: u16, count: usize) -> Vec<(&'static str, io::Error)> {
             for kind in clients::KINDS {
                 let client = (kind.run)(port, wave * EACH + n);
                 clients.spawn(async move {
-                    // One that the server forgot would hold everything up.
+                    // Without a timeout, a client that the server forgot would block the test.
                     let result = tokio::time::timeout(PATIENCE, client).await;
                     let result = result.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
                     (kind, result)
@@ -118,7 +121,7 @@ async fn waves(port: u16, count: usize) -> Vec<(&'static str, io::Error)> {
     failed
 }
 
-/// The soak has done what it is for only if the server met all of it.
+/// Checks that the server has met every kind of misbehavior. Otherwise the test proves nothing.
 fn check(stats: &Value) -> io::Result<()> {
     let seen = [
         "/opened",
@@ -147,7 +150,7 @@ fn check(stats: &Value) -> io::Result<()> {
     let closed = stats["closed"].as_object().into_iter().flat_map(|closed| closed.values());
     let closed: u64 = closed.filter_map(Value::as_u64).sum();
     if closed != number(stats, "opened") {
-        return Err(io::Error::other("sessions were opened that were never closed"));
+        return Err(io::Error::other("some sessions were opened and never closed"));
     }
     Ok(())
 }
@@ -171,7 +174,8 @@ fn number(stats: &Value, name: &str) -> u64 {
     stats[name].as_u64().unwrap_or_default()
 }
 
-/// The server's process. It answers each line on its standard input with its counters, and ends with that input.
+/// The process of the server. It answers each line on its standard input with its counters, and
+/// ends with that input.
 struct Server {
     child: Child,
     input: ChildStdin,
@@ -183,7 +187,8 @@ impl Server {
     fn start() -> io::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("serve")
-            // One heap of the C library for all threads: which thread frees what is chance, what is left is not.
+            // All threads share one heap of the C library. Otherwise the memory would depend on
+            // which thread frees what.
             .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -204,7 +209,7 @@ impl Server {
         Ok(serde_json::from_str(&line)?)
     }
 
-    /// Waits until there is no more of everything than in `empty`.
+    /// Waits until the counts of sessions, tasks and descriptors are back at those in `empty`.
     fn settled(&mut self, empty: &Value) -> io::Result<Value> {
         let since = Instant::now();
         loop {

@@ -1,4 +1,4 @@
-//! The server: Socket.IO and an Engine.IO echo, with all deadlines short.
+//! The server: Socket.IO and an Engine.IO echo server, both with short deadlines.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ pub(crate) fn run() -> io::Result<()> {
     let (engines, port) = runtime.block_on(start())?;
     let mut output = io::stdout().lock();
     writeln!(output, "LISTENING on port {port}")?;
-    // Each line asks for the counters; with the last one the server ends.
+    // Each line requests the counters. The server ends with its input.
     for line in io::stdin().lock().lines() {
         line?;
         writeln!(output, "{}", stats(&engines, runtime.handle())?)?;
@@ -53,8 +53,8 @@ async fn start() -> io::Result<(Vec<Engine>, u16)> {
                 }
             }
         });
-    // Later than a silent client's ping timeout: a polling session that is closed sooner waits 30 s for its client to
-    // fetch the close packet, as in Node.
+    // Longer than the ping timeout of a silent client. A polling session that is closed earlier
+    // waits 30 s for its client to fetch the close packet, as in Node.
     let config = ServerConfig::default().engine(limits).connect_timeout(2 * DEADLINE);
     let io = Server::with_config(config);
     io.on_connection(|socket: Socket| async move {
@@ -80,7 +80,7 @@ async fn start() -> io::Result<(Vec<Engine>, u16)> {
     Ok((vec![io.engine().clone(), echo], port))
 }
 
-/// The sums over both engines, and what the process holds.
+/// Returns the sums over both engines, and the resource usage of the process.
 fn stats(engines: &[Engine], runtime: &Handle) -> io::Result<Value> {
     let stats: Vec<_> = engines.iter().map(Engine::stats).collect();
     let sum = |of: &dyn Fn(&engineio_server::Stats) -> u64| stats.iter().map(of).sum::<u64>();

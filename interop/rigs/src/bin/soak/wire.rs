@@ -1,4 +1,4 @@
-//! As much of HTTP and WebSocket as clients need that do not keep to the rules.
+//! A minimal implementation of HTTP and WebSocket, for misbehaving clients.
 
 use std::io;
 
@@ -20,7 +20,7 @@ impl Wire {
         Ok(Self { stream, buffer: Vec::new() })
     }
 
-    /// A WebSocket, its answer read.
+    /// Opens a WebSocket and reads the response.
     pub(crate) async fn websocket(port: u16, target: &str) -> io::Result<Self> {
         let mut wire = Self::connect(port).await?;
         let request = format!(
@@ -40,7 +40,7 @@ impl Wire {
         self.send(&frame(0x81, text.as_bytes())).await
     }
 
-    /// A request of the session, begun: the answer is for [`answer`](Self::answer).
+    /// Sends a request without reading the response; see [`answer`](Self::answer).
     pub(crate) async fn ask(&mut self, target: &str, body: Option<&str>) -> io::Result<()> {
         let request = match body {
             None => format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"),
@@ -53,7 +53,7 @@ impl Wire {
         self.send(request.as_bytes()).await
     }
 
-    /// Status and body.
+    /// Reads a response. Returns its status and body.
     pub(crate) async fn answer(&mut self) -> io::Result<(u16, String)> {
         let head = self.head().await?.to_ascii_lowercase();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
@@ -76,7 +76,8 @@ impl Wire {
         }
     }
 
-    /// The next text frame that begins with `prefix`. Pings are answered, others are skipped.
+    /// Returns the next text frame that begins with `prefix`. Answers pings, and skips other
+    /// frames.
     pub(crate) async fn expect(&mut self, prefix: &str) -> io::Result<String> {
         loop {
             let first = self.take(2).await?;
@@ -103,18 +104,18 @@ impl Wire {
         }
     }
 
-    /// Reads on until the server ends the connection, and answers nothing.
+    /// Reads until the server closes the connection, and answers nothing.
     pub(crate) async fn until_closed(mut self) -> io::Result<()> {
         loop {
             self.buffer.clear();
-            // A reset is an end as well.
+            // A reset also counts as closed.
             if !matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..)) {
                 return Ok(());
             }
         }
     }
 
-    /// Closes in order.
+    /// Closes the WebSocket properly.
     pub(crate) async fn close(mut self) -> io::Result<()> {
         self.send(&frame(0x88, &[])).await?;
         self.until_closed().await
@@ -146,7 +147,7 @@ impl Wire {
     }
 }
 
-/// A frame, masked with zeros.
+/// Returns a frame, masked with zeros.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
