@@ -1,21 +1,24 @@
-//! Socket.IO packets, arguments with binary inside, and the connection state machine.
+//! Socket.IO packets, arguments with binary, and the state machine of a connection.
 //!
-//! This crate implements the Socket.IO protocol, revision 5 (spoken by Socket.IO v3 and v4) and revision 4 (spoken by v2
-//! clients), above the messages of an Engine.IO session. It never does I/O, never reads a clock, draws no randomness and
-//! starts nothing: it can be used, tested and fuzzed by itself, on any runtime or none.
+//! This crate implements the Socket.IO protocol on top of the messages of an Engine.IO session:
+//! revision 5 (Socket.IO v3 and v4) and revision 4 (v2 clients). It does no I/O, reads no clock, draws
+//! no randomness and spawns no tasks. It can be used, tested and fuzzed with any runtime or none.
 //!
-//! - [`encode_event`] and its siblings turn a value into [`Frames`](engineio_parser::Frames): serialized once, shared by all
-//!   recipients. [`Binary`] anywhere in the value becomes an attachment, without a copy.
-//! - [`Decoder`] turns messages into [`Packet`]s, whose [`Args`] are validated, but not decoded before
-//!   [`Args::decode`] is told a type. What a peer may cost is in [`Limits`].
-//! - [`Parser`] is the syntax of packets: JSON, or with the feature `msgpack` that of Node's `socket.io-msgpack-parser`.
-//! - [`Answer`] is what a handler may return, on either side.
-//! - [`Value`], [`value!`] and [`args!`] are for values without a type of their own, [`Event`] for contracts that both
-//!   sides share.
-//! - [`Connection`] keeps the namespaces and the awaited acknowledgements of one connection, for a server and for a client.
-//!   Its run loop is described in [`connection`].
+//! - [`encode_event`] and its siblings turn a value into [`Frames`](engineio_parser::Frames), which
+//!   are serialized once and shared by all recipients. [`Binary`] anywhere in the value becomes an
+//!   attachment without a copy.
+//! - [`Decoder`] turns messages into [`Packet`]s. Their [`Args`] are validated, but decoded only when
+//!   [`Args::decode`] is called with a type. [`Limits`] bound the cost of a peer.
+//! - [`Parser`] selects the encoding of packets: JSON, or with the feature `msgpack` that of Node's
+//!   `socket.io-msgpack-parser`.
+//! - [`Answer`] is the trait of types that a handler may return, on either side.
+//! - [`Value`], [`value!`] and [`args!`] are for values without a type of their own. [`Event`] is for
+//!   contracts that both sides share.
+//! - [`Connection`] holds the namespaces and the pending acks of one connection, for a server or a
+//!   client. The module [`connection`] describes its run loop.
 //!
-//! A tuple is a list of arguments, anything else is one argument. This rule holds wherever arguments are given or taken.
+//! Wherever arguments are passed or decoded, a tuple is a list of arguments, and any other type is a
+//! single argument.
 //!
 //! ```
 //! use engineio_parser::Data;
@@ -28,13 +31,13 @@
 //! let upload = Upload { name: "a.png".into(), body: Binary("…".into()) };
 //! let frames = encode_event(&Nsp::root(), None, "upload", &(&upload, true))?;
 //!
-//! // What a transport would deliver: a text (here without its Engine.IO digit), and the attachment.
+//! // A transport would deliver a text (here without its Engine.IO digit) and the attachment.
 //! let mut payloads = frames.iter().map(|frame| frame.payload());
 //! let text = ByteString::try_from(payloads.next().unwrap().slice(1..))?;
 //! assert_eq!(text, r#"51-["upload",{"name":"a.png","body":{"_placeholder":true,"num":0}},true]"#);
 //!
 //! let mut decoder = Decoder::new(&Limits::default());
-//! assert!(decoder.decode_text(text)?.is_none(), "one attachment is due");
+//! assert!(decoder.decode_text(text)?.is_none(), "one attachment is missing");
 //! let packet = decoder.decode_binary(payloads.next().unwrap())?.unwrap();
 //! let Content::Event { args, .. } = packet.content else { panic!("not an event") };
 //! assert_eq!(args.event(), "upload");
