@@ -82,6 +82,9 @@ fn check_args(nsp: &Nsp, args: &Args) {
     let _ = args.decode::<Option<Value>>();
 
     assert!(echo(nsp, args, args.attachments().len()).is_some_and(|echo| echo.raw() == args.raw()));
+    assert!(values.is_ok(), "valid arguments have values");
+    #[cfg(feature = "msgpack")]
+    check_by_msgpack(nsp, args);
     if let Ok(values) = values.map(Values) {
         assert_eq!(args.len(), values.0.len());
         // A buffer is attached once, however often it is referred to.
@@ -92,6 +95,37 @@ fn check_args(nsp: &Nsp, args: &Args) {
         let first = echo(nsp, &values, attachments);
         let second = first.as_ref().and_then(|args| echo(nsp, args, attachments));
         assert!(first.is_some_and(|first| first.len() == args.len() && Some(first) == second));
+    }
+}
+
+/// Arguments that are passed on to a client of msgpack mean the same there.
+#[cfg(feature = "msgpack")]
+fn check_by_msgpack(nsp: &Nsp, args: &Args) {
+    use crate::Parser;
+    let Ok(frames) = Parser::MsgPack.encode_event(nsp, None, "echo", args) else { return };
+    let limits = Limits::default().max_binaries(usize::MAX);
+    let mut decoder = Decoder::new(&limits).with_parser(Parser::MsgPack);
+    let message = frames.iter().next().map(engineio_parser::Frame::payload);
+    let packet = message.and_then(|message| decoder.decode_binary(message).ok().flatten());
+    let values =
+        |args: &Args| Some(args.values().ok()?.into_iter().map(as_f64).collect::<Vec<_>>());
+    let echo = match packet.map(|packet| packet.content) {
+        Some(Content::Event { args, .. }) => values(&args),
+        _ => None,
+    };
+    assert_eq!(echo, values(args));
+}
+
+/// JavaScript has one kind of number.
+#[cfg(feature = "msgpack")]
+fn as_f64(value: Value) -> Value {
+    match value {
+        Value::Number(number) => number.as_f64().into(),
+        Value::Array(items) => Value::Array(items.into_iter().map(as_f64).collect()),
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(|(key, item)| (key, as_f64(item))).collect())
+        }
+        other => other,
     }
 }
 
