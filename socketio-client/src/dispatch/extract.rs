@@ -54,6 +54,10 @@ impl<X: Extract> Extract for Result<X, HandlerError> {
 /// Extractor: the event's arguments, decoded. A tuple (or array) is the list of arguments, anything else is the first.
 /// Of arguments of another type the server is told "invalid arguments", and nothing of the types here.
 ///
+/// Half a surrogate pair in a text is U+FFFD, a number beyond an `f64` is infinity (null in a dynamic
+/// value). An attachment is [`Binary`](crate::Binary), `Bytes` or inside of a [`Value`](crate::Value). For a
+/// type that takes no bytes, such as `serde_json::Value`, it is an error that says so.
+///
 /// ```no_run
 /// use socketio_client::{Data, Socket};
 ///

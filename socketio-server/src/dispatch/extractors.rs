@@ -18,6 +18,10 @@ use crate::{
 /// In the handler of a connection or a middleware it is what the client sent with CONNECT, as [`Auth`]. As
 /// `Option<Data<T>>` it is `None` where the client sent no arguments.
 ///
+/// Half a surrogate pair in a text is U+FFFD, a number beyond an `f64` is infinity (null in a dynamic
+/// value). An attachment is [`Binary`](crate::Binary), `Bytes` or inside of a [`Value`](crate::Value). For a
+/// type that takes no bytes, such as `serde_json::Value`, it is an error that says so.
+///
 /// Of arguments of another type the client is told "invalid arguments", and nothing of the types here; the namespace's
 /// error handler is told what is wrong with them.
 ///
