@@ -248,10 +248,13 @@ impl EngineConfig {
     /// Sets the maximum number of sessions (default 100 000). Further handshakes get 503 with
     /// `Retry-After` and [`RequestError::SessionLimit`](crate::RequestError::SessionLimit).
     ///
-    /// A new session costs about 1.5 KiB here and as much in a Socket.IO server, in addition to the
+    /// A new session costs about 2 KiB, including its part in a Socket.IO server, in addition to the
     /// stored part of its request ([`max_kept_head`](Self::max_kept_head)) and the resources of the
-    /// operating system for its connection: about 300 MB with the default. Raise it if you have
+    /// operating system for its connection: about 200 MB with the default. Raise it if you have
     /// more clients and the memory for them.
+    ///
+    /// The memory of ended sessions is free for new ones. glibc's allocator returns little of it to
+    /// the operating system; with jemalloc or mimalloc, the process shrinks after a wave of clients.
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.max_sessions = sessions;
         self

@@ -1,12 +1,16 @@
 //! The task of a namespace's membership, and what it does for other nodes.
 
 use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::{Arc, PoisonError, Weak, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
 
 use socketio_adapter::{
-    Body, Inbox, Link, Message, MessageError, NodeId, Offset, RoomInterest, Selection,
+    AdapterError, Body, Inbox, Link, Message, MessageError, NodeId, Offset, RoomInterest, Selection,
 };
 use tokio::runtime::Handle;
 
@@ -67,7 +71,7 @@ async fn run(node: Arc<Node>) {
 async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
     loop {
         let seat = node.membership.seat.clone();
-        match node.membership.adapter.join(seat, node.clone()).await {
+        match caught(async { node.membership.adapter.join(seat, node.clone()).await }).await {
             Ok(link) => return link,
             Err(error) => {
                 let nsp = &node.membership.seat.nsp;
@@ -88,7 +92,7 @@ async fn stay(node: &Node, link: &dyn Link) {
         namespace.hub().watch_rooms(link.interest() == RoomInterest::All);
     }
     for message in membership.greet() {
-        report(node, link.publish(message).await.map(drop));
+        report(node, caught(async { link.publish(message).await.map(drop) }).await);
     }
     membership.set_stage(Stage::Joined);
     let too_long = async {
@@ -108,21 +112,30 @@ async fn stay(node: &Node, link: &dyn Link) {
 
 async fn publish(node: &Node, link: &dyn Link) {
     while let Some(outgoing) = node.membership.queue.next().await {
-        let result = match outgoing.to {
-            None if outgoing.logged => publish_event(node, link, outgoing.message).await,
-            None => publish_plain(node, link, outgoing.message).await,
-            Some(to) => link.reply(&to, outgoing.message).await,
+        let publish = async {
+            match outgoing.to {
+                None if outgoing.logged => publish_event(node, link, outgoing.message).await,
+                None => publish_plain(node, link, outgoing.message).await,
+                Some(to) => link.reply(&to, outgoing.message).await,
+            }
         };
-        report(node, result);
+        report(node, caught(publish).await);
     }
 }
 
+/// Runs a part of the back-end. A panic in it is an error, which costs what it was given: the task lives on.
+async fn caught<T>(part: impl Future<Output = Result<T, AdapterError>>) -> Result<T, AdapterError> {
+    let mut part = pin!(part);
+    poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| part.as_mut().poll(cx))).unwrap_or_else(|_| {
+            Poll::Ready(Err(AdapterError::Engine("the adapter panicked".into())))
+        })
+    })
+    .await
+}
+
 /// Publishes a message, and in one go with it those that wait behind it. The result of the last one.
-async fn publish_plain(
-    node: &Node,
-    link: &dyn Link,
-    message: Message,
-) -> Result<(), socketio_adapter::AdapterError> {
+async fn publish_plain(node: &Node, link: &dyn Link, message: Message) -> Result<(), AdapterError> {
     let more = link.max_batch().saturating_sub(1);
     let mut messages = node.membership.queue.more(more, MAX_BATCH_BYTES);
     if messages.is_empty() {
@@ -138,11 +151,7 @@ async fn publish_plain(
 }
 
 /// The event is delivered by the link, which gives it back; here, where the engine does not say that it is in its log.
-async fn publish_event(
-    node: &Node,
-    link: &dyn Link,
-    message: Message,
-) -> Result<(), socketio_adapter::AdapterError> {
+async fn publish_event(node: &Node, link: &dyn Link, message: Message) -> Result<(), AdapterError> {
     let body = message.body.clone();
     node.membership.doubt.begin(&body);
     let result = link.publish(message).await;
@@ -199,7 +208,7 @@ async fn watch_rooms(node: &Node, link: &dyn Link) {
     }
 }
 
-fn report(node: &Node, result: Result<(), socketio_adapter::AdapterError>) {
+fn report(node: &Node, result: Result<(), AdapterError>) {
     let counters = &node.membership.counters.here().cluster;
     let counter = if result.is_ok() { &counters.sent } else { &counters.lost };
     counter.one();

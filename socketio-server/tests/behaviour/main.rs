@@ -24,6 +24,7 @@ mod a_socket_keeps_data;
 mod a_socket_that_sends_too_fast;
 mod a_store_in_trouble_costs_a_session_alone;
 mod acks_are_resolved_once_or_fail;
+mod an_adapter_that_panics_costs_one_message;
 mod an_answer_is_never_dropped;
 mod an_empty_list_of_rooms_reaches_nobody;
 mod an_engine_that_is_away_holds_nobody_up;
