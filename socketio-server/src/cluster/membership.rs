@@ -1,4 +1,5 @@
-//! One namespace's membership in the cluster: what it publishes, asks and awaits. Knows nothing of sockets.
+//! A namespace's membership in the cluster: what it publishes, requests and awaits. It does not
+//! know sockets.
 
 use std::{
     collections::HashSet,
@@ -31,28 +32,28 @@ pub(crate) struct Membership {
     machine: Mutex<Cluster<oneshot::Sender<Outcome>>>,
     pub(super) queue: Queue,
     pub(super) link: OnceLock<Arc<dyn Link>>,
-    /// Where sessions are kept for all nodes, if they are.
+    /// The session store that all nodes share, if there is one.
     pub(super) store: OnceLock<Arc<dyn SessionStore>>,
-    /// Whether events are published before they are delivered here.
+    /// Whether events are published before they are delivered on this node.
     logged: bool,
     pub(super) turns: Turns,
     pub(super) doubt: Doubt,
-    /// Sessions on their way to the store.
+    /// Number of sessions on their way to the store.
     saving: watch::Sender<usize>,
     stage: watch::Sender<Stage>,
     pub(super) started: AtomicBool,
-    /// The earliest deadline may have changed.
+    /// Notified when the earliest deadline may have changed.
     pub(super) sooner: Notify,
-    /// Rooms that the back-end was told of. Only the membership's own task looks at them.
+    /// Rooms that were reported to the back-end. Only the membership's own task accesses them.
     pub(super) told: Mutex<HashSet<Room>>,
-    /// Handlers of server-side events that run.
+    /// Number of running handlers of server-side events.
     pub(super) handlers: AtomicUsize,
-    /// Ends when the last handler of a server-side event has begun.
+    /// Resolves when the last handler of a server-side event has started.
     last_begun: Mutex<Option<oneshot::Receiver<()>>>,
     pub(super) counters: Arc<Counters>,
 }
 
-/// How far the membership got.
+/// The stages of a membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(super) enum Stage {
     Joining,
@@ -61,16 +62,16 @@ pub(super) enum Stage {
     Left,
 }
 
-/// What became of an event that is to be published before it is delivered here.
+/// The result of publishing an event before it is delivered on this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Published {
-    /// It is on its way, and will be delivered here.
+    /// The event was published, and will be delivered on this node later.
     Yes,
-    /// The node has left: there is nobody else, and no log.
+    /// The node has left, so there are no other nodes and no log.
     Alone,
 }
 
-/// What another node wants of this one.
+/// A request of another node to this one.
 pub(super) type Wanted = (NodeId, Body);
 
 impl Membership {
@@ -81,7 +82,8 @@ impl Membership {
         recovers: bool,
         counters: Arc<Counters>,
     ) -> Self {
-        // The standard library's hasher is keyed at random, differently each time.
+        // The hasher of the standard library has a random key, which serves as a source of
+        // randomness.
         let uid = NodeId::from_random(RandomState::new().hash_one(nsp.as_str()));
         let seat = Seat { nsp, uid };
         let machine = Cluster::new(seat.clone(), adapter.discovery(), limits.clone());
@@ -107,19 +109,19 @@ impl Membership {
         }
     }
 
-    /// Publishes to all other nodes, after everything that was published before.
+    /// Publishes a message to all other nodes, after everything that was published before.
     pub(crate) fn publish(&self, body: Body) -> Result<(), ClusterError> {
         let message = self.message(body);
         self.push(Outgoing { to: None, message, logged: false })
     }
 
-    /// Whether events that can be recovered are published first, and delivered here where the engine's log gives them
-    /// back. `None` where they are not.
+    /// Returns the membership if events that can be recovered are published first, and delivered on
+    /// this node when the engine's log returns them. Otherwise returns `None`.
     pub(crate) fn logged(self: &Arc<Self>) -> Option<&Arc<Self>> {
         self.logged.then_some(self)
     }
 
-    /// Publishes an event that is to be delivered here as well, in its turn.
+    /// Publishes an event that is also delivered on this node, in order.
     pub(crate) fn publish_event(
         &self,
         args: Args,
@@ -134,8 +136,9 @@ impl Membership {
         Ok(Published::Yes)
     }
 
-    /// Runs an action after the events that were published before it have been delivered here: at once, where there are none.
-    /// It waits for the engine twice the `request_timeout` at most. Where too much waits, the action comes back.
+    /// Runs an action after the events published before it have been delivered on this node; at
+    /// once if there are none. It waits at most twice the `request_timeout` for the engine. Returns
+    /// the action if too many are waiting.
     pub(crate) fn in_turn(&self, action: Action) -> Result<(), Action> {
         if self.logged {
             return self.turns.after(action);
@@ -144,32 +147,34 @@ impl Membership {
         Ok(())
     }
 
-    /// The same, for those who can wait.
+    /// Like [`in_turn`](Self::in_turn), for callers that can wait.
     pub(crate) async fn turn(&self) {
         let (done, turn) = oneshot::channel();
         let _ = self.in_turn(Box::new(move || drop(done)));
         let _: Result<(), _> = turn.await;
     }
 
-    /// Where sessions are kept for all nodes; waits until the node has joined.
+    /// Returns the session store that all nodes share. Waits until the node has joined.
     pub(crate) async fn store(&self) -> Option<Arc<dyn SessionStore>> {
         self.joined().await;
         self.store.get().cloned()
     }
 
-    /// A session is on its way to the store until this is dropped: the node stays as long.
+    /// Keeps the node in the cluster until the returned guard is dropped, because a session is on
+    /// its way to the store.
     pub(crate) fn saving(self: &Arc<Self>) -> Saving {
         self.saving.send_modify(|saving| *saving += 1);
         Saving(self.clone())
     }
 
-    /// Waits until no session is on its way.
+    /// Waits until no session is on its way to the store.
     pub(super) async fn saved(&self) {
         // The sender lives in `self`.
         let _ = self.saving.subscribe().wait_for(|saving| *saving == 0).await;
     }
 
-    /// Replies to the node that asked. What there is no room for is lost to it, as if the network had lost it.
+    /// Sends a reply to the node that sent the request. If the queue is full, the reply is dropped,
+    /// as if the network had lost it.
     pub(crate) fn reply(&self, to: &NodeId, body: Body) {
         if !to.is_anonymous() {
             let message = self.message(body);
@@ -177,7 +182,7 @@ impl Membership {
         }
     }
 
-    /// Asks the other nodes. The answer is waited for by [`Asked::outcome`].
+    /// Sends a request to the other nodes. [`Asked::outcome`] waits for the replies.
     pub(crate) async fn ask(
         self: &Arc<Self>,
         ask: Ask,
@@ -203,7 +208,7 @@ impl Membership {
         Ok(asked)
     }
 
-    /// How many nodes there are.
+    /// Returns the number of nodes.
     pub(crate) async fn count(&self) -> Result<usize, ClusterError> {
         self.joined().await;
         if let Some(nodes) = self.with(|machine| machine.nodes()).0 {
@@ -215,24 +220,25 @@ impl Membership {
         }
     }
 
-    /// How long nodes may take to answer where nothing else is said.
+    /// Returns the default time limit for replies of other nodes.
     pub(crate) fn patience(&self) -> Duration {
         self.limits.get_request_timeout()
     }
 
-    /// Waits until messages of other nodes arrive.
+    /// Waits until the node receives messages of other nodes.
     pub(crate) async fn joined(&self) {
         self.reached(Stage::Joined).await;
     }
 
-    /// Waits until the others have been told that this node has left. At once, if it never came.
+    /// Waits until the other nodes have been told that this node has left. Returns at once if it
+    /// never joined.
     pub(crate) async fn left(&self) {
         if self.started.load(Ordering::Acquire) {
             self.reached(Stage::Left).await;
         }
     }
 
-    /// Leaves the cluster. Whoever waits for other nodes gets what has come.
+    /// Leaves the cluster. Pending requests end with the replies so far.
     pub(crate) fn close(&self) {
         let ((), outputs) = self.with(Cluster::close);
         let _ = self.process(outputs);
@@ -243,20 +249,21 @@ impl Membership {
         }
     }
 
-    /// The turn of one more handler: what it drops when it has begun, and what it waits for until the one before has.
+    /// Orders the starts of handlers. Returns a sender to drop when the handler has started, and a
+    /// receiver that resolves when the previous one has started.
     pub(super) fn next_handler(&self) -> (oneshot::Sender<()>, Option<oneshot::Receiver<()>>) {
         let (begun, after) = oneshot::channel();
         let mut last = self.last_begun.lock().unwrap_or_else(PoisonError::into_inner);
         (begun, last.replace(after))
     }
 
-    /// Takes a message; what it asks of this node is given back.
+    /// Processes a message. Returns the requests that this node must execute.
     pub(super) fn receive(&self, message: Message) -> Vec<Wanted> {
         let ((), outputs) = self.with(|machine| machine.receive(now(), message));
         self.process(outputs).unwrap_or_default()
     }
 
-    /// Does what is due, and tells when something is due again.
+    /// Handles due timeouts. Returns when the next one is due.
     pub(super) fn tick(&self) -> Option<Instant> {
         let ((next, timed_out), outputs) = self.with(|machine| {
             let before = machine.timed_out();
@@ -268,12 +275,12 @@ impl Membership {
         next
     }
 
-    /// Requests that wait for other nodes.
+    /// Returns the number of requests that wait for other nodes.
     pub(crate) fn pending(&self) -> usize {
         self.machine().pending()
     }
 
-    /// What the node says when its subscriptions are active.
+    /// Returns the messages to send when the node's subscriptions are active.
     pub(super) fn greet(&self) -> Vec<Message> {
         let ((), outputs) = self.with(|machine| machine.join(now()));
         let greeting = |output| match output {
@@ -312,7 +319,7 @@ impl Membership {
         })
     }
 
-    /// Changes the machine; what it has to tell is dealt with where it is not locked.
+    /// Changes the state machine. Its outputs are processed after the lock is released.
     fn with<R>(
         &self,
         change: impl FnOnce(&mut Cluster<oneshot::Sender<Outcome>>) -> R,
@@ -335,7 +342,7 @@ impl Membership {
                     result = result.and(self.push(outgoing));
                 }
                 Output::Do { from, body } => wanted.push((from, body)),
-                // Whoever waited may have stopped waiting.
+                // The waiter may have been dropped.
                 Output::Done { waiter, outcome } => drop(waiter.send(outcome)),
                 _ => {}
             }
@@ -348,12 +355,12 @@ impl Membership {
     }
 }
 
-/// The clock of the runtime, which tests can pause.
+/// Returns the time of the runtime's clock, which tests can pause.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// A session on its way to the store.
+/// Guards a session on its way to the store.
 pub(crate) struct Saving(Arc<Membership>);
 
 impl Drop for Saving {
@@ -362,7 +369,7 @@ impl Drop for Saving {
     }
 }
 
-/// A request on its way. Dropping it gives the answer up.
+/// A pending request. Dropping it cancels the request.
 pub(crate) struct Asked {
     membership: Arc<Membership>,
     request: RequestId,
@@ -370,7 +377,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// What came of it, at the latest at its deadline.
+    /// Waits for the outcome, at most until the deadline.
     pub(crate) async fn outcome(mut self) -> Result<Outcome, ClusterError> {
         (&mut self.outcome).await.map_err(|_| ClusterError::Left)
     }
@@ -383,7 +390,7 @@ impl Drop for Asked {
     }
 }
 
-/// The namespace's hold on its membership: it ends with the namespace.
+/// The namespace's handle to its membership, which ends when this is dropped.
 pub(crate) struct Clustered(pub(crate) Arc<Membership>);
 
 impl Drop for Clustered {
@@ -392,7 +399,7 @@ impl Drop for Clustered {
     }
 }
 
-/// Passes the answer of a client on to the node that asked.
+/// Forwards the ack of a client to the node that requested it.
 pub(crate) struct Relay {
     pub(super) membership: Arc<Membership>,
     pub(super) to: NodeId,

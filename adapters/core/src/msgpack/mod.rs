@@ -1,7 +1,8 @@
 //! msgpack of dynamic values, as Node's adapters write it (notepack.io 3 and @msgpack/msgpack 2.8).
 //!
-//! Own code rather than a library: a few bytes of framing, but four dialects of dates, `undefined` and binary to be read,
-//! which a general library either refuses or passes on as something that no client can be sent.
+//! The code is our own and not a library. The encoding is simple, but there are four dialects of
+//! dates, `undefined` and binary. A general library refuses these, or returns values that cannot be
+//! sent to a client.
 
 mod read;
 mod write;

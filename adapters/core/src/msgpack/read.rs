@@ -1,4 +1,4 @@
-//! msgpack to values, whichever dialect wrote it.
+//! Decodes msgpack of any dialect.
 
 use bytes::Bytes;
 use socketio_parser::{Object, Value};
@@ -10,12 +10,12 @@ use crate::{
     limits::ClusterLimits,
 };
 
-/// Arrays and objects inside each other.
+/// Maximum nesting of arrays and objects.
 const MAX_DEPTH: usize = 128;
 
 const TOO_SHORT: MessageError = MessageError::Malformed("msgpack ends early");
 
-/// One value and nothing behind it.
+/// Decodes exactly one value.
 pub(crate) fn from_bytes(bytes: &[u8], limits: &ClusterLimits) -> Result<Value, MessageError> {
     let mut reader = Reader { rest: bytes, budget: Budget::new(limits) };
     let value = reader.value(0)?;
@@ -30,8 +30,8 @@ fn date(ms: i64) -> Value {
     javascript_date(ms).map_or(Value::Null, Value::String)
 }
 
-/// Text in which U+FFFD replaces what is not UTF-8. Node's nodes write half a surrogate pair as the
-/// three bytes that UTF-8 would have for it; it is one character here too.
+/// Decodes text and replaces invalid UTF-8 by U+FFFD. Node's servers encode half a surrogate pair
+/// in the three bytes that UTF-8 would use for it. It is replaced by one character.
 fn replaced(mut bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     let half = |bytes: &[u8]| matches!(bytes, [0xed, 0xa0..=0xbf, 0x80..=0xbf]);
@@ -107,7 +107,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A length is not trusted: each item takes a byte at least, and is charged before there is room for it.
+    /// Decodes a list. Its length is not trusted: every item takes at least one byte, and is
+    /// charged before memory is reserved.
     fn list(&mut self, length: usize, depth: usize) -> Result<Value, MessageError> {
         self.announced(length)?;
         self.budget.charge(1, ALLOCATION)?;
@@ -128,14 +129,14 @@ impl<'a> Reader<'a> {
             let key = match self.value(depth + 1)? {
                 Value::String(key) => key,
                 Value::Number(key) => key.to_string(),
-                _ => return Err(MessageError::Malformed("a key that is no text")),
+                _ => return Err(MessageError::Malformed("a key that is not text")),
             };
             members.insert(key, self.value(depth + 1)?);
         }
         Ok(Value::Object(members))
     }
 
-    /// There must be as many bytes as there are values to come.
+    /// Checks that at least one byte is left for each announced value.
     fn announced(&self, values: usize) -> Result<(), MessageError> {
         if values > self.rest.len() { Err(TOO_SHORT) } else { Ok(()) }
     }
@@ -146,7 +147,7 @@ impl<'a> Reader<'a> {
         Ok(match str::from_utf8(text) {
             Ok(text) => text.to_owned(),
             Err(_) => {
-                // A byte may become three.
+                // Each invalid byte may become three.
                 self.budget.charge_text(text)?;
                 self.budget.charge_text(text)?;
                 replaced(text)
@@ -164,7 +165,8 @@ impl<'a> Reader<'a> {
         Ok(date(ms))
     }
 
-    /// Type 0 is overloaded by the form of the length. A date is what JSON makes of it, since that is what clients get.
+    /// Decodes an extension. The meaning of type 0 depends on the encoding of its length. Dates
+    /// become JSON text, because that is what clients get.
     fn extension(&mut self, length: usize, fixed: bool) -> Result<Value, MessageError> {
         let [kind] = self.array::<1>()?;
         let data = self.take(length)?;
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_those_of_javascript() {
+    fn dates_are_formatted_like_javascript() {
         for (ms, text) in [
             (951_782_400_000, "2000-02-29T00:00:00.000Z"),
             (1_709_251_199_999, "2024-02-29T23:59:59.999Z"),
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_and_depths_are_not_trusted() {
+    fn announced_lengths_and_depths_are_not_trusted() {
         for lie in [
             &[0xdd, 0xff, 0xff, 0xff, 0xff][..],
             &[0xdf, 0xff, 0xff, 0xff, 0xff],
@@ -301,14 +303,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(value in values()) {
+        fn written_values_are_read_unchanged(value in values()) {
             prop_assert_eq!(read(&to_bytes(&value)), value);
         }
 
         #[test]
-        fn garbage_is_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(value) = from_bytes(&bytes) {
-                // A whole number becomes an integer.
+                // Only the second round is exact, because the first turns whole floating-point
+                // numbers into integers.
                 let once = read(&to_bytes(&value));
                 prop_assert_eq!(read(&to_bytes(&once)), once);
             }
@@ -316,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_without_a_fraction_are_integers() {
+    fn floats_without_a_fraction_become_integers() {
         let float = |number| Value::Number(Number::from_f64(number).unwrap());
         assert_eq!(to_bytes(&float(1.0))[..], [1]);
         assert_eq!(to_bytes(&float(-1.0))[..], [0xff]);

@@ -1,4 +1,4 @@
-//! Values to msgpack: every value in its smallest form.
+//! Encodes values as msgpack, each in its smallest form.
 
 use bytes::Bytes;
 use serde_json::Number;
@@ -38,8 +38,9 @@ fn write(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-/// A length: within the first byte, in one byte, or in two or four behind the byte `wide` or the one after it. The first
-/// two with the length at which they end.
+/// Writes a length: inside the first byte, in one further byte, or in two or four bytes after the
+/// byte `wide` or `wide + 1`. Each of the first two forms is given with its first length that does
+/// not fit.
 fn header(out: &mut Vec<u8>, length: usize, short: [Option<(u8, usize)>; 2], wide: u8) {
     match (short, u16::try_from(length)) {
         ([Some((byte, end)), _], _) if length < end => out.push(byte | length as u8),
@@ -55,7 +56,7 @@ fn header(out: &mut Vec<u8>, length: usize, short: [Option<(u8, usize)>; 2], wid
     }
 }
 
-/// In JavaScript a number is an integer when it has no fraction.
+/// JavaScript treats a number without a fraction as an integer.
 fn write_number(out: &mut Vec<u8>, number: &Number) {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match (number.as_u64(), number.as_i64(), number.as_f64().unwrap_or_default()) {

@@ -1,4 +1,4 @@
-//! A message as JSON text. What users put in stays the text it is, in both directions.
+//! Messages as JSON text. Values of users are passed through as text in both directions.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -76,7 +76,7 @@ pub(super) fn data(body: &Body) -> Result<Option<String>, MessageError> {
     Ok(Some(out.finish()))
 }
 
-/// The fields of an object, in order.
+/// Writes the fields of an object, in order.
 #[derive(Default)]
 struct Fields(String);
 
@@ -102,7 +102,7 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// JSON of a tree without binary, to which it is all the same.
+/// Encodes a tree. Binary must have been ruled out before.
 fn plain(value: &Value) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".into())
 }
@@ -116,7 +116,7 @@ pub(super) fn read(text: &str, mut budget: Budget) -> Result<Value, MessageError
     value(text, &mut budget)
 }
 
-/// A tree whose cost is within the budget.
+/// Parses a tree after charging its cost.
 fn value(text: &str, budget: &mut Budget) -> Result<Value, MessageError> {
     budget.charge_json(text)?;
     from_json(text).map_err(|_| MessageError::Malformed("invalid JSON"))
@@ -154,13 +154,13 @@ pub(super) fn read_body(number: u64, text: &str, budget: Budget) -> Result<Body,
     read_data(number, text, budget)
 }
 
-/// Well-formed as a whole, and of bounded depth.
+/// Checks that the text is well-formed and not nested too deeply.
 fn check(text: &str) -> Result<(), MessageError> {
     let valid = from_json::<IgnoredAny>(text);
     valid.map(drop).map_err(|_| MessageError::Malformed("invalid JSON"))
 }
 
-/// The fields of a message's data, each as the text it is. One that is `null` is there.
+/// The fields of a message's data, each as JSON text. A field that is `null` counts as present.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Data<'a> {
@@ -180,7 +180,8 @@ struct Data<'a> {
     client_count: Option<&'a RawValue>,
 }
 
-/// An `Option` alone takes `null` for absent, but it is an ack like any other.
+/// Deserializes `null` as present, because `null` is a valid ack. A plain `Option` would treat it
+/// as absent.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }

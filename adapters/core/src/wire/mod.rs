@@ -1,4 +1,4 @@
-//! The two forms of a message on the wire, those of Node's cluster adapters.
+//! The two encodings of a message, which are those of Node's cluster adapters.
 
 mod json;
 mod parts;
@@ -15,26 +15,26 @@ use crate::{
     msgpack,
 };
 
-/// A form of a message, or of its data.
+/// An encoding of a message or of its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// JSON text.
     Json,
-    /// msgpack, which takes binary as well.
+    /// msgpack, which can contain binary.
     MsgPack,
 }
 
 impl Message {
-    /// As JSON: the fields `type`, `data`, `uid`, `nsp`.
+    /// Encodes the message as JSON with the fields `type`, `data`, `uid` and `nsp`.
     ///
     /// # Errors
     ///
-    /// [`MessageError::Binary`] where binary is inside.
+    /// Returns [`MessageError::Binary`] if the message contains binary.
     pub fn to_json(&self) -> Result<String, MessageError> {
         json::message(self)
     }
 
-    /// As msgpack, byte by byte what Node's adapters write.
+    /// Encodes the message as msgpack, in the same bytes as Node's adapters.
     pub fn to_msgpack(&self) -> Bytes {
         let mut message = value!({ "type": self.body.number() });
         if let Value::Object(message) = &mut message {
@@ -45,12 +45,13 @@ impl Message {
         msgpack::to_bytes(&message)
     }
 
-    /// As JSON, or as msgpack where binary is inside: what sharded Redis carries.
+    /// Encodes the message as JSON, or as msgpack if it contains binary. Redis sharded pub/sub uses
+    /// this form.
     pub fn encode(&self) -> Bytes {
         self.to_json().map_or_else(|_| self.to_msgpack(), Bytes::from)
     }
 
-    /// Reads either form: JSON begins with `{`.
+    /// Decodes a message in either encoding. JSON begins with `{`.
     ///
     /// ```
     /// use socketio_adapter::{Body, ClusterLimits, Message};
@@ -64,12 +65,13 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// What is not a message is a [`MessageError`], never a panic.
+    /// Returns a [`MessageError`] if the data is malformed. Never panics.
     pub fn decode(wire: &[u8], limits: &ClusterLimits) -> Result<Self, MessageError> {
         Self::read(wire, None, limits)
     }
 
-    /// As [`decode`](Self::decode); what names no namespace belongs to `nsp`. Emitters of Node leave it to the channel.
+    /// Like [`decode`](Self::decode), but a message without a namespace belongs to `nsp`. Node's
+    /// emitters omit the namespace, because the channel implies it.
     ///
     /// # Errors
     ///
@@ -100,22 +102,23 @@ impl Message {
 }
 
 impl Body {
-    /// The data alone, in JSON, for back-ends that keep the rest in fields of their own. `None` where there is none.
+    /// Encodes the data alone as JSON, for back-ends that store the other fields separately.
+    /// Returns `None` if there is no data.
     ///
     /// # Errors
     ///
-    /// [`MessageError::Binary`] where binary is inside.
+    /// Returns [`MessageError::Binary`] if the data contains binary.
     pub fn data_to_json(&self) -> Result<Option<String>, MessageError> {
         json::data(self)
     }
 
-    /// The data alone, in msgpack. `None` where there is none.
+    /// Encodes the data alone as msgpack. Returns `None` if there is no data.
     pub fn data_to_msgpack(&self) -> Option<Bytes> {
         tree::data(self).map(|data| msgpack::to_bytes(&data))
     }
 
-    /// Reads what [`data_to_json`](Self::data_to_json) and [`data_to_msgpack`](Self::data_to_msgpack) write, of the type
-    /// with this number.
+    /// Decodes the data of a message of type `number`, as written by
+    /// [`data_to_json`](Self::data_to_json) or [`data_to_msgpack`](Self::data_to_msgpack).
     ///
     /// # Errors
     ///
@@ -143,12 +146,14 @@ impl Body {
 }
 
 impl Body {
-    /// The data alone, as a tree, for back-ends whose messages have other envelopes. `None` where there is none.
+    /// Returns the data as a tree, for back-ends with other envelopes. Returns `None` if there is
+    /// no data.
     pub fn to_value(&self) -> Option<Value> {
         tree::data(self)
     }
 
-    /// Reads what [`to_value`](Self::to_value) writes, of the type with this number.
+    /// Decodes the data of a message of type `number` from a tree, as returned by
+    /// [`to_value`](Self::to_value).
     ///
     /// # Errors
     ///
@@ -157,14 +162,14 @@ impl Body {
         tree::read_body(number, data)
     }
 
-    /// Whether binary is inside, for which JSON has no place.
+    /// Returns whether the message contains binary, which JSON cannot represent.
     pub fn has_binary(&self) -> bool {
         tree::has_binary(self)
     }
 }
 
 impl Format {
-    /// Writes a tree. Binary becomes `null` in JSON, see [`Body::has_binary`].
+    /// Encodes a tree. In JSON, binary becomes `null`; see [`Body::has_binary`].
     pub fn write(self, value: &Value) -> Bytes {
         match self {
             Self::MsgPack => msgpack::to_bytes(value),
@@ -172,7 +177,7 @@ impl Format {
         }
     }
 
-    /// Reads a tree, of bounded size and depth.
+    /// Decodes a tree of limited size and depth.
     ///
     /// # Errors
     ///
@@ -189,14 +194,14 @@ impl Format {
         }
     }
 
-    /// The form of what begins with these bytes: JSON objects begin with `{`, and nothing else that nodes say does.
+    /// Returns the encoding of data that begins with these bytes. Only JSON objects begin with `{`.
     pub fn of(wire: &[u8]) -> Self {
         if wire.first() == Some(&b'{') { Self::Json } else { Self::MsgPack }
     }
 }
 
 impl NodeId {
-    /// The form of the names that Node's adapters give themselves: 16 hexadecimal digits of a random number.
+    /// Returns a name in the format of Node's adapters: 16 hexadecimal digits of a random number.
     pub fn from_random(number: u64) -> Self {
         format!("{number:016x}").into()
     }

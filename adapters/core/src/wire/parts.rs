@@ -1,4 +1,4 @@
-//! The fields of a message's data, whichever form they came in.
+//! The fields of a message's data, from either encoding.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     selection::{Flags, Room, Selection},
 };
 
-/// The fields of the data. What is absent is null.
+/// The fields of the data. Missing fields are null.
 #[derive(Default)]
 pub(super) struct Parts<'a> {
     pub(super) packet: Option<Packet<'a>>,
@@ -24,13 +24,13 @@ pub(super) struct Parts<'a> {
     pub(super) client_count: Value,
 }
 
-/// What a user sent. From JSON it stays the text it is.
+/// The part of the data that a user sent. From JSON it stays text.
 pub(super) enum Packet<'a> {
     Raw(&'a RawValue),
     Tree(Value),
 }
 
-/// No timer of Node's lasts longer.
+/// Longest timeout of a timer in Node.
 const MAX_TIMEOUT_MS: f64 = i32::MAX as f64;
 
 impl Parts<'_> {
@@ -78,7 +78,7 @@ impl Parts<'_> {
 }
 
 impl Packet<'_> {
-    /// The list inside an EVENT packet.
+    /// Returns the arguments of an EVENT packet.
     fn broadcast(self) -> Option<Args> {
         #[derive(serde::Deserialize)]
         struct Event<'a> {
@@ -101,7 +101,7 @@ impl Packet<'_> {
         }
     }
 
-    /// A list that begins with an event's name.
+    /// Parses a list that begins with the name of an event.
     fn event(self) -> Option<Args> {
         match self {
             Self::Raw(raw) => payload::parse_event(raw.get()).ok(),
@@ -111,10 +111,10 @@ impl Packet<'_> {
     }
 }
 
-/// The only type of packet that is broadcast, also with binary inside.
+/// The type of every packet that is broadcast, with or without binary.
 pub(super) const EVENT: u8 = 2;
 
-/// One value, or none at all.
+/// Returns an ack with one value, or without values.
 fn answer(packet: Option<Packet<'_>>) -> Result<Args, MessageError> {
     let answer = match packet {
         None => payload::answer_args(&()).ok(),
@@ -126,8 +126,8 @@ fn answer(packet: Option<Packet<'_>>) -> Result<Args, MessageError> {
     answer.ok_or(MessageError::Field("packet"))
 }
 
-/// Options that are absent select nobody, since nobody can have meant everybody by them. Those without rooms are for
-/// everybody, as for Node's adapters.
+/// Parses the options. Missing options are an error, because they cannot mean all clients. Options
+/// without rooms select all clients, as in Node's adapters.
 fn selection(opts: &Value) -> Result<Selection, MessageError> {
     let null = Value::Null;
     let field = |name| opts.get(name).unwrap_or(&null);
@@ -157,7 +157,7 @@ fn selection(opts: &Value) -> Result<Selection, MessageError> {
     })
 }
 
-/// JavaScript's rooms may be numbers.
+/// Parses rooms, which may be numbers in JavaScript.
 fn rooms(value: &Value, field: &'static str) -> Result<Vec<Room>, MessageError> {
     let room = |value: &Value| match value {
         Value::String(name) => Ok(Room::from(name.as_str())),
@@ -167,7 +167,8 @@ fn rooms(value: &Value, field: &'static str) -> Result<Vec<Room>, MessageError> 
     match value {
         Value::Null => Ok(Vec::new()),
         Value::Array(list) => {
-            // Collecting results would let the list double as it grows.
+            // Collecting into a `Result` would not reserve the exact capacity, and the list would
+            // double as it grows.
             let mut rooms = Vec::with_capacity(list.len());
             for value in list {
                 rooms.push(room(value)?);
@@ -198,7 +199,7 @@ pub(super) fn integer(value: &Value) -> Option<u64> {
     }
 }
 
-/// The fields of a tree.
+/// Returns the fields of a tree.
 pub(super) fn of_tree(mut data: Object) -> Parts<'static> {
     let mut take = |name| data.shift_remove(name);
     Parts {

@@ -1,4 +1,4 @@
-//! A message's data as a tree of values, for msgpack.
+//! The data of a message as a tree of values, for msgpack.
 
 use socketio_parser::{Args, Object, Value, value};
 
@@ -12,7 +12,7 @@ use crate::{
 
 pub(super) use super::parts::integer;
 
-/// `None` where a message of that type has no data.
+/// Returns the data, or `None` if messages of this type have none.
 pub(super) fn data(body: &Body) -> Option<Value> {
     let mut data = Object::new();
     let mut put = |name: &str, value: Value| drop(data.insert(name.into(), value));
@@ -62,7 +62,7 @@ pub(super) fn data(body: &Body) -> Option<Value> {
     Some(Value::Object(data))
 }
 
-/// What [`data`] writes.
+/// Decodes a tree that [`data`] has returned.
 pub(super) fn read_body(number: u64, data: Value) -> Result<Body, MessageError> {
     let data = match data {
         Value::Null => Object::new(),
@@ -82,13 +82,14 @@ pub(super) fn text(object: &Object, name: &str) -> Option<String> {
     object.get(name).and_then(Value::as_str).map(str::to_owned)
 }
 
-/// The list of name and arguments. In msgpack, half a surrogate pair is U+FFFD and infinity is
-/// null.
+/// Returns the list of the event's name and its arguments. In msgpack, half a surrogate pair
+/// becomes U+FFFD, and infinity becomes null.
 fn event(args: &Args) -> Value {
     let mut list = vec![Value::from(args.event())];
     match args.values() {
         Ok(values) => list.extend(values),
-        // Valid arguments have values. Should one have none, the number of arguments stays right.
+        // Validated arguments can always be decoded. If they could not, nulls would keep their
+        // number.
         Err(_) => list.extend(args.iter().map(|_| Value::Null)),
     }
     Value::Array(list)
@@ -119,7 +120,7 @@ pub(super) fn socket(socket: &SocketDetails) -> Value {
     value!({ "id": id, "handshake": handshake, "rooms": names(&socket.rooms), "data": data })
 }
 
-/// Whether there is binary in what users put into a message.
+/// Returns whether the values of users in a message contain binary.
 pub(super) fn has_binary(body: &Body) -> bool {
     match body {
         Body::Broadcast { args, .. }
