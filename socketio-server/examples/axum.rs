@@ -1,4 +1,5 @@
-//! The sample of the Socket.IO README, attached to a web framework, line by line.
+//! The sample of the Socket.IO README, attached to a web framework. Each line of the sample
+//! precedes its equivalent.
 //!
 //! ```js
 //! const app = require('express')();

@@ -1,4 +1,5 @@
-//! Prints the contract of an application's events as an AsyncAPI document, for whoever writes its clients.
+//! Prints the contract of an application's events as an AsyncAPI document, for developers of its
+//! clients.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! The sample of the Socket.IO README, standalone, line by line.
+//! The sample of the Socket.IO README as a standalone server. Each line of the sample precedes its
+//! equivalent.
 //!
 //! ```js
 //! const io = require('socket.io')();

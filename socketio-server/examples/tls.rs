@@ -1,8 +1,9 @@
-//! A server for `https://` and `wss://`, HTTP/1.1 and (with the feature `http2`) HTTP/2, that drains when it is told to
-//! stop.
+//! A server for `https://` and `wss://` over HTTP/1.1 and, with the feature `http2`, HTTP/2. It
+//! drains its sessions before it stops.
 //!
-//! Environment: `PORT` (3000); `CERT` and `KEY`, the PEM files of a certificate chain and its private key. Without them it
-//! makes a certificate of its own, which no client trusts unless told to.
+//! Environment: `PORT` (3000), and `CERT` and `KEY`, the PEM files of a certificate chain and its
+//! private key. Without them the server creates its own certificate, which clients do not trust by
+//! default.
 
 use std::{env, error::Error, sync::Arc, time::Duration};
 

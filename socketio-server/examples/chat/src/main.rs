@@ -1,8 +1,9 @@
-//! A chat server with its web page: `cargo xtask demo`, or
+//! A chat server with its web page. Run it with `cargo xtask demo`, or with
 //! `CLIENT_DIR=node_modules/socket.io-client/dist cargo run --release -p chat`.
 //!
-//! Environment: `PORT` (3000; 0 takes any free port), `CLIENT_DIR` (folder of the JavaScript client, which is served from
-//! there; without it, the page takes it from a public server, and says so).
+//! Environment: `PORT` (3000; 0 selects a free port), `CLIENT_DIR` (folder of the JavaScript
+//! client, which the server then serves; without it, the page loads the client from a public server
+//! and says so).
 
 mod rooms;
 
@@ -69,7 +70,7 @@ async fn run() -> Result<(), String> {
     Ok(())
 }
 
-/// The page, its style and script.
+/// The files of the page: HTML, style and script.
 fn pages() -> Router {
     let file = |content_type: &'static str, body: &'static str| {
         get(move || async move { ([(header::CONTENT_TYPE, content_type)], body) })
@@ -111,8 +112,9 @@ struct Shared<'a> {
 }
 
 fn declare(io: &Server, rooms: &Arc<Rooms>) {
-    // The nickname is checked before the client is connected; an error is its `connect_error`. A client that vanishes
-    // before it is connected has no disconnection: its name is free again because its socket is not there.
+    // The nickname is checked before the client is connected, and an error becomes its
+    // `connect_error`. A client that vanishes before it is connected runs no disconnect handler.
+    // Its nickname is free again, because it has no socket.
     let (namespace, state) = (io.of("/"), rooms.clone());
     io.use_(move |socket: Socket, Auth(credentials): Auth<Credentials>| {
         let is_online = |id: &str| namespace.socket(id).is_some();

@@ -1,4 +1,4 @@
-//! Who is there, and what was said.
+//! The users of each room, and its messages.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -11,19 +11,19 @@ use std::{
 
 use serde::Serialize;
 
-/// The room that everybody starts in.
+/// The room that every user joins at first.
 pub(crate) const LOBBY: &str = "lobby";
 const MAX_ROOMS: usize = 100;
 const MAX_HISTORY: usize = 50;
 
-/// Somebody who is online.
+/// A user who is online.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct User {
     id: String,
     nickname: String,
 }
 
-/// Something that was said.
+/// A message in a room.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Message {
     id: u64,
@@ -47,7 +47,7 @@ pub(crate) struct RoomInfo {
     count: usize,
 }
 
-/// What somebody who joins a room gets to see.
+/// The data for a user who joins a room.
 pub(crate) struct Joined {
     pub(crate) new: bool,
     pub(crate) nickname: String,
@@ -55,7 +55,7 @@ pub(crate) struct Joined {
     pub(crate) users: Vec<User>,
 }
 
-/// What is left of somebody who went: their rooms, with those who remain.
+/// The rooms that a user has left, with their remaining users.
 pub(crate) struct Gone {
     pub(crate) nickname: String,
     pub(crate) rooms: Vec<(String, Vec<User>)>,
@@ -106,7 +106,7 @@ impl Rooms {
                 rooms.push((name.clone(), room.users.clone()));
             }
         }
-        // The lobby stays; other rooms go with the last who leaves.
+        // Other rooms than the lobby are removed with their last user.
         state.rooms.retain(|name, room| name == LOBBY || !room.users.is_empty());
         Gone { nickname, rooms }
     }
@@ -160,7 +160,7 @@ impl Rooms {
     }
 }
 
-/// Milliseconds since 1970, as JavaScript counts them.
+/// Returns milliseconds since 1970, as in JavaScript.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis() as u64
