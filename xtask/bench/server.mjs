@@ -8,12 +8,14 @@ const io = new Server(http, {
   pingInterval: env("PING_INTERVAL", 25000),
   pingTimeout: env("PING_TIMEOUT", 20000),
   serveClient: false,
+  perMessageDeflate: process.env.DEFLATE === "1",
 });
 
 io.on("connection", (socket) => {
   socket.on("echo", (...args) => socket.emit("echo", ...args));
   socket.on("bin", (data) => socket.emit("bin", data));
   socket.on("ack", (...args) => args.pop()(...args));
+  socket.on("value", () => {});
   socket.on("join", (room, ack) => { socket.join(room); ack(); });
   socket.on("cast", (text) => io.emit("cast", text));
   socket.on("roomcast", (room, text) => io.to(room).emit("roomcast", text));

@@ -1,10 +1,13 @@
 //! The server that the load generator drives.
 //!
 //! Environment: `PORT` (3000), `PING_INTERVAL` (25000 ms), `PING_TIMEOUT` (20000 ms), `RUNTIME` (`multi`, or `current`
-//! for one thread), `TUNED=1` (one thread), `RAW=1` (`echo` and `ack` pass their arguments on undecoded).
+//! for one thread), `TUNED=1` (one thread), `RAW=1` (`echo` and `ack` pass their arguments on undecoded),
+//! `DEFLATE=1` (WebSocket messages may be compressed).
 
 use std::{env, process::ExitCode, time::Duration};
 
+use engineio_server::PerMessageDeflate;
+use serde_json::Value;
 use socketio_server::{
     Ack, Args, Binary, Data, HandlerError, Server, ServerConfig, Socket, Values,
 };
@@ -30,10 +33,13 @@ fn main() -> ExitCode {
 async fn run() -> std::io::Result<()> {
     let interval = Duration::from_millis(number("PING_INTERVAL", 25_000)?);
     let timeout = Duration::from_millis(number("PING_TIMEOUT", 20_000)?);
-    let io = Server::with_config(
-        ServerConfig::default()
-            .engine(|engine| engine.ping_interval(interval).ping_timeout(timeout)),
-    );
+    let deflate = env::var("DEFLATE").is_ok_and(|value| value == "1");
+    let io = Server::with_config(ServerConfig::default().engine(|engine| {
+        engine
+            .ping_interval(interval)
+            .ping_timeout(timeout)
+            .per_message_deflate(deflate.then(PerMessageDeflate::default))
+    }));
     declare(&io);
     let port: u16 = number("PORT", 3000)?;
     let listening = io.bind(("127.0.0.1", port)).await?;
@@ -63,6 +69,8 @@ fn declare(io: &Server) {
         socket.emit("bin", &binary)?;
         Ok(())
     });
+    // What floods send: arrays in arrays, for a value that is built whole.
+    io.on("value", |Data(_): Data<Value>| async {});
     io.on("join", |socket: Socket, Data(room): Data<String>, ack: Ack| async move {
         socket.join(room)?;
         ack.send(&())?;

@@ -1,0 +1,110 @@
+//! A client that blocks, and speaks just enough of WebSocket, Engine.IO and Socket.IO.
+
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+};
+
+use flate2::{Compress, Compression, FlushCompress};
+
+pub(crate) struct Client {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Client {
+    /// A WebSocket with both handshakes done.
+    pub(crate) fn connect(port: u16, deflate: bool) -> io::Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        let mut client = Self { stream, received: Vec::new() };
+        let offer = if deflate {
+            "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n"
+        } else {
+            ""
+        };
+        let request = format!(
+            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\
+             Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{offer}\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        client.send(request.as_bytes())?;
+        client.wait_for("0{")?;
+        if deflate && !client.has("permessage-deflate") {
+            return Err(io::Error::other("the server does not compress: it needs DEFLATE=1"));
+        }
+        client.send(&frame(0x81, b"40"))?;
+        client.wait_for("40{")?;
+        Ok(client)
+    }
+
+    /// Two halves, which work in threads of their own.
+    pub(crate) fn split(self) -> io::Result<(Self, Self)> {
+        let other = self.stream.try_clone()?;
+        Ok((self, Self { stream: other, received: Vec::new() }))
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// Sends an event and waits for its echo.
+    pub(crate) fn ask(&mut self, number: usize) -> io::Result<()> {
+        self.received.clear();
+        self.send(&frame(0x81, format!(r#"42["echo","probe-{number}"]"#).as_bytes()))?;
+        self.wait_for(&format!("probe-{number}"))
+    }
+
+    /// Reads once, whatever it is.
+    pub(crate) fn discard(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 64 * 1024];
+        match self.stream.read(&mut buffer)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn wait_for(&mut self, text: &str) -> io::Result<()> {
+        let mut buffer = [0; 4096];
+        while !self.has(text) {
+            match self.stream.read(&mut buffer)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                len => self.received.extend_from_slice(buffer.get(..len).unwrap_or_default()),
+            }
+        }
+        Ok(())
+    }
+
+    fn has(&self, text: &str) -> bool {
+        self.received.windows(text.len()).any(|window| window == text.as_bytes())
+    }
+}
+
+/// A frame, masked with zeros.
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![first];
+    match payload.len() {
+        len @ 0..=125 => out.push(0x80 | len as u8),
+        len @ 126..=0xffff => {
+            out.push(0x80 | 126);
+            out.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            out.push(0x80 | 127);
+            out.extend((len as u64).to_be_bytes());
+        }
+    }
+    out.extend([0; 4]);
+    out.extend(payload);
+    out
+}
+
+/// A compressed message without the end that is not sent (RFC 7692 section 7.2.1).
+pub(crate) fn deflated(message: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(message.len() / 100 + 1000);
+    let mut context = Compress::new(Compression::best(), false);
+    // The room is enough for what compresses as well as floods do.
+    let _ = context.compress_vec(message, &mut out, FlushCompress::Sync);
+    out.truncate(out.len().saturating_sub(4));
+    out
+}

@@ -1,0 +1,156 @@
+//! Measures how long a client waits while others flood the server.
+//!
+//! `floods PORT PID FLOOD CLIENTS [PROBES]` floods a server that follows the contract of the `bench` rig and prints one
+//! line of JSON. The figure is the CPU time that the server spends, in milliseconds, between the moment a well-behaved
+//! client sends an event and the moment it has the answer. It holds on a noisy machine, where a latency does not.
+//!
+//! `floods PORT PID FLOOD CLIENTS close` tells the process to terminate while it is flooded, and prints how long it takes,
+//! in milliseconds of its CPU time and of the clock.
+//!
+//! A flood is `echo`, `json` (arrays in arrays, for a handler that takes a dynamic value), `deflate` (a megabyte in a
+//! kilobyte; the server needs `DEFLATE=1`) or `noop`.
+
+mod client;
+
+use std::{
+    error::Error,
+    fs,
+    process::{Command, ExitCode},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+
+use self::client::{Client, deflated, frame};
+
+/// Bytes that a flood writes at once, about.
+const CHUNK: usize = 64 * 1024;
+
+/// How long a server may take to terminate.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(figure) => {
+            println!("{figure}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("floods: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<serde_json::Value, Box<dyn Error>> {
+    let [port, pid, flood, clients, rest @ ..] = arguments else {
+        return Err("usage: floods PORT PID echo|json|deflate|noop CLIENTS [PROBES|close]".into());
+    };
+    let (port, pid, clients) = (port.parse()?, pid.parse()?, clients.parse()?);
+    let message = message(flood).ok_or("the floods are: echo json deflate noop")?;
+    let over = Arc::new(AtomicBool::new(false));
+    // Connected before the flood begins.
+    let probe = Client::connect(port, false)?;
+    for _ in 0..clients {
+        let client = Client::connect(port, flood == "deflate")?;
+        start(client, &message, &over)?;
+    }
+    thread::sleep(Duration::from_millis(500));
+    let figures = match rest {
+        [close] if close == "close" => close_under_load(pid)?,
+        [probes] => probes_under_load(probe, pid, probes.parse()?)?,
+        _ => probes_under_load(probe, pid, 30)?,
+    };
+    over.store(true, Ordering::Relaxed);
+    Ok(json!({ "flood": flood, "clients": clients, "figures": figures }))
+}
+
+/// One frame of a flood.
+fn message(flood: &str) -> Option<Vec<u8>> {
+    Some(match flood {
+        "echo" => frame(0x81, br#"42["echo"]"#),
+        "noop" => frame(0x81, b"6"),
+        "json" => {
+            let arrays = vec!["[]"; 333_000].join(",");
+            frame(0x81, format!(r#"42["value",[{arrays}]]"#).as_bytes())
+        }
+        "deflate" => {
+            let text = format!(r#"42["nobody","{}"]"#, "x".repeat(990_000));
+            frame(0xc1, &deflated(text.as_bytes()))
+        }
+        _ => return None,
+    })
+}
+
+/// Sends and reads for as long as the flood lasts.
+fn start(client: Client, message: &[u8], over: &Arc<AtomicBool>) -> std::io::Result<()> {
+    let chunk = message.repeat(CHUNK.div_ceil(message.len()));
+    let (mut reader, mut writer) = client.split()?;
+    let stop = over.clone();
+    thread::spawn(move || while !stop.load(Ordering::Relaxed) && reader.discard().is_ok() {});
+    let stop = over.clone();
+    thread::spawn(move || while !stop.load(Ordering::Relaxed) && writer.send(&chunk).is_ok() {});
+    Ok(())
+}
+
+fn probes_under_load(
+    mut probe: Client,
+    pid: u32,
+    probes: usize,
+) -> Result<serde_json::Value, Box<dyn Error>> {
+    let (mut spent, mut took) = (Vec::new(), Vec::new());
+    for number in 0..probes {
+        thread::sleep(Duration::from_millis(20));
+        let (before, since) = (cpu(pid)?, Instant::now());
+        probe.ask(number)?;
+        spent.push((cpu(pid)? - before) as f64 / 1e6);
+        took.push(since.elapsed().as_secs_f64() * 1e3);
+    }
+    spent.sort_by(f64::total_cmp);
+    took.sort_by(f64::total_cmp);
+    let of = |sorted: &[f64]| {
+        let at = |percent: usize| sorted.get((sorted.len() - 1) * percent / 100).copied();
+        json!({ "median": at(50), "p90": at(90), "most": at(100) })
+    };
+    Ok(json!({ "cpu_ms": of(&spent), "ms": of(&took) }))
+}
+
+fn close_under_load(pid: u32) -> Result<serde_json::Value, Box<dyn Error>> {
+    let (before, since) = (cpu(pid)?, Instant::now());
+    let mut last = before;
+    Command::new("kill").args(["-TERM", &pid.to_string()]).status()?;
+    // A process that nobody has waited for yet has no threads to run.
+    while let Ok(now) = cpu(pid)
+        && now > 0
+    {
+        last = now;
+        if since.elapsed() > PATIENCE {
+            return Err("the server does not terminate".into());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(json!({
+        "cpu_ms": (last - before) as f64 / 1e6,
+        "ms": since.elapsed().as_secs_f64() * 1e3,
+    }))
+}
+
+/// CPU time of all threads of a process so far, in nanoseconds; nothing of one that has ended.
+fn cpu(pid: u32) -> std::io::Result<u64> {
+    if fs::read_to_string(format!("/proc/{pid}/stat"))?.contains(") Z ") {
+        return Ok(0);
+    }
+    let mut total = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let text = fs::read_to_string(task?.path().join("schedstat"))?;
+        let first = text.split(' ').next().unwrap_or_default();
+        total += first.parse::<u64>().map_err(std::io::Error::other)?;
+    }
+    Ok(total)
+}
