@@ -1,0 +1,49 @@
+// A client that reads gets an ack for everything it asked, however much it asks at once.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+
+import { WebSocket } from 'ws';
+
+import { closeAll, connected } from '../lib/client.mjs';
+import { within } from '../lib/raw.mjs';
+import { program, start } from '../lib/server.mjs';
+
+let server;
+before(async () => {
+  server = await start(program('CONFORMANCE_SERVER'), { PING_INTERVAL: '25000', PING_TIMEOUT: '20000' });
+});
+after(() => server?.stop());
+afterEach(closeAll);
+
+describe('the public client', () => {
+  for (const transport of ['polling', 'websocket']) {
+    test(`20 000 acks over ${transport} are all answered`, async () => {
+      const socket = await connected(server, { transports: [transport] });
+      const answers = Array.from({ length: 20_000 }, (_, i) => socket.timeout(60_000).emitWithAck('message-with-ack', i));
+      (await Promise.all(answers)).forEach((answer, i) => assert.equal(answer, i));
+    });
+  }
+});
+
+test('a raw WebSocket that asks 30 000 times in one go gets every ack in order', async () => {
+  const socket = new WebSocket(`${server.url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
+  const acks = [];
+  const done = new Promise((resolve, reject) => {
+    socket.on('error', reject);
+    socket.on('close', () => reject(new Error(`closed after ${acks.length} acks`)));
+    socket.on('message', (data) => {
+      const text = data.toString();
+      if (text.startsWith('0')) socket.send('40');
+      else if (text.startsWith('40')) {
+        for (let i = 0; i < 30_000; i += 1) socket.send(`42${i}["message-with-ack",${i}]`);
+      } else if (text.startsWith('43')) {
+        acks.push(text);
+        if (acks.length === 30_000) resolve();
+      } else if (text === '2') socket.send('3');
+    });
+  });
+  await within(done, 'all acks', 60_000);
+  socket.removeAllListeners('close').terminate();
+  acks.forEach((ack, i) => assert.equal(ack, `43${i}[${i}]`));
+});
