@@ -372,7 +372,8 @@ impl Connection {
         if heard || !lost.is_empty() {
             let now = now();
             let mut state = self.handle.0.lock();
-            if heard {
+            // A client that reads nothing cannot answer a ping. That it sends does not excuse it.
+            if heard && !self.blocked {
                 state.session.heard(now);
             }
             for failed in lost {

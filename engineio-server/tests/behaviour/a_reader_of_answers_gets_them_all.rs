@@ -3,10 +3,9 @@
 
 use crate::support;
 
-use std::future::poll_fn;
-use std::task::Poll;
+use std::{future::poll_fn, task::Poll, time::Duration};
 
-use engineio_server::{Connection, Engine, EngineConfig, Event};
+use engineio_server::{CloseReason, Connection, Engine, EngineConfig, Event};
 use support::{Server, frame, poll_once, waiting, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -100,4 +99,65 @@ async fn a_websocket_that_reads_nothing_is_read_no_more() {
         let event = poll_once(&mut Box::pin(connection.event())).await;
         assert!(event.is_none(), "{event:?}");
     }
+}
+
+/// A byte now and then would keep it alive for days otherwise, and with it all that is queued.
+#[tokio::test(start_paused = true)]
+async fn a_websocket_that_sends_but_reads_nothing_has_a_ping_timeout() {
+    let config = EngineConfig::default()
+        .ping_interval(Duration::from_secs(3))
+        .ping_timeout(Duration::from_secs(2));
+    let (server, mut connections) = Server::manual(config).await;
+    let mut client = server.bare_websocket("").await;
+    let mut connection = connections.recv().await.unwrap();
+    while connection.handle().has_room() {
+        connection.send("x".repeat(1_000_000)).unwrap();
+        let _ = poll_once(&mut Box::pin(connection.event())).await;
+    }
+    let since = tokio::time::Instant::now();
+    let trickle = async {
+        for byte in frame(0x81, &[b'4'; 1000]) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            client.write_all(&[byte]).await.unwrap();
+        }
+    };
+    tokio::select! {
+        () = trickle => panic!("it lives on"),
+        event = connection.event() => {
+            assert_eq!(event, Event::Closed(CloseReason::PingTimeout));
+        }
+    }
+    assert!(since.elapsed() < Duration::from_secs(10));
+}
+
+/// Each piece that it takes shows that it is there, though its pong has to wait for the ping behind them.
+#[tokio::test(start_paused = true)]
+async fn a_websocket_that_reads_slowly_stays() {
+    let config = EngineConfig::default()
+        .ping_interval(Duration::from_secs(3))
+        .ping_timeout(Duration::from_secs(2));
+    let (server, mut connections) = Server::manual(config).await;
+    let mut client = server.bare_websocket("").await;
+    let mut connection = connections.recv().await.unwrap();
+    while connection.send("x".repeat(1_000_000)).is_ok() {
+        let _ = poll_once(&mut Box::pin(connection.event())).await;
+    }
+    let handle = connection.handle().clone();
+    let since = tokio::time::Instant::now();
+    let reading = async {
+        let mut piece = vec![0; 64 * 1024];
+        while !handle.has_room() {
+            let before = handle.queued().1;
+            while handle.queued().1 == before {
+                client.read_exact(&mut piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            tokio::time::sleep(Duration::from_millis(1900)).await;
+        }
+    };
+    tokio::select! {
+        () = reading => {}
+        event = connection.event() => panic!("{event:?}"),
+    }
+    assert!(since.elapsed() > Duration::from_secs(5));
 }
