@@ -196,3 +196,40 @@ async fn a_client_with_slow_handlers_has_no_ping_timeout() {
     }
     assert!(reasons.rest().is_empty());
 }
+
+/// One poll of the client's task starts no more of them than a turn allows; others have theirs in between.
+#[tokio::test]
+async fn events_that_waited_start_a_turn_at_a_time() {
+    let config = ServerConfig::default().max_in_flight(1).max_inbox_bytes(100_000_000);
+    let server = server_with(config).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = gate.clone();
+    server.io.on("gate", move || {
+        let gate = gate.clone();
+        async move { gate.acquire_owned().await.unwrap().forget() }
+    });
+    let started = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = started.clone();
+    server.io.on("count", move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        async {}
+    });
+    let mut client = server.client().await;
+    client.send(r#"42["gate"]"#).await;
+    for _ in 0..50 {
+        client.burst(&[r#"42["count"]"#; 100]).await;
+    }
+    support::until(|| server.io.stats().events.received == 5001).await;
+    let count = || started.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(count(), 0);
+    opened.add_permits(1);
+    let (mut before, mut most) = (0, 0);
+    support::until(|| {
+        let now = count();
+        most = most.max(now - before);
+        before = now;
+        now == 5000
+    })
+    .await;
+    assert!(most <= 2 * 256, "{most} at once");
+}
