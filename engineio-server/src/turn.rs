@@ -109,7 +109,7 @@ mod tests {
         };
         assert_eq!(ends(&|turn| turn.packet()), 256);
         assert_eq!(ends(&|turn| turn.message(limits.time)), 256);
-        assert_eq!(ends(&|turn| turn.bytes(1024)), 128);
+        assert_eq!(ends(&|turn| turn.bytes(1024)), 256);
         assert_eq!(ends(&|turn| turn.inflated(1024)), 64);
         assert_eq!(ends(&|turn| turn.wrote()), 16);
         assert_eq!(ends(&|turn| turn.inflated(1_000_000)), 1, "one message of any size");

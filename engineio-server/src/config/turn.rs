@@ -24,8 +24,8 @@ pub struct TurnLimits {
     /// messages of a session that may wait for the application, not counting the one that exceeds
     /// `bytes`.
     pub messages: u32,
-    /// Bytes read from a WebSocket (default 128 KiB). The full length of a message counts again
-    /// when it is complete, because it is decoded only then.
+    /// Bytes read from a WebSocket, or compressed for it (default 256 KiB). The full length of a
+    /// message counts again when it is complete, because it is decoded only then.
     pub bytes: usize,
     /// Size of decompressed messages in bytes (default 64 KiB).
     pub inflated: usize,
@@ -41,7 +41,7 @@ impl Default for TurnLimits {
         Self {
             packets: 256,
             messages: 256,
-            bytes: 128 * 1024,
+            bytes: 256 * 1024,
             inflated: 64 * 1024,
             writes: 16,
             time: Duration::from_millis(1),

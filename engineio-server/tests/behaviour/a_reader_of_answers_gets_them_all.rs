@@ -135,7 +135,9 @@ async fn a_websocket_that_sends_but_reads_nothing_has_a_ping_timeout() {
 async fn a_websocket_that_reads_slowly_stays() {
     let config = EngineConfig::default()
         .ping_interval(Duration::from_secs(3))
-        .ping_timeout(Duration::from_secs(2));
+        .ping_timeout(Duration::from_secs(2))
+        // Much more than the kernel takes at once.
+        .max_queued_bytes(64 << 20);
     let (server, mut connections) = Server::manual(config).await;
     let mut client = server.bare_websocket("").await;
     let mut connection = connections.recv().await.unwrap();
