@@ -96,7 +96,7 @@ async fn thousands_of_answers_come_at_once(case: Case) {
 async fn many_events_keep_their_order(case: Case) {
     const COUNT: u32 = 2000;
     let socket = case.client("/");
-    let mut echo = seen::events::<(u32, Value)>(&socket, "echo");
+    let mut echo = seen::events::<(u32, socketio_client::Value)>(&socket, "echo");
     // Some of them before the connection, some around the upgrade, some after it.
     for n in 0..COUNT {
         if n == COUNT / 4 {
