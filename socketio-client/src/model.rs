@@ -27,7 +27,8 @@ use crate::{
 };
 
 /// One connection to a server, and what is needed to open it again. A clone is another handle of the same connection;
-/// when the last one is dropped, sockets included, the connection ends at once.
+/// when the last one is dropped, sockets included, the connection ends at once. What was emitted before still leaves, if the
+/// runtime lives on: within [`close_timeout`](crate::ClientConfig::close_timeout).
 ///
 /// ```no_run
 /// use socketio_client::Manager;
