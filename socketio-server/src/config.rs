@@ -245,7 +245,7 @@ impl ServerConfig {
     ///     Ok::<_, HandlerError>(receipt)
     /// });
     ///
-    /// let client = TestClient::connect(&io, "/").await?;
+    /// let client = TestClient::connect(&io, "/", &()).await?;
     /// let refused = client.emit_with_ack::<u32>("buy", &1).await;
     /// assert!(matches!(refused, Err(TestError::AckRefused { message, .. }) if message == "order 1 is sold out"));
     /// # Ok(())

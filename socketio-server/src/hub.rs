@@ -415,7 +415,8 @@ mod tests {
         Join(u8, Vec<String>),
         Leave(u8, Vec<String>),
         LeaveAll(u8),
-        Select(Vec<String>, Vec<String>, Option<u8>),
+        /// Without rooms everybody is meant, with an empty list nobody.
+        Select(Option<Vec<String>>, Vec<String>, Option<u8>),
     }
 
     /// A member's id is a room as well, and a room may be named after a member that is not there.
@@ -436,7 +437,7 @@ mod tests {
             6 => (member.clone(), rooms()).prop_map(|(m, r)| Step::Join(m, r)),
             4 => (member.clone(), rooms()).prop_map(|(m, r)| Step::Leave(m, r)),
             1 => member.clone().prop_map(Step::LeaveAll),
-            4 => (rooms(), rooms(), prop::option::of(member))
+            4 => (prop::option::of(rooms()), rooms(), prop::option::of(member))
                 .prop_map(|(to, except, without)| Step::Select(to, except, without)),
         ];
         prop::collection::vec(step, 0..120)
@@ -492,7 +493,9 @@ mod tests {
             }
             Step::Select(to, except, without) => {
                 let mut selection = Selection::default();
-                selection.to(rooms(&to));
+                if let Some(to) = &to {
+                    selection.to(rooms(to));
+                }
                 selection.except(rooms(&except));
                 let without = without.map(id);
                 let mut selected = Vec::new();
@@ -504,7 +507,7 @@ mod tests {
                 };
                 let expected: Vec<_> = model
                     .keys()
-                    .filter(|member| to.is_empty() || named(&to, member))
+                    .filter(|member| to.as_ref().is_none_or(|to| named(to, member)))
                     .filter(|member| !named(&except, member) && without.as_ref() != Some(member))
                     .cloned()
                     .collect();
