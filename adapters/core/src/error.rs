@@ -49,6 +49,10 @@ pub enum AdapterError {
     /// The message has no form that the engine takes: it is too large for it, for instance.
     #[error("the message cannot be sent: {0}")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
+    /// The engine does not let this node into the namespace: it denies the right to a channel, or takes no such name. Only
+    /// this namespace is concerned. Joining is tried again, ever more rarely.
+    #[error("the engine behind the adapter does not allow it: {0}")]
+    Denied(#[source] Box<dyn Error + Send + Sync>),
     /// The engine behind the adapter failed. Whether it took what it was given is not known.
     #[error("the engine behind the adapter failed: {0}")]
     Engine(#[source] Box<dyn Error + Send + Sync>),

@@ -156,7 +156,9 @@ impl ClusterAdapter for NatsAdapter {
             let timeout = self.config.timeout;
             let joined = async { hears.await.and(reads.await) };
             let joined = tokio::time::timeout(timeout, joined).await;
-            joined.map_err(|_| NatsError::Timeout(timeout))?.map_err(|_| NatsError::Away)?;
+            joined
+                .map_err(|_| NatsError::Unheard { subject: subjects.all(), timeout })?
+                .map_err(|_| NatsError::Away)?;
             let link = NatsLink {
                 publisher: self.publisher.clone(),
                 room_subjects: self.config.room_subjects,

@@ -14,6 +14,15 @@ pub enum NatsError {
     /// NATS did not respond in time.
     #[error("NATS did not respond within {0:?}")]
     Timeout(Duration),
+    /// The message a node sends to itself did not arrive in time. NATS is slow, or the user lacks the
+    /// permission for a subject, which only the `event_callback` of the client reports.
+    #[error("nothing arrives on the subject `{subject}` within {timeout:?}: NATS may not permit it")]
+    Unheard {
+        /// The subject of the namespace.
+        subject: String,
+        /// The time limit.
+        timeout: Duration,
+    },
     /// JetStream did not respond to the previous request. Further requests fail until the `timeout`
     /// has passed or JetStream is heard of again.
     #[error("JetStream did not respond to the previous request")]
@@ -67,9 +76,8 @@ pub enum NatsError {
 impl From<NatsError> for AdapterError {
     fn from(error: NatsError) -> Self {
         match error {
-            NatsError::TooLarge { .. } | NatsError::Name(_) | NatsError::Prefix(_) => {
-                Self::Refused(error.into())
-            }
+            NatsError::TooLarge { .. } | NatsError::Prefix(_) => Self::Refused(error.into()),
+            NatsError::Name(_) | NatsError::Unheard { .. } => Self::Denied(error.into()),
             NatsError::Away | NatsError::Silent => Self::Away(error.into()),
             _ => Self::Engine(error.into()),
         }

@@ -90,10 +90,11 @@ impl ClusterAdapter for PostgresAdapter {
             let publisher = self.start().clone();
             // Dropping `membership` leaves again, if the caller stops waiting or the join times
             // out.
-            let (membership, subscribed) = self.registry.join(channel, seat, inbox);
+            let (membership, subscribed) = self.registry.join(channel.clone(), seat, inbox);
             let timeout = self.config.timeout;
             let joined = tokio::time::timeout(timeout, async {
-                subscribed.await.map_err(|_| PostgresError::Away)?;
+                let subscribed = subscribed.await.map_err(|_| PostgresError::Away)?;
+                subscribed.map_err(|error| PostgresError::Denied { channel, error })?;
                 publisher.connected().await
             });
             joined.await.map_err(|_| match publisher.not_connected() {

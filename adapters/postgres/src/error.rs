@@ -24,6 +24,16 @@ pub enum PostgresError {
     /// 63 bytes or contains NUL.
     #[error("`{0}` is not a valid channel: at most 63 bytes without NUL are allowed")]
     Channel(String),
+    /// PostgreSQL refuses to listen on the channel of a namespace, for example because the encoding
+    /// of the database lacks a character. Other namespaces are not affected.
+    #[error("PostgreSQL refuses the channel `{channel}`: {error}")]
+    Denied {
+        /// The channel.
+        channel: String,
+        /// The reason.
+        #[source]
+        error: Arc<PostgresError>,
+    },
     /// The name of the table must consist of letters, digits and `_`, with at most one dot between
     /// schema and table.
     #[error("`{0}` is not a valid name of a table")]
@@ -31,6 +41,16 @@ pub enum PostgresError {
     /// The message exceeds `max_message_bytes`, which the other nodes enforce.
     #[error("{0}")]
     Message(#[from] MessageError),
+}
+
+impl PostgresError {
+    /// Returns whether PostgreSQL refused a statement and the connection is still usable.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        let severity =
+            error.as_db_error().and_then(tokio_postgres::error::DbError::parsed_severity);
+        matches!(severity, Some(tokio_postgres::error::Severity::Error))
+    }
 }
 
 fn text(error: &tokio_postgres::Error) -> String {
@@ -46,9 +66,8 @@ fn text(error: &tokio_postgres::Error) -> String {
 impl From<PostgresError> for AdapterError {
     fn from(error: PostgresError) -> Self {
         match error {
-            PostgresError::Channel(_) | PostgresError::Table(_) | PostgresError::Message(_) => {
-                Self::Refused(error.into())
-            }
+            PostgresError::Table(_) | PostgresError::Message(_) => Self::Refused(error.into()),
+            PostgresError::Channel(_) | PostgresError::Denied { .. } => Self::Denied(error.into()),
             PostgresError::Away | PostgresError::Lost(_) => Self::Away(error.into()),
             _ => Self::Engine(error.into()),
         }

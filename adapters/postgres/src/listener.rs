@@ -78,14 +78,22 @@ impl Listener {
             let wanted = self.registry.wanted();
             let new = wanted.difference(&active).map(|channel| ("LISTEN", channel));
             let old = active.difference(&wanted).map(|channel| ("UNLISTEN", channel));
+            let mut subscribed = wanted.clone();
             for (command, channel) in new.chain(old) {
                 let statement = format!("{command} \"{}\"", channel.replace('"', "\"\""));
-                if let Err(error) = client.execute(&statement).await {
+                let Err(error) = client.execute(&statement).await else { continue };
+                if !error.is_refusal() {
                     return error;
                 }
+                // A refused channel affects its own namespace only, whose join fails.
+                subscribed.remove(channel);
+                let error = Arc::new(error);
+                if !self.registry.mark_refused(channel, &error) {
+                    tracing::warn!(target: "socketio::cluster", channel, %error, "cannot listen");
+                }
             }
-            self.registry.mark_subscribed(&wanted);
-            active = wanted;
+            self.registry.mark_subscribed(&subscribed);
+            active = subscribed;
             self.registry.changed.notified().await;
         }
     }

@@ -8,6 +8,8 @@ use std::{
 use socketio_adapter::{Inbox, Message, MessageError, Seat};
 use tokio::sync::{Notify, oneshot};
 
+use crate::error::PostgresError;
+
 /// The namespaces that have joined. The listener compares the channels here with its subscriptions.
 #[derive(Default)]
 pub(crate) struct Registry {
@@ -19,9 +21,12 @@ pub(crate) struct Registry {
 struct Member {
     seat: Seat,
     inbox: Arc<dyn Inbox>,
-    /// Sent once the channel is subscribed to.
-    waiting: Option<oneshot::Sender<()>>,
+    /// Sent once the channel is subscribed to, or refused.
+    waiting: Option<oneshot::Sender<Subscribed>>,
 }
+
+/// Whether PostgreSQL accepted the subscription to a channel.
+pub(crate) type Subscribed = Result<(), Arc<PostgresError>>;
 
 /// A namespace's membership in the registry, which ends when this is dropped.
 pub(crate) struct Membership {
@@ -37,7 +42,7 @@ impl Registry {
         channel: String,
         seat: Seat,
         inbox: Arc<dyn Inbox>,
-    ) -> (Membership, oneshot::Receiver<()>) {
+    ) -> (Membership, oneshot::Receiver<Subscribed>) {
         let (sender, subscribed) = oneshot::channel();
         let member = Member { seat: seat.clone(), inbox, waiting: Some(sender) };
         self.channels().entry(channel.clone()).or_default().push(member);
@@ -52,15 +57,27 @@ impl Registry {
 
     /// Reports that these channels are subscribed to.
     pub(crate) fn mark_subscribed(&self, active: &HashSet<String>) {
-        let subscribed: Vec<_> = self
+        self.notify(active, &Ok(()));
+    }
+
+    /// Reports that this channel is refused. Returns whether a join waited for it.
+    pub(crate) fn mark_refused(&self, channel: &str, error: &Arc<PostgresError>) -> bool {
+        self.notify(&HashSet::from([channel.to_owned()]), &Err(error.clone())) > 0
+    }
+
+    /// Returns how many joins waited for these channels.
+    fn notify(&self, channels: &HashSet<String>, subscribed: &Subscribed) -> usize {
+        let waiting: Vec<_> = self
             .channels()
             .iter_mut()
-            .filter(|(channel, _)| active.contains(*channel))
+            .filter(|(channel, _)| channels.contains(*channel))
             .flat_map(|(_, seats)| seats.iter_mut().filter_map(|seat| seat.waiting.take()))
             .collect();
-        for waiting in subscribed {
-            let _ = waiting.send(());
+        let count = waiting.len();
+        for waiting in waiting {
+            let _ = waiting.send(subscribed.clone());
         }
+        count
     }
 
     /// Returns the receivers of a channel, except the sender `from`.

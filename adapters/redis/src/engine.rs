@@ -98,7 +98,7 @@ impl Engine {
             topics: Mutex::new(names.clone()),
         };
         for (topic, on_message) in topics {
-            subscriber.add(topic, number, on_message);
+            subscriber.add_awaited(topic, number, on_message);
         }
         // What is not confirmed in time is given up with `subscribed`.
         subscriber.settled(&names).await?;

@@ -14,6 +14,18 @@ use crate::conn::{Conn, Dial, OnPush, Reach, breaks, timed_out};
 /// Pauses between attempts to connect, from the first to the longest.
 const PAUSES: [u64; 5] = [50, 100, 200, 500, 1000];
 
+/// The pauses that are next.
+#[derive(Debug, Default)]
+pub(crate) struct Pauses(usize);
+
+impl Pauses {
+    pub(crate) fn next(&mut self) -> Duration {
+        let pause = PAUSES.get(self.0).or(PAUSES.last()).copied().unwrap_or_default();
+        self.0 += 1;
+        Duration::from_millis(pause)
+    }
+}
+
 /// Commands that are sent in one go.
 const MAX_BATCH: usize = 64;
 
@@ -152,15 +164,13 @@ impl Lane {
 
 /// Connects, however long it takes.
 pub(crate) async fn connect(dial: &Dial, reach: Reach, on_push: OnPush) -> Conn {
-    let mut pauses = PAUSES.into_iter();
-    let mut pause = 0;
+    let mut pauses = Pauses::default();
     loop {
         match dial.connect(reach, on_push.clone()).await {
             Ok(conn) => return conn,
             Err(error) => tracing::warn!(target: "socketio::redis", %error, "cannot connect"),
         }
-        pause = pauses.next().unwrap_or(pause);
-        tokio::time::sleep(Duration::from_millis(pause)).await;
+        tokio::time::sleep(pauses.next()).await;
     }
 }
 

@@ -8,9 +8,11 @@ mod lane;
 mod nodes;
 mod options;
 mod publisher;
+mod refusals;
 mod sharded;
 mod streams;
 mod subscriber;
+mod topic;
 
 pub use adapter::RedisAdapter;
 pub use classic::Classic;

@@ -99,8 +99,9 @@ fn sharded(name: &str) -> Topic {
 
 /// Hands messages on, but for the node's own.
 pub(crate) fn on_message(seat: &Seat, inbox: Arc<dyn Inbox>, limits: ClusterLimits) -> OnMessage {
-    let uid = seat.uid.clone();
-    Arc::new(move |_, wire| match Message::decode(&wire, &limits) {
+    let (uid, nsp) = (seat.uid.clone(), seat.nsp.clone());
+    // Up to 8.2 Node's adapter leaves the namespace to the channel.
+    Arc::new(move |_, wire| match Message::decode_in(&wire, &nsp, &limits) {
         Ok(message) if message.uid == uid => {}
         Ok(message) => inbox.receive(message, None),
         Err(error) => inbox.garbage(&error),

@@ -8,16 +8,18 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use redis::{Cmd, PushInfo, PushKind, RedisResult, Value, cmd};
+use redis::{Cmd, PushInfo, PushKind, RedisError, RedisResult, Value, cmd};
 use socketio_adapter::AdapterError;
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, timeout},
 };
 
+pub(crate) use crate::topic::{Kind, Topic};
 use crate::{
-    conn::{Conn, Dial, OnPush, Reach},
-    lane::{connect, engine},
+    conn::{Conn, Dial, OnPush, Reach, breaks},
+    lane::{Pauses, connect, engine},
+    refusals::{Refusals, SubscriptionRefused, is_refusal},
 };
 
 /// How often a quiet connection is asked whether it is alive.
@@ -28,21 +30,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ATTEMPTS: usize = 50;
 /// Subscriptions that are under way at once.
 const AT_ONCE: usize = 64;
-
-/// How a channel is subscribed to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    Plain,
-    Pattern,
-    Sharded,
-}
-
-/// A channel or a pattern.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Topic {
-    pub(crate) kind: Kind,
-    pub(crate) name: Bytes,
-}
 
 /// Gets the channel and the message. It must not block.
 pub(crate) type OnMessage = Arc<dyn Fn(&[u8], Bytes) + Send + Sync>;
@@ -69,6 +56,10 @@ struct State {
     wanted: HashMap<Topic, Vec<Listener>>,
     /// What Redis has confirmed.
     active: HashSet<Topic>,
+    /// What Redis has refused, and tries again from time to time.
+    refused: Refusals,
+    /// What somebody who joins waits for.
+    awaited: HashSet<Topic>,
     /// What is to be looked at. While there is no connection nothing is: afterwards everything is.
     touched: HashSet<Topic>,
     /// The number of the connection, while there is one.
@@ -86,7 +77,19 @@ impl Subscriber {
 
     /// Listens to a topic, from some time on.
     pub(crate) fn add(&self, topic: Topic, number: u64, on_message: OnMessage) {
+        self.listen(topic, number, on_message, false);
+    }
+
+    /// The same, where [`settled`](Self::settled) is waited for.
+    pub(crate) fn add_awaited(&self, topic: Topic, number: u64, on_message: OnMessage) {
+        self.listen(topic, number, on_message, true);
+    }
+
+    fn listen(&self, topic: Topic, number: u64, on_message: OnMessage, awaited: bool) {
         let mut state = self.state();
+        if awaited {
+            state.awaited.insert(topic.clone());
+        }
         state.wanted.entry(topic.clone()).or_default().push(Listener { number, on_message });
         state.touch(topic);
         drop(state);
@@ -100,6 +103,8 @@ impl Subscriber {
             listeners.retain(|listener| listener.number != number);
             if listeners.is_empty() {
                 state.wanted.remove(&topic);
+                state.refused.forget(&topic);
+                state.awaited.remove(&topic);
                 state.touch(topic);
             }
         }
@@ -107,18 +112,27 @@ impl Subscriber {
         self.wake.notify_one();
     }
 
-    /// Waits until Redis has confirmed topics.
+    /// Waits until Redis has confirmed topics, or has refused one of them.
     pub(crate) async fn settled(&self, topics: &[Topic]) -> Result<(), AdapterError> {
         let patience = self.dial.patience();
         let settled = async {
             let mut done = self.done.subscribe();
             while !topics.iter().all(|topic| self.is_active(topic)) {
+                if let Some(refused) = self.state().refused.of(topics) {
+                    return Err(AdapterError::Denied(Box::new(refused)));
+                }
                 // The sender lives in `self`.
                 let _ = done.changed().await;
             }
+            Ok(())
         };
         let settled = timeout(patience.connection + patience.response, settled).await;
-        settled.map_err(|_| engine(NotSubscribed))
+        let settled = settled.unwrap_or_else(|_| Err(engine(NotSubscribed)));
+        let mut state = self.state();
+        for topic in topics {
+            state.awaited.remove(topic);
+        }
+        settled
     }
 
     pub(crate) fn is_active(&self, topic: &Topic) -> bool {
@@ -127,6 +141,7 @@ impl Subscriber {
 
     /// Keeps the connection and the subscriptions up. Never returns.
     pub(crate) async fn run(self: Arc<Self>) {
+        let mut pauses = Pauses::default();
         loop {
             let number = {
                 let mut state = self.state();
@@ -135,8 +150,14 @@ impl Subscriber {
             };
             let conn = connect(&self.dial, self.reach, self.on_push(number)).await;
             self.state().begin(number);
+            let since = Instant::now();
             self.serve(conn).await;
             self.state().end();
+            // One that breaks as soon as it is used must not be made again without end.
+            match since.elapsed() < CHECK {
+                true => tokio::time::sleep(pauses.next()).await,
+                false => pauses = Pauses::default(),
+            }
         }
     }
 
@@ -156,10 +177,22 @@ impl Subscriber {
                 continue;
             }
             refusals = 0;
+            let retry = self.state().refused.next_retry();
+            let retry = async {
+                match retry {
+                    Some(retry) => tokio::time::sleep_until(retry).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = self.wake.notified() => {}
+                () = retry => {}
                 () = tokio::time::sleep_until(check) => {
-                    if !conn.is_cluster() && conn.query(&cmd("PING")).await.is_err() {
+                    // A user who may not say PING is answered all the same.
+                    if !conn.is_cluster()
+                        && let Err(error) = conn.query(&cmd("PING")).await
+                        && breaks(&conn, &error)
+                    {
                         return;
                     }
                     check = Instant::now() + CHECK;
@@ -171,7 +204,8 @@ impl Subscriber {
         }
     }
 
-    /// Makes what is subscribed what is wanted. Whether something was refused.
+    /// Makes what is subscribed what is wanted. Whether the connection has failed at it. What Redis refuses concerns that
+    /// topic alone.
     async fn reconcile(&self, conn: &Conn) -> bool {
         let (epoch, changes) = self.state().changes();
         let changes = stream::iter(changes).map(|(topic, wanted)| {
@@ -185,6 +219,10 @@ impl Subscriber {
                 self.state().confirm(epoch, topic, wanted);
                 continue;
             };
+            if is_refusal(conn, &error) {
+                self.refused(topic, error);
+                continue;
+            }
             tracing::warn!(target: "socketio::redis", %error, "cannot subscribe");
             self.state().touched.insert(topic);
             refused = true;
@@ -194,6 +232,21 @@ impl Subscriber {
             }
         }
         refused
+    }
+
+    /// One warning for each member, and none where somebody who joins is told.
+    fn refused(&self, topic: Topic, error: RedisError) {
+        let refused = SubscriptionRefused::new(&topic, error);
+        let mut state = self.state();
+        let Some(member) = state.wanted.get(&topic).and_then(|them| them.first()) else { return };
+        let (member, awaited) = (member.number, state.awaited.contains(&topic));
+        let first = state.refused.add(topic, member, refused.clone());
+        drop(state);
+        if first && !awaited {
+            tracing::warn!(target: "socketio::redis", error = %refused, "cannot subscribe");
+        } else {
+            tracing::debug!(target: "socketio::redis", error = %refused, "cannot subscribe");
+        }
     }
 
     fn on_push(self: &Arc<Self>, number: u64) -> OnPush {
@@ -289,6 +342,7 @@ impl State {
         if epoch != self.epoch {
             return;
         }
+        self.refused.forget(&topic);
         if wanted {
             self.active.insert(topic);
         } else {
@@ -307,12 +361,15 @@ impl State {
 
     /// What is to be subscribed to, and what no more; and the epoch.
     fn changes(&mut self) -> (u64, Vec<(Topic, bool)>) {
+        self.touched.extend(self.refused.due());
         let touched = std::mem::take(&mut self.touched).into_iter();
         let changes = touched.map(|topic| {
             let wanted = self.wanted.contains_key(&topic);
             (topic, wanted)
         });
-        let changes = changes.filter(|(topic, wanted)| *wanted != self.active.contains(topic));
+        let changes = changes.filter(|(topic, wanted)| {
+            *wanted != self.active.contains(topic) && !self.refused.waits(topic)
+        });
         (self.epoch, changes.collect())
     }
 }

@@ -11,6 +11,7 @@ mod remote_emitter;
 mod server;
 mod server_side;
 mod turns;
+mod warnings;
 
 pub(crate) use membership::{Clustered, Membership, Published, Relay, Saving};
 pub(crate) use node::join_cluster;

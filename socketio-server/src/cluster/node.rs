@@ -18,6 +18,7 @@ use super::{
     details::details,
     membership::{Membership, Relay, Stage},
     server_side,
+    warnings::Warnings,
 };
 use crate::{
     broadcast::Broadcast,
@@ -30,6 +31,9 @@ const MAX_BATCH_BYTES: usize = 1 << 20;
 /// How long to wait before joining is tried again, and how long leaving may take.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// The longest wait where joining is not allowed. It doubles up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// Starts the membership of a namespace, if it has one, once there is a runtime.
 pub(crate) fn join_cluster(namespace: &Namespace) {
     let Some(membership) = namespace.membership() else { return };
@@ -39,7 +43,12 @@ pub(crate) fn join_cluster(namespace: &Namespace) {
     let Ok(runtime) = Handle::try_current() else { return };
     if !membership.started.swap(true, Ordering::AcqRel) {
         let namespace = Arc::downgrade(&namespace.0);
-        let node = Node { membership: membership.clone(), namespace, runtime: runtime.clone() };
+        let node = Node {
+            membership: membership.clone(),
+            namespace,
+            runtime: runtime.clone(),
+            warnings: Warnings::default(),
+        };
         runtime.spawn(run(Arc::new(node)));
     }
 }
@@ -48,6 +57,8 @@ struct Node {
     membership: Arc<Membership>,
     namespace: Weak<NamespaceInner>,
     runtime: Handle,
+    /// Of what is lost.
+    warnings: Warnings,
 }
 
 async fn run(node: Arc<Node>) {
@@ -69,15 +80,23 @@ async fn run(node: Arc<Node>) {
 }
 
 async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
+    let mut pause = PAUSE;
     loop {
         let seat = node.membership.seat.clone();
         match caught(async { node.membership.adapter.join(seat, node.clone()).await }).await {
             Ok(link) => return link,
             Err(error) => {
                 let nsp = &node.membership.seat.nsp;
-                tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot join the cluster");
+                if node.warnings.is_news(&error) {
+                    tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot join the cluster");
+                }
                 node.deliver_waiting();
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(pause).await;
+                // What is not allowed will hardly be a moment later.
+                pause = match error {
+                    AdapterError::Denied(_) => (pause * 2).min(LONGEST_PAUSE),
+                    _ => PAUSE,
+                };
             }
         }
     }
@@ -214,7 +233,11 @@ fn report(node: &Node, result: Result<(), AdapterError>) {
     counter.one();
     if let Err(error) = result {
         let nsp = &node.membership.seat.nsp;
-        tracing::warn!(target: "socketio::cluster", %nsp, %error, "a message is lost for other nodes");
+        if node.warnings.is_news(&error) {
+            tracing::warn!(target: "socketio::cluster", %nsp, %error, "a message is lost for other nodes");
+        } else {
+            tracing::debug!(target: "socketio::cluster", %nsp, %error, "a message is lost for other nodes");
+        }
     }
 }
 

@@ -15,7 +15,8 @@ use socketio_adapter::{
     AdapterError, BoxFuture, Discovery, Heartbeats, Inbox, Link, Message, Offset, Seat,
 };
 use socketio_server::{
-    ClusterAdapter, ClusterError, ClusterLimits, EmitError, FetchError, Recovery, ServerConfig,
+    ClusterAdapter, ClusterError, ClusterLimits, EmitError, FetchError, Recovery, Server,
+    ServerConfig,
 };
 use support::{Running, server_with, until, within};
 
@@ -28,6 +29,8 @@ enum Mood {
     Failing,
     /// Cannot be reached at all.
     Away,
+    /// Does not let the node in.
+    Denying,
 }
 
 #[derive(Debug)]
@@ -68,6 +71,7 @@ impl ClusterAdapter for Engine {
         Box::pin(async move {
             match mood {
                 Mood::Away => Err(refused()),
+                Mood::Denying => Err(AdapterError::Denied("no permission".into())),
                 // It comes back.
                 Mood::Failing if tries == 0 => Err(refused()),
                 _ => Ok(Arc::new(Line { mood, published }) as Arc<dyn Link>),
@@ -190,4 +194,20 @@ async fn leaving_one_that_is_stuck_takes_a_bounded_time() {
     server.io.close();
     within(server.io.ended()).await;
     assert_eq!(engine.published.load(Ordering::SeqCst), 2, "a greeting and a goodbye");
+}
+
+#[tokio::test(start_paused = true)]
+async fn joining_is_tried_ever_more_rarely_where_it_is_not_allowed() {
+    let tries = async |mood| {
+        let engine = Engine::new(mood, Discovery::Count);
+        let io = Server::with_config(ServerConfig::default().adapter(engine.clone()));
+        let namespace = io.of("/");
+        let joined = tokio::time::timeout(Duration::from_secs(3600), namespace.joined());
+        assert!(joined.await.is_err(), "it never joins");
+        engine.joins.load(Ordering::SeqCst)
+    };
+    // A minute apart after the first six.
+    assert!((60..=66).contains(&tries(Mood::Denying).await));
+    // An engine that is away may be back at any moment.
+    assert!(tries(Mood::Away).await > 3000);
 }

@@ -11,6 +11,7 @@ mod conformance;
 mod faults;
 mod hostile;
 mod large;
+mod permissions;
 mod table;
 mod tls;
 

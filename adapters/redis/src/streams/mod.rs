@@ -137,7 +137,7 @@ impl StreamsEngine {
         let reader = self.reader(&stream);
         let patience = redis.dial.patience();
         let reading = timeout(patience.connection + patience.response, reader.reading());
-        reading.await.map_err(engine)?;
+        reading.await.map_err(engine)??;
         let last = reader::last_id(redis.keys.query(&reader::newest(&stream)).await?);
         reader.add(seat.clone(), last, inbox);
         let sessions = Arc::new(Sessions {

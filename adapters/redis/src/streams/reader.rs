@@ -5,22 +5,43 @@ use std::{
     time::Duration,
 };
 
-use redis::{Cmd, RedisResult, cmd};
-use socketio_adapter::{Body, ClusterLimits, Inbox, Seat};
+use redis::{Cmd, RedisError, RedisResult, cmd};
+use socketio_adapter::{AdapterError, Body, ClusterLimits, Inbox, Seat};
 use tokio::sync::watch;
 
 use super::entry::{Entry, StreamId};
 use crate::{
     conn::{Conn, Dial, Reach},
     lane::connect,
+    refusals::is_denied,
 };
 
 pub(super) struct Reader {
     pub(super) stream: String,
     seats: Mutex<Vec<Arc<Seated>>>,
-    /// How far it has read. Nothing before the first connection.
-    position: watch::Sender<Option<StreamId>>,
+    position: watch::Sender<Position>,
 }
+
+#[derive(Clone, Default)]
+struct Position {
+    /// How far it has read. Nothing before the first connection.
+    read: Option<StreamId>,
+    /// Why Redis does not let it read, if it does not.
+    refusal: Option<Arc<RedisError>>,
+}
+
+/// Redis refuses to let a stream be read.
+#[derive(Debug, thiserror::Error)]
+#[error("Redis refuses to let the stream `{stream}` be read: {error}")]
+struct StreamRefused {
+    stream: String,
+    #[source]
+    error: Arc<RedisError>,
+}
+
+/// The first pause before a refused stream is tried again, and the longest.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// A namespace that reads along.
 struct Seated {
@@ -41,13 +62,21 @@ pub(super) struct Reading {
 
 impl Reader {
     pub(super) fn new(stream: String) -> Self {
-        Self { stream, seats: Mutex::default(), position: watch::Sender::new(None) }
+        Self { stream, seats: Mutex::default(), position: watch::Sender::default() }
     }
 
     /// Waits until it reads.
-    pub(super) async fn reading(&self) {
+    pub(super) async fn reading(&self) -> Result<(), AdapterError> {
+        let mut position = self.position.subscribe();
+        let told = position.wait_for(|it| it.read.is_some() || it.refusal.is_some()).await;
         // The sender lives in `self`.
-        let _ = self.position.subscribe().wait_for(Option::is_some).await;
+        match told.ok().and_then(|position| position.refusal.clone()) {
+            Some(error) => {
+                let stream = self.stream.clone();
+                Err(AdapterError::Denied(Box::new(StreamRefused { stream, error })))
+            }
+            None => Ok(()),
+        }
     }
 
     pub(super) fn add(&self, seat: Seat, after: StreamId, inbox: Arc<dyn Inbox>) {
@@ -64,25 +93,37 @@ impl Reader {
 
     /// Reads as long as somebody has the reader.
     pub(super) async fn run(reader: Weak<Self>, reading: Reading) {
+        let mut pause = PAUSE;
         while let Some(stream) = reader.upgrade().map(|reader| reader.stream.clone()) {
             let dial = reading.dial.clone().slower(reading.block);
             let conn = connect(&dial, Reach::EveryNode, Arc::new(|_| {})).await;
-            if let Err(error) = read(&reader, &reading, conn).await {
+            let Err(error) = read(&reader, &reading, conn).await else { continue };
+            if !is_denied(&error) {
                 tracing::warn!(target: "socketio::redis", %stream, %error, "cannot read the stream");
                 tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
             }
+            let Some(reader) = reader.upgrade() else { return };
+            let first = reader.position.borrow().refusal.is_none();
+            pause = if first { PAUSE } else { (pause * 2).min(LONGEST) };
+            if first && !reader.seats().is_empty() {
+                tracing::warn!(target: "socketio::redis", %stream, %error, "cannot read the stream");
+            }
+            reader.position.send_modify(|position| position.refusal = Some(Arc::new(error)));
+            drop(reader);
+            tokio::time::sleep(pause).await;
         }
     }
 
     /// Begins at the end. After a connection was lost it goes on where it was, unless the stream was, too.
     fn begin(&self, last: StreamId) -> StreamId {
-        let position = self.position.borrow().map_or(last, |position| position.min(last));
-        self.position.send_replace(Some(position));
+        let position = self.position.borrow().read.map_or(last, |position| position.min(last));
+        self.position.send_replace(Position { read: Some(position), refusal: None });
         position
     }
 
     fn deliver(&self, entry: &Entry, limits: &ClusterLimits) {
-        self.position.send_replace(Some(entry.id));
+        self.position.send_modify(|position| position.read = Some(entry.id));
         let Some(nsp) = entry.text("nsp") else { return };
         let seats: Vec<_> = {
             let seats = self.seats();

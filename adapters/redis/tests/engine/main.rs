@@ -13,6 +13,7 @@ mod conformance;
 mod failover;
 mod faults;
 mod hostile;
+mod permissions;
 mod rooms;
 mod sessions;
 #[cfg(feature = "tls")]
@@ -121,7 +122,11 @@ struct Stranger(BufReader<TcpStream>);
 
 impl Stranger {
     fn new(engine: &Redis) -> Self {
-        Self(BufReader::new(TcpStream::connect(("127.0.0.1", engine.port())).unwrap()))
+        Self::at(engine.port())
+    }
+
+    fn at(port: u16) -> Self {
+        Self(BufReader::new(TcpStream::connect(("127.0.0.1", port)).unwrap()))
     }
 
     fn ask(&mut self, parts: &[&[u8]]) -> String {

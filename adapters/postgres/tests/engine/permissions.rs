@@ -1,0 +1,66 @@
+//! What PostgreSQL refuses to one namespace concerns no other one.
+
+use std::sync::Arc;
+
+use engines::Postgres;
+use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
+use socketio_adapter_postgres::PostgresAdapter;
+
+use crate::{
+    Node, adapter, stranger,
+    suite::{Kept, until, within},
+};
+
+async fn denied(adapter: &PostgresAdapter, nsp: &str) -> String {
+    let seat = Seat { nsp: nsp.to_owned().into(), uid: "denied".into() };
+    match within(adapter.join(seat, Arc::new(Kept::default()))).await {
+        Err(error @ AdapterError::Denied(_)) => error.to_string(),
+        Err(error) => panic!("another error: {error}"),
+        Ok(_) => panic!("it has joined"),
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_too_long_is_named_and_costs_its_own_namespace() {
+    let engine = Postgres::start().unwrap();
+    let (one, two) = (adapter(&engine), adapter(&engine));
+    let here = Node::join(one.clone(), "/", "one").await;
+    let there = Node::join(two, "/", "two").await;
+    let long = format!("/{}", "n".repeat(60));
+    assert!(denied(&one, &long).await.contains(&long));
+    here.say("x", &1).await;
+    there.inbox.wait(1).await;
+}
+
+#[tokio::test]
+async fn a_channel_that_postgresql_refuses_costs_its_own_namespace() {
+    let engine = Postgres::start().unwrap();
+    let admin = stranger(&engine).await;
+    let create =
+        "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+    admin.batch_execute(create).await.unwrap();
+    let latin = || {
+        let mut database: socketio_adapter_postgres::tokio_postgres::Config =
+            engine.url().parse().unwrap();
+        database.dbname("latin");
+        PostgresAdapter::new(socketio_adapter_postgres::PostgresConfig::new(database)).unwrap()
+    };
+    let (one, two) = (latin(), latin());
+    let here = Node::join(one.clone(), "/", "one").await;
+    let there = Node::join(two, "/", "two").await;
+    let listeners = async || {
+        let rows = "SELECT pid FROM pg_stat_activity WHERE datname = 'latin' ORDER BY pid";
+        let rows = admin.query(rows, &[]).await.unwrap();
+        rows.iter().map(|row| row.get::<_, i32>(0)).collect::<Vec<_>>()
+    };
+    let connections = listeners().await;
+    for _ in 0..3 {
+        assert!(denied(&one, "/\u{1f388}").await.contains("socket.io#/\u{1f388}"));
+        here.say("x", &1).await;
+        there.say("x", &1).await;
+    }
+    for node in [&here, &there] {
+        until(|| async { node.inbox.messages().len() >= 3 }).await;
+    }
+    assert_eq!(listeners().await, connections, "the connections are the same");
+}
