@@ -1,20 +1,20 @@
 // One node of a cluster: Node's server with the contract of the `cluster` rig, so that the two can be mixed.
 //
 // Environment: PORT, NAME, ADAPTER (memory, redis, redis-sharded, redis-streams, postgres), URL (with commas between a Redis
-// Cluster's nodes), PREFIX, RECOVERY=1, PING_INTERVAL and PING_TIMEOUT in milliseconds, CLIENT=ioredis for the other Redis client.
+// Cluster's nodes), PREFIX, RECOVERY=1, PING_INTERVAL and PING_TIMEOUT in milliseconds, CLIENT=ioredis for the other Redis client,
+// RELEASE (a folder of `releases/`) for older packages, which are installed below RELEASES.
 
 import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { createAdapter as postgresAdapter } from '@socket.io/postgres-adapter';
-import { createAdapter as redisAdapter, createShardedAdapter } from '@socket.io/redis-adapter';
-import { createAdapter as streamsAdapter } from '@socket.io/redis-streams-adapter';
 import { Cluster, Redis } from 'ioredis';
-import pg from 'pg';
-import { createClient, createCluster } from 'redis';
-import { Server } from 'socket.io';
 
-const { PORT = '0', NAME = 'node', ADAPTER = 'memory', URL: url, PREFIX, RECOVERY, CLIENT } = process.env;
+const { PORT = '0', NAME = 'node', ADAPTER = 'memory', URL: url, PREFIX, RECOVERY, CLIENT, RELEASE, RELEASES } = process.env;
+const require = createRequire(RELEASE ? join(RELEASES, RELEASE, 'package.json') : import.meta.url);
+const { Server } = require('socket.io');
+const { createClient, createCluster } = require('redis');
 const ms = (name) => (process.env[name] ? Number(process.env[name]) : undefined);
 
 /** What has to be true of the engine before we are part of the cluster. */
@@ -44,26 +44,26 @@ async function adapter() {
     case 'redis': {
       const [pub, sub] = [await redis(), await redis()];
       joined = () => subscribed(sub);
-      return redisAdapter(pub, sub, PREFIX && { key: PREFIX });
+      return require('@socket.io/redis-adapter').createAdapter(pub, sub, PREFIX && { key: PREFIX });
     }
     case 'redis-sharded': {
       const [pub, sub] = [await redis(), await redis()];
       joined = () => subscribed(sub);
-      return createShardedAdapter(pub, sub, PREFIX && { channelPrefix: PREFIX });
+      return require('@socket.io/redis-adapter').createShardedAdapter(pub, sub, PREFIX && { channelPrefix: PREFIX });
     }
     case 'redis-streams': {
       // It makes connections of its own, and does not say when they are ready.
       joined = () => sleep(300);
-      return streamsAdapter(await redis(), PREFIX && { streamName: PREFIX, channelPrefix: PREFIX });
+      return require('@socket.io/redis-streams-adapter').createAdapter(await redis(), PREFIX && { streamName: PREFIX, channelPrefix: PREFIX });
     }
     case 'postgres': {
-      const pool = new pg.Pool({ connectionString: url, max: 4 });
+      const pool = new (require('pg').Pool)({ connectionString: url, max: 4 });
       pool.on('error', () => {});
       // Also while somebody holds it: the adapter connects again when the connection ends.
       pool.on('connect', (client) => client.on('error', () => {}));
       await table(pool);
       joined = () => sleep(300);
-      return postgresAdapter(pool, { errorHandler: () => {}, ...(PREFIX && { channelPrefix: PREFIX }) });
+      return require('@socket.io/postgres-adapter').createAdapter(pool, { errorHandler: () => {}, ...(PREFIX && { channelPrefix: PREFIX }) });
     }
     default:
       throw new Error(`no such adapter here: ${ADAPTER}`);

@@ -59,8 +59,10 @@ export function prefix() {
 
 /** Starts a node: our server (`rust`) or Node's (`node`). */
 export async function node(kind, adapter, { url }, env = {}) {
-  const [path, args] = kind === 'rust' ? [program('CLUSTER_NODE')] : [process.execPath, [NODE]];
-  const server = await start(path, { ADAPTER: adapter, URL: url, NAME: kind, ...env }, args);
+  const [which, RELEASE] = kind.split('@');
+  const release = RELEASE && { RELEASE, RELEASES: program('RELEASES') };
+  const [path, args] = which === 'rust' ? [program('CLUSTER_NODE')] : [process.execPath, [NODE]];
+  const server = await start(path, { ADAPTER: adapter, URL: url, NAME: kind, ...release, ...env }, args);
   return Object.assign(server, { kind, name: env.NAME ?? kind });
 }
 

@@ -43,6 +43,16 @@ fn an_answer_without_a_value_is_null_to_whoever_decodes_it() {
 }
 
 #[test]
+fn a_reply_need_not_say_who_replies() {
+    let reply = value!({ "type": 12, "data": { "requestId": "r", "packet": 1 }, "nsp": "/" });
+    for format in [socketio_adapter::Format::Json, socketio_adapter::Format::MsgPack] {
+        let wire = format.write(&reply);
+        let read = Message::decode(&wire, &ClusterLimits::default()).unwrap();
+        assert!(read.uid.is_anonymous());
+    }
+}
+
+#[test]
 fn nulls_survive_the_way_to_another_node() {
     let null = answer_args(&Values(vec![Value::Null])).unwrap();
     let request = || "r".into();

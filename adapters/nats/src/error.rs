@@ -16,7 +16,9 @@ pub enum NatsError {
     Timeout(Duration),
     /// The message a node sends to itself did not arrive in time. NATS is slow, or the user lacks the
     /// permission for a subject, which only the `event_callback` of the client reports.
-    #[error("nothing arrives on the subject `{subject}` within {timeout:?}: NATS may not permit it")]
+    #[error(
+        "nothing arrives on the subject `{subject}` within {timeout:?}: NATS may not permit it"
+    )]
     Unheard {
         /// The subject of the namespace.
         subject: String,

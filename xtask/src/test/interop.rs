@@ -70,6 +70,7 @@ pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     node.env("CLUSTER_NODE", workspace.rig("cluster")?);
     node.env("ENGINES", workspace.engines()?);
     node.env("EMIT", workspace.example("emit")?).env("ORDERS", workspace.example("orders")?);
+    node.env("RELEASES", older_releases(workspace)?);
     for proxy in ["nginx", "haproxy"] {
         let path = install::find(proxy)
             .ok_or_else(|| format!("install your system's package `{proxy}`"))?;
@@ -77,6 +78,16 @@ pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     }
     // Most of this suite's time is spent waiting for deadlines, so its files can run in parallel.
     run_at_once(3, &folder, "cluster", &mut node)
+}
+
+/// Installs the older releases of Node's packages, each into a folder of its own because their dependencies exclude each other.
+fn older_releases(workspace: &Workspace) -> Result<PathBuf, String> {
+    let (from, to) = (workspace.root.join("interop/releases"), workspace.target("releases"));
+    let entries = fs::read_dir(&from).map_err(|error| format!("{}: {error}", from.display()))?;
+    for release in entries.flatten() {
+        npm::install_copy(&release.path(), &to.join(release.file_name()))?;
+    }
+    Ok(to)
 }
 
 /// Runs all test files of one folder and counts the results in their report.

@@ -142,11 +142,11 @@ pub(super) fn read_message(
     check(text)?;
     let envelope: Envelope<'_> =
         from_json(text).map_err(|_| MessageError::Malformed("not an envelope"))?;
-    let uid = envelope.uid.ok_or(MessageError::Field("uid"))?;
     let nsp = envelope.nsp.map(|nsp| Nsp::from(nsp.into_owned()));
     let nsp = nsp.or_else(|| otherwise.cloned()).ok_or(MessageError::Field("nsp"))?;
     let body = read_data(envelope.number, envelope.data.map_or("{}", RawValue::get), budget)?;
-    Ok(Message { uid: uid.into_owned().into(), nsp, body })
+    let uid = tree::sender(envelope.uid.map(Cow::into_owned), &body)?;
+    Ok(Message { uid, nsp, body })
 }
 
 pub(super) fn read_body(number: u64, text: &str, budget: Budget) -> Result<Body, MessageError> {

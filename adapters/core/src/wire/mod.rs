@@ -93,11 +93,12 @@ impl Message {
         let mut message = tree::object(msgpack::from_bytes(wire, limits)?)?;
         let number = message.get("type").and_then(tree::integer);
         let number = number.ok_or(MessageError::Field("type"))?;
-        let uid = tree::text(&message, "uid").ok_or(MessageError::Field("uid"))?;
+        let uid = tree::text(&message, "uid");
         let nsp = tree::text(&message, "nsp").map(Nsp::from).or_else(|| otherwise.cloned());
         let nsp = nsp.ok_or(MessageError::Field("nsp"))?;
         let data = message.shift_remove("data").unwrap_or_default();
-        Ok(Self { uid: uid.into(), nsp, body: tree::read_body(number, data)? })
+        let body = tree::read_body(number, data)?;
+        Ok(Self { uid: tree::sender(uid, &body)?, nsp, body })
     }
 }
 

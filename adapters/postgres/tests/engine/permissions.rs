@@ -7,7 +7,7 @@ use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
 use socketio_adapter_postgres::PostgresAdapter;
 
 use crate::{
-    Node, adapter, stranger,
+    Node, adapter, connect_directly,
     suite::{Kept, until, within},
 };
 
@@ -28,14 +28,14 @@ async fn a_name_that_is_too_long_is_named_and_costs_its_own_namespace() {
     let there = Node::join(two, "/", "two").await;
     let long = format!("/{}", "n".repeat(60));
     assert!(denied(&one, &long).await.contains(&long));
-    here.say("x", &1).await;
+    here.publish("x", &1).await;
     there.inbox.wait(1).await;
 }
 
 #[tokio::test]
 async fn a_channel_that_postgresql_refuses_costs_its_own_namespace() {
     let engine = Postgres::start().unwrap();
-    let admin = stranger(&engine).await;
+    let admin = connect_directly(&engine).await;
     let create =
         "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
     admin.batch_execute(create).await.unwrap();
@@ -56,8 +56,8 @@ async fn a_channel_that_postgresql_refuses_costs_its_own_namespace() {
     let connections = listeners().await;
     for _ in 0..3 {
         assert!(denied(&one, "/\u{1f388}").await.contains("socket.io#/\u{1f388}"));
-        here.say("x", &1).await;
-        there.say("x", &1).await;
+        here.publish("x", &1).await;
+        there.publish("x", &1).await;
     }
     for node in [&here, &there] {
         until(|| async { node.inbox.messages().len() >= 3 }).await;

@@ -1,0 +1,11 @@
+// Nodes of ours beside older releases of Node's packages: every minor version of its adapters and of its server.
+
+import { describe } from 'node:test';
+
+import { exchange } from '../lib/messages.mjs';
+import { OLDER } from '../lib/mixes.mjs';
+
+// Most of it is waiting for deadlines.
+describe('older releases', { concurrency: 3 }, () => {
+  OLDER.forEach((mix) => exchange(mix));
+});
