@@ -47,6 +47,7 @@ kinds! {
     silent_websocket: false,
     silent_polling: false,
     vanishing_websocket: false,
+    vanishing_unread: false,
     vanishing_poll: false,
     vanishing_push: false,
     two_polls: false,
@@ -268,6 +269,18 @@ async fn vanishing_websocket(port: u16, _: usize) -> io::Result<()> {
     wire.text("40").await?;
     wire.expect("40{").await?;
     wire.text(r#"42["echo","nobody reads this"]"#).await
+}
+
+/// Sends more than the server takes while its handlers wait for the end of the socket.
+async fn vanishing_unread(port: u16, n: usize) -> io::Result<()> {
+    let mut wire = Wire::websocket(port, &format!("{SOCKET}websocket&EIO=4")).await?;
+    wire.text("40").await?;
+    wire.expect("40{").await?;
+    let text = "x".repeat(10_000);
+    for _ in 0..100 + n % 100 {
+        wire.text(&format!(r#"42["watch","{text}"]"#)).await?;
+    }
+    Ok(())
 }
 
 async fn vanishing_poll(port: u16, n: usize) -> io::Result<()> {

@@ -140,7 +140,6 @@ fn check(stats: &Value) -> io::Result<()> {
         "/refused/body_timeout",
         "/refused/malformed_packet",
         "/refused/malformed_frame",
-        "/refused/queue_full",
     ];
     for fact in seen {
         if stats.pointer(fact).and_then(Value::as_u64).unwrap_or_default() == 0 {

@@ -55,7 +55,10 @@ async fn start() -> io::Result<(Vec<Engine>, u16)> {
         });
     // Longer than the ping timeout of a silent client. A polling session that is closed earlier
     // waits 30 s for its client to fetch the close packet, as in Node.
-    let config = ServerConfig::default().engine(limits).connect_timeout(2 * DEADLINE);
+    let config = ServerConfig::default()
+        .engine(limits)
+        .connect_timeout(2 * DEADLINE)
+        .max_inbox_bytes(200_000);
     let io = Server::with_config(config);
     io.on_connection(|socket: Socket| async move {
         socket.join("everybody")?;
@@ -64,6 +67,9 @@ async fn start() -> io::Result<(Vec<Engine>, u16)> {
     io.on("echo", |socket: Socket, args: Args| async move {
         socket.emit("echo", &args)?;
         Ok(())
+    });
+    io.on("watch", |socket: Socket, _: Args| async move {
+        socket.disconnected().await;
     });
     let server = io.clone();
     io.on("cast", move |args: Args| {
