@@ -1,4 +1,4 @@
-//! The adapter of a server, of any of the three kinds.
+//! The adapter of a server, of one of three kinds.
 
 use std::{fmt, sync::Arc};
 
@@ -14,8 +14,8 @@ use crate::{
     subscriber::{Kind, Topic},
 };
 
-/// A cluster adapter on Redis, for all namespaces of one server. Servers with adapters of the same kind and options, on the
-/// same Redis, form a cluster, Node's servers among them.
+/// A cluster adapter for Redis, for all namespaces of one server. Servers with adapters of the same
+/// kind and options form a cluster on the same Redis, together with Node's servers.
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,18 +42,21 @@ enum Options {
 }
 
 impl RedisAdapter {
-    /// Publish and subscribe, as `createAdapter` of `@socket.io/redis-adapter` does. For Redis 6 and newer.
+    /// Starts to configure an adapter over plain pub/sub, like `createAdapter` of
+    /// `@socket.io/redis-adapter`. Needs Redis 6 or newer.
     pub fn classic(nodes: impl Into<Nodes>) -> Classic {
         Classic::new(nodes.into())
     }
 
-    /// Sharded publish and subscribe, as `createShardedAdapter` of `@socket.io/redis-adapter` does. For Redis 7 and newer.
+    /// Starts to configure an adapter over sharded pub/sub, like `createShardedAdapter` of
+    /// `@socket.io/redis-adapter`. Needs Redis 7 or newer.
     pub fn sharded(nodes: impl Into<Nodes>) -> Sharded {
         Sharded::new(nodes.into())
     }
 
-    /// Streams, as `@socket.io/redis-streams-adapter` 0.3 has them: nothing is lost while Redis cannot be reached for a moment,
-    /// and sessions are recovered on any node. For Redis 6.2 and newer.
+    /// Starts to configure an adapter over streams, like `@socket.io/redis-streams-adapter` 0.3.
+    /// Short outages of Redis lose no broadcasts, and any node can recover a session. Needs Redis
+    /// 6.2 or newer.
     pub fn streams(nodes: impl Into<Nodes>) -> Streams {
         Streams::new(nodes.into())
     }
@@ -72,7 +75,8 @@ impl RedisAdapter {
         Ok(Arc::new(Self { options, engine, streams }))
     }
 
-    /// Whether Redis has confirmed the subscription to a sharded channel, for tests and diagnosis.
+    /// Returns whether Redis has confirmed the subscription to a sharded channel. For tests and
+    /// diagnosis.
     pub fn is_subscribed(&self, channel: &str) -> bool {
         let name = Bytes::copy_from_slice(channel.as_bytes());
         self.engine.sharded.is_active(&Topic { kind: Kind::Sharded, name })
@@ -82,11 +86,11 @@ impl RedisAdapter {
 macro_rules! build {
     ($($kind:ident),*) => { $(
         impl $kind {
-            /// The adapter. It connects when the first namespace joins.
+            /// Builds the adapter. It connects when the first namespace joins.
             ///
             /// # Errors
             ///
-            /// An address or an option makes no sense.
+            /// Returns an error if an address or an option is invalid.
             pub fn build(self) -> Result<Arc<RedisAdapter>, ConfigError> {
                 RedisAdapter::new(Options::$kind(self))
             }
@@ -123,7 +127,7 @@ impl ClusterAdapter for RedisAdapter {
 
 impl fmt::Debug for RedisAdapter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without addresses, which may hold passwords.
+        // Addresses are omitted because they may contain passwords.
         let kind = match &self.options {
             Options::Classic(_) => "classic",
             Options::Sharded(_) => "sharded",

@@ -1,4 +1,4 @@
-//! Connections to Redis: to one node, or to every node that a key may be on.
+//! Connections to Redis: to a single node, or to all nodes of a Redis Cluster.
 
 use std::{
     fmt,
@@ -17,89 +17,89 @@ use tokio::time::timeout;
 
 use crate::nodes::Addresses;
 
-/// How long Redis may take.
+/// Time limits for Redis.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct Timeouts {
     /// For a connection.
     pub(crate) connection: Duration,
-    /// For an answer.
+    /// For a response.
     pub(crate) response: Duration,
 }
 
-/// Where a connection leads.
+/// The target of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// To one node, whichever answers first. In a Redis Cluster plain publish and subscribe are the same on every node,
-    /// and what takes the way over one node stays in order.
+pub(crate) enum Target {
+    /// The first node that responds. In a Redis Cluster, plain pub/sub works on any node, and
+    /// messages over one node stay in order.
     OneNode,
-    /// To the node that a command's key is on.
+    /// The node that holds the key of a command.
     EveryNode,
 }
 
-/// Gets what Redis says unasked. It must not block.
+/// Receives the messages that Redis sends unasked. Must not block.
 pub(crate) type OnPush = Arc<dyn Fn(PushInfo) + Send + Sync>;
 
-/// Makes connections.
+/// Opens connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Dial {
+pub(crate) struct Connector {
     addresses: Addresses,
-    patience: Patience,
-    /// Why there was none when one was wanted last, of all clones.
-    refusal: Arc<Mutex<Option<Arc<RedisError>>>>,
+    timeouts: Timeouts,
+    /// Why the last attempt to connect failed. Shared by all clones.
+    last_error: Arc<Mutex<Option<Arc<RedisError>>>>,
 }
 
-/// A connection. A clone shares it.
+/// A connection. Clones share it.
 #[derive(Clone)]
 pub(crate) enum Conn {
     Node(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
 
-impl Dial {
-    pub(crate) fn new(addresses: Addresses, patience: Patience) -> Self {
-        Self { addresses, patience, refusal: Arc::default() }
+impl Connector {
+    pub(crate) fn new(addresses: Addresses, timeouts: Timeouts) -> Self {
+        Self { addresses, timeouts, last_error: Arc::default() }
     }
 
-    pub(crate) fn patience(&self) -> Patience {
-        self.patience
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
     pub(crate) fn is_cluster(&self) -> bool {
         self.addresses.cluster
     }
 
-    /// One whose answers may take longer than others' do.
-    pub(crate) fn slower(mut self, by: Duration) -> Self {
-        self.patience.response += by;
+    /// Allows more time for responses, for blocking commands.
+    pub(crate) fn with_extra_response_time(mut self, by: Duration) -> Self {
+        self.timeouts.response += by;
         self
     }
 
     pub(crate) async fn connect(
         &self,
-        reach: Reach,
+        target: Target,
         on_push: OnPush,
     ) -> Result<Conn, Arc<RedisError>> {
-        let connected = self.try_to_connect(reach, on_push).await.map_err(Arc::new);
-        let refusal = connected.as_ref().err().cloned();
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+        let connected = self.try_to_connect(target, on_push).await.map_err(Arc::new);
+        let last_error = connected.as_ref().err().cloned();
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = last_error;
         connected
     }
 
-    /// Why the last attempt to connect failed, if it did.
-    pub(crate) fn refusal(&self) -> Option<Arc<RedisError>> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Returns why the last attempt to connect failed, if it did.
+    pub(crate) fn last_error(&self) -> Option<Arc<RedisError>> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn try_to_connect(&self, reach: Reach, on_push: OnPush) -> RedisResult<Conn> {
-        if self.addresses.cluster && reach == Reach::EveryNode {
+    async fn try_to_connect(&self, target: Target, on_push: OnPush) -> RedisResult<Conn> {
+        if self.addresses.cluster && target == Target::EveryNode {
             return self.cluster(on_push).await.map(Conn::Cluster);
         }
         let mut refused = None;
         for node in &self.addresses.nodes {
             let on_push = on_push.clone();
             let config = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(self.patience.connection))
-                .set_response_timeout(Some(self.patience.response))
+                .set_connection_timeout(Some(self.timeouts.connection))
+                .set_response_timeout(Some(self.timeouts.response))
                 .set_push_sender(move |info| {
                     on_push(info);
                     Ok::<_, ()>(())
@@ -116,9 +116,9 @@ impl Dial {
     async fn cluster(&self, on_push: OnPush) -> RedisResult<ClusterConnection> {
         let builder = ClusterClient::builder(self.addresses.nodes.clone())
             .use_protocol(ProtocolVersion::RESP3)
-            .connection_timeout(self.patience.connection)
-            .response_timeout(self.patience.response)
-            .overall_response_timeout(Some(self.patience.response))
+            .connection_timeout(self.timeouts.connection)
+            .response_timeout(self.timeouts.response)
+            .overall_response_timeout(Some(self.timeouts.response))
             .retries(3)
             .push_sender(move |info| {
                 on_push(info);
@@ -130,7 +130,7 @@ impl Dial {
             None => builder,
         };
         let client = builder.build()?;
-        let all = self.patience.connection * 3;
+        let all = self.timeouts.connection * 3;
         timeout(all, client.get_async_connection()).await.unwrap_or_else(|_| Err(timed_out()))
     }
 }
@@ -144,7 +144,7 @@ impl Conn {
         answer.and_then(Value::extract_error)
     }
 
-    /// Several commands in one go. The answer of each, in their order.
+    /// Sends several commands in one batch. Returns their responses in the same order.
     pub(crate) async fn query_all(
         &mut self,
         cmds: Vec<Cmd>,
@@ -159,7 +159,7 @@ impl Conn {
                 let answers = conn.send_packed_commands(&pipeline, 0, count).await?;
                 Ok(answers.into_iter().map(Value::extract_error).collect())
             }
-            // Where they go to several nodes there is no order among them.
+            // Commands to several nodes would have no order, so they are sent one by one.
             Self::Cluster(_) => {
                 let mut answers = Vec::with_capacity(cmds.len());
                 for cmd in &cmds {
@@ -170,8 +170,9 @@ impl Conn {
         }
     }
 
-    /// Asks every node, and adds up the numbers that they answer.
-    pub(crate) async fn sum(&mut self, cmd: Cmd, masters: bool) -> RedisResult<usize> {
+    /// Sends a command to all nodes, or to all masters. Returns the sum of the numbers in their
+    /// responses.
+    pub(crate) async fn sum_of_nodes(&mut self, cmd: Cmd, masters: bool) -> RedisResult<usize> {
         let answer = match self {
             Self::Node(conn) => conn.send_packed_command(&cmd).await,
             Self::Cluster(conn) => {
@@ -191,8 +192,9 @@ impl Conn {
     }
 }
 
-/// Whether a connection has become useless. That of a Redis Cluster mends itself.
-pub(crate) fn breaks(conn: &Conn, error: &RedisError) -> bool {
+/// Returns whether an error makes the connection useless. The connection to a Redis Cluster repairs
+/// itself.
+pub(crate) fn is_fatal(conn: &Conn, error: &RedisError) -> bool {
     !conn.is_cluster()
         && (error.is_unrecoverable_error()
             || error.is_io_error()
@@ -210,7 +212,7 @@ impl fmt::Debug for Conn {
     }
 }
 
-/// All numbers in an answer: of a list, of a map, or of a map per node.
+/// Returns the sum of all numbers in a response: a list, a map, or one map per node.
 fn total(answer: &Value) -> usize {
     match answer {
         Value::Int(number) => usize::try_from(*number).unwrap_or_default(),
@@ -225,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_of_all_nodes_are_added_up() {
+    fn numbers_of_all_nodes_are_added() {
         let name = || Value::BulkString(b"c".to_vec());
         let list = Value::Array(vec![name(), Value::Int(2)]);
         let map = Value::Map(vec![(name(), Value::Int(1))]);

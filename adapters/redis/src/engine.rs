@@ -1,4 +1,4 @@
-//! What all namespaces of a server share: connections and the tasks that keep them up.
+//! State shared by all namespaces of a server: connections, and the tasks that maintain them.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -10,21 +10,22 @@ use socketio_adapter::{AdapterError, ClusterLimits, Published};
 use tokio::task::AbortHandle;
 
 use crate::{
-    conn::{Dial, Patience, Reach},
-    lane::Lane,
+    command_connection::CommandConnection,
+    conn::{Connector, Target, Timeouts},
     nodes::{Addresses, ConfigError, Nodes},
     options::Common,
     subscriber::{Kind, OnMessage, Subscriber, Topic},
 };
 
-/// Connections that are made when the first namespace joins, and closed when the last user of this is gone.
+/// The connections of a server. They are opened when the first namespace joins, and closed when
+/// this is dropped.
 pub(crate) struct Engine {
-    pub(crate) dial: Dial,
+    pub(crate) connector: Connector,
     pub(crate) limits: ClusterLimits,
-    /// Where publishing and subscribing to plain channels go.
-    pub(crate) node: Arc<Lane>,
-    /// Where commands with a key go. Without a Redis Cluster there is no difference.
-    pub(crate) keys: Arc<Lane>,
+    /// For publishing and subscribing to plain channels.
+    pub(crate) node: Arc<CommandConnection>,
+    /// For commands with a key. Without a Redis Cluster this is the same connection as `node`.
+    pub(crate) keys: Arc<CommandConnection>,
     pub(crate) plain: Arc<Subscriber>,
     pub(crate) sharded: Arc<Subscriber>,
     joined: AtomicU64,
@@ -42,57 +43,57 @@ struct Tasks {
 
 impl Engine {
     pub(crate) fn new(nodes: &Nodes, common: &Common) -> Result<Arc<Self>, ConfigError> {
-        let patience =
-            Patience { connection: common.connection_timeout, response: common.response_timeout };
-        let dial = Dial::new(Addresses::new(nodes, common)?, patience);
-        let node = Lane::new(dial.clone(), Reach::OneNode);
-        let plain = Subscriber::new(dial.clone(), Reach::OneNode);
-        let (keys, sharded) = if dial.is_cluster() {
-            let keys = Lane::new(dial.clone(), Reach::EveryNode);
-            (keys, Subscriber::new(dial.clone(), Reach::EveryNode))
+        let timeouts =
+            Timeouts { connection: common.connection_timeout, response: common.response_timeout };
+        let connector = Connector::new(Addresses::new(nodes, common)?, timeouts);
+        let node = CommandConnection::new(connector.clone(), Target::OneNode);
+        let plain = Subscriber::new(connector.clone(), Target::OneNode);
+        let (keys, sharded) = if connector.is_cluster() {
+            let keys = CommandConnection::new(connector.clone(), Target::EveryNode);
+            (keys, Subscriber::new(connector.clone(), Target::EveryNode))
         } else {
             (node.clone(), plain.clone())
         };
         let limits = ClusterLimits::default().max_message_bytes(common.max_message_bytes);
         let (joined, tasks) = (AtomicU64::new(0), Mutex::default());
-        Ok(Arc::new(Self { dial, limits, node, keys, plain, sharded, joined, tasks }))
+        Ok(Arc::new(Self { connector, limits, node, keys, plain, sharded, joined, tasks }))
     }
 
-    /// The number of one more member.
+    /// Returns a new number, which identifies a namespace that has joined.
     pub(crate) fn number(&self) -> u64 {
         self.joined.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Brings the connection for plain channels up.
+    /// Starts the connection for plain channels, and waits for it.
     pub(crate) async fn start_node(&self) -> Result<(), AdapterError> {
         self.start(|tasks| &mut tasks.node, || self.node.clone().run());
         self.node.ready().await
     }
 
-    /// Brings the connection for keys up.
+    /// Starts the connection for commands with keys, and waits for it.
     pub(crate) async fn start_keys(&self) -> Result<(), AdapterError> {
-        if !self.dial.is_cluster() {
+        if !self.connector.is_cluster() {
             return self.start_node().await;
         }
         self.start(|tasks| &mut tasks.keys, || self.keys.clone().run());
         self.keys.ready().await
     }
 
-    /// Subscribes to topics of one member, and waits until they are active.
+    /// Subscribes a namespace to topics. Resolves when the subscriptions are active.
     pub(crate) async fn subscribe(
         &self,
         number: u64,
         topics: Vec<(Topic, OnMessage)>,
-    ) -> Result<Subscribed, AdapterError> {
+    ) -> Result<Subscriptions, AdapterError> {
         let sharded = topics.iter().any(|(topic, _)| topic.kind == Kind::Sharded);
         let subscriber = if sharded { &self.sharded } else { &self.plain };
-        if sharded && self.dial.is_cluster() {
+        if sharded && self.connector.is_cluster() {
             self.start(|tasks| &mut tasks.sharded, || subscriber.clone().run());
         } else {
             self.start(|tasks| &mut tasks.plain, || subscriber.clone().run());
         }
         let names: Vec<Topic> = topics.iter().map(|(topic, _)| topic.clone()).collect();
-        let subscribed = Subscribed {
+        let subscriptions = Subscriptions {
             subscriber: subscriber.clone(),
             number,
             topics: Mutex::new(names.clone()),
@@ -100,12 +101,12 @@ impl Engine {
         for (topic, on_message) in topics {
             subscriber.add_awaited(topic, number, on_message);
         }
-        // What is not confirmed in time is given up with `subscribed`.
-        subscriber.settled(&names).await?;
-        Ok(subscribed)
+        // On a timeout, dropping `subscriptions` ends the subscriptions.
+        subscriber.wait_active(&names).await?;
+        Ok(subscriptions)
     }
 
-    /// Runs a task until nobody uses the engine any more.
+    /// Runs a task until the engine is dropped.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let task = tokio::spawn(task).abort_handle();
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,21 +134,21 @@ impl Drop for Engine {
     }
 }
 
-/// Subscriptions of one member, which end with this.
-pub(crate) struct Subscribed {
+/// The subscriptions of a namespace. They end when this is dropped.
+pub(crate) struct Subscriptions {
     subscriber: Arc<Subscriber>,
     number: u64,
     topics: Mutex<Vec<Topic>>,
 }
 
-impl Subscribed {
-    /// Whether they have not ended.
+impl Subscriptions {
+    /// Returns an error if the subscriptions have ended.
     pub(crate) fn check(&self) -> Result<(), AdapterError> {
         let ended = self.topics.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
         if ended { Err(AdapterError::Left) } else { Ok(()) }
     }
 
-    /// Ends them.
+    /// Ends the subscriptions.
     pub(crate) fn end(&self) {
         let topics =
             std::mem::take(&mut *self.topics.lock().unwrap_or_else(PoisonError::into_inner));
@@ -157,7 +158,7 @@ impl Subscribed {
     }
 }
 
-impl Drop for Subscribed {
+impl Drop for Subscriptions {
     fn drop(&mut self) {
         self.end();
     }
@@ -169,15 +170,16 @@ pub(crate) fn publish(command: &str, channel: &[u8], message: &[u8]) -> Cmd {
     publish
 }
 
-/// Sends the publications that there are in one go, unless the link has left.
+/// Publishes messages in one batch, unless the link has left. `None` stands for a message that this
+/// adapter does not publish.
 pub(crate) async fn publish_all(
-    lane: &Lane,
-    subscribed: &Subscribed,
+    connection: &CommandConnection,
+    subscriptions: &Subscriptions,
     publications: Vec<Option<Cmd>>,
 ) -> Vec<Published> {
     let there: Vec<_> = publications.iter().map(Option::is_some).collect();
-    let mut sent = match subscribed.check() {
-        Ok(()) => lane.query_all(publications.into_iter().flatten().collect()).await,
+    let mut sent = match subscriptions.check() {
+        Ok(()) => connection.query_all(publications.into_iter().flatten().collect()).await,
         Err(_) => Vec::new(),
     }
     .into_iter();
@@ -190,7 +192,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn tasks_that_have_ended_are_forgotten() {
+    async fn finished_tasks_are_removed() {
         let engine = Engine::new(&"redis://127.0.0.1".into(), &Common::default()).unwrap();
         for _ in 0..10 {
             engine.spawn(async {});

@@ -2,9 +2,9 @@
 
 mod adapter;
 mod classic;
+mod command_connection;
 mod conn;
 mod engine;
-mod lane;
 mod nodes;
 mod options;
 mod publisher;

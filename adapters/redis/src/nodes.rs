@@ -1,4 +1,4 @@
-//! Where Redis is.
+//! The addresses of Redis.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
 use crate::options::Common;
 
-/// The address of a Redis server, or those of the nodes of a Redis Cluster: `redis://[user:password@]host[:port][/db]`,
-/// `rediss://` for TLS (feature `tls`).
+/// The address of a Redis server, or the addresses of the nodes of a Redis Cluster. The form is
+/// `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS (feature `tls`).
 ///
-/// One address is a server of its own, a list of them is a Redis Cluster, also a list of one. Of a cluster, name as many
-/// nodes as there are: others are found by themselves where commands have a key, but plain publish and subscribe stay
-/// with those named here.
+/// A single address is a single server. A list of addresses is a Redis Cluster, even with one
+/// element. List as many nodes of the cluster as possible. Other nodes are discovered for commands
+/// with a key, but plain pub/sub uses only the nodes listed here.
 ///
-/// What `Debug` writes has neither users nor passwords.
+/// The `Debug` output contains neither users nor passwords.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Nodes {
-    /// A server of its own.
+    /// A single server.
     One(String),
     /// Nodes of a Redis Cluster.
     Cluster(Vec<String>),
@@ -35,7 +35,8 @@ impl fmt::Debug for Nodes {
     }
 }
 
-/// Users and passwords stand before the host, or in the query of a socket of the system.
+/// Removes users and passwords, which precede the host. In the URL of a Unix socket they are in the
+/// query.
 fn without_secrets(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let place = match scheme.contains("unix") {
@@ -70,30 +71,30 @@ impl<T: Into<String>> From<Vec<T>> for Nodes {
     }
 }
 
-/// Why an adapter cannot be built.
+/// An error in the options of an adapter.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// An address is none, or needs a feature that is not there.
-    #[error("no address of Redis: {0}")]
+    /// An address is invalid, or needs a feature that is not enabled.
+    #[error("invalid address of Redis: {0}")]
     Address(#[source] redis::RedisError),
-    /// Certificates or a key are none, or there are some although an address does not ask for TLS.
-    #[error("no certificates: {0}")]
+    /// A certificate or key is invalid, or one is configured for an address without TLS.
+    #[error("invalid certificates: {0}")]
     Certificates(#[source] redis::RedisError),
-    /// A Redis Cluster without nodes.
-    #[error("no node of the Redis Cluster is named")]
+    /// The list of nodes of a Redis Cluster is empty.
+    #[error("the Redis Cluster has no nodes")]
     NoNodes,
-    /// A cluster of streams needs one stream at least.
+    /// `stream_count` must be at least 1.
     #[error("`stream_count` is 0")]
     NoStreams,
 }
 
-/// Addresses that were looked at.
+/// Parsed addresses.
 #[derive(Clone, Debug)]
 pub(crate) struct Addresses {
     pub(crate) nodes: Vec<ConnectionInfo>,
     pub(crate) cluster: bool,
-    /// For the nodes of a Redis Cluster that are not named.
+    /// For nodes of a Redis Cluster that are discovered.
     #[cfg(feature = "tls")]
     pub(crate) certificates: Option<redis::TlsCertificates>,
 }
@@ -117,7 +118,7 @@ impl Addresses {
     }
 }
 
-/// With RESP3, in which messages of subscriptions and answers to commands share a connection.
+/// Parses an address. Selects RESP3, in which subscriptions and commands can share a connection.
 #[cfg_attr(not(feature = "tls"), allow(unused_variables))]
 fn address(url: &str, common: &Common) -> Result<ConnectionInfo, ConfigError> {
     let info = url.into_connection_info().map_err(ConfigError::Address)?;
@@ -137,13 +138,14 @@ fn address(url: &str, common: &Common) -> Result<ConnectionInfo, ConfigError> {
     Ok(info.set_redis_settings(settings))
 }
 
-/// The client takes rustls's provider of the whole process, and panics where there is none, or no single one to choose.
+/// Installs a rustls provider if the process has none. The client of Redis panics without a default
+/// provider.
 #[cfg(feature = "tls")]
 fn provide_cryptography() {
     use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 
     if CryptoProvider::get_default().is_none() {
-        // Somebody else may have been quicker.
+        // Another thread may have installed a provider in the meantime.
         let _ = ring::default_provider().install_default();
     }
 }
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_not_written() {
+    fn passwords_are_not_printed() {
         let one = crate::RedisAdapter::classic("rediss://app:p@ss?word@localhost:1/2");
         let socket = crate::RedisAdapter::sharded("redis+unix:///run/redis?user=app&pass=p@ssword");
         let list = crate::RedisAdapter::streams(["redis://:p@ssword@localhost"]);
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn invalid_addresses_are_refused() {
         let refused = addresses("nats://127.0.0.1".into());
         assert!(matches!(refused, Err(ConfigError::Address(_))));
         let none = addresses(Vec::<String>::new().into());
@@ -186,7 +188,7 @@ mod tests {
 
     #[cfg(feature = "tls")]
     #[test]
-    fn certificates_want_an_address_that_asks_for_them() {
+    fn certificates_require_a_tls_address() {
         let mut common = Common::default();
         common.certificates().root_cert = Some(Vec::new());
         let refused = Addresses::new(&"redis://127.0.0.1".into(), &common);

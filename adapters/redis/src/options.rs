@@ -1,4 +1,4 @@
-//! What all three kinds of adapters have in common.
+//! Options that all three kinds of adapters share.
 
 use std::{fmt, time::Duration};
 
@@ -21,7 +21,7 @@ impl Common {
 
 impl fmt::Debug for Common {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without certificates, which come with a key.
+        // Certificates are omitted because they include a private key.
         f.debug_struct("Common")
             .field("connection_timeout", &self.connection_timeout)
             .field("response_timeout", &self.response_timeout)
@@ -42,7 +42,7 @@ impl Default for Common {
     }
 }
 
-/// Setters by value.
+/// Defines setters that take and return the options by value.
 macro_rules! options {
     ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => { $(
         $(#[$doc])*
@@ -53,37 +53,40 @@ macro_rules! options {
     )* };
 }
 
-/// The setters of [`Common`].
+/// Defines the setters of [`Common`].
 macro_rules! common {
     () => {
-        /// How long making a connection may take (default 2 s). Attempts go on for ever, up to a second apart.
+        /// Sets how long one attempt to connect may take (default 2 s). Attempts repeat forever, at
+        /// most one second apart.
         pub fn connection_timeout(mut self, value: std::time::Duration) -> Self {
             self.common.connection_timeout = value;
             self
         }
 
-        /// How long an answer of Redis may take (default 2 s). What was to be published is then reported as lost, though it may
-        /// still arrive, and the connection is made anew.
+        /// Sets how long a response of Redis may take (default 2 s). When exceeded, the message is
+        /// reported as lost, although it may still arrive, and the adapter reconnects.
         pub fn response_timeout(mut self, value: std::time::Duration) -> Self {
             self.common.response_timeout = value;
             self
         }
 
-        /// Bytes of one message from the bus (default 10 000 000). A larger one is counted and dropped before it is decoded.
+        /// Sets the maximum size of a received message in bytes (default 10 000 000). Larger
+        /// messages are counted and dropped undecoded.
         pub fn max_message_bytes(mut self, value: usize) -> Self {
             self.common.max_message_bytes = value;
             self
         }
 
-        /// Trusts the authorities of these certificates, in PEM, and no longer the system's (default: the system's). For
-        /// `rediss://` addresses; feature `tls`.
+        /// Trusts the authorities of these PEM certificates instead of those of the system. For
+        /// `rediss://` addresses; needs the feature `tls`.
         #[cfg(feature = "tls")]
         pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
             self.common.certificates().root_cert = Some(pem.into());
             self
         }
 
-        /// Shows Redis this certificate with its key, both in PEM (default: none). For `rediss://` addresses; feature `tls`.
+        /// Sets a client certificate with its key, both in PEM (default: none). For `rediss://`
+        /// addresses; needs the feature `tls`.
         #[cfg(feature = "tls")]
         pub fn client_certificate(
             mut self,

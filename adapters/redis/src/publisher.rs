@@ -1,4 +1,4 @@
-//! What speaks without listening, for programs without a server.
+//! The sending half of the adapter, for programs without a server.
 
 use std::{fmt, sync::Arc};
 
@@ -9,10 +9,11 @@ use crate::{
     classic::Classic, engine::Engine, nodes::ConfigError, sharded::Sharded, streams::Streams,
 };
 
-/// Publishes messages to the nodes of a cluster, and is none of them. Its connection is made by [`connected`](Self::connected), and again
-/// whenever it is lost, until the publisher is dropped. Programs use `socketio-emitter`, which is made of it.
+/// Publishes messages to the nodes of a cluster without being one of them.
+/// [`connected`](Self::connected) opens its connection, which reconnects by itself until the
+/// publisher is dropped. Programs use `socketio-emitter`, which is built on it.
 ///
-/// A message that asks for answers is published as any other; the answers go nowhere.
+/// Replies to a published request are not received.
 pub struct Publisher {
     protocol: Protocol,
     engine: Arc<Engine>,
@@ -25,41 +26,45 @@ enum Protocol {
 }
 
 impl Publisher {
-    /// To servers with [`RedisAdapter::classic`](crate::RedisAdapter::classic), as `@socket.io/redis-emitter` publishes.
+    /// Creates a publisher to servers with [`RedisAdapter::classic`](crate::RedisAdapter::classic).
+    /// It publishes like `@socket.io/redis-emitter`.
     ///
     /// # Errors
     ///
-    /// An address makes no sense.
+    /// Returns an error if an address is invalid.
     pub fn classic(options: Classic) -> Result<Self, ConfigError> {
         let engine = Engine::new(&options.nodes, &options.common)?;
         Ok(Self { protocol: Protocol::Classic(options), engine })
     }
 
-    /// To servers with [`RedisAdapter::sharded`](crate::RedisAdapter::sharded). Node has no such emitter.
+    /// Creates a publisher to servers with [`RedisAdapter::sharded`](crate::RedisAdapter::sharded).
+    /// Node has no such emitter.
     ///
     /// # Errors
     ///
-    /// An address makes no sense.
+    /// Returns an error if an address is invalid.
     pub fn sharded(options: Sharded) -> Result<Self, ConfigError> {
         let engine = Engine::new(&options.nodes, &options.common)?;
         Ok(Self { protocol: Protocol::Sharded(options), engine })
     }
 
-    /// To servers with [`RedisAdapter::streams`](crate::RedisAdapter::streams), as `@socket.io/redis-streams-emitter` publishes.
+    /// Creates a publisher to servers with [`RedisAdapter::streams`](crate::RedisAdapter::streams).
+    /// It publishes like `@socket.io/redis-streams-emitter`.
     ///
     /// # Errors
     ///
-    /// An address makes no sense.
+    /// Returns an error if an address is invalid.
     pub fn streams(options: Streams) -> Result<Self, ConfigError> {
         let engine = Engine::new(&options.nodes, &options.common)?;
         Ok(Self { protocol: Protocol::Streams(options), engine })
     }
 
-    /// Connects, where that has not happened.
+    /// Connects if necessary, and waits for the connection.
     ///
     /// # Errors
     ///
-    /// Redis cannot be reached within `connection_timeout`. Attempts go on.
+    /// Returns an error if Redis cannot be reached within `connection_timeout`. The attempts
+    /// continue.
     pub async fn connected(&self) -> Result<(), AdapterError> {
         match self.protocol {
             Protocol::Classic(_) => self.engine.start_node().await,
@@ -67,11 +72,13 @@ impl Publisher {
         }
     }
 
-    /// Publishes a message. Resolves when Redis has it; what is published one after the other arrives in that order.
+    /// Publishes a message. Resolves when Redis has accepted it. Messages that are published one
+    /// after another arrive in that order.
     ///
     /// # Errors
     ///
-    /// Redis cannot be reached, or does not answer in time. Nobody tries again.
+    /// Returns an error if the message is too large, if Redis cannot be reached, or if it does not
+    /// respond in time. Publishing is not retried.
     pub async fn publish(&self, message: &Message) -> Result<(), AdapterError> {
         let (bytes, limit) = (message.body.bytes(), self.engine.limits.get_max_message_bytes());
         if bytes > limit {
@@ -82,12 +89,12 @@ impl Publisher {
             Protocol::Sharded(options) => Some(options.publication(message)),
             Protocol::Streams(options) => Some(options.publication(message)),
         };
-        let lane = match self.protocol {
+        let connection = match self.protocol {
             Protocol::Classic(_) => &self.engine.node,
             Protocol::Sharded(_) | Protocol::Streams(_) => &self.engine.keys,
         };
         match command {
-            Some(command) => lane.query(&command).await.map(drop),
+            Some(command) => connection.query(&command).await.map(drop),
             None => Ok(()),
         }
     }

@@ -1,5 +1,5 @@
-//! Subscriptions that Redis has refused, by its ACLs for instance. Each concerns its own channel alone, and is tried again after
-//! a pause that doubles.
+//! Subscriptions that Redis has refused, for example because of an ACL. A refusal affects only its own
+//! channel. The subscription is retried after a pause that doubles each time.
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -7,18 +7,18 @@ use redis::RedisError;
 use tokio::time::Instant;
 
 use crate::{
-    conn::{Conn, breaks},
+    conn::{Conn, is_fatal},
     topic::Topic,
 };
 
-/// The first pause before a refused subscription is tried again, and the longest.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(60);
+/// The first and the longest pause before a refused subscription is retried.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub(crate) struct Refusals {
     topics: HashMap<Topic, Refusal>,
-    /// How many refused topics each member has.
+    /// The number of refused topics of each member.
     members: HashMap<u64, usize>,
 }
 
@@ -29,7 +29,7 @@ struct Refusal {
     error: SubscriptionRefused,
 }
 
-/// Redis refuses a subscription.
+/// Redis has refused a subscription.
 #[derive(Clone, Debug)]
 pub(crate) struct SubscriptionRefused {
     channel: String,
@@ -55,34 +55,36 @@ impl std::error::Error for SubscriptionRefused {
     }
 }
 
-/// Whether an error is what Redis says to a subscription, and not what has become of the connection. The other errors of a Redis
-/// Cluster are of the moment: a slot moves, or a master is missing.
+/// Returns whether an error is a refusal of a subscription, and not a failure of the connection. In a
+/// Redis Cluster only missing permissions are refusals. Other errors are temporary: a slot moves, or
+/// a master is missing.
 pub(crate) fn is_refusal(conn: &Conn, error: &RedisError) -> bool {
-    is_denied(error) || (!conn.is_cluster() && !breaks(conn, error))
+    is_denied(error) || (!conn.is_cluster() && !is_fatal(conn, error))
 }
 
-/// Whether the user has no permission.
+/// Returns whether the user lacks a permission.
 pub(crate) fn is_denied(error: &RedisError) -> bool {
     error.code() == Some("NOPERM")
 }
 
 impl Refusals {
-    /// Notes a refusal. Whether it is the first one of that member.
+    /// Records a refusal. Returns whether it is the member's first one.
     pub(crate) fn add(&mut self, topic: Topic, member: u64, error: SubscriptionRefused) -> bool {
         let now = Instant::now();
         if let Some(refusal) = self.topics.get_mut(&topic) {
-            refusal.pause = (refusal.pause * 2).min(LONGEST);
+            refusal.pause = (refusal.pause * 2).min(MAX_RETRY_PAUSE);
             refusal.retry = now + refusal.pause;
             refusal.error = error;
             return false;
         }
-        self.topics.insert(topic, Refusal { member, retry: now + PAUSE, pause: PAUSE, error });
+        self.topics
+            .insert(topic, Refusal { member, retry: now + RETRY_PAUSE, pause: RETRY_PAUSE, error });
         let refused = self.members.entry(member).or_default();
         *refused += 1;
         *refused == 1
     }
 
-    /// It is granted, or not wanted any more.
+    /// Removes a topic that was granted or is no longer wanted.
     pub(crate) fn forget(&mut self, topic: &Topic) {
         let Some(Refusal { member, .. }) = self.topics.remove(topic) else { return };
         if let Some(refused) = self.members.get_mut(&member) {
@@ -93,24 +95,24 @@ impl Refusals {
         }
     }
 
-    /// Why one of these was refused.
+    /// Returns why one of these topics was refused.
     pub(crate) fn of(&self, topics: &[Topic]) -> Option<SubscriptionRefused> {
         topics.iter().find_map(|topic| Some(self.topics.get(topic)?.error.clone()))
     }
 
-    /// Whether a topic is not to be tried yet.
+    /// Returns whether it is too early to retry a topic.
     pub(crate) fn waits(&self, topic: &Topic) -> bool {
         self.topics.get(topic).is_some_and(|refusal| refusal.retry > Instant::now())
     }
 
-    /// Those that are to be tried again.
+    /// Returns the topics to retry now.
     pub(crate) fn due(&self) -> impl Iterator<Item = Topic> {
         let now = Instant::now();
         let due = self.topics.iter().filter(move |(_, refusal)| refusal.retry <= now);
         due.map(|(topic, _)| topic.clone())
     }
 
-    /// When the next one is to be tried again.
+    /// Returns when to retry the next topic.
     pub(crate) fn next_retry(&self) -> Option<Instant> {
         self.topics.values().map(|refusal| refusal.retry).min()
     }

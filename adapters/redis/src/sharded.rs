@@ -1,4 +1,5 @@
-//! Sharded pub/sub, as `createShardedAdapter` of `@socket.io/redis-adapter`: a channel per namespace, per node, and per room.
+//! Sharded pub/sub, like `createShardedAdapter` of `@socket.io/redis-adapter`: a channel per
+//! namespace, per node, and per room.
 
 use std::{
     collections::HashMap,
@@ -13,22 +14,23 @@ use socketio_adapter::{
 };
 
 use crate::{
-    engine::{Engine, Subscribed, publish, publish_all},
+    engine::{Engine, Subscriptions, publish, publish_all},
     nodes::Nodes,
     options::{Common, common, options},
     subscriber::{Kind, OnMessage, Topic},
 };
 
-/// Which rooms have a channel of their own. It must be the same on all nodes.
+/// Selects the rooms that have a channel of their own. Must be the same on all nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubscriptionMode {
-    /// None: every node gets every message of its namespaces. Two subscriptions per namespace.
+    /// No room has a channel. Every node gets all messages of its namespaces. Needs two
+    /// subscriptions per namespace.
     Static,
-    /// Those that sockets have joined, but for those of the sockets' own ids.
+    /// Rooms that sockets have joined have a channel, except the rooms of the sockets' own ids.
     #[default]
     Dynamic,
-    /// All, those of the sockets' own ids as well.
+    /// All rooms have a channel, including those of the sockets' own ids.
     DynamicPrivate,
 }
 
@@ -53,15 +55,15 @@ impl Sharded {
     }
 
     options! {
-        /// What names of channels begin with (default `socket.io`).
+        /// Sets the prefix of channels (default `socket.io`).
         channel_prefix: String;
-        /// Which rooms have a channel of their own (default [`SubscriptionMode::Dynamic`]).
+        /// Sets which rooms have a channel of their own (default [`SubscriptionMode::Dynamic`]).
         subscription_mode: SubscriptionMode;
     }
 
     common!();
 
-    /// The command by which somebody who is no member publishes.
+    /// Returns the command by which a program without a server publishes a message.
     pub(crate) fn publication(&self, message: &Message) -> Cmd {
         let public = format!("{}#{}#", self.channel_prefix, message.nsp);
         let channel = self.subscription_mode.channel(&public, &message.body);
@@ -80,7 +82,7 @@ impl Sharded {
         let number = engine.number();
         let on_message = on_message(&seat, inbox, engine.limits.clone());
         let topics = [&public, &private].map(|name| (sharded(name), on_message.clone()));
-        let subscribed = engine.subscribe(number, topics.into()).await?;
+        let subscriptions = engine.subscribe(number, topics.into()).await?;
         Ok(Arc::new(ShardedLink {
             engine: engine.clone(),
             public,
@@ -88,7 +90,7 @@ impl Sharded {
             mode: self.subscription_mode,
             on_message,
             rooms: Mutex::default(),
-            subscribed,
+            subscriptions,
         }))
     }
 }
@@ -97,7 +99,7 @@ fn sharded(name: &str) -> Topic {
     Topic { kind: Kind::Sharded, name: Bytes::copy_from_slice(name.as_bytes()) }
 }
 
-/// Hands messages on, but for the node's own.
+/// Returns a callback that delivers messages to the inbox, except the node's own.
 pub(crate) fn on_message(seat: &Seat, inbox: Arc<dyn Inbox>, limits: ClusterLimits) -> OnMessage {
     let (uid, nsp) = (seat.uid.clone(), seat.nsp.clone());
     // Up to 8.2 Node's adapter leaves the namespace to the channel.
@@ -115,7 +117,7 @@ struct ShardedLink {
     mode: SubscriptionMode,
     on_message: OnMessage,
     rooms: Mutex<HashMap<Room, Topic>>,
-    subscribed: Subscribed,
+    subscriptions: Subscriptions,
 }
 
 impl ShardedLink {
@@ -133,19 +135,20 @@ impl ShardedLink {
     }
 
     async fn send(&self, publication: &Cmd) -> Result<(), AdapterError> {
-        self.subscribed.check()?;
+        self.subscriptions.check()?;
         self.engine.keys.query(publication).await.map(drop)
     }
 }
 
 impl SubscriptionMode {
-    /// Where a message of a namespace goes.
+    /// Returns the channel of a message.
     fn channel(self, public: &str, body: &Body) -> String {
         let room = body.only_room().filter(|room| self.has_channel(room));
         room.map_or_else(|| public.to_owned(), |room| format!("{public}{room}#"))
     }
 
-    /// Node's publishers take what has 20 characters for a socket's id, whatever it is, and so must its subscribers.
+    /// Returns whether a room has a channel. In the dynamic mode, Node's publishers take any name
+    /// of 20 characters for a socket id, so subscribers must do the same.
     fn has_channel(self, room: &Room) -> bool {
         match self {
             Self::Static => false,
@@ -169,7 +172,7 @@ impl Link for ShardedLink {
 
     fn publish_all(&self, messages: Vec<Message>) -> BoxFuture<'_, Vec<Published>> {
         let publications = messages.iter().map(|message| Some(self.publication(message))).collect();
-        Box::pin(publish_all(&self.engine.keys, &self.subscribed, publications))
+        Box::pin(publish_all(&self.engine.keys, &self.subscriptions, publications))
     }
 
     fn reply<'a>(
@@ -187,11 +190,11 @@ impl Link for ShardedLink {
         Box::pin(async move {
             let mut count = cmd("PUBSUB");
             count.arg("SHARDNUMSUB").arg(&self.public);
-            Ok(self.engine.keys.sum(count, true).await?.max(1))
+            Ok(self.engine.keys.sum_of_nodes(count, true).await?.max(1))
         })
     }
 
-    /// Ids of another length than 20 need their channel in the dynamic mode as well.
+    /// In the dynamic mode, ids that do not have 20 characters also need a channel.
     fn interest(&self) -> RoomInterest {
         match self.mode {
             SubscriptionMode::Static => RoomInterest::None,
@@ -226,7 +229,7 @@ impl ShardedLink {
         for topic in rooms.into_values() {
             self.engine.sharded.remove(topic, self.number);
         }
-        self.subscribed.end();
+        self.subscriptions.end();
     }
 }
 
@@ -241,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_the_length_of_an_id_has_no_channel_in_the_dynamic_mode() {
+    fn a_name_as_long_as_an_id_has_no_channel_in_the_dynamic_mode() {
         use SubscriptionMode::{Dynamic, DynamicPrivate, Static};
 
         for (mode, name, expected) in [

@@ -1,4 +1,5 @@
-//! Subscriptions of all namespaces, on one connection, and subscribed again whenever it is lost.
+//! Subscriptions of all namespaces over one connection, which are restored when the connection is
+//! lost.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,24 +18,24 @@ use tokio::{
 
 pub(crate) use crate::topic::{Kind, Topic};
 use crate::{
-    conn::{Conn, Dial, OnPush, Reach, breaks},
-    lane::{Pauses, connect, engine},
+    command_connection::{Pauses, connect, engine},
+    conn::{Conn, Connector, OnPush, Target, is_fatal},
     refusals::{Refusals, SubscriptionRefused, is_refusal},
 };
 
-/// How often a quiet connection is asked whether it is alive.
-const CHECK: Duration = Duration::from_secs(5);
-/// Between attempts to subscribe to what a Redis Cluster has refused.
-const PAUSE: Duration = Duration::from_millis(100);
-/// After as many the connection to a Redis Cluster is made anew.
-const ATTEMPTS: usize = 50;
-/// Subscriptions that are under way at once.
-const AT_ONCE: usize = 64;
+/// How often an idle connection is checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Pause before a Redis Cluster is asked again for subscriptions that it has refused.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// After this many refusals, the connection to a Redis Cluster is replaced.
+const MAX_REFUSALS: usize = 50;
+/// Largest number of concurrent subscribe commands.
+const MAX_CONCURRENT: usize = 64;
 
-/// Gets the channel and the message. It must not block.
+/// Receives the channel and the message. Must not block.
 pub(crate) type OnMessage = Arc<dyn Fn(&[u8], Bytes) + Send + Sync>;
 
-/// Who listens. The number tells two apart that listen to the same topic.
+/// A listener to a topic. The number distinguishes several listeners to the same topic.
 #[derive(Clone)]
 struct Listener {
     number: u64,
@@ -42,45 +43,46 @@ struct Listener {
 }
 
 pub(crate) struct Subscriber {
-    dial: Dial,
-    reach: Reach,
+    connector: Connector,
+    target: Target,
     state: Mutex<State>,
-    /// Something is to be done.
+    /// Wakes the task when there is something to do.
     wake: Notify,
-    /// Something has been done.
+    /// Notified when the task has done something.
     done: watch::Sender<()>,
 }
 
 #[derive(Default)]
 struct State {
     wanted: HashMap<Topic, Vec<Listener>>,
-    /// What Redis has confirmed.
+    /// Topics that Redis has confirmed.
     active: HashSet<Topic>,
-    /// What Redis has refused, and tries again from time to time.
+    /// Topics that Redis has refused. They are retried from time to time.
     refused: Refusals,
-    /// What somebody who joins waits for.
+    /// Topics for which a joining namespace waits.
     awaited: HashSet<Topic>,
-    /// What is to be looked at. While there is no connection nothing is: afterwards everything is.
-    touched: HashSet<Topic>,
-    /// The number of the connection, while there is one.
+    /// Topics whose subscription may have to change. Empty without a connection; all wanted topics
+    /// after connecting.
+    dirty: HashSet<Topic>,
+    /// The number of the current connection.
     connected: Option<u64>,
     connections: u64,
-    /// Grows whenever what was confirmed counts for nothing any more.
+    /// Incremented whenever earlier confirmations become invalid.
     epoch: u64,
 }
 
 impl Subscriber {
-    pub(crate) fn new(dial: Dial, reach: Reach) -> Arc<Self> {
+    pub(crate) fn new(connector: Connector, target: Target) -> Arc<Self> {
         let (state, wake) = (Mutex::default(), Notify::new());
-        Arc::new(Self { dial, reach, state, wake, done: watch::Sender::new(()) })
+        Arc::new(Self { connector, target, state, wake, done: watch::Sender::new(()) })
     }
 
-    /// Listens to a topic, from some time on.
+    /// Adds a listener to a topic. The subscription becomes active later.
     pub(crate) fn add(&self, topic: Topic, number: u64, on_message: OnMessage) {
         self.listen(topic, number, on_message, false);
     }
 
-    /// The same, where [`settled`](Self::settled) is waited for.
+    /// Like [`add`](Self::add), for callers that wait with [`wait_active`](Self::wait_active).
     pub(crate) fn add_awaited(&self, topic: Topic, number: u64, on_message: OnMessage) {
         self.listen(topic, number, on_message, true);
     }
@@ -91,12 +93,12 @@ impl Subscriber {
             state.awaited.insert(topic.clone());
         }
         state.wanted.entry(topic.clone()).or_default().push(Listener { number, on_message });
-        state.touch(topic);
+        state.mark_dirty(topic);
         drop(state);
         self.wake.notify_one();
     }
 
-    /// Listens no more.
+    /// Removes a listener.
     pub(crate) fn remove(&self, topic: Topic, number: u64) {
         let mut state = self.state();
         if let Some(listeners) = state.wanted.get_mut(&topic) {
@@ -105,17 +107,17 @@ impl Subscriber {
                 state.wanted.remove(&topic);
                 state.refused.forget(&topic);
                 state.awaited.remove(&topic);
-                state.touch(topic);
+                state.mark_dirty(topic);
             }
         }
         drop(state);
         self.wake.notify_one();
     }
 
-    /// Waits until Redis has confirmed topics, or has refused one of them.
-    pub(crate) async fn settled(&self, topics: &[Topic]) -> Result<(), AdapterError> {
-        let patience = self.dial.patience();
-        let settled = async {
+    /// Waits until Redis has confirmed all topics, or has refused one of them.
+    pub(crate) async fn wait_active(&self, topics: &[Topic]) -> Result<(), AdapterError> {
+        let timeouts = self.connector.timeouts();
+        let wait_active = async {
             let mut done = self.done.subscribe();
             while !topics.iter().all(|topic| self.is_active(topic)) {
                 if let Some(refused) = self.state().refused.of(topics) {
@@ -126,20 +128,20 @@ impl Subscriber {
             }
             Ok(())
         };
-        let settled = timeout(patience.connection + patience.response, settled).await;
-        let settled = settled.unwrap_or_else(|_| Err(engine(NotSubscribed)));
+        let wait_active = timeout(timeouts.connection + timeouts.response, wait_active).await;
+        let wait_active = wait_active.unwrap_or_else(|_| Err(engine(NotSubscribed)));
         let mut state = self.state();
         for topic in topics {
             state.awaited.remove(topic);
         }
-        settled
+        wait_active
     }
 
     pub(crate) fn is_active(&self, topic: &Topic) -> bool {
         self.state().active.contains(topic)
     }
 
-    /// Keeps the connection and the subscriptions up. Never returns.
+    /// Maintains the connection and the subscriptions. Never returns.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut pauses = Pauses::default();
         loop {
@@ -148,32 +150,32 @@ impl Subscriber {
                 state.connections += 1;
                 state.connections
             };
-            let conn = connect(&self.dial, self.reach, self.on_push(number)).await;
-            self.state().begin(number);
+            let conn = connect(&self.connector, self.target, self.on_push(number)).await;
+            self.state().start(number);
             let since = Instant::now();
             self.serve(conn).await;
             self.state().end();
-            // One that breaks as soon as it is used must not be made again without end.
-            match since.elapsed() < CHECK {
+            // A connection that breaks as soon as it is used must not be replaced in a tight loop.
+            match since.elapsed() < CHECK_INTERVAL {
                 true => tokio::time::sleep(pauses.next()).await,
                 false => pauses = Pauses::default(),
             }
         }
     }
 
-    /// Until the connection is lost.
+    /// Runs until the connection is lost.
     async fn serve(&self, mut conn: Conn) {
         let mut refusals = 0;
-        let mut check = Instant::now() + CHECK;
+        let mut check = Instant::now() + CHECK_INTERVAL;
         loop {
             let refused = self.reconcile(&conn).await;
             self.done.send_replace(());
             if refused {
                 refusals += 1;
-                if !conn.is_cluster() || refusals > ATTEMPTS {
+                if !conn.is_cluster() || refusals > MAX_REFUSALS {
                     return;
                 }
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(RETRY_PAUSE).await;
                 continue;
             }
             refusals = 0;
@@ -188,14 +190,14 @@ impl Subscriber {
                 () = self.wake.notified() => {}
                 () = retry => {}
                 () = tokio::time::sleep_until(check) => {
-                    // A user who may not say PING is answered all the same.
+                    // A user without permission for PING also gets a response.
                     if !conn.is_cluster()
                         && let Err(error) = conn.query(&cmd("PING")).await
-                        && breaks(&conn, &error)
+                        && is_fatal(&conn, &error)
                     {
                         return;
                     }
-                    check = Instant::now() + CHECK;
+                    check = Instant::now() + CHECK_INTERVAL;
                 }
             }
             if self.state().connected.is_none() {
@@ -204,15 +206,15 @@ impl Subscriber {
         }
     }
 
-    /// Makes what is subscribed what is wanted. Whether the connection has failed at it. What Redis refuses concerns that
-    /// topic alone.
+    /// Brings the subscriptions in line with the wanted topics. Returns whether the connection has
+    /// failed. A topic that Redis refuses does not affect other topics.
     async fn reconcile(&self, conn: &Conn) -> bool {
         let (epoch, changes) = self.state().changes();
         let changes = stream::iter(changes).map(|(topic, wanted)| {
             let mut conn = conn.clone();
             async move { (change(&mut conn, &topic, wanted).await, topic, wanted) }
         });
-        let mut changes = changes.buffer_unordered(AT_ONCE);
+        let mut changes = changes.buffer_unordered(MAX_CONCURRENT);
         let mut refused = false;
         while let Some((answer, topic, wanted)) = changes.next().await {
             let Err(error) = answer else {
@@ -224,17 +226,17 @@ impl Subscriber {
                 continue;
             }
             tracing::warn!(target: "socketio::redis", %error, "cannot subscribe");
-            self.state().touched.insert(topic);
+            self.state().dirty.insert(topic);
             refused = true;
             if !conn.is_cluster() {
-                // The connection is given up: nothing else needs to be tried on it.
+                // The connection is replaced, so further commands on it are pointless.
                 break;
             }
         }
         refused
     }
 
-    /// One warning for each member, and none where somebody who joins is told.
+    /// Records a refusal. Logs one warning per member, but none if a joining namespace gets the error.
     fn refused(&self, topic: Topic, error: RedisError) {
         let refused = SubscriptionRefused::new(&topic, error);
         let mut state = self.state();
@@ -253,12 +255,12 @@ impl Subscriber {
         let subscriber = Arc::downgrade(self);
         Arc::new(move |info| {
             if let Some(subscriber) = Weak::upgrade(&subscriber) {
-                subscriber.pushed(number, info);
+                subscriber.handle_push(number, info);
             }
         })
     }
 
-    fn pushed(&self, number: u64, info: PushInfo) {
+    fn handle_push(&self, number: u64, info: PushInfo) {
         let kind = match info.kind {
             PushKind::Message => Kind::Plain,
             PushKind::PMessage => Kind::Pattern,
@@ -285,12 +287,13 @@ impl Subscriber {
         }
     }
 
-    /// A Redis Cluster's connection connects again; what it had subscribed to is subscribed to again, whichever node it was.
+    /// Handles the loss of a connection. The connection to a Redis Cluster reconnects by itself.
+    /// All topics are then subscribed again, because the lost node is not known.
     fn disconnected(&self, number: u64) {
         let mut state = self.state();
         if state.connected == Some(number) {
-            if self.dial.is_cluster() && self.reach == Reach::EveryNode {
-                state.begin(number);
+            if self.connector.is_cluster() && self.target == Target::EveryNode {
+                state.start(number);
             } else {
                 state.end();
             }
@@ -299,12 +302,13 @@ impl Subscriber {
         self.wake.notify_one();
     }
 
-    /// As was asked for, or because a channel's slot has moved to another node of a Redis Cluster.
+    /// Handles the end of a subscription. It was requested, or the slot of the channel has moved to
+    /// another node of a Redis Cluster.
     fn unsubscribed(&self, number: u64, kind: Kind, info: PushInfo) {
         let Some(name) = info.data.into_iter().next().and_then(text) else { return };
         let mut state = self.state();
         let topic = Topic { kind, name };
-        let unasked = state.connected == Some(number) && state.is_unsubscribed(topic);
+        let unasked = state.connected == Some(number) && state.mark_unsubscribed(topic);
         drop(state);
         if unasked {
             self.wake.notify_one();
@@ -317,27 +321,27 @@ impl Subscriber {
 }
 
 impl State {
-    fn touch(&mut self, topic: Topic) {
+    fn mark_dirty(&mut self, topic: Topic) {
         if self.connected.is_some() {
-            self.touched.insert(topic);
+            self.dirty.insert(topic);
         }
     }
 
-    fn begin(&mut self, number: u64) {
+    fn start(&mut self, number: u64) {
         self.epoch += 1;
         self.connected = Some(number);
         self.active.clear();
-        self.touched = self.wanted.keys().cloned().collect();
+        self.dirty = self.wanted.keys().cloned().collect();
     }
 
     fn end(&mut self) {
         self.epoch += 1;
         self.connected = None;
         self.active.clear();
-        self.touched.clear();
+        self.dirty.clear();
     }
 
-    /// Redis has done what was to be done. What it did before its connection was lost counts for nothing.
+    /// Records a confirmation, unless the connection was lost in the meantime.
     fn confirm(&mut self, epoch: u64, topic: Topic, wanted: bool) {
         if epoch != self.epoch {
             return;
@@ -350,20 +354,21 @@ impl State {
         }
     }
 
-    /// Redis has ended a subscription. Whether it is wanted.
-    fn is_unsubscribed(&mut self, topic: Topic) -> bool {
+    /// Records that Redis has ended a subscription. Returns whether the topic is wanted.
+    fn mark_unsubscribed(&mut self, topic: Topic) -> bool {
         let wanted = self.wanted.contains_key(&topic);
         if self.active.remove(&topic) && wanted {
-            self.touched.insert(topic);
+            self.dirty.insert(topic);
         }
         wanted
     }
 
-    /// What is to be subscribed to, and what no more; and the epoch.
+    /// Takes the topics to subscribe to (`true`) or to unsubscribe from (`false`). Also returns the
+    /// epoch.
     fn changes(&mut self) -> (u64, Vec<(Topic, bool)>) {
-        self.touched.extend(self.refused.due());
-        let touched = std::mem::take(&mut self.touched).into_iter();
-        let changes = touched.map(|topic| {
+        self.dirty.extend(self.refused.due());
+        let dirty = std::mem::take(&mut self.dirty).into_iter();
+        let changes = dirty.map(|topic| {
             let wanted = self.wanted.contains_key(&topic);
             (topic, wanted)
         });
@@ -374,9 +379,9 @@ impl State {
     }
 }
 
-/// Redis has not confirmed subscriptions in time.
+/// Redis did not confirm subscriptions in time.
 #[derive(Debug, thiserror::Error)]
-#[error("Redis has not confirmed the subscriptions")]
+#[error("Redis did not confirm the subscriptions")]
 struct NotSubscribed;
 
 async fn change(conn: &mut Conn, topic: &Topic, wanted: bool) -> RedisResult<()> {
@@ -413,36 +418,36 @@ fn text(value: Value) -> Option<Bytes> {
 mod tests {
     use super::*;
 
-    fn wanting(topic: &Topic) -> State {
+    fn state_wanting(topic: &Topic) -> State {
         let mut state = State::default();
         let on_message: OnMessage = Arc::new(|_, _| {});
         state.wanted.insert(topic.clone(), vec![Listener { number: 0, on_message }]);
-        state.begin(1);
+        state.start(1);
         state
     }
 
     #[test]
-    fn what_was_confirmed_before_a_node_was_lost_is_subscribed_to_again() {
+    fn a_confirmation_from_before_a_node_was_lost_is_ignored() {
         let topic = Topic { kind: Kind::Sharded, name: Bytes::from_static(b"room") };
-        let mut state = wanting(&topic);
+        let mut state = state_wanting(&topic);
         let (epoch, changes) = state.changes();
         assert_eq!(changes, [(topic.clone(), true)]);
-        // A node of a Redis Cluster is lost: the answer that it gave before is read afterwards.
-        state.begin(1);
+        // A node of a Redis Cluster is lost. Its earlier response is processed afterwards.
+        state.start(1);
         state.confirm(epoch, topic.clone(), true);
         assert_eq!(state.changes().1, [(topic, true)]);
     }
 
     #[test]
-    fn what_redis_ends_is_subscribed_to_again_while_it_is_wanted() {
+    fn a_subscription_that_redis_ends_is_restored_if_it_is_wanted() {
         let topic = Topic { kind: Kind::Sharded, name: Bytes::from_static(b"room") };
-        let mut state = wanting(&topic);
+        let mut state = state_wanting(&topic);
         let (epoch, _) = state.changes();
         state.confirm(epoch, topic.clone(), true);
-        assert!(state.is_unsubscribed(topic.clone()));
+        assert!(state.mark_unsubscribed(topic.clone()));
         assert_eq!(state.changes().1, [(topic.clone(), true)]);
         state.wanted.clear();
-        assert!(!state.is_unsubscribed(topic));
+        assert!(!state.mark_unsubscribed(topic));
         assert!(state.changes().1.is_empty());
     }
 }

@@ -1,5 +1,5 @@
-//! Plain pub/sub, as `createAdapter` of `@socket.io/redis-adapter`: a pattern per namespace for broadcasts, and channels for
-//! requests and replies.
+//! Plain pub/sub, like `createAdapter` of `@socket.io/redis-adapter`: a pattern per namespace for
+//! broadcasts, and channels for requests and replies.
 
 #[cfg(test)]
 #[path = "../../tests/golden/mod.rs"]
@@ -16,7 +16,7 @@ use socketio_adapter::{
 };
 
 use crate::{
-    engine::{Engine, Subscribed, publish, publish_all},
+    engine::{Engine, Subscriptions, publish, publish_all},
     nodes::Nodes,
     options::{Common, common, options},
     subscriber::{Kind, OnMessage, Topic},
@@ -39,16 +39,17 @@ impl Classic {
     }
 
     options! {
-        /// What names of channels begin with (default `socket.io`).
+        /// Sets the prefix of channels (default `socket.io`).
         key: String;
-        /// Whether replies go to the channel of the node that asked, instead of one that all nodes listen to (default no).
-        /// Every node listens to both.
+        /// Sets whether replies go to a channel of the requesting node, instead of one that all
+        /// nodes read (default no). Every node listens to both.
         publish_on_specific_response_channel: bool;
     }
 
     common!();
 
-    /// The command by which somebody who is no member publishes.
+    /// Returns the command by which a program without a server publishes a message. `None` if this
+    /// protocol does not need the message.
     pub(crate) fn publication(&self, message: &Message) -> Option<Cmd> {
         let seat = Seat { nsp: message.nsp.clone(), uid: message.uid.clone() };
         let channels = Channels::new(&self.key, &seat);
@@ -63,14 +64,14 @@ impl Classic {
         inbox: Arc<dyn Inbox>,
     ) -> Result<Arc<dyn Link>, AdapterError> {
         engine.start_node().await?;
-        if engine.dial.is_cluster() {
+        if engine.connector.is_cluster() {
             engine.start_keys().await?;
         }
         let channels = Channels::new(&self.key, &seat);
-        let topics = channels.topics(&Arrivals { seat, inbox, limits: engine.limits.clone() });
-        let subscribed = engine.subscribe(engine.number(), topics).await?;
+        let topics = channels.topics(&Incoming { seat, inbox, limits: engine.limits.clone() });
+        let subscriptions = engine.subscribe(engine.number(), topics).await?;
         let specific = self.publish_on_specific_response_channel;
-        Ok(Arc::new(ClassicLink { engine: engine.clone(), channels, specific, subscribed }))
+        Ok(Arc::new(ClassicLink { engine: engine.clone(), channels, specific, subscriptions }))
     }
 }
 
@@ -93,7 +94,8 @@ impl Channels {
         }
     }
 
-    /// Where a message goes, and in which form; nothing for what this protocol does without.
+    /// Returns the channel and the encoding of a message, or `None` if this protocol does not need
+    /// it.
     fn publication(&self, message: &Message) -> Option<(Cow<'_, str>, Bytes)> {
         if let Body::Broadcast { request: None, .. } = message.body {
             let channel = match message.body.only_room() {
@@ -105,29 +107,33 @@ impl Channels {
         Some((Cow::Borrowed(&self.requests), wire::request(message)?))
     }
 
-    fn topics(&self, arrivals: &Arrivals) -> Vec<(Topic, OnMessage)> {
+    fn topics(&self, incoming: &Incoming) -> Vec<(Topic, OnMessage)> {
         let topic = |kind, name: String| Topic { kind, name: Bytes::from(name) };
-        let (one, two, three) = (arrivals.clone(), arrivals.clone(), arrivals.clone());
+        let (one, two, three) = (incoming.clone(), incoming.clone(), incoming.clone());
         let prefix = self.broadcasts.clone();
-        let replied: OnMessage = Arc::new(move |_, wire| three.replied(&wire));
+        let handle_reply: OnMessage = Arc::new(move |_, wire| three.handle_reply(&wire));
         vec![
             (
                 topic(Kind::Pattern, pattern(&self.broadcasts)),
-                // The pattern of a namespace matches the channels of others too, whose names begin with its own.
+                // The pattern also matches the channels of other namespaces whose names begin with
+                // this one.
                 Arc::new(move |channel: &[u8], wire: Bytes| {
                     if channel.starts_with(prefix.as_bytes()) {
                         one.broadcast(&wire);
                     }
                 }),
             ),
-            (topic(Kind::Plain, self.requests.clone()), Arc::new(move |_, wire| two.asked(&wire))),
-            (topic(Kind::Plain, self.replies.clone()), replied.clone()),
-            (topic(Kind::Plain, self.own_replies.clone()), replied),
+            (
+                topic(Kind::Plain, self.requests.clone()),
+                Arc::new(move |_, wire| two.handle_request(&wire)),
+            ),
+            (topic(Kind::Plain, self.replies.clone()), handle_reply.clone()),
+            (topic(Kind::Plain, self.own_replies.clone()), handle_reply),
         ]
     }
 }
 
-/// Everything that begins with a name, whatever characters it has.
+/// Returns a pattern that matches everything that begins with `name`.
 fn pattern(name: &str) -> String {
     let mut pattern = String::with_capacity(name.len() + 1);
     for character in name.chars() {
@@ -140,17 +146,17 @@ fn pattern(name: &str) -> String {
     pattern
 }
 
-/// What arrives for one namespace.
+/// Processes received messages of one namespace.
 #[derive(Clone)]
-struct Arrivals {
+struct Incoming {
     seat: Seat,
     inbox: Arc<dyn Inbox>,
     limits: ClusterLimits,
 }
 
-impl Arrivals {
+impl Incoming {
     fn broadcast(&self, wire: &[u8]) {
-        if wire::is_of(wire, &self.seat.uid) {
+        if wire::is_sent_by(wire, &self.seat.uid) {
             return;
         }
         match wire::read_broadcast(wire, &self.limits) {
@@ -160,7 +166,7 @@ impl Arrivals {
         }
     }
 
-    fn asked(&self, wire: &[u8]) {
+    fn handle_request(&self, wire: &[u8]) {
         match wire::read_request(wire, &self.limits) {
             Ok((uid, _)) if uid == self.seat.uid => {}
             Ok((uid, body)) => self.receive(uid, body),
@@ -168,8 +174,9 @@ impl Arrivals {
         }
     }
 
-    /// Replies to other nodes as well, which the machine tells apart by their number.
-    fn replied(&self, wire: &[u8]) {
+    /// Handles a reply. The shared channel also carries replies to other nodes, which the state
+    /// machine ignores by their request id.
+    fn handle_reply(&self, wire: &[u8]) {
         match wire::read_reply(wire, &self.limits) {
             Ok(body) => body.into_iter().for_each(|body| self.receive(NodeId::default(), body)),
             Err(error) => self.inbox.garbage(&error),
@@ -185,7 +192,7 @@ struct ClassicLink {
     engine: Arc<Engine>,
     channels: Channels,
     specific: bool,
-    subscribed: Subscribed,
+    subscriptions: Subscriptions,
 }
 
 impl ClassicLink {
@@ -195,7 +202,7 @@ impl ClassicLink {
     }
 
     async fn send(&self, channel: &str, wire: &[u8]) -> Result<(), AdapterError> {
-        self.subscribed.check()?;
+        self.subscriptions.check()?;
         let publish = publish("PUBLISH", channel.as_bytes(), wire);
         self.engine.node.query(&publish).await.map(drop)
     }
@@ -205,7 +212,7 @@ impl Link for ClassicLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
         Box::pin(async move {
             if let Some(publication) = self.publication(&message) {
-                self.subscribed.check()?;
+                self.subscriptions.check()?;
                 self.engine.node.query(&publication).await?;
             }
             Ok(None)
@@ -218,7 +225,7 @@ impl Link for ClassicLink {
 
     fn publish_all(&self, messages: Vec<Message>) -> BoxFuture<'_, Vec<Published>> {
         let publications = messages.iter().map(|message| self.publication(message)).collect();
-        Box::pin(publish_all(&self.engine.node, &self.subscribed, publications))
+        Box::pin(publish_all(&self.engine.node, &self.subscriptions, publications))
     }
 
     fn reply<'a>(
@@ -228,7 +235,7 @@ impl Link for ClassicLink {
     ) -> BoxFuture<'a, Result<(), AdapterError>> {
         Box::pin(async move {
             let Some(wire) = wire::reply(&message.body) else { return Ok(()) };
-            // Node answers server-side events on the shared channel, whatever is said.
+            // Node always sends responses to server-side events over the shared channel.
             let shared = matches!(message.body, Body::ServerSideEmitResponse { .. });
             if self.specific && !shared {
                 return self.send(&format!("{}{to}#", self.channels.replies), &wire).await;
@@ -241,11 +248,11 @@ impl Link for ClassicLink {
         Box::pin(async move {
             let mut count = cmd("PUBSUB");
             count.arg("NUMSUB").arg(&self.channels.requests);
-            Ok(self.engine.keys.sum(count, false).await?.max(1))
+            Ok(self.engine.keys.sum_of_nodes(count, false).await?.max(1))
         })
     }
 
     fn leave(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move { self.subscribed.end() })
+        Box::pin(async move { self.subscriptions.end() })
     }
 }

@@ -1,5 +1,5 @@
-//! The forms of messages that `@socket.io/redis-adapter` has for plain publish and subscribe: a list of three for broadcasts,
-//! numbers of its own for requests, and replies that do not say who replies.
+//! The message formats of `@socket.io/redis-adapter` for plain pub/sub: a list of three items for
+//! broadcasts, its own type numbers for requests, and replies that do not name their sender.
 
 use bytes::Bytes;
 use socketio_adapter::{
@@ -7,12 +7,12 @@ use socketio_adapter::{
 };
 use socketio_parser::{Nsp, Object, Value, value};
 
-/// What is asked in ways that this project's servers never ask is turned into what they do ask, and marked, so that the reply
-/// has the form that is expected.
+/// Prefixes of request ids. A request that only Node's servers send is converted to one of ours, and
+/// its id is marked, so that the reply gets the format that the sender expects.
 const IDS: &str = "ids:";
 const ROOMS: &str = "rooms:";
 
-/// `[uid, packet, opts]`.
+/// Encodes a broadcast as `[uid, packet, opts]`.
 pub(super) fn broadcast(message: &Message) -> Bytes {
     let mut data = object(message.body.to_value());
     let (packet, opts) = (packet(message, &mut data), take(&mut data, "opts"));
@@ -31,18 +31,18 @@ pub(super) fn read_broadcast(wire: &[u8], limits: &ClusterLimits) -> Result<Mess
         None | Some(Value::Null) => Nsp::root(),
         Some(nsp) => Nsp::from(nsp.as_str().ok_or(MessageError::Field("nsp"))?.to_owned()),
     };
-    // Without options it is for nobody, which `from_value` refuses.
+    // `from_value` refuses a broadcast without options, which selects no clients.
     let data = value!({ "packet": packet, "opts": list.next().unwrap_or_default() });
     Ok(Message { uid: uid.into(), nsp, body: Body::from_value(3, data)? })
 }
 
-/// Whether a broadcast is this node's own, without decoding it.
-pub(super) fn is_of(wire: &[u8], uid: &NodeId) -> bool {
+/// Returns whether a broadcast is this node's own, without decoding it.
+pub(super) fn is_sent_by(wire: &[u8], uid: &NodeId) -> bool {
     let own = Format::MsgPack.write(&uid.as_str().into());
     wire.strip_prefix(&[0x93]).is_some_and(|rest| rest.starts_with(&own))
 }
 
-/// What goes to the channel of requests; nothing for what the engine does without.
+/// Encodes a message for the channel of requests. Returns `None` if this protocol does not need it.
 pub(super) fn request(message: &Message) -> Option<Bytes> {
     let mut data = object(message.body.to_value());
     let mut out = Object::new();
@@ -83,10 +83,11 @@ pub(super) fn request(message: &Message) -> Option<Bytes> {
         }
         _ => return None,
     }
-    Some(either(&message.body, out))
+    Some(encode(&message.body, out))
 }
 
-/// What arrives on the channel of requests: who asks, and for what. A few things that nobody sends any more are asked of old.
+/// Decodes a message from the channel of requests. Returns its sender and its content. Also accepts
+/// some formats of older servers.
 pub(super) fn read_request(
     wire: &[u8],
     limits: &ClusterLimits,
@@ -109,7 +110,7 @@ pub(super) fn read_request(
         1 => Body::from_value(7, value!({ "requestId": marked(ROOMS), "opts": {} }))?,
         2..=4 => {
             if !matches!(request.get("opts"), Some(Value::Object(_))) {
-                one_socket(&mut request)?;
+                convert_old_request(&mut request)?;
             }
             Body::from_value(kind + 2, Value::Object(request))?
         }
@@ -128,7 +129,7 @@ pub(super) fn read_request(
     Ok((uid.into(), body))
 }
 
-/// What goes to a channel of replies.
+/// Encodes a message for a channel of replies.
 pub(super) fn reply(body: &Body) -> Option<Bytes> {
     let mut data = object(body.to_value());
     let mut out = Object::new();
@@ -168,10 +169,11 @@ pub(super) fn reply(body: &Body) -> Option<Bytes> {
         }
         _ => return None,
     }
-    Some(either(body, out))
+    Some(encode(body, out))
 }
 
-/// What arrives on a channel of replies; nothing where it is no reply to what this project's servers ask.
+/// Decodes a message from a channel of replies. Returns `None` if it replies to a request that our
+/// servers never send.
 pub(super) fn read_reply(
     wire: &[u8],
     limits: &ClusterLimits,
@@ -202,7 +204,7 @@ pub(super) fn read_reply(
     Ok(Some(body))
 }
 
-/// The packet with its namespace, as it is here.
+/// Returns the packet with its namespace, which this protocol includes.
 fn packet(message: &Message, data: &mut Object) -> Value {
     let mut packet = take(data, "packet");
     if let Value::Object(packet) = &mut packet {
@@ -211,7 +213,7 @@ fn packet(message: &Message, data: &mut Object) -> Value {
     packet
 }
 
-/// Requests have no flags.
+/// Returns the options of a request, which have no flags.
 fn opts(selection: &Selection) -> Value {
     let names = |rooms: &[socketio_adapter::Room]| {
         Value::Array(rooms.iter().map(|room| room.as_str().into()).collect())
@@ -219,8 +221,8 @@ fn opts(selection: &Selection) -> Value {
     value!({ "rooms": names(&selection.rooms), "except": names(&selection.except) })
 }
 
-/// The form that these requests had before they had options: one socket, one room.
-fn one_socket(request: &mut Object) -> Result<(), MessageError> {
+/// Converts the older format of a request, with one socket and one room, to options.
+fn convert_old_request(request: &mut Object) -> Result<(), MessageError> {
     let sid = take(request, "sid");
     // Everybody is what no room would mean.
     let sid = sid.as_str().ok_or(MessageError::Field("opts"))?;
@@ -231,8 +233,8 @@ fn one_socket(request: &mut Object) -> Result<(), MessageError> {
     Ok(())
 }
 
-/// JSON, unless binary is inside: readers tell them apart by their first byte.
-fn either(body: &Body, out: Object) -> Bytes {
+/// Encodes as JSON, or as msgpack if there is binary. Receivers distinguish them by the first byte.
+fn encode(body: &Body, out: Object) -> Bytes {
     let format = if body.has_binary() { Format::MsgPack } else { Format::Json };
     format.write(&Value::Object(out))
 }
@@ -283,7 +285,7 @@ mod tests {
         digits.chunks(2).map(byte).collect()
     }
 
-    /// What Node's adapter publishes, and what it means.
+    /// Messages that Node's adapter publishes, with their meaning.
     fn vectors() -> Vec<(&'static str, Selection, socketio_parser::Args)> {
         let mut volatile = selection(&[], &[]);
         volatile.flags.volatile = true;
@@ -314,19 +316,19 @@ mod tests {
     }
 
     #[test]
-    fn broadcasts_are_nodes_byte_by_byte() {
+    fn broadcasts_have_the_same_bytes_as_nodes() {
         for (vector, selection, args) in vectors() {
             let message = of("ljtaWq", Body::Broadcast { args, selection, request: None });
             assert_eq!(hex(&broadcast(&message)), vector);
             let read = read_broadcast(&bytes(vector), &ClusterLimits::default()).unwrap();
             assert_eq!(read, message);
-            assert!(is_of(&bytes(vector), &"ljtaWq".into()));
-            assert!(!is_of(&bytes(vector), &"ljtaW".into()));
+            assert!(is_sent_by(&bytes(vector), &"ljtaWq".into()));
+            assert!(!is_sent_by(&bytes(vector), &"ljtaW".into()));
         }
     }
 
     #[test]
-    fn dates_and_emitters_are_understood() {
+    fn broadcasts_with_dates_and_of_emitters_are_decoded() {
         let limits = ClusterLimits::default();
         let date = bytes(
             "93a66c6a7461577183a47479706502a46461746192a164d6ff00000000a36e7370a12f83a5726f6f6d7390a665786365707490a5666c61677380",
@@ -348,13 +350,13 @@ mod tests {
     }
 
     #[test]
-    fn a_broadcast_without_a_namespace_is_of_the_main_one() {
+    fn a_broadcast_without_a_namespace_belongs_to_the_main_namespace() {
         let wire = Format::MsgPack.write(&value!(["u", { "type": 2, "data": ["x"] }, {}]));
         assert_eq!(read_broadcast(&wire, &ClusterLimits::default()).unwrap().nsp, Nsp::root());
     }
 
     #[test]
-    fn requests_are_nodes_text_by_text() {
+    fn requests_have_the_same_text_as_nodes() {
         let rooms = vec!["a".into()];
         for (body, text) in [
             (
@@ -393,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broadcast_that_asks_is_a_map_in_nodes_order() {
+    fn a_broadcast_with_acks_is_a_map_in_nodes_order() {
         let mut selection = selection(&["r"], &[]);
         selection.flags.timeout = Some(std::time::Duration::from_secs(1));
         let args = event_args("x", &()).unwrap();
@@ -408,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn binary_for_servers_takes_the_other_form() {
+    fn a_server_side_event_with_binary_is_msgpack() {
         let args = event_args("x", &Binary(vec![1].into())).unwrap();
         let body = Body::ServerSideEmit { args, request: None };
         let wire = request(&of("u", body.clone())).unwrap();
@@ -417,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_from_emitters_and_older_servers_is_done() {
+    fn requests_of_emitters_and_older_servers_are_decoded() {
         let read = |text: &str| read_request(text.as_bytes(), &ClusterLimits::default()).unwrap();
         let (uid, body) = read(r#"{"type":2,"opts":{"rooms":[],"except":[]},"rooms":["a"]}"#);
         assert!(uid.is_anonymous());
@@ -466,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_node_asks_is_answered_in_its_form() {
+    fn requests_that_only_node_sends_are_answered_in_its_format() {
         let sockets = vec![socket("s", &["s", "r"]), socket("t", &["t", "r"])];
         for (asked, answered) in [
             (
@@ -482,13 +484,13 @@ mod tests {
             let Body::FetchSockets { request, .. } = body else { panic!("{body:?}") };
             let body = Body::FetchSocketsResponse { request, sockets: sockets.clone() };
             assert_eq!(str::from_utf8(&reply(&body).unwrap()).unwrap(), answered);
-            // Nor is it taken for an answer to anything that is asked here.
+            // It is not mistaken for a reply to one of our requests.
             assert_eq!(read_reply(answered.as_bytes(), &ClusterLimits::default()).unwrap(), None);
         }
     }
 
     #[test]
-    fn replies_are_nodes() {
+    fn replies_have_the_same_text_as_nodes() {
         let id = || RequestId::from("1");
         for (body, text) in [
             (

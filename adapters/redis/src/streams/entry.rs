@@ -1,4 +1,4 @@
-//! Entries of a stream, as `@socket.io/redis-streams-adapter` writes them.
+//! Entries of a stream, in the format of `@socket.io/redis-streams-adapter`.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use redis::{Cmd, Value, cmd};
 use socketio_adapter::{Body, ClusterLimits, Format, Message, MessageError};
 use socketio_parser::Nsp;
 
-/// The id of an entry: a time and a number.
+/// The id of an entry: a time in milliseconds and a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct StreamId {
     ms: u64,
@@ -15,7 +15,8 @@ pub(super) struct StreamId {
 }
 
 impl StreamId {
-    /// What a client tells is looked at closely: other words have meanings of their own to Redis.
+    /// Parses an offset from a client. Accepts only digits, because `$`, `-` and `+` have special
+    /// meanings in Redis.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let number = |text: &str| {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -25,7 +26,7 @@ impl StreamId {
         Some(Self { ms: number(ms)?, number: number(count)? })
     }
 
-    /// The first id that may follow.
+    /// Returns the smallest id after this one.
     pub(super) fn next(self) -> Self {
         match self.number.checked_add(1) {
             Some(number) => Self { number, ..self },
@@ -40,14 +41,14 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// An entry as Redis gave it. Its fields are looked at when somebody wants them.
+/// An entry as Redis returned it. Its fields are parsed on demand.
 pub(super) struct Entry {
     pub(super) id: StreamId,
     fields: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Entry {
-    /// The entries of an answer to XRANGE or XREVRANGE. What has no form of an entry is left out.
+    /// Returns the entries in a response to XRANGE or XREVRANGE. Skips malformed ones.
     pub(super) fn list(answer: Value) -> Vec<Self> {
         match answer {
             Value::Array(entries) => entries.into_iter().filter_map(Self::new).collect(),
@@ -55,7 +56,7 @@ impl Entry {
         }
     }
 
-    /// The entries of an answer to XREAD of one stream.
+    /// Returns the entries in a response to XREAD of one stream.
     pub(super) fn of_one_stream(answer: Value) -> Vec<Self> {
         match answer {
             Value::Map(streams) => {
@@ -85,7 +86,7 @@ impl Entry {
         Some(Self { id, fields })
     }
 
-    /// A field, where it is text.
+    /// Returns a field if it is UTF-8.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         str::from_utf8(self.field(name)?).ok()
     }
@@ -95,7 +96,7 @@ impl Entry {
         found.map(|(_, value)| &value[..])
     }
 
-    /// Roughly what it takes.
+    /// Returns the approximate size in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
@@ -124,8 +125,8 @@ impl Entry {
     }
 }
 
-/// Whether a message stands in the stream. What asks for an answer does not, and what answers.
-pub(super) fn is_kept(body: &Body) -> bool {
+/// Returns whether a message goes into the stream. Requests and replies do not.
+pub(super) fn is_logged(body: &Body) -> bool {
     matches!(
         body,
         Body::Broadcast { request: None, .. }
@@ -135,8 +136,9 @@ pub(super) fn is_kept(body: &Body) -> bool {
     )
 }
 
-/// The command that appends a message. With binary inside its data is base64 of msgpack; where only plain text is expected, such
-/// a message is not looked through for binary, and what is binary in it becomes `null`.
+/// Returns the command that appends a message. The data of a message with binary is msgpack in
+/// base64. With `only_plaintext`, the message is not searched for binary, and any binary in it
+/// becomes `null`.
 pub(super) fn append(stream: &str, max_len: u64, only_plaintext: bool, message: &Message) -> Cmd {
     let mut xadd = cmd("XADD");
     xadd.arg(stream).arg("MAXLEN").arg("~").arg(max_len).arg("*");
@@ -159,9 +161,9 @@ pub(super) fn data(only_plaintext: bool, message: &Message) -> Option<String> {
     }
 }
 
-/// The stream of a namespace, as Node's servers choose it. Where the sum is negative, so is the stream's number, and Node's
-/// servers never read it.
-pub(super) fn stream_of(name: &str, count: u16, nsp: &str) -> String {
+/// Returns the stream of a namespace, chosen as Node's servers do. If the hash is negative, so is
+/// the number of the stream, and Node's servers never read it.
+pub(super) fn stream_for(name: &str, count: u16, nsp: &str) -> String {
     if count == 1 {
         return name.to_owned();
     }
@@ -184,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_ordered_by_number_and_nothing_else_is_one() {
+    fn ids_are_ordered_numerically_and_other_texts_are_refused() {
         let id = |text| StreamId::parse(text).unwrap();
         assert!(id("9-1") < id("10-0"));
         assert!(id("10-9") < id("10-10"));
@@ -198,17 +200,17 @@ mod tests {
     }
 
     #[test]
-    fn a_namespaces_stream_is_that_of_nodes_servers() {
-        assert_eq!(stream_of("socket.io", 1, "/my-namespace"), "socket.io");
+    fn the_stream_of_a_namespace_is_the_one_that_nodes_servers_choose() {
+        assert_eq!(stream_for("socket.io", 1, "/my-namespace"), "socket.io");
         for (nsp, number) in
             [("/", "3"), ("/foo", "3"), ("/admin", "0"), ("/chat", "3"), ("/my-namespace", "-3")]
         {
-            assert_eq!(stream_of("socket.io", 4, nsp), format!("socket.io-{number}"), "{nsp}");
+            assert_eq!(stream_for("socket.io", 4, nsp), format!("socket.io-{number}"), "{nsp}");
         }
     }
 
     #[test]
-    fn whatever_is_no_entry_is_left_out() {
+    fn malformed_entries_are_skipped() {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let entry =
             |id: &str, fields: Vec<Value>| Value::Array(vec![text(id), Value::Array(fields)]);
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_those_of_nodes_servers() {
+    fn entries_equal_those_of_nodes_servers() {
         use socketio_adapter::{Selection, event_args};
         use socketio_parser::Binary;
 

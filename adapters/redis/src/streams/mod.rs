@@ -1,5 +1,5 @@
-//! Streams, as `@socket.io/redis-streams-adapter` 0.3: broadcasts stand in a stream that all nodes read, requests and replies
-//! take the way of pub/sub.
+//! Streams, like `@socket.io/redis-streams-adapter` 0.3: broadcasts are entries of a stream that
+//! all nodes read. Requests and replies travel over pub/sub.
 
 mod entry;
 mod reader;
@@ -20,12 +20,12 @@ use socketio_adapter::{
 use tokio::time::timeout;
 
 use self::{
-    reader::{Reader, Reading},
+    reader::{Reader, ReaderConfig},
     store::Sessions,
 };
 use crate::{
-    engine::{Engine, Subscribed, publish},
-    lane::{Lane, engine, unexpected},
+    command_connection::{CommandConnection, engine, unexpected},
+    engine::{Engine, Subscriptions, publish},
     nodes::{ConfigError, Nodes},
     options::{Common, common, options},
     sharded::on_message,
@@ -67,39 +67,43 @@ impl Streams {
     }
 
     options! {
-        /// The name of the stream (default `socket.io`).
+        /// Sets the name of the stream (default `socket.io`).
         stream_name: String;
-        /// How many streams the namespaces are spread over, by a sum of their names (default 1). The stream of a namespace
-        /// whose sum is negative is one that Node's servers write to and never read.
+        /// Sets over how many streams the namespaces are spread, by a hash of their names (default
+        /// 1). If the hash of a namespace is negative, Node's servers write to its stream but never
+        /// read it.
         stream_count: u16;
-        /// What names of the channels for requests begin with (default `socket.io`).
+        /// Sets the prefix of the channels for requests (default `socket.io`).
         channel_prefix: String;
-        /// Whether requests take the way of sharded pub/sub (default no). For Redis 7 and newer.
+        /// Sets whether requests use sharded pub/sub (default no). Needs Redis 7 or newer.
         use_sharded_pub_sub: bool;
-        /// About how many entries a stream keeps (default 10 000): as far back sessions can be recovered.
+        /// Sets about how many entries a stream keeps (default 10 000). Sessions can be recovered
+        /// as long as their last event is kept.
         max_len: u64;
-        /// How many entries are read at once (default 100).
+        /// Sets how many entries are read at once (default 100).
         read_count: u32;
-        /// How long one read waits for entries (default 5 s). They are delivered at once in any case; the connection is that
-        /// of the reader alone.
+        /// Sets how long one read waits for entries (default 5 s). Entries are delivered at once in
+        /// any case. The reader has a connection of its own.
         block_time: Duration;
-        /// What the keys of sessions begin with (default `sio:session:`).
+        /// Sets the prefix of the keys of sessions (default `sio:session:`).
         session_key_prefix: String;
-        /// Whether nobody sends binary, which then needs not be looked for (default no): it would become `null`.
+        /// Sets whether no message contains binary (default no). The adapter then does not search
+        /// for it, and any binary becomes `null`.
         only_plaintext: bool;
     }
 
     common!();
 
-    /// The command by which somebody who is no member publishes: everything stands in the stream then.
+    /// Returns the command by which a program without a server publishes a message. It appends
+    /// every message to the stream.
     pub(crate) fn publication(&self, message: &Message) -> Cmd {
         let nsp = message.nsp.as_str();
-        let stream = entry::stream_of(&self.stream_name, self.stream_count, nsp);
+        let stream = entry::stream_for(&self.stream_name, self.stream_count, nsp);
         entry::append(&stream, self.max_len, self.only_plaintext, message)
     }
 }
 
-/// What all namespaces of a server share.
+/// State shared by all namespaces of a server.
 pub(crate) struct StreamsEngine {
     options: Streams,
     engine: Arc<Engine>,
@@ -131,14 +135,14 @@ impl StreamsEngine {
             let name = Bytes::copy_from_slice(name.as_bytes());
             (Topic { kind, name }, on_message.clone())
         });
-        let subscribed = redis.subscribe(redis.number(), topics.into()).await?;
+        let subscriptions = redis.subscribe(redis.number(), topics.into()).await?;
         let stream =
-            entry::stream_of(&options.stream_name, options.stream_count, seat.nsp.as_str());
+            entry::stream_for(&options.stream_name, options.stream_count, seat.nsp.as_str());
         let reader = self.reader(&stream);
-        let patience = redis.dial.patience();
-        let reading = timeout(patience.connection + patience.response, reader.reading());
+        let timeouts = redis.connector.timeouts();
+        let reading = timeout(timeouts.connection + timeouts.response, reader.ready());
         reading.await.map_err(engine)??;
-        let last = reader::last_id(redis.keys.query(&reader::newest(&stream)).await?);
+        let last = reader::last_id(redis.keys.query(&reader::read_last(&stream)).await?);
         reader.add(seat.clone(), last, inbox);
         let sessions = Arc::new(Sessions {
             engine: redis.clone(),
@@ -147,10 +151,10 @@ impl StreamsEngine {
             prefix: options.session_key_prefix.clone(),
         });
         let streams = self.clone();
-        Ok(Arc::new(StreamsLink { streams, seat, public, reader, subscribed, sessions }))
+        Ok(Arc::new(StreamsLink { streams, seat, public, reader, subscriptions, sessions }))
     }
 
-    /// The reader of a stream, started if there is none.
+    /// Returns the reader of a stream. Starts it if necessary.
     fn reader(&self, stream: &str) -> Arc<Reader> {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(reader) = readers.get(stream).and_then(Weak::upgrade) {
@@ -158,8 +162,8 @@ impl StreamsEngine {
         }
         let reader = Arc::new(Reader::new(stream.to_owned()));
         readers.insert(stream.to_owned(), Arc::downgrade(&reader));
-        let reading = Reading {
-            dial: self.engine.dial.clone(),
+        let reading = ReaderConfig {
+            connector: self.engine.connector.clone(),
             limits: self.engine.limits.clone(),
             count: self.options.read_count.max(1),
             block: self.options.block_time,
@@ -174,13 +178,14 @@ struct StreamsLink {
     seat: Seat,
     public: String,
     reader: Arc<Reader>,
-    subscribed: Subscribed,
+    subscriptions: Subscriptions,
     sessions: Arc<Sessions>,
 }
 
 impl StreamsLink {
-    /// The command to publish with, and where.
-    fn pub_sub(&self) -> (&'static str, &'static str, &Lane) {
+    /// Returns the command that publishes, the subcommand that counts subscribers, and the
+    /// connection for both.
+    fn pub_sub(&self) -> (&'static str, &'static str, &CommandConnection) {
         let engine = &self.streams.engine;
         if self.streams.options.use_sharded_pub_sub {
             ("SPUBLISH", "SHARDNUMSUB", &engine.keys)
@@ -195,7 +200,7 @@ impl StreamsLink {
     }
 
     async fn append_all(&self, entries: Vec<Cmd>) -> Vec<Published> {
-        let left = || self.subscribed.check().err().map(Err);
+        let left = || self.subscriptions.check().err().map(Err);
         if left().is_some() {
             return entries.iter().filter_map(|_| left()).collect();
         }
@@ -204,14 +209,14 @@ impl StreamsLink {
     }
 
     async fn send(&self, channel: &str, message: &Message) -> Result<(), AdapterError> {
-        self.subscribed.check()?;
-        let (command, _, lane) = self.pub_sub();
+        self.subscriptions.check()?;
+        let (command, _, connection) = self.pub_sub();
         let publish = publish(command, channel.as_bytes(), &message.to_msgpack());
-        lane.query(&publish).await.map(drop)
+        connection.query(&publish).await.map(drop)
     }
 }
 
-/// Where an entry stands, from the answer to XADD.
+/// Returns the offset of an entry from the response to XADD.
 fn offset(answer: Value) -> Result<Offset, AdapterError> {
     let id = match answer {
         Value::BulkString(id) => String::from_utf8(id).ok(),
@@ -224,8 +229,8 @@ fn offset(answer: Value) -> Result<Offset, AdapterError> {
 impl Link for StreamsLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
         Box::pin(async move {
-            self.subscribed.check()?;
-            if !entry::is_kept(&message.body) {
+            self.subscriptions.check()?;
+            if !entry::is_logged(&message.body) {
                 self.send(&self.public, &message).await?;
                 return Ok(None);
             }
@@ -241,9 +246,10 @@ impl Link for StreamsLink {
         Box::pin(async move {
             let mut results = Vec::with_capacity(messages.len());
             let mut appended = Vec::new();
-            // What is not kept takes another way, and waits for what was said before.
+            // Messages outside the stream are published separately, after all earlier messages have
+            // been appended.
             for message in messages {
-                if entry::is_kept(&message.body) {
+                if entry::is_logged(&message.body) {
                     appended.push(self.append(&message));
                 } else {
                     results.extend(self.append_all(std::mem::take(&mut appended)).await);
@@ -269,7 +275,7 @@ impl Link for StreamsLink {
             let mut count = cmd("PUBSUB");
             count.arg(command).arg(&self.public);
             let masters = self.streams.options.use_sharded_pub_sub;
-            Ok(self.streams.engine.keys.sum(count, masters).await?.max(1))
+            Ok(self.streams.engine.keys.sum_of_nodes(count, masters).await?.max(1))
         })
     }
 
@@ -280,7 +286,7 @@ impl Link for StreamsLink {
     fn leave(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.reader.remove(&self.seat);
-            self.subscribed.end();
+            self.subscriptions.end();
         })
     }
 }

@@ -1,4 +1,5 @@
-//! One reader per stream, which all namespaces share. It has a connection of its own, since it waits on it.
+//! One reader per stream, shared by all namespaces. It has a connection of its own, because its
+//! reads block.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -11,22 +12,22 @@ use tokio::sync::watch;
 
 use super::entry::{Entry, StreamId};
 use crate::{
-    conn::{Conn, Dial, Reach},
-    lane::connect,
+    command_connection::connect,
+    conn::{Conn, Connector, Target},
     refusals::is_denied,
 };
 
 pub(super) struct Reader {
     pub(super) stream: String,
-    seats: Mutex<Vec<Arc<Seated>>>,
+    seats: Mutex<Vec<Arc<Member>>>,
     position: watch::Sender<Position>,
 }
 
 #[derive(Clone, Default)]
 struct Position {
-    /// How far it has read. Nothing before the first connection.
+    /// The last entry that was read. `None` before the first connection.
     read: Option<StreamId>,
-    /// Why Redis does not let it read, if it does not.
+    /// Why Redis refuses to let the stream be read, if it does.
     refusal: Option<Arc<RedisError>>,
 }
 
@@ -39,22 +40,22 @@ struct StreamRefused {
     error: Arc<RedisError>,
 }
 
-/// The first pause before a refused stream is tried again, and the longest.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(60);
+/// The first and the longest pause before a refused stream is retried.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(60);
 
-/// A namespace that reads along.
-struct Seated {
+/// A namespace that reads the stream.
+struct Member {
     seat: Seat,
-    /// What stands before was there before the node was.
+    /// The last entry before the namespace joined.
     after: StreamId,
     inbox: Arc<dyn Inbox>,
 }
 
-/// How a reader reads.
+/// Configuration of a reader.
 #[derive(Clone)]
-pub(super) struct Reading {
-    pub(super) dial: Dial,
+pub(super) struct ReaderConfig {
+    pub(super) connector: Connector,
     pub(super) limits: ClusterLimits,
     pub(super) count: u32,
     pub(super) block: Duration,
@@ -65,8 +66,8 @@ impl Reader {
         Self { stream, seats: Mutex::default(), position: watch::Sender::default() }
     }
 
-    /// Waits until it reads.
-    pub(super) async fn reading(&self) -> Result<(), AdapterError> {
+    /// Waits until the reader has started to read.
+    pub(super) async fn ready(&self) -> Result<(), AdapterError> {
         let mut position = self.position.subscribe();
         let told = position.wait_for(|it| it.read.is_some() || it.refusal.is_some()).await;
         // The sender lives in `self`.
@@ -80,23 +81,23 @@ impl Reader {
     }
 
     pub(super) fn add(&self, seat: Seat, after: StreamId, inbox: Arc<dyn Inbox>) {
-        self.seats().push(Arc::new(Seated { seat, after, inbox }));
+        self.seats().push(Arc::new(Member { seat, after, inbox }));
     }
 
     pub(super) fn remove(&self, seat: &Seat) {
         let mut seats = self.seats();
-        let at = seats.iter().position(|seated| seated.seat == *seat);
+        let at = seats.iter().position(|member| member.seat == *seat);
         let removed = at.map(|at| seats.swap_remove(at));
         drop(seats);
         drop(removed);
     }
 
-    /// Reads as long as somebody has the reader.
-    pub(super) async fn run(reader: Weak<Self>, reading: Reading) {
-        let mut pause = PAUSE;
+    /// Reads until the reader is dropped.
+    pub(super) async fn run(reader: Weak<Self>, reading: ReaderConfig) {
+        let mut pause = RETRY_PAUSE;
         while let Some(stream) = reader.upgrade().map(|reader| reader.stream.clone()) {
-            let dial = reading.dial.clone().slower(reading.block);
-            let conn = connect(&dial, Reach::EveryNode, Arc::new(|_| {})).await;
+            let connector = reading.connector.clone().with_extra_response_time(reading.block);
+            let conn = connect(&connector, Target::EveryNode, Arc::new(|_| {})).await;
             let Err(error) = read(&reader, &reading, conn).await else { continue };
             if !is_denied(&error) {
                 tracing::warn!(target: "socketio::redis", %stream, %error, "cannot read the stream");
@@ -105,7 +106,7 @@ impl Reader {
             }
             let Some(reader) = reader.upgrade() else { return };
             let first = reader.position.borrow().refusal.is_none();
-            pause = if first { PAUSE } else { (pause * 2).min(LONGEST) };
+            pause = if first { RETRY_PAUSE } else { (pause * 2).min(MAX_RETRY_PAUSE) };
             if first && !reader.seats().is_empty() {
                 tracing::warn!(target: "socketio::redis", %stream, %error, "cannot read the stream");
             }
@@ -115,8 +116,9 @@ impl Reader {
         }
     }
 
-    /// Begins at the end. After a connection was lost it goes on where it was, unless the stream was, too.
-    fn begin(&self, last: StreamId) -> StreamId {
+    /// Returns the position from which to read: at first the end of the stream, after a lost
+    /// connection the last position. If the stream was lost too, reads from its current end.
+    fn start_position(&self, last: StreamId) -> StreamId {
         let position = self.position.borrow().read.map_or(last, |position| position.min(last));
         self.position.send_replace(Position { read: Some(position), refusal: None });
         position
@@ -127,35 +129,35 @@ impl Reader {
         let Some(nsp) = entry.text("nsp") else { return };
         let seats: Vec<_> = {
             let seats = self.seats();
-            let reads = |seated: &&Arc<Seated>| seated.seat.nsp == *nsp && seated.after < entry.id;
+            let reads = |member: &&Arc<Member>| member.seat.nsp == *nsp && member.after < entry.id;
             seats.iter().filter(reads).cloned().collect()
         };
         if seats.is_empty() {
             return;
         }
         let message = entry.message(limits);
-        for seated in seats {
+        for member in seats {
             match &message {
-                // A node has done what it asks of all when it has asked, but for broadcasts.
-                Ok(message) if message.uid == seated.seat.uid && !is_broadcast(&message.body) => {}
+                // A node has already executed its own requests, except for broadcasts.
+                Ok(message) if message.uid == member.seat.uid && !is_broadcast(&message.body) => {}
                 Ok(message) => {
-                    seated.inbox.receive(message.clone(), Some(entry.id.to_string().into()));
+                    member.inbox.receive(message.clone(), Some(entry.id.to_string().into()));
                 }
-                Err(error) => seated.inbox.garbage(error),
+                Err(error) => member.inbox.garbage(error),
             }
         }
     }
 
-    fn seats(&self) -> MutexGuard<'_, Vec<Arc<Seated>>> {
+    fn seats(&self) -> MutexGuard<'_, Vec<Arc<Member>>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Until the connection is lost, or nobody has the reader.
-async fn read(reader: &Weak<Reader>, reading: &Reading, mut conn: Conn) -> RedisResult<()> {
+/// Reads until the connection is lost or the reader is dropped.
+async fn read(reader: &Weak<Reader>, reading: &ReaderConfig, mut conn: Conn) -> RedisResult<()> {
     let Some(stream) = reader.upgrade().map(|reader| reader.stream.clone()) else { return Ok(()) };
-    let last = last_id(conn.query(&newest(&stream)).await?);
-    let Some(mut position) = reader.upgrade().map(|reader| reader.begin(last)) else {
+    let last = last_id(conn.query(&read_last(&stream)).await?);
+    let Some(mut position) = reader.upgrade().map(|reader| reader.start_position(last)) else {
         return Ok(());
     };
     loop {
@@ -175,16 +177,16 @@ fn is_broadcast(body: &Body) -> bool {
     matches!(body, Body::Broadcast { request: None, .. })
 }
 
-/// Zero would be for ever.
+/// Converts the waiting time. Zero would block forever.
 fn millis(block: Duration) -> u64 {
     u64::try_from(block.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-/// Asks for the last entry.
-pub(super) fn newest(stream: &str) -> Cmd {
-    let mut newest = cmd("XREVRANGE");
-    newest.arg(stream).arg("+").arg("-").arg("COUNT").arg(1);
-    newest
+/// Returns the command that reads the last entry.
+pub(super) fn read_last(stream: &str) -> Cmd {
+    let mut command = cmd("XREVRANGE");
+    command.arg(stream).arg("+").arg("-").arg("COUNT").arg(1);
+    command
 }
 
 pub(super) fn last_id(answer: redis::Value) -> StreamId {

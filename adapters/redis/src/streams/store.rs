@@ -1,4 +1,4 @@
-//! Sessions that every node can restore: keys beside the stream.
+//! The store of sessions that every node can restore. Sessions are keys beside the stream.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,11 +12,11 @@ use socketio_parser::Nsp;
 
 use super::entry::{Entry, StreamId};
 use crate::{
+    command_connection::{engine, unexpected},
     engine::Engine,
-    lane::{engine, unexpected},
 };
 
-/// Entries that are asked for at once.
+/// Number of entries that are read at once.
 const COUNT: usize = 500;
 
 pub(super) struct Sessions {
@@ -26,7 +26,7 @@ pub(super) struct Sessions {
     pub(super) prefix: String,
 }
 
-/// The stream does not reach back that far any more.
+/// The stream has been trimmed beyond the offset.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream has been trimmed beyond the offset")]
 struct Trimmed;
@@ -42,7 +42,7 @@ impl Sessions {
         format!("{}{pid}", self.prefix)
     }
 
-    /// The broadcast in an entry, where it is one of this namespace.
+    /// Returns the broadcast in an entry if it belongs to this namespace.
     fn missed(&self, entry: &Entry) -> Option<Missed> {
         if entry.text("nsp") != Some(self.nsp.as_str()) || entry.text("type") != Some("3") {
             return None;
@@ -103,7 +103,8 @@ impl SessionStore for Sessions {
         Box::pin(async move {
             let after = StreamId::parse(offset).ok_or_else(|| engine(Trimmed))?;
             let entries = self.range(&after.next().to_string(), "+", COUNT).await?;
-            // Looked for afterwards: what is there now was there before.
+            // Checked after reading: if the first entry is old enough now, nothing was trimmed
+            // before.
             match self.range("-", "+", 1).await?.first() {
                 Some(first) if first.id <= after => {}
                 _ => return Err(engine(Trimmed)),
@@ -132,5 +133,5 @@ impl SessionStore for Sessions {
     }
 }
 
-/// What Redis takes for a time to live; some 100 years.
+/// Longest time to live in milliseconds that Redis accepts, about 100 years.
 const MAX_MS: u64 = 3_155_760_000_000;

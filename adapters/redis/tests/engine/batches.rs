@@ -1,44 +1,44 @@
-//! Messages that are sent in one go.
+//! Messages that are published in batches.
 
 use engines::{Redis, RedisCluster};
 use socketio_adapter::{AdapterError, Body};
 use socketio_adapter_redis::RedisAdapter;
 
 use crate::{
-    Node, SHORT, Stranger, events, kinds,
+    Node, RawClient, SHORT, all_kinds, events,
     suite::{until, within},
 };
 
 #[tokio::test]
-async fn they_arrive_in_their_order() {
+async fn batched_messages_arrive_in_order() {
     let engine = Redis::start().unwrap();
-    for adapter in kinds(&engine.url().into()) {
+    for adapter in all_kinds(&engine.url().into()) {
         let (one, two) =
             (Node::join(&adapter, "/", "one").await, Node::join(&adapter, "/", "two").await);
         let names: Vec<_> = (0..200).map(|n| format!("event {n}")).collect();
         for some in names.chunks(one.link.max_batch()) {
-            // Not all of them go the same way.
+            // A heartbeat travels separately from events.
             let mut messages: Vec<_> = some.iter().map(|name| one.event(name, &[])).collect();
             messages.insert(messages.len() / 2, one.message(Body::Heartbeat));
             let results = within(one.link.publish_all(messages)).await;
             assert_eq!(results.len(), some.len() + 1);
             results.into_iter().for_each(|result| drop(result.unwrap()));
         }
-        let heard = || events(&two).into_iter().filter(|it| it.starts_with("event"));
-        until(|| async { heard().count() == names.len() }).await;
-        let heard: Vec<_> = heard().collect();
-        assert_eq!(heard, names, "{adapter:?}");
+        let received = || events(&two).into_iter().filter(|it| it.starts_with("event"));
+        until(|| async { received().count() == names.len() }).await;
+        let received: Vec<_> = received().collect();
+        assert_eq!(received, names, "{adapter:?}");
     }
 }
 
 #[tokio::test]
-async fn one_that_redis_refuses_does_not_fail_the_others() {
+async fn a_refused_message_does_not_fail_the_others() {
     let engine = Redis::start().unwrap();
     let adapter = RedisAdapter::streams(engine.url()).response_timeout(SHORT).build().unwrap();
     let (one, two) =
         (Node::join(&adapter, "/", "one").await, Node::join(&adapter, "/", "two").await);
-    let mut stranger = Stranger::new(&engine);
-    stranger.words("SET socket.io text");
+    let mut raw_client = RawClient::new(&engine);
+    raw_client.command_line("SET socket.io text");
     let messages = vec![
         one.event("lost", &[]),
         one.message(Body::SocketsLeave {
@@ -49,7 +49,7 @@ async fn one_that_redis_refuses_does_not_fail_the_others() {
     let mut results = within(one.link.publish_all(messages)).await.into_iter();
     assert!(matches!(results.next(), Some(Err(AdapterError::Engine(_)))));
     drop(results.next().unwrap());
-    stranger.words("DEL socket.io");
+    raw_client.command_line("DEL socket.io");
     let results =
         within(one.link.publish_all(vec![one.event("a", &[]), one.event("b", &[])])).await;
     assert!(results.iter().all(|result| matches!(result, Ok(Some(_)))), "{results:?}");
@@ -57,9 +57,9 @@ async fn one_that_redis_refuses_does_not_fail_the_others() {
 }
 
 #[tokio::test]
-async fn all_of_them_fail_with_their_connection() {
+async fn all_messages_of_a_batch_fail_with_their_connection() {
     let engine = Redis::start().unwrap();
-    for adapter in kinds(&engine.url().into()) {
+    for adapter in all_kinds(&engine.url().into()) {
         let one = Node::join(&adapter, "/", "one").await;
         engine.kill().unwrap();
         let results =
@@ -71,10 +71,10 @@ async fn all_of_them_fail_with_their_connection() {
 }
 
 #[tokio::test]
-async fn to_the_nodes_of_a_redis_cluster_they_go_one_by_one() {
+async fn messages_to_the_nodes_of_a_redis_cluster_are_sent_one_by_one() {
     let engine = RedisCluster::start().unwrap();
     let mut batches = Vec::new();
-    for adapter in kinds(&engine.urls().into()) {
+    for adapter in all_kinds(&engine.urls().into()) {
         batches.push(Node::join(&adapter, "/", "one").await.link.max_batch());
     }
     assert_eq!(batches, [64, 1, 1]);

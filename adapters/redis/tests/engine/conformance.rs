@@ -1,4 +1,5 @@
-//! The suite that every back-end passes: each adapter on a Redis server and on a Redis Cluster.
+//! The conformance suite of all adapters, with each adapter on a Redis server and on a Redis
+//! Cluster.
 
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use crate::{
     suite::{Reaches, Servers},
 };
 
-/// Three servers; rooms are reached once they have channels, where they have.
+/// Starts three servers. If the rooms have channels, a room is reached once its channel is
+/// subscribed to.
 async fn servers(make: impl Fn() -> Adapter, mode: SubscriptionMode) -> Servers {
     let adapters: Vec<Adapter> = (0..3).map(|_| make()).collect();
     let all = adapters.iter().map(|adapter| adapter.clone() as Arc<dyn ClusterAdapter>).collect();
@@ -60,7 +62,7 @@ fn sharded(nodes: Nodes, mode: SubscriptionMode) -> Adapter {
 
 on! {
     classic: Redis, one, Static, |nodes| RedisAdapter::classic(nodes).build().unwrap();
-    classic_to_whom_asked: Redis, one, Static, |nodes| {
+    classic_with_specific_response_channel: Redis, one, Static, |nodes| {
         RedisAdapter::classic(nodes).publish_on_specific_response_channel(true).build().unwrap()
     };
     sharded_dynamic: Redis, one, Dynamic, |nodes| sharded(nodes, SubscriptionMode::Dynamic);
@@ -75,7 +77,7 @@ on! {
     classic_in_a_cluster: RedisCluster, all, Static, |nodes| {
         RedisAdapter::classic(nodes).build().unwrap()
     };
-    // With a channel per room, order is not kept between channels on different nodes.
+    // With a channel per room, messages over channels on different nodes have no order.
     sharded_in_a_cluster: RedisCluster, all, Static, |nodes| {
         sharded(nodes, SubscriptionMode::Static)
     };

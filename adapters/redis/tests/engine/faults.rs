@@ -1,4 +1,4 @@
-//! Redis goes away and comes back.
+//! Redis stops and comes back.
 
 use std::{
     sync::Arc,
@@ -9,9 +9,9 @@ use engines::{Redis, RedisCluster};
 use socketio_adapter::{AdapterError, Body, ClusterAdapter, Seat, event_args};
 
 use crate::{
-    Adapter, Node, RedisAdapter, SHORT, Stranger, events, kinds,
+    Adapter, Node, RawClient, RedisAdapter, SHORT, all_kinds, events,
     suite::{Kept, until, within},
-    until_heard,
+    until_received,
 };
 
 async fn pair(adapters: impl Fn() -> Vec<Adapter>, kind: usize) -> (Node, Node) {
@@ -20,10 +20,10 @@ async fn pair(adapters: impl Fn() -> Vec<Adapter>, kind: usize) -> (Node, Node) 
 }
 
 #[tokio::test]
-async fn a_dead_server_fails_promptly_and_is_found_again() {
+async fn a_dead_server_fails_promptly_and_nodes_reconnect() {
     for kind in 0..3 {
         let engine = Redis::start().unwrap();
-        let (one, two) = pair(|| kinds(&engine.url().into()), kind).await;
+        let (one, two) = pair(|| all_kinds(&engine.url().into()), kind).await;
         for _ in 0..2 {
             engine.kill().unwrap();
             until(|| async { one.link.publish(one.event("x", &[])).await.is_err() }).await;
@@ -33,8 +33,8 @@ async fn a_dead_server_fails_promptly_and_is_found_again() {
             assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
             assert!(within(one.link.count()).await.is_err());
             engine.restart().unwrap();
-            until_heard(&one, &two).await;
-            until_heard(&two, &one).await;
+            until_received(&one, &two).await;
+            until_received(&two, &one).await;
             until(|| async { one.link.count().await.is_ok_and(|count| count == 2) }).await;
         }
     }
@@ -44,7 +44,7 @@ async fn a_dead_server_fails_promptly_and_is_found_again() {
 async fn a_hanging_server_fails_in_time() {
     for kind in 0..3 {
         let engine = Redis::start().unwrap();
-        let (one, two) = pair(|| kinds(&engine.url().into()), kind).await;
+        let (one, two) = pair(|| all_kinds(&engine.url().into()), kind).await;
         engine.pause().unwrap();
         let begun = Instant::now();
         for _ in 0..100 {
@@ -53,60 +53,60 @@ async fn a_hanging_server_fails_in_time() {
         }
         assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
         engine.resume().unwrap();
-        until_heard(&one, &two).await;
-        until_heard(&two, &one).await;
+        until_received(&one, &two).await;
+        until_received(&two, &one).await;
     }
 }
 
 #[tokio::test]
-async fn broken_connections_are_made_again() {
+async fn killed_connections_are_replaced() {
     for kind in 0..3 {
         let engine = Redis::start().unwrap();
-        let (one, two) = pair(|| kinds(&engine.url().into()), kind).await;
-        let mut stranger = Stranger::new(&engine);
+        let (one, two) = pair(|| all_kinds(&engine.url().into()), kind).await;
+        let mut raw_client = RawClient::new(&engine);
         for _ in 0..3 {
             for kind in ["normal", "pubsub"] {
-                stranger.words(&format!("CLIENT KILL TYPE {kind} SKIPME yes"));
+                raw_client.command_line(&format!("CLIENT KILL TYPE {kind} SKIPME yes"));
             }
-            until_heard(&one, &two).await;
-            until_heard(&two, &one).await;
+            until_received(&one, &two).await;
+            until_received(&two, &one).await;
         }
     }
 }
 
-/// What is added to a stream while a node cannot read it is read afterwards, in order and once.
+/// A node that could not read gets the entries afterwards, in order and once.
 #[tokio::test]
-async fn a_stream_loses_nothing_over_a_broken_connection() {
+async fn a_stream_loses_no_entries_when_connections_break() {
     let engine = Redis::start().unwrap();
-    let (one, two) = pair(|| kinds(&engine.url().into()), 2).await;
-    let mut stranger = Stranger::new(&engine);
+    let (one, two) = pair(|| all_kinds(&engine.url().into()), 2).await;
+    let mut raw_client = RawClient::new(&engine);
     let mut expected = Vec::new();
     for n in 0..200 {
         if n % 20 == 10 {
-            stranger.words("CLIENT KILL TYPE normal SKIPME yes");
+            raw_client.command_line("CLIENT KILL TYPE normal SKIPME yes");
         }
         let event = format!("n{n}");
-        // What is not said to be published may be, and may not.
+        // A publish that failed may or may not have been executed.
         if one.link.publish(one.event(&event, &[])).await.is_ok() {
             expected.push(event);
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    until_heard(&one, &two).await;
-    let heard: Vec<_> = events(&two).into_iter().filter(|event| event != "again").collect();
-    let known: Vec<_> = heard.iter().filter(|event| expected.contains(event)).cloned().collect();
+    until_received(&one, &two).await;
+    let received: Vec<_> = events(&two).into_iter().filter(|event| event != "again").collect();
+    let known: Vec<_> = received.iter().filter(|event| expected.contains(event)).cloned().collect();
     assert_eq!(known, expected);
-    let mut once = heard.clone();
+    let mut once = received.clone();
     once.dedup();
-    assert_eq!(once, heard);
+    assert_eq!(once, received);
 }
 
 #[tokio::test]
-async fn joining_fails_while_there_is_no_server_and_leaves_nothing() {
+async fn joining_fails_without_a_server_and_succeeds_later() {
     for kind in 0..3 {
         let engine = Redis::start().unwrap();
         engine.kill().unwrap();
-        let adapter = kinds(&engine.url().into()).swap_remove(kind);
+        let adapter = all_kinds(&engine.url().into()).swap_remove(kind);
         let seat = |uid: &str| Seat { nsp: "/".into(), uid: uid.to_owned().into() };
         let refused = within(adapter.join(seat("one"), Arc::new(Kept::default()))).await;
         assert!(matches!(refused.err(), Some(AdapterError::Engine(_) | AdapterError::Away(_))));
@@ -114,21 +114,21 @@ async fn joining_fails_while_there_is_no_server_and_leaves_nothing() {
         until(|| async { adapter.join(seat("two"), Arc::new(Kept::default())).await.is_ok() })
             .await;
         let one = Node::join(&adapter, "/", "three").await;
-        let two = Node::join(&kinds(&engine.url().into()).swap_remove(kind), "/", "four").await;
-        until_heard(&one, &two).await;
+        let two = Node::join(&all_kinds(&engine.url().into()).swap_remove(kind), "/", "four").await;
+        until_received(&one, &two).await;
         until(|| async { one.link.count().await.unwrap() == 2 }).await;
     }
 }
 
 #[tokio::test]
-async fn who_leaves_leaves_nothing_behind() {
+async fn a_namespace_that_left_leaves_no_subscriptions_or_connections() {
     for kind in 0..3 {
         let engine = Redis::start().unwrap();
-        let mut stranger = Stranger::new(&engine);
-        let adapter = kinds(&engine.url().into()).swap_remove(kind);
+        let mut raw_client = RawClient::new(&engine);
+        let adapter = all_kinds(&engine.url().into()).swap_remove(kind);
         let stay = Node::join(&adapter, "/", "stay").await;
-        let before = stranger.subscriptions();
-        let connections = stranger.clients().1;
+        let before = raw_client.subscriptions();
+        let connections = raw_client.clients().1;
         assert!(connections <= 3, "{connections} connections");
         for n in 0..50 {
             let node = Node::join(&adapter, &format!("/{n}"), "one").await;
@@ -138,23 +138,23 @@ async fn who_leaves_leaves_nothing_behind() {
             assert!(matches!(error, AdapterError::Left), "{error}");
         }
         until(|| {
-            let now = stranger.subscriptions();
+            let now = raw_client.subscriptions();
             async move { now == before }
         })
         .await;
-        assert_eq!(stranger.clients().1, connections, "one set of connections for all namespaces");
+        assert_eq!(raw_client.clients().1, connections, "namespaces must share the connections");
         drop((stay, adapter));
         until(|| {
-            let left = stranger.clients().1;
+            let left = raw_client.clients().1;
             async move { left == 0 }
         })
         .await;
     }
 }
 
-/// The reader of a stream waits on a connection of its own.
+/// The reader of a stream blocks on a connection of its own.
 #[tokio::test]
-async fn a_waiting_reader_delays_nobody() {
+async fn a_blocking_reader_delays_no_other_command() {
     let engine = Redis::start().unwrap();
     let adapter =
         || RedisAdapter::streams(engine.url()).block_time(Duration::from_secs(30)).build().unwrap();
@@ -165,7 +165,7 @@ async fn a_waiting_reader_delays_nobody() {
         let args = event_args("x", &()).unwrap();
         let body = Body::ServerSideEmit { args, request: None };
         within(one.link.publish(one.message(body))).await.unwrap();
-        one.say("x").await;
+        one.publish_event("x").await;
         within(one.link.count()).await.unwrap();
     }
     two.inbox.wait(40).await;
@@ -173,10 +173,10 @@ async fn a_waiting_reader_delays_nobody() {
 }
 
 #[tokio::test]
-async fn a_master_of_a_cluster_dies_and_comes_back() {
+async fn nodes_reconnect_to_each_restarted_master_of_a_cluster() {
     for kind in 0..3 {
         let engine = RedisCluster::start().unwrap();
-        let (one, two) = pair(|| kinds(&engine.urls().into()), kind).await;
+        let (one, two) = pair(|| all_kinds(&engine.urls().into()), kind).await;
         for master in engine.masters() {
             master.kill().unwrap();
             let begun = Instant::now();
@@ -184,29 +184,30 @@ async fn a_master_of_a_cluster_dies_and_comes_back() {
             assert!(begun.elapsed() < SHORT * 3, "{:?}", begun.elapsed());
             master.restart().unwrap();
             engine.agreed().unwrap();
-            until_heard(&one, &two).await;
-            until_heard(&two, &one).await;
+            until_received(&one, &two).await;
+            until_received(&two, &one).await;
         }
         until(|| async { one.link.count().await.is_ok_and(|count| count == 2) }).await;
     }
 }
 
-/// Redis ends the subscriptions to a slot that moves, and says so.
+/// Redis reports the end of the subscriptions to a slot that moves.
 #[tokio::test]
-async fn a_slot_of_a_cluster_that_moves_takes_its_subscriptions_along() {
+async fn subscriptions_follow_a_slot_that_moves_to_another_master() {
     let engine = RedisCluster::start().unwrap();
-    let (one, two) = pair(|| kinds(&engine.urls().into()), 1).await;
-    let mut masters: Vec<_> = engine.masters().iter().map(Stranger::new).collect();
-    let slot = masters[0].words("CLUSTER KEYSLOT socket.io#/#");
+    let (one, two) = pair(|| all_kinds(&engine.urls().into()), 1).await;
+    let mut masters: Vec<_> = engine.masters().iter().map(RawClient::new).collect();
+    let slot = masters[0].command_line("CLUSTER KEYSLOT socket.io#/#");
     let slot = slot.trim_start_matches(':').to_owned();
-    let ids: Vec<_> = masters.iter_mut().map(|master| master.words("CLUSTER MYID")).collect();
+    let ids: Vec<_> =
+        masters.iter_mut().map(|master| master.command_line("CLUSTER MYID")).collect();
     for id in ids {
         for master in &mut masters {
-            let moved = master.words(&format!("CLUSTER SETSLOT {slot} NODE {id}"));
+            let moved = master.command_line(&format!("CLUSTER SETSLOT {slot} NODE {id}"));
             assert!(moved.contains("OK"), "{moved}");
         }
         engine.agreed().unwrap();
-        until_heard(&one, &two).await;
-        until_heard(&two, &one).await;
+        until_received(&one, &two).await;
+        until_received(&two, &one).await;
     }
 }

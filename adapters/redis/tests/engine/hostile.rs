@@ -1,13 +1,13 @@
-//! Whoever may use Redis may write to the bus.
+//! Malformed messages. Every client of Redis can publish to the channels of the cluster.
 
 use engines::Redis;
 use socketio_adapter::Body;
 
-use crate::{Node, RedisAdapter, Stranger, events, suite::until};
+use crate::{Node, RawClient, RedisAdapter, events, suite::until};
 
 const LIMIT: usize = 100_000;
 
-/// What no adapter takes for a message.
+/// Payloads that an adapter must refuse.
 fn garbage() -> Vec<Vec<u8>> {
     let deep =
         |open: &str| format!(r#"{{"type":3,"uid":"x","nsp":"/","data":{}"#, open.repeat(3000));
@@ -37,9 +37,9 @@ async fn counted(node: &Node, count: usize) {
 }
 
 #[tokio::test]
-async fn garbage_on_channels_is_counted_and_forgotten() {
+async fn garbage_on_channels_is_counted_and_dropped() {
     let engine = Redis::start().unwrap();
-    let mut stranger = Stranger::new(&engine);
+    let mut raw_client = RawClient::new(&engine);
     let adapter = RedisAdapter::classic(engine.url()).max_message_bytes(LIMIT).build().unwrap();
     let node = Node::join(&adapter, "/", "one").await;
     let two = Node::join(&adapter, "/two", "one").await;
@@ -47,7 +47,7 @@ async fn garbage_on_channels_is_counted_and_forgotten() {
         ["socket.io#/#", "socket.io#/#r#", "socket.io-request#/#", "socket.io-response#/#"];
     for garbage in garbage() {
         for channel in channels {
-            stranger.ask(&[b"PUBLISH", channel.as_bytes(), &garbage]);
+            raw_client.command(&[b"PUBLISH", channel.as_bytes(), &garbage]);
         }
     }
     counted(&node, garbage().len() * channels.len()).await;
@@ -58,51 +58,52 @@ async fn garbage_on_channels_is_counted_and_forgotten() {
     let channels = ["socket.io#/#", "socket.io#/#one#"];
     for garbage in garbage() {
         for channel in channels {
-            stranger.ask(&[b"SPUBLISH", channel.as_bytes(), &garbage]);
+            raw_client.command(&[b"SPUBLISH", channel.as_bytes(), &garbage]);
         }
     }
     counted(&node, garbage().len() * channels.len()).await;
-    stranger.words(r#"SPUBLISH socket.io#/# {"type":2,"uid":"x","nsp":"/"}"#);
+    raw_client.command_line(r#"SPUBLISH socket.io#/# {"type":2,"uid":"x","nsp":"/"}"#);
     assert_eq!(node.inbox.wait(1).await[0].body, Body::Heartbeat);
 }
 
 #[tokio::test]
-async fn garbage_in_a_stream_is_counted_and_read_over() {
+async fn garbage_in_a_stream_is_counted_and_skipped() {
     let engine = Redis::start().unwrap();
-    let mut stranger = Stranger::new(&engine);
+    let mut raw_client = RawClient::new(&engine);
     let adapter = RedisAdapter::streams(engine.url()).max_message_bytes(LIMIT).build().unwrap();
     let node = Node::join(&adapter, "/", "one").await;
     for garbage in garbage() {
-        let words = "XADD socket.io * uid x nsp / type 3 data".split(' ').map(str::as_bytes);
-        let parts: Vec<&[u8]> = words.chain([&garbage[..]]).collect();
-        stranger.ask(&parts);
+        let command_line = "XADD socket.io * uid x nsp / type 3 data".split(' ').map(str::as_bytes);
+        let parts: Vec<&[u8]> = command_line.chain([&garbage[..]]).collect();
+        raw_client.command(&parts);
     }
     let mut count = garbage().len();
     for entry in ["nsp / type 3", "uid x nsp /", "uid x nsp / type x", "uid x nsp / type 3"] {
-        stranger.words(&format!("XADD socket.io * {entry}"));
+        raw_client.command_line(&format!("XADD socket.io * {entry}"));
         count += 1;
     }
-    // Of nobody here.
-    stranger.words("XADD socket.io * uid x type 3");
-    stranger.ask(&[b"XADD", b"socket.io", b"*", b"\xff\xfe", b"\xff", b"nsp", b"\xff"]);
+    // Entries of no known namespace.
+    raw_client.command_line("XADD socket.io * uid x type 3");
+    raw_client.command(&[b"XADD", b"socket.io", b"*", b"\xff\xfe", b"\xff", b"nsp", b"\xff"]);
     counted(&node, count).await;
-    // A key of another kind is no reason to give up.
-    stranger.words("DEL socket.io");
-    stranger.words("SET socket.io x");
+    // The reader must survive a key of another type.
+    raw_client.command_line("DEL socket.io");
+    raw_client.command_line("SET socket.io x");
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    stranger.words("DEL socket.io");
+    raw_client.command_line("DEL socket.io");
     let data = r#"{"packet":{"type":2,"data":["x"]},"opts":{}}"#;
     until(|| {
-        stranger.words(&format!("XADD socket.io * uid emitter nsp / type 3 data {data}"));
+        raw_client.command_line(&format!("XADD socket.io * uid emitter nsp / type 3 data {data}"));
         async { !events(&node).is_empty() }
     })
     .await;
     assert_eq!(events(&node)[0], "x");
 }
 
-/// Characters of a namespace's name mean nothing to the pattern, and what begins alike is another one.
+/// Special characters in a namespace's name do not match other namespaces. Namespaces with a common
+/// prefix are separate.
 #[tokio::test]
-async fn namespaces_with_strange_names_are_separate() {
+async fn namespaces_with_special_characters_are_separate() {
     let engine = Redis::start().unwrap();
     let adapter = || RedisAdapter::classic(engine.url()).build().unwrap();
     let (one, two) = (adapter(), adapter());
@@ -110,8 +111,8 @@ async fn namespaces_with_strange_names_are_separate() {
         let here = Node::join(&one, nsp, "one").await;
         let there = Node::join(&two, nsp, "two").await;
         let other = Node::join(&two, &format!("{nsp}#x"), "two").await;
-        other.say("other").await;
-        here.say("this").await;
+        other.publish_event("other").await;
+        here.publish_event("this").await;
         there.inbox.wait(1).await;
         assert_eq!(events(&there), ["this"], "{nsp}");
         assert!(events(&other).is_empty() && here.inbox.garbage().is_empty(), "{nsp}");

@@ -1,4 +1,4 @@
-//! The adapters against real Redis servers and a real Redis Cluster.
+//! Tests of the adapters with real Redis servers and a real Redis Cluster.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -38,8 +38,8 @@ type Adapter = Arc<RedisAdapter>;
 
 const SHORT: Duration = Duration::from_millis(500);
 
-/// One of each kind, with little patience.
-fn kinds(nodes: &Nodes) -> Vec<Adapter> {
+/// Returns one adapter of each kind, with short time limits.
+fn all_kinds(nodes: &Nodes) -> Vec<Adapter> {
     vec![
         RedisAdapter::classic(nodes.clone()).response_timeout(SHORT).build().unwrap(),
         RedisAdapter::sharded(nodes.clone()).response_timeout(SHORT).build().unwrap(),
@@ -47,7 +47,7 @@ fn kinds(nodes: &Nodes) -> Vec<Adapter> {
     ]
 }
 
-/// A node without a server.
+/// A node of a cluster, without a Socket.IO server.
 struct Node {
     link: Arc<dyn Link>,
     inbox: Arc<Kept>,
@@ -59,7 +59,7 @@ impl Node {
     async fn join(adapter: &Adapter, nsp: &str, uid: &str) -> Self {
         let inbox = Arc::new(Kept::default());
         let seat = Seat { nsp: nsp.into(), uid: uid.to_owned().into() };
-        let others = Others { uid: uid.into(), inbox: inbox.clone() };
+        let others = OthersOnly { uid: uid.into(), inbox: inbox.clone() };
         let link = within(adapter.join(seat.clone(), Arc::new(others))).await.unwrap();
         Self { link, inbox, seat, _adapter: adapter.clone() }
     }
@@ -75,18 +75,18 @@ impl Node {
         self.message(Body::Broadcast { args, selection, request: None })
     }
 
-    async fn say(&self, event: &str) {
+    async fn publish_event(&self, event: &str) {
         within(self.link.publish(self.event(event, &[]))).await.unwrap();
     }
 }
 
-/// What other nodes say: streams give a node its own broadcasts as well.
-struct Others {
+/// Drops the node's own messages, which streams return too.
+struct OthersOnly {
     uid: String,
     inbox: Arc<Kept>,
 }
 
-impl Inbox for Others {
+impl Inbox for OthersOnly {
     fn receive(&self, message: Message, offset: Option<Offset>) {
         if message.uid.as_str() != self.uid {
             Inbox::receive(&*self.inbox, message, offset);
@@ -98,7 +98,7 @@ impl Inbox for Others {
     }
 }
 
-/// Names of the events that a node has heard.
+/// Returns the names of the events that a node has received.
 fn events(node: &Node) -> Vec<String> {
     let name = |message: Message| match message.body {
         Body::Broadcast { args, .. } => args.event().to_owned(),
@@ -107,8 +107,8 @@ fn events(node: &Node) -> Vec<String> {
     node.inbox.messages().into_iter().map(name).collect()
 }
 
-/// Says something until the other one has heard it.
-async fn until_heard(one: &Node, two: &Node) {
+/// Sends an event until the other node receives it.
+async fn until_received(one: &Node, two: &Node) {
     let before = two.inbox.messages().len();
     until(|| async {
         let _ = one.link.publish(one.event("again", &[])).await;
@@ -117,10 +117,10 @@ async fn until_heard(one: &Node, two: &Node) {
     .await;
 }
 
-/// Somebody who speaks to Redis by hand. Answers are as Redis writes them, without the line ends.
-struct Stranger(BufReader<TcpStream>);
+/// A raw connection to Redis. Responses are in the wire format of Redis, without line ends.
+struct RawClient(BufReader<TcpStream>);
 
-impl Stranger {
+impl RawClient {
     fn new(engine: &Redis) -> Self {
         Self::at(engine.port())
     }
@@ -129,7 +129,7 @@ impl Stranger {
         Self(BufReader::new(TcpStream::connect(("127.0.0.1", port)).unwrap()))
     }
 
-    fn ask(&mut self, parts: &[&[u8]]) -> String {
+    fn command(&mut self, parts: &[&[u8]]) -> String {
         let mut wire = format!("*{}\r\n", parts.len()).into_bytes();
         for part in parts {
             wire.extend(format!("${}\r\n", part.len()).bytes());
@@ -140,9 +140,9 @@ impl Stranger {
         self.answer()
     }
 
-    fn words(&mut self, line: &str) -> String {
+    fn command_line(&mut self, line: &str) -> String {
         let parts: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-        self.ask(&parts)
+        self.command(&parts)
     }
 
     fn answer(&mut self) -> String {
@@ -161,18 +161,19 @@ impl Stranger {
         }
     }
 
-    /// Connections with subscriptions, and all connections but this one.
+    /// Returns the number of connections with subscriptions, and of all connections except this
+    /// one.
     fn clients(&mut self) -> (usize, usize) {
-        let list = self.words("CLIENT LIST");
+        let list = self.command_line("CLIENT LIST");
         let none =
             |line: &&str| ["sub=0 ", "psub=0 ", "ssub=0 "].iter().all(|it| line.contains(it));
         let lines: Vec<_> = list.lines().collect();
         (lines.iter().filter(|line| !none(line)).count(), lines.len() - 1)
     }
 
-    /// Numbers of subscriptions to plain channels, to patterns, and to sharded channels.
+    /// Returns the number of subscriptions to plain channels, to patterns, and to sharded channels.
     fn subscriptions(&mut self) -> [usize; 3] {
-        let list = self.words("CLIENT LIST");
+        let list = self.command_line("CLIENT LIST");
         [" sub=", " psub=", " ssub="].map(|name| {
             let number = |line: &str| {
                 let rest = &line[line.find(name)? + name.len()..];

@@ -1,17 +1,17 @@
-//! A user whose ACL allows only some channels: a refused channel costs its own namespace, and nothing else.
+//! Users whose ACL allows only some channels. A refused channel affects only its own namespace.
 
 use engines::{Redis, RedisCluster};
 use socketio_adapter::{AdapterError, ClusterAdapter, Room, Seat};
 
 use crate::{
-    Adapter, Arc, Node, Nodes, RedisAdapter, Stranger, SubscriptionMode, events,
+    Adapter, Arc, Node, Nodes, RawClient, RedisAdapter, SubscriptionMode, events,
     suite::{Kept, until, within},
-    until_heard,
+    until_received,
 };
 
-/// Sets what the user `app` may do, from nothing.
-fn allow(redis: &mut Stranger, rules: &str) {
-    let set = redis.words(&format!("ACL SETUSER app reset on >secret +@all {rules}"));
+/// Sets the permissions of the user `app`.
+fn allow(redis: &mut RawClient, rules: &str) {
+    let set = redis.command_line(&format!("ACL SETUSER app reset on >secret +@all {rules}"));
     assert_eq!(set, "+OK");
 }
 
@@ -19,9 +19,9 @@ fn address(port: u16) -> String {
     format!("redis://app:secret@127.0.0.1:{port}")
 }
 
-/// How often a command was run or refused.
-fn calls(redis: &mut Stranger, command: &str) -> usize {
-    let statistics = redis.words("INFO commandstats");
+/// Returns how often a command was executed or refused.
+fn calls(redis: &mut RawClient, command: &str) -> usize {
+    let statistics = redis.command_line("INFO commandstats");
     let line = statistics.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:")));
     let number = |line: &str, name: &str| {
         let rest = line.split(name).nth(1).unwrap_or_default();
@@ -41,67 +41,84 @@ async fn denied(adapter: &Adapter, nsp: &str) -> String {
     }
 }
 
-/// One namespace is allowed, another one is not.
-async fn one_namespace_of_two(
+/// Joins an allowed namespace and a denied one.
+async fn join_allowed_and_denied_namespaces(
     adapters: [Adapter; 2],
-    redis: &mut Stranger,
+    redis: &mut RawClient,
     channel: &str,
     command: &str,
 ) {
     let [one, two] = &adapters;
     let (here, there) = (Node::join(one, "/", "one").await, Node::join(two, "/", "two").await);
-    until_heard(&here, &there).await;
+    until_received(&here, &there).await;
     let connections =
-        redis.words("CLIENT LIST").lines().filter(|line| line.contains("user=app")).count();
+        redis.command_line("CLIENT LIST").lines().filter(|line| line.contains("user=app")).count();
     for _ in 0..3 {
         let error = denied(one, "/denied").await;
         assert!(error.contains(channel), "{error}");
-        here.say("meanwhile").await;
-        there.say("meanwhile").await;
+        here.publish_event("meanwhile").await;
+        there.publish_event("meanwhile").await;
     }
-    // Nothing of the allowed namespace was lost.
+    // The allowed namespace has lost no events.
     for node in [&here, &there] {
         until(|| async { events(node).iter().filter(|it| *it == "meanwhile").count() == 3 }).await;
     }
-    let now = redis.words("CLIENT LIST").lines().filter(|line| line.contains("user=app")).count();
+    let now =
+        redis.command_line("CLIENT LIST").lines().filter(|line| line.contains("user=app")).count();
     assert_eq!(now, connections, "the connections are the same");
     assert!(calls(redis, command) <= 20, "{} calls", calls(redis, command));
 }
 
 #[tokio::test]
-async fn a_refused_channel_costs_its_own_namespace_with_pub_sub() {
+async fn a_refused_channel_affects_only_its_own_namespace_with_pub_sub() {
     let redis = Redis::start().unwrap();
-    let mut admin = Stranger::new(&redis);
+    let mut admin = RawClient::new(&redis);
     allow(&mut admin, "~* &socket.io#/#* &socket.io-request#/#* &socket.io-response#/#*");
     let adapter = || RedisAdapter::classic(address(redis.port())).build().unwrap();
-    one_namespace_of_two([adapter(), adapter()], &mut admin, "`socket.io", "subscribe").await;
+    join_allowed_and_denied_namespaces(
+        [adapter(), adapter()],
+        &mut admin,
+        "`socket.io",
+        "subscribe",
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn a_refused_channel_costs_its_own_namespace_with_sharded_pub_sub() {
+async fn a_refused_channel_affects_only_its_own_namespace_with_sharded_pub_sub() {
     let redis = Redis::start().unwrap();
-    let mut admin = Stranger::new(&redis);
+    let mut admin = RawClient::new(&redis);
     allow(&mut admin, "~* &socket.io#/#*");
     let adapter = || RedisAdapter::sharded(address(redis.port())).build().unwrap();
-    one_namespace_of_two([adapter(), adapter()], &mut admin, "`socket.io#/denied#", "ssubscribe")
-        .await;
+    join_allowed_and_denied_namespaces(
+        [adapter(), adapter()],
+        &mut admin,
+        "`socket.io#/denied#",
+        "ssubscribe",
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn a_refused_channel_costs_its_own_namespace_with_streams() {
+async fn a_refused_channel_affects_only_its_own_namespace_with_streams() {
     let redis = Redis::start().unwrap();
-    let mut admin = Stranger::new(&redis);
+    let mut admin = RawClient::new(&redis);
     allow(&mut admin, "~* &socket.io#/#*");
     let adapter = || RedisAdapter::streams(address(redis.port())).build().unwrap();
-    one_namespace_of_two([adapter(), adapter()], &mut admin, "`socket.io#/denied#", "subscribe")
-        .await;
+    join_allowed_and_denied_namespaces(
+        [adapter(), adapter()],
+        &mut admin,
+        "`socket.io#/denied#",
+        "subscribe",
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn a_refused_channel_costs_its_own_namespace_in_a_redis_cluster() {
+async fn a_refused_channel_affects_only_its_own_namespace_in_a_redis_cluster() {
     let cluster = RedisCluster::start().unwrap();
     for node in cluster.masters() {
-        allow(&mut Stranger::at(node.port()), "~* &socket.io#/#*");
+        allow(&mut RawClient::at(node.port()), "~* &socket.io#/#*");
     }
     let nodes: Vec<_> = cluster.masters().iter().map(|node| address(node.port())).collect();
     let adapter = || RedisAdapter::sharded(Nodes::from(nodes.clone())).build().unwrap();
@@ -109,19 +126,19 @@ async fn a_refused_channel_costs_its_own_namespace_in_a_redis_cluster() {
     let (here, there) = (Node::join(&one, "/", "one").await, Node::join(&two, "/", "two").await);
     for _ in 0..3 {
         assert!(denied(&one, "/denied").await.contains("`socket.io#/denied#"));
-        here.say("meanwhile").await;
+        here.publish_event("meanwhile").await;
     }
     until(|| async { events(&there).len() == 3 }).await;
     for node in cluster.masters() {
-        let calls = calls(&mut Stranger::at(node.port()), "ssubscribe");
+        let calls = calls(&mut RawClient::at(node.port()), "ssubscribe");
         assert!(calls <= 20, "{calls} calls");
     }
 }
 
 #[tokio::test]
-async fn a_stream_that_may_not_be_read_is_named() {
+async fn the_error_names_a_stream_that_must_not_be_read() {
     let redis = Redis::start().unwrap();
-    let mut admin = Stranger::new(&redis);
+    let mut admin = RawClient::new(&redis);
     allow(&mut admin, "~mine* &*");
     let adapter = RedisAdapter::streams(address(redis.port())).build().unwrap();
     let error = denied(&adapter, "/").await;
@@ -130,16 +147,16 @@ async fn a_stream_that_may_not_be_read_is_named() {
     let mine = RedisAdapter::streams(address(redis.port())).stream_name("mine").build().unwrap();
     let other = RedisAdapter::streams(address(redis.port())).stream_name("mine").build().unwrap();
     let (here, there) = (Node::join(&mine, "/", "one").await, Node::join(&other, "/", "two").await);
-    until_heard(&here, &there).await;
-    // The permission is given: nothing of the refusal stays.
+    until_received(&here, &there).await;
+    // With the permission, the stream works again.
     allow(&mut admin, "~* &*");
     Node::join(&adapter, "/", "three").await;
 }
 
 #[tokio::test]
-async fn a_refused_room_leaves_the_namespace_and_its_other_rooms_alone() {
+async fn a_refused_room_does_not_affect_other_rooms() {
     let redis = Redis::start().unwrap();
-    let mut admin = Stranger::new(&redis);
+    let mut admin = RawClient::new(&redis);
     allow(&mut admin, "~* &socket.io#/# &socket.io#/#one# &socket.io#/#two# &socket.io#/#good*");
     let adapter = || {
         let sharded = RedisAdapter::sharded(address(redis.port()));
@@ -155,15 +172,15 @@ async fn a_refused_room_leaves_the_namespace_and_its_other_rooms_alone() {
     within(here.link.publish(here.event("room", &["good"]))).await.unwrap();
     within(here.link.publish(here.event("all", &[]))).await.unwrap();
     until(|| async { events(&there).len() == 2 }).await;
-    // Each of them once, or twice where this takes long.
+    // Each was tried once, or twice on a slow machine.
     let calls = calls(&mut admin, "ssubscribe");
     assert!((55..500).contains(&calls), "{calls} calls");
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_ping_keeps_the_connection() {
+async fn a_user_without_permission_for_ping_keeps_the_connection() {
     let redis = Redis::start().unwrap();
-    let mut admin = Stranger::new(&redis);
+    let mut admin = RawClient::new(&redis);
     allow(&mut admin, "~* &* -ping");
     let adapter = RedisAdapter::classic(address(redis.port())).build().unwrap();
     let node = Node::join(&adapter, "/", "one").await;
@@ -173,6 +190,6 @@ async fn a_user_who_may_not_ping_keeps_the_connection() {
         async move { asked }
     })
     .await;
-    node.say("x").await;
+    node.publish_event("x").await;
     assert_eq!(calls(&mut admin, "psubscribe"), before);
 }

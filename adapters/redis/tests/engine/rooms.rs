@@ -1,16 +1,16 @@
-//! Channels per room.
+//! Tests of channels per room.
 
 use engines::Redis;
 use socketio_adapter::Link;
 
-use crate::{Node, RedisAdapter, Stranger, SubscriptionMode, events, suite::until};
+use crate::{Node, RawClient, RedisAdapter, SubscriptionMode, events, suite::until};
 
 const ID: &str = "abcdefghijklmnopqrst";
 
 #[tokio::test]
-async fn a_room_is_heard_by_those_who_have_it() {
+async fn only_nodes_with_the_room_receive_messages_to_its_channel() {
     let engine = Redis::start().unwrap();
-    for (mode, rooms, heard) in [
+    for (mode, rooms, received) in [
         (SubscriptionMode::Static, 0, vec!["to room", "to id", "end"]),
         (SubscriptionMode::Dynamic, 1, vec!["to id", "end"]),
         (SubscriptionMode::DynamicPrivate, 2, vec!["end"]),
@@ -24,14 +24,14 @@ async fn a_room_is_heard_by_those_who_have_it() {
         let from = Node::join(&from, "/", "from").await;
         let (with_node, without) =
             (Node::join(&with, "/", "with").await, Node::join(&without, "/", "without").await);
-        let mut stranger = Stranger::new(&engine);
-        let before = stranger.subscriptions();
+        let mut raw_client = RawClient::new(&engine);
+        let before = raw_client.subscriptions();
         for room in ["r", ID] {
             with_node.link.room_appeared(&room.into());
             with_node.link.room_appeared(&room.into());
         }
         until(|| {
-            let now = stranger.subscriptions();
+            let now = raw_client.subscriptions();
             async move { now == [before[0], before[1], before[2] + rooms] }
         })
         .await;
@@ -39,23 +39,23 @@ async fn a_room_is_heard_by_those_who_have_it() {
             from.link.publish(from.event(event, rooms)).await.unwrap();
         }
         with_node.inbox.wait(3).await;
-        without.inbox.wait(heard.len()).await;
+        without.inbox.wait(received.len()).await;
         assert_eq!(events(&with_node), ["to room", "to id", "end"], "{mode:?}");
-        assert_eq!(events(&without), heard, "{mode:?}");
+        assert_eq!(events(&without), received, "{mode:?}");
         for room in ["r", ID] {
             with_node.link.room_vanished(&room.into());
         }
         until(|| {
-            let now = stranger.subscriptions();
+            let now = raw_client.subscriptions();
             async move { now == before }
         })
         .await;
     }
 }
 
-/// Rooms come back with the server, and none that is gone.
+/// After a restart, the current rooms are subscribed to and no others.
 #[tokio::test]
-async fn rooms_are_subscribed_to_again() {
+async fn rooms_are_resubscribed_after_a_restart() {
     let engine = Redis::start().unwrap();
     let adapter = RedisAdapter::sharded(engine.url()).build().unwrap();
     let node = Node::join(&adapter, "/", "one").await;
@@ -72,7 +72,7 @@ async fn rooms_are_subscribed_to_again() {
     link.room_appeared(&"new".into());
     engine.restart().unwrap();
     until(|| {
-        let sharded = Stranger::new(&engine).subscriptions()[2];
+        let sharded = RawClient::new(&engine).subscriptions()[2];
         async move { sharded == 2 + 100 + 1 }
     })
     .await;

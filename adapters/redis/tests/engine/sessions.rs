@@ -1,4 +1,4 @@
-//! Sessions and what was missed, in a stream.
+//! Sessions and missed events in a stream.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use socketio_adapter::{
 };
 use socketio_parser::value;
 
-use crate::{Node, Nodes, RedisAdapter, Stranger, suite::within};
+use crate::{Node, Nodes, RawClient, RedisAdapter, suite::within};
 
 const ALL: PageSize = PageSize { packets: 1000, bytes: 1_000_000 };
 
@@ -36,7 +36,7 @@ async fn names(store: &dyn SessionStore, offset: &Offset, size: PageSize) -> (Ve
     (names, page.more)
 }
 
-async fn is_kept(nodes: Nodes) {
+async fn session_is_taken_once(nodes: Nodes) {
     let adapter = || RedisAdapter::streams(nodes.clone()).build().unwrap();
     let (one, two) = (adapter(), adapter());
     let (one, two) = (Node::join(&one, "/", "one").await, Node::join(&two, "/", "two").await);
@@ -58,8 +58,8 @@ async fn is_kept(nodes: Nodes) {
     }
     assert_eq!(there.take("Q", &offset).await.unwrap(), None);
     let (first, second) = tokio::join!(store.take("P", &offset), there.take("P", &offset));
-    let taken: Vec<_> = [first.unwrap(), second.unwrap()].into_iter().flatten().collect();
-    assert_eq!(taken, [session()]);
+    let accepted: Vec<_> = [first.unwrap(), second.unwrap()].into_iter().flatten().collect();
+    assert_eq!(accepted, [session()]);
 
     let (all, more) = names(&*there, &offset, ALL).await;
     assert_eq!((all, more), (["n0", "n1", "n2", "n3", "n4"].map(String::from).to_vec(), false));
@@ -72,36 +72,36 @@ async fn is_kept(nodes: Nodes) {
 }
 
 #[tokio::test]
-async fn a_session_is_taken_once_with_what_it_missed() {
+async fn a_session_is_taken_once_and_its_missed_events_are_found() {
     let engine = Redis::start().unwrap();
-    is_kept(engine.url().into()).await;
+    session_is_taken_once(engine.url().into()).await;
 }
 
 #[tokio::test]
-async fn also_in_a_cluster() {
+async fn a_session_is_taken_once_in_a_redis_cluster_too() {
     let engine = RedisCluster::start().unwrap();
-    is_kept(engine.urls().into()).await;
+    session_is_taken_once(engine.urls().into()).await;
 }
 
 #[tokio::test]
-async fn a_session_is_kept_in_nodes_form_for_a_time() {
+async fn a_session_is_stored_in_nodes_format_and_expires() {
     let engine = Redis::start().unwrap();
     let adapter = RedisAdapter::streams(engine.url()).build().unwrap();
     let node = Node::join(&adapter, "/", "one").await;
     let store = node.link.sessions().unwrap();
-    let mut stranger = Stranger::new(&engine);
+    let mut raw_client = RawClient::new(&engine);
     store.persist(session(), Duration::from_secs(60)).await.unwrap();
-    let kept = stranger.words("GET sio:session:P");
+    let kept = raw_client.command_line("GET sio:session:P");
     assert_eq!(kept, "hKNzaWShU6NwaWShUKVyb29tc5KhU6FypGRhdGGBoXUB");
-    let ttl: u32 = stranger.words("PTTL sio:session:P")[1..].parse().unwrap();
+    let ttl: u32 = raw_client.command_line("PTTL sio:session:P")[1..].parse().unwrap();
     assert!((1..=60_000).contains(&ttl), "{ttl}");
 
     let offset = publish(&node, "x").await;
-    stranger.words("SET sio:session:P garbage");
+    raw_client.command_line("SET sio:session:P garbage");
     assert!(store.take("P", &offset).await.is_err());
 }
 
-/// The session stays where it is if the stream does not reach back to its offset.
+/// The session stays in the store if the stream does not reach back to its offset.
 #[tokio::test]
 async fn a_trimmed_stream_restores_nothing() {
     let engine = Redis::start().unwrap();
@@ -111,13 +111,13 @@ async fn a_trimmed_stream_restores_nothing() {
     let offset = publish(&node, "x").await;
     store.persist(session(), Duration::from_secs(60)).await.unwrap();
     let last = publish(&node, "y").await;
-    Stranger::new(&engine).words("XTRIM socket.io MAXLEN 1");
+    RawClient::new(&engine).command_line("XTRIM socket.io MAXLEN 1");
     assert_eq!(store.take("P", &offset).await.unwrap(), None);
     assert!(store.missed(&offset, ALL).await.is_err());
     assert_eq!(store.take("P", &last).await.unwrap(), Some(session()));
 }
 
-/// Each adapter on connections of its own.
+/// Creates each adapter with connections of its own.
 struct Streams(Nodes);
 
 impl conformance::Logging for Streams {
@@ -130,7 +130,7 @@ impl conformance::Logging for Streams {
     }
 }
 
-async fn passes(nodes: Nodes) {
+async fn passes_suite(nodes: Nodes) {
     let streams = Streams(nodes);
     within(conformance::all_nodes_see_one_order(&streams)).await;
     within(conformance::sessions_are_taken_once(&streams)).await;
@@ -138,13 +138,13 @@ async fn passes(nodes: Nodes) {
 }
 
 #[tokio::test]
-async fn the_suite_of_logs_is_passed() {
+async fn streams_pass_the_conformance_suite_of_logs() {
     let engine = Redis::start().unwrap();
-    passes(engine.url().into()).await;
+    passes_suite(engine.url().into()).await;
 }
 
 #[tokio::test]
-async fn the_suite_of_logs_is_passed_in_a_cluster() {
+async fn streams_pass_the_conformance_suite_of_logs_in_a_redis_cluster() {
     let engine = RedisCluster::start().unwrap();
-    passes(engine.urls().into()).await;
+    passes_suite(engine.urls().into()).await;
 }

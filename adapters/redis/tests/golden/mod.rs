@@ -1,5 +1,6 @@
-//! The golden vectors: what Node's adapter and emitter for plain publish and subscribe send is read, and written in the same
-//! bytes; it means what the sharded adapter says in its own form.
+//! Golden vectors of Node's adapter and emitter for plain pub/sub. Each message is decoded and must
+//! encode to the same bytes. Its meaning must equal that of the same message from the sharded
+//! adapter.
 
 use serde_json::Value;
 use socketio_adapter::{Body, ClusterLimits, Message};
@@ -7,7 +8,7 @@ use socketio_adapter::{Body, ClusterLimits, Message};
 use super::wire;
 
 #[test]
-fn both_ways() {
+fn nodes_messages_are_decoded_and_encoded_to_the_same_bytes() {
     let vectors: Vec<Value> =
         serde_json::from_str(include_str!("../../../core/tests/golden/cluster.json")).unwrap();
     let of = |adapter: &'static str| vectors.iter().filter(move |it| it["adapter"] == adapter);
@@ -17,11 +18,12 @@ fn both_ways() {
         let by_server = vector["adapter"] == "classic";
         let sent = bytes(vector);
         let (read, written) = both(vector["channel"].as_str().unwrap(), &sent);
-        // Emitters have other fields, or the same ones in another order.
+        // Emitters write other fields, or the same fields in another order.
         assert!(!by_server || written == sent, "{name}: {}", written.escape_ascii());
         let sharded = of("sharded").find(|it| it["name"] == name).unwrap();
         let sharded = Message::decode(&bytes(sharded), &ClusterLimits::default()).unwrap().body;
-        // The numbers of requests are random, and this adapter sends what is binary for servers as JSON has it.
+        // Request ids are random. And Node's classic adapter sends binary in server-side events as
+        // JSON.
         if !names_a_request(&sharded) && name != "server side emit binary" {
             assert_eq!(read, sharded, "{name}");
             compared += 1;
@@ -30,7 +32,7 @@ fn both_ways() {
     assert!(compared > 20, "{compared}");
 }
 
-/// What is read, and written again.
+/// Decodes a message and encodes it again.
 fn both(channel: &str, sent: &[u8]) -> (Body, Vec<u8>) {
     let limits = ClusterLimits::default();
     if channel.starts_with("socket.io-response#") {

@@ -1,4 +1,4 @@
-//! A connection for commands, made again whenever it is lost.
+//! A connection for commands, which reconnects by itself.
 
 use std::{
     sync::{Arc, Weak},
@@ -9,12 +9,12 @@ use redis::{Cmd, PushInfo, PushKind, RedisError, RedisResult, Value};
 use socketio_adapter::AdapterError;
 use tokio::{sync::watch, time::timeout};
 
-use crate::conn::{Conn, Dial, OnPush, Reach, breaks, timed_out};
+use crate::conn::{Conn, Connector, OnPush, Target, is_fatal, timed_out};
 
-/// Pauses between attempts to connect, from the first to the longest.
+/// Pauses between attempts to connect, in milliseconds. The last one repeats.
 const PAUSES: [u64; 5] = [50, 100, 200, 500, 1000];
 
-/// The pauses that are next.
+/// The pauses of successive attempts.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses(usize);
 
@@ -26,33 +26,34 @@ impl Pauses {
     }
 }
 
-/// Commands that are sent in one go.
+/// Largest number of commands sent in one batch.
 const MAX_BATCH: usize = 64;
 
-/// A connection that all namespaces share. While there is none, commands fail at once.
+/// A connection that all namespaces share. Without a connection, commands fail at once.
 #[derive(Debug)]
-pub(crate) struct Lane {
-    dial: Dial,
-    reach: Reach,
-    /// With a number, so that who finds it broken does not take away its successor.
+pub(crate) struct CommandConnection {
+    connector: Connector,
+    target: Target,
+    /// The connection with its number. A user that finds a connection broken must not discard its
+    /// successor.
     state: watch::Sender<(u64, Option<Conn>)>,
 }
 
-/// There is no connection at the moment, and why, where that is known.
+/// There is no connection at the moment. Contains the reason if it is known.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no connection to Redis{}", because(.0.as_deref()))]
-struct Away(#[source] Option<Arc<RedisError>>);
+#[error("there is no connection to Redis{}", reason(.0.as_deref()))]
+struct NotConnected(#[source] Option<Arc<RedisError>>);
 
-fn because(refusal: Option<&RedisError>) -> String {
-    refusal.map(|error| format!(": {error}")).unwrap_or_default()
+fn reason(last_error: Option<&RedisError>) -> String {
+    last_error.map(|error| format!(": {error}")).unwrap_or_default()
 }
 
-impl Lane {
-    pub(crate) fn new(dial: Dial, reach: Reach) -> Arc<Self> {
-        Arc::new(Self { dial, reach, state: watch::Sender::new((0, None)) })
+impl CommandConnection {
+    pub(crate) fn new(connector: Connector, target: Target) -> Arc<Self> {
+        Arc::new(Self { connector, target, state: watch::Sender::new((0, None)) })
     }
 
-    /// Keeps the connection up. Never returns.
+    /// Maintains the connection. Never returns.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut changes = self.state.subscribe();
         loop {
@@ -61,35 +62,36 @@ impl Lane {
                 Ok(state) => state.0 + 1,
                 Err(_) => return,
             };
-            let conn = connect(&self.dial, self.reach, self.on_push(number)).await;
+            let conn = connect(&self.connector, self.target, self.on_push(number)).await;
             self.state.send_replace((number, Some(conn)));
         }
     }
 
-    /// Waits until there is a connection.
+    /// Waits for a connection.
     pub(crate) async fn ready(&self) -> Result<(), AdapterError> {
         let mut changes = self.state.subscribe();
         let there = changes.wait_for(|(_, conn)| conn.is_some());
-        let patience = self.dial.patience().connection;
-        timeout(patience, there).await.map(drop).map_err(|_| self.away())
+        let limit = self.connector.timeouts().connection;
+        timeout(limit, there).await.map(drop).map_err(|_| self.not_connected())
     }
 
     pub(crate) async fn query(&self, cmd: &Cmd) -> Result<Value, AdapterError> {
         self.with(async |conn| conn.query(cmd).await).await
     }
 
-    /// How many commands [`query_all`](Self::query_all) sends in one go. To the nodes of a cluster they go one by one.
+    /// Returns how many commands [`query_all`](Self::query_all) sends in one batch. Commands to the
+    /// nodes of a Redis Cluster are sent one by one.
     pub(crate) fn max_batch(&self) -> usize {
-        if self.dial.is_cluster() && self.reach == Reach::EveryNode { 1 } else { MAX_BATCH }
+        if self.connector.is_cluster() && self.target == Target::EveryNode { 1 } else { MAX_BATCH }
     }
 
-    /// Several commands in one go. The answer of each, in their order.
+    /// Sends several commands in one batch. Returns their responses in the same order.
     pub(crate) async fn query_all(&self, cmds: Vec<Cmd>) -> Vec<Result<Value, AdapterError>> {
         let count = cmds.len();
         let answers = self.attempt(async |conn| {
             let answers = conn.query_all(cmds).await?;
-            // One that says that the connection is of no use says so of all.
-            match answers.iter().find_map(|it| it.as_ref().err().filter(|it| breaks(conn, it))) {
+            // If one error says that the connection is useless, the whole batch fails.
+            match answers.iter().find_map(|it| it.as_ref().err().filter(|it| is_fatal(conn, it))) {
                 Some(error) => Err(error.clone()),
                 None => Ok(answers),
             }
@@ -100,9 +102,14 @@ impl Lane {
         }
     }
 
-    /// What all nodes count, together.
-    pub(crate) async fn sum(&self, cmd: Cmd, masters: bool) -> Result<usize, AdapterError> {
-        self.with(async |conn| conn.sum(cmd, masters).await).await
+    /// Sends a command to all nodes, or to all masters. Returns the sum of the numbers in their
+    /// responses.
+    pub(crate) async fn sum_of_nodes(
+        &self,
+        cmd: Cmd,
+        masters: bool,
+    ) -> Result<usize, AdapterError> {
+        self.with(async |conn| conn.sum_of_nodes(cmd, masters).await).await
     }
 
     async fn with<T>(
@@ -112,32 +119,32 @@ impl Lane {
         self.attempt(command).await.map_err(|error| self.failure(error))
     }
 
-    /// Without an error where there is no connection.
+    /// Runs a command. Returns `Err(None)` if there is no connection.
     async fn attempt<T>(
         &self,
         command: impl AsyncFnOnce(&mut Conn) -> RedisResult<T>,
     ) -> Result<T, Option<RedisError>> {
         let (number, conn) = self.state.borrow().clone();
         let mut conn = conn.ok_or(None)?;
-        let patience = self.dial.patience().response + Duration::from_millis(100);
-        let answer = timeout(patience, command(&mut conn)).await;
+        let limit = self.connector.timeouts().response + Duration::from_millis(100);
+        let answer = timeout(limit, command(&mut conn)).await;
         answer.unwrap_or_else(|_| Err(timed_out())).map_err(|error| {
-            if breaks(&conn, &error) {
-                self.lost(number);
+            if is_fatal(&conn, &error) {
+                self.discard(number);
             }
             Some(error)
         })
     }
 
     fn failure(&self, error: Option<RedisError>) -> AdapterError {
-        error.map_or_else(|| self.away(), engine)
+        error.map_or_else(|| self.not_connected(), engine)
     }
 
-    fn away(&self) -> AdapterError {
-        AdapterError::Away(Box::new(Away(self.dial.refusal())))
+    fn not_connected(&self) -> AdapterError {
+        AdapterError::Away(Box::new(NotConnected(self.connector.last_error())))
     }
 
-    fn lost(&self, number: u64) {
+    fn discard(&self, number: u64) {
         self.state.send_if_modified(|(current, conn)| {
             let lost = *current == number && conn.is_some();
             if lost {
@@ -147,26 +154,26 @@ impl Lane {
         });
     }
 
-    /// A connection that breaks while nobody uses it is replaced before somebody does.
+    /// Replaces a connection that breaks while it is idle, before the next command needs it.
     fn on_push(self: &Arc<Self>, number: u64) -> OnPush {
-        let (lane, mends) = (Arc::downgrade(self), self.dial.is_cluster());
-        let mends = mends && self.reach == Reach::EveryNode;
+        let (connection, repairs_itself) = (Arc::downgrade(self), self.connector.is_cluster());
+        let repairs_itself = repairs_itself && self.target == Target::EveryNode;
         Arc::new(move |info: PushInfo| {
             if info.kind == PushKind::Disconnection
-                && !mends
-                && let Some(lane) = Weak::upgrade(&lane)
+                && !repairs_itself
+                && let Some(connection) = Weak::upgrade(&connection)
             {
-                lane.lost(number);
+                connection.discard(number);
             }
         })
     }
 }
 
-/// Connects, however long it takes.
-pub(crate) async fn connect(dial: &Dial, reach: Reach, on_push: OnPush) -> Conn {
+/// Connects. Retries until it succeeds.
+pub(crate) async fn connect(connector: &Connector, target: Target, on_push: OnPush) -> Conn {
     let mut pauses = Pauses::default();
     loop {
-        match dial.connect(reach, on_push.clone()).await {
+        match connector.connect(target, on_push.clone()).await {
             Ok(conn) => return conn,
             Err(error) => tracing::warn!(target: "socketio::redis", %error, "cannot connect"),
         }
@@ -174,12 +181,12 @@ pub(crate) async fn connect(dial: &Dial, reach: Reach, on_push: OnPush) -> Conn 
     }
 }
 
-/// What Redis or the way to it has done.
+/// Wraps an error of Redis or of its connection.
 pub(crate) fn engine(error: impl std::error::Error + Send + Sync + 'static) -> AdapterError {
     AdapterError::Engine(Box::new(error))
 }
 
-/// An answer of another form than is documented.
+/// Returns the error for a response in an undocumented format.
 pub(crate) fn unexpected(what: &'static str) -> AdapterError {
     engine(RedisError::from((redis::ErrorKind::UnexpectedReturnType, what)))
 }
