@@ -1,59 +1,60 @@
-//! What can go wrong between nodes.
+//! Errors between nodes.
 
 use std::error::Error;
 
 use socketio_parser::EncodeError;
 
-/// Why what came over the bus is no message. It concerns that message alone: it is counted and forgotten.
+/// An error in a message from the bus. It concerns only this message, which is counted and dropped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
-    /// It has more than `max_message_bytes`. Nothing of it was decoded.
-    #[error("a message of {bytes} bytes, where {limit} are allowed")]
+    /// The message exceeds `max_message_bytes`. It was not decoded.
+    #[error("a message of {bytes} bytes exceeds the limit of {limit} bytes")]
     TooLarge {
-        /// Its size.
+        /// The size of the message.
         bytes: usize,
         /// The limit in force.
         limit: usize,
     },
-    /// Decoding it takes more than `max_decoded_bytes`. It was given up on the way.
-    #[error("decoding it takes more than {limit} bytes (`max_decoded_bytes`)")]
+    /// Decoding the message takes more than `max_decoded_bytes`. Decoding was aborted.
+    #[error("decoding takes more than {limit} bytes (`max_decoded_bytes`)")]
     TooCostly {
         /// The limit in force.
         limit: usize,
     },
-    /// It is neither JSON nor msgpack, or nested too deeply.
-    #[error("not decodable: {0}")]
+    /// The message is neither JSON nor msgpack, or nested too deeply.
+    #[error("cannot be decoded: {0}")]
     Malformed(&'static str),
-    /// A field is missing or of another type.
-    #[error("no valid field `{0}`")]
+    /// A field is missing or has another type.
+    #[error("missing or invalid field `{0}`")]
     Field(&'static str),
-    /// The type is one that this version does not know.
+    /// This version does not know the message type.
     #[error("unknown type {0}")]
     UnknownType(u64),
-    /// A message with binary inside has no JSON form.
-    #[error("binary has no place in JSON")]
+    /// The message contains binary, which JSON cannot represent.
+    #[error("JSON cannot represent binary")]
     Binary,
 }
 
-/// Why an adapter could not do what it was asked.
+/// An error of an adapter.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdapterError {
     /// The node has left the cluster, or was never in it.
     #[error("the node is not in the cluster")]
     Left,
-    /// There is no connection to the engine at the moment: nothing has left.
+    /// There is no connection to the engine at the moment. Nothing was sent.
     #[error("the engine behind the adapter cannot be reached: {0}")]
     Away(#[source] Box<dyn Error + Send + Sync>),
-    /// The message has no form that the engine takes: it is too large for it, for instance.
+    /// The engine cannot carry the message, for example because of its size.
     #[error("the message cannot be sent: {0}")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
-    /// The engine does not let this node into the namespace: it denies the right to a channel, or takes no such name. Only
-    /// this namespace is concerned. Joining is tried again, ever more rarely.
-    #[error("the engine behind the adapter does not allow it: {0}")]
+    /// The engine denies this node the namespace: a permission for a channel is missing, or the
+    /// name is not accepted. Other namespaces are not affected. Joining is retried with increasing
+    /// pauses.
+    #[error("the engine behind the adapter denies access: {0}")]
     Denied(#[source] Box<dyn Error + Send + Sync>),
-    /// The engine behind the adapter failed. Whether it took what it was given is not known.
+    /// The engine behind the adapter failed. It may or may not have executed the request.
     #[error("the engine behind the adapter failed: {0}")]
     Engine(#[source] Box<dyn Error + Send + Sync>),
 }

@@ -13,38 +13,44 @@ fn decode(wire: &[u8]) -> Result<Message, MessageError> {
 fn malformed_messages_are_refused_with_the_reason() {
     for (text, why) in [
         (r#"{"type":99,"uid":"1","nsp":"/"}"#, "unknown type 99"),
-        (r#"{"type":2,"uid":"1"}"#, "no valid field `nsp`"),
-        (r#"{"type":2,"nsp":"/"}"#, "no valid field `uid`"),
-        (r#"{"type":3,"uid":"1","nsp":"/"}"#, "no valid field `opts`"),
-        (r#"{"type":3,"data":{"opts":{}},"uid":"1","nsp":"/"}"#, "no valid field `packet`"),
+        (r#"{"type":2,"uid":"1"}"#, "missing or invalid field `nsp`"),
+        (r#"{"type":2,"nsp":"/"}"#, "missing or invalid field `uid`"),
+        (r#"{"type":3,"uid":"1","nsp":"/"}"#, "missing or invalid field `opts`"),
+        (
+            r#"{"type":3,"data":{"opts":{}},"uid":"1","nsp":"/"}"#,
+            "missing or invalid field `packet`",
+        ),
         (
             r#"{"type":3,"data":{"opts":{},"packet":{"type":3,"data":["x"]}},"uid":"1","nsp":"/"}"#,
-            "no valid field `packet`",
+            "missing or invalid field `packet`",
         ),
         (
             r#"{"type":3,"data":{"opts":{},"packet":{"type":2,"data":["disconnect"]}},"uid":"1","nsp":"/"}"#,
-            "no valid field `packet`",
+            "missing or invalid field `packet`",
         ),
         (
             r#"{"type":3,"data":{"packet":{"type":2,"data":["x"]},"opts":[]},"uid":"1","nsp":"/"}"#,
-            "no valid field `opts`",
+            "missing or invalid field `opts`",
         ),
         (
             r#"{"type":4,"data":{"opts":{"rooms":"a"},"rooms":[]},"uid":"1","nsp":"/"}"#,
-            "no valid field `opts`",
+            "missing or invalid field `opts`",
         ),
-        (r#"{"type":7,"data":{"opts":{}},"uid":"1","nsp":"/"}"#, "no valid field `requestId`"),
+        (
+            r#"{"type":7,"data":{"opts":{}},"uid":"1","nsp":"/"}"#,
+            "missing or invalid field `requestId`",
+        ),
         (
             r#"{"type":8,"data":{"requestId":"r","sockets":[{}]},"uid":"1","nsp":"/"}"#,
-            "no valid field `sockets`",
+            "missing or invalid field `sockets`",
         ),
         (
             r#"{"type":11,"data":{"requestId":"r","clientCount":-1},"uid":"1","nsp":"/"}"#,
-            "no valid field `clientCount`",
+            "missing or invalid field `clientCount`",
         ),
-        (r#"{"type":2,"uid":"1","nsp":"/"}}"#, "not decodable: invalid JSON"),
-        ("", "not decodable: msgpack ends early"),
-        ("\u{0}", "not decodable: not an object"),
+        (r#"{"type":2,"uid":"1","nsp":"/"}}"#, "cannot be decoded: invalid JSON"),
+        ("", "cannot be decoded: msgpack ends early"),
+        ("\u{0}", "cannot be decoded: not an object"),
     ] {
         assert_eq!(decode(text.as_bytes()).unwrap_err().to_string(), why, "{text}");
     }
@@ -61,7 +67,7 @@ fn depth_is_limited_even_in_ignored_fields() {
 fn the_size_is_checked_before_decoding() {
     let limits = ClusterLimits::default().max_message_bytes(10);
     let error = Message::decode(b"{garbage, but long}", &limits).unwrap_err();
-    assert_eq!(error.to_string(), "a message of 19 bytes, where 10 are allowed");
+    assert_eq!(error.to_string(), "a message of 19 bytes exceeds the limit of 10 bytes");
 }
 
 proptest! {

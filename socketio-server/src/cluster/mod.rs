@@ -1,4 +1,5 @@
-//! One server among others: what is published, asked and answered through the [adapter](socketio_adapter).
+//! A server in a cluster: it publishes, requests and replies through the
+//! [adapter](socketio_adapter).
 
 mod details;
 mod doubt;

@@ -1,4 +1,4 @@
-//! The task of a namespace's membership, and what it does for other nodes.
+//! The task of a namespace's membership, and the execution of requests of other nodes.
 
 use std::{
     future::poll_fn,
@@ -25,16 +25,16 @@ use crate::{
     model::{Namespace, NamespaceInner},
 };
 
-/// Bytes of the messages that a link is given in one go, beside the first one's.
+/// Maximum size in bytes of the messages that join the first one in a batch.
 const MAX_BATCH_BYTES: usize = 1 << 20;
 
-/// How long to wait before joining is tried again, and how long leaving may take.
+/// Pause before joining is retried, and time limit for leaving.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest wait where joining is not allowed. It doubles up to this.
+/// Longest pause if joining is denied. The pause doubles up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Starts the membership of a namespace, if it has one, once there is a runtime.
+/// Starts the membership of a namespace, if it has one, as soon as there is a runtime.
 pub(crate) fn join_cluster(namespace: &Namespace) {
     let Some(membership) = namespace.membership() else { return };
     if membership.started.load(Ordering::Relaxed) {
@@ -57,7 +57,7 @@ struct Node {
     membership: Arc<Membership>,
     namespace: Weak<NamespaceInner>,
     runtime: Handle,
-    /// Of what is lost.
+    /// Limits the warnings about lost messages.
     warnings: Warnings,
 }
 
@@ -92,7 +92,7 @@ async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
                 }
                 node.deliver_waiting();
                 tokio::time::sleep(pause).await;
-                // What is not allowed will hardly be a moment later.
+                // A missing permission will hardly be granted within a moment.
                 pause = match error {
                     AdapterError::Denied(_) => (pause * 2).min(LONGEST_PAUSE),
                     _ => PAUSE,
@@ -102,7 +102,7 @@ async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
     }
 }
 
-/// From the first message to the last.
+/// Runs while the namespace is in the cluster.
 async fn stay(node: &Node, link: &dyn Link) {
     let membership = &node.membership;
     if link.interest() != RoomInterest::None
@@ -124,7 +124,7 @@ async fn stay(node: &Node, link: &dyn Link) {
         () = watch_rooms(node, link) => {}
         () = watch_turns(membership) => {}
         () = too_long => {
-            tracing::warn!(target: "socketio::cluster", nsp = %membership.seat.nsp, "left in a hurry");
+            tracing::warn!(target: "socketio::cluster", nsp = %membership.seat.nsp, "left the cluster before all messages were sent");
         }
     }
 }
@@ -142,7 +142,7 @@ async fn publish(node: &Node, link: &dyn Link) {
     }
 }
 
-/// Runs a part of the back-end. A panic in it is an error, which costs what it was given: the task lives on.
+/// Runs code of the back-end. Turns a panic into an error, so that the task continues.
 async fn caught<T>(part: impl Future<Output = Result<T, AdapterError>>) -> Result<T, AdapterError> {
     let mut part = pin!(part);
     poll_fn(|cx| {
@@ -153,7 +153,7 @@ async fn caught<T>(part: impl Future<Output = Result<T, AdapterError>>) -> Resul
     .await
 }
 
-/// Publishes a message, and in one go with it those that wait behind it. The result of the last one.
+/// Publishes a message together with waiting ones in one batch. Returns the result of the last one.
 async fn publish_plain(node: &Node, link: &dyn Link, message: Message) -> Result<(), AdapterError> {
     let more = link.max_batch().saturating_sub(1);
     let mut messages = node.membership.queue.more(more, MAX_BATCH_BYTES);
@@ -169,7 +169,8 @@ async fn publish_plain(node: &Node, link: &dyn Link, message: Message) -> Result
     last.map_or(Ok(()), |result| result.map(drop))
 }
 
-/// The event is delivered by the link, which gives it back; here, where the engine does not say that it is in its log.
+/// Publishes an event. It is delivered when the log returns it, or here if the engine does not
+/// confirm that it is in the log.
 async fn publish_event(node: &Node, link: &dyn Link, message: Message) -> Result<(), AdapterError> {
     let body = message.body.clone();
     node.membership.doubt.begin(&body);
@@ -180,8 +181,8 @@ async fn publish_event(node: &Node, link: &dyn Link, message: Message) -> Result
     result.map(drop)
 }
 
-/// What an engine took and does not give back must not hold up what waits behind it, nor count as on its way for ever. Never
-/// returns.
+/// Stops waiting for events that the engine accepted and did not return in time. They must neither
+/// block later actions nor count as pending forever. Never returns.
 async fn watch_turns(membership: &Membership) {
     loop {
         let events = membership.turns.pending().await;
@@ -190,7 +191,7 @@ async fn watch_turns(membership: &Membership) {
     }
 }
 
-/// Never returns.
+/// Handles the deadlines of the membership. Never returns.
 async fn watch_clock(membership: &Membership) {
     loop {
         let sooner = membership.sooner.notified();
@@ -206,7 +207,7 @@ async fn watch_clock(membership: &Membership) {
     }
 }
 
-/// Tells the back-end which rooms there are. Never returns.
+/// Reports the existing rooms to the back-end. Never returns.
 async fn watch_rooms(node: &Node, link: &dyn Link) {
     loop {
         let Some(noticed) = node.namespace().map(|namespace| namespace.hub().noticed()) else {
@@ -246,7 +247,8 @@ impl Node {
         self.namespace.upgrade().map(Namespace)
     }
 
-    /// Delivers here the events that wait for a log which cannot be reached. Other nodes do not get them.
+    /// Delivers the events that wait for an unreachable log on this node only. Other nodes do not
+    /// get them.
     fn deliver_waiting(&self) {
         for message in self.membership.queue.take_logged() {
             self.membership.counters.here().cluster.lost.one();
@@ -259,19 +261,20 @@ impl Node {
         if let (Some(namespace), Body::Broadcast { args, selection, .. }) = (self.namespace(), body)
             && let Err(error) = here(&namespace, selection).emit_here(args.event(), &args)
         {
-            tracing::debug!(target: "socketio::cluster", %error, "an event without a log");
+            tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event that is in no log");
         }
         self.membership.turns.finish();
     }
 
-    /// An event of any node at its place in the log.
+    /// Delivers an event of any node at its position in the log. Returns whether it belongs to the
+    /// log.
     fn deliver_logged(&self, namespace: &Namespace, body: &Body, offset: &Offset) -> bool {
         let Body::Broadcast { args, selection, request: None } = body else { return false };
         if selection.flags.volatile || self.membership.logged().is_none() {
             return false;
         }
         if let Err(error) = here(namespace, selection.clone()).emit_logged(args, offset) {
-            tracing::debug!(target: "socketio::cluster", %error, "an event of the log");
+            tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event of the log");
         }
         true
     }
@@ -284,7 +287,7 @@ impl Node {
             Body::Broadcast { args, selection, request: None } => {
                 let here = here(namespace, selection);
                 if let Err(error) = here.emit(args.event(), &args) {
-                    tracing::debug!(target: "socketio::cluster", %error, "a broadcast of another node");
+                    tracing::debug!(target: "socketio::cluster", %error, "cannot deliver a broadcast of another node");
                 }
             }
             Body::Broadcast { args, selection, request: Some(request) } => {
@@ -300,7 +303,7 @@ impl Node {
             Body::SocketsJoin { selection, rooms } => {
                 if let Err(error) = here(namespace, selection).sockets_join(rooms) {
                     let nsp = namespace.name();
-                    tracing::warn!(target: "socketio::cluster", nsp, %error, "another node's sockets_join");
+                    tracing::warn!(target: "socketio::cluster", nsp, %error, "cannot execute sockets_join of another node");
                 }
             }
             Body::SocketsLeave { selection, rooms } => {
@@ -324,7 +327,7 @@ impl Node {
     }
 }
 
-/// What other nodes select is meant for the sockets of this one.
+/// Restricts the selection of another node to the sockets of this node.
 fn here(namespace: &Namespace, mut selection: Selection) -> Broadcast {
     selection.flags.local = true;
     Broadcast::of(namespace.clone(), selection)
@@ -351,6 +354,6 @@ impl Inbox for Node {
     fn garbage(&self, error: &MessageError) {
         let nsp = &self.membership.seat.nsp;
         self.membership.counters.here().cluster.garbage.one();
-        tracing::warn!(target: "socketio::cluster", %nsp, %error, "no message");
+        tracing::warn!(target: "socketio::cluster", %nsp, %error, "a malformed message was dropped");
     }
 }

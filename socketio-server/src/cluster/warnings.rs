@@ -1,4 +1,5 @@
-//! What a namespace has warned of. An engine that refuses every message would otherwise fill the log.
+//! Limits repeated warnings of a namespace. An engine that refuses every message would otherwise
+//! fill the log.
 
 use std::{
     collections::HashMap,
@@ -11,15 +12,15 @@ use tokio::time::Instant;
 
 /// How long a warning is not repeated.
 const QUIET: Duration = Duration::from_secs(60);
-/// How many are remembered.
+/// Maximum number of remembered warnings.
 const REMEMBERED: usize = 16;
 
-/// The texts of the last warnings, and when they were given.
+/// The texts of recent warnings, with their times.
 #[derive(Default)]
 pub(super) struct Warnings(Mutex<HashMap<String, Instant>>);
 
 impl Warnings {
-    /// Whether this was not said a moment ago. It counts as said.
+    /// Returns whether this warning was not logged recently, and records it.
     pub(super) fn is_news(&self, what: &impl Display) -> bool {
         let (text, now) = (what.to_string(), Instant::now());
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_same_warning_is_given_once_a_minute() {
+    async fn a_warning_is_logged_at_most_once_a_minute() {
         let warnings = Warnings::default();
         assert!(warnings.is_news(&"a"));
         assert!(!warnings.is_news(&"a"));

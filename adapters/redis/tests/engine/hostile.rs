@@ -32,7 +32,7 @@ async fn counted(node: &Node, count: usize) {
     until(|| async { node.inbox.garbage().len() == count }).await;
     assert!(node.inbox.messages().is_empty(), "{:?}", node.inbox.messages());
     assert!(
-        node.inbox.garbage().iter().any(|text| text.contains("bytes, where 100000 are allowed"))
+        node.inbox.garbage().iter().any(|text| text.contains("exceeds the limit of 100000 bytes"))
     );
 }
 
