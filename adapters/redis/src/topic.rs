@@ -1,4 +1,4 @@
-//! What can be subscribed to.
+//! Channels and patterns that can be subscribed to.
 
 use bytes::Bytes;
 
