@@ -335,12 +335,12 @@ impl Inbox for FilteringInbox {
 
 /// An inbox that records messages.
 #[derive(Default)]
-pub struct Kept {
+pub struct RecordingInbox {
     messages: Mutex<Vec<Message>>,
     garbage: Mutex<Vec<String>>,
 }
 
-impl Kept {
+impl RecordingInbox {
     pub fn messages(&self) -> Vec<Message> {
         self.messages.lock().unwrap().clone()
     }
@@ -356,7 +356,7 @@ impl Kept {
     }
 }
 
-impl Inbox for Kept {
+impl Inbox for RecordingInbox {
     fn receive(&self, message: Message, _: Option<Offset>) {
         self.messages.lock().unwrap().push(message);
     }

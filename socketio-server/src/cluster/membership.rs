@@ -19,9 +19,9 @@ use socketio_parser::{Args, Nsp, Value, Values};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
-    doubt::Doubt,
+    publish_order::{Action, PublishOrder},
     queue::{Outgoing, Queue},
-    turns::{Action, Turns},
+    unconfirmed::UnconfirmedPublishes,
 };
 use crate::{error::ClusterError, stats::Counters};
 
@@ -36,8 +36,8 @@ pub(crate) struct Membership {
     pub(super) store: OnceLock<Arc<dyn SessionStore>>,
     /// Whether events are published before they are delivered on this node.
     logged: bool,
-    pub(super) turns: Turns,
-    pub(super) doubt: Doubt,
+    pub(super) order: PublishOrder,
+    pub(super) unconfirmed: UnconfirmedPublishes,
     /// Number of sessions on their way to the store.
     saving: watch::Sender<usize>,
     stage: watch::Sender<Stage>,
@@ -90,8 +90,8 @@ impl Membership {
         Self {
             machine: machine.into(),
             queue: Queue::new(&limits),
-            turns: Turns::new(limits.get_max_queued_messages()),
-            doubt: Doubt::new(limits.get_max_queued_messages()),
+            order: PublishOrder::new(limits.get_max_queued_messages()),
+            unconfirmed: UnconfirmedPublishes::new(limits.get_max_queued_messages()),
             seat,
             limits,
             link: OnceLock::new(),
@@ -132,7 +132,7 @@ impl Membership {
         }
         let message = self.message(Body::Broadcast { args, selection, request: None });
         let push = || self.push(Outgoing { to: None, message, logged: true });
-        self.turns.issue(push).unwrap_or(Err(ClusterError::QueueFull))?;
+        self.order.issue(push).unwrap_or(Err(ClusterError::QueueFull))?;
         Ok(Published::Yes)
     }
 
@@ -141,7 +141,7 @@ impl Membership {
     /// the action if too many are waiting.
     pub(crate) fn in_turn(&self, action: Action) -> Result<(), Action> {
         if self.logged {
-            return self.turns.after(action);
+            return self.order.after(action);
         }
         action();
         Ok(())
@@ -245,7 +245,7 @@ impl Membership {
         self.queue.close();
         self.set_stage(Stage::Leaving);
         if !self.started.load(Ordering::Acquire) {
-            self.turns.close();
+            self.order.close();
         }
     }
 

@@ -76,7 +76,7 @@ async fn run(node: Arc<Node>) {
         () = membership.reached(Stage::Leaving) => {}
     }
     membership.set_stage(Stage::Left);
-    membership.turns.close();
+    membership.order.close();
 }
 
 async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
@@ -173,9 +173,9 @@ async fn publish_plain(node: &Node, link: &dyn Link, message: Message) -> Result
 /// confirm that it is in the log.
 async fn publish_event(node: &Node, link: &dyn Link, message: Message) -> Result<(), AdapterError> {
     let body = message.body.clone();
-    node.membership.doubt.begin(&body);
+    node.membership.unconfirmed.begin(&body);
     let result = link.publish(message).await;
-    if node.membership.doubt.end(&result) {
+    if node.membership.unconfirmed.end(&result) {
         node.deliver(body);
     }
     result.map(drop)
@@ -185,9 +185,9 @@ async fn publish_event(node: &Node, link: &dyn Link, message: Message) -> Result
 /// block later actions nor count as pending forever. Never returns.
 async fn watch_turns(membership: &Membership) {
     loop {
-        let events = membership.turns.pending().await;
+        let events = membership.order.pending().await;
         tokio::time::sleep(membership.patience()).await;
-        membership.turns.give_up(events);
+        membership.order.give_up(events);
     }
 }
 
@@ -263,7 +263,7 @@ impl Node {
         {
             tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event that is in no log");
         }
-        self.membership.turns.finish();
+        self.membership.order.finish();
     }
 
     /// Delivers an event of any node at its position in the log. Returns whether it belongs to the
@@ -338,10 +338,10 @@ impl Inbox for Node {
         let Some(namespace) = self.namespace() else { return };
         if message.uid == self.membership.seat.uid {
             if let Some(offset) = offset
-                && self.membership.doubt.given_back(&message.body, &offset)
+                && self.membership.unconfirmed.returned(&message.body, &offset)
                 && self.deliver_logged(&namespace, &message.body, &offset)
             {
-                self.membership.turns.finish();
+                self.membership.order.finish();
             }
             return;
         }

@@ -10,7 +10,7 @@ use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
 
 use crate::{
     Node, adapter,
-    suite::{Kept, until, within},
+    suite::{RecordingInbox, until, within},
 };
 
 /// Sends an event to a room until the other node receives it.
@@ -70,7 +70,7 @@ async fn joining_fails_at_once_while_there_is_no_server() {
     engine.kill().unwrap();
     let join = || {
         let seat = Seat { nsp: "/".into(), uid: "one".into() };
-        adapter.join(seat, Arc::new(Kept::default()))
+        adapter.join(seat, Arc::new(RecordingInbox::default()))
     };
     until(|| async { join().await.is_err() }).await;
     let begun = Instant::now();

@@ -19,7 +19,7 @@ use socketio_parser::value;
 
 use crate::{
     Node, config,
-    suite::{HANG, Kept, until, within},
+    suite::{HANG, RecordingInbox, until, within},
 };
 
 pub(crate) const ALL: PageSize = PageSize { packets: 1000, bytes: 10_000_000 };
@@ -112,7 +112,8 @@ async fn a_missing_jetstream_is_reported_at_once() {
     let error = within(adapter.prepare()).await.unwrap_err();
     assert!(matches!(error, NatsError::NoJetStream), "{error}");
     let seat = Seat { nsp: "/".into(), uid: "one".into() };
-    let error = within(adapter.join(seat, Arc::new(Kept::default()))).await.err().unwrap();
+    let error =
+        within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await.err().unwrap();
     assert!(error.to_string().contains("no JetStream"), "{error}");
     // Without recovery, the adapter does not need JetStream.
     let plain = crate::adapter(&engine).await;

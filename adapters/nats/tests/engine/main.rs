@@ -24,7 +24,7 @@ use socketio_adapter::{
     Body, ClusterAdapter, Heartbeats, Link, Message, Room, Seat, Selection, event_args,
 };
 use socketio_adapter_nats::{NatsAdapter, NatsConfig, async_nats, connect_options};
-use suite::{Kept, until, within};
+use suite::{RecordingInbox, until, within};
 
 /// Creates a configuration with a connection of its own.
 async fn config(engine: &Nats) -> NatsConfig {
@@ -46,14 +46,14 @@ async fn adapter(engine: &Nats) -> Arc<NatsAdapter> {
 /// A node of a cluster, without a Socket.IO server.
 struct Node {
     link: Arc<dyn Link>,
-    inbox: Arc<Kept>,
+    inbox: Arc<RecordingInbox>,
     uid: String,
     adapter: Arc<NatsAdapter>,
 }
 
 impl Node {
     async fn join(adapter: Arc<NatsAdapter>, nsp: &str, uid: &str) -> Self {
-        let inbox = Arc::new(Kept::default());
+        let inbox = Arc::new(RecordingInbox::default());
         let seat = Seat { nsp: nsp.into(), uid: uid.to_owned().into() };
         let link = within(adapter.join(seat, inbox.clone())).await.unwrap();
         Self { link, inbox, uid: uid.into(), adapter }

@@ -8,7 +8,7 @@ use socketio_adapter_postgres::PostgresAdapter;
 
 use crate::{
     Node, adapter, config, connect_directly,
-    suite::{Kept, until, within},
+    suite::{RecordingInbox, until, within},
 };
 
 /// Sends an event until the other node receives it.
@@ -68,13 +68,13 @@ async fn joining_fails_without_a_database_and_succeeds_later() {
     let adapter =
         PostgresAdapter::new(config(&engine).timeout(Duration::from_millis(300))).unwrap();
     let seat = Seat { nsp: "/".into(), uid: "one".into() };
-    let error = within(adapter.join(seat, std::sync::Arc::new(Kept::default()))).await;
+    let error = within(adapter.join(seat, std::sync::Arc::new(RecordingInbox::default()))).await;
     assert!(matches!(error.err(), Some(AdapterError::Engine(_) | AdapterError::Away(_))));
     engine.restart().unwrap();
     let two = Node::join(self::adapter(&engine), "/", "two").await;
     until(|| async {
         let seat = Seat { nsp: "/".into(), uid: "again".into() };
-        adapter.join(seat, std::sync::Arc::new(Kept::default())).await.is_ok()
+        adapter.join(seat, std::sync::Arc::new(RecordingInbox::default())).await.is_ok()
     })
     .await;
     let one = Node::join(adapter, "/", "one").await;

@@ -9,7 +9,7 @@ use socketio_parser::Binary;
 
 use crate::{
     Node, adapter, config, connect_directly,
-    suite::{Kept, within},
+    suite::{RecordingInbox, within},
 };
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn a_node_that_is_slow_to_fetch_attachments_keeps_its_connection() {
     client.batch_execute(many).await.unwrap();
     // The response to this join arrives after all notifications.
     let seat = Seat { nsp: "/other".into(), uid: "one".into() };
-    let _ = adapter.join(seat, Arc::new(Kept::default())).await;
+    let _ = adapter.join(seat, Arc::new(RecordingInbox::default())).await;
     assert_eq!(node.inbox.wait(40).await.len(), 40);
     assert_eq!(node.inbox.garbage(), [""; 0]);
 }

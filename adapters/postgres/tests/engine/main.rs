@@ -22,7 +22,7 @@ use socketio_adapter::{
     Body, ClusterAdapter, Heartbeats, Link, Message, Seat, Selection, event_args,
 };
 use socketio_adapter_postgres::{PostgresAdapter, PostgresConfig, tokio_postgres};
-use suite::{Kept, within};
+use suite::{RecordingInbox, within};
 
 fn config(engine: &Postgres) -> PostgresConfig {
     let heartbeats =
@@ -45,14 +45,14 @@ async fn connect_directly(engine: &Postgres) -> tokio_postgres::Client {
 /// A node of a cluster, without a Socket.IO server.
 struct Node {
     link: Arc<dyn Link>,
-    inbox: Arc<Kept>,
+    inbox: Arc<RecordingInbox>,
     uid: String,
     _adapter: Arc<PostgresAdapter>,
 }
 
 impl Node {
     async fn join(adapter: Arc<PostgresAdapter>, nsp: &str, uid: &str) -> Self {
-        let inbox = Arc::new(Kept::default());
+        let inbox = Arc::new(RecordingInbox::default());
         let seat = Seat { nsp: nsp.into(), uid: uid.to_owned().into() };
         let link = within(adapter.join(seat, inbox.clone())).await.unwrap();
         Self { link, inbox, uid: uid.into(), _adapter: adapter }

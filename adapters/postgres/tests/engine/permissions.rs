@@ -8,12 +8,12 @@ use socketio_adapter_postgres::PostgresAdapter;
 
 use crate::{
     Node, adapter, connect_directly,
-    suite::{Kept, until, within},
+    suite::{RecordingInbox, until, within},
 };
 
 async fn denied(adapter: &PostgresAdapter, nsp: &str) -> String {
     let seat = Seat { nsp: nsp.to_owned().into(), uid: "denied".into() };
-    match within(adapter.join(seat, Arc::new(Kept::default()))).await {
+    match within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await {
         Err(error @ AdapterError::Denied(_)) => error.to_string(),
         Err(error) => panic!("another error: {error}"),
         Ok(_) => panic!("it has joined"),

@@ -18,7 +18,7 @@ use tokio_rustls::rustls::{
 use crate::{
     Node, connect_directly,
     identity::Identity,
-    suite::{Kept, until, within},
+    suite::{RecordingInbox, until, within},
 };
 
 fn start(identity: &Identity) -> Postgres {
@@ -71,7 +71,7 @@ async fn a_certificate_of_another_authority_is_refused() {
     let config = config(&engine, &Identity::new().authority).timeout(Duration::from_millis(500));
     let adapter = PostgresAdapter::new(config.clone()).unwrap();
     let seat = Seat { nsp: "/".into(), uid: "one".into() };
-    let refused = within(adapter.join(seat, Arc::new(Kept::default()))).await;
+    let refused = within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await;
     let Some(AdapterError::Away(error)) = refused.err() else {
         panic!("the certificate was accepted")
     };

@@ -10,7 +10,7 @@ use socketio_adapter::{AdapterError, Body, ClusterAdapter, Seat, event_args};
 
 use crate::{
     Adapter, Node, RawClient, RedisAdapter, SHORT, all_kinds, events,
-    suite::{Kept, until, within},
+    suite::{RecordingInbox, until, within},
     until_received,
 };
 
@@ -108,11 +108,13 @@ async fn joining_fails_without_a_server_and_succeeds_later() {
         engine.kill().unwrap();
         let adapter = all_kinds(&engine.url().into()).swap_remove(kind);
         let seat = |uid: &str| Seat { nsp: "/".into(), uid: uid.to_owned().into() };
-        let refused = within(adapter.join(seat("one"), Arc::new(Kept::default()))).await;
+        let refused = within(adapter.join(seat("one"), Arc::new(RecordingInbox::default()))).await;
         assert!(matches!(refused.err(), Some(AdapterError::Engine(_) | AdapterError::Away(_))));
         engine.restart().unwrap();
-        until(|| async { adapter.join(seat("two"), Arc::new(Kept::default())).await.is_ok() })
-            .await;
+        until(|| async {
+            adapter.join(seat("two"), Arc::new(RecordingInbox::default())).await.is_ok()
+        })
+        .await;
         let one = Node::join(&adapter, "/", "three").await;
         let two = Node::join(&all_kinds(&engine.url().into()).swap_remove(kind), "/", "four").await;
         until_received(&one, &two).await;

@@ -32,7 +32,7 @@ use socketio_adapter::{
     event_args,
 };
 use socketio_adapter_redis::{Nodes, RedisAdapter, SubscriptionMode};
-use suite::{Kept, until, within};
+use suite::{RecordingInbox, until, within};
 
 type Adapter = Arc<RedisAdapter>;
 
@@ -50,14 +50,14 @@ fn all_kinds(nodes: &Nodes) -> Vec<Adapter> {
 /// A node of a cluster, without a Socket.IO server.
 struct Node {
     link: Arc<dyn Link>,
-    inbox: Arc<Kept>,
+    inbox: Arc<RecordingInbox>,
     seat: Seat,
     _adapter: Adapter,
 }
 
 impl Node {
     async fn join(adapter: &Adapter, nsp: &str, uid: &str) -> Self {
-        let inbox = Arc::new(Kept::default());
+        let inbox = Arc::new(RecordingInbox::default());
         let seat = Seat { nsp: nsp.into(), uid: uid.to_owned().into() };
         let others = OthersOnly { uid: uid.into(), inbox: inbox.clone() };
         let link = within(adapter.join(seat.clone(), Arc::new(others))).await.unwrap();
@@ -83,7 +83,7 @@ impl Node {
 /// Drops the node's own messages, which streams return too.
 struct OthersOnly {
     uid: String,
-    inbox: Arc<Kept>,
+    inbox: Arc<RecordingInbox>,
 }
 
 impl Inbox for OthersOnly {

@@ -5,7 +5,7 @@ use socketio_adapter::{AdapterError, ClusterAdapter, Room, Seat};
 
 use crate::{
     Adapter, Arc, Node, Nodes, RawClient, RedisAdapter, SubscriptionMode, events,
-    suite::{Kept, until, within},
+    suite::{RecordingInbox, until, within},
     until_received,
 };
 
@@ -34,7 +34,7 @@ fn calls(redis: &mut RawClient, command: &str) -> usize {
 
 async fn denied(adapter: &Adapter, nsp: &str) -> String {
     let seat = Seat { nsp: nsp.into(), uid: "denied".into() };
-    match within(adapter.join(seat, Arc::new(Kept::default()))).await {
+    match within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await {
         Err(error @ AdapterError::Denied(_)) => error.to_string(),
         Err(error) => panic!("another error: {error}"),
         Ok(_) => panic!("it has joined"),

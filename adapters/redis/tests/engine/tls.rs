@@ -9,7 +9,7 @@ use socketio_adapter_redis::RedisAdapter;
 use crate::{
     Adapter, Node,
     identity::Identity,
-    suite::{Kept, within},
+    suite::{RecordingInbox, within},
     until_received,
 };
 
@@ -50,7 +50,7 @@ async fn a_certificate_of_another_authority_is_refused() {
     let engine = start(&Identity::new());
     for adapter in all_kinds(&engine, &Identity::new().authority) {
         let seat = Seat { nsp: "/".into(), uid: "one".into() };
-        let refused = within(adapter.join(seat, Arc::new(Kept::default()))).await;
+        let refused = within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await;
         let Some(AdapterError::Away(error)) = refused.err() else {
             panic!("the certificate was accepted")
         };
@@ -66,6 +66,6 @@ async fn a_server_without_tls_is_refused() {
     let adapter = RedisAdapter::classic(url).root_certificates(identity.authority);
     let adapter = adapter.connection_timeout(Duration::from_millis(500)).build().unwrap();
     let seat = Seat { nsp: "/".into(), uid: "one".into() };
-    let refused = within(adapter.join(seat, Arc::new(Kept::default()))).await;
+    let refused = within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await;
     assert!(matches!(refused.err(), Some(AdapterError::Engine(_) | AdapterError::Away(_))));
 }

@@ -11,10 +11,10 @@ use socketio_adapter::{AdapterError, Body, Offset};
 
 /// Number of unconfirmed events that are remembered; the oldest are dropped. A broken connection
 /// leaves one.
-const MAX_DOUBTFUL: usize = 64;
+const MAX_UNCONFIRMED: usize = 64;
 
 /// The state of the events that this node has published one after another.
-pub(super) struct Doubt {
+pub(super) struct UnconfirmedPublishes {
     state: Mutex<State>,
     max_confirmed: usize,
 }
@@ -26,10 +26,10 @@ struct State {
     current: Option<(Body, Vec<Offset>)>,
     /// The offsets of confirmed events that the log has not returned yet.
     confirmed: HashSet<Offset>,
-    doubtful: VecDeque<Body>,
+    unconfirmed: VecDeque<Body>,
 }
 
-impl Doubt {
+impl UnconfirmedPublishes {
     /// Creates the state. At most `max_confirmed` confirmed events are remembered.
     pub(super) fn new(max_confirmed: usize) -> Self {
         Self { state: Mutex::default(), max_confirmed }
@@ -39,7 +39,7 @@ impl Doubt {
     /// forgotten, because they could not be distinguished from it.
     pub(super) fn begin(&self, event: &Body) {
         let mut state = self.state();
-        state.doubtful.retain(|doubtful| doubtful != event);
+        state.unconfirmed.retain(|unconfirmed| unconfirmed != event);
         state.current = Some((event.clone(), Vec::new()));
     }
 
@@ -47,10 +47,10 @@ impl Doubt {
     /// the log.
     pub(super) fn end(&self, result: &Result<Option<Offset>, AdapterError>) -> bool {
         let mut state = self.state();
-        let Some((event, given_back)) = state.current.take() else { return true };
+        let Some((event, returned)) = state.current.take() else { return true };
         match result {
             Ok(Some(offset)) => {
-                if !given_back.contains(offset) {
+                if !returned.contains(offset) {
                     if state.confirmed.len() >= self.max_confirmed {
                         // These events were never returned.
                         state.confirmed.clear();
@@ -59,11 +59,11 @@ impl Doubt {
                 }
                 false
             }
-            Err(AdapterError::Engine(_)) if given_back.is_empty() => {
-                if state.doubtful.len() >= MAX_DOUBTFUL {
-                    state.doubtful.pop_front();
+            Err(AdapterError::Engine(_)) if returned.is_empty() => {
+                if state.unconfirmed.len() >= MAX_UNCONFIRMED {
+                    state.unconfirmed.pop_front();
                 }
-                state.doubtful.push_back(event);
+                state.unconfirmed.push_back(event);
                 true
             }
             Err(AdapterError::Engine(_)) => false,
@@ -72,19 +72,19 @@ impl Doubt {
     }
 
     /// Records that the log has returned an event of this node. Returns whether to deliver it.
-    pub(super) fn given_back(&self, event: &Body, offset: &Offset) -> bool {
+    pub(super) fn returned(&self, event: &Body, offset: &Offset) -> bool {
         let mut state = self.state();
         if state.confirmed.remove(offset) {
             return true;
         }
-        if let Some((current, given_back)) = &mut state.current
+        if let Some((current, returned)) = &mut state.current
             && current == event
         {
-            given_back.push(offset.clone());
+            returned.push(offset.clone());
             return true;
         }
-        let doubtful = state.doubtful.iter().position(|doubtful| doubtful == event);
-        doubtful.and_then(|at| state.doubtful.remove(at)).is_none()
+        let unconfirmed = state.unconfirmed.iter().position(|unconfirmed| unconfirmed == event);
+        unconfirmed.and_then(|at| state.unconfirmed.remove(at)).is_none()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -107,65 +107,65 @@ mod tests {
         Err(AdapterError::Engine("no answer".into()))
     }
 
-    fn stands(at: &'static str) -> Result<Option<Offset>, AdapterError> {
+    fn confirmed(at: &'static str) -> Result<Option<Offset>, AdapterError> {
         Ok(Some(at.into()))
     }
 
     #[test]
     fn an_event_that_was_delivered_unconfirmed_is_not_delivered_again() {
-        let doubt = Doubt::new(10);
-        doubt.begin(&event(1));
-        assert!(doubt.end(&lost()));
-        doubt.begin(&event(2));
-        assert!(!doubt.end(&stands("2")));
-        assert!(!doubt.given_back(&event(1), &"1".into()));
-        assert!(doubt.given_back(&event(2), &"2".into()));
-        assert!(doubt.given_back(&event(1), &"3".into()), "this is another event");
+        let publishes = UnconfirmedPublishes::new(10);
+        publishes.begin(&event(1));
+        assert!(publishes.end(&lost()));
+        publishes.begin(&event(2));
+        assert!(!publishes.end(&confirmed("2")));
+        assert!(!publishes.returned(&event(1), &"1".into()));
+        assert!(publishes.returned(&event(2), &"2".into()));
+        assert!(publishes.returned(&event(1), &"3".into()), "this is another event");
     }
 
     #[test]
     fn an_event_that_was_returned_before_its_response_was_lost_is_delivered_once() {
-        let doubt = Doubt::new(10);
-        doubt.begin(&event(1));
-        assert!(!doubt.end(&stands("1")));
-        doubt.begin(&event(1));
-        assert!(doubt.given_back(&event(1), &"1".into()));
-        assert!(doubt.given_back(&event(1), &"2".into()));
-        assert!(!doubt.end(&lost()));
-        doubt.begin(&event(1));
-        assert!(doubt.end(&lost()), "this event was not returned");
+        let publishes = UnconfirmedPublishes::new(10);
+        publishes.begin(&event(1));
+        assert!(!publishes.end(&confirmed("1")));
+        publishes.begin(&event(1));
+        assert!(publishes.returned(&event(1), &"1".into()));
+        assert!(publishes.returned(&event(1), &"2".into()));
+        assert!(!publishes.end(&lost()));
+        publishes.begin(&event(1));
+        assert!(publishes.end(&lost()), "this event was not returned");
     }
 
     #[test]
     fn an_event_that_is_sent_again_may_be_delivered_twice_but_is_not_lost() {
-        let doubt = Doubt::new(10);
-        doubt.begin(&event(1));
-        assert!(doubt.end(&lost()));
-        doubt.begin(&event(1));
-        assert!(doubt.given_back(&event(1), &"1".into()));
-        assert!(!doubt.end(&stands("2")));
-        assert!(doubt.given_back(&event(1), &"2".into()));
+        let publishes = UnconfirmedPublishes::new(10);
+        publishes.begin(&event(1));
+        assert!(publishes.end(&lost()));
+        publishes.begin(&event(1));
+        assert!(publishes.returned(&event(1), &"1".into()));
+        assert!(!publishes.end(&confirmed("2")));
+        assert!(publishes.returned(&event(1), &"2".into()));
     }
 
     #[test]
     fn unsent_events_are_not_remembered_and_the_memory_is_limited() {
-        let doubt = Doubt::new(2);
-        doubt.begin(&event(0));
-        assert!(doubt.end(&lost()));
+        let publishes = UnconfirmedPublishes::new(2);
+        publishes.begin(&event(0));
+        assert!(publishes.end(&lost()));
         for refusal in [AdapterError::Away("away".into()), AdapterError::Left] {
-            doubt.begin(&event(1));
-            assert!(doubt.end(&Err(refusal)));
+            publishes.begin(&event(1));
+            assert!(publishes.end(&Err(refusal)));
         }
-        assert_eq!(doubt.state().doubtful.len(), 1);
+        assert_eq!(publishes.state().unconfirmed.len(), 1);
         for n in 0..200 {
-            doubt.begin(&event(n));
-            assert!(doubt.end(&lost()));
+            publishes.begin(&event(n));
+            assert!(publishes.end(&lost()));
         }
-        assert_eq!(doubt.state().doubtful.len(), MAX_DOUBTFUL);
+        assert_eq!(publishes.state().unconfirmed.len(), MAX_UNCONFIRMED);
         for at in ["1", "2", "3"] {
-            doubt.begin(&event(1));
-            assert!(!doubt.end(&stands(at)));
+            publishes.begin(&event(1));
+            assert!(!publishes.end(&confirmed(at)));
         }
-        assert_eq!(doubt.state().confirmed.len(), 1);
+        assert_eq!(publishes.state().confirmed.len(), 1);
     }
 }

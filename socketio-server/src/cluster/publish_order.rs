@@ -13,10 +13,10 @@ pub(crate) type Action = Box<dyn FnOnce() + Send>;
 
 /// The events of this node that are on their way through the engine's log, and the actions that
 /// wait for them. Both are limited.
-pub(super) struct Turns {
+pub(super) struct PublishOrder {
     state: Mutex<State>,
     /// Notified when an event is on its way.
-    waits: Notify,
+    event_issued: Notify,
     max: usize,
 }
 
@@ -30,9 +30,9 @@ struct State {
     closed: bool,
 }
 
-impl Turns {
+impl PublishOrder {
     pub(super) fn new(max: usize) -> Self {
-        Self { state: Mutex::default(), waits: Notify::new(), max }
+        Self { state: Mutex::default(), event_issued: Notify::new(), max }
     }
 
     /// Publishes and counts an event. Returns `None`, without publishing, if too many events are on
@@ -50,7 +50,7 @@ impl Turns {
         let result = publish();
         state.issued += u64::from(result.is_ok());
         drop(state);
-        self.waits.notify_one();
+        self.event_issued.notify_one();
         Some(result)
     }
 
@@ -104,7 +104,7 @@ impl Turns {
             if issued > done {
                 return issued;
             }
-            self.waits.notified().await;
+            self.event_issued.notified().await;
         }
     }
 
@@ -159,30 +159,30 @@ mod tests {
 
     #[test]
     fn actions_wait_for_earlier_events() {
-        let (turns, seen) = (Turns::new(3), Arc::default());
-        turns.after(note(&seen, 0)).ok().unwrap();
+        let (order, seen) = (PublishOrder::new(3), Arc::default());
+        order.after(note(&seen, 0)).ok().unwrap();
         assert_eq!(*seen.lock().unwrap(), [0]);
-        turns.issue(|| Ok::<_, ()>(())).unwrap().unwrap();
-        turns.issue(|| Err(())).unwrap().unwrap_err();
-        turns.after(note(&seen, 1)).ok().unwrap();
-        turns.issue(|| Ok::<_, ()>(())).unwrap().unwrap();
-        turns.after(note(&seen, 2)).ok().unwrap();
-        turns.after(note(&seen, 3)).ok().unwrap();
-        assert!(turns.after(note(&seen, 4)).is_err());
-        turns.finish();
+        order.issue(|| Ok::<_, ()>(())).unwrap().unwrap();
+        order.issue(|| Err(())).unwrap().unwrap_err();
+        order.after(note(&seen, 1)).ok().unwrap();
+        order.issue(|| Ok::<_, ()>(())).unwrap().unwrap();
+        order.after(note(&seen, 2)).ok().unwrap();
+        order.after(note(&seen, 3)).ok().unwrap();
+        assert!(order.after(note(&seen, 4)).is_err());
+        order.finish();
         assert_eq!(*seen.lock().unwrap(), [0, 1]);
-        turns.finish();
+        order.finish();
         assert_eq!(*seen.lock().unwrap(), [0, 1, 2, 3]);
-        (0..3).for_each(|_| turns.issue(|| Ok::<_, ()>(())).unwrap().unwrap());
-        assert!(turns.issue(|| Ok::<_, ()>(())).is_none());
-        turns.after(note(&seen, 5)).ok().unwrap();
-        turns.give_up(5);
+        (0..3).for_each(|_| order.issue(|| Ok::<_, ()>(())).unwrap().unwrap());
+        assert!(order.issue(|| Ok::<_, ()>(())).is_none());
+        order.after(note(&seen, 5)).ok().unwrap();
+        order.give_up(5);
         assert_eq!(seen.lock().unwrap().last(), Some(&5));
-        turns.issue(|| Ok::<_, ()>(())).unwrap().unwrap();
-        turns.after(note(&seen, 6)).ok().unwrap();
-        turns.close();
+        order.issue(|| Ok::<_, ()>(())).unwrap().unwrap();
+        order.after(note(&seen, 6)).ok().unwrap();
+        order.close();
         assert_eq!(seen.lock().unwrap().last(), Some(&6));
-        turns.after(note(&seen, 7)).ok().unwrap();
+        order.after(note(&seen, 7)).ok().unwrap();
         assert_eq!(seen.lock().unwrap().last(), Some(&7));
     }
 }
