@@ -1,8 +1,8 @@
-//! The server that the load generator drives.
+//! The server for the load generator.
 //!
-//! Environment: `PORT` (3000), `PING_INTERVAL` (25000 ms), `PING_TIMEOUT` (20000 ms), `RUNTIME` (`multi`, or `current`
-//! for one thread), `TUNED=1` (one thread), `RAW=1` (`echo` and `ack` pass their arguments on undecoded),
-//! `DEFLATE=1` (WebSocket messages may be compressed).
+//! Environment variables: `PORT` (3000), `PING_INTERVAL` (25000 ms), `PING_TIMEOUT` (20000 ms),
+//! `RUNTIME` (`multi`, or `current` for one thread), `TUNED=1` (one thread), `RAW=1` (`echo` and
+//! `ack` return their arguments undecoded), `DEFLATE=1` (WebSocket messages may be compressed).
 
 use std::{env, process::ExitCode, time::Duration};
 
@@ -69,7 +69,7 @@ fn declare(io: &Server) {
         socket.emit("bin", &binary)?;
         Ok(())
     });
-    // What floods send: arrays in arrays, for a value that is built whole.
+    // The `json` flood sends nested arrays to this handler, which decodes them to a dynamic value.
     io.on("value", |Data(_): Data<Value>| async {});
     io.on("join", |socket: Socket, Data(room): Data<String>, ack: Ack| async move {
         socket.join(room)?;

@@ -1,8 +1,10 @@
-//! A server of what the conformance server leaves out, for other people's clients: dynamic namespaces, middlewares,
-//! listeners, data, rate limits. Clients of Socket.IO v2 are served too.
+//! A server with the features that the conformance server lacks, to be tested with other clients:
+//! dynamic namespaces, middlewares, listeners, data and rate limits. It also serves clients of
+//! Socket.IO v2.
 //!
-//! Environment: `PORT` (3000), `RATE` (events that each socket may send at once and per second; none by default). Prints
-//! a line with `LISTENING` once it accepts connections and ends on SIGTERM.
+//! Environment variables: `PORT` (3000), `RATE` (number of events that each socket may send at once
+//! and per second; no limit by default). The server prints a line with `LISTENING` once it accepts
+//! connections, and exits on SIGTERM.
 
 use std::{
     env,
@@ -18,7 +20,8 @@ use socketio_server::{
 };
 use tokio::signal::unix::SignalKind;
 
-struct Told(AtomicU32);
+/// Counts the events sent to a socket.
+struct Outgoing(AtomicU32);
 
 #[derive(Deserialize)]
 struct Credentials {
@@ -62,7 +65,7 @@ fn dynamic(io: &Server) -> Result<(), Box<dyn Error>> {
             Ok(())
         }
     });
-    // A client of v2 has its credentials in the namespace's query, and they look alike here.
+    // A client of v2 sends its credentials in the query of the namespace. `auth` returns them too.
     io.of_fn(|request: NamespaceRequest| async move {
         if !request.name().starts_with("/team-") {
             return Ok(NamespaceVerdict::Pass);
@@ -72,7 +75,7 @@ fn dynamic(io: &Server) -> Result<(), Box<dyn Error>> {
             _ => Err(HandlerError::public("Invalid namespace")),
         }
     });
-    // The application names it before any client asks for it.
+    // This namespace is created before a client connects to it.
     io.of("/team-named");
     let server = io.clone();
     io.on("close-namespace", move |Data(name): Data<String>| {
@@ -105,7 +108,7 @@ fn middlewares(io: &Server) {
 fn listeners(io: &Server) {
     let listeners = io.of("/listeners");
     listeners.on_connection(|socket: Socket| async move {
-        socket.set_data(Told(0.into()));
+        socket.set_data(Outgoing(0.into()));
         socket.once("hello", || async { "once" });
         socket.on_any(|socket: Socket, EventName(event): EventName| async move {
             if event != "told" {
@@ -114,15 +117,15 @@ fn listeners(io: &Server) {
             Ok(())
         });
         socket.on_any_outgoing(|socket, _| {
-            if let Some(told) = socket.data::<Told>() {
-                told.0.fetch_add(1, Ordering::Relaxed);
+            if let Some(outgoing) = socket.data::<Outgoing>() {
+                outgoing.0.fetch_add(1, Ordering::Relaxed);
             }
         });
         socket.join("room")?;
         Ok(())
     });
     listeners.on("told", |socket: Socket| async move {
-        socket.data::<Told>().map(|told| told.0.load(Ordering::Relaxed))
+        socket.data::<Outgoing>().map(|outgoing| outgoing.0.load(Ordering::Relaxed))
     });
     listeners.on_disconnecting(|socket: Socket, reason: DisconnectReason| async move {
         let rooms: Vec<String> = socket.rooms().iter().map(|room| room.to_string()).collect();
@@ -162,18 +165,18 @@ fn attributes(io: &Server) {
     });
 }
 
-/// What a client asks for in its `auth`: an end, and the events before it.
+/// The `auth` of a client: how its connection is to end, and the events to send before.
 #[derive(Deserialize)]
 struct End {
     how: String,
     events: u32,
-    /// Bytes of each event.
+    /// The size of the text in each event, in bytes.
     bytes: usize,
-    /// Whether it comes in the handler of the connection, or of the event `end`.
+    /// Whether the end comes in the connection handler, instead of in the handler of `end`.
     at_once: bool,
 }
 
-/// A namespace whose sockets are sent events, and then ended in one of many ways.
+/// Registers a namespace that sends events to its sockets and then ends them in the requested way.
 fn ends(io: &Server) {
     let ends = io.of("/ends");
     ends.use_(|socket: Socket, Auth(end): Auth<End>| async move {

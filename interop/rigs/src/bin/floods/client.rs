@@ -1,4 +1,4 @@
-//! A client that blocks, and speaks just enough of WebSocket, Engine.IO and Socket.IO.
+//! A blocking client with a minimal implementation of WebSocket, Engine.IO and Socket.IO.
 
 use std::{
     io::{self, Read, Write},
@@ -13,7 +13,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A WebSocket with both handshakes done.
+    /// Opens a WebSocket and completes the Engine.IO and Socket.IO handshakes.
     pub(crate) fn connect(port: u16, deflate: bool) -> io::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
@@ -31,14 +31,14 @@ impl Client {
         client.send(request.as_bytes())?;
         client.wait_for("0{")?;
         if deflate && !client.has("permessage-deflate") {
-            return Err(io::Error::other("the server does not compress: it needs DEFLATE=1"));
+            return Err(io::Error::other("the server does not compress; start it with DEFLATE=1"));
         }
         client.send(&frame(0x81, b"40"))?;
         client.wait_for("40{")?;
         Ok(client)
     }
 
-    /// Two halves, which work in threads of their own.
+    /// Returns two clients for one connection, so that two threads can use it.
     pub(crate) fn split(self) -> io::Result<(Self, Self)> {
         let other = self.stream.try_clone()?;
         Ok((self, Self { stream: other, received: Vec::new() }))
@@ -49,13 +49,13 @@ impl Client {
     }
 
     /// Sends an event and waits for its echo.
-    pub(crate) fn ask(&mut self, number: usize) -> io::Result<()> {
+    pub(crate) fn echo(&mut self, number: usize) -> io::Result<()> {
         self.received.clear();
         self.send(&frame(0x81, format!(r#"42["echo","probe-{number}"]"#).as_bytes()))?;
         self.wait_for(&format!("probe-{number}"))
     }
 
-    /// Reads once, whatever it is.
+    /// Reads once and discards the bytes.
     pub(crate) fn discard(&mut self) -> io::Result<()> {
         let mut buffer = [0; 64 * 1024];
         match self.stream.read(&mut buffer)? {
@@ -80,7 +80,7 @@ impl Client {
     }
 }
 
-/// A frame, masked with zeros.
+/// Encodes a frame with a mask of zeros. `first` is the first byte of its header.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![first];
     match payload.len() {
@@ -99,11 +99,12 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A compressed message without the end that is not sent (RFC 7692 section 7.2.1).
+/// Compresses a message and removes the last four bytes, which are not sent (RFC 7692, section
+/// 7.2.1).
 pub(crate) fn deflated(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() / 100 + 1000);
     let mut context = Compress::new(Compression::best(), false);
-    // The room is enough for what compresses as well as floods do.
+    // The capacity suffices for repetitive messages, such as those of a flood.
     let _ = context.compress_vec(message, &mut out, FlushCompress::Sync);
     out.truncate(out.len().saturating_sub(4));
     out

@@ -1,14 +1,15 @@
-//! Measures how long a client waits while others flood the server.
+//! Measures how long a client waits while other clients flood the server.
 //!
-//! `floods PORT PID FLOOD CLIENTS [PROBES]` floods a server that follows the contract of the `bench` rig and prints one
-//! line of JSON. The figure is the CPU time that the server spends, in milliseconds, between the moment a well-behaved
-//! client sends an event and the moment it has the answer. It holds on a noisy machine, where a latency does not.
+//! `floods PORT PID FLOOD CLIENTS [PROBES]` floods a server that handles the events of the `bench`
+//! rig. It prints one line of JSON: the CPU time that the server spends, and the time that passes,
+//! between the moment a well-behaved client sends an event and the moment it receives the echo, in
+//! milliseconds. On a noisy machine, the CPU time is reliable and the latency is not.
 //!
-//! `floods PORT PID FLOOD CLIENTS close` tells the process to terminate while it is flooded, and prints how long it takes,
-//! in milliseconds of its CPU time and of the clock.
+//! `floods PORT PID FLOOD CLIENTS close` terminates the server during the flood. It prints how long
+//! termination takes, in milliseconds of CPU time and of wall time.
 //!
-//! A flood is `echo`, `json` (arrays in arrays, for a handler that takes a dynamic value), `deflate` (a megabyte in a
-//! kilobyte; the server needs `DEFLATE=1`) or `noop`.
+//! `FLOOD` is `echo`, `json` (nested arrays, for a handler that takes a dynamic value), `deflate` (a
+//! megabyte compressed to about a kilobyte; the server needs `DEFLATE=1`) or `noop`.
 
 mod client;
 
@@ -28,11 +29,11 @@ use serde_json::json;
 
 use self::client::{Client, deflated, frame};
 
-/// Bytes that a flood writes at once, about.
+/// Approximate number of bytes per write of a flood.
 const CHUNK: usize = 64 * 1024;
 
-/// How long a server may take to terminate.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Time limit for the server to terminate.
+const MAX_TERMINATION: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -55,11 +56,11 @@ fn run(arguments: &[String]) -> Result<serde_json::Value, Box<dyn Error>> {
     let (port, pid, clients) = (port.parse()?, pid.parse()?, clients.parse()?);
     let message = message(flood).ok_or("the floods are: echo json deflate noop")?;
     let over = Arc::new(AtomicBool::new(false));
-    // Connected before the flood begins.
+    // The probe connects before the flood begins.
     let probe = Client::connect(port, false)?;
     for _ in 0..clients {
         let client = Client::connect(port, flood == "deflate")?;
-        start(client, &message, &over)?;
+        start_flood(client, &message, &over)?;
     }
     thread::sleep(Duration::from_millis(500));
     let figures = match rest {
@@ -71,7 +72,7 @@ fn run(arguments: &[String]) -> Result<serde_json::Value, Box<dyn Error>> {
     Ok(json!({ "flood": flood, "clients": clients, "figures": figures }))
 }
 
-/// One frame of a flood.
+/// Returns one frame of a flood, or `None` if there is no flood of this name.
 fn message(flood: &str) -> Option<Vec<u8>> {
     Some(match flood {
         "echo" => frame(0x81, br#"42["echo"]"#),
@@ -88,8 +89,8 @@ fn message(flood: &str) -> Option<Vec<u8>> {
     })
 }
 
-/// Sends and reads for as long as the flood lasts.
-fn start(client: Client, message: &[u8], over: &Arc<AtomicBool>) -> std::io::Result<()> {
+/// Sends and reads on two threads until the flood is over.
+fn start_flood(client: Client, message: &[u8], over: &Arc<AtomicBool>) -> std::io::Result<()> {
     let chunk = message.repeat(CHUNK.div_ceil(message.len()));
     let (mut reader, mut writer) = client.split()?;
     let stop = over.clone();
@@ -108,7 +109,7 @@ fn probes_under_load(
     for number in 0..probes {
         thread::sleep(Duration::from_millis(20));
         let (before, since) = (cpu(pid)?, Instant::now());
-        probe.ask(number)?;
+        probe.echo(number)?;
         spent.push((cpu(pid)? - before) as f64 / 1e6);
         took.push(since.elapsed().as_secs_f64() * 1e3);
     }
@@ -125,12 +126,12 @@ fn close_under_load(pid: u32) -> Result<serde_json::Value, Box<dyn Error>> {
     let (before, since) = (cpu(pid)?, Instant::now());
     let mut last = before;
     Command::new("kill").args(["-TERM", &pid.to_string()]).status()?;
-    // A process that nobody has waited for yet has no threads to run.
+    // The CPU time of a zombie process is reported as 0.
     while let Ok(now) = cpu(pid)
         && now > 0
     {
         last = now;
-        if since.elapsed() > PATIENCE {
+        if since.elapsed() > MAX_TERMINATION {
             return Err("the server does not terminate".into());
         }
         thread::sleep(Duration::from_millis(20));
@@ -141,7 +142,8 @@ fn close_under_load(pid: u32) -> Result<serde_json::Value, Box<dyn Error>> {
     }))
 }
 
-/// CPU time of all threads of a process so far, in nanoseconds; nothing of one that has ended.
+/// Returns the CPU time of all threads of a process so far, in nanoseconds. The time of a zombie
+/// process is 0.
 fn cpu(pid: u32) -> std::io::Result<u64> {
     if fs::read_to_string(format!("/proc/{pid}/stat"))?.contains(") Z ") {
         return Ok(0);
