@@ -5,7 +5,7 @@ use std::{error::Error, fmt};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{args::Args, error::ArgsError};
+use crate::{args::Args, error::ArgsError, from_json};
 
 /// An error type of the application's own that says what the other side may read of it: one trait for servers and clients.
 ///
@@ -146,6 +146,17 @@ impl Args {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// An acknowledgement without arguments is `null` for a type that needs one, as in Node.
+    ///
+    /// ```
+    /// # use socketio_parser::{Content, Decoder, Limits};
+    /// # let mut decoder = Decoder::new(&Limits::default());
+    /// # let packet = decoder.decode_text("31[]".into())?;
+    /// # let Some(Content::Ack { args, .. }) = packet.map(|packet| packet.content) else { panic!() };
+    /// assert_eq!(args.decode_answer::<serde_json::Value>()?, serde_json::Value::Null);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// The other side refused, or an argument is missing or of another type.
@@ -155,7 +166,12 @@ impl Args {
         {
             return Err(refusal);
         }
-        self.decode().map_err(|error| self.refusal().unwrap_or(AnswerError::Decode(error)))
+        match self.decode() {
+            Err(error) if self.is_empty() => {
+                from_json("null").map_err(|_| AnswerError::Decode(error))
+            }
+            result => result.map_err(|error| self.refusal().unwrap_or(AnswerError::Decode(error))),
+        }
     }
 
     /// The failure that this answer reports, if it does.

@@ -5,10 +5,8 @@ use std::{sync::Arc, time::Duration};
 use bytestring::ByteString;
 use engineio_server::Frames;
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::{
-    Ask, Body, Gathered, IntoRooms, Offset, Outcome, Selection, decode_answer, event_args,
-};
-use socketio_parser::{AckId, AnswerError, Args};
+use socketio_adapter::{Ask, Body, Gathered, IntoRooms, Offset, Outcome, Selection, event_args};
+use socketio_parser::{AckId, Args};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -207,7 +205,7 @@ impl Broadcast {
         event: &str,
         args: &(impl Serialize + ?Sized),
     ) -> Result<Vec<R>, BroadcastAckError<R>> {
-        self.ask(event, args, |answer| read_answer(answer).ok()).await
+        self.ask(event, args, |answer| answer.decode_answer().ok()).await
     }
 
     /// The same, with what `read` makes of an answer. One that it makes nothing of counts as missing.
@@ -441,14 +439,6 @@ impl AskedHere<'_> {
         }
         self.pending.targets.clear();
         (self.collector.take(), self.expected)
-    }
-}
-
-/// The value of an answer. One without a value is `null`, as in Node.
-pub(crate) fn read_answer<R: DeserializeOwned>(answer: &Args) -> Result<R, AnswerError> {
-    match answer.decode_answer() {
-        Err(AnswerError::Decode(_)) => Ok(decode_answer(answer)?),
-        result => result,
     }
 }
 

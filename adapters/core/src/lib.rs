@@ -55,7 +55,7 @@ pub use future::BoxFuture;
 pub use limits::ClusterLimits;
 pub use memory::{MemoryAdapter, MemoryCluster, MemoryLog, Parcel};
 pub use message::{Body, Message, NodeId, RequestId, SocketDetails};
-pub use payload::{answer_args, decode_answer, event_args};
+pub use payload::{answer_args, event_args};
 pub use recovery::Offset;
 pub use selection::{Flags, IntoRooms, Room, Selection};
 pub use socketio_parser::EncodeError;

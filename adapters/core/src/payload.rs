@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 use engineio_parser::Frames;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use socketio_parser::{
-    Args, ArgsError, Content, DecodeError, Decoder, EncodeError, Limits, Nsp, Value, Values,
-    encode_ack, encode_event,
+    Args, Content, DecodeError, Decoder, EncodeError, Limits, Nsp, Value, Values, encode_ack,
+    encode_event,
 };
 
 /// Creates the event and arguments of a broadcast or a server-side event. `args` is the same as in
@@ -32,28 +32,6 @@ pub fn event_args<T: Serialize + ?Sized>(event: &str, args: &T) -> Result<Args, 
 /// Returns an error if the values cannot be serialized.
 pub fn answer_args<T: Serialize + ?Sized>(args: &T) -> Result<Args, EncodeError> {
     read(&encode_ack(&Nsp::root(), 0.into(), args)?)
-}
-
-/// Decodes the value of an ack: the first one, or `null` if there is none, like Node's `ack()`.
-///
-/// ```
-/// use socketio_adapter::{answer_args, decode_answer};
-///
-/// assert_eq!(decode_answer::<u32>(&answer_args(&3)?)?, 3);
-/// assert_eq!(decode_answer::<Option<u32>>(&answer_args(&())?)?, None);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// # Errors
-///
-/// Returns an error if the value has another type.
-pub fn decode_answer<T: DeserializeOwned>(answer: &Args) -> Result<T, ArgsError> {
-    match answer.decode() {
-        Err(error) if answer.is_empty() => {
-            parse_answer("null").map_err(|_| error).and_then(|null| null.decode())
-        }
-        result => result,
-    }
 }
 
 /// Parses a list that begins with the name of an event.

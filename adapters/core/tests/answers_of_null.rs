@@ -1,7 +1,7 @@
 //! `ack(null)` and `ack()` are acks, in every encoding of a message.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
-use socketio_adapter::{Body, ClusterLimits, Message, answer_args, decode_answer};
+use socketio_adapter::{Body, ClusterLimits, Message, answer_args};
 use socketio_parser::{Args, Value, Values, value};
 
 fn answers(body: Body) -> Args {
@@ -25,7 +25,7 @@ fn a_null_is_the_answer_null() {
     for number in [10, 12] {
         for answer in read(number, &value!({ "requestId": "r", "packet": null })) {
             assert_eq!(answer.raw(), "null");
-            assert_eq!(decode_answer::<Value>(&answer).unwrap(), Value::Null);
+            assert_eq!(answer.decode_answer::<Value>().unwrap(), Value::Null);
         }
     }
 }
@@ -34,10 +34,10 @@ fn a_null_is_the_answer_null() {
 fn an_answer_without_a_value_is_null_to_whoever_decodes_it() {
     for number in [10, 12] {
         for answer in read(number, &value!({ "requestId": "r" })) {
-            assert_eq!(decode_answer::<Value>(&answer).unwrap(), Value::Null);
-            assert_eq!(decode_answer::<Option<u32>>(&answer).unwrap(), None);
-            decode_answer::<()>(&answer).unwrap();
-            assert!(decode_answer::<u32>(&answer).is_err());
+            assert_eq!(answer.decode_answer::<Value>().unwrap(), Value::Null);
+            assert_eq!(answer.decode_answer::<Option<u32>>().unwrap(), None);
+            answer.decode_answer::<()>().unwrap();
+            assert!(answer.decode_answer::<u32>().is_err());
         }
     }
 }

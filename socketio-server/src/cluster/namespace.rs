@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::{Ask, Body, Gathered, decode_answer, event_args};
+use socketio_adapter::{Ask, Body, Gathered, event_args};
 
 use super::{
     membership::Membership,
@@ -75,7 +75,7 @@ impl Namespace {
         let outcome = outcome.map_err(EmitError::from)?;
         let Gathered::Answers(answers) = outcome.gathered else { return Ok(Vec::new()) };
         let responses: Vec<R> =
-            answers.iter().filter_map(|answer| decode_answer(answer).ok()).collect();
+            answers.iter().filter_map(|answer| answer.decode_answer().ok()).collect();
         match outcome.missing_nodes + answers.len() - responses.len() {
             0 => Ok(responses),
             missing => Err(ServerSideError::Partial { responses, missing }),

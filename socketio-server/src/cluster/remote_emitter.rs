@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use socketio_parser::{Args, Event};
 
 use crate::{
-    broadcast::{Broadcast, read_answer},
+    broadcast::Broadcast,
     error::{AckError, BroadcastAckError, EmitError},
 };
 
@@ -85,7 +85,7 @@ impl RemoteEmitter {
                 one(responses).ok_or(AckError::Timeout)
             }
         };
-        Ok(read_answer(&answer?)?)
+        Ok(answer?.decode_answer()?)
     }
 
     /// Sends a typed event.

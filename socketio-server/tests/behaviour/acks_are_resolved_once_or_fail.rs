@@ -41,6 +41,24 @@ async fn an_answer_resolves() {
 }
 
 #[tokio::test]
+async fn an_answer_without_a_value_is_null() {
+    let server = with_one_place().await;
+    let (mut client, socket) = connected(&server.io, &server).await;
+    for (list, expected) in [("[]", None), ("[null]", None), ("[7]", Some(7))] {
+        let answer = tokio::spawn({
+            let socket = socket.clone();
+            async move {
+                let value = socket.emit_with_ack::<serde_json::Value>("question", &()).await;
+                value.map(|value| value.as_u64())
+            }
+        });
+        let id = asked(&mut client).await;
+        client.send(&format!("43{id}{list}")).await;
+        assert_eq!(within(answer).await.unwrap().unwrap(), expected);
+    }
+}
+
+#[tokio::test]
 async fn no_answer_times_out_and_a_late_one_is_ignored() {
     let server = with_one_place().await;
     let (mut client, socket) = connected(&server.io, &server).await;
