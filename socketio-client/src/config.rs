@@ -86,6 +86,10 @@ impl ClientConfig {
     ///
     /// The server is told of a disconnection when it has read what precedes it: on a WebSocket the pong to a ping says so,
     /// over polling the answer to the request. Half of the time is spent waiting for that at most.
+    ///
+    /// The next connection is opened when the last one has ended, or after this time, so that the server gets a socket's
+    /// events in order. That costs a round trip. A server that does not respond any more delays the next connection by 2 s
+    /// after the last bytes have left, within this time.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
         self

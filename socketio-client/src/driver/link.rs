@@ -210,19 +210,20 @@ impl Driver {
         self.open(true);
     }
 
-    /// Lets sessions end.
+    /// Polls the session that is being closed. Returns whether it has ended.
     pub(super) fn poll_closing(&mut self, cx: &mut Context<'_>) -> bool {
-        let before = self.closing.len();
-        self.closing.retain_mut(|closing| {
-            loop {
-                match closing.engine.poll_event(cx) {
-                    Poll::Ready(EngineEvent::Closed(_)) => break false,
-                    Poll::Ready(_) => {}
-                    Poll::Pending => break true,
-                }
+        let Some(closing) = &mut self.closing else { return false };
+        loop {
+            match closing.engine.poll_event(cx) {
+                Poll::Ready(EngineEvent::Closed(_)) => break,
+                Poll::Ready(_) => {}
+                Poll::Pending => return false,
             }
-        });
-        self.closing.len() < before
+        }
+        self.closing = None;
+        // The next session may be opened.
+        self.look = true;
+        true
     }
 
     /// Looks at the deadlines; whether one has passed.
@@ -233,14 +234,14 @@ impl Driver {
         }
         self.look = true;
         let now = now();
+        self.closing.take_if(|closing| closing.deadline <= now);
         match &self.link {
             Link::Opening { deadline: Some(deadline), again, .. } if *deadline <= now => {
                 self.failed(ConnectError::Timeout, *again);
             }
-            Link::Waiting { until } if *until <= now => self.attempt(),
+            Link::Waiting { until } if *until <= now && self.closing.is_none() => self.attempt(),
             _ => {}
         }
-        self.closing.retain(|closing| closing.deadline > now);
         self.late_spaces(now);
         let result = self.machine.handle_timeout(now);
         self.outputs(cx);
@@ -253,7 +254,7 @@ impl Driver {
     fn next_deadline(&self) -> Option<Instant> {
         let link = match &self.link {
             Link::Opening { deadline, .. } => *deadline,
-            Link::Waiting { until } => Some(*until),
+            Link::Waiting { until } => Some(*until).filter(|_| self.closing.is_none()),
             Link::Idle | Link::Open(_) => None,
         };
         let members = self.members.iter().filter_map(|member| member.phase.deadline());

@@ -35,9 +35,6 @@ pub(crate) use self::state::Driver;
 /// Rounds before other tasks get their turn.
 const ROUNDS: usize = 32;
 
-/// Sessions that may be closing at the same time; older ones are cut off.
-const MAX_CLOSING: usize = 4;
-
 impl Driver {
     pub(crate) fn new(shared: Arc<Shared>, engine: EngineConfig) -> Self {
         let machine = new_machine(&shared);
@@ -46,7 +43,7 @@ impl Driver {
             engine,
             machine,
             link: Link::Idle,
-            closing: Vec::new(),
+            closing: None,
             backoff: Backoff::default(),
             members: Vec::new(),
             running: Vec::new(),
@@ -87,7 +84,8 @@ impl Driver {
         for index in 0..self.members.len() {
             moved |= self.asked_of(index);
         }
-        if matches!(self.link, Link::Idle) && self.shared.state().open {
+        let may_open = matches!(self.link, Link::Idle) && self.closing.is_none();
+        if may_open && self.shared.state().open {
             self.open(false);
             moved = true;
         }
@@ -151,17 +149,14 @@ impl Driver {
         if let Link::Open(mut engine) = std::mem::replace(&mut self.link, Link::Idle) {
             engine.set_reading(true);
             engine.close();
-            if self.closing.len() >= MAX_CLOSING {
-                self.closing.remove(0);
-            }
             let deadline = after(self.shared.config.close_timeout);
-            self.closing.push(Closing { engine, deadline });
+            self.closing = Some(Closing { engine, deadline });
         }
     }
 
     /// Tells who waits for the end of the connection.
     fn note_idle(&self) {
-        if !self.closing.is_empty() || !matches!(self.link, Link::Idle) {
+        if self.closing.is_some() || !matches!(self.link, Link::Idle) {
             return;
         }
         let idle = {
@@ -198,7 +193,7 @@ impl Future for Driver {
             if this.shared.signal.is_stopped() {
                 this.stop();
                 while this.poll_closing(cx) || this.timeouts(cx) {}
-                return if this.closing.is_empty() { Poll::Ready(()) } else { Poll::Pending };
+                return if this.closing.is_none() { Poll::Ready(()) } else { Poll::Pending };
             }
             // From then on whoever asks wakes this task; what was asked before is looked at now, the end included.
             if !this.round(cx) && this.shared.signal.sleep(cx.waker()) {

@@ -20,8 +20,9 @@ pub(crate) struct Driver {
     pub(super) engine: EngineConfig,
     pub(super) machine: Connection<Waiter>,
     pub(super) link: Link,
-    /// Sessions that are being closed, a few at most.
-    pub(super) closing: Vec<Closing>,
+    /// The session that is being closed. The next one is opened after its end: the server handles two sessions in
+    /// parallel, so it could read what the next one sends before the last events of this one.
+    pub(super) closing: Option<Closing>,
     pub(super) backoff: Backoff,
     pub(super) members: Vec<Member>,
     pub(super) running: Vec<Running>,

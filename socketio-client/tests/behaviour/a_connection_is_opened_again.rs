@@ -209,6 +209,7 @@ async fn the_policy_changes_at_run_time() {
     manager.set_connect_timeout(Duration::from_secs(3));
     network.freeze(true);
     socket.disconnect();
+    within(manager.closed()).await;
     let before = tokio::time::Instant::now();
     let error = within(socket.connect()).await.unwrap_err();
     assert_eq!((error.to_string().as_str(), before.elapsed().as_secs()), ("timeout", 3));

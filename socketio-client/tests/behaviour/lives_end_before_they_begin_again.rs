@@ -7,6 +7,7 @@ use std::time::Duration;
 use proptest::{collection::vec, prelude::*};
 use socketio_client::{Manager, Reconnection};
 use socketio_server::{Ack, Data, Server, Socket as Peer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use crate::support::{Log, Network, URL, life, log, settle, within};
 
@@ -130,6 +131,88 @@ async fn live(ops: Vec<Op>, polling: bool, retried: bool) {
                 && life.last().unwrap() == "connect",
             "{life:?}"
         );
+    }
+}
+
+/// During the upgrade the old connection's last events wait longer than a new connection takes to open.
+#[tokio::test(start_paused = true)]
+async fn events_from_before_an_end_arrive_first_during_an_upgrade() {
+    let disconnect = [Op::Disconnect(0), Op::Emit(0), Op::Open(0)];
+    let close = [Op::Close, Op::Emit(0), Op::Open(0)];
+    for end in [disconnect, close] {
+        let mut ops = vec![Op::Open(0), Op::Pass(1), Op::Emit(0)];
+        ops.extend(end);
+        live(ops, true, false).await;
+    }
+}
+
+/// The bytes of the connections that end take longer than opening the next one.
+#[tokio::test(start_paused = true)]
+async fn events_from_before_an_end_arrive_first_over_a_slower_connection() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    let dialer = network.clone();
+    let connect = move |_: String, _: u16| {
+        let slow = dialer.dialled() < 2;
+        let stream = dialer.dial();
+        std::future::ready(if slow { stream.map(slowed) } else { stream })
+    };
+    let config = network.config().engine(|engine| engine.connector(connect));
+    let manager = Manager::with_config(URL, config).unwrap();
+    let socket = manager.socket("/");
+    let mut received = received(&io, "/");
+    for round in 0..2 {
+        within(socket.connect()).await.unwrap();
+        socket.emit("n", &(2 * round + 1)).unwrap();
+        if round == 0 {
+            manager.close()
+        } else {
+            socket.disconnect()
+        }
+        socket.emit("n", &(2 * round + 2)).unwrap();
+    }
+    within(socket.connect()).await.unwrap();
+    assert_eq!(received.take(4).await, [1, 2, 3, 4]);
+}
+
+/// A connection whose bytes reach the server 50 ms late.
+fn slowed(far: DuplexStream) -> DuplexStream {
+    let (client, near) = tokio::io::duplex(16 * 1024);
+    tokio::spawn(async move {
+        let (mut read, mut write) = tokio::io::split(near);
+        let (mut far_read, mut far_write) = tokio::io::split(far);
+        let up = async {
+            let mut bytes = vec![0; 1024];
+            while let Ok(count @ 1..) = read.read(&mut bytes).await {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let _ = far_write.write_all(&bytes[..count]).await;
+            }
+            let _ = far_write.shutdown().await;
+        };
+        tokio::join!(up, tokio::io::copy(&mut far_read, &mut write))
+    });
+    client
+}
+
+/// The peer's goodbye is waited for until 2 s after ours has left, and within `close_timeout`.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_gone_delays_the_next_connection_within_close_timeout() {
+    let seconds = Duration::from_secs;
+    for (timeout, expected) in [(seconds(1), seconds(1)), (seconds(7), seconds(2))] {
+        let io = Server::new();
+        let network = Network::new(&io);
+        let manager = Manager::with_config(URL, network.config().close_timeout(timeout)).unwrap();
+        let socket = manager.socket("/");
+        within(socket.connect()).await.unwrap();
+        network.freeze(true);
+        settle().await;
+        manager.close();
+        network.freeze(false);
+        let closed = tokio::time::Instant::now();
+        within(socket.connect()).await.unwrap();
+        // Under the paused clock the connection itself takes no time, but for the timer's granularity.
+        let late = closed.elapsed();
+        assert!(late >= expected && late < expected + Duration::from_millis(100), "{late:?}");
     }
 }
 
