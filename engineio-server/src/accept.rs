@@ -1,4 +1,4 @@
-//! How a WebSocket is accepted.
+//! Accepts WebSocket requests.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts,
@@ -15,17 +15,18 @@ use crate::{
     transport::websocket::Parameters,
 };
 
-/// The one version that is spoken.
+/// The only supported version of the WebSocket protocol.
 pub(crate) const WEBSOCKET_VERSION: &str = "13";
 
-/// A WebSocket that is accepted, once its response has gone out.
+/// An accepted WebSocket request. `upgrade` resolves after `response` is sent.
 pub(crate) struct Accepted {
     pub(crate) response: Response<ResponseBody>,
     pub(crate) upgrade: OnUpgrade,
     pub(crate) compression: Option<Parameters>,
 }
 
-/// Accepts a WebSocket (RFC 6455 section 4.2.2, RFC 8441 section 5), if the request asks for one properly.
+/// Accepts a WebSocket request (RFC 6455 section 4.2.2, RFC 8441 section 5). Refuses it if it is
+/// malformed.
 pub(crate) fn accept(parts: &mut Parts, config: &EngineConfig) -> Result<Accepted, Refused> {
     let refused = || Refused::bad_request(ErrorContext::TransportHandshakeError);
     accepted(parts, config).ok_or_else(refused)
@@ -49,7 +50,7 @@ fn accepted(parts: &mut Parts, config: &EngineConfig) -> Option<Accepted> {
     Some(Accepted { response, upgrade, compression })
 }
 
-/// Agrees with the client on compression, if both want it.
+/// Negotiates compression with the client. Returns `None` if one of the two does not want it.
 #[cfg(feature = "compression")]
 fn negotiate(
     config: &EngineConfig,
@@ -81,26 +82,28 @@ fn switching_protocols(parts: &Parts) -> Option<Response<ResponseBody>> {
     Some(response)
 }
 
-/// Whether the request names the one version of the protocol that is spoken here (RFC 6455 section 4.2.1).
+/// Returns whether the request names the supported version of the protocol (RFC 6455 section
+/// 4.2.1).
 pub(crate) fn names_version(headers: &HeaderMap) -> bool {
     only(headers, &header::SEC_WEBSOCKET_VERSION)
         .is_some_and(|version| version == WEBSOCKET_VERSION)
 }
 
-/// The value of a header that must come once.
+/// Returns the value of a header, if it occurs exactly once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
 
-/// Whether these are 16 bytes in base64 (RFC 6455 section 4.1).
+/// Returns whether `key` is 16 bytes in base64 (RFC 6455 section 4.1).
 fn is_key(key: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
     matches!(key.split_last_chunk(), Some((value, b"==")) if value.len() == 22 && value.iter().all(plain))
 }
 
-/// The sub-protocol that is agreed on. A browser that offers some insists on one of them; like Node's server this one takes
-/// the first. An error where the list is malformed (RFC 6455 section 4.1: tokens, each once).
+/// Selects the first sub-protocol, as Node's server does, because a browser that offers some
+/// requires one of them. Returns an error if the list is malformed (RFC 6455 section 4.1: distinct
+/// tokens).
 fn sub_protocol(headers: &HeaderMap) -> Result<Option<HeaderValue>, ()> {
     let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().map(HeaderValue::as_bytes);
     let items: Vec<_> =
@@ -133,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn sub_protocols_are_tokens_of_which_the_first_is_taken() {
+    fn the_first_of_distinct_sub_protocol_tokens_is_selected() {
         for (lines, expected) in [
             (&[][..], Ok(None)),
             (&["chat"], Ok(Some("chat"))),

@@ -1,4 +1,4 @@
-//! From a handshake that is well-formed to a session that may be opened.
+//! The checks between a well-formed handshake and a new session.
 
 use engineio_parser::{ByteString, Revision, Transport};
 
@@ -11,10 +11,10 @@ use crate::{
     unauthenticated::Slot,
 };
 
-/// The longest id that an application may give to a session: it is part of every request.
+/// Maximum length of an application's session id. Each request of the session contains the id.
 const MAX_SID: usize = 128;
 
-/// A session about to be opened.
+/// The parameters of a session to be opened.
 pub(crate) struct Opening {
     pub(crate) sid: ByteString,
     pub(crate) handshake: Handshake,
@@ -25,8 +25,8 @@ pub(crate) struct Opening {
     pub(crate) slot: Option<Box<Slot>>,
 }
 
-/// Refuses a session that is one too many, or whose URL is too long to be kept, and counts it towards those of its
-/// address that nobody vouches for, where they are limited.
+/// Refuses the session if there are `max_sessions` or its URL exceeds `max_kept_head`. Otherwise
+/// returns the slot that counts it as unauthenticated, if its address is limited.
 pub(crate) fn enter(
     handshake: &Handshake,
     registry: &Registry,
@@ -41,7 +41,7 @@ pub(crate) fn enter(
     })
 }
 
-/// Asks the application.
+/// Asks the application whether to admit the client.
 pub(crate) async fn admit(
     handshake: Handshake,
     config: &EngineConfig,
@@ -52,7 +52,7 @@ pub(crate) async fn admit(
     }
 }
 
-/// The new session's id.
+/// Returns the id for a new session.
 pub(crate) async fn session_id(
     handshake: &Handshake,
     registry: &Registry,
@@ -61,12 +61,12 @@ pub(crate) async fn session_id(
         return generate_sid().map_err(Refused::id_generation);
     };
     let sid = hook(handshake).await.map_err(Refused::id_generation)?;
-    // None of these needs an escape in a query, a cookie or JSON.
+    // These characters need no escaping in a query, a cookie or JSON.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     if !(1..=MAX_SID).contains(&sid.len()) || !sid.bytes().all(plain) {
         return Err(Refused::id_generation("not 1 to 128 letters, digits and `-._~`"));
     }
-    // The next one to ask may be as quick: this is looked at again when the session is added.
+    // Not conclusive: another handshake may take the id first. Adding the session checks it again.
     if registry.get(&sid).is_some() {
         return Err(Refused::id_taken());
     }

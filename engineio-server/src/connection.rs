@@ -22,28 +22,29 @@ use crate::{
     turn::Turn,
 };
 
-/// After how long a connection is looked at again whose end cannot wake its task.
+/// How often to check a connection that is too full to wake the task when its peer closes it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// What happened on a connection.
+/// An event of a session.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
     /// A message arrived.
     Message(Data),
-    /// The session moved to another transport; nothing was lost or reordered.
+    /// The session switched to another transport. No message was lost or reordered.
     Upgraded(Transport),
-    /// The session is over. Nothing follows.
+    /// The session ended. No event follows.
     Closed(CloseReason),
 }
 
-/// One session, driven by whoever polls it.
+/// One session. The task that polls it drives it.
 ///
-/// Reading, writing, the heartbeat and the upgrade happen inside [`recv`](Self::recv) (or [`event`](Self::event), or
-/// [`poll_event`](Self::poll_event)), so it must be polled for as long as the session shall live. Dropping the
-/// connection closes the session at once ("forced close").
+/// Reading, writing, the heartbeat and the upgrade happen inside [`recv`](Self::recv),
+/// [`event`](Self::event) or [`poll_event`](Self::poll_event). Keep calling one of them as long as
+/// the session should live. Dropping the connection closes the session at once ("forced close").
 ///
-/// An application that has messages of its own to send gives a [`Handle`] away, or waits for both:
+/// An application that also sends messages on its own initiative passes a [`Handle`] to another
+/// task, or waits for both in a `select!`:
 ///
 /// ```
 /// use engineio_server::{Connection, Event};
@@ -59,7 +60,7 @@ pub enum Event {
 ///             },
 ///             Ok(text) = news.recv() => {
 ///                 if connection.send(text).is_err() {
-///                     return; // it reads too slowly
+///                     return; // the client reads too slowly
 ///                 }
 ///             }
 ///         }
@@ -69,20 +70,21 @@ pub enum Event {
 pub struct Connection {
     handle: Handle,
     registry: Busy,
-    /// Boxed, as most sessions have one of them at most.
+    /// Boxed, because most sessions have at most one of the two.
     websocket: Option<Box<WebSocket>>,
     probe: Option<Box<WebSocket>>,
-    /// Set to the earliest deadline that was known when it was last set. Later deadlines are looked at when it
-    /// fires, so that no message has to touch it.
+    /// Fires at the earliest deadline known when it was last set. It is not moved when that
+    /// deadline moves back, so that messages need not touch the timer. When it fires, it is set to
+    /// the current deadline.
     sleep: Pin<Box<Sleep>>,
     armed: Option<Instant>,
-    /// Whether the application takes messages.
+    /// Whether the application wants messages, see [`set_reading`](Self::set_reading).
     reading: bool,
-    /// What the session was last told about that.
+    /// The last value reported to [`Session::set_reading`].
     seen: Reading,
-    /// More has arrived on a transport that is not read than can be looked at.
+    /// The buffer for undecoded bytes of a paused transport is full, so its pongs cannot be seen.
     full: bool,
-    /// A transport could not take everything when it was last written to.
+    /// A transport did not accept everything at the last write.
     blocked: bool,
     turn: Turn,
     closed: Option<CloseReason>,
@@ -111,13 +113,13 @@ impl Connection {
         }
     }
 
-    /// The next message.
+    /// Receives the next message.
     ///
-    /// Cancel-safe: nothing is lost if the future is dropped.
+    /// Cancel-safe: no message is lost if the future is dropped.
     ///
     /// # Errors
     ///
-    /// The reason why the session is over.
+    /// Returns the close reason if the session has ended.
     pub async fn recv(&mut self) -> Result<Data, CloseReason> {
         loop {
             match self.event().await {
@@ -128,7 +130,7 @@ impl Connection {
         }
     }
 
-    /// The next event. After [`Event::Closed`] it is returned again and again. Cancel-safe.
+    /// Receives the next event. After [`Event::Closed`], every call returns it again. Cancel-safe.
     pub async fn event(&mut self) -> Event {
         poll_fn(|cx| self.poll_event(cx)).await
     }
@@ -137,25 +139,26 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Gives the message back where the queue is full or the session closed.
+    /// Returns the message if the queue is full or the session is closed.
     pub fn send(&self, data: impl Into<Message>) -> Result<(), SendError> {
         self.handle.send(data)
     }
 
-    /// A handle that reaches this session from anywhere.
+    /// Returns a handle to this session, for use in other tasks.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
 
-    /// Stops or resumes reading: backpressure towards the client. While stopped, messages wait in the kernel and, as they
-    /// came, in 64 KiB of this connection; nothing is decoded. Of a polling client one POST is taken in at most, and an
-    /// upgrade comes no further (it may time out, and the session goes on polling).
+    /// Pauses (`false`) or resumes (`true`) reading, as backpressure to the client. While paused,
+    /// no message is decoded. Received bytes stay in the kernel and in a buffer of at most 64 KiB
+    /// per WebSocket. A polling client can complete at most one POST. A pending upgrade makes no
+    /// progress; if it times out, the session continues with polling.
     ///
-    /// Writing and the pings go on. The client is still watched: its end closes the session, and so does its silence. If
-    /// more has arrived than is looked at, its pongs cannot be seen; then it is believed to be there for
-    /// [`pause_timeout`](crate::EngineConfig::pause_timeout).
+    /// Writing and pings continue, and the session still ends if the client disconnects or falls
+    /// silent. Once the buffer is full, pongs can no longer be seen. The session then ends with
+    /// "ping timeout" after [`pause_timeout`](crate::EngineConfig::pause_timeout).
     ///
-    /// Reading also stops by itself while more than half of the outgoing queue is full, until the client has read enough.
+    /// Reading also pauses on its own while more than half of the outgoing queue is full.
     pub fn set_reading(&mut self, reading: bool) {
         if self.reading != reading {
             self.reading = reading;
@@ -164,18 +167,20 @@ impl Connection {
         }
     }
 
-    /// Drives the session as far as it goes without waiting, up to the next event. For those who write futures by hand;
-    /// [`event`](Self::event) is the same for others.
+    /// Drives the session until the next event, for hand-written futures. Async code uses
+    /// [`event`](Self::event).
     ///
-    /// Returns `Pending` as well when the turn is over ([`EngineConfig::turn`](crate::EngineConfig::turn)); the task is
-    /// woken after the runtime has looked after others.
+    /// Also returns `Pending` when the turn has used up its limits
+    /// ([`EngineConfig::turn`](crate::EngineConfig::turn)). The task is then woken after the
+    /// runtime has polled other tasks.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         if let Some(reason) = self.closed {
             return Poll::Ready(Event::Closed(reason));
         }
         if self.armed.is_some() && self.sleep.as_mut().poll(cx).is_ready() {
             self.armed = None;
-            // What has arrived is no silence, however late the application comes to read it.
+            // Reads first: a client that has sent something is not silent, however late the
+            // application polls.
             self.read(cx);
             self.handle.0.lock().session.handle_timeout(now());
         }
@@ -202,12 +207,12 @@ impl Connection {
         }
     }
 
-    /// Ends the turn: the task goes on once the runtime has looked at what else is ready.
+    /// Ends the turn and yields to the runtime's other tasks.
     fn give_way(&mut self, cx: &mut Context<'_>) {
         self.turn = Turn::new(&self.registry.config.turn);
         let now = now();
         let mut state = self.handle.0.lock();
-        // A connection that always has something to do never parks, and its timer may be set too late.
+        // A busy connection never parks, so its timer may be set too late.
         if state.session.poll_timeout().is_some_and(|timeout| timeout <= now) {
             state.session.handle_timeout(now);
         }
@@ -215,14 +220,14 @@ impl Connection {
         let _ = pin!(tokio::task::yield_now()).poll(cx);
     }
 
-    /// The next thing the machine has to tell.
+    /// Takes the next event from the session and handles outputs that are not events.
     fn take_output(&mut self) -> Option<Event> {
         let shared = self.handle.0.clone();
         loop {
             let mut state = shared.lock();
             let reading = self.tell_reading(&mut state.session);
             let closed = state.session.is_closed();
-            // Messages wait where they are, unless the session is over.
+            // While reading is paused, messages stay in the session, unless it has ended.
             let output = if reading == Reading::Open || closed {
                 if self.turn.is_served() {
                     return None;
@@ -245,7 +250,8 @@ impl Connection {
                 }
                 Some(Output::ProbeFailed(_)) => {
                     self.registry.counters.probes_failed.one();
-                    // Where a probe is under way all the same, it is the next one, and still waits to be taken.
+                    // If the session is upgrading again, `arriving` is the next probe, not the
+                    // failed one.
                     let arriving =
                         if state.session.is_upgrading() { None } else { state.arriving.take() };
                     drop(state);
@@ -271,7 +277,7 @@ impl Connection {
         }
     }
 
-    /// Tells the session how much is read, where that has changed.
+    /// Tells the session how much the driver reads, if that has changed.
     fn tell_reading(&mut self, session: &mut Session) -> Reading {
         let reading = self.reading(session);
         if self.seen != reading {
@@ -281,25 +287,27 @@ impl Connection {
         reading
     }
 
-    /// How much is read of what the client sends.
+    /// Returns how much the driver reads of the client's data.
     fn reading(&self, session: &Session) -> Reading {
         match session.has_room() {
             true if self.reading => Reading::Open,
-            // A client that does not take what it is sent cannot be taken for one that waits for its handlers.
+            // `Blind` excuses silence, so it requires room: a client that does not read stays
+            // `Watched`.
             true if self.full => Reading::Blind,
             _ => Reading::Watched,
         }
     }
 
-    /// Takes from the session what the transports can carry.
+    /// Moves frames from the session to the transports, as far as these accept them.
     fn fill_writers(&mut self) {
         let mut state = self.handle.0.lock();
         if self.probe.is_none() {
             self.probe = state.arriving.take();
         }
-        // Before the upgrade the session speaks to the probe, afterwards to what the probe became.
-        // Nothing is taken while the kernel has not taken the last batch: it counts as queued, and what is volatile is
-        // not sent late.
+        // Before the upgrade, frames for a WebSocket go to the probe. Afterwards they go to the
+        // WebSocket that the probe became. No frame is taken before the kernel has accepted the
+        // previous batch: until then frames count as queued, and volatile messages are not sent
+        // late.
         if let Some(websocket) = self.websocket.as_mut().or(self.probe.as_mut())
             && websocket.is_idle()
         {
@@ -315,7 +323,7 @@ impl Connection {
         wake(ready.into_iter().map(Some).chain([poll]));
     }
 
-    /// Writes what the transports take.
+    /// Writes to the transports until they accept no more.
     fn flush(&mut self, cx: &mut Context<'_>) {
         let was_blocked = mem::take(&mut self.blocked);
         for websocket in [&mut self.websocket, &mut self.probe].into_iter().flatten() {
@@ -328,14 +336,15 @@ impl Connection {
                 }
                 Poll::Pending => self.blocked = true,
             }
-            // The kernel had no room, and has some again: the client reads.
+            // The kernel accepts data again, so the client reads.
             if was_blocked && self.seen != Reading::Open && websocket.unwritten() < before {
                 self.handle.0.lock().session.heard(now());
             }
         }
     }
 
-    /// Reads once from each transport; whether one had something. Only one that has nothing wakes the task later.
+    /// Reads once from each transport. Returns whether one had data. Only transports without data
+    /// wake the task later.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         if self.seen != Reading::Open {
             return self.watch(cx);
@@ -351,14 +360,15 @@ impl Connection {
             let now = now();
             let mut state = self.handle.0.lock();
             for input in inputs {
-                // A violation has closed the session or the probe: its outputs say so.
+                // After a violation the session or the probe is closed, which its outputs report.
                 let _ = state.session.handle_input(now, input);
             }
         }
         ready
     }
 
-    /// Looks whether the client is there, without reading its messages; whether anything has changed.
+    /// Checks whether the client is still connected, without decoding its messages. Returns whether
+    /// anything changed.
     fn watch(&mut self, cx: &mut Context<'_>) -> bool {
         let (mut heard, mut full) = (false, false);
         let mut lost = Vec::new();
@@ -372,7 +382,7 @@ impl Connection {
         if heard || !lost.is_empty() {
             let now = now();
             let mut state = self.handle.0.lock();
-            // A client that reads nothing cannot answer a ping. That it sends does not excuse it.
+            // Data from a client that does not read is not a sign of life: it cannot answer pings.
             if heard && !self.blocked {
                 state.session.heard(now);
             }
@@ -384,7 +394,7 @@ impl Connection {
         changed
     }
 
-    /// Prepares to wait. False where something happened in between.
+    /// Registers the waker and the timer. Returns `false` if there is something to do first.
     fn park(&mut self, cx: &mut Context<'_>) -> bool {
         let timeout = {
             let mut state = self.handle.0.lock();
@@ -419,13 +429,13 @@ impl Connection {
         true
     }
 
-    /// Ends the transports of a session that is over.
+    /// Closes the transports of a session that has ended.
     fn finish(&mut self, reason: CloseReason) {
         self.closed = Some(reason);
         self.registry.remove(self.handle.sid());
         self.registry.counters.closed(reason);
         tracing::debug!(target: "engineio::session", %reason, "closed");
-        // Handles may live on; the address has one session less.
+        // Handles may outlive the session, but it no longer counts for its address.
         self.handle.authenticated();
         let (arriving, wakers) = {
             let mut state = self.handle.0.lock();

@@ -1,4 +1,4 @@
-//! The gentle end of an engine.
+//! Gradual shutdown of an engine.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -9,23 +9,23 @@ use crate::{
     shared::{Handle, Shared},
 };
 
-/// How an [`Engine::drain`](crate::Engine::drain) went, in sessions.
+/// The result of [`Engine::drain`](crate::Engine::drain), as numbers of sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Were open when it began.
+    /// Sessions that were open at the start.
     pub sessions: usize,
-    /// Ended before their turn came.
+    /// Sessions that ended before the drain closed them.
     pub gone: usize,
-    /// Were closed, and took what was queued in time.
+    /// Sessions that were closed and sent their queues in time.
     pub closed: usize,
-    /// Were cut off: they did not take what was queued within `linger`.
+    /// Sessions that were cut off because their queues were not sent within `linger`.
     pub forced: usize,
-    /// Are there still: their application has not looked at its connection since.
+    /// Sessions that still exist because their application has not polled its connection since.
     pub remaining: usize,
 }
 
-/// One session's part of a drain.
+/// A session and the time at which it is closed.
 struct Turn {
     at: Instant,
     handle: Handle,
@@ -45,7 +45,7 @@ pub(crate) async fn drain(registry: &Registry, duration: Duration) -> Drained {
     let mut turns = turns(registry.shut(), duration);
     let all = async {
         take_turns(&mut turns, linger).await;
-        // What was cut off may still be at its last words.
+        // Sessions that were cut off may still be sending their last packets.
         let _ = timeout(linger, registry.ended()).await;
     };
     tokio::select! {
@@ -64,12 +64,13 @@ pub(crate) async fn drain(registry: &Registry, duration: Duration) -> Drained {
     drained
 }
 
-/// One share of the time for each session, and in it a random moment: evenly spread, in step with nothing.
+/// Schedules the sessions: each gets an equal share of `duration` and closes at a random time
+/// within its share.
 fn turns(sessions: Vec<Arc<Shared>>, duration: Duration) -> Vec<Turn> {
     let start = Instant::now();
     let share = duration.div_f64(sessions.len().max(1) as f64);
     let mut jitter = vec![0; sessions.len()];
-    // Without randomness the ends are spread all the same.
+    // If this fails, the times are still spread evenly.
     let _ = getrandom::fill(&mut jitter);
     let turn = |(index, (shared, jitter)): (usize, (Arc<Shared>, u8))| Turn {
         at: start + share.mul_f64(index as f64 + f64::from(jitter) / 256.0),
@@ -79,7 +80,7 @@ fn turns(sessions: Vec<Arc<Shared>>, duration: Duration) -> Vec<Turn> {
     sessions.into_iter().zip(jitter).enumerate().map(turn).collect()
 }
 
-/// Tells each session when its turn comes, and cuts off those that take longer than `linger` after it.
+/// Closes each session at its time, and cuts off those that do not end within `linger`.
 async fn take_turns(turns: &mut [Turn], linger: Duration) {
     let mut told = VecDeque::new();
     let mut waiting = turns.iter_mut().peekable();

@@ -1,4 +1,4 @@
-//! The engine: from requests to sessions.
+//! The engine, which turns HTTP requests into sessions.
 
 use std::{
     future::{Future, poll_fn},
@@ -36,10 +36,10 @@ use crate::{
     },
 };
 
-/// What happens on sessions.
+/// The application that handles sessions.
 ///
-/// Implemented by every `Fn(Connection) -> impl Future`, which is what most applications are. A type of its own is for
-/// those that have state to name:
+/// Every `Fn(Connection) -> impl Future` implements this trait, which suffices for most
+/// applications. Implement it for a type of your own if the application has named state:
 ///
 /// ```
 /// use std::{future::Future, pin::Pin};
@@ -60,8 +60,8 @@ use crate::{
 /// }
 /// ```
 pub trait Application: Send + Sync + 'static {
-    /// Called once per session; the future runs in the session's own task and drives it. When it ends, or panics, the
-    /// session is closed.
+    /// Called once per session. The returned future runs in the session's own task and drives the
+    /// session. When it ends or panics, the session is closed.
     fn session(&self, connection: Connection) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
@@ -75,11 +75,11 @@ where
     }
 }
 
-/// An Engine.IO server: requests in, sessions out. A clone costs one reference count.
+/// An Engine.IO server. A clone costs one reference count.
 ///
-/// It serves HTTP on its own ([`listen`](Self::listen)), or as a tower service inside another server
-/// ([`layer`](Self::layer), [`service`](Self::service), or [`handle`](Self::handle) by hand). Sessions live on when the
-/// last clone is dropped.
+/// It serves HTTP itself ([`listen`](Self::listen)), or as a tower service inside another server
+/// ([`layer`](Self::layer), [`service`](Self::service), or manually with [`handle`](Self::handle)).
+/// Sessions outlive the last clone.
 ///
 /// ```
 /// use engineio_server::{Connection, Engine, EngineConfig};
@@ -111,7 +111,7 @@ struct Inner {
 }
 
 impl Engine {
-    /// An engine that hands every session to `application`.
+    /// Creates an engine that passes every session to `application`.
     pub fn new(config: EngineConfig, application: impl Application) -> Self {
         Self(Arc::new(Inner {
             session: config.session(),
@@ -120,23 +120,23 @@ impl Engine {
         }))
     }
 
-    /// How many sessions are open.
+    /// Returns the number of open sessions.
     pub fn clients_count(&self) -> usize {
         self.0.registry.len()
     }
 
-    /// The options in force.
+    /// Returns the configuration.
     pub fn config(&self) -> &EngineConfig {
         &self.0.registry.config
     }
 
-    /// A handle of an open session, by its id.
+    /// Returns a handle to the open session with this id.
     pub fn client(&self, sid: &str) -> Option<Handle> {
         self.0.registry.get(sid).map(Handle)
     }
 
-    /// What the engine has done and what it holds, in numbers. For now and then, not for every request: each open session
-    /// is locked for a moment.
+    /// Returns statistics about the engine and its sessions. Do not call it for every request: it
+    /// briefly locks each open session.
     ///
     /// ```
     /// # let engine = engineio_server::Engine::new(Default::default(), |_| async {});
@@ -148,8 +148,8 @@ impl Engine {
         self.0.registry.stats()
     }
 
-    /// Hands [`stats`](Self::stats) to the recorder of the `metrics` facade. To be called by a timer of the
-    /// application's, or before each scrape: nothing else reports.
+    /// Reports [`stats`](Self::stats) to the recorder of the `metrics` facade. Call it from a timer
+    /// or before each scrape. The engine does not report on its own.
     ///
     /// | metric | kind | labels besides `path`, the engine's |
     /// |---|---|---|
@@ -166,11 +166,12 @@ impl Engine {
         self.stats().report(&self.0.registry.config.path);
     }
 
-    /// Closes every session ("forced close") at once, and opens no new one: those are refused with 503, see
-    /// [`drain`](Self::drain), which is gentler.
+    /// Closes every session ("forced close") at once and refuses new sessions with 503. See
+    /// [`drain`](Self::drain) for a gradual shutdown.
     ///
-    /// What is queued is sent first, for [`linger`](EngineConfig::linger) (3 s) at most; a polling client that has no
-    /// request waiting fetches it with its next one, so let the listener go on until [`ended`](Self::ended).
+    /// Queued messages are sent first, for at most [`linger`](EngineConfig::linger) (3 s). A
+    /// polling client without a pending request fetches them with its next one, so keep the
+    /// listener running until [`ended`](Self::ended) returns.
     pub fn close(&self) {
         let linger = self.0.registry.config.linger;
         for shared in self.0.registry.shut() {
@@ -181,63 +182,65 @@ impl Engine {
         }
     }
 
-    /// Closes the engine over `duration`, so that its clients do not all come back in the same moment.
+    /// Closes the engine over `duration`, so that its clients do not all reconnect at once.
     ///
-    /// From now on no new session is opened: requests for one get 503 with `Retry-After` and
-    /// `{"code":6,"message":"Server shutting down"}`. Requests and upgrades of those that are open are served as before.
-    /// Their ends ("forced close") are spread evenly over `duration`, each at a random moment of its share; as in
-    /// [`close`](Self::close), what is queued is sent first.
+    /// From now on, requests for a new session get 503 with `Retry-After` and
+    /// `{"code":6,"message":"Server shutting down"}`. Requests and upgrades of open sessions are
+    /// served as before. The sessions are closed ("forced close") at random times spread evenly
+    /// over `duration`. As with [`close`](Self::close), queued messages are sent first.
     ///
-    /// Returns once all have ended: early where nobody is left, and at the latest `duration` and twice
-    /// [`linger`](EngineConfig::linger) later. [`close`](Self::close) cuts it short. A future that is dropped leaves the
-    /// rest of the sessions open.
+    /// Returns when all sessions have ended, at the latest after `duration` plus twice
+    /// [`linger`](EngineConfig::linger). [`close`](Self::close) cuts this short. If the future is
+    /// dropped, the remaining sessions stay open.
     ///
     /// # Stopping a node
     ///
     /// ```no_run
     /// # use std::time::Duration;
     /// # use engineio_server::{Connection, Engine, EngineConfig};
-    /// # async fn run(engine: Engine, told_to_stop: impl Future<Output = ()>) -> std::io::Result<()> {
+    /// # async fn run(engine: Engine, stop_signal: impl Future<Output = ()>) -> std::io::Result<()> {
     /// let listening = engine.listen("0.0.0.0:3000").await?;
-    /// told_to_stop.await; // SIGTERM, once the load balancer sends new clients elsewhere
+    /// stop_signal.await; // SIGTERM, once the load balancer sends new clients elsewhere
     /// let drained = engine.drain(Duration::from_secs(30)).await;
     /// println!("{drained:?}");
-    /// // Only now: until here it serves the requests of polling clients.
+    /// // Stop last: until here the listener serves the requests of polling clients.
     /// listening.stop();
     /// listening.join().await;
     /// # Ok(())
     /// # }
     /// ```
     ///
-    /// Whatever stops the process must allow for `duration` and ten seconds more.
+    /// If a supervisor stops the process, let it wait for `duration` plus ten seconds.
     pub async fn drain(&self, duration: Duration) -> Drained {
         drain::drain(&self.0.registry, duration).await
     }
 
-    /// Waits until every session has ended, its application's future with it, and every WebSocket that was closed is
-    /// gone. For the end of a program, after [`close`](Self::close): what is still to be written would be lost with
-    /// the runtime.
+    /// Waits until every session and its application's future have ended, and every closed
+    /// WebSocket has been shut down. Call it at the end of a program, after [`close`](Self::close).
+    /// Otherwise data that is still to be written is lost with the runtime.
     pub async fn ended(&self) {
         self.0.registry.ended().await;
     }
 
-    /// Whether a request is this engine's, by its path.
+    /// Returns whether a request with this path belongs to the engine.
     pub fn matches(&self, path: &str) -> bool {
         path.starts_with(self.0.registry.config.path.as_str())
     }
 
-    /// Answers one request; whether it [`matches`](Self::matches) is for the caller to look at.
+    /// Answers one request. The caller checks with [`matches`](Self::matches) whether it belongs to
+    /// the engine.
     ///
-    /// The future of a polling GET waits until there is something to send. Where it, or that of a POST, is dropped before
-    /// it ends, the client is gone and the session is closed ("transport error").
+    /// The future of a polling GET waits until there is something to send. If the future of a GET
+    /// or POST is dropped before it ends, the session is closed ("transport error").
     ///
-    /// The response to a WebSocket request makes hyper hand the connection over; the HTTP server must allow upgrades.
+    /// A WebSocket request needs an HTTP server that supports hyper's upgrades.
     ///
-    /// Refusals carry the protocol's numbers (see [`RequestError`]). Besides: 400 without a body for a second GET or POST
-    /// at once and for a binary body, 408 for a body that is late, 413 for one beyond `max_payload`, 500 for other methods.
+    /// Refusals contain the protocol's error codes (see [`RequestError`]). In addition, the engine
+    /// answers 400 without a body to a second concurrent GET or POST and to a binary body, 408 if a
+    /// body does not arrive in time, 413 if it exceeds `max_payload`, and 500 for other methods.
     ///
-    /// Where a hook of the application panics, the request gets 500 and leaves nothing behind. A session that it has opened,
-    /// or whose messages it was to carry, is closed.
+    /// If a hook of the application panics, the response is 500. A session that the request opened,
+    /// or whose messages it carried, is closed.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<ResponseBody>
     where
         B: Body + Send + 'static,
@@ -262,7 +265,7 @@ impl Engine {
         })
     }
 
-    /// Answers one request. `concerned` becomes the session that must not outlive a panic.
+    /// Answers one request. Sets `concerned` to the session that must be closed if a hook panics.
     async fn respond<B>(
         &self,
         request: Request<B>,
@@ -299,7 +302,7 @@ impl Engine {
         response
     }
 
-    /// What is below the path and has nothing to do with the protocol.
+    /// Returns a file below the path, such as a client script, if the application serves one.
     async fn file(&self, parts: &Parts) -> Option<Response<ResponseBody>> {
         let config = &self.0.registry.config;
         let rest = parts.uri.path().strip_prefix(config.path.as_str())?;
@@ -367,7 +370,7 @@ impl Engine {
                         let mut response =
                             polling::push(shared, &parts.headers, body, config).await?;
                         if response.status().is_client_error() {
-                            // What is left of the body is no request.
+                            // The rest of the body must not be parsed as a request.
                             close_connection(parts, &mut response);
                         }
                         Ok(response)
@@ -392,8 +395,8 @@ impl Engine {
         let (shared, busy) = self.open(opening)?;
         *concerned = Some(shared.clone());
         let connection = Connection::new(busy, shared.clone(), None);
-        // The handshake's GET is the first poll. It is answered before the application can say anything, so that it
-        // carries the open packet, and the initial one, alone.
+        // The handshake's GET is the first poll. It is answered before the application runs, so
+        // that it contains only the open packet and the initial packet.
         let mut response = polling::poll(shared.clone(), &parts.headers, config).await?;
         if let Some(cookie) = config.cookie.as_ref().and_then(|cookie| cookie.header(shared.sid()))
         {
@@ -413,7 +416,7 @@ impl Engine {
         tokio::spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
             let websocket = engine.websocket(upgraded, opening.revision, opening.b64, compression);
-            // Two sessions were given one id at the same time, or none is opened any more.
+            // Another session has taken the id, or the engine is closed.
             let Ok((shared, busy)) = engine.open(opening) else {
                 return engine.hang_up(websocket);
             };
@@ -425,19 +428,19 @@ impl Engine {
         Ok(response)
     }
 
-    /// A new session, and the mark that it is at work.
+    /// Opens a session. Returns it with the guard that counts it as active.
     fn open(&self, opening: Opening) -> Result<(Arc<Shared>, Busy), Refused> {
         let Opening { sid, handshake, revision, b64, transport, jsonp, slot } = opening;
         let mut session = Session::server(now(), self.0.session.clone(), revision, transport, sid);
         if let Some(frame) = &self.0.registry.config.initial_packet {
-            // An empty queue takes any one message.
+            // An empty queue accepts one message of any size.
             let _ = session.send(frame.clone().into());
         }
         let counters = &self.0.registry.counters;
         let shared = Shared::new(session, handshake, b64, counters.clone()).with_jsonp(jsonp);
         shared.lock().slot = slot;
         let shared = Arc::new(shared);
-        // Before it can be found: who closes the engine now waits for it.
+        // Counted before others can find it, so that closing the engine waits for it.
         let busy = Busy::new(&self.0.registry);
         self.0.registry.insert(shared.clone())?;
         tracing::debug!(target: "engineio::session", %transport, "open");
@@ -445,7 +448,7 @@ impl Engine {
         Ok((shared, busy))
     }
 
-    /// Ends a WebSocket that belongs to no session.
+    /// Closes a WebSocket without a session.
     fn hang_up(&self, websocket: Box<WebSocket>) {
         let busy = Busy::new(&self.0.registry);
         websocket.end(busy.config.linger, busy);
@@ -464,8 +467,8 @@ impl Engine {
         Box::new(WebSocket::new(upgraded, revision, b64, max_payload, max_fragments, compression))
     }
 
-    /// A WebSocket that wants to take a polling session over. What it does to the session is decided when it is
-    /// connected; one that a session has no use for is closed then, as in Node.
+    /// Accepts a WebSocket that wants to take over a polling session. The session decides after the
+    /// WebSocket is connected. If it refuses, the WebSocket is closed then, as in Node.
     fn upgrade(
         &self,
         parts: &mut Parts,
@@ -503,7 +506,7 @@ impl Engine {
             hook(&refused.to_connection_error(parts));
         }
         let retry_after = match refused.error {
-            // Another server takes over at once.
+            // Another node takes over at once.
             RequestError::ShuttingDown => Some("1"),
             RequestError::SessionLimit => Some("10"),
             _ => None,
@@ -520,23 +523,23 @@ impl Engine {
             headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static(seconds));
         }
         if retry_after.is_some() || wants_upgrade(parts) {
-            // Behind a balancer of connections the next one leads elsewhere; a WebSocket client has no further request.
+            // A load balancer may route the next connection to another node, and a WebSocket client
+            // sends no further request on this one.
             close_connection(parts, &mut response);
         }
         response
     }
 }
 
-/// Says that the connection ends with this response.
+/// Adds `Connection: close` to a response, except on HTTP/2, which does not have this header.
 fn close_connection(parts: &Parts, response: &mut Response<ResponseBody>) {
-    // HTTP/2 has no such header.
     if parts.version < Version::HTTP_2 {
         let close = header::HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
 }
 
-/// Whether a response is one of those whose headers are the application's as well.
+/// Returns whether the header hooks apply to a response. They do not apply to refusals.
 fn is_welcome(response: &Response<ResponseBody>) -> bool {
     matches!(response.status(), StatusCode::OK | StatusCode::SWITCHING_PROTOCOLS)
 }

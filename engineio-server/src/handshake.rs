@@ -1,4 +1,4 @@
-//! What is remembered of the request that opened a session.
+//! The request that opened a session.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -12,22 +12,24 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::proxy::{Client, Proxies};
 
-/// The address of a request's peer, as a request extension. [`Engine::listen`](crate::Engine::listen) sets it; behind
-/// another HTTP server, insert it into the requests to have it in [`Handshake::remote_addr`], or name what that server
-/// inserts: [`EngineConfig::peer_addr`](crate::EngineConfig::peer_addr).
+/// The address of the peer, as a request extension. [`Engine::listen`](crate::Engine::listen) sets
+/// it. Behind another HTTP server, insert it into the requests to make it available as
+/// [`Handshake::remote_addr`], or read that server's own extension with
+/// [`EngineConfig::peer_addr`](crate::EngineConfig::peer_addr).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
 
-/// That a request came over TLS, as a request extension. [`Engine::listen_tls`](crate::Engine) sets it; behind another
-/// HTTP server, insert it into the requests for [`Handshake::secure`].
+/// Marks a request that came over TLS, as a request extension.
+/// [`Engine::listen_tls`](crate::Engine) sets it. Behind another HTTP server, insert it into the
+/// requests for [`Handshake::secure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Secure;
 
 /// The request that opened a session.
 ///
-/// The fields are copied out of the HTTP connection's read buffer, which could otherwise not be freed while the
-/// session lives; all headers lie in one allocation. Once the session is open, at most
-/// [`max_kept_head`](crate::EngineConfig::max_kept_head) bytes of them are left.
+/// The fields are copied, because slices would keep the HTTP connection's read buffer alive as long
+/// as the session. All headers share one allocation. An open session keeps at most
+/// [`max_kept_head`](crate::EngineConfig::max_kept_head) bytes of them.
 #[derive(Debug)]
 pub struct Handshake {
     headers: Box<[u8]>,
@@ -35,9 +37,9 @@ pub struct Handshake {
     remote_addr: Option<SocketAddr>,
     client_ip: Option<IpAddr>,
     secure: bool,
-    /// Those of the request, while the application decides.
+    /// The extensions of the request. Empty once the session is open.
     offered: Extensions,
-    /// Those that live on. One word where there are none.
+    /// The extensions that the session keeps. One word if there are none.
     extensions: Extensions,
     issued: SystemTime,
 }
@@ -51,7 +53,7 @@ impl Handshake {
         let mut headers = Vec::new();
         let mut push = |name: &HeaderName, value: &[u8]| {
             for part in [name.as_str().as_bytes(), value] {
-                // Neither can hold a line feed.
+                // Names and values cannot contain a line feed.
                 headers.extend_from_slice(part);
                 headers.push(b'\n');
             }
@@ -59,13 +61,13 @@ impl Handshake {
         for name in parts.headers.keys() {
             let mut values = parts.headers.get_all(name).iter().map(HeaderValue::as_bytes);
             if name == header::COOKIE {
-                // HTTP/2 may bring them one by one (RFC 9113 section 8.2.3).
+                // HTTP/2 may split cookies into several fields (RFC 9113 section 8.2.3).
                 push(name, &values.collect::<Vec<_>>().join(&b"; "[..]));
             } else {
                 values.by_ref().for_each(|value| push(name, value));
             }
         }
-        // In HTTP/2 the host is a part of the URI.
+        // In HTTP/2 the host is part of the URI.
         if let (Some(authority), false) =
             (parts.uri.authority(), parts.headers.contains_key(header::HOST))
         {
@@ -73,7 +75,7 @@ impl Handshake {
         }
         let url = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let mut offered = parts.extensions.clone();
-        // The connection itself is not the application's.
+        // The application must not take the connection itself.
         offered.remove::<OnUpgrade>();
         let remote_addr = parts
             .extensions
@@ -98,7 +100,8 @@ impl Handshake {
         }
     }
 
-    /// Lets go of what an open session has no use for: extensions but these, and headers beyond so many bytes.
+    /// Drops what an open session does not keep: extensions other than `wanted`, and headers beyond
+    /// `max_head` bytes.
     pub(crate) fn keeping(mut self, wanted: &[Keep], max_head: usize) -> Self {
         for keep in wanted {
             keep(&self.offered, &mut self.extensions);
@@ -108,7 +111,7 @@ impl Handshake {
         self
     }
 
-    /// Keeps those headers that fit into so many bytes, in their order.
+    /// Keeps the headers that fit into `bytes`, in their order.
     fn shorten_headers(&mut self, bytes: usize) {
         if self.headers.len() <= bytes {
             return;
@@ -124,8 +127,9 @@ impl Handshake {
         self.headers = kept.into_boxed_slice();
     }
 
-    /// The headers of the request, built from the compact copy at each call. While the session is being opened all of them
-    /// are there; afterwards those that fit into [`max_kept_head`](crate::EngineConfig::max_kept_head).
+    /// Returns the headers of the request, built from a compact copy at each call. While the
+    /// session is being opened, all headers are available. Afterwards only those within
+    /// [`max_kept_head`](crate::EngineConfig::max_kept_head) are.
     pub fn headers(&self) -> HeaderMap {
         let mut parts = self.headers.split(|byte| *byte == b'\n');
         let mut map = HeaderMap::new();
@@ -139,57 +143,62 @@ impl Handshake {
         map
     }
 
-    /// The address of the client: that of the peer, or what the peer says where it is one of the
-    /// [`trusted_proxies`](crate::EngineConfig::trusted_proxies). IPv4 addresses are given as such.
+    /// Returns the address of the client. This is the peer's address, or the one that the peer
+    /// reports if it is one of the [`trusted_proxies`](crate::EngineConfig::trusted_proxies).
+    /// IPv4-mapped addresses are returned as IPv4.
     pub fn client_ip(&self) -> Option<IpAddr> {
         self.client_ip
     }
 
-    /// The address of the peer, where the listener knew it (see [`PeerAddr`] and
-    /// [`EngineConfig::peer_addr`](crate::EngineConfig::peer_addr)): the client, or the last proxy before us.
+    /// Returns the address of the peer, which is the client or the last proxy. `None` if the
+    /// listener does not provide it (see [`PeerAddr`] and
+    /// [`EngineConfig::peer_addr`](crate::EngineConfig::peer_addr)).
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.remote_addr
     }
 
-    /// Whether the client came over TLS: what a trusted proxy says, else what the listener knew (see [`Secure`]).
+    /// Returns whether the client connected over TLS, according to a trusted proxy or otherwise to
+    /// the listener (see [`Secure`]).
     pub fn secure(&self) -> bool {
         self.secure
     }
 
-    /// The path and query of the request.
+    /// Returns the path and query of the request.
     pub fn url(&self) -> &str {
         &self.uri
     }
 
-    /// The query parameters, percent-decoded, in the order sent.
+    /// Returns the query parameters, percent-decoded, in the order sent.
     pub fn query(&self) -> Vec<(String, String)> {
         let query = self.uri.parse::<Uri>().ok();
         let query = query.as_ref().and_then(Uri::query).unwrap_or_default();
         form_urlencoded::parse(query.as_bytes()).into_owned().collect()
     }
 
-    /// Whether the request came from another page than the server's own: it had an `Origin` header (Node's `xdomain`).
+    /// Returns whether the request has an `Origin` header (Node's `xdomain`).
     pub fn is_cross_domain(&self) -> bool {
         self.headers().contains_key(http::header::ORIGIN)
     }
 
-    /// A value that was kept with the session ([`insert_extension`](Self::insert_extension)), or an extension of the
-    /// request, as a tower layer in front of the engine inserts it.
+    /// Returns a value that was added with [`insert_extension`](Self::insert_extension), or an
+    /// extension of the request, such as one added by a tower layer.
     ///
-    /// While the session is being opened, every extension of the request is here. Afterwards only those are that
-    /// [`EngineConfig::keep_extension`](crate::EngineConfig::keep_extension) names: others may hold on to much, as axum's
-    /// `OriginalUri` does to the read buffer of its connection.
+    /// While the session is being opened, all extensions of the request are available. Afterwards
+    /// only those named by [`EngineConfig::keep_extension`](crate::EngineConfig::keep_extension)
+    /// are, because others may hold much memory. For example, axum's `OriginalUri` keeps the read
+    /// buffer of its connection.
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.extensions.get().or_else(|| self.offered.get())
     }
 
-    /// Keeps a value with the session, for [`extension`](Self::extension): in
-    /// [`EngineConfig::allow_request`](crate::EngineConfig::allow_request), who the client is.
+    /// Adds a value to the session, for [`extension`](Self::extension). For example,
+    /// [`EngineConfig::allow_request`](crate::EngineConfig::allow_request) can add the identity of
+    /// the client.
     pub fn insert_extension<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
         self.extensions.insert(value);
     }
 
-    /// When the session was opened.
+    /// Returns the time of the request.
     pub fn issued(&self) -> SystemTime {
         self.issued
     }
@@ -198,10 +207,10 @@ impl Handshake {
 /// Finds the peer's address among the extensions of a request.
 pub(crate) type FindPeer = dyn Fn(&Extensions) -> Option<SocketAddr> + Send + Sync;
 
-/// Copies an extension of one type, where there is one, and none already.
+/// Copies an extension of one type if it exists, unless the target already has one.
 pub(crate) type Keep = fn(&Extensions, &mut Extensions);
 
-/// The [`Keep`] of a type.
+/// The [`Keep`] function of type `T`.
 pub(crate) fn keep<T: Clone + Send + Sync + 'static>(from: &Extensions, to: &mut Extensions) {
     if let (Some(value), None) = (from.get::<T>(), to.get::<T>()) {
         to.insert(value.clone());
@@ -213,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_and_query_survive_the_copy() {
+    fn a_handshake_copies_headers_and_query() {
         let (parts, ()) = http::Request::builder()
             .uri("/socket.io/?EIO=4&name=J%C3%BCrgen+M%2&x")
             .header("cookie", "a=1")
@@ -232,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn only_extensions_that_are_wanted_live_on() {
+    fn a_session_keeps_only_the_wanted_extensions() {
         let request =
             http::Request::builder().extension("a layer's").extension(1_u8).extension(2_u16);
         let (parts, ()) = request.body(()).unwrap().into_parts();
@@ -274,13 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn a_proxys_word_for_the_scheme_stands_above_its_own_connection() {
+    fn the_scheme_that_a_trusted_proxy_reports_overrides_that_of_its_connection() {
         let nets = vec!["10.0.0.0/8".parse().unwrap()];
         let proxies = Proxies::new(nets, crate::proxy::ProxyHeader::XForwardedFor);
         for (peer, scheme, tls, secure) in [
             ([10, 0, 0, 1], "https", false, true),
             ([10, 0, 0, 1], "http", true, false),
-            // One that is silent, or not trusted, is the client as far as is known.
+            // A trusted proxy that reports no scheme, and a peer that is not trusted, count as the
+            // client.
             ([10, 0, 0, 1], "", true, true),
             ([192, 0, 2, 1], "https", false, false),
             ([192, 0, 2, 1], "http", true, true),

@@ -14,28 +14,30 @@ use tokio::sync::Semaphore;
 
 use crate::response::ResponseBody;
 
-/// Longer bodies are compressed on a thread of the runtime's blocking pool, so that no other session waits for more than
-/// about half a millisecond.
+/// Longer bodies are compressed on a thread of the runtime's blocking pool, so that other sessions
+/// wait at most about half a millisecond.
 const INLINE: usize = 32 * 1024;
 
-/// How many bodies are compressed on such threads at once, in the whole process: it bounds their memory.
+/// Limits how many large bodies the process compresses at once, which bounds their memory.
 static LARGE: Semaphore = Semaphore::const_new(8);
 
-/// brotli's window, 256 KiB: larger ones cost 8 MiB per response for one percent.
+/// brotli's window, 256 KiB. Larger ones cost 8 MiB per response and gain one percent.
 const BROTLI_WINDOW: i32 = 18;
 
-/// How polling responses are compressed: with gzip, brotli or deflate, whatever the client's `Accept-Encoding` likes best
-/// (the first of these where it likes them alike).
+/// The compression of polling responses. The client's `Accept-Encoding` selects gzip, brotli or
+/// deflate. If the client has no preference, the first of these is used.
 ///
-/// Only responses with packets are compressed, from [`threshold`](Self::threshold) on, and only if one of their packets may
-/// be (see [`Frames::compress`](crate::Frames::compress)).
+/// Only responses with packets are compressed, from [`threshold`](Self::threshold) on, and only if
+/// at least one of their packets allows it (see [`Frames::compress`](crate::Frames::compress)).
 ///
-/// While a response is compressed it costs 0.4 MiB beside its body, with brotli 0.6 to 4 MiB; nothing is kept afterwards.
-/// Time, measured with chat-like JSON at the default levels: 30 µs for 2 KB and 1 ms for 100 KB. Bodies over 32 KiB are
-/// compressed outside the runtime's worker threads, eight at a time.
+/// The compression of a response needs 0.4 MiB in addition to its body, and 0.6 to 4 MiB with
+/// brotli. Afterwards no memory is kept. It takes 30 µs for 2 KB and 1 ms for 100 KB, measured with
+/// chat-like JSON at the default levels. Bodies over 32 KiB are compressed outside the runtime's
+/// worker threads, eight at a time.
 ///
-/// Whoever can put text of his own beside a secret into one response, and see its length on the wire, can guess the secret
-/// letter by letter (the attack named BREACH, which TLS does not prevent). Send such messages uncompressed.
+/// An attacker who can place text next to a secret in the same response, and see the length of the
+/// response on the wire, can guess the secret letter by letter (the BREACH attack, which TLS does
+/// not prevent). Send such messages uncompressed.
 ///
 /// ```
 /// use engineio_server::{EngineConfig, HttpCompression};
@@ -58,25 +60,27 @@ impl Default for HttpCompression {
 }
 
 impl HttpCompression {
-    /// Bytes of a body below which it is sent as it is (default 1024).
+    /// Sets the size in bytes from which a body is compressed (default 1024).
     pub fn threshold(mut self, bytes: usize) -> Self {
         self.threshold = bytes;
         self
     }
 
-    /// The level of gzip and deflate, from 1, the fastest, to 9 (default 4; Node's is 6, which takes twice the time for 4 %).
+    /// Sets the level of gzip and deflate, from 1 (fastest) to 9 (default 4). Node's default 6
+    /// takes twice the time for 4 %.
     pub fn level(mut self, level: u32) -> Self {
         self.level = level.clamp(1, 9);
         self
     }
 
-    /// The quality of brotli, from 1, the fastest, to 11 (default 4). Beyond 4 it is several times slower.
+    /// Sets the quality of brotli, from 1 (fastest) to 11 (default 4). Values above 4 are several
+    /// times slower.
     pub fn brotli_quality(mut self, quality: u32) -> Self {
         self.brotli_quality = quality.clamp(1, 11);
         self
     }
 
-    /// Compresses a response, if its length and its request are for it.
+    /// Compresses a response if its length and the request allow it.
     pub(crate) async fn apply(
         &self,
         request: &HeaderMap,
@@ -104,7 +108,7 @@ impl HttpCompression {
         Response::from_parts(parts, Full::new(body))
     }
 
-    /// Nothing where it cannot be done, which is no reason not to send the body.
+    /// Returns `None` if compression fails. The body is then sent uncompressed.
     async fn compress(&self, encoding: Encoding, body: &Bytes) -> Option<(Encoding, Bytes)> {
         let compressed = if body.len() <= INLINE {
             encoding.encode(self, body)
@@ -118,7 +122,7 @@ impl HttpCompression {
     }
 }
 
-/// The content codings (RFC 9110 section 8.4.1) offered, the best first.
+/// The supported content codings (RFC 9110 section 8.4.1), the preferred one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
     Gzip,
@@ -137,13 +141,13 @@ impl Encoding {
         }
     }
 
-    /// What the client likes best (RFC 9110 section 12.5.3); nothing where it says nothing, or would rather have the body as
-    /// it is.
+    /// Returns the coding that the client prefers (RFC 9110 section 12.5.3). Returns `None` if it
+    /// accepts none or prefers the uncompressed body.
     fn accepted(request: &HeaderMap) -> Option<Self> {
         let mut best = (weight(request, "identity").unwrap_or_default().max(1), None);
         for encoding in Self::ALL {
             let weight = weight(request, encoding.name()).or_else(|| weight(request, "*"));
-            // The first of equals, but any of them before the body as it is.
+            // Among equal weights, the first coding wins, and any coding wins over `identity`.
             let weight = weight.unwrap_or_default();
             if weight > best.0 || best.1.is_none() && weight == best.0 {
                 best = (weight, Some(encoding));
@@ -180,7 +184,7 @@ impl Encoding {
     }
 }
 
-/// How much the client likes a coding, in thousandths, where it names it.
+/// Returns the client's weight for a coding in thousandths, if it is listed.
 fn weight(request: &HeaderMap, name: &str) -> Option<u16> {
     let values = request.get_all(header::ACCEPT_ENCODING).into_iter();
     values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).find_map(
@@ -189,7 +193,7 @@ fn weight(request: &HeaderMap, name: &str) -> Option<u16> {
             let weight = parameter.trim().strip_prefix(['q', 'Q']).unwrap_or_default().trim_start();
             let weight =
                 weight.strip_prefix('=').and_then(|weight| weight.trim().parse::<f32>().ok());
-            // What cannot be read is not accepted.
+            // A malformed weight means that the coding is not accepted.
             let weight = weight.map_or(0.0, |weight| weight.clamp(0.0, 1.0) * 1000.0);
             coding.trim().eq_ignore_ascii_case(name).then_some(weight as u16)
         },
@@ -211,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_chooses() {
+    fn the_client_selects_the_coding() {
         use Encoding::{Brotli, Deflate, Gzip};
         for (value, encoding) in [
             ("gzip, deflate, br, zstd", Some(Gzip)),
@@ -240,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_is_decoded() {
+    fn encoded_bodies_decode_to_the_original() {
         let body = b"0123456789".repeat(5000);
         for level in [0, 1, 9, 99] {
             let config = HttpCompression::default().level(level).brotli_quality(level);

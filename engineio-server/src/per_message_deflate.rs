@@ -1,14 +1,17 @@
-//! Compression of WebSocket messages (RFC 7692): what is offered, and what a client's offer makes of it.
+//! Negotiation of WebSocket compression (RFC 7692).
 
 use http::{HeaderMap, HeaderValue, header};
 
 const NAME: &str = "permessage-deflate";
 
-/// How WebSocket messages are compressed, with clients that offer `permessage-deflate` (RFC 7692), as browsers do.
+/// The compression of WebSocket messages, for clients that offer `permessage-deflate` (RFC 7692),
+/// as browsers do.
 ///
-/// By default neither side keeps a context between messages. A connection then costs no more memory than one without
-/// compression (each of the runtime's threads has one context of either kind, 430 KB), and a broadcast is compressed once for all its recipients. A context makes short messages that resemble each
-/// other several times smaller, and costs, per connection, from its first compressed message on:
+/// By default neither side keeps a context between messages. A connection then needs no additional
+/// memory (each thread of the runtime has one context for each direction, 430 KB in total), and a
+/// broadcast is compressed once for all recipients. With contexts, short messages that resemble
+/// each other become several times smaller. Each connection then needs the following memory from
+/// its first compressed message on:
 ///
 /// | what is allowed | bytes per connection |
 /// |---|---|
@@ -16,15 +19,16 @@ const NAME: &str = "permessage-deflate";
 /// | the same, window of 9 to 14 bits | 251 000 to 315 000 |
 /// | `client_no_context_takeover(false)` | 48 000 |
 ///
-/// While a compressed message arrives it is held besides what it is inflated to: twice
-/// [`max_payload`](crate::EngineConfig::max_payload) in the worst case. Inflating stops at `max_payload`.
+/// A compressed message is buffered until it is complete and then inflated. Together this takes at
+/// most twice [`max_payload`](crate::EngineConfig::max_payload). Inflating stops at `max_payload`.
 ///
-/// Messages are compressed in the task of their session: 25 µs for 2 KB, 90 µs for 10 KB, 14 ms for 1 MB at the default
-/// level. Nothing else runs on that thread meanwhile.
+/// Messages are compressed in the task of their session, which blocks its thread: 25 µs for 2 KB,
+/// 90 µs for 10 KB and 14 ms for 1 MB at the default level.
 ///
-/// Whoever can put text of his own beside a secret into one message (or, with a context, into one connection), and see the
-/// lengths on the wire, can guess the secret letter by letter (the attacks named CRIME and BREACH, which TLS does not
-/// prevent). Send such messages uncompressed, see [`Frames::compress`](crate::Frames::compress).
+/// An attacker who can place text next to a secret in the same message (or, with a context, the
+/// same connection), and see the lengths on the wire, can guess the secret letter by letter (the
+/// CRIME and BREACH attacks, which TLS does not prevent). Send such messages uncompressed, see
+/// [`Frames::compress`](crate::Frames::compress).
 ///
 /// ```
 /// use engineio_server::{EngineConfig, PerMessageDeflate};
@@ -56,46 +60,48 @@ impl Default for PerMessageDeflate {
 }
 
 impl PerMessageDeflate {
-    /// Bytes of a message below which it is sent as it is (default 1024).
+    /// Sets the size in bytes from which a message is compressed (default 1024).
     pub fn threshold(mut self, bytes: usize) -> Self {
         self.threshold = bytes;
         self
     }
 
-    /// The level of compression, from 1, the fastest, to 9 (default 4; Node's is 6, which takes nearly twice the time for
-    /// 4 %).
+    /// Sets the level of compression, from 1 (fastest) to 9 (default 4). Node's default 6 takes
+    /// nearly twice the time for 4 %.
     pub fn level(mut self, level: u32) -> Self {
         self.level = level.clamp(1, 9);
         self
     }
 
-    /// Whether this server compresses each message on its own (default yes; Node: no). If not, it does so only where the
-    /// client asks for it.
+    /// Sets whether the server compresses each message on its own (default `true`; Node: `false`).
+    /// With `false`, it does so only if the client asks for it.
     pub fn server_no_context_takeover(mut self, yes: bool) -> Self {
         self.server_no_context_takeover = yes;
         self
     }
 
-    /// Whether clients must compress each message on its own (default yes; Node: no).
+    /// Sets whether clients must compress each message on its own (default `true`; Node: `false`).
     pub fn client_no_context_takeover(mut self, yes: bool) -> Self {
         self.client_no_context_takeover = yes;
         self
     }
 
-    /// Size of this server's window as a power of two, from 9 to 15 (default 15). A client may ask for a smaller one.
+    /// Sets the size of the server's window as a power of two, from 9 to 15 (default 15). A client
+    /// may ask for a smaller one.
     pub fn server_max_window_bits(mut self, bits: u8) -> Self {
         self.server_max_window_bits = bits.clamp(9, 15);
         self
     }
 
-    /// Size of a client's window as a power of two, from 9 to 15 (default 15). Below 15, compression is declined where
-    /// the client does not offer to limit its window.
+    /// Sets the size of a client's window as a power of two, from 9 to 15 (default 15). Below 15,
+    /// compression is declined if the client does not offer to limit its window.
     pub fn client_max_window_bits(mut self, bits: u8) -> Self {
         self.client_max_window_bits = bits.clamp(9, 15);
         self
     }
 
-    /// Accepts the first offer that can be accepted: what it comes to, and the response's `Sec-WebSocket-Extensions`.
+    /// Accepts the first acceptable offer. Returns the negotiated parameters and the value of the
+    /// response's `Sec-WebSocket-Extensions`.
     pub(crate) fn negotiate(&self, request: &HeaderMap) -> Option<(Parameters, HeaderValue)> {
         let values = request.get_all(header::SEC_WEBSOCKET_EXTENSIONS).into_iter();
         let offers = values.filter_map(|value| value.to_str().ok());
@@ -136,12 +142,12 @@ impl PerMessageDeflate {
     }
 }
 
-/// What was agreed on.
+/// The negotiated parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Parameters {
     pub(crate) threshold: usize,
     pub(crate) level: u32,
-    /// Whether the server's context lives on from message to message.
+    /// Whether the server keeps its context between messages.
     pub(crate) server_takeover: bool,
     pub(crate) client_takeover: bool,
     /// From 8 to 15.
@@ -155,13 +161,13 @@ struct Offer {
     server_no_context_takeover: bool,
     client_no_context_takeover: bool,
     server_max_window_bits: Option<u8>,
-    /// 15 where the client leaves it to the server.
+    /// 15 if the client leaves the value to the server.
     client_max_window_bits: Option<u8>,
 }
 
 impl Offer {
-    /// Nothing where it offers something else, or is malformed: an unknown parameter, one given twice, or a value that is
-    /// out of range.
+    /// Parses an offer. Returns `None` if it is for another extension or malformed: it has an
+    /// unknown parameter, a repeated one, or a value out of range.
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
         if parts.next() != Some(NAME) {
@@ -197,7 +203,7 @@ impl Offer {
     }
 }
 
-/// A number from 8 to 15, perhaps in quotes.
+/// Parses a number from 8 to 15, with or without quotes.
 fn window_bits(value: &str) -> Option<u8> {
     let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
     (8..=15).find(|bits: &u8| bits.to_string() == value)
@@ -218,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn no_context_is_kept_unless_asked_for() {
+    fn no_context_is_kept_by_default() {
         let config = PerMessageDeflate::default();
         let none = "; server_no_context_takeover; client_no_context_takeover";
         for offer in [
@@ -242,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smaller_window_is_agreed_on() {
+    fn the_smaller_window_is_negotiated() {
         let config = PerMessageDeflate::default()
             .server_no_context_takeover(false)
             .client_no_context_takeover(false);
@@ -271,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_declined_and_the_next_offer_tried() {
+    fn a_malformed_offer_is_declined_and_the_next_one_tried() {
         let config = PerMessageDeflate::default().client_no_context_takeover(false);
         for bad in [
             "permessage-deflate; unknown",

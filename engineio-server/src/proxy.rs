@@ -1,4 +1,4 @@
-//! Who a request comes from where proxies stand in between.
+//! Finds the client behind trusted proxies.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -8,8 +8,8 @@ use ipnet::IpNet;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Where the trusted proxies write down whom they speak for. They hand the other header through as the client sent it,
-/// so only one can be believed.
+/// The header in which trusted proxies report their client. Proxies pass the other header on as the
+/// client sent it, so only one of the two can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyHeader {
@@ -19,22 +19,22 @@ pub enum ProxyHeader {
     Forwarded,
 }
 
-/// The proxies whose word is taken.
+/// The trusted proxies and their header.
 #[derive(Clone, Debug)]
 pub(crate) struct Proxies {
     trusted: Vec<IpNet>,
     header: ProxyHeader,
 }
 
-/// Who a request comes from, as far as it is known.
+/// The client of a request, as far as known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Client {
     pub(crate) ip: IpAddr,
-    /// What a trusted proxy says of its client's scheme.
+    /// Whether the scheme is `https`, according to a trusted proxy.
     pub(crate) https: Option<bool>,
 }
 
-/// One hop, as the proxy behind it saw it.
+/// One hop, as reported by the next proxy.
 #[derive(Default)]
 struct Hop {
     ip: Option<IpAddr>,
@@ -46,8 +46,8 @@ impl Proxies {
         Self { trusted, header }
     }
 
-    /// Follows the hops from the peer backwards, for as long as those who wrote them down are trusted. Nothing that stands
-    /// before was written by a proxy of ours.
+    /// Follows the hops from the peer back to the client, as long as the reporting hop is trusted.
+    /// Earlier entries were not written by trusted proxies.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
         let mut client = Client { ip: peer.to_canonical(), https: None };
         match self.header {
@@ -60,14 +60,15 @@ impl Proxies {
                     let Some(ip) = hops.next().and_then(address) else { break };
                     client.ip = ip;
                 }
-                // Those who wrote these down added to this header as well, or only the first of them did.
+                // Either each of these proxies has also added to this header, or only the first
+                // has.
                 let lines = headers.get_all(X_FORWARDED_PROTO).iter().rev();
                 let scheme = lines.flat_map(list_from_the_right).take(depth).last();
                 client.https = scheme.map(|scheme| scheme.eq_ignore_ascii_case("https"));
             }
             ProxyHeader::Forwarded => {
                 let lines = headers.get_all(header::FORWARDED).iter().rev();
-                // A line that cannot be read ends the walk, as an empty hop does.
+                // A malformed line ends the walk, as an empty hop does.
                 let mut hops = lines.flat_map(|line| {
                     let hops = line.to_str().ok().and_then(forwarded);
                     hops.unwrap_or_else(|| vec![Hop::default()]).into_iter().rev()
@@ -88,12 +89,13 @@ impl Proxies {
     }
 }
 
-/// The items of a list, the last one first. Text that is not ASCII is an item that nothing can be made of.
+/// Returns the items of a list, the last one first. A line that is not ASCII is a single empty
+/// item.
 fn list_from_the_right(line: &HeaderValue) -> impl Iterator<Item = &str> {
     line.to_str().unwrap_or_default().rsplit(',').map(str::trim)
 }
 
-/// An address, with or without a port.
+/// Parses an address, with or without a port.
 fn address(text: &str) -> Option<IpAddr> {
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
     let ip = text
@@ -104,8 +106,8 @@ fn address(text: &str) -> Option<IpAddr> {
     Some(ip.to_canonical())
 }
 
-/// The hops of a `Forwarded` field (RFC 7239 section 4). Nothing where any of it is malformed: a quote that the client
-/// left open must not change what a proxy added.
+/// Parses the hops of a `Forwarded` field (RFC 7239 section 4). Returns `None` if any part is
+/// malformed: an unclosed quote from the client must not change what a proxy has added.
 fn forwarded(line: &str) -> Option<Vec<Hop>> {
     let mut hops = Vec::new();
     let mut hop = Hop::default();
@@ -134,10 +136,10 @@ fn forwarded(line: &str) -> Option<Vec<Hop>> {
     }
 }
 
-/// A token or a quoted string, and what follows it.
+/// Parses a token or a quoted string. Returns it with the rest of the text.
 fn value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
-        // Not every proxy quotes ports and brackets, as it should.
+        // Some proxies do not quote ports and brackets, although they should.
         let end = text.find(|c: char| {
             !u8::try_from(c).is_ok_and(|byte| is_token(byte) || b":[]".contains(&byte))
         });
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_hop_that_is_no_proxy_is_the_client() {
+    fn the_last_hop_that_is_not_a_trusted_proxy_is_the_client() {
         assert_eq!(by_list("10.0.0.1", &[CLIENT]), CLIENT);
         assert_eq!(by_list("10.0.0.1", &["1.1.1.1, 203.0.113.7 , 10.2.2.2"]), CLIENT);
         assert_eq!(by_list("10.0.0.1", &["1.1.1.1", "203.0.113.7", "10.2.2.2"]), CLIENT);
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hop_that_cannot_be_read_ends_the_walk() {
+    fn a_malformed_hop_ends_the_walk() {
         for junk in ["", "unknown", "203.0.113.7, ", "1.2.3", "203.0.113.7 x", "é"] {
             assert_eq!(by_list("10.0.0.1", &[junk]), "10.0.0.1", "{junk}");
         }
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_is_that_of_the_same_hop() {
+    fn the_scheme_comes_from_the_same_hop_as_the_address() {
         let scheme = |peer, hops, schemes| {
             let lines = [("x-forwarded-for", hops), ("x-forwarded-proto", schemes)];
             client(ProxyHeader::XForwardedFor, peer, &lines).1
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_strictly() {
+    fn forwarded_is_parsed_strictly() {
         let read = |line| by_forwarded("10.0.0.1", &[line]);
         let found = |https| (CLIENT.to_owned(), https);
         assert_eq!(read("for=203.0.113.7"), found(None));
@@ -271,13 +273,14 @@ mod tests {
         ] {
             assert_eq!(read(line), ("10.0.0.1".to_owned(), None), "{line}");
         }
-        // Each line is read by itself: what the client left open does not reach the proxy's own.
+        // Each line is parsed on its own. A quote that the client left open does not affect the
+        // proxy's line.
         assert_eq!(by_forwarded("10.0.0.1", &["for=\"", "for=203.0.113.7"]), found(None));
     }
 
     proptest! {
         #[test]
-        fn headers_of_strangers_are_never_believed(line in "[ -~]{0,60}", other in "[ -~]{0,60}") {
+        fn headers_of_untrusted_peers_are_ignored(line in "[ -~]{0,60}", other in "[ -~]{0,60}") {
             for header in [ProxyHeader::XForwardedFor, ProxyHeader::Forwarded] {
                 let lines = [
                     ("x-forwarded-for", &*line), ("forwarded", &*line), ("x-forwarded-proto", &*other),
@@ -288,7 +291,7 @@ mod tests {
         }
 
         #[test]
-        fn what_a_client_says_of_itself_is_never_believed(
+        fn entries_of_the_client_itself_are_ignored(
             said in r#"([ -~]|for=1\.1\.1\.1|"|,|;|\\){0,20}"#,
             bytes in proptest::collection::vec(any::<u8>(), 0..40),
         ) {
@@ -297,10 +300,10 @@ mod tests {
             let own = format!("for={CLIENT};proto=https");
             let found = by_forwarded("10.0.0.1", &[&said, &own]);
             prop_assert_eq!(found, (CLIENT.to_owned(), Some(true)));
-            // On one line it may at most make the proxy's word unreadable.
+            // In a shared line, the client's part can at most make the proxy's part unreadable.
             let (ip, _) = by_forwarded("10.0.0.1", &[&format!("{said}, {own}")]);
             prop_assert!(ip == CLIENT || ip == "10.0.0.1", "{}", ip);
-            // Nor do any bytes do harm.
+            // Arbitrary bytes do not cause a panic.
             if let Ok(value) = HeaderValue::from_bytes(&bytes) {
                 for header in [ProxyHeader::XForwardedFor, ProxyHeader::Forwarded] {
                     let mut headers = HeaderMap::new();

@@ -1,4 +1,4 @@
-//! The sessions of an engine, by their id.
+//! The open sessions of an engine.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -18,12 +18,12 @@ use crate::{
     unauthenticated::Unauthenticated,
 };
 
-/// sid → session, and the options that all of them share.
+/// Maps session ids to sessions. Also holds what all sessions share.
 pub(crate) struct Registry {
     pub(crate) config: EngineConfig,
     pub(crate) counters: Arc<Counters>,
     sessions: RwLock<Sessions>,
-    /// How many connections and closing WebSockets there are.
+    /// The number of connections and closing WebSockets.
     busy: watch::Sender<usize>,
     pub(crate) unauthenticated: Arc<Unauthenticated>,
 }
@@ -31,7 +31,8 @@ pub(crate) struct Registry {
 #[derive(Default)]
 struct Sessions {
     by_sid: HashMap<ByteString, Arc<Shared>>,
-    /// No session is added any more. Below the lock, so that whoever closes them all has seen the last one.
+    /// Whether new sessions are refused. Guarded by the lock, so that a caller that sets it sees
+    /// all sessions.
     shut: bool,
 }
 
@@ -41,7 +42,7 @@ impl Sessions {
     }
 }
 
-/// The registry, as something that is still at work holds it.
+/// A reference to the registry that counts its owner as active. [`Registry::ended`] waits for it.
 pub(crate) struct Busy(Arc<Registry>);
 
 impl Busy {
@@ -88,7 +89,7 @@ impl Registry {
         }
     }
 
-    /// Waits until nothing is at work.
+    /// Waits until no connection or closing WebSocket is left.
     pub(crate) async fn ended(&self) {
         // The sender lives in `self`.
         let _ = self.busy.subscribe().wait_for(|count| *count == 0).await;
@@ -98,16 +99,17 @@ impl Registry {
         self.read().by_sid.get(sid).cloned()
     }
 
-    /// Whether there may be one more session.
+    /// Checks whether another session may be opened.
     ///
     /// # Errors
     ///
-    /// There are `max_sessions`.
+    /// Returns an error if there are already `max_sessions`.
     pub(crate) fn has_room(&self) -> Result<(), RequestError> {
         self.read().has_room(self.config.max_sessions)
     }
 
-    /// Adds a session, unless there is one with its id, or `max_sessions`, or none is added any more.
+    /// Adds a session. Refuses it if its id is in use, there are `max_sessions`, or the engine is
+    /// closed.
     pub(crate) fn insert(&self, shared: Arc<Shared>) -> Result<(), Refused> {
         let sid = shared.sid().clone();
         let mut sessions = self.write();
@@ -128,7 +130,7 @@ impl Registry {
         let removed = {
             let by_sid = &mut self.write().by_sid;
             let removed = by_sid.remove(sid);
-            // A wave of clients must not leave its table behind.
+            // Frees the memory that a peak of clients needed.
             if by_sid.capacity() > 64 && by_sid.len() < by_sid.capacity() / 4 {
                 by_sid.shrink_to(by_sid.len() * 2);
             }
@@ -143,7 +145,7 @@ impl Registry {
 
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = Stats { at_work: *self.busy.borrow() as u64, ..Stats::default() };
-        // Collected first: the table is not locked while sessions are.
+        // Collected first, so that the table is not locked while sessions are.
         let open: Vec<_> = self.read().by_sid.values().cloned().collect();
         for shared in open {
             let session = &mut shared.lock().session;
@@ -154,7 +156,7 @@ impl Registry {
         stats
     }
 
-    /// Adds no session from now on; gives those that there are.
+    /// Refuses new sessions from now on. Returns the open ones.
     pub(crate) fn shut(&self) -> Vec<Arc<Shared>> {
         let mut sessions = self.write();
         sessions.shut = true;
@@ -174,12 +176,12 @@ impl Registry {
     }
 }
 
-/// A fresh session id: 15 bytes from the system's CSPRNG, which are 20 characters of base64url. Sticky load
-/// balancers and sharded adapters rely on that length.
+/// Generates a session id: 15 bytes from the operating system's CSPRNG as 20 characters of
+/// base64url. Sticky load balancers and sharded adapters rely on this length.
 ///
 /// # Errors
 ///
-/// The system has no randomness to give.
+/// Returns an error if the operating system provides no randomness.
 pub fn generate_sid() -> std::io::Result<ByteString> {
     let mut bytes = [0; 15];
     getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;

@@ -1,4 +1,4 @@
-//! From an HTTP request to what it asks for.
+//! Classification of HTTP requests.
 
 use std::borrow::Cow;
 
@@ -11,17 +11,17 @@ use crate::{
     transport::jsonp::Jsonp,
 };
 
-/// What a request asks of the engine.
+/// A classified request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// A handshake: a new session on this transport. The revision, if it is served, is looked at after the application
-    /// was asked.
+    /// A handshake for a new session on this transport. `revision` is `None` if it is not
+    /// supported. The request is refused for that only after the application was asked.
     Open { transport: Transport, revision: Option<Revision>, b64: bool, jsonp: Option<Jsonp> },
     /// A request for an existing session.
     Session(SessionRequest),
 }
 
-/// A request that names a session. Whether it fits the session is for [`SessionRequest::purpose`].
+/// A request that names a session. [`SessionRequest::purpose`] checks whether it fits the session.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SessionRequest {
     pub(crate) sid: String,
@@ -31,7 +31,7 @@ pub(crate) struct SessionRequest {
     pub(crate) b64: bool,
 }
 
-/// What a request for a session that fits is there for.
+/// The purpose of a request that fits its session.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// A GET of a polling session.
@@ -40,12 +40,13 @@ pub(crate) enum Purpose {
     Push,
     /// Any other method on a polling session.
     Other,
-    /// A WebSocket that wants to take the session over.
+    /// A WebSocket that wants to take over the session.
     Upgrade,
 }
 
 impl SessionRequest {
-    /// Verifies the request against its session in the order in which Node does: transport, revision, kind of request.
+    /// Verifies the request against its session in the same order as Node: transport, revision,
+    /// kind of request.
     pub(crate) fn purpose(
         &self,
         method: &Method,
@@ -70,7 +71,8 @@ impl SessionRequest {
     }
 }
 
-/// Reads a request in the order in which Node verifies it: transport, sid, method, kind of request.
+/// Classifies a request. Verifies it in the same order as Node: transport, sid, method, kind of
+/// request.
 pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, Refused> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let transport = query
@@ -80,7 +82,7 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
         .filter(|transport| config.transports.contains(transport))
         .ok_or(RequestError::UnknownTransport)?;
     let websocket = is_websocket(parts);
-    // As in Node, everything that is not 4 is the third revision.
+    // As in Node, every value other than 4 means revision 3.
     let revision = if query.eio.as_deref() == Some("4") { Revision::V4 } else { Revision::V3 };
 
     if let Some(sid) = query.sid {
@@ -98,25 +100,26 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
     Ok(Request::Open { transport, revision, b64: query.b64, jsonp })
 }
 
-/// Whether the request wants to become a WebSocket (RFC 6455 section 4.2.1, RFC 8441 section 4).
+/// Returns whether this is a WebSocket request (RFC 6455 section 4.2.1, RFC 8441 section 4).
 pub(crate) fn is_websocket(parts: &Parts) -> bool {
     is_extended_connect(parts) || names(parts, header::UPGRADE, "websocket") && wants_upgrade(parts)
 }
 
-/// Whether the request wants to change the protocol of its connection. Where `Connection` does not name `Upgrade`, a proxy
-/// in between may not know that the connection changes hands.
+/// Returns whether the request asks to change the protocol of its connection. If `Connection` does
+/// not list `Upgrade`, a proxy in between may not know about the change, so the request does not
+/// count.
 pub(crate) fn wants_upgrade(parts: &Parts) -> bool {
     parts.headers.contains_key(header::UPGRADE) && names(parts, header::CONNECTION, "upgrade")
 }
 
-/// Whether the list in a header has this item.
+/// Returns whether the list in a header contains `wanted`.
 fn names(parts: &Parts, name: HeaderName, wanted: &str) -> bool {
     let lines = parts.headers.get_all(name).iter().map(|line| line.as_bytes());
     let mut items = lines.flat_map(|line| line.split(|byte| *byte == b','));
     items.any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
-/// Whether the request wants to become a WebSocket inside an HTTP/2 connection (RFC 8441).
+/// Returns whether this is a WebSocket request inside an HTTP/2 connection (RFC 8441).
 #[cfg(feature = "http2")]
 pub(crate) fn is_extended_connect(parts: &Parts) -> bool {
     let protocol = parts.extensions.get::<hyper::ext::Protocol>();
@@ -129,14 +132,15 @@ pub(crate) fn is_extended_connect(_: &Parts) -> bool {
     false
 }
 
-/// The query parameters of the protocol, percent-decoded; the last value of a repeated key wins, as in Node.
+/// The query parameters of the protocol, percent-decoded. The last value of a repeated key wins, as
+/// in Node.
 #[derive(Default)]
 struct Query<'a> {
     eio: Option<Cow<'a, str>>,
     transport: Option<Cow<'a, str>>,
     sid: Option<Cow<'a, str>>,
     j: Option<Cow<'a, str>>,
-    /// The client takes text only: no binary payloads (revision 3) and no binary frames.
+    /// The client can only read text: neither binary payloads (revision 3) nor binary frames.
     b64: bool,
 }
 
@@ -175,14 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn errors_come_in_nodes_order() {
+    fn requests_are_verified_in_the_order_of_node() {
         let ask = |uri| ask(Method::POST, uri, false);
         assert_eq!(ask("/?EIO=9"), Err(RequestError::UnknownTransport));
         assert_eq!(ask("/?transport=webtransport&EIO=4"), Err(RequestError::UnknownTransport));
         assert_eq!(ask("/?transport=polling"), Err(RequestError::BadHandshakeMethod));
     }
 
-    /// The revision of a handshake with this in its query.
+    /// Returns the revision of a handshake with `eio` in its query.
     fn revision(config: &EngineConfig, eio: &str) -> Option<Revision> {
         let request = http::Request::builder().uri(format!("/?transport=polling{eio}"));
         let (parts, ()) = request.body(()).unwrap().into_parts();
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_but_4_is_the_third_revision_where_that_is_allowed() {
+    fn every_eio_other_than_4_is_revision_3_if_allowed() {
         let strict = EngineConfig::default();
         let lenient = EngineConfig::default().allow_eio3(true);
         for eio in ["", "&EIO=", "&EIO=abc", "&EIO=5", "&EIO=3", "&EIO=4%20"] {
@@ -219,13 +223,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_sid_at_the_end_opens_a_session() {
+    fn an_empty_last_sid_opens_a_session() {
         let request = verify(Method::GET, "/?transport=polling&EIO=4&sid=x&sid=", false);
         assert!(matches!(request, Ok(Request::Open { .. })), "{request:?}");
     }
 
     #[test]
-    fn later_requests_must_name_the_revision_of_their_session() {
+    fn a_request_must_name_the_revision_of_its_session() {
         for (eio, revision, fits) in [
             ("&EIO=4", Revision::V4, true),
             ("&EIO=3", Revision::V4, false),
@@ -248,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_repeated_parameters_wins() {
+    fn the_last_value_of_a_repeated_parameter_wins() {
         assert_eq!(
             ask(Method::GET, "/?transport=x&EIO=4&transport=websocket", true),
             Ok(Request::Open {
@@ -261,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_websocket_is_asked_for_by_two_headers() {
+    fn a_websocket_request_needs_two_headers() {
         for (upgrade, connection, expected) in [
             ("websocket", "Upgrade", true),
             ("WebSocket", "keep-alive, upgrade", true),

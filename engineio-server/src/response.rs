@@ -1,4 +1,4 @@
-//! Responses that need no session.
+//! Responses without a session, and the body types.
 
 use std::{
     error::Error,
@@ -21,8 +21,8 @@ use crate::{
 pub type ResponseBody = Full<Bytes>;
 
 pin_project! {
-    /// The body of a response of an [`EngineService`](crate::EngineService): the engine's own, or that of the service
-    /// inside.
+    /// The body of a response from an [`EngineService`](crate::EngineService): the engine's or the
+    /// inner service's.
     #[derive(Debug)]
     pub struct ServiceBody<Inside> {
         #[pin]
@@ -40,7 +40,7 @@ impl<Inside> ServiceBody<Inside> {
     }
 }
 
-/// An empty body. Layers that answer some requests themselves need it, such as `tower_http::cors`.
+/// An empty body, for layers such as `tower_http::cors` that answer some requests themselves.
 impl<Inside> Default for ServiceBody<Inside> {
     fn default() -> Self {
         Self::own(ResponseBody::default())
@@ -71,18 +71,18 @@ where
     }
 }
 
-/// A response without a body.
+/// Creates a response without a body.
 pub(crate) fn empty(status: StatusCode) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::default());
     *response.status_mut() = status;
     response
 }
 
-/// A response that carries a numbered error. It is counted here, as every refusal comes this way.
+/// Creates a response with a numbered error and counts it. All refusals are created here.
 pub(crate) fn refusal(counters: &Counters, refused: impl Into<Refused>) -> Response<ResponseBody> {
     let Refused { error, refusal: Refusal { status, code, message }, .. } = refused.into();
     counters.refused(error);
-    // The message may be the application's.
+    // Escaped, because the message may come from the application.
     let message = serde_json::Value::from(message);
     let body = format!(r#"{{"code":{code},"message":{message}}}"#);
     let mut response = Response::new(Full::new(body.into()));

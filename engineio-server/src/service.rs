@@ -19,19 +19,20 @@ use crate::{
 };
 
 impl Engine {
-    /// A tower service that answers requests of the configured path, and 404 to others.
+    /// Returns a tower service that answers requests of the configured path, and others with 404.
     pub fn service(&self) -> EngineService {
         EngineService { engine: self.clone(), inner: NotFound }
     }
 
-    /// A tower layer that answers requests of the configured path and hands others to the service inside.
+    /// Returns a tower layer that answers requests of the configured path and passes others to the
+    /// inner service.
     pub fn layer(&self) -> EngineLayer {
         EngineLayer(self.clone())
     }
 }
 
-/// A tower service that answers requests of an engine and hands others to the service inside. Made by
-/// [`Engine::service`] and [`EngineLayer`].
+/// A tower service that answers an engine's requests and passes others to the inner service.
+/// Created by [`Engine::service`] and [`EngineLayer`].
 ///
 /// ```no_run
 /// use engineio_server::{Engine, EngineConfig};
@@ -77,7 +78,8 @@ where
     }
 }
 
-/// Puts an engine in front of another tower service: requests of its path are the engine's, others pass through.
+/// A tower layer that adds an engine to another service. The engine answers requests of its path
+/// and passes others on.
 ///
 /// ```no_run
 /// use axum::{Router, routing::get};
@@ -96,10 +98,11 @@ where
 /// # }
 /// ```
 ///
-/// Add it to the outermost router: one that is nested sees its paths without their prefix.
+/// Add it to the outermost router. A nested router sees paths without their prefix.
 ///
-/// Layers around it apply to the engine as well: `tower_http::cors::CorsLayer` answers for both. Where the address of a
-/// client is wanted, see [`EngineConfig::peer_addr`](crate::EngineConfig::peer_addr).
+/// Layers around it apply to the engine as well. For example, `tower_http::cors::CorsLayer` handles
+/// CORS for both. For the addresses of clients, see
+/// [`EngineConfig::peer_addr`](crate::EngineConfig::peer_addr).
 #[derive(Clone, Debug)]
 pub struct EngineLayer(Engine);
 
@@ -111,7 +114,8 @@ impl<S> Layer<S> for EngineLayer {
     }
 }
 
-/// Answers 404 to everything, and ends the connection of a request that wants to upgrade it.
+/// A service that answers every request with 404, and closes the connection if the request wants to
+/// upgrade it.
 #[derive(Clone, Copy, Debug)]
 pub struct NotFound;
 
@@ -127,7 +131,7 @@ impl<B> Service<Request<B>> for NotFound {
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut response = empty(StatusCode::NOT_FOUND);
         if request.headers().contains_key(header::UPGRADE) {
-            // Whoever wants another protocol has no further request.
+            // A client that wants another protocol sends no further HTTP request.
             let close = header::HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }

@@ -1,4 +1,4 @@
-//! What the requests, the driver and the handles of one session share.
+//! State shared by the requests, the driver and the handles of one session.
 
 use std::{
     fmt,
@@ -25,32 +25,32 @@ use crate::{
 pub(crate) struct Shared {
     sid: ByteString,
     handshake: Handshake,
-    /// The client reads no binary payloads (revision 3): where it polls, it gets base64.
+    /// The client cannot read binary payloads (revision 3), so polling responses contain base64.
     pub(crate) b64: bool,
-    /// How its polling responses are wrapped, for a client that can load scripts only.
+    /// Set for a JSONP client: wraps polling responses in scripts.
     pub(crate) jsonp: Option<Jsonp>,
     pub(crate) counters: Arc<Counters>,
     state: Mutex<State>,
 }
 
-/// What the lock guards. It is held for moments only: never across an await, never over user code, and wakers are
-/// woken after it is released.
+/// The state behind the lock. The lock is held briefly: never across an await or user code. Wakers
+/// are woken after it is released.
 pub(crate) struct State {
     pub(crate) session: Session,
-    /// A WebSocket that waits for the driver to take it: the probe of an upgrade.
+    /// The probe of an upgrade, until the driver takes it.
     pub(crate) arriving: Option<Box<WebSocket>>,
-    /// Messages of a POST that the driver has not handed to the application yet; the next POST waits for it.
+    /// Messages of a POST have not all been passed to the application. The next POST waits.
     pub(crate) undelivered: bool,
     pub(crate) driver: Option<Waker>,
     pub(crate) poll: Option<Waker>,
     pub(crate) push: Option<Waker>,
-    /// Those who wait for room in the outgoing queue.
+    /// Tasks that wait for room in the outgoing queue.
     pub(crate) ready: Vec<Waker>,
-    /// Counts the session as one that nobody vouches for, while it is.
+    /// Counts the session as unauthenticated until it is dropped. `None` if it is not counted.
     pub(crate) slot: Option<Box<Slot>>,
 }
 
-/// The clock of the shell; follows tokio's virtual clock in tests.
+/// Returns the current time. Follows tokio's virtual clock in tests.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
@@ -81,7 +81,7 @@ impl Shared {
         }
     }
 
-    /// A client that can load scripts only takes no binary.
+    /// Sets the JSONP callback. A JSONP client cannot read binary data.
     pub(crate) fn with_jsonp(mut self, jsonp: Option<Jsonp>) -> Self {
         self.b64 |= jsonp.is_some();
         self.jsonp = jsonp;
@@ -93,11 +93,11 @@ impl Shared {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while the lock was held must not take the other parties down.
+        // A panic while the lock was held must not affect other users of the session.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the session from outside its driver, then wakes whom it concerns.
+    /// Changes the session from outside its driver, then wakes the driver and the pending GET.
     pub(crate) fn with<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let (result, driver, poll) = {
             let mut state = self.lock();
@@ -110,7 +110,7 @@ impl Shared {
 }
 
 impl Drop for Shared {
-    /// What was carried after the session's end.
+    /// Counts traffic that was not yet counted when the session ended.
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         self.counters.carried(state.session.take_traffic());
@@ -118,7 +118,7 @@ impl Drop for Shared {
 }
 
 impl State {
-    /// The waiting GET, if there is something for it.
+    /// Takes the waker of the pending GET if the GET can be answered now.
     pub(crate) fn poll_to_wake(&mut self) -> Option<Waker> {
         let due = self.poll.is_some()
             && (self.session.has_transmit(Transport::Polling)
@@ -129,7 +129,7 @@ impl State {
 }
 
 impl State {
-    /// Those who wait for room, if there is enough of it that they will not wait again at once.
+    /// Takes the wakers of tasks that wait for room, if enough is free that they can proceed.
     pub(crate) fn ready_to_wake(&mut self) -> Vec<Waker> {
         if self.ready.is_empty() || !self.session.is_closed() && !self.session.has_room() {
             return Vec::new();
@@ -144,9 +144,10 @@ pub(crate) fn wake(wakers: impl IntoIterator<Item = Option<Waker>>) {
     }
 }
 
-/// Reaches a session from anywhere: sends, closes, tells about it. A clone costs one reference count.
+/// A reference to a session, usable from any task. Sends messages, closes the session and returns
+/// its properties. A clone costs one reference count.
 ///
-/// It does not keep the session alive: after the session's end everything is refused.
+/// A handle does not keep the session alive. After the session's end it refuses messages.
 ///
 /// ```no_run
 /// use engineio_server::{Engine, EngineConfig, SendError};
@@ -155,7 +156,7 @@ pub(crate) fn wake(wakers: impl IntoIterator<Item = Option<Waker>>) {
 /// if let Some(handle) = engine.client("lv_VI97HAXpY6yYWAAAC") {
 ///     match handle.send("news") {
 ///         Ok(()) => {}
-///         // The client reads too slowly: what it may cost is bounded. Here it is dropped.
+///         // The client reads too slowly, and its queue is full. This example drops the client.
 ///         Err(SendError::Full(_)) => handle.close(true),
 ///         Err(_) => println!("gone"),
 ///     }
@@ -165,45 +166,47 @@ pub(crate) fn wake(wakers: impl IntoIterator<Item = Option<Waker>>) {
 pub struct Handle(pub(crate) Arc<Shared>);
 
 impl Handle {
-    /// The session id: 20 characters of base64url.
+    /// Returns the session id: 20 characters of base64url, unless
+    /// [`generate_id`](crate::EngineConfig::generate_id) is set.
     pub fn sid(&self) -> &ByteString {
         &self.0.sid
     }
 
-    /// The request that opened the session.
+    /// Returns the request that opened the session.
     pub fn handshake(&self) -> &Handshake {
         &self.0.handshake
     }
 
-    /// The transport in use.
+    /// Returns the transport in use.
     pub fn transport(&self) -> Transport {
         self.0.lock().session.transport()
     }
 
-    /// Whether the client began with another transport than the one in use.
+    /// Returns whether the client opened the session with another transport than the current one.
     pub fn is_upgraded(&self) -> bool {
         let query = self.handshake().query();
         let first = query.iter().rev().find(|(key, _)| key == "transport");
         first.and_then(|(_, name)| Transport::parse(name)).is_some_and(|it| it != self.transport())
     }
 
-    /// The protocol revision that the client speaks.
+    /// Returns the client's protocol revision.
     pub fn revision(&self) -> Revision {
         self.0.lock().session.revision()
     }
 
-    /// Whether the session was closed.
+    /// Returns whether the session is closed.
     pub fn is_closed(&self) -> bool {
         self.0.lock().session.is_closed()
     }
 
-    /// Packets and bytes that wait to be sent.
+    /// Returns how many packets and bytes are queued.
     pub fn queued(&self) -> (usize, usize) {
         let state = self.0.lock();
         (state.session.queued_packets(), state.session.queued_bytes())
     }
 
-    /// Whether at least half of the outgoing queue is free. While it is not, no message is read from the client.
+    /// Returns whether at least half of the outgoing queue is free. Otherwise no message is read
+    /// from the client.
     pub fn has_room(&self) -> bool {
         self.0.lock().session.has_room()
     }
@@ -212,16 +215,16 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// Gives the message back where the queue is full or the session closed.
+    /// Returns the message if the queue is full or the session is closed.
     pub fn send(&self, data: impl Into<Message>) -> Result<(), SendError> {
         self.send_frames(data.into().0.into())
     }
 
-    /// Queues messages that were encoded before, as one indivisible run.
+    /// Queues encoded messages as one indivisible run.
     ///
     /// # Errors
     ///
-    /// Gives them back where the queue is full or the session closed.
+    /// Returns the frames if the queue is full or the session is closed.
     pub fn send_frames(&self, frames: Frames) -> Result<(), SendError> {
         let (result, waker) = {
             let mut state = self.0.lock();
@@ -235,24 +238,25 @@ impl Handle {
         result
     }
 
-    /// As [`send_frames`](Self::send_frames), but wakes nobody: the waker that is returned is to be woken, and until then
-    /// the messages may stay where they are. For whoever sends to many under a lock of its own, and wakes after that.
+    /// Like [`send_frames`](Self::send_frames), but returns the waker instead of waking it. The
+    /// frames may stay queued until the caller wakes it. Serves callers that send to many sessions
+    /// under their own lock and wake afterwards.
     ///
     /// # Errors
     ///
-    /// Gives the messages back where the queue is full or the session closed.
+    /// Returns the frames if the queue is full or the session is closed.
     pub fn queue_frames(&self, frames: Frames) -> Result<Option<Waker>, SendError> {
         let mut state = self.0.lock();
         state.session.send(frames)?;
         Ok(state.sender_to_wake())
     }
 
-    /// Queues messages if [at least half of the queue is free](Self::has_room), however large they are. For answers, which
-    /// must not be lost because of their size.
+    /// Queues messages of any size if [at least half of the queue is free](Self::has_room). Serves
+    /// acks and other replies, which must not be lost because of their size.
     ///
     /// # Errors
     ///
-    /// Gives them back where more than half of the queue is full, or the session closed.
+    /// Returns the frames if more than half of the queue is full or the session is closed.
     pub fn send_if_room(&self, frames: Frames) -> Result<(), SendError> {
         let (result, waker) = {
             let mut state = self.0.lock();
@@ -263,7 +267,8 @@ impl Handle {
         result
     }
 
-    /// Queues messages only if they can go out at once; says whether they do. For what is worthless later.
+    /// Queues messages only if they can be sent at once. Returns whether they were queued. Serves
+    /// messages that are worthless later.
     pub fn send_volatile(&self, frames: Frames) -> bool {
         let (sent, waker) = {
             let mut state = self.0.lock();
@@ -274,14 +279,15 @@ impl Handle {
         sent
     }
 
-    /// Waits until at least half of the outgoing queue is free, or the session closed.
+    /// Waits until at least half of the outgoing queue is free or the session is closed.
     pub async fn ready(&self) {
         poll_fn(|cx| {
             let mut state = self.0.lock();
             if state.session.is_closed() || state.session.has_room() {
                 return Poll::Ready(());
             }
-            // One per task: a future that is polled often, or made anew in a loop, must not pile wakers up.
+            // One waker per task: a future that is polled often or recreated in a loop must not add
+            // more.
             if !state.ready.iter().any(|waker| waker.will_wake(cx.waker())) {
                 state.ready.push(cx.waker().clone());
             }
@@ -290,20 +296,21 @@ impl Handle {
         .await;
     }
 
-    /// Says that the application knows who this is: the session counts no more towards
+    /// Marks the client as authenticated. The session no longer counts towards
     /// [`max_unauthenticated_per_address`](crate::EngineConfig::max_unauthenticated_per_address).
     pub fn authenticated(&self) {
         let slot = self.0.lock().slot.take();
         drop(slot);
     }
 
-    /// Wakes the task that drives the connection, so that it looks at what else it waits for.
+    /// Wakes the task that drives the connection, so that it polls its other futures.
     pub fn wake(&self) {
         let waker = self.0.lock().driver.take();
         wake([waker]);
     }
 
-    /// Closes the session ("forced close"). With `discard`, what is queued is dropped; else it is sent first.
+    /// Closes the session ("forced close"). With `discard`, queued messages are dropped. Otherwise
+    /// they are sent first.
     pub fn close(&self, discard: bool) {
         self.0.with(|state| state.session.close(now(), CloseReason::ForcedClose, discard));
     }
@@ -325,7 +332,7 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// A message to send, from text or binary.
+/// A message to send, made from text or binary data.
 #[derive(Debug)]
 pub struct Message(pub(crate) Frame);
 
@@ -381,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_for_room_again_and_again_costs_one_waker() {
+    fn a_task_that_waits_for_room_repeatedly_costs_one_waker() {
         let (parts, ()) = http::Request::new(()).into_parts();
         let mut config = session::Config::default();
         config.max_queued_packets = 1;

@@ -1,4 +1,5 @@
-//! A stream whose peer must read: what it does not take cannot be kept for it for ever.
+//! A stream that fails if its peer does not read, so that unsent responses do not stay in memory
+//! forever.
 
 use std::{
     future::Future,
@@ -14,16 +15,16 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// Fails where a write makes no progress for `patience`. HTTP responses need this, as nothing else watches over them; a
-/// WebSocket is watched by its heartbeat and takes the stream out.
+/// Fails if a write makes no progress for `patience`. HTTP responses need this, because they have
+/// no other deadline. A WebSocket has its heartbeat and takes the inner stream.
 pub(crate) struct Stalling<S> {
     stream: S,
-    /// What was read and given back.
+    /// Bytes that were returned after reading.
     early: Bytes,
     patience: Duration,
-    /// Runs while the peer takes nothing.
+    /// Runs while the peer accepts no data.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// The last write is still to be made: that it is flushed says nothing.
+    /// The last write is still pending, so a successful flush is not progress.
     writing: bool,
 }
 
@@ -32,7 +33,7 @@ impl<S> Stalling<S> {
         Self { stream, early: Bytes::new(), patience, deadline: None, writing: false }
     }
 
-    /// Lets bytes that were read be read again.
+    /// Returns bytes that were read, so that they are read again.
     #[cfg(feature = "http2")]
     pub(crate) fn give_back(&mut self, bytes: &[u8]) {
         self.early = Bytes::copy_from_slice(bytes);
@@ -97,7 +98,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stalling<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // TLS has a buffer of its own.
+        // TLS has its own buffer.
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         if self.writing { flushed } else { self.watch(cx, flushed) }
     }
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_peer_that_takes_nothing_is_given_up() {
+    async fn a_stream_fails_if_its_peer_does_not_read() {
         let (stream, _peer) = duplex(16);
         let mut stream = Stalling::new(stream, Duration::from_millis(10));
         let error = stream.write_all(&[0; 17]).await.unwrap_err();
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_takes_a_little_at_a_time_is_not() {
+    async fn a_stream_whose_peer_reads_slowly_does_not_fail() {
         let (stream, mut peer) = duplex(1);
         let mut stream = Stalling::new(stream, Duration::from_secs(20));
         let mut read = [0; 100];

@@ -1,13 +1,13 @@
-//! What is left of a connection's turn.
+//! The limits on one turn of a connection.
 
 use std::time::{Duration, Instant};
 
 use crate::config::TurnLimits;
 
-/// After how many messages the clock is looked at.
+/// How many messages are handled between two readings of the clock.
 const CLOCK_EVERY: u32 = 4;
 
-/// What one turn of a connection may still do.
+/// The rest of what a connection may do in this turn. See [`TurnLimits`].
 #[derive(Debug)]
 pub(crate) struct Turn {
     packets: u32,
@@ -18,7 +18,7 @@ pub(crate) struct Turn {
     /// When the first message was handed to the application.
     began: Option<Instant>,
     over: bool,
-    /// The application has had enough of it.
+    /// The limit of messages or of time was reached.
     served: bool,
 }
 
@@ -28,7 +28,7 @@ impl Turn {
         Self { packets, messages, bytes, inflated, writes, began: None, over: false, served: false }
     }
 
-    /// One that never ends.
+    /// Creates a turn without limits.
     #[cfg(test)]
     pub(crate) fn endless() -> Self {
         Self::new(&TurnLimits {
@@ -41,45 +41,48 @@ impl Turn {
         })
     }
 
-    /// Whether a limit was reached.
+    /// Returns whether a limit was reached.
     pub(crate) fn is_over(&self) -> bool {
         self.over
     }
 
-    /// Whether no more messages are handed out. What was decoded before another limit was reached still is.
+    /// Returns whether the application gets no more messages in this turn. If only another limit
+    /// was reached, it still gets those already decoded.
     pub(crate) fn is_served(&self) -> bool {
         self.served
     }
 
-    /// A packet arrived.
+    /// Counts a packet that arrived.
     pub(crate) fn packet(&mut self) {
         self.packets = self.packets.saturating_sub(1);
         self.over |= self.packets == 0;
     }
 
-    /// Bytes were read, compressed, or belong to a message that is complete now.
+    /// Counts bytes that were read or compressed, or that belong to a message completed in this
+    /// turn.
     pub(crate) fn bytes(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes);
         self.over |= self.bytes == 0;
     }
 
-    /// A message was inflated to so many bytes.
+    /// Counts the size of an inflated message.
     pub(crate) fn inflated(&mut self, bytes: usize) {
         self.inflated = self.inflated.saturating_sub(bytes);
         self.over |= self.inflated == 0;
     }
 
-    /// A batch of frames was written.
+    /// Counts a batch of frames that was written.
     pub(crate) fn wrote(&mut self) {
         self.writes = self.writes.saturating_sub(1);
         self.over |= self.writes == 0;
     }
 
-    /// A message is handed to the application.
+    /// Counts a message passed to the application. `time` is the limit for handling messages.
     pub(crate) fn message(&mut self, time: Duration) {
         self.messages = self.messages.saturating_sub(1);
         self.served |= self.messages == 0;
-        // Not tokio's clock, which may stand still: this is about the time that others wait.
+        // Real time, not tokio's clock, which tests can pause: the limit bounds how long other
+        // tasks wait.
         match self.began {
             None => self.began = Some(Instant::now()),
             Some(began) if self.messages.is_multiple_of(CLOCK_EVERY) => {

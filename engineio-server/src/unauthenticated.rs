@@ -1,4 +1,4 @@
-//! How many sessions an address has that nobody vouches for.
+//! Counts the unauthenticated sessions of each address.
 
 use std::{
     collections::HashMap,
@@ -8,11 +8,11 @@ use std::{
 
 use crate::error::RequestError;
 
-/// Such sessions by address; empty where they are not limited.
+/// The number of unauthenticated sessions by address. Empty if they are not limited.
 #[derive(Debug, Default)]
 pub(crate) struct Unauthenticated(Mutex<HashMap<IpAddr, usize>>);
 
-/// One of them, counted until this is dropped.
+/// Counts one unauthenticated session until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     counts: Arc<Unauthenticated>,
@@ -20,7 +20,8 @@ pub(crate) struct Slot {
 }
 
 impl Unauthenticated {
-    /// Counts a session of this address, if there may be one more. Boxed, as few sessions have one.
+    /// Counts a session of this address. Refuses it if there are already `limit`. Boxed, because
+    /// few sessions need a slot.
     pub(crate) fn enter(
         self: &Arc<Self>,
         ip: IpAddr,
@@ -51,7 +52,7 @@ impl Drop for Slot {
             return;
         }
         counts.remove(&self.key);
-        // A wave of clients must not leave its table behind.
+        // Frees the memory that a peak of clients needed.
         if counts.capacity() > 64 && counts.len() < counts.capacity() / 4 {
             let target = counts.len() * 2;
             counts.shrink_to(target);
@@ -59,7 +60,8 @@ impl Drop for Slot {
     }
 }
 
-/// What is counted as one: whoever has an IPv6 address has the 2^64 others of its network as well.
+/// Returns the key under which an address is counted. An IPv6 address counts as its /64 network,
+/// because a client with one of its 2^64 addresses has the others as well.
 fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_sessions_costs_nothing() {
+    fn an_address_without_sessions_needs_no_memory() {
         let counts = Arc::new(Unauthenticated::default());
         let ips = (0..1000_u32).map(|n| IpAddr::V4(n.into()));
         let slots: Vec<_> = ips.map(|ip| counts.enter(ip, 1).unwrap()).collect();

@@ -1,31 +1,34 @@
-//! Long-polling for browsers that cannot ask other origins: a response is a script, a request a form.
+//! JSONP: long-polling for browsers that cannot send requests to other origins. A response is a
+//! script, and a request is a form.
 
 use bytes::Bytes;
 
-/// Digits of a callback's number that are kept: clients count from 0.
+/// Maximum length of a callback's number in digits. Longer numbers are cut off. Clients count from
+/// 0.
 const MAX_DIGITS: usize = 20;
 
-/// The callback that the responses of a session call.
+/// The number of the callback that the responses of a session call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Jsonp(Box<str>);
 
 impl Jsonp {
-    /// From the `j` parameter. Nothing but digits is taken from it: it becomes part of a script.
+    /// Reads the `j` parameter. Keeps only its digits, because they become part of a script.
     pub(crate) fn new(j: &str) -> Self {
         Self(j.chars().filter(char::is_ascii_digit).take(MAX_DIGITS).collect())
     }
 
-    /// The script that hands a text payload to the callback.
+    /// Returns the script that passes a text payload to the callback.
     pub(crate) fn script(&self, payload: &[u8]) -> Bytes {
         let text = serde_json::Value::from(String::from_utf8_lossy(payload));
-        // JSON is no subset of the JavaScript of old: there these two end a line.
+        // Before ES2019, JSON was not a subset of JavaScript: these two characters ended a line.
         let text = text.to_string().replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
         format!("___eio[{}]({text});", self.0).into()
     }
 }
 
-/// The payload in the field `d` of a form, if there is just one. Browsers change line feeds in forms, so that clients
-/// escape them: `\n` is a line feed, `\\n` is `\n`.
+/// Returns the payload in the field `d` of a form, or `None` unless the form has exactly one.
+/// Browsers change line feeds in forms, so clients escape them: `\n` stands for a line feed, and
+/// `\\n` for `\n`.
 pub(crate) fn payload_of_form(form: &[u8]) -> Option<Bytes> {
     let mut fields = form_urlencoded::parse(form).filter(|(name, _)| name == "d");
     let (_, data) = fields.next()?;
@@ -48,7 +51,7 @@ pub(crate) fn payload_of_form(form: &[u8]) -> Option<Bytes> {
         };
     }
     payload.push_str(rest);
-    // Messages are slices of it: it must not be larger than they are.
+    // Messages are slices of this buffer, so it must not be larger than they are.
     Some(payload.into_boxed_str().into_boxed_bytes().into())
 }
 
@@ -57,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_the_query_or_the_payload_gets_out_of_its_place() {
+    fn query_and_payload_cannot_inject_script() {
         let jsonp = Jsonp::new("1](alert(2));//3");
         assert_eq!(jsonp.script(b"4a"), "___eio[123](\"4a\");");
         assert_eq!(Jsonp::new("").script(b"2"), "___eio[](\"2\");");
@@ -67,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_holds_one_payload() {
+    fn a_form_has_exactly_one_payload() {
         let payload = |form: &str| payload_of_form(form.as_bytes());
         assert_eq!(payload("d=4%C3%A9+b").unwrap(), "4é b");
         assert_eq!(payload("x=1&d=4a&y=2").unwrap(), "4a");
@@ -78,8 +81,8 @@ mod tests {
     }
 
     #[test]
-    fn line_feeds_are_escaped_as_node_does_it() {
-        // By Node: `data.replace(/(\\)?\\n/g, …).replace(/\\\\n/g, "\\n")`.
+    fn line_feeds_are_unescaped_as_in_node() {
+        // Node decodes with `data.replace(/(\\)?\\n/g, …).replace(/\\\\n/g, "\\n")`.
         for (escaped, payload) in [
             (r"a\nb", "a\nb"),
             (r"a\\nb", r"a\nb"),

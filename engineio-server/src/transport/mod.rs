@@ -1,4 +1,4 @@
-//! The movers of bytes, one per transport.
+//! The transports, which send and receive packets.
 
 pub(crate) mod jsonp;
 pub(crate) mod polling;

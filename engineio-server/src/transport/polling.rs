@@ -1,4 +1,4 @@
-//! Long-polling: the GET that waits for packets and the POST that brings them.
+//! Long-polling: the GET that waits for packets, and the POST that sends them.
 
 use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
@@ -24,10 +24,10 @@ const TEXT: &str = "text/plain; charset=UTF-8";
 const SCRIPT: &str = "text/javascript; charset=UTF-8";
 const BINARY: &str = "application/octet-stream";
 
-/// How many packets of a POST the application is brought at once.
+/// How many packets of a POST are passed to the session at once.
 const AT_ONCE: usize = 256;
 
-/// Answers a GET once there is something to send, with everything that fits.
+/// Answers a GET when there is something to send, with as many packets as fit.
 pub(crate) async fn poll(
     shared: Arc<Shared>,
     headers: &HeaderMap,
@@ -41,7 +41,7 @@ pub(crate) async fn poll(
         }
         Err(_) => return Err(Refused::bad_request(ErrorContext::TransportMismatch)),
     }
-    // A client that goes away drops this future.
+    // The HTTP server drops this future if the client disconnects.
     let waiting = Waiting { shared: &shared, over: Input::PollAborted, armed: true };
     let frames = poll_fn(|cx| {
         let mut state = shared.lock();
@@ -53,7 +53,7 @@ pub(crate) async fn poll(
             return Poll::Ready(None);
         }
         if state.session.transport() != Transport::Polling {
-            // Upgraded meanwhile: nothing will come this way any more.
+            // The session was upgraded in the meantime and sends nothing more by polling.
             let noop = Frame::text(PacketType::Noop, "");
             return Poll::Ready(Some((state.session.revision(), vec![noop])));
         }
@@ -76,7 +76,7 @@ pub(crate) async fn poll(
     Ok(response)
 }
 
-/// Takes what fits into one response.
+/// Takes the frames that fit into one response.
 fn take(
     session: &mut engineio_parser::session::Session,
     b64: bool,
@@ -105,7 +105,7 @@ fn respond(revision: Revision, shared: &Shared, frames: &[Frame]) -> Response<Re
     response
 }
 
-/// Compresses a response if one of its packets may be, as in Node.
+/// Compresses a response if at least one of its packets allows it, as in Node.
 #[cfg(feature = "compression")]
 async fn compress(
     config: &EngineConfig,
@@ -131,7 +131,8 @@ async fn compress(
     response
 }
 
-/// Reads the packets of a POST. A body that is too large, does not come or cannot be read ends the session, as in Node.
+/// Reads the packets of a POST. A body that is too large, late or malformed ends the session, as in
+/// Node.
 pub(crate) async fn push<B>(
     shared: Arc<Shared>,
     headers: &HeaderMap,
@@ -162,7 +163,8 @@ where
     }
     let mut body = Box::pin(body);
     let collected = tokio::select! {
-        // A second POST has ended the session, or something else has: the rest of this one is of no use.
+        // The session has ended, for example because of a second POST. The rest of this body is not
+        // needed.
         biased;
         () = ended(&shared) => return Ok(empty(StatusCode::BAD_REQUEST)),
         collected = timeout(config.body_timeout, collect(body.as_mut(), config.session.max_payload)) => {
@@ -187,15 +189,15 @@ where
         }
     };
     let (body, binary) = match &shared.jsonp {
-        // No form is an empty payload, which is malformed.
+        // A body that is not a form becomes an empty payload, which is malformed.
         Some(_) => (payload_of_form(&body).unwrap_or_default(), false),
         None => (body, binary),
     };
     let mut whole = true;
     let mut packets = payload::decode(revision, body, binary).peekable();
     while packets.peek().is_some() {
-        // The application takes what it was brought before it is brought more: a body of tiny packets is much smaller
-        // than their sum.
+        // Wait until the application has received the previous packets. Decoded, a body of tiny
+        // packets takes much more memory than its bytes.
         delivered(&shared).await;
         let some: Vec<_> = packets.by_ref().take(AT_ONCE).collect();
         whole = deliver(&shared, some);
@@ -212,7 +214,7 @@ where
     Ok(response)
 }
 
-/// Waits until the session is over.
+/// Waits until the session has ended.
 async fn ended(shared: &Shared) {
     poll_fn(|cx| {
         let mut state = shared.lock();
@@ -225,7 +227,7 @@ async fn ended(shared: &Shared) {
     .await;
 }
 
-/// Waits until the application has taken what was handed in before.
+/// Waits until the application has received all previous packets.
 async fn delivered(shared: &Shared) {
     poll_fn(|cx| {
         let mut state = shared.lock();
@@ -238,7 +240,7 @@ async fn delivered(shared: &Shared) {
     .await;
 }
 
-/// Hands packets in; whether all of them were packets.
+/// Passes packets to the session. Returns whether the last batch had no malformed packet.
 fn deliver(shared: &Shared, packets: Vec<Result<Packet, PayloadError>>) -> bool {
     shared.with(|state| {
         let now = now();
@@ -253,7 +255,7 @@ fn deliver(shared: &Shared, packets: Vec<Result<Packet, PayloadError>>) -> bool 
                     Input::Malformed(Transport::Polling)
                 }
             };
-            // A violation has closed the session: its outputs say so.
+            // After a violation the session is closed, which its outputs report.
             let _ = state.session.handle_input(now, input);
         }
         whole
@@ -272,13 +274,13 @@ enum BodyError {
     Late,
 }
 
-/// Reads a body, refusing it by its announced length where it has one.
+/// Reads a body. Refuses it by its announced length, if there is one.
 async fn collect<B: Body>(mut body: Pin<&mut B>, limit: usize) -> Result<Bytes, BodyError> {
     if body.size_hint().lower() > limit as u64 {
         return Err(BodyError::TooLarge);
     }
-    // Copied piece by piece: each is a slice of the connection's read buffer, and many tiny ones would cost more than
-    // what they hold.
+    // Copied, because each piece is a slice of the connection's read buffer. Many tiny pieces would
+    // keep much more memory than they contain.
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| BodyError::Broken)?;
@@ -290,12 +292,12 @@ async fn collect<B: Body>(mut body: Pin<&mut B>, limit: usize) -> Result<Bytes, 
         }
         bytes.put(data);
     }
-    // Messages are slices of it: it must not be larger than they are.
+    // Messages are slices of this buffer, so it must not be larger than they are.
     Ok(bytes.into_boxed_slice().into())
 }
 
-/// Reads on for `patience` at most and keeps nothing. A client that writes its whole body before it reads the response
-/// would otherwise find its connection reset, and the response gone with it.
+/// Reads and drops the rest of a body for at most `patience`. Otherwise a client that writes its
+/// whole body before it reads the response would find its connection reset and the response lost.
 fn discard<B>(mut body: Pin<Box<B>>, patience: Duration)
 where
     B: Body + Send + 'static,
@@ -311,7 +313,7 @@ where
     }));
 }
 
-/// Tells the session when a request is dropped before its end.
+/// Reports to the session that a request was dropped before its end.
 struct Waiting<'a> {
     shared: &'a Shared,
     over: Input,

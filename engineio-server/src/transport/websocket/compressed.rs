@@ -1,4 +1,4 @@
-//! What one end compresses, the other inflates: our two sides, and flate2 used plainly as the peer.
+//! Tests of compression: our two sides with each other, and with plain flate2 as the peer.
 
 #[cfg(test)]
 mod tests {
@@ -14,7 +14,7 @@ mod tests {
     use crate::turn::Turn;
 
     const LIMIT: usize = 20_000;
-    /// What flushes after each byte make of as many.
+    /// Maximum number of bytes after compression with a flush after each byte.
     const LONGEST: usize = 20 * LIMIT;
     const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
@@ -30,9 +30,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// From us to a peer that has the window it asked for, and no larger one.
+        /// Messages to a peer that uses the window it asked for, and no larger one.
         #[test]
-        fn a_peer_understands_what_is_sent(
+        fn a_peer_decodes_compressed_messages(
             messages in vec(message(), 1..6),
             takeover in any::<bool>(),
             server_bits in 8..=15_u8,
@@ -55,9 +55,9 @@ mod tests {
             }
         }
 
-        /// From a peer that flushes and fragments as it likes.
+        /// Messages from a peer that flushes and fragments at arbitrary places.
         #[test]
-        fn a_peer_is_understood(
+        fn compressed_messages_of_a_peer_are_decoded(
             messages in vec((message(), 1..2000_usize, 1..300_usize), 1..6),
             takeover in any::<bool>(),
             client_bits in 9..=15_u8,
@@ -77,7 +77,7 @@ mod tests {
                     let first = if n == 0 { 0x42 } else { 0 };
                     let last = if n + 1 == pieces.len() { 0x80 } else { 0 };
                     bytes.extend(masked(first | last, piece));
-                    // What is not compressed may come in between.
+                    // Uncompressed messages may come in between.
                     bytes.extend(masked(0x8a, b""));
                     expected.push(Incoming::Pong);
                 }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_stops_at_the_limit() {
+    fn inflating_a_bomb_stops_at_the_limit() {
         let bomb = |len| {
             deflated(
                 &mut Compress::new(Compression::best(), false),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_message_has_several_forms() {
+    fn every_form_of_an_empty_message_is_accepted() {
         let mut reader = reader(PARAMETERS);
         for payload in [&[0][..], &[], &[2, 0, 0, 0, 0xff, 0xff, 0], &[3, 0, 0]] {
             let got = read(&mut reader, &masked(0xc1, payload), 100).unwrap();
@@ -156,8 +156,8 @@ mod tests {
     }
 
     #[test]
-    fn a_final_block_ends_no_message() {
-        // RFC 7692 section 7.2.3.4, and the same twice over.
+    fn a_final_block_does_not_end_a_message() {
+        // RFC 7692 section 7.2.3.4, once and twice.
         let hello = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
         for takeover in [false, true] {
             let mut reader = reader(Parameters { client_takeover: takeover, ..PARAMETERS });
@@ -176,8 +176,9 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_of_the_rfc_are_read() {
-        // RFC 7692 section 7.2.3: one frame, two fragments, and a reference into the message before.
+    fn the_examples_of_the_rfc_are_decoded() {
+        // RFC 7692 section 7.2.3: one frame, two fragments, and a reference to the previous
+        // message.
         let mut reader = reader(Parameters { client_takeover: true, ..PARAMETERS });
         let one = masked(0xc1, &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
         let two =
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bit_stands_where_it_may() {
+    fn a_misplaced_compression_bit_is_refused() {
         let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
         let continued = [masked(0x01, b"a"), masked(0xc0, &hello)].concat();
         for (bytes, error) in [
@@ -200,7 +201,7 @@ mod tests {
             (masked(0xe1, &hello), ReadError::Protocol),
             (masked(0x91, &hello), ReadError::Protocol),
             (masked(0xc3, &hello), ReadError::Protocol),
-            // A stored block whose length is not repeated.
+            // A stored block without the required repetition of its length.
             (masked(0xc2, &[0, 5, 0, 5, 0]), ReadError::Deflate),
             (masked(0xc1, &[0, 1, 0, 0xfe, 0xff, 0xff, 0]), ReadError::Utf8),
         ] {
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_gains_nothing_is_sent_as_it_is() {
+    fn a_message_that_would_not_shrink_is_sent_uncompressed() {
         let mut deflate = Deflate::new(Parameters { threshold: 10, ..PARAMETERS });
         let mut compressed = |frames: Frames| {
             let frame = frames.iter().next().unwrap().clone();
@@ -223,7 +224,7 @@ mod tests {
         let text = |len| Frames::from(Frame::text(PacketType::Message, &"x".repeat(len)));
         assert!(compressed(text(9)));
         assert!(!compressed(text(8)), "below the threshold");
-        assert!(!compressed(text(100).compress(false)), "told not to");
+        assert!(!compressed(text(100).compress(false)), "compression disabled");
         let noise: Vec<u8> =
             (0..100_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         assert!(!compressed(Frame::binary(noise.into()).into()), "noise");
@@ -289,7 +290,7 @@ mod tests {
         frame
     }
 
-    /// The payload of a server's frame that begins with `first`.
+    /// Returns the payload of a server's frame. Checks that the frame begins with `first`.
     fn payload(first: u8, frame: &[u8]) -> &[u8] {
         assert_eq!(frame[0], first);
         let (len, header) = match frame[1] {
@@ -301,7 +302,7 @@ mod tests {
         &frame[header..]
     }
 
-    /// A peer's message, flushed after every `piece` bytes.
+    /// Compresses a peer's message, flushed after every `piece` bytes.
     fn deflated(
         peer: &mut Compress,
         message: &[u8],
@@ -313,7 +314,8 @@ mod tests {
             peer.compress_vec(piece, &mut out, flush).unwrap();
         }
         peer.compress_vec(&[], &mut out, FlushCompress::Sync).unwrap();
-        // A flush with nothing new to flush writes nothing, for which there is a form (RFC 7692 section 7.2.3.6).
+        // A flush without new data writes nothing. RFC 7692 section 7.2.3.6 defines the form of
+        // such a message.
         if out.is_empty() {
             return vec![0];
         }

@@ -1,7 +1,8 @@
-//! Messages made smaller on their way out, and large again on their way in (RFC 7692 section 7.2), on zlib's streams.
+//! Compression of outgoing messages and decompression of incoming ones (RFC 7692 section 7.2), with
+//! zlib streams.
 //!
-//! A context that need not outlive its message is not the connection's: each thread has one of either kind and lends it
-//! to whichever connection has a message.
+//! A connection owns a context only if it keeps the context between messages. Otherwise each thread
+//! has one context for each direction, which its connections share.
 
 use std::cell::RefCell;
 
@@ -12,30 +13,31 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use super::error::ReadError;
 pub(crate) use crate::per_message_deflate::Parameters;
 
-/// What a sync flush ends with; it is not sent.
+/// The bytes at the end of a sync flush. They are not sent.
 const TAIL: &[u8] = &[0, 0, 0xff, 0xff];
 
-/// The first byte of a whole, compressed frame.
+/// The first byte of an unfragmented, compressed frame.
 const COMPRESSED_TEXT: u8 = 0xc1;
 const COMPRESSED_BINARY: u8 = 0xc2;
 
-/// Room for the longest header.
+/// Space for the longest header.
 const HEADROOM: usize = 10;
 
-/// Some peers end each piece with a final block. A message of nothing else would be slow to read.
+/// Maximum number of final blocks in a message. Some peers end each piece with one. Decoding a
+/// message of only final blocks would be slow.
 const MAX_FINAL_BLOCKS: u32 = 1024;
 
 thread_local! {
-    /// One only: a client that asks for another window pays with its own time.
+    /// Only one context: a client that asks for another window pays with its own time.
     static COMPRESS: RefCell<Option<(u8, u32, Compress)>> = const { RefCell::new(None) };
     static DECOMPRESS: RefCell<Option<Decompress>> = const { RefCell::new(None) };
 }
 
-/// The outgoing side of one connection.
+/// The compressor of one connection.
 #[derive(Debug)]
 pub(crate) struct Deflate {
     parameters: Parameters,
-    /// What lives on from message to message.
+    /// The context that is kept between messages.
     context: Option<Compress>,
 }
 
@@ -44,7 +46,7 @@ impl Deflate {
         Self { parameters, context: None }
     }
 
-    /// The frame in its compressed form, or nothing where it is better sent as it is.
+    /// Returns the compressed frame, or `None` if it should be sent uncompressed.
     pub(crate) fn compress(
         &mut self,
         frame: &Frame,
@@ -76,7 +78,7 @@ impl Deflate {
     fn encode(&mut self, first: u8, parts: &[&[u8]]) -> Option<Bytes> {
         let Parameters { server_bits, level, server_takeover, .. } = self.parameters;
         if server_takeover {
-            // Whatever it comes to, it must be sent: the next message refers to it.
+            // Sent whatever its size, because the next message refers to it.
             let context = self.context.get_or_insert_with(|| compressor(server_bits, level));
             return encode(context, first, parts);
         }
@@ -95,7 +97,7 @@ impl Deflate {
     }
 }
 
-/// The incoming side of one connection.
+/// The decompressor of one connection.
 #[derive(Debug)]
 pub(crate) struct Inflate {
     parameters: Parameters,
@@ -107,7 +109,7 @@ impl Inflate {
         Self { parameters, context: None }
     }
 
-    /// A whole message, inflated. Never takes more memory than one byte beyond `limit`.
+    /// Inflates a complete message. Allocates at most one byte more than `limit`.
     pub(crate) fn message(&mut self, payload: &[u8], limit: usize) -> Result<Vec<u8>, ReadError> {
         if self.parameters.client_takeover {
             let bits = window(self.parameters.client_bits);
@@ -126,12 +128,13 @@ fn compressor(bits: u8, level: u32) -> Compress {
     Compress::new_with_window_bits(Compression::new(level), false, window(bits))
 }
 
-/// zlib has no raw window of 8 bits; with 9 it refers back 250 bytes at most, which is what 8 allow.
+/// zlib has no raw window of 8 bits. With 9 bits it refers back at most 250 bytes, which 8 bits
+/// allow.
 fn window(bits: u8) -> u8 {
     bits.clamp(9, 15)
 }
 
-/// A whole WebSocket frame. Nothing where zlib fails, which it never does.
+/// Encodes a complete WebSocket frame. Returns `None` if zlib fails, which it never does.
 fn encode(context: &mut Compress, first: u8, parts: &[&[u8]]) -> Option<Bytes> {
     let len: usize = parts.iter().map(|part| part.len()).sum();
     let mut out = Vec::with_capacity(HEADROOM + len / 2 + 64);
@@ -143,7 +146,7 @@ fn encode(context: &mut Compress, first: u8, parts: &[&[u8]]) -> Option<Bytes> {
     {
         let mut rest = part;
         loop {
-            // zlib wants room for a whole flush at once.
+            // zlib needs space for a complete flush at once.
             if out.capacity() - out.len() < 64 {
                 out.reserve(out.len().max(64));
             }

@@ -1,4 +1,4 @@
-//! Our reader and tungstenite's, given the same bytes.
+//! Compares our reader with tungstenite's on the same bytes.
 
 use std::io::{self, Cursor, Read, Write};
 
@@ -15,9 +15,10 @@ use crate::turn::Turn;
 const LIMIT: usize = 1000;
 
 proptest! {
-    /// Whole frames, mostly lawful: the same messages, and an error in the same place or in neither.
+    /// Complete and mostly valid frames: both readers return the same messages, and both or neither
+    /// fail.
     #[test]
-    fn frames_mean_the_same(frames in vec(frame(), 0..12), chunk in 1..200_usize) {
+    fn both_readers_agree_on_frames(frames in vec(frame(), 0..12), chunk in 1..200_usize) {
         let bytes = frames.concat();
         let (ours, theirs) = (read(&bytes, chunk), reference(&bytes));
         if theirs.broken_text {
@@ -27,9 +28,10 @@ proptest! {
         prop_assert_eq!(ours.failed, theirs.failed, "{:02x?}", bytes);
     }
 
-    /// Any bytes: the same messages, and what is an error there is one here. Ours come earlier, by the header.
+    /// Arbitrary bytes: both readers return the same messages, and ours fails if tungstenite's
+    /// does. Ours fails earlier, when it sees the header.
     #[test]
-    fn bytes_mean_the_same(frames in vec(frame(), 0..3), noise in vec(any::<u8>(), 0..200), chunk in 1..20_usize) {
+    fn both_readers_agree_on_arbitrary_bytes(frames in vec(frame(), 0..3), noise in vec(any::<u8>(), 0..200), chunk in 1..20_usize) {
         let bytes = [frames.concat(), noise].concat();
         let (ours, theirs) = (read(&bytes, chunk), reference(&bytes));
         if theirs.broken_text {
@@ -40,7 +42,7 @@ proptest! {
     }
 
     #[test]
-    fn chunking_does_not_matter(frames in vec(frame(), 0..12), chunk in 1..300_usize) {
+    fn messages_do_not_depend_on_the_size_of_reads(frames in vec(frame(), 0..12), chunk in 1..300_usize) {
         let bytes = frames.concat();
         let (pieces, whole) = (read(&bytes, chunk), read(&bytes, bytes.len().max(1)));
         prop_assert_eq!(pieces.messages, whole.messages);
@@ -48,7 +50,7 @@ proptest! {
     }
 }
 
-/// Of a text in fragments each is checked there; here the whole is.
+/// tungstenite checks the UTF-8 of each fragment. Our reader checks that of the complete message.
 fn failed_later(ours: &Outcome, theirs: &Outcome) -> Result<(), TestCaseError> {
     prop_assert!(ours.messages.starts_with(&theirs.messages));
     prop_assert!(ours.failed || ours.in_text);
@@ -88,13 +90,13 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
 struct Outcome {
     messages: Vec<Incoming>,
     failed: bool,
-    /// A text in fragments is not at its end.
+    /// A fragmented text message is incomplete.
     in_text: bool,
-    /// The error is a text that is not UTF-8.
+    /// The error is invalid UTF-8.
     broken_text: bool,
 }
 
-/// What our reader makes of the bytes, up to a close frame.
+/// Decodes the bytes with our reader, up to a close frame.
 fn read(bytes: &[u8], chunk: usize) -> Outcome {
     let mut reader = Reader::new(LIMIT, u32::MAX);
     let mut messages = Vec::new();
@@ -117,7 +119,7 @@ fn read(bytes: &[u8], chunk: usize) -> Outcome {
     Outcome { messages, failed, in_text: reader.in_text(), broken_text: false }
 }
 
-/// What tungstenite makes of them.
+/// Decodes the bytes with tungstenite.
 fn reference(bytes: &[u8]) -> Outcome {
     let config =
         WebSocketConfig::default().max_message_size(Some(LIMIT)).max_frame_size(Some(LIMIT));
@@ -132,7 +134,7 @@ fn reference(bytes: &[u8]) -> Outcome {
             Ok(Message::Ping(data)) => Incoming::Ping(data),
             Ok(Message::Pong(_)) => Incoming::Pong,
             Ok(Message::Close(frame)) => {
-                // It goes on from a code that is not allowed as if it were this one.
+                // tungstenite replaces a code that is not allowed with this one.
                 if frame.as_ref().is_some_and(|frame| {
                     frame.code == CloseCode::Protocol && frame.reason == "Protocol violation"
                 }) {
@@ -152,7 +154,7 @@ fn reference(bytes: &[u8]) -> Outcome {
     Outcome { messages, failed, in_text: false, broken_text }
 }
 
-/// Bytes to read; what is written is lost.
+/// A stream that reads from a slice and discards writes.
 struct Stream<'a>(Cursor<&'a [u8]>);
 
 impl Read for Stream<'_> {

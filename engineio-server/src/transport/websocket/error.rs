@@ -1,10 +1,10 @@
-//! Why a WebSocket is closed by this end.
+//! Errors for which the server closes a WebSocket.
 
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::stats::{Counter, RefusedCounters};
 
-/// Why reading cannot go on.
+/// An error in the data that the client has sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReadError {
     #[error("malformed WebSocket frame")]
@@ -21,7 +21,7 @@ pub(crate) enum ReadError {
 }
 
 impl ReadError {
-    /// Where it is counted.
+    /// Returns the counter for this error.
     pub(crate) fn counter(self, refused: &RefusedCounters) -> &Counter {
         match self {
             Self::Protocol | Self::Utf8 | Self::Deflate => &refused.malformed_frame,
@@ -30,7 +30,7 @@ impl ReadError {
         }
     }
 
-    /// The close code that tells the peer.
+    /// Returns the close code for this error.
     pub(crate) fn code(self) -> CloseCode {
         match self {
             Self::Protocol => CloseCode::Protocol,

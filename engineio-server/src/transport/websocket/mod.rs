@@ -1,4 +1,4 @@
-//! One WebSocket: its bytes in and out.
+//! One WebSocket connection.
 
 mod ahead;
 #[cfg(all(test, feature = "compression"))]
@@ -46,10 +46,10 @@ use self::{
 };
 use crate::{stall::Stalling, stats::RefusedCounters, turn::Turn};
 
-/// Bytes read at once. One buffer per thread, lent to whichever connection is being read.
+/// How many bytes are read at once. Each thread has one buffer, which all connections share.
 const SCRATCH: usize = 64 * 1024;
 
-/// Bytes compressed in one go.
+/// How many bytes are compressed before they are written.
 const COMPRESSED_AT_ONCE: usize = 64 * 1024;
 
 thread_local! {
@@ -59,38 +59,40 @@ thread_local! {
 /// An accepted WebSocket.
 pub(crate) struct WebSocket {
     io: Io,
-    /// Read and not decoded; at first what the HTTP server had read beyond the request.
+    /// Bytes that are not decoded yet. Initially those that the HTTP server had read after the
+    /// request.
     ahead: Ahead,
-    /// The peer's end was seen: there is nothing more to read.
+    /// The peer has closed the connection, or the stream has failed.
     ended: bool,
     reader: Reader,
     writer: Writer,
-    /// Set where compression was negotiated.
+    /// Set if compression was negotiated.
     compressor: Option<Box<Compressor>>,
     revision: Revision,
-    /// The client asked for text only.
+    /// The client can only read text.
     b64: bool,
 }
 
-/// What was seen of a peer whose messages are not read.
+/// Information about a peer whose messages are not read.
 #[derive(Debug, Default)]
 pub(crate) struct Sighting {
-    /// Something arrived.
+    /// Bytes arrived.
     pub(crate) heard: bool,
-    /// No more can be looked at: neither its pongs nor, over some streams, its end.
+    /// The buffer is full, so pongs cannot be seen. On some streams, neither can the end.
     pub(crate) full: bool,
-    /// It is gone: in order (`false`), or the stream failed (`true`).
+    /// Set if the peer is disconnected: to `false` if it closed the connection, to `true` if the
+    /// stream failed.
     pub(crate) lost: Option<bool>,
 }
 
 struct Compressor {
     deflate: Deflate,
-    /// Taken from the session, under its lock; compressed when it is released.
+    /// Frames taken from the session under its lock. They are compressed after its release.
     waiting: Vec<Frame>,
     bytes: usize,
 }
 
-/// The stream below: the listener's own where it is known, else whatever the HTTP server gives.
+/// The underlying stream: the listener's own type if it is known, otherwise hyper's.
 enum Io {
     Tcp(TcpStream),
     #[cfg(feature = "tls")]
@@ -111,7 +113,7 @@ impl WebSocket {
             Ok(parts) => (Io::Tcp(parts.io.into_inner().into_inner()), parts.read_buf),
             Err(upgraded) => Io::of(upgraded),
         };
-        // Copied, as a slice would keep the HTTP connection's read buffer alive.
+        // Copied, because a slice would keep the HTTP connection's read buffer alive.
         let ahead = Ahead::of(&early);
         let mut reader = Reader::new(max_payload, max_fragments);
         reader.inflate = compression.map(|parameters| Box::new(Inflate::new(parameters)));
@@ -123,7 +125,8 @@ impl WebSocket {
         Self { io, ahead, ended: false, reader, writer, compressor, revision, b64 }
     }
 
-    /// Reads once and appends what arrived to `inputs`, as far as the turn goes; pending where there is nothing.
+    /// Reads once and appends the decoded packets to `inputs`, within the limits of the turn.
+    /// Pending if nothing has arrived.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -157,8 +160,9 @@ impl WebSocket {
         })
     }
 
-    /// Looks whether the peer is there while its messages are not read. What arrives is kept as it is, up to a limit;
-    /// then only the end of the connection can still be seen, at [`Sighting::full`] by looking again after a while.
+    /// Checks whether the peer is connected while its messages are not read. Received bytes are
+    /// stored undecoded, up to a limit. When the limit is reached ([`Sighting::full`]), only the
+    /// end of the connection can be noticed, and only by calling this again after a while.
     pub(crate) fn poll_watch(&mut self, cx: &mut Context<'_>) -> Sighting {
         let mut seen = Sighting::default();
         if self.ended {
@@ -192,7 +196,7 @@ impl WebSocket {
         seen
     }
 
-    /// Decodes bytes until the turn is over. Returns how many it took.
+    /// Decodes bytes until the turn is over. Returns how many bytes were decoded.
     fn feed(
         &mut self,
         bytes: &mut [u8],
@@ -209,7 +213,7 @@ impl WebSocket {
                 Incoming::Text(text) => Packet::decode_text(text, revision),
                 Incoming::Binary(data) => Packet::decode_binary(data, revision),
                 Incoming::Ping(payload) => {
-                    // A peer that only pings and never reads must not fill the queue.
+                    // A peer that sends pings but does not read must not fill the queue.
                     if !writer.is_full() {
                         writer.push_pong(&payload);
                     }
@@ -242,17 +246,18 @@ impl WebSocket {
         })
     }
 
-    /// Bytes that the kernel has not taken.
+    /// Returns how many bytes the kernel has not accepted yet.
     pub(crate) fn unwritten(&self) -> usize {
         self.writer.bytes()
     }
 
-    /// Whether everything it was given is written.
+    /// Returns whether all frames are written.
     pub(crate) fn is_idle(&self) -> bool {
         self.writer.is_empty()
     }
 
-    /// Whether it is time to write before more is taken from the session, where it counts as queued.
+    /// Returns whether the writer has enough for one batch. Further frames stay in the session,
+    /// where they count as queued.
     pub(crate) fn is_full(&self) -> bool {
         match &self.compressor {
             Some(compressor) => {
@@ -265,7 +270,7 @@ impl WebSocket {
 
     pub(crate) fn send(&mut self, frame: Frame) {
         match &mut self.compressor {
-            // The session is locked: compressing takes longer than others may wait for it.
+            // The session is locked now, and compression would hold its lock too long.
             Some(compressor) => {
                 compressor.bytes += frame.len();
                 compressor.waiting.push(frame);
@@ -274,7 +279,7 @@ impl WebSocket {
         }
     }
 
-    /// Compresses what it was given; says how many bytes that was.
+    /// Compresses the waiting frames. Returns their size in bytes before compression.
     fn compress(&mut self) -> usize {
         let Some(compressor) = &mut self.compressor else { return 0 };
         let bytes = mem::take(&mut compressor.bytes);
@@ -285,7 +290,7 @@ impl WebSocket {
         bytes
     }
 
-    /// Writes what it was given.
+    /// Writes all frames.
     pub(crate) fn poll_flush(
         &mut self,
         cx: &mut Context<'_>,
@@ -299,12 +304,13 @@ impl WebSocket {
         self.writer.poll_flush(self.io.stream(), cx)
     }
 
-    /// Ends the WebSocket apart from its session: writes what is left and a close frame, unless there was one, then
-    /// waits for the peer to close, so that the last frames are not lost to a reset. Takes `patience` at most; `guard` lives as long.
+    /// Closes the WebSocket in a task of its own: writes the remaining frames and a close frame,
+    /// unless one was sent, then waits until the peer closes, so that a reset does not destroy the
+    /// last frames. Takes at most `patience`, and drops `guard` at the end.
     pub(crate) fn end(mut self, patience: Duration, guard: impl Send + 'static) {
         self.compress();
         self.writer.push_close(None);
-        // A connection may be dropped anywhere, also where no runtime is left.
+        // A connection may be dropped outside a runtime.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
@@ -323,7 +329,7 @@ impl WebSocket {
     }
 }
 
-/// A frame as it is sent without compression.
+/// Encodes a frame without compression.
 fn plain(frame: &Frame, revision: Revision, b64: bool) -> WebSocketFrame {
     if b64 { frame.websocket_text(revision) } else { frame.websocket(revision) }
 }
@@ -342,8 +348,8 @@ impl Io {
         (Self::Upgraded(TokioIo::new(upgraded)), Bytes::new())
     }
 
-    /// Whether the peer has closed the connection, though there may be more to read. Where the stream is not known that
-    /// shows only when all was read.
+    /// Returns whether the peer has closed the connection, even if there is more to read. Always
+    /// `false` for a stream of unknown type, whose end shows only after everything was read.
     fn is_closed(&self) -> bool {
         let tcp = match self {
             Self::Tcp(tcp) => tcp,

@@ -1,4 +1,4 @@
-//! Stands in for compression where it is not compiled in: there are no values of these types.
+//! Replaces compression if it is not compiled in. These types have no values.
 
 use engineio_parser::{Frame, Revision, frame::WebSocketFrame};
 

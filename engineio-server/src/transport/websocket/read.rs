@@ -1,8 +1,9 @@
-//! From the bytes of a WebSocket to messages (RFC 6455 sections 5.2 to 5.6), on tungstenite's frame headers.
+//! Decoding of WebSocket messages (RFC 6455 sections 5.2 to 5.6), with tungstenite's frame headers.
 //!
-//! The library's own message reader reserves what a header announces and keeps its largest buffer for ever. Here the
-//! bytes come in a scratch buffer that all connections share, whole messages are copied out of it once, to exactly
-//! their size, and an idle connection owns no buffer at all. Every limit is checked on the header, before its bytes.
+//! tungstenite's own message reader reserves what a header announces and never frees its largest
+//! buffer. This reader gets its bytes in a buffer that all connections share, and copies each
+//! complete message once, to a buffer of exactly its size. An idle connection owns no buffer. Every
+//! limit is checked on the header, before the payload arrives.
 
 use std::{io::Cursor, mem};
 
@@ -16,10 +17,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
 use super::{deflate::Inflate, error::ReadError};
 use crate::turn::Turn;
 
-/// Two bytes, an eight-byte length, and the mask.
+/// Length of the longest header: two bytes, an eight-byte length, and the mask.
 const LONGEST_HEADER: usize = 14;
 
-/// What a client sent.
+/// A message or control frame from a client.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Incoming {
     Text(ByteString),
@@ -29,18 +30,18 @@ pub(crate) enum Incoming {
     Close(Option<u16>),
 }
 
-/// Reads the masked frames of a client.
+/// Decodes the masked frames of a client.
 #[derive(Debug)]
 pub(crate) struct Reader {
     max_payload: usize,
     max_fragments: u32,
-    /// Bytes of a header that has not arrived whole.
+    /// The bytes of an incomplete header.
     head: Vec<u8>,
     /// The frame whose payload is arriving.
     frame: Option<OpenFrame>,
     /// The message whose fragments are arriving.
     message: Option<Fragments>,
-    /// Set where compression was negotiated.
+    /// Set if compression was negotiated.
     pub(crate) inflate: Option<Box<Inflate>>,
 }
 
@@ -74,8 +75,8 @@ impl Reader {
         }
     }
 
-    /// Takes bytes in and reports every message that they complete, until the turn is over. Returns how many bytes it took.
-    /// Payloads are unmasked where they lie.
+    /// Decodes bytes and reports every message that they complete, until the turn is over. Returns
+    /// how many bytes were decoded. Payloads are unmasked in place.
     pub(crate) fn feed(
         &mut self,
         input: &mut [u8],
@@ -122,8 +123,8 @@ impl Reader {
         self.message.as_ref().is_some_and(|message| message.text)
     }
 
-    /// Reads a header and checks all limits on it. Returns how many bytes of `input` belong to it, or `None` where it
-    /// is not whole yet.
+    /// Parses a header and checks all limits on it. Returns how many bytes of `input` belong to it,
+    /// or `None` if it is incomplete.
     fn open_frame(&mut self, input: &[u8]) -> Result<Option<usize>, ReadError> {
         let kept = self.head.len();
         let parsed = if kept == 0 {
@@ -157,7 +158,7 @@ impl Reader {
     }
 
     fn check(&self, header: &FrameHeader, length: usize) -> Result<(), ReadError> {
-        // RFC 7692 section 6: the first frame of a message says whether it is compressed.
+        // RFC 7692 section 6: only the first frame of a message says whether it is compressed.
         let first = matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
         if header.rsv1 && !(first && self.inflate.is_some()) || header.rsv2 || header.rsv3 {
             return Err(ReadError::Protocol);
@@ -185,7 +186,7 @@ impl Reader {
         }
     }
 
-    /// Handles a frame whose payload is what was kept of it and `tail`.
+    /// Handles a complete frame. Its payload is the part stored in `frame` followed by `tail`.
     fn close_frame(
         &mut self,
         frame: OpenFrame,
@@ -228,7 +229,7 @@ impl Reader {
         if frame.last && compressed && frame.payload.is_empty() {
             return whole(text, self.inflated(tail, turn)?).map(Some);
         }
-        // What arrived in other turns is decoded in this one.
+        // The part that arrived in earlier turns is decoded in this one.
         turn.bytes(frame.payload.len());
         let payload = joined(frame.payload, tail);
         if !frame.last {
@@ -247,7 +248,8 @@ impl Reader {
     }
 }
 
-/// A header at the start of `bytes`, the length it announces, and its own.
+/// Parses the header at the start of `bytes`. Returns it with the length of its payload and its own
+/// length.
 fn parse_header(bytes: &[u8]) -> Result<Option<(FrameHeader, u64, usize)>, ReadError> {
     let mut cursor = Cursor::new(bytes);
     let parsed = FrameHeader::parse(&mut cursor).map_err(|_| ReadError::Protocol)?;
@@ -261,7 +263,7 @@ fn joined(mut kept: Vec<u8>, tail: &[u8]) -> Vec<u8> {
 }
 
 fn whole(text: bool, payload: Vec<u8>) -> Result<Incoming, ReadError> {
-    // What grew piece by piece is brought to its size: messages are kept by users.
+    // Shrink the buffer to its content, because the application may keep the message.
     let payload = payload.into_boxed_slice().into_vec();
     if text {
         let text = String::from_utf8(payload).map_err(|_| ReadError::Utf8)?;
@@ -335,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn chunking_does_not_matter() {
+    fn messages_do_not_depend_on_the_size_of_reads() {
         let big = vec![7; 70_000];
         let mut bytes = masked(0x81, b"hello");
         bytes.extend(masked(0x02, &big[..200]));
@@ -407,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_reader_owns_no_buffer_and_a_message_only_its_bytes() {
+    fn an_idle_reader_owns_no_buffer_and_a_message_owns_only_its_bytes() {
         let big = vec![7; 70_000];
         let mut bytes = masked(0x82, &big);
         bytes.extend(masked(0x02, &big[..200]));

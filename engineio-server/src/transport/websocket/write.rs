@@ -1,4 +1,4 @@
-//! Frames on their way out: whole, shared buffers gathered into as few system calls as possible.
+//! Writing of WebSocket frames. Shared buffers are gathered into as few system calls as possible.
 
 use std::{
     collections::VecDeque,
@@ -12,39 +12,40 @@ use engineio_parser::frame::WebSocketFrame;
 use tokio::io::AsyncWrite;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-/// How many buffers one system call takes at most.
+/// Maximum number of buffers in one system call.
 const BATCH: usize = 64;
 
-/// What was taken from the session but not yet by the kernel.
+/// Frames that were taken from the session but not yet accepted by the kernel.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     frames: VecDeque<WebSocketFrame>,
-    /// How much of the first frame is written.
+    /// How many bytes of the first frame are written.
     written: usize,
     bytes: usize,
-    /// The stream may hold back what was written: TLS does.
+    /// The stream may still buffer written bytes, as TLS does.
     unflushed: bool,
-    /// The close frame was pushed: nothing may follow it.
+    /// The close frame was pushed. No frame may follow it.
     closing: bool,
 }
 
 impl Writer {
-    /// Whether all has left.
+    /// Returns whether all frames are written and flushed.
     pub(crate) fn is_empty(&self) -> bool {
         self.frames.is_empty() && !self.unflushed
     }
 
-    /// Bytes that have not left.
+    /// Returns how many bytes are not written yet.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether it is time to write before more is taken from the session, where it counts as queued.
+    /// Returns whether there is enough for one batch. Further frames stay in the session, where
+    /// they count as queued.
     pub(crate) fn is_full(&self) -> bool {
         Self::is_enough(self.frames.len(), self.bytes)
     }
 
-    /// Whether so much is worth writing.
+    /// Returns whether this much makes up one batch.
     pub(crate) fn is_enough(frames: usize, bytes: usize) -> bool {
         frames >= BATCH || bytes >= 256 * 1024
     }
@@ -61,7 +62,8 @@ impl Writer {
         self.push_control(0x8a, payload);
     }
 
-    /// A close frame, without a code where the end is an ordinary one (as Node sends it). Nothing goes out after it.
+    /// Pushes a close frame. `None` omits the code, as Node does for a normal close. Frames pushed
+    /// afterwards are dropped.
     pub(crate) fn push_close(&mut self, code: Option<CloseCode>) {
         match code {
             None => self.push_control(0x88, &[]),
@@ -145,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes a few bytes at a time.
+    /// A stream that accepts a few bytes at a time.
     struct Slow(Vec<u8>, usize);
 
     impl AsyncWrite for Slow {
@@ -166,7 +168,7 @@ mod tests {
         }
     }
 
-    /// A stream that takes everything, and holds it back until it is flushed for the second time.
+    /// A stream that accepts everything, but whose first flush is pending.
     struct Hesitant(usize);
 
     impl AsyncWrite for Hesitant {
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_stream_holds_back_is_not_forgotten() {
+    fn a_writer_is_not_empty_before_the_stream_is_flushed() {
         let mut writer = Writer::default();
         writer.push(Frame::text(PacketType::Message, "hi").websocket(Default::default()));
         let mut io = Hesitant(0);

@@ -1,14 +1,14 @@
-//! Bytes that were read and not decoded yet.
+//! Bytes that were read but not decoded yet.
 
-/// How many there may be. A paused connection holds as many at most.
+/// Maximum number of undecoded bytes of a WebSocket whose reading is paused.
 const MOST: usize = 64 * 1024;
 
-/// Bytes of the stream that nothing has looked at: the turn that read them was over, or reading is paused and they were
-/// read only to see whether the peer is there.
+/// Undecoded bytes of a stream. The turn that read them had reached its limits, or reading is
+/// paused and the bytes were read only to check whether the peer is connected.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     bytes: Vec<u8>,
-    /// Where the first one is that was not decoded.
+    /// The index of the first undecoded byte.
     start: usize,
 }
 
@@ -21,7 +21,7 @@ impl Ahead {
         self.start == self.bytes.len()
     }
 
-    /// How many more may be read.
+    /// Returns how many more bytes may be read.
     pub(super) fn room(&self) -> usize {
         MOST.saturating_sub(self.bytes.len() - self.start)
     }
@@ -32,12 +32,12 @@ impl Ahead {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// All of them, to be decoded where they lie.
+    /// Returns all undecoded bytes, for decoding in place.
     pub(super) fn rest(&mut self) -> &mut [u8] {
         self.bytes.get_mut(self.start..).unwrap_or_default()
     }
 
-    /// Forgets those that were decoded; keeps no memory when there are no others.
+    /// Removes bytes that were decoded. Frees the memory if none are left.
     pub(super) fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.bytes.len());
         if self.is_empty() {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_kept_in_order_and_leave_no_memory_behind() {
+    fn undecoded_bytes_stay_in_order_and_their_memory_is_freed() {
         let mut ahead = Ahead::of(b"abc");
         ahead.consume(2);
         ahead.push(b"def");
