@@ -36,7 +36,7 @@ pub enum PayloadError {
     /// packet would end within a character.
     #[error("packet length does not match the payload")]
     LengthMismatch,
-    /// A packet is longer than the limit `max_payload` allows (see [`Reader`](crate::payload::Reader)).
+    /// A packet is longer than `max_payload` (see [`Reader`](crate::payload::Reader)).
     #[error("max_payload of {max_payload} bytes exceeded")]
     TooLong {
         /// The limit, in bytes.

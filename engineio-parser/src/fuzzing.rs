@@ -36,7 +36,7 @@ pub fn packet(data: &[u8]) {
 /// A polling body of revision 4.
 pub fn payload_v4(data: &[u8]) {
     body(Revision::V4, data, false);
-    // In pieces, whose size the length sets.
+    // Again in pieces. The length of the data determines their size.
     let mut reader = payload::Reader::new(usize::MAX);
     let mut packets = Vec::new();
     for piece in data.chunks(1 + data.len() % 7) {

@@ -1,4 +1,4 @@
-//! A body of revision 4, read while it arrives.
+//! Incremental decoding of a polling body of revision 4.
 
 use bytes::{Buf, Bytes};
 use bytestring::ByteString;
@@ -10,14 +10,16 @@ use crate::{
 
 const SEPARATOR: u8 = 0x1e;
 
-/// Bytes of a large packet that are reserved before they arrive.
+/// How many bytes are reserved in advance for a packet that is still arriving.
 const CHUNK: usize = 64 * 1024;
 
-/// Reads a body of revision 4 while it arrives: a packet comes out as soon as it is whole, and no sooner than it is asked
-/// for. So a body may be of any length, and many small packets cost no more than the piece that they arrived in; only
-/// the length of one packet is bounded, as that of one message of a WebSocket is.
+/// Decodes a polling body of revision 4 while it arrives. It returns each packet as soon as the
+/// packet is complete, and only on request. The length of the body is therefore not limited. Many
+/// small packets need no more memory than the piece in which they arrived. Only the length of each
+/// packet is limited, as that of a WebSocket message.
 ///
-/// The packets are those of [`decode`](super::decode), and what they carry is memory of their own.
+/// The packets are the same as those of [`decode`](super::decode). They do not share memory with
+/// the pieces.
 ///
 /// ```
 /// use engineio_parser::{Packet, payload::Reader};
@@ -34,53 +36,54 @@ const CHUNK: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Reader {
     max_payload: usize,
-    /// What has arrived and was not looked at.
+    /// The part of the last piece that is not decoded yet.
     arrived: Bytes,
-    /// The beginning of a packet whose end has not arrived.
+    /// The beginning of an incomplete packet.
     partial: Vec<u8>,
     empty: bool,
-    whole: bool,
-    /// The last packet was given, or an error.
+    complete: bool,
+    /// The last packet or an error was returned.
     over: bool,
 }
 
 impl Reader {
-    /// A body whose packets have at most `max_payload` bytes each: of text with the type's digit, of binary without
-    /// its base64, as on a WebSocket.
+    /// Creates a reader for a body whose packets have at most `max_payload` bytes each. As on a
+    /// WebSocket, the digit of the type counts for text, and base64 is counted after decoding.
     pub fn new(max_payload: usize) -> Self {
         Self {
             max_payload,
             arrived: Bytes::new(),
             partial: Vec::new(),
             empty: true,
-            whole: false,
+            complete: false,
             over: false,
         }
     }
 
-    /// Takes in the next piece of the body, when [`next_packet`](Self::next_packet) has given `None`. What of an earlier
-    /// piece was not looked at is lost otherwise.
+    /// Adds the next piece of the body. Call it only after [`next_packet`](Self::next_packet) has
+    /// returned `None`. Otherwise the rest of the previous piece is lost.
     pub fn push(&mut self, piece: Bytes) {
         self.empty &= piece.is_empty();
         self.arrived = piece;
     }
 
-    /// Says that the body is whole.
+    /// Marks the body as complete.
     pub fn finish(&mut self) {
-        self.whole = true;
+        self.complete = true;
     }
 
-    /// The next packet. `None` until more has arrived, and after the last one.
+    /// Returns the next packet. Returns `None` if more data is needed, and after the last packet.
     ///
     /// # Errors
     ///
-    /// As [`decode`](super::decode), and [`PayloadError::TooLong`]. Nothing follows an error.
+    /// Returns the errors of [`decode`](super::decode), and [`PayloadError::TooLong`]. After an
+    /// error it returns `None`.
     pub fn next_packet(&mut self) -> Option<Result<Packet, PayloadError>> {
         if self.over {
             return None;
         }
         let end = self.arrived.iter().position(|byte| *byte == SEPARATOR);
-        if end.is_none() && !self.whole {
+        if end.is_none() && !self.complete {
             let rest = std::mem::take(&mut self.arrived);
             return self.keep(&rest).err().map(|error| self.fail(error));
         }
@@ -96,12 +99,12 @@ impl Reader {
         Some(packet.or_else(|error| self.fail(error)))
     }
 
-    /// Bytes that were taken in and not given out.
+    /// Returns how many bytes the reader holds.
     pub fn held(&self) -> usize {
         self.partial.capacity() + self.arrived.len()
     }
 
-    /// Decodes a packet that ends with these bytes.
+    /// Decodes the packet that ends with these bytes.
     fn complete(&mut self, last: &[u8]) -> Result<Packet, PayloadError> {
         let packet = if self.partial.is_empty() {
             self.check(last.first(), last.len())?;
@@ -119,7 +122,7 @@ impl Reader {
         }
     }
 
-    /// Adds to the packet that is arriving, whose length is not trusted to any announcement.
+    /// Adds bytes to the incomplete packet. The final length is not known in advance.
     fn keep(&mut self, bytes: &[u8]) -> Result<(), PayloadError> {
         let len = self.partial.len() + bytes.len();
         let limit = self.check(self.partial.first().or(bytes.first()), len)?;
@@ -131,7 +134,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The limit of a packet that begins with this byte, if it is kept.
+    /// Checks the length of a packet that begins with `first`. Returns its limit.
     fn check(&self, first: Option<&u8>, len: usize) -> Result<usize, PayloadError> {
         let limit = match first {
             Some(b'b') => self.max_payload.div_ceil(3).saturating_mul(4).saturating_add(1),
@@ -173,7 +176,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_body_in_pieces_has_the_packets_of_the_whole(
+        fn a_body_in_pieces_has_the_same_packets_as_the_complete_body(
             parts in vec(select(vec![&b"4a"[..], b"\x1e", b"4", b"b/w==", b"bAQ", b"2", b"\xff", b"4\xc3", b"\xa9", b"x", b""]), 0..12),
             size in 1_usize..8,
         ) {
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_length_of_a_packet_is_bounded() {
+    fn only_the_length_of_each_packet_is_limited() {
         let too_long = Err(PayloadError::TooLong { max_payload: 6 });
         let body = "4aaaaa\x1ebAAAAAAAA\x1e".repeat(1000) + "2";
         for size in [1, 2, 7, body.len()] {
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_is_refused_before_it_is_held() {
+    fn a_packet_that_is_too_long_is_refused_before_it_is_buffered() {
         let mut reader = Reader::new(1000);
         let mut held = 0;
         let error = loop {
@@ -221,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_follows_an_error() {
+    fn no_packet_follows_an_error() {
         for (body, error) in [
             (&b""[..], PayloadError::Empty),
             (b"\x1e4a", PacketError::Empty.into()),

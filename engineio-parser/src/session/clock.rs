@@ -1,18 +1,21 @@
-//! The time of a machine that may sleep.
+//! A clock for machines that may sleep.
 
 use std::time::{Duration, Instant};
 
-/// The least difference between the two clocks that counts as sleep. Less is drift, and small corrections.
+/// Smallest difference between the two clocks that counts as sleep. Smaller ones are drift and
+/// corrections.
 const SLEEP: Duration = Duration::from_secs(1);
 
 /// A monotonic clock that includes the time in which the machine slept.
 ///
-/// The monotonic clock of most systems stands still while the machine is suspended, the wall clock does not. A shell that
-/// gives a [`Session`](super::Session) the time of this clock ends it by its heartbeat as soon as the machine is awake,
-/// although the monotonic deadlines are still to come. A wall clock that is set forward counts as sleep as well: at worst
-/// a session ends too early. One that is set back changes nothing.
+/// On most systems, the monotonic clock stops while the machine is suspended, and the wall clock
+/// continues. A shell that passes the time of this clock to a [`Session`](super::Session) lets the
+/// session's heartbeat time out as soon as the machine is awake, although the deadlines are in the
+/// future on the monotonic clock. A wall clock that is set forward also counts as sleep. At worst,
+/// a session ends too early. A wall clock that is set back has no effect.
 ///
-/// Reads no clock itself: the shell passes the times of both in, that of the wall clock as the time since 1970.
+/// This type does not read clocks. The shell passes in the times of both, the wall clock's as the
+/// time since 1970.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -33,13 +36,14 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that begins with the times of the two clocks.
+    /// Creates a clock from the current times of the two clocks.
     pub fn new(monotonic: Instant, wall: Duration) -> Self {
         Self { monotonic, wall, slept: Duration::ZERO }
     }
 
-    /// Compares the two clocks, whose present times are given. Returns whether the machine has slept since the last call.
-    /// Sleep is noticed only here, so a shell calls this before it relies on a connection, and now and then.
+    /// Compares the current times of the two clocks. Returns whether the machine has slept since
+    /// the last call. Sleep is detected only here, so a shell should call this before it relies on
+    /// a connection, and from time to time.
     pub fn update(&mut self, monotonic: Instant, wall: Duration) -> bool {
         let awake = monotonic.saturating_duration_since(self.monotonic);
         let passed = wall.saturating_sub(self.wall);
@@ -52,12 +56,13 @@ impl Clock {
         true
     }
 
-    /// The time of this clock at a time of the monotonic clock.
+    /// Converts a time of the monotonic clock to the time of this clock.
     pub fn now(&self, monotonic: Instant) -> Instant {
         monotonic.checked_add(self.slept).unwrap_or(monotonic)
     }
 
-    /// The time of the monotonic clock at which this clock shows `time`, if the machine does not sleep until then.
+    /// Converts a time of this clock to a time of the monotonic clock, assuming that the machine
+    /// does not sleep until then.
     pub fn monotonic(&self, time: Instant) -> Instant {
         time.checked_sub(self.slept).unwrap_or(time)
     }
@@ -70,7 +75,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn the_clock_goes_on_while_the_machine_sleeps() {
+    fn the_clock_continues_while_the_machine_sleeps() {
         let (start, wall) = (Instant::now(), Duration::from_secs(1_700_000_000));
         let mut clock = Clock::new(start, wall);
         assert!(clock.update(start + SECOND, wall + 61 * SECOND));
@@ -80,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn drift_is_no_sleep() {
+    fn drift_does_not_count_as_sleep() {
         let (start, wall) = (Instant::now(), Duration::from_secs(1_700_000_000));
         let mut clock = Clock::new(start, wall);
         for n in 1..100 {
@@ -91,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_that_is_set_back_changes_nothing() {
+    fn a_wall_clock_that_is_set_back_has_no_effect() {
         let (start, wall) = (Instant::now(), Duration::from_secs(1_700_000_000));
         let mut clock = Clock::new(start, wall);
         assert!(!clock.update(start + SECOND, wall - 3600 * SECOND));
@@ -100,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_is_too_large() {
+    fn the_largest_times_do_not_overflow() {
         let (start, wall) = (Instant::now(), Duration::ZERO);
         let mut clock = Clock::new(start, wall);
         clock.slept = Duration::MAX;

@@ -22,8 +22,8 @@ pub struct Config {
     pub ping_interval: Duration,
     /// How long the peer may take to answer a ping (default 20 s).
     pub ping_timeout: Duration,
-    /// How long the session believes in a peer it cannot see ([`Reading::Blind`], default 10 min). Then
-    /// the session ends with "ping timeout".
+    /// How long a session without information about its peer stays open ([`Reading::Blind`],
+    /// default 10 min). Then it ends with "ping timeout".
     ///
     /// [`Reading::Blind`]: super::Reading::Blind
     pub pause_timeout: Duration,

@@ -17,18 +17,18 @@ pub enum Role {
     Client,
 }
 
-/// How much the shell reads of what the peer sends, see
+/// How much of the peer's data the shell reads. See
 /// [`Session::set_reading`](super::Session::set_reading).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reading {
-    /// The shell hands in everything that arrives.
+    /// The shell passes everything that arrives to the session.
     #[default]
     Open,
-    /// The shell hands in nothing, but reports when something arrives
+    /// The shell passes nothing to the session, but reports when something arrives
     /// ([`Session::heard`](super::Session::heard)). Silence ends the session as usual.
     Watched,
-    /// The shell cannot see arrivals, because earlier ones fill what it may hold. Pings go on, so that
-    /// the peer does not give up. The session ends after
+    /// The shell cannot see whether something arrives, because its buffer is full. Pings continue,
+    /// so that the peer does not give up. The session ends after
     /// [`Config::pause_timeout`](super::Config::pause_timeout).
     Blind,
 }

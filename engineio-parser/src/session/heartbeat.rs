@@ -17,8 +17,8 @@ pub(super) struct Heartbeat {
     interval: Duration,
     timeout: Duration,
     pause_timeout: Duration,
-    /// Whether this end keeps the heartbeat going while its shell is blind: with pings, or in
-    /// revision 3 with the server's pongs.
+    /// Whether this end sends heartbeats while its shell is blind. They are pings, or in revision 3
+    /// the server's pongs.
     beats: bool,
     /// Whether this end sends the pings.
     pings: bool,
@@ -57,7 +57,7 @@ impl Heartbeat {
         self.reading
     }
 
-    /// What this end sends when its timer says so.
+    /// Returns the type of the heartbeats that this end sends.
     pub(super) fn packet(&self) -> PacketType {
         if self.pings { PacketType::Ping } else { PacketType::Pong }
     }
@@ -75,8 +75,8 @@ impl Heartbeat {
         timers.clear(Timer::Silence);
     }
 
-    /// Called when a ping is due, or the sign of life that replaces it while the shell is blind. The
-    /// caller sends it.
+    /// Called when a ping is due, or the heartbeat that replaces it while the shell is blind. The
+    /// caller sends the packet.
     pub(super) fn on_ping_due(&mut self, now: Instant, timers: &mut Timers) {
         self.waiting = self.pings;
         self.extended = false;
@@ -97,8 +97,8 @@ impl Heartbeat {
         }
     }
 
-    /// Called when something has arrived that the shell has not read. The peer lives. `sent` says
-    /// whether the ping of this end has left.
+    /// Called when something has arrived that the shell has not read, which shows that the peer is
+    /// alive. `sent` says whether this end's ping was sent.
     pub(super) fn on_heard(&mut self, now: Instant, sent: bool, timers: &mut Timers) {
         match self.reading {
             Reading::Open => {}
@@ -124,9 +124,9 @@ impl Heartbeat {
         }
     }
 
-    /// Changes how the peer's silence is judged. While the shell is blind, silence is not the peer's
-    /// fault. Afterwards the deadline starts anew, because the shell must first read the packets that
-    /// arrived in between.
+    /// Changes how the peer's silence is judged. While the shell is blind, silence is not the
+    /// peer's fault. Afterwards the deadline starts again, because the shell must first read the
+    /// packets that arrived in the meantime.
     pub(super) fn set_reading(&mut self, now: Instant, reading: Reading, timers: &mut Timers) {
         let former = std::mem::replace(&mut self.reading, reading);
         if former == reading {

@@ -192,12 +192,12 @@ impl Session {
         self.queue.push(frames, max_queued_packets, max_queued_bytes).map_err(SendError::Full)
     }
 
-    /// Queues a run of frames if the queue [has room](Self::has_room), however large the run is. Serves
-    /// answers, which must not be lost because of their size.
+    /// Queues a run of frames of any size if the queue [has room](Self::has_room). Serves acks and
+    /// other replies, which must not be lost because of their size.
     ///
     /// # Errors
     ///
-    /// Gives the frames back if more than half of the queue is full or the session is closing.
+    /// Returns the frames if more than half of the queue is full or the session is closing.
     pub fn send_if_room(&mut self, frames: Frames) -> Result<(), SendError> {
         if !matches!(self.phase, Phase::Opening | Phase::Open) {
             return Err(SendError::Closed(frames));
@@ -331,26 +331,26 @@ impl Session {
         self.timers.next()
     }
 
-    /// Takes the next output that is not a message, even if messages wait before it. Serves a shell
-    /// whose application takes no messages for now. Once the session [is closed](Self::is_closed), use
-    /// [`poll_output`](Self::poll_output).
+    /// Takes the next output that is not a message, even if messages precede it. Serves a shell
+    /// whose application currently accepts no messages. Once the session [is
+    /// closed](Self::is_closed), use [`poll_output`](Self::poll_output).
     pub fn poll_control_output(&mut self) -> Option<Output> {
         let at = self.outputs.iter().position(|output| !matches!(output, Output::Message(_)))?;
         self.outputs.remove(at)
     }
 
-    /// Tells the session how much the shell reads from now on (default [`Reading::Open`]). A polling
-    /// server that takes no messages is [`Reading::Watched`], because it still sees the client's
-    /// requests.
+    /// Tells the session how much the shell reads from now on (default [`Reading::Open`]). For a
+    /// polling server that accepts no messages, use [`Reading::Watched`], because it still sees the
+    /// client's requests.
     pub fn set_reading(&mut self, now: Instant, reading: Reading) {
         if self.phase == Phase::Open {
             self.heartbeat.set_reading(now, reading, &mut self.timers);
         }
     }
 
-    /// Reports that something has arrived that is not handed in yet. The peer lives. Has no effect
-    /// while reading is [open](Reading::Open). A server of revision 3 answers with a pong, because a
-    /// ping may have arrived.
+    /// Reports that something has arrived that was not passed to the session yet, which shows that
+    /// the peer is alive. Has no effect with [`Reading::Open`]. A server of revision 3 answers with
+    /// a pong, because the data may contain a ping.
     pub fn heard(&mut self, now: Instant) {
         if self.phase != Phase::Open {
             return;
@@ -372,8 +372,8 @@ impl Session {
         }
     }
 
-    /// Tells the session that the shell neither reads nor sees anything (`true`, [`Reading::Blind`]), or
-    /// that it reads on (`false`, [`Reading::Open`]).
+    /// Tells the session that the shell neither reads nor sees anything (`true`,
+    /// [`Reading::Blind`]), or that it reads again (`false`, [`Reading::Open`]).
     pub fn suspend_heartbeat(&mut self, now: Instant, suspended: bool) {
         self.set_reading(now, if suspended { Reading::Blind } else { Reading::Open });
     }

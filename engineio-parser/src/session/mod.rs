@@ -57,8 +57,8 @@
 //! packet of the wrong direction ends a server's session with "transport error". A client ignores
 //! it, as Node's client does.
 //!
-//! A shell that reads nothing for a while (backpressure) goes on watching its peer and says what it sees: [`Session::set_reading`]
-//! and [`Session::heard`].
+//! A shell that pauses reading (backpressure) keeps watching its peer and reports what it sees with
+//! [`Session::set_reading`] and [`Session::heard`].
 //!
 //! # Example
 //!

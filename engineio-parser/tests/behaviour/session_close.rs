@@ -213,7 +213,7 @@ fn a_server_that_closes_over_polling_drops_its_probe() {
 }
 
 #[test]
-fn a_client_on_polling_posts_what_is_queued_and_then_the_close_packet_alone() {
+fn a_polling_client_posts_its_queue_and_then_the_close_packet_alone() {
     let mut client = Harness::client(Polling);
     client.send("a");
     client.close(false);

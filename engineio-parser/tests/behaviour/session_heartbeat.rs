@@ -217,7 +217,7 @@ fn the_deadline_of_revision_3_is_suspended_too() {
 }
 
 #[test]
-fn a_watched_peer_that_is_heard_stays_and_is_pinged_on() {
+fn a_watched_peer_that_sends_stays_open_and_is_pinged() {
     let mut server = Harness::server(WebSocket);
     server.set_reading(Reading::Watched);
     for _ in 0..10 {
@@ -230,7 +230,7 @@ fn a_watched_peer_that_is_heard_stays_and_is_pinged_on() {
 }
 
 #[test]
-fn a_watched_peer_that_is_silent_ends_its_session() {
+fn a_silent_watched_peer_times_out() {
     let mut server = Harness::server(WebSocket);
     server.set_reading(Reading::Watched);
     server.advance(300);
@@ -241,7 +241,7 @@ fn a_watched_peer_that_is_silent_ends_its_session() {
 }
 
 #[test]
-fn what_is_heard_before_a_ping_has_left_does_not_answer_it() {
+fn data_that_arrives_before_a_ping_is_sent_does_not_answer_it() {
     let mut server = Harness::server(WebSocket);
     server.set_reading(Reading::Watched);
     server.advance(300);
@@ -249,13 +249,13 @@ fn what_is_heard_before_a_ping_has_left_does_not_answer_it() {
     server.heard();
     assert_eq!(server.transmit(WebSocket), ["2"]);
     server.advance(199);
-    assert!(server.session.is_open(), "but it shows that the peer lives");
+    assert!(server.session.is_open(), "it shows that the peer is alive");
     server.advance(1);
     assert_eq!(server.close_reason(), Some(CloseReason::PingTimeout));
 }
 
 #[test]
-fn a_watched_client_of_revision_3_is_answered_when_it_is_heard() {
+fn a_watched_client_of_revision_3_gets_a_pong_when_it_sends() {
     let mut server = Harness::server_with(config(), Revision::V3, WebSocket);
     server.set_reading(Reading::Watched);
     for _ in 0..10 {
@@ -268,7 +268,7 @@ fn a_watched_client_of_revision_3_is_answered_when_it_is_heard() {
 }
 
 #[test]
-fn a_watched_polling_client_lives_by_its_requests() {
+fn requests_keep_a_watched_polling_client_alive() {
     let mut server = Harness::server(Polling);
     server.set_reading(Reading::Watched);
     assert!(server.get().is_empty());
@@ -276,7 +276,7 @@ fn a_watched_polling_client_lives_by_its_requests() {
         server.advance(300);
         assert_eq!(server.answer_get(), ["2"]);
         server.advance(199);
-        // Its pong may have to wait, but it asks for more.
+        // Its pong may have to wait, but its GET shows that it is alive.
         assert!(server.get().is_empty());
     }
     server.advance(300);
@@ -288,7 +288,7 @@ fn a_watched_polling_client_lives_by_its_requests() {
 }
 
 #[test]
-fn a_blind_server_pings_on_and_gives_up_after_the_pause_timeout() {
+fn a_blind_server_keeps_pinging_until_the_pause_timeout() {
     for (revision, beat) in [(Revision::V4, "2"), (Revision::V3, "3")] {
         let mut config = config();
         config.pause_timeout = std::time::Duration::from_millis(2000);
@@ -306,7 +306,7 @@ fn a_blind_server_pings_on_and_gives_up_after_the_pause_timeout() {
 }
 
 #[test]
-fn a_server_that_sees_again_expects_the_pong_in_time() {
+fn a_server_that_is_no_longer_blind_expects_the_pong_in_time() {
     for next in [Reading::Open, Reading::Watched] {
         let mut server = Harness::server(WebSocket);
         server.set_reading(Reading::Blind);
@@ -321,7 +321,7 @@ fn a_server_that_sees_again_expects_the_pong_in_time() {
 }
 
 #[test]
-fn what_is_not_a_message_comes_before_messages_that_nobody_takes() {
+fn control_outputs_can_be_taken_before_messages() {
     let mut server = Harness::server(Polling);
     server.receive(Polling, "4a");
     server.accept(Input::ProbeStarted(WebSocket));

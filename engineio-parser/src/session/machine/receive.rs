@@ -24,7 +24,8 @@ impl Session {
         }
         match (self.phase, packet.kind) {
             (Phase::Closed, _) => {}
-            // A client says it with its transport's own close frame. As Node's, a server ignores the packet there.
+            // On a WebSocket, a client closes with a close frame. A server ignores its close
+            // packet, as Node's server does.
             (_, PacketType::Close) if via == Transport::Polling || self.role == Role::Client => {
                 self.fail(CloseReason::TransportClose);
             }

@@ -22,9 +22,10 @@ impl Session {
                 self.requests.set_out(Outgoing::Filling);
                 return Some(frame);
             }
-            // The close packet has a payload of its own. Node's ends dispatch messages only after
-            // they have read the whole payload. The server would drop events in the same payload,
-            // and the JavaScript client would take a DISCONNECT in it for a lost connection.
+            // The close packet has a payload of its own, because Node's server and client dispatch
+            // messages only after they have read the complete payload. The server would drop events
+            // in the same payload. The JavaScript client would take a DISCONNECT in it for a lost
+            // connection.
             if let Phase::Closing(reason) = self.phase
                 && !self.has_frames()
                 && !messages
