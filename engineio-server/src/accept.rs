@@ -29,11 +29,11 @@ pub(crate) struct Accepted {
 /// malformed.
 pub(crate) fn accept(parts: &mut Parts, config: &EngineConfig) -> Result<Accepted, Refused> {
     let refused = || Refused::bad_request(ErrorContext::TransportHandshakeError);
-    accepted(parts, config).ok_or_else(refused)
+    try_accept(parts, config).ok_or_else(refused)
 }
 
-fn accepted(parts: &mut Parts, config: &EngineConfig) -> Option<Accepted> {
-    if !names_version(&parts.headers) {
+fn try_accept(parts: &mut Parts, config: &EngineConfig) -> Option<Accepted> {
+    if !has_supported_version(&parts.headers) {
         return None;
     }
     let protocol = sub_protocol(&parts.headers).ok()?;
@@ -57,8 +57,8 @@ fn negotiate(
     request: &Parts,
     response: &mut HeaderMap,
 ) -> Option<Parameters> {
-    let own = config.per_message_deflate.as_ref()?;
-    let (parameters, answer) = own.negotiate(&request.headers)?;
+    let options = config.per_message_deflate.as_ref()?;
+    let (parameters, answer) = options.negotiate(&request.headers)?;
     response.insert(header::SEC_WEBSOCKET_EXTENSIONS, answer);
     Some(parameters)
 }
@@ -69,7 +69,7 @@ fn negotiate(_: &EngineConfig, _: &Parts, _: &mut HeaderMap) -> Option<Parameter
 }
 
 fn switching_protocols(parts: &Parts) -> Option<Response<ResponseBody>> {
-    let key = only(&parts.headers, &header::SEC_WEBSOCKET_KEY)?;
+    let key = single_value(&parts.headers, &header::SEC_WEBSOCKET_KEY)?;
     if parts.method != Method::GET || !is_key(key.as_bytes()) {
         return None;
     }
@@ -84,13 +84,13 @@ fn switching_protocols(parts: &Parts) -> Option<Response<ResponseBody>> {
 
 /// Returns whether the request names the supported version of the protocol (RFC 6455 section
 /// 4.2.1).
-pub(crate) fn names_version(headers: &HeaderMap) -> bool {
-    only(headers, &header::SEC_WEBSOCKET_VERSION)
+pub(crate) fn has_supported_version(headers: &HeaderMap) -> bool {
+    single_value(headers, &header::SEC_WEBSOCKET_VERSION)
         .is_some_and(|version| version == WEBSOCKET_VERSION)
 }
 
 /// Returns the value of a header, if it occurs exactly once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+fn single_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }

@@ -15,7 +15,7 @@ use crate::{
 const MAX_SID: usize = 128;
 
 /// The parameters of a session to be opened.
-pub(crate) struct Opening {
+pub(crate) struct SessionParameters {
     pub(crate) sid: ByteString,
     pub(crate) handshake: Handshake,
     pub(crate) revision: Revision,
@@ -27,7 +27,7 @@ pub(crate) struct Opening {
 
 /// Refuses the session if there are `max_sessions` or its URL exceeds `max_kept_head`. Otherwise
 /// returns the slot that counts it as unauthenticated, if its address is limited.
-pub(crate) fn enter(
+pub(crate) fn check_limits(
     handshake: &Handshake,
     registry: &Registry,
 ) -> Result<Option<Box<Slot>>, Refused> {
@@ -36,7 +36,7 @@ pub(crate) fn enter(
         return Err(Refused::url_too_long());
     }
     Ok(match (registry.config.max_unauthenticated_per_address, handshake.client_ip()) {
-        (Some(limit), Some(ip)) => Some(registry.unauthenticated.enter(ip, limit)?),
+        (Some(limit), Some(ip)) => Some(registry.unauthenticated.reserve(ip, limit)?),
         _ => None,
     })
 }

@@ -16,14 +16,14 @@ use engineio_parser::{
 use tokio::time::Sleep;
 
 use crate::{
-    registry::Busy,
+    registry::ActiveGuard,
     shared::{Handle, Message, Shared, now, wake},
     transport::websocket::WebSocket,
     turn::Turn,
 };
 
 /// How often to check a connection that is too full to wake the task when its peer closes it.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const CLOSED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// An event of a session.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +69,7 @@ pub enum Event {
 /// ```
 pub struct Connection {
     handle: Handle,
-    registry: Busy,
+    registry: ActiveGuard,
     /// Boxed, because most sessions have at most one of the two.
     websocket: Option<Box<WebSocket>>,
     probe: Option<Box<WebSocket>>,
@@ -81,9 +81,9 @@ pub struct Connection {
     /// Whether the application wants messages, see [`set_reading`](Self::set_reading).
     reading: bool,
     /// The last value reported to [`Session::set_reading`].
-    seen: Reading,
+    reported_reading: Reading,
     /// The buffer for undecoded bytes of a paused transport is full, so its pongs cannot be seen.
-    full: bool,
+    undecoded_full: bool,
     /// A transport did not accept everything at the last write.
     blocked: bool,
     turn: Turn,
@@ -92,7 +92,7 @@ pub struct Connection {
 
 impl Connection {
     pub(crate) fn new(
-        registry: Busy,
+        registry: ActiveGuard,
         shared: Arc<Shared>,
         websocket: Option<Box<WebSocket>>,
     ) -> Self {
@@ -105,8 +105,8 @@ impl Connection {
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
             reading: true,
-            seen: Reading::Open,
-            full: false,
+            reported_reading: Reading::Open,
+            undecoded_full: false,
             blocked: false,
             turn,
             closed: None,
@@ -163,7 +163,7 @@ impl Connection {
         if self.reading != reading {
             self.reading = reading;
             let shared = self.handle.0.clone();
-            self.tell_reading(&mut shared.lock().session);
+            self.report_reading(&mut shared.lock().session);
         }
     }
 
@@ -194,7 +194,7 @@ impl Connection {
             self.fill_writers();
             self.flush(cx);
             if self.turn.is_over() {
-                self.give_way(cx);
+                self.yield_turn(cx);
                 return Poll::Pending;
             }
             if self.read(cx) {
@@ -208,7 +208,7 @@ impl Connection {
     }
 
     /// Ends the turn and yields to the runtime's other tasks.
-    fn give_way(&mut self, cx: &mut Context<'_>) {
+    fn yield_turn(&mut self, cx: &mut Context<'_>) {
         self.turn = Turn::new(&self.registry.config.turn);
         let now = now();
         let mut state = self.handle.0.lock();
@@ -225,11 +225,11 @@ impl Connection {
         let shared = self.handle.0.clone();
         loop {
             let mut state = shared.lock();
-            let reading = self.tell_reading(&mut state.session);
+            let reading = self.report_reading(&mut state.session);
             let closed = state.session.is_closed();
             // While reading is paused, messages stay in the session, unless it has ended.
             let output = if reading == Reading::Open || closed {
-                if self.turn.is_served() {
+                if self.turn.is_out_of_messages() {
                     return None;
                 }
                 state.session.poll_output()
@@ -278,10 +278,10 @@ impl Connection {
     }
 
     /// Tells the session how much the driver reads, if that has changed.
-    fn tell_reading(&mut self, session: &mut Session) -> Reading {
+    fn report_reading(&mut self, session: &mut Session) -> Reading {
         let reading = self.reading(session);
-        if self.seen != reading {
-            self.seen = reading;
+        if self.reported_reading != reading {
+            self.reported_reading = reading;
             session.set_reading(now(), reading);
         }
         reading
@@ -293,7 +293,7 @@ impl Connection {
             true if self.reading => Reading::Open,
             // `Blind` excuses silence, so it requires room: a client that does not read stays
             // `Watched`.
-            true if self.full => Reading::Blind,
+            true if self.undecoded_full => Reading::Blind,
             _ => Reading::Watched,
         }
     }
@@ -337,7 +337,10 @@ impl Connection {
                 Poll::Pending => self.blocked = true,
             }
             // The kernel accepts data again, so the client reads.
-            if was_blocked && self.seen != Reading::Open && websocket.unwritten() < before {
+            if was_blocked
+                && self.reported_reading != Reading::Open
+                && websocket.unwritten() < before
+            {
                 self.handle.0.lock().session.heard(now());
             }
         }
@@ -346,10 +349,10 @@ impl Connection {
     /// Reads once from each transport. Returns whether one had data. Only transports without data
     /// wake the task later.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.seen != Reading::Open {
+        if self.reported_reading != Reading::Open {
             return self.watch(cx);
         }
-        self.full = false;
+        self.undecoded_full = false;
         let mut ready = false;
         let mut inputs = Vec::new();
         let refused = &self.registry.counters.refused;
@@ -373,12 +376,12 @@ impl Connection {
         let (mut heard, mut full) = (false, false);
         let mut lost = Vec::new();
         for websocket in [&mut self.websocket, &mut self.probe].into_iter().flatten() {
-            let seen = websocket.poll_watch(cx);
-            heard |= seen.heard;
-            full |= seen.full;
-            lost.extend(seen.lost);
+            let status = websocket.poll_watch(cx);
+            heard |= status.heard;
+            full |= status.buffer_full;
+            lost.extend(status.lost);
         }
-        let changed = mem::replace(&mut self.full, full) != full || !lost.is_empty();
+        let changed = mem::replace(&mut self.undecoded_full, full) != full || !lost.is_empty();
         if heard || !lost.is_empty() {
             let now = now();
             let mut state = self.handle.0.lock();
@@ -406,7 +409,7 @@ impl Connection {
             let output = session.has_output() && (reading == Reading::Open || session.is_closed());
             if transmit
                 || output
-                || reading != self.seen
+                || reading != self.reported_reading
                 || self.probe.is_none() && state.arriving.is_some()
             {
                 return false;
@@ -415,8 +418,8 @@ impl Connection {
             state.driver = Some(cx.waker().clone());
             timeout
         };
-        let again = self.full.then(|| now() + LOOK_AGAIN);
-        let Some(timeout) = timeout.into_iter().chain(again).min() else { return true };
+        let closed_check = self.undecoded_full.then(|| now() + CLOSED_CHECK_INTERVAL);
+        let Some(timeout) = timeout.into_iter().chain(closed_check).min() else { return true };
         if self.armed.is_none_or(|armed| timeout < armed) {
             self.armed = Some(timeout);
             self.sleep.as_mut().reset(timeout.into());

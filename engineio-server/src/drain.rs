@@ -26,7 +26,7 @@ pub struct Drained {
 }
 
 /// A session and the time at which it is closed.
-struct Turn {
+struct ScheduledClose {
     at: Instant,
     handle: Handle,
     outcome: Outcome,
@@ -35,16 +35,16 @@ struct Turn {
 #[derive(PartialEq)]
 enum Outcome {
     Waiting,
-    Told,
+    Closed,
     Forced,
 }
 
 /// Closes all sessions over `duration`.
 pub(crate) async fn drain(registry: &Registry, duration: Duration) -> Drained {
     let linger = registry.config.linger;
-    let mut turns = turns(registry.shut(), duration);
+    let mut schedule = schedule(registry.close(), duration);
     let all = async {
-        take_turns(&mut turns, linger).await;
+        close_on_schedule(&mut schedule, linger).await;
         // Sessions that were cut off may still be sending their last packets.
         let _ = timeout(linger, registry.ended()).await;
     };
@@ -52,11 +52,11 @@ pub(crate) async fn drain(registry: &Registry, duration: Duration) -> Drained {
         () = all => {}
         () = registry.ended() => {}
     }
-    let count = |outcome| turns.iter().filter(|turn| turn.outcome == outcome).count();
+    let count = |outcome| schedule.iter().filter(|close| close.outcome == outcome).count();
     let drained = Drained {
-        sessions: turns.len(),
+        sessions: schedule.len(),
         gone: count(Outcome::Waiting),
-        closed: count(Outcome::Told),
+        closed: count(Outcome::Closed),
         forced: count(Outcome::Forced),
         remaining: registry.len(),
     };
@@ -66,42 +66,42 @@ pub(crate) async fn drain(registry: &Registry, duration: Duration) -> Drained {
 
 /// Schedules the sessions: each gets an equal share of `duration` and closes at a random time
 /// within its share.
-fn turns(sessions: Vec<Arc<Shared>>, duration: Duration) -> Vec<Turn> {
+fn schedule(sessions: Vec<Arc<Shared>>, duration: Duration) -> Vec<ScheduledClose> {
     let start = Instant::now();
     let share = duration.div_f64(sessions.len().max(1) as f64);
     let mut jitter = vec![0; sessions.len()];
     // If this fails, the times are still spread evenly.
     let _ = getrandom::fill(&mut jitter);
-    let turn = |(index, (shared, jitter)): (usize, (Arc<Shared>, u8))| Turn {
+    let close = |(index, (shared, jitter)): (usize, (Arc<Shared>, u8))| ScheduledClose {
         at: start + share.mul_f64(index as f64 + f64::from(jitter) / 256.0),
         handle: Handle(shared),
         outcome: Outcome::Waiting,
     };
-    sessions.into_iter().zip(jitter).enumerate().map(turn).collect()
+    sessions.into_iter().zip(jitter).enumerate().map(close).collect()
 }
 
 /// Closes each session at its time, and cuts off those that do not end within `linger`.
-async fn take_turns(turns: &mut [Turn], linger: Duration) {
-    let mut told = VecDeque::new();
-    let mut waiting = turns.iter_mut().peekable();
+async fn close_on_schedule(schedule: &mut [ScheduledClose], linger: Duration) {
+    let mut closing = VecDeque::new();
+    let mut waiting = schedule.iter_mut().peekable();
     loop {
-        let next = waiting.peek().map(|turn| turn.at);
-        let cut = told.front().map(|turn: &&mut Turn| turn.at + linger);
+        let next = waiting.peek().map(|close| close.at);
+        let cut = closing.front().map(|close: &&mut ScheduledClose| close.at + linger);
         let Some(now) = next.into_iter().chain(cut).min() else { return };
         sleep_until(now).await;
-        while let Some(turn) = waiting.next_if(|turn| turn.at <= now) {
-            if !turn.handle.is_closed() {
-                turn.outcome = Outcome::Told;
-                turn.handle.close(false);
-                told.push_back(turn);
+        while let Some(close) = waiting.next_if(|close| close.at <= now) {
+            if !close.handle.is_closed() {
+                close.outcome = Outcome::Closed;
+                close.handle.close(false);
+                closing.push_back(close);
             }
         }
-        while told.front().is_some_and(|turn| turn.at + linger <= now) {
-            if let Some(turn) = told.pop_front()
-                && !turn.handle.is_closed()
+        while closing.front().is_some_and(|close| close.at + linger <= now) {
+            if let Some(close) = closing.pop_front()
+                && !close.handle.is_closed()
             {
-                turn.outcome = Outcome::Forced;
-                turn.handle.close(true);
+                close.outcome = Outcome::Forced;
+                close.handle.close(true);
             }
         }
     }

@@ -18,14 +18,14 @@ use http_body::Body;
 use hyper::upgrade::Upgraded;
 
 use crate::{
-    accept::{Accepted, WEBSOCKET_VERSION, accept, names_version},
-    admission::{Opening, admit, enter, session_id},
+    accept::{Accepted, WEBSOCKET_VERSION, accept, has_supported_version},
+    admission::{SessionParameters, admit, check_limits, session_id},
     config::EngineConfig,
     connection::Connection,
     drain::{self, Drained},
     error::{ErrorContext, Refused, RequestError},
     handshake::Handshake,
-    registry::{Busy, Registry},
+    registry::{ActiveGuard, Registry},
     request::{self, Purpose, classify, is_websocket, wants_upgrade},
     response::{ResponseBody, empty, refusal},
     shared::{Handle, Shared, now},
@@ -174,7 +174,7 @@ impl Engine {
     /// listener running until [`ended`](Self::ended) returns.
     pub fn close(&self) {
         let linger = self.0.registry.config.linger;
-        for shared in self.0.registry.shut() {
+        for shared in self.0.registry.close() {
             shared.with(|state| {
                 state.session.close(now(), CloseReason::ForcedClose, false);
                 state.session.close_within(now(), linger);
@@ -246,9 +246,9 @@ impl Engine {
         B: Body + Send + 'static,
         B::Data: Send,
     {
-        let mut concerned = None;
+        let mut affected = None;
         let response = {
-            let mut respond = pin!(self.respond(request, &mut concerned));
+            let mut respond = pin!(self.respond(request, &mut affected));
             poll_fn(|cx| {
                 let polled = catch_unwind(AssertUnwindSafe(|| respond.as_mut().poll(cx)));
                 polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
@@ -258,18 +258,18 @@ impl Engine {
         response.unwrap_or_else(|| {
             tracing::error!(target: "engineio::engine", "a hook panicked");
             self.0.registry.counters.refused.hook_panicked.one();
-            if let Some(shared) = concerned {
+            if let Some(shared) = affected {
                 Handle(shared).close(true);
             }
             empty(StatusCode::INTERNAL_SERVER_ERROR)
         })
     }
 
-    /// Answers one request. Sets `concerned` to the session that must be closed if a hook panics.
+    /// Answers one request. Sets `affected` to the session that must be closed if a hook panics.
     async fn respond<B>(
         &self,
         request: Request<B>,
-        concerned: &mut Option<Arc<Shared>>,
+        affected: &mut Option<Arc<Shared>>,
     ) -> Response<ResponseBody>
     where
         B: Body + Send + 'static,
@@ -286,7 +286,7 @@ impl Engine {
         let hook = config.hooks.headers.as_ref().filter(|_| file.is_none());
         let mut response = match file {
             Some(response) => response,
-            None => match self.answer(&mut parts, body, concerned).await {
+            None => match self.answer(&mut parts, body, affected).await {
                 Ok(response) => response,
                 Err(refused) => self.refuse(&parts, refused),
             },
@@ -295,7 +295,7 @@ impl Engine {
             cors.apply(&parts.headers, response.headers_mut());
         }
         if let Some(hook) = hook
-            && is_welcome(&response)
+            && accepts_header_hooks(&response)
         {
             hook(response.headers_mut(), &parts);
         }
@@ -319,7 +319,7 @@ impl Engine {
         &self,
         parts: &mut Parts,
         body: B,
-        concerned: &mut Option<Arc<Shared>>,
+        affected: &mut Option<Arc<Shared>>,
     ) -> Result<Response<ResponseBody>, Refused>
     where
         B: Body + Send + 'static,
@@ -327,7 +327,7 @@ impl Engine {
     {
         let config = &self.0.registry.config;
         match classify(parts, config)? {
-            request::Request::Open { .. } if self.0.registry.is_shut() => {
+            request::Request::Open { .. } if self.0.registry.is_closed() => {
                 Err(RequestError::ShuttingDown.into())
             }
             request::Request::Open { transport, revision, b64, jsonp } => {
@@ -336,19 +336,20 @@ impl Engine {
                     config.proxies.as_ref(),
                     config.hooks.peer_addr.as_deref(),
                 );
-                let slot = enter(&handshake, &self.0.registry)?;
+                let slot = check_limits(&handshake, &self.0.registry)?;
                 let handshake = admit(handshake, config).await?;
                 let revision = revision.ok_or(RequestError::UnsupportedVersion)?;
                 let sid = session_id(&handshake, &self.0.registry).await?;
-                let handshake = handshake.keeping(&config.extensions, config.max_kept_head);
-                let opening = Opening { sid, handshake, revision, b64, transport, jsonp, slot };
+                let handshake = handshake.trimmed(&config.extensions, config.max_kept_head);
+                let parameters =
+                    SessionParameters { sid, handshake, revision, b64, transport, jsonp, slot };
                 let mut response = if transport == Transport::Polling {
-                    self.open_polling(parts, opening, concerned).await?
+                    self.open_polling(parts, parameters, affected).await?
                 } else {
-                    self.open_websocket(parts, opening)?
+                    self.open_websocket(parts, parameters)?
                 };
                 if let Some(hook) = &config.hooks.initial_headers
-                    && is_welcome(&response)
+                    && accepts_header_hooks(&response)
                 {
                     hook(response.headers_mut(), parts);
                 }
@@ -362,11 +363,11 @@ impl Engine {
                 };
                 match request.purpose(&parts.method, transport, revision)? {
                     Purpose::Poll => {
-                        *concerned = Some(shared.clone());
+                        *affected = Some(shared.clone());
                         polling::poll(shared, &parts.headers, config).await
                     }
                     Purpose::Push => {
-                        *concerned = Some(shared.clone());
+                        *affected = Some(shared.clone());
                         let mut response =
                             polling::push(shared, &parts.headers, body, config).await?;
                         if response.status().is_client_error() {
@@ -388,13 +389,13 @@ impl Engine {
     async fn open_polling(
         &self,
         parts: &Parts,
-        opening: Opening,
-        concerned: &mut Option<Arc<Shared>>,
+        parameters: SessionParameters,
+        affected: &mut Option<Arc<Shared>>,
     ) -> Result<Response<ResponseBody>, Refused> {
         let config = &self.0.registry.config;
-        let (shared, busy) = self.open(opening)?;
-        *concerned = Some(shared.clone());
-        let connection = Connection::new(busy, shared.clone(), None);
+        let (shared, guard) = self.open(parameters)?;
+        *affected = Some(shared.clone());
+        let connection = Connection::new(guard, shared.clone(), None);
         // The handshake's GET is the first poll. It is answered before the application runs, so
         // that it contains only the open packet and the initial packet.
         let mut response = polling::poll(shared.clone(), &parts.headers, config).await?;
@@ -409,18 +410,19 @@ impl Engine {
     fn open_websocket(
         &self,
         parts: &mut Parts,
-        opening: Opening,
+        parameters: SessionParameters,
     ) -> Result<Response<ResponseBody>, Refused> {
         let Accepted { response, upgrade, compression } = accept(parts, &self.0.registry.config)?;
         let engine = self.clone();
         tokio::spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
-            let websocket = engine.websocket(upgraded, opening.revision, opening.b64, compression);
+            let websocket =
+                engine.websocket(upgraded, parameters.revision, parameters.b64, compression);
             // Another session has taken the id, or the engine is closed.
-            let Ok((shared, busy)) = engine.open(opening) else {
+            let Ok((shared, guard)) = engine.open(parameters) else {
                 return engine.hang_up(websocket);
             };
-            let connection = Connection::new(busy, shared, Some(websocket));
+            let connection = Connection::new(guard, shared, Some(websocket));
             let future = engine.0.application.session(connection);
             drop(engine);
             future.await;
@@ -429,8 +431,9 @@ impl Engine {
     }
 
     /// Opens a session. Returns it with the guard that counts it as active.
-    fn open(&self, opening: Opening) -> Result<(Arc<Shared>, Busy), Refused> {
-        let Opening { sid, handshake, revision, b64, transport, jsonp, slot } = opening;
+    fn open(&self, parameters: SessionParameters) -> Result<(Arc<Shared>, ActiveGuard), Refused> {
+        let SessionParameters { sid, handshake, revision, b64, transport, jsonp, slot } =
+            parameters;
         let mut session = Session::server(now(), self.0.session.clone(), revision, transport, sid);
         if let Some(frame) = &self.0.registry.config.initial_packet {
             // An empty queue accepts one message of any size.
@@ -441,17 +444,17 @@ impl Engine {
         shared.lock().slot = slot;
         let shared = Arc::new(shared);
         // Counted before others can find it, so that closing the engine waits for it.
-        let busy = Busy::new(&self.0.registry);
+        let guard = ActiveGuard::new(&self.0.registry);
         self.0.registry.insert(shared.clone())?;
         tracing::debug!(target: "engineio::session", %transport, "open");
         counters.opened.one();
-        Ok((shared, busy))
+        Ok((shared, guard))
     }
 
     /// Closes a WebSocket without a session.
     fn hang_up(&self, websocket: Box<WebSocket>) {
-        let busy = Busy::new(&self.0.registry);
-        websocket.end(busy.config.linger, busy);
+        let guard = ActiveGuard::new(&self.0.registry);
+        websocket.end(guard.config.linger, guard);
     }
 
     fn websocket(
@@ -514,7 +517,7 @@ impl Engine {
         let handshake_failed = refused.context == ErrorContext::TransportHandshakeError;
         let mut response = refusal(&self.0.registry.counters, refused);
         let headers = response.headers_mut();
-        if handshake_failed && is_websocket(parts) && !names_version(&parts.headers) {
+        if handshake_failed && is_websocket(parts) && !has_supported_version(&parts.headers) {
             // RFC 6455 section 4.4.
             let version = header::HeaderValue::from_static(WEBSOCKET_VERSION);
             headers.insert(header::SEC_WEBSOCKET_VERSION, version);
@@ -540,7 +543,7 @@ fn close_connection(parts: &Parts, response: &mut Response<ResponseBody>) {
 }
 
 /// Returns whether the header hooks apply to a response. They do not apply to refusals.
-fn is_welcome(response: &Response<ResponseBody>) -> bool {
+fn accepts_header_hooks(response: &Response<ResponseBody>) -> bool {
     matches!(response.status(), StatusCode::OK | StatusCode::SWITCHING_PROTOCOLS)
 }
 

@@ -38,7 +38,7 @@ pub struct Handshake {
     client_ip: Option<IpAddr>,
     secure: bool,
     /// The extensions of the request. Empty once the session is open.
-    offered: Extensions,
+    request_extensions: Extensions,
     /// The extensions that the session keeps. One word if there are none.
     extensions: Extensions,
     issued: SystemTime,
@@ -74,9 +74,9 @@ impl Handshake {
             push(&header::HOST, authority.as_str().as_bytes());
         }
         let url = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        let mut offered = parts.extensions.clone();
+        let mut request_extensions = parts.extensions.clone();
         // The application must not take the connection itself.
-        offered.remove::<OnUpgrade>();
+        request_extensions.remove::<OnUpgrade>();
         let remote_addr = parts
             .extensions
             .get::<PeerAddr>()
@@ -94,7 +94,7 @@ impl Handshake {
             secure: client
                 .and_then(|client| client.https)
                 .unwrap_or_else(|| parts.extensions.get::<Secure>().is_some()),
-            offered,
+            request_extensions,
             extensions: Extensions::new(),
             issued: SystemTime::now(),
         }
@@ -102,11 +102,11 @@ impl Handshake {
 
     /// Drops what an open session does not keep: extensions other than `wanted`, and headers beyond
     /// `max_head` bytes.
-    pub(crate) fn keeping(mut self, wanted: &[Keep], max_head: usize) -> Self {
-        for keep in wanted {
-            keep(&self.offered, &mut self.extensions);
+    pub(crate) fn trimmed(mut self, wanted: &[CopyExtension], max_head: usize) -> Self {
+        for copy in wanted {
+            copy(&self.request_extensions, &mut self.extensions);
         }
-        self.offered = Extensions::new();
+        self.request_extensions = Extensions::new();
         self.shorten_headers(max_head.saturating_sub(self.uri.len()));
         self
     }
@@ -188,7 +188,7 @@ impl Handshake {
     /// are, because others may hold much memory. For example, axum's `OriginalUri` keeps the read
     /// buffer of its connection.
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
-        self.extensions.get().or_else(|| self.offered.get())
+        self.extensions.get().or_else(|| self.request_extensions.get())
     }
 
     /// Adds a value to the session, for [`extension`](Self::extension). For example,
@@ -208,10 +208,13 @@ impl Handshake {
 pub(crate) type FindPeer = dyn Fn(&Extensions) -> Option<SocketAddr> + Send + Sync;
 
 /// Copies an extension of one type if it exists, unless the target already has one.
-pub(crate) type Keep = fn(&Extensions, &mut Extensions);
+pub(crate) type CopyExtension = fn(&Extensions, &mut Extensions);
 
-/// The [`Keep`] function of type `T`.
-pub(crate) fn keep<T: Clone + Send + Sync + 'static>(from: &Extensions, to: &mut Extensions) {
+/// The [`CopyExtension`] function of type `T`.
+pub(crate) fn copy_extension<T: Clone + Send + Sync + 'static>(
+    from: &Extensions,
+    to: &mut Extensions,
+) {
     if let (Some(value), None) = (from.get::<T>(), to.get::<T>()) {
         to.insert(value.clone());
     }
@@ -251,8 +254,9 @@ mod tests {
         handshake.insert_extension(4_u32);
         assert_eq!(handshake.extension(), Some(&"the application's"));
 
-        let wanted: [Keep; 3] = [keep::<&str>, keep::<u8>, keep::<i64>];
-        let handshake = handshake.keeping(&wanted, 0);
+        let wanted: [CopyExtension; 3] =
+            [copy_extension::<&str>, copy_extension::<u8>, copy_extension::<i64>];
+        let handshake = handshake.trimmed(&wanted, 0);
         assert_eq!(handshake.extension(), Some(&"the application's"));
         assert_eq!(handshake.extension(), Some(&1_u8));
         assert_eq!(handshake.extension(), Some(&4_u32));
@@ -270,7 +274,7 @@ mod tests {
         let handshake = Handshake::new(&parts, None, None);
         assert_eq!(handshake.headers(), parts.headers);
 
-        let handshake = handshake.keeping(&[], 100);
+        let handshake = handshake.trimmed(&[], 100);
         let kept = handshake.headers();
         assert_eq!(
             kept.keys().map(|name| name.as_str()).collect::<Vec<_>>(),
@@ -278,7 +282,7 @@ mod tests {
         );
         assert!(handshake.headers.len() + handshake.uri.len() <= 100);
 
-        let all = Handshake::new(&parts, None, None).keeping(&[], 8 * 1024);
+        let all = Handshake::new(&parts, None, None).trimmed(&[], 8 * 1024);
         assert_eq!(all.headers(), parts.headers);
     }
 

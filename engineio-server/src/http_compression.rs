@@ -16,10 +16,10 @@ use crate::response::ResponseBody;
 
 /// Longer bodies are compressed on a thread of the runtime's blocking pool, so that other sessions
 /// wait at most about half a millisecond.
-const INLINE: usize = 32 * 1024;
+const MAX_INLINE: usize = 32 * 1024;
 
 /// Limits how many large bodies the process compresses at once, which bounds their memory.
-static LARGE: Semaphore = Semaphore::const_new(8);
+static LARGE_BODIES: Semaphore = Semaphore::const_new(8);
 
 /// brotli's window, 256 KiB. Larger ones cost 8 MiB per response and gain one percent.
 const BROTLI_WINDOW: i32 = 18;
@@ -110,10 +110,10 @@ impl HttpCompression {
 
     /// Returns `None` if compression fails. The body is then sent uncompressed.
     async fn compress(&self, encoding: Encoding, body: &Bytes) -> Option<(Encoding, Bytes)> {
-        let compressed = if body.len() <= INLINE {
+        let compressed = if body.len() <= MAX_INLINE {
             encoding.encode(self, body)
         } else {
-            let _permit = LARGE.acquire().await.ok()?;
+            let _permit = LARGE_BODIES.acquire().await.ok()?;
             let (config, body) = (self.clone(), body.clone());
             let encode = move || encoding.encode(&config, &body);
             tokio::task::spawn_blocking(encode).await.ok()?

@@ -24,7 +24,7 @@ pub(crate) struct Registry {
     pub(crate) counters: Arc<Counters>,
     sessions: RwLock<Sessions>,
     /// The number of connections and closing WebSockets.
-    busy: watch::Sender<usize>,
+    active: watch::Sender<usize>,
     pub(crate) unauthenticated: Arc<Unauthenticated>,
 }
 
@@ -33,7 +33,7 @@ struct Sessions {
     by_sid: HashMap<ByteString, Arc<Shared>>,
     /// Whether new sessions are refused. Guarded by the lock, so that a caller that sets it sees
     /// all sessions.
-    shut: bool,
+    closed: bool,
 }
 
 impl Sessions {
@@ -43,11 +43,11 @@ impl Sessions {
 }
 
 /// A reference to the registry that counts its owner as active. [`Registry::ended`] waits for it.
-pub(crate) struct Busy(Arc<Registry>);
+pub(crate) struct ActiveGuard(Arc<Registry>);
 
-impl Busy {
+impl ActiveGuard {
     pub(crate) fn new(registry: &Arc<Registry>) -> Self {
-        registry.busy.send_if_modified(|count| {
+        registry.active.send_if_modified(|count| {
             *count += 1;
             false
         });
@@ -55,13 +55,13 @@ impl Busy {
     }
 }
 
-impl Clone for Busy {
+impl Clone for ActiveGuard {
     fn clone(&self) -> Self {
         Self::new(&self.0)
     }
 }
 
-impl Deref for Busy {
+impl Deref for ActiveGuard {
     type Target = Registry;
 
     fn deref(&self) -> &Registry {
@@ -69,9 +69,9 @@ impl Deref for Busy {
     }
 }
 
-impl Drop for Busy {
+impl Drop for ActiveGuard {
     fn drop(&mut self) {
-        self.0.busy.send_if_modified(|count| {
+        self.0.active.send_if_modified(|count| {
             *count -= 1;
             *count == 0
         });
@@ -84,7 +84,7 @@ impl Registry {
             config,
             counters: Arc::default(),
             sessions: RwLock::default(),
-            busy: watch::Sender::new(0),
+            active: watch::Sender::new(0),
             unauthenticated: Arc::default(),
         }
     }
@@ -92,7 +92,7 @@ impl Registry {
     /// Waits until no connection or closing WebSocket is left.
     pub(crate) async fn ended(&self) {
         // The sender lives in `self`.
-        let _ = self.busy.subscribe().wait_for(|count| *count == 0).await;
+        let _ = self.active.subscribe().wait_for(|count| *count == 0).await;
     }
 
     pub(crate) fn get(&self, sid: &str) -> Option<Arc<Shared>> {
@@ -113,7 +113,7 @@ impl Registry {
     pub(crate) fn insert(&self, shared: Arc<Shared>) -> Result<(), Refused> {
         let sid = shared.sid().clone();
         let mut sessions = self.write();
-        if sessions.shut {
+        if sessions.closed {
             return Err(RequestError::ShuttingDown.into());
         }
         sessions.has_room(self.config.max_sessions)?;
@@ -144,7 +144,7 @@ impl Registry {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let mut stats = Stats { at_work: *self.busy.borrow() as u64, ..Stats::default() };
+        let mut stats = Stats { at_work: *self.active.borrow() as u64, ..Stats::default() };
         // Collected first, so that the table is not locked while sessions are.
         let open: Vec<_> = self.read().by_sid.values().cloned().collect();
         for shared in open {
@@ -157,14 +157,14 @@ impl Registry {
     }
 
     /// Refuses new sessions from now on. Returns the open ones.
-    pub(crate) fn shut(&self) -> Vec<Arc<Shared>> {
+    pub(crate) fn close(&self) -> Vec<Arc<Shared>> {
         let mut sessions = self.write();
-        sessions.shut = true;
+        sessions.closed = true;
         sessions.by_sid.values().cloned().collect()
     }
 
-    pub(crate) fn is_shut(&self) -> bool {
-        self.read().shut
+    pub(crate) fn is_closed(&self) -> bool {
+        self.read().closed
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Sessions> {

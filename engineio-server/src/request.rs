@@ -102,18 +102,20 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
 
 /// Returns whether this is a WebSocket request (RFC 6455 section 4.2.1, RFC 8441 section 4).
 pub(crate) fn is_websocket(parts: &Parts) -> bool {
-    is_extended_connect(parts) || names(parts, header::UPGRADE, "websocket") && wants_upgrade(parts)
+    is_extended_connect(parts)
+        || list_contains(parts, header::UPGRADE, "websocket") && wants_upgrade(parts)
 }
 
 /// Returns whether the request asks to change the protocol of its connection. If `Connection` does
 /// not list `Upgrade`, a proxy in between may not know about the change, so the request does not
 /// count.
 pub(crate) fn wants_upgrade(parts: &Parts) -> bool {
-    parts.headers.contains_key(header::UPGRADE) && names(parts, header::CONNECTION, "upgrade")
+    parts.headers.contains_key(header::UPGRADE)
+        && list_contains(parts, header::CONNECTION, "upgrade")
 }
 
 /// Returns whether the list in a header contains `wanted`.
-fn names(parts: &Parts, name: HeaderName, wanted: &str) -> bool {
+fn list_contains(parts: &Parts, name: HeaderName, wanted: &str) -> bool {
     let lines = parts.headers.get_all(name).iter().map(|line| line.as_bytes());
     let mut items = lines.flat_map(|line| line.split(|byte| *byte == b','));
     items.any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))

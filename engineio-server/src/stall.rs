@@ -17,10 +17,10 @@ use tokio::{
 
 /// Fails if a write makes no progress for `patience`. HTTP responses need this, because they have
 /// no other deadline. A WebSocket has its heartbeat and takes the inner stream.
-pub(crate) struct Stalling<S> {
+pub(crate) struct StallGuard<S> {
     stream: S,
     /// Bytes that were returned after reading.
-    early: Bytes,
+    returned: Bytes,
     patience: Duration,
     /// Runs while the peer accepts no data.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -28,15 +28,15 @@ pub(crate) struct Stalling<S> {
     writing: bool,
 }
 
-impl<S> Stalling<S> {
+impl<S> StallGuard<S> {
     pub(crate) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, early: Bytes::new(), patience, deadline: None, writing: false }
+        Self { stream, returned: Bytes::new(), patience, deadline: None, writing: false }
     }
 
     /// Returns bytes that were read, so that they are read again.
     #[cfg(feature = "http2")]
     pub(crate) fn give_back(&mut self, bytes: &[u8]) {
-        self.early = Bytes::copy_from_slice(bytes);
+        self.returned = Bytes::copy_from_slice(bytes);
     }
 
     pub(crate) fn into_inner(self) -> S {
@@ -57,22 +57,22 @@ impl<S> Stalling<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Stalling<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.early.is_empty() {
-            let len = self.early.len().min(buffer.remaining());
-            buffer.put_slice(&self.early.split_to(len));
+        if !self.returned.is_empty() {
+            let len = self.returned.len().min(buffer.remaining());
+            buffer.put_slice(&self.returned.split_to(len));
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Stalling<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -118,7 +118,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_fails_if_its_peer_does_not_read() {
         let (stream, _peer) = duplex(16);
-        let mut stream = Stalling::new(stream, Duration::from_millis(10));
+        let mut stream = StallGuard::new(stream, Duration::from_millis(10));
         let error = stream.write_all(&[0; 17]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -126,7 +126,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_whose_peer_reads_slowly_does_not_fail() {
         let (stream, mut peer) = duplex(1);
-        let mut stream = Stalling::new(stream, Duration::from_secs(20));
+        let mut stream = StallGuard::new(stream, Duration::from_secs(20));
         let mut read = [0; 100];
         let both = tokio::join!(stream.write_all(&[7; 100]), peer.read_exact(&mut read));
         assert!(both.0.is_ok() && both.1.is_ok());

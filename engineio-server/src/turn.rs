@@ -19,13 +19,22 @@ pub(crate) struct Turn {
     began: Option<Instant>,
     over: bool,
     /// The limit of messages or of time was reached.
-    served: bool,
+    out_of_messages: bool,
 }
 
 impl Turn {
     pub(crate) fn new(limits: &TurnLimits) -> Self {
         let TurnLimits { packets, messages, bytes, inflated, writes, .. } = *limits;
-        Self { packets, messages, bytes, inflated, writes, began: None, over: false, served: false }
+        Self {
+            packets,
+            messages,
+            bytes,
+            inflated,
+            writes,
+            began: None,
+            over: false,
+            out_of_messages: false,
+        }
     }
 
     /// Creates a turn without limits.
@@ -48,8 +57,8 @@ impl Turn {
 
     /// Returns whether the application gets no more messages in this turn. If only another limit
     /// was reached, it still gets those already decoded.
-    pub(crate) fn is_served(&self) -> bool {
-        self.served
+    pub(crate) fn is_out_of_messages(&self) -> bool {
+        self.out_of_messages
     }
 
     /// Counts a packet that arrived.
@@ -80,17 +89,17 @@ impl Turn {
     /// Counts a message passed to the application. `time` is the limit for handling messages.
     pub(crate) fn message(&mut self, time: Duration) {
         self.messages = self.messages.saturating_sub(1);
-        self.served |= self.messages == 0;
+        self.out_of_messages |= self.messages == 0;
         // Real time, not tokio's clock, which tests can pause: the limit bounds how long other
         // tasks wait.
         match self.began {
             None => self.began = Some(Instant::now()),
             Some(began) if self.messages.is_multiple_of(CLOCK_EVERY) => {
-                self.served |= began.elapsed() >= time;
+                self.out_of_messages |= began.elapsed() >= time;
             }
             Some(_) => {}
         }
-        self.over |= self.served;
+        self.over |= self.out_of_messages;
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Slot {
 impl Unauthenticated {
     /// Counts a session of this address. Refuses it if there are already `limit`. Boxed, because
     /// few sessions need a slot.
-    pub(crate) fn enter(
+    pub(crate) fn reserve(
         self: &Arc<Self>,
         ip: IpAddr,
         limit: usize,
@@ -76,22 +76,22 @@ mod tests {
     #[test]
     fn an_ipv6_network_counts_as_one_address() {
         let counts = Arc::new(Unauthenticated::default());
-        let enter = |ip: &str| counts.enter(ip.parse().unwrap(), 1);
-        let first = enter("2001:db8::1").unwrap();
-        assert_eq!(enter("2001:db8::2:1").unwrap_err(), RequestError::TooManySessions);
-        let _next = enter("2001:db8:0:1::1").unwrap();
-        let _v4 = enter("192.0.2.1").unwrap();
-        assert!(enter("::ffff:192.0.2.1").is_err());
-        let _other = enter("192.0.2.2").unwrap();
+        let reserve = |ip: &str| counts.reserve(ip.parse().unwrap(), 1);
+        let first = reserve("2001:db8::1").unwrap();
+        assert_eq!(reserve("2001:db8::2:1").unwrap_err(), RequestError::TooManySessions);
+        let _next = reserve("2001:db8:0:1::1").unwrap();
+        let _v4 = reserve("192.0.2.1").unwrap();
+        assert!(reserve("::ffff:192.0.2.1").is_err());
+        let _other = reserve("192.0.2.2").unwrap();
         drop(first);
-        assert!(enter("2001:db8::2:1").is_ok());
+        assert!(reserve("2001:db8::2:1").is_ok());
     }
 
     #[test]
     fn an_address_without_sessions_needs_no_memory() {
         let counts = Arc::new(Unauthenticated::default());
         let ips = (0..1000_u32).map(|n| IpAddr::V4(n.into()));
-        let slots: Vec<_> = ips.map(|ip| counts.enter(ip, 1).unwrap()).collect();
+        let slots: Vec<_> = ips.map(|ip| counts.reserve(ip, 1).unwrap()).collect();
         drop(slots);
         assert!(counts.lock().is_empty() && counts.lock().capacity() <= 64);
     }

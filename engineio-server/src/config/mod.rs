@@ -17,7 +17,7 @@ pub use self::{
     cors::Cors,
     turn::TurnLimits,
 };
-use crate::{handshake::Keep, proxy::Proxies};
+use crate::{handshake::CopyExtension, proxy::Proxies};
 use hooks::Hooks;
 
 #[cfg(feature = "compression")]
@@ -60,7 +60,7 @@ pub struct EngineConfig {
     pub(crate) cookie: Option<Cookie>,
     pub(crate) initial_packet: Option<Frame>,
     pub(crate) hooks: Hooks,
-    pub(crate) extensions: Vec<Keep>,
+    pub(crate) extensions: Vec<CopyExtension>,
     pub(crate) jsonp: bool,
     pub(crate) proxies: Option<Proxies>,
     pub(crate) max_unauthenticated_per_address: Option<usize>,

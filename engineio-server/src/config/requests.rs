@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::{EngineConfig, cookie::Cookie, cors::Cors};
 use crate::{
     error::{ConnectionError, Refusal},
-    handshake::{Handshake, keep},
+    handshake::{Handshake, copy_extension},
     proxy::{Proxies, ProxyHeader},
     shared::Message,
 };
@@ -156,7 +156,7 @@ impl EngineConfig {
     /// let config = EngineConfig::default().keep_extension::<User>();
     /// ```
     pub fn keep_extension<T: Clone + Send + Sync + 'static>(mut self) -> Self {
-        self.extensions.push(keep::<T>);
+        self.extensions.push(copy_extension::<T>);
         self
     }
 

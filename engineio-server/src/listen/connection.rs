@@ -18,7 +18,7 @@ use super::peer::{Peer, until_stopped};
 use crate::{
     config::EngineConfig,
     response::{ResponseBody, empty},
-    stall::Stalling,
+    stall::StallGuard,
     stats::DroppedCounters,
 };
 
@@ -62,7 +62,7 @@ impl Http {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let stream = Stalling::new(stream, self.write_timeout);
+        let stream = StallGuard::new(stream, self.write_timeout);
         #[cfg(feature = "http2")]
         let stream = {
             let mut stream = stream;

@@ -18,7 +18,7 @@ use super::{
     peer::{Peer, until_stopped},
     pieces::{PiecewiseBody, UnreadBodies},
 };
-use crate::{config::EngineConfig, stall::Stalling, stats::DroppedCounters};
+use crate::{config::EngineConfig, stall::StallGuard, stats::DroppedCounters};
 
 /// The first bytes of every HTTP/2 connection (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -60,7 +60,7 @@ impl Http2 {
     /// requests have been answered and its WebSockets are closed.
     pub(super) async fn serve<IO, S, B>(
         &self,
-        stream: Stalling<IO>,
+        stream: StallGuard<IO>,
         peer: Peer,
         service: S,
         mut stopped: watch::Receiver<bool>,
@@ -109,7 +109,7 @@ impl Http2 {
 /// Returns whether the first bytes of the peer are those of HTTP/2. Returns the bytes to the
 /// stream. This works with ALPN over TLS, and without TLS for clients with prior knowledge.
 pub(super) async fn starts_http2<IO: AsyncRead + Unpin>(
-    stream: &mut Stalling<IO>,
+    stream: &mut StallGuard<IO>,
     limit: Duration,
 ) -> io::Result<bool> {
     let mut first = [0; PREFACE.len()];
@@ -139,7 +139,7 @@ mod tests {
     /// Returns whether HTTP/2 is detected in `pieces`. Checks that no byte is lost.
     async fn is_detected(pieces: &[&[u8]]) -> bool {
         let (stream, mut peer) = duplex(1024);
-        let mut stream = Stalling::new(stream, PATIENCE);
+        let mut stream = StallGuard::new(stream, PATIENCE);
         let send = async {
             for piece in pieces {
                 peer.write_all(piece).await.unwrap();
@@ -169,7 +169,7 @@ mod tests {
     async fn a_silent_peer_times_out() {
         let (stream, mut peer) = duplex(1024);
         peer.write_all(&PREFACE[..5]).await.unwrap();
-        let mut stream = Stalling::new(stream, PATIENCE);
+        let mut stream = StallGuard::new(stream, PATIENCE);
         let error = starts_http2(&mut stream, PATIENCE).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

@@ -25,7 +25,7 @@ const SCRIPT: &str = "text/javascript; charset=UTF-8";
 const BINARY: &str = "application/octet-stream";
 
 /// How many packets of a POST are passed to the session at once.
-const AT_ONCE: usize = 256;
+const PACKETS_AT_ONCE: usize = 256;
 
 /// Answers a GET when there is something to send, with as many packets as fit.
 pub(crate) async fn poll(
@@ -42,7 +42,7 @@ pub(crate) async fn poll(
         Err(_) => return Err(Refused::bad_request(ErrorContext::TransportMismatch)),
     }
     // The HTTP server drops this future if the client disconnects.
-    let waiting = Waiting { shared: &shared, over: Input::PollAborted, armed: true };
+    let waiting = RequestGuard { shared: &shared, on_drop: Input::PollAborted, armed: true };
     let frames = poll_fn(|cx| {
         let mut state = shared.lock();
         if state.session.has_transmit(Transport::Polling) {
@@ -152,7 +152,7 @@ where
         }
         Err(_) => return Err(Refused::bad_request(ErrorContext::TransportMismatch)),
     }
-    let reading = Waiting { shared: &shared, over: Input::PushAborted, armed: true };
+    let reading = RequestGuard { shared: &shared, on_drop: Input::PushAborted, armed: true };
     let binary = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(BINARY.as_bytes()));
@@ -166,7 +166,7 @@ where
         // The session has ended, for example because of a second POST. The rest of this body is not
         // needed.
         biased;
-        () = ended(&shared) => return Ok(empty(StatusCode::BAD_REQUEST)),
+        () = session_ended(&shared) => return Ok(empty(StatusCode::BAD_REQUEST)),
         collected = timeout(config.body_timeout, collect(body.as_mut(), config.session.max_payload)) => {
             collected.unwrap_or(Err(BodyError::Late))
         }
@@ -193,18 +193,18 @@ where
         Some(_) => (payload_of_form(&body).unwrap_or_default(), false),
         None => (body, binary),
     };
-    let mut whole = true;
+    let mut well_formed = true;
     let mut packets = payload::decode(revision, body, binary).peekable();
     while packets.peek().is_some() {
         // Wait until the application has received the previous packets. Decoded, a body of tiny
         // packets takes much more memory than its bytes.
-        delivered(&shared).await;
-        let some: Vec<_> = packets.by_ref().take(AT_ONCE).collect();
-        whole = deliver(&shared, some);
+        wait_until_delivered(&shared).await;
+        let batch: Vec<_> = packets.by_ref().take(PACKETS_AT_ONCE).collect();
+        well_formed = deliver(&shared, batch);
     }
     reading.finish();
     finish_push(&shared);
-    if !whole {
+    if !well_formed {
         return Ok(refusal(&shared.counters, RequestError::BadRequest));
     }
     let mut response = Response::new(Full::new(Bytes::from_static(b"ok")));
@@ -215,7 +215,7 @@ where
 }
 
 /// Waits until the session has ended.
-async fn ended(shared: &Shared) {
+async fn session_ended(shared: &Shared) {
     poll_fn(|cx| {
         let mut state = shared.lock();
         if state.session.is_closed() {
@@ -228,7 +228,7 @@ async fn ended(shared: &Shared) {
 }
 
 /// Waits until the application has received all previous packets.
-async fn delivered(shared: &Shared) {
+async fn wait_until_delivered(shared: &Shared) {
     poll_fn(|cx| {
         let mut state = shared.lock();
         if !state.undelivered || state.session.is_closed() {
@@ -240,17 +240,17 @@ async fn delivered(shared: &Shared) {
     .await;
 }
 
-/// Passes packets to the session. Returns whether the last batch had no malformed packet.
+/// Passes packets to the session. Returns whether all of them were well-formed.
 fn deliver(shared: &Shared, packets: Vec<Result<Packet, PayloadError>>) -> bool {
     shared.with(|state| {
         let now = now();
-        let mut whole = true;
+        let mut well_formed = true;
         state.undelivered = true;
         for packet in packets {
             let input = match packet {
                 Ok(packet) => Input::Packet(Transport::Polling, packet),
                 Err(_) => {
-                    whole = false;
+                    well_formed = false;
                     shared.counters.refused.malformed_packet.one();
                     Input::Malformed(Transport::Polling)
                 }
@@ -258,7 +258,7 @@ fn deliver(shared: &Shared, packets: Vec<Result<Packet, PayloadError>>) -> bool 
             // After a violation the session is closed, which its outputs report.
             let _ = state.session.handle_input(now, input);
         }
-        whole
+        well_formed
     })
 }
 
@@ -314,28 +314,28 @@ where
 }
 
 /// Reports to the session that a request was dropped before its end.
-struct Waiting<'a> {
+struct RequestGuard<'a> {
     shared: &'a Shared,
-    over: Input,
+    on_drop: Input,
     armed: bool,
 }
 
-impl Waiting<'_> {
+impl RequestGuard<'_> {
     fn finish(mut self) {
         self.armed = false;
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for RequestGuard<'_> {
     fn drop(&mut self) {
         if self.armed {
-            let over = self.over.clone();
+            let on_drop = self.on_drop.clone();
             self.shared.with(|state| {
-                match over {
+                match on_drop {
                     Input::PollAborted => state.poll = None,
                     _ => state.push = None,
                 }
-                let _ = state.session.handle_input(now(), over);
+                let _ = state.session.handle_input(now(), on_drop);
             });
         }
     }

@@ -14,7 +14,7 @@ use super::error::ReadError;
 pub(crate) use crate::per_message_deflate::Parameters;
 
 /// The bytes at the end of a sync flush. They are not sent.
-const TAIL: &[u8] = &[0, 0, 0xff, 0xff];
+const SYNC_FLUSH_TAIL: &[u8] = &[0, 0, 0xff, 0xff];
 
 /// The first byte of an unfragmented, compressed frame.
 const COMPRESSED_TEXT: u8 = 0xc1;
@@ -158,7 +158,7 @@ fn encode(context: &mut Compress, first: u8, parts: &[&[u8]]) -> Option<Bytes> {
             }
         }
     }
-    let payload = out.len().checked_sub(HEADROOM + TAIL.len())?;
+    let payload = out.len().checked_sub(HEADROOM + SYNC_FLUSH_TAIL.len())?;
     out.truncate(HEADROOM + payload);
     let mut header = [first, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let header = match payload {
@@ -186,7 +186,7 @@ fn decode(context: &mut Decompress, payload: &[u8], limit: usize) -> Result<Vec<
     let most = limit.saturating_add(1);
     let mut out = Vec::with_capacity(payload.len().saturating_mul(4).clamp(64, most.max(64)));
     let mut final_blocks = 0;
-    for mut rest in [payload, TAIL] {
+    for mut rest in [payload, SYNC_FLUSH_TAIL] {
         loop {
             if out.len() == out.capacity() {
                 let more = out.len().max(64).min(most.saturating_sub(out.len()));

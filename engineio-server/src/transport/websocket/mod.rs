@@ -1,6 +1,5 @@
 //! One WebSocket connection.
 
-mod ahead;
 #[cfg(all(test, feature = "compression"))]
 mod compressed;
 #[cfg(feature = "compression")]
@@ -11,6 +10,7 @@ mod error;
 #[cfg(not(feature = "compression"))]
 mod no_deflate;
 pub(crate) mod read;
+mod undecoded;
 pub(crate) mod write;
 
 use std::{
@@ -39,18 +39,18 @@ pub(crate) use self::deflate::Parameters;
 #[cfg(not(feature = "compression"))]
 use self::no_deflate as deflate;
 use self::{
-    ahead::Ahead,
     deflate::{Deflate, Inflate},
     read::{Incoming, Reader},
+    undecoded::Undecoded,
     write::Writer,
 };
-use crate::{stall::Stalling, stats::RefusedCounters, turn::Turn};
+use crate::{stall::StallGuard, stats::RefusedCounters, turn::Turn};
 
 /// How many bytes are read at once. Each thread has one buffer, which all connections share.
-const SCRATCH: usize = 64 * 1024;
+const READ_SIZE: usize = 64 * 1024;
 
 /// How many bytes are compressed before they are written.
-const COMPRESSED_AT_ONCE: usize = 64 * 1024;
+const COMPRESSION_BATCH: usize = 64 * 1024;
 
 thread_local! {
     static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -61,7 +61,7 @@ pub(crate) struct WebSocket {
     io: Io,
     /// Bytes that are not decoded yet. Initially those that the HTTP server had read after the
     /// request.
-    ahead: Ahead,
+    undecoded: Undecoded,
     /// The peer has closed the connection, or the stream has failed.
     ended: bool,
     reader: Reader,
@@ -75,11 +75,11 @@ pub(crate) struct WebSocket {
 
 /// Information about a peer whose messages are not read.
 #[derive(Debug, Default)]
-pub(crate) struct Sighting {
+pub(crate) struct PeerStatus {
     /// Bytes arrived.
     pub(crate) heard: bool,
     /// The buffer is full, so pongs cannot be seen. On some streams, neither can the end.
-    pub(crate) full: bool,
+    pub(crate) buffer_full: bool,
     /// Set if the peer is disconnected: to `false` if it closed the connection, to `true` if the
     /// stream failed.
     pub(crate) lost: Option<bool>,
@@ -109,12 +109,12 @@ impl WebSocket {
         max_fragments: u32,
         compression: Option<Parameters>,
     ) -> Self {
-        let (io, early) = match upgraded.downcast::<TokioIo<Stalling<TcpStream>>>() {
+        let (io, early) = match upgraded.downcast::<TokioIo<StallGuard<TcpStream>>>() {
             Ok(parts) => (Io::Tcp(parts.io.into_inner().into_inner()), parts.read_buf),
             Err(upgraded) => Io::of(upgraded),
         };
         // Copied, because a slice would keep the HTTP connection's read buffer alive.
-        let ahead = Ahead::of(&early);
+        let undecoded = Undecoded::of(&early);
         let mut reader = Reader::new(max_payload, max_fragments);
         reader.inflate = compression.map(|parameters| Box::new(Inflate::new(parameters)));
         let compressor = compression.map(|parameters| {
@@ -122,7 +122,7 @@ impl WebSocket {
             Box::new(Compressor { deflate, waiting: Vec::new(), bytes: 0 })
         });
         let writer = Writer::default();
-        Self { io, ahead, ended: false, reader, writer, compressor, revision, b64 }
+        Self { io, undecoded, ended: false, reader, writer, compressor, revision, b64 }
     }
 
     /// Reads once and appends the decoded packets to `inputs`, within the limits of the turn.
@@ -134,15 +134,15 @@ impl WebSocket {
         turn: &mut Turn,
         refused: &RefusedCounters,
     ) -> Poll<()> {
-        if !self.ahead.is_empty() {
-            let mut ahead = mem::take(&mut self.ahead);
-            let decoded = self.feed(ahead.rest(), inputs, turn, refused);
-            ahead.consume(decoded);
-            self.ahead = ahead;
+        if !self.undecoded.is_empty() {
+            let mut undecoded = mem::take(&mut self.undecoded);
+            let decoded = self.feed(undecoded.rest(), inputs, turn, refused);
+            undecoded.consume(decoded);
+            self.undecoded = undecoded;
             return Poll::Ready(());
         }
         READ_BUFFER.with_borrow_mut(|buffer| {
-            buffer.resize(SCRATCH, 0);
+            buffer.resize(READ_SIZE, 0);
             let mut read = ReadBuf::new(buffer);
             match ready!(self.io.stream().poll_read(cx, &mut read)) {
                 Ok(()) if !read.filled().is_empty() => {
@@ -150,7 +150,7 @@ impl WebSocket {
                     if let Some(rest) = read.filled().get(decoded..)
                         && !rest.is_empty()
                     {
-                        self.ahead = Ahead::of(rest);
+                        self.undecoded = Undecoded::of(rest);
                     }
                 }
                 Ok(()) => inputs.push(Input::Lost(Transport::WebSocket, false)),
@@ -161,39 +161,39 @@ impl WebSocket {
     }
 
     /// Checks whether the peer is connected while its messages are not read. Received bytes are
-    /// stored undecoded, up to a limit. When the limit is reached ([`Sighting::full`]), only the
-    /// end of the connection can be noticed, and only by calling this again after a while.
-    pub(crate) fn poll_watch(&mut self, cx: &mut Context<'_>) -> Sighting {
-        let mut seen = Sighting::default();
+    /// stored undecoded, up to a limit. When the limit is reached ([`PeerStatus::buffer_full`]),
+    /// only the end of the connection can be noticed, and only by calling this again after a while.
+    pub(crate) fn poll_watch(&mut self, cx: &mut Context<'_>) -> PeerStatus {
+        let mut status = PeerStatus::default();
         if self.ended {
-            return seen;
+            return status;
         }
-        while seen.lost.is_none() {
-            let room = self.ahead.room();
+        while status.lost.is_none() {
+            let room = self.undecoded.room();
             if room == 0 {
-                seen.full = true;
-                seen.lost = self.io.is_closed().then_some(false);
+                status.buffer_full = true;
+                status.lost = self.io.is_closed().then_some(false);
                 break;
             }
-            let ahead = &mut self.ahead;
+            let undecoded = &mut self.undecoded;
             let read = READ_BUFFER.with_borrow_mut(|buffer| {
-                buffer.resize(SCRATCH, 0);
+                buffer.resize(READ_SIZE, 0);
                 let mut read = ReadBuf::new(buffer.get_mut(..room).unwrap_or_default());
                 let result = ready!(self.io.stream().poll_read(cx, &mut read));
                 if !read.filled().is_empty() {
-                    ahead.push(read.filled());
+                    undecoded.push(read.filled());
                 }
                 Poll::Ready(result.map(|()| read.filled().len()))
             });
             match read {
-                Poll::Ready(Ok(0)) => seen.lost = Some(false),
-                Poll::Ready(Ok(_)) => seen.heard = true,
-                Poll::Ready(Err(_)) => seen.lost = Some(true),
+                Poll::Ready(Ok(0)) => status.lost = Some(false),
+                Poll::Ready(Ok(_)) => status.heard = true,
+                Poll::Ready(Err(_)) => status.lost = Some(true),
                 Poll::Pending => break,
             }
         }
-        self.ended = seen.lost.is_some();
-        seen
+        self.ended = status.lost.is_some();
+        status
     }
 
     /// Decodes bytes until the turn is over. Returns how many bytes were decoded.
@@ -206,7 +206,7 @@ impl WebSocket {
     ) -> usize {
         let (writer, revision) = (&mut self.writer, self.revision);
         let mut closed = false;
-        let whole = bytes.len();
+        let len = bytes.len();
         let result = self.reader.feed(bytes, turn, |incoming| {
             let packet = match incoming {
                 _ if closed => return,
@@ -242,7 +242,7 @@ impl WebSocket {
                 self.writer.push_close(Some(error.code()));
                 inputs.push(Input::Lost(Transport::WebSocket, true));
             }
-            whole
+            len
         })
     }
 
@@ -261,8 +261,8 @@ impl WebSocket {
     pub(crate) fn is_full(&self) -> bool {
         match &self.compressor {
             Some(compressor) => {
-                compressor.bytes >= COMPRESSED_AT_ONCE
-                    || Writer::is_enough(compressor.waiting.len(), compressor.bytes)
+                compressor.bytes >= COMPRESSION_BATCH
+                    || Writer::is_batch(compressor.waiting.len(), compressor.bytes)
             }
             None => self.writer.is_full(),
         }
@@ -337,7 +337,7 @@ fn plain(frame: &Frame, revision: Revision, b64: bool) -> WebSocketFrame {
 impl Io {
     #[cfg(feature = "tls")]
     fn of(upgraded: Upgraded) -> (Self, Bytes) {
-        match upgraded.downcast::<TokioIo<Stalling<TlsStream<TcpStream>>>>() {
+        match upgraded.downcast::<TokioIo<StallGuard<TlsStream<TcpStream>>>>() {
             Ok(parts) => (Self::Tls(Box::new(parts.io.into_inner().into_inner())), parts.read_buf),
             Err(upgraded) => (Self::Upgraded(TokioIo::new(upgraded)), Bytes::new()),
         }

@@ -83,21 +83,21 @@ impl Reader {
         turn: &mut Turn,
         mut report: impl FnMut(Incoming),
     ) -> Result<usize, ReadError> {
-        let whole = input.len();
+        let len = input.len();
         let mut input = input;
         loop {
             if self.frame.is_none() {
                 if turn.is_over() {
-                    return Ok(whole - input.len());
+                    return Ok(len - input.len());
                 }
                 let Some(header_len) = self.open_frame(input)? else {
-                    return Ok(whole);
+                    return Ok(len);
                 };
                 turn.bytes(header_len);
                 input = &mut mem::take(&mut input)[header_len..];
             }
             let Some(mut frame) = self.frame.take() else {
-                return Ok(whole);
+                return Ok(len);
             };
             let available = frame.missing.min(input.len());
             let (payload, rest) = mem::take(&mut input).split_at_mut(available);
@@ -109,7 +109,7 @@ impl Reader {
                 frame.mask.rotate_left(available % 4);
                 frame.payload.extend_from_slice(payload);
                 self.frame = Some(frame);
-                return Ok(whole);
+                return Ok(len);
             }
             turn.packet();
             if let Some(incoming) = self.close_frame(frame, payload, turn)? {
@@ -195,11 +195,11 @@ impl Reader {
     ) -> Result<Option<Incoming>, ReadError> {
         let data = match frame.opcode {
             OpCode::Control(control) => {
-                let payload = joined(frame.payload, tail);
+                let payload = concat(frame.payload, tail);
                 return match control {
                     Control::Ping => Ok(Some(Incoming::Ping(payload.into()))),
                     Control::Pong => Ok(Some(Incoming::Pong)),
-                    Control::Close => close(&payload).map(Some),
+                    Control::Close => parse_close(&payload).map(Some),
                     Control::Reserved(_) => Err(ReadError::Protocol),
                 };
             }
@@ -215,11 +215,11 @@ impl Reader {
             return match self.message.take() {
                 Some(message) if message.compressed => {
                     let payload = self.inflated(&message.payload, turn)?;
-                    whole(message.text, payload).map(Some)
+                    to_message(message.text, payload).map(Some)
                 }
                 Some(message) => {
                     turn.bytes(message.payload.len().saturating_sub(tail.len()));
-                    whole(message.text, message.payload).map(Some)
+                    to_message(message.text, message.payload).map(Some)
                 }
                 None => Ok(None),
             };
@@ -227,17 +227,17 @@ impl Reader {
         let text = data == Data::Text;
         let compressed = frame.compressed;
         if frame.last && compressed && frame.payload.is_empty() {
-            return whole(text, self.inflated(tail, turn)?).map(Some);
+            return to_message(text, self.inflated(tail, turn)?).map(Some);
         }
         // The part that arrived in earlier turns is decoded in this one.
         turn.bytes(frame.payload.len());
-        let payload = joined(frame.payload, tail);
+        let payload = concat(frame.payload, tail);
         if !frame.last {
             self.message = Some(Fragments { text, compressed, frames: 1, payload });
             return Ok(None);
         }
         let payload = if compressed { self.inflated(&payload, turn)? } else { payload };
-        whole(text, payload).map(Some)
+        to_message(text, payload).map(Some)
     }
 
     fn inflated(&mut self, payload: &[u8], turn: &mut Turn) -> Result<Vec<u8>, ReadError> {
@@ -257,12 +257,12 @@ fn parse_header(bytes: &[u8]) -> Result<Option<(FrameHeader, u64, usize)>, ReadE
     Ok(parsed.map(|(header, length)| (header, length, header_len)))
 }
 
-fn joined(mut kept: Vec<u8>, tail: &[u8]) -> Vec<u8> {
+fn concat(mut kept: Vec<u8>, tail: &[u8]) -> Vec<u8> {
     kept.extend_from_slice(tail);
     kept
 }
 
-fn whole(text: bool, payload: Vec<u8>) -> Result<Incoming, ReadError> {
+fn to_message(text: bool, payload: Vec<u8>) -> Result<Incoming, ReadError> {
     // Shrink the buffer to its content, because the application may keep the message.
     let payload = payload.into_boxed_slice().into_vec();
     if text {
@@ -273,7 +273,7 @@ fn whole(text: bool, payload: Vec<u8>) -> Result<Incoming, ReadError> {
     }
 }
 
-fn close(payload: &[u8]) -> Result<Incoming, ReadError> {
+fn parse_close(payload: &[u8]) -> Result<Incoming, ReadError> {
     match payload {
         [] => Ok(Incoming::Close(None)),
         [high, low, reason @ ..] => {

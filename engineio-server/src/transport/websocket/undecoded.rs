@@ -1,18 +1,18 @@
 //! Bytes that were read but not decoded yet.
 
 /// Maximum number of undecoded bytes of a WebSocket whose reading is paused.
-const MOST: usize = 64 * 1024;
+const MAX_UNDECODED: usize = 64 * 1024;
 
 /// Undecoded bytes of a stream. The turn that read them had reached its limits, or reading is
 /// paused and the bytes were read only to check whether the peer is connected.
 #[derive(Debug, Default)]
-pub(super) struct Ahead {
+pub(super) struct Undecoded {
     bytes: Vec<u8>,
     /// The index of the first undecoded byte.
     start: usize,
 }
 
-impl Ahead {
+impl Undecoded {
     pub(super) fn of(bytes: &[u8]) -> Self {
         Self { bytes: bytes.to_vec(), start: 0 }
     }
@@ -23,7 +23,7 @@ impl Ahead {
 
     /// Returns how many more bytes may be read.
     pub(super) fn room(&self) -> usize {
-        MOST.saturating_sub(self.bytes.len() - self.start)
+        MAX_UNDECODED.saturating_sub(self.bytes.len() - self.start)
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
@@ -52,13 +52,13 @@ mod tests {
 
     #[test]
     fn undecoded_bytes_stay_in_order_and_their_memory_is_freed() {
-        let mut ahead = Ahead::of(b"abc");
-        ahead.consume(2);
-        ahead.push(b"def");
-        assert_eq!(ahead.rest(), b"cdef");
-        assert_eq!(ahead.room(), MOST - 4);
-        ahead.consume(4);
-        assert!(ahead.is_empty());
-        assert_eq!(ahead.bytes.capacity(), 0);
+        let mut undecoded = Undecoded::of(b"abc");
+        undecoded.consume(2);
+        undecoded.push(b"def");
+        assert_eq!(undecoded.rest(), b"cdef");
+        assert_eq!(undecoded.room(), MAX_UNDECODED - 4);
+        undecoded.consume(4);
+        assert!(undecoded.is_empty());
+        assert_eq!(undecoded.bytes.capacity(), 0);
     }
 }

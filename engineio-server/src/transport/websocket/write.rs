@@ -42,11 +42,11 @@ impl Writer {
     /// Returns whether there is enough for one batch. Further frames stay in the session, where
     /// they count as queued.
     pub(crate) fn is_full(&self) -> bool {
-        Self::is_enough(self.frames.len(), self.bytes)
+        Self::is_batch(self.frames.len(), self.bytes)
     }
 
     /// Returns whether this much makes up one batch.
-    pub(crate) fn is_enough(frames: usize, bytes: usize) -> bool {
+    pub(crate) fn is_batch(frames: usize, bytes: usize) -> bool {
         frames >= BATCH || bytes >= 256 * 1024
     }
 
