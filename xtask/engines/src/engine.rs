@@ -89,6 +89,12 @@ impl Engine {
         self.wait()
     }
 
+    /// Everything the engine has logged, with all its starts.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
     fn wait(&self) -> Result<(), Error> {
         let deadline = Instant::now() + STARTUP_TIMEOUT;
         while Instant::now() < deadline {

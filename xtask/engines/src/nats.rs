@@ -55,6 +55,21 @@ impl Nats {
         })
     }
 
+    /// Starts a server with a configuration file, such as one with users and their permissions.
+    ///
+    /// # Errors
+    ///
+    /// See [`start`](Self::start).
+    pub fn with_configuration(text: &str) -> Result<Nats, Error> {
+        Nats::with("nats", |folder, command| {
+            let path = folder.join("nats.conf");
+            let failed = |error| Error(format!("{}: {error}", path.display()));
+            std::fs::write(&path, text).map_err(failed)?;
+            command.arg("-c").arg(&path);
+            Ok(())
+        })
+    }
+
     fn with(
         scheme: &str,
         options: impl FnOnce(&Path, &mut Command) -> Result<(), Error>,

@@ -83,10 +83,15 @@ impl Watched {
         shell.stdout.read_line(&mut String::new()).map(drop).map_err(exited)
     }
 
+    /// The engine's output.
+    pub(crate) fn log(&self) -> String {
+        let log = std::fs::read(self.folder.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// The last 20 lines of the engine's output.
     pub(crate) fn log_tail(&self) -> String {
-        let log = std::fs::read(self.folder.join("log")).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
+        let log = self.log();
         let lines: Vec<_> = log.lines().collect();
         lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
     }
