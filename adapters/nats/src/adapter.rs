@@ -157,7 +157,10 @@ impl ClusterAdapter for NatsAdapter {
             let joined = async { hears.await.and(reads.await) };
             let joined = tokio::time::timeout(timeout, joined).await;
             joined
-                .map_err(|_| NatsError::Unheard { subject: subjects.all(), timeout })?
+                .map_err(|_| {
+                    let unheard = membership.unheard().into_iter().next();
+                    NatsError::Unheard { subject: unheard.unwrap_or(subjects.log()), timeout }
+                })?
                 .map_err(|_| NatsError::Away)?;
             let link = NatsLink {
                 publisher: self.publisher.clone(),

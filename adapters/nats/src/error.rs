@@ -14,13 +14,15 @@ pub enum NatsError {
     /// NATS did not respond in time.
     #[error("NATS did not respond within {0:?}")]
     Timeout(Duration),
-    /// The message a node sends to itself did not arrive in time. NATS is slow, or the user lacks the
-    /// permission for a subject, which only the `event_callback` of the client reports.
+    /// A message that a node sends to itself did not arrive in time. Each node that joins sends one
+    /// over the subject of the namespace, over that of a room, and over its own. NATS is slow, or
+    /// the user must not publish or subscribe to the subject, which only the `event_callback` of
+    /// the client reports.
     #[error(
         "nothing arrives on the subject `{subject}` within {timeout:?}: NATS may not permit it"
     )]
     Unheard {
-        /// The subject of the namespace.
+        /// The first subject on which nothing arrives.
         subject: String,
         /// The time limit.
         timeout: Duration,

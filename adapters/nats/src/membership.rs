@@ -14,6 +14,8 @@ pub(crate) struct Membership {
     /// Wakes the receiver's task.
     pub(crate) woken: Arc<Notify>,
     rooms: Mutex<Rooms>,
+    /// Subjects from which the node has not received its own probe yet, while it joins.
+    unheard: Mutex<Vec<String>>,
 }
 
 #[derive(Default)]
@@ -26,7 +28,34 @@ struct Rooms {
 
 impl Membership {
     pub(crate) fn new(seat: Seat, inbox: Arc<dyn Inbox>) -> Self {
-        Self { seat, inbox, woken: Arc::default(), rooms: Mutex::default() }
+        Self {
+            seat,
+            inbox,
+            woken: Arc::default(),
+            rooms: Mutex::default(),
+            unheard: Mutex::default(),
+        }
+    }
+
+    /// Sets the subjects from which the node must receive a probe before it has joined.
+    pub(crate) fn set_unheard(&self, subjects: Vec<String>) {
+        *self.lock_unheard() = subjects;
+    }
+
+    /// Returns the subjects from which no probe has arrived.
+    pub(crate) fn unheard(&self) -> Vec<String> {
+        self.lock_unheard().clone()
+    }
+
+    /// Records a probe from `subject`. Returns whether it was the last one.
+    pub(crate) fn mark_heard(&self, subject: &str) -> bool {
+        let mut unheard = self.lock_unheard();
+        unheard.retain(|it| it != subject);
+        unheard.is_empty()
+    }
+
+    fn lock_unheard(&self) -> MutexGuard<'_, Vec<String>> {
+        self.unheard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records that a room has appeared or vanished.

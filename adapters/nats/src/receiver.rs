@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use socketio_adapter::{Message, Room};
 use tokio::{sync::oneshot, time::Instant};
 
@@ -35,6 +34,8 @@ struct State {
     new_rooms: Vec<Room>,
     /// The rooms that the probe under way will confirm. `None` if no probe is under way.
     probe: Option<Vec<Room>>,
+    /// The subscription that ends when the node has joined.
+    sample_room: Option<Key>,
     joined: Option<oneshot::Sender<()>>,
 }
 
@@ -56,11 +57,21 @@ impl Receiver {
             rooms: HashMap::new(),
             new_rooms: Vec::new(),
             probe: None,
+            sample_room: None,
             joined: Some(joined),
         };
         let own = self.subjects.node(&self.membership.seat.uid)?;
+        // A room of this name shows whether NATS permits the subjects of rooms.
+        let sample_room = Room::from(self.membership.seat.uid.as_str());
+        let room = self.subjects.room(&sample_room).filter(|_| self.config.room_subjects);
+        self.membership.set_unheard(
+            [self.subjects.all()].into_iter().chain(room.clone()).chain([own.clone()]).collect(),
+        );
         for subject in [self.subjects.all(), own.clone()] {
             self.subscribe(&mut state, subject).await?;
+        }
+        if let Some(room) = room {
+            state.sample_room = Some(self.subscribe(&mut state, room).await?);
         }
         let mut next_probe = Instant::now();
         loop {
@@ -71,7 +82,13 @@ impl Receiver {
             }
             // Check on every turn, because a busy namespace may never be idle.
             if state.probe.is_some() && next_probe <= Instant::now() {
-                let _ = self.publisher.send_probe(own.clone(), &self.membership.seat.uid).await;
+                let subjects = match state.joined {
+                    Some(_) => self.membership.unheard(),
+                    None => vec![own.clone()],
+                };
+                for subject in subjects {
+                    let _ = self.publisher.send_probe(subject, &self.membership.seat.uid).await;
+                }
                 next_probe = Instant::now() + PROBE_INTERVAL;
             }
             let Ok(received) = self.receive_pending(&mut state) else {
@@ -132,10 +149,10 @@ impl Receiver {
     fn receive_pending(&self, state: &mut State) -> Result<usize, ClientClosed> {
         let first = state.subscriptions.take_ready()?;
         let mut received = first.len();
-        let first = self.decode_frames(state, first);
+        let first = self.decode_frames(state, &first);
         let second = state.subscriptions.take_ready()?;
         received += second.len();
-        let second = self.decode_frames(state, second);
+        let second = self.decode_frames(state, &second);
         let inbox = &self.membership.inbox;
         for frame in state.order.release(first, second) {
             match Message::decode(&frame.message, &self.config.limits) {
@@ -146,14 +163,20 @@ impl Receiver {
         Ok(received)
     }
 
-    /// Decodes payloads. Returns those of other nodes, and handles the node's own probes.
-    fn decode_frames(&self, state: &mut State, payloads: Vec<Bytes>) -> Vec<Frame> {
-        let mut frames = Vec::with_capacity(payloads.len());
-        for payload in payloads {
-            match Frame::decode(&payload) {
-                Ok(frame) if frame.uid != self.membership.seat.uid => frames.push(frame),
-                Ok(frame) if frame.message.is_empty() => self.probe_returned(state),
-                Ok(_) => {}
+    /// Decodes payloads. Returns those of other nodes, and handles the node's own probes. The probes
+    /// of other nodes that join arrive on the subject of all nodes, and are dropped.
+    fn decode_frames(&self, state: &mut State, received: &[async_nats::Message]) -> Vec<Frame> {
+        let mut frames = Vec::with_capacity(received.len());
+        for message in received {
+            let subject = message.subject.as_str();
+            match Frame::decode(&message.payload) {
+                Ok(frame) if frame.uid == self.membership.seat.uid => {
+                    if frame.message.is_empty() {
+                        self.probe_returned(state, subject);
+                    }
+                }
+                Ok(frame) if frame.message.is_empty() && subject == self.subjects.all() => {}
+                Ok(frame) => frames.push(frame),
                 Err(error) => self.membership.inbox.garbage(&error),
             }
         }
@@ -162,7 +185,18 @@ impl Receiver {
 
     /// Confirms the subscriptions that were made before the probe was sent. NATS processes the
     /// commands of a connection in order.
-    fn probe_returned(&self, state: &mut State) {
+    fn probe_returned(&self, state: &mut State, subject: &str) {
+        // A node that NATS denies one of its subjects must not join as if it received everything.
+        let complete = match state.joined {
+            Some(_) => self.membership.mark_heard(subject),
+            None => self.subjects.node(&self.membership.seat.uid).is_ok_and(|own| own == subject),
+        };
+        if !complete {
+            return;
+        }
+        if let Some(key) = state.sample_room.take() {
+            state.subscriptions.remove(key);
+        }
         let Some(rooms) = state.probe.take() else { return };
         self.membership
             .mark_subscribed(rooms.into_iter().filter(|room| state.rooms.contains_key(room)));

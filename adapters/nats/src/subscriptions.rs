@@ -7,8 +7,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use async_nats::Subscriber;
-use bytes::Bytes;
+use async_nats::{Message, Subscriber};
 use futures_core::Stream;
 use tokio::sync::Notify;
 
@@ -63,7 +62,7 @@ impl Subscriptions {
     /// Takes all messages of the subscriptions that were woken before this call. Must run without
     /// tokio's cooperative budget: once that is spent, a queue with messages reports that it is
     /// empty.
-    pub(crate) fn take_ready(&mut self) -> Result<Vec<Bytes>, ClientClosed> {
+    pub(crate) fn take_ready(&mut self) -> Result<Vec<Message>, ClientClosed> {
         let keys =
             std::mem::take(&mut *self.ready.keys.lock().unwrap_or_else(PoisonError::into_inner));
         let mut seen = Vec::new();
@@ -72,7 +71,7 @@ impl Subscriptions {
             let mut context = Context::from_waker(waker);
             loop {
                 match Pin::new(&mut *subscriber).poll_next(&mut context) {
-                    Poll::Ready(Some(message)) => seen.push(message.payload),
+                    Poll::Ready(Some(message)) => seen.push(message),
                     Poll::Ready(None) => return Err(ClientClosed),
                     Poll::Pending => break,
                 }

@@ -48,7 +48,8 @@ async fn garbage_is_counted_and_dropped() {
         .await
         .unwrap();
     other_client.flush().await.unwrap();
-    until(|| async { one.inbox.garbage().len() == 2 * bad.len() }).await;
+    // A message without content on the subject of all nodes comes from a node that joins.
+    until(|| async { one.inbox.garbage().len() == 2 * bad.len() - 1 }).await;
     assert!(one.inbox.garbage().iter().any(|text| text.contains("1001 bytes")));
     two.publish_now(&[], "good").await;
     one.inbox.wait(1).await;

@@ -13,6 +13,7 @@ mod hostile;
 mod log;
 mod log_cluster;
 mod log_faults;
+mod permissions;
 mod rooms;
 mod servers;
 mod tls;
