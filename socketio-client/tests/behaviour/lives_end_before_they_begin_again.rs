@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*};
-use socketio_client::{Manager, Reconnection};
+use socketio_client::{ClientConfig, Limits, Manager, Reconnection};
 use socketio_server::{Ack, Data, Server, Socket as Peer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -150,14 +150,7 @@ async fn events_from_before_an_end_arrive_first_during_an_upgrade() {
 #[tokio::test(start_paused = true)]
 async fn events_from_before_an_end_arrive_first_over_a_slower_connection() {
     let io = Server::new();
-    let network = Network::new(&io);
-    let dialer = network.clone();
-    let connect = move |_: String, _: u16| {
-        let slow = dialer.dialled() < 2;
-        let stream = dialer.dial();
-        std::future::ready(if slow { stream.map(slowed) } else { stream })
-    };
-    let config = network.config().engine(|engine| engine.connector(connect));
+    let config = slow_at_first(&io, 2);
     let manager = Manager::with_config(URL, config).unwrap();
     let socket = manager.socket("/");
     let mut received = received(&io, "/");
@@ -173,6 +166,37 @@ async fn events_from_before_an_end_arrive_first_over_a_slower_connection() {
     }
     within(socket.connect()).await.unwrap();
     assert_eq!(received.take(4).await, [1, 2, 3, 4]);
+}
+
+/// The client ends a connection whose server breaks the protocol, and opens the next one by itself.
+#[tokio::test(start_paused = true)]
+async fn events_from_before_a_parse_error_arrive_first_over_a_slower_connection() {
+    let io = Server::new();
+    let soon = Duration::from_millis(1);
+    let config = slow_at_first(&io, 1)
+        .limits(Limits::default().max_event_name(4))
+        .reconnection(Reconnection::default().delay(soon).delay_max(soon));
+    let manager = Manager::with_config(URL, config).unwrap();
+    let socket = manager.socket("/");
+    let (mut life, mut received) = (life(&socket), received(&io, "/"));
+    within(socket.connect()).await.unwrap();
+    socket.emit("n", &1).unwrap();
+    io.emit("a long name", &()).unwrap();
+    assert_eq!(life.take(2).await, ["connect", "disconnect: parse error"]);
+    socket.emit("n", &2).unwrap();
+    assert_eq!(received.take(2).await, [1, 2]);
+}
+
+/// Options that lead to the server, over `slow` connections that are slow and then over fast ones.
+fn slow_at_first(io: &Server, slow: usize) -> ClientConfig {
+    let network = Network::new(io);
+    let config = network.config();
+    let connect = move |_: String, _: u16| {
+        let is_slow = network.dialled() < slow;
+        let stream = network.dial();
+        std::future::ready(if is_slow { stream.map(slowed) } else { stream })
+    };
+    config.engine(|engine| engine.connector(connect))
 }
 
 /// A connection whose bytes reach the server 50 ms late.
