@@ -1,4 +1,4 @@
-//! Acknowledgements we owe.
+//! Acks that the client sends to the server.
 
 use std::{
     fmt,
@@ -17,9 +17,10 @@ use crate::{
     outbox::Outgoing,
 };
 
-/// Extractor: answers the server's acknowledgement.
+/// Extractor: sends the ack that the server waits for.
 ///
-/// Only the first answer of an event is sent. One that is dropped unanswered leaves the server waiting, as in Node.
+/// Only the first ack of an event is sent. If the `Ack` is dropped without sending, the server
+/// keeps waiting, as in Node.
 ///
 /// ```no_run
 /// use socketio_client::{Ack, Data, Socket};
@@ -34,17 +35,17 @@ use crate::{
 pub struct Ack(pub(crate) Option<Responder>);
 
 impl Ack {
-    /// Whether the server waits for an answer. If not, [`send`](Self::send) does nothing.
+    /// Returns whether the server waits for an ack. If not, [`send`](Self::send) does nothing.
     pub fn is_wanted(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Answers. A tuple is a list of arguments, anything else is one.
+    /// Sends the ack. A tuple is a list of arguments, any other value is one argument.
     ///
     /// # Errors
     ///
-    /// The value cannot be encoded, or the connection that the event came over has ended, or the outgoing queue is full.
-    /// Nothing was sent then.
+    /// The value cannot be encoded, the connection of the event has ended, or the outgoing queue is
+    /// full. In each case nothing is sent.
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         self.0.as_ref().map_or(Ok(()), |responder| responder.answer(args))
     }
@@ -53,7 +54,8 @@ impl Ack {
 impl Reply for Ack {
     type Error = HandlerError;
 
-    /// Answers with what a handler returned. That the connection ended meanwhile is no failure of the handler.
+    /// Sends the return value of a handler. If the connection has ended meanwhile, the handler has
+    /// not failed.
     fn reply<T: Serialize>(self, answer: &T) -> Result<(), HandlerError> {
         match self.send(answer) {
             Err(EmitError::Disconnected) => Ok(()),

@@ -1,4 +1,4 @@
-//! Sockets by URL.
+//! Finds sockets by URL.
 
 use std::{
     collections::HashMap,
@@ -13,8 +13,8 @@ use crate::{
     url::Target,
 };
 
-/// Connects to the namespace that is the path of a URL, over a connection of its own, and waits until the server has granted
-/// it.
+/// Connects to the namespace named by the path of a URL, over a new connection, and waits until the
+/// server has granted it.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,17 +23,18 @@ use crate::{
 /// # Ok(()) }
 /// ```
 ///
-/// What the server sends right after that may arrive before a handler is added to the socket: where that matters, make the
-/// socket with [`auto_connect(false)`](ClientConfig::auto_connect), as [`Manager::socket`] shows.
+/// Events that the server sends right away may arrive before the application has added a handler.
+/// If that matters, create the socket with [`auto_connect(false)`](ClientConfig::auto_connect), as
+/// shown at [`Manager::socket`].
 ///
 /// # Errors
 ///
-/// The first `connect_error`, and nothing is tried again then. To go on trying, use a [`Manager`].
+/// The first `connect_error`. This function does not retry. To keep trying, use a [`Manager`].
 pub async fn connect(url: &str) -> Result<Socket, ConnectError> {
     connect_with(url, ClientConfig::default()).await
 }
 
-/// As [`connect`], with options of your own.
+/// Connects like [`connect`], with the given options.
 ///
 /// # Errors
 ///
@@ -47,8 +48,8 @@ pub async fn connect_with(url: &str, config: ClientConfig) -> Result<Socket, Con
     Ok(socket)
 }
 
-/// Sockets by URL. Namespaces of one server share a connection: what Node's `io()` does with a cache of the whole process, this
-/// does with one of its own. A clone shares it.
+/// Finds or creates sockets by URL. Namespaces of one server share a connection. Node's `io()` uses
+/// a cache of the whole process for this; each `Client` has its own cache, which its clones share.
 ///
 /// ```no_run
 /// use socketio_client::Client;
@@ -66,27 +67,30 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client with the default options.
+    /// Creates a client with the default options.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A client with options of your own.
+    /// Creates a client with the given options.
     pub fn with_config(config: ClientConfig) -> Self {
         Self { config, ..Self::default() }
     }
 
-    /// The socket of the namespace that is the path of a URL. A connection of its own is made for it where the server has none
-    /// yet, where [`multiplex`](ClientConfig::multiplex) is off, and, as in Node, where the namespace is in use already.
+    /// Returns the socket of the namespace named by the path of a URL. It opens a new connection if
+    /// there is none to the server yet, if [`multiplex`](ClientConfig::multiplex) is off, or, as in
+    /// Node, if the namespace is already in use.
     ///
     /// # Errors
     ///
-    /// The URL names no server, the options do not fit, or this is not inside a tokio runtime.
+    /// The URL names no server, the options are invalid, or the call is made outside of a tokio
+    /// runtime.
     pub fn socket(&self, url: &str) -> Result<Socket, ClientError> {
         self.find(url, self.config.multiplex)
     }
 
-    /// As [`socket`](Self::socket), over a connection of its own in any case: Node's `forceNew`.
+    /// Returns a socket like [`socket`](Self::socket), but always over a new connection: `forceNew`
+    /// in Node.
     ///
     /// # Errors
     ///

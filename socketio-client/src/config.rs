@@ -1,4 +1,4 @@
-//! The options of a connection, and of a socket.
+//! The options of a connection and of a socket.
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use socketio_parser::{Limits, Parser, PublicError, PublicErrors};
 
 use crate::{engine::EngineOptions, error::HandlerError, reconnect::Reconnection};
 
-/// The options of a [`Manager`](crate::Manager), that is of one connection.
+/// The options of a [`Manager`](crate::Manager), which is one connection.
 ///
 /// ```
 /// use std::time::Duration;
@@ -56,92 +56,100 @@ impl Default for ClientConfig {
 }
 
 impl ClientConfig {
-    /// Changes the options of the transports below: which ones, path, headers, query, TLS and so on.
+    /// Changes the options of the transports, such as their choice, path, headers, query and TLS.
     pub fn engine(mut self, change: impl FnOnce(EngineOptions) -> EngineOptions) -> Self {
         self.engine = change(self.engine);
         self
     }
 
-    /// Changes what holds for each socket that is given no options of its own.
+    /// Changes the default options of sockets. They apply to each socket without options of its
+    /// own.
     pub fn socket(mut self, change: impl FnOnce(SocketConfig) -> SocketConfig) -> Self {
         self.socket = change(self.socket);
         self
     }
 
-    /// Whether, how often and after which delays the connection is opened again.
+    /// Sets whether, how often and after which delays the client reconnects.
     pub fn reconnection(mut self, reconnection: Reconnection) -> Self {
         self.reconnection = reconnection;
         self
     }
 
-    /// How long opening the connection, being asked for `auth`, and the answer to CONNECT may take, each (default 20 s; Node
-    /// waits for the last two without end). `None` waits as long as it takes.
+    /// Sets the time limit of each of three steps: opening the connection, the function that
+    /// provides `auth`, and the response to CONNECT (default 20 s; Node limits only the first).
+    /// `None` means no limit.
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.connect_timeout = timeout.into();
         self
     }
 
-    /// How long what was emitted before a disconnection, [`close`](crate::Manager::close) or the end of the last handle may
-    /// take to leave (default 3 s). What is left then is lost.
+    /// Sets how long the client may take to send pending events after a disconnection, after
+    /// [`close`](crate::Manager::close) or after the drop of the last handle (default 3 s). Events
+    /// still unsent after that time are lost.
     ///
-    /// The server is told of a disconnection when it has read what precedes it: on a WebSocket the pong to a ping says so,
-    /// over polling the answer to the request. Half of the time is spent waiting for that at most.
+    /// The client sends DISCONNECT only after the server has read the preceding events. On a
+    /// WebSocket the client learns this from the pong to a ping, over polling from the response to
+    /// the POST. It waits for this for at most half of the timeout.
     ///
-    /// The next connection is opened when the last one has ended, or after this time, so that the server gets a socket's
-    /// events in order. That costs a round trip. A server that does not respond any more delays the next connection by 2 s
-    /// after the last bytes have left, within this time.
+    /// The client opens the next connection after the previous one has ended, or after this
+    /// timeout, so that the server receives a socket's events in order. This costs a round trip. A
+    /// server that no longer responds delays the next connection by 2 s after the last bytes were
+    /// sent, within the timeout.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
         self
     }
 
-    /// Whether sockets connect without being told to (default yes). If not, [`Socket::connect`](crate::Socket::connect) tells
-    /// them: handlers that are added before miss nothing, whatever thread the connection is on.
+    /// Sets whether sockets connect as soon as they are created (default yes). If not, they connect
+    /// on [`Socket::connect`](crate::Socket::connect). Handlers that are added before that call
+    /// miss no event, regardless of the connection's thread.
     pub fn auto_connect(mut self, auto_connect: bool) -> Self {
         self.auto_connect = auto_connect;
         self
     }
 
-    /// Whether a [`Client`](crate::Client) uses one connection for several namespaces of a server (default yes; Node's
-    /// `multiplex` and, the other way round, `forceNew`).
+    /// Sets whether a [`Client`](crate::Client) uses one connection for several namespaces of a
+    /// server (default yes; `multiplex` in Node, and the opposite of `forceNew`).
     pub fn multiplex(mut self, multiplex: bool) -> Self {
         self.multiplex = multiplex;
         self
     }
 
-    /// The syntax of packets (default JSON), which must be the server's. `Parser::MsgPack` (feature `msgpack`) is that of
-    /// Node's `socket.io-msgpack-parser`.
+    /// Sets the encoding of packets (default JSON), which must be that of the server.
+    /// `Parser::MsgPack` (feature `msgpack`) is the encoding of Node's `socket.io-msgpack-parser`.
     pub fn parser(mut self, parser: Parser) -> Self {
         self.parser = parser;
         self
     }
 
-    /// Limits of what the server may send. The size of a message is limited by
-    /// [`EngineOptions::max_payload`](crate::EngineOptions::max_payload), which holds for the attachments of a packet as
-    /// well, in place of [`Limits::max_attachment_bytes`].
+    /// Sets the limits of packets from the server. The size of a message is limited by
+    /// [`EngineOptions::max_payload`](crate::EngineOptions::max_payload). That limit also applies
+    /// to the attachments of a packet and replaces [`Limits::max_attachment_bytes`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Registers an error type of the application's own whose [`PublicError`] says what the server may read of it. Handlers
-    /// return it with plain `?`; of a type that was not registered the server is told "internal error" (the default for
-    /// all).
+    /// Registers an error type of the application whose [`PublicError`] defines what the server may
+    /// read. Handlers return such an error with `?`. For errors of other types the server receives
+    /// "internal error".
     pub fn public_error<E: PublicError>(mut self) -> Self {
         self.public_errors.add::<E>();
         self
     }
 
-    /// How many handlers may run at the same time, over all namespaces (default 256). Further events wait.
+    /// Sets how many handlers may run at the same time, over all namespaces (default 256). Further
+    /// events wait in the inbox.
     pub fn max_handlers(mut self, count: usize) -> Self {
         self.max_handlers = count.max(1);
         self
     }
 
-    /// Bytes of the events that wait for a handler, over all namespaces (default 1 000 000). Each event counts with its
-    /// bookkeeping, about 500 bytes. Beyond the limit the connection reads at most 64 KiB ahead until half of the events
-    /// are handled: pings in these 64 KiB are answered, and the end of the connection is noticed. Acknowledgements may
-    /// time out meanwhile. Handlers that are slow for longer than the server's heartbeat allows lose the connection
+    /// Sets how many bytes of events may wait for a handler, over all namespaces (default 1 000
+    /// 000). Each event counts with its bookkeeping, about 500 bytes. Above the limit the
+    /// connection reads at most 64 KiB ahead until half of the events are handled. Within these 64
+    /// KiB it still answers pings and notices the end of the connection. Acks may time out
+    /// meanwhile. If handlers are slow for longer than the heartbeat allows, the connection is lost
     /// ("ping timeout").
     pub fn max_inbox_bytes(mut self, bytes: usize) -> Self {
         self.max_inbox_bytes = bytes;
@@ -163,7 +171,7 @@ pub struct SocketConfig {
 
 pub(crate) type AuthFuture = Pin<Box<dyn Future<Output = Result<Value, HandlerError>> + Send>>;
 
-/// What the server is told with CONNECT.
+/// The payload of CONNECT.
 #[derive(Clone)]
 pub(crate) enum Auth {
     Value(Arc<Value>),
@@ -184,8 +192,8 @@ impl Default for SocketConfig {
 }
 
 impl SocketConfig {
-    /// What the server is told with CONNECT (`handshake.auth` there): an object, or nothing (the default). One that cannot be
-    /// serialized is told as a `connect_error`.
+    /// Sets the payload of CONNECT (`handshake.auth` on the server): an object, or nothing (the
+    /// default). A value that cannot be serialized causes a `connect_error`.
     pub fn auth<T: Serialize + ?Sized>(mut self, auth: &T) -> Self {
         self.auth = match serde_json::to_value(auth) {
             Ok(value) => Auth::Value(Arc::new(value)),
@@ -200,8 +208,9 @@ impl SocketConfig {
         self
     }
 
-    /// A function that is asked for [`auth`](Self::auth) anew whenever the socket connects, so that a reconnection never uses
-    /// a token that has expired meanwhile. An error is told as a `connect_error`, and the function asked again later.
+    /// Sets a function that provides [`auth`](Self::auth). The client calls it for every
+    /// connection, so that a reconnection never uses an expired token. If it fails, the socket
+    /// emits `connect_error` and the client calls it again later.
     ///
     /// ```
     /// use serde_json::json;
@@ -226,37 +235,40 @@ impl SocketConfig {
         self
     }
 
-    /// Every event that is not volatile is sent until the server has acknowledged it, `retries + 1` times at most, one after
-    /// the other and in order (default: off). The server must answer each of them, and may get one twice. Who waits for an
-    /// answer does so through lost connections; the time in which an event cannot be sent counts for nothing.
+    /// Sends every event that is not volatile until the server has acknowledged it, at most
+    /// `retries + 1` times, one event at a time and in order (default: off). The server must
+    /// acknowledge each of these events, and may receive an event twice. A caller that waits for an
+    /// ack keeps waiting when the connection is lost. The ack timeout starts
+    /// with each attempt, so time in which an event cannot be sent does not count.
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = Some(retries);
         self
     }
 
-    /// How long an answer may take (default 30 s; Node waits without end), from the call of an emit; with
-    /// [`retries`](Self::retries) from each time the event is sent.
+    /// Sets how long an ack may take (default 30 s; Node has no limit). The time runs from the call
+    /// of emit, or with [`retries`](Self::retries) from each attempt.
     pub fn ack_timeout(mut self, timeout: Duration) -> Self {
         self.ack_timeout = timeout;
         self
     }
 
-    /// How many packets may wait to be sent, while there is no connection or it is slow (default 10 000). Beyond it
-    /// [`EmitError::Full`](crate::EmitError::Full) is what an emit gives.
+    /// Sets how many packets may wait to be sent while the connection is missing or slow (default
+    /// 10 000). Above the limit, emit fails with [`EmitError::Full`](crate::EmitError::Full).
     pub fn max_queued_packets(mut self, count: usize) -> Self {
         self.max_queued_packets = count;
         self
     }
 
-    /// How many bytes may wait to be sent (default 10 000 000), see [`max_queued_packets`](Self::max_queued_packets). One
-    /// packet larger than that may wait alone.
+    /// Sets how many bytes may wait to be sent (default 10 000 000), see
+    /// [`max_queued_packets`](Self::max_queued_packets). An empty queue accepts one packet of any
+    /// size.
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.max_queued_bytes = bytes;
         self
     }
 
-    /// How many handlers of this socket's events may run at the same time (default 32; 1 is one after the other). They are
-    /// started in the order of the events.
+    /// Sets how many handlers of this socket may run at the same time (default 32; 1 runs them one
+    /// after another). Handlers start in the order of the events.
     pub fn max_in_flight(mut self, count: usize) -> Self {
         self.max_in_flight = count.max(1);
         self
@@ -264,7 +276,7 @@ impl SocketConfig {
 }
 
 impl fmt::Debug for SocketConfig {
-    /// What is told to the server may be secret.
+    /// Leaves `auth` out, because it may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SocketConfig")
             .field("retries", &self.retries)

@@ -1,4 +1,4 @@
-//! An event to the server.
+//! Sending an event to the server.
 
 use std::time::Duration;
 
@@ -44,17 +44,17 @@ impl<'a> Emitter<'a> {
         Self { socket, timeout: None, volatile: false, compress: true }
     }
 
-    /// Sets how long the answer may take.
+    /// Sets how long the ack may take.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
 
-    /// The event is dropped, not queued, where the transport is not writable.
+    /// Drops the event, instead of queueing it, if the transport is not writable.
     pub fn volatile(self) -> Self {
         Self { volatile: true, ..self }
     }
 
-    /// Whether the event may be compressed (default yes). See [`Socket::compress`].
+    /// Sets whether the event may be compressed (default yes). See [`Socket::compress`].
     pub fn compress(self, compress: bool) -> Self {
         Self { compress, ..self }
     }
@@ -63,7 +63,8 @@ impl<'a> Emitter<'a> {
     ///
     /// # Errors
     ///
-    /// The queue is full, or the event cannot be encoded. A volatile event that was dropped is no error.
+    /// The queue is full, or the event cannot be encoded. Dropping a volatile event is not an
+    /// error.
     pub fn emit<T: Serialize + ?Sized>(self, event: &str, args: &T) -> Result<(), EmitError> {
         if self.retries() {
             return self.queue_retried(event, args, None);
@@ -75,12 +76,13 @@ impl<'a> Emitter<'a> {
         self.queue(frames, None)
     }
 
-    /// Sends the event and waits for the answer. Dropping the future gives the answer up; an event that was not sent yet is
-    /// not sent then, unless the socket [retries](crate::SocketConfig::retries).
+    /// Sends the event and waits for the ack. Dropping the future stops waiting. If the event is
+    /// still queued, it is then not sent, unless the socket
+    /// [retries](crate::SocketConfig::retries).
     ///
     /// # Errors
     ///
-    /// See [`AckError`]. A volatile event that was dropped has no answer: [`AckError::Disconnected`].
+    /// See [`AckError`]. A volatile event that was dropped gets no ack: [`AckError::Disconnected`].
     pub async fn emit_with_ack<R: DeserializeOwned>(
         self,
         event: &str,
@@ -89,7 +91,7 @@ impl<'a> Emitter<'a> {
         let (sender, answer) = oneshot::channel();
         let args = if self.retries() {
             self.queue_retried(event, args, Some(Waiter::Caller(sender)))?;
-            // Each try has a deadline of its own.
+            // Each attempt has its own deadline.
             answer.await.unwrap_or(Err(AckError::Disconnected))?
         } else {
             let deadline = self.deadline();
@@ -109,7 +111,7 @@ impl<'a> Emitter<'a> {
     ///
     /// # Errors
     ///
-    /// Those of [`emit`](Self::emit).
+    /// As [`emit`](Self::emit).
     pub fn emit_event<A: Serialize, R>(
         self,
         event: Event<A, R>,
@@ -118,7 +120,7 @@ impl<'a> Emitter<'a> {
         self.emit(event.name(), args)
     }
 
-    /// Sends a typed event and waits for its answer. See [`Socket::emit_event_with_ack`].
+    /// Sends a typed event and waits for its ack. See [`Socket::emit_event_with_ack`].
     ///
     /// # Errors
     ///
@@ -213,7 +215,7 @@ impl<'a> Emitter<'a> {
     }
 }
 
-/// Takes an acknowledgement out of the tables when nobody waits for it any more, and its event with it if it is still here.
+/// Unregisters an ack when its caller stops waiting, and removes the event if it is still queued.
 struct Pending<'a> {
     socket: &'a Socket,
     id: AckId,

@@ -1,4 +1,4 @@
-//! What can go wrong, one type per operation.
+//! The error types of the client, one per operation.
 
 use std::{fmt, sync::Arc};
 
@@ -8,64 +8,69 @@ use socketio_parser::{AnswerError, ArgsError, EncodeError, PublicErrors};
 
 use crate::{engine::EngineError, url::UrlError};
 
-/// Why there is no client.
+/// Why a client could not be created.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
     /// The URL names no server.
     #[error(transparent)]
     Url(#[from] UrlError),
-    /// A client was made outside of a tokio runtime, which is to run it.
+    /// The client was created outside of a tokio runtime. It needs one to run its task.
     #[error("not inside a tokio runtime")]
     NoRuntime,
-    /// The options of the transports do not fit the URL or each other.
+    /// The transport options contradict the URL or each other.
     #[error(transparent)]
     Engine(Arc<EngineError>),
 }
 
-/// Why a socket is not connected: what the event `connect_error` brings, and the result of [`connect`](crate::connect).
+/// Why a socket is not connected: the value of the event `connect_error`, and the error of
+/// [`connect`](crate::connect).
 ///
-/// After [`Transport`](Self::Transport), [`Timeout`](Self::Timeout), [`Auth`](Self::Auth) and [`Closed`](Self::Closed)
-/// the client tries again, if it reconnects at all and nobody has disconnected or closed it; after the others it does not,
-/// unless it is told to.
+/// After [`Transport`](Self::Transport), [`Timeout`](Self::Timeout), [`Auth`](Self::Auth) and
+/// [`Closed`](Self::Closed) the client tries again, unless reconnection is off or the application
+/// has disconnected the socket or closed the manager. After the other errors it tries again only if
+/// the application asks for it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The server refuses the namespace: it does not exist, or a middleware said no.
+    /// The server refuses the namespace: the namespace does not exist, or a middleware refused the
+    /// socket.
     #[error("{message}")]
     Refused {
-        /// The error's message.
+        /// The error message of the server.
         message: String,
-        /// What the server said beside it (`err.data` in Node).
+        /// The data that the server sent with the message (`err.data` in Node).
         data: Option<Value>,
     },
-    /// The connection could not be opened. The message is Node's where there is one ("xhr poll error", "websocket error").
+    /// The connection could not be opened. The message is that of Node if Node has one ("xhr poll
+    /// error", "websocket error").
     #[error(transparent)]
     Transport(Arc<EngineError>),
-    /// The connection was not opened, or CONNECT was not answered, within
+    /// The connection was not opened, or the server did not respond to CONNECT, within
     /// [`connect_timeout`](crate::ClientConfig::connect_timeout).
     #[error("timeout")]
     Timeout,
-    /// The function that is asked for `auth` failed.
-    #[error("no auth: {0}")]
+    /// The function that provides `auth` failed.
+    #[error("cannot get auth: {0}")]
     Auth(String),
-    /// The server opened a session of Engine.IO revision 3, or granted the namespace without giving an id: it is one of
-    /// Socket.IO v2.
+    /// The server speaks Socket.IO v2: it opened a session of Engine.IO revision 3, or granted the
+    /// namespace without an id.
     #[error("the server speaks the protocol of Socket.IO v2, which this client does not")]
     Unsupported,
-    /// The connection ended before the namespace was granted.
+    /// The connection ended before the server granted the namespace.
     #[error("{0}")]
     Closed(DisconnectReason),
-    /// The runtime that the connection ran on has shut down.
+    /// The runtime that ran the connection has shut down.
     #[error("the runtime has shut down")]
     Stopped,
-    /// The URL names no server, or there is no runtime.
+    /// The URL names no server, or the call was made outside of a tokio runtime.
     #[error(transparent)]
     Client(#[from] ClientError),
 }
 
 impl ConnectError {
-    /// What the server said beside its message, as a type of one's own; `None` if there is nothing of that type.
+    /// Returns the data that the server sent with its message, decoded as `T`. Returns `None` if
+    /// there is no data or it has another type.
     pub fn data<T: DeserializeOwned>(&self) -> Option<T> {
         match self {
             Self::Refused { data: Some(data), .. } => T::deserialize(data).ok(),
@@ -78,11 +83,11 @@ impl ConnectError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
-    /// As much waits to be sent as [`SocketConfig`](crate::SocketConfig) allows.
+    /// The outgoing queue is full. [`SocketConfig`](crate::SocketConfig) sets its limits.
     #[error("the outgoing queue is full")]
     Full,
-    /// The event is larger than the messages that the server takes: the `maxPayload` of its handshake. It would end the
-    /// connection.
+    /// The event is larger than the `maxPayload` that the server announced in its handshake. The
+    /// server would close the connection if it were sent.
     #[error("maxPayload of {limit} bytes exceeded")]
     TooLarge {
         /// The limit, in bytes.
@@ -91,36 +96,38 @@ pub enum EmitError {
     /// The event cannot be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// An answer came too late: its event belongs to a connection that has ended.
+    /// The ack came too late: its event belongs to a connection that has ended.
     #[error("socket has been disconnected")]
     Disconnected,
-    /// The runtime that the connection ran on has shut down.
+    /// The runtime that ran the connection has shut down.
     #[error("the runtime has shut down")]
     Stopped,
 }
 
-/// Why there is no answer.
+/// Why no ack arrived.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AckError {
     /// The event was not sent.
     #[error(transparent)]
     Emit(#[from] EmitError),
-    /// The server did not answer in time.
+    /// The server did not send the ack in time.
     #[error("operation has timed out")]
     Timeout,
-    /// The connection ended first. The server may have got the event.
+    /// The connection ended before the ack arrived. The server may have received the event.
     #[error("socket has been disconnected")]
     Disconnected,
     /// The connection ended because the server sent a message larger than
-    /// [`EngineOptions::max_payload`](crate::EngineOptions::max_payload): perhaps the answer.
+    /// [`EngineOptions::max_payload`](crate::EngineOptions::max_payload). That message may have
+    /// been the ack.
     #[error("max_payload of {limit} bytes exceeded")]
     TooLarge {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The server's handler failed, and the server said so in place of an answer: `{ "error": message, "data": … }`, as this
-    /// project's servers do. A type that accepts such an object as its value gets it as one.
+    /// The server's handler failed and the server sent the error as the ack: `{ "error": message,
+    /// "data": … }`, as the servers of this project do. A type that accepts such an object as its
+    /// value receives it as a value.
     ///
     /// ```no_run
     /// use socketio_client::{AckError, Socket};
@@ -136,12 +143,12 @@ pub enum AckError {
     /// ```
     #[error("{message}")]
     Refused {
-        /// The error's message, "internal error" where the server keeps it to itself.
+        /// The error message, or "internal error" if the server does not disclose it.
         message: String,
-        /// What the server added to it.
+        /// The data that the server added to the error.
         data: Option<Value>,
     },
-    /// The answer is of another type.
+    /// The ack has another type than expected.
     #[error(transparent)]
     Decode(#[from] ArgsError),
 }
@@ -156,32 +163,33 @@ impl From<AnswerError> for AckError {
     }
 }
 
-/// A handler's failure. `?` makes one of any error.
+/// The error of a handler. The `?` operator converts any error into one.
 ///
-/// It is logged, and where the server waits for an answer it gets `{ error: "…", data: … }`: the text of an error made by
-/// [`public`](Self::public), and "internal error" otherwise. An error type of the application's own says once what the
-/// server may read of it: [`PublicError`](crate::PublicError).
+/// The client logs the error. If the server waits for an ack, it receives `{ error: "…", data: …
+/// }`, with the text of an error made by [`public`](Self::public), and "internal error" otherwise.
+/// An error type of the application can define what the server may read:
+/// [`PublicError`](crate::PublicError).
 pub struct HandlerError {
     source: Box<dyn std::error::Error + Send + Sync>,
     data: Option<Value>,
     told: Told,
 }
 
-/// What the server is told of an error.
+/// The part of an error that the server receives.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
-    /// A general text, as the error was not made for it.
+    /// A general text, because the error's own message is not public.
     General(&'static str),
     /// The error's own message.
     Message,
-    /// A message that was made for it.
+    /// A message written for the server.
     Text(String),
 }
 
 const INTERNAL: Told = Told::General("internal error");
 
 impl HandlerError {
-    /// An error whose text may be told to the server.
+    /// Creates an error whose message may be sent to the server.
     ///
     /// ```
     /// use socketio_client::HandlerError;
@@ -195,31 +203,33 @@ impl HandlerError {
         Self { source: error.into(), data: None, told: Told::Message }
     }
 
-    /// Sets the message that the server may read, in place of the error's own, which stays for the log.
+    /// Sets the message for the server, instead of the error's own message, which goes to the log.
     #[must_use]
     pub fn public_message(mut self, message: impl Into<String>) -> Self {
         self.told = Told::Text(message.into());
         self
     }
 
-    /// Adds data for the server, which finds it beside the message. What cannot be serialized is left out.
+    /// Adds data for the server, sent next to the message. Data that cannot be serialized is left
+    /// out.
     #[must_use]
     pub fn with_data(mut self, data: &impl Serialize) -> Self {
         self.data = serde_json::to_value(data).ok();
         self
     }
 
-    /// The data for the server.
+    /// Returns the data for the server.
     pub fn data(&self) -> Option<&Value> {
         self.data.as_ref()
     }
 
-    /// What the server sent is of another type. The details name types of the application, which the server is not told.
+    /// Creates the error for arguments of an unexpected type. Its details name types of the
+    /// application, so the server does not receive them.
     pub(crate) fn not_extracted(error: ArgsError) -> Self {
         Self { source: error.into(), data: None, told: Told::General("invalid arguments") }
     }
 
-    /// Makes an error public whose type was registered as such, if it says so. That is user code.
+    /// Makes the error public if its type is registered and gives a public part. Runs user code.
     pub(crate) fn resolved(mut self, errors: &PublicErrors) -> Self {
         if self.told == INTERNAL
             && let Some(part) = errors.find(&*self.source)
@@ -230,12 +240,12 @@ impl HandlerError {
         self
     }
 
-    /// Whether its text may be told to the server.
+    /// Returns whether the server may read the error's message.
     pub fn is_public(&self) -> bool {
         !matches!(self.told, Told::General(_))
     }
 
-    /// What the server sent is not for the log.
+    /// Returns the text for the log, which must not contain data sent by the server.
     pub(crate) fn for_log(&self) -> String {
         if self.source.is::<ArgsError>() { "invalid arguments".into() } else { self.to_string() }
     }
@@ -267,23 +277,23 @@ impl fmt::Debug for HandlerError {
     }
 }
 
-/// Why a socket was disconnected, with Node's texts.
+/// Why a socket was disconnected. `Display` gives the texts of Node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DisconnectReason {
-    /// The server disconnected the socket. It is not connected again, unless it is told to.
+    /// The server disconnected the socket. It connects again only if the application asks for it.
     IoServerDisconnect,
     /// [`disconnect`](crate::Socket::disconnect) was called.
     IoClientDisconnect,
-    /// The server's pings stayed away.
+    /// The server's pings stopped arriving.
     PingTimeout,
     /// The connection was closed.
     TransportClose,
     /// The connection failed.
     TransportError,
-    /// The server sent what is no packet, or more than the limits allow.
+    /// The server sent an invalid packet, or more than the limits allow.
     ParseError,
-    /// The manager was closed, or its last handle dropped.
+    /// The manager was closed, or its last handle was dropped.
     ForcedClose,
 }
 

@@ -18,23 +18,23 @@ use crate::{
     model::{Callback, Context as EventContext, HandlerFuture, Socket},
 };
 
-/// One event of the server.
+/// One event from the server.
 #[derive(Debug)]
 pub struct Received {
     /// The name and the arguments.
     pub args: Args,
-    /// Answers it.
+    /// Sends the ack of the event.
     pub ack: Ack,
 }
 
 impl Received {
-    /// The event's name.
+    /// Returns the name of the event.
     pub fn event(&self) -> &str {
         self.args.event()
     }
 }
 
-/// The events of a socket, in order. Dropping it ends the subscription.
+/// A stream of a socket's events, in order. Dropping it ends the subscription.
 ///
 /// ```no_run
 /// # async fn run(socket: socketio_client::Socket) -> Result<(), Box<dyn std::error::Error>> {
@@ -47,13 +47,13 @@ impl Received {
 /// ```
 pub struct Events {
     events: mpsc::Receiver<Received>,
-    /// As long as there is a reader, the connection has a handle.
+    /// Keeps the connection alive while the stream exists.
     socket: Socket,
     handler: Weak<Callback>,
 }
 
 impl Events {
-    /// The next event. None only where the runtime has shut down.
+    /// Waits for the next event. Returns `None` only after the runtime has shut down.
     pub async fn next(&mut self) -> Option<Received> {
         self.events.recv().await
     }
@@ -75,11 +75,14 @@ impl Stream for Events {
 }
 
 impl Socket {
-    /// The events of the server from now on, as a stream, beside the handlers. One that is not read makes events wait as a
-    /// slow handler does: up to [`max_in_flight`](crate::SocketConfig::max_in_flight) of them, then in the inbox, and then in
-    /// the network. Connecting and disconnecting are no events.
+    /// Returns a stream of the events that arrive from now on. Handlers run as well. If the stream
+    /// is not read, events wait as with a slow handler: up to
+    /// [`max_in_flight`](crate::SocketConfig::max_in_flight) of them in the stream, the next in the
+    /// inbox, and the rest in the network. The stream does not contain `connect`, `disconnect` and
+    /// `connect_error`.
     pub fn events(&self) -> Events {
-        // The queue is that of the handlers; one place lets a reader that keeps up take an event without waiting.
+        // Events queue in running handlers. One slot lets a reader that keeps up take an event
+        // without waiting.
         let (sender, events) = mpsc::channel(1);
         let handler = erase(Subscription(sender));
         let subscription = Arc::downgrade(&handler);
@@ -111,7 +114,7 @@ impl Handler<Subscription> for Subscription {
         let sender = self.0.clone();
         Ok(Box::pin(async move {
             let Some(args) = context.args.clone() else { return Ok(()) };
-            // Nobody reads it any more: that is no failure.
+            // A dropped stream is not an error.
             let _ = sender.send(Received { args, ack: context.ack() }).await;
             Ok(())
         }))

@@ -1,16 +1,21 @@
 //! A Socket.IO client for tokio: namespaces, acknowledgements, reconnection, connection state recovery.
 //!
-//! It speaks with servers of Socket.IO v3 and v4, Node's and others, over HTTP long-polling and WebSocket.
+//! It connects to servers of Socket.IO v3 and v4, those of Node and others, over HTTP long-polling
+//! and WebSocket.
 //!
-//! - [`connect`] gives a [`Socket`] once the server has let it in; [`Manager`] is one connection with its namespaces, opened again
-//!   whenever it is lost; [`Client`] finds the connection by URL, as Node's `io()` does.
-//! - Handlers are async functions whose arguments are what they need of an event: [`Data`], [`Ack`], [`Socket`] and so on
-//!   ([`Extract`]). What they return answers the server.
-//! - A tuple is a list of arguments, anything else is one argument. [`Binary`] may be anywhere inside.
+//! - [`connect`] returns a [`Socket`] as soon as the server has accepted it. [`Manager`] is one
+//!   connection with its namespaces, which reconnects whenever it is lost. [`Client`] finds the
+//!   connection by URL, as Node's `io()` does.
+//! - Handlers are async functions. Their arguments are extractors: [`Data`], [`Ack`], [`Socket`]
+//!   and others ([`Extract`]). The return value of a handler is the ack for the server.
+//! - A tuple is a list of arguments. Any other value is one argument. [`Binary`] may be nested
+//!   anywhere.
 //!
-//! There is one task per connection. It runs the handlers as well: they start in the order of their events and overlap, up to
-//! [`max_in_flight`](SocketConfig::max_in_flight), so a handler that *waits* holds nobody up. One that computes for long holds up
-//! its worker thread, with this connection and maybe others: `tokio::task::spawn_blocking` is the place for that. The task ends with the last handle ([`Manager`], [`Socket`], [`Events`]).
+//! Each connection has one task, which also runs the handlers. Handlers start in the order of their
+//! events and overlap, up to [`max_in_flight`](SocketConfig::max_in_flight), so a handler that
+//! *waits* does not delay the others. A handler that computes for long blocks its worker thread,
+//! and with it this connection and perhaps others. Use `tokio::task::spawn_blocking` for such work.
+//! The task ends when the last handle ([`Manager`], [`Socket`], [`Events`]) is dropped.
 //!
 //! ```
 //! use socketio_client::{ClientConfig, Data, Manager, Socket};
@@ -36,7 +41,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Every queue is bounded, and everything that is awaited of a server has a deadline: see [`ClientConfig`] and [`SocketConfig`].
+//! Every queue is bounded, and every response of a server has a deadline: see [`ClientConfig`] and
+//! [`SocketConfig`].
 
 mod ack;
 mod client;
@@ -93,7 +99,7 @@ pub use tokio_native_tls::native_tls;
 #[cfg(feature = "rustls")]
 pub use tokio_rustls::rustls;
 
-/// The examples of the README run.
+/// Compiles and runs the examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}

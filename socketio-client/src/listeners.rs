@@ -1,4 +1,4 @@
-//! Handlers of a socket's events, and of its life.
+//! Handlers of events and of connection changes.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use crate::{
 };
 
 impl Socket {
-    /// Adds a handler for an event of the server. Several handlers of one event are started in the order in which they were
-    /// added; events start their handlers in the order in which they arrive.
+    /// Adds a handler for an event of the server. Events start their handlers in the order of
+    /// arrival. Several handlers of one event start in the order in which they were added.
     ///
-    /// `connect`, `disconnect` and `connect_error` are what happens in the socket's life, as in Node; no server can send
-    /// events of these names.
+    /// As in Node, `connect`, `disconnect` and `connect_error` report changes of the connection. A
+    /// server cannot send events of these names.
     ///
     /// ```no_run
     /// use socketio_client::{ConnectError, Data, DisconnectReason, Socket};
@@ -32,12 +32,12 @@ impl Socket {
         self.space.change_table(|table| table.add(event, erase(handler), false));
     }
 
-    /// Adds a handler for the next event of this name, and no other.
+    /// Adds a handler that runs only for the next event of this name.
     pub fn once<M>(&self, event: &str, handler: impl Handler<M>) {
         self.space.change_table(|table| table.add(event, erase(handler), true));
     }
 
-    /// Adds a handler for a typed event, which gives the answer that the contract promises.
+    /// Adds a handler for a typed event. Its return value is the ack of the type in the contract.
     ///
     /// ```no_run
     /// use socketio_client::{Event, Socket};
@@ -56,12 +56,13 @@ impl Socket {
         self.space.change_table(|table| table.add(event.name(), erase_typed(handler), false));
     }
 
-    /// Removes the handlers of an event.
+    /// Removes all handlers of an event.
     pub fn off(&self, event: &str) {
         self.space.change_table(|table| table.remove(event));
     }
 
-    /// Adds a handler that runs when the socket is connected, after what waited was sent. The same as `on("connect")`.
+    /// Adds a handler that runs when the socket has connected and queued events have been sent. The
+    /// same as `on("connect")`.
     pub fn on_connect<M>(&self, handler: impl Handler<M>) {
         self.on("connect", handler);
     }
@@ -76,28 +77,29 @@ impl Socket {
         self.on("disconnect", handler);
     }
 
-    /// Adds a handler for every event of the server. It is started before those of the event itself, and may answer.
+    /// Adds a handler for every event of the server. It starts before the handlers of the event
+    /// itself, and may send the ack.
     pub fn on_any<M>(&self, handler: impl Handler<M>) {
         self.space.change_table(|table| table.add_any(erase(handler), false));
     }
 
-    /// As [`on_any`](Self::on_any), before those that are there.
+    /// Adds a handler like [`on_any`](Self::on_any), before the existing ones.
     pub fn prepend_any<M>(&self, handler: impl Handler<M>) {
         self.space.change_table(|table| table.add_any(erase(handler), true));
     }
 
-    /// Removes the handlers of every event.
+    /// Removes the handlers that were added for every event.
     pub fn off_any(&self) {
         self.space.change_table(|table| table.clear_any());
     }
 
-    /// The events that have handlers.
+    /// Returns the names of the events that have handlers.
     pub fn event_names(&self) -> Vec<String> {
         self.space.table().names()
     }
 
-    /// Adds a listener to every event that is emitted; acknowledgements are not. It is called inside the emit, before the event
-    /// is queued, and gets the arguments as the server does.
+    /// Adds a listener for every emitted event, but not for acks. Emit calls it before it queues
+    /// the event. The listener receives the arguments as the server does.
     pub fn on_any_outgoing(&self, listener: impl Fn(&Args) + Send + Sync + 'static) {
         let listener: Arc<dyn Fn(&Args) + Send + Sync> = Arc::new(listener);
         self.space.change_outgoing(|known| known.iter().cloned().chain([listener]).collect());

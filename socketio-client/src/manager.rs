@@ -1,4 +1,4 @@
-//! One connection to a server: what can be done with it.
+//! The API of a [`Manager`], one connection to a server.
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -17,23 +17,25 @@ use crate::{
 };
 
 impl Manager {
-    /// A connection to the server of a URL, with the default options. It is opened for the first [`socket`](Self::socket).
+    /// Creates a connection to the server of a URL, with the default options. It opens for the
+    /// first [`socket`](Self::socket).
     ///
-    /// Scheme, host, port and query of the URL are looked at, not its path. Without a scheme it is `https`. As in Node, user and
-    /// password in a URL are not sent: [`EngineOptions::header`](crate::EngineOptions::header) is for that.
+    /// Scheme, host, port and query of the URL are used, the path is not. The default scheme is
+    /// `https`. As in Node, user and password in a URL are not sent. Use
+    /// [`EngineOptions::header`](crate::EngineOptions::header) for them.
     ///
     /// # Errors
     ///
-    /// The URL names no server, or this is not inside a tokio runtime.
+    /// The URL names no server, or the call is made outside of a tokio runtime.
     pub fn new(url: &str) -> Result<Self, ClientError> {
         Self::with_config(url, ClientConfig::default())
     }
 
-    /// A connection with options of your own.
+    /// Creates a connection with the given options.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new); or the options do not fit.
+    /// As [`new`](Self::new), or the options are invalid.
     pub fn with_config(url: &str, config: ClientConfig) -> Result<Self, ClientError> {
         Self::open_target(Target::parse(url)?, config)
     }
@@ -50,8 +52,8 @@ impl Manager {
         Ok(Self(owner))
     }
 
-    /// The socket of a namespace, the same one each time. It connects at once, unless
-    /// [`auto_connect`](ClientConfig::auto_connect) says otherwise.
+    /// Returns the socket of a namespace, the same socket each time. It connects at once, unless
+    /// [`auto_connect`](ClientConfig::auto_connect) is off.
     ///
     /// ```no_run
     /// use socketio_client::{ClientConfig, Data, Manager};
@@ -68,7 +70,8 @@ impl Manager {
         self.find_or_add(Nsp::new(nsp), self.0.0.config.socket.clone())
     }
 
-    /// The socket of a namespace, with options of its own. Where there is one already, its options hold.
+    /// Returns the socket of a namespace, created with the given options. An existing socket keeps
+    /// its options.
     pub fn socket_with(&self, nsp: &str, config: SocketConfig) -> Socket {
         self.find_or_add(Nsp::new(nsp), config)
     }
@@ -91,13 +94,14 @@ impl Manager {
         socket
     }
 
-    /// Whether there is a socket of this namespace.
+    /// Returns whether this namespace has a socket.
     pub(crate) fn has(&self, nsp: &Nsp) -> bool {
         self.0.0.state().spaces.iter().any(|space| space.nsp == *nsp)
     }
 
-    /// Adds a listener to what happens to the connection. It is called by the connection's task, so it should be quick. One that
-    /// has captured a handle keeps the connection for good, until [`off`](Self::off).
+    /// Adds a listener for events of the connection. The connection's task calls it, so it should
+    /// be quick. A listener that captures a handle keeps the connection alive until
+    /// [`off`](Self::off).
     ///
     /// ```no_run
     /// use socketio_client::{Manager, ManagerEvent};
@@ -115,12 +119,12 @@ impl Manager {
         self.0.0.add_listener(Arc::new(listener));
     }
 
-    /// Removes the listeners.
+    /// Removes all listeners.
     pub fn off(&self) {
         self.0.0.clear_listeners();
     }
 
-    /// Opens the connection, if it is not open or being opened. [`Socket::connect`] does so as well.
+    /// Opens the connection, unless it is open or opening. [`Socket::connect`] does so as well.
     pub fn open(&self) {
         {
             let mut state = self.0.0.state();
@@ -130,11 +134,13 @@ impl Manager {
         self.0.0.signal.asked();
     }
 
-    /// Closes the connection, and does not open it again before a socket is told to connect, or [`open`](Self::open) is called.
-    /// Its sockets are disconnected ("forced close"); they stay active, and come back with the connection.
+    /// Closes the connection. It opens again when a socket connects or [`open`](Self::open) is
+    /// called. Its sockets are disconnected ("forced close") but stay active, so they connect again
+    /// with the next connection.
     ///
-    /// What connected sockets emitted before is sent first, within [`close_timeout`](ClientConfig::close_timeout), and what
-    /// is left of it then is lost. What is emitted from now on waits for the next connection.
+    /// Events that connected sockets emitted before are sent first, within
+    /// [`close_timeout`](ClientConfig::close_timeout). Events still unsent after that time are
+    /// lost. Events that are emitted after this call wait for the next connection.
     pub fn close(&self) {
         let spaces = {
             let mut state = self.0.0.state();
@@ -142,7 +148,8 @@ impl Manager {
             state.open = false;
             state.spaces.clone()
         };
-        // Told here, so that who calls `connect` from now on waits for the next connection.
+        // Fails pending `connect` calls here, so that calls from now on wait for the next
+        // connection.
         for space in spaces {
             let waiting = {
                 let mut state = space.state();
@@ -156,8 +163,9 @@ impl Manager {
         self.0.0.signal.asked();
     }
 
-    /// Waits until there is no connection any more, not even one that is being closed: what was emitted before a disconnection
-    /// has left by then, or [`close_timeout`](ClientConfig::close_timeout) has passed.
+    /// Waits until there is no connection, not even a closing one. By then the events emitted
+    /// before a disconnection have been sent, or [`close_timeout`](ClientConfig::close_timeout) has
+    /// passed.
     ///
     /// ```no_run
     /// # async fn run(socket: socketio_client::Socket) -> Result<(), Box<dyn std::error::Error>> {
@@ -176,32 +184,32 @@ impl Manager {
         }
     }
 
-    /// The namespace that is the path of the URL.
+    /// Returns the namespace named by the path of the URL.
     pub fn nsp(&self) -> &Nsp {
         &self.0.0.target.nsp
     }
 
-    /// Whether the connection is open.
+    /// Returns whether the connection is open.
     pub fn is_open(&self) -> bool {
         self.0.0.is_open()
     }
 
-    /// The id of the Engine.IO session, while the connection is open.
+    /// Returns the id of the Engine.IO session while the connection is open.
     pub fn engine_id(&self) -> Option<String> {
         self.0.0.state().session.as_ref().map(|(sid, _)| sid.clone())
     }
 
-    /// The transport in use, while the connection is open.
+    /// Returns the transport in use while the connection is open.
     pub fn transport(&self) -> Option<Transport> {
         self.0.0.state().session.as_ref().map(|(_, transport)| *transport)
     }
 
-    /// How the connection is opened again.
+    /// Returns the reconnection policy.
     pub fn reconnection(&self) -> Reconnection {
         self.0.0.state().reconnection.clone()
     }
 
-    /// Changes how the connection is opened again, from the next attempt on.
+    /// Changes the reconnection policy, from the next attempt on.
     pub fn set_reconnection(&self, reconnection: Reconnection) {
         self.0.0.state().reconnection = reconnection;
         self.0.0.signal.asked();
@@ -222,7 +230,7 @@ impl Shared {
         self.change_listeners(|_| Arc::new([]));
     }
 
-    /// Tells the listeners, who are user code.
+    /// Calls the listeners, which are user code.
     pub(crate) fn tell(&self, event: &ManagerEvent) {
         tracing::debug!(target: "socketio::client", event = event.name(), "manager");
         for listener in self.listeners().iter() {

@@ -1,4 +1,4 @@
-//! What happens to a connection.
+//! The events of a connection.
 
 use std::time::Duration;
 
@@ -6,42 +6,44 @@ use engineio_parser::Transport;
 
 use crate::error::{ConnectError, DisconnectReason};
 
-/// What happens to a connection, whichever of its namespaces are in use. See [`Manager::on`](crate::Manager::on).
+/// An event of a connection, independent of its namespaces. See
+/// [`Manager::on`](crate::Manager::on).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ManagerEvent {
-    /// The connection is open; the namespaces are asked for now.
+    /// The connection is open. The client now connects its namespaces.
     Open,
     /// The connection could not be opened.
     Error(ConnectError),
-    /// The server's ping has arrived, and was answered.
+    /// The server's ping has arrived, and the client has answered it.
     Ping,
-    /// Another transport has taken over.
+    /// The session switched to another transport.
     Upgrade(Transport),
     /// The connection has ended.
     Close {
-        /// Why.
+        /// The reason.
         reason: DisconnectReason,
-        /// More about it, where something is known.
+        /// Further details, if known.
         description: Option<String>,
     },
-    /// It will be opened again after a delay.
+    /// The client will reconnect after a delay.
     Reconnecting {
-        /// How long that is.
+        /// The delay before the next attempt.
         delay: Duration,
     },
-    /// It is being opened again, for the nth time.
+    /// The client starts its nth attempt to reconnect.
     ReconnectAttempt(u32),
-    /// It was opened again, by the nth attempt.
+    /// The nth attempt reconnected the client.
     Reconnect(u32),
     /// An attempt has failed.
     ReconnectError(ConnectError),
-    /// No further attempt is made. As in Node this comes before the [`ReconnectError`](Self::ReconnectError) of the last.
+    /// The client gives up reconnecting. As in Node, this event comes before the
+    /// [`ReconnectError`](Self::ReconnectError) of the last attempt.
     ReconnectFailed,
 }
 
 impl ManagerEvent {
-    /// Node's name of the event; `reconnecting` is not one of Node's.
+    /// Returns the name of the event in Node. Only `reconnecting` does not exist in Node.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Open => "open",

@@ -1,4 +1,4 @@
-//! What refers to each other in the client. What is done with each stands above, in files of their own.
+//! The types of the client that refer to each other. Their methods are in files of their own.
 
 use std::{
     pin::Pin,
@@ -26,9 +26,10 @@ use crate::{
     waiter::Waiter,
 };
 
-/// One connection to a server, and what is needed to open it again. A clone is another handle of the same connection;
-/// when the last one is dropped, sockets included, the connection ends at once. What was emitted before still leaves, if the
-/// runtime lives on: within [`close_timeout`](crate::ClientConfig::close_timeout).
+/// One connection to a server, which reconnects when it is lost. A clone is another handle of the
+/// same connection. The connection ends when the last handle is dropped; sockets are handles too.
+/// Events emitted before are still sent while the runtime is alive, within
+/// [`close_timeout`](crate::ClientConfig::close_timeout).
 ///
 /// ```no_run
 /// use socketio_client::Manager;
@@ -42,7 +43,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Manager(pub(crate) Arc<Owner>);
 
-/// What the handles share: its end stops the connection's task.
+/// The part that only handles share. Dropping it stops the connection's task.
 pub(crate) struct Owner(pub(crate) Arc<Shared>);
 
 impl Drop for Owner {
@@ -51,23 +52,24 @@ impl Drop for Owner {
     }
 }
 
-/// What the handles and the connection's task share.
+/// The state shared by the handles and the connection's task.
 pub(crate) struct Shared {
     pub(crate) target: Target,
     pub(crate) config: ClientConfig,
-    /// Gives handlers their sockets, without keeping the connection.
+    /// Lets the task create sockets for handlers without keeping the connection alive.
     pub(crate) owner: Weak<Owner>,
-    /// Whether the transport is open, for volatile events.
+    /// Whether the transport is open. Volatile events need this.
     open: AtomicBool,
-    /// The `maxPayload` of the last server, in bytes; none has told one where this is `usize::MAX`.
+    /// The `maxPayload` of the last server, in bytes, or `usize::MAX` if no server has announced
+    /// one.
     max_sent: AtomicUsize,
-    /// The connection's task is no more.
+    /// Whether the connection's task has ended.
     ended: AtomicBool,
-    /// Notified when there is no connection any more.
+    /// Notified when the connection is closed.
     pub(crate) closed: Notify,
     listeners: Mutex<Arc<[ManagerListener]>>,
     state: Mutex<ManagerState>,
-    /// Lets the connection's task look at what has changed.
+    /// Wakes the connection's task when something has changed.
     pub(crate) signal: Signal,
 }
 
@@ -77,13 +79,13 @@ pub(crate) struct ManagerState {
     pub(crate) spaces: Vec<Arc<Space>>,
     pub(crate) reconnection: Reconnection,
     pub(crate) connect_timeout: Option<Duration>,
-    /// The connection is to be closed.
+    /// Whether the task has to close the connection.
     pub(crate) close: bool,
-    /// The connection is asked for.
+    /// Whether the connection is requested.
     pub(crate) open: bool,
-    /// There is no connection, and none is asked for.
+    /// Whether there is no connection and none is requested.
     pub(crate) idle: bool,
-    /// The open session's id and transport.
+    /// The id and transport of the open session.
     pub(crate) session: Option<(String, Transport)>,
 }
 
@@ -120,7 +122,8 @@ impl Shared {
         lock(&self.listeners).clone()
     }
 
-    /// Those that are taken out are dropped where no lock is held: they are user code.
+    /// Changes the listeners. Removed listeners are dropped after the lock is released, because
+    /// they are user code.
     pub(crate) fn change_listeners(
         &self,
         change: impl FnOnce(&[ManagerListener]) -> Arc<[ManagerListener]>,
@@ -133,18 +136,18 @@ impl Shared {
         drop(former);
     }
 
-    /// Notes the open session, or that there is none.
+    /// Records the open session, or its end.
     pub(crate) fn set_session(&self, session: Option<(String, Transport)>) {
         self.open.store(session.is_some(), Ordering::Relaxed);
         self.state().session = session;
     }
 
-    /// Notes how large a message the server takes.
+    /// Records how large a message the server accepts.
     pub(crate) fn set_max_sent(&self, bytes: usize) {
         self.max_sent.store(bytes, Ordering::Relaxed);
     }
 
-    /// Refuses frames that the server would end the connection for.
+    /// Refuses frames that are too large for the server.
     pub(crate) fn check_size(&self, frames: &Frames) -> Result<(), EmitError> {
         let limit = self.max_sent.load(Ordering::Relaxed);
         if frames.iter().any(|frame| frame.len() > limit) {
@@ -157,7 +160,7 @@ impl Shared {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Notes that nothing happens here any more, and tells those who wait.
+    /// Records that the task has ended, and wakes all waiting callers.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
         self.set_session(None);
@@ -168,16 +171,19 @@ impl Shared {
         self.closed.notify_waiters();
     }
 
-    /// Whoever begins to wait asks this afterwards.
+    /// Returns whether the task has ended. A caller that waits must check this after it has
+    /// registered.
     pub(crate) fn is_ended(&self) -> bool {
         self.ended.load(Ordering::SeqCst)
     }
 }
 
-/// One namespace of a connection: emits, handlers, acknowledgements. A clone is another handle of the same socket.
+/// One namespace of a connection, with its events, handlers and acks. A clone is another handle of
+/// the same socket.
 ///
-/// It lives as long as its [`Manager`] has handles, and a socket is one. A handler should take the `Socket` as an argument:
-/// one that has captured it keeps the connection for good.
+/// The socket lives as long as its [`Manager`] has handles, and a socket is such a handle. A
+/// handler should take the `Socket` as an argument. A handler that captures it keeps the connection
+/// alive forever.
 ///
 /// ```no_run
 /// use socketio_client::{Data, Socket};
@@ -196,13 +202,13 @@ pub struct Socket {
     pub(crate) manager: Manager,
 }
 
-/// A namespace, for handles and the connection's task.
+/// The state of one namespace, shared by the handles and the connection's task.
 pub(crate) struct Space {
     pub(crate) nsp: Nsp,
     pub(crate) config: SocketConfig,
     pub(crate) parser: Parser,
     pub(crate) has_outgoing: AtomicBool,
-    /// Notified when there is room in the outgoing queue again.
+    /// Notified when the outgoing queue has room again.
     pub(crate) room: Notify,
     state: Mutex<SpaceState>,
     table: Mutex<Arc<Table<Erased>>>,
@@ -213,25 +219,26 @@ pub(crate) struct Space {
 pub(crate) type OutgoingListener = Arc<dyn Fn(&Args) + Send + Sync>;
 
 pub(crate) struct SpaceState {
-    /// Whether the socket is connected, or is to be.
+    /// Whether the socket is connected or should be.
     pub(crate) active: bool,
     /// [`disconnect`](Socket::disconnect) was called.
     pub(crate) leave: bool,
-    /// While it is connected.
+    /// The socket's id while it is connected.
     pub(crate) id: Option<Arc<str>>,
     pub(crate) recovered: bool,
-    /// Counts the stays in the namespace: answers of an earlier one are not sent.
+    /// Counts the joins of the namespace. Acks of an earlier join are not sent.
     pub(crate) stay: u64,
     pub(crate) outbox: Outbox<Waiter>,
     pub(crate) retries: Retries<Waiter>,
-    /// Acknowledgements that nobody waits for any more.
+    /// Acks that nobody waits for any more.
     pub(crate) forgotten: Vec<AckId>,
-    /// Who waits for the next `connect` or `connect_error`.
+    /// Callers that wait for the next `connect` or `connect_error`.
     pub(crate) connecting: Vec<oneshot::Sender<Result<(), ConnectError>>>,
 }
 
 impl SpaceState {
-    /// The socket is to be disconnected. What it has queued by now still belongs to the connection, if it has one.
+    /// Marks the socket as disconnecting. Queued packets still belong to the current connection, if
+    /// there is one.
     pub(crate) fn end(&mut self) {
         if self.id.take().is_some() {
             self.outbox.end();
@@ -270,7 +277,7 @@ impl Space {
         lock(&self.state)
     }
 
-    /// Tells those who wait that there is nothing to wait for. Handlers go as well: streams of events end with theirs.
+    /// Fails all waiting callers, and removes the handlers, which also ends the event streams.
     fn end(&self) {
         let waiting = {
             let mut state = self.state();
@@ -284,7 +291,7 @@ impl Space {
         self.room.notify_waiters();
     }
 
-    /// One after the other, as in Node.
+    /// Returns the next ack id. As in Node, ids count up.
     pub(crate) fn next_ack(&self) -> AckId {
         self.next_ack.fetch_add(1, Ordering::Relaxed).into()
     }
@@ -293,7 +300,8 @@ impl Space {
         lock(&self.table).clone()
     }
 
-    /// Changes the handlers. Those that were removed are dropped where no lock is held: they are user code.
+    /// Changes the handlers. Removed handlers are dropped after the lock is released, because they
+    /// are user code.
     pub(crate) fn change_table(&self, change: impl FnOnce(&mut Table<Erased>)) {
         let former = {
             let mut table = lock(&self.table);
@@ -308,7 +316,7 @@ impl Space {
         lock(&self.outgoing).clone()
     }
 
-    /// As with the handlers.
+    /// Changes the outgoing listeners. Removed listeners are dropped after the lock is released.
     pub(crate) fn change_outgoing(
         &self,
         change: impl FnOnce(&[OutgoingListener]) -> Arc<[OutgoingListener]>,
@@ -323,7 +331,7 @@ impl Space {
     }
 }
 
-/// What an event brings.
+/// The data of an event, from which extractors take their arguments.
 #[derive(Clone)]
 pub struct Context {
     pub(crate) socket: Socket,
@@ -331,11 +339,11 @@ pub struct Context {
     pub(crate) responder: Option<Responder>,
     pub(crate) reason: Option<DisconnectReason>,
     pub(crate) description: Option<Arc<str>>,
-    /// Boxed: events, which have none, are moved about a lot.
+    /// Boxed, because events are moved often and have no error.
     pub(crate) error: Option<Box<ConnectError>>,
 }
 
-/// Answers an event of the server, once.
+/// Sends the ack of an event to the server, once.
 #[derive(Clone)]
 pub(crate) struct Responder {
     pub(crate) socket: Socket,
@@ -346,12 +354,12 @@ pub(crate) struct Responder {
 
 pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
 
-/// A handler, whatever it takes and returns.
+/// A handler of any type, erased.
 pub(crate) type Erased = Arc<Callback>;
 
 pub(crate) type Callback = dyn Fn(Context) -> Result<HandlerFuture, HandlerError> + Send + Sync;
 
-/// What a lock guards is consistent at every await and call: one that was poisoned can be used on.
+/// Locks a mutex and ignores poisoning. The guarded data is consistent at every await and call.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

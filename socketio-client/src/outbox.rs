@@ -1,25 +1,27 @@
-//! What a socket has to send, until the connection takes it. Bounded in packets and in bytes.
+//! The packets that a socket has to send, until the connection takes them. Limited in packets and
+//! in bytes.
 
 use std::{collections::VecDeque, time::Instant};
 
 use engineio_parser::Frames;
 use socketio_parser::AckId;
 
-/// Room that an emptied outbox keeps for what is sent next, in packets.
+/// The capacity that an emptied outbox retains, in packets.
 const KEPT: usize = 32;
 
-/// A packet that waits to be sent. `W` is who waits for its acknowledgement.
+/// A packet that waits to be sent. `W` is the type that waits for its ack.
 #[derive(Debug)]
 pub(crate) struct Outgoing<W> {
     pub(crate) frames: Frames,
     pub(crate) ack: Option<Awaited<W>>,
-    /// Dropped where the transport is not writable.
+    /// Whether to drop the packet if the transport is not writable.
     pub(crate) volatile: bool,
-    /// The stay in the namespace that this belongs to, if it means nothing in another: an answer does.
+    /// The join of the namespace that this packet belongs to, for acks. They are useless after
+    /// another join.
     pub(crate) stay: Option<u64>,
 }
 
-/// An acknowledgement that is asked for.
+/// An ack that the packet requests.
 #[derive(Debug)]
 pub(crate) struct Awaited<W> {
     pub(crate) id: AckId,
@@ -33,10 +35,11 @@ pub(crate) struct Outbox<W> {
     bytes: usize,
     max_packets: usize,
     max_bytes: usize,
-    /// Bytes of the largest packet that found no room since there was room for it.
+    /// Bytes of the largest packet refused since the outbox last had room.
     refused: usize,
     awaited: bool,
-    /// How many packets belong to the connection that its user ends. The others wait for the next one.
+    /// How many packets still belong to a connection that the user ends. The others wait for the
+    /// next connection.
     last: Option<usize>,
 }
 
@@ -53,23 +56,23 @@ impl<W> Outbox<W> {
         }
     }
 
-    /// The connection is to end: what is queued by now is the last that [`pop`](Self::pop) gives before
-    /// [`reopen`](Self::reopen).
+    /// Marks the connection as ending. [`pop`](Self::pop) then returns only the packets that are
+    /// queued by now, until [`reopen`](Self::reopen) is called.
     pub(crate) fn end(&mut self) {
         self.last.get_or_insert(self.packets.len());
     }
 
-    /// Whether all of it is for the connection there is.
+    /// Returns whether all packets belong to the current connection.
     pub(crate) fn is_open(&self) -> bool {
         self.last.is_none()
     }
 
-    /// The rest may leave with the next connection.
+    /// Releases the remaining packets for the next connection.
     pub(crate) fn reopen(&mut self) {
         self.last = None;
     }
 
-    /// Whether there is room for what was refused last, and for anything at all.
+    /// Returns whether there is room for the largest refused packet.
     pub(crate) fn is_ready(&mut self) -> bool {
         let ready = self.has_room(self.refused);
         if ready {
@@ -79,19 +82,20 @@ impl<W> Outbox<W> {
         ready
     }
 
-    /// Whether somebody found it not ready since this was asked last.
+    /// Returns whether a caller found the outbox not ready since the last call.
     pub(crate) fn take_awaited(&mut self) -> bool {
         std::mem::take(&mut self.awaited)
     }
 
-    /// Whether there is room for `bytes` more. A packet larger than the limit finds room where nothing else waits.
+    /// Returns whether there is room for `bytes` more. An empty outbox accepts a packet of any
+    /// size.
     fn has_room(&self, bytes: usize) -> bool {
         self.packets.is_empty()
             || (self.packets.len() < self.max_packets
                 && self.bytes.saturating_add(bytes) <= self.max_bytes)
     }
 
-    /// Queues a packet; gives it back where there is no room.
+    /// Queues a packet. Returns it if there is no room.
     pub(crate) fn push(&mut self, packet: Outgoing<W>) -> Result<(), Outgoing<W>> {
         let bytes = packet.frames.bytes();
         if !self.has_room(bytes) {
@@ -103,7 +107,7 @@ impl<W> Outbox<W> {
         Ok(())
     }
 
-    /// Queues a packet whether there is room or not: it was counted elsewhere.
+    /// Queues a packet without a limit, because another queue has counted it.
     pub(crate) fn force(&mut self, packet: Outgoing<W>) {
         self.bytes += packet.frames.bytes();
         self.packets.push_back(packet);
@@ -123,14 +127,14 @@ impl<W> Outbox<W> {
         Some(packet)
     }
 
-    /// Puts back what was taken last.
+    /// Puts back the packet that was popped last.
     pub(crate) fn unpop(&mut self, packet: Outgoing<W>) {
         self.bytes += packet.frames.bytes();
         self.packets.push_front(packet);
         self.last = self.last.map(|last| last + 1);
     }
 
-    /// Takes out the packets that are not sent later.
+    /// Removes and returns the volatile packets.
     pub(crate) fn take_volatile(&mut self) -> Vec<Outgoing<W>> {
         let (volatile, kept) =
             std::mem::take(&mut self.packets).into_iter().partition(|packet| packet.volatile);
@@ -142,7 +146,7 @@ impl<W> Outbox<W> {
         Vec::from(volatile)
     }
 
-    /// Takes out the packet whose acknowledgement nobody waits for any more.
+    /// Removes the packet whose caller no longer waits for the ack.
     pub(crate) fn remove(&mut self, id: AckId) -> Option<Outgoing<W>> {
         let asks = |packet: &Outgoing<W>| packet.ack.as_ref().is_some_and(|ack| ack.id == id);
         let at = self.packets.iter().position(asks)?;
@@ -193,7 +197,7 @@ mod tests {
         outbox.end();
         outbox.push(packet("d", Some(3))).unwrap();
         outbox.end();
-        // What is given up meanwhile leaves no gap.
+        // A removed packet leaves no gap.
         outbox.remove(AckId::from(1)).unwrap();
         outbox.remove(AckId::from(3)).unwrap();
         outbox.push(packet("e", None)).unwrap();

@@ -1,4 +1,4 @@
-//! Who is told of what goes out.
+//! Calls the listeners of outgoing events.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,18 +7,19 @@ use socketio_parser::{Args, ByteString, Content, Decoder, Limits, Parser};
 
 use crate::model::Space;
 
-/// Tells the listeners of what goes out. They get the arguments as the server does: read back from what is sent.
+/// Calls the listeners of an outgoing event. They receive the arguments as the server does, decoded
+/// from the frames that are sent.
 pub(crate) fn tell(space: &Space, frames: &Frames) {
     let Some(args) = read(space.parser, frames) else { return };
     for listener in space.outgoing().iter() {
         if catch_unwind(AssertUnwindSafe(|| listener(&args))).is_err() {
-            tracing::error!(target: "socketio::client", "a listener to outgoing events panicked");
+            tracing::error!(target: "socketio::client", "a listener of outgoing events panicked");
         }
     }
 }
 
 fn read(parser: Parser, frames: &Frames) -> Option<Args> {
-    // What this side makes is bounded by itself.
+    // No limits, because these frames come from this client.
     let limits = Limits::default().max_attachments(usize::MAX).max_attachment_bytes(usize::MAX);
     let mut decoder = Decoder::new(&limits).with_parser(parser);
     let mut packet = None;

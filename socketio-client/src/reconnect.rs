@@ -1,10 +1,11 @@
-//! When to try again. Pure: the random number is an argument.
+//! The reconnection policy. Does no I/O; the random number is an argument.
 
 use std::time::Duration;
 
-/// Whether, how often and after which delays a lost connection is opened again.
+/// Sets whether, how often and after which delays the client reconnects.
 ///
-/// The delay before attempt n is `delay · 2^(n-1)`, more or less a random part of it, and `delay_max` at most: Node's formula.
+/// The delay before attempt n is `delay · 2^(n-1)`, plus or minus a random part, and at most
+/// `delay_max`. This is the formula of Node.
 ///
 /// ```
 /// use std::time::Duration;
@@ -36,31 +37,32 @@ impl Default for Reconnection {
 }
 
 impl Reconnection {
-    /// No reconnection: a connection that is lost, or cannot be opened, is given up.
+    /// Disables reconnection. A connection that is lost or cannot be opened stays closed.
     pub fn off() -> Self {
         Self { enabled: false, ..Self::default() }
     }
 
-    /// How many attempts are made before giving up (default: no limit).
+    /// Sets the number of attempts before the client gives up (default: no limit).
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = Some(attempts);
         self
     }
 
-    /// The delay before the first attempt (default 1 s). It doubles with each.
+    /// Sets the delay before the first attempt (default 1 s). It doubles with each attempt.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// The longest delay (default 5 s).
+    /// Sets the longest delay (default 5 s).
     pub fn delay_max(mut self, delay: Duration) -> Self {
         self.delay_max = delay;
         self
     }
 
-    /// The part of a delay, from 0 to 1, by which it is shortened or lengthened at random (default 0.5), so that the clients
-    /// of a server that was restarted do not all come at once.
+    /// Sets the fraction of the delay, from 0 to 1, by which it is randomly shortened or lengthened
+    /// (default 0.5). This prevents the clients of a restarted server from reconnecting all at
+    /// once.
     pub fn randomization_factor(mut self, factor: f64) -> Self {
         self.randomization_factor = factor.clamp(0.0, 1.0);
         self
@@ -71,7 +73,7 @@ impl Reconnection {
     }
 }
 
-/// The attempts made since the connection was lost.
+/// Counts the attempts since the connection was lost.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     attempts: u32,
@@ -86,7 +88,7 @@ impl Backoff {
         self.attempts = 0;
     }
 
-    /// How long to wait before the next attempt; `None` if there is to be none. `random` is in `0.0..1.0`.
+    /// Returns the delay before the next attempt, or `None` to give up. `random` is in `0.0..1.0`.
     pub(crate) fn next(&mut self, policy: &Reconnection, random: f64) -> Option<Duration> {
         if policy.attempts.is_some_and(|limit| self.attempts >= limit) {
             return None;
@@ -95,7 +97,7 @@ impl Backoff {
         self.attempts = self.attempts.saturating_add(1);
         let base = policy.delay.as_secs_f64() * 1000.0 * 2f64.powi(exponent);
         let deviation = (random * policy.randomization_factor * base).floor();
-        // The first decimal of the number says in which direction.
+        // The first decimal of the random number selects the direction.
         let shorter = (random * 10.0) as u32 & 1 == 0;
         let millis = if shorter { base - deviation } else { base + deviation };
         let millis = millis.min(policy.delay_max.as_secs_f64() * 1000.0);
@@ -103,9 +105,10 @@ impl Backoff {
     }
 }
 
-/// A number in `0.0..1.0`.
+/// Returns a random number in `0.0..1.0`.
 pub(crate) fn random() -> f64 {
-    // Without a source of randomness clients come back at the same time, which is better than not at all.
+    // Without a source of randomness, clients reconnect at the same time. That is better than not
+    // at all.
     getrandom::u32().map_or(0.5, |number| f64::from(number) / (f64::from(u32::MAX) + 1.0))
 }
 

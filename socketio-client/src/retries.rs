@@ -1,11 +1,12 @@
-//! Events that are sent until they are acknowledged: one at a time, in order, and a bounded number of times. Pure.
+//! Events that are sent until they are acknowledged: one at a time, in order, with a limited number
+//! of attempts. Does no I/O.
 
 use std::{collections::VecDeque, time::Duration};
 
 use engineio_parser::Frames;
 use socketio_parser::AckId;
 
-/// An event that waits for its acknowledgement, or for those before it.
+/// An event that waits for its ack, or for the events before it.
 #[derive(Debug)]
 pub(crate) struct Retried<W> {
     pub(crate) frames: Frames,
@@ -22,7 +23,7 @@ pub(crate) struct Retries<W> {
     in_flight: bool,
     max_packets: usize,
     max_bytes: usize,
-    /// Bytes of the largest event that found no room since there was room for it.
+    /// Bytes of the largest event refused since the queue last had room.
     refused: usize,
 }
 
@@ -38,7 +39,7 @@ impl<W> Retries<W> {
         }
     }
 
-    /// Queues an event; gives it back where there is no room.
+    /// Queues an event. Returns it if there is no room.
     pub(crate) fn push(&mut self, event: Retried<W>) -> Result<(), Retried<W>> {
         let bytes = event.frames.bytes();
         if !self.has_room(bytes) {
@@ -50,7 +51,7 @@ impl<W> Retries<W> {
         Ok(())
     }
 
-    /// Whether there is room for what was refused last, and for anything at all.
+    /// Returns whether there is room for the largest refused event.
     pub(crate) fn is_ready(&mut self) -> bool {
         let ready = self.has_room(self.refused);
         if ready {
@@ -65,7 +66,7 @@ impl<W> Retries<W> {
                 && self.bytes.saturating_add(bytes) <= self.max_bytes)
     }
 
-    /// The event to send now, if none is on its way.
+    /// Returns the event to send now, unless an event is in flight.
     pub(crate) fn next(&mut self) -> Option<&Retried<W>> {
         let event = self.queue.front_mut().filter(|_| !self.in_flight)?;
         self.in_flight = true;
@@ -73,7 +74,7 @@ impl<W> Retries<W> {
         Some(event)
     }
 
-    /// The event on its way was acknowledged.
+    /// Removes the event in flight, because it was acknowledged.
     pub(crate) fn answered(&mut self) -> Option<Retried<W>> {
         if !std::mem::take(&mut self.in_flight) {
             return None;
@@ -81,7 +82,8 @@ impl<W> Retries<W> {
         self.pop()
     }
 
-    /// The event on its way was not acknowledged: it is given back if it was sent `retries + 1` times.
+    /// Ends the attempt of the event in flight without an ack. Removes and returns the event after
+    /// `retries + 1` attempts.
     pub(crate) fn failed(&mut self, retries: u32) -> Option<Retried<W>> {
         self.in_flight = false;
         if self.queue.front()?.sent > retries { self.pop() } else { None }

@@ -1,63 +1,65 @@
-//! How the handles wake the connection's task, and how it knows whether there is anything to look at.
+//! Flags by which the handles wake the connection's task and tell it what changed.
 
 use std::task::Waker;
 
-// Those of `loom` in `tests/signal/`, which includes this file.
+// `loom`'s types in `tests/signal/`, which includes this file.
 use crate::sync::{
     Mutex, PoisonError,
     atomic::{AtomicU8, Ordering},
 };
 
-/// The task is at work, or was woken: it looks once more before it sleeps.
+/// The task is running or was woken. It checks the flags again before it sleeps.
 const AWAKE: u8 = 1;
 const SENT: u8 = 2;
 const ASKED: u8 = 4;
-/// The last handle is gone. It stays raised, so that the task never sleeps past it.
+/// The last handle was dropped. This flag is never cleared, so that the task cannot sleep
+/// afterwards.
 const STOPPED: u8 = 8;
 
-/// What is raised while the task is at work, by its own handlers above all, wakes nobody and takes no lock.
+/// The flags. Raising a flag while the task runs takes no lock and wakes nobody; the task's own
+/// handlers do this most often.
 #[derive(Debug)]
 pub(crate) struct Signal {
     bits: AtomicU8,
-    /// There while the task sleeps.
+    /// The task's waker, while the task sleeps.
     waker: Mutex<Option<Waker>>,
 }
 
-/// What was raised since it was looked at.
+/// The flags raised since the last [`take`](Signal::take).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Raised(u8);
 
 impl Raised {
-    /// A socket has something to send.
+    /// Returns whether a socket has something to send.
     pub(crate) fn sent(self) -> bool {
         self.0 & SENT != 0
     }
 
-    /// A handle asks for something else.
+    /// Returns whether a handle has another request.
     pub(crate) fn asked(self) -> bool {
         self.0 & ASKED != 0
     }
 }
 
 impl Default for Signal {
-    /// Of a task that is about to start, and looks at everything.
+    /// Returns the state of a task that is about to start and has to check everything.
     fn default() -> Self {
         Self { bits: AtomicU8::new(AWAKE | SENT | ASKED), waker: Mutex::new(None) }
     }
 }
 
 impl Signal {
-    /// There is something to send. Said after it was queued.
+    /// Tells the task that there is something to send. Call it after queueing the packet.
     pub(crate) fn sent(&self) {
         self.raise(SENT);
     }
 
-    /// A handle asks for something. Said after it was written down.
+    /// Tells the task that a handle has a request. Call it after recording the request.
     pub(crate) fn asked(&self) {
         self.raise(ASKED);
     }
 
-    /// The last handle is gone.
+    /// Tells the task that the last handle was dropped.
     pub(crate) fn stop(&self) {
         self.raise(STOPPED);
     }
@@ -71,12 +73,12 @@ impl Signal {
         }
     }
 
-    /// The task is at work.
+    /// Marks the task as running.
     pub(crate) fn work(&self) {
         self.bits.fetch_or(AWAKE, Ordering::AcqRel);
     }
 
-    /// What was raised; it is for the caller to look at it now.
+    /// Returns and clears the raised flags. The caller must act on them.
     pub(crate) fn take(&self) -> Raised {
         if self.bits.load(Ordering::Relaxed) & (SENT | ASKED) == 0 {
             return Raised(0);
@@ -84,17 +86,19 @@ impl Signal {
         Raised(self.bits.fetch_and(AWAKE | STOPPED, Ordering::AcqRel))
     }
 
-    /// Whether the last handle is gone.
+    /// Returns whether the last handle was dropped.
     pub(crate) fn is_stopped(&self) -> bool {
         self.bits.load(Ordering::Acquire) & STOPPED != 0
     }
 
-    /// Whether a handle asks for something. It stays raised.
+    /// Returns whether a handle has a request, and keeps the flag.
     pub(crate) fn is_asked(&self) -> bool {
         self.bits.load(Ordering::Acquire) & ASKED != 0
     }
 
-    /// From now on the task is woken. `false`: something was raised, it has to look first. Once stopped, it sleeps no more.
+    /// Registers the waker and marks the task as sleeping. Returns `false` if a flag is raised; the
+    /// task must then check it before it sleeps. After [`stop`](Self::stop) the result is always
+    /// `false`.
     pub(crate) fn sleep(&self, waker: &Waker) -> bool {
         let former = {
             let mut slot = self.waker.lock().unwrap_or_else(PoisonError::into_inner);

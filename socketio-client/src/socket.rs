@@ -1,4 +1,4 @@
-//! One namespace of a connection: what can be done with it.
+//! The API of a [`Socket`], one namespace of a connection.
 
 use std::{fmt, time::Duration};
 
@@ -13,46 +13,49 @@ use crate::{
 };
 
 impl Socket {
-    /// The socket's id, which the server has given it; none while it is not connected. Each connection has another one.
+    /// Returns the id that the server gave to the socket, or `None` while it is not connected. Each
+    /// connection has a new id.
     pub fn id(&self) -> Option<String> {
         self.space.state().id.as_deref().map(str::to_owned)
     }
 
-    /// The name of the namespace.
+    /// Returns the name of the namespace.
     pub fn nsp(&self) -> &Nsp {
         &self.space.nsp
     }
 
-    /// The connection, which other namespaces may share.
+    /// Returns the manager of the connection, which other namespaces may share.
     pub fn manager(&self) -> &Manager {
         &self.manager
     }
 
-    /// Whether the server has granted the namespace, and the connection lives.
+    /// Returns whether the server has granted the namespace and the connection is alive.
     pub fn is_connected(&self) -> bool {
         self.space.state().id.is_some()
     }
 
-    /// Whether the socket is connected, or will be without being told to. Not so after
-    /// [`disconnect`](Self::disconnect), or when the server has refused or disconnected it.
+    /// Returns whether the socket is connected or will connect by itself. It is inactive after
+    /// [`disconnect`](Self::disconnect), and after the server has refused or disconnected it.
     pub fn is_active(&self) -> bool {
         self.space.state().active
     }
 
-    /// Whether the last connection has taken up the session before it: the server has kept rooms and data, and has sent what
-    /// was missed.
+    /// Returns whether the last connection restored the previous session. In that case the server
+    /// kept rooms and data, and sent the missed events.
     pub fn is_recovered(&self) -> bool {
         self.space.state().recovered
     }
 
-    /// Connects, if it is not so already, and waits until the server has granted the namespace.
+    /// Connects, unless the socket is connected, and waits until the server has granted the
+    /// namespace.
     ///
     /// # Errors
     ///
-    /// The first `connect_error`. Whether it is tried again in the background depends on the kind of
-    /// [`ConnectError`]; this may be called again to wait for that.
+    /// The first `connect_error`. Whether the client retries in the background depends on the kind
+    /// of [`ConnectError`]. Call this again to wait for the next attempt.
     ///
-    /// Dropping the future only ends the waiting: the socket stays active until it is told to [`disconnect`](Self::disconnect).
+    /// Dropping the future only stops waiting. The socket stays active until
+    /// [`disconnect`](Self::disconnect) is called.
     pub async fn connect(&self) -> Result<(), ConnectError> {
         let (sender, outcome) = oneshot::channel();
         {
@@ -70,20 +73,21 @@ impl Socket {
         outcome.await.unwrap_or(Err(ConnectError::Stopped))
     }
 
-    /// Connects, if it is not so already, and does not wait for it.
+    /// Connects, unless the socket is connected, and returns without waiting.
     pub fn open(&self) {
         self.space.state().active = true;
         self.manager.open();
     }
 
-    /// Disconnects, and stops connecting. What was emitted before is sent first, if the socket is connected: the server is told
-    /// only when it has read that, or after half of [`close_timeout`](crate::ClientConfig::close_timeout). What is emitted from
-    /// now on waits until it is connected again. The connection ends with its last active socket.
+    /// Disconnects, and stops connecting. Events emitted before are sent first, if the socket is
+    /// connected. The client sends DISCONNECT after the server has read them, or after half of
+    /// [`close_timeout`](crate::ClientConfig::close_timeout). Events emitted after this call wait
+    /// for the next connection. The connection closes with its last active socket.
     ///
-    /// A program that ends should wait for [`closed`](crate::Manager::closed) first.
+    /// Before a program ends, it should wait for [`closed`](crate::Manager::closed).
     ///
-    /// None of the socket's events is handled any more; handlers that run go on. Those of `disconnect` are started soon
-    /// after, by the connection's own task.
+    /// The socket starts no more event handlers; running handlers continue. The connection's task
+    /// starts the `disconnect` handlers soon after.
     pub fn disconnect(&self) {
         let waiting = {
             let mut state = self.space.state();
@@ -100,15 +104,17 @@ impl Socket {
         self.manager.0.0.signal.asked();
     }
 
-    /// Sends an event to the server. A tuple (or array) is a list of arguments, anything else is one argument, `()` is none.
-    /// Binary anywhere inside goes as attachments.
+    /// Sends an event to the server. A tuple (or array) is a list of arguments, `()` is an empty
+    /// list, and any other value is one argument. Binary data may be nested anywhere and is sent as
+    /// attachments.
     ///
-    /// While the socket is not connected, the event waits; it is sent before the handlers of `connect` run.
+    /// While the socket is not connected, the event waits. It is sent before the `connect` handlers
+    /// run.
     ///
     /// # Errors
     ///
-    /// As much is waiting as [`SocketConfig`](crate::SocketConfig) allows, or the event cannot be encoded. Nothing was queued
-    /// then.
+    /// The queue is full ([`SocketConfig`](crate::SocketConfig) sets its limits), or the event
+    /// cannot be encoded. In both cases nothing is queued.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         self.emitter().emit(event, args)
     }
@@ -122,11 +128,12 @@ impl Socket {
         self.emit("message", args)
     }
 
-    /// Sends an event and waits for the server's answer, up to [`ack_timeout`](crate::SocketConfig::ack_timeout).
+    /// Sends an event and waits for the server's ack, up to
+    /// [`ack_timeout`](crate::SocketConfig::ack_timeout).
     ///
     /// # Errors
     ///
-    /// See [`AckError`]. An event whose time is over before it could be sent is not sent.
+    /// See [`AckError`]. An event that times out before it could be sent is never sent.
     pub async fn emit_with_ack<R: DeserializeOwned>(
         &self,
         event: &str,
@@ -158,7 +165,7 @@ impl Socket {
         self.emit(event.name(), args)
     }
 
-    /// Sends a typed event and waits for the answer that its contract promises.
+    /// Sends a typed event and waits for an ack of the type in its contract.
     ///
     /// # Errors
     ///
@@ -171,31 +178,33 @@ impl Socket {
         self.emit_with_ack(event.name(), args).await
     }
 
-    /// Sets how long the answer to the next event may take.
+    /// Sets how long the ack of the next event may take.
     pub fn timeout(&self, timeout: Duration) -> Emitter<'_> {
         self.emitter().timeout(timeout)
     }
 
-    /// The next event is dropped, not queued, where the transport is not writable. Where it is, but the namespace is not
-    /// granted yet, the event waits for that.
+    /// Drops the next event, instead of queueing it, if the transport is not writable. If the
+    /// transport is writable but the namespace is not granted yet, the event waits for the
+    /// namespace.
     pub fn volatile(&self) -> Emitter<'_> {
         self.emitter().volatile()
     }
 
-    /// Whether the next event may be compressed (default yes). No transport of this client compresses yet; no is for what was
-    /// compressed before, and for secrets beside text that others choose.
+    /// Sets whether the next event may be compressed (default yes). No transport of this client
+    /// compresses yet. Use `false` for data that is already compressed, and for secrets sent
+    /// together with text that others choose.
     pub fn compress(&self, compress: bool) -> Emitter<'_> {
         self.emitter().compress(compress)
     }
 
-    /// Waits until the queue of what is to be sent has room again for what [`EmitError::Full`] refused. While there is no
-    /// connection, that is until there is one.
+    /// Waits until the outgoing queue has room for the event that [`EmitError::Full`] refused.
+    /// Without a connection, it waits until there is one.
     pub async fn ready(&self) {
         loop {
             let room = self.space.room.notified();
             let ready = {
                 let mut state = self.space.state();
-                // Not lazily: both forget what they refused.
+                // Not lazily: both calls reset the size of the refused event.
                 state.outbox.is_ready() & state.retries.is_ready()
             };
             if ready || self.manager.0.0.is_ended() {

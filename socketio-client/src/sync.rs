@@ -1,3 +1,4 @@
-//! The standard library's primitives, under a name by which a model can replace them.
+//! The synchronization primitives of the standard library, in a module that tests replace by a
+//! model.
 
 pub(crate) use std::sync::{Mutex, PoisonError, atomic};

@@ -1,4 +1,4 @@
-//! Handlers by event name. `H` is a handler, whatever that is.
+//! Handlers by event name. `H` is the type of a handler.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,8 @@ use std::{
     },
 };
 
-/// The handlers of a socket. What happens in a socket's life has names that the server cannot send.
+/// The handlers of a socket. `connect`, `disconnect` and `connect_error` have reserved names that
+/// the server cannot send.
 #[derive(Clone)]
 pub(crate) struct Table<H> {
     events: HashMap<Box<str>, Vec<Listener<H>>>,
@@ -19,7 +20,7 @@ pub(crate) struct Table<H> {
 #[derive(Clone)]
 pub(crate) struct Listener<H> {
     pub(crate) handler: H,
-    /// Of one that runs once: whether it has.
+    /// For a handler that runs once: whether it has run.
     spent: Option<Arc<AtomicBool>>,
 }
 
@@ -28,12 +29,13 @@ impl<H> Listener<H> {
         Self { handler, spent: once.then(Arc::default) }
     }
 
-    /// Whether it may run. One that runs once may do so once, whoever asks.
+    /// Returns whether the handler may run now. A handler that runs once gets `true` only once, on
+    /// any thread.
     pub(crate) fn take(&self) -> bool {
         self.spent.as_ref().is_none_or(|spent| !spent.swap(true, Ordering::Relaxed))
     }
 
-    /// Whether it runs once, or has done so.
+    /// Returns whether the handler runs only once.
     pub(crate) fn runs_once(&self) -> bool {
         self.spent.is_some()
     }
@@ -73,18 +75,19 @@ impl<H: Clone> Table<H> {
         self.any.clear();
     }
 
-    /// The handlers of all events.
+    /// Returns the handlers of all events.
     pub(crate) fn any(&self) -> &[Listener<H>] {
         &self.any
     }
 
-    /// The handlers of one event in the order in which they were added, and its name, if there are any.
+    /// Returns the name of an event, if it has handlers, and its handlers in the order in which
+    /// they were added.
     pub(crate) fn of(&self, event: &str) -> (Option<&str>, &[Listener<H>]) {
         let known = self.events.get_key_value(event);
         known.map_or((None, &[]), |(name, listeners)| (Some(name), listeners))
     }
 
-    /// Takes out the handlers of an event that ran once.
+    /// Removes the one-time handlers of an event that have run.
     pub(crate) fn prune(&mut self, event: &str) {
         if let Some(listeners) = self.events.get_mut(event) {
             listeners.retain(|listener| !listener.is_spent());
@@ -94,7 +97,7 @@ impl<H: Clone> Table<H> {
         }
     }
 
-    /// The events that have handlers.
+    /// Returns the names of the events that have handlers.
     pub(crate) fn names(&self) -> Vec<String> {
         self.events.keys().map(|name| name.to_string()).collect()
     }

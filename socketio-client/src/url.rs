@@ -1,7 +1,7 @@
-//! What a URL says: which server, which namespace, which query.
+//! Parses URLs into server, namespace and query.
 //!
-//! Path and query are taken as they are written, as Node's client does: they name a namespace, so that nothing in them is
-//! resolved or escaped. Scheme, host and port are checked as by the URL standard.
+//! Path and query are used as written, as by Node's client. They name a namespace, so they are
+//! neither resolved nor escaped. Scheme, host and port are checked as in the URL standard.
 
 use std::net::Ipv6Addr;
 
@@ -11,37 +11,38 @@ use socketio_parser::Nsp;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// Its scheme is none of `http`, `https`, `ws` and `wss`.
+    /// The scheme is not `http`, `https`, `ws` or `wss`.
     #[error("unknown scheme: {0:?}")]
     Scheme(String),
-    /// It names no host: outside of a browser there is nothing that a path could be relative to.
+    /// The URL has no host. Outside of a browser, a path cannot be relative to a page.
     #[error("no host in the URL")]
     NoHost,
-    /// The host is neither a name (in ASCII: other names in their `xn--` form) nor an IP address (IPv6 in brackets).
+    /// The host is neither an ASCII name (other names need their `xn--` form) nor an IP address
+    /// (IPv6 in brackets).
     #[error("invalid host: {0:?}")]
     Host(String),
-    /// The port is no number up to 65535.
+    /// The port is not a number up to 65535.
     #[error("invalid port: {0:?}")]
     Port(String),
 }
 
-/// A URL, taken apart.
+/// The parts of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url<'a> {
-    /// The scheme is `https` or `wss`.
+    /// Whether the scheme is `https` or `wss`.
     pub(crate) secure: bool,
-    /// User and password, undecoded.
+    /// User and password, not decoded.
     pub(crate) credentials: Option<&'a str>,
     /// In lower case, IPv6 without brackets.
     pub(crate) host: String,
-    /// The scheme's own where the URL names none.
+    /// The port, or the default of the scheme.
     pub(crate) port: u16,
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
 }
 
 impl<'a> Url<'a> {
-    /// Reads a URL. Without a scheme it is `https`, as in Node.
+    /// Parses a URL. The default scheme is `https`, as in Node.
     pub(crate) fn parse(url: &'a str) -> Result<Self, UrlError> {
         let url = url.trim();
         let (secure, rest) = match url.split_once("://") {
@@ -82,7 +83,7 @@ fn secure(scheme: &str) -> Result<bool, UrlError> {
     }
 }
 
-/// Host and port, an empty one where there is none.
+/// Splits host and port. The port is empty if there is none.
 fn split_port(server: &str) -> Result<(&str, &str), UrlError> {
     let invalid = || UrlError::Host(server.to_owned());
     if server.starts_with('[') {
@@ -115,14 +116,15 @@ fn checked_port(port: &str) -> Result<u16, UrlError> {
     port.parse().ok().filter(|_| digits).ok_or_else(|| UrlError::Port(port.to_owned()))
 }
 
-/// The parts of a URL that a connection and its first socket are made of.
+/// The parts of a URL that define a connection and its first socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// Scheme, host and port. `ws` and `wss` are `http` and `https` here: the transport is chosen otherwise.
+    /// Scheme, host and port. `ws` and `wss` become `http` and `https`, because options select the
+    /// transport.
     pub(crate) origin: String,
     /// The path of the URL.
     pub(crate) nsp: Nsp,
-    /// The query, undecoded.
+    /// The query, not decoded.
     pub(crate) query: Option<String>,
 }
 
@@ -194,9 +196,11 @@ mod tests {
         }
     }
 
-    /// Where Node's client connects to something else, or to nothing, and why this one does not do so.
+    /// URLs for which Node's client connects to another server or to none, and why this client
+    /// differs.
     const UNLIKE_NODE: [(&str, &[&str]); 8] = [
-        // Without a page there is no scheme to go by: Node asks for a host named "undefined", or for `localhost`.
+        // Without a page there is no default scheme. Node connects to a host named "undefined", or
+        // to `localhost`.
         (
             "scheme",
             &[
@@ -234,7 +238,7 @@ mod tests {
                 "http://ann:secret@:80",
             ],
         ),
-        // Node takes what follows the digits for the namespace, and connects to port 80.
+        // Node treats the text after the digits as the namespace, and connects to port 80.
         (
             "port",
             &[
@@ -258,7 +262,7 @@ mod tests {
             ],
         ),
         ("IPv6", &["http://[g::1]", "http://[::1]x", "http://[v1.a]"]),
-        // Node connects to what precedes the character.
+        // Node connects to the part before the character.
         (
             "host",
             &[
@@ -273,17 +277,17 @@ mod tests {
                 "http://a;b",
             ],
         ),
-        // It would take tables as large as this crate.
+        // Support for it needs tables as large as this crate.
         ("a name outside of ASCII", &["http://bücher.example"]),
-        // Several values are sent, and empty pairs are not.
+        // This client sends all values of a name, and no empty pairs.
         ("query", &["http://h/?a=1&a=2", "http://h/?&&a=1&"]),
-        // Node throws.
+        // Node throws an error.
         ("escape", &["http://h/?a=%zz"]),
     ];
 
-    /// Where the standard sees something else.
+    /// URLs that the standard parses differently.
     const UNLIKE_THE_STANDARD: [(&str, &[&str]); 4] = [
-        // Nothing is relative, and nothing is left out in silence.
+        // This client accepts no relative URLs, and removes no characters.
         (
             "form",
             &[
@@ -302,7 +306,7 @@ mod tests {
                 "http://a\\b",
             ],
         ),
-        // The resolver is asked, as by Node.
+        // The resolver decides, as in Node.
         (
             "numbers",
             &[

@@ -1,4 +1,4 @@
-//! Who waits for an acknowledgement.
+//! The receivers of acks from the server.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use crate::error::AckError;
 
 pub(crate) type Answer = Result<Args, AckError>;
 
-/// Dropping a caller's end tells them that there will be no answer.
+/// Dropping the sender tells the caller that no ack will come.
 #[derive(Debug)]
 pub(crate) enum Waiter {
     Caller(oneshot::Sender<Answer>),
     /// The queue of events that are sent until they are acknowledged.
     Retries {
         nsp: Nsp,
-        /// From each time the event is sent.
+        /// The time limit of each attempt.
         timeout: Duration,
     },
 }

@@ -1,4 +1,4 @@
-//! What is sent: an event from the command line, or those of the lines that are read.
+//! The events to send: from the command line or from input lines.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::{options, output::Output};
 
-/// Sends an event and waits for its answer, whatever that is.
+/// Sends an event, waits for its ack, and prints it.
 pub(crate) async fn ask(
     socket: &Socket,
     event: &str,
@@ -17,7 +17,7 @@ pub(crate) async fn ask(
     socket.timeout(timeout).emit_with_ack(event, args).await
 }
 
-/// Sends the lines of the standard input; never ends where that is closed.
+/// Sends the lines of the standard input. Never returns, also after the end of the input.
 pub(crate) async fn lines(socket: Socket, output: Arc<Output>, timeout: Duration) {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(line)) = lines.next_line().await {
@@ -48,11 +48,11 @@ pub(crate) async fn lines(socket: Socket, output: Arc<Output>, timeout: Duration
             }
         }
     }
-    // What is listened for may still come.
+    // Events may still arrive.
     std::future::pending::<()>().await;
 }
 
-/// Words between blanks; a word that begins as JSON with blanks inside goes on to its end.
+/// Splits a line at blanks. A word that starts as JSON continues to the end of its JSON text.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();

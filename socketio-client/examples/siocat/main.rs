@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(run(options));
-    // A thread may be reading the standard input: nobody waits for the next line.
+    // A thread may still be reading the standard input. Do not wait for it.
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -65,13 +65,14 @@ async fn run(options: Options) -> Result<(), AnyError> {
     for socket in &sockets {
         match socket.connect().await {
             Ok(()) => {}
-            // It is tried again, and what happens is printed.
+            // The client tries again, and the listeners print what happens.
             Err(ConnectError::Transport(_) | ConnectError::Timeout) if options.reconnect => {}
             Err(error) => return Err(error.into()),
         }
     }
     if let Some((event, args)) = &options.event {
-        // What is emitted is lost where this leaves before there is a connection.
+        // Without this wait, the program could exit before there is a connection, and lose the
+        // event.
         let connecting = tokio::time::timeout(options.timeout, connected(&socket));
         connecting.await.map_err(|_| format!("{event} was not sent: no connection in time"))??;
         if options.ack {
@@ -92,18 +93,18 @@ async fn run(options: Options) -> Result<(), AnyError> {
     for socket in &sockets {
         socket.disconnect();
     }
-    // What was emitted leaves first.
+    // Queued events are sent first.
     manager.closed().await;
     Ok(())
 }
 
-/// An error and what it comes from.
+/// Formats an error with all its sources.
 fn chain(error: &dyn Error) -> String {
     let cause = error.source().map(|cause| format!(": {}", chain(cause)));
     format!("{error}{}", cause.unwrap_or_default())
 }
 
-/// Waits through what is tried again.
+/// Waits until the socket is connected, also across further attempts.
 async fn connected(socket: &Socket) -> Result<(), ConnectError> {
     loop {
         match socket.connect().await {
@@ -153,7 +154,7 @@ fn config(options: &Options) -> Result<ClientConfig, AnyError> {
     Ok(config)
 }
 
-/// Prints what happens in a namespace.
+/// Prints the events of a namespace.
 fn listen(
     socket: &Socket,
     options: &Options,

@@ -57,7 +57,7 @@ pub(crate) struct Options {
     pub(crate) color: bool,
 }
 
-/// The options, or None where help is wanted.
+/// Parses the options. Returns `None` if help is requested.
 pub(crate) fn parse() -> Result<Option<Options>, lexopt::Error> {
     use lexopt::prelude::*;
     let mut url = None;
@@ -131,7 +131,7 @@ pub(crate) fn parse() -> Result<Option<Options>, lexopt::Error> {
     Ok(Some(options))
 }
 
-/// Arguments as they are typed.
+/// Parses arguments as typed on the command line.
 pub(crate) fn values(words: &[String]) -> Result<Values, String> {
     words.iter().map(|word| argument(word)).collect::<Result<Vec<_>, _>>().map(Values)
 }
@@ -144,7 +144,7 @@ fn argument(word: &str) -> Result<Value, String> {
     Ok(serde_json::from_str(word).unwrap_or_else(|_| Value::String(word.into())))
 }
 
-/// The JSON of `--auth`.
+/// Parses the JSON of `--auth`.
 pub(crate) fn auth(
     text: &str,
 ) -> Result<serde_json::Value, Box<dyn std::error::Error + Send + Sync>> {

@@ -1,4 +1,4 @@
-//! What is printed: a line for each thing that happens.
+//! Prints a line for each event.
 
 use std::{
     io::{IsTerminal, Write},
@@ -32,18 +32,18 @@ impl Output {
         Self { json: options.json, color, save: options.save.clone(), saved: AtomicUsize::new(0) }
     }
 
-    /// An event that has arrived.
+    /// Prints an event of the server.
     pub(crate) fn event(&self, nsp: &str, args: &Args) {
         let values = args.values().unwrap_or_default();
         self.values("event", nsp, args.event(), values, GREEN);
     }
 
-    /// An answer that has arrived.
+    /// Prints an ack of the server.
     pub(crate) fn answer(&self, nsp: &str, event: &str, Values(values): Values) {
         self.values("answer", nsp, event, values, CYAN);
     }
 
-    /// Something that happened.
+    /// Prints a note about the connection.
     pub(crate) fn note(&self, nsp: &str, what: &str, text: &str) {
         if self.json {
             return self.line(&json!({ "time": now(), "type": what, "nsp": nsp, "text": text }));
@@ -65,7 +65,7 @@ impl Output {
         self.print(&format!("{time} {nsp} {mark}{event} {}", values.join(" ")));
     }
 
-    /// A value that JSON can express: binary is a file's name, or its length.
+    /// Converts a value to JSON. Binary becomes the name of a file, or its length.
     fn plain(&self, value: Value) -> serde_json::Value {
         match value {
             Value::Null => serde_json::Value::Null,
@@ -83,7 +83,7 @@ impl Output {
         }
     }
 
-    /// Never over a file that is there: the names do not come from the server either.
+    /// Never overwrites a file. The server has no influence on the names.
     fn store(&self, bytes: &[u8]) -> Option<String> {
         let folder = self.save.as_ref()?;
         loop {
@@ -107,7 +107,7 @@ impl Output {
         self.print(&line.to_string());
     }
 
-    /// Whoever read this may have gone, as `head` does.
+    /// The reader of a pipe may have exited, as `head` does.
     fn print(&self, line: &str) {
         if writeln!(std::io::stdout(), "{line}").is_err() {
             std::process::exit(0);
@@ -115,7 +115,7 @@ impl Output {
     }
 
     fn paint(&self, color: u8, text: &str) -> String {
-        // What a server sends must not steer the terminal.
+        // Text from the server must not control the terminal.
         let text: String = text.chars().flat_map(printable).collect();
         if self.color { format!("\x1b[{color}m{text}\x1b[0m") } else { text }
     }
@@ -133,7 +133,7 @@ fn now() -> f64 {
     now.as_millis() as f64 / 1000.0
 }
 
-/// The time of day, UTC.
+/// Formats the time of day in UTC.
 fn clock() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = now.as_secs() % 86_400;

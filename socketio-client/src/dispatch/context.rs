@@ -1,4 +1,4 @@
-//! What an event brings.
+//! The methods of [`Context`], the data of an event.
 
 use socketio_parser::Args;
 
@@ -13,32 +13,33 @@ impl Context {
         Self { socket, args: None, responder: None, reason: None, description: None, error: None }
     }
 
-    /// The socket that the event came to.
+    /// Returns the socket that received the event.
     pub fn socket(&self) -> &Socket {
         &self.socket
     }
 
-    /// The event's arguments; none where something happened in the socket's life.
+    /// Returns the arguments of the event. `connect`, `disconnect` and `connect_error` have none.
     pub fn args(&self) -> Option<&Args> {
         self.args.as_ref()
     }
 
-    /// The answer that the server waits for.
+    /// Returns the ack that the server waits for.
     pub fn ack(&self) -> Ack {
         Ack(self.responder.clone())
     }
 
-    /// Why the socket was disconnected, in handlers of `disconnect`.
+    /// Returns why the socket was disconnected, in `disconnect` handlers.
     pub fn disconnect_reason(&self) -> Option<DisconnectReason> {
         self.reason
     }
 
-    /// What is known beside the [`disconnect_reason`](Self::disconnect_reason): which request failed, and how.
+    /// Returns details of the [`disconnect_reason`](Self::disconnect_reason), such as which request
+    /// failed and how.
     pub fn disconnect_description(&self) -> Option<&str> {
         self.description.as_deref()
     }
 
-    /// Why the socket is not connected, in handlers of `connect_error`.
+    /// Returns why the socket is not connected, in `connect_error` handlers.
     pub fn connect_error(&self) -> Option<&ConnectError> {
         self.error.as_deref()
     }

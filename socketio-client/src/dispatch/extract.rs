@@ -1,4 +1,4 @@
-//! What a handler may take as an argument.
+//! The extractors: the types that a handler may take as arguments.
 
 use serde::de::DeserializeOwned;
 use socketio_parser::Args;
@@ -9,33 +9,33 @@ use crate::{
     model::{Context, Socket},
 };
 
-/// An argument of a handler. May be implemented for types of your own.
+/// An argument of a handler. Applications may implement it for their own types.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of a handler",
     note = "take `Socket`, `Data<T>`, `EventName`, `Args`, `Ack`, `DisconnectReason` or `ConnectError`, or implement `Extract`",
     note = "`Result<X, HandlerError>` of each of them works too, and `Option<X>` where it may be missing"
 )]
 pub trait Extract: Sized + Send + 'static {
-    /// Takes the argument out of what the event brought.
+    /// Extracts the argument from the data of the event.
     ///
     /// # Errors
     ///
-    /// The event has no such thing, or it is of another type.
+    /// The event has no such data, or the data has another type.
     fn extract(context: &mut Context) -> Result<Self, HandlerError>;
 }
 
-/// An argument that may be missing: `Option<Self>` is an argument of a handler too. What is there, but of another type, is an
-/// error all the same.
+/// An argument that may be missing. `Option<Self>` is then also an argument of a handler. Data of
+/// another type is an error, also inside an `Option`.
 #[diagnostic::on_unimplemented(
     message = "`Option<{Self}>` cannot be an argument of a handler",
     note = "`Option` is for what may be missing: `Data<T>`, `EventName`, `Args`, `DisconnectReason`, `ConnectError`"
 )]
 pub trait MaybeExtract: Extract {
-    /// Takes the argument, if there is one.
+    /// Extracts the argument, if there is one.
     ///
     /// # Errors
     ///
-    /// It is of another type.
+    /// The data has another type.
     fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError>;
 }
 
@@ -51,12 +51,14 @@ impl<X: Extract> Extract for Result<X, HandlerError> {
     }
 }
 
-/// Extractor: the event's arguments, decoded. A tuple (or array) is the list of arguments, anything else is the first.
-/// Of arguments of another type the server is told "invalid arguments", and nothing of the types here.
+/// Extractor: the decoded arguments of the event. A tuple (or array) is the list of arguments, any
+/// other type is the first argument. If the arguments have another type, the server receives
+/// "invalid arguments", without the names of the types.
 ///
-/// Half a surrogate pair in a text is U+FFFD, a number beyond an `f64` is infinity (null in a dynamic
-/// value). An attachment is [`Binary`](crate::Binary), `Bytes` or inside of a [`Value`](crate::Value). For a
-/// type that takes no bytes, such as `serde_json::Value`, it is an error that says so.
+/// Half of a surrogate pair in a text becomes U+FFFD. A number outside the range of `f64` becomes
+/// infinity (null in a dynamic value). Decode an attachment as [`Binary`](crate::Binary), `Bytes`,
+/// or inside a [`Value`](crate::Value). For a type without bytes, such as `serde_json::Value`, an
+/// attachment is an error.
 ///
 /// ```no_run
 /// use socketio_client::{Data, Socket};
@@ -83,11 +85,11 @@ impl<T: DeserializeOwned + Send + 'static> MaybeExtract for Data<T> {
     }
 }
 
-/// Extractor: the name of the event, for one handler that serves several.
+/// Extractor: the name of the event, for a handler of several events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EventName(pub String);
 
-/// Extractor: more about why a socket was disconnected, beside its [`DisconnectReason`]: which request failed, or how the server
+/// Extractor: details of a [`DisconnectReason`], such as which request failed, or how the server
 /// broke the protocol. It may be missing.
 ///
 /// ```no_run
@@ -115,9 +117,9 @@ impl Extract for Ack {
     }
 }
 
-const NO_ARGUMENTS: &str = "this handler has no arguments";
+const NO_ARGUMENTS: &str = "the event has no arguments";
 
-/// What may be missing, and what is said where it is.
+/// Implements both traits for types that may be missing, with the error text for that case.
 macro_rules! maybe {
     ($($type:ty, $missing:expr, |$context:ident| $value:expr;)*) => { $(
         impl MaybeExtract for $type {
@@ -136,10 +138,10 @@ macro_rules! maybe {
 
 maybe! {
     Args, NO_ARGUMENTS, |context| context.args.clone();
-    EventName, "this is no handler of an event",
+    EventName, "not an event handler",
         |context| context.args.as_ref().map(|args| Self(args.event().to_owned()));
-    DisconnectDescription, "nothing more is known",
+    DisconnectDescription, "the disconnection has no description",
         |context| context.description.as_deref().map(|text| Self(text.to_owned()));
-    DisconnectReason, "this is no handler of a disconnection", |context| context.reason;
-    ConnectError, "this is no handler of a failed connection", |context| context.error.as_deref().cloned();
+    DisconnectReason, "not a handler of `disconnect`", |context| context.reason;
+    ConnectError, "not a handler of `connect_error`", |context| context.error.as_deref().cloned();
 }

@@ -1,4 +1,4 @@
-//! Functions of up to six extractors, and their erasure.
+//! Handlers: functions of up to six extractors, and the erasure of their types.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ use crate::{
     note = "the closure is `Send + Sync + 'static`, its future `Send + 'static`"
 )]
 pub trait Handler<M>: Send + Sync + 'static {
-    /// Starts the handler: extracts its arguments and gives its future.
+    /// Extracts the arguments and returns the future of the handler.
     ///
     /// # Errors
     ///
@@ -84,9 +84,9 @@ pub(crate) fn erase<M>(handler: impl Handler<M>) -> Erased {
 pub trait TypedHandler<A, R>:
     Fn(Socket, A) -> <Self as TypedHandler<A, R>>::Future + Send + Sync + 'static
 {
-    /// What it answers.
+    /// The type of the ack.
     type Outcome: Outcome<R, HandlerError> + Send + 'static;
-    /// What it returns.
+    /// The future of the handler.
     type Future: Future<Output = Self::Outcome> + Send + 'static;
 }
 
@@ -100,7 +100,7 @@ where
     type Future = Fut;
 }
 
-/// Erases the handler of a typed event, which always answers.
+/// Erases the type of a typed event's handler, which always sends an ack.
 pub(crate) fn erase_typed<A, R>(handler: impl TypedHandler<A, R>) -> Erased
 where
     A: DeserializeOwned + Send + 'static,

@@ -1,4 +1,4 @@
-//! What a handler may be.
+//! Handlers and their arguments.
 
 mod context;
 mod extract;

@@ -1,4 +1,4 @@
-//! The connection itself: opened, lost, opened again.
+//! The connection's life: it opens, is lost, and opens again.
 
 use std::{
     error::Error,
@@ -22,11 +22,11 @@ use crate::{
     reconnect::random,
 };
 
-/// Events that are read before handlers get their turn.
+/// Events read before the handlers run.
 const BATCH: usize = 64;
 
 impl Driver {
-    /// Begins to open the connection.
+    /// Starts opening the connection. `again` tells whether this is a reconnection.
     pub(super) fn open(&mut self, again: bool) {
         let config = self.engine.clone();
         self.link = Link::Opening {
@@ -41,7 +41,7 @@ impl Driver {
         timeout.and_then(|timeout| now().checked_add(timeout))
     }
 
-    /// Lets the connection go on; whether something happened.
+    /// Polls the connection. Returns whether something happened.
     pub(super) fn poll_link(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.link {
             Link::Opening { future, again, .. } => {
@@ -64,7 +64,7 @@ impl Driver {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        // Messages are dealt with as they are read: they alone are no reason for another round.
+        // Messages are handled as they are read, so they alone do not need another round.
         let mut moved = false;
         for _ in 0..BATCH {
             let Link::Open(engine) = &mut self.link else { return true };
@@ -93,17 +93,17 @@ impl Driver {
                     self.lost(reason_of(reason), error.map(|error| chain(&error)));
                 }
             }
-            // A handler may have disconnected its socket: that comes before what else was read.
+            // A handler may have disconnected its socket. Handle that before further messages.
             self.asked();
         }
         true
     }
 
-    /// The server broke the protocol, or sent too much.
+    /// Ends the connection after the server broke the protocol or sent too much.
     fn violated(&mut self, violation: &Violation) {
         self.retire();
         let (reason, description) = match violation {
-            // As where one message is too large.
+            // Reported like a single message that is too large.
             Violation::Decode(DecodeError::AttachmentsTooLarge { limit }) => {
                 self.exceeded = Some(*limit);
                 let error = RequestError::TooLarge { limit: *limit };
@@ -130,7 +130,7 @@ impl Driver {
         }
     }
 
-    /// The connection could not be opened.
+    /// Handles a failure to open the connection.
     fn failed(&mut self, error: ConnectError, again: bool) {
         self.link = Link::Idle;
         self.look = true;
@@ -155,7 +155,8 @@ impl Driver {
         }
     }
 
-    /// The connection is gone: every awaited acknowledgement fails, every socket is told, and it is opened again.
+    /// Handles the loss of the connection: fails all pending acks, notifies every socket, and
+    /// reconnects.
     fn lost(&mut self, reason: DisconnectReason, description: Option<String>) {
         self.asked_for_no_more();
         self.end_spaces(reason, description.as_deref(), None);
@@ -164,7 +165,7 @@ impl Driver {
         self.reconnect();
     }
 
-    /// Closes the connection. It is opened anew if somebody still asks for it.
+    /// Closes the connection. It opens again if it is still requested.
     pub(super) fn shut(&mut self, reason: DisconnectReason, left: Option<usize>) {
         let was_idle = matches!(self.link, Link::Idle);
         self.retire();
@@ -175,7 +176,7 @@ impl Driver {
         }
     }
 
-    /// Waits for the next attempt, if there is to be one.
+    /// Schedules the next attempt, if the policy allows one.
     fn reconnect(&mut self) {
         let policy = self.shared.state().reconnection.clone();
         if !policy.is_enabled() {
@@ -193,10 +194,11 @@ impl Driver {
         }
     }
 
-    /// What was asked for has come to its end. To be said before anybody is told of that: who is told may ask anew.
+    /// Clears the request to open the connection, which has been served. Call it before notifying
+    /// anybody, because a listener may request a new connection.
     fn asked_for_no_more(&mut self) {
         let mut state = self.shared.state();
-        // After `close`, which is looked at next, it is the next connection that was asked for.
+        // If `close` is pending, the request is for the next connection.
         state.open &= state.close;
     }
 
@@ -226,7 +228,7 @@ impl Driver {
         true
     }
 
-    /// Looks at the deadlines; whether one has passed.
+    /// Handles expired deadlines. Returns whether the timer fired.
     pub(super) fn timeouts(&mut self, cx: &mut Context<'_>) -> bool {
         let next = self.next_deadline();
         if !self.timer.poll(next, cx) {
@@ -273,7 +275,7 @@ fn reason_of(reason: CloseReason) -> DisconnectReason {
     }
 }
 
-/// An error and what it comes from.
+/// Formats an error with all its sources.
 fn chain(error: &EngineError) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! One connection: the future that opens it, keeps it open, and runs its handlers, in one task.
+//! One connection: a future that opens it, keeps it open and runs its handlers, in one task.
 
 mod link;
 mod run;
@@ -32,7 +32,7 @@ use crate::{
 
 pub(crate) use self::state::Driver;
 
-/// Rounds before other tasks get their turn.
+/// Rounds before the task yields to other tasks.
 const ROUNDS: usize = 32;
 
 impl Driver {
@@ -56,17 +56,17 @@ impl Driver {
         }
     }
 
-    /// Takes note of what the handles have raised.
+    /// Takes the flags that the handles have raised.
     fn heed(&mut self) {
         let raised = self.shared.signal.take();
         self.unsent |= raised.sent();
         self.look |= raised.asked();
     }
 
-    /// Does what the handles ask for; whether there was anything.
+    /// Handles the requests of the handles. Returns whether there were any.
     fn asked(&mut self) -> bool {
         self.heed();
-        // Nothing is changed per message: most of them find nothing to look at.
+        // Most messages change nothing here, so this returns early for them.
         if !std::mem::take(&mut self.look) {
             return false;
         }
@@ -92,7 +92,7 @@ impl Driver {
         moved
     }
 
-    /// What the handles of one namespace ask for.
+    /// Handles the requests of one namespace's handles.
     fn asked_of(&mut self, index: usize) -> bool {
         let Some(member) = self.members.get(index) else { return false };
         let space = member.space.clone();
@@ -115,7 +115,7 @@ impl Driver {
         join
     }
 
-    /// [`close`](crate::Manager::close) was called.
+    /// Handles a call of [`close`](crate::Manager::close).
     fn close(&mut self) {
         for index in 0..self.members.len() {
             self.send_last(index);
@@ -123,7 +123,8 @@ impl Driver {
         self.shut(DisconnectReason::ForcedClose, None);
     }
 
-    /// The last handle is gone: what was emitted leaves, nothing else happens.
+    /// Ends the driver after the last handle was dropped. Queued events are sent; nothing else
+    /// happens.
     fn stop(&mut self) {
         if std::mem::take(&mut self.shared.state().close) {
             self.close();
@@ -142,7 +143,7 @@ impl Driver {
         self.link = Link::Idle;
     }
 
-    /// Lets the open session end in peace, if there is one.
+    /// Closes the open session, if there is one, and lets it finish in the background.
     fn retire(&mut self) {
         self.look = true;
         self.shared.set_session(None);
@@ -154,7 +155,7 @@ impl Driver {
         }
     }
 
-    /// Tells who waits for the end of the connection.
+    /// Wakes the callers that wait for the end of the connection.
     fn note_idle(&self) {
         if self.closing.is_some() || !matches!(self.link, Link::Idle) {
             return;
@@ -195,7 +196,8 @@ impl Future for Driver {
                 while this.poll_closing(cx) || this.timeouts(cx) {}
                 return if this.closing.is_none() { Poll::Ready(()) } else { Poll::Pending };
             }
-            // From then on whoever asks wakes this task; what was asked before is looked at now, the end included.
+            // After `sleep` returns true, every request wakes this task. Earlier requests, also the
+            // stop, are handled in another round.
             if !this.round(cx) && this.shared.signal.sleep(cx.waker()) {
                 this.note_idle();
                 return Poll::Pending;
@@ -206,7 +208,7 @@ impl Future for Driver {
     }
 }
 
-/// Where the runtime has shut down nobody is left waiting for what will not come.
+/// Wakes all waiting callers if the runtime shuts down.
 impl Drop for Driver {
     fn drop(&mut self) {
         self.shared.end();
@@ -230,7 +232,7 @@ impl Member {
 
 fn new_machine(shared: &Shared) -> Connection<Waiter> {
     let config = &shared.config;
-    // One limit for the size of what arrives.
+    // The size limit of messages also applies to attachments.
     let limits = config.limits.clone().max_attachment_bytes(config.engine.max_message());
     Connection::client(Protocol::V5, limits).with_parser(config.parser)
 }

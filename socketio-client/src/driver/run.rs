@@ -1,4 +1,5 @@
-//! Handlers at work: started in the order of their events, polled inside the connection's task.
+//! Runs the handlers: starts them in the order of their events and polls them inside the
+//! connection's task.
 
 use std::{
     any::Any,
@@ -16,7 +17,7 @@ use crate::{
     table::Listener,
 };
 
-/// How far a future got.
+/// The result of polling a handler's future.
 enum Step {
     Pending,
     Done,
@@ -25,13 +26,13 @@ enum Step {
 }
 
 impl Driver {
-    /// Starts what waits, as far as there is room; whether there was anything.
+    /// Starts handlers for waiting items while there is room. Returns whether any was started.
     pub(super) fn start_waiting(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
         let mut index = 0;
         while let Some(member) = self.members.get_mut(index) {
             let free = self.shared.config.max_handlers > self.running.len() && member.is_free();
-            // What happens in a socket's life waits for no handler, only for the events before it.
+            // Connection changes wait only for the events before them, not for running handlers.
             let may_start = |item: &Item| free || !item.is_event();
             if !member.inbox.front().is_some_and(may_start) {
                 index += 1;
@@ -46,7 +47,7 @@ impl Driver {
         moved
     }
 
-    /// Whether an event may start its handlers before it was in the inbox.
+    /// Returns whether an event may start its handlers at once, bypassing the inbox.
     pub(super) fn is_free(&self, index: usize) -> bool {
         self.shared.config.max_handlers > self.running.len()
             && self.members.get(index).is_some_and(|member| {
@@ -54,7 +55,7 @@ impl Driver {
             })
     }
 
-    /// Reads on while there is room for what is read.
+    /// Pauses or resumes reading, depending on the size of the inbox.
     pub(super) fn set_reading(&mut self) {
         let limit = self.shared.config.max_inbox_bytes;
         let limit = if self.reading { limit } else { limit / 2 };
@@ -70,7 +71,8 @@ impl Driver {
     pub(super) fn dispatch(&mut self, index: usize, item: Item, cx: &mut Context<'_>) {
         let Some(member) = self.members.get(index) else { return };
         let counted = item.is_event();
-        // A socket that was disconnected by its user handles no more events. Who disconnects it raises that.
+        // A socket that its user has disconnected handles no more events. `disconnect` raises the
+        // flag that is checked here.
         let asked = self.look || self.shared.signal.is_asked();
         if counted && asked && member.space.state().leave {
             return;
@@ -88,7 +90,7 @@ impl Driver {
             own = &[];
             member.space.change_table(|table| table.prune(&name));
         }
-        // Without handles there is nobody to tell.
+        // Without handles there are no handlers to call.
         let Some(owner) = self.shared.owner.upgrade() else { return };
         let socket = Socket { space: member.space.clone(), manager: Manager(owner) };
         let mut context = Some(item.into_context(socket));
@@ -136,7 +138,7 @@ impl Driver {
         }
     }
 
-    /// Lets the running handlers go on; whether one has ended.
+    /// Polls the running handlers. Returns whether one has ended.
     pub(super) fn poll_running(&mut self, cx: &mut Context<'_>) -> bool {
         let before = self.running.len();
         let mut index = 0;
@@ -144,7 +146,8 @@ impl Driver {
             match poll_caught(&mut running.future, cx) {
                 Step::Pending => index += 1,
                 step => {
-                    // The others keep their order: those that wait for one thing get it as they were started.
+                    // The other handlers keep their order, so that handlers waiting for the same
+                    // thing get it in the order of their start.
                     let running = self.running.remove(index);
                     let member = self.members.get_mut(running.member);
                     if let Some(member) = member.filter(|_| running.counted) {
@@ -160,22 +163,22 @@ impl Driver {
 }
 
 impl Member {
-    /// Whether one more handler may run.
+    /// Returns whether the namespace may run one more handler.
     fn is_free(&self) -> bool {
         self.in_flight < self.space.config.max_in_flight
     }
 }
 
-/// Reports how a handler ended.
+/// Reports how a handler ended: logs an error and sends it as the ack.
 fn ended(event: &str, responder: Option<Responder>, step: Step, public: &PublicErrors) {
-    // An error's text is user code.
+    // Formatting an error runs user code, which may panic.
     let result = catch_unwind(AssertUnwindSafe(|| match step {
         Step::Failed(error) => failed(event, responder, &error.resolved(public)),
         Step::Panicked(message) => failed(event, responder, &HandlerError::from(message)),
         Step::Done | Step::Pending => {}
     }));
     if result.is_err() {
-        tracing::error!(target: "socketio::client", "an error of a handler panicked");
+        tracing::error!(target: "socketio::client", "formatting the error of a handler panicked");
     }
 }
 
@@ -188,7 +191,7 @@ fn failed(event: &str, responder: Option<Responder>, error: &HandlerError) {
     }
 }
 
-/// Polls a user's future; a panic ends it alone.
+/// Polls a handler's future. A panic ends only this handler.
 fn poll_caught(future: &mut HandlerFuture, cx: &mut Context<'_>) -> Step {
     match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Step::Pending,

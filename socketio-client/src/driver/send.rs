@@ -1,4 +1,4 @@
-//! What is sent in the namespaces, and who waits for an answer.
+//! Sends the packets of the namespaces, and delivers acks to their waiters.
 
 use std::{task::Context, time::Instant};
 
@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Driver {
-    /// Sends what waits; whether there was anything.
+    /// Sends queued packets. Returns whether there may have been any.
     pub(super) fn flush(&mut self) -> bool {
         if !std::mem::take(&mut self.unsent) {
             return false;
@@ -33,8 +33,8 @@ impl Driver {
         moved
     }
 
-    /// Whether the open session has outlived its heartbeat. What waits to be sent then waits for the next connection, but
-    /// for volatile events.
+    /// Returns whether the open session has outlived its heartbeat. If so, queued packets wait for
+    /// the next connection, and volatile events are dropped.
     fn outlived(&mut self) -> bool {
         let Link::Open(engine) = &mut self.link else { return false };
         if engine.is_alive() {
@@ -42,23 +42,23 @@ impl Driver {
         }
         for member in &self.members {
             let volatile = member.space.state().outbox.take_volatile();
-            // Dropped where no lock is held, which tells whoever waits for an acknowledgement.
+            // Dropped without a lock held, because the drop wakes the callers that wait for acks.
             drop(volatile);
         }
         true
     }
 
-    /// Lets what was sent leave; whether that is all there is to do for it.
+    /// Writes sent packets to the transport. Returns whether nothing remains to be done for them.
     pub(super) fn write(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.link {
-            // What had no room has some now.
+            // A write may make room for packets that did not fit before.
             Link::Open(engine) => engine.poll_sent(cx) && !self.unsent,
             _ => false,
         }
     }
 
-    /// Sends what a namespace has queued by the time it is left, beyond the limits of the session's queue: nothing of it is
-    /// for another connection. Nobody will get an answer.
+    /// Sends the packets of a namespace that is being left, regardless of the limits of the
+    /// session's queue, because they must not leave over another connection. Their acks fail.
     pub(super) fn send_last(&mut self, index: usize) {
         let Some(member) = self.members.get(index) else { return };
         let space = member.space.clone();
@@ -101,12 +101,12 @@ impl Driver {
         }
         let space = &*member.space;
         let (mut moved, mut awaited) = (false, false);
-        // Whoever waits is told where no lock is held.
+        // Waiters are notified after the lock is released.
         let mut unsent = Vec::new();
         {
             let mut state = space.state();
             while let Some(packet) = next(space, &mut state) {
-                // An answer to an event of an earlier stay means nothing now.
+                // An ack for an event of an earlier join is useless.
                 let late = packet.stay.is_some_and(|of| of != state.stay);
                 match transmit(engine, &mut self.machine, &space.nsp, packet, late) {
                     Sent::Yes => {}
@@ -127,7 +127,7 @@ impl Driver {
             space.room.notify_waiters();
         }
         for (waiter, error) in unsent {
-            // Who waits for what is dropped is told by the end of its sender.
+            // Without an error, dropping the sender notifies the waiter.
             if let Some(error) = error {
                 self.answer(waiter, Err(error));
             }
@@ -135,7 +135,8 @@ impl Driver {
         moved
     }
 
-    /// Sends what the protocol cannot do without. Where the session has no room, it waits before all else.
+    /// Sends a control packet, which the session's limits do not apply to. If the session's queue
+    /// is full, the packet waits before all others.
     pub(super) fn control(&mut self, frames: Frames, order: Order) {
         if let Link::Open(engine) = &mut self.link {
             engine.send_held(frames, order);
@@ -143,22 +144,22 @@ impl Driver {
         }
     }
 
-    /// When the last DISCONNECT left; `now` where one is still to leave.
+    /// Returns when the last DISCONNECT was sent, or `now` if one is still waiting.
     pub(super) fn left_at(&self, now: Instant) -> Option<Instant> {
         let Link::Open(engine) = &self.link else { return None };
         if engine.is_holding() { Some(now) } else { engine.apart_at() }
     }
 
-    /// Tells who waits for an acknowledgement.
+    /// Delivers an ack, or its error, to its waiter.
     pub(super) fn answer(&mut self, waiter: Waiter, answer: Answer) {
         match waiter {
-            // Whoever waited may have stopped waiting.
+            // The caller may have stopped waiting.
             Waiter::Caller(sender) => drop(sender.send(answer)),
             Waiter::Retries { nsp, .. } => {
                 let Some(member) = self.find(&nsp).and_then(|at| self.members.get(at)) else {
                     return;
                 };
-                // The next one may go.
+                // The next event of the queue may be sent.
                 self.unsent = true;
                 let retries = member.space.config.retries.unwrap_or(0);
                 let done = {
@@ -178,16 +179,16 @@ impl Driver {
     }
 }
 
-/// The packet to send next.
+/// Returns the packet to send next.
 fn next(space: &Space, state: &mut SpaceState) -> Option<Outgoing<Waiter>> {
-    // What was queued after a disconnection is not for this stay.
+    // Packets queued after a disconnection wait for the next join.
     if state.outbox.is_open() {
         queue_retried(space, state);
     }
     state.outbox.pop()
 }
 
-/// Puts the event that is sent until it is acknowledged behind what waits already.
+/// Queues the next event with retries behind the waiting packets.
 fn queue_retried(space: &Space, state: &mut SpaceState) {
     if let Some(retried) = state.retries.next() {
         let (id, timeout) = (retried.id, retried.timeout);
@@ -198,23 +199,24 @@ fn queue_retried(space: &Space, state: &mut SpaceState) {
     }
 }
 
-/// Of an event that was queued when the server's limit was not known, or is larger as base64 than it was as binary.
+/// Logs that an event is too large. Either it was queued before the server's limit was known, or
+/// its base64 form exceeds the limit.
 fn too_large(nsp: &Nsp, limit: usize) -> EmitError {
     let error = EmitError::TooLarge { limit };
-    tracing::error!(target: "socketio::client", %nsp, %error, "an event is dropped");
+    tracing::error!(target: "socketio::client", %nsp, %error, "dropped an event");
     error
 }
 
-/// What became of a packet.
+/// The result of sending a packet.
 enum Sent {
     Yes,
-    /// It is not sent, and this one waits for its acknowledgement.
+    /// The packet was not sent. The waiter of its ack is returned.
     No(Waiter, Option<AckError>),
-    /// The session has no room for it.
+    /// The session has no room. The packet is returned.
     Full(Outgoing<Waiter>),
 }
 
-/// Hands a packet to the session, unless it comes too late.
+/// Hands a packet to the session, unless it is late.
 fn transmit(
     engine: &mut Engine,
     machine: &mut Connection<Waiter>,
@@ -239,7 +241,7 @@ fn transmit(
         };
         match machine.expect_ack(now, nsp, id, patience, waiter) {
             Ok(()) => awaited = Some((id, deadline)),
-            // It waits until there are fewer.
+            // The packet waits until there are fewer pending acks.
             Err((AckRefused::TooMany, waiter)) => {
                 let ack = Some(Awaited { id, deadline, waiter });
                 return Sent::Full(Outgoing { frames, ack, volatile, stay });

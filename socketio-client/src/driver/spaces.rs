@@ -1,4 +1,4 @@
-//! The namespaces of the connection: asked for, granted, refused, left.
+//! The namespaces of a connection: joining, leaving, and the responses of the server.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -22,11 +22,11 @@ use crate::{
     reconnect::{Backoff, random},
 };
 
-/// How long after DISCONNECT a namespace is not asked for again. Node's server closes the connection where both arrive at
-/// once.
+/// How long the client waits after DISCONNECT before it joins the namespace again. Node's server
+/// closes the connection if both packets arrive at once.
 const REJOIN: Duration = Duration::from_millis(100);
 
-/// What the server says when it grants a namespace.
+/// The payload of the server's CONNECT.
 #[derive(Deserialize)]
 struct Granted {
     sid: String,
@@ -34,7 +34,7 @@ struct Granted {
     pid: Option<String>,
 }
 
-/// What it says when it refuses one.
+/// The payload of the server's CONNECT_ERROR.
 #[derive(Deserialize)]
 struct Refusal {
     message: String,
@@ -43,7 +43,7 @@ struct Refusal {
 }
 
 impl Driver {
-    /// What the machine has to tell.
+    /// Handles the outputs of the protocol state machine.
     pub(super) fn outputs(&mut self, cx: &mut Context<'_>) {
         while let Some(output) = self.machine.poll_output() {
             match output {
@@ -71,7 +71,7 @@ impl Driver {
         }
     }
 
-    /// Asks for a namespace.
+    /// Starts joining a namespace.
     pub(super) fn join(&mut self, index: usize) {
         let deadline = self.connect_deadline();
         let Some(member) = self.members.get_mut(index) else { return };
@@ -86,7 +86,7 @@ impl Driver {
         }
     }
 
-    /// Lets the functions go on that are asked for `auth`.
+    /// Polls the functions that provide `auth`.
     pub(super) fn poll_auth(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
         for index in 0..self.members.len() {
@@ -133,7 +133,7 @@ impl Driver {
         }
     }
 
-    /// There is no `auth`: it is asked for again later.
+    /// Handles a failure to get `auth`. The client calls the function again later.
     fn no_auth(&mut self, index: usize, message: String) {
         let policy = self.shared.state().reconnection.clone();
         let delay = Backoff::default().next(&policy.clone().attempts(1), random());
@@ -145,7 +145,7 @@ impl Driver {
         self.shut_if_idle(None);
     }
 
-    /// The server has granted a namespace.
+    /// Handles the server's CONNECT.
     fn granted(&mut self, nsp: &Nsp, payload: Option<&RawJson>, cx: &mut Context<'_>) {
         let Some(index) = self.find(nsp) else { return };
         if self.is_leaving(index) {
@@ -158,7 +158,7 @@ impl Driver {
             self.connect_error(index, ConnectError::Unsupported);
             return self.shut_if_idle(None);
         };
-        // It was closed meanwhile: that is looked at next.
+        // The manager was closed meanwhile. The next round handles that.
         if self.shared.state().close {
             return;
         }
@@ -172,7 +172,7 @@ impl Driver {
         let waiting = {
             let mut state = member.space.state();
             if state.leave {
-                // It was disconnected meanwhile: that is looked at next.
+                // The socket was disconnected meanwhile. The next round handles that.
                 return;
             }
             state.id = Some(sid.into());
@@ -194,7 +194,7 @@ impl Driver {
         }
     }
 
-    /// The server refuses a namespace.
+    /// Handles the server's CONNECT_ERROR.
     fn refused(&mut self, nsp: &Nsp, error: &RawJson) {
         let Some(index) = self.find(nsp) else { return };
         if self.is_leaving(index) {
@@ -209,7 +209,7 @@ impl Driver {
         self.shut_if_idle(None);
     }
 
-    /// The server has disconnected a socket.
+    /// Handles the server's DISCONNECT.
     fn left(&mut self, nsp: &Nsp) {
         let Some(index) = self.find(nsp) else { return };
         if self.is_leaving(index) {
@@ -220,7 +220,7 @@ impl Driver {
         self.shut_if_idle(None);
     }
 
-    /// A socket leaves: what it had queued by then is sent first.
+    /// Leaves a namespace at the user's request. Packets queued by then are sent first.
     pub(super) fn leave(&mut self, index: usize) {
         let Some(member) = self.members.get_mut(index) else { return };
         let nsp = member.space.nsp.clone();
@@ -251,7 +251,7 @@ impl Driver {
         self.shut_if_idle(Some(index));
     }
 
-    /// Tells the server that a namespace is left, if it is asked for or granted.
+    /// Sends DISCONNECT if the namespace is requested or granted.
     fn withdraw(&mut self, index: usize) {
         self.look = true;
         let Some(member) = self.members.get_mut(index) else { return };
@@ -268,7 +268,8 @@ impl Driver {
         }
     }
 
-    /// After a namespace or the connection was left there is nothing but acknowledgements that fail.
+    /// Fails the pending acks after a namespace or the connection was left. No other outputs
+    /// remain.
     fn fail_acks(&mut self) {
         let exceeded = self.exceeded.take();
         while let Some(output) = self.machine.poll_output() {
@@ -282,7 +283,8 @@ impl Driver {
         }
     }
 
-    /// The connection has ended. Who has `left` was told before.
+    /// Ends all namespaces after the end of the connection. The namespace with index `left` has
+    /// been handled before.
     pub(super) fn end_spaces(
         &mut self,
         reason: DisconnectReason,
@@ -297,7 +299,7 @@ impl Driver {
                 self.disconnected(index, reason, description.clone());
                 continue;
             }
-            // Its user has disconnected it, which was to be looked at next.
+            // Its user has disconnected it, and the next round would have handled that.
             let was_in = self.members.get(index).is_some_and(|it| matches!(it.phase, Phase::In));
             self.set_phase(index, Phase::Out);
             if was_in {
@@ -306,7 +308,7 @@ impl Driver {
         }
     }
 
-    /// Looks for namespaces whose time is over.
+    /// Handles namespaces whose deadline has passed.
     pub(super) fn late_spaces(&mut self, now: Instant) {
         for index in 0..self.members.len() {
             let Some(member) = self.members.get(index) else { continue };
@@ -324,7 +326,7 @@ impl Driver {
             if leaving {
                 continue;
             }
-            // It is asked for anew, unless nothing is tried twice.
+            // Try again, unless reconnection is off.
             if !self.shared.state().reconnection.is_enabled() {
                 self.deactivate(index);
             }
@@ -333,16 +335,16 @@ impl Driver {
         }
     }
 
-    /// Tells who waits, and the handlers, that a socket is not connected.
+    /// Reports that a socket is not connected to the callers of `connect` and to the handlers.
     pub(super) fn connect_error(&mut self, index: usize, error: ConnectError) {
         self.told(index, &error);
-        // While handlers do not keep up, errors that repeat themselves are left out.
+        // While the inbox is full, repeated errors are dropped.
         if self.inbox_bytes <= self.shared.config.max_inbox_bytes {
             self.enqueue(index, Item::ConnectError(error));
         }
     }
 
-    /// Tells who waits that a socket is not connected.
+    /// Fails the callers of `connect`.
     fn told(&mut self, index: usize, error: &ConnectError) {
         let Some(member) = self.members.get(index) else { return };
         let waiting = std::mem::take(&mut member.space.state().connecting);
@@ -370,7 +372,8 @@ impl Driver {
         if let Some(member) = self.members.get(index) {
             member.space.state().id = None;
         }
-        // Who called `disconnect` or `close` has told those who waited then; others wait for the next connection.
+        // `disconnect` and `close` have failed the callers that waited then. Callers since then
+        // wait for the next connection.
         let by_user = [DisconnectReason::IoClientDisconnect, DisconnectReason::ForcedClose];
         if !by_user.contains(&reason) {
             self.told(index, &ConnectError::Closed(reason));
@@ -378,11 +381,12 @@ impl Driver {
         self.enqueue(index, Item::Disconnect { reason, description });
     }
 
-    /// A connection without an active socket is closed. As in Node it is closed with the last one that has `left`, and opened
-    /// anew where that is to be connected again.
+    /// Closes the connection if it has no active socket. As in Node, it closes with the last socket
+    /// that has `left`, and opens again if that socket is to connect again.
     fn shut_if_idle(&mut self, left: Option<usize>) {
         let idle = {
-            // A socket that becomes active says so before it asks for the connection.
+            // A socket becomes active before it requests the connection, so both are read under the
+            // lock.
             let mut state = self.shared.state();
             let active = |index| self.is_active(index);
             let idle = !(0..self.members.len()).any(|index| left != Some(index) && active(index));
@@ -402,7 +406,7 @@ impl Driver {
         self.members.get(index).is_some_and(|member| member.space.state().active)
     }
 
-    /// The socket is not connected again before it is told to.
+    /// Marks the socket as inactive: it connects again only at the user's request.
     pub(super) fn deactivate(&mut self, index: usize) {
         self.set_phase(index, Phase::Out);
         if let Some(member) = self.members.get(index) {
@@ -433,7 +437,8 @@ impl Driver {
             member.inbox.push_back(item)
         }
         if self.inbox_bytes > self.shared.config.max_inbox_bytes {
-            // What was missed may be more than is held: reading must go on for CONNECT to be answered.
+            // Missed events may exceed the limit before CONNECT arrives. Hand them to the inbox,
+            // because reading must continue until CONNECT.
             for member in &mut self.members {
                 member.inbox.append(&mut member.held);
             }
@@ -441,7 +446,7 @@ impl Driver {
         self.set_reading();
     }
 
-    /// The last argument of an event is its offset, where the session may be recovered.
+    /// Records the offset of an event, which is its last argument if the session can be recovered.
     fn note_offset(&mut self, index: usize, args: &Args) {
         let member = self.members.get_mut(index).filter(|member| member.pid.is_some());
         let Some(member) = member else { return };

@@ -1,4 +1,4 @@
-//! What the connection's task keeps.
+//! The state of the connection's task.
 
 use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Instant};
 
@@ -14,41 +14,41 @@ use crate::{
     waiter::Waiter,
 };
 
-/// The future that keeps one connection open, and runs its handlers. It ends with the last handle.
+/// The future that keeps one connection open and runs its handlers. It ends with the last handle.
 pub(crate) struct Driver {
     pub(super) shared: Arc<Shared>,
     pub(super) engine: EngineConfig,
     pub(super) machine: Connection<Waiter>,
     pub(super) link: Link,
-    /// The session that is being closed. The next one is opened after its end: the server handles two sessions in
-    /// parallel, so it could read what the next one sends before the last events of this one.
+    /// The session that is being closed. The next session opens after its end, because the server
+    /// handles two sessions in parallel and could read the events of the next one first.
     pub(super) closing: Option<Closing>,
     pub(super) backoff: Backoff,
     pub(super) members: Vec<Member>,
     pub(super) running: Vec<Running>,
-    /// Of all members' events that wait.
+    /// The cost of the waiting events of all members.
     pub(super) inbox_bytes: usize,
     pub(super) reading: bool,
-    /// Whether something may have changed that decides on namespaces and the connection.
+    /// Whether something may have changed that affects namespaces or the connection.
     pub(super) look: bool,
     /// Whether there may be something to send.
     pub(super) unsent: bool,
     pub(super) timer: Timer,
-    /// The limit of the messages' size that ends the connection.
+    /// The message size limit that the server exceeded, if that ended the connection.
     pub(super) exceeded: Option<usize>,
 }
 
-/// How far the connection is.
+/// The phase of the connection.
 pub(super) enum Link {
     Idle,
     Opening {
         future: Pin<Box<dyn Future<Output = Result<Engine, EngineError>> + Send>>,
         deadline: Option<Instant>,
-        /// Whether this is an attempt to open it again.
+        /// Whether this is a reconnection.
         again: bool,
     },
     Open(Box<Engine>),
-    /// For the next attempt.
+    /// Waiting for the next attempt.
     Waiting {
         until: Instant,
     },
@@ -63,21 +63,22 @@ pub(super) struct Closing {
 pub(super) struct Member {
     pub(super) space: Arc<Space>,
     pub(super) phase: Phase,
-    /// Events that came before the namespace was granted: a server that recovers a session sends what was missed first.
+    /// Events that arrived before the namespace was granted. A server that recovers a session sends
+    /// the missed events first.
     pub(super) held: VecDeque<Item>,
     pub(super) inbox: VecDeque<Item>,
     pub(super) in_flight: usize,
-    /// As [`SpaceState::stay`](crate::model::SpaceState), which only this task changes.
+    /// A copy of [`SpaceState::stay`](crate::model::SpaceState), which only this task changes.
     pub(super) stay: u64,
-    /// Of the session that may be recovered: its private id, and the offset of the last event.
+    /// The private id of the session that may be recovered, and the offset of its last event.
     pub(super) pid: Option<String>,
     pub(super) offset: Option<String>,
 }
 
-/// How far a namespace is.
+/// The phase of a namespace.
 pub(super) enum Phase {
     Out,
-    /// The user is being asked for `auth`.
+    /// The function that provides `auth` is running.
     Asking {
         future: AuthFuture,
         deadline: Option<Instant>,
@@ -87,11 +88,12 @@ pub(super) enum Phase {
         deadline: Option<Instant>,
     },
     In,
-    /// CONNECT was sent, and is not wanted any more. Not every server can be told before it has answered.
+    /// CONNECT was sent, but the user has disconnected since. Some servers accept DISCONNECT only
+    /// after their response.
     Leaving {
         deadline: Option<Instant>,
     },
-    /// It is not asked for before then.
+    /// The client waits before it joins again.
     Later {
         until: Instant,
     },
@@ -109,7 +111,7 @@ impl Phase {
     }
 }
 
-/// What waits for handlers.
+/// An item that waits for handlers.
 pub(super) enum Item {
     Event { id: Option<AckId>, args: Args, stay: u64 },
     Connect,
@@ -118,7 +120,7 @@ pub(super) enum Item {
 }
 
 impl Item {
-    /// The memory that an item takes in the inbox, about. A queue that grows is half empty.
+    /// The approximate memory of an item in the inbox. A queue that grows is half empty.
     pub(super) fn cost(&self) -> usize {
         let heap = if let Self::Event { args, .. } = self { args.heap_bytes() } else { 0 };
         heap + 2 * size_of::<Self>()
@@ -128,7 +130,7 @@ impl Item {
         matches!(self, Self::Event { .. })
     }
 
-    /// Of the event, or of what happened in the socket's life.
+    /// The name of the event or of the connection change.
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Event { args, .. } => args.event(),
@@ -138,7 +140,7 @@ impl Item {
         }
     }
 
-    /// What handlers get.
+    /// Builds the context for the handlers.
     pub(super) fn into_context(self, socket: Socket) -> Context {
         let mut context = Context::of(socket);
         match self {
@@ -157,10 +159,10 @@ impl Item {
     }
 }
 
-/// A handler at work.
+/// A running handler.
 pub(super) struct Running {
     pub(super) future: HandlerFuture,
-    /// To report how it ended.
+    /// The name of the event, for the log.
     pub(super) event: Box<str>,
     pub(super) responder: Option<Responder>,
     /// Whether it counts towards `max_in_flight`.

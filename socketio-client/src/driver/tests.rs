@@ -1,4 +1,4 @@
-//! Events that are emitted when the machine wakes up.
+//! Tests of events that are emitted after the machine has slept.
 
 use std::{
     convert::Infallible,
@@ -16,10 +16,10 @@ use socketio_server::{Data, Server, Socket};
 
 use crate::{ClientConfig, Manager};
 
-/// Longer than any deadline that is waited for.
+/// Longer than any deadline in these tests.
 const HANG: Duration = Duration::from_secs(10_000);
 
-/// Options that lead to a server through memory.
+/// Options that connect to a server through in-memory streams.
 fn config(server: &Server) -> ClientConfig {
     let server = server.engine().clone();
     let connect = move |_: String, _: u16| {

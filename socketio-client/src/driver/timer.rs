@@ -9,12 +9,12 @@ use std::{
 
 use tokio::time::Sleep;
 
-/// The clock of the shell; follows tokio's virtual clock in tests.
+/// The current time. It follows tokio's virtual clock in tests.
 pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// When so much time has passed. What the clock cannot express is far away.
+/// The instant `duration` from now. A duration that the clock cannot express becomes ten years.
 pub(super) fn after(duration: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(10 * 365 * 86_400);
     let now = now();
@@ -29,7 +29,7 @@ pub(super) struct Timer {
 }
 
 impl Timer {
-    /// Whether the deadline has passed. A later deadline than the one the timer is set to is looked at when it fires.
+    /// Returns whether the timer fired. It may fire early, as it is not reset for a later deadline.
     pub(super) fn poll(&mut self, next: Option<Instant>, cx: &mut Context<'_>) -> bool {
         let Some(next) = next else {
             *self = Self::default();

@@ -1,4 +1,4 @@
-//! Who is spoken to.
+//! The address of a server or a proxy.
 
 use super::error::EngineError;
 use crate::url::{Url, UrlError};
@@ -7,13 +7,13 @@ use crate::url::{Url, UrlError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) secure: bool,
-    /// IPv6 without brackets.
+    /// The host. IPv6 addresses have no brackets.
     pub(super) host: String,
     pub(super) port: u16,
 }
 
 impl Address {
-    /// The address in a URL, and the query of the latter. The scheme must be said.
+    /// Parses the address and the query of a URL. The scheme is required.
     pub(super) fn parse(url: &str) -> Result<(Self, Option<String>), EngineError> {
         if !url.contains("://") {
             return Err(UrlError::Scheme(String::new()).into());
@@ -22,7 +22,7 @@ impl Address {
         Ok((Self { secure, host, port }, query.map(str::to_owned)))
     }
 
-    /// As the `Host` header wants it: default ports are left out.
+    /// Returns the value of the `Host` header, without a default port.
     pub(super) fn authority(&self) -> String {
         let default = if self.secure { 443 } else { 80 };
         if self.port == default { self.bracketed() } else { self.host_and_port() }

@@ -1,17 +1,19 @@
-//! The messages that are read while their owner takes none.
+//! The messages read while the owner has paused the session.
 
 use std::collections::VecDeque;
 
 use engineio_parser::Data;
 
-/// How much is read ahead, bookkeeping included. Beyond it the connection is left alone.
+/// The limit of messages read ahead, with their overhead, in bytes. Beyond it the connection is not
+/// read.
 const LIMIT: usize = 64 * 1024;
 
-/// What one message costs besides its bytes: its place in the queue, which may be half empty, and its allocation.
+/// The overhead of one message in bytes: its slot in the queue, which may be half empty, and its
+/// allocation.
 const OVERHEAD: usize = 2 * size_of::<Data>() + 48;
 
-/// A bounded queue between the connection and its owner. While the owner takes nothing, pings are still found behind the
-/// messages and answered, and the end of the connection is noticed.
+/// A bounded queue between the connection and its owner. While the owner is paused, the session
+/// still answers the pings behind these messages and notices the end of the connection.
 #[derive(Debug, Default)]
 pub(super) struct ReadAhead {
     messages: VecDeque<Data>,
@@ -19,7 +21,7 @@ pub(super) struct ReadAhead {
 }
 
 impl ReadAhead {
-    /// Whether more may be read, beside so many bytes that are on their way here.
+    /// Returns whether more may be read, in addition to `arriving` bytes of an incomplete message.
     pub(super) fn has_room(&self, arriving: usize) -> bool {
         self.cost.saturating_add(arriving) < LIMIT
     }

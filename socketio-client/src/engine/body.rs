@@ -1,4 +1,4 @@
-//! The body of a GET's response, read as its packets are asked for.
+//! The body of a GET response, read on demand.
 
 use std::{
     future::Future,
@@ -21,25 +21,25 @@ use super::{
     http_connection::Connection,
 };
 
-/// A body, and the connection that it arrives on.
+/// A body and its connection.
 pub(super) struct Body {
     connection: Connection,
     incoming: Incoming,
-    /// The content type says that the body is no text.
+    /// Whether the content type is binary.
     binary: bool,
     content: Content,
-    /// Whether a piece has arrived since this was last asked.
+    /// Whether a chunk has arrived since the last check.
     filled: bool,
     ended: bool,
-    /// How long the next piece may take.
+    /// The time limit of the next chunk.
     patience: Option<Duration>,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 enum Content {
-    /// Packets come out as soon as they are whole.
+    /// Each packet is available as soon as it is complete.
     Pieces(Reader),
-    /// The body is needed whole: a handshake, or a body of revision 3.
+    /// The complete body is needed: for a handshake, or in revision 3.
     Collected {
         bytes: Vec<u8>,
         limit: usize,
@@ -48,10 +48,10 @@ enum Content {
     Whole(Packets),
 }
 
-/// Why a body gives no more packets.
+/// Why a body yields no more packets.
 #[derive(Debug)]
 pub(super) enum BodyError {
-    /// What arrived is no packet.
+    /// The body contains an invalid packet.
     Malformed,
     Failed(EngineError),
 }
@@ -71,32 +71,32 @@ impl Body {
         }
     }
 
-    /// Bounds the time in which nothing of the body arrives.
+    /// Limits the time without new data.
     pub(super) fn patience(mut self, patience: Option<Duration>) -> Self {
         self.patience = patience;
         self
     }
 
-    /// The packets of an open session have at most `limit` bytes each.
+    /// Limits each packet to `limit` bytes, for an open session.
     pub(super) fn of_session(mut self, revision: Revision, limit: usize) -> Self {
         if revision == Revision::V3 {
             return self.of_handshake(revision, limit);
         }
         self.content = match self.binary {
-            // Revision 4 has no binary bodies: whatever is in it is an error.
+            // Revision 4 has no binary bodies, so any content is an error.
             true => Content::Whole(payload::decode(revision, Bytes::new(), true)),
             false => Content::Pieces(Reader::new(limit)),
         };
         self
     }
 
-    /// The body has at most `limit` bytes.
+    /// Limits the whole body to `limit` bytes.
     pub(super) fn of_handshake(mut self, revision: Revision, limit: usize) -> Self {
         self.content = Content::Collected { bytes: Vec::new(), limit, revision };
         self
     }
 
-    /// The next packet; none after the last one. The body is of no use after an error.
+    /// Returns the next packet, or `None` after the last. After an error the body must not be used.
     pub(super) fn poll_packet(
         &mut self,
         cx: &mut Context<'_>,
@@ -122,12 +122,12 @@ impl Body {
         }
     }
 
-    /// Whether something has arrived since this was last asked.
+    /// Returns whether data has arrived since the last call.
     pub(super) fn has_filled(&mut self) -> bool {
         std::mem::take(&mut self.filled)
     }
 
-    /// The connection, which can be used again when the body was read to its end.
+    /// Returns the connection. It can be reused if the body was read to its end.
     pub(super) fn into_connection(self) -> Connection {
         self.connection
     }
@@ -138,7 +138,8 @@ impl Body {
             (Content::Pieces(reader), None) => reader.finish(),
             (Content::Collected { bytes, limit, .. }, Some(piece)) => {
                 let limit = *limit;
-                // Pieces are copied: each is a slice of a read buffer, and many tiny ones would cost more than they hold.
+                // Chunks are copied. Each is a slice of a read buffer, so many tiny ones would
+                // retain more memory than they use.
                 if piece.len() > limit - bytes.len() {
                     return Err(failed(RequestError::TooLarge { limit }));
                 }

@@ -1,4 +1,4 @@
-//! Options applied to one server: what all connections to it share.
+//! The configuration of one server, shared by all connections to it.
 
 use std::{
     future::poll_fn,
@@ -25,7 +25,7 @@ use super::{
     tls::Tls,
 };
 
-/// A server, and how to speak with it. A clone shares its cookies and what is remembered.
+/// The configuration of a server. A clone shares its cookies and its memory of the last transport.
 #[derive(Clone)]
 pub(crate) struct EngineConfig {
     pub(super) shared: Arc<Shared>,
@@ -37,21 +37,22 @@ pub(super) struct Shared {
     pub(super) tls: Option<Tls>,
     pub(super) proxy: Option<Proxy>,
     pub(super) protocols: Option<HeaderValue>,
-    /// Those of the options that are spoken.
+    /// The supported ones of the configured transports.
     pub(super) transports: Vec<Transport>,
     pub(super) session: Arc<session::Config>,
     cookies: Cookies,
-    /// What the user was asked for last.
+    /// The headers that the user's function provided last.
     asked: Mutex<HeaderMap>,
     path: String,
     query: Vec<(String, String)>,
-    /// The last session came to use a WebSocket.
+    /// Whether the last session used a WebSocket successfully.
     websocket_worked: AtomicBool,
     requests: AtomicU64,
 }
 
 impl EngineConfig {
-    /// Scheme, host, port and query are the URL's; its path is not looked at, as it names a namespace.
+    /// Uses scheme, host, port and query of the URL. The path is ignored, because it names a
+    /// namespace.
     pub(crate) fn new(url: &str, options: &EngineOptions) -> Result<Self, EngineError> {
         let (address, url_query) = Address::parse(url)?;
         let proxy = match &options.way {
@@ -104,7 +105,7 @@ impl EngineConfig {
 }
 
 impl Shared {
-    /// The transports to open a session with, the first one first.
+    /// Returns the transports that may open a session, in the order of the attempts.
     pub(super) fn order(&self) -> Vec<Transport> {
         let mut order = self.transports.clone();
         if self.options.remember_upgrade
@@ -123,7 +124,7 @@ impl Shared {
         self.websocket_worked.store(worked, Ordering::Relaxed);
     }
 
-    /// Path and query of a request.
+    /// Returns path and query of a request.
     pub(super) fn target(&self, via: Transport, sid: &str) -> String {
         let options = &self.options;
         let revision = match options.revision {
@@ -148,7 +149,7 @@ impl Shared {
         query.finish()
     }
 
-    /// The headers of a request that are not the transport's own.
+    /// Returns the headers of a request, without those of the transport itself.
     pub(super) fn headers(&self, via: Transport) -> HeaderMap {
         let mut headers = self.options.headers.clone();
         for (_, name, value) in self.options.transport_headers.iter().filter(|(of, ..)| *of == via)
@@ -172,7 +173,7 @@ impl Shared {
         headers
     }
 
-    /// Asks the user for headers.
+    /// Calls the user's function for headers.
     pub(super) async fn ask_headers(&self) -> Result<(), EngineError> {
         let Some(ask) = &self.options.ask_headers else { return Ok(()) };
         let panicked = |_| EngineError::Headers("the function panicked".into());
@@ -192,7 +193,7 @@ impl Shared {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in the cookies of a response.
+    /// Stores the cookies of a response.
     pub(super) fn keep_cookies(&self, headers: &HeaderMap) {
         if self.options.cookies {
             let now = SystemTime::now();
@@ -202,12 +203,12 @@ impl Shared {
         }
     }
 
-    /// The time of the wall clock, since 1970.
+    /// Returns the time of the wall clock since 1970.
     pub(super) fn wall_time(&self) -> Duration {
         (self.options.wall_clock)().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
-    /// Differs from request to request, and between clients started at different times.
+    /// Returns a text that is unique among requests, and among clients started at different times.
     fn timestamp(&self) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let count = self.requests.fetch_add(1, Ordering::Relaxed);
@@ -215,14 +216,14 @@ impl Shared {
     }
 }
 
-/// The pairs of a URL's query, decoded as Node's client does: a plus sign is one.
+/// Decodes the query of a URL as Node's client does: `+` stays a plus sign.
 pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
     form_urlencoded::parse(query.replace('+', "%2B").as_bytes()).into_owned().collect()
 }
 
 fn joined(protocols: &[HeaderValue]) -> Option<HeaderValue> {
     let list: Vec<_> = protocols.iter().map(HeaderValue::as_bytes).collect();
-    // What is made of headers' values is one.
+    // Joined header values are a valid header value.
     if list.is_empty() { None } else { HeaderValue::from_bytes(&list.join(&b", "[..])).ok() }
 }
 

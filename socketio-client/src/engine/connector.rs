@@ -1,4 +1,4 @@
-//! Where the bytes go: TCP, or what the user puts in its place.
+//! Opens byte streams: over TCP, or by the user's connector.
 
 use std::{future::Future, io, pin::Pin};
 
@@ -15,13 +15,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for T {}
 /// A boxed [`ByteStream`].
 pub type BoxStream = Box<dyn ByteStream>;
 
-/// The future of a [`Connector`].
+/// The future returned by a [`Connector`].
 pub type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<BoxStream>> + Send + 'a>>;
 
-/// Connects to servers and proxies. The default is TCP with the system's resolver; another one makes the client use Unix
-/// sockets, a resolver of its own, a bound source address, or streams in memory.
+/// Opens streams to servers and proxies. The default uses TCP and the system's resolver. Other
+/// connectors can use Unix sockets, another resolver, a bound source address, or in-memory streams.
 ///
-/// TLS is spoken over the stream where the URL asks for it. Any `Fn(String, u16)` that returns a future of a stream is one:
+/// The client speaks TLS over the stream if the URL requires it. Any `Fn(String, u16)` that returns
+/// the future of a stream is a connector:
 ///
 /// ```
 /// use socketio_client::EngineOptions;
@@ -31,13 +32,13 @@ pub type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<BoxStream>> + S
 ///     .connector(|_host: String, _port: u16| UnixStream::connect("/run/chat.sock"));
 /// ```
 pub trait Connector: Send + Sync + 'static {
-    /// Connects to a host, a name or an IP address (IPv6 without brackets), at a port.
+    /// Connects to a port of a host. The host is a name or an IP address (IPv6 without brackets).
     ///
-    /// The future may be dropped at any time.
+    /// The client may drop the future at any time.
     ///
     /// # Errors
     ///
-    /// What the caller of `connect` shall find as the source of
+    /// Any I/O error. It becomes the source of
     /// [`RequestError::Connect`](crate::RequestError::Connect).
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> Connecting<'a>;
 }
@@ -54,7 +55,8 @@ where
     }
 }
 
-/// TCP without Nagle's delay, by the system's resolver. Addresses of one name are tried one after the other.
+/// Connects over TCP without Nagle's delay, using the system's resolver. It tries the addresses of
+/// a name one after another.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TcpConnector;
 

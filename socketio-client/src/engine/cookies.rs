@@ -1,6 +1,8 @@
-//! The cookies of one server: name, value, and when they expire. No path and no domain, as all requests go to one place.
+//! The cookies of one server: name, value and expiry. Paths and domains are ignored, because all
+//! requests go to one place.
 //!
-//! Headers are read by the `cookie` crate, dates beyond the forms that it knows by the algorithm of RFC 6265 section 5.1.1.
+//! The `cookie` crate parses the headers. Dates in other forms are parsed by the algorithm of RFC
+//! 6265 section 5.1.1.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -20,12 +22,12 @@ pub(super) struct Cookies(Mutex<Vec<Cookie>>);
 struct Cookie {
     name: String,
     value: String,
-    /// Seconds since 1970; none: with the client.
+    /// Seconds since 1970. `None` means that the cookie lives as long as the client.
     expires: Option<i64>,
 }
 
 impl Cookies {
-    /// Takes in a `Set-Cookie` header. One that cannot be read is ignored.
+    /// Stores the cookie of a `Set-Cookie` header. Ignores a malformed header.
     pub(super) fn set(&self, now: SystemTime, header: &HeaderValue) {
         let Some(cookie) = header.to_str().ok().and_then(|text| Cookie::parse(now, text)) else {
             return;
@@ -37,7 +39,7 @@ impl Cookies {
         }
     }
 
-    /// The `Cookie` header: what the user gives, and those that are alive.
+    /// Builds the `Cookie` header from the user's cookies and the unexpired stored ones.
     pub(super) fn header(
         &self,
         now: SystemTime,
@@ -61,7 +63,8 @@ impl Cookie {
             return None;
         }
         let cookie = cookie::Cookie::parse(text).ok()?;
-        // Max-Age has precedence (RFC 6265 section 5.3). What is no date is ignored, as by browsers.
+        // Max-Age takes precedence (RFC 6265 section 5.3). An invalid date is ignored, as in
+        // browsers.
         let expires = match cookie.max_age() {
             Some(age) => Some(seconds(now).saturating_add(age.whole_seconds())),
             None => match cookie.expires_datetime() {
@@ -82,7 +85,7 @@ fn seconds(time: SystemTime) -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// The last value of an attribute in a `Set-Cookie` header.
+/// Returns the last value of an attribute in a `Set-Cookie` header.
 fn attribute<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let attributes = text.split(';').skip(1).filter_map(|part| part.split_once('='));
     attributes
@@ -91,7 +94,8 @@ fn attribute<'a>(text: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// Reads a date as RFC 6265 section 5.1.1 says: a time, a day, a month and a year, in any order and between anything.
+/// Parses a date by RFC 6265 section 5.1.1: time, day, month and year in any order, with any other
+/// text between.
 fn date(text: &str) -> Option<i64> {
     let (mut time, mut day, mut month, mut year) = (None, None, None, None);
     for token in text.split(is_delimiter) {
@@ -127,7 +131,7 @@ fn is_delimiter(char: char) -> bool {
     matches!(char, '\t' | ' '..='/' | ';'..='@' | '['..='`' | '{'..='~')
 }
 
-/// The number at the beginning of a token, if it has that many digits.
+/// Parses the number at the beginning of a token, if its number of digits is in the range.
 fn number(token: &str, least: usize, most: usize) -> Option<u16> {
     let digits = token.bytes().take_while(u8::is_ascii_digit).count();
     if (least..=most).contains(&digits) { token.get(..digits)?.parse().ok() } else { None }
@@ -221,9 +225,9 @@ mod tests {
         assert_eq!(jar.0.lock().unwrap().len(), MAX_COOKIES);
     }
 
-    /// Headers that Node's jar reads otherwise, with the reason, and what is sent here.
+    /// Headers that Node's jar parses differently, with the reason, and the cookies sent here.
     const UNLIKE_NODE: [(&[&str], &str); 6] = [
-        // RFC 6265 section 5.2.1: what is no date is as if it were not there. Node takes it for a date of the past.
+        // RFC 6265 section 5.2.1: an invalid date is ignored. Node treats it as a date in the past.
         (
             &[
                 "a=1; Expires=",
@@ -240,7 +244,7 @@ mod tests {
             ],
             "a=1",
         ),
-        // Section 5.1.1: the years 00 to 69 are those from 2000 on, and what follows a date does not matter.
+        // Section 5.1.1: the years 00 to 69 are 2000 to 2069, and text after a date is ignored.
         (
             &[
                 "a=1; Expires=Sun, 06-Nov-69 08:49:37 GMT",
@@ -248,11 +252,11 @@ mod tests {
             ],
             "a=1",
         ),
-        // Section 5.2.2: nor is what is no number of seconds.
+        // Section 5.2.2: an invalid number of seconds is ignored.
         (&["a=1; Max-Age=x", "a=1; Max-Age=", "a=1; Max-Age=\"5\""], "a=1"),
-        // Section 5.3: Max-Age has precedence, wherever it stands.
+        // Section 5.3: Max-Age takes precedence regardless of its position.
         (&["a=1; Max-Age=5; Expires=Thu, 01 Jan 1970 00:00:01 GMT"], "a=1"),
-        // Section 5.2: the space after a semicolon may be missing, and quotes belong to the value.
+        // Section 5.2: the space after a semicolon is optional, and quotes are part of the value.
         (&["a=1;Expires=Thu, 01 Jan 1970 00:00:01 GMT"], ""),
         (&["a=\"b c\""], "a=\"b c\""),
     ];
@@ -273,7 +277,7 @@ mod tests {
                 Some((_, expected)) => expected,
                 None => case["sent"].as_str().unwrap_or_default(),
             };
-            // Node without the space after a semicolon takes the rest for the value.
+            // Without a space after the semicolon, Node treats the rest as part of the value.
             if sent != expected.split(';').next().unwrap_or_default() {
                 wrong.push(format!("{text}: {sent} instead of {expected}"));
             }

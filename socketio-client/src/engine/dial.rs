@@ -1,4 +1,4 @@
-//! From a server's address to a stream that HTTP or WebSocket is spoken on.
+//! Opens the stream for HTTP or WebSocket to a server: connector, proxy and TLS.
 
 use std::{
     future::poll_fn,
@@ -15,7 +15,7 @@ use super::{
     proxy::tunnel,
 };
 
-/// What is spoken on the stream.
+/// The protocol spoken on the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Http,
@@ -23,7 +23,7 @@ pub(super) enum Purpose {
 }
 
 impl Shared {
-    /// Whether requests go to the proxy itself, with the whole URL.
+    /// Returns whether requests go to the proxy itself, with the full URL.
     pub(super) fn forwards(&self, purpose: Purpose) -> bool {
         purpose == Purpose::Http && self.proxy.is_some() && !self.address.secure
     }
@@ -67,7 +67,7 @@ impl Shared {
     }
 }
 
-/// A user's connector that panics has failed, as one of its errors.
+/// Converts a panic of the user's connector to an error.
 fn caught<T>(run: impl FnOnce() -> T) -> io::Result<T> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|_| io::Error::other("the connector panicked"))
 }

@@ -1,10 +1,10 @@
-//! The proxy that variables of the environment name for a server.
+//! Selects the proxy for a server from environment variables.
 
 use std::net::IpAddr;
 
 use super::{address::Address, error::EngineError, proxy::Proxy};
 
-/// The proxy for a server, if there is to be one. `variable` reads the environment.
+/// Returns the proxy for a server, if any. `variable` reads the environment.
 pub(super) fn proxy_for(
     server: &Address,
     variable: impl Fn(&str) -> Option<String>,
@@ -18,7 +18,7 @@ pub(super) fn proxy_for(
     let url = if server.secure {
         either("https_proxy")
     } else if set("REQUEST_METHOD").is_some() {
-        // A CGI program: its caller sets HTTP_PROXY, by a header of that name.
+        // In a CGI program, a client can set HTTP_PROXY by sending a `Proxy` header.
         set("http_proxy")
     } else {
         either("http_proxy")
@@ -33,7 +33,7 @@ fn is_here(host: &str) -> bool {
         || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-/// Whether a list of hosts, domains, addresses and networks holds a server.
+/// Returns whether a list of hosts, domains, addresses and networks contains a server.
 fn excludes(list: &str, server: &Address) -> bool {
     let host = server.host.to_ascii_lowercase();
     list.split([',', ' ']).filter(|entry| !entry.is_empty()).any(|entry| {

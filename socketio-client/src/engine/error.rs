@@ -1,4 +1,4 @@
-//! What can go wrong below the packets.
+//! The errors below the packets.
 
 use std::{error::Error, io, time::Duration};
 
@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use crate::url::UrlError;
 
-/// Why no session could be opened, or why one failed. `Display` gives Node's texts where Node has one; what happened
-/// exactly is the [`source`](Error::source).
+/// Why a session could not be opened, or why it failed. `Display` gives Node's text if Node has
+/// one. The [`source`](Error::source) is the cause.
 ///
 /// ```
 /// use socketio_client::{EngineError, RequestError};
@@ -20,41 +20,42 @@ use crate::url::UrlError;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// The address, or the proxy's, is no URL of the schemes `http`, `https`, `ws` or `wss`.
+    /// The URL of the server or the proxy is invalid, or its scheme is not `http`, `https`, `ws` or
+    /// `wss`.
     #[error("invalid URL: {0}")]
     InvalidUrl(#[from] UrlError),
-    /// [`EngineOptions::path`](crate::EngineOptions::path) is no path of a URL.
+    /// [`EngineOptions::path`](crate::EngineOptions::path) is not a valid path of a URL.
     #[error("invalid path: {0:?}")]
     InvalidPath(String),
-    /// The list of transports is empty, or holds only those that this client does not speak.
+    /// The list of transports is empty or contains only unsupported ones.
     #[error("No transports available")]
     NoTransport,
-    /// `https` or `wss` without TLS: neither a feature that brings a default nor
-    /// [`EngineOptions::tls`](crate::EngineOptions::tls).
+    /// The URL needs TLS, but neither the enabled features nor
+    /// [`EngineOptions::tls`](crate::EngineOptions::tls) provide it.
     #[error(
-        "TLS is not configured: give EngineOptions::tls, or enable a feature of each kind: \
+        "TLS is not configured: set EngineOptions::tls, or enable a feature of each kind: \
          `rustls-ring` or `rustls-aws-lc`, and `native-roots` or `webpki-roots`; or `native-tls`"
     )]
     TlsUnavailable,
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Tls(#[source] Box<dyn Error + Send + Sync>),
-    /// The function that is asked for headers failed.
-    #[error("no headers")]
+    /// The function that provides headers failed.
+    #[error("cannot get the headers")]
     Headers(#[source] Box<dyn Error + Send + Sync>),
-    /// A GET of long-polling failed.
+    /// A GET request of long-polling failed.
     #[error("xhr poll error")]
     Polling(#[source] RequestError),
-    /// A POST of long-polling failed.
+    /// A POST request of long-polling failed.
     #[error("xhr post error")]
     Posting(#[source] RequestError),
-    /// The WebSocket could not be opened, or broke.
+    /// The WebSocket could not be opened, or failed.
     #[error("websocket error")]
     WebSocket(#[source] RequestError),
-    /// The server's first words are no handshake.
+    /// The server's first packet is not a handshake.
     #[error("server error")]
     Handshake,
-    /// The server answers in revision 3 of the Engine.IO protocol: it is one of Socket.IO v2.
+    /// The server speaks revision 3 of the Engine.IO protocol, as servers of Socket.IO v2 do.
     #[error("the server speaks revision 3 of the Engine.IO protocol, which this client does not")]
     Unsupported,
     /// The session ended before it was open.
@@ -63,7 +64,7 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// The status with which the server refused a request.
+    /// Returns the HTTP status with which the server refused a request.
     pub fn status(&self) -> Option<u16> {
         match self.request()? {
             RequestError::Status { status, .. } => Some(*status),
@@ -71,8 +72,8 @@ impl EngineError {
         }
     }
 
-    /// What the server said when it refused a request: the beginning of the response's body. Engine.IO servers send JSON
-    /// with `code` and `message`.
+    /// Returns the beginning of the response body with which the server refused a request.
+    /// Engine.IO servers send JSON with `code` and `message`.
     pub fn body(&self) -> Option<&str> {
         match self.request()? {
             RequestError::Status { body, .. } => Some(body),
@@ -80,7 +81,7 @@ impl EngineError {
         }
     }
 
-    /// The limit of the messages' size, if that was exceeded.
+    /// Returns the size limit that a message of the server exceeded.
     pub(crate) fn exceeded(&self) -> Option<usize> {
         match self.request()? {
             RequestError::TooLarge { limit } => Some(*limit),
@@ -96,32 +97,32 @@ impl EngineError {
     }
 }
 
-/// Why one request, or a WebSocket, failed.
+/// Why a request or a WebSocket failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RequestError {
     /// The [`Connector`](crate::Connector) could not connect.
     #[error("cannot connect to {host}:{port}")]
     Connect {
-        /// The server, or the proxy.
+        /// The host of the server or the proxy.
         host: String,
         /// Its port.
         port: u16,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The TLS handshake failed.
     #[error("the TLS handshake with {host} failed")]
     Tls {
-        /// The server, or the proxy.
+        /// The host of the server or the proxy.
         host: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The proxy refused to connect, with this status.
     #[error("the proxy answered {0}")]
     Proxy(u16),
-    /// The proxy's answer is not HTTP, or has no end.
+    /// The proxy's response is not HTTP, or incomplete.
     #[error("the proxy's answer is malformed")]
     ProxyAnswer,
     /// The server refused the request.
@@ -129,23 +130,26 @@ pub enum RequestError {
     Status {
         /// The HTTP status.
         status: u16,
-        /// The beginning of the response's body, 1024 bytes at most.
+        /// The beginning of the response body, at most 1024 bytes.
         body: String,
     },
-    /// What arrived is longer than [`EngineOptions::max_payload`](crate::EngineOptions::max_payload).
+    /// A message of the server is larger than
+    /// [`EngineOptions::max_payload`](crate::EngineOptions::max_payload).
     #[error("max_payload of {limit} bytes exceeded")]
     TooLarge {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The request took longer than [`EngineOptions::request_timeout`](crate::EngineOptions::request_timeout), or an
-    /// upgrade's connection longer than [`EngineOptions::upgrade_timeout`](crate::EngineOptions::upgrade_timeout).
+    /// The request took longer than
+    /// [`EngineOptions::request_timeout`](crate::EngineOptions::request_timeout), or the connection
+    /// of an upgrade took longer than
+    /// [`EngineOptions::upgrade_timeout`](crate::EngineOptions::upgrade_timeout).
     #[error("timeout after {0:?}")]
     Timeout(Duration),
     /// The connection broke.
     #[error("the connection broke")]
     Io(#[from] io::Error),
-    /// The peer broke the rules of HTTP or WebSocket.
+    /// The peer violated the HTTP or WebSocket protocol.
     #[error("{0}")]
     Protocol(#[source] Box<dyn Error + Send + Sync>),
 }

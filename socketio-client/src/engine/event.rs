@@ -1,27 +1,27 @@
-//! What a session tells its owner.
+//! The events of a session.
 
 use engineio_parser::{Data, Transport, session::CloseReason};
 
 use super::error::EngineError;
 
-/// What happened in a session.
+/// An event of a session.
 #[derive(Debug)]
 pub(crate) enum EngineEvent {
-    /// A message.
+    /// A message has arrived.
     Message(Data),
-    /// The session goes on over this transport.
+    /// The session has switched to this transport.
     Upgraded(Transport),
-    /// The server has pinged. The answer is on its way.
+    /// The server has sent a ping. The session answers it.
     Ping,
-    /// The session is over. The last event.
+    /// The session has ended. This is the last event.
     Closed(Closed),
 }
 
 /// How a session ended.
 #[derive(Debug)]
 pub(crate) struct Closed {
-    /// Its `Display` gives Node's strings.
+    /// The reason. Its `Display` gives Node's texts.
     pub(crate) reason: CloseReason,
-    /// What failed, where something did.
+    /// The failure, if there was one.
     pub(crate) error: Option<EngineError>,
 }

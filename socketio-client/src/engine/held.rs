@@ -1,27 +1,28 @@
-//! What waits in front of the session's queue: messages beyond its limits, and messages that must not arrive together with
-//! those before them.
+//! A queue in front of the session's queue, for packets beyond its limits and packets that must not
+//! arrive together with the preceding ones.
 
 use std::{collections::VecDeque, pin::Pin, time::Duration};
 
 use engineio_parser::Frames;
 use tokio::time::Sleep;
 
-/// How a message of the queue leaves.
+/// When a packet of the queue may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// After those before it.
+    /// After the preceding packets.
     Behind,
-    /// Once the server has taken those before it, or after so much time: Node's server handles what it reads at once in
-    /// several steps, and a DISCONNECT among it would undo the events before.
+    /// After the server has read the preceding packets, or after this time. Node's server handles
+    /// the packets that it reads at once in several steps, and a DISCONNECT among them would
+    /// discard the events before it.
     Apart(Duration),
 }
 
 #[derive(Default)]
 pub(super) struct Held {
     queue: VecDeque<(Frames, Order)>,
-    /// The session is to be closed when all of it has left.
+    /// Whether to close the session after the last packet.
     pub(super) close: bool,
-    /// How long the server may still take to confirm what precedes the first message.
+    /// The timer of the first packet, which waits for the server's confirmation.
     pub(super) patience: Option<Pin<Box<Sleep>>>,
 }
 
@@ -39,7 +40,7 @@ impl Held {
         self.queue.pop_front().map(|(frames, _)| frames)
     }
 
-    /// Puts back what was taken last. The server has confirmed what precedes it.
+    /// Puts back the packet popped last. The server has confirmed the preceding ones.
     pub(super) fn unpop(&mut self, frames: Frames) {
         self.queue.push_front((frames, Order::Behind));
     }

@@ -1,4 +1,4 @@
-//! Requests of long-polling, one after the other on a connection that is kept.
+//! Long-polling requests, one after another over a persistent connection.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -12,13 +12,13 @@ use super::{
     body::Body, config::Shared, dial::Purpose, error::RequestError, http_connection::Connection,
 };
 
-/// Bytes of a refusal's body that are kept.
+/// The part of a refusal's body that is kept, in bytes.
 const MAX_REFUSAL: usize = 1024;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain;charset=UTF-8");
 const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// Makes requests, one at a time.
+/// Sends requests, one at a time.
 pub(super) struct Http {
     shared: Arc<Shared>,
     kept: Option<Connection>,
@@ -29,7 +29,7 @@ impl Http {
         Self { shared, kept: None }
     }
 
-    /// A GET: done when the head of its response has arrived.
+    /// Sends a GET request. Resolves when the head of the response has arrived.
     pub(super) async fn get(&mut self, sid: &str) -> Result<Body, RequestError> {
         let patience = self.shared.options.request_timeout;
         let (connection, response) = within(patience, self.exchange(sid, None)).await?;
@@ -38,7 +38,7 @@ impl Http {
         Ok(Body::new(connection, response.into_body(), binary).patience(patience))
     }
 
-    /// A POST of a body: done when its response has arrived, in which there is nothing of interest.
+    /// Sends a POST request. Resolves when the response has arrived; its content is discarded.
     pub(super) async fn post(&mut self, sid: &str, body: Payload) -> Result<(), RequestError> {
         let patience = self.shared.options.request_timeout;
         within(patience, async {
@@ -62,14 +62,14 @@ impl Http {
         post: Option<Payload>,
     ) -> Result<(Connection, Response<Incoming>), RequestError> {
         let mut request = self.build(sid, post)?;
-        // What the server has closed meanwhile is noticed here.
+        // This notices if the server has closed the connection meanwhile.
         if let Some(mut connection) = self.kept.take()
             && connection.is_ready().await
         {
             match connection.send(request).await {
                 Ok(response) => return self.accept(connection, response).await,
                 Err(mut error) => match error.take_message() {
-                    // Not a byte of it has left, so that it cannot arrive twice.
+                    // No byte of the request was sent, so the server cannot receive it twice.
                     Some(unsent) => request = unsent,
                     None => return Err(RequestError::broken(error.into_error())),
                 },
@@ -128,7 +128,7 @@ impl Http {
     }
 }
 
-/// Fails if the future takes longer.
+/// Limits the time of a future. Fails if it takes longer.
 pub(super) async fn within<T>(
     patience: Option<Duration>,
     future: impl Future<Output = Result<T, RequestError>>,
@@ -140,7 +140,7 @@ pub(super) async fn within<T>(
     }
 }
 
-/// Reads a body to its end and keeps nothing of it.
+/// Reads a body to its end and discards it.
 async fn discard(mut body: Incoming, limit: usize) -> Result<(), RequestError> {
     let mut read = 0_usize;
     while let Some(frame) = body.frame().await {
@@ -153,7 +153,7 @@ async fn discard(mut body: Incoming, limit: usize) -> Result<(), RequestError> {
     Ok(())
 }
 
-/// What a server says to its refusal.
+/// Reads the beginning of a refusal's body.
 async fn beginning(mut body: Incoming) -> String {
     let mut bytes = Vec::new();
     while let Some(Ok(frame)) = body.frame().await {
@@ -165,7 +165,7 @@ async fn beginning(mut body: Incoming) -> String {
     refusal(&bytes)
 }
 
-/// The beginning of a refusal, as text.
+/// Converts the beginning of a refusal's body to text.
 pub(super) fn refusal(body: &[u8]) -> String {
     let beginning = body.get(..MAX_REFUSAL).unwrap_or(body);
     String::from_utf8_lossy(beginning).into_owned()

@@ -20,10 +20,10 @@ use hyper_util::rt::TokioIo;
 
 use super::{connector::BoxStream, error::RequestError};
 
-/// Bytes of a response's head, and of what is read at once.
+/// The limit of a response head, and of one read, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// A connection without a task: it is driven by the request that uses it.
+/// An HTTP connection without a task. The request that uses it drives it.
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: Option<ConnectionDriver>,
@@ -55,7 +55,7 @@ impl Connection {
         drive(&mut self.driver, future).await
     }
 
-    /// Polls for something that the connection brings about.
+    /// Drives the connection and polls `poll`, which waits for it.
     pub(super) fn poll_with<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -67,13 +67,13 @@ impl Connection {
 
 type ConnectionDriver = http1::Connection<TokioIo<BoxStream>, Full<Bytes>>;
 
-/// Waits for something that the connection brings about.
+/// Drives the connection until a future that waits for it resolves.
 async fn drive<F: Future>(driver: &mut Option<ConnectionDriver>, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| poll_driven(driver, cx, |cx| future.as_mut().poll(cx))).await
 }
 
-/// Drives the connection and polls. The result of `poll` says how the connection fares.
+/// Drives the connection and polls. The result of `poll` also tells whether the connection failed.
 fn poll_driven<T>(
     driver: &mut Option<ConnectionDriver>,
     cx: &mut Context<'_>,
@@ -86,7 +86,7 @@ fn poll_driven<T>(
     }
     match poll(cx) {
         Poll::Pending => {
-            // What was asked for just now is for the connection to do.
+            // `poll` may have given the connection new work.
             if let Some(connection) = driver
                 && Pin::new(connection).poll(cx).is_ready()
             {

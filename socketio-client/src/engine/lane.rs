@@ -1,4 +1,4 @@
-//! One request at a time: the GETs of a session, or its POSTs.
+//! The GETs or the POSTs of a session, one request at a time.
 
 use std::{
     future::Future,
@@ -18,10 +18,10 @@ use super::{
 
 type Exchange<T> = Pin<Box<dyn Future<Output = (Http, Result<T, RequestError>)> + Send>>;
 
-/// `T` is what a request gives.
+/// `T` is the result of a request.
 pub(super) struct Lane<T> {
     shared: Arc<Shared>,
-    /// With the connection that is kept, if there is one.
+    /// The HTTP client with its persistent connection, unless a request uses it.
     http: Option<Http>,
     exchange: Option<Exchange<T>>,
     began: Instant,
@@ -37,13 +37,13 @@ impl<T> Lane<T> {
         self.exchange.is_some()
     }
 
-    /// No request is to begin sooner than so long after the last one.
+    /// Delays the next request until `least` has passed since the start of the last one.
     pub(super) fn pause(&mut self, least: Duration) {
         let until = self.began + least;
         self.pause = (until > Instant::now()).then(|| Box::pin(sleep_until(until)));
     }
 
-    /// Whether a request may begin; if not, the caller is woken when it may.
+    /// Returns whether a request may start. If not, the task is woken when it may.
     pub(super) fn is_free(&mut self, cx: &mut Context<'_>) -> bool {
         if self.pause.as_mut().is_some_and(|pause| pause.as_mut().poll(cx).is_ready()) {
             self.pause = None;
@@ -56,7 +56,7 @@ impl<T> Lane<T> {
         self.http.take().unwrap_or_else(|| Http::new(self.shared.clone()))
     }
 
-    /// The answer of the request that was begun; pending where there is none.
+    /// Polls the running request. Pending if there is none.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RequestError>> {
         let Some(exchange) = &mut self.exchange else { return Poll::Pending };
         let (http, result) = ready!(exchange.as_mut().poll(cx));
@@ -65,7 +65,7 @@ impl<T> Lane<T> {
         Poll::Ready(result)
     }
 
-    /// Lets the connection go.
+    /// Drops the request and its connection.
     pub(super) fn clear(&mut self) {
         self.http = None;
         self.exchange = None;
@@ -73,7 +73,7 @@ impl<T> Lane<T> {
 }
 
 impl Lane<Body> {
-    /// Begins a GET. It replaces one that is not answered.
+    /// Starts a GET request. It replaces an unfinished one.
     pub(super) fn start(&mut self, sid: &str) {
         let (mut http, sid) = (self.begin(), sid.to_owned());
         self.exchange = Some(Box::pin(async move {
@@ -82,7 +82,7 @@ impl Lane<Body> {
         }));
     }
 
-    /// Keeps the connection of a body that was read to its end.
+    /// Keeps the connection of a fully read body for the next request.
     pub(super) fn keep(&mut self, connection: Connection) {
         if let Some(http) = &mut self.http {
             http.keep(connection);
@@ -91,7 +91,7 @@ impl Lane<Body> {
 }
 
 impl Lane<()> {
-    /// Begins a POST. It replaces one that is not answered.
+    /// Starts a POST request. It replaces an unfinished one.
     pub(super) fn start(&mut self, sid: &str, body: Payload) {
         let (mut http, sid) = (self.begin(), sid.to_owned());
         self.exchange = Some(Box::pin(async move {

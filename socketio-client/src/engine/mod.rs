@@ -1,4 +1,4 @@
-//! One Engine.IO session: the shell around [`engineio_parser::session::Session`].
+//! One Engine.IO session: the I/O around [`engineio_parser::session::Session`].
 
 mod address;
 mod ahead;

@@ -1,4 +1,4 @@
-//! What a user may choose about the connection.
+//! The options of the connection below the sockets.
 
 use std::{
     error::Error,
@@ -17,8 +17,8 @@ use super::{
     tls::Tls,
 };
 
-/// How the connection to the server is made: transports, headers, TLS, proxy, limits. One value serves any number of
-/// connections.
+/// The options of the connection to the server: transports, headers, TLS, proxy, limits. One value
+/// can serve any number of connections.
 ///
 /// ```
 /// use socketio_client::{EngineOptions, Transport};
@@ -56,7 +56,7 @@ pub struct EngineOptions {
     pub(super) wall_clock: WallClock,
 }
 
-/// Tells the time of day, which goes on while the machine sleeps.
+/// Returns the time of day. Unlike the monotonic clock, it advances while the machine sleeps.
 pub(super) type WallClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 pub(super) type HeadersFuture =
@@ -64,17 +64,17 @@ pub(super) type HeadersFuture =
 
 pub(super) type AskHeaders = Arc<dyn Fn() -> HeadersFuture + Send + Sync>;
 
-/// How servers are reached.
+/// How the client reaches servers: directly or by a proxy.
 #[derive(Clone, Debug)]
 pub(super) enum Way {
     Direct,
     Through(Proxy),
-    /// As variables of the environment say.
+    /// Follow the environment variables.
     Environment,
 }
 
 impl EngineOptions {
-    /// The defaults, which are said at each method.
+    /// Creates the default options. Each method documents its default.
     pub fn new() -> Self {
         Self {
             transports: vec![Transport::Polling, Transport::WebSocket],
@@ -105,58 +105,62 @@ impl EngineOptions {
         }
     }
 
-    /// The transports, in the order of preference (default polling, then WebSocket). The first one opens the session; it
-    /// is upgraded to WebSocket where both are listed. WebTransport is not spoken, and left out.
+    /// Sets the transports, in order of preference (default polling, then WebSocket). The first
+    /// transport opens the session. If both are listed, a polling session is upgraded to WebSocket.
+    /// WebTransport is not supported and ignored.
     #[must_use]
     pub fn transports(mut self, transports: impl IntoIterator<Item = Transport>) -> Self {
         self.transports = transports.into_iter().collect();
         self
     }
 
-    /// Whether the next transport is tried where one cannot open the session (default no).
+    /// Sets whether the client tries the next transport if one cannot open the session (default
+    /// no).
     #[must_use]
     pub fn try_all_transports(mut self, try_all: bool) -> Self {
         self.try_all_transports = try_all;
         self
     }
 
-    /// Whether a polling session is upgraded (default yes).
+    /// Sets whether a polling session is upgraded to WebSocket (default yes).
     #[must_use]
     pub fn upgrade(mut self, upgrade: bool) -> Self {
         self.upgrade = upgrade;
         self
     }
 
-    /// Whether a connection begins with WebSocket where the last one came to use it (default no). The order of
-    /// [`transports`](Self::transports) holds again once that has failed.
+    /// Sets whether a connection starts with WebSocket if the previous connection used it
+    /// successfully (default no). After a failure, the order of [`transports`](Self::transports)
+    /// applies again.
     #[must_use]
     pub fn remember_upgrade(mut self, remember: bool) -> Self {
         self.remember_upgrade = remember;
         self
     }
 
-    /// The path of the server's endpoint (default `/socket.io`).
+    /// Sets the path of the server's endpoint (default `/socket.io`).
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// Whether the path is sent with a slash at its end (default yes, as servers of Node expect it).
+    /// Sets whether the path ends with a slash (default yes, as Node's servers expect).
     #[must_use]
     pub fn add_trailing_slash(mut self, add: bool) -> Self {
         self.add_trailing_slash = add;
         self
     }
 
-    /// Adds a parameter to the query of every request. Where there is one at all, the query of the URL is not used.
+    /// Adds a parameter to the query of every request. With any such parameter, the query of the
+    /// URL is not used.
     #[must_use]
     pub fn query(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.query.push((key.into(), value.into()));
         self
     }
 
-    /// Adds a header to every request, instead of one of this name that was there.
+    /// Sets a header of every request. It replaces an earlier header of the same name.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
@@ -170,9 +174,11 @@ impl EngineOptions {
         self
     }
 
-    /// A function that is asked for headers anew whenever the connection is opened, so that a reconnection never uses a token that
-    /// has expired meanwhile. They stand instead of others of the same names. An error, [`EngineError::Headers`], is a failed
-    /// attempt. What is asked for with each namespace is [`SocketConfig::auth_with`](crate::SocketConfig::auth_with).
+    /// Sets a function that provides headers. The client calls it each time it opens the
+    /// connection, so that a reconnection never uses an expired token. The headers replace others
+    /// of the same names. If the function fails, the attempt fails with [`EngineError::Headers`].
+    /// To provide a value for each namespace, use
+    /// [`SocketConfig::auth_with`](crate::SocketConfig::auth_with).
     ///
     /// ```
     /// use http::{HeaderMap, HeaderValue, header};
@@ -196,8 +202,8 @@ impl EngineOptions {
         self
     }
 
-    /// Adds a header to the requests of one transport, instead of one of this name that all requests have: what Node's
-    /// `transportOptions` are used for.
+    /// Sets a header for the requests of one transport. It replaces a header of the same name for
+    /// all requests. Node uses `transportOptions` for this.
     ///
     /// ```
     /// use http::{HeaderValue, header};
@@ -218,64 +224,69 @@ impl EngineOptions {
         self
     }
 
-    /// The sub-protocols that are offered with a WebSocket (`Sec-WebSocket-Protocol`, default none), for servers and gateways
-    /// that ask for one. Where some are offered, one that takes none of them is refused, as by browsers and Node.
+    /// Sets the subprotocols offered with a WebSocket (`Sec-WebSocket-Protocol`, default none), for
+    /// servers and gateways that require one. If the server selects none of the offered protocols,
+    /// the connection fails, as in browsers and in Node.
     #[must_use]
     pub fn protocols(mut self, names: impl IntoIterator<Item = HeaderValue>) -> Self {
         self.protocols = names.into_iter().collect();
         self
     }
 
-    /// Whether binary travels as base64, on WebSockets too (default no). For servers and proxies that take text only.
+    /// Sets whether binary data is sent as base64, also over WebSocket (default no). Use it for
+    /// servers and proxies that accept only text.
     #[must_use]
     pub fn force_base64(mut self, force: bool) -> Self {
         self.force_base64 = force;
         self
     }
 
-    /// Whether each request has a parameter that no other one has, so that no cache answers it. The default, as in Node:
-    /// polling requests do, WebSockets do not.
+    /// Sets whether each request has a unique parameter, so that no cache responds to it. By
+    /// default, as in Node, polling requests have one and WebSocket requests do not.
     #[must_use]
     pub fn timestamp_requests(mut self, timestamps: bool) -> Self {
         self.timestamp_requests = Some(timestamps);
         self
     }
 
-    /// The name of that parameter (default `t`).
+    /// Sets the name of the unique parameter (default `t`).
     #[must_use]
     pub fn timestamp_param(mut self, name: impl Into<String>) -> Self {
         self.timestamp_param = name.into();
         self
     }
 
-    /// Whether the server's cookies are sent back to it (default yes: balancers with sticky sessions need it; Node's
-    /// client does so only with `withCredentials`). Cookies are kept across reconnections, by name, until they expire; 64
-    /// cookies of at most 4096 bytes, others are ignored. They are sent to this server only.
+    /// Sets whether the client returns the server's cookies (default yes, because load balancers
+    /// with sticky sessions need it; Node's client does so only with `withCredentials`). Cookies
+    /// are kept by name across reconnections until they expire. At most 64 cookies of at most 4096
+    /// bytes are kept; others are ignored. They are sent only to this server.
     #[must_use]
     pub fn cookies(mut self, cookies: bool) -> Self {
         self.cookies = cookies;
         self
     }
 
-    /// How long a request of polling may take, connecting included (default: as long as it likes). A GET that waits for
-    /// packets takes as long as the server's `pingInterval`, so anything below that breaks quiet sessions.
+    /// Sets how long a polling request may take, including the connection (default no limit). A GET
+    /// that waits for packets takes up to the server's `pingInterval`, so a shorter limit breaks
+    /// idle sessions.
     #[must_use]
     pub fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.request_timeout = timeout;
         self
     }
 
-    /// How long an upgrade may take: to connect the WebSocket, and again to probe it (default 10 s each). Then the session
-    /// stays with polling.
+    /// Sets the time limit of each step of an upgrade: connecting the WebSocket, and probing it
+    /// (default 10 s). After that, the session continues with polling.
     #[must_use]
     pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
         self.upgrade_timeout = timeout;
         self
     }
 
-    /// The limit, in bytes, of one message from the server, and of one packet with all its attachments (default 16 MiB,
-    /// which a server can make this client hold). The limit is the same over polling and WebSocket: a polling body may
-    /// hold any number of messages. A larger message ends the session before it is buffered, with
+    /// Sets the limit, in bytes, of one message from the server, and of one packet with all its
+    /// attachments (default 16 MiB, which is the memory that a server can make this client hold).
+    /// The limit is the same over polling and WebSocket. A polling body may contain any number of
+    /// messages. A larger message ends the session before it is buffered, with
     /// [`RequestError::TooLarge`](crate::RequestError::TooLarge).
     #[must_use]
     pub fn max_payload(mut self, bytes: usize) -> Self {
@@ -287,29 +298,30 @@ impl EngineOptions {
         self.max_payload
     }
 
-    /// Packets that may wait to be sent (default 8192).
+    /// Sets how many packets may wait to be sent (default 8192).
     #[must_use]
     pub fn max_queued_packets(mut self, packets: usize) -> Self {
         self.max_queued_packets = packets;
         self
     }
 
-    /// Bytes that may wait to be sent (default 8 MiB). An empty queue takes any one packet.
+    /// Sets how many bytes may wait to be sent (default 8 MiB). An empty queue accepts one packet
+    /// of any size.
     #[must_use]
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.max_queued_bytes = bytes;
         self
     }
 
-    /// The revision of the protocol. Not public: sockets speak the protocol that came with revision 4, so that of the servers
-    /// below it they could use none.
+    /// Sets the revision of the protocol. Not public, because sockets speak a protocol that
+    /// requires revision 4.
     #[cfg(test)]
     pub(super) fn revision(mut self, revision: Revision) -> Self {
         self.revision = revision;
         self
     }
 
-    /// The clock by which a sleep of the machine is noticed (default the system's).
+    /// Sets the clock that detects a sleep of the machine (default the system clock).
     #[cfg(test)]
     pub(crate) fn wall_clock(
         mut self,
@@ -319,34 +331,36 @@ impl EngineOptions {
         self
     }
 
-    /// Goes through an HTTP proxy (default none).
+    /// Connects through an HTTP proxy (default none).
     #[must_use]
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.way = Way::Through(proxy);
         self
     }
 
-    /// Goes through the proxy that variables of the environment name, as they are when the [`Manager`](crate::Manager) is made;
-    /// directly if there is none. Without this they are not read.
+    /// Connects through the proxy named by environment variables, or directly if there is none. The
+    /// client reads the variables when the [`Manager`](crate::Manager) is created. Without this
+    /// option it does not read them.
     ///
-    /// These are `https_proxy` (for `https` and `wss`), `http_proxy`, `all_proxy` for both, and `no_proxy`: a list of domains,
-    /// `host:port`, IP addresses and networks (`10.0.0.0/8`) that are reached directly, or `*`. In capitals they are read as
-    /// well, but `HTTP_PROXY` not in a CGI program. `localhost` and loopback addresses have no proxy. Proxies that are not
-    /// `http` or `https` are an error of the manager.
+    /// The variables are `https_proxy` (for `https` and `wss`), `http_proxy`, `all_proxy` for both,
+    /// and `no_proxy`: a list of domains, `host:port`, IP addresses and networks (`10.0.0.0/8`)
+    /// that are reached directly, or `*`. Names in upper case work as well, except `HTTP_PROXY` in
+    /// a CGI program. `localhost` and loopback addresses never use a proxy. A proxy with another
+    /// scheme than `http` or `https` is an error of the manager.
     #[must_use]
     pub fn proxy_from_env(mut self) -> Self {
         self.way = Way::Environment;
         self
     }
 
-    /// How TLS is spoken (default: what the features give, see [`Tls`]).
+    /// Sets the TLS library and its configuration (default: depends on the features, see [`Tls`]).
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// What connects to the server, or to the proxy (default [`TcpConnector`]).
+    /// Sets the connector to the server or the proxy (default [`TcpConnector`]).
     #[must_use]
     pub fn connector(mut self, connector: impl Connector) -> Self {
         self.connector = Arc::new(connector);
@@ -362,7 +376,7 @@ impl Default for EngineOptions {
 
 impl fmt::Debug for EngineOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Queries and headers may hold secrets.
+        // Leaves out query and headers, because they may contain secrets.
         f.debug_struct("EngineOptions")
             .field("transports", &self.transports)
             .field("path", &self.path)

@@ -13,11 +13,11 @@ use super::{
 };
 use crate::url::Url;
 
-/// Bytes of the proxy's answer to CONNECT.
+/// The limit of the proxy's response to CONNECT, in bytes.
 const MAX_ANSWER: usize = 8 * 1024;
 
-/// An HTTP proxy. `https`, `wss` and `ws` go through a tunnel (`CONNECT`); long-polling without TLS is handed to the proxy
-/// as ordinary requests, with the whole URL.
+/// An HTTP proxy. Connections with `https`, `wss` and `ws` use a tunnel (`CONNECT`). Long-polling
+/// without TLS sends ordinary requests with the full URL to the proxy.
 ///
 /// ```
 /// use socketio_client::{EngineOptions, Proxy};
@@ -33,8 +33,9 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy at `http://host:port`, or at `https://host:port`, to which TLS is then spoken as to servers. The URL may name
-    /// who asks: `http://user:password@host:port`.
+    /// Creates a proxy at `http://host:port` or `https://host:port`. For `https`, the client uses
+    /// TLS with the proxy as with servers. The URL may contain credentials:
+    /// `http://user:password@host:port`.
     ///
     /// # Errors
     ///
@@ -51,16 +52,16 @@ impl Proxy {
         })
     }
 
-    /// Says who asks, by `Proxy-Authorization: Basic`.
+    /// Sets the credentials, sent as `Proxy-Authorization: Basic`.
     #[must_use]
     pub fn credentials(mut self, user: &str, password: &str) -> Self {
         let token = BASE64_STANDARD.encode(format!("{user}:{password}"));
-        // Base64 is always a header's value.
+        // Base64 is always a valid header value.
         self.authorization = HeaderValue::from_str(&format!("Basic {token}")).ok().map(sensitive);
         self
     }
 
-    /// The whole `Proxy-Authorization` header, for other schemes than Basic.
+    /// Sets the complete `Proxy-Authorization` header, for schemes other than Basic.
     #[must_use]
     pub fn authorization(mut self, value: HeaderValue) -> Self {
         self.authorization = Some(sensitive(value));
@@ -74,7 +75,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// Without percent signs. What means something in forms means nothing here.
+/// Decodes percent escapes. Other characters, such as `+`, keep their meaning.
 fn decoded(text: &str) -> String {
     let form = format!("={}", text.replace('+', "%2B").replace('&', "%26"));
     form_urlencoded::parse(form.as_bytes()).map(|(_, value)| value.into_owned()).collect()
@@ -85,7 +86,7 @@ fn sensitive(mut value: HeaderValue) -> HeaderValue {
     value
 }
 
-/// Asks the proxy at the other end of the stream for a tunnel.
+/// Requests a tunnel from the proxy at the other end of the stream.
 pub(super) async fn tunnel(
     stream: &mut BoxStream,
     proxy: &Proxy,
@@ -108,7 +109,7 @@ pub(super) async fn tunnel(
     }
 }
 
-/// The answer's head, without a byte of what follows: that belongs to the tunnel.
+/// Reads the head of the response and no further byte, because those belong to the tunnel.
 async fn read_head(stream: &mut BoxStream) -> Result<Vec<u8>, RequestError> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

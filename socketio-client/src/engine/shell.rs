@@ -1,4 +1,4 @@
-//! The session and what it is carried by.
+//! The I/O of a session: its timers, requests and WebSocket.
 
 mod end;
 mod requests;
@@ -30,57 +30,57 @@ use super::{
     state::{End, Socket},
 };
 
-/// How often the clocks are compared in a session with nothing to do, so that a sleep of the machine is noticed.
+/// How often an idle session compares the clocks, to notice a sleep of the machine.
 const CLOCK_CHECK: Duration = Duration::from_secs(5);
 
-/// So many messages may be read before timers and requests are looked at.
+/// How many messages are read before the timers and requests are polled.
 const PATIENCE: u8 = 32;
 
-/// An open session. It has no task: whoever holds it polls it. Dropping it closes everything at once.
+/// An open session. It has no task; its owner polls it. Dropping it closes everything at once.
 pub(crate) struct Engine {
     shared: Arc<Shared>,
     session: Session,
     held: Held,
-    /// The server has not confirmed the last message yet.
+    /// Whether the server has yet to confirm the last message.
     untaken: bool,
     apart_at: Option<std::time::Instant>,
     get: Lane<Body>,
-    /// The body of the GET's response, while its packets are taken.
+    /// The body of the GET response that is being read.
     body: Option<Body>,
-    /// Whether there was a message in it.
+    /// Whether that body contained a message.
     told: bool,
     post: Lane<()>,
     socket: Socket,
-    /// The session's next deadline.
+    /// The timer of the session's next deadline.
     sleep: Pin<Box<Sleep>>,
     armed: bool,
     reading: bool,
     ahead: ReadAhead,
-    /// When the messages that are read arrived, about.
+    /// The approximate arrival time of the last data.
     read_at: std::time::Instant,
-    /// Counts the looks at the WebSocket.
+    /// Counts the polls of the WebSocket.
     unhurried: u8,
-    /// Bytes the server takes in one body.
+    /// The largest request body that the server accepts, in bytes.
     max_post: usize,
     pinged: bool,
-    /// The time of the session.
+    /// The session's clock.
     clock: Clock,
-    /// When the owner wished it to end.
+    /// When the owner called `close`.
     closing: Option<Instant>,
-    /// What failed first.
+    /// The first failure.
     error: Option<EngineError>,
     end: End,
 }
 
-/// What a session has to tell.
+/// The result of a step of the session.
 enum Step {
     Opened,
     Event(EngineEvent),
 }
 
 impl Engine {
-    /// Opens a session; done when the handshake has arrived. May be dropped at any time. How long it may take is for the
-    /// caller to say.
+    /// Opens a session. Resolves when the handshake has arrived. The future may be dropped at any
+    /// time; it has no time limit of its own.
     pub(crate) async fn open(config: &EngineConfig) -> Result<Self, EngineError> {
         let shared = &config.shared;
         shared.ask_headers().await?;
@@ -136,9 +136,10 @@ impl Engine {
         engine
     }
 
-    /// Reads, writes, keeps the session alive, upgrades it, and gives the next event. Pending for ever after `Closed`.
+    /// Reads, writes, keeps the session alive, upgrades it, and returns the next event. After
+    /// `Closed` it stays pending forever.
     ///
-    /// After [`send`](Self::send) and [`close`](Self::close) it has to be polled once more.
+    /// Poll it once more after each [`send`](Self::send) and [`close`](Self::close).
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<EngineEvent> {
         loop {
             match self.poll_step(cx) {
@@ -153,7 +154,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Gives the frames back where the queue is full or the session is closing.
+    /// Returns the frames if the queue is full or the session is closing.
     pub(crate) fn send(&mut self, frames: Frames) -> Result<(), SendError> {
         if !self.held.is_empty() {
             return Err(SendError::Full(frames));
@@ -162,9 +163,9 @@ impl Engine {
         self.session.send(frames)
     }
 
-    /// Whether the session is not over, as far as can be known. While the machine slept the session may have outlived its
-    /// heartbeat, though the monotonic clock stood still: what is sent then would be lost. Node's client asks this before
-    /// it sends as well.
+    /// Returns whether the session is still alive. After a sleep of the machine, the session may
+    /// have outlived its heartbeat although the monotonic clock stood still. Packets sent then
+    /// would be lost. Node's client checks this before sending too.
     pub(crate) fn is_alive(&mut self) -> bool {
         if self.compare_clocks() {
             self.session.handle_timeout(self.now());
@@ -172,7 +173,7 @@ impl Engine {
         !self.session.is_closed()
     }
 
-    /// Whether the machine has slept since the clocks were compared last.
+    /// Returns whether the machine has slept since the last comparison of the clocks.
     fn compare_clocks(&mut self) -> bool {
         let slept = self.clock.update(now(), self.shared.wall_time());
         if slept {
@@ -181,13 +182,13 @@ impl Engine {
         slept
     }
 
-    /// The time of the session.
+    /// Returns the time of the session's clock.
     fn now(&self) -> std::time::Instant {
         self.clock.now(now())
     }
 
-    /// Whether the server takes frames of this size, and if not, how many bytes it takes: Node's servers end the session
-    /// of a client that sends more.
+    /// Checks that the server accepts frames of this size. The error is the server's limit in
+    /// bytes. Node's servers end the session of a client that exceeds it.
     pub(crate) fn check_size(&self, frames: &Frames) -> Result<(), usize> {
         let polling = self.session.transport() == Transport::Polling;
         let base64 = polling || self.shared.options.force_base64;
@@ -202,17 +203,18 @@ impl Engine {
         }
     }
 
-    /// The largest message that the server takes, in bytes.
+    /// Returns the largest message that the server accepts, in bytes.
     pub(crate) fn max_sent(&self) -> usize {
         self.max_post
     }
 
-    /// Writes what was sent, if that can be done here: whether [`poll_event`](Self::poll_event) need not be polled for it.
+    /// Writes sent frames, if possible without polling the rest of the session. If it returns
+    /// false, [`poll_event`](Self::poll_event) must be polled.
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> bool {
         self.is_settled() && !self.poll_write(cx) && self.is_settled()
     }
 
-    /// Whether the session goes on over a WebSocket, and nothing that is sent changes it.
+    /// Returns whether the session uses a WebSocket and sending cannot change its state.
     fn is_settled(&self) -> bool {
         self.session.is_open()
             && self.session.transport() == Transport::WebSocket
@@ -220,25 +222,26 @@ impl Engine {
             && self.held.is_empty()
     }
 
-    /// Whether what is sent now leaves at once.
+    /// Returns whether a frame sent now is written at once.
     pub(crate) fn is_writable(&self) -> bool {
         self.held.is_empty() && self.session.is_writable() && self.socket.is_writable()
     }
 
-    /// Stops giving messages, or goes on. While it gives none, the connection is read a bounded way ahead: pings are answered
-    /// and the end of the connection is noticed. If there is more to read than that, the server's pings are not seen, and
-    /// the session ends by its heartbeat as it does at the server. Messages that were read come before the end.
+    /// Pauses or resumes messages. While paused, the connection is read ahead up to a limit, so
+    /// that pings are answered and its end is noticed. Beyond the limit, the server's pings are not
+    /// seen and the session ends by its heartbeat, as it does on the server. Messages that were
+    /// read are returned before the end.
     pub(crate) fn set_reading(&mut self, reading: bool) {
         self.reading = reading;
     }
 
-    /// Whether the connection may be read, if so many bytes of a message have arrived.
+    /// Returns whether the connection may be read while `arriving` bytes of a message are buffered.
     fn may_read(&self, arriving: usize) -> bool {
         self.reading || self.ahead.has_room(arriving)
     }
 
-    /// Ends the session: what is queued leaves first, then the goodbye. `Closed` follows, after 30 s (and 2 s for the peer's
-    /// goodbye) at most.
+    /// Ends the session. Queued packets are sent first, then the close packet. `Closed` follows
+    /// within 30 s, plus 2 s for the peer's close.
     pub(crate) fn close(&mut self) {
         self.closing.get_or_insert_with(Instant::now);
         if self.held.is_empty() {
@@ -248,17 +251,17 @@ impl Engine {
         }
     }
 
-    /// When the last message arrived, about.
+    /// Returns the approximate arrival time of the last message.
     pub(crate) fn read_at(&self) -> std::time::Instant {
         self.read_at
     }
 
-    /// The transport in use.
+    /// Returns the transport in use.
     pub(crate) fn transport(&self) -> Transport {
         self.session.transport()
     }
 
-    /// The session's id.
+    /// Returns the id of the session.
     pub(crate) fn sid(&self) -> &str {
         self.session.sid()
     }
@@ -284,13 +287,14 @@ impl Engine {
             if self.session.is_closed() {
                 continue;
             }
-            // Who was told something comes back, and the rest is looked at then: a message costs no look at timers and requests.
+            // After an output the owner polls again, so timers and requests can wait: this makes a
+            // message cheap.
             let read = self.poll_socket(cx);
             self.unhurried = self.unhurried.wrapping_add(1);
             if read && self.session.has_output() && !self.unhurried.is_multiple_of(PATIENCE) {
                 continue;
             }
-            // Not lazily: each of them registers whom to wake.
+            // Not lazily, because each call registers the waker.
             let moved = read | self.poll_timers(cx) | self.poll_requests(cx) | self.poll_write(cx);
             let moved = moved | self.poll_held(cx);
             if !moved && !self.session.has_output() && !self.pinged {
@@ -350,11 +354,11 @@ impl Engine {
         }
     }
 
-    /// Whether a deadline has passed.
+    /// Polls the session's timer. Returns whether a deadline has passed.
     fn poll_timers(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(due) = self.session.poll_timeout() else { return false };
         let due = Instant::from_std(self.clock.monotonic(due));
-        // An earlier deadline than the session's does no harm.
+        // Firing before the session's deadline is harmless.
         if !self.armed {
             self.sleep.as_mut().reset(due.min(Instant::now() + CLOCK_CHECK));
             self.armed = true;
@@ -370,7 +374,7 @@ impl Engine {
         true
     }
 
-    /// Remembers what failed first.
+    /// Records the first failure.
     fn failed(&mut self, error: EngineError) {
         self.error.get_or_insert(error);
     }

@@ -1,4 +1,4 @@
-//! How far a session's WebSocket and its end have come.
+//! The states of a session's WebSocket and of its end.
 
 use std::{future::Future, pin::Pin};
 
@@ -7,7 +7,7 @@ use tokio::time::Sleep;
 
 use super::{error::RequestError, websocket::WebSocket};
 
-/// The WebSocket of a session: its transport, or the probe that is to become it.
+/// The WebSocket of a session: its transport, or the probe of an upgrade.
 pub(super) enum Socket {
     None,
     Connecting(Pin<Box<dyn Future<Output = Result<WebSocket, RequestError>> + Send>>),
@@ -16,19 +16,19 @@ pub(super) enum Socket {
 
 pub(super) enum End {
     NotYet,
-    /// The goodbye is on its way, and has until then.
+    /// The close is being sent, until the timer fires.
     Lingering {
         reason: CloseReason,
         patience: Pin<Box<Sleep>>,
-        /// It has left; the peer's is awaited.
+        /// Whether the close was sent and the peer's close is awaited.
         said: bool,
     },
-    /// The owner was told.
+    /// The owner has received `Closed`.
     Told,
 }
 
 impl Socket {
-    /// Whether what is sent now leaves at once.
+    /// Returns whether a frame sent now is written at once.
     pub(super) fn is_writable(&self) -> bool {
         match self {
             Self::Open(socket) => socket.is_writable(),

@@ -1,4 +1,4 @@
-//! Which TLS is spoken, and by whom.
+//! The choice and configuration of the TLS library.
 
 #[cfg(feature = "rustls")]
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use super::{
     error::{EngineError, RequestError},
 };
 
-/// How TLS is spoken with servers (and proxies) of `https` and `wss`.
+/// How the client speaks TLS with servers and proxies of `https` and `wss`.
 ///
-/// Nothing is forced: with neither a feature nor a value of this type, such URLs are refused with
-/// [`EngineError::TlsUnavailable`]. What is spoken without a value is for the crate's features to say:
+/// TLS is optional. Without a feature and without a value of this type, such URLs are refused with
+/// [`EngineError::TlsUnavailable`]. Without a value, the features of the crate select the library:
 ///
 /// | features | what is spoken |
 /// |---|---|
@@ -32,13 +32,14 @@ enum Kind {
 }
 
 impl Tls {
-    /// The [`Connector`](crate::Connector) does it: its streams are used as they are.
+    /// Leaves TLS to the [`Connector`](crate::Connector). Its streams are used unchanged.
     pub fn by_connector() -> Self {
         Self(Kind::Connector)
     }
 
-    /// rustls with a configuration of your own: root certificates, client certificates, versions, cryptography. The
-    /// application protocol (ALPN) is set to HTTP/1.1, which WebSockets need.
+    /// Uses rustls with the given configuration: root certificates, client certificates, versions,
+    /// cryptography. The client sets the application protocol (ALPN) to HTTP/1.1, which WebSocket
+    /// requires.
     ///
     /// ```
     /// # fn with(roots: tokio_rustls::rustls::RootCertStore) {
@@ -56,13 +57,13 @@ impl Tls {
         Self(Kind::Rustls(Arc::new(config).into()))
     }
 
-    /// The operating system's TLS, with certificates and settings of your own.
+    /// Uses the operating system's TLS with the given certificates and settings.
     #[cfg(feature = "native-tls")]
     pub fn native(connector: tokio_native_tls::native_tls::TlsConnector) -> Self {
         Self(Kind::Native(connector.into()))
     }
 
-    /// What the features give.
+    /// Returns the default of the enabled features.
     pub(super) fn from_features() -> Result<Self, EngineError> {
         #[cfg(all(
             any(feature = "rustls-ring", feature = "rustls-aws-lc"),
@@ -89,7 +90,7 @@ impl Tls {
         Err(EngineError::TlsUnavailable)
     }
 
-    /// Speaks TLS with `host` over the stream.
+    /// Performs the TLS handshake with `host` over the stream.
     pub(super) async fn handshake(
         &self,
         host: &str,
@@ -148,7 +149,7 @@ fn default_rustls() -> Result<Tls, EngineError> {
     {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
-            tracing::warn!(target: "engineio::client", %error, "certificates of the system were left out");
+            tracing::warn!(target: "engineio::client", %error, "some certificates of the system could not be loaded");
         }
         roots.add_parsable_certificates(found.certs);
     }

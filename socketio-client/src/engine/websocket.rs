@@ -1,4 +1,4 @@
-//! One WebSocket: packets in and out.
+//! A WebSocket that reads and writes packets.
 
 mod head;
 mod read;
@@ -46,7 +46,8 @@ use super::{
     http::{protocol, refusal},
 };
 
-/// Bytes that are written in one go. More is taken from the queue only when they have left.
+/// How many bytes are written at once. More frames are taken from the session only after these were
+/// written.
 const BATCH: usize = 64 * 1024;
 
 pub(super) struct WebSocket {
@@ -61,7 +62,7 @@ pub(super) struct WebSocket {
     closing: Closing,
 }
 
-/// The answer to a ping that asks whether the server has read what precedes it.
+/// The state of a ping that checks whether the server has read everything before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pong {
     Unasked,
@@ -73,18 +74,18 @@ enum Pong {
 enum Closing {
     No,
     Saying,
-    /// The close frame has left, the server's is awaited.
+    /// The close frame was sent, and the server's is awaited.
     Said,
 }
 
 impl WebSocket {
-    /// Connects; without a session's id for a new session, else to upgrade one.
+    /// Opens a WebSocket: for a new session if `sid` is empty, otherwise to upgrade a session.
     pub(super) async fn open(shared: &Shared, sid: &str) -> Result<Self, RequestError> {
         let options = &shared.options;
         let limit = options.max_payload;
         let request = request(shared, sid)?;
         let mut head = Head::new(shared.dial(Purpose::WebSocket).await?);
-        // The library does the handshake alone.
+        // The library performs only the handshake.
         let config = WebSocketConfig::default().read_buffer_size(0);
         let response = match client_async_with_config(request, &mut head, Some(config)).await {
             Ok((_, response)) => response,
@@ -105,21 +106,21 @@ impl WebSocket {
         })
     }
 
-    /// Whether what is sent now leaves at once.
+    /// Returns whether a frame sent now is written at once.
     pub(super) fn is_writable(&self) -> bool {
         self.writer.is_empty()
     }
 
-    /// Bytes that were read and are no whole message yet.
+    /// Returns the bytes of the incomplete message.
     pub(super) fn held(&self) -> usize {
         self.reader.held()
     }
 
-    /// The next packet, or what comes instead of one.
+    /// Reads the next packet, or another input of the session.
     ///
     /// # Errors
     ///
-    /// What broke the connection. The socket is of no use then.
+    /// The connection has failed. The socket must not be used afterwards.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Input, RequestError>> {
         let via = Transport::WebSocket;
         loop {
@@ -129,7 +130,7 @@ impl WebSocket {
                     Packet::decode_binary(bytes(data), self.revision)
                 }
                 Ok(Some(Incoming::Ping(payload))) => {
-                    // A server that only pings and never reads must not fill the buffer.
+                    // A server that sends pings and never reads must not fill the buffer.
                     if self.writer.waiting() < BATCH {
                         self.writer.push(OpCode::Control(Control::Pong), &payload, &[])?;
                     }
@@ -164,12 +165,12 @@ impl WebSocket {
         }
     }
 
-    /// Whether something has arrived since this was asked last.
+    /// Returns whether data has arrived since the last call.
     pub(super) fn has_filled(&mut self) -> bool {
         std::mem::take(&mut self.filled)
     }
 
-    /// The server is told what its message was, if that helps it.
+    /// Sends a close frame if the server's message was too large.
     fn refuse(&mut self, error: tungstenite::Error, cx: &mut Context<'_>) -> RequestError {
         let error = failure(error, self.limit, &[]);
         if let RequestError::TooLarge { .. } = error
@@ -180,7 +181,7 @@ impl WebSocket {
         error
     }
 
-    /// Writes what the session has for it. Says whether anything was taken.
+    /// Writes the session's frames. Returns whether any was taken.
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -203,8 +204,8 @@ impl WebSocket {
         }
     }
 
-    /// Asks with a ping whether the server has read everything before it, and is ready once the pong was read. A
-    /// connection that fails is noticed elsewhere.
+    /// Sends a ping and resolves when its pong was read: the server has then read everything before
+    /// the ping. It ignores failures, which other calls report.
     pub(super) fn poll_pong(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.pong {
             Pong::Unasked => {
@@ -222,8 +223,8 @@ impl WebSocket {
         Poll::Pending
     }
 
-    /// Says goodbye and waits for the server's: what was written before would be lost where unread bytes reset the
-    /// connection. The server's last messages are discarded.
+    /// Sends a close frame and waits for the server's. Without waiting, unread bytes could reset
+    /// the connection and lose the data written before. The server's last messages are discarded.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.closing == Closing::No {
             if self.writer.push_close(Some(CloseCode::Normal)).is_err() {
@@ -250,7 +251,7 @@ impl WebSocket {
         }
     }
 
-    /// Whether the goodbye has left.
+    /// Returns whether the close frame was sent.
     pub(super) fn has_said_goodbye(&self) -> bool {
         self.closing == Closing::Said
     }
@@ -269,7 +270,7 @@ impl WebSocket {
     }
 }
 
-/// What is lent from the read buffer is copied, to exactly its size.
+/// Data borrowed from the read buffer is copied to a buffer of exactly its size.
 fn decode_text(text: Cow<'_, str>, revision: Revision) -> Result<Packet, PacketError> {
     match text {
         Cow::Borrowed(text) => Packet::decode_str(text, revision),

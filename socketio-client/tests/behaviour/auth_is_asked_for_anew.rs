@@ -75,8 +75,8 @@ async fn a_failure_is_told_and_asked_about_again() {
     assert!(matches!(error, ConnectError::Auth(message) if message == "no token"));
     assert_eq!(tokens.next().await, 3);
     let expected = [
-        "connect_error: no auth: no token",
-        "connect_error: no auth: the function panicked",
+        "connect_error: cannot get auth: no token",
+        "connect_error: cannot get auth: the function panicked",
         "connect_error: timeout",
         "connect",
     ];

@@ -1,4 +1,4 @@
-//! How a session's last words leave.
+//! The end of a session: sends what is queued, and the close.
 
 use std::{
     future::Future,
@@ -15,10 +15,10 @@ use crate::engine::{
     state::{End, Socket},
 };
 
-/// How long what is queued, and the goodbye after it, may take to leave.
+/// How long sending the queued packets and the close may take.
 const GOODBYE: Duration = Duration::from_secs(30);
 
-/// How long the peer's goodbye is waited for.
+/// How long to wait for the peer's close.
 const LINGER: Duration = Duration::from_secs(2);
 
 impl Engine {
@@ -32,14 +32,14 @@ impl Engine {
         self.end = End::Lingering { reason, patience: Box::pin(sleep_until(until)), said: false };
     }
 
-    /// The end, once the session is over; `None` before.
+    /// Polls the end of the session. Returns `None` if the session is not closed.
     pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Option<Poll<Closed>> {
         let reason = match self.end {
             End::NotYet => return None,
             End::Told => return Some(Poll::Pending),
             End::Lingering { reason, .. } => reason,
         };
-        // Where the connection is gone, or silent for long, there is nobody to say goodbye to.
+        // If the connection is lost or the peer is silent, there is no one to send a close to.
         let polite = matches!(reason, CloseReason::ForcedClose | CloseReason::ParseError);
         if polite && self.poll_goodbye(cx).is_pending() && !self.is_late(cx) {
             return Some(Poll::Pending);
@@ -60,8 +60,8 @@ impl Engine {
                 Socket::None | Socket::Connecting(_) => Poll::Ready(()),
             };
         }
-        // The GET stays open until the last POST was answered: aborted, it would end the session before the server has
-        // read that POST.
+        // The GET stays open until the last POST has its response. Aborting it would end the
+        // session before the server has read that POST.
         while self.poll_post(cx) {}
         if self.post.is_busy() { Poll::Pending } else { Poll::Ready(()) }
     }

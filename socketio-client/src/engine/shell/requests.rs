@@ -1,4 +1,4 @@
-//! The GETs and POSTs of a session.
+//! The GET and POST requests of a session.
 
 use std::{
     task::{Context, Poll},
@@ -13,11 +13,12 @@ use crate::engine::{
     error::EngineError,
 };
 
-/// How often a server is asked that answers at once, and with nothing to tell. Node's does so during an upgrade.
+/// The shortest interval of GETs while the server responds without a message. Node's server does so
+/// during an upgrade.
 const EMPTY_ANSWER: Duration = Duration::from_millis(100);
 
 impl Engine {
-    /// Whether a request was begun or answered.
+    /// Polls the requests. Returns whether one has started or finished.
     pub(super) fn poll_requests(&mut self, cx: &mut Context<'_>) -> bool {
         self.poll_post(cx) | self.poll_get(cx)
     }
@@ -89,7 +90,7 @@ impl Engine {
         });
     }
 
-    /// Takes the next packet of the GET's response; whether there was one, or the end.
+    /// Reads the next packet of the GET response. Returns whether there was one, or the end.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.may_read(0) {
             return false;
@@ -130,7 +131,8 @@ impl Engine {
 
     pub(super) fn on_packet(&mut self, via: Transport, packet: Packet) {
         self.pinged |= packet.kind == PacketType::Ping && via == self.session.transport();
-        // The clock is slow beside a message, and those that came together came at one time. Deadlines are set by others.
+        // Reading the clock is slow compared to a message, so messages share the time of the last
+        // read. Packets of other kinds set the deadlines.
         let at = match packet.kind {
             PacketType::Message => self.clock.now(self.read_at),
             _ => self.now(),
@@ -138,7 +140,7 @@ impl Engine {
         let _ = self.session.handle_input(at, Input::Packet(via, packet));
     }
 
-    /// What a client is told never breaks a rule of its own.
+    /// Passes an input to the session. Inputs made by this client cannot break the protocol.
     pub(super) fn feed(&mut self, input: Input) {
         let _ = self.session.handle_input(self.now(), input);
     }

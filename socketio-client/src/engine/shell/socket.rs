@@ -25,7 +25,7 @@ impl Engine {
         }));
     }
 
-    /// Whether anything was connected or read.
+    /// Polls the WebSocket. Returns whether it has connected or read anything.
     pub(super) fn poll_socket(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.socket {
             Socket::None => false,
@@ -77,13 +77,13 @@ impl Engine {
         true
     }
 
-    /// Bytes of the WebSocket's message that is arriving.
+    /// Returns the bytes of the incomplete message.
     #[cfg(test)]
     pub(in crate::engine) fn held(&self) -> usize {
         if let Socket::Open(socket) = &self.socket { socket.held() } else { 0 }
     }
 
-    /// Writes what the session has to send; whether that may have changed the session.
+    /// Writes the session's frames. Returns whether the session may have changed.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
         let settled = self.is_settled();
         let Socket::Open(socket) = &mut self.socket else { return false };

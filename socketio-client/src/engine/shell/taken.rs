@@ -1,4 +1,4 @@
-//! Whether the server has taken what was sent.
+//! Sends packets that must wait until the server has read the preceding ones.
 
 use std::{
     future::Future,
@@ -17,25 +17,25 @@ use crate::engine::{
 };
 
 impl Engine {
-    /// Queues a run of frames beyond the session's limits, which the caller's own bound. [`send`](Self::send) refuses
-    /// everything until it has left for the session.
+    /// Queues frames beyond the session's limits; the caller limits them. [`send`](Self::send)
+    /// refuses further frames until the session has taken them.
     pub(crate) fn send_held(&mut self, frames: Frames, order: Order) {
         if self.session.is_open() {
             self.held.push(frames, order);
         }
     }
 
-    /// Whether anything waits in front of the session's queue.
+    /// Returns whether frames wait in front of the session's queue.
     pub(crate) fn is_holding(&self) -> bool {
         !self.held.is_empty()
     }
 
-    /// When something was last sent apart.
+    /// Returns when a frame was last sent with [`Order::Apart`].
     pub(crate) fn apart_at(&self) -> Option<std::time::Instant> {
         self.apart_at
     }
 
-    /// Hands to the session what may leave now; whether there was anything.
+    /// Passes waiting frames to the session. Returns whether there were any.
     pub(super) fn poll_held(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.session.is_open() {
             self.held.clear();
@@ -67,8 +67,9 @@ impl Engine {
         moved
     }
 
-    /// Whether the server has read every message that was handed to the session. A POST's answer says so, and on a
-    /// WebSocket the pong to a ping behind the last message.
+    /// Returns whether the server has read all messages passed to the session. Over polling, the
+    /// response to a POST confirms it. Over a WebSocket, the pong to a ping after the last message
+    /// does.
     fn is_taken(&mut self, cx: &mut Context<'_>) -> bool {
         if self.session.queued_packets() > 0 {
             return false;
@@ -86,7 +87,7 @@ impl Engine {
 }
 
 impl Held {
-    /// Whether the first message has waited for so long.
+    /// Returns whether the first frame has waited for `patience`.
     fn is_late(&mut self, patience: std::time::Duration, cx: &mut Context<'_>) -> bool {
         let sleep = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         matches!(sleep.as_mut().poll(cx), Poll::Ready(()))

@@ -1,4 +1,5 @@
-//! A stream that does not let the reader of a response's head read beyond it: what follows belongs to the WebSocket.
+//! A stream that ends a read at the end of the response head, because the bytes after it belong to
+//! the WebSocket.
 
 use std::{
     io,
@@ -8,16 +9,16 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes read at once.
+/// How many bytes are read at once.
 const CHUNK: usize = 2048;
 
 pub(super) struct Head<S> {
     stream: S,
-    /// Read from the stream and not from here.
+    /// Bytes read from the inner stream and not yet returned.
     rest: Vec<u8>,
-    /// Whether a line with something on it was read.
+    /// Whether a non-empty line was read.
     begun: bool,
-    /// Whether the line that is read has something on it.
+    /// Whether the current line is not empty.
     filled: bool,
     ended: bool,
 }
@@ -27,17 +28,17 @@ impl<S> Head<S> {
         Self { stream, rest: Vec::new(), begun: false, filled: false, ended: false }
     }
 
-    /// What of the body was read with the head.
+    /// Returns the bytes of the body that were read with the head.
     pub(super) fn rest(&self) -> &[u8] {
         &self.rest
     }
 
-    /// The stream, and what was read of it beyond the head.
+    /// Returns the stream and the bytes read beyond the head.
     pub(super) fn into_parts(self) -> (S, Vec<u8>) {
         (self.stream, self.rest)
     }
 
-    /// How many of the bytes belong to the head, which ends with an empty line.
+    /// Returns how many of the next bytes belong to the head. An empty line ends the head.
     fn advance(&mut self, limit: usize) -> usize {
         let bytes = &self.rest[..self.rest.len().min(limit)];
         for (index, byte) in bytes.iter().enumerate() {

@@ -1,7 +1,9 @@
-//! From the bytes of a WebSocket to messages (RFC 6455 sections 5.2 to 5.6), with tungstenite's errors.
+//! Reads messages from the bytes of a WebSocket (RFC 6455 sections 5.2 to 5.6), with the errors of
+//! tungstenite.
 //!
-//! The library's own message reader fills its buffer with zeros before each read, and shares it with the messages, which are
-//! copied out of it then. Here a message that arrived whole is lent from the buffer; a large one is read to where it stays.
+//! The library's reader fills its buffer with zeros before each read, and shares the buffer with
+//! the messages, which are then copied out of it. This reader lends a message that arrived at once
+//! from the buffer, and reads a large one directly into its own allocation.
 
 use std::{
     borrow::Cow,
@@ -19,20 +21,20 @@ use tokio_tungstenite::tungstenite::{
     protocol::frame::coding::{CloseCode, Control, Data, OpCode},
 };
 
-/// Bytes read at once. The buffer stays with the connection.
+/// How many bytes are read at once. The buffer lives as long as the connection.
 const BUFFER: usize = 8 * 1024;
 
-/// Bytes of a large message that are reserved before they arrive.
+/// How many bytes of a large message are allocated ahead.
 const CHUNK: usize = 64 * 1024;
 
-/// What a server sent.
+/// A message or control frame of the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Incoming<'a> {
     Text(Cow<'a, str>),
     Binary(Cow<'a, [u8]>),
     Ping(Cow<'a, [u8]>),
     Pong,
-    /// With the code to answer it with.
+    /// A close frame, with the code to respond with.
     Close(Option<CloseCode>),
 }
 
@@ -41,7 +43,7 @@ pub(super) enum Incoming<'a> {
 pub(super) struct Reader {
     max_payload: usize,
     buffer: Box<[u8]>,
-    /// What of the buffer was read from the stream and not yet looked at.
+    /// The part of the buffer that was read from the stream and not parsed yet.
     unread: Range<usize>,
     /// The frame whose payload is arriving.
     frame: Option<OpenFrame>,
@@ -57,14 +59,14 @@ struct OpenFrame {
     payload: Vec<u8>,
 }
 
-/// Where a payload lies.
+/// The place of a payload.
 enum Payload {
     Buffer(Range<usize>),
     Own(Vec<u8>),
 }
 
 impl Reader {
-    /// `early` was read already.
+    /// Creates a reader. `early` holds bytes that were already read.
     pub(super) fn new(max_payload: usize, early: &[u8]) -> Self {
         let mut buffer = vec![0; BUFFER.max(early.len())].into_boxed_slice();
         let unread = 0..early.len();
@@ -72,13 +74,13 @@ impl Reader {
         Self { max_payload, buffer, unread, frame: None, message: None }
     }
 
-    /// Bytes that were read of a message which is not whole. Those in the buffer are not counted.
+    /// Returns the bytes of the incomplete message, without those in the buffer.
     pub(super) fn held(&self) -> usize {
         let frame = self.frame.as_ref().map_or(0, |frame| frame.payload.len());
         frame + self.message.as_ref().map_or(0, |(_, payload)| payload.len())
     }
 
-    /// The next message of what was read; none: [`poll_fill`](Self::poll_fill).
+    /// Returns the next message, or `None` if [`poll_fill`](Self::poll_fill) must read more.
     pub(super) fn next(&mut self) -> Result<Option<Incoming<'_>>, Error> {
         let (opcode, payload) = loop {
             let Some((opcode, last, payload)) = self.next_frame()? else { return Ok(None) };
@@ -95,7 +97,8 @@ impl Reader {
         incoming(opcode, payload).map(Some)
     }
 
-    /// Reads once; how many bytes. To be called when there is no message left.
+    /// Reads once and returns the number of bytes. Call it only after [`next`](Self::next) returned
+    /// `None`.
     pub(super) fn poll_fill(
         &mut self,
         stream: &mut (impl AsyncRead + Unpin),
@@ -105,7 +108,8 @@ impl Reader {
             && *missing >= self.buffer.len()
         {
             if payload.capacity() - payload.len() < self.buffer.len() {
-                // An announced length is not trusted; at the end it is met exactly.
+                // The announced length is not trusted: memory grows with the data and ends at
+                // exactly that length.
                 payload.reserve_exact(payload.len().max(CHUNK).min(*missing));
             }
             let mut payload = payload.limit(*missing);
@@ -143,7 +147,7 @@ impl Reader {
         Ok(None)
     }
 
-    /// Reads a header, if it is there, and checks all limits on it.
+    /// Parses a frame header, if it is complete, and checks all limits.
     fn open_frame(&mut self) -> Result<Option<OpenFrame>, Error> {
         let Some((head, rest)) = self.buffer[self.unread.clone()].split_first_chunk() else {
             return Ok(None);
@@ -196,7 +200,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Adds a frame to its message; gives the message if it was the last, and whether it is text.
+    /// Adds a frame to its message. Returns a complete message, and whether it is text.
     fn assemble(&mut self, data: Data, last: bool, payload: Payload) -> Option<(bool, Payload)> {
         let text = data == Data::Text;
         let Some((_, message)) = &mut self.message else {

@@ -1,4 +1,4 @@
-//! Our reader and tungstenite's, given the same bytes.
+//! Compares this reader with tungstenite's on the same bytes.
 
 use std::{
     io::{self, Cursor, Read, Write},
@@ -17,13 +17,14 @@ use super::read::{Incoming, Reader};
 const LIMIT: usize = 20_000;
 
 proptest! {
-    /// Whole frames, mostly lawful: the same messages, and an error in the same place or in neither.
+    /// Complete and mostly valid frames: both readers give the same messages, and an error at the
+    /// same place or none.
     #[test]
     fn frames_mean_the_same(frames in vec(frame(), 0..12), early in 0..300_usize, chunk in 1..20_000_usize) {
         let bytes = frames.concat();
         let (ours, theirs) = (read(&bytes, early, chunk), reference(&bytes));
         if theirs.broken_text {
-            // Of a text in fragments each is checked there; here the whole is.
+            // tungstenite checks text fragment by fragment, this reader checks the complete text.
             prop_assert!(ours.messages.starts_with(&theirs.messages));
             return Ok(());
         }
@@ -31,7 +32,8 @@ proptest! {
         prop_assert_eq!(ours.failed, theirs.failed, "{:02x?}", bytes);
     }
 
-    /// Any bytes: the same messages, and what is an error there is one here. Ours come earlier, by the header.
+    /// Arbitrary bytes: both readers give the same messages, and an error of tungstenite is an
+    /// error here. This reader may report it earlier, from the header.
     #[test]
     fn bytes_mean_the_same(frames in vec(frame(), 0..3), noise in vec(any::<u8>(), 0..200), early in 0..20_usize, chunk in 1..20_usize) {
         let bytes = [frames.concat(), noise].concat();
@@ -76,14 +78,14 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
 
 #[derive(Default)]
 struct Outcome {
-    /// What they look like.
+    /// The messages, formatted.
     messages: Vec<String>,
     failed: bool,
-    /// The error is a text that is not UTF-8.
+    /// Whether the error is text that is not UTF-8.
     broken_text: bool,
 }
 
-/// Gives so many bytes at a time.
+/// A stream that yields at most this number of bytes at a time.
 struct Pieces<'a>(&'a [u8], usize);
 
 impl tokio::io::AsyncRead for Pieces<'_> {
@@ -99,7 +101,7 @@ impl tokio::io::AsyncRead for Pieces<'_> {
     }
 }
 
-/// What our reader makes of the bytes, up to a close frame.
+/// Reads the bytes with this reader, up to a close frame.
 fn read(bytes: &[u8], early: usize, chunk: usize) -> Outcome {
     let (early, late) = bytes.split_at(early.min(bytes.len()));
     let mut reader = Reader::new(LIMIT, early);
@@ -133,7 +135,7 @@ fn read(bytes: &[u8], early: usize, chunk: usize) -> Outcome {
     }
 }
 
-/// What tungstenite makes of them.
+/// Reads the bytes with tungstenite.
 fn reference(bytes: &[u8]) -> Outcome {
     let config =
         WebSocketConfig::default().max_message_size(Some(LIMIT)).max_frame_size(Some(LIMIT));

@@ -1,4 +1,4 @@
-//! Frames on their way to the server: masked, and gathered into as few writes as possible.
+//! Writes frames to the server: masks them and combines them into few writes.
 
 use std::{
     io,
@@ -9,36 +9,36 @@ use std::{
 use tokio::io::AsyncWrite;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, OpCode};
 
-/// Room that the emptied buffer keeps for what is sent next.
+/// The capacity that an emptied buffer retains, in bytes.
 const KEPT: usize = 8 * 1024;
 
-/// What is sent and not yet taken by the stream.
+/// The bytes that were sent and that the stream has not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     bytes: Vec<u8>,
-    /// How many of them are written.
+    /// How many of the bytes are written.
     written: usize,
-    /// The stream may hold back what was written: TLS does.
+    /// Whether the stream may buffer written bytes, as TLS does.
     unflushed: bool,
     masks: Masks,
 }
 
 impl Writer {
-    /// Whether all has left.
+    /// Returns whether everything was written.
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty() && !self.unflushed
     }
 
-    /// Bytes that wait.
+    /// Returns the number of bytes that wait.
     pub(super) fn waiting(&self) -> usize {
         self.bytes.len() - self.written
     }
 
-    /// Adds a frame; its payload is `first` and `rest`.
+    /// Adds a frame. Its payload is `first` followed by `rest`.
     ///
     /// # Errors
     ///
-    /// There is no randomness for its mask.
+    /// The system has no randomness for the mask.
     pub(super) fn push(&mut self, opcode: OpCode, first: &[u8], rest: &[u8]) -> io::Result<()> {
         let mask = self.masks.next()?;
         if self.written > self.waiting() {
@@ -74,7 +74,7 @@ impl Writer {
         self.push(OpCode::Control(Control::Close), payload, &[])
     }
 
-    /// Writes everything.
+    /// Writes and flushes everything.
     pub(super) fn poll_flush(
         &mut self,
         mut stream: &mut (impl AsyncWrite + Unpin),
@@ -100,7 +100,8 @@ impl Writer {
     }
 }
 
-/// Masks that nobody can foretell (RFC 6455 section 5.3), some at a time, as the system is slow to give them.
+/// Unpredictable masks (RFC 6455 section 5.3), generated several at a time because the system call
+/// is slow.
 #[derive(Debug)]
 struct Masks {
     pool: [[u8; 4]; 64],
@@ -149,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes a few bytes at a time, and holds them back until it is flushed for the second time.
+    /// A stream that accepts a few bytes at a time, and holds them back until the second flush.
     #[derive(Default)]
     struct Slow {
         taken: Vec<u8>,
