@@ -71,28 +71,28 @@ impl fmt::Debug for Ack {
 }
 
 impl Responder {
-    pub(crate) fn new(socket: Socket, id: AckId, stay: u64) -> Self {
-        Self { socket, id, stay, answered: Arc::new(AtomicBool::new(false)) }
+    pub(crate) fn new(socket: Socket, id: AckId, epoch: u64) -> Self {
+        Self { socket, id, epoch, answered: Arc::new(AtomicBool::new(false)) }
     }
 
     pub(crate) fn answer<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
-        let space = &self.socket.space;
-        let frames = space.parser.encode_ack(&space.nsp, self.id, args)?;
+        let slot = &self.socket.slot;
+        let frames = slot.parser.encode_ack(&slot.nsp, self.id, args)?;
         self.socket.manager.0.0.check_size(&frames)?;
         if self.answered.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
-        let packet = Outgoing { frames, ack: None, volatile: false, stay: Some(self.stay) };
+        let packet = Outgoing { frames, ack: None, volatile: false, epoch: Some(self.epoch) };
         let result = {
-            let mut state = space.state();
-            if state.stay != self.stay || state.id.is_none() {
+            let mut state = slot.state();
+            if state.epoch != self.epoch || state.id.is_none() {
                 Err(EmitError::Disconnected)
             } else {
                 state.outbox.push(packet).map_err(|_| EmitError::Full)
             }
         };
         match result {
-            Ok(()) => self.socket.manager.0.0.signal.sent(),
+            Ok(()) => self.socket.manager.0.0.signal.packet_queued(),
             Err(_) => self.answered.store(false, Ordering::Relaxed),
         }
         result

@@ -175,7 +175,7 @@ pub(crate) type AuthFuture = Pin<Box<dyn Future<Output = Result<Value, HandlerEr
 #[derive(Clone)]
 pub(crate) enum Auth {
     Value(Arc<Value>),
-    Asked(Arc<dyn Fn() -> AuthFuture + Send + Sync>),
+    Function(Arc<dyn Fn() -> AuthFuture + Send + Sync>),
 }
 
 impl Default for SocketConfig {
@@ -199,7 +199,7 @@ impl SocketConfig {
             Ok(value) => Auth::Value(Arc::new(value)),
             Err(error) => {
                 let message: Arc<str> = error.to_string().into();
-                Auth::Asked(Arc::new(move || {
+                Auth::Function(Arc::new(move || {
                     let error = HandlerError::public(&*message);
                     Box::pin(async { Err(error) })
                 }))
@@ -228,7 +228,7 @@ impl SocketConfig {
         Fut: Future<Output = Result<T, HandlerError>> + Send + 'static,
         T: Serialize,
     {
-        self.auth = Auth::Asked(Arc::new(move || {
+        self.auth = Auth::Function(Arc::new(move || {
             let auth = ask();
             Box::pin(async move { Ok(serde_json::to_value(auth.await?)?) })
         }));

@@ -95,7 +95,7 @@ impl<'a> Emitter<'a> {
             answer.await.unwrap_or(Err(AckError::Disconnected))?
         } else {
             let deadline = self.deadline();
-            let id = self.socket.space.next_ack();
+            let id = self.socket.slot.next_ack();
             let frames = self.encode(Some(id), event, args)?;
             if self.volatile && !self.socket.manager.0.0.is_open() {
                 return Err(AckError::Disconnected);
@@ -134,17 +134,17 @@ impl<'a> Emitter<'a> {
     }
 
     fn retries(&self) -> bool {
-        self.socket.space.config.retries.is_some() && !self.volatile
+        self.socket.slot.config.retries.is_some() && !self.volatile
     }
 
-    fn patience(&self) -> Duration {
-        self.timeout.unwrap_or(self.socket.space.config.ack_timeout)
+    fn ack_timeout(&self) -> Duration {
+        self.timeout.unwrap_or(self.socket.slot.config.ack_timeout)
     }
 
     fn deadline(&self) -> Instant {
         let now = Instant::now();
         let far = Duration::from_secs(10 * 365 * 86_400);
-        now.checked_add(self.patience()).unwrap_or_else(|| now + far)
+        now.checked_add(self.ack_timeout()).unwrap_or_else(|| now + far)
     }
 
     fn encode<T: Serialize + ?Sized>(
@@ -153,8 +153,8 @@ impl<'a> Emitter<'a> {
         event: &str,
         args: &T,
     ) -> Result<Frames, EmitError> {
-        let space = &self.socket.space;
-        let frames = space.parser.encode_event(&space.nsp, id, event, args)?;
+        let slot = &self.socket.slot;
+        let frames = slot.parser.encode_event(&slot.nsp, id, event, args)?;
         Ok(if self.compress { frames } else { frames.compress(false) })
     }
 
@@ -162,10 +162,10 @@ impl<'a> Emitter<'a> {
         self.check_ended()?;
         self.socket.manager.0.0.check_size(&frames)?;
         self.announce(&frames);
-        let packet = Outgoing { frames, ack, volatile: self.volatile, stay: None };
-        let refused = self.socket.space.state().outbox.push(packet);
+        let packet = Outgoing { frames, ack, volatile: self.volatile, epoch: None };
+        let refused = self.socket.slot.state().outbox.push(packet);
         refused.map_err(|_| EmitError::Full)?;
-        self.socket.manager.0.0.signal.sent();
+        self.socket.manager.0.0.signal.packet_queued();
         Ok(())
     }
 
@@ -176,15 +176,15 @@ impl<'a> Emitter<'a> {
         waiter: Option<Waiter>,
     ) -> Result<(), EmitError> {
         self.check_ended()?;
-        let space = &self.socket.space;
-        let id = space.next_ack();
+        let slot = &self.socket.slot;
+        let id = slot.next_ack();
         let frames = self.encode(Some(id), event, args)?;
         self.socket.manager.0.0.check_size(&frames)?;
         self.announce(&frames);
-        let retried = Retried { frames, id, timeout: self.patience(), waiter, sent: 0 };
-        let refused = space.state().retries.push(retried);
+        let retried = Retried { frames, id, timeout: self.ack_timeout(), waiter, sent: 0 };
+        let refused = slot.state().retries.push(retried);
         refused.map_err(|_| EmitError::Full)?;
-        self.socket.manager.0.0.signal.sent();
+        self.socket.manager.0.0.signal.packet_queued();
         Ok(())
     }
 
@@ -208,9 +208,9 @@ impl<'a> Emitter<'a> {
     }
 
     fn announce(&self, frames: &Frames) {
-        let space = &self.socket.space;
-        if space.has_outgoing.load(std::sync::atomic::Ordering::Relaxed) {
-            outgoing::tell(space, frames);
+        let slot = &self.socket.slot;
+        if slot.has_outgoing.load(std::sync::atomic::Ordering::Relaxed) {
+            outgoing::notify_listeners(slot, frames);
         }
     }
 }
@@ -228,7 +228,7 @@ impl Drop for Pending<'_> {
             return;
         }
         let removed = {
-            let mut state = self.socket.space.state();
+            let mut state = self.socket.slot.state();
             let removed = state.outbox.remove(self.id);
             if removed.is_none() {
                 state.forgotten.push(self.id);
@@ -236,9 +236,9 @@ impl Drop for Pending<'_> {
             removed
         };
         if removed.is_some() {
-            self.socket.space.room.notify_waiters();
+            self.socket.slot.room.notify_waiters();
         }
         drop(removed);
-        self.socket.manager.0.0.signal.asked();
+        self.socket.manager.0.0.signal.request_made();
     }
 }

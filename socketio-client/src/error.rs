@@ -172,12 +172,12 @@ impl From<AnswerError> for AckError {
 pub struct HandlerError {
     source: Box<dyn std::error::Error + Send + Sync>,
     data: Option<Value>,
-    told: Told,
+    public_text: PublicText,
 }
 
 /// The part of an error that the server receives.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
+enum PublicText {
     /// A general text, because the error's own message is not public.
     General(&'static str),
     /// The error's own message.
@@ -186,7 +186,7 @@ enum Told {
     Text(String),
 }
 
-const INTERNAL: Told = Told::General("internal error");
+const INTERNAL: PublicText = PublicText::General("internal error");
 
 impl HandlerError {
     /// Creates an error whose message may be sent to the server.
@@ -200,13 +200,13 @@ impl HandlerError {
     /// # assert!(parse("x").unwrap_err().is_public());
     /// ```
     pub fn public(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { source: error.into(), data: None, told: Told::Message }
+        Self { source: error.into(), data: None, public_text: PublicText::Message }
     }
 
     /// Sets the message for the server, instead of the error's own message, which goes to the log.
     #[must_use]
     pub fn public_message(mut self, message: impl Into<String>) -> Self {
-        self.told = Told::Text(message.into());
+        self.public_text = PublicText::Text(message.into());
         self
     }
 
@@ -226,15 +226,19 @@ impl HandlerError {
     /// Creates the error for arguments of an unexpected type. Its details name types of the
     /// application, so the server does not receive them.
     pub(crate) fn not_extracted(error: ArgsError) -> Self {
-        Self { source: error.into(), data: None, told: Told::General("invalid arguments") }
+        Self {
+            source: error.into(),
+            data: None,
+            public_text: PublicText::General("invalid arguments"),
+        }
     }
 
     /// Makes the error public if its type is registered and gives a public part. Runs user code.
     pub(crate) fn resolved(mut self, errors: &PublicErrors) -> Self {
-        if self.told == INTERNAL
+        if self.public_text == INTERNAL
             && let Some(part) = errors.find(&*self.source)
         {
-            self.told = Told::Text(part.message);
+            self.public_text = PublicText::Text(part.message);
             self.data = self.data.or(part.data);
         }
         self
@@ -242,7 +246,7 @@ impl HandlerError {
 
     /// Returns whether the server may read the error's message.
     pub fn is_public(&self) -> bool {
-        !matches!(self.told, Told::General(_))
+        !matches!(self.public_text, PublicText::General(_))
     }
 
     /// Returns the text for the log, which must not contain data sent by the server.
@@ -251,17 +255,17 @@ impl HandlerError {
     }
 
     pub(crate) fn message_for_server(&self) -> String {
-        match &self.told {
-            Told::General(text) => (*text).to_owned(),
-            Told::Message => self.to_string(),
-            Told::Text(text) => text.clone(),
+        match &self.public_text {
+            PublicText::General(text) => (*text).to_owned(),
+            PublicText::Message => self.to_string(),
+            PublicText::Text(text) => text.clone(),
         }
     }
 }
 
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self { source: error.into(), data: None, told: INTERNAL }
+        Self { source: error.into(), data: None, public_text: INTERNAL }
     }
 }
 

@@ -60,7 +60,7 @@ impl Events {
 
     fn unsubscribe(&self) {
         let handler = self.handler.as_ptr();
-        self.socket.space.change_table(|table| {
+        self.socket.slot.change_table(|table| {
             table.remove_any(|it| std::ptr::addr_eq(Arc::as_ptr(it), handler));
         });
     }
@@ -86,7 +86,7 @@ impl Socket {
         let (sender, events) = mpsc::channel(1);
         let handler = erase(Subscription(sender));
         let subscription = Arc::downgrade(&handler);
-        self.space.change_table(|table| table.add_any(handler, false));
+        self.slot.change_table(|table| table.add_any(handler, false));
         let events = Events { events, socket: self.clone(), handler: subscription };
         if self.manager.0.0.is_ended() {
             events.unsubscribe();

@@ -29,12 +29,12 @@ impl Socket {
     /// # }
     /// ```
     pub fn on<M>(&self, event: &str, handler: impl Handler<M>) {
-        self.space.change_table(|table| table.add(event, erase(handler), false));
+        self.slot.change_table(|table| table.add(event, erase(handler), false));
     }
 
     /// Adds a handler that runs only for the next event of this name.
     pub fn once<M>(&self, event: &str, handler: impl Handler<M>) {
-        self.space.change_table(|table| table.add(event, erase(handler), true));
+        self.slot.change_table(|table| table.add(event, erase(handler), true));
     }
 
     /// Adds a handler for a typed event. Its return value is the ack of the type in the contract.
@@ -53,12 +53,12 @@ impl Socket {
         A: DeserializeOwned + Send + 'static,
         R: Serialize + Send + 'static,
     {
-        self.space.change_table(|table| table.add(event.name(), erase_typed(handler), false));
+        self.slot.change_table(|table| table.add(event.name(), erase_typed(handler), false));
     }
 
     /// Removes all handlers of an event.
     pub fn off(&self, event: &str) {
-        self.space.change_table(|table| table.remove(event));
+        self.slot.change_table(|table| table.remove(event));
     }
 
     /// Adds a handler that runs when the socket has connected and queued events have been sent. The
@@ -80,33 +80,33 @@ impl Socket {
     /// Adds a handler for every event of the server. It starts before the handlers of the event
     /// itself, and may send the ack.
     pub fn on_any<M>(&self, handler: impl Handler<M>) {
-        self.space.change_table(|table| table.add_any(erase(handler), false));
+        self.slot.change_table(|table| table.add_any(erase(handler), false));
     }
 
     /// Adds a handler like [`on_any`](Self::on_any), before the existing ones.
     pub fn prepend_any<M>(&self, handler: impl Handler<M>) {
-        self.space.change_table(|table| table.add_any(erase(handler), true));
+        self.slot.change_table(|table| table.add_any(erase(handler), true));
     }
 
     /// Removes the handlers that were added for every event.
     pub fn off_any(&self) {
-        self.space.change_table(|table| table.clear_any());
+        self.slot.change_table(|table| table.clear_any());
     }
 
     /// Returns the names of the events that have handlers.
     pub fn event_names(&self) -> Vec<String> {
-        self.space.table().names()
+        self.slot.table().names()
     }
 
     /// Adds a listener for every emitted event, but not for acks. Emit calls it before it queues
     /// the event. The listener receives the arguments as the server does.
     pub fn on_any_outgoing(&self, listener: impl Fn(&Args) + Send + Sync + 'static) {
         let listener: Arc<dyn Fn(&Args) + Send + Sync> = Arc::new(listener);
-        self.space.change_outgoing(|known| known.iter().cloned().chain([listener]).collect());
+        self.slot.change_outgoing(|known| known.iter().cloned().chain([listener]).collect());
     }
 
     /// Removes the listeners added by [`on_any_outgoing`](Self::on_any_outgoing).
     pub fn off_any_outgoing(&self) {
-        self.space.change_outgoing(|_| Arc::new([]));
+        self.slot.change_outgoing(|_| Arc::new([]));
     }
 }

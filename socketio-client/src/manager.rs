@@ -11,7 +11,7 @@ use crate::{
     engine::EngineConfig,
     error::{ClientError, ConnectError, DisconnectReason},
     manager_event::ManagerEvent,
-    model::{Manager, ManagerListener, Owner, Shared, Socket, Space},
+    model::{Manager, ManagerListener, NamespaceSlot, Owner, Shared, Socket},
     reconnect::Reconnection,
     url::Target,
 };
@@ -78,16 +78,16 @@ impl Manager {
 
     fn find_or_add(&self, nsp: Nsp, config: SocketConfig) -> Socket {
         let shared = &self.0.0;
-        let space = {
+        let slot = {
             let mut state = shared.state();
-            let known = state.spaces.iter().find(|space| space.nsp == nsp).cloned();
+            let known = state.slots.iter().find(|slot| slot.nsp == nsp).cloned();
             known.unwrap_or_else(|| {
-                let space = Arc::new(Space::new(nsp, config, shared.config.parser));
-                state.spaces.push(space.clone());
-                space
+                let slot = Arc::new(NamespaceSlot::new(nsp, config, shared.config.parser));
+                state.slots.push(slot.clone());
+                slot
             })
         };
-        let socket = Socket { space, manager: self.clone() };
+        let socket = Socket { slot, manager: self.clone() };
         if shared.config.auto_connect && !socket.is_active() {
             socket.open();
         }
@@ -96,7 +96,7 @@ impl Manager {
 
     /// Returns whether this namespace has a socket.
     pub(crate) fn has(&self, nsp: &Nsp) -> bool {
-        self.0.0.state().spaces.iter().any(|space| space.nsp == *nsp)
+        self.0.0.state().slots.iter().any(|slot| slot.nsp == *nsp)
     }
 
     /// Adds a listener for events of the connection. The connection's task calls it, so it should
@@ -131,7 +131,7 @@ impl Manager {
             state.open = true;
             state.idle = false;
         }
-        self.0.0.signal.asked();
+        self.0.0.signal.request_made();
     }
 
     /// Closes the connection. It opens again when a socket connects or [`open`](Self::open) is
@@ -142,17 +142,17 @@ impl Manager {
     /// [`close_timeout`](ClientConfig::close_timeout). Events still unsent after that time are
     /// lost. Events that are emitted after this call wait for the next connection.
     pub fn close(&self) {
-        let spaces = {
+        let slots = {
             let mut state = self.0.0.state();
             state.close = true;
             state.open = false;
-            state.spaces.clone()
+            state.slots.clone()
         };
         // Fails pending `connect` calls here, so that calls from now on wait for the next
         // connection.
-        for space in spaces {
+        for slot in slots {
             let waiting = {
-                let mut state = space.state();
+                let mut state = slot.state();
                 state.end();
                 std::mem::take(&mut state.connecting)
             };
@@ -160,7 +160,7 @@ impl Manager {
                 let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::ForcedClose)));
             }
         }
-        self.0.0.signal.asked();
+        self.0.0.signal.request_made();
     }
 
     /// Waits until there is no connection, not even a closing one. By then the events emitted
@@ -212,7 +212,7 @@ impl Manager {
     /// Changes the reconnection policy, from the next attempt on.
     pub fn set_reconnection(&self, reconnection: Reconnection) {
         self.0.0.state().reconnection = reconnection;
-        self.0.0.signal.asked();
+        self.0.0.signal.request_made();
     }
 
     /// Changes [`connect_timeout`](ClientConfig::connect_timeout), from the next attempt on.
@@ -231,7 +231,7 @@ impl Shared {
     }
 
     /// Calls the listeners, which are user code.
-    pub(crate) fn tell(&self, event: &ManagerEvent) {
+    pub(crate) fn notify(&self, event: &ManagerEvent) {
         tracing::debug!(target: "socketio::client", event = event.name(), "manager");
         for listener in self.listeners().iter() {
             if std::panic::catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {

@@ -76,7 +76,7 @@ pub(crate) struct Shared {
 pub(crate) type ManagerListener = Arc<dyn Fn(&ManagerEvent) + Send + Sync>;
 
 pub(crate) struct ManagerState {
-    pub(crate) spaces: Vec<Arc<Space>>,
+    pub(crate) slots: Vec<Arc<NamespaceSlot>>,
     pub(crate) reconnection: Reconnection,
     pub(crate) connect_timeout: Option<Duration>,
     /// Whether the task has to close the connection.
@@ -92,7 +92,7 @@ pub(crate) struct ManagerState {
 impl Shared {
     pub(crate) fn new(target: Target, config: ClientConfig, owner: Weak<Owner>) -> Self {
         let state = ManagerState {
-            spaces: Vec::new(),
+            slots: Vec::new(),
             reconnection: config.reconnection.clone(),
             connect_timeout: config.connect_timeout,
             close: false,
@@ -164,9 +164,9 @@ impl Shared {
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
         self.set_session(None);
-        let spaces = std::mem::take(&mut self.state().spaces);
-        for space in spaces {
-            space.end();
+        let slots = std::mem::take(&mut self.state().slots);
+        for slot in slots {
+            slot.end();
         }
         self.closed.notify_waiters();
     }
@@ -198,19 +198,19 @@ impl Shared {
 /// ```
 #[derive(Clone)]
 pub struct Socket {
-    pub(crate) space: Arc<Space>,
+    pub(crate) slot: Arc<NamespaceSlot>,
     pub(crate) manager: Manager,
 }
 
 /// The state of one namespace, shared by the handles and the connection's task.
-pub(crate) struct Space {
+pub(crate) struct NamespaceSlot {
     pub(crate) nsp: Nsp,
     pub(crate) config: SocketConfig,
     pub(crate) parser: Parser,
     pub(crate) has_outgoing: AtomicBool,
     /// Notified when the outgoing queue has room again.
     pub(crate) room: Notify,
-    state: Mutex<SpaceState>,
+    state: Mutex<NamespaceState>,
     table: Mutex<Arc<Table<Erased>>>,
     outgoing: Mutex<Arc<[OutgoingListener]>>,
     next_ack: AtomicU64,
@@ -218,7 +218,7 @@ pub(crate) struct Space {
 
 pub(crate) type OutgoingListener = Arc<dyn Fn(&Args) + Send + Sync>;
 
-pub(crate) struct SpaceState {
+pub(crate) struct NamespaceState {
     /// Whether the socket is connected or should be.
     pub(crate) active: bool,
     /// [`disconnect`](Socket::disconnect) was called.
@@ -227,7 +227,7 @@ pub(crate) struct SpaceState {
     pub(crate) id: Option<Arc<str>>,
     pub(crate) recovered: bool,
     /// Counts the joins of the namespace. Acks of an earlier join are not sent.
-    pub(crate) stay: u64,
+    pub(crate) epoch: u64,
     pub(crate) outbox: Outbox<Waiter>,
     pub(crate) retries: Retries<Waiter>,
     /// Acks that nobody waits for any more.
@@ -236,7 +236,7 @@ pub(crate) struct SpaceState {
     pub(crate) connecting: Vec<oneshot::Sender<Result<(), ConnectError>>>,
 }
 
-impl SpaceState {
+impl NamespaceState {
     /// Marks the socket as disconnecting. Queued packets still belong to the current connection, if
     /// there is one.
     pub(crate) fn end(&mut self) {
@@ -246,15 +246,15 @@ impl SpaceState {
     }
 }
 
-impl Space {
+impl NamespaceSlot {
     pub(crate) fn new(nsp: Nsp, config: SocketConfig, parser: Parser) -> Self {
         let (packets, bytes) = (config.max_queued_packets, config.max_queued_bytes);
-        let state = SpaceState {
+        let state = NamespaceState {
             active: false,
             leave: false,
             id: None,
             recovered: false,
-            stay: 0,
+            epoch: 0,
             outbox: Outbox::new(packets, bytes),
             retries: Retries::new(packets, bytes),
             forgotten: Vec::new(),
@@ -273,7 +273,7 @@ impl Space {
         }
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, SpaceState> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, NamespaceState> {
         lock(&self.state)
     }
 
@@ -348,7 +348,7 @@ pub struct Context {
 pub(crate) struct Responder {
     pub(crate) socket: Socket,
     pub(crate) id: AckId,
-    pub(crate) stay: u64,
+    pub(crate) epoch: u64,
     pub(crate) answered: Arc<AtomicBool>,
 }
 
@@ -370,8 +370,8 @@ mod tests {
 
     #[test]
     fn acknowledgements_are_counted() {
-        let space = Space::new(Nsp::root(), SocketConfig::default(), Parser::default());
-        let ids: Vec<_> = (0..3).filter_map(|_| space.next_ack().get()).collect();
+        let slot = NamespaceSlot::new(Nsp::root(), SocketConfig::default(), Parser::default());
+        let ids: Vec<_> = (0..3).filter_map(|_| slot.next_ack().get()).collect();
         assert_eq!(ids, [0, 1, 2]);
     }
 }

@@ -7,7 +7,7 @@ use engineio_parser::Frames;
 use socketio_parser::AckId;
 
 /// The capacity that an emptied outbox retains, in packets.
-const KEPT: usize = 32;
+const RETAINED_CAPACITY: usize = 32;
 
 /// A packet that waits to be sent. `W` is the type that waits for its ack.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Outgoing<W> {
     pub(crate) volatile: bool,
     /// The join of the namespace that this packet belongs to, for acks. They are useless after
     /// another join.
-    pub(crate) stay: Option<u64>,
+    pub(crate) epoch: Option<u64>,
 }
 
 /// An ack that the packet requests.
@@ -108,7 +108,7 @@ impl<W> Outbox<W> {
     }
 
     /// Queues a packet without a limit, because another queue has counted it.
-    pub(crate) fn force(&mut self, packet: Outgoing<W>) {
+    pub(crate) fn push_unbounded(&mut self, packet: Outgoing<W>) {
         self.bytes += packet.frames.bytes();
         self.packets.push_back(packet);
     }
@@ -121,14 +121,14 @@ impl<W> Outbox<W> {
         let packet = self.packets.pop_front()?;
         self.last = last.flatten();
         self.bytes -= packet.frames.bytes();
-        if self.packets.is_empty() && self.packets.capacity() > KEPT {
+        if self.packets.is_empty() && self.packets.capacity() > RETAINED_CAPACITY {
             self.packets = VecDeque::new();
         }
         Some(packet)
     }
 
     /// Puts back the packet that was popped last.
-    pub(crate) fn unpop(&mut self, packet: Outgoing<W>) {
+    pub(crate) fn put_back(&mut self, packet: Outgoing<W>) {
         self.bytes += packet.frames.bytes();
         self.packets.push_front(packet);
         self.last = self.last.map(|last| last + 1);
@@ -166,7 +166,7 @@ mod tests {
     fn packet(text: &str, id: Option<u64>) -> Outgoing<()> {
         let ack = |id| Awaited { id: AckId::from(id), deadline: Instant::now(), waiter: () };
         let frames = Frame::text(PacketType::Message, text).into();
-        Outgoing { frames, ack: id.map(ack), volatile: false, stay: None }
+        Outgoing { frames, ack: id.map(ack), volatile: false, epoch: None }
     }
 
     fn texts(outbox: &mut Outbox<()>) -> Vec<Vec<u8>> {
@@ -183,7 +183,7 @@ mod tests {
         }
         assert!(outbox.remove(AckId::from(1)).is_some() && outbox.remove(AckId::from(1)).is_none());
         let first = outbox.pop().unwrap();
-        outbox.unpop(first);
+        outbox.put_back(first);
         assert_eq!(texts(&mut outbox), [b"4a", b"4c"]);
         assert_eq!(outbox.bytes, 0);
     }
@@ -202,7 +202,7 @@ mod tests {
         outbox.remove(AckId::from(3)).unwrap();
         outbox.push(packet("e", None)).unwrap();
         let first = outbox.pop().unwrap();
-        outbox.unpop(first);
+        outbox.put_back(first);
         assert_eq!(texts(&mut outbox), [b"4b", b"4c"]);
         outbox.reopen();
         assert_eq!(texts(&mut outbox), [b"4e"]);

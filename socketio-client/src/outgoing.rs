@@ -5,13 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use engineio_parser::Frames;
 use socketio_parser::{Args, ByteString, Content, Decoder, Limits, Parser};
 
-use crate::model::Space;
+use crate::model::NamespaceSlot;
 
 /// Calls the listeners of an outgoing event. They receive the arguments as the server does, decoded
 /// from the frames that are sent.
-pub(crate) fn tell(space: &Space, frames: &Frames) {
-    let Some(args) = read(space.parser, frames) else { return };
-    for listener in space.outgoing().iter() {
+pub(crate) fn notify_listeners(slot: &NamespaceSlot, frames: &Frames) {
+    let Some(args) = read(slot.parser, frames) else { return };
+    for listener in slot.outgoing().iter() {
         if catch_unwind(AssertUnwindSafe(|| listener(&args))).is_err() {
             tracing::error!(target: "socketio::client", "a listener of outgoing events panicked");
         }

@@ -10,8 +10,8 @@ use crate::sync::{
 
 /// The task is running or was woken. It checks the flags again before it sleeps.
 const AWAKE: u8 = 1;
-const SENT: u8 = 2;
-const ASKED: u8 = 4;
+const PACKETS: u8 = 2;
+const REQUESTS: u8 = 4;
 /// The last handle was dropped. This flag is never cleared, so that the task cannot sleep
 /// afterwards.
 const STOPPED: u8 = 8;
@@ -31,32 +31,32 @@ pub(crate) struct Raised(u8);
 
 impl Raised {
     /// Returns whether a socket has something to send.
-    pub(crate) fn sent(self) -> bool {
-        self.0 & SENT != 0
+    pub(crate) fn has_packets(self) -> bool {
+        self.0 & PACKETS != 0
     }
 
     /// Returns whether a handle has another request.
-    pub(crate) fn asked(self) -> bool {
-        self.0 & ASKED != 0
+    pub(crate) fn has_requests(self) -> bool {
+        self.0 & REQUESTS != 0
     }
 }
 
 impl Default for Signal {
     /// Returns the state of a task that is about to start and has to check everything.
     fn default() -> Self {
-        Self { bits: AtomicU8::new(AWAKE | SENT | ASKED), waker: Mutex::new(None) }
+        Self { bits: AtomicU8::new(AWAKE | PACKETS | REQUESTS), waker: Mutex::new(None) }
     }
 }
 
 impl Signal {
     /// Tells the task that there is something to send. Call it after queueing the packet.
-    pub(crate) fn sent(&self) {
-        self.raise(SENT);
+    pub(crate) fn packet_queued(&self) {
+        self.raise(PACKETS);
     }
 
     /// Tells the task that a handle has a request. Call it after recording the request.
-    pub(crate) fn asked(&self) {
-        self.raise(ASKED);
+    pub(crate) fn request_made(&self) {
+        self.raise(REQUESTS);
     }
 
     /// Tells the task that the last handle was dropped.
@@ -80,7 +80,7 @@ impl Signal {
 
     /// Returns and clears the raised flags. The caller must act on them.
     pub(crate) fn take(&self) -> Raised {
-        if self.bits.load(Ordering::Relaxed) & (SENT | ASKED) == 0 {
+        if self.bits.load(Ordering::Relaxed) & (PACKETS | REQUESTS) == 0 {
             return Raised(0);
         }
         Raised(self.bits.fetch_and(AWAKE | STOPPED, Ordering::AcqRel))
@@ -92,8 +92,8 @@ impl Signal {
     }
 
     /// Returns whether a handle has a request, and keeps the flag.
-    pub(crate) fn is_asked(&self) -> bool {
-        self.bits.load(Ordering::Acquire) & ASKED != 0
+    pub(crate) fn has_request(&self) -> bool {
+        self.bits.load(Ordering::Acquire) & REQUESTS != 0
     }
 
     /// Registers the waker and marks the task as sleeping. Returns `false` if a flag is raised; the

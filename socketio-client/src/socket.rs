@@ -16,12 +16,12 @@ impl Socket {
     /// Returns the id that the server gave to the socket, or `None` while it is not connected. Each
     /// connection has a new id.
     pub fn id(&self) -> Option<String> {
-        self.space.state().id.as_deref().map(str::to_owned)
+        self.slot.state().id.as_deref().map(str::to_owned)
     }
 
     /// Returns the name of the namespace.
     pub fn nsp(&self) -> &Nsp {
-        &self.space.nsp
+        &self.slot.nsp
     }
 
     /// Returns the manager of the connection, which other namespaces may share.
@@ -31,19 +31,19 @@ impl Socket {
 
     /// Returns whether the server has granted the namespace and the connection is alive.
     pub fn is_connected(&self) -> bool {
-        self.space.state().id.is_some()
+        self.slot.state().id.is_some()
     }
 
     /// Returns whether the socket is connected or will connect by itself. It is inactive after
     /// [`disconnect`](Self::disconnect), and after the server has refused or disconnected it.
     pub fn is_active(&self) -> bool {
-        self.space.state().active
+        self.slot.state().active
     }
 
     /// Returns whether the last connection restored the previous session. In that case the server
     /// kept rooms and data, and sent the missed events.
     pub fn is_recovered(&self) -> bool {
-        self.space.state().recovered
+        self.slot.state().recovered
     }
 
     /// Connects, unless the socket is connected, and waits until the server has granted the
@@ -59,7 +59,7 @@ impl Socket {
     pub async fn connect(&self) -> Result<(), ConnectError> {
         let (sender, outcome) = oneshot::channel();
         {
-            let mut state = self.space.state();
+            let mut state = self.slot.state();
             if state.id.is_some() {
                 return Ok(());
             }
@@ -75,7 +75,7 @@ impl Socket {
 
     /// Connects, unless the socket is connected, and returns without waiting.
     pub fn open(&self) {
-        self.space.state().active = true;
+        self.slot.state().active = true;
         self.manager.open();
     }
 
@@ -90,7 +90,7 @@ impl Socket {
     /// starts the `disconnect` handlers soon after.
     pub fn disconnect(&self) {
         let waiting = {
-            let mut state = self.space.state();
+            let mut state = self.slot.state();
             if !std::mem::take(&mut state.active) {
                 return;
             }
@@ -101,7 +101,7 @@ impl Socket {
         for waiting in waiting {
             let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::IoClientDisconnect)));
         }
-        self.manager.0.0.signal.asked();
+        self.manager.0.0.signal.request_made();
     }
 
     /// Sends an event to the server. A tuple (or array) is a list of arguments, `()` is an empty
@@ -201,9 +201,9 @@ impl Socket {
     /// Without a connection, it waits until there is one.
     pub async fn ready(&self) {
         loop {
-            let room = self.space.room.notified();
+            let room = self.slot.room.notified();
             let ready = {
-                let mut state = self.space.state();
+                let mut state = self.slot.state();
                 // Not lazily: both calls reset the size of the refused event.
                 state.outbox.is_ready() & state.retries.is_ready()
             };
@@ -222,7 +222,7 @@ impl Socket {
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Socket")
-            .field("nsp", &self.space.nsp)
+            .field("nsp", &self.slot.nsp)
             .field("id", &self.id())
             .finish_non_exhaustive()
     }

@@ -65,13 +65,13 @@ impl Driver {
 
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         // Messages are handled as they are read, so they alone do not need another round.
-        let mut moved = false;
+        let mut progressed = false;
         for _ in 0..BATCH {
             let Link::Open(engine) = &mut self.link else { return true };
             let event = engine.poll_event(cx);
-            moved |= !matches!(event, Poll::Pending | Poll::Ready(EngineEvent::Message(_)));
+            progressed |= !matches!(event, Poll::Pending | Poll::Ready(EngineEvent::Message(_)));
             match event {
-                Poll::Pending => return moved,
+                Poll::Pending => return progressed,
                 Poll::Ready(EngineEvent::Message(data)) => {
                     let result = self.machine.handle_data(engine.read_at(), data);
                     self.outputs(cx);
@@ -82,19 +82,19 @@ impl Driver {
                 Poll::Ready(EngineEvent::Upgraded(transport)) => {
                     let session = (engine.sid().to_owned(), transport);
                     self.shared.set_session(Some(session));
-                    self.shared.tell(&ManagerEvent::Upgrade(transport));
+                    self.shared.notify(&ManagerEvent::Upgrade(transport));
                 }
-                Poll::Ready(EngineEvent::Ping) => self.shared.tell(&ManagerEvent::Ping),
+                Poll::Ready(EngineEvent::Ping) => self.shared.notify(&ManagerEvent::Ping),
                 Poll::Ready(EngineEvent::Closed(Closed { reason, error })) => {
                     self.shared.set_session(None);
                     self.link = Link::Idle;
-                    self.look = true;
+                    self.dirty = true;
                     self.exceeded = error.as_ref().and_then(EngineError::exceeded);
                     self.lost(reason_of(reason), error.map(|error| chain(&error)));
                 }
             }
             // A handler may have disconnected its socket. Handle that before further messages.
-            self.asked();
+            self.handle_requests();
         }
         true
     }
@@ -120,22 +120,22 @@ impl Driver {
         self.shared.set_session(Some((engine.sid().to_owned(), engine.transport())));
         self.machine = new_machine(&self.shared);
         self.link = Link::Open(Box::new(engine));
-        self.look = true;
+        self.dirty = true;
         let attempts = self.backoff.attempts();
         self.backoff.reset();
-        self.shared.tell(&ManagerEvent::Open);
-        self.asked();
+        self.shared.notify(&ManagerEvent::Open);
+        self.handle_requests();
         if again {
-            self.shared.tell(&ManagerEvent::Reconnect(attempts));
+            self.shared.notify(&ManagerEvent::Reconnect(attempts));
         }
     }
 
     /// Handles a failure to open the connection.
     fn failed(&mut self, error: ConnectError, again: bool) {
         self.link = Link::Idle;
-        self.look = true;
-        self.asked_for_no_more();
-        self.shared.tell(&ManagerEvent::Error(error.clone()));
+        self.dirty = true;
+        self.clear_open_request();
+        self.shared.notify(&ManagerEvent::Error(error.clone()));
         let for_good = matches!(error, ConnectError::Unsupported);
         for index in 0..self.members.len() {
             if self.is_active(index) {
@@ -151,17 +151,17 @@ impl Driver {
             self.reconnect();
         }
         if again {
-            self.shared.tell(&ManagerEvent::ReconnectError(error));
+            self.shared.notify(&ManagerEvent::ReconnectError(error));
         }
     }
 
     /// Handles the loss of the connection: fails all pending acks, notifies every socket, and
     /// reconnects.
     fn lost(&mut self, reason: DisconnectReason, description: Option<String>) {
-        self.asked_for_no_more();
-        self.end_spaces(reason, description.as_deref(), None);
+        self.clear_open_request();
+        self.end_namespaces(reason, description.as_deref(), None);
         self.backoff.reset();
-        self.shared.tell(&ManagerEvent::Close { reason, description });
+        self.shared.notify(&ManagerEvent::Close { reason, description });
         self.reconnect();
     }
 
@@ -171,8 +171,8 @@ impl Driver {
         self.retire();
         self.backoff.reset();
         if !was_idle {
-            self.end_spaces(reason, None, left);
-            self.shared.tell(&ManagerEvent::Close { reason, description: None });
+            self.end_namespaces(reason, None, left);
+            self.shared.notify(&ManagerEvent::Close { reason, description: None });
         }
     }
 
@@ -185,18 +185,18 @@ impl Driver {
         match self.backoff.next(&policy, random()) {
             Some(delay) => {
                 self.link = Link::Waiting { until: after(delay) };
-                self.shared.tell(&ManagerEvent::Reconnecting { delay });
+                self.shared.notify(&ManagerEvent::Reconnecting { delay });
             }
             None => {
                 self.backoff.reset();
-                self.shared.tell(&ManagerEvent::ReconnectFailed);
+                self.shared.notify(&ManagerEvent::ReconnectFailed);
             }
         }
     }
 
     /// Clears the request to open the connection, which has been served. Call it before notifying
     /// anybody, because a listener may request a new connection.
-    fn asked_for_no_more(&mut self) {
+    fn clear_open_request(&mut self) {
         let mut state = self.shared.state();
         // If `close` is pending, the request is for the next connection.
         state.open &= state.close;
@@ -205,10 +205,10 @@ impl Driver {
     fn attempt(&mut self) {
         if !self.shared.state().reconnection.is_enabled() {
             self.link = Link::Idle;
-            self.look = true;
+            self.dirty = true;
             return;
         }
-        self.shared.tell(&ManagerEvent::ReconnectAttempt(self.backoff.attempts()));
+        self.shared.notify(&ManagerEvent::ReconnectAttempt(self.backoff.attempts()));
         self.open(true);
     }
 
@@ -224,7 +224,7 @@ impl Driver {
         }
         self.closing = None;
         // The next session may be opened.
-        self.look = true;
+        self.dirty = true;
         true
     }
 
@@ -234,7 +234,7 @@ impl Driver {
         if !self.timer.poll(next, cx) {
             return false;
         }
-        self.look = true;
+        self.dirty = true;
         let now = now();
         self.closing.take_if(|closing| closing.deadline <= now);
         match &self.link {
@@ -244,7 +244,7 @@ impl Driver {
             Link::Waiting { until } if *until <= now && self.closing.is_none() => self.attempt(),
             _ => {}
         }
-        self.late_spaces(now);
+        self.expire_namespaces(now);
         let result = self.machine.handle_timeout(now);
         self.outputs(cx);
         if let Err(violation) = result {

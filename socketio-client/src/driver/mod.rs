@@ -1,9 +1,9 @@
 //! One connection: a future that opens it, keeps it open and runs its handlers, in one task.
 
 mod link;
+mod namespaces;
 mod run;
 mod send;
-mod spaces;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -25,7 +25,7 @@ use self::{
 use crate::{
     engine::EngineConfig,
     error::DisconnectReason,
-    model::{Shared, Space},
+    model::{NamespaceSlot, Shared},
     reconnect::Backoff,
     waiter::Waiter,
 };
@@ -49,7 +49,7 @@ impl Driver {
             running: Vec::new(),
             inbox_bytes: 0,
             reading: true,
-            look: true,
+            dirty: true,
             unsent: true,
             timer: Timer::default(),
             exceeded: None,
@@ -57,52 +57,52 @@ impl Driver {
     }
 
     /// Takes the flags that the handles have raised.
-    fn heed(&mut self) {
+    fn take_signals(&mut self) {
         let raised = self.shared.signal.take();
-        self.unsent |= raised.sent();
-        self.look |= raised.asked();
+        self.unsent |= raised.has_packets();
+        self.dirty |= raised.has_requests();
     }
 
     /// Handles the requests of the handles. Returns whether there were any.
-    fn asked(&mut self) -> bool {
-        self.heed();
+    fn handle_requests(&mut self) -> bool {
+        self.take_signals();
         // Most messages change nothing here, so this returns early for them.
-        if !std::mem::take(&mut self.look) {
+        if !std::mem::take(&mut self.dirty) {
             return false;
         }
         self.unsent = true;
         let (close, added) = {
             let mut state = self.shared.state();
-            let added: Vec<_> = state.spaces.iter().skip(self.members.len()).cloned().collect();
+            let added: Vec<_> = state.slots.iter().skip(self.members.len()).cloned().collect();
             (std::mem::take(&mut state.close), added)
         };
-        let mut moved = close || !added.is_empty();
+        let mut progressed = close || !added.is_empty();
         self.members.extend(added.into_iter().map(Member::new));
         if close {
             self.close();
         }
         for index in 0..self.members.len() {
-            moved |= self.asked_of(index);
+            progressed |= self.handle_namespace_requests(index);
         }
         let may_open = matches!(self.link, Link::Idle) && self.closing.is_none();
         if may_open && self.shared.state().open {
             self.open(false);
-            moved = true;
+            progressed = true;
         }
-        moved
+        progressed
     }
 
     /// Handles the requests of one namespace's handles.
-    fn asked_of(&mut self, index: usize) -> bool {
+    fn handle_namespace_requests(&mut self, index: usize) -> bool {
         let Some(member) = self.members.get(index) else { return false };
-        let space = member.space.clone();
-        let out = matches!(member.phase, Phase::Out);
+        let slot = member.slot.clone();
+        let out = matches!(member.phase, Phase::NotJoined);
         let (leave, active, forgotten) = {
-            let mut state = space.state();
+            let mut state = slot.state();
             (std::mem::take(&mut state.leave), state.active, std::mem::take(&mut state.forgotten))
         };
         for id in forgotten {
-            drop(self.machine.forget_ack(&space.nsp, id));
+            drop(self.machine.forget_ack(&slot.nsp, id));
         }
         if leave {
             self.leave(index);
@@ -118,7 +118,7 @@ impl Driver {
     /// Handles a call of [`close`](crate::Manager::close).
     fn close(&mut self) {
         for index in 0..self.members.len() {
-            self.send_last(index);
+            self.send_remaining(index);
         }
         self.shut(DisconnectReason::ForcedClose, None);
     }
@@ -130,8 +130,8 @@ impl Driver {
             self.close();
         }
         for index in 0..self.members.len() {
-            let leave = self.members.get(index).is_some_and(|it| it.space.state().leave);
-            if leave { self.leave(index) } else { self.send_last(index) }
+            let leave = self.members.get(index).is_some_and(|it| it.slot.state().leave);
+            if leave { self.leave(index) } else { self.send_remaining(index) }
         }
         self.running.clear();
         self.members.clear();
@@ -145,7 +145,7 @@ impl Driver {
 
     /// Closes the open session, if there is one, and lets it finish in the background.
     fn retire(&mut self) {
-        self.look = true;
+        self.dirty = true;
         self.shared.set_session(None);
         if let Link::Open(mut engine) = std::mem::replace(&mut self.link, Link::Idle) {
             engine.set_reading(true);
@@ -171,16 +171,16 @@ impl Driver {
     }
 
     fn round(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut moved = self.asked();
-        moved |= self.poll_link(cx);
-        moved |= self.poll_auth(cx);
-        moved |= self.poll_running(cx);
-        moved |= self.start_waiting(cx);
-        self.heed();
-        moved |= self.flush() && !self.write(cx);
-        moved |= self.poll_closing(cx);
-        moved |= self.timeouts(cx);
-        moved | self.look
+        let mut progressed = self.handle_requests();
+        progressed |= self.poll_link(cx);
+        progressed |= self.poll_auth(cx);
+        progressed |= self.poll_running(cx);
+        progressed |= self.start_waiting(cx);
+        self.take_signals();
+        progressed |= self.flush() && !self.write(cx);
+        progressed |= self.poll_closing(cx);
+        progressed |= self.timeouts(cx);
+        progressed | self.dirty
     }
 }
 
@@ -216,14 +216,14 @@ impl Drop for Driver {
 }
 
 impl Member {
-    fn new(space: Arc<Space>) -> Self {
+    fn new(slot: Arc<NamespaceSlot>) -> Self {
         Self {
-            space,
-            phase: Phase::Out,
-            held: Default::default(),
+            slot,
+            phase: Phase::NotJoined,
+            early_events: Default::default(),
             inbox: Default::default(),
             in_flight: 0,
-            stay: 0,
+            epoch: 0,
             pid: None,
             offset: None,
         }

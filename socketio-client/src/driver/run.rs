@@ -28,7 +28,7 @@ enum Step {
 impl Driver {
     /// Starts handlers for waiting items while there is room. Returns whether any was started.
     pub(super) fn start_waiting(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut moved = false;
+        let mut progressed = false;
         let mut index = 0;
         while let Some(member) = self.members.get_mut(index) {
             let free = self.shared.config.max_handlers > self.running.len() && member.is_free();
@@ -41,17 +41,17 @@ impl Driver {
             let Some(item) = member.inbox.pop_front() else { continue };
             self.inbox_bytes -= item.cost();
             self.dispatch(index, item, cx);
-            moved = true;
+            progressed = true;
         }
         self.set_reading();
-        moved
+        progressed
     }
 
     /// Returns whether an event may start its handlers at once, bypassing the inbox.
     pub(super) fn is_free(&self, index: usize) -> bool {
         self.shared.config.max_handlers > self.running.len()
             && self.members.get(index).is_some_and(|member| {
-                matches!(member.phase, Phase::In) && member.inbox.is_empty() && member.is_free()
+                matches!(member.phase, Phase::Joined) && member.inbox.is_empty() && member.is_free()
             })
     }
 
@@ -73,11 +73,11 @@ impl Driver {
         let counted = item.is_event();
         // A socket that its user has disconnected handles no more events. `disconnect` raises the
         // flag that is checked here.
-        let asked = self.look || self.shared.signal.is_asked();
-        if counted && asked && member.space.state().leave {
+        let requested = self.dirty || self.shared.signal.has_request();
+        if counted && requested && member.slot.state().leave {
             return;
         }
-        let table = member.space.table();
+        let table = member.slot.table();
         let any = if counted { table.any() } else { &[] };
         let (name, mut own) = table.of(item.name());
         if any.is_empty() && own.is_empty() {
@@ -88,11 +88,11 @@ impl Driver {
         if own.iter().any(Listener::runs_once) {
             once.extend(own.iter().filter(|it| it.take()));
             own = &[];
-            member.space.change_table(|table| table.prune(&name));
+            member.slot.change_table(|table| table.prune(&name));
         }
         // Without handles there are no handlers to call.
         let Some(owner) = self.shared.owner.upgrade() else { return };
-        let socket = Socket { space: member.space.clone(), manager: Manager(owner) };
+        let socket = Socket { slot: member.slot.clone(), manager: Manager(owner) };
         let mut context = Some(item.into_context(socket));
         let mut listeners = any.iter().chain(own).chain(once).peekable();
         while let Some(listener) = listeners.next() {
@@ -165,7 +165,7 @@ impl Driver {
 impl Member {
     /// Returns whether the namespace may run one more handler.
     fn is_free(&self) -> bool {
-        self.in_flight < self.space.config.max_in_flight
+        self.in_flight < self.slot.config.max_in_flight
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     engine::{Engine, Order},
     error::{AckError, EmitError},
-    model::{Space, SpaceState},
+    model::{NamespaceSlot, NamespaceState},
     outbox::{Awaited, Outgoing},
     waiter::{Answer, Waiter},
 };
@@ -23,25 +23,25 @@ impl Driver {
         if !std::mem::take(&mut self.unsent) {
             return false;
         }
-        if self.outlived() {
+        if self.has_expired() {
             return true;
         }
-        let mut moved = false;
+        let mut progressed = false;
         for index in 0..self.members.len() {
-            moved |= self.flush_member(index);
+            progressed |= self.flush_member(index);
         }
-        moved
+        progressed
     }
 
     /// Returns whether the open session has outlived its heartbeat. If so, queued packets wait for
     /// the next connection, and volatile events are dropped.
-    fn outlived(&mut self) -> bool {
+    fn has_expired(&mut self) -> bool {
         let Link::Open(engine) = &mut self.link else { return false };
         if engine.is_alive() {
             return false;
         }
         for member in &self.members {
-            let volatile = member.space.state().outbox.take_volatile();
+            let volatile = member.slot.state().outbox.take_volatile();
             // Dropped without a lock held, because the drop wakes the callers that wait for acks.
             drop(volatile);
         }
@@ -59,34 +59,34 @@ impl Driver {
 
     /// Sends the packets of a namespace that is being left, regardless of the limits of the
     /// session's queue, because they must not leave over another connection. Their acks fail.
-    pub(super) fn send_last(&mut self, index: usize) {
+    pub(super) fn send_remaining(&mut self, index: usize) {
         let Some(member) = self.members.get(index) else { return };
-        let space = member.space.clone();
+        let slot = member.slot.clone();
         let mut unanswered = Vec::new();
         {
-            let mut state = space.state();
+            let mut state = slot.state();
             if let Link::Open(engine) = &mut self.link
-                && matches!(member.phase, Phase::In)
+                && matches!(member.phase, Phase::Joined)
             {
                 if state.outbox.is_open() {
-                    queue_retried(&space, &mut state);
+                    queue_retried(&slot, &mut state);
                 }
                 let writable = engine.is_writable();
                 while let Some(packet) = state.outbox.pop() {
-                    let Outgoing { frames, ack, volatile, stay } = packet;
-                    let late = stay.is_some_and(|of| of != state.stay);
+                    let Outgoing { frames, ack, volatile, epoch } = packet;
+                    let late = epoch.is_some_and(|of| of != state.epoch);
                     let mut error = AckError::Disconnected;
                     if let Err(limit) = engine.check_size(&frames) {
-                        error = too_large(&space.nsp, limit).into();
+                        error = too_large(&slot.nsp, limit).into();
                     } else if !late && (writable || !volatile) {
-                        engine.send_held(frames, Order::Behind);
+                        engine.send_unbounded(frames, Order::InOrder);
                     }
                     unanswered.extend(ack.map(|ack| (ack.waiter, error)));
                 }
             }
             state.outbox.reopen();
         }
-        space.room.notify_waiters();
+        slot.room.notify_waiters();
         for (waiter, error) in unanswered {
             self.answer(waiter, Err(error));
         }
@@ -96,35 +96,35 @@ impl Driver {
         let (Some(member), Link::Open(engine)) = (self.members.get(index), &mut self.link) else {
             return false;
         };
-        if !matches!(member.phase, Phase::In) {
+        if !matches!(member.phase, Phase::Joined) {
             return false;
         }
-        let space = &*member.space;
-        let (mut moved, mut awaited) = (false, false);
+        let slot = &*member.slot;
+        let (mut progressed, mut awaited) = (false, false);
         // Waiters are notified after the lock is released.
         let mut unsent = Vec::new();
         {
-            let mut state = space.state();
-            while let Some(packet) = next(space, &mut state) {
+            let mut state = slot.state();
+            while let Some(packet) = next(slot, &mut state) {
                 // An ack for an event of an earlier join is useless.
-                let late = packet.stay.is_some_and(|of| of != state.stay);
-                match transmit(engine, &mut self.machine, &space.nsp, packet, late) {
+                let late = packet.epoch.is_some_and(|of| of != state.epoch);
+                match transmit(engine, &mut self.machine, &slot.nsp, packet, late) {
                     Sent::Yes => {}
                     Sent::No(waiter, error) => unsent.push((waiter, error)),
                     Sent::Full(packet) => {
-                        state.outbox.unpop(packet);
+                        state.outbox.put_back(packet);
                         self.unsent = true;
                         break;
                     }
                 }
-                moved = true;
+                progressed = true;
             }
-            if moved {
+            if progressed {
                 awaited = state.outbox.take_awaited();
             }
         }
         if awaited {
-            space.room.notify_waiters();
+            slot.room.notify_waiters();
         }
         for (waiter, error) in unsent {
             // Without an error, dropping the sender notifies the waiter.
@@ -132,22 +132,22 @@ impl Driver {
                 self.answer(waiter, Err(error));
             }
         }
-        moved
+        progressed
     }
 
     /// Sends a control packet, which the session's limits do not apply to. If the session's queue
     /// is full, the packet waits before all others.
-    pub(super) fn control(&mut self, frames: Frames, order: Order) {
+    pub(super) fn send_control(&mut self, frames: Frames, order: Order) {
         if let Link::Open(engine) = &mut self.link {
-            engine.send_held(frames, order);
+            engine.send_unbounded(frames, order);
             self.unsent = true;
         }
     }
 
     /// Returns when the last DISCONNECT was sent, or `now` if one is still waiting.
-    pub(super) fn left_at(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn last_disconnect_at(&self, now: Instant) -> Option<Instant> {
         let Link::Open(engine) = &self.link else { return None };
-        if engine.is_holding() { Some(now) } else { engine.apart_at() }
+        if engine.has_backlog() { Some(now) } else { engine.confirmed_send_at() }
     }
 
     /// Delivers an ack, or its error, to its waiter.
@@ -161,16 +161,16 @@ impl Driver {
                 };
                 // The next event of the queue may be sent.
                 self.unsent = true;
-                let retries = member.space.config.retries.unwrap_or(0);
+                let retries = member.slot.config.retries.unwrap_or(0);
                 let done = {
-                    let mut state = member.space.state();
+                    let mut state = member.slot.state();
                     match answer {
                         Ok(_) => state.retries.answered(),
                         Err(_) => state.retries.failed(retries),
                     }
                 };
                 let Some(done) = done else { return };
-                member.space.room.notify_waiters();
+                member.slot.room.notify_waiters();
                 if let Some(Waiter::Caller(sender)) = done.waiter {
                     drop(sender.send(answer));
                 }
@@ -180,22 +180,27 @@ impl Driver {
 }
 
 /// Returns the packet to send next.
-fn next(space: &Space, state: &mut SpaceState) -> Option<Outgoing<Waiter>> {
+fn next(slot: &NamespaceSlot, state: &mut NamespaceState) -> Option<Outgoing<Waiter>> {
     // Packets queued after a disconnection wait for the next join.
     if state.outbox.is_open() {
-        queue_retried(space, state);
+        queue_retried(slot, state);
     }
     state.outbox.pop()
 }
 
 /// Queues the next event with retries behind the waiting packets.
-fn queue_retried(space: &Space, state: &mut SpaceState) {
+fn queue_retried(slot: &NamespaceSlot, state: &mut NamespaceState) {
     if let Some(retried) = state.retries.next() {
         let (id, timeout) = (retried.id, retried.timeout);
-        let waiter = Waiter::Retries { nsp: space.nsp.clone(), timeout };
+        let waiter = Waiter::Retries { nsp: slot.nsp.clone(), timeout };
         let ack = Awaited { id, deadline: after(timeout), waiter };
         let frames = retried.frames.clone();
-        state.outbox.force(Outgoing { frames, ack: Some(ack), volatile: false, stay: None });
+        state.outbox.push_unbounded(Outgoing {
+            frames,
+            ack: Some(ack),
+            volatile: false,
+            epoch: None,
+        });
     }
 }
 
@@ -224,7 +229,7 @@ fn transmit(
     packet: Outgoing<Waiter>,
     late: bool,
 ) -> Sent {
-    let Outgoing { frames, ack, volatile, stay } = packet;
+    let Outgoing { frames, ack, volatile, epoch } = packet;
     if late || (volatile && !engine.is_writable()) {
         return ack.map_or(Sent::Yes, |ack| Sent::No(ack.waiter, None));
     }
@@ -235,16 +240,16 @@ fn transmit(
     let mut awaited = None;
     if let Some(Awaited { id, deadline, waiter }) = ack {
         let now = now();
-        let patience = match &waiter {
+        let timeout = match &waiter {
             Waiter::Caller(_) => deadline.saturating_duration_since(now),
             Waiter::Retries { timeout, .. } => *timeout,
         };
-        match machine.expect_ack(now, nsp, id, patience, waiter) {
+        match machine.expect_ack(now, nsp, id, timeout, waiter) {
             Ok(()) => awaited = Some((id, deadline)),
             // The packet waits until there are fewer pending acks.
             Err((AckRefused::TooMany, waiter)) => {
                 let ack = Some(Awaited { id, deadline, waiter });
-                return Sent::Full(Outgoing { frames, ack, volatile, stay });
+                return Sent::Full(Outgoing { frames, ack, volatile, epoch });
             }
             Err((_, waiter)) => return Sent::No(waiter, Some(AckError::Disconnected)),
         }
@@ -254,5 +259,5 @@ fn transmit(
         let waiter = machine.forget_ack(nsp, id)?;
         Some(Awaited { id, deadline, waiter })
     });
-    Sent::Full(Outgoing { frames: error.into_frames(), ack, volatile, stay })
+    Sent::Full(Outgoing { frames: error.into_frames(), ack, volatile, epoch })
 }

@@ -9,7 +9,7 @@ use crate::{
     config::AuthFuture,
     engine::{Engine, EngineConfig, EngineError},
     error::{ConnectError, DisconnectReason},
-    model::{Context, HandlerFuture, Responder, Shared, Socket, Space},
+    model::{Context, HandlerFuture, NamespaceSlot, Responder, Shared, Socket},
     reconnect::Backoff,
     waiter::Waiter,
 };
@@ -30,7 +30,7 @@ pub(crate) struct Driver {
     pub(super) inbox_bytes: usize,
     pub(super) reading: bool,
     /// Whether something may have changed that affects namespaces or the connection.
-    pub(super) look: bool,
+    pub(super) dirty: bool,
     /// Whether there may be something to send.
     pub(super) unsent: bool,
     pub(super) timer: Timer,
@@ -61,15 +61,15 @@ pub(super) struct Closing {
 
 /// A namespace of the connection.
 pub(super) struct Member {
-    pub(super) space: Arc<Space>,
+    pub(super) slot: Arc<NamespaceSlot>,
     pub(super) phase: Phase,
     /// Events that arrived before the namespace was granted. A server that recovers a session sends
     /// the missed events first.
-    pub(super) held: VecDeque<Item>,
+    pub(super) early_events: VecDeque<Item>,
     pub(super) inbox: VecDeque<Item>,
     pub(super) in_flight: usize,
-    /// A copy of [`SpaceState::stay`](crate::model::SpaceState), which only this task changes.
-    pub(super) stay: u64,
+    /// A copy of [`NamespaceState::epoch`](crate::model::SpaceState), which only this task changes.
+    pub(super) epoch: u64,
     /// The private id of the session that may be recovered, and the offset of its last event.
     pub(super) pid: Option<String>,
     pub(super) offset: Option<String>,
@@ -77,24 +77,24 @@ pub(super) struct Member {
 
 /// The phase of a namespace.
 pub(super) enum Phase {
-    Out,
+    NotJoined,
     /// The function that provides `auth` is running.
-    Asking {
+    AwaitingAuth {
         future: AuthFuture,
         deadline: Option<Instant>,
     },
     /// CONNECT was sent.
-    Asked {
+    Requested {
         deadline: Option<Instant>,
     },
-    In,
+    Joined,
     /// CONNECT was sent, but the user has disconnected since. Some servers accept DISCONNECT only
     /// after their response.
     Leaving {
         deadline: Option<Instant>,
     },
     /// The client waits before it joins again.
-    Later {
+    Delayed {
         until: Instant,
     },
 }
@@ -102,18 +102,18 @@ pub(super) enum Phase {
 impl Phase {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
-            Self::Asking { deadline, .. }
-            | Self::Asked { deadline }
+            Self::AwaitingAuth { deadline, .. }
+            | Self::Requested { deadline }
             | Self::Leaving { deadline } => *deadline,
-            Self::Later { until } => Some(*until),
-            Self::Out | Self::In => None,
+            Self::Delayed { until } => Some(*until),
+            Self::NotJoined | Self::Joined => None,
         }
     }
 }
 
 /// An item that waits for handlers.
 pub(super) enum Item {
-    Event { id: Option<AckId>, args: Args, stay: u64 },
+    Event { id: Option<AckId>, args: Args, epoch: u64 },
     Connect,
     Disconnect { reason: DisconnectReason, description: Option<Arc<str>> },
     ConnectError(ConnectError),
@@ -144,8 +144,8 @@ impl Item {
     pub(super) fn into_context(self, socket: Socket) -> Context {
         let mut context = Context::of(socket);
         match self {
-            Self::Event { id, args, stay } => {
-                context.responder = id.map(|id| Responder::new(context.socket.clone(), id, stay));
+            Self::Event { id, args, epoch } => {
+                context.responder = id.map(|id| Responder::new(context.socket.clone(), id, epoch));
                 context.args = Some(args);
             }
             Self::Connect => {}

@@ -32,7 +32,7 @@ pub(super) struct Body {
     filled: bool,
     ended: bool,
     /// The time limit of the next chunk.
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -66,14 +66,14 @@ impl Body {
             content,
             filled: false,
             ended: false,
-            patience: None,
+            timeout: None,
             waiting: None,
         }
     }
 
     /// Limits the time without new data.
-    pub(super) fn patience(mut self, patience: Option<Duration>) -> Self {
-        self.patience = patience;
+    pub(super) fn timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -123,7 +123,7 @@ impl Body {
     }
 
     /// Returns whether data has arrived since the last call.
-    pub(super) fn has_filled(&mut self) -> bool {
+    pub(super) fn take_filled(&mut self) -> bool {
         std::mem::take(&mut self.filled)
     }
 
@@ -161,10 +161,10 @@ impl Body {
         let incoming = &mut self.incoming;
         let frame = self.connection.poll_with(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx));
         let Poll::Ready(frame) = frame else {
-            let Some(patience) = self.patience else { return Poll::Pending };
-            let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
+            let Some(timeout) = self.timeout else { return Poll::Pending };
+            let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(timeout)));
             ready!(waiting.as_mut().poll(cx));
-            return Poll::Ready(Err(RequestError::Timeout(patience)));
+            return Poll::Ready(Err(RequestError::Timeout(timeout)));
         };
         self.waiting = None;
         self.filled = true;

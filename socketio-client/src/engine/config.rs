@@ -42,7 +42,7 @@ pub(super) struct Shared {
     pub(super) session: Arc<session::Config>,
     cookies: Cookies,
     /// The headers that the user's function provided last.
-    asked: Mutex<HeaderMap>,
+    provided_headers: Mutex<HeaderMap>,
     path: String,
     query: Vec<(String, String)>,
     /// Whether the last session used a WebSocket successfully.
@@ -93,7 +93,7 @@ impl EngineConfig {
                 transports,
                 session: Arc::new(session),
                 cookies: Cookies::default(),
-                asked: Mutex::default(),
+                provided_headers: Mutex::default(),
                 path,
                 query,
                 websocket_worked: AtomicBool::new(false),
@@ -156,7 +156,7 @@ impl Shared {
         {
             headers.insert(name, value.clone());
         }
-        for (name, value) in self.asked().iter() {
+        for (name, value) in self.provided_headers().iter() {
             headers.insert(name, value.clone());
         }
         if !headers.contains_key(header::HOST)
@@ -174,7 +174,7 @@ impl Shared {
     }
 
     /// Calls the user's function for headers.
-    pub(super) async fn ask_headers(&self) -> Result<(), EngineError> {
+    pub(super) async fn refresh_headers(&self) -> Result<(), EngineError> {
         let Some(ask) = &self.options.ask_headers else { return Ok(()) };
         let panicked = |_| EngineError::Headers("the function panicked".into());
         let mut headers = catch_unwind(AssertUnwindSafe(|| ask())).map_err(panicked)?;
@@ -185,12 +185,12 @@ impl Shared {
             }
         });
         let answer = answer.await?;
-        *self.asked() = answer;
+        *self.provided_headers() = answer;
         Ok(())
     }
 
-    fn asked(&self) -> MutexGuard<'_, HeaderMap> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn provided_headers(&self) -> MutexGuard<'_, HeaderMap> {
+        self.provided_headers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stores the cookies of a response.

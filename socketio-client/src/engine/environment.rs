@@ -12,7 +12,7 @@ pub(super) fn proxy_for(
     let set =
         |name: &str| variable(name).map(|it| it.trim().to_owned()).filter(|it| !it.is_empty());
     let either = |name: &str| set(name).or_else(|| set(&name.to_ascii_uppercase()));
-    if is_here(&server.host) || either("no_proxy").is_some_and(|list| excludes(&list, server)) {
+    if is_local(&server.host) || either("no_proxy").is_some_and(|list| excludes(&list, server)) {
         return Ok(None);
     }
     let url = if server.secure {
@@ -28,7 +28,7 @@ pub(super) fn proxy_for(
     Proxy::new(&url).map(Some)
 }
 
-fn is_here(host: &str) -> bool {
+fn is_local(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }

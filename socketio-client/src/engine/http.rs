@@ -21,27 +21,27 @@ const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream")
 /// Sends requests, one at a time.
 pub(super) struct Http {
     shared: Arc<Shared>,
-    kept: Option<Connection>,
+    idle: Option<Connection>,
 }
 
 impl Http {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, kept: None }
+        Self { shared, idle: None }
     }
 
     /// Sends a GET request. Resolves when the head of the response has arrived.
     pub(super) async fn get(&mut self, sid: &str) -> Result<Body, RequestError> {
-        let patience = self.shared.options.request_timeout;
-        let (connection, response) = within(patience, self.exchange(sid, None)).await?;
+        let timeout = self.shared.options.request_timeout;
+        let (connection, response) = within(timeout, self.exchange(sid, None)).await?;
         let kind = response.headers().get(header::CONTENT_TYPE);
         let binary = kind.is_some_and(|kind| kind.as_bytes().starts_with(BINARY.as_bytes()));
-        Ok(Body::new(connection, response.into_body(), binary).patience(patience))
+        Ok(Body::new(connection, response.into_body(), binary).timeout(timeout))
     }
 
     /// Sends a POST request. Resolves when the response has arrived; its content is discarded.
     pub(super) async fn post(&mut self, sid: &str, body: Payload) -> Result<(), RequestError> {
-        let patience = self.shared.options.request_timeout;
-        within(patience, async {
+        let timeout = self.shared.options.request_timeout;
+        within(timeout, async {
             let (mut connection, response) = self.exchange(sid, Some(body)).await?;
             let limit = self.shared.options.max_payload;
             connection.drive(discard(response.into_body(), limit)).await?;
@@ -53,7 +53,7 @@ impl Http {
 
     /// Keeps a connection for the next request.
     pub(super) fn keep(&mut self, connection: Connection) {
-        self.kept = Some(connection);
+        self.idle = Some(connection);
     }
 
     async fn exchange(
@@ -63,7 +63,7 @@ impl Http {
     ) -> Result<(Connection, Response<Incoming>), RequestError> {
         let mut request = self.build(sid, post)?;
         // This notices if the server has closed the connection meanwhile.
-        if let Some(mut connection) = self.kept.take()
+        if let Some(mut connection) = self.idle.take()
             && connection.is_ready().await
         {
             match connection.send(request).await {
@@ -130,13 +130,13 @@ impl Http {
 
 /// Limits the time of a future. Fails if it takes longer.
 pub(super) async fn within<T>(
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
     future: impl Future<Output = Result<T, RequestError>>,
 ) -> Result<T, RequestError> {
-    let Some(patience) = patience else { return future.await };
-    match tokio::time::timeout(patience, future).await {
+    let Some(timeout) = timeout else { return future.await };
+    match tokio::time::timeout(timeout, future).await {
         Ok(result) => result,
-        Err(_) => Err(RequestError::Timeout(patience)),
+        Err(_) => Err(RequestError::Timeout(timeout)),
     }
 }
 

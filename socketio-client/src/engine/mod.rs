@@ -2,6 +2,7 @@
 
 mod address;
 mod ahead;
+mod backlog;
 mod body;
 mod config;
 mod connector;
@@ -10,21 +11,20 @@ mod dial;
 mod environment;
 mod error;
 mod event;
-mod held;
 mod http;
 mod http_connection;
-mod lane;
 mod options;
 mod proxy;
+mod requester;
 mod shell;
 mod state;
 mod tls;
 mod websocket;
 
 pub(crate) use self::{
+    backlog::Order,
     config::EngineConfig,
     event::{Closed, EngineEvent},
-    held::Order,
     shell::Engine,
 };
 pub use self::{

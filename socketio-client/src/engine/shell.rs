@@ -1,9 +1,9 @@
 //! The I/O of a session: its timers, requests and WebSocket.
 
+mod confirmed;
 mod end;
 mod requests;
 mod socket;
-mod taken;
 
 use std::{
     future::{Future, poll_fn},
@@ -21,12 +21,12 @@ use tokio::time::{Instant, Sleep};
 
 use super::{
     ahead::ReadAhead,
+    backlog::Backlog,
     body::Body,
     config::{EngineConfig, Shared},
     error::EngineError,
     event::{Closed, EngineEvent},
-    held::Held,
-    lane::Lane,
+    requester::Requester,
     state::{End, Socket},
 };
 
@@ -34,22 +34,22 @@ use super::{
 const CLOCK_CHECK: Duration = Duration::from_secs(5);
 
 /// How many messages are read before the timers and requests are polled.
-const PATIENCE: u8 = 32;
+const SOCKET_POLLS_PER_ROUND: u8 = 32;
 
 /// An open session. It has no task; its owner polls it. Dropping it closes everything at once.
 pub(crate) struct Engine {
     shared: Arc<Shared>,
     session: Session,
-    held: Held,
+    backlog: Backlog,
     /// Whether the server has yet to confirm the last message.
-    untaken: bool,
-    apart_at: Option<std::time::Instant>,
-    get: Lane<Body>,
+    unconfirmed: bool,
+    confirmed_send_at: Option<std::time::Instant>,
+    get: Requester<Body>,
     /// The body of the GET response that is being read.
     body: Option<Body>,
     /// Whether that body contained a message.
-    told: bool,
-    post: Lane<()>,
+    had_message: bool,
+    post: Requester<()>,
     socket: Socket,
     /// The timer of the session's next deadline.
     sleep: Pin<Box<Sleep>>,
@@ -59,7 +59,7 @@ pub(crate) struct Engine {
     /// The approximate arrival time of the last data.
     read_at: std::time::Instant,
     /// Counts the polls of the WebSocket.
-    unhurried: u8,
+    socket_polls: u8,
     /// The largest request body that the server accepts, in bytes.
     max_post: usize,
     pinged: bool,
@@ -83,7 +83,7 @@ impl Engine {
     /// time; it has no time limit of its own.
     pub(crate) async fn open(config: &EngineConfig) -> Result<Self, EngineError> {
         let shared = &config.shared;
-        shared.ask_headers().await?;
+        shared.refresh_headers().await?;
         let mut failed = EngineError::NoTransport;
         for via in shared.order() {
             let mut engine = Self::start(shared.clone(), via);
@@ -109,20 +109,20 @@ impl Engine {
         let mut engine = Self {
             clock,
             session: Session::client(now.into_std(), config, revision, via),
-            held: Held::default(),
-            untaken: false,
-            apart_at: None,
-            get: Lane::new(shared.clone()),
+            backlog: Backlog::default(),
+            unconfirmed: false,
+            confirmed_send_at: None,
+            get: Requester::new(shared.clone()),
             body: None,
-            told: false,
-            post: Lane::new(shared.clone()),
+            had_message: false,
+            post: Requester::new(shared.clone()),
             socket: Socket::None,
             sleep: Box::pin(tokio::time::sleep_until(now)),
             armed: false,
             reading: true,
             ahead: ReadAhead::default(),
             read_at: now.into_std(),
-            unhurried: 0,
+            socket_polls: 0,
             max_post: usize::MAX,
             pinged: false,
             closing: None,
@@ -156,10 +156,10 @@ impl Engine {
     ///
     /// Returns the frames if the queue is full or the session is closing.
     pub(crate) fn send(&mut self, frames: Frames) -> Result<(), SendError> {
-        if !self.held.is_empty() {
+        if !self.backlog.is_empty() {
             return Err(SendError::Full(frames));
         }
-        self.untaken = true;
+        self.unconfirmed = true;
         self.session.send(frames)
     }
 
@@ -219,12 +219,12 @@ impl Engine {
         self.session.is_open()
             && self.session.transport() == Transport::WebSocket
             && !self.session.is_upgrading()
-            && self.held.is_empty()
+            && self.backlog.is_empty()
     }
 
     /// Returns whether a frame sent now is written at once.
     pub(crate) fn is_writable(&self) -> bool {
-        self.held.is_empty() && self.session.is_writable() && self.socket.is_writable()
+        self.backlog.is_empty() && self.session.is_writable() && self.socket.is_writable()
     }
 
     /// Pauses or resumes messages. While paused, the connection is read ahead up to a limit, so
@@ -244,10 +244,10 @@ impl Engine {
     /// within 30 s, plus 2 s for the peer's close.
     pub(crate) fn close(&mut self) {
         self.closing.get_or_insert_with(Instant::now);
-        if self.held.is_empty() {
+        if self.backlog.is_empty() {
             self.session.close(self.now(), CloseReason::ForcedClose, false);
         } else {
-            self.held.close = true;
+            self.backlog.close = true;
         }
     }
 
@@ -290,14 +290,18 @@ impl Engine {
             // After an output the owner polls again, so timers and requests can wait: this makes a
             // message cheap.
             let read = self.poll_socket(cx);
-            self.unhurried = self.unhurried.wrapping_add(1);
-            if read && self.session.has_output() && !self.unhurried.is_multiple_of(PATIENCE) {
+            self.socket_polls = self.socket_polls.wrapping_add(1);
+            if read
+                && self.session.has_output()
+                && !self.socket_polls.is_multiple_of(SOCKET_POLLS_PER_ROUND)
+            {
                 continue;
             }
             // Not lazily, because each call registers the waker.
-            let moved = read | self.poll_timers(cx) | self.poll_requests(cx) | self.poll_write(cx);
-            let moved = moved | self.poll_held(cx);
-            if !moved && !self.session.has_output() && !self.pinged {
+            let progressed =
+                read | self.poll_timers(cx) | self.poll_requests(cx) | self.poll_write(cx);
+            let progressed = progressed | self.poll_backlog(cx);
+            if !progressed && !self.session.has_output() && !self.pinged {
                 return Poll::Pending;
             }
         }

@@ -19,12 +19,12 @@ pub(super) enum End {
     /// The close is being sent, until the timer fires.
     Lingering {
         reason: CloseReason,
-        patience: Pin<Box<Sleep>>,
+        timer: Pin<Box<Sleep>>,
         /// Whether the close was sent and the peer's close is awaited.
-        said: bool,
+        close_sent: bool,
     },
     /// The owner has received `Closed`.
-    Told,
+    Reported,
 }
 
 impl Socket {

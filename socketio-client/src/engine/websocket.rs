@@ -65,17 +65,17 @@ pub(super) struct WebSocket {
 /// The state of a ping that checks whether the server has read everything before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pong {
-    Unasked,
+    Idle,
     Awaited,
     Arrived,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Closing {
-    No,
-    Saying,
+    NotStarted,
+    SendingClose,
     /// The close frame was sent, and the server's is awaited.
-    Said,
+    CloseSent,
 }
 
 impl WebSocket {
@@ -101,8 +101,8 @@ impl WebSocket {
             base64: options.force_base64,
             limit,
             filled: false,
-            pong: Pong::Unasked,
-            closing: Closing::No,
+            pong: Pong::Idle,
+            closing: Closing::NotStarted,
         })
     }
 
@@ -112,8 +112,8 @@ impl WebSocket {
     }
 
     /// Returns the bytes of the incomplete message.
-    pub(super) fn held(&self) -> usize {
-        self.reader.held()
+    pub(super) fn buffered(&self) -> usize {
+        self.reader.buffered()
     }
 
     /// Reads the next packet, or another input of the session.
@@ -166,7 +166,7 @@ impl WebSocket {
     }
 
     /// Returns whether data has arrived since the last call.
-    pub(super) fn has_filled(&mut self) -> bool {
+    pub(super) fn take_filled(&mut self) -> bool {
         std::mem::take(&mut self.filled)
     }
 
@@ -208,14 +208,14 @@ impl WebSocket {
     /// the ping. It ignores failures, which other calls report.
     pub(super) fn poll_pong(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.pong {
-            Pong::Unasked => {
+            Pong::Idle => {
                 if self.writer.push(OpCode::Control(Control::Ping), &[], &[]).is_ok() {
                     self.pong = Pong::Awaited;
                 }
             }
             Pong::Awaited => {}
             Pong::Arrived => {
-                self.pong = Pong::Unasked;
+                self.pong = Pong::Idle;
                 return Poll::Ready(());
             }
         }
@@ -226,15 +226,15 @@ impl WebSocket {
     /// Sends a close frame and waits for the server's. Without waiting, unread bytes could reset
     /// the connection and lose the data written before. The server's last messages are discarded.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.closing == Closing::No {
+        if self.closing == Closing::NotStarted {
             if self.writer.push_close(Some(CloseCode::Normal)).is_err() {
                 return Poll::Ready(());
             }
-            self.closing = Closing::Saying;
+            self.closing = Closing::SendingClose;
         }
-        if self.closing == Closing::Saying {
+        if self.closing == Closing::SendingClose {
             match self.writer.poll_flush(&mut self.stream, cx) {
-                Poll::Ready(Ok(())) => self.closing = Closing::Said,
+                Poll::Ready(Ok(())) => self.closing = Closing::CloseSent,
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => {}
             }
@@ -252,8 +252,8 @@ impl WebSocket {
     }
 
     /// Returns whether the close frame was sent.
-    pub(super) fn has_said_goodbye(&self) -> bool {
-        self.closing == Closing::Said
+    pub(super) fn has_sent_close(&self) -> bool {
+        self.closing == Closing::CloseSent
     }
 
     fn push(&mut self, frame: &Frame) -> io::Result<()> {

@@ -34,7 +34,7 @@ use self::signal::Signal;
 struct Shared {
     signal: Signal,
     outbox: Mutex<u32>,
-    wish: Mutex<bool>,
+    request: Mutex<bool>,
 }
 
 /// A handle. The end of the last one stops the task.
@@ -49,12 +49,12 @@ impl Drop for Owner {
 impl Owner {
     fn emit(&self) {
         *self.0.outbox.lock().unwrap() += 1;
-        self.0.signal.sent();
+        self.0.signal.packet_queued();
     }
 
-    fn ask(&self) {
-        *self.0.wish.lock().unwrap() = true;
-        self.0.signal.asked();
+    fn request(&self) {
+        *self.0.request.lock().unwrap() = true;
+        self.0.signal.request_made();
     }
 }
 
@@ -65,27 +65,27 @@ struct Task {
     /// Gone in the middle of a round: a handler that drops the last handle.
     dropped_by_handler: Option<Arc<Owner>>,
     emitted: u32,
-    wishes: u32,
+    requests: u32,
 }
 
 impl Task {
     fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: shared.clone(), dropped_by_handler: None, emitted: 0, wishes: 0 }
+        Self { shared: shared.clone(), dropped_by_handler: None, emitted: 0, requests: 0 }
     }
 
     fn flush(&mut self) {
         self.emitted += std::mem::take(&mut *self.shared.outbox.lock().unwrap());
     }
 
-    fn heed(&mut self) -> bool {
+    fn take_signals(&mut self) -> bool {
         let raised = self.shared.signal.take();
-        if raised.asked() {
-            self.wishes += u32::from(std::mem::take(&mut *self.shared.wish.lock().unwrap()));
+        if raised.has_requests() {
+            self.requests += u32::from(std::mem::take(&mut *self.shared.request.lock().unwrap()));
         }
-        if raised.sent() {
+        if raised.has_packets() {
             self.flush();
         }
-        raised.asked() || raised.sent()
+        raised.has_requests() || raised.has_packets()
     }
 }
 
@@ -97,11 +97,11 @@ impl Future for Task {
         loop {
             if self.shared.signal.is_stopped() {
                 self.flush();
-                return Poll::Ready((self.emitted, self.wishes));
+                return Poll::Ready((self.emitted, self.requests));
             }
-            self.heed();
+            self.take_signals();
             drop(self.dropped_by_handler.take());
-            if !self.heed() && self.shared.signal.sleep(cx.waker()) {
+            if !self.take_signals() && self.shared.signal.sleep(cx.waker()) {
                 return Poll::Pending;
             }
         }
@@ -167,8 +167,8 @@ fn a_sleeping_task_is_woken_for_what_is_asked() {
 
         fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u32> {
             let polled = Pin::new(&mut self.0).poll(cx);
-            if self.0.wishes > 0 || polled.is_ready() {
-                return Poll::Ready(self.0.wishes);
+            if self.0.requests > 0 || polled.is_ready() {
+                return Poll::Ready(self.0.requests);
             }
             Poll::Pending
         }
@@ -179,7 +179,7 @@ fn a_sleeping_task_is_woken_for_what_is_asked() {
         let owner = Arc::new(Owner(shared.clone()));
         let kept = owner.clone();
         let task = UntilAsked(Task::new(&shared));
-        let handle = thread::spawn(move || owner.ask());
+        let handle = thread::spawn(move || owner.request());
         assert_eq!(block_on(task), 1);
         handle.join().unwrap();
         drop(kept);
@@ -201,29 +201,29 @@ fn a_sleeping_task_is_woken_once_and_a_working_one_is_not() {
         let count = std::sync::Arc::new(Count::default());
         let waker = Waker::from(count.clone());
         let signal = Signal::default();
-        assert!(!signal.sleep(&waker), "at first there is everything to look at");
+        assert!(!signal.sleep(&waker), "a new task has to check everything first");
         let raised = signal.take();
-        assert!(raised.sent() && raised.asked());
-        signal.sent();
+        assert!(raised.has_packets() && raised.has_requests());
+        signal.packet_queued();
         assert!(!signal.sleep(&waker));
-        assert!(signal.take().sent() && !signal.take().asked());
+        assert!(signal.take().has_packets() && !signal.take().has_requests());
         assert!(signal.sleep(&waker));
         assert_eq!(count.0.load(SeqCst), 0);
 
-        signal.asked();
-        signal.asked();
-        signal.sent();
+        signal.request_made();
+        signal.request_made();
+        signal.packet_queued();
         assert_eq!(count.0.load(SeqCst), 1);
         signal.work();
         let raised = signal.take();
-        assert!(raised.sent() && raised.asked());
+        assert!(raised.has_packets() && raised.has_requests());
         assert!(signal.sleep(&waker));
 
         // Woken by something else: nothing is raised, and what is raised meanwhile wakes nobody.
         signal.work();
         let raised = signal.take();
-        assert!(!raised.sent() && !raised.asked());
-        signal.sent();
+        assert!(!raised.has_packets() && !raised.has_requests());
+        signal.packet_queued();
         assert_eq!(count.0.load(SeqCst), 1);
         assert!(!signal.sleep(&waker));
 

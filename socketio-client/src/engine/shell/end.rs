@@ -16,10 +16,10 @@ use crate::engine::{
 };
 
 /// How long sending the queued packets and the close may take.
-const GOODBYE: Duration = Duration::from_secs(30);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long to wait for the peer's close.
-const LINGER: Duration = Duration::from_secs(2);
+const PEER_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Engine {
     pub(super) fn on_closed(&mut self, reason: CloseReason) {
@@ -27,24 +27,25 @@ impl Engine {
         if reason == CloseReason::TransportError && self.transport() == Transport::WebSocket {
             self.shared.remember_websocket(false);
         }
-        let soon = Instant::now() + LINGER;
-        let until = self.closing.map_or(soon, |closing| soon.max(closing + GOODBYE));
-        self.end = End::Lingering { reason, patience: Box::pin(sleep_until(until)), said: false };
+        let soon = Instant::now() + PEER_CLOSE_TIMEOUT;
+        let until = self.closing.map_or(soon, |closing| soon.max(closing + CLOSE_TIMEOUT));
+        self.end =
+            End::Lingering { reason, timer: Box::pin(sleep_until(until)), close_sent: false };
     }
 
     /// Polls the end of the session. Returns `None` if the session is not closed.
     pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Option<Poll<Closed>> {
         let reason = match self.end {
             End::NotYet => return None,
-            End::Told => return Some(Poll::Pending),
+            End::Reported => return Some(Poll::Pending),
             End::Lingering { reason, .. } => reason,
         };
         // If the connection is lost or the peer is silent, there is no one to send a close to.
-        let polite = matches!(reason, CloseReason::ForcedClose | CloseReason::ParseError);
-        if polite && self.poll_goodbye(cx).is_pending() && !self.is_late(cx) {
+        let graceful = matches!(reason, CloseReason::ForcedClose | CloseReason::ParseError);
+        if graceful && self.poll_graceful_end(cx).is_pending() && !self.is_late(cx) {
             return Some(Poll::Pending);
         }
-        self.end = End::Told;
+        self.end = End::Reported;
         self.socket = Socket::None;
         self.get.clear();
         self.body = None;
@@ -53,7 +54,7 @@ impl Engine {
         Some(Poll::Ready(Closed { reason, error }))
     }
 
-    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_graceful_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.session.transport() == Transport::WebSocket {
             return match &mut self.socket {
                 Socket::Open(socket) => socket.poll_close(cx),
@@ -67,15 +68,15 @@ impl Engine {
     }
 
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
-        let End::Lingering { patience, said, .. } = &mut self.end else { return true };
+        let End::Lingering { timer, close_sent, .. } = &mut self.end else { return true };
         if let Socket::Open(socket) = &self.socket
-            && socket.has_said_goodbye()
-            && !*said
+            && socket.has_sent_close()
+            && !*close_sent
         {
-            *said = true;
-            let soon = (Instant::now() + LINGER).min(patience.deadline());
-            patience.as_mut().reset(soon);
+            *close_sent = true;
+            let soon = (Instant::now() + PEER_CLOSE_TIMEOUT).min(timer.deadline());
+            timer.as_mut().reset(soon);
         }
-        patience.as_mut().poll(cx).is_ready()
+        timer.as_mut().poll(cx).is_ready()
     }
 }

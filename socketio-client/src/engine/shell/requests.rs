@@ -15,7 +15,7 @@ use crate::engine::{
 
 /// The shortest interval of GETs while the server responds without a message. Node's server does so
 /// during an upgrade.
-const EMPTY_ANSWER: Duration = Duration::from_millis(100);
+const EMPTY_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Engine {
     /// Polls the requests. Returns whether one has started or finished.
@@ -28,7 +28,7 @@ impl Engine {
         match self.post.poll(cx) {
             Poll::Pending => return started,
             Poll::Ready(Ok(())) => {
-                self.untaken &= self.session.queued_packets() > 0;
+                self.unconfirmed &= self.session.queued_packets() > 0;
                 self.feed(Input::PushFinished);
             }
             Poll::Ready(Err(error)) => {
@@ -71,7 +71,7 @@ impl Engine {
         }
         match self.get.poll(cx) {
             Poll::Pending => return started,
-            Poll::Ready(Ok(body)) => self.on_answer(body),
+            Poll::Ready(Ok(body)) => self.on_response(body),
             Poll::Ready(Err(error)) => {
                 self.failed(EngineError::Polling(error));
                 self.feed(Input::PollAborted);
@@ -80,10 +80,10 @@ impl Engine {
         true
     }
 
-    fn on_answer(&mut self, body: Body) {
+    fn on_response(&mut self, body: Body) {
         let (revision, limit) = (self.session.revision(), self.shared.options.max_payload);
         let opening = self.session.sid().is_empty();
-        self.told = opening;
+        self.had_message = opening;
         self.body = Some(match opening {
             true => body.of_handshake(revision, limit),
             false => body.of_session(revision, limit),
@@ -97,13 +97,13 @@ impl Engine {
         }
         let Some(body) = &mut self.body else { return false };
         let packet = body.poll_packet(cx);
-        if body.has_filled() {
+        if body.take_filled() {
             self.read_at = now();
         }
         match packet {
             Poll::Pending => return false,
             Poll::Ready(Ok(Some(packet))) => {
-                self.told |= packet.kind == PacketType::Message;
+                self.had_message |= packet.kind == PacketType::Message;
                 self.on_packet(Transport::Polling, packet);
                 return true;
             }
@@ -111,8 +111,8 @@ impl Engine {
                 if let Some(body) = self.body.take() {
                     self.get.keep(body.into_connection());
                 }
-                if !self.told {
-                    self.get.pause(EMPTY_ANSWER);
+                if !self.had_message {
+                    self.get.pause(EMPTY_POLL_INTERVAL);
                 }
                 self.feed(Input::PollFinished);
             }

@@ -59,12 +59,12 @@ impl Engine {
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
         let Socket::Open(socket) = &self.socket else { return false };
-        if self.session.transport() == Transport::WebSocket && !self.may_read(socket.held()) {
+        if self.session.transport() == Transport::WebSocket && !self.may_read(socket.buffered()) {
             return false;
         }
         let Socket::Open(socket) = &mut self.socket else { return false };
         let read = socket.poll_read(cx);
-        if socket.has_filled() {
+        if socket.take_filled() {
             self.read_at = super::now();
         }
         match read {
@@ -79,8 +79,8 @@ impl Engine {
 
     /// Returns the bytes of the incomplete message.
     #[cfg(test)]
-    pub(in crate::engine) fn held(&self) -> usize {
-        if let Socket::Open(socket) = &self.socket { socket.held() } else { 0 }
+    pub(in crate::engine) fn buffered(&self) -> usize {
+        if let Socket::Open(socket) = &self.socket { socket.buffered() } else { 0 }
     }
 
     /// Writes the session's frames. Returns whether the session may have changed.

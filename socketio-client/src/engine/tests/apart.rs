@@ -83,7 +83,7 @@ async fn engine_and_peer() -> (Engine, Peer) {
 async fn on_a_websocket_a_message_sent_apart_waits_for_the_pong_behind_those_before() {
     let (mut engine, mut peer) = engine_and_peer().await;
     engine.send(text("a")).unwrap();
-    engine.send_held(text("b"), Order::Apart(PATIENCE));
+    engine.send_unbounded(text("b"), Order::AfterConfirmation(PATIENCE));
     assert!(engine.send(text("c")).is_err() && !engine.is_writable());
     engine.close();
     let client = tokio::spawn(async move { closed(&mut engine).await });
@@ -102,8 +102,8 @@ async fn on_a_websocket_a_message_sent_apart_waits_for_the_pong_behind_those_bef
 async fn a_server_that_answers_no_ping_is_waited_for_so_long_and_no_longer() {
     let (mut engine, mut peer) = engine_and_peer().await;
     engine.send(text("a")).unwrap();
-    engine.send_held(text("b"), Order::Apart(PATIENCE));
-    engine.send_held(text("c"), Order::Behind);
+    engine.send_unbounded(text("b"), Order::AfterConfirmation(PATIENCE));
+    engine.send_unbounded(text("c"), Order::InOrder);
     let client = tokio::spawn(async move { closed(&mut engine).await });
     assert_eq!(peer.frame().await, "4a");
     assert_eq!(peer.frame().await, "ping");
@@ -118,7 +118,7 @@ async fn a_server_that_answers_no_ping_is_waited_for_so_long_and_no_longer() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_waited_for_where_nothing_was_sent_before() {
     let (mut engine, mut peer) = engine_and_peer().await;
-    engine.send_held(text("b"), Order::Apart(PATIENCE));
+    engine.send_unbounded(text("b"), Order::AfterConfirmation(PATIENCE));
     let client = tokio::spawn(async move { closed(&mut engine).await });
     assert_eq!(peer.frame().await, "4b");
     drop(peer);
@@ -200,7 +200,7 @@ async fn over_polling_a_message_sent_apart_and_the_end_are_requests_of_their_own
     for message in ["a", "b"] {
         engine.send(text(message)).unwrap();
     }
-    engine.send_held(text("last"), Order::Apart(PATIENCE));
+    engine.send_unbounded(text("last"), Order::AfterConfirmation(PATIENCE));
     engine.close();
     assert_eq!(reason(&closed(&mut engine).await), CloseReason::ForcedClose);
     let bodies: Vec<_> = written.lock().unwrap().iter().flat_map(|it| bodies(it)).collect();
@@ -219,7 +219,7 @@ async fn at_every_point_of_an_upgrade_a_message_sent_apart_leaves_apart() {
             tokio::time::sleep(Duration::from_micros(500)).await;
         }
         engine.send(text("a")).unwrap();
-        engine.send_held(text("last"), Order::Apart(PATIENCE));
+        engine.send_unbounded(text("last"), Order::AfterConfirmation(PATIENCE));
         engine.close();
         assert_eq!(reason(&closed(&mut engine).await), CloseReason::ForcedClose);
         let written = written.lock().unwrap().clone();
@@ -253,7 +253,7 @@ async fn what_is_held_leaves_although_the_sessions_queue_is_full() {
         engine.send(text("0")).unwrap();
         engine.send(text("1")).unwrap();
         for n in 2..100 {
-            engine.send_held(text(&n.to_string()), Order::Behind);
+            engine.send_unbounded(text(&n.to_string()), Order::InOrder);
         }
         for n in 0..100 {
             assert_eq!(message(&mut engine).await, Data::Text(n.to_string().into()));

@@ -75,7 +75,7 @@ impl Reader {
     }
 
     /// Returns the bytes of the incomplete message, without those in the buffer.
-    pub(super) fn held(&self) -> usize {
+    pub(super) fn buffered(&self) -> usize {
         let frame = self.frame.as_ref().map_or(0, |frame| frame.payload.len());
         frame + self.message.as_ref().map_or(0, |(_, payload)| payload.len())
     }

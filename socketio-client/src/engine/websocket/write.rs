@@ -10,7 +10,7 @@ use tokio::io::AsyncWrite;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, OpCode};
 
 /// The capacity that an emptied buffer retains, in bytes.
-const KEPT: usize = 8 * 1024;
+const RETAINED_CAPACITY: usize = 8 * 1024;
 
 /// The bytes that were sent and that the stream has not taken yet.
 #[derive(Debug, Default)]
@@ -91,7 +91,7 @@ impl Writer {
         }
         self.written = 0;
         self.bytes.clear();
-        self.bytes.shrink_to(KEPT);
+        self.bytes.shrink_to(RETAINED_CAPACITY);
         if self.unflushed {
             ready!(Pin::new(&mut stream).poll_flush(cx))?;
             self.unflushed = false;
@@ -195,7 +195,7 @@ mod tests {
         assert!(writer.poll_flush(&mut stream, &mut cx).is_pending());
         assert!(!writer.is_empty(), "what the stream holds back is not forgotten");
         assert!(writer.poll_flush(&mut stream, &mut cx).is_ready());
-        assert!(writer.is_empty() && writer.bytes.capacity() <= KEPT);
+        assert!(writer.is_empty() && writer.bytes.capacity() <= RETAINED_CAPACITY);
 
         let mut server = WebSocketContext::new(Role::Server, None);
         let mut stream = Cursor::new(stream.taken);

@@ -19,7 +19,7 @@ use super::{
 type Exchange<T> = Pin<Box<dyn Future<Output = (Http, Result<T, RequestError>)> + Send>>;
 
 /// `T` is the result of a request.
-pub(super) struct Lane<T> {
+pub(super) struct Requester<T> {
     shared: Arc<Shared>,
     /// The HTTP client with its persistent connection, unless a request uses it.
     http: Option<Http>,
@@ -28,7 +28,7 @@ pub(super) struct Lane<T> {
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-impl<T> Lane<T> {
+impl<T> Requester<T> {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, http: None, exchange: None, began: Instant::now(), pause: None }
     }
@@ -72,7 +72,7 @@ impl<T> Lane<T> {
     }
 }
 
-impl Lane<Body> {
+impl Requester<Body> {
     /// Starts a GET request. It replaces an unfinished one.
     pub(super) fn start(&mut self, sid: &str) {
         let (mut http, sid) = (self.begin(), sid.to_owned());
@@ -90,7 +90,7 @@ impl Lane<Body> {
     }
 }
 
-impl Lane<()> {
+impl Requester<()> {
     /// Starts a POST request. It replaces an unfinished one.
     pub(super) fn start(&mut self, sid: &str, body: Payload) {
         let (mut http, sid) = (self.begin(), sid.to_owned());

@@ -49,9 +49,9 @@ impl Driver {
             match output {
                 Output::Event { nsp, id, args } => {
                     if let Some(index) = self.find(&nsp).filter(|index| !self.is_leaving(*index)) {
-                        let stay = self.members.get(index).map_or(0, |it| it.stay);
+                        let epoch = self.members.get(index).map_or(0, |it| it.epoch);
                         self.note_offset(index, &args);
-                        let event = Item::Event { id, args, stay };
+                        let event = Item::Event { id, args, epoch };
                         if self.is_free(index) {
                             self.dispatch(index, event, cx);
                         } else {
@@ -63,9 +63,9 @@ impl Driver {
                 Output::Acked { waiter, args, .. } => self.answer(waiter, Ok(args)),
                 Output::AckTimedOut { waiter } => self.answer(waiter, Err(AckError::Timeout)),
                 Output::AckFailed { waiter } => self.answer(waiter, Err(AckError::Disconnected)),
-                Output::Connected { nsp, payload } => self.granted(&nsp, payload.as_ref(), cx),
-                Output::Refused { nsp, error } => self.refused(&nsp, &error),
-                Output::Disconnected { nsp } => self.left(&nsp),
+                Output::Connected { nsp, payload } => self.on_granted(&nsp, payload.as_ref(), cx),
+                Output::Refused { nsp, error } => self.on_refused(&nsp, &error),
+                Output::Disconnected { nsp } => self.on_disconnected(&nsp),
                 _ => {}
             }
         }
@@ -75,37 +75,37 @@ impl Driver {
     pub(super) fn join(&mut self, index: usize) {
         let deadline = self.connect_deadline();
         let Some(member) = self.members.get_mut(index) else { return };
-        member.stay += 1;
-        member.space.state().stay = member.stay;
-        match member.space.config.auth.clone() {
+        member.epoch += 1;
+        member.slot.state().epoch = member.epoch;
+        match member.slot.config.auth.clone() {
             Auth::Value(auth) => self.send_connect(index, &auth),
-            Auth::Asked(ask) => match catch_unwind(AssertUnwindSafe(|| ask())) {
-                Ok(future) => member.phase = Phase::Asking { future, deadline },
-                Err(_) => self.no_auth(index, "the function panicked".into()),
+            Auth::Function(ask) => match catch_unwind(AssertUnwindSafe(|| ask())) {
+                Ok(future) => member.phase = Phase::AwaitingAuth { future, deadline },
+                Err(_) => self.auth_failed(index, "the function panicked".into()),
             },
         }
     }
 
     /// Polls the functions that provide `auth`.
     pub(super) fn poll_auth(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut moved = false;
+        let mut progressed = false;
         for index in 0..self.members.len() {
             let Some(member) = self.members.get_mut(index) else { continue };
-            let Phase::Asking { future, .. } = &mut member.phase else { continue };
+            let Phase::AwaitingAuth { future, .. } = &mut member.phase else { continue };
             match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
                 Ok(Poll::Pending) => continue,
                 Ok(Poll::Ready(Ok(auth))) => self.send_connect(index, &auth),
-                Ok(Poll::Ready(Err(error))) => self.no_auth(index, error.to_string()),
-                Err(_) => self.no_auth(index, "the function panicked".into()),
+                Ok(Poll::Ready(Err(error))) => self.auth_failed(index, error.to_string()),
+                Err(_) => self.auth_failed(index, "the function panicked".into()),
             }
-            moved = true;
+            progressed = true;
         }
-        moved
+        progressed
     }
 
     fn send_connect(&mut self, index: usize, auth: &Value) {
         let Some(member) = self.members.get(index) else { return };
-        let nsp = member.space.nsp.clone();
+        let nsp = member.slot.nsp.clone();
         let mut payload = Map::new();
         if let Some(pid) = &member.pid {
             payload.insert("pid".into(), pid.as_str().into());
@@ -125,20 +125,20 @@ impl Driver {
         match self.shared.config.parser.encode_connect(Protocol::V5, &nsp, &payload) {
             Ok(frames) => {
                 let deadline = self.connect_deadline();
-                self.set_phase(index, Phase::Asked { deadline });
+                self.set_phase(index, Phase::Requested { deadline });
                 self.machine.connect(&nsp);
-                self.control(frames, Order::Behind);
+                self.send_control(frames, Order::InOrder);
             }
-            Err(error) => self.no_auth(index, error.to_string()),
+            Err(error) => self.auth_failed(index, error.to_string()),
         }
     }
 
     /// Handles a failure to get `auth`. The client calls the function again later.
-    fn no_auth(&mut self, index: usize, message: String) {
+    fn auth_failed(&mut self, index: usize, message: String) {
         let policy = self.shared.state().reconnection.clone();
         let delay = Backoff::default().next(&policy.clone().attempts(1), random());
         match delay.filter(|_| policy.is_enabled()) {
-            Some(delay) => self.set_phase(index, Phase::Later { until: after(delay) }),
+            Some(delay) => self.set_phase(index, Phase::Delayed { until: after(delay) }),
             None => self.deactivate(index),
         }
         self.connect_error(index, ConnectError::Auth(message));
@@ -146,7 +146,7 @@ impl Driver {
     }
 
     /// Handles the server's CONNECT.
-    fn granted(&mut self, nsp: &Nsp, payload: Option<&RawJson>, cx: &mut Context<'_>) {
+    fn on_granted(&mut self, nsp: &Nsp, payload: Option<&RawJson>, cx: &mut Context<'_>) {
         let Some(index) = self.find(nsp) else { return };
         if self.is_leaving(index) {
             return self.withdraw(index);
@@ -163,14 +163,14 @@ impl Driver {
             return;
         }
         let Some(member) = self.members.get_mut(index) else { return };
-        let again = matches!(member.phase, Phase::In);
+        let again = matches!(member.phase, Phase::Joined);
         let recovered = pid.is_some() && pid == member.pid;
         if !recovered {
             member.offset = None;
         }
         member.pid = pid;
         let waiting = {
-            let mut state = member.space.state();
+            let mut state = member.slot.state();
             if state.leave {
                 // The socket was disconnected meanwhile. The next round handles that.
                 return;
@@ -179,10 +179,10 @@ impl Driver {
             state.recovered = recovered;
             std::mem::take(&mut state.connecting)
         };
-        member.phase = Phase::In;
+        member.phase = Phase::Joined;
         self.unsent = true;
-        let held = std::mem::take(&mut member.held);
-        member.inbox.extend(held);
+        let early_events = std::mem::take(&mut member.early_events);
+        member.inbox.extend(early_events);
         self.start_waiting(cx);
         self.flush();
         for waiting in waiting {
@@ -195,10 +195,10 @@ impl Driver {
     }
 
     /// Handles the server's CONNECT_ERROR.
-    fn refused(&mut self, nsp: &Nsp, error: &RawJson) {
+    fn on_refused(&mut self, nsp: &Nsp, error: &RawJson) {
         let Some(index) = self.find(nsp) else { return };
         if self.is_leaving(index) {
-            return self.set_phase(index, Phase::Out);
+            return self.set_phase(index, Phase::NotJoined);
         }
         let Refusal { message, data } = match error.decode() {
             Ok(refusal) => refusal,
@@ -210,10 +210,10 @@ impl Driver {
     }
 
     /// Handles the server's DISCONNECT.
-    fn left(&mut self, nsp: &Nsp) {
+    fn on_disconnected(&mut self, nsp: &Nsp) {
         let Some(index) = self.find(nsp) else { return };
         if self.is_leaving(index) {
-            return self.set_phase(index, Phase::Out);
+            return self.set_phase(index, Phase::NotJoined);
         }
         self.deactivate(index);
         self.disconnected(index, DisconnectReason::IoServerDisconnect, None);
@@ -223,17 +223,17 @@ impl Driver {
     /// Leaves a namespace at the user's request. Packets queued by then are sent first.
     pub(super) fn leave(&mut self, index: usize) {
         let Some(member) = self.members.get_mut(index) else { return };
-        let nsp = member.space.nsp.clone();
-        for items in [&mut member.held, &mut member.inbox] {
+        let nsp = member.slot.nsp.clone();
+        for items in [&mut member.early_events, &mut member.inbox] {
             let events = items.iter().filter(|it| it.is_event());
             self.inbox_bytes -= events.map(Item::cost).sum::<usize>();
             items.retain(|it| !it.is_event());
         }
-        let was_in = matches!(member.phase, Phase::In);
-        self.send_last(index);
+        let was_in = matches!(member.phase, Phase::Joined);
+        self.send_remaining(index);
         let alone = (0..self.members.len()).all(|other| other == index || !self.is_active(other));
         let undecided = match self.members.get(index).map(|member| &member.phase) {
-            Some(Phase::Asked { deadline } | Phase::Leaving { deadline })
+            Some(Phase::Requested { deadline } | Phase::Leaving { deadline })
                 if !self.machine.is_connected(&nsp) =>
             {
                 Some(*deadline)
@@ -246,25 +246,28 @@ impl Driver {
         }
         self.fail_acks();
         if was_in {
-            self.tell_disconnected(index, DisconnectReason::IoClientDisconnect, None);
+            self.report_disconnect(index, DisconnectReason::IoClientDisconnect, None);
         }
         self.shut_if_idle(Some(index));
     }
 
     /// Sends DISCONNECT if the namespace is requested or granted.
     fn withdraw(&mut self, index: usize) {
-        self.look = true;
+        self.dirty = true;
         let Some(member) = self.members.get_mut(index) else { return };
-        let nsp = member.space.nsp.clone();
-        let told = self.machine.disconnect(&nsp);
-        if told {
-            member.phase = Phase::Later { until: after(REJOIN) };
-        } else if !matches!(member.phase, Phase::Later { .. }) {
-            member.phase = Phase::Out;
+        let nsp = member.slot.nsp.clone();
+        let disconnecting = self.machine.disconnect(&nsp);
+        if disconnecting {
+            member.phase = Phase::Delayed { until: after(REJOIN) };
+        } else if !matches!(member.phase, Phase::Delayed { .. }) {
+            member.phase = Phase::NotJoined;
         }
-        if told {
-            let patience = self.shared.config.close_timeout / 2;
-            self.control(self.shared.config.parser.encode_disconnect(&nsp), Order::Apart(patience));
+        if disconnecting {
+            let timeout = self.shared.config.close_timeout / 2;
+            self.send_control(
+                self.shared.config.parser.encode_disconnect(&nsp),
+                Order::AfterConfirmation(timeout),
+            );
         }
     }
 
@@ -285,7 +288,7 @@ impl Driver {
 
     /// Ends all namespaces after the end of the connection. The namespace with index `left` has
     /// been handled before.
-    pub(super) fn end_spaces(
+    pub(super) fn end_namespaces(
         &mut self,
         reason: DisconnectReason,
         description: Option<&str>,
@@ -300,25 +303,26 @@ impl Driver {
                 continue;
             }
             // Its user has disconnected it, and the next round would have handled that.
-            let was_in = self.members.get(index).is_some_and(|it| matches!(it.phase, Phase::In));
-            self.set_phase(index, Phase::Out);
+            let was_in =
+                self.members.get(index).is_some_and(|it| matches!(it.phase, Phase::Joined));
+            self.set_phase(index, Phase::NotJoined);
             if was_in {
-                self.tell_disconnected(index, DisconnectReason::IoClientDisconnect, None);
+                self.report_disconnect(index, DisconnectReason::IoClientDisconnect, None);
             }
         }
     }
 
     /// Handles namespaces whose deadline has passed.
-    pub(super) fn late_spaces(&mut self, now: Instant) {
+    pub(super) fn expire_namespaces(&mut self, now: Instant) {
         for index in 0..self.members.len() {
             let Some(member) = self.members.get(index) else { continue };
             if member.phase.deadline().is_none_or(|deadline| deadline > now) {
                 continue;
             }
-            if matches!(member.phase, Phase::Later { .. }) {
-                let until = self.left_at(now).map_or(now, |left| left + REJOIN);
-                let later = Phase::Later { until };
-                self.set_phase(index, if until > now { later } else { Phase::Out });
+            if matches!(member.phase, Phase::Delayed { .. }) {
+                let until = self.last_disconnect_at(now).map_or(now, |left| left + REJOIN);
+                let later = Phase::Delayed { until };
+                self.set_phase(index, if until > now { later } else { Phase::NotJoined });
                 continue;
             }
             let leaving = self.is_leaving(index);
@@ -337,7 +341,7 @@ impl Driver {
 
     /// Reports that a socket is not connected to the callers of `connect` and to the handlers.
     pub(super) fn connect_error(&mut self, index: usize, error: ConnectError) {
-        self.told(index, &error);
+        self.fail_connecting(index, &error);
         // While the inbox is full, repeated errors are dropped.
         if self.inbox_bytes <= self.shared.config.max_inbox_bytes {
             self.enqueue(index, Item::ConnectError(error));
@@ -345,9 +349,9 @@ impl Driver {
     }
 
     /// Fails the callers of `connect`.
-    fn told(&mut self, index: usize, error: &ConnectError) {
+    fn fail_connecting(&mut self, index: usize, error: &ConnectError) {
         let Some(member) = self.members.get(index) else { return };
-        let waiting = std::mem::take(&mut member.space.state().connecting);
+        let waiting = std::mem::take(&mut member.slot.state().connecting);
         for waiting in waiting {
             let _ = waiting.send(Err(error.clone()));
         }
@@ -359,24 +363,24 @@ impl Driver {
         reason: DisconnectReason,
         description: Option<Arc<str>>,
     ) {
-        self.set_phase(index, Phase::Out);
-        self.tell_disconnected(index, reason, description);
+        self.set_phase(index, Phase::NotJoined);
+        self.report_disconnect(index, reason, description);
     }
 
-    fn tell_disconnected(
+    fn report_disconnect(
         &mut self,
         index: usize,
         reason: DisconnectReason,
         description: Option<Arc<str>>,
     ) {
         if let Some(member) = self.members.get(index) {
-            member.space.state().id = None;
+            member.slot.state().id = None;
         }
         // `disconnect` and `close` have failed the callers that waited then. Callers since then
         // wait for the next connection.
         let by_user = [DisconnectReason::IoClientDisconnect, DisconnectReason::ForcedClose];
         if !by_user.contains(&reason) {
-            self.told(index, &ConnectError::Closed(reason));
+            self.fail_connecting(index, &ConnectError::Closed(reason));
         }
         self.enqueue(index, Item::Disconnect { reason, description });
     }
@@ -403,36 +407,36 @@ impl Driver {
     }
 
     pub(super) fn is_active(&self, index: usize) -> bool {
-        self.members.get(index).is_some_and(|member| member.space.state().active)
+        self.members.get(index).is_some_and(|member| member.slot.state().active)
     }
 
     /// Marks the socket as inactive: it connects again only at the user's request.
     pub(super) fn deactivate(&mut self, index: usize) {
-        self.set_phase(index, Phase::Out);
+        self.set_phase(index, Phase::NotJoined);
         if let Some(member) = self.members.get(index) {
-            let mut state = member.space.state();
+            let mut state = member.slot.state();
             state.active = false;
             state.id = None;
         }
     }
 
     fn set_phase(&mut self, index: usize, phase: Phase) {
-        self.look = true;
+        self.dirty = true;
         if let Some(member) = self.members.get_mut(index) {
             member.phase = phase;
         }
     }
 
     pub(super) fn find(&self, nsp: &Nsp) -> Option<usize> {
-        self.members.iter().position(|member| member.space.nsp == *nsp)
+        self.members.iter().position(|member| member.slot.nsp == *nsp)
     }
 
     fn enqueue(&mut self, index: usize, item: Item) {
         let Some(member) = self.members.get_mut(index) else { return };
         self.inbox_bytes += item.cost();
-        let hold = item.is_event() && !matches!(member.phase, Phase::In);
+        let hold = item.is_event() && !matches!(member.phase, Phase::Joined);
         if hold {
-            member.held.push_back(item)
+            member.early_events.push_back(item)
         } else {
             member.inbox.push_back(item)
         }
@@ -440,7 +444,7 @@ impl Driver {
             // Missed events may exceed the limit before CONNECT arrives. Hand them to the inbox,
             // because reading must continue until CONNECT.
             for member in &mut self.members {
-                member.inbox.append(&mut member.held);
+                member.inbox.append(&mut member.early_events);
             }
         }
         self.set_reading();

@@ -10,23 +10,23 @@ use tokio::time::Sleep;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// After the preceding packets.
-    Behind,
+    InOrder,
     /// After the server has read the preceding packets, or after this time. Node's server handles
     /// the packets that it reads at once in several steps, and a DISCONNECT among them would
     /// discard the events before it.
-    Apart(Duration),
+    AfterConfirmation(Duration),
 }
 
 #[derive(Default)]
-pub(super) struct Held {
+pub(super) struct Backlog {
     queue: VecDeque<(Frames, Order)>,
     /// Whether to close the session after the last packet.
     pub(super) close: bool,
     /// The timer of the first packet, which waits for the server's confirmation.
-    pub(super) patience: Option<Pin<Box<Sleep>>>,
+    pub(super) timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Held {
+impl Backlog {
     pub(super) fn push(&mut self, frames: Frames, order: Order) {
         self.queue.push_back((frames, order));
     }
@@ -36,13 +36,13 @@ impl Held {
     }
 
     pub(super) fn pop(&mut self) -> Option<Frames> {
-        self.patience = None;
+        self.timer = None;
         self.queue.pop_front().map(|(frames, _)| frames)
     }
 
     /// Puts back the packet popped last. The server has confirmed the preceding ones.
-    pub(super) fn unpop(&mut self, frames: Frames) {
-        self.queue.push_front((frames, Order::Behind));
+    pub(super) fn put_back(&mut self, frames: Frames) {
+        self.queue.push_front((frames, Order::InOrder));
     }
 
     pub(super) fn is_empty(&self) -> bool {
