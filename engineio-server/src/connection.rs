@@ -77,6 +77,7 @@ pub struct Connection {
     /// deadline moves back, so that messages need not touch the timer. When it fires, it is set to
     /// the current deadline.
     sleep: Pin<Box<Sleep>>,
+    /// The deadline for which `sleep` is set. `None` after it has fired.
     armed: Option<Instant>,
     /// Whether the application wants messages, see [`set_reading`](Self::set_reading).
     reading: bool,

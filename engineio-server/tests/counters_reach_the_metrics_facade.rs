@@ -1,4 +1,4 @@
-//! `report_metrics` says on the facade what `stats` says, under the documented names.
+//! `report_metrics` reports the values of `stats` to the facade, under the documented names.
 #![cfg(feature = "metrics")]
 
 #[path = "behaviour/support/mod.rs"]

@@ -75,7 +75,7 @@ impl Http {
                 Ok(true) => return self.http2.serve(stream, peer, service, stopped).await,
                 Ok(false) => stream,
                 Err(error) => {
-                    tracing::debug!(target: "engineio::listen", %error, "no request came");
+                    tracing::debug!(target: "engineio::listen", %error, "no request arrived");
                     self.dropped.failed_early(&error, false);
                     return;
                 }

@@ -1,4 +1,5 @@
-//! Before it is buffered. As in Node (since engine.io 6.6.13) the session is over then.
+//! A body beyond `max_payload` is refused before it is buffered. As in Node (since engine.io
+//! 6.6.13), this also ends the session.
 
 use crate::support;
 
@@ -9,7 +10,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Begins a POST.
+/// Starts a POST.
 async fn post(server: &Server, sid: &str, rest: &[u8]) -> TcpStream {
     let mut post = TcpStream::connect(server.address).await.unwrap();
     let head =
@@ -34,23 +35,24 @@ async fn refused(server: &mut Server, body: &[u8]) {
 }
 
 #[tokio::test]
-async fn by_its_announced_length() {
+async fn a_body_is_refused_by_its_announced_length() {
     let mut server = Server::echo(EngineConfig::default()).await;
     refused(&mut server, b"content-length: 1000001\r\n\r\n").await;
 }
 
 #[tokio::test]
-async fn by_its_bytes_where_no_length_is_announced() {
+async fn a_body_without_an_announced_length_is_refused_by_its_bytes() {
     let mut server = Server::echo(EngineConfig::default().max_payload(20)).await;
     let chunks = b"transfer-encoding: chunked\r\n\r\n10\r\n4aaaaaaaaaaaaaaa\r\n5\r\nbbbbb\r\n";
     refused(&mut server, chunks).await;
 }
 
 #[tokio::test]
-async fn and_a_client_that_writes_first_reads_it_afterwards() {
+async fn a_client_that_writes_the_whole_body_first_still_reads_the_response() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
-    // Far more than the buffers of both ends: a server that read no further would have to reset the connection.
+    // Far more than the buffers of both ends. A server that stopped reading would have to reset the
+    // connection.
     let length = 64 << 20;
     let head = format!("content-length: {length}\r\n\r\n");
     let mut post = post(&server, &sid, head.as_bytes()).await;
@@ -65,18 +67,18 @@ async fn and_a_client_that_writes_first_reads_it_afterwards() {
 }
 
 #[tokio::test]
-async fn but_what_is_refused_is_not_read_for_ever() {
+async fn a_refused_body_is_read_for_linger_at_most() {
     let config = EngineConfig::default().linger(std::time::Duration::from_millis(20));
     let server = Server::echo(config).await;
     let sid = server.open().await;
     let mut post = post(&server, &sid, b"content-length: 1000000000\r\n\r\n").await;
-    // Ends `linger` later, without a byte of the body.
+    // The server ends the connection `linger` later, although no byte of the body was sent.
     let response = rest(&mut post).await;
     assert!(response.starts_with("HTTP/1.1 413"), "{response}");
 }
 
 #[tokio::test]
-async fn but_one_of_exactly_max_payload_is_taken() {
+async fn a_body_of_exactly_max_payload_is_accepted() {
     let mut server = Server::echo(EngineConfig::default().max_payload(20)).await;
     let sid = server.open().await;
     within(server.post(&sid, "4234567890123456789x")).await.is(200, "ok");

@@ -1,4 +1,4 @@
-//! Parity: `cookie`. Set by the answer to a polling handshake, by no other and never on WebSocket.
+//! Parity: `cookie`. Only the response to a polling handshake sets it, never a WebSocket.
 
 use crate::support;
 
@@ -23,7 +23,7 @@ async fn a_cookie_names_the_session_on_polling() {
 }
 
 #[tokio::test]
-async fn there_is_none_by_default() {
+async fn no_cookie_is_set_by_default() {
     let server = Server::echo(EngineConfig::default()).await;
     let answer = within(server.request("GET", "EIO=4&transport=polling", "")).await;
     assert_eq!((answer.status, answer.header("set-cookie")), (200, ""));

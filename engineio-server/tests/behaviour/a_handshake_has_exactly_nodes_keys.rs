@@ -1,4 +1,4 @@
-//! Protocol: "Handshake". On polling and WebSocket alike.
+//! Protocol: "Handshake", on polling and WebSocket.
 
 use crate::support;
 
@@ -31,13 +31,13 @@ async fn polling(config: EngineConfig) -> String {
 }
 
 #[tokio::test]
-async fn on_polling() {
+async fn a_polling_handshake_has_exactly_nodes_keys() {
     let open = polling(config()).await;
     assert_eq!(open, expected(&open, r#"["websocket"]"#));
 }
 
 #[tokio::test]
-async fn on_websocket() {
+async fn a_websocket_handshake_has_exactly_nodes_keys() {
     let server = Server::echo(config()).await;
     let mut websocket = server.connect("EIO=4&transport=websocket").await.unwrap();
     let open = websocket.text().await;

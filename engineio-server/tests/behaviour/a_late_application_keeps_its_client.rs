@@ -1,4 +1,5 @@
-//! An application that comes late to read what has arrived must not take that for silence.
+//! If the application polls late, the session must read what has arrived before it judges the
+//! client's silence.
 
 use crate::support;
 

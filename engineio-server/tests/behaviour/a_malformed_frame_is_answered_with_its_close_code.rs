@@ -1,4 +1,4 @@
-//! RFC 6455 section 7.4.1. Every limit is applied to a frame's header, before its bytes arrive.
+//! RFC 6455 section 7.4.1. Every limit is checked on a frame's header, before its payload arrives.
 
 use crate::support;
 
@@ -19,7 +19,7 @@ async fn closes_with(code: u16, bytes: &[u8]) {
 }
 
 #[tokio::test]
-async fn protocol_errors_with_1002() {
+async fn a_protocol_error_is_answered_with_1002() {
     for bytes in [
         &b"\x81\x014"[..], // not masked
         &frame(0xc1, b"4rsv1"),
@@ -39,21 +39,21 @@ async fn protocol_errors_with_1002() {
 }
 
 #[tokio::test]
-async fn text_that_is_not_utf8_with_1007() {
+async fn text_that_is_not_utf8_is_answered_with_1007() {
     closes_with(1007, &frame(0x81, b"4\xff")).await;
     closes_with(1007, &frame(0x88, b"\x03\xe8\xff")).await;
 }
 
 #[tokio::test]
-async fn oversize_with_1009_by_its_header_alone() {
+async fn the_header_of_an_oversized_frame_is_answered_with_1009() {
     closes_with(1009, b"\x82\xfe\x03\xe9mask").await;
     closes_with(1009, b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xffmask").await;
-    // 999 bytes may come in pieces, 1001 may not.
+    // A message of 999 bytes may arrive in fragments, one of 1001 bytes may not.
     closes_with(1009, &[&frame(0x01, &[b'4'; 999])[..], b"\x80\x82mask"].concat()).await;
 }
 
 #[tokio::test]
-async fn a_flood_of_fragments_with_1008() {
+async fn a_flood_of_fragments_is_answered_with_1008() {
     let mut flood = frame(0x01, b"4");
     for _ in 0..1000 {
         flood.extend(frame(0x00, b""));

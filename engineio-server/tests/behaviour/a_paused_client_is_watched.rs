@@ -1,4 +1,4 @@
-//! Backpressure does not blind a server: a client that goes away while nothing is read from it is noticed.
+//! A server notices that a client disconnects even while it does not read the client's messages.
 
 use crate::support;
 
@@ -8,7 +8,7 @@ use engineio_server::{CloseReason, Connection, EngineConfig, Event};
 use support::{Server, frame, poll_once, waiting, within};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-/// More than a paused connection looks at, and less than the kernel takes.
+/// More than a paused connection buffers, and less than the kernel accepts.
 const MUCH: usize = 100 * 1024;
 
 fn patient() -> EngineConfig {
@@ -22,7 +22,7 @@ fn hasty() -> EngineConfig {
         .pause_timeout(Duration::from_secs(60))
 }
 
-/// A session that is paused, and its client.
+/// Opens a session whose reading is paused. Returns it with its client.
 async fn paused(config: EngineConfig) -> (Server, Connection, TcpStream) {
     let (server, mut connections) = Server::manual(config).await;
     let client = server.bare_websocket("").await;
@@ -31,7 +31,7 @@ async fn paused(config: EngineConfig) -> (Server, Connection, TcpStream) {
     (server, connection, client)
 }
 
-/// Why the session ends; what had been decoded before comes first.
+/// Returns the close reason, after skipping messages that were already decoded.
 async fn closed(connection: &mut Connection) -> CloseReason {
     let end = async {
         loop {
@@ -40,11 +40,11 @@ async fn closed(connection: &mut Connection) -> CloseReason {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(3600), end).await.expect("it never ends")
+    tokio::time::timeout(Duration::from_secs(3600), end).await.expect("the session does not end")
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_its_connection_ends_the_session() {
+async fn the_end_of_the_connection_ends_the_session() {
     let (server, mut connection, client) = paused(patient()).await;
     drop(client);
     assert_eq!(closed(&mut connection).await, CloseReason::TransportClose);
@@ -60,7 +60,7 @@ async fn a_reset_ends_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_behind_more_than_is_looked_at_is_seen_soon() {
+async fn an_end_behind_a_full_buffer_is_noticed_soon() {
     let (_server, mut connection, mut client) = paused(patient()).await;
     let since = tokio::time::Instant::now();
     client.write_all(&frame(0x81, &[b'4'; MUCH])).await.unwrap();
@@ -72,7 +72,7 @@ async fn an_end_behind_more_than_is_looked_at_is_seen_soon() {
 
 #[cfg(feature = "tls")]
 #[tokio::test(start_paused = true)]
-async fn the_end_is_seen_through_tls() {
+async fn the_end_of_a_tls_connection_is_noticed() {
     for much in [0, MUCH] {
         let (server, mut connections) = Server::manual(patient()).await;
         let secure = crate::tls::Secure::listen(&server.engine).await;
@@ -87,7 +87,7 @@ async fn the_end_is_seen_through_tls() {
         assert!(poll_once(&mut Box::pin(connection.event())).await.is_none());
         drop(stream);
         let reason = closed(&mut connection).await;
-        // Without a close_notify the end may also be taken for a failure.
+        // Without a close_notify, the end may also be reported as an error.
         assert!(
             matches!(reason, CloseReason::TransportClose | CloseReason::TransportError),
             "{reason}"
@@ -122,9 +122,9 @@ async fn a_client_that_answers_pings_stays() {
     }
 }
 
-/// Its pongs are behind what it sent before, where nobody can see them.
+/// The client's pongs are behind data that fills the buffer, so the server cannot see them.
 #[tokio::test(start_paused = true)]
-async fn a_client_that_sent_more_than_is_looked_at_is_pinged_on_and_stays() {
+async fn a_client_whose_data_fills_the_buffer_is_pinged_and_stays() {
     let (server, mut connections) = Server::manual(hasty()).await;
     let mut websocket = server.connect("EIO=4&transport=websocket").await.unwrap();
     let mut connection = connections.recv().await.unwrap();
@@ -144,13 +144,13 @@ async fn a_client_that_sent_more_than_is_looked_at_is_pinged_on_and_stays() {
     }
     connection.set_reading(true);
     assert_eq!(connection.event().await, support::text(&long[1..]));
-    // And what it sent then is read in time.
+    // What the client sent in the meantime is read in time.
     assert!(poll_once(&mut Box::pin(connection.event())).await.is_none());
     assert!(!connection.handle().is_closed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_of_which_nothing_can_be_seen_is_given_up_after_the_pause_timeout() {
+async fn a_client_that_cannot_be_seen_times_out_after_the_pause_timeout() {
     let (_server, mut connection, mut client) = paused(hasty()).await;
     client.write_all(&frame(0x81, &[b'4'; MUCH])).await.unwrap();
     let since = tokio::time::Instant::now();
@@ -159,19 +159,19 @@ async fn one_of_which_nothing_can_be_seen_is_given_up_after_the_pause_timeout() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_polling_client_that_asks_no_more_ends() {
+async fn a_polling_client_that_sends_no_requests_times_out() {
     let (server, mut connections) = Server::manual(hasty()).await;
     let sid = server.open().await;
     let mut connection = connections.recv().await.unwrap();
     connection.set_reading(false);
     let client = async {
-        // Its pongs cannot be posted: there is no room for what it posted before.
+        // The client cannot POST its pongs, because its previous POST is still waiting.
         server.post(&sid, "4a").await.is(200, "ok");
         let _second = waiting(server.post(&sid, "4b")).await;
         for _ in 0..5 {
             server.get(&sid).await.is(200, "2");
         }
-        // From now on it makes no request.
+        // From now on the client sends no request.
         std::future::pending::<()>().await;
     };
     let since = tokio::time::Instant::now();
@@ -183,7 +183,7 @@ async fn a_polling_client_that_asks_no_more_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_fails_meanwhile_is_let_go() {
+async fn a_probe_that_fails_during_a_pause_is_dropped() {
     let (server, mut connections) = Server::manual(patient()).await;
     let sid = server.open().await;
     let mut connection = connections.recv().await.unwrap();

@@ -1,4 +1,4 @@
-//! Backpressure towards the client: its silence is not held against it meanwhile.
+//! A paused connection does not read, and its client does not time out meanwhile.
 
 use crate::support;
 
@@ -21,7 +21,8 @@ async fn a_paused_connection_reads_nothing() {
     connection.set_reading(false);
     websocket.send("4waits").await;
 
-    // Pings go out and are answered, though nobody reads the pongs, for several times as long as one may take.
+    // Pings are sent and answered for several times the allowed silence, although the pongs are not
+    // read.
     let client = async {
         for _ in 0..5 {
             while websocket.text().await != "2" {}
@@ -34,7 +35,7 @@ async fn a_paused_connection_reads_nothing() {
     }
     assert!(!connection.handle().is_closed());
 
-    // What is sent meanwhile arrives.
+    // Messages sent in the meantime arrive.
     connection.send("down").unwrap();
     assert!(poll_once(&mut Box::pin(connection.event())).await.is_none());
     let mut text = websocket.text().await;
@@ -48,7 +49,7 @@ async fn a_paused_connection_reads_nothing() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_while_paused_says_so() {
+async fn a_session_that_ends_while_paused_reports_it() {
     let (server, mut connections) = Server::manual(EngineConfig::default()).await;
     let mut websocket = server.connect("EIO=4&transport=websocket").await.unwrap();
     let mut connection = within(connections.recv()).await.unwrap();

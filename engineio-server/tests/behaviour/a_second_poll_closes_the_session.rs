@@ -1,4 +1,5 @@
-//! Protocol: "there must be at most one GET at a time". As in Node the waiting one is told.
+//! Protocol: "there must be at most one GET at a time". As in Node, the pending GET gets a close
+//! packet.
 
 use crate::support;
 

@@ -19,7 +19,7 @@ async fn a_second_push_closes_the_session() {
     let first = waiting(server.send(Request::post(uri).body(endless).unwrap())).await;
 
     within(server.post(&sid, "4b")).await.is(400, "");
-    // The one that is still being read is of no use any more.
+    // The first POST, which is still being read, is refused as well.
     within(first).await.is(400, "");
     assert_eq!(server.closed().await, CloseReason::TransportError);
     within(get).await.is(200, "1");

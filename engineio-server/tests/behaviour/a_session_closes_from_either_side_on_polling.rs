@@ -1,4 +1,4 @@
-//! What a waiting GET, or the next one, is told.
+//! The response to the pending GET, or to the next one, when a session closes.
 
 use crate::support;
 
@@ -6,7 +6,7 @@ use engineio_server::{CloseReason, EngineConfig, Event};
 use support::{Server, within};
 
 #[tokio::test]
-async fn by_the_client() {
+async fn a_close_packet_of_the_client_ends_the_session() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     let get = server.waiting_get(&sid).await;
@@ -17,7 +17,7 @@ async fn by_the_client() {
 }
 
 #[tokio::test]
-async fn by_the_server_while_a_poll_waits() {
+async fn closing_answers_the_pending_get() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     let get = server.waiting_get(&sid).await;
@@ -31,7 +31,7 @@ async fn by_the_server_while_a_poll_waits() {
 }
 
 #[tokio::test]
-async fn by_the_server_before_the_next_poll() {
+async fn closing_answers_the_next_get_if_none_is_pending() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     server.engine.client(&sid).unwrap().close(false);
@@ -40,7 +40,7 @@ async fn by_the_server_before_the_next_poll() {
 }
 
 #[tokio::test]
-async fn by_the_end_of_the_application() {
+async fn the_end_of_the_application_closes_the_session() {
     let (server, mut connections) = Server::manual(EngineConfig::default()).await;
     let sid = server.open().await;
     let mut connection = connections.recv().await.unwrap();

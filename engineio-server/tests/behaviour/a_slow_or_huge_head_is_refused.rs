@@ -1,4 +1,4 @@
-//! What a connection may cost before there is a request.
+//! Limits on a connection before its first request.
 
 use crate::support;
 
@@ -8,7 +8,7 @@ use engineio_server::EngineConfig;
 use support::{Server, until};
 
 #[tokio::test]
-async fn a_head_that_does_not_come_to_its_end() {
+async fn an_unfinished_head_times_out() {
     let server =
         Server::echo(EngineConfig::default().head_timeout(Duration::from_millis(50))).await;
     for bytes in ["", "GET /engine.io/ HTTP/1.1\r\nhost: x\r\n"] {
@@ -20,14 +20,14 @@ async fn a_head_that_does_not_come_to_its_end() {
 }
 
 #[tokio::test]
-async fn what_is_no_http() {
+async fn data_that_is_not_http_is_refused() {
     let server = Server::echo(EngineConfig::default()).await;
     server.exchange(b"\x16\x03 no\r\n\r\n").await;
     until(|| server.listening.stats().malformed == 1).await;
 }
 
 #[tokio::test]
-async fn a_huge_head() {
+async fn a_huge_head_is_refused() {
     let server = Server::echo(EngineConfig::default().max_head_size(0)).await;
     let head = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(8 * 1024));
     let answer = server.exchange(head.as_bytes()).await;
@@ -36,7 +36,7 @@ async fn a_huge_head() {
 }
 
 #[tokio::test]
-async fn very_many_headers() {
+async fn too_many_headers_are_refused() {
     let server = Server::echo(EngineConfig::default()).await;
     let head = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(1000));
     let answer = server.exchange(head.as_bytes()).await;

@@ -1,4 +1,4 @@
-//! No session, no task.
+//! No session and no task remains after a client has vanished.
 
 use crate::support;
 
@@ -23,7 +23,7 @@ async fn a_vanished_client_leaves_nothing_behind() {
     let server = Server::echo(config()).await;
     let before = tasks();
 
-    // One that never polls, one whose poll breaks, one that breaks in the midst of an upgrade.
+    // One client never polls, one aborts its poll, and one disconnects during an upgrade.
     server.open().await;
     let sid = server.open().await;
     drop(server.waiting_get(&sid).await);
@@ -32,10 +32,10 @@ async fn a_vanished_client_leaves_nothing_behind() {
     probe.send("2probe").await;
     assert_eq!(probe.text().await, "3probe");
     drop(probe);
-    // Two WebSockets, of which one stays connected and is silent.
+    // Two WebSockets, one of which stays connected and silent.
     drop(server.websocket().await);
     let (_silent, _) = server.websocket().await;
-    // One that does not even send its request, and one whose request is not read on.
+    // A connection without a request, and a WebSocket request that is dropped.
     let _idle = tokio::net::TcpStream::connect(server.address).await.unwrap();
     drop(server.connect("EIO=4&transport=websocket"));
 
@@ -45,7 +45,7 @@ async fn a_vanished_client_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn neither_does_an_application_that_panics() {
+async fn an_application_that_panics_leaves_nothing_behind() {
     let engine = engineio_server::Engine::new(
         config(),
         |mut connection: engineio_server::Connection| async move {

@@ -1,4 +1,4 @@
-//! Close frames and reasons.
+//! Close frames and close reasons.
 
 use crate::support;
 
@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 
 #[tokio::test]
-async fn by_the_client_whose_code_is_returned() {
+async fn the_close_code_of_the_client_is_returned() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let (mut websocket, sid) = server.websocket().await;
     let close = CloseFrame { code: CloseCode::Library(4001), reason: "enough".into() };
@@ -21,17 +21,17 @@ async fn by_the_client_whose_code_is_returned() {
 }
 
 #[tokio::test]
-async fn but_not_by_a_close_packet() {
+async fn a_close_packet_does_not_close_a_websocket() {
     let server = Server::echo(EngineConfig::default()).await;
     let (mut websocket, _) = server.websocket().await;
-    // As in Node it means nothing here.
+    // As in Node, a close packet has no effect on a WebSocket.
     websocket.send("1").await;
     websocket.send("4alive").await;
     assert_eq!(websocket.text().await, "4alive");
 }
 
 #[tokio::test]
-async fn nothing_is_read_behind_a_close_frame() {
+async fn nothing_is_read_after_a_close_frame() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let mut stream = server.raw_websocket().await;
     let bytes = [frame(0x88, b"\x03\xe8"), frame(0x81, b"4late"), frame(0xff, b"")].concat();
@@ -41,7 +41,7 @@ async fn nothing_is_read_behind_a_close_frame() {
 }
 
 #[tokio::test]
-async fn by_the_server_after_what_is_queued() {
+async fn the_server_sends_its_queue_before_it_closes() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let (mut websocket, sid) = server.websocket().await;
     let handle = server.engine.client(&sid).unwrap();
@@ -60,7 +60,7 @@ async fn by_the_server_after_what_is_queued() {
 }
 
 #[tokio::test]
-async fn by_the_server_at_once() {
+async fn discarding_closes_at_once() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let (mut websocket, sid) = server.websocket().await;
     let handle = server.engine.client(&sid).unwrap();
@@ -71,7 +71,7 @@ async fn by_the_server_at_once() {
 }
 
 #[tokio::test]
-async fn by_an_end_without_a_close_frame() {
+async fn the_end_of_the_connection_closes_the_session() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let (websocket, _) = server.websocket().await;
     drop(websocket);
@@ -79,9 +79,9 @@ async fn by_an_end_without_a_close_frame() {
 }
 
 #[tokio::test]
-async fn by_the_end_of_the_application() {
+async fn the_end_of_the_application_closes_the_session() {
     let (server, mut connections) = Server::manual(EngineConfig::default()).await;
-    // Nobody drives the session, so that not even the handshake is sent.
+    // No task drives the session, so not even the handshake is sent.
     let mut websocket = server.connect("EIO=4&transport=websocket").await.unwrap();
     drop(within(connections.recv()).await);
     assert_eq!(websocket.close_code().await, None);

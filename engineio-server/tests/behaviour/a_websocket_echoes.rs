@@ -1,4 +1,4 @@
-//! Protocol: "WebSocket". Text and binary, of every size, in one piece or many.
+//! Protocol: "WebSocket". Text and binary messages of every size, in one piece or many.
 
 use crate::support;
 
@@ -8,7 +8,7 @@ use support::{Message, Server, frame, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]
-async fn text_and_binary_of_every_size() {
+async fn text_and_binary_of_every_size_are_echoed() {
     let server = Server::echo(EngineConfig::default()).await;
     let (mut websocket, _) = server.websocket().await;
     for size in [0, 1, 125, 126, 65_535, 65_536, 70_000, 999_999] {
@@ -22,7 +22,7 @@ async fn text_and_binary_of_every_size() {
 }
 
 #[tokio::test]
-async fn base64_in_text_comes_back_as_binary() {
+async fn base64_in_text_is_echoed_as_binary() {
     let server = Server::echo(EngineConfig::default()).await;
     let (mut websocket, _) = server.websocket().await;
     websocket.send("bAQIDBA==").await;
@@ -30,7 +30,7 @@ async fn base64_in_text_comes_back_as_binary() {
 }
 
 #[tokio::test]
-async fn a_message_that_arrives_byte_by_byte() {
+async fn a_message_that_arrives_byte_by_byte_is_echoed() {
     let server = Server::echo(EngineConfig::default()).await;
     let mut stream = server.raw_websocket().await;
     stream.set_nodelay(true).unwrap();
@@ -46,7 +46,7 @@ async fn a_message_that_arrives_byte_by_byte() {
 }
 
 #[tokio::test]
-async fn what_follows_the_request_in_the_same_packet() {
+async fn a_frame_in_the_same_packet_as_the_request_is_read() {
     let server = Server::echo(EngineConfig::default()).await;
     let mut request = b"GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: x\r\n\
         connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
@@ -62,7 +62,7 @@ async fn what_follows_the_request_in_the_same_packet() {
 }
 
 #[tokio::test]
-async fn several_at_once_stay_in_order() {
+async fn messages_that_arrive_together_stay_in_order() {
     let server = Server::echo(EngineConfig::default()).await;
     let (mut websocket, _) = server.websocket().await;
     let messages: Vec<_> = (0..500).map(|n| Message::text(format!("4{n}"))).collect();

@@ -1,4 +1,5 @@
-//! WebSockets as streams of an HTTP/2 connection (RFC 8441), which browsers prefer where it is offered.
+//! WebSockets as streams of an HTTP/2 connection (RFC 8441), which browsers prefer if it is
+//! offered.
 
 #![cfg(feature = "http2")]
 
@@ -13,7 +14,7 @@ use http2::{Client, read};
 use support::{Server, frame, sid_of};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the server says next, as frames without masks.
+/// Reads the server's next frames, which are not masked.
 async fn expect(stream: &mut RecvStream, frames: &[u8]) {
     assert_eq!(read(stream, frames.len()).await, frames);
 }
@@ -25,7 +26,7 @@ fn send(stream: &mut SendStream<Bytes>, first: u8, payload: &str) {
 /// The two directions of a WebSocket.
 type Streams = (SendStream<Bytes>, RecvStream);
 
-/// A session opened by a WebSocket.
+/// A session that was opened by a WebSocket.
 async fn opens(client: &Client) -> Streams {
     let (response, mut up) = client.connect("EIO=4&transport=websocket").await;
     assert_eq!(response.status(), 200);
@@ -39,7 +40,7 @@ async fn opens(client: &Client) -> Streams {
     (up, down)
 }
 
-/// A polling session of the same connection, upgraded.
+/// A polling session on the same connection, upgraded to a WebSocket.
 async fn upgrades(client: &Client) -> Streams {
     let sid = sid_of(&client.open().await);
     let (response, mut up) = client.connect(&format!("EIO=4&transport=websocket&sid={sid}")).await;
@@ -53,7 +54,7 @@ async fn upgrades(client: &Client) -> Streams {
 }
 
 #[tokio::test]
-async fn at_the_listener() {
+async fn a_websocket_inside_http2_works_at_the_listener() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let client = Client::over(TcpStream::connect(server.address).await.unwrap()).await;
     let (mut up, mut down) = opens(&client).await;
@@ -68,7 +69,7 @@ async fn at_the_listener() {
 }
 
 #[tokio::test]
-async fn in_axum() {
+async fn a_websocket_inside_http2_works_in_axum() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let app = Router::new().layer(server.engine.layer());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -79,7 +80,7 @@ async fn in_axum() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_reset_ends_its_session_alone() {
+async fn a_reset_stream_ends_only_its_session() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let client = Client::over(TcpStream::connect(server.address).await.unwrap()).await;
     let (mut up, _down) = opens(&client).await;
@@ -91,7 +92,7 @@ async fn a_stream_that_is_reset_ends_its_session_alone() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused() {
+async fn a_request_that_does_not_fit_is_refused() {
     let server = Server::echo(EngineConfig::default()).await;
     let client = Client::over(TcpStream::connect(server.address).await.unwrap()).await;
     for query in ["EIO=4&transport=polling", "EIO=4&transport=websocket&sid=x", "EIO=4"] {

@@ -1,4 +1,5 @@
-//! A probe that goes wrong takes only itself away: the session goes on polling and may try again.
+//! A failed probe does not end its session. The session continues with polling and may be upgraded
+//! again.
 
 use crate::support;
 
@@ -7,7 +8,7 @@ use std::time::Duration;
 use engineio_server::{EngineConfig, Event, Transport};
 use support::{Message, Server, WebSocket, text, within};
 
-/// Checks that the session lives, and that another upgrade succeeds.
+/// Checks that the session is open and that another upgrade succeeds.
 async fn lives(server: &mut Server, sid: &str) {
     within(server.post(sid, "4hello")).await.is(200, "ok");
     assert_eq!(server.event().await, text("hello"));
@@ -33,7 +34,7 @@ async fn start(config: EngineConfig) -> (Server, String, WebSocket) {
 }
 
 #[tokio::test]
-async fn after_its_timeout() {
+async fn a_probe_is_dropped_after_its_timeout() {
     let config = EngineConfig::default().upgrade_timeout(Duration::from_secs(1));
     for probes in [false, true] {
         let (mut server, sid, mut websocket) = start(config.clone()).await;
@@ -47,7 +48,7 @@ async fn after_its_timeout() {
 }
 
 #[tokio::test]
-async fn after_a_wrong_packet() {
+async fn a_probe_is_dropped_after_a_wrong_packet() {
     for wrong in ["4hello", "2", "2prob", "garbage", "1"] {
         let (mut server, sid, mut websocket) = start(EngineConfig::default()).await;
         websocket.send(wrong).await;
@@ -57,7 +58,7 @@ async fn after_a_wrong_packet() {
 }
 
 #[tokio::test]
-async fn after_a_message_beyond_the_limit() {
+async fn a_probe_is_dropped_after_a_message_beyond_the_limit() {
     let (mut server, sid, mut websocket) = start(EngineConfig::default().max_payload(100)).await;
     websocket.send(Message::binary(vec![0; 101])).await;
     assert_eq!(websocket.close_code().await, Some(1009));
@@ -66,7 +67,7 @@ async fn after_a_message_beyond_the_limit() {
 }
 
 #[tokio::test]
-async fn after_the_client_has_closed_it() {
+async fn a_probe_that_the_client_closes_is_dropped() {
     let (mut server, sid, mut websocket) = start(EngineConfig::default()).await;
     websocket.send("2probe").await;
     assert_eq!(websocket.text().await, "3probe");
@@ -76,7 +77,7 @@ async fn after_the_client_has_closed_it() {
 }
 
 #[tokio::test]
-async fn after_its_connection_broke() {
+async fn a_probe_whose_connection_fails_is_dropped() {
     let config = EngineConfig::default().upgrade_timeout(Duration::from_secs(3600));
     let (mut server, sid, websocket) = start(config).await;
     drop(websocket);

@@ -1,4 +1,5 @@
-//! As in Node ("transport error"): after a broken request nobody knows what arrived.
+//! An aborted request ends the session ("transport error"), as in Node, because neither side knows
+//! what arrived.
 
 use crate::support;
 
@@ -9,7 +10,7 @@ use support::{Server, within};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 #[tokio::test]
-async fn a_poll() {
+async fn an_aborted_poll_closes_the_session() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     drop(server.waiting_get(&sid).await);
@@ -18,7 +19,7 @@ async fn a_poll() {
 }
 
 #[tokio::test]
-async fn a_poll_over_tcp() {
+async fn a_poll_aborted_over_tcp_closes_the_session() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     let mut get = TcpStream::connect(server.address).await.unwrap();
@@ -45,18 +46,18 @@ async fn push_that_breaks(stall: bool, config: EngineConfig) {
         drop(post);
     }
     assert_eq!(server.closed().await, CloseReason::TransportError);
-    // The GET is answered all the same.
+    // The GET is still answered.
     within(get).await.is(200, "1");
     assert!(server.is_gone(&sid).await);
 }
 
 #[tokio::test]
-async fn a_push() {
+async fn an_aborted_push_closes_the_session() {
     push_that_breaks(false, EngineConfig::default()).await;
 }
 
 #[tokio::test]
-async fn a_push_that_stalls() {
+async fn a_push_that_stalls_closes_the_session() {
     let soon = Duration::from_millis(50);
     let config = EngineConfig::default().body_timeout(soon).linger(soon);
     push_that_breaks(true, config).await;

@@ -1,4 +1,5 @@
-//! The tower service in plain hyper, the layer in axum: other paths pass through.
+//! The tower service inside plain hyper, and the layer inside axum. Requests of other paths pass
+//! through.
 
 use crate::support;
 
@@ -23,7 +24,7 @@ fn echo() -> Engine {
     })
 }
 
-/// Speaks to the engine over both transports.
+/// Exchanges messages with the engine over both transports.
 async fn works(server: &Server) {
     let open =
         "GET /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -41,7 +42,7 @@ async fn works(server: &Server) {
 }
 
 #[tokio::test]
-async fn axum() {
+async fn an_engine_serves_inside_axum() {
     let engine = echo();
     let app =
         Router::new().route("/other", get(|| async { "another handler" })).layer(engine.layer());
@@ -55,7 +56,7 @@ async fn axum() {
     assert!(answer.ends_with("another handler"), "{answer}");
 }
 
-/// Serves a router with the addresses of its clients.
+/// Serves a router that gets the addresses of its clients.
 async fn serve_with_addresses(engine: Engine, app: Router) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut server = Server::start(engine).await;
@@ -66,7 +67,7 @@ async fn serve_with_addresses(engine: Engine, app: Router) -> Server {
 }
 
 #[tokio::test]
-async fn layers_of_a_service_builder_go_around_the_engine() {
+async fn layers_of_a_service_builder_apply_to_the_engine() {
     let engine = echo();
     let layers = ServiceBuilder::new().layer(CorsLayer::permissive()).layer(engine.layer());
     let app = Router::new().route("/other", get(|| async { "another handler" })).layer(layers);
@@ -84,7 +85,7 @@ async fn layers_of_a_service_builder_go_around_the_engine() {
 }
 
 #[tokio::test]
-async fn the_address_that_axum_knows_is_that_of_the_client() {
+async fn the_peer_address_of_axum_is_the_client_address() {
     let (told, mut addresses) = mpsc::unbounded_channel();
     let config = EngineConfig::default()
         .peer_addr(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0))
@@ -101,16 +102,16 @@ async fn the_address_that_axum_knows_is_that_of_the_client() {
     let (peer, ip) = addresses.recv().await.unwrap();
     assert!(peer.unwrap().ip().is_loopback() && peer.unwrap().port() > 0);
     assert_eq!(ip, Some(peer.unwrap().ip()));
-    // The limit per address holds as well.
+    // The limit per address applies as well.
     assert!(server.connect("EIO=4&transport=websocket").await.is_err());
 }
 
-/// What a layer knows of a client.
+/// Information that a layer has about a client.
 #[derive(Clone)]
 struct User;
 
 #[tokio::test]
-async fn a_session_keeps_no_more_of_its_request_than_it_is_told_to() {
+async fn a_session_keeps_only_the_configured_extensions() {
     let engine = |config: EngineConfig| {
         Engine::new(config, |mut connection: Connection| async move {
             let known = connection.handle().handshake().extension::<User>().is_some();
@@ -119,7 +120,7 @@ async fn a_session_keeps_no_more_of_its_request_than_it_is_told_to() {
         })
     };
     let config = EngineConfig::default().allow_request(|handshake| async move {
-        // While it is decided on, all is there.
+        // During `allow_request`, all extensions are available.
         handshake.extension::<User>().map(drop).ok_or(Refusal::default())?;
         Ok(handshake)
     });
@@ -137,7 +138,7 @@ async fn a_session_keeps_no_more_of_its_request_than_it_is_told_to() {
     }
 }
 
-/// An echo server below hyper's own, which hands connections over or does not.
+/// An echo server inside hyper, with or without support for upgrades.
 async fn in_hyper(upgrades: bool) -> Server {
     let engine = echo();
     let service = engine.service();
@@ -159,7 +160,7 @@ async fn in_hyper(upgrades: bool) -> Server {
 }
 
 #[tokio::test]
-async fn hyper() {
+async fn an_engine_serves_inside_hyper() {
     let server = in_hyper(true).await;
 
     works(&server).await;
@@ -168,7 +169,7 @@ async fn hyper() {
 }
 
 #[tokio::test]
-async fn a_server_that_allows_no_upgrades_opens_no_session() {
+async fn no_session_opens_in_a_server_without_upgrades() {
     let server = in_hyper(false).await;
     if let Ok(mut websocket) = server.connect("EIO=4&transport=websocket").await {
         assert_eq!(websocket.next().await, None);
@@ -177,7 +178,7 @@ async fn a_server_that_allows_no_upgrades_opens_no_session() {
 }
 
 #[tokio::test]
-async fn the_request_that_opened_a_session_is_remembered() {
+async fn a_session_keeps_the_request_that_opened_it() {
     let (server, mut connections) = Server::manual(EngineConfig::default()).await;
     let request = "GET /engine.io/?EIO=4&transport=polling&token=a%20b HTTP/1.1\r\nhost: x\r\n\
         cookie: c=1\r\nconnection: close\r\n\r\n";
@@ -219,11 +220,11 @@ async fn the_path_may_end_without_a_slash() {
 }
 
 #[tokio::test]
-async fn a_foreign_upgrade_is_answered_and_its_connection_ends() {
+async fn a_foreign_upgrade_is_refused_and_its_connection_closed() {
     let server = Server::echo(EngineConfig::default()).await;
     let request = "GET /other HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
         sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
-    // Returns at the connection's end only.
+    // Returns only when the connection has ended.
     let answer = server.exchange(request.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("connection: close"), "{answer}");
 }

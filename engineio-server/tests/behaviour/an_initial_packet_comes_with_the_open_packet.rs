@@ -1,4 +1,5 @@
-//! Parity: `initialPacket`. The first message, in the same response on polling.
+//! Parity: `initialPacket`. It is the first message, and on polling part of the handshake's
+//! response.
 
 use crate::support;
 

@@ -1,4 +1,4 @@
-//! Revision 4 has no binary bodies. Node once never answered such a request.
+//! Revision 4 has no binary bodies. Older versions of Node's server did not answer such a request.
 
 use crate::support;
 

@@ -15,7 +15,7 @@ async fn an_upgrade_switches_to_websocket() {
     websocket.send("2probe").await;
     assert_eq!(websocket.text().await, "3probe");
     within(get).await.is(200, "6");
-    // Every later GET is ended as well: the client switches only when it has none.
+    // Every later GET is answered as well, because the client switches only when none is pending.
     for _ in 0..3 {
         within(server.get(&sid)).await.is(200, "6");
     }
@@ -34,19 +34,19 @@ async fn an_upgrade_switches_to_websocket() {
 }
 
 #[tokio::test]
-async fn a_poll_that_waits_through_the_switch_is_ended() {
+async fn a_poll_that_is_pending_during_the_switch_is_answered() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     let get = server.waiting_get(&sid).await;
     let mut websocket = server.probe(&sid).await;
-    // Without a probe; Node takes that, too.
+    // An upgrade without a probe, which Node also accepts.
     websocket.send("5").await;
     within(get).await.is(200, "6");
     assert_eq!(server.event().await, Event::Upgraded(Transport::WebSocket));
 }
 
 #[tokio::test]
-async fn what_is_queued_leaves_by_the_transport_in_use() {
+async fn queued_messages_leave_on_the_transport_in_use() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     let handle = server.engine.client(&sid).unwrap();
@@ -62,7 +62,7 @@ async fn what_is_queued_leaves_by_the_transport_in_use() {
 }
 
 #[tokio::test]
-async fn a_second_websocket_is_closed_during_and_after() {
+async fn a_second_websocket_is_closed_during_and_after_an_upgrade() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     let query = format!("EIO=4&transport=websocket&sid={sid}");
@@ -81,14 +81,14 @@ async fn a_second_websocket_is_closed_during_and_after() {
 }
 
 #[tokio::test]
-async fn two_at_once_make_one() {
+async fn only_one_of_two_concurrent_upgrades_succeeds() {
     let server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     let query = format!("EIO=4&transport=websocket&sid={sid}");
     let (one, two) = tokio::join!(server.connect(&query), server.connect(&query));
     let mut taken = 0;
     for mut websocket in [one, two].into_iter().flatten() {
-        // The one that lost may be closed before it has said anything.
+        // The refused WebSocket may be closed before it has sent anything.
         let _ = futures_util::SinkExt::send(&mut websocket.0, Message::text("2probe")).await;
         match websocket.next().await {
             Some(Message::Text(answer)) => {
@@ -103,7 +103,7 @@ async fn two_at_once_make_one() {
 }
 
 #[tokio::test]
-async fn a_session_that_closes_meanwhile_closes_both() {
+async fn closing_during_an_upgrade_closes_both_transports() {
     let server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     let mut websocket = server.probe(&sid).await;

@@ -28,7 +28,7 @@ async fn closing_the_engine_ends_every_session() {
 }
 
 #[tokio::test]
-async fn what_is_queued_is_sent_first() {
+async fn queued_messages_are_sent_first() {
     let (server, mut connections) = Server::manual(EngineConfig::default()).await;
     let mut websocket = server.connect("EIO=4&transport=websocket").await.unwrap();
     let mut connection = within(connections.recv()).await.unwrap();
@@ -41,7 +41,7 @@ async fn what_is_queued_is_sent_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn but_for_as_long_as_linger_only() {
+async fn a_queue_that_is_not_read_is_dropped_after_linger() {
     let linger = Duration::from_secs(2);
     let mut server = Server::echo(EngineConfig::default().linger(linger)).await;
     let sid = server.open().await;
@@ -55,7 +55,7 @@ async fn but_for_as_long_as_linger_only() {
 }
 
 #[tokio::test]
-async fn a_stopped_listener_accepts_nothing_and_lets_websockets_live() {
+async fn a_stopped_listener_accepts_no_connections_and_keeps_websockets() {
     let server = Server::echo(EngineConfig::default()).await;
     let (mut websocket, _) = server.websocket().await;
     let mut idle = TcpStream::connect(server.address).await.unwrap();

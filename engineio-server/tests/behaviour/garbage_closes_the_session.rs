@@ -1,4 +1,5 @@
-//! "parse error", after what preceded the garbage was delivered. Node answers `ok`; 400 is the better answer.
+//! Garbage ends the session ("parse error") after the packets before it were delivered. The
+//! response is 400, unlike Node's `ok`.
 
 use crate::support;
 
@@ -6,7 +7,7 @@ use engineio_server::{CloseReason, EngineConfig, Event};
 use support::{Server, text, within};
 
 #[tokio::test]
-async fn in_a_push() {
+async fn garbage_in_a_push_closes_the_session() {
     for body in [&b"4good\x1eabc"[..], b"4good\x1e", b"4good\x1e9", b"4good\x1e4\xff"] {
         let mut server = Server::echo(EngineConfig::default()).await;
         let sid = server.open().await;
@@ -21,7 +22,7 @@ async fn in_a_push() {
 }
 
 #[tokio::test]
-async fn an_empty_push() {
+async fn an_empty_push_closes_the_session() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     assert_eq!(within(server.post(&sid, "")).await.status, 400);
@@ -29,7 +30,7 @@ async fn an_empty_push() {
 }
 
 #[tokio::test]
-async fn on_a_websocket() {
+async fn garbage_on_a_websocket_closes_the_session() {
     for garbage in ["abc", "", "9"] {
         let mut server = Server::echo(EngineConfig::default()).await;
         let (mut websocket, sid) = server.websocket().await;

@@ -1,4 +1,5 @@
-//! Parity: `initial_headers` and `headers`, on polling responses and those that accept a WebSocket.
+//! Parity: `initial_headers` and `headers`, on polling responses and on responses that accept a
+//! WebSocket.
 
 use crate::support;
 
@@ -11,7 +12,7 @@ fn config() -> EngineConfig {
         let initial = headers.contains_key("x-initial");
         let seen = HeaderValue::try_from(format!("{} {initial}", request.method));
         headers.extend(seen.map(|seen| (HeaderName::from_static("x-seen"), seen)));
-        // What the engine says itself can be changed.
+        // The hook can also remove headers of the engine.
         headers.remove("cache-control");
     };
     EngineConfig::default()
@@ -43,14 +44,14 @@ async fn header_hooks_change_responses() {
 }
 
 #[tokio::test]
-async fn but_not_refusals() {
+async fn header_hooks_do_not_change_refusals() {
     let server = Server::echo(config()).await;
     let answer = within(server.request("GET", "EIO=5&transport=polling", "")).await;
     assert_eq!((answer.status, answer.header("x-seen")), (400, ""));
 }
 
 #[tokio::test]
-async fn nor_files() {
+async fn header_hooks_do_not_change_files() {
     let config = config().files(|_, _| Some(Response::new("text".into())));
     let server = Server::echo(config).await;
     let answer = within(server.request("GET", "", "")).await;

@@ -1,4 +1,4 @@
-//! HTTP/2 at the listener, over TLS and in the clear, and in other servers.
+//! HTTP/2 at the listener, over TLS and without it, and inside other servers.
 
 #![cfg(feature = "http2")]
 
@@ -14,7 +14,7 @@ use http2::{Client, answer, to};
 use support::{Server, sid_of, within};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Messages there and back, on requests of one connection.
+/// Exchanges messages in both directions, with requests on one connection.
 async fn works(client: &Client) {
     for _ in 0..2 {
         let sid = sid_of(&client.open().await);
@@ -32,7 +32,7 @@ async fn works(client: &Client) {
 }
 
 #[tokio::test]
-async fn in_the_clear() {
+async fn polling_works_without_tls() {
     let server = Server::echo(EngineConfig::default()).await;
     let client = Client::over(TcpStream::connect(server.address).await.unwrap()).await;
     works(&client).await;
@@ -40,7 +40,7 @@ async fn in_the_clear() {
 
 #[cfg(feature = "tls")]
 #[tokio::test]
-async fn over_tls() {
+async fn polling_works_over_tls() {
     let server = Server::echo(EngineConfig::default()).await;
     let secure = tls::Secure::listen(&server.engine).await;
     let stream = secure.connect(&["h2", "http/1.1"]).await;
@@ -49,7 +49,7 @@ async fn over_tls() {
 }
 
 #[tokio::test]
-async fn in_axum() {
+async fn polling_works_inside_axum() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let app = Router::new().layer(server.engine.layer());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -60,20 +60,20 @@ async fn in_axum() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_reset_is_an_aborted_one() {
+async fn a_request_that_is_reset_counts_as_aborted() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let client = Client::over(TcpStream::connect(server.address).await.unwrap()).await;
     let sid = sid_of(&client.open().await);
     let query = format!("EIO=4&transport=polling&sid={sid}");
     let get = client.begin(to(Method::GET, &query), "").await;
-    // The server has it when it has answered another one.
+    // When the server has answered another request, it has received this one.
     client.open().await;
     drop(get);
     assert_eq!(server.closed().await, CloseReason::TransportError);
 }
 
 #[tokio::test]
-async fn the_handshake_reads_like_one_of_http_1() {
+async fn the_handshake_looks_the_same_as_with_http_1() {
     let server = Server::echo(EngineConfig::default()).await;
     let client = Client::over(TcpStream::connect(server.address).await.unwrap()).await;
     let mut request = to(Method::GET, "EIO=4&transport=polling&token=a");
@@ -90,7 +90,7 @@ async fn the_handshake_reads_like_one_of_http_1() {
 }
 
 #[tokio::test]
-async fn a_stopped_listener_answers_what_it_was_asked() {
+async fn a_stopped_listener_answers_pending_requests() {
     let server = Server::echo(EngineConfig::default()).await;
     let client = Client::over(TcpStream::connect(server.address).await.unwrap()).await;
     let sid = sid_of(&client.open().await);

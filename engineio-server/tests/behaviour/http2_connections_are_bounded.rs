@@ -1,4 +1,4 @@
-//! What a connection of HTTP/2 may cost.
+//! Limits on HTTP/2 connections.
 
 #![cfg(feature = "http2")]
 
@@ -31,18 +31,18 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Sends and reads to the end of the connection.
+/// Sends bytes and returns what arrives until the connection ends.
 async fn exchange(server: &Server, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut seen = Vec::new();
-    // A reset is an end as well.
+    // The connection may also end with a reset.
     let _ = within(stream.read_to_end(&mut seen)).await;
     seen
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_come_to_its_end() {
+async fn an_unfinished_head_times_out() {
     let config = EngineConfig::default().head_timeout(Duration::from_millis(100));
     let server = Server::echo(config).await;
     let started = [PREFACE, &frame(SETTINGS, 0, 0, b"")].concat();
@@ -57,7 +57,7 @@ async fn a_head_that_does_not_come_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_huge_head() {
+async fn a_huge_head_is_refused() {
     let server = Server::echo(EngineConfig::default().max_head_size(0)).await;
     let client = Client::over(TcpStream::connect(server.address).await.unwrap()).await;
     let mut request = to(Method::GET, "EIO=4&transport=polling");
@@ -67,12 +67,12 @@ async fn a_huge_head() {
 }
 
 #[tokio::test]
-async fn streams_at_once() {
+async fn concurrent_streams_are_limited() {
     let server = Server::echo(EngineConfig::default().max_concurrent_streams(2)).await;
     let client = Client::over(TcpStream::connect(server.address).await.unwrap()).await;
     client.open().await;
     assert_eq!(client.send.current_max_send_streams(), 2);
-    // One that does not keep to it.
+    // A client that ignores the limit.
     let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, b"")].concat();
     let sid = sid_of(&client.open().await);
     let path = format!("/engine.io/?EIO=4&transport=polling&sid={sid}");
@@ -91,7 +91,7 @@ async fn streams_at_once() {
 }
 
 #[tokio::test]
-async fn a_flood_of_resets() {
+async fn a_flood_of_resets_closes_the_connection() {
     let server = Server::echo(EngineConfig::default()).await;
     let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, b"")].concat();
     for stream in (1..400).step_by(2) {
@@ -103,13 +103,14 @@ async fn a_flood_of_resets() {
     assert!(seen.windows(4).any(|window| window == calm), "ENHANCE_YOUR_CALM in {seen:?}");
 }
 
-/// Ends when the server ends the connection of a client that opens a window of `window` bytes for each body.
+/// Returns when the server closes the connection of a client that opens a window of `window` bytes
+/// for each body.
 async fn unread(window: u32) {
     let config = EngineConfig::default().write_timeout(Duration::from_millis(100));
     let server = Server::echo(config).await;
     let sid = server.open().await;
     server.engine.client(&sid).unwrap().send("x".repeat(100_000)).unwrap();
-    // It reads the connection, and opens no window for the body.
+    // The client reads the connection, but does not widen the window of the body.
     let mut closed = h2::client::Builder::new();
     closed.initial_window_size(window);
     let stream = TcpStream::connect(server.address).await.unwrap();
@@ -122,11 +123,11 @@ async fn unread(window: u32) {
 }
 
 #[tokio::test]
-async fn a_response_that_nobody_reads() {
+async fn a_response_that_the_client_stops_reading_closes_the_connection() {
     unread(200).await;
 }
 
 #[tokio::test]
-async fn a_response_that_nobody_begins_to_read() {
+async fn a_response_that_the_client_never_reads_closes_the_connection() {
     unread(0).await;
 }

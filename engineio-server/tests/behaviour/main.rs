@@ -1,4 +1,5 @@
-//! What the engine does, one behaviour in each file. They are one program because a hundred take longer to link than to run.
+//! Tests of the engine's behavior, one behavior per file. All files form one program, because
+//! linking a hundred programs takes longer than running them.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,47 +9,46 @@
 )]
 
 mod a_body_beyond_max_payload_gets_413;
-mod a_client_that_takes_text_only_gets_base64;
-mod a_connection_takes_turns;
+mod a_busy_connection_yields_after_each_turn;
+mod a_client_that_reads_gets_every_reply;
 mod a_cookie_names_the_session_on_polling;
 mod a_handshake_has_exactly_nodes_keys;
 mod a_late_application_keeps_its_client;
 mod a_malformed_frame_is_answered_with_its_close_code;
+mod a_panicking_hook_leaves_no_session;
 mod a_paused_client_is_watched;
 mod a_paused_connection_reads_nothing;
-mod a_reader_of_answers_gets_them_all;
-mod a_refused_request_is_told_to_the_application;
-mod a_response_that_nobody_reads_is_dropped;
+mod a_refused_request_is_reported_to_the_application;
 mod a_second_poll_closes_the_session;
 mod a_second_push_closes_the_session;
 mod a_session_closes_from_either_side_on_polling;
-mod a_slow_application_holds_pushes_back;
+mod a_slow_application_delays_pushes;
 mod a_slow_or_huge_head_is_refused;
-mod a_slow_receiver_meets_a_full_queue;
+mod a_slow_receiver_has_a_bounded_queue;
+mod a_text_only_client_gets_base64;
 mod a_vanished_client_leaves_nothing_behind;
 mod a_websocket_closes_from_either_side;
 mod a_websocket_echoes;
 mod a_websocket_inside_http2_echoes;
 mod an_abandoned_upgrade_is_reclaimed;
 mod an_aborted_request_closes_the_session;
-mod an_address_has_so_many_sessions;
-mod an_application_may_name_its_sessions;
-mod an_engine_counts_what_happens;
+mod an_application_may_generate_session_ids;
+mod an_engine_counts_events;
 mod an_engine_serves_inside_other_servers;
 mod an_initial_packet_comes_with_the_open_packet;
 mod an_octet_stream_is_refused_and_answered;
+mod an_unread_response_is_dropped;
 mod an_upgrade_switches_to_websocket;
 mod closing_the_engine_ends_every_session;
-mod draining_spreads_the_ends_of_sessions;
+mod draining_closes_sessions_one_after_another;
 mod garbage_closes_the_session;
 mod header_hooks_change_responses;
-mod hooks_that_panic_leave_nothing;
 mod http2_carries_polling;
 mod http2_connections_are_bounded;
-mod messages_are_compressed_where_it_is_agreed;
+mod messages_are_compressed_if_negotiated;
 mod no_compression_context_is_kept;
 mod nothing_is_lost_across_an_upgrade;
-mod old_browsers_poll_by_scripts;
+mod old_browsers_poll_with_jsonp;
 mod pages_of_other_origins_need_cors;
 mod pings_are_answered_within_bounds;
 mod polling_and_websockets_travel_over_tls;
@@ -61,8 +61,9 @@ mod revision_3_payloads_have_lengths;
 mod sessions_are_limited;
 mod several_packets_travel_in_one_body;
 mod support;
-mod the_application_decides_who_opens_a_session;
+mod the_application_may_refuse_a_session;
 mod the_server_pings_and_waits_for_the_pong;
+mod unauthenticated_sessions_per_address_are_limited;
 
 #[cfg(feature = "http2")]
 #[path = "support/http2.rs"]

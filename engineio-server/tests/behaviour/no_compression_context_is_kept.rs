@@ -1,5 +1,5 @@
-//! A client that offers `permessage-deflate` gets none: its contexts would cost far more memory per connection than all
-//! the rest.
+//! By default the server declines `permessage-deflate`, because its contexts would need far more
+//! memory per connection than everything else.
 
 use crate::support;
 

@@ -1,4 +1,4 @@
-//! Messages in both directions while the transport changes: all of them, once, in order.
+//! While the transport changes, all messages in both directions arrive once and in order.
 
 use crate::support;
 
@@ -11,7 +11,7 @@ const EACH: usize = 300;
 
 #[tokio::test]
 async fn nothing_is_lost_across_an_upgrade() {
-    // The client switches at another point of the traffic each time.
+    // The client switches at a different point of the traffic each time.
     for before in [0, 1, 7, 50] {
         upgrade_after(before).await;
     }
@@ -23,7 +23,7 @@ async fn upgrade_after(before: usize) {
     let mut connection = connections.recv().await.unwrap();
     let handle = connection.handle().clone();
 
-    // The application sends all the time and checks what it gets.
+    // The application keeps sending, and checks what it receives.
     let application = tokio::spawn(async move {
         let mut received = 0;
         loop {
@@ -61,7 +61,7 @@ async fn upgrade_after(before: usize) {
         poll(&server, &sid, &mut get, &mut down).await;
     }
     assert_eq!(websocket.text().await, "3probe");
-    // Pausing: the last GET comes to its end.
+    // The client pauses polling: its last GET ends.
     if let Some(get) = get.take() {
         take(&within(get).await.body, &mut down);
     }
@@ -83,7 +83,7 @@ async fn upgrade_after(before: usize) {
     assert_eq!(within(application).await.unwrap(), EACH);
 }
 
-/// Keeps one GET open, and takes what it brings.
+/// Keeps one GET pending and collects the packets of each response.
 async fn poll(
     server: &Server,
     sid: &str,

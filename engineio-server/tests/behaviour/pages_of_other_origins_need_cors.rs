@@ -1,4 +1,4 @@
-//! Parity: `cors`, as the npm package of that name answers for Node's server.
+//! Parity: `cors`, compared with the responses of the npm package that Node's server uses.
 
 use crate::support;
 
@@ -29,11 +29,11 @@ async fn open(cors: Cors, origin: &str) -> Answer {
 
 async fn preflight(cors: Cors) -> Answer {
     let asked = [("origin", PAGE), ("access-control-request-headers", "x-asked,x-for")];
-    // Before anything else is looked at: this is no request of the protocol.
+    // Answered before any other check, because it is not a request of the protocol.
     ask(EngineConfig::default().cors(cors), "OPTIONS", "", &asked).await
 }
 
-/// The headers that have to do with it, in alphabetical order.
+/// Returns the CORS headers in alphabetical order.
 #[track_caller]
 fn has(answer: &Answer, expected: &[(&str, &str)]) {
     let mut found: Vec<_> = answer
@@ -47,7 +47,7 @@ fn has(answer: &Answer, expected: &[(&str, &str)]) {
 }
 
 #[tokio::test]
-async fn which_there_is_none_of_by_default() {
+async fn cors_is_off_by_default() {
     let answer =
         ask(EngineConfig::default(), "GET", "EIO=4&transport=polling", &[("origin", PAGE)]).await;
     has(&answer, &[]);
@@ -57,13 +57,13 @@ async fn which_there_is_none_of_by_default() {
 }
 
 #[tokio::test]
-async fn any_origin_never_goes_with_credentials() {
+async fn the_wildcard_origin_is_never_combined_with_credentials() {
     let answer = open(Cors::any_origin().credentials(true), PAGE).await;
     has(&answer, &[("access-control-allow-origin", "*")]);
 }
 
 #[tokio::test]
-async fn those_listed_are_reflected() {
+async fn listed_origins_are_reflected() {
     let cors = || Cors::origins(["https://other.example", PAGE]).credentials(true);
     let answer = open(cors(), PAGE).await;
     has(
@@ -81,7 +81,7 @@ async fn those_listed_are_reflected() {
 }
 
 #[tokio::test]
-async fn those_for_which_a_function_says_so_are_reflected() {
+async fn origins_that_a_function_accepts_are_reflected() {
     let cors = || Cors::origins_where(|origin| origin.ends_with(".example"));
     let allowed = [("access-control-allow-origin", PAGE), ("vary", "Origin")];
     has(&open(cors(), PAGE).await, &allowed);
@@ -89,7 +89,7 @@ async fn those_for_which_a_function_says_so_are_reflected() {
 }
 
 #[tokio::test]
-async fn errors_can_be_read_as_well() {
+async fn error_responses_have_cors_headers() {
     let config = EngineConfig::default().cors(Cors::any_origin());
     let answer = ask(config, "GET", "EIO=4&transport=tape", &[("origin", PAGE)]).await;
     answer.is(400, r#"{"code":0,"message":"Transport unknown"}"#);
@@ -97,7 +97,7 @@ async fn errors_can_be_read_as_well() {
 }
 
 #[tokio::test]
-async fn a_preflight_request_is_told_nodes_defaults() {
+async fn a_preflight_response_has_nodes_defaults() {
     let answer = preflight(Cors::any_origin()).await;
     answer.is(204, "");
     has(
@@ -114,7 +114,7 @@ async fn a_preflight_request_is_told_nodes_defaults() {
 }
 
 #[tokio::test]
-async fn a_preflight_request_is_told_what_is_configured() {
+async fn a_preflight_response_has_the_configured_values() {
     let cors = Cors::origins([PAGE])
         .methods([Method::GET, Method::POST])
         .allowed_headers([HeaderName::from_static("x-one"), HeaderName::from_static("x-two")])
@@ -137,7 +137,7 @@ async fn a_preflight_request_is_told_what_is_configured() {
 }
 
 #[tokio::test]
-async fn what_a_response_varies_with_is_added_to() {
+async fn vary_is_extended_and_not_replaced() {
     let file = |_: &str, _: &http::request::Parts| {
         let response = Response::builder().header("vary", "x-one").header("vary", "x-two");
         response.body("x".repeat(2000).into()).ok()

@@ -22,7 +22,7 @@ async fn a_ping_is_answered_with_its_payload() {
 }
 
 #[tokio::test]
-async fn a_client_that_pings_without_reading_is_read_on() {
+async fn the_server_keeps_reading_a_client_that_pings_without_reading() {
     let server = Server::echo(EngineConfig::default()).await;
     let mut stream = server.raw_websocket().await;
     let flood = frame(0x89, b"x").repeat(100_000);

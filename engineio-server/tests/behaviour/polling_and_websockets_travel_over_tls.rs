@@ -19,19 +19,19 @@ use tokio::{
 const OPEN: &str =
     "GET /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
-/// Opens a session by polling: its id.
+/// Opens a polling session. Returns its id.
 async fn poll(secure: &Secure) -> String {
     let mut stream = secure.connect(&["http/1.1"]).await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
     stream.write_all(OPEN.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    // What comes without a close_notify is cut off.
+    // Without a close_notify, the response may have been truncated.
     within(stream.read_to_string(&mut answer)).await.unwrap();
     sid_of(answer.split_once("\r\n\r\n").unwrap().1)
 }
 
 #[tokio::test]
-async fn both_and_the_upgrade_between_them() {
+async fn both_transports_and_the_upgrade_work_over_tls() {
     let server = Server::echo(EngineConfig::default()).await;
     let secure = Secure::listen(&server.engine).await;
     let sid = poll(&secure).await;
@@ -44,7 +44,7 @@ async fn both_and_the_upgrade_between_them() {
     websocket.send(Message::text("2probe")).await.unwrap();
     assert_eq!(within(websocket.next()).await.unwrap().unwrap(), Message::text("3probe"));
     websocket.send(Message::text("5")).await.unwrap();
-    // More than rustls takes at once.
+    // More than rustls accepts at once.
     let long = format!("4{}", "x".repeat(500_000));
     websocket.send(Message::text(&long)).await.unwrap();
     assert_eq!(within(websocket.next()).await.unwrap().unwrap(), Message::text(&long));
@@ -53,31 +53,31 @@ async fn both_and_the_upgrade_between_them() {
 }
 
 #[tokio::test]
-async fn who_is_not_secure_is_told_apart() {
+async fn a_client_without_tls_is_not_secure() {
     let server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     assert!(!server.engine.client(&sid).unwrap().handshake().secure());
 }
 
 #[tokio::test]
-async fn a_handshake_that_does_not_come_to_its_end() {
+async fn an_unfinished_handshake_times_out() {
     let config = EngineConfig::default().head_timeout(Duration::from_millis(50));
     let server = Server::echo(config).await;
     let secure = Secure::listen(&server.engine).await;
-    // Nothing, and the beginning of a record.
+    // A connection without data, and one with the beginning of a record.
     for bytes in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
         let mut stream = TcpStream::connect(secure.address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         assert_eq!(rest(&mut stream).await, "");
     }
-    // A handshake that no request follows.
+    // A handshake without a request.
     let mut stream = secure.connect(&["http/1.1"]).await;
     assert_eq!(within(stream.read(&mut [0; 1])).await.unwrap_or(0), 0);
     until(|| secure.listening.stats().head_timeout == 3).await;
 }
 
 #[tokio::test]
-async fn what_is_no_handshake_ends_its_connection_only() {
+async fn a_malformed_handshake_ends_only_its_connection() {
     let server = Server::echo(EngineConfig::default()).await;
     let secure = Secure::listen(&server.engine).await;
     for bytes in [OPEN.as_bytes(), &[0xff; 1000]] {
@@ -90,7 +90,7 @@ async fn what_is_no_handshake_ends_its_connection_only() {
 }
 
 #[tokio::test]
-async fn a_stopped_listener_waits_for_no_handshake() {
+async fn a_stopped_listener_does_not_wait_for_handshakes() {
     let server = Server::echo(EngineConfig::default()).await;
     let Secure { address, listening, .. } = Secure::listen(&server.engine).await;
     let mut stream = TcpStream::connect(address).await.unwrap();

@@ -1,4 +1,5 @@
-//! Parity: `httpCompression`. Responses from the threshold on, as the client accepts them, unless all their packets say no.
+//! Parity: `httpCompression`. Responses from the threshold on are compressed with a coding that the
+//! client accepts, unless none of their packets allows it.
 
 #![cfg(feature = "compression")]
 
@@ -39,7 +40,7 @@ fn decoded(answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn the_client_says_how() {
+async fn the_client_selects_the_coding() {
     let (server, connection, sid) = start(EngineConfig::default()).await;
     for (accept, encoding) in [
         ("gzip, deflate, br, zstd", "gzip"),
@@ -48,7 +49,7 @@ async fn the_client_says_how() {
         ("identity", ""),
         ("", ""),
     ] {
-        // The longer one is compressed on another thread.
+        // The longer body is compressed on another thread.
         for length in [1023, 100_000] {
             connection.send("x".repeat(length)).unwrap();
             let answer = within(get(&server, &sid, accept)).await;
@@ -62,7 +63,7 @@ async fn the_client_says_how() {
 }
 
 #[tokio::test]
-async fn small_responses_are_left_alone() {
+async fn small_responses_are_not_compressed() {
     let (server, connection, sid) = start(EngineConfig::default()).await;
     connection.send("x".repeat(1022)).unwrap();
     let answer = within(get(&server, &sid, "gzip")).await;
@@ -77,7 +78,7 @@ async fn small_responses_are_left_alone() {
 }
 
 #[tokio::test]
-async fn it_can_be_turned_off() {
+async fn compression_can_be_turned_off() {
     let (server, connection, sid) = start(EngineConfig::default().http_compression(None)).await;
     connection.send("x".repeat(5000)).unwrap();
     let answer = within(get(&server, &sid, "gzip")).await;
@@ -85,7 +86,7 @@ async fn it_can_be_turned_off() {
 }
 
 #[tokio::test]
-async fn packets_may_refuse_it_all_together() {
+async fn a_response_whose_packets_all_refuse_is_not_compressed() {
     let (server, connection, sid) = start(EngineConfig::default()).await;
     let plain = || {
         let frames = Frames::from(Frame::text(PacketType::Message, &"x".repeat(2000)));
@@ -103,7 +104,7 @@ async fn packets_may_refuse_it_all_together() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_meanwhile_is_noticed() {
+async fn a_client_that_disconnects_during_compression_is_noticed() {
     let (server, mut connection, sid) = start(EngineConfig::default()).await;
     connection.send("x".repeat(500_000)).unwrap();
     let mut answer = get(&server, &sid, "gzip");
@@ -113,7 +114,7 @@ async fn a_client_that_goes_away_meanwhile_is_noticed() {
 }
 
 #[tokio::test]
-async fn the_length_is_that_of_what_is_sent() {
+async fn the_content_length_is_that_of_the_compressed_body() {
     let (server, connection, sid) = start(EngineConfig::default()).await;
     connection.send("x".repeat(5000)).unwrap();
     let request = format!(

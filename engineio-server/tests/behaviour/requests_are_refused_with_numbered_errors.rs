@@ -13,7 +13,7 @@ const REQUEST: &str = r#"{"code":3,"message":"Bad request"}"#;
 const VERSION: &str = r#"{"code":5,"message":"Unsupported protocol version"}"#;
 
 #[tokio::test]
-async fn on_http() {
+async fn http_requests_are_refused_with_numbered_errors() {
     let server = Server::echo(EngineConfig::default()).await;
     for (method, query, body) in [
         ("GET", "", TRANSPORT),
@@ -41,7 +41,7 @@ async fn on_http() {
 }
 
 #[tokio::test]
-async fn on_a_transport_that_does_not_fit_the_session() {
+async fn a_transport_that_does_not_fit_the_session_is_refused() {
     let server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     let query = format!("EIO=4&transport=websocket&sid={sid}");
@@ -53,7 +53,7 @@ async fn on_a_transport_that_does_not_fit_the_session() {
 }
 
 #[tokio::test]
-async fn on_websocket_requests() {
+async fn websocket_requests_are_refused_with_numbered_errors() {
     let server = Server::echo(EngineConfig::default()).await;
     for (query, body) in [
         ("EIO=4", TRANSPORT),
@@ -71,7 +71,7 @@ async fn on_websocket_requests() {
 }
 
 #[tokio::test]
-async fn where_a_transport_is_switched_off() {
+async fn a_disabled_transport_is_refused() {
     let only_websocket = EngineConfig::default().transports(&[Transport::WebSocket]);
     let server = Server::echo(only_websocket).await;
     within(server.request("GET", "EIO=4&transport=polling", "")).await.is(400, TRANSPORT);
@@ -84,7 +84,7 @@ async fn where_a_transport_is_switched_off() {
 }
 
 #[tokio::test]
-async fn a_websocket_request_without_its_key_or_version_is_none() {
+async fn a_websocket_request_without_key_or_version_is_refused() {
     let server = Server::echo(EngineConfig::default()).await;
     let head = "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: x\r\n\
         connection: close, upgrade\r\nupgrade: websocket\r\n";
@@ -100,20 +100,20 @@ async fn a_websocket_request_without_its_key_or_version_is_none() {
     ] {
         let answer = server.exchange(format!("{head}{more}\r\n").as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 400") && answer.ends_with(REQUEST), "{answer}");
-        // Which version would do is said where it was another one.
+        // The response names the supported version if the request had another one.
         assert_eq!(answer.contains("\r\nsec-websocket-version: 13\r\n"), named, "{answer}");
     }
 }
 
 #[tokio::test]
-async fn a_request_without_a_host_is_none_of_http_1_1() {
+async fn an_http_1_1_request_without_host_is_refused() {
     let server = Server::echo(EngineConfig::default()).await;
     for (path, version, status) in [
         ("/engine.io/?EIO=4&transport=polling", "1.1", "400"),
         ("/other", "1.1", "400"),
         ("/engine.io/?EIO=4&transport=polling", "1.0", "200"),
     ] {
-        // Returns at the connection's end only.
+        // Returns only when the connection has ended.
         let answer = server.exchange(format!("GET {path} HTTP/{version}\r\n\r\n").as_bytes()).await;
         assert!(answer.split(' ').nth(1) == Some(status), "{answer}");
     }

@@ -1,4 +1,4 @@
-//! Protocol revision 3: on WebSocket a binary packet starts with its type, as a byte.
+//! Protocol revision 3: on WebSocket, a binary packet starts with its type as one byte.
 
 use crate::support;
 
@@ -6,7 +6,7 @@ use engineio_server::{CloseReason, Data, EngineConfig, Event};
 use support::{Message, Server};
 
 #[tokio::test]
-async fn in_both_directions() {
+async fn binary_frames_have_a_type_byte_in_both_directions() {
     let mut server = Server::echo(EngineConfig::default().allow_eio3(true)).await;
     let (mut websocket, _) = server.websocket_with("EIO=3").await;
     for data in [&[1, 2, 3, 4][..], &[], &[7; 125], &[7; 65_535]] {
@@ -20,7 +20,7 @@ async fn in_both_directions() {
 }
 
 #[tokio::test]
-async fn one_without_is_an_error() {
+async fn a_binary_frame_without_a_type_byte_is_an_error() {
     let mut server = Server::echo(EngineConfig::default().allow_eio3(true)).await;
     for frame in [vec![], vec![9, 1]] {
         let (mut websocket, _) = server.websocket_with("EIO=3").await;

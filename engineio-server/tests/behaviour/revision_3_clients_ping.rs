@@ -1,4 +1,4 @@
-//! Protocol revision 3: "Heartbeat". The client pings, the server answers.
+//! Protocol revision 3: "Heartbeat". The client sends pings, and the server answers them.
 
 use crate::support;
 
@@ -11,13 +11,13 @@ fn patient() -> EngineConfig {
     EngineConfig::default().allow_eio3(true)
 }
 
-/// A client that is silent is soon given up.
+/// Timings with which a silent client times out soon.
 fn strict() -> EngineConfig {
     patient().ping_interval(Duration::from_millis(50)).ping_timeout(Duration::from_millis(50))
 }
 
 #[tokio::test]
-async fn on_polling() {
+async fn a_polling_client_that_pings_gets_pongs() {
     let server = Server::echo(patient()).await;
     let sid = server.open_v3("").await;
     for _ in 0..3 {
@@ -27,7 +27,7 @@ async fn on_polling() {
 }
 
 #[tokio::test]
-async fn on_websocket() {
+async fn a_websocket_that_pings_gets_pongs() {
     let server = Server::echo(patient()).await;
     let (mut websocket, _) = server.websocket_with("EIO=3").await;
     for _ in 0..3 {
@@ -37,7 +37,7 @@ async fn on_websocket() {
 }
 
 #[tokio::test]
-async fn a_silent_poller_is_closed() {
+async fn a_silent_polling_client_times_out() {
     let mut server = Server::echo(strict()).await;
     let sid = server.open_v3("").await;
     within(server.get(&sid)).await.is(200, "1:1");
@@ -46,7 +46,7 @@ async fn a_silent_poller_is_closed() {
 }
 
 #[tokio::test]
-async fn a_silent_websocket_is_closed_without_having_been_pinged() {
+async fn a_silent_websocket_times_out_without_a_ping() {
     let mut server = Server::echo(strict()).await;
     let (mut websocket, sid) = server.websocket_with("EIO=3").await;
     assert_eq!(websocket.next().await, Some(Message::Close(None)));

@@ -1,4 +1,5 @@
-//! `allow_eio3`: off unless asked for; then everything but `4` is revision 3, as in Node.
+//! `allow_eio3` is off by default. If it is on, every `EIO` other than `4` means revision 3, as in
+//! Node.
 
 use crate::support;
 
@@ -9,7 +10,7 @@ const VERSION: &str = r#"{"code":5,"message":"Unsupported protocol version"}"#;
 const REQUEST: &str = r#"{"code":3,"message":"Bad request"}"#;
 
 #[tokio::test]
-async fn by_default() {
+async fn revision_3_is_refused_by_default() {
     let server = Server::echo(EngineConfig::default()).await;
     within(server.request("GET", "EIO=3&transport=polling", "")).await.is(400, VERSION);
     assert!(server.connect("EIO=3&transport=websocket").await.is_err());
@@ -17,7 +18,7 @@ async fn by_default() {
 }
 
 #[tokio::test]
-async fn and_everything_but_4_is_it_where_it_is_allowed() {
+async fn every_eio_other_than_4_is_revision_3_if_allowed() {
     let server = Server::echo(EngineConfig::default().allow_eio3(true)).await;
     for eio in ["", "&EIO=", "&EIO=2", "&EIO=5", "&EIO=abc", "&EIO=03"] {
         let query = format!("transport=polling{eio}");
@@ -33,7 +34,7 @@ async fn and_everything_but_4_is_it_where_it_is_allowed() {
 }
 
 #[tokio::test]
-async fn and_later_requests_must_name_the_revision_of_their_session() {
+async fn later_requests_must_name_the_revision_of_their_session() {
     let server = Server::echo(EngineConfig::default().allow_eio3(true)).await;
     let (older, newer) = (server.open_v3("").await, server.open().await);
     for (sid, fits, others, body) in [
@@ -52,7 +53,7 @@ async fn and_later_requests_must_name_the_revision_of_their_session() {
         within(server.request("POST", &query, body)).await.is(200, "ok");
         within(server.request("GET", &query, "")).await.is(200, body);
     }
-    // What names none is revision 3.
+    // A request without `EIO` is of revision 3.
     let query = format!("transport=polling&sid={older}");
     within(server.request("POST", &query, "6:4hello")).await.is(200, "ok");
 }

@@ -1,4 +1,5 @@
-//! Protocol revision 3: "Payload". Each packet behind its length, as text or, where binary is inside, as binary.
+//! Protocol revision 3: "Payload". Each packet follows its length. A payload is text, or binary if
+//! it contains a binary packet.
 
 use crate::support;
 
@@ -12,7 +13,7 @@ async fn echo() -> Server {
     Server::echo(EngineConfig::default().allow_eio3(true)).await
 }
 
-/// Posts a body of two packets and waits until both were echoed.
+/// Posts a body of two packets and waits until both are echoed.
 async fn echoed(server: &mut Server, sid: &str, body: &[u8], content_type: &str) -> Answer {
     within(server.post_as(content_type, sid, body)).await.is(200, "ok");
     server.event().await;
@@ -21,7 +22,7 @@ async fn echoed(server: &mut Server, sid: &str, body: &[u8], content_type: &str)
 }
 
 #[tokio::test]
-async fn in_characters_of_javascript() {
+async fn lengths_count_utf16_code_units() {
     let mut server = echo().await;
     let sid = server.open_v3("").await;
     let body = "6:4hello1:43:4€é3:4😀4:4:7:6:4last!";
@@ -33,7 +34,7 @@ async fn in_characters_of_javascript() {
 }
 
 #[tokio::test]
-async fn with_binary_they_are_binary() {
+async fn a_payload_with_a_binary_packet_is_binary() {
     let mut server = echo().await;
     for (body, content_type) in
         [(TEXT.as_bytes(), "text/plain;charset=UTF-8"), (BINARY, "application/octet-stream")]
@@ -42,7 +43,7 @@ async fn with_binary_they_are_binary() {
         let answer = echoed(&mut server, &sid, body, content_type).await;
         assert_eq!((answer.status, &answer.bytes[..]), (200, BINARY));
         assert_eq!(answer.header("content-type"), "application/octet-stream");
-        // Text alone is text again.
+        // A payload without binary packets is text again.
         within(server.post(&sid, "3:4hi")).await.is(200, "ok");
         server.event().await;
         within(server.get(&sid)).await.is(200, "3:4hi");
@@ -50,7 +51,7 @@ async fn with_binary_they_are_binary() {
 }
 
 #[tokio::test]
-async fn with_binary_they_are_base64_for_a_session_opened_so() {
+async fn a_session_opened_with_b64_gets_base64() {
     let mut server = echo().await;
     for (body, content_type) in
         [(TEXT.as_bytes(), "text/plain;charset=UTF-8"), (BINARY, "application/octet-stream")]
@@ -63,7 +64,7 @@ async fn with_binary_they_are_base64_for_a_session_opened_so() {
 }
 
 #[tokio::test]
-async fn or_close_the_session() {
+async fn a_malformed_length_closes_the_session() {
     let mut server = echo().await;
     for body in ["4hello", "7:4hello", ":4hello", "x:4hello", "1:9", ""] {
         let sid = server.open_v3("").await;
@@ -74,7 +75,7 @@ async fn or_close_the_session() {
 }
 
 #[tokio::test]
-async fn also_around_a_noop_and_a_close() {
+async fn a_noop_and_a_close_have_lengths() {
     let server = echo().await;
     let sid = server.open_v3("").await;
     let waiting = server.waiting_get(&sid).await;

@@ -1,4 +1,4 @@
-//! `max_sessions` and `max_kept_head`: what clients can cost that do no more than to open sessions.
+//! `max_sessions` and `max_kept_head`: limits on clients that only open sessions.
 
 use crate::support;
 
@@ -11,7 +11,7 @@ const POLLING: &str = "EIO=4&transport=polling";
 const WEBSOCKET: &str = "EIO=4&transport=websocket";
 
 #[tokio::test]
-async fn one_too_many_is_told_to_come_back_later() {
+async fn a_session_beyond_the_limit_gets_503_with_retry_after() {
     let server = Server::echo(EngineConfig::default().max_sessions(2)).await;
     let first = server.open().await;
     let (_websocket, _) = server.websocket().await;
@@ -21,7 +21,7 @@ async fn one_too_many_is_told_to_come_back_later() {
     assert_eq!((answer.header("retry-after"), answer.header("connection")), ("10", "close"));
     assert!(server.connect(WEBSOCKET).await.is_err());
     assert_eq!(server.engine.stats().refused.session_limit, 2);
-    // Those that are open notice nothing.
+    // Open sessions are not affected.
     within(server.post(&first, "4a")).await.is(200, "ok");
     within(server.get(&first)).await.is(200, "4a");
 
@@ -31,7 +31,7 @@ async fn one_too_many_is_told_to_come_back_later() {
 }
 
 #[tokio::test]
-async fn websockets_that_open_at_once_are_no_way_around_it() {
+async fn websockets_that_open_at_once_cannot_exceed_the_limit() {
     let server = Server::echo(EngineConfig::default().max_sessions(1)).await;
     let (one, two) = tokio::join!(server.connect(WEBSOCKET), server.connect(WEBSOCKET));
     let mut opened = 0;
@@ -46,7 +46,7 @@ async fn websockets_that_open_at_once_are_no_way_around_it() {
 #[tokio::test]
 async fn a_session_keeps_a_bounded_part_of_its_handshake() {
     let config = EngineConfig::default().allow_request(|handshake| async move {
-        // While it is decided on, all is there.
+        // During `allow_request`, all headers are available.
         assert_eq!(handshake.headers()["cookie"].len(), 15_000);
         Ok(handshake)
     });
@@ -60,7 +60,7 @@ async fn a_session_keeps_a_bounded_part_of_its_handshake() {
 }
 
 #[tokio::test]
-async fn a_url_that_a_session_cannot_keep_is_refused() {
+async fn a_url_beyond_max_kept_head_is_refused() {
     let (told, errors) = std::sync::mpsc::channel();
     let config = EngineConfig::default().max_kept_head(200).connection_error(move |error| {
         let _ = told.send((error.code, error.context.clone()));
@@ -72,7 +72,7 @@ async fn a_url_that_a_session_cannot_keep_is_refused() {
         .is(414, r#"{"code":3,"message":"URL too long"}"#);
     assert_eq!(errors.recv().unwrap(), (3, ErrorContext::UrlTooLong));
     assert_eq!(server.engine.clients_count(), 0);
-    // Later requests name their session only, and may be as long as the head.
+    // Later requests are not kept, so only the limit on request heads applies.
     let sid = server.open().await;
     within(server.post(&format!("{sid}&x={}", "x".repeat(200)), "4a")).await.is(200, "ok");
 }

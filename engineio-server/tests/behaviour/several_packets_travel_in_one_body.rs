@@ -1,4 +1,4 @@
-//! Protocol: "HTTP long-polling", payloads of revision 4 in both directions.
+//! Protocol: "HTTP long-polling". Payloads of revision 4 in both directions.
 
 use crate::support;
 
@@ -27,7 +27,7 @@ async fn several_packets_travel_in_one_body() {
 }
 
 #[tokio::test]
-async fn a_body_is_no_longer_than_max_payload_unless_its_first_packet_is() {
+async fn a_body_exceeds_max_payload_only_if_its_first_packet_does() {
     let (server, mut connections) = Server::manual(EngineConfig::default().max_payload(10)).await;
     let sid = server.open().await;
     let connection = connections.recv().await.unwrap();

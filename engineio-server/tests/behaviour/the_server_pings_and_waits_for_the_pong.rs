@@ -7,18 +7,18 @@ use std::time::Duration;
 use engineio_server::{CloseReason, EngineConfig};
 use support::{Message, Server, within};
 
-/// A client that answers is never late, even on a busy machine.
+/// Timings with which a client that answers is never late, even on a busy machine.
 fn patient() -> EngineConfig {
     EngineConfig::default().ping_interval(Duration::from_millis(50))
 }
 
-/// A client that is silent is soon given up.
+/// Timings with which a silent client times out soon.
 fn strict() -> EngineConfig {
     patient().ping_timeout(Duration::from_millis(50))
 }
 
 #[tokio::test]
-async fn on_polling() {
+async fn a_polling_client_that_answers_pings_stays() {
     let server = Server::echo(patient()).await;
     let sid = server.open().await;
     for _ in 0..3 {
@@ -28,7 +28,7 @@ async fn on_polling() {
 }
 
 #[tokio::test]
-async fn on_websocket() {
+async fn a_websocket_that_answers_pings_stays() {
     let server = Server::echo(patient()).await;
     let (mut websocket, _) = server.websocket().await;
     for _ in 0..3 {
@@ -38,7 +38,7 @@ async fn on_websocket() {
 }
 
 #[tokio::test]
-async fn a_silent_poller_is_closed() {
+async fn a_silent_polling_client_times_out() {
     let mut server = Server::echo(strict()).await;
     let sid = server.open().await;
     within(server.get(&sid)).await.is(200, "2");
@@ -66,7 +66,7 @@ async fn a_silent_websocket_is_closed() {
 }
 
 #[tokio::test]
-async fn a_pong_that_nobody_asked_for_changes_nothing() {
+async fn an_unsolicited_pong_has_no_effect() {
     let server = Server::echo(EngineConfig::default()).await;
     let (mut websocket, _) = server.websocket().await;
     websocket.send("3").await;

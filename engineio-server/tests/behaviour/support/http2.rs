@@ -1,4 +1,4 @@
-//! A client that speaks HTTP/2.
+//! An HTTP/2 client.
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
@@ -38,7 +38,7 @@ impl Client {
         Self { send, connection: tokio::spawn(connection) }
     }
 
-    /// One request, sent.
+    /// Sends a request.
     pub async fn begin(&self, request: Request<()>, body: &str) -> ResponseFuture {
         let mut send = within(self.send.clone().ready()).await.unwrap();
         let (response, mut stream) = send.send_request(request, body.is_empty()).unwrap();
@@ -48,19 +48,19 @@ impl Client {
         response
     }
 
-    /// One request and the answer's status and body.
+    /// Sends a request. Returns the status and body of the response.
     pub async fn request(&self, method: Method, query: &str, body: &str) -> (u16, String) {
         answer(self.begin(to(method, query), body).await).await
     }
 
-    /// A polling session: the body of the handshake.
+    /// Opens a polling session. Returns the body of the handshake.
     pub async fn open(&self) -> String {
         let (status, open) = self.request(Method::GET, "EIO=4&transport=polling", "").await;
         assert_eq!(status, 200, "{open}");
         open
     }
 
-    /// Asks for a WebSocket (RFC 8441).
+    /// Requests a WebSocket (RFC 8441).
     pub async fn connect(&self, query: &str) -> (Response<RecvStream>, SendStream<Bytes>) {
         let mut send = within(self.send.clone().ready()).await.unwrap();
         within(async {
@@ -94,7 +94,7 @@ pub async fn answer(response: ResponseFuture) -> (u16, String) {
     (parts.status.as_u16(), text)
 }
 
-/// Reads until `len` bytes have come.
+/// Reads until `len` bytes have arrived.
 pub async fn read(stream: &mut RecvStream, len: usize) -> Vec<u8> {
     let mut read = Vec::new();
     while read.len() < len {

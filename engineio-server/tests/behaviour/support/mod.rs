@@ -1,9 +1,9 @@
-//! An engine on a free port, and clients that do exactly what a test says.
+//! An engine on a free port, and clients that follow each test step by step.
 //!
-//! Polling requests go straight into [`Engine::handle`]: the test then decides when each is polled and dropped.
-//! WebSockets and everything about HTTP itself go over TCP.
+//! Polling requests are passed directly to [`Engine::handle`], so that a test decides when each is
+//! polled and dropped. WebSockets and tests of HTTP itself use TCP.
 
-// Every test is a crate of its own: nothing here is public, and each needs a part of it.
+// Not every test uses every item of this module.
 #![allow(dead_code, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -25,10 +25,10 @@ use tokio_tungstenite::{WebSocketStream, tungstenite};
 
 pub use tokio_tungstenite::tungstenite::Message;
 
-/// Long enough for a busy machine; only a hang takes it.
+/// A deadline that is long enough for a busy machine. Only a hanging test reaches it.
 const HANG: Duration = Duration::from_secs(20);
 
-/// Fails where `future` hangs.
+/// Fails if `future` does not resolve in time.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(HANG, future).await.expect("hangs")
 }
@@ -43,7 +43,7 @@ pub async fn until(mut condition: impl FnMut() -> bool) {
     .await;
 }
 
-/// Polls once: what is ready at once, if it is.
+/// Polls a future once. Returns its output if it is ready.
 pub async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     std::future::poll_fn(|cx| match Pin::new(&mut *future).poll(cx) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
@@ -52,7 +52,8 @@ pub async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     .await
 }
 
-/// Begins a request that must wait. From here on only its own waker gets it on. Dropped, it is aborted.
+/// Starts a request that must wait. It continues in a task of its own. Dropping the future aborts
+/// the request.
 pub async fn waiting(mut request: PendingAnswer) -> PendingAnswer {
     let answer = poll_once(&mut request).await;
     assert!(answer.is_none(), "answered at once: {answer:?}");
@@ -69,7 +70,7 @@ impl<T> Drop for AbortOnDrop<T> {
     }
 }
 
-/// An engine at work, and what happens on its sessions.
+/// A running engine and the events of its sessions.
 pub struct Server {
     pub engine: Engine,
     pub address: SocketAddr,
@@ -78,7 +79,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// An echo server that tells its events.
+    /// Starts an echo server that records its events.
     pub async fn echo(config: EngineConfig) -> Self {
         let (log, events) = mpsc::unbounded_channel();
         let application = move |mut connection: Connection| {
@@ -98,7 +99,7 @@ impl Server {
         Self { events, ..Self::start(Engine::new(config, application)).await }
     }
 
-    /// A server whose sessions are handed to the test.
+    /// Starts a server that passes its sessions to the test.
     pub async fn manual(config: EngineConfig) -> (Self, mpsc::UnboundedReceiver<Connection>) {
         let (opened, connections) = mpsc::unbounded_channel();
         let application = move |connection: Connection| {
@@ -114,12 +115,12 @@ impl Server {
         Self { engine, address, listening, events: mpsc::unbounded_channel().1 }
     }
 
-    /// What happened next on a session.
+    /// Returns the next event of any session.
     pub async fn event(&mut self) -> Event {
         within(self.events.recv()).await.unwrap()
     }
 
-    /// The reason of the next end of a session.
+    /// Returns the close reason of the next session that ends.
     pub async fn closed(&mut self) -> CloseReason {
         loop {
             if let Event::Closed(reason) = self.event().await {
@@ -128,13 +129,13 @@ impl Server {
         }
     }
 
-    /// One request, not yet begun.
+    /// Creates a request that has not started yet.
     pub fn request(&self, method: &str, query: &str, body: impl Into<Bytes>) -> PendingAnswer {
         let request = Request::builder().method(method).uri(format!("/engine.io/?{query}"));
         self.send(request.body(Full::new(body.into())).unwrap())
     }
 
-    /// Any request, not yet begun.
+    /// Creates any request that has not started yet.
     pub fn send<B>(&self, request: Request<B>) -> PendingAnswer
     where
         B: http_body::Body + Send + 'static,
@@ -145,14 +146,14 @@ impl Server {
         Box::pin(async move { Answer::of(engine.handle(request).await).await })
     }
 
-    /// A polling session: its id.
+    /// Opens a polling session. Returns its id.
     pub async fn open(&self) -> String {
         let answer = within(self.request("GET", "EIO=4&transport=polling", "")).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         sid_of(&answer.body)
     }
 
-    /// A polling session of revision 3, with `more` in its query: its id.
+    /// Opens a polling session of revision 3 with `more` in its query. Returns its id.
     pub async fn open_v3(&self, more: &str) -> String {
         let query = format!("EIO=3&transport=polling{more}");
         let answer = within(self.request("GET", &query, "")).await;
@@ -176,7 +177,7 @@ impl Server {
         self.send(request.body(Full::new(Bytes::copy_from_slice(body))).unwrap())
     }
 
-    /// The revision that requests of a session have to name.
+    /// Returns the revision that requests of a session have to name.
     fn eio(&self, sid: &str) -> u8 {
         match self.engine.client(sid).map(|handle| handle.revision()) {
             Some(Revision::V3) => 3,
@@ -184,18 +185,19 @@ impl Server {
         }
     }
 
-    /// A GET that waits at the server.
+    /// Starts a GET that waits at the server.
     pub async fn waiting_get(&self, sid: &str) -> PendingAnswer {
         waiting(self.get(sid)).await
     }
 
-    /// Whether requests of this session are refused.
+    /// Returns whether requests of this session are refused.
     pub async fn is_gone(&self, sid: &str) -> bool {
         let answer = within(self.get(sid)).await;
         self.engine.client(sid).is_none() && answer.status == 400
     }
 
-    /// A WebSocket that opens a session, with its handshake read: the stream and the session's id.
+    /// Opens a session with a WebSocket and reads its handshake. Returns the stream and the session
+    /// id.
     pub async fn websocket(&self) -> (WebSocket, String) {
         self.websocket_with("EIO=4").await
     }
@@ -206,7 +208,7 @@ impl Server {
         (websocket, sid)
     }
 
-    /// A WebSocket that wants to take a session over.
+    /// Connects a WebSocket that wants to take over a session.
     pub async fn probe(&self, sid: &str) -> WebSocket {
         let query = format!("EIO={}&transport=websocket&sid={sid}", self.eio(sid));
         self.connect(&query).await.unwrap()
@@ -216,7 +218,7 @@ impl Server {
         Ok(self.handshake(query).await?.0)
     }
 
-    /// The response that accepts a WebSocket.
+    /// Returns the response that accepts a WebSocket.
     pub async fn websocket_response(&self, query: &str) -> Response<Option<Vec<u8>>> {
         self.handshake(query).await.unwrap().1
     }
@@ -231,7 +233,7 @@ impl Server {
         Ok((WebSocket(stream), response))
     }
 
-    /// A bare connection on which a WebSocket session was opened, its handshake read.
+    /// Opens a WebSocket session on a bare connection and reads its handshake.
     pub async fn raw_websocket(&self) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let request = "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: x\r\n\
@@ -245,7 +247,7 @@ impl Server {
         stream
     }
 
-    /// A bare connection on which a WebSocket session was opened; its handshake waits to be sent and read.
+    /// Opens a WebSocket session on a bare connection. The server has not sent its handshake yet.
     pub async fn bare_websocket(&self, more: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let request = format!(
@@ -261,7 +263,7 @@ impl Server {
         stream
     }
 
-    /// Sends bytes on a connection of their own and returns what comes back until its end.
+    /// Sends bytes on a new connection. Returns what arrives until its end.
     pub async fn exchange(&self, bytes: &[u8]) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
@@ -269,15 +271,15 @@ impl Server {
     }
 }
 
-/// Everything until the connection's end.
+/// Reads until the connection ends.
 pub async fn rest(stream: &mut TcpStream) -> String {
     let mut seen = Vec::new();
-    // A reset after the last byte is an end as well.
+    // The connection may also end with a reset after the last byte.
     let _ = within(stream.read_to_end(&mut seen)).await;
     String::from_utf8_lossy(&seen).into_owned()
 }
 
-/// A masked frame as a client sends it.
+/// Returns a masked frame as a client sends it.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x11, 0x22, 0x33, 0x44];
     let mut frame = vec![first];
@@ -297,7 +299,7 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The id in an open packet.
+/// Returns the id in an open packet.
 pub fn sid_of(open: &str) -> String {
     let open: serde_json::Value = serde_json::from_str(open.strip_prefix('0').unwrap()).unwrap();
     open["sid"].as_str().unwrap().to_owned()
@@ -343,7 +345,7 @@ impl WebSocket {
         within(self.0.send(message.into())).await.unwrap();
     }
 
-    /// The next frame, or `None` at the end.
+    /// Returns the next frame, or `None` at the end.
     pub async fn next(&mut self) -> Option<Message> {
         within(self.0.next()).await.and_then(Result::ok)
     }
@@ -355,7 +357,7 @@ impl WebSocket {
         }
     }
 
-    /// Reads on to the close frame: its code, if it came and had one.
+    /// Reads until the close frame. Returns its code, if there is one.
     pub async fn close_code(&mut self) -> Option<u16> {
         loop {
             match self.next().await {

@@ -1,4 +1,4 @@
-//! A certificate of our own, and clients that trust it.
+//! A self-signed certificate, and clients that trust it.
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
@@ -20,11 +20,11 @@ pub struct Secure {
 }
 
 impl Secure {
-    /// The engine, listening with TLS.
+    /// Starts a listener with TLS for the engine.
     pub async fn listen(engine: &Engine) -> Self {
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
-        // By name: other crates of the workspace bring another one along.
+        // Named explicitly, because other crates of the workspace enable another provider.
         let provider = Arc::new(ring::default_provider());
         let server = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -43,7 +43,7 @@ impl Secure {
         Self { address: listening.local_addr().unwrap(), listening, client }
     }
 
-    /// A connection of a client that speaks these protocols.
+    /// Connects a client that supports these protocols.
     pub async fn connect(&self, protocols: &[&str]) -> TlsStream<TcpStream> {
         let mut client = self.client.clone();
         client.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();

@@ -7,7 +7,7 @@ use support::{Server, within};
 use tokio::sync::mpsc;
 
 #[tokio::test]
-async fn a_refused_request_is_told_to_the_application() {
+async fn a_refused_request_is_reported_to_the_application() {
     let (log, mut told) = mpsc::unbounded_channel();
     let config = EngineConfig::default()
         .allow_request(|handshake: Handshake| async move {
@@ -78,13 +78,13 @@ async fn a_refused_request_is_told_to_the_application() {
         assert_eq!(u16::from(error.code()), code);
         assert_eq!(error == RequestError::Forbidden, code == 4);
     }
-    // Requests that end a session are no refusals.
+    // Requests that end a session do not count as refused.
     within(server.post("name", "x")).await;
     assert!(told.try_recv().is_err());
 }
 
 #[tokio::test]
-async fn also_where_it_does_not_fit_the_session() {
+async fn a_request_that_does_not_fit_its_session_is_reported() {
     let (log, mut told) = mpsc::unbounded_channel();
     let config = EngineConfig::default().connection_error(move |error| {
         let _ = log.send(error.context.name());

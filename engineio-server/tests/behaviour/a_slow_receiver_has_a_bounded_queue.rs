@@ -1,4 +1,4 @@
-//! What a client that does not read can cost is bounded, in packets and in bytes.
+//! The queue of a client that does not read is limited, in packets and in bytes.
 
 use crate::support;
 
@@ -7,7 +7,7 @@ use engineio_server::{EngineConfig, Frame, Handle, SendError};
 use support::{Message, Server, within};
 
 #[tokio::test]
-async fn on_polling() {
+async fn a_polling_client_has_a_bounded_queue() {
     let config = EngineConfig::default().max_queued_packets(3).max_queued_bytes(100);
     let server = Server::echo(config).await;
     let sid = server.open().await;
@@ -17,7 +17,7 @@ async fn on_polling() {
     }
     match handle.send("d") {
         Err(SendError::Full(frames)) => {
-            assert_eq!(frames.iter().next().unwrap().payload(), "4d", "it is given back");
+            assert_eq!(frames.iter().next().unwrap().payload(), "4d", "the message is returned");
         }
         other => panic!("{other:?}"),
     }
@@ -27,7 +27,7 @@ async fn on_polling() {
 }
 
 #[tokio::test]
-async fn who_waits_for_room_is_told_when_there_is_some_or_never_will_be() {
+async fn a_task_that_waits_for_room_wakes_when_there_is_room_or_the_session_ends() {
     let server = Server::echo(EngineConfig::default().max_queued_packets(4)).await;
     let sid = server.open().await;
     let handle = server.engine.client(&sid).unwrap();
@@ -52,7 +52,7 @@ async fn who_waits_for_room_is_told_when_there_is_some_or_never_will_be() {
 }
 
 #[tokio::test]
-async fn on_websocket_once_the_kernel_takes_nothing_more() {
+async fn a_websocket_has_a_bounded_queue_once_the_kernel_accepts_no_more() {
     const LIMIT: usize = 1 << 20;
     let server = Server::echo(EngineConfig::default().max_queued_bytes(LIMIT)).await;
     let (mut websocket, sid) = server.websocket().await;
@@ -66,7 +66,7 @@ async fn on_websocket_once_the_kernel_takes_nothing_more() {
     assert_eq!((packets, bytes), (16, LIMIT));
     assert!(!handle.send_volatile(Frame::binary(message.clone()).into()), "volatile is dropped");
 
-    // Nothing of what was taken is lost to a client that reads at last.
+    // Every accepted message arrives once the client reads.
     for n in 0..taken {
         assert_eq!(websocket.next().await, Some(Message::binary(message.clone())), "{n}");
     }
@@ -74,7 +74,7 @@ async fn on_websocket_once_the_kernel_takes_nothing_more() {
     assert_eq!(websocket.text().await, "4room again");
 }
 
-/// Sends, or finds out that the queue stays full however often the driver runs.
+/// Sends a message. Returns `None` if the queue stays full however often the driver runs.
 async fn send_or_stall(handle: &Handle, message: &Bytes) -> Option<()> {
     for _ in 0..100 {
         match handle.send(message.clone()) {

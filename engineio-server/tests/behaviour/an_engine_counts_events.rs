@@ -1,4 +1,4 @@
-//! Every fact is counted once, and sessions that are gone stay in the sums.
+//! Every event is counted once, and the totals include sessions that have ended.
 
 use crate::support;
 
@@ -20,7 +20,7 @@ fn refused(count: impl FnOnce(&mut Refused)) -> Refused {
 }
 
 #[tokio::test]
-async fn sessions_from_their_beginning_to_their_end() {
+async fn opened_and_closed_sessions_are_counted() {
     let config = EngineConfig::default().linger(Duration::from_millis(50));
     let mut server = Server::echo(config).await;
     assert_eq!(server.engine.stats(), Stats::default());
@@ -44,7 +44,7 @@ async fn sessions_from_their_beginning_to_their_end() {
 }
 
 #[tokio::test]
-async fn upgrades_and_probes_that_fail() {
+async fn upgrades_and_failed_probes_are_counted() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     let mut probe = server.probe(&sid).await;
@@ -62,7 +62,7 @@ async fn upgrades_and_probes_that_fail() {
 }
 
 #[tokio::test]
-async fn packets_and_bytes() {
+async fn packets_and_bytes_are_counted() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
     let before = server.engine.stats().traffic;
@@ -81,7 +81,7 @@ async fn packets_and_bytes() {
 }
 
 #[tokio::test]
-async fn what_waits_to_be_sent() {
+async fn queued_packets_and_bytes_are_reported() {
     let config = EngineConfig::default().max_queued_packets(2);
     let (server, mut connections) = Server::manual(config).await;
     server.open().await;
@@ -95,7 +95,7 @@ async fn what_waits_to_be_sent() {
 }
 
 #[tokio::test]
-async fn numbered_errors() {
+async fn numbered_errors_are_counted() {
     let server = Server::echo(EngineConfig::default()).await;
     for (method, query) in [
         ("GET", "EIO=4&transport=x"),
@@ -121,7 +121,7 @@ async fn numbered_errors() {
 }
 
 #[tokio::test]
-async fn bodies_and_requests_of_a_session() {
+async fn refused_bodies_and_requests_of_a_session_are_counted() {
     let config = EngineConfig::default().max_payload(100).body_timeout(Duration::from_millis(50));
     let mut server = Server::echo(config).await;
     let never_ending = |sid: &str| {
@@ -162,7 +162,7 @@ async fn bodies_and_requests_of_a_session() {
 }
 
 #[tokio::test]
-async fn websocket_messages() {
+async fn refused_websocket_messages_are_counted() {
     let config = EngineConfig::default().max_payload(100).max_fragments(2);
     let mut server = Server::echo(config).await;
     for bytes in [

@@ -1,5 +1,5 @@
-//! A connection that always has something to do lets others go first, after a bounded amount of work. Nothing here looks
-//! at a clock: turns are counted in packets, messages and bytes.
+//! A busy connection yields to others after a bounded amount of work. These tests do not depend on
+//! the clock: they measure turns in packets, messages and bytes.
 
 use crate::support;
 
@@ -12,7 +12,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// The defaults, but for time.
+/// The default limits, without the one on time.
 fn limits() -> TurnLimits {
     let mut limits = TurnLimits::default();
     limits.time = Duration::MAX;
@@ -23,7 +23,7 @@ fn config() -> EngineConfig {
     EngineConfig::default().turn(limits())
 }
 
-/// What one poll did.
+/// The work done in one poll.
 #[derive(Clone, Copy, Debug, Default)]
 struct Work {
     messages: u64,
@@ -32,7 +32,7 @@ struct Work {
     ended: bool,
 }
 
-/// Polls a connection until it is pending, as one poll of a task does, and answers each message if it is to.
+/// Polls a connection until it is pending, as one poll of its task does. Returns the work done.
 fn turn(server: &Server, connection: &mut Connection, cx: &mut std::task::Context<'_>) -> Work {
     let before = server.engine.stats().traffic;
     let mut work = Work::default();
@@ -52,12 +52,12 @@ fn turn(server: &Server, connection: &mut Connection, cx: &mut std::task::Contex
     work
 }
 
-/// What each poll does, until so many messages were handled.
+/// Polls until `messages` messages were handled. Returns the work of each poll.
 async fn turns(server: &Server, connection: &mut Connection, messages: u64) -> Vec<Work> {
     turns_until(server, connection, |work| work.messages, messages).await
 }
 
-/// What each poll does, until there was so much of something.
+/// Polls until the sum of `of` over all polls reaches `enough`. Returns the work of each poll.
 async fn turns_until(
     server: &Server,
     connection: &mut Connection,
@@ -74,7 +74,7 @@ async fn turns_until(
     turns
 }
 
-/// Sends on and on; the server reads in between.
+/// Sends `one` about `times` times in a task of its own.
 fn flood(mut client: TcpStream, one: Vec<u8>, times: usize) -> tokio::task::JoinHandle<TcpStream> {
     tokio::spawn(async move {
         let many = one.repeat(1000);
@@ -86,7 +86,7 @@ fn flood(mut client: TcpStream, one: Vec<u8>, times: usize) -> tokio::task::Join
 }
 
 #[tokio::test]
-async fn a_turn_handles_so_many_messages() {
+async fn a_turn_handles_a_limited_number_of_messages() {
     let (server, mut connections) = Server::manual(config()).await;
     let client = server.bare_websocket("").await;
     let mut connection = within(connections.recv()).await.unwrap();
@@ -95,12 +95,12 @@ async fn a_turn_handles_so_many_messages() {
     let most = turns.iter().map(|work| work.messages).max().unwrap();
     assert_eq!(most, u64::from(limits().messages));
     assert!(turns.iter().all(|work| work.packets <= u64::from(limits().packets)));
-    assert_eq!(turns.iter().map(|work| work.messages).sum::<u64>(), 20_000, "none is lost");
+    assert_eq!(turns.iter().map(|work| work.messages).sum::<u64>(), 20_000, "no message is lost");
     sent.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_turn_reads_so_many_packets_of_the_protocol() {
+async fn a_turn_reads_a_limited_number_of_packets() {
     let (server, mut connections) = Server::manual(config()).await;
     let client = server.bare_websocket("").await;
     let mut connection = within(connections.recv()).await.unwrap();
@@ -112,7 +112,7 @@ async fn a_turn_reads_so_many_packets_of_the_protocol() {
 }
 
 #[tokio::test]
-async fn a_turn_reads_so_many_bytes() {
+async fn a_turn_reads_a_limited_number_of_bytes() {
     let (server, mut connections) = Server::manual(config()).await;
     let client = server.bare_websocket("").await;
     let mut connection = within(connections.recv()).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_turn_reads_so_many_bytes() {
 }
 
 #[tokio::test]
-async fn a_large_message_has_a_turn_of_its_own() {
+async fn a_large_message_uses_up_a_turn() {
     let (server, mut connections) = Server::manual(config()).await;
     let client = server.bare_websocket("").await;
     let mut connection = within(connections.recv()).await.unwrap();
@@ -155,7 +155,7 @@ async fn slow_messages_end_a_turn_early() {
 }
 
 #[tokio::test]
-async fn a_body_of_a_post_takes_turns_as_well() {
+async fn the_messages_of_a_post_are_spread_over_turns() {
     let (server, mut connections) = Server::manual(config()).await;
     let sid = server.open().await;
     let mut connection = within(connections.recv()).await.unwrap();
@@ -167,15 +167,15 @@ async fn a_body_of_a_post_takes_turns_as_well() {
     within(post).await.unwrap();
 }
 
-/// Four clients that flood, and one that asks in between: it is answered after a few turns of each.
+/// A client that sends one message next to four that flood is answered after a few turns of each.
 #[tokio::test]
-async fn a_client_between_floods_is_answered_after_a_few_turns() {
+async fn a_client_among_floods_is_answered_after_a_few_turns() {
     let mut server = Server::echo(config()).await;
     let flood = frame(0x81, b"4hello").repeat(20_000);
     let mut floods = Vec::new();
     for _ in 0..4 {
         let client = server.raw_websocket().await;
-        // As much as the kernel takes; the runtime has looked at none of it.
+        // As much as the kernel accepts. The runtime has not read any of it yet.
         let sent = client.try_write(&flood).unwrap();
         assert!(sent > 100_000, "{sent}");
         floods.push(client);
@@ -200,7 +200,7 @@ async fn closing_stops_a_flood_within_a_turn() {
     let mut connection = within(connections.recv()).await.unwrap();
     let sent = flood(client, frame(0x81, b"4hello"), 50_000);
     turns(&server, &mut connection, 5_000).await;
-    // In the midst of a turn.
+    // In the middle of a turn.
     assert!(matches!(within(connection.event()).await, Event::Message(_)));
     server.engine.close();
     let mut after = 0;
@@ -212,9 +212,10 @@ async fn closing_stops_a_flood_within_a_turn() {
     sent.abort();
 }
 
-/// The client takes no answer, so that what is queued cannot leave, and goes on sending: `linger` ends it all the same.
+/// The client does not read, so the queue cannot be sent, but it keeps sending. `linger` still ends
+/// the session.
 #[tokio::test(start_paused = true)]
-async fn linger_ends_a_flood_that_reads_nothing() {
+async fn linger_ends_the_session_of_a_flooding_client_that_does_not_read() {
     let linger = Duration::from_secs(2);
     let config = config().linger(linger).max_queued_packets(1_000_000);
     let (server, mut connections) = Server::manual(config).await;
@@ -229,7 +230,8 @@ async fn linger_ends_a_flood_that_reads_nothing() {
     let start = tokio::time::Instant::now();
     let mut polls = 0;
     let reason = poll_fn(|cx| {
-        // There is always more to read, so that the task is never idle: the clock moves by hand.
+        // There is always more to read, so the task is never idle and the paused clock must be
+        // advanced by hand.
         let _ = client.try_write(&one);
         polls += 1;
         match connection.poll_event(cx) {
@@ -262,7 +264,7 @@ mod inflated {
 
     use super::*;
 
-    /// A megabyte in a kilobyte.
+    /// A message of 900 KB, compressed to about a kilobyte.
     fn bomb() -> Vec<u8> {
         let message = [b"4".as_slice(), &[b'x'; 900_000]].concat();
         let mut out = Vec::with_capacity(10_000);
@@ -289,14 +291,15 @@ mod inflated {
         assert!(turns.iter().all(|work| work.messages <= 1 && work.bytes <= 900_001), "{turns:?}");
     }
 
-    /// What waits is what was inflated and not handed on. 60 kB of frames are 54 MB.
+    /// Frames of 60 messages, which would inflate to 54 MB, stay compressed. Only one inflated
+    /// message waits.
     #[tokio::test]
-    async fn nothing_is_inflated_while_reading_is_paused() {
+    async fn no_message_is_inflated_while_reading_is_paused() {
         let (server, mut connection, mut client) = connect().await;
         let bombs = bomb().repeat(60);
         assert!(bombs.len() < 64 * 1024);
         client.write_all(&bombs).await.unwrap();
-        // The first message makes the application pause.
+        // The application pauses reading at the first message.
         assert!(matches!(within(connection.event()).await, Event::Message(_)));
         connection.set_reading(false);
         for _ in 0..100 {

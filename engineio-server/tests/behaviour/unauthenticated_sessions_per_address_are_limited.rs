@@ -1,4 +1,4 @@
-//! Parity with nothing in Node: sessions per address that nobody vouched for.
+//! Limit on unauthenticated sessions per address. Node has no such limit.
 
 use crate::support;
 
@@ -18,7 +18,8 @@ async fn server() -> (Server, UnboundedReceiver<Connection>) {
     Server::manual(config).await
 }
 
-/// Opens a polling session, as a client of this address whose request says so.
+/// Opens a polling session from the address `peer`, with `forwarded` in its `X-Forwarded-For`
+/// header.
 async fn open(server: &Server, peer: &str, forwarded: &str) -> Answer {
     let request = Request::get("/engine.io/?EIO=4&transport=polling")
         .header("x-forwarded-for", forwarded)
@@ -27,24 +28,24 @@ async fn open(server: &Server, peer: &str, forwarded: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn an_address_has_so_many_sessions() {
+async fn an_address_has_a_limited_number_of_unauthenticated_sessions() {
     let (server, mut connections) = server().await;
     for _ in 0..2 {
         assert_eq!(open(&server, "192.0.2.1", "").await.status, 200);
     }
     let (first, second) = (connections.recv().await.unwrap(), connections.recv().await.unwrap());
     open(&server, "192.0.2.1", "").await.is(429, TOO_MANY);
-    // What a stranger says of itself changes nothing.
+    // The header of a peer that is not trusted is ignored.
     open(&server, "192.0.2.1", "192.0.2.9").await.is(429, TOO_MANY);
     assert_eq!(open(&server, "192.0.2.2", "").await.status, 200);
 
-    // Who is known counts no more, however often that is said.
+    // An authenticated session no longer counts, however often it is authenticated.
     first.handle().authenticated();
     first.handle().authenticated();
     assert_eq!(open(&server, "192.0.2.1", "").await.status, 200);
     open(&server, "192.0.2.1", "").await.is(429, TOO_MANY);
 
-    // Nor who is gone, though a handle is left.
+    // A closed session no longer counts, even if a handle remains.
     let handle = second.handle().clone();
     drop(second);
     assert_eq!(open(&server, "192.0.2.1", "").await.status, 200);
@@ -53,7 +54,7 @@ async fn an_address_has_so_many_sessions() {
 }
 
 #[tokio::test]
-async fn behind_a_proxy_it_is_the_clients_own() {
+async fn behind_a_proxy_the_address_of_the_client_counts() {
     let (server, mut connections) = server().await;
     let mut held = Vec::new();
     for client in ["203.0.113.1", "203.0.113.2"] {
@@ -66,13 +67,13 @@ async fn behind_a_proxy_it_is_the_clients_own() {
             held.push(connection);
         }
         open(&server, "10.0.0.1", client).await.is(429, TOO_MANY);
-        // The hops before the client's are its own words.
+        // Entries before the client's address come from the client itself.
         open(&server, "10.0.0.1", &format!("1.1.1.1, {client}")).await.is(429, TOO_MANY);
     }
 }
 
 #[tokio::test]
-async fn on_websocket_as_well() {
+async fn the_limit_applies_to_websockets() {
     let (server, mut connections) = server().await;
     let query = "EIO=4&transport=websocket";
     let _websockets = [server.connect(query).await.unwrap(), server.connect(query).await.unwrap()];
@@ -84,7 +85,7 @@ async fn on_websocket_as_well() {
 }
 
 #[tokio::test]
-async fn a_refused_handshake_counts_no_longer() {
+async fn a_refused_handshake_does_not_count() {
     let (server, _connections) = server().await;
     for _ in 0..5 {
         let request = Request::get("/engine.io/?EIO=9&transport=polling")
@@ -95,8 +96,8 @@ async fn a_refused_handshake_counts_no_longer() {
 }
 
 #[tokio::test]
-async fn there_is_no_limit_by_default() {
-    // Kept, the receiver holds every connection.
+async fn sessions_per_address_are_unlimited_by_default() {
+    // The receiver keeps every connection open.
     let (server, _connections) = Server::manual(EngineConfig::default()).await;
     for _ in 0..100 {
         assert_eq!(open(&server, "192.0.2.1", "").await.status, 200);

@@ -1,4 +1,4 @@
-//! What a client sends is not piled up in front of an application that does not take it.
+//! Messages of a client do not accumulate if the application does not receive them.
 
 use crate::support;
 
@@ -6,7 +6,7 @@ use engineio_server::{Data, EngineConfig, Event};
 use support::{Server, waiting, within};
 
 #[tokio::test]
-async fn the_next_push_waits_until_the_last_was_taken() {
+async fn the_next_push_waits_until_the_previous_one_was_received() {
     let (server, mut connections) = Server::manual(EngineConfig::default()).await;
     let sid = server.open().await;
     let mut connection = connections.recv().await.unwrap();
@@ -21,7 +21,7 @@ async fn the_next_push_waits_until_the_last_was_taken() {
 }
 
 #[tokio::test]
-async fn a_push_of_very_many_packets_is_brought_bit_by_bit() {
+async fn a_push_of_very_many_packets_is_delivered_in_batches() {
     let (server, mut connections) = Server::manual(EngineConfig::default()).await;
     let sid = server.open().await;
     let mut connection = connections.recv().await.unwrap();

@@ -1,5 +1,5 @@
-//! A polling client that never reads its response holds it in memory no longer than `write_timeout`, though its session
-//! has ended.
+//! A response that a polling client does not read stays in memory for at most `write_timeout`, even
+//! if the session has ended.
 
 use crate::support;
 
@@ -13,7 +13,7 @@ use tokio::{
     runtime::Handle,
 };
 
-/// More than the kernel takes for a client that does not read.
+/// More than the kernel accepts for a client that does not read.
 const LARGE: usize = 32 << 20;
 
 fn get(query: &str) -> String {
@@ -23,13 +23,13 @@ fn get(query: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_response_that_nobody_reads_is_dropped() {
+async fn an_unread_response_is_dropped() {
     let config = EngineConfig::default()
         .max_queued_bytes(2 * LARGE)
         .write_timeout(Duration::from_millis(50));
     let engine = Engine::new(config, |connection: Connection| async move {
         connection.send("x".repeat(LARGE)).unwrap();
-        // Until a request has taken it.
+        // Wait until a request has taken the queue.
         connection.handle().ready().await;
     });
     let listening = engine.listen("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,5 @@
-//! Parity: JSONP. Responses are scripts that call back, requests are forms; both revisions.
+//! Parity: JSONP, in both revisions. Responses are scripts that call a function, and requests are
+//! forms.
 
 use crate::support;
 
@@ -11,7 +12,7 @@ async fn echo() -> Server {
     Server::echo(EngineConfig::default().jsonp(true).allow_eio3(true).max_payload(1000)).await
 }
 
-/// A session that calls back `n`: its id.
+/// Opens a session with callback `n`. Returns its id.
 async fn open(server: &Server, revision: u8, j: &str, n: &str) -> String {
     let query = format!("EIO={revision}&transport=polling&j={j}");
     let answer = within(server.request("GET", &query, "")).await;
@@ -22,7 +23,7 @@ async fn open(server: &Server, revision: u8, j: &str, n: &str) -> String {
     support::sid_of(&open)
 }
 
-/// What a script hands to its callback.
+/// Returns the argument that a script passes to its callback.
 fn payload(script: &str, n: &str) -> String {
     let argument = script.strip_prefix(&format!("___eio[{n}](")).unwrap();
     serde_json::from_str(argument.strip_suffix(");").unwrap()).unwrap()
@@ -33,10 +34,10 @@ fn post(server: &Server, sid: &str, form: &str) -> PendingAnswer {
 }
 
 #[tokio::test]
-async fn text_comes_back() {
+async fn text_is_echoed() {
     let mut server = echo().await;
     let sid = open(&server, 4, "7", "7").await;
-    // As a browser sends `4a"b` + U+2028, line feed, and `\n` spelled out.
+    // The form in which a browser sends `4a"b` + U+2028, a line feed, and a literal `\n`.
     let answer = within(post(&server, &sid, "d=4a%22b%E2%80%A8%5Cn%5C%5Cn")).await;
     answer.is(200, "ok");
     assert_eq!(answer.header("content-type"), "text/html");
@@ -58,14 +59,14 @@ async fn binary_is_base64_in_both_revisions() {
 }
 
 #[tokio::test]
-async fn only_digits_name_the_callback() {
+async fn only_the_digits_of_the_callback_are_used() {
     let server = echo().await;
     open(&server, 4, "1](alert(2));//3", "123").await;
     open(&server, 4, "", "").await;
 }
 
 #[tokio::test]
-async fn the_limit_of_a_body_holds() {
+async fn the_limit_on_bodies_applies() {
     let mut server = echo().await;
     let sid = open(&server, 4, "0", "0").await;
     let form = format!("d=4{}", "a".repeat(998));
@@ -75,7 +76,7 @@ async fn the_limit_of_a_body_holds() {
 }
 
 #[tokio::test]
-async fn what_is_no_form_closes_the_session() {
+async fn a_body_that_is_not_a_form_closes_the_session() {
     let mut server = echo().await;
     for form in ["4a", "x=4a", "d=4a&d=4b", "d=", "d=x"] {
         let sid = open(&server, 4, "0", "0").await;
@@ -85,7 +86,7 @@ async fn what_is_no_form_closes_the_session() {
 }
 
 #[tokio::test]
-async fn but_only_where_that_is_allowed() {
+async fn jsonp_is_off_by_default() {
     let server = Server::echo(EngineConfig::default()).await;
     let answer = within(server.request("GET", "EIO=4&transport=polling&j=0", "")).await;
     assert_eq!(answer.header("content-type"), "text/plain; charset=UTF-8");

@@ -1,4 +1,5 @@
-//! Where a hook of the application panics, the request gets 500: no session, no count and no waiting request is left.
+//! If a hook of the application panics, the request gets 500. No session, count or pending request
+//! remains.
 
 use crate::support;
 
@@ -14,7 +15,7 @@ use engineio_server::{CloseReason, EngineConfig, PeerAddr};
 use http::Request;
 use support::{Answer, Server, until, within};
 
-/// Panics while it is told to.
+/// A hook that panics while the switch is set.
 #[derive(Clone, Default)]
 struct Switch(Arc<AtomicBool>);
 
@@ -28,7 +29,7 @@ impl Switch {
     }
 }
 
-/// Configurations with one such hook each, which is called while a session is opened.
+/// Configurations with one such hook each, which runs while a session is opened.
 fn configs(switch: &Switch) -> Vec<(&'static str, EngineConfig)> {
     let config = || EngineConfig::default().max_unauthenticated_per_address(1);
     let pass = || {
@@ -103,7 +104,7 @@ async fn open(server: &Server, name: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn while_a_session_is_opened() {
+async fn a_panic_while_a_session_opens_leaves_no_session() {
     let switch = Switch::default();
     for (name, config) in configs(&switch) {
         let server = Server::echo(config).await;
@@ -114,7 +115,7 @@ async fn while_a_session_is_opened() {
             until(|| server.engine.stats().at_work == 0).await;
             assert_eq!(server.engine.clients_count(), 0, "{name}");
         }
-        // Nothing is counted towards the address either, which may have one session.
+        // The failed requests do not count towards the address, which may have one session.
         switch.set(false);
         assert_eq!(open(&server, name).await.status, 200, "{name}");
         assert_eq!(server.engine.stats().refused.hook_panicked, 3, "{name}");
@@ -122,7 +123,7 @@ async fn while_a_session_is_opened() {
 }
 
 #[tokio::test]
-async fn while_a_websocket_is_accepted() {
+async fn a_panic_while_a_websocket_is_accepted_leaves_no_session() {
     let switch = Switch::default();
     for (name, config) in configs(&switch).into_iter().filter(|(name, _)| *name != "peer_addr") {
         let server = Server::echo(config).await;
@@ -135,7 +136,7 @@ async fn while_a_websocket_is_accepted() {
 }
 
 #[tokio::test]
-async fn while_a_request_is_refused() {
+async fn a_panic_while_a_request_is_refused_gets_500() {
     let config = EngineConfig::default().connection_error(|_| panic!("the hook panics"));
     let server = Server::echo(config).await;
     within(server.request("GET", "EIO=4&transport=tape", "")).await.is(500, "");
@@ -143,7 +144,7 @@ async fn while_a_request_is_refused() {
 }
 
 #[tokio::test]
-async fn and_a_session_whose_messages_would_be_lost_ends() {
+async fn a_session_whose_messages_would_be_lost_is_closed() {
     let switch = Switch::default();
     let hook = switch.clone();
     let mut server = Server::echo(EngineConfig::default().headers(move |_, _| hook.pass())).await;
@@ -156,7 +157,7 @@ async fn and_a_session_whose_messages_would_be_lost_ends() {
     switch.set(false);
     let sid = server.open().await;
     switch.set(true);
-    // A probe that fails costs the session nothing.
+    // A failed probe does not affect the session.
     let query = format!("EIO=4&transport=websocket&sid={sid}");
     assert!(server.connect(&query).await.is_err());
     switch.set(false);

@@ -1,4 +1,5 @@
-//! Parity: `perMessageDeflate` (RFC 7692), frame by frame: what is negotiated, sent, and refused.
+//! Parity: `perMessageDeflate` (RFC 7692). Checks frame by frame what is negotiated, sent and
+//! refused.
 
 #![cfg(feature = "compression")]
 
@@ -12,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A client that says what it says, and reads frames.
+/// A client that sends given bytes and reads frames.
 struct Client {
     stream: TcpStream,
     extensions: Option<String>,
@@ -43,7 +44,7 @@ impl Client {
         this
     }
 
-    /// The first byte and the payload of the next frame.
+    /// Returns the first byte and the payload of the next frame.
     async fn next(&mut self) -> (u8, Vec<u8>) {
         within(async {
             let first = self.stream.read_u8().await.unwrap();
@@ -99,7 +100,7 @@ async fn messages_from_the_threshold_on_are_compressed() {
     assert!(first == 0xc1 && payload.len() < 100);
     assert_eq!(inflated(&mut Decompress::new(false), &payload), long);
 
-    // Short ones, and those that nothing is gained with, are not; the client may do as it likes.
+    // The server does not compress short messages. The client may compress any message or none.
     client.send(0xc1, &deflated(b"4short")).await;
     assert_eq!(client.next().await, (0x81, b"4short".to_vec()));
     client.send(0x81, long.as_bytes()).await;
@@ -107,7 +108,7 @@ async fn messages_from_the_threshold_on_are_compressed() {
 }
 
 #[tokio::test]
-async fn a_context_is_kept_where_both_want_it() {
+async fn a_context_is_kept_if_both_sides_want_it() {
     let deflate = PerMessageDeflate::default().server_no_context_takeover(false).threshold(300);
     let server = Server::echo(config().per_message_deflate(deflate)).await;
     let mut client = Client::connect(&server, OFFER).await;
@@ -128,7 +129,7 @@ async fn a_context_is_kept_where_both_want_it() {
 }
 
 #[tokio::test]
-async fn nothing_is_agreed_unless_both_want_it() {
+async fn compression_needs_the_consent_of_both_sides() {
     let server = Server::echo(config()).await;
     for offer in ["x-webkit-deflate-frame", "permessage-deflate; server_max_window_bits=99"] {
         assert_eq!(Client::connect(&server, offer).await.extensions, None);
@@ -141,7 +142,7 @@ async fn nothing_is_agreed_unless_both_want_it() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_inflated_is_answered_with_a_close_code() {
+async fn data_that_cannot_be_inflated_gets_a_close_code() {
     let server = Server::echo(config().max_payload(10_000)).await;
     let bomb = deflated(&vec![b'4'; 1_000_000]);
     assert!(bomb.len() < 2000);
@@ -159,7 +160,7 @@ async fn what_cannot_be_inflated_is_answered_with_a_close_code() {
 }
 
 #[tokio::test]
-async fn a_message_of_the_limit_is_read_in_fragments() {
+async fn a_fragmented_message_of_exactly_the_limit_is_accepted() {
     let server = Server::echo(config().max_payload(10_000)).await;
     let mut client = Client::connect(&server, OFFER).await;
     let message = format!("4{}", "x".repeat(9_999));

@@ -1,4 +1,5 @@
-//! Parity: `generateId`. What fails, or could harm another session, is code 3.
+//! Parity: `generateId`. A failure, or an id that could affect other sessions, is refused with code
+//! 3.
 
 use crate::support;
 
@@ -8,7 +9,7 @@ use tokio_tungstenite::tungstenite;
 
 const REQUEST: &str = r#"{"code":3,"message":"Bad request"}"#;
 
-/// Takes the id from the query.
+/// A server that takes the session id from the query.
 async fn server() -> Server {
     let config = EngineConfig::default().generate_id(|handshake: &Handshake| {
         let id = handshake.query().into_iter().find(|(name, _)| name == "id");
@@ -21,7 +22,7 @@ async fn server() -> Server {
 }
 
 #[tokio::test]
-async fn an_application_may_name_its_sessions() {
+async fn an_application_may_generate_session_ids() {
     let server = server().await;
     let answer = within(server.request("GET", "EIO=4&transport=polling&id=a-._~Z9", "")).await;
     assert_eq!(support::sid_of(&answer.body), "a-._~Z9");
@@ -34,7 +35,7 @@ async fn an_application_may_name_its_sessions() {
 }
 
 #[tokio::test]
-async fn but_not_as_it_likes() {
+async fn an_invalid_id_is_refused() {
     let server = server().await;
     let long = format!("&id={}", "x".repeat(129));
     for query in ["", "&id=", "&id=a%20b", "&id=a%22b", "&id=a%26b", "&id=%C3%A9", &long] {
@@ -51,7 +52,7 @@ async fn but_not_as_it_likes() {
 }
 
 #[tokio::test]
-async fn and_none_like_one_that_is_open() {
+async fn the_id_of_an_open_session_is_refused() {
     let server = server().await;
     let (mut first, _) = server.websocket_with("EIO=4&id=one").await;
     within(server.request("GET", "EIO=4&transport=polling&id=one", "")).await.is(400, REQUEST);
@@ -61,7 +62,7 @@ async fn and_none_like_one_that_is_open() {
 }
 
 #[tokio::test]
-async fn also_where_two_ask_at_once() {
+async fn an_id_that_two_clients_request_at_once_is_given_once() {
     let server = server().await;
     let query = "EIO=4&transport=polling&id=one";
     let (one, two) = within(async {

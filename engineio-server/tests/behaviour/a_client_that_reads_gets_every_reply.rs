@@ -1,5 +1,5 @@
-//! Backpressure reaches the reader: while more than half of the outgoing queue is full, no message is taken from the client
-//! that does not read, so that answers find room.
+//! While more than half of the outgoing queue is full, the server accepts no message from the
+//! client, so that replies find room.
 
 use crate::support;
 
@@ -9,7 +9,7 @@ use engineio_server::{CloseReason, Connection, Engine, EngineConfig, Event};
 use support::{Server, frame, poll_once, waiting, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// An echo server that fails if an answer is refused.
+/// An echo server that fails if a reply is refused.
 fn answering(config: EngineConfig) -> Engine {
     Engine::new(config, |mut connection: Connection| async move {
         while let Ok(data) = connection.recv().await {
@@ -23,7 +23,7 @@ fn small() -> EngineConfig {
 }
 
 #[tokio::test]
-async fn no_message_is_taken_while_half_of_the_queue_is_full() {
+async fn no_message_is_received_while_half_of_the_queue_is_full() {
     let (server, mut connections) = Server::manual(small()).await;
     let sid = server.open().await;
     let mut connection = within(connections.recv()).await.unwrap();
@@ -38,7 +38,7 @@ async fn no_message_is_taken_while_half_of_the_queue_is_full() {
         taken += 1;
     }
     assert_eq!(taken, 5);
-    // The client reads: it goes on at once.
+    // The client reads, so the server continues at once.
     let next = tokio::spawn(async move { connection.event().await });
     tokio::task::yield_now().await;
     assert!(!next.is_finished());
@@ -47,7 +47,7 @@ async fn no_message_is_taken_while_half_of_the_queue_is_full() {
 }
 
 #[tokio::test]
-async fn a_polling_client_that_reads_gets_every_answer() {
+async fn a_polling_client_that_reads_gets_every_reply() {
     let server = Server::start(answering(small())).await;
     let sid = server.open().await;
     let body = (0..1000).map(|n| format!("4{n}")).collect::<Vec<_>>().join("\u{1e}");
@@ -62,7 +62,7 @@ async fn a_polling_client_that_reads_gets_every_answer() {
 }
 
 #[tokio::test]
-async fn a_websocket_that_reads_gets_every_answer() {
+async fn a_websocket_that_reads_gets_every_reply() {
     for config in [small(), EngineConfig::default()] {
         let server = Server::start(answering(config)).await;
         let client = server.raw_websocket().await;
@@ -84,12 +84,12 @@ async fn a_websocket_that_reads_gets_every_answer() {
 }
 
 #[tokio::test]
-async fn a_websocket_that_reads_nothing_is_read_no_more() {
+async fn the_server_stops_reading_a_websocket_that_does_not_read() {
     let (server, mut connections) = Server::manual(EngineConfig::default()).await;
     let mut client = server.bare_websocket("").await;
     let mut connection = within(connections.recv()).await.unwrap();
     client.write_all(&frame(0x81, b"4a").repeat(100)).await.unwrap();
-    // More than the kernel takes, and than half of the queue.
+    // More than the kernel accepts plus half of the queue.
     while connection.handle().has_room() {
         connection.send("x".repeat(1_000_000)).unwrap();
         let pending = poll_fn(|cx| Poll::Ready(connection.poll_event(cx).is_pending())).await;
@@ -101,9 +101,9 @@ async fn a_websocket_that_reads_nothing_is_read_no_more() {
     }
 }
 
-/// A byte now and then would keep it alive for days otherwise, and with it all that is queued.
+/// Otherwise a byte now and then would keep the session and its queue alive for days.
 #[tokio::test(start_paused = true)]
-async fn a_websocket_that_sends_but_reads_nothing_has_a_ping_timeout() {
+async fn a_websocket_that_sends_but_does_not_read_times_out() {
     let config = EngineConfig::default()
         .ping_interval(Duration::from_secs(3))
         .ping_timeout(Duration::from_secs(2));
@@ -122,7 +122,7 @@ async fn a_websocket_that_sends_but_reads_nothing_has_a_ping_timeout() {
         }
     };
     tokio::select! {
-        () = trickle => panic!("it lives on"),
+        () = trickle => panic!("the session does not end"),
         event = connection.event() => {
             assert_eq!(event, Event::Closed(CloseReason::PingTimeout));
         }
@@ -130,13 +130,14 @@ async fn a_websocket_that_sends_but_reads_nothing_has_a_ping_timeout() {
     assert!(since.elapsed() < Duration::from_secs(10));
 }
 
-/// Each piece that it takes shows that it is there, though its pong has to wait for the ping behind them.
+/// Each piece that the client reads is a sign of life, although it has not reached the ping behind
+/// them yet.
 #[tokio::test(start_paused = true)]
 async fn a_websocket_that_reads_slowly_stays() {
     let config = EngineConfig::default()
         .ping_interval(Duration::from_secs(3))
         .ping_timeout(Duration::from_secs(2))
-        // Much more than the kernel takes at once.
+        // Much more than the kernel accepts at once.
         .max_queued_bytes(64 << 20);
     let (server, mut connections) = Server::manual(config).await;
     let mut client = server.bare_websocket("").await;

@@ -13,7 +13,7 @@ use tokio::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A config under which nothing but the drain ends a session.
+/// A configuration in which only the drain ends sessions.
 fn quiet() -> EngineConfig {
     EngineConfig::default().ping_interval(1_000_000 * SECOND)
 }
@@ -24,7 +24,7 @@ fn drain(server: &Server, duration: Duration) -> JoinHandle<engineio_server::Dra
 }
 
 #[tokio::test(start_paused = true)]
-async fn evenly_and_at_random() {
+async fn sessions_close_evenly_spread_at_random_times() {
     const SESSIONS: usize = 100;
     let server = Server::echo(quiet()).await;
     let mut gets = Vec::new();
@@ -38,7 +38,7 @@ async fn evenly_and_at_random() {
     }
     let start = Instant::now();
     let drained = server.engine.drain(10 * SECOND).await;
-    assert!(start.elapsed() <= 10 * SECOND, "all have ended, so it waits for nothing");
+    assert!(start.elapsed() <= 10 * SECOND, "the drain returns when all sessions have ended");
     assert_eq!((drained.sessions, drained.closed), (SESSIONS, SESSIONS));
     assert_eq!((drained.gone, drained.forced, drained.remaining), (0, 0, 0));
 
@@ -93,7 +93,7 @@ async fn new_sessions_are_refused_and_open_ones_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_queued_is_sent_first() {
+async fn queued_messages_are_sent_first() {
     let server = Server::echo(quiet().linger(5 * SECOND)).await;
     let (taker, leaver, sleeper) = (server.open().await, server.open().await, server.open().await);
     for sid in [&taker, &sleeper] {
@@ -104,7 +104,7 @@ async fn what_is_queued_is_sent_first() {
     let start = Instant::now();
     let draining = drain(&server, Duration::ZERO);
     tokio::task::yield_now().await;
-    // Its end was decided while no request of its waited.
+    // The session was closed while none of its requests was pending.
     server.get(&taker).await.is(200, "4last words");
     server.get(&taker).await.is(200, "6\x1e1");
     let drained = draining.await.unwrap();
@@ -115,7 +115,7 @@ async fn what_is_queued_is_sent_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_when_nobody_is_left() {
+async fn a_drain_ends_when_no_session_is_left() {
     let server = Server::echo(quiet()).await;
     assert_eq!(server.engine.drain(1000 * SECOND).await.sessions, 0);
 
@@ -130,7 +130,7 @@ async fn it_ends_when_nobody_is_left() {
     assert_eq!(draining.await.unwrap().gone, 2);
     assert_eq!(start.elapsed(), Duration::ZERO);
 
-    // Or when somebody loses patience.
+    // `close` cuts the drain short.
     let server = Server::echo(quiet()).await;
     let sid = server.open().await;
     let get = server.waiting_get(&sid).await;
@@ -142,7 +142,7 @@ async fn it_ends_when_nobody_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_application_that_does_not_look_is_reported() {
+async fn a_session_whose_application_does_not_poll_is_reported() {
     let (server, mut connections) = Server::manual(quiet()).await;
     server.open().await;
     let connection = connections.recv().await.unwrap();

@@ -1,4 +1,5 @@
-//! `b64=1` in a WebSocket's query: binary comes as text, in revision 3 and 4.
+//! With `b64=1` in a WebSocket's query, binary messages are sent as base64 text, in revisions 3 and
+//! 4.
 
 use crate::support;
 
@@ -6,7 +7,7 @@ use engineio_server::EngineConfig;
 use support::{Message, Server, within};
 
 #[tokio::test]
-async fn on_a_websocket_of_its_own() {
+async fn a_session_opened_by_websocket_gets_base64() {
     let server = Server::echo(EngineConfig::default().allow_eio3(true)).await;
     for (eio, sent, echo) in [(3, &[4, 1, 2][..], "b4AQI="), (4, &[1, 2], "bAQI=")] {
         let (mut websocket, _) = server.websocket_with(&format!("EIO={eio}&b64=1")).await;
@@ -20,7 +21,7 @@ async fn on_a_websocket_of_its_own() {
 }
 
 #[tokio::test]
-async fn after_an_upgrade_the_websocket_decides() {
+async fn the_query_of_the_websocket_decides_after_an_upgrade() {
     let server = Server::echo(EngineConfig::default().allow_eio3(true)).await;
     for (polling, websocket, echo) in
         [("&b64=1", "", Message::binary(vec![4, 1, 2])), ("", "&b64=1", Message::text("b4AQI="))]

@@ -1,4 +1,5 @@
-//! Parity: `allowRequest`. For handshakes only; code 4; it may add to the handshake.
+//! Parity: `allowRequest`. It runs only for handshakes, refuses with code 4, and may add values to
+//! the handshake.
 
 use crate::support;
 
@@ -15,11 +16,11 @@ use tokio_tungstenite::tungstenite;
 #[derive(Clone, Debug, PartialEq)]
 struct User(String);
 
-/// Lets in who has a name; `?status` refuses in another way.
+/// Admits clients with a `name` in their query. `status` and `rude` select other refusals.
 fn config() -> EngineConfig {
     EngineConfig::default().allow_request(|mut handshake: Handshake| async move {
         let query = handshake.query();
-        // Like one that asks a database.
+        // As if the hook queried a database.
         tokio::task::yield_now().await;
         let value = |wanted| query.iter().find(|(name, _)| name == wanted);
         if value("status").is_some() {
@@ -35,7 +36,7 @@ fn config() -> EngineConfig {
 }
 
 #[tokio::test]
-async fn and_may_refuse() {
+async fn the_application_may_refuse_a_client() {
     let server = Server::echo(config()).await;
     for (query, status, body) in [
         ("", 403, r#"{"code":4,"message":"your \"name\"?"}"#),
@@ -56,7 +57,7 @@ async fn and_may_refuse() {
 }
 
 #[tokio::test]
-async fn and_says_who_it_is() {
+async fn the_application_may_add_the_identity_of_the_client() {
     let (server, mut connections) = Server::manual(config()).await;
     within(server.request("GET", "EIO=4&transport=polling&name=ann", "")).await;
     let _websocket = server.connect("EIO=4&transport=websocket&name=bob").await.unwrap();
@@ -68,7 +69,7 @@ async fn and_says_who_it_is() {
 }
 
 #[tokio::test]
-async fn for_handshakes_of_the_right_form_only() {
+async fn the_application_is_asked_only_about_well_formed_handshakes() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = asked.clone();
     let config = EngineConfig::default().allow_request(move |handshake| {
@@ -81,7 +82,7 @@ async fn for_handshakes_of_the_right_form_only() {
     }
     assert_eq!(asked.load(Ordering::Relaxed), 0);
 
-    // As in Node, the revision is looked at afterwards.
+    // As in Node, the revision is checked after the hook.
     let version = r#"{"code":5,"message":"Unsupported protocol version"}"#;
     within(server.request("GET", "transport=polling", "")).await.is(400, version);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
