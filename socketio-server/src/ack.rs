@@ -1,4 +1,4 @@
-//! Acknowledgements we owe.
+//! Acks that the server sends to clients.
 
 use std::{
     fmt,
@@ -17,9 +17,10 @@ use crate::{
     model::{Responder, Socket},
 };
 
-/// Extractor: answers the client's acknowledgement.
+/// Extractor that sends the ack of the client's event.
 ///
-/// Only the first answer of an event is sent. One that is dropped unanswered leaves the client waiting, as in Node.
+/// Only the first ack of an event is sent. If an `Ack` is dropped without being sent, the client
+/// keeps waiting, as in Node.
 ///
 /// ```
 /// use socketio_server::{Ack, Data, Server};
@@ -33,17 +34,17 @@ use crate::{
 pub struct Ack(pub(crate) Option<Responder>);
 
 impl Ack {
-    /// Whether the client waits for an answer. If not, [`send`](Self::send) does nothing.
+    /// Returns whether the client waits for an ack. If not, [`send`](Self::send) does nothing.
     pub fn is_wanted(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Answers. A tuple is a list of arguments, anything else is one.
+    /// Sends the ack. A tuple is a list of arguments, any other value is one argument.
     ///
     /// # Errors
     ///
-    /// The value cannot be encoded, or the socket is disconnected, or its queue full. Nothing was sent then, and it may be
-    /// tried again.
+    /// Returns an error if the value cannot be encoded, the socket is disconnected, or its queue is
+    /// full. In each case no ack was sent, and the call may be repeated.
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         self.0.as_ref().map_or(Ok(()), |responder| responder.answer(args))
     }
@@ -73,7 +74,8 @@ impl Responder {
         result
     }
 
-    /// Answers with what a handler returned. Gives back what must wait for room in the queue.
+    /// Sends the value that a handler returned. Returns the frames if they have to wait for room in
+    /// the queue.
     fn answer_or_wait<T: Serialize>(&self, answer: &T) -> Result<Option<Frames>, EmitError> {
         if self.socket.0.takes_turns() {
             return self.answer(answer).map(|()| None);
@@ -98,11 +100,11 @@ impl Responder {
     }
 }
 
-/// Takes what a handler returned. While more than half of the outgoing queue is full, the answer waits: a client that reads
-/// gets it.
+/// Sends the value that a handler returned. While the outgoing queue is more than half full, the
+/// ack waits, so that a client that reads gets all its acks.
 pub(crate) struct Answering<'a> {
     pub(crate) responder: Option<&'a Responder>,
-    /// What has to wait.
+    /// The frames that have to wait.
     pub(crate) unsent: &'a mut Option<Frames>,
 }
 
@@ -113,7 +115,7 @@ impl Reply for Answering<'_> {
         let Some(responder) = self.responder else { return Ok(()) };
         match responder.answer_or_wait(answer) {
             Ok(unsent) => *self.unsent = unsent,
-            // That the client left meanwhile is no failure of the handler.
+            // A client that has left in the meantime is not a failure of the handler.
             Err(EmitError::Disconnected) => {}
             Err(error) => return Err(error.into()),
         }
@@ -121,7 +123,8 @@ impl Reply for Answering<'_> {
     }
 }
 
-/// Sends an answer that had to wait, when there is room for it. There is nothing to do if the client leaves before.
+/// Sends an ack that had to wait, as soon as there is room. Does nothing if the client leaves
+/// first.
 pub(crate) async fn send_late(responder: Option<Responder>, unsent: Option<Frames>) {
     let Some((responder, mut frames)) = responder.zip(unsent) else { return };
     while responder.socket.ready().await.is_ok() {

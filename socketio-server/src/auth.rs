@@ -1,11 +1,12 @@
-//! What a client sends with its CONNECT packets.
+//! The data that a client sends with its CONNECT packets.
 
 use serde::de::DeserializeOwned;
 use socketio_parser::{ArgsError, RawJson};
 
 use crate::error::HandlerError;
 
-/// What came with a CONNECT, as a type of the application's. Nothing is `{}`, as in Node, or else `null`.
+/// Decodes the data of a CONNECT packet as a type of the application. Missing data is decoded from
+/// `{}`, as in Node, or else from `null`.
 pub(crate) fn decode<T: DeserializeOwned>(auth: Option<&RawJson>) -> Result<T, HandlerError> {
     let decoded = match auth {
         Some(auth) => auth.decode(),
@@ -16,7 +17,7 @@ pub(crate) fn decode<T: DeserializeOwned>(auth: Option<&RawJson>) -> Result<T, H
     decoded.map_err(|error| HandlerError::not_extracted(error, "invalid auth"))
 }
 
-/// Bytes that the server keeps of it.
+/// Returns the number of bytes that the server keeps of the data.
 pub(crate) fn size(auth: Option<&RawJson>) -> usize {
     auth.map_or(0, |auth| auth.get().len())
 }

@@ -1,4 +1,4 @@
-//! One event to many sockets: encoded once, framed once.
+//! Broadcasts: one event to many sockets, encoded once and framed once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,8 @@ use crate::{
     waiter::{Collector, Waiter},
 };
 
-/// A broadcast in the making. A value: every modifier gives a new one, and it may be kept and used again.
+/// A broadcast under construction. Each modifier returns a new value, which can be kept and used
+/// several times.
 ///
 /// ```
 /// use socketio_server::Server;
@@ -42,25 +43,26 @@ impl Broadcast {
         Self { namespace, selection: Selection::default(), without: None }
     }
 
-    /// To those that another node has selected.
+    /// Creates a broadcast to the sockets that another node has selected.
     pub(crate) fn of(namespace: Namespace, selection: Selection) -> Self {
         Self { namespace, selection, without: None }
     }
 
-    /// Leaves out the socket that sends.
+    /// Excludes the sending socket.
     pub(crate) fn without(mut self, id: ByteString) -> Self {
         self.without = Some(id);
         self
     }
 
-    /// The same broadcast, elsewhere.
+    /// Returns the same broadcast in another namespace.
     pub(crate) fn in_namespace(self, namespace: Namespace) -> Self {
         Self { namespace, ..self }
     }
 
-    /// Adds rooms to reach. A socket that is in several of them gets the event once. An empty list adds nobody: a
-    /// broadcast to an empty list alone reaches nobody, on any node, while one without `to` reaches everybody. (In Node
-    /// an empty list reaches everybody.)
+    /// Adds rooms to the recipients. A socket that is in several of them gets the event once. An
+    /// empty list adds no recipients: a broadcast to only an empty list reaches no socket on any
+    /// node, and a broadcast without `to` reaches all sockets. (In Node an empty list reaches all
+    /// sockets.)
     ///
     /// ```
     /// use socketio_server::{Room, Server};
@@ -83,43 +85,46 @@ impl Broadcast {
         self.to(rooms)
     }
 
-    /// Adds rooms to leave out; a socket's id works too. An empty list leaves nobody out.
+    /// Excludes the sockets in `rooms`. A socket's id works too. An empty list excludes no socket.
     pub fn except(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.except(rooms);
         self
     }
 
-    /// Only to sockets of this node.
+    /// Restricts the broadcast to sockets of this node.
     pub fn local(mut self) -> Self {
         self.selection.flags.local = true;
         self
     }
 
-    /// Dropped for recipients whose transport is not writable, instead of queued.
+    /// Makes the broadcast volatile: it is dropped, not queued, for recipients whose transport is
+    /// not writable.
     pub fn volatile(mut self) -> Self {
         self.selection.flags.volatile = true;
         self
     }
 
-    /// Whether it may be compressed (default yes). See [`Socket::compress`].
+    /// Sets whether the broadcast may be compressed (default yes). See [`Socket::compress`].
     pub fn compress(mut self, compress: bool) -> Self {
         self.selection.flags.compress = Some(compress);
         self
     }
 
-    /// How long the answers may take.
+    /// Sets how long to wait for the acks.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.selection.flags.timeout = Some(timeout);
         self
     }
 
-    /// Sends the event. It never waits: what happens to a recipient whose queue is full is the server's
-    /// [`Overflow`] policy. The recipients of this node get it at once, other nodes are told in the order of the calls.
-    /// Where a client may come back to [any node](crate::Recovery), this node gets it in that order too.
+    /// Sends the event. This never waits: the server's [`Overflow`] policy applies to recipients
+    /// whose queue is full. Recipients on this node get the event at once. Other nodes get events
+    /// in the order of the calls. If clients can recover their session on [any
+    /// node](crate::Recovery), recipients on this node get events in that order too.
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded, or the queue to the other nodes is full. Nobody got it then.
+    /// Returns an error if the event cannot be encoded, or if the queue to the other nodes is full.
+    /// In both cases no recipient has got the event.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         let Some(membership) = self.cluster() else { return self.emit_here(event, args) };
         let args = event_args(event, args)?;
@@ -136,7 +141,7 @@ impl Broadcast {
         self.emit_here(event, &args)
     }
 
-    /// Delivers an event at its place in the log of an engine.
+    /// Delivers an event at its position in the engine's log.
     pub(crate) fn emit_logged(&self, args: &Args, offset: &Offset) -> Result<(), EmitError> {
         let (namespace, event) = (&self.namespace, args.event());
         let parser = namespace.0.config.parser;
@@ -189,17 +194,18 @@ impl Broadcast {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit).
+    /// See [`emit`](Self::emit).
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         self.emit("message", args)
     }
 
-    /// Sends the event and collects the answers of all recipients. The answers come in no particular order. A client
-    /// whose handler failed counts as one that did not answer.
+    /// Sends the event and collects the acks of all recipients, in no particular order. A client
+    /// whose handler failed counts as missing.
     ///
     /// # Errors
     ///
-    /// See [`BroadcastAckError`]: where some do not answer, the answers that came are inside.
+    /// See [`BroadcastAckError`]. If some recipients do not send an ack, the error contains the
+    /// acks that arrived.
     pub async fn emit_with_ack<R: DeserializeOwned>(
         &self,
         event: &str,
@@ -208,7 +214,8 @@ impl Broadcast {
         self.ask(event, args, |answer| answer.decode_answer().ok()).await
     }
 
-    /// The same, with what `read` makes of an answer. One that it makes nothing of counts as missing.
+    /// Does the same as [`emit_with_ack`](Self::emit_with_ack), but decodes each ack with `read`.
+    /// An ack for which `read` returns `None` counts as missing.
     pub(crate) async fn ask<R>(
         &self,
         event: &str,
@@ -231,7 +238,7 @@ impl Broadcast {
         summary(here, Some(outcome), read)
     }
 
-    /// Asks the recipients on this node.
+    /// Sends the event to the recipients on this node and collects their acks.
     fn ask_here<T: Serialize + ?Sized>(
         &self,
         event: &str,
@@ -244,7 +251,7 @@ impl Broadcast {
         let (collector, all) = Collector::new(expected);
         let mut pending = Pending { broadcast: self, id, targets: Vec::with_capacity(expected) };
         for target in targets {
-            // A share that is not kept counts as unanswered.
+            // A share that is dropped counts as a missing ack.
             if self.ask_one(&target, id, Waiter::Many(collector.share()), frames.clone()) {
                 pending.targets.push(target);
             }
@@ -252,7 +259,7 @@ impl Broadcast {
         Ok(AskedHere { pending, expected, collector, all })
     }
 
-    /// Asks the recipients on this node for another one. How many there are.
+    /// Sends the event to the recipients on this node for another node. Returns their number.
     pub(crate) fn relay(&self, args: &Args, relay: impl Fn() -> Relay) -> usize {
         let Ok((id, frames)) = self.question(args.event(), args) else { return 0 };
         let targets = self.targets();
@@ -263,7 +270,7 @@ impl Broadcast {
         targets.iter().filter(ask).count()
     }
 
-    /// One encoding for all recipients.
+    /// Encodes the event once for all recipients.
     fn question<T: Serialize + ?Sized>(
         &self,
         event: &str,
@@ -291,12 +298,14 @@ impl Broadcast {
         self.selection.flags.timeout.unwrap_or(self.namespace.0.config.ack_timeout)
     }
 
-    /// Makes the selected sockets join rooms. A socket that is in as many rooms as it may stays as it is.
+    /// Makes the selected sockets join rooms. A socket that is already in the maximum number of
+    /// rooms stays as it is.
     ///
     /// # Errors
     ///
-    /// A room's name is longer than [`max_room_name`](crate::ServerConfig::max_room_name), or the queue to the other nodes
-    /// is full; nothing was done then.
+    /// Returns an error if a room's name is longer than
+    /// [`max_room_name`](crate::ServerConfig::max_room_name), or if the queue to the other nodes is
+    /// full. In both cases no socket has joined.
     pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         let mut list = Vec::new();
         rooms.append_to(&mut list);
@@ -318,7 +327,7 @@ impl Broadcast {
     ///
     /// # Errors
     ///
-    /// The queue to the other nodes is full; nothing was done then.
+    /// Returns an error if the queue to the other nodes is full. In that case no socket has left.
     pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         let mut list = Vec::new();
         rooms.append_to(&mut list);
@@ -332,11 +341,12 @@ impl Broadcast {
         Ok(())
     }
 
-    /// Disconnects the selected sockets; with `close`, their whole connections.
+    /// Disconnects the selected sockets. If `close` is set, their whole connections are closed.
     ///
     /// # Errors
     ///
-    /// The queue to the other nodes is full; nothing was done then.
+    /// Returns an error if the queue to the other nodes is full. In that case no socket is
+    /// disconnected.
     pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
         self.tell(|selection| Body::DisconnectSockets { selection, close })?;
         for target in self.targets() {
@@ -346,7 +356,7 @@ impl Broadcast {
         Ok(())
     }
 
-    /// Tells the other nodes, if there are any.
+    /// Publishes a message to the other nodes, if there are any.
     fn tell(&self, body: impl FnOnce(Selection) -> Body) -> Result<(), ClusterError> {
         match self.cluster() {
             Some(membership) => membership.publish(body(self.travelling())),
@@ -354,8 +364,9 @@ impl Broadcast {
         }
     }
 
-    /// The part in the cluster, if other nodes are meant as well. A selection of nobody must not leave this node: on the
-    /// wire it would be everybody.
+    /// Returns the namespace's membership in the cluster if the broadcast includes other nodes. A
+    /// selection of no socket must stay on this node, because on the wire it would select all
+    /// sockets.
     pub(crate) fn cluster(&self) -> Option<&Arc<Membership>> {
         let here = self.selection.flags.local || self.selection.is_nobody();
         if here { None } else { self.namespace.cluster() }
@@ -369,7 +380,8 @@ impl Broadcast {
         &self.selection
     }
 
-    /// The selection as other nodes understand it: the socket that sends is left out by the room of its id.
+    /// Returns the selection in the form for other nodes, which excludes the sending socket by the
+    /// room of its id.
     pub(crate) fn travelling(&self) -> Selection {
         let mut selection = self.selection.clone();
         if let Some(id) = &self.without {
@@ -378,7 +390,7 @@ impl Broadcast {
         selection
     }
 
-    /// The recipients, collected under the rooms' lock, which is released before anything is sent.
+    /// Collects the recipients. The lock of the rooms is released before anything is sent.
     pub(crate) fn targets(&self) -> Vec<Arc<SocketInner>> {
         let mut targets = Vec::new();
         self.namespace.hub().select(&self.selection, self.without.as_deref(), &mut targets);
@@ -386,13 +398,13 @@ impl Broadcast {
         targets
     }
 
-    /// The frames of an event that is about to be sent.
+    /// Counts the frames of an event that is about to be sent.
     fn counted(&self, frames: Frames) -> Frames {
         self.namespace.0.counters.here().events.broadcasts.one();
         self.compressible(frames)
     }
 
-    /// Notes whether and how transports may compress it.
+    /// Sets whether and how transports may compress the frames.
     fn compressible(&self, frames: Frames) -> Frames {
         match self.selection.flags.compress {
             Some(false) => frames.compress(false),
@@ -401,7 +413,7 @@ impl Broadcast {
         }
     }
 
-    /// Whether it was queued for this recipient.
+    /// Sends the frames to one recipient. Returns whether they were queued.
     fn deliver(&self, target: &SocketInner, frames: Frames) -> bool {
         if self.selection.flags.volatile {
             return target.send_volatile(frames).unwrap_or(false);
@@ -422,7 +434,7 @@ impl Broadcast {
     }
 }
 
-/// Recipients of this node whose answers are awaited.
+/// Recipients on this node whose acks are awaited.
 struct AskedHere<'a> {
     pending: Pending<'a>,
     expected: usize,
@@ -431,10 +443,10 @@ struct AskedHere<'a> {
 }
 
 impl AskedHere<'_> {
-    /// The answers, and how many were asked for.
+    /// Returns the acks, and the number of recipients.
     async fn answers(mut self) -> (Vec<Args>, usize) {
         if self.expected > 0 {
-            // Each entry has its own deadline with its connection's driver, so this always comes.
+            // Each entry has its own deadline in its connection's driver, so this always resolves.
             let _ = self.all.await;
         }
         self.pending.targets.clear();
@@ -442,7 +454,8 @@ impl AskedHere<'_> {
     }
 }
 
-/// The answers of this node and of the others. One that `read` makes nothing of counts as missing.
+/// Combines the acks of this node and of the others. An ack that `read` cannot decode counts as
+/// missing.
 fn summary<R>(
     (mut answers, mut expected): (Vec<Args>, usize),
     others: Option<Outcome>,
@@ -462,7 +475,7 @@ fn summary<R>(
     }
 }
 
-/// Takes the acknowledgements of a broadcast out of the tables when nobody waits for them any more.
+/// Removes the pending acks of a broadcast from the tables when it is dropped.
 struct Pending<'a> {
     broadcast: &'a Broadcast,
     id: AckId,

@@ -1,4 +1,4 @@
-//! The JavaScript client, served beside the protocol.
+//! Serving the JavaScript client's files next to the protocol.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -12,7 +12,8 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 
-/// The files of the npm package `socket.io` (in `client-dist`) or `socket.io-client` (in `dist`) that are served.
+/// The served files of the npm packages `socket.io` (in `client-dist`) and `socket.io-client` (in
+/// `dist`).
 const NAMES: [&str; 8] = [
     "socket.io.js",
     "socket.io.js.map",
@@ -24,8 +25,9 @@ const NAMES: [&str; 8] = [
     "socket.io.msgpack.min.js.map",
 ];
 
-/// The JavaScript client's bundle, for [`ServerConfig::serve_client`](crate::ServerConfig::serve_client). It is kept in
-/// memory (about 800 kB for all files); a clone costs one reference count.
+/// The JavaScript client's bundle, for
+/// [`ServerConfig::serve_client`](crate::ServerConfig::serve_client). The files are kept in memory
+/// (about 800 kB in total). A clone costs one reference count.
 #[derive(Clone)]
 pub struct ClientFiles(Arc<Inner>);
 
@@ -35,14 +37,15 @@ struct Inner {
 }
 
 impl ClientFiles {
-    /// Reads the files `socket.io.js`, `socket.io.min.js`, `socket.io.esm.min.js`, `socket.io.msgpack.min.js` and their
-    /// source maps, those that are there, from a folder: one of your own, or an npm package's `dist`. The ETag is the
-    /// version in the `package.json` beside or above them, or else made of the contents; a weak one, since it is that of all
-    /// encodings.
+    /// Reads the files `socket.io.js`, `socket.io.min.js`, `socket.io.esm.min.js`,
+    /// `socket.io.msgpack.min.js` and their source maps from a folder, which may be your own or an
+    /// npm package's `dist`. Files that do not exist are skipped. The ETag is the version in the
+    /// `package.json` beside or above them, or is derived from the contents. It is weak, because
+    /// all encodings of a file share it.
     ///
     /// # Errors
     ///
-    /// A file cannot be read, or none of them is there.
+    /// Returns an error if a file cannot be read, or if none of the files exists.
     pub fn from_dir(folder: impl AsRef<Path>) -> io::Result<Self> {
         let folder = folder.as_ref();
         let mut files = Vec::new();
@@ -62,7 +65,7 @@ impl ClientFiles {
         Ok(Self(Arc::new(Inner { files, etag })))
     }
 
-    /// Answers a request for one of the files.
+    /// Responds to a request for one of the files.
     pub(crate) fn answer(&self, name: &str, request: &Parts) -> Option<Response<Bytes>> {
         let (_, content) = self.0.files.iter().find(|(known, _)| *known == name)?;
         if request.method != Method::GET && request.method != Method::HEAD {
@@ -86,8 +89,9 @@ impl ClientFiles {
         Some(response)
     }
 
-    /// Whether a client has this version, as it says in a list of ETags (RFC 9110, 13.1.2). What makes an ETag weak is of no
-    /// account here. A comma inside of one would be taken for its end, but ours has none.
+    /// Returns whether a list of ETags (RFC 9110, 13.1.2) sent by the client contains this version.
+    /// The mark of weak ETags is ignored. A comma inside an ETag would be taken for its end, but
+    /// ours contains none.
     fn is_among(&self, list: &[u8]) -> bool {
         let current = opaque(self.0.etag.as_bytes());
         list.split(|byte| *byte == b',').any(|etag| {

@@ -11,13 +11,13 @@ use crate::{client_files::ClientFiles, recovery::Recovery};
 
 use crate::rate::RateLimit;
 
-/// What happens to a client whose queue is full when a broadcast reaches it.
+/// The treatment of a client whose queue is full when a broadcast reaches it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
-    /// It is disconnected: an ordered stream with a hole is worse than none.
+    /// The client is disconnected, because an ordered stream with a gap is worse than none.
     #[default]
     Disconnect,
-    /// It misses this message.
+    /// The client misses this message.
     Drop,
 }
 
@@ -88,26 +88,29 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// Changes the options of the engine below: path (default `/socket.io/`), transports, heartbeat, limits.
+    /// Changes the options of the Engine.IO server underneath: path (default `/socket.io/`),
+    /// transports, heartbeat and limits.
     pub fn engine(mut self, change: impl FnOnce(EngineConfig) -> EngineConfig) -> Self {
         self.engine = change(self.engine);
         self
     }
 
-    /// The path requests are served on (default `/socket.io/`).
+    /// Sets the path on which requests are served (default `/socket.io/`).
     pub fn path(self, path: &str) -> Self {
         self.engine(|engine| engine.path(path))
     }
 
-    /// The syntax of packets (default JSON). All clients of the server must use the same: `Parser::MsgPack` (feature
-    /// `msgpack`) is that of Node's `socket.io-msgpack-parser`. Handlers take and return the same in each.
+    /// Sets the encoding of packets (default JSON). All clients of the server must use the same
+    /// encoding. `Parser::MsgPack` (feature `msgpack`) is the one of Node's
+    /// `socket.io-msgpack-parser`. Handlers do not depend on the encoding.
     pub fn parser(mut self, parser: Parser) -> Self {
         self.parser = parser;
         self
     }
 
-    /// Joins the server to others (default: it is alone, which costs nothing). Each namespace joins when it is first
-    /// used inside a runtime; [`Server::joined`](crate::Server::joined) waits for it.
+    /// Connects the server to the other servers of a cluster (default: none, which costs nothing).
+    /// Each namespace joins the cluster when it is first used inside a runtime.
+    /// [`Server::joined`](crate::Server::joined) waits until it has joined.
     ///
     /// ```
     /// use socketio_adapter::MemoryCluster;
@@ -123,94 +126,105 @@ impl ServerConfig {
         self
     }
 
-    /// What other nodes may make this one keep (see [`ClusterLimits`] for each default).
+    /// Sets the limits on what other nodes can make this one store (see [`ClusterLimits`] for the
+    /// defaults).
     pub fn cluster_limits(mut self, limits: ClusterLimits) -> Self {
         self.cluster = limits;
         self
     }
 
-    /// Limits of packets and of what a connection may keep open (see [`Limits`] for each default).
+    /// Sets the limits of packets and of the state that a connection may keep open (see [`Limits`]
+    /// for the defaults).
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// How long a connection may exist without having joined a namespace before it is closed (default 45 s).
-    /// Middlewares that are still undecided then do not keep it.
+    /// Sets how long a connection may exist without having joined a namespace before it is closed
+    /// (default 45 s). The connection is closed even if middlewares are still deciding.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long an awaited acknowledgement may take where no `timeout` is given (default 30 s; Node waits for ever).
+    /// Sets how long to wait for an ack if no `timeout` is given (default 30 s; Node waits
+    /// forever).
     pub fn ack_timeout(mut self, timeout: Duration) -> Self {
         self.ack_timeout = timeout;
         self
     }
 
-    /// How many handlers of one socket run at once (default 32, at least 1). Handlers are started in the order in
-    /// which the events arrived; with 1 an event is looked at once the handlers of the one before have ended. Several
-    /// handlers of one event start together and count each. Further events wait in the inbox. Handlers of a connection
-    /// or disconnection do not count.
+    /// Sets how many handlers of one socket run at once (default 32, at least 1). Handlers are
+    /// started in the order in which the events arrived. If the limit is 1, an event is handled
+    /// only after the handlers of the event before it have finished. Several handlers of one event
+    /// start together, and each of them counts. Further events wait in the inbox. Connection and
+    /// disconnection handlers do not count.
     pub fn max_in_flight(mut self, handlers: usize) -> Self {
         self.max_in_flight = handlers.max(1);
         self
     }
 
-    /// How many handlers of one connection may be at work, those of connections, disconnections and all its namespaces
-    /// counted together (default 256). At the limit, reading from that client pauses.
+    /// Sets how many handlers of one connection may run at once (default 256). Connection and
+    /// disconnection handlers and those of all namespaces are counted together. At the limit, the
+    /// server stops reading from the client.
     pub fn max_handlers(mut self, handlers: usize) -> Self {
         self.max_handlers = handlers.max(1);
         self
     }
 
-    /// Bytes of events that may wait for a free handler, per connection, their bookkeeping included (default
-    /// 1 000 000). When more wait, nothing is read from that client until half of it is free. The client is still pinged
-    /// and watched: its end and its silence are noticed. Answers that a handler awaits cannot be read, and may time out.
+    /// Sets how many bytes of events may wait for a free handler, per connection and including
+    /// their bookkeeping (default 1 000 000). Beyond it, the server reads nothing from the client
+    /// until half of the space is free. The client is still pinged, and its disconnection or
+    /// silence is still detected. Acks that a handler awaits cannot be read meanwhile, and may time
+    /// out.
     pub fn max_inbox_bytes(mut self, bytes: usize) -> Self {
         self.max_inbox_bytes = bytes;
         self
     }
 
-    /// Rooms that one socket may be in (default 1024).
+    /// Sets how many rooms one socket may be in (default 1024).
     pub fn max_rooms(mut self, rooms: usize) -> Self {
         self.max_rooms = rooms;
         self
     }
 
-    /// Bytes of the name of a room that a socket may join (default 1024; Node has no limit). Where clients name rooms, one
-    /// socket can make the server keep `max_rooms` names of this length. A longer name is refused
-    /// ([`JoinError::NameTooLong`](crate::JoinError)), also where another node lets sockets of this one join.
+    /// Sets the maximum length of the name of a room that a socket may join, in bytes (default
+    /// 1024; Node has no limit). If clients choose the names, one socket can make the server store
+    /// `max_rooms` names of this length. A longer name is refused
+    /// ([`JoinError::NameTooLong`](crate::JoinError)), even if another node makes sockets of this
+    /// node join.
     pub fn max_room_name(mut self, bytes: usize) -> Self {
         self.max_room_name = bytes;
         self
     }
 
-    /// Bytes of what a client sends with its CONNECT packets, as JSON, over all namespaces of the connection that it is in or
-    /// waits for (default 256 KiB; Node has no limit but that of a message). The server keeps them as long as the
-    /// sockets. A CONNECT beyond it is refused with "auth larger than … bytes".
+    /// Sets how many bytes of data a client may send with its CONNECT packets, as JSON (default 256
+    /// KiB; Node only limits the size of a message). The limit applies to the sum over all
+    /// namespaces that the connection has joined or waits for. The server keeps the data as long as
+    /// the sockets. A CONNECT beyond the limit is refused with "auth larger than … bytes".
     pub fn max_auth_bytes(mut self, bytes: usize) -> Self {
         self.max_auth_bytes = bytes;
         self
     }
 
-    /// Whether the time that handlers take is added up in [`Stats::handlers`](crate::Stats) (off by default). Costs two
-    /// looks at the clock for each handler.
+    /// Sets whether the running time of handlers is summed up in [`Stats::handlers`](crate::Stats)
+    /// (off by default). Costs two readings of the clock per handler.
     pub fn measure_handlers(mut self, measure: bool) -> Self {
         self.measure_handlers = measure;
         self
     }
 
-    /// Gives the server a value that its handlers take as [`State<T>`](crate::State); one of each type. The default is
-    /// none.
+    /// Provides a value that handlers take as [`State<T>`](crate::State). There is one value per
+    /// type, and none by default.
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
         self.state.insert(state);
         self
     }
 
-    /// Registers an error type of the application's own whose [`PublicError`] says what clients may read of it. Handlers and
-    /// middlewares return it with plain `?`; of a type that was not registered clients are told "internal error" (the
-    /// default for all). Looking costs a comparison per registered type and failed handler.
+    /// Registers an error type of the application whose [`PublicError`] defines what clients may
+    /// read. Handlers and middlewares return the error with plain `?`. For a type that is not
+    /// registered, clients get "internal error" (the default for all types). Costs one comparison
+    /// per registered type for each handler that fails.
     ///
     /// ```
     /// # #[cfg(feature = "testing")]
@@ -258,28 +272,30 @@ impl ServerConfig {
         self
     }
 
-    /// How fast each socket may send events (default: no limit).
+    /// Limits how fast each socket may send events (default: no limit).
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
         self.rate_limit = Some(limit);
         self
     }
 
-    /// Namespaces that exist because clients asked for them (default 10 000; an empty one costs about half a
-    /// kilobyte). Beyond it, CONNECT is refused with "too many namespaces".
+    /// Sets how many namespaces may exist because clients asked for them (default 10 000; an empty
+    /// one costs about half a kilobyte). Beyond it, CONNECT is refused with "too many namespaces".
     pub fn max_dynamic_namespaces(mut self, namespaces: usize) -> Self {
         self.max_dynamic_namespaces = namespaces;
         self
     }
 
-    /// Whether a namespace that a parent made is removed when its last client has left (default `true`; in Node
-    /// `false`). One that the application has named with [`of`](crate::Server::of) stays.
+    /// Sets whether a namespace created by a parent is removed when its last client has left
+    /// (default `true`; in Node `false`). A namespace that the application has declared with
+    /// [`of`](crate::Server::of) stays.
     pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
         self.cleanup_empty_child_namespaces = cleanup;
         self
     }
 
-    /// Serves the JavaScript client at the server's path, `/socket.io/socket.io.js` and so on (off by default; Node has a
-    /// copy of its own and serves that). Compressed where polling responses are, with the headers of `cors`.
+    /// Serves the JavaScript client at the server's path, `/socket.io/socket.io.js` and so on (off
+    /// by default; Node serves its own copy). Responses carry the headers of `cors`, and are
+    /// compressed if polling responses are.
     ///
     /// ```no_run
     /// use socketio_server::{ClientFiles, Server, ServerConfig};
@@ -294,15 +310,17 @@ impl ServerConfig {
         self.engine(|engine| engine.files(move |name, request| files.answer(name, request)))
     }
 
-    /// Turns connection state recovery on (off by default): a client that lost its connection and comes back in time gets
-    /// its id, rooms and data again, and the events it has missed; on any node, where the [adapter](Self::adapter)'s engine
-    /// keeps a log. See [`Recovery`] for what that costs.
+    /// Turns on connection state recovery (off by default). A client that lost its connection and
+    /// returns in time gets back its id, rooms and data, and the events it has missed. This works
+    /// on any node if the [adapter](Self::adapter)'s engine keeps a log. See [`Recovery`] for the
+    /// costs.
     pub fn connection_state_recovery(mut self, recovery: Recovery) -> Self {
         self.recovery = Some(recovery);
         self
     }
 
-    /// What happens to a client whose queue is full when a broadcast reaches it (default: it is disconnected).
+    /// Sets the treatment of a client whose queue is full when a broadcast reaches it (default: it
+    /// is disconnected).
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self

@@ -1,4 +1,5 @@
-//! What an application keeps with a socket: values of its own types, and one that other nodes may see.
+//! An application's data of a socket: values of its own types, and one value that is shared with
+//! other nodes.
 
 use std::{
     fmt,
@@ -11,11 +12,12 @@ use serde_json::Value;
 use crate::model::{Socket, SocketInner};
 
 impl Socket {
-    /// Keeps a value with the socket, one of each type; gives the former one back. It stays until the last clone of
-    /// the socket is dropped, so that handlers of its disconnection find it.
+    /// Stores a value with the socket, one per type, and returns the previous one. The value is
+    /// kept until the last clone of the socket is dropped, so disconnection handlers can still read
+    /// it.
     ///
-    /// What changes goes into a lock or an atomic of its own. A value that holds a socket holds a
-    /// [`WeakSocket`], or both are kept for ever.
+    /// Put a value that changes into a lock or an atomic. A value that refers to a socket should
+    /// hold a [`WeakSocket`], because a cycle of strong references is never freed.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering};
@@ -35,22 +37,22 @@ impl Socket {
         self.0.change_stored(|stored| stored.set(Arc::new(value)))
     }
 
-    /// The value of this type that was kept with the socket.
+    /// Returns the value of this type that was stored with the socket.
     pub fn data<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.0.look_at_stored(|stored| stored.get())
     }
 
-    /// Keeps the value of this type no longer, and gives it back.
+    /// Removes the value of this type and returns it.
     pub fn remove_data<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.0.change_stored(|stored| stored.remove())
     }
 
-    /// Sets the value that stands for the socket elsewhere (`socket.data` in Node): it is serialised, and is what
-    /// other nodes of a cluster and a restored session get to see.
+    /// Sets the socket's shared value (`socket.data` in Node). It is serialized, and is visible to
+    /// other nodes of a cluster and to a recovered session.
     ///
     /// # Errors
     ///
-    /// The value cannot be serialised as JSON; the former one stays.
+    /// Returns an error if the value cannot be serialized as JSON. The previous value stays.
     pub fn set_shared<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), serde_json::Error> {
         let value = serde_json::to_value(value)?;
         let former = self.0.change_stored(|stored| stored.set_shared(value));
@@ -58,7 +60,7 @@ impl Socket {
         Ok(())
     }
 
-    /// The value set by [`set_shared`](Self::set_shared), decoded; `null` where none was set.
+    /// Decodes the value set by [`set_shared`](Self::set_shared), or `null` if none was set.
     ///
     /// ```
     /// use serde_json::json;
@@ -72,7 +74,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// The value is of another type.
+    /// Returns an error if the value is of another type.
     pub fn shared<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         match self.0.look_at_stored(|stored| stored.shared()) {
             Some(value) => T::deserialize(&*value),
@@ -80,14 +82,15 @@ impl Socket {
         }
     }
 
-    /// Whether the state of an earlier connection was restored to this socket: its id, rooms and shared value are
-    /// those it had.
+    /// Returns whether this socket has recovered the session of an earlier connection: its id,
+    /// rooms and shared value are the earlier ones.
     pub fn recovered(&self) -> bool {
         self.0.is_recovered()
     }
 
-    /// A reference that does not keep the socket. A handler of the socket's own may hold the socket itself, as such
-    /// handlers end with it; what is kept elsewhere is better off with this.
+    /// Returns a weak reference, which does not keep the socket alive. A handler added to the
+    /// socket may hold the socket itself, because such handlers are dropped with the socket's
+    /// connection. Everywhere else, prefer a weak reference.
     ///
     /// ```
     /// use std::sync::Mutex;
@@ -104,12 +107,13 @@ impl Socket {
     }
 }
 
-/// A reference to a [`Socket`] that does not keep it. Made by [`Socket::downgrade`].
+/// A weak reference to a [`Socket`], which does not keep it alive. Created by
+/// [`Socket::downgrade`].
 #[derive(Clone)]
 pub struct WeakSocket(Weak<SocketInner>);
 
 impl WeakSocket {
-    /// The socket, if anybody still has it: its connection, a handler that runs, or whoever kept it.
+    /// Returns the socket if it is still in use by its connection, a running handler or other code.
     pub fn upgrade(&self) -> Option<Socket> {
         self.0.upgrade().map(Socket)
     }

@@ -1,9 +1,10 @@
-//! Delivery where connection state recovery is on: in the order of the namespace's log.
+//! Delivery with connection state recovery: in the order of the namespace's log.
 //!
-//! The log's lock is held while an event is appended and queued for its recipients. Nothing else would give all of these at
-//! once: what a client is sent is a part of the log in the log's order, whichever tasks send; `emit` has queued the event
-//! when it returns, so that no acknowledgement or disconnection overtakes it; and it can say that a queue is full. Under the
-//! lock events are only queued: they are encoded before, and whoever is to be woken or told is told after.
+//! The log's lock is held while an event is appended and queued for its recipients. Only this gives
+//! all of the following at once. The events that a client gets are a subsequence of the log, in the
+//! log's order, regardless of which tasks send. When `emit` returns, the event is queued, so no ack
+//! or disconnection overtakes it. And `emit` can report that a queue is full. Under the lock events
+//! are only queued: they are encoded before, and tasks are woken and user code is called after.
 
 use std::{
     sync::{Arc, Weak, atomic::Ordering},
@@ -28,26 +29,27 @@ use crate::{
     stored::Stored,
 };
 
-/// What became of an event for one socket.
+/// The result of queueing an event for one socket.
 pub(crate) enum Queued {
     Yes(Option<Waker>),
     Full,
-    /// The connection is lost; what is in the log will be sent when the client comes back.
+    /// The connection is lost. The event is in the log, and is sent when the client returns.
     Missed,
 }
 
-/// What became of a client that comes back.
+/// The result of resuming a client's session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resume {
     Done,
-    /// The connection is lost again.
+    /// The connection was lost again.
     Lost,
-    /// What was missed is not known any more, or more than the client can be sent.
+    /// Some missed events are no longer stored, or they exceed the client's queue.
     Impossible,
 }
 
 impl Namespace {
-    /// Appends an event to the log and queues it for its recipients. Returns those whose queues are full.
+    /// Appends an event to the log and queues it for its recipients. Returns those whose queues are
+    /// full.
     pub(crate) fn deliver_logged(
         &self,
         recorder: &Recorder,
@@ -81,8 +83,9 @@ impl Namespace {
         full
     }
 
-    /// The session that a client claims, if it may have it, as the socket that `make` makes of it: a member of the
-    /// namespace from now on, so that at no time events to it are refused.
+    /// Takes the session that a client claims, if it can be recovered, and turns it into a socket
+    /// with `make`. The socket is a member of the namespace from then on, so events to it are never
+    /// refused in between.
     pub(crate) fn claim(
         &self,
         recorder: &Recorder,
@@ -112,16 +115,16 @@ impl Namespace {
         let recoverable = Box::new(Recoverable::new(pid, trail, Some(from), outstanding));
         let socket = Arc::new(make(sid, recoverable, stored));
         self.hub().insert(socket.clone());
-        // It was let into them before, whatever the limit is now.
+        // The socket was in these rooms before, so the current limit does not apply.
         let _ = self.hub().join(&socket.id, rooms, RoomLimits::NONE);
         drop(log);
-        // The socket has a stay of its own, and is in its rooms.
+        // The socket has its own stay, and is in its rooms again.
         drop((stay, held));
         Some(socket)
     }
 
-    /// Sends a client that comes back what it missed, then `connected`; from then on its socket is connected. No event is
-    /// delivered in between.
+    /// Sends a returning client the events it missed, then `connected`. Afterwards its socket is
+    /// connected. No event is delivered in between.
     pub(crate) fn resume(&self, socket: &SocketInner, from: Position, connected: Frames) -> Resume {
         let (Some(recorder), Some(recoverable)) = (&self.0.recorder, &socket.recoverable) else {
             return Resume::Impossible;
@@ -154,8 +157,8 @@ impl Namespace {
         }
     }
 
-    /// Removes a socket from the namespace and, where it may come back, keeps what it needs for that, its stay in the
-    /// namespace too. Otherwise the stay is returned.
+    /// Removes a socket from the namespace. If its client may return, the state for its recovery is
+    /// kept, together with `stay`. Otherwise `stay` is returned.
     pub(crate) fn remove(&self, socket: &SocketInner, keep: bool, stay: Stay) -> Option<Stay> {
         let (Some(recorder), Some(recoverable), true) =
             (&self.0.recorder, &socket.recoverable, keep)
@@ -180,14 +183,14 @@ impl Namespace {
             }
             log.persist(now(), Session { pid, sid, rooms, data, trail })
         };
-        // What the application kept with a socket ends where no lock is held.
+        // Dropping the application's data may run user code, so no lock is held here.
         drop(forgotten);
         recorder.moved.notify_waiters();
         self.watch(recorder);
         None
     }
 
-    /// While a socket is away, other nodes are still to send here what is for its rooms.
+    /// Makes other nodes keep sending events for the rooms of a disconnected socket to this node.
     fn hold(&self, id: &ByteString, rooms: &[Room]) -> Stay {
         let shared = self.0.recorder.as_ref().is_some_and(|recorder| recorder.shared);
         if shared || self.membership().is_none() {
@@ -202,7 +205,7 @@ impl Namespace {
         })
     }
 
-    /// Sees to it that a task forgets what is too old, while there is something.
+    /// Starts the task that removes expired entries, unless it is running.
     pub(crate) fn watch(&self, recorder: &Recorder) {
         if !recorder.watched.load(Ordering::Relaxed)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
@@ -214,20 +217,20 @@ impl Namespace {
 }
 
 impl SocketInner {
-    /// Appends an event for this socket to the log and queues it, unless its queue is full. While the client is away, and
-    /// may come back, it is only kept.
+    /// Appends an event for this socket to the log and queues it, unless its queue is full. While
+    /// the client is disconnected and may return, the event is only kept.
     pub(crate) fn send_logged(
         &self,
         recorder: &Recorder,
         offset: u64,
         frames: Frames,
     ) -> Result<(), EmitError> {
-        // Dropped where the log is not locked: with its last reference ends what the application keeps with a socket.
+        // The last reference drops the application's data, so it has to outlive the lock.
         let member;
         let waker = {
             let mut log = recorder.log();
             let position = log.next();
-            // The client may have come back to another socket of the same id.
+            // The client may have returned with another socket of the same id.
             member = self.namespace.hub().get(&self.id);
             let queued = match &member {
                 Some(socket) if socket.is_away() => Queued::Missed,
@@ -258,7 +261,7 @@ impl SocketInner {
         Ok(())
     }
 
-    /// The connection is lost: from here on, events are kept for the client to come back.
+    /// Records that the connection is lost. From now on, events are kept until the client returns.
     pub(crate) fn lose(&self) {
         if let (Some(recorder), Some(recoverable)) = (&self.namespace.0.recorder, &self.recoverable)
         {
@@ -267,7 +270,8 @@ impl SocketInner {
         }
     }
 
-    /// Changes the rooms of this socket. Where they are remembered, that is done in the order of the log.
+    /// Changes the rooms of this socket. If the log records room changes, the change takes its
+    /// place in the log's order.
     pub(crate) fn change_rooms<R>(&self, change: impl FnOnce() -> R) -> R {
         let (Some(recorder), Some(recoverable)) = (&self.namespace.0.recorder, &self.recoverable)
         else {
@@ -284,7 +288,8 @@ impl SocketInner {
         result
     }
 
-    /// An event found the queue full. Who is disconnected for that is sent no more: it would be a hole.
+    /// Handles a full queue. A socket that is disconnected because of it gets no further events,
+    /// because its stream would have a gap.
     pub(crate) fn overflowed(&self, position: Position) {
         if self.namespace.0.config.overflow == Overflow::Disconnect
             && let Some(recoverable) = &self.recoverable
@@ -293,12 +298,13 @@ impl SocketInner {
         }
     }
 
-    /// Whether the connection is lost, and the client may come back.
+    /// Returns whether the connection is lost and the client may return.
     pub(crate) fn is_away(&self) -> bool {
         self.recoverable.as_ref().is_some_and(|it| it.trail().missed().is_some())
     }
 
-    /// Queues an event, unless the client has missed one already. The offset where it is one of this node's log.
+    /// Queues an event, unless the client has already missed one. `offset` is set if the event is
+    /// in this node's log.
     pub(crate) fn queue(&self, position: Position, offset: Option<u64>, frames: Frames) -> Queued {
         let mut trail = self.recoverable.as_ref().map(|recoverable| recoverable.trail());
         if trail.as_ref().is_some_and(|trail| trail.missed().is_some()) {
@@ -330,7 +336,7 @@ fn entry(offset: u64, rooms: Vec<Room>, except: Vec<Room>, packet: Frames) -> En
     Entry { offset, rooms: rooms.into(), except: except.into(), packet, bytes }
 }
 
-/// Forgets what is too old, until nothing is left.
+/// Removes expired entries until none are left.
 async fn forget(namespace: Weak<NamespaceInner>, changed: Arc<Notify>) {
     loop {
         let next = {

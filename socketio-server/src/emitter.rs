@@ -1,4 +1,4 @@
-//! An event to one socket.
+//! Events to one socket, with modifiers.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     waiter::Waiter,
 };
 
-/// An event to one socket, with modifiers.
+/// An event to one socket under construction.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,17 +41,17 @@ impl<'a> Emitter<'a> {
         Self { socket, timeout: None, volatile: false, compress: true }
     }
 
-    /// Sets how long the answer may take.
+    /// Sets how long to wait for the ack.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
 
-    /// The event is dropped, not queued, where the transport is not writable.
+    /// Makes the event volatile: it is dropped, not queued, if the transport is not writable.
     pub fn volatile(self) -> Self {
         Self { volatile: true, ..self }
     }
 
-    /// Whether the event may be compressed (default yes). See [`Socket::compress`].
+    /// Sets whether the event may be compressed (default yes). See [`Socket::compress`].
     pub fn compress(self, compress: bool) -> Self {
         Self { compress, ..self }
     }
@@ -60,8 +60,8 @@ impl<'a> Emitter<'a> {
     ///
     /// # Errors
     ///
-    /// The socket is disconnected, its queue is full, or the event cannot be encoded. A volatile event that was
-    /// dropped is no error.
+    /// Returns an error if the socket is disconnected, its queue is full, or the event cannot be
+    /// encoded. A volatile event that was dropped is not an error.
     pub fn emit<T: Serialize + ?Sized>(self, event: &str, args: &T) -> Result<(), EmitError> {
         let socket = &self.socket.0;
         let parser = socket.client.config.parser;
@@ -105,14 +105,15 @@ impl<'a> Emitter<'a> {
         Ok(())
     }
 
-    /// Sends the event and waits for the answer. Dropping the future gives the answer up.
+    /// Sends the event and waits for the ack. Dropping the future stops waiting for it.
     ///
-    /// If as many answers of this client are awaited as [`Limits::max_pending_acks`](crate::Limits::max_pending_acks) allows,
-    /// the event is sent when there is room again, in the order of the calls, within the same timeout.
+    /// If [`Limits::max_pending_acks`](crate::Limits::max_pending_acks) acks of this client are
+    /// already awaited, the event waits for room and is then sent. Waiting events keep the order of
+    /// the calls, and waiting counts towards the timeout.
     ///
     /// # Errors
     ///
-    /// See [`AckError`]. A volatile event that was dropped is [`EmitError::Full`].
+    /// See [`AckError`]. A volatile event that was dropped returns [`EmitError::Full`].
     pub async fn emit_with_ack<R: DeserializeOwned>(
         self,
         event: &str,
@@ -166,7 +167,7 @@ impl<'a> Emitter<'a> {
     }
 }
 
-/// Takes an acknowledgement out of the table when nobody waits for it any more.
+/// Removes a pending ack from the table when it is dropped.
 struct Pending<'a> {
     socket: &'a Socket,
     id: AckId,

@@ -1,4 +1,4 @@
-//! What can go wrong, one type per operation.
+//! The crate's errors, one type per operation.
 
 use std::fmt;
 
@@ -7,46 +7,47 @@ use serde_json::Value;
 use socketio_adapter::AdapterError;
 use socketio_parser::{AnswerError, ArgsError, EncodeError, PublicErrors};
 
-/// Why an event was not queued.
+/// The reason why an event was not queued.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
-    /// The socket is not connected, or not any more.
+    /// The socket is not connected yet, or no longer.
     #[error("the socket is disconnected")]
     Disconnected,
-    /// The client's queue is at its limit: it reads more slowly than it is written to. Nothing was queued;
-    /// [`Socket::ready`](crate::Socket::ready) waits for room.
+    /// The client's queue is full, because the client reads more slowly than the server writes. The
+    /// event was not queued. [`Socket::ready`](crate::Socket::ready) waits for room.
     #[error("the outgoing queue is full")]
     Full,
     /// The event cannot be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// The other nodes of the cluster cannot be told. Nothing was sent to anybody.
+    /// The event could not be published to the other nodes of the cluster. It was not sent to any
+    /// recipient.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
 }
 
-/// Why something could not be asked of, or told to, the other nodes of the cluster.
+/// The reason why a message or request to the other nodes of the cluster failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
-    /// More waits to be published than may (`max_queued_messages`, `max_queued_bytes`): the engine behind the adapter
-    /// is slower than this node, or away. This message was not queued.
+    /// The queue of messages to publish is full (`max_queued_messages`, `max_queued_bytes`). The
+    /// adapter's engine is slower than this node, or cannot be reached. The message was not queued.
     #[error("the queue to the other nodes is full")]
     QueueFull,
-    /// As many requests wait for other nodes as may (`max_requests`).
+    /// The maximum number of requests to other nodes is already pending (`max_requests`).
     #[error("{limit} requests wait for other nodes already")]
     TooManyRequests {
         /// The limit in force.
         limit: usize,
     },
-    /// A room that is to be joined has a name longer than `max_room_name`. Nobody was told.
+    /// The name of a room to join is longer than `max_room_name`. No node was asked.
     #[error("the room's name is longer than {limit} bytes")]
     RoomNameTooLong {
         /// The limit in force.
         limit: usize,
     },
-    /// Nobody could say in time how many nodes there are.
+    /// The number of nodes could not be determined in time.
     #[error("the cluster cannot be reached")]
     Unreachable,
     /// The node has left the cluster.
@@ -57,50 +58,52 @@ pub enum ClusterError {
     Adapter(#[from] AdapterError),
 }
 
-/// Why not all servers answered. What came is kept.
+/// The reason why some servers did not reply. Contains the replies that arrived.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerSideError<T> {
     /// The event was not sent.
     #[error(transparent)]
     Emit(#[from] EmitError),
-    /// Some servers did not answer in time, or with another type.
+    /// Some servers did not reply in time, or replied with another type.
     #[error("{missing} servers have not answered")]
     Partial {
-        /// The answers that came.
+        /// The replies that arrived.
         responses: Vec<T>,
-        /// How many did not.
+        /// The number of servers that did not reply.
         missing: usize,
     },
 }
 
-/// Why an awaited acknowledgement brought no value.
+/// The reason why an awaited acknowledgement has no value.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AckError {
     /// The event was not sent.
     #[error(transparent)]
     Emit(#[from] EmitError),
-    /// No answer came in time.
+    /// No ack arrived in time.
     #[error("operation has timed out")]
     Timeout,
-    /// The socket was disconnected first.
+    /// The socket was disconnected before the ack arrived.
     #[error("socket has been disconnected")]
     Disconnected,
-    /// As many answers are awaited as `max_pending_acks` of [`Limits`](crate::Limits) allows, and as many events wait for
-    /// room as `max_queued_packets` allows. A volatile event does not wait. Nothing was sent.
+    /// The maximum number of acks is already awaited (`max_pending_acks` of
+    /// [`Limits`](crate::Limits)), and `max_queued_packets` events already wait for room. A
+    /// volatile event does not wait for room. The event was not sent.
     #[error("too many pending acknowledgements")]
     TooManyPending,
-    /// The client's handler failed, and the client said so in place of an answer: `{ "error": message, "data": … }`, as this
-    /// project's clients do. A type that accepts such an object as its value gets it as one.
+    /// The client's handler failed, and the client reported the failure in place of the ack's
+    /// value: `{ "error": message, "data": … }`, as this project's clients do. If the expected type
+    /// can be decoded from such an object, it is returned as a value instead.
     #[error("{message}")]
     Refused {
-        /// The error's message, "internal error" where the client keeps it to itself.
+        /// The error's message, or "internal error" if the client does not disclose it.
         message: String,
-        /// What the client added to it.
+        /// The data that the client added to the error.
         data: Option<Value>,
     },
-    /// The answer is of another type.
+    /// The ack's value is of another type.
     #[error(transparent)]
     Decode(#[from] ArgsError),
 }
@@ -115,22 +118,24 @@ impl From<AnswerError> for AckError {
     }
 }
 
-/// Why an event that was sent reliably was not answered.
+/// The reason why an event that was sent reliably was not acknowledged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeliveryError {
-    /// The client did not come back in time, or left by itself, or had missed so much that it got a new session. It may
-    /// have got the event, and its answer been lost.
+    /// The client did not return in time, disconnected deliberately, or missed too many events and
+    /// got a new session. It may have received the event, and only its ack was lost.
     #[error("the client did not come back")]
     Expired,
-    /// The connection was lost, and the client cannot come back: the server is being drained or closed, or the namespace
-    /// was closed. It may have got the event, and its answer been lost.
+    /// The connection was lost and the client cannot return, because the server is being drained or
+    /// closed or the namespace was closed. The client may have received the event, and only its ack
+    /// was lost.
     #[error("the server or the namespace was closed")]
     Closed,
-    /// As many events, or bytes, wait for this client's answer as may. Nothing was sent.
+    /// The maximum number of events or bytes already waits for this client's acks. The event was
+    /// not sent.
     #[error("too many events wait for this client's answer")]
     TooMany,
-    /// The event could not be sent, or was not answered in time, or with another type.
+    /// The event could not be sent, or its ack did not arrive in time or is of another type.
     #[error(transparent)]
     Ack(#[from] AckError),
 }
@@ -141,21 +146,24 @@ impl From<EmitError> for DeliveryError {
     }
 }
 
-/// Why not all recipients of a broadcast answered. What came is kept.
+/// The reason why some recipients of a broadcast did not acknowledge it. Contains the acks that
+/// arrived.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BroadcastAckError<T> {
     /// The event was not sent.
     #[error(transparent)]
     Emit(#[from] EmitError),
-    /// Some did not answer in time, were disconnected, or answered with another type.
+    /// Some recipients did not send an ack in time, were disconnected, or sent a value of another
+    /// type.
     #[error("{missing} clients have not acknowledged{}", silent(*.missing_nodes))]
     Partial {
-        /// The answers that came.
+        /// The acks that arrived.
         responses: Vec<T>,
-        /// How many clients did not answer.
+        /// The number of clients whose ack is missing.
         missing: usize,
-        /// How many nodes of the cluster did not even say how many clients they have; 0 without a cluster.
+        /// The number of cluster nodes that did not report how many clients they have. 0 without a
+        /// cluster.
         missing_nodes: usize,
     },
 }
@@ -164,14 +172,14 @@ fn silent(nodes: usize) -> String {
     if nodes == 0 { String::new() } else { format!(", and {nodes} nodes are silent") }
 }
 
-/// Why a room was not joined.
+/// The reason why a room was not joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
     /// The socket is disconnected.
     #[error("the socket is disconnected")]
     Disconnected,
-    /// The socket is in `max_rooms` rooms already.
+    /// The socket is already in `max_rooms` rooms.
     #[error("the socket is in {limit} rooms already")]
     TooManyRooms {
         /// The limit in force.
@@ -185,7 +193,7 @@ pub enum JoinError {
     },
 }
 
-/// Why an expression or a pattern names no namespaces.
+/// The reason why a regular expression or a pattern cannot name namespaces.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a pattern of namespaces: {0}")]
 pub struct PatternError(String);
@@ -196,17 +204,20 @@ impl PatternError {
     }
 }
 
-/// What a handler or middleware fails with: any error, or one that was made for the client.
+/// The error of a handler or middleware: any error, or one that was made for the client.
 ///
-/// `?` and `into()` make it from every error, and from a text. Such an error is the server's own affair: the client is told
-/// "internal error", the namespace's error handler or the log is told everything. What the client may read is said by
-/// [`public`](Self::public), [`public_message`](Self::public_message) and [`with_data`](Self::with_data).
+/// `?` and `into()` convert every error, and a text, into a `HandlerError`. Such an error is
+/// private to the server: the client gets "internal error", and the namespace's error handler or
+/// the log gets the details. [`public`](Self::public), [`public_message`](Self::public_message) and
+/// [`with_data`](Self::with_data) define what the client may read.
 ///
-/// An error type of the application's own says once what clients may read of it, and is then used with plain `?`: by
-/// [`PublicError`](crate::PublicError) and [`ServerConfig::public_error`](crate::ServerConfig::public_error). A type that is
-/// no `std::error::Error` may be turned into this one by a `From` of its own instead.
+/// An error type of the application can define once what clients may read, and is then used with
+/// plain `?`. See [`PublicError`](crate::PublicError) and
+/// [`ServerConfig::public_error`](crate::ServerConfig::public_error). A type that does not
+/// implement `std::error::Error` can implement a conversion into `HandlerError` with `From`.
 ///
-/// As it is made from every error, it is (as in anyhow) not itself an `Error`.
+/// Because every error converts into it, this type does not implement `Error` itself (as in
+/// anyhow).
 ///
 /// ```
 /// use socketio_server::HandlerError;
@@ -244,29 +255,29 @@ pub struct HandlerError {
     told: Told,
 }
 
-/// What a client is told of an error.
+/// The message of an error for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Told {
-    /// A general text, as the error was not made for it.
+    /// A generic text, because the error was not made for the client.
     General(&'static str),
     /// The error's own message.
     Message,
-    /// A message that was made for it.
+    /// A message that was made for the client.
     Text(String),
 }
 
-/// What a client is told of an error that was not made for it.
+/// The message for the client of an error that was not made for it.
 const INTERNAL: Told = Told::General("internal error");
 
 impl HandlerError {
-    /// An error, or a message, that the client may read: in the answer to its event, or of a middleware in
-    /// CONNECT_ERROR.
+    /// Creates an error, from an error or a message, that the client may read. The client gets it
+    /// in the ack to its event, or in the CONNECT_ERROR if a middleware returns it.
     pub fn public(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { source: error.into(), data: None, told: Told::Message }
     }
 
-    /// Sets the message that the client may read, in place of the error's own, which stays for the error handler and the
-    /// log.
+    /// Sets the message that the client may read. The error handler and the log still get the
+    /// error's own message.
     ///
     /// ```
     /// use socketio_server::HandlerError;
@@ -287,26 +298,28 @@ impl HandlerError {
         self
     }
 
-    /// What a client sent is of another type. The details name types of the application, which a client is not told.
+    /// Creates the error for client data of another type. The details name types of the
+    /// application, so the client does not get them.
     pub(crate) fn not_extracted(error: ArgsError, told: &'static str) -> Self {
         Self { source: error.into(), data: None, told: Told::General(told) }
     }
 
-    /// Adds data for the client, which finds it beside the message: `err.data` of a middleware's error. What cannot be
-    /// serialised is left out.
+    /// Adds data for the client, which gets it beside the message (`err.data` of a middleware's
+    /// error). A value that cannot be serialized is omitted.
     #[must_use]
     pub fn with_data(mut self, data: &impl Serialize) -> Self {
         self.data = serde_json::to_value(data).ok();
         self
     }
 
-    /// Whether the client may read the message.
+    /// Returns whether the client may read the message.
     pub fn is_public(&self) -> bool {
         !matches!(self.told, Told::General(_))
     }
 
-    /// What the client is told: the message of a [public](Self::public) error, "invalid arguments" or "invalid auth" if what
-    /// the client sent is of another type, and "internal error" of any other.
+    /// Returns the message for the client: the message of a [public](Self::public) error, "invalid
+    /// arguments" or "invalid auth" if the client's data is of another type, and "internal error"
+    /// for any other error.
     pub fn message_for_client(&self) -> String {
         match &self.told {
             Told::General(text) => (*text).to_owned(),
@@ -315,7 +328,8 @@ impl HandlerError {
         }
     }
 
-    /// Makes an error public whose type was registered as such, if it says so. That is user code.
+    /// Makes the error public if its type is registered and [`PublicError`](crate::PublicError)
+    /// says so. Runs user code.
     pub(crate) fn resolved(mut self, errors: &PublicErrors) -> Self {
         if self.told == INTERNAL
             && let Some(part) = errors.find(&*self.source)
@@ -326,7 +340,7 @@ impl HandlerError {
         self
     }
 
-    /// The same, with nothing left of the error but its message.
+    /// Replaces the error by its message.
     pub(crate) fn spoken(self) -> Self {
         if self.source.is::<ArgsError>() {
             return self;
@@ -334,17 +348,18 @@ impl HandlerError {
         Self { source: self.to_string().into(), ..self }
     }
 
-    /// The text for the log. An error of arguments quotes what the client sent, and that may be a secret.
+    /// Returns the text for the log. An error about arguments quotes the client's data, which may
+    /// be secret.
     pub(crate) fn for_log(&self) -> String {
         if self.source.is::<ArgsError>() { "invalid arguments".into() } else { self.to_string() }
     }
 
-    /// The data for the client.
+    /// Returns the data for the client.
     pub fn data(&self) -> Option<&Value> {
         self.data.as_ref()
     }
 
-    /// The error itself.
+    /// Returns the underlying error.
     pub fn source(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
         &*self.source
     }
@@ -368,7 +383,7 @@ impl fmt::Debug for HandlerError {
     }
 }
 
-/// Why a socket was disconnected. `Display` gives Node's strings.
+/// The reason why a socket was disconnected. `Display` writes Node's strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DisconnectReason {
@@ -380,9 +395,9 @@ pub enum DisconnectReason {
     ForcedClose,
     /// "ping timeout": the client did not answer a ping.
     PingTimeout,
-    /// "parse error": the client sent something that is no packet.
+    /// "parse error": the client sent data that is not a packet.
     ParseError,
-    /// "server shutting down".
+    /// "server shutting down": the server was closed or drained.
     ServerShuttingDown,
     /// "client namespace disconnect": the client left the namespace.
     ClientNamespaceDisconnect,
@@ -391,7 +406,8 @@ pub enum DisconnectReason {
 }
 
 impl DisconnectReason {
-    /// Whether the client may come back to its session. Not where it broke off deliberately, by either side.
+    /// Returns whether the client may recover its session. It may not if either side disconnected
+    /// deliberately.
     pub(crate) fn is_recoverable(self) -> bool {
         matches!(
             self,

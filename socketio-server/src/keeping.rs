@@ -1,5 +1,5 @@
-//! Sessions on their way to the store that all nodes have, and out of it. Whatever is cut off on the way, a session is in one
-//! place or the other.
+//! Transfer of sessions to and from the store that all nodes share. Wherever a transfer is
+//! interrupted, the session remains in one place.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -19,7 +19,7 @@ use crate::{
     recovery::{Recorder, Way},
 };
 
-/// A session that was taken out of the store. Where it is dropped before somebody has it, it is put back.
+/// A session taken from the store. If it is dropped before a socket has it, it is put back.
 pub(crate) struct Taken {
     session: Option<SavedSession>,
     journey: Journey,
@@ -30,7 +30,7 @@ impl Taken {
         self.session.as_ref()
     }
 
-    /// The session, which is in its caller's care now.
+    /// Returns the session. The caller is responsible for it from now on.
     pub(crate) fn arrived(mut self) -> Option<SavedSession> {
         self.session.take()
     }
@@ -45,7 +45,7 @@ impl Drop for Taken {
 }
 
 impl Namespace {
-    /// Hands a session to the store, in a task of its own.
+    /// Writes a session to the store, in a task of its own.
     pub(crate) fn save(&self, membership: &Arc<Membership>, session: SavedSession) {
         let Ok(runtime) = Handle::try_current() else { return };
         let Some(recorder) = &self.0.recorder else { return };
@@ -61,13 +61,14 @@ impl Namespace {
             };
             if let Err(error) = in_time(membership.patience(), save).await {
                 let nsp = journey.namespace.nsp();
-                tracing::warn!(target: "socketio::namespace", %nsp, %error, "a session is not kept");
+                tracing::warn!(target: "socketio::namespace", %nsp, %error, "a session could not be stored");
             }
         });
     }
 
-    /// Takes a session out of the store, in a task of its own: a client that vanishes while the store answers must not take
-    /// its session with it. The answer may be as late as it likes to be within twice the `request_timeout`.
+    /// Takes a session from the store, in a task of its own, so that a client that vanishes in the
+    /// meantime does not take its session with it. The store may respond within twice the
+    /// `request_timeout`.
     pub(crate) fn take(
         &self,
         recorder: &Recorder,
@@ -93,7 +94,8 @@ async fn in_time<T>(
     answer.unwrap_or_else(|_| Err(AdapterError::Engine("no answer in time".into())))
 }
 
-/// A session that is neither here nor there: whoever wants it waits, and the node stays as long.
+/// A transfer in progress. Tasks that need the session wait for its end, and the node stays in the
+/// cluster until then.
 struct Journey {
     namespace: Namespace,
     membership: Arc<Membership>,
@@ -115,7 +117,7 @@ impl Journey {
             let mut journeys = recorder.journeys.lock().unwrap_or_else(PoisonError::into_inner);
             match way {
                 Way::IntoStore => drop(journeys.insert(pid.clone(), (way, ends))),
-                // Of several who ask, the first one gets an answer.
+                // If several connections ask for the session, only the first one gets it.
                 Way::OutOfStore => drop(journeys.entry(pid.clone()).or_insert((way, ends))),
             }
         }
@@ -128,7 +130,7 @@ impl Drop for Journey {
     fn drop(&mut self) {
         let Some(recorder) = &self.namespace.0.recorder else { return };
         let mut journeys = recorder.journeys.lock().unwrap_or_else(PoisonError::into_inner);
-        // The same session may have begun another journey meanwhile.
+        // Another transfer of the same session may have begun in the meantime.
         if journeys.get(&self.pid).is_some_and(|it| it.1.same_channel(&self.done.subscribe())) {
             journeys.remove(&self.pid);
         }
@@ -136,7 +138,8 @@ impl Drop for Journey {
 }
 
 impl Recorder {
-    /// Waits while a session is on such a way. Whether it was.
+    /// Waits until no transfer of a session in one of these directions is in progress. Returns
+    /// whether there was one.
     pub(crate) async fn settled(&self, pid: &str, ways: &[Way]) -> bool {
         let on_its_way = || {
             let journeys = self.journeys.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,7 +148,7 @@ impl Recorder {
         let mut was = false;
         while let Some(mut ends) = on_its_way() {
             was = true;
-            // Nothing is ever sent: this ends with the sender.
+            // No value is ever sent. The wait ends when the sender is dropped.
             let _ = ends.changed().await;
         }
         was

@@ -1,6 +1,6 @@
-//! A Socket.IO server (protocol revision 5 over Engine.IO revision 4): namespaces, rooms, acknowledgements, broadcasts.
-//! The JavaScript client cannot tell it from the reference server. Clients of Socket.IO v2 are served where
-//! [`EngineConfig::allow_eio3`] says so.
+//! A Socket.IO server (protocol revision 5 over Engine.IO revision 4) with namespaces, rooms,
+//! acknowledgements and broadcasts. The JavaScript client cannot distinguish it from the reference
+//! server. Clients of Socket.IO v2 are served if [`EngineConfig::allow_eio3`] is set.
 //!
 //! ```no_run
 //! use serde_json::json;
@@ -22,34 +22,45 @@
 //!
 //! # Handlers
 //!
-//! A handler is an async function of up to six [extractors](Extract): [`Socket`], [`Data`], [`Auth`], [`State`],
-//! [`Extension`], [`EventName`], [`Args`], [`Ack`], [`DisconnectReason`], a type of your own, or a `Result` of these, or an
-//! `Option` where it [may be missing](MaybeExtract). What it returns [answers](Answer) the acknowledgement the client asked
-//! for; one that returns `()` does not answer. A typed [`Event`] fixes arguments and answer in one constant
-//! ([`Namespace::handle`], [`Socket::emit_event`]). Handlers are declared once per namespace, or for one socket ([`Socket::on`]); several of one
-//! event all run, and the first answer wins.
+//! A handler is an async function of up to six [extractors](Extract): [`Socket`], [`Data`],
+//! [`Auth`], [`State`], [`Extension`], [`EventName`], [`Args`], [`Ack`], [`DisconnectReason`] or a
+//! type of your own. Each of them may be wrapped in a `Result`, and in an `Option` if it [may be
+//! missing](MaybeExtract). The value that a handler returns is [sent](Answer) as the ack, if the
+//! client asked for one. A handler that returns `()` sends no ack. A typed [`Event`] fixes the
+//! types of the arguments and of the ack in one constant ([`Namespace::handle`],
+//! [`Socket::emit_event`]). Handlers are declared once per namespace, or for one socket
+//! ([`Socket::on`]). If an event has several handlers, all of them run, and the first ack is sent.
 //!
 //! # Order and concurrency
 //!
-//! One task drives a client: its connection, its namespaces, its handlers. There is no task per socket or per event.
+//! One task drives a client: its connection, its namespaces and its handlers. There is no task per
+//! socket or per event.
 //!
-//! - Handlers of a socket are *started* in the order of its events, each up to its first await that waits. They overlap up
-//!   to [`max_in_flight`](ServerConfig::max_in_flight); with 1, an event is looked at once the one before it is done.
-//! - Handlers of one client never run at the same instant, those of different clients do. A handler that *waits* holds
-//!   nobody up. One that *computes* without an await holds up its worker thread, and so every client whose task or I/O
-//!   waits for that thread: all of them on a runtime of one thread, and maybe all of them on any other, as tokio does not
-//!   promise that an idle worker takes over. See [below](#handlers-that-compute).
-//! - What one task sends to a socket arrives in that order. A broadcast is in order per sender.
-//! - Once a socket is disconnected, by either side, none of its events is handled any more. Handlers that run finish, and
-//!   can [watch](Socket::disconnected) for it; those of its disconnection run exactly once.
-//! - User code is never called while a lock is held: anything may be called from anywhere.
+//! - The handlers of a socket are *started* in the order of its events. Each runs up to its first
+//!   await that has to wait. Up to [`max_in_flight`](ServerConfig::max_in_flight) handlers overlap.
+//!   If the limit is 1, an event is handled only after the handlers of the event before it have
+//!   finished.
+//! - Handlers of one client never run at the same instant. Handlers of different clients do. A
+//!   handler that *waits* delays no other client. A handler that *computes* without an await blocks
+//!   its worker thread, and with it every client whose task or I/O needs that thread. On a runtime
+//!   with one thread these are all clients. On any other runtime they may be all clients too,
+//!   because tokio does not promise that an idle worker takes over. See
+//!   [below](#handlers-that-compute).
+//! - Events that one task sends to a socket arrive in that order. Broadcasts keep the order of each
+//!   sender.
+//! - Once either side has disconnected a socket, no further event of it is handled. Running
+//!   handlers finish, and can [watch](Socket::disconnected) for the disconnection. The
+//!   disconnection handlers run exactly once.
+//! - User code is never called while a lock is held, so a handler may call any function of this
+//!   crate.
 //!
 //! # Handlers that compute
 //!
-//! Anything that takes longer than some 100 µs between two awaits (hashing a password, compressing, a large JSON document, a
-//! blocking library) belongs into [`spawn_blocking`](tokio::task::spawn_blocking), or, on a runtime of several threads, into
-//! `tokio::task::block_in_place`. A loop may call `tokio::task::yield_now` instead. More worker threads make a long
-//! computation less noticeable, but give no guarantee.
+//! Work that takes longer than about 100 µs between two awaits (hashing a password, compressing,
+//! parsing a large JSON document, calling a blocking library) belongs in
+//! [`spawn_blocking`](tokio::task::spawn_blocking) or, on a runtime with several threads, in
+//! `tokio::task::block_in_place`. A loop may call `tokio::task::yield_now` instead. More worker
+//! threads make a long computation less noticeable, but guarantee nothing.
 //!
 //! ```
 //! use socketio_server::{Data, HandlerError, Server};
@@ -67,41 +78,45 @@
 //!
 //! # Backpressure
 //!
-//! Nothing grows without a bound.
+//! Every queue and table has a limit.
 //!
-//! | what | limit | beyond it |
+//! | resource | limit | behavior at the limit |
 //! |---|---|---|
-//! | messages a client does not read | `max_queued_packets`, `max_queued_bytes` of [`EngineConfig`] | `emit`: [`EmitError::Full`], and [`Socket::ready`] waits; broadcasts: [`Overflow`]; volatile: dropped |
-//! | events that wait for a handler | [`ServerConfig::max_inbox_bytes`] | its client is not read from, but still watched; awaited answers may time out |
-//! | answers a client does not read | half of the same queue | no event of it starts; what a handler returns waits |
-//! | work of one connection before others get their turn | [`EngineConfig::turn`] | its task yields |
-//! | handlers at once | [`ServerConfig::max_in_flight`] | events wait |
-//! | awaited acknowledgements | `max_pending_acks` of [`Limits`], and as many events that wait for room as `max_queued_packets` | `emit_with_ack` waits, within its timeout; then [`AckError::TooManyPending`] |
+//! | messages that a client has not read | `max_queued_packets`, `max_queued_bytes` of [`EngineConfig`] | `emit` returns [`EmitError::Full`], and [`Socket::ready`] waits; broadcasts follow [`Overflow`]; volatile events are dropped |
+//! | events that wait for a handler | [`ServerConfig::max_inbox_bytes`] | the server stops reading from the client, but still detects its disconnection; awaited acks may time out |
+//! | acks that a client has not read | half of the outgoing queue | no further event of the client is started; the values that handlers return wait |
+//! | work of one connection per turn | [`EngineConfig::turn`] | its task yields to other connections |
+//! | concurrent handlers | [`ServerConfig::max_in_flight`] | events wait |
+//! | awaited acks | `max_pending_acks` of [`Limits`], plus `max_queued_packets` events that wait for room | `emit_with_ack` waits, within its timeout; then [`AckError::TooManyPending`] |
 //! | namespaces, attachments, nesting, names | [`Limits`] | a typed error, a refusal, or the end of the connection |
-//! | namespaces that clients brought about | [`ServerConfig::max_dynamic_namespaces`] | a refusal |
-//! | how fast a socket sends | [`ServerConfig::rate_limit`] (none by default) | dropped, told of and answered; or disconnected |
+//! | namespaces created by clients' requests | [`ServerConfig::max_dynamic_namespaces`] | a refusal |
+//! | event rate of a socket | [`ServerConfig::rate_limit`] (none by default) | the event is dropped, reported and acknowledged with an error; or the client is disconnected |
 //! | rooms of a socket, bytes of a room's name | [`ServerConfig::max_rooms`], [`max_room_name`](ServerConfig::max_room_name) | [`JoinError`] |
-//! | bytes of what clients send with CONNECT | [`ServerConfig::max_auth_bytes`] | a refusal |
-//! | a connection without a namespace | [`ServerConfig::connect_timeout`] | closed |
+//! | bytes of the data in CONNECT packets | [`ServerConfig::max_auth_bytes`] | a refusal |
+//! | time that a connection may stay without a namespace | [`ServerConfig::connect_timeout`] | the connection is closed |
 //!
 //! # Acknowledgements
 //!
-//! Every awaited acknowledgement has one outcome, at the latest at its deadline
-//! ([`ack_timeout`](ServerConfig::ack_timeout), or `timeout(..)`): the value, [`AckError::Timeout`], or
-//! [`AckError::Disconnected`]. Answers are resolved as they are read, never behind events that wait. A broadcast collects
-//! the answers that came ([`BroadcastAckError::Partial`]).
+//! Every awaited acknowledgement has one outcome, at its deadline at the latest
+//! ([`ack_timeout`](ServerConfig::ack_timeout), or `timeout(..)`): the value, [`AckError::Timeout`]
+//! or [`AckError::Disconnected`]. Acks are resolved as soon as they are read. They never queue
+//! behind events that wait for a handler. A broadcast returns the acks that arrived even if some
+//! are missing ([`BroadcastAckError::Partial`]).
 //!
 //! # Errors
 //!
-//! A handler's error, a failed extraction and a panic concern one event: the client gets `{"error": message}` where it
-//! waits for an answer, and [`Namespace::on_error`] or the log is told. The message is "internal error", so that `?` lets
-//! nothing out, but for errors that were [made for the client](HandlerError::public), those of its arguments among them. A client that
-//! breaks the protocol is closed; its sockets see "forced close". `RUST_LOG=socketio=debug` logs the rest.
+//! A handler's error, a failed extraction or a panic affects one event only. If the client waits
+//! for an ack, it gets `{"error": message}`. The error is passed to [`Namespace::on_error`], or
+//! logged if there is no such handler. The message is "internal error", so that `?` discloses
+//! nothing. Errors that were [made for the client](HandlerError::public) carry their own message,
+//! and a client whose arguments have the wrong type is told so. The connection of a client that
+//! breaks the protocol is closed, and its sockets see "forced close". `RUST_LOG=socketio=debug`
+//! logs the rest.
 //!
 //! # What it never does
 //!
-//! It never blocks a thread, never waits for a slow client, never trusts a peer's lengths or counts, and has no `unsafe`.
-//! It holds no state about a socket that is gone.
+//! The server never blocks a thread, never waits for a slow client, never trusts lengths or counts
+//! sent by a peer, and contains no `unsafe`. It keeps no state about a socket that is gone.
 
 mod ack;
 mod ack_room;

@@ -1,4 +1,5 @@
-//! Listeners beside those of one event: once, for all events, for what goes out, and in front of them.
+//! Further listeners: handlers that run once, handlers of all events, listeners for outgoing
+//! events, and middlewares of a socket.
 
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
@@ -10,13 +11,13 @@ use crate::{
 };
 
 impl Socket {
-    /// Adds a handler for the next event of this name, and no other.
+    /// Adds a handler that runs only for the next event of this name.
     pub fn once<M>(&self, event: &str, handler: impl Handler<M>) {
         self.0.change_own(|table| table.add_once(event, erase(handler)));
     }
 
-    /// Adds a handler for every event of this socket. It runs before middlewares and handlers of the event, and may
-    /// answer.
+    /// Adds a handler for every event of this socket. It runs before the middlewares and handlers
+    /// of the event, and may send the ack.
     ///
     /// ```
     /// use socketio_server::{Args, EventName, Socket};
@@ -31,7 +32,7 @@ impl Socket {
         self.0.change_own(|table| table.any.push(erase(handler)));
     }
 
-    /// As [`on_any`](Self::on_any), before those that are there.
+    /// Adds a handler like [`on_any`](Self::on_any), before the existing ones.
     pub fn prepend_any<M>(&self, handler: impl Handler<M>) {
         self.0.change_own(|table| table.any.insert(0, erase(handler)));
     }
@@ -42,9 +43,10 @@ impl Socket {
         drop(removed);
     }
 
-    /// Adds a listener to every event that is sent to this socket, broadcasts included; acknowledgements are not. It is
-    /// called where the event is sent, before it is queued, and gets the arguments as the client does. Where there is
-    /// such a listener, each event is encoded once more.
+    /// Adds a listener for every event that is sent to this socket, including broadcasts but not
+    /// acks. It is called by the task that sends the event, before the event is queued, and gets
+    /// the arguments as the client does. While such a listener exists, each event is encoded once
+    /// more.
     ///
     /// ```
     /// use socketio_server::Socket;
@@ -65,10 +67,11 @@ impl Socket {
         drop(self.0.take_outgoing());
     }
 
-    /// Adds a middleware in front of this socket's events: it may look at an event, refuse it with an error, or change
-    /// it with [`Rewrite`](crate::Rewrite). Middlewares run one after the other; events behind wait meanwhile, so that
-    /// order is kept. An event that is refused is dropped: its error answers the acknowledgement, if one is asked for,
-    /// and the namespace's error handler is told ([`Stage::Middleware`](crate::Stage::Middleware)).
+    /// Adds a middleware in front of this socket's events. It may inspect an event, refuse it with
+    /// an error, or change it with [`Rewrite`](crate::Rewrite). Middlewares run one after another.
+    /// Later events wait in the meantime, so the order is kept. A refused event is dropped. Its
+    /// error is sent as the ack, if the client asked for one, and is passed to the namespace's
+    /// error handler ([`Stage::Middleware`](crate::Stage::Middleware)).
     ///
     /// ```
     /// use socketio_server::{EventName, HandlerError, Server, Socket};
@@ -84,19 +87,20 @@ impl Socket {
         self.0.change_own(|table| table.middlewares.push(erase(middleware)));
     }
 
-    /// The events that this socket has handlers of its own for.
+    /// Returns the events for which this socket has handlers of its own.
     pub fn event_names(&self) -> Vec<String> {
         self.0.look_at_own(|table| table.names())
     }
 }
 
 impl Namespace {
-    /// Adds a handler for the next event of this name from any socket, and no other.
+    /// Adds a handler that runs only for the next event of this name, from any socket.
     pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> &Self {
         self.change(|table| table.add_once(event, erase(handler)))
     }
 
-    /// Removes the handlers of an event that were added to the namespace. Those of single sockets stay.
+    /// Removes the handlers of an event that were added to the namespace. Handlers of single
+    /// sockets stay.
     pub fn off(&self, event: &str) -> &Self {
         drop(self.change_with(|table| table.remove(event)));
         self
@@ -107,7 +111,7 @@ impl Namespace {
         self.change(|table| table.any.push(erase(handler)))
     }
 
-    /// As [`on_any`](Self::on_any), before those that are there.
+    /// Adds a handler like [`on_any`](Self::on_any), before the existing ones.
     pub fn prepend_any<M>(&self, handler: impl Handler<M>) -> &Self {
         self.change(|table| table.any.insert(0, erase(handler)))
     }
@@ -118,8 +122,8 @@ impl Namespace {
         self
     }
 
-    /// Adds a listener to every event that is sent to a socket of the namespace, once for each socket that it is sent
-    /// to. See [`Socket::on_any_outgoing`].
+    /// Adds a listener for every event that is sent to a socket of the namespace. It is called once
+    /// per recipient. See [`Socket::on_any_outgoing`].
     pub fn on_any_outgoing(
         &self,
         listener: impl Fn(&Socket, &Args) + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! A namespace: what is declared once for all its sockets, and sent to all of them.
+//! A namespace: handlers declared once for all its sockets, and broadcasts to all of them.
 
 use std::{
     fmt,
@@ -30,7 +30,7 @@ use crate::{
 };
 
 impl Namespace {
-    /// A namespace of its own; `asked` parents were declared before it.
+    /// Creates a namespace. `asked` is the number of parents that were declared before it.
     pub(crate) fn new(
         nsp: Nsp,
         config: Arc<ServerConfig>,
@@ -42,7 +42,8 @@ impl Namespace {
         this
     }
 
-    /// A namespace with what the parent's template has now. Its parent is the last one that is `asked`.
+    /// Creates a child with the current handlers of the parent's template. The parent is the last
+    /// of the first `asked` parents.
     pub(crate) fn child(
         template: &Namespace,
         nsp: Nsp,
@@ -72,7 +73,8 @@ impl Namespace {
         this
     }
 
-    /// Makes a namespace that the application named a parent's: it gets the parent's handlers, which come before its own.
+    /// Makes a namespace that the application declared a child of a parent. The parent's handlers
+    /// are inserted before its own.
     pub(crate) fn adopt(&self, template: &Namespace, asked: usize) {
         self.0.asked.store(asked, Ordering::Release);
         let _ = self.0.child.set(Child {
@@ -96,7 +98,8 @@ impl Namespace {
         *on_error = on_error.take().or_else(|| template.error_handler());
     }
 
-    /// The middlewares of a CONNECT: those that the parent has now, then the namespace's own.
+    /// Returns the middlewares that decide on a CONNECT: the parent's current ones, then the
+    /// namespace's own.
     pub(crate) fn middlewares(&self) -> Vec<Erased> {
         let table = self.table();
         let Some(child) = self.0.child.get() else { return table.middlewares.clone() };
@@ -137,12 +140,13 @@ impl Namespace {
         }))
     }
 
-    /// The name.
+    /// Returns the name, with its leading slash.
     pub fn name(&self) -> &str {
         self.0.nsp.as_ref()
     }
 
-    /// The parts of the name that the parent's pattern names; none where it has no such parent.
+    /// Returns the parameters that the parent's pattern extracts from the name. They are empty if
+    /// the namespace has no parent with a pattern.
     pub fn params(&self) -> Params {
         self.0.child.get().map(|child| child.params.clone()).unwrap_or_default()
     }
@@ -151,26 +155,27 @@ impl Namespace {
         &self.0.nsp
     }
 
-    /// The part in the cluster, if there is an adapter.
+    /// Returns the namespace's membership in the cluster, if there is an adapter.
     pub(crate) fn membership(&self) -> Option<&Arc<Membership>> {
         self.0.cluster.as_ref().map(|clustered| &clustered.0)
     }
 
-    /// Adds a handler that runs when a client has connected to the namespace.
+    /// Adds a handler that runs after a client has connected to the namespace.
     ///
-    /// Its synchronous part, up to the first await that waits, runs before any event of that socket is looked at: what
-    /// is declared there with [`Socket::on`] misses nothing.
+    /// Its synchronous part, up to the first await that waits, runs before any event of that socket
+    /// is handled. A handler declared there with [`Socket::on`] therefore misses no event.
     pub fn on_connection<M>(&self, handler: impl Handler<M>) -> &Self {
         self.change(|table| table.add("connection", erase(handler)))
     }
 
-    /// Adds a handler for an event. Several handlers of one event are started in the order of their declaration; the
-    /// first answer is the one that is sent.
+    /// Adds a handler for an event. If an event has several handlers, they are started in the order
+    /// of their declaration, and the first ack is sent.
     pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> &Self {
         self.change(|table| table.add(event, erase(handler)))
     }
 
-    /// Adds a handler for a typed event: arguments and answer are those of the contract. `()` answers with no arguments.
+    /// Adds a handler for a typed event, whose [`Event`] fixes the types of the arguments and of
+    /// the ack. A handler that returns `()` sends an ack without arguments.
     ///
     /// ```
     /// use socketio_server::{Event, Server};
@@ -188,10 +193,12 @@ impl Namespace {
         self.change(|table| table.add(event.name(), erase_typed(handler)))
     }
 
-    /// Adds a middleware. Middlewares run one after the other before the CONNECT of a client is answered; an error
-    /// refuses it, with a CONNECT_ERROR of the error's message and [data](crate::HandlerError::with_data), and so does
-    /// [`Socket::disconnect`]. The socket may join rooms already; broadcasts reach it once it is connected. If the
-    /// client leaves meanwhile, the middleware is dropped where it waits.
+    /// Adds a middleware. Middlewares run one after another before the server responds to a
+    /// client's CONNECT. An error refuses the client with a CONNECT_ERROR that carries the error's
+    /// message and [data](crate::HandlerError::with_data). [`Socket::disconnect`] refuses the
+    /// client too. A middleware may let the socket join rooms, but broadcasts reach the socket only
+    /// once it is connected. If the client leaves in the meantime, the middleware's future is
+    /// dropped at its current await.
     ///
     /// ```
     /// use serde::Deserialize;
@@ -213,13 +220,13 @@ impl Namespace {
         self.change(|table| table.middlewares.push(erase(middleware)))
     }
 
-    /// Adds a handler that runs when a socket is about to be disconnected. Up to its first await that waits, the
-    /// socket is still in its rooms.
+    /// Adds a handler that runs when a socket is about to be disconnected. The socket stays in its
+    /// rooms until the handler's first await that waits.
     pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> &Self {
         self.change(|table| table.add("disconnecting", erase(handler)))
     }
 
-    /// Adds a handler that runs when a socket was disconnected, and is in no room any more.
+    /// Adds a handler that runs after a socket was disconnected and has left its rooms.
     ///
     /// ```
     /// use socketio_server::{DisconnectReason, Server, Socket};
@@ -233,7 +240,8 @@ impl Namespace {
         self.change(|table| table.add("disconnect", erase(handler)))
     }
 
-    /// Sets what is told of handlers that fail. Without it, failures are logged as warnings.
+    /// Sets the function that is called when a handler fails. Without it, failures are logged as
+    /// warnings.
     ///
     /// ```
     /// use socketio_server::Server;
@@ -249,7 +257,7 @@ impl Namespace {
             let mut current = self.0.on_error.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *current, handler)
         };
-        // The user's closure ends here, where no lock is held.
+        // Dropping the old closure may run user code, so no lock is held here.
         drop(former);
         self
     }
@@ -258,7 +266,8 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded. Slow recipients are dealt with by the [`Overflow`](crate::Overflow) policy.
+    /// Returns an error if the event cannot be encoded, or if the queue to the other nodes is full.
+    /// The [`Overflow`](crate::Overflow) policy applies to recipients whose queue is full.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         self.broadcast().emit(event, args)
     }
@@ -267,12 +276,12 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit).
+    /// See [`emit`](Self::emit).
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         self.emit("message", args)
     }
 
-    /// Broadcasts an event and collects everybody's answer.
+    /// Broadcasts an event and collects the acks of all recipients.
     ///
     /// # Errors
     ///
@@ -285,8 +294,8 @@ impl Namespace {
         self.broadcast().emit_with_ack(event, args).await
     }
 
-    /// Broadcasts to one room or several; a socket that is in more than one gets the event once, an empty list reaches
-    /// nobody. See [`Broadcast::to`].
+    /// Broadcasts to one or more rooms. A socket that is in several of them gets the event once. An
+    /// empty list reaches no socket. See [`Broadcast::to`].
     pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
         self.broadcast().to(rooms)
     }
@@ -296,7 +305,7 @@ impl Namespace {
         self.to(rooms)
     }
 
-    /// Broadcasts to everybody but those in `rooms`; an empty list leaves nobody out.
+    /// Broadcasts to all sockets except those in `rooms`. An empty list excludes no socket.
     pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
         self.broadcast().except(rooms)
     }
@@ -306,17 +315,18 @@ impl Namespace {
         self.broadcast().local()
     }
 
-    /// The next broadcast is dropped for recipients whose transport is not writable.
+    /// Makes the next broadcast volatile: it is dropped for recipients whose transport is not
+    /// writable.
     pub fn volatile(&self) -> Broadcast {
         self.broadcast().volatile()
     }
 
-    /// Whether the next broadcast may be compressed. See [`Socket::compress`].
+    /// Sets whether the next broadcast may be compressed. See [`Socket::compress`].
     pub fn compress(&self, compress: bool) -> Broadcast {
         self.broadcast().compress(compress)
     }
 
-    /// Sets how long the answers to the next broadcast may take.
+    /// Sets how long to wait for the acks of the next broadcast.
     pub fn timeout(&self, timeout: Duration) -> Broadcast {
         self.broadcast().timeout(timeout)
     }
@@ -325,7 +335,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// The queue to the other nodes is full.
+    /// Returns an error if the queue to the other nodes is full.
     pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         self.broadcast().sockets_join(rooms)
     }
@@ -334,26 +344,27 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// The queue to the other nodes is full.
+    /// Returns an error if the queue to the other nodes is full.
     pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         self.broadcast().sockets_leave(rooms)
     }
 
-    /// Disconnects all sockets; with `close`, their whole connections.
+    /// Disconnects all sockets. If `close` is set, their whole connections are closed.
     ///
     /// # Errors
     ///
-    /// The queue to the other nodes is full.
+    /// Returns an error if the queue to the other nodes is full.
     pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
         self.broadcast().disconnect_sockets(close)
     }
 
-    /// The socket with this id, if it is connected to this node.
+    /// Returns the socket with this id, if it is connected to this node.
     pub fn socket(&self, id: &str) -> Option<Socket> {
         self.0.hub.get(id).filter(|socket| socket.is_connected()).map(Socket)
     }
 
-    /// How many sockets the namespace has on this node, those whose middlewares have not decided yet included.
+    /// Returns the number of sockets on this node, including those whose middlewares have not
+    /// decided yet.
     pub fn sockets_count(&self) -> usize {
         self.0.hub.len()
     }
@@ -370,7 +381,7 @@ impl Namespace {
         self.0.table.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reports a failure, to the user's handler or the log.
+    /// Passes a failure to the application's error handler, or logs it if there is none.
     pub(crate) fn report(&self, socket: &Socket, failure: Failure) {
         match self.error_handler() {
             Some(handler) => handler(socket, &failure),
@@ -395,7 +406,7 @@ impl Namespace {
         self
     }
 
-    /// What is taken out is to be dropped by the caller, where no lock is held.
+    /// Changes the handlers. The caller must drop the returned value without holding a lock.
     pub(crate) fn change_with<R>(&self, change: impl FnOnce(&mut Table<Erased>) -> R) -> R {
         let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
         change(Arc::make_mut(&mut table))

@@ -1,4 +1,4 @@
-//! Who is told of what goes out.
+//! Calls the listeners for outgoing events.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -10,12 +10,12 @@ use socketio_adapter::event_args;
 
 use crate::model::{Namespace, Socket, SocketInner};
 
-/// Whether anybody is told of what goes out.
+/// Returns whether there is a listener for outgoing events.
 pub(crate) fn is_told(namespace: &Namespace) -> bool {
     namespace.0.has_outgoing.load(Ordering::Relaxed)
 }
 
-/// Tells the catch-all listeners of the recipients. Costs one look where there are none.
+/// Calls the catch-all listeners of the recipients. Costs one load if there are none.
 pub(crate) fn tell<T: Serialize + ?Sized>(
     namespace: &Namespace,
     targets: &[Arc<SocketInner>],
@@ -32,7 +32,7 @@ pub(crate) fn tell<T: Serialize + ?Sized>(
         let socket = Socket(target.clone());
         for listener in shared.iter().chain(own.iter().flat_map(|own| own.iter())) {
             if catch_unwind(AssertUnwindSafe(|| listener(&socket, &args))).is_err() {
-                tracing::error!(target: "socketio::socket", "a listener to outgoing events panicked");
+                tracing::error!(target: "socketio::socket", "a listener for outgoing events panicked");
             }
         }
     }

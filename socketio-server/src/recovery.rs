@@ -1,4 +1,4 @@
-//! Connection state recovery: its options, and what a namespace and a socket keep for it.
+//! Connection state recovery: its options, and the state that a namespace and a socket keep for it.
 
 use std::{
     collections::HashMap,
@@ -23,31 +23,38 @@ use crate::stored::Stored;
 
 /// Options of connection state recovery. See [`ServerConfig::connection_state_recovery`].
 ///
-/// A client that lost its connection (not one that was disconnected, by either side) may come back to its session: it has
-/// the same id, rooms and [data](crate::Socket::set_data), [`Socket::recovered`](crate::Socket::recovered) says so, and
-/// before the answer to its CONNECT it gets the events that it missed, none twice and in order. `io.on_connection` runs
-/// as for every client. Where the session is unknown, or not all that was missed is known any more, the client gets a new
-/// session.
+/// A client that lost its connection may return to its session. (It may not after either side has
+/// disconnected deliberately.) The socket then has the same id, rooms and
+/// [data](crate::Socket::set_data), and [`Socket::recovered`](crate::Socket::recovered) returns
+/// `true`. The client gets the events that it missed, each once and in order, before the response
+/// to its CONNECT. `io.on_connection` runs as for every client. If the session is unknown, or some
+/// of the missed events are no longer stored, the client gets a new session.
 ///
-/// What it costs, in every namespace: each event that asks for no answer and is not volatile is kept for a while, within the
-/// limits below, and carries its offset as one more argument; and events of one namespace are delivered one after the
-/// other. Events to a socket that may come back are kept for it.
+/// Recovery has these costs in every namespace. Each event that is not volatile and requests no ack
+/// is stored for a while, within the limits below, and carries its offset as an additional
+/// argument. Events of one namespace are delivered one after another. Events to a socket whose
+/// client may still return are kept for it.
 ///
 /// # Across nodes
 ///
-/// A session comes back to the node that lost it. Where the [adapter](crate::ServerConfig::adapter) of an engine keeps a log and
-/// sessions, it comes back to any node; `max_age`, `max_packets` and `max_bytes` are the engine's affair then, and typed data
-/// and [reliable events](crate::Socket::emit_reliably) serve only those who come back to the same node: other nodes know
-/// what is [shared](crate::Socket::set_shared). It costs more:
+/// By default a session can be recovered only on the node that lost it. If the
+/// [adapter](crate::ServerConfig::adapter)'s engine keeps a log and sessions, it can be recovered
+/// on any node. The engine then decides on `max_age`, `max_packets` and `max_bytes`. Typed data and
+/// [reliable events](crate::Socket::emit_reliably) are still limited to clients that return to the
+/// same node, because other nodes only know the [shared](crate::Socket::set_shared) value. This has
+/// further costs:
 ///
-/// - An event is published first and delivered when it has come back from the engine, here too, to who is in its rooms then.
-///   `emit` gives [`ClusterError::QueueFull`](crate::ClusterError::QueueFull) where as many are on their way as may wait
-///   (`max_queued_messages`). An event that the engine does not take is delivered here, and is not recovered.
-/// - Answers, questions and disconnections wait for the events that were emitted before them. So a socket that was disconnected
-///   by this side may be connected for some moments more.
-/// - Volatile and local events, joins and leaves do not wait, and may overtake events.
-/// - A client that missed more than its queue takes gets a new session; so does one whose store does not answer within
-///   the cluster's `request_timeout`.
+/// - An event is published first, and delivered when the engine returns it, on this node too. Its
+///   recipients are the sockets that are in its rooms at that time. `emit` returns
+///   [`ClusterError::QueueFull`](crate::ClusterError::QueueFull) if the maximum number of events is
+///   already being published (`max_queued_messages`). An event that the engine does not accept is
+///   delivered on this node, and cannot be recovered.
+/// - Acks, events that request an ack, and disconnections wait for the events that were emitted
+///   before them. A socket that the server disconnects may therefore stay connected for a short
+///   time.
+/// - Volatile and local events, joins and leaves do not wait, and may overtake other events.
+/// - A client gets a new session if it missed more events than its queue can hold, or if the
+///   session store does not respond within the cluster's `request_timeout`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -91,80 +98,86 @@ impl Default for Recovery {
 }
 
 impl Recovery {
-    /// How long a client may stay away (default 2 min).
+    /// Sets how long a client may stay disconnected (default 2 min).
     pub fn max_disconnection_duration(mut self, duration: Duration) -> Self {
         self.max_disconnection_duration = duration;
         self
     }
 
-    /// Whether a client that comes back passes by the middlewares (default yes). If not, it gets nothing of what it missed
-    /// before they have let it in.
+    /// Sets whether a client that recovers its session skips the middlewares (default yes).
+    /// Otherwise it gets the events it missed only after the middlewares have accepted it.
     ///
-    /// A session that one of Node's servers kept does not say which namespace it is of, so its client goes through them all
-    /// the same: one that sets data should look at [`Socket::recovered`](crate::Socket::recovered) first.
+    /// A session that was stored by a Node server does not name its namespace, so its client goes
+    /// through the middlewares in any case. A middleware that sets data should check
+    /// [`Socket::recovered`](crate::Socket::recovered) first.
     pub fn skip_middlewares(mut self, skip: bool) -> Self {
         self.skip_middlewares = skip;
         self
     }
 
-    /// How old an event may be that is sent again (default: `max_disconnection_duration`, and the time it takes until a
-    /// client that vanished is noticed).
+    /// Sets the maximum age of events that can be recovered (default: `max_disconnection_duration`
+    /// plus the time until a vanished client is detected).
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
     }
 
-    /// Events kept per namespace (default 10 000). Clients that missed older ones get a new session.
+    /// Sets how many events are stored per namespace (default 10 000). A client that missed older
+    /// events gets a new session.
     pub fn max_packets(mut self, packets: usize) -> Self {
         self.max_packets = packets;
         self
     }
 
-    /// Bytes of events kept per namespace, their bookkeeping included (default 16 MiB). Clients that missed older ones get
-    /// a new session.
+    /// Sets how many bytes of events are stored per namespace, including their bookkeeping (default
+    /// 16 MiB). A client that missed older events gets a new session.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Sessions kept per namespace (default 10 000). Beyond that the one that was lost first is forgotten.
+    /// Sets how many sessions are stored per namespace (default 10 000). Beyond it, the session
+    /// that was lost first is dropped.
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.max_sessions = sessions;
         self
     }
 
-    /// Events of [`Socket::emit_reliably`](crate::Socket::emit_reliably) that may wait per socket (default 256). Beyond it
-    /// they are refused.
+    /// Sets how many events of [`Socket::emit_reliably`](crate::Socket::emit_reliably) may be
+    /// pending per socket (default 256). Further ones are refused.
     pub fn max_reliable_packets(mut self, packets: usize) -> Self {
         self.max_reliable.0 = packets;
         self
     }
 
-    /// Bytes of such events that may wait per socket (default 1 MiB). Beyond it they are refused.
+    /// Sets how many bytes of such events may be pending per socket (default 1 MiB). Further ones
+    /// are refused.
     pub fn max_reliable_bytes(mut self, bytes: usize) -> Self {
         self.max_reliable.1 = bytes;
         self
     }
 }
 
-/// What is kept of a socket that is away.
+/// The state that is kept for a disconnected socket whose session can still be recovered.
 pub(crate) struct Kept {
-    /// The application's.
+    /// The values that the application stored with the socket.
     pub(crate) stored: Option<Box<Stored>>,
     pub(crate) stay: Stay,
-    /// Where other nodes send to rooms, its rooms are still wanted.
+    /// Keeps this node subscribed to the socket's rooms if other nodes send by room.
     pub(crate) rooms: Stay,
     pub(crate) outstanding: Arc<Outstanding>,
 }
 
-/// Events that are kept until the client of a socket answers, also after it came back.
+/// Counts the events that are kept until a socket's client acknowledges them, even across a
+/// recovery.
 #[derive(Default)]
 pub(crate) struct Outstanding {
     pub(crate) packets: AtomicUsize,
     pub(crate) bytes: AtomicUsize,
 }
 
-/// Keeps a namespace from being removed, or rooms from being given up, until it is dropped.
+/// Runs a function when it is dropped. Until then it keeps a namespace from being removed, or rooms
+/// from being given up.
 #[derive(Default)]
 pub(crate) struct Stay(Option<Box<dyn FnOnce() + Send + Sync>>);
 
@@ -175,7 +188,7 @@ impl Stay {
 }
 
 impl Stay {
-    /// Whoever has it now sees to its end.
+    /// Hands the responsibility to the caller: the function is not run.
     pub(crate) fn pass_on(mut self) {
         self.0 = None;
     }
@@ -189,35 +202,37 @@ impl Drop for Stay {
     }
 }
 
-/// Where a session is going.
+/// The direction in which a session is being transferred.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     IntoStore,
     OutOfStore,
 }
 
-/// The log of a namespace. Its lock is also the order in which events are delivered: what a client is sent is then a part
-/// of the log, in the log's order, whoever sends.
+/// The log of a namespace. Its lock also defines the order in which events are delivered: the
+/// events that a client gets are a subsequence of the log, in the log's order, regardless of the
+/// sender.
 pub(crate) struct Recorder {
     log: Mutex<Log<Frames, Kept>>,
-    /// Whether the events are in the log of an engine, and the sessions in its store: then only what other nodes cannot
-    /// know is kept here.
+    /// Whether the engine keeps the events in its log and the sessions in its store. If so, only
+    /// state that other nodes cannot know is kept here.
     pub(crate) shared: bool,
-    /// How long a session may stay away.
+    /// How long a session can be recovered.
     pub(crate) duration: Duration,
-    /// Sessions on their way to the store or out of it, by private id. Whoever wants one waits until the sender is dropped.
+    /// Sessions that are being written to the store or read from it, by private id. A task that
+    /// needs such a session waits until the sender is dropped.
     pub(crate) journeys: Mutex<HashMap<ByteString, (Way, watch::Receiver<()>)>>,
     offsets: AtomicU64,
     pub(crate) skip_middlewares: bool,
-    /// Packets and bytes that a client can be sent at once.
+    /// Maximum number of packets and bytes that can be queued for a client at once.
     pub(crate) max_queued: (usize, usize),
-    /// Whether a task is there that forgets what is too old.
+    /// Whether the task that removes expired entries is running.
     pub(crate) watched: AtomicBool,
-    /// There is something that expires earlier than what that task waits for.
+    /// Notified when an entry expires earlier than the entry that the task waits for.
     pub(crate) expiry_changed: Arc<Notify>,
-    /// Packets and bytes that may be outstanding per socket.
+    /// Maximum number of packets and bytes of reliable events that may be pending per socket.
     pub(crate) max_reliable: (usize, usize),
-    /// A session came back, or is forgotten.
+    /// Notified when a session was recovered or dropped.
     pub(crate) moved: Notify,
 }
 
@@ -250,7 +265,8 @@ impl Recorder {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A session was taken out of the log for good. What the application kept with it ends here, where no lock is held.
+    /// Handles a session that was removed from the log for good. The application's data is dropped
+    /// here, where no lock is held.
     pub(crate) fn gave_up(&self, session: Option<Session<Kept>>) {
         if let Some(session) = session {
             drop(session);
@@ -258,7 +274,7 @@ impl Recorder {
         }
     }
 
-    /// The name of an event that is about to be encoded.
+    /// Returns the offset of an event that is about to be encoded.
     pub(crate) fn next_offset(&self) -> u64 {
         self.offsets.fetch_add(1, Ordering::Relaxed)
     }
@@ -270,50 +286,52 @@ impl fmt::Debug for Recorder {
     }
 }
 
-/// What a socket needs to come back.
+/// The state that a socket needs for its recovery.
 pub(crate) struct Recoverable {
-    /// Only the client knows it.
+    /// The private id, which only this client knows.
     pub(crate) pid: ByteString,
     trail: Mutex<Trail>,
-    /// Of a socket that came back: the first event that its client may not have.
+    /// For a recovered socket, the position of the first event that its client may not have.
     pub(crate) from: Option<Position>,
     pub(crate) outstanding: Arc<Outstanding>,
     joint: Mutex<Joint>,
 }
 
-/// Where what a client missed, as a log elsewhere has it, joins what is delivered here.
+/// The state of a client's catch-up, which joins the events from the engine's log with those
+/// delivered on this node.
 #[derive(Default)]
 pub(crate) enum Joint {
-    /// There is none, or both have been joined.
+    /// The client has nothing to catch up, or has caught up.
     #[default]
     None,
-    /// The client has not been let in.
+    /// The client has not been let in yet.
     Ahead(Box<Backlog>),
-    /// It was sent all up to this offset, which has not been delivered here yet.
+    /// The client was sent all events up to this offset, which has not been delivered on this node
+    /// yet.
     Behind(Arc<dyn SessionStore>, Offset),
 }
 
-/// What a client is to be sent when it is let in.
+/// The events that a client gets when it is let in.
 pub(crate) struct Backlog {
     pub(crate) store: Arc<dyn SessionStore>,
-    /// What it missed, up to `end`.
+    /// The events that the client missed, up to `end`.
     pub(crate) missed: Vec<Frames>,
     pub(crate) end: Offset,
-    /// What was delivered here since it is a member of the namespace.
+    /// The events delivered on this node since the client became a member of the namespace.
     pub(crate) since: Vec<(Offset, Frames)>,
-    /// Packets and bytes of both.
+    /// Packets and bytes of `missed` and `since` together.
     pub(crate) size: (usize, usize),
 }
 
 impl Backlog {
-    /// Counts an event; whether there is room for it.
+    /// Adds an event to the size. Returns whether the client's queue still has room.
     pub(crate) fn takes(&mut self, frames: &Frames, max: (usize, usize)) -> bool {
         self.size.0 += frames.count();
         self.size.1 += frames.bytes();
         self.fits(max)
     }
 
-    /// Whether a client can be sent all of it, and the answer to its CONNECT.
+    /// Returns whether the client's queue has room for all events and the response to its CONNECT.
     pub(crate) fn fits(&self, max: (usize, usize)) -> bool {
         self.size.0 < max.0 && self.size.1 < max.1
     }
@@ -338,15 +356,16 @@ impl Recoverable {
     }
 }
 
-/// What a client says that wants its session back.
+/// A client's request to recover its session.
 pub(crate) struct Claim {
     pub(crate) pid: String,
-    /// The last event it got.
+    /// The offset of the last event that the client received.
     pub(crate) offset: String,
 }
 
 impl Claim {
-    /// Takes the claim out of what came with a CONNECT: the private id is nothing for handlers to see.
+    /// Removes the claim from the data of a CONNECT packet, so that handlers do not see the private
+    /// id.
     pub(crate) fn take(auth: &mut Option<RawJson>) -> Option<Self> {
         let Ok(Value::Object(mut object)) = auth.as_ref()?.decode() else { return None };
         let text = |value: Option<Value>| match value {

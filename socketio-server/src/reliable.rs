@@ -1,4 +1,4 @@
-//! Events that are kept until the client has answered.
+//! Reliable events: events that are kept until the client has acknowledged them.
 
 use std::{
     pin::pin,
@@ -15,18 +15,21 @@ use crate::{
 };
 
 impl Socket {
-    /// Sends an event until the client has answered it: where the connection is lost first, it is sent again to the
-    /// session when the client has come back ([`connection_state_recovery`]). Resolves with the client's answer, an
-    /// ordinary acknowledgement.
+    /// Sends an event until the client has acknowledged it. If the connection is lost first, the
+    /// event is sent again when the client has recovered its session
+    /// ([`connection_state_recovery`]). Returns the value of the client's ack, which is an ordinary
+    /// acknowledgement.
     ///
-    /// The event is sent *at least once*: an answer that is lost with the connection makes it come again, so what the
-    /// client does with it must bear being done twice. Events that are awaited one after the other come in that order;
-    /// several at a time may change places when they are sent again. Nothing outlives the server's process. The future
-    /// does the work: dropped, the event is not sent again.
+    /// The event is delivered *at least once*. If an ack is lost with the connection, the client
+    /// gets the event again, so its handler must be idempotent. Events that are awaited one after
+    /// another arrive in that order. Events that are pending at the same time may change places
+    /// when they are sent again. Pending events do not survive the server's process. The future
+    /// does the work: once it is dropped, the event is not sent again.
     ///
-    /// A client can come back once it has got an event that asks for no answer: such an event tells it the offset that it
-    /// needs for that. Without recovery this is [`emit_with_ack`](Self::emit_with_ack). At most `max_reliable_packets` events and
-    /// `max_reliable_bytes` per socket wait ([`Recovery`](crate::Recovery)).
+    /// A client can recover its session only after it has received an event that requests no ack,
+    /// because such an event carries the offset that the client needs. Without recovery this method
+    /// is the same as [`emit_with_ack`](Self::emit_with_ack). At most `max_reliable_packets` events
+    /// and `max_reliable_bytes` may be pending per socket ([`Recovery`](crate::Recovery)).
     ///
     /// ```
     /// use socketio_server::{DeliveryError, Socket};
@@ -44,8 +47,9 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// The client did not come back in time, or left by itself; nobody can come back, as the server or the namespace was
-    /// closed; the client did not answer in time; too much waits already; or the event cannot be encoded.
+    /// Returns an error in each of these cases: the client did not return in time, or disconnected
+    /// deliberately; no client can return because the server or the namespace was closed; the ack
+    /// did not arrive in time; too many events are pending; or the event cannot be encoded.
     pub async fn emit_reliably<R: DeserializeOwned>(
         &self,
         event: &str,
@@ -71,7 +75,8 @@ impl Socket {
                     socket = self.comes_back().await?;
                 }
                 Err(AckError::Emit(EmitError::Full)) => {
-                    // Whatever ends the waiting, the next attempt tells.
+                    // The result does not matter: the next attempt reports why the socket is not
+                    // ready.
                     let _ = socket.ready().await;
                 }
                 result => return Ok(result?),
@@ -79,7 +84,8 @@ impl Socket {
         }
     }
 
-    /// Waits until the client has come back, maybe to another socket of the same id.
+    /// Waits until the client has recovered its session. It may then have another socket with the
+    /// same id.
     async fn comes_back(&self) -> Result<Socket, DeliveryError> {
         let namespace = &self.0.namespace;
         let recorder = namespace.0.recorder.as_ref().ok_or(DeliveryError::Expired)?;
@@ -97,7 +103,7 @@ impl Socket {
                     return Ok(Socket(socket));
                 }
                 _ if namespace.0.is_ending() => return Err(DeliveryError::Closed),
-                // Its connection is about to be told of its end, or its client to be let in.
+                // Its disconnection is about to be handled, or its client is about to be let in.
                 Ok(_) | Err(true) => moved.await,
                 Err(false) => return Err(DeliveryError::Expired),
             }
@@ -105,7 +111,7 @@ impl Socket {
     }
 }
 
-/// One event's part in what waits for a socket's client.
+/// The share of one event in the limits of a socket's pending events.
 struct Share<'a> {
     outstanding: &'a Outstanding,
     bytes: usize,

@@ -1,4 +1,4 @@
-//! Which names a parent namespace answers for.
+//! The rules that decide which names a parent namespace covers.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -12,9 +12,10 @@ use crate::{
     error::{HandlerError, PatternError},
 };
 
-/// The parts of a namespace's name that its parent's pattern names. A clone costs one reference count.
+/// The parameters of a namespace's name, as its parent's pattern defines them. A clone costs one
+/// reference count.
 ///
-/// As an [extractor](crate::Extract) these are the parameters of the socket's namespace.
+/// As an [extractor](crate::Extract), it contains the parameters of the socket's namespace.
 ///
 /// ```
 /// use socketio_server::{HandlerError, Params, Server, Socket};
@@ -35,16 +36,16 @@ pub struct Params(Option<Arc<[Param]>>);
 type Param = (Box<str>, Box<str>);
 
 impl Params {
-    /// The value of a parameter.
+    /// Returns the value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// The value of a parameter, as a type that is made of text.
+    /// Parses the value of a parameter.
     ///
     /// # Errors
     ///
-    /// There is no such parameter, or it is of another type.
+    /// Returns an error if there is no such parameter, or if its value cannot be parsed.
     pub fn parse<T>(&self, name: &str) -> Result<T, HandlerError>
     where
         T: std::str::FromStr<Err: Into<Box<dyn std::error::Error + Send + Sync>>>,
@@ -54,13 +55,13 @@ impl Params {
         Ok(value.parse()?)
     }
 
-    /// All parameters, in the order of the pattern.
+    /// Returns all parameters, in the order of the pattern.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().flat_map(|list| list.iter()).map(|(name, value)| (&**name, &**value))
     }
 }
 
-/// A client's wish to be let into a namespace. See [`Server::of_fn`](crate::Server::of_fn).
+/// A client's request to enter a namespace. See [`Server::of_fn`](crate::Server::of_fn).
 #[derive(Clone)]
 pub struct NamespaceRequest {
     pub(crate) nsp: Nsp,
@@ -69,21 +70,23 @@ pub struct NamespaceRequest {
 }
 
 impl NamespaceRequest {
-    /// The name that is asked for, with its leading slash.
+    /// Returns the requested name, with its leading slash.
     pub fn name(&self) -> &str {
         self.nsp.as_str()
     }
 
-    /// What the client sent with its CONNECT packet, decoded, as [`Socket::auth`](crate::Socket::auth) does.
+    /// Decodes the data that the client sent with its CONNECT packet, as
+    /// [`Socket::auth`](crate::Socket::auth) does.
     ///
     /// # Errors
     ///
-    /// It is of another type. The client is told "invalid auth" of this error.
+    /// Returns an error if the data is of another type. The message for the client is "invalid
+    /// auth".
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
         auth::decode(self.auth.as_ref())
     }
 
-    /// The HTTP request that opened the connection.
+    /// Returns the HTTP request that opened the connection.
     pub fn handshake(&self) -> &Handshake {
         self.conn.handshake()
     }
@@ -95,18 +98,20 @@ impl fmt::Debug for NamespaceRequest {
     }
 }
 
-/// What a parent's function says of a CONNECT. See [`Server::of_fn`](crate::Server::of_fn).
+/// The decision of a parent's function on a CONNECT. See [`Server::of_fn`](crate::Server::of_fn).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamespaceVerdict {
-    /// The namespace is one of this parent, and the client may try its middlewares.
+    /// The namespace belongs to this parent. The parent's middlewares decide next.
     Accept,
-    /// The name is not one of this parent: whoever else has it decides. This refuses nobody; an error does.
+    /// The name does not belong to this parent. The parents declared later decide, or the namespace
+    /// itself if the application has declared it. This does not refuse the client: return an error
+    /// to refuse it.
     Pass,
 }
 
 type Verdict = Pin<Box<dyn Future<Output = Result<NamespaceVerdict, HandlerError>> + Send>>;
 
-/// What names a parent answers for.
+/// A rule that decides which names a parent covers.
 pub(crate) enum Rule {
     Matches(Regex),
     Decides(Box<dyn Fn(NamespaceRequest) -> Verdict + Send + Sync>),
@@ -117,7 +122,8 @@ impl Rule {
         Ok(Self::Matches(Regex::new(regex).map_err(PatternError::new)?))
     }
 
-    /// A name in which `{name}` stands for one part between slashes, or a piece of it.
+    /// Creates a rule from a pattern, in which `{name}` stands for the text between two slashes, or
+    /// for a piece of it.
     pub(crate) fn pattern(pattern: &str) -> Result<Self, PatternError> {
         let mut regex = String::from(if pattern.starts_with('/') { "^" } else { "^/" });
         let mut rest = pattern;
@@ -141,7 +147,7 @@ impl Rule {
         Self::Decides(Box::new(move |request| Box::pin(decide(request))))
     }
 
-    /// Whether a name matches, without asking anybody: its parameters.
+    /// Returns the parameters if the name matches an expression. Never calls a function.
     pub(crate) fn matches(&self, name: &str) -> Option<Params> {
         let Self::Matches(regex) = self else { return None };
         let captures = regex.captures(name)?;
@@ -153,7 +159,7 @@ impl Rule {
         Some(Params((!named.is_empty()).then_some(named)))
     }
 
-    /// Whether it answers for a name: the parameters.
+    /// Returns the parameters if the rule covers the requested name.
     pub(crate) async fn answers(
         &self,
         request: &NamespaceRequest,
@@ -167,7 +173,7 @@ impl Rule {
         }
     }
 
-    /// Whether it is a function, which is asked at each CONNECT.
+    /// Returns whether the rule is a function, which is called for each CONNECT.
     pub(crate) fn is_function(&self) -> bool {
         matches!(self, Self::Decides(_))
     }

@@ -1,4 +1,4 @@
-//! The server: namespaces over an engine.
+//! The server: all namespaces on top of one engine.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -21,15 +21,16 @@ use crate::{
     rule::{NamespaceRequest, NamespaceVerdict, Rule},
 };
 
-/// How long it may take to tell other nodes that this one leaves.
+/// The longest time that [`Server::ended`] waits for the other nodes to be told that this one
+/// leaves.
 const LEAVING: Duration = Duration::from_secs(2);
 
-/// A Socket.IO server. A clone costs a few reference counts.
+/// A Socket.IO server. Cloning it costs a few reference counts.
 ///
-/// The methods of a namespace that are repeated here are those of the main namespace, `/`.
+/// Methods that a [`Namespace`] has too act on the main namespace, `/`.
 ///
-/// On its own, with [`listen`](Self::listen), or inside an application, with [`layer`](Self::layer) or
-/// [`service`](Self::service):
+/// The server runs on its own with [`listen`](Self::listen), or inside an application with
+/// [`layer`](Self::layer) or [`service`](Self::service):
 ///
 /// ```no_run
 /// use axum::{Router, routing::get};
@@ -62,12 +63,12 @@ impl Default for Server {
 }
 
 impl Server {
-    /// A server with the default options.
+    /// Creates a server with the default options.
     pub fn new() -> Self {
         Self::with_config(ServerConfig::default())
     }
 
-    /// A server with options.
+    /// Creates a server with the given options.
     pub fn with_config(config: ServerConfig) -> Self {
         let engine = config.engine.clone();
         let registry = Arc::new(Registry::new(Arc::new(config)));
@@ -79,29 +80,34 @@ impl Server {
         Self { registry, engine, main }
     }
 
-    /// A namespace, which exists from now on. A missing leading slash is added. If a parent that was declared before answers
-    /// for the name, the namespace is a child of it, with its handlers and its middlewares; see also [`of_fn`](Self::of_fn).
+    /// Returns the namespace with this name, and creates it if necessary. A missing leading slash
+    /// is added. If a parent that was declared earlier covers the name, the namespace becomes a
+    /// child of that parent, with its handlers and middlewares. See also [`of_fn`](Self::of_fn).
     ///
-    /// Clients that ask for a namespace nobody has named get a CONNECT_ERROR, "Invalid namespace".
+    /// A client that requests a namespace which was not declared gets a CONNECT_ERROR, "Invalid
+    /// namespace".
     pub fn of(&self, name: &str) -> Namespace {
         self.registry.of(Nsp::new(name))
     }
 
-    /// All namespaces whose name, with its leading slash, matches a regular expression (the syntax of the crate
-    /// `regex`; not anchored unless it says so). Named groups are the [`Params`](crate::Params) of a namespace.
+    /// Declares all namespaces whose name, including the leading slash, matches a regular
+    /// expression. The syntax is that of the crate `regex`. The expression is not anchored unless
+    /// it says so. Named groups are the [`Params`](crate::Params) of a namespace.
     ///
-    /// Where several parents answer for a name, the one that was declared first does; namespaces that were named before a
-    /// parent was declared come before it. Names are chosen by clients: keep the expression narrow.
+    /// If several parents cover a name, the one that was declared first gets it. A namespace that
+    /// was created with [`of`](Self::of) before the parent was declared is not affected. Clients
+    /// choose the names, so keep the expression narrow.
     ///
     /// # Errors
     ///
-    /// It is not a regular expression.
+    /// Returns an error if `regex` is not a regular expression.
     pub fn of_regex(&self, regex: &str) -> Result<ParentNamespace, PatternError> {
         self.parent(Rule::regex(regex))
     }
 
-    /// All namespaces whose name follows a pattern: `{name}` stands for one part between slashes, or a piece of it,
-    /// and is a parameter ([`Socket::param`], [`Params`](crate::Params)).
+    /// Declares all namespaces whose name follows a pattern. `{name}` stands for the text between
+    /// two slashes, or for a piece of it, and is a parameter ([`Socket::param`],
+    /// [`Params`](crate::Params)).
     ///
     /// ```
     /// use socketio_server::{Server, Socket};
@@ -117,22 +123,28 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// A brace is not closed, or a parameter's name is used twice or is not an identifier.
+    /// Returns an error if a brace is not closed, or if a parameter's name occurs twice or is not
+    /// an identifier.
     pub fn of_pattern(&self, pattern: &str) -> Result<ParentNamespace, PatternError> {
         self.parent(Rule::pattern(pattern))
     }
 
-    /// All namespaces that an async function accepts. The function is asked for every CONNECT to any namespace but the main
-    /// one and those that were named ([`of`](Self::of)) or declared before, also if the namespace exists by then:
+    /// Declares all namespaces that an async function accepts. The function is called for every
+    /// CONNECT to any namespace except the main one and those that were declared earlier, for
+    /// example with [`of`](Self::of). It is called even if the namespace exists by then. Its result
+    /// decides:
     ///
-    /// - [`Accept`](NamespaceVerdict::Accept): the namespace is this parent's, and is made if there is none; the parent's
-    ///   middlewares decide next. So it is if the application named it after this parent: it gets the parent's handlers
-    ///   with the first client that is accepted.
-    /// - [`Pass`](NamespaceVerdict::Pass): the name is not one of this parent. The parents declared after it are asked, and
-    ///   a namespace that the application has named stays as it is. `Pass` is no refusal.
-    /// - An error refuses the client, as an error of a middleware does. A panic does too.
+    /// - [`Accept`](NamespaceVerdict::Accept): the namespace belongs to this parent, and is created
+    ///   if it does not exist. The parent's middlewares decide next. This also applies to a
+    ///   namespace that the application declared after this parent: it gets the parent's handlers
+    ///   when the first client is accepted.
+    /// - [`Pass`](NamespaceVerdict::Pass): the name does not belong to this parent. The parents
+    ///   declared after it are asked, and a namespace that the application has declared stays as it
+    ///   is. `Pass` does not refuse the client.
+    /// - An error or a panic refuses the client, as in a middleware.
     ///
-    /// A client is let into a namespace that this parent has made only if the function accepts that client too.
+    /// A client enters a namespace that this parent has created only if the function accepts that
+    /// client too.
     ///
     /// ```
     /// use socketio_server::{HandlerError, NamespaceRequest, NamespaceVerdict, Server};
@@ -159,8 +171,9 @@ impl Server {
         ParentNamespace { template, registry: self.registry.clone() }
     }
 
-    /// Adds what is told of every namespace that comes into being after this, the main one excepted: `new_namespace`
-    /// in Node. No client is let in before it has returned, so that middlewares added here see all of them.
+    /// Adds a listener that is called for every namespace created after this call, except the main
+    /// one (`new_namespace` in Node). No client enters the namespace before the listener has
+    /// returned, so middlewares added in it see all clients.
     ///
     /// ```
     /// use socketio_server::Server;
@@ -173,8 +186,9 @@ impl Server {
         self
     }
 
-    /// Removes a namespace and disconnects its sockets ("server namespace disconnect"); whether there was one. The main
-    /// namespace stays. Clients that ask for it again are refused, unless a parent answers for the name.
+    /// Removes a namespace and disconnects its sockets ("server namespace disconnect"). Returns
+    /// whether the namespace existed. The main namespace cannot be removed. Clients that request
+    /// the namespace again are refused, unless a parent covers the name.
     pub fn close_namespace(&self, name: &str) -> bool {
         let nsp = Nsp::new(name);
         !nsp.is_root() && self.registry.close_namespace(&nsp)
@@ -185,7 +199,7 @@ impl Server {
         Ok(ParentNamespace { template, registry: self.registry.clone() })
     }
 
-    /// Adds a handler that runs when a client has connected. See [`Namespace::on_connection`].
+    /// Adds a handler that runs after a client has connected. See [`Namespace::on_connection`].
     pub fn on_connection<M>(&self, handler: impl Handler<M>) -> &Self {
         self.main.on_connection(handler);
         self
@@ -219,19 +233,20 @@ impl Server {
         self
     }
 
-    /// Adds a handler that runs when a socket is about to be disconnected. See [`Namespace::on_disconnecting`].
+    /// Adds a handler that runs when a socket is about to be disconnected. See
+    /// [`Namespace::on_disconnecting`].
     pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> &Self {
         self.main.on_disconnecting(handler);
         self
     }
 
-    /// Adds a handler that runs when a socket was disconnected. See [`Namespace::on_disconnect`].
+    /// Adds a handler that runs after a socket was disconnected. See [`Namespace::on_disconnect`].
     pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> &Self {
         self.main.on_disconnect(handler);
         self
     }
 
-    /// Sets what is told of handlers that fail. See [`Namespace::on_error`].
+    /// Sets the function that is called when a handler fails. See [`Namespace::on_error`].
     pub fn on_error(&self, handler: impl Fn(&Socket, &Failure) + Send + Sync + 'static) -> &Self {
         self.main.on_error(handler);
         self
@@ -241,7 +256,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded.
+    /// Returns an error if the event cannot be encoded.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         self.main.emit(event, args)
     }
@@ -250,12 +265,12 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit).
+    /// See [`emit`](Self::emit).
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         self.emit("message", args)
     }
 
-    /// Broadcasts an event and collects everybody's answer.
+    /// Broadcasts an event and collects the acks of all recipients.
     ///
     /// # Errors
     ///
@@ -278,7 +293,7 @@ impl Server {
         self.main.in_(rooms)
     }
 
-    /// Broadcasts to everybody but those in `rooms`.
+    /// Broadcasts to all sockets except those in `rooms`.
     pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
         self.main.except(rooms)
     }
@@ -288,17 +303,18 @@ impl Server {
         self.main.local()
     }
 
-    /// The next broadcast is dropped for recipients whose transport is not writable.
+    /// Makes the next broadcast volatile: it is dropped for recipients whose transport is not
+    /// writable.
     pub fn volatile(&self) -> Broadcast {
         self.main.volatile()
     }
 
-    /// Whether the next broadcast may be compressed. See [`Socket::compress`].
+    /// Sets whether the next broadcast may be compressed. See [`Socket::compress`].
     pub fn compress(&self, compress: bool) -> Broadcast {
         self.main.compress(compress)
     }
 
-    /// Sets how long the answers to the next broadcast may take.
+    /// Sets how long to wait for the acks of the next broadcast.
     pub fn timeout(&self, timeout: Duration) -> Broadcast {
         self.main.timeout(timeout)
     }
@@ -307,7 +323,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The queue to the other nodes is full.
+    /// Returns an error if the queue to the other nodes is full.
     pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         self.main.sockets_join(rooms)
     }
@@ -316,26 +332,26 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The queue to the other nodes is full.
+    /// Returns an error if the queue to the other nodes is full.
     pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         self.main.sockets_leave(rooms)
     }
 
-    /// Disconnects all sockets; with `close`, their whole connections.
+    /// Disconnects all sockets. If `close` is set, their whole connections are closed.
     ///
     /// # Errors
     ///
-    /// The queue to the other nodes is full.
+    /// Returns an error if the queue to the other nodes is full.
     pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
         self.main.disconnect_sockets(close)
     }
 
-    /// The main namespace, `/` (`io.sockets` in Node).
+    /// Returns the main namespace, `/` (`io.sockets` in Node).
     pub fn sockets(&self) -> &Namespace {
         &self.main
     }
 
-    /// The path that requests are served on.
+    /// Returns the path on which requests are served.
     pub fn path(&self) -> &str {
         self.engine.config().get_path()
     }
@@ -348,7 +364,7 @@ impl Server {
         self.registry.namespaces()
     }
 
-    /// The engine below: its clients, its service.
+    /// Returns the Engine.IO server underneath, with its clients and its service.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -364,43 +380,45 @@ impl Server {
         namespaces.iter().any(|it| it.nsp() == nsp && it.hub().get(id).is_some())
     }
 
-    /// A tower service that answers requests of the configured path, and 404 to others.
+    /// Returns a tower service that serves requests to the configured path and responds with 404 to
+    /// all others.
     pub fn service(&self) -> EngineService {
         self.engine.service()
     }
 
-    /// A tower layer that answers requests of the configured path and hands others to the service inside: axum, tonic,
-    /// or any other.
+    /// Returns a tower layer that serves requests to the configured path and passes all others to
+    /// the inner service, for example of axum or tonic.
     pub fn layer(&self) -> EngineLayer {
         self.engine.layer()
     }
 
-    /// Starts to listen, and tells where.
+    /// Starts to listen, and returns the bound listener.
     ///
     /// # Errors
     ///
-    /// The address cannot be resolved or bound.
+    /// Returns an error if the address cannot be resolved or bound.
     pub async fn bind(&self, address: impl ToSocketAddrs) -> std::io::Result<Listening> {
         self.namespaces().iter().for_each(join_cluster);
         self.engine.listen(address).await
     }
 
-    /// Listens until the server is [closed](Self::close) or [drained](Self::drain) and has [ended](Self::ended).
+    /// Listens until the server is [closed](Self::close) or [drained](Self::drain) and has
+    /// [ended](Self::ended).
     ///
     /// # Errors
     ///
-    /// The address cannot be resolved or bound.
+    /// Returns an error if the address cannot be resolved or bound.
     pub async fn listen(&self, address: impl ToSocketAddrs) -> std::io::Result<()> {
         let listening = self.bind(address).await?;
         self.serve(listening).await;
         Ok(())
     }
 
-    /// Starts to listen with TLS, and tells where. See [`Engine::listen_tls`].
+    /// Starts to listen with TLS, and returns the bound listener. See [`Engine::listen_tls`].
     ///
     /// # Errors
     ///
-    /// The address cannot be resolved or bound.
+    /// Returns an error if the address cannot be resolved or bound.
     #[cfg(feature = "tls")]
     pub async fn bind_tls(
         &self,
@@ -411,12 +429,12 @@ impl Server {
         self.engine.listen_tls(address, tls).await
     }
 
-    /// What [`listen`](Self::listen) does, with TLS: certificates and cryptography are those of `tls`. The example `tls`
-    /// shows how it is made.
+    /// Does the same as [`listen`](Self::listen), with TLS. Certificates and cryptography come from
+    /// `tls`. The example `tls` shows how to create it.
     ///
     /// # Errors
     ///
-    /// The address cannot be resolved or bound.
+    /// Returns an error if the address cannot be resolved or bound.
     #[cfg(feature = "tls")]
     pub async fn listen_tls(
         &self,
@@ -430,17 +448,18 @@ impl Server {
 
     async fn serve(&self, listening: Listening) {
         self.registry.closed().await;
-        // Polling clients fetch their last packets with requests.
+        // Polling clients fetch their last packets with requests, so the listener has to stay until
+        // then.
         self.ended().await;
         listening.stop();
         listening.join().await;
     }
 
-    /// Waits until every connection has ended: its handlers have run, and what was to be written has left. For the end of
-    /// a program, after [`close`](Self::close). A client that takes nothing, or a handler that does not end, is waited for
-    /// as long as a connection that closes may take, no longer: twice
-    /// [`EngineConfig::linger`](engineio_server::EngineConfig::linger) (3 s). With an adapter it is waited, for 2 s at most,
-    /// until the other nodes have been told.
+    /// Waits until every connection has ended, its handlers have run and its queued data is
+    /// written. Call it at the end of a program, after [`close`](Self::close). A client that reads
+    /// nothing or a handler that does not return delays this at most as long as a closing
+    /// connection may take: twice [`EngineConfig::linger`](engineio_server::EngineConfig::linger)
+    /// (3 s). With an adapter, it also waits up to 2 s until the other nodes have been told.
     pub async fn ended(&self) {
         self.connections_ended().await;
         let _ = tokio::time::timeout(LEAVING, self.registry.left_cluster()).await;
@@ -451,7 +470,8 @@ impl Server {
         let _ = tokio::time::timeout(2 * linger, self.engine.ended()).await;
     }
 
-    /// Not before the connections have ended: what their handlers say at the end is for other nodes as well.
+    /// Must run after the connections have ended, because events sent by their last handlers also
+    /// go to the other nodes.
     fn leave_cluster(&self) {
         if self.registry.config.adapter.is_none() {
             return;
@@ -466,22 +486,24 @@ impl Server {
         }
     }
 
-    /// Closes the server: every connection is closed at once, its sockets see "server shutting down", and
-    /// [`listen`](Self::listen) returns. What is queued is sent first, for
-    /// [`EngineConfig::linger`](engineio_server::EngineConfig::linger) at most. New connections are refused with 503; a
-    /// listener that was started with [`bind`](Self::bind) is stopped by [`Listening::stop`].
+    /// Closes the server. Every connection is closed at once, its sockets see "server shutting
+    /// down", and [`listen`](Self::listen) returns. Queued data is sent first, for at most
+    /// [`EngineConfig::linger`](engineio_server::EngineConfig::linger). New connections are refused
+    /// with 503. A listener that was started with [`bind`](Self::bind) is stopped by
+    /// [`Listening::stop`].
     pub fn close(&self) {
         self.registry.close();
         self.engine.close();
         self.leave_cluster();
     }
 
-    /// Closes the server over `duration`, so that its clients do not all come back in the same moment: new connections
-    /// are refused with 503 and `Retry-After`, the open ones are closed one after the other, and their sockets see "server
-    /// shutting down". See [`Engine::drain`] for how, and for the time it takes. Then the server is
-    /// [closed](Self::close), so that [`listen`](Self::listen) returns.
+    /// Closes the server gradually over `duration`, so that its clients do not all reconnect at the
+    /// same moment. New connections are refused with 503 and `Retry-After`. Open connections are
+    /// closed one after another, and their sockets see "server shutting down". [`Engine::drain`]
+    /// describes the order and the time it takes. Then the server is [closed](Self::close), so that
+    /// [`listen`](Self::listen) returns.
     ///
-    /// A node that is replaced drains when it is told to stop:
+    /// A node that is being replaced drains when it is told to stop:
     ///
     /// ```no_run
     /// # use std::time::Duration;

@@ -1,8 +1,11 @@
-//! Connection state recovery across nodes: delivery in the order of an engine's log, and sessions in its store.
+//! Connection state recovery across nodes: delivery in the order of an engine's log, and sessions
+//! in the engine's store.
 //!
-//! The border between what a client missed and what comes now is drawn twice. It becomes a member of the namespace under the
-//! lock of delivery, and its events wait from then on; only then the engine's log is read, to its end. So no event falls in
-//! between. What waits and was read comes once, by its offset; what was read and is delivered here later is left out then.
+//! A restored client must get each event exactly once: missed events from the log, new ones live.
+//! Its socket first becomes a member of the namespace, under the delivery lock, and new events for
+//! it are held back from then on. Only afterwards the engine's log is read, to its end, so no event
+//! falls in between. Events that were both read and held back are recognized by their offset and
+//! sent once. Events that were read and are delivered on this node later are skipped.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -25,24 +28,26 @@ use crate::{
     stored::Stored,
 };
 
-/// Bytes of a private id, which has 20. Whatever else is claimed is not looked for.
+/// Maximum length of a private id in bytes. Real ids have 20. A claim of a longer id is not looked
+/// up.
 const MAX_PID: usize = 128;
 
-/// How much of the log is asked for at once.
+/// The part of the log that is requested at once.
 const PAGE: PageSize = PageSize { packets: 256, bytes: 1 << 20 };
 
-/// A session that came back, from wherever it was lost.
+/// A restored session, from whichever node lost it.
 pub(crate) struct Restored {
     pub(crate) socket: Returning,
-    /// Whether it is known to have been let into this namespace.
+    /// Whether the session is known to have been accepted into this namespace.
     pub(crate) trusted: bool,
 }
 
-/// The socket of a client that comes back. Where it is dropped on the way, the session is kept again.
+/// The socket of a returning client. If it is dropped before the client is let in, its session is
+/// kept again.
 pub(crate) struct Returning(Option<Arc<SocketInner>>);
 
 impl Returning {
-    /// The socket, which is in its caller's care now.
+    /// Returns the socket. The caller is responsible for it from now on.
     pub(crate) fn arrived(mut self) -> Option<Arc<SocketInner>> {
         self.0.take()
     }
@@ -58,7 +63,7 @@ impl Drop for Returning {
 }
 
 impl Namespace {
-    /// Where the events of this namespace are in an engine's log.
+    /// Returns the recorder and the membership if the namespace's events are in an engine's log.
     pub(crate) fn shared_recorder(&self) -> Option<(&Recorder, &Arc<Membership>)> {
         let recorder = self.0.recorder.as_ref().filter(|recorder| recorder.shared)?;
         Some((recorder, self.membership()?))
@@ -95,8 +100,9 @@ impl Namespace {
         full
     }
 
-    /// The session that a client claims, on whichever node it was lost, with what the client missed: at the latest after
-    /// the cluster's `request_timeout`. `None` where the client is to get a new one.
+    /// Restores the session that a client claims, from whichever node lost it, together with the
+    /// events that the client missed. Takes at most the cluster's `request_timeout`. Returns `None`
+    /// if the client has to get a new session.
     pub(crate) async fn restore(
         self,
         claim: Claim,
@@ -108,11 +114,11 @@ impl Namespace {
         match tokio::time::timeout(patience, self.find(&membership, claim, make)).await {
             Ok(Ok(restored)) => restored,
             Ok(Err(error)) => {
-                tracing::warn!(target: "socketio::namespace", %nsp, %error, "a session is not restored");
+                tracing::warn!(target: "socketio::namespace", %nsp, %error, "a session was not restored");
                 None
             }
             Err(_) => {
-                tracing::warn!(target: "socketio::namespace", %nsp, "a session is not restored in time");
+                tracing::warn!(target: "socketio::namespace", %nsp, "a session was not restored in time");
                 None
             }
         }
@@ -137,12 +143,12 @@ impl Namespace {
             taken.await.map_err(|error| AdapterError::Engine(error.into()))?
         };
         let mut taken = take().await?;
-        // Somebody else may have it who has vanished.
+        // Another connection may have taken the session and vanished since.
         if taken.is_none() && recorder.settled(&claim.pid, &[Way::OutOfStore, Way::IntoStore]).await
         {
             taken = take().await?;
         }
-        // One of another namespace is put back.
+        // A session of another namespace is put back.
         let ours =
             |session: &SavedSession| session.nsp.as_ref().is_none_or(|nsp| nsp == self.nsp());
         let taken = taken.filter(|taken| taken.session().is_some_and(ours));
@@ -151,7 +157,8 @@ impl Namespace {
         let rooms = session.rooms.iter().cloned().collect();
         let socket = Returning(Some(self.enter_again(recorder, &store, &from, session, make)));
         if !self.catch_up(recorder, &store, from, &rooms, &socket).await? {
-            // More than it can be sent: it is of no use to keep that for another try.
+            // The client missed more than its queue can hold. The session is dropped, because
+            // another attempt would fail too.
             if let Some(socket) = socket.arrived() {
                 socket.set_disconnected();
                 drop(self.part(&socket, false, Stay::default()));
@@ -161,7 +168,8 @@ impl Namespace {
         Ok(Some(Restored { socket, trusted }))
     }
 
-    /// Makes the socket of a session a member. From now on events wait for it.
+    /// Makes the socket of a session a member of the namespace. From now on events for it are held
+    /// back.
     fn enter_again(
         &self,
         recorder: &Recorder,
@@ -171,9 +179,11 @@ impl Namespace {
         make: impl FnOnce(ByteString, Box<Recoverable>, Option<Box<Stored>>) -> SocketInner,
     ) -> Arc<SocketInner> {
         let SavedSession { pid, sid, rooms, data, .. } = session;
-        // Under one lock: whoever emits to it meanwhile must find it either kept or here.
+        // Under one lock, so that a task that emits to the socket finds it either kept or as a
+        // member.
         let mut log = recorder.log();
-        // What other nodes cannot know is still here, where it was lost here.
+        // If the session was lost on this node, the state that other nodes cannot know is still
+        // here.
         let kept = log.reclaim(&pid);
         let (stored, outstanding, held) = match kept {
             Some(kept) => (kept.data.stored, kept.data.outstanding, Some(kept.data.stay)),
@@ -196,7 +206,8 @@ impl Namespace {
         socket
     }
 
-    /// Reads the log from `from` to its end. Whether the client can be sent all of it.
+    /// Reads the log from `from` to its end. Returns whether the client's queue can hold all missed
+    /// events.
     async fn catch_up(
         &self,
         recorder: &Recorder,
@@ -240,8 +251,8 @@ impl Namespace {
         })
     }
 
-    /// Sends a client that comes back what it missed, `connected`, and what was delivered meanwhile. From then on its
-    /// socket is connected.
+    /// Sends a returning client the events it missed, then `connected`, then the events delivered
+    /// in the meantime. Afterwards its socket is connected.
     pub(crate) fn resume_shared(&self, socket: &SocketInner, connected: Frames) -> Resume {
         let (Some((recorder, _)), Some(recoverable)) =
             (self.shared_recorder(), &socket.recoverable)
@@ -287,7 +298,8 @@ impl Namespace {
         }
     }
 
-    /// Removes a socket, and keeps its session where it may come back: here, and for all nodes where they can restore it.
+    /// Removes a socket. If its session can be recovered, it is kept on this node and, with a
+    /// shared store, for all nodes.
     pub(crate) fn part(&self, socket: &SocketInner, keep: bool, stay: Stay) -> Option<Stay> {
         let session = self.shared_recorder().filter(|_| keep).and_then(|(_, membership)| {
             let recoverable = socket.recoverable.as_ref()?;
@@ -312,8 +324,8 @@ impl Namespace {
 }
 
 impl SocketInner {
-    /// Whether an event of the log is to be queued now. Until its client is let in, the event waits for that; what it was
-    /// sent before is left out.
+    /// Returns whether to queue an event of the log now. Until the client is let in, the event is
+    /// held back. Events that the client has already been sent are skipped.
     fn joins(&self, offset: &Offset, frames: &Frames, max: (usize, usize)) -> bool {
         let Some(recoverable) = &self.recoverable else { return true };
         let mut joint = recoverable.joint();
@@ -335,17 +347,19 @@ impl SocketInner {
         }
     }
 
-    /// Whether an event for this socket may be published: it has not left, and can be sent more.
+    /// Checks whether an event for this socket may be published: the socket must exist, and its
+    /// queue must have room.
     pub(crate) fn may_be_sent(&self) -> Result<(), EmitError> {
         let Some((recorder, _)) = self.namespace.shared_recorder() else { return Ok(()) };
         let Some(member) = self.member() else {
-            // It is away, or on another node by now; or it came back between two looks, of which the second one is under the
-            // lock of those who come and go.
+            // The client is disconnected, or is on another node by now. Or it returned between the
+            // two lookups of the member, of which the second is made under the lock that returning
+            // clients take.
             let log = recorder.log();
             let now = tokio::time::Instant::now().into_std();
             let kept = self.recoverable.as_ref().is_some_and(|it| log.keeps(now, &it.pid));
             let member = self.member();
-            // What the application keeps with a socket ends with its last reference: where no lock is held.
+            // The last reference drops the application's data, so no lock is held here.
             drop(log);
             return match kept || member.is_some() {
                 true => Ok(()),
@@ -360,18 +374,19 @@ impl SocketInner {
         Err(EmitError::Full)
     }
 
-    /// The socket that its client has now, which may have come back to another one of the same id.
+    /// Returns the client's current socket, which may be another one with the same id.
     fn member(&self) -> Option<Arc<Self>> {
         let member = self.namespace.hub().get(&self.id)?;
         (member.is_away() || !member.is_disconnected()).then_some(member)
     }
 
-    /// Whether events wait for an engine before they are delivered.
+    /// Returns whether events are published to an engine before they are delivered.
     pub(crate) fn takes_turns(&self) -> bool {
         self.namespace.membership().and_then(Membership::logged).is_some()
     }
 
-    /// Runs an action after the events that were emitted before it. Where too much waits, it comes back.
+    /// Runs an action after the events that were emitted before it. Returns the action if the queue
+    /// is full.
     pub(crate) fn in_turn(&self, action: Action) -> Result<(), Action> {
         match self.namespace.membership().and_then(Membership::logged) {
             Some(membership) => membership.in_turn(action),
@@ -382,8 +397,8 @@ impl SocketInner {
         }
     }
 
-    /// Sends what no log keeps: after the events that were emitted before it. `failed` is told where it cannot be sent in its
-    /// turn any more.
+    /// Sends frames that no log keeps, after the events that were emitted before them. `failed` is
+    /// called if they cannot be sent when their turn comes.
     pub(crate) fn send_in_turn(
         self: &Arc<Self>,
         frames: Frames,
@@ -405,7 +420,7 @@ impl SocketInner {
     }
 }
 
-/// What other nodes may see of a socket's data, beside what is kept here.
+/// Combines the locally kept values with the shared value from the store.
 fn with_shared(stored: Option<Box<Stored>>, data: &Value) -> Option<Box<Stored>> {
     let none = match data {
         Value::Null => true,
@@ -422,7 +437,7 @@ fn with_shared(stored: Option<Box<Stored>>, data: &Value) -> Option<Box<Stored>>
     Some(stored)
 }
 
-/// Whether a broadcast was for a socket in these rooms, and is one that can be recovered.
+/// Returns whether a socket in these rooms was a recipient of a broadcast that can be recovered.
 fn is_for(missed: &Missed, rooms: &HashSet<Room>) -> bool {
     let Selection { rooms: to, except, flags, .. } = &missed.selection;
     !flags.volatile

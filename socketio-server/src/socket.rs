@@ -1,4 +1,4 @@
-//! One client in one namespace: what can be done with it.
+//! Methods of a socket: one client in one namespace.
 
 use std::{fmt, pin::pin, time::Duration};
 
@@ -18,57 +18,62 @@ use crate::{
 };
 
 impl Socket {
-    /// The session id: 20 characters of base64url, fresh for every connection to a namespace.
+    /// Returns the socket's id: 20 characters of base64url, new for every connection to a
+    /// namespace.
     pub fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// The name of the namespace.
+    /// Returns the name of the namespace.
     pub fn nsp(&self) -> &Nsp {
         self.0.namespace.nsp()
     }
 
-    /// The namespace.
+    /// Returns the namespace.
     pub fn namespace(&self) -> &Namespace {
         &self.0.namespace
     }
 
-    /// A part of the namespace's name, as named by its [pattern](crate::Server::of_pattern).
+    /// Returns a parameter of the namespace's name, as defined by its
+    /// [pattern](crate::Server::of_pattern).
     pub fn param(&self, name: &str) -> Option<&str> {
         self.0.namespace.0.child.get()?.params.get(name)
     }
 
-    /// Whether the namespace was connected and still is.
+    /// Returns whether the socket has been connected to the namespace and still is.
     pub fn is_connected(&self) -> bool {
         self.0.is_connected()
     }
 
-    /// The HTTP request that opened the connection: headers, query, address, time.
+    /// Returns the HTTP request that opened the connection: headers, query, address and time.
     pub fn handshake(&self) -> &Handshake {
         self.0.client.handle.handshake()
     }
 
-    /// The Engine.IO session below, shared by all namespaces of the connection.
+    /// Returns the Engine.IO session, which all namespaces of the connection share.
     pub fn conn(&self) -> &Handle {
         &self.0.client.handle
     }
 
-    /// What the client sent with its CONNECT packet (`auth` in the JavaScript client), decoded. A client that sent nothing
-    /// sent `{}`, as in Node; a type that cannot be made of that is made of `null`.
+    /// Decodes the data that the client sent with its CONNECT packet (`auth` in the JavaScript
+    /// client). If the client sent no data, `{}` is decoded, as in Node, or `null` if the type
+    /// cannot be decoded from `{}`.
     ///
     /// # Errors
     ///
-    /// It is of another type. The client is told "invalid auth" of this error.
+    /// Returns an error if the data is of another type. The message for the client is "invalid
+    /// auth".
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
         auth::decode(self.0.auth.as_ref())
     }
 
-    /// Sends an event to the client. A tuple (or array) is a list of arguments, anything else is one argument, `()` is
-    /// none. Binary anywhere inside goes as attachments.
+    /// Sends an event to the client. A tuple or array is a list of arguments, `()` is an empty
+    /// list, and any other value is one argument. Binary data at any depth is sent as attachments.
     ///
     /// # Errors
     ///
-    /// The socket is disconnected, its queue is full, or the event cannot be encoded. Nothing was sent then.
+    /// Returns an error if the socket is disconnected, its queue is full, or the event cannot be
+    /// encoded. In each case the event was not sent.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         self.emitter().emit(event, args)
     }
@@ -77,16 +82,16 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit).
+    /// See [`emit`](Self::emit).
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         self.emit("message", args)
     }
 
-    /// Sends an event and waits for the client's answer, up to the server's `ack_timeout`.
+    /// Sends an event and waits for the client's ack, at most for the server's `ack_timeout`.
     ///
     /// # Errors
     ///
-    /// See [`AckError`]. Exactly one outcome is reported, at the latest after the timeout.
+    /// See [`AckError`]. There is exactly one outcome, after the timeout at the latest.
     pub async fn emit_with_ack<R: DeserializeOwned>(
         &self,
         event: &str,
@@ -95,19 +100,20 @@ impl Socket {
         self.emitter().emit_with_ack(event, args).await
     }
 
-    /// Sets how long the answer to the next event may take.
+    /// Sets how long to wait for the ack of the next event.
     pub fn timeout(&self, timeout: Duration) -> Emitter<'_> {
         self.emitter().timeout(timeout)
     }
 
-    /// The next event is dropped, not queued, where the transport is not writable.
+    /// Makes the next event volatile: it is dropped, not queued, if the transport is not writable.
     pub fn volatile(&self) -> Emitter<'_> {
         self.emitter().volatile()
     }
 
-    /// Whether the next event may be compressed (default yes), where the transport does so: see
-    /// [`EngineConfig`](engineio_server::EngineConfig)'s `http_compression` and `per_message_deflate`. No is for what was
-    /// compressed before, and for secrets beside text that others choose.
+    /// Sets whether the next event may be compressed (default yes). Whether the transport
+    /// compresses at all depends on `http_compression` and `per_message_deflate` of
+    /// [`EngineConfig`](engineio_server::EngineConfig). Turn it off for data that is compressed
+    /// already, and for secrets sent together with text that others can choose.
     pub fn compress(&self, compress: bool) -> Emitter<'_> {
         self.emitter().compress(compress)
     }
@@ -116,12 +122,12 @@ impl Socket {
         Emitter::new(self)
     }
 
-    /// Broadcasts to everybody in the namespace but this socket.
+    /// Broadcasts to all sockets of the namespace except this one.
     pub fn broadcast(&self) -> Broadcast {
         Broadcast::new(self.0.namespace.clone()).without(self.0.id.clone())
     }
 
-    /// Broadcasts to rooms, without this socket. An empty list reaches nobody.
+    /// Broadcasts to rooms, except to this socket. An empty list reaches no socket.
     pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
         self.broadcast().to(rooms)
     }
@@ -131,22 +137,23 @@ impl Socket {
         self.to(rooms)
     }
 
-    /// Broadcasts to everybody but this socket and those in `rooms`.
+    /// Broadcasts to all sockets except this one and those in `rooms`.
     pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
         self.broadcast().except(rooms)
     }
 
-    /// Broadcasts on this node only, without this socket.
+    /// Broadcasts on this node only, except to this socket.
     pub fn local(&self) -> Broadcast {
         self.broadcast().local()
     }
 
-    /// Joins one room or several.
+    /// Joins one or more rooms.
     ///
     /// # Errors
     ///
-    /// The socket is disconnected, or in as many rooms as it may, or a room's name is longer than
-    /// [`max_room_name`](crate::ServerConfig::max_room_name); rooms that were named before the refused one are joined then.
+    /// Returns an error if the socket is disconnected, is already in the maximum number of rooms,
+    /// or if a room's name is longer than [`max_room_name`](crate::ServerConfig::max_room_name).
+    /// Rooms listed before the refused one have been joined.
     pub fn join(&self, rooms: impl IntoRooms) -> Result<(), JoinError> {
         if self.0.is_disconnected() {
             return Err(JoinError::Disconnected);
@@ -158,7 +165,8 @@ impl Socket {
         self.0.change_rooms(|| hub.join(&self.0.id, list, limits))
     }
 
-    /// Leaves one room or several. Once the socket is in none any more, this does nothing.
+    /// Leaves one or more rooms. Does nothing after the socket has left all rooms by its
+    /// disconnection.
     pub fn leave(&self, rooms: impl IntoRooms) {
         let mut list = Vec::new();
         rooms.append_to(&mut list);
@@ -167,19 +175,19 @@ impl Socket {
         }
     }
 
-    /// Leaves all rooms but the one of its own id.
+    /// Leaves all rooms except the one named after the socket's id.
     pub fn leave_all(&self) {
         if self.0.is_member() {
             self.0.change_rooms(|| self.0.namespace.hub().leave_all(&self.0.id));
         }
     }
 
-    /// The rooms the socket is in; its own id is the first.
+    /// Returns the rooms of the socket. The first is the one named after its id.
     pub fn rooms(&self) -> Vec<Room> {
         if self.0.is_member() { self.0.namespace.hub().rooms_of(&self.0.id) } else { Vec::new() }
     }
 
-    /// Adds a handler for an event of this socket, beside those of the namespace, which run first.
+    /// Adds a handler for an event of this socket. The namespace's handlers of the event run first.
     pub fn on<M>(&self, event: &str, handler: impl Handler<M>) {
         self.0.change_own(|table| table.add(event, erase(handler)));
     }
@@ -193,12 +201,13 @@ impl Socket {
         self.0.change_own(|table| table.add(event.name(), erase_typed(handler)));
     }
 
-    /// Adds a handler that runs when this socket is about to be disconnected, while it is still in its rooms.
+    /// Adds a handler that runs when this socket is about to be disconnected and is still in its
+    /// rooms.
     pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) {
         self.0.change_own(|table| table.add("disconnecting", erase(handler)));
     }
 
-    /// Adds a handler that runs when this socket was disconnected.
+    /// Adds a handler that runs after this socket was disconnected.
     pub fn on_disconnect<M>(&self, handler: impl Handler<M>) {
         self.0.change_own(|table| table.add("disconnect", erase(handler)));
     }
@@ -206,15 +215,17 @@ impl Socket {
     /// Removes the handlers of an event that were added to this socket.
     pub fn off(&self, event: &str) {
         let removed = self.0.change_own(|table| table.remove(event));
-        // The user's closures end here, where no lock is held.
+        // Dropping the closures may run user code, so no lock is held here.
         drop(removed);
     }
 
-    /// Disconnects the socket from its namespace; the connection and its other namespaces live on.
+    /// Disconnects the socket from its namespace. The connection and its other namespaces remain.
     ///
-    /// From now on nothing is sent to it and none of its events is handled; its handlers of a disconnection run soon
-    /// after, in the connection's own task. In a middleware this refuses the client. Where events are published first
-    /// ([`Recovery`](crate::Recovery)), those that were sent before still go out, and it is disconnected then.
+    /// From now on no event is sent to the socket, and none of its events is handled. Its
+    /// disconnection handlers run shortly afterwards, in the connection's own task. In a middleware
+    /// this refuses the client. If events are published before delivery
+    /// ([`Recovery`](crate::Recovery)), the socket is disconnected only after the events emitted
+    /// before this call have been sent.
     pub fn disconnect(&self) {
         self.last(|socket| {
             if socket.0.set_disconnected() {
@@ -223,8 +234,8 @@ impl Socket {
         });
     }
 
-    /// Closes the whole connection, after disconnecting the sockets of all its namespaces (`disconnect(true)` in
-    /// Node). What was sent before still goes out.
+    /// Disconnects the sockets of all namespaces of the connection, and then closes the connection
+    /// (`disconnect(true)` in Node). Events sent before this call are still delivered.
     pub fn disconnect_all(&self) {
         self.last(|socket| {
             socket.0.set_disconnected();
@@ -232,7 +243,7 @@ impl Socket {
         });
     }
 
-    /// Does something after all that was sent before.
+    /// Runs `act` after all events that were emitted before.
     fn last(&self, act: impl FnOnce(&Self) + Send + 'static) {
         if !self.0.is_connected() || !self.0.takes_turns() {
             return act(self);
@@ -243,7 +254,7 @@ impl Socket {
         }
     }
 
-    /// Waits until the socket is disconnected. Handlers that run long watch this to end in time.
+    /// Waits until the socket is disconnected. A long-running handler can watch this to stop early.
     pub async fn disconnected(&self) {
         loop {
             let gone = self.0.gone.notified();
@@ -256,11 +267,11 @@ impl Socket {
         }
     }
 
-    /// Waits until the outgoing queue has room again, after [`EmitError::Full`].
+    /// Waits until the outgoing queue has room again. Call it after [`EmitError::Full`].
     ///
     /// # Errors
     ///
-    /// The socket is disconnected.
+    /// Returns an error if the socket is disconnected.
     pub async fn ready(&self) -> Result<(), EmitError> {
         tokio::select! {
             () = self.0.client.handle.ready() => {}

@@ -1,4 +1,4 @@
-//! What an application keeps with a socket.
+//! The application's data of a socket.
 
 use std::{
     any::{Any, TypeId},
@@ -9,7 +9,8 @@ use serde_json::Value;
 
 type Shelved = Arc<dyn Any + Send + Sync>;
 
-/// Values by type, and the one that other nodes may see. Few are kept: they are searched one by one.
+/// Values by type, and the value shared with other nodes. There are few values, so they are
+/// searched linearly.
 #[derive(Clone, Default)]
 pub(crate) struct Stored {
     typed: Vec<(TypeId, Shelved)>,

@@ -1,4 +1,5 @@
-//! Typed events, sent: to one socket and to many. What takes them is `handle`, beside `on`.
+//! Sending typed events, to one socket and to many. Handlers for typed events are added with
+//! `handle`, next to `on`.
 
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_parser::Event;
@@ -12,7 +13,8 @@ use crate::{
 };
 
 impl Socket {
-    /// Sends a typed event: the arguments are those of the contract. See [`emit`](Self::emit).
+    /// Sends a typed event, whose [`Event`] fixes the types of the arguments. See
+    /// [`emit`](Self::emit).
     ///
     /// ```
     /// use socketio_server::{EmitError, Event, Socket};
@@ -26,7 +28,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// Those of [`emit`](Self::emit).
+    /// Returns the errors of [`emit`](Self::emit).
     pub fn emit_event<A: Serialize, R>(
         &self,
         event: Event<A, R>,
@@ -35,7 +37,7 @@ impl Socket {
         self.emit(event.name(), args)
     }
 
-    /// Sends a typed event and waits for the answer that its contract promises. See
+    /// Sends a typed event and waits for its ack, whose type the [`Event`] fixes. See
     /// [`emit_with_ack`](Self::emit_with_ack).
     ///
     /// ```
@@ -65,7 +67,7 @@ impl Emitter<'_> {
     ///
     /// # Errors
     ///
-    /// Those of [`emit`](Self::emit).
+    /// Returns the errors of [`emit`](Self::emit).
     pub fn emit_event<A: Serialize, R>(
         self,
         event: Event<A, R>,
@@ -74,7 +76,7 @@ impl Emitter<'_> {
         self.emit(event.name(), args)
     }
 
-    /// Sends a typed event and waits for its answer. See [`Socket::emit_event_with_ack`].
+    /// Sends a typed event and waits for its ack. See [`Socket::emit_event_with_ack`].
     ///
     /// # Errors
     ///
@@ -93,7 +95,7 @@ impl Broadcast {
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded.
+    /// Returns the errors of [`emit`](Self::emit).
     pub fn emit_event<A: Serialize, R>(
         &self,
         event: Event<A, R>,
@@ -102,7 +104,8 @@ impl Broadcast {
         self.emit(event.name(), args)
     }
 
-    /// Broadcasts a typed event and collects everybody's answer. See [`emit_with_ack`](Self::emit_with_ack).
+    /// Broadcasts a typed event and collects the acks of all recipients. See
+    /// [`emit_with_ack`](Self::emit_with_ack).
     ///
     /// # Errors
     ///
@@ -121,7 +124,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded.
+    /// Returns the errors of [`emit`](Self::emit).
     pub fn emit_event<A: Serialize, R>(
         &self,
         event: Event<A, R>,
@@ -130,7 +133,7 @@ impl Namespace {
         self.emit(event.name(), args)
     }
 
-    /// Broadcasts a typed event and collects everybody's answer.
+    /// Broadcasts a typed event and collects the acks of all recipients.
     ///
     /// # Errors
     ///
@@ -149,7 +152,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded.
+    /// Returns the errors of [`emit`](Self::emit).
     pub fn emit_event<A: Serialize, R>(
         &self,
         event: Event<A, R>,
@@ -158,7 +161,7 @@ impl Server {
         self.emit(event.name(), args)
     }
 
-    /// Broadcasts a typed event and collects everybody's answer.
+    /// Broadcasts a typed event and collects the acks of all recipients.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What an event brings.
+//! The context of an event: the values that extractors read.
 
 use socketio_parser::Args;
 
@@ -13,22 +13,22 @@ impl Context {
         Self { socket, args: None, responder: None, reason: None, description: None, rewrite: None }
     }
 
-    /// The socket that the event came from.
+    /// Returns the socket that the event came from.
     pub fn socket(&self) -> &Socket {
         &self.socket
     }
 
-    /// The event's arguments; none where the handler is not an event's.
+    /// Returns the event's arguments, or `None` if the handler is not an event handler.
     pub fn args(&self) -> Option<&Args> {
         self.args.as_ref()
     }
 
-    /// The answer that the client waits for.
+    /// Returns the ack of the event.
     pub fn ack(&self) -> Ack {
         Ack(self.responder.clone())
     }
 
-    /// Why the socket is being disconnected, in handlers of a disconnection.
+    /// Returns the reason of the disconnection, in disconnection handlers.
     pub fn disconnect_reason(&self) -> Option<DisconnectReason> {
         self.reason
     }

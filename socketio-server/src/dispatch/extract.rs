@@ -1,11 +1,11 @@
-//! What a handler may take as an argument.
+//! The traits of a handler's arguments.
 
 use crate::{error::HandlerError, model::Context};
 
 /// An argument of a handler.
 ///
-/// Implement it for types of your own; an error is reported to the namespace's error handler and, where the client
-/// waits for an answer, to the client, as every [`HandlerError`] is.
+/// Implement it for your own types. An error is handled as every [`HandlerError`]: it is passed to
+/// the namespace's error handler and, if the client waits for an ack, to the client.
 ///
 /// ```
 /// use socketio_server::{Context, Extract, HandlerError, Server};
@@ -24,7 +24,7 @@ use crate::{error::HandlerError, model::Context};
 /// io.on("greet", |Language(language): Language| async move { format!("hello in {language}") });
 /// ```
 ///
-/// A handler that wants to know of the failure itself takes `Result<X, HandlerError>`:
+/// A handler that wants to see the failure takes `Result<X, HandlerError>`:
 ///
 /// ```
 /// # use socketio_server::{Data, HandlerError, Server};
@@ -42,17 +42,18 @@ use crate::{error::HandlerError, model::Context};
     note = "`Result<X, HandlerError>` of each of them works too, and `Option<X>` where it may be missing"
 )]
 pub trait Extract: Sized + Send + 'static {
-    /// Takes the argument out of what the event brought.
+    /// Extracts the argument from the event's context.
     ///
     /// # Errors
     ///
-    /// The event has no such thing, or it is of another type.
+    /// Returns an error if the context has no such value, or if the value is of another type.
     fn extract(context: &mut Context) -> Result<Self, HandlerError>;
 }
 
-/// An argument that may be missing: `Option<Self>` is an argument of a handler too.
+/// An argument that may be missing. `Option<Self>` is then an argument of a handler too.
 ///
-/// `None` is what is not there. What is there, but of another type, is an error all the same.
+/// `None` means that the value is missing. A value of another type is an error, as without the
+/// `Option`.
 ///
 /// ```
 /// use socketio_server::{Auth, Server};
@@ -67,11 +68,11 @@ pub trait Extract: Sized + Send + 'static {
     note = "`Option` is for what may be missing: `Data<T>`, `Auth<T>`, `State<T>`, `Extension<T>`, `EventName`, `Args`, `DisconnectReason`"
 )]
 pub trait MaybeExtract: Extract {
-    /// Takes the argument, if there is one.
+    /// Extracts the argument, if it is there.
     ///
     /// # Errors
     ///
-    /// It is of another type.
+    /// Returns an error if the value is of another type.
     fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError>;
 }
 

@@ -1,4 +1,4 @@
-//! The arguments that a handler may take.
+//! The extractors: the arguments that a handler can take.
 
 use std::any::type_name;
 
@@ -13,16 +13,19 @@ use crate::{
     rule::Params,
 };
 
-/// Extractor: the event's arguments, decoded. A tuple (or array) is the list of arguments, anything else is the first.
+/// Extractor for the event's arguments, decoded. A tuple or array decodes the list of arguments,
+/// any other type decodes the first argument.
 ///
-/// In the handler of a connection or a middleware it is what the client sent with CONNECT, as [`Auth`]. As
-/// `Option<Data<T>>` it is `None` where the client sent no arguments.
+/// In a connection handler or a middleware it decodes the data that the client sent with CONNECT,
+/// as [`Auth`] does. `Option<Data<T>>` is `None` if the client sent no arguments.
 ///
-/// Half a surrogate pair in a text is U+FFFD, a number beyond an `f64` is infinity (null in a dynamic
-/// value). An attachment is [`Binary`](crate::Binary), `Bytes` or inside of a [`Value`](crate::Value). For a
-/// type that takes no bytes, such as `serde_json::Value`, it is an error that says so.
+/// An unpaired surrogate in a text becomes U+FFFD, and a number beyond an `f64` becomes infinity
+/// (null in a dynamic value). An attachment decodes to [`Binary`](crate::Binary), to `Bytes`, or
+/// inside a [`Value`](crate::Value). For a type that accepts no bytes, such as `serde_json::Value`,
+/// an attachment is an error that says so.
 ///
-/// Of arguments of another type the client is told "invalid arguments", and nothing of the types here; the namespace's
+/// If the arguments are of another type, the client gets "invalid arguments" and learns nothing
+/// about the types. The namespace's error handler gets the details.
 /// error handler is told what is wrong with them.
 ///
 /// ```
@@ -57,11 +60,14 @@ impl<T: DeserializeOwned + Send + 'static> MaybeExtract for Data<T> {
     }
 }
 
-/// Extractor: what the client sent with its CONNECT packet (`auth` in the JavaScript client), decoded. A client that sent
-/// nothing sent `{}`, as in Node, so that a type whose fields are all optional can be made of it; a type that cannot, such
-/// as `Option<T>` or `()`, is made of `null`. To tell whether there was anything, take `Option<Auth<T>>`.
+/// Extractor for the data that the client sent with its CONNECT packet (`auth` in the JavaScript
+/// client), decoded. If the client sent no data, `{}` is decoded, as in Node, so that a type whose
+/// fields are all optional can be decoded. A type that cannot be decoded from `{}`, such as
+/// `Option<T>` or `()`, is decoded from `null`. Take `Option<Auth<T>>` to find out whether the
+/// client sent any data.
 ///
-/// If it is of another type the client is told "invalid auth", and nothing of the types here.
+/// If the data is of another type, the client gets "invalid auth" and learns nothing about the
+/// types.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Auth<T>(pub T);
 
@@ -77,8 +83,9 @@ impl<T: DeserializeOwned + Send + 'static> MaybeExtract for Auth<T> {
     }
 }
 
-/// Extractor: a value that all handlers of the server share, given to it by
-/// [`ServerConfig::state`](crate::ServerConfig::state). Each extraction clones it: a pool, a channel, an `Arc`.
+/// Extractor for a value that all handlers of the server share, provided by
+/// [`ServerConfig::state`](crate::ServerConfig::state). Each extraction clones the value, so use a
+/// pool, a channel or an `Arc`.
 ///
 /// ```
 /// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
@@ -106,9 +113,10 @@ impl<T: Clone + Send + Sync + 'static> MaybeExtract for State<T> {
     }
 }
 
-/// Extractor: an extension of the HTTP request that opened the connection, such as a user. Either
-/// [`EngineConfig::allow_request`](crate::EngineConfig::allow_request) has inserted it into the
-/// [`Handshake`](crate::Handshake), or a tower layer in front of the server into the request; that of a layer is kept if
+/// Extractor for an extension of the HTTP request that opened the connection, such as a user.
+/// Either [`EngineConfig::allow_request`](crate::EngineConfig::allow_request) inserts it into the
+/// [`Handshake`](crate::Handshake), or a tower layer in front of the server inserts it into the
+/// request. An extension of a layer is kept if
 /// [`EngineConfig::keep_extension`](crate::EngineConfig::keep_extension) names its type.
 ///
 /// ```
@@ -142,7 +150,7 @@ impl<T: Clone + Send + Sync + 'static> MaybeExtract for Extension<T> {
     }
 }
 
-/// Extractor: the name of the event, for one handler that serves several.
+/// Extractor for the name of the event, for a handler that serves several events.
 ///
 /// ```
 /// use socketio_server::{EventName, Server};
@@ -155,7 +163,7 @@ impl<T: Clone + Send + Sync + 'static> MaybeExtract for Extension<T> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EventName(pub String);
 
-/// The parts of the namespace's name that its parent's pattern names.
+/// The parameters of the namespace's name, as its parent's pattern defines them.
 impl Extract for Params {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
         Ok(context.socket.namespace().params())
@@ -164,7 +172,7 @@ impl Extract for Params {
 
 impl Extract for EventName {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        Self::maybe_extract(context)?.ok_or_else(|| "this is no handler of an event".into())
+        Self::maybe_extract(context)?.ok_or_else(|| "the handler is not an event handler".into())
     }
 }
 
@@ -180,7 +188,7 @@ impl Extract for Socket {
     }
 }
 
-/// The event's arguments, undecoded.
+/// The event's arguments, not decoded.
 impl Extract for Args {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
         Self::maybe_extract(context)?.ok_or_else(|| "this handler has no arguments".into())
@@ -201,7 +209,8 @@ impl Extract for Ack {
 
 impl Extract for DisconnectReason {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        Self::maybe_extract(context)?.ok_or_else(|| "this is no handler of a disconnection".into())
+        Self::maybe_extract(context)?
+            .ok_or_else(|| "the handler is not a disconnection handler".into())
     }
 }
 
@@ -211,8 +220,8 @@ impl MaybeExtract for DisconnectReason {
     }
 }
 
-/// Extractor: more about why a socket was disconnected, beside its [`DisconnectReason`]: how its client broke the
-/// protocol. It may be missing, and mostly is.
+/// Extractor for details about a disconnection, in addition to its [`DisconnectReason`]: how the
+/// client broke the protocol. The details are missing for most disconnections.
 ///
 /// ```
 /// use socketio_server::{DisconnectDescription, DisconnectReason, Server};
@@ -228,7 +237,8 @@ pub struct DisconnectDescription(pub String);
 
 impl Extract for DisconnectDescription {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        Self::maybe_extract(context)?.ok_or_else(|| "nothing more is known".into())
+        Self::maybe_extract(context)?
+            .ok_or_else(|| "the disconnection has no further details".into())
     }
 }
 

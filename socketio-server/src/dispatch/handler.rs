@@ -1,4 +1,4 @@
-//! Functions of up to six extractors, and their erasure.
+//! Handlers: functions of up to six extractors, and their type erasure.
 
 use std::{future::Future, sync::Arc};
 
@@ -12,7 +12,8 @@ use crate::{
     model::{Context, Erased, HandlerFuture, Socket},
 };
 
-/// An async function or closure that handles events: up to six [`Extract`] arguments, returning [`IntoReply`].
+/// An async function or closure that handles events. It takes up to six [`Extract`] arguments and
+/// returns [`IntoReply`].
 ///
 /// ```
 /// use socketio_server::{Data, HandlerError, Server, Socket};
@@ -31,11 +32,11 @@ use crate::{
     note = "the closure is `Send + Sync + 'static`, its future `Send + 'static`"
 )]
 pub trait Handler<M>: Send + Sync + 'static {
-    /// Starts the handler: extracts its arguments and gives its future.
+    /// Starts the handler: extracts its arguments and returns its future.
     ///
     /// # Errors
     ///
-    /// An argument cannot be extracted.
+    /// Returns an error if an argument cannot be extracted.
     #[doc(hidden)]
     fn start(&self, context: Context) -> Result<HandlerFuture, HandlerError>;
 }
@@ -78,8 +79,8 @@ pub(crate) fn erase<M>(handler: impl Handler<M>) -> Erased {
     Arc::new(move |context| handler.start(context))
 }
 
-/// An async function or closure that handles a typed event: it takes the socket and the contract's arguments, and returns
-/// the contract's answer, or a `Result` of it.
+/// An async function or closure that handles a typed event. It takes the socket and the event's
+/// arguments, and returns the value of the ack, or a `Result` of it.
 ///
 /// ```
 /// use socketio_server::{Event, HandlerError, Server, Socket};
@@ -100,9 +101,9 @@ pub(crate) fn erase<M>(handler: impl Handler<M>) -> Erased {
 pub trait TypedHandler<A, R>:
     Fn(Socket, A) -> <Self as TypedHandler<A, R>>::Future + Send + Sync + 'static
 {
-    /// What it answers.
+    /// The value or `Result` that the handler produces.
     type Outcome: Outcome<R, HandlerError> + Send + 'static;
-    /// What it returns.
+    /// The future that the handler returns.
     type Future: Future<Output = Self::Outcome> + Send + 'static;
 }
 
@@ -116,7 +117,7 @@ where
     type Future = Fut;
 }
 
-/// Erases the handler of a typed event, which always answers.
+/// Erases the type of a typed event's handler, which always sends an ack.
 pub(crate) fn erase_typed<A, R>(handler: impl TypedHandler<A, R>) -> Erased
 where
     A: DeserializeOwned + Send + 'static,

@@ -1,4 +1,4 @@
-//! From an event to the user's function: what it may take, and what it may return.
+//! Dispatch: from an event to the user's function, its arguments and its return value.
 
 mod context;
 mod extract;

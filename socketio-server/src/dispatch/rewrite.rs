@@ -1,4 +1,4 @@
-//! Changing an event before its handlers see it.
+//! Changing an event before its handlers run.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use socketio_parser::Args;
 use super::extract::Extract;
 use crate::{error::HandlerError, model::Context};
 
-/// Extractor of a socket's [middleware](crate::Socket::use_): changes the event.
+/// Extractor for a socket's [middleware](crate::Socket::use_) that changes the event.
 ///
 /// ```
 /// use socketio_server::{Data, Rewrite, Socket};
@@ -29,11 +29,11 @@ impl Rewrite {
         Self(Arc::new(Mutex::new(args)))
     }
 
-    /// What the event is from now on: for the middlewares that follow, and for the handlers.
+    /// Replaces the event for the middlewares that follow and for the handlers.
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded; it stays as it was.
+    /// Returns an error if the event cannot be encoded. The event then stays as it was.
     pub fn set<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), HandlerError> {
         let args = event_args(event, args)?;
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,6 +49,6 @@ impl Rewrite {
 impl Extract for Rewrite {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
         let rewrite = context.rewrite.clone().map(Self);
-        rewrite.ok_or_else(|| "this is no middleware of a socket".into())
+        rewrite.ok_or_else(|| "the handler is not a socket middleware".into())
     }
 }

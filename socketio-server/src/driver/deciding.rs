@@ -1,4 +1,4 @@
-//! CONNECTs that are to be decided by the functions of parent namespaces.
+//! CONNECTs that wait for the decision of parent namespaces' functions.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -11,7 +11,8 @@ use super::state::{Deciding, Decision, Driver};
 use crate::error::HandlerError;
 
 impl Driver {
-    /// Asks the parents whether the client may have a namespace, which may exist, or be in the making.
+    /// Asks the parents whether the client may enter a namespace, which may already exist or be
+    /// under construction.
     pub(super) fn decide(&mut self, nsp: Nsp, auth: Option<RawJson>, cx: &mut Context<'_>) {
         let (registry, conn) = (self.registry.clone(), self.client.handle.clone());
         let future = Box::pin(registry.resolve(nsp.clone(), auth.clone(), conn));
@@ -22,7 +23,7 @@ impl Driver {
         }
     }
 
-    /// Lets the parents' functions go on.
+    /// Polls the parents' functions.
     pub(super) fn poll_deciding(&mut self, cx: &mut Context<'_>) {
         let mut index = 0;
         while let Some(deciding) = self.deciding.get_mut(index) {
@@ -50,7 +51,7 @@ impl Driver {
     }
 }
 
-/// Polls a parent's function; a panic refuses this client alone.
+/// Polls a parent's function. A panic refuses only this client.
 fn poll_caught(
     future: &mut std::pin::Pin<Box<dyn Future<Output = Decision> + Send>>,
     cx: &mut Context<'_>,

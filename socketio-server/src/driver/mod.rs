@@ -1,4 +1,5 @@
-//! One client: the future that drives its connection, its namespaces and its handlers, in one task.
+//! The driver of one client: a future that runs its connection, namespaces and handlers in one
+//! task.
 
 mod deciding;
 mod restoring;
@@ -36,7 +37,7 @@ impl Driver {
     pub(crate) fn new(connection: engineio_server::Connection, registry: Arc<Registry>) -> Self {
         let handle = connection.handle().clone();
         let config = registry.config.clone();
-        // Revision 3 is what Socket.IO v2 clients bring, with a protocol of their own above it.
+        // Clients of Socket.IO v2 use Engine.IO revision 3, with the Socket.IO protocol v4 on top.
         let protocol = match handle.revision() {
             Revision::V3 => Protocol::V4,
             Revision::V4 => Protocol::V5,
@@ -67,21 +68,23 @@ impl Driver {
         }
     }
 
-    /// Reads, dispatches and writes for as long as there is something to do.
+    /// Reads, dispatches and writes until no work is left.
     fn drive(&mut self, cx: &mut Context<'_>) {
         if self.spaces.is_empty() {
-            // A client of protocol v4 is to be let into `/` before it says anything.
+            // A client of protocol v4 enters `/` before it sends anything.
             self.outputs(cx);
         }
         while !self.closed {
-            // Before every message: a socket that was disconnected handles no more events.
+            // Checked before every message, because a disconnected socket handles no further
+            // events.
             self.asked(cx);
             match self.connection.poll_event(cx) {
                 Poll::Ready(Event::Message(data)) => self.message(data, cx),
                 Poll::Ready(Event::Closed(reason)) => self.finish(reason, cx),
                 Poll::Ready(_) => {}
                 Poll::Pending => {
-                    // From here on whoever asks wakes this task; what was asked before is looked at now.
+                    // From here on a request wakes this task. Requests made earlier are handled
+                    // now.
                     if !self.asked(cx) && !self.timeouts(cx) {
                         return;
                     }
@@ -101,7 +104,7 @@ impl Driver {
         }
     }
 
-    /// What the machine has to tell.
+    /// Handles the outputs of the protocol's state machine.
     fn outputs(&mut self, cx: &mut Context<'_>) {
         loop {
             let Some(output) = self.client.machine().poll_output() else { return };
@@ -130,14 +133,14 @@ impl Driver {
         }
     }
 
-    /// The client broke the protocol. Its sockets see a "forced close", as in Node.
+    /// Closes a client that broke the protocol. Its sockets see a "forced close", as in Node.
     fn violated(&mut self, violation: &socketio_parser::Violation) {
         tracing::debug!(target: "socketio::client", %violation, "closing");
         self.violation = Some(violation.to_string().into());
         self.close(false);
     }
 
-    /// Does what others asked for; whether there was anything.
+    /// Handles the requests of other tasks. Returns whether there were any.
     fn asked(&mut self, cx: &mut Context<'_>) -> bool {
         let asked = self.client.take_asked();
         if asked == 0 {
@@ -172,11 +175,12 @@ impl Driver {
         self.client.handle.close(discard);
     }
 
-    /// Sends what the protocol cannot do without: a client whose queue has no room for it is closed.
+    /// Sends a packet that the protocol requires. A client whose queue has no room for it is
+    /// closed.
     fn control(&mut self, frames: Frames) -> bool {
         let result = self.client.handle.send_frames(frames);
         if let Err(SendError::Full(_)) = result {
-            tracing::debug!(target: "socketio::client", "no room for a packet of the protocol: closing");
+            tracing::debug!(target: "socketio::client", "the queue has no room for a protocol packet: closing");
             self.counters().events.queue_full.one();
             self.counters().events.slow_clients_closed.one();
             self.close(true);
@@ -184,7 +188,7 @@ impl Driver {
         result.is_ok()
     }
 
-    /// Looks at the deadlines; whether one has passed.
+    /// Checks the deadlines. Returns whether one has passed.
     fn timeouts(&mut self, cx: &mut Context<'_>) -> bool {
         let next = self.client.machine().poll_timeout();
         let next = next.into_iter().chain(self.connect_deadline).min();
@@ -205,9 +209,10 @@ impl Driver {
         true
     }
 
-    /// The connection is over: every awaited acknowledgement fails, every socket is told.
+    /// Handles the end of the connection: every awaited ack fails, and every socket is
+    /// disconnected.
     fn finish(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
-        // Sockets that were disconnected before have a reason of their own.
+        // Sockets that were disconnected earlier have their own reason.
         self.asked(cx);
         self.closed = true;
         let reason = match reason {
@@ -246,7 +251,7 @@ impl Future for Driver {
         this.poll_running(cx);
         this.drive(cx);
         while this.backlog && this.may_start() {
-            // What was written made room for more answers.
+            // Written data makes room for more acks.
             this.start_waiting(cx);
             this.drive(cx);
         }
@@ -258,7 +263,7 @@ impl Future for Driver {
 }
 
 impl Drop for Driver {
-    /// The task was cancelled, or the runtime is going down: nothing may be left behind.
+    /// Cleans up if the task was cancelled or the runtime is shutting down.
     fn drop(&mut self) {
         let connecting = std::mem::take(&mut self.connecting).into_iter().map(|it| it.socket);
         let spaces = std::mem::take(&mut self.spaces);
@@ -269,7 +274,8 @@ impl Drop for Driver {
         for socket in connecting.chain(spaces.into_iter().map(|space| space.socket)) {
             self.abandon(&socket);
         }
-        // Whoever waits for an acknowledgement is told by the waiter's end, after the lock's.
+        // Dropping a waiter notifies its owner, so the waiters are dropped after the lock is
+        // released.
         let waiters = {
             let mut machine = self.client.machine();
             machine.close();

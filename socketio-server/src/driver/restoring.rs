@@ -1,4 +1,5 @@
-//! CONNECTs where the sessions are in a store that all nodes have: it is awaited as middlewares are.
+//! CONNECTs whose session is in a store shared by all nodes. The store is awaited like a
+//! middleware.
 
 use std::task::{Context, Poll};
 
@@ -15,7 +16,8 @@ use crate::{
 };
 
 impl Driver {
-    /// The client asks for a namespace, and maybe for a session in it.
+    /// Handles a client's request for a namespace, and for a session in it if the client claims
+    /// one.
     pub(super) fn restore(
         &mut self,
         namespace: Namespace,
@@ -40,7 +42,7 @@ impl Driver {
         }
     }
 
-    /// Lets the store go on.
+    /// Polls the requests to the store.
     pub(super) fn poll_restoring(&mut self, cx: &mut Context<'_>) {
         let mut index = 0;
         while let Some(restoring) = self.restoring.get_mut(index) {
@@ -56,7 +58,7 @@ impl Driver {
 
     fn restored(&mut self, restoring: Restoring, restored: Option<Restored>, cx: &mut Context<'_>) {
         let Restoring { namespace, auth, stay, .. } = restoring;
-        // From here on the socket has it.
+        // From here on the socket holds the stay.
         stay.pass_on();
         let socket = restored.and_then(|it| Some((it.socket.arrived()?, it.trusted)));
         match socket {
@@ -68,7 +70,7 @@ impl Driver {
         }
     }
 
-    /// A new session.
+    /// Enters the namespace with a new session.
     fn anew(&mut self, namespace: &Namespace, auth: Option<RawJson>, cx: &mut Context<'_>) {
         let socket = new_session().and_then(|new| self.insert(namespace, auth, Some(new)));
         match socket {

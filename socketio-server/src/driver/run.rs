@@ -1,4 +1,5 @@
-//! Handlers at work: started in the order of their events, polled inside the client's task.
+//! Running handlers: they are started in the order of their events, and polled inside the client's
+//! task.
 
 use std::{
     any::Any,
@@ -22,7 +23,7 @@ use crate::{
     table::Listener,
 };
 
-/// How far a future got.
+/// The progress of a future after a poll.
 pub(super) enum Step {
     Pending,
     Done,
@@ -31,7 +32,7 @@ pub(super) enum Step {
 }
 
 impl Driver {
-    /// An event arrived.
+    /// Handles an event from the client.
     pub(super) fn event(&mut self, nsp: &Nsp, id: Option<AckId>, args: Args, cx: &mut Context<'_>) {
         let limit = self.registry.config.max_in_flight;
         let Some(space) = self.spaces.iter_mut().find(|space| space.socket.nsp() == nsp) else {
@@ -56,7 +57,8 @@ impl Driver {
         }
     }
 
-    /// Starts what an event brings about: the handlers of all events, then the middlewares, then its own handlers.
+    /// Starts the steps of an event: the handlers of all events, then the middlewares, then the
+    /// event's own handlers.
     fn dispatch(&mut self, socket: Socket, id: Option<AckId>, args: Args, cx: &mut Context<'_>) {
         let table = socket.namespace().table();
         let (any, middlewares, own) = socket
@@ -92,7 +94,7 @@ impl Driver {
         }
     }
 
-    /// Lets the middlewares of events go on.
+    /// Polls the middlewares of events.
     pub(super) fn poll_filtering(&mut self, cx: &mut Context<'_>) {
         let mut index = 0;
         let mut moved = false;
@@ -113,12 +115,12 @@ impl Driver {
         }
     }
 
-    /// The middlewares of an event have decided.
+    /// Handles the decision of an event's middlewares.
     fn filtered(&mut self, socket: Socket, event: Filtering, step: Step, cx: &mut Context<'_>) {
         let args = event.rewrite.current();
         let call = |socket, responder| Call { event: args.event().into(), socket, responder };
         match step {
-            // As in Node, a middleware that disconnects the socket has refused the event as well.
+            // As in Node, a middleware that disconnects the socket also refuses the event.
             Step::Done if socket.0.is_disconnected() => {}
             Step::Done => {
                 let shared = socket.namespace().table().find(args.event());
@@ -167,7 +169,7 @@ impl Driver {
         }
     }
 
-    /// Starts a handler of the socket's life, which counts towards `max_handlers` alone.
+    /// Starts a connection or disconnection handler, which counts only towards `max_handlers`.
     pub(super) fn start(
         &mut self,
         handler: &Erased,
@@ -178,7 +180,8 @@ impl Driver {
         self.run(handler, event, context, false, cx);
     }
 
-    /// Starts a handler and polls it once, in place. Whether it has to be kept.
+    /// Starts a handler and polls it once. Returns whether it has to be kept because it is not
+    /// finished.
     fn run(
         &mut self,
         handler: &Erased,
@@ -230,7 +233,7 @@ impl Driver {
         }
     }
 
-    /// A handler has ended.
+    /// Records the running time of a finished handler.
     fn timed(&self, began: Option<Instant>) {
         if let Some(began) = began {
             let handlers = &self.counters().handlers;
@@ -240,7 +243,7 @@ impl Driver {
         }
     }
 
-    /// Lets the running handlers go on, and starts what waited for one of them.
+    /// Polls the running handlers, and starts events that waited for one of them.
     pub(super) fn poll_running(&mut self, cx: &mut Context<'_>) {
         let mut index = 0;
         let before = self.running.len();
@@ -273,19 +276,20 @@ impl Driver {
         self.turn.is_over(&self.registry.config.engine.get_turn())
     }
 
-    /// Whether another event that waits may start: neither is the turn over, nor would its answer meet a queue that is more
-    /// than half full.
+    /// Returns whether another waiting event may start. It may not if the turn is over, or if the
+    /// outgoing queue is more than half full and its ack would have to wait.
     pub(super) fn may_start(&self) -> bool {
         !self.is_turn_over() && self.client.handle.has_room()
     }
 
-    /// Starts events that wait, as far as handlers are free, the turn lasts, and the outgoing queue has room.
+    /// Starts waiting events while handlers are free, the turn lasts, and the outgoing queue has
+    /// room.
     pub(super) fn start_waiting(&mut self, cx: &mut Context<'_>) {
         let config = self.registry.config.clone();
         self.backlog = false;
         let mut index = 0;
         while let Some(space) = self.spaces.get_mut(index) {
-            // What waits of a socket that was disconnected meanwhile is dropped at its end.
+            // Waiting events of a disconnected socket are dropped when the socket ends.
             let free = !space.socket.0.is_disconnected()
                 && space.is_free(config.max_in_flight)
                 && self.running.len() < config.max_handlers;
@@ -307,7 +311,7 @@ impl Driver {
         self.resume_reading();
     }
 
-    /// Reads on where there is room again, for events and for handlers.
+    /// Resumes reading once there is room for events and handlers.
     pub(super) fn resume_reading(&mut self) {
         let config = &self.registry.config;
         if self.inbox_bytes <= config.max_inbox_bytes / 2
@@ -322,7 +326,7 @@ fn event_context(socket: Socket, args: Args, responder: Option<Responder>) -> mo
     model::Context { args: Some(args), responder, ..model::Context::of(socket) }
 }
 
-/// Takes handlers out that were to run once and do.
+/// Removes the event's handlers that run once and have run.
 fn prune(context: &model::Context) {
     let Some(args) = &context.args else { return };
     let socket = &context.socket;
@@ -330,7 +334,7 @@ fn prune(context: &model::Context) {
     drop(socket.namespace().change_with(|table| table.prune(args.event())));
 }
 
-/// Runs the middlewares of an event one after the other.
+/// Runs the middlewares of an event one after another.
 async fn filters(
     middlewares: Vec<Erased>,
     context: model::Context,
@@ -343,7 +347,7 @@ async fn filters(
     Ok(())
 }
 
-/// A socket sends faster than it may.
+/// Handles an event in excess of the socket's rate limit.
 fn exceeded(socket: Socket, id: Option<AckId>, event: &str, excess: Excess) {
     let responder = id.map(|id| Responder::new(socket.clone(), id));
     let call = Call { event: event.into(), socket: socket.clone(), responder };
@@ -362,7 +366,7 @@ impl Call {
         }
     }
 
-    /// Reports a failure. The error and its handler are user code.
+    /// Reports a failure. The error and the error handler are user code, so panics are caught.
     pub(super) fn failed(self, stage: Stage, error: HandlerError) {
         let counters = self.socket.0.client.counters.here();
         match stage {
@@ -378,7 +382,8 @@ impl Call {
         }
     }
 
-    /// To the client where it waits for an answer, and to the namespace's error handler.
+    /// Reports a failure to the client, if it waits for an ack, and to the namespace's error
+    /// handler.
     fn report(self, stage: Stage, error: HandlerError) {
         let error = error.resolved(&self.socket.0.client.config.public_errors);
         if let Some(responder) = &self.responder {
@@ -390,7 +395,7 @@ impl Call {
     }
 }
 
-/// Polls a user's future; a panic ends it alone.
+/// Polls a user's future. A panic ends only this future.
 pub(super) fn poll_caught(future: &mut HandlerFuture, cx: &mut Context<'_>) -> Step {
     match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Step::Pending,

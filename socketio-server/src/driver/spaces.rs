@@ -1,4 +1,4 @@
-//! The namespaces of one client: how they are joined and left.
+//! The namespaces of one client: how it joins and leaves them.
 
 use std::{sync::Arc, task::Context};
 
@@ -31,7 +31,7 @@ struct Connected<'a> {
 }
 
 impl Driver {
-    /// The client asks for a namespace.
+    /// Handles a client's request for a namespace.
     pub(super) fn connect(&mut self, nsp: Nsp, auth: Option<RawJson>, cx: &mut Context<'_>) {
         let limit = self.registry.config.max_auth_bytes;
         if size(auth.as_ref()).saturating_add(self.auth_bytes()) > limit {
@@ -47,7 +47,7 @@ impl Driver {
         }
     }
 
-    /// Bytes of auth that are kept for this client.
+    /// Returns the number of bytes of auth data kept for this client.
     fn auth_bytes(&self) -> usize {
         let spaces = self.spaces.iter().map(|it| it.socket.0.auth.as_ref());
         let connecting = self.connecting.iter().map(|it| it.socket.0.auth.as_ref());
@@ -56,7 +56,7 @@ impl Driver {
         spaces.chain(connecting).chain(deciding).chain(restoring).map(size).sum()
     }
 
-    /// The client has entered a namespace: its middlewares decide.
+    /// Creates the socket of a client that has entered a namespace. Its middlewares decide next.
     pub(super) fn enter(
         &mut self,
         namespace: Namespace,
@@ -73,13 +73,14 @@ impl Driver {
         }
     }
 
-    /// There is no id for a socket.
+    /// Refuses a client because no id for a socket could be generated.
     pub(super) fn refuse_without_id(&mut self, namespace: &Namespace) {
         self.registry.leave(namespace);
         self.refuse_unknown(namespace.nsp(), &"the generator of ids failed".into());
     }
 
-    /// The client has a socket: the namespace's middlewares decide, unless it comes back and was let in before.
+    /// Starts the namespace's middlewares for a socket. A recovered socket that was accepted before
+    /// skips them.
     pub(super) fn admit(&mut self, socket: Socket, trusted: bool, cx: &mut Context<'_>) {
         let namespace = socket.namespace().clone();
         if namespace.0.is_closed() {
@@ -100,8 +101,9 @@ impl Driver {
         }
     }
 
-    /// A socket, new or with the state of the session that its client claims. A member of the namespace from now on, so
-    /// that a middleware may let it join rooms; broadcasts reach it once it is connected.
+    /// Creates a socket, which is new or has the state of the session that its client claims. It is
+    /// a member of the namespace from now on, so that a middleware may make it join rooms.
+    /// Broadcasts reach it once it is connected.
     fn new_socket(
         &self,
         namespace: &Namespace,
@@ -148,7 +150,8 @@ impl Driver {
         self.client.machine().protocol()
     }
 
-    /// The id of a new socket. A client of protocol v4 is not told: it takes the session's, as Node does.
+    /// Creates the id of a new socket. A client of protocol v4 does not receive one: it uses the
+    /// session's id, as Node does.
     fn socket_id(&self, nsp: &Nsp) -> std::io::Result<ByteString> {
         let sid = self.client.handle.sid();
         match self.protocol() {
@@ -158,7 +161,7 @@ impl Driver {
         }
     }
 
-    /// Lets the middlewares of pending CONNECTs go on.
+    /// Polls the middlewares of pending CONNECTs.
     pub(super) fn poll_connecting(&mut self, cx: &mut Context<'_>) {
         let mut index = 0;
         while let Some(connecting) = self.connecting.get_mut(index) {
@@ -198,7 +201,7 @@ impl Driver {
             _ => Resume::Impossible,
         };
         if result != Resume::Done {
-            // The client left.
+            // The client has left.
             self.client.machine().disconnect(&nsp);
             return self.give_up(&socket, result == Resume::Lost);
         }
@@ -214,14 +217,16 @@ impl Driver {
         self.tell_life("connection", &table.connection, &model::Context::of(socket), cx);
     }
 
-    /// Answers the CONNECT; a client that comes back gets what it missed before that.
+    /// Accepts the CONNECT. A client that recovers its session gets the events it missed before the
+    /// response.
     fn let_in(&mut self, socket: &Socket, connected: Frames) -> Resume {
         let recoverable = socket.0.recoverable.as_ref();
         let Some(from) = recoverable.and_then(|recoverable| recoverable.from) else {
             if !self.control(connected) {
                 return Resume::Lost;
             }
-            // Who disconnects it from now on has asked for its end, which comes with the next look at what was asked.
+            // A disconnection from now on sets a request for the driver, which handles it at its
+            // next check.
             socket.0.set_connected();
             return Resume::Done;
         };
@@ -236,7 +241,7 @@ impl Driver {
             Resume::Lost => {}
         }
         if result == Resume::Impossible {
-            tracing::debug!(target: "socketio::namespace", "what was missed is not known any more: closing");
+            tracing::debug!(target: "socketio::namespace", "missed events are no longer available: closing");
             self.close(true);
         }
         result
@@ -251,8 +256,8 @@ impl Driver {
         }
     }
 
-    /// Refuses a CONNECT for which there is no socket. As in Node, a client of protocol v4 is told in the form of v5; what a
-    /// middleware says comes to it bare.
+    /// Refuses a CONNECT for which there is no socket. As in Node, a client of protocol v4 gets
+    /// this error in the form of v5, and the error of a middleware as a bare message.
     pub(super) fn refuse_unknown(&mut self, nsp: &Nsp, error: &HandlerError) {
         self.refuse_as(Protocol::V5, nsp, error);
     }
@@ -263,7 +268,8 @@ impl Driver {
         }
     }
 
-    /// A middleware disconnected the socket: the CONNECT is answered all the same.
+    /// Refuses a CONNECT whose middleware disconnected the socket. The client still gets a
+    /// response.
     pub(super) fn refuse_disconnected(&mut self, socket: Socket) {
         let error = HandlerError::public("socket has been disconnected");
         self.refuse(socket, Stage::Middleware, error);
@@ -288,7 +294,7 @@ impl Driver {
         }
     }
 
-    /// The client left a namespace, or withdrew its CONNECT.
+    /// Handles a client that left a namespace or withdrew its CONNECT.
     pub(super) fn left(&mut self, nsp: &Nsp, cx: &mut Context<'_>) {
         self.deciding.retain(|it| it.nsp != *nsp);
         self.restoring.retain(|it| it.namespace.nsp() != nsp);
@@ -302,8 +308,8 @@ impl Driver {
         }
     }
 
-    /// Ends a socket: its handlers are told, first while it is in its rooms. Events that were never started are
-    /// dropped.
+    /// Ends a socket: starts its disconnection handlers, the first of them while it is still in its
+    /// rooms. Events that were never started are dropped.
     pub(super) fn end(&mut self, space: Space, reason: DisconnectReason, cx: &mut Context<'_>) {
         let dropped = space.unstarted();
         let socket = space.socket;
@@ -316,7 +322,7 @@ impl Driver {
         self.counters().disconnected.one(reason);
         tracing::debug!(target: "socketio::namespace", nsp = %socket.nsp(), %reason, dropped, "disconnected");
         self.inbox_bytes -= space.inbox.iter().map(Waiting::cost).sum::<usize>();
-        // What waited may have been what kept the whole connection from being read.
+        // The dropped events may have been the reason why reading was paused.
         self.resume_reading();
         let table = socket.namespace().table();
         let description = self.violation.clone();
@@ -334,7 +340,7 @@ impl Driver {
         drop(stay);
     }
 
-    /// Starts the handlers of an event of the socket's life.
+    /// Starts the handlers of a connection or disconnection.
     fn tell_life<'a>(
         &mut self,
         event: &str,
@@ -352,12 +358,13 @@ impl Driver {
         }
     }
 
-    /// Removes every trace without telling anybody.
+    /// Removes a socket without running any handler.
     pub(super) fn abandon(&self, socket: &Socket) {
         self.give_up(socket, false);
     }
 
-    /// The client left before it was let in. One that was about to come back may try again.
+    /// Removes the socket of a client that left before it was let in. A client that was recovering
+    /// its session may try again.
     pub(super) fn give_up(&self, socket: &Socket, keep: bool) {
         socket.0.set_disconnected();
         let keep = keep && socket.recovered();
@@ -366,7 +373,8 @@ impl Driver {
         drop(stay);
     }
 
-    /// What a socket has of its namespace: when it is gone, the client has left.
+    /// Returns the socket's stay in its namespace. When the stay is dropped, the client has left
+    /// the namespace.
     pub(super) fn stay(&self, namespace: &Namespace) -> Stay {
         if namespace.0.child.get().is_none() {
             return Stay::default();
@@ -380,20 +388,20 @@ impl Driver {
     }
 }
 
-/// What a new socket needs to come back.
+/// Creates the state that a new socket needs for its recovery.
 pub(super) fn new_session() -> std::io::Result<Box<Recoverable>> {
     let pid = engineio_server::generate_sid()?;
     Ok(Box::new(Recoverable::new(pid, Trail::default(), None, Arc::default())))
 }
 
-/// Runs the middlewares one after the other.
+/// Runs the middlewares one after another.
 async fn middlewares(all: Vec<Erased>, socket: Socket) -> Result<(), HandlerError> {
     for middleware in all {
         let result = match middleware(model::Context::of(socket.clone())) {
             Ok(future) => future.await,
             Err(error) => Err(error),
         };
-        // An error is user code: it speaks here, where a panic is caught.
+        // An error's message is user code, so it is formatted here, where a panic is caught.
         let public = &socket.0.client.config.public_errors;
         result.map_err(|error| error.resolved(public).spoken())?;
     }

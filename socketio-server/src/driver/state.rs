@@ -1,4 +1,4 @@
-//! What a driver keeps.
+//! The state of a driver.
 
 use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc, time::Instant};
 
@@ -20,7 +20,7 @@ use crate::{
 /// Drives one client until its connection is closed and its handlers have ended.
 pub(crate) struct Driver {
     pub(super) connection: engineio_server::Connection,
-    /// What happens to this client is logged inside it.
+    /// The tracing span of this client.
     pub(super) span: Span,
     pub(super) client: Arc<Client>,
     pub(super) registry: Arc<Registry>,
@@ -29,15 +29,16 @@ pub(crate) struct Driver {
     pub(super) restoring: Vec<Restoring>,
     pub(super) connecting: Vec<Connecting>,
     pub(super) running: Vec<Running>,
-    /// What the events cost that wait for a free handler, in bytes.
+    /// Memory used by events that wait for a free handler, in bytes.
     pub(super) inbox_bytes: usize,
-    /// Events wait whose handlers were free to start, had the turn not been over or the outgoing queue too full.
+    /// Whether events wait only because the turn was over or the outgoing queue too full, although
+    /// handlers were free.
     pub(super) backlog: bool,
     pub(super) turn: Turn,
-    /// When a client without a namespace is closed; none once it has had one.
+    /// When a client without a namespace is closed. `None` once it has had a namespace.
     pub(super) connect_deadline: Option<Instant>,
     pub(super) timer: Timer,
-    /// The connection is being closed by this side: what still arrives is ignored.
+    /// The server is closing the connection: further messages are ignored.
     pub(super) deaf: bool,
     /// How the client broke the protocol, if it did.
     pub(super) violation: Option<Arc<str>>,
@@ -47,13 +48,13 @@ pub(crate) struct Driver {
 /// A connected namespace.
 pub(super) struct Space {
     pub(super) socket: Socket,
-    /// Handlers of events that have not ended.
+    /// Number of running handlers of events.
     pub(super) in_flight: usize,
-    /// Events that wait for one of them to end.
+    /// Events that wait for a free handler.
     pub(super) inbox: VecDeque<Waiting>,
-    /// The event whose middlewares have not ended; those behind it wait.
+    /// The event whose middlewares are running. Later events wait.
     pub(super) filtering: Option<Filtering>,
-    /// What is left of the rate limit, where there is one.
+    /// The remaining tokens of the rate limit, if there is one.
     pub(super) budget: Option<Box<Budget>>,
 }
 
@@ -62,18 +63,18 @@ impl Space {
         Self { socket, in_flight: 0, inbox: VecDeque::new(), filtering: None, budget: None }
     }
 
-    /// Events that have arrived, and whose handlers were not started.
+    /// Returns the number of events that have arrived and whose handlers have not been started.
     pub(super) fn unstarted(&self) -> u64 {
         self.inbox.len() as u64 + u64::from(self.filtering.is_some())
     }
 
-    /// Whether an event may be looked at now.
+    /// Returns whether the next event may be handled now.
     pub(super) fn is_free(&self, limit: usize) -> bool {
         self.in_flight < limit && self.filtering.is_none()
     }
 }
 
-/// An event whose middlewares have not ended.
+/// An event whose middlewares are running.
 pub(super) struct Filtering {
     pub(super) future: HandlerFuture,
     pub(super) rewrite: Rewrite,
@@ -87,47 +88,47 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// The memory that an event takes in the inbox, about: its share of `max_inbox_bytes`. A queue that grows is half
-    /// empty.
+    /// Returns the approximate memory that an event takes in the inbox, which counts towards
+    /// `max_inbox_bytes`. Its slot counts twice, because a growing queue is half empty.
     pub(super) fn cost(&self) -> usize {
         self.args.heap_bytes() + 2 * size_of::<Self>()
     }
 }
 
-/// A CONNECT to a namespace of which a function says whether it may be.
+/// A CONNECT to a namespace that a parent's function has to accept.
 pub(super) struct Deciding {
     pub(super) nsp: Nsp,
     pub(super) auth: Option<RawJson>,
     pub(super) future: Pin<Box<dyn Future<Output = Decision> + Send>>,
 }
 
-/// The namespace, which the client has entered.
+/// The namespace that the client has entered, or the error that refuses it.
 pub(super) type Decision = Result<Namespace, HandlerError>;
 
-/// A CONNECT of a client that claims a session of any node.
+/// A CONNECT of a client that claims a session, which may come from any node.
 pub(super) struct Restoring {
     pub(super) namespace: Namespace,
     pub(super) auth: Option<RawJson>,
-    /// What the client has of the namespace until it has a socket.
+    /// The client's stay in the namespace until it has a socket.
     pub(super) stay: Stay,
     pub(super) future: Pin<Box<dyn Future<Output = Option<Restored>> + Send>>,
 }
 
-/// A CONNECT whose middlewares have not ended.
+/// A CONNECT whose middlewares are running.
 pub(super) struct Connecting {
     pub(super) socket: Socket,
     pub(super) future: HandlerFuture,
 }
 
-/// A handler that waits for something.
+/// A handler that has been started and is not finished.
 pub(super) struct Running {
     pub(super) future: HandlerFuture,
-    /// What the handler does is logged inside it.
+    /// The tracing span of the handler.
     pub(super) span: Span,
     pub(super) call: Call,
     /// Whether it counts towards `max_in_flight`.
     pub(super) counted: bool,
-    /// When it was started, where handlers are timed.
+    /// When the handler was started, if running times are measured.
     pub(super) began: Option<Instant>,
 }
 
@@ -137,7 +138,7 @@ impl Running {
     }
 }
 
-/// What is needed to report how a handler ended.
+/// The values needed to report how a handler ended.
 pub(super) struct Call {
     pub(super) event: Box<str>,
     pub(super) socket: Socket,

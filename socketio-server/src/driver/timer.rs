@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Sleep;
 
-/// The clock of the shell; follows tokio's virtual clock in tests.
+/// Returns the current time of the driver's clock, which follows tokio's virtual clock in tests.
 pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
@@ -22,7 +22,8 @@ pub(super) struct Timer {
 }
 
 impl Timer {
-    /// Whether the deadline has passed. A later deadline than the one the timer is set to is looked at when it fires.
+    /// Returns whether the timer has fired. If the deadline has moved to a later time, the timer
+    /// still fires at the old one, and the caller checks its deadlines again.
     pub(super) fn poll(&mut self, next: Option<Instant>, cx: &mut Context<'_>) -> bool {
         let Some(next) = next else {
             *self = Self::default();

@@ -1,8 +1,8 @@
-//! What a driver has started in one turn, of the events that waited.
+//! The number of waiting events that a driver has started in one turn.
 
 use engineio_server::TurnLimits;
 
-/// Of the events that come straight from the connection, the connection counts its own.
+/// Counts only events that waited. The connection itself counts the events that it delivers.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     events: u32,

@@ -1,4 +1,4 @@
-//! What is sent to the sockets of all children of a parent.
+//! Broadcasts to the sockets of all children of a parent.
 
 use serde::Serialize;
 use socketio_adapter::IntoRooms;
@@ -16,7 +16,8 @@ impl ParentNamespace {
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded, or a child's queue to the other nodes is full; the other children got it then.
+    /// Returns an error if the event cannot be encoded, or if a child's queue to the other nodes is
+    /// full. The other children have got the event.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         self.broadcast().emit(event, args)
     }
@@ -25,7 +26,7 @@ impl ParentNamespace {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit).
+    /// See [`emit`](Self::emit).
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         self.broadcast().send(args)
     }
@@ -34,7 +35,7 @@ impl ParentNamespace {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit).
+    /// See [`emit`](Self::emit).
     pub fn emit_event<A: Serialize, R>(
         &self,
         event: Event<A, R>,
@@ -43,7 +44,7 @@ impl ParentNamespace {
         self.broadcast().emit_event(event, args)
     }
 
-    /// Broadcasts to one room or several of every child. An empty list reaches nobody.
+    /// Broadcasts to one or more rooms of every child. An empty list reaches no socket.
     pub fn to(&self, rooms: impl IntoRooms) -> ParentBroadcast {
         self.broadcast().to(rooms)
     }
@@ -53,7 +54,7 @@ impl ParentNamespace {
         self.to(rooms)
     }
 
-    /// Broadcasts to everybody but those in `rooms`, in every child.
+    /// Broadcasts to all sockets of every child except those in `rooms`.
     pub fn except(&self, rooms: impl IntoRooms) -> ParentBroadcast {
         self.broadcast().except(rooms)
     }
@@ -63,12 +64,14 @@ impl ParentNamespace {
         self.broadcast().local()
     }
 
-    /// The next broadcast is dropped for recipients whose transport is not writable.
+    /// Makes the next broadcast volatile: it is dropped for recipients whose transport is not
+    /// writable.
     pub fn volatile(&self) -> ParentBroadcast {
         self.broadcast().volatile()
     }
 
-    /// Whether the next broadcast may be compressed. See [`Socket::compress`](crate::Socket::compress).
+    /// Sets whether the next broadcast may be compressed. See
+    /// [`Socket::compress`](crate::Socket::compress).
     pub fn compress(&self, compress: bool) -> ParentBroadcast {
         self.broadcast().compress(compress)
     }
@@ -77,7 +80,8 @@ impl ParentNamespace {
     ///
     /// # Errors
     ///
-    /// A child's queue to the other nodes is full; nothing was done in that child.
+    /// Returns an error if a child's queue to the other nodes is full. Nothing is done in that
+    /// child.
     pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         self.broadcast().sockets_join(rooms)
     }
@@ -86,26 +90,30 @@ impl ParentNamespace {
     ///
     /// # Errors
     ///
-    /// A child's queue to the other nodes is full; nothing was done in that child.
+    /// Returns an error if a child's queue to the other nodes is full. Nothing is done in that
+    /// child.
     pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         self.broadcast().sockets_leave(rooms)
     }
 
-    /// Disconnects all sockets of all children; with `close`, their whole connections.
+    /// Disconnects all sockets of all children. If `close` is set, their whole connections are
+    /// closed.
     ///
     /// # Errors
     ///
-    /// A child's queue to the other nodes is full; nothing was done in that child.
+    /// Returns an error if a child's queue to the other nodes is full. Nothing is done in that
+    /// child.
     pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
         self.broadcast().disconnect_sockets(close)
     }
 
-    /// Sends an event to the other servers of the cluster, in every child that there is on this node. See
-    /// [`Namespace::server_side_emit`].
+    /// Sends an event to the other servers of the cluster, in every child that exists on this node.
+    /// See [`Namespace::server_side_emit`].
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded, or a child's queue to the other nodes is full; the other children got it then.
+    /// Returns an error if the event cannot be encoded, or if a child's queue to the other nodes is
+    /// full. The event is sent in the other children.
     pub fn server_side_emit<T: Serialize + ?Sized>(
         &self,
         event: &str,
@@ -128,7 +136,7 @@ pub struct ParentBroadcast {
 }
 
 impl ParentBroadcast {
-    /// Adds rooms to reach. An empty list adds nobody.
+    /// Adds rooms to the recipients. An empty list adds no recipients.
     pub fn to(self, rooms: impl IntoRooms) -> Self {
         Self { each: self.each.to(rooms), ..self }
     }
@@ -138,31 +146,34 @@ impl ParentBroadcast {
         self.to(rooms)
     }
 
-    /// Adds rooms to leave out; a socket's id works too.
+    /// Excludes the sockets in `rooms`. A socket's id works too.
     pub fn except(self, rooms: impl IntoRooms) -> Self {
         Self { each: self.each.except(rooms), ..self }
     }
 
-    /// Only to sockets of this node.
+    /// Restricts the broadcast to sockets of this node.
     pub fn local(self) -> Self {
         Self { each: self.each.local(), ..self }
     }
 
-    /// Dropped for recipients whose transport is not writable, instead of queued.
+    /// Makes the broadcast volatile: it is dropped, not queued, for recipients whose transport is
+    /// not writable.
     pub fn volatile(self) -> Self {
         Self { each: self.each.volatile(), ..self }
     }
 
-    /// Whether it may be compressed. See [`Socket::compress`](crate::Socket::compress).
+    /// Sets whether the broadcast may be compressed. See
+    /// [`Socket::compress`](crate::Socket::compress).
     pub fn compress(self, compress: bool) -> Self {
         Self { each: self.each.compress(compress), ..self }
     }
 
-    /// Sends the event, encoded once for each child that there is on this node.
+    /// Sends the event, encoded once for each child that exists on this node.
     ///
     /// # Errors
     ///
-    /// The event cannot be encoded, or a child's queue to the other nodes is full; the other children got it then.
+    /// Returns an error if the event cannot be encoded, or if a child's queue to the other nodes is
+    /// full. The other children have got the event.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         self.each(|broadcast| broadcast.emit(event, args))
     }
@@ -171,7 +182,7 @@ impl ParentBroadcast {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit).
+    /// See [`emit`](Self::emit).
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         self.emit("message", args)
     }
@@ -180,7 +191,7 @@ impl ParentBroadcast {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit).
+    /// See [`emit`](Self::emit).
     pub fn emit_event<A: Serialize, R>(
         &self,
         event: Event<A, R>,
@@ -193,7 +204,8 @@ impl ParentBroadcast {
     ///
     /// # Errors
     ///
-    /// A child's queue to the other nodes is full; nothing was done in that child.
+    /// Returns an error if a child's queue to the other nodes is full. Nothing is done in that
+    /// child.
     pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         let mut list = Vec::new();
         rooms.append_to(&mut list);
@@ -204,18 +216,20 @@ impl ParentBroadcast {
     ///
     /// # Errors
     ///
-    /// A child's queue to the other nodes is full; nothing was done in that child.
+    /// Returns an error if a child's queue to the other nodes is full. Nothing is done in that
+    /// child.
     pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
         let mut list = Vec::new();
         rooms.append_to(&mut list);
         self.each(|broadcast| broadcast.sockets_leave(&list[..]))
     }
 
-    /// Disconnects the selected sockets; with `close`, their whole connections.
+    /// Disconnects the selected sockets. If `close` is set, their whole connections are closed.
     ///
     /// # Errors
     ///
-    /// A child's queue to the other nodes is full; nothing was done in that child.
+    /// Returns an error if a child's queue to the other nodes is full. Nothing is done in that
+    /// child.
     pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
         self.each(|broadcast| broadcast.disconnect_sockets(close))
     }
@@ -225,7 +239,7 @@ impl ParentBroadcast {
     }
 }
 
-/// One child that is refused keeps it from no other.
+/// Acts on every child, even if it fails for some of them.
 fn each<E>(children: Vec<Namespace>, act: impl Fn(Namespace) -> Result<(), E>) -> Result<(), E> {
     children.into_iter().map(act).fold(Ok(()), Result::and)
 }

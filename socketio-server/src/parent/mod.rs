@@ -1,4 +1,4 @@
-//! Namespaces that come into being when a client asks for them.
+//! Parents: rules for namespaces that are created when a client requests them.
 
 mod broadcast;
 
@@ -17,16 +17,18 @@ use crate::{
 
 pub use broadcast::ParentBroadcast;
 
-/// What many namespaces have in common: those that match an expression, a pattern, or that a function lets be. Made by
-/// [`Server::of_regex`](crate::Server::of_regex), [`of_pattern`](crate::Server::of_pattern) and
-/// [`of_fn`](crate::Server::of_fn).
+/// The common declaration of many namespaces: those whose name matches a regular expression or a
+/// pattern, or is accepted by a function. Created by [`Server::of_regex`](crate::Server::of_regex),
+/// [`of_pattern`](crate::Server::of_pattern) and [`of_fn`](crate::Server::of_fn).
 ///
-/// A namespace of its own, a child, is made when a client has asked for a name that the parent answers for, or the application
-/// has [named](crate::Server::of) it. Children start with the handlers and listeners that the parent has at that time;
-/// what is added or removed later concerns later children. Middlewares are those that the parent has when a client asks
-/// to be let in, before the child's own: no child passes them by, whoever made it first.
+/// A child is an ordinary namespace. It is created when a client requests a name that the parent
+/// covers, or when the application [declares](crate::Server::of) it. A child starts with the
+/// handlers and listeners that the parent has at that time. Later changes to the parent only affect
+/// later children. Middlewares are different: each CONNECT to a child passes the parent's current
+/// middlewares, then the child's own, no matter how the child was created.
 ///
-/// What asks for answers, acknowledgements and sockets for instance, is asked in one child: [`children`](Self::children).
+/// Methods that return something from sockets, such as acks or a list of sockets, only exist on a
+/// single child. See [`children`](Self::children).
 ///
 /// ```
 /// use socketio_server::{Server, Socket};
@@ -49,7 +51,8 @@ pub struct ParentNamespace {
 }
 
 impl ParentNamespace {
-    /// Adds a handler that runs when a client has connected to a child. See [`Namespace::on_connection`].
+    /// Adds a handler that runs after a client has connected to a child. See
+    /// [`Namespace::on_connection`].
     pub fn on_connection<M>(&self, handler: impl Handler<M>) -> &Self {
         self.template.on_connection(handler);
         self
@@ -61,13 +64,13 @@ impl ParentNamespace {
         self
     }
 
-    /// Adds a handler for the next event of this name, of each child for itself. See [`Namespace::once`].
+    /// Adds a handler for the next event of this name in each child. See [`Namespace::once`].
     pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> &Self {
         self.template.once(event, handler);
         self
     }
 
-    /// Removes the handlers of an event; children that are there keep theirs. See [`Namespace::off`].
+    /// Removes the handlers of an event. Existing children keep theirs. See [`Namespace::off`].
     pub fn off(&self, event: &str) -> &Self {
         self.template.off(event);
         self
@@ -89,19 +92,21 @@ impl ParentNamespace {
         self
     }
 
-    /// Adds a handler for every event, before those that are there. See [`Namespace::prepend_any`].
+    /// Adds a handler for every event, before the existing ones. See [`Namespace::prepend_any`].
     pub fn prepend_any<M>(&self, handler: impl Handler<M>) -> &Self {
         self.template.prepend_any(handler);
         self
     }
 
-    /// Removes the handlers of every event; children that are there keep theirs. See [`Namespace::off_any`].
+    /// Removes the handlers of every event. Existing children keep theirs. See
+    /// [`Namespace::off_any`].
     pub fn off_any(&self) -> &Self {
         self.template.off_any();
         self
     }
 
-    /// Adds a listener to every event that is sent to a socket of a child. See [`Namespace::on_any_outgoing`].
+    /// Adds a listener for every event that is sent to a socket of a child. See
+    /// [`Namespace::on_any_outgoing`].
     pub fn on_any_outgoing(
         &self,
         listener: impl Fn(&Socket, &Args) + Send + Sync + 'static,
@@ -110,13 +115,15 @@ impl ParentNamespace {
         self
     }
 
-    /// Removes those listeners; children that are there keep theirs. See [`Namespace::off_any_outgoing`].
+    /// Removes the listeners for outgoing events. Existing children keep theirs. See
+    /// [`Namespace::off_any_outgoing`].
     pub fn off_any_outgoing(&self) -> &Self {
         self.template.off_any_outgoing();
         self
     }
 
-    /// Adds a handler for an event that other servers send to a child. See [`Namespace::on_server_side`].
+    /// Adds a handler for an event that other servers send to a child. See
+    /// [`Namespace::on_server_side`].
     pub fn on_server_side<F, Fut>(&self, event: &str, handler: F) -> &Self
     where
         F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
@@ -126,7 +133,8 @@ impl ParentNamespace {
         self
     }
 
-    /// Adds a handler for every event that other servers send to a child. See [`Namespace::on_any_server_side`].
+    /// Adds a handler for every event that other servers send to a child. See
+    /// [`Namespace::on_any_server_side`].
     pub fn on_any_server_side<F, Fut>(&self, handler: F) -> &Self
     where
         F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
@@ -136,36 +144,38 @@ impl ParentNamespace {
         self
     }
 
-    /// Adds a middleware, for each CONNECT to a child from now on. See [`Namespace::use_`].
+    /// Adds a middleware for each further CONNECT to a child. See [`Namespace::use_`].
     pub fn use_<M>(&self, middleware: impl Handler<M>) -> &Self {
         self.template.use_(middleware);
         self
     }
 
-    /// Adds a handler that runs when a socket is about to be disconnected. See [`Namespace::on_disconnecting`].
+    /// Adds a handler that runs when a socket is about to be disconnected. See
+    /// [`Namespace::on_disconnecting`].
     pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> &Self {
         self.template.on_disconnecting(handler);
         self
     }
 
-    /// Adds a handler that runs when a socket was disconnected. See [`Namespace::on_disconnect`].
+    /// Adds a handler that runs after a socket was disconnected. See [`Namespace::on_disconnect`].
     pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> &Self {
         self.template.on_disconnect(handler);
         self
     }
 
-    /// Sets what is told of handlers that fail. See [`Namespace::on_error`].
+    /// Sets the function that is called when a handler fails. See [`Namespace::on_error`].
     pub fn on_error(&self, handler: impl Fn(&Socket, &Failure) + Send + Sync + 'static) -> &Self {
         self.template.on_error(handler);
         self
     }
 
-    /// The namespaces there are at present.
+    /// Returns the namespaces that currently exist.
     pub fn children(&self) -> Vec<Namespace> {
         self.registry.children(&self.template)
     }
 
-    /// How many sockets the children have on this node. See [`Namespace::sockets_count`].
+    /// Returns the number of sockets that the children have on this node. See
+    /// [`Namespace::sockets_count`].
     pub fn sockets_count(&self) -> usize {
         self.children().iter().map(Namespace::sockets_count).sum()
     }

@@ -1,4 +1,5 @@
-//! A handler that cannot run is never silent: its error is reported and, where the client waits, answered.
+//! A handler that cannot run is never silent: its error is reported and, where the client waits,
+//! answered.
 
 use crate::support;
 
@@ -46,7 +47,7 @@ async fn what_the_event_does_not_have() {
     let mut client = server.client().await;
     assert_eq!(failures.next().await, "connection Extract: this handler has no arguments");
     client.send(r#"42["reason"]"#).await;
-    assert_eq!(failures.next().await, "reason Extract: this is no handler of a disconnection");
+    assert_eq!(failures.next().await, "reason Extract: the handler is not a disconnection handler");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! A handler is given what its arguments name: the server's state, the request's extensions, the event's name. What may
-//! be missing is an `Option`, what may fail a `Result`.
+//! A handler is given what its arguments name: the server's state, the request's extensions, the
+//! event's name. What may be missing is an `Option`, what may fail a `Result`.
 
 use crate::support;
 
@@ -100,7 +100,7 @@ async fn the_events_name() {
     client.send(r#"421["stop"]"#).await;
     client.expect(r#"431["stop"]"#).await;
     client.send("41").await;
-    assert_eq!(failures.next().await, "disconnect Extract: this is no handler of an event");
+    assert_eq!(failures.next().await, "disconnect Extract: the handler is not an event handler");
 }
 
 #[tokio::test]
