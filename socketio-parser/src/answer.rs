@@ -1,13 +1,14 @@
-//! What the handler of an event may return, on either side. Here, since one type is to serve both: a trait of each side's own
-//! would have to be implemented twice.
+//! The values that an event handler may return, on either side. The traits are here, so that a type
+//! needs to implement them only once for both sides.
 
 use serde::Serialize;
 
-/// A value that the handler of an event may return to answer the acknowledgement that the other side awaits: one trait for
-/// servers and clients, so that a type needs it once.
+/// A value that an event handler may return. It is sent as the ack that the other side awaits.
+/// Servers and clients use the same trait.
 ///
-/// For a type of your own that is `Serialize`, one empty impl is enough; or return it inside [`Json`]. (A blanket impl
-/// for all of `Serialize` would leave no way to tell a `Result` apart.)
+/// For your own type that is `Serialize`, an empty impl is enough. You can also return it inside
+/// [`Json`]. (A blanket impl for every `Serialize` type would make it impossible to recognize a
+/// `Result`.)
 ///
 /// ```
 /// use serde::Serialize;
@@ -62,25 +63,25 @@ impl<A: Answer, B: Answer> Answer for (A, B) {}
 impl<A: Answer, B: Answer, C: Answer> Answer for (A, B, C) {}
 impl<A: Answer, B: Answer, C: Answer, D: Answer> Answer for (A, B, C, D) {}
 
-/// Answers with any serialisable value.
+/// Sends any serializable value as the ack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Json<T>(pub T);
 
 impl<T: Serialize> Answer for Json<T> {}
 
-/// What a handler returns: nothing, a value that answers the acknowledgement, or a `Result` of either with the error `E` of
-/// handlers on that side.
+/// The return value of a handler: nothing, a value that is sent as the ack, or a `Result` of either
+/// with the error type `E` of that side's handlers.
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
     note = "return `()`, a value that implements `Answer` (or `Json(value)`), or `Result<_, HandlerError>` of either"
 )]
 pub trait IntoReply<E> {
-    /// Answers.
+    /// Sends the ack.
     ///
     /// # Errors
     ///
-    /// The handler's own, or the answer could not be sent.
+    /// Returns the handler's own error, or an error if the ack could not be sent.
     #[doc(hidden)]
     fn into_reply(self, ack: impl Reply<Error = E>) -> Result<(), E>;
 }
@@ -103,30 +104,30 @@ impl<T: IntoReply<E>, E> IntoReply<E> for Result<T, E> {
     }
 }
 
-/// What takes the answer of a handler.
+/// The destination of a handler's return value.
 #[doc(hidden)]
 pub trait Reply {
     /// The error of handlers.
     type Error;
 
-    /// Sends the answer, if one is awaited.
+    /// Sends the ack, if the other side waits for one.
     ///
     /// # Errors
     ///
-    /// It could not be sent.
+    /// Returns an error if the ack could not be sent.
     fn reply<T: Serialize>(self, answer: &T) -> Result<(), Self::Error>;
 }
 
-/// What the handler of a typed event returns: the contract's own value, or a `Result` of it.
+/// The return value of a typed event's handler: the event's own type, or a `Result` of it.
 #[diagnostic::on_unimplemented(
     message = "the handler of this event must return `{R}` or `Result<{R}, HandlerError>`"
 )]
 pub trait Outcome<R, E> {
-    /// The value.
+    /// Returns the value.
     ///
     /// # Errors
     ///
-    /// The handler's own.
+    /// Returns the handler's own error.
     fn outcome(self) -> Result<R, E>;
 }
 

@@ -1,4 +1,4 @@
-//! Arguments as received: text that was validated, but not decoded, and the attachments it refers to.
+//! Received arguments: validated but undecoded text, and the attachments it refers to.
 
 use std::{fmt, str::FromStr as _, sync::Arc};
 
@@ -15,8 +15,8 @@ use crate::{
     text,
 };
 
-/// The arguments of a received event or acknowledgement: a slice of the received JSON, plus attachments. A clone costs
-/// two reference counts.
+/// The arguments of a received event or acknowledgement: a slice of the received JSON, plus
+/// attachments. A clone costs two reference counts.
 ///
 /// ```
 /// use socketio_parser::{Content, Decoder, Limits};
@@ -30,7 +30,8 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// As the argument of an emit, this is the whole argument list, passed on as the text it was received as:
+/// As the argument of an emit, a value of this type is the whole argument list. Its text is passed
+/// on unchanged:
 ///
 /// ```
 /// # use socketio_parser::{Args, Nsp, encode_event};
@@ -40,22 +41,25 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Args {
-    /// The text of the whole packet, up to the end of the list; empty where there is no list.
+    /// The text of the whole packet, up to the end of the list. Empty if there is no list.
     text: ByteString,
-    /// Where the list's `[` stands.
+    /// The position of the list's `[`.
     list: usize,
-    /// Where the name of an event stands (without quotes), unless `name` has it; an empty range otherwise.
+    /// The range of the event's name in the text, without quotes. Empty if there is no event or
+    /// `name` is set.
     event: (usize, usize),
-    /// Where the first argument stands, or the list's `]`.
+    /// The position of the first argument, or of the list's `]`.
     first: usize,
-    /// The name of the event, where it is not a slice of the text: it had escapes, or was a number.
+    /// The event's name if it is not a slice of the text, because it contained escapes or was a
+    /// number.
     name: Option<Box<str>>,
     attachments: Attachments,
 }
 
 impl Args {
-    /// The name of the event; empty for an acknowledgement, and for an event that came without a payload. A number
-    /// is given as JavaScript writes it, and U+FFFD stands for half a surrogate pair.
+    /// Returns the name of the event. It is empty for an acknowledgement, and for an event without
+    /// a payload. A number is written as JavaScript writes it. U+FFFD replaces an unpaired
+    /// surrogate.
     pub fn event(&self) -> &str {
         match &self.name {
             Some(name) => name,
@@ -63,23 +67,24 @@ impl Args {
         }
     }
 
-    /// How many arguments there are. Looks through the text at each call.
+    /// Returns the number of arguments. Each call scans the text.
     pub fn len(&self) -> usize {
         self.iter().count()
     }
 
-    /// Whether there are no arguments.
+    /// Returns whether there are no arguments.
     pub fn is_empty(&self) -> bool {
         self.raw().is_empty()
     }
 
-    /// The arguments' JSON, with commas in between and no brackets around. Attachments are placeholders in it.
+    /// Returns the JSON of the arguments, separated by commas and without brackets. Attachments are
+    /// placeholders in it.
     pub fn raw(&self) -> &str {
         let end = self.text.len().saturating_sub(1); // the list's `]`
         self.text.get(self.first..end).unwrap_or_default()
     }
 
-    /// The JSON of each argument.
+    /// Returns the JSON of each argument.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         let raw = self.raw();
         let mut scanner = Scanner::new(raw, 0, 128);
@@ -92,35 +97,36 @@ impl Args {
         })
     }
 
-    /// The attachments, in the order they arrived in.
+    /// Returns the attachments, in the order of their arrival.
     pub fn attachments(&self) -> &[Bytes] {
         self.attachments.as_deref().map(|attached| &*attached.bytes).unwrap_or_default()
     }
 
-    /// Bytes this keeps in memory: those of the text, of the attachments and of the list of
-    /// placeholders.
+    /// Returns the number of bytes of the text, the attachments and the list of placeholders.
     pub fn bytes(&self) -> usize {
         let places = self.attachments.as_ref().map_or(0, |attached| attached.places.len());
         let attached = self.attachments().iter().map(Bytes::len).sum::<usize>();
         self.text.len() + attached + places * size_of::<Place>()
     }
 
-    /// Memory this keeps outside of itself, about: [`bytes`](Self::bytes), and what each allocation costs besides. For
-    /// queues that are bounded by what they hold.
+    /// Returns the approximate heap memory of this value: [`bytes`](Self::bytes) plus the overhead
+    /// of each allocation. Use it for queues that are limited by size.
     pub fn heap_bytes(&self) -> usize {
-        // A text that is a slice has a reference count of its own; an attachment has that and its place in the list.
+        // A text slice has its own reference count. An attachment has one too, and a slot in the
+        // list.
         const TEXT: usize = 64;
         const ATTACHMENT: usize = 96;
         let name = self.name.as_ref().map_or(0, |name| name.len() + 16);
         self.bytes() + name + TEXT + ATTACHMENT * self.attachments().len()
     }
 
-    /// The list together with the event's name.
+    /// Returns the list, including the event's name.
     pub(crate) fn list_text(&self) -> &str {
         self.text.get(self.list..).unwrap_or_default()
     }
 
-    /// Reads the first argument, or the list's `]`. `None`: there is no list.
+    /// Creates a deserializer at the first argument, or at the list's `]`. Returns `None` if there
+    /// is no list.
     pub(crate) fn deserializer(&self) -> Option<JsonDeserializer<'_>> {
         let first = self.first.checked_sub(self.list)?;
         let list = Some(self.list_text()).filter(|list| !list.is_empty())?;
@@ -139,7 +145,7 @@ impl Args {
         &self.attachments
     }
 
-    /// No list at all.
+    /// Creates a value without a list.
     pub(crate) fn none() -> Self {
         Self {
             text: ByteString::new(),
@@ -151,7 +157,7 @@ impl Args {
         }
     }
 
-    /// Reads the list that begins at `list` and takes the rest of `text`.
+    /// Reads the list that begins at `list` and takes up the rest of `text`.
     pub(crate) fn read(
         mut text: ByteString,
         list: usize,
@@ -172,7 +178,8 @@ impl Args {
         Ok(args)
     }
 
-    /// Scans the list and sets where the first argument is. Returns the name, and where the list ends.
+    /// Scans the list and records the position of the first argument. Returns the name and the end
+    /// of the list.
     #[inline]
     fn scan(
         &mut self,

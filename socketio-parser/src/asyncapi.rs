@@ -10,10 +10,11 @@ use serde_json::{Map, Value, json};
 
 use crate::{binary::Binary, event::Event};
 
-/// An AsyncAPI 3.0 document in the making: the contract of a server, for other people's tools.
+/// An AsyncAPI 3.0 document under construction, which describes a server's events for other tools.
 ///
-/// A namespace is a channel, an event is a message whose payload is the list of its arguments, and an acknowledgement is the
-/// reply. The document is the server's: what it [receives](Self::receives) clients send.
+/// A namespace is a channel, an event is a message whose payload is the list of its arguments, and
+/// an ack is the reply. The document takes the server's view: clients send the events that it
+/// [receives](Self::receives).
 ///
 /// ```
 /// use socketio_parser::{AsyncApi, Event};
@@ -40,7 +41,7 @@ pub struct AsyncApi {
 }
 
 impl AsyncApi {
-    /// A document about an application: its name, and the version of its contract.
+    /// Creates a document for an application with this name and this version of its events.
     pub fn new(title: &str, version: &str) -> Self {
         let settings = SchemaSettings::draft07().with(|settings| {
             settings.meta_schema = None;
@@ -57,7 +58,7 @@ impl AsyncApi {
         api.namespace("/")
     }
 
-    /// The namespace of the events that follow. The first is `/`.
+    /// Sets the namespace of the events that follow. The first one is `/`.
     #[must_use]
     pub fn namespace(mut self, name: &str) -> Self {
         self.namespace = name.to_owned();
@@ -68,19 +69,19 @@ impl AsyncApi {
         self
     }
 
-    /// An event that clients send.
+    /// Adds an event that clients send.
     #[must_use]
     pub fn receives<A: JsonSchema, R: JsonSchema>(self, event: Event<A, R>) -> Self {
         self.operation::<A, R>("receive", event.name())
     }
 
-    /// An event that the server sends.
+    /// Adds an event that the server sends.
     #[must_use]
     pub fn sends<A: JsonSchema, R: JsonSchema>(self, event: Event<A, R>) -> Self {
         self.operation::<A, R>("send", event.name())
     }
 
-    /// The document.
+    /// Returns the document.
     pub fn document(mut self) -> Value {
         let schemas = self.generator.take_definitions(true);
         json!({
@@ -97,7 +98,7 @@ impl AsyncApi {
         let name = id(event);
         let args = self.list::<A>();
         let message = self.message(&name, json!({ "name": event, "payload": args }));
-        // `()` is an answer as well, but one that nobody needs to be told of.
+        // `()` is an ack too, but it has no content to describe.
         let ack = self.list::<R>();
         let channel = json!({ "$ref": format!("#/channels/{}", self.channel) });
         let mut operation = json!({ "action": action, "channel": channel, "messages": [message] });
@@ -111,7 +112,7 @@ impl AsyncApi {
         self
     }
 
-    /// Adds a message to the channel: a reference to it.
+    /// Adds a message to the channel. Returns a reference to it.
     fn message(&mut self, name: &str, message: Value) -> Value {
         let address = &self.namespace;
         let channel = self
@@ -122,10 +123,12 @@ impl AsyncApi {
         json!({ "$ref": format!("#/channels/{}/messages/{name}", self.channel) })
     }
 
-    /// The schema of an argument list: a tuple is the list, anything else is one argument, `()` is none.
+    /// Returns the schema of an argument list. A tuple is the list, any other type is one argument,
+    /// `()` is none.
     fn list<T: JsonSchema>(&mut self) -> Value {
         let mut schema = self.generator.subschema_for::<T>();
-        // As the generator does with whole documents: AsyncAPI's schemas are those of draft 7.
+        // The generator does the same with whole documents, because AsyncAPI's schemas are those of
+        // draft 7.
         ReplacePrefixItems::default().transform(&mut schema);
         ReplaceUnevaluatedProperties::default().transform(&mut schema);
         let schema = schema.to_value();
@@ -141,13 +144,13 @@ impl AsyncApi {
     }
 }
 
-/// A name with nothing in it that a reference would have to escape.
+/// Converts a name to one that needs no escaping in a reference.
 fn id(name: &str) -> String {
     let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
     name.chars().map(|char| if plain(char) { char } else { '_' }).collect()
 }
 
-/// Binary is a string of bytes, as in OpenAPI.
+/// Binary is described as a string of bytes, as in OpenAPI.
 impl JsonSchema for Binary {
     fn inline_schema() -> bool {
         true

@@ -1,4 +1,4 @@
-//! Binary anywhere in a serializable type, carried as attachments.
+//! Binary at any place in a serializable type, sent as attachments.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,17 +14,18 @@ use serde::{
     ser::{Error as _, SerializeMap},
 };
 
-/// Bytes that travel as an attachment: a field of any type that is emitted or received, at any depth, flattened and in
-/// enums of every representation. Nothing is copied in either direction.
+/// Bytes that are sent as an attachment. It can be a field at any depth of a type that is emitted
+/// or received, including flattened fields and enums of every representation. Nothing is copied in
+/// either direction.
 ///
-/// While a packet is encoded, this is a placeholder in the JSON and the bytes stand in a table
-/// beside it. At any other time, with `serde_json::to_value` for instance, its serialization is an
-/// error; [`Value`](crate::Value) is the dynamic type that may hold binary.
+/// While a packet is encoded, this serializes as a placeholder in the JSON, and the bytes go into a
+/// separate table. At any other time, for example in `serde_json::to_value`, serializing it is an
+/// error. [`Value`](crate::Value) is the dynamic type that may contain binary.
 ///
-/// Other types that call themselves bytes are attachments as well, as a copy: `Bytes`, or a field
+/// Other types that serialize as bytes become attachments too, with a copy: `Bytes`, or a field
 /// with `#[serde(with = "serde_bytes")]`. A `Vec<u8>` or `[u8]` is a list of numbers, as everywhere
-/// in serde, which cannot tell it from other lists. A type that takes no bytes, such as
-/// `serde_json::Value`, is an error where an attachment arrives.
+/// in serde, which cannot distinguish it from other lists. Decoding an attachment into a type that
+/// accepts no bytes, such as `serde_json::Value`, is an error.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -85,7 +86,8 @@ impl Binary {
 
 impl<'de> Deserialize<'de> for Binary {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Any: the formats that buffer (flattened, untagged) know no hint for this.
+        // `deserialize_any`, because the formats that buffer (flattened, untagged) know no hint for
+        // this.
         deserializer.deserialize_any(BinaryVisitor)
     }
 }
@@ -119,9 +121,9 @@ impl<'de> Visitor<'de> for BinaryVisitor {
     }
 }
 
-/// Why binary is refused.
+/// The error for binary outside of a packet.
 pub(crate) const OUTSIDE: &str = "binary can be serialized in a packet only";
-/// How many attachments are compared with one that is added.
+/// The number of recent attachments with which a new one is compared.
 const LOOK_BACK: usize = 16;
 pub(crate) const PLACEHOLDER: &str = "_placeholder";
 pub(crate) const NUM: &str = "num";
@@ -129,65 +131,66 @@ pub(crate) const NUM: &str = "num";
 /// The attachments of a received packet, if it has any.
 pub(crate) type Attachments = Option<Arc<Attached>>;
 
-/// The attachments of a received packet, in the order they arrived in, and where they belong.
+/// The attachments of a received packet, in the order of their arrival, and their placeholders.
 #[derive(Debug)]
 pub(crate) struct Attached {
     pub(crate) bytes: Vec<Bytes>,
-    /// In the order of the text. None is inside of another one.
+    /// The placeholders in the order of the text. None is inside another one.
     pub(crate) places: Vec<Place>,
 }
 
 /// A placeholder in a list of arguments.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Place {
-    /// Where it begins, as a position in the list.
+    /// The position in the list at which it begins.
     pub(crate) at: usize,
-    /// The number of its attachment, which exists.
+    /// The index of its attachment, which exists.
     pub(crate) num: usize,
 }
 
-/// What [`Binary`] means on this thread now. Without a destructor, so that a packet without binary pays next to nothing.
+/// The meaning of [`Binary`] on this thread at the moment. It has no destructor, so a packet
+/// without binary costs almost nothing.
 #[derive(Clone, Copy)]
 struct Scope {
     mode: Mode,
-    /// Where in [`ATTACHED`] the attachments of the packet begin.
+    /// The index in [`ATTACHED`] at which the packet's attachments begin.
     from: usize,
-    /// How many there are in [`ATTACHED`].
+    /// The number of attachments in [`ATTACHED`].
     attached: usize,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
     Outside,
-    /// A packet is encoded.
+    /// A packet is being encoded.
     Encoding,
-    /// Received arguments may hand over their text as it is: they are the whole list.
+    /// Received arguments may pass on their text unchanged, because they are the whole list.
     RawWanted,
-    /// They did.
+    /// Received arguments have passed on their text.
     RawGiven,
 }
 
 thread_local! {
     static SCOPE: Cell<Scope> =
         const { Cell::new(Scope { mode: Mode::Outside, from: 0, attached: 0 }) };
-    /// The attachments of the packet that is encoded, behind those of the packets around it.
+    /// The attachments of the packet being encoded, after those of enclosing packets.
     static ATTACHED: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
     static RAW: RefCell<ByteString> = const { RefCell::new(ByteString::new()) };
-    /// The attachments of the packet whose arguments are decoded.
+    /// The attachments of the packet whose arguments are being decoded.
     static RECEIVED: RefCell<Attachments> = const { RefCell::new(None) };
-    /// Which of them is likely to be asked for next.
+    /// The index of the attachment that is likely to be requested next.
     static EXPECTED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// What an encoded packet has besides the text that was written.
+/// The parts of an encoded packet besides the written text.
 #[derive(Default)]
 pub(crate) struct Encoded {
     pub(crate) attachments: Vec<Bytes>,
-    /// Text that takes the place of what was written.
+    /// Text that replaces the written text.
     pub(crate) raw: Option<ByteString>,
 }
 
-/// Runs `serialize`, and returns what it left besides text.
+/// Runs `serialize`, and returns the parts of the packet besides its text.
 pub(crate) fn encoding<T, E>(serialize: impl FnOnce() -> Result<T, E>) -> Result<(T, Encoded), E> {
     let _guard = Guard::enter(Mode::Encoding);
     let result = serialize()?;
@@ -202,7 +205,7 @@ pub(crate) fn encoding<T, E>(serialize: impl FnOnce() -> Result<T, E>) -> Result
     Ok((result, encoded))
 }
 
-/// Runs `deserialize` with `attachments` at hand.
+/// Runs `deserialize` with access to `attachments`.
 pub(crate) fn decoding<R>(attachments: &Attachments, deserialize: impl FnOnce() -> R) -> R {
     if attachments.is_none() {
         return deserialize();
@@ -211,31 +214,33 @@ pub(crate) fn decoding<R>(attachments: &Attachments, deserialize: impl FnOnce() 
     deserialize()
 }
 
-/// Runs `serialize` where binary has no place.
+/// Runs `serialize` in a context where binary is an error.
 pub(crate) fn outside<R>(serialize: impl FnOnce() -> R) -> R {
     let _guard = Guard::enter(Mode::Outside);
     serialize()
 }
 
-/// Whether a packet is being encoded.
+/// Returns whether a packet is being encoded.
 fn takes_attachments() -> bool {
     matches!(SCOPE.get().mode, Mode::Encoding | Mode::RawWanted)
 }
 
-/// Attaches a copy of `bytes` to the packet that is being encoded, if one is. Returns its number.
+/// Attaches a copy of `bytes` to the packet being encoded, if there is one. Returns the
+/// attachment's index.
 pub(crate) fn attach_copy(bytes: &[u8]) -> Option<usize> {
     if takes_attachments() { attach(&Bytes::copy_from_slice(bytes)) } else { None }
 }
 
-/// Attaches `bytes` to the packet that is being encoded, if one is, and returns their number.
+/// Attaches `bytes` to the packet being encoded, if there is one. Returns the attachment's index.
 fn attach(bytes: &Bytes) -> Option<usize> {
     if !takes_attachments() {
         return None;
     }
     let scope = SCOPE.get();
     let num = ATTACHED.with_borrow_mut(|attached| {
-        // One buffer is sent once, however often the value holds it: what a peer refers to again and again must not come
-        // back many times its size. Only the latest are looked at, so that many attachments stay cheap.
+        // A buffer is sent once even if the value holds it several times. Otherwise a packet that
+        // refers to one attachment many times could be answered with many times its size. Only the
+        // latest attachments are compared, so that many attachments stay cheap.
         let same = |other: &Bytes| other.as_ptr() == bytes.as_ptr() && other.len() == bytes.len();
         let own = attached.get(scope.from..).unwrap_or_default();
         let known = own.iter().rev().take(LOOK_BACK).position(same);
@@ -249,16 +254,16 @@ fn attach(bytes: &Bytes) -> Option<usize> {
     Some(num)
 }
 
-/// Says that received arguments are the whole list: their text may stay as it is.
+/// Announces that received arguments are the whole list, so their text may be passed on unchanged.
 pub(crate) fn ask_for_raw() {
     let scope = SCOPE.get();
-    // The numbers of attachments in the text must still be right.
+    // The indexes of attachments in the text must stay valid.
     if scope.mode == Mode::Encoding && scope.attached == scope.from {
         SCOPE.set(Scope { mode: Mode::RawWanted, ..scope });
     }
 }
 
-/// Hands over text and attachments if they were asked for.
+/// Passes on text and attachments if that was announced.
 pub(crate) fn give_raw<'a>(raw: impl FnOnce() -> (ByteString, &'a [Bytes])) -> bool {
     let scope = SCOPE.get();
     if scope.mode != Mode::RawWanted {
@@ -272,13 +277,14 @@ pub(crate) fn give_raw<'a>(raw: impl FnOnce() -> (ByteString, &'a [Bytes])) -> b
     true
 }
 
-/// Says which attachment is handed out next.
+/// Sets the attachment that is returned next.
 pub(crate) fn expect(num: usize) {
     EXPECTED.set(num);
 }
 
-/// The attachment that these bytes are, or a copy of them. serde hands out slices only, perhaps
-/// late: the formats that buffer (flattened, untagged) keep them for a while.
+/// Returns the attachment that consists of these bytes, or a copy of them. serde passes slices
+/// only, possibly late, because the formats that buffer (flattened, untagged) keep them for a
+/// while.
 pub(crate) fn received(slice: &[u8]) -> Bytes {
     let same = |bytes: &Bytes| bytes.as_ptr() == slice.as_ptr() && bytes.len() == slice.len();
     let found = RECEIVED.with_borrow(|received| {
@@ -292,12 +298,12 @@ pub(crate) fn received(slice: &[u8]) -> Bytes {
     found.unwrap_or_else(|| Bytes::copy_from_slice(slice))
 }
 
-/// A placeholder's `num` as an index, which it need not be.
+/// Converts the `num` of a placeholder to an index, if it is one.
 pub(crate) fn index(num: f64) -> Option<usize> {
     (num >= 0.0 && num.fract() == 0.0 && num < 1e9).then_some(num as usize)
 }
 
-/// Puts the outer scope back, in nested use and after a panic in a user's code.
+/// Restores the outer scope, for nested use and after a panic in user code.
 struct Guard(Scope);
 
 impl Guard {
@@ -311,13 +317,13 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if SCOPE.replace(self.0).attached > self.0.attached {
-            // Empty already, but after an error or a panic.
+            // The list is empty already, except after an error or a panic.
             ATTACHED.with_borrow_mut(|attached| attached.truncate(self.0.attached));
         }
     }
 }
 
-/// Puts the outer attachments back.
+/// Restores the outer attachments.
 struct Received(Attachments);
 
 impl Drop for Received {

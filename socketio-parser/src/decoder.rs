@@ -1,4 +1,4 @@
-//! Text and binary messages to packets.
+//! Decoding of text and binary messages to packets.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -17,9 +17,10 @@ use crate::{
     placeholders, scan,
 };
 
-/// Decodes the messages of one connection. A packet with attachments spans several messages, hence the state.
+/// Decodes the messages of one connection. It keeps state, because a packet with attachments spans
+/// several messages.
 ///
-/// After an error the connection is to be closed; the decoder starts afresh.
+/// After an error the connection must be closed. The decoder is reset.
 ///
 /// ```
 /// use socketio_parser::{Decoder, Limits};
@@ -33,11 +34,11 @@ use crate::{
 pub struct Decoder {
     parser: Parser,
     limits: Limits,
-    // Boxed: most connections never get a packet with attachments.
+    // Boxed, because most connections never get a packet with attachments.
     unfinished: Option<Box<Unfinished>>,
 }
 
-/// A packet some of whose attachments have not arrived.
+/// A packet whose attachments have not all arrived.
 #[derive(Clone, Debug)]
 struct Unfinished {
     packet: Packet,
@@ -48,24 +49,26 @@ struct Unfinished {
 }
 
 impl Decoder {
-    /// A decoder that refuses what exceeds `limits`.
+    /// Creates a decoder that refuses packets beyond `limits`.
     pub fn new(limits: &Limits) -> Self {
         Self { parser: Parser::default(), limits: limits.clone(), unfinished: None }
     }
 
-    /// The syntax of what is decoded. The default is JSON.
+    /// Sets the encoding of the messages (default JSON).
     #[must_use]
     pub fn with_parser(mut self, parser: Parser) -> Self {
         self.parser = parser;
         self
     }
 
-    /// Decodes a text message. `None`: attachments are due.
+    /// Decodes a text message. Returns `None` if the packet has attachments, which arrive next.
     ///
-    /// The packet's arguments are slices of `text`, and keep the buffer it lies in alive.
+    /// The packet's arguments are slices of `text`, and keep its buffer alive.
     ///
     /// # Errors
-    /// If `text` is not a packet, exceeds a limit, or arrived where an attachment was due.
+    ///
+    /// Returns an error if `text` is not a packet, exceeds a limit, or arrived when an attachment
+    /// was expected.
     pub fn decode_text(&mut self, text: ByteString) -> Result<Option<Packet>, DecodeError> {
         if self.unfinished.take().is_some() || self.parser != Parser::Json {
             return Err(DecodeError::UnexpectedText);
@@ -84,10 +87,13 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Takes an attachment. `None`: more are due. With msgpack, decodes a packet.
+    /// Decodes a binary message: an attachment, or with msgpack a packet. Returns `None` if further
+    /// attachments are expected.
     ///
     /// # Errors
-    /// If none was due, or all of them together are too large; with msgpack, if it is no packet or exceeds a limit.
+    ///
+    /// Returns an error if no attachment was expected or all of them together are too large. With
+    /// msgpack, returns an error if `data` is not a packet or exceeds a limit.
     pub fn decode_binary(&mut self, data: Bytes) -> Result<Option<Packet>, DecodeError> {
         #[cfg(feature = "msgpack")]
         if self.parser == Parser::MsgPack {
@@ -111,24 +117,24 @@ impl Decoder {
         Ok(Some(packet))
     }
 
-    /// Whether attachments are due.
+    /// Returns whether attachments are expected.
     pub fn is_unfinished(&self) -> bool {
         self.unfinished.is_some()
     }
 
-    /// Forgets an unfinished packet.
+    /// Drops an incomplete packet.
     pub fn reset(&mut self) {
         self.unfinished = None;
     }
 }
 
-/// The attachments a packet waits for.
+/// The attachments that a packet announces.
 struct Announced {
     attachments: usize,
     places: Vec<Place>,
 }
 
-/// The packet, and what it waits for.
+/// Decodes the packet and the attachments that it announces.
 fn decode_text(
     text: ByteString,
     limits: &Limits,
@@ -151,7 +157,8 @@ fn decode_text(
     Ok((Packet { nsp, content }, announced))
 }
 
-/// `<n>-`, where n is whatever JavaScript's `Number` takes for a positive integer (`1e0`).
+/// Parses `<n>-`, in which n is any text that JavaScript's `Number` converts to a positive integer
+/// (`1e0`).
 fn attachment_count(text: &str, pos: &mut usize, limits: &Limits) -> Result<usize, DecodeError> {
     let rest = text.get(*pos..).unwrap_or_default();
     let (count, _) = rest.split_once('-').ok_or(DecodeError::IllegalAttachmentCount)?;
@@ -171,7 +178,8 @@ fn attachment_count(text: &str, pos: &mut usize, limits: &Limits) -> Result<usiz
     Ok(count as usize)
 }
 
-/// `/nsp,`, or `/nsp` at the end of the packet; the main namespace if there is none.
+/// Parses `/nsp,`, or `/nsp` at the end of the packet. Without either, the namespace is the main
+/// one.
 fn namespace(text: &ByteString, pos: &mut usize, limits: &Limits) -> Result<Nsp, DecodeError> {
     let rest = text.get(*pos..).unwrap_or_default();
     if !rest.starts_with('/') {
@@ -185,8 +193,8 @@ fn namespace(text: &ByteString, pos: &mut usize, limits: &Limits) -> Result<Nsp,
     Ok(Nsp::from_slice(text, name))
 }
 
-/// The digits in front of the payload. (JavaScript's `Number` takes white space for zero, and so for an id, in Node;
-/// here it is a part of the payload.)
+/// Parses the digits before the payload. (Node takes white space for an id, because JavaScript's
+/// `Number` converts it to zero. Here white space belongs to the payload.)
 fn ack_id(text: &str, pos: &mut usize) -> Result<Option<AckId>, DecodeError> {
     let rest = text.get(*pos..).unwrap_or_default();
     let len = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -225,7 +233,7 @@ fn content(
     })
 }
 
-/// One JSON value that begins with one of `first`.
+/// Parses one JSON value that begins with one of `first`.
 fn payload(
     text: &ByteString,
     pos: usize,

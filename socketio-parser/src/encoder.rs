@@ -1,4 +1,4 @@
-//! Packets to frames: serialized once, for all recipients.
+//! Encoding of packets to frames: serialized once for all recipients.
 
 use std::cell::Cell;
 
@@ -19,15 +19,16 @@ use crate::{
     parser::Parser,
 };
 
-/// Encodes an EVENT, or a BINARY_EVENT if there is [`Binary`](crate::Binary) in `args`, or another
-/// type of bytes.
+/// Encodes an EVENT, or a BINARY_EVENT if `args` contains [`Binary`](crate::Binary) or another type
+/// that serializes as bytes.
 ///
-/// `args` is an argument list if it is a tuple, a tuple struct or `[T; N]`, or
-/// [`Values`](crate::Values), or received [`Args`](crate::Args), which are passed on as they are.
-/// `()` and a unit struct have no arguments, a newtype is what it wraps, and anything else, a `Vec`
-/// for instance, is one argument. So is null in every form: `None`, `serde_json::Value::Null`,
-/// [`Value::Null`](crate::Value::Null). (A reference to `()`, or a `Box` of it, is null too: to a
-/// serializer it is what `Value::Null` is, but for its size.)
+/// `args` is an argument list if it is a tuple, a tuple struct, `[T; N]` or
+/// [`Values`](crate::Values), or received [`Args`](crate::Args), which are passed on unchanged.
+/// `()` and a unit struct have no arguments. A newtype is encoded as the value it wraps. Any other
+/// value, such as a `Vec`, is one argument. Null is one argument in every form: `None`,
+/// `serde_json::Value::Null`, [`Value::Null`](crate::Value::Null). (A reference to `()` or a
+/// `Box<()>` is null too, because a serializer can distinguish it from `Value::Null` only by its
+/// size.)
 ///
 /// ```
 /// use socketio_parser::{Nsp, encode_event};
@@ -39,7 +40,8 @@ use crate::{
 /// ```
 ///
 /// # Errors
-/// If `event` is reserved, or `args` cannot be serialized as JSON.
+///
+/// Returns an error if `event` is reserved, or if `args` cannot be serialized as JSON.
 pub fn encode_event<T: Serialize + ?Sized>(
     nsp: &Nsp,
     id: Option<AckId>,
@@ -49,10 +51,12 @@ pub fn encode_event<T: Serialize + ?Sized>(
     Parser::Json.encode_event(nsp, id, event, args)
 }
 
-/// Encodes an ACK, or a BINARY_ACK: the answer to the event that asked for `id`. `args` as in [`encode_event`].
+/// Encodes an ACK or a BINARY_ACK for the event with the ack id `id`. `args` are as in
+/// [`encode_event`].
 ///
 /// # Errors
-/// If `args` cannot be serialized as JSON.
+///
+/// Returns an error if `args` cannot be serialized as JSON.
 pub fn encode_ack<T: Serialize + ?Sized>(
     nsp: &Nsp,
     id: AckId,
@@ -61,12 +65,15 @@ pub fn encode_ack<T: Serialize + ?Sized>(
     Parser::Json.encode_ack(nsp, id, args)
 }
 
-/// Encodes a CONNECT: the client's request (`payload` is its `auth`) or the server's answer (with its `sid`).
+/// Encodes a CONNECT: the client's request (`payload` is its `auth`) or the server's response (with
+/// its `sid`).
 ///
-/// A `payload` that is null (`()`, `None`) is left out. Protocol v4 has no payload at all.
+/// A `payload` that is null (`()`, `None`) is omitted. Protocol v4 has no payload.
 ///
 /// # Errors
-/// If `payload` is neither an object nor null, or cannot be serialized; there is no binary in it.
+///
+/// Returns an error if `payload` is neither an object nor null, contains binary, or cannot be
+/// serialized.
 pub fn encode_connect<T: Serialize + ?Sized>(
     protocol: Protocol,
     nsp: &Nsp,
@@ -77,11 +84,12 @@ pub fn encode_connect<T: Serialize + ?Sized>(
 
 /// Encodes a CONNECT_ERROR: the server refuses the namespace.
 ///
-/// `data` says more than `message`; null (`()`, `None`) is left out. A client of protocol v4 gets a bare value, `data`
-/// if there is one, else `message`.
+/// `data` adds details to `message`. Null (`()`, `None`) is omitted. A client of protocol v4 gets a
+/// bare value: `data` if there is any, else `message`.
 ///
 /// # Errors
-/// If `data` cannot be serialized; there is no binary in it.
+///
+/// Returns an error if `data` contains binary or cannot be serialized.
 pub fn encode_connect_error<T: Serialize + ?Sized>(
     protocol: Protocol,
     nsp: &Nsp,
@@ -91,7 +99,7 @@ pub fn encode_connect_error<T: Serialize + ?Sized>(
     Parser::Json.encode_connect_error(protocol, nsp, message, data)
 }
 
-/// Encodes a DISCONNECT: the sender leaves the namespace, the connection stays.
+/// Encodes a DISCONNECT: the sender leaves the namespace, and the connection stays open.
 pub fn encode_disconnect(nsp: &Nsp) -> Frames {
     Parser::Json.encode_disconnect(nsp)
 }
@@ -100,7 +108,8 @@ impl Parser {
     /// See [`encode_event`].
     ///
     /// # Errors
-    /// If `event` is reserved, or `args` cannot be serialized.
+    ///
+    /// Returns an error if `event` is reserved, or if `args` cannot be serialized.
     pub fn encode_event<T: Serialize + ?Sized>(
         self,
         nsp: &Nsp,
@@ -114,8 +123,9 @@ impl Parser {
         encode_list(self, PacketType::Event, nsp, id, Some(event), args, None)
     }
 
-    /// Encodes an event for connection state recovery: `offset` is its last argument. A client that lost its connection
-    /// says with it which event it got last. The rest is as in [`encode_event`].
+    /// Encodes an event for connection state recovery, with `offset` as an additional last
+    /// argument. A client that lost its connection uses it to report the last event it received.
+    /// The rest is as in [`encode_event`].
     ///
     /// ```
     /// use socketio_parser::{Nsp, Parser};
@@ -127,7 +137,8 @@ impl Parser {
     /// ```
     ///
     /// # Errors
-    /// If `event` is reserved, or `args` cannot be serialized.
+    ///
+    /// Returns an error if `event` is reserved, or if `args` cannot be serialized.
     pub fn encode_event_at<T: Serialize + ?Sized>(
         self,
         nsp: &Nsp,
@@ -145,7 +156,8 @@ impl Parser {
     /// See [`encode_ack`].
     ///
     /// # Errors
-    /// If `args` cannot be serialized.
+    ///
+    /// Returns an error if `args` cannot be serialized.
     pub fn encode_ack<T: Serialize + ?Sized>(
         self,
         nsp: &Nsp,
@@ -158,7 +170,8 @@ impl Parser {
     /// See [`encode_connect`].
     ///
     /// # Errors
-    /// If `payload` is neither an object nor null, or cannot be serialized.
+    ///
+    /// Returns an error if `payload` is neither an object nor null, or cannot be serialized.
     pub fn encode_connect<T: Serialize + ?Sized>(
         self,
         protocol: Protocol,
@@ -180,7 +193,8 @@ impl Parser {
     /// See [`encode_connect_error`].
     ///
     /// # Errors
-    /// If `data` cannot be serialized.
+    ///
+    /// Returns an error if `data` cannot be serialized.
     pub fn encode_connect_error<T: Serialize + ?Sized>(
         self,
         protocol: Protocol,
@@ -206,7 +220,7 @@ impl Parser {
     }
 }
 
-/// A packet whose payload is JSON without binary.
+/// Encodes a packet whose payload is JSON without binary.
 fn control(parser: Parser, kind: PacketType, nsp: &Nsp, json: &[u8]) -> Frames {
     match parser {
         Parser::Json => {
@@ -219,15 +233,16 @@ fn control(parser: Parser, kind: PacketType, nsp: &Nsp, json: &[u8]) -> Frames {
     }
 }
 
-/// What `serde_json` has written.
+/// Converts the output of `serde_json` to a text.
 #[cfg(feature = "msgpack")]
 fn text(json: &[u8]) -> &str {
     str::from_utf8(json).unwrap_or_default()
 }
 
 thread_local! {
-    /// Where arguments are serialized. Only then their length and the number of attachments are known, so that the frame's
-    /// buffer is allocated once, to its exact size.
+    /// The buffer for serialized arguments. Only after serialization are their length and the
+    /// number of attachments known, so the frame's buffer can then be allocated once with its exact
+    /// size.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -243,7 +258,8 @@ fn encode_list<T: Serialize + ?Sized>(
     args: &T,
     last: Option<&[u8]>,
 ) -> Result<Frames, EncodeError> {
-    // Taken, not borrowed: a user's code may encode a packet while it is serialized.
+    // Taken instead of borrowed, because user code may encode another packet during the
+    // serialization.
     let mut json = SCRATCH.take();
     json.clear();
     if let Some(event) = event {
@@ -277,13 +293,13 @@ fn encode_list<T: Serialize + ?Sized>(
         Parser::MsgPack => msgpack::encode(kind, nsp, id, text(&list.concat()), &attachments),
     };
     if json.capacity() <= MAX_SCRATCH {
-        // `LocalKey::set` would be a longer way.
+        // `with` instead of `LocalKey::set`, which does more work.
         SCRATCH.with(|scratch| scratch.set(json));
     }
     Ok(frames)
 }
 
-/// Type, number of attachments, namespace and ack id, with room for `payload` bytes behind them.
+/// Writes the type, number of attachments, namespace and ack id, and reserves `payload` bytes.
 fn start(
     kind: PacketType,
     nsp: &Nsp,
@@ -292,7 +308,7 @@ fn start(
     payload: usize,
 ) -> FrameWriter {
     let nsp = if nsp.is_root() { "" } else { nsp.as_str() };
-    // Type, comma, a few digits; where it is more, the buffer grows.
+    // Room for the type, a comma and a few digits. The buffer grows if they need more.
     let mut out = FrameWriter::message(payload + nsp.len() + if id.is_some() { 24 } else { 8 });
     match kind {
         _ if attachments == 0 => put_number(&mut out, kind as u64),
@@ -329,7 +345,7 @@ fn put_number(out: &mut FrameWriter, mut number: u64) {
     out.put(digits.get(first..).unwrap_or_default());
 }
 
-/// JSON of a value in which binary has no place.
+/// Serializes a value that must not contain binary.
 fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
     let mut json = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut json, JsFormatter);

@@ -1,8 +1,8 @@
-//! What can go wrong, one type per operation. Texts are those of the Node parser where it has one.
+//! The crate's errors, one type per operation. Messages are those of the Node parser if it has one.
 
 use crate::kind::PacketType;
 
-/// Why data from the peer is not a packet. The connection it came from is to be closed.
+/// The reason why data from the peer is not a packet. The connection must be closed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -18,19 +18,20 @@ pub enum DecodeError {
     /// A placeholder names an attachment that the packet does not have.
     #[error("illegal attachments")]
     IllegalAttachments,
-    /// The attachments of one packet exceed [`max_attachment_bytes`](crate::Limits::max_attachment_bytes).
+    /// The attachments of one packet exceed
+    /// [`max_attachment_bytes`](crate::Limits::max_attachment_bytes).
     #[error("attachments larger than {limit} bytes")]
     AttachmentsTooLarge {
         /// The limit.
         limit: usize,
     },
-    /// Text arrived where an attachment, or msgpack, was due.
+    /// Text arrived when an attachment or a msgpack packet was expected.
     #[error("got plaintext data when reconstructing a packet")]
     UnexpectedText,
-    /// Binary data arrived where none was due.
+    /// Binary data arrived when none was expected.
     #[error("got binary data when not reconstructing a packet")]
     UnexpectedBinary,
-    /// The payload is not JSON, or not of the kind its packet type asks for.
+    /// The payload is not JSON, or not of the kind that its packet type requires.
     #[error("invalid payload")]
     InvalidPayload,
     /// Arrays and objects are nested as deep as [`max_depth`](crate::Limits::max_depth).
@@ -39,10 +40,11 @@ pub enum DecodeError {
         /// The limit.
         limit: usize,
     },
-    /// It is not one value of msgpack: cut short, or with bytes behind it.
+    /// The message is not exactly one msgpack value: it is cut short, or further bytes follow.
     #[error("malformed msgpack")]
     MalformedMsgPack,
-    /// There are more binary values than [`max_binaries`](crate::Limits::max_binaries) in a packet of msgpack.
+    /// A msgpack packet contains more binary values than
+    /// [`max_binaries`](crate::Limits::max_binaries).
     #[error("more than {limit} binary values")]
     TooManyBinaries {
         /// The limit.
@@ -62,61 +64,65 @@ pub enum DecodeError {
     },
 }
 
-/// Why the connection breaks the protocol and has to be closed. Node reports every one of these as "forced close".
+/// The reason why the peer breaks the protocol. The connection must be closed. Node reports each of
+/// these as "forced close".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
-    /// What arrived is not a packet.
+    /// The received data is not a packet.
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// A packet that the state of its namespace does not allow, such as an event before CONNECT.
     #[error("invalid state (packet type: {})", *.0 as u8)]
     InvalidState(PacketType),
-    /// The attachments of a packet took longer than [`unfinished_timeout`](crate::Limits::unfinished_timeout).
+    /// The attachments of a packet took longer than
+    /// [`unfinished_timeout`](crate::Limits::unfinished_timeout).
     #[error("attachments did not arrive in time")]
     UnfinishedTimeout,
 }
 
-/// Why a packet cannot be encoded. Nothing was sent.
+/// The reason why a packet cannot be encoded. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// The protocol keeps this name for itself; see [`is_reserved`](crate::is_reserved).
+    /// The protocol reserves this event name. See [`is_reserved`](crate::is_reserved).
     #[error("\"{0}\" is a reserved event name")]
     ReservedEvent(String),
-    /// The payload of CONNECT is neither an object nor absent.
+    /// The payload of CONNECT is neither absent nor an object.
     #[error("the payload of CONNECT must be an object")]
     PayloadNotObject,
-    /// The value's own serialization failed, or it is not JSON (such as a map with keys that are not strings).
+    /// The value's own serialization failed, or the value cannot be written as JSON (for example a
+    /// map whose keys are not strings).
     #[error("cannot serialize: {0}")]
     Serialize(#[from] serde_json::Error),
 }
 
-/// Why received arguments are not of the type asked for.
+/// The reason why received arguments are not of the requested type.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArgsError {
-    /// Too few arguments, one of another type, or binary for a type that takes none.
+    /// An argument is missing or of another type, or binary is for a type that accepts none.
     #[error("invalid arguments: {0}")]
     Invalid(#[from] serde_json::Error),
 }
 
-/// Why an acknowledgement cannot be waited for.
+/// The reason why an ack cannot be awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AckRefused {
-    /// As many acknowledgements are awaited as [`max_pending_acks`](crate::Limits::max_pending_acks) allows.
+    /// The maximum number of acks is already awaited
+    /// ([`max_pending_acks`](crate::Limits::max_pending_acks)).
     #[error("too many pending acknowledgements")]
     TooMany,
     /// The namespace is not connected.
     #[error("not connected")]
     NotConnected,
-    /// An acknowledgement with this id is awaited already.
+    /// An ack with this id is already awaited.
     #[error("acknowledgement id in use")]
     InUse,
 }
 
-/// What JavaScript's `Number` makes of a packet's first character.
+/// Converts a packet's first character as JavaScript's `Number` does.
 fn digit_or_nan(first: Option<char>) -> String {
     first.filter(char::is_ascii_digit).map_or_else(|| "NaN".into(), String::from)
 }

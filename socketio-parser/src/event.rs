@@ -2,11 +2,11 @@
 
 use std::{fmt, marker::PhantomData};
 
-/// The name of an event together with the types of its arguments and of its acknowledgement: one constant that the
-/// sender's and the receiver's code share.
+/// The name of an event together with the types of its arguments and of its ack, in one constant
+/// that sender and receiver share.
 ///
-/// `Args` is the argument list as [`encode_event`](crate::encode_event) takes it: a tuple for several arguments,
-/// anything else for one. `Ack` is the same for the acknowledgement; `()` has no arguments.
+/// `Args` is the argument list as in [`encode_event`](crate::encode_event): a tuple for several
+/// arguments, any other type for one. `Ack` is the argument list of the ack. `()` has no arguments.
 ///
 /// ```
 /// use socketio_parser::Event;
@@ -16,17 +16,17 @@ use std::{fmt, marker::PhantomData};
 /// ```
 pub struct Event<Args, Ack = ()> {
     name: &'static str,
-    // A function's type: the event is `Send`, `Sync` and `Copy` whatever its arguments are.
+    // A function type, so that the event is `Send`, `Sync` and `Copy` regardless of its arguments.
     types: PhantomData<fn(Args) -> Ack>,
 }
 
 impl<Args, Ack> Event<Args, Ack> {
-    /// An event called `name`. Reserved names are refused when the event is encoded.
+    /// Creates an event with the name `name`. A reserved name is refused when the event is encoded.
     pub const fn new(name: &'static str) -> Self {
         Self { name, types: PhantomData }
     }
 
-    /// The name on the wire.
+    /// Returns the name on the wire.
     pub const fn name(&self) -> &'static str {
         self.name
     }
@@ -46,12 +46,12 @@ impl<Args, Ack> fmt::Debug for Event<Args, Ack> {
     }
 }
 
-/// Names the protocol keeps for itself: neither side may send them as events.
+/// Names that the protocol reserves. Neither side may send events with these names.
 const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 
-/// Whether `name` is refused as the name of an event, by encoder and decoder alike: `connect`, `connect_error`,
-/// `disconnect`, `disconnecting`, `newListener` and `removeListener`.
+/// Returns whether the encoder and the decoder refuse `name` as the name of an event. Reserved are
+/// `connect`, `connect_error`, `disconnect`, `disconnecting`, `newListener` and `removeListener`.
 pub fn is_reserved(name: &str) -> bool {
     matches!(name.as_bytes().first(), Some(b'c' | b'd' | b'n' | b'r')) && RESERVED.contains(&name)
 }

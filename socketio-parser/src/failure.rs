@@ -1,4 +1,4 @@
-//! Failed handlers: what the other side is told of an error, and what it makes of the answer.
+//! Failed handlers: the error that is sent to the other side, and its decoding.
 
 use std::{error::Error, fmt};
 
@@ -7,11 +7,13 @@ use serde_json::Value;
 
 use crate::{args::Args, error::ArgsError, from_json};
 
-/// An error type of the application's own that says what the other side may read of it: one trait for servers and clients.
+/// An error type of the application that defines what the other side may read. Servers and clients
+/// use the same trait.
 ///
-/// A handler makes its error of any other with `?`. The other side is told "internal error" of it, unless its type
-/// implements this trait and was registered: `ServerConfig::public_error::<E>()` in a server,
-/// `ClientConfig::public_error::<E>()` in a client. An error that is wrapped in another one is the other one's.
+/// A handler converts any error into its own with `?`. The other side gets "internal error" unless
+/// the error's type implements this trait and is registered: with
+/// `ServerConfig::public_error::<E>()` in a server, with `ClientConfig::public_error::<E>()` in a
+/// client. An error that is wrapped in another one is not found. Only the outer type counts.
 ///
 /// ```
 /// use socketio_parser::PublicError;
@@ -42,22 +44,22 @@ use crate::{args::Args, error::ArgsError, from_json};
 /// # assert_eq!(OrderError::SoldOut(1).public_message().unwrap(), "order 1 is sold out");
 /// ```
 pub trait PublicError: Error + Send + Sync + 'static {
-    /// The message for the other side. `None` is "internal error"; the data is not sent then either.
+    /// Returns the message for the other side. `None` sends "internal error" and no data.
     fn public_message(&self) -> Option<String>;
 
-    /// Data for the other side, which finds it beside the message (default none).
+    /// Returns data for the other side, which is sent beside the message (default none).
     fn public_data(&self) -> Option<Value> {
         None
     }
 }
 
-/// What the other side is told of an error.
+/// The parts of an error that the other side may read.
 #[derive(Clone, Debug, PartialEq)]
 #[doc(hidden)]
 pub struct PublicPart {
     /// The message.
     pub message: String,
-    /// What stands beside it.
+    /// The data beside the message.
     pub data: Option<Value>,
 }
 
@@ -66,7 +68,7 @@ pub struct PublicPart {
 #[doc(hidden)]
 pub struct PublicErrors(Vec<Look>);
 
-/// Looks whether an error is of one type.
+/// Returns the public part of an error if it is of one type.
 type Look = fn(&(dyn Error + Send + Sync + 'static)) -> Option<PublicPart>;
 
 impl PublicErrors {
@@ -79,7 +81,7 @@ impl PublicErrors {
         });
     }
 
-    /// What the other side may be told of an error.
+    /// Returns the public part of an error, if its type is registered and defines one.
     pub fn find(&self, error: &(dyn Error + Send + Sync + 'static)) -> Option<PublicPart> {
         self.0.iter().find_map(|look| look(error))
     }
@@ -91,18 +93,18 @@ impl fmt::Debug for PublicErrors {
     }
 }
 
-/// The answer to an acknowledgement whose handler failed: `{ "error": "…", "data": … }`.
+/// The ack of a handler that failed: `{ "error": "…", "data": … }`.
 #[derive(Serialize)]
 #[doc(hidden)]
 pub struct Failed<'a> {
     /// The message.
     pub error: &'a str,
-    /// What stands beside it.
+    /// The data beside the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<&'a Value>,
 }
 
-/// The same, as received.
+/// The received form of [`FailureReply`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Refusal {
@@ -110,30 +112,31 @@ struct Refusal {
     data: Option<Value>,
 }
 
-/// Why the answer to an acknowledgement brought no value.
+/// The reason why an ack has no value.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnswerError {
-    /// The handler at the other side failed.
+    /// The handler on the other side failed.
     #[error("{message}")]
     Refused {
-        /// What it may tell.
+        /// The error's message.
         message: String,
-        /// What stands beside the message.
+        /// The data beside the message.
         data: Option<Value>,
     },
-    /// The answer is of another type.
+    /// The ack's value is of another type.
     #[error(transparent)]
     Decode(#[from] ArgsError),
 }
 
 impl Args {
-    /// The arguments of an acknowledgement, as [`decode`](Self::decode) gives them, or the failure that the other side reports
-    /// in their place.
+    /// Decodes the arguments of an ack like [`decode`](Self::decode), or returns the failure that
+    /// the other side reports in their place.
     ///
-    /// The servers and clients of this project answer `{ "error": message, "data": … }` for a handler that failed. Such an
-    /// answer is a failure only if it is no value of `T`, so that a type which accepts this object gets it. A type without a
-    /// size, such as `()`, could not tell the two apart: for it the shape decides.
+    /// Servers and clients of this project send `{ "error": message, "data": … }` for a handler
+    /// that failed. This is a failure only if it cannot be decoded as `T`. A type that accepts such
+    /// an object gets it as a value. Every value decodes as a type without a size, such as `()`.
+    /// For such a type the shape decides.
     ///
     /// ```
     /// use socketio_parser::{AnswerError, Content, Decoder, Limits};
@@ -159,7 +162,8 @@ impl Args {
     ///
     /// # Errors
     ///
-    /// The other side refused, or an argument is missing or of another type.
+    /// Returns an error if the handler on the other side failed, or if an argument is missing or of
+    /// another type.
     pub fn decode_answer<T: DeserializeOwned>(&self) -> Result<T, AnswerError> {
         if size_of::<T>() == 0
             && let Some(refusal) = self.refusal()
@@ -174,9 +178,9 @@ impl Args {
         }
     }
 
-    /// The failure that this answer reports, if it does.
+    /// Returns the failure that this ack reports, if it has the shape of one.
     fn refusal(&self) -> Option<AnswerError> {
-        // The derived type would also take a list.
+        // The derived implementation would also accept a list.
         if self.len() != 1 || !self.raw().trim_start().starts_with('{') {
             return None;
         }

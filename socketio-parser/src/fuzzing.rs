@@ -1,6 +1,6 @@
-//! The bodies of the fuzz targets, run by cargo-fuzz and by a test on stable. Not part of the public interface.
+//! The fuzz targets, which cargo-fuzz and a test on stable run. Not part of the public API.
 //!
-//! Each takes any bytes and must not panic.
+//! Each target accepts any bytes and must not panic.
 
 use std::{
     collections::BTreeSet,
@@ -16,8 +16,9 @@ use crate::{
     Value, Values, encode_ack, encode_event,
 };
 
-/// The messages of one connection, separated by `0x1e`: text where it is UTF-8 and begins with a digit, else binary.
-/// What is accepted can be looked at, decoded, and passed on to the same effect.
+/// Decodes the messages of one connection, separated by `0x1e`. A message is text if it is UTF-8
+/// and begins with a digit, else binary. The content of an accepted packet can be read, decoded,
+/// and passed on without changing its meaning.
 pub fn decode(data: &[u8]) {
     let mut decoder = Decoder::new(&Limits::default());
     for message in data.split(|byte| *byte == 0x1e) {
@@ -42,7 +43,7 @@ pub fn decode(data: &[u8]) {
     }
 }
 
-/// One message of msgpack. What is read is written and read again, unchanged.
+/// Decodes one msgpack message. The result is encoded and decoded again, which must not change it.
 #[cfg(feature = "msgpack")]
 pub fn msgpack(data: &[u8]) {
     use crate::Parser;
@@ -77,7 +78,7 @@ fn check_args(nsp: &Nsp, args: &Args) {
     assert_eq!(args.iter().count(), args.len());
     assert!(args.iter().all(|item| RawJson::new(item).is_ok()));
     let values = args.values();
-    // Whatever comes out, it must come out without a panic.
+    // The result may be an error, but not a panic.
     let _ = args.decode::<(String, Option<f64>, Value)>();
     let _ = args.decode::<Option<Value>>();
 
@@ -87,18 +88,18 @@ fn check_args(nsp: &Nsp, args: &Args) {
     check_by_msgpack(nsp, args);
     if let Ok(values) = values.map(Values) {
         assert_eq!(args.len(), values.0.len());
-        // A buffer is attached once, however often it is referred to.
+        // A buffer is attached once, even if the value refers to it several times.
         let mut buffers = BTreeSet::new();
         values.0.iter().for_each(|value| collect_buffers(value, &mut buffers));
         let attachments = buffers.len();
-        // `1.0` is `1` afterwards; from then on nothing changes.
+        // The first pass turns `1.0` into `1`. Further passes change nothing.
         let first = echo(nsp, &values, attachments);
         let second = first.as_ref().and_then(|args| echo(nsp, args, attachments));
         assert!(first.is_some_and(|first| first.len() == args.len() && Some(first) == second));
     }
 }
 
-/// Arguments that are passed on to a client of msgpack mean the same there.
+/// Arguments passed on to a msgpack client must keep their meaning.
 #[cfg(feature = "msgpack")]
 fn check_by_msgpack(nsp: &Nsp, args: &Args) {
     use crate::Parser;
@@ -116,7 +117,7 @@ fn check_by_msgpack(nsp: &Nsp, args: &Args) {
     assert_eq!(echo, values(args));
 }
 
-/// JavaScript has one kind of number.
+/// Compares numbers as JavaScript does, which has a single type of number.
 #[cfg(feature = "msgpack")]
 fn as_f64(value: Value) -> Value {
     match value {
@@ -170,12 +171,13 @@ fn text(bytes: &[u8]) -> Option<ByteString> {
 const MAX_ACKS: usize = 5;
 const MAX_NAMESPACES: usize = 2;
 
-/// Operations on a machine, each a byte and its arguments. Tables stay bounded, and every waiter comes back exactly once.
+/// Runs operations on a state machine, each of which is a byte with its arguments. Tables must stay
+/// limited, and every waiter must be returned exactly once.
 pub fn connection_ops(data: &[u8]) {
     let mut bytes = data.iter().copied();
     let limits = Limits::default().max_pending_acks(MAX_ACKS).max_namespaces(MAX_NAMESPACES);
     let role = bytes.next();
-    // What a client asks for is its own affair.
+    // The client's own requests are not limited.
     let client = matches!(role, Some(0 | 3));
     let mut connection = match role {
         Some(0) => Connection::client(Protocol::V5, limits),
@@ -249,7 +251,7 @@ pub fn connection_ops(data: &[u8]) {
     assert!(waiting.is_empty() && connection.poll_timeout().is_none());
 }
 
-/// A packet that random bytes would seldom make.
+/// Builds a packet that random bytes would rarely produce.
 fn well_formed(kind: u8, nsp: &Nsp, id: u8) -> String {
     match kind % 6 {
         0 => format!("0{nsp},"),

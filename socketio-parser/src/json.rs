@@ -1,5 +1,5 @@
-//! Numbers as JavaScript writes them, which is where `serde_json` differs from `JSON.stringify`,
-//! and bytes as attachments.
+//! JavaScript's format of numbers, in which `serde_json` differs from `JSON.stringify`, and bytes
+//! as attachments.
 
 use std::io;
 
@@ -14,18 +14,19 @@ impl Formatter for JsFormatter {
     fn write_f64<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
         match value.abs() {
             whole if whole.fract() == 0.0 && whole < 1e15 => write!(writer, "{}", value as i64),
-            // Here both write the same digits the same way.
+            // In this range both write the same digits in the same form.
             1e-5..1e15 => CompactFormatter.write_f64(writer, value),
             _ => writer.write_all(js_number(value).as_bytes()),
         }
     }
 
     fn write_f32<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
-        // The shortest digits of the f32: those of the f64 it widens to would be noise.
+        // The shortest digits of the f32. Widened to an f64 it would have more digits than are
+        // significant.
         writer.write_all(arrange_digits(&format!("{value:e}")).as_bytes())
     }
 
-    /// Types that call themselves bytes (`Bytes`, those of `serde_bytes`) are attachments.
+    /// Types that serialize as bytes (`Bytes`, those of `serde_bytes`) become attachments.
     fn write_byte_array<W: io::Write + ?Sized>(
         &mut self,
         writer: &mut W,
@@ -36,7 +37,7 @@ impl Formatter for JsFormatter {
     }
 }
 
-/// A number as JavaScript writes it (ECMA-262, Number::toString).
+/// Formats a number as JavaScript does (ECMA-262, Number::toString).
 pub(crate) fn js_number(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
@@ -44,7 +45,7 @@ pub(crate) fn js_number(value: f64) -> String {
     arrange_digits(&format!("{value:e}"))
 }
 
-/// Turns the shortest digits in exponent form (`-1.25e-7`) into what JavaScript makes of them.
+/// Rearranges the shortest digits in exponent form (`-1.25e-7`) into JavaScript's form.
 fn arrange_digits(scientific: &str) -> String {
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);

@@ -1,10 +1,10 @@
-//! The types of a packet.
+//! The types of packets.
 
 /// The type of a packet, in the order of its digit on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum PacketType {
-    /// `0`: the client asks for a namespace; the server grants it.
+    /// `0`: the client requests a namespace, or the server grants it.
     Connect = 0,
     /// `1`: the sender leaves the namespace.
     Disconnect = 1,
@@ -21,7 +21,7 @@ pub enum PacketType {
 }
 
 impl PacketType {
-    /// The type a digit stands for.
+    /// Returns the type with this digit.
     pub fn from_digit(digit: u8) -> Option<Self> {
         Some(match digit {
             b'0' => Self::Connect,

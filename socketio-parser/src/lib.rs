@@ -1,24 +1,25 @@
 //! Socket.IO packets, arguments with binary, and the state machine of a connection.
 //!
 //! This crate implements the Socket.IO protocol on top of the messages of an Engine.IO session:
-//! revision 5 (Socket.IO v3 and v4) and revision 4 (v2 clients). It does no I/O, reads no clock, draws
-//! no randomness and spawns no tasks. It can be used, tested and fuzzed with any runtime or none.
+//! revision 5 (Socket.IO v3 and v4) and revision 4 (v2 clients). It does no I/O, reads no clock,
+//! draws no randomness and spawns no tasks. It can be used, tested and fuzzed with any runtime or
+//! none.
 //!
 //! - [`encode_event`] and its siblings turn a value into [`Frames`](engineio_parser::Frames), which
 //!   are serialized once and shared by all recipients. [`Binary`] anywhere in the value becomes an
 //!   attachment without a copy.
-//! - [`Decoder`] turns messages into [`Packet`]s. Their [`Args`] are validated, but decoded only when
-//!   [`Args::decode`] is called with a type. [`Limits`] bound the cost of a peer.
+//! - [`Decoder`] turns messages into [`Packet`]s. Their [`Args`] are validated, but decoded only
+//!   when [`Args::decode`] is called with a type. [`Limits`] bound the cost of a peer.
 //! - [`Parser`] selects the encoding of packets: JSON, or with the feature `msgpack` that of Node's
 //!   `socket.io-msgpack-parser`.
 //! - [`Answer`] is the trait of types that a handler may return, on either side.
-//! - [`Value`], [`value!`] and [`args!`] are for values without a type of their own. [`Event`] is for
-//!   contracts that both sides share.
+//! - [`Value`], [`value!`] and [`args!`] are for values without a type of their own. [`Event`] is
+//!   for contracts that both sides share.
 //! - [`Connection`] holds the namespaces and the pending acks of one connection, for a server or a
 //!   client. The module [`connection`] describes its run loop.
 //!
-//! Wherever arguments are passed or decoded, a tuple is a list of arguments, and any other type is a
-//! single argument.
+//! Wherever arguments are passed or decoded, a tuple is a list of arguments, and any other type is
+//! a single argument.
 //!
 //! ```
 //! use engineio_parser::Data;

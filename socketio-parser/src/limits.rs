@@ -1,8 +1,8 @@
-//! What a peer may make us keep or compute.
+//! Limits on the memory and computation that a peer can cause.
 
 use std::time::Duration;
 
-/// The limits of one connection. Exceeding one is an error that names it.
+/// The limits of one connection. Exceeding a limit is an error that names it.
 ///
 /// ```
 /// use socketio_parser::Limits;
@@ -40,35 +40,39 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Attachments of one packet (default 10, as in Node). A packet that announces more is refused before any of them
-    /// is kept.
+    /// Sets the maximum number of attachments of one packet (default 10, as in Node). A packet that
+    /// announces more is refused before any attachment is stored.
     pub fn max_attachments(mut self, count: usize) -> Self {
         self.max_attachments = count;
         self
     }
 
-    /// Bytes of all attachments of one packet together (default 10 000 000: ten messages of the default `maxPayload`).
-    /// This is what one connection can make us hold while its packet is unfinished.
+    /// Sets the maximum size of all attachments of one packet together, in bytes (default 10 000
+    /// 000: ten messages of the default `maxPayload`). One connection can make us store this much
+    /// while its packet is incomplete.
     pub fn max_attachment_bytes(mut self, bytes: usize) -> Self {
         self.max_attachment_bytes = bytes;
         self
     }
 
-    /// Binary values of one packet of msgpack, which come inside it, unannounced (default 1024; Node has no limit). One costs
-    /// about 70 bytes besides its own, of which the smallest has two.
+    /// Sets the maximum number of binary values in one msgpack packet, which contains them without
+    /// announcing them (default 1024; Node has no limit). Each value costs about 70 bytes in
+    /// addition to its own, of which the smallest has two.
     pub fn max_binaries(mut self, count: usize) -> Self {
         self.max_binaries = count;
         self
     }
 
-    /// How long the attachments of a packet may take to arrive after its header (default 30 s).
+    /// Sets how long the attachments of a packet may take to arrive after its header (default 30
+    /// s).
     pub fn unfinished_timeout(mut self, timeout: Duration) -> Self {
         self.unfinished_timeout = timeout;
         self
     }
 
-    /// The depth of nested arrays and objects, the argument list included, at which JSON is refused (default 128, which
-    /// is also the highest value: it is where `serde_json` stops). Checked without recursion.
+    /// Sets the depth of nested arrays and objects at which JSON is refused, including the argument
+    /// list (default 128, which is also the maximum, because `serde_json` stops there). The check
+    /// does not recurse.
     pub fn max_depth(mut self, depth: usize) -> Self {
         self.max_depth = depth.min(128);
         self
@@ -86,8 +90,8 @@ impl Limits {
         self
     }
 
-    /// Namespaces of one connection, those still waiting for an answer included (default 64). They are searched one
-    /// by one.
+    /// Namespaces of one connection, those still waiting for an answer included (default 64). They
+    /// are searched one by one.
     pub fn max_namespaces(mut self, count: usize) -> Self {
         self.max_namespaces = count;
         self

@@ -1,6 +1,7 @@
 //! `value!` and `args!`, which read like `serde_json::json!`.
 
-/// A [`Value`](crate::Value) written as JSON. Any expression with a `Value: From` may stand for a value, binary included.
+/// Builds a [`Value`](crate::Value) from JSON syntax. A value may be any expression that converts
+/// with `Value: From`, including binary.
 ///
 /// ```
 /// use socketio_parser::value;
@@ -22,7 +23,8 @@ macro_rules! value {
     ($value:expr) => { $crate::Value::from($value) };
 }
 
-/// An argument list, [`Values`](crate::Values), each argument written as in [`value!`](crate::value).
+/// Builds an argument list, [`Values`](crate::Values). Each argument is written as in
+/// [`value!`](crate::value).
 ///
 /// ```
 /// use socketio_parser::args;
@@ -34,7 +36,7 @@ macro_rules! args {
     ($($items:tt)*) => { $crate::Values($crate::__items!([] $($items)*)) };
 }
 
-/// The items of an array: those done are in the brackets.
+/// Collects the items of an array. The finished items are in the brackets.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __items {
@@ -53,7 +55,7 @@ macro_rules! __items {
     };
 }
 
-/// The members of an object: those of the one under way are in the parentheses.
+/// Collects the members of an object. The tokens of the current member are in the parentheses.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __members {

@@ -16,14 +16,14 @@ use bytestring::ByteString;
 pub struct Nsp(ByteString);
 
 impl Nsp {
-    /// The main namespace, `/`.
+    /// Returns the main namespace, `/`.
     pub const fn root() -> Self {
         Self(ByteString::from_static("/"))
     }
 
-    /// The namespace called `name`; a missing leading slash is added.
+    /// Creates the name of a namespace. A missing leading slash is added.
     ///
-    /// On the wire a namespace ends at the first comma, so `name` must hold none.
+    /// `name` must not contain a comma, because a namespace ends at the first comma on the wire.
     pub fn new(name: &str) -> Self {
         match name {
             "" | "/" => Self::root(),
@@ -32,23 +32,24 @@ impl Nsp {
         }
     }
 
-    /// The slice `name` of `text`, which begins with a slash.
+    /// Creates a name from `name`, a slice of `text` that begins with a slash.
     pub(crate) fn from_slice(text: &ByteString, name: &str) -> Self {
         if name == "/" { Self::root() } else { Self(text.slice_ref(name)) }
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether this is the main namespace.
+    /// Returns whether this is the main namespace.
     pub fn is_root(&self) -> bool {
         self.as_str() == "/"
     }
 
-    /// The name without its query, and the query. Only Socket.IO v2 clients use the query, to carry what later
-    /// versions send as the payload of CONNECT; for later versions it is a part of the name.
+    /// Splits the name at its query. Only Socket.IO v2 clients use the query, for the data that
+    /// later versions send as the payload of CONNECT. For later versions the query is part of the
+    /// name.
     pub(crate) fn split_query(&self) -> (Self, Option<&str>) {
         match self.as_str().split_once('?') {
             Some((name, query)) => (Self::new(name), Some(query)),

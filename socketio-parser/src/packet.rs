@@ -1,4 +1,4 @@
-//! One Socket.IO packet, as decoded.
+//! A decoded Socket.IO packet.
 
 use std::fmt;
 
@@ -15,13 +15,15 @@ use crate::{
     scan,
 };
 
-/// The protocol a connection speaks. A value, not a feature: both live in one process.
+/// The protocol of a connection. It is a value and not a crate feature, because one process serves
+/// both protocols.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Protocol {
-    /// Spoken by Socket.IO v2 clients, over Engine.IO revision 3: `/` is connected from the start, CONNECT has no
-    /// payload in either direction (the namespace's query takes its place), and a refusal carries a bare value.
+    /// The protocol of Socket.IO v2 clients, over Engine.IO revision 3. `/` is connected from the
+    /// start. CONNECT has no payload in either direction (the namespace's query replaces it), and a
+    /// refusal is a bare value.
     V4,
-    /// Spoken by Socket.IO v3 and v4 clients, over Engine.IO revision 4.
+    /// The protocol of Socket.IO v3 and v4 clients, over Engine.IO revision 4.
     #[default]
     V5,
 }
@@ -29,39 +31,41 @@ pub enum Protocol {
 /// A decoded packet. Its arguments are validated, but not yet decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packet {
-    /// The namespace it belongs to.
+    /// The namespace of the packet.
     pub nsp: Nsp,
-    /// What it says.
+    /// The content of the packet.
     pub content: Content,
 }
 
-/// What a packet says.
+/// The content of a packet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
-    /// CONNECT: the client's `auth`, or the server's answer with `sid`. An object where present.
+    /// CONNECT: the client's `auth`, or the server's response with `sid`. An object if it is
+    /// present.
     Connect(Option<RawJson>),
     /// DISCONNECT.
     Disconnect,
     /// EVENT or BINARY_EVENT.
     Event {
-        /// Present where the sender waits for an acknowledgement.
+        /// Set if the sender waits for an ack.
         id: Option<AckId>,
         /// The name and the arguments.
         args: Args,
     },
     /// ACK or BINARY_ACK.
     Ack {
-        /// The id of the event this answers. A peer may leave it out, to no effect.
+        /// The id of the acknowledged event. A peer may omit it, and the ack then has no effect.
         id: Option<AckId>,
         /// The arguments.
         args: Args,
     },
-    /// CONNECT_ERROR (ERROR in protocol v4): an object, or a string. `{}` where the packet has no payload.
+    /// CONNECT_ERROR (ERROR in protocol v4): an object or a string. `{}` if the packet has no
+    /// payload.
     ConnectError(RawJson),
 }
 
 impl Content {
-    /// The type of the packet, without regard to attachments.
+    /// Returns the type of the packet, without regard to attachments.
     pub fn packet_type(&self) -> PacketType {
         match self {
             Self::Connect(_) => PacketType::Connect,
@@ -73,15 +77,16 @@ impl Content {
     }
 }
 
-/// One JSON value as received: validated, not decoded. A clone costs one reference count.
+/// One JSON value as received: validated but not decoded. A clone costs one reference count.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RawJson(ByteString);
 
 impl RawJson {
-    /// Takes JSON from elsewhere.
+    /// Validates JSON from another source.
     ///
     /// # Errors
-    /// If `text` is not one JSON value, or is nested 128 levels deep.
+    ///
+    /// Returns an error if `text` is not one JSON value, or is nested 128 levels deep.
     pub fn new(text: impl Into<ByteString>) -> Result<Self, DecodeError> {
         let text = text.into();
         scan::validate(&text, 128)?;
@@ -92,22 +97,23 @@ impl RawJson {
         Self(text)
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn get(&self) -> &str {
         &self.0
     }
 
-    /// The value, as a type of one's own, in which U+FFFD stands for half a surrogate pair. There
-    /// is no binary in it: only events and acknowledgements carry attachments.
+    /// Decodes the value. U+FFFD replaces an unpaired surrogate. The value contains no binary,
+    /// because only events and acks carry attachments.
     ///
     /// # Errors
-    /// If the value is of another type.
+    ///
+    /// Returns an error if the value is of another type.
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ArgsError> {
         decode_scanned(&self.0)
     }
 }
 
-/// Decodes JSON from elsewhere as [`RawJson::new`] and [`RawJson::decode`] do, without a copy.
+/// Decodes JSON from another source like [`RawJson::new`] and [`RawJson::decode`], without a copy.
 ///
 /// ```
 /// let text: String = socketio_parser::from_json(r#""cut \ud83d""#)?;
@@ -116,7 +122,9 @@ impl RawJson {
 /// ```
 ///
 /// # Errors
-/// If `text` is not one JSON value, is nested 128 levels deep, or the value is of another type.
+///
+/// Returns an error if `text` is not one JSON value, is nested 128 levels deep, or is of another
+/// type.
 pub fn from_json<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, ArgsError> {
     scan::validate(text, 128)
         .map_err(|error| ArgsError::from(<serde_json::Error as serde::de::Error>::custom(error)))?;
@@ -127,7 +135,8 @@ fn decode_scanned<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, ArgsErr
     Ok(T::deserialize(&mut JsonDeserializer::new(text, 0, None))?)
 }
 
-/// As JSON only: a format other than `serde_json`'s gets what that crate makes of a `RawValue`.
+/// Only for JSON: a format other than `serde_json`'s gets that crate's serialization of a
+/// `RawValue`.
 impl Serialize for RawJson {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let raw: &serde_json::value::RawValue =
@@ -142,10 +151,10 @@ impl fmt::Debug for RawJson {
     }
 }
 
-/// The number that ties an acknowledgement to its event.
+/// The number that connects an ack to its event.
 ///
-/// It is a JavaScript number: up to 2^53 exact, beyond that rounded as JavaScript rounds it, and written in exponent form
-/// from 1e21 on, so that a JavaScript peer recognizes its own.
+/// It is a JavaScript number: exact up to 2^53, rounded as JavaScript rounds it beyond that, and
+/// written in exponent form from 1e21 on. A JavaScript peer therefore recognizes its own id.
 ///
 /// ```
 /// use socketio_parser::AckId;
@@ -160,24 +169,25 @@ pub struct AckId(u64);
 const MAX_EXACT: u64 = 1 << 53;
 
 impl AckId {
-    /// The value, if it is exact: at most 2^53.
+    /// Returns the value if it is exact, which means at most 2^53.
     pub fn get(self) -> Option<u64> {
         (self.0 <= MAX_EXACT).then_some(self.0)
     }
 
-    /// A JavaScript number that is a non-negative integer.
+    /// Converts a JavaScript number that is a non-negative integer.
     #[cfg(feature = "msgpack")]
     pub(crate) fn from_f64(id: f64) -> Self {
         if id <= MAX_EXACT as f64 { Self(id as u64) } else { Self(id.to_bits()) }
     }
 
-    /// The number in JavaScript.
+    /// Returns the number as JavaScript has it.
     #[cfg(feature = "msgpack")]
     pub(crate) fn to_f64(self) -> f64 {
         self.get().map_or(f64::from_bits(self.0), |exact| exact as f64)
     }
 
-    /// Reads decimal digits. `None` if there are none, or so many that JavaScript would make them Infinity.
+    /// Parses decimal digits. Returns `None` if there are none, or if JavaScript would convert them
+    /// to Infinity.
     pub(crate) fn from_digits(digits: &str) -> Option<Self> {
         match digits.parse::<u64>() {
             Ok(id) => Some(Self::from(id)),

@@ -1,6 +1,7 @@
-//! The syntax of packets, chosen by a value.
+//! The encoding of packets, selected by a value.
 
-/// How packets are written: both ends of a connection must use the same. Arguments and answers are the same values in each.
+/// The encoding of packets. Both ends of a connection must use the same one. Arguments and acks are
+/// the same values in each.
 ///
 /// ```
 /// use socketio_parser::{Nsp, Parser};
@@ -15,10 +16,12 @@ pub enum Parser {
     /// Text, with binary as attachments: Node's default, `socket.io-parser`.
     #[default]
     Json,
-    /// One binary message per packet, as `socket.io-msgpack-parser` writes it. Every packet is translated from and to JSON: it
-    /// costs more time than [`Json`](Self::Json), and saves bytes where there are many numbers or binary.
+    /// One binary message per packet, in the format of `socket.io-msgpack-parser`. Every packet is
+    /// translated from and to JSON. This takes more time than [`Json`](Self::Json), and saves bytes
+    /// if packets contain many numbers or binary.
     ///
-    /// As in Node, `undefined` and dates arrive as JSON has them: as `null` or not at all, and as ISO text.
+    /// As in Node, `undefined` and dates arrive in the form that JSON gives them: `undefined` as
+    /// `null` or not at all, dates as ISO text.
     #[cfg(feature = "msgpack")]
     MsgPack,
 }

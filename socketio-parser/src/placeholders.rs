@@ -1,5 +1,4 @@
-//! Where the attachments of a packet belong, and whether its placeholders name attachments that it
-//! has.
+//! Finds the placeholders of a packet, and checks that each of them names an existing attachment.
 
 use crate::{
     args::Args,
@@ -12,7 +11,7 @@ use crate::{
 /// Finds every placeholder in `args`, at any depth, and checks it against the number of
 /// attachments.
 ///
-/// It recurses, which is safe because the text was scanned before: it is valid, and its depth is
+/// The recursion is safe because the text was scanned before: it is valid, and its depth is
 /// limited.
 pub(crate) fn find(args: &Args, attachments: usize) -> Result<Vec<Place>, DecodeError> {
     let text = args.list_text();
@@ -30,7 +29,8 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Walks over one value and returns its text, if it is a scalar. `None`: a placeholder in it is illegal.
+    /// Walks over one value. Returns its text if it is a scalar. Returns `None` if it contains an
+    /// illegal placeholder.
     fn value(&mut self) -> Option<&'a str> {
         match self.scanner.peek() {
             Some(b'{') => self.object(),
@@ -75,7 +75,7 @@ impl<'a> Walk<'a> {
         if placeholder == "true" {
             let num = num.parse().ok().and_then(index);
             let num = num.filter(|num| *num < self.attachments)?;
-            // What else stands in a placeholder is nobody's.
+            // Further members of a placeholder are ignored.
             self.places.truncate(before);
             self.places.push(Place { at, num });
         }

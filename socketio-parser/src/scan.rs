@@ -1,4 +1,5 @@
-//! A scan that validates JSON (RFC 8259) without building anything, without recursion and without allocation.
+//! A scan that validates JSON (RFC 8259). It builds nothing, does not recurse and does not
+//! allocate.
 
 use crate::error::DecodeError;
 
@@ -9,10 +10,11 @@ pub(crate) fn validate(text: &str, max_depth: usize) -> Result<(), DecodeError> 
     valid.ok_or_else(|| scanner.error())
 }
 
-/// Walks over JSON.
+/// A validating scanner of JSON.
 ///
-/// Open arrays and objects are bits of one integer, which is why no depth above 128 can be allowed. A method that finds
-/// an error returns `None`, which fits a register; [`error`](Self::error) tells which one it was.
+/// Open arrays and objects are the bits of one integer, so a depth above 128 cannot be allowed. A
+/// method that finds an error returns `None`, which fits a register. [`error`](Self::error) returns
+/// the error.
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
     pos: usize,
@@ -24,11 +26,11 @@ pub(crate) struct Scanner<'a> {
 
 /// The first item of an event's argument list.
 pub(crate) enum EventName {
-    /// A string without escapes; its content starts and ends here.
+    /// A string without escapes: the start and end of its content.
     Plain(usize, usize),
-    /// A string with escapes; it starts and ends here, quotes included.
+    /// A string with escapes: its start and end, including the quotes.
     Escaped(usize, usize),
-    /// A number; it starts and ends here.
+    /// A number: its start and end.
     Number(usize, usize),
 }
 
@@ -37,7 +39,7 @@ impl<'a> Scanner<'a> {
         Self { bytes: text.as_bytes(), pos, objects: 0, depth: 0, max_depth }
     }
 
-    /// Why a method returned `None`.
+    /// Returns the error for which a method returned `None`.
     pub(crate) fn error(&self) -> DecodeError {
         if self.depth >= self.max_depth {
             DecodeError::TooDeep { limit: self.max_depth }
@@ -50,60 +52,60 @@ impl<'a> Scanner<'a> {
         self.pos
     }
 
-    /// Where the next token starts.
+    /// Returns the position of the next token.
     pub(crate) fn next_pos(&mut self) -> usize {
         self.pos = space(self.bytes, self.pos);
         self.pos
     }
 
-    /// The first byte of the next token.
+    /// Returns the first byte of the next token.
     pub(crate) fn peek(&mut self) -> Option<u8> {
         self.pos = space(self.bytes, self.pos);
         self.bytes.get(self.pos).copied()
     }
 
-    /// Whether `byte` comes next.
+    /// Returns whether the next token begins with `byte`.
     pub(crate) fn at(&mut self, byte: u8) -> bool {
         self.peek() == Some(byte)
     }
 
-    /// Steps over `byte`, which must come next.
+    /// Skips `byte`, which must come next.
     pub(crate) fn skip(&mut self, byte: u8) -> Option<()> {
         let found = self.at(byte);
         self.pos += usize::from(found);
         found.then_some(())
     }
 
-    /// Steps over the comma in front of another item, if there is one.
+    /// Skips the comma before another item. Returns whether there was one.
     pub(crate) fn comma(&mut self) -> bool {
         self.skip(b',').is_some()
     }
 
-    /// Nothing but white space may follow.
+    /// Checks that only white space follows.
     pub(crate) fn end(&mut self) -> Option<()> {
         self.peek().is_none().then_some(())
     }
 
-    /// One value.
+    /// Scans one value.
     pub(crate) fn value(&mut self) -> Option<()> {
         self.run(true)
     }
 
-    /// A key and its colon. `true` if it has escapes.
+    /// Scans a key and its colon. Returns whether the key has escapes.
     pub(crate) fn key(&mut self) -> Option<bool> {
         let (pos, escaped) = key(self.bytes, space(self.bytes, self.pos))?;
         self.pos = pos;
         Some(escaped)
     }
 
-    /// Opens the argument list; the rest of it is for [`rest_of_list`](Self::rest_of_list).
+    /// Opens the argument list. [`rest_of_list`](Self::rest_of_list) scans the rest of it.
     pub(crate) fn open_list(&mut self) -> Option<()> {
         self.skip(b'[')?;
         self.depth = 1;
         (self.depth < self.max_depth).then_some(())
     }
 
-    /// The name of an event, which is the first item of its list.
+    /// Scans the name of an event, which is the first item of its list.
     pub(crate) fn event_name(&mut self) -> Option<EventName> {
         let start = self.next_pos();
         match self.bytes.get(start)? {
@@ -123,14 +125,15 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The rest of an open list, from an item (`at_item`) or from what follows one.
+    /// Scans the rest of an open list, from the start of an item if `at_item` is set, else from the
+    /// end of one.
     pub(crate) fn rest_of_list(&mut self, at_item: bool) -> Option<()> {
         self.run(at_item)
     }
 
-    /// Runs until every open level is closed, or, at the outermost level, one value is read.
+    /// Scans until every open level is closed or, at the outermost level, until one value is read.
     ///
-    /// The state is in local variables, as they can be registers.
+    /// The state is in local variables, so that it can stay in registers.
     fn run(&mut self, mut at_value: bool) -> Option<()> {
         let Self { bytes, mut pos, mut objects, mut depth, max_depth } = *self;
         loop {
@@ -148,7 +151,8 @@ impl<'a> Scanner<'a> {
                         let object = open == b'{';
                         objects = objects << 1 | u128::from(object);
                         pos = space(bytes, pos + 1);
-                        // In ASCII a closing bracket is two behind the one that opens. An empty level is closed below.
+                        // In ASCII a closing bracket is the opening one plus two. An empty level is
+                        // closed below.
                         if *bytes.get(pos)? != open + 2 {
                             if object {
                                 pos = key(bytes, pos)?.0;
@@ -163,7 +167,7 @@ impl<'a> Scanner<'a> {
                 }
             }
             at_value = true;
-            // A value has ended: close levels up to the next comma.
+            // A value has ended. Close levels up to the next comma.
             loop {
                 if depth == 0 {
                     (self.pos, self.objects, self.depth) = (pos, objects, depth);
@@ -191,7 +195,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-// Each of these returns the position behind what it read.
+// Each of these functions returns the position after the scanned text.
 
 #[inline(always)]
 fn space(bytes: &[u8], mut pos: usize) -> usize {
@@ -201,7 +205,7 @@ fn space(bytes: &[u8], mut pos: usize) -> usize {
     pos
 }
 
-/// A key and its colon, and whether it has escapes.
+/// Scans a key and its colon. Also returns whether the key has escapes.
 #[inline(always)]
 fn key(bytes: &[u8], pos: usize) -> Option<(usize, bool)> {
     if *bytes.get(pos)? != b'"' {
@@ -217,7 +221,7 @@ fn literal(bytes: &[u8], pos: usize, word: &[u8]) -> Option<usize> {
     bytes.get(pos..)?.starts_with(word).then_some(pos + word.len())
 }
 
-/// The rest of a string whose opening quote was read, and whether it has escapes.
+/// Scans a string after its opening quote. Also returns whether it has escapes.
 #[inline(always)]
 fn string(bytes: &[u8], mut pos: usize) -> Option<(usize, bool)> {
     let mut escaped = false;
@@ -235,7 +239,7 @@ fn string(bytes: &[u8], mut pos: usize) -> Option<(usize, bool)> {
     }
 }
 
-/// Steps over plain text, eight bytes at a time: to a byte that ends it, or to the last few bytes.
+/// Skips plain text eight bytes at a time, up to a byte that ends it or to the last few bytes.
 #[inline(always)]
 pub(crate) fn plain(bytes: &[u8], mut pos: usize) -> usize {
     while let Some(chunk) = bytes.get(pos..).and_then(<[u8]>::first_chunk::<8>) {
@@ -273,7 +277,7 @@ pub(crate) fn number(bytes: &[u8], mut pos: usize) -> Option<usize> {
     }
 }
 
-/// What makes a number more than an integer.
+/// Scans the parts that distinguish a number from an integer.
 fn fraction(bytes: &[u8], mut pos: usize) -> Option<usize> {
     if bytes.get(pos) == Some(&b'.') {
         pos = digits(bytes, pos + 1)?;
@@ -294,8 +298,9 @@ fn digits(bytes: &[u8], start: usize) -> Option<usize> {
     (pos > start).then_some(pos)
 }
 
-/// The high bit of each byte that ends a run of plain text in a string: quote, backslash, control character.
-/// Only the lowest such bit can be relied on, as a borrow may set a higher one.
+/// Sets the high bit of each byte that ends a run of plain text in a string: a quote, a backslash
+/// or a control character. Only the lowest set bit is reliable, because a borrow may set a higher
+/// one.
 #[inline]
 fn special_bytes(chunk: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -322,7 +327,7 @@ mod tests {
     }
 
     proptest! {
-        /// `IgnoredAny` takes what JSON allows, lone surrogates included, at any depth.
+        /// `IgnoredAny` accepts all valid JSON at any depth, including unpaired surrogates.
         #[test]
         fn the_scan_agrees_with_serde_json(text in r#"[\[\]{}",:\\ue0-9. tn\x01é-]{0,24}"#) {
             let parsed = serde_json::from_str::<serde::de::IgnoredAny>(&text);

@@ -1,19 +1,20 @@
-//! Strings of JSON, decoded as JavaScript takes them.
+//! Decoding of JSON strings, with JavaScript's tolerance.
 
 use std::{borrow::Cow, char::REPLACEMENT_CHARACTER};
 
 use crate::scan;
 
-/// The content of the string that valid JSON begins with.
+/// Returns the content of the string at the beginning of valid JSON.
 pub(crate) fn unquote(json: &str) -> Cow<'_, str> {
     string(json, 1).unwrap_or_default().0
 }
 
-/// The rest of a string of valid JSON whose opening quote was read, and where it ends.
+/// Decodes the rest of a string of valid JSON after its opening quote. Returns the text and its
+/// end.
 ///
-/// JavaScript's strings may hold half of a surrogate pair: a text that was cut inside an emoji has
-/// one at its end, and `JSON.stringify` writes it as an escape. Rust's strings cannot hold it, so
-/// U+FFFD takes its place, as it does where JavaScript itself turns such a string into bytes.
+/// A JavaScript string may contain an unpaired surrogate, for example at the end of a text that was
+/// cut inside an emoji. `JSON.stringify` writes it as an escape. A Rust string cannot contain it,
+/// so U+FFFD replaces it, as it does when JavaScript converts such a string to bytes.
 #[inline]
 pub(crate) fn string(json: &str, start: usize) -> Option<(Cow<'_, str>, usize)> {
     let end = stop(json.as_bytes(), start)?;
@@ -24,13 +25,13 @@ pub(crate) fn string(json: &str, start: usize) -> Option<(Cow<'_, str>, usize)> 
     Some((text.into(), end))
 }
 
-/// A string whose first backslash is at `end`.
+/// Decodes a string whose first backslash is at `end`.
 fn unescape(bytes: &[u8], mut start: usize, mut end: usize) -> Option<(String, usize)> {
     let mut text = Vec::with_capacity(end - start + 32);
     loop {
         text.extend_from_slice(bytes.get(start..end)?);
         if bytes.get(end) == Some(&b'"') {
-            // Pieces of text, whose ends were ASCII.
+            // The text consists of pieces that end at ASCII characters, so it is valid UTF-8.
             return Some((String::from_utf8(text).ok()?, end + 1));
         }
         let (char, len) = escape(bytes.get(end + 1..)?);
@@ -40,7 +41,7 @@ fn unescape(bytes: &[u8], mut start: usize, mut end: usize) -> Option<(String, u
     }
 }
 
-/// The next quote or backslash.
+/// Returns the position of the next quote or backslash.
 #[inline]
 fn stop(bytes: &[u8], mut pos: usize) -> Option<usize> {
     loop {
@@ -52,7 +53,7 @@ fn stop(bytes: &[u8], mut pos: usize) -> Option<usize> {
     }
 }
 
-/// What stands behind a backslash: the character it means, and its length.
+/// Decodes the text after a backslash. Returns the character and the length of the escape.
 fn escape(rest: &[u8]) -> (char, usize) {
     let char = match rest.first() {
         Some(b'b') => '\u{8}',
@@ -62,13 +63,13 @@ fn escape(rest: &[u8]) -> (char, usize) {
         Some(b't') => '\t',
         Some(b'u') => return unicode(rest),
         Some(byte) if byte.is_ascii() => char::from(*byte),
-        // No escape: the scan lets none of them through.
+        // Not an escape. The scan accepts no such text.
         _ => return (REPLACEMENT_CHARACTER, 0),
     };
     (char, 1)
 }
 
-/// `uXXXX`, or two of them that are one character.
+/// Decodes `uXXXX`, or two of them that form one character.
 fn unicode(bytes: &[u8]) -> (char, usize) {
     let unit = |at: usize| {
         let digits = bytes.get(at..at + 4)?.iter().map(|digit| char::from(*digit).to_digit(16));

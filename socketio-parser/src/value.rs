@@ -1,4 +1,4 @@
-//! Dynamic values that may hold binary.
+//! Dynamic values that may contain binary.
 
 use std::fmt;
 
@@ -18,10 +18,11 @@ use crate::{
     list::{ALL_ARGS, RAW_ARGS},
 };
 
-/// An object: its keys keep the order they came in.
+/// An object. Its keys keep the order of their arrival.
 pub type Object = IndexMap<String, Value>;
 
-/// Any value a packet may carry: JSON, with binary at any depth. [`value!`](crate::value) builds one.
+/// Any value that a packet may carry: JSON, with binary at any depth. [`value!`](crate::value)
+/// builds one.
 ///
 /// Numbers and the order of keys are kept as `serde_json::Value` keeps them.
 ///
@@ -42,7 +43,7 @@ pub enum Value {
     Number(Number),
     /// A string.
     String(String),
-    /// Bytes, which travel as an attachment.
+    /// Bytes, which are sent as an attachment.
     Binary(Bytes),
     /// An array.
     Array(Vec<Value>),
@@ -51,7 +52,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The member called `key`, if this is an object that has one.
+    /// Returns the member `key`, if this is an object that has one.
     pub fn get(&self, key: &str) -> Option<&Value> {
         match self {
             Self::Object(object) => object.get(key),
@@ -59,7 +60,7 @@ impl Value {
         }
     }
 
-    /// The text, if this is a string.
+    /// Returns the text, if this is a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
@@ -67,7 +68,7 @@ impl Value {
         }
     }
 
-    /// The bytes, if this is binary.
+    /// Returns the bytes, if this is binary.
     pub fn as_binary(&self) -> Option<&Bytes> {
         match self {
             Self::Binary(bytes) => Some(bytes),
@@ -78,7 +79,8 @@ impl Value {
 
 /// An argument list of dynamic values. [`args!`](crate::args) builds one.
 ///
-/// Where [`Value`] is one argument, this is all of them, both in an emit and in [`Args::decode`](crate::Args::decode).
+/// A [`Value`] is one argument. A `Values` is all arguments, both in an emit and in
+/// [`Args::decode`](crate::Args::decode).
 ///
 /// ```
 /// use socketio_parser::{Nsp, args, encode_event};
@@ -98,11 +100,12 @@ impl From<Vec<Value>> for Values {
 }
 
 impl Args {
-    /// All arguments, as dynamic values. U+FFFD stands for half a surrogate pair, and a number
+    /// Decodes all arguments as dynamic values. U+FFFD replaces an unpaired surrogate, and a number
     /// beyond an `f64` is [`Value::Null`], as JavaScript writes infinity.
     ///
     /// # Errors
-    /// None that a peer can cause.
+    ///
+    /// A peer cannot cause an error.
     pub fn values(&self) -> Result<Vec<Value>, ArgsError> {
         Ok(self.decode::<Values>()?.0)
     }
@@ -114,7 +117,7 @@ impl Serialize for Args {
     }
 }
 
-/// What [`Args`] is to a serializer: its text where that is wanted, else an array of values.
+/// Serializes [`Args`]: as their text if the serializer accepts it, else as an array of values.
 struct List<'a>(&'a Args);
 
 impl Serialize for List<'_> {
@@ -256,7 +259,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-/// The items of a list. Its length is not taken from the input.
+/// Collects the items of a list. No memory is reserved for the length that the input announces.
 fn collect<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<Vec<Value>, A::Error> {
     let mut items = Vec::new();
     while let Some(item) = seq.next_element()? {

@@ -8,12 +8,12 @@ use std::{
 use super::namespaces::Session;
 use crate::{error::AckRefused, packet::AckId};
 
-/// Far enough for a deadline that the clock cannot express.
+/// A delay that is used if the clock cannot represent the deadline.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 type Key = (Session, AckId);
 
-/// Both tables hold the same keys. Empty ones need no memory.
+/// The awaited acks. Both tables have the same keys. Empty tables use no memory.
 #[derive(Debug)]
 pub(super) struct Acks<W> {
     waiters: BTreeMap<Key, (Instant, W)>,
@@ -66,7 +66,7 @@ impl<W> Acks<W> {
         self.remove(session, id)
     }
 
-    /// Those of one stay in a namespace, oldest id first.
+    /// Removes the acks of one session of a namespace, lowest id first.
     pub(super) fn take_session(&mut self, session: Session) -> Vec<W> {
         let from = (session, AckId::from(0));
         let keys: Vec<Key> = self

@@ -1,15 +1,20 @@
-//! The Socket.IO connection: one state machine for both roles and both protocols. It does no I/O and reads no clock.
+//! The Socket.IO connection: one state machine for both roles and both protocols. It does no I/O
+//! and reads no clock.
 //!
-//! Run-loop contract of the shell that drives it:
-//! 1. give every message of the Engine.IO session to [`Connection::handle_data`]; an error closes the session;
-//! 2. drain [`Connection::poll_output`] until `None`, after every call that may have left something there;
-//! 3. sleep until [`Connection::poll_timeout`], then call [`Connection::handle_timeout`]; go to 2;
-//! 4. when the session has ended, call [`Connection::close`] and drain once more.
+//! The code that drives it (the shell) runs this loop:
+//! 1. Pass every message of the Engine.IO session to [`Connection::handle_data`]. An error closes
+//!    the session.
+//! 2. Call [`Connection::poll_output`] until it returns `None`, after every call that may have
+//!    produced output.
+//! 3. Sleep until [`Connection::poll_timeout`], then call [`Connection::handle_timeout`] and go to
+//!    2.
+//! 4. When the session has ended, call [`Connection::close`] and poll the outputs once more.
 //!
-//! The machine sends nothing. The shell sends what the `encode_*` functions give it, and tells the machine of what changes
-//! its state: [`accept`](Connection::accept) or [`refuse`](Connection::refuse) with the answer to a CONNECT,
-//! [`connect`](Connection::connect) with a CONNECT, [`disconnect`](Connection::disconnect) with a DISCONNECT, and
-//! [`expect_ack`](Connection::expect_ack) *before* an event that asks for an acknowledgement.
+//! The state machine sends nothing. The shell sends the packets that the `encode_*` functions
+//! return, and reports the changes of state: [`accept`](Connection::accept) or
+//! [`refuse`](Connection::refuse) with the response to a CONNECT, [`connect`](Connection::connect)
+//! with a CONNECT, [`disconnect`](Connection::disconnect) with a DISCONNECT, and
+//! [`expect_ack`](Connection::expect_ack) *before* an event that requests an ack.
 
 mod acks;
 mod namespaces;
@@ -34,7 +39,7 @@ use crate::{
     parser::Parser,
 };
 
-/// The namespaces and acknowledgements of one connection. `W` is whatever the shell keeps for an awaited acknowledgement.
+/// The namespaces and awaited acks of one connection. `W` is the shell's value for an awaited ack.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -58,7 +63,7 @@ pub struct Connection<W> {
     protocol: Protocol,
     limits: Limits,
     decoder: Decoder,
-    /// When the unfinished packet, if there is one, has taken too long.
+    /// The deadline of an incomplete packet, if there is one.
     unfinished_until: Option<Instant>,
     namespaces: Namespaces,
     acks: Acks<W>,
@@ -72,9 +77,10 @@ enum Role {
 }
 
 impl<W> Connection<W> {
-    /// The server's end.
+    /// Creates the server's side of a connection.
     ///
-    /// A client of protocol v4 is in `/` from the start: [`Output::ConnectRequested`] for it is there at once.
+    /// A client of protocol v4 is in `/` from the start, so [`Output::ConnectRequested`] for it is
+    /// available at once.
     pub fn server(protocol: Protocol, limits: Limits) -> Self {
         let mut connection = Self::new(Role::Server, protocol, limits);
         if protocol == Protocol::V4 {
@@ -83,7 +89,7 @@ impl<W> Connection<W> {
         connection
     }
 
-    /// The client's end.
+    /// Creates the client's side of a connection.
     pub fn client(protocol: Protocol, limits: Limits) -> Self {
         Self::new(Role::Client, protocol, limits)
     }
@@ -101,22 +107,24 @@ impl<W> Connection<W> {
         }
     }
 
-    /// The syntax of the peer's packets. The default is JSON.
+    /// Sets the encoding of the peer's packets (default JSON).
     #[must_use]
     pub fn with_parser(mut self, parser: Parser) -> Self {
         self.decoder = self.decoder.with_parser(parser);
         self
     }
 
-    /// The protocol the peer speaks.
+    /// Returns the protocol of the peer.
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
 
-    /// Takes one message of the Engine.IO session.
+    /// Handles one message of the Engine.IO session.
     ///
     /// # Errors
-    /// If the peer breaks the protocol or exceeds a limit. The session is to be closed then.
+    ///
+    /// Returns an error if the peer breaks the protocol or exceeds a limit. The session must then
+    /// be closed.
     pub fn handle_data(&mut self, now: Instant, data: Data) -> Result<(), Violation> {
         let packet = match data {
             Data::Text(text) => self.decoder.decode_text(text)?,
@@ -135,10 +143,12 @@ impl<W> Connection<W> {
         }
     }
 
-    /// Reports the acknowledgements that did not arrive in time.
+    /// Reports the acks that did not arrive in time.
     ///
     /// # Errors
-    /// If the attachments of a packet did not arrive in time. The session is to be closed then.
+    ///
+    /// Returns an error if the attachments of a packet did not arrive in time. The session must
+    /// then be closed.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Violation> {
         while let Some(waiter) = self.acks.pop_expired(now) {
             self.outputs.push(Output::AckTimedOut { waiter });
@@ -151,38 +161,43 @@ impl<W> Connection<W> {
         Ok(())
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called next. It may be called at any other time as well.
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout) next. It may also be called at
+    /// any other time.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.unfinished_until.into_iter().chain(self.acks.next_deadline()).min()
     }
 
-    /// What happened, oldest first.
+    /// Returns the next output, oldest first.
     pub fn poll_output(&mut self) -> Option<Output<W>> {
         self.outputs.pop()
     }
 
-    /// Server: grants a CONNECT. `false` if there is none any more, because the client left; nothing is to be sent then.
+    /// Server: grants a CONNECT. Returns `false` if the client has left in the meantime. The shell
+    /// must then send nothing.
     pub fn accept(&mut self, nsp: &Nsp) -> bool {
         self.role == Role::Server && self.namespaces.confirm(nsp)
     }
 
-    /// Server: refuses a CONNECT. `false` if there is none any more; nothing is to be sent then.
+    /// Server: refuses a CONNECT. Returns `false` if the client has left in the meantime. The shell
+    /// must then send nothing.
     pub fn refuse(&mut self, nsp: &Nsp) -> bool {
         let pending = self.role == Role::Server && self.state(nsp) == Some(State::Pending);
         pending && self.leave(nsp)
     }
 
-    /// Client: asks for a namespace. `false` if it is connected or asked for already; nothing is to be sent then.
+    /// Client: requests a namespace. Returns `false` if it is already connected or requested. The
+    /// shell must then send nothing.
     ///
-    /// The client's limit of namespaces is its own affair: none is checked here.
+    /// The number of namespaces is not limited here, because the client itself chooses them.
     pub fn connect(&mut self, nsp: &Nsp) -> bool {
         self.role == Role::Client && self.namespaces.request(nsp)
     }
 
-    /// Leaves a namespace, and fails its acknowledgements. `false` if it is neither connected nor asked for; nothing is to be
-    /// sent then.
+    /// Leaves a namespace, and fails its awaited acks. Returns `false` if the namespace is neither
+    /// connected nor requested. The shell must then send nothing.
     ///
-    /// What the peer sent before it learns of this is ignored (Node closes the whole connection over it).
+    /// Packets that the peer sends before it learns of this are ignored. (Node closes the whole
+    /// connection over them.)
     pub fn disconnect(&mut self, nsp: &Nsp) -> bool {
         if self.role == Role::Server {
             self.namespaces.expect_stragglers(nsp, self.limits.max_namespaces);
@@ -190,18 +205,18 @@ impl<W> Connection<W> {
         self.leave(nsp)
     }
 
-    /// Whether a namespace is connected: asked for, and granted.
+    /// Returns whether a namespace is connected: requested and granted.
     pub fn is_connected(&self, nsp: &Nsp) -> bool {
         self.state(nsp) == Some(State::Connected)
     }
 
-    /// The namespaces that are connected.
+    /// Returns the connected namespaces.
     pub fn connected(&self) -> impl Iterator<Item = &Nsp> {
         self.namespaces.iter().filter(|(_, state)| *state == State::Connected).map(|(nsp, _)| nsp)
     }
 
-    /// Ends the connection: every awaited acknowledgement fails, no namespace is left. There is no
-    /// [`Output::Disconnected`] for them.
+    /// Ends the connection. Every awaited ack fails, and all namespaces are removed, without an
+    /// [`Output::Disconnected`].
     pub fn close(&mut self) {
         self.decoder.reset();
         self.unfinished_until = None;
@@ -211,14 +226,16 @@ impl<W> Connection<W> {
         }
     }
 
-    /// Waits for the acknowledgement of an event that is about to be sent. Exactly one of [`Output::Acked`],
-    /// [`Output::AckTimedOut`] and [`Output::AckFailed`] gives the waiter back, unless
+    /// Registers the ack of an event that is about to be sent. Exactly one of [`Output::Acked`],
+    /// [`Output::AckTimedOut`] and [`Output::AckFailed`] returns the waiter, unless
     /// [`forget_ack`](Self::forget_ack) does.
     ///
-    /// A client may wait in a namespace that is not granted yet.
+    /// A client may register acks in a namespace that is not granted yet.
     ///
     /// # Errors
-    /// If too many are awaited, the namespace is not there, or the id is in use. The waiter comes back.
+    ///
+    /// Returns an error, with the waiter, if too many acks are awaited, the namespace is not there,
+    /// or the id is in use.
     pub fn expect_ack(
         &mut self,
         now: Instant,
@@ -236,12 +253,12 @@ impl<W> Connection<W> {
         self.acks.insert(session, id, now, timeout, waiter)
     }
 
-    /// Waits no longer for an acknowledgement.
+    /// Stops waiting for an ack.
     pub fn forget_ack(&mut self, nsp: &Nsp, id: AckId) -> Option<W> {
         self.acks.remove(self.namespaces.session(nsp)?, id)
     }
 
-    /// How many acknowledgements are awaited.
+    /// Returns the number of awaited acks.
     pub fn pending_acks(&self) -> usize {
         self.acks.len()
     }
@@ -275,7 +292,7 @@ impl<W> Connection<W> {
                 let auth = if self.protocol == Protocol::V4 { query } else { payload };
                 self.request(nsp, auth);
             }
-            // The client left before it was granted anything: the shell forgets the request.
+            // The client left before the response, so the shell must drop the request.
             (Content::Disconnect, Some(_)) => {
                 self.leave(&nsp);
                 self.outputs.push(Output::Disconnected { nsp });
@@ -292,7 +309,7 @@ impl<W> Connection<W> {
         Ok(())
     }
 
-    /// Servers are trusted to have their reasons: what does not fit is ignored, as in Node.
+    /// Handles a packet from a server. A packet that does not fit the state is ignored, as in Node.
     fn handle_as_client(&mut self, nsp: Nsp, content: Content) {
         let Some(state) = self.state(&nsp) else {
             return;
@@ -311,7 +328,7 @@ impl<W> Connection<W> {
                 self.leave(&nsp);
                 self.outputs.push(Output::Disconnected { nsp });
             }
-            // Also before CONNECT is answered: recovered events come first.
+            // Accepted even before the response to CONNECT, because recovered events come first.
             Content::Event { id, args } => self.outputs.push(Output::Event { nsp, id, args }),
             Content::Ack { id, args } => self.resolve(nsp, id, args),
         }
@@ -334,7 +351,7 @@ impl<W> Connection<W> {
         }
     }
 
-    /// Removes a namespace, and fails its acknowledgements.
+    /// Removes a namespace, and fails its awaited acks.
     fn leave(&mut self, nsp: &Nsp) -> bool {
         let Some(session) = self.namespaces.remove(nsp) else {
             return false;
@@ -350,7 +367,7 @@ impl<W> Connection<W> {
     }
 }
 
-/// A query, as the object Node makes of it: of a repeated key the last value holds.
+/// Converts a query to the object that Node makes of it. The last value of a repeated key is used.
 fn query_json(query: &str) -> RawJson {
     let mut object = serde_json::Map::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -360,7 +377,7 @@ fn query_json(query: &str) -> RawJson {
     RawJson::from_validated(serde_json::Value::from(object).to_string().into())
 }
 
-/// As in a form: `+` is a space. What is malformed stays as it is.
+/// Decodes like a form: `+` is a space. Malformed escapes are kept as they are.
 fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,11 +1,11 @@
-//! The namespaces of one connection. Few, so they are searched one by one.
+//! The namespaces of one connection. There are few, so they are searched linearly.
 
 use crate::nsp::Nsp;
 
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
     entries: Vec<Entry>,
-    /// Namespaces the server ended, whose client may not know yet. Oldest first.
+    /// Namespaces that the server has left, although the client may not know it yet. Oldest first.
     ended: Vec<Nsp>,
     next_session: u32,
 }
@@ -19,12 +19,12 @@ struct Entry {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// CONNECT was sent, and is not answered.
+    /// CONNECT was sent, and the response is outstanding.
     Pending,
     Connected,
 }
 
-/// One stay in a namespace. Acknowledgements of an earlier one never match.
+/// One session in a namespace. Acks of an earlier session never match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Session(pub(super) u32);
 
@@ -45,7 +45,7 @@ impl Namespaces {
         self.find(nsp).map(|entry| entry.session)
     }
 
-    /// Notes a CONNECT. `false` if the namespace is there already.
+    /// Records a CONNECT. Returns `false` if the namespace exists already.
     pub(super) fn request(&mut self, nsp: &Nsp) -> bool {
         if self.find(nsp).is_some() {
             return false;
@@ -55,12 +55,12 @@ impl Namespaces {
         self.entries.reserve_exact(1);
         let session = Session(self.next_session);
         self.next_session = self.next_session.wrapping_add(1);
-        // A name of its own: that of a CONNECT is a slice of the whole packet.
+        // The name is copied, because that of a CONNECT is a slice of the whole packet.
         self.entries.push(Entry { nsp: Nsp::new(nsp.as_str()), state: State::Pending, session });
         true
     }
 
-    /// Notes that a CONNECT was granted. `false` if there is none.
+    /// Records that a CONNECT was granted. Returns `false` if there is none.
     pub(super) fn confirm(&mut self, nsp: &Nsp) -> bool {
         let pending = |entry: &&mut Entry| entry.nsp == *nsp && entry.state == State::Pending;
         match self.entries.iter_mut().find(pending) {
@@ -77,7 +77,8 @@ impl Namespaces {
         Some(self.entries.swap_remove(index).session)
     }
 
-    /// Remembers, for at most `limit` namespaces, that packets of a connected one may still be on their way.
+    /// Remembers, for at most `limit` namespaces, that packets for a formerly connected one may
+    /// still arrive.
     pub(super) fn expect_stragglers(&mut self, nsp: &Nsp, limit: usize) {
         let Some(entry) = self.find(nsp).filter(|entry| entry.state == State::Connected) else {
             return;
@@ -88,7 +89,8 @@ impl Namespaces {
         }
     }
 
-    /// Whether packets of a namespace that is not there may have been sent in good faith.
+    /// Returns whether packets for a namespace that does not exist may have been sent before the
+    /// client knew that it has ended.
     pub(super) fn is_straggler(&self, nsp: &Nsp) -> bool {
         self.ended.contains(nsp)
     }

@@ -1,4 +1,4 @@
-//! What the machine tells its shell.
+//! The outputs of the state machine for its shell.
 
 use std::collections::VecDeque;
 
@@ -8,27 +8,30 @@ use crate::{
     packet::{AckId, RawJson},
 };
 
-/// What happened on a connection.
+/// An output of a connection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Output<W> {
-    /// Server: the client asks for a namespace. Answer with [`accept`](super::Connection::accept) and
-    /// [`encode_connect`](crate::encode_connect), or [`refuse`](super::Connection::refuse) and
-    /// [`encode_connect_error`](crate::encode_connect_error). Events before the answer break the protocol.
+    /// Server: the client requests a namespace. Respond with [`accept`](super::Connection::accept)
+    /// and [`encode_connect`](crate::encode_connect), or with [`refuse`](super::Connection::refuse)
+    /// and [`encode_connect_error`](crate::encode_connect_error). An event before the response
+    /// breaks the protocol.
     ConnectRequested {
         /// The namespace.
         nsp: Nsp,
-        /// An object, if there is one: the payload, or in protocol v4 the namespace's query.
+        /// The payload, if there is one, which is an object. In protocol v4, the namespace's query.
         auth: Option<RawJson>,
     },
-    /// Server: the client asks for more namespaces than [`max_namespaces`](crate::Limits::max_namespaces). Send
-    /// CONNECT_ERROR; there is nothing to refuse.
+    /// Server: the client requests more namespaces than
+    /// [`max_namespaces`](crate::Limits::max_namespaces). Send CONNECT_ERROR. There is no pending
+    /// request to refuse.
     TooManyNamespaces {
         /// The namespace.
         nsp: Nsp,
     },
-    /// Client: the server grants a namespace. Where a disconnect and a new request overtook the answer to an older one, this
-    /// comes twice; the later one holds.
+    /// Client: the server grants a namespace. If the client has left and requested the namespace
+    /// again before the first response arrived, this is reported twice, and the second one is
+    /// valid.
     Connected {
         /// The namespace.
         nsp: Nsp,
@@ -39,48 +42,48 @@ pub enum Output<W> {
     Refused {
         /// The namespace.
         nsp: Nsp,
-        /// An object with `message` and perhaps `data`; any string or object in protocol v4.
+        /// An object with `message` and an optional `data`. In protocol v4, any string or object.
         error: RawJson,
     },
-    /// An event. A client gets those the server recovered before [`Output::Connected`].
+    /// An event. A client gets recovered events before [`Output::Connected`].
     Event {
         /// The namespace.
         nsp: Nsp,
-        /// Present where the peer waits for an acknowledgement.
+        /// Set if the peer waits for an ack.
         id: Option<AckId>,
         /// The name and the arguments.
         args: Args,
     },
-    /// An awaited acknowledgement.
+    /// An awaited ack.
     Acked {
         /// The namespace.
         nsp: Nsp,
-        /// Of the event that was sent.
+        /// The id of the event that was sent.
         id: AckId,
-        /// From [`expect_ack`](super::Connection::expect_ack).
+        /// The waiter passed to [`expect_ack`](super::Connection::expect_ack).
         waiter: W,
         /// The arguments.
         args: Args,
     },
-    /// An awaited acknowledgement did not arrive in time.
+    /// An awaited ack did not arrive in time.
     AckTimedOut {
-        /// From [`expect_ack`](super::Connection::expect_ack).
+        /// The waiter passed to [`expect_ack`](super::Connection::expect_ack).
         waiter: W,
     },
-    /// An awaited acknowledgement can no longer arrive: its namespace or the connection is gone.
+    /// An awaited ack can no longer arrive, because its namespace or the connection has ended.
     AckFailed {
-        /// From [`expect_ack`](super::Connection::expect_ack).
+        /// The waiter passed to [`expect_ack`](super::Connection::expect_ack).
         waiter: W,
     },
-    /// The peer left a namespace, or withdrew a CONNECT that was not answered yet.
+    /// The peer left a namespace, or withdrew a CONNECT without a response.
     Disconnected {
         /// The namespace.
         nsp: Nsp,
     },
 }
 
-/// A queue for a shell that drains it after every message: its first place needs no memory of its own, and the others
-/// are given back once empty.
+/// A queue for a shell that drains it after every message. Its first slot needs no allocation, and
+/// the memory of the others is freed once they are empty.
 #[derive(Debug)]
 pub(super) struct Outputs<W> {
     first: Option<Output<W>>,

@@ -1,4 +1,4 @@
-//! Keys of members and attachments: what a value holds besides JSON values.
+//! The values besides JSON values: keys of members, and attachments.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,8 @@ use serde::{
 };
 use serde_json::Error;
 
-/// The key of a member: text, which stands for a number or a boolean if that is asked for, as in
-/// `serde_json`.
+/// The key of a member: a text, from which a number or boolean is parsed if the type requests one,
+/// as in `serde_json`.
 pub(super) struct Key<'de>(pub(super) Cow<'de, str>);
 
 macro_rules! parsed {
@@ -78,9 +78,9 @@ impl<'de> Deserializer<'de> for Key<'de> {
     }
 }
 
-/// An attachment for a type that takes anything. Its bytes are inside a newtype inside a newtype,
-/// since a format that buffers (flattened, untagged) would take plain bytes for the text of a
-/// `String`, and those inside one newtype for that of an id that wraps a `String`.
+/// An attachment for a type that accepts any value. Its bytes are wrapped in two newtypes. A format
+/// that buffers (flattened, untagged) would otherwise accept plain bytes as the text of a `String`,
+/// and bytes in one newtype as that of an id that wraps a `String`.
 pub(super) struct Attachment<'de> {
     bytes: &'de [u8],
     wrapped: u8,

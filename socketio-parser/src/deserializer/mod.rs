@@ -1,12 +1,12 @@
-//! Values out of JSON that was scanned when it arrived.
+//! Decodes values from JSON that was scanned on arrival.
 //!
-//! Own code rather than `serde_json`, which refuses what is valid in JavaScript: half a surrogate
-//! pair in a string, and a number beyond an `f64`. Here the first is U+FFFD and the second
-//! infinity. It has no place for attachments either: here one is bytes where its placeholder
-//! stands, so that a type which takes no bytes says so.
+//! `serde_json` cannot be used, because it rejects input that is valid in JavaScript: an unpaired
+//! surrogate in a string, and a number beyond an `f64`. Here the first becomes U+FFFD and the
+//! second infinity. `serde_json` also has no notion of attachments. Here an attachment is bytes at
+//! the place of its placeholder, so a type that accepts no bytes reports an error.
 //!
-//! It recurses as deep as the text is nested, which the scan has limited. Nothing is checked twice,
-//! but text that was not scanned leads to an error or a wrong value, never to a panic.
+//! The recursion is as deep as the text is nested, which the scan has limited. Nothing is checked
+//! twice. Text that was not scanned leads to an error or a wrong value, never to a panic.
 
 mod leaf;
 
@@ -29,22 +29,23 @@ use crate::{
 };
 use leaf::{Attachment, Key};
 
-/// Reads value after value.
+/// Reads one value after another.
 pub(crate) struct JsonDeserializer<'de> {
     text: &'de str,
     pos: usize,
     attached: Option<&'de Attached>,
-    /// The first of the placeholders that may still come.
+    /// The index of the first placeholder that has not been read yet.
     place: usize,
 }
 
 impl<'de> JsonDeserializer<'de> {
-    /// Begins at `pos`. The places in `attached` are positions in `text`.
+    /// Creates a deserializer that starts at `pos`. The places in `attached` are positions in
+    /// `text`.
     pub(crate) fn new(text: &'de str, pos: usize, attached: Option<&'de Attached>) -> Self {
         Self { text, pos, attached, place: 0 }
     }
 
-    /// Steps to the next item of an open list. `false`: the list ends here.
+    /// Advances to the next item of an open list. Returns `false` at the end of the list.
     pub(crate) fn more(&mut self, end: u8) -> Result<bool, Error> {
         let mut next = self.peek()?;
         if next == b',' {
@@ -54,7 +55,7 @@ impl<'de> JsonDeserializer<'de> {
         Ok(next != end)
     }
 
-    /// The first byte of the next token.
+    /// Returns the first byte of the next token.
     #[inline]
     fn peek(&mut self) -> Result<u8, Error> {
         loop {
@@ -66,8 +67,7 @@ impl<'de> JsonDeserializer<'de> {
         }
     }
 
-    /// Steps over the bracket that closes a list or an object, unless more is inside than was
-    /// taken.
+    /// Consumes the closing bracket of a list or object. Returns an error if items are left.
     fn close(&mut self, end: u8) -> Result<(), Error> {
         if self.more(end)? {
             return Err(Error::custom("more items than expected"));
@@ -76,7 +76,7 @@ impl<'de> JsonDeserializer<'de> {
         Ok(())
     }
 
-    /// The string that comes next, without its quotes.
+    /// Reads the next string and returns it without its quotes.
     #[inline]
     fn string(&mut self) -> Result<Cow<'de, str>, Error> {
         let (text, end) = text::string(self.text, self.pos + 1).ok_or_else(invalid)?;
@@ -84,7 +84,7 @@ impl<'de> JsonDeserializer<'de> {
         Ok(text)
     }
 
-    /// The number that comes next.
+    /// Reads the next number.
     fn number_text(&mut self) -> Result<&'de str, Error> {
         let start = self.pos;
         self.pos = scan::number(self.text.as_bytes(), start).ok_or_else(invalid)?;
@@ -103,7 +103,7 @@ impl<'de> JsonDeserializer<'de> {
                 let scale = POWERS.get(end - pos - 1);
                 let ends = !matches!(bytes.get(end), Some(b'0'..=b'9' | b'e' | b'E'));
                 if let (true, true, Some(scale)) = (ends, all <= MAX_EXACT, scale) {
-                    // Both are exact, so that the quotient is rounded once.
+                    // Both operands are exact, so the quotient is rounded only once.
                     self.pos = end;
                     let number = all as f64 / scale;
                     return visitor.visit_f64(if negative { -number } else { number });
@@ -116,7 +116,7 @@ impl<'de> JsonDeserializer<'de> {
                 return visitor.visit_u64(whole);
             }
             _ => {
-                // Minus zero is no integer.
+                // Minus zero is not an integer.
                 if let Some(whole @ ..0) = 0_i64.checked_sub_unsigned(whole) {
                     self.pos = pos;
                     return visitor.visit_i64(whole);
@@ -130,7 +130,7 @@ impl<'de> JsonDeserializer<'de> {
         }
     }
 
-    /// Steps over a value.
+    /// Skips a value.
     fn skip(&mut self) -> Result<(), Error> {
         let mut scanner = Scanner::new(self.text, self.pos, 128);
         scanner.value().ok_or_else(invalid)?;
@@ -138,7 +138,7 @@ impl<'de> JsonDeserializer<'de> {
         Ok(())
     }
 
-    /// The attachment whose placeholder is the object that comes next. Steps over it.
+    /// If the next object is a placeholder, skips it and returns its attachment.
     fn attachment(&mut self) -> Result<Option<&'de [u8]>, Error> {
         let Some(attached) = self.attached else { return Ok(None) };
         while attached.places.get(self.place).is_some_and(|place| place.at < self.pos) {
@@ -169,15 +169,15 @@ impl<'de> JsonDeserializer<'de> {
         Ok(value)
     }
 
-    /// A literal, whose first byte tells it.
+    /// Skips a literal, which its first byte has identified.
     fn literal(&mut self, len: usize) {
         self.pos += len;
     }
 }
 
-/// So many digits fit a `u64`, whichever they are.
+/// Any number with at most this many digits fits a `u64`.
 const MAX_DIGITS: usize = 19;
-/// Integers up to this one have an `f64` each.
+/// Every integer up to this one is exact as an `f64`.
 const MAX_EXACT: u64 = 1 << 53;
 /// Powers of ten that an `f64` holds exactly.
 const POWERS: [f64; 23] = [
@@ -185,7 +185,7 @@ const POWERS: [f64; 23] = [
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 
-/// Appends at most `count` decimal digits to `number`, and says where they end.
+/// Appends at most `count` decimal digits to `number`, and returns the position after them.
 #[inline]
 fn digits(bytes: &[u8], mut pos: usize, mut number: u64, count: usize) -> (u64, usize) {
     let end = pos.saturating_add(count);
@@ -198,7 +198,7 @@ fn digits(bytes: &[u8], mut pos: usize, mut number: u64, count: usize) -> (u64, 
     (number, pos)
 }
 
-/// Of the types that say what they are, only those of bytes take an attachment.
+/// Among the types with a hint, only those of bytes accept an attachment.
 macro_rules! typed {
     ($($method:ident($($name:ident: $type:ty),*);)*) => {
         $(#[inline]
@@ -212,16 +212,16 @@ macro_rules! typed {
     };
 }
 
-/// An attachment for a type that takes no bytes.
+/// Creates the error of an attachment for a type that accepts no bytes.
 #[cold]
 fn binary<'de>(visitor: &impl Visitor<'de>) -> Error {
     Error::invalid_type(Unexpected::Other(BINARY), visitor)
 }
 
-/// What errors call an attachment.
+/// The name of an attachment in errors.
 const BINARY: &str = "binary";
 
-/// The text was not scanned.
+/// Creates the error for text that was not scanned.
 #[cold]
 fn invalid() -> Error {
     Error::custom("invalid JSON")
@@ -285,7 +285,7 @@ impl<'de> Deserializer<'de> for &mut JsonDeserializer<'de> {
         if !matches!(self.peek()?, b'-' | b'0'..=b'9') {
             return self.deserialize_any(visitor);
         }
-        // By way of an f64 it would be rounded twice.
+        // A conversion through an f64 would round twice.
         visitor.visit_f32(self.number_text()?.parse().map_err(Error::custom)?)
     }
 
@@ -349,7 +349,7 @@ impl<'de> Deserializer<'de> for &mut JsonDeserializer<'de> {
                 self.close(b'}')?;
                 Ok(value)
             }
-            // No variant: the visitor says what it expected.
+            // Not a variant: the visitor reports what it expected.
             _ => self.deserialize_any(visitor),
         }
     }
@@ -374,7 +374,7 @@ impl<'de> Deserializer<'de> for &mut JsonDeserializer<'de> {
     }
 }
 
-/// The items of a list, behind its bracket.
+/// The items of a list, after its opening bracket.
 struct Items<'a, 'de>(&'a mut JsonDeserializer<'de>);
 
 impl<'de> SeqAccess<'de> for Items<'_, 'de> {
@@ -391,7 +391,7 @@ impl<'de> SeqAccess<'de> for Items<'_, 'de> {
     }
 }
 
-/// The members of an object, behind its brace.
+/// The members of an object, after its opening brace.
 struct Members<'a, 'de>(&'a mut JsonDeserializer<'de>);
 
 impl<'de> MapAccess<'de> for Members<'_, 'de> {
@@ -417,10 +417,10 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
     }
 }
 
-/// The name by which `serde_json` knows its `RawValue`.
+/// The name under which `serde_json` recognizes its `RawValue`.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
-/// Names the remedy where a type does not take an attachment.
+/// Adds the types to use to the error of a type that does not accept an attachment.
 pub(crate) fn explained(error: Error) -> Error {
     let text = error.to_string();
     let reason = text.strip_prefix(NEWTYPE).or_else(|| text.strip_prefix("invalid type: binary,"));
@@ -432,7 +432,7 @@ pub(crate) fn explained(error: Error) -> Error {
     }
 }
 
-/// How serde tells the type of an [`Attachment`].
+/// The beginning of serde's error for an [`Attachment`].
 const NEWTYPE: &str = "invalid type: newtype struct,";
 
 impl fmt::Debug for JsonDeserializer<'_> {

@@ -1,4 +1,4 @@
-//! Reading an argument list as a value.
+//! Decoding of an argument list.
 
 use std::fmt;
 
@@ -16,26 +16,29 @@ use crate::{
     error::ArgsError,
 };
 
-/// The name of the tuple struct that takes every argument, however many there are.
+/// The name of the tuple struct that accepts any number of arguments.
 pub(crate) const ALL_ARGS: &str = "$socketio_parser::Values";
 
 impl Args {
-    /// The arguments, as a type of one's own.
+    /// Decodes the arguments.
     ///
-    /// A tuple, a tuple struct and `[T; N]` are the argument list. Arguments beyond it are ignored; those missing at its
-    /// end are `None` where an `Option` is asked for. A newtype is what it wraps. Anything else is one argument, the
-    /// first; `()` asks for none. [`Values`](crate::Values) takes all arguments, whatever they are.
+    /// A tuple, a tuple struct and `[T; N]` decode the argument list. Additional arguments are
+    /// ignored. Arguments missing at the end are `None` if the type is an `Option`. A newtype
+    /// decodes as the type it wraps. Any other type decodes the first argument, and `()` decodes
+    /// none. [`Values`](crate::Values) accepts all arguments.
     ///
-    /// What JavaScript takes is taken: U+FFFD stands for half a surrogate pair, which a text may
-    /// hold that was cut inside an emoji, and a number beyond an `f64` is infinity, or null for a
-    /// dynamic value.
+    /// Input that JavaScript accepts is accepted. U+FFFD replaces an unpaired surrogate, which a
+    /// text can contain if it was cut inside an emoji. A number beyond an `f64` is infinity, or
+    /// null for a dynamic value.
     ///
-    /// An attachment is bytes: [`Binary`](crate::Binary) and [`Value`](crate::Value) take it
-    /// without a copy, `Bytes` and the types of `serde_bytes` as a copy. A `Vec<u8>` is a list of
-    /// numbers.
+    /// An attachment decodes as bytes. [`Binary`](crate::Binary) and [`Value`](crate::Value) accept
+    /// it without a copy, `Bytes` and the types of `serde_bytes` with a copy. A `Vec<u8>` is a list
+    /// of numbers.
     ///
-    /// # Errors If an argument is missing or of another type, or an attachment is for a type that
-    /// takes no bytes, such as `serde_json::Value`.
+    /// # Errors
+    ///
+    /// Returns an error if an argument is missing or of another type, or if an attachment is for a
+    /// type that accepts no bytes, such as `serde_json::Value`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
         let attachments = self.shared_attachments();
         let decoded = binary::decoding(attachments, || T::deserialize(ArgsDeserializer(self)));
@@ -46,7 +49,7 @@ impl Args {
     }
 }
 
-/// The deserializer of the first argument, but for tuples, which get the list.
+/// Deserializes the first argument, or the whole list for a tuple.
 struct ArgsDeserializer<'de>(&'de Args);
 
 impl<'de> ArgsDeserializer<'de> {
@@ -60,7 +63,7 @@ macro_rules! one_argument {
         $(#[inline]
         fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, Error> {
             match self.first() {
-                // What follows the first argument is not looked at.
+                // Further arguments are ignored.
                 Some(mut first) => first.$method($($name,)* visitor),
                 None => Missing { index: 0 }.$method($($name,)* visitor),
             }
@@ -121,7 +124,7 @@ impl<'de> Deserializer<'de> for ArgsDeserializer<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         match self.first() {
-            // serde_json knows its own types by such names.
+            // serde_json recognizes its own types by such names.
             Some(mut first) if name.starts_with("$serde_json") => {
                 first.deserialize_newtype_struct(name, visitor)
             }
@@ -170,7 +173,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
     }
 }
 
-/// An argument the peer did not send: JavaScript's `undefined`.
+/// An argument that the peer did not send: JavaScript's `undefined`.
 struct Missing {
     index: usize,
 }

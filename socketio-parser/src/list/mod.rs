@@ -1,4 +1,5 @@
-//! The one rule of argument lists, in both directions: a tuple is the list, anything else is one argument.
+//! The rule of argument lists, in both directions: a tuple is the list, any other type is one
+//! argument.
 
 mod de;
 mod ser;

@@ -1,14 +1,15 @@
-//! Writing a value as an argument list.
+//! Encoding of a value as an argument list.
 
 use serde::{Serialize, Serializer};
 use serde_json::Error;
 
 use crate::{binary, json::JsFormatter};
 
-/// The name by which [`Args`](crate::Args) makes itself known to [`ListSerializer`].
+/// The name by which [`ListSerializer`] recognizes [`Args`](crate::Args).
 pub(crate) const RAW_ARGS: &str = "$socketio_parser::Args";
 
-/// Appends `args` to `json`: one argument, or nothing, or (`true`) the list of arguments in its brackets.
+/// Appends `args` to `json`. Returns `true` if they are a list in brackets, and `false` if they are
+/// one argument or none.
 pub(crate) fn write_args<T: Serialize + ?Sized>(
     json: &mut Vec<u8>,
     args: &T,
@@ -22,13 +23,13 @@ pub(crate) fn write_args<T: Serialize + ?Sized>(
 
 type Json<'w> = serde_json::Serializer<&'w mut Vec<u8>, JsFormatter>;
 
-/// `serde_json`'s serializer, which takes note of how the outermost value is laid out.
+/// Wraps `serde_json`'s serializer, and records the layout of the outermost value.
 struct ListSerializer<'a, 'w> {
     json: &'a mut Json<'w>,
     is_list: &'a mut bool,
-    /// Whether the value has no size. `()` and a dynamic value such as `serde_json::Value::Null`
-    /// call the same method of the serializer. The first has no size and is no argument; the second
-    /// has one and is null.
+    /// Whether the value's type has no size. `()` and a dynamic null such as
+    /// `serde_json::Value::Null` call the same method of the serializer. The first has no size and
+    /// is not an argument. The second has a size and is null.
     empty: bool,
 }
 
@@ -93,7 +94,7 @@ impl<'a, 'w> Serializer for ListSerializer<'a, 'w> {
     ) -> Result<(), Error> {
         match name {
             RAW_ARGS => binary::ask_for_raw(),
-            // serde_json knows its own types by such names.
+            // serde_json recognizes its own types by such names.
             _ if name.starts_with("$serde_json") => {
                 return self.json.serialize_newtype_struct(name, value);
             }

@@ -1,10 +1,11 @@
-//! Dates as JSON has them.
+//! Dates in the form that JSON uses.
 
-/// What JavaScript's `Date` may hold.
+/// The largest number of milliseconds that JavaScript's `Date` can represent.
 const MAX_MILLIS: u64 = 8_640_000_000_000_000;
 const MILLIS_PER_DAY: i64 = 86_400_000;
 
-/// A number of milliseconds since 1970 as `Date.prototype.toISOString` writes it. `None`: no date of JavaScript's.
+/// Formats milliseconds since 1970 like `Date.prototype.toISOString`. Returns `None` if
+/// JavaScript's `Date` cannot represent them.
 pub(super) fn iso(millis: i64) -> Option<String> {
     if millis.unsigned_abs() > MAX_MILLIS {
         return None;
@@ -20,8 +21,9 @@ pub(super) fn iso(millis: i64) -> Option<String> {
     Some(format!("{year}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z"))
 }
 
-/// Year, month and day of a day since 1970-01-01, in the proleptic Gregorian calendar. Years begin in March here, so that the
-/// leap day is their last, and 400 of them have always as many days.
+/// Returns the year, month and day of a day since 1970-01-01, in the proleptic Gregorian calendar.
+/// Internally years begin in March, so that the leap day is the last day of a year, and 400 years
+/// always have the same number of days.
 fn civil(day: i64) -> (i64, i64, i64) {
     let day = day + 719_468;
     let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));

@@ -1,7 +1,9 @@
-//! The packets of Node's `socket.io-msgpack-parser`: one binary message each, binary in its place.
+//! The packets of Node's `socket.io-msgpack-parser`. Each packet is one binary message that
+//! contains its binary values.
 //!
-//! Inside this crate arguments are JSON with placeholders, whatever the syntax on the wire: a packet is translated where it
-//! arrives and where it leaves. One pass each, and everything above is the same for both.
+//! Inside this crate, arguments are JSON with placeholders for every encoding. A msgpack packet is
+//! translated in one pass when it arrives and when it is sent, so the code above is the same for
+//! both encodings.
 
 mod date;
 mod packet;

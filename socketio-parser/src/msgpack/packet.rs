@@ -1,4 +1,4 @@
-//! Whole packets.
+//! Encoding and decoding of whole packets.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -18,8 +18,8 @@ use crate::{
     placeholders,
 };
 
-/// Writes a packet whose data is valid JSON, none where it is empty. The keys stand in the order in which Node's server writes
-/// them.
+/// Encodes a packet whose data is valid JSON, or empty if it has no data. The keys have the order
+/// in which Node's server writes them.
 pub(crate) fn encode(
     kind: PacketType,
     nsp: &Nsp,
@@ -57,7 +57,7 @@ fn put_id(out: &mut Vec<u8>, id: Option<AckId>) {
     }
 }
 
-/// Reads a packet. Binary in its arguments is sliced out of `message`.
+/// Decodes a packet. Binary in its arguments is a slice of `message`.
 pub(crate) fn decode(message: &Bytes, limits: &Limits) -> Result<Packet, DecodeError> {
     let mut reader = Reader::new(message, limits);
     let Head::Map(len) = reader.head()? else {
@@ -71,7 +71,7 @@ pub(crate) fn decode(message: &Bytes, limits: &Limits) -> Result<Packet, DecodeE
     fields.packet(limits)
 }
 
-/// The members of a packet. Absent and `undefined` are the same.
+/// The members of a packet. An absent member and `undefined` are equivalent.
 #[derive(Default)]
 struct Fields {
     kind: Option<f64>,
@@ -98,7 +98,7 @@ impl Fields {
                 reader.value(head, 0, &mut json)?;
                 self.data = Some(json);
             }
-            // Flags of the sender's, which concern it alone.
+            // Flags that only concern the sender.
             (_, head) => reader.value(head, 0, &mut Json::default())?,
         }
         Ok(())
@@ -136,7 +136,7 @@ fn args(data: Json, event: bool, limits: &Limits) -> Result<Args, DecodeError> {
     Ok(args)
 }
 
-/// A value that begins with one of `first`. There is no binary in it, as there is none in JSON.
+/// Returns the value if it begins with one of `first`. It cannot contain binary, as in JSON.
 fn payload(data: Json, first: &[u8]) -> Result<RawJson, DecodeError> {
     let kind = data.text.first().is_some_and(|byte| first.contains(byte));
     if !kind || !data.binary.is_empty() {
@@ -170,7 +170,8 @@ fn ack_id(head: &Head) -> Result<AckId, DecodeError> {
     Ok(AckId::from_f64(id))
 }
 
-/// Any number that is an integer, as JavaScript does not tell them apart.
+/// Reads any number that is an integer, because JavaScript does not distinguish the types of
+/// numbers.
 fn integer(head: &Head) -> Result<f64, DecodeError> {
     match *head {
         Head::Unsigned(number) => Ok(number as f64),

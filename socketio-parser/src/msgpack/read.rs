@@ -1,4 +1,4 @@
-//! Msgpack to JSON with placeholders.
+//! Translation of msgpack to JSON with placeholders.
 
 use std::borrow::Cow;
 
@@ -13,22 +13,22 @@ use crate::{
     limits::Limits,
 };
 
-/// Reads one message. Lengths are never trusted: what they announce must be there before it is used, and nothing is
-/// reserved for it.
+/// Reads one message. Announced lengths are never trusted: the bytes must exist before they are
+/// used, and no memory is reserved for them.
 pub(super) struct Reader<'a> {
     data: &'a Bytes,
     pos: usize,
     limits: &'a Limits,
 }
 
-/// A value in JSON, and the binary that stands beside it.
+/// A value in JSON, with its binary values in a separate list.
 #[derive(Default)]
 pub(super) struct Json {
     pub(super) text: Vec<u8>,
     pub(super) binary: Vec<Bytes>,
 }
 
-/// What a value begins with.
+/// The beginning of a value.
 pub(super) enum Head {
     Nil,
     Bool(bool),
@@ -39,11 +39,11 @@ pub(super) enum Head {
     Binary(usize),
     Array(usize),
     Map(usize),
-    /// JavaScript's `undefined`, which is not nil.
+    /// JavaScript's `undefined`, which differs from nil.
     Undefined,
     /// Milliseconds since 1970.
     Date(i64),
-    /// An extension that has no meaning here, its type and its length.
+    /// Any other extension: its type and its length.
     Extension(i8, usize),
 }
 
@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
         Self { data, pos: 0, limits }
     }
 
-    /// Nothing may follow.
+    /// Checks that no further bytes follow.
     pub(super) fn end(&self) -> Result<(), DecodeError> {
         if self.pos == self.data.len() { Ok(()) } else { Err(DecodeError::MalformedMsgPack) }
     }
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// In this form type 0 is an `ArrayBuffer`.
+    /// Reads an extension in the form with a length, in which type 0 is an `ArrayBuffer`.
     fn extension(
         &mut self,
         len: impl FnOnce(&mut Self) -> Result<usize, DecodeError>,
@@ -106,7 +106,8 @@ impl<'a> Reader<'a> {
         Ok(if kind == 0 { Head::Binary(len) } else { Head::Extension(kind, len) })
     }
 
-    /// In this form type 0 is `undefined` where it is one byte long, and a date where it is eight.
+    /// Reads an extension in the form of fixed length, in which type 0 is `undefined` with one
+    /// byte, and a date with eight.
     fn fixed_extension(&mut self, len: usize) -> Result<Head, DecodeError> {
         let kind = i8::from_be_bytes(self.take()?);
         Ok(match (kind, len) {
@@ -119,12 +120,12 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The text whose length was in the head. What is not UTF-8 is replaced, as Node replaces it.
+    /// Reads a text whose length was in the head. Invalid UTF-8 is replaced, as in Node.
     pub(super) fn text(&mut self, len: usize) -> Result<Cow<'a, str>, DecodeError> {
         Ok(String::from_utf8_lossy(self.slice(len)?))
     }
 
-    /// Translates the value that begins with `head`. It recurses, no deeper than `max_depth`.
+    /// Translates the value that begins with `head`. Recurses at most `max_depth` levels.
     pub(super) fn value(
         &mut self,
         head: Head,
@@ -181,13 +182,13 @@ impl<'a> Reader<'a> {
             }
             match self.head()? {
                 Head::Text(len) => json.put(&*self.text(len)?),
-                // A number as a key is the text of it, as in JavaScript.
+                // A key that is a number becomes text, as in JavaScript.
                 Head::Unsigned(number) => json.put(&*number.to_string()),
                 Head::Signed(number) => json.put(&*number.to_string()),
                 _ => return Err(DecodeError::InvalidPayload),
             }
             match self.head()? {
-                // JSON has no such member either.
+                // JSON omits such members too.
                 Head::Undefined => json.text.truncate(start),
                 head => {
                     json.text.push(b':');
@@ -244,7 +245,7 @@ impl<'a> Reader<'a> {
 
 impl Json {
     fn put<T: serde::Serialize + ?Sized>(&mut self, value: &T) {
-        // Numbers and strings: neither they nor a `Vec` refuse.
+        // Cannot fail: numbers and strings always serialize, and a `Vec` accepts all bytes.
         let _ = serde_json::to_writer(&mut self.text, value);
     }
 

@@ -1,4 +1,4 @@
-//! What JSON does not say in front and msgpack must: how many items and members follow.
+//! Computes the numbers of items and members, which msgpack writes first and JSON does not contain.
 
 use crate::{
     binary::{self, NUM, PLACEHOLDER},
@@ -6,16 +6,16 @@ use crate::{
     text::unquote,
 };
 
-/// What one array or object becomes.
+/// The msgpack form of an array or object.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Shape {
-    /// So many items, or members.
+    /// An array or object with this number of items or members.
     Items(usize),
-    /// A placeholder: the attachment of this number.
+    /// A placeholder for the attachment with this index.
     Binary(usize),
 }
 
-/// The shapes of all arrays and objects of valid JSON, in the order in which they begin.
+/// Returns the shapes of all arrays and objects of valid JSON, in the order in which they begin.
 pub(super) fn shapes(text: &str, attachments: usize) -> Option<Vec<Shape>> {
     let scanner = Scanner::new(text, 0, 128);
     let mut walk = Walk { text, scanner, attachments, shapes: Vec::new() };
@@ -31,7 +31,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Walks over one value and returns its text, if it is a scalar.
+    /// Walks over one value. Returns its text if it is a scalar.
     fn value(&mut self) -> Option<&'a str> {
         match self.scanner.peek()? {
             b'{' => self.object(),
@@ -74,7 +74,7 @@ impl<'a> Walk<'a> {
         let num = num.parse().ok().and_then(binary::index);
         let num = num.filter(|num| placeholder == "true" && *num < self.attachments);
         if num.is_some() {
-            // What else stands in a placeholder is nobody's.
+            // Further members of a placeholder are ignored.
             self.shapes.truncate(own + 1);
         }
         self.close(b'}', own, num.map_or(Shape::Items(members), Shape::Binary))

@@ -1,11 +1,12 @@
-//! JSON with placeholders to msgpack.
+//! Translation of JSON with placeholders to msgpack.
 
 use bytes::Bytes;
 
 use super::shape::{Shape, shapes};
 use crate::{scan::Scanner, text::unquote};
 
-/// Writes one value of valid JSON, with `attachments` in the places of their placeholders. `None`: it was not valid.
+/// Writes one value of valid JSON, with `attachments` in place of their placeholders. Returns
+/// `None` if the JSON was invalid.
 pub(super) fn json(out: &mut Vec<u8>, text: &str, attachments: &[Bytes]) -> Option<()> {
     let shapes = shapes(text, attachments.len())?.into_iter();
     let scanner = Scanner::new(text, 0, 128);
@@ -72,7 +73,7 @@ impl Writer<'_> {
     }
 }
 
-/// A number of JSON, as JavaScript's one kind of number: an integer where it is one.
+/// Writes a JSON number like JavaScript's only number type: as an integer if it is one.
 fn number(out: &mut Vec<u8>, text: &str) {
     if let Ok(number) = text.parse() {
         return unsigned(out, number);
