@@ -1,4 +1,4 @@
-//! Events that wait until one more answer may be awaited.
+//! Events that wait until another ack may be awaited.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -7,34 +7,36 @@ use std::{
 
 use tokio::sync::{Mutex, Notify};
 
-/// The calls of one connection that found no room in the table of acks.
+/// The calls of one connection that wait for room in the table of acks.
 #[derive(Debug, Default)]
 pub(crate) struct AckRoom {
-    /// Held by the call that is next; the others queue for it, in order.
+    /// Held by the call that is next. The others queue for it, in order.
     turn: Mutex<()>,
     freed: Notify,
     waiting: AtomicUsize,
 }
 
-/// Why a call got no room.
+/// The reason why a call got no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoRoom {
-    /// Too many calls wait.
+    /// Too many calls are waiting.
     Full,
-    /// Its time is over.
+    /// The call's time is over.
     Late,
 }
 
 impl AckRoom {
-    /// An ack has left the table, or the call that is next need not wait for another reason.
+    /// Wakes the next call, because an ack has left the table or the call no longer needs to wait.
     pub(crate) fn freed(&self) {
-        // A call counts itself before it looks at the table, and this is called after the table has changed.
+        // A call increments the counter before it checks the table, and this runs after the table
+        // has changed, so no wake-up is lost.
         if self.waiting.load(Ordering::Acquire) > 0 {
             self.freed.notify_one();
         }
     }
 
-    /// Repeats an attempt until it succeeds, behind earlier calls. At most `limit` calls wait, each for `patience`.
+    /// Repeats an attempt until it succeeds, behind earlier calls. At most `limit` calls wait, each
+    /// for at most `patience`.
     pub(crate) async fn enter<T>(
         &self,
         limit: usize,
@@ -59,12 +61,12 @@ impl AckRoom {
                 self.freed.notified().await;
             }
         };
-        // Boxed: hardly any call waits, and its caller's future need not have room for it.
+        // Boxed, because few calls wait and the caller's future should stay small.
         Box::pin(tokio::time::timeout(patience, entered)).await.map_err(|_| NoRoom::Late)
     }
 }
 
-/// A call that waits is counted until it is dropped.
+/// Counts a waiting call until it is dropped.
 struct Place<'a>(&'a AtomicUsize);
 
 impl Drop for Place<'_> {
@@ -110,7 +112,7 @@ mod tests {
         }
         assert_eq!(ends, [Ok(()), Err(NoRoom::Late), Ok(())]);
         assert_eq!(*order.lock().unwrap(), [1, 3]);
-        // Nobody waits any more: room is taken at once.
+        // No call waits any more, so room is taken at once.
         free.store(1, Ordering::SeqCst);
         assert_eq!(call(5, 0).await.unwrap(), Ok(()));
     }

@@ -1,4 +1,4 @@
-//! One namespace on this node: its members and their rooms. No handlers, no HTTP.
+//! The members of a namespace on this node, and their rooms. Independent of handlers and HTTP.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,14 +12,15 @@ use tokio::sync::Notify;
 
 use crate::error::JoinError;
 
-/// Members and rooms. Names are looked up at the border; inside, members are known by a dense number.
+/// Members and rooms. Names are resolved at the API; internally, members are identified by dense
+/// numbers.
 pub(crate) struct Hub<M> {
     state: RwLock<State<M>>,
-    /// Somebody who watches the rooms has something to look at.
+    /// Notifies the task that watches the rooms.
     noticed: Arc<Notify>,
 }
 
-/// Who may be in a hub; a clone is a reference count.
+/// A type that can be a member of a hub. A clone is one reference count.
 pub(crate) trait Member: Clone {
     fn id(&self) -> &ByteString;
 }
@@ -27,50 +28,52 @@ pub(crate) trait Member: Clone {
 struct State<M> {
     members: Slab<Entry<M>>,
     by_id: HashMap<ByteString, usize>,
-    /// Recipients of a room lie in one dense list.
+    /// The members of each room, as a dense list.
     rooms: HashMap<Room, Vec<usize>>,
-    /// What has changed for those who watch, if anybody does.
+    /// The rooms that have changed, if a task watches them.
     watched: Option<Watched>,
-    /// Rooms of those who are away and may come back.
+    /// Rooms of disconnected clients whose session can still be recovered.
     held: HashMap<Room, Held>,
 }
 
-/// A room of somebody who is away.
+/// A room of a disconnected client whose session can still be recovered.
 struct Held {
-    /// How many hold it.
+    /// The number of clients that hold the room.
     count: usize,
-    /// It is nothing but the room of an id.
+    /// Whether the room is only the room of a member's own id.
     own: bool,
 }
 
-/// Rooms that may have appeared or vanished since they were looked at: what counts is what is there then.
+/// Rooms that may have appeared or vanished since the last check. Only their state at the next
+/// check matters.
 struct Watched {
-    /// The rooms of the members' own ids as well.
+    /// Whether the rooms of the members' own ids are watched too.
     own: bool,
     changed: HashSet<Room>,
 }
 
 struct Entry<M> {
     member: M,
-    /// The rooms and the member's place in each one's list. The room of its own id is not listed anywhere.
+    /// The rooms of the member, with its position in each room's list. The room of its own id is
+    /// not listed anywhere.
     rooms: Vec<(Room, usize)>,
 }
 
-/// The rooms that a member may join.
+/// The limits of a member's rooms.
 #[derive(Clone, Copy)]
 pub(crate) struct RoomLimits {
-    /// How many.
+    /// Maximum number of rooms.
     pub(crate) count: usize,
-    /// Bytes of each one's name.
+    /// Maximum length of a room's name in bytes.
     pub(crate) name: usize,
 }
 
 impl RoomLimits {
-    /// For members that were let into their rooms before.
+    /// No limits, for members that return to rooms they were in before.
     pub(crate) const NONE: Self = Self { count: usize::MAX, name: usize::MAX };
 }
 
-/// Room that tables keep, in members.
+/// Capacity, in members, below which tables are not shrunk.
 const KEPT: usize = 64;
 
 impl<M> Default for Hub<M> {
@@ -143,7 +146,7 @@ impl<M: Member> Hub<M> {
         });
     }
 
-    /// The rooms of a member, its own among them.
+    /// Returns the rooms of a member, including the room of its own id.
     pub(crate) fn rooms_of(&self, id: &str) -> Vec<Room> {
         let state = self.read();
         let entry = state.by_id.get(id).and_then(|slot| state.members.get(*slot));
@@ -162,12 +165,12 @@ impl<M: Member> Hub<M> {
         self.read().members.len()
     }
 
-    /// How many rooms have members, the ones of each member's own id apart.
+    /// Returns the number of rooms that have members, without the rooms of the members' own ids.
     pub(crate) fn count_rooms(&self) -> usize {
         self.read().rooms.len()
     }
 
-    /// Appends the members that a selection names, each once, without the one that is left out.
+    /// Appends the selected members, each once, except the excluded one.
     pub(crate) fn select(
         &self,
         selection: &Selection,
@@ -210,8 +213,8 @@ impl<M: Member> Hub<M> {
         }
     }
 
-    /// Notes from now on which rooms appear and vanish, those of the members' own ids too if `own`. What is there counts
-    /// as having appeared.
+    /// Starts to record which rooms appear and vanish, including the rooms of the members' own ids
+    /// if `own` is set. Existing rooms count as having appeared.
     pub(crate) fn watch_rooms(&self, own: bool) {
         self.change(|state| {
             let ids = state.by_id.keys().filter(|_| own).map(|id| Room::from(id.clone()));
@@ -222,12 +225,13 @@ impl<M: Member> Hub<M> {
         });
     }
 
-    /// Who watches the rooms waits for this, and then [takes](Self::take_changed) what has changed.
+    /// Returns the notification for a task that watches the rooms. After each notification, the
+    /// task [takes](Self::take_changed) the changes.
     pub(crate) fn noticed(&self) -> Arc<Notify> {
         self.noticed.clone()
     }
 
-    /// Rooms that may have changed, and whether each is there now.
+    /// Takes the rooms that may have changed, with whether each of them exists now.
     pub(crate) fn take_changed(&self) -> Vec<(Room, bool)> {
         let mut state = self.write();
         let changed = state.watched.as_mut().map(|watched| std::mem::take(&mut watched.changed));
@@ -238,8 +242,8 @@ impl<M: Member> Hub<M> {
         changed.into_iter().flatten().map(present).collect()
     }
 
-    /// To those who watch, the rooms of a member are still there when it is removed, until they are
-    /// [released](Self::release).
+    /// Keeps the rooms of a member visible to the task that watches rooms after the member is
+    /// removed, until they are [released](Self::release).
     pub(crate) fn hold(&self, id: &str, rooms: &[Room]) {
         self.change(|state| {
             for room in rooms {
@@ -251,7 +255,7 @@ impl<M: Member> Hub<M> {
         });
     }
 
-    /// Who was away has come back, or will not.
+    /// Releases the rooms of a client that has returned or can no longer return.
     pub(crate) fn release(&self, id: &str, rooms: &[Room]) {
         self.change(|state| {
             for room in rooms {
@@ -271,13 +275,14 @@ impl<M: Member> Hub<M> {
         });
     }
 
-    /// How many rooms there are, those of the sockets' own ids not counted.
+    /// Returns the number of rooms, without the rooms of the sockets' own ids.
     #[cfg(test)]
     pub(crate) fn room_count(&self) -> usize {
         self.read().rooms.len()
     }
 
-    /// Changes the state, and then tells who watches the rooms, if there is something to tell.
+    /// Changes the state, and then notifies the task that watches the rooms if any of them has
+    /// changed.
     fn change<R>(&self, change: impl FnOnce(&mut State<M>) -> R) -> R {
         let (result, news) = {
             let mut state = self.write();
@@ -301,7 +306,7 @@ impl<M: Member> Hub<M> {
 }
 
 impl<M: Member> State<M> {
-    /// The members of a room; a member's id is a room with that member alone.
+    /// Returns the members of a room. A member's id is a room that contains only that member.
     fn slots(&self, room: &str) -> impl Iterator<Item = usize> {
         let members = self.rooms.get(room).map(Vec::as_slice).unwrap_or_default();
         members.iter().copied().chain(self.by_id.get(room).copied())
@@ -318,7 +323,7 @@ impl<M: Member> State<M> {
         if entry.rooms.len() >= limits.count {
             return Err(JoinError::TooManyRooms { limit: limits.count });
         }
-        // The stored name is shared by all members.
+        // All members share the stored name.
         let room = self.rooms.get_key_value(&room).map_or(room, |(stored, _)| stored.clone());
         let list = self.rooms.entry(room.clone()).or_default();
         if list.is_empty() {
@@ -343,7 +348,7 @@ impl<M: Member> State<M> {
         }
     }
 
-    /// Gives a place of a room's list up; its last member moves there.
+    /// Frees a position in a room's list by moving the last member there.
     fn vacate(&mut self, room: &Room, place: usize) {
         let Some(list) = self.rooms.get_mut(room) else { return };
         if place < list.len() {
@@ -366,7 +371,7 @@ impl<M: Member> State<M> {
         }
     }
 
-    /// A wave of members must not leave its tables behind.
+    /// Shrinks the tables after many members have left.
     fn shrink(&mut self) {
         if self.members.is_empty() && self.members.capacity() > KEPT {
             let (watched, held) = (self.watched.take(), std::mem::take(&mut self.held));
@@ -415,11 +420,11 @@ mod tests {
         Join(u8, Vec<String>),
         Leave(u8, Vec<String>),
         LeaveAll(u8),
-        /// Without rooms everybody is meant, with an empty list nobody.
+        /// No room list selects all members, an empty list none.
         Select(Option<Vec<String>>, Vec<String>, Option<u8>),
     }
 
-    /// A member's id is a room as well, and a room may be named after a member that is not there.
+    /// Member ids are rooms too, and a room may be named after a member that does not exist.
     fn room() -> impl Strategy<Value = String> {
         prop_oneof![(0..5_u8).prop_map(|n| format!("r{n}")), (0..6_u8).prop_map(id)]
     }
@@ -443,7 +448,7 @@ mod tests {
         prop::collection::vec(step, 0..120)
     }
 
-    /// The naive model: who is there, and in which rooms.
+    /// The naive model: the members, each with its rooms.
     type Model = BTreeMap<String, BTreeSet<String>>;
 
     fn matches(model: &Model, member: &str, room: &str) -> bool {

@@ -1,5 +1,6 @@
-//! What refers to each other: a socket to its namespace, a namespace to its sockets and handlers, a handler to the
-//! socket it is called for. What can be done with each stands in its own file, above this one.
+//! The types that refer to each other: a socket to its namespace, a namespace to its sockets and
+//! handlers, a handler to the socket it is called for. The methods of each type are in a file of
+//! its own.
 
 use std::{
     fmt,
@@ -33,8 +34,8 @@ use crate::{
 
 /// A client in a namespace. A clone costs one reference count.
 ///
-/// Handlers get it as an argument; it may be kept and used from any task. What is sent to a socket that is gone is
-/// refused with [`EmitError::Disconnected`].
+/// Handlers take it as an argument. It may be stored and used from any task. Sending to a socket
+/// that is disconnected fails with [`EmitError::Disconnected`].
 ///
 /// ```
 /// use socketio_server::{Data, Server, Socket};
@@ -61,14 +62,15 @@ pub(crate) struct SocketInner {
     pub(crate) client: Arc<Client>,
     pub(crate) auth: Option<RawJson>,
     state: AtomicU8,
-    /// Where the namespace records for connection state recovery.
+    /// Set if the namespace has connection state recovery.
     pub(crate) recoverable: Option<Box<Recoverable>>,
     own: Mutex<Own>,
     stored: Mutex<Option<Box<Stored>>>,
     pub(crate) gone: Notify,
 }
 
-/// Handlers of one socket alone. They often hold the socket itself, so they are given up with its connection.
+/// The handlers of one socket. They often hold the socket itself, so they are dropped when its
+/// connection ends.
 #[derive(Default)]
 struct Own {
     table: Option<Box<Table<Erased>>>,
@@ -116,8 +118,8 @@ impl SocketInner {
         self.state.load(Ordering::Acquire) == DISCONNECTED
     }
 
-    /// Whether it is the one that its namespace has under its id: a client that comes back has another socket with the
-    /// same id.
+    /// Returns whether this is its namespace's current socket with its id. A client that recovers
+    /// its session gets another socket with the same id.
     pub(crate) fn is_member(self: &Arc<Self>) -> bool {
         let successor = |it: Arc<Self>| !Arc::ptr_eq(&it, self);
         !self.is_disconnected() || !self.namespace.0.hub.get(&self.id).is_some_and(successor)
@@ -127,13 +129,14 @@ impl SocketInner {
         self.recoverable.as_ref().is_some_and(|it| it.from.is_some())
     }
 
-    /// The CONNECT was answered. A socket that was disconnected meanwhile stays so.
+    /// Marks the socket as connected. A socket that was disconnected in the meantime stays
+    /// disconnected.
     pub(crate) fn set_connected(&self) {
         let (from, to) = (CONNECTING, CONNECTED);
         let _ = self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// Whether it was not disconnected before.
+    /// Marks the socket as disconnected. Returns whether it was not disconnected before.
     pub(crate) fn set_disconnected(&self) -> bool {
         let first = self.state.swap(DISCONNECTED, Ordering::AcqRel) != DISCONNECTED;
         if first {
@@ -156,7 +159,7 @@ impl SocketInner {
         })
     }
 
-    /// Sends only what can go out at once; whether it does.
+    /// Sends frames only if they can be written at once. Returns whether they were sent.
     pub(crate) fn send_volatile(&self, frames: Frames) -> Result<bool, EmitError> {
         if self.is_disconnected() {
             return Err(EmitError::Disconnected);
@@ -168,7 +171,7 @@ impl SocketInner {
         Ok(sent)
     }
 
-    /// Changes the handlers of this socket alone, unless they were given up.
+    /// Changes the handlers of this socket, unless they were dropped already.
     pub(crate) fn change_own<R: Default>(&self, change: impl FnOnce(&mut Table<Erased>) -> R) -> R {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if own.closed { R::default() } else { change(own.table.get_or_insert_default()) }
@@ -189,31 +192,31 @@ impl SocketInner {
         self.own.lock().unwrap_or_else(PoisonError::into_inner).outgoing.clone()
     }
 
-    /// Looks into the handlers of this socket alone.
+    /// Reads the handlers of this socket.
     pub(crate) fn look_at_own<R: Default>(&self, look: impl FnOnce(&Table<Erased>) -> R) -> R {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         own.table.as_deref().map(look).unwrap_or_default()
     }
 
-    /// Changes what the application keeps with the socket. What it takes out is to be dropped by the caller, where no
-    /// lock is held.
+    /// Changes the application's data of the socket. The caller must drop the returned value
+    /// without holding a lock.
     pub(crate) fn change_stored<R>(&self, change: impl FnOnce(&mut Stored) -> R) -> R {
         let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         change(stored.get_or_insert_default())
     }
 
-    /// Looks at what the application keeps with the socket.
+    /// Reads the application's data of the socket.
     pub(crate) fn look_at_stored<R>(&self, look: impl FnOnce(&Stored) -> Option<R>) -> Option<R> {
         let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         stored.as_deref().and_then(look)
     }
 
-    /// A copy of what the application keeps with the socket.
+    /// Copies the application's data of the socket.
     pub(crate) fn copy_stored(&self) -> Option<Box<Stored>> {
         self.stored.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Gives the handlers of this socket alone up.
+    /// Drops the handlers of this socket.
     pub(crate) fn close_own(&self) {
         let table = {
             let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
@@ -238,28 +241,30 @@ impl Member for Arc<SocketInner> {
     }
 }
 
-/// One connection, with all its namespaces.
+/// One connection with all its namespaces.
 pub(crate) struct Client {
     pub(crate) handle: Handle,
     machine: Mutex<Connection<Waiter>>,
-    /// What others ask of the driver. It holds no sockets: nobody might be left to take them out.
+    /// Requests of other tasks to the driver. They are flags and hold no sockets, because there may
+    /// be no driver left to take them out.
     asked: AtomicU8,
-    /// Events that wait for room in the machine's table of acks.
+    /// Events that wait for room in the state machine's table of acks.
     pub(crate) ack_room: AckRoom,
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) counters: Arc<Counters>,
 }
 
-/// In logs: the beginning of the session's id. All of it would let a reader speak for the client.
+/// Writes the beginning of the session's id, for logs. With the whole id, a reader of the log could
+/// impersonate the client.
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.handle.sid().get(..6).unwrap_or_default())
     }
 }
 
-/// Sockets were disconnected from this side.
+/// The server has disconnected sockets.
 pub(crate) const SOCKETS_LEFT: u8 = 1;
-/// All sockets are to be disconnected, and the connection closed.
+/// All sockets have to be disconnected and the connection closed.
 pub(crate) const CLOSE: u8 = 2;
 
 impl Client {
@@ -277,10 +282,11 @@ impl Client {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks something of the driver.
+    /// Requests an action of the driver.
     pub(crate) fn ask(&self, what: u8) {
         self.asked.fetch_or(what, Ordering::AcqRel);
-        // The driver looks after it has told where to be woken, so that it either sees this or is woken.
+        // The driver registers its waker before it reads the requests, so it either sees this one
+        // or is woken.
         self.handle.wake();
     }
 
@@ -291,8 +297,8 @@ impl Client {
         }
     }
 
-    /// Registers an acknowledgement, whose deadline the driver watches. To be done before the event is sent: the
-    /// answer cannot come too early then.
+    /// Registers an ack, whose deadline the driver watches. Must be called before the event is
+    /// sent, so that the ack cannot arrive before it is registered.
     pub(crate) fn expect_ack(
         &self,
         nsp: &Nsp,
@@ -308,7 +314,8 @@ impl Client {
         })
     }
 
-    /// As [`expect_ack`](Self::expect_ack), but waits for room in the table, behind earlier calls.
+    /// Registers an ack like [`expect_ack`](Self::expect_ack), but waits for room in the table,
+    /// behind earlier calls.
     pub(crate) async fn expect_ack_in_turn(
         &self,
         nsp: &Nsp,
@@ -362,7 +369,7 @@ impl Client {
         result.map(|()| self.counters.here().acks.asked.one())
     }
 
-    /// Takes an acknowledgement out of the table.
+    /// Removes an ack from the table.
     pub(crate) fn forget(&self, nsp: &Nsp, id: AckId) {
         let waiter = self.machine().forget_ack(nsp, id);
         if waiter.is_some() {
@@ -375,7 +382,7 @@ impl Client {
 
 /// A namespace of a server. A clone costs one reference count.
 ///
-/// Handlers declared here are shared by all sockets of the namespace, those connected already too.
+/// Handlers added to it apply to all its sockets, including those already connected.
 ///
 /// ```
 /// use socketio_server::{Auth, HandlerError, Server, Socket};
@@ -400,33 +407,38 @@ pub(crate) struct NamespaceInner {
     pub(crate) hub: Hub<Arc<SocketInner>>,
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) counters: Arc<Counters>,
-    /// Replaced as a whole when a handler is added, so that events only take a reference.
+    /// The handlers. The table is replaced as a whole when a handler is added, so an event only
+    /// takes a reference.
     pub(crate) table: RwLock<Arc<Table<Erased>>>,
     pub(crate) on_error: RwLock<Option<ErrorHandler>>,
     pub(crate) outgoing: RwLock<Arc<[OutgoingListener]>>,
-    /// Whether the namespace or one of its sockets has, or has had, a listener to what goes out.
+    /// Whether the namespace or one of its sockets has, or has had, a listener for outgoing events.
     pub(crate) has_outgoing: AtomicBool,
-    /// One counter for all sockets, so that a broadcast that asks for answers is one encoding.
+    /// One counter of ack ids for all sockets, so that a broadcast that requests acks is encoded
+    /// once.
     pub(crate) ack_ids: AtomicU64,
-    /// Set where the namespace is a parent's: from its beginning, or once a parent's function has accepted it.
+    /// Set if the namespace has a parent: from its creation, or since a parent's function has
+    /// accepted it.
     pub(crate) child: OnceLock<Child>,
-    /// How many of the parents were declared before it, or up to its own: the functions of these are asked at each CONNECT.
+    /// The number of parents whose functions are asked at each CONNECT: those declared before the
+    /// namespace, or up to its own parent.
     pub(crate) asked: AtomicUsize,
     pub(crate) closed: AtomicBool,
-    /// It, or the server, is being closed.
+    /// Whether the namespace or the server is being closed.
     pub(crate) ending: AtomicBool,
     pub(crate) gate: Gate,
-    /// Where connection state recovery is on.
+    /// Set if connection state recovery is on.
     pub(crate) recorder: Option<Recorder>,
     pub(crate) cluster: Option<Clustered>,
-    /// Sockets that somebody has, connected or not: their handlers may not have ended.
+    /// The number of sockets in existence, connected or not. Their handlers may still be running.
     pub(crate) sockets: AtomicUsize,
-    /// The last of them is gone.
+    /// Notified when the last socket is dropped.
     pub(crate) deserted: Notify,
     pub(crate) server_side: ServerHandlers,
 }
 
-/// Keeps clients out of a namespace until the application has been told of it, and has added what it wants to add.
+/// Keeps clients out of a namespace until the application's listeners for new namespaces have
+/// returned.
 #[derive(Default)]
 pub(crate) struct Gate {
     open: AtomicBool,
@@ -443,7 +455,7 @@ impl Gate {
         self.opened.notify_waiters();
     }
 
-    /// Waits until it is open.
+    /// Waits until the gate is open.
     pub(crate) async fn opened(&self) {
         let mut opened = pin!(self.opened.notified());
         opened.as_mut().enable();
@@ -453,17 +465,18 @@ impl Gate {
     }
 }
 
-/// What a namespace has that a parent made.
+/// The additional state of a namespace with a parent.
 pub(crate) struct Child {
     pub(crate) parent: Namespace,
     pub(crate) params: Params,
-    /// Made because a client asked for it, not because the application named it.
+    /// Whether it was created because a client requested it, not by the application.
     pub(crate) dynamic: bool,
-    /// How many of its middlewares are copies of the parent's, which are looked up at each CONNECT.
+    /// How many of its middlewares are copies of the parent's. Each CONNECT uses the parent's
+    /// current ones instead.
     pub(crate) inherited: usize,
-    /// The application has named it since: it stays, with or without sockets.
+    /// Whether the application has declared it since. It is then kept even without sockets.
     pub(crate) kept: AtomicBool,
-    /// Connections that are in it, or on their way in.
+    /// The number of connections that have entered it or are being decided on.
     pub(crate) users: AtomicUsize,
 }
 
@@ -480,7 +493,7 @@ impl NamespaceInner {
         }
     }
 
-    /// Whether this leaves a child that nobody needs.
+    /// Records that a client has left. Returns whether the namespace is now an unused child.
     pub(crate) fn leave(&self) -> bool {
         let last = |child: &Child| child.users.fetch_sub(1, Ordering::AcqRel) == 1;
         self.child.get().is_some_and(last) && self.is_idle_child()
@@ -496,7 +509,7 @@ impl NamespaceInner {
         self.child.get().is_some_and(|child| Arc::ptr_eq(&child.parent.0, &parent.0))
     }
 
-    /// Waits until nobody has a socket of it any more.
+    /// Waits until all sockets of the namespace have been dropped.
     pub(crate) async fn deserted(&self) {
         loop {
             let mut gone = pin!(self.deserted.notified());
@@ -517,7 +530,7 @@ impl NamespaceInner {
         self.end();
     }
 
-    /// From now on nobody comes back.
+    /// Marks the namespace as ending. From now on no client can recover a session.
     pub(crate) fn end(&self) {
         self.ending.store(true, Ordering::SeqCst);
         if let Some(recorder) = &self.recorder {
@@ -534,20 +547,21 @@ impl NamespaceInner {
     }
 }
 
-/// Is told of an event that goes out.
+/// A listener for outgoing events.
 pub(crate) type OutgoingListener = Arc<dyn Fn(&Socket, &Args) + Send + Sync>;
 
 pub(crate) type ErrorHandler = Arc<dyn Fn(&Socket, &Failure) + Send + Sync>;
 
-/// What went wrong in a handler. See [`Namespace::on_error`].
+/// A failure in a handler. See [`Namespace::on_error`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Failure {
-    /// The event, or `connection`, `disconnecting`, `disconnect`; of a middleware `connect`.
+    /// The name of the event, or `connection`, `disconnecting` or `disconnect`. For a middleware,
+    /// `connect`.
     pub event: String,
-    /// At which point.
+    /// The point of the failure.
     pub stage: Stage,
-    /// The error; of a panic, its message.
+    /// The error, or the message of a panic.
     pub error: HandlerError,
 }
 
@@ -559,21 +573,23 @@ pub enum Stage {
     Extract,
     /// The handler returned an error.
     Handler,
-    /// The handler panicked. Only this socket is concerned.
+    /// The handler panicked. Other sockets are not affected.
     Panic,
-    /// A middleware failed with an error that was not made for the client. (Those that were are refusals, no failures.)
+    /// A middleware failed with an error that was not made for the client. (A public error is a
+    /// refusal and not a failure.)
     Middleware,
-    /// The socket sends faster than it may ([`RateLimit`](crate::RateLimit)); its event was dropped.
+    /// The socket exceeded its rate limit ([`RateLimit`](crate::RateLimit)), and its event was
+    /// dropped.
     RateLimit,
 }
 
-/// A handler, its types erased: one allocation per call.
+/// A handler with its types erased. Costs one allocation per call.
 pub(crate) type Erased = Arc<dyn Fn(Context) -> Result<HandlerFuture, HandlerError> + Send + Sync>;
 
 /// A handler's running future.
 pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
 
-/// What a handler's arguments are extracted from.
+/// The context from which a handler's arguments are extracted.
 #[derive(Clone)]
 pub struct Context {
     pub(crate) socket: Socket,
@@ -581,11 +597,11 @@ pub struct Context {
     pub(crate) responder: Option<Responder>,
     pub(crate) reason: Option<DisconnectReason>,
     pub(crate) description: Option<Arc<str>>,
-    /// The event, where it may be changed.
+    /// The event, if it may be changed.
     pub(crate) rewrite: Option<Arc<Mutex<Args>>>,
 }
 
-/// The answer a client asked for. Several parties may hold it; the first one answers.
+/// The ack that a client has requested. It may be held in several places. The first ack is sent.
 #[derive(Clone)]
 pub(crate) struct Responder {
     pub(crate) socket: Socket,

@@ -1,14 +1,16 @@
-//! How fast a socket may send: token buckets, reckoned when an event arrives. No timers.
+//! Rate limits of sockets: token buckets that are updated when an event arrives, without timers.
 
 use std::time::Instant;
 
-/// How fast each socket may send events (see [`ServerConfig::rate_limit`](crate::ServerConfig::rate_limit)). Without
-/// one, a client may send as fast as its handlers run.
+/// The rate at which each socket may send events (see
+/// [`ServerConfig::rate_limit`](crate::ServerConfig::rate_limit)). Without a limit, a client may
+/// send as fast as its handlers run.
 ///
-/// A bucket holds up to `burst` tokens, and `per_second` of them come back each second. An event takes one token of the
-/// first bucket, and its bytes of the second; one that finds too few is in excess: the namespace's error handler is
-/// told ([`Stage::RateLimit`](crate::Stage::RateLimit)), and an acknowledgement is answered with the error "rate limit
-/// exceeded". An event larger than the burst of bytes never passes.
+/// A bucket holds up to `burst` tokens, and gains `per_second` tokens each second. An event takes
+/// one token from the first bucket, and one token per byte from the second. If a bucket has too few
+/// tokens, the event is in excess. The namespace's error handler is called
+/// ([`Stage::RateLimit`](crate::Stage::RateLimit)), and a client that waits for an ack gets the
+/// error "rate limit exceeded". An event larger than the burst of bytes never passes.
 ///
 /// ```
 /// use socketio_server::{Excess, RateLimit, Server, ServerConfig};
@@ -24,11 +26,11 @@ pub struct RateLimit {
     pub(crate) excess: Excess,
 }
 
-/// What happens to a socket that sends too fast.
+/// The treatment of a socket that sends too fast.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Excess {
-    /// The event is dropped; the socket stays.
+    /// The event is dropped. The socket stays connected.
     #[default]
     Drop,
     /// The event is dropped and the socket disconnected ("server namespace disconnect").
@@ -42,18 +44,19 @@ struct Rate {
 }
 
 impl RateLimit {
-    /// Events per second in the long run, and at once after a rest (default: no limit).
+    /// Sets the rate of events: `per_second` in the long run, and `burst` at once after a pause
+    /// (default: no limit).
     pub fn events(self, per_second: u32, burst: u32) -> Self {
         Self { events: Some(Rate::new(per_second, burst)), ..self }
     }
 
-    /// Bytes of events, their names and attachments included, per second in the long run, and at once after a rest
-    /// (default: no limit).
+    /// Sets the rate of bytes, including event names and attachments: `per_second` in the long run,
+    /// and `burst` at once after a pause (default: no limit).
     pub fn bytes(self, per_second: u32, burst: u32) -> Self {
         Self { bytes: Some(Rate::new(per_second, burst)), ..self }
     }
 
-    /// What happens to a socket that sends too fast (default: the event is dropped).
+    /// Sets the treatment of a socket that sends too fast (default: the event is dropped).
     pub fn excess(self, excess: Excess) -> Self {
         Self { excess, ..self }
     }
@@ -64,13 +67,13 @@ impl Rate {
         Self { per_second: per_second.into(), burst: burst.into() }
     }
 
-    /// The tokens there are at present.
+    /// Returns the current number of tokens.
     fn refill(self, tokens: f64, seconds: f64) -> f64 {
         (tokens + seconds * self.per_second).min(self.burst)
     }
 }
 
-/// What a socket has left.
+/// The remaining tokens of a socket.
 pub(crate) struct Budget {
     events: f64,
     bytes: f64,
@@ -83,7 +86,7 @@ impl Budget {
         Self { events: full(limit.events), bytes: full(limit.bytes), at: now }
     }
 
-    /// Whether an event passes. One that does not takes no tokens.
+    /// Returns whether an event passes. An event that does not pass takes no tokens.
     pub(crate) fn admit(&mut self, limit: &RateLimit, now: Instant, bytes: usize) -> bool {
         let seconds = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;
@@ -93,7 +96,7 @@ impl Budget {
             *tokens = rate.refill(*tokens, seconds);
             *tokens >= cost
         };
-        // Both are refilled, whichever is empty.
+        // Both buckets are refilled, even if the first one is empty.
         let admitted =
             pay(limit.events, &mut self.events, 1.0) & pay(limit.bytes, &mut self.bytes, cost);
         if admitted {

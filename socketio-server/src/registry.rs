@@ -1,4 +1,4 @@
-//! What the drivers of the clients know of the server.
+//! The server's state that the clients' drivers share.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,7 @@ pub(crate) struct Registry {
     phase: watch::Sender<Phase>,
 }
 
-/// How far the server's end has come.
+/// The phase of the server's shutdown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
@@ -39,7 +39,7 @@ enum Phase {
 #[derive(Default)]
 struct State {
     namespaces: HashMap<Nsp, Namespace>,
-    /// How many of them were made because a client asked for them.
+    /// The number of namespaces that were created because a client requested them.
     dynamic: usize,
     parents: Arc<Vec<Parent>>,
     hooks: Arc<Vec<Hook>>,
@@ -53,14 +53,15 @@ struct Parent {
 
 type Hook = Arc<dyn Fn(&Namespace) + Send + Sync>;
 
-/// What a client is told of a namespace that it is not let into by name.
+/// The message for a client whose requested namespace does not exist or does not accept it.
 const UNKNOWN: &str = "Invalid namespace";
 
-/// A namespace that a client wants into.
+/// The result of a client's request to enter a namespace.
 pub(crate) enum Door {
     /// The client has entered.
     Open(Namespace),
-    /// The application is being told of it, or a parent's function is to be asked.
+    /// The client has to wait, because the application's listeners are running or a parent's
+    /// function has to be asked.
     Shut,
 }
 
@@ -81,7 +82,8 @@ impl Registry {
         Self { config, counters: Arc::default(), state: RwLock::default(), phase }
     }
 
-    /// The namespace that the application names: kept from now on, with or without sockets.
+    /// Returns the namespace that the application declares. It is kept from now on, with or without
+    /// sockets.
     pub(crate) fn of(&self, nsp: Nsp) -> Namespace {
         let known = self.read().namespaces.get(&nsp).cloned();
         if let Some(namespace) = known {
@@ -113,7 +115,7 @@ impl Registry {
         self.added(added)
     }
 
-    /// Adds a parent: what it is to be called by is its template.
+    /// Adds a parent. Returns its template, which collects the parent's handlers.
     pub(crate) fn add_parent(&self, rule: Rule) -> Namespace {
         let rule = Arc::new(rule);
         let mut state = self.write();
@@ -129,20 +131,21 @@ impl Registry {
         Arc::make_mut(&mut self.write().hooks).push(Arc::new(hook));
     }
 
-    /// The children of a parent.
+    /// Returns the children of a parent.
     pub(crate) fn children(&self, template: &Namespace) -> Vec<Namespace> {
         let state = self.read();
         state.namespaces.values().filter(|it| it.0.is_child_of(template)).cloned().collect()
     }
 
-    /// The namespace that a client asks for, if there is one. Who enters [leaves](Self::leave).
+    /// Enters the requested namespace, if it exists. After entering, the caller must
+    /// [leave](Self::leave) it.
     pub(crate) fn enter(&self, nsp: &Nsp) -> Option<Door> {
         let state = self.read();
-        // Under the lock, so that it is not removed meanwhile.
+        // Under the lock, so that the namespace is not removed in the meantime.
         state.namespaces.get(nsp).map(|namespace| Door::of(namespace, &state.parents))
     }
 
-    /// Enters a namespace, unless it was removed meanwhile.
+    /// Enters a namespace, unless it was removed in the meantime.
     fn enter_found(&self, namespace: &Namespace) -> bool {
         let state = self.read();
         let listed = state.namespaces.get(namespace.nsp());
@@ -153,7 +156,8 @@ impl Registry {
         listed
     }
 
-    /// A client is no longer in a namespace, nor on its way in. The last one to leave takes a child with it.
+    /// Records that a client has left a namespace, or will not enter it. Removes a child when the
+    /// last client leaves.
     pub(crate) fn leave(&self, namespace: &Namespace) {
         if !namespace.0.leave() || !self.config.cleanup_empty_child_namespaces {
             return;
@@ -173,8 +177,9 @@ impl Registry {
         self.retire(namespace);
     }
 
-    /// A namespace that was removed leaves the cluster, whoever has it still: but not before its handlers have ended, as what
-    /// they say in the end is for other nodes as well. They have twice `linger` for that.
+    /// Makes a removed namespace leave the cluster, even if it is still referenced. It leaves only
+    /// after its handlers have finished, because events sent by them also go to the other nodes.
+    /// They have twice `linger` for that.
     fn retire(&self, namespace: &Namespace) {
         let Some(membership) = namespace.membership().cloned() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return membership.close() };
@@ -196,7 +201,8 @@ impl Registry {
             removed
         };
         let Some(namespace) = removed else { return false };
-        // Whoever has found it and is not listed yet looks at this afterwards.
+        // A connection that has found the namespace, but is not yet a member, checks this flag
+        // afterwards.
         namespace.0.close();
         let mut members = Vec::new();
         namespace.hub().select(&Selection::default(), None, &mut members);
@@ -211,8 +217,9 @@ impl Registry {
         !self.read().parents.is_empty()
     }
 
-    /// Waits for a namespace that is being made and asks the functions of its parents, or else finds the first parent that
-    /// answers for the name, and makes the namespace. The client has entered it.
+    /// Enters a namespace that is under construction or has to be accepted by a function, or
+    /// creates it as a child of the first parent that covers the name. Afterwards the client has
+    /// entered the namespace.
     pub(crate) async fn resolve(
         self: Arc<Self>,
         nsp: Nsp,
@@ -226,17 +233,17 @@ impl Registry {
                 Some(namespace) => self.ask(&namespace, &request).await,
                 None => self.find_parent(&request).await,
             };
-            // Where others were faster, they are asked in turn.
+            // If another task has created or removed the namespace in the meantime, try again.
             if let Some(result) = entered.transpose() {
                 break result;
             }
         };
-        // An error is user code: it speaks here, where a panic is caught.
+        // An error's message is user code, so it is formatted here, where a panic is caught.
         result.map_err(|error| error.resolved(&self.config.public_errors).spoken())
     }
 
-    /// Asks the functions of the parents that come before a namespace, its own among them. `None` where it was removed
-    /// meanwhile.
+    /// Asks the functions of the parents declared before a namespace, including its own parent.
+    /// Returns `None` if the namespace was removed in the meantime.
     async fn ask(
         &self,
         namespace: &Namespace,
@@ -264,16 +271,19 @@ impl Registry {
         Ok(self.enter_found(namespace).then(|| namespace.clone()))
     }
 
-    /// A parent's function has accepted a namespace: it is that parent's, unless it is another's already.
+    /// Makes a namespace accepted by a parent's function a child of that parent, unless it has a
+    /// parent already.
     fn adopt(&self, namespace: &Namespace, parent: &Parent, at: usize) {
-        // Under the lock, so that who else is accepted finds all of the parent's handlers.
+        // Under the lock, so that a client accepted at the same time finds all of the parent's
+        // handlers.
         let _state = self.write();
         if namespace.0.child.get().is_none() {
             namespace.adopt(&parent.template, at + 1);
         }
     }
 
-    /// Finds the first parent that answers for a name, and makes the namespace. `None` where others were faster.
+    /// Finds the first parent that covers a name, and creates the namespace. Returns `None` if
+    /// another task was faster.
     async fn find_parent(
         &self,
         request: &NamespaceRequest,
@@ -313,7 +323,8 @@ impl Registry {
         Ok(Some(self.added((true, child))))
     }
 
-    /// Tells of a namespace that was added, where no lock is held; then clients may enter.
+    /// Calls the listeners for new namespaces, without holding a lock. Afterwards clients may
+    /// enter.
     fn added(&self, (added, namespace): (bool, Namespace)) -> Namespace {
         join_cluster(&namespace);
         if added && !namespace.nsp().is_root() {
@@ -341,7 +352,8 @@ impl Registry {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on a connection that this side closes was closed with the server.
+    /// Marks the server as draining. A connection that the server closes from now on was closed by
+    /// the shutdown.
     pub(crate) fn drain(&self) {
         self.phase.send_if_modified(|phase| {
             let open = *phase == Phase::Open;
@@ -370,12 +382,12 @@ impl Registry {
         }
     }
 
-    /// All namespaces.
+    /// Returns all namespaces.
     pub(crate) fn namespaces(&self) -> Vec<Namespace> {
         self.read().namespaces.values().cloned().collect()
     }
 
-    /// What was counted, and what the namespaces hold.
+    /// Returns the counters, and the numbers of sockets and rooms of the namespaces.
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = Stats::default();
         stats.add_counters(&self.counters);
@@ -396,14 +408,14 @@ impl Registry {
         stats
     }
 
-    /// Waits until the cluster has been told that this node has left.
+    /// Waits until the other nodes have been told that this one has left.
     pub(crate) async fn left_cluster(&self) {
         for membership in self.namespaces().iter().filter_map(Namespace::membership) {
             membership.left().await;
         }
     }
 
-    /// Whether the server is being drained or was closed.
+    /// Returns whether the server is being drained or was closed.
     pub(crate) fn is_ending(&self) -> bool {
         *self.phase.borrow() != Phase::Open
     }

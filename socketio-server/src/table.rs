@@ -1,4 +1,4 @@
-//! Handlers by event name. `H` is a handler, whatever that is.
+//! Handlers by event name. `H` is the type of a handler.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,8 @@ pub(crate) struct Table<H> {
     pub(crate) connection: Vec<Listener<H>>,
     pub(crate) disconnecting: Vec<Listener<H>>,
     pub(crate) disconnect: Vec<Listener<H>>,
-    /// Of a namespace, those before CONNECT; of a socket, those before its events.
+    /// Middlewares: those of a namespace run before CONNECT is accepted, those of a socket before
+    /// its events.
     pub(crate) middlewares: Vec<H>,
 }
 
@@ -25,12 +26,13 @@ pub(crate) struct Table<H> {
 #[derive(Clone)]
 pub(crate) struct Listener<H> {
     pub(crate) handler: H,
-    /// Of one that runs once: whether it has.
+    /// Set if the handler runs only once: whether it has run.
     spent: Option<Arc<AtomicBool>>,
 }
 
 impl<H> Listener<H> {
-    /// Whether it may run. One that runs once may do so once, whoever asks.
+    /// Returns whether the handler may run. A handler that runs once gets `true` only once, from
+    /// any thread.
     pub(crate) fn take(&self) -> bool {
         self.spent.as_ref().is_none_or(|spent| !spent.swap(true, Ordering::Relaxed))
     }
@@ -39,7 +41,7 @@ impl<H> Listener<H> {
         self.spent.is_some()
     }
 
-    /// The same handler, which has not run.
+    /// Returns the same handler, not yet run.
     fn renewed(&self) -> Self
     where
         H: Clone,
@@ -76,7 +78,8 @@ impl<H: Clone> Table<H> {
         self.insert(event, Listener { handler, spent: Some(Arc::default()) });
     }
 
-    /// What Node's servers listen to as events of a socket's life is that here too; a client cannot bring them about.
+    /// Returns the list for an event of a socket's life. Its names are those that Node's servers
+    /// use, and no client can send them.
     fn life(&mut self, event: &str) -> Option<&mut Vec<Listener<H>>> {
         match event {
             "connection" | "connect" => Some(&mut self.connection),
@@ -104,7 +107,8 @@ impl<H: Clone> Table<H> {
         }
     }
 
-    /// Removes the handlers of an event that ran once; gives the former list back, to be dropped where no lock is held.
+    /// Removes the handlers of an event that run once and have run. Returns the former list, which
+    /// must be dropped without holding a lock.
     pub(crate) fn prune(&mut self, event: &str) -> Option<Arc<[Listener<H>]>> {
         if let Some(list) = self.life(event) {
             let former = std::mem::take(list);
@@ -119,7 +123,8 @@ impl<H: Clone> Table<H> {
         Some(former)
     }
 
-    /// The same handlers for another namespace: those that run once run once there.
+    /// Returns the same handlers for another namespace, in which handlers that run once may run
+    /// again.
     pub(crate) fn renewed(&self) -> Self {
         let renewed = |list: &[Listener<H>]| list.iter().map(Listener::renewed).collect();
         let events = self.events.iter();
@@ -135,7 +140,8 @@ impl<H: Clone> Table<H> {
         }
     }
 
-    /// These handlers after those of another namespace, which run once here too. Middlewares are these alone.
+    /// Returns these handlers after those of another namespace, whose handlers that run once may
+    /// run again here. Only the middlewares of this table are kept.
     pub(crate) fn preceded_by(&self, first: &Self) -> Self {
         let mut all = first.renewed();
         for (event, list) in &self.events {
@@ -150,19 +156,19 @@ impl<H: Clone> Table<H> {
         all
     }
 
-    /// Whether a handler is there that runs once.
+    /// Returns whether there is a handler that runs once.
     pub(crate) fn has_once(&self) -> bool {
         let life = [&self.connection, &self.disconnecting, &self.disconnect];
         let life = life.into_iter().flatten();
         self.events.values().flat_map(|list| list.iter()).chain(life).any(Listener::is_once)
     }
 
-    /// The handlers of an event, in the order in which they were added.
+    /// Returns the handlers of an event, in the order in which they were added.
     pub(crate) fn find(&self, event: &str) -> Option<Arc<[Listener<H>]>> {
         self.events.get(event).cloned()
     }
 
-    /// The events that have handlers.
+    /// Returns the names of the events that have handlers.
     pub(crate) fn names(&self) -> Vec<String> {
         self.events.keys().map(|name| name.to_string()).collect()
     }

@@ -1,4 +1,4 @@
-//! Who waits for acknowledgements.
+//! The recipients of acks inside the server.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::{cluster::Relay, error::AckError};
 
-/// Who waits for an acknowledgement. Dropping it tells them that there will be none.
+/// The recipient of an ack. Dropping it reports that no ack will arrive.
 pub(crate) enum Waiter {
     One(oneshot::Sender<Result<Args, AckError>>),
     Many(Share),
@@ -18,16 +18,16 @@ pub(crate) enum Waiter {
 impl Waiter {
     pub(crate) fn answer(self, answer: Result<Args, AckError>) {
         match self {
-            // Whoever waited may have stopped waiting.
+            // The receiver may have been dropped.
             Self::One(sender) => drop(sender.send(answer)),
             Self::Many(share) => share.answer(answer.ok()),
-            // There is no message for an answer that does not come.
+            // Other nodes get no message about a missing ack.
             Self::Relay(relay) => drop(answer.map(|args| relay.answer(&args))),
         }
     }
 }
 
-/// One recipient's part in the answer to a broadcast.
+/// The share of one recipient in the acks of a broadcast.
 pub(crate) struct Share(Option<Arc<Collector>>);
 
 impl Share {
@@ -46,7 +46,7 @@ impl Drop for Share {
     }
 }
 
-/// Gathers the answers to a broadcast.
+/// Collects the acks of a broadcast.
 pub(crate) struct Collector(Mutex<Collected>);
 
 struct Collected {
@@ -56,8 +56,8 @@ struct Collected {
 }
 
 impl Collector {
-    /// A collector of `expected` answers, each by a [`share`](Self::share), and what tells that all have been
-    /// accounted for.
+    /// Creates a collector of `expected` acks, each with a [`share`](Self::share). The receiver
+    /// resolves when all shares have been used or dropped.
     pub(crate) fn new(expected: usize) -> (Arc<Self>, oneshot::Receiver<()>) {
         let (done, all) = oneshot::channel();
         let state = Collected { missing: expected, responses: Vec::new(), done: Some(done) };
