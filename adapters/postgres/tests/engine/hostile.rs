@@ -55,8 +55,9 @@ async fn a_message_without_namespace_belongs_to_the_namespace_of_its_channel() {
     let client = connect_directly(&engine).await;
     let text = r#"{"type":4,"data":{"opts":{"rooms":["a"],"except":[],"flags":{}},"rooms":["b"]},"uid":"emitter"}"#;
     client.execute("SELECT pg_notify('socket.io#/chat', $1)", &[&text]).await.unwrap();
-    // {type: 6, uid: "emitter", data: {close: true}}
-    let attached = b"\x83\xa4type\x06\xa3uid\xa7emitter\xa4data\x81\xa5close\xc3".to_vec();
+    // {type: 6, uid: "emitter", data: {opts: {}, close: true}}
+    let attached =
+        b"\x83\xa4type\x06\xa3uid\xa7emitter\xa4data\x82\xa4opts\x80\xa5close\xc3".to_vec();
     let insert = "INSERT INTO socket_io_attachments (payload) VALUES ($1) RETURNING id";
     let id: i64 = client.query_one(insert, &[&attached]).await.unwrap().get(0);
     let header = format!(r#"{{"uid":"emitter","type":6,"attachmentId":"{id}"}}"#);
