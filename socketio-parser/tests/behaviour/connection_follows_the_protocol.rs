@@ -273,16 +273,23 @@ fn a_packet_whose_attachments_do_not_arrive_is_dropped_with_its_connection() {
 fn a_client_of_protocol_v4_is_in_the_main_namespace_from_the_start() {
     let mut server = Server::server(Protocol::V4, Limits::default());
     assert_eq!(outputs(&mut server), ["connect / None"]);
-    // Some ask for it all the same.
-    receive(&mut server, "0").unwrap();
     assert!(server.accept(&root()));
-    receive(&mut server, "0").unwrap();
     receive(&mut server, r#"0/a?token=a%20b+c&x=1&x=%zz&flag,{"ignored":1}"#).unwrap();
     let expected = r#"connect /a Some({"token":"a b c","x":"%zz","flag":""})"#;
     assert_eq!(outputs(&mut server), [expected]);
     assert!(server.accept(&Nsp::new("/a")));
     receive(&mut server, r#"2/a?token=a%20b+c,["e"]"#).unwrap();
     assert_eq!(outputs(&mut server), ["event /a e"]);
+}
+
+#[test]
+fn a_client_of_protocol_v4_that_asks_for_the_main_namespace_violates_the_protocol() {
+    for accepted in [false, true] {
+        let mut server = Server::server(Protocol::V4, Limits::default());
+        assert_eq!(outputs(&mut server), ["connect / None"]);
+        assert_eq!(accepted, accepted && server.accept(&root()));
+        assert!(receive(&mut server, "0").is_err());
+    }
 }
 
 #[test]
