@@ -66,10 +66,10 @@ pub struct PublicPart {
 /// The error types that were registered as public.
 #[derive(Clone, Default)]
 #[doc(hidden)]
-pub struct PublicErrors(Vec<Look>);
+pub struct PublicErrors(Vec<FindPublicPart>);
 
 /// Returns the public part of an error if it is of one type.
-type Look = fn(&(dyn Error + Send + Sync + 'static)) -> Option<PublicPart>;
+type FindPublicPart = fn(&(dyn Error + Send + Sync + 'static)) -> Option<PublicPart>;
 
 impl PublicErrors {
     /// Adds a type.
@@ -83,7 +83,7 @@ impl PublicErrors {
 
     /// Returns the public part of an error, if its type is registered and defines one.
     pub fn find(&self, error: &(dyn Error + Send + Sync + 'static)) -> Option<PublicPart> {
-        self.0.iter().find_map(|look| look(error))
+        self.0.iter().find_map(|find| find(error))
     }
 }
 
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_handlers_answer_is_a_refusal_where_it_is_no_value() {
+    fn an_ack_of_a_failed_handler_is_a_refusal_unless_it_decodes_as_a_value() {
         let plain = Some(("no".to_owned(), None));
         assert_eq!(refused::<u32>(r#"[{"error":"no"}]"#), plain);
         assert_eq!(refused::<Option<u32>>(r#"[ {"error":"no"} ]"#), plain);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_legal_answer_of_that_shape_is_what_it_is() {
+    fn a_type_that_accepts_the_shape_of_a_refusal_gets_it_as_a_value() {
         #[derive(Debug, Deserialize)]
         struct Mine {
             error: String,

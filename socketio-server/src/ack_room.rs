@@ -48,8 +48,8 @@ impl AckRoom {
         {
             return Ok(done);
         }
-        let place = Place(&self.waiting);
-        if place.0.fetch_add(1, Ordering::AcqRel) >= limit {
+        let waiting_call = WaitingCall(&self.waiting);
+        if waiting_call.0.fetch_add(1, Ordering::AcqRel) >= limit {
             return Err(NoRoom::Full);
         }
         let entered = async {
@@ -67,9 +67,9 @@ impl AckRoom {
 }
 
 /// Counts a waiting call until it is dropped.
-struct Place<'a>(&'a AtomicUsize);
+struct WaitingCall<'a>(&'a AtomicUsize);
 
-impl Drop for Place<'_> {
+impl Drop for WaitingCall<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn calls_enter_in_order_and_only_so_many_wait() {
+    async fn calls_enter_in_order_and_only_a_limited_number_waits() {
         let (room, free) = (Arc::new(AckRoom::default()), Arc::new(AtomicUsize::new(0)));
         let order = Arc::new(std::sync::Mutex::new(Vec::new()));
         let call = |n: u32, seconds| {

@@ -495,7 +495,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_another_node_says_of_its_clients_is_not_trusted() {
+    fn a_count_of_missing_clients_from_another_node_cannot_overflow() {
         let gathered = Gathered::Answers(vec![socketio_adapter::answer_args(&1).unwrap()]);
         let others = Outcome { gathered, missing_nodes: 0, missing_clients: u64::MAX };
         let Err(BroadcastAckError::Partial { responses, missing, .. }) =

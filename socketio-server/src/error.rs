@@ -252,12 +252,12 @@ impl PatternError {
 pub struct HandlerError {
     source: Box<dyn std::error::Error + Send + Sync>,
     data: Option<Value>,
-    told: Told,
+    client_message: ClientMessage,
 }
 
 /// The message of an error for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Told {
+enum ClientMessage {
     /// A generic text, because the error was not made for the client.
     General(&'static str),
     /// The error's own message.
@@ -267,13 +267,13 @@ enum Told {
 }
 
 /// The message for the client of an error that was not made for it.
-const INTERNAL: Told = Told::General("internal error");
+const INTERNAL: ClientMessage = ClientMessage::General("internal error");
 
 impl HandlerError {
     /// Creates an error, from an error or a message, that the client may read. The client gets it
     /// in the ack to its event, or in the CONNECT_ERROR if a middleware returns it.
     pub fn public(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { source: error.into(), data: None, told: Told::Message }
+        Self { source: error.into(), data: None, client_message: ClientMessage::Message }
     }
 
     /// Sets the message that the client may read. The error handler and the log still get the
@@ -294,14 +294,14 @@ impl HandlerError {
     /// ```
     #[must_use]
     pub fn public_message(mut self, message: impl Into<String>) -> Self {
-        self.told = Told::Text(message.into());
+        self.client_message = ClientMessage::Text(message.into());
         self
     }
 
     /// Creates the error for client data of another type. The details name types of the
     /// application, so the client does not get them.
-    pub(crate) fn not_extracted(error: ArgsError, told: &'static str) -> Self {
-        Self { source: error.into(), data: None, told: Told::General(told) }
+    pub(crate) fn not_extracted(error: ArgsError, message: &'static str) -> Self {
+        Self { source: error.into(), data: None, client_message: ClientMessage::General(message) }
     }
 
     /// Adds data for the client, which gets it beside the message (`err.data` of a middleware's
@@ -314,27 +314,27 @@ impl HandlerError {
 
     /// Returns whether the client may read the message.
     pub fn is_public(&self) -> bool {
-        !matches!(self.told, Told::General(_))
+        !matches!(self.client_message, ClientMessage::General(_))
     }
 
     /// Returns the message for the client: the message of a [public](Self::public) error, "invalid
     /// arguments" or "invalid auth" if the client's data is of another type, and "internal error"
     /// for any other error.
     pub fn message_for_client(&self) -> String {
-        match &self.told {
-            Told::General(text) => (*text).to_owned(),
-            Told::Message => self.to_string(),
-            Told::Text(text) => text.clone(),
+        match &self.client_message {
+            ClientMessage::General(text) => (*text).to_owned(),
+            ClientMessage::Message => self.to_string(),
+            ClientMessage::Text(text) => text.clone(),
         }
     }
 
     /// Makes the error public if its type is registered and [`PublicError`](crate::PublicError)
     /// says so. Runs user code.
     pub(crate) fn resolved(mut self, errors: &PublicErrors) -> Self {
-        if self.told == INTERNAL
+        if self.client_message == INTERNAL
             && let Some(part) = errors.find(&*self.source)
         {
-            self.told = Told::Text(part.message);
+            self.client_message = ClientMessage::Text(part.message);
             self.data = self.data.or(part.data);
         }
         self
@@ -367,7 +367,7 @@ impl HandlerError {
 
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self { source: error.into(), data: None, told: INTERNAL }
+        Self { source: error.into(), data: None, client_message: INTERNAL }
     }
 }
 

@@ -33,11 +33,11 @@ struct State<M> {
     /// The rooms that have changed, if a task watches them.
     watched: Option<Watched>,
     /// Rooms of disconnected clients whose session can still be recovered.
-    held: HashMap<Room, Held>,
+    held: HashMap<Room, HeldRoom>,
 }
 
 /// A room of a disconnected client whose session can still be recovered.
-struct Held {
+struct HeldRoom {
     /// The number of clients that hold the room.
     count: usize,
     /// Whether the room is only the room of a member's own id.
@@ -248,7 +248,7 @@ impl<M: Member> Hub<M> {
         self.change(|state| {
             for room in rooms {
                 let own = **room == *id;
-                let held = state.held.entry(room.clone()).or_insert(Held { count: 0, own });
+                let held = state.held.entry(room.clone()).or_insert(HeldRoom { count: 0, own });
                 held.count += 1;
                 held.own &= own;
             }
@@ -545,7 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn rooms_of_those_who_are_away_are_still_there() {
+    fn rooms_of_disconnected_members_stay_visible_until_released() {
         for own in [false, true] {
             let hub = Hub::default();
             hub.watch_rooms(own);

@@ -22,7 +22,7 @@ use crate::{
 /// A session taken from the store. If it is dropped before a socket has it, it is put back.
 pub(crate) struct Taken {
     session: Option<SavedSession>,
-    journey: Journey,
+    transfer: SessionTransfer,
 }
 
 impl Taken {
@@ -39,7 +39,7 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         if let Some(session) = self.session.take() {
-            self.journey.namespace.save(&self.journey.membership, session);
+            self.transfer.namespace.save(&self.transfer.membership, session);
         }
     }
 }
@@ -49,8 +49,8 @@ impl Namespace {
     pub(crate) fn save(&self, membership: &Arc<Membership>, session: SavedSession) {
         let Ok(runtime) = Handle::try_current() else { return };
         let Some(recorder) = &self.0.recorder else { return };
-        let journey =
-            Journey::begin(self, recorder, membership, session.pid.clone(), Way::IntoStore);
+        let transfer =
+            SessionTransfer::begin(self, recorder, membership, session.pid.clone(), Way::IntoStore);
         let (membership, duration) = (membership.clone(), recorder.duration);
         runtime.spawn(async move {
             let save = async {
@@ -60,7 +60,7 @@ impl Namespace {
                 }
             };
             if let Err(error) = in_time(membership.patience(), save).await {
-                let nsp = journey.namespace.nsp();
+                let nsp = transfer.namespace.nsp();
                 tracing::warn!(target: "socketio::namespace", %nsp, %error, "a session could not be stored");
             }
         });
@@ -77,11 +77,12 @@ impl Namespace {
         pid: String,
         from: Offset,
     ) -> JoinHandle<Result<Option<Taken>, AdapterError>> {
-        let journey = Journey::begin(self, recorder, membership, pid.into(), Way::OutOfStore);
+        let transfer =
+            SessionTransfer::begin(self, recorder, membership, pid.into(), Way::OutOfStore);
         let patience = membership.patience().saturating_mul(2);
         tokio::spawn(async move {
-            let taken = in_time(patience, store.take(&journey.pid, &from)).await?;
-            Ok(taken.map(|session| Taken { session: Some(session), journey }))
+            let taken = in_time(patience, store.take(&transfer.pid, &from)).await?;
+            Ok(taken.map(|session| Taken { session: Some(session), transfer }))
         })
     }
 }
@@ -96,7 +97,7 @@ async fn in_time<T>(
 
 /// A transfer in progress. Tasks that need the session wait for its end, and the node stays in the
 /// cluster until then.
-struct Journey {
+struct SessionTransfer {
     namespace: Namespace,
     membership: Arc<Membership>,
     pid: ByteString,
@@ -104,7 +105,7 @@ struct Journey {
     _stays: Saving,
 }
 
-impl Journey {
+impl SessionTransfer {
     fn begin(
         namespace: &Namespace,
         recorder: &Recorder,
@@ -126,7 +127,7 @@ impl Journey {
     }
 }
 
-impl Drop for Journey {
+impl Drop for SessionTransfer {
     fn drop(&mut self) {
         let Some(recorder) = &self.namespace.0.recorder else { return };
         let mut journeys = recorder.journeys.lock().unwrap_or_else(PoisonError::into_inner);

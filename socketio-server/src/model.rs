@@ -64,7 +64,7 @@ pub(crate) struct SocketInner {
     state: AtomicU8,
     /// Set if the namespace has connection state recovery.
     pub(crate) recoverable: Option<Box<Recoverable>>,
-    own: Mutex<Own>,
+    own: Mutex<SocketHandlers>,
     stored: Mutex<Option<Box<Stored>>>,
     pub(crate) gone: Notify,
 }
@@ -72,7 +72,7 @@ pub(crate) struct SocketInner {
 /// The handlers of one socket. They often hold the socket itself, so they are dropped when its
 /// connection ends.
 #[derive(Default)]
-struct Own {
+struct SocketHandlers {
     table: Option<Box<Table<Erased>>>,
     outgoing: Option<Arc<Vec<OutgoingListener>>>,
     closed: bool,

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_and_then_so_many_per_second() {
+    fn a_burst_passes_and_then_the_limit_per_second() {
         let (limit, start) = (RateLimit::default().events(2, 3), Instant::now());
         let mut budget = Budget::new(&limit, start);
         let mut at = |millis| budget.admit(&limit, start + Duration::from_millis(millis), 1000);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_count_as_well() {
+    fn bytes_are_limited_too() {
         let (limit, now) = (RateLimit::default().events(1, 9).bytes(10, 100), Instant::now());
         let mut budget = Budget::new(&limit, now);
         assert!(!budget.admit(&limit, now, 101));

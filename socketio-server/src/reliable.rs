@@ -59,7 +59,7 @@ impl Socket {
         let bytes = parser.encode_event(self.nsp(), None, event, args).map_err(EmitError::from)?;
         let _share = match (&self.0.namespace.0.recorder, &self.0.recoverable) {
             (Some(recorder), Some(recoverable)) => {
-                let share = Share::of(&recoverable.outstanding, bytes.bytes());
+                let share = PendingShare::of(&recoverable.outstanding, bytes.bytes());
                 share
                     .within(recorder.max_reliable)
                     .then_some(share)
@@ -72,7 +72,7 @@ impl Socket {
         loop {
             match socket.emit_with_ack(event, args).await {
                 Err(AckError::Disconnected | AckError::Emit(EmitError::Disconnected)) => {
-                    socket = self.comes_back().await?;
+                    socket = self.wait_for_return().await?;
                 }
                 Err(AckError::Emit(EmitError::Full)) => {
                     // The result does not matter: the next attempt reports why the socket is not
@@ -86,7 +86,7 @@ impl Socket {
 
     /// Waits until the client has recovered its session. It may then have another socket with the
     /// same id.
-    async fn comes_back(&self) -> Result<Socket, DeliveryError> {
+    async fn wait_for_return(&self) -> Result<Socket, DeliveryError> {
         let namespace = &self.0.namespace;
         let recorder = namespace.0.recorder.as_ref().ok_or(DeliveryError::Expired)?;
         loop {
@@ -112,13 +112,13 @@ impl Socket {
 }
 
 /// The share of one event in the limits of a socket's pending events.
-struct Share<'a> {
+struct PendingShare<'a> {
     outstanding: &'a Outstanding,
     bytes: usize,
     now: (usize, usize),
 }
 
-impl<'a> Share<'a> {
+impl<'a> PendingShare<'a> {
     fn of(outstanding: &'a Outstanding, bytes: usize) -> Self {
         let add = |counter: &AtomicUsize, n| counter.fetch_add(n, Ordering::AcqRel) + n;
         let now = (add(&outstanding.packets, 1), add(&outstanding.bytes, bytes));
@@ -130,7 +130,7 @@ impl<'a> Share<'a> {
     }
 }
 
-impl Drop for Share<'_> {
+impl Drop for PendingShare<'_> {
     fn drop(&mut self) {
         self.outstanding.packets.fetch_sub(1, Ordering::AcqRel);
         self.outstanding.bytes.fetch_sub(self.bytes, Ordering::AcqRel);

@@ -227,7 +227,7 @@ impl Socket {
     /// ([`Recovery`](crate::Recovery)), the socket is disconnected only after the events emitted
     /// before this call have been sent.
     pub fn disconnect(&self) {
-        self.last(|socket| {
+        self.after_earlier_events(|socket| {
             if socket.0.set_disconnected() {
                 socket.0.client.ask(SOCKETS_LEFT);
             }
@@ -237,14 +237,14 @@ impl Socket {
     /// Disconnects the sockets of all namespaces of the connection, and then closes the connection
     /// (`disconnect(true)` in Node). Events sent before this call are still delivered.
     pub fn disconnect_all(&self) {
-        self.last(|socket| {
+        self.after_earlier_events(|socket| {
             socket.0.set_disconnected();
             socket.0.client.ask(CLOSE);
         });
     }
 
     /// Runs `act` after all events that were emitted before.
-    fn last(&self, act: impl FnOnce(&Self) + Send + 'static) {
+    fn after_earlier_events(&self, act: impl FnOnce(&Self) + Send + 'static) {
         if !self.0.is_connected() || !self.0.takes_turns() {
             return act(self);
         }

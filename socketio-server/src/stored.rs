@@ -7,13 +7,13 @@ use std::{
 
 use serde_json::Value;
 
-type Shelved = Arc<dyn Any + Send + Sync>;
+type StoredValue = Arc<dyn Any + Send + Sync>;
 
 /// Values by type, and the value shared with other nodes. There are few values, so they are
 /// searched linearly.
 #[derive(Clone, Default)]
 pub(crate) struct Stored {
-    typed: Vec<(TypeId, Shelved)>,
+    typed: Vec<(TypeId, StoredValue)>,
     shared: Option<Arc<Value>>,
 }
 

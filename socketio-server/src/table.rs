@@ -80,7 +80,7 @@ impl<H: Clone> Table<H> {
 
     /// Returns the list for an event of a socket's life. Its names are those that Node's servers
     /// use, and no client can send them.
-    fn life(&mut self, event: &str) -> Option<&mut Vec<Listener<H>>> {
+    fn lifecycle_listeners(&mut self, event: &str) -> Option<&mut Vec<Listener<H>>> {
         match event {
             "connection" | "connect" => Some(&mut self.connection),
             "disconnecting" => Some(&mut self.disconnecting),
@@ -90,7 +90,7 @@ impl<H: Clone> Table<H> {
     }
 
     fn insert(&mut self, event: &str, listener: Listener<H>) {
-        if let Some(list) = self.life(event) {
+        if let Some(list) = self.lifecycle_listeners(event) {
             return list.push(listener);
         }
         if socketio_parser::is_reserved(event) {
@@ -101,7 +101,7 @@ impl<H: Clone> Table<H> {
     }
 
     pub(crate) fn remove(&mut self, event: &str) -> Option<Arc<[Listener<H>]>> {
-        match self.life(event) {
+        match self.lifecycle_listeners(event) {
             Some(list) => Some(std::mem::take(list).into()),
             None => self.events.remove(event),
         }
@@ -110,7 +110,7 @@ impl<H: Clone> Table<H> {
     /// Removes the handlers of an event that run once and have run. Returns the former list, which
     /// must be dropped without holding a lock.
     pub(crate) fn prune(&mut self, event: &str) -> Option<Arc<[Listener<H>]>> {
-        if let Some(list) = self.life(event) {
+        if let Some(list) = self.lifecycle_listeners(event) {
             let former = std::mem::take(list);
             *list = former.iter().filter(|listener| !listener.is_spent()).cloned().collect();
             return Some(former.into());

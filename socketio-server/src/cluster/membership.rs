@@ -407,8 +407,8 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Only the first value travels, and always as JSON inside, whatever the client speaks. An only
-    /// value stays the text that it is.
+    /// Sends the first value of the ack to the requesting node, in the same form for every encoding
+    /// of the client. An ack with at most one value is passed on unchanged.
     pub(crate) fn answer(self, args: &Args) {
         let answer = match args.iter().nth(1) {
             None => Ok(args.clone()),

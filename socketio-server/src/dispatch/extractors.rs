@@ -26,7 +26,6 @@ use crate::{
 ///
 /// If the arguments are of another type, the client gets "invalid arguments" and learns nothing
 /// about the types. The namespace's error handler gets the details.
-/// error handler is told what is wrong with them.
 ///
 /// ```
 /// use socketio_server::{Data, Server};

@@ -25,7 +25,7 @@ impl Driver {
         cx: &mut Context<'_>,
     ) {
         let Some(claim) = Claim::take(&mut auth) else {
-            return self.anew(&namespace, auth, cx);
+            return self.start_new_session(&namespace, auth, cx);
         };
         let make = {
             let (namespace, client, auth) = (namespace.clone(), self.client.clone(), auth.clone());
@@ -65,13 +65,18 @@ impl Driver {
             Some((socket, trusted)) => self.admit(Socket(socket), trusted, cx),
             None => {
                 self.registry.counters.here().recoveries.not_recovered.one();
-                self.anew(&namespace, auth, cx);
+                self.start_new_session(&namespace, auth, cx);
             }
         }
     }
 
     /// Enters the namespace with a new session.
-    fn anew(&mut self, namespace: &Namespace, auth: Option<RawJson>, cx: &mut Context<'_>) {
+    fn start_new_session(
+        &mut self,
+        namespace: &Namespace,
+        auth: Option<RawJson>,
+        cx: &mut Context<'_>,
+    ) {
         let socket = new_session().and_then(|new| self.insert(namespace, auth, Some(new)));
         match socket {
             Ok(socket) => self.admit(socket, true, cx),
