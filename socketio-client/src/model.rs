@@ -369,7 +369,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn acknowledgements_are_counted() {
+    fn ack_ids_count_up() {
         let slot = NamespaceSlot::new(Nsp::root(), SocketConfig::default(), Parser::default());
         let ids: Vec<_> = (0..3).filter_map(|_| slot.next_ack().get()).collect();
         assert_eq!(ids, [0, 1, 2]);

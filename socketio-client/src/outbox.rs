@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_keep_their_order_and_one_can_be_taken_out() {
+    fn packets_keep_their_order_and_one_can_be_removed() {
         let mut outbox = Outbox::new(10, 1000);
         for (text, id) in [("a", None), ("b", Some(1)), ("c", Some(2))] {
             outbox.push(packet(text, id)).unwrap();
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_queued_after_the_end_waits_for_the_next_connection() {
+    fn packets_queued_after_the_end_wait_for_the_next_connection() {
         let mut outbox = Outbox::new(10, 1000);
         for (text, id) in [("a", Some(1)), ("b", None), ("c", Some(2))] {
             outbox.push(packet(text, id)).unwrap();
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_when_there_is_room_for_what_was_refused() {
+    fn the_outbox_is_ready_when_the_refused_packet_fits() {
         let mut outbox = Outbox::new(10, 6);
         outbox.push(packet("1", None)).unwrap();
         assert!(outbox.is_ready());

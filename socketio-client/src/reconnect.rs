@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_decimal_says_in_which_direction_a_delay_deviates() {
+    fn the_first_decimal_selects_the_direction_of_the_deviation() {
         let policy = Reconnection::default();
         assert_eq!(delays(&policy, 0.25, 3), [875, 1750, 3500].map(Some));
         assert_eq!(delays(&policy, 0.35, 3), [1175, 2350, 4700].map(Some));

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn one_event_is_on_its_way_and_sent_one_time_more_than_there_are_retries() {
+    fn one_event_is_in_flight_and_has_one_attempt_more_than_retries() {
         let mut retries = Retries::new(10, 1000);
         retries.push(event(1)).unwrap();
         retries.push(event(2)).unwrap();

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn handlers_keep_their_order_and_those_that_run_once_go() {
+    fn handlers_keep_their_order_and_one_time_handlers_are_removed() {
         let mut table = Table::default();
         table.add("say", 1, false);
         table.add("say", 2, true);

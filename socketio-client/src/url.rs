@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_read_as_nodes_client_reads_them() {
+    fn urls_are_parsed_as_by_nodes_client() {
         let mut wrong = Vec::new();
         for case in golden() {
             let text = case["url"].as_str().unwrap();
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_are_those_of_the_url_standard() {
+    fn servers_are_parsed_as_by_the_url_standard() {
         let mut wrong = Vec::new();
         for case in golden() {
             let text = case["url"].as_str().unwrap();

@@ -1,5 +1,5 @@
-//! The memory that a server can make a client hold, measured by counting allocations. A program of its own, as the
-//! allocator is that of the whole process.
+//! The memory that a server can make a client use, measured by counting allocations. It is a
+//! program of its own, because the allocator applies to the whole process.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const MIB: usize = 1 << 20;
 
-/// One measurement at a time.
+/// Measurements run one at a time.
 struct Measurement {
     before: usize,
     _alone: MutexGuard<'static, ()>,
@@ -49,7 +49,7 @@ impl Measurement {
     }
 }
 
-/// What the server sends when the client has connected: a text, many times.
+/// The server's message after the client has connected: a text, repeated.
 #[derive(Clone, Copy)]
 struct Flood {
     text: &'static str,
@@ -58,7 +58,7 @@ struct Flood {
     chunked: bool,
 }
 
-/// A polling server that grants the namespace and then answers one GET with a flood.
+/// A polling server that grants the namespace and then responds to one GET with a flood.
 async fn serve(mut stream: DuplexStream, gets: Arc<AtomicUsize>, flood: Flood) {
     loop {
         let mut head = Vec::new();
@@ -121,7 +121,7 @@ async fn pour(stream: &mut DuplexStream, flood: Flood) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A client of such a server, which is not told to connect yet.
+/// A client of such a server that is not connected yet.
 fn client(flood: Flood) -> (Socket, Arc<Notify>) {
     let gets = Arc::new(AtomicUsize::new(0));
     let connect = move |_: String, _: u16| {
@@ -153,11 +153,11 @@ async fn a_polling_body_of_malformed_packets_is_not_decoded_ahead() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_polling_body_of_tiny_packets_costs_no_more_than_a_piece_of_it() {
+async fn a_polling_body_of_tiny_packets_costs_no_more_than_a_chunk_of_it() {
     let measurement = Measurement::start();
     let (socket, ended) = client(Flood { text: "6\x1e", count: MIB, chunked: false });
     socket.connect().await.unwrap();
-    // Its last packet is empty, which is an error: the body was read to its end.
+    // The last packet is empty, which is an error. It shows that the body was read to its end.
     ended.notified().await;
     measurement.peaks_below(MIB);
 }
@@ -178,7 +178,7 @@ async fn events_that_wait_for_slow_handlers_cost_what_the_inbox_allows() {
         let (socket, _) = client(Flood { text, count: 16 * MIB / text.len(), chunked: false });
         socket.on("a", std::future::pending::<()>);
         socket.connect().await.unwrap();
-        // Under a paused clock this passes when nothing moves any more.
+        // Under a paused clock, this resolves when nothing moves any more.
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(socket.is_connected());
         measurement.peaks_below(3 * MIB / 2);

@@ -37,7 +37,7 @@ fn config(server: &Server) -> ClientConfig {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_emitted_after_a_sleep_arrives_once_over_a_new_connection() {
+async fn events_emitted_after_a_sleep_arrive_once_over_a_new_connection() {
     for via in [Transport::Polling, Transport::WebSocket] {
         let io = Server::new();
         let seen = Arc::new(Mutex::new(Vec::new()));

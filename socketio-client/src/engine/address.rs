@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_an_error_without_secrets() {
+    fn invalid_addresses_are_errors_without_secrets() {
         for url in ["", "a", "ftp://a", "http://", "http://a:b:c", "//a", "http://ann:secret@ b"] {
             let error = Address::parse(url).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");

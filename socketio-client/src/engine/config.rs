@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_has_nodes_parameters() {
+    fn a_request_target_has_the_parameters_of_node() {
         let options = EngineOptions::new().timestamp_requests(false);
         let shared = shared("http://a/chat?x=1&sid=2&y=%20", options.clone());
         let target = shared.target(Transport::Polling, "abc");
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_worked_is_remembered_until_it_fails() {
+    fn a_working_websocket_is_remembered_until_it_fails() {
         let options = EngineOptions::new().remember_upgrade(true).try_all_transports(true);
         let shared = shared("http://a", options);
         assert_eq!(shared.order(), [Transport::Polling, Transport::WebSocket]);
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_spoken_is_an_error() {
+    fn unsupported_options_are_errors() {
         let none = EngineOptions::new().transports([Transport::WebTransport]);
         let error = EngineConfig::new("http://a", &none).err();
         assert!(matches!(error, Some(EngineError::NoTransport)));
@@ -305,7 +305,7 @@ mod tests {
 
     #[cfg(not(any(feature = "native-tls", feature = "native-roots", feature = "webpki-roots")))]
     #[test]
-    fn tls_is_never_left_out_in_silence() {
+    fn a_missing_tls_library_is_an_error() {
         let error = EngineConfig::new("https://a", &EngineOptions::new()).err();
         assert!(matches!(error, Some(EngineError::TlsUnavailable)));
     }

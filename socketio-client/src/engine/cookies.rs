@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_fills_no_memory() {
+    fn stored_cookies_are_limited() {
         let (jar, now) = (Cookies::default(), SystemTime::now());
         for number in 0..1000 {
             jar.set(now, &HeaderValue::from_str(&format!("c{number}=1")).unwrap());
@@ -262,7 +262,7 @@ mod tests {
     ];
 
     #[test]
-    fn headers_are_read_as_nodes_client_reads_them() {
+    fn cookie_headers_are_parsed_as_by_nodes_client() {
         let golden: Value =
             serde_json::from_str(include_str!("../../tests/golden/client.json")).unwrap();
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000);

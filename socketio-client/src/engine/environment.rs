@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_says_which_variable() {
+    fn the_scheme_selects_the_variable() {
         let all = [
             ("HTTP_PROXY", "http://a:1"),
             ("https_proxy", "b:2"),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn who_calls_a_cgi_program_does_not_choose_its_proxy() {
+    fn callers_of_a_cgi_program_do_not_choose_its_proxy() {
         let cgi = [("REQUEST_METHOD", "GET"), ("HTTP_PROXY", "http://evil:1")];
         assert_eq!(chosen("http://x", &cgi), None);
         let own = [("http_proxy", "http://good:1")];
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_is_not_spoken_is_an_error() {
+    fn an_unsupported_proxy_is_an_error() {
         let (server, _) = Address::parse("http://x").unwrap();
         for url in ["socks5://a:1", "http://"] {
             assert!(proxy_for(&server, |_| Some(url.into())).is_err());

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_read_or_not() {
+    fn a_status_line_is_parsed_or_rejected() {
         assert_eq!(status(b"HTTP/1.1 200 Connection established\r\n\r\n"), Some(200));
         assert_eq!(status(b"HTTP/1.0 407 \r\n\r\n"), Some(407));
         for garbage in [&b"HTTP/1.1\r\n\r\n"[..], b"\r\n\r\n", b"SSH-2.0 200\r\n\r\n", b"\xff\r\n"]

@@ -1,4 +1,4 @@
-//! Events that no handler has room for wait in the inbox, and then in the network.
+//! Events without a free handler wait in the inbox, and then in the network.
 
 use std::{
     sync::{
@@ -42,7 +42,8 @@ async fn nothing_more_is_read_until_there_is_room() {
     }
     settle().await;
     assert_eq!(started.load(Ordering::Relaxed), 1);
-    // Some in the inbox, 64 KiB read ahead, 16 KiB in each of two pipes: the others wait at the server, where nothing is writable.
+    // Some events are in the inbox, 64 KiB are read ahead, and 16 KiB are in each of two pipes. The
+    // others wait at the server, whose socket is not writable.
     peer.volatile().emit("n", &(1000, "dropped")).unwrap();
     gate.add_permits(1000);
     let expected: Vec<_> = (0..200).collect();

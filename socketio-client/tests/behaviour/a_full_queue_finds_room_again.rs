@@ -1,4 +1,4 @@
-//! `ready` waits until what was refused fits, whatever made it wait, so that a loop around it never spins.
+//! `ready` waits until the refused event fits, so that a loop around it never spins.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn manager(io: &Server) -> Manager {
 }
 
 #[tokio::test(start_paused = true)]
-async fn for_an_event_that_is_sent_until_it_is_acknowledged() {
+async fn ready_waits_for_an_event_with_retries() {
     let io = Server::new();
     io.on("slow", |ack: socketio_server::Ack| async move {
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -35,7 +35,7 @@ async fn for_an_event_that_is_sent_until_it_is_acknowledged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn for_an_event_that_is_larger_than_what_is_left() {
+async fn ready_waits_until_a_large_event_fits() {
     let io = Server::new();
     let socket = manager(&io).socket_with("/", SocketConfig::default().max_queued_bytes(100));
     socket.emit("a", &"x".repeat(60)).unwrap();
@@ -50,7 +50,7 @@ async fn for_an_event_that_is_larger_than_what_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_an_event_that_nobody_waits_for_any_more() {
+async fn ready_resolves_after_an_event_is_given_up() {
     let io = Server::new();
     let socket = manager(&io).socket_with("/", SocketConfig::default().max_queued_packets(1));
     let asking = socket.clone();

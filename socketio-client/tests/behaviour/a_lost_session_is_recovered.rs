@@ -1,4 +1,4 @@
-//! Connection state recovery: what was missed comes first, and the session is the same.
+//! Connection state recovery: missed events come first, and the session stays the same.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn recovering() -> Server {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_missed_comes_before_connect() {
+async fn missed_events_come_before_connect() {
     let io = recovering();
     io.on_connection(|peer: Peer| async move { Ok(peer.join("news")?) });
     let network = Network::new(&io);
@@ -48,7 +48,7 @@ async fn what_was_missed_comes_before_connect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_knows_nothing_of_it_gives_a_new_session() {
+async fn a_server_without_the_session_gives_a_new_one() {
     let network = Network::new(&recovering());
     let socket = network.socket("/");
     within(socket.connect()).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_server_that_knows_nothing_of_it_gives_a_new_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_than_the_inbox_holds_may_be_missed() {
+async fn missed_events_may_exceed_the_inbox() {
     let io = recovering();
     let network = Network::new(&io);
     let config = network.config().max_inbox_bytes(2_000);
@@ -89,7 +89,7 @@ async fn more_than_the_inbox_holds_may_be_missed() {
     assert!(socket.is_recovered() && socket.is_connected());
 }
 
-/// What the server says while lines are cut, in the middle of a packet too.
+/// The server emits while lines are cut, also in the middle of a packet.
 async fn survive(steps: Vec<(u8, u64)>, polling: bool) {
     let io = recovering();
     let network = Network::new(&io);
@@ -110,7 +110,7 @@ async fn survive(steps: Vec<(u8, u64)>, polling: bool) {
     within(socket.connect()).await.unwrap();
     assert!(!lives.next().await);
     let first = Binary(vec![1; 10].into());
-    // Only what follows an event has an offset to be recovered from.
+    // Only events after another event have an offset to recover from.
     let mut sent = 1;
     io.emit("n", &(sent, "", first)).unwrap();
     assert_eq!(seen.next().await, sent);
@@ -133,7 +133,7 @@ async fn survive(steps: Vec<(u8, u64)>, polling: bool) {
         numbers.push(seen.next().await);
     }
     assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
-    // A server that has not noticed yet that its polling client is gone gives another session.
+    // A server that has not noticed the loss of its polling client gives a new session.
     if lives.rest().into_iter().all(|recovered| recovered) {
         assert_eq!(numbers.len(), sent as usize - 1, "{numbers:?}");
     } else {

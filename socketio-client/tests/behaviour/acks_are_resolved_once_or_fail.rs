@@ -1,4 +1,4 @@
-//! Acknowledgements in both directions, and each way in which there is none.
+//! Acks in both directions, and each way in which they fail.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ struct Upload {
 const ADD: Event<(u32, u32), u32> = Event::new("add");
 
 #[tokio::test(start_paused = true)]
-async fn the_server_answers() {
+async fn the_server_acks_an_event() {
     let io = Server::new();
     io.on("echo", |args: Args| async move { args });
     io.handle(
@@ -36,7 +36,7 @@ async fn the_server_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_client_answers_once() {
+async fn the_client_acks_an_event_once() {
     let io = Server::new();
     let (sender, mut peers) = log();
     io.on_connection(move |peer: Peer| {
@@ -82,7 +82,7 @@ async fn the_client_answers_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_passes() {
+async fn an_ack_times_out() {
     let io = Server::new();
     io.on("silence", || async {});
     let socket = Network::new(&io).socket("/");
@@ -119,7 +119,7 @@ async fn a_disconnection_fails_what_was_sent_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_whose_time_is_over_is_not_sent() {
+async fn a_timed_out_event_is_not_sent() {
     let io = Server::new();
     let (sender, mut seen) = log();
     io.on_any(move |args: Args| {
@@ -187,7 +187,7 @@ async fn events_beyond_the_limit_of_pending_acks_wait_for_room_in_order() {
     assert!(received.rest().is_empty());
     assert!(matches!(within(one).await.unwrap(), Err(AckError::Timeout)));
     assert_eq!(received.take(3).await, [3, 4, 5]);
-    // One that waits in vain is not sent.
+    // A timed-out event is not sent.
     let late = ask(7, 1);
     assert!(matches!(within(late).await.unwrap(), Err(AckError::Timeout)));
     assert!(!three.is_finished());
@@ -196,7 +196,7 @@ async fn events_beyond_the_limit_of_pending_acks_wait_for_room_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn thousands_of_answers_can_be_awaited_at_once() {
+async fn thousands_of_acks_can_be_awaited_at_once() {
     for polling in [false, true] {
         for offline in [false, true] {
             let io = Server::new();
@@ -223,7 +223,7 @@ async fn thousands_of_answers_can_be_awaited_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_belongs_to_its_connection() {
+async fn an_ack_belongs_to_its_connection() {
     let io = Server::new();
     let network = Network::new(&io);
     let socket = network.socket("/");

@@ -99,7 +99,7 @@ async fn a_handle_that_is_dropped_right_after_an_ack_ends_the_task() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_emitted_before_still_leaves() {
+async fn events_emitted_before_the_drop_are_sent() {
     let io = Server::new();
     let (sender, mut seen) = log();
     io.on("last", move |Data(n): Data<u32>| {

@@ -1,4 +1,4 @@
-//! What is emitted without a connection waits for one, in order, once, and within bounds.
+//! Events emitted without a connection wait in order and arrive once. Their number is limited.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use socketio_server::{Args, Server};
 
 use crate::support::{Log, Network, URL, life, log, settle, within};
 
-/// Every event that the server gets.
+/// Records every event that the server receives.
 fn received(io: &Server) -> Log<String> {
     let (sender, log) = log();
     io.on_any(move |args: Args| {
@@ -83,7 +83,7 @@ async fn the_queue_is_bounded_in_packets_and_bytes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_emitted_before_a_disconnection_leaves_and_the_rest_waits() {
+async fn events_before_a_disconnection_are_sent_and_later_ones_wait() {
     let io = Server::new();
     let mut received = received(&io);
     let socket = Network::new(&io).socket("/");
@@ -98,7 +98,7 @@ async fn what_was_emitted_before_a_disconnection_leaves_and_the_rest_waits() {
     assert_eq!(received.next().await, "after ");
 }
 
-/// How a connection is ended by its user.
+/// The ways in which the user ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum End {
     Disconnect,
@@ -109,7 +109,7 @@ enum End {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_than_the_session_takes_leaves_before_every_end_and_nothing_after_it() {
+async fn events_beyond_the_sessions_queue_are_sent_before_every_end_and_none_after() {
     for polling in [false, true] {
         for end in [End::Disconnect, End::Close, End::Both, End::BothReversed, End::Drop] {
             let io = Server::new();
@@ -173,7 +173,7 @@ async fn a_close_while_there_is_no_connection_ends_at_once_and_events_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_that_nobody_hears_takes_as_long_as_it_may() {
+async fn an_end_without_a_response_lasts_until_the_timeout() {
     for polling in [false, true] {
         let io = Server::new();
         let network = Network::new(&io);
@@ -200,7 +200,7 @@ async fn reserved_names_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_than_the_session_takes_leaves_bit_by_bit() {
+async fn events_beyond_the_sessions_queue_are_sent_bit_by_bit() {
     let io = Server::new();
     let mut received = received(&io);
     let network = Network::new(&io);

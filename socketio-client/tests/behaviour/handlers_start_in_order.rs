@@ -1,5 +1,5 @@
-//! Handlers start in the order of their events; one that is slow holds up neither heartbeat nor acks nor other namespaces; one
-//! that panics ends alone.
+//! Handlers start in the order of their events. A slow handler delays neither heartbeat, acks nor
+//! other namespaces. A panic ends only its handler.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn echoing() -> Server {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_starts_when_the_one_before_has_started() {
+async fn each_handler_starts_after_the_one_before_has_started() {
     let io = echoing();
     let socket = Network::new(&io).socket("/");
     let (sender, mut seen) = log();
@@ -38,7 +38,7 @@ async fn each_starts_when_the_one_before_has_started() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_at_a_time_where_that_is_asked_for() {
+async fn handlers_run_one_at_a_time_if_configured() {
     let io = echoing();
     let manager = Network::new(&io).manager();
     let socket = manager.socket_with("/", SocketConfig::default().max_in_flight(1));
@@ -58,7 +58,7 @@ async fn one_at_a_time_where_that_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_handler_holds_nobody_up() {
+async fn a_slow_handler_delays_no_other() {
     let io = echoing();
     let manager = Network::new(&io).manager();
     let config = SocketConfig::default().max_in_flight(1);

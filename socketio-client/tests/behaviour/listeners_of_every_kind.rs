@@ -1,4 +1,4 @@
-//! `once`, `off`, catch-all listeners, what goes out, and events as a stream.
+//! `once`, `off`, catch-all listeners, outgoing listeners, and events as a stream.
 
 use socketio_client::{Args, Data, EventName};
 use socketio_server::Server;
@@ -35,7 +35,7 @@ async fn handlers_come_and_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_goes_out_is_seen() {
+async fn outgoing_listeners_see_every_event() {
     let io = Server::new();
     let socket = Network::new(&io).socket("/");
     let (sender, mut seen) = log();
@@ -78,7 +78,7 @@ async fn events_are_a_stream() {
     within(socket.connect()).await.unwrap();
     let mut events = socket.events();
     let peer = peer(&io, &socket);
-    // A reader is a handle: the connection lives.
+    // A stream is a handle, so the connection stays open.
     drop(socket);
     for n in 0..100 {
         io.emit("n", &n).unwrap();

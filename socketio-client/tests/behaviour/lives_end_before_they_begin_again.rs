@@ -1,6 +1,7 @@
-//! Whatever users, servers and the network do in whatever order: no `connect` follows another one, events arrive in order and
-//! once, none is lost but by the network, and in the end the sockets are connected. What is sent until it is acknowledged is never
-//! lost, but may come more than once.
+//! Users, servers and the network act in random order. A `connect` never follows another one
+//! without a `disconnect` between them, events arrive once and in order, only the network loses
+//! events, and in the end the sockets are connected. Events with retries are never lost, but may
+//! arrive more than once.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ enum Op {
     Cut,
     Down,
     Up,
-    /// Milliseconds pass.
+    /// Waits some milliseconds.
     Pass(u64),
 }
 
@@ -42,7 +43,8 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Numbers that the server gets in a namespace. Some namespaces take their time to decide.
+/// Records the numbers that the server receives in a namespace. Some namespaces delay their
+/// response.
 fn received(io: &Server, nsp: &str) -> Log<u32> {
     let (sender, log) = log();
     let slow = nsp == NAMESPACES[1];
@@ -101,10 +103,10 @@ async fn live(ops: Vec<Op>, polling: bool, retried: bool) {
         }
     }
     network.replace(Some(&io));
-    // What the server has said by now shall not undo what follows.
+    // Packets that the server has sent by now must not undo the next steps.
     tokio::time::sleep(Duration::from_secs(1)).await;
     for at in 0..NAMESPACES.len() {
-        // An attempt that failed before is told; the next one does not fail.
+        // An earlier attempt may have failed. The next one succeeds.
         while within(sockets[at].connect()).await.is_err() {}
         emitted[at] += 1;
         sockets[at].emit("n", &emitted[at]).unwrap();
@@ -134,7 +136,8 @@ async fn live(ops: Vec<Op>, polling: bool, retried: bool) {
     }
 }
 
-/// During the upgrade the old connection's last events wait longer than a new connection takes to open.
+/// During the upgrade, the old connection takes longer to send its last events than a new one takes
+/// to open.
 #[tokio::test(start_paused = true)]
 async fn events_from_before_an_end_arrive_first_during_an_upgrade() {
     let disconnect = [Op::Disconnect(0), Op::Emit(0), Op::Open(0)];
@@ -146,7 +149,7 @@ async fn events_from_before_an_end_arrive_first_during_an_upgrade() {
     }
 }
 
-/// The bytes of the connections that end take longer than opening the next one.
+/// The bytes of the ending connection take longer than opening the next one.
 #[tokio::test(start_paused = true)]
 async fn events_from_before_an_end_arrive_first_over_a_slower_connection() {
     let io = Server::new();
@@ -218,7 +221,8 @@ fn slowed(far: DuplexStream) -> DuplexStream {
     client
 }
 
-/// The peer's goodbye is waited for until 2 s after ours has left, and within `close_timeout`.
+/// The client waits for the peer's close for 2 s after sending its own, and at most for
+/// `close_timeout`.
 #[tokio::test(start_paused = true)]
 async fn a_server_that_is_gone_delays_the_next_connection_within_close_timeout() {
     let seconds = Duration::from_secs;
@@ -234,7 +238,7 @@ async fn a_server_that_is_gone_delays_the_next_connection_within_close_timeout()
         network.freeze(false);
         let closed = tokio::time::Instant::now();
         within(socket.connect()).await.unwrap();
-        // Under the paused clock the connection itself takes no time, but for the timer's granularity.
+        // Under the paused clock, only the granularity of the timer takes time.
         let late = closed.elapsed();
         assert!(late >= expected && late < expected + Duration::from_millis(100), "{late:?}");
     }

@@ -1,4 +1,5 @@
-//! `max_payload` of the client limits what arrives, `maxPayload` of the server what is sent, over every transport alike.
+//! `max_payload` limits messages from the server, and the server's `maxPayload` limits those from
+//! the client, equally over every transport.
 
 use socketio_client::{
     AckError, Binary, ClientConfig, DisconnectDescription, DisconnectReason, EmitError, Manager,
@@ -8,12 +9,12 @@ use socketio_server::{Data, Server, ServerConfig};
 
 use crate::support::{Log, Network, URL, log, within};
 
-/// A server that sends as many attachments as it is asked for, of as many bytes.
+/// A server that sends the requested number of attachments of the requested size.
 fn server() -> Server {
     let config = ServerConfig::default().engine(|engine| engine.max_queued_bytes(1 << 30));
     let io = Server::with_config(config);
     io.on("binary", |Data((count, bytes)): Data<(usize, usize)>| async move {
-        // Clones would be sent once.
+        // Equal clones would be sent only once.
         let binary = |_| socketio_server::Binary(vec![7; bytes].into());
         (0..count).map(binary).collect::<Vec<_>>()
     });

@@ -14,7 +14,7 @@ fn server() -> Server {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_connection_carries_them_all() {
+async fn namespaces_use_one_connection() {
     let io = server();
     let network = Network::new(&io);
     let manager = network.manager();
@@ -66,7 +66,7 @@ async fn a_client_finds_the_connection_by_url() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn or_each_has_one_of_its_own() {
+async fn namespaces_can_have_separate_connections() {
     let io = server();
     let network = Network::new(&io);
     let client = Client::with_config(network.config().multiplex(false));

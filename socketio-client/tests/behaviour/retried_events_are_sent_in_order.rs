@@ -1,4 +1,5 @@
-//! `retries`: one event at a time, until the server has acknowledged it, so often and not oftener.
+//! `retries`: one event at a time until the server has acknowledged it, with a limited number of
+//! attempts.
 
 use std::{
     sync::{
@@ -18,7 +19,7 @@ fn config() -> SocketConfig {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_is_sent_one_time_more_than_there_are_retries() {
+async fn an_event_has_one_attempt_more_than_retries() {
     let io = Server::new();
     let (sender, mut seen) = log();
     io.on_any(move |args: Args, ack: Ack| {
@@ -70,7 +71,7 @@ async fn order_and_events_outlive_lost_connections() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_cannot_leave_loses_no_try() {
+async fn an_event_that_cannot_be_sent_loses_no_attempt() {
     let io = Server::new();
     let (sender, mut seen) = log();
     io.on("n", move |args: Args, ack: Ack| {
@@ -90,7 +91,7 @@ async fn an_event_that_cannot_leave_loses_no_try() {
         let patience = Duration::from_secs(5);
         let asking = other.clone();
         if full {
-            // The session takes no more, and then it is lost.
+            // The session accepts no more frames, and then it is lost.
             network.freeze(true);
             (0..10).for_each(|_| other.emit("large", &"x".repeat(100_000)).unwrap());
         } else {

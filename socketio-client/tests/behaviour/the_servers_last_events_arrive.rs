@@ -1,4 +1,5 @@
-//! What the server emits right before it ends a socket, a connection or itself arrives, on every transport, in order.
+//! Events that the server emits right before it ends a socket, a connection or itself arrive in
+//! order, over every transport.
 
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ async fn arrive(end: End, transports: &[Transport], at_once: bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn before_every_kind_of_end() {
+async fn events_arrive_before_every_kind_of_end() {
     for end in [End::Socket, End::Connection, End::Sockets, End::Namespace, End::Server, End::Drain]
     {
         for transports in [

@@ -1,4 +1,4 @@
-//! Volatile events are dropped where the transport cannot take them at once.
+//! Volatile events are dropped if the transport cannot take them at once.
 
 use socketio_client::AckError;
 use socketio_server::{Args, Server};
@@ -6,7 +6,7 @@ use socketio_server::{Args, Server};
 use crate::support::{Network, URL, life, log, settle, within};
 
 #[tokio::test(start_paused = true)]
-async fn without_a_connection_they_are_dropped() {
+async fn volatile_events_are_dropped_without_a_connection() {
     let io = Server::new();
     let (sender, mut seen) = log();
     io.on_any(move |args: Args| {
@@ -35,7 +35,7 @@ async fn without_a_connection_they_are_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn before_the_namespace_is_granted_they_wait() {
+async fn volatile_events_wait_for_the_namespace() {
     let io = Server::new();
     io.use_(|| async { tokio::time::sleep(std::time::Duration::from_secs(1)).await });
     let (sender, mut seen) = log();
@@ -52,7 +52,7 @@ async fn before_the_namespace_is_granted_they_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn behind_what_has_not_left_they_are_dropped() {
+async fn volatile_events_are_dropped_behind_unsent_packets() {
     let io = Server::new();
     let (sender, mut seen) = log();
     io.on_any(move |args: Args| {

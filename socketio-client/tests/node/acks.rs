@@ -1,4 +1,4 @@
-//! Acknowledgements that do not come, and events that are sent until they do.
+//! Acks that never arrive, and events with retries.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::support::{
 };
 
 everywhere!(
-    an_answer_that_never_comes_times_out,
+    a_missing_ack_times_out,
     a_disconnection_ends_the_waiting,
-    retries_stop_with_the_answer,
+    retries_stop_with_the_ack,
     retried_events_keep_their_order,
 );
 
-async fn an_answer_that_never_comes_times_out(case: Case) {
+async fn a_missing_ack_times_out(case: Case) {
     let socket = case.connected().await;
     let silence = socket.timeout(Duration::from_millis(50)).emit_with_ack::<()>("silence", &());
     assert!(matches!(within(silence).await, Err(AckError::Timeout)));
@@ -27,7 +27,7 @@ async fn a_disconnection_ends_the_waiting(case: Case) {
     let socket = case.connected().await;
     let silence = socket.emit_with_ack::<()>("silence", &());
     let lose = async {
-        // After the other event is on its way.
+        // After the other event was sent.
         socket.emit_with_ack::<()>("ack", &()).await.unwrap();
         socket.emit("lose", &()).unwrap();
     };
@@ -35,18 +35,18 @@ async fn a_disconnection_ends_the_waiting(case: Case) {
     assert!(matches!(outcome, Err(AckError::Disconnected)), "{outcome:?}");
 }
 
-async fn retries_stop_with_the_answer(case: Case) {
+async fn retries_stop_with_the_ack(case: Case) {
     let retrying = |socket: socketio_client::SocketConfig| {
         socket.retries(3).ack_timeout(Duration::from_millis(150))
     };
     let socket = client(&case.url(), "/", case.config().socket(retrying));
     within(socket.connect()).await.unwrap();
     let key = format!("retried by {:?}", socket.id());
-    // The third attempt is answered, and there is no fourth.
+    // The third attempt is acknowledged, and there is no fourth.
     let attempt: u32 = within(socket.emit_with_ack("flaky", &(&key, 3))).await.unwrap();
     assert_eq!(attempt, 3);
     assert_eq!(socket.emit_with_ack::<u32>("attempts", &key).await.unwrap(), 3);
-    // One that is never answered is sent retries + 1 times.
+    // An event that is never acknowledged is sent `retries + 1` times.
     let key = format!("given up by {:?}", socket.id());
     let given_up = within(socket.emit_with_ack::<u32>("flaky", &(&key, 100))).await;
     assert!(matches!(given_up, Err(AckError::Timeout)), "{given_up:?}");
@@ -63,7 +63,7 @@ async fn retried_events_keep_their_order(case: Case) {
     connects.next().await;
     let beside = socket.manager().socket_with("/chat", socketio_client::SocketConfig::default());
     within(beside.connect()).await.unwrap();
-    // Each is answered by what it brought; in the middle the connection is lost.
+    // Each ack contains the argument of its event. The connection is lost in the middle.
     let mut answers = Vec::new();
     for n in 0..20_u32 {
         if n == 10 {

@@ -21,7 +21,7 @@ async fn bodies_stay_below_the_servers_limit(program: Program) {
     let (mut echo, mut ends) =
         (seen::events::<(u32, String)>(&socket, "echo"), seen::ends(&socket));
     within(socket.connect()).await.unwrap();
-    // Together far beyond it, each below it.
+    // Each event is below the limit, and together they are far above it.
     for n in 0..50 {
         socket.emit("echo", &(n, "x".repeat(300))).unwrap();
     }
@@ -64,7 +64,7 @@ async fn a_slow_reader_loses_nothing(program: Program) {
     const COUNT: u32 = 5000;
     let server = Setting::new(program).start();
     for via in Via::ALL {
-        // Far less room than what comes.
+        // Much less room than the events need.
         let socket = client(&server.url(), "/", via.config().max_inbox_bytes(10_000));
         within(socket.connect()).await.unwrap();
         via.reached(&socket).await;

@@ -1,4 +1,5 @@
-//! Lines that are cut, and servers that stand still: the client notices within the configured time, and comes back.
+//! Cut lines and stalled servers: the client notices them within the configured time, and
+//! reconnects.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,8 @@ async fn a_reset_line_is_noticed_at_once(program: Program) {
     cut(program, Line::Resets, &["transport error", "transport close"]).await;
 }
 
-/// Cuts the line; what is emitted once that was noticed arrives once and in order when it is mended.
+/// Cuts the line and emits after the client has noticed. The events arrive once and in order when
+/// the line is restored.
 async fn cut(program: Program, line: Line, reasons: &[&str]) {
     for via in Via::ALL {
         let server = start(program);
@@ -87,7 +89,7 @@ async fn a_stopped_server_is_noticed_by_its_silence(program: Program) {
         assert_eq!(ends.next().await.to_string(), "ping timeout", "{via:?}");
         let noticed = stopped.elapsed();
         assert!(noticed < INTERVAL + TIMEOUT + Duration::from_secs(1), "{via:?}: {noticed:?}");
-        // Its port still takes connections, and nobody answers.
+        // Its port still accepts connections, but the server does not respond.
         assert!(matches!(failures.next().await, ConnectError::Timeout), "{via:?}");
         server.signal("CONT");
         connects.next().await;

@@ -1,4 +1,4 @@
-//! Events and acknowledgements in both directions.
+//! Events and acks in both directions.
 
 use serde_json::{Value, json};
 use socketio_client::{Ack, Data};
@@ -12,9 +12,9 @@ use crate::support::{
 everywhere!(
     values_come_back_as_they_were_sent,
     binary_comes_back_at_any_depth,
-    answers_come_from_the_server,
-    answers_go_to_the_server,
-    thousands_of_answers_come_at_once,
+    acks_come_from_the_server,
+    acks_go_to_the_server,
+    thousands_of_acks_arrive_at_once,
     many_events_keep_their_order,
     large_events_pass,
     rooms_are_the_servers,
@@ -51,7 +51,7 @@ async fn binary_comes_back_at_any_depth(case: Case) {
     }
 }
 
-async fn answers_come_from_the_server(case: Case) {
+async fn acks_come_from_the_server(case: Case) {
     let socket = case.connected().await;
     let answer: (Value, Binary) =
         socket.emit_with_ack("ack", &(json!({ "x": 1 }), Binary(vec![1, 2].into()))).await.unwrap();
@@ -65,7 +65,7 @@ async fn answers_come_from_the_server(case: Case) {
     }
 }
 
-async fn answers_go_to_the_server(case: Case) {
+async fn acks_go_to_the_server(case: Case) {
     let socket = case.client("/");
     socket.on("question", |Data((a, b)): Data<(u32, Binary)>, ack: Ack| async move {
         ack.send(&(a + 1, b))?;
@@ -77,7 +77,7 @@ async fn answers_go_to_the_server(case: Case) {
     assert_eq!(answered.next().await, (42, Binary(vec![7].into())));
 }
 
-async fn thousands_of_answers_come_at_once(case: Case) {
+async fn thousands_of_acks_arrive_at_once(case: Case) {
     const COUNT: u32 = 3000;
     for offline in [false, true] {
         let socket = if offline { case.client("/") } else { case.connected().await };
@@ -97,7 +97,7 @@ async fn many_events_keep_their_order(case: Case) {
     const COUNT: u32 = 2000;
     let socket = case.client("/");
     let mut echo = seen::events::<(u32, socketio_client::Value)>(&socket, "echo");
-    // Some of them before the connection, some around the upgrade, some after it.
+    // Some events are emitted before the connection, some around the upgrade, some after it.
     for n in 0..COUNT {
         if n == COUNT / 4 {
             socket.connect().await.unwrap();

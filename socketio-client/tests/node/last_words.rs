@@ -1,4 +1,4 @@
-//! What a client emits right before its end arrives, however it ends.
+//! Events emitted right before the end of a client arrive, however the client ends.
 
 use socketio_client::{Ack, Data, Manager, Socket};
 
@@ -21,7 +21,7 @@ everywhere!(
     acks_of_handlers_arrive_before_a_disconnect,
 );
 
-/// Another client, which is told what the server got of the first one.
+/// Another client, which learns what the server received from the first one.
 async fn witness(case: Case, room: &str) -> (Socket, Seen<u32>) {
     let witness = case.connected().await;
     let cast = seen::events::<u32>(&witness, "cast");
@@ -63,7 +63,7 @@ async fn events_arrive_before_a_close(case: Case) {
     socket.manager().close();
     within(socket.manager().closed()).await;
     heard(&mut cast).await;
-    // Nothing of it is left for the next connection.
+    // No event is left for the next connection.
     case.connect(&socket).await;
     within(socket.emit_with_ack::<()>("ack", &())).await.unwrap();
     within(witness.emit_with_ack::<()>("ack", &())).await.unwrap();
@@ -99,7 +99,7 @@ async fn events_arrive_when_main_returns_after_closed(case: Case) {
 }
 
 async fn events_arrive_before_a_disconnect_during_the_upgrade(case: Case) {
-    // A client that upgrades is at another point of it each time.
+    // Each round, the client is at another point of its upgrade.
     for patience in 0..8 {
         let room = format!("witnesses of upgrade {patience} of {case:?}");
         let (_witness, mut cast) = witness(case, &room).await;

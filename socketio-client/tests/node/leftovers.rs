@@ -1,4 +1,4 @@
-//! A thousand clients that come and go leave nothing behind.
+//! A thousand clients that connect and disconnect leave nothing behind.
 
 use std::{process::Command, time::Duration};
 
@@ -8,7 +8,7 @@ use crate::support::{
     seen, within,
 };
 
-/// In a process of its own: other tests open descriptors too.
+/// Runs in its own process, because other tests open descriptors too.
 #[test]
 fn a_thousand_clients_leave_no_task_and_no_descriptor() {
     let mut alone = Command::new(std::env::current_exe().unwrap());
@@ -21,10 +21,10 @@ fn a_thousand_clients_leave_no_task_and_no_descriptor() {
 #[tokio::test]
 #[ignore = "started by the test above"]
 async fn alone() {
-    // A polling session that is dropped without a word ends with the heartbeat.
+    // A polling session that is dropped without a close ends with the heartbeat.
     let node = Setting::new(Program::Node(4));
     let server = node.with("PING_INTERVAL", 2000).with("PING_TIMEOUT", 2000).start();
-    // Whatever is made once is made here.
+    // Creates everything that is created only once.
     round(&server.url(), 3).await;
     let before = descriptors_without_tasks().await;
     round(&server.url(), 250).await;
@@ -39,7 +39,7 @@ async fn alone() {
     within(alone).await;
 }
 
-/// Four clients each time, with different ends.
+/// Four clients per round, which end in different ways.
 async fn round(url: &str, times: usize) {
     for n in 0..times {
         let via = Via::ALL[n % 3];
@@ -62,7 +62,7 @@ async fn round(url: &str, times: usize) {
     }
 }
 
-/// How many descriptors are open once no task is left.
+/// Returns the number of open descriptors once no task is left.
 async fn descriptors_without_tasks() -> usize {
     let metrics = tokio::runtime::Handle::current().metrics();
     let none = async {

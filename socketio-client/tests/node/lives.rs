@@ -1,4 +1,4 @@
-//! How connections end, with which reason, and whether they come back.
+//! How connections end, with which reason, and whether the client reconnects.
 
 use crate::support::{
     case::{Case, everywhere},
@@ -8,10 +8,10 @@ use crate::support::{
 everywhere!(
     the_server_disconnects_a_socket,
     the_server_closes_the_connection,
-    a_lost_connection_is_opened_again,
+    the_client_reconnects_after_a_loss,
     the_client_disconnects,
-    who_connects_right_after_leaving_waits_for_the_next_connection,
-    what_was_emitted_before_leaving_arrives,
+    a_connect_right_after_leaving_waits_for_the_next_connection,
+    events_emitted_before_leaving_arrive,
 );
 
 async fn the_server_disconnects_a_socket(case: Case) {
@@ -20,7 +20,7 @@ async fn the_server_disconnects_a_socket(case: Case) {
     socket.emit("kick", &()).unwrap();
     assert_eq!(ends.next().await.to_string(), "io server disconnect");
     assert!(!socket.is_active() && !socket.is_connected() && socket.id().is_none());
-    // It stays away until it is told to come back.
+    // The socket stays disconnected until it is opened.
     tokio::time::sleep(std::time::Duration::from_millis(150)).await;
     assert!(connects.so_far().is_empty());
     case.connect(&socket).await;
@@ -35,7 +35,7 @@ async fn the_server_closes_the_connection(case: Case) {
     assert!(!socket.is_active());
 }
 
-async fn a_lost_connection_is_opened_again(case: Case) {
+async fn the_client_reconnects_after_a_loss(case: Case) {
     let socket = case.connected().await;
     let (mut ends, mut connects) = (seen::ends(&socket), seen::connects(&socket));
     let mut echo = seen::events::<u32>(&socket, "echo");
@@ -56,14 +56,14 @@ async fn the_client_disconnects(case: Case) {
     let mut ends = seen::ends(&socket);
     socket.disconnect();
     assert_eq!(ends.next().await.to_string(), "io client disconnect");
-    // What is emitted now waits.
+    // Events emitted now wait.
     socket.emit("echo", &1).unwrap();
     let mut echo = seen::events::<u32>(&socket, "echo");
     case.connect(&socket).await;
     assert_eq!(echo.next().await, 1);
 }
 
-async fn who_connects_right_after_leaving_waits_for_the_next_connection(case: Case) {
+async fn a_connect_right_after_leaving_waits_for_the_next_connection(case: Case) {
     let socket = case.connected().await;
     for n in 0..5_u32 {
         let before = socket.id();
@@ -74,7 +74,7 @@ async fn who_connects_right_after_leaving_waits_for_the_next_connection(case: Ca
     }
 }
 
-async fn what_was_emitted_before_leaving_arrives(case: Case) {
+async fn events_emitted_before_leaving_arrive(case: Case) {
     let (socket, witness) = (case.connected().await, case.connected().await);
     let room = format!("witnesses of {:?}", socket.id());
     let mut cast = seen::events::<u32>(&witness, "cast");

@@ -1,5 +1,5 @@
-//! The client against servers in processes of their own: Node's of two generations, and ours. `cargo xtask test client`
-//! installs and builds these, and runs this program.
+//! The client against servers in processes of their own: two generations of Node's, and this
+//! project's. `cargo xtask test client` installs and builds them, and runs this program.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 

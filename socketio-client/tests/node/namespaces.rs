@@ -16,10 +16,10 @@ use crate::support::{
 everywhere!(
     namespaces_share_a_connection,
     a_socket_comes_back_at_once,
-    the_server_is_told_auth,
-    a_refusal_brings_its_data,
+    the_server_receives_auth,
+    a_refusal_includes_its_data,
     an_unknown_namespace_is_refused,
-    auth_is_asked_for_at_each_attempt,
+    auth_is_requested_for_each_attempt,
 );
 
 async fn namespaces_share_a_connection(case: Case) {
@@ -41,7 +41,7 @@ async fn namespaces_share_a_connection(case: Case) {
     chat.disconnect();
     assert_eq!(left.next().await.to_string(), "io client disconnect");
     assert_eq!(root.emit_with_ack::<u32>("ack", &1).await.unwrap(), 1);
-    // And comes back over the same connection.
+    // The socket connects again over the same connection.
     case.connect(&chat).await;
     assert_eq!(chat.emit_with_ack::<u32>("ack", &2).await.unwrap(), 2);
 }
@@ -56,7 +56,7 @@ async fn a_socket_comes_back_at_once(case: Case) {
         case.connect(&root).await;
         assert_eq!(ends.next().await.to_string(), "io client disconnect");
         assert_eq!(root.emit_with_ack::<u32>("ack", &1).await.unwrap(), 1);
-        // Once alone, and once beside another one.
+        // Once alone, and once beside another namespace.
         case.connect(&chat).await;
     }
     let id = chat.id();
@@ -64,7 +64,7 @@ async fn a_socket_comes_back_at_once(case: Case) {
     assert_eq!(chat.id(), id, "it was not disturbed");
 }
 
-async fn the_server_is_told_auth(case: Case) {
+async fn the_server_receives_auth(case: Case) {
     let auth = json!({ "token": "abc", "deep": { "n": [1] } });
     let config = case.config().socket(|socket| socket.auth(&auth));
     let socket = client(&case.url(), "/chat", config);
@@ -73,7 +73,7 @@ async fn the_server_is_told_auth(case: Case) {
     assert_eq!(welcome.next().await, auth);
 }
 
-async fn a_refusal_brings_its_data(case: Case) {
+async fn a_refusal_includes_its_data(case: Case) {
     let socket = case.client("/locked");
     let mut failures = seen::failures(&socket);
     let error = within(socket.connect()).await.unwrap_err();
@@ -82,7 +82,7 @@ async fn a_refusal_brings_its_data(case: Case) {
     let data: Value = error.data().unwrap();
     assert_eq!(data, json!({ "code": "E_AUTH", "token": null }));
     failures.next().await;
-    // It is not tried again.
+    // The client does not try again.
     assert!(!socket.is_active());
 }
 
@@ -92,7 +92,7 @@ async fn an_unknown_namespace_is_refused(case: Case) {
     assert_eq!(error.to_string(), "Invalid namespace");
 }
 
-async fn auth_is_asked_for_at_each_attempt(case: Case) {
+async fn auth_is_requested_for_each_attempt(case: Case) {
     let asked = Arc::new(AtomicU32::new(0));
     let count = asked.clone();
     let config = case.config().socket(|socket| {
@@ -113,7 +113,7 @@ async fn auth_is_asked_for_at_each_attempt(case: Case) {
     case.connect(&socket).await;
     connects.next().await;
     assert_eq!(welcome.next().await.get("attempt"), Some(&json!(1)));
-    // The connection is lost, and opened again by itself.
+    // The connection is lost, and the client reconnects by itself.
     socket.emit("lose", &()).unwrap();
     connects.next().await;
     assert_eq!(welcome.next().await.get("attempt"), Some(&json!(2)));

@@ -1,4 +1,4 @@
-//! What is chosen about the connection, as the server sees it.
+//! Options of the connection, as the server sees them.
 
 use engineio_parser::Transport;
 use http::{HeaderName, HeaderValue};
@@ -17,7 +17,7 @@ on_servers!(
     another_transport_is_tried,
     a_transport_that_the_server_does_not_have_fails,
     an_upgrade_is_remembered,
-    no_upgrade_is_made_where_none_is_wanted,
+    no_upgrade_happens_if_it_is_disabled,
 );
 
 async fn query_and_headers_reach_the_server(program: Program) {
@@ -33,7 +33,7 @@ async fn query_and_headers_reach_the_server(program: Program) {
         let info = info(&socket).await;
         assert_eq!(info.pointer("/query/from"), Some(&json!("a test & more=ü")), "{via:?}");
         assert_eq!(info.get("header"), Some(&json!("yes")), "{via:?}");
-        // What the URL says is used too.
+        // The query of the URL is used too.
         let socket = client(&format!("{url}/?from=url"), "/", via.config());
         within(socket.connect()).await.unwrap();
         assert_eq!(
@@ -77,7 +77,7 @@ async fn a_transport_that_the_server_does_not_have_fails(program: Program) {
     let socket = client(&server.url(), "/", Via::Polling.config());
     let error = within(socket.connect()).await.unwrap_err();
     assert!(matches!(error, ConnectError::Transport { .. }), "{error:?}");
-    // Where the upgrade does not work, the session stays where it is.
+    // If the upgrade fails, the session stays with polling.
     let server = Setting::new(program).with("TRANSPORTS", "polling").start();
     let socket = client(&server.url(), "/", Via::Upgrade.config());
     within(socket.connect()).await.unwrap();
@@ -102,7 +102,7 @@ async fn an_upgrade_is_remembered(program: Program) {
     }
 }
 
-async fn no_upgrade_is_made_where_none_is_wanted(program: Program) {
+async fn no_upgrade_happens_if_it_is_disabled(program: Program) {
     let server = Setting::new(program).start();
     let config = Via::Upgrade.config().engine(|engine| engine.upgrade(false));
     let socket = client(&server.url(), "/", config);
@@ -124,7 +124,7 @@ async fn a_sticky_cookie_is_brought_back() {
 }
 
 #[tokio::test]
-async fn a_server_of_the_second_generation_is_refused_with_a_reason() {
+async fn a_socket_io_2_server_is_refused_with_a_reason() {
     let server = Setting::new(Program::Node(2)).start();
     for via in Via::ALL {
         let socket = client(&server.url(), "/", via.config());

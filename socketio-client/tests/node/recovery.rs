@@ -1,4 +1,4 @@
-//! Sessions that are taken up again after the connection was lost.
+//! Sessions that are recovered after the connection was lost.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::support::{
     seen, within,
 };
 
-on_servers!(nothing_is_missed_when_the_line_was_cut, a_left_session_is_not_recovered);
+on_servers!(nothing_is_missed_after_a_cut_line, a_left_session_is_not_recovered);
 
-async fn nothing_is_missed_when_the_line_was_cut(program: Program) {
+async fn nothing_is_missed_after_a_cut_line(program: Program) {
     for (parser, via) in [("json", Via::WebSocket), ("json", Via::Polling), ("json", Via::Upgrade)]
     {
         let server = Setting::new(program).with("RECOVERY", 1).with("PARSER", parser).start();
         let proxy = Proxy::start(server.port).await;
-        // The server must have noticed that the former connection is gone.
+        // The server must have noticed the loss of the former connection.
         let delay = Duration::from_millis(300);
         let policy =
             Reconnection::default().delay(delay).delay_max(delay).randomization_factor(0.0);
@@ -37,7 +37,8 @@ async fn nothing_is_missed_when_the_line_was_cut(program: Program) {
             for n in next..next + 10 {
                 assert_eq!(numbers.next().await, n, "{via:?}");
             }
-            // A server notices the end of a polling session by the GET that it holds: that must have arrived.
+            // A server notices the end of a polling session by its pending GET, which must have
+            // arrived.
             tokio::time::sleep(Duration::from_millis(100)).await;
             proxy.set(Line::Resets);
             tokio::time::sleep(Duration::from_millis(50)).await;

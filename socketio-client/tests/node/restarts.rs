@@ -1,4 +1,4 @@
-//! A server that goes away and comes back, comes late, or lets nobody in.
+//! A server that restarts, starts late, or refuses its clients.
 
 use std::{
     net::TcpListener,
@@ -14,14 +14,14 @@ use crate::support::{
 };
 
 on_servers!(
-    what_waits_arrives_once_and_in_order_after_a_restart,
+    queued_events_arrive_once_and_in_order_after_a_restart,
     a_server_may_come_later_than_its_client,
-    a_server_that_refuses_is_asked_again,
-    attempts_end_where_they_are_limited,
-    the_manager_tells_of_a_restart,
+    a_refusing_server_is_tried_again,
+    attempts_end_at_their_limit,
+    the_manager_reports_a_restart,
 );
 
-async fn what_waits_arrives_once_and_in_order_after_a_restart(program: Program) {
+async fn queued_events_arrive_once_and_in_order_after_a_restart(program: Program) {
     for via in Via::ALL {
         let setting = Setting::new(program);
         let mut server = setting.start();
@@ -69,7 +69,7 @@ async fn a_server_may_come_later_than_its_client(program: Program) {
     }
 }
 
-async fn a_server_that_refuses_is_asked_again(program: Program) {
+async fn a_refusing_server_is_tried_again(program: Program) {
     for via in Via::ALL {
         let refusing = Setting::new(program).with("REFUSE", 1).start();
         let socket = client(&refusing.url(), "/", via.config());
@@ -84,8 +84,8 @@ async fn a_server_that_refuses_is_asked_again(program: Program) {
     }
 }
 
-async fn attempts_end_where_they_are_limited(_: Program) {
-    // Accepts, and says nothing.
+async fn attempts_end_at_their_limit(_: Program) {
+    // Accepts connections and sends nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let (timeout, delay) = (Duration::from_millis(200), Duration::from_millis(50));
     for via in Via::ALL {
@@ -95,7 +95,7 @@ async fn attempts_end_where_they_are_limited(_: Program) {
         let mut failures = seen::failures(&socket);
         let started = Instant::now();
         assert!(matches!(within(socket.connect()).await, Err(ConnectError::Timeout)));
-        // The first one and two more, after 50 and 100 ms.
+        // The first attempt and two more, after 50 and 100 ms.
         for _ in 0..3 {
             assert!(matches!(failures.next().await, ConnectError::Timeout));
         }
@@ -111,7 +111,7 @@ async fn attempts_end_where_they_are_limited(_: Program) {
     }
 }
 
-async fn the_manager_tells_of_a_restart(program: Program) {
+async fn the_manager_reports_a_restart(program: Program) {
     let setting = Setting::new(program);
     let server = setting.start();
     let socket = client(&server.url(), "/", Via::Upgrade.config());

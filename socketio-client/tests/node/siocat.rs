@@ -1,4 +1,4 @@
-//! The command line client as a process.
+//! The command-line client as a process.
 
 use std::{path::PathBuf, process::Stdio};
 
@@ -36,8 +36,8 @@ fn url(program: Program, parser: &'static str) -> String {
 }
 
 #[tokio::test]
-async fn it_goes_through_the_proxy_of_the_environment() {
-    // Our server takes whole URLs, as a proxy does.
+async fn siocat_uses_the_proxy_of_the_environment() {
+    // This project's server accepts full URLs, as a proxy does.
     let proxy = url(Program::Rust, "json");
     let there = "http://nowhere.invalid/";
     for (flags, proxy, found) in [
@@ -54,7 +54,7 @@ async fn it_goes_through_the_proxy_of_the_environment() {
     }
 }
 
-/// A running one, spoken to by lines.
+/// A running process, controlled by lines.
 struct Running {
     child: Child,
     stdin: ChildStdin,
@@ -74,7 +74,7 @@ impl Running {
         self.stdin.write_all(format!("{line}\n").as_bytes()).await.unwrap();
     }
 
-    /// The next printed line where this is the event's name, or what happened.
+    /// Returns the next printed line with this event name or note.
     async fn wait_for(&mut self, name: &str) -> Value {
         let found = async {
             loop {
@@ -157,7 +157,7 @@ async fn it_leaves_with_its_server_if_it_is_told_to(program: Program) {
 }
 
 async fn it_leaves_after_so_many_events(program: Program) {
-    // The first is the welcome.
+    // The first event is the welcome.
     let mut running = Running::start(&["-j", "-c", "3", &url(program, "json")]);
     running.wait_for("welcome").await;
     running.say("burst 2").await;

@@ -1,5 +1,5 @@
-//! The signal between the handles and the connection's task, in every order in which threads can run it: `loom` tries them
-//! all, and fails where the task sleeps although something was raised.
+//! Checks the signal between the handles and the connection's task with `loom`, in every order in
+//! which threads can run. A test fails if the task sleeps although a flag is raised.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
@@ -29,7 +29,7 @@ use loom::{
 
 use self::signal::Signal;
 
-/// What the handles share with the task.
+/// The state that the handles share with the task.
 #[derive(Default)]
 struct Shared {
     signal: Signal,
@@ -37,7 +37,7 @@ struct Shared {
     request: Mutex<bool>,
 }
 
-/// A handle. The end of the last one stops the task.
+/// A handle. Dropping the last one stops the task.
 struct Owner(Arc<Shared>);
 
 impl Drop for Owner {
@@ -58,11 +58,11 @@ impl Owner {
     }
 }
 
-/// The task, as the driver is one: it works in rounds until there is nothing to do. In a round it takes note of what was
-/// raised more than once, so that what is raised between is seen by none of the checks before.
+/// A model of the driver's task. It works in rounds until nothing is left to do. A round takes the
+/// flags more than once, so a flag raised in between is missed by the earlier checks.
 struct Task {
     shared: Arc<Shared>,
-    /// Gone in the middle of a round: a handler that drops the last handle.
+    /// Dropped in the middle of a round, like the last handle in a handler.
     dropped_by_handler: Option<Arc<Owner>>,
     emitted: u32,
     requests: u32,
@@ -108,7 +108,7 @@ impl Future for Task {
     }
 }
 
-/// More than two preemptions of a thread find nothing that two do not, and take far longer.
+/// More than two preemptions of a thread find no further errors, and take far longer.
 fn model(run: impl Fn() + Send + Sync + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(2);
@@ -131,7 +131,7 @@ fn a_task_ends_with_its_last_handle_and_misses_nothing() {
 }
 
 #[test]
-fn handles_of_two_threads_are_heard_whichever_is_dropped_last() {
+fn no_request_of_two_threads_is_lost_whichever_handle_is_dropped_last() {
     model(|| {
         let shared = Arc::new(Shared::default());
         let owner = Arc::new(Owner(shared.clone()));
@@ -159,10 +159,10 @@ fn a_task_ends_with_the_handle_that_its_own_handler_drops() {
 }
 
 #[test]
-fn a_sleeping_task_is_woken_for_what_is_asked() {
-    struct UntilAsked(Task);
+fn a_sleeping_task_is_woken_for_a_request() {
+    struct UntilRequested(Task);
 
-    impl Future for UntilAsked {
+    impl Future for UntilRequested {
         type Output = u32;
 
         fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u32> {
@@ -178,7 +178,7 @@ fn a_sleeping_task_is_woken_for_what_is_asked() {
         let shared = Arc::new(Shared::default());
         let owner = Arc::new(Owner(shared.clone()));
         let kept = owner.clone();
-        let task = UntilAsked(Task::new(&shared));
+        let task = UntilRequested(Task::new(&shared));
         let handle = thread::spawn(move || owner.request());
         assert_eq!(block_on(task), 1);
         handle.join().unwrap();
@@ -219,7 +219,8 @@ fn a_sleeping_task_is_woken_once_and_a_working_one_is_not() {
         assert!(raised.has_packets() && raised.has_requests());
         assert!(signal.sleep(&waker));
 
-        // Woken by something else: nothing is raised, and what is raised meanwhile wakes nobody.
+        // The task was woken by something else. No flag is raised, and raising one now wakes
+        // nobody.
         signal.work();
         let raised = signal.take();
         assert!(!raised.has_packets() && !raised.has_requests());
@@ -227,7 +228,7 @@ fn a_sleeping_task_is_woken_once_and_a_working_one_is_not() {
         assert_eq!(count.0.load(SeqCst), 1);
         assert!(!signal.sleep(&waker));
 
-        // The end is never forgotten.
+        // The stop flag is never cleared.
         signal.stop();
         signal.take();
         assert!(signal.is_stopped() && !signal.sleep(&waker));

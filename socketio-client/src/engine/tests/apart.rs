@@ -1,4 +1,4 @@
-//! Messages that leave apart from those before them, and what refuses to wait for ever.
+//! Packets that wait for the server to read the preceding ones, and the limits of that wait.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +16,7 @@ const OPEN: &str = r#"0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeou
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A server's end of one WebSocket, frame by frame.
+/// The server's end of one WebSocket, frame by frame.
 struct Peer(DuplexStream);
 
 impl Peer {
@@ -43,7 +43,7 @@ impl Peer {
         self.next().await.unwrap()
     }
 
-    /// The next frame of the client: a message, or the name of what it is.
+    /// Returns the next frame of the client: a message, or the name of another frame.
     async fn next(&mut self) -> std::io::Result<String> {
         let opcode = self.0.read_u8().await? & 0x0f;
         let len = usize::from(self.0.read_u8().await? & 0x7f);
@@ -80,7 +80,7 @@ async fn engine_and_peer() -> (Engine, Peer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_a_websocket_a_message_sent_apart_waits_for_the_pong_behind_those_before() {
+async fn on_a_websocket_a_separate_packet_waits_for_the_pong_after_those_before() {
     let (mut engine, mut peer) = engine_and_peer().await;
     engine.send(text("a")).unwrap();
     engine.send_unbounded(text("b"), Order::AfterConfirmation(PATIENCE));
@@ -99,7 +99,7 @@ async fn on_a_websocket_a_message_sent_apart_waits_for_the_pong_behind_those_bef
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_answers_no_ping_is_waited_for_so_long_and_no_longer() {
+async fn a_server_without_pongs_delays_a_separate_packet_until_the_timeout() {
     let (mut engine, mut peer) = engine_and_peer().await;
     engine.send(text("a")).unwrap();
     engine.send_unbounded(text("b"), Order::AfterConfirmation(PATIENCE));
@@ -116,7 +116,7 @@ async fn a_server_that_answers_no_ping_is_waited_for_so_long_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_waited_for_where_nothing_was_sent_before() {
+async fn a_separate_packet_is_sent_at_once_if_nothing_was_sent_before() {
     let (mut engine, mut peer) = engine_and_peer().await;
     engine.send_unbounded(text("b"), Order::AfterConfirmation(PATIENCE));
     let client = tokio::spawn(async move { closed(&mut engine).await });
@@ -125,10 +125,10 @@ async fn nothing_is_waited_for_where_nothing_was_sent_before() {
     client.await.unwrap();
 }
 
-/// What a client writes at once, connection by connection.
+/// The data that a client writes at once, per connection.
 type Written = Arc<Mutex<Vec<Vec<Vec<u8>>>>>;
 
-/// Options whose connections write down what the client writes, and take their time for the answers.
+/// Options whose connections record what the client writes, and delay the responses.
 fn watched(network: &Network, options: EngineOptions) -> (EngineConfig, Written) {
     let written = Written::default();
     let (network, log) = (network.clone(), written.clone());
@@ -139,7 +139,7 @@ fn watched(network: &Network, options: EngineOptions) -> (EngineConfig, Written)
         let log = log.clone();
         let index = log.lock().unwrap().len();
         log.lock().unwrap().push(Vec::new());
-        // The GET, which is the first, hears from the server later than the WebSocket does.
+        // The GET is the first connection. Its responses arrive later than those of the WebSocket.
         let latency = Duration::from_millis(if index == 0 { 5 } else { 1 });
         tokio::spawn(async move {
             let mut bytes = [0; 4096];
@@ -164,7 +164,7 @@ fn watched(network: &Network, options: EngineOptions) -> (EngineConfig, Written)
     (EngineConfig::new("http://server", &options).unwrap(), written)
 }
 
-/// The bodies of the POSTs of a connection.
+/// Returns the bodies of the POSTs of a connection.
 fn bodies(written: &[Vec<u8>]) -> Vec<String> {
     let written = String::from_utf8(written.concat()).unwrap();
     let heads = written.split("\r\n\r\n").skip(1);
@@ -172,7 +172,8 @@ fn bodies(written: &[Vec<u8>]) -> Vec<String> {
     bodies.filter(|body| !body.is_empty()).map(str::to_owned).collect()
 }
 
-/// The frames of a WebSocket, and `|` between those that are not written at once. None if the connection is no WebSocket.
+/// Returns the frames of a WebSocket, with `|` between frames of different writes, or `None` if the
+/// connection is not a WebSocket.
 async fn frames(written: &[Vec<u8>]) -> Option<Vec<String>> {
     let (head, rest) = written.split_first()?;
     if !String::from_utf8_lossy(head).contains("transport=websocket") {
@@ -193,7 +194,7 @@ async fn frames(written: &[Vec<u8>]) -> Option<Vec<String>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_polling_a_message_sent_apart_and_the_end_are_requests_of_their_own() {
+async fn over_polling_a_separate_packet_and_the_close_have_their_own_requests() {
     let network = Network::echo(ServerConfig::default());
     let (config, written) = watched(&network, only(Transport::Polling));
     let mut engine = Engine::open(&config).await.unwrap();
@@ -208,7 +209,7 @@ async fn over_polling_a_message_sent_apart_and_the_end_are_requests_of_their_own
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_every_point_of_an_upgrade_a_message_sent_apart_leaves_apart() {
+async fn a_separate_packet_stays_separate_at_every_point_of_an_upgrade() {
     let mut over_websocket = 0;
     for polls in 0..60 {
         let network = Network::echo(ServerConfig::default());
@@ -246,7 +247,7 @@ async fn at_every_point_of_an_upgrade_a_message_sent_apart_leaves_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_held_leaves_although_the_sessions_queue_is_full() {
+async fn the_backlog_is_sent_although_the_sessions_queue_is_full() {
     for via in [Transport::Polling, Transport::WebSocket] {
         let network = Network::echo(ServerConfig::default());
         let mut engine = open(&network, only(via).max_queued_packets(2)).await;

@@ -1,4 +1,4 @@
-//! Who ends a session, and what the other one hears.
+//! Ends of a session by either side, and what the other side sees.
 
 use tokio::sync::watch;
 
@@ -6,7 +6,7 @@ use super::*;
 use engineio_server::{CloseReason as ServerReason, EngineConfig as ServerConfig};
 
 #[tokio::test(start_paused = true)]
-async fn a_client_closes_after_its_last_words() {
+async fn a_client_closes_after_its_last_messages() {
     for options in [only(Transport::Polling), only(Transport::WebSocket), options()] {
         let network = Network::echo(ServerConfig::default());
         let mut engine = open(&network, options).await;
@@ -48,7 +48,7 @@ async fn a_dropped_client_is_gone_at_once() {
     }
 }
 
-/// A way to the server that can be made to carry nothing any more, without an end being told.
+/// A stream to the server that can be made to lose all data, without an end.
 fn fragile(network: &Network, options: EngineOptions) -> (EngineConfig, watch::Sender<bool>) {
     let (stop, stopped) = watch::channel(false);
     let network = network.clone();
@@ -94,7 +94,7 @@ async fn a_cut_connection_is_a_transport_error_or_close() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_the_server_does_not_know_is_over() {
+async fn a_session_unknown_to_the_server_ends() {
     let network = Network::intercepted(ServerConfig::default(), |request| {
         let post = request.method() == http::Method::POST;
         post.then(|| {
@@ -121,7 +121,7 @@ async fn nothing_follows_the_end() {
     assert!(quiet.await.is_err());
 }
 
-/// A server that opens a session and then says something else.
+/// A server that opens a session and then sends other packets.
 fn talks(second: &'static str) -> Network {
     Network::intercepted(ServerConfig::default(), move |request| {
         let open = r#"0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
@@ -132,7 +132,7 @@ fn talks(second: &'static str) -> Network {
 }
 
 #[tokio::test(start_paused = true)]
-async fn garbage_ends_a_session_after_what_was_good() {
+async fn garbage_ends_a_session_after_the_valid_packets() {
     for garbage in ["", "4a\x1ex", "4a\x1e", "<html>"] {
         let network = talks(garbage);
         let mut engine = open(&network, only(Transport::Polling)).await;
@@ -144,7 +144,7 @@ async fn garbage_ends_a_session_after_what_was_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_client_does_not_expect_is_ignored() {
+async fn unexpected_packets_do_not_end_a_session() {
     let network = talks("3\x1e0{}\x1e5\x1e6\x1e2\x1e4a\x1e1");
     let mut engine = open(&network, only(Transport::Polling)).await;
     assert!(matches!(event(&mut engine).await, EngineEvent::Ping));
@@ -153,13 +153,13 @@ async fn what_a_client_does_not_expect_is_ignored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_goodbye_that_nobody_hears_takes_its_time_and_no_more() {
+async fn a_close_without_a_response_ends_at_the_timeout() {
     for (via, seconds) in [(Transport::Polling, 32), (Transport::WebSocket, 2)] {
         let (config, stop) = fragile(&Network::echo(ServerConfig::default()), only(via));
         let mut engine = Engine::open(&config).await.unwrap();
         assert!(matches!(event(&mut engine).await, EngineEvent::Ping));
         stop.send(true).unwrap();
-        // What is on its way gets no answer: the pong, on polling.
+        // The request with the pong, on polling, gets no response.
         let quiet = tokio::time::timeout(Duration::from_secs(1), event(&mut engine)).await;
         assert!(quiet.is_err());
         let before = tokio::time::Instant::now();

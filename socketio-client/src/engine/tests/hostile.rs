@@ -1,4 +1,4 @@
-//! Servers that say anything at all.
+//! Servers that send arbitrary data.
 
 use std::{
     io::ErrorKind,
@@ -14,10 +14,10 @@ use super::*;
 const OPEN: &str =
     r#"0{"sid":"a","upgrades":["websocket"],"pingInterval":2000,"pingTimeout":2000}"#;
 
-/// What a connection answers to each request: a head, and what follows it.
+/// The response of a connection to each request: a head and the data after it.
 #[derive(Clone, Debug)]
 struct Answer {
-    /// Whether the head is lawful.
+    /// Whether the head is valid.
     head: bool,
     open: bool,
     rest: Vec<u8>,
@@ -30,7 +30,7 @@ fn answer() -> impl Strategy<Value = Answer> {
             "4a", "\x1e", "2", "3", "6", "1", "b/w==", "3probe", "5", "HTTP/1.1 200 OK\r\n", "\r\n\r\n", "content-length: 3\r\n",
         ])
         .prop_map(|text| text.as_bytes().to_vec()),
-        // Frames: text, ping, close, an announced length that never comes, reserved bits.
+        // Frames: text, ping, close, an announced length that never arrives, reserved bits.
         3 => select(vec![
             &b"\x81\x024a"[..], b"\x89\x00", b"\x88\x00", b"\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xff", b"\xf1\x00", b"\x01\x014",
             b"\x80\x01a", b"\x81\x012",
@@ -89,14 +89,15 @@ async fn serve(mut stream: DuplexStream, answers: Vec<Answer>) {
             return;
         }
     }
-    // It listens, and says no more.
+    // It accepts connections and sends no more.
     let mut ignored = [0; 1024];
     while stream.read(&mut ignored).await.is_ok_and(|read| read > 0) {}
 }
 
 async fn survive(via: Transport, answers: Vec<Answer>) {
     let transports = [via, Transport::WebSocket];
-    // Time stands still while a server answers each GET at once, so there is an end to its patience.
+    // The clock stands still while a server responds to each GET at once, so the number of
+    // responses is limited.
     let connections = AtomicUsize::new(0);
     let options =
         options().transports(transports).max_payload(500).connector(move |_: String, _: u16| {
@@ -106,7 +107,7 @@ async fn survive(via: Transport, answers: Vec<Answer>) {
             async move { if spent { Err(ErrorKind::ConnectionRefused.into()) } else { Ok(client) } }
         });
     let config = EngineConfig::new("http://server", &options).unwrap();
-    // The caller's timeout: a server may take as long as it likes to open.
+    // The timeout of the caller, because the engine itself sets no limit on opening.
     let opening = tokio::time::timeout(Duration::from_secs(60), Engine::open(&config)).await;
     let Ok(Ok(mut engine)) = opening else { return };
     let _ = engine.send(text("x"));
@@ -122,7 +123,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_a_server_says_the_session_comes_to_an_end(
+    fn a_session_ends_whatever_the_server_sends(
         polling in any::<bool>(),
         answers in vec(answer(), 1..5),
     ) {

@@ -1,4 +1,4 @@
-//! What a server may not do.
+//! Limits that a server must not exceed.
 
 use super::*;
 use crate::RequestError;
@@ -16,7 +16,7 @@ fn too_large(error: Option<EngineError>) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_too_large_ends_the_session() {
+async fn a_message_that_is_too_large_ends_the_session() {
     for via in [Transport::Polling, Transport::WebSocket] {
         let network = Network::echo(ServerConfig::default());
         let mut engine = open(&network, only(via).max_payload(1000)).await;
@@ -39,7 +39,7 @@ async fn a_handshake_too_large_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn garbage_is_no_handshake() {
+async fn garbage_is_not_a_handshake() {
     for (body, expected) in [
         ("", "server error"),
         ("garbage", "server error"),
@@ -47,7 +47,7 @@ async fn garbage_is_no_handshake() {
         ("<html>", "server error"),
         ("1", "transport close"),
         (r#"0{"sid":"","pingInterval":25000,"pingTimeout":20000}"#, "server error"),
-        // Without a length that fits it is not revision 3 either.
+        // Without a matching length it is not revision 3 either.
         (r#"99:0{"sid":"a","pingInterval":25000,"pingTimeout":20000}"#, "server error"),
     ] {
         let network = Network::intercepted(ServerConfig::default(), move |_| {
@@ -59,7 +59,7 @@ async fn garbage_is_no_handshake() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_of_revision_3_is_told_apart() {
+async fn a_server_of_revision_3_is_detected() {
     let open = r#"0{"sid":"a","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":60000}"#;
     let text = format!("{}:{open}2:40", open.len()).into_bytes();
     let mut binary = vec![0, 7, 8, 255];
@@ -78,7 +78,7 @@ async fn a_server_of_revision_3_is_told_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_told_with_its_body() {
+async fn a_refusal_is_reported_with_its_body() {
     let network = Network::echo(ServerConfig::default());
     let error =
         try_open(&network, only(Transport::Polling).revision(engineio_parser::Revision::V3)).await;
@@ -100,7 +100,7 @@ async fn the_queue_is_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_has_its_time() {
+async fn a_request_times_out() {
     let options = only(Transport::Polling)
         .request_timeout(Some(Duration::from_secs(5)))
         .connector(super::network::Silence);

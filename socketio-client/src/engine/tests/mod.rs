@@ -1,4 +1,4 @@
-//! The engine against our own server, over streams in memory and under a paused clock.
+//! The engine against this project's server, over in-memory streams and under a paused clock.
 
 mod apart;
 mod ends;
@@ -21,7 +21,7 @@ use engineio_parser::{Data, Frame, Frames, PacketType, Transport, session::Close
 use self::network::Network;
 use super::{Closed, Engine, EngineConfig, EngineError, EngineEvent, EngineOptions};
 
-/// Longer than any deadline that is waited for.
+/// Longer than any deadline in these tests.
 const HANG: Duration = Duration::from_secs(1000);
 
 fn options() -> EngineOptions {
@@ -45,7 +45,7 @@ async fn event(engine: &mut Engine) -> EngineEvent {
     tokio::time::timeout(HANG, poll_fn(|cx| engine.poll_event(cx))).await.unwrap()
 }
 
-/// The next message; pings and upgrades are passed over.
+/// Returns the next message and skips pings and upgrades.
 async fn message(engine: &mut Engine) -> Data {
     loop {
         match event(engine).await {

@@ -1,4 +1,4 @@
-//! A server that is reached through memory.
+//! A server behind in-memory streams.
 
 use std::{
     convert::Infallible,
@@ -17,7 +17,7 @@ use crate::engine::connector::{ByteStream, Connecting, Connector};
 
 type Intercept = dyn Fn(&Request<Incoming>) -> Option<Response<ResponseBody>> + Send + Sync;
 
-/// What happened in the server's sessions.
+/// The events of the server's sessions.
 pub(super) enum Happening {
     Closed(CloseReason),
 }
@@ -54,7 +54,7 @@ impl Network {
         Self::intercepted(config, |_| None)
     }
 
-    /// Some requests are answered by the test instead.
+    /// Lets the test respond to some requests.
     pub(super) fn intercepted(
         config: EngineConfig,
         intercept: impl Fn(&Request<Incoming>) -> Option<Response<ResponseBody>> + Send + Sync + 'static,
@@ -85,7 +85,7 @@ impl Network {
         }))
     }
 
-    /// One request per connection. To be said before anything else.
+    /// Limits connections to one request. Call it before any other method.
     pub(super) fn closing(mut self) -> Self {
         Arc::get_mut(&mut self.0).unwrap().keep_alive = false;
         self
@@ -99,7 +99,7 @@ impl Network {
         }
     }
 
-    /// The client's end of a new connection.
+    /// Returns the client's end of a new connection.
     pub(super) fn accept(&self) -> DuplexStream {
         let (client, server) = tokio::io::duplex(16 * 1024);
         self.serve(server);
@@ -132,7 +132,7 @@ impl Network {
         }
     }
 
-    /// The requests so far.
+    /// Returns the requests so far.
     pub(super) fn seen(&self) -> Vec<Seen> {
         lock(&self.0.log).clone()
     }
@@ -146,7 +146,7 @@ impl Network {
         lock(&self.0.connections).abort_all();
     }
 
-    /// Why the next session to end did so on the server.
+    /// Returns why the next session to end did so on the server.
     pub(super) async fn closed(&self) -> CloseReason {
         let next = async { self.0.happenings.lock().await.recv().await };
         let Some(Happening::Closed(reason)) =
@@ -162,7 +162,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Streams that say nothing, for ever.
+/// Streams that never yield data.
 pub(super) struct Silence;
 
 impl Connector for Silence {

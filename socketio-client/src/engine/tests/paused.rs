@@ -1,9 +1,9 @@
-//! A session whose owner takes no messages for a while.
+//! A session whose owner reads no messages for a while.
 
 use super::*;
 use engineio_server::EngineConfig as ServerConfig;
 
-/// Whatever happens within a minute, but for messages, of which there must be none.
+/// Returns the events of the next minute, none of which may be a message.
 async fn minute(engine: &mut Engine) -> Vec<EngineEvent> {
     let mut events = Vec::new();
     let _ = tokio::time::timeout(Duration::from_secs(60), async {
@@ -42,7 +42,7 @@ async fn pings_behind_messages_are_answered_while_reading_is_paused() {
 #[tokio::test(start_paused = true)]
 async fn the_end_is_noticed_while_reading_is_paused() {
     for via in [Transport::Polling, Transport::WebSocket] {
-        // A WebSocket is none of the network's connections.
+        // A WebSocket is not among the network's HTTP connections.
         let cuts = if via == Transport::Polling { &[false, true][..] } else { &[false] };
         for cut in cuts {
             let network = Network::echo(ServerConfig::default());
@@ -57,7 +57,7 @@ async fn the_end_is_noticed_while_reading_is_paused() {
             } else {
                 handle.close(false)
             }
-            // What arrived before it comes first.
+            // Messages that arrived earlier come first.
             assert!(matches!(event(&mut engine).await, EngineEvent::Message(_)), "{via:?}");
             let end = closed(&mut engine).await;
             assert_ne!(reason(&end), CloseReason::PingTimeout);
@@ -67,7 +67,7 @@ async fn the_end_is_noticed_while_reading_is_paused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_gave_the_session_up_is_not_believed_behind_unread_messages() {
+async fn a_close_behind_unread_messages_does_not_prevent_a_ping_timeout() {
     for via in [Transport::Polling, Transport::WebSocket] {
         let network = Network::echo(ServerConfig::default());
         let mut engine = open(&network, only(via)).await;

@@ -1,4 +1,4 @@
-//! Through an HTTP proxy.
+//! Connections through an HTTP proxy.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,10 +8,10 @@ use super::*;
 use crate::{Proxy, RequestError};
 use engineio_server::EngineConfig as ServerConfig;
 
-/// The heads of the requests that a proxy got.
+/// The heads of the requests that a proxy received.
 pub(super) type Heads = Arc<Mutex<Vec<String>>>;
 
-/// A connector that reaches nothing but a proxy, which takes CONNECT and whole URLs.
+/// A connector that reaches only a proxy, which accepts CONNECT and full URLs.
 fn proxied(
     network: &Network,
     options: EngineOptions,
@@ -44,7 +44,7 @@ pub(super) async fn relay(
     if head.starts_with("CONNECT") {
         client.write_all(answer.as_bytes()).await.unwrap();
     } else {
-        // Only the first line differs, and servers take the whole URL as well.
+        // Only the first line differs, and servers accept the full URL as well.
         server.write_all(head.as_bytes()).await.unwrap();
     }
     let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
@@ -74,14 +74,14 @@ async fn polling_is_forwarded_and_websockets_are_tunnelled() {
         assert!(head.contains("proxy-authorization: basic yw5uonnly3jlda==\r\n"), "{head}");
         assert!(head.contains("host: server:3000\r\n"), "{head}");
     }
-    // What is for the proxy, the server behind a tunnel does not get.
+    // The server behind a tunnel does not receive the headers for the proxy.
     let websocket =
         network.seen().into_iter().find(|seen| seen.transport() == "websocket").unwrap();
     assert!(!websocket.headers.contains_key("proxy-authorization"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_proxy_that_refuses_is_told_apart() {
+async fn a_refusal_by_a_proxy_has_its_own_error() {
     let network = Network::echo(ServerConfig::default());
     for (answer, status) in [
         ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", Some(407)),
@@ -97,7 +97,7 @@ async fn a_proxy_that_refuses_is_told_apart() {
                 assert_eq!(got, status);
             }
             (Ok(Err(EngineError::WebSocket(RequestError::ProxyAnswer))), None) => {}
-            // A proxy that says nothing is the caller's timeout.
+            // A silent proxy ends in the caller's timeout.
             (Err(_), None) if answer.is_empty() => {}
             (result, _) => panic!("{answer}: {:?}", result.map(|result| result.err())),
         }

@@ -1,4 +1,4 @@
-//! What the server sees of its client.
+//! The requests that the server receives.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -30,7 +30,7 @@ async fn headers_query_and_address() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn headers_are_asked_for_at_each_opening() {
+async fn headers_are_requested_for_each_connection() {
     let network = Network::echo(ServerConfig::default());
     let count = AtomicUsize::new(0);
     let options = options()
@@ -95,7 +95,7 @@ async fn cookies_come_back_on_every_request() {
         if cookie.is_some() || request.method() != Method::GET {
             return None;
         }
-        // A balancer that sends its clients away once: only with its cookie they are let in.
+        // A load balancer that refuses its clients once, and accepts them only with its cookie.
         let mut response = Response::new(ResponseBody::new("again".into()));
         *response.status_mut() = http::StatusCode::BAD_GATEWAY;
         let set = HeaderValue::from_static("node=7; Path=/; HttpOnly; Max-Age=60");
@@ -119,9 +119,10 @@ async fn cookies_come_back_on_every_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_answers_every_poll_at_once_is_not_asked_without_a_pause() {
+async fn polls_pause_if_the_server_responds_at_once() {
     for body in ["6", "2", "3\x1e6"] {
-        // Time stands still while requests follow each other at once, so there is an end to its patience.
+        // The clock stands still while requests follow each other at once, so their number is
+        // limited.
         let count = AtomicUsize::new(0);
         let network = Network::intercepted(ServerConfig::default(), move |request| {
             let query = request.uri().query().unwrap_or_default();
@@ -157,7 +158,7 @@ async fn redirects_are_not_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_are_kept() {
+async fn connections_are_reused() {
     let network = Network::echo(ServerConfig::default());
     let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let (inner, counted) = (network.clone(), count.clone());

@@ -1,4 +1,4 @@
-//! TLS, by each of the libraries.
+//! TLS with each of the libraries.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tokio_rustls::{
 use super::*;
 use crate::{Proxy, RequestError, Tls};
 
-/// A server named `server`, and who vouches for it.
+/// The certificate of a server named `server`, and its issuer.
 struct Secure {
     network: Network,
     acceptor: TlsAcceptor,
@@ -28,7 +28,7 @@ impl Secure {
         let [server, client] = ["server", "client"].map(|name| {
             let signing_key = KeyPair::generate().unwrap();
             let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-            // OpenSSL takes one that is named as its issuer for its own issuer.
+            // OpenSSL treats a certificate with the name of its issuer as its own issuer.
             params.distinguished_name.push(rcgen::DnType::CommonName, name);
             let cert = params.signed_by(&signing_key, &issuer).unwrap();
             CertifiedKey { cert, signing_key }
@@ -114,7 +114,7 @@ async fn refused(url: &str, options: &EngineOptions) {
 }
 
 #[tokio::test]
-async fn rustls_with_certificates_of_ones_own() {
+async fn rustls_works_with_custom_certificates() {
     let (secure, _) = Secure::new(false);
     let mut config = secure.config(None);
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -142,7 +142,7 @@ async fn the_end_is_noticed_behind_tls_while_reading_is_paused() {
 }
 
 #[tokio::test]
-async fn a_server_that_nobody_vouches_for_is_refused() {
+async fn a_server_with_an_untrusted_certificate_is_refused() {
     let (secure, _) = Secure::new(false);
     let stranger = Secure::new(false).0.config(None);
     refused("wss://server", &secure.options().tls(Tls::rustls(stranger))).await;
@@ -183,7 +183,7 @@ async fn polling_with_tls_goes_through_a_tunnel() {
 
 #[cfg(feature = "native-tls")]
 #[tokio::test]
-async fn the_systems_tls_with_certificates_of_ones_own() {
+async fn native_tls_works_with_custom_certificates() {
     use crate::native_tls::{Certificate, TlsConnector};
 
     let (secure, _) = Secure::new(false);
@@ -206,7 +206,7 @@ async fn the_connector_may_speak_tls_itself() {
     any(feature = "native-roots", feature = "webpki-roots")
 ))]
 #[tokio::test]
-async fn the_default_trusts_no_stranger() {
+async fn the_default_refuses_untrusted_certificates() {
     let (secure, _) = Secure::new(false);
     refused("https://server", &secure.options()).await;
 }

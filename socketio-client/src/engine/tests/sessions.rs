@@ -70,7 +70,7 @@ async fn many_messages_keep_their_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_sent_leaves_at_once_or_not() {
+async fn a_session_is_not_writable_until_its_frames_are_sent() {
     for via in [Transport::Polling, Transport::WebSocket] {
         let network = Network::echo(ServerConfig::default());
         let mut engine = open(&network, only(via)).await;
@@ -84,7 +84,7 @@ async fn what_is_sent_leaves_at_once_or_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_reads_nothing_blames_nobody() {
+async fn a_session_without_reading_outlives_ten_seconds() {
     let network = Network::echo(ServerConfig::default());
     let mut engine = open(&network, only(Transport::WebSocket)).await;
     engine.send(text("x")).unwrap();

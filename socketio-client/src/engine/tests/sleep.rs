@@ -1,4 +1,4 @@
-//! A machine that sleeps: the monotonic clock stands still meanwhile, the wall clock does not.
+//! A sleep of the machine stops the monotonic clock, but not the wall clock.
 
 use std::{
     sync::{
@@ -11,7 +11,7 @@ use std::{
 use super::*;
 use engineio_server::EngineConfig as ServerConfig;
 
-/// A wall clock that goes with the monotonic one, but for the seconds that are added to it.
+/// A wall clock that follows the monotonic clock, plus the seconds added to it.
 fn wall_clock() -> (Arc<AtomicU64>, impl Fn() -> SystemTime + Send + Sync + 'static) {
     let slept = Arc::new(AtomicU64::new(0));
     let (start, wall, seconds) = (tokio::time::Instant::now(), SystemTime::now(), slept.clone());
@@ -21,7 +21,7 @@ fn wall_clock() -> (Arc<AtomicU64>, impl Fn() -> SystemTime + Send + Sync + 'sta
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_slept_through_its_heartbeat_takes_nothing_more() {
+async fn a_session_that_slept_through_its_heartbeat_accepts_no_packets() {
     for via in [Transport::Polling, Transport::WebSocket] {
         let network = Network::echo(ServerConfig::default());
         let (slept, clock) = wall_clock();
@@ -48,7 +48,7 @@ async fn a_session_with_nothing_to_send_notices_that_it_slept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_nap_is_survived() {
+async fn a_session_survives_a_short_sleep() {
     for via in [Transport::Polling, Transport::WebSocket] {
         let network = Network::echo(ServerConfig::default());
         let (slept, clock) = wall_clock();

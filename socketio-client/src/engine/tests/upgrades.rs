@@ -1,4 +1,4 @@
-//! From polling to WebSocket, or not.
+//! Upgrades from polling to WebSocket.
 
 use super::*;
 use engineio_server::{EngineConfig as ServerConfig, ResponseBody};
@@ -57,7 +57,7 @@ async fn a_failed_probe_leaves_polling_alive() {
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_hangs_is_given_up() {
     let network = Network::echo(ServerConfig::default());
-    // The first connections are for polling.
+    // The first connections are polling.
     let inner = network.connector();
     let count = std::sync::atomic::AtomicUsize::new(0);
     let connector = move |host: String, port: u16| {
@@ -80,7 +80,7 @@ async fn a_probe_that_hangs_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_upgrades_who_was_told_not_to() {
+async fn upgrades_can_be_disabled() {
     let network = Network::echo(ServerConfig::default());
     for options in [options().upgrade(false), only(Transport::Polling)] {
         let mut engine = open(&network, options).await;
@@ -93,7 +93,7 @@ async fn nobody_upgrades_who_was_told_not_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_transport_is_tried_where_wished() {
+async fn the_next_transport_is_tried_if_enabled() {
     let network = Network::intercepted(ServerConfig::default(), refuse_websockets);
     let options = options().transports([Transport::WebSocket, Transport::Polling]);
     let error = try_open(&network, options.clone()).await.err().unwrap();
@@ -115,8 +115,8 @@ async fn an_upgrade_is_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_is_answered_wrongly_leaves_polling_alive() {
-    // A WebSocket server that knows no Engine.IO, beside a polling one that does.
+async fn a_probe_with_a_wrong_response_leaves_polling_alive() {
+    // A WebSocket server without Engine.IO, beside a polling server with it.
     let network = Network::echo(ServerConfig::default());
     for answer in ["3", "3prob", "4hello", "garbage", ""] {
         let (inner, first) = (network.clone(), std::sync::atomic::AtomicBool::new(true));
@@ -141,7 +141,7 @@ fn babble(answer: &'static str) -> tokio::io::DuplexStream {
         let mut socket = tokio_tungstenite::accept_async(server).await.unwrap();
         assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("2probe"));
         socket.send(Message::text(answer)).await.unwrap();
-        // Then it is left.
+        // Then the client gives up the probe.
         while socket.next().await.is_some_and(|message| message.is_ok()) {}
     });
     client

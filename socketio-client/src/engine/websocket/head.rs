@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_reader_does_not_come_beyond_the_head() {
+    async fn a_read_ends_at_the_end_of_the_head() {
         for head in ["\r\nHTTP/1.1 101 X\r\na: b\r\n\r\n", "HTTP/1.1 101 X\n\n"] {
             for buffer in [1, 3, 100] {
                 let bytes = [head.as_bytes(), b"rest\r\n\r\n"].concat();

@@ -20,7 +20,7 @@ proptest! {
     /// Complete and mostly valid frames: both readers give the same messages, and an error at the
     /// same place or none.
     #[test]
-    fn frames_mean_the_same(frames in vec(frame(), 0..12), early in 0..300_usize, chunk in 1..20_000_usize) {
+    fn frames_are_read_as_by_tungstenite(frames in vec(frame(), 0..12), early in 0..300_usize, chunk in 1..20_000_usize) {
         let bytes = frames.concat();
         let (ours, theirs) = (read(&bytes, early, chunk), reference(&bytes));
         if theirs.broken_text {
@@ -35,7 +35,7 @@ proptest! {
     /// Arbitrary bytes: both readers give the same messages, and an error of tungstenite is an
     /// error here. This reader may report it earlier, from the header.
     #[test]
-    fn bytes_mean_the_same(frames in vec(frame(), 0..3), noise in vec(any::<u8>(), 0..200), early in 0..20_usize, chunk in 1..20_usize) {
+    fn bytes_are_read_as_by_tungstenite(frames in vec(frame(), 0..3), noise in vec(any::<u8>(), 0..200), early in 0..20_usize, chunk in 1..20_usize) {
         let bytes = [frames.concat(), noise].concat();
         let (ours, theirs) = (read(&bytes, early, chunk), reference(&bytes));
         if theirs.broken_text {

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_is_always_behind_does_not_let_the_buffer_grow() {
+    fn a_slow_stream_does_not_let_the_buffer_grow() {
         let mut writer = Writer::default();
         for _ in 0..1000 {
             writer.push(OpCode::Data(Data::Binary), &[], &[0; 100]).unwrap();

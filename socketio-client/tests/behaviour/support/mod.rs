@@ -1,4 +1,4 @@
-//! A server that is reached through memory, by connections that can be cut and frozen, and under a paused clock.
+//! A server behind in-memory connections that can be cut and frozen, under a paused clock.
 
 use std::{
     convert::Infallible,
@@ -24,10 +24,10 @@ use tokio::{
 
 pub(crate) const URL: &str = "http://server.test";
 
-/// Longer than any deadline that is waited for; takes no time under a paused clock.
+/// Longer than any deadline in these tests. It takes no real time under a paused clock.
 pub(crate) const HANG: Duration = Duration::from_secs(100_000);
 
-/// Fails where `future` hangs.
+/// Fails if `future` hangs.
 #[track_caller]
 pub(crate) fn within<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
     let caller = std::panic::Location::caller();
@@ -39,7 +39,7 @@ pub(crate) fn within<T>(future: impl Future<Output = T>) -> impl Future<Output =
     }
 }
 
-/// Lets everything happen that needs no time, and a little of what does.
+/// Lets everything happen that needs no time or very little.
 pub(crate) async fn settle() {
     tokio::time::sleep(Duration::from_millis(20)).await;
 }
@@ -59,7 +59,8 @@ impl Network {
         Self::to(server.engine().clone())
     }
 
-    /// A server that says what a test wants: it answers each message, and begins with `None`.
+    /// A scripted server. The function returns its response to each message, and its first packet
+    /// for `None`.
     pub(crate) fn raw(
         answer: impl Fn(Option<&str>) -> Vec<String> + Clone + Send + Sync + 'static,
     ) -> Self {
@@ -91,7 +92,7 @@ impl Network {
         }))
     }
 
-    /// From now on connections reach this server; none is refused.
+    /// Directs new connections to this server and accepts them.
     pub(crate) fn replace(&self, server: Option<&Server>) {
         *self.0.server.lock().unwrap() = server.map(|server| server.engine().clone());
     }
@@ -101,35 +102,35 @@ impl Network {
         *self.0.wires.lock().unwrap() = JoinSet::new();
     }
 
-    /// Cuts all connections and refuses further ones.
+    /// Cuts all connections and refuses new ones.
     pub(crate) fn down(&self) {
         self.replace(None);
         self.cut();
     }
 
-    /// Nothing comes through any more, and nobody is told.
+    /// Stops all data without telling the ends.
     pub(crate) fn freeze(&self, frozen: bool) {
         self.0.frozen.send_replace(frozen);
     }
 
-    /// How often somebody tried to connect.
+    /// Returns the number of attempts to connect.
     pub(crate) fn dialled(&self) -> usize {
         self.0.dialled.load(Ordering::Relaxed)
     }
 
-    /// Options that lead here, by one WebSocket.
+    /// Options that connect to this server over one WebSocket.
     pub(crate) fn config(&self) -> ClientConfig {
         self.polling().engine(|engine| engine.transports([Transport::WebSocket]))
     }
 
-    /// Options that lead here, by polling and an upgrade.
+    /// Options that connect to this server over polling and an upgrade.
     pub(crate) fn polling(&self) -> ClientConfig {
         let network = self.clone();
         let connect = move |_: String, _: u16| std::future::ready(network.dial());
         ClientConfig::default().auto_connect(false).engine(|engine| engine.connector(connect))
     }
 
-    /// A manager whose sockets are told to connect.
+    /// Creates a manager whose sockets connect only on request.
     pub(crate) fn manager(&self) -> Manager {
         Manager::with_config(URL, self.config()).unwrap()
     }
@@ -170,7 +171,7 @@ async fn freezing(frozen: &mut watch::Receiver<bool>) {
     let _ = frozen.wait_for(|frozen| *frozen).await;
 }
 
-/// The server's end of a socket.
+/// Returns the server's end of a socket.
 pub(crate) fn peer(server: &Server, socket: &Socket) -> socketio_server::Socket {
     server.of(socket.nsp().as_str()).socket(&socket.id().unwrap()).unwrap()
 }
@@ -198,13 +199,13 @@ impl<T> Log<T> {
         taken
     }
 
-    /// What has been written and not been read.
+    /// Returns the lines written since the last call.
     pub(crate) fn rest(&mut self) -> Vec<T> {
         std::iter::from_fn(|| self.0.try_recv().ok()).collect()
     }
 }
 
-/// What happens in a socket's life.
+/// Logs the connection changes of a socket.
 pub(crate) fn life(socket: &Socket) -> Log<String> {
     use socketio_client::{ConnectError, DisconnectReason};
     let (sender, log) = log();
@@ -219,7 +220,7 @@ pub(crate) fn life(socket: &Socket) -> Log<String> {
     log
 }
 
-/// What happens to a connection; pings and upgrades are left out.
+/// Logs the events of a connection, without pings and upgrades.
 pub(crate) fn happenings(manager: &Manager) -> Log<String> {
     let (sender, log) = log();
     manager.on(move |event| {

@@ -1,4 +1,4 @@
-//! Which server, which parser, which transport: the tests of one subject run in each of these.
+//! The test cases: combinations of server, parser and transport.
 
 use std::time::Duration;
 
@@ -37,12 +37,12 @@ impl Case {
         format!("http://127.0.0.1:{}", peer::shared(self.program, self.parser))
     }
 
-    /// A client that is yet to connect, so that handlers can be added.
+    /// Creates a client that is not connected yet, so that handlers can be added.
     pub(crate) fn client(&self, nsp: &str) -> Socket {
         client(&self.url(), nsp, self.config())
     }
 
-    /// Connects, and waits for the upgrade if there is to be one.
+    /// Connects, and waits for the upgrade if the case has one.
     pub(crate) async fn connect(&self, socket: &Socket) {
         within(socket.connect()).await.unwrap();
         self.via.reached(socket).await;
@@ -58,7 +58,7 @@ impl Case {
 impl Via {
     pub(crate) const ALL: [Self; 3] = [Self::Polling, Self::WebSocket, Self::Upgrade];
 
-    /// A client that waits for nothing long.
+    /// A client with short timeouts.
     pub(crate) fn config(self) -> ClientConfig {
         let transports = match self {
             Self::Polling => vec![Transport::Polling],
@@ -74,7 +74,7 @@ impl Via {
             .engine(|engine| engine.transports(transports))
     }
 
-    /// Waits until the server says that this transport is used.
+    /// Waits until the server reports this transport.
     pub(crate) async fn reached(self, socket: &Socket) {
         let wanted = if self == Self::Polling { "polling" } else { "websocket" };
         within(async {
@@ -84,7 +84,7 @@ impl Via {
                 if transport == wanted {
                     return;
                 }
-                // Only where the upgrade is waited for.
+                // Only if the case waits for the upgrade.
                 assert_eq!(self, Self::Upgrade);
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -93,17 +93,18 @@ impl Via {
     }
 }
 
-/// A client that is yet to connect, with a connection of its own.
+/// Creates a client that is not connected yet, with its own connection.
 pub(crate) fn client(url: &str, nsp: &str, config: ClientConfig) -> Socket {
     Manager::with_config(url, config).unwrap().socket(nsp)
 }
 
-/// What the server knows of the socket.
+/// Returns what the server knows about the socket.
 pub(crate) async fn info(socket: &Socket) -> Value {
     within(socket.emit_with_ack("info", &())).await.unwrap()
 }
 
-/// Makes a test of each function, in every case. Node's second generation speaks another protocol and is left out.
+/// Makes a test of each function in every case. Node's second generation is left out, because it
+/// speaks another protocol.
 macro_rules! everywhere {
     ($($test:ident),* $(,)?) => { $(
         mod $test {
@@ -129,7 +130,7 @@ macro_rules! everywhere {
         }
     )* };
     (@ $test:ident $($case:ident: $program:expr, $parser:literal, $via:expr;)*) => { $(
-        // The caller and the connection's task at the same time, as in most programs.
+        // The caller and the connection's task run in parallel, as in most programs.
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $case() {
             super::$test(Case { program: $program, parser: $parser, via: $via }).await;
@@ -138,7 +139,7 @@ macro_rules! everywhere {
 }
 pub(crate) use everywhere;
 
-/// Makes a test of each function with each server that keeps the contract.
+/// Makes a test of each function with each server that follows the contract.
 macro_rules! on_servers {
     ($($test:ident),* $(,)?) => { $(
         mod $test {

@@ -1,4 +1,4 @@
-//! What the tests share: servers as processes, a proxy that cuts lines, and clients of every kind.
+//! Shared parts of the tests: servers as processes, a proxy that cuts lines, and clients.
 
 pub(crate) mod case;
 pub(crate) mod peer;
@@ -7,7 +7,7 @@ pub(crate) mod seen;
 
 use std::time::Duration;
 
-/// Far beyond anything configured; only so that what never comes fails a test instead of hanging it.
+/// Far longer than any configured time. It makes a test fail instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What comes, but not for ever.

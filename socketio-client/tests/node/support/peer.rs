@@ -1,4 +1,4 @@
-//! Server programs, which never outlive the test program: they end with their standard input.
+//! Server programs. They end with their standard input, so they never outlive the test program.
 
 use std::{
     collections::HashMap,
@@ -9,15 +9,15 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Whose server it is.
+/// The implementation of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Program {
-    /// Node's, of that generation.
+    /// Node's server of this generation.
     Node(u8),
     Rust,
 }
 
-/// A server and its environment.
+/// A server program and its environment.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     program: Program,
@@ -69,13 +69,13 @@ impl Peer {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Sends a signal, `STOP` for instance.
+    /// Sends a signal, such as `STOP`.
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -s {name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
-    /// Kills it; gives the port, for a successor.
+    /// Kills the server and returns its port, for a successor.
     pub(crate) fn kill(self) -> u16 {
         self.port
     }
@@ -88,7 +88,8 @@ impl Drop for Peer {
     }
 }
 
-/// The port of a server that tests share, started by whichever needs it first. It ends with the test program.
+/// Returns the port of a shared server. The first test that needs it starts it, and it ends with
+/// the test program.
 pub(crate) fn shared(program: Program, parser: &'static str) -> u16 {
     static RUNNING: Mutex<Option<HashMap<(Program, &str), Peer>>> = Mutex::new(None);
     let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);

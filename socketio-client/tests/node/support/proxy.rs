@@ -1,4 +1,4 @@
-//! A line between client and server that can be cut in several ways.
+//! A proxy between client and server whose line can be cut in several ways.
 
 use std::pin::pin;
 
@@ -9,15 +9,16 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What happens to the connections that go through, and to new ones.
+/// The treatment of open and new connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
     Passes,
-    /// Nothing comes through any more, in either direction, and nobody is told.
+    /// All data stops in both directions, without telling the ends.
     Stalls,
     /// Both ends are reset.
     Resets,
-    /// The server's end is reset, the client's stays open and silent: what a router does that forgets a connection.
+    /// The server's end is reset, and the client's end stays open and silent, as with a router that
+    /// forgets a connection.
     HalfOpen,
 }
 
@@ -78,7 +79,7 @@ async fn relay(mut client: TcpStream, to: u16, mut line: watch::Receiver<Line>) 
     }
     reset(server);
     if *line.borrow() == Line::HalfOpen {
-        // Open until the proxy is gone.
+        // Stays open until the proxy is dropped.
         while line.changed().await.is_ok() {}
     } else {
         reset(client);

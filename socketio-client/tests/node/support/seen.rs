@@ -1,4 +1,4 @@
-//! What a client was told, in order.
+//! The events that a client received, in order.
 
 use serde::de::DeserializeOwned;
 use socketio_client::{ConnectError, Data, DisconnectReason, Socket};
@@ -15,13 +15,13 @@ impl<T> Seen<T> {
         async { next.await.expect("the handler is still there") }
     }
 
-    /// What has come by now and was not taken yet.
+    /// Returns the events received since the last call.
     pub(crate) fn so_far(&mut self) -> Vec<T> {
         std::iter::from_fn(|| self.0.try_recv().ok()).collect()
     }
 }
 
-/// An event's arguments: a tuple is all of them, anything else the first.
+/// The arguments of an event: a tuple holds all of them, any other type the first.
 pub(crate) fn events<T>(socket: &Socket, event: &str) -> Seen<T>
 where
     T: DeserializeOwned + Send + 'static,

@@ -1,4 +1,4 @@
-//! `connect` is done when CONNECT is answered, and not before; a refusal says why.
+//! `connect` resolves with the response to CONNECT, and a refusal has its reason.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn a_granted_namespace_has_an_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_told_arrives_as_auth() {
+async fn auth_arrives_at_the_server() {
     let io = Server::new();
     let (sender, mut seen) = log();
     io.on_connection(move |auth: Option<Auth<Value>>| {
@@ -82,7 +82,7 @@ async fn a_server_that_cannot_be_reached_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_says_nothing_is_a_timeout() {
+async fn a_silent_server_is_a_timeout() {
     let io = Server::new();
     let network = Network::new(&io);
     network.freeze(true);
@@ -93,7 +93,7 @@ async fn a_server_that_says_nothing_is_a_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connect_that_is_not_answered_is_sent_again() {
+async fn a_connect_without_a_response_is_sent_again() {
     let io = Server::new();
     let (sender, mut seen) = log();
     io.use_(move |_: Socket| {
@@ -112,7 +112,7 @@ async fn a_connect_that_is_not_answered_is_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_told_is_an_error() {
+async fn auth_that_cannot_be_serialized_is_an_error() {
     let io = Server::new();
     let network = Network::new(&io);
     let socket = network.manager().socket_with("/", SocketConfig::default().auth("no object"));

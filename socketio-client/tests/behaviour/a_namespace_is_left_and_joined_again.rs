@@ -1,5 +1,6 @@
-//! Disconnecting and connecting at once, in a way that every server takes: Node's closes the connection where CONNECT comes
-//! right behind DISCONNECT, or DISCONNECT before CONNECT is answered.
+//! Disconnecting and connecting at once, in a way that every server accepts. Node's server closes
+//! the connection if CONNECT directly follows DISCONNECT, or if DISCONNECT arrives before its
+//! response to CONNECT.
 
 use std::{
     io,
@@ -18,7 +19,8 @@ use tokio::{
 
 use crate::support::{Log, Network, URL, happenings, life, log, settle, within};
 
-/// A server that grants each namespace; `/slow` when it is told to by an event `go` of another one.
+/// A server that grants each namespace. It grants `/slow` when an event `go` arrives in another
+/// one.
 fn server() -> (Network, Log<(String, Instant)>) {
     let (sender, seen): (UnboundedSender<(String, Instant)>, _) = log();
     let network = Network::raw(move |text| {
@@ -38,7 +40,7 @@ fn server() -> (Network, Log<(String, Instant)>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_a_new_connection_where_nobody_else_uses_it() {
+async fn a_lone_namespace_is_joined_again_over_a_new_connection() {
     let (network, mut seen) = server();
     let socket = network.socket("/");
     let mut log = happenings(socket.manager());
@@ -55,7 +57,7 @@ async fn over_a_new_connection_where_nobody_else_uses_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_pause_where_others_stay() {
+async fn a_namespace_beside_others_is_joined_again_after_a_pause() {
     let (network, mut seen) = server();
     let manager = network.manager();
     let (socket, other) = (manager.socket("/a"), manager.socket("/other"));
@@ -75,7 +77,7 @@ async fn after_a_pause_where_others_stay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_decides_is_told_when_it_has_decided() {
+async fn disconnect_is_sent_after_the_response_to_connect() {
     for (word, wanted) in [("go", false), ("go", true), ("refuse", false), ("refuse", true)] {
         let (network, mut seen) = server();
         let manager = network.manager();
@@ -109,7 +111,7 @@ async fn a_server_that_decides_is_told_when_it_has_decided() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn before_there_is_a_connection() {
+async fn a_namespace_is_left_before_there_is_a_connection() {
     let (network, _seen) = server();
     network.down();
     let socket = network.socket("/");
@@ -123,7 +125,7 @@ async fn before_there_is_a_connection() {
     assert!(before.elapsed() < Duration::from_millis(100), "it is tried at once");
 }
 
-/// A stream that is cut where a thread disconnects the socket at the same moment.
+/// A stream that is cut while a thread disconnects the socket at the same moment.
 struct Cut {
     stream: DuplexStream,
     then: Arc<Mutex<Option<Socket>>>,
@@ -163,7 +165,7 @@ impl AsyncWrite for Cut {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_connection_is_lost() {
+async fn a_namespace_is_left_while_the_connection_is_lost() {
     let (network, _seen) = server();
     let then = Arc::default();
     let (dialling, cutting) = (network.clone(), Arc::clone(&then));

@@ -1,4 +1,4 @@
-//! A duration that the clock cannot express is as good as no limit; it breaks nothing.
+//! A duration that the clock cannot express means no limit.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn manager(config: ClientConfig) -> Manager {
 }
 
 #[tokio::test(start_paused = true)]
-async fn for_the_goodbye() {
+async fn close_timeout_may_be_any_duration() {
     let io = Server::new();
     let network = Network::new(&io);
     let manager = manager(network.config().close_timeout(Duration::MAX));
@@ -24,7 +24,7 @@ async fn for_the_goodbye() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn for_the_next_attempt() {
+async fn the_reconnection_delay_may_be_any_duration() {
     let io = Server::new();
     let network = Network::new(&io);
     network.down();
@@ -41,7 +41,7 @@ async fn for_the_next_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn for_an_answer() {
+async fn the_ack_timeout_may_be_any_duration() {
     let io = Server::new();
     let (sender, mut seen) = log();
     io.on("slow", move |ack: Ack| {

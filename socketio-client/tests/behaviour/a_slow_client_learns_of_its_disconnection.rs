@@ -1,4 +1,4 @@
-//! A client whose handlers do not keep up is told that the server has given it up.
+//! A client with slow handlers learns that the server has dropped it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use socketio_server::{Server, ServerConfig};
 use crate::support::{Network, URL, life, peer, within};
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_the_server_gave_up_is_not_connected() {
+async fn a_client_dropped_by_the_server_is_not_connected() {
     for polling in [false, true] {
         let config = ServerConfig::default().engine(|engine| {
             let engine = engine.max_queued_bytes(1_000_000_000).max_queued_packets(1_000_000);

@@ -1,4 +1,4 @@
-//! A handler that failed is `AckError::Refused` at the other end, in both directions.
+//! A failed handler is `AckError::Refused` at the other end, in both directions.
 
 use serde_json::{Value, json};
 use socketio_client::{AckError, ClientConfig, Event, HandlerError, PublicError, connect_with};
@@ -27,7 +27,7 @@ fn buy(order: u32) -> Result<u32, SoldOut> {
 const TYPED: Event<(), u32> = Event::new("typed");
 
 #[tokio::test(start_paused = true)]
-async fn the_servers_handler_refuses_the_client() {
+async fn a_failed_handler_of_the_server_is_an_ack_error() {
     let io = Server::with_config(ServerConfig::default().public_error::<SoldOut>());
     io.on("public", || async { Ok::<u32, socketio_server::HandlerError>(buy(1)?) });
     io.handle(socketio_server::Event::<(), u32>::new("typed"), |_, ()| async { Ok(buy(1)?) });
@@ -50,7 +50,8 @@ async fn the_servers_handler_refuses_the_client() {
     let invalid = ("invalid arguments".to_owned(), None);
     assert_eq!(refused(socket.emit_with_ack("number", "text").await), invalid);
     assert_eq!(socket.emit_with_ack::<u32>("works", &()).await.unwrap(), 2);
-    // A type that takes such an object gets it; one that holds nothing could not tell.
+    // A type that accepts such an object receives it as a value. An empty type could not show the
+    // error.
     let value: Value = socket.emit_with_ack("private", &()).await.unwrap();
     assert_eq!(value, json!({ "error": "internal error" }));
     let nothing = socket.emit_with_ack::<()>("private", &()).await;
@@ -58,7 +59,7 @@ async fn the_servers_handler_refuses_the_client() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_clients_handler_refuses_the_server() {
+async fn a_failed_handler_of_the_client_is_an_ack_error() {
     let io = Server::new();
     let network = Network::new(&io);
     let config: ClientConfig = network.config().public_error::<SoldOut>();

@@ -1,4 +1,4 @@
-//! No connection is opened after a disconnection that somebody wanted.
+//! No connection opens after an intended disconnection.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{Network, happenings, life, log, settle, within};
 const LONG: Duration = Duration::from_secs(300);
 
 #[tokio::test(start_paused = true)]
-async fn after_disconnect() {
+async fn nothing_opens_after_disconnect() {
     let io = Server::new();
     let (sender, mut reasons) = log();
     io.on_disconnect(move |reason: socketio_server::DisconnectReason| {
@@ -32,7 +32,7 @@ async fn after_disconnect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_server_has_disconnected_the_socket() {
+async fn nothing_opens_after_the_server_has_disconnected_the_socket() {
     let io = Server::new();
     io.on("leave", |peer: Peer| async move { peer.disconnect() });
     let network = Network::new(&io);
@@ -98,7 +98,7 @@ async fn closing_the_manager_keeps_sockets_for_the_next_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_connects_right_after_closing_waits_for_the_next_connection() {
+async fn a_connect_right_after_close_waits_for_the_next_connection() {
     let io = Server::new();
     let network = Network::new(&io);
     let manager = network.manager();
@@ -151,7 +151,7 @@ async fn events_that_wait_are_not_handled_after_disconnect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_tells_who_waits_then_and_not_who_connects_afterwards() {
+async fn close_fails_waiting_connects_but_not_later_ones() {
     let io = Server::new();
     io.use_(|_: Peer| async { tokio::time::sleep(Duration::from_secs(5)).await });
     let network = Network::new(&io);

@@ -1,4 +1,4 @@
-//! Reconnection: what is tried, how often, and what is told of it in which order.
+//! Reconnection: its attempts, their number, and the order of the events that report them.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -33,7 +33,7 @@ async fn attempts_end_with_reconnect_failed_before_the_last_error() {
     assert_eq!((network.dialled(), log.rest().len()), (3, 0));
     assert!(socket.is_active());
 
-    // Until it is told to.
+    // Stays disconnected until it is opened.
     network.replace(Some(&io));
     within(socket.connect()).await.unwrap();
     assert_eq!(log.next().await, "Open");
@@ -57,14 +57,14 @@ async fn delays_double() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asks_for_it_while_an_attempt_fails_is_heard() {
+async fn an_open_during_a_failing_attempt_is_not_lost() {
     let io = Server::new();
     let network = Network::new(&io);
     network.down();
     let config = network.config().reconnection(Reconnection::off());
     let manager = Manager::with_config(URL, config).unwrap();
     let socket = manager.socket("/");
-    // As another thread may do at any time.
+    // Another thread may call this at any time.
     let (asking, server) = (socket.clone(), io.clone());
     manager.on(move |event| {
         if let ManagerEvent::Error(_) = event {
@@ -156,7 +156,7 @@ async fn a_half_open_connection_is_noticed_by_its_pings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_closes_is_come_back_to() {
+async fn the_client_reconnects_after_the_server_closes() {
     let io = Server::new();
     let network = Network::new(&io);
     let socket = network.socket("/");
@@ -216,7 +216,7 @@ async fn the_policy_changes_at_run_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pings_upgrades_and_the_session_are_told() {
+async fn pings_upgrades_and_the_session_are_reported() {
     let config =
         ServerConfig::default().engine(|engine| engine.ping_interval(Duration::from_secs(5)));
     let io = Server::with_config(config);

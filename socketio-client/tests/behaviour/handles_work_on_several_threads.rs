@@ -1,5 +1,6 @@
-//! Handles on several threads emit, ask, connect and disconnect while the connection's task works, over TCP and by the real clock:
-//! nobody hangs, every answer is the right one, and nothing is left.
+//! Handles on several threads emit, wait for acks, connect and disconnect while the connection's
+//! task works, over TCP and with the real clock. No call hangs, every ack is correct, and no task
+//! is left.
 
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use tokio::{task::JoinSet, time::timeout};
 
 const NAMESPACES: [&str; 3] = ["/", "/a", "/b"];
 
-/// Only a hang takes so long.
+/// Only a hang takes this long.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Asks, and disconnects or closes the connection now and then; how many answers there were.
+/// Emits with acks, and sometimes disconnects or closes the connection. Returns the number of acks.
 async fn wander(socket: Socket, lane: u32) -> u32 {
     let mut answers = 0;
     for n in 0..60 {
@@ -38,7 +39,7 @@ async fn wander(socket: Socket, lane: u32) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nobody_hangs_and_nothing_is_left() {
+async fn no_call_hangs_and_nothing_is_left() {
     let io = Server::new();
     for nsp in NAMESPACES {
         io.of(nsp).on("echo", |args: Args| async move { args });

@@ -1,4 +1,4 @@
-//! A server of Socket.IO v2 is an error of its own over each transport, and is not tried again.
+//! A Socket.IO v2 server causes its own error over each transport, and no further attempt.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn over_polling() {
     assert_eq!(life.rest(), [format!("connect_error: {error}")]);
 }
 
-/// As Node's server of that generation answers the first request.
+/// The response of Node's v2 server to the first request.
 async fn answer(mut stream: DuplexStream) {
     let mut request = [0; 1024];
     let _ = stream.read(&mut request).await;

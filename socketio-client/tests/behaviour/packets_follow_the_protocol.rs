@@ -1,4 +1,4 @@
-//! What is on the wire, and what is made of a server that does not keep to the protocol.
+//! The packets on the wire, and the reaction to servers that violate the protocol.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ async fn events_before_connect_are_kept_until_it_is_granted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_packet_ends_the_connection() {
+async fn an_invalid_packet_ends_the_connection() {
     for garbage in ["x", "2{}", "2[\"disconnect\"]", "51-[\"a\"]", "59-[\"a\"", "511-[\"a\"]"] {
         let network = Network::raw(move |text| match text {
             Some("0") => vec![GRANTED.into()],
@@ -110,7 +110,7 @@ async fn what_is_no_packet_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_fit_is_ignored() {
+async fn unexpected_packets_are_ignored() {
     let network = Network::raw(move |text| match text {
         Some("0") => vec![GRANTED.into()],
         Some(_) => {
@@ -131,7 +131,7 @@ async fn what_does_not_fit_is_ignored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namespace_that_waits_is_told_of_the_end_as_well() {
+async fn a_waiting_namespace_reports_the_disconnection() {
     let network = Network::raw(|_| Vec::new());
     let socket = network.socket("/");
     let mut life = life(&socket);

@@ -1,4 +1,4 @@
-//! Handles that outlive the runtime of their connection hang nowhere.
+//! Calls on handles that outlive the runtime of their connection do not hang.
 
 use socketio_client::{AckError, ConnectError, EmitError, Manager};
 use socketio_server::Server;
@@ -11,7 +11,7 @@ fn runtime() -> Runtime {
 }
 
 #[test]
-fn whoever_waits_is_told() {
+fn calls_after_the_end_of_the_runtime_return() {
     let io = Server::new();
     let network = Network::new(&io);
     let (first, second) = (runtime(), runtime());
@@ -34,7 +34,7 @@ fn whoever_waits_is_told() {
 }
 
 #[test]
-fn who_waited_before_is_told_too() {
+fn calls_before_the_end_of_the_runtime_return() {
     let io = Server::new();
     let network = Network::new(&io);
     network.freeze(true);

@@ -1,4 +1,4 @@
-//! Each connection asks for `auth` again, so that credentials never are those of an earlier one.
+//! Each connection calls the function for `auth` again, so that credentials are never outdated.
 
 use std::{
     sync::{
@@ -39,7 +39,7 @@ fn counting() -> SocketConfig {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_connection_has_its_own() {
+async fn every_connection_has_its_own_auth() {
     let io = Server::new();
     let mut tokens = tokens(&io);
     let network = Network::new(&io);
@@ -54,7 +54,7 @@ async fn every_connection_has_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_told_and_asked_about_again() {
+async fn a_failure_of_auth_is_reported_and_retried() {
     let io = Server::new();
     let mut tokens = tokens(&io);
     let count = Arc::new(AtomicU32::new(0));
