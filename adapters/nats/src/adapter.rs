@@ -145,6 +145,7 @@ impl ClusterAdapter for NatsAdapter {
                 Some(log) => {
                     // Report errors here. The reader would retry forever.
                     log.prepare().await?;
+                    log.check_permission(subjects.log()).await?;
                     tasks.spawn(self.reader(log, &subjects, &membership).run(sender));
                     Some(Arc::new(self.sessions(log, &subjects, &membership)))
                 }

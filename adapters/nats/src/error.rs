@@ -15,9 +15,9 @@ pub enum NatsError {
     #[error("NATS did not respond within {0:?}")]
     Timeout(Duration),
     /// A message that a node sends to itself did not arrive in time. Each node that joins sends one
-    /// over the subject of the namespace, over that of a room, and over its own. NATS is slow, or
-    /// the user must not publish or subscribe to the subject, which only the `event_callback` of
-    /// the client reports.
+    /// over the subject of the namespace, over that of a room, and over its own. With a log, it
+    /// also sends one to the subject of the log. NATS is slow, or the user must not publish or
+    /// subscribe to the subject, which only the `event_callback` of the client reports.
     #[error(
         "nothing arrives on the subject `{subject}` within {timeout:?}: NATS may not permit it"
     )]

@@ -55,7 +55,8 @@ impl Nats {
         })
     }
 
-    /// Starts a server with a configuration file, such as one with users and their permissions.
+    /// Starts a server with JetStream and a configuration file, such as one with users and their
+    /// permissions.
     ///
     /// # Errors
     ///
@@ -65,7 +66,7 @@ impl Nats {
             let path = folder.join("nats.conf");
             let failed = |error| Error(format!("{}: {error}", path.display()));
             std::fs::write(&path, text).map_err(failed)?;
-            command.arg("-c").arg(&path);
+            command.arg("-c").arg(&path).arg("-js").arg("-sd").arg(folder.join("streams"));
             Ok(())
         })
     }

@@ -11,8 +11,9 @@ use std::{
 };
 
 use async_nats::{
-    Client,
+    Client, HeaderMap,
     connection::State,
+    header::NATS_EXPECTED_STREAM,
     jetstream::{
         Context, ErrorCode,
         context::{CreateStreamError, CreateStreamErrorKind, PublishErrorKind},
@@ -135,6 +136,25 @@ impl Log {
         let silent = matches!(result, Err(NatsError::Timeout(_)));
         *self.paused_until() = silent.then(|| Instant::now() + self.timeout);
         result
+    }
+
+    /// Checks that NATS permits publishing to a subject. JetStream refuses the message, because no
+    /// stream has that name, and stores nothing. Any response will do: NATS drops a message to a
+    /// denied subject without one.
+    pub(crate) async fn check_permission(&self, subject: String) -> Result<(), NatsError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_STREAM, "-");
+        let (context, timeout) = (self.context(), self.timeout);
+        let sent = context.publish_with_headers(subject.clone(), headers, Bytes::new());
+        let refused = self.await_response(async { sent.await?.await }).await;
+        match refused {
+            Ok(Err(error)) if error.kind() == PublishErrorKind::TimedOut => {
+                Err(NatsError::Unheard { subject, timeout })
+            }
+            Err(NatsError::Timeout(_)) => Err(NatsError::Unheard { subject, timeout }),
+            Err(error) => Err(error),
+            Ok(_) => Ok(()),
+        }
     }
 
     /// Allows requests again, because JetStream was heard of.

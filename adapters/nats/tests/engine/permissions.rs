@@ -8,7 +8,7 @@ use std::{
 
 use engines::Nats;
 use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
-use socketio_adapter_nats::{NatsAdapter, NatsConfig, connect_options};
+use socketio_adapter_nats::{JetStream, NatsAdapter, NatsConfig, connect_options};
 use socketio_server::{Server, ServerConfig};
 
 use crate::{
@@ -136,6 +136,27 @@ async fn a_server_logs_one_warning_and_tries_again_after_a_pause() {
     assert_eq!(warnings.len(), 2, "one per server: {log}");
     let subject = format!("`{DENIED}.all`");
     assert!(warnings.iter().all(|warning| warning.contains(&subject)), "{log}");
+}
+
+#[tokio::test]
+async fn a_namespace_that_must_not_write_to_the_log_affects_no_other() {
+    const LOG: &str = "socketio.log.L2RlbmllZA";
+    let engine = engine(&format!("publish: {{ deny: \"{LOG}\" }}"));
+    let adapter = async || {
+        let config = config(&engine).await.connection_state_recovery(JetStream::default());
+        NatsAdapter::new(config).unwrap()
+    };
+    let (one, two) = (adapter().await, adapter().await);
+    let here = Node::join(one.clone(), "/", "one").await;
+    let there = Node::join(two, "/", "two").await;
+    for n in 1..=2 {
+        let error = denied(&one, "/denied").await;
+        assert!(error.contains(&format!("`{LOG}`")), "{error}");
+        here.publish_now(&[], "meanwhile").await;
+        there.inbox.wait(n).await;
+    }
+    assert_eq!(there.events(), ["meanwhile"; 2]);
+    assert_eq!(violations(&engine, "Publish"), 2);
 }
 
 /// Collects what is logged.
