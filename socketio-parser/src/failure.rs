@@ -104,7 +104,7 @@ pub struct Failed<'a> {
     pub data: Option<&'a Value>,
 }
 
-/// The received form of [`FailureReply`].
+/// The received form of [`Failed`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Refusal {

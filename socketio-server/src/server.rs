@@ -256,7 +256,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Returns an error if the event cannot be encoded.
+    /// Returns an error if the event cannot be encoded, or if the queue to the other nodes is full.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         self.main.emit(event, args)
     }

@@ -225,8 +225,8 @@ impl Driver {
             if !self.control(connected) {
                 return Resume::Lost;
             }
-            // A disconnection from now on sets a request for the driver, which handles it at its
-            // next check.
+            // A task that disconnects the socket from now on leaves a request for the driver, which
+            // handles it at its next check.
             socket.0.set_connected();
             return Resume::Done;
         };
