@@ -232,6 +232,6 @@ mod tests {
         outbox.pop();
         assert!(outbox.is_ready());
         outbox.push(packet("1", None)).unwrap();
-        assert!(outbox.is_ready(), "what was refused may have been given up");
+        assert!(outbox.is_ready(), "the refused packet may have been given up");
     }
 }

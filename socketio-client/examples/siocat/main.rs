@@ -74,7 +74,9 @@ async fn run(options: Options) -> Result<(), AnyError> {
         // Without this wait, the program could exit before there is a connection, and lose the
         // event.
         let connecting = tokio::time::timeout(options.timeout, connected(&socket));
-        connecting.await.map_err(|_| format!("{event} was not sent: no connection in time"))??;
+        connecting
+            .await
+            .map_err(|_| format!("{event} was not sent: no connection within the timeout"))??;
         if options.ack {
             let answer = input::ask(&socket, event, args, options.timeout).await?;
             output.answer(path.as_str(), event, answer);

@@ -10,27 +10,28 @@ siocat: talks with a Socket.IO server
 
 usage: siocat [OPTIONS] URL [EVENT [ARGUMENT...]]
 
-The path of the URL is the namespace. With an EVENT, sends it and leaves; without one, prints what arrives,
-and sends the lines it reads, `EVENT ARGUMENT...` each (`EVENT? ARGUMENT...` waits for the answer).
-An ARGUMENT is JSON, or else text; `@FILE` is the file's content as binary.
+The path of the URL is the namespace. With an EVENT, siocat sends it and exits. Without one, siocat prints
+the events that arrive and sends the lines that it reads. A line is `EVENT ARGUMENT...`, or
+`EVENT? ARGUMENT...` to wait for the ack. An ARGUMENT that is not JSON is text. `@FILE` is the content of
+a file as binary.
 
-  -a, --ack                 wait for the server's answer to EVENT, and print it
-  -l, --listen              go on listening after EVENT was sent
-  -c, --count N             leave after N events
+  -a, --ack                 wait for the server's ack of EVENT, and print it
+  -l, --listen              keep listening after sending EVENT
+  -c, --count N             exit after N events
   -n, --namespace NSP       listen in this namespace as well (may be repeated)
-  -r, --reply JSON          answer every event that asks for an answer
-  -A, --auth JSON           what the server is told with CONNECT (`@FILE`: the JSON of a file, read at each connection)
+  -r, --reply JSON          send this ack for every event that requests one
+  -A, --auth JSON           the payload of CONNECT (`@FILE`: the JSON of a file, read for each connection)
   -H, --header NAME:VALUE   a header of every request (may be repeated)
   -q, --query KEY=VALUE     a parameter of every request (may be repeated)
   -p, --path PATH           the path of the server (default /socket.io)
-  -x, --proxy URL           an HTTP proxy, or `env`: the one that the environment names
+  -x, --proxy URL           an HTTP proxy, or `env` to use the environment variables
   -t, --transport NAME      polling or websocket (may be repeated; default both)
   -m, --msgpack             packets of socket.io-msgpack-parser
-  -w, --timeout SECONDS     how long connecting and an answer may take (default 20)
-      --no-reconnect        leave when the connection is lost, or cannot be opened
-  -s, --save DIRECTORY      write binary arguments into files there
-  -j, --json                print JSON, one line each
-      --no-color            print without colours
+  -w, --timeout SECONDS     the time limit of connecting and of an ack (default 20)
+      --no-reconnect        exit when the connection is lost or cannot be opened
+  -s, --save DIRECTORY      write binary arguments to files in this directory
+  -j, --json                print one line of JSON per event
+      --no-color            print without colors
   -h, --help                print this
 ";
 
@@ -124,7 +125,7 @@ pub(crate) fn parse() -> Result<Option<Options>, lexopt::Error> {
             _ => return Err(word.unexpected()),
         }
     }
-    options.url = url.ok_or("no URL is given")?;
+    options.url = url.ok_or("the URL is missing")?;
     if let Some((event, arguments)) = words.split_first() {
         options.event = Some((event.clone(), values(arguments)?));
     }
@@ -155,7 +156,7 @@ pub(crate) fn auth(
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("a header is NAME:VALUE")?;
+    let (name, value) = text.split_once(':').ok_or("a header must have the form NAME:VALUE")?;
     let name = HeaderName::from_str(name.trim()).map_err(|error| error.to_string())?;
     let value = HeaderValue::from_str(value.trim()).map_err(|error| error.to_string())?;
     Ok((name, value))
@@ -165,6 +166,6 @@ fn transport(text: &str) -> Result<Transport, String> {
     match text {
         "polling" => Ok(Transport::Polling),
         "websocket" => Ok(Transport::WebSocket),
-        other => Err(format!("no transport: {other}")),
+        other => Err(format!("unknown transport: {other}")),
     }
 }

@@ -68,7 +68,7 @@ pub(super) struct Member {
     pub(super) early_events: VecDeque<Item>,
     pub(super) inbox: VecDeque<Item>,
     pub(super) in_flight: usize,
-    /// A copy of [`NamespaceState::epoch`](crate::model::SpaceState), which only this task changes.
+    /// A copy of [`NamespaceState::epoch`](crate::model::NamespaceState), which only this task changes.
     pub(super) epoch: u64,
     /// The private id of the session that may be recovered, and the offset of its last event.
     pub(super) pid: Option<String>,

@@ -44,8 +44,8 @@ impl Proxy {
         let (address, _) = Address::parse(url)?;
         let proxy = Self { address, authorization: None };
         Ok(match Url::parse(url)?.credentials {
-            Some(who) => {
-                let (user, password) = who.split_once(':').unwrap_or((who, ""));
+            Some(credentials) => {
+                let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
                 proxy.credentials(&decoded(user), &decoded(password))
             }
             None => proxy,

@@ -14,11 +14,11 @@ use super::{
 /// TLS is optional. Without a feature and without a value of this type, such URLs are refused with
 /// [`EngineError::TlsUnavailable`]. Without a value, the features of the crate select the library:
 ///
-/// | features | what is spoken |
+/// | features | TLS library |
 /// |---|---|
-/// | `rustls-ring` or `rustls-aws-lc`, and `native-roots` or `webpki-roots` | rustls; certificates of the system, Mozilla's, or both |
-/// | `native-tls`, and not the above | the system's TLS with the system's certificates |
-/// | anything less | nothing |
+/// | `rustls-ring` or `rustls-aws-lc`, and `native-roots` or `webpki-roots` | rustls; certificates of the operating system, Mozilla's, or both |
+/// | `native-tls`, without the above | the operating system's TLS with its certificates |
+/// | other combinations | none |
 #[derive(Clone)]
 pub struct Tls(Kind);
 

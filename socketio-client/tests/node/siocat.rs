@@ -138,7 +138,7 @@ async fn it_sends_when_its_server_has_come(program: Program) {
     let port = setting.start().kill();
     let url = format!("http://127.0.0.1:{port}");
     let output = within(siocat(&["-w", "1", &url, "echo", "1"]).output()).await.unwrap();
-    assert_eq!(output.status.code(), Some(1), "what was not sent is an error: {output:?}");
+    assert_eq!(output.status.code(), Some(1), "an event that was not sent is an error: {output:?}");
     let why = String::from_utf8_lossy(&output.stdout);
     assert!(why.contains("xhr poll error: cannot connect to 127.0.0.1"), "{why}");
     let mut running = Running::start(&["-j", "-l", &url, "echo", "1"]);

@@ -1,4 +1,4 @@
-//! The end of a session: sends what is queued, and the close.
+//! The end of a session: sends the queued packets and the close.
 
 use std::{
     future::Future,

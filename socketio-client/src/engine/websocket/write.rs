@@ -193,7 +193,7 @@ mod tests {
         let mut stream = Slow { step: 1000, ..Slow::default() };
         let mut cx = Context::from_waker(Waker::noop());
         assert!(writer.poll_flush(&mut stream, &mut cx).is_pending());
-        assert!(!writer.is_empty(), "what the stream holds back is not forgotten");
+        assert!(!writer.is_empty(), "bytes buffered by the stream still wait");
         assert!(writer.poll_flush(&mut stream, &mut cx).is_ready());
         assert!(writer.is_empty() && writer.bytes.capacity() <= RETAINED_CAPACITY);
 
