@@ -16,7 +16,7 @@ use crate::{
     outbox::{Awaited, Outgoing},
     outgoing,
     retries::Retried,
-    waiter::{Answer, Waiter},
+    waiter::{AckResult, Waiter},
 };
 
 /// An event to the server, with modifiers.
@@ -196,8 +196,8 @@ impl<'a> Emitter<'a> {
         &self,
         id: AckId,
         deadline: Instant,
-        answer: oneshot::Receiver<Answer>,
-    ) -> Answer {
+        answer: oneshot::Receiver<AckResult>,
+    ) -> AckResult {
         let mut pending = Pending { socket: self.socket, id, done: false };
         let answer = timeout_at(deadline, answer).await;
         pending.done = answer.is_ok();
@@ -231,7 +231,7 @@ impl Drop for Pending<'_> {
             let mut state = self.socket.slot.state();
             let removed = state.outbox.remove(self.id);
             if removed.is_none() {
-                state.forgotten.push(self.id);
+                state.abandoned_acks.push(self.id);
             }
             removed
         };

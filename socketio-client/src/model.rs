@@ -231,7 +231,7 @@ pub(crate) struct NamespaceState {
     pub(crate) outbox: Outbox<Waiter>,
     pub(crate) retries: Retries<Waiter>,
     /// Acks that nobody waits for any more.
-    pub(crate) forgotten: Vec<AckId>,
+    pub(crate) abandoned_acks: Vec<AckId>,
     /// Callers that wait for the next `connect` or `connect_error`.
     pub(crate) connecting: Vec<oneshot::Sender<Result<(), ConnectError>>>,
 }
@@ -257,7 +257,7 @@ impl NamespaceSlot {
             epoch: 0,
             outbox: Outbox::new(packets, bytes),
             retries: Retries::new(packets, bytes),
-            forgotten: Vec::new(),
+            abandoned_acks: Vec::new(),
             connecting: Vec::new(),
         };
         Self {

@@ -7,12 +7,12 @@ use tokio::sync::oneshot;
 
 use crate::error::AckError;
 
-pub(crate) type Answer = Result<Args, AckError>;
+pub(crate) type AckResult = Result<Args, AckError>;
 
 /// Dropping the sender tells the caller that no ack will come.
 #[derive(Debug)]
 pub(crate) enum Waiter {
-    Caller(oneshot::Sender<Answer>),
+    Caller(oneshot::Sender<AckResult>),
     /// The queue of events that are sent until they are acknowledged.
     Retries {
         nsp: Nsp,

@@ -26,13 +26,13 @@ use crate::{
 const BATCH: usize = 64;
 
 impl Driver {
-    /// Starts opening the connection. `again` tells whether this is a reconnection.
-    pub(super) fn open(&mut self, again: bool) {
+    /// Starts opening the connection. `reconnecting` tells whether this is a reconnection.
+    pub(super) fn open(&mut self, reconnecting: bool) {
         let config = self.engine.clone();
         self.link = Link::Opening {
             future: Box::pin(async move { Engine::open(&config).await }),
             deadline: self.connect_deadline(),
-            again,
+            reconnecting,
         };
     }
 
@@ -44,16 +44,16 @@ impl Driver {
     /// Polls the connection. Returns whether something happened.
     pub(super) fn poll_link(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.link {
-            Link::Opening { future, again, .. } => {
-                let again = *again;
+            Link::Opening { future, reconnecting, .. } => {
+                let reconnecting = *reconnecting;
                 match future.as_mut().poll(cx) {
                     Poll::Pending => return false,
-                    Poll::Ready(Ok(engine)) => self.opened(engine, again),
+                    Poll::Ready(Ok(engine)) => self.opened(engine, reconnecting),
                     Poll::Ready(Err(EngineError::Unsupported)) => {
-                        self.failed(ConnectError::Unsupported, again);
+                        self.failed(ConnectError::Unsupported, reconnecting);
                     }
                     Poll::Ready(Err(error)) => {
-                        self.failed(ConnectError::Transport(Arc::new(error)), again);
+                        self.failed(ConnectError::Transport(Arc::new(error)), reconnecting);
                     }
                 }
                 true
@@ -101,7 +101,7 @@ impl Driver {
 
     /// Ends the connection after the server broke the protocol or sent too much.
     fn violated(&mut self, violation: &Violation) {
-        self.retire();
+        self.close_session();
         let (reason, description) = match violation {
             // Reported like a single message that is too large.
             Violation::Decode(DecodeError::AttachmentsTooLarge { limit }) => {
@@ -114,7 +114,7 @@ impl Driver {
         self.lost(reason, Some(description));
     }
 
-    fn opened(&mut self, mut engine: Engine, again: bool) {
+    fn opened(&mut self, mut engine: Engine, reconnecting: bool) {
         engine.set_reading(self.reading);
         self.shared.set_max_sent(engine.max_sent());
         self.shared.set_session(Some((engine.sid().to_owned(), engine.transport())));
@@ -125,13 +125,13 @@ impl Driver {
         self.backoff.reset();
         self.shared.notify(&ManagerEvent::Open);
         self.handle_requests();
-        if again {
+        if reconnecting {
             self.shared.notify(&ManagerEvent::Reconnect(attempts));
         }
     }
 
     /// Handles a failure to open the connection.
-    fn failed(&mut self, error: ConnectError, again: bool) {
+    fn failed(&mut self, error: ConnectError, reconnecting: bool) {
         self.link = Link::Idle;
         self.dirty = true;
         self.clear_open_request();
@@ -150,7 +150,7 @@ impl Driver {
         } else {
             self.reconnect();
         }
-        if again {
+        if reconnecting {
             self.shared.notify(&ManagerEvent::ReconnectError(error));
         }
     }
@@ -166,9 +166,9 @@ impl Driver {
     }
 
     /// Closes the connection. It opens again if it is still requested.
-    pub(super) fn shut(&mut self, reason: DisconnectReason, left: Option<usize>) {
+    pub(super) fn close_connection(&mut self, reason: DisconnectReason, left: Option<usize>) {
         let was_idle = matches!(self.link, Link::Idle);
-        self.retire();
+        self.close_session();
         self.backoff.reset();
         if !was_idle {
             self.end_namespaces(reason, None, left);
@@ -238,8 +238,8 @@ impl Driver {
         let now = now();
         self.closing.take_if(|closing| closing.deadline <= now);
         match &self.link {
-            Link::Opening { deadline: Some(deadline), again, .. } if *deadline <= now => {
-                self.failed(ConnectError::Timeout, *again);
+            Link::Opening { deadline: Some(deadline), reconnecting, .. } if *deadline <= now => {
+                self.failed(ConnectError::Timeout, *reconnecting);
             }
             Link::Waiting { until } if *until <= now && self.closing.is_none() => self.attempt(),
             _ => {}

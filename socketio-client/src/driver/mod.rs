@@ -96,19 +96,23 @@ impl Driver {
     fn handle_namespace_requests(&mut self, index: usize) -> bool {
         let Some(member) = self.members.get(index) else { return false };
         let slot = member.slot.clone();
-        let out = matches!(member.phase, Phase::NotJoined);
-        let (leave, active, forgotten) = {
+        let not_joined = matches!(member.phase, Phase::NotJoined);
+        let (leave, active, abandoned_acks) = {
             let mut state = slot.state();
-            (std::mem::take(&mut state.leave), state.active, std::mem::take(&mut state.forgotten))
+            (
+                std::mem::take(&mut state.leave),
+                state.active,
+                std::mem::take(&mut state.abandoned_acks),
+            )
         };
-        for id in forgotten {
+        for id in abandoned_acks {
             drop(self.machine.forget_ack(&slot.nsp, id));
         }
         if leave {
             self.leave(index);
             return true;
         }
-        let join = active && out && matches!(self.link, Link::Open(_));
+        let join = active && not_joined && matches!(self.link, Link::Open(_));
         if join {
             self.join(index);
         }
@@ -120,7 +124,7 @@ impl Driver {
         for index in 0..self.members.len() {
             self.send_remaining(index);
         }
-        self.shut(DisconnectReason::ForcedClose, None);
+        self.close_connection(DisconnectReason::ForcedClose, None);
     }
 
     /// Ends the driver after the last handle was dropped. Queued events are sent; nothing else
@@ -139,12 +143,12 @@ impl Driver {
         while let Some(output) = self.machine.poll_output() {
             drop(output);
         }
-        self.retire();
+        self.close_session();
         self.link = Link::Idle;
     }
 
     /// Closes the open session, if there is one, and lets it finish in the background.
-    fn retire(&mut self) {
+    fn close_session(&mut self) {
         self.dirty = true;
         self.shared.set_session(None);
         if let Link::Open(mut engine) = std::mem::replace(&mut self.link, Link::Idle) {

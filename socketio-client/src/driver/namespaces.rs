@@ -60,9 +60,11 @@ impl Driver {
                         }
                     }
                 }
-                Output::Acked { waiter, args, .. } => self.answer(waiter, Ok(args)),
-                Output::AckTimedOut { waiter } => self.answer(waiter, Err(AckError::Timeout)),
-                Output::AckFailed { waiter } => self.answer(waiter, Err(AckError::Disconnected)),
+                Output::Acked { waiter, args, .. } => self.deliver_ack(waiter, Ok(args)),
+                Output::AckTimedOut { waiter } => self.deliver_ack(waiter, Err(AckError::Timeout)),
+                Output::AckFailed { waiter } => {
+                    self.deliver_ack(waiter, Err(AckError::Disconnected))
+                }
                 Output::Connected { nsp, payload } => self.on_granted(&nsp, payload.as_ref(), cx),
                 Output::Refused { nsp, error } => self.on_refused(&nsp, &error),
                 Output::Disconnected { nsp } => self.on_disconnected(&nsp),
@@ -142,7 +144,7 @@ impl Driver {
             None => self.deactivate(index),
         }
         self.connect_error(index, ConnectError::Auth(message));
-        self.shut_if_idle(None);
+        self.close_if_idle(None);
     }
 
     /// Handles the server's CONNECT.
@@ -156,7 +158,7 @@ impl Driver {
             self.machine.disconnect(nsp);
             self.deactivate(index);
             self.connect_error(index, ConnectError::Unsupported);
-            return self.shut_if_idle(None);
+            return self.close_if_idle(None);
         };
         // The manager was closed meanwhile. The next round handles that.
         if self.shared.state().close {
@@ -206,7 +208,7 @@ impl Driver {
         };
         self.deactivate(index);
         self.connect_error(index, ConnectError::Refused { message, data });
-        self.shut_if_idle(None);
+        self.close_if_idle(None);
     }
 
     /// Handles the server's DISCONNECT.
@@ -217,7 +219,7 @@ impl Driver {
         }
         self.deactivate(index);
         self.disconnected(index, DisconnectReason::IoServerDisconnect, None);
-        self.shut_if_idle(None);
+        self.close_if_idle(None);
     }
 
     /// Leaves a namespace at the user's request. Packets queued by then are sent first.
@@ -229,7 +231,7 @@ impl Driver {
             self.inbox_bytes -= events.map(Item::cost).sum::<usize>();
             items.retain(|it| !it.is_event());
         }
-        let was_in = matches!(member.phase, Phase::Joined);
+        let was_joined = matches!(member.phase, Phase::Joined);
         self.send_remaining(index);
         let alone = (0..self.members.len()).all(|other| other == index || !self.is_active(other));
         let undecided = match self.members.get(index).map(|member| &member.phase) {
@@ -245,10 +247,10 @@ impl Driver {
             None => self.withdraw(index),
         }
         self.fail_acks();
-        if was_in {
+        if was_joined {
             self.report_disconnect(index, DisconnectReason::IoClientDisconnect, None);
         }
-        self.shut_if_idle(Some(index));
+        self.close_if_idle(Some(index));
     }
 
     /// Sends DISCONNECT if the namespace is requested or granted.
@@ -281,7 +283,7 @@ impl Driver {
                     Some(limit) => AckError::TooLarge { limit },
                     None => AckError::Disconnected,
                 };
-                self.answer(waiter, Err(error));
+                self.deliver_ack(waiter, Err(error));
             }
         }
     }
@@ -303,10 +305,10 @@ impl Driver {
                 continue;
             }
             // Its user has disconnected it, and the next round would have handled that.
-            let was_in =
+            let was_joined =
                 self.members.get(index).is_some_and(|it| matches!(it.phase, Phase::Joined));
             self.set_phase(index, Phase::NotJoined);
-            if was_in {
+            if was_joined {
                 self.report_disconnect(index, DisconnectReason::IoClientDisconnect, None);
             }
         }
@@ -335,7 +337,7 @@ impl Driver {
                 self.deactivate(index);
             }
             self.connect_error(index, ConnectError::Timeout);
-            self.shut_if_idle(None);
+            self.close_if_idle(None);
         }
     }
 
@@ -387,7 +389,7 @@ impl Driver {
 
     /// Closes the connection if it has no active socket. As in Node, it closes with the last socket
     /// that has `left`, and opens again if that socket is to connect again.
-    fn shut_if_idle(&mut self, left: Option<usize>) {
+    fn close_if_idle(&mut self, left: Option<usize>) {
         let idle = {
             // A socket becomes active before it requests the connection, so both are read under the
             // lock.
@@ -398,7 +400,7 @@ impl Driver {
             idle
         };
         if idle {
-            self.shut(DisconnectReason::ForcedClose, left);
+            self.close_connection(DisconnectReason::ForcedClose, left);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{
     error::{AckError, EmitError},
     model::{NamespaceSlot, NamespaceState},
     outbox::{Awaited, Outgoing},
-    waiter::{Answer, Waiter},
+    waiter::{AckResult, Waiter},
 };
 
 impl Driver {
@@ -74,7 +74,7 @@ impl Driver {
                 let writable = engine.is_writable();
                 while let Some(packet) = state.outbox.pop() {
                     let Outgoing { frames, ack, volatile, epoch } = packet;
-                    let late = epoch.is_some_and(|of| of != state.epoch);
+                    let late = epoch.is_some_and(|epoch| epoch != state.epoch);
                     let mut error = AckError::Disconnected;
                     if let Err(limit) = engine.check_size(&frames) {
                         error = too_large(&slot.nsp, limit).into();
@@ -88,7 +88,7 @@ impl Driver {
         }
         slot.room.notify_waiters();
         for (waiter, error) in unanswered {
-            self.answer(waiter, Err(error));
+            self.deliver_ack(waiter, Err(error));
         }
     }
 
@@ -107,10 +107,10 @@ impl Driver {
             let mut state = slot.state();
             while let Some(packet) = next(slot, &mut state) {
                 // An ack for an event of an earlier join is useless.
-                let late = packet.epoch.is_some_and(|of| of != state.epoch);
+                let late = packet.epoch.is_some_and(|epoch| epoch != state.epoch);
                 match transmit(engine, &mut self.machine, &slot.nsp, packet, late) {
-                    Sent::Yes => {}
-                    Sent::No(waiter, error) => unsent.push((waiter, error)),
+                    Sent::Done => {}
+                    Sent::Dropped(waiter, error) => unsent.push((waiter, error)),
                     Sent::Full(packet) => {
                         state.outbox.put_back(packet);
                         self.unsent = true;
@@ -129,7 +129,7 @@ impl Driver {
         for (waiter, error) in unsent {
             // Without an error, dropping the sender notifies the waiter.
             if let Some(error) = error {
-                self.answer(waiter, Err(error));
+                self.deliver_ack(waiter, Err(error));
             }
         }
         progressed
@@ -151,7 +151,7 @@ impl Driver {
     }
 
     /// Delivers an ack, or its error, to its waiter.
-    pub(super) fn answer(&mut self, waiter: Waiter, answer: Answer) {
+    pub(super) fn deliver_ack(&mut self, waiter: Waiter, answer: AckResult) {
         match waiter {
             // The caller may have stopped waiting.
             Waiter::Caller(sender) => drop(sender.send(answer)),
@@ -214,9 +214,9 @@ fn too_large(nsp: &Nsp, limit: usize) -> EmitError {
 
 /// The result of sending a packet.
 enum Sent {
-    Yes,
+    Done,
     /// The packet was not sent. The waiter of its ack is returned.
-    No(Waiter, Option<AckError>),
+    Dropped(Waiter, Option<AckError>),
     /// The session has no room. The packet is returned.
     Full(Outgoing<Waiter>),
 }
@@ -231,11 +231,11 @@ fn transmit(
 ) -> Sent {
     let Outgoing { frames, ack, volatile, epoch } = packet;
     if late || (volatile && !engine.is_writable()) {
-        return ack.map_or(Sent::Yes, |ack| Sent::No(ack.waiter, None));
+        return ack.map_or(Sent::Done, |ack| Sent::Dropped(ack.waiter, None));
     }
     if let Err(limit) = engine.check_size(&frames) {
         let error = too_large(nsp, limit);
-        return ack.map_or(Sent::Yes, |ack| Sent::No(ack.waiter, Some(error.into())));
+        return ack.map_or(Sent::Done, |ack| Sent::Dropped(ack.waiter, Some(error.into())));
     }
     let mut awaited = None;
     if let Some(Awaited { id, deadline, waiter }) = ack {
@@ -251,10 +251,10 @@ fn transmit(
                 let ack = Some(Awaited { id, deadline, waiter });
                 return Sent::Full(Outgoing { frames, ack, volatile, epoch });
             }
-            Err((_, waiter)) => return Sent::No(waiter, Some(AckError::Disconnected)),
+            Err((_, waiter)) => return Sent::Dropped(waiter, Some(AckError::Disconnected)),
         }
     }
-    let Err(error) = engine.send(frames) else { return Sent::Yes };
+    let Err(error) = engine.send(frames) else { return Sent::Done };
     let ack = awaited.and_then(|(id, deadline)| {
         let waiter = machine.forget_ack(nsp, id)?;
         Some(Awaited { id, deadline, waiter })

@@ -45,7 +45,7 @@ pub(super) enum Link {
         future: Pin<Box<dyn Future<Output = Result<Engine, EngineError>> + Send>>,
         deadline: Option<Instant>,
         /// Whether this is a reconnection.
-        again: bool,
+        reconnecting: bool,
     },
     Open(Box<Engine>),
     /// Waiting for the next attempt.
