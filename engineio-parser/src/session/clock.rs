@@ -56,6 +56,11 @@ impl Clock {
         true
     }
 
+    /// How long the machine has slept in all, as far as [`update`](Self::update) has noticed.
+    pub fn slept(&self) -> Duration {
+        self.slept
+    }
+
     /// Converts a time of the monotonic clock to the time of this clock.
     pub fn now(&self, monotonic: Instant) -> Instant {
         monotonic.checked_add(self.slept).unwrap_or(monotonic)
@@ -80,6 +85,7 @@ mod tests {
         let mut clock = Clock::new(start, wall);
         assert!(clock.update(start + SECOND, wall + 61 * SECOND));
         assert!(clock.update(start + 2 * SECOND, wall + 122 * SECOND));
+        assert_eq!(clock.slept(), 120 * SECOND);
         assert_eq!(clock.now(start + 3 * SECOND), start + 123 * SECOND);
         assert_eq!(clock.monotonic(start + 130 * SECOND), start + 10 * SECOND);
     }

@@ -85,6 +85,10 @@ pub fn session_ops(data: &[u8]) {
                 2 => session.set_reading(now, Reading::Blind),
                 _ => session.heard(now),
             },
+            14 if argument == 12 => {
+                session.handle_sleep(now, Duration::from_secs(3600));
+                session.handle_timeout(now);
+            }
             14 if argument > 12 => session.close(now, CloseReason::ForcedClose, argument == 15),
             _ => {
                 now += Duration::from_millis(1 << argument);

@@ -177,6 +177,20 @@ impl Session {
         }
     }
 
+    /// Reports that the machine slept for `slept` while the clock of the deadlines stood still (see
+    /// [`Clock`](super::Clock)). Serves a shell with many sessions, such as a server.
+    ///
+    /// The next ping of this end is due earlier by that much, so that a peer that is still there
+    /// hears from it in time, and a peer that is gone is noticed after one
+    /// [`Config::ping_timeout`]. No deadline of the peer moves: a wall clock that was set forward
+    /// costs a ping, and never a session. Does nothing on the end that sends no pings, such as a
+    /// server of revision 3. The ping itself comes with [`handle_timeout`](Self::handle_timeout).
+    pub fn handle_sleep(&mut self, now: Instant, slept: Duration) {
+        if self.heartbeat.pings() {
+            self.timers.bring_forward(Timer::Ping, now, slept);
+        }
+    }
+
     /// Queues a run of frames. Runs leave complete and in the order of the calls, on every
     /// transport.
     ///

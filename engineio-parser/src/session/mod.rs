@@ -60,6 +60,9 @@
 //! A shell that pauses reading (backpressure) keeps watching its peer and reports what it sees with
 //! [`Session::set_reading`] and [`Session::heard`].
 //!
+//! The deadlines stand still while the machine sleeps. [`Clock`] notices the sleep: a shell with one
+//! session takes the time from it, and a shell with many tells them with [`Session::handle_sleep`].
+//!
 //! # Example
 //!
 //! A WebSocket session whose client sends "hello":

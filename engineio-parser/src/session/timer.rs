@@ -34,6 +34,13 @@ impl Timers {
         self.0[timer as usize] = None;
     }
 
+    /// Brings a deadline forward by `earlier`, at most to `now`. A timer that is not set stays so.
+    pub(super) fn bring_forward(&mut self, timer: Timer, now: Instant, earlier: Duration) {
+        if let Some(at) = &mut self.0[timer as usize] {
+            *at = at.checked_sub(earlier).map_or(now, |at| at.max(now));
+        }
+    }
+
     pub(super) fn is_set(&self, timer: Timer) -> bool {
         self.0[timer as usize].is_some()
     }
@@ -79,6 +86,19 @@ mod tests {
         assert_eq!(timers.pop_expired(later), Some(Timer::Ping));
         assert_eq!(timers.pop_expired(later), None);
         assert_eq!(timers.next(), Some(now + Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn a_deadline_is_brought_forward_to_now_at_most() {
+        let now = Instant::now();
+        let mut timers = Timers::default();
+        timers.bring_forward(Timer::Ping, now, Duration::from_secs(1));
+        assert_eq!(timers.next(), None);
+        timers.set(Timer::Ping, now, Duration::from_secs(5));
+        timers.bring_forward(Timer::Ping, now, Duration::from_secs(2));
+        assert_eq!(timers.next(), Some(now + Duration::from_secs(3)));
+        timers.bring_forward(Timer::Ping, now, Duration::MAX);
+        assert_eq!(timers.next(), Some(now));
     }
 
     #[test]

@@ -342,3 +342,40 @@ fn extreme_timings_do_not_end_a_session() {
     assert!(client.session.is_open());
     client.accept(Input::Lost(Polling, true));
 }
+
+#[test]
+fn a_sleep_brings_the_next_ping_forward() {
+    let mut server = Harness::server(WebSocket);
+    server.sleep(100);
+    server.advance(199);
+    assert!(server.transmit(WebSocket).is_empty());
+    server.advance(1);
+    assert_eq!(server.transmit(WebSocket), ["2"]);
+    server.receive(WebSocket, "3");
+    server.sleep(3_600_000);
+    server.advance(0);
+    assert_eq!(server.transmit(WebSocket), ["2"]);
+    server.advance(199);
+    assert!(server.session.is_open());
+    server.advance(1);
+    assert_eq!(server.close_reason(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
+fn a_sleep_does_not_shorten_the_wait_for_a_pong() {
+    let mut server = Harness::server(WebSocket);
+    server.advance(300);
+    assert_eq!(server.transmit(WebSocket), ["2"]);
+    server.sleep(3_600_000);
+    server.advance(199);
+    server.receive(WebSocket, "3");
+    assert!(server.session.is_open());
+}
+
+#[test]
+fn a_sleep_changes_nothing_for_an_end_that_sends_no_pings() {
+    let mut server = Harness::server_with(config(), Revision::V3, WebSocket);
+    server.sleep(3_600_000);
+    server.advance(499);
+    assert!(server.session.is_open() && server.transmit(WebSocket).is_empty());
+}

@@ -96,6 +96,11 @@ impl Harness {
         self.now = end;
     }
 
+    /// Tells the session that the machine slept.
+    pub(crate) fn sleep(&mut self, millis: u64) {
+        self.session.handle_sleep(self.now, Duration::from_millis(millis));
+    }
+
     pub(crate) fn send(&mut self, text: &str) {
         self.session.send(message(text)).unwrap();
     }
