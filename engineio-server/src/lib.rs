@@ -95,6 +95,7 @@ mod request;
 mod response;
 mod service;
 mod shared;
+mod sleep;
 mod stall;
 mod stats;
 mod transport;

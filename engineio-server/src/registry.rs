@@ -8,12 +8,13 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use engineio_parser::ByteString;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::AbortHandle};
 
 use crate::{
     config::EngineConfig,
     error::{Refused, RequestError},
     shared::Shared,
+    sleep,
     stats::{Counters, Stats},
     unauthenticated::Unauthenticated,
 };
@@ -34,6 +35,8 @@ struct Sessions {
     /// Whether new sessions are refused. Guarded by the lock, so that a caller that sets it sees
     /// all sessions.
     closed: bool,
+    /// The task that notices when the machine slept. It runs while there are sessions.
+    sleep_watch: Option<AbortHandle>,
 }
 
 impl Sessions {
@@ -110,7 +113,7 @@ impl Registry {
 
     /// Adds a session. Refuses it if its id is in use, there are `max_sessions`, or the engine is
     /// closed.
-    pub(crate) fn insert(&self, shared: Arc<Shared>) -> Result<(), Refused> {
+    pub(crate) fn insert(self: &Arc<Self>, shared: Arc<Shared>) -> Result<(), Refused> {
         let sid = shared.sid().clone();
         let mut sessions = self.write();
         if sessions.closed {
@@ -121,22 +124,38 @@ impl Registry {
             Entry::Occupied(_) => Err(Refused::id_taken()),
             Entry::Vacant(entry) => {
                 entry.insert(shared);
+                // The runtime of the former task may have ended.
+                if sessions.sleep_watch.as_ref().is_none_or(AbortHandle::is_finished) {
+                    let registry = Arc::downgrade(self);
+                    let open = move || Some(registry.upgrade()?.open());
+                    let wall_clock = self.config.hooks.wall_clock.clone();
+                    sessions.sleep_watch = Some(sleep::watch(wall_clock, open));
+                }
                 Ok(())
             }
         }
     }
 
+    /// The open sessions. The table is not locked while they are.
+    pub(crate) fn open(&self) -> Vec<Arc<Shared>> {
+        self.read().by_sid.values().cloned().collect()
+    }
+
     pub(crate) fn remove(&self, sid: &str) {
-        let removed = {
-            let by_sid = &mut self.write().by_sid;
+        let (removed, unused_watch) = {
+            let Sessions { by_sid, sleep_watch, .. } = &mut *self.write();
             let removed = by_sid.remove(sid);
+            let unused_watch = if by_sid.is_empty() { sleep_watch.take() } else { None };
             // Frees the memory that a peak of clients needed.
             if by_sid.capacity() > 64 && by_sid.len() < by_sid.capacity() / 4 {
                 by_sid.shrink_to(by_sid.len() * 2);
             }
-            removed
+            (removed, unused_watch)
         };
         drop(removed);
+        if let Some(watch) = unused_watch {
+            watch.abort();
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -145,9 +164,7 @@ impl Registry {
 
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = Stats { at_work: *self.active.borrow() as u64, ..Stats::default() };
-        // Collected first, so that the table is not locked while sessions are.
-        let open: Vec<_> = self.read().by_sid.values().cloned().collect();
-        for shared in open {
+        for shared in self.open() {
             let session = &mut shared.lock().session;
             self.counters.carried(session.take_traffic());
             stats.add_session(session);

@@ -1,6 +1,6 @@
 //! Callbacks of the application during a request.
 
-use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, request::Parts};
@@ -18,6 +18,9 @@ type Refusals = dyn Fn(&ConnectionError<'_>) + Send + Sync;
 type Files = dyn Fn(&str, &Parts) -> Option<Response<Bytes>> + Send + Sync;
 type Headers = dyn Fn(&mut HeaderMap, &Parts) + Send + Sync;
 
+/// Tells the time of day, which goes on while the machine sleeps.
+pub(crate) type WallClock = dyn Fn() -> SystemTime + Send + Sync;
+
 /// The registered hooks.
 #[derive(Clone, Default)]
 pub(crate) struct Hooks {
@@ -28,6 +31,8 @@ pub(crate) struct Hooks {
     pub(crate) connection_error: Option<Arc<Refusals>>,
     pub(crate) files: Option<Arc<Files>>,
     pub(crate) peer_addr: Option<Arc<FindPeer>>,
+    /// Replaces the system's wall clock in tests.
+    pub(crate) wall_clock: Option<Arc<WallClock>>,
 }
 
 impl Hooks {
@@ -62,6 +67,7 @@ impl fmt::Debug for Hooks {
             .field("connection_error", &self.connection_error.is_some())
             .field("files", &self.files.is_some())
             .field("peer_addr", &self.peer_addr.is_some())
+            .field("wall_clock", &self.wall_clock.is_some())
             .finish()
     }
 }

@@ -19,6 +19,7 @@ pub use self::{
 };
 use crate::{handshake::CopyExtension, proxy::Proxies};
 use hooks::Hooks;
+pub(crate) use hooks::WallClock;
 
 #[cfg(feature = "compression")]
 use crate::{http_compression::HttpCompression, per_message_deflate::PerMessageDeflate};
@@ -124,6 +125,11 @@ impl EngineConfig {
     }
 
     /// Sets the time from the handshake or the last pong to the next ping (default 25 s).
+    ///
+    /// The time in which the machine slept counts. The engine notices it within 5 s of waking and
+    /// sends the pings that are due, so that a client that is gone is noticed one
+    /// [`ping_timeout`](Self::ping_timeout) later. Clients of revision 3 ping themselves; a server
+    /// that slept waits for their ping as long as ever.
     pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.session.ping_interval = interval;
         self
@@ -310,6 +316,17 @@ impl EngineConfig {
         files: impl Fn(&str, &Parts) -> Option<Response<Bytes>> + Send + Sync + 'static,
     ) -> Self {
         self.hooks.files = Some(Arc::new(files));
+        self
+    }
+
+    /// Sets the wall clock by which the engine notices that the machine slept (default the
+    /// system's). For tests.
+    #[doc(hidden)]
+    pub fn wall_clock(
+        mut self,
+        clock: impl Fn() -> std::time::SystemTime + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.wall_clock = Some(Arc::new(clock));
         self
     }
 

@@ -14,6 +14,7 @@ mod a_client_that_reads_gets_every_reply;
 mod a_cookie_names_the_session_on_polling;
 mod a_handshake_has_exactly_nodes_keys;
 mod a_late_application_keeps_its_client;
+mod a_machine_that_slept_pings_its_clients;
 mod a_malformed_frame_is_answered_with_its_close_code;
 mod a_panicking_hook_leaves_no_session;
 mod a_paused_client_is_watched;
