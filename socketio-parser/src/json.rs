@@ -7,7 +7,8 @@ use serde_json::ser::{CompactFormatter, Formatter};
 
 use crate::binary::{self, NUM, PLACEHOLDER};
 
-/// `serde_json`'s compact form, with floating-point numbers as `JSON.stringify` writes them (`1`, not `1.0`).
+/// `serde_json`'s compact form, except that floating-point numbers are written as `JSON.stringify`
+/// writes them (`1`, not `1.0`).
 pub(crate) struct JsFormatter;
 
 impl Formatter for JsFormatter {

@@ -78,26 +78,28 @@ impl Limits {
         self
     }
 
-    /// Bytes of an event's name (default 1024).
+    /// Sets the maximum length of an event's name in bytes (default 1024).
     pub fn max_event_name(mut self, bytes: usize) -> Self {
         self.max_event_name = bytes;
         self
     }
 
-    /// Bytes of a namespace's name (default 2048, as a Socket.IO v2 client's query counts as well).
+    /// Sets the maximum length of a namespace's name in bytes (default 2048, because the query of a
+    /// Socket.IO v2 client is part of it).
     pub fn max_namespace(mut self, bytes: usize) -> Self {
         self.max_namespace = bytes;
         self
     }
 
-    /// Namespaces of one connection, those still waiting for an answer included (default 64). They
-    /// are searched one by one.
+    /// Sets the maximum number of namespaces of one connection, including those that wait for a
+    /// response (default 64). They are searched linearly.
     pub fn max_namespaces(mut self, count: usize) -> Self {
         self.max_namespaces = count;
         self
     }
 
-    /// Acknowledgements one connection may be waiting for, over all namespaces (default 1024).
+    /// Sets the maximum number of acks that one connection may await, over all namespaces (default
+    /// 1024).
     pub fn max_pending_acks(mut self, count: usize) -> Self {
         self.max_pending_acks = count;
         self

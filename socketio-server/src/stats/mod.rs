@@ -26,7 +26,7 @@ pub struct Stats {
     pub rooms: u64,
     /// Sockets that were connected to a namespace.
     pub connected: u64,
-    /// CONNECT packets that were answered with CONNECT_ERROR.
+    /// CONNECT packets that were refused with CONNECT_ERROR.
     pub refused: u64,
     /// Sockets that were disconnected, by reason.
     pub disconnected: Disconnected,
