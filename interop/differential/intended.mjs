@@ -1,4 +1,4 @@
-// What is meant to differ, and why.
+// Intended differences from Node's server, each with its reason.
 
 const bad = { status: 400, body: '{"code":3,"message":"Bad request"}', 'content-type': 'application/json' };
 
@@ -35,7 +35,7 @@ export const intended = [
     same: (node, ours) => same(node, ours, ours.status === 400),
   },
   {
-    why: 'an upgrade to something else is no concern of a polling request (RFC 9110 section 7.8); Node refuses it',
+    why: 'a polling request may ignore an upgrade to another protocol (RFC 9110 section 7.8); Node refuses it',
     what: /^WebSocket with another Upgrade: \?EIO=4&transport=polling$/,
     same: (node, ours) => same(node, ours, ours.status === 200),
   },

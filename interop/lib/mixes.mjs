@@ -23,7 +23,7 @@ const RELEASES = {
 };
 
 /**
- * What an older release and the present one cannot do together, ours or Node's own: run with `MIXES="node+node"` to see it. The
+ * Operations that fail between an older release and the present one, with our node as with Node's: `MIXES="node+node"` shows it. The
  * titles of the tests, and why.
  */
 const IMPOSSIBLE = [

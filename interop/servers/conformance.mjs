@@ -1,4 +1,4 @@
-// What the `conformance` example of socketio-server is, made with Node's own packages: the oracle of the differential test.
+// The contract of the `conformance` rig, served by Node's own packages: the oracle of the differential test.
 //
 // `/engine.io/` is an Engine.IO echo server, `/socket.io/` a Socket.IO server with the namespaces `/` and `/custom`. PORT,
 // PING_INTERVAL and PING_TIMEOUT (ms), MAX_PAYLOAD (bytes), BODY_TIMEOUT (ms), ALLOW_EIO3 (1). Prints LISTENING.

@@ -144,7 +144,7 @@ async fn a_client_whose_data_fills_the_buffer_is_pinged_and_stays() {
     }
     connection.set_reading(true);
     assert_eq!(connection.event().await, support::text(&long[1..]));
-    // What the client sent in the meantime is read in time.
+    // The server reads in time what the client sent in the meantime.
     assert!(poll_once(&mut Box::pin(connection.event())).await.is_none());
     assert!(!connection.handle().is_closed());
 }

@@ -61,7 +61,7 @@ async fn credentials_of_another_type() {
     assert!(failures.next().await.starts_with("secret Extract: "));
 }
 
-/// What an application calls its types is nothing for its clients.
+/// Clients do not learn the names of the application's types.
 #[derive(Debug, Deserialize)]
 struct Credentials {
     #[serde(rename = "token")]

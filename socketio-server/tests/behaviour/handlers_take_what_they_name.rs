@@ -1,5 +1,5 @@
 //! A handler is given what its arguments name: the server's state, the request's extensions, the
-//! event's name. What may be missing is an `Option`, what may fail a `Result`.
+//! event's name. An argument that may be missing is an `Option`, one that may fail a `Result`.
 
 use crate::support;
 

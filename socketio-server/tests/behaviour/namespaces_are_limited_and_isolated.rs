@@ -107,7 +107,7 @@ async fn the_auth_of_a_connection_is_limited() {
     for nsp in ["/a", "/b", "/c"] {
         server.io.of(nsp);
     }
-    // One that waits for its middlewares counts as well.
+    // A namespace that waits for its middlewares counts as well.
     server.io.of("/waits").use_(std::future::pending::<support::Done>);
     let mut client = server.open().await;
     let auth = r#"{"token":"0123456"}"#;
@@ -120,7 +120,7 @@ async fn the_auth_of_a_connection_is_limited() {
     client.expect(&too_large("/b")).await;
     client.send(r#"40/c,{}"#).await;
     client.connected("/c").await;
-    // What a namespace held is free when it is left, and the one that was refused may be asked for again.
+    // Leaving a namespace frees its bytes, and the refused namespace may be asked for again.
     client.send("41/a,").await;
     client.send(&format!("40/b,{auth}")).await;
     client.connected("/b").await;

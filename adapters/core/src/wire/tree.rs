@@ -78,7 +78,7 @@ pub(super) fn object(value: Value) -> Result<Object, MessageError> {
     }
 }
 
-/// Who says it. Replies of Node's sharded adapter 8.2 do not tell.
+/// The id of the sender. Replies of Node's sharded adapter 8.2 lack it.
 pub(super) fn sender(uid: Option<String>, body: &Body) -> Result<NodeId, MessageError> {
     match uid {
         Some(uid) => Ok(uid.into()),

@@ -203,7 +203,7 @@ async fn a_session_is_not_taken_from_another_namespace() {
     let other = Node::join(adapter, "/other", "other").await;
     let offset = one.publish("x").await;
     one.store().persist(session("P", "/"), MINUTE).await.unwrap();
-    // An offset of another namespace is no proof of a session.
+    // An offset of another namespace does not prove a session.
     assert_eq!(other.store().take("P", &offset).await.unwrap(), None);
     let message = socketio_adapter::Message { nsp: "/other".into(), ..other.message(&[], "y", &1) };
     let elsewhere = within(other.link.publish(message)).await.unwrap().unwrap();

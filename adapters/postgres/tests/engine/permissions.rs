@@ -1,4 +1,4 @@
-//! What PostgreSQL refuses to one namespace concerns no other one.
+//! A namespace whose channel PostgreSQL refuses does not affect the others.
 
 use std::sync::Arc;
 

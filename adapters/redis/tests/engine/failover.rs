@@ -33,7 +33,7 @@ fn tag(engine: &RedisCluster) -> String {
         .unwrap()
 }
 
-/// What happened to the events published during the failover.
+/// The fate of the events published during the failover.
 #[derive(Debug)]
 struct Outcome {
     /// Events that Redis accepted and the other node received.

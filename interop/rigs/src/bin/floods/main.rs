@@ -72,7 +72,7 @@ fn run(arguments: &[String]) -> Result<serde_json::Value, Box<dyn Error>> {
     Ok(json!({ "flood": flood, "clients": clients, "figures": figures }))
 }
 
-/// Returns one frame of a flood, or `None` if there is no flood of this name.
+/// Returns one frame of a flood, or `None` if the name is unknown.
 fn message(flood: &str) -> Option<Vec<u8>> {
     Some(match flood {
         "echo" => frame(0x81, br#"42["echo"]"#),
