@@ -66,7 +66,7 @@ fn bytes_are_sent_as_attachments() {
 fn a_vector_is_a_list_of_numbers() {
     assert_eq!(common::event_text(&vec![1_u8, 2]).unwrap(), "2[\"e\",[1,2]]");
     assert_eq!(args("2[\"e\",[1,2]]", &[]).decode::<Vec<u8>>().unwrap(), [1, 2]);
-    // A placeholder written by hand still decodes into a type of bytes.
+    // A list of numbers and a string still decode into a type of bytes.
     assert_eq!(args("2[\"e\",[1,2]]", &[]).decode::<Bytes>().unwrap()[..], [1, 2]);
     assert_eq!(args("2[\"e\",\"xé\\n\"]", &[]).decode::<Bytes>().unwrap(), "xé\n");
 }
