@@ -49,7 +49,8 @@ struct Credentials {
 async fn of_a_busy_session() {
     let lines = Lines::default();
     tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        // The WebSocket library of the test's client logs what the client sends.
+        .with_env_filter("trace,tungstenite=off,tokio_tungstenite=off")
         .with_ansi(false)
         .with_writer(lines.clone())
         .init();
