@@ -386,12 +386,6 @@ impl Session {
         }
     }
 
-    /// Tells the session that the shell neither reads nor sees anything (`true`,
-    /// [`Reading::Blind`]), or that it reads again (`false`, [`Reading::Open`]).
-    pub fn suspend_heartbeat(&mut self, now: Instant, suspended: bool) {
-        self.set_reading(now, if suspended { Reading::Blind } else { Reading::Open });
-    }
-
     /// The transport in use. During an upgrade this is still the former one.
     pub fn transport(&self) -> Transport {
         self.transport

@@ -5,7 +5,7 @@ use crate::harness;
 use engineio_parser::{
     Revision,
     Transport::{Polling, WebSocket},
-    session::{CloseReason, Input, Output, SendError, Violation},
+    session::{CloseReason, Input, Output, Reading, SendError, Violation},
 };
 use harness::{Harness, message, with_attachments};
 
@@ -308,8 +308,8 @@ fn a_closing_session_has_no_heartbeat_deadline() {
     server.advance(400);
     server.close(false);
     let due = server.session.poll_timeout();
-    server.suspend_heartbeat(true);
-    server.suspend_heartbeat(false);
+    server.set_reading(Reading::Blind);
+    server.set_reading(Reading::Open);
     assert_eq!(server.session.poll_timeout(), due);
 }
 

@@ -162,10 +162,10 @@ fn a_peer_that_is_not_read_has_no_pong_deadline() {
     let mut server = Harness::server(WebSocket);
     server.advance(300);
     server.advance(100);
-    server.suspend_heartbeat(true);
+    server.set_reading(Reading::Blind);
     server.advance(10_000);
     assert!(server.session.is_open());
-    server.suspend_heartbeat(false);
+    server.set_reading(Reading::Open);
     server.advance(199);
     assert!(server.session.is_open(), "the deadline starts anew");
     server.advance(1);
@@ -175,11 +175,11 @@ fn a_peer_that_is_not_read_has_no_pong_deadline() {
 #[test]
 fn a_ping_sent_while_suspended_gets_its_deadline_on_resumption() {
     let mut server = Harness::server(WebSocket);
-    server.suspend_heartbeat(true);
-    server.suspend_heartbeat(true);
+    server.set_reading(Reading::Blind);
+    server.set_reading(Reading::Blind);
     server.advance(10_000);
     assert_eq!(server.transmit(WebSocket), ["2"]);
-    server.suspend_heartbeat(false);
+    server.set_reading(Reading::Open);
     server.receive(WebSocket, "3");
     server.advance(300);
     assert_eq!(server.transmit(WebSocket), ["2"]);
@@ -188,8 +188,8 @@ fn a_ping_sent_while_suspended_gets_its_deadline_on_resumption() {
 #[test]
 fn a_resumption_before_a_ping_starts_no_deadline() {
     let mut server = Harness::server(WebSocket);
-    server.suspend_heartbeat(true);
-    server.suspend_heartbeat(false);
+    server.set_reading(Reading::Blind);
+    server.set_reading(Reading::Open);
     server.advance(300);
     assert!(server.session.is_open());
     assert_eq!(server.transmit(WebSocket), ["2"]);
@@ -199,7 +199,7 @@ fn a_resumption_before_a_ping_starts_no_deadline() {
 fn a_resumption_without_suspension_does_not_extend_the_deadline() {
     let mut server = Harness::server(WebSocket);
     server.advance(400);
-    server.suspend_heartbeat(false);
+    server.set_reading(Reading::Open);
     server.advance(100);
     assert!(server.session.is_closed());
 }
@@ -207,9 +207,9 @@ fn a_resumption_without_suspension_does_not_extend_the_deadline() {
 #[test]
 fn the_deadline_of_revision_3_is_suspended_too() {
     let mut server = Harness::server_with(config(), Revision::V3, WebSocket);
-    server.suspend_heartbeat(true);
+    server.set_reading(Reading::Blind);
     server.advance(10_000);
-    server.suspend_heartbeat(false);
+    server.set_reading(Reading::Open);
     server.advance(499);
     assert!(server.session.is_open());
     server.advance(1);

@@ -113,10 +113,6 @@ impl Harness {
         self.session.close_within(self.now, Duration::from_millis(millis));
     }
 
-    pub(crate) fn suspend_heartbeat(&mut self, suspended: bool) {
-        self.session.suspend_heartbeat(self.now, suspended);
-    }
-
     pub(crate) fn set_reading(&mut self, reading: Reading) {
         self.session.set_reading(self.now, reading);
     }
