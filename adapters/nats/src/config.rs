@@ -14,7 +14,7 @@ pub fn connect_options() -> ConnectOptions {
     ConnectOptions::new().ping_interval(Duration::from_secs(5)).retry_on_initial_connect()
 }
 
-/// Configuration of a [`NatsAdapter`] or a [`Publisher`](crate::Publisher).
+/// Configuration of a [`NatsAdapter`](crate::NatsAdapter) or a [`Publisher`](crate::Publisher).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct NatsConfig {
