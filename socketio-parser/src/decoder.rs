@@ -111,6 +111,7 @@ impl Decoder {
             return Ok(None);
         }
         let Unfinished { mut packet, attachments, places, .. } = *unfinished;
+        placeholders::check_expansion(&places, &attachments, limit)?;
         if let Content::Event { args, .. } | Content::Ack { args, .. } = &mut packet.content {
             args.attach(attachments, places);
         }

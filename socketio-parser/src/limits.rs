@@ -49,7 +49,8 @@ impl Limits {
 
     /// Sets the maximum size of all attachments of one packet together, in bytes (default 10 000
     /// 000: ten messages of the default `maxPayload`). One connection can make us store this much
-    /// while its packet is incomplete.
+    /// while its packet is incomplete. An attachment that several placeholders name counts once per
+    /// placeholder, because msgpack and the cluster's messages repeat its bytes.
     pub fn max_attachment_bytes(mut self, bytes: usize) -> Self {
         self.max_attachment_bytes = bytes;
         self

@@ -1,5 +1,7 @@
 //! Finds the placeholders of a packet, and checks that each of them names an existing attachment.
 
+use bytes::Bytes;
+
 use crate::{
     args::Args,
     binary::{NUM, PLACEHOLDER, Place, index},
@@ -19,6 +21,25 @@ pub(crate) fn find(args: &Args, attachments: usize) -> Result<Vec<Place>, Decode
     let mut walk = Walk { text, scanner, attachments, places: Vec::new() };
     walk.value().ok_or(DecodeError::IllegalAttachments)?;
     Ok(walk.places)
+}
+
+/// Checks how large the attachments are if each is counted once per placeholder, as an encoding
+/// that cannot share them writes them. A packet of many placeholders for one attachment would
+/// otherwise become as many times its size.
+///
+/// Attachments that are used once are bounded by the size of the packet itself.
+pub(crate) fn check_expansion(
+    places: &[Place],
+    attachments: &[Bytes],
+    limit: usize,
+) -> Result<(), DecodeError> {
+    let sum = |lengths: &mut dyn Iterator<Item = usize>| lengths.fold(0, usize::saturating_add);
+    let received = sum(&mut attachments.iter().map(Bytes::len));
+    let used = places.iter().filter_map(|place| attachments.get(place.num));
+    if sum(&mut used.map(Bytes::len)) > limit.max(received) {
+        return Err(DecodeError::AttachmentsTooLarge { limit });
+    }
+    Ok(())
 }
 
 struct Walk<'a> {

@@ -131,6 +131,7 @@ fn args(data: Json, event: bool, limits: &Limits) -> Result<Args, DecodeError> {
     let mut args = Args::read(utf8(text)?, 0, event, limits)?;
     if !binary.is_empty() {
         let places = placeholders::find(&args, binary.len())?;
+        placeholders::check_expansion(&places, &binary, limits.max_attachment_bytes)?;
         args.attach(binary, places);
     }
     Ok(args)

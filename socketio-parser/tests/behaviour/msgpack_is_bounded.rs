@@ -95,6 +95,24 @@ fn placeholders_of_the_peers_own() {
     assert_eq!(decode(beside_binary, &limits), Err(DecodeError::IllegalAttachments));
 }
 
+#[test]
+fn a_buffer_counts_once_per_placeholder_of_the_peers_own() {
+    let with_copies = |copies: u8| {
+        let mut data = vec![0x92 + copies, 0xa1, b'e', 0xc4, 100];
+        data.extend([0; 100]);
+        for _ in 0..copies {
+            data.extend(b"\x82\xac_placeholder\xc3\xa3num\x00");
+        }
+        decode(around(&data), &Limits::default().max_attachment_bytes(1000))
+    };
+    assert!(matches!(with_copies(9), Ok(Some(_))));
+    assert_eq!(with_copies(10), Err(DecodeError::AttachmentsTooLarge { limit: 1000 }));
+    // A binary value that is used once is limited by the size of the message alone.
+    let limits = Limits::default().max_attachment_bytes(10);
+    let single = event("e", vec![Bytes::from(vec![0; 100]).into()]);
+    assert!(matches!(decode(single, &limits), Ok(Some(_))));
+}
+
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -2,7 +2,7 @@
 //! not come back as many copies of it.
 
 use bytes::Bytes;
-use socketio_parser::{Binary, Content, Decoder, Limits, Nsp, Values, encode_event};
+use socketio_parser::{Binary, Content, DecodeError, Decoder, Limits, Nsp, Values, encode_event};
 
 #[test]
 fn however_often_it_is_referred_to() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,4 +31,17 @@ fn others_are_not_taken_for_it() -> Result<(), Box<dyn std::error::Error>> {
     let text = frames.iter().next().map(|frame| frame.payload()).unwrap_or_default();
     assert!(text.ends_with(br#"{"_placeholder":true,"num":0}]"#), "{text:?}");
     Ok(())
+}
+
+#[test]
+fn a_buffer_counts_once_per_placeholder_towards_the_limit_of_attachments() {
+    let limits = Limits::default().max_attachment_bytes(1000);
+    let decode = |uses: usize| {
+        let list = vec![r#"{"_placeholder":true,"num":0}"#; uses].join(",");
+        let mut decoder = Decoder::new(&limits);
+        assert_eq!(decoder.decode_text(format!(r#"51-["e",{list}]"#).into()), Ok(None));
+        decoder.decode_binary(Bytes::from(vec![0; 100]))
+    };
+    assert!(matches!(decode(10), Ok(Some(_))));
+    assert_eq!(decode(11), Err(DecodeError::AttachmentsTooLarge { limit: 1000 }));
 }
