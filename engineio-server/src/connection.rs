@@ -180,10 +180,7 @@ impl Connection {
         }
         if self.armed.is_some() && self.sleep.as_mut().poll(cx).is_ready() {
             self.armed = None;
-            // Reads first: a client that has sent something is not silent, however late the
-            // application polls.
-            self.read(cx);
-            self.handle.0.lock().session.handle_timeout(now());
+            self.judge(cx);
         }
         loop {
             if let Some(event) = self.take_output() {
@@ -198,6 +195,7 @@ impl Connection {
                 self.yield_turn(cx);
                 return Poll::Pending;
             }
+            self.turn.read();
             if self.read(cx) {
                 continue;
             }
@@ -210,15 +208,49 @@ impl Connection {
 
     /// Ends the turn and yields to the runtime's other tasks.
     fn yield_turn(&mut self, cx: &mut Context<'_>) {
+        let starved = self.turn.is_starved();
         self.turn = Turn::new(&self.registry.config.turn);
-        let now = now();
-        let mut state = self.handle.0.lock();
-        // A busy connection never parks, so its timer may be set too late.
-        if state.session.poll_timeout().is_some_and(|timeout| timeout <= now) {
-            state.session.handle_timeout(now);
+        if starved {
+            // Counts towards the next turn, which compression may use up before it reads.
+            self.turn.read();
+            self.read(cx);
         }
-        drop(state);
+        // A busy connection never parks, so its timer may be set too late.
+        self.judge(cx);
         let _ = pin!(tokio::task::yield_now()).poll(cx);
+    }
+
+    /// Processes the deadlines that have passed. Looks at what has arrived first: a client that has
+    /// sent something is not silent, however late the application is.
+    fn judge(&mut self, cx: &mut Context<'_>) {
+        let late = {
+            let session = &self.handle.0.lock().session;
+            if session.poll_timeout().is_none_or(|timeout| timeout > now()) {
+                return;
+            }
+            session.has_output()
+        };
+        if late && self.reported_reading == Reading::Open {
+            self.listen(cx);
+        } else {
+            // The former turn may be over, and then nothing would be read.
+            self.turn = Turn::new(&self.registry.config.turn);
+            self.read(cx);
+        }
+        self.handle.0.lock().session.handle_timeout(now());
+    }
+
+    /// Excuses the silence of a client that has sent something which is not decoded yet, because
+    /// the application has not handled the former messages. Decodes nothing, so that no more
+    /// messages wait for the application.
+    fn listen(&mut self, cx: &mut Context<'_>) {
+        if self.websocket.as_mut().is_some_and(|websocket| websocket.poll_arrived(cx)) {
+            let now = now();
+            let session = &mut self.handle.0.lock().session;
+            session.set_reading(now, Reading::Watched);
+            session.heard(now);
+            session.set_reading(now, self.reported_reading);
+        }
     }
 
     /// Takes the next event from the session and handles outputs that are not events.

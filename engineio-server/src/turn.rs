@@ -18,6 +18,8 @@ pub(crate) struct Turn {
     /// When the first message was handed to the application.
     began: Option<Instant>,
     over: bool,
+    /// The connection has looked for data in this turn.
+    has_read: bool,
     /// The limit of messages or of time was reached.
     out_of_messages: bool,
 }
@@ -33,6 +35,7 @@ impl Turn {
             writes,
             began: None,
             over: false,
+            has_read: false,
             out_of_messages: false,
         }
     }
@@ -59,6 +62,16 @@ impl Turn {
     /// was reached, it still gets those already decoded.
     pub(crate) fn is_out_of_messages(&self) -> bool {
         self.out_of_messages
+    }
+
+    /// Notes that the connection looks for data.
+    pub(crate) fn read(&mut self) {
+        self.has_read = true;
+    }
+
+    /// Returns whether the turn was used up by writing before anything could be read.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.over && !self.has_read && !self.out_of_messages
     }
 
     /// Counts a packet that arrived.

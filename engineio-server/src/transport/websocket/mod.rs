@@ -196,6 +196,14 @@ impl WebSocket {
         status
     }
 
+    /// Returns whether something waits that arrived since the last call: bytes, more than may be
+    /// stored, or the end of the connection. The next read reports the end again.
+    pub(crate) fn poll_arrived(&mut self, cx: &mut Context<'_>) -> bool {
+        let status = self.poll_watch(cx);
+        self.ended = false;
+        status.heard || status.buffer_full || status.lost.is_some()
+    }
+
     /// Decodes bytes until the turn is over. Returns how many bytes were decoded.
     fn feed(
         &mut self,
