@@ -16,6 +16,7 @@ use engineio_parser::{
 use tokio::time::Sleep;
 
 use crate::{
+    config::TurnLimits,
     registry::ActiveGuard,
     shared::{Handle, Message, Shared, now, wake},
     transport::websocket::WebSocket,
@@ -152,8 +153,8 @@ impl Connection {
 
     /// Pauses (`false`) or resumes (`true`) reading, as backpressure to the client. While paused,
     /// no message is decoded. Received bytes stay in the kernel and in a buffer of at most 64 KiB
-    /// per WebSocket. A polling client can complete at most one POST. A pending upgrade makes no
-    /// progress; if it times out, the session continues with polling.
+    /// per WebSocket. A polling client can complete at most one POST. A pending upgrade continues,
+    /// because its packets carry no messages.
     ///
     /// Writing and pings continue, and the session still ends if the client disconnects or falls
     /// silent. Once the buffer is full, pongs can no longer be seen. The session then ends with
@@ -406,9 +407,12 @@ impl Connection {
     /// Checks whether the client is still connected, without decoding its messages. Returns whether
     /// anything changed.
     fn watch(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.read_probe(cx) {
+            return true;
+        }
         let (mut heard, mut full) = (false, false);
         let mut lost = Vec::new();
-        for websocket in [&mut self.websocket, &mut self.probe].into_iter().flatten() {
+        if let Some(websocket) = &mut self.websocket {
             let status = websocket.poll_watch(cx);
             heard |= status.heard;
             full |= status.buffer_full;
@@ -428,6 +432,34 @@ impl Connection {
             }
         }
         changed
+    }
+
+    /// Decodes the next packet of a probe while messages are not read. Returns whether there was
+    /// data.
+    ///
+    /// A client whose probe was answered sends no further GET, so a full queue can only leave after
+    /// the client's upgrade packet. Packets of a probe carry no messages: any other fails it. What
+    /// follows the upgrade packet stays undecoded.
+    fn read_probe(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(probe) = &mut self.probe else { return false };
+        if !self.handle.0.lock().session.is_upgrading() {
+            return false;
+        }
+        let mut one = Turn::new(&TurnLimits { packets: 1, ..self.registry.config.turn });
+        let mut inputs = Vec::new();
+        let refused = &self.registry.counters.refused;
+        if probe.poll_read(cx, &mut inputs, &mut one, refused).is_pending() {
+            return false;
+        }
+        // A flood of control frames ends the turn.
+        self.turn.packet();
+        let now = now();
+        let mut state = self.handle.0.lock();
+        for input in inputs {
+            // After a violation the probe is closed, which the session's outputs report.
+            let _ = state.session.handle_input(now, input);
+        }
+        true
     }
 
     /// Registers the waker and the timer. Returns `false` if there is something to do first.

@@ -3,7 +3,8 @@
 use crate::support;
 
 use engineio_server::{EngineConfig, Event, Transport};
-use support::{Message, Server, text, within};
+use support::{Message, Server, frame, poll_once, text, within};
+use tokio::io::AsyncWriteExt;
 
 #[tokio::test]
 async fn an_upgrade_switches_to_websocket() {
@@ -112,4 +113,33 @@ async fn closing_during_an_upgrade_closes_both_transports() {
     within(server.post(&sid, "1")).await.is(200, "ok");
     assert_eq!(websocket.next().await, Some(Message::Close(None)));
     assert!(server.is_gone(&sid).await);
+}
+
+#[tokio::test]
+async fn an_upgrade_completes_while_the_queue_is_full_or_reading_is_paused() {
+    for paused in [false, true] {
+        let config = EngineConfig::default().max_queued_packets(4);
+        let (server, mut connections) = Server::manual(config).await;
+        let sid = server.open().await;
+        let mut connection = within(connections.recv()).await.unwrap();
+        connection.set_reading(!paused);
+        for message in ["a", "b", "c", "d"] {
+            connection.send(message).unwrap();
+        }
+
+        let mut websocket = server.probe(&sid).await;
+        websocket.send("2probe").await;
+        tokio::select! {
+            answer = websocket.text() => assert_eq!(answer, "3probe"),
+            event = connection.event() => panic!("{event:?}"),
+        }
+        // The client sends no more GETs, and its first message follows at once.
+        let switch = [frame(0x81, b"5"), frame(0x81, b"4up")].concat();
+        within(websocket.0.get_mut().write_all(&switch)).await.unwrap();
+        assert_eq!(within(connection.event()).await, Event::Upgraded(Transport::WebSocket));
+        assert!(poll_once(&mut Box::pin(connection.event())).await.is_none_or(|_| !paused));
+        for message in ["4a", "4b", "4c", "4d"] {
+            assert_eq!(websocket.text().await, message);
+        }
+    }
 }
