@@ -27,12 +27,13 @@ pub(crate) struct Turn {
 impl Turn {
     pub(crate) fn new(limits: &TurnLimits) -> Self {
         let TurnLimits { packets, messages, bytes, inflated, writes, .. } = *limits;
+        // With less, a turn would be over before it has done anything.
         Self {
-            packets,
-            messages,
-            bytes,
-            inflated,
-            writes,
+            packets: packets.max(1),
+            messages: messages.max(1),
+            bytes: bytes.max(1),
+            inflated: inflated.max(1),
+            writes: writes.max(2),
             began: None,
             over: false,
             has_read: false,
@@ -138,6 +139,20 @@ mod tests {
         assert_eq!(ends(&|turn| turn.inflated(1024)), 64);
         assert_eq!(ends(&|turn| turn.wrote()), 16);
         assert_eq!(ends(&|turn| turn.inflated(1_000_000)), 1, "one message of any size");
+    }
+
+    #[test]
+    fn a_turn_with_limits_of_zero_still_does_something() {
+        let (packets, messages, bytes, inflated, writes) = (0, 0, 0, 0, 0);
+        let time = Duration::ZERO;
+        let mut turn = Turn::new(&TurnLimits { packets, messages, bytes, inflated, writes, time });
+        turn.bytes(0);
+        turn.inflated(0);
+        assert!(!turn.is_over(), "nothing was compressed or inflated");
+        turn.wrote();
+        assert!(!turn.is_over(), "one batch of frames leaves room for reading");
+        turn.packet();
+        assert!(turn.is_over());
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::time::Duration;
 /// reached, the task writes what is due and yields to the runtime, so that all other connections
 /// are served before it continues.
 ///
-/// Every turn processes at least one message, so none of these limits the size of a message.
+/// Every turn processes at least one message, so none of these limits the size of a message. The
+/// least value of a limit is 1, and of `writes` 2; a smaller value counts as that one. With any
+/// `time`, four messages are handled.
 ///
 /// ```
 /// use engineio_server::{EngineConfig, TurnLimits};
