@@ -109,7 +109,10 @@ fn sub_protocol(headers: &HeaderMap) -> Result<Option<HeaderValue>, ()> {
     let items: Vec<_> =
         lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii).collect();
     let is_token = |item: &[u8]| !item.is_empty() && item.iter().copied().all(is_token_byte);
-    let twice = (1..items.len()).any(|at| items[..at].contains(&items[at]));
+    // Sorted, because a head has room for thousands of items.
+    let mut sorted = items.clone();
+    sorted.sort_unstable();
+    let twice = sorted.windows(2).any(|pair| pair.first() == pair.last());
     if twice || !items.iter().all(|item| is_token(item)) {
         return Err(());
     }
