@@ -165,8 +165,12 @@ impl Driver {
         self.reconnect();
     }
 
-    /// Closes the connection. It opens again if it is still requested.
+    /// Closes the connection. It opens again if it is still requested. Packets that joined
+    /// namespaces have queued by now are sent first.
     pub(super) fn close_connection(&mut self, reason: DisconnectReason, left: Option<usize>) {
+        for index in 0..self.members.len() {
+            self.send_remaining(index);
+        }
         let was_idle = matches!(self.link, Link::Idle);
         self.close_session();
         self.backoff.reset();

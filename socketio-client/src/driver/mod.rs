@@ -79,7 +79,7 @@ impl Driver {
         let mut progressed = close || !added.is_empty();
         self.members.extend(added.into_iter().map(Member::new));
         if close {
-            self.close();
+            self.close_connection(DisconnectReason::ForcedClose, None);
         }
         for index in 0..self.members.len() {
             progressed |= self.handle_namespace_requests(index);
@@ -119,19 +119,11 @@ impl Driver {
         join
     }
 
-    /// Handles a call of [`close`](crate::Manager::close).
-    fn close(&mut self) {
-        for index in 0..self.members.len() {
-            self.send_remaining(index);
-        }
-        self.close_connection(DisconnectReason::ForcedClose, None);
-    }
-
     /// Ends the driver after the last handle was dropped. Queued events are sent; nothing else
     /// happens.
     fn stop(&mut self) {
         if std::mem::take(&mut self.shared.state().close) {
-            self.close();
+            self.close_connection(DisconnectReason::ForcedClose, None);
         }
         for index in 0..self.members.len() {
             let leave = self.members.get(index).is_some_and(|it| it.slot.state().leave);

@@ -1,9 +1,9 @@
 //! Namespaces over one connection, and sockets found by URL.
 
-use socketio_client::Client;
+use socketio_client::{Client, Socket};
 use socketio_server::{Args, Server};
 
-use crate::support::{Network, URL, life, settle, within};
+use crate::support::{Network, URL, life, log, settle, within};
 
 fn server() -> Server {
     let io = Server::new();
@@ -75,4 +75,36 @@ async fn namespaces_can_have_separate_connections() {
         within(socket.connect()).await.unwrap();
     }
     assert_eq!(network.dialled(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_events_of_sockets_that_disconnect_together_arrive() {
+    let io = Server::new();
+    let (sender, mut seen) = log();
+    for nsp in ["/a", "/b", "/c"] {
+        let sender = sender.clone();
+        io.of(nsp).on("bye", move || {
+            let _ = sender.send(nsp);
+            async {}
+        });
+    }
+    for dropped in [false, true] {
+        let manager = Network::new(&io).manager();
+        let sockets = ["/a", "/b", "/c"].map(|nsp| manager.socket(nsp));
+        for socket in &sockets {
+            within(socket.connect()).await.unwrap();
+        }
+        for socket in &sockets {
+            socket.emit("bye", &()).unwrap();
+        }
+        sockets.iter().for_each(Socket::disconnect);
+        if dropped {
+            drop((manager, sockets));
+        } else {
+            within(manager.closed()).await;
+        }
+        let mut names = seen.take(3).await;
+        names.sort_unstable();
+        assert_eq!(names, ["/a", "/b", "/c"]);
+    }
 }
