@@ -202,8 +202,13 @@ impl Driver {
     /// anybody, because a listener may request a new connection.
     fn clear_open_request(&mut self) {
         let mut state = self.shared.state();
-        // If `close` is pending, the request is for the next connection.
-        state.open &= state.close;
+        // If `close` is pending, or a socket is to be left then joined again, the request is for
+        // the next connection.
+        let again = state.slots.iter().any(|slot| {
+            let slot = slot.state();
+            slot.leave && slot.active
+        });
+        state.open &= state.close || again;
     }
 
     fn attempt(&mut self) {

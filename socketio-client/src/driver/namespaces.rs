@@ -300,7 +300,8 @@ impl Driver {
         self.fail_acks();
         let description: Option<Arc<str>> = description.map(Arc::from);
         for index in 0..self.members.len() {
-            if left != Some(index) && self.is_active(index) {
+            let leave = self.members.get(index).is_some_and(|it| it.slot.state().leave);
+            if left != Some(index) && self.is_active(index) && !leave {
                 self.disconnected(index, reason, description.clone());
                 continue;
             }

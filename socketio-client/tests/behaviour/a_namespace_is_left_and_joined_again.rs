@@ -125,10 +125,11 @@ async fn a_namespace_is_left_before_there_is_a_connection() {
     assert!(before.elapsed() < Duration::from_millis(100), "it is tried at once");
 }
 
-/// A stream that is cut while a thread disconnects the socket at the same moment.
+/// A stream that is cut while a thread disconnects the socket at the same moment. The flag tells
+/// whether it also opens the socket again.
 struct Cut {
     stream: DuplexStream,
-    then: Arc<Mutex<Option<Socket>>>,
+    then: Arc<Mutex<Option<(Socket, bool)>>>,
 }
 
 impl AsyncRead for Cut {
@@ -137,9 +138,12 @@ impl AsyncRead for Cut {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let socket = self.then.lock().unwrap().take();
-        if let Some(socket) = socket {
+        let then = self.then.lock().unwrap().take();
+        if let Some((socket, again)) = then {
             socket.disconnect();
+            if again {
+                socket.open();
+            }
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_read(cx, buf)
@@ -164,8 +168,10 @@ impl AsyncWrite for Cut {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_namespace_is_left_while_the_connection_is_lost() {
+type Cuts = (Network, Socket, Log<String>, Arc<Mutex<Option<(Socket, bool)>>>);
+
+/// Returns the network, a connected socket, its life, and what happens with its next read.
+async fn cut() -> Cuts {
     let (network, _seen) = server();
     let then = Arc::default();
     let (dialling, cutting) = (network.clone(), Arc::clone(&then));
@@ -176,13 +182,30 @@ async fn a_namespace_is_left_while_the_connection_is_lost() {
         })
     });
     let socket = Manager::with_config(URL, config).unwrap().socket("/");
-    let mut life = life(&socket);
+    let life = life(&socket);
     within(socket.connect()).await.unwrap();
-    *then.lock().unwrap() = Some(socket.clone());
+    (network, socket, life, then)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_is_left_while_the_connection_is_lost() {
+    let (network, socket, mut life, then) = cut().await;
+    *then.lock().unwrap() = Some((socket.clone(), false));
     socket.emit("wake", &()).unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(life.rest(), ["connect", "disconnect: io client disconnect"]);
     assert_eq!(network.dialled(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_is_left_then_joined_again_while_the_connection_is_lost() {
+    let (network, socket, mut life, then) = cut().await;
+    *then.lock().unwrap() = Some((socket.clone(), true));
+    socket.emit("wake", &()).unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(life.rest(), ["connect", "disconnect: io client disconnect", "connect"]);
+    assert!(socket.is_connected());
+    assert_eq!(network.dialled(), 2);
 }
 
 #[tokio::test(start_paused = true)]
