@@ -142,23 +142,23 @@ impl Manager {
     /// [`close_timeout`](ClientConfig::close_timeout). Events still unsent after that time are
     /// lost. Events that are emitted after this call wait for the next connection.
     pub fn close(&self) {
-        let slots = {
+        let mut connecting = Vec::new();
+        {
             let mut state = self.0.0.state();
             state.close = true;
             state.open = false;
-            state.slots.clone()
-        };
-        // Fails pending `connect` calls here, so that calls from now on wait for the next
-        // connection.
-        for slot in slots {
-            let waiting = {
+            // Under the lock, because the connection's task must not handle `close` before all
+            // sockets are marked.
+            for slot in &state.slots {
                 let mut state = slot.state();
                 state.end();
-                std::mem::take(&mut state.connecting)
-            };
-            for waiting in waiting {
-                let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::ForcedClose)));
+                connecting.append(&mut state.connecting);
             }
+        }
+        // Fails pending `connect` calls here, so that calls from now on wait for the next
+        // connection.
+        for waiting in connecting {
+            let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::ForcedClose)));
         }
         self.0.0.signal.request_made();
     }

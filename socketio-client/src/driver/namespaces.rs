@@ -78,7 +78,12 @@ impl Driver {
         let deadline = self.connect_deadline();
         let Some(member) = self.members.get_mut(index) else { return };
         member.epoch += 1;
-        member.slot.state().epoch = member.epoch;
+        {
+            let mut state = member.slot.state();
+            state.epoch = member.epoch;
+            // No earlier connection is left to end.
+            state.outbox.reopen();
+        }
         match member.slot.config.auth.clone() {
             Auth::Value(auth) => self.send_connect(index, &auth),
             Auth::Function(ask) => match catch_unwind(AssertUnwindSafe(|| ask())) {

@@ -71,3 +71,17 @@ async fn events_emitted_after_a_sleep_arrive_once_over_a_new_connection() {
         assert_eq!(seen, expected.map(|(id, n)| (id.to_string(), n)), "{via:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_is_marked_late_holds_back_nothing_of_the_next_connection() {
+    let io = Server::new();
+    io.on("n", |Data(n): Data<u32>| async move { n });
+    let socket = Manager::with_config("http://server.test", config(&io)).unwrap().socket("/");
+    tokio::time::timeout(HANG, socket.connect()).await.unwrap().unwrap();
+    socket.manager().close();
+    tokio::time::timeout(HANG, socket.manager().closed()).await.unwrap();
+    socket.slot.state().outbox.end();
+    tokio::time::timeout(HANG, socket.connect()).await.unwrap().unwrap();
+    let answer = tokio::time::timeout(HANG, socket.emit_with_ack::<u32>("n", &4)).await;
+    assert_eq!(answer.unwrap().unwrap(), 4);
+}
