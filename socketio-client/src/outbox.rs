@@ -136,6 +136,9 @@ impl<W> Outbox<W> {
 
     /// Removes and returns the volatile packets.
     pub(crate) fn take_volatile(&mut self) -> Vec<Outgoing<W>> {
+        let ending = self.packets.iter().take(self.last.unwrap_or(0));
+        let gone = ending.filter(|packet| packet.volatile).count();
+        self.last = self.last.map(|last| last - gone);
         let (volatile, kept) =
             std::mem::take(&mut self.packets).into_iter().partition(|packet| packet.volatile);
         self.packets = kept;
@@ -206,6 +209,21 @@ mod tests {
         assert_eq!(texts(&mut outbox), [b"4b", b"4c"]);
         outbox.reopen();
         assert_eq!(texts(&mut outbox), [b"4e"]);
+    }
+
+    #[test]
+    fn packets_of_the_next_connection_wait_although_volatile_ones_were_dropped() {
+        let mut outbox = Outbox::new(10, 1000);
+        for (text, volatile) in [("a", true), ("b", false)] {
+            outbox.push(Outgoing { volatile, ..packet(text, None) }).unwrap();
+        }
+        outbox.end();
+        outbox.push(packet("c", None)).unwrap();
+        outbox.push(Outgoing { volatile: true, ..packet("d", None) }).unwrap();
+        assert_eq!(outbox.take_volatile().len(), 2);
+        assert_eq!(texts(&mut outbox), [b"4b"]);
+        outbox.reopen();
+        assert_eq!(texts(&mut outbox), [b"4c"]);
     }
 
     #[test]
