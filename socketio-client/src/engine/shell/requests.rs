@@ -132,10 +132,14 @@ impl Engine {
     pub(super) fn on_packet(&mut self, via: Transport, packet: Packet) {
         self.pinged |= packet.kind == PacketType::Ping && via == self.session.transport();
         // Reading the clock is slow compared to a message, so messages share the time of the last
-        // read. Packets of other kinds set the deadlines.
+        // read. Packets of other kinds set the deadlines. If the machine has slept, a deadline by
+        // the old clock would have passed already.
         let at = match packet.kind {
             PacketType::Message => self.clock.now(self.read_at),
-            _ => self.now(),
+            _ => {
+                self.compare_clocks();
+                self.now()
+            }
         };
         let _ = self.session.handle_input(at, Input::Packet(via, packet));
     }

@@ -62,3 +62,17 @@ async fn a_session_survives_a_short_sleep() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_that_is_read_right_after_a_sleep_keeps_the_session_alive() {
+    let network = Network::echo(ServerConfig::default());
+    let (slept, clock) = wall_clock();
+    let mut engine = open(&network, only(Transport::WebSocket).wall_clock(clock)).await;
+    // The server's ping waits to be read when the machine wakes up.
+    tokio::time::sleep(Duration::from_millis(25_100)).await;
+    slept.store(3600, Ordering::Relaxed);
+    assert!(matches!(event(&mut engine).await, EngineEvent::Ping));
+    assert!(engine.is_alive());
+    engine.send(text("x")).unwrap();
+    assert_eq!(message(&mut engine).await, Data::Text("x".into()));
+}
