@@ -156,9 +156,14 @@ impl Shared {
         {
             headers.insert(name, value.clone());
         }
-        for (name, value) in self.provided_headers().iter() {
-            headers.insert(name, value.clone());
+        let provided = self.provided_headers();
+        for name in provided.keys() {
+            headers.remove(name);
         }
+        for (name, value) in provided.iter() {
+            headers.append(name, value.clone());
+        }
+        drop(provided);
         if !headers.contains_key(header::HOST)
             && let Ok(host) = HeaderValue::from_str(&self.address.authority())
         {
@@ -166,7 +171,7 @@ impl Shared {
         }
         if self.options.cookies
             && let Some(cookies) =
-                self.cookies.header(SystemTime::now(), headers.get(header::COOKIE))
+                self.cookies.header(SystemTime::now(), headers.get_all(header::COOKIE))
         {
             headers.insert(header::COOKIE, cookies);
         }
@@ -240,6 +245,8 @@ fn path(options: &EngineOptions) -> Result<String, EngineError> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     fn shared(url: &str, options: EngineOptions) -> Arc<Shared> {
@@ -289,6 +296,35 @@ mod tests {
         assert_eq!(shared.order(), [Transport::WebSocket, Transport::Polling]);
         shared.remember_websocket(false);
         assert_eq!(shared.order(), [Transport::Polling, Transport::WebSocket]);
+    }
+
+    #[tokio::test]
+    async fn all_values_of_a_header_are_sent() {
+        let pair = |name: &'static str, value| {
+            (name.parse::<HeaderName>().unwrap(), HeaderValue::from_static(value))
+        };
+        let all = |headers: HeaderMap, name: &str| -> Vec<String> {
+            headers.get_all(name).iter().map(|it| it.to_str().unwrap().to_owned()).collect()
+        };
+        let mut given = HeaderMap::new();
+        for (name, value) in [pair("cookie", "a=1"), pair("cookie", "b=2"), pair("x-1", "0")] {
+            given.append(name, value);
+        }
+        let ask = || async {
+            let mut provided = HeaderMap::new();
+            for value in ["1", "2"] {
+                provided.append("x-1", HeaderValue::from_static(value));
+            }
+            Ok(provided)
+        };
+        let shared = shared("http://a", EngineOptions::new().headers(given).headers_with(ask));
+        let mut stored = HeaderMap::new();
+        stored.insert(header::SET_COOKIE, HeaderValue::from_static("c=3"));
+        shared.keep_cookies(&stored);
+        shared.refresh_headers().await.unwrap();
+        let headers = shared.headers(Transport::Polling);
+        assert_eq!(all(headers.clone(), "cookie"), ["a=1; b=2; c=3"]);
+        assert_eq!(all(headers, "x-1"), ["1", "2"]);
     }
 
     #[test]

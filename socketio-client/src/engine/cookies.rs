@@ -40,14 +40,15 @@ impl Cookies {
     }
 
     /// Builds the `Cookie` header from the user's cookies and the unexpired stored ones.
-    pub(super) fn header(
+    pub(super) fn header<'a>(
         &self,
         now: SystemTime,
-        given: Option<&HeaderValue>,
+        given: impl IntoIterator<Item = &'a HeaderValue>,
     ) -> Option<HeaderValue> {
         let mut jar = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         jar.retain(|cookie| cookie.is_alive(now));
-        let mut pairs: Vec<Vec<u8>> = given.iter().map(|value| value.as_bytes().to_vec()).collect();
+        let mut pairs: Vec<Vec<u8>> =
+            given.into_iter().map(|value| value.as_bytes().to_vec()).collect();
         pairs.extend(jar.iter().map(|c| format!("{}={}", c.name, c.value).into_bytes()));
         drop(jar);
         if pairs.is_empty() {
