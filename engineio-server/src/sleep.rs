@@ -29,9 +29,11 @@ pub(crate) fn watch(
     wall_clock: Option<Arc<WallClock>>,
     open: impl Fn() -> Option<Vec<Arc<Shared>>> + Send + 'static,
 ) -> AbortHandle {
-    // The system's clock, not tokio's: a virtual clock would stand still while a slow test works.
-    let mut clock = Clock::new(Instant::now(), wall_time(wall_clock.as_deref()));
     let compare = async move {
+        // In the task, because the caller holds a lock while it starts the task, and the
+        // application provides the wall clock. The system's clock, not tokio's: a virtual clock
+        // would stand still while a slow test works.
+        let mut clock = Clock::new(Instant::now(), wall_time(wall_clock.as_deref()));
         loop {
             tokio::time::sleep(CLOCK_CHECK).await;
             let before = clock.slept();

@@ -4,13 +4,13 @@ use crate::support;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
 
-use engineio_server::{CloseReason, EngineConfig};
+use engineio_server::{CloseReason, Engine, EngineConfig};
 use support::{Server, until, within};
 use tokio::time::{Instant, timeout};
 
@@ -30,6 +30,13 @@ async fn server(ahead: u64) -> (Server, Wall) {
     (Server::echo(EngineConfig::default().wall_clock(clock)).await, wall)
 }
 
+/// Opens a session. The task that compares the clocks has looked at them once.
+async fn open(server: &Server) -> String {
+    let sid = server.open().await;
+    tokio::task::yield_now().await;
+    sid
+}
+
 /// Waits for the next ping and answers it. Returns how many seconds it took.
 async fn ping(server: &Server, sid: &str) -> u64 {
     let start = Instant::now();
@@ -43,7 +50,7 @@ async fn ping(server: &Server, sid: &str) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn a_poller_that_is_gone_when_the_machine_wakes_is_closed_after_one_ping_timeout() {
     let (mut server, wall) = server(0).await;
-    let sid = server.open().await;
+    let sid = open(&server).await;
     wall.set(3600);
     let start = Instant::now();
     tokio::time::sleep(Duration::from_secs(24)).await;
@@ -68,7 +75,7 @@ async fn a_websocket_that_is_gone_when_the_machine_wakes_is_closed_after_one_pin
 #[tokio::test(start_paused = true)]
 async fn a_client_that_is_there_when_the_machine_wakes_answers_a_ping_at_once() {
     let (server, wall) = server(0).await;
-    let sid = server.open().await;
+    let sid = open(&server).await;
     wall.set(3600);
     assert_eq!(ping(&server, &sid).await, 5);
     assert_eq!(ping(&server, &sid).await, 25);
@@ -78,7 +85,7 @@ async fn a_client_that_is_there_when_the_machine_wakes_answers_a_ping_at_once() 
 #[tokio::test(start_paused = true)]
 async fn a_short_sleep_brings_the_next_ping_forward_by_its_length() {
     let (server, wall) = server(0).await;
-    let sid = server.open().await;
+    let sid = open(&server).await;
     wall.set(10);
     assert_eq!(ping(&server, &sid).await, 15);
     assert_eq!(ping(&server, &sid).await, 25);
@@ -87,7 +94,7 @@ async fn a_short_sleep_brings_the_next_ping_forward_by_its_length() {
 #[tokio::test(start_paused = true)]
 async fn a_wall_clock_that_is_set_ends_no_session() {
     let (server, wall) = server(1_000_000).await;
-    let sid = server.open().await;
+    let sid = open(&server).await;
     wall.set(0);
     assert_eq!(ping(&server, &sid).await, 25);
     for days in 1..20 {
@@ -114,4 +121,22 @@ async fn the_clocks_are_compared_while_there_are_sessions() {
         }
         until(|| tasks() == before).await;
     }
+}
+
+#[tokio::test]
+async fn a_wall_clock_may_ask_the_engine() {
+    let engine = Arc::new(OnceLock::<Engine>::new());
+    let asked = Arc::new(AtomicU64::new(0));
+    let clock = {
+        let (engine, asked) = (engine.clone(), asked.clone());
+        move || {
+            let sessions = engine.get().map_or(0, Engine::clients_count);
+            asked.fetch_add(sessions as u64, Ordering::Relaxed);
+            SystemTime::now()
+        }
+    };
+    let server = Server::echo(EngineConfig::default().wall_clock(clock)).await;
+    assert!(engine.set(server.engine.clone()).is_ok());
+    open(&server).await;
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
