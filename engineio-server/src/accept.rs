@@ -153,6 +153,8 @@ mod tests {
             (&["chat, (x)"], Err(())),
             (&["chat, chat"], Err(())),
             (&["chat", "chat"], Err(())),
+            (&["chat, a, b", "chat"], Err(())),
+            (&["chat, b, a"], Ok(Some("chat"))),
         ] {
             let mut headers = HeaderMap::new();
             for line in lines {
