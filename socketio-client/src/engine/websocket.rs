@@ -59,6 +59,8 @@ pub(super) struct WebSocket {
     limit: usize,
     filled: bool,
     pong: Pong,
+    /// How many pings were sent. Each has its number as its payload.
+    pings: u64,
     closing: Closing,
 }
 
@@ -102,6 +104,7 @@ impl WebSocket {
             limit,
             filled: false,
             pong: Pong::Idle,
+            pings: 0,
             closing: Closing::NotStarted,
         })
     }
@@ -137,8 +140,8 @@ impl WebSocket {
                     let _ = self.writer.poll_flush(&mut self.stream, cx)?;
                     continue;
                 }
-                Ok(Some(Incoming::Pong)) => {
-                    if self.pong == Pong::Awaited {
+                Ok(Some(Incoming::Pong(payload))) => {
+                    if self.pong == Pong::Awaited && *payload == self.pings.to_be_bytes() {
                         self.pong = Pong::Arrived;
                     }
                     continue;
@@ -209,7 +212,9 @@ impl WebSocket {
     pub(super) fn poll_pong(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.pong {
             Pong::Idle => {
-                if self.writer.push(OpCode::Control(Control::Ping), &[], &[]).is_ok() {
+                self.pings += 1;
+                let payload = self.pings.to_be_bytes();
+                if self.writer.push(OpCode::Control(Control::Ping), &payload, &[]).is_ok() {
                     self.pong = Pong::Awaited;
                 }
             }
@@ -221,6 +226,11 @@ impl WebSocket {
         }
         let _ = self.writer.poll_flush(&mut self.stream, cx);
         Poll::Pending
+    }
+
+    /// Stops waiting for a pong. If it arrives later, it confirms nothing.
+    pub(super) fn forget_pong(&mut self) {
+        self.pong = Pong::Idle;
     }
 
     /// Sends a close frame and waits for the server's. Without waiting, unread bytes could reset

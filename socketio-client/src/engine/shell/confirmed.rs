@@ -45,9 +45,13 @@ impl Engine {
         while let Some(order) = self.backlog.first() {
             if let Order::AfterConfirmation(timeout) = order
                 && !self.is_confirmed(cx)
-                && !self.backlog.is_late(timeout, cx)
             {
-                return progressed;
+                if !self.backlog.is_late(timeout, cx) {
+                    return progressed;
+                }
+                if let Socket::Open(socket) = &mut self.socket {
+                    socket.forget_pong();
+                }
             }
             let Some(frames) = self.backlog.pop() else { break };
             match order {

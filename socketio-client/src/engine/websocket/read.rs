@@ -33,7 +33,7 @@ pub(super) enum Incoming<'a> {
     Text(Cow<'a, str>),
     Binary(Cow<'a, [u8]>),
     Ping(Cow<'a, [u8]>),
-    Pong,
+    Pong(Cow<'a, [u8]>),
     /// A close frame, with the code to respond with.
     Close(Option<CloseCode>),
 }
@@ -228,7 +228,7 @@ fn incoming(opcode: OpCode, payload: Cow<'_, [u8]>) -> Result<Incoming<'_>, Erro
         OpCode::Data(Data::Text) => Incoming::Text(text(payload)?),
         OpCode::Data(_) => Incoming::Binary(payload),
         OpCode::Control(Control::Ping) => Incoming::Ping(payload),
-        OpCode::Control(Control::Pong) => Incoming::Pong,
+        OpCode::Control(Control::Pong) => Incoming::Pong(payload),
         OpCode::Control(_) => Incoming::Close(closing(&payload)?),
     })
 }

@@ -12,7 +12,10 @@ use tokio_tungstenite::tungstenite::{
     protocol::{Role, WebSocketConfig, WebSocketContext},
 };
 
-use super::read::{Incoming, Reader};
+use super::{
+    Closing, Pong, Revision, WebSocket, Writer,
+    read::{Incoming, Reader},
+};
 
 const LIMIT: usize = 20_000;
 
@@ -76,6 +79,52 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+#[tokio::test]
+async fn a_pong_to_a_forgotten_ping_confirms_nothing() {
+    use tokio::io::AsyncWriteExt;
+
+    let (stream, mut server) = tokio::io::duplex(1024);
+    let mut socket = WebSocket {
+        stream: Box::new(stream),
+        reader: Reader::new(LIMIT, &[]),
+        writer: Writer::default(),
+        revision: Revision::V4,
+        base64: false,
+        limit: LIMIT,
+        filled: false,
+        pong: Pong::Idle,
+        pings: 0,
+        closing: Closing::NotStarted,
+    };
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(socket.poll_pong(&mut cx).is_pending());
+    let first = pong(&mut server).await;
+    socket.forget_pong();
+    assert!(socket.poll_pong(&mut cx).is_pending());
+    let second = pong(&mut server).await;
+    for (answer, confirmed) in [(first, false), (second, true)] {
+        server.write_all(&answer).await.unwrap();
+        assert!(socket.poll_read(&mut cx).is_pending());
+        assert_eq!(socket.poll_pong(&mut cx).is_ready(), confirmed);
+    }
+}
+
+/// Reads a ping of the client, and returns the pong to it.
+async fn pong(server: &mut tokio::io::DuplexStream) -> Vec<u8> {
+    use tokio::io::AsyncReadExt;
+
+    let mut head = [0; 2];
+    server.read_exact(&mut head).await.unwrap();
+    assert_eq!(head[0], 0x89);
+    let len = usize::from(head[1] & 0x7f);
+    let mut rest = vec![0; 4 + len];
+    server.read_exact(&mut rest).await.unwrap();
+    let (mask, payload) = rest.split_at(4);
+    let mut pong = vec![0x8a, len as u8];
+    pong.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    pong
+}
+
 #[derive(Default)]
 struct Outcome {
     /// The messages, formatted.
@@ -113,7 +162,7 @@ fn read(bytes: &[u8], early: usize, chunk: usize) -> Outcome {
                 Incoming::Text(text) => format!("text {text}"),
                 Incoming::Binary(data) => format!("binary {data:?}"),
                 Incoming::Ping(data) => format!("ping {data:?}"),
-                Incoming::Pong => "pong".to_owned(),
+                Incoming::Pong(_) => "pong".to_owned(),
                 Incoming::Close(code) => {
                     outcome.messages.push(format!("close {code:?}"));
                     return outcome;
