@@ -275,7 +275,11 @@ mod inflated {
     }
 
     async fn connect() -> (Server, Connection, TcpStream) {
-        let config = config().per_message_deflate(PerMessageDeflate::default());
+        connect_with(config()).await
+    }
+
+    async fn connect_with(config: EngineConfig) -> (Server, Connection, TcpStream) {
+        let config = config.per_message_deflate(PerMessageDeflate::default());
         let (server, mut connections) = Server::manual(config).await;
         let offer = "sec-websocket-extensions: permessage-deflate; client_no_context_takeover\r\n";
         let client = server.bare_websocket(offer).await;
@@ -289,6 +293,23 @@ mod inflated {
         client.write_all(&bomb().repeat(30)).await.unwrap();
         let turns = turns(&server, &mut connection, 30).await;
         assert!(turns.iter().all(|work| work.messages <= 1 && work.bytes <= 900_001), "{turns:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_turns_are_used_up_by_compression_still_reads() {
+        let mut limits = limits();
+        limits.bytes = 1;
+        let (_server, mut connection, mut client) =
+            connect_with(EngineConfig::default().turn(limits)).await;
+        client.write_all(&frame(0x81, b"4up")).await.unwrap();
+        for _ in 0..1000 {
+            connection.send("down").unwrap();
+            if poll_fn(|cx| Poll::Ready(connection.poll_event(cx).is_ready())).await {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("nothing was read");
     }
 
     /// Frames of 60 messages, which would inflate to 54 MB, stay compressed. Only one inflated
