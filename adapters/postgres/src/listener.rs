@@ -1,7 +1,7 @@
 //! The listening connection.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -20,9 +20,12 @@ use crate::{
     wire,
 };
 
-/// How often the listener checks that the database responds. A hung machine neither sends anything
-/// nor closes the connection.
+/// How often the listener checks that the database responds, and retries refused channels. A hung
+/// machine neither sends anything nor closes the connection.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Shortest time between two warnings about the same refused channel.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(crate) struct Listener {
     pub(crate) config: PostgresConfig,
@@ -71,9 +74,11 @@ impl Listener {
         }
     }
 
-    /// Subscribes to the channels in the registry, and again whenever they change.
+    /// Subscribes to the channels in the registry, and again whenever they change. Refused channels
+    /// are retried, because the reason may pass: a standby accepts `LISTEN` once it is promoted.
     async fn subscribe(&self, client: &ListeningClient) -> PostgresError {
         let mut active = HashSet::new();
+        let mut warned = HashMap::<String, Instant>::new();
         loop {
             let wanted = self.registry.wanted();
             let new = wanted.difference(&active).map(|channel| ("LISTEN", channel));
@@ -88,13 +93,21 @@ impl Listener {
                 // A refused channel affects its own namespace only, whose join fails.
                 subscribed.remove(channel);
                 let error = Arc::new(error);
-                if !self.registry.mark_refused(channel, &error) {
+                let joins = self.registry.mark_refused(channel, &error);
+                let recent = warned.get(channel).is_some_and(|at| at.elapsed() < WARNING_INTERVAL);
+                if !joins && !recent {
+                    warned.insert(channel.clone(), Instant::now());
                     tracing::warn!(target: "socketio::cluster", channel, %error, "cannot listen");
                 }
             }
             self.registry.mark_subscribed(&subscribed);
             active = subscribed;
-            self.registry.changed.notified().await;
+            warned.retain(|channel, _| wanted.contains(channel));
+            let refused = !wanted.is_subset(&active);
+            tokio::select! {
+                () = self.registry.changed.notified() => {}
+                () = tokio::time::sleep(CHECK_INTERVAL), if refused => {}
+            }
         }
     }
 

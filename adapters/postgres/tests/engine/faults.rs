@@ -145,3 +145,20 @@ async fn a_namespace_that_left_cannot_publish_and_connections_close_with_the_ada
     drop((stay, adapter));
     until(|| async { count().await == 1 }).await;
 }
+
+/// A standby refuses `LISTEN`, and the connection survives the promotion.
+#[tokio::test]
+async fn a_node_that_reached_a_standby_receives_again_after_its_promotion() {
+    let engine = Postgres::start().unwrap();
+    let one = Node::join(adapter(&engine), "/", "one").await;
+    let two = Node::join(adapter(&engine), "/", "two").await;
+    let admin = connect_directly(&engine).await;
+    admin.batch_execute("COPY (SELECT 1) TO PROGRAM 'touch standby.signal'").await.unwrap();
+    engine.restart().unwrap();
+    let admin = connect_directly(&engine).await;
+    let refused = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN %'";
+    until(|| async { admin.query(refused, &[]).await.unwrap().len() == 2 }).await;
+    admin.query_one("SELECT pg_promote()", &[]).await.unwrap();
+    until_received(&one, &two).await;
+    until_received(&two, &one).await;
+}
