@@ -90,8 +90,14 @@ async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
                 if node.warnings.is_news(&error) {
                     tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot join the cluster");
                 }
-                node.deliver_waiting();
-                tokio::time::sleep(pause).await;
+                // Events that wait for the log are not held up by a long pause.
+                let mut rest = pause;
+                while !rest.is_zero() {
+                    node.deliver_waiting();
+                    let step = rest.min(PAUSE);
+                    tokio::time::sleep(step).await;
+                    rest -= step;
+                }
                 // A missing permission will hardly be granted within a moment.
                 pause = match error {
                     AdapterError::Denied(_) => (pause * 2).min(LONGEST_PAUSE),

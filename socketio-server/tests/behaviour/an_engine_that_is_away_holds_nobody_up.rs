@@ -211,3 +211,18 @@ async fn joining_is_tried_ever_more_rarely_where_it_is_not_allowed() {
     // An engine that is away may be back at any moment.
     assert!(tries(Mood::Away).await > 3000);
 }
+
+#[tokio::test(start_paused = true)]
+async fn events_do_not_wait_for_the_next_try_where_joining_is_not_allowed() {
+    let engine = Engine::new(Mood::Denying, Discovery::Count);
+    let config = ServerConfig::default().connection_state_recovery(Recovery::default());
+    let io = Server::with_config(config.adapter(engine.clone()));
+    let _namespace = io.of("/");
+    // The next try is after 243 seconds.
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    let tries = engine.joins.load(Ordering::SeqCst);
+    io.emit("hello", &()).unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(io.stats().cluster.lost, 1, "it was delivered here");
+    assert_eq!(engine.joins.load(Ordering::SeqCst), tries, "before the next try");
+}
