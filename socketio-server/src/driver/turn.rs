@@ -15,7 +15,8 @@ impl Turn {
         self.bytes += bytes;
     }
 
+    /// Returns whether a limit is reached. Every turn may start one event, even if a limit is zero.
     pub(super) fn is_over(&self, limits: &TurnLimits) -> bool {
-        self.events >= limits.messages || self.bytes >= limits.bytes
+        self.events > 0 && (self.events >= limits.messages || self.bytes >= limits.bytes)
     }
 }
