@@ -53,6 +53,7 @@ impl Driver {
             client,
             registry,
             spaces: Vec::new(),
+            next_space: 0,
             deciding: Vec::new(),
             restoring: Vec::new(),
             connecting: Vec::new(),

@@ -283,25 +283,31 @@ impl Driver {
     }
 
     /// Starts waiting events while handlers are free, the turn lasts, and the outgoing queue has
-    /// room.
+    /// room. The namespaces take turns, also across the turns of the task, so that a busy one does
+    /// not hold up the others.
     pub(super) fn start_waiting(&mut self, cx: &mut Context<'_>) {
         let config = self.registry.config.clone();
         self.backlog = false;
-        let mut index = 0;
-        while let Some(space) = self.spaces.get_mut(index) {
+        let mut idle = 0;
+        while idle < self.spaces.len() {
+            let at = self.next_space % self.spaces.len();
+            let Some(space) = self.spaces.get(at) else { break };
             // Waiting events of a disconnected socket are dropped when the socket ends.
             let free = !space.socket.0.is_disconnected()
                 && space.is_free(config.max_in_flight)
                 && self.running.len() < config.max_handlers;
             if !free || space.inbox.is_empty() {
-                index += 1;
+                self.next_space = at + 1;
+                idle += 1;
                 continue;
             }
             if !self.may_start() {
                 self.backlog = true;
                 break;
             }
-            let Some(space) = self.spaces.get_mut(index) else { break };
+            self.next_space = at + 1;
+            idle = 0;
+            let Some(space) = self.spaces.get_mut(at) else { break };
             let Some(waiting) = space.inbox.pop_front() else { break };
             let socket = space.socket.clone();
             self.inbox_bytes -= waiting.cost();

@@ -25,6 +25,8 @@ pub(crate) struct Driver {
     pub(super) client: Arc<Client>,
     pub(super) registry: Arc<Registry>,
     pub(super) spaces: Vec<Space>,
+    /// Position of the namespace whose waiting event starts next.
+    pub(super) next_space: usize,
     pub(super) deciding: Vec<Deciding>,
     pub(super) restoring: Vec<Restoring>,
     pub(super) connecting: Vec<Connecting>,

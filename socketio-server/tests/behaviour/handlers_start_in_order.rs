@@ -172,3 +172,53 @@ async fn a_computation_in_a_thread_of_its_own_holds_nobody_up() {
     finish.send(5).unwrap();
     one.expect("431[5]").await;
 }
+
+/// A server with one handler at a time in each namespace, which waits for the gate.
+async fn gated(
+    messages: u32,
+) -> (Running, tokio::sync::watch::Sender<bool>, Log<String>, support::Client) {
+    let mut turn = engineio_server::TurnLimits::default();
+    turn.messages = messages;
+    let config = ServerConfig::default().max_in_flight(1).engine(|engine| engine.turn(turn));
+    let server = server_with(config).await;
+    let (open, gate) = tokio::sync::watch::channel(false);
+    let (sender, log) = log();
+    for nsp in ["/", "/other"] {
+        let (gate, sender) = (gate.clone(), sender.clone());
+        server.io.of(nsp).on("work", move |socket: Socket| {
+            let (mut gate, sender) = (gate.clone(), sender.clone());
+            async move {
+                let _ = gate.wait_for(|open| *open).await;
+                let _ = sender.send(socket.nsp().to_string());
+            }
+        });
+    }
+    let mut client = server.client().await;
+    client.connect("/other").await;
+    (server, open, log, client)
+}
+
+#[tokio::test]
+async fn waiting_events_start_in_turns_that_have_no_room_for_messages() {
+    let (server, open, mut log, mut client) = gated(0).await;
+    burst(&mut client, &vec![r#"42["work"]"#.to_owned(); 5]).await;
+    support::until(|| server.io.stats().events.received == 5).await;
+    open.send(true).unwrap();
+    for _ in 0..5 {
+        log.next().await;
+    }
+}
+
+#[tokio::test]
+async fn waiting_events_of_a_busy_namespace_do_not_hold_up_another() {
+    let (server, open, mut log, mut client) = gated(1).await;
+    burst(&mut client, &vec![r#"42["work"]"#.to_owned(); 20]).await;
+    burst(&mut client, &vec![r#"42/other,["work"]"#.to_owned(); 20]).await;
+    support::until(|| server.io.stats().events.received == 40).await;
+    open.send(true).unwrap();
+    let mut ahead = 0_i32;
+    for _ in 0..40 {
+        ahead += if log.next().await == "/" { 1 } else { -1 };
+        assert!(ahead.abs() <= 2, "the namespaces take turns");
+    }
+}
