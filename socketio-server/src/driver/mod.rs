@@ -285,5 +285,6 @@ impl Drop for Driver {
         let failed = waiters.iter().filter(|it| matches!(it, Output::AckFailed { .. })).count();
         self.counters().acks.disconnected.add(failed as u64);
         drop(waiters);
+        self.client.ack_room.freed();
     }
 }
