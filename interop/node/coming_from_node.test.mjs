@@ -1,5 +1,5 @@
-// What the documentation says of Node's server, asked of Node's server and of this one: where they
-// agree, and where this one differs on purpose.
+// Statements of the documentation about Node's server, checked against Node's server and this one.
+// The two agree, or this one differs on purpose.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

@@ -1,5 +1,5 @@
-// What a server emits right before it ends a socket, a connection or itself reaches the public
-// JavaScript client, on every transport. Node's server is asked the same of sockets and connections.
+// The public JavaScript client receives every event that a server emits right before it ends a socket,
+// a connection or itself, on every transport. Node's server is asked the same of sockets and connections.
 // When it is closed itself, it discards what polling clients have not fetched; this server does not.
 
 import assert from 'node:assert/strict';

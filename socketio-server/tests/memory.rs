@@ -43,7 +43,7 @@ async fn enter(io: &Server) -> String {
     query
 }
 
-/// What a POST of many packets costs, while the handlers of its events wait for ever.
+/// The memory that a POST of many packets takes while the handlers of its events never end.
 async fn post(packet: &str, limit: usize) {
     let _alone = ALONE.lock().await;
     let io = Server::new();

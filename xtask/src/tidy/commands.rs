@@ -60,7 +60,7 @@ impl Targets {
         targets
     }
 
-    /// What a command names that does not exist.
+    /// The complaint about a name in a command that does not exist.
     fn fault(&self, command: &str) -> Option<String> {
         let mut words = command.split_whitespace().skip(1);
         if words.clone().next() == Some("xtask") {
