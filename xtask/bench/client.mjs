@@ -1,4 +1,4 @@
-// The load of socketio-client's `client_bench` example, generated with Node's client.
+// The load of socketio-async-client's `client_bench` example, generated with Node's client.
 //
 // Arguments: port, connections, messages in flight per connection, seconds. Prints one line of
 // JSON.

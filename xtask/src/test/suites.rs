@@ -94,7 +94,7 @@ fn clippy(workspace: &Workspace) -> Result<Outcome, String> {
     // `--all-targets` covers only targets that `cargo test` runs by default. The client's `node`
     // tests are not among them.
     let everything: [&[&str]; 2] =
-        [&["--workspace", "--all-targets"], &["-p", "socketio-client", "--test", "node"]];
+        [&["--workspace", "--all-targets"], &["-p", "socketio-async-client", "--test", "node"]];
     for targets in everything {
         let mut cargo = workspace.cargo();
         cargo.arg("clippy").args(targets).args(["--all-features", "--", "-D", "warnings"]);
@@ -111,7 +111,7 @@ fn features(workspace: &Workspace) -> Result<Outcome, String> {
         "-p",
         "socketio-server",
         "-p",
-        "socketio-client",
+        "socketio-async-client",
         "--all-targets",
         "--no-default-features",
         "--",

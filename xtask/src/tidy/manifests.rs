@@ -95,7 +95,7 @@ impl Graph {
             if name == "engineio-server" {
                 refuse(&["socketio-*"], "dependencies point down");
             }
-            if name == "socketio-client" {
+            if name == "socketio-async-client" {
                 refuse(&SERVERS, "the client depends on no server");
             }
             if Path::new(manifest).starts_with(root.join("adapters")) {
@@ -204,9 +204,9 @@ mod tests {
     #[test]
     fn a_client_or_adapter_that_depends_on_a_server_is_refused() {
         let members =
-            [("socketio-client", "socketio-client"), ("socketio-redis", "adapters/redis")];
+            [("socketio-async-client", "socketio-client"), ("socketio-redis", "adapters/redis")];
         let edges = [
-            ("socketio-client", "engineio-server", Value::Null),
+            ("socketio-async-client", "engineio-server", Value::Null),
             ("socketio-redis", "socketio-server", Value::Null),
         ];
         assert_eq!(complaints(&members, &edges).len(), 2);
