@@ -1,5 +1,5 @@
-//! Rules for imports between the files of one crate: no circles, and no import of a parser's
-//! machine by its codec.
+//! Rules for imports inside a crate: no circles between folders, and no import of a parser's machine
+//! by its codec.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -54,8 +54,10 @@ impl<'s> Crate<'s> {
 
     fn check(&self) -> Vec<String> {
         let edges = self.edges();
-        let mut found: Vec<_> =
-            circles(&edges).into_iter().map(|circle| format!("import circle: {circle}")).collect();
+        let mut found: Vec<_> = circles(&folders(&edges))
+            .into_iter()
+            .map(|circle| format!("import circle: {circle}"))
+            .collect();
         for (_, machine) in MACHINES.iter().filter(|(krate, _)| *krate == self.name) {
             for (from, targets) in &edges {
                 let above =
@@ -249,7 +251,30 @@ fn module_path(file: &Source) -> Path {
     parts
 }
 
-/// The shortest circle through each file, without duplicates.
+/// The imports between neighboring folders, each with the folders inside it. Imports between a
+/// folder and a folder inside it do not count.
+fn folders<'s>(
+    edges: &BTreeMap<&'s str, BTreeSet<&'s str>>,
+) -> BTreeMap<&'s str, BTreeSet<&'s str>> {
+    let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (from, targets) in edges {
+        for (from, to) in targets.iter().filter_map(|to| neighbors(from, to)) {
+            found.entry(from).or_default().insert(to);
+            found.entry(to).or_default();
+        }
+    }
+    found
+}
+
+/// The folders around two files that lie beside each other in one folder.
+fn neighbors<'s>(one: &'s str, other: &'s str) -> Option<(&'s str, &'s str)> {
+    let same = one.split('/').zip(other.split('/')).take_while(|(one, other)| one == other);
+    let start: usize = same.map(|(name, _)| name.len() + 1).sum();
+    let folder = |path: &'s str| Some(&path[..start + path.get(start..)?.find('/')?]);
+    Some((folder(one)?, folder(other)?))
+}
+
+/// The shortest circle through each folder, without duplicates.
 fn circles(edges: &BTreeMap<&str, BTreeSet<&str>>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for &start in edges.keys() {
@@ -298,39 +323,55 @@ mod tests {
     }
 
     #[test]
-    fn two_files_that_import_each_other_are_refused() {
+    fn two_folders_that_import_each_other_are_refused() {
         let found = complaints(&[
             ("x/src/lib.rs", "mod a; mod b; pub use a::A;"),
-            ("x/src/a.rs", "use crate::b::B;"),
-            ("x/src/b.rs", "fn f() -> super::a::A {}"),
+            ("x/src/a/mod.rs", "use crate::b::B;"),
+            ("x/src/b/mod.rs", "mod c;"),
+            ("x/src/b/c.rs", "fn f() -> crate::a::A {}"),
         ]);
-        assert_eq!(found, ["import circle: x/src/a.rs → x/src/b.rs → x/src/a.rs"]);
+        assert_eq!(found, ["import circle: x/src/a → x/src/b → x/src/a"]);
     }
 
     #[test]
-    fn a_parent_and_child_that_use_each_other_are_refused() {
-        let child = ("x/src/a/b.rs", "use super::A;");
-        for parent in [
-            "mod b; use b::B; struct A;",
-            "mod b; struct A(b::B);",
-            "mod b; pub use b::B; struct A(B);",
-        ] {
-            let found =
-                complaints(&[("x/src/lib.rs", "mod a;"), ("x/src/a/mod.rs", parent), child]);
-            assert_eq!(
-                found,
-                ["import circle: x/src/a/b.rs → x/src/a/mod.rs → x/src/a/b.rs"],
-                "{parent}"
-            );
-        }
+    fn a_folder_counts_with_the_folders_inside_it() {
+        let found = complaints(&[
+            ("x/src/lib.rs", "mod a; mod b;"),
+            ("x/src/a/mod.rs", "pub mod c; pub struct A;"),
+            ("x/src/a/c/mod.rs", "use crate::b::B;"),
+            ("x/src/b/mod.rs", "use crate::a::A;"),
+        ]);
+        assert_eq!(found, ["import circle: x/src/a → x/src/b → x/src/a"]);
+    }
+
+    #[test]
+    fn files_of_one_folder_may_import_each_other() {
+        let found = complaints(&[
+            ("x/src/lib.rs", "mod a; mod b;"),
+            ("x/src/a.rs", "use crate::b::B;"),
+            ("x/src/b/mod.rs", "mod c; mod d; use crate::a::A;"),
+            ("x/src/b/c.rs", "use super::d::D;"),
+            ("x/src/b/d.rs", "use super::c::C;"),
+        ]);
+        assert_eq!(found, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_folder_and_a_folder_inside_it_may_import_each_other() {
+        let found = complaints(&[
+            ("x/src/lib.rs", "mod a;"),
+            ("x/src/a/mod.rs", "mod b; use b::B; struct A;"),
+            ("x/src/a/b/mod.rs", "use super::A;"),
+        ]);
+        assert_eq!(found, Vec::<String>::new());
     }
 
     #[test]
     fn a_re_export_is_not_an_import() {
         let found = complaints(&[
             ("x/src/lib.rs", "mod a; mod b; pub use a::A; pub use b::{B, C as D};"),
-            ("x/src/a.rs", "use crate::{B, D};"),
-            ("x/src/b.rs", "use std::fmt; pub(in crate::a) struct B;"),
+            ("x/src/a/mod.rs", "use crate::{B, D};"),
+            ("x/src/b/mod.rs", "use std::fmt; pub(in crate::a) struct B;"),
         ]);
         assert_eq!(found, Vec::<String>::new());
     }
@@ -339,10 +380,10 @@ mod tests {
     fn a_circle_through_a_re_export_of_the_root_is_refused() {
         let found = complaints(&[
             ("x/src/lib.rs", "mod a; mod b; pub use a::A; pub use b::{B, C as D};"),
-            ("x/src/a.rs", "use crate::D;"),
-            ("x/src/b.rs", "use crate::A;"),
+            ("x/src/a/mod.rs", "use crate::D;"),
+            ("x/src/b/mod.rs", "use crate::A;"),
         ]);
-        assert_eq!(found, ["import circle: x/src/a.rs → x/src/b.rs → x/src/a.rs"]);
+        assert_eq!(found, ["import circle: x/src/a → x/src/b → x/src/a"]);
     }
 
     #[test]
@@ -350,10 +391,10 @@ mod tests {
         let found = complaints(&[
             ("x/src/lib.rs", "mod a; mod b;"),
             (
-                "x/src/a.rs",
+                "x/src/a/mod.rs",
                 "mod sealed {\n use super::Local;\n}\n#[cfg(test)]\nmod tests {\n use crate::b::B;\n}\n",
             ),
-            ("x/src/b.rs", "use crate::a::{self, A}; fn f() { if x { } }"),
+            ("x/src/b/mod.rs", "use crate::a::{self, A}; fn f() { if x { } }"),
         ]);
         assert_eq!(found, Vec::<String>::new());
     }
