@@ -118,53 +118,22 @@
 //! The server never blocks a thread, never waits for a slow client, never trusts lengths or counts
 //! sent by a peer, and contains no `unsafe`. It keeps no state about a socket that is gone.
 
-mod ack;
-mod ack_room;
-mod auth;
-mod broadcast;
-mod client_files;
-mod cluster;
+mod client;
 mod config;
-mod data;
-mod delivery;
-mod dispatch;
 mod driver;
-mod emitter;
 mod error;
-mod hub;
-mod keeping;
-mod listeners;
-mod model;
+mod handlers;
 mod namespace;
-mod outgoing;
-mod parent;
-mod rate;
-mod recovery;
-mod registry;
-mod reliable;
-mod rule;
 mod server;
-mod shared_log;
 mod socket;
 mod stats;
-mod stored;
-mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod typed;
-mod waiter;
 
-pub use ack::Ack;
-pub use broadcast::Broadcast;
-pub use client_files::ClientFiles;
-pub use cluster::{FetchError, RemoteEmitter, RemoteSocket, ServerEvent};
+pub use config::client_files::ClientFiles;
+pub use config::rate_limit::{Excess, RateLimit};
+pub use config::recovery::Recovery;
 pub use config::{Overflow, ServerConfig};
-pub use data::WeakSocket;
-pub use dispatch::{
-    Auth, Data, DisconnectDescription, EventName, Extension, Extract, Handler, MaybeExtract,
-    Rewrite, State, TypedHandler,
-};
-pub use emitter::Emitter;
 pub use engineio_server::{
     ConnectionError, Cookie, Cors, Drained, Dropped, EngineConfig, EngineLayer, EngineService,
     ErrorContext, Handle, Handshake, InvalidCookie, IpNet, Listening, PeerAddr, ProxyHeader,
@@ -176,12 +145,21 @@ pub use error::{
     AckError, BroadcastAckError, ClusterError, DeliveryError, DisconnectReason, EmitError,
     HandlerError, JoinError, PatternError, ServerSideError,
 };
-pub use model::{Context, Failure, Namespace, Socket, Stage};
-pub use parent::{ParentBroadcast, ParentNamespace};
-pub use rate::{Excess, RateLimit};
-pub use recovery::Recovery;
-pub use rule::{NamespaceRequest, NamespaceVerdict, Params};
+pub use handlers::{
+    Auth, Data, DisconnectDescription, EventName, Extension, Extract, Handler, MaybeExtract,
+    Rewrite, State, TypedHandler,
+};
+pub use handlers::{Failure, Stage, context::Context};
+pub use namespace::Namespace;
+pub use namespace::broadcast::Broadcast;
+pub use namespace::cluster::{FetchError, RemoteEmitter, RemoteSocket, ServerEvent};
+pub use namespace::parent::{ParentBroadcast, ParentNamespace};
+pub use namespace::rule::{NamespaceRequest, NamespaceVerdict, Params};
 pub use server::Server;
+pub use socket::Socket;
+pub use socket::ack::Ack;
+pub use socket::data::WeakSocket;
+pub use socket::emitter::Emitter;
 pub use socketio_adapter::{
     ClusterAdapter, ClusterLimits, Flags, IntoRooms, MemoryCluster, MemoryLog, Room, Selection,
 };

@@ -7,7 +7,7 @@ use std::{
 
 use socketio_parser::{Nsp, RawJson};
 
-use super::state::{Deciding, Decision, Driver};
+use crate::driver::state::{Deciding, Decision, Driver};
 use crate::error::HandlerError;
 
 impl Driver {

@@ -24,11 +24,10 @@ use self::{
     turn::Turn,
 };
 use crate::{
+    client::{CLOSE, Client, waiter::Waiter},
     error::{AckError, DisconnectReason},
-    model::{CLOSE, Client},
-    registry::Registry,
+    namespace::registry::Registry,
     stats::Stripe,
-    waiter::Waiter,
 };
 
 pub(crate) use self::state::Driver;
@@ -148,7 +147,7 @@ impl Driver {
             return false;
         }
         let close = asked & CLOSE != 0;
-        let leaves = |socket: &crate::model::Socket| close || socket.0.is_disconnected();
+        let leaves = |socket: &crate::socket::Socket| close || socket.0.is_disconnected();
         while let Some(at) = self.spaces.iter().position(|space| leaves(&space.socket)) {
             let space = self.spaces.remove(at);
             self.client.machine().disconnect(space.socket.nsp());

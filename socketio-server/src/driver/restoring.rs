@@ -5,14 +5,16 @@ use std::task::{Context, Poll};
 
 use socketio_parser::RawJson;
 
-use super::{
+use crate::driver::{
     spaces::new_session,
     state::{Driver, Restoring},
 };
 use crate::{
-    model::{Namespace, Socket, SocketInner},
-    recovery::Claim,
-    shared_log::Restored,
+    namespace::{
+        Namespace,
+        recovery::{Claim, shared_log::Restored},
+    },
+    socket::{Socket, inner::SocketInner},
 };
 
 impl Driver {

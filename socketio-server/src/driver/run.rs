@@ -11,16 +11,18 @@ use std::{
 
 use socketio_parser::{AckId, Args, Failed, Nsp};
 
-use super::{
+use crate::driver::{
     state::{Call, Driver, Filtering, Running, Waiting},
     timer::now,
 };
 use crate::{
-    dispatch::Rewrite,
+    config::rate_limit::{Budget, Excess},
     error::HandlerError,
-    model::{self, Erased, Failure, HandlerFuture, Responder, Socket, Stage},
-    rate::{Budget, Excess},
-    table::Listener,
+    handlers::context,
+    handlers::{
+        Erased, Failure, HandlerFuture, Rewrite, Stage, context::Responder, table::Listener,
+    },
+    socket::Socket,
 };
 
 /// The progress of a future after a poll.
@@ -76,10 +78,10 @@ impl Driver {
         }
         drop(table);
         let rewrite = Rewrite::new(args);
-        let context = model::Context {
+        let context = context::Context {
             rewrite: Some(rewrite.0.clone()),
             responder: responder.clone(),
-            ..model::Context::of(socket.clone())
+            ..context::Context::of(socket.clone())
         };
         let future = Box::pin(filters(middlewares, context, rewrite.clone()));
         let mut filtering = Filtering { future, rewrite, responder };
@@ -136,7 +138,7 @@ impl Driver {
     fn handle(
         &mut self,
         listeners: [Option<Arc<[Listener<Erased>]>>; 2],
-        context: model::Context,
+        context: context::Context,
         cx: &mut Context<'_>,
     ) {
         let mut listeners = listeners.iter().flatten().flat_map(|it| it.iter()).peekable();
@@ -158,7 +160,7 @@ impl Driver {
         }
     }
 
-    fn start_event(&mut self, handler: &Erased, context: model::Context, cx: &mut Context<'_>) {
+    fn start_event(&mut self, handler: &Erased, context: context::Context, cx: &mut Context<'_>) {
         let event = context.args.clone();
         let event = event.as_ref().map(Args::event).unwrap_or_default();
         let socket = context.socket.clone();
@@ -174,7 +176,7 @@ impl Driver {
         &mut self,
         handler: &Erased,
         event: &str,
-        context: model::Context,
+        context: context::Context,
         cx: &mut Context<'_>,
     ) {
         self.run(handler, event, context, false, cx);
@@ -186,7 +188,7 @@ impl Driver {
         &mut self,
         handler: &Erased,
         event: &str,
-        context: model::Context,
+        context: context::Context,
         counted: bool,
         cx: &mut Context<'_>,
     ) -> bool {
@@ -328,12 +330,12 @@ impl Driver {
     }
 }
 
-fn event_context(socket: Socket, args: Args, responder: Option<Responder>) -> model::Context {
-    model::Context { args: Some(args), responder, ..model::Context::of(socket) }
+fn event_context(socket: Socket, args: Args, responder: Option<Responder>) -> context::Context {
+    context::Context { args: Some(args), responder, ..context::Context::of(socket) }
 }
 
 /// Removes the event's handlers that run once and have run.
-fn prune(context: &model::Context) {
+fn prune(context: &context::Context) {
     let Some(args) = &context.args else { return };
     let socket = &context.socket;
     drop(socket.0.change_own(|table| table.prune(args.event())));
@@ -343,11 +345,11 @@ fn prune(context: &model::Context) {
 /// Runs the middlewares of an event one after another.
 async fn filters(
     middlewares: Vec<Erased>,
-    context: model::Context,
+    context: context::Context,
     rewrite: Rewrite,
 ) -> Result<(), HandlerError> {
     for middleware in middlewares {
-        let context = model::Context { args: Some(rewrite.current()), ..context.clone() };
+        let context = context::Context { args: Some(rewrite.current()), ..context.clone() };
         middleware(context)?.await?;
     }
     Ok(())

@@ -8,19 +8,22 @@ use serde::Serialize;
 use socketio_adapter::recovery::Trail;
 use socketio_parser::{Nsp, Protocol, RawJson};
 
-use super::{
+use crate::driver::{
     run::{Step, poll_caught},
     state::{Call, Connecting, Driver, Space, Waiting},
 };
 use crate::{
-    auth::size,
-    cluster::join_cluster,
-    delivery::Resume,
     error::{DisconnectReason, HandlerError},
-    model::{self, Erased, Namespace, Socket, SocketInner, Stage},
-    recovery::{Claim, Recoverable, Stay},
-    registry::Door,
-    table::Listener,
+    handlers::context,
+    handlers::{Erased, Stage, auth::size, table::Listener},
+    namespace::registry::Door,
+    namespace::{
+        Namespace,
+        cluster::join_cluster,
+        delivery::Resume,
+        recovery::{Claim, Recoverable, Stay},
+    },
+    socket::{Socket, inner::SocketInner},
 };
 
 #[derive(Serialize)]
@@ -214,7 +217,7 @@ impl Driver {
         let space = Space::new(socket.clone());
         self.spaces.push(space);
         let table = socket.namespace().table();
-        self.tell_life("connection", &table.connection, &model::Context::of(socket), cx);
+        self.tell_life("connection", &table.connection, &context::Context::of(socket), cx);
     }
 
     /// Accepts the CONNECT. A client that recovers its session gets the events it missed before the
@@ -326,10 +329,10 @@ impl Driver {
         self.resume_reading();
         let table = socket.namespace().table();
         let description = self.violation.clone();
-        let context = model::Context {
+        let context = context::Context {
             reason: Some(reason),
             description,
-            ..model::Context::of(socket.clone())
+            ..context::Context::of(socket.clone())
         };
         let own = socket.0.look_at_own(|table| table.disconnecting.clone());
         self.tell_life("disconnecting", table.disconnecting.iter().chain(&own), &context, cx);
@@ -345,7 +348,7 @@ impl Driver {
         &mut self,
         event: &str,
         listeners: impl IntoIterator<Item = &'a Listener<Erased>>,
-        context: &model::Context,
+        context: &context::Context,
         cx: &mut Context<'_>,
     ) {
         for listener in listeners {
@@ -397,7 +400,7 @@ pub(super) fn new_session() -> std::io::Result<Box<Recoverable>> {
 /// Runs the middlewares one after another.
 async fn middlewares(all: Vec<Erased>, socket: Socket) -> Result<(), HandlerError> {
     for middleware in all {
-        let result = match middleware(model::Context::of(socket.clone())) {
+        let result = match middleware(context::Context::of(socket.clone())) {
             Ok(future) => future.await,
             Err(error) => Err(error),
         };

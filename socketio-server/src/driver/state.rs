@@ -6,15 +6,18 @@ use socketio_parser::{AckId, Args, Nsp, RawJson};
 
 use tracing::Span;
 
-use super::{timer::Timer, turn::Turn};
+use crate::driver::{timer::Timer, turn::Turn};
 use crate::{
-    dispatch::Rewrite,
+    client::Client,
+    config::rate_limit::Budget,
     error::HandlerError,
-    model::{Client, HandlerFuture, Namespace, Responder, Socket},
-    rate::Budget,
-    recovery::Stay,
-    registry::Registry,
-    shared_log::Restored,
+    handlers::{HandlerFuture, Rewrite, context::Responder},
+    namespace::registry::Registry,
+    namespace::{
+        Namespace,
+        recovery::{Stay, shared_log::Restored},
+    },
+    socket::Socket,
 };
 
 /// Drives one client until its connection is closed and its handlers have ended.

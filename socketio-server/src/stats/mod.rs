@@ -1,9 +1,8 @@
 //! Statistics of a server.
 
-mod counters;
+pub(crate) mod counters;
 #[cfg(feature = "metrics")]
 mod report;
-mod server;
 
 pub use counters::{Acks, ClusterStats, Disconnected, Events, Handlers, Recoveries};
 pub(crate) use counters::{Counters, Stripe};

@@ -2,11 +2,11 @@
 
 use metrics::{counter, gauge};
 
-use super::Stats;
+use crate::stats::Stats;
 
 impl Stats {
     /// Reports all values to the recorder of the `metrics` facade, with `path` as a label.
-    pub(super) fn report(&self, path: &str) {
+    pub(crate) fn report(&self, path: &str) {
         let path = path.to_owned();
         for (name, count) in [
             ("socketio_namespaces", self.namespaces),

@@ -18,8 +18,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{error::TestError, received::Received, wire::Wire};
 use crate::server::Server;
+use crate::testing::{error::TestError, received::Received, wire::Wire};
 
 /// Packets from the server, except acks.
 pub(super) enum Incoming {

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_parser::{AckId, Args, Nsp, Parser};
 
-use super::{error::TestError, wire::Wire};
+use crate::testing::{error::TestError, wire::Wire};
 
 /// An event that a [`TestClient`](super::TestClient) received.
 pub struct Received {

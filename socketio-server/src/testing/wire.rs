@@ -10,7 +10,7 @@ use http_body::Body;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::error::TestError;
+use crate::testing::error::TestError;
 
 /// The session of one client.
 pub(super) struct Wire {

@@ -11,6 +11,11 @@ const MACHINES: [(&str, &str); 2] =
     [("engineio-parser", "session"), ("socketio-parser", "connection")];
 const MAY_IMPORT_MACHINE: [&str; 2] = ["lib.rs", "fuzzing.rs"];
 
+/// Folders whose types contain each other: a socket its namespace and its client, a namespace its
+/// sockets and their handlers, a handler the socket that it is called for.
+const MUTUAL: [&str; 4] = ["client", "handlers", "namespace", "socket"];
+const MUTUAL_IN: &str = "socketio-server/src/";
+
 pub(super) fn check(files: &[Source]) -> Vec<String> {
     let crates: BTreeSet<_> =
         files.iter().filter(|file| file.is_module()).map(Source::krate).collect();
@@ -258,12 +263,17 @@ fn folders<'s>(
 ) -> BTreeMap<&'s str, BTreeSet<&'s str>> {
     let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for (from, targets) in edges {
-        for (from, to) in targets.iter().filter_map(|to| neighbors(from, to)) {
+        let neighbors = targets.iter().filter_map(|to| neighbors(from, to));
+        for (from, to) in neighbors.filter(|(from, to)| !(is_mutual(from) && is_mutual(to))) {
             found.entry(from).or_default().insert(to);
             found.entry(to).or_default();
         }
     }
     found
+}
+
+fn is_mutual(folder: &str) -> bool {
+    folder.strip_prefix(MUTUAL_IN).is_some_and(|name| MUTUAL.contains(&name))
 }
 
 /// The folders around two files that lie beside each other in one folder.

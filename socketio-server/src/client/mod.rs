@@ -1,0 +1,165 @@
+//! One connection with all its namespaces: what sockets and handlers share with its driver.
+
+pub(crate) mod ack_room;
+pub(crate) mod waiter;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use engineio_server::Handle;
+use socketio_parser::{AckId, AckRefused, Connection, Nsp};
+
+use crate::{
+    client::{
+        ack_room::{AckRoom, NoRoom},
+        waiter::Waiter,
+    },
+    config::ServerConfig,
+    error::{AckError, EmitError},
+    stats::Counters,
+};
+
+/// One connection with all its namespaces.
+pub(crate) struct Client {
+    pub(crate) handle: Handle,
+    machine: Mutex<Connection<Waiter>>,
+    /// Requests of other tasks to the driver. They are flags and hold no sockets, because there may
+    /// be no driver left to take them out.
+    asked: AtomicU8,
+    /// Events that wait for room in the state machine's table of acks.
+    pub(crate) ack_room: AckRoom,
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// Writes the beginning of the session's id, for logs. With the whole id, a reader of the log could
+/// impersonate the client.
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.handle.sid().get(..6).unwrap_or_default())
+    }
+}
+
+/// The server has disconnected sockets.
+pub(crate) const SOCKETS_LEFT: u8 = 1;
+/// All sockets have to be disconnected and the connection closed.
+pub(crate) const CLOSE: u8 = 2;
+
+impl Client {
+    pub(crate) fn new(
+        handle: Handle,
+        machine: Connection<Waiter>,
+        config: Arc<ServerConfig>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let (machine, asked) = (machine.into(), AtomicU8::new(0));
+        Self { handle, machine, asked, ack_room: AckRoom::default(), config, counters }
+    }
+
+    pub(crate) fn machine(&self) -> MutexGuard<'_, Connection<Waiter>> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Requests an action of the driver.
+    pub(crate) fn ask(&self, what: u8) {
+        self.asked.fetch_or(what, Ordering::AcqRel);
+        // The driver registers its waker before it reads the requests, so it either sees this one
+        // or is woken.
+        self.handle.wake();
+    }
+
+    pub(crate) fn take_asked(&self) -> u8 {
+        match self.asked.load(Ordering::Acquire) {
+            0 => 0,
+            _ => self.asked.swap(0, Ordering::AcqRel),
+        }
+    }
+
+    /// Registers an ack, whose deadline the driver watches. Must be called before the event is
+    /// sent, so that the ack cannot arrive before it is registered.
+    pub(crate) fn expect_ack(
+        &self,
+        nsp: &Nsp,
+        id: AckId,
+        patience: Duration,
+        waiter: Waiter,
+    ) -> Result<(), AckError> {
+        // A refused waiter is dropped here, where no lock is held.
+        let result = self.try_expect_ack(nsp, id, patience, waiter);
+        result.map_err(|(refused, _waiter)| match refused {
+            AckRefused::NotConnected => AckError::Emit(EmitError::Disconnected),
+            _ => self.too_many_acks(),
+        })
+    }
+
+    /// Registers an ack like [`expect_ack`](Self::expect_ack), but waits for room in the table,
+    /// behind earlier calls.
+    pub(crate) async fn expect_ack_in_turn(
+        &self,
+        nsp: &Nsp,
+        id: AckId,
+        patience: Duration,
+        waiter: Waiter,
+    ) -> Result<(), AckError> {
+        let (limit, _) = self.config.engine.get_max_queued();
+        let began = tokio::time::Instant::now();
+        let mut waiter = Some(waiter);
+        let attempt = || {
+            let left = patience.saturating_sub(began.elapsed());
+            match self.try_expect_ack(nsp, id, left, waiter.take()?) {
+                Ok(()) => Some(Ok(())),
+                Err((AckRefused::TooMany, refused)) => {
+                    waiter = Some(refused);
+                    None
+                }
+                Err(_) => Some(Err(AckError::Emit(EmitError::Disconnected))),
+            }
+        };
+        match self.ack_room.enter(limit, patience, attempt).await {
+            Ok(result) => result,
+            Err(NoRoom::Late) => Err(AckError::Timeout),
+            Err(NoRoom::Full) => Err(self.too_many_acks()),
+        }
+    }
+
+    fn too_many_acks(&self) -> AckError {
+        self.counters.here().acks.refused.one();
+        AckError::TooManyPending
+    }
+
+    fn try_expect_ack(
+        &self,
+        nsp: &Nsp,
+        id: AckId,
+        patience: Duration,
+        waiter: Waiter,
+    ) -> Result<(), (AckRefused, Waiter)> {
+        let now = tokio::time::Instant::now().into_std();
+        let (result, earlier) = {
+            let mut machine = self.machine();
+            let before = machine.poll_timeout();
+            let result = machine.expect_ack(now, nsp, id, patience, waiter);
+            (result, machine.poll_timeout() != before)
+        };
+        if earlier {
+            self.handle.wake();
+        }
+        result.map(|()| self.counters.here().acks.asked.one())
+    }
+
+    /// Removes an ack from the table.
+    pub(crate) fn forget(&self, nsp: &Nsp, id: AckId) {
+        let waiter = self.machine().forget_ack(nsp, id);
+        if waiter.is_some() {
+            self.counters.here().acks.abandoned.one();
+            self.ack_room.freed();
+        }
+        drop(waiter);
+    }
+}

@@ -1,0 +1,54 @@
+//! Changing an event before its handlers run.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use socketio_adapter::event_args;
+use socketio_parser::Args;
+
+use crate::handlers::extract::Extract;
+use crate::{error::HandlerError, handlers::context::Context};
+
+/// Extractor for a socket's [middleware](crate::Socket::use_) that changes the event.
+///
+/// ```
+/// use socketio_server::{Data, Rewrite, Socket};
+///
+/// fn trim(socket: &Socket) {
+///     socket.use_(|Data(text): Data<String>, rewrite: Rewrite| async move {
+///         rewrite.set("say", &text.trim())?;
+///         Ok(())
+///     });
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Rewrite(pub(crate) Arc<Mutex<Args>>);
+
+impl Rewrite {
+    pub(crate) fn new(args: Args) -> Self {
+        Self(Arc::new(Mutex::new(args)))
+    }
+
+    /// Replaces the event for the middlewares that follow and for the handlers.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the event cannot be encoded. The event then stays as it was.
+    pub fn set<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), HandlerError> {
+        let args = event_args(event, args)?;
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = args;
+        Ok(())
+    }
+
+    pub(crate) fn current(&self) -> Args {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Extract for Rewrite {
+    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+        let rewrite = context.rewrite.clone().map(Self);
+        rewrite.ok_or_else(|| "the handler is not a socket middleware".into())
+    }
+}

@@ -1,0 +1,539 @@
+//! Broadcasts: one event to many sockets, encoded once and framed once.
+
+use std::{sync::Arc, time::Duration};
+
+use bytestring::ByteString;
+use engineio_server::Frames;
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_adapter::{Ask, Body, Gathered, IntoRooms, Offset, Outcome, Selection, event_args};
+use socketio_parser::{AckId, Args, Event};
+use tokio::sync::oneshot;
+
+use crate::{
+    client::waiter::{Collector, Waiter},
+    config::Overflow,
+    error::{BroadcastAckError, ClusterError, EmitError},
+    namespace::{
+        Namespace,
+        cluster::{Membership, Published, Relay},
+    },
+    socket::{Socket, inner::SocketInner, outgoing},
+};
+
+/// A broadcast under construction. Each modifier returns a new value, which can be kept and used
+/// several times.
+///
+/// ```
+/// use socketio_server::Server;
+///
+/// # fn main() -> Result<(), socketio_server::EmitError> {
+/// let io = Server::new();
+/// io.to(["news", "sports"]).except("muted").emit("headline", "it works")?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Broadcast {
+    namespace: Namespace,
+    selection: Selection,
+    without: Option<ByteString>,
+}
+
+impl Broadcast {
+    pub(crate) fn new(namespace: Namespace) -> Self {
+        Self { namespace, selection: Selection::default(), without: None }
+    }
+
+    /// Creates a broadcast to the sockets that another node has selected.
+    pub(crate) fn of(namespace: Namespace, selection: Selection) -> Self {
+        Self { namespace, selection, without: None }
+    }
+
+    /// Excludes the sending socket.
+    pub(crate) fn without(mut self, id: ByteString) -> Self {
+        self.without = Some(id);
+        self
+    }
+
+    /// Returns the same broadcast in another namespace.
+    pub(crate) fn in_namespace(self, namespace: Namespace) -> Self {
+        Self { namespace, ..self }
+    }
+
+    /// Adds rooms to the recipients. A socket that is in several of them gets the event once. An
+    /// empty list adds no recipients: a broadcast to only an empty list reaches no socket on any
+    /// node, and a broadcast without `to` reaches all sockets. (In Node an empty list reaches all
+    /// sockets.)
+    ///
+    /// ```
+    /// use socketio_server::{Room, Server};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let io = Server::new();
+    /// let followers: Vec<Room> = Vec::new();
+    /// io.to(followers).emit("news", &"reaches nobody")?;
+    /// io.emit("news", &"reaches everybody")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn to(mut self, rooms: impl IntoRooms) -> Self {
+        self.selection.to(rooms);
+        self
+    }
+
+    /// The same as [`to`](Self::to).
+    pub fn in_(self, rooms: impl IntoRooms) -> Self {
+        self.to(rooms)
+    }
+
+    /// Excludes the sockets in `rooms`. A socket's id works too. An empty list excludes no socket.
+    pub fn except(mut self, rooms: impl IntoRooms) -> Self {
+        self.selection.except(rooms);
+        self
+    }
+
+    /// Restricts the broadcast to sockets of this node.
+    pub fn local(mut self) -> Self {
+        self.selection.flags.local = true;
+        self
+    }
+
+    /// Makes the broadcast volatile: it is dropped, not queued, for recipients whose transport is
+    /// not writable.
+    pub fn volatile(mut self) -> Self {
+        self.selection.flags.volatile = true;
+        self
+    }
+
+    /// Sets whether the broadcast may be compressed (default yes). See [`Socket::compress`].
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.selection.flags.compress = Some(compress);
+        self
+    }
+
+    /// Sets how long to wait for the acks.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.selection.flags.timeout = Some(timeout);
+        self
+    }
+
+    /// Sends the event. This never waits: the server's [`Overflow`] policy applies to recipients
+    /// whose queue is full. Recipients on this node get the event at once. Other nodes get events
+    /// in the order of the calls. If clients can recover their session on [any
+    /// node](crate::Recovery), recipients on this node get events in that order too.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the event cannot be encoded, or if the queue to the other nodes is full.
+    /// In both cases no recipient has got the event.
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
+        let Some(membership) = self.cluster() else { return self.emit_here(event, args) };
+        let args = event_args(event, args)?;
+        let selection = self.travelling();
+        if let Some(membership) = membership.logged()
+            && !selection.flags.volatile
+        {
+            return match membership.publish_event(args.clone(), selection)? {
+                Published::Yes => Ok(()),
+                Published::Alone => self.emit_here(event, &args),
+            };
+        }
+        membership.publish(Body::Broadcast { args: args.clone(), selection, request: None })?;
+        self.emit_here(event, &args)
+    }
+
+    /// Delivers an event at its position in the engine's log.
+    pub(crate) fn emit_logged(&self, args: &Args, offset: &Offset) -> Result<(), EmitError> {
+        let (namespace, event) = (&self.namespace, args.event());
+        let parser = namespace.0.config.parser;
+        let frames = parser.encode_event_at(namespace.nsp(), event, args, offset)?;
+        let frames = self.counted(frames);
+        if outgoing::is_told(namespace) {
+            outgoing::tell(namespace, &self.targets(), event, args);
+        }
+        for full in namespace.deliver_shared(&self.selection, offset, frames) {
+            self.overflowed(&full);
+        }
+        Ok(())
+    }
+
+    /// Delivers an event to the recipients of this node.
+    pub(crate) fn emit_here<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        args: &T,
+    ) -> Result<(), EmitError> {
+        let (nsp, parser) = (self.namespace.nsp(), self.namespace.0.config.parser);
+        if let Some(recorder) = &self.namespace.0.recorder
+            && !self.selection.flags.volatile
+            && !self.selection.is_nobody()
+            && !recorder.shared
+        {
+            let offset = recorder.next_offset();
+            let frames = parser.encode_event_at(nsp, event, args, &offset.to_string())?;
+            let frames = self.counted(frames);
+            if outgoing::is_told(&self.namespace) {
+                outgoing::tell(&self.namespace, &self.targets(), event, args);
+            }
+            let (selection, without) = (&self.selection, self.without.as_ref());
+            for full in self.namespace.deliver_logged(recorder, selection, without, offset, frames)
+            {
+                self.overflowed(&full);
+            }
+            return Ok(());
+        }
+        let frames = self.counted(parser.encode_event(nsp, None, event, args)?);
+        let targets = self.targets();
+        outgoing::tell(&self.namespace, &targets, event, args);
+        for target in targets {
+            self.deliver(&target, frames.clone());
+        }
+        Ok(())
+    }
+
+    /// Sends the event `message`.
+    ///
+    /// # Errors
+    ///
+    /// See [`emit`](Self::emit).
+    pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+        self.emit("message", args)
+    }
+
+    /// Sends the event and collects the acks of all recipients, in no particular order. A client
+    /// whose handler failed counts as missing.
+    ///
+    /// # Errors
+    ///
+    /// See [`BroadcastAckError`]. If some recipients do not send an ack, the error contains the
+    /// acks that arrived.
+    pub async fn emit_with_ack<R: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Serialize + ?Sized),
+    ) -> Result<Vec<R>, BroadcastAckError<R>> {
+        self.ask(event, args, |answer| answer.decode_answer().ok()).await
+    }
+
+    /// Does the same as [`emit_with_ack`](Self::emit_with_ack), but decodes each ack with `read`.
+    /// An ack for which `read` returns `None` counts as missing.
+    pub(crate) async fn ask<R>(
+        &self,
+        event: &str,
+        args: &(impl Serialize + ?Sized),
+        read: impl Fn(&Args) -> Option<R>,
+    ) -> Result<Vec<R>, BroadcastAckError<R>> {
+        let Some(membership) = self.cluster() else {
+            let here = self.ask_here(event, args)?;
+            return summary(here.answers().await, None, read);
+        };
+        let args = event_args(event, args).map_err(EmitError::from)?;
+        let mut selection = self.travelling();
+        let patience = self.patience();
+        selection.flags.timeout = Some(patience);
+        let ask = Ask::Broadcast(args.clone(), selection);
+        membership.turn().await;
+        let asked = membership.ask(ask, patience).await.map_err(EmitError::from)?;
+        let here = self.ask_here(event, &args)?.answers().await;
+        let outcome = asked.outcome().await.map_err(EmitError::from)?;
+        summary(here, Some(outcome), read)
+    }
+
+    /// Sends the event to the recipients on this node and collects their acks.
+    fn ask_here<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        args: &T,
+    ) -> Result<AskedHere<'_>, EmitError> {
+        let (id, frames) = self.question(event, args)?;
+        let targets = self.targets();
+        let expected = targets.len();
+        outgoing::tell(&self.namespace, &targets, event, args);
+        let (collector, all) = Collector::new(expected);
+        let mut pending = Pending { broadcast: self, id, targets: Vec::with_capacity(expected) };
+        for target in targets {
+            // A share that is dropped counts as a missing ack.
+            if self.ask_one(&target, id, Waiter::Many(collector.share()), frames.clone()) {
+                pending.targets.push(target);
+            }
+        }
+        Ok(AskedHere { pending, expected, collector, all })
+    }
+
+    /// Sends the event to the recipients on this node for another node. Returns their number.
+    pub(crate) fn relay(&self, args: &Args, relay: impl Fn() -> Relay) -> usize {
+        let Ok((id, frames)) = self.question(args.event(), args) else { return 0 };
+        let targets = self.targets();
+        outgoing::tell(&self.namespace, &targets, args.event(), args);
+        let ask = |target: &&Arc<SocketInner>| {
+            self.ask_one(target, id, Waiter::Relay(relay()), frames.clone())
+        };
+        targets.iter().filter(ask).count()
+    }
+
+    /// Encodes the event once for all recipients.
+    fn question<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        args: &T,
+    ) -> Result<(AckId, Frames), EmitError> {
+        let id = AckId::from(self.namespace.next_ack_id());
+        let parser = self.namespace.0.config.parser;
+        let frames = parser.encode_event(self.namespace.nsp(), Some(id), event, args)?;
+        Ok((id, self.counted(frames)))
+    }
+
+    fn ask_one(&self, target: &SocketInner, id: AckId, waiter: Waiter, frames: Frames) -> bool {
+        let nsp = self.namespace.nsp();
+        if target.client.expect_ack(nsp, id, self.patience(), waiter).is_err() {
+            return false;
+        }
+        let sent = self.deliver(target, frames);
+        if !sent {
+            target.client.forget(nsp, id);
+        }
+        sent
+    }
+
+    fn patience(&self) -> Duration {
+        self.selection.flags.timeout.unwrap_or(self.namespace.0.config.ack_timeout)
+    }
+
+    /// Makes the selected sockets join rooms. A socket that is already in the maximum number of
+    /// rooms stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a room's name is longer than
+    /// [`max_room_name`](crate::ServerConfig::max_room_name), or if the queue to the other nodes is
+    /// full. In both cases no socket has joined.
+    pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
+        let mut list = Vec::new();
+        rooms.append_to(&mut list);
+        if list.is_empty() {
+            return Ok(());
+        }
+        let limit = self.namespace.0.config.max_room_name;
+        if list.iter().any(|room| room.len() > limit) {
+            return Err(ClusterError::RoomNameTooLong { limit });
+        }
+        self.tell(|selection| Body::SocketsJoin { selection, rooms: list.clone() })?;
+        for target in self.targets() {
+            let _ = Socket(target).join(&list[..]);
+        }
+        Ok(())
+    }
+
+    /// Makes the selected sockets leave rooms.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the queue to the other nodes is full. In that case no socket has left.
+    pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
+        let mut list = Vec::new();
+        rooms.append_to(&mut list);
+        if list.is_empty() {
+            return Ok(());
+        }
+        self.tell(|selection| Body::SocketsLeave { selection, rooms: list.clone() })?;
+        for target in self.targets() {
+            Socket(target).leave(&list[..]);
+        }
+        Ok(())
+    }
+
+    /// Disconnects the selected sockets. If `close` is set, their whole connections are closed.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the queue to the other nodes is full. In that case no socket is
+    /// disconnected.
+    pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
+        self.tell(|selection| Body::DisconnectSockets { selection, close })?;
+        for target in self.targets() {
+            let socket = Socket(target);
+            if close { socket.disconnect_all() } else { socket.disconnect() }
+        }
+        Ok(())
+    }
+
+    /// Publishes a message to the other nodes, if there are any.
+    fn tell(&self, body: impl FnOnce(Selection) -> Body) -> Result<(), ClusterError> {
+        match self.cluster() {
+            Some(membership) => membership.publish(body(self.travelling())),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the namespace's membership in the cluster if the broadcast includes other nodes. A
+    /// selection of no socket must stay on this node, because on the wire it would select all
+    /// sockets.
+    pub(crate) fn cluster(&self) -> Option<&Arc<Membership>> {
+        let here = self.selection.flags.local || self.selection.is_nobody();
+        if here { None } else { self.namespace.cluster() }
+    }
+
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    pub(crate) fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// Returns the selection in the form for other nodes, which excludes the sending socket by the
+    /// room of its id.
+    pub(crate) fn travelling(&self) -> Selection {
+        let mut selection = self.selection.clone();
+        if let Some(id) = &self.without {
+            selection.except(id.clone());
+        }
+        selection
+    }
+
+    /// Collects the recipients. The lock of the rooms is released before anything is sent.
+    pub(crate) fn targets(&self) -> Vec<Arc<SocketInner>> {
+        let mut targets = Vec::new();
+        self.namespace.hub().select(&self.selection, self.without.as_deref(), &mut targets);
+        targets.retain(|target| target.is_connected());
+        targets
+    }
+
+    /// Counts the frames of an event that is about to be sent.
+    fn counted(&self, frames: Frames) -> Frames {
+        self.namespace.0.counters.here().events.broadcasts.one();
+        self.compressible(frames)
+    }
+
+    /// Sets whether and how transports may compress the frames.
+    fn compressible(&self, frames: Frames) -> Frames {
+        match self.selection.flags.compress {
+            Some(false) => frames.compress(false),
+            _ if self.namespace.0.config.engine.compresses_messages() => frames.share(),
+            _ => frames,
+        }
+    }
+
+    /// Sends the frames to one recipient. Returns whether they were queued.
+    fn deliver(&self, target: &SocketInner, frames: Frames) -> bool {
+        if self.selection.flags.volatile {
+            return target.send_volatile(frames).unwrap_or(false);
+        }
+        let result = target.send(frames);
+        if let Err(EmitError::Full) = result {
+            self.overflowed(target);
+        }
+        result.is_ok()
+    }
+
+    fn overflowed(&self, target: &SocketInner) {
+        tracing::debug!(target: "socketio::broadcast", session = %target.client, "a recipient's queue is full");
+        if self.namespace.0.config.overflow == Overflow::Disconnect {
+            self.namespace.0.counters.here().events.slow_clients_closed.one();
+            target.client.handle.close(true);
+        }
+    }
+}
+
+/// Recipients on this node whose acks are awaited.
+struct AskedHere<'a> {
+    pending: Pending<'a>,
+    expected: usize,
+    collector: Arc<Collector>,
+    all: oneshot::Receiver<()>,
+}
+
+impl AskedHere<'_> {
+    /// Returns the acks, and the number of recipients.
+    async fn answers(mut self) -> (Vec<Args>, usize) {
+        if self.expected > 0 {
+            // Each entry has its own deadline in its connection's driver, so this always resolves.
+            let _ = self.all.await;
+        }
+        self.pending.targets.clear();
+        (self.collector.take(), self.expected)
+    }
+}
+
+/// Combines the acks of this node and of the others. An ack that `read` cannot decode counts as
+/// missing.
+fn summary<R>(
+    (mut answers, mut expected): (Vec<Args>, usize),
+    others: Option<Outcome>,
+    read: impl Fn(&Args) -> Option<R>,
+) -> Result<Vec<R>, BroadcastAckError<R>> {
+    let mut missing_nodes = 0;
+    if let Some(Outcome { gathered: Gathered::Answers(more), missing_clients, .. }) = &others {
+        let missing = usize::try_from(*missing_clients).unwrap_or(usize::MAX);
+        expected = expected.saturating_add(more.len()).saturating_add(missing);
+        answers.extend_from_slice(more);
+        missing_nodes = others.as_ref().map_or(0, |others| others.missing_nodes);
+    }
+    let responses: Vec<R> = answers.iter().filter_map(read).collect();
+    match expected.saturating_sub(responses.len()) {
+        0 if missing_nodes == 0 => Ok(responses),
+        missing => Err(BroadcastAckError::Partial { responses, missing, missing_nodes }),
+    }
+}
+
+/// Removes the pending acks of a broadcast from the tables when it is dropped.
+struct Pending<'a> {
+    broadcast: &'a Broadcast,
+    id: AckId,
+    targets: Vec<Arc<SocketInner>>,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        for target in &self.targets {
+            target.client.forget(self.broadcast.namespace.nsp(), self.id);
+        }
+    }
+}
+
+impl Broadcast {
+    /// Broadcasts a typed event. See [`emit`](Self::emit).
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`emit`](Self::emit).
+    pub fn emit_event<A: Serialize, R>(
+        &self,
+        event: Event<A, R>,
+        args: &A,
+    ) -> Result<(), EmitError> {
+        self.emit(event.name(), args)
+    }
+
+    /// Broadcasts a typed event and collects the acks of all recipients. See
+    /// [`emit_with_ack`](Self::emit_with_ack).
+    ///
+    /// # Errors
+    ///
+    /// See [`BroadcastAckError`].
+    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
+        &self,
+        event: Event<A, R>,
+        args: &A,
+    ) -> Result<Vec<R>, BroadcastAckError<R>> {
+        self.emit_with_ack(event.name(), args).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_of_missing_clients_from_another_node_cannot_overflow() {
+        let gathered = Gathered::Answers(vec![socketio_adapter::answer_args(&1).unwrap()]);
+        let others = Outcome { gathered, missing_nodes: 0, missing_clients: u64::MAX };
+        let Err(BroadcastAckError::Partial { responses, missing, .. }) =
+            summary((Vec::new(), 1), Some(others), |answer| answer.decode::<u32>().ok())
+        else {
+            unreachable!("answers are missing")
+        };
+        assert_eq!((responses, missing), (vec![1], usize::MAX - 1));
+    }
+}

@@ -1,0 +1,47 @@
+//! The description of a socket for other nodes.
+
+use socketio_adapter::{SocketDetails, javascript_time};
+use socketio_parser::{Object, Value, value};
+
+use crate::socket::inner::SocketInner;
+
+pub(super) fn details(socket: &SocketInner) -> SocketDetails {
+    let shared = socket.look_at_stored(|stored| stored.shared());
+    SocketDetails {
+        id: socket.id.clone(),
+        handshake: handshake(socket),
+        rooms: socket.namespace.hub().rooms_of(&socket.id),
+        data: shared
+            .map_or_else(|| Value::Object(Object::new()), |shared| (*shared).clone().into()),
+    }
+}
+
+/// Returns the fields of which Node's servers build a handshake.
+fn handshake(socket: &SocketInner) -> Value {
+    let handshake = socket.client.handle.handshake();
+    let mut headers = Object::new();
+    for (name, value) in &handshake.headers() {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        match headers.get_mut(name.as_str()) {
+            Some(Value::String(former)) => *former = format!("{former}, {value}"),
+            _ => drop(headers.insert(name.as_str().into(), (*value).into())),
+        }
+    }
+    let query: Object =
+        handshake.query().into_iter().map(|(name, value)| (name, value.into())).collect();
+    let issued = handshake.issued().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let issued = u64::try_from(issued.as_millis()).unwrap_or_default();
+    let address = handshake.client_ip().map(|address| address.to_string());
+    let auth: Option<serde_json::Value> = socket.auth.as_ref().and_then(|auth| auth.decode().ok());
+    value!({
+        "headers": headers,
+        "time": javascript_time(issued as i64),
+        "address": address.unwrap_or_default(),
+        "xdomain": handshake.is_cross_domain(),
+        "secure": handshake.secure(),
+        "issued": issued,
+        "url": handshake.url(),
+        "query": query,
+        "auth": auth.map_or_else(|| Value::Object(Object::new()), Value::from)
+    })
+}

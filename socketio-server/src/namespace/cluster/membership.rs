@@ -1,0 +1,424 @@
+//! A namespace's membership in the cluster: what it publishes, requests and awaits. It does not
+//! know sockets.
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use socketio_adapter::{
+    Ask, Body, Cluster, ClusterAdapter, ClusterLimits, Discovery, Link, Message, NodeId, Outcome,
+    Output, RequestId, Room, Seat, Selection, answer_args, recovery::SessionStore,
+};
+use socketio_parser::{Args, Nsp, Value, Values};
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::namespace::cluster::{
+    publish_order::{Action, PublishOrder},
+    queue::{Outgoing, Queue},
+    unconfirmed::UnconfirmedPublishes,
+};
+use crate::{error::ClusterError, stats::Counters};
+
+pub(crate) struct Membership {
+    pub(super) adapter: Arc<dyn ClusterAdapter>,
+    pub(super) seat: Seat,
+    pub(super) limits: ClusterLimits,
+    machine: Mutex<Cluster<oneshot::Sender<Outcome>>>,
+    pub(super) queue: Queue,
+    pub(super) link: OnceLock<Arc<dyn Link>>,
+    /// The session store that all nodes share, if there is one.
+    pub(super) store: OnceLock<Arc<dyn SessionStore>>,
+    /// Whether events are published before they are delivered on this node.
+    logged: bool,
+    pub(super) order: PublishOrder,
+    pub(super) unconfirmed: UnconfirmedPublishes,
+    /// Number of sessions on their way to the store.
+    saving: watch::Sender<usize>,
+    stage: watch::Sender<Stage>,
+    pub(super) started: AtomicBool,
+    /// Notified when the earliest deadline may have changed.
+    pub(super) sooner: Notify,
+    /// Rooms that were reported to the back-end. Only the membership's own task accesses them.
+    pub(super) told: Mutex<HashSet<Room>>,
+    /// Number of running handlers of server-side events.
+    pub(super) handlers: AtomicUsize,
+    /// Resolves when the last handler of a server-side event has started.
+    last_begun: Mutex<Option<oneshot::Receiver<()>>>,
+    pub(super) counters: Arc<Counters>,
+}
+
+/// The stages of a membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub(super) enum Stage {
+    Joining,
+    Joined,
+    Leaving,
+    Left,
+}
+
+/// The result of publishing an event before it is delivered on this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// The event was published, and will be delivered on this node later.
+    Yes,
+    /// The node has left, so there are no other nodes and no log.
+    Alone,
+}
+
+/// A request of another node to this one.
+pub(super) type Wanted = (NodeId, Body);
+
+impl Membership {
+    pub(crate) fn new(
+        nsp: Nsp,
+        adapter: Arc<dyn ClusterAdapter>,
+        limits: ClusterLimits,
+        recovers: bool,
+        counters: Arc<Counters>,
+    ) -> Self {
+        // The hasher of the standard library has a random key, which serves as a source of
+        // randomness.
+        let uid = NodeId::from_random(RandomState::new().hash_one(nsp.as_str()));
+        let seat = Seat { nsp, uid };
+        let machine = Cluster::new(seat.clone(), adapter.discovery(), limits.clone());
+        Self {
+            machine: machine.into(),
+            queue: Queue::new(&limits),
+            order: PublishOrder::new(limits.get_max_queued_messages()),
+            unconfirmed: UnconfirmedPublishes::new(limits.get_max_queued_messages()),
+            seat,
+            limits,
+            link: OnceLock::new(),
+            store: OnceLock::new(),
+            logged: recovers && adapter.keeps_log(),
+            saving: watch::Sender::new(0),
+            stage: watch::Sender::new(Stage::Joining),
+            started: AtomicBool::new(false),
+            sooner: Notify::new(),
+            adapter,
+            told: Mutex::default(),
+            handlers: AtomicUsize::new(0),
+            last_begun: Mutex::default(),
+            counters,
+        }
+    }
+
+    /// Publishes a message to all other nodes, after everything that was published before.
+    pub(crate) fn publish(&self, body: Body) -> Result<(), ClusterError> {
+        let message = self.message(body);
+        self.push(Outgoing { to: None, message, logged: false })
+    }
+
+    /// Returns the membership if events that can be recovered are published first, and delivered on
+    /// this node when the engine's log returns them. Otherwise returns `None`.
+    pub(crate) fn logged(self: &Arc<Self>) -> Option<&Arc<Self>> {
+        self.logged.then_some(self)
+    }
+
+    /// Publishes an event that is also delivered on this node, in order.
+    pub(crate) fn publish_event(
+        &self,
+        args: Args,
+        selection: Selection,
+    ) -> Result<Published, ClusterError> {
+        if self.queue.is_closed() {
+            return Ok(Published::Alone);
+        }
+        let message = self.message(Body::Broadcast { args, selection, request: None });
+        let push = || self.push(Outgoing { to: None, message, logged: true });
+        self.order.issue(push).unwrap_or(Err(ClusterError::QueueFull))?;
+        Ok(Published::Yes)
+    }
+
+    /// Runs an action after the events published before it have been delivered on this node; at
+    /// once if there are none. It waits at most twice the `request_timeout` for the engine. Returns
+    /// the action if too many are waiting.
+    pub(crate) fn in_turn(&self, action: Action) -> Result<(), Action> {
+        if self.logged {
+            return self.order.after(action);
+        }
+        action();
+        Ok(())
+    }
+
+    /// Like [`in_turn`](Self::in_turn), for callers that can wait.
+    pub(crate) async fn turn(&self) {
+        let (done, turn) = oneshot::channel();
+        let _ = self.in_turn(Box::new(move || drop(done)));
+        let _: Result<(), _> = turn.await;
+    }
+
+    /// Returns the session store that all nodes share. Waits until the node has joined.
+    pub(crate) async fn store(&self) -> Option<Arc<dyn SessionStore>> {
+        self.joined().await;
+        self.store.get().cloned()
+    }
+
+    /// Keeps the node in the cluster until the returned guard is dropped, because a session is on
+    /// its way to the store.
+    pub(crate) fn saving(self: &Arc<Self>) -> Saving {
+        self.saving.send_modify(|saving| *saving += 1);
+        Saving(self.clone())
+    }
+
+    /// Waits until no session is on its way to the store.
+    pub(super) async fn saved(&self) {
+        // The sender lives in `self`.
+        let _ = self.saving.subscribe().wait_for(|saving| *saving == 0).await;
+    }
+
+    /// Sends a reply to the node that sent the request. If the queue is full, the reply is dropped,
+    /// as if the network had lost it.
+    pub(crate) fn reply(&self, to: &NodeId, body: Body) {
+        if !to.is_anonymous() {
+            let message = self.message(body);
+            let _ = self.push(Outgoing { to: Some(to.clone()), message, logged: false });
+        }
+    }
+
+    /// Sends a request to the other nodes. [`Asked::outcome`] waits for the replies.
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        ask: Ask,
+        patience: Duration,
+    ) -> Result<Asked, ClusterError> {
+        let others = match self.adapter.discovery() {
+            Discovery::Heartbeats(_) => 0,
+            Discovery::Count => {
+                let counted = tokio::time::timeout(patience, self.count()).await;
+                counted.map_err(|_| ClusterError::Unreachable)??.saturating_sub(1)
+            }
+        };
+        let (waiter, outcome) = oneshot::channel();
+        let (asked, outputs) =
+            self.with(|machine| machine.ask(now(), ask, others, patience, waiter));
+        let request = asked.map_err(|refused| match refused.limit {
+            Some(limit) => ClusterError::TooManyRequests { limit },
+            None => ClusterError::Left,
+        })?;
+        let asked = Asked { membership: self.clone(), request, outcome };
+        self.process(outputs)?;
+        self.sooner.notify_one();
+        Ok(asked)
+    }
+
+    /// Returns the number of nodes.
+    pub(crate) async fn count(&self) -> Result<usize, ClusterError> {
+        self.joined().await;
+        if let Some(nodes) = self.with(|machine| machine.nodes()).0 {
+            return Ok(nodes);
+        }
+        match self.link.get() {
+            Some(link) => Ok(link.count().await?),
+            None => Err(ClusterError::Left),
+        }
+    }
+
+    /// Returns the default time limit for replies of other nodes.
+    pub(crate) fn patience(&self) -> Duration {
+        self.limits.get_request_timeout()
+    }
+
+    /// Waits until the node receives messages of other nodes.
+    pub(crate) async fn joined(&self) {
+        self.reached(Stage::Joined).await;
+    }
+
+    /// Waits until the other nodes have been told that this node has left. Returns at once if it
+    /// never joined.
+    pub(crate) async fn left(&self) {
+        if self.started.load(Ordering::Acquire) {
+            self.reached(Stage::Left).await;
+        }
+    }
+
+    /// Leaves the cluster. Pending requests end with the replies so far.
+    pub(crate) fn close(&self) {
+        let ((), outputs) = self.with(Cluster::close);
+        let _ = self.process(outputs);
+        self.queue.close();
+        self.set_stage(Stage::Leaving);
+        if !self.started.load(Ordering::Acquire) {
+            self.order.close();
+        }
+    }
+
+    /// Orders the starts of handlers. Returns a sender to drop when the handler has started, and a
+    /// receiver that resolves when the previous one has started.
+    pub(super) fn next_handler(&self) -> (oneshot::Sender<()>, Option<oneshot::Receiver<()>>) {
+        let (begun, after) = oneshot::channel();
+        let mut last = self.last_begun.lock().unwrap_or_else(PoisonError::into_inner);
+        (begun, last.replace(after))
+    }
+
+    /// Processes a message. Returns the requests that this node must execute.
+    pub(super) fn receive(&self, message: Message) -> Vec<Wanted> {
+        let ((), outputs) = self.with(|machine| machine.receive(now(), message));
+        self.process(outputs).unwrap_or_default()
+    }
+
+    /// Handles due timeouts. Returns when the next one is due.
+    pub(super) fn tick(&self) -> Option<Instant> {
+        let ((next, timed_out), outputs) = self.with(|machine| {
+            let before = machine.timed_out();
+            machine.handle_timeout(now());
+            (machine.poll_timeout(), machine.timed_out() - before)
+        });
+        self.counters.here().cluster.timed_out.add(timed_out);
+        let _ = self.process(outputs);
+        next
+    }
+
+    /// Returns the number of requests that wait for other nodes.
+    pub(crate) fn pending(&self) -> usize {
+        self.machine().pending()
+    }
+
+    /// Returns the messages to send when the node's subscriptions are active.
+    pub(super) fn greet(&self) -> Vec<Message> {
+        let ((), outputs) = self.with(|machine| machine.join(now()));
+        let greeting = |output| match output {
+            Output::Publish(message) => Some(message),
+            _ => None,
+        };
+        outputs.into_iter().filter_map(greeting).collect()
+    }
+
+    pub(super) async fn reached(&self, stage: Stage) {
+        // The sender lives in `self`.
+        let _ = self.stage.subscribe().wait_for(|current| *current >= stage).await;
+    }
+
+    pub(super) fn set_stage(&self, stage: Stage) {
+        self.stage.send_if_modified(|current| {
+            let later = *current < stage;
+            if later {
+                *current = stage;
+            }
+            later
+        });
+    }
+
+    fn message(&self, body: Body) -> Message {
+        Message { uid: self.seat.uid.clone(), nsp: self.seat.nsp.clone(), body }
+    }
+
+    fn push(&self, outgoing: Outgoing) -> Result<(), ClusterError> {
+        self.queue.push(outgoing).inspect_err(|_| {
+            self.counters.here().cluster.queue_full.one();
+            tracing::warn!(
+                target: "socketio::cluster",
+                nsp = %self.seat.nsp, "the queue to the other nodes is full"
+            );
+        })
+    }
+
+    /// Changes the state machine. Its outputs are processed after the lock is released.
+    fn with<R>(
+        &self,
+        change: impl FnOnce(&mut Cluster<oneshot::Sender<Outcome>>) -> R,
+    ) -> (R, Vec<Output<oneshot::Sender<Outcome>>>) {
+        let mut machine = self.machine();
+        let result = change(&mut machine);
+        let outputs = std::iter::from_fn(|| machine.poll_output()).collect();
+        (result, outputs)
+    }
+
+    fn process(
+        &self,
+        outputs: Vec<Output<oneshot::Sender<Outcome>>>,
+    ) -> Result<Vec<Wanted>, ClusterError> {
+        let (mut wanted, mut result) = (Vec::new(), Ok(()));
+        for output in outputs {
+            match output {
+                Output::Publish(message) => {
+                    let outgoing = Outgoing { to: None, message, logged: false };
+                    result = result.and(self.push(outgoing));
+                }
+                Output::Do { from, body } => wanted.push((from, body)),
+                // The waiter may have been dropped.
+                Output::Done { waiter, outcome } => drop(waiter.send(outcome)),
+                _ => {}
+            }
+        }
+        result.map(|()| wanted)
+    }
+
+    fn machine(&self) -> MutexGuard<'_, Cluster<oneshot::Sender<Outcome>>> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the time of the runtime's clock, which tests can pause.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Guards a session on its way to the store.
+pub(crate) struct Saving(Arc<Membership>);
+
+impl Drop for Saving {
+    fn drop(&mut self) {
+        self.0.saving.send_modify(|saving| *saving -= 1);
+    }
+}
+
+/// A pending request. Dropping it cancels the request.
+pub(crate) struct Asked {
+    membership: Arc<Membership>,
+    request: RequestId,
+    outcome: oneshot::Receiver<Outcome>,
+}
+
+impl Asked {
+    /// Waits for the outcome, at most until the deadline.
+    pub(crate) async fn outcome(mut self) -> Result<Outcome, ClusterError> {
+        (&mut self.outcome).await.map_err(|_| ClusterError::Left)
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let waiter = self.membership.machine().forget(&self.request);
+        drop(waiter);
+    }
+}
+
+/// The namespace's handle to its membership, which ends when this is dropped.
+pub(crate) struct Clustered(pub(crate) Arc<Membership>);
+
+impl Drop for Clustered {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Forwards the ack of a client to the node that requested it.
+pub(crate) struct Relay {
+    pub(super) membership: Arc<Membership>,
+    pub(super) to: NodeId,
+    pub(super) request: RequestId,
+}
+
+impl Relay {
+    /// Sends the first value of the ack to the requesting node, in the same form for every encoding
+    /// of the client. An ack with at most one value is passed on unchanged.
+    pub(crate) fn answer(self, args: &Args) {
+        let answer = match args.iter().nth(1) {
+            None => Ok(args.clone()),
+            Some(_) => args
+                .decode()
+                .map_err(drop)
+                .and_then(|(first,): (Value,)| answer_args(&Values(vec![first])).map_err(drop)),
+        };
+        if let Ok(answer) = answer {
+            self.membership.reply(&self.to, Body::BroadcastAck { request: self.request, answer });
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Cluster methods of a namespace.
+
+use std::{future::Future, sync::Arc};
+
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_adapter::{Ask, Body, Gathered, event_args};
+
+use crate::namespace::cluster::{
+    membership::Membership,
+    node::join_cluster,
+    remote::{FetchError, RemoteSocket},
+    server_side::ServerEvent,
+};
+use crate::{
+    error::{ClusterError, EmitError, HandlerError, ServerSideError},
+    namespace::Namespace,
+};
+
+impl Namespace {
+    /// Fetches the sockets of all nodes. See
+    /// [`Broadcast::fetch_sockets`](crate::Broadcast::fetch_sockets).
+    ///
+    /// # Errors
+    ///
+    /// See [`FetchError`].
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchError> {
+        self.broadcast().fetch_sockets().await
+    }
+
+    /// Sends an event to the other servers of the cluster, but not to this one. Does nothing
+    /// without an adapter.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the event cannot be encoded or the queue to the other nodes is full.
+    pub fn server_side_emit<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        args: &T,
+    ) -> Result<(), EmitError> {
+        let args = event_args(event, args)?;
+        match self.cluster() {
+            Some(membership) => {
+                Ok(membership.publish(Body::ServerSideEmit { args, request: None })?)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Sends an event to the other servers of the cluster and collects their replies, one per
+    /// server, in no particular order. Waits at most for the cluster's `request_timeout` (5 s).
+    ///
+    /// ```no_run
+    /// # async fn run(io: socketio_server::Server) -> Result<(), Box<dyn std::error::Error>> {
+    /// let uptimes: Vec<u64> = io.of("/").server_side_emit_with_ack("uptime?", &()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`ServerSideError`]. If some nodes do not reply, the error contains the replies so far.
+    pub async fn server_side_emit_with_ack<R: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Serialize + ?Sized),
+    ) -> Result<Vec<R>, ServerSideError<R>> {
+        let args = event_args(event, args).map_err(EmitError::from)?;
+        let Some(membership) = self.cluster() else { return Ok(Vec::new()) };
+        let asked = membership.ask(Ask::ServerSideEmit(args), membership.patience()).await;
+        let outcome = match asked {
+            Ok(asked) => asked.outcome().await,
+            Err(error) => Err(error),
+        };
+        let outcome = outcome.map_err(EmitError::from)?;
+        let Gathered::Answers(answers) = outcome.gathered else { return Ok(Vec::new()) };
+        let responses: Vec<R> =
+            answers.iter().filter_map(|answer| answer.decode_answer().ok()).collect();
+        match outcome.missing_nodes + answers.len() - responses.len() {
+            0 => Ok(responses),
+            missing => Err(ServerSideError::Partial { responses, missing }),
+        }
+    }
+
+    /// Adds a handler for an event that other servers send with
+    /// [`server_side_emit`](Self::server_side_emit) (`io.on(event)` in Node). Each call runs in a
+    /// task of its own. The calls start in the order of the events.
+    pub fn on_server_side<F, Fut>(&self, event: &str, handler: F) -> &Self
+    where
+        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        self.0.server_side.add(Some(event), handler);
+        self
+    }
+
+    /// Adds a handler for every event that other servers send.
+    pub fn on_any_server_side<F, Fut>(&self, handler: F) -> &Self
+    where
+        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        self.0.server_side.add(None, handler);
+        self
+    }
+
+    /// Returns the number of nodes in the namespace, including this one, as known to the adapter.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the engine behind the adapter failed, or if the namespace has not joined
+    /// the cluster within `request_timeout` (5 s).
+    pub async fn server_count(&self) -> Result<usize, ClusterError> {
+        let Some(membership) = self.cluster() else { return Ok(1) };
+        let counted = tokio::time::timeout(membership.patience(), membership.count()).await;
+        counted.map_err(|_| ClusterError::Unreachable)?
+    }
+
+    /// Waits until the namespace has joined the cluster and receives what other nodes publish.
+    /// Returns at once without an adapter, or after the server was closed.
+    pub async fn joined(&self) {
+        if let Some(membership) = self.cluster() {
+            membership.joined().await;
+        }
+    }
+
+    /// Returns the membership. Starts it on first use.
+    pub(crate) fn cluster(&self) -> Option<&Arc<Membership>> {
+        join_cluster(self);
+        self.membership()
+    }
+}

@@ -1,0 +1,362 @@
+//! The task of a namespace's membership, and the execution of requests of other nodes.
+
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
+    task::Poll,
+    time::Duration,
+};
+
+use socketio_adapter::{
+    AdapterError, Body, Inbox, Link, Message, MessageError, NodeId, Offset, RoomInterest, Selection,
+};
+use tokio::runtime::Handle;
+
+use crate::namespace::cluster::{
+    details::details,
+    membership::{Membership, Relay, Stage},
+    server_side,
+    warnings::Warnings,
+};
+use crate::namespace::{Namespace, broadcast::Broadcast, inner::NamespaceInner};
+
+/// Maximum size in bytes of the messages that join the first one in a batch.
+const MAX_BATCH_BYTES: usize = 1 << 20;
+
+/// Pause before joining is retried, and time limit for leaving.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest pause if joining is denied. The pause doubles up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Starts the membership of a namespace, if it has one, as soon as there is a runtime.
+pub(crate) fn join_cluster(namespace: &Namespace) {
+    let Some(membership) = namespace.membership() else { return };
+    if membership.started.load(Ordering::Relaxed) {
+        return;
+    }
+    let Ok(runtime) = Handle::try_current() else { return };
+    if !membership.started.swap(true, Ordering::AcqRel) {
+        let namespace = Arc::downgrade(&namespace.0);
+        let node = Node {
+            membership: membership.clone(),
+            namespace,
+            runtime: runtime.clone(),
+            warnings: Warnings::default(),
+        };
+        runtime.spawn(run(Arc::new(node)));
+    }
+}
+
+struct Node {
+    membership: Arc<Membership>,
+    namespace: Weak<NamespaceInner>,
+    runtime: Handle,
+    /// Limits the warnings about lost messages.
+    warnings: Warnings,
+}
+
+async fn run(node: Arc<Node>) {
+    let membership = &node.membership;
+    tokio::select! {
+        link = join(&node) => {
+            let _ = membership.link.set(link.clone());
+            if let Some(store) = membership.logged().and_then(|_| link.sessions()) {
+                let _ = membership.store.set(store);
+            }
+            stay(&node, &*link).await;
+            let _ = tokio::time::timeout(PAUSE, membership.saved()).await;
+            let _ = tokio::time::timeout(PAUSE, link.leave()).await;
+        }
+        () = membership.reached(Stage::Leaving) => {}
+    }
+    membership.set_stage(Stage::Left);
+    membership.order.close();
+}
+
+async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
+    let mut pause = PAUSE;
+    loop {
+        let seat = node.membership.seat.clone();
+        match caught(async { node.membership.adapter.join(seat, node.clone()).await }).await {
+            Ok(link) => return link,
+            Err(error) => {
+                let nsp = &node.membership.seat.nsp;
+                if node.warnings.is_news(&error) {
+                    tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot join the cluster");
+                }
+                // Events that wait for the log are not held up by a long pause.
+                let mut rest = pause;
+                while !rest.is_zero() {
+                    node.deliver_waiting();
+                    let step = rest.min(PAUSE);
+                    tokio::time::sleep(step).await;
+                    rest -= step;
+                }
+                // A missing permission will hardly be granted within a moment.
+                pause = match error {
+                    AdapterError::Denied(_) => (pause * 2).min(LONGEST_PAUSE),
+                    _ => PAUSE,
+                };
+            }
+        }
+    }
+}
+
+/// Runs while the namespace is in the cluster.
+async fn stay(node: &Node, link: &dyn Link) {
+    let membership = &node.membership;
+    if link.interest() != RoomInterest::None
+        && let Some(namespace) = node.namespace()
+    {
+        namespace.hub().watch_rooms(link.interest() == RoomInterest::All);
+    }
+    for message in membership.greet() {
+        report(node, caught(async { link.publish(message).await.map(drop) }).await);
+    }
+    membership.set_stage(Stage::Joined);
+    let too_long = async {
+        membership.reached(Stage::Leaving).await;
+        tokio::time::sleep(PAUSE).await;
+    };
+    tokio::select! {
+        () = publish(node, link) => {}
+        () = watch_clock(membership) => {}
+        () = watch_rooms(node, link) => {}
+        () = watch_turns(membership) => {}
+        () = too_long => {
+            tracing::warn!(target: "socketio::cluster", nsp = %membership.seat.nsp, "left the cluster before all messages were sent");
+        }
+    }
+}
+
+async fn publish(node: &Node, link: &dyn Link) {
+    while let Some(outgoing) = node.membership.queue.next().await {
+        let publish = async {
+            match outgoing.to {
+                None if outgoing.logged => publish_event(node, link, outgoing.message).await,
+                None => publish_plain(node, link, outgoing.message).await,
+                Some(to) => link.reply(&to, outgoing.message).await,
+            }
+        };
+        report(node, caught(publish).await);
+    }
+}
+
+/// Runs code of the back-end. Turns a panic into an error, so that the task continues.
+async fn caught<T>(part: impl Future<Output = Result<T, AdapterError>>) -> Result<T, AdapterError> {
+    let mut part = pin!(part);
+    poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| part.as_mut().poll(cx))).unwrap_or_else(|_| {
+            Poll::Ready(Err(AdapterError::Engine("the adapter panicked".into())))
+        })
+    })
+    .await
+}
+
+/// Publishes a message together with waiting ones in one batch. Returns the result of the last one.
+async fn publish_plain(node: &Node, link: &dyn Link, message: Message) -> Result<(), AdapterError> {
+    let more = link.max_batch().saturating_sub(1);
+    let mut messages = node.membership.queue.more(more, MAX_BATCH_BYTES);
+    if messages.is_empty() {
+        return link.publish(message).await.map(drop);
+    }
+    messages.insert(0, message);
+    let mut results = link.publish_all(messages).await;
+    let last = results.pop();
+    for result in results {
+        report(node, result.map(drop));
+    }
+    last.map_or(Ok(()), |result| result.map(drop))
+}
+
+/// Publishes an event. It is delivered when the log returns it, or here if the engine does not
+/// confirm that it is in the log.
+async fn publish_event(node: &Node, link: &dyn Link, message: Message) -> Result<(), AdapterError> {
+    let body = message.body.clone();
+    node.membership.unconfirmed.begin(&body);
+    let result = link.publish(message).await;
+    if node.membership.unconfirmed.end(&result) {
+        node.deliver(body);
+    }
+    result.map(drop)
+}
+
+/// Stops waiting for events that the engine accepted and did not return in time. They must neither
+/// block later actions nor count as pending forever. Never returns.
+async fn watch_turns(membership: &Membership) {
+    loop {
+        let events = membership.order.pending().await;
+        tokio::time::sleep(membership.patience()).await;
+        membership.order.give_up(events);
+    }
+}
+
+/// Handles the deadlines of the membership. Never returns.
+async fn watch_clock(membership: &Membership) {
+    loop {
+        let sooner = membership.sooner.notified();
+        match membership.tick() {
+            Some(next) => {
+                tokio::select! {
+                    () = tokio::time::sleep_until(next.into()) => {}
+                    () = sooner => {}
+                }
+            }
+            None => sooner.await,
+        }
+    }
+}
+
+/// Reports the existing rooms to the back-end. Never returns.
+async fn watch_rooms(node: &Node, link: &dyn Link) {
+    loop {
+        let Some(noticed) = node.namespace().map(|namespace| namespace.hub().noticed()) else {
+            return std::future::pending().await;
+        };
+        noticed.notified().await;
+        let Some(namespace) = node.namespace() else { continue };
+        for (room, present) in namespace.hub().take_changed() {
+            let mut told = node.membership.told.lock().unwrap_or_else(PoisonError::into_inner);
+            let news = if present { told.insert(room.clone()) } else { told.remove(&room) };
+            drop(told);
+            match present {
+                true if news => link.room_appeared(&room),
+                false if news => link.room_vanished(&room),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn report(node: &Node, result: Result<(), AdapterError>) {
+    let counters = &node.membership.counters.here().cluster;
+    let counter = if result.is_ok() { &counters.sent } else { &counters.lost };
+    counter.one();
+    if let Err(error) = result {
+        let nsp = &node.membership.seat.nsp;
+        if node.warnings.is_news(&error) {
+            tracing::warn!(target: "socketio::cluster", %nsp, %error, "a message is lost for other nodes");
+        } else {
+            tracing::debug!(target: "socketio::cluster", %nsp, %error, "a message is lost for other nodes");
+        }
+    }
+}
+
+impl Node {
+    fn namespace(&self) -> Option<Namespace> {
+        self.namespace.upgrade().map(Namespace)
+    }
+
+    /// Delivers the events that wait for an unreachable log on this node only. Other nodes do not
+    /// get them.
+    fn deliver_waiting(&self) {
+        for message in self.membership.queue.take_logged() {
+            self.membership.counters.here().cluster.lost.one();
+            self.deliver(message.body);
+        }
+    }
+
+    /// Delivers an event of this node that is in no log.
+    fn deliver(&self, body: Body) {
+        if let (Some(namespace), Body::Broadcast { args, selection, .. }) = (self.namespace(), body)
+            && let Err(error) = here(&namespace, selection).emit_here(args.event(), &args)
+        {
+            tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event that is in no log");
+        }
+        self.membership.order.finish();
+    }
+
+    /// Delivers an event of any node at its position in the log. Returns whether it belongs to the
+    /// log.
+    fn deliver_logged(&self, namespace: &Namespace, body: &Body, offset: &Offset) -> bool {
+        let Body::Broadcast { args, selection, request: None } = body else { return false };
+        if selection.flags.volatile || self.membership.logged().is_none() {
+            return false;
+        }
+        if let Err(error) = here(namespace, selection.clone()).emit_logged(args, offset) {
+            tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event of the log");
+        }
+        true
+    }
+
+    fn act(&self, namespace: &Namespace, from: NodeId, body: Body, offset: Option<&Offset>) {
+        if offset.is_some_and(|offset| self.deliver_logged(namespace, &body, offset)) {
+            return;
+        }
+        match body {
+            Body::Broadcast { args, selection, request: None } => {
+                let here = here(namespace, selection);
+                if let Err(error) = here.emit(args.event(), &args) {
+                    tracing::debug!(target: "socketio::cluster", %error, "cannot deliver a broadcast of another node");
+                }
+            }
+            Body::Broadcast { args, selection, request: Some(request) } => {
+                let relay = || Relay {
+                    membership: self.membership.clone(),
+                    to: from.clone(),
+                    request: request.clone(),
+                };
+                let clients = here(namespace, selection).relay(&args, relay);
+                let (request, clients) = (request.clone(), clients as u64);
+                self.membership.reply(&from, Body::BroadcastClientCount { request, clients });
+            }
+            Body::SocketsJoin { selection, rooms } => {
+                if let Err(error) = here(namespace, selection).sockets_join(rooms) {
+                    let nsp = namespace.name();
+                    tracing::warn!(target: "socketio::cluster", nsp, %error, "cannot execute sockets_join of another node");
+                }
+            }
+            Body::SocketsLeave { selection, rooms } => {
+                let _ = here(namespace, selection).sockets_leave(rooms);
+            }
+            Body::DisconnectSockets { selection, close } => {
+                let _ = here(namespace, selection).disconnect_sockets(close);
+            }
+            Body::FetchSockets { selection, request } => {
+                let sockets = here(namespace, selection).targets();
+                let sockets = sockets.iter().map(|socket| details(socket)).collect();
+                self.membership.reply(&from, Body::FetchSocketsResponse { request, sockets });
+            }
+            Body::ServerSideEmit { args, request } => {
+                let handlers = namespace.0.server_side.find(args.event());
+                let asker = request.map(|request| (from, request));
+                server_side::start(&self.membership, &self.runtime, &handlers, args, asker);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Restricts the selection of another node to the sockets of this node.
+fn here(namespace: &Namespace, mut selection: Selection) -> Broadcast {
+    selection.flags.local = true;
+    Broadcast::of(namespace.clone(), selection)
+}
+
+impl Inbox for Node {
+    fn receive(&self, message: Message, offset: Option<Offset>) {
+        let Some(namespace) = self.namespace() else { return };
+        if message.uid == self.membership.seat.uid {
+            if let Some(offset) = offset
+                && self.membership.unconfirmed.returned(&message.body, &offset)
+                && self.deliver_logged(&namespace, &message.body, &offset)
+            {
+                self.membership.order.finish();
+            }
+            return;
+        }
+        self.membership.counters.here().cluster.received.one();
+        for (from, body) in self.membership.receive(message) {
+            self.act(&namespace, from, body, offset.as_ref());
+        }
+    }
+
+    fn garbage(&self, error: &MessageError) {
+        let nsp = &self.membership.seat.nsp;
+        self.membership.counters.here().cluster.garbage.one();
+        tracing::warn!(target: "socketio::cluster", %nsp, %error, "a malformed message was dropped");
+    }
+}

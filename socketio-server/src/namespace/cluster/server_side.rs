@@ -1,0 +1,213 @@
+//! Server-side events, from one server to another.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_adapter::{Body, NodeId, RequestId, answer_args};
+use socketio_parser::Args;
+use tokio::runtime::Handle;
+
+use crate::error::{EmitError, HandlerError};
+use crate::namespace::cluster::membership::Membership;
+
+/// An event that another server of the cluster sent with `server_side_emit`.
+///
+/// ```
+/// use socketio_server::{Server, ServerEvent};
+///
+/// let io = Server::new();
+/// io.of("/").on_server_side("whoami", |event: ServerEvent| async move {
+///     let who: String = event.data()?;
+///     event.answer(&format!("hello {who}"))?;
+///     Ok(())
+/// });
+/// ```
+#[derive(Clone)]
+pub struct ServerEvent {
+    args: Args,
+    asker: Option<Arc<Asker>>,
+}
+
+/// The sender that waits for a reply. Only the first reply of a node is sent.
+struct Asker {
+    membership: Arc<Membership>,
+    to: NodeId,
+    request: RequestId,
+    answered: AtomicBool,
+}
+
+impl ServerEvent {
+    /// Returns the name of the event.
+    pub fn event(&self) -> &str {
+        self.args.event()
+    }
+
+    /// Returns the arguments, undecoded.
+    pub fn args(&self) -> &Args {
+        &self.args
+    }
+
+    /// Decodes the arguments. A tuple is the list of arguments, any other type is a single one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if they have another type.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
+        Ok(self.args.decode()?)
+    }
+
+    /// Returns whether the sender requests a reply. If not, [`answer`](Self::answer) does nothing.
+    pub fn wants_answer(&self) -> bool {
+        self.asker.is_some()
+    }
+
+    /// Sends a reply. Only the first reply of this node is sent, and only the first value of a
+    /// tuple.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the value cannot be encoded. Another one may still be sent.
+    pub fn answer<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), EmitError> {
+        let Some(asker) = &self.asker else { return Ok(()) };
+        let answer = answer_args(value)?;
+        if !asker.answered.swap(true, Ordering::Relaxed) {
+            let request = asker.request.clone();
+            asker.membership.reply(&asker.to, Body::ServerSideEmitResponse { request, answer });
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ServerEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerEvent")
+            .field("args", &self.args)
+            .field("wants_answer", &self.wants_answer())
+            .finish()
+    }
+}
+
+type Running = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
+type Erased = Arc<dyn Fn(ServerEvent) -> Running + Send + Sync>;
+
+/// The handlers of a namespace for server-side events.
+#[derive(Default)]
+pub(crate) struct ServerHandlers(RwLock<Table>);
+
+#[derive(Clone, Default)]
+struct Table {
+    any: Vec<Erased>,
+    events: HashMap<Box<str>, Vec<Erased>>,
+}
+
+impl ServerHandlers {
+    /// Adds a handler for an event, or for all events.
+    pub(super) fn add<F, Fut>(&self, event: Option<&str>, handler: F)
+    where
+        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        let handler: Erased = Arc::new(move |event| Box::pin(handler(event)));
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Some(event) => table.events.entry(event.into()).or_default().push(handler),
+            None => table.any.push(handler),
+        }
+    }
+
+    /// Replaces the handlers by those of another namespace.
+    pub(crate) fn copy(&self, other: &Self) {
+        let table = other.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = table;
+    }
+
+    /// Inserts the handlers of another namespace before the existing ones.
+    pub(crate) fn precede(&self, other: &Self) {
+        let mut first = other.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        first.any.append(&mut table.any);
+        for (event, handlers) in table.events.drain() {
+            first.events.entry(event).or_default().extend(handlers);
+        }
+        *table = first;
+    }
+
+    /// Returns the handlers of an event. Those of all events come first.
+    pub(super) fn find(&self, event: &str) -> Vec<Erased> {
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        table.any.iter().chain(table.events.get(event).into_iter().flatten()).cloned().collect()
+    }
+}
+
+/// Starts the handlers of an event in order, each in a task of its own, because there is no client
+/// task that could run them.
+pub(super) fn start(
+    membership: &Arc<Membership>,
+    runtime: &Handle,
+    handlers: &[Erased],
+    args: Args,
+    asker: Option<(NodeId, RequestId)>,
+) {
+    let asker = asker.map(|(to, request)| {
+        let answered = AtomicBool::new(false);
+        Arc::new(Asker { membership: membership.clone(), to, request, answered })
+    });
+    for handler in handlers {
+        let Some(place) = Place::take(membership) else {
+            let event = args.event();
+            membership.counters.here().cluster.too_many_handlers.one();
+            tracing::warn!(target: "socketio::cluster", event, "too many handlers of server-side events");
+            return;
+        };
+        let (handler, event) =
+            (handler.clone(), ServerEvent { args: args.clone(), asker: asker.clone() });
+        let (begun, after) = membership.next_handler();
+        runtime.spawn(async move {
+            let _place = place;
+            let name = event.args.clone();
+            // In a runtime with several threads, tasks may start in any order.
+            if let Some(after) = after {
+                let _ = after.await;
+            }
+            // User code runs in this task, so that a panic ends only this task.
+            let mut running = handler(event);
+            let first = poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await;
+            drop(begun);
+            let result = match first {
+                Poll::Ready(result) => result,
+                Poll::Pending => running.await,
+            };
+            if let Err(error) = result {
+                let event = name.event();
+                tracing::warn!(target: "socketio::cluster", event, %error, "a handler of a server-side event failed");
+            }
+        });
+    }
+}
+
+/// A slot for a running handler. The number of slots is limited.
+struct Place(Arc<Membership>);
+
+impl Place {
+    fn take(membership: &Arc<Membership>) -> Option<Self> {
+        let place = Self(membership.clone());
+        let running = membership.handlers.fetch_add(1, Ordering::AcqRel);
+        (running < membership.limits.get_max_handlers()).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.handlers.fetch_sub(1, Ordering::AcqRel);
+    }
+}

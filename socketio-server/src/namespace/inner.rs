@@ -1,0 +1,171 @@
+//! The state of a namespace: its handlers, its sockets, its parent and its life.
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc, OnceLock, RwLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use socketio_parser::Nsp;
+use tokio::sync::Notify;
+
+use crate::{
+    config::ServerConfig,
+    handlers::{Erased, ErrorHandler, OutgoingListener, table::Table},
+    namespace::{
+        Namespace,
+        cluster::{Clustered, ServerHandlers},
+        hub::Hub,
+        recovery::Recorder,
+        rule::Params,
+    },
+    socket::inner::SocketInner,
+    stats::Counters,
+};
+
+pub(crate) struct NamespaceInner {
+    pub(crate) nsp: Nsp,
+    pub(crate) hub: Hub<Arc<SocketInner>>,
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) counters: Arc<Counters>,
+    /// The handlers. The table is replaced as a whole when a handler is added, so an event only
+    /// takes a reference.
+    pub(crate) table: RwLock<Arc<Table<Erased>>>,
+    pub(crate) on_error: RwLock<Option<ErrorHandler>>,
+    pub(crate) outgoing: RwLock<Arc<[OutgoingListener]>>,
+    /// Whether the namespace or one of its sockets has, or has had, a listener for outgoing events.
+    pub(crate) has_outgoing: AtomicBool,
+    /// One counter of ack ids for all sockets, so that a broadcast that requests acks is encoded
+    /// once.
+    pub(crate) ack_ids: AtomicU64,
+    /// Set if the namespace has a parent: from its creation, or since a parent's function has
+    /// accepted it.
+    pub(crate) child: OnceLock<Child>,
+    /// The number of parents whose functions are asked at each CONNECT: those declared before the
+    /// namespace, or up to its own parent.
+    pub(crate) asked: AtomicUsize,
+    pub(crate) closed: AtomicBool,
+    /// Whether the namespace or the server is being closed.
+    pub(crate) ending: AtomicBool,
+    pub(crate) gate: Gate,
+    /// Set if connection state recovery is on.
+    pub(crate) recorder: Option<Recorder>,
+    pub(crate) cluster: Option<Clustered>,
+    /// The number of sockets in existence, connected or not. Their handlers may still be running.
+    pub(crate) sockets: AtomicUsize,
+    /// Notified when the last socket is dropped.
+    pub(crate) deserted: Notify,
+    pub(crate) server_side: ServerHandlers,
+}
+
+/// Keeps clients out of a namespace until the application's listeners for new namespaces have
+/// returned.
+#[derive(Default)]
+pub(crate) struct Gate {
+    open: AtomicBool,
+    opened: Notify,
+}
+
+impl Gate {
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn open(&self) {
+        self.open.store(true, Ordering::Release);
+        self.opened.notify_waiters();
+    }
+
+    /// Waits until the gate is open.
+    pub(crate) async fn opened(&self) {
+        let mut opened = pin!(self.opened.notified());
+        opened.as_mut().enable();
+        if !self.is_open() {
+            opened.await;
+        }
+    }
+}
+
+/// The additional state of a namespace with a parent.
+pub(crate) struct Child {
+    pub(crate) parent: Namespace,
+    pub(crate) params: Params,
+    /// Whether it was created because a client requested it, not by the application.
+    pub(crate) dynamic: bool,
+    /// How many of its middlewares are copies of the parent's. Each CONNECT uses the parent's
+    /// current ones instead.
+    pub(crate) inherited: usize,
+    /// Whether the application has declared it since. It is then kept even without sockets.
+    pub(crate) kept: AtomicBool,
+    /// The number of connections that have entered it or are being decided on.
+    pub(crate) users: AtomicUsize,
+}
+
+impl NamespaceInner {
+    pub(crate) fn keep(&self) {
+        if let Some(child) = self.child.get() {
+            child.kept.store(true, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn enter(&self) {
+        if let Some(child) = self.child.get() {
+            child.users.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Records that a client has left. Returns whether the namespace is now an unused child.
+    pub(crate) fn leave(&self) -> bool {
+        let last = |child: &Child| child.users.fetch_sub(1, Ordering::AcqRel) == 1;
+        self.child.get().is_some_and(last) && self.is_idle_child()
+    }
+
+    pub(crate) fn is_idle_child(&self) -> bool {
+        self.child.get().is_some_and(|child| {
+            !child.kept.load(Ordering::Acquire) && child.users.load(Ordering::Acquire) == 0
+        })
+    }
+
+    pub(crate) fn is_child_of(&self, parent: &Namespace) -> bool {
+        self.child.get().is_some_and(|child| Arc::ptr_eq(&child.parent.0, &parent.0))
+    }
+
+    /// Waits until all sockets of the namespace have been dropped.
+    pub(crate) async fn deserted(&self) {
+        loop {
+            let mut gone = pin!(self.deserted.notified());
+            gone.as_mut().enable();
+            if self.sockets.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    pub(crate) fn is_dynamic(&self) -> bool {
+        self.child.get().is_some_and(|child| child.dynamic)
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.end();
+    }
+
+    /// Marks the namespace as ending. From now on no client can recover a session.
+    pub(crate) fn end(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+        if let Some(recorder) = &self.recorder {
+            recorder.moved.notify_waiters();
+        }
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+}

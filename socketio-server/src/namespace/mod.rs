@@ -1,0 +1,485 @@
+//! A namespace: handlers declared once for all its sockets, and broadcasts to all of them.
+
+pub(crate) mod broadcast;
+pub(crate) mod cluster;
+pub(crate) mod delivery;
+pub(crate) mod hub;
+pub(crate) mod inner;
+pub(crate) mod parent;
+pub(crate) mod recovery;
+pub(crate) mod registry;
+pub(crate) mod rule;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_adapter::IntoRooms;
+use socketio_parser::{Event, Nsp};
+
+use crate::{
+    config::ServerConfig,
+    error::{BroadcastAckError, ClusterError, EmitError},
+    handlers::{
+        Erased, ErrorHandler, Failure, Handler, TypedHandler, erase, erase_typed, table::Table,
+    },
+    namespace::{
+        broadcast::Broadcast,
+        cluster::{Clustered, Membership, ServerHandlers},
+        hub::Hub,
+        inner::{Child, Gate, NamespaceInner},
+        recovery::Recorder,
+        rule::Params,
+    },
+    socket::{Socket, inner::SocketInner},
+    stats::Counters,
+};
+
+/// A namespace of a server. A clone costs one reference count.
+///
+/// Handlers added to it apply to all its sockets, including those already connected.
+///
+/// ```
+/// use socketio_server::{Auth, HandlerError, Server, Socket};
+///
+/// let io = Server::new();
+/// let admin = io.of("/admin");
+/// admin
+///     .use_(|Auth(token): Auth<String>| async move {
+///         if token == "secret" { Ok(()) } else { Err(HandlerError::public("not authorized")) }
+///     })
+///     .on_connection(|socket: Socket| async move {
+///         socket.emit("hello", &"admin")?;
+///         Ok(())
+///     });
+/// assert_eq!(admin.name(), "/admin");
+/// ```
+#[derive(Clone)]
+pub struct Namespace(pub(crate) Arc<NamespaceInner>);
+
+impl Namespace {
+    /// Creates a namespace. `asked` is the number of parents that were declared before it.
+    pub(crate) fn new(
+        nsp: Nsp,
+        config: Arc<ServerConfig>,
+        counters: Arc<Counters>,
+        asked: usize,
+    ) -> Self {
+        let this = Self::build(nsp, config, counters);
+        this.0.asked.store(asked, Ordering::Release);
+        this
+    }
+
+    /// Creates a child with the current handlers of the parent's template. The parent is the last
+    /// of the first `asked` parents.
+    pub(crate) fn child(
+        template: &Namespace,
+        nsp: Nsp,
+        params: Params,
+        dynamic: bool,
+        asked: usize,
+    ) -> Self {
+        let (config, counters) = (template.0.config.clone(), template.0.counters.clone());
+        let this = Self::new(nsp, config, counters, asked);
+        let table = template.table();
+        let _ = this.0.child.set(Child {
+            parent: template.clone(),
+            params,
+            dynamic,
+            inherited: table.middlewares.len(),
+            kept: AtomicBool::new(!dynamic),
+            users: AtomicUsize::new(0),
+        });
+        let table = if table.has_once() { Arc::new(table.renewed()) } else { table };
+        *this.0.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+        this.0.server_side.copy(&template.0.server_side);
+        *this.0.outgoing.write().unwrap_or_else(PoisonError::into_inner) =
+            template.0.outgoing.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let outgoing = template.0.has_outgoing.load(Ordering::Relaxed);
+        this.0.has_outgoing.store(outgoing, Ordering::Relaxed);
+        *this.0.on_error.write().unwrap_or_else(PoisonError::into_inner) = template.error_handler();
+        this
+    }
+
+    /// Makes a namespace that the application declared a child of a parent. The parent's handlers
+    /// are inserted before its own.
+    pub(crate) fn adopt(&self, template: &Namespace, asked: usize) {
+        self.0.asked.store(asked, Ordering::Release);
+        let _ = self.0.child.set(Child {
+            parent: template.clone(),
+            params: Params::default(),
+            dynamic: false,
+            inherited: 0,
+            kept: AtomicBool::new(true),
+            users: AtomicUsize::new(0),
+        });
+        let first = template.table();
+        self.change_with(|table| *table = table.preceded_by(&first));
+        self.0.server_side.precede(&template.0.server_side);
+        let mut outgoing = self.0.outgoing.write().unwrap_or_else(PoisonError::into_inner);
+        let first = template.0.outgoing.read().unwrap_or_else(PoisonError::into_inner).clone();
+        *outgoing = first.iter().chain(outgoing.iter()).cloned().collect();
+        if template.0.has_outgoing.load(Ordering::Relaxed) {
+            self.0.has_outgoing.store(true, Ordering::Relaxed);
+        }
+        let mut on_error = self.0.on_error.write().unwrap_or_else(PoisonError::into_inner);
+        *on_error = on_error.take().or_else(|| template.error_handler());
+    }
+
+    /// Returns the middlewares that decide on a CONNECT: the parent's current ones, then the
+    /// namespace's own.
+    pub(crate) fn middlewares(&self) -> Vec<Erased> {
+        let table = self.table();
+        let Some(child) = self.0.child.get() else { return table.middlewares.clone() };
+        let parent = child.parent.table();
+        let own = table.middlewares.iter().skip(child.inherited);
+        parent.middlewares.iter().chain(own).cloned().collect()
+    }
+
+    fn build(nsp: Nsp, config: Arc<ServerConfig>, counters: Arc<Counters>) -> Self {
+        let shared = config.adapter.as_ref().is_some_and(|adapter| adapter.keeps_log());
+        let recorder = config.recovery.as_ref().map(|it| Recorder::new(it, &config.engine, shared));
+        let cluster = config.adapter.clone().map(|adapter| {
+            let (limits, counters) = (config.cluster.clone(), counters.clone());
+            let recovers = config.recovery.is_some();
+            let membership = Membership::new(nsp.clone(), adapter, limits, recovers, counters);
+            Clustered(Arc::new(membership))
+        });
+        Self(Arc::new(NamespaceInner {
+            nsp,
+            recorder,
+            hub: Hub::default(),
+            config,
+            counters,
+            table: RwLock::default(),
+            on_error: RwLock::default(),
+            outgoing: RwLock::default(),
+            has_outgoing: AtomicBool::new(false),
+            ack_ids: AtomicU64::new(0),
+            child: OnceLock::new(),
+            asked: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+            gate: Gate::default(),
+            cluster,
+            sockets: AtomicUsize::new(0),
+            deserted: tokio::sync::Notify::new(),
+            server_side: ServerHandlers::default(),
+        }))
+    }
+
+    /// Returns the name, with its leading slash.
+    pub fn name(&self) -> &str {
+        self.0.nsp.as_ref()
+    }
+
+    /// Returns the parameters that the parent's pattern extracts from the name. They are empty if
+    /// the namespace has no parent with a pattern.
+    pub fn params(&self) -> Params {
+        self.0.child.get().map(|child| child.params.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn nsp(&self) -> &Nsp {
+        &self.0.nsp
+    }
+
+    /// Returns the namespace's membership in the cluster, if there is an adapter.
+    pub(crate) fn membership(&self) -> Option<&Arc<Membership>> {
+        self.0.cluster.as_ref().map(|clustered| &clustered.0)
+    }
+
+    /// Adds a handler that runs after a client has connected to the namespace.
+    ///
+    /// Its synchronous part, up to the first await that waits, runs before any event of that socket
+    /// is handled. A handler declared there with [`Socket::on`] therefore misses no event.
+    pub fn on_connection<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.change(|table| table.add("connection", erase(handler)))
+    }
+
+    /// Adds a handler for an event. If an event has several handlers, they are started in the order
+    /// of their declaration, and the first ack is sent.
+    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> &Self {
+        self.change(|table| table.add(event, erase(handler)))
+    }
+
+    /// Adds a handler for a typed event, whose [`Event`] fixes the types of the arguments and of
+    /// the ack. A handler that returns `()` sends an ack without arguments.
+    ///
+    /// ```
+    /// use socketio_server::{Event, Server};
+    ///
+    /// const ADD: Event<(u32, u32), u32> = Event::new("add");
+    ///
+    /// let io = Server::new();
+    /// io.handle(ADD, |_socket, (a, b)| async move { a + b });
+    /// ```
+    pub fn handle<A, R>(&self, event: Event<A, R>, handler: impl TypedHandler<A, R>) -> &Self
+    where
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+    {
+        self.change(|table| table.add(event.name(), erase_typed(handler)))
+    }
+
+    /// Adds a middleware. Middlewares run one after another before the server responds to a
+    /// client's CONNECT. An error refuses the client with a CONNECT_ERROR that carries the error's
+    /// message and [data](crate::HandlerError::with_data). [`Socket::disconnect`] refuses the
+    /// client too. A middleware may let the socket join rooms, but broadcasts reach the socket only
+    /// once it is connected. If the client leaves in the meantime, the middleware's future is
+    /// dropped at its current await.
+    ///
+    /// ```
+    /// use serde::Deserialize;
+    /// use socketio_server::{Auth, HandlerError, Server, Socket};
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Credentials { token: String }
+    ///
+    /// let io = Server::new();
+    /// io.use_(|socket: Socket, Auth(credentials): Auth<Credentials>| async move {
+    ///     if credentials.token != "secret" {
+    ///         return Err(HandlerError::public("not authorized").with_data(&401));
+    ///     }
+    ///     socket.join("members")?;
+    ///     Ok(())
+    /// });
+    /// ```
+    pub fn use_<M>(&self, middleware: impl Handler<M>) -> &Self {
+        self.change(|table| table.middlewares.push(erase(middleware)))
+    }
+
+    /// Adds a handler that runs when a socket is about to be disconnected. The socket stays in its
+    /// rooms until the handler's first await that waits.
+    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.change(|table| table.add("disconnecting", erase(handler)))
+    }
+
+    /// Adds a handler that runs after a socket was disconnected and has left its rooms.
+    ///
+    /// ```
+    /// use socketio_server::{DisconnectReason, Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.on_disconnect(|socket: Socket, reason: DisconnectReason| async move {
+    ///     println!("{} left: {reason}", socket.id()); // "transport close", "ping timeout", …
+    /// });
+    /// ```
+    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.change(|table| table.add("disconnect", erase(handler)))
+    }
+
+    /// Sets the function that is called when a handler fails. Without it, failures are logged as
+    /// warnings.
+    ///
+    /// ```
+    /// use socketio_server::Server;
+    ///
+    /// let io = Server::new();
+    /// io.on_error(|socket, failure| {
+    ///     eprintln!("{} {}: {:?}: {}", socket.id(), failure.event, failure.stage, failure.error);
+    /// });
+    /// ```
+    pub fn on_error(&self, handler: impl Fn(&Socket, &Failure) + Send + Sync + 'static) -> &Self {
+        let handler = Some(Arc::new(handler) as _);
+        let former = {
+            let mut current = self.0.on_error.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, handler)
+        };
+        // Dropping the old closure may run user code, so no lock is held here.
+        drop(former);
+        self
+    }
+
+    /// Broadcasts an event to all sockets of the namespace.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the event cannot be encoded, or if the queue to the other nodes is full.
+    /// The [`Overflow`](crate::Overflow) policy applies to recipients whose queue is full.
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
+        self.broadcast().emit(event, args)
+    }
+
+    /// Broadcasts the event `message`.
+    ///
+    /// # Errors
+    ///
+    /// See [`emit`](Self::emit).
+    pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+        self.emit("message", args)
+    }
+
+    /// Broadcasts an event and collects the acks of all recipients.
+    ///
+    /// # Errors
+    ///
+    /// See [`BroadcastAckError`].
+    pub async fn emit_with_ack<R: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Serialize + ?Sized),
+    ) -> Result<Vec<R>, BroadcastAckError<R>> {
+        self.broadcast().emit_with_ack(event, args).await
+    }
+
+    /// Broadcasts to one or more rooms. A socket that is in several of them gets the event once. An
+    /// empty list reaches no socket. See [`Broadcast::to`].
+    pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.broadcast().to(rooms)
+    }
+
+    /// The same as [`to`](Self::to).
+    pub fn in_(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.to(rooms)
+    }
+
+    /// Broadcasts to all sockets except those in `rooms`. An empty list excludes no socket.
+    pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.broadcast().except(rooms)
+    }
+
+    /// Broadcasts on this node only.
+    pub fn local(&self) -> Broadcast {
+        self.broadcast().local()
+    }
+
+    /// Makes the next broadcast volatile: it is dropped for recipients whose transport is not
+    /// writable.
+    pub fn volatile(&self) -> Broadcast {
+        self.broadcast().volatile()
+    }
+
+    /// Sets whether the next broadcast may be compressed. See [`Socket::compress`].
+    pub fn compress(&self, compress: bool) -> Broadcast {
+        self.broadcast().compress(compress)
+    }
+
+    /// Sets how long to wait for the acks of the next broadcast.
+    pub fn timeout(&self, timeout: Duration) -> Broadcast {
+        self.broadcast().timeout(timeout)
+    }
+
+    /// Makes all sockets join rooms.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the queue to the other nodes is full.
+    pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
+        self.broadcast().sockets_join(rooms)
+    }
+
+    /// Makes all sockets leave rooms.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the queue to the other nodes is full.
+    pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
+        self.broadcast().sockets_leave(rooms)
+    }
+
+    /// Disconnects all sockets. If `close` is set, their whole connections are closed.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the queue to the other nodes is full.
+    pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
+        self.broadcast().disconnect_sockets(close)
+    }
+
+    /// Returns the socket with this id, if it is connected to this node.
+    pub fn socket(&self, id: &str) -> Option<Socket> {
+        self.0.hub.get(id).filter(|socket| socket.is_connected()).map(Socket)
+    }
+
+    /// Returns the number of sockets on this node, including those whose middlewares have not
+    /// decided yet.
+    pub fn sockets_count(&self) -> usize {
+        self.0.hub.len()
+    }
+
+    pub(crate) fn hub(&self) -> &Hub<Arc<SocketInner>> {
+        &self.0.hub
+    }
+
+    pub(crate) fn next_ack_id(&self) -> u64 {
+        self.0.ack_ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn table(&self) -> Arc<Table<Erased>> {
+        self.0.table.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Passes a failure to the application's error handler, or logs it if there is none.
+    pub(crate) fn report(&self, socket: &Socket, failure: Failure) {
+        match self.error_handler() {
+            Some(handler) => handler(socket, &failure),
+            None => tracing::warn!(
+                target: "socketio::namespace",
+                nsp = self.name(), event = failure.event, stage = ?failure.stage, error = failure.error.for_log(),
+                "a handler failed"
+            ),
+        }
+    }
+
+    fn error_handler(&self) -> Option<ErrorHandler> {
+        self.0.on_error.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn broadcast(&self) -> Broadcast {
+        Broadcast::new(self.clone())
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Table<Erased>)) -> &Self {
+        self.change_with(change);
+        self
+    }
+
+    /// Changes the handlers. The caller must drop the returned value without holding a lock.
+    pub(crate) fn change_with<R>(&self, change: impl FnOnce(&mut Table<Erased>) -> R) -> R {
+        let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut table))
+    }
+}
+
+impl fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Namespace")
+            .field("name", &self.name())
+            .field("sockets", &self.sockets_count())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Namespace {
+    /// Broadcasts a typed event to all sockets of the namespace. See [`emit`](Self::emit).
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`emit`](Self::emit).
+    pub fn emit_event<A: Serialize, R>(
+        &self,
+        event: Event<A, R>,
+        args: &A,
+    ) -> Result<(), EmitError> {
+        self.emit(event.name(), args)
+    }
+
+    /// Broadcasts a typed event and collects the acks of all recipients.
+    ///
+    /// # Errors
+    ///
+    /// See [`BroadcastAckError`].
+    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
+        &self,
+        event: Event<A, R>,
+        args: &A,
+    ) -> Result<Vec<R>, BroadcastAckError<R>> {
+        self.emit_with_ack(event.name(), args).await
+    }
+}

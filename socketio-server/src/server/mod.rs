@@ -1,0 +1,566 @@
+//! The server: all namespaces on top of one engine.
+
+pub(crate) mod cluster;
+pub(crate) mod stats;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use engineio_server::{Connection, Drained, Engine, EngineLayer, EngineService, Listening};
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_adapter::IntoRooms;
+use socketio_parser::{Event, Nsp};
+use tokio::net::ToSocketAddrs;
+
+use crate::{
+    config::ServerConfig,
+    driver::Driver,
+    error::{BroadcastAckError, ClusterError, EmitError, HandlerError, PatternError},
+    handlers::{Failure, Handler, TypedHandler},
+    namespace::registry::Registry,
+    namespace::{
+        Namespace,
+        broadcast::Broadcast,
+        cluster::join_cluster,
+        parent::ParentNamespace,
+        rule::{NamespaceRequest, NamespaceVerdict, Rule},
+    },
+    socket::Socket,
+};
+
+/// The longest time that [`Server::ended`] waits for the other nodes to be told that this one
+/// leaves.
+const LEAVING: Duration = Duration::from_secs(2);
+
+/// A Socket.IO server. Cloning it costs a few reference counts.
+///
+/// Methods that a [`Namespace`] has too act on the main namespace, `/`.
+///
+/// The server runs on its own with [`listen`](Self::listen), or inside an application with
+/// [`layer`](Self::layer) or [`service`](Self::service):
+///
+/// ```no_run
+/// use axum::{Router, routing::get};
+/// use socketio_server::{Server, Socket, serve};
+/// use tower_layer::Layer as _;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let io = Server::new();
+/// io.on("ping", |socket: Socket| async move {
+///     socket.emit("pong", &())?;
+///     Ok(())
+/// });
+/// let pages = Router::new().route("/", get(|| async { "hello" }));
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+/// serve(listener, io.layer().layer(pages), io.engine().config()).join().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Server {
+    registry: Arc<Registry>,
+    engine: Engine,
+    main: Namespace,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Server {
+    /// Creates a server with the default options.
+    pub fn new() -> Self {
+        Self::with_config(ServerConfig::default())
+    }
+
+    /// Creates a server with the given options.
+    pub fn with_config(config: ServerConfig) -> Self {
+        let engine = config.engine.clone();
+        let registry = Arc::new(Registry::new(Arc::new(config)));
+        let main = registry.of(Nsp::root());
+        let drivers = registry.clone();
+        let engine = Engine::new(engine, move |connection: Connection| {
+            Driver::new(connection, drivers.clone())
+        });
+        Self { registry, engine, main }
+    }
+
+    /// Returns the namespace with this name, and creates it if necessary. A missing leading slash
+    /// is added. If a parent that was declared earlier covers the name, the namespace becomes a
+    /// child of that parent, with its handlers and middlewares. See also [`of_fn`](Self::of_fn).
+    ///
+    /// A client that requests a namespace which was not declared gets a CONNECT_ERROR, "Invalid
+    /// namespace".
+    pub fn of(&self, name: &str) -> Namespace {
+        self.registry.of(Nsp::new(name))
+    }
+
+    /// Declares all namespaces whose name, including the leading slash, matches a regular
+    /// expression. The syntax is that of the crate `regex`. The expression is not anchored unless
+    /// it says so. Named groups are the [`Params`](crate::Params) of a namespace.
+    ///
+    /// If several parents cover a name, the one that was declared first gets it. A namespace that
+    /// was created with [`of`](Self::of) before the parent was declared is not affected. Clients
+    /// choose the names, so keep the expression narrow.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if `regex` is not a regular expression.
+    pub fn of_regex(&self, regex: &str) -> Result<ParentNamespace, PatternError> {
+        self.parent(Rule::regex(regex))
+    }
+
+    /// Declares all namespaces whose name follows a pattern. `{name}` stands for the text between
+    /// two slashes, or for a piece of it, and is a parameter ([`Socket::param`],
+    /// [`Params`](crate::Params)).
+    ///
+    /// ```
+    /// use socketio_server::{Server, Socket};
+    ///
+    /// # fn main() -> Result<(), socketio_server::PatternError> {
+    /// let io = Server::new();
+    /// io.of_pattern("/orders/{id}")?.on_connection(|socket: Socket| async move {
+    ///     println!("a client looks at order {:?}", socket.param("id"));
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a brace is not closed, or if a parameter's name occurs twice or is not
+    /// an identifier.
+    pub fn of_pattern(&self, pattern: &str) -> Result<ParentNamespace, PatternError> {
+        self.parent(Rule::pattern(pattern))
+    }
+
+    /// Declares all namespaces that an async function accepts. The function is called for every
+    /// CONNECT to any namespace except the main one and those that were declared earlier, for
+    /// example with [`of`](Self::of). It is called even if the namespace exists by then. Its result
+    /// decides:
+    ///
+    /// - [`Accept`](NamespaceVerdict::Accept): the namespace belongs to this parent, and is created
+    ///   if it does not exist. The parent's middlewares decide next. This also applies to a
+    ///   namespace that the application declared after this parent: it gets the parent's handlers
+    ///   when the first client is accepted.
+    /// - [`Pass`](NamespaceVerdict::Pass): the name does not belong to this parent. The parents
+    ///   declared after it are asked, and a namespace that the application has declared stays as it
+    ///   is. `Pass` does not refuse the client.
+    /// - An error or a panic refuses the client, as in a middleware.
+    ///
+    /// A client enters a namespace that this parent has created only if the function accepts that
+    /// client too.
+    ///
+    /// ```
+    /// use socketio_server::{HandlerError, NamespaceRequest, NamespaceVerdict, Server};
+    ///
+    /// let io = Server::new();
+    /// let teams = io.of_fn(|request: NamespaceRequest| async move {
+    ///     if !request.name().starts_with("/team-") {
+    ///         return Ok(NamespaceVerdict::Pass);
+    ///     }
+    ///     let token: String = request.auth()?; // "invalid auth"
+    ///     if token != "secret" { // or a look into the database
+    ///         return Err(HandlerError::public("not authorized"));
+    ///     }
+    ///     Ok(NamespaceVerdict::Accept)
+    /// });
+    /// teams.on_connection(|| async {});
+    /// ```
+    pub fn of_fn<F, Fut>(&self, decide: F) -> ParentNamespace
+    where
+        F: Fn(NamespaceRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<NamespaceVerdict, HandlerError>> + Send + 'static,
+    {
+        let template = self.registry.add_parent(Rule::decides(decide));
+        ParentNamespace { template, registry: self.registry.clone() }
+    }
+
+    /// Adds a listener that is called for every namespace created after this call, except the main
+    /// one (`new_namespace` in Node). No client enters the namespace before the listener has
+    /// returned, so middlewares added in it see all clients.
+    ///
+    /// ```
+    /// use socketio_server::Server;
+    ///
+    /// let io = Server::new();
+    /// io.on_new_namespace(|namespace| println!("{} is there", namespace.name()));
+    /// ```
+    pub fn on_new_namespace(&self, handler: impl Fn(&Namespace) + Send + Sync + 'static) -> &Self {
+        self.registry.on_new(handler);
+        self
+    }
+
+    /// Removes a namespace and disconnects its sockets ("server namespace disconnect"). Returns
+    /// whether the namespace existed. The main namespace cannot be removed. Clients that request
+    /// the namespace again are refused, unless a parent covers the name.
+    pub fn close_namespace(&self, name: &str) -> bool {
+        let nsp = Nsp::new(name);
+        !nsp.is_root() && self.registry.close_namespace(&nsp)
+    }
+
+    fn parent(&self, rule: Result<Rule, PatternError>) -> Result<ParentNamespace, PatternError> {
+        let template = self.registry.add_parent(rule?);
+        Ok(ParentNamespace { template, registry: self.registry.clone() })
+    }
+
+    /// Adds a handler that runs after a client has connected. See [`Namespace::on_connection`].
+    pub fn on_connection<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.main.on_connection(handler);
+        self
+    }
+
+    /// Adds a handler for an event. See [`Namespace::on`].
+    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> &Self {
+        self.main.on(event, handler);
+        self
+    }
+
+    /// Adds a handler for a typed event. See [`Namespace::handle`].
+    pub fn handle<A, R>(&self, event: Event<A, R>, handler: impl TypedHandler<A, R>) -> &Self
+    where
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+    {
+        self.main.handle(event, handler);
+        self
+    }
+
+    /// Adds a handler for every event. See [`Namespace::on_any`].
+    pub fn on_any<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.main.on_any(handler);
+        self
+    }
+
+    /// Adds a middleware. See [`Namespace::use_`].
+    pub fn use_<M>(&self, middleware: impl Handler<M>) -> &Self {
+        self.main.use_(middleware);
+        self
+    }
+
+    /// Adds a handler that runs when a socket is about to be disconnected. See
+    /// [`Namespace::on_disconnecting`].
+    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.main.on_disconnecting(handler);
+        self
+    }
+
+    /// Adds a handler that runs after a socket was disconnected. See [`Namespace::on_disconnect`].
+    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.main.on_disconnect(handler);
+        self
+    }
+
+    /// Sets the function that is called when a handler fails. See [`Namespace::on_error`].
+    pub fn on_error(&self, handler: impl Fn(&Socket, &Failure) + Send + Sync + 'static) -> &Self {
+        self.main.on_error(handler);
+        self
+    }
+
+    /// Broadcasts an event to all sockets of the main namespace.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the event cannot be encoded, or if the queue to the other nodes is full.
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
+        self.main.emit(event, args)
+    }
+
+    /// Broadcasts the event `message`.
+    ///
+    /// # Errors
+    ///
+    /// See [`emit`](Self::emit).
+    pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+        self.emit("message", args)
+    }
+
+    /// Broadcasts an event and collects the acks of all recipients.
+    ///
+    /// # Errors
+    ///
+    /// See [`BroadcastAckError`].
+    pub async fn emit_with_ack<R: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Serialize + ?Sized),
+    ) -> Result<Vec<R>, BroadcastAckError<R>> {
+        self.main.emit_with_ack(event, args).await
+    }
+
+    /// Broadcasts to one room or several.
+    pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.main.to(rooms)
+    }
+
+    /// The same as [`to`](Self::to).
+    pub fn in_(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.main.in_(rooms)
+    }
+
+    /// Broadcasts to all sockets except those in `rooms`.
+    pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.main.except(rooms)
+    }
+
+    /// Broadcasts on this node only.
+    pub fn local(&self) -> Broadcast {
+        self.main.local()
+    }
+
+    /// Makes the next broadcast volatile: it is dropped for recipients whose transport is not
+    /// writable.
+    pub fn volatile(&self) -> Broadcast {
+        self.main.volatile()
+    }
+
+    /// Sets whether the next broadcast may be compressed. See [`Socket::compress`].
+    pub fn compress(&self, compress: bool) -> Broadcast {
+        self.main.compress(compress)
+    }
+
+    /// Sets how long to wait for the acks of the next broadcast.
+    pub fn timeout(&self, timeout: Duration) -> Broadcast {
+        self.main.timeout(timeout)
+    }
+
+    /// Makes all sockets join rooms.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the queue to the other nodes is full.
+    pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
+        self.main.sockets_join(rooms)
+    }
+
+    /// Makes all sockets leave rooms.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the queue to the other nodes is full.
+    pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
+        self.main.sockets_leave(rooms)
+    }
+
+    /// Disconnects all sockets. If `close` is set, their whole connections are closed.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the queue to the other nodes is full.
+    pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
+        self.main.disconnect_sockets(close)
+    }
+
+    /// Returns the main namespace, `/` (`io.sockets` in Node).
+    pub fn sockets(&self) -> &Namespace {
+        &self.main
+    }
+
+    /// Returns the path on which requests are served.
+    pub fn path(&self) -> &str {
+        self.engine.config().get_path()
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn namespaces(&self) -> Vec<Namespace> {
+        self.registry.namespaces()
+    }
+
+    /// Returns the Engine.IO server underneath, with its clients and its service.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn parser(&self) -> socketio_parser::Parser {
+        self.registry.config.parser
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn has_socket(&self, nsp: &Nsp, id: &str) -> bool {
+        let namespaces = self.registry.namespaces();
+        namespaces.iter().any(|it| it.nsp() == nsp && it.hub().get(id).is_some())
+    }
+
+    /// Returns a tower service that serves requests to the configured path and responds with 404 to
+    /// all others.
+    pub fn service(&self) -> EngineService {
+        self.engine.service()
+    }
+
+    /// Returns a tower layer that serves requests to the configured path and passes all others to
+    /// the inner service, for example of axum or tonic.
+    pub fn layer(&self) -> EngineLayer {
+        self.engine.layer()
+    }
+
+    /// Starts to listen, and returns the bound listener.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the address cannot be resolved or bound.
+    pub async fn bind(&self, address: impl ToSocketAddrs) -> std::io::Result<Listening> {
+        self.namespaces().iter().for_each(join_cluster);
+        self.engine.listen(address).await
+    }
+
+    /// Listens until the server is [closed](Self::close) or [drained](Self::drain) and has
+    /// [ended](Self::ended).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the address cannot be resolved or bound.
+    pub async fn listen(&self, address: impl ToSocketAddrs) -> std::io::Result<()> {
+        let listening = self.bind(address).await?;
+        self.serve(listening).await;
+        Ok(())
+    }
+
+    /// Starts to listen with TLS, and returns the bound listener. See [`Engine::listen_tls`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the address cannot be resolved or bound.
+    #[cfg(feature = "tls")]
+    pub async fn bind_tls(
+        &self,
+        address: impl ToSocketAddrs,
+        tls: Arc<engineio_server::rustls::ServerConfig>,
+    ) -> std::io::Result<Listening> {
+        self.namespaces().iter().for_each(join_cluster);
+        self.engine.listen_tls(address, tls).await
+    }
+
+    /// Does the same as [`listen`](Self::listen), with TLS. Certificates and cryptography come from
+    /// `tls`. The example `tls` shows how to create it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the address cannot be resolved or bound.
+    #[cfg(feature = "tls")]
+    pub async fn listen_tls(
+        &self,
+        address: impl ToSocketAddrs,
+        tls: Arc<engineio_server::rustls::ServerConfig>,
+    ) -> std::io::Result<()> {
+        let listening = self.bind_tls(address, tls).await?;
+        self.serve(listening).await;
+        Ok(())
+    }
+
+    async fn serve(&self, listening: Listening) {
+        self.registry.closed().await;
+        // Polling clients fetch their last packets with requests, so the listener has to stay until
+        // then.
+        self.ended().await;
+        listening.stop();
+        listening.join().await;
+    }
+
+    /// Waits until every connection has ended, its handlers have run and its queued data is
+    /// written. Call it at the end of a program, after [`close`](Self::close). A client that reads
+    /// nothing or a handler that does not return delays this at most as long as a closing
+    /// connection may take: twice [`EngineConfig::linger`](engineio_server::EngineConfig::linger)
+    /// (3 s). With an adapter, it also waits up to 2 s until the other nodes have been told.
+    pub async fn ended(&self) {
+        self.connections_ended().await;
+        let _ = tokio::time::timeout(LEAVING, self.registry.left_cluster()).await;
+    }
+
+    async fn connections_ended(&self) {
+        let linger = self.engine.config().get_linger();
+        let _ = tokio::time::timeout(2 * linger, self.engine.ended()).await;
+    }
+
+    /// Must run after the connections have ended, because events sent by their last handlers also
+    /// go to the other nodes.
+    fn leave_cluster(&self) {
+        if self.registry.config.adapter.is_none() {
+            return;
+        }
+        let io = self.clone();
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(async move {
+                io.connections_ended().await;
+                io.registry.leave_cluster();
+            })),
+            Err(_) => io.registry.leave_cluster(),
+        }
+    }
+
+    /// Closes the server. Every connection is closed at once, its sockets see "server shutting
+    /// down", and [`listen`](Self::listen) returns. Queued data is sent first, for at most
+    /// [`EngineConfig::linger`](engineio_server::EngineConfig::linger). New connections are refused
+    /// with 503. A listener that was started with [`bind`](Self::bind) is stopped by
+    /// [`Listening::stop`].
+    pub fn close(&self) {
+        self.registry.close();
+        self.engine.close();
+        self.leave_cluster();
+    }
+
+    /// Closes the server gradually over `duration`, so that its clients do not all reconnect at the
+    /// same moment. New connections are refused with 503 and `Retry-After`. Open connections are
+    /// closed one after another, and their sockets see "server shutting down". [`Engine::drain`]
+    /// describes the order and the time it takes. Then the server is [closed](Self::close), so that
+    /// [`listen`](Self::listen) returns.
+    ///
+    /// A node that is being replaced drains when it is told to stop:
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use socketio_server::Server;
+    /// # async fn run(io: Server, told_to_stop: impl Future<Output = ()>) -> std::io::Result<()> {
+    /// let stop = async {
+    ///     told_to_stop.await; // SIGTERM, once the load balancer sends new clients elsewhere
+    ///     println!("{:?}", io.drain(Duration::from_secs(30)).await);
+    /// };
+    /// let (listened, ()) = tokio::join!(io.listen("0.0.0.0:3000"), stop);
+    /// listened
+    /// # }
+    /// ```
+    pub async fn drain(&self, duration: Duration) -> Drained {
+        self.registry.drain();
+        let drained = self.engine.drain(duration).await;
+        self.close();
+        drained
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Broadcasts a typed event to all sockets of the main namespace.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`emit`](Self::emit).
+    pub fn emit_event<A: Serialize, R>(
+        &self,
+        event: Event<A, R>,
+        args: &A,
+    ) -> Result<(), EmitError> {
+        self.emit(event.name(), args)
+    }
+
+    /// Broadcasts a typed event and collects the acks of all recipients.
+    ///
+    /// # Errors
+    ///
+    /// See [`BroadcastAckError`].
+    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
+        &self,
+        event: Event<A, R>,
+        args: &A,
+    ) -> Result<Vec<R>, BroadcastAckError<R>> {
+        self.emit_with_ack(event.name(), args).await
+    }
+}

@@ -1,0 +1,45 @@
+//! The statistics of a server.
+
+use crate::server::Server;
+use crate::stats::Stats;
+
+impl Server {
+    /// Returns a snapshot of the server's statistics. Costs a short lock per namespace. Counting
+    /// costs a few additions per event.
+    ///
+    /// ```
+    /// # let io = socketio_server::Server::new();
+    /// let stats = io.stats();
+    /// println!("{} sockets in {} rooms", stats.sockets, stats.rooms);
+    /// println!("{} of {} handlers failed", stats.handlers.failed, stats.handlers.started);
+    /// println!("{} answers are awaited", stats.acks.pending());
+    /// ```
+    pub fn stats(&self) -> Stats {
+        self.registry().stats()
+    }
+
+    /// Reports [`stats`](Self::stats) to the recorder of the `metrics` facade, and also the
+    /// statistics of the engine
+    /// ([`Engine::report_metrics`](engineio_server::Engine::report_metrics)). Call this from a
+    /// timer, or before each scrape; nothing is reported otherwise.
+    ///
+    /// | metric | kind | labels besides `path`, the server's |
+    /// |---|---|---|
+    /// | `socketio_namespaces`, `socketio_sockets`, `socketio_rooms` | gauge | |
+    /// | `socketio_connected_total`, `socketio_refused_total` | counter | |
+    /// | `socketio_disconnected_total` | counter | `reason`: a field of [`Disconnected`](crate::Disconnected) |
+    /// | `socketio_events_total` | counter | `what`: a field of [`Events`](crate::Events) |
+    /// | `socketio_handlers_total` | counter | `what`: a field of [`Handlers`](crate::Handlers), but for the last |
+    /// | `socketio_handler_nanoseconds_total` | counter | |
+    /// | `socketio_acks_total` | counter | `what`: a field of [`Acks`](crate::Acks) |
+    /// | `socketio_acks_pending` | gauge | |
+    /// | `socketio_recoveries_total` | counter | `what`: a field of [`Recoveries`](crate::Recoveries) |
+    /// | `socketio_recovery_log_events`, `socketio_recovery_log_bytes`, `socketio_recovery_log_sessions` | gauge | |
+    /// | `socketio_cluster_total` | counter | `what`: a field of [`ClusterStats`](crate::ClusterStats) |
+    /// | `socketio_cluster_requests` | gauge | |
+    #[cfg(feature = "metrics")]
+    pub fn report_metrics(&self) {
+        self.engine().report_metrics();
+        self.stats().report(self.path());
+    }
+}

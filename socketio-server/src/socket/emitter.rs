@@ -1,0 +1,207 @@
+//! Events to one socket, with modifiers.
+
+use std::time::Duration;
+
+use engineio_server::Frames;
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_adapter::{Selection, event_args};
+use socketio_parser::{AckId, Event};
+use tokio::sync::oneshot;
+
+use crate::{
+    client::waiter::Waiter,
+    error::{AckError, EmitError},
+    namespace::cluster::{Membership, Published},
+    socket::{Socket, outgoing},
+};
+
+/// An event to one socket under construction.
+///
+/// ```
+/// use std::time::Duration;
+/// use socketio_server::{AckError, Socket};
+///
+/// async fn ask(socket: &Socket) -> Result<String, AckError> {
+///     let _ = socket.volatile().emit("cursor", &(3, 4));
+///     socket.timeout(Duration::from_secs(5)).emit_with_ack("name?", &()).await
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Emitter<'a> {
+    socket: &'a Socket,
+    timeout: Option<Duration>,
+    volatile: bool,
+    compress: bool,
+}
+
+impl<'a> Emitter<'a> {
+    pub(crate) fn new(socket: &'a Socket) -> Self {
+        Self { socket, timeout: None, volatile: false, compress: true }
+    }
+
+    /// Sets how long to wait for the ack.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
+    }
+
+    /// Makes the event volatile: it is dropped, not queued, if the transport is not writable.
+    pub fn volatile(self) -> Self {
+        Self { volatile: true, ..self }
+    }
+
+    /// Sets whether the event may be compressed (default yes). See [`Socket::compress`].
+    pub fn compress(self, compress: bool) -> Self {
+        Self { compress, ..self }
+    }
+
+    /// Sends the event. See [`Socket::emit`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the socket is disconnected, its queue is full, or the event cannot be
+    /// encoded. A volatile event that was dropped is not an error.
+    pub fn emit<T: Serialize + ?Sized>(self, event: &str, args: &T) -> Result<(), EmitError> {
+        let socket = &self.socket.0;
+        let parser = socket.client.config.parser;
+        if !self.volatile
+            && (!socket.is_connecting() || socket.is_recovered())
+            && let Some(membership) = socket.namespace.cluster().and_then(Membership::logged)
+        {
+            socket.may_be_sent()?;
+            let mut selection = Selection::default();
+            selection.to(socket.id.clone());
+            selection.flags.compress = (!self.compress).then_some(false);
+            match membership.publish_event(event_args(event, args)?, selection)? {
+                Published::Yes => {
+                    self.sent();
+                    return Ok(());
+                }
+                Published::Alone => {}
+            }
+        }
+        if let Some(recorder) = &socket.namespace.0.recorder
+            && !self.volatile
+            && !recorder.shared
+        {
+            let offset = recorder.next_offset();
+            let frames =
+                parser.encode_event_at(self.socket.nsp(), event, args, &offset.to_string())?;
+            self.announce(event, args);
+            socket.send_logged(recorder, offset, self.compressible(frames))?;
+            self.sent();
+            return Ok(());
+        }
+        let frames =
+            self.compressible(parser.encode_event(self.socket.nsp(), None, event, args)?);
+        self.announce(event, args);
+        if !self.volatile {
+            socket.send(frames)?;
+        } else if !socket.send_volatile(frames)? {
+            return Ok(());
+        }
+        self.sent();
+        Ok(())
+    }
+
+    /// Sends the event and waits for the ack. Dropping the future stops waiting for it.
+    ///
+    /// If [`Limits::max_pending_acks`](crate::Limits::max_pending_acks) acks of this client are
+    /// already awaited, the event waits for room and is then sent. Waiting events keep the order of
+    /// the calls, and waiting counts towards the timeout.
+    ///
+    /// # Errors
+    ///
+    /// See [`AckError`]. A volatile event that was dropped returns [`EmitError::Full`].
+    pub async fn emit_with_ack<R: DeserializeOwned>(
+        self,
+        event: &str,
+        args: &(impl Serialize + ?Sized),
+    ) -> Result<R, AckError> {
+        let (socket, client) = (&self.socket.0, &self.socket.0.client);
+        let id = AckId::from(socket.namespace.next_ack_id());
+        let frames = self
+            .socket
+            .0
+            .client
+            .config
+            .parser
+            .encode_event(self.socket.nsp(), Some(id), event, args)
+            .map_err(EmitError::from)?;
+        let frames = self.compressible(frames);
+        let (sender, answer) = oneshot::channel();
+        let patience = self.timeout.unwrap_or(client.config.ack_timeout);
+        let (nsp, waiter) = (self.socket.nsp(), Waiter::One(sender));
+        if self.volatile {
+            client.expect_ack(nsp, id, patience, waiter)?;
+        } else {
+            client.expect_ack_in_turn(nsp, id, patience, waiter).await?;
+        }
+        self.announce(event, args);
+        let pending = Pending { socket: self.socket, id };
+        if !self.volatile {
+            socket.send_in_turn(frames, move |socket| {
+                socket.client.forget(socket.namespace.nsp(), id)
+            })?;
+        } else if !socket.send_volatile(frames)? {
+            return Err(EmitError::Full.into());
+        }
+        self.sent();
+        let answer = answer.await.unwrap_or(Err(AckError::Disconnected))?;
+        drop(pending);
+        Ok(answer.decode_answer()?)
+    }
+
+    fn sent(&self) {
+        self.socket.0.client.counters.here().events.emitted.one();
+    }
+
+    fn compressible(&self, frames: Frames) -> Frames {
+        if self.compress { frames } else { frames.compress(false) }
+    }
+
+    fn announce<T: Serialize + ?Sized>(&self, event: &str, args: &T) {
+        let socket = std::slice::from_ref(&self.socket.0);
+        outgoing::tell(self.socket.namespace(), socket, event, args);
+    }
+}
+
+/// Removes a pending ack from the table when it is dropped.
+struct Pending<'a> {
+    socket: &'a Socket,
+    id: AckId,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.socket.0.client.forget(self.socket.nsp(), self.id);
+    }
+}
+
+impl Emitter<'_> {
+    /// Sends a typed event. See [`Socket::emit_event`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`emit`](Self::emit).
+    pub fn emit_event<A: Serialize, R>(
+        self,
+        event: Event<A, R>,
+        args: &A,
+    ) -> Result<(), EmitError> {
+        self.emit(event.name(), args)
+    }
+
+    /// Sends a typed event and waits for its ack. See [`Socket::emit_event_with_ack`].
+    ///
+    /// # Errors
+    ///
+    /// See [`AckError`].
+    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
+        self,
+        event: Event<A, R>,
+        args: &A,
+    ) -> Result<R, AckError> {
+        self.emit_with_ack(event.name(), args).await
+    }
+}

@@ -1,0 +1,204 @@
+//! The state of a socket: its namespace, its client, its handlers and its data.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU8, Ordering},
+};
+
+use bytestring::ByteString;
+use engineio_server::{Frames, SendError};
+use socketio_parser::RawJson;
+use tokio::sync::Notify;
+
+use crate::{
+    client::Client,
+    error::EmitError,
+    handlers::{Erased, OutgoingListener, table::Table},
+    namespace::{Namespace, hub::Member, recovery::Recoverable},
+    socket::stored::Stored,
+};
+
+pub(crate) struct SocketInner {
+    pub(crate) id: ByteString,
+    pub(crate) namespace: Namespace,
+    pub(crate) client: Arc<Client>,
+    pub(crate) auth: Option<RawJson>,
+    state: AtomicU8,
+    /// Set if the namespace has connection state recovery.
+    pub(crate) recoverable: Option<Box<Recoverable>>,
+    own: Mutex<SocketHandlers>,
+    stored: Mutex<Option<Box<Stored>>>,
+    pub(crate) gone: Notify,
+}
+
+/// The handlers of one socket. They often hold the socket itself, so they are dropped when its
+/// connection ends.
+#[derive(Default)]
+struct SocketHandlers {
+    table: Option<Box<Table<Erased>>>,
+    outgoing: Option<Arc<Vec<OutgoingListener>>>,
+    closed: bool,
+}
+
+const CONNECTING: u8 = 0;
+const CONNECTED: u8 = 1;
+const DISCONNECTED: u8 = 2;
+
+impl SocketInner {
+    pub(crate) fn new(
+        id: ByteString,
+        namespace: Namespace,
+        client: Arc<Client>,
+        auth: Option<RawJson>,
+        recoverable: Option<Box<Recoverable>>,
+        stored: Option<Box<Stored>>,
+    ) -> Self {
+        let state = AtomicU8::new(CONNECTING);
+        namespace.0.sockets.fetch_add(1, Ordering::AcqRel);
+        Self {
+            id,
+            namespace,
+            client,
+            auth,
+            state,
+            recoverable,
+            own: Mutex::default(),
+            stored: stored.into(),
+            gone: Notify::new(),
+        }
+    }
+
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.state.load(Ordering::Acquire) == CONNECTING
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.state.load(Ordering::Acquire) == CONNECTED
+    }
+
+    pub(crate) fn is_disconnected(&self) -> bool {
+        self.state.load(Ordering::Acquire) == DISCONNECTED
+    }
+
+    /// Returns whether this is its namespace's current socket with its id. A client that recovers
+    /// its session gets another socket with the same id.
+    pub(crate) fn is_member(self: &Arc<Self>) -> bool {
+        let successor = |it: Arc<Self>| !Arc::ptr_eq(&it, self);
+        !self.is_disconnected() || !self.namespace.0.hub.get(&self.id).is_some_and(successor)
+    }
+
+    pub(crate) fn is_recovered(&self) -> bool {
+        self.recoverable.as_ref().is_some_and(|it| it.from.is_some())
+    }
+
+    /// Marks the socket as connected. A socket that was disconnected in the meantime stays
+    /// disconnected.
+    pub(crate) fn set_connected(&self) {
+        let (from, to) = (CONNECTING, CONNECTED);
+        let _ = self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Marks the socket as disconnected. Returns whether it was not disconnected before.
+    pub(crate) fn set_disconnected(&self) -> bool {
+        let first = self.state.swap(DISCONNECTED, Ordering::AcqRel) != DISCONNECTED;
+        if first {
+            self.gone.notify_waiters();
+            self.client.ack_room.freed();
+        }
+        first
+    }
+
+    pub(crate) fn send(&self, frames: Frames) -> Result<(), EmitError> {
+        if self.is_disconnected() {
+            return Err(EmitError::Disconnected);
+        }
+        self.client.handle.send_frames(frames).map_err(|error| match error {
+            SendError::Full(_) => {
+                self.client.counters.here().events.queue_full.one();
+                EmitError::Full
+            }
+            _ => EmitError::Disconnected,
+        })
+    }
+
+    /// Sends frames only if they can be written at once. Returns whether they were sent.
+    pub(crate) fn send_volatile(&self, frames: Frames) -> Result<bool, EmitError> {
+        if self.is_disconnected() {
+            return Err(EmitError::Disconnected);
+        }
+        let sent = self.client.handle.send_volatile(frames);
+        if !sent {
+            self.client.counters.here().events.volatile_dropped.one();
+        }
+        Ok(sent)
+    }
+
+    /// Changes the handlers of this socket, unless they were dropped already.
+    pub(crate) fn change_own<R: Default>(&self, change: impl FnOnce(&mut Table<Erased>) -> R) -> R {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if own.closed { R::default() } else { change(own.table.get_or_insert_default()) }
+    }
+
+    pub(crate) fn add_outgoing(&self, listener: OutgoingListener) {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if !own.closed {
+            Arc::make_mut(own.outgoing.get_or_insert_default()).push(listener);
+        }
+    }
+
+    pub(crate) fn take_outgoing(&self) -> Option<Arc<Vec<OutgoingListener>>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).outgoing.take()
+    }
+
+    pub(crate) fn own_outgoing(&self) -> Option<Arc<Vec<OutgoingListener>>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).outgoing.clone()
+    }
+
+    /// Reads the handlers of this socket.
+    pub(crate) fn look_at_own<R: Default>(&self, look: impl FnOnce(&Table<Erased>) -> R) -> R {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.table.as_deref().map(look).unwrap_or_default()
+    }
+
+    /// Changes the application's data of the socket. The caller must drop the returned value
+    /// without holding a lock.
+    pub(crate) fn change_stored<R>(&self, change: impl FnOnce(&mut Stored) -> R) -> R {
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        change(stored.get_or_insert_default())
+    }
+
+    /// Reads the application's data of the socket.
+    pub(crate) fn look_at_stored<R>(&self, look: impl FnOnce(&Stored) -> Option<R>) -> Option<R> {
+        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.as_deref().and_then(look)
+    }
+
+    /// Copies the application's data of the socket.
+    pub(crate) fn copy_stored(&self) -> Option<Box<Stored>> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Drops the handlers of this socket.
+    pub(crate) fn close_own(&self) {
+        let table = {
+            let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+            own.closed = true;
+            (own.table.take(), own.outgoing.take())
+        };
+        drop(table);
+    }
+}
+
+impl Drop for SocketInner {
+    fn drop(&mut self) {
+        if self.namespace.0.sockets.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.namespace.0.deserted.notify_waiters();
+        }
+    }
+}
+
+impl Member for Arc<SocketInner> {
+    fn id(&self) -> &ByteString {
+        &self.id
+    }
+}

@@ -1,0 +1,376 @@
+//! Methods of a socket: one client in one namespace.
+
+pub(crate) mod ack;
+pub(crate) mod data;
+pub(crate) mod emitter;
+pub(crate) mod inner;
+pub(crate) mod outgoing;
+pub(crate) mod reliable;
+pub(crate) mod stored;
+
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
+
+use engineio_server::{Handle, Handshake};
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_adapter::{IntoRooms, Room};
+use socketio_parser::{Event, Nsp};
+
+use crate::{
+    client::{CLOSE, SOCKETS_LEFT},
+    error::{AckError, EmitError, HandlerError, JoinError},
+    handlers::{Handler, TypedHandler, auth, erase, erase_typed},
+    namespace::{Namespace, broadcast::Broadcast, hub::RoomLimits},
+    socket::{emitter::Emitter, inner::SocketInner},
+};
+
+/// A client in a namespace. A clone costs one reference count.
+///
+/// Handlers take it as an argument. It may be stored and used from any task. Sending to a socket
+/// that is disconnected fails with [`EmitError::Disconnected`].
+///
+/// ```
+/// use socketio_server::{Data, Server, Socket};
+///
+/// let io = Server::new();
+/// io.on_connection(|socket: Socket| async move {
+///     socket.join("lobby")?;
+///     socket.to("lobby").emit("joined", socket.id())?; // to the others
+///     let name: String = socket.emit_with_ack("name?", &()).await?;
+///     socket.on("rename", |socket: Socket, Data(name): Data<String>| async move {
+///         socket.emit("renamed", &name)?;
+///         Ok(())
+///     });
+///     socket.emit("welcome", &(name, 1))?;
+///     Ok(())
+/// });
+/// ```
+#[derive(Clone)]
+pub struct Socket(pub(crate) Arc<SocketInner>);
+
+impl Socket {
+    /// Returns the socket's id: 20 characters of base64url, new for every connection to a
+    /// namespace.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// Returns the name of the namespace.
+    pub fn nsp(&self) -> &Nsp {
+        self.0.namespace.nsp()
+    }
+
+    /// Returns the namespace.
+    pub fn namespace(&self) -> &Namespace {
+        &self.0.namespace
+    }
+
+    /// Returns a parameter of the namespace's name, as defined by its
+    /// [pattern](crate::Server::of_pattern).
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.0.namespace.0.child.get()?.params.get(name)
+    }
+
+    /// Returns whether the socket has been connected to the namespace and still is.
+    pub fn is_connected(&self) -> bool {
+        self.0.is_connected()
+    }
+
+    /// Returns the HTTP request that opened the connection: headers, query, address and time.
+    pub fn handshake(&self) -> &Handshake {
+        self.0.client.handle.handshake()
+    }
+
+    /// Returns the Engine.IO session, which all namespaces of the connection share.
+    pub fn conn(&self) -> &Handle {
+        &self.0.client.handle
+    }
+
+    /// Decodes the data that the client sent with its CONNECT packet (`auth` in the JavaScript
+    /// client). If the client sent no data, `{}` is decoded, as in Node, or `null` if the type
+    /// cannot be decoded from `{}`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the data is of another type. The message for the client is "invalid
+    /// auth".
+    pub fn auth<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
+        auth::decode(self.0.auth.as_ref())
+    }
+
+    /// Sends an event to the client. A tuple or array is a list of arguments, `()` is an empty
+    /// list, and any other value is one argument. Binary data at any depth is sent as attachments.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the socket is disconnected, its queue is full, or the event cannot be
+    /// encoded. In each case the event was not sent.
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
+        self.emitter().emit(event, args)
+    }
+
+    /// Sends the event `message`.
+    ///
+    /// # Errors
+    ///
+    /// See [`emit`](Self::emit).
+    pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+        self.emit("message", args)
+    }
+
+    /// Sends an event and waits for the client's ack, at most for the server's `ack_timeout`.
+    ///
+    /// # Errors
+    ///
+    /// See [`AckError`]. There is exactly one outcome, after the timeout at the latest.
+    pub async fn emit_with_ack<R: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Serialize + ?Sized),
+    ) -> Result<R, AckError> {
+        self.emitter().emit_with_ack(event, args).await
+    }
+
+    /// Sets how long to wait for the ack of the next event.
+    pub fn timeout(&self, timeout: Duration) -> Emitter<'_> {
+        self.emitter().timeout(timeout)
+    }
+
+    /// Makes the next event volatile: it is dropped, not queued, if the transport is not writable.
+    pub fn volatile(&self) -> Emitter<'_> {
+        self.emitter().volatile()
+    }
+
+    /// Sets whether the next event may be compressed (default yes). Whether the transport
+    /// compresses at all depends on `http_compression` and `per_message_deflate` of
+    /// [`EngineConfig`](engineio_server::EngineConfig). Turn it off for data that is compressed
+    /// already, and for secrets sent together with text that others can choose.
+    pub fn compress(&self, compress: bool) -> Emitter<'_> {
+        self.emitter().compress(compress)
+    }
+
+    fn emitter(&self) -> Emitter<'_> {
+        Emitter::new(self)
+    }
+
+    /// Broadcasts to all sockets of the namespace except this one.
+    pub fn broadcast(&self) -> Broadcast {
+        Broadcast::new(self.0.namespace.clone()).without(self.0.id.clone())
+    }
+
+    /// Broadcasts to rooms, except to this socket. An empty list reaches no socket.
+    pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.broadcast().to(rooms)
+    }
+
+    /// The same as [`to`](Self::to).
+    pub fn in_(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.to(rooms)
+    }
+
+    /// Broadcasts to all sockets except this one and those in `rooms`.
+    pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.broadcast().except(rooms)
+    }
+
+    /// Broadcasts on this node only, except to this socket.
+    pub fn local(&self) -> Broadcast {
+        self.broadcast().local()
+    }
+
+    /// Joins one or more rooms.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the socket is disconnected, is already in the maximum number of rooms,
+    /// or if a room's name is longer than [`max_room_name`](crate::ServerConfig::max_room_name).
+    /// Rooms listed before the refused one have been joined.
+    pub fn join(&self, rooms: impl IntoRooms) -> Result<(), JoinError> {
+        if self.0.is_disconnected() {
+            return Err(JoinError::Disconnected);
+        }
+        let mut list = Vec::new();
+        rooms.append_to(&mut list);
+        let (hub, config) = (self.0.namespace.hub(), &self.0.client.config);
+        let limits = RoomLimits { count: config.max_rooms, name: config.max_room_name };
+        self.0.change_rooms(|| hub.join(&self.0.id, list, limits))
+    }
+
+    /// Leaves one or more rooms. Does nothing after the socket has left all rooms by its
+    /// disconnection.
+    pub fn leave(&self, rooms: impl IntoRooms) {
+        let mut list = Vec::new();
+        rooms.append_to(&mut list);
+        if self.0.is_member() {
+            self.0.change_rooms(|| self.0.namespace.hub().leave(&self.0.id, &list));
+        }
+    }
+
+    /// Leaves all rooms except the one named after the socket's id.
+    pub fn leave_all(&self) {
+        if self.0.is_member() {
+            self.0.change_rooms(|| self.0.namespace.hub().leave_all(&self.0.id));
+        }
+    }
+
+    /// Returns the rooms of the socket. The first is the one named after its id.
+    pub fn rooms(&self) -> Vec<Room> {
+        if self.0.is_member() { self.0.namespace.hub().rooms_of(&self.0.id) } else { Vec::new() }
+    }
+
+    /// Adds a handler for an event of this socket. The namespace's handlers of the event run first.
+    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) {
+        self.0.change_own(|table| table.add(event, erase(handler)));
+    }
+
+    /// Adds a handler for a typed event of this socket.
+    pub fn handle<A, R>(&self, event: Event<A, R>, handler: impl TypedHandler<A, R>)
+    where
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+    {
+        self.0.change_own(|table| table.add(event.name(), erase_typed(handler)));
+    }
+
+    /// Adds a handler that runs when this socket is about to be disconnected and is still in its
+    /// rooms.
+    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) {
+        self.0.change_own(|table| table.add("disconnecting", erase(handler)));
+    }
+
+    /// Adds a handler that runs after this socket was disconnected.
+    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) {
+        self.0.change_own(|table| table.add("disconnect", erase(handler)));
+    }
+
+    /// Removes the handlers of an event that were added to this socket.
+    pub fn off(&self, event: &str) {
+        let removed = self.0.change_own(|table| table.remove(event));
+        // Dropping the closures may run user code, so no lock is held here.
+        drop(removed);
+    }
+
+    /// Disconnects the socket from its namespace. The connection and its other namespaces remain.
+    ///
+    /// From now on no event is sent to the socket, and none of its events is handled. Its
+    /// disconnection handlers run shortly afterwards, in the connection's own task. In a middleware
+    /// this refuses the client. If events are published before delivery
+    /// ([`Recovery`](crate::Recovery)), the socket is disconnected only after the events emitted
+    /// before this call have been sent.
+    pub fn disconnect(&self) {
+        self.after_earlier_events(|socket| {
+            if socket.0.set_disconnected() {
+                socket.0.client.ask(SOCKETS_LEFT);
+            }
+        });
+    }
+
+    /// Disconnects the sockets of all namespaces of the connection, and then closes the connection
+    /// (`disconnect(true)` in Node). Events sent before this call are still delivered.
+    pub fn disconnect_all(&self) {
+        self.after_earlier_events(|socket| {
+            socket.0.set_disconnected();
+            socket.0.client.ask(CLOSE);
+        });
+    }
+
+    /// Runs `act` after all events that were emitted before.
+    fn after_earlier_events(&self, act: impl FnOnce(&Self) + Send + 'static) {
+        if !self.0.is_connected() || !self.0.takes_turns() {
+            return act(self);
+        }
+        let socket = self.clone();
+        if let Err(act) = self.0.in_turn(Box::new(move || act(&socket))) {
+            act();
+        }
+    }
+
+    /// Waits until the socket is disconnected. A long-running handler can watch this to stop early.
+    pub async fn disconnected(&self) {
+        loop {
+            let gone = self.0.gone.notified();
+            let mut gone = pin!(gone);
+            gone.as_mut().enable();
+            if self.0.is_disconnected() {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    /// Waits until the outgoing queue has room again. Call it after [`EmitError::Full`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the socket is disconnected.
+    pub async fn ready(&self) -> Result<(), EmitError> {
+        tokio::select! {
+            () = self.0.client.handle.ready() => {}
+            () = self.disconnected() => {}
+        }
+        if self.is_connected() { Ok(()) } else { Err(EmitError::Disconnected) }
+    }
+
+    pub(crate) fn same(&self, other: &Socket) -> bool {
+        std::sync::Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("id", &self.id())
+            .field("nsp", &self.nsp())
+            .field("connected", &self.is_connected())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Socket {
+    /// Sends a typed event, whose [`Event`] fixes the types of the arguments. See
+    /// [`emit`](Self::emit).
+    ///
+    /// ```
+    /// use socketio_server::{EmitError, Event, Socket};
+    ///
+    /// const MOVED: Event<(i32, i32)> = Event::new("moved");
+    ///
+    /// fn tell(socket: &Socket) -> Result<(), EmitError> {
+    ///     socket.emit_event(MOVED, &(3, 4))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`emit`](Self::emit).
+    pub fn emit_event<A: Serialize, R>(
+        &self,
+        event: Event<A, R>,
+        args: &A,
+    ) -> Result<(), EmitError> {
+        self.emit(event.name(), args)
+    }
+
+    /// Sends a typed event and waits for its ack, whose type the [`Event`] fixes. See
+    /// [`emit_with_ack`](Self::emit_with_ack).
+    ///
+    /// ```
+    /// use socketio_server::{AckError, Event, Socket};
+    ///
+    /// const NAME: Event<(), String> = Event::new("name?");
+    ///
+    /// async fn ask(socket: &Socket) -> Result<String, AckError> {
+    ///     socket.emit_event_with_ack(NAME, &()).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`AckError`].
+    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
+        &self,
+        event: Event<A, R>,
+        args: &A,
+    ) -> Result<R, AckError> {
+        self.emit_with_ack(event.name(), args).await
+    }
+}
