@@ -76,6 +76,8 @@
 //! - `http2`: HTTP/2 at the listeners, and WebSockets inside it.
 //! - `metrics`: `Engine::report_metrics`, which reports [`Engine::stats`] to the `metrics` facade.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod accept;
 mod admission;
 mod config;

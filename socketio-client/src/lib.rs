@@ -44,6 +44,8 @@
 //! Every queue is bounded, and every response of a server has a deadline: see [`ClientConfig`] and
 //! [`SocketConfig`].
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod ack;
 mod client;
 mod config;

@@ -46,6 +46,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod answer;
 mod args;
 #[cfg(feature = "asyncapi")]
@@ -99,3 +101,8 @@ pub use nsp::Nsp;
 pub use packet::{AckId, Content, Packet, Protocol, RawJson, from_json};
 pub use parser::Parser;
 pub use value::{Object, Value, Values};
+
+/// Compiles and runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

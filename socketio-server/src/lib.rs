@@ -118,6 +118,8 @@
 //! The server never blocks a thread, never waits for a slow client, never trusts lengths or counts
 //! sent by a peer, and contains no `unsafe`. It keeps no state about a socket that is gone.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod client;
 mod config;
 mod driver;

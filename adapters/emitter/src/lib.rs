@@ -21,6 +21,8 @@
 //! An emitter receives no messages, so it has no acks and cannot fetch sockets. For these, join the
 //! cluster as a server without clients.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod broadcast;
 mod emitter;
 mod engines;

@@ -31,7 +31,36 @@ pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>, String> {
         }
     }
     found.extend(graph.check(&workspace.root));
+    let published = list(&workspace.metadata, "packages").filter(|package| {
+        graph.members.contains_key(text(package, "name"))
+            && package.get("publish").is_some_and(Value::is_null)
+    });
+    found.extend(published.flat_map(unpublishable));
     Ok(found)
+}
+
+/// What a published package lacks for its page in the registry.
+fn unpublishable(package: &Value) -> Vec<String> {
+    let fields = [
+        "description",
+        "documentation",
+        "keywords",
+        "categories",
+        "license",
+        "readme",
+        "rust_version",
+    ];
+    let is_empty = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+    let fields = fields.into_iter().filter(|field| package.get(field).is_none_or(is_empty));
+    let folder = Path::new(text(package, "manifest_path")).parent();
+    let files = ["LICENSE-MIT", "LICENSE-APACHE"]
+        .into_iter()
+        .filter(|file| !folder.is_some_and(|folder| folder.join(file).is_file()));
+    let name = text(package, "name");
+    fields
+        .chain(files)
+        .map(|lacks| format!("{name}: a published package needs `{lacks}`"))
+        .collect()
 }
 
 /// The lines of one section of a manifest.
@@ -210,6 +239,18 @@ mod tests {
             ("socketio-redis", "socketio-server", Value::Null),
         ];
         assert_eq!(complaints(&members, &edges).len(), 2);
+    }
+
+    #[test]
+    fn a_published_package_without_keywords_or_license_files_is_refused() {
+        let package = json!({
+            "name": "parser", "manifest_path": "/nowhere/Cargo.toml", "description": "…",
+            "documentation": "…", "categories": ["…"], "license": "MIT", "readme": "README.md",
+            "rust_version": "1.88", "keywords": [],
+        });
+        let lacks = ["keywords", "LICENSE-MIT", "LICENSE-APACHE"];
+        let expected = lacks.map(|lacks| format!("parser: a published package needs `{lacks}`"));
+        assert_eq!(unpublishable(&package), expected);
     }
 
     #[test]
