@@ -62,6 +62,7 @@ mod model;
 mod outbox;
 mod outgoing;
 mod reconnect;
+mod request;
 mod retries;
 mod signal;
 mod socket;

@@ -11,7 +11,7 @@ use crate::{
     engine::EngineConfig,
     error::{ClientError, ConnectError, DisconnectReason},
     manager_event::ManagerEvent,
-    model::{Manager, ManagerListener, NamespaceSlot, Owner, Shared, Socket},
+    model::{Manager, ManagerListener, NamespaceSlot, Owner, Shared, Socket, Status},
     reconnect::Reconnection,
     url::Target,
 };
@@ -128,8 +128,10 @@ impl Manager {
     pub fn open(&self) {
         {
             let mut state = self.0.0.state();
-            state.open = true;
-            state.idle = false;
+            state.request.open();
+            if matches!(state.status, Status::Idle) {
+                state.status = Status::Busy;
+            }
         }
         self.0.0.signal.request_made();
     }
@@ -145,8 +147,7 @@ impl Manager {
         let mut connecting = Vec::new();
         {
             let mut state = self.0.0.state();
-            state.close = true;
-            state.open = false;
+            state.request.close();
             // Under the lock, because the connection's task must not handle `close` before all
             // sockets are marked.
             for slot in &state.slots {
@@ -177,7 +178,7 @@ impl Manager {
     pub async fn closed(&self) {
         loop {
             let closed = self.0.0.closed.notified();
-            if self.0.0.state().idle || self.0.0.is_ended() {
+            if matches!(self.0.0.state().status, Status::Idle) || self.0.0.is_ended() {
                 return;
             }
             closed.await;
@@ -196,12 +197,18 @@ impl Manager {
 
     /// Returns the id of the Engine.IO session while the connection is open.
     pub fn engine_id(&self) -> Option<String> {
-        self.0.0.state().session.as_ref().map(|(sid, _)| sid.clone())
+        match &self.0.0.state().status {
+            Status::Open { sid, .. } => Some(sid.clone()),
+            Status::Idle | Status::Busy => None,
+        }
     }
 
     /// Returns the transport in use while the connection is open.
     pub fn transport(&self) -> Option<Transport> {
-        self.0.0.state().session.as_ref().map(|(_, transport)| *transport)
+        match self.0.0.state().status {
+            Status::Open { transport, .. } => Some(transport),
+            Status::Idle | Status::Busy => None,
+        }
     }
 
     /// Returns the reconnection policy.

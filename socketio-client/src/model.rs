@@ -19,6 +19,7 @@ use crate::{
     manager_event::ManagerEvent,
     outbox::Outbox,
     reconnect::Reconnection,
+    request::Request,
     retries::Retries,
     signal::Signal,
     table::Table,
@@ -58,8 +59,6 @@ pub(crate) struct Shared {
     pub(crate) config: ClientConfig,
     /// Lets the task create sockets for handlers without keeping the connection alive.
     pub(crate) owner: Weak<Owner>,
-    /// Whether the transport is open. Volatile events need this.
-    open: AtomicBool,
     /// The `maxPayload` of the last server, in bytes, or `usize::MAX` if no server has announced
     /// one.
     max_sent: AtomicUsize,
@@ -79,14 +78,19 @@ pub(crate) struct ManagerState {
     pub(crate) slots: Vec<Arc<NamespaceSlot>>,
     pub(crate) reconnection: Reconnection,
     pub(crate) connect_timeout: Option<Duration>,
-    /// Whether the task has to close the connection.
-    pub(crate) close: bool,
-    /// Whether the connection is requested.
-    pub(crate) open: bool,
-    /// Whether there is no connection and none is requested.
-    pub(crate) idle: bool,
-    /// The id and transport of the open session.
-    pub(crate) session: Option<(String, Transport)>,
+    /// Whether the connection should be open.
+    pub(crate) request: Request,
+    pub(crate) status: Status,
+}
+
+/// The state of the connection, as its handles see it.
+pub(crate) enum Status {
+    /// There is no connection, and none is requested.
+    Idle,
+    /// The connection is requested, opening, closing, or waiting for the next attempt.
+    Busy,
+    /// The session is open.
+    Open { sid: String, transport: Transport },
 }
 
 impl Shared {
@@ -95,16 +99,13 @@ impl Shared {
             slots: Vec::new(),
             reconnection: config.reconnection.clone(),
             connect_timeout: config.connect_timeout,
-            close: false,
-            open: false,
-            idle: true,
-            session: None,
+            request: Request::None,
+            status: Status::Idle,
         };
         Self {
             target,
             config,
             owner,
-            open: AtomicBool::new(false),
             max_sent: AtomicUsize::new(usize::MAX),
             ended: AtomicBool::new(false),
             closed: Notify::new(),
@@ -136,10 +137,17 @@ impl Shared {
         drop(former);
     }
 
-    /// Records the open session, or its end.
-    pub(crate) fn set_session(&self, session: Option<(String, Transport)>) {
-        self.open.store(session.is_some(), Ordering::Relaxed);
-        self.state().session = session;
+    /// Records the open session.
+    pub(crate) fn session_opened(&self, sid: &str, transport: Transport) {
+        self.state().status = Status::Open { sid: sid.to_owned(), transport };
+    }
+
+    /// Records that no session is open.
+    pub(crate) fn session_ended(&self) {
+        let mut state = self.state();
+        if matches!(state.status, Status::Open { .. }) {
+            state.status = Status::Busy;
+        }
     }
 
     /// Records how large a message the server accepts.
@@ -157,13 +165,13 @@ impl Shared {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.open.load(Ordering::Relaxed)
+        matches!(self.state().status, Status::Open { .. })
     }
 
     /// Records that the task has ended, and wakes all waiting callers.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
-        self.set_session(None);
+        self.session_ended();
         let slots = std::mem::take(&mut self.state().slots);
         for slot in slots {
             slot.end();
@@ -219,10 +227,8 @@ pub(crate) struct NamespaceSlot {
 pub(crate) type OutgoingListener = Arc<dyn Fn(&Args) + Send + Sync>;
 
 pub(crate) struct NamespaceState {
-    /// Whether the socket is connected or should be.
-    pub(crate) active: bool,
-    /// [`disconnect`](Socket::disconnect) was called.
-    pub(crate) leave: bool,
+    /// Whether the namespace should be joined.
+    pub(crate) request: Request,
     /// The socket's id while it is connected.
     pub(crate) id: Option<Arc<str>>,
     pub(crate) recovered: bool,
@@ -250,8 +256,7 @@ impl NamespaceSlot {
     pub(crate) fn new(nsp: Nsp, config: SocketConfig, parser: Parser) -> Self {
         let (packets, bytes) = (config.max_queued_packets, config.max_queued_bytes);
         let state = NamespaceState {
-            active: false,
-            leave: false,
+            request: Request::None,
             id: None,
             recovered: false,
             epoch: 0,

@@ -25,19 +25,22 @@ pub(crate) struct Signal {
     waker: Mutex<Option<Waker>>,
 }
 
-/// The flags raised since the last [`take`](Signal::take).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Raised(u8);
+/// What the task has to check.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// A socket may have something to send.
+    pub(crate) packets: bool,
+    /// Something may have changed that affects namespaces or the connection.
+    pub(crate) requests: bool,
+}
 
-impl Raised {
-    /// Returns whether a socket has something to send.
-    pub(crate) fn has_packets(self) -> bool {
-        self.0 & PACKETS != 0
-    }
+impl Changes {
+    pub(crate) const ALL: Self = Self { packets: true, requests: true };
 
-    /// Returns whether a handle has another request.
-    pub(crate) fn has_requests(self) -> bool {
-        self.0 & REQUESTS != 0
+    /// Adds the changes that the handles have reported.
+    pub(crate) fn add(&mut self, more: Self) {
+        self.packets |= more.packets;
+        self.requests |= more.requests;
     }
 }
 
@@ -78,12 +81,13 @@ impl Signal {
         self.bits.fetch_or(AWAKE, Ordering::AcqRel);
     }
 
-    /// Returns and clears the raised flags. The caller must act on them.
-    pub(crate) fn take(&self) -> Raised {
+    /// Returns and clears the changes reported since the last call. The caller must act on them.
+    pub(crate) fn take(&self) -> Changes {
         if self.bits.load(Ordering::Relaxed) & (PACKETS | REQUESTS) == 0 {
-            return Raised(0);
+            return Changes::default();
         }
-        Raised(self.bits.fetch_and(AWAKE | STOPPED, Ordering::AcqRel))
+        let bits = self.bits.fetch_and(AWAKE | STOPPED, Ordering::AcqRel);
+        Changes { packets: bits & PACKETS != 0, requests: bits & REQUESTS != 0 }
     }
 
     /// Returns whether the last handle was dropped.

@@ -37,7 +37,7 @@ impl Socket {
     /// Returns whether the socket is connected or will connect by itself. It is inactive after
     /// [`disconnect`](Self::disconnect), and after the server has refused or disconnected it.
     pub fn is_active(&self) -> bool {
-        self.slot.state().active
+        self.slot.state().request.is_open()
     }
 
     /// Returns whether the last connection restored the previous session. In that case the server
@@ -75,7 +75,7 @@ impl Socket {
 
     /// Connects, unless the socket is connected, and returns without waiting.
     pub fn open(&self) {
-        self.slot.state().active = true;
+        self.slot.state().request.open();
         self.manager.open();
     }
 
@@ -91,10 +91,10 @@ impl Socket {
     pub fn disconnect(&self) {
         let waiting = {
             let mut state = self.slot.state();
-            if !std::mem::take(&mut state.active) {
+            if !state.request.is_open() {
                 return;
             }
-            state.leave = true;
+            state.request.close();
             state.end();
             std::mem::take(&mut state.connecting)
         };

@@ -20,19 +20,27 @@ use crate::{
     error::{ConnectError, DisconnectReason},
     manager_event::ManagerEvent,
     reconnect::random,
+    request::Request,
 };
 
 /// Events read before the handlers run.
 const BATCH: usize = 64;
 
+/// How a connection ended.
+pub(super) struct Loss {
+    pub(super) reason: DisconnectReason,
+    pub(super) description: Option<String>,
+    /// The message size limit that the server exceeded.
+    pub(super) exceeded: Option<usize>,
+}
+
 impl Driver {
-    /// Starts opening the connection. `reconnecting` tells whether this is a reconnection.
-    pub(super) fn open(&mut self, reconnecting: bool) {
+    /// Starts opening the connection.
+    pub(super) fn open(&mut self) {
         let config = self.engine.clone();
         self.link = Link::Opening {
             future: Box::pin(async move { Engine::open(&config).await }),
             deadline: self.connect_deadline(),
-            reconnecting,
         };
     }
 
@@ -44,21 +52,30 @@ impl Driver {
     /// Polls the connection. Returns whether something happened.
     pub(super) fn poll_link(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.link {
-            Link::Opening { future, reconnecting, .. } => {
-                let reconnecting = *reconnecting;
+            Link::Opening { future, .. } => {
                 match future.as_mut().poll(cx) {
                     Poll::Pending => return false,
-                    Poll::Ready(Ok(engine)) => self.opened(engine, reconnecting),
+                    Poll::Ready(Ok(engine)) => self.opened(engine),
                     Poll::Ready(Err(EngineError::Unsupported)) => {
-                        self.failed(ConnectError::Unsupported, reconnecting);
+                        self.failed(ConnectError::Unsupported);
                     }
                     Poll::Ready(Err(error)) => {
-                        self.failed(ConnectError::Transport(Arc::new(error)), reconnecting);
+                        self.failed(ConnectError::Transport(Arc::new(error)));
                     }
                 }
                 true
             }
             Link::Open(_) => self.read(cx),
+            Link::Closing { engine, .. } => loop {
+                match engine.poll_event(cx) {
+                    Poll::Ready(EngineEvent::Closed(_)) => {
+                        self.closed();
+                        return true;
+                    }
+                    Poll::Ready(_) => {}
+                    Poll::Pending => return false,
+                }
+            },
             Link::Idle | Link::Waiting { .. } => false,
         }
     }
@@ -80,17 +97,18 @@ impl Driver {
                     }
                 }
                 Poll::Ready(EngineEvent::Upgraded(transport)) => {
-                    let session = (engine.sid().to_owned(), transport);
-                    self.shared.set_session(Some(session));
+                    self.shared.session_opened(engine.sid(), transport);
                     self.shared.notify(&ManagerEvent::Upgrade(transport));
                 }
                 Poll::Ready(EngineEvent::Ping) => self.shared.notify(&ManagerEvent::Ping),
                 Poll::Ready(EngineEvent::Closed(Closed { reason, error })) => {
-                    self.shared.set_session(None);
-                    self.link = Link::Idle;
-                    self.dirty = true;
-                    self.exceeded = error.as_ref().and_then(EngineError::exceeded);
-                    self.lost(reason_of(reason), error.map(|error| chain(&error)));
+                    self.shared.session_ended();
+                    self.set_link(Link::Idle);
+                    self.lost(Loss {
+                        reason: reason_of(reason),
+                        exceeded: error.as_ref().and_then(EngineError::exceeded),
+                        description: error.map(|error| chain(&error)),
+                    });
                 }
             }
             // A handler may have disconnected its socket. Handle that before further messages.
@@ -102,39 +120,41 @@ impl Driver {
     /// Ends the connection after the server broke the protocol or sent too much.
     fn violated(&mut self, violation: &Violation) {
         self.close_session();
-        let (reason, description) = match violation {
+        self.lost(match violation {
             // Reported like a single message that is too large.
-            Violation::Decode(DecodeError::AttachmentsTooLarge { limit }) => {
-                self.exceeded = Some(*limit);
-                let error = RequestError::TooLarge { limit: *limit };
-                (DisconnectReason::TransportError, error.to_string())
-            }
-            violation => (DisconnectReason::ParseError, violation.to_string()),
-        };
-        self.lost(reason, Some(description));
+            Violation::Decode(DecodeError::AttachmentsTooLarge { limit }) => Loss {
+                reason: DisconnectReason::TransportError,
+                description: Some(RequestError::TooLarge { limit: *limit }.to_string()),
+                exceeded: Some(*limit),
+            },
+            violation => Loss {
+                reason: DisconnectReason::ParseError,
+                description: Some(violation.to_string()),
+                exceeded: None,
+            },
+        });
     }
 
-    fn opened(&mut self, mut engine: Engine, reconnecting: bool) {
-        engine.set_reading(self.reading);
+    fn opened(&mut self, mut engine: Engine) {
+        engine.set_reading(self.inbox.may_read());
         self.shared.set_max_sent(engine.max_sent());
-        self.shared.set_session(Some((engine.sid().to_owned(), engine.transport())));
+        self.shared.session_opened(engine.sid(), engine.transport());
         self.machine = new_machine(&self.shared);
-        self.link = Link::Open(Box::new(engine));
-        self.dirty = true;
+        self.set_link(Link::Open(Box::new(engine)));
         let attempts = self.backoff.attempts();
         self.backoff.reset();
         self.shared.notify(&ManagerEvent::Open);
         self.handle_requests();
-        if reconnecting {
+        if attempts > 0 {
             self.shared.notify(&ManagerEvent::Reconnect(attempts));
         }
     }
 
     /// Handles a failure to open the connection.
-    fn failed(&mut self, error: ConnectError, reconnecting: bool) {
-        self.link = Link::Idle;
-        self.dirty = true;
-        self.clear_open_request();
+    fn failed(&mut self, error: ConnectError) {
+        let reconnecting = self.backoff.attempts() > 0;
+        self.set_link(Link::Idle);
+        self.withdraw_request();
         self.shared.notify(&ManagerEvent::Error(error.clone()));
         let for_good = matches!(error, ConnectError::Unsupported);
         for index in 0..self.members.len() {
@@ -157,10 +177,11 @@ impl Driver {
 
     /// Handles the loss of the connection: fails all pending acks, notifies every socket, and
     /// reconnects.
-    fn lost(&mut self, reason: DisconnectReason, description: Option<String>) {
-        self.clear_open_request();
-        self.end_namespaces(reason, description.as_deref(), None);
+    fn lost(&mut self, loss: Loss) {
+        self.withdraw_request();
+        self.end_namespaces(&loss, None);
         self.backoff.reset();
+        let Loss { reason, description, .. } = loss;
         self.shared.notify(&ManagerEvent::Close { reason, description });
         self.reconnect();
     }
@@ -171,24 +192,58 @@ impl Driver {
         for index in 0..self.members.len() {
             self.send_remaining(index);
         }
-        let was_idle = matches!(self.link, Link::Idle);
+        let was_closed = matches!(self.link, Link::Idle | Link::Closing { retry: None, .. });
         self.close_session();
         self.backoff.reset();
-        if !was_idle {
-            self.end_namespaces(reason, None, left);
+        if !was_closed {
+            self.end_namespaces(&Loss { reason, description: None, exceeded: None }, left);
             self.shared.notify(&ManagerEvent::Close { reason, description: None });
         }
+    }
+
+    /// Stops connecting. Lets the open session, if there is one, send its last packets.
+    pub(super) fn close_session(&mut self) {
+        self.shared.session_ended();
+        let link = match std::mem::take(&mut self.link) {
+            Link::Open(mut engine) => {
+                engine.set_reading(true);
+                engine.close();
+                let deadline = after(self.shared.config.close_timeout);
+                Link::Closing { engine, deadline, retry: None }
+            }
+            Link::Closing { engine, deadline, .. } => {
+                Link::Closing { engine, deadline, retry: None }
+            }
+            Link::Idle | Link::Opening { .. } | Link::Waiting { .. } => Link::Idle,
+        };
+        self.set_link(link);
+    }
+
+    /// Handles the end of the session that was being closed.
+    fn closed(&mut self) {
+        let retry = if let Link::Closing { retry, .. } = self.link { retry } else { None };
+        self.set_link(retry.map_or(Link::Idle, |until| Link::Waiting { until }));
+    }
+
+    fn set_link(&mut self, link: Link) {
+        self.changes.requests = true;
+        self.link = link;
     }
 
     /// Schedules the next attempt, if the policy allows one.
     fn reconnect(&mut self) {
         let policy = self.shared.state().reconnection.clone();
         if !policy.is_enabled() {
+            self.backoff.reset();
             return;
         }
         match self.backoff.next(&policy, random()) {
             Some(delay) => {
-                self.link = Link::Waiting { until: after(delay) };
+                let until = after(delay);
+                match &mut self.link {
+                    Link::Closing { retry, .. } => *retry = Some(until),
+                    link => *link = Link::Waiting { until },
+                }
                 self.shared.notify(&ManagerEvent::Reconnecting { delay });
             }
             None => {
@@ -198,43 +253,26 @@ impl Driver {
         }
     }
 
-    /// Clears the request to open the connection, which has been served. Call it before notifying
-    /// anybody, because a listener may request a new connection.
-    fn clear_open_request(&mut self) {
+    /// Withdraws the request to open the connection, which has been served. Call it before
+    /// notifying anybody, because a listener may request a new connection.
+    fn withdraw_request(&mut self) {
         let mut state = self.shared.state();
-        // If `close` is pending, or a socket is to be left then joined again, the request is for
+        // If a close is pending, or a socket is to be left then joined again, the request is for
         // the next connection.
-        let again = state.slots.iter().any(|slot| {
-            let slot = slot.state();
-            slot.leave && slot.active
-        });
-        state.open &= state.close || again;
+        let again = state.slots.iter().any(|slot| slot.state().request == Request::Reopen);
+        if state.request == Request::Open && !again {
+            state.request.withdraw();
+        }
     }
 
     fn attempt(&mut self) {
         if !self.shared.state().reconnection.is_enabled() {
-            self.link = Link::Idle;
-            self.dirty = true;
+            self.backoff.reset();
+            self.set_link(Link::Idle);
             return;
         }
         self.shared.notify(&ManagerEvent::ReconnectAttempt(self.backoff.attempts()));
-        self.open(true);
-    }
-
-    /// Polls the session that is being closed. Returns whether it has ended.
-    pub(super) fn poll_closing(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(closing) = &mut self.closing else { return false };
-        loop {
-            match closing.engine.poll_event(cx) {
-                Poll::Ready(EngineEvent::Closed(_)) => break,
-                Poll::Ready(_) => {}
-                Poll::Pending => return false,
-            }
-        }
-        self.closing = None;
-        // The next session may be opened.
-        self.dirty = true;
-        true
+        self.open();
     }
 
     /// Handles expired deadlines. Returns whether the timer fired.
@@ -243,14 +281,14 @@ impl Driver {
         if !self.timer.poll(next, cx) {
             return false;
         }
-        self.dirty = true;
+        self.changes.requests = true;
         let now = now();
-        self.closing.take_if(|closing| closing.deadline <= now);
-        match &self.link {
-            Link::Opening { deadline: Some(deadline), reconnecting, .. } if *deadline <= now => {
-                self.failed(ConnectError::Timeout, *reconnecting);
+        match self.link {
+            Link::Opening { deadline: Some(deadline), .. } if deadline <= now => {
+                self.failed(ConnectError::Timeout);
             }
-            Link::Waiting { until } if *until <= now && self.closing.is_none() => self.attempt(),
+            Link::Closing { deadline, .. } if deadline <= now => self.closed(),
+            Link::Waiting { until } if until <= now => self.attempt(),
             _ => {}
         }
         self.expire_namespaces(now);
@@ -265,12 +303,12 @@ impl Driver {
     fn next_deadline(&self) -> Option<Instant> {
         let link = match &self.link {
             Link::Opening { deadline, .. } => *deadline,
-            Link::Waiting { until } => Some(*until).filter(|_| self.closing.is_none()),
+            Link::Closing { deadline, .. } => Some(*deadline),
+            Link::Waiting { until } => Some(*until),
             Link::Idle | Link::Open(_) => None,
         };
         let members = self.members.iter().filter_map(|member| member.phase.deadline());
-        let closing = self.closing.iter().map(|closing| closing.deadline);
-        members.chain(closing).chain(link).chain(self.machine.poll_timeout()).min()
+        members.chain(link).chain(self.machine.poll_timeout()).min()
     }
 }
 

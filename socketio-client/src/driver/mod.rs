@@ -1,4 +1,44 @@
 //! One connection: a future that opens it, keeps it open and runs its handlers, in one task.
+//!
+//! The handles change [`Request`](crate::request::Request)s and queue packets under short locks,
+//! then wake the task by the [`Signal`](crate::signal::Signal). The task brings the connection in
+//! line with the requests.
+//!
+//! # The connection
+//!
+//! ```text
+//!            requested                 opened
+//!   Idle ─────────────────► Opening ──────────► Open ──────────────┐
+//!    ▲ ▲                     ▲   │               │                 │ closed by a handle or with the
+//!    │ │ no attempt left     │   │ failed        │ lost            │ last socket; the server broke
+//!    │ └─────────────────────┼───┤               │                 │ the protocol
+//!    │             time is up│   ▼               │                 │
+//!    │                       └─ Waiting ◄────────┘                 │
+//!    │                            ▲                                ▼
+//!    │                            └──────── ended, to retry ─── Closing
+//!    └───────────────────────────────────── ended ────────────────┘
+//! ```
+//!
+//! A loss without an attempt left leads to `Idle`. Closing a connection that is `Opening` or
+//! `Waiting` leads to `Idle` at once.
+//!
+//! # The namespaces
+//!
+//! A namespace can be joined only while the connection is `Open`. Otherwise it is `NotJoined`.
+//!
+//! ```text
+//!                 requested               auth given               granted
+//!   NotJoined ─────────────► AwaitingAuth ──────────► Requested ──────────► Joined
+//!    ▲     ▲                      │                    │      │                │
+//!    │     │ time is up           │ failed             │      │ left           │ left
+//!    │     └───────────────── Delayed ◄────────────────┤      ▼                │
+//!    │                            ▲     timeout        │   Leaving             │
+//!    │                            │ DISCONNECT sent    │      │ granted        │
+//!    │                            └────────────────────┼──────┴────────────────┤
+//!    │ refused                                         │                       │
+//!    ├─────────────────────────────────────────────────┘                       │
+//!    └─────────────────────────────────── disconnected by the server ──────────┘
+//! ```
 
 mod link;
 mod namespaces;
@@ -19,14 +59,15 @@ use std::{
 use socketio_parser::{Connection, Protocol};
 
 use self::{
-    state::{Closing, Link, Member, Phase},
-    timer::{Timer, after},
+    state::{InboxLimit, Link, Member, Phase},
+    timer::Timer,
 };
 use crate::{
     engine::EngineConfig,
     error::DisconnectReason,
-    model::{NamespaceSlot, Shared},
+    model::{NamespaceSlot, Shared, Status},
     reconnect::Backoff,
+    signal::Changes,
     waiter::Waiter,
 };
 
@@ -38,43 +79,33 @@ const ROUNDS: usize = 32;
 impl Driver {
     pub(crate) fn new(shared: Arc<Shared>, engine: EngineConfig) -> Self {
         let machine = new_machine(&shared);
+        let inbox = InboxLimit::new(shared.config.max_inbox_bytes);
         Self {
             shared,
             engine,
             machine,
-            link: Link::Idle,
-            closing: None,
+            link: Link::default(),
             backoff: Backoff::default(),
             members: Vec::new(),
             running: Vec::new(),
-            inbox_bytes: 0,
-            reading: true,
-            dirty: true,
-            unsent: true,
+            inbox,
+            changes: Changes::ALL,
             timer: Timer::default(),
-            exceeded: None,
         }
-    }
-
-    /// Takes the flags that the handles have raised.
-    fn take_signals(&mut self) {
-        let raised = self.shared.signal.take();
-        self.unsent |= raised.has_packets();
-        self.dirty |= raised.has_requests();
     }
 
     /// Handles the requests of the handles. Returns whether there were any.
     fn handle_requests(&mut self) -> bool {
-        self.take_signals();
+        self.changes.add(self.shared.signal.take());
         // Most messages change nothing here, so this returns early for them.
-        if !std::mem::take(&mut self.dirty) {
+        if !std::mem::take(&mut self.changes.requests) {
             return false;
         }
-        self.unsent = true;
+        self.changes.packets = true;
         let (close, added) = {
             let mut state = self.shared.state();
             let added: Vec<_> = state.slots.iter().skip(self.members.len()).cloned().collect();
-            (std::mem::take(&mut state.close), added)
+            (state.request.take_close(), added)
         };
         let mut progressed = close || !added.is_empty();
         self.members.extend(added.into_iter().map(Member::new));
@@ -84,9 +115,8 @@ impl Driver {
         for index in 0..self.members.len() {
             progressed |= self.handle_namespace_requests(index);
         }
-        let may_open = matches!(self.link, Link::Idle) && self.closing.is_none();
-        if may_open && self.shared.state().open {
-            self.open(false);
+        if matches!(self.link, Link::Idle) && self.shared.state().request.is_open() {
+            self.open();
             progressed = true;
         }
         progressed
@@ -99,11 +129,8 @@ impl Driver {
         let not_joined = matches!(member.phase, Phase::NotJoined);
         let (leave, active, abandoned_acks) = {
             let mut state = slot.state();
-            (
-                std::mem::take(&mut state.leave),
-                state.active,
-                std::mem::take(&mut state.abandoned_acks),
-            )
+            let leave = state.request.take_close();
+            (leave, state.request.is_open(), std::mem::take(&mut state.abandoned_acks))
         };
         for id in abandoned_acks {
             drop(self.machine.forget_ack(&slot.nsp, id));
@@ -122,11 +149,12 @@ impl Driver {
     /// Ends the driver after the last handle was dropped. Queued events are sent; nothing else
     /// happens.
     fn stop(&mut self) {
-        if std::mem::take(&mut self.shared.state().close) {
+        if self.shared.state().request.take_close() {
             self.close_connection(DisconnectReason::ForcedClose, None);
         }
         for index in 0..self.members.len() {
-            let leave = self.members.get(index).is_some_and(|it| it.slot.state().leave);
+            let leave =
+                self.members.get(index).is_some_and(|it| it.slot.state().request.is_closing());
             if leave { self.leave(index) } else { self.send_remaining(index) }
         }
         self.running.clear();
@@ -136,30 +164,20 @@ impl Driver {
             drop(output);
         }
         self.close_session();
-        self.link = Link::Idle;
-    }
-
-    /// Closes the open session, if there is one, and lets it finish in the background.
-    fn close_session(&mut self) {
-        self.dirty = true;
-        self.shared.set_session(None);
-        if let Link::Open(mut engine) = std::mem::replace(&mut self.link, Link::Idle) {
-            engine.set_reading(true);
-            engine.close();
-            let deadline = after(self.shared.config.close_timeout);
-            self.closing = Some(Closing { engine, deadline });
-        }
     }
 
     /// Wakes the callers that wait for the end of the connection.
     fn note_idle(&self) {
-        if self.closing.is_some() || !matches!(self.link, Link::Idle) {
+        if !matches!(self.link, Link::Idle) {
             return;
         }
         let idle = {
             let mut state = self.shared.state();
-            state.idle = !state.open;
-            state.idle
+            let idle = !state.request.is_open();
+            if idle {
+                state.status = Status::Idle;
+            }
+            idle
         };
         if idle {
             self.shared.closed.notify_waiters();
@@ -172,11 +190,10 @@ impl Driver {
         progressed |= self.poll_auth(cx);
         progressed |= self.poll_running(cx);
         progressed |= self.start_waiting(cx);
-        self.take_signals();
+        self.changes.add(self.shared.signal.take());
         progressed |= self.flush() && !self.write(cx);
-        progressed |= self.poll_closing(cx);
         progressed |= self.timeouts(cx);
-        progressed | self.dirty
+        progressed | self.changes.requests
     }
 }
 
@@ -189,8 +206,9 @@ impl Future for Driver {
         for _ in 0..ROUNDS {
             if this.shared.signal.is_stopped() {
                 this.stop();
-                while this.poll_closing(cx) || this.timeouts(cx) {}
-                return if this.closing.is_none() { Poll::Ready(()) } else { Poll::Pending };
+                while this.poll_link(cx) || this.timeouts(cx) {}
+                let ended = matches!(this.link, Link::Idle);
+                return if ended { Poll::Ready(()) } else { Poll::Pending };
             }
             // After `sleep` returns true, every request wakes this task. Earlier requests, also the
             // stop, are handled in another round.

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use socketio_parser::{Args, Nsp, Output, Protocol, RawJson};
 
 use super::{
+    link::Loss,
     state::{Driver, Item, Phase},
     timer::after,
 };
@@ -20,6 +21,7 @@ use crate::{
     engine::Order,
     error::{AckError, ConnectError, DisconnectReason},
     reconnect::{Backoff, random},
+    request::Request,
 };
 
 /// How long the client waits after DISCONNECT before it joins the namespace again. Node's server
@@ -166,7 +168,7 @@ impl Driver {
             return self.close_if_idle(None);
         };
         // The manager was closed meanwhile. The next round handles that.
-        if self.shared.state().close {
+        if self.shared.state().request.is_closing() {
             return;
         }
         let Some(member) = self.members.get_mut(index) else { return };
@@ -178,7 +180,7 @@ impl Driver {
         member.pid = pid;
         let waiting = {
             let mut state = member.slot.state();
-            if state.leave {
+            if state.request.is_closing() {
                 // The socket was disconnected meanwhile. The next round handles that.
                 return;
             }
@@ -187,7 +189,7 @@ impl Driver {
             std::mem::take(&mut state.connecting)
         };
         member.phase = Phase::Joined;
-        self.unsent = true;
+        self.changes.packets = true;
         let early_events = std::mem::take(&mut member.early_events);
         member.inbox.extend(early_events);
         self.start_waiting(cx);
@@ -232,8 +234,7 @@ impl Driver {
         let Some(member) = self.members.get_mut(index) else { return };
         let nsp = member.slot.nsp.clone();
         for items in [&mut member.early_events, &mut member.inbox] {
-            let events = items.iter().filter(|it| it.is_event());
-            self.inbox_bytes -= events.map(Item::cost).sum::<usize>();
+            items.iter().filter(|it| it.is_event()).for_each(|it| self.inbox.remove(it));
             items.retain(|it| !it.is_event());
         }
         let was_joined = matches!(member.phase, Phase::Joined);
@@ -251,7 +252,7 @@ impl Driver {
             Some(deadline) => self.set_phase(index, Phase::Leaving { deadline }),
             None => self.withdraw(index),
         }
-        self.fail_acks();
+        self.fail_acks(None);
         if was_joined {
             self.report_disconnect(index, DisconnectReason::IoClientDisconnect, None);
         }
@@ -260,7 +261,7 @@ impl Driver {
 
     /// Sends DISCONNECT if the namespace is requested or granted.
     fn withdraw(&mut self, index: usize) {
-        self.dirty = true;
+        self.changes.requests = true;
         let Some(member) = self.members.get_mut(index) else { return };
         let nsp = member.slot.nsp.clone();
         let disconnecting = self.machine.disconnect(&nsp);
@@ -279,9 +280,8 @@ impl Driver {
     }
 
     /// Fails the pending acks after a namespace or the connection was left. No other outputs
-    /// remain.
-    fn fail_acks(&mut self) {
-        let exceeded = self.exceeded.take();
+    /// remain. `exceeded` is the message size limit that the server exceeded.
+    fn fail_acks(&mut self, exceeded: Option<usize>) {
         while let Some(output) = self.machine.poll_output() {
             if let Output::AckFailed { waiter } = output {
                 let error = match exceeded {
@@ -295,19 +295,14 @@ impl Driver {
 
     /// Ends all namespaces after the end of the connection. The namespace with index `left` has
     /// been handled before.
-    pub(super) fn end_namespaces(
-        &mut self,
-        reason: DisconnectReason,
-        description: Option<&str>,
-        left: Option<usize>,
-    ) {
+    pub(super) fn end_namespaces(&mut self, loss: &Loss, left: Option<usize>) {
         self.machine.close();
-        self.fail_acks();
-        let description: Option<Arc<str>> = description.map(Arc::from);
+        self.fail_acks(loss.exceeded);
+        let description: Option<Arc<str>> = loss.description.as_deref().map(Arc::from);
         for index in 0..self.members.len() {
-            let leave = self.members.get(index).is_some_and(|it| it.slot.state().leave);
-            if left != Some(index) && self.is_active(index) && !leave {
-                self.disconnected(index, reason, description.clone());
+            let request = self.members.get(index).map(|it| it.slot.state().request);
+            if left != Some(index) && request == Some(Request::Open) {
+                self.disconnected(index, loss.reason, description.clone());
                 continue;
             }
             // Its user has disconnected it, and the next round would have handled that.
@@ -351,7 +346,7 @@ impl Driver {
     pub(super) fn connect_error(&mut self, index: usize, error: ConnectError) {
         self.fail_connecting(index, &error);
         // While the inbox is full, repeated errors are dropped.
-        if self.inbox_bytes <= self.shared.config.max_inbox_bytes {
+        if !self.inbox.is_exceeded() {
             self.enqueue(index, Item::ConnectError(error));
         }
     }
@@ -402,7 +397,9 @@ impl Driver {
             let mut state = self.shared.state();
             let active = |index| self.is_active(index);
             let idle = !(0..self.members.len()).any(|index| left != Some(index) && active(index));
-            state.open &= !idle || left.is_some_and(active);
+            if idle && !left.is_some_and(active) {
+                state.request.withdraw();
+            }
             idle
         };
         if idle {
@@ -415,7 +412,7 @@ impl Driver {
     }
 
     pub(super) fn is_active(&self, index: usize) -> bool {
-        self.members.get(index).is_some_and(|member| member.slot.state().active)
+        self.members.get(index).is_some_and(|member| member.slot.state().request.is_open())
     }
 
     /// Marks the socket as inactive: it connects again only at the user's request.
@@ -423,13 +420,13 @@ impl Driver {
         self.set_phase(index, Phase::NotJoined);
         if let Some(member) = self.members.get(index) {
             let mut state = member.slot.state();
-            state.active = false;
+            state.request.withdraw();
             state.id = None;
         }
     }
 
     fn set_phase(&mut self, index: usize, phase: Phase) {
-        self.dirty = true;
+        self.changes.requests = true;
         if let Some(member) = self.members.get_mut(index) {
             member.phase = phase;
         }
@@ -441,14 +438,14 @@ impl Driver {
 
     fn enqueue(&mut self, index: usize, item: Item) {
         let Some(member) = self.members.get_mut(index) else { return };
-        self.inbox_bytes += item.cost();
+        self.inbox.add(&item);
         let hold = item.is_event() && !matches!(member.phase, Phase::Joined);
         if hold {
             member.early_events.push_back(item)
         } else {
             member.inbox.push_back(item)
         }
-        if self.inbox_bytes > self.shared.config.max_inbox_bytes {
+        if self.inbox.is_exceeded() {
             // Missed events may exceed the limit before CONNECT arrives. Hand them to the inbox,
             // because reading must continue until CONNECT.
             for member in &mut self.members {

@@ -39,7 +39,7 @@ impl Driver {
                 continue;
             }
             let Some(item) = member.inbox.pop_front() else { continue };
-            self.inbox_bytes -= item.cost();
+            self.inbox.remove(&item);
             self.dispatch(index, item, cx);
             progressed = true;
         }
@@ -57,14 +57,9 @@ impl Driver {
 
     /// Pauses or resumes reading, depending on the size of the inbox.
     pub(super) fn set_reading(&mut self) {
-        let limit = self.shared.config.max_inbox_bytes;
-        let limit = if self.reading { limit } else { limit / 2 };
-        let reading = self.inbox_bytes <= limit;
-        if reading != self.reading {
-            self.reading = reading;
-            if let Link::Open(engine) = &mut self.link {
-                engine.set_reading(reading);
-            }
+        let reading = self.inbox.may_read();
+        if let Link::Open(engine) = &mut self.link {
+            engine.set_reading(reading);
         }
     }
 
@@ -73,8 +68,8 @@ impl Driver {
         let counted = item.is_event();
         // A socket that its user has disconnected handles no more events. `disconnect` raises the
         // flag that is checked here.
-        let requested = self.dirty || self.shared.signal.has_request();
-        if counted && requested && member.slot.state().leave {
+        let requested = self.changes.requests || self.shared.signal.has_request();
+        if counted && requested && member.slot.state().request.is_closing() {
             return;
         }
         let table = member.slot.table();

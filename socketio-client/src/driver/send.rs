@@ -20,7 +20,7 @@ use crate::{
 impl Driver {
     /// Sends queued packets. Returns whether there may have been any.
     pub(super) fn flush(&mut self) -> bool {
-        if !std::mem::take(&mut self.unsent) {
+        if !std::mem::take(&mut self.changes.packets) {
             return false;
         }
         if self.has_expired() {
@@ -52,7 +52,7 @@ impl Driver {
     pub(super) fn write(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.link {
             // A write may make room for packets that did not fit before.
-            Link::Open(engine) => engine.poll_sent(cx) && !self.unsent,
+            Link::Open(engine) => engine.poll_sent(cx) && !self.changes.packets,
             _ => false,
         }
     }
@@ -113,7 +113,7 @@ impl Driver {
                     Sent::Dropped(waiter, error) => unsent.push((waiter, error)),
                     Sent::Full(packet) => {
                         state.outbox.put_back(packet);
-                        self.unsent = true;
+                        self.changes.packets = true;
                         break;
                     }
                 }
@@ -140,7 +140,7 @@ impl Driver {
     pub(super) fn send_control(&mut self, frames: Frames, order: Order) {
         if let Link::Open(engine) = &mut self.link {
             engine.send_unbounded(frames, order);
-            self.unsent = true;
+            self.changes.packets = true;
         }
     }
 
@@ -160,7 +160,7 @@ impl Driver {
                     return;
                 };
                 // The next event of the queue may be sent.
-                self.unsent = true;
+                self.changes.packets = true;
                 let retries = member.slot.config.retries.unwrap_or(0);
                 let done = {
                     let mut state = member.slot.state();

@@ -11,6 +11,7 @@ use crate::{
     error::{ConnectError, DisconnectReason},
     model::{Context, HandlerFuture, NamespaceSlot, Responder, Shared, Socket},
     reconnect::Backoff,
+    signal::Changes,
     waiter::Waiter,
 };
 
@@ -20,43 +21,70 @@ pub(crate) struct Driver {
     pub(super) engine: EngineConfig,
     pub(super) machine: Connection<Waiter>,
     pub(super) link: Link,
-    /// The session that is being closed. The next session opens after its end, because the server
-    /// handles two sessions in parallel and could read the events of the next one first.
-    pub(super) closing: Option<Closing>,
+    /// The attempts since the connection was lost. There are none unless this is a reconnection.
     pub(super) backoff: Backoff,
     pub(super) members: Vec<Member>,
     pub(super) running: Vec<Running>,
-    /// The cost of the waiting events of all members.
-    pub(super) inbox_bytes: usize,
-    pub(super) reading: bool,
-    /// Whether something may have changed that affects namespaces or the connection.
-    pub(super) dirty: bool,
-    /// Whether there may be something to send.
-    pub(super) unsent: bool,
+    pub(super) inbox: InboxLimit,
+    pub(super) changes: Changes,
     pub(super) timer: Timer,
-    /// The message size limit that the server exceeded, if that ended the connection.
-    pub(super) exceeded: Option<usize>,
 }
 
-/// The phase of the connection.
+/// The state of the connection. The diagram is in the documentation of [`driver`](super).
+#[derive(Default)]
 pub(super) enum Link {
+    #[default]
     Idle,
     Opening {
         future: Pin<Box<dyn Future<Output = Result<Engine, EngineError>> + Send>>,
         deadline: Option<Instant>,
-        /// Whether this is a reconnection.
-        reconnecting: bool,
     },
     Open(Box<Engine>),
+    /// The session sends its last packets. The next session opens after its end, because the server
+    /// handles two sessions in parallel and could read the events of the next one first.
+    Closing {
+        engine: Box<Engine>,
+        deadline: Instant,
+        /// The time of the next attempt to connect, if the client reconnects.
+        retry: Option<Instant>,
+    },
     /// Waiting for the next attempt.
     Waiting {
         until: Instant,
     },
 }
 
-pub(super) struct Closing {
-    pub(super) engine: Box<Engine>,
-    pub(super) deadline: Instant,
+/// The total size of the events that wait for handlers. Above its limit the connection is not read.
+pub(super) struct InboxLimit {
+    bytes: usize,
+    max: usize,
+    reading: bool,
+}
+
+impl InboxLimit {
+    pub(super) fn new(max: usize) -> Self {
+        Self { bytes: 0, max, reading: true }
+    }
+
+    pub(super) fn add(&mut self, item: &Item) {
+        self.bytes += item.cost();
+    }
+
+    pub(super) fn remove(&mut self, item: &Item) {
+        self.bytes -= item.cost();
+    }
+
+    pub(super) fn is_exceeded(&self) -> bool {
+        self.bytes > self.max
+    }
+
+    /// Returns whether the connection may be read. Once paused, reading resumes when half of the
+    /// limit is free.
+    pub(super) fn may_read(&mut self) -> bool {
+        let max = if self.reading { self.max } else { self.max / 2 };
+        self.reading = self.bytes <= max;
+        self.reading
+    }
 }
 
 /// A namespace of the connection.
@@ -121,7 +149,7 @@ pub(super) enum Item {
 
 impl Item {
     /// The approximate memory of an item in the inbox. A queue that grows is half empty.
-    pub(super) fn cost(&self) -> usize {
+    fn cost(&self) -> usize {
         let heap = if let Self::Event { args, .. } = self { args.heap_bytes() } else { 0 };
         heap + 2 * size_of::<Self>()
     }

@@ -1,5 +1,5 @@
 //! Checks the signal between the handles and the connection's task with `loom`, in every order in
-//! which threads can run. A test fails if the task sleeps although a flag is raised.
+//! which threads can run. A test fails if the task sleeps although a flag is changes.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
@@ -78,14 +78,14 @@ impl Task {
     }
 
     fn take_signals(&mut self) -> bool {
-        let raised = self.shared.signal.take();
-        if raised.has_requests() {
+        let changes = self.shared.signal.take();
+        if changes.requests {
             self.requests += u32::from(std::mem::take(&mut *self.shared.request.lock().unwrap()));
         }
-        if raised.has_packets() {
+        if changes.packets {
             self.flush();
         }
-        raised.has_requests() || raised.has_packets()
+        changes.requests || changes.packets
     }
 }
 
@@ -202,11 +202,11 @@ fn a_sleeping_task_is_woken_once_and_a_working_one_is_not() {
         let waker = Waker::from(count.clone());
         let signal = Signal::default();
         assert!(!signal.sleep(&waker), "a new task has to check everything first");
-        let raised = signal.take();
-        assert!(raised.has_packets() && raised.has_requests());
+        let changes = signal.take();
+        assert!(changes.packets && changes.requests);
         signal.packet_queued();
         assert!(!signal.sleep(&waker));
-        assert!(signal.take().has_packets() && !signal.take().has_requests());
+        assert!(signal.take().packets && !signal.take().requests);
         assert!(signal.sleep(&waker));
         assert_eq!(count.0.load(SeqCst), 0);
 
@@ -215,15 +215,15 @@ fn a_sleeping_task_is_woken_once_and_a_working_one_is_not() {
         signal.packet_queued();
         assert_eq!(count.0.load(SeqCst), 1);
         signal.work();
-        let raised = signal.take();
-        assert!(raised.has_packets() && raised.has_requests());
+        let changes = signal.take();
+        assert!(changes.packets && changes.requests);
         assert!(signal.sleep(&waker));
 
         // The task was woken by something else. No flag is raised, and raising one now wakes
         // nobody.
         signal.work();
-        let raised = signal.take();
-        assert!(!raised.has_packets() && !raised.has_requests());
+        let changes = signal.take();
+        assert!(!changes.packets && !changes.requests);
         signal.packet_queued();
         assert_eq!(count.0.load(SeqCst), 1);
         assert!(!signal.sleep(&waker));
