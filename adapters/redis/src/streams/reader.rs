@@ -157,20 +157,31 @@ impl Reader {
 async fn read(reader: &Weak<Reader>, reading: &ReaderConfig, mut conn: Conn) -> RedisResult<()> {
     let Some(stream) = reader.upgrade().map(|reader| reader.stream.clone()) else { return Ok(()) };
     let last = last_id(conn.query(&read_last(&stream)).await?);
+    // A user may be allowed XREVRANGE but not XREAD. Only a node that may read has joined.
+    conn.query(&xread(&stream, last, reading, None)).await?;
     let Some(mut position) = reader.upgrade().map(|reader| reader.start_position(last)) else {
         return Ok(());
     };
     loop {
-        let mut xread = cmd("XREAD");
-        xread.arg("BLOCK").arg(millis(reading.block)).arg("COUNT").arg(reading.count);
-        xread.arg("STREAMS").arg(&stream).arg(position.to_string());
-        let entries = Entry::of_one_stream(conn.query(&xread).await?);
+        let next = xread(&stream, position, reading, Some(reading.block));
+        let entries = Entry::of_one_stream(conn.query(&next).await?);
         let Some(reader) = reader.upgrade() else { return Ok(()) };
         for entry in entries {
             reader.deliver(&entry, &reading.limits);
             position = entry.id;
         }
     }
+}
+
+/// Returns the command that reads the entries after `position`, and waits for one if `block` is set.
+fn xread(stream: &str, position: StreamId, reading: &ReaderConfig, block: Option<Duration>) -> Cmd {
+    let mut command = cmd("XREAD");
+    if let Some(block) = block {
+        command.arg("BLOCK").arg(millis(block));
+    }
+    command.arg("COUNT").arg(reading.count);
+    command.arg("STREAMS").arg(stream).arg(position.to_string());
+    command
 }
 
 fn is_broadcast(body: &Body) -> bool {

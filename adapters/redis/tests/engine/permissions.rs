@@ -136,6 +136,15 @@ async fn a_refused_channel_affects_only_its_own_namespace_in_a_redis_cluster() {
 }
 
 #[tokio::test]
+async fn a_node_that_must_not_wait_for_entries_does_not_join() {
+    let redis = Redis::start().unwrap();
+    allow(&mut RawClient::new(&redis), "~* &* -xread");
+    let adapter = RedisAdapter::streams(address(redis.port())).build().unwrap();
+    let error = denied(&adapter, "/").await;
+    assert!(error.contains("xread"), "{error}");
+}
+
+#[tokio::test]
 async fn the_error_names_a_stream_that_must_not_be_read() {
     let redis = Redis::start().unwrap();
     let mut admin = RawClient::new(&redis);
