@@ -1,5 +1,7 @@
 //! Decoding errors, one enum per operation.
 
+use crate::websocket::close_code;
+
 /// The reason why bytes are not a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -68,6 +70,60 @@ pub enum FramingError {
     /// The frame does not hold a packet.
     #[error(transparent)]
     Packet(#[from] PacketError),
+}
+
+/// The reason why the frames of a WebSocket cannot be decoded further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WebSocketError {
+    /// A reserved bit is set, or the bit of compressed messages although none is expected.
+    #[error("reserved bit in a WebSocket frame")]
+    ReservedBits,
+    /// The protocol has no such opcode.
+    #[error("unknown WebSocket opcode {0}")]
+    UnknownOpcode(u8),
+    /// A frame of a client is not masked, or a frame of a server is.
+    #[error("WebSocket frame with the wrong masking")]
+    Mask,
+    /// A control frame is not the last of its message.
+    #[error("fragmented WebSocket control frame")]
+    FragmentedControl,
+    /// The payload of a control frame is longer than 125 bytes.
+    #[error("WebSocket control frame longer than 125 bytes")]
+    LongControl,
+    /// A frame continues no message, or begins a message before the last one has ended.
+    #[error("WebSocket fragments out of order")]
+    Continuation,
+    /// The message is longer than `max_payload`.
+    #[error("WebSocket message exceeds max_payload of {max_payload} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        max_payload: usize,
+    },
+    /// The message has too many fragments.
+    #[error("WebSocket message exceeds max_fragments of {max_fragments} frames")]
+    Fragments {
+        /// The limit.
+        max_fragments: u32,
+    },
+    /// A text message or the reason of a close frame is not UTF-8.
+    #[error("WebSocket text is not UTF-8")]
+    InvalidUtf8,
+    /// The payload of a close frame has one byte, or its code is not allowed.
+    #[error("invalid WebSocket close frame")]
+    Close,
+}
+
+impl WebSocketError {
+    /// The code to close the connection with.
+    pub fn close_code(self) -> u16 {
+        match self {
+            Self::InvalidUtf8 => close_code::INVALID_DATA,
+            Self::TooLarge { .. } => close_code::TOO_LARGE,
+            Self::Fragments { .. } => close_code::POLICY,
+            _ => close_code::PROTOCOL,
+        }
+    }
 }
 
 /// The reason why the data of an open packet is not a handshake.

@@ -10,14 +10,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::{
     lenient_base64,
     packet::{Data, Packet, PacketType, Revision},
+    websocket::{BINARY, TEXT, header_len, write_header},
 };
 
 /// Room in front of a text packet for the longest header that a server writes: an unmasked
 /// WebSocket frame with a 64-bit length.
 const HEADROOM: usize = 10;
-
-const FIN_TEXT: u8 = 0x81;
-const FIN_BINARY: u8 = 0x82;
 
 /// One packet in wire form for a message transport. A clone costs one reference count.
 ///
@@ -140,13 +138,13 @@ impl Frame {
     pub fn websocket(&self, revision: Revision) -> WebSocketFrame {
         match self.body() {
             Body::Text(buffer) => {
-                let header = websocket_header_len(buffer.len() - HEADROOM);
+                let header = header_len(buffer.len() - HEADROOM);
                 WebSocketFrame::raw(buffer.slice(HEADROOM - header..))
             }
             Body::Binary(body) => {
                 let prefix = usize::from(revision == Revision::V3);
                 let mut header = [0; HEADROOM + 1];
-                let len = write_websocket_header(&mut header, FIN_BINARY, body.len() + prefix);
+                let len = write_header(&mut header, BINARY, body.len() + prefix);
                 // Revision 3 puts the type byte before binary data. In revision 4 the byte is
                 // written but not sent.
                 header[len] = PacketType::Message as u8;
@@ -164,7 +162,7 @@ impl Frame {
         }
         let body = self.polling_text(revision);
         let mut header = [0; HEADROOM + 1];
-        let len = write_websocket_header(&mut header, FIN_TEXT, body.len());
+        let len = write_header(&mut header, TEXT, body.len());
         WebSocketFrame { header, header_len: len as u8, body }
     }
 
@@ -312,8 +310,8 @@ impl FrameWriter {
     /// Finishes the frame.
     pub fn finish(mut self) -> Frame {
         let payload = self.buffer.len() - HEADROOM;
-        let header = websocket_header_len(payload);
-        write_websocket_header(&mut self.buffer[HEADROOM - header..], FIN_TEXT, payload);
+        let header = header_len(payload);
+        write_header(&mut self.buffer[HEADROOM - header..], TEXT, payload);
         Frame { body: self.buffer.freeze(), forms: None, binary: false, compress: true }
     }
 }
@@ -331,35 +329,6 @@ impl io::Write for FrameWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-fn websocket_header_len(payload: usize) -> usize {
-    match payload {
-        0..=125 => 2,
-        126..=0xffff => 4,
-        _ => 10,
-    }
-}
-
-/// Writes an unmasked WebSocket header at the start of `out` and returns its length.
-fn write_websocket_header(out: &mut [u8], first: u8, payload: usize) -> usize {
-    out[0] = first;
-    match payload {
-        0..=125 => {
-            out[1] = payload as u8;
-            2
-        }
-        126..=0xffff => {
-            out[1] = 126;
-            out[2..4].copy_from_slice(&(payload as u16).to_be_bytes());
-            4
-        }
-        _ => {
-            out[1] = 127;
-            out[2..10].copy_from_slice(&(payload as u64).to_be_bytes());
-            10
-        }
     }
 }
 
@@ -384,12 +353,12 @@ mod tests {
             (0x1_0000, &[127, 0, 0, 0, 0, 0, 1, 0, 0]),
         ] {
             let text = Frame::text(PacketType::Message, &"x".repeat(len - 1));
-            let expected = [&[FIN_TEXT], header, &text.payload()].concat();
+            let expected = [&[TEXT], header, &text.payload()].concat();
             assert_eq!(websocket(&text, Revision::V4), expected);
             assert_eq!(websocket(&text, Revision::V3), expected);
 
             let binary = Frame::binary(vec![7; len].into());
-            let expected = [&[FIN_BINARY], header, &binary.payload()].concat();
+            let expected = [&[BINARY], header, &binary.payload()].concat();
             assert_eq!(websocket(&binary, Revision::V4), expected);
         }
     }
@@ -398,7 +367,7 @@ mod tests {
     fn the_length_in_revision_3_includes_the_type_byte() {
         for (len, header) in [(0, &[1][..]), (124, &[125]), (125, &[126, 0, 126])] {
             let binary = Frame::binary(vec![7; len].into());
-            let expected = [&[FIN_BINARY], header, &[4], &binary.payload()[..]].concat();
+            let expected = [&[BINARY], header, &[4], &binary.payload()[..]].concat();
             assert_eq!(websocket(&binary, Revision::V3), expected);
         }
     }
@@ -408,7 +377,7 @@ mod tests {
         for (revision, prefix) in [(Revision::V3, "b4"), (Revision::V4, "b")] {
             let frame = Frame::binary(vec![1, 2, 3].into()).websocket_text(revision);
             let len = prefix.len() as u8 + 4;
-            assert_eq!(frame.header(), [FIN_TEXT, len]);
+            assert_eq!(frame.header(), [TEXT, len]);
             assert_eq!(frame.body, format!("{prefix}AQID"));
             let text = Frame::text(PacketType::Message, "hello");
             assert_eq!(text.websocket_text(revision).body, text.websocket(revision).body);

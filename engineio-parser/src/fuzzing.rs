@@ -1,18 +1,19 @@
-//! The bodies of the fuzz targets, run by cargo-fuzz and by a test on stable Rust. Not part of the
-//! public API.
+//! The bodies of the fuzz targets, run by cargo-fuzz and by a test on stable Rust. Only with the
+//! feature `fuzzing`, which is not part of the public API.
 //!
 //! Each function accepts any bytes, must not panic, and asserts that decoded data survives a round
 //! trip.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 
-#[cfg(any(test, feature = "fuzzing"))]
 pub use crate::session::fuzzing::session_ops;
 use crate::{
     frame::Frame,
     handshake::OpenPacket,
     packet::{Packet, Revision},
-    payload, webtransport,
+    payload,
+    websocket::{self, Decoded, Incoming, Message, Opcode},
+    webtransport,
 };
 
 /// One message of a message transport.
@@ -87,6 +88,76 @@ pub fn webtransport(data: &[u8]) {
         decode_stream(u64::MAX, [&again[..]]),
         packets.into_iter().map(Ok).collect::<Vec<_>>()
     );
+}
+
+/// The frames of a peer. The first byte chooses the decoder, the second sets the size of the
+/// chunks, the third the limit.
+pub fn websocket(data: &[u8]) {
+    let [kind, chunk, max_payload, stream @ ..] = data else {
+        return;
+    };
+    let decoder = || {
+        let max_payload = usize::from(*max_payload) << 4;
+        let decoder = match kind & 1 {
+            0 => websocket::Decoder::of_client(max_payload),
+            _ => websocket::Decoder::of_server(max_payload),
+        };
+        let decoder = decoder.max_fragments(u32::from(kind >> 2));
+        if kind & 2 == 0 { decoder } else { decoder.accept_compressed() }
+    };
+    let whole = decode_frames(decoder(), [stream]);
+    assert_eq!(whole, decode_frames(decoder(), stream.chunks(1 + usize::from(*chunk))));
+
+    let again: Vec<u8> = whole.0.iter().flat_map(encode_frame).collect();
+    let server = websocket::Decoder::of_server(usize::MAX).accept_compressed();
+    assert_eq!(decode_frames(server, [&again[..]]), (whole.0, None));
+}
+
+fn decode_frames<'a>(
+    mut decoder: websocket::Decoder,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<Incoming<'static>>, Option<crate::WebSocketError>) {
+    let mut found = Vec::new();
+    for mut chunk in chunks {
+        if let Some(mut payload) = decoder.payload_mut(1) {
+            let (part, rest) = chunk.split_at(chunk.len().min(payload.remaining_mut()));
+            payload.put_slice(part);
+            chunk = rest;
+        }
+        let mut chunk = chunk.to_vec();
+        let mut input = &mut chunk[..];
+        loop {
+            match decoder.decode(&mut input) {
+                Ok(Decoded::Incomplete) => break,
+                Ok(Decoded::Fragment) => {}
+                Ok(Decoded::Incoming(incoming)) => found.push(incoming.into_owned()),
+                Err(error) => return (found, Some(error)),
+            }
+        }
+        assert!(input.is_empty());
+    }
+    (found, None)
+}
+
+fn encode_frame(incoming: &Incoming<'_>) -> Vec<u8> {
+    let close;
+    let (first, payload) = match incoming {
+        Incoming::Message(Message::Text(text)) => (websocket::TEXT, text.as_bytes()),
+        Incoming::Message(Message::Binary(data)) => (websocket::BINARY, &data[..]),
+        Incoming::Compressed { opcode: Opcode::Text, payload } => {
+            (websocket::TEXT | websocket::COMPRESSED, &payload[..])
+        }
+        Incoming::Compressed { payload, .. } => {
+            (websocket::BINARY | websocket::COMPRESSED, &payload[..])
+        }
+        Incoming::Ping(payload) => (websocket::PING, &payload[..]),
+        Incoming::Pong(payload) => (websocket::PONG, &payload[..]),
+        Incoming::Close(code) => {
+            close = code.map(u16::to_be_bytes);
+            (websocket::CLOSE, close.as_ref().map_or(&[][..], |code| code))
+        }
+    };
+    websocket::encode(first, None, payload)
 }
 
 fn body(revision: Revision, data: &[u8], binary: bool) {

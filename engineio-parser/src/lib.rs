@@ -11,6 +11,7 @@
 //! | [`handshake`] | the open packet's JSON |
 //! | [`frame`] | packets in wire form, encoded once and shared by all recipients |
 //! | [`payload`] | bodies of HTTP long-polling |
+//! | [`websocket`] | the framing of a WebSocket, for both ends |
 //! | [`webtransport`] | the length-prefixed framing of a byte stream |
 //! | [`session`] | the state machine of both ends, and the loop that must drive it |
 //! | [`error`] | decoding errors, one enum per operation |
@@ -44,17 +45,18 @@
 pub mod error;
 pub mod frame;
 mod frames;
-#[doc(hidden)]
+#[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod handshake;
 mod lenient_base64;
 pub mod packet;
 pub mod payload;
 pub mod session;
+pub mod websocket;
 pub mod webtransport;
 
 pub use bytestring::ByteString;
-pub use error::{FramingError, HandshakeError, PacketError, PayloadError};
+pub use error::{FramingError, HandshakeError, PacketError, PayloadError, WebSocketError};
 pub use frame::{Frame, FrameWriter};
 pub use frames::Frames;
 pub use handshake::OpenPacket;

@@ -10,11 +10,10 @@ use crate::{
     error::FramingError,
     frame::Frame,
     packet::{Packet, Revision},
+    websocket::{read_length, write_length},
 };
 
 const BINARY: u8 = 0x80;
-const LEN_16: u8 = 126;
-const LEN_64: u8 = 127;
 
 /// The bytes before a packet: its length and whether it is binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,18 +38,10 @@ impl AsRef<[u8]> for Header {
 /// ```
 pub fn header(len: usize, binary: bool) -> Header {
     let mut bytes = [0; 9];
-    let (first, header_len) = match len {
-        0..126 => (len as u8, 1),
-        126..=0xffff => {
-            bytes[1..3].copy_from_slice(&(len as u16).to_be_bytes());
-            (LEN_16, 3)
-        }
-        _ => {
-            bytes[1..].copy_from_slice(&(len as u64).to_be_bytes());
-            (LEN_64, 9)
-        }
-    };
-    bytes[0] = if binary { BINARY | first } else { first };
+    let header_len = write_length(&mut bytes, len) as u8;
+    if binary {
+        bytes[0] |= BINARY;
+    }
     Header { bytes, len: header_len }
 }
 
@@ -126,7 +117,7 @@ impl Decoder {
     }
 
     fn take_packet(&mut self) -> Result<Option<Packet>, FramingError> {
-        let Some((binary, header_len, len)) = read_header(&self.buffer) else {
+        let Some((binary, header_len, len)) = read_length(&self.buffer) else {
             return Ok(None);
         };
         if len == 0 {
@@ -151,16 +142,4 @@ impl Decoder {
             Packet::decode_text(text, Revision::V4)?
         }))
     }
-}
-
-/// Whether the packet is binary, the length of its header and the length of the packet. `None` if
-/// the header is incomplete.
-fn read_header(buffer: &[u8]) -> Option<(bool, usize, u64)> {
-    let (&first, rest) = buffer.split_first()?;
-    let (header_len, len) = match first & !BINARY {
-        LEN_16 => (3, u16::from_be_bytes(*rest.first_chunk()?).into()),
-        LEN_64 => (9, u64::from_be_bytes(*rest.first_chunk()?)),
-        len => (1, len.into()),
-    };
-    Some((first & BINARY != 0, header_len, len))
 }

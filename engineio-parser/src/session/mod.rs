@@ -107,9 +107,8 @@ mod clock;
 mod config;
 mod control;
 mod event;
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub mod fuzzing;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod heartbeat;
 mod machine;
 mod polling;

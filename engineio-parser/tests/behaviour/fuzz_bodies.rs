@@ -6,6 +6,7 @@ use crate::golden;
 use std::time::{Duration, Instant};
 
 use engineio_parser::fuzzing;
+use proptest::{collection::vec, prelude::*};
 
 const ROUNDS: usize = 4000;
 
@@ -32,6 +33,24 @@ fn webtransport() {
 }
 
 #[test]
+fn websocket() {
+    // Each message as a client and as a server sends it, to a decoder that accepts compressed
+    // messages of up to 63 fragments and 4080 bytes.
+    let messages = seeds(&["packets", "packet_decodes"], "wire");
+    let seeds = messages.iter().flat_map(|message| {
+        [(0xfe, Some([1, 2, 3, 4])), (0xff, None)].map(|(kind, mask)| {
+            let frame =
+                |first, payload: &[u8]| engineio_parser::websocket::encode(first, mask, payload);
+            let (begin, end) = message.split_at(message.len() / 2);
+            let frames = [frame(0x01, begin), frame(0x89, b"!"), frame(0x80, end)];
+            [&[kind, 4, 0xff], &frames.concat()[..], &frame(0xc2, message), &frame(0x88, &[3, 232])]
+                .concat()
+        })
+    });
+    run(fuzzing::websocket, seeds.collect());
+}
+
+#[test]
 fn handshake() {
     let packets = golden::list("handshakes");
     let seeds =
@@ -39,7 +58,6 @@ fn handshake() {
     run(fuzzing::handshake, seeds);
 }
 
-#[cfg(feature = "fuzzing")]
 #[test]
 fn session_ops() {
     let mut random = XorShift(0x9e37_79b9_7f4a_7c15);
@@ -47,6 +65,18 @@ fn session_ops() {
         let operations: Vec<u8> =
             (0..random.below(200)).map(|_| random.next().to_le_bytes()[0]).collect();
         fuzzing::session_ops(&operations);
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(data in vec(any::<u8>(), 0..300)) {
+        fuzzing::packet(&data);
+        fuzzing::payload_v4(&data);
+        fuzzing::payload_v3(&data);
+        fuzzing::websocket(&data);
+        fuzzing::webtransport(&data);
+        fuzzing::handshake(&data);
     }
 }
 

@@ -5,6 +5,7 @@ use crate::golden;
 use bytes::Bytes;
 use engineio_parser::{
     Frame, OpenPacket, Packet, PacketError, Revision, payload,
+    websocket::Header,
     webtransport::{self, Decoder},
 };
 
@@ -129,11 +130,7 @@ fn decode(revision: Revision, binary: bool, wire: Vec<u8>) -> Result<Packet, Pac
 fn websocket_message(frame: &Frame, revision: Revision) -> Vec<u8> {
     let frame = frame.websocket(revision);
     let whole = [frame.header(), &frame.body].concat();
-    let header = match whole[1] {
-        126 => 4,
-        127 => 10,
-        _ => 2,
-    };
+    let (_, header) = Header::parse(&whole).unwrap().unwrap();
     whole[header..].to_vec()
 }
 

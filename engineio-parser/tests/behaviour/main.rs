@@ -16,6 +16,7 @@ mod announced_lengths_are_not_trusted;
 mod arbitrary;
 mod b64_forbids_binary_bodies;
 mod base64_may_start_with_a_digit;
+#[cfg(feature = "fuzzing")]
 mod fuzz_bodies;
 #[path = "../golden/mod.rs"]
 mod golden;
@@ -40,5 +41,6 @@ mod session_pongs_start_no_work;
 mod session_runs_are_never_interleaved;
 mod session_upgrade;
 mod v3_lengths_are_utf16_code_units;
+mod websocket_messages_are_read_as_by_tungstenite;
 mod webtransport_packets_survive_any_chunking;
 mod world;

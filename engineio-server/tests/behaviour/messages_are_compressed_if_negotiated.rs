@@ -5,6 +5,7 @@
 
 use crate::support;
 
+use engineio_parser::websocket::Header;
 use engineio_server::{EngineConfig, PerMessageDeflate};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use support::{Server, frame, within};
@@ -47,15 +48,16 @@ impl Client {
     /// Returns the first byte and the payload of the next frame.
     async fn next(&mut self) -> (u8, Vec<u8>) {
         within(async {
-            let first = self.stream.read_u8().await.unwrap();
-            let len = match self.stream.read_u8().await.unwrap() {
-                126 => self.stream.read_u16().await.unwrap().into(),
-                127 => self.stream.read_u64().await.unwrap() as usize,
-                len => len.into(),
+            let mut head = Vec::new();
+            let (header, _) = loop {
+                head.push(self.stream.read_u8().await.unwrap());
+                if let Some(header) = Header::parse(&head).unwrap() {
+                    break header;
+                }
             };
-            let mut payload = vec![0; len];
+            let mut payload = vec![0; header.payload_len as usize];
             self.stream.read_exact(&mut payload).await.unwrap();
-            (first, payload)
+            (head[0], payload)
         })
         .await
     }

@@ -8,36 +8,22 @@ mod write;
 mod tests;
 
 use std::{
-    borrow::Cow,
     io,
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-use bytestring::ByteString;
 use engineio_parser::{
-    Frame, Packet, PacketError, PacketType, Revision, Transport,
+    Frame, PacketType, Revision, Transport, WebSocketError,
     session::{Input, Session},
+    websocket::{BINARY, Incoming, PING, PONG, TEXT, close_code},
 };
 use http::{HeaderValue, Request, header};
 use tokio_tungstenite::{
     client_async_with_config,
-    tungstenite::{
-        self,
-        error::CapacityError,
-        handshake::client::generate_key,
-        protocol::{
-            WebSocketConfig,
-            frame::coding::{CloseCode, Control, Data, OpCode},
-        },
-    },
+    tungstenite::{self, handshake::client::generate_key, protocol::WebSocketConfig},
 };
 
-use self::{
-    head::Head,
-    read::{Incoming, Reader},
-    write::Writer,
-};
+use self::{head::Head, read::Reader, write::Writer};
 use super::{
     config::Shared,
     connector::BoxStream,
@@ -56,7 +42,6 @@ pub(super) struct WebSocket {
     writer: Writer,
     revision: Revision,
     base64: bool,
-    limit: usize,
     filled: bool,
     pong: Pong,
     /// How many pings were sent. Each has its number as its payload.
@@ -84,24 +69,22 @@ impl WebSocket {
     /// Opens a WebSocket: for a new session if `sid` is empty, otherwise to upgrade a session.
     pub(super) async fn open(shared: &Shared, sid: &str) -> Result<Self, RequestError> {
         let options = &shared.options;
-        let limit = options.max_payload;
         let request = request(shared, sid)?;
         let mut head = Head::new(shared.dial(Purpose::WebSocket).await?);
         // The library performs only the handshake.
         let config = WebSocketConfig::default().read_buffer_size(0);
         let response = match client_async_with_config(request, &mut head, Some(config)).await {
             Ok((_, response)) => response,
-            Err(error) => return Err(failure(error, limit, head.rest())),
+            Err(error) => return Err(failure(error, head.rest())),
         };
         shared.keep_cookies(response.headers());
         let (stream, early) = head.into_parts();
         Ok(Self {
             stream,
-            reader: Reader::new(limit, &early),
+            reader: Reader::new(options.max_payload, &early),
             writer: Writer::default(),
             revision: options.revision,
             base64: options.force_base64,
-            limit,
             filled: false,
             pong: Pong::Idle,
             pings: 0,
@@ -128,14 +111,14 @@ impl WebSocket {
         let via = Transport::WebSocket;
         loop {
             let packet = match self.reader.next() {
-                Ok(Some(Incoming::Text(text))) => decode_text(text, self.revision),
-                Ok(Some(Incoming::Binary(data))) => {
-                    Packet::decode_binary(bytes(data), self.revision)
+                Ok(Some(Incoming::Message(message))) => message.to_packet(self.revision),
+                Ok(Some(Incoming::Compressed { .. })) => {
+                    return Poll::Ready(Err(self.refuse(WebSocketError::ReservedBits, cx)));
                 }
                 Ok(Some(Incoming::Ping(payload))) => {
                     // A server that sends pings and never reads must not fill the buffer.
                     if self.writer.waiting() < BATCH {
-                        self.writer.push(OpCode::Control(Control::Pong), &payload, &[])?;
+                        self.writer.push(PONG, &payload, &[])?;
                     }
                     let _ = self.writer.poll_flush(&mut self.stream, cx)?;
                     continue;
@@ -147,6 +130,10 @@ impl WebSocket {
                     continue;
                 }
                 Ok(Some(Incoming::Close(code))) => {
+                    let code = code.map(|code| match close_code::is_allowed(code) {
+                        true => code,
+                        false => close_code::PROTOCOL,
+                    });
                     if self.writer.push_close(code).is_ok() {
                         let _ = self.writer.poll_flush(&mut self.stream, cx);
                     }
@@ -174,14 +161,14 @@ impl WebSocket {
     }
 
     /// Sends a close frame if the server's message was too large.
-    fn refuse(&mut self, error: tungstenite::Error, cx: &mut Context<'_>) -> RequestError {
-        let error = failure(error, self.limit, &[]);
-        if let RequestError::TooLarge { .. } = error
-            && self.writer.push_close(Some(CloseCode::Size)).is_ok()
-        {
+    fn refuse(&mut self, error: WebSocketError, cx: &mut Context<'_>) -> RequestError {
+        let WebSocketError::TooLarge { max_payload } = error else {
+            return RequestError::Protocol(Box::new(error));
+        };
+        if self.writer.push_close(Some(close_code::TOO_LARGE)).is_ok() {
             let _ = self.writer.poll_flush(&mut self.stream, cx);
         }
-        error
+        RequestError::TooLarge { limit: max_payload }
     }
 
     /// Writes the session's frames. Returns whether any was taken.
@@ -214,7 +201,7 @@ impl WebSocket {
             Pong::Idle => {
                 self.pings += 1;
                 let payload = self.pings.to_be_bytes();
-                if self.writer.push(OpCode::Control(Control::Ping), &payload, &[]).is_ok() {
+                if self.writer.push(PING, &payload, &[]).is_ok() {
                     self.pong = Pong::Awaited;
                 }
             }
@@ -237,7 +224,7 @@ impl WebSocket {
     /// the connection and lose the data written before. The server's last messages are discarded.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.closing == Closing::NotStarted {
-            if self.writer.push_close(Some(CloseCode::Normal)).is_err() {
+            if self.writer.push_close(Some(close_code::NORMAL)).is_err() {
                 return Poll::Ready(());
             }
             self.closing = Closing::SendingClose;
@@ -267,31 +254,15 @@ impl WebSocket {
     }
 
     fn push(&mut self, frame: &Frame) -> io::Result<()> {
-        let (text, binary) = (OpCode::Data(Data::Text), OpCode::Data(Data::Binary));
         if !frame.is_binary() {
-            return self.writer.push(text, frame.as_bytes(), &[]);
+            return self.writer.push(TEXT, frame.as_bytes(), &[]);
         }
         if self.base64 {
-            return self.writer.push(text, &frame.polling_text(self.revision), &[]);
+            return self.writer.push(TEXT, &frame.polling_text(self.revision), &[]);
         }
         let typed = [PacketType::Message as u8];
-        let first = if self.revision == Revision::V3 { &typed[..] } else { &[] };
-        self.writer.push(binary, first, frame.as_bytes())
-    }
-}
-
-/// Data borrowed from the read buffer is copied to a buffer of exactly its size.
-fn decode_text(text: Cow<'_, str>, revision: Revision) -> Result<Packet, PacketError> {
-    match text {
-        Cow::Borrowed(text) => Packet::decode_str(text, revision),
-        Cow::Owned(text) => Packet::decode_text(ByteString::from(text), revision),
-    }
-}
-
-fn bytes(data: Cow<'_, [u8]>) -> Bytes {
-    match data {
-        Cow::Borrowed(data) => Bytes::copy_from_slice(data),
-        Cow::Owned(data) => data.into(),
+        let head = if self.revision == Revision::V3 { &typed[..] } else { &[] };
+        self.writer.push(BINARY, head, frame.as_bytes())
     }
 }
 
@@ -312,12 +283,10 @@ fn request(shared: &Shared, sid: &str) -> Result<Request<()>, RequestError> {
     Ok(request)
 }
 
-fn failure(error: tungstenite::Error, limit: usize, body: &[u8]) -> RequestError {
+/// The error of a failed handshake. `body` is the body of the response.
+fn failure(error: tungstenite::Error, body: &[u8]) -> RequestError {
     match error {
         tungstenite::Error::Io(error) => RequestError::Io(error),
-        tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. }) => {
-            RequestError::TooLarge { limit }
-        }
         tungstenite::Error::Http(response) => {
             RequestError::Status { status: response.status().as_u16(), body: refusal(body) }
         }

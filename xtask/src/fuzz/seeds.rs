@@ -39,6 +39,15 @@ fn seeds(golden: &Value, target: &str) -> Vec<Vec<u8>> {
     match target {
         "packet" => hex(&["packets", "packet_decodes"], "wire"),
         "payload_v3" | "payload_v4" => hex(&["payloads", "payload_decodes"], "body"),
+        "websocket" => {
+            // The first byte accepts unmasked frames and compression, the second sets the chunk
+            // size, the third a limit far above all vectors.
+            let messages = hex(&["packets", "packet_decodes"], "wire").into_iter();
+            let short = messages.filter(|message| message.len() < 126);
+            short
+                .map(|message| [&[0xff, 4, 0xff, 0x82, message.len() as u8], &message[..]].concat())
+                .collect()
+        }
         "webtransport" => {
             let streams = hex(&["webtransport", "webtransport_decodes"], "stream");
             // The first byte sets the chunk size, the second a limit far above all vectors.

@@ -2,14 +2,17 @@
 
 #[cfg(test)]
 mod tests {
-    use engineio_parser::{Frame, Frames, PacketType, Revision};
+    use engineio_parser::{
+        Frame, Frames, PacketType, Revision, WebSocketError,
+        websocket::{Header, Incoming, Message, encode},
+    };
     use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
     use proptest::{collection::vec, prelude::*};
 
     use super::super::{
         deflate::{Deflate, Inflate, Parameters},
         error::ReadError,
-        read::{Incoming, Reader},
+        read::Reader,
     };
     use crate::turn::Turn;
 
@@ -17,6 +20,12 @@ mod tests {
     /// Maximum number of bytes after compression with a flush after each byte.
     const LONGEST: usize = 20 * LIMIT;
     const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+    const RESERVED_BITS: ReadError = ReadError::Frame(WebSocketError::ReservedBits);
+
+    fn too_large(max_payload: usize) -> ReadError {
+        WebSocketError::TooLarge { max_payload }.into()
+    }
 
     const PARAMETERS: Parameters = Parameters {
         threshold: 0,
@@ -79,10 +88,10 @@ mod tests {
                     bytes.extend(masked(first | last, piece));
                     // Uncompressed messages may come in between.
                     bytes.extend(masked(0x8a, b""));
-                    expected.push(Incoming::Pong);
+                    expected.push(format!("{:?}", Incoming::Pong(b"".into())));
                 }
                 let pong = expected.pop();
-                expected.push(Incoming::Binary(message.into()));
+                expected.push(binary(message));
                 expected.extend(pong);
             }
             let mut reader = reader(Parameters { client_takeover: takeover, client_bits, ..PARAMETERS });
@@ -100,7 +109,7 @@ mod tests {
                 match inflate.message(&garbage, limit) {
                     Ok(message) => prop_assert!(message.len() <= limit),
                     Err(error) => {
-                        prop_assert!(matches!(error, ReadError::Deflate | ReadError::TooLarge));
+                        prop_assert!(error == ReadError::Deflate || error == too_large(limit));
                         break;
                     }
                 }
@@ -140,7 +149,7 @@ mod tests {
                     whole.capacity()
                 );
                 for beyond in [limit + 1, 500_000] {
-                    assert_eq!(inflate(&bomb(beyond), limit), Err(ReadError::TooLarge));
+                    assert_eq!(inflate(&bomb(beyond), limit), Err(too_large(limit)));
                 }
             }
         }
@@ -151,7 +160,7 @@ mod tests {
         let mut reader = reader(PARAMETERS);
         for payload in [&[0][..], &[], &[2, 0, 0, 0, 0xff, 0xff, 0], &[3, 0, 0]] {
             let got = read(&mut reader, &masked(0xc1, payload), 100).unwrap();
-            assert_eq!(got, [Incoming::Text("".into())], "{payload:?}");
+            assert_eq!(got, [text("")], "{payload:?}");
         }
     }
 
@@ -163,13 +172,10 @@ mod tests {
             let mut reader = reader(Parameters { client_takeover: takeover, ..PARAMETERS });
             for _ in 0..2 {
                 let bytes = masked(0xc1, &[&hello[..], &[0]].concat());
-                assert_eq!(read(&mut reader, &bytes, 3).unwrap(), [Incoming::Text("Hello".into())]);
+                assert_eq!(read(&mut reader, &bytes, 3).unwrap(), [text("Hello")]);
             }
             let bytes = masked(0xc1, &[&hello[..], &hello].concat());
-            assert_eq!(
-                read(&mut reader, &bytes, 3).unwrap(),
-                [Incoming::Text("HelloHello".into())]
-            );
+            assert_eq!(read(&mut reader, &bytes, 3).unwrap(), [text("HelloHello")]);
             let endless = masked(0xc1, &[3, 0].repeat(2000));
             assert_eq!(read(&mut reader, &endless, 9000), Err(ReadError::Deflate));
         }
@@ -186,7 +192,7 @@ mod tests {
         let again = masked(0xc1, &[0xf2, 0x00, 0x11, 0x00, 0x00]);
         let stored = masked(0xc1, &[0, 5, 0, 0xfa, 0xff, b'H', b'e', b'l', b'l', b'o', 0]);
         for bytes in [one, two, again, stored] {
-            assert_eq!(read(&mut reader, &bytes, 2).unwrap(), [Incoming::Text("Hello".into())]);
+            assert_eq!(read(&mut reader, &bytes, 2).unwrap(), [text("Hello")]);
         }
     }
 
@@ -195,23 +201,29 @@ mod tests {
         let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
         let continued = [masked(0x01, b"a"), masked(0xc0, &hello)].concat();
         for (bytes, error) in [
-            (masked(0xc9, b""), ReadError::Protocol),
-            (masked(0xc8, b""), ReadError::Protocol),
-            (continued, ReadError::Protocol),
-            (masked(0xe1, &hello), ReadError::Protocol),
-            (masked(0x91, &hello), ReadError::Protocol),
-            (masked(0xc3, &hello), ReadError::Protocol),
+            (masked(0xc9, b""), RESERVED_BITS),
+            (masked(0xc8, b""), RESERVED_BITS),
+            (continued, RESERVED_BITS),
+            (masked(0xe1, &hello), RESERVED_BITS),
+            (masked(0x91, &hello), RESERVED_BITS),
+            (masked(0xc3, &hello), ReadError::Frame(WebSocketError::UnknownOpcode(3))),
             // A stored block without the required repetition of its length.
             (masked(0xc2, &[0, 5, 0, 5, 0]), ReadError::Deflate),
-            (masked(0xc1, &[0, 1, 0, 0xfe, 0xff, 0xff, 0]), ReadError::Utf8),
+            (
+                masked(0xc1, &[0, 1, 0, 0xfe, 0xff, 0xff, 0]),
+                ReadError::Frame(WebSocketError::InvalidUtf8),
+            ),
         ] {
             assert_eq!(read(&mut reader(PARAMETERS), &bytes, 100), Err(error), "{bytes:x?}");
-            let mut none = Reader::new(LIMIT, 1000);
-            assert_eq!(read(&mut none, &bytes, 100), Err(ReadError::Protocol), "{bytes:x?}");
+            let mut none = Reader::new(LIMIT, 1000, None);
+            assert!(
+                read(&mut none, &bytes, 100).is_err_and(|error| error.code() == 1002),
+                "{bytes:x?}"
+            );
         }
         let plain = masked(0x81, b"plain");
         let got = read(&mut reader(PARAMETERS), &plain, 100).unwrap();
-        assert_eq!(got, [Incoming::Text("plain".into())]);
+        assert_eq!(got, [text("plain")]);
     }
 
     #[test]
@@ -263,43 +275,38 @@ mod tests {
     }
 
     fn reader(parameters: Parameters) -> Reader {
-        let mut reader = Reader::new(LONGEST, 1000);
-        reader.inflate = Some(Box::new(Inflate::new(parameters)));
-        reader
+        Reader::new(LONGEST, 1000, Some(Inflate::new(parameters)))
     }
 
-    fn read(reader: &mut Reader, bytes: &[u8], chunk: usize) -> Result<Vec<Incoming>, ReadError> {
+    fn read(reader: &mut Reader, bytes: &[u8], chunk: usize) -> Result<Vec<String>, ReadError> {
         let mut out = Vec::new();
         for part in bytes.chunks(chunk) {
-            reader.feed(&mut part.to_vec(), &mut Turn::endless(), |incoming| out.push(incoming))?;
+            reader.feed(&mut part.to_vec(), &mut Turn::endless(), |incoming| {
+                out.push(format!("{incoming:?}"));
+            })?;
         }
         Ok(out)
     }
 
+    fn text(text: &str) -> String {
+        format!("{:?}", Incoming::Message(Message::Text(text.into())))
+    }
+
+    fn binary(data: Vec<u8>) -> String {
+        format!("{:?}", Incoming::Message(Message::Binary(data.into())))
+    }
+
     fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-        let mut frame = vec![first];
-        match payload.len() {
-            len @ ..126 => frame.push(0x80 | len as u8),
-            len => {
-                frame.push(0x80 | 126);
-                frame.extend((len as u16).to_be_bytes());
-            }
-        }
-        frame.extend([0; 4]);
-        frame.extend(payload);
-        frame
+        encode(first, Some([1, 2, 3, 4]), payload)
     }
 
     /// Returns the payload of a server's frame. Checks that the frame begins with `first`.
     fn payload(first: u8, frame: &[u8]) -> &[u8] {
         assert_eq!(frame[0], first);
-        let (len, header) = match frame[1] {
-            126 => (u16::from_be_bytes([frame[2], frame[3]]).into(), 4),
-            127 => (u64::from_be_bytes(frame[2..10].try_into().unwrap()) as usize, 10),
-            len => (usize::from(len), 2),
-        };
-        assert_eq!(frame.len(), header + len);
-        &frame[header..]
+        let (header, len) = Header::parse(frame).unwrap().unwrap();
+        let payload = &frame[len..];
+        assert_eq!(payload.len() as u64, header.payload_len);
+        payload
     }
 
     /// Compresses a peer's message, flushed after every `piece` bytes.

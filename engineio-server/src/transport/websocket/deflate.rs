@@ -7,7 +7,11 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
-use engineio_parser::{Frame, Revision, frame::WebSocketFrame};
+use engineio_parser::{
+    Frame, Revision, WebSocketError,
+    frame::WebSocketFrame,
+    websocket::{self, BINARY, COMPRESSED, TEXT},
+};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use super::error::ReadError;
@@ -16,11 +20,7 @@ pub(crate) use crate::per_message_deflate::Parameters;
 /// The bytes at the end of a sync flush. They are not sent.
 const SYNC_FLUSH_TAIL: &[u8] = &[0, 0, 0xff, 0xff];
 
-/// The first byte of an unfragmented, compressed frame.
-const COMPRESSED_TEXT: u8 = 0xc1;
-const COMPRESSED_BINARY: u8 = 0xc2;
-
-/// Space for the longest header.
+/// Space for the longest header of a server.
 const HEADROOM: usize = 10;
 
 /// Maximum number of final blocks in a message. Some peers end each piece with one. Decoding a
@@ -57,12 +57,10 @@ impl Deflate {
             return None;
         }
         let compressed = match frame.is_binary() {
-            true if b64 => self.encode(COMPRESSED_TEXT, &[&frame.polling_text(revision)]),
-            true if revision == Revision::V3 => {
-                self.encode(COMPRESSED_BINARY, &[&[4], &frame.payload()])
-            }
+            true if b64 => self.encode(TEXT, &[&frame.polling_text(revision)]),
+            true if revision == Revision::V3 => self.encode(BINARY, &[&[4], &frame.payload()]),
             binary => {
-                let first = if binary { COMPRESSED_BINARY } else { COMPRESSED_TEXT };
+                let first = if binary { BINARY } else { TEXT };
                 let payload = frame.payload();
                 if self.parameters.server_takeover {
                     self.encode(first, &[&payload])
@@ -160,23 +158,8 @@ fn encode(context: &mut Compress, first: u8, parts: &[&[u8]]) -> Option<Bytes> {
     }
     let payload = out.len().checked_sub(HEADROOM + SYNC_FLUSH_TAIL.len())?;
     out.truncate(HEADROOM + payload);
-    let mut header = [first, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let header = match payload {
-        ..126 => {
-            header[1] = payload as u8;
-            &header[..2]
-        }
-        126..=0xffff => {
-            header[1] = 126;
-            header[2..4].copy_from_slice(&(payload as u16).to_be_bytes());
-            &header[..4]
-        }
-        _ => {
-            header[1] = 127;
-            header[2..].copy_from_slice(&(payload as u64).to_be_bytes());
-            &header[..]
-        }
-    };
+    let header = websocket::header(first | COMPRESSED, payload, None);
+    let header = header.as_ref();
     let start = HEADROOM - header.len();
     out.get_mut(start..HEADROOM)?.copy_from_slice(header);
     Some(Bytes::from(out.into_boxed_slice()).slice(start..))
@@ -199,7 +182,7 @@ fn decode(context: &mut Decompress, payload: &[u8], limit: usize) -> Result<Vec<
             let read = (context.total_in() - before) as usize;
             rest = rest.get(read..).unwrap_or_default();
             if out.len() > limit {
-                return Err(ReadError::TooLarge);
+                return Err(WebSocketError::TooLarge { max_payload: limit }.into());
             }
             if status == Status::StreamEnd {
                 final_blocks += 1;

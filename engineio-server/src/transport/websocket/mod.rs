@@ -4,8 +4,6 @@
 mod compressed;
 #[cfg(feature = "compression")]
 mod deflate;
-#[cfg(test)]
-mod differential;
 mod error;
 #[cfg(not(feature = "compression"))]
 mod no_deflate;
@@ -23,7 +21,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use engineio_parser::{Frame, Packet, Revision, Transport, frame::WebSocketFrame, session::Input};
+use engineio_parser::{
+    Frame, Revision, Transport, frame::WebSocketFrame, session::Input, websocket::Incoming,
+};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -33,14 +33,13 @@ use tokio::{
 };
 #[cfg(feature = "tls")]
 use tokio_rustls::server::TlsStream;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 pub(crate) use self::deflate::Parameters;
 #[cfg(not(feature = "compression"))]
 use self::no_deflate as deflate;
 use self::{
     deflate::{Deflate, Inflate},
-    read::{Incoming, Reader},
+    read::Reader,
     undecoded::Undecoded,
     write::Writer,
 };
@@ -115,8 +114,7 @@ impl WebSocket {
         };
         // Copied, because a slice would keep the HTTP connection's read buffer alive.
         let undecoded = Undecoded::of(&early);
-        let mut reader = Reader::new(max_payload, max_fragments);
-        reader.inflate = compression.map(|parameters| Box::new(Inflate::new(parameters)));
+        let reader = Reader::new(max_payload, max_fragments, compression.map(Inflate::new));
         let compressor = compression.map(|parameters| {
             let deflate = Deflate::new(parameters);
             Box::new(Compressor { deflate, waiting: Vec::new(), bytes: 0 })
@@ -218,8 +216,7 @@ impl WebSocket {
         let result = self.reader.feed(bytes, turn, |incoming| {
             let packet = match incoming {
                 _ if closed => return,
-                Incoming::Text(text) => Packet::decode_text(text, revision),
-                Incoming::Binary(data) => Packet::decode_binary(data, revision),
+                Incoming::Message(message) => message.to_packet(revision),
                 Incoming::Ping(payload) => {
                     // A peer that sends pings but does not read must not fill the queue.
                     if !writer.is_full() {
@@ -227,10 +224,11 @@ impl WebSocket {
                     }
                     return;
                 }
-                Incoming::Pong => return,
+                // The reader has decompressed all messages.
+                Incoming::Pong(_) | Incoming::Compressed { .. } => return,
                 Incoming::Close(code) => {
                     closed = true;
-                    writer.push_close(code.map(CloseCode::from));
+                    writer.push_close(code);
                     inputs.push(Input::Lost(Transport::WebSocket, false));
                     return;
                 }

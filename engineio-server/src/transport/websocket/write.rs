@@ -7,10 +7,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::BytesMut;
-use engineio_parser::frame::WebSocketFrame;
+use engineio_parser::{
+    frame::WebSocketFrame,
+    websocket::{CLOSE, PONG, encode},
+};
 use tokio::io::AsyncWrite;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 /// Maximum number of buffers in one system call.
 const BATCH: usize = 64;
@@ -59,24 +60,16 @@ impl Writer {
     }
 
     pub(crate) fn push_pong(&mut self, payload: &[u8]) {
-        self.push_control(0x8a, payload);
+        self.push(WebSocketFrame::raw(encode(PONG, None, payload).into()));
     }
 
     /// Pushes a close frame. `None` omits the code, as Node does for a normal close. Frames pushed
     /// afterwards are dropped.
-    pub(crate) fn push_close(&mut self, code: Option<CloseCode>) {
-        match code {
-            None => self.push_control(0x88, &[]),
-            Some(code) => self.push_control(0x88, &u16::from(code).to_be_bytes()),
-        }
+    pub(crate) fn push_close(&mut self, code: Option<u16>) {
+        let code = code.map(u16::to_be_bytes);
+        let payload = code.as_ref().map_or(&[][..], |code| code);
+        self.push(WebSocketFrame::raw(encode(CLOSE, None, payload).into()));
         self.closing = true;
-    }
-
-    fn push_control(&mut self, first: u8, payload: &[u8]) {
-        let mut frame = BytesMut::with_capacity(2 + payload.len());
-        frame.extend_from_slice(&[first, payload.len() as u8]);
-        frame.extend_from_slice(payload);
-        self.push(WebSocketFrame::raw(frame.freeze()));
     }
 
     /// Writes everything.
@@ -208,7 +201,7 @@ mod tests {
             let binary = Frame::binary(Bytes::from_static(&[1, 2]));
             writer.push(binary.websocket(Default::default()));
             writer.push(Frame::binary(Bytes::new()).websocket(Default::default()));
-            writer.push_close(Some(CloseCode::Size));
+            writer.push_close(Some(1009));
             writer.push_close(None);
             writer.push_pong(b"late");
             let mut io = Slow(Vec::new(), step);

@@ -281,22 +281,7 @@ pub async fn rest(stream: &mut TcpStream) -> String {
 
 /// Returns a masked frame as a client sends it.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mask = [0x11, 0x22, 0x33, 0x44];
-    let mut frame = vec![first];
-    match payload.len() {
-        len @ ..126 => frame.push(0x80 | len as u8),
-        len @ ..0x1_0000 => {
-            frame.push(0x80 | 126);
-            frame.extend((len as u16).to_be_bytes());
-        }
-        len => {
-            frame.push(0x80 | 127);
-            frame.extend((len as u64).to_be_bytes());
-        }
-    }
-    frame.extend(mask);
-    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    frame
+    engineio_parser::websocket::encode(first, Some([0x11, 0x22, 0x33, 0x44]), payload)
 }
 
 /// Returns the id in an open packet.

@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::*;
 use crate::engine::Order;
+use engineio_parser::websocket::{Header, Opcode, PONG, TEXT, apply_mask, encode};
 use engineio_server::EngineConfig as ServerConfig;
 
 const OPEN: &str = r#"0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
@@ -34,8 +35,7 @@ impl Peer {
             derive_accept_key(key.as_bytes())
         );
         stream.write_all(head.as_bytes()).await.unwrap();
-        stream.write_all(&[0x81, OPEN.len() as u8]).await.unwrap();
-        stream.write_all(OPEN.as_bytes()).await.unwrap();
+        stream.write_all(&encode(TEXT, None, OPEN.as_bytes())).await.unwrap();
         Self(stream)
     }
 
@@ -45,23 +45,22 @@ impl Peer {
 
     /// Returns the next frame of the client: a message, or the name of another frame.
     async fn next(&mut self) -> std::io::Result<String> {
-        let opcode = self.0.read_u8().await? & 0x0f;
-        let len = usize::from(self.0.read_u8().await? & 0x7f);
-        let mut mask = [0; 4];
-        self.0.read_exact(&mut mask).await?;
-        let mut payload = vec![0; len];
+        let mut head = [0; 6];
+        self.0.read_exact(&mut head).await?;
+        let (header, _) = Header::parse(&head).unwrap().unwrap();
+        let mut payload = vec![0; header.payload_len as usize];
         self.0.read_exact(&mut payload).await?;
-        payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
-        Ok(match opcode {
-            1 => String::from_utf8(payload).unwrap(),
-            8 => "close".into(),
-            9 => "ping".into(),
-            opcode => panic!("opcode {opcode}"),
+        apply_mask(&mut payload, header.mask.unwrap());
+        Ok(match header.opcode {
+            Opcode::Text => String::from_utf8(payload).unwrap(),
+            Opcode::Close => "close".into(),
+            Opcode::Ping => "ping".into(),
+            opcode => panic!("{opcode:?}"),
         })
     }
 
     async fn pong(&mut self) {
-        self.0.write_all(&[0x8a, 0]).await.unwrap();
+        self.0.write_all(&encode(PONG, None, b"")).await.unwrap();
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use engineio_parser::websocket::{TEXT, encode};
 use proptest::{collection::vec, prelude::*, sample::select};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -64,8 +65,7 @@ async fn serve(mut stream: DuplexStream, answers: Vec<Answer>) {
                     bytes.extend(format!("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {accept}\r\n\r\n").bytes());
                 }
                 if open {
-                    bytes.extend([0x81, OPEN.len() as u8]);
-                    bytes.extend(OPEN.bytes());
+                    bytes.extend(encode(TEXT, None, OPEN.as_bytes()));
                 }
                 bytes.extend(&answer.rest);
             }

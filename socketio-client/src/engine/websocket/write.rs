@@ -6,8 +6,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use engineio_parser::websocket::{CLOSE, MAX_HEADER, apply_mask, header};
 use tokio::io::AsyncWrite;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, OpCode};
 
 /// The capacity that an emptied buffer retains, in bytes.
 const RETAINED_CAPACITY: usize = 8 * 1024;
@@ -34,44 +34,31 @@ impl Writer {
         self.bytes.len() - self.written
     }
 
-    /// Adds a frame. Its payload is `first` followed by `rest`.
+    /// Adds a frame with this first byte. Its payload is `head` followed by `tail`.
     ///
     /// # Errors
     ///
     /// The system has no randomness for the mask.
-    pub(super) fn push(&mut self, opcode: OpCode, first: &[u8], rest: &[u8]) -> io::Result<()> {
+    pub(super) fn push(&mut self, first: u8, head: &[u8], tail: &[u8]) -> io::Result<()> {
         let mask = self.masks.next()?;
         if self.written > self.waiting() {
             self.bytes.drain(..self.written);
             self.written = 0;
         }
-        let len = first.len() + rest.len();
-        self.bytes.reserve(14 + len);
-        self.bytes.push(0x80 | u8::from(opcode));
-        match len {
-            0..=125 => self.bytes.push(0x80 | len as u8),
-            126..=0xffff => {
-                self.bytes.push(0x80 | 126);
-                self.bytes.extend_from_slice(&(len as u16).to_be_bytes());
-            }
-            _ => {
-                self.bytes.push(0x80 | 127);
-                self.bytes.extend_from_slice(&(len as u64).to_be_bytes());
-            }
-        }
-        self.bytes.extend_from_slice(&mask);
+        let len = head.len() + tail.len();
+        self.bytes.reserve(MAX_HEADER + len);
+        self.bytes.extend_from_slice(header(first, len, Some(mask)).as_ref());
         let payload = self.bytes.len();
-        self.bytes.extend_from_slice(first);
-        self.bytes.extend_from_slice(rest);
-        apply(mask, &mut self.bytes[payload..]);
+        self.bytes.extend_from_slice(head);
+        self.bytes.extend_from_slice(tail);
+        apply_mask(&mut self.bytes[payload..], mask);
         Ok(())
     }
 
     /// Adds a close frame.
-    pub(super) fn push_close(&mut self, code: Option<CloseCode>) -> io::Result<()> {
-        let code = code.map(|code| u16::from(code).to_be_bytes());
-        let payload = code.as_ref().map_or(&[][..], |code| code);
-        self.push(OpCode::Control(Control::Close), payload, &[])
+    pub(super) fn push_close(&mut self, code: Option<u16>) -> io::Result<()> {
+        let code = code.map(u16::to_be_bytes);
+        self.push(CLOSE, code.as_ref().map_or(&[][..], |code| code), &[])
     }
 
     /// Writes and flushes everything.
@@ -126,27 +113,12 @@ impl Masks {
     }
 }
 
-/// Applies a mask, eight bytes at a time.
-fn apply(mask: [u8; 4], payload: &mut [u8]) {
-    let [a, b, c, d] = mask;
-    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let (words, rest) = payload.as_chunks_mut::<8>();
-    for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
-    }
-    for (byte, mask) in rest.iter_mut().zip(mask.iter().cycle()) {
-        *byte ^= mask;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{io::Cursor, task::Waker};
 
-    use tokio_tungstenite::tungstenite::protocol::{
-        Role, WebSocketContext,
-        frame::coding::{CloseCode, Data},
-    };
+    use engineio_parser::websocket::BINARY;
+    use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketContext};
 
     use super::*;
 
@@ -186,10 +158,10 @@ mod tests {
         for len in [0, 1, 7, 125, 126, 0xffff, 0x1_0000] {
             let payload: Vec<u8> = (0..len).map(|at| at as u8).collect();
             let (first, rest) = payload.split_at(len.min(1));
-            writer.push(OpCode::Data(Data::Binary), first, rest).unwrap();
+            writer.push(BINARY, first, rest).unwrap();
             sent.push(payload);
         }
-        writer.push_close(Some(CloseCode::Size)).unwrap();
+        writer.push_close(Some(1009)).unwrap();
         let mut stream = Slow { step: 1000, ..Slow::default() };
         let mut cx = Context::from_waker(Waker::noop());
         assert!(writer.poll_flush(&mut stream, &mut cx).is_pending());
@@ -209,7 +181,7 @@ mod tests {
     fn a_slow_stream_does_not_let_the_buffer_grow() {
         let mut writer = Writer::default();
         for _ in 0..1000 {
-            writer.push(OpCode::Data(Data::Binary), &[], &[0; 100]).unwrap();
+            writer.push(BINARY, &[], &[0; 100]).unwrap();
             writer.written += writer.waiting() - 50;
         }
         assert!(writer.bytes.len() < 1000, "{}", writer.bytes.len());

@@ -82,21 +82,7 @@ impl Client {
 
 /// Encodes a frame with a mask of zeros. `first` is the first byte of its header.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut out = vec![first];
-    match payload.len() {
-        len @ 0..=125 => out.push(0x80 | len as u8),
-        len @ 126..=0xffff => {
-            out.push(0x80 | 126);
-            out.extend((len as u16).to_be_bytes());
-        }
-        len => {
-            out.push(0x80 | 127);
-            out.extend((len as u64).to_be_bytes());
-        }
-    }
-    out.extend([0; 4]);
-    out.extend(payload);
-    out
+    engineio_parser::websocket::encode(first, Some([0; 4]), payload)
 }
 
 /// Compresses a message and removes the last four bytes, which are not sent (RFC 7692, section

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use engineio_parser::websocket::{BINARY, Header, TEXT, encode};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -95,37 +96,16 @@ impl Socket {
 
 /// Returns where the payload of a complete frame begins and ends.
 fn whole_frame(bytes: &[u8]) -> Option<(usize, usize)> {
-    let (from, len) = match *bytes.get(1)? {
-        126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
-        127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?) as usize),
-        len => (2, usize::from(len)),
-    };
-    (bytes.len() >= from + len).then_some((from, from + len))
+    let (header, from) = Header::parse(bytes).ok()??;
+    let to = from + header.payload_len as usize;
+    (bytes.len() >= to).then_some((from, to))
 }
 
 /// Returns a text frame, masked with zeros.
 pub(crate) fn frame(payload: &[u8]) -> Vec<u8> {
-    frame_of(0x81, payload)
+    encode(TEXT, Some([0; 4]), payload)
 }
 
 pub(crate) fn binary(payload: &[u8]) -> Vec<u8> {
-    frame_of(0x82, payload)
-}
-
-fn frame_of(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut out = vec![first];
-    match payload.len() {
-        len @ 0..=125 => out.push(0x80 | len as u8),
-        len @ 126..=0xffff => {
-            out.push(0x80 | 126);
-            out.extend((len as u16).to_be_bytes());
-        }
-        len => {
-            out.push(0x80 | 127);
-            out.extend((len as u64).to_be_bytes());
-        }
-    }
-    out.extend([0; 4]);
-    out.extend(payload);
-    out
+    encode(BINARY, Some([0; 4]), payload)
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use engineio_parser::websocket::{Header, Opcode, encode};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -80,25 +81,20 @@ impl Wire {
     /// frames.
     pub(crate) async fn expect(&mut self, prefix: &str) -> io::Result<String> {
         loop {
-            let first = self.take(2).await?;
-            let (opcode, length) = match first[..] {
-                [first, length] => (first & 0x0f, usize::from(length & 0x7f)),
-                _ => return Err(io::ErrorKind::InvalidData.into()),
-            };
-            let length = match length {
-                126 => {
-                    self.take(2).await?.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+            let (header, len) = loop {
+                match Header::parse(&self.buffer).map_err(io::Error::other)? {
+                    Some(header) => break header,
+                    None => self.more().await?,
                 }
-                127 => return Err(io::ErrorKind::InvalidData.into()),
-                length => length,
             };
-            let payload = self.take(length).await?;
-            match opcode {
-                1 if payload == b"2" => self.text("3").await?,
-                1 if payload.starts_with(prefix.as_bytes()) => {
+            self.take(len).await?;
+            let payload = self.take(header.payload_len as usize).await?;
+            match header.opcode {
+                Opcode::Text if payload == b"2" => self.text("3").await?,
+                Opcode::Text if payload.starts_with(prefix.as_bytes()) => {
                     return String::from_utf8(payload).map_err(io::Error::other);
                 }
-                8 => return Err(io::Error::other(format!("closed before {prefix}"))),
+                Opcode::Close => return Err(io::Error::other(format!("closed before {prefix}"))),
                 _ => {}
             }
         }
@@ -149,19 +145,5 @@ impl Wire {
 
 /// Returns a frame, masked with zeros.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match payload.len() {
-        length @ ..126 => frame.push(0x80 | length as u8),
-        length @ ..0x1_0000 => {
-            frame.push(0x80 | 126);
-            frame.extend((length as u16).to_be_bytes());
-        }
-        length => {
-            frame.push(0x80 | 127);
-            frame.extend((length as u64).to_be_bytes());
-        }
-    }
-    frame.extend([0; 4]);
-    frame.extend(payload);
-    frame
+    encode(first, Some([0; 4]), payload)
 }

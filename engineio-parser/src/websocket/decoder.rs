@@ -1,0 +1,460 @@
+//! Assembly of messages from the bytes of a peer.
+
+use std::{borrow::Cow, mem};
+
+use bytes::BufMut;
+
+use super::{
+    Incoming, Message,
+    header::{Header, MAX_HEADER, Opcode, apply_mask},
+};
+use crate::error::WebSocketError;
+
+/// How many bytes of a large payload are allocated ahead.
+const CHUNK: usize = 64 * 1024;
+
+/// Decodes the frames of a peer.
+///
+/// Every limit is checked on the header, before the payload arrives, and memory grows with the data
+/// that has arrived. Between messages a decoder owns no buffer.
+///
+/// ```
+/// use engineio_parser::websocket::{Decoded, Decoder, Incoming, Message, PING, TEXT, encode};
+///
+/// let mut decoder = Decoder::of_server(1_000_000);
+/// let mut bytes = [encode(TEXT, None, b"4hello"), encode(PING, None, b"")].concat();
+/// let mut input = &mut bytes[..];
+/// let text = decoder.decode(&mut input)?;
+/// assert_eq!(text, Decoded::Incoming(Incoming::Message(Message::Text("4hello".into()))));
+/// assert_eq!(decoder.decode(&mut input)?, Decoded::Incoming(Incoming::Ping(b"".into())));
+/// assert_eq!(decoder.decode(&mut input)?, Decoded::Incomplete);
+/// # Ok::<(), engineio_parser::WebSocketError>(())
+/// ```
+#[derive(Debug)]
+pub struct Decoder {
+    max_payload: usize,
+    max_fragments: u32,
+    masked: bool,
+    may_compress: bool,
+    /// How many bytes of an incomplete header have arrived.
+    head_len: u8,
+    head: [u8; MAX_HEADER],
+    /// The frame whose payload is arriving.
+    frame: Option<OpenFrame>,
+    /// The message whose fragments are arriving.
+    message: Option<Fragments>,
+}
+
+/// The result of [`Decoder::decode`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Decoded<'a> {
+    /// The input is used up. More bytes must arrive.
+    Incomplete,
+    /// A frame is complete, but its message is not.
+    Fragment,
+    /// A message or control frame is complete.
+    Incoming(Incoming<'a>),
+}
+
+#[derive(Debug)]
+struct OpenFrame {
+    opcode: Opcode,
+    last: bool,
+    compressed: bool,
+    /// The mask of the next byte and the three after it.
+    mask: Option<[u8; 4]>,
+    len: usize,
+    /// The bytes that have arrived, unmasked.
+    payload: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Fragments {
+    opcode: Opcode,
+    compressed: bool,
+    frames: u32,
+    payload: Vec<u8>,
+}
+
+impl Decoder {
+    /// Creates a decoder for the frames of a client, which are masked. A message may have
+    /// `max_payload` bytes and any number of fragments.
+    pub fn of_client(max_payload: usize) -> Self {
+        Self {
+            max_payload,
+            max_fragments: u32::MAX,
+            masked: true,
+            may_compress: false,
+            head_len: 0,
+            head: [0; MAX_HEADER],
+            frame: None,
+            message: None,
+        }
+    }
+
+    /// Creates a decoder for the frames of a server, which are not masked.
+    pub fn of_server(max_payload: usize) -> Self {
+        Self { masked: false, ..Self::of_client(max_payload) }
+    }
+
+    /// Limits the number of frames in one message (default: unlimited).
+    #[must_use]
+    pub fn max_fragments(mut self, frames: u32) -> Self {
+        self.max_fragments = frames;
+        self
+    }
+
+    /// Accepts compressed messages (default: no). `max_payload` limits their compressed size, so
+    /// the caller must limit the decompressed size.
+    #[must_use]
+    pub fn accept_compressed(mut self) -> Self {
+        self.may_compress = true;
+        self
+    }
+
+    /// Returns whether the next byte begins a frame or continues a header.
+    pub fn is_between_frames(&self) -> bool {
+        self.frame.is_none()
+    }
+
+    /// Returns how many bytes of the incomplete message are stored.
+    pub fn stored(&self) -> usize {
+        let frame = self.frame.as_ref().map_or(0, |frame| frame.payload.len());
+        frame + self.message.as_ref().map_or(0, |message| message.payload.len())
+    }
+
+    /// Decodes at most one frame. Removes its bytes from `input`, after unmasking them in place.
+    ///
+    /// # Errors
+    ///
+    /// [`WebSocketError`] if the peer violates the protocol or a limit. The caller must close the
+    /// connection and not use the decoder again.
+    pub fn decode<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Decoded<'a>, WebSocketError> {
+        let mut frame = match self.frame.take() {
+            Some(frame) => frame,
+            None => match self.open_frame(input)? {
+                Some(frame) => frame,
+                None => return Ok(Decoded::Incomplete),
+            },
+        };
+        let missing = frame.len - frame.payload.len();
+        let payload = take(input, missing.min(input.len()));
+        if let Some(mask) = &mut frame.mask {
+            apply_mask(payload, *mask);
+            mask.rotate_left(payload.len() % 4);
+        }
+        if payload.len() < missing {
+            frame.payload.extend_from_slice(payload);
+            self.frame = Some(frame);
+            return Ok(Decoded::Incomplete);
+        }
+        self.close_frame(frame, payload)
+    }
+
+    /// Returns the buffer of a payload of which at least `least` bytes are missing. The caller may
+    /// read the next bytes of the stream into it instead of passing them to
+    /// [`decode`](Self::decode), and then calls `decode` again. Always `None` for masked frames.
+    pub fn payload_mut(&mut self, least: usize) -> Option<impl BufMut> {
+        let OpenFrame { len, payload, .. } =
+            self.frame.as_mut().filter(|frame| frame.mask.is_none())?;
+        let missing = *len - payload.len();
+        if missing < least.max(1) {
+            return None;
+        }
+        if payload.capacity() - payload.len() < least {
+            // The announced length is not trusted: memory grows with the data and ends at exactly
+            // that length.
+            payload.reserve_exact(payload.len().max(CHUNK).min(missing));
+        }
+        Some(payload.limit(missing))
+    }
+
+    /// Parses a header, if it is complete, removes it from `input`, and checks all limits.
+    fn open_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<OpenFrame>, WebSocketError> {
+        let stored = usize::from(self.head_len);
+        let parsed = if stored == 0 {
+            Header::parse(input)?
+        } else {
+            let len = input.len().min(MAX_HEADER - stored);
+            self.head[stored..stored + len].copy_from_slice(&input[..len]);
+            Header::parse(&self.head[..stored + len])?
+        };
+        let used = match parsed {
+            Some((_, len)) => len - stored,
+            None => input.len(),
+        };
+        let head = take(input, used);
+        let Some((header, _)) = parsed else {
+            self.head[stored..stored + used].copy_from_slice(head);
+            self.head_len += used as u8;
+            return Ok(None);
+        };
+        self.head_len = 0;
+        let len = self.check(&header)?;
+        let Header { opcode, last, compressed, mask, .. } = header;
+        Ok(Some(OpenFrame { opcode, last, compressed, mask, len, payload: Vec::new() }))
+    }
+
+    /// Checks a header. Returns the length of the payload.
+    fn check(&self, header: &Header) -> Result<usize, WebSocketError> {
+        let Header { opcode, last, compressed, mask, payload_len } = *header;
+        if mask.is_some() != self.masked {
+            return Err(WebSocketError::Mask);
+        }
+        // RFC 7692 section 6: only the first frame of a message says whether it is compressed.
+        let first = matches!(opcode, Opcode::Text | Opcode::Binary);
+        if compressed && !(first && self.may_compress) {
+            return Err(WebSocketError::ReservedBits);
+        }
+        if opcode.is_control() {
+            return match payload_len {
+                _ if !last => Err(WebSocketError::FragmentedControl),
+                len @ 0..=125 => Ok(len as usize),
+                _ => Err(WebSocketError::LongControl),
+            };
+        }
+        if first == self.message.is_some() {
+            return Err(WebSocketError::Continuation);
+        }
+        let max_payload = self.max_payload;
+        let before = self.message.as_ref().map_or(0, |message| message.payload.len());
+        let len = usize::try_from(payload_len)
+            .ok()
+            .filter(|len| *len <= max_payload.saturating_sub(before))
+            .ok_or(WebSocketError::TooLarge { max_payload })?;
+        if self.message.as_ref().map_or(0, |message| message.frames) >= self.max_fragments {
+            return Err(WebSocketError::Fragments { max_fragments: self.max_fragments });
+        }
+        Ok(len)
+    }
+
+    /// Handles a complete frame. Its payload is the stored part followed by `tail`.
+    fn close_frame<'a>(
+        &mut self,
+        mut frame: OpenFrame,
+        tail: &'a [u8],
+    ) -> Result<Decoded<'a>, WebSocketError> {
+        if frame.opcode == Opcode::Continuation {
+            let message = self.message.as_mut().ok_or(WebSocketError::Continuation)?;
+            message.frames += 1;
+            message.payload.extend_from_slice(&frame.payload);
+            message.payload.extend_from_slice(tail);
+            return match self.message.take_if(|_| frame.last) {
+                Some(Fragments { opcode, compressed, payload, .. }) => {
+                    complete(opcode, compressed, Cow::Owned(payload))
+                }
+                None => Ok(Decoded::Fragment),
+            };
+        }
+        let payload = if frame.payload.is_empty() {
+            Cow::Borrowed(tail)
+        } else {
+            frame.payload.extend_from_slice(tail);
+            Cow::Owned(frame.payload)
+        };
+        let OpenFrame { opcode, last, compressed, .. } = frame;
+        let incoming = match opcode {
+            Opcode::Ping => Incoming::Ping(payload),
+            Opcode::Pong => Incoming::Pong(payload),
+            Opcode::Close => Incoming::Close(parse_close(&payload)?),
+            _ if last => return complete(opcode, compressed, payload),
+            _ => {
+                let payload = payload.into_owned();
+                self.message = Some(Fragments { opcode, compressed, frames: 1, payload });
+                return Ok(Decoded::Fragment);
+            }
+        };
+        Ok(Decoded::Incoming(incoming))
+    }
+}
+
+/// Removes the first `len` bytes.
+fn take<'a>(input: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
+    let (taken, rest) = mem::take(input).split_at_mut(len);
+    *input = rest;
+    taken
+}
+
+fn complete(
+    opcode: Opcode,
+    compressed: bool,
+    payload: Cow<'_, [u8]>,
+) -> Result<Decoded<'_>, WebSocketError> {
+    Ok(Decoded::Incoming(if compressed {
+        Incoming::Compressed { opcode, payload }
+    } else {
+        Incoming::Message(Message::new(opcode, payload)?)
+    }))
+}
+
+fn parse_close(payload: &[u8]) -> Result<Option<u16>, WebSocketError> {
+    let Some((code, reason)) = payload.split_first_chunk() else {
+        return if payload.is_empty() { Ok(None) } else { Err(WebSocketError::Close) };
+    };
+    std::str::from_utf8(reason).map_err(|_| WebSocketError::InvalidUtf8)?;
+    Ok(Some(u16::from_be_bytes(*code)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::*, *};
+
+    const MASK: Option<[u8; 4]> = Some([1, 2, 3, 4]);
+
+    fn decoder() -> Decoder {
+        Decoder::of_client(100_000).max_fragments(4)
+    }
+
+    /// Decodes bytes in chunks.
+    fn decode(
+        decoder: &mut Decoder,
+        bytes: &[u8],
+        chunk: usize,
+    ) -> Result<Vec<Incoming<'static>>, WebSocketError> {
+        let mut out = Vec::new();
+        for part in bytes.chunks(chunk) {
+            let mut part = part.to_vec();
+            let mut input = &mut part[..];
+            loop {
+                match decoder.decode(&mut input)? {
+                    Decoded::Incomplete => break,
+                    Decoded::Fragment => {}
+                    Decoded::Incoming(incoming) => out.push(incoming.into_owned()),
+                }
+            }
+            assert!(input.is_empty());
+        }
+        Ok(out)
+    }
+
+    fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+        encode(first, MASK, payload)
+    }
+
+    #[test]
+    fn messages_do_not_depend_on_the_size_of_reads() {
+        let big = vec![7; 70_000];
+        let bytes = [
+            masked(TEXT, b"hello"),
+            masked(0x02, &big[..200]),
+            masked(PING, b"hi"),
+            masked(0x80, &big[200..]),
+            masked(BINARY, b""),
+            masked(PONG, b""),
+            masked(CLOSE, &[3, 232]),
+        ]
+        .concat();
+        for chunk in [1, 2, 3, 7, 64, 1000, bytes.len()] {
+            let mut decoder = decoder();
+            let decoded = decode(&mut decoder, &bytes, chunk).unwrap();
+            let expected = [
+                Incoming::Message(Message::Text("hello".into())),
+                Incoming::Ping(b"hi".into()),
+                Incoming::Message(Message::Binary(Cow::Borrowed(&big))),
+                Incoming::Message(Message::Binary(b"".into())),
+                Incoming::Pong(b"".into()),
+                Incoming::Close(Some(1000)),
+            ];
+            assert_eq!(decoded, expected, "in chunks of {chunk}");
+            assert!(decoder.frame.is_none() && decoder.message.is_none());
+        }
+    }
+
+    #[test]
+    fn a_message_owns_only_its_bytes() {
+        let big = vec![7; 70_000];
+        let bytes = [masked(BINARY, &big), masked(0x02, &big[..200]), masked(0x80, &big[200..300])]
+            .concat();
+        for chunk in [1, 1000, bytes.len()] {
+            for incoming in decode(&mut decoder(), &bytes, chunk).unwrap() {
+                let Incoming::Message(Message::Binary(Cow::Owned(data))) = incoming else {
+                    unreachable!()
+                };
+                assert_eq!(data.capacity(), data.len(), "in chunks of {chunk}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_beyond_the_limit_is_refused_by_its_announced_length() {
+        let too_large = Err(WebSocketError::TooLarge { max_payload: 100_000 });
+        let header = header(BINARY, 100_001, MASK);
+        assert_eq!(decode(&mut decoder(), header.as_ref(), 14), too_large);
+        let begun = [&masked(0x02, &[0; 60_000])[..], &masked(0x80, &[0; 60_000])[..8]].concat();
+        assert_eq!(decode(&mut decoder(), &begun, 4096), too_large);
+        let huge = [0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+        assert_eq!(decode(&mut decoder(), &huge, 14), too_large);
+    }
+
+    #[test]
+    fn a_flood_of_empty_fragments_is_refused() {
+        let flood = [masked(0x01, b""), masked(0x00, b"").repeat(4)].concat();
+        let refused = Err(WebSocketError::Fragments { max_fragments: 4 });
+        assert_eq!(decode(&mut decoder(), &flood, flood.len()), refused);
+        assert_eq!(decode(&mut Decoder::of_client(0), &flood, flood.len()), Ok(vec![]));
+    }
+
+    #[test]
+    fn malformed_frames_are_refused() {
+        let cases = [
+            (encode(TEXT, None, b"unmasked"), WebSocketError::Mask),
+            (masked(0xc1, b"compressed"), WebSocketError::ReservedBits),
+            (masked(0x09, b"fragmented ping"), WebSocketError::FragmentedControl),
+            (masked(PING, &[0; 126]), WebSocketError::LongControl),
+            (masked(0x80, b"continues nothing"), WebSocketError::Continuation),
+            ([masked(0x01, b"a"), masked(0x81, b"b")].concat(), WebSocketError::Continuation),
+            (masked(TEXT, &[0xff, 0xfe]), WebSocketError::InvalidUtf8),
+            (masked(CLOSE, &[3]), WebSocketError::Close),
+            (masked(CLOSE, &[3, 232, 0xff]), WebSocketError::InvalidUtf8),
+        ];
+        for (bytes, error) in cases {
+            assert_eq!(decode(&mut decoder(), &bytes, bytes.len()), Err(error), "{bytes:x?}");
+        }
+        let of_server = &mut Decoder::of_server(100);
+        assert_eq!(decode(of_server, &masked(TEXT, b"a"), 100), Err(WebSocketError::Mask));
+    }
+
+    #[test]
+    fn a_compressed_message_is_not_checked() {
+        let mut decoder = decoder().accept_compressed();
+        let bytes = [masked(0x41, b"\xff"), masked(0x80, b"\xfe")].concat();
+        let opcode = Opcode::Text;
+        let compressed = Incoming::Compressed { opcode, payload: b"\xff\xfe".into() };
+        assert_eq!(decode(&mut decoder, &bytes, 3), Ok(vec![compressed]));
+        let control = decode(&mut decoder, &masked(PING | COMPRESSED, b""), 100);
+        assert_eq!(control, Err(WebSocketError::ReservedBits));
+    }
+
+    #[test]
+    fn a_large_payload_is_read_into_its_own_buffer() {
+        let mut decoder = Decoder::of_server(usize::MAX);
+        assert!(decoder.payload_mut(1).is_none());
+        let len = 200_000;
+        let mut begin = [header(BINARY, len, None).as_ref(), b"12345"].concat();
+        assert_eq!(decoder.decode(&mut &mut begin[..]), Ok(Decoded::Incomplete));
+        assert!(decoder.payload_mut(len).is_none());
+        let mut rest = &vec![7; len][..];
+        while let Some(mut payload) = decoder.payload_mut(1) {
+            let (part, after) = rest.split_at(rest.len().min(1000).min(payload.remaining_mut()));
+            payload.put_slice(part);
+            rest = after;
+        }
+        assert_eq!((rest.len(), decoder.stored()), (5, len));
+        let Ok(Decoded::Incoming(Incoming::Message(Message::Binary(Cow::Owned(data))))) =
+            decoder.decode(&mut &mut [][..])
+        else {
+            panic!("a message");
+        };
+        assert_eq!((data.len(), data.capacity()), (len, len));
+    }
+
+    #[test]
+    fn an_announced_length_reserves_little() {
+        let mut decoder = Decoder::of_server(usize::MAX);
+        let mut begin = b"\x82\x7f\x00\x00\x00\xff\xff\xff\xff\xff12345".to_vec();
+        assert_eq!(decoder.decode(&mut &mut begin[..]), Ok(Decoded::Incomplete));
+        decoder.payload_mut(8192).unwrap().put_slice(&[0; 100]);
+        let payload = &decoder.frame.as_ref().unwrap().payload;
+        assert!(payload.len() == 105 && payload.capacity() <= 2 * CHUNK);
+    }
+}
