@@ -1,15 +1,13 @@
 //! Finds sockets by URL.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError, Weak},
-};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use crate::{
     config::ClientConfig,
     error::{ClientError, ConnectError},
-    model::{Manager, Owner, Socket},
+    manager::{Manager, WeakManager},
+    socket::Socket,
+    sync::{Mutex, MutexGuard, lock},
     url::Target,
 };
 
@@ -63,7 +61,7 @@ pub async fn connect_with(url: &str, config: ClientConfig) -> Result<Socket, Con
 #[derive(Clone, Default)]
 pub struct Client {
     config: ClientConfig,
-    managers: Arc<Mutex<HashMap<String, Weak<Owner>>>>,
+    managers: Arc<Mutex<HashMap<String, WeakManager>>>,
 }
 
 impl Client {
@@ -112,7 +110,7 @@ impl Client {
                 let origin = target.origin.clone();
                 let manager = Manager::open_target(target, self.config.clone())?;
                 if self.known(&origin).is_none() {
-                    self.managers().insert(origin, Arc::downgrade(&manager.0));
+                    self.managers().insert(origin, manager.downgrade());
                 }
                 manager
             }
@@ -122,12 +120,12 @@ impl Client {
 
     fn known(&self, origin: &str) -> Option<Manager> {
         let mut managers = self.managers();
-        managers.retain(|_, owner| owner.strong_count() > 0);
-        managers.get(origin).and_then(Weak::upgrade).map(Manager)
+        managers.retain(|_, manager| manager.is_alive());
+        managers.get(origin).and_then(WeakManager::upgrade)
     }
 
-    fn managers(&self) -> std::sync::MutexGuard<'_, HashMap<String, Weak<Owner>>> {
-        self.managers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn managers(&self) -> MutexGuard<'_, HashMap<String, WeakManager>> {
+        lock(&self.managers)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use socketio_parser::{Limits, Parser, PublicError, PublicErrors};
 
-use crate::{engine::EngineOptions, error::HandlerError, reconnect::Reconnection};
+use crate::{engine::EngineOptions, error::HandlerError, reconnection::Reconnection};
 
 /// The options of a [`Manager`](crate::Manager), which is one connection.
 ///

@@ -46,30 +46,20 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod ack;
 mod client;
 mod config;
-mod dispatch;
 mod driver;
-mod emitter;
 mod engine;
 mod error;
-mod events;
-mod listeners;
 mod manager;
 mod manager_event;
-mod model;
-mod outbox;
-mod outgoing;
-mod reconnect;
+mod reconnection;
 mod request;
-mod retries;
-mod signal;
+mod shared;
 mod socket;
 mod sync;
-mod table;
+mod time;
 mod url;
-mod waiter;
 
 pub use engineio_parser::Transport;
 pub use socketio_parser::{
@@ -78,18 +68,19 @@ pub use socketio_parser::{
 };
 
 pub use self::{
-    ack::Ack,
     client::{Client, connect, connect_with},
     config::{ClientConfig, SocketConfig},
-    dispatch::{
-        Data, DisconnectDescription, EventName, Extract, Handler, MaybeExtract, TypedHandler,
-    },
-    emitter::Emitter,
     error::{AckError, ClientError, ConnectError, DisconnectReason, EmitError, HandlerError},
-    events::{Events, Received},
+    manager::Manager,
     manager_event::ManagerEvent,
-    model::{Context, Manager, Socket},
-    reconnect::Reconnection,
+    reconnection::Reconnection,
+    socket::{
+        Ack, Emitter, Events, Received, Socket,
+        handlers::{
+            Context, Data, DisconnectDescription, EventName, Extract, Handler, MaybeExtract,
+            TypedHandler,
+        },
+    },
     url::UrlError,
 };
 

@@ -1,6 +1,10 @@
-//! The API of a [`Manager`], one connection to a server.
+//! One connection to a server.
 
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use engineio_parser::Transport;
 use socketio_parser::Nsp;
@@ -11,10 +15,55 @@ use crate::{
     engine::EngineConfig,
     error::{ClientError, ConnectError, DisconnectReason},
     manager_event::ManagerEvent,
-    model::{Manager, ManagerListener, NamespaceSlot, Owner, Shared, Socket, Status},
-    reconnect::Reconnection,
+    reconnection::Reconnection,
+    shared::{Shared, Status},
+    socket::{NamespaceSlot, Socket},
     url::Target,
 };
+
+/// One connection to a server, which reconnects when it is lost. A clone is another handle of the
+/// same connection. The connection ends when the last handle is dropped; sockets are handles too.
+/// Events emitted before are still sent while the runtime is alive, within
+/// [`close_timeout`](crate::ClientConfig::close_timeout).
+///
+/// ```no_run
+/// use socketio_client::Manager;
+///
+/// # fn main() -> Result<(), socketio_client::ClientError> {
+/// let manager = Manager::new("https://example.com")?;
+/// let root = manager.socket("/");
+/// let admin = manager.socket("/admin"); // over the same connection
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Manager(Arc<Owner>);
+
+/// The part that only handles share. Dropping it stops the connection's task.
+struct Owner {
+    target: Target,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.signal().stop();
+    }
+}
+
+/// A handle that does not keep the connection alive.
+#[derive(Clone)]
+pub(crate) struct WeakManager(Weak<Owner>);
+
+impl WeakManager {
+    /// Returns a handle, or `None` after the last handle was dropped.
+    pub(crate) fn upgrade(&self) -> Option<Manager> {
+        self.0.upgrade().map(Manager)
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
 
 impl Manager {
     /// Creates a connection to the server of a URL, with the default options. It opens for the
@@ -46,10 +95,20 @@ impl Manager {
         let url = format!("{}/{query}", target.origin);
         let engine = EngineConfig::new(&url, &config.engine)
             .map_err(|error| ClientError::Engine(Arc::new(error)))?;
-        let owner =
-            Arc::new_cyclic(|owner| Owner(Arc::new(Shared::new(target, config, owner.clone()))));
-        runtime.spawn(Driver::new(owner.0.clone(), engine));
+        let owner = Arc::new_cyclic(|owner| {
+            let shared = Arc::new(Shared::new(config, WeakManager(owner.clone())));
+            Owner { target, shared }
+        });
+        runtime.spawn(Driver::new(owner.shared.clone(), engine));
         Ok(Self(owner))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakManager {
+        WeakManager(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0.shared
     }
 
     /// Returns the socket of a namespace, the same socket each time. It connects at once, unless
@@ -67,7 +126,7 @@ impl Manager {
     /// # Ok(()) }
     /// ```
     pub fn socket(&self, nsp: &str) -> Socket {
-        self.find_or_add(Nsp::new(nsp), self.0.0.config.socket.clone())
+        self.find_or_add(Nsp::new(nsp), self.shared().config().socket.clone())
     }
 
     /// Returns the socket of a namespace, created with the given options. An existing socket keeps
@@ -77,18 +136,18 @@ impl Manager {
     }
 
     fn find_or_add(&self, nsp: Nsp, config: SocketConfig) -> Socket {
-        let shared = &self.0.0;
+        let shared = self.shared();
         let slot = {
             let mut state = shared.state();
-            let known = state.slots.iter().find(|slot| slot.nsp == nsp).cloned();
+            let known = state.slots.iter().find(|slot| *slot.nsp() == nsp).cloned();
             known.unwrap_or_else(|| {
-                let slot = Arc::new(NamespaceSlot::new(nsp, config, shared.config.parser));
+                let slot = Arc::new(NamespaceSlot::new(nsp, config, shared.config().parser));
                 state.slots.push(slot.clone());
                 slot
             })
         };
-        let socket = Socket { slot, manager: self.clone() };
-        if shared.config.auto_connect && !socket.is_active() {
+        let socket = Socket::new(slot, self.clone());
+        if shared.config().auto_connect && !socket.is_active() {
             socket.open();
         }
         socket
@@ -96,7 +155,7 @@ impl Manager {
 
     /// Returns whether this namespace has a socket.
     pub(crate) fn has(&self, nsp: &Nsp) -> bool {
-        self.0.0.state().slots.iter().any(|slot| slot.nsp == *nsp)
+        self.shared().state().slots.iter().any(|slot| slot.nsp() == nsp)
     }
 
     /// Adds a listener for events of the connection. The connection's task calls it, so it should
@@ -116,24 +175,26 @@ impl Manager {
     /// # Ok(()) }
     /// ```
     pub fn on(&self, listener: impl Fn(&ManagerEvent) + Send + Sync + 'static) {
-        self.0.0.add_listener(Arc::new(listener));
+        self.shared().change_listeners(|known| {
+            known.iter().cloned().chain([Arc::new(listener) as _]).collect()
+        });
     }
 
     /// Removes all listeners.
     pub fn off(&self) {
-        self.0.0.clear_listeners();
+        self.shared().change_listeners(|_| Arc::new([]));
     }
 
     /// Opens the connection, unless it is open or opening. [`Socket::connect`] does so as well.
     pub fn open(&self) {
         {
-            let mut state = self.0.0.state();
+            let mut state = self.shared().state();
             state.request.open();
             if matches!(state.status, Status::Idle) {
                 state.status = Status::Busy;
             }
         }
-        self.0.0.signal.request_made();
+        self.shared().signal().request_made();
     }
 
     /// Closes the connection. It opens again when a socket connects or [`open`](Self::open) is
@@ -146,14 +207,12 @@ impl Manager {
     pub fn close(&self) {
         let mut connecting = Vec::new();
         {
-            let mut state = self.0.0.state();
+            let mut state = self.shared().state();
             state.request.close();
             // Under the lock, because the connection's task must not handle `close` before all
             // sockets are marked.
             for slot in &state.slots {
-                let mut state = slot.state();
-                state.end();
-                connecting.append(&mut state.connecting);
+                connecting.append(&mut slot.state().disconnect());
             }
         }
         // Fails pending `connect` calls here, so that calls from now on wait for the next
@@ -161,7 +220,7 @@ impl Manager {
         for waiting in connecting {
             let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::ForcedClose)));
         }
-        self.0.0.signal.request_made();
+        self.shared().signal().request_made();
     }
 
     /// Waits until there is no connection, not even a closing one. By then the events emitted
@@ -176,28 +235,22 @@ impl Manager {
     /// # Ok(()) }
     /// ```
     pub async fn closed(&self) {
-        loop {
-            let closed = self.0.0.closed.notified();
-            if matches!(self.0.0.state().status, Status::Idle) || self.0.0.is_ended() {
-                return;
-            }
-            closed.await;
-        }
+        self.shared().closed().await;
     }
 
     /// Returns the namespace named by the path of the URL.
     pub fn nsp(&self) -> &Nsp {
-        &self.0.0.target.nsp
+        &self.0.target.nsp
     }
 
     /// Returns whether the connection is open.
     pub fn is_open(&self) -> bool {
-        self.0.0.is_open()
+        self.shared().is_open()
     }
 
     /// Returns the id of the Engine.IO session while the connection is open.
     pub fn engine_id(&self) -> Option<String> {
-        match &self.0.0.state().status {
+        match &self.shared().state().status {
             Status::Open { sid, .. } => Some(sid.clone()),
             Status::Idle | Status::Busy => None,
         }
@@ -205,7 +258,7 @@ impl Manager {
 
     /// Returns the transport in use while the connection is open.
     pub fn transport(&self) -> Option<Transport> {
-        match self.0.0.state().status {
+        match self.shared().state().status {
             Status::Open { transport, .. } => Some(transport),
             Status::Idle | Status::Busy => None,
         }
@@ -213,45 +266,25 @@ impl Manager {
 
     /// Returns the reconnection policy.
     pub fn reconnection(&self) -> Reconnection {
-        self.0.0.state().reconnection.clone()
+        self.shared().reconnection()
     }
 
     /// Changes the reconnection policy, from the next attempt on.
     pub fn set_reconnection(&self, reconnection: Reconnection) {
-        self.0.0.state().reconnection = reconnection;
-        self.0.0.signal.request_made();
+        self.shared().state().reconnection = reconnection;
+        self.shared().signal().request_made();
     }
 
     /// Changes [`connect_timeout`](ClientConfig::connect_timeout), from the next attempt on.
     pub fn set_connect_timeout(&self, timeout: impl Into<Option<Duration>>) {
-        self.0.0.state().connect_timeout = timeout.into();
-    }
-}
-
-impl Shared {
-    fn add_listener(&self, listener: ManagerListener) {
-        self.change_listeners(|known| known.iter().cloned().chain([listener]).collect());
-    }
-
-    fn clear_listeners(&self) {
-        self.change_listeners(|_| Arc::new([]));
-    }
-
-    /// Calls the listeners, which are user code.
-    pub(crate) fn notify(&self, event: &ManagerEvent) {
-        tracing::debug!(target: "socketio::client", event = event.name(), "manager");
-        for listener in self.listeners().iter() {
-            if std::panic::catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
-                tracing::error!(target: "socketio::client", "a listener of the manager panicked");
-            }
-        }
+        self.shared().state().connect_timeout = timeout.into();
     }
 }
 
 impl fmt::Debug for Manager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Manager")
-            .field("origin", &self.0.0.target.origin)
+            .field("origin", &self.0.target.origin)
             .field("open", &self.is_open())
             .finish_non_exhaustive()
     }

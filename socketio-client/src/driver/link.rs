@@ -10,17 +10,13 @@ use std::{
 use engineio_parser::session::CloseReason;
 use socketio_parser::{DecodeError, Violation};
 
-use super::{
-    new_machine,
-    state::{Driver, Link},
-    timer::{after, now},
-};
+use super::{Driver, Link, new_machine};
 use crate::{
     engine::{Closed, Engine, EngineError, EngineEvent, RequestError},
     error::{ConnectError, DisconnectReason},
     manager_event::ManagerEvent,
-    reconnect::random,
-    request::Request,
+    reconnection::random,
+    time::{after, now},
 };
 
 /// Events read before the handlers run.
@@ -154,10 +150,11 @@ impl Driver {
     fn failed(&mut self, error: ConnectError) {
         let reconnecting = self.backoff.attempts() > 0;
         self.set_link(Link::Idle);
-        self.withdraw_request();
+        // Before anybody is notified, because a listener may request a new connection.
+        self.shared.withdraw_request();
         self.shared.notify(&ManagerEvent::Error(error.clone()));
         let for_good = matches!(error, ConnectError::Unsupported);
-        for index in 0..self.members.len() {
+        for index in 0..self.namespaces.len() {
             if self.is_active(index) {
                 if for_good {
                     self.deactivate(index);
@@ -178,7 +175,8 @@ impl Driver {
     /// Handles the loss of the connection: fails all pending acks, notifies every socket, and
     /// reconnects.
     fn lost(&mut self, loss: Loss) {
-        self.withdraw_request();
+        // Before anybody is notified, because a listener may request a new connection.
+        self.shared.withdraw_request();
         self.end_namespaces(&loss, None);
         self.backoff.reset();
         let Loss { reason, description, .. } = loss;
@@ -189,7 +187,7 @@ impl Driver {
     /// Closes the connection. It opens again if it is still requested. Packets that joined
     /// namespaces have queued by now are sent first.
     pub(super) fn close_connection(&mut self, reason: DisconnectReason, left: Option<usize>) {
-        for index in 0..self.members.len() {
+        for index in 0..self.namespaces.len() {
             self.send_remaining(index);
         }
         let was_closed = matches!(self.link, Link::Idle | Link::Closing { retry: None, .. });
@@ -208,7 +206,7 @@ impl Driver {
             Link::Open(mut engine) => {
                 engine.set_reading(true);
                 engine.close();
-                let deadline = after(self.shared.config.close_timeout);
+                let deadline = after(self.shared.config().close_timeout);
                 Link::Closing { engine, deadline, retry: None }
             }
             Link::Closing { engine, deadline, .. } => {
@@ -232,7 +230,7 @@ impl Driver {
 
     /// Schedules the next attempt, if the policy allows one.
     fn reconnect(&mut self) {
-        let policy = self.shared.state().reconnection.clone();
+        let policy = self.shared.reconnection();
         if !policy.is_enabled() {
             self.backoff.reset();
             return;
@@ -253,20 +251,8 @@ impl Driver {
         }
     }
 
-    /// Withdraws the request to open the connection, which has been served. Call it before
-    /// notifying anybody, because a listener may request a new connection.
-    fn withdraw_request(&mut self) {
-        let mut state = self.shared.state();
-        // If a close is pending, or a socket is to be left then joined again, the request is for
-        // the next connection.
-        let again = state.slots.iter().any(|slot| slot.state().request == Request::Reopen);
-        if state.request == Request::Open && !again {
-            state.request.withdraw();
-        }
-    }
-
     fn attempt(&mut self) {
-        if !self.shared.state().reconnection.is_enabled() {
+        if !self.shared.reconnection().is_enabled() {
             self.backoff.reset();
             self.set_link(Link::Idle);
             return;
@@ -307,8 +293,8 @@ impl Driver {
             Link::Waiting { until } => Some(*until),
             Link::Idle | Link::Open(_) => None,
         };
-        let members = self.members.iter().filter_map(|member| member.phase.deadline());
-        members.chain(link).chain(self.machine.poll_timeout()).min()
+        let namespaces = self.namespaces.iter().filter_map(|namespace| namespace.phase.deadline());
+        namespaces.chain(link).chain(self.machine.poll_timeout()).min()
     }
 }
 

@@ -1,7 +1,7 @@
 //! One connection: a future that opens it, keeps it open and runs its handlers, in one task.
 //!
 //! The handles change [`Request`](crate::request::Request)s and queue packets under short locks,
-//! then wake the task by the [`Signal`](crate::signal::Signal). The task brings the connection in
+//! then wake the task by the [`Signal`](Signal). The task brings the connection in
 //! line with the requests.
 //!
 //! # The connection
@@ -40,53 +40,160 @@
 //!    └─────────────────────────────────── disconnected by the server ──────────┘
 //! ```
 
+mod inbox;
+mod join;
+mod leave;
 mod link;
-mod namespaces;
 mod run;
 mod send;
-mod state;
+mod signal;
 #[cfg(test)]
 mod tests;
-mod timer;
 
 use std::{
+    collections::VecDeque,
     future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
-use socketio_parser::{Connection, Protocol};
+use socketio_parser::{Connection, Nsp, Protocol};
 
 use self::{
-    state::{InboxLimit, Link, Member, Phase},
-    timer::Timer,
+    inbox::{InboxLimit, Item},
+    signal::Changes,
 };
 use crate::{
-    engine::EngineConfig,
+    config::AuthFuture,
+    engine::{Engine, EngineConfig, EngineError},
     error::DisconnectReason,
-    model::{NamespaceSlot, Shared, Status},
-    reconnect::Backoff,
-    signal::Changes,
-    waiter::Waiter,
+    reconnection::Backoff,
+    shared::Shared,
+    socket::{NamespaceSlot, Responder, SlotRequests, Waiter, handlers::HandlerFuture},
+    time::Timer,
 };
 
-pub(crate) use self::state::Driver;
+pub(crate) use self::signal::Signal;
 
 /// Rounds before the task yields to other tasks.
 const ROUNDS: usize = 32;
 
+/// The future that keeps one connection open and runs its handlers. It ends with the last handle.
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    engine: EngineConfig,
+    machine: Connection<Waiter>,
+    link: Link,
+    /// The attempts since the connection was lost. There are none unless this is a reconnection.
+    backoff: Backoff,
+    namespaces: Vec<Namespace>,
+    running: Vec<Running>,
+    inbox: InboxLimit,
+    changes: Changes,
+    timer: Timer,
+}
+
+/// The state of the connection. The diagram is in the documentation of this module.
+#[derive(Default)]
+enum Link {
+    #[default]
+    Idle,
+    Opening {
+        future: Pin<Box<dyn Future<Output = Result<Engine, EngineError>> + Send>>,
+        deadline: Option<Instant>,
+    },
+    Open(Box<Engine>),
+    /// The session sends its last packets. The next session opens after its end, because the server
+    /// handles two sessions in parallel and could read the events of the next one first.
+    Closing {
+        engine: Box<Engine>,
+        deadline: Instant,
+        /// The time of the next attempt to connect, if the client reconnects.
+        retry: Option<Instant>,
+    },
+    /// Waiting for the next attempt.
+    Waiting {
+        until: Instant,
+    },
+}
+
+/// A namespace of the connection.
+struct Namespace {
+    slot: Arc<NamespaceSlot>,
+    phase: Phase,
+    /// Events that arrived before the namespace was granted. A server that recovers a session sends
+    /// the missed events first.
+    early_events: VecDeque<Item>,
+    inbox: VecDeque<Item>,
+    in_flight: usize,
+    /// The number of the current join.
+    epoch: u64,
+    /// The private id of the session that may be recovered, and the offset of its last event.
+    pid: Option<String>,
+    offset: Option<String>,
+}
+
+/// The phase of a namespace.
+enum Phase {
+    NotJoined,
+    /// The function that provides `auth` is running.
+    AwaitingAuth {
+        future: AuthFuture,
+        deadline: Option<Instant>,
+    },
+    /// CONNECT was sent.
+    Requested {
+        deadline: Option<Instant>,
+    },
+    Joined,
+    /// CONNECT was sent, but the user has disconnected since. Some servers accept DISCONNECT only
+    /// after their response.
+    Leaving {
+        deadline: Option<Instant>,
+    },
+    /// The client waits before it joins again.
+    Delayed {
+        until: Instant,
+    },
+}
+
+impl Phase {
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::AwaitingAuth { deadline, .. }
+            | Self::Requested { deadline }
+            | Self::Leaving { deadline } => *deadline,
+            Self::Delayed { until } => Some(*until),
+            Self::NotJoined | Self::Joined => None,
+        }
+    }
+}
+
+/// A running handler.
+struct Running {
+    future: HandlerFuture,
+    /// The name of the event, for the log.
+    event: Box<str>,
+    responder: Option<Responder>,
+    /// Whether it counts towards `max_in_flight`.
+    counted: bool,
+    /// The index of its namespace.
+    namespace: usize,
+}
+
 impl Driver {
     pub(crate) fn new(shared: Arc<Shared>, engine: EngineConfig) -> Self {
         let machine = new_machine(&shared);
-        let inbox = InboxLimit::new(shared.config.max_inbox_bytes);
+        let inbox = InboxLimit::new(shared.config().max_inbox_bytes);
         Self {
             shared,
             engine,
             machine,
             link: Link::default(),
             backoff: Backoff::default(),
-            members: Vec::new(),
+            namespaces: Vec::new(),
             running: Vec::new(),
             inbox,
             changes: Changes::ALL,
@@ -96,7 +203,7 @@ impl Driver {
 
     /// Handles the requests of the handles. Returns whether there were any.
     fn handle_requests(&mut self) -> bool {
-        self.changes.add(self.shared.signal.take());
+        self.changes.add(self.shared.signal().take());
         // Most messages change nothing here, so this returns early for them.
         if !std::mem::take(&mut self.changes.requests) {
             return false;
@@ -104,18 +211,18 @@ impl Driver {
         self.changes.packets = true;
         let (close, added) = {
             let mut state = self.shared.state();
-            let added: Vec<_> = state.slots.iter().skip(self.members.len()).cloned().collect();
+            let added: Vec<_> = state.slots.iter().skip(self.namespaces.len()).cloned().collect();
             (state.request.take_close(), added)
         };
         let mut progressed = close || !added.is_empty();
-        self.members.extend(added.into_iter().map(Member::new));
+        self.namespaces.extend(added.into_iter().map(Namespace::new));
         if close {
             self.close_connection(DisconnectReason::ForcedClose, None);
         }
-        for index in 0..self.members.len() {
+        for index in 0..self.namespaces.len() {
             progressed |= self.handle_namespace_requests(index);
         }
-        if matches!(self.link, Link::Idle) && self.shared.state().request.is_open() {
+        if matches!(self.link, Link::Idle) && self.shared.request().is_open() {
             self.open();
             progressed = true;
         }
@@ -124,26 +231,48 @@ impl Driver {
 
     /// Handles the requests of one namespace's handles.
     fn handle_namespace_requests(&mut self, index: usize) -> bool {
-        let Some(member) = self.members.get(index) else { return false };
-        let slot = member.slot.clone();
-        let not_joined = matches!(member.phase, Phase::NotJoined);
-        let (leave, active, abandoned_acks) = {
-            let mut state = slot.state();
-            let leave = state.request.take_close();
-            (leave, state.request.is_open(), std::mem::take(&mut state.abandoned_acks))
-        };
+        let Some(namespace) = self.namespaces.get(index) else { return false };
+        let not_joined = matches!(namespace.phase, Phase::NotJoined);
+        let SlotRequests { leave, join, abandoned_acks } = namespace.slot.take_requests();
         for id in abandoned_acks {
-            drop(self.machine.forget_ack(&slot.nsp, id));
+            drop(self.machine.forget_ack(namespace.slot.nsp(), id));
         }
         if leave {
             self.leave(index);
             return true;
         }
-        let join = active && not_joined && matches!(self.link, Link::Open(_));
+        let join = join && not_joined && matches!(self.link, Link::Open(_));
         if join {
             self.join(index);
         }
         join
+    }
+
+    fn find(&self, nsp: &Nsp) -> Option<usize> {
+        self.namespaces.iter().position(|namespace| namespace.slot.nsp() == nsp)
+    }
+
+    fn set_phase(&mut self, index: usize, phase: Phase) {
+        self.changes.requests = true;
+        if let Some(namespace) = self.namespaces.get_mut(index) {
+            namespace.phase = phase;
+        }
+    }
+
+    fn is_leaving(&self, index: usize) -> bool {
+        self.namespaces.get(index).is_some_and(|it| matches!(it.phase, Phase::Leaving { .. }))
+    }
+
+    fn is_active(&self, index: usize) -> bool {
+        self.namespaces.get(index).is_some_and(|namespace| namespace.slot.request().is_open())
+    }
+
+    /// Marks the socket as inactive: it connects again only at the user's request.
+    fn deactivate(&mut self, index: usize) {
+        self.set_phase(index, Phase::NotJoined);
+        if let Some(namespace) = self.namespaces.get(index) {
+            namespace.slot.deactivate();
+        }
     }
 
     /// Ends the driver after the last handle was dropped. Queued events are sent; nothing else
@@ -152,36 +281,17 @@ impl Driver {
         if self.shared.state().request.take_close() {
             self.close_connection(DisconnectReason::ForcedClose, None);
         }
-        for index in 0..self.members.len() {
-            let leave =
-                self.members.get(index).is_some_and(|it| it.slot.state().request.is_closing());
+        for index in 0..self.namespaces.len() {
+            let leave = self.namespaces.get(index).is_some_and(|it| it.slot.request().is_closing());
             if leave { self.leave(index) } else { self.send_remaining(index) }
         }
         self.running.clear();
-        self.members.clear();
+        self.namespaces.clear();
         self.machine.close();
         while let Some(output) = self.machine.poll_output() {
             drop(output);
         }
         self.close_session();
-    }
-
-    /// Wakes the callers that wait for the end of the connection.
-    fn note_idle(&self) {
-        if !matches!(self.link, Link::Idle) {
-            return;
-        }
-        let idle = {
-            let mut state = self.shared.state();
-            let idle = !state.request.is_open();
-            if idle {
-                state.status = Status::Idle;
-            }
-            idle
-        };
-        if idle {
-            self.shared.closed.notify_waiters();
-        }
     }
 
     fn round(&mut self, cx: &mut Context<'_>) -> bool {
@@ -190,7 +300,7 @@ impl Driver {
         progressed |= self.poll_auth(cx);
         progressed |= self.poll_running(cx);
         progressed |= self.start_waiting(cx);
-        self.changes.add(self.shared.signal.take());
+        self.changes.add(self.shared.signal().take());
         progressed |= self.flush() && !self.write(cx);
         progressed |= self.timeouts(cx);
         progressed | self.changes.requests
@@ -202,9 +312,9 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        this.shared.signal.work();
+        this.shared.signal().work();
         for _ in 0..ROUNDS {
-            if this.shared.signal.is_stopped() {
+            if this.shared.signal().is_stopped() {
                 this.stop();
                 while this.poll_link(cx) || this.timeouts(cx) {}
                 let ended = matches!(this.link, Link::Idle);
@@ -212,8 +322,10 @@ impl Future for Driver {
             }
             // After `sleep` returns true, every request wakes this task. Earlier requests, also the
             // stop, are handled in another round.
-            if !this.round(cx) && this.shared.signal.sleep(cx.waker()) {
-                this.note_idle();
+            if !this.round(cx) && this.shared.signal().sleep(cx.waker()) {
+                if matches!(this.link, Link::Idle) {
+                    this.shared.note_idle();
+                }
                 return Poll::Pending;
             }
         }
@@ -229,7 +341,7 @@ impl Drop for Driver {
     }
 }
 
-impl Member {
+impl Namespace {
     fn new(slot: Arc<NamespaceSlot>) -> Self {
         Self {
             slot,
@@ -245,7 +357,7 @@ impl Member {
 }
 
 fn new_machine(shared: &Shared) -> Connection<Waiter> {
-    let config = &shared.config;
+    let config = shared.config();
     // The size limit of messages also applies to attachments.
     let limits = config.limits.clone().max_attachment_bytes(config.engine.max_message());
     Connection::client(Protocol::V5, limits).with_parser(config.parser)

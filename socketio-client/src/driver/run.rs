@@ -10,11 +10,13 @@ use std::{
 
 use socketio_parser::{Failed, PublicErrors};
 
-use super::state::{Driver, Item, Link, Member, Phase, Running};
+use super::{Driver, Link, Namespace, Phase, Running, inbox::Item};
 use crate::{
     error::HandlerError,
-    model::{self, Erased, HandlerFuture, Manager, Responder, Socket},
-    table::Listener,
+    socket::{
+        Responder, Socket,
+        handlers::{self, Erased, HandlerFuture, table::Listener},
+    },
 };
 
 /// The result of polling a handler's future.
@@ -30,15 +32,16 @@ impl Driver {
     pub(super) fn start_waiting(&mut self, cx: &mut Context<'_>) -> bool {
         let mut progressed = false;
         let mut index = 0;
-        while let Some(member) = self.members.get_mut(index) {
-            let free = self.shared.config.max_handlers > self.running.len() && member.is_free();
+        while let Some(namespace) = self.namespaces.get_mut(index) {
+            let free =
+                self.shared.config().max_handlers > self.running.len() && namespace.is_free();
             // Connection changes wait only for the events before them, not for running handlers.
             let may_start = |item: &Item| free || !item.is_event();
-            if !member.inbox.front().is_some_and(may_start) {
+            if !namespace.inbox.front().is_some_and(may_start) {
                 index += 1;
                 continue;
             }
-            let Some(item) = member.inbox.pop_front() else { continue };
+            let Some(item) = namespace.inbox.pop_front() else { continue };
             self.inbox.remove(&item);
             self.dispatch(index, item, cx);
             progressed = true;
@@ -49,9 +52,11 @@ impl Driver {
 
     /// Returns whether an event may start its handlers at once, bypassing the inbox.
     pub(super) fn is_free(&self, index: usize) -> bool {
-        self.shared.config.max_handlers > self.running.len()
-            && self.members.get(index).is_some_and(|member| {
-                matches!(member.phase, Phase::Joined) && member.inbox.is_empty() && member.is_free()
+        self.shared.config().max_handlers > self.running.len()
+            && self.namespaces.get(index).is_some_and(|namespace| {
+                matches!(namespace.phase, Phase::Joined)
+                    && namespace.inbox.is_empty()
+                    && namespace.is_free()
             })
     }
 
@@ -64,15 +69,15 @@ impl Driver {
     }
 
     pub(super) fn dispatch(&mut self, index: usize, item: Item, cx: &mut Context<'_>) {
-        let Some(member) = self.members.get(index) else { return };
+        let Some(namespace) = self.namespaces.get(index) else { return };
         let counted = item.is_event();
         // A socket that its user has disconnected handles no more events. `disconnect` raises the
         // flag that is checked here.
-        let requested = self.changes.requests || self.shared.signal.has_request();
-        if counted && requested && member.slot.state().request.is_closing() {
+        let requested = self.changes.requests || self.shared.signal().has_request();
+        if counted && requested && namespace.slot.request().is_closing() {
             return;
         }
-        let table = member.slot.table();
+        let table = namespace.slot.table();
         let any = if counted { table.any() } else { &[] };
         let (name, mut own) = table.of(item.name());
         if any.is_empty() && own.is_empty() {
@@ -83,11 +88,11 @@ impl Driver {
         if own.iter().any(Listener::runs_once) {
             once.extend(own.iter().filter(|it| it.take()));
             own = &[];
-            member.slot.change_table(|table| table.prune(&name));
+            namespace.slot.change_table(|table| table.prune(&name));
         }
         // Without handles there are no handlers to call.
-        let Some(owner) = self.shared.owner.upgrade() else { return };
-        let socket = Socket { slot: member.slot.clone(), manager: Manager(owner) };
+        let Some(manager) = self.shared.manager() else { return };
+        let socket = Socket::new(namespace.slot.clone(), manager);
         let mut context = Some(item.into_context(socket));
         let mut listeners = any.iter().chain(own).chain(once).peekable();
         while let Some(listener) = listeners.next() {
@@ -102,15 +107,15 @@ impl Driver {
     /// Starts a handler and polls it once, in place.
     fn run(
         &mut self,
-        member: usize,
+        namespace: usize,
         handler: &Erased,
         event: &str,
-        context: model::Context,
+        context: handlers::Context,
         counted: bool,
         cx: &mut Context<'_>,
     ) {
         let responder = context.responder.clone();
-        let public = &self.shared.config.public_errors;
+        let public = &self.shared.config().public_errors;
         let mut future = match catch_unwind(AssertUnwindSafe(|| handler(context))) {
             Ok(Ok(future)) => future,
             Ok(Err(error)) => return ended(event, responder, Step::Failed(error), public),
@@ -123,10 +128,10 @@ impl Driver {
                     event: event.into(),
                     responder,
                     counted,
-                    member,
+                    namespace,
                 });
-                if let Some(member) = self.members.get_mut(member).filter(|_| counted) {
-                    member.in_flight += 1;
+                if let Some(namespace) = self.namespaces.get_mut(namespace).filter(|_| counted) {
+                    namespace.in_flight += 1;
                 }
             }
             step => ended(event, responder, step, public),
@@ -144,12 +149,12 @@ impl Driver {
                     // The other handlers keep their order, so that handlers waiting for the same
                     // thing get it in the order of their start.
                     let running = self.running.remove(index);
-                    let member = self.members.get_mut(running.member);
-                    if let Some(member) = member.filter(|_| running.counted) {
-                        member.in_flight -= 1;
+                    let namespace = self.namespaces.get_mut(running.namespace);
+                    if let Some(namespace) = namespace.filter(|_| running.counted) {
+                        namespace.in_flight -= 1;
                     }
                     let Running { event, responder, .. } = running;
-                    ended(&event, responder, step, &self.shared.config.public_errors);
+                    ended(&event, responder, step, &self.shared.config().public_errors);
                 }
             }
         }
@@ -157,10 +162,10 @@ impl Driver {
     }
 }
 
-impl Member {
+impl Namespace {
     /// Returns whether the namespace may run one more handler.
     fn is_free(&self) -> bool {
-        self.in_flight < self.slot.config.max_in_flight
+        self.in_flight < self.slot.config().max_in_flight
     }
 }
 

@@ -5,16 +5,12 @@ use std::{task::Context, time::Instant};
 use engineio_parser::Frames;
 use socketio_parser::{AckRefused, Connection, Nsp};
 
-use super::{
-    state::{Driver, Link, Phase},
-    timer::{after, now},
-};
+use super::{Driver, Link, Phase};
 use crate::{
     engine::{Engine, Order},
     error::{AckError, EmitError},
-    model::{NamespaceSlot, NamespaceState},
-    outbox::{Awaited, Outgoing},
-    waiter::{AckResult, Waiter},
+    socket::{AckResult, Awaited, Outgoing, Waiter},
+    time::now,
 };
 
 impl Driver {
@@ -27,8 +23,8 @@ impl Driver {
             return true;
         }
         let mut progressed = false;
-        for index in 0..self.members.len() {
-            progressed |= self.flush_member(index);
+        for index in 0..self.namespaces.len() {
+            progressed |= self.flush_namespace(index);
         }
         progressed
     }
@@ -40,10 +36,8 @@ impl Driver {
         if engine.is_alive() {
             return false;
         }
-        for member in &self.members {
-            let volatile = member.slot.state().outbox.take_volatile();
-            // Dropped without a lock held, because the drop wakes the callers that wait for acks.
-            drop(volatile);
+        for namespace in &self.namespaces {
+            namespace.slot.drop_volatile();
         }
         true
     }
@@ -60,59 +54,56 @@ impl Driver {
     /// Sends the packets of a namespace that is being left, regardless of the limits of the
     /// session's queue, because they must not leave over another connection. Their acks fail.
     pub(super) fn send_remaining(&mut self, index: usize) {
-        let Some(member) = self.members.get(index) else { return };
-        let slot = member.slot.clone();
+        let Some(namespace) = self.namespaces.get(index) else { return };
+        let slot = namespace.slot.clone();
         let mut unanswered = Vec::new();
         {
             let mut state = slot.state();
             if let Link::Open(engine) = &mut self.link
-                && matches!(member.phase, Phase::Joined)
+                && matches!(namespace.phase, Phase::Joined)
             {
-                if state.outbox.is_open() {
-                    queue_retried(&slot, &mut state);
-                }
                 let writable = engine.is_writable();
-                while let Some(packet) = state.outbox.pop() {
-                    let Outgoing { frames, ack, volatile, epoch } = packet;
-                    let late = epoch.is_some_and(|epoch| epoch != state.epoch);
+                while let Some(packet) = state.next_packet(slot.nsp()) {
+                    let late = state.is_late(&packet);
+                    let Outgoing { frames, ack, volatile, .. } = packet;
                     let mut error = AckError::Disconnected;
                     if let Err(limit) = engine.check_size(&frames) {
-                        error = too_large(&slot.nsp, limit).into();
+                        error = too_large(slot.nsp(), limit).into();
                     } else if !late && (writable || !volatile) {
                         engine.send_unbounded(frames, Order::InOrder);
                     }
                     unanswered.extend(ack.map(|ack| (ack.waiter, error)));
                 }
             }
-            state.outbox.reopen();
+            state.reopen();
         }
-        slot.room.notify_waiters();
+        slot.notify_room();
         for (waiter, error) in unanswered {
             self.deliver_ack(waiter, Err(error));
         }
     }
 
-    fn flush_member(&mut self, index: usize) -> bool {
-        let (Some(member), Link::Open(engine)) = (self.members.get(index), &mut self.link) else {
+    fn flush_namespace(&mut self, index: usize) -> bool {
+        let (Some(namespace), Link::Open(engine)) = (self.namespaces.get(index), &mut self.link)
+        else {
             return false;
         };
-        if !matches!(member.phase, Phase::Joined) {
+        if !matches!(namespace.phase, Phase::Joined) {
             return false;
         }
-        let slot = &*member.slot;
+        let slot = &*namespace.slot;
         let (mut progressed, mut awaited) = (false, false);
         // Waiters are notified after the lock is released.
         let mut unsent = Vec::new();
         {
             let mut state = slot.state();
-            while let Some(packet) = next(slot, &mut state) {
-                // An ack for an event of an earlier join is useless.
-                let late = packet.epoch.is_some_and(|epoch| epoch != state.epoch);
-                match transmit(engine, &mut self.machine, &slot.nsp, packet, late) {
+            while let Some(packet) = state.next_packet(slot.nsp()) {
+                let late = state.is_late(&packet);
+                match transmit(engine, &mut self.machine, slot.nsp(), packet, late) {
                     Sent::Done => {}
                     Sent::Dropped(waiter, error) => unsent.push((waiter, error)),
                     Sent::Full(packet) => {
-                        state.outbox.put_back(packet);
+                        state.put_back(packet);
                         self.changes.packets = true;
                         break;
                     }
@@ -120,11 +111,11 @@ impl Driver {
                 progressed = true;
             }
             if progressed {
-                awaited = state.outbox.take_awaited();
+                awaited = state.take_awaited();
             }
         }
         if awaited {
-            slot.room.notify_waiters();
+            slot.notify_room();
         }
         for (waiter, error) in unsent {
             // Without an error, dropping the sender notifies the waiter.
@@ -156,51 +147,18 @@ impl Driver {
             // The caller may have stopped waiting.
             Waiter::Caller(sender) => drop(sender.send(answer)),
             Waiter::Retries { nsp, .. } => {
-                let Some(member) = self.find(&nsp).and_then(|at| self.members.get(at)) else {
+                let Some(namespace) = self.find(&nsp).and_then(|at| self.namespaces.get(at)) else {
                     return;
                 };
                 // The next event of the queue may be sent.
                 self.changes.packets = true;
-                let retries = member.slot.config.retries.unwrap_or(0);
-                let done = {
-                    let mut state = member.slot.state();
-                    match answer {
-                        Ok(_) => state.retries.answered(),
-                        Err(_) => state.retries.failed(retries),
-                    }
-                };
-                let Some(done) = done else { return };
-                member.slot.room.notify_waiters();
+                let Some(done) = namespace.slot.attempt_ended(&answer) else { return };
+                namespace.slot.notify_room();
                 if let Some(Waiter::Caller(sender)) = done.waiter {
                     drop(sender.send(answer));
                 }
             }
         }
-    }
-}
-
-/// Returns the packet to send next.
-fn next(slot: &NamespaceSlot, state: &mut NamespaceState) -> Option<Outgoing<Waiter>> {
-    // Packets queued after a disconnection wait for the next join.
-    if state.outbox.is_open() {
-        queue_retried(slot, state);
-    }
-    state.outbox.pop()
-}
-
-/// Queues the next event with retries behind the waiting packets.
-fn queue_retried(slot: &NamespaceSlot, state: &mut NamespaceState) {
-    if let Some(retried) = state.retries.next() {
-        let (id, timeout) = (retried.id, retried.timeout);
-        let waiter = Waiter::Retries { nsp: slot.nsp.clone(), timeout };
-        let ack = Awaited { id, deadline: after(timeout), waiter };
-        let frames = retried.frames.clone();
-        state.outbox.push_unbounded(Outgoing {
-            frames,
-            ack: Some(ack),
-            volatile: false,
-            epoch: None,
-        });
     }
 }
 

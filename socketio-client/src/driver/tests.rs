@@ -80,7 +80,7 @@ async fn an_end_that_is_marked_late_holds_back_nothing_of_the_next_connection() 
     tokio::time::timeout(HANG, socket.connect()).await.unwrap().unwrap();
     socket.manager().close();
     tokio::time::timeout(HANG, socket.manager().closed()).await.unwrap();
-    socket.slot.state().outbox.end();
+    socket.mark_end();
     tokio::time::timeout(HANG, socket.connect()).await.unwrap().unwrap();
     let answer = tokio::time::timeout(HANG, socket.emit_with_ack::<u32>("n", &4)).await;
     assert_eq!(answer.unwrap().unwrap(), 4);

@@ -4,7 +4,7 @@ use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Poll,
@@ -24,6 +24,7 @@ use super::{
     proxy::Proxy,
     tls::Tls,
 };
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// The configuration of a server. A clone shares its cookies and its memory of the last transport.
 #[derive(Clone)]
@@ -195,7 +196,7 @@ impl Shared {
     }
 
     fn provided_headers(&self) -> MutexGuard<'_, HeaderMap> {
-        self.provided_headers.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.provided_headers)
     }
 
     /// Stores the cookies of a response.

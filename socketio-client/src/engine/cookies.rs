@@ -4,13 +4,12 @@
 //! The `cookie` crate parses the headers. Dates in other forms are parsed by the algorithm of RFC
 //! 6265 section 5.1.1.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use cookie::time::{Date, Month, PrimitiveDateTime, Time};
 use http::HeaderValue;
+
+use crate::sync::{Mutex, lock};
 
 const MAX_COOKIES: usize = 64;
 const MAX_COOKIE_BYTES: usize = 4096;
@@ -32,7 +31,7 @@ impl Cookies {
         let Some(cookie) = header.to_str().ok().and_then(|text| Cookie::parse(now, text)) else {
             return;
         };
-        let mut jar = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut jar = lock(&self.0);
         jar.retain(|other| other.name != cookie.name && other.is_alive(now));
         if cookie.is_alive(now) && jar.len() < MAX_COOKIES {
             jar.push(cookie);
@@ -45,7 +44,7 @@ impl Cookies {
         now: SystemTime,
         given: impl IntoIterator<Item = &'a HeaderValue>,
     ) -> Option<HeaderValue> {
-        let mut jar = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut jar = lock(&self.0);
         jar.retain(|cookie| cookie.is_alive(now));
         let mut pairs: Vec<Vec<u8>> =
             given.into_iter().map(|value| value.as_bytes().to_vec()).collect();

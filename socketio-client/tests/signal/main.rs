@@ -4,12 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod sync {
-    pub(crate) use std::sync::PoisonError;
+    pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
 
-    pub(crate) use loom::sync::{Mutex, atomic};
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap()
+    }
 }
 
-#[path = "../../src/signal.rs"]
+#[path = "../../src/driver/signal.rs"]
 #[allow(dead_code, reason = "each test uses its own part")]
 mod signal;
 

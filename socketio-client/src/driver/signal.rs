@@ -4,8 +4,9 @@ use std::task::Waker;
 
 // `loom`'s types in `tests/signal/`, which includes this file.
 use crate::sync::{
-    Mutex, PoisonError,
+    Mutex,
     atomic::{AtomicU8, Ordering},
+    lock,
 };
 
 /// The task is running or was woken. It checks the flags again before it sleeps.
@@ -69,7 +70,7 @@ impl Signal {
 
     fn raise(&self, bit: u8) {
         if self.bits.fetch_or(bit | AWAKE, Ordering::AcqRel) & AWAKE == 0 {
-            let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let waker = lock(&self.waker).take();
             if let Some(waker) = waker {
                 waker.wake();
             }
@@ -105,7 +106,7 @@ impl Signal {
     /// `false`.
     pub(crate) fn sleep(&self, waker: &Waker) -> bool {
         let former = {
-            let mut slot = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slot = lock(&self.waker);
             match &*slot {
                 Some(known) if known.will_wake(waker) => None,
                 _ => slot.replace(waker.clone()),

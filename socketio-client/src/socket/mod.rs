@@ -1,18 +1,71 @@
-//! The API of a [`Socket`], one namespace of a connection.
+//! One namespace of a connection.
 
-use std::{fmt, time::Duration};
+mod ack;
+mod emitter;
+mod events;
+pub(crate) mod handlers;
+mod listeners;
+mod outbox;
+mod retries;
+mod slot;
+
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_parser::{Event, Nsp};
 use tokio::sync::oneshot;
 
-use crate::{
+pub use self::{
+    ack::Ack,
     emitter::Emitter,
+    events::{Events, Received},
+};
+pub(crate) use self::{
+    ack::Responder,
+    emitter::{AckResult, Waiter},
+    outbox::{Awaited, Outgoing},
+    slot::{NamespaceSlot, SlotRequests},
+};
+use crate::{
     error::{AckError, ConnectError, DisconnectReason, EmitError},
-    model::{Manager, Socket},
+    manager::Manager,
 };
 
+/// One namespace of a connection, with its events, handlers and acks. A clone is another handle of
+/// the same socket.
+///
+/// The socket lives as long as its [`Manager`] has handles, and a socket is such a handle. A
+/// handler should take the `Socket` as an argument. A handler that captures it keeps the connection
+/// alive forever.
+///
+/// ```no_run
+/// use socketio_client::{Data, Socket};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let socket = socketio_client::connect("http://localhost:3000/chat").await?;
+/// socket.on("said", |Data(text): Data<String>| async move { println!("{text}") });
+/// socket.on("ping?", |socket: Socket| async move { socket.id().unwrap_or_default() }); // answers
+/// socket.emit("say", "hello")?;
+/// let users: Vec<String> = socket.emit_with_ack("users?", &()).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Socket {
+    slot: Arc<NamespaceSlot>,
+    manager: Manager,
+}
+
 impl Socket {
+    pub(crate) fn new(slot: Arc<NamespaceSlot>, manager: Manager) -> Self {
+        Self { slot, manager }
+    }
+
+    /// Marks the queued packets as those of a connection that ends.
+    #[cfg(test)]
+    pub(crate) fn mark_end(&self) {
+        self.slot.state().outbox.end();
+    }
+
     /// Returns the id that the server gave to the socket, or `None` while it is not connected. Each
     /// connection has a new id.
     pub fn id(&self) -> Option<String> {
@@ -37,7 +90,7 @@ impl Socket {
     /// Returns whether the socket is connected or will connect by itself. It is inactive after
     /// [`disconnect`](Self::disconnect), and after the server has refused or disconnected it.
     pub fn is_active(&self) -> bool {
-        self.slot.state().request.is_open()
+        self.slot.request().is_open()
     }
 
     /// Returns whether the last connection restored the previous session. In that case the server
@@ -67,7 +120,7 @@ impl Socket {
             state.connecting.push(sender);
         }
         self.open();
-        if self.manager.0.0.is_ended() {
+        if self.manager.shared().is_ended() {
             return Err(ConnectError::Stopped);
         }
         outcome.await.unwrap_or(Err(ConnectError::Stopped))
@@ -95,13 +148,12 @@ impl Socket {
                 return;
             }
             state.request.close();
-            state.end();
-            std::mem::take(&mut state.connecting)
+            state.disconnect()
         };
         for waiting in waiting {
             let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::IoClientDisconnect)));
         }
-        self.manager.0.0.signal.request_made();
+        self.manager.shared().signal().request_made();
     }
 
     /// Sends an event to the server. A tuple (or array) is a list of arguments, `()` is an empty
@@ -116,7 +168,7 @@ impl Socket {
     /// The queue is full ([`SocketConfig`](crate::SocketConfig) sets its limits), or the event
     /// cannot be encoded. In both cases nothing is queued.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
-        self.emitter().emit(event, args)
+        Emitter::new(self).emit(event, args)
     }
 
     /// Sends the event `message`.
@@ -139,7 +191,7 @@ impl Socket {
         event: &str,
         args: &(impl Serialize + ?Sized),
     ) -> Result<R, AckError> {
-        self.emitter().emit_with_ack(event, args).await
+        Emitter::new(self).emit_with_ack(event, args).await
     }
 
     /// Sends a typed event.
@@ -180,21 +232,21 @@ impl Socket {
 
     /// Sets how long the ack of the next event may take.
     pub fn timeout(&self, timeout: Duration) -> Emitter<'_> {
-        self.emitter().timeout(timeout)
+        Emitter::new(self).timeout(timeout)
     }
 
     /// Drops the next event, instead of queueing it, if the transport is not writable. If the
     /// transport is writable but the namespace is not granted yet, the event waits for the
     /// namespace.
     pub fn volatile(&self) -> Emitter<'_> {
-        self.emitter().volatile()
+        Emitter::new(self).volatile()
     }
 
     /// Sets whether the next event may be compressed (default yes). No transport of this client
     /// compresses yet. Use `false` for data that is already compressed, and for secrets sent
     /// together with text that others choose.
     pub fn compress(&self, compress: bool) -> Emitter<'_> {
-        self.emitter().compress(compress)
+        Emitter::new(self).compress(compress)
     }
 
     /// Waits until the outgoing queue has room for the event that [`EmitError::Full`] refused.
@@ -207,15 +259,11 @@ impl Socket {
                 // Not lazily: both calls reset the size of the refused event.
                 state.outbox.is_ready() & state.retries.is_ready()
             };
-            if ready || self.manager.0.0.is_ended() {
+            if ready || self.manager.shared().is_ended() {
                 return;
             }
             room.await;
         }
-    }
-
-    fn emitter(&self) -> Emitter<'_> {
-        Emitter::new(self)
     }
 }
 

@@ -1,4 +1,4 @@
-//! One timer for all deadlines of a connection.
+//! The clock, and one timer for all deadlines of a connection.
 
 use std::{
     future::Future,
@@ -10,12 +10,12 @@ use std::{
 use tokio::time::Sleep;
 
 /// The current time. It follows tokio's virtual clock in tests.
-pub(super) fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
 /// The instant `duration` from now. A duration that the clock cannot express becomes ten years.
-pub(super) fn after(duration: Duration) -> Instant {
+pub(crate) fn after(duration: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(10 * 365 * 86_400);
     let now = now();
     now.checked_add(duration).unwrap_or_else(|| now + FAR)
@@ -23,14 +23,14 @@ pub(super) fn after(duration: Duration) -> Instant {
 
 /// A timer that exists only while there is a deadline.
 #[derive(Default)]
-pub(super) struct Timer {
+pub(crate) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     armed: Option<Instant>,
 }
 
 impl Timer {
     /// Returns whether the timer fired. It may fire early, as it is not reset for a later deadline.
-    pub(super) fn poll(&mut self, next: Option<Instant>, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn poll(&mut self, next: Option<Instant>, cx: &mut Context<'_>) -> bool {
         let Some(next) = next else {
             *self = Self::default();
             return false;

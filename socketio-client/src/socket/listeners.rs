@@ -1,14 +1,21 @@
-//! Handlers of events and of connection changes.
+//! Handlers of events and of connection changes, and listeners of outgoing events.
 
-use std::sync::Arc;
-
-use serde::{Serialize, de::DeserializeOwned};
-use socketio_parser::{Args, Event};
-
-use crate::{
-    dispatch::{Handler, TypedHandler, erase, erase_typed},
-    model::Socket,
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering},
 };
+
+use engineio_parser::Frames;
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_parser::{Args, ByteString, Content, Decoder, Event, Limits, Parser};
+
+use super::{
+    Socket,
+    handlers::{Handler, TypedHandler, erase, erase_typed},
+    slot::NamespaceSlot,
+};
+
+pub(super) type OutgoingListener = Arc<dyn Fn(&Args) + Send + Sync>;
 
 impl Socket {
     /// Adds a handler for an event of the server. Events start their handlers in the order of
@@ -101,12 +108,48 @@ impl Socket {
     /// Adds a listener for every emitted event, but not for acks. Emit calls it before it queues
     /// the event. The listener receives the arguments as the server does.
     pub fn on_any_outgoing(&self, listener: impl Fn(&Args) + Send + Sync + 'static) {
-        let listener: Arc<dyn Fn(&Args) + Send + Sync> = Arc::new(listener);
+        let listener: OutgoingListener = Arc::new(listener);
         self.slot.change_outgoing(|known| known.iter().cloned().chain([listener]).collect());
     }
 
     /// Removes the listeners added by [`on_any_outgoing`](Self::on_any_outgoing).
     pub fn off_any_outgoing(&self) {
         self.slot.change_outgoing(|_| Arc::new([]));
+    }
+}
+
+impl NamespaceSlot {
+    /// Calls the listeners of an outgoing event. They receive the arguments as the server does,
+    /// decoded from the frames that are sent.
+    pub(super) fn notify_outgoing(&self, frames: &Frames) {
+        if !self.has_outgoing.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(args) = read(self.parser, frames) else { return };
+        for listener in self.outgoing().iter() {
+            if catch_unwind(AssertUnwindSafe(|| listener(&args))).is_err() {
+                tracing::error!(target: "socketio::client", "a listener of outgoing events panicked");
+            }
+        }
+    }
+}
+
+fn read(parser: Parser, frames: &Frames) -> Option<Args> {
+    // No limits, because these frames come from this client.
+    let limits = Limits::default().max_attachments(usize::MAX).max_attachment_bytes(usize::MAX);
+    let mut decoder = Decoder::new(&limits).with_parser(parser);
+    let mut packet = None;
+    for frame in frames.iter() {
+        let payload = frame.payload();
+        let decoded = if frame.is_binary() {
+            decoder.decode_binary(payload)
+        } else {
+            decoder.decode_text(ByteString::try_from(payload.slice(1.min(payload.len())..)).ok()?)
+        };
+        packet = decoded.ok()?;
+    }
+    match packet?.content {
+        Content::Event { args, .. } => Some(args),
+        _ => None,
     }
 }

@@ -3,10 +3,10 @@
 use serde::de::DeserializeOwned;
 use socketio_parser::Args;
 
+use super::Context;
 use crate::{
-    ack::Ack,
     error::{ConnectError, DisconnectReason, HandlerError},
-    model::{Context, Socket},
+    socket::{Ack, Socket},
 };
 
 /// An argument of a handler. Applications may implement it for their own types.

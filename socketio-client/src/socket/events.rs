@@ -11,12 +11,11 @@ use futures_core::Stream;
 use socketio_parser::Args;
 use tokio::sync::mpsc;
 
-use crate::{
-    ack::Ack,
-    dispatch::{Handler, erase},
-    error::HandlerError,
-    model::{Callback, Context as EventContext, HandlerFuture, Socket},
+use super::{
+    Ack, Socket,
+    handlers::{Callback, Context as EventContext, Handler, HandlerFuture, erase},
 };
+use crate::error::HandlerError;
 
 /// One event from the server.
 #[derive(Debug)]
@@ -88,7 +87,7 @@ impl Socket {
         let subscription = Arc::downgrade(&handler);
         self.slot.change_table(|table| table.add_any(handler, false));
         let events = Events { events, socket: self.clone(), handler: subscription };
-        if self.manager.0.0.is_ended() {
+        if self.manager.shared().is_ended() {
             events.unsubscribe();
         }
         events

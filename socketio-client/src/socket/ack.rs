@@ -11,11 +11,8 @@ use std::{
 use serde::Serialize;
 use socketio_parser::{AckId, Reply};
 
-use crate::{
-    error::{EmitError, HandlerError},
-    model::{Responder, Socket},
-    outbox::Outgoing,
-};
+use super::{Socket, outbox::Outgoing};
+use crate::error::{EmitError, HandlerError};
 
 /// Extractor: sends the ack that the server waits for.
 ///
@@ -32,7 +29,7 @@ use crate::{
 /// });
 /// # }
 /// ```
-pub struct Ack(pub(crate) Option<Responder>);
+pub struct Ack(pub(super) Option<Responder>);
 
 impl Ack {
     /// Returns whether the server waits for an ack. If not, [`send`](Self::send) does nothing.
@@ -70,6 +67,15 @@ impl fmt::Debug for Ack {
     }
 }
 
+/// Sends the ack of an event to the server, once.
+#[derive(Clone)]
+pub(crate) struct Responder {
+    socket: Socket,
+    id: AckId,
+    epoch: u64,
+    answered: Arc<AtomicBool>,
+}
+
 impl Responder {
     pub(crate) fn new(socket: Socket, id: AckId, epoch: u64) -> Self {
         Self { socket, id, epoch, answered: Arc::new(AtomicBool::new(false)) }
@@ -78,7 +84,8 @@ impl Responder {
     pub(crate) fn answer<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         let slot = &self.socket.slot;
         let frames = slot.parser.encode_ack(&slot.nsp, self.id, args)?;
-        self.socket.manager.0.0.check_size(&frames)?;
+        let shared = self.socket.manager.shared();
+        shared.check(&frames)?;
         if self.answered.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
@@ -92,7 +99,7 @@ impl Responder {
             }
         };
         match result {
-            Ok(()) => self.socket.manager.0.0.signal.packet_queued(),
+            Ok(()) => shared.signal().packet_queued(),
             Err(_) => self.answered.store(false, Ordering::Relaxed),
         }
         result

@@ -1,16 +1,25 @@
 //! Handlers: functions of up to six extractors, and the erasure of their types.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_parser::{IntoReply, Outcome, Reply};
 
-use super::extract::{Data, Extract};
-use crate::{
-    ack::Ack,
-    error::HandlerError,
-    model::{Context, Erased, HandlerFuture, Socket},
+use super::{
+    Context,
+    extract::{Data, Extract},
 };
+use crate::{
+    error::HandlerError,
+    socket::{Ack, Socket},
+};
+
+pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
+
+/// A handler of any type, erased.
+pub(crate) type Erased = Arc<Callback>;
+
+pub(crate) type Callback = dyn Fn(Context) -> Result<HandlerFuture, HandlerError> + Send + Sync;
 
 /// An async function or closure that handles events: up to six [`Extract`] arguments, returning [`IntoReply`].
 ///

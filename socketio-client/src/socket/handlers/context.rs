@@ -1,12 +1,25 @@
-//! The methods of [`Context`], the data of an event.
+//! The data of an event.
+
+use std::sync::Arc;
 
 use socketio_parser::Args;
 
 use crate::{
-    ack::Ack,
     error::{ConnectError, DisconnectReason},
-    model::{Context, Socket},
+    socket::{Ack, Responder, Socket},
 };
+
+/// The data of an event, from which extractors take their arguments.
+#[derive(Clone)]
+pub struct Context {
+    pub(crate) socket: Socket,
+    pub(crate) args: Option<Args>,
+    pub(crate) responder: Option<Responder>,
+    pub(crate) reason: Option<DisconnectReason>,
+    pub(crate) description: Option<Arc<str>>,
+    /// Boxed, because events are moved often and have no error.
+    pub(crate) error: Option<Box<ConnectError>>,
+}
 
 impl Context {
     pub(crate) fn of(socket: Socket) -> Self {

@@ -4,20 +4,32 @@ use std::time::Duration;
 
 use engineio_parser::Frames;
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_parser::{AckId, Event};
-use tokio::{
-    sync::oneshot,
-    time::{Instant, timeout_at},
-};
+use socketio_parser::{AckId, Args, Event, Nsp};
+use tokio::{sync::oneshot, time::timeout_at};
 
+use super::{
+    Socket,
+    outbox::{Awaited, Outgoing},
+    retries::Retried,
+};
 use crate::{
     error::{AckError, EmitError},
-    model::Socket,
-    outbox::{Awaited, Outgoing},
-    outgoing,
-    retries::Retried,
-    waiter::{AckResult, Waiter},
+    time::after,
 };
+
+pub(crate) type AckResult = Result<Args, AckError>;
+
+/// The receiver of an ack. Dropping the sender tells the caller that no ack will come.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    Caller(oneshot::Sender<AckResult>),
+    /// The queue of events that are sent until they are acknowledged.
+    Retries {
+        nsp: Nsp,
+        /// The time limit of each attempt.
+        timeout: Duration,
+    },
+}
 
 /// An event to the server, with modifiers.
 ///
@@ -40,7 +52,7 @@ pub struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    pub(crate) fn new(socket: &'a Socket) -> Self {
+    pub(super) fn new(socket: &'a Socket) -> Self {
         Self { socket, timeout: None, volatile: false, compress: true }
     }
 
@@ -70,7 +82,7 @@ impl<'a> Emitter<'a> {
             return self.queue_retried(event, args, None);
         }
         let frames = self.encode(None, event, args)?;
-        if self.volatile && !self.socket.manager.0.0.is_open() {
+        if self.is_dropped() {
             return Ok(());
         }
         self.queue(frames, None)
@@ -94,15 +106,21 @@ impl<'a> Emitter<'a> {
             // Each attempt has its own deadline.
             answer.await.unwrap_or(Err(AckError::Disconnected))?
         } else {
-            let deadline = self.deadline();
+            let deadline = after(self.ack_timeout());
             let id = self.socket.slot.next_ack();
             let frames = self.encode(Some(id), event, args)?;
-            if self.volatile && !self.socket.manager.0.0.is_open() {
+            if self.is_dropped() {
                 return Err(AckError::Disconnected);
             }
             let waiter = Waiter::Caller(sender);
-            self.queue(frames, Some(Awaited { id, deadline: deadline.into_std(), waiter }))?;
-            self.answer(id, deadline, answer).await?
+            self.queue(frames, Some(Awaited { id, deadline, waiter }))?;
+            let mut pending = Pending { socket: self.socket, id, done: false };
+            let answer = timeout_at(deadline.into(), answer).await;
+            pending.done = answer.is_ok();
+            match answer {
+                Ok(answer) => answer.unwrap_or(Err(AckError::Disconnected))?,
+                Err(_) => return Err(AckError::Timeout),
+            }
         };
         Ok(args.decode_answer()?)
     }
@@ -141,10 +159,9 @@ impl<'a> Emitter<'a> {
         self.timeout.unwrap_or(self.socket.slot.config.ack_timeout)
     }
 
-    fn deadline(&self) -> Instant {
-        let now = Instant::now();
-        let far = Duration::from_secs(10 * 365 * 86_400);
-        now.checked_add(self.ack_timeout()).unwrap_or_else(|| now + far)
+    /// Returns whether the event is volatile and there is no open transport.
+    fn is_dropped(&self) -> bool {
+        self.volatile && !self.socket.manager.shared().is_open()
     }
 
     fn encode<T: Serialize + ?Sized>(
@@ -159,13 +176,11 @@ impl<'a> Emitter<'a> {
     }
 
     fn queue(&self, frames: Frames, ack: Option<Awaited<Waiter>>) -> Result<(), EmitError> {
-        self.check_ended()?;
-        self.socket.manager.0.0.check_size(&frames)?;
-        self.announce(&frames);
-        let packet = Outgoing { frames, ack, volatile: self.volatile, epoch: None };
-        let refused = self.socket.slot.state().outbox.push(packet);
-        refused.map_err(|_| EmitError::Full)?;
-        self.socket.manager.0.0.signal.packet_queued();
+        let Socket { slot, manager } = self.socket;
+        manager.shared().check(&frames)?;
+        slot.notify_outgoing(&frames);
+        slot.push(Outgoing { frames, ack, volatile: self.volatile, epoch: None })?;
+        manager.shared().signal().packet_queued();
         Ok(())
     }
 
@@ -175,43 +190,16 @@ impl<'a> Emitter<'a> {
         args: &T,
         waiter: Option<Waiter>,
     ) -> Result<(), EmitError> {
-        self.check_ended()?;
-        let slot = &self.socket.slot;
+        let Socket { slot, manager } = self.socket;
         let id = slot.next_ack();
         let frames = self.encode(Some(id), event, args)?;
-        self.socket.manager.0.0.check_size(&frames)?;
-        self.announce(&frames);
+        manager.shared().check(&frames)?;
+        slot.notify_outgoing(&frames);
         let retried = Retried { frames, id, timeout: self.ack_timeout(), waiter, sent: 0 };
         let refused = slot.state().retries.push(retried);
         refused.map_err(|_| EmitError::Full)?;
-        self.socket.manager.0.0.signal.packet_queued();
+        manager.shared().signal().packet_queued();
         Ok(())
-    }
-
-    fn check_ended(&self) -> Result<(), EmitError> {
-        if self.socket.manager.0.0.is_ended() { Err(EmitError::Stopped) } else { Ok(()) }
-    }
-
-    async fn answer(
-        &self,
-        id: AckId,
-        deadline: Instant,
-        answer: oneshot::Receiver<AckResult>,
-    ) -> AckResult {
-        let mut pending = Pending { socket: self.socket, id, done: false };
-        let answer = timeout_at(deadline, answer).await;
-        pending.done = answer.is_ok();
-        match answer {
-            Ok(answer) => answer.unwrap_or(Err(AckError::Disconnected)),
-            Err(_) => Err(AckError::Timeout),
-        }
-    }
-
-    fn announce(&self, frames: &Frames) {
-        let slot = &self.socket.slot;
-        if slot.has_outgoing.load(std::sync::atomic::Ordering::Relaxed) {
-            outgoing::notify_listeners(slot, frames);
-        }
     }
 }
 
@@ -236,9 +224,9 @@ impl Drop for Pending<'_> {
             removed
         };
         if removed.is_some() {
-            self.socket.slot.room.notify_waiters();
+            self.socket.slot.notify_room();
         }
         drop(removed);
-        self.socket.manager.0.0.signal.request_made();
+        self.socket.manager.shared().signal().request_made();
     }
 }

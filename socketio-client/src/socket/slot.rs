@@ -1,0 +1,300 @@
+//! The state of one namespace, shared by its handles and the connection's task.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use socketio_parser::{AckId, Nsp, Parser};
+use tokio::sync::{Notify, oneshot};
+
+use super::{
+    emitter::{AckResult, Waiter},
+    handlers::{Erased, table::Table},
+    listeners::OutgoingListener,
+    outbox::{Awaited, Outbox, Outgoing},
+    retries::{Retried, Retries},
+};
+use crate::{
+    config::SocketConfig,
+    error::{ConnectError, EmitError},
+    request::Request,
+    sync::{Mutex, MutexGuard, lock},
+    time::after,
+};
+
+/// A namespace of a connection.
+pub(crate) struct NamespaceSlot {
+    pub(super) nsp: Nsp,
+    pub(super) config: SocketConfig,
+    pub(super) parser: Parser,
+    pub(super) has_outgoing: AtomicBool,
+    /// Notified when the outgoing queue has room again.
+    pub(super) room: Notify,
+    state: Mutex<NamespaceState>,
+    table: Mutex<Arc<Table<Erased>>>,
+    outgoing: Mutex<Arc<[OutgoingListener]>>,
+    next_ack: AtomicU64,
+}
+
+/// The part of the state that changes together.
+pub(crate) struct NamespaceState {
+    /// Whether the namespace should be joined.
+    pub(super) request: Request,
+    /// The socket's id while it is connected.
+    pub(super) id: Option<Arc<str>>,
+    pub(super) recovered: bool,
+    /// Counts the joins of the namespace. Acks of an earlier join are not sent.
+    pub(super) epoch: u64,
+    pub(super) outbox: Outbox<Waiter>,
+    pub(super) retries: Retries<Waiter>,
+    /// Acks that nobody waits for any more.
+    pub(super) abandoned_acks: Vec<AckId>,
+    /// Callers that wait for the next `connect` or `connect_error`.
+    pub(super) connecting: Vec<oneshot::Sender<Result<(), ConnectError>>>,
+}
+
+/// What the handles of a socket have requested since the last call.
+pub(crate) struct SlotRequests {
+    /// Whether the namespace is to be left.
+    pub(crate) leave: bool,
+    /// Whether the namespace is to be joined, after it was left.
+    pub(crate) join: bool,
+    /// Acks that nobody waits for any more.
+    pub(crate) abandoned_acks: Vec<AckId>,
+}
+
+impl NamespaceSlot {
+    pub(crate) fn new(nsp: Nsp, config: SocketConfig, parser: Parser) -> Self {
+        let (packets, bytes) = (config.max_queued_packets, config.max_queued_bytes);
+        let state = NamespaceState {
+            request: Request::None,
+            id: None,
+            recovered: false,
+            epoch: 0,
+            outbox: Outbox::new(packets, bytes),
+            retries: Retries::new(packets, bytes),
+            abandoned_acks: Vec::new(),
+            connecting: Vec::new(),
+        };
+        Self {
+            nsp,
+            config,
+            parser,
+            has_outgoing: AtomicBool::new(false),
+            room: Notify::new(),
+            state: Mutex::new(state),
+            table: Mutex::default(),
+            outgoing: Mutex::new(Arc::new([])),
+            next_ack: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn nsp(&self) -> &Nsp {
+        &self.nsp
+    }
+
+    pub(crate) fn config(&self) -> &SocketConfig {
+        &self.config
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, NamespaceState> {
+        lock(&self.state)
+    }
+
+    pub(crate) fn request(&self) -> Request {
+        self.state().request
+    }
+
+    pub(crate) fn take_requests(&self) -> SlotRequests {
+        let mut state = self.state();
+        SlotRequests {
+            leave: state.request.take_close(),
+            join: state.request.is_open(),
+            abandoned_acks: std::mem::take(&mut state.abandoned_acks),
+        }
+    }
+
+    /// Records that the client joins the namespace. Returns the number of the join.
+    pub(crate) fn begin_join(&self) -> u64 {
+        let mut state = self.state();
+        state.epoch += 1;
+        // No earlier connection is left to end.
+        state.outbox.reopen();
+        state.epoch
+    }
+
+    /// Records that the server has granted the namespace. Returns the waiting callers, or `None` if
+    /// the socket was disconnected meanwhile.
+    pub(crate) fn joined(
+        &self,
+        id: String,
+        recovered: bool,
+    ) -> Option<Vec<oneshot::Sender<Result<(), ConnectError>>>> {
+        let mut state = self.state();
+        if state.request.is_closing() {
+            return None;
+        }
+        state.id = Some(id.into());
+        state.recovered = recovered;
+        Some(std::mem::take(&mut state.connecting))
+    }
+
+    /// Records that the socket is not connected.
+    pub(crate) fn disconnected(&self) {
+        self.state().id = None;
+    }
+
+    /// Records that the socket is not connected, and connects again only at the user's request.
+    pub(crate) fn deactivate(&self) {
+        let mut state = self.state();
+        state.request.withdraw();
+        state.id = None;
+    }
+
+    /// Fails the callers that wait for the connection.
+    pub(crate) fn fail_connecting(&self, error: &ConnectError) {
+        let waiting = std::mem::take(&mut self.state().connecting);
+        for waiting in waiting {
+            let _ = waiting.send(Err(error.clone()));
+        }
+    }
+
+    /// Drops the volatile events that wait.
+    pub(crate) fn drop_volatile(&self) {
+        let volatile = self.state().outbox.take_volatile();
+        // Dropped without a lock held, because the drop wakes the callers that wait for acks.
+        drop(volatile);
+    }
+
+    /// Records the end of an attempt to send the first event with retries. Returns the event if no
+    /// attempt follows.
+    pub(crate) fn attempt_ended(&self, answer: &AckResult) -> Option<Retried<Waiter>> {
+        let mut state = self.state();
+        match answer {
+            Ok(_) => state.retries.answered(),
+            Err(_) => state.retries.failed(self.config.retries.unwrap_or(0)),
+        }
+    }
+
+    /// Wakes the callers that wait for room in the outgoing queue.
+    pub(crate) fn notify_room(&self) {
+        self.room.notify_waiters();
+    }
+
+    /// Fails all waiting callers, and removes the handlers, which also ends the event streams.
+    pub(crate) fn end(&self) {
+        self.disconnected();
+        self.fail_connecting(&ConnectError::Stopped);
+        self.change_table(|table| *table = Table::default());
+        self.room.notify_waiters();
+    }
+
+    /// Queues a packet.
+    pub(super) fn push(&self, packet: Outgoing<Waiter>) -> Result<(), EmitError> {
+        let refused = self.state().outbox.push(packet);
+        refused.map_err(|_| EmitError::Full)
+    }
+
+    /// Returns the next ack id. As in Node, ids count up.
+    pub(super) fn next_ack(&self) -> AckId {
+        self.next_ack.fetch_add(1, Ordering::Relaxed).into()
+    }
+
+    pub(crate) fn table(&self) -> Arc<Table<Erased>> {
+        lock(&self.table).clone()
+    }
+
+    /// Changes the handlers. Removed handlers are dropped after the lock is released, because they
+    /// are user code.
+    pub(crate) fn change_table(&self, change: impl FnOnce(&mut Table<Erased>)) {
+        let former = {
+            let mut table = lock(&self.table);
+            let mut changed = Table::clone(&table);
+            change(&mut changed);
+            std::mem::replace(&mut *table, Arc::new(changed))
+        };
+        drop(former);
+    }
+
+    pub(super) fn outgoing(&self) -> Arc<[OutgoingListener]> {
+        lock(&self.outgoing).clone()
+    }
+
+    /// Changes the outgoing listeners. Removed listeners are dropped after the lock is released.
+    pub(super) fn change_outgoing(
+        &self,
+        change: impl FnOnce(&[OutgoingListener]) -> Arc<[OutgoingListener]>,
+    ) {
+        let former = {
+            let mut listeners = lock(&self.outgoing);
+            let changed = change(&listeners);
+            self.has_outgoing.store(!changed.is_empty(), Ordering::Relaxed);
+            std::mem::replace(&mut *listeners, changed)
+        };
+        drop(former);
+    }
+}
+
+impl NamespaceState {
+    /// Requests to leave the namespace. Queued packets still belong to the current connection, if
+    /// there is one. Returns the callers that wait for the connection.
+    pub(crate) fn disconnect(&mut self) -> Vec<oneshot::Sender<Result<(), ConnectError>>> {
+        if self.id.take().is_some() {
+            self.outbox.end();
+        }
+        std::mem::take(&mut self.connecting)
+    }
+
+    /// Returns the next packet to send. Packets queued after a disconnection wait for the next
+    /// join.
+    pub(crate) fn next_packet(&mut self, nsp: &Nsp) -> Option<Outgoing<Waiter>> {
+        // The next event with retries waits behind the queued packets.
+        if self.outbox.is_open()
+            && let Some(Retried { frames, id, timeout, .. }) = self.retries.next()
+        {
+            let waiter = Waiter::Retries { nsp: nsp.clone(), timeout: *timeout };
+            let ack = Awaited { id: *id, deadline: after(*timeout), waiter };
+            let frames = frames.clone();
+            self.outbox.push_unbounded(Outgoing {
+                frames,
+                ack: Some(ack),
+                volatile: false,
+                epoch: None,
+            });
+        }
+        self.outbox.pop()
+    }
+
+    /// Returns whether a packet is an ack for an event of an earlier join, which is useless.
+    pub(crate) fn is_late(&self, packet: &Outgoing<Waiter>) -> bool {
+        packet.epoch.is_some_and(|epoch| epoch != self.epoch)
+    }
+
+    /// Puts back the packet that was returned last.
+    pub(crate) fn put_back(&mut self, packet: Outgoing<Waiter>) {
+        self.outbox.put_back(packet);
+    }
+
+    /// Returns whether a caller found the queue full since the last call.
+    pub(crate) fn take_awaited(&mut self) -> bool {
+        self.outbox.take_awaited()
+    }
+
+    /// Releases the remaining packets for the next connection.
+    pub(crate) fn reopen(&mut self) {
+        self.outbox.reopen();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ack_ids_count_up() {
+        let slot = NamespaceSlot::new(Nsp::root(), SocketConfig::default(), Parser::default());
+        let ids: Vec<_> = (0..3).filter_map(|_| slot.next_ack().get()).collect();
+        assert_eq!(ids, [0, 1, 2]);
+    }
+}
