@@ -16,13 +16,10 @@ use form_urlencoded::Serializer;
 use http::{HeaderMap, HeaderValue, Uri, header};
 
 use super::{
-    address::Address,
-    cookies::Cookies,
-    environment::proxy_for,
+    dial::{Address, Proxy, Tls, proxy_for},
     error::EngineError,
+    http::Cookies,
     options::{EngineOptions, Way},
-    proxy::Proxy,
-    tls::Tls,
 };
 use crate::sync::{Mutex, MutexGuard, lock};
 

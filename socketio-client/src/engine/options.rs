@@ -11,11 +11,7 @@ use std::{
 use engineio_parser::{Revision, Transport};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{
-    connector::{Connector, TcpConnector},
-    proxy::Proxy,
-    tls::Tls,
-};
+use super::dial::{Connector, Proxy, TcpConnector, Tls};
 
 /// The options of the connection to the server: transports, headers, TLS, proxy, limits. One value
 /// can serve any number of connections.

@@ -13,7 +13,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{io::DuplexStream, sync::mpsc, task::JoinSet};
 
-use crate::engine::connector::{ByteStream, Connecting, Connector};
+use crate::engine::{ByteStream, Connecting, Connector};
 
 type Intercept = dyn Fn(&Request<Incoming>) -> Option<Response<ResponseBody>> + Send + Sync;
 

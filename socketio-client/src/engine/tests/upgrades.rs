@@ -63,7 +63,7 @@ async fn a_probe_that_hangs_is_given_up() {
     let connector = move |host: String, port: u16| {
         let first = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
         let connected = first.then(|| {
-            let connecting = super::super::connector::Connector::connect(&inner, &host, port);
+            let connecting = crate::Connector::connect(&inner, &host, port);
             futures_util::FutureExt::now_or_never(connecting)
         });
         async move {

@@ -1,5 +1,11 @@
 //! Opens the stream for HTTP or WebSocket to a server: connector, proxy and TLS.
 
+mod address;
+mod connector;
+mod environment;
+mod proxy;
+mod tls;
+
 use std::{
     future::poll_fn,
     io,
@@ -7,12 +13,16 @@ use std::{
     task::Poll,
 };
 
+use self::proxy::tunnel;
+pub(super) use self::{address::Address, environment::proxy_for};
+pub use self::{
+    connector::{BoxStream, ByteStream, Connecting, Connector, TcpConnector},
+    proxy::Proxy,
+    tls::Tls,
+};
 use super::{
-    address::Address,
     config::Shared,
-    connector::BoxStream,
     error::{EngineError, RequestError},
-    proxy::tunnel,
 };
 
 /// The protocol spoken on the stream.

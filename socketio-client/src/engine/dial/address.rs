@@ -1,20 +1,22 @@
 //! The address of a server or a proxy.
 
-use super::error::EngineError;
-use crate::url::{Url, UrlError};
+use crate::{
+    engine::error::EngineError,
+    url::{Url, UrlError},
+};
 
 /// Scheme, host and port of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address {
-    pub(super) secure: bool,
+pub(in crate::engine) struct Address {
+    pub(in crate::engine) secure: bool,
     /// The host. IPv6 addresses have no brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(in crate::engine) host: String,
+    pub(in crate::engine) port: u16,
 }
 
 impl Address {
     /// Parses the address and the query of a URL. The scheme is required.
-    pub(super) fn parse(url: &str) -> Result<(Self, Option<String>), EngineError> {
+    pub(in crate::engine) fn parse(url: &str) -> Result<(Self, Option<String>), EngineError> {
         if !url.contains("://") {
             return Err(UrlError::Scheme(String::new()).into());
         }
@@ -23,12 +25,12 @@ impl Address {
     }
 
     /// Returns the value of the `Host` header, without a default port.
-    pub(super) fn authority(&self) -> String {
+    pub(in crate::engine) fn authority(&self) -> String {
         let default = if self.secure { 443 } else { 80 };
         if self.port == default { self.bracketed() } else { self.host_and_port() }
     }
 
-    pub(super) fn host_and_port(&self) -> String {
+    pub(in crate::engine) fn host_and_port(&self) -> String {
         format!("{}:{}", self.bracketed(), self.port)
     }
 

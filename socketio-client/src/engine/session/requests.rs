@@ -7,10 +7,13 @@ use std::{
 
 use engineio_parser::{Packet, PacketType, Transport, payload, session::Input};
 
-use super::{Engine, now};
-use crate::engine::{
-    body::{Body, BodyError},
-    error::EngineError,
+use super::Engine;
+use crate::{
+    engine::{
+        error::EngineError,
+        http::{Body, BodyError},
+    },
+    time::now,
 };
 
 /// The shortest interval of GETs while the server responds without a message. Node's server does so

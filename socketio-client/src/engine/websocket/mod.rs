@@ -26,8 +26,7 @@ use tokio_tungstenite::{
 use self::{head::Head, read::Reader, write::Writer};
 use super::{
     config::Shared,
-    connector::BoxStream,
-    dial::Purpose,
+    dial::{BoxStream, Purpose},
     error::RequestError,
     http::{protocol, refusal},
 };

@@ -4,10 +4,8 @@
 use std::sync::Arc;
 use std::{fmt, io};
 
-use super::{
-    connector::BoxStream,
-    error::{EngineError, RequestError},
-};
+use super::BoxStream;
+use crate::engine::error::{EngineError, RequestError};
 
 /// How the client speaks TLS with servers and proxies of `https` and `wss`.
 ///
@@ -64,7 +62,7 @@ impl Tls {
     }
 
     /// Returns the default of the enabled features.
-    pub(super) fn from_features() -> Result<Self, EngineError> {
+    pub(in crate::engine) fn from_features() -> Result<Self, EngineError> {
         #[cfg(all(
             any(feature = "rustls-ring", feature = "rustls-aws-lc"),
             any(feature = "native-roots", feature = "webpki-roots")
@@ -91,7 +89,7 @@ impl Tls {
     }
 
     /// Performs the TLS handshake with `host` over the stream.
-    pub(super) async fn handshake(
+    pub(in crate::engine) async fn handshake(
         &self,
         host: &str,
         stream: BoxStream,

@@ -1,5 +1,7 @@
 //! The I/O of a session: its timers, requests and WebSocket.
 
+mod ahead;
+mod backlog;
 mod confirmed;
 mod end;
 mod requests;
@@ -14,21 +16,19 @@ use std::{
 };
 
 use engineio_parser::{
-    Frame, Frames, OpenPacket, Transport,
+    Data, Frame, Frames, OpenPacket, Transport,
     session::{Clock, CloseReason, Output, SendError, Session},
 };
 use tokio::time::{Instant, Sleep};
 
+pub(crate) use self::backlog::Order;
+use self::{ahead::ReadAhead, backlog::Backlog, end::End, socket::Socket};
 use super::{
-    ahead::ReadAhead,
-    backlog::Backlog,
-    body::Body,
     config::{EngineConfig, Shared},
     error::EngineError,
-    event::{Closed, EngineEvent},
-    requester::Requester,
-    state::{End, Socket},
+    http::{Body, Requester},
 };
+use crate::time::now;
 
 /// How often an idle session compares the clocks, to notice a sleep of the machine.
 const CLOCK_CHECK: Duration = Duration::from_secs(5);
@@ -70,6 +70,28 @@ pub(crate) struct Engine {
     /// The first failure.
     error: Option<EngineError>,
     end: End,
+}
+
+/// An event of a session.
+#[derive(Debug)]
+pub(crate) enum EngineEvent {
+    /// A message has arrived.
+    Message(Data),
+    /// The session has switched to this transport.
+    Upgraded(Transport),
+    /// The server has sent a ping. The session answers it.
+    Ping,
+    /// The session has ended. This is the last event.
+    Closed(Closed),
+}
+
+/// How a session ended.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    /// The reason. Its `Display` gives Node's texts.
+    pub(crate) reason: CloseReason,
+    /// The failure, if there was one.
+    pub(crate) error: Option<EngineError>,
 }
 
 /// The result of a step of the session.
@@ -382,8 +404,4 @@ impl Engine {
     fn failed(&mut self, error: EngineError) {
         self.error.get_or_insert(error);
     }
-}
-
-fn now() -> std::time::Instant {
-    Instant::now().into_std()
 }

@@ -18,19 +18,19 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 
-use super::{connector::BoxStream, error::RequestError};
+use crate::engine::{dial::BoxStream, error::RequestError};
 
 /// The limit of a response head, and of one read, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
 /// An HTTP connection without a task. The request that uses it drives it.
-pub(super) struct Connection {
+pub(in crate::engine) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: Option<ConnectionDriver>,
 }
 
 impl Connection {
-    pub(super) async fn open(stream: BoxStream) -> Result<Self, RequestError> {
+    pub(in crate::engine) async fn open(stream: BoxStream) -> Result<Self, RequestError> {
         let mut builder = http1::Builder::new();
         builder.max_buf_size(MAX_HEAD);
         let (sender, driver) =
@@ -38,12 +38,12 @@ impl Connection {
         Ok(Self { sender, driver: Some(driver) })
     }
 
-    pub(super) async fn is_ready(&mut self) -> bool {
+    pub(in crate::engine) async fn is_ready(&mut self) -> bool {
         let Self { sender, driver } = self;
         drive(driver, sender.ready()).await.is_ok()
     }
 
-    pub(super) async fn send(
+    pub(in crate::engine) async fn send(
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>> {
@@ -51,12 +51,12 @@ impl Connection {
         drive(&mut self.driver, answer).await
     }
 
-    pub(super) async fn drive<F: Future>(&mut self, future: F) -> F::Output {
+    pub(in crate::engine) async fn drive<F: Future>(&mut self, future: F) -> F::Output {
         drive(&mut self.driver, future).await
     }
 
     /// Drives the connection and polls `poll`, which waits for it.
-    pub(super) fn poll_with<T>(
+    pub(in crate::engine) fn poll_with<T>(
         &mut self,
         cx: &mut Context<'_>,
         poll: impl FnMut(&mut Context<'_>) -> Poll<T>,

@@ -1,16 +1,39 @@
 //! The WebSocket of a session: its transport, or the probe that is to become it.
 
-use std::task::{Context, Poll};
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use engineio_parser::{Transport, session::Input};
 
 use super::Engine;
-use crate::engine::{
-    error::{EngineError, RequestError},
-    http::within,
-    state::Socket,
-    websocket::WebSocket,
+use crate::{
+    engine::{
+        error::{EngineError, RequestError},
+        http::within,
+        websocket::WebSocket,
+    },
+    time::now,
 };
+
+/// The WebSocket of a session: its transport, or the probe of an upgrade.
+pub(super) enum Socket {
+    None,
+    Connecting(Pin<Box<dyn Future<Output = Result<WebSocket, RequestError>> + Send>>),
+    Open(Box<WebSocket>),
+}
+
+impl Socket {
+    /// Returns whether a frame sent now is written at once.
+    pub(super) fn is_writable(&self) -> bool {
+        match self {
+            Self::Open(socket) => socket.is_writable(),
+            Self::None | Self::Connecting(_) => true,
+        }
+    }
+}
 
 impl Engine {
     pub(super) fn connect_socket(&mut self) {
@@ -65,7 +88,7 @@ impl Engine {
         let Socket::Open(socket) = &mut self.socket else { return false };
         let read = socket.poll_read(cx);
         if socket.take_filled() {
-            self.read_at = super::now();
+            self.read_at = now();
         }
         match read {
             Poll::Pending => return false,

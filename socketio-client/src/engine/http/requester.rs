@@ -12,14 +12,13 @@ use engineio_parser::payload::Payload;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{
-    body::Body, config::Shared, error::RequestError, http::Http, http_connection::Connection,
-};
+use super::{Body, Connection, Http};
+use crate::engine::{config::Shared, error::RequestError};
 
 type Exchange<T> = Pin<Box<dyn Future<Output = (Http, Result<T, RequestError>)> + Send>>;
 
 /// `T` is the result of a request.
-pub(super) struct Requester<T> {
+pub(in crate::engine) struct Requester<T> {
     shared: Arc<Shared>,
     /// The HTTP client with its persistent connection, unless a request uses it.
     http: Option<Http>,
@@ -29,22 +28,22 @@ pub(super) struct Requester<T> {
 }
 
 impl<T> Requester<T> {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(in crate::engine) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, http: None, exchange: None, began: Instant::now(), pause: None }
     }
 
-    pub(super) fn is_busy(&self) -> bool {
+    pub(in crate::engine) fn is_busy(&self) -> bool {
         self.exchange.is_some()
     }
 
     /// Delays the next request until `least` has passed since the start of the last one.
-    pub(super) fn pause(&mut self, least: Duration) {
+    pub(in crate::engine) fn pause(&mut self, least: Duration) {
         let until = self.began + least;
         self.pause = (until > Instant::now()).then(|| Box::pin(sleep_until(until)));
     }
 
     /// Returns whether a request may start. If not, the task is woken when it may.
-    pub(super) fn is_free(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(in crate::engine) fn is_free(&mut self, cx: &mut Context<'_>) -> bool {
         if self.pause.as_mut().is_some_and(|pause| pause.as_mut().poll(cx).is_ready()) {
             self.pause = None;
         }
@@ -57,7 +56,10 @@ impl<T> Requester<T> {
     }
 
     /// Polls the running request. Pending if there is none.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RequestError>> {
+    pub(in crate::engine) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, RequestError>> {
         let Some(exchange) = &mut self.exchange else { return Poll::Pending };
         let (http, result) = ready!(exchange.as_mut().poll(cx));
         self.exchange = None;
@@ -66,7 +68,7 @@ impl<T> Requester<T> {
     }
 
     /// Drops the request and its connection.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::engine) fn clear(&mut self) {
         self.http = None;
         self.exchange = None;
     }
@@ -74,7 +76,7 @@ impl<T> Requester<T> {
 
 impl Requester<Body> {
     /// Starts a GET request. It replaces an unfinished one.
-    pub(super) fn start(&mut self, sid: &str) {
+    pub(in crate::engine) fn start(&mut self, sid: &str) {
         let (mut http, sid) = (self.begin(), sid.to_owned());
         self.exchange = Some(Box::pin(async move {
             let result = http.get(&sid).await;
@@ -83,7 +85,7 @@ impl Requester<Body> {
     }
 
     /// Keeps the connection of a fully read body for the next request.
-    pub(super) fn keep(&mut self, connection: Connection) {
+    pub(in crate::engine) fn keep(&mut self, connection: Connection) {
         if let Some(http) = &mut self.http {
             http.keep(connection);
         }
@@ -92,7 +94,7 @@ impl Requester<Body> {
 
 impl Requester<()> {
     /// Starts a POST request. It replaces an unfinished one.
-    pub(super) fn start(&mut self, sid: &str, body: Payload) {
+    pub(in crate::engine) fn start(&mut self, sid: &str, body: Payload) {
         let (mut http, sid) = (self.begin(), sid.to_owned());
         self.exchange = Some(Box::pin(async move {
             let result = http.post(&sid, body).await;

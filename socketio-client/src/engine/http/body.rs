@@ -16,13 +16,11 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
-use super::{
-    error::{EngineError, RequestError},
-    http_connection::Connection,
-};
+use super::connection::Connection;
+use crate::engine::error::{EngineError, RequestError};
 
 /// A body and its connection.
-pub(super) struct Body {
+pub(in crate::engine) struct Body {
     connection: Connection,
     incoming: Incoming,
     /// Whether the content type is binary.
@@ -50,14 +48,14 @@ enum Content {
 
 /// Why a body yields no more packets.
 #[derive(Debug)]
-pub(super) enum BodyError {
+pub(in crate::engine) enum BodyError {
     /// The body contains an invalid packet.
     Malformed,
     Failed(EngineError),
 }
 
 impl Body {
-    pub(super) fn new(connection: Connection, incoming: Incoming, binary: bool) -> Self {
+    pub(in crate::engine) fn new(connection: Connection, incoming: Incoming, binary: bool) -> Self {
         let content = Content::Pieces(Reader::new(0));
         Self {
             connection,
@@ -72,13 +70,13 @@ impl Body {
     }
 
     /// Limits the time without new data.
-    pub(super) fn timeout(mut self, timeout: Option<Duration>) -> Self {
+    pub(in crate::engine) fn timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
         self
     }
 
     /// Limits each packet to `limit` bytes, for an open session.
-    pub(super) fn of_session(mut self, revision: Revision, limit: usize) -> Self {
+    pub(in crate::engine) fn of_session(mut self, revision: Revision, limit: usize) -> Self {
         if revision == Revision::V3 {
             return self.of_handshake(revision, limit);
         }
@@ -91,13 +89,13 @@ impl Body {
     }
 
     /// Limits the whole body to `limit` bytes.
-    pub(super) fn of_handshake(mut self, revision: Revision, limit: usize) -> Self {
+    pub(in crate::engine) fn of_handshake(mut self, revision: Revision, limit: usize) -> Self {
         self.content = Content::Collected { bytes: Vec::new(), limit, revision };
         self
     }
 
     /// Returns the next packet, or `None` after the last. After an error the body must not be used.
-    pub(super) fn poll_packet(
+    pub(in crate::engine) fn poll_packet(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Packet>, BodyError>> {
@@ -123,12 +121,12 @@ impl Body {
     }
 
     /// Returns whether data has arrived since the last call.
-    pub(super) fn take_filled(&mut self) -> bool {
+    pub(in crate::engine) fn take_filled(&mut self) -> bool {
         std::mem::take(&mut self.filled)
     }
 
     /// Returns the connection. It can be reused if the body was read to its end.
-    pub(super) fn into_connection(self) -> Connection {
+    pub(in crate::engine) fn into_connection(self) -> Connection {
         self.connection
     }
 

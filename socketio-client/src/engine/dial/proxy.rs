@@ -6,12 +6,11 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::HeaderValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{
-    address::Address,
-    connector::BoxStream,
-    error::{EngineError, RequestError},
+use super::{Address, BoxStream};
+use crate::{
+    engine::error::{EngineError, RequestError},
+    url::Url,
 };
-use crate::url::Url;
 
 /// The limit of the proxy's response to CONNECT, in bytes.
 const MAX_ANSWER: usize = 8 * 1024;
@@ -28,8 +27,8 @@ const MAX_ANSWER: usize = 8 * 1024;
 /// ```
 #[derive(Clone)]
 pub struct Proxy {
-    pub(super) address: Address,
-    pub(super) authorization: Option<HeaderValue>,
+    pub(in crate::engine) address: Address,
+    pub(in crate::engine) authorization: Option<HeaderValue>,
 }
 
 impl Proxy {
@@ -87,7 +86,7 @@ fn sensitive(mut value: HeaderValue) -> HeaderValue {
 }
 
 /// Requests a tunnel from the proxy at the other end of the stream.
-pub(super) async fn tunnel(
+pub(in crate::engine) async fn tunnel(
     stream: &mut BoxStream,
     proxy: &Proxy,
     target: &Address,

@@ -10,11 +10,12 @@ use engineio_parser::{
     session::{CloseReason, SendError},
 };
 
-use super::{Engine, now};
-use crate::engine::{
+use super::{
+    Engine,
     backlog::{Backlog, Order},
-    state::Socket,
+    socket::Socket,
 };
+use crate::time::now;
 
 impl Engine {
     /// Queues frames beyond the session's limits; the caller limits them. [`send`](Self::send)

@@ -15,7 +15,7 @@ const MAX_COOKIES: usize = 64;
 const MAX_COOKIE_BYTES: usize = 4096;
 
 #[derive(Default)]
-pub(super) struct Cookies(Mutex<Vec<Cookie>>);
+pub(in crate::engine) struct Cookies(Mutex<Vec<Cookie>>);
 
 #[derive(Debug, PartialEq)]
 struct Cookie {
@@ -27,7 +27,7 @@ struct Cookie {
 
 impl Cookies {
     /// Stores the cookie of a `Set-Cookie` header. Ignores a malformed header.
-    pub(super) fn set(&self, now: SystemTime, header: &HeaderValue) {
+    pub(in crate::engine) fn set(&self, now: SystemTime, header: &HeaderValue) {
         let Some(cookie) = header.to_str().ok().and_then(|text| Cookie::parse(now, text)) else {
             return;
         };
@@ -39,7 +39,7 @@ impl Cookies {
     }
 
     /// Builds the `Cookie` header from the user's cookies and the unexpired stored ones.
-    pub(super) fn header<'a>(
+    pub(in crate::engine) fn header<'a>(
         &self,
         now: SystemTime,
         given: impl IntoIterator<Item = &'a HeaderValue>,
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn cookie_headers_are_parsed_as_by_nodes_client() {
         let golden: Value =
-            serde_json::from_str(include_str!("../../tests/golden/client.json")).unwrap();
+            serde_json::from_str(include_str!("../../../tests/golden/client.json")).unwrap();
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000);
         let mut wrong = Vec::new();
         for case in golden["cookies"].as_array().unwrap() {

@@ -1,5 +1,10 @@
 //! Long-polling requests, one after another over a persistent connection.
 
+mod body;
+mod connection;
+mod cookies;
+mod requester;
+
 use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -8,9 +13,13 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 
-use super::{
-    body::Body, config::Shared, dial::Purpose, error::RequestError, http_connection::Connection,
+use self::connection::Connection;
+pub(super) use self::{
+    body::{Body, BodyError},
+    cookies::Cookies,
+    requester::Requester,
 };
+use super::{config::Shared, dial::Purpose, error::RequestError};
 
 /// The part of a refusal's body that is kept, in bytes.
 const MAX_REFUSAL: usize = 1024;

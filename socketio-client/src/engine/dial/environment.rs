@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::{address::Address, error::EngineError, proxy::Proxy};
+use super::{Address, Proxy};
+use crate::engine::error::EngineError;
 
 /// Returns the proxy for a server, if any. `variable` reads the environment.
-pub(super) fn proxy_for(
+pub(in crate::engine) fn proxy_for(
     server: &Address,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<Proxy>, EngineError> {

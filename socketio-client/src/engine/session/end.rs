@@ -2,24 +2,35 @@
 
 use std::{
     future::Future,
+    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
 use engineio_parser::{Transport, session::CloseReason};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Engine;
-use crate::engine::{
-    event::Closed,
-    state::{End, Socket},
-};
+use super::{Closed, Engine, socket::Socket};
 
 /// How long sending the queued packets and the close may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long to wait for the peer's close.
 const PEER_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How far the end of a session is.
+pub(super) enum End {
+    NotYet,
+    /// The close is being sent, until the timer fires.
+    Lingering {
+        reason: CloseReason,
+        timer: Pin<Box<Sleep>>,
+        /// Whether the close was sent and the peer's close is awaited.
+        close_sent: bool,
+    },
+    /// The owner has received `Closed`.
+    Reported,
+}
 
 impl Engine {
     pub(super) fn on_closed(&mut self, reason: CloseReason) {
