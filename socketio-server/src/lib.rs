@@ -30,6 +30,7 @@
 //! types of the arguments and of the ack in one constant ([`Namespace::handle`],
 //! [`Socket::emit_event`]). Handlers are declared once per namespace, or for one socket
 //! ([`Socket::on`]). If an event has several handlers, all of them run, and the first ack is sent.
+//! `off` removes the handlers of an event, and a [`ListenerHandle`] removes a single one.
 //!
 //! # Order and concurrency
 //!
@@ -148,8 +149,8 @@ pub use error::{
     HandlerError, JoinError, PatternError, ServerSideError,
 };
 pub use handlers::{
-    Auth, Data, DisconnectDescription, EventName, Extension, Extract, Handler, MaybeExtract,
-    Rewrite, State, TypedHandler,
+    Auth, Data, DisconnectDescription, EventName, Extension, Extract, Handler, ListenerHandle,
+    MaybeExtract, Registration, Rewrite, State, TypedHandler,
 };
 pub use handlers::{Failure, Stage, context::Context};
 pub use namespace::Namespace;

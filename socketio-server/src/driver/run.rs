@@ -63,16 +63,17 @@ impl Driver {
     /// event's own handlers.
     fn dispatch(&mut self, socket: Socket, id: Option<AckId>, args: Args, cx: &mut Context<'_>) {
         let table = socket.namespace().table();
-        let (any, middlewares, own) = socket
-            .0
-            .look_at_own(|own| (own.any.clone(), own.middlewares.clone(), own.find(args.event())));
+        let (any, middlewares, own) = socket.0.look_at_own(|own| {
+            let own_listeners = own.events.find(args.event());
+            (own.events.any.clone(), own.middlewares.clone(), own_listeners)
+        });
         let responder = id.map(|id| Responder::new(socket.clone(), id));
-        for handler in table.any.iter().chain(&any) {
+        for listener in table.events.any.iter().chain(&any) {
             let context = event_context(socket.clone(), args.clone(), responder.clone());
-            self.start_event(handler, context, cx);
+            self.start_event(&listener.handler, context, cx);
         }
         if middlewares.is_empty() {
-            let shared = table.find(args.event());
+            let shared = table.events.find(args.event());
             drop(table);
             return self.handle([shared, own], event_context(socket, args, responder), cx);
         }
@@ -125,8 +126,8 @@ impl Driver {
             // As in Node, a middleware that disconnects the socket also refuses the event.
             Step::Done if socket.0.is_disconnected() => {}
             Step::Done => {
-                let shared = socket.namespace().table().find(args.event());
-                let own = socket.0.look_at_own(|own| own.find(args.event()));
+                let shared = socket.namespace().table().events.find(args.event());
+                let own = socket.0.look_at_own(|own| own.events.find(args.event()));
                 self.handle([shared, own], event_context(socket, args, event.responder), cx);
             }
             Step::Failed(error) => call(socket, event.responder).failed(Stage::Middleware, error),
@@ -344,13 +345,13 @@ fn prune(context: &context::Context) {
 
 /// Runs the middlewares of an event one after another.
 async fn filters(
-    middlewares: Vec<Erased>,
+    middlewares: Vec<Listener<Erased>>,
     context: context::Context,
     rewrite: Rewrite,
 ) -> Result<(), HandlerError> {
     for middleware in middlewares {
         let context = context::Context { args: Some(rewrite.current()), ..context.clone() };
-        middleware(context)?.await?;
+        (middleware.handler)(context)?.await?;
     }
     Ok(())
 }

@@ -1,20 +1,164 @@
-//! Further listeners: handlers that run once, handlers of all events, listeners for outgoing
-//! events, and middlewares of a socket.
+//! Listeners that run once, listeners of all events, listeners of outgoing events, middlewares of a
+//! socket, and the removal of listeners.
 
-use std::sync::{Arc, PoisonError, atomic::Ordering};
+use std::{
+    fmt, mem,
+    ops::Deref,
+    sync::{Arc, Weak, atomic::Ordering},
+};
 
 use socketio_parser::Args;
 
 use crate::{
-    handlers::{Handler, erase},
-    namespace::Namespace,
-    socket::Socket,
+    handlers::{
+        Handler, OutgoingListener, erase,
+        table::{Listener, ListenerId, Table},
+    },
+    namespace::{Namespace, inner::NamespaceInner},
+    socket::{Socket, inner::SocketInner},
 };
+
+/// A listener that has just been added: the value of `on`, `on_any`, `use_` and their like.
+///
+/// It dereferences to the server, namespace or socket that the listener was added to, so that calls
+/// can be chained. It may be ignored. Dropping it does not remove the listener.
+///
+/// ```
+/// use socketio_server::Server;
+///
+/// let io = Server::new();
+/// io.on("ping", || async { "pong" }).on("echo", || async { "echo" });
+///
+/// let listener = io.on("news", || async {}).listener();
+/// assert!(listener.remove());
+/// ```
+pub struct Registration<'a, T> {
+    owner: &'a T,
+    place: Place<'a>,
+    id: ListenerId,
+}
+
+/// The table that holds a listener.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Namespace(&'a Namespace),
+    Socket(&'a Socket),
+}
+
+impl<'a> Registration<'a, Namespace> {
+    pub(crate) fn in_namespace(namespace: &'a Namespace, id: ListenerId) -> Self {
+        Self { owner: namespace, place: Place::Namespace(namespace), id }
+    }
+
+    /// Returns the registration with a server or a parent in place of its namespace.
+    pub(crate) fn with_owner<T>(self, owner: &'a T) -> Registration<'a, T> {
+        Registration { owner, place: self.place, id: self.id }
+    }
+}
+
+impl<T> Registration<'_, T> {
+    /// Returns a handle that removes the listener.
+    pub fn listener(&self) -> ListenerHandle {
+        let place = match self.place {
+            Place::Namespace(namespace) => WeakPlace::Namespace(Arc::downgrade(&namespace.0)),
+            Place::Socket(socket) => WeakPlace::Socket(Arc::downgrade(&socket.0)),
+        };
+        ListenerHandle { place, id: self.id }
+    }
+}
+
+impl<T> Deref for Registration<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.owner
+    }
+}
+
+impl<T> fmt::Debug for Registration<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration").field("listener", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A handle that removes one listener, whatever its kind. Created by [`Registration::listener`].
+///
+/// It does not keep the listener, its socket or its namespace alive, and dropping it does not
+/// remove the listener. To remove all listeners of an event, call `off(event)` instead.
+///
+/// ```
+/// use socketio_server::{ListenerHandle, Server, Socket};
+///
+/// let io = Server::new();
+/// io.on_connection(|socket: Socket| async move {
+///     let moves = socket.on("move", || async { "moved" }).listener();
+///     socket.set_data::<ListenerHandle>(moves);
+/// });
+/// io.on("game over", |socket: Socket| async move {
+///     if let Some(moves) = socket.data::<ListenerHandle>() {
+///         moves.remove();
+///     }
+/// });
+/// ```
+#[derive(Clone)]
+pub struct ListenerHandle {
+    place: WeakPlace,
+    id: ListenerId,
+}
+
+#[derive(Clone)]
+enum WeakPlace {
+    Namespace(Weak<NamespaceInner>),
+    Socket(Weak<SocketInner>),
+}
+
+impl ListenerHandle {
+    /// Removes the listener. A run that has started finishes. Returns whether the listener was
+    /// still there: not removed before, not a listener that runs once and has run, and not dropped
+    /// with its socket or namespace.
+    ///
+    /// A listener of a [`ParentNamespace`](crate::ParentNamespace) is removed for later children.
+    /// Existing children keep it, except for a middleware, because each CONNECT passes the parent's
+    /// current middlewares.
+    pub fn remove(&self) -> bool {
+        match &self.place {
+            WeakPlace::Namespace(namespace) => {
+                let Some(namespace) = namespace.upgrade() else { return false };
+                let removed =
+                    Namespace(namespace.clone()).change_with(|it| it.remove_listener(self.id));
+                !removed.is_empty() || namespace.server_side.remove_listener(self.id)
+            }
+            WeakPlace::Socket(socket) => {
+                let Some(socket) = socket.upgrade() else { return false };
+                !socket.change_own(|table| table.remove_listener(self.id)).is_empty()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ListenerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ListenerHandle").field(&self.id).finish()
+    }
+}
 
 impl Socket {
     /// Adds a handler that runs only for the next event of this name.
-    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) {
-        self.0.change_own(|table| table.add_once(event, erase(handler)));
+    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|table| table.add(event, Listener::once(erase(handler))))
+    }
+
+    /// Removes the handlers of an event that were added to this socket.
+    pub fn off(&self, event: &str) -> &Self {
+        drop(self.0.change_own(|table| table.remove(event)));
+        self
+    }
+
+    /// Removes the handlers of all named events that were added to this socket, including its
+    /// disconnection handlers (`removeAllListeners()` in Node).
+    pub fn remove_all_listeners(&self) -> &Self {
+        drop(self.0.change_own(Table::remove_all));
+        self
     }
 
     /// Adds a handler for every event of this socket. It runs before the middlewares and handlers
@@ -29,19 +173,19 @@ impl Socket {
     ///     });
     /// }
     /// ```
-    pub fn on_any<M>(&self, handler: impl Handler<M>) {
-        self.0.change_own(|table| table.any.push(erase(handler)));
+    pub fn on_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|table| Listener::new(erase(handler)).append_to(&mut table.events.any))
     }
 
     /// Adds a handler like [`on_any`](Self::on_any), before the existing ones.
-    pub fn prepend_any<M>(&self, handler: impl Handler<M>) {
-        self.0.change_own(|table| table.any.insert(0, erase(handler)));
+    pub fn prepend_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|table| Listener::new(erase(handler)).prepend_to(&mut table.events.any))
     }
 
     /// Removes the handlers of every event that were added to this socket.
-    pub fn off_any(&self) {
-        let removed = self.0.change_own(|table| std::mem::take(&mut table.any));
-        drop(removed);
+    pub fn off_any(&self) -> &Self {
+        drop(self.0.change_own(|table| mem::take(&mut table.events.any)));
+        self
     }
 
     /// Adds a listener for every event that is sent to this socket, including broadcasts but not
@@ -58,14 +202,27 @@ impl Socket {
     ///     });
     /// }
     /// ```
-    pub fn on_any_outgoing(&self, listener: impl Fn(&Socket, &Args) + Send + Sync + 'static) {
-        self.0.add_outgoing(Arc::new(listener));
+    pub fn on_any_outgoing(
+        &self,
+        listener: impl Fn(&Socket, &Args) + Send + Sync + 'static,
+    ) -> Registration<'_, Self> {
         self.namespace().0.has_outgoing.store(true, Ordering::Relaxed);
+        self.register(|table| outgoing(listener).append_to(Arc::make_mut(&mut table.outgoing)))
+    }
+
+    /// Adds a listener like [`on_any_outgoing`](Self::on_any_outgoing), before the existing ones.
+    pub fn prepend_any_outgoing(
+        &self,
+        listener: impl Fn(&Socket, &Args) + Send + Sync + 'static,
+    ) -> Registration<'_, Self> {
+        self.namespace().0.has_outgoing.store(true, Ordering::Relaxed);
+        self.register(|table| outgoing(listener).prepend_to(Arc::make_mut(&mut table.outgoing)))
     }
 
     /// Removes the listeners added by [`on_any_outgoing`](Self::on_any_outgoing).
-    pub fn off_any_outgoing(&self) {
-        drop(self.0.take_outgoing());
+    pub fn off_any_outgoing(&self) -> &Self {
+        drop(self.0.change_own(|table| mem::take(&mut table.outgoing)));
+        self
     }
 
     /// Adds a middleware in front of this socket's events. It may inspect an event, refuse it with
@@ -84,20 +241,29 @@ impl Socket {
     ///     });
     /// });
     /// ```
-    pub fn use_<M>(&self, middleware: impl Handler<M>) {
-        self.0.change_own(|table| table.middlewares.push(erase(middleware)));
+    pub fn use_<M>(&self, middleware: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|table| Listener::new(erase(middleware)).append_to(&mut table.middlewares))
     }
 
     /// Returns the events for which this socket has handlers of its own.
     pub fn event_names(&self) -> Vec<String> {
-        self.0.look_at_own(|table| table.names())
+        self.0.look_at_own(Table::names)
+    }
+
+    /// Adds a listener, unless the socket has dropped its listeners already.
+    pub(crate) fn register(
+        &self,
+        add: impl FnOnce(&mut Table) -> ListenerId,
+    ) -> Registration<'_, Self> {
+        let id = self.0.change_own(add);
+        Registration { owner: self, place: Place::Socket(self), id }
     }
 }
 
 impl Namespace {
     /// Adds a handler that runs only for the next event of this name, from any socket.
-    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> &Self {
-        self.change(|table| table.add_once(event, erase(handler)))
+    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|table| table.add(event, Listener::once(erase(handler))))
     }
 
     /// Removes the handlers of an event that were added to the namespace. Handlers of single
@@ -107,19 +273,27 @@ impl Namespace {
         self
     }
 
+    /// Removes the handlers of all named events that were added to the namespace, including its
+    /// connection and disconnection handlers (`removeAllListeners()` in Node). Middlewares, handlers
+    /// of every event, handlers of single sockets and handlers of other servers' events stay.
+    pub fn remove_all_listeners(&self) -> &Self {
+        drop(self.change_with(Table::remove_all));
+        self
+    }
+
     /// Adds a handler for every event of every socket. See [`Socket::on_any`].
-    pub fn on_any<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.change(|table| table.any.push(erase(handler)))
+    pub fn on_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|table| Listener::new(erase(handler)).append_to(&mut table.events.any))
     }
 
     /// Adds a handler like [`on_any`](Self::on_any), before the existing ones.
-    pub fn prepend_any<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.change(|table| table.any.insert(0, erase(handler)))
+    pub fn prepend_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|table| Listener::new(erase(handler)).prepend_to(&mut table.events.any))
     }
 
     /// Removes the handlers of every event that were added to the namespace.
     pub fn off_any(&self) -> &Self {
-        drop(self.change_with(|table| std::mem::take(&mut table.any)));
+        drop(self.change_with(|table| mem::take(&mut table.events.any)));
         self
     }
 
@@ -128,22 +302,20 @@ impl Namespace {
     pub fn on_any_outgoing(
         &self,
         listener: impl Fn(&Socket, &Args) + Send + Sync + 'static,
-    ) -> &Self {
-        {
-            let mut list = self.0.outgoing.write().unwrap_or_else(PoisonError::into_inner);
-            *list = list.iter().cloned().chain([Arc::new(listener) as _]).collect();
-        }
+    ) -> Registration<'_, Self> {
         self.0.has_outgoing.store(true, Ordering::Relaxed);
-        self
+        self.register(|table| outgoing(listener).append_to(Arc::make_mut(&mut table.outgoing)))
     }
 
     /// Removes the listeners added to the namespace by [`on_any_outgoing`](Self::on_any_outgoing).
     pub fn off_any_outgoing(&self) -> &Self {
-        let former = {
-            let mut list = self.0.outgoing.write().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *list)
-        };
-        drop(former);
+        drop(self.change_with(|table| mem::take(&mut table.outgoing)));
         self
     }
+}
+
+fn outgoing(
+    listener: impl Fn(&Socket, &Args) + Send + Sync + 'static,
+) -> Listener<OutgoingListener> {
+    Listener::new(Arc::new(listener))
 }

@@ -18,6 +18,7 @@ use crate::{error::HandlerError, handlers::context::Context, socket::Socket};
 pub use extract::{Extract, MaybeExtract};
 pub use extractors::{Auth, Data, DisconnectDescription, EventName, Extension, State};
 pub use handler::{Handler, TypedHandler};
+pub use listeners::{ListenerHandle, Registration};
 pub use rewrite::Rewrite;
 
 pub(crate) use handler::{erase, erase_typed};

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::{
     config::ServerConfig,
-    handlers::{Erased, ErrorHandler, OutgoingListener, table::Table},
+    handlers::{ErrorHandler, table::Table},
     namespace::{
         Namespace,
         cluster::{Clustered, ServerHandlers},
@@ -30,11 +30,10 @@ pub(crate) struct NamespaceInner {
     pub(crate) hub: Hub<Arc<SocketInner>>,
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) counters: Arc<Counters>,
-    /// The handlers. The table is replaced as a whole when a handler is added, so an event only
-    /// takes a reference.
-    pub(crate) table: RwLock<Arc<Table<Erased>>>,
+    /// The listeners. The table is replaced as a whole when it changes, so an event only takes a
+    /// reference.
+    pub(crate) table: RwLock<Arc<Table>>,
     pub(crate) on_error: RwLock<Option<ErrorHandler>>,
-    pub(crate) outgoing: RwLock<Arc<[OutgoingListener]>>,
     /// Whether the namespace or one of its sockets has, or has had, a listener for outgoing events.
     pub(crate) has_outgoing: AtomicBool,
     /// One counter of ack ids for all sockets, so that a broadcast that requests acks is encoded

@@ -27,7 +27,8 @@ use crate::{
     config::ServerConfig,
     error::{BroadcastAckError, ClusterError, EmitError},
     handlers::{
-        Erased, ErrorHandler, Failure, Handler, TypedHandler, erase, erase_typed, table::Table,
+        Erased, ErrorHandler, Failure, Handler, Registration, TypedHandler, erase, erase_typed,
+        table::{Listener, ListenerId, Table},
     },
     namespace::{
         broadcast::Broadcast,
@@ -98,9 +99,7 @@ impl Namespace {
         });
         let table = if table.has_once() { Arc::new(table.renewed()) } else { table };
         *this.0.table.write().unwrap_or_else(PoisonError::into_inner) = table;
-        this.0.server_side.copy(&template.0.server_side);
-        *this.0.outgoing.write().unwrap_or_else(PoisonError::into_inner) =
-            template.0.outgoing.read().unwrap_or_else(PoisonError::into_inner).clone();
+        this.0.server_side.precede(&template.0.server_side);
         let outgoing = template.0.has_outgoing.load(Ordering::Relaxed);
         this.0.has_outgoing.store(outgoing, Ordering::Relaxed);
         *this.0.on_error.write().unwrap_or_else(PoisonError::into_inner) = template.error_handler();
@@ -122,9 +121,6 @@ impl Namespace {
         let first = template.table();
         self.change_with(|table| *table = table.preceded_by(&first));
         self.0.server_side.precede(&template.0.server_side);
-        let mut outgoing = self.0.outgoing.write().unwrap_or_else(PoisonError::into_inner);
-        let first = template.0.outgoing.read().unwrap_or_else(PoisonError::into_inner).clone();
-        *outgoing = first.iter().chain(outgoing.iter()).cloned().collect();
         if template.0.has_outgoing.load(Ordering::Relaxed) {
             self.0.has_outgoing.store(true, Ordering::Relaxed);
         }
@@ -136,10 +132,11 @@ impl Namespace {
     /// namespace's own.
     pub(crate) fn middlewares(&self) -> Vec<Erased> {
         let table = self.table();
-        let Some(child) = self.0.child.get() else { return table.middlewares.clone() };
-        let parent = child.parent.table();
-        let own = table.middlewares.iter().skip(child.inherited);
-        parent.middlewares.iter().chain(own).cloned().collect()
+        let child = self.0.child.get();
+        let own = table.middlewares.iter().skip(child.map_or(0, |child| child.inherited));
+        let parent = child.map(|child| child.parent.table());
+        let inherited = parent.iter().flat_map(|parent| &parent.middlewares);
+        inherited.chain(own).map(|middleware| middleware.handler.clone()).collect()
     }
 
     fn build(nsp: Nsp, config: Arc<ServerConfig>, counters: Arc<Counters>) -> Self {
@@ -159,7 +156,6 @@ impl Namespace {
             counters,
             table: RwLock::default(),
             on_error: RwLock::default(),
-            outgoing: RwLock::default(),
             has_outgoing: AtomicBool::new(false),
             ack_ids: AtomicU64::new(0),
             child: OnceLock::new(),
@@ -198,14 +194,14 @@ impl Namespace {
     ///
     /// Its synchronous part, up to the first await that waits, runs before any event of that socket
     /// is handled. A handler declared there with [`Socket::on`] therefore misses no event.
-    pub fn on_connection<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.change(|table| table.add("connection", erase(handler)))
+    pub fn on_connection<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|table| table.add("connection", Listener::new(erase(handler))))
     }
 
     /// Adds a handler for an event. If an event has several handlers, they are started in the order
     /// of their declaration, and the first ack is sent.
-    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> &Self {
-        self.change(|table| table.add(event, erase(handler)))
+    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|table| table.add(event, Listener::new(erase(handler))))
     }
 
     /// Adds a handler for a typed event, whose [`Event`] fixes the types of the arguments and of
@@ -219,12 +215,16 @@ impl Namespace {
     /// let io = Server::new();
     /// io.handle(ADD, |_socket, (a, b)| async move { a + b });
     /// ```
-    pub fn handle<A, R>(&self, event: Event<A, R>, handler: impl TypedHandler<A, R>) -> &Self
+    pub fn handle<A, R>(
+        &self,
+        event: Event<A, R>,
+        handler: impl TypedHandler<A, R>,
+    ) -> Registration<'_, Self>
     where
         A: DeserializeOwned + Send + 'static,
         R: Serialize + Send + 'static,
     {
-        self.change(|table| table.add(event.name(), erase_typed(handler)))
+        self.register(|table| table.add(event.name(), Listener::new(erase_typed(handler))))
     }
 
     /// Adds a middleware. Middlewares run one after another before the server responds to a
@@ -250,14 +250,14 @@ impl Namespace {
     ///     Ok(())
     /// });
     /// ```
-    pub fn use_<M>(&self, middleware: impl Handler<M>) -> &Self {
-        self.change(|table| table.middlewares.push(erase(middleware)))
+    pub fn use_<M>(&self, middleware: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|table| Listener::new(erase(middleware)).append_to(&mut table.middlewares))
     }
 
     /// Adds a handler that runs when a socket is about to be disconnected. The socket stays in its
     /// rooms until the handler's first await that waits.
-    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.change(|table| table.add("disconnecting", erase(handler)))
+    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|table| table.add("disconnecting", Listener::new(erase(handler))))
     }
 
     /// Adds a handler that runs after a socket was disconnected and has left its rooms.
@@ -270,8 +270,8 @@ impl Namespace {
     ///     println!("{} left: {reason}", socket.id()); // "transport close", "ping timeout", …
     /// });
     /// ```
-    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.change(|table| table.add("disconnect", erase(handler)))
+    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|table| table.add("disconnect", Listener::new(erase(handler))))
     }
 
     /// Sets the function that is called when a handler fails. Without it, failures are logged as
@@ -411,7 +411,7 @@ impl Namespace {
         self.0.ack_ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn table(&self) -> Arc<Table<Erased>> {
+    pub(crate) fn table(&self) -> Arc<Table> {
         self.0.table.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -435,13 +435,15 @@ impl Namespace {
         Broadcast::new(self.clone())
     }
 
-    pub(crate) fn change(&self, change: impl FnOnce(&mut Table<Erased>)) -> &Self {
-        self.change_with(change);
-        self
+    pub(crate) fn register(
+        &self,
+        add: impl FnOnce(&mut Table) -> ListenerId,
+    ) -> Registration<'_, Self> {
+        Registration::in_namespace(self, self.change_with(add))
     }
 
     /// Changes the handlers. The caller must drop the returned value without holding a lock.
-    pub(crate) fn change_with<R>(&self, change: impl FnOnce(&mut Table<Erased>) -> R) -> R {
+    pub(crate) fn change_with<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
         let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
         change(Arc::make_mut(&mut table))
     }

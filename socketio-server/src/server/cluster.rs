@@ -6,6 +6,7 @@ use crate::namespace::cluster::{
 };
 use crate::{
     error::{EmitError, HandlerError, ServerSideError},
+    handlers::Registration,
     server::Server,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -49,12 +50,34 @@ impl Server {
     }
 
     /// Adds a handler for an event of other servers. See [`Namespace::on_server_side`](crate::Namespace::on_server_side).
-    pub fn on_server_side<F, Fut>(&self, event: &str, handler: F) -> &Self
+    pub fn on_server_side<F, Fut>(&self, event: &str, handler: F) -> Registration<'_, Self>
     where
         F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
-        self.sockets().on_server_side(event, handler);
+        self.sockets().on_server_side(event, handler).with_owner(self)
+    }
+
+    /// Adds a handler for every event of other servers. See
+    /// [`Namespace::on_any_server_side`](crate::Namespace::on_any_server_side).
+    pub fn on_any_server_side<F, Fut>(&self, handler: F) -> Registration<'_, Self>
+    where
+        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        self.sockets().on_any_server_side(handler).with_owner(self)
+    }
+
+    /// Removes the handlers of an event of other servers. See
+    /// [`Namespace::off_server_side`](crate::Namespace::off_server_side).
+    pub fn off_server_side(&self, event: &str) -> &Self {
+        self.sockets().off_server_side(event);
+        self
+    }
+
+    /// Removes the handlers of every event of other servers.
+    pub fn off_any_server_side(&self) -> &Self {
+        self.sockets().off_any_server_side();
         self
     }
 

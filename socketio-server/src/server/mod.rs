@@ -8,14 +8,14 @@ use std::{fmt, sync::Arc, time::Duration};
 use engineio_server::{Connection, Drained, Engine, EngineLayer, EngineService, Listening};
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::IntoRooms;
-use socketio_parser::{Event, Nsp};
+use socketio_parser::{Args, Event, Nsp};
 use tokio::net::ToSocketAddrs;
 
 use crate::{
     config::ServerConfig,
     driver::Driver,
     error::{BroadcastAckError, ClusterError, EmitError, HandlerError, PatternError},
-    handlers::{Failure, Handler, TypedHandler},
+    handlers::{Failure, Handler, Registration, TypedHandler},
     namespace::registry::Registry,
     namespace::{
         Namespace,
@@ -206,50 +206,90 @@ impl Server {
     }
 
     /// Adds a handler that runs after a client has connected. See [`Namespace::on_connection`].
-    pub fn on_connection<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.main.on_connection(handler);
-        self
+    pub fn on_connection<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.main.on_connection(handler).with_owner(self)
     }
 
     /// Adds a handler for an event. See [`Namespace::on`].
-    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> &Self {
-        self.main.on(event, handler);
+    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.main.on(event, handler).with_owner(self)
+    }
+
+    /// Adds a handler that runs only for the next event of this name. See [`Namespace::once`].
+    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.main.once(event, handler).with_owner(self)
+    }
+
+    /// Removes the handlers of an event. See [`Namespace::off`].
+    pub fn off(&self, event: &str) -> &Self {
+        self.main.off(event);
+        self
+    }
+
+    /// Removes the handlers of all named events. See [`Namespace::remove_all_listeners`].
+    pub fn remove_all_listeners(&self) -> &Self {
+        self.main.remove_all_listeners();
         self
     }
 
     /// Adds a handler for a typed event. See [`Namespace::handle`].
-    pub fn handle<A, R>(&self, event: Event<A, R>, handler: impl TypedHandler<A, R>) -> &Self
+    pub fn handle<A, R>(
+        &self,
+        event: Event<A, R>,
+        handler: impl TypedHandler<A, R>,
+    ) -> Registration<'_, Self>
     where
         A: DeserializeOwned + Send + 'static,
         R: Serialize + Send + 'static,
     {
-        self.main.handle(event, handler);
-        self
+        self.main.handle(event, handler).with_owner(self)
     }
 
     /// Adds a handler for every event. See [`Namespace::on_any`].
-    pub fn on_any<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.main.on_any(handler);
+    pub fn on_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.main.on_any(handler).with_owner(self)
+    }
+
+    /// Adds a handler for every event, before the existing ones. See [`Namespace::prepend_any`].
+    pub fn prepend_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.main.prepend_any(handler).with_owner(self)
+    }
+
+    /// Removes the handlers of every event. See [`Namespace::off_any`].
+    pub fn off_any(&self) -> &Self {
+        self.main.off_any();
+        self
+    }
+
+    /// Adds a listener for every event that is sent to a socket. See
+    /// [`Namespace::on_any_outgoing`].
+    pub fn on_any_outgoing(
+        &self,
+        listener: impl Fn(&Socket, &Args) + Send + Sync + 'static,
+    ) -> Registration<'_, Self> {
+        self.main.on_any_outgoing(listener).with_owner(self)
+    }
+
+    /// Removes the listeners for outgoing events. See [`Namespace::off_any_outgoing`].
+    pub fn off_any_outgoing(&self) -> &Self {
+        self.main.off_any_outgoing();
         self
     }
 
     /// Adds a middleware. See [`Namespace::use_`].
-    pub fn use_<M>(&self, middleware: impl Handler<M>) -> &Self {
-        self.main.use_(middleware);
-        self
+    pub fn use_<M>(&self, middleware: impl Handler<M>) -> Registration<'_, Self> {
+        self.main.use_(middleware).with_owner(self)
     }
 
     /// Adds a handler that runs when a socket is about to be disconnected. See
     /// [`Namespace::on_disconnecting`].
-    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.main.on_disconnecting(handler);
-        self
+    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.main.on_disconnecting(handler).with_owner(self)
     }
 
     /// Adds a handler that runs after a socket was disconnected. See [`Namespace::on_disconnect`].
-    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.main.on_disconnect(handler);
-        self
+    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.main.on_disconnect(handler).with_owner(self)
     }
 
     /// Sets the function that is called when a handler fails. See [`Namespace::on_error`].

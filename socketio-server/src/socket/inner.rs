@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::{
     client::Client,
     error::EmitError,
-    handlers::{Erased, OutgoingListener, table::Table},
+    handlers::table::Table,
     namespace::{Namespace, hub::Member, recovery::Recoverable},
     socket::stored::Stored,
 };
@@ -35,8 +35,7 @@ pub(crate) struct SocketInner {
 /// connection ends.
 #[derive(Default)]
 struct SocketHandlers {
-    table: Option<Box<Table<Erased>>>,
-    outgoing: Option<Arc<Vec<OutgoingListener>>>,
+    table: Option<Box<Table>>,
     closed: bool,
 }
 
@@ -134,28 +133,13 @@ impl SocketInner {
     }
 
     /// Changes the handlers of this socket, unless they were dropped already.
-    pub(crate) fn change_own<R: Default>(&self, change: impl FnOnce(&mut Table<Erased>) -> R) -> R {
+    pub(crate) fn change_own<R: Default>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if own.closed { R::default() } else { change(own.table.get_or_insert_default()) }
     }
 
-    pub(crate) fn add_outgoing(&self, listener: OutgoingListener) {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        if !own.closed {
-            Arc::make_mut(own.outgoing.get_or_insert_default()).push(listener);
-        }
-    }
-
-    pub(crate) fn take_outgoing(&self) -> Option<Arc<Vec<OutgoingListener>>> {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner).outgoing.take()
-    }
-
-    pub(crate) fn own_outgoing(&self) -> Option<Arc<Vec<OutgoingListener>>> {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner).outgoing.clone()
-    }
-
     /// Reads the handlers of this socket.
-    pub(crate) fn look_at_own<R: Default>(&self, look: impl FnOnce(&Table<Erased>) -> R) -> R {
+    pub(crate) fn look_at_own<R: Default>(&self, look: impl FnOnce(&Table) -> R) -> R {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         own.table.as_deref().map(look).unwrap_or_default()
     }
@@ -183,7 +167,7 @@ impl SocketInner {
         let table = {
             let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
             own.closed = true;
-            (own.table.take(), own.outgoing.take())
+            own.table.take()
         };
         drop(table);
     }

@@ -18,7 +18,7 @@ use socketio_parser::{Event, Nsp};
 use crate::{
     client::{CLOSE, SOCKETS_LEFT},
     error::{AckError, EmitError, HandlerError, JoinError},
-    handlers::{Handler, TypedHandler, auth, erase, erase_typed},
+    handlers::{Handler, Registration, TypedHandler, auth, erase, erase_typed, table::Listener},
     namespace::{Namespace, broadcast::Broadcast, hub::RoomLimits},
     socket::{emitter::Emitter, inner::SocketInner},
 };
@@ -218,35 +218,32 @@ impl Socket {
     }
 
     /// Adds a handler for an event of this socket. The namespace's handlers of the event run first.
-    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) {
-        self.0.change_own(|table| table.add(event, erase(handler)));
+    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|table| table.add(event, Listener::new(erase(handler))))
     }
 
     /// Adds a handler for a typed event of this socket.
-    pub fn handle<A, R>(&self, event: Event<A, R>, handler: impl TypedHandler<A, R>)
+    pub fn handle<A, R>(
+        &self,
+        event: Event<A, R>,
+        handler: impl TypedHandler<A, R>,
+    ) -> Registration<'_, Self>
     where
         A: DeserializeOwned + Send + 'static,
         R: Serialize + Send + 'static,
     {
-        self.0.change_own(|table| table.add(event.name(), erase_typed(handler)));
+        self.register(|table| table.add(event.name(), Listener::new(erase_typed(handler))))
     }
 
     /// Adds a handler that runs when this socket is about to be disconnected and is still in its
     /// rooms.
-    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) {
-        self.0.change_own(|table| table.add("disconnecting", erase(handler)));
+    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|table| table.add("disconnecting", Listener::new(erase(handler))))
     }
 
     /// Adds a handler that runs after this socket was disconnected.
-    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) {
-        self.0.change_own(|table| table.add("disconnect", erase(handler)));
-    }
-
-    /// Removes the handlers of an event that were added to this socket.
-    pub fn off(&self, event: &str) {
-        let removed = self.0.change_own(|table| table.remove(event));
-        // Dropping the closures may run user code, so no lock is held here.
-        drop(removed);
+    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|table| table.add("disconnect", Listener::new(erase(handler))))
     }
 
     /// Disconnects the socket from its namespace. The connection and its other namespaces remain.

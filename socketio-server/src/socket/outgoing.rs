@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
 };
 
 use serde::Serialize;
@@ -29,12 +29,12 @@ pub(crate) fn tell<T: Serialize + ?Sized>(
         return;
     }
     let Ok(args) = event_args(event, args) else { return };
-    let shared = namespace.0.outgoing.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let table = namespace.table();
     for target in targets {
-        let own = target.own_outgoing();
+        let own = target.look_at_own(|own| own.outgoing.clone());
         let socket = Socket(target.clone());
-        for listener in shared.iter().chain(own.iter().flat_map(|own| own.iter())) {
-            if catch_unwind(AssertUnwindSafe(|| listener(&socket, &args))).is_err() {
+        for listener in table.outgoing.iter().chain(own.iter()) {
+            if catch_unwind(AssertUnwindSafe(|| (listener.handler)(&socket, &args))).is_err() {
                 tracing::error!(target: "socketio::socket", "a listener for outgoing events panicked");
             }
         }

@@ -45,6 +45,7 @@ mod handlers_are_tested_in_memory;
 mod handlers_of_a_connection_are_bounded;
 mod handlers_start_in_order;
 mod handlers_take_what_they_name;
+mod listeners_are_removed_one_by_one;
 mod listeners_of_every_kind;
 mod many_servers_act_as_one;
 mod middlewares_of_a_socket_see_its_events;

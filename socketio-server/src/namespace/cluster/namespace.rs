@@ -13,6 +13,7 @@ use crate::namespace::cluster::{
 };
 use crate::{
     error::{ClusterError, EmitError, HandlerError, ServerSideError},
+    handlers::Registration,
     namespace::Namespace,
 };
 
@@ -85,22 +86,33 @@ impl Namespace {
     /// Adds a handler for an event that other servers send with
     /// [`server_side_emit`](Self::server_side_emit) (`io.on(event)` in Node). Each call runs in a
     /// task of its own. The calls start in the order of the events.
-    pub fn on_server_side<F, Fut>(&self, event: &str, handler: F) -> &Self
+    pub fn on_server_side<F, Fut>(&self, event: &str, handler: F) -> Registration<'_, Self>
     where
         F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
-        self.0.server_side.add(Some(event), handler);
-        self
+        Registration::in_namespace(self, self.0.server_side.add(Some(event), handler))
     }
 
     /// Adds a handler for every event that other servers send.
-    pub fn on_any_server_side<F, Fut>(&self, handler: F) -> &Self
+    pub fn on_any_server_side<F, Fut>(&self, handler: F) -> Registration<'_, Self>
     where
         F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
-        self.0.server_side.add(None, handler);
+        Registration::in_namespace(self, self.0.server_side.add(None, handler))
+    }
+
+    /// Removes the handlers of an event of other servers that were added with
+    /// [`on_server_side`](Self::on_server_side).
+    pub fn off_server_side(&self, event: &str) -> &Self {
+        self.0.server_side.remove(event);
+        self
+    }
+
+    /// Removes the handlers that were added with [`on_any_server_side`](Self::on_any_server_side).
+    pub fn off_any_server_side(&self) -> &Self {
+        self.0.server_side.remove_any();
         self
     }
 

@@ -1,7 +1,6 @@
 //! Server-side events, from one server to another.
 
 use std::{
-    collections::HashMap,
     fmt,
     future::{Future, poll_fn},
     pin::Pin,
@@ -18,6 +17,7 @@ use socketio_parser::Args;
 use tokio::runtime::Handle;
 
 use crate::error::{EmitError, HandlerError};
+use crate::handlers::table::{EventListeners, Listener, ListenerId};
 use crate::namespace::cluster::membership::Membership;
 
 /// An event that another server of the cluster sent with `server_side_emit`.
@@ -102,50 +102,58 @@ type Erased = Arc<dyn Fn(ServerEvent) -> Running + Send + Sync>;
 
 /// The handlers of a namespace for server-side events.
 #[derive(Default)]
-pub(crate) struct ServerHandlers(RwLock<Table>);
-
-#[derive(Clone, Default)]
-struct Table {
-    any: Vec<Erased>,
-    events: HashMap<Box<str>, Vec<Erased>>,
-}
+pub(crate) struct ServerHandlers(RwLock<EventListeners<Erased>>);
 
 impl ServerHandlers {
     /// Adds a handler for an event, or for all events.
-    pub(super) fn add<F, Fut>(&self, event: Option<&str>, handler: F)
+    pub(super) fn add<F, Fut>(&self, event: Option<&str>, handler: F) -> ListenerId
     where
         F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
         let handler: Erased = Arc::new(move |event| Box::pin(handler(event)));
-        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            Some(event) => table.events.entry(event.into()).or_default().push(handler),
-            None => table.any.push(handler),
-        }
+        let listener = Listener::new(handler);
+        self.change(|listeners| match event {
+            Some(event) => listeners.add(event, listener),
+            None => listener.append_to(&mut listeners.any),
+        })
     }
 
-    /// Replaces the handlers by those of another namespace.
-    pub(crate) fn copy(&self, other: &Self) {
-        let table = other.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = table;
+    /// Removes the handlers of an event.
+    pub(super) fn remove(&self, event: &str) {
+        drop(self.change(|listeners| listeners.remove(event)));
+    }
+
+    /// Removes the handlers of all events.
+    pub(super) fn remove_any(&self) {
+        drop(self.change(|listeners| std::mem::take(&mut listeners.any)));
+    }
+
+    /// Removes one handler. Returns whether it was there.
+    pub(crate) fn remove_listener(&self, id: ListenerId) -> bool {
+        self.change(|listeners| listeners.remove_listener(id)).is_some()
+    }
+
+    /// Changes the handlers. The returned value is dropped without holding the lock.
+    fn change<R>(&self, change: impl FnOnce(&mut EventListeners<Erased>) -> R) -> R {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Inserts the handlers of another namespace before the existing ones.
     pub(crate) fn precede(&self, other: &Self) {
         let mut first = other.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        first.any.append(&mut table.any);
-        for (event, handlers) in table.events.drain() {
-            first.events.entry(event).or_default().extend(handlers);
-        }
-        *table = first;
+        self.change(|listeners| {
+            first.append(listeners);
+            *listeners = first;
+        });
     }
 
     /// Returns the handlers of an event. Those of all events come first.
     pub(super) fn find(&self, event: &str) -> Vec<Erased> {
-        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        table.any.iter().chain(table.events.get(event).into_iter().flatten()).cloned().collect()
+        let listeners = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let named = listeners.find(event);
+        let all = listeners.any.iter().chain(named.iter().flat_map(|list| list.iter()));
+        all.map(|listener| listener.handler.clone()).collect()
     }
 }
 

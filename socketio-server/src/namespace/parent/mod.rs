@@ -9,7 +9,7 @@ use socketio_parser::{Args, Event};
 
 use crate::{
     error::HandlerError,
-    handlers::{Failure, Handler, TypedHandler},
+    handlers::{Failure, Handler, Registration, TypedHandler},
     namespace::registry::Registry,
     namespace::{Namespace, cluster::ServerEvent},
     socket::Socket,
@@ -53,21 +53,18 @@ pub struct ParentNamespace {
 impl ParentNamespace {
     /// Adds a handler that runs after a client has connected to a child. See
     /// [`Namespace::on_connection`].
-    pub fn on_connection<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.template.on_connection(handler);
-        self
+    pub fn on_connection<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.template.on_connection(handler).with_owner(self)
     }
 
     /// Adds a handler for an event. See [`Namespace::on`].
-    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> &Self {
-        self.template.on(event, handler);
-        self
+    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.template.on(event, handler).with_owner(self)
     }
 
     /// Adds a handler for the next event of this name in each child. See [`Namespace::once`].
-    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> &Self {
-        self.template.once(event, handler);
-        self
+    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.template.once(event, handler).with_owner(self)
     }
 
     /// Removes the handlers of an event. Existing children keep theirs. See [`Namespace::off`].
@@ -76,26 +73,34 @@ impl ParentNamespace {
         self
     }
 
+    /// Removes the handlers of all named events. Existing children keep theirs. See
+    /// [`Namespace::remove_all_listeners`].
+    pub fn remove_all_listeners(&self) -> &Self {
+        self.template.remove_all_listeners();
+        self
+    }
+
     /// Adds a handler for a typed event. See [`Namespace::handle`].
-    pub fn handle<A, R>(&self, event: Event<A, R>, handler: impl TypedHandler<A, R>) -> &Self
+    pub fn handle<A, R>(
+        &self,
+        event: Event<A, R>,
+        handler: impl TypedHandler<A, R>,
+    ) -> Registration<'_, Self>
     where
         A: DeserializeOwned + Send + 'static,
         R: Serialize + Send + 'static,
     {
-        self.template.handle(event, handler);
-        self
+        self.template.handle(event, handler).with_owner(self)
     }
 
     /// Adds a handler for every event. See [`Namespace::on_any`].
-    pub fn on_any<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.template.on_any(handler);
-        self
+    pub fn on_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.template.on_any(handler).with_owner(self)
     }
 
     /// Adds a handler for every event, before the existing ones. See [`Namespace::prepend_any`].
-    pub fn prepend_any<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.template.prepend_any(handler);
-        self
+    pub fn prepend_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.template.prepend_any(handler).with_owner(self)
     }
 
     /// Removes the handlers of every event. Existing children keep theirs. See
@@ -110,9 +115,8 @@ impl ParentNamespace {
     pub fn on_any_outgoing(
         &self,
         listener: impl Fn(&Socket, &Args) + Send + Sync + 'static,
-    ) -> &Self {
-        self.template.on_any_outgoing(listener);
-        self
+    ) -> Registration<'_, Self> {
+        self.template.on_any_outgoing(listener).with_owner(self)
     }
 
     /// Removes the listeners for outgoing events. Existing children keep theirs. See
@@ -124,43 +128,52 @@ impl ParentNamespace {
 
     /// Adds a handler for an event that other servers send to a child. See
     /// [`Namespace::on_server_side`].
-    pub fn on_server_side<F, Fut>(&self, event: &str, handler: F) -> &Self
+    pub fn on_server_side<F, Fut>(&self, event: &str, handler: F) -> Registration<'_, Self>
     where
         F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
-        self.template.on_server_side(event, handler);
-        self
+        self.template.on_server_side(event, handler).with_owner(self)
     }
 
     /// Adds a handler for every event that other servers send to a child. See
     /// [`Namespace::on_any_server_side`].
-    pub fn on_any_server_side<F, Fut>(&self, handler: F) -> &Self
+    pub fn on_any_server_side<F, Fut>(&self, handler: F) -> Registration<'_, Self>
     where
         F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
     {
-        self.template.on_any_server_side(handler);
+        self.template.on_any_server_side(handler).with_owner(self)
+    }
+
+    /// Removes the handlers of an event of other servers. Existing children keep theirs. See
+    /// [`Namespace::off_server_side`].
+    pub fn off_server_side(&self, event: &str) -> &Self {
+        self.template.off_server_side(event);
+        self
+    }
+
+    /// Removes the handlers of every event of other servers. Existing children keep theirs. See
+    /// [`Namespace::off_any_server_side`].
+    pub fn off_any_server_side(&self) -> &Self {
+        self.template.off_any_server_side();
         self
     }
 
     /// Adds a middleware for each further CONNECT to a child. See [`Namespace::use_`].
-    pub fn use_<M>(&self, middleware: impl Handler<M>) -> &Self {
-        self.template.use_(middleware);
-        self
+    pub fn use_<M>(&self, middleware: impl Handler<M>) -> Registration<'_, Self> {
+        self.template.use_(middleware).with_owner(self)
     }
 
     /// Adds a handler that runs when a socket is about to be disconnected. See
     /// [`Namespace::on_disconnecting`].
-    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.template.on_disconnecting(handler);
-        self
+    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.template.on_disconnecting(handler).with_owner(self)
     }
 
     /// Adds a handler that runs after a socket was disconnected. See [`Namespace::on_disconnect`].
-    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.template.on_disconnect(handler);
-        self
+    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.template.on_disconnect(handler).with_owner(self)
     }
 
     /// Sets the function that is called when a handler fails. See [`Namespace::on_error`].
