@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, beforeEach, afterEach, describe, test } from 'node:test';
 
+import axe from 'axe-core';
 import { chromium } from 'playwright-core';
 
 import { freePort, program, start } from '../lib/server.mjs';
@@ -181,7 +182,104 @@ test('the page refuses a file that is too large', async () => {
   await ada.getByTestId('file-input').setInputFiles({ name: 'huge.bin', mimeType: 'application/octet-stream', buffer });
   await ada.getByTestId('banner').filter({ hasText: 'too large' }).waitFor();
   await shows(ada, 'status', 'connected');
+  await ada.getByTestId('banner-close').click();
+  await ada.getByTestId('banner').waitFor({ state: 'hidden' });
 });
+
+test('a message about a file disappears when the user goes on', async () => {
+  const ada = await person('Ada');
+  const buffer = Buffer.alloc(900_001);
+  await ada.getByTestId('file-input').setInputFiles({ name: 'huge.bin', mimeType: 'application/octet-stream', buffer });
+  await ada.getByTestId('banner').filter({ hasText: 'too large' }).waitFor();
+  await say(ada, 'never mind');
+  await ada.getByTestId('banner').waitFor({ state: 'hidden' });
+});
+
+test('a link in a message is a link, and nothing else is', async () => {
+  const [ada, grace] = await pair();
+  await say(ada, 'See https://socket.io/docs/v4/, or javascript:alert(1).');
+  await hears(grace, 'See https://socket.io/docs/v4/, or');
+  const links = grace.getByTestId('text').locator('a');
+  assert.equal(await links.count(), 1);
+  assert.equal(await links.getAttribute('href'), 'https://socket.io/docs/v4/');
+  assert.match(await links.getAttribute('rel'), /noopener/);
+});
+
+test('a user who is alone is invited to open a second tab', async () => {
+  const ada = await person('Ada');
+  const [second] = await Promise.all([browser.waitForEvent('page'), ada.getByTestId('second-tab').click()]);
+  tabs.push(second);
+  await logIn(second, 'Grace');
+  await ada.getByTestId('empty').waitFor({ state: 'hidden' });
+});
+
+test('the footer shows the transport, the round trip and the node', async () => {
+  const ada = await person('Ada');
+  await shows(ada, 'transport', 'websocket');
+  await shows(ada, 'latency', '\\d+\\.\\d ms');
+  await shows(ada, 'nodes', 'node 1');
+});
+
+test('a user who is cut off for some seconds misses nothing, also on another node', async () => {
+  await server.stop();
+  server = await startServer({ CLIENT_DIR, PORT: 0, NODES: '2' });
+  port = Number(/:(\d+)/.exec(server.output())[1]);
+  const ada = await person('Ada');
+  const [grace] = await Promise.all([browser.waitForEvent('page'), ada.getByTestId('node-2').click()]);
+  tabs.push(grace);
+  await logIn(grace, 'Grace');
+  await shows(grace, 'transport', 'websocket');
+  await grace.getByTestId('cut').click();
+  await shows(grace, 'status', 'reconnecting.*');
+  await shows(grace, 'countdown', 'Next attempt in \\d s');
+  assert.equal(await grace.getByTestId('send').isDisabled(), true);
+  await say(ada, 'said meanwhile');
+  await hears(grace, 'said meanwhile');
+  await grace.getByTestId('notice').filter({ hasText: 'nothing was missed' }).waitFor();
+  assert.equal(await grace.getByTestId('message').filter({ hasText: 'said meanwhile' }).count(), 1);
+  assert.equal(await grace.getByTestId('send').isDisabled(), false);
+  await say(grace, 'I am back');
+  await hears(ada, 'I am back');
+  await ada.getByTestId('user').filter({ hasText: 'Grace' }).waitFor();
+});
+
+test('a dead server is shown where the user types', async () => {
+  const ada = await person('Ada');
+  await server.stop('SIGKILL');
+  await ada.getByTestId('offline').filter({ hasText: 'The server does not answer' }).waitFor();
+  assert.equal(await ada.getByTestId('send').isDisabled(), true);
+  server = await startServer();
+  await ada.getByTestId('offline').waitFor({ state: 'hidden' });
+  await say(ada, 'hello again');
+  await hears(ada, 'hello again');
+});
+
+for (const colorScheme of ['light', 'dark']) {
+  test(`the page has no accessibility violations: ${colorScheme}`, async () => {
+    const violations = async (tab) => {
+      await tab.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      await tab.evaluate(axe.source);
+      const found = await tab.evaluate(() => window.axe.run());
+      return found.violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}\n${failureSummary}`));
+    };
+    const login = await visit();
+    assert.deepEqual(await violations(login), []);
+    const [ada, grace] = await pair();
+    await say(ada, 'See https://socket.io/.');
+    await say(grace, 'I do.');
+    await hears(grace, 'See');
+    await hears(ada, 'I do');
+    assert.deepEqual(await violations(ada), []);
+    await ada.setViewportSize({ width: 390, height: 780 });
+    await ada.getByRole('button', { name: 'Rooms and people' }).click();
+    assert.deepEqual(await violations(ada), []);
+    await ada.keyboard.press('Escape');
+    await server.stop('SIGKILL');
+    await ada.getByTestId('offline').waitFor();
+    assert.deepEqual(await violations(ada), []);
+    server = await startServer();
+  });
+}
 
 test('a file close to the size limit arrives over polling', async () => {
   const [ada, grace] = await pair('?transports=polling');

@@ -9,15 +9,17 @@ use crate::workspace::Workspace;
 use crate::{npm, process};
 
 const DEFAULT_PORT: u16 = 3000;
+const USAGE: &str = "usage: cargo xtask demo [--port N] [--nodes N]";
 
 pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
-    let port = match port_from(args)? {
+    let options = Options::read(args)?;
+    let port = match options.port {
         Some(port) => free(port)?,
         None => free(DEFAULT_PORT).unwrap_or(0),
     };
     let chat = workspace.demo()?;
     let mut command = Command::new(chat);
-    command.env("PORT", port.to_string());
+    command.env("PORT", port.to_string()).env("NODES", options.nodes.to_string());
     match client_folder(workspace) {
         Ok(path) => {
             command.env("CLIENT_DIR", path);
@@ -38,17 +40,32 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
     }
 }
 
-fn port_from(args: &[String]) -> Result<Option<u16>, String> {
-    let value = match args {
-        [] => return Ok(None),
-        [flag, value] if flag == "--port" => value.as_str(),
-        [one] if one.starts_with("--port=") => one.trim_start_matches("--port="),
-        _ => return Err("usage: cargo xtask demo [--port N]".to_owned()),
-    };
-    let port = value
-        .parse()
-        .map_err(|_| format!("--port takes a number from 0 to 65535, not `{value}`"))?;
-    Ok(Some(port))
+#[derive(Debug, PartialEq)]
+struct Options {
+    port: Option<u16>,
+    /// How many servers form a cluster.
+    nodes: u8,
+}
+
+impl Options {
+    fn read(args: &[String]) -> Result<Self, String> {
+        let mut options = Self { port: None, nodes: 1 };
+        let mut args = args.iter().flat_map(|arg| arg.splitn(2, '='));
+        while let Some(flag) = args.next() {
+            let value = args.next().ok_or(USAGE)?;
+            match flag {
+                "--port" => options.port = Some(number(flag, value, 65_535)? as u16),
+                "--nodes" => options.nodes = number(flag, value, 8)?.max(1) as u8,
+                _ => return Err(USAGE.to_owned()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn number(flag: &str, value: &str, most: u32) -> Result<u32, String> {
+    let number = value.parse().ok().filter(|number| *number <= most);
+    number.ok_or_else(|| format!("{flag} takes a number up to {most}, not `{value}`"))
 }
 
 /// Returns the port if no process listens on it. Port 0 is always free.
@@ -81,21 +98,26 @@ mod tests {
         words.iter().map(|word| (*word).to_owned()).collect()
     }
 
-    #[test]
-    fn both_forms_of_the_port_option_are_accepted() {
-        assert_eq!(port_from(&args(&[])), Ok(None));
-        assert_eq!(port_from(&args(&["--port", "8080"])), Ok(Some(8080)));
-        assert_eq!(port_from(&args(&["--port=0"])), Ok(Some(0)));
+    fn options(words: &[&str]) -> Result<(Option<u16>, u8), String> {
+        Options::read(&args(words)).map(|options| (options.port, options.nodes))
     }
 
     #[test]
-    fn the_error_for_an_invalid_port_is_one_line_that_names_it() {
+    fn both_forms_of_an_option_are_accepted() {
+        assert_eq!(options(&[]), Ok((None, 1)));
+        assert_eq!(options(&["--port", "8080"]), Ok((Some(8080), 1)));
+        assert_eq!(options(&["--port=0", "--nodes=2"]), Ok((Some(0), 2)));
+    }
+
+    #[test]
+    fn the_error_for_an_invalid_number_is_one_line_that_names_it() {
         for bad in ["abc", "-1", "65536", ""] {
-            let error = port_from(&args(&["--port", bad])).unwrap_err();
+            let error = options(&["--port", bad]).unwrap_err();
             assert!(error.contains(&format!("`{bad}`")) && !error.contains('\n'), "{error}");
         }
-        assert!(port_from(&args(&["--port"])).is_err());
-        assert!(port_from(&args(&["8080"])).is_err());
+        assert!(options(&["--nodes", "9"]).is_err());
+        assert!(options(&["--port"]).is_err());
+        assert!(options(&["8080"]).is_err());
     }
 
     #[test]

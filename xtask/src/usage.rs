@@ -5,7 +5,7 @@ usage: cargo xtask <command>
 
   test [--quick] [suite…]      run all checks and tests; --quick skips release builds, docs and interop
                                suites: fmt clippy features tidy engines tests docs wasm minimal rigs node client cluster python soak browser
-  demo [--port N]              build the chat example and serve it (port 3000 if it is free; 0 = any)
+  demo [--port N] [--nodes N]  build the chat example and serve it (port 3000 if it is free; 0 = any)
   tidy                         check the invariants of ARCHITECTURE.md
   bench [--rounds N] [scenario…]
                                compare the bench server with Node's; prints medians (of 3 rounds)

@@ -4,7 +4,10 @@ const CDN = 'https://cdn.socket.io/4.8.4/socket.io.min.js';
 const MAX_FILE = 900_000;
 const MAX_LINES = 500;
 const TYPING_PAUSE = 2500;
-const NOT_CONNECTED = 'Not connected at the moment; please try again when the connection is back.';
+/** Milliseconds before the first attempt to reconnect, and between attempts at most. */
+const RECONNECT = { first: 1000, most: 5000, afterCut: 5000 };
+const LATENCY_INTERVAL = 5000;
+const LINK = /https?:\/\/[^\s<>"']+/g;
 const PICTURES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image/avif'];
 /** After a broken connection our own old session may hold the nickname until the server notices. */
 const RETRY_NICKNAME = { delay: 2000, attempts: 30 };
@@ -13,7 +16,8 @@ const byId = (id) => document.getElementById(id);
 const page = Object.fromEntries(
   ['menu', 'title', 'status', 'transport', 'side', 'rooms', 'create', 'room', 'people', 'people-count', 'talk']
     .concat(['banner', 'messages', 'typing', 'composer', 'attach', 'file', 'text', 'login', 'enter', 'nickname'])
-    .concat(['login-error'])
+    .concat(['login-error', 'banner-text', 'banner-close', 'empty', 'second-tab', 'offline', 'offline-text'])
+    .concat(['countdown', 'send', 'scrim', 'latency', 'nodes', 'cut'])
     .map((id) => [id, byId(id)]),
 );
 
@@ -23,6 +27,8 @@ let current = 'lobby';
 /** Every room of the server, as it told us. */
 let rooms = [{ name: 'lobby', count: 0 }];
 let socket;
+/** While there is no connection: the number of failed attempts, and the time of the next one. */
+let outage = null;
 
 start();
 
@@ -30,6 +36,9 @@ async function start() {
   if (!window.io && !(await loadFromCdn())) return;
   listenToPage();
   render();
+  describeNode();
+  setInterval(measureLatency, LATENCY_INTERVAL);
+  setInterval(renderOutage, 250);
   const nickname = sessionStorage.getItem('nickname');
   if (nickname) connect(nickname, true);
   else askNickname('');
@@ -41,7 +50,8 @@ async function start() {
 function connect(nickname, wasConnected = false) {
   const transports = new URLSearchParams(location.search).get('transports')?.split(',');
   let refusals = 0;
-  socket = window.io({ auth: { nickname }, forceNew: true, ...(transports && { transports }) });
+  const delays = { reconnectionDelay: RECONNECT.first, reconnectionDelayMax: RECONNECT.most, randomizationFactor: 0 };
+  socket = window.io({ auth: { nickname }, forceNew: true, ...delays, ...(transports && { transports }) });
   state('connecting', 'connecting');
 
   socket.on('connect', () => {
@@ -53,6 +63,13 @@ function connect(nickname, wasConnected = false) {
     const { engine } = socket.io;
     transport(engine.transport.name);
     engine.on('upgrade', ({ name }) => transport(name));
+    socket.io.reconnectionDelay(RECONNECT.first);
+    setOutage(null);
+    measureLatency();
+    if (socket.recovered) {
+      add(current, { kind: 'notice', text: 'The connection is back; nothing was missed', at: Date.now() });
+      return;
+    }
     for (const room of joined.keys()) join(room);
   });
   socket.on('connect_error', (error) => {
@@ -70,10 +87,15 @@ function connect(nickname, wasConnected = false) {
   socket.on('disconnect', (reason) => {
     transport('');
     state(socket.active ? 'reconnecting' : 'offline', socket.active ? 'reconnecting' : `disconnected: ${reason}`);
+    if (socket.active) setOutage(0);
+    // A client that was cut off on purpose, or whose nickname was taken meanwhile.
+    else if (reason === 'io server disconnect') askNickname('The server has ended the session.');
   });
+  socket.io.on('reconnect_error', () => setOutage((outage?.failures ?? 0) + 1));
   socket.io.on('reconnect_attempt', (attempt) => state('reconnecting', `reconnecting, attempt ${attempt}`));
   socket.io.on('error', () => {
     if (!wasConnected) state('connecting', 'connecting: the server does not answer yet');
+    if (!outage) setOutage(0);
   });
 
   socket.on('rooms', (all) => {
@@ -123,24 +145,75 @@ async function ask(...request) {
 
 async function sendText() {
   const text = page.text.value.trim();
-  if (!text) return;
-  if (!socket?.connected) return banner(NOT_CONNECTED);
+  if (!text || !socket?.connected) return;
+  banner('');
   page.text.value = '';
   tellTyping(false);
   const room = current;
   const answer = await ask('message', { room, text });
-  if (answer.ok) return banner('');
+  if (answer.ok) return;
   banner(answer.error);
   if (page.text.value === '' && current === room) page.text.value = text;
 }
 
 async function sendFile(file) {
-  if (!file) return;
-  if (!socket?.connected) return banner(NOT_CONNECTED);
+  if (!file || !socket?.connected) return;
   if (file.size > MAX_FILE) return banner(`${file.name} is too large: ${MAX_FILE / 1000} kB are allowed.`);
   const about = { room: current, name: file.name, type: file.type };
   const answer = await ask('file', about, await file.arrayBuffer());
   banner(answer.ok ? '' : answer.error);
+}
+
+// ── the connection as the page shows it ─────────────────────────────────────
+
+/** `failures`: how many attempts have failed since the connection was lost; null when it is back. */
+function setOutage(failures) {
+  if (failures === null) {
+    outage = null;
+  } else {
+    const first = socket.io.reconnectionDelay();
+    outage = { failures, next: Date.now() + Math.min(first * 2 ** failures, RECONNECT.most) };
+  }
+  for (const control of [page.send, page.attach, page.cut]) control.disabled = outage !== null || !socket?.connected;
+  renderOutage();
+}
+
+function renderOutage() {
+  page.offline.hidden = outage === null;
+  if (outage === null) return;
+  const text = outage.failures === 0 ? 'The connection is lost.' : 'The server does not answer.';
+  // A screen reader speaks the text when it changes, and never the countdown.
+  if (page['offline-text'].textContent !== text) page['offline-text'].textContent = text;
+  const seconds = Math.ceil((outage.next - Date.now()) / 1000);
+  page.countdown.textContent = seconds > 0 ? `Next attempt in ${seconds} s` : 'Trying again…';
+}
+
+/** Closes the connection as a lost network would, so that the server keeps the session for a while. */
+function cutTheLine() {
+  socket.io.reconnectionDelay(RECONNECT.afterCut);
+  socket.io.engine.close();
+}
+
+async function measureLatency() {
+  if (!socket?.connected) return (page.latency.textContent = '');
+  const sent = performance.now();
+  try {
+    await socket.timeout(LATENCY_INTERVAL).emitWithAck('latency');
+    page.latency.textContent = `${(performance.now() - sent).toFixed(1)} ms`;
+  } catch {
+    page.latency.textContent = '';
+  }
+}
+
+/** Names the node that serves this page, with links to the other nodes of its cluster. */
+async function describeNode() {
+  const { node, nodes } = await (await fetch('/about.json')).json();
+  const others = nodes.map((url, at) => {
+    const name = `node ${at + 1}`;
+    if (at + 1 === node) return element('strong', {}, [name]);
+    return element('a', { href: url, target: '_blank', rel: 'noopener', 'data-testid': `node-${at + 1}` }, [name]);
+  });
+  page.nodes.replaceChildren(...others.flatMap((it, at) => (at === 0 ? [it] : [' · ', it])));
 }
 
 let typingTimer;
@@ -208,6 +281,7 @@ function render() {
   document.title = `${current} · Chat`;
   page.messages.replaceChildren(...joined.get(current).lines.map(lineElement));
   page.messages.scrollTop = page.messages.scrollHeight;
+  renderEmpty();
   renderRooms();
   renderPeople();
   renderTyping();
@@ -219,7 +293,14 @@ function showLine(line) {
   page.messages.append(lineElement(line));
   while (page.messages.childElementCount > MAX_LINES) page.messages.firstElementChild.remove();
   if (atEnd || line.from?.id === socket.id) page.messages.scrollTop = page.messages.scrollHeight;
+  renderEmpty();
   renderTyping();
+}
+
+/** Someone who is alone sees how to try the demo. */
+function renderEmpty() {
+  const { lines, users } = joined.get(current);
+  page.empty.hidden = lines.some((line) => line.kind !== 'notice') || users.length > 1;
 }
 
 function renderRooms() {
@@ -244,6 +325,7 @@ function renderRooms() {
 
 function renderPeople() {
   const { users } = joined.get(current);
+  renderEmpty();
   page['people-count'].textContent = `(${users.length})`;
   page.people.replaceChildren(
     ...users.map(({ id, nickname }) => {
@@ -264,12 +346,26 @@ function lineElement(line) {
   const own = line.from.id === socket?.id || line.from.nickname === sessionStorage.getItem('nickname');
   const time = new Date(line.at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
   const meta = element('span', { class: 'meta' }, [own ? time : `${line.from.nickname} · ${time}`]);
-  const body = line.kind === 'file' ? fileElement(line) : element('span', { 'data-testid': 'text' }, [line.text]);
+  const body = line.kind === 'file' ? fileElement(line) : element('span', { 'data-testid': 'text' }, withLinks(line.text));
   const bubble = element('div', { class: 'bubble' }, [meta, body]);
   return element('li', { class: own ? 'message own' : 'message', 'data-testid': 'message' }, [
     avatar(line.from.nickname),
     bubble,
   ]);
+}
+
+/** Splits a text into its links and what is between them. */
+function withLinks(text) {
+  const parts = [];
+  let end = 0;
+  for (const match of text.matchAll(LINK)) {
+    const url = match[0].replace(/[.,;:!?)\]}]+$/, '');
+    if (!URL.canParse(url)) continue;
+    const link = element('a', { href: url, target: '_blank', rel: 'noopener noreferrer' }, [url]);
+    parts.push(text.slice(end, match.index), link);
+    end = match.index + url.length;
+  }
+  return [...parts, text.slice(end)];
 }
 
 function fileElement({ name, url, isPicture }) {
@@ -318,12 +414,13 @@ function transport(name) {
 }
 
 function banner(text) {
-  page.banner.textContent = text ?? '';
+  page['banner-text'].textContent = text ?? '';
   page.banner.hidden = !text;
 }
 
 function menu(isOpen) {
   page.side.classList.toggle('open', isOpen);
+  page.scrim.hidden = !isOpen;
   page.menu.setAttribute('aria-expanded', String(isOpen));
 }
 
@@ -353,7 +450,18 @@ function listenToPage() {
     if (room) open(room);
   });
   page.menu.addEventListener('click', () => menu(!page.side.classList.contains('open')));
-  page.attach.addEventListener('click', () => page.file.click());
+  page.scrim.addEventListener('click', () => menu(false));
+  document.addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape' || page.scrim.hidden) return;
+    menu(false);
+    page.menu.focus();
+  });
+  page['banner-close'].addEventListener('click', () => banner(''));
+  page.cut.addEventListener('click', cutTheLine);
+  page.attach.addEventListener('click', () => {
+    banner('');
+    page.file.click();
+  });
   page.file.addEventListener('change', () => {
     sendFile(page.file.files[0]);
     page.file.value = '';

@@ -1,23 +1,25 @@
 //! A chat server with its web page. Run it with `cargo xtask demo`, or with
 //! `CLIENT_DIR=node_modules/socket.io-client/dist cargo run --release -p chat`.
 //!
-//! Environment: `PORT` (3000; 0 selects a free port), `CLIENT_DIR` (folder of the JavaScript
-//! client, which the server then serves; without it, the page loads the client from a public server
-//! and says so).
+//! Environment: `PORT` (3000; 0 selects a free port), `NODES` (1; how many servers form a cluster,
+//! on this port and the ports after it), `CLIENT_DIR` (folder of the JavaScript client, which the
+//! servers then serve; without it, the page loads the client from a public server and says so).
 
 mod rooms;
 
-use std::{env, net::Ipv4Addr, process::ExitCode, sync::Arc};
+use std::{env, net::Ipv4Addr, process::ExitCode, str::FromStr, sync::Arc, time::Instant};
 
 use axum::{
     Router,
     http::{StatusCode, header},
+    response::IntoResponse,
     routing::get,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use socketio_server::{
-    Auth, Binary, ClientFiles, Data, HandlerError, Json, Server, ServerConfig, Socket, serve,
+    Auth, Binary, ClientFiles, Data, HandlerError, Json, MemoryCluster, MemoryLog, Recovery,
+    Server, ServerConfig, Socket, serve,
 };
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tower_layer::Layer;
@@ -25,6 +27,7 @@ use tower_layer::Layer;
 use self::rooms::{LOBBY, Message, Rooms, User, now};
 
 const MAX_FILE: usize = 900_000;
+const MAX_NODES: u16 = 8;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -38,24 +41,46 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), String> {
-    let port = match env::var("PORT") {
-        Ok(text) => text.parse().map_err(|_| format!("PORT={text} is not a port"))?,
-        Err(_) => 3000,
-    };
-    let mut config = ServerConfig::default();
+    let port: u16 = setting("PORT", 3000)?;
+    let nodes: u16 = setting("NODES", 1)?;
+    if !(1..=MAX_NODES).contains(&nodes) {
+        return Err(format!("NODES={nodes} is not a number from 1 to {MAX_NODES}"));
+    }
+    let mut config = ServerConfig::default().connection_state_recovery(Recovery::default());
     if let Ok(folder) = env::var("CLIENT_DIR") {
         let files = ClientFiles::from_dir(&folder).map_err(|error| format!("{folder}: {error}"))?;
         config = config.serve_client(files);
     }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .await
-        .map_err(|error| format!("cannot listen on port {port}: {error}"))?;
+    let mut listeners = Vec::new();
+    for node in 0..nodes {
+        let port = if port == 0 { 0 } else { port.saturating_add(node) };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .map_err(|error| format!("cannot listen on port {port}: {error}"))?;
+        listeners.push(listener);
+    }
+    let urls = listeners
+        .iter()
+        .map(|listener| Ok(format!("http://{}", listener.local_addr()?)))
+        .collect::<Result<Vec<_>, std::io::Error>>()
+        .map_err(|error| error.to_string())?;
 
-    let io = Server::with_config(config);
-    declare(&io, &Arc::new(Rooms::default()));
-    let listening = serve(listener, io.layer().layer(pages()), io.engine().config());
-    let address = listening.local_addr().map_err(|error| error.to_string())?;
-    println!("chat server listening on http://{address}");
+    // Servers in several processes would use an adapter for Redis, PostgreSQL or NATS here.
+    let cluster = MemoryCluster::with_log(MemoryLog::default(), Instant::now);
+    let servers: Arc<[Server]> = (0..nodes)
+        .map(|_| match nodes {
+            1 => Server::with_config(config.clone()),
+            _ => Server::with_config(config.clone().adapter(cluster.adapter())),
+        })
+        .collect();
+    let rooms = Arc::new(Rooms::default());
+    let mut running = Vec::new();
+    for (node, (io, listener)) in servers.iter().zip(listeners).enumerate() {
+        declare(io, &servers, &rooms);
+        let about = json!({ "node": node + 1, "nodes": urls }).to_string();
+        running.push(serve(listener, io.layer().layer(pages(about)), io.engine().config()));
+        println!("chat server listening on {}", urls[node]);
+    }
 
     let mut terminate =
         tokio::signal::unix::signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
@@ -63,21 +88,37 @@ async fn run() -> Result<(), String> {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
-    io.close();
-    io.ended().await;
-    listening.stop();
-    listening.join().await;
+    for io in servers.iter() {
+        io.close();
+    }
+    for (io, listening) in servers.iter().zip(running) {
+        io.ended().await;
+        listening.stop();
+        listening.join().await;
+    }
     Ok(())
 }
 
-/// The files of the page: HTML, style and script.
-fn pages() -> Router {
+/// Reads a number from the environment.
+fn setting<T: FromStr>(name: &str, default: T) -> Result<T, String> {
+    match env::var(name) {
+        Ok(text) => text.parse().map_err(|_| format!("{name}={text} is not a valid number")),
+        Err(_) => Ok(default),
+    }
+}
+
+/// The files of the page: HTML, style and script, and a description of the node that serves them.
+fn pages(about: String) -> Router {
+    let about = move || async move {
+        ([(header::CONTENT_TYPE, "application/json")], about).into_response()
+    };
     let file = |content_type: &'static str, body: &'static str| {
         get(move || async move { ([(header::CONTENT_TYPE, content_type)], body) })
     };
     Router::new()
         .route("/", file("text/html; charset=utf-8", include_str!("../index.html")))
         .route("/style.css", file("text/css; charset=utf-8", include_str!("../style.css")))
+        .route("/about.json", get(about))
         .route("/app.js", file("text/javascript; charset=utf-8", include_str!("../app.js")))
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
 }
@@ -111,16 +152,33 @@ struct Shared<'a> {
     at: u64,
 }
 
-fn declare(io: &Server, rooms: &Arc<Rooms>) {
+fn declare(io: &Server, servers: &Arc<[Server]>, rooms: &Arc<Rooms>) {
     // The nickname is checked before the client is connected, and an error becomes its
     // `connect_error`. A client that vanishes before it is connected runs no disconnect handler.
     // Its nickname is free again, because it has no socket.
-    let (namespace, state) = (io.of("/"), rooms.clone());
+    let (all, state) = (servers.clone(), rooms.clone());
     io.use_(move |socket: Socket, Auth(credentials): Auth<Credentials>| {
-        let is_online = |id: &str| namespace.socket(id).is_some();
-        let result = state.register(socket.id(), &credentials.nickname, is_online);
+        let result = register(&all, &state, &socket, &credentials);
         async move { result.map_err(HandlerError::public) }
     });
+
+    // A client that recovers its session skips the middleware, and is in its rooms already.
+    let (server, all, state) = (io.clone(), servers.clone(), rooms.clone());
+    io.on_connection(move |socket: Socket, Auth(credentials): Auth<Credentials>| {
+        if socket.recovered() {
+            if register(&all, &state, &socket, &credentials).is_ok() {
+                for room in socket.rooms().iter().filter(|room| room.as_str() != socket.id()) {
+                    join(&server, &state, &socket, room.as_str());
+                }
+            } else {
+                socket.disconnect(); // Another user has taken the nickname in the meantime.
+            }
+        }
+        async {}
+    });
+
+    // The page measures the round trip with this event.
+    io.on("latency", || async { true });
 
     let (server, state) = (io.clone(), rooms.clone());
     io.on("join", move |socket: Socket, Data(room): Data<String>| {
@@ -166,6 +224,16 @@ fn declare(io: &Server, rooms: &Arc<Rooms>) {
     });
 }
 
+fn register(
+    servers: &[Server],
+    rooms: &Rooms,
+    socket: &Socket,
+    credentials: &Credentials,
+) -> Result<(), &'static str> {
+    let is_online = |id: &str| servers.iter().any(|io| io.of("/").socket(id).is_some());
+    rooms.register(socket.id(), &credentials.nickname, is_online)
+}
+
 fn join(io: &Server, rooms: &Rooms, socket: &Socket, room: &str) -> serde_json::Value {
     let name = if room.trim().is_empty() { LOBBY } else { room.trim() };
     let joined = match rooms.join(socket.id(), name) {
@@ -179,7 +247,8 @@ fn join(io: &Server, rooms: &Rooms, socket: &Socket, room: &str) -> serde_json::
         let notice =
             json!({ "room": name, "text": format!("{} joined", joined.nickname), "at": now() });
         let _ = socket.to(name).emit("notice", &notice);
-        let _ = socket.to(name).emit("users", &json!({ "room": name, "users": joined.users }));
+        let users = json!({ "room": name, "users": joined.users });
+        let _ = io.to(name).emit("users", &users);
         let _ = io.emit("rooms", &rooms.list());
     }
     json!({ "ok": true, "room": name, "history": joined.history, "users": joined.users })
