@@ -1,20 +1,19 @@
-//! CONNECTs whose session is in a store shared by all nodes. The store is awaited like a
-//! middleware.
+//! CONNECTs of clients that may claim a session. A session store is awaited like a middleware.
 
 use std::task::{Context, Poll};
 
 use socketio_parser::RawJson;
 
-use crate::driver::{
-    spaces::new_session,
-    state::{Driver, Restoring},
-};
+use crate::driver::state::{Driver, Restoring};
 use crate::{
     namespace::{
         Namespace,
-        recovery::{Claim, shared_log::Restored},
+        recovery::{
+            claim::{Claim, Restored},
+            socket::Recoverable,
+        },
     },
-    socket::{Socket, inner::SocketInner},
+    socket::Socket,
 };
 
 impl Driver {
@@ -26,17 +25,11 @@ impl Driver {
         mut auth: Option<RawJson>,
         cx: &mut Context<'_>,
     ) {
-        let Some(claim) = Claim::take(&mut auth) else {
+        let Some(claim) = Claim::take(&mut auth, &self.client) else {
             return self.start_new_session(&namespace, auth, cx);
         };
-        let make = {
-            let (namespace, client, auth) = (namespace.clone(), self.client.clone(), auth.clone());
-            move |sid, recoverable, stored| {
-                SocketInner::new(sid, namespace, client, auth, Some(recoverable), stored)
-            }
-        };
         let stay = self.stay(&namespace);
-        let future = Box::pin(namespace.clone().restore(claim, make));
+        let future = Box::pin(namespace.clone().claim(claim));
         let mut restoring = Restoring { namespace, auth, stay, future };
         match restoring.future.as_mut().poll(cx) {
             Poll::Pending => self.restoring.push(restoring),
@@ -61,8 +54,8 @@ impl Driver {
     fn restored(&mut self, restoring: Restoring, restored: Option<Restored>, cx: &mut Context<'_>) {
         let Restoring { namespace, auth, stay, .. } = restoring;
         // From here on the socket holds the stay.
-        stay.pass_on();
-        let socket = restored.and_then(|it| Some((it.socket.arrived()?, it.trusted)));
+        stay.disarm();
+        let socket = restored.and_then(|it| Some((it.socket.into_socket()?, it.trusted)));
         match socket {
             Some((socket, trusted)) => self.admit(Socket(socket), trusted, cx),
             None => {
@@ -79,7 +72,7 @@ impl Driver {
         auth: Option<RawJson>,
         cx: &mut Context<'_>,
     ) {
-        let socket = new_session().and_then(|new| self.insert(namespace, auth, Some(new)));
+        let socket = Recoverable::new().and_then(|new| self.insert(namespace, auth, Some(new)));
         match socket {
             Ok(socket) => self.admit(socket, true, cx),
             Err(_) => self.refuse_without_id(namespace),

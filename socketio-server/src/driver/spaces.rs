@@ -5,7 +5,6 @@ use std::{sync::Arc, task::Context};
 use bytestring::ByteString;
 use engineio_server::Frames;
 use serde::Serialize;
-use socketio_adapter::recovery::Trail;
 use socketio_parser::{Nsp, Protocol, RawJson};
 
 use crate::driver::{
@@ -20,8 +19,7 @@ use crate::{
     namespace::{
         Namespace,
         cluster::join_cluster,
-        delivery::Resume,
-        recovery::{Claim, Recoverable, Stay},
+        recovery::{Lease, Resume, log::RecoveryLog, socket::Recoverable},
     },
     socket::{Socket, inner::SocketInner},
 };
@@ -67,10 +65,10 @@ impl Driver {
         cx: &mut Context<'_>,
     ) {
         join_cluster(&namespace);
-        if namespace.shared_recorder().is_some() && self.protocol() == Protocol::V5 {
+        if namespace.recovery_log().is_some() && self.protocol() == Protocol::V5 {
             return self.restore(namespace, auth, cx);
         }
-        match self.new_socket(&namespace, auth) {
+        match self.insert(&namespace, auth, None) {
             Ok(socket) => self.admit(socket, true, cx),
             Err(_) => self.refuse_without_id(&namespace),
         }
@@ -91,8 +89,8 @@ impl Driver {
             return self.refuse(socket, Stage::Middleware, error);
         }
         let all = namespace.middlewares();
-        let recorder = namespace.0.recorder.as_ref();
-        let skip = trusted && socket.recovered() && recorder.is_some_and(|it| it.skip_middlewares);
+        let log = namespace.recovery_log();
+        let skip = trusted && socket.recovered() && log.is_some_and(RecoveryLog::skips_middlewares);
         if skip || all.is_empty() {
             return self.accept(socket, cx);
         }
@@ -104,37 +102,8 @@ impl Driver {
         }
     }
 
-    /// Creates a socket, which is new or has the state of the session that its client claims. It is
-    /// a member of the namespace from now on, so that a middleware may make it join rooms.
+    /// Makes a new socket a member of the namespace, so that a middleware may make it join rooms.
     /// Broadcasts reach it once it is connected.
-    fn new_socket(
-        &self,
-        namespace: &Namespace,
-        mut auth: Option<RawJson>,
-    ) -> std::io::Result<Socket> {
-        let client = self.client.clone();
-        let mut recoverable = None;
-        if let Some(recorder) = &namespace.0.recorder
-            && self.protocol() == Protocol::V5
-            && !recorder.shared
-        {
-            let claim = Claim::take(&mut auth);
-            let make = |sid, recoverable, stored| {
-                let (namespace, client, auth) = (namespace.clone(), client.clone(), auth.clone());
-                SocketInner::new(sid, namespace, client, auth, Some(recoverable), stored)
-            };
-            if let Some(claim) = claim {
-                if let Some(socket) = namespace.claim(recorder, &claim, make) {
-                    return Ok(Socket(socket));
-                }
-                self.counters().recoveries.not_recovered.one();
-            }
-            recoverable = Some(new_session()?);
-        }
-        self.insert(namespace, auth, recoverable)
-    }
-
-    /// Makes a new socket a member of the namespace.
     pub(super) fn insert(
         &self,
         namespace: &Namespace,
@@ -195,7 +164,7 @@ impl Driver {
         }
         let nsp = socket.nsp().clone();
         let accepted = self.client.machine().accept(&nsp);
-        let pid = socket.0.recoverable.as_deref().map(|recoverable| &*recoverable.pid);
+        let pid = socket.0.recoverable.as_deref().map(|recoverable| &**recoverable.pid());
         let connected = Connected { sid: socket.id(), pid };
         let parser = self.client.config.parser;
         let connected = parser.encode_connect(self.protocol(), &nsp, &connected);
@@ -223,8 +192,7 @@ impl Driver {
     /// Accepts the CONNECT. A client that recovers its session gets the events it missed before the
     /// response.
     fn let_in(&mut self, socket: &Socket, connected: Frames) -> Resume {
-        let recoverable = socket.0.recoverable.as_ref();
-        let Some(from) = recoverable.and_then(|recoverable| recoverable.from) else {
+        if !socket.0.is_recovered() {
             if !self.control(connected) {
                 return Resume::Lost;
             }
@@ -232,11 +200,8 @@ impl Driver {
             // handles it at its next check.
             socket.0.set_connected();
             return Resume::Done;
-        };
-        let result = match socket.namespace().shared_recorder() {
-            Some(_) => socket.namespace().resume_shared(&socket.0, connected),
-            None => socket.namespace().resume(&socket.0, from, connected),
-        };
+        }
+        let result = socket.namespace().resume(&socket.0, connected);
         let recoveries = &self.counters().recoveries;
         match result {
             Resume::Done => recoveries.recovered.one(),
@@ -318,7 +283,7 @@ impl Driver {
         let socket = space.socket;
         let keep = reason.is_recoverable();
         if keep {
-            socket.0.lose();
+            socket.0.record_loss();
         }
         socket.0.set_disconnected();
         self.counters().events.dropped.add(dropped);
@@ -336,7 +301,7 @@ impl Driver {
         };
         let own = socket.0.look_at_own(|table| table.disconnecting.clone());
         self.tell_life("disconnecting", table.disconnecting.iter().chain(&own), &context, cx);
-        let stay = socket.namespace().part(&socket.0, keep, self.stay(socket.namespace()));
+        let stay = socket.namespace().remove(&socket.0, keep, self.stay(socket.namespace()));
         let own = socket.0.look_at_own(|table| table.disconnect.clone());
         self.tell_life("disconnect", table.disconnect.iter().chain(&own), &context, cx);
         socket.0.close_own();
@@ -371,30 +336,24 @@ impl Driver {
     pub(super) fn give_up(&self, socket: &Socket, keep: bool) {
         socket.0.set_disconnected();
         let keep = keep && socket.recovered();
-        let stay = socket.namespace().part(&socket.0, keep, self.stay(socket.namespace()));
+        let stay = socket.namespace().remove(&socket.0, keep, self.stay(socket.namespace()));
         socket.0.close_own();
         drop(stay);
     }
 
     /// Returns the socket's stay in its namespace. When the stay is dropped, the client has left
     /// the namespace.
-    pub(super) fn stay(&self, namespace: &Namespace) -> Stay {
+    pub(super) fn stay(&self, namespace: &Namespace) -> Lease {
         if namespace.0.child.get().is_none() {
-            return Stay::default();
+            return Lease::default();
         }
         let (registry, namespace) = (Arc::downgrade(&self.registry), Arc::downgrade(&namespace.0));
-        Stay::new(move || {
+        Lease::new(move || {
             if let Some((registry, namespace)) = registry.upgrade().zip(namespace.upgrade()) {
                 registry.leave(&Namespace(namespace));
             }
         })
     }
-}
-
-/// Creates the state that a new socket needs for its recovery.
-pub(super) fn new_session() -> std::io::Result<Box<Recoverable>> {
-    let pid = engineio_server::generate_sid()?;
-    Ok(Box::new(Recoverable::new(pid, Trail::default(), None, Arc::default())))
 }
 
 /// Runs the middlewares one after another.

@@ -15,7 +15,7 @@ use crate::{
     namespace::registry::Registry,
     namespace::{
         Namespace,
-        recovery::{Stay, shared_log::Restored},
+        recovery::{Lease, claim::Restored},
     },
     socket::Socket,
 };
@@ -115,7 +115,7 @@ pub(super) struct Restoring {
     pub(super) namespace: Namespace,
     pub(super) auth: Option<RawJson>,
     /// The client's stay in the namespace until it has a socket.
-    pub(super) stay: Stay,
+    pub(super) stay: Lease,
     pub(super) future: Pin<Box<dyn Future<Output = Option<Restored>> + Send>>,
 }
 

@@ -15,7 +15,9 @@ use crate::{
     error::{BroadcastAckError, ClusterError, EmitError},
     namespace::{
         Namespace,
-        cluster::{Membership, Published, Relay},
+        cluster::{LocalDelivery, Membership, Relay},
+        delivery::Delivery,
+        recovery::log::{LogOffset, RecoveryLog},
     },
     socket::{Socket, inner::SocketInner, outgoing},
 };
@@ -128,66 +130,65 @@ impl Broadcast {
     /// Returns an error if the event cannot be encoded, or if the queue to the other nodes is full.
     /// In both cases no recipient has got the event.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
-        let Some(membership) = self.cluster() else { return self.emit_here(event, args) };
+        let Some(membership) = self.cluster() else { return self.deliver(event, args) };
         let args = event_args(event, args)?;
-        let selection = self.travelling();
-        if let Some(membership) = membership.logged()
-            && !selection.flags.volatile
-        {
-            return match membership.publish_event(args.clone(), selection)? {
-                Published::Yes => Ok(()),
-                Published::Alone => self.emit_here(event, &args),
-            };
+        match membership.publish_broadcast(args.clone(), self.travelling())? {
+            LocalDelivery::Now => self.deliver(event, &args),
+            LocalDelivery::ByLog => Ok(()),
         }
-        membership.publish(Body::Broadcast { args: args.clone(), selection, request: None })?;
-        self.emit_here(event, &args)
-    }
-
-    /// Delivers an event at its position in the engine's log.
-    pub(crate) fn emit_logged(&self, args: &Args, offset: &Offset) -> Result<(), EmitError> {
-        let (namespace, event) = (&self.namespace, args.event());
-        let parser = namespace.0.config.parser;
-        let frames = parser.encode_event_at(namespace.nsp(), event, args, offset)?;
-        let frames = self.counted(frames);
-        if outgoing::is_told(namespace) {
-            outgoing::tell(namespace, &self.targets(), event, args);
-        }
-        for full in namespace.deliver_shared(&self.selection, offset, frames) {
-            self.overflowed(&full);
-        }
-        Ok(())
     }
 
     /// Delivers an event to the recipients of this node.
-    pub(crate) fn emit_here<T: Serialize + ?Sized>(
+    pub(crate) fn deliver<T: Serialize + ?Sized>(
         &self,
         event: &str,
         args: &T,
     ) -> Result<(), EmitError> {
         let (nsp, parser) = (self.namespace.nsp(), self.namespace.0.config.parser);
-        if let Some(recorder) = &self.namespace.0.recorder
+        if let Delivery::LocalLog(log) = &self.namespace.0.delivery
             && !self.selection.flags.volatile
             && !self.selection.is_nobody()
-            && !recorder.shared
         {
-            let offset = recorder.next_offset();
-            let frames = parser.encode_event_at(nsp, event, args, &offset.to_string())?;
-            let frames = self.counted(frames);
-            if outgoing::is_told(&self.namespace) {
-                outgoing::tell(&self.namespace, &self.targets(), event, args);
-            }
-            let (selection, without) = (&self.selection, self.without.as_ref());
-            for full in self.namespace.deliver_logged(recorder, selection, without, offset, frames)
-            {
-                self.overflowed(&full);
-            }
-            return Ok(());
+            return self.deliver_at(log, LogOffset::Local(log.next_offset()), event, args);
         }
         let frames = self.counted(parser.encode_event(nsp, None, event, args)?);
         let targets = self.targets();
         outgoing::tell(&self.namespace, &targets, event, args);
         for target in targets {
-            self.deliver(&target, frames.clone());
+            self.queue(&target, frames.clone());
+        }
+        Ok(())
+    }
+
+    /// Delivers an event that an engine's log has returned to the recipients of this node. Returns
+    /// whether such events are delivered in the order of the log.
+    pub(crate) fn deliver_from_log(&self, args: &Args, offset: &Offset) -> Result<bool, EmitError> {
+        match &self.namespace.0.delivery {
+            Delivery::EngineLog(engine) if !self.selection.flags.volatile => {
+                let offset = LogOffset::Engine(offset);
+                self.deliver_at(engine.log(), offset, args.event(), args).map(|()| true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Delivers an event at its position in a log to the recipients of this node.
+    fn deliver_at<T: Serialize + ?Sized>(
+        &self,
+        log: &RecoveryLog,
+        offset: LogOffset<'_>,
+        event: &str,
+        args: &T,
+    ) -> Result<(), EmitError> {
+        let (namespace, parser) = (&self.namespace, self.namespace.0.config.parser);
+        let frames = parser.encode_event_at(namespace.nsp(), event, args, &offset.to_string())?;
+        let frames = self.counted(frames);
+        if outgoing::is_told(namespace) {
+            outgoing::tell(namespace, &self.targets(), event, args);
+        }
+        let recipients = (&self.selection, self.without.as_ref());
+        for full in log.deliver(namespace, recipients, offset, frames) {
+            self.overflowed(&full);
         }
         Ok(())
     }
@@ -233,7 +234,7 @@ impl Broadcast {
         let patience = self.patience();
         selection.flags.timeout = Some(patience);
         let ask = Ask::Broadcast(args.clone(), selection);
-        membership.turn().await;
+        membership.wait_for_events().await;
         let asked = membership.ask(ask, patience).await.map_err(EmitError::from)?;
         let here = self.ask_here(event, &args)?.answers().await;
         let outcome = asked.outcome().await.map_err(EmitError::from)?;
@@ -289,7 +290,7 @@ impl Broadcast {
         if target.client.expect_ack(nsp, id, self.patience(), waiter).is_err() {
             return false;
         }
-        let sent = self.deliver(target, frames);
+        let sent = self.queue(target, frames);
         if !sent {
             target.client.forget(nsp, id);
         }
@@ -415,8 +416,8 @@ impl Broadcast {
         }
     }
 
-    /// Sends the frames to one recipient. Returns whether they were queued.
-    fn deliver(&self, target: &SocketInner, frames: Frames) -> bool {
+    /// Queues the frames for one recipient. Returns whether there was room.
+    fn queue(&self, target: &SocketInner, frames: Frames) -> bool {
         if self.selection.flags.volatile {
             return target.send_volatile(frames).unwrap_or(false);
         }

@@ -1,365 +1,208 @@
-//! Delivery with connection state recovery: in the order of the namespace's log.
+//! How events reach the sockets of a namespace. All senders take this one path.
 //!
-//! The log's lock is held while an event is appended and queued for its recipients. Only this gives
-//! all of the following at once. The events that a client gets are a subsequence of the log, in the
-//! log's order, regardless of which tasks send. When `emit` returns, the event is queued, so no ack
-//! or disconnection overtakes it. And `emit` can report that a queue is full. Under the lock events
-//! are only queued: they are encoded before, and tasks are woken and user code is called after.
+//! A namespace decides when it is made how its events are delivered ([`Delivery`]). With connection
+//! state recovery, the lock of the [`RecoveryLog`] is held while an event is queued for its
+//! recipients. Only this gives all of the following at once. The events that a client gets are a
+//! subsequence of the log, in the log's order, regardless of which tasks send. When `emit` returns,
+//! the event is queued, so no ack or disconnection overtakes it. And `emit` can report that a queue
+//! is full. Under the lock events are only queued: they are encoded before, and tasks are woken and
+//! user code is called after.
 
-use std::{
-    sync::{Arc, Weak, atomic::Ordering},
-    task::Waker,
-};
+use std::{slice, sync::Arc};
 
-use bytestring::ByteString;
-use engineio_server::{Frames, SendError};
-use socketio_adapter::{
-    Room, Selection,
-    recovery::{Entry, Position, Resumed, Session},
-};
-
-use tokio::sync::Notify;
+use engineio_server::Frames;
+use serde::Serialize;
 
 use crate::{
-    config::Overflow,
-    error::EmitError,
+    config::ServerConfig,
+    error::{ClusterError, EmitError},
     namespace::{
         Namespace,
-        hub::RoomLimits,
-        inner::NamespaceInner,
-        recovery::{Claim, Kept, Recorder, Recoverable, Stay},
+        cluster::{Clustered, LocalDelivery, join_cluster},
+        recovery::{
+            Lease, Resume,
+            claim::{Claim, Restored, ReturningSocket},
+            engine_log::EngineLog,
+            log::RecoveryLog,
+        },
     },
-    socket::{inner::SocketInner, stored::Stored},
+    socket::{inner::SocketInner, outgoing},
 };
 
-/// The result of queueing an event for one socket.
-pub(crate) enum Queued {
-    Yes(Option<Waker>),
-    Full,
-    /// The connection is lost. The event is in the log, and is sent when the client returns.
-    Missed,
+/// How the events of a namespace are delivered.
+pub(crate) enum Delivery {
+    /// Events are queued for their recipients. No session can be recovered.
+    Direct,
+    /// Events are appended to the log of this node, and queued in its order.
+    LocalLog(RecoveryLog),
+    /// Events are published to an engine first, and queued when the engine's log returns them.
+    EngineLog(EngineLog),
 }
 
-/// The result of resuming a client's session.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resume {
-    Done,
-    /// The connection was lost again.
-    Lost,
-    /// Some missed events are no longer stored, or they exceed the client's queue.
-    Impossible,
+impl Delivery {
+    pub(super) fn new(config: &ServerConfig, cluster: Option<&Clustered>) -> Self {
+        let Some(recovery) = &config.recovery else { return Self::Direct };
+        match cluster.map(Clustered::membership).filter(|membership| membership.is_logged()) {
+            Some(membership) => {
+                Self::EngineLog(EngineLog::new(recovery, &config.engine, membership.clone()))
+            }
+            None => Self::LocalLog(RecoveryLog::new(recovery, &config.engine)),
+        }
+    }
+
+    /// Returns the log, if sessions can be recovered.
+    pub(crate) fn log(&self) -> Option<&RecoveryLog> {
+        match self {
+            Self::Direct => None,
+            Self::LocalLog(log) => Some(log),
+            Self::EngineLog(engine) => Some(engine.log()),
+        }
+    }
+
+    pub(super) fn engine_log(&self) -> Option<&EngineLog> {
+        match self {
+            Self::EngineLog(engine) => Some(engine),
+            Self::Direct | Self::LocalLog(_) => None,
+        }
+    }
 }
 
 impl Namespace {
-    /// Appends an event to the log and queues it for its recipients. Returns those whose queues are
-    /// full.
-    pub(crate) fn deliver_logged(
+    /// Returns the log of the namespace, if sessions can be recovered.
+    pub(crate) fn recovery_log(&self) -> Option<&RecoveryLog> {
+        self.0.delivery.log()
+    }
+
+    /// Sends an event that requests no ack to one socket.
+    pub(crate) fn send_event<T: Serialize + ?Sized>(
         &self,
-        recorder: &Recorder,
-        selection: &Selection,
-        without: Option<&ByteString>,
-        offset: u64,
-        frames: Frames,
-    ) -> Vec<Arc<SocketInner>> {
-        let mut except = selection.except.clone();
-        except.extend(without.map(|id| Room::from(id.clone())));
-        let (mut targets, mut wakers, mut full) = (Vec::new(), Vec::new(), Vec::new());
-        {
-            let mut log = recorder.log();
-            let position = log.next();
-            self.hub().select(selection, without.map(|id| &**id), &mut targets);
-            for target in targets.iter().filter(|target| target.is_connected()) {
-                match target.queue(position, Some(offset), frames.clone()) {
-                    Queued::Yes(waker) => wakers.extend(waker),
-                    Queued::Full => {
-                        self.0.counters.here().events.queue_full.one();
-                        target.overflowed(position);
-                        full.push(target.clone());
-                    }
-                    Queued::Missed => {}
-                }
+        socket: &Arc<SocketInner>,
+        event: &str,
+        args: &T,
+        compress: bool,
+    ) -> Result<(), EmitError> {
+        let (nsp, parser) = (self.nsp(), self.0.config.parser);
+        let compressible = |frames: Frames| if compress { frames } else { frames.compress(false) };
+        if let Delivery::EngineLog(engine) = &self.0.delivery {
+            join_cluster(self);
+            if engine.publish(socket, event, args, compress)? == LocalDelivery::ByLog {
+                return Ok(());
             }
-            log.append(now(), entry(offset, selection.rooms.clone(), except, frames));
         }
-        wakers.into_iter().for_each(Waker::wake);
-        self.watch(recorder);
-        full
+        match &self.0.delivery {
+            Delivery::LocalLog(log) => {
+                let offset = log.next_offset();
+                let frames = parser.encode_event_at(nsp, event, args, &offset.to_string())?;
+                outgoing::tell(self, slice::from_ref(socket), event, args);
+                log.send(socket, offset, compressible(frames))
+            }
+            Delivery::Direct | Delivery::EngineLog(_) => {
+                let frames = parser.encode_event(nsp, None, event, args)?;
+                outgoing::tell(self, slice::from_ref(socket), event, args);
+                socket.send(compressible(frames))
+            }
+        }
     }
 
-    /// Takes the session that a client claims, if it can be recovered, and turns it into a socket
-    /// with `make`. The socket is a member of the namespace from then on, so events to it are never
-    /// refused in between.
-    pub(crate) fn claim(
+    /// Runs an action after the events that were emitted before. Events wait only for an engine's
+    /// log. Returns the action if too many are waiting.
+    pub(crate) fn after_events<A>(&self, action: A) -> Result<(), A>
+    where
+        A: FnOnce() + Send + 'static,
+    {
+        match &self.0.delivery {
+            Delivery::EngineLog(engine) => engine.membership().after_events(action),
+            Delivery::Direct | Delivery::LocalLog(_) => {
+                action();
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns whether events may still be on their way when `emit` has returned.
+    pub(crate) fn publishes_first(&self) -> bool {
+        self.0.delivery.engine_log().is_some()
+    }
+
+    /// Restores the session that a client claims, if it can be recovered. The client's socket is a
+    /// member of the namespace from then on.
+    pub(crate) async fn claim(self, claim: Claim) -> Option<Restored> {
+        match &self.0.delivery {
+            Delivery::Direct => None,
+            Delivery::LocalLog(log) => {
+                let socket = ReturningSocket::new(log.claim(&self, claim)?);
+                Some(Restored { socket, trusted: true })
+            }
+            Delivery::EngineLog(engine) => engine.restore(&self, claim).await,
+        }
+    }
+
+    /// Sends a returning client the events it missed and `connected`. Afterwards its socket is
+    /// connected.
+    pub(crate) fn resume(&self, socket: &SocketInner, connected: Frames) -> Resume {
+        self.recovery_log().map_or(Resume::Impossible, |log| log.resume(socket, connected))
+    }
+
+    /// Removes a socket from the namespace. If `retain` is set and its session can be recovered,
+    /// the session is kept, together with `membership`. Otherwise `membership` is returned.
+    pub(crate) fn remove(
         &self,
-        recorder: &Recorder,
-        claim: &Claim,
-        make: impl FnOnce(ByteString, Box<Recoverable>, Option<Box<Stored>>) -> SocketInner,
-    ) -> Option<Arc<SocketInner>> {
-        let mut log = recorder.log();
-        let Some(Resumed { session, from }) = log.take(now(), &claim.pid, &claim.offset) else {
-            let lost = log.give_up(&claim.pid);
-            drop(log);
-            recorder.gave_up(lost);
-            return None;
-        };
-        let size = log.missed(&session.trail, from, &session.rooms).map(|missed| {
-            missed.fold((0, 0), |(packets, bytes), entry| {
-                (packets + entry.packet.count(), bytes + entry.packet.bytes())
-            })
-        });
-        let (packets, bytes) = recorder.max_queued;
-        if size.is_none_or(|size| size.0 >= packets || size.1 >= bytes) {
-            drop(log);
-            recorder.gave_up(Some(session));
-            return None;
-        }
-        let Session { pid, sid, rooms, data, trail } = session;
-        let Kept { stored, stay, rooms: held, outstanding } = data;
-        let recoverable = Box::new(Recoverable::new(pid, trail, Some(from), outstanding));
-        let socket = Arc::new(make(sid, recoverable, stored));
-        self.hub().insert(socket.clone());
-        // The socket was in these rooms before, so the current limit does not apply.
-        let _ = self.hub().join(&socket.id, rooms, RoomLimits::NONE);
-        drop(log);
-        // The socket has its own stay, and is in its rooms again.
-        drop((stay, held));
-        Some(socket)
-    }
-
-    /// Sends a returning client the events it missed, then `connected`. Afterwards its socket is
-    /// connected. No event is delivered in between.
-    pub(crate) fn resume(&self, socket: &SocketInner, from: Position, connected: Frames) -> Resume {
-        let (Some(recorder), Some(recoverable)) = (&self.0.recorder, &socket.recoverable) else {
-            return Resume::Impossible;
-        };
-        let mut wakers = Vec::new();
-        let result = {
-            let log = recorder.log();
-            let rooms = self.hub().rooms_of(&socket.id);
-            let mut trail = recoverable.trail();
-            let Some(missed) = log.missed(&trail, from, &rooms) else { return Resume::Impossible };
-            let missed: Vec<_> = missed.map(|it| (Some(it.offset), it.packet.clone())).collect();
-            let all = missed.into_iter().chain([(None, connected)]);
-            let result = all.into_iter().try_for_each(|(offset, frames)| {
-                wakers.extend(socket.client.handle.queue_frames(frames)?);
-                offset.into_iter().for_each(|offset| trail.gave(offset));
-                Ok::<_, SendError>(())
-            });
-            if result.is_ok() {
-                trail.caught_up();
-                socket.set_connected();
-            }
-            result
-        };
-        wakers.into_iter().for_each(Waker::wake);
-        recorder.moved.notify_waiters();
-        match result {
-            Ok(()) => Resume::Done,
-            Err(SendError::Full(_)) => Resume::Impossible,
-            Err(_) => Resume::Lost,
-        }
-    }
-
-    /// Removes a socket from the namespace. If its client may return, the state for its recovery is
-    /// kept, together with `stay`. Otherwise `stay` is returned.
-    pub(crate) fn remove(&self, socket: &SocketInner, keep: bool, stay: Stay) -> Option<Stay> {
-        let (Some(recorder), Some(recoverable), true) =
-            (&self.0.recorder, &socket.recoverable, keep)
+        socket: &SocketInner,
+        retain: bool,
+        membership: Lease,
+    ) -> Option<Lease> {
+        let (Some(log), Some(recoverable), true) =
+            (self.recovery_log(), &socket.recoverable, retain)
         else {
             self.hub().remove(&socket.id);
-            if let Some(recorder) = &self.0.recorder {
-                recorder.moved.notify_waiters();
-            }
-            return Some(stay);
+            self.recovery_log().inspect(|log| log.notify_sessions_changed());
+            return Some(membership);
         };
-        let outstanding = recoverable.outstanding.clone();
-        let stored = socket.copy_stored();
-        let forgotten = {
-            let mut log = recorder.log();
-            let (pid, sid) = (recoverable.pid.clone(), socket.id.clone());
-            let rooms = self.hub().rooms_of(&socket.id);
-            let trail = recoverable.trail().clone();
-            let data = Kept { stored, stay, rooms: self.hold(&socket.id, &rooms), outstanding };
-            self.hub().remove(&socket.id);
-            if log.sessions() == 0 {
-                recorder.expiry_changed.notify_one();
-            }
-            log.persist(now(), Session { pid, sid, rooms, data, trail })
-        };
-        // Dropping the application's data may run user code, so no lock is held here.
-        drop(forgotten);
-        recorder.moved.notify_waiters();
-        self.watch(recorder);
+        if let Some(engine) = self.0.delivery.engine_log() {
+            engine.save_session(socket, recoverable.pid().clone());
+        }
+        let hold_rooms = self.membership().is_some() && !self.publishes_first();
+        log.retain(socket, recoverable, membership, hold_rooms);
         None
-    }
-
-    /// Makes other nodes keep sending events for the rooms of a disconnected socket to this node.
-    fn hold(&self, id: &ByteString, rooms: &[Room]) -> Stay {
-        let shared = self.0.recorder.as_ref().is_some_and(|recorder| recorder.shared);
-        if shared || self.membership().is_none() {
-            return Stay::default();
-        }
-        self.hub().hold(id, rooms);
-        let (namespace, id, rooms) = (Arc::downgrade(&self.0), id.clone(), rooms.to_vec());
-        Stay::new(move || {
-            if let Some(namespace) = namespace.upgrade() {
-                namespace.hub.release(&id, &rooms);
-            }
-        })
-    }
-
-    /// Starts the task that removes expired entries, unless it is running.
-    pub(crate) fn watch(&self, recorder: &Recorder) {
-        if !recorder.watched.load(Ordering::Relaxed)
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-            && !recorder.watched.swap(true, Ordering::AcqRel)
-        {
-            runtime.spawn(forget(Arc::downgrade(&self.0), recorder.expiry_changed.clone()));
-        }
     }
 }
 
 impl SocketInner {
-    /// Appends an event for this socket to the log and queues it, unless its queue is full. While
-    /// the client is disconnected and may return, the event is only kept.
-    pub(crate) fn send_logged(
-        &self,
-        recorder: &Recorder,
-        offset: u64,
+    /// Sends frames that no log keeps, after the events that were emitted before them. `failed` is
+    /// called if they cannot be sent when their turn comes.
+    pub(crate) fn send_after_events(
+        self: &Arc<Self>,
         frames: Frames,
+        failed: impl FnOnce(&Self) + Send + 'static,
     ) -> Result<(), EmitError> {
-        // The last reference drops the application's data, so it has to outlive the lock.
-        let member;
-        let waker = {
-            let mut log = recorder.log();
-            let position = log.next();
-            // The client may have returned with another socket of the same id.
-            member = self.namespace.hub().get(&self.id);
-            let queued = match &member {
-                Some(socket) if socket.is_away() => Queued::Missed,
-                Some(socket) if !socket.is_disconnected() => {
-                    socket.queue(position, Some(offset), frames.clone())
-                }
-                _ if self.recoverable.as_ref().is_some_and(|it| log.keeps(now(), &it.pid)) => {
-                    Queued::Missed
-                }
-                _ => return Err(EmitError::Disconnected),
-            };
-            let waker = match queued {
-                Queued::Yes(waker) => waker,
-                Queued::Missed => None,
-                Queued::Full => {
-                    self.client.counters.here().events.queue_full.one();
-                    return Err(EmitError::Full);
-                }
-            };
-            if self.recoverable.is_some() {
-                let own = vec![Room::from(self.id.clone())];
-                log.append(now(), entry(offset, own, Vec::new(), frames));
+        if !self.namespace.publishes_first() {
+            return self.send(frames);
+        }
+        if self.is_disconnected() {
+            return Err(EmitError::Disconnected);
+        }
+        let socket = self.clone();
+        let send = move || {
+            if socket.send(frames).is_err() {
+                failed(&socket);
             }
-            waker
         };
-        waker.into_iter().for_each(Waker::wake);
-        self.namespace.watch(recorder);
-        Ok(())
+        self.namespace.after_events(send).map_err(|_| ClusterError::QueueFull.into())
     }
 
     /// Records that the connection is lost. From now on, events are kept until the client returns.
-    pub(crate) fn lose(&self) {
-        if let (Some(recorder), Some(recoverable)) = (&self.namespace.0.recorder, &self.recoverable)
-        {
-            let log = recorder.log();
-            recoverable.trail().miss(log.next());
+    pub(crate) fn record_loss(&self) {
+        if let Some(log) = self.namespace.recovery_log() {
+            log.record_loss(self);
         }
     }
 
-    /// Changes the rooms of this socket. If the log records room changes, the change takes its
-    /// place in the log's order.
+    /// Changes the rooms of this socket. If the log of this node keeps the events, the change takes
+    /// its place in the log's order.
     pub(crate) fn change_rooms<R>(&self, change: impl FnOnce() -> R) -> R {
-        let (Some(recorder), Some(recoverable)) = (&self.namespace.0.recorder, &self.recoverable)
-        else {
-            return change();
-        };
-        if recorder.shared {
-            return change();
-        }
-        let log = recorder.log();
-        let before = self.namespace.hub().rooms_of(&self.id);
-        let result = change();
-        let after = self.namespace.hub().rooms_of(&self.id);
-        recoverable.trail().rooms_changed(log.next(), log.first(), &before, &after);
-        result
-    }
-
-    /// Handles a full queue. A socket that is disconnected because of it gets no further events,
-    /// because its stream would have a gap.
-    pub(crate) fn overflowed(&self, position: Position) {
-        if self.namespace.0.config.overflow == Overflow::Disconnect
-            && let Some(recoverable) = &self.recoverable
-        {
-            recoverable.trail().miss(position);
-        }
-    }
-
-    /// Returns whether the connection is lost and the client may return.
-    pub(crate) fn is_away(&self) -> bool {
-        self.recoverable.as_ref().is_some_and(|it| it.trail().missed().is_some())
-    }
-
-    /// Queues an event, unless the client has already missed one. `offset` is set if the event is
-    /// in this node's log.
-    pub(crate) fn queue(&self, position: Position, offset: Option<u64>, frames: Frames) -> Queued {
-        let mut trail = self.recoverable.as_ref().map(|recoverable| recoverable.trail());
-        if trail.as_ref().is_some_and(|trail| trail.missed().is_some()) {
-            return Queued::Missed;
-        }
-        match self.client.handle.queue_frames(frames) {
-            Ok(waker) => {
-                if let (Some(mut trail), Some(offset)) = (trail, offset) {
-                    trail.gave(offset);
-                }
-                Queued::Yes(waker)
-            }
-            Err(SendError::Full(_)) => Queued::Full,
-            Err(_) => {
-                trail.iter_mut().for_each(|trail| trail.miss(position));
-                Queued::Missed
-            }
-        }
-    }
-}
-
-pub(crate) fn now() -> std::time::Instant {
-    tokio::time::Instant::now().into_std()
-}
-
-fn entry(offset: u64, rooms: Vec<Room>, except: Vec<Room>, packet: Frames) -> Entry<Frames> {
-    let names = rooms.iter().chain(&except).map(|room| size_of::<Room>() + room.len());
-    let bytes = size_of::<Entry<Frames>>() + names.sum::<usize>() + packet.bytes();
-    Entry { offset, rooms: rooms.into(), except: except.into(), packet, bytes }
-}
-
-/// Removes expired entries until none are left.
-async fn forget(namespace: Weak<NamespaceInner>, changed: Arc<Notify>) {
-    loop {
-        let next = {
-            let Some(namespace) = namespace.upgrade() else { return };
-            let Some(recorder) = &namespace.recorder else { return };
-            let mut log = recorder.log();
-            let expired = log.expire(now());
-            let next = log.next_expiry();
-            if next.is_none() {
-                recorder.watched.store(false, Ordering::Release);
-            }
-            drop(log);
-            drop(expired);
-            recorder.moved.notify_waiters();
-            next
-        };
-        let Some(next) = next else { return };
-        tokio::select! {
-            () = tokio::time::sleep_until(next.into()) => {}
-            () = changed.notified() => {}
+        match &self.namespace.0.delivery {
+            Delivery::LocalLog(log) => log.record_rooms(self, change),
+            Delivery::Direct | Delivery::EngineLog(_) => change(),
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::{
     namespace::{
         Namespace,
         cluster::{Clustered, ServerHandlers},
+        delivery::Delivery,
         hub::Hub,
-        recovery::Recorder,
         rule::Params,
     },
     socket::inner::SocketInner,
@@ -49,8 +49,7 @@ pub(crate) struct NamespaceInner {
     /// Whether the namespace or the server is being closed.
     pub(crate) ending: AtomicBool,
     pub(crate) gate: Gate,
-    /// Set if connection state recovery is on.
-    pub(crate) recorder: Option<Recorder>,
+    pub(crate) delivery: Delivery,
     pub(crate) cluster: Option<Clustered>,
     /// The number of sockets in existence, connected or not. Their handlers may still be running.
     pub(crate) sockets: AtomicUsize,
@@ -155,8 +154,8 @@ impl NamespaceInner {
     /// Marks the namespace as ending. From now on no client can recover a session.
     pub(crate) fn end(&self) {
         self.ending.store(true, Ordering::SeqCst);
-        if let Some(recorder) = &self.recorder {
-            recorder.moved.notify_waiters();
+        if let Some(log) = self.delivery.log() {
+            log.notify_sessions_changed();
         }
     }
 

@@ -33,9 +33,9 @@ use crate::{
     namespace::{
         broadcast::Broadcast,
         cluster::{Clustered, Membership, ServerHandlers},
+        delivery::Delivery,
         hub::Hub,
         inner::{Child, Gate, NamespaceInner},
-        recovery::Recorder,
         rule::Params,
     },
     socket::{Socket, inner::SocketInner},
@@ -140,17 +140,15 @@ impl Namespace {
     }
 
     fn build(nsp: Nsp, config: Arc<ServerConfig>, counters: Arc<Counters>) -> Self {
-        let shared = config.adapter.as_ref().is_some_and(|adapter| adapter.keeps_log());
-        let recorder = config.recovery.as_ref().map(|it| Recorder::new(it, &config.engine, shared));
         let cluster = config.adapter.clone().map(|adapter| {
             let (limits, counters) = (config.cluster.clone(), counters.clone());
             let recovers = config.recovery.is_some();
             let membership = Membership::new(nsp.clone(), adapter, limits, recovers, counters);
-            Clustered(Arc::new(membership))
+            Clustered::new(membership)
         });
         Self(Arc::new(NamespaceInner {
             nsp,
-            recorder,
+            delivery: Delivery::new(&config, cluster.as_ref()),
             hub: Hub::default(),
             config,
             counters,
@@ -187,7 +185,7 @@ impl Namespace {
 
     /// Returns the namespace's membership in the cluster, if there is an adapter.
     pub(crate) fn membership(&self) -> Option<&Arc<Membership>> {
-        self.0.cluster.as_ref().map(|clustered| &clustered.0)
+        self.0.cluster.as_ref().map(Clustered::membership)
     }
 
     /// Adds a handler that runs after a client has connected to the namespace.

@@ -17,6 +17,7 @@ use crate::{
     namespace::{
         Namespace,
         cluster::join_cluster,
+        recovery::log::RecoveryLog,
         rule::{NamespaceRequest, Params, Rule},
     },
     socket::Socket,
@@ -398,12 +399,10 @@ impl Registry {
             stats.namespaces += 1;
             stats.sockets += namespace.hub().len() as u64;
             stats.rooms += namespace.hub().count_rooms() as u64;
-            if let Some(recorder) = &namespace.0.recorder {
-                let log = recorder.log();
-                let (events, bytes) = log.size();
-                stats.recovery_log.events += events as u64;
-                stats.recovery_log.bytes += bytes as u64;
-                stats.recovery_log.sessions += log.sessions() as u64;
+            if let Some(size) = namespace.recovery_log().map(RecoveryLog::size) {
+                stats.recovery_log.events += size.events as u64;
+                stats.recovery_log.bytes += size.bytes as u64;
+                stats.recovery_log.sessions += size.sessions as u64;
             }
             let membership = namespace.membership();
             stats.cluster_requests += membership.map_or(0, |it| it.pending()) as u64;

@@ -68,7 +68,7 @@ impl Responder {
         if self.answered.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
-        let result = self.socket.0.send_in_turn(frames, |_| {});
+        let result = self.socket.0.send_after_events(frames, |_| {});
         if result.is_err() {
             self.answered.store(false, Ordering::Relaxed);
         }
@@ -78,7 +78,7 @@ impl Responder {
     /// Sends the value that a handler returned. Returns the frames if they have to wait for room in
     /// the queue.
     fn answer_or_wait<T: Serialize>(&self, answer: &T) -> Result<Option<Frames>, EmitError> {
-        if self.socket.0.takes_turns() {
+        if self.socket.0.namespace.publishes_first() {
             return self.answer(answer).map(|()| None);
         }
         let parser = self.socket.0.client.config.parser;

@@ -4,14 +4,12 @@ use std::time::Duration;
 
 use engineio_server::Frames;
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::{Selection, event_args};
 use socketio_parser::{AckId, Event};
 use tokio::sync::oneshot;
 
 use crate::{
     client::waiter::Waiter,
     error::{AckError, EmitError},
-    namespace::cluster::{Membership, Published},
     socket::{Socket, outgoing},
 };
 
@@ -62,43 +60,16 @@ impl<'a> Emitter<'a> {
     /// Returns an error if the socket is disconnected, its queue is full, or the event cannot be
     /// encoded. A volatile event that was dropped is not an error.
     pub fn emit<T: Serialize + ?Sized>(self, event: &str, args: &T) -> Result<(), EmitError> {
-        let socket = &self.socket.0;
-        let parser = socket.client.config.parser;
-        if !self.volatile
-            && (!socket.is_connecting() || socket.is_recovered())
-            && let Some(membership) = socket.namespace.cluster().and_then(Membership::logged)
-        {
-            socket.may_be_sent()?;
-            let mut selection = Selection::default();
-            selection.to(socket.id.clone());
-            selection.flags.compress = (!self.compress).then_some(false);
-            match membership.publish_event(event_args(event, args)?, selection)? {
-                Published::Yes => {
-                    self.sent();
-                    return Ok(());
-                }
-                Published::Alone => {}
-            }
-        }
-        if let Some(recorder) = &socket.namespace.0.recorder
-            && !self.volatile
-            && !recorder.shared
-        {
-            let offset = recorder.next_offset();
-            let frames =
-                parser.encode_event_at(self.socket.nsp(), event, args, &offset.to_string())?;
+        let (socket, namespace) = (&self.socket.0, &self.socket.0.namespace);
+        if self.volatile {
+            let parser = socket.client.config.parser;
+            let frames = parser.encode_event(namespace.nsp(), None, event, args)?;
             self.announce(event, args);
-            socket.send_logged(recorder, offset, self.compressible(frames))?;
-            self.sent();
-            return Ok(());
-        }
-        let frames =
-            self.compressible(parser.encode_event(self.socket.nsp(), None, event, args)?);
-        self.announce(event, args);
-        if !self.volatile {
-            socket.send(frames)?;
-        } else if !socket.send_volatile(frames)? {
-            return Ok(());
+            if !socket.send_volatile(self.compressible(frames))? {
+                return Ok(());
+            }
+        } else {
+            namespace.send_event(socket, event, args, self.compress)?;
         }
         self.sent();
         Ok(())
@@ -140,7 +111,7 @@ impl<'a> Emitter<'a> {
         self.announce(event, args);
         let pending = Pending { socket: self.socket, id };
         if !self.volatile {
-            socket.send_in_turn(frames, move |socket| {
+            socket.send_after_events(frames, move |socket| {
                 socket.client.forget(socket.namespace.nsp(), id)
             })?;
         } else if !socket.send_volatile(frames)? {

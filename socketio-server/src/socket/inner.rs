@@ -14,7 +14,7 @@ use crate::{
     client::Client,
     error::EmitError,
     handlers::table::Table,
-    namespace::{Namespace, hub::Member, recovery::Recoverable},
+    namespace::{Namespace, hub::Member, recovery::socket::Recoverable},
     socket::stored::Stored,
 };
 
@@ -87,7 +87,7 @@ impl SocketInner {
     }
 
     pub(crate) fn is_recovered(&self) -> bool {
-        self.recoverable.as_ref().is_some_and(|it| it.from.is_some())
+        self.recoverable.as_ref().is_some_and(|it| it.from().is_some())
     }
 
     /// Marks the socket as connected. A socket that was disconnected in the meantime stays

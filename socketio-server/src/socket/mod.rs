@@ -272,11 +272,11 @@ impl Socket {
 
     /// Runs `act` after all events that were emitted before.
     fn after_earlier_events(&self, act: impl FnOnce(&Self) + Send + 'static) {
-        if !self.0.is_connected() || !self.0.takes_turns() {
+        if !self.0.is_connected() {
             return act(self);
         }
         let socket = self.clone();
-        if let Err(act) = self.0.in_turn(Box::new(move || act(&socket))) {
+        if let Err(act) = self.0.namespace.after_events(move || act(&socket)) {
             act();
         }
     }

@@ -1,15 +1,10 @@
 //! Reliable events: events that are kept until the client has acknowledged them.
 
-use std::{
-    pin::pin,
-    sync::atomic::{AtomicUsize, Ordering},
-};
-
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     error::{AckError, DeliveryError, EmitError},
-    namespace::{delivery::now, recovery::Outstanding},
+    namespace::recovery::log::SessionState,
     socket::Socket,
 };
 
@@ -56,16 +51,12 @@ impl Socket {
     ) -> Result<R, DeliveryError> {
         let parser = self.0.client.config.parser;
         let bytes = parser.encode_event(self.nsp(), None, event, args).map_err(EmitError::from)?;
-        let _share = match (&self.0.namespace.0.recorder, &self.0.recoverable) {
-            (Some(recorder), Some(recoverable)) => {
-                let share = PendingShare::of(&recoverable.outstanding, bytes.bytes());
-                share
-                    .within(recorder.max_reliable)
-                    .then_some(share)
-                    .ok_or(DeliveryError::TooMany)?
-            }
-            _ => return Ok(self.emit_with_ack(event, args).await?),
+        let (Some(log), Some(recoverable)) = (self.0.namespace.recovery_log(), &self.0.recoverable)
+        else {
+            return Ok(self.emit_with_ack(event, args).await?);
         };
+        let share = recoverable.outstanding().admit(bytes.bytes(), log.max_reliable());
+        let _share = share.ok_or(DeliveryError::TooMany)?;
         drop(bytes);
         let mut socket = self.clone();
         loop {
@@ -87,51 +78,18 @@ impl Socket {
     /// same id.
     async fn wait_for_return(&self) -> Result<Socket, DeliveryError> {
         let namespace = &self.0.namespace;
-        let recorder = namespace.0.recorder.as_ref().ok_or(DeliveryError::Expired)?;
-        loop {
-            let mut moved = pin!(recorder.moved.notified());
-            moved.as_mut().enable();
-            let known = {
-                let log = recorder.log();
-                let member = namespace.hub().get(self.id());
-                let kept = self.0.recoverable.as_ref().is_some_and(|it| log.keeps(now(), &it.pid));
-                member.ok_or(kept)
-            };
-            match known {
-                Ok(socket) if socket.is_connected() && !socket.client.handle.is_closed() => {
-                    return Ok(Socket(socket));
-                }
-                _ if namespace.0.is_ending() => return Err(DeliveryError::Closed),
-                // Its disconnection is about to be handled, or its client is about to be let in.
-                Ok(_) | Err(true) => moved.await,
-                Err(false) => return Err(DeliveryError::Expired),
+        let log = namespace.recovery_log().ok_or(DeliveryError::Expired)?;
+        log.wait_for_session(&self.0, |session| match session {
+            SessionState::Member(socket)
+                if socket.is_connected() && !socket.client.handle.is_closed() =>
+            {
+                Some(Ok(Socket(socket)))
             }
-        }
-    }
-}
-
-/// The share of one event in the limits of a socket's pending events.
-struct PendingShare<'a> {
-    outstanding: &'a Outstanding,
-    bytes: usize,
-    now: (usize, usize),
-}
-
-impl<'a> PendingShare<'a> {
-    fn of(outstanding: &'a Outstanding, bytes: usize) -> Self {
-        let add = |counter: &AtomicUsize, n| counter.fetch_add(n, Ordering::AcqRel) + n;
-        let now = (add(&outstanding.packets, 1), add(&outstanding.bytes, bytes));
-        Self { outstanding, bytes, now }
-    }
-
-    fn within(&self, max: (usize, usize)) -> bool {
-        self.now.0 <= max.0 && self.now.1 <= max.1
-    }
-}
-
-impl Drop for PendingShare<'_> {
-    fn drop(&mut self) {
-        self.outstanding.packets.fetch_sub(1, Ordering::AcqRel);
-        self.outstanding.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+            _ if namespace.0.is_ending() => Some(Err(DeliveryError::Closed)),
+            // Its disconnection is about to be handled, or its client is about to be let in.
+            SessionState::Member(_) | SessionState::Retained => None,
+            SessionState::Gone => Some(Err(DeliveryError::Expired)),
+        })
+        .await
     }
 }

@@ -19,7 +19,7 @@ use socketio_parser::{Args, Nsp, Value, Values};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::namespace::cluster::{
-    publish_order::{Action, PublishOrder},
+    publish_order::PublishOrder,
     queue::{Outgoing, Queue},
     unconfirmed::UnconfirmedPublishes,
 };
@@ -62,13 +62,13 @@ pub(super) enum Stage {
     Left,
 }
 
-/// The result of publishing an event before it is delivered on this node.
+/// How an event that was published is delivered on this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Published {
-    /// The event was published, and will be delivered on this node later.
-    Yes,
-    /// The node has left, so there are no other nodes and no log.
-    Alone,
+pub(crate) enum LocalDelivery {
+    /// The sender delivers it at once.
+    Now,
+    /// The engine's log returns it.
+    ByLog,
 }
 
 /// A request of another node to this one.
@@ -115,43 +115,43 @@ impl Membership {
         self.push(Outgoing { to: None, message, logged: false })
     }
 
-    /// Returns the membership if events that can be recovered are published first, and delivered on
-    /// this node when the engine's log returns them. Otherwise returns `None`.
-    pub(crate) fn logged(self: &Arc<Self>) -> Option<&Arc<Self>> {
-        self.logged.then_some(self)
+    /// Returns whether events that can be recovered are delivered on this node when the engine's
+    /// log returns them.
+    pub(crate) fn is_logged(&self) -> bool {
+        self.logged
     }
 
-    /// Publishes an event that is also delivered on this node, in order.
-    pub(crate) fn publish_event(
+    /// Publishes a broadcast that requests no ack.
+    pub(crate) fn publish_broadcast(
         &self,
         args: Args,
         selection: Selection,
-    ) -> Result<Published, ClusterError> {
-        if self.queue.is_closed() {
-            return Ok(Published::Alone);
-        }
+    ) -> Result<LocalDelivery, ClusterError> {
+        let logged = self.logged && !selection.flags.volatile && !self.queue.is_closed();
         let message = self.message(Body::Broadcast { args, selection, request: None });
-        let push = || self.push(Outgoing { to: None, message, logged: true });
+        let push = || self.push(Outgoing { to: None, message, logged });
+        if !logged {
+            return push().map(|()| LocalDelivery::Now);
+        }
         self.order.issue(push).unwrap_or(Err(ClusterError::QueueFull))?;
-        Ok(Published::Yes)
+        Ok(LocalDelivery::ByLog)
     }
 
     /// Runs an action after the events published before it have been delivered on this node; at
     /// once if there are none. It waits at most twice the `request_timeout` for the engine. Returns
     /// the action if too many are waiting.
-    pub(crate) fn in_turn(&self, action: Action) -> Result<(), Action> {
-        if self.logged {
-            return self.order.after(action);
-        }
-        action();
-        Ok(())
+    pub(crate) fn after_events<A>(&self, action: A) -> Result<(), A>
+    where
+        A: FnOnce() + Send + 'static,
+    {
+        self.order.after(action)
     }
 
-    /// Like [`in_turn`](Self::in_turn), for callers that can wait.
-    pub(crate) async fn turn(&self) {
-        let (done, turn) = oneshot::channel();
-        let _ = self.in_turn(Box::new(move || drop(done)));
-        let _: Result<(), _> = turn.await;
+    /// Waits until the events published before have been delivered on this node.
+    pub(crate) async fn wait_for_events(&self) {
+        let (done, delivered) = oneshot::channel();
+        let _ = self.after_events(move || drop(done));
+        let _: Result<(), _> = delivered.await;
     }
 
     /// Returns the session store that all nodes share. Waits until the node has joined.
@@ -391,7 +391,17 @@ impl Drop for Asked {
 }
 
 /// The namespace's handle to its membership, which ends when this is dropped.
-pub(crate) struct Clustered(pub(crate) Arc<Membership>);
+pub(crate) struct Clustered(Arc<Membership>);
+
+impl Clustered {
+    pub(crate) fn new(membership: Membership) -> Self {
+        Self(Arc::new(membership))
+    }
+
+    pub(crate) fn membership(&self) -> &Arc<Membership> {
+        &self.0
+    }
+}
 
 impl Drop for Clustered {
     fn drop(&mut self) {

@@ -13,9 +13,8 @@ pub(crate) mod server_side;
 pub(crate) mod unconfirmed;
 pub(crate) mod warnings;
 
-pub(crate) use membership::{Clustered, Membership, Published, Relay, Saving};
+pub(crate) use membership::{Clustered, LocalDelivery, Membership, Relay, Saving};
 pub(crate) use node::join_cluster;
-pub(crate) use publish_order::Action;
 pub use remote::{FetchError, RemoteSocket};
 pub use remote_emitter::RemoteEmitter;
 pub use server_side::ServerEvent;

@@ -63,7 +63,7 @@ async fn run(node: Arc<Node>) {
     tokio::select! {
         link = join(&node) => {
             let _ = membership.link.set(link.clone());
-            if let Some(store) = membership.logged().and_then(|_| link.sessions()) {
+            if membership.is_logged() && let Some(store) = link.sessions() {
                 let _ = membership.store.set(store);
             }
             stay(&node, &*link).await;
@@ -262,7 +262,7 @@ impl Node {
     /// Delivers an event of this node that is in no log.
     fn deliver(&self, body: Body) {
         if let (Some(namespace), Body::Broadcast { args, selection, .. }) = (self.namespace(), body)
-            && let Err(error) = here(&namespace, selection).emit_here(args.event(), &args)
+            && let Err(error) = here(&namespace, selection).deliver(args.event(), &args)
         {
             tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event that is in no log");
         }
@@ -273,13 +273,10 @@ impl Node {
     /// log.
     fn deliver_logged(&self, namespace: &Namespace, body: &Body, offset: &Offset) -> bool {
         let Body::Broadcast { args, selection, request: None } = body else { return false };
-        if selection.flags.volatile || self.membership.logged().is_none() {
-            return false;
-        }
-        if let Err(error) = here(namespace, selection.clone()).emit_logged(args, offset) {
+        here(namespace, selection.clone()).deliver_from_log(args, offset).unwrap_or_else(|error| {
             tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event of the log");
-        }
-        true
+            true
+        })
     }
 
     fn act(&self, namespace: &Namespace, from: NodeId, body: Body, offset: Option<&Offset>) {
@@ -288,8 +285,7 @@ impl Node {
         }
         match body {
             Body::Broadcast { args, selection, request: None } => {
-                let here = here(namespace, selection);
-                if let Err(error) = here.emit(args.event(), &args) {
+                if let Err(error) = here(namespace, selection).deliver(args.event(), &args) {
                     tracing::debug!(target: "socketio::cluster", %error, "cannot deliver a broadcast of another node");
                 }
             }

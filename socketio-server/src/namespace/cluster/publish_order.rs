@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::Notify;
 
 /// An action that waits for events: an ack, an event with an ack, or a disconnect.
-pub(crate) type Action = Box<dyn FnOnce() + Send>;
+type Action = Box<dyn FnOnce() + Send>;
 
 /// The events of this node that are on their way through the engine's log, and the actions that
 /// wait for them. Both are limited.
@@ -65,7 +65,7 @@ impl PublishOrder {
 
     /// Runs an action after the events that were issued before it; at once if there are none.
     /// Returns the action if too many are waiting.
-    pub(super) fn after(&self, action: Action) -> Result<(), Action> {
+    pub(super) fn after<A: FnOnce() + Send + 'static>(&self, action: A) -> Result<(), A> {
         {
             let mut state = self.state();
             let idle = state.done == state.issued && state.waiting.is_empty() && !state.running;
@@ -74,7 +74,7 @@ impl PublishOrder {
                     return Err(action);
                 }
                 let issued = state.issued;
-                state.waiting.push_back((issued, action));
+                state.waiting.push_back((issued, Box::new(action)));
                 drop(state);
                 self.run();
                 return Ok(());

@@ -2,7 +2,8 @@
 //! interrupted, the session remains in one place.
 
 use std::{
-    sync::{Arc, PoisonError},
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,49 +14,124 @@ use socketio_adapter::{
 };
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
-use crate::namespace::{
-    Namespace,
-    cluster::{Membership, Saving},
-    recovery::{Recorder, Way},
-};
+use crate::namespace::{Namespace, cluster::Saving, recovery::engine_log::EngineLog};
 
-/// A session taken from the store. If it is dropped before a socket has it, it is put back.
-pub(crate) struct Taken {
-    session: Option<SavedSession>,
-    transfer: SessionTransfer,
+/// The direction in which a session is being transferred.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum TransferDirection {
+    IntoStore,
+    OutOfStore,
 }
 
-impl Taken {
-    pub(crate) fn session(&self) -> Option<&SavedSession> {
-        self.session.as_ref()
+/// The sessions that are being written to the store or read from it, by private id.
+#[derive(Default)]
+pub(super) struct SessionTransfers(Mutex<HashMap<ByteString, Transfer>>);
+
+struct Transfer {
+    direction: TransferDirection,
+    /// Tasks that need the session wait until the sender is dropped.
+    ended: watch::Receiver<()>,
+}
+
+impl SessionTransfers {
+    fn begin(&self, pid: &ByteString, direction: TransferDirection) -> watch::Sender<()> {
+        let (done, ended) = watch::channel(());
+        let (mut transfers, transfer) = (self.lock(), Transfer { direction, ended });
+        match direction {
+            TransferDirection::IntoStore => drop(transfers.insert(pid.clone(), transfer)),
+            // If several connections ask for the session, only the first one gets it.
+            TransferDirection::OutOfStore => {
+                transfers.entry(pid.clone()).or_insert(transfer);
+            }
+        }
+        done
     }
 
-    /// Returns the session. The caller is responsible for it from now on.
-    pub(crate) fn arrived(mut self) -> Option<SavedSession> {
-        self.session.take()
+    fn end(&self, pid: &ByteString, done: &watch::Sender<()>) {
+        let mut transfers = self.lock();
+        // Another transfer of the same session may have begun in the meantime.
+        if transfers.get(pid).is_some_and(|it| it.ended.same_channel(&done.subscribe())) {
+            transfers.remove(pid);
+        }
+    }
+
+    /// Waits until no transfer of a session in one of these directions is in progress. Returns
+    /// whether there was one.
+    pub(super) async fn settled(&self, pid: &str, directions: &[TransferDirection]) -> bool {
+        let current = || {
+            let transfers = self.lock();
+            let transfer = transfers.get(pid).filter(|it| directions.contains(&it.direction));
+            transfer.map(|transfer| transfer.ended.clone())
+        };
+        let mut waited = false;
+        while let Some(mut ended) = current() {
+            waited = true;
+            // No value is ever sent. The wait ends when the sender is dropped.
+            let _ = ended.changed().await;
+        }
+        waited
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ByteString, Transfer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Taken {
+/// A transfer in progress. Tasks that need the session wait for its end, and the node stays in the
+/// cluster until then.
+struct SessionTransfer {
+    namespace: Namespace,
+    pid: ByteString,
+    done: watch::Sender<()>,
+    _saving: Saving,
+}
+
+impl Drop for SessionTransfer {
     fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            self.transfer.namespace.save(&self.transfer.membership, session);
+        if let Some(engine) = self.namespace.0.delivery.engine_log() {
+            engine.transfers().end(&self.pid, &self.done);
         }
     }
 }
 
-impl Namespace {
+/// A session taken from the store. If it is dropped before a socket has it, it is put back.
+pub(super) struct StoreLease {
+    session: Option<SavedSession>,
+    transfer: SessionTransfer,
+}
+
+impl StoreLease {
+    pub(super) fn session(&self) -> Option<&SavedSession> {
+        self.session.as_ref()
+    }
+
+    /// Returns the session. The caller is responsible for it from now on.
+    pub(super) fn into_session(mut self) -> Option<SavedSession> {
+        self.session.take()
+    }
+}
+
+impl Drop for StoreLease {
+    fn drop(&mut self) {
+        if let (Some(session), Some(engine)) =
+            (self.session.take(), self.transfer.namespace.0.delivery.engine_log())
+        {
+            engine.save(&self.transfer.namespace, session);
+        }
+    }
+}
+
+impl EngineLog {
     /// Writes a session to the store, in a task of its own.
-    pub(crate) fn save(&self, membership: &Arc<Membership>, session: SavedSession) {
+    pub(super) fn save(&self, namespace: &Namespace, session: SavedSession) {
         let Ok(runtime) = Handle::try_current() else { return };
-        let Some(recorder) = &self.0.recorder else { return };
         let transfer =
-            SessionTransfer::begin(self, recorder, membership, session.pid.clone(), Way::IntoStore);
-        let (membership, duration) = (membership.clone(), recorder.duration);
+            self.begin_transfer(namespace, session.pid.clone(), TransferDirection::IntoStore);
+        let (membership, lifetime) = (self.membership().clone(), self.session_lifetime());
         runtime.spawn(async move {
             let save = async {
                 match membership.store().await {
-                    Some(store) => store.persist(session, duration).await,
+                    Some(store) => store.persist(session, lifetime).await,
                     None => Err(AdapterError::Left),
                 }
             };
@@ -69,21 +145,30 @@ impl Namespace {
     /// Takes a session from the store, in a task of its own, so that a client that vanishes in the
     /// meantime does not take its session with it. The store may respond within twice the
     /// `request_timeout`.
-    pub(crate) fn take(
+    pub(super) fn take(
         &self,
-        recorder: &Recorder,
-        membership: &Arc<Membership>,
+        namespace: &Namespace,
         store: Arc<dyn SessionStore>,
         pid: String,
         from: Offset,
-    ) -> JoinHandle<Result<Option<Taken>, AdapterError>> {
-        let transfer =
-            SessionTransfer::begin(self, recorder, membership, pid.into(), Way::OutOfStore);
-        let patience = membership.patience().saturating_mul(2);
+    ) -> JoinHandle<Result<Option<StoreLease>, AdapterError>> {
+        let transfer = self.begin_transfer(namespace, pid.into(), TransferDirection::OutOfStore);
+        let patience = self.membership().patience().saturating_mul(2);
         tokio::spawn(async move {
-            let taken = in_time(patience, store.take(&transfer.pid, &from)).await?;
-            Ok(taken.map(|session| Taken { session: Some(session), transfer }))
+            let session = in_time(patience, store.take(&transfer.pid, &from)).await?;
+            Ok(session.map(|session| StoreLease { session: Some(session), transfer }))
         })
+    }
+
+    fn begin_transfer(
+        &self,
+        namespace: &Namespace,
+        pid: ByteString,
+        direction: TransferDirection,
+    ) -> SessionTransfer {
+        let done = self.transfers().begin(&pid, direction);
+        let _saving = self.membership().saving();
+        SessionTransfer { namespace: namespace.clone(), pid, done, _saving }
     }
 }
 
@@ -93,65 +178,4 @@ async fn in_time<T>(
 ) -> Result<T, AdapterError> {
     let answer = tokio::time::timeout(patience, call).await;
     answer.unwrap_or_else(|_| Err(AdapterError::Engine("no answer in time".into())))
-}
-
-/// A transfer in progress. Tasks that need the session wait for its end, and the node stays in the
-/// cluster until then.
-struct SessionTransfer {
-    namespace: Namespace,
-    membership: Arc<Membership>,
-    pid: ByteString,
-    done: watch::Sender<()>,
-    _stays: Saving,
-}
-
-impl SessionTransfer {
-    fn begin(
-        namespace: &Namespace,
-        recorder: &Recorder,
-        membership: &Arc<Membership>,
-        pid: ByteString,
-        way: Way,
-    ) -> Self {
-        let (done, ends) = watch::channel(());
-        {
-            let mut journeys = recorder.journeys.lock().unwrap_or_else(PoisonError::into_inner);
-            match way {
-                Way::IntoStore => drop(journeys.insert(pid.clone(), (way, ends))),
-                // If several connections ask for the session, only the first one gets it.
-                Way::OutOfStore => drop(journeys.entry(pid.clone()).or_insert((way, ends))),
-            }
-        }
-        let (namespace, membership) = (namespace.clone(), membership.clone());
-        Self { _stays: membership.saving(), namespace, membership, pid, done }
-    }
-}
-
-impl Drop for SessionTransfer {
-    fn drop(&mut self) {
-        let Some(recorder) = &self.namespace.0.recorder else { return };
-        let mut journeys = recorder.journeys.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another transfer of the same session may have begun in the meantime.
-        if journeys.get(&self.pid).is_some_and(|it| it.1.same_channel(&self.done.subscribe())) {
-            journeys.remove(&self.pid);
-        }
-    }
-}
-
-impl Recorder {
-    /// Waits until no transfer of a session in one of these directions is in progress. Returns
-    /// whether there was one.
-    pub(crate) async fn settled(&self, pid: &str, ways: &[Way]) -> bool {
-        let on_its_way = || {
-            let journeys = self.journeys.lock().unwrap_or_else(PoisonError::into_inner);
-            journeys.get(pid).filter(|(way, _)| ways.contains(way)).map(|(_, ends)| ends.clone())
-        };
-        let mut was = false;
-        while let Some(mut ends) = on_its_way() {
-            was = true;
-            // No value is ever sent. The wait ends when the sender is dropped.
-            let _ = ends.changed().await;
-        }
-        was
-    }
 }

@@ -1,0 +1,106 @@
+//! The catch-up of a returning client, which joins the events from an engine's log with those
+//! delivered on this node.
+
+use std::sync::Arc;
+
+use engineio_server::Frames;
+use socketio_adapter::{Offset, recovery::SessionStore};
+
+/// The state of a client's catch-up.
+#[derive(Default)]
+pub(super) enum CatchUp {
+    /// The client gets events when they are delivered.
+    #[default]
+    Live,
+    /// The client has not been let in yet. Events for it are held back.
+    HeldBack(Box<Backlog>),
+    /// The client was sent all events up to this offset, which has not been delivered on this node
+    /// yet.
+    SentUpTo(Arc<dyn SessionStore>, Offset),
+}
+
+/// The events that a client gets when it is let in.
+pub(super) struct Backlog {
+    store: Arc<dyn SessionStore>,
+    /// The events that the client missed, up to `end`.
+    missed: Vec<Frames>,
+    end: Offset,
+    /// The events delivered on this node since the client became a member of the namespace.
+    delivered: Vec<(Offset, Frames)>,
+    /// Packets and bytes of `missed` and `delivered` together.
+    size: (usize, usize),
+}
+
+impl Backlog {
+    pub(super) fn new(store: Arc<dyn SessionStore>, from: Offset) -> Self {
+        Self { store, missed: Vec::new(), end: from, delivered: Vec::new(), size: (0, 0) }
+    }
+
+    /// Adds missed events, up to `end` in the log. Returns whether the client's queue still has
+    /// room.
+    pub(super) fn add_missed(
+        &mut self,
+        missed: Vec<Frames>,
+        end: Offset,
+        max: (usize, usize),
+    ) -> bool {
+        self.end = end;
+        missed.into_iter().all(|frames| {
+            let fits = self.grow(&frames, max);
+            if fits {
+                self.missed.push(frames);
+            }
+            fits
+        })
+    }
+
+    /// Adds an event to the size. Returns whether the client's queue still has room.
+    fn grow(&mut self, frames: &Frames, max: (usize, usize)) -> bool {
+        self.size.0 += frames.count();
+        self.size.1 += frames.bytes();
+        self.fits(max)
+    }
+
+    /// Returns whether the client's queue has room for all events and the response to its CONNECT.
+    pub(super) fn fits(&self, max: (usize, usize)) -> bool {
+        self.size.0 < max.0 && self.size.1 < max.1
+    }
+
+    /// Returns the missed events, then the events after them, and the state of the client once it
+    /// was sent all of them. Events that were both missed and delivered are recognized by their
+    /// offset, and returned once.
+    pub(super) fn finish(self) -> (Vec<Frames>, Vec<Frames>, CatchUp) {
+        let Self { store, missed, mut end, delivered, .. } = self;
+        let mut later = Vec::new();
+        for (offset, frames) in delivered {
+            if store.is_after(&offset, &end) {
+                end = offset;
+                later.push(frames);
+            }
+        }
+        (missed, later, CatchUp::SentUpTo(store, end))
+    }
+}
+
+impl CatchUp {
+    /// Returns whether to queue an event of the log now. Until the client is let in, the event is
+    /// held back. Events that the client has already been sent are skipped.
+    pub(super) fn is_due(&mut self, offset: &Offset, frames: &Frames, max: (usize, usize)) -> bool {
+        match self {
+            Self::Live => true,
+            Self::HeldBack(backlog) => {
+                if backlog.grow(frames, max) {
+                    backlog.delivered.push((offset.clone(), frames.clone()));
+                }
+                false
+            }
+            Self::SentUpTo(store, end) => {
+                let after = store.is_after(offset, end);
+                if after {
+                    *self = Self::Live;
+                }
+                after
+            }
+        }
+    }
+}

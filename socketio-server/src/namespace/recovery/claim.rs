@@ -1,0 +1,129 @@
+//! The request of a client to recover its session.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use socketio_parser::{RawJson, Value};
+
+use crate::{
+    client::Client,
+    namespace::{
+        Namespace,
+        recovery::{Lease, socket::Recoverable},
+    },
+    socket::{inner::SocketInner, stored::Stored},
+};
+
+/// A client's request to recover its session.
+pub(crate) struct Claim {
+    pub(super) pid: String,
+    /// The offset of the last event that the client received.
+    pub(super) offset: String,
+    client: Arc<Client>,
+    /// The data of the CONNECT packet without the claim.
+    auth: Option<RawJson>,
+}
+
+impl Claim {
+    /// Removes the claim from the data of a CONNECT packet, so that handlers do not see the private
+    /// id. Returns `None` if the client does not claim a session.
+    pub(crate) fn take(auth: &mut Option<RawJson>, client: &Arc<Client>) -> Option<Self> {
+        let (pid, offset) = take_claim(auth)?;
+        Some(Self { pid, offset, client: client.clone(), auth: auth.clone() })
+    }
+
+    /// Makes the socket of the claimed session.
+    pub(super) fn socket(
+        self,
+        namespace: &Namespace,
+        sid: ByteString,
+        recoverable: Recoverable,
+        stored: Option<Box<Stored>>,
+    ) -> SocketInner {
+        let recoverable = Some(Box::new(recoverable));
+        SocketInner::new(sid, namespace.clone(), self.client, self.auth, recoverable, stored)
+    }
+}
+
+/// The session that a client claimed, from whichever node lost it.
+pub(crate) struct Restored {
+    pub(crate) socket: ReturningSocket,
+    /// Whether the session is known to have been accepted into this namespace.
+    pub(crate) trusted: bool,
+}
+
+/// The socket of a returning client. If it is dropped before the client is let in, its session is
+/// kept again.
+pub(crate) struct ReturningSocket(Option<Arc<SocketInner>>);
+
+impl ReturningSocket {
+    pub(crate) fn new(socket: Arc<SocketInner>) -> Self {
+        Self(Some(socket))
+    }
+
+    pub(super) fn recoverable(&self) -> Option<&Recoverable> {
+        self.0.as_ref()?.recoverable.as_deref()
+    }
+
+    /// Returns the socket. The caller is responsible for it from now on.
+    pub(crate) fn into_socket(mut self) -> Option<Arc<SocketInner>> {
+        self.0.take()
+    }
+}
+
+impl Drop for ReturningSocket {
+    fn drop(&mut self) {
+        if let Some(socket) = self.0.take() {
+            socket.set_disconnected();
+            drop(socket.namespace.remove(&socket, true, Lease::default()));
+        }
+    }
+}
+
+fn take_claim(auth: &mut Option<RawJson>) -> Option<(String, String)> {
+    let Ok(Value::Object(mut object)) = auth.as_ref()?.decode() else { return None };
+    let text = |value: Option<Value>| match value {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    };
+    if !matches!(object.get("pid"), Some(Value::String(_))) {
+        return None;
+    }
+    let pid = text(object.shift_remove("pid"));
+    let offset = match object.get("offset") {
+        Some(Value::String(_)) => text(object.shift_remove("offset")),
+        _ => None,
+    };
+    *auth = match object.is_empty() {
+        true => None,
+        false => {
+            let rest = serde_json::to_string(&Value::Object(object)).ok();
+            rest.and_then(|rest| RawJson::new(rest).ok())
+        }
+    };
+    pid.zip(offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(auth: &str) -> (Option<(String, String)>, Option<String>) {
+        let mut auth = Some(RawJson::new(auth.to_owned()).unwrap());
+        let claim = take_claim(&mut auth);
+        (claim, auth.map(|auth| auth.get().to_owned()))
+    }
+
+    #[test]
+    fn a_claim_needs_both_strings_and_is_taken_out() {
+        let found = Some(("p".to_owned(), "o".to_owned()));
+        assert_eq!(claim(r#"{"pid":"p","offset":"o"}"#), (found.clone(), None));
+        let rest = Some(r#"{"token":[1],"a":{"b":null}}"#.to_owned());
+        let all = r#"{"token":[1],"pid":"p","offset":"o","a":{"b":null}}"#;
+        assert_eq!(claim(all), (found, rest));
+        assert_eq!(claim(r#"{"pid":"p"}"#), (None, None));
+        for other in [r#"{"offset":"o"}"#, r#"{"pid":1,"offset":"o"}"#, "{}"] {
+            assert_eq!(claim(other), (None, Some(other.to_owned())));
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Recovery across nodes: delivery in the order of an engine's log, and sessions in the engine's
+//! store.
+//!
+//! A restored client must get each event exactly once: missed events from the log, new ones live.
+//! Its socket first becomes a member of the namespace, under the delivery lock, and new events for
+//! it are held back from then on. Only afterwards the engine's log is read, to its end, so no event
+//! falls in between. Events that were both read and held back are recognized by their offset and
+//! sent once. Events that were read and are delivered on this node later are skipped.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use bytestring::ByteString;
+use engineio_server::{EngineConfig, Frames};
+use serde::Serialize;
+use socketio_adapter::{
+    AdapterError, Offset, Room, Selection, event_args,
+    recovery::{Missed, PageSize, SavedSession, SessionStore, Trail},
+};
+use socketio_parser::{Object, Value};
+
+use crate::{
+    config::recovery::Recovery,
+    error::EmitError,
+    namespace::{
+        Namespace,
+        cluster::{LocalDelivery, Membership},
+        recovery::{
+            Lease,
+            catch_up::{Backlog, CatchUp},
+            claim::{Claim, Restored, ReturningSocket},
+            log::{RecoveryLog, SessionState, enter},
+            session_transfer::{SessionTransfers, StoreLease, TransferDirection},
+            socket::Recoverable,
+        },
+    },
+    socket::{inner::SocketInner, stored::Stored},
+};
+
+/// Maximum length of a private id in bytes. Real ids have 20. A claim of a longer id is not looked
+/// up.
+const MAX_PID: usize = 128;
+
+/// The part of the log that is requested at once.
+const PAGE: PageSize = PageSize { packets: 256, bytes: 1 << 20 };
+
+/// The log of a namespace whose events are kept by an engine.
+pub(crate) struct EngineLog {
+    /// The order of delivery, and the state of sessions that other nodes cannot know.
+    log: RecoveryLog,
+    membership: Arc<Membership>,
+    transfers: SessionTransfers,
+    session_lifetime: Duration,
+}
+
+impl EngineLog {
+    pub(crate) fn new(
+        recovery: &Recovery,
+        engine: &EngineConfig,
+        membership: Arc<Membership>,
+    ) -> Self {
+        Self {
+            log: RecoveryLog::new(recovery, engine),
+            membership,
+            transfers: SessionTransfers::default(),
+            session_lifetime: recovery.max_disconnection_duration,
+        }
+    }
+
+    pub(crate) fn log(&self) -> &RecoveryLog {
+        &self.log
+    }
+
+    pub(crate) fn membership(&self) -> &Arc<Membership> {
+        &self.membership
+    }
+
+    pub(super) fn transfers(&self) -> &SessionTransfers {
+        &self.transfers
+    }
+
+    pub(super) fn session_lifetime(&self) -> Duration {
+        self.session_lifetime
+    }
+
+    /// Publishes an event for one socket. Returns whether the log will return it. If not, it has to
+    /// be delivered now.
+    pub(crate) fn publish<T: Serialize + ?Sized>(
+        &self,
+        socket: &SocketInner,
+        event: &str,
+        args: &T,
+        compress: bool,
+    ) -> Result<LocalDelivery, EmitError> {
+        // A new socket gets events of the log only once its middlewares have let it in.
+        if socket.is_connecting() && !socket.is_recovered() {
+            return Ok(LocalDelivery::Now);
+        }
+        self.check_room(socket)?;
+        let mut selection = Selection::default();
+        selection.to(socket.id.clone());
+        selection.flags.compress = (!compress).then_some(false);
+        Ok(self.membership.publish_broadcast(event_args(event, args)?, selection)?)
+    }
+
+    /// Checks whether an event for a socket may be published: the socket must exist, and its queue
+    /// must have room.
+    fn check_room(&self, socket: &SocketInner) -> Result<(), EmitError> {
+        let current = |member: &Arc<SocketInner>| member.is_away() || !member.is_disconnected();
+        let Some(member) = socket.namespace.hub().get(&socket.id).filter(current) else {
+            // The client is disconnected, or is on another node by now. Or it returned since the
+            // lookup of the member. A second lookup is made under the lock that returning clients
+            // take.
+            return match self.log.session_of(socket) {
+                SessionState::Member(member) if current(&member) => Ok(()),
+                SessionState::Retained => Ok(()),
+                SessionState::Member(_) | SessionState::Gone => Err(EmitError::Disconnected),
+            };
+        };
+        let ((packets, bytes), max) = (member.client.handle.queued(), self.log.max_queued());
+        if packets < max.0 && bytes < max.1 {
+            return Ok(());
+        }
+        socket.client.counters.here().events.queue_full.one();
+        Err(EmitError::Full)
+    }
+
+    /// Restores the session that a client claims, from whichever node lost it, together with the
+    /// events that the client missed. Takes at most the cluster's `request_timeout`. Returns `None`
+    /// if the client has to get a new session.
+    pub(crate) async fn restore(&self, namespace: &Namespace, claim: Claim) -> Option<Restored> {
+        let nsp = namespace.nsp();
+        let restored = self.find(namespace, claim);
+        match tokio::time::timeout(self.membership.patience(), restored).await {
+            Ok(Ok(restored)) => restored,
+            Ok(Err(error)) => {
+                tracing::warn!(target: "socketio::namespace", %nsp, %error, "a session was not restored");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(target: "socketio::namespace", %nsp, "a session was not restored in time");
+                None
+            }
+        }
+    }
+
+    async fn find(
+        &self,
+        namespace: &Namespace,
+        claim: Claim,
+    ) -> Result<Option<Restored>, AdapterError> {
+        use TransferDirection::{IntoStore, OutOfStore};
+        if claim.pid.len() > MAX_PID {
+            return Ok(None);
+        }
+        let Some(store) = self.membership.store().await else { return Ok(None) };
+        self.transfers.settled(&claim.pid, &[IntoStore]).await;
+        let from = Offset::from(&*claim.offset);
+        let take = async || {
+            let lease = self.take(namespace, store.clone(), claim.pid.clone(), from.clone());
+            lease.await.map_err(|error| AdapterError::Engine(error.into()))?
+        };
+        let mut lease = take().await?;
+        // Another connection may have taken the session and vanished since.
+        if lease.is_none() && self.transfers.settled(&claim.pid, &[OutOfStore, IntoStore]).await {
+            lease = take().await?;
+        }
+        // A session of another namespace is put back.
+        let is_of_namespace =
+            |session: &SavedSession| session.nsp.as_ref().is_none_or(|nsp| nsp == namespace.nsp());
+        let lease = lease.filter(|lease| lease.session().is_some_and(is_of_namespace));
+        let Some(session) = lease.and_then(StoreLease::into_session) else { return Ok(None) };
+        let trusted = session.nsp.is_some();
+        let rooms = session.rooms.iter().cloned().collect();
+        let backlog = Backlog::new(store.clone(), from.clone());
+        let socket = ReturningSocket::new(self.enter(namespace, claim, session, backlog));
+        if !self.read_missed(namespace, &store, from, &rooms, &socket).await? {
+            // The client missed more than its queue can hold. The session is dropped, because
+            // another attempt would fail too.
+            if let Some(socket) = socket.into_socket() {
+                socket.set_disconnected();
+                drop(namespace.remove(&socket, false, Lease::default()));
+            }
+            return Ok(None);
+        }
+        Ok(Some(Restored { socket, trusted }))
+    }
+
+    /// Makes the socket of a session a member of the namespace. From now on events for it are held
+    /// back.
+    fn enter(
+        &self,
+        namespace: &Namespace,
+        claim: Claim,
+        session: SavedSession,
+        backlog: Backlog,
+    ) -> Arc<SocketInner> {
+        let SavedSession { pid, sid, rooms, data, .. } = session;
+        // Under one lock, so that a task that emits to the socket finds it either kept or as a
+        // member.
+        let mut log = self.log.lock();
+        // If the session was lost on this node, the state that other nodes cannot know is still
+        // here.
+        let (stored, outstanding, lease) = match log.reclaim(&pid) {
+            Some(kept) => (kept.data.stored, kept.data.outstanding, Some(kept.data.membership)),
+            None => (None, Arc::default(), None),
+        };
+        let stored = with_shared(stored, &data);
+        let catch_up = CatchUp::HeldBack(Box::new(backlog));
+        let recoverable = Recoverable::returning(pid, Trail::default(), 0, catch_up, outstanding);
+        let socket = enter(namespace, claim.socket(namespace, sid, recoverable, stored), rooms);
+        drop(log);
+        drop(lease);
+        socket
+    }
+
+    /// Reads the log from `from` to its end. Returns whether the client's queue can hold all missed
+    /// events.
+    async fn read_missed(
+        &self,
+        namespace: &Namespace,
+        store: &Arc<dyn SessionStore>,
+        from: Offset,
+        rooms: &HashSet<Room>,
+        socket: &ReturningSocket,
+    ) -> Result<bool, AdapterError> {
+        let mut end = from;
+        loop {
+            let page = store.missed(&end, PAGE).await?;
+            end = page.end;
+            let missed = page.events.iter().filter(|missed| is_for(missed, rooms));
+            let missed: Vec<_> = missed.filter_map(|missed| encode(namespace, missed)).collect();
+            let Some(recoverable) = socket.recoverable() else {
+                return Ok(false);
+            };
+            let mut state = recoverable.state();
+            let CatchUp::HeldBack(backlog) = &mut state.catch_up else { return Ok(false) };
+            if !backlog.add_missed(missed, end.clone(), self.log.max_queued()) {
+                return Ok(false);
+            }
+            if !page.more {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Writes the session of a socket to the store, for all nodes.
+    pub(crate) fn save_session(&self, socket: &SocketInner, pid: ByteString) {
+        let shared = socket.look_at_stored(|stored| stored.shared());
+        let data =
+            shared.map_or_else(|| Value::Object(Object::new()), |shared| (*shared).clone().into());
+        let namespace = &socket.namespace;
+        let rooms = namespace.hub().rooms_of(&socket.id);
+        let (nsp, sid) = (Some(namespace.nsp().clone()), socket.id.clone());
+        self.save(namespace, SavedSession { nsp, pid, sid, rooms, data });
+    }
+}
+
+fn encode(namespace: &Namespace, missed: &Missed) -> Option<Frames> {
+    let Missed { offset, args, selection } = missed;
+    let parser = namespace.0.config.parser;
+    let frames = parser.encode_event_at(namespace.nsp(), args.event(), args, offset).ok()?;
+    Some(match selection.flags.compress {
+        Some(false) => frames.compress(false),
+        _ => frames,
+    })
+}
+
+/// Combines the locally kept values with the shared value from the store.
+fn with_shared(stored: Option<Box<Stored>>, data: &Value) -> Option<Box<Stored>> {
+    let none = match data {
+        Value::Null => true,
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    };
+    if none && stored.is_none() {
+        return None;
+    }
+    let mut stored = stored.unwrap_or_default();
+    if let Ok(data) = serde_json::to_value(data) {
+        stored.set_shared(data);
+    }
+    Some(stored)
+}
+
+/// Returns whether a socket in these rooms was a recipient of a broadcast that can be recovered.
+fn is_for(missed: &Missed, rooms: &HashSet<Room>) -> bool {
+    let Selection { rooms: to, except, flags, .. } = &missed.selection;
+    !flags.volatile
+        && (to.is_empty() || to.iter().any(|room| rooms.contains(room)))
+        && !except.iter().any(|room| rooms.contains(room))
+}

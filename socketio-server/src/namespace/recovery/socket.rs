@@ -1,0 +1,175 @@
+//! The state that a socket keeps for its recovery.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Waker,
+};
+
+use bytestring::ByteString;
+use engineio_server::{Frames, SendError};
+use socketio_adapter::recovery::{Position, Trail};
+
+use crate::{
+    config::Overflow,
+    namespace::recovery::{catch_up::CatchUp, log::LogOffset},
+    socket::inner::SocketInner,
+};
+
+/// The state that a socket needs for its recovery.
+pub(crate) struct Recoverable {
+    /// The private id, which only this client knows.
+    pid: ByteString,
+    /// For a recovered socket, the position of the first event that its client may not have.
+    from: Option<Position>,
+    outstanding: Arc<Outstanding>,
+    state: Mutex<DeliveryState>,
+}
+
+/// The events that a socket was sent. It changes under the lock of the log.
+pub(super) struct DeliveryState {
+    pub(super) trail: Trail,
+    pub(super) catch_up: CatchUp,
+}
+
+/// The result of queueing an event for one socket.
+pub(super) enum Queued {
+    Yes(Option<Waker>),
+    Full,
+    /// The connection is lost. The event is in the log, and is sent when the client returns.
+    Missed,
+}
+
+impl Recoverable {
+    /// Creates the state of a new session.
+    pub(crate) fn new() -> std::io::Result<Box<Self>> {
+        let state = DeliveryState { trail: Trail::default(), catch_up: CatchUp::Live };
+        let pid = engineio_server::generate_sid()?;
+        Ok(Box::new(Self { pid, from: None, outstanding: Arc::default(), state: state.into() }))
+    }
+
+    /// Creates the state of a recovered session.
+    pub(super) fn returning(
+        pid: ByteString,
+        trail: Trail,
+        from: Position,
+        catch_up: CatchUp,
+        outstanding: Arc<Outstanding>,
+    ) -> Self {
+        Self { pid, from: Some(from), outstanding, state: DeliveryState { trail, catch_up }.into() }
+    }
+
+    pub(crate) fn pid(&self) -> &ByteString {
+        &self.pid
+    }
+
+    /// Returns the position of the first event that the client of a recovered session may not have.
+    pub(crate) fn from(&self) -> Option<Position> {
+        self.from
+    }
+
+    pub(crate) fn outstanding(&self) -> &Arc<Outstanding> {
+        &self.outstanding
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, DeliveryState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SocketInner {
+    /// Returns whether the connection is lost and the client may return.
+    pub(super) fn is_away(&self) -> bool {
+        self.recoverable.as_ref().is_some_and(|it| it.state().trail.missed().is_some())
+    }
+
+    /// Returns whether to queue an event now. A returning client may have been sent an event of an
+    /// engine's log already, or may have to get other events before.
+    pub(super) fn is_due(
+        &self,
+        offset: LogOffset<'_>,
+        frames: &Frames,
+        max: (usize, usize),
+    ) -> bool {
+        match (offset, &self.recoverable) {
+            (LogOffset::Engine(offset), Some(recoverable)) => {
+                recoverable.state().catch_up.is_due(offset, frames, max)
+            }
+            _ => true,
+        }
+    }
+
+    /// Queues an event, unless the client has already missed one.
+    pub(super) fn queue(
+        &self,
+        position: Position,
+        offset: LogOffset<'_>,
+        frames: Frames,
+    ) -> Queued {
+        let mut state = self.recoverable.as_ref().map(|recoverable| recoverable.state());
+        if state.as_ref().is_some_and(|state| state.trail.missed().is_some()) {
+            return Queued::Missed;
+        }
+        match self.client.handle.queue_frames(frames) {
+            Ok(waker) => {
+                if let (Some(mut state), LogOffset::Local(offset)) = (state, offset) {
+                    state.trail.gave(offset);
+                }
+                Queued::Yes(waker)
+            }
+            Err(SendError::Full(_)) => Queued::Full,
+            Err(_) => {
+                state.iter_mut().for_each(|state| state.trail.miss(position));
+                Queued::Missed
+            }
+        }
+    }
+
+    /// Handles a full queue. A socket that is disconnected because of it gets no further events,
+    /// because its stream would have a gap.
+    pub(super) fn overflowed(&self, position: Position) {
+        if self.namespace.0.config.overflow == Overflow::Disconnect
+            && let Some(recoverable) = &self.recoverable
+        {
+            recoverable.state().trail.miss(position);
+        }
+    }
+}
+
+/// Counts the events that are kept until a socket's client acknowledges them, even across a
+/// recovery.
+#[derive(Default)]
+pub(crate) struct Outstanding {
+    packets: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Outstanding {
+    /// Counts an event until the returned share is dropped. Returns `None` if that would exceed
+    /// `max` packets or bytes.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        bytes: usize,
+        max: (usize, usize),
+    ) -> Option<OutstandingShare> {
+        let add = |counter: &AtomicUsize, n| counter.fetch_add(n, Ordering::AcqRel) + n;
+        let share = OutstandingShare { outstanding: self.clone(), bytes };
+        let now = (add(&self.packets, 1), add(&self.bytes, bytes));
+        (now.0 <= max.0 && now.1 <= max.1).then_some(share)
+    }
+}
+
+/// The share of one event in the limits of a socket's outstanding events.
+pub(crate) struct OutstandingShare {
+    outstanding: Arc<Outstanding>,
+    bytes: usize,
+}
+
+impl Drop for OutstandingShare {
+    fn drop(&mut self) {
+        self.outstanding.packets.fetch_sub(1, Ordering::AcqRel);
+        self.outstanding.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
