@@ -91,6 +91,11 @@ pub(crate) fn exists(program: &str) -> bool {
 pub(crate) struct Background(Group);
 
 impl Background {
+    /// Starts a server that does not print when it is ready.
+    pub(crate) fn spawn(command: &mut Command) -> Result<Background, String> {
+        Group::spawn(command).map(Background)
+    }
+
     /// Starts a server and waits until it prints a line that contains `ready`.
     pub(crate) fn start(command: &mut Command, ready: &str) -> Result<Background, String> {
         let mut group = Group::spawn(command.stdout(Stdio::piped()))?;

@@ -6,9 +6,10 @@ use std::process::Command;
 use super::counts::Libtest;
 use super::install;
 use super::interop;
-use super::minimal::minimal;
+use super::minimal::{minimal, msrv};
 use super::outcome::{Outcome, Suite};
 use super::python;
+use super::readme::readme;
 use crate::workspace::{RIGS, Workspace};
 use crate::{process, tidy};
 
@@ -36,6 +37,12 @@ pub(super) const ALL: &[Suite] = &[
     },
     Suite { name: "docs", about: "documentation, warnings denied", quick: false, run: docs },
     Suite {
+        name: "readme",
+        about: "the README's first programs in a project of their own",
+        quick: false,
+        run: readme,
+    },
+    Suite {
         name: "wasm",
         about: "builds of both parsers for wasm32-unknown-unknown",
         quick: false,
@@ -46,6 +53,12 @@ pub(super) const ALL: &[Suite] = &[
         about: "the lowest versions of the dependencies",
         quick: false,
         run: minimal,
+    },
+    Suite {
+        name: "msrv",
+        about: "a build with the oldest supported compiler",
+        quick: false,
+        run: msrv,
     },
     Suite {
         name: "rigs",
