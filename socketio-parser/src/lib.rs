@@ -54,6 +54,7 @@ mod args;
 mod asyncapi;
 mod binary;
 pub mod connection;
+mod date;
 mod decoder;
 mod deserializer;
 mod encoder;
@@ -67,8 +68,8 @@ mod kind;
 mod limits;
 mod list;
 mod macros;
-#[cfg(feature = "msgpack")]
-mod msgpack;
+#[doc(hidden)]
+pub mod msgpack;
 mod nsp;
 mod packet;
 mod parser;
@@ -86,6 +87,7 @@ pub use asyncapi::AsyncApi;
 pub use binary::Binary;
 pub use bytestring::ByteString;
 pub use connection::{Connection, Output};
+pub use date::{javascript_date, javascript_time};
 pub use decoder::Decoder;
 pub use encoder::{
     encode_ack, encode_connect, encode_connect_error, encode_disconnect, encode_event,

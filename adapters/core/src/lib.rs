@@ -33,7 +33,6 @@ mod budget;
 mod cluster;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod date;
 mod error;
 mod future;
 #[doc(hidden)]
@@ -51,7 +50,6 @@ pub use adapter::{
     ClusterAdapter, Discovery, Heartbeats, Inbox, Link, Published, RoomInterest, Seat,
 };
 pub use cluster::{Ask, Cluster, Gathered, Outcome, Output, Refused};
-pub use date::{javascript_date, javascript_time};
 pub use error::{AdapterError, MessageError};
 pub use future::BoxFuture;
 pub use limits::ClusterLimits;

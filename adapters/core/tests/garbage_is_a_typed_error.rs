@@ -49,7 +49,7 @@ fn malformed_messages_are_refused_with_the_reason() {
             "missing or invalid field `clientCount`",
         ),
         (r#"{"type":2,"uid":"1","nsp":"/"}}"#, "cannot be decoded: invalid JSON"),
-        ("", "cannot be decoded: msgpack ends early"),
+        ("", "cannot be decoded: incomplete or invalid msgpack"),
         ("\u{0}", "cannot be decoded: not an object"),
     ] {
         assert_eq!(decode(text.as_bytes()).unwrap_err().to_string(), why, "{text}");

@@ -5,8 +5,9 @@ use bytestring::ByteString;
 use engineio_parser::{Frame, Frames};
 
 use super::{
-    read::{Head, Json, Reader},
-    write,
+    format::{self, Head},
+    from_json,
+    to_json::{Json, Translator},
 };
 use crate::{
     args::Args,
@@ -29,45 +30,47 @@ pub(crate) fn encode(
 ) -> Frames {
     let bytes: usize = attachments.iter().map(Bytes::len).sum();
     let mut out = Vec::with_capacity(data.len() + bytes + nsp.as_str().len() + 32);
-    write::map(&mut out, 2 + usize::from(id.is_some()) + usize::from(!data.is_empty()));
+    format::map(&mut out, 2 + usize::from(id.is_some()) + usize::from(!data.is_empty()));
     if kind == PacketType::Ack {
         put_id(&mut out, id);
     }
-    write::string(&mut out, "type");
-    write::unsigned(&mut out, kind as u64);
+    format::string(&mut out, "type");
+    format::unsigned(&mut out, kind as u64);
     if !data.is_empty() {
-        write::string(&mut out, "data");
-        let written = write::json(&mut out, data, attachments);
+        format::string(&mut out, "data");
+        let written = from_json::write(&mut out, data, attachments);
         debug_assert!(written.is_some(), "not JSON: {data}");
     }
     if kind != PacketType::Ack {
         put_id(&mut out, id);
     }
-    write::string(&mut out, "nsp");
-    write::string(&mut out, nsp.as_str());
+    format::string(&mut out, "nsp");
+    format::string(&mut out, nsp.as_str());
     Frame::binary(out.into()).into()
 }
 
 fn put_id(out: &mut Vec<u8>, id: Option<AckId>) {
     let Some(id) = id else { return };
-    write::string(out, "id");
+    format::string(out, "id");
     match id.get() {
-        Some(exact) => write::unsigned(out, exact),
-        None => write::float(out, id.to_f64()),
+        Some(exact) => format::unsigned(out, exact),
+        None => format::float(out, id.to_f64()),
     }
 }
 
 /// Decodes a packet. Binary in its arguments is a slice of `message`.
 pub(crate) fn decode(message: &Bytes, limits: &Limits) -> Result<Packet, DecodeError> {
-    let mut reader = Reader::new(message, limits);
-    let Head::Map(len) = reader.head()? else {
+    let mut translator = Translator::new(message, limits);
+    let Head::Map(len) = translator.reader.head()? else {
         return Err(DecodeError::InvalidPayload);
     };
     let mut fields = Fields::default();
     for _ in 0..len {
-        fields.read(&mut reader, limits)?;
+        fields.read(&mut translator, limits)?;
     }
-    reader.end()?;
+    if translator.reader.remaining() > 0 {
+        return Err(DecodeError::MalformedMsgPack);
+    }
     fields.packet(limits)
 }
 
@@ -81,7 +84,12 @@ struct Fields {
 }
 
 impl Fields {
-    fn read(&mut self, reader: &mut Reader<'_>, limits: &Limits) -> Result<(), DecodeError> {
+    fn read(
+        &mut self,
+        translator: &mut Translator<'_>,
+        limits: &Limits,
+    ) -> Result<(), DecodeError> {
+        let reader = &mut translator.reader;
         let Head::Text(len) = reader.head()? else {
             return Err(DecodeError::InvalidPayload);
         };
@@ -95,11 +103,11 @@ impl Fields {
             ("data", Head::Undefined) => self.data = None,
             ("data", head) => {
                 let mut json = Json::default();
-                reader.value(head, 0, &mut json)?;
+                translator.value(head, 0, &mut json)?;
                 self.data = Some(json);
             }
             // Flags that only concern the sender.
-            (_, head) => reader.value(head, 0, &mut Json::default())?,
+            (_, head) => translator.value(head, 0, &mut Json::default())?,
         }
         Ok(())
     }

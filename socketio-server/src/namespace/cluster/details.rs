@@ -1,7 +1,7 @@
 //! The description of a socket for other nodes.
 
-use socketio_adapter::{SocketDetails, javascript_time};
-use socketio_parser::{Object, Value, value};
+use socketio_adapter::SocketDetails;
+use socketio_parser::{Object, Value, javascript_time, value};
 
 use crate::socket::inner::SocketInner;
 

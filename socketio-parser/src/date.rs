@@ -20,7 +20,7 @@ pub fn javascript_date(ms: i64) -> Option<String> {
 /// `None` outside the range of JavaScript dates.
 ///
 /// ```
-/// # use socketio_adapter::javascript_time;
+/// # use socketio_parser::javascript_time;
 /// let time = "Sat Feb 29 2020 23:59:58 GMT+0000 (Coordinated Universal Time)";
 /// assert_eq!(javascript_time(1_583_020_798_765).as_deref(), Some(time));
 /// ```
@@ -67,6 +67,26 @@ fn clock(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_are_formatted_like_javascript() {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (951_868_800_000, "2000-03-01T00:00:00.000Z"),
+            (1_709_251_199_999, "2024-02-29T23:59:59.999Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (253_402_300_800_000, "+010000-01-01T00:00:00.000Z"),
+            (-62_198_755_200_000, "-000001-01-01T00:00:00.000Z"),
+            (8_640_000_000_000_000, "+275760-09-13T00:00:00.000Z"),
+            (-8_640_000_000_000_000, "-271821-04-20T00:00:00.000Z"),
+        ] {
+            assert_eq!(javascript_date(ms).as_deref(), Some(text));
+        }
+        assert_eq!(javascript_date(8_640_000_000_000_001), None);
+        assert_eq!(javascript_date(i64::MIN), None);
+    }
 
     /// The expected texts were recorded from Node.
     #[test]
