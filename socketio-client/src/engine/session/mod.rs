@@ -127,7 +127,7 @@ impl Engine {
     fn start(shared: Arc<Shared>, via: Transport) -> Self {
         let now = Instant::now();
         let (config, revision) = (shared.session.clone(), shared.options.revision);
-        let clock = Clock::new(now.into_std(), shared.wall_time());
+        let clock = Clock::new(std::time::Instant::now(), shared.wall_time());
         let mut engine = Self {
             clock,
             session: Session::client(now.into_std(), config, revision, via),
@@ -197,7 +197,8 @@ impl Engine {
 
     /// Returns whether the machine has slept since the last comparison of the clocks.
     fn compare_clocks(&mut self) -> bool {
-        let slept = self.clock.update(now(), self.shared.wall_time());
+        // The system's monotonic clock and not tokio's, because tokio's may be paused by a test.
+        let slept = self.clock.update(std::time::Instant::now(), self.shared.wall_time());
         if slept {
             tracing::debug!(target: "engineio::client", "the machine has slept");
         }
@@ -319,9 +320,10 @@ impl Engine {
             {
                 continue;
             }
-            // Not lazily, because each call registers the waker.
+            // Not lazily, because each call registers the waker. The timers come after all that is
+            // read, because a ping that waited during a sleep keeps the session alive.
             let progressed =
-                read | self.poll_timers(cx) | self.poll_requests(cx) | self.poll_write(cx);
+                read | self.poll_requests(cx) | self.poll_timers(cx) | self.poll_write(cx);
             let progressed = progressed | self.poll_backlog(cx);
             if !progressed && !self.session.has_output() && !self.pinged {
                 return Poll::Pending;

@@ -74,7 +74,10 @@ impl Engine {
         }
         match self.get.poll(cx) {
             Poll::Pending => return started,
-            Poll::Ready(Ok(body)) => self.on_response(body),
+            Poll::Ready(Ok(body)) => {
+                self.on_response(body);
+                self.poll_body(cx);
+            }
             Poll::Ready(Err(error)) => {
                 self.failed(EngineError::Polling(error));
                 self.feed(Input::PollAborted);

@@ -5,18 +5,18 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::Poll,
     time::SystemTime,
 };
 
 use super::*;
 use engineio_server::EngineConfig as ServerConfig;
 
-/// A wall clock that follows the monotonic clock, plus the seconds added to it.
+/// A wall clock that follows the system's, plus the seconds added to it.
 fn wall_clock() -> (Arc<AtomicU64>, impl Fn() -> SystemTime + Send + Sync + 'static) {
     let slept = Arc::new(AtomicU64::new(0));
-    let (start, wall, seconds) = (tokio::time::Instant::now(), SystemTime::now(), slept.clone());
-    let clock =
-        move || wall + start.elapsed() + Duration::from_secs(seconds.load(Ordering::Relaxed));
+    let seconds = slept.clone();
+    let clock = move || SystemTime::now() + Duration::from_secs(seconds.load(Ordering::Relaxed));
     (slept, clock)
 }
 
@@ -65,14 +65,33 @@ async fn a_session_survives_a_short_sleep() {
 
 #[tokio::test(start_paused = true)]
 async fn a_ping_that_is_read_right_after_a_sleep_keeps_the_session_alive() {
-    let network = Network::echo(ServerConfig::default());
-    let (slept, clock) = wall_clock();
-    let mut engine = open(&network, only(Transport::WebSocket).wall_clock(clock)).await;
-    // The server's ping waits to be read when the machine wakes up.
-    tokio::time::sleep(Duration::from_millis(25_100)).await;
-    slept.store(3600, Ordering::Relaxed);
-    assert!(matches!(event(&mut engine).await, EngineEvent::Ping));
-    assert!(engine.is_alive());
-    engine.send(text("x")).unwrap();
-    assert_eq!(message(&mut engine).await, Data::Text("x".into()));
+    for via in [Transport::Polling, Transport::WebSocket] {
+        let network = Network::echo(ServerConfig::default());
+        let (slept, clock) = wall_clock();
+        let mut engine = open(&network, only(via).wall_clock(clock)).await;
+        // A polling client has sent its GET before the machine sleeps.
+        let idle = poll_fn(|cx| Poll::Ready(engine.poll_event(cx).is_pending())).await;
+        assert!(idle);
+        // The server's ping waits to be read when the machine wakes up.
+        tokio::time::sleep(Duration::from_millis(25_100)).await;
+        slept.store(3600, Ordering::Relaxed);
+        assert!(matches!(event(&mut engine).await, EngineEvent::Ping), "{via:?}");
+        assert!(engine.is_alive());
+        engine.send(text("x")).unwrap();
+        assert_eq!(message(&mut engine).await, Data::Text("x".into()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_thread_under_a_paused_clock_does_not_count_as_sleep() {
+    for via in [Transport::Polling, Transport::WebSocket] {
+        let (interval, timeout) = (Duration::from_millis(300), Duration::from_millis(200));
+        let config = ServerConfig::default().ping_interval(interval).ping_timeout(timeout);
+        let network = Network::echo(config);
+        let mut engine = open(&network, only(via)).await;
+        // Longer than the heartbeat and than the least sleep that is noticed.
+        std::thread::sleep(Duration::from_millis(1100));
+        assert!(engine.is_alive(), "{via:?}");
+        assert!(matches!(event(&mut engine).await, EngineEvent::Ping), "{via:?}");
+    }
 }
