@@ -240,6 +240,10 @@ impl SocketConfig {
     /// acknowledge each of these events, and may receive an event twice. A caller that waits for an
     /// ack keeps waiting when the connection is lost. The ack timeout starts
     /// with each attempt, so time in which an event cannot be sent does not count.
+    ///
+    /// Since the events are sent one at a time, only the first of them leaves before a disconnection
+    /// or the drop of the last handle. The others wait for the next connection, as in Node, and are
+    /// lost with the last handle.
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = Some(retries);
         self

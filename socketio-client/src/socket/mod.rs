@@ -137,6 +137,10 @@ impl Socket {
     /// [`close_timeout`](crate::ClientConfig::close_timeout). Events emitted after this call wait
     /// for the next connection. The connection closes with its last active socket.
     ///
+    /// With [`retries`](crate::SocketConfig::retries), only the first event of the queue is sent, as
+    /// in Node. The others wait for the next connection. To have them all delivered, wait for their
+    /// acks before this call.
+    ///
     /// Before a program ends, it should wait for [`closed`](crate::Manager::closed).
     ///
     /// The socket starts no more event handlers; running handlers continue. The connection's task
@@ -148,7 +152,7 @@ impl Socket {
                 return;
             }
             state.request.close();
-            state.disconnect()
+            state.disconnect(&self.slot.nsp)
         };
         for waiting in waiting {
             let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::IoClientDisconnect)));

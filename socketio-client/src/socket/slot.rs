@@ -237,10 +237,14 @@ impl NamespaceSlot {
 }
 
 impl NamespaceState {
-    /// Requests to leave the namespace. Queued packets still belong to the current connection, if
-    /// there is one. Returns the callers that wait for the connection.
-    pub(crate) fn disconnect(&mut self) -> Vec<oneshot::Sender<Result<(), ConnectError>>> {
+    /// Marks the socket as disconnecting. Queued packets still belong to the current connection,
+    /// if there is one. Returns the callers that wait for the connection.
+    pub(crate) fn disconnect(
+        &mut self,
+        nsp: &Nsp,
+    ) -> Vec<oneshot::Sender<Result<(), ConnectError>>> {
         if self.id.take().is_some() {
+            self.queue_retried(nsp);
             self.outbox.end();
         }
         std::mem::take(&mut self.connecting)
@@ -249,10 +253,15 @@ impl NamespaceState {
     /// Returns the next packet to send. Packets queued after a disconnection wait for the next
     /// join.
     pub(crate) fn next_packet(&mut self, nsp: &Nsp) -> Option<Outgoing<Waiter>> {
-        // The next event with retries waits behind the queued packets.
-        if self.outbox.is_open()
-            && let Some(Retried { frames, id, timeout, .. }) = self.retries.next()
-        {
+        if self.outbox.is_open() {
+            self.queue_retried(nsp);
+        }
+        self.outbox.pop()
+    }
+
+    /// Queues the next event with retries behind the waiting packets, unless one is in flight.
+    fn queue_retried(&mut self, nsp: &Nsp) {
+        if let Some(Retried { frames, id, timeout, .. }) = self.retries.next() {
             let waiter = Waiter::Retries { nsp: nsp.clone(), timeout: *timeout };
             let ack = Awaited { id: *id, deadline: after(*timeout), waiter };
             let frames = frames.clone();
@@ -263,7 +272,6 @@ impl NamespaceState {
                 epoch: None,
             });
         }
-        self.outbox.pop()
     }
 
     /// Returns whether a packet is an ack for an event of an earlier join, which is useless.

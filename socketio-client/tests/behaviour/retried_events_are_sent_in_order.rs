@@ -71,6 +71,54 @@ async fn order_and_events_outlive_lost_connections() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_behind_the_first_wait_for_the_next_connection() {
+    let io = Server::new();
+    let (sender, mut seen) = log();
+    io.on("n", move |args: Args, ack: Ack| {
+        let _ = sender.send(args.decode::<u32>().unwrap());
+        let _ = ack.send(&());
+        async {}
+    });
+    let socket = Network::new(&io).manager().socket_with("/", config());
+    for close in [true, false] {
+        within(socket.connect()).await.unwrap();
+        for n in 0..3 {
+            socket.emit("n", &n).unwrap();
+        }
+        if close {
+            socket.manager().close()
+        } else {
+            socket.disconnect()
+        }
+        within(socket.manager().closed()).await;
+        assert_eq!(seen.rest(), [0]);
+        within(socket.connect()).await.unwrap();
+        // The ack of the first event was lost with the connection.
+        assert_eq!(seen.take(3).await, [0, 1, 2]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queue_ends_with_the_last_handle_but_for_its_first_event() {
+    let io = Server::new();
+    let (sender, mut seen) = log();
+    io.on("n", move |args: Args, ack: Ack| {
+        let _ = sender.send(args.decode::<u32>().unwrap());
+        let _ = ack.send(&());
+        async {}
+    });
+    let socket = Network::new(&io).manager().socket_with("/", config());
+    within(socket.connect()).await.unwrap();
+    for n in 0..3 {
+        socket.emit("n", &n).unwrap();
+    }
+    drop(socket);
+    settle().await;
+    assert_eq!(seen.rest(), [0]);
+    assert_eq!(io.of("/").sockets_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_that_cannot_be_sent_loses_no_attempt() {
     let io = Server::new();
     let (sender, mut seen) = log();

@@ -1,11 +1,12 @@
 //! Acks that never arrive, and events with retries.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use socketio_client::AckError;
 
 use crate::support::{
-    case::{Case, client, everywhere},
+    case::{Case, Via, client, everywhere},
+    peer::{self, Program},
     seen, within,
 };
 
@@ -78,4 +79,62 @@ async fn retried_events_keep_their_order(case: Case) {
         assert_eq!(within(answer).await.unwrap() as usize, n);
     }
     within(connects.next()).await;
+}
+
+/// What Node's client does with three events with retries that it emits right before a
+/// disconnection. Prints how often each event was sent: before the next connection, and then.
+const NODES_CLIENT: &str = r#"
+    import { io } from "socket.io-client";
+    const [url, key] = process.argv.slice(1);
+    const socket = io(url, { retries: 3, ackTimeout: 5000 });
+    const witness = io(url, { forceNew: true });
+    const attempts = () => Promise.all([0, 1, 2].map((n) => witness.emitWithAck("attempts", key + n)));
+    const until = async (enough) => { for (let sent; ; ) if (enough(sent = await attempts())) return sent; };
+    await new Promise((connected) => socket.once("connect", connected));
+    for (const n of [0, 1, 2]) socket.emit("flaky", key + n, 1);
+    socket.disconnect();
+    const before = await until((sent) => sent[0] > 0);
+    socket.connect();
+    const after = await until((sent) => sent[2] > 0);
+    console.log(JSON.stringify([before, after]));
+    process.exit();
+"#;
+
+#[tokio::test]
+async fn retried_events_behind_the_first_wait_for_the_next_connection_as_in_nodes_client() {
+    let url = format!("http://127.0.0.1:{}", peer::shared(Program::Node(4), "json"));
+    let mut node = Command::new("node");
+    node.current_dir(std::env::var_os("PEER_PACKAGES").unwrap());
+    node.args(["--input-type=module", "-e", NODES_CLIENT, &url, "Node's client "]);
+    let output = tokio::task::spawn_blocking(move || node.output().unwrap()).await.unwrap();
+    let of_node: [[u32; 3]; 2] = serde_json::from_slice(&output.stdout).unwrap();
+
+    let retrying = |socket: socketio_client::SocketConfig| {
+        socket.retries(3).ack_timeout(Duration::from_secs(5))
+    };
+    let config = Case { program: Program::Node(4), parser: "json", via: Via::Upgrade }.config();
+    let witness = client(&url, "/", config.clone());
+    within(witness.connect()).await.unwrap();
+    let attempts = async || {
+        let mut sent = [0; 3];
+        for (n, sent) in sent.iter_mut().enumerate() {
+            *sent = within(witness.emit_with_ack("attempts", &format!("our client {n}")))
+                .await
+                .unwrap();
+        }
+        sent
+    };
+    let socket = client(&url, "/", config.socket(retrying));
+    within(socket.connect()).await.unwrap();
+    for n in 0..3 {
+        socket.emit("flaky", &(format!("our client {n}"), 1)).unwrap();
+    }
+    socket.disconnect();
+    within(socket.manager().closed()).await;
+    let before = attempts().await;
+    within(socket.connect()).await.unwrap();
+    // The queue sends one event at a time, so this one comes after the others.
+    within(socket.emit_with_ack::<()>("ack", &())).await.unwrap();
+    assert_eq!([before, attempts().await], of_node);
+    assert_eq!(of_node, [[1, 0, 0], [2, 1, 1]]);
 }
