@@ -9,11 +9,17 @@ mod outbox;
 mod retries;
 mod slot;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_parser::{Event, Nsp};
-use tokio::sync::oneshot;
 
 pub use self::{
     ack::Ack,
@@ -110,20 +116,61 @@ impl Socket {
     /// Dropping the future only stops waiting. The socket stays active until
     /// [`disconnect`](Self::disconnect) is called.
     pub async fn connect(&self) -> Result<(), ConnectError> {
-        let (sender, outcome) = oneshot::channel();
-        {
-            let mut state = self.slot.state();
-            if state.id.is_some() {
-                return Ok(());
-            }
-            state.connecting.retain(|waiting| !waiting.is_closed());
-            state.connecting.push(sender);
-        }
+        let Some(outcome) = self.slot.await_connection() else { return Ok(()) };
         self.open();
         if self.manager.shared().is_ended() {
             return Err(ConnectError::Stopped);
         }
         outcome.await.unwrap_or(Err(ConnectError::Stopped))
+    }
+
+    /// Waits until the socket is connected. Unlike [`connect`](Self::connect), it does not request
+    /// a connection, and it waits as long as the client tries again.
+    ///
+    /// ```
+    /// use socketio_client::{ConnectError, Manager};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let io = socketio_server::Server::new();
+    /// # let url = format!("http://{}", io.bind("127.0.0.1:0").await?.local_addr()?);
+    /// let socket = Manager::new(&url)?.socket("/"); // connects by itself
+    /// socket.connected().await?;
+    /// assert!(socket.is_connected());
+    /// socket.disconnect();
+    /// assert!(matches!(socket.connected().await, Err(ConnectError::Inactive)));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Inactive`] if nobody has requested a connection. Otherwise the last
+    /// `connect_error`, as soon as no attempt follows: the server has refused or disconnected the
+    /// socket, the application has disconnected it, the manager was closed, or the
+    /// [`Reconnection`](crate::Reconnection) gives up.
+    pub async fn connected(&self) -> Result<(), ConnectError> {
+        let mut last = ConnectError::Inactive;
+        loop {
+            let Some(mut outcome) = self.slot.await_connection() else { return Ok(()) };
+            if self.manager.shared().is_ended() {
+                return Err(ConnectError::Stopped);
+            }
+            if !self.is_active() {
+                return Err(last);
+            }
+            // Whichever comes first. An active socket without a connection has given up.
+            let mut closed = pin!(self.manager.closed());
+            let outcome = poll_fn(|cx| match Pin::new(&mut outcome).poll(cx) {
+                Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+                Poll::Pending => closed.as_mut().poll(cx).map(|()| None),
+            });
+            last = match outcome.await {
+                Some(Ok(Ok(()))) => return Ok(()),
+                Some(Ok(Err(error))) => error,
+                Some(Err(_)) => return Err(ConnectError::Stopped),
+                None => return Err(last),
+            };
+        }
     }
 
     /// Connects, unless the socket is connected, and returns without waiting.

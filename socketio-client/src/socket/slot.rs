@@ -140,6 +140,19 @@ impl NamespaceSlot {
         Some(std::mem::take(&mut state.connecting))
     }
 
+    /// Registers a caller that waits for the next `connect` or `connect_error`. Returns `None` if
+    /// the socket is connected.
+    pub(super) fn await_connection(&self) -> Option<oneshot::Receiver<Result<(), ConnectError>>> {
+        let mut state = self.state();
+        if state.id.is_some() {
+            return None;
+        }
+        let (sender, outcome) = oneshot::channel();
+        state.connecting.retain(|waiting| !waiting.is_closed());
+        state.connecting.push(sender);
+        Some(outcome)
+    }
+
     /// Records that the socket is not connected.
     pub(crate) fn disconnected(&self) {
         self.state().id = None;

@@ -22,6 +22,7 @@ fn calls_after_the_end_of_the_runtime_return() {
     drop(first);
     second.block_on(async {
         assert!(matches!(within(waiting.connect()).await, Err(ConnectError::Stopped)));
+        assert!(matches!(within(waiting.connected()).await, Err(ConnectError::Stopped)));
         assert!(!waiting.is_connected() && !waiting.manager().is_open());
         within(waiting.manager().closed()).await;
         assert!(within(events.next()).await.is_none());

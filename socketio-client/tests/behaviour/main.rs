@@ -18,6 +18,7 @@ mod acks_are_resolved_once_or_fail;
 mod auth_is_requested_for_each_connection;
 mod calls_end_with_their_runtime;
 mod connect_waits_for_the_response;
+mod connected_waits_while_the_client_tries;
 mod dropping_the_handles_ends_everything;
 mod events_wait_for_a_connection;
 mod every_duration_is_accepted;
