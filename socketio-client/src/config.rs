@@ -4,7 +4,8 @@ use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use serde_json::Value;
-use socketio_parser::{Limits, Parser, PublicError, PublicErrors};
+use socketio_core::{PublicError, PublicErrors};
+use socketio_parser::{Limits, Parser};
 
 use crate::{engine::EngineOptions, error::HandlerError, reconnection::Reconnection};
 

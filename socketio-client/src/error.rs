@@ -2,9 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
-use socketio_parser::{AnswerError, ArgsError, EncodeError, PublicErrors};
+pub use socketio_core::HandlerError;
+use socketio_parser::{AnswerError, ArgsError, EncodeError};
 
 use crate::{engine::EngineError, url::UrlError};
 
@@ -163,124 +164,6 @@ impl From<AnswerError> for AckError {
             AnswerError::Decode(error) => Self::Decode(error),
             other => Self::Refused { message: other.to_string(), data: None },
         }
-    }
-}
-
-/// The error of a handler. The `?` operator converts any error into one.
-///
-/// The client logs the error. If the server waits for an ack, it receives `{ error: "…", data: …
-/// }`, with the text of an error made by [`public`](Self::public), and "internal error" otherwise.
-/// An error type of the application can define what the server may read:
-/// [`PublicError`](crate::PublicError).
-pub struct HandlerError {
-    source: Box<dyn std::error::Error + Send + Sync>,
-    data: Option<Value>,
-    public_text: PublicText,
-}
-
-/// The part of an error that the server receives.
-#[derive(Debug, PartialEq, Eq)]
-enum PublicText {
-    /// A general text, because the error's own message is not public.
-    General(&'static str),
-    /// The error's own message.
-    Message,
-    /// A message written for the server.
-    Text(String),
-}
-
-const INTERNAL: PublicText = PublicText::General("internal error");
-
-impl HandlerError {
-    /// Creates an error whose message may be sent to the server.
-    ///
-    /// ```
-    /// use socketio_client::HandlerError;
-    ///
-    /// fn parse(text: &str) -> Result<u32, HandlerError> {
-    ///     text.parse().map_err(HandlerError::public)
-    /// }
-    /// # assert!(parse("x").unwrap_err().is_public());
-    /// ```
-    pub fn public(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { source: error.into(), data: None, public_text: PublicText::Message }
-    }
-
-    /// Sets the message for the server, instead of the error's own message, which goes to the log.
-    #[must_use]
-    pub fn public_message(mut self, message: impl Into<String>) -> Self {
-        self.public_text = PublicText::Text(message.into());
-        self
-    }
-
-    /// Adds data for the server, sent next to the message. Data that cannot be serialized is left
-    /// out.
-    #[must_use]
-    pub fn with_data(mut self, data: &impl Serialize) -> Self {
-        self.data = serde_json::to_value(data).ok();
-        self
-    }
-
-    /// Returns the data for the server.
-    pub fn data(&self) -> Option<&Value> {
-        self.data.as_ref()
-    }
-
-    /// Creates the error for arguments of an unexpected type. Its details name types of the
-    /// application, so the server does not receive them.
-    pub(crate) fn not_extracted(error: ArgsError) -> Self {
-        Self {
-            source: error.into(),
-            data: None,
-            public_text: PublicText::General("invalid arguments"),
-        }
-    }
-
-    /// Makes the error public if its type is registered and gives a public part. Runs user code.
-    pub(crate) fn resolved(mut self, errors: &PublicErrors) -> Self {
-        if self.public_text == INTERNAL
-            && let Some(part) = errors.find(&*self.source)
-        {
-            self.public_text = PublicText::Text(part.message);
-            self.data = self.data.or(part.data);
-        }
-        self
-    }
-
-    /// Returns whether the server may read the error's message.
-    pub fn is_public(&self) -> bool {
-        !matches!(self.public_text, PublicText::General(_))
-    }
-
-    /// Returns the text for the log, which must not contain data sent by the server.
-    pub(crate) fn for_log(&self) -> String {
-        if self.source.is::<ArgsError>() { "invalid arguments".into() } else { self.to_string() }
-    }
-
-    pub(crate) fn message_for_server(&self) -> String {
-        match &self.public_text {
-            PublicText::General(text) => (*text).to_owned(),
-            PublicText::Message => self.to_string(),
-            PublicText::Text(text) => text.clone(),
-        }
-    }
-}
-
-impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for HandlerError {
-    fn from(error: E) -> Self {
-        Self { source: error.into(), data: None, public_text: INTERNAL }
-    }
-}
-
-impl fmt::Display for HandlerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.source, f)
-    }
-}
-
-impl fmt::Debug for HandlerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.source, f)
     }
 }
 

@@ -62,9 +62,10 @@ mod time;
 mod url;
 
 pub use engineio_parser::Transport;
+pub use socketio_core::{Answer, IntoReply, Json, Outcome, PublicError};
 pub use socketio_parser::{
-    Answer, Args, ArgsError, Binary, EncodeError, Event, IntoReply, Json, Limits, Nsp, Object,
-    Outcome, Parser, PublicError, Value, Values, args, value,
+    Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, Object, Parser, Value, Values, args,
+    value,
 };
 
 pub use self::{

@@ -12,7 +12,6 @@
 //!   when [`Args::decode`] is called with a type. [`Limits`] bound the cost of a peer.
 //! - [`Parser`] selects the encoding of packets: JSON, or with the feature `msgpack` that of Node's
 //!   `socket.io-msgpack-parser`.
-//! - [`Answer`] is the trait of types that a handler may return, on either side.
 //! - [`Value`], [`value!`] and [`args!`] are for values without a type of their own. [`Event`] is
 //!   for contracts that both sides share.
 //! - [`Connection`] holds the namespaces and the pending acks of one connection, for a server or a
@@ -48,7 +47,6 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod answer;
 mod args;
 #[cfg(feature = "asyncapi")]
 mod asyncapi;
@@ -78,9 +76,6 @@ mod scan;
 mod text;
 mod value;
 
-#[doc(hidden)]
-pub use answer::Reply;
-pub use answer::{Answer, IntoReply, Json, Outcome};
 pub use args::Args;
 #[cfg(feature = "asyncapi")]
 pub use asyncapi::AsyncApi;
@@ -94,9 +89,7 @@ pub use encoder::{
 };
 pub use error::{AckRefused, ArgsError, DecodeError, EncodeError, Violation};
 pub use event::{Event, is_reserved};
-pub use failure::{AnswerError, PublicError};
-#[doc(hidden)]
-pub use failure::{Failed, PublicErrors, PublicPart};
+pub use failure::AnswerError;
 pub use kind::PacketType;
 pub use limits::Limits;
 pub use nsp::Nsp;

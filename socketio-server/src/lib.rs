@@ -166,11 +166,12 @@ pub use socket::emitter::Emitter;
 pub use socketio_adapter::{
     ClusterAdapter, ClusterLimits, Flags, IntoRooms, MemoryCluster, MemoryLog, Room, Selection,
 };
+pub use socketio_core::{Answer, IntoReply, Json, Outcome, PublicError};
 #[cfg(feature = "asyncapi")]
 pub use socketio_parser::AsyncApi;
 pub use socketio_parser::{
-    Answer, Args, ArgsError, Binary, EncodeError, Event, IntoReply, Json, Limits, Nsp, Outcome,
-    Parser, PublicError, RawJson, Value, Values, args, value,
+    Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, Parser, RawJson, Value, Values, args,
+    value,
 };
 pub use stats::{
     Acks, ClusterStats, Disconnected, Events, Handlers, Recoveries, RecoveryLog, Stats,

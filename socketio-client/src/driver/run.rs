@@ -2,30 +2,21 @@
 //! connection's task.
 
 use std::{
-    any::Any,
     borrow::Cow,
     panic::{AssertUnwindSafe, catch_unwind},
-    task::{Context, Poll},
+    task::Context,
 };
 
-use socketio_parser::{Failed, PublicErrors};
+use socketio_core::{Listener, PublicErrors, Step, panic_message, poll_caught};
 
 use super::{Driver, Link, Namespace, Phase, Running, inbox::Item};
 use crate::{
     error::HandlerError,
     socket::{
         Responder, Socket,
-        handlers::{self, Erased, HandlerFuture, table::Listener},
+        handlers::{self, Erased},
     },
 };
-
-/// The result of polling a handler's future.
-enum Step {
-    Pending,
-    Done,
-    Failed(HandlerError),
-    Panicked(String),
-}
 
 impl Driver {
     /// Starts handlers for waiting items while there is room. Returns whether any was started.
@@ -85,7 +76,7 @@ impl Driver {
         }
         let name = name.map_or_else(|| Cow::Owned(item.name().to_owned()), Cow::Borrowed);
         let mut once = Vec::new();
-        if own.iter().any(Listener::runs_once) {
+        if own.iter().any(Listener::is_once) {
             once.extend(own.iter().filter(|it| it.take()));
             own = &[];
             namespace.slot.change_table(|table| table.prune(&name));
@@ -119,7 +110,9 @@ impl Driver {
         let mut future = match catch_unwind(AssertUnwindSafe(|| handler(context))) {
             Ok(Ok(future)) => future,
             Ok(Err(error)) => return ended(event, responder, Step::Failed(error), public),
-            Err(panic) => return ended(event, responder, Step::Panicked(message(&*panic)), public),
+            Err(panic) => {
+                return ended(event, responder, Step::Panicked(panic_message(&*panic)), public);
+            }
         };
         match poll_caught(&mut future, cx) {
             Step::Pending => {
@@ -186,23 +179,6 @@ fn failed(event: &str, responder: Option<Responder>, error: &HandlerError) {
     let error_text = error.for_log();
     tracing::warn!(target: "socketio::client", event, error = error_text, "a handler failed");
     if let Some(responder) = responder {
-        let _ =
-            responder.answer(&Failed { error: &error.message_for_server(), data: error.data() });
+        let _ = responder.answer(&error.to_ack());
     }
-}
-
-/// Polls a handler's future. A panic ends only this handler.
-fn poll_caught(future: &mut HandlerFuture, cx: &mut Context<'_>) -> Step {
-    match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(Poll::Pending) => Step::Pending,
-        Ok(Poll::Ready(Ok(()))) => Step::Done,
-        Ok(Poll::Ready(Err(error))) => Step::Failed(error),
-        Err(panic) => Step::Panicked(message(&*panic)),
-    }
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("the handler panicked").to_owned()
 }

@@ -9,7 +9,8 @@ use std::{
 };
 
 use serde::Serialize;
-use socketio_parser::{AckId, Reply};
+use socketio_core::Reply;
+use socketio_parser::AckId;
 
 use super::{Socket, outbox::Outgoing};
 use crate::error::{EmitError, HandlerError};
@@ -49,8 +50,6 @@ impl Ack {
 }
 
 impl Reply for Ack {
-    type Error = HandlerError;
-
     /// Sends the return value of a handler. If the connection has ended meanwhile, the handler has
     /// not failed.
     fn reply<T: Serialize>(self, answer: &T) -> Result<(), HandlerError> {

@@ -9,7 +9,8 @@ use std::{sync::Arc, time::Duration};
 use engineio_server::EngineConfig;
 use http::Extensions;
 use socketio_adapter::{ClusterAdapter, ClusterLimits};
-use socketio_parser::{Limits, Parser, PublicError, PublicErrors};
+use socketio_core::{PublicError, PublicErrors};
+use socketio_parser::{Limits, Parser};
 
 use crate::config::{client_files::ClientFiles, recovery::Recovery};
 

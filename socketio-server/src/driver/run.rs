@@ -2,14 +2,14 @@
 //! task.
 
 use std::{
-    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    task::{Context, Poll},
+    task::Context,
     time::Instant,
 };
 
-use socketio_parser::{AckId, Args, Failed, Nsp};
+use socketio_core::{Listener, Step, panic_message, poll_caught};
+use socketio_parser::{AckId, Args, Nsp};
 
 use crate::driver::{
     state::{Call, Driver, Filtering, Running, Waiting},
@@ -19,19 +19,9 @@ use crate::{
     config::rate_limit::{Budget, Excess},
     error::HandlerError,
     handlers::context,
-    handlers::{
-        Erased, Failure, HandlerFuture, Rewrite, Stage, context::Responder, table::Listener,
-    },
+    handlers::{Erased, Failure, Rewrite, Stage, context::Responder},
     socket::Socket,
 };
-
-/// The progress of a future after a poll.
-pub(super) enum Step {
-    Pending,
-    Done,
-    Failed(HandlerError),
-    Panicked(String),
-}
 
 impl Driver {
     /// Handles an event from the client.
@@ -211,7 +201,7 @@ impl Driver {
                 return false;
             }
             Err(panic) => {
-                call(event).failed(Stage::Panic, HandlerError::from(message(&*panic)));
+                call(event).failed(Stage::Panic, HandlerError::from(panic_message(&*panic)));
                 return false;
             }
         };
@@ -396,26 +386,9 @@ impl Call {
     fn report(self, stage: Stage, error: HandlerError) {
         let error = error.resolved(&self.socket.0.client.config.public_errors);
         if let Some(responder) = &self.responder {
-            let _ = responder
-                .answer(&Failed { error: &error.message_for_client(), data: error.data() });
+            let _ = responder.answer(&error.to_ack());
         }
         let failure = Failure { event: self.event.into(), stage, error };
         self.socket.namespace().report(&self.socket, failure);
     }
-}
-
-/// Polls a user's future. A panic ends only this future.
-pub(super) fn poll_caught(future: &mut HandlerFuture, cx: &mut Context<'_>) -> Step {
-    match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(Poll::Pending) => Step::Pending,
-        Ok(Poll::Ready(Ok(()))) => Step::Done,
-        Ok(Poll::Ready(Err(error))) => Step::Failed(error),
-        Err(panic) => Step::Panicked(message(&*panic)),
-    }
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("the handler panicked").to_owned()
 }

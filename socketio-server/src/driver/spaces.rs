@@ -7,14 +7,13 @@ use engineio_server::Frames;
 use serde::Serialize;
 use socketio_parser::{Nsp, Protocol, RawJson};
 
-use crate::driver::{
-    run::{Step, poll_caught},
-    state::{Call, Connecting, Driver, Space, Waiting},
-};
+use socketio_core::{Listener, Step, poll_caught};
+
+use crate::driver::state::{Call, Connecting, Driver, Space, Waiting};
 use crate::{
     error::{DisconnectReason, HandlerError},
     handlers::context,
-    handlers::{Erased, Stage, auth::size, table::Listener},
+    handlers::{Erased, Stage, auth::size},
     namespace::registry::Door,
     namespace::{
         Namespace,
@@ -232,7 +231,7 @@ impl Driver {
 
     fn refuse_as(&mut self, protocol: Protocol, nsp: &Nsp, error: &HandlerError) {
         if self.client.machine().refuse(nsp) {
-            self.send_refusal(protocol, nsp, &error.message_for_client(), error.data());
+            self.send_refusal(protocol, nsp, &error.message_for_peer(), error.data());
         }
     }
 
@@ -365,7 +364,7 @@ async fn middlewares(all: Vec<Erased>, socket: Socket) -> Result<(), HandlerErro
         };
         // An error's message is user code, so it is formatted here, where a panic is caught.
         let public = &socket.0.client.config.public_errors;
-        result.map_err(|error| error.resolved(public).spoken())?;
+        result.map_err(|error| error.resolved(public).formatted())?;
     }
     Ok(())
 }

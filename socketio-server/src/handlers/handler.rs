@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_parser::{IntoReply, Outcome, Reply};
+use socketio_core::{IntoReply, Outcome, Reply};
 
 use crate::handlers::{extract::Extract, extractors::Data};
 use crate::{
@@ -50,7 +50,7 @@ macro_rules! handler {
         where
             F: Fn($($argument),*) -> Fut + Send + Sync + 'static,
             Fut: Future<Output = R> + Send + 'static,
-            R: IntoReply<HandlerError> + 'static,
+            R: IntoReply + 'static,
             $($argument: Extract,)*
         {
             #[allow(non_snake_case, unused_mut, reason = "arguments are named after their types")]
@@ -105,7 +105,7 @@ pub trait TypedHandler<A, R>:
     Fn(Socket, A) -> <Self as TypedHandler<A, R>>::Future + Send + Sync + 'static
 {
     /// The value or `Result` that the handler produces.
-    type Outcome: Outcome<R, HandlerError> + Send + 'static;
+    type Outcome: Outcome<R> + Send + 'static;
     /// The future that the handler returns.
     type Future: Future<Output = Self::Outcome> + Send + 'static;
 }
@@ -114,7 +114,7 @@ impl<A, R, F, Fut, O> TypedHandler<A, R> for F
 where
     F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = O> + Send + 'static,
-    O: Outcome<R, HandlerError> + Send + 'static,
+    O: Outcome<R> + Send + 'static,
 {
     type Outcome = O;
     type Future = Fut;

@@ -9,7 +9,7 @@ pub(crate) mod listeners;
 pub(crate) mod rewrite;
 pub(crate) mod table;
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use socketio_parser::Args;
 
@@ -62,5 +62,4 @@ pub enum Stage {
 /// A handler with its types erased. Costs one allocation per call.
 pub(crate) type Erased = Arc<dyn Fn(Context) -> Result<HandlerFuture, HandlerError> + Send + Sync>;
 
-/// A handler's running future.
-pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
+pub(crate) use socketio_core::HandlerFuture;

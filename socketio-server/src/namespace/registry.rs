@@ -243,7 +243,7 @@ impl Registry {
             }
         };
         // An error's message is user code, so it is formatted here, where a panic is caught.
-        result.map_err(|error| error.resolved(&self.config.public_errors).spoken())
+        result.map_err(|error| error.resolved(&self.config.public_errors).formatted())
     }
 
     /// Asks the functions of the parents declared before a namespace, including its own parent.

@@ -10,7 +10,8 @@ use std::{
 
 use engineio_server::{Frames, SendError};
 use serde::Serialize;
-use socketio_parser::{AckId, Reply};
+use socketio_core::Reply;
+use socketio_parser::AckId;
 
 use crate::{
     error::{EmitError, HandlerError},
@@ -110,8 +111,6 @@ pub(crate) struct Answering<'a> {
 }
 
 impl Reply for Answering<'_> {
-    type Error = HandlerError;
-
     fn reply<T: Serialize>(self, answer: &T) -> Result<(), HandlerError> {
         let Some(responder) = self.responder else { return Ok(()) };
         match responder.answer_or_wait(answer) {

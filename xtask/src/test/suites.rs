@@ -44,7 +44,7 @@ pub(super) const ALL: &[Suite] = &[
     },
     Suite {
         name: "wasm",
-        about: "builds of both parsers for wasm32-unknown-unknown",
+        about: "builds of the parsers and socketio-core for wasm32-unknown-unknown",
         quick: false,
         run: wasm,
     },
@@ -185,6 +185,8 @@ fn wasm(workspace: &Workspace) -> Result<Outcome, String> {
         "engineio-parser",
         "-p",
         "socketio-parser",
+        "-p",
+        "socketio-core",
     ]))
 }
 

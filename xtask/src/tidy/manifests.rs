@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::workspace::Workspace;
 
 /// Crates without I/O.
-const PURE: [&str; 3] = ["engineio-parser", "socketio-parser", "socketio-adapter"];
+const PURE: [&str; 4] = ["engineio-parser", "socketio-parser", "socketio-core", "socketio-adapter"];
 /// Packages that do I/O, run tasks or draw randomness. A trailing `*` matches any ending.
 const NOT_IN_PURE: [&str; 7] =
     ["tokio*", "hyper*", "futures*", "rand*", "getrandom", "fastrand", "mio"];

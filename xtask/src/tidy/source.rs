@@ -5,9 +5,10 @@ use std::path::Path;
 
 /// Folders with foreign files or generated data.
 const SKIPPED: [&str; 6] = [".git", "target", "node_modules", "artifacts", "corpus", "coverage"];
-const CRATES: [&str; 6] = [
+const CRATES: [&str; 7] = [
     "engineio-parser/",
     "socketio-parser/",
+    "socketio-core/",
     "engineio-server/",
     "socketio-server/",
     "socketio-client/",

@@ -31,7 +31,7 @@ const IMPURE: [&str; 10] = [
 /// Public types of the server must have no type parameters.
 const GENERIC: [&str; 4] =
     ["pub struct Socket<", "pub struct Server<", "pub struct Namespace<", "pub struct Broadcast<"];
-const PURE: [&str; 3] = ["engineio-parser", "socketio-parser", "adapters/core"];
+const PURE: [&str; 4] = ["engineio-parser", "socketio-parser", "socketio-core", "adapters/core"];
 
 /// Complaints about lines. `machine_paths` are path prefixes that exist only on this machine.
 pub(super) fn check(files: &[Source], machine_paths: &[String]) -> Vec<String> {

@@ -74,7 +74,10 @@ pub struct Data<T>(pub T);
 impl<T: DeserializeOwned + Send + 'static> Extract for Data<T> {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
         let args = context.args.as_ref().ok_or(NO_ARGUMENTS)?;
-        Ok(Self(args.decode().map_err(HandlerError::not_extracted)?))
+        Ok(Self(
+            args.decode()
+                .map_err(|error| HandlerError::not_extracted(error, "invalid arguments"))?,
+        ))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Handlers: functions of up to six extractors, and the erasure of their types.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_parser::{IntoReply, Outcome, Reply};
+pub(crate) use socketio_core::HandlerFuture;
+use socketio_core::{IntoReply, Outcome, Reply};
 
 use super::{
     Context,
@@ -13,8 +14,6 @@ use crate::{
     error::HandlerError,
     socket::{Ack, Socket},
 };
-
-pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
 
 /// A handler of any type, erased.
 pub(crate) type Erased = Arc<Callback>;
@@ -57,7 +56,7 @@ macro_rules! handler {
         where
             F: Fn($($argument),*) -> Fut + Send + Sync + 'static,
             Fut: Future<Output = R> + Send + 'static,
-            R: IntoReply<HandlerError> + 'static,
+            R: IntoReply + 'static,
             $($argument: Extract,)*
         {
             #[allow(non_snake_case, unused_mut, reason = "arguments are named after their types")]
@@ -94,7 +93,7 @@ pub trait TypedHandler<A, R>:
     Fn(Socket, A) -> <Self as TypedHandler<A, R>>::Future + Send + Sync + 'static
 {
     /// The type of the ack.
-    type Outcome: Outcome<R, HandlerError> + Send + 'static;
+    type Outcome: Outcome<R> + Send + 'static;
     /// The future of the handler.
     type Future: Future<Output = Self::Outcome> + Send + 'static;
 }
@@ -103,7 +102,7 @@ impl<A, R, F, Fut, O> TypedHandler<A, R> for F
 where
     F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = O> + Send + 'static,
-    O: Outcome<R, HandlerError> + Send + 'static,
+    O: Outcome<R> + Send + 'static,
 {
     type Outcome = O;
     type Future = Fut;

@@ -1,12 +1,8 @@
 //! Handlers by event name. `H` is the type of a handler.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::collections::HashMap;
+
+use socketio_core::Listener;
 
 /// The handlers of a socket. `connect`, `disconnect` and `connect_error` have reserved names that
 /// the server cannot send.
@@ -14,35 +10,6 @@ use std::{
 pub(crate) struct Table<H> {
     events: HashMap<Box<str>, Vec<Listener<H>>>,
     any: Vec<Listener<H>>,
-}
-
-/// A handler of an event.
-#[derive(Clone)]
-pub(crate) struct Listener<H> {
-    pub(crate) handler: H,
-    /// For a handler that runs once: whether it has run.
-    spent: Option<Arc<AtomicBool>>,
-}
-
-impl<H> Listener<H> {
-    fn new(handler: H, once: bool) -> Self {
-        Self { handler, spent: once.then(Arc::default) }
-    }
-
-    /// Returns whether the handler may run now. A handler that runs once gets `true` only once, on
-    /// any thread.
-    pub(crate) fn take(&self) -> bool {
-        self.spent.as_ref().is_none_or(|spent| !spent.swap(true, Ordering::Relaxed))
-    }
-
-    /// Returns whether the handler runs only once.
-    pub(crate) fn runs_once(&self) -> bool {
-        self.spent.is_some()
-    }
-
-    fn is_spent(&self) -> bool {
-        self.spent.as_ref().is_some_and(|spent| spent.load(Ordering::Relaxed))
-    }
 }
 
 impl<H> Default for Table<H> {
@@ -55,7 +22,7 @@ impl<H: Clone> Table<H> {
     pub(crate) fn add(&mut self, event: &str, handler: H, once: bool) {
         let listeners = self.events.entry(event.into()).or_default();
         listeners.retain(|listener| !listener.is_spent());
-        listeners.push(Listener::new(handler, once));
+        listeners.push(if once { Listener::once(handler) } else { Listener::new(handler) });
     }
 
     pub(crate) fn remove(&mut self, event: &str) {
@@ -64,7 +31,7 @@ impl<H: Clone> Table<H> {
 
     pub(crate) fn add_any(&mut self, handler: H, first: bool) {
         let at = if first { 0 } else { self.any.len() };
-        self.any.insert(at, Listener::new(handler, false));
+        self.any.insert(at, Listener::new(handler));
     }
 
     pub(crate) fn remove_any(&mut self, which: impl Fn(&H) -> bool) {
@@ -120,7 +87,7 @@ mod tests {
         };
         assert_eq!(run(&table), [4, 3, 1, 2]);
         assert_eq!(run(&table), [4, 3, 1]);
-        let once = |table: &Table<i32>| table.of("say").1.iter().any(Listener::runs_once);
+        let once = |table: &Table<i32>| table.of("say").1.iter().any(Listener::is_once);
         assert!(once(&table));
         table.prune("say");
         assert!(!once(&table));

@@ -2,6 +2,9 @@
 //! needs to implement them only once for both sides.
 
 use serde::Serialize;
+use socketio_parser::{Args, Binary, Value, Values};
+
+use crate::HandlerError;
 
 /// A value that an event handler may return. It is sent as the ack that the other side awaits.
 /// Servers and clients use the same trait.
@@ -12,7 +15,7 @@ use serde::Serialize;
 ///
 /// ```
 /// use serde::Serialize;
-/// use socketio_parser::Answer;
+/// use socketio_core::Answer;
 ///
 /// #[derive(Serialize)]
 /// struct Receipt { length: usize }
@@ -50,10 +53,10 @@ answers!(
     f32,
     f64,
     serde_json::Value,
-    crate::Value,
-    crate::Values,
-    crate::Binary,
-    crate::Args,
+    Value,
+    Values,
+    Binary,
+    Args,
 );
 
 impl<T: Answer> Answer for Vec<T> {}
@@ -71,35 +74,35 @@ pub struct Json<T>(pub T);
 impl<T: Serialize> Answer for Json<T> {}
 
 /// The return value of a handler: nothing, a value that is sent as the ack, or a `Result` of either
-/// with the error type `E` of that side's handlers.
+/// with [`HandlerError`].
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
     note = "return `()`, a value that implements `Answer` (or `Json(value)`), or `Result<_, HandlerError>` of either"
 )]
-pub trait IntoReply<E> {
+pub trait IntoReply {
     /// Sends the ack.
     ///
     /// # Errors
     ///
     /// Returns the handler's own error, or an error if the ack could not be sent.
     #[doc(hidden)]
-    fn into_reply(self, ack: impl Reply<Error = E>) -> Result<(), E>;
+    fn into_reply(self, ack: impl Reply) -> Result<(), HandlerError>;
 }
 
-impl<E> IntoReply<E> for () {
-    fn into_reply(self, _: impl Reply<Error = E>) -> Result<(), E> {
+impl IntoReply for () {
+    fn into_reply(self, _: impl Reply) -> Result<(), HandlerError> {
         Ok(())
     }
 }
 
-impl<T: Answer, E> IntoReply<E> for T {
-    fn into_reply(self, ack: impl Reply<Error = E>) -> Result<(), E> {
+impl<T: Answer> IntoReply for T {
+    fn into_reply(self, ack: impl Reply) -> Result<(), HandlerError> {
         ack.reply(&self)
     }
 }
 
-impl<T: IntoReply<E>, E> IntoReply<E> for Result<T, E> {
-    fn into_reply(self, ack: impl Reply<Error = E>) -> Result<(), E> {
+impl<T: IntoReply> IntoReply for Result<T, HandlerError> {
+    fn into_reply(self, ack: impl Reply) -> Result<(), HandlerError> {
         self?.into_reply(ack)
     }
 }
@@ -107,37 +110,34 @@ impl<T: IntoReply<E>, E> IntoReply<E> for Result<T, E> {
 /// The destination of a handler's return value.
 #[doc(hidden)]
 pub trait Reply {
-    /// The error of handlers.
-    type Error;
-
     /// Sends the ack, if the other side waits for one.
     ///
     /// # Errors
     ///
     /// Returns an error if the ack could not be sent.
-    fn reply<T: Serialize>(self, answer: &T) -> Result<(), Self::Error>;
+    fn reply<T: Serialize>(self, answer: &T) -> Result<(), HandlerError>;
 }
 
 /// The return value of a typed event's handler: the event's own type, or a `Result` of it.
 #[diagnostic::on_unimplemented(
     message = "the handler of this event must return `{R}` or `Result<{R}, HandlerError>`"
 )]
-pub trait Outcome<R, E> {
+pub trait Outcome<R> {
     /// Returns the value.
     ///
     /// # Errors
     ///
     /// Returns the handler's own error.
-    fn outcome(self) -> Result<R, E>;
+    fn outcome(self) -> Result<R, HandlerError>;
 }
 
-impl<R, E> Outcome<R, E> for R {
-    fn outcome(self) -> Result<R, E> {
+impl<R> Outcome<R> for R {
+    fn outcome(self) -> Result<R, HandlerError> {
         Ok(self)
     }
 }
 
-impl<R, E> Outcome<R, E> for Result<R, E> {
+impl<R> Outcome<R> for Result<R, HandlerError> {
     fn outcome(self) -> Self {
         self
     }

@@ -1,0 +1,43 @@
+//! Polling the futures of handlers. A panic ends only the handler.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use crate::HandlerError;
+
+/// The future of a handler that was started.
+pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
+
+/// The progress of a handler.
+#[derive(Debug)]
+pub enum Step {
+    /// The handler has not finished.
+    Pending,
+    /// The handler has finished.
+    Done,
+    /// The handler returned an error.
+    Failed(HandlerError),
+    /// The handler panicked with this message.
+    Panicked(String),
+}
+
+/// Polls the future of a handler.
+pub fn poll_caught(future: &mut HandlerFuture, cx: &mut Context<'_>) -> Step {
+    match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Step::Pending,
+        Ok(Poll::Ready(Ok(()))) => Step::Done,
+        Ok(Poll::Ready(Err(error))) => Step::Failed(error),
+        Err(panic) => Step::Panicked(panic_message(&*panic)),
+    }
+}
+
+/// Returns the message of a panic.
+pub fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("the handler panicked").to_owned()
+}
