@@ -9,16 +9,20 @@ use serde::{
 };
 use serde_json::Error;
 
-/// The key of a member: a text, from which a number or boolean is parsed if the type requests one,
-/// as in `serde_json`.
+use crate::{deserializer::JsonDeserializer, scan};
+
+/// The key of a member: a text, from which a number or boolean is read if the type requests one.
+/// As in `serde_json`, the text must then be a JSON number, so that `"007"` is not a second key 7.
 pub(super) struct Key<'de>(pub(super) Cow<'de, str>);
 
-macro_rules! parsed {
-    ($($method:ident => $visit:ident;)*) => {
+macro_rules! numbers {
+    ($($method:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-            match self.0.parse() {
-                Ok(value) => visitor.$visit(value),
-                Err(_) => self.deserialize_any(visitor),
+            match self.0 {
+                Cow::Borrowed(text) if scan::number(text.as_bytes(), 0) == Some(text.len()) => {
+                    JsonDeserializer::new(text, 0, None).$method(visitor)
+                }
+                _ => self.deserialize_any(visitor),
             }
         })*
     };
@@ -35,20 +39,17 @@ impl<'de> Deserializer<'de> for Key<'de> {
         }
     }
 
-    parsed! {
-        deserialize_bool => visit_bool;
-        deserialize_i8 => visit_i8;
-        deserialize_i16 => visit_i16;
-        deserialize_i32 => visit_i32;
-        deserialize_i64 => visit_i64;
-        deserialize_i128 => visit_i128;
-        deserialize_u8 => visit_u8;
-        deserialize_u16 => visit_u16;
-        deserialize_u32 => visit_u32;
-        deserialize_u64 => visit_u64;
-        deserialize_u128 => visit_u128;
-        deserialize_f32 => visit_f32;
-        deserialize_f64 => visit_f64;
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0.parse() {
+            Ok(value) => visitor.visit_bool(value),
+            Err(_) => self.deserialize_any(visitor),
+        }
+    }
+
+    numbers! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+        deserialize_f32 deserialize_f64
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {

@@ -3,7 +3,10 @@
 
 use crate::common;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+};
 
 use bytes::Bytes;
 use common::{args, text};
@@ -240,4 +243,56 @@ proptest! {
         let again = encode_event(&Nsp::root(), None, "e", &Values(values)).unwrap();
         prop_assert_eq!(again.count(), 1 + usize::from(binary));
     }
+}
+
+/// Returns whether a map with keys of the type can be decoded, by our decoder and by `serde_json`.
+fn decoded<K: DeserializeOwned + Eq + Hash>(key: &str) -> (bool, bool) {
+    let text = format!(r#"{{"{key}":1}}"#);
+    let ours = socketio_parser::from_json::<HashMap<K, u8>>(&text);
+    (ours.is_ok(), serde_json::from_str::<HashMap<K, u8>>(&text).is_ok())
+}
+
+#[test]
+fn a_numeric_key_is_a_json_number_as_in_serde_json() {
+    let keys = [
+        "7",
+        "0",
+        "-7",
+        "255",
+        "256",
+        "-0",
+        "007",
+        "+7",
+        "-",
+        "",
+        " 7",
+        "7 ",
+        "7.0",
+        "7.",
+        ".5",
+        "1e2",
+        "1e",
+        "inf",
+        "NaN",
+        "0x7",
+        "7a",
+        "true",
+        "1_000",
+        "18446744073709551616",
+        "\\u0037",
+    ];
+    for key in keys {
+        for (ours, serde) in [
+            decoded::<u8>(key),
+            decoded::<i32>(key),
+            decoded::<u64>(key),
+            decoded::<i128>(key),
+            decoded::<u128>(key),
+            decoded::<bool>(key),
+            decoded::<String>(key),
+        ] {
+            assert_eq!(ours, serde, "{key}");
+        }
+    }
+    assert!(!decoded::<u32>("007").0 && !decoded::<u32>("+7").0 && decoded::<u32>("7").0);
 }
