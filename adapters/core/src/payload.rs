@@ -20,7 +20,8 @@ use socketio_parser::{
 ///
 /// # Errors
 ///
-/// Returns an error if the name is reserved or the arguments cannot be serialized.
+/// Returns an error if the name is reserved, or if the arguments cannot be serialized or are nested
+/// 125 levels deep, including the argument list.
 pub fn event_args<T: Serialize + ?Sized>(event: &str, args: &T) -> Result<Args, EncodeError> {
     read(&encode_event(&Nsp::root(), None, event, args)?)
 }
@@ -29,7 +30,7 @@ pub fn event_args<T: Serialize + ?Sized>(event: &str, args: &T) -> Result<Args, 
 ///
 /// # Errors
 ///
-/// Returns an error if the values cannot be serialized.
+/// Returns an error if the values cannot be serialized or are nested 125 levels deep.
 pub fn answer_args<T: Serialize + ?Sized>(args: &T) -> Result<Args, EncodeError> {
     read(&encode_ack(&Nsp::root(), 0.into(), args)?)
 }
@@ -63,6 +64,10 @@ pub(crate) fn first_value(args: &Args) -> Option<Value> {
     Some(first)
 }
 
+/// The depth of nested arrays and objects at which arguments are refused, including the argument
+/// list. A message nests them three levels deeper, and no node accepts a message of 128 levels.
+const MAX_DEPTH: usize = 125;
+
 /// Decodes what an encoder wrote, as a peer would.
 fn read(frames: &Frames) -> Result<Args, EncodeError> {
     let mut payloads = frames.iter().map(|frame| frame.payload());
@@ -80,7 +85,8 @@ fn decode(
     let limits = Limits::default()
         .max_attachments(usize::MAX)
         .max_attachment_bytes(usize::MAX)
-        .max_event_name(usize::MAX);
+        .max_event_name(usize::MAX)
+        .max_depth(MAX_DEPTH);
     let mut decoder = Decoder::new(&limits);
     let mut packet = decoder.decode_text(text)?;
     for bytes in attachments {
@@ -122,5 +128,24 @@ mod tests {
         assert!(parse_event("[]").is_err());
         assert!(event_of_values(Vec::new()).is_none());
         assert!(event_of_values(args![null].0).is_none());
+    }
+
+    #[test]
+    fn arguments_that_are_accepted_reach_other_nodes_at_any_depth() {
+        use crate::{Body, ClusterLimits, Message};
+
+        let accepted = (1..140).map_while(|depth| {
+            let nested = (0..depth).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+            let args = event_args("deep", &nested).ok()?;
+            let body = Body::Broadcast { args, selection: <_>::default(), request: None };
+            let message = Message { uid: "1".into(), nsp: Nsp::root(), body };
+            let json = message.to_json().unwrap();
+            for wire in [json.as_bytes(), &message.to_msgpack()] {
+                let received = Message::decode(wire, &ClusterLimits::default());
+                assert_eq!(received.as_ref().ok(), Some(&message), "{depth} levels");
+            }
+            Some(())
+        });
+        assert_eq!(accepted.count(), 123, "the list of arguments is the 124th level");
     }
 }

@@ -128,7 +128,8 @@ impl Broadcast {
     /// # Errors
     ///
     /// Returns an error if the event cannot be encoded, or if the queue to the other nodes is full.
-    /// In both cases no recipient has got the event.
+    /// In both cases no recipient has got the event. With an adapter, arguments that are nested 125
+    /// levels deep, including the argument list, cannot be encoded.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         let Some(membership) = self.cluster() else { return self.deliver(event, args) };
         let args = event_args(event, args)?;
