@@ -54,6 +54,62 @@ async fn a_value_replaces_the_former_one_of_its_type() {
 }
 
 #[tokio::test]
+async fn a_value_is_created_once_and_updated_in_place() {
+    let server = server().await;
+    let mut connected = sockets(&server.io.of("/"));
+    let _client = server.client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    assert_eq!(socket.update_data(|_: &mut u8| unreachable!("there is no value")), None);
+    assert_eq!(*socket.data_or_insert_with(|| 7_u8), 7);
+    let former = socket.data_or_insert_with(|| -> u8 { unreachable!("there is a value") });
+    assert_eq!(socket.update_data(|value: &mut u8| *value += 1).as_deref(), Some(&8));
+    assert_eq!((*former, socket.data::<u8>().as_deref()), (7, Some(&8)));
+}
+
+#[tokio::test]
+async fn concurrent_changes_of_a_value_are_not_lost() {
+    let server = server().await;
+    let mut connected = sockets(&server.io.of("/"));
+    let _client = server.client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    // The value changes while it is being changed: both changes count.
+    let mut disturbed = false;
+    socket.set_data(1_u32);
+    let changed = socket.update_data(|value: &mut u32| {
+        if !std::mem::replace(&mut disturbed, true) {
+            socket.set_data(10_u32);
+        }
+        *value += 1;
+    });
+    assert_eq!(changed.as_deref(), Some(&11));
+    let mut disturbed = false;
+    let shared = socket.update_shared(|value: &mut Option<u32>| {
+        if !std::mem::replace(&mut disturbed, true) {
+            socket.set_shared(&20).unwrap();
+        }
+        *value = Some(value.unwrap_or_default() + 1);
+    });
+    assert_eq!(shared.unwrap(), Some(21));
+    assert_eq!(socket.shared::<u32>().unwrap(), 21);
+    let created = socket.data_or_insert_with(|| {
+        socket.set_data(Name("theirs"));
+        Name("ours")
+    });
+    assert_eq!(*created, Name("theirs"));
+}
+
+#[tokio::test]
+async fn a_shared_value_of_another_type_is_not_changed() {
+    let server = server().await;
+    let mut connected = sockets(&server.io.of("/"));
+    let _client = server.client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    socket.update_shared(|data: &mut Value| data["name"] = "Ada".into()).unwrap();
+    socket.update_shared(|_: &mut u8| unreachable!("the value is no number")).unwrap_err();
+    assert_eq!(socket.shared::<Value>().unwrap(), json!({ "name": "Ada" }));
+}
+
+#[tokio::test]
 async fn the_shared_value_is_null_until_it_is_set() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
