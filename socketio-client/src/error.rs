@@ -130,8 +130,8 @@ pub enum AckError {
         limit: usize,
     },
     /// The server's handler failed and the server sent the error as the ack: `{ "error": message,
-    /// "data": … }`, as the servers of this project do. A type that accepts such an object as its
-    /// value receives it as a value.
+    /// "data": … }`, as the servers of this project do. A type that reads a field `error` receives such
+    /// an object as a value, and so does a type of any shape, such as [`Value`](crate::Value).
     ///
     /// ```no_run
     /// use socketio_client::{AckError, Socket};

@@ -1,6 +1,15 @@
 //! Acks of failed handlers: the error that the other side sent in place of a value.
 
-use serde::{Deserialize, de::DeserializeOwned};
+use std::cell::Cell;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{
+        DeserializeOwned, Error as _, IntoDeserializer, Visitor,
+        value::{self, MapDeserializer, SeqDeserializer},
+    },
+    forward_to_deserialize_any,
+};
 use serde_json::Value;
 
 use crate::{args::Args, error::ArgsError, from_json};
@@ -35,9 +44,9 @@ impl Args {
     /// the other side reports in their place.
     ///
     /// Servers and clients of this project send `{ "error": message, "data": … }` for a handler
-    /// that failed. This is a failure only if it cannot be decoded as `T`. A type that accepts such
-    /// an object gets it as a value. Every value decodes as a type without a size, such as `()`.
-    /// For such a type the shape decides.
+    /// that failed. A type that reads a field `error` gets such an object as a value, and so does a
+    /// type of any shape, such as `serde_json::Value`. For every other type it is a failure, also if
+    /// the type could be decoded from it because all its fields are optional.
     ///
     /// ```
     /// use socketio_parser::{AnswerError, Content, Decoder, Limits};
@@ -66,16 +75,13 @@ impl Args {
     /// Returns an error if the handler on the other side failed, or if an argument is missing or of
     /// another type.
     pub fn decode_answer<T: DeserializeOwned>(&self) -> Result<T, AnswerError> {
-        if size_of::<T>() == 0
-            && let Some(refusal) = self.refusal()
-        {
-            return Err(refusal);
-        }
         match self.decode() {
             Err(error) if self.is_empty() => {
                 from_json("null").map_err(|_| AnswerError::Decode(error))
             }
-            result => result.map_err(|error| self.refusal().unwrap_or(AnswerError::Decode(error))),
+            Err(error) => Err(self.refusal().unwrap_or(AnswerError::Decode(error))),
+            Ok(value) if ignores_error::<T>() => self.refusal().map_or(Ok(value), Err),
+            Ok(value) => Ok(value),
         }
     }
 
@@ -90,9 +96,95 @@ impl Args {
     }
 }
 
+/// Returns whether `T` ignores the field `error` of an object, or everything.
+fn ignores_error<T: DeserializeOwned>() -> bool {
+    let ignored = Cell::new(size_of::<T>() == 0);
+    let _ = T::deserialize(Probe { ignored: &ignored, level: Level::Answer });
+    ignored.get()
+}
+
+/// A deserializer of an object with the field `error`, which records whether the field is ignored.
+#[derive(Clone, Copy)]
+struct Probe<'c> {
+    ignored: &'c Cell<bool>,
+    level: Level,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    /// The list of arguments, or its only argument.
+    Answer,
+    Argument,
+    /// The value of the field.
+    Error,
+}
+
+impl<'de> IntoDeserializer<'de> for Probe<'_> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Probe<'_> {
+    type Error = value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        if self.level == Level::Error {
+            return Err(value::Error::custom("the field is read"));
+        }
+        let field = Self { level: Level::Error, ..self };
+        visitor.visit_map(MapDeserializer::new([("error", field)].into_iter()))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        if self.level != Level::Answer {
+            return self.deserialize_any(visitor);
+        }
+        let argument = Self { level: Level::Argument, ..self };
+        visitor.visit_seq(SeqDeserializer::new([argument].into_iter()))
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.deserialize_tuple(len, visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        self.ignored.set(true);
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq map struct enum identifier
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fmt;
+    use std::{collections::HashMap, fmt};
 
     use serde_json::json;
 
@@ -133,6 +225,41 @@ mod tests {
         let value = answer(r#"[{"error":"no"}]"#).decode_answer::<Value>().unwrap();
         assert_eq!(value, json!({ "error": "no" }));
         answer(r#"[{"error":"no"}]"#).decode_answer::<Values>().unwrap();
+        answer(r#"[{"error":"no"}]"#).decode_answer::<HashMap<String, String>>().unwrap();
+        answer(r#"[{"error":"no"}]"#).decode_answer::<(Mine, Option<u32>)>().unwrap();
+    }
+
+    #[test]
+    fn a_type_that_ignores_the_error_gets_the_refusal() {
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "only decoded")]
+        struct Profile {
+            name: Option<String>,
+            data: Option<Value>,
+        }
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(default)]
+        struct Defaults {
+            count: u32,
+        }
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "only decoded")]
+        struct New(Profile);
+        let plain = Some(("no".to_owned(), None));
+        let list = r#"[{"error":"no"}]"#;
+        assert_eq!(refused::<Profile>(list), plain);
+        assert_eq!(refused::<Option<Profile>>(list), plain);
+        assert_eq!(refused::<New>(list), plain);
+        assert_eq!(refused::<Defaults>(list), plain);
+        assert_eq!(refused::<(Profile, Option<u32>)>(list), plain);
+        assert_eq!(
+            refused::<(Profile,)>(r#"[{"error":"no","data":1}]"#).unwrap().1,
+            Some(json!(1))
+        );
+        // Values of other shapes stay values.
+        for value in [r#"[{"name":"a"}]"#, r#"[{"error":1}]"#, r#"[{"error":"no","name":"a"}]"#] {
+            answer(value).decode_answer::<Profile>().unwrap();
+        }
     }
 
     #[test]

@@ -94,8 +94,8 @@ pub enum AckError {
     #[error("too many pending acknowledgements")]
     TooManyPending,
     /// The client's handler failed, and the client reported the failure in place of the ack's
-    /// value: `{ "error": message, "data": … }`, as this project's clients do. If the expected type
-    /// can be decoded from such an object, it is returned as a value instead.
+    /// value: `{ "error": message, "data": … }`, as this project's clients do. A type that reads a
+    /// field `error` receives such an object as a value, and so does a type of any shape.
     #[error("{message}")]
     Refused {
         /// The error's message, or "internal error" if the client does not disclose it.
