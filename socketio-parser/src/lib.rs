@@ -48,10 +48,10 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod args;
-#[cfg(feature = "asyncapi")]
-mod asyncapi;
 mod binary;
 pub mod connection;
+#[cfg(feature = "contract")]
+mod contract;
 mod date;
 mod decoder;
 mod deserializer;
@@ -77,11 +77,11 @@ mod text;
 mod value;
 
 pub use args::Args;
-#[cfg(feature = "asyncapi")]
-pub use asyncapi::AsyncApi;
 pub use binary::Binary;
 pub use bytestring::ByteString;
 pub use connection::{Connection, Output};
+#[cfg(feature = "contract")]
+pub use contract::Contract;
 pub use date::{javascript_date, javascript_time};
 pub use decoder::Decoder;
 pub use encoder::{

@@ -167,8 +167,8 @@ pub use socketio_adapter::{
     ClusterAdapter, ClusterLimits, Flags, IntoRooms, MemoryCluster, MemoryLog, Room, Selection,
 };
 pub use socketio_core::{Answer, IntoReply, Json, Outcome, PublicError};
-#[cfg(feature = "asyncapi")]
-pub use socketio_parser::AsyncApi;
+#[cfg(feature = "contract")]
+pub use socketio_parser::Contract;
 pub use socketio_parser::{
     Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, Parser, RawJson, Value, Values, args,
     value,

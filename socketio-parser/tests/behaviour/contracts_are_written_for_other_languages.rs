@@ -1,15 +1,16 @@
-//! Declared events become an AsyncAPI 3.0 document: every reference resolves, every part has what the specification asks for.
-#![cfg(feature = "asyncapi")]
+//! A contract of typed events becomes an AsyncAPI 3.0 document, whose references resolve and whose
+//! parts are those of the specification, and a TypeScript file.
+#![cfg(feature = "contract")]
 
 use schemars::JsonSchema;
 use serde_json::{Value, json};
-use socketio_parser::{AsyncApi, Binary, Event};
+use socketio_parser::{Binary, Contract, Event};
 
 #[derive(JsonSchema)]
 #[allow(dead_code, reason = "a schema is all that is wanted")]
 struct Receipt {
-    length: usize,
     body: Option<Binary>,
+    length: usize,
     next: Option<Box<Receipt>>,
 }
 
@@ -19,8 +20,12 @@ const PING: Event<(), ()> = Event::new("ping");
 const POINT: Event<[f64; 2], bool> = Event::new("point");
 
 fn document() -> Value {
-    let api = AsyncApi::new("Chat", "1.2.3").receives(SAY).sends(PING);
-    api.namespace("/chat/~x").sends(NOTE).receives(POINT).document()
+    contract().asyncapi()
+}
+
+fn contract() -> Contract {
+    let main = Contract::new("Chat", "1.2.3").receives(SAY).sends(PING);
+    main.namespace("/chat/~x").sends(NOTE).receives(POINT)
 }
 
 /// What a reference stands for.
@@ -43,7 +48,7 @@ fn check_references(document: &Value, part: &Value) {
 }
 
 #[test]
-fn it_has_the_shape_of_the_specification() {
+fn the_asyncapi_document_has_the_shape_of_the_specification() {
     let document = document();
     assert_eq!(document["asyncapi"], "3.0.0");
     assert_eq!(document["info"], json!({ "title": "Chat", "version": "1.2.3" }));
@@ -69,7 +74,7 @@ fn it_has_the_shape_of_the_specification() {
 }
 
 #[test]
-fn payloads_are_argument_lists() {
+fn asyncapi_payloads_are_argument_lists() {
     let document = document();
     let operation = |id: &str| &document["operations"][id];
     let payload =
@@ -90,4 +95,97 @@ fn payloads_are_argument_lists() {
     let point = payload(operation("receive.chat__x.point"));
     assert_eq!((&point["minItems"], &point["items"]["type"]), (&json!(2), &json!("number")));
     assert_eq!(document["channels"]["chat__x"]["address"], "/chat/~x");
+}
+
+#[test]
+fn the_typescript_file_declares_events_as_functions() {
+    let expected = r#"// The events of Chat, version 1.2.3.
+
+export type Binary = ArrayBuffer | Uint8Array;
+
+export type Receipt = {
+  body?: Binary | null;
+  length: number;
+  next?: Receipt | null;
+};
+
+export interface ServerToClientEvents {
+  ping: () => void;
+}
+
+export interface ClientToServerEvents {
+  say: (arg1: string, arg2: number, ack: (arg1: Receipt) => void) => void;
+}
+
+export interface InterServerEvents {
+}
+
+export interface ChatXServerToClientEvents {
+  "note it/now": (arg1: Array<string>) => void;
+}
+
+export interface ChatXClientToServerEvents {
+  point: (arg1: number, arg2: number, ack: (arg1: boolean) => void) => void;
+}
+
+export interface ChatXInterServerEvents {
+}
+"#;
+    assert_eq!(contract().typescript(), expected);
+}
+
+/// A description
+/// of two lines, and `*/` in it.
+#[derive(JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[allow(dead_code, reason = "only its schema is used")]
+enum Shape {
+    Circle {
+        radius: f64,
+    },
+    #[serde(rename = "poly-gon")]
+    Polygon {
+        points: Vec<(f64, f64)>,
+    },
+    Nothing,
+}
+
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+enum Color {
+    Red,
+    Green,
+}
+
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct Drawing {
+    shapes: std::collections::BTreeMap<String, Shape>,
+    color: Option<Color>,
+    /// Any value.
+    extra: Value,
+    r#type: bool,
+    #[serde(rename = "the-id")]
+    id: u64,
+}
+
+#[test]
+fn typescript_types_follow_the_serialized_form() {
+    const DRAWN: Event<Drawing> = Event::new("drawn");
+    let types = Contract::new("Draw", "1.0.0").sends(DRAWN).typescript();
+    for part in [
+        "export type Color = \"Red\" | \"Green\";",
+        "  color?: Color | null;\n",
+        "  /** Any value. */\n  extra: unknown;\n",
+        "  shapes: Record<string, Shape>;\n",
+        "  \"the-id\": number;\n",
+        "  type: boolean;\n",
+        "/** A description\n * of two lines, and `* /` in it. */\nexport type Shape = {",
+        "  kind: \"circle\";\n",
+        "  points: Array<[number, number]>;\n",
+        "  kind: \"poly-gon\";\n",
+        "drawn: (arg1: Drawing) => void;",
+    ] {
+        assert!(types.contains(part), "{part} is missing in {types}");
+    }
 }

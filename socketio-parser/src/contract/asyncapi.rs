@@ -1,0 +1,82 @@
+//! A contract as an AsyncAPI 3 document.
+
+use serde_json::{Map, Value, json};
+
+use super::{Contract, Direction, Entry};
+
+impl Contract {
+    /// Returns the contract as an AsyncAPI 3.0 document.
+    ///
+    /// A namespace is a channel, an event is a message whose payload is the list of its arguments,
+    /// and an ack is the reply.
+    ///
+    /// ```
+    /// use socketio_parser::{Contract, Event};
+    ///
+    /// const SAID: Event<String> = Event::new("said");
+    ///
+    /// let document = Contract::new("Chat", "1.0.0").sends(SAID).asyncapi();
+    /// assert_eq!(document["asyncapi"], "3.0.0");
+    /// ```
+    pub fn asyncapi(mut self) -> Value {
+        let mut document = Document::default();
+        for entry in &self.entries {
+            document.add(entry);
+        }
+        json!({
+            "asyncapi": "3.0.0",
+            "info": { "title": self.title, "version": self.version },
+            "defaultContentType": "application/json",
+            "channels": document.channels,
+            "operations": document.operations,
+            "components": { "schemas": self.generator.take_definitions(true) },
+        })
+    }
+}
+
+#[derive(Default)]
+struct Document {
+    channels: Map<String, Value>,
+    operations: Map<String, Value>,
+}
+
+impl Document {
+    fn add(&mut self, entry: &Entry) {
+        let action = match entry.direction {
+            Direction::Receive => "receive",
+            Direction::Send => "send",
+            Direction::BetweenServers => return,
+        };
+        let event = &entry.event;
+        let name = identifier(event);
+        let channel = match entry.namespace.trim_matches('/') {
+            "" => "main".to_owned(),
+            name => identifier(name),
+        };
+        let (payload, address) = (&entry.args, &entry.namespace);
+        let message = json!({ "name": event, "payload": payload });
+        let message = self.message(&channel, address, &name, message);
+        let to = json!({ "$ref": format!("#/channels/{channel}") });
+        let mut operation = json!({ "action": action, "channel": to, "messages": [message] });
+        if let Some(ack) = &entry.ack {
+            let reply = json!({ "name": format!("{event}, acknowledged"), "payload": ack });
+            let reply = self.message(&channel, address, &format!("{name}.ack"), reply);
+            operation["reply"] = json!({ "channel": to, "messages": [reply] });
+        }
+        self.operations.insert(format!("{action}.{channel}.{name}"), operation);
+    }
+
+    /// Adds a message to a channel. Returns a reference to it.
+    fn message(&mut self, channel: &str, address: &str, name: &str, message: Value) -> Value {
+        let entry = self.channels.entry(channel);
+        let added = entry.or_insert_with(|| json!({ "address": address, "messages": {} }));
+        added["messages"][name] = message;
+        json!({ "$ref": format!("#/channels/{channel}/messages/{name}") })
+    }
+}
+
+/// Converts a name to one that needs no escaping in a reference.
+fn identifier(name: &str) -> String {
+    let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
+    name.chars().map(|char| if plain(char) { char } else { '_' }).collect()
+}
