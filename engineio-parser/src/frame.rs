@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{
     lenient_base64,
-    packet::{Data, Packet, PacketType, Revision},
+    packet::{Packet, PacketData, PacketType, Revision},
     websocket::{BINARY, TEXT, header_len, write_header},
 };
 
@@ -233,9 +233,9 @@ impl Frame {
         let data = match self.body() {
             Body::Text(buffer) => {
                 let text = buffer.slice(HEADROOM + 1..);
-                Data::Text(text.try_into().unwrap_or_default())
+                PacketData::Text(text.try_into().unwrap_or_default())
             }
-            Body::Binary(body) => Data::Binary(body.clone()),
+            Body::Binary(body) => PacketData::Binary(body.clone()),
         };
         Packet { kind, data }
     }
@@ -253,9 +253,9 @@ impl Packet {
     /// ```
     pub fn to_frame(&self) -> Option<Frame> {
         match (&self.data, self.kind) {
-            (Data::Text(text), kind) => Some(Frame::text(kind, text)),
-            (Data::Binary(data), PacketType::Message) => Some(Frame::binary(data.clone())),
-            (Data::Binary(_), _) => None,
+            (PacketData::Text(text), kind) => Some(Frame::text(kind, text)),
+            (PacketData::Binary(data), PacketType::Message) => Some(Frame::binary(data.clone())),
+            (PacketData::Binary(_), _) => None,
         }
     }
 }

@@ -60,4 +60,4 @@ pub use error::{FramingError, HandshakeError, PacketError, PayloadError, WebSock
 pub use frame::{Frame, FrameWriter};
 pub use frames::Frames;
 pub use handshake::OpenPacket;
-pub use packet::{Data, Packet, PacketType, Revision, Transport};
+pub use packet::{Packet, PacketData, PacketType, Revision, Transport};

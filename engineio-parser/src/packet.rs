@@ -26,18 +26,18 @@ pub struct Packet {
     /// The type.
     pub kind: PacketType,
     /// The data. In revision 4 only messages carry binary data.
-    pub data: Data,
+    pub data: PacketData,
 }
 
 impl Packet {
     /// Creates a packet.
-    pub fn new(kind: PacketType, data: Data) -> Self {
+    pub fn new(kind: PacketType, data: PacketData) -> Self {
         Self { kind, data }
     }
 
     /// A packet that carries text, which may be empty.
     pub fn text(kind: PacketType, text: impl Into<ByteString>) -> Self {
-        Self::new(kind, Data::Text(text.into()))
+        Self::new(kind, PacketData::Text(text.into()))
     }
 
     /// A text message.
@@ -47,7 +47,7 @@ impl Packet {
 
     /// A binary message.
     pub fn binary(data: impl Into<Bytes>) -> Self {
-        Self::new(PacketType::Message, Data::Binary(data.into()))
+        Self::new(PacketType::Message, PacketData::Binary(data.into()))
     }
 
     /// Decodes a WebSocket text message or an element of a text payload. The data is a slice of
@@ -77,7 +77,7 @@ impl Packet {
             (Some((b'b', rest)), Revision::V3) => {
                 let (&digit, base64) = rest.split_first().ok_or(PacketError::Empty)?;
                 let kind = PacketType::from_digit(digit).ok_or(PacketError::UnknownType(digit))?;
-                Ok(Self::new(kind, Data::Binary(lenient_base64::decode(base64).into())))
+                Ok(Self::new(kind, PacketData::Binary(lenient_base64::decode(base64).into())))
             }
             (Some((&digit, _)), _) => {
                 let kind = PacketType::from_digit(digit).ok_or(PacketError::UnknownType(digit))?;
@@ -114,7 +114,7 @@ impl Packet {
             Revision::V3 => {
                 let &byte = bytes.first().ok_or(PacketError::Empty)?;
                 let kind = PacketType::from_byte(byte).ok_or(PacketError::UnknownType(byte))?;
-                Ok(Self::new(kind, Data::Binary(bytes.slice(1..))))
+                Ok(Self::new(kind, PacketData::Binary(bytes.slice(1..))))
             }
         }
     }
@@ -122,14 +122,14 @@ impl Packet {
 
 /// The data of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Data {
+pub enum PacketData {
     /// Text.
     Text(ByteString),
     /// Binary.
     Binary(Bytes),
 }
 
-impl Data {
+impl PacketData {
     /// The length in bytes.
     pub fn len(&self) -> usize {
         match self {
@@ -263,7 +263,7 @@ mod tests {
     fn decoded_text_shares_the_input_buffer() {
         let input = ByteString::from("4hello");
         let packet = Packet::decode_text(input.clone(), Revision::V4).unwrap();
-        let Data::Text(data) = packet.data else { panic!("text expected") };
+        let PacketData::Text(data) = packet.data else { panic!("text expected") };
         assert_eq!(data.as_ptr(), input[1..].as_ptr());
     }
 
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn the_type_byte_of_v3_is_not_a_digit() {
-        let ping = Packet::new(PacketType::Ping, Data::Binary(Bytes::from_static(b"x")));
+        let ping = Packet::new(PacketType::Ping, PacketData::Binary(Bytes::from_static(b"x")));
         assert_eq!(Packet::decode_binary(Bytes::from_static(b"\x02x"), Revision::V3), Ok(ping));
         assert_eq!(
             Packet::decode_binary(Bytes::from_static(b"2x"), Revision::V3),

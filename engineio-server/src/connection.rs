@@ -10,7 +10,7 @@ use std::{
 };
 
 use engineio_parser::{
-    Data, Transport,
+    PacketData, Transport,
     session::{CloseReason, Input, Output, Reading, SendError, Session},
 };
 use tokio::time::Sleep;
@@ -31,7 +31,7 @@ const CLOSED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 #[non_exhaustive]
 pub enum Event {
     /// A message arrived.
-    Message(Data),
+    Message(PacketData),
     /// The session switched to another transport. No message was lost or reordered.
     Upgraded(Transport),
     /// The session ended. No event follows.
@@ -122,7 +122,7 @@ impl Connection {
     /// # Errors
     ///
     /// Returns the close reason if the session has ended.
-    pub async fn recv(&mut self) -> Result<Data, CloseReason> {
+    pub async fn recv(&mut self) -> Result<PacketData, CloseReason> {
         loop {
             match self.event().await {
                 Event::Message(data) => return Ok(data),

@@ -109,7 +109,7 @@ pub use connection::{Connection, Event};
 pub use drain::Drained;
 pub use engine::{Application, Engine};
 pub use engineio_parser::{
-    ByteString, Data, Frame, Frames, Revision, Transport,
+    ByteString, Frame, Frames, PacketData, Revision, Transport,
     session::{CloseReason, SendError, Traffic},
 };
 pub use error::{ConnectionError, ErrorContext, Refusal, RequestError};

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use engineio_parser::{
-    ByteString, Data, Frame, Frames, PacketType, Revision, Transport,
+    ByteString, Frame, Frames, PacketData, PacketType, Revision, Transport,
     session::{CloseReason, SendError, Session},
 };
 
@@ -360,11 +360,11 @@ impl From<Vec<u8>> for Message {
     }
 }
 
-impl From<Data> for Message {
-    fn from(data: Data) -> Self {
+impl From<PacketData> for Message {
+    fn from(data: PacketData) -> Self {
         match data {
-            Data::Text(text) => (&*text).into(),
-            Data::Binary(data) => data.into(),
+            PacketData::Text(text) => (&*text).into(),
+            PacketData::Binary(data) => data.into(),
         }
     }
 }

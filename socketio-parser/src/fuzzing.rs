@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use engineio_parser::Data;
+use engineio_parser::PacketData;
 
 use crate::{
     AckRefused, Args, Connection, Content, Decoder, Limits, Nsp, Output, Packet, Protocol, RawJson,
@@ -197,8 +197,8 @@ pub fn connection_ops(data: &[u8]) {
             kind @ 0..=2 => {
                 let message: Vec<u8> = bytes.by_ref().take(usize::from(argument % 64)).collect();
                 let data = match text(&message).filter(|_| kind > 0) {
-                    Some(text) => Data::Text(text),
-                    None => Data::Binary(message.into()),
+                    Some(text) => PacketData::Text(text),
+                    None => PacketData::Binary(message.into()),
                 };
                 if connection.handle_data(now, data).is_err() {
                     connection.close();
@@ -236,7 +236,7 @@ pub fn connection_ops(data: &[u8]) {
             }
             _ => {
                 let message = well_formed(op / 11, &nsp, argument / 8);
-                if connection.handle_data(now, Data::Text(message.into())).is_err() {
+                if connection.handle_data(now, PacketData::Text(message.into())).is_err() {
                     connection.close();
                 }
             }

@@ -21,7 +21,7 @@
 //! a single argument.
 //!
 //! ```
-//! use engineio_parser::Data;
+//! use engineio_parser::PacketData;
 //! use serde::{Deserialize, Serialize};
 //! use socketio_parser::{Binary, ByteString, Content, Decoder, Limits, Nsp, encode_event};
 //!

@@ -30,7 +30,7 @@ pub use self::reader::Reader;
 use crate::{
     error::PayloadError,
     frame::Frame,
-    packet::{Data, Packet, Revision},
+    packet::{Packet, PacketData, Revision},
 };
 
 /// An encoded body.
@@ -138,7 +138,9 @@ impl Iterator for Packets {
             State::Done => None,
         };
         match &mut next {
-            Some(Ok(Packet { data: Data::Text(text), .. })) if text.len() < self.body_len / 2 => {
+            Some(Ok(Packet { data: PacketData::Text(text), .. }))
+                if text.len() < self.body_len / 2 =>
+            {
                 *text = ByteString::from(&**text);
             }
             Some(Ok(_)) => {}

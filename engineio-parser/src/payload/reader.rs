@@ -5,7 +5,7 @@ use bytestring::ByteString;
 
 use crate::{
     error::PayloadError,
-    packet::{Data, Packet, Revision},
+    packet::{Packet, PacketData, Revision},
 };
 
 const SEPARATOR: u8 = 0x1e;
@@ -117,7 +117,7 @@ impl Reader {
             Packet::decode_text(text, Revision::V4)?
         };
         match &packet.data {
-            Data::Binary(data) if data.len() > self.max_payload => Err(self.too_long()),
+            PacketData::Binary(data) if data.len() > self.max_payload => Err(self.too_long()),
             _ => Ok(packet),
         }
     }

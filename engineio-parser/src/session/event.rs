@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::{
     frames::Frames,
     handshake::OpenPacket,
-    packet::{Data, Packet, Transport},
+    packet::{Packet, PacketData, Transport},
 };
 
 /// The end of the connection that a session represents.
@@ -76,7 +76,7 @@ pub enum Output {
     /// Client: the handshake arrived.
     Opened(OpenPacket),
     /// A message for the application.
-    Message(Data),
+    Message(PacketData),
     /// The probe failed. Close its connection. The session goes on, unless `Closed` follows.
     ProbeFailed(Transport),
     /// The session now uses this transport. If a GET still waits, answer it with the noop from

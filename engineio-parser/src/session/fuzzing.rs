@@ -11,7 +11,7 @@ use super::{CloseReason, Config, Input, Output, Reading, Session};
 use crate::{
     frame::Frame,
     frames::Frames,
-    packet::{Data, Packet, PacketType, Revision, Transport},
+    packet::{Packet, PacketData, PacketType, Revision, Transport},
 };
 
 const HANDSHAKE: &str = r#"{"sid":"a","pingInterval":25000,"pingTimeout":20000}"#;
@@ -139,14 +139,14 @@ fn drain(session: &mut Session, server: bool, via: Transport, argument: usize, d
         match (frame.kind(), frame.to_packet().data) {
             // These packets belong to a transport or end a session. They may come at any time.
             (PacketType::Noop | PacketType::Close | PacketType::Upgrade, _) => {}
-            (PacketType::Ping | PacketType::Pong, Data::Text(text)) if text == "probe" => {}
-            (PacketType::Message, Data::Binary(_)) => {
+            (PacketType::Ping | PacketType::Pong, PacketData::Text(text)) if text == "probe" => {}
+            (PacketType::Message, PacketData::Binary(_)) => {
                 assert!(*due > 0, "an attachment without its text frame");
                 *due -= 1;
             }
             (kind, data) => {
                 assert_eq!(*due, 0, "a run is indivisible");
-                if let (PacketType::Message, Data::Text(text)) = (kind, data) {
+                if let (PacketType::Message, PacketData::Text(text)) = (kind, data) {
                     *due = text.parse().unwrap_or_default();
                 }
             }

@@ -71,7 +71,7 @@
 //! use std::{sync::Arc, time::Instant};
 //!
 //! use engineio_parser::{
-//!     Data, Frame, Packet, PacketType, Revision, Transport,
+//!     PacketData, Frame, Packet, PacketType, Revision, Transport,
 //!     session::{Config, Input, Output, Session},
 //! };
 //!
@@ -88,7 +88,7 @@
 //! let hello = Packet::text(PacketType::Message, "hello");
 //! session.handle_input(now, Input::Packet(Transport::WebSocket, hello))?;
 //! while let Some(output) = session.poll_output() {
-//!     if let Output::Message(Data::Text(text)) = output {
+//!     if let Output::Message(PacketData::Text(text)) = output {
 //!         assert_eq!(text, "hello");
 //!         session.send(Frame::text(PacketType::Message, "welcome").into())?;
 //!     }

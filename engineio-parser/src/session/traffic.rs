@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 use crate::{
     frame::Frame,
-    packet::{Data, Packet},
+    packet::{Packet, PacketData},
 };
 
 /// Packets and bytes in both directions, including protocol packets (handshake, heartbeat,
@@ -27,7 +27,7 @@ pub struct Traffic {
 
 impl Traffic {
     pub(super) fn received(&mut self, packet: &Packet) {
-        let digit = usize::from(matches!(packet.data, Data::Text(_)));
+        let digit = usize::from(matches!(packet.data, PacketData::Text(_)));
         self.packets_in += 1;
         self.bytes_in += (digit + packet.data.len()) as u64;
     }

@@ -14,7 +14,7 @@
 use super::event::Role;
 use crate::{
     frame::Frame,
-    packet::{Data, Packet, PacketType, Transport},
+    packet::{Packet, PacketData, PacketType, Transport},
 };
 
 const PROBE: &str = "probe";
@@ -82,7 +82,7 @@ impl Upgrade {
         let State::Probing { via, .. } = self.state else {
             return Step::Fail;
         };
-        let is_probe = matches!(&packet.data, Data::Text(text) if *text == PROBE);
+        let is_probe = matches!(&packet.data, PacketData::Text(text) if *text == PROBE);
         match (role, packet.kind) {
             (Role::Server, PacketType::Ping) if is_probe => {
                 self.state = State::Probing { via, answered: true };

@@ -1,13 +1,13 @@
 //! A small message that the application retains does not keep its input buffer alive.
 
 use bytes::Bytes;
-use engineio_parser::{Data, Packet, Revision, payload, webtransport::Decoder};
+use engineio_parser::{Packet, PacketData, Revision, payload, webtransport::Decoder};
 
 fn binary_messages(packets: impl Iterator<Item = Packet>) -> Vec<Bytes> {
     packets
         .filter_map(|packet| match packet.data {
-            Data::Binary(data) => Some(data),
-            Data::Text(_) => None,
+            PacketData::Binary(data) => Some(data),
+            PacketData::Text(_) => None,
         })
         .collect()
 }

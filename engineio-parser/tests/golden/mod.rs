@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test uses some of these")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a panic fails the test")]
 
-use engineio_parser::{Data, Packet, PacketType, Revision};
+use engineio_parser::{Packet, PacketData, PacketType, Revision};
 use serde_json::Value;
 
 /// The list of vectors called `name`.
@@ -51,6 +51,6 @@ pub(crate) fn packet(value: &Value) -> Packet {
     };
     match value["text"].as_str() {
         Some(text) => Packet::text(kind, text),
-        None => Packet::new(kind, Data::Binary(hex(&value["hex"]).into())),
+        None => Packet::new(kind, PacketData::Binary(hex(&value["hex"]).into())),
     }
 }

@@ -5,7 +5,7 @@ use crate::support;
 
 use std::time::Duration;
 
-use engineio_server::{Data, EngineConfig, Event, TurnLimits};
+use engineio_server::{EngineConfig, Event, PacketData, TurnLimits};
 use support::{Server, frame, poll_once, text, within};
 use tokio::io::AsyncWriteExt;
 
@@ -26,7 +26,7 @@ async fn a_late_application_keeps_its_client() {
 
     // The application is busy for longer than the client may be silent.
     tokio::time::sleep(Duration::from_millis(600)).await;
-    assert_eq!(within(connection.recv()).await, Ok(Data::Text("here".into())));
+    assert_eq!(within(connection.recv()).await, Ok(PacketData::Text("here".into())));
     assert!(poll_once(&mut Box::pin(connection.event())).await.is_none(), "the session lives");
 }
 

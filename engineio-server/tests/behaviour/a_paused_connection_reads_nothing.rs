@@ -4,7 +4,7 @@ use crate::support;
 
 use std::time::Duration;
 
-use engineio_server::{CloseReason, Data, EngineConfig, Event};
+use engineio_server::{CloseReason, EngineConfig, Event, PacketData};
 use support::{Message, Server, poll_once, waiting, within};
 
 fn strict() -> EngineConfig {
@@ -45,7 +45,7 @@ async fn a_paused_connection_reads_nothing() {
     assert_eq!(text, "4down");
 
     connection.set_reading(true);
-    assert_eq!(within(connection.recv()).await, Ok(Data::Text("waits".into())));
+    assert_eq!(within(connection.recv()).await, Ok(PacketData::Text("waits".into())));
 }
 
 #[tokio::test]
@@ -70,8 +70,8 @@ async fn a_push_to_a_paused_session_waits() {
     assert!(poll_once(&mut Box::pin(connection.event())).await.is_none());
 
     connection.set_reading(true);
-    assert_eq!(within(connection.recv()).await, Ok(Data::Text("a".into())));
+    assert_eq!(within(connection.recv()).await, Ok(PacketData::Text("a".into())));
     assert!(poll_once(&mut Box::pin(connection.event())).await.is_none());
     within(second).await.is(200, "ok");
-    assert_eq!(within(connection.recv()).await, Ok(Data::Text("b".into())));
+    assert_eq!(within(connection.recv()).await, Ok(PacketData::Text("b".into())));
 }

@@ -2,7 +2,7 @@
 
 use crate::support;
 
-use engineio_server::{Data, EngineConfig, Event};
+use engineio_server::{EngineConfig, Event, PacketData};
 use support::{Server, waiting, within};
 
 #[tokio::test]
@@ -13,11 +13,11 @@ async fn the_next_push_waits_until_the_previous_one_was_received() {
     within(server.post(&sid, "4a")).await.is(200, "ok");
     let second = waiting(server.post(&sid, "4b")).await;
 
-    assert_eq!(connection.recv().await, Ok(Data::Text("a".into())));
+    assert_eq!(connection.recv().await, Ok(PacketData::Text("a".into())));
     let both = async { tokio::join!(second, connection.recv()) };
     let (answer, message) = within(both).await;
     answer.is(200, "ok");
-    assert_eq!(message, Ok(Data::Text("b".into())));
+    assert_eq!(message, Ok(PacketData::Text("b".into())));
 }
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn a_push_of_very_many_packets_is_delivered_in_batches() {
 
     let receive = async {
         for _ in 0..100_000 {
-            assert_eq!(connection.recv().await, Ok(Data::Text("".into())));
+            assert_eq!(connection.recv().await, Ok(PacketData::Text("".into())));
         }
     };
     within(async { tokio::join!(push, receive) }).await.0.is(200, "ok");
@@ -44,7 +44,7 @@ async fn a_push_that_waits_is_answered_when_the_session_ends() {
     let second = waiting(server.post(&sid, "4b")).await;
 
     connection.handle().close(true);
-    assert_eq!(connection.event().await, Event::Message(Data::Text("a".into())));
+    assert_eq!(connection.event().await, Event::Message(PacketData::Text("a".into())));
     assert!(matches!(connection.event().await, Event::Closed(_)));
     within(second).await;
 }

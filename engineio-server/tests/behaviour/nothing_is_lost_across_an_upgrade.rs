@@ -4,7 +4,7 @@ use crate::support;
 
 use std::collections::VecDeque;
 
-use engineio_server::{Data, EngineConfig, Event};
+use engineio_server::{EngineConfig, Event, PacketData};
 use support::{Message, PendingAnswer, Server, poll_once, within};
 
 const EACH: usize = 300;
@@ -28,7 +28,7 @@ async fn upgrade_after(before: usize) {
         let mut received = 0;
         loop {
             match connection.event().await {
-                Event::Message(Data::Text(text)) => {
+                Event::Message(PacketData::Text(text)) => {
                     assert_eq!(text, format!("up{received}"));
                     received += 1;
                 }

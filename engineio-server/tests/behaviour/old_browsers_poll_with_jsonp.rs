@@ -3,7 +3,7 @@
 
 use crate::support;
 
-use engineio_server::{CloseReason, Data, EngineConfig, Event};
+use engineio_server::{CloseReason, EngineConfig, Event, PacketData};
 use support::{PendingAnswer, Server, text, within};
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -48,7 +48,7 @@ async fn text_is_echoed() {
 #[tokio::test]
 async fn binary_is_base64_in_both_revisions() {
     let mut server = echo().await;
-    let bytes = Event::Message(Data::Binary(vec![1, 2, 3, 4].into()));
+    let bytes = Event::Message(PacketData::Binary(vec![1, 2, 3, 4].into()));
     for (revision, packet) in [(4, "bAQIDBA=="), (3, "10:b4AQIDBA==")] {
         let sid = open(&server, revision, "0", "0").await;
         let form = format!("d={}", packet.replace('=', "%3D"));

@@ -2,7 +2,7 @@
 
 use crate::support;
 
-use engineio_server::{CloseReason, Data, EngineConfig, Event};
+use engineio_server::{CloseReason, EngineConfig, Event, PacketData};
 use support::{Message, Server};
 
 #[tokio::test]
@@ -12,7 +12,7 @@ async fn binary_frames_have_a_type_byte_in_both_directions() {
     for data in [&[1, 2, 3, 4][..], &[], &[7; 125], &[7; 65_535]] {
         let frame = Message::binary([&[4], data].concat());
         websocket.send(frame.clone()).await;
-        assert_eq!(server.event().await, Event::Message(Data::Binary(data.to_vec().into())));
+        assert_eq!(server.event().await, Event::Message(PacketData::Binary(data.to_vec().into())));
         assert_eq!(websocket.next().await, Some(frame));
     }
     websocket.send("4hello").await;

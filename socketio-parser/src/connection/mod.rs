@@ -22,7 +22,7 @@ mod output;
 
 use std::time::{Duration, Instant};
 
-use engineio_parser::Data;
+use engineio_parser::PacketData;
 
 pub use self::output::Output;
 use self::{
@@ -43,17 +43,17 @@ use crate::{
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use engineio_parser::Data;
+/// use engineio_parser::PacketData;
 /// use socketio_parser::{Connection, Limits, Nsp, Output, Protocol};
 ///
 /// let now = Instant::now();
 /// let mut server = Connection::<&str>::server(Protocol::V5, Limits::default());
-/// server.handle_data(now, Data::Text("0".into()))?;
+/// server.handle_data(now, PacketData::Text("0".into()))?;
 /// let Some(Output::ConnectRequested { nsp, auth: None }) = server.poll_output() else { panic!() };
 /// assert!(server.accept(&nsp)); // and send `encode_connect(..)`
 ///
 /// server.expect_ack(now, &nsp, 0.into(), Duration::from_secs(5), "waiter").unwrap(); // and send the event
-/// server.handle_data(now, Data::Text("30[1]".into()))?;
+/// server.handle_data(now, PacketData::Text("30[1]".into()))?;
 /// assert!(matches!(server.poll_output(), Some(Output::Acked { waiter: "waiter", .. })));
 /// # Ok::<(), socketio_parser::Violation>(())
 /// ```
@@ -125,10 +125,10 @@ impl<W> Connection<W> {
     ///
     /// Returns an error if the peer breaks the protocol or exceeds a limit. The session must then
     /// be closed.
-    pub fn handle_data(&mut self, now: Instant, data: Data) -> Result<(), Violation> {
+    pub fn handle_data(&mut self, now: Instant, data: PacketData) -> Result<(), Violation> {
         let packet = match data {
-            Data::Text(text) => self.decoder.decode_text(text)?,
-            Data::Binary(bytes) => self.decoder.decode_binary(bytes)?,
+            PacketData::Text(text) => self.decoder.decode_text(text)?,
+            PacketData::Binary(bytes) => self.decoder.decode_binary(bytes)?,
         };
         match packet {
             Some(packet) => {

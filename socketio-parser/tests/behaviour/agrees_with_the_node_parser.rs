@@ -3,7 +3,7 @@
 use crate::common;
 
 use bytes::Bytes;
-use engineio_parser::{Data, Frames};
+use engineio_parser::{Frames, PacketData};
 use serde_json::{Value as Json, json};
 use socketio_parser::{
     AckId, Args, Content, DecodeError, Decoder, Limits, Nsp, Packet, Protocol, Value, encode_ack,
@@ -22,10 +22,10 @@ fn unhex(hex: &str) -> Bytes {
 }
 
 /// The messages of a vector.
-fn wire(vector: &Json) -> Vec<Data> {
-    let text = Data::Text(vector["text"].as_str().unwrap().into());
+fn wire(vector: &Json) -> Vec<PacketData> {
+    let text = PacketData::Text(vector["text"].as_str().unwrap().into());
     let attachments = vector["attachments"].as_array().unwrap().iter();
-    let attachments = attachments.map(|hex| Data::Binary(unhex(hex.as_str().unwrap())));
+    let attachments = attachments.map(|hex| PacketData::Binary(unhex(hex.as_str().unwrap())));
     std::iter::once(text).chain(attachments).collect()
 }
 

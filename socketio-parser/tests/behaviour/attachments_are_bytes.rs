@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use common::{args, messages, text};
-use engineio_parser::Data;
+use engineio_parser::PacketData;
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::{Value as Json, value::RawValue};
 use socketio_parser::{
@@ -38,8 +38,10 @@ struct Slice(#[serde(serialize_with = "slice")] Vec<u8>);
 #[test]
 fn bytes_are_sent_as_attachments() {
     let bytes = Bytes::from_static(b"binary");
-    let expected =
-        [Data::Text(format!("51-[\"e\",{PLACEHOLDER}]").into()), Data::Binary(bytes.clone())];
+    let expected = [
+        PacketData::Text(format!("51-[\"e\",{PLACEHOLDER}]").into()),
+        PacketData::Binary(bytes.clone()),
+    ];
     assert_eq!(messages(&encode_event(&Nsp::root(), None, "e", &bytes).unwrap()), expected);
     assert_eq!(
         messages(&encode_event(&Nsp::root(), None, "e", &Slice(bytes.to_vec())).unwrap()),
@@ -49,10 +51,10 @@ fn bytes_are_sent_as_attachments() {
     let frames =
         encode_ack(&Nsp::root(), 7.into(), &(&upload, Binary(bytes.clone()), &bytes)).unwrap();
     let expected = [
-        Data::Text(r#"63-7[{"name":"a","body":[{"_placeholder":true,"num":0}]},{"_placeholder":true,"num":1},{"_placeholder":true,"num":2}]"#.into()),
-        Data::Binary(bytes.clone()),
-        Data::Binary(bytes.clone()),
-        Data::Binary(bytes.clone()),
+        PacketData::Text(r#"63-7[{"name":"a","body":[{"_placeholder":true,"num":0}]},{"_placeholder":true,"num":1},{"_placeholder":true,"num":2}]"#.into()),
+        PacketData::Binary(bytes.clone()),
+        PacketData::Binary(bytes.clone()),
+        PacketData::Binary(bytes.clone()),
     ];
     assert_eq!(messages(&frames), expected);
     let frames = Parser::MsgPack.encode_event(&Nsp::root(), None, "e", &upload).unwrap();

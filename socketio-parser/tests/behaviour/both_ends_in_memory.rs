@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engineio_parser::{Data, Frames};
+use engineio_parser::{Frames, PacketData};
 use proptest::{collection::vec, prelude::*};
 use socketio_parser::{
     AckId, AckRefused, Binary, Connection, Limits, Nsp, Output, Protocol, encode_ack,
@@ -59,7 +59,7 @@ fn op() -> impl Strategy<Value = Op> {
 /// A machine and the little a shell has around it.
 struct End {
     machine: Connection<u64>,
-    inbox: VecDeque<Data>,
+    inbox: VecDeque<PacketData>,
     /// Waiters that were handed over and have not come back.
     waiting: BTreeSet<u64>,
     resolved: BTreeMap<u64, u32>,
@@ -272,11 +272,11 @@ impl Pair {
     }
 }
 
-fn mentions(data: &Data, nsp: &Nsp) -> bool {
+fn mentions(data: &PacketData, nsp: &Nsp) -> bool {
     match data {
-        Data::Text(text) if nsp.is_root() => !text.contains('/'),
-        Data::Text(text) => text.contains(&format!("{nsp},")),
-        Data::Binary(_) => false,
+        PacketData::Text(text) if nsp.is_root() => !text.contains('/'),
+        PacketData::Text(text) => text.contains(&format!("{nsp},")),
+        PacketData::Binary(_) => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use engineio_parser::Data;
+use engineio_parser::PacketData;
 use socketio_parser::{
     AckRefused, Connection, DecodeError, Limits, Nsp, Output, PacketType, Protocol, Violation,
 };
@@ -30,7 +30,7 @@ fn connected() -> Server {
 }
 
 fn receive(connection: &mut Server, text: &str) -> Result<(), Violation> {
-    connection.handle_data(Instant::now(), Data::Text(text.into()))
+    connection.handle_data(Instant::now(), PacketData::Text(text.into()))
 }
 
 /// All outputs, in short.
@@ -99,7 +99,7 @@ fn what_is_no_packet_closes_the_connection() {
     assert_eq!(receive(&mut server(), "abc"), unknown);
     assert_eq!(receive(&mut connected(), "2{}"), Err(DecodeError::InvalidPayload.into()));
     for mut server in [server(), connected()] {
-        let stray = Data::Binary(Bytes::from_static(b"x"));
+        let stray = PacketData::Binary(Bytes::from_static(b"x"));
         let stray = server.handle_data(Instant::now(), stray);
         assert_eq!(stray, Err(DecodeError::UnexpectedBinary.into()));
     }
@@ -250,11 +250,11 @@ fn acknowledgements_fail_when_their_namespace_is_gone() {
 fn a_packet_whose_attachments_do_not_arrive_is_dropped_with_its_connection() {
     let mut server = connected();
     let now = Instant::now();
-    let header = || Data::Text(r#"52-["e"]"#.into());
+    let header = || PacketData::Text(r#"52-["e"]"#.into());
     server.handle_data(now, header()).unwrap();
     let limit = SECOND * 30;
     // One of them does not give it more time.
-    server.handle_data(now + SECOND, Data::Binary(Bytes::from_static(b"x"))).unwrap();
+    server.handle_data(now + SECOND, PacketData::Binary(Bytes::from_static(b"x"))).unwrap();
     assert_eq!(server.poll_timeout(), Some(now + limit));
     server.handle_timeout(now + limit - SECOND).unwrap();
     assert_eq!(server.handle_timeout(now + limit), Err(Violation::UnfinishedTimeout));
@@ -263,7 +263,7 @@ fn a_packet_whose_attachments_do_not_arrive_is_dropped_with_its_connection() {
     let mut in_time = connected();
     in_time.handle_data(now, header()).unwrap();
     for _ in 0..2 {
-        in_time.handle_data(now, Data::Binary(Bytes::from_static(b"x"))).unwrap();
+        in_time.handle_data(now, PacketData::Binary(Bytes::from_static(b"x"))).unwrap();
     }
     assert_eq!(in_time.poll_timeout(), None);
     assert_eq!(outputs(&mut in_time), ["event / e"]);

@@ -4,7 +4,7 @@ use crate::common;
 
 use bytes::Bytes;
 use common::{args, decode, feed};
-use engineio_parser::Data;
+use engineio_parser::PacketData;
 use serde::{Deserialize, Serialize};
 use socketio_parser::{
     Args, Binary, ByteString, DecodeError, Decoder, EncodeError, Limits, Nsp, encode_event,
@@ -108,10 +108,10 @@ fn a_stray_binary_message_is_an_error() {
 /// A header and its attachments are never interleaved with another packet.
 #[test]
 fn text_between_attachments_is_an_error() {
-    let header = Data::Text(r#"52-["e"]"#.into());
-    let binary = Data::Binary(Bytes::from_static(b"x"));
+    let header = PacketData::Text(r#"52-["e"]"#.into());
+    let binary = PacketData::Binary(Bytes::from_static(b"x"));
     let mut decoder = Decoder::new(&Limits::default());
-    let interleaved = [header.clone(), binary.clone(), Data::Text("2[\"other\"]".into())];
+    let interleaved = [header.clone(), binary.clone(), PacketData::Text("2[\"other\"]".into())];
     assert_eq!(feed(&mut decoder, &interleaved), Err(DecodeError::UnexpectedText));
     // The rest of the broken packet is not taken for anything else.
     assert_eq!(feed(&mut decoder, &[binary]), Err(DecodeError::UnexpectedBinary));

@@ -4,10 +4,10 @@ use crate::common;
 
 use bytes::Bytes;
 use common::{args, messages, text};
-use engineio_parser::Data;
+use engineio_parser::PacketData;
 use socketio_parser::{Args, Binary, Nsp, Values, encode_ack, encode_event};
 
-fn echo(args: &Args) -> Vec<Data> {
+fn echo(args: &Args) -> Vec<PacketData> {
     messages(&encode_event(&Nsp::root(), None, "message-back", args).unwrap())
 }
 
@@ -18,11 +18,14 @@ fn text_is_passed_on_to_the_byte() {
     {
         let comma = if list.is_empty() { "" } else { "," };
         let args = args(&format!("2[\"message\"{comma}{list}]"), &[]);
-        assert_eq!(echo(&args), [Data::Text(format!("2[\"message-back\"{comma}{list}]").into())]);
+        assert_eq!(
+            echo(&args),
+            [PacketData::Text(format!("2[\"message-back\"{comma}{list}]").into())]
+        );
         let ack = encode_ack(&Nsp::new("/a"), 7.into(), &args).unwrap();
         assert_eq!(text(&ack).0, format!("3/a,7[{list}]"));
     }
-    assert_eq!(echo(&args("2", &[])), [Data::Text("2[\"message-back\"]".into())]);
+    assert_eq!(echo(&args("2", &[])), [PacketData::Text("2[\"message-back\"]".into())]);
 }
 
 #[test]
@@ -30,9 +33,9 @@ fn attachments_are_passed_on_whatever_their_order() {
     let list = r#"{"_placeholder":true,"num":1},[{"_placeholder":true,"num":0}],{"_placeholder":true,"num":1}"#;
     let args = args(&format!("52-[\"message\",{list}]"), &[b"zero", b"one"]);
     let expected = [
-        Data::Text(format!("52-[\"message-back\",{list}]").into()),
-        Data::Binary(Bytes::from_static(b"zero")),
-        Data::Binary(Bytes::from_static(b"one")),
+        PacketData::Text(format!("52-[\"message-back\",{list}]").into()),
+        PacketData::Binary(Bytes::from_static(b"zero")),
+        PacketData::Binary(Bytes::from_static(b"one")),
     ];
     assert_eq!(echo(&args), expected);
     let ack = encode_ack(&Nsp::root(), 789.into(), &args).unwrap();
@@ -48,9 +51,9 @@ fn as_one_of_several_arguments_they_are_an_array() {
     let placeholder = |num| format!(r#"{{"_placeholder":true,"num":{num}}}"#);
     let list = format!("{},[{},1]", placeholder(0), placeholder(1));
     let expected = [
-        Data::Text(format!("52-[\"e\",{list}]").into()),
-        Data::Binary(Bytes::from_static(b"ours")),
-        Data::Binary(Bytes::from_static(b"theirs")),
+        PacketData::Text(format!("52-[\"e\",{list}]").into()),
+        PacketData::Binary(Bytes::from_static(b"ours")),
+        PacketData::Binary(Bytes::from_static(b"theirs")),
     ];
     assert_eq!(messages(&frames), expected);
 }

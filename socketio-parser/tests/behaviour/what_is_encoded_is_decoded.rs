@@ -4,7 +4,7 @@ use crate::common;
 
 use bytes::Bytes;
 use common::{feed, messages};
-use engineio_parser::{Data, Frames};
+use engineio_parser::{Frames, PacketData};
 use proptest::{collection::vec, option, prelude::*};
 use socketio_parser::{
     AckId, Args, Content, DecodeError, Decoder, Limits, Nsp, Packet, Value, Values, encode_ack,
@@ -99,8 +99,8 @@ proptest! {
         let mut broken = run.clone();
         match change {
             0 => drop(broken.remove(at)),
-            1 => broken.insert(at, Data::Text("2[\"other\"]".into())),
-            _ => broken.push(Data::Binary(Bytes::new())),
+            1 => broken.insert(at, PacketData::Text("2[\"other\"]".into())),
+            _ => broken.push(PacketData::Binary(Bytes::new())),
         }
         let outcome = feed(&mut no_limit_of_attachments(), &broken);
         match (change, at) {
@@ -115,9 +115,9 @@ proptest! {
 
     #[test]
     fn any_text_is_a_packet_or_an_error(text in r#"[0-7]?[0-9a-e/,\[\]{}":\\ .+-]{0,20}|[0-6]\PC{0,30}"#, attachments in vec(any::<Vec<u8>>(), 0..3)) {
-        let text = Data::Text(text.into());
-        let attachments = attachments.into_iter().map(|bytes| Data::Binary(bytes.into()));
-        let run: Vec<Data> = std::iter::once(text).chain(attachments).collect();
+        let text = PacketData::Text(text.into());
+        let attachments = attachments.into_iter().map(|bytes| PacketData::Binary(bytes.into()));
+        let run: Vec<PacketData> = std::iter::once(text).chain(attachments).collect();
         if let Ok(Some(packet)) = feed(&mut Decoder::new(&Limits::default()), &run) {
             let _ = format!("{packet:?}");
             if let Content::Event { args, .. } | Content::Ack { args, .. } = packet.content {

@@ -16,7 +16,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use engineio_server::{CloseReason, Data, Event, Frames, Revision, SendError};
+use engineio_server::{CloseReason, Event, Frames, PacketData, Revision, SendError};
 use socketio_parser::{Connection, Output, Protocol};
 
 use self::{
@@ -93,7 +93,7 @@ impl Driver {
         }
     }
 
-    fn message(&mut self, data: Data, cx: &mut Context<'_>) {
+    fn message(&mut self, data: PacketData, cx: &mut Context<'_>) {
         if self.deaf {
             return;
         }

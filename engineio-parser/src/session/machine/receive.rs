@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Phase, Session};
 use crate::{
     handshake::OpenPacket,
-    packet::{Data, Packet, PacketType, Transport},
+    packet::{Packet, PacketData, PacketType, Transport},
     session::{
         event::{CloseReason, Output, Role},
         polling::NOOP_AFTER,
@@ -45,8 +45,8 @@ impl Session {
         }
     }
 
-    fn on_handshake(&mut self, now: Instant, data: &Data) {
-        let Data::Text(text) = data else {
+    fn on_handshake(&mut self, now: Instant, data: &PacketData) {
+        let PacketData::Text(text) = data else {
             return self.fail(CloseReason::ParseError);
         };
         // Without a session id every request would open another session.

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use engineio_parser::{
-    Data, Frame, Frames, Packet, PacketType, Revision,
+    Frame, Frames, Packet, PacketData, PacketType, Revision,
     Transport::{self, Polling, WebSocket},
     session::{CloseReason, Config, Input, Output, Reading, Session, Violation},
 };
@@ -74,7 +74,7 @@ impl Harness {
     /// Receives a packet, given as its digit and its text.
     pub(crate) fn receive(&mut self, via: Transport, packet: &str) {
         let kind = PacketType::from_digit(packet.as_bytes()[0]).unwrap();
-        let packet = Packet { kind, data: Data::Text(packet[1..].into()) };
+        let packet = Packet { kind, data: PacketData::Text(packet[1..].into()) };
         self.input(Input::Packet(via, packet)).unwrap();
     }
 
@@ -191,7 +191,7 @@ pub(crate) fn with_attachments(text: &str, attachments: &[&'static str]) -> Fram
 }
 
 pub(crate) fn received(text: &str) -> Output {
-    Output::Message(Data::Text(text.into()))
+    Output::Message(PacketData::Text(text.into()))
 }
 
 fn text_of(frame: &Frame) -> String {

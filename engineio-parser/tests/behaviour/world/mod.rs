@@ -10,7 +10,7 @@ use std::{
 };
 
 use engineio_parser::{
-    Data, Frames, Packet, Revision,
+    Frames, Packet, PacketData, Revision,
     Transport::{Polling, WebSocket},
     session::{CloseReason, Config, Input, Output, Session},
 };
@@ -39,8 +39,8 @@ pub(crate) struct World {
 /// One end and what its application has seen.
 pub(crate) struct End {
     pub(crate) session: Session,
-    pub(crate) sent: Vec<Data>,
-    pub(crate) received: Vec<Data>,
+    pub(crate) sent: Vec<PacketData>,
+    pub(crate) received: Vec<PacketData>,
     pub(crate) closed: Option<CloseReason>,
     pub(crate) upgraded: bool,
     /// Whether this end has crashed. It neither sends nor receives.

@@ -11,7 +11,8 @@ use std::{future::Future, net::SocketAddr, pin::Pin, task::Poll, time::Duration}
 
 use bytes::Bytes;
 use engineio_server::{
-    CloseReason, Connection, Data, Engine, EngineConfig, Event, Listening, ResponseBody, Revision,
+    CloseReason, Connection, Engine, EngineConfig, Event, Listening, PacketData, ResponseBody,
+    Revision,
 };
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, Request, Response};
@@ -291,7 +292,7 @@ pub fn sid_of(open: &str) -> String {
 }
 
 pub fn text(data: &str) -> Event {
-    Event::Message(Data::Text(data.into()))
+    Event::Message(PacketData::Text(data.into()))
 }
 
 pub type PendingAnswer = Pin<Box<dyn Future<Output = Answer> + Send>>;

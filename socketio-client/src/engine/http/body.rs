@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use engineio_parser::{
-    Data, OpenPacket, Packet, PacketType, PayloadError, Revision,
+    OpenPacket, Packet, PacketData, PacketType, PayloadError, Revision,
     payload::{self, Packets, Reader},
 };
 use http_body::Body as _;
@@ -181,7 +181,7 @@ fn failed(error: RequestError) -> BodyError {
 fn opens_revision_3(bytes: &Bytes, binary: bool) -> bool {
     let first = payload::decode(Revision::V3, bytes.clone(), binary).next();
     match first {
-        Some(Ok(Packet { kind: PacketType::Open, data: Data::Text(text) })) => {
+        Some(Ok(Packet { kind: PacketType::Open, data: PacketData::Text(text) })) => {
             OpenPacket::decode(&text).is_ok()
         }
         _ => false,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use engineio_parser::Data;
+use engineio_parser::PacketData;
 
 /// The limit of messages read ahead, with their overhead, in bytes. Beyond it the connection is not
 /// read.
@@ -10,13 +10,13 @@ const LIMIT: usize = 64 * 1024;
 
 /// The overhead of one message in bytes: its slot in the queue, which may be half empty, and its
 /// allocation.
-const OVERHEAD: usize = 2 * size_of::<Data>() + 48;
+const OVERHEAD: usize = 2 * size_of::<PacketData>() + 48;
 
 /// A bounded queue between the connection and its owner. While the owner is paused, the session
 /// still answers the pings behind these messages and notices the end of the connection.
 #[derive(Debug, Default)]
 pub(super) struct ReadAhead {
-    messages: VecDeque<Data>,
+    messages: VecDeque<PacketData>,
     cost: usize,
 }
 
@@ -30,12 +30,12 @@ impl ReadAhead {
         self.messages.is_empty()
     }
 
-    pub(super) fn push(&mut self, message: Data) {
+    pub(super) fn push(&mut self, message: PacketData) {
         self.cost += message.len() + OVERHEAD;
         self.messages.push_back(message);
     }
 
-    pub(super) fn pop(&mut self) -> Option<Data> {
+    pub(super) fn pop(&mut self) -> Option<PacketData> {
         let message = self.messages.pop_front()?;
         self.cost -= message.len() + OVERHEAD;
         if self.messages.is_empty() {
@@ -54,11 +54,11 @@ mod tests {
         let mut ahead = ReadAhead::default();
         let mut count = 0;
         while ahead.has_room(0) {
-            ahead.push(Data::Text("a".into()));
+            ahead.push(PacketData::Text("a".into()));
             count += 1;
         }
         assert!(count < LIMIT / 100, "{count}");
-        assert!(ahead.messages.capacity() * size_of::<Data>() < LIMIT);
+        assert!(ahead.messages.capacity() * size_of::<PacketData>() < LIMIT);
         while ahead.pop().is_some() {}
         assert!(ahead.has_room(LIMIT - 1) && !ahead.has_room(LIMIT));
         assert_eq!((ahead.cost, ahead.messages.capacity()), (0, 0));

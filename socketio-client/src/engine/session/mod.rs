@@ -16,7 +16,7 @@ use std::{
 };
 
 use engineio_parser::{
-    Data, Frame, Frames, OpenPacket, Transport,
+    Frame, Frames, OpenPacket, PacketData, Transport,
     session::{Clock, CloseReason, Output, SendError, Session},
 };
 use tokio::time::{Instant, Sleep};
@@ -76,7 +76,7 @@ pub(crate) struct Engine {
 #[derive(Debug)]
 pub(crate) enum EngineEvent {
     /// A message has arrived.
-    Message(Data),
+    Message(PacketData),
     /// The session has switched to this transport.
     Upgraded(Transport),
     /// The server has sent a ping. The session answers it.

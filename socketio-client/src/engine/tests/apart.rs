@@ -256,9 +256,9 @@ async fn the_backlog_is_sent_although_the_sessions_queue_is_full() {
             engine.send_unbounded(text(&n.to_string()), Order::InOrder);
         }
         for n in 0..100 {
-            assert_eq!(message(&mut engine).await, Data::Text(n.to_string().into()));
+            assert_eq!(message(&mut engine).await, PacketData::Text(n.to_string().into()));
         }
         engine.send(text("again")).unwrap();
-        assert_eq!(message(&mut engine).await, Data::Text("again".into()));
+        assert_eq!(message(&mut engine).await, PacketData::Text("again".into()));
     }
 }

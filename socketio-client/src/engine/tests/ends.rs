@@ -137,7 +137,7 @@ async fn garbage_ends_a_session_after_the_valid_packets() {
         let network = talks(garbage);
         let mut engine = open(&network, only(Transport::Polling)).await;
         if garbage.starts_with("4a") {
-            assert_eq!(message(&mut engine).await, Data::Text("a".into()));
+            assert_eq!(message(&mut engine).await, PacketData::Text("a".into()));
         }
         assert_eq!(closed(&mut engine).await.reason.to_string(), "parse error");
     }
@@ -148,7 +148,7 @@ async fn unexpected_packets_do_not_end_a_session() {
     let network = talks("3\x1e0{}\x1e5\x1e6\x1e2\x1e4a\x1e1");
     let mut engine = open(&network, only(Transport::Polling)).await;
     assert!(matches!(event(&mut engine).await, EngineEvent::Ping));
-    assert_eq!(message(&mut engine).await, Data::Text("a".into()));
+    assert_eq!(message(&mut engine).await, PacketData::Text("a".into()));
     assert_eq!(reason(&closed(&mut engine).await), CloseReason::TransportClose);
 }
 

@@ -94,8 +94,8 @@ async fn the_queue_is_bounded() {
     engine.send(text("1")).unwrap();
     engine.send(text("2")).unwrap();
     assert!(matches!(engine.send(text("3")), Err(engineio_parser::session::SendError::Full(_))));
-    assert_eq!(message(&mut engine).await, Data::Text("1".into()));
-    assert_eq!(message(&mut engine).await, Data::Text("2".into()));
+    assert_eq!(message(&mut engine).await, PacketData::Text("1".into()));
+    assert_eq!(message(&mut engine).await, PacketData::Text("2".into()));
     engine.send(text("3")).unwrap();
 }
 

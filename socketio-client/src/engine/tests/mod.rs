@@ -16,7 +16,7 @@ mod upgrades;
 
 use std::{future::poll_fn, time::Duration};
 
-use engineio_parser::{Data, Frame, Frames, PacketType, Transport, session::CloseReason};
+use engineio_parser::{Frame, Frames, PacketData, PacketType, Transport, session::CloseReason};
 
 use self::network::Network;
 use super::{Closed, Engine, EngineConfig, EngineError, EngineEvent, EngineOptions};
@@ -46,7 +46,7 @@ async fn event(engine: &mut Engine) -> EngineEvent {
 }
 
 /// Returns the next message and skips pings and upgrades.
-async fn message(engine: &mut Engine) -> Data {
+async fn message(engine: &mut Engine) -> PacketData {
     loop {
         match event(engine).await {
             EngineEvent::Message(data) => return data,

@@ -32,10 +32,10 @@ async fn pings_behind_messages_are_answered_while_reading_is_paused() {
         }
         engine.set_reading(true);
         for n in 0..5 {
-            assert_eq!(message(&mut engine).await, Data::Text(n.to_string().into()));
+            assert_eq!(message(&mut engine).await, PacketData::Text(n.to_string().into()));
         }
         engine.send(text("6")).unwrap();
-        assert_eq!(message(&mut engine).await, Data::Text("6".into()));
+        assert_eq!(message(&mut engine).await, PacketData::Text("6".into()));
     }
 }
 
@@ -120,5 +120,5 @@ async fn an_upgrade_goes_on_while_reading_is_paused() {
     let events = minute(&mut engine).await;
     assert!(events.iter().any(|event| matches!(event, EngineEvent::Upgraded(_))), "{events:?}");
     engine.set_reading(true);
-    assert_eq!(message(&mut engine).await, Data::Text("1".into()));
+    assert_eq!(message(&mut engine).await, PacketData::Text("1".into()));
 }

@@ -64,7 +64,7 @@ async fn polling_is_forwarded_and_websockets_are_tunnelled() {
     let mut engine = Engine::open(&config).await.unwrap();
     upgraded(&mut engine).await;
     engine.send(text("x")).unwrap();
-    assert_eq!(message(&mut engine).await, Data::Text("x".into()));
+    assert_eq!(message(&mut engine).await, PacketData::Text("x".into()));
     let heads = heads.lock().unwrap();
     let first = |start: &str| heads.iter().find(|head| head.starts_with(start)).unwrap();
     let forwarded = first("GET http://server:3000/engine.io/?EIO=4&transport=polling");

@@ -97,7 +97,7 @@ async fn works(url: &str, options: EngineOptions) {
     upgraded(&mut engine).await;
     let long = "x".repeat(100_000);
     engine.send(text(&long)).unwrap();
-    assert_eq!(message(&mut engine).await, Data::Text(long.into()));
+    assert_eq!(message(&mut engine).await, PacketData::Text(long.into()));
 }
 
 async fn refused(url: &str, options: &EngineOptions) {

@@ -20,10 +20,10 @@ async fn messages_come_back_over_each_transport_and_revision() {
                 );
                 engine.send(run).unwrap();
                 engine.send(text("")).unwrap();
-                assert_eq!(message(&mut engine).await, Data::Text("h\u{e9}".into()));
-                let binary = Data::Binary(Bytes::from_static(b"\x01\x02"));
+                assert_eq!(message(&mut engine).await, PacketData::Text("h\u{e9}".into()));
+                let binary = PacketData::Binary(Bytes::from_static(b"\x01\x02"));
                 assert_eq!(message(&mut engine).await, binary, "{via:?} {revision:?} {base64}");
-                assert_eq!(message(&mut engine).await, Data::Text("".into()));
+                assert_eq!(message(&mut engine).await, PacketData::Text("".into()));
             }
         }
     }
@@ -38,7 +38,7 @@ async fn a_quiet_session_lives_by_its_heartbeat() {
             assert!(matches!(event(&mut engine).await, EngineEvent::Ping));
         }
         engine.send(text("x")).unwrap();
-        assert_eq!(message(&mut engine).await, Data::Text("x".into()));
+        assert_eq!(message(&mut engine).await, PacketData::Text("x".into()));
         assert_eq!(network.engine().clients_count(), 1);
     }
 }
@@ -63,7 +63,7 @@ async fn many_messages_keep_their_order() {
             engine.send(text(&format!("{number} {}", "x".repeat(50)))).unwrap();
         }
         for number in 0..3000 {
-            let Data::Text(got) = message(&mut engine).await else { panic!("binary") };
+            let PacketData::Text(got) = message(&mut engine).await else { panic!("binary") };
             assert!(got.starts_with(&format!("{number} ")), "{got}");
         }
     }
@@ -92,7 +92,7 @@ async fn a_session_without_reading_outlives_ten_seconds() {
     let quiet = tokio::time::timeout(Duration::from_secs(10), event(&mut engine)).await;
     assert!(quiet.is_err());
     engine.set_reading(true);
-    assert_eq!(message(&mut engine).await, Data::Text("x".into()));
+    assert_eq!(message(&mut engine).await, PacketData::Text("x".into()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,6 +102,6 @@ async fn a_long_message_takes_many_reads_and_writes() {
         let mut engine = open(&network, options).await;
         let long = "x".repeat(500_000);
         engine.send(text(&long)).unwrap();
-        assert_eq!(message(&mut engine).await, Data::Text(long.into()));
+        assert_eq!(message(&mut engine).await, PacketData::Text(long.into()));
     }
 }

@@ -57,7 +57,7 @@ async fn a_session_survives_a_short_sleep() {
             slept.store(nap * 10, Ordering::Relaxed);
             assert!(engine.is_alive());
             engine.send(text("x")).unwrap();
-            assert_eq!(message(&mut engine).await, Data::Text("x".into()));
+            assert_eq!(message(&mut engine).await, PacketData::Text("x".into()));
             assert!(matches!(event(&mut engine).await, EngineEvent::Ping), "{via:?} {nap}");
         }
     }
@@ -78,7 +78,7 @@ async fn a_ping_that_is_read_right_after_a_sleep_keeps_the_session_alive() {
         assert!(matches!(event(&mut engine).await, EngineEvent::Ping), "{via:?}");
         assert!(engine.is_alive());
         engine.send(text("x")).unwrap();
-        assert_eq!(message(&mut engine).await, Data::Text("x".into()));
+        assert_eq!(message(&mut engine).await, PacketData::Text("x".into()));
     }
 }
 

@@ -28,7 +28,7 @@ async fn a_session_is_upgraded_and_loses_nothing() {
         while received <= number {
             match event(&mut engine).await {
                 EngineEvent::Message(data) => {
-                    assert_eq!(data, Data::Text(received.to_string().into()));
+                    assert_eq!(data, PacketData::Text(received.to_string().into()));
                     received += 1;
                 }
                 EngineEvent::Upgraded(_) => upgraded = true,
@@ -50,7 +50,7 @@ async fn a_failed_probe_leaves_polling_alive() {
     }
     assert!(network.seen().iter().any(|seen| seen.transport() == "websocket"));
     engine.send(text("x")).unwrap();
-    assert_eq!(message(&mut engine).await, Data::Text("x".into()));
+    assert_eq!(message(&mut engine).await, PacketData::Text("x".into()));
     assert_eq!(engine.transport(), Transport::Polling);
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use engineio_server::{Connection, Data, Engine, EngineConfig, Event};
+use engineio_server::{Connection, Engine, EngineConfig, Event, PacketData};
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -71,10 +71,10 @@ impl Network {
                 let mut answers = answer(None);
                 loop {
                     for text in answers.drain(..) {
-                        let _ = connection.send(Data::Text(text.into()));
+                        let _ = connection.send(PacketData::Text(text.into()));
                     }
                     match connection.event().await {
-                        Event::Message(Data::Text(text)) => answers = answer(Some(&text)),
+                        Event::Message(PacketData::Text(text)) => answers = answer(Some(&text)),
                         Event::Closed(_) => return,
                         _ => {}
                     }

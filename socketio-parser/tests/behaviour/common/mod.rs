@@ -2,19 +2,19 @@
 #![allow(dead_code, unreachable_pub)] // no test uses all of it
 
 use bytes::Bytes;
-use engineio_parser::{Data, Frames};
+use engineio_parser::{Frames, PacketData};
 use socketio_parser::{
     Args, ByteString, Content, DecodeError, Decoder, EncodeError, Limits, Nsp, Packet, encode_event,
 };
 
 /// The messages a peer receives for `frames`.
-pub fn messages(frames: &Frames) -> Vec<Data> {
+pub fn messages(frames: &Frames) -> Vec<PacketData> {
     frames
         .iter()
         .map(|frame| match frame.is_binary() {
-            true => Data::Binary(frame.payload()),
+            true => PacketData::Binary(frame.payload()),
             // Behind the Engine.IO digit.
-            false => Data::Text(ByteString::try_from(frame.payload().slice(1..)).unwrap()),
+            false => PacketData::Text(ByteString::try_from(frame.payload().slice(1..)).unwrap()),
         })
         .collect()
 }
@@ -22,7 +22,7 @@ pub fn messages(frames: &Frames) -> Vec<Data> {
 /// The text of `frames`, which come first, and how many attachments follow.
 pub fn text(frames: &Frames) -> (String, usize) {
     match messages(frames).first() {
-        Some(Data::Text(text)) => (text.to_string(), frames.count() - 1),
+        Some(PacketData::Text(text)) => (text.to_string(), frames.count() - 1),
         other => panic!("not a text: {other:?}"),
     }
 }
@@ -32,12 +32,12 @@ pub fn event_text<T: serde::Serialize + ?Sized>(args: &T) -> Result<String, Enco
     Ok(text(&encode_event(&Nsp::root(), None, "e", args)?).0)
 }
 
-pub fn feed(decoder: &mut Decoder, data: &[Data]) -> Result<Option<Packet>, DecodeError> {
+pub fn feed(decoder: &mut Decoder, data: &[PacketData]) -> Result<Option<Packet>, DecodeError> {
     let mut packet = None;
     for message in data {
         packet = match message.clone() {
-            Data::Text(text) => decoder.decode_text(text)?,
-            Data::Binary(bytes) => decoder.decode_binary(bytes)?,
+            PacketData::Text(text) => decoder.decode_text(text)?,
+            PacketData::Binary(bytes) => decoder.decode_binary(bytes)?,
         };
     }
     Ok(packet)
@@ -53,8 +53,9 @@ pub fn decode_with(
     text: &str,
     attachments: &[&'static [u8]],
 ) -> Result<Option<Packet>, DecodeError> {
-    let attachments = attachments.iter().map(|bytes| Data::Binary(Bytes::from_static(bytes)));
-    let data: Vec<Data> = std::iter::once(Data::Text(text.into())).chain(attachments).collect();
+    let attachments = attachments.iter().map(|bytes| PacketData::Binary(Bytes::from_static(bytes)));
+    let data: Vec<PacketData> =
+        std::iter::once(PacketData::Text(text.into())).chain(attachments).collect();
     feed(&mut Decoder::new(&limits), &data)
 }
 
