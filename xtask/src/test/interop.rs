@@ -29,6 +29,8 @@ pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
     }
     node.env("TLS_SERVER", workspace.example("tls")?);
     node.env("CONTRACT_PRINTER", workspace.example("contract")?);
+    node.env("GUIDE", workspace.root.join("docs/guide"));
+    node.env("PORTED_CHAT", workspace.example("ported_chat")?);
     run(&folder, "node", &mut node)
 }
 

@@ -1,0 +1,123 @@
+// The JavaScript of the guide's chapter on coming from Node, run against Node's own packages, and the ported application, run
+// as Node's program and as ours.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { copyFileSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join, resolve } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { Server } from 'socket.io';
+import { Manager, io as connect } from 'socket.io-client';
+
+import { client, closeAll, event } from '../lib/client.mjs';
+import { program, start } from '../lib/server.mjs';
+
+const GUIDE = program('GUIDE');
+const CHAPTER = readFileSync(join(GUIDE, 'src/coming-from-node.md'), 'utf8');
+const AsyncFunction = (async () => {}).constructor;
+
+/** The code blocks whose fence has these words, each with its line. */
+const blocks = (words) =>
+  [...CHAPTER.matchAll(new RegExp(`^\`\`\`${words}\\n([^]*?)^\`\`\``, 'gm'))].map(({ 1: code, index }) => ({
+    code,
+    line: CHAPTER.slice(0, index).split('\n').length,
+  }));
+
+let node;
+before(async () => {
+  const http = createServer().listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  const io = new Server(http, { connectionStateRecovery: {} });
+  // Answers whatever the blocks of the client ask, with its last argument.
+  for (const nsp of [io, io.of('/chat')]) {
+    nsp.on('connection', (socket) => socket.onAny((_, ...args) => typeof args.at(-1) === 'function' && args.at(-1)('ok')));
+  }
+  node = { io, url: `http://127.0.0.1:${http.address().port}` };
+});
+after(() => node?.io.close());
+afterEach(closeAll);
+
+test('the chapter has code for server and client', () => {
+  assert.ok(blocks('js server').length >= 10);
+  assert.ok(blocks('js client').length >= 4);
+});
+
+for (const { code, line } of blocks('js server')) {
+  test(`the server's code in line ${line} runs on Node`, async () => {
+    const io = new Server();
+    const http = createServer().listen(0, '127.0.0.1');
+    await once(http, 'listening');
+    io.attach(http);
+    try {
+      const socket = client({ url: `http://127.0.0.1:${http.address().port}` });
+      // Answers every event of the server that asks for an ack.
+      socket.onAny((_, ...args) => typeof args.at(-1) === 'function' && args.at(-1)('ok'));
+      const [served] = await once(io, 'connection');
+      await new AsyncFunction('io', 'socket', 'Server', code)(io, served, Server);
+    } finally {
+      io.close();
+    }
+  });
+}
+
+for (const { code, line } of blocks('js client')) {
+  test(`the client's code in line ${line} runs on Node`, async () => {
+    const socket = client(node);
+    await event(socket, 'connect');
+    const opened = [];
+    const io = (url, options) => opened[opened.push(connect(url, options)) - 1];
+    try {
+      await new AsyncFunction('io', 'socket', 'url', 'Manager', code)(io, socket, node.url, Manager);
+    } finally {
+      opened.forEach((other) => other.disconnect());
+    }
+  });
+}
+
+test('the chapter shows both programs as they are tested', () => {
+  for (const file of ['ported_chat.mjs', 'ported_chat.rs']) {
+    const text = readFileSync(join(GUIDE, 'examples', file), 'utf8');
+    assert.ok(CHAPTER.includes(text.replace(/^\/\/!.*\n\n?/gm, '')), `${file} differs from the chapter`);
+  }
+});
+
+for (const language of ['Node', 'Rust']) {
+  test(`the ported application in ${language} behaves as the guide says`, async () => {
+    const copy = resolve('ported_chat.mjs');
+    copyFileSync(join(GUIDE, 'examples/ported_chat.mjs'), copy);
+    const server = await (language === 'Node' ? start(process.execPath, {}, [copy]) : start(program('PORTED_CHAT')));
+    try {
+      const [refusal] = await event(client(server), 'connect_error');
+      assert.equal(refusal.message, 'a name is needed');
+      assert.deepEqual(refusal.data, { field: 'name' });
+
+      const ann = client(server, { auth: { name: 'ann' } });
+      await event(ann, 'connect');
+      const joining = event(ann, 'user joined');
+      const bob = client(server, { auth: { name: 'bob' } });
+      assert.deepEqual(await joining, ['bob', 2]);
+
+      const ask = (socket, ...args) => socket.timeout(5000).emitWithAck(...args);
+      assert.deepEqual(await ask(ann, 'join', 'lobby'), ['lobby']);
+      assert.deepEqual(await ask(bob, 'say', 'lobby', 'too early'), { error: 'join the room first' });
+      const joined = event(ann, 'joined');
+      await ask(bob, 'join', 'lobby');
+      assert.deepEqual(await joined, ['lobby', 'bob']);
+
+      const said = event(ann, 'said');
+      assert.deepEqual(await ask(bob, 'say', 'lobby', 'hello'), { ok: true });
+      assert.deepEqual(await said, [{ room: 'lobby', name: 'bob', text: 'hello' }]);
+      assert.deepEqual(await ask(bob, 'who'), ['ann', 'bob']);
+
+      const left = event(ann, 'left');
+      const gone = event(ann, 'user left');
+      bob.disconnect();
+      assert.deepEqual(await left, ['lobby', 'bob']);
+      assert.deepEqual(await gone, ['bob']);
+    } finally {
+      closeAll();
+      await server.stop();
+    }
+  });
+}
