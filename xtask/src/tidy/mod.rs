@@ -4,6 +4,7 @@
 mod behaviour;
 mod commands;
 mod imports;
+mod links;
 mod manifests;
 mod source;
 mod text;
@@ -36,5 +37,6 @@ pub(crate) fn complaints(workspace: &Workspace) -> Result<Vec<String>, String> {
     found.extend(imports::check(&files));
     found.extend(behaviour::check(&files));
     found.extend(commands::check(&files, &workspace.metadata));
+    found.extend(links::check(&files, &workspace.root));
     Ok(found)
 }

@@ -1,0 +1,130 @@
+//! Links in documents: every file and heading that a Markdown file links to exists, and the guide's
+//! table of contents and its tests name every chapter.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::source::Source;
+
+const CHAPTERS: &str = "docs/guide/src/";
+const CONTENTS: &str = "docs/guide/src/SUMMARY.md";
+const TESTS: &str = "docs/guide/lib.rs";
+
+pub(super) fn check(files: &[Source], root: &Path) -> Vec<String> {
+    let documents: BTreeMap<&str, &str> = files
+        .iter()
+        .filter(|file| file.path.ends_with(".md"))
+        .map(|file| (file.path.as_str(), file.text.as_str()))
+        .collect();
+    let exists = |path: &str| documents.contains_key(path) || root.join(path).exists();
+    let mut found = Vec::new();
+    for (path, text) in &documents {
+        for (line, link) in
+            prose(text).flat_map(|(at, line)| links(line).map(move |link| (at, link)))
+        {
+            let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if target.is_empty() { (*path).to_owned() } else { beside(path, target) };
+            if !exists(&target) {
+                found.push(format!("{path}:{line}: `{link}` does not exist"));
+            } else if !anchor.is_empty()
+                && documents
+                    .get(target.as_str())
+                    .is_some_and(|text| !headings(text).contains(anchor))
+            {
+                found.push(format!("{path}:{line}: `{target}` has no heading `#{anchor}`"));
+            }
+        }
+    }
+    let text =
+        |path: &str| files.iter().find(|file| file.path == path).map_or("", |file| &file.text);
+    for chapter in documents.keys().filter_map(|path| path.strip_prefix(CHAPTERS)) {
+        for list in [CONTENTS, TESTS] {
+            if chapter != "SUMMARY.md" && !text(list).contains(chapter) {
+                found.push(format!("{list}: the chapter `{chapter}` is missing"));
+            }
+        }
+    }
+    found
+}
+
+/// The lines outside of code blocks, numbered from 1.
+fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut in_code = false;
+    (1..).zip(text.lines()).filter(move |(_, line)| {
+        let is_fence = line.trim_start().starts_with("```");
+        in_code ^= is_fence;
+        !in_code && !is_fence
+    })
+}
+
+/// The targets of a line's links, without those to other sites.
+fn links(line: &str) -> impl Iterator<Item = &str> {
+    let targets = line.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    targets.map(|(target, _)| target).filter(|target| !target.contains("://"))
+}
+
+/// The path of a link's target, relative to the root of the workspace.
+fn beside(document: &str, target: &str) -> String {
+    let mut parts: Vec<_> = document.split('/').collect();
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            ".." => drop(parts.pop()),
+            "." | "" => {}
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// The anchors of a document's headings.
+fn headings(text: &str) -> BTreeSet<String> {
+    let headings = prose(text).filter_map(|(_, line)| line.strip_prefix('#'));
+    headings.map(|heading| anchor(heading.trim_start_matches('#').trim())).collect()
+}
+
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaints(files: &[(&str, &str)]) -> Vec<String> {
+        let source = |(path, text): &(&str, &str)| Source {
+            path: (*path).to_owned(),
+            text: (*text).to_owned(),
+        };
+        check(&files.iter().map(source).collect::<Vec<_>>(), Path::new("/nowhere"))
+    }
+
+    #[test]
+    fn links_to_files_and_headings_that_exist_pass() {
+        let files = [
+            (
+                "a/b.md",
+                "# One\n[up](../c.md) [there](../c.md#two-words-a_b) [here](#one) [out](https://x/y)",
+            ),
+            ("c.md", "## Two words: `a_b`\n```text\n[code](gone.md)\n```"),
+        ];
+        assert_eq!(complaints(&files), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_link_to_a_missing_file_or_heading_is_reported_with_its_line() {
+        let found = complaints(&[("a.md", "# One\n[x](b.md) [y](#two)")]);
+        assert_eq!(
+            found,
+            ["a.md:2: `b.md` does not exist", "a.md:2: `a.md` has no heading `#two`"]
+        );
+    }
+
+    #[test]
+    fn a_chapter_that_the_guide_does_not_list_is_reported() {
+        let found =
+            complaints(&[(CONTENTS, ""), (TESTS, "src/new.md"), ("docs/guide/src/new.md", "")]);
+        assert_eq!(found, ["docs/guide/src/SUMMARY.md: the chapter `new.md` is missing"]);
+    }
+}
