@@ -54,6 +54,7 @@ mod error;
 mod manager;
 mod manager_event;
 mod reconnection;
+mod registration;
 mod request;
 mod shared;
 mod socket;
@@ -71,12 +72,15 @@ pub use socketio_parser::{
 pub use self::{
     client::{Client, connect, connect_with},
     config::{ClientConfig, SocketConfig},
-    error::{AckError, ClientError, ConnectError, DisconnectReason, EmitError, HandlerError},
+    error::{
+        AckError, ClientError, ConnectError, DisconnectReason, EmitError, HandlerError, NextError,
+    },
     manager::Manager,
     manager_event::ManagerEvent,
     reconnection::Reconnection,
+    registration::{ListenerHandle, Registration},
     socket::{
-        Ack, Emitter, Events, Received, Socket,
+        Ack, Emitter, Events, Next, Received, Socket,
         handlers::{
             Context, Data, DisconnectDescription, EventName, Extract, Handler, MaybeExtract,
             TypedHandler,

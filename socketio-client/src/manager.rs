@@ -7,6 +7,7 @@ use std::{
 };
 
 use engineio_parser::Transport;
+use socketio_core::Listener;
 use socketio_parser::Nsp;
 
 use crate::{
@@ -16,7 +17,8 @@ use crate::{
     error::{ClientError, ConnectError, DisconnectReason},
     manager_event::ManagerEvent,
     reconnection::Reconnection,
-    shared::{Shared, Status},
+    registration::Registration,
+    shared::{ManagerListener, Shared, Status},
     socket::{NamespaceSlot, Socket},
     url::Target,
 };
@@ -174,15 +176,19 @@ impl Manager {
     /// });
     /// # Ok(()) }
     /// ```
-    pub fn on(&self, listener: impl Fn(&ManagerEvent) + Send + Sync + 'static) {
-        self.shared().change_listeners(|known| {
-            known.iter().cloned().chain([Arc::new(listener) as _]).collect()
-        });
+    pub fn on(
+        &self,
+        listener: impl Fn(&ManagerEvent) + Send + Sync + 'static,
+    ) -> Registration<'_, Self> {
+        let listener: Listener<ManagerListener> = Listener::new(Arc::new(listener));
+        let id = self.shared().change_listeners(|listeners| listener.append_to(listeners));
+        Registration::in_manager(self, id)
     }
 
     /// Removes all listeners.
-    pub fn off(&self) {
-        self.shared().change_listeners(|_| Arc::new([]));
+    pub fn off(&self) -> &Self {
+        drop(self.shared().change_listeners(std::mem::take));
+        self
     }
 
     /// Opens the connection, unless it is open or opening. [`Socket::connect`] does so as well.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use engineio_parser::{Frames, Transport};
+use socketio_core::{Listener, ListenerId};
 use tokio::sync::Notify;
 
 use crate::{
@@ -36,7 +37,7 @@ pub(crate) struct Shared {
     ended: AtomicBool,
     /// Notified when the connection is closed.
     closed: Notify,
-    listeners: Mutex<Arc<[ManagerListener]>>,
+    listeners: Mutex<Arc<Vec<Listener<ManagerListener>>>>,
     state: Mutex<ManagerState>,
     signal: Signal,
 }
@@ -78,7 +79,7 @@ impl Shared {
             max_sent: AtomicUsize::new(usize::MAX),
             ended: AtomicBool::new(false),
             closed: Notify::new(),
-            listeners: Mutex::new(Arc::new([])),
+            listeners: Mutex::default(),
             state: Mutex::new(state),
             signal: Signal::default(),
         }
@@ -215,16 +216,16 @@ impl Shared {
 
     /// Changes the listeners. Removed listeners are dropped after the lock is released, because
     /// they are user code.
-    pub(crate) fn change_listeners(
+    pub(crate) fn change_listeners<R>(
         &self,
-        change: impl FnOnce(&[ManagerListener]) -> Arc<[ManagerListener]>,
-    ) {
-        let former = {
-            let mut listeners = lock(&self.listeners);
-            let changed = change(&listeners);
-            std::mem::replace(&mut *listeners, changed)
-        };
-        drop(former);
+        change: impl FnOnce(&mut Vec<Listener<ManagerListener>>) -> R,
+    ) -> R {
+        change(Arc::make_mut(&mut lock(&self.listeners)))
+    }
+
+    /// Removes a listener. Returns whether it was still there.
+    pub(crate) fn remove_listener(&self, id: ListenerId) -> bool {
+        self.change_listeners(|listeners| Listener::remove_from(listeners, id)).is_some()
     }
 
     /// Calls the listeners, which are user code.
@@ -232,7 +233,7 @@ impl Shared {
         tracing::debug!(target: "socketio::client", event = event.name(), "manager");
         let listeners = lock(&self.listeners).clone();
         for listener in listeners.iter() {
-            if catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| (listener.handler)(event))).is_err() {
                 tracing::error!(target: "socketio::client", "a listener of the manager panicked");
             }
         }

@@ -116,6 +116,13 @@ impl<H: Clone> EventListeners<H> {
         self.by_name.get(event).cloned()
     }
 
+    /// Returns the name of an event, if it has listeners, and its listeners in the order in which
+    /// they were added.
+    pub fn get(&self, event: &str) -> (Option<&str>, &[Listener<H>]) {
+        let known = self.by_name.get_key_value(event);
+        known.map_or((None, &[]), |(name, list)| (Some(name), list))
+    }
+
     /// Removes the listeners of an event. The returned list must be dropped without holding a lock,
     /// as must those of the other functions that remove listeners.
     pub fn remove(&mut self, event: &str) -> Option<Arc<[Listener<H>]>> {

@@ -68,9 +68,9 @@ impl Driver {
         if counted && requested && namespace.slot.request().is_closing() {
             return;
         }
-        let table = namespace.slot.table();
-        let any = if counted { table.any() } else { &[] };
-        let (name, mut own) = table.of(item.name());
+        let listeners = namespace.slot.listeners();
+        let any = if counted { &listeners.events.any[..] } else { &[] };
+        let (name, mut own) = listeners.events.get(item.name());
         if any.is_empty() && own.is_empty() {
             return;
         }
@@ -79,7 +79,7 @@ impl Driver {
         if own.iter().any(Listener::is_once) {
             once.extend(own.iter().filter(|it| it.take()));
             own = &[];
-            namespace.slot.change_table(|table| table.prune(&name));
+            drop(namespace.slot.change_listeners(|it| it.events.prune(&name)));
         }
         // Without handles there are no handlers to call.
         let Some(manager) = self.shared.manager() else { return };

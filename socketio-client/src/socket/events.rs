@@ -3,7 +3,6 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{Arc, Weak},
     task::{Context, Poll},
 };
 
@@ -13,9 +12,9 @@ use tokio::sync::mpsc;
 
 use super::{
     Ack, Socket,
-    handlers::{Callback, Context as EventContext, Handler, HandlerFuture, erase},
+    handlers::{Context as EventContext, Handler, HandlerFuture},
 };
-use crate::error::HandlerError;
+use crate::{error::HandlerError, registration::ListenerHandle};
 
 /// One event from the server.
 #[derive(Debug)]
@@ -48,20 +47,13 @@ pub struct Events {
     events: mpsc::Receiver<Received>,
     /// Keeps the connection alive while the stream exists.
     socket: Socket,
-    handler: Weak<Callback>,
+    listener: ListenerHandle,
 }
 
 impl Events {
     /// Waits for the next event. Returns `None` only after the runtime has shut down.
     pub async fn next(&mut self) -> Option<Received> {
         self.events.recv().await
-    }
-
-    fn unsubscribe(&self) {
-        let handler = self.handler.as_ptr();
-        self.socket.slot.change_table(|table| {
-            table.remove_any(|it| std::ptr::addr_eq(Arc::as_ptr(it), handler));
-        });
     }
 }
 
@@ -83,20 +75,17 @@ impl Socket {
         // Events queue in running handlers. One slot lets a reader that keeps up take an event
         // without waiting.
         let (sender, events) = mpsc::channel(1);
-        let handler = erase(Subscription(sender));
-        let subscription = Arc::downgrade(&handler);
-        self.slot.change_table(|table| table.add_any(handler, false));
-        let events = Events { events, socket: self.clone(), handler: subscription };
+        let listener = self.on_any(Subscription(sender)).listener();
         if self.manager.shared().is_ended() {
-            events.unsubscribe();
+            listener.remove();
         }
-        events
+        Events { events, socket: self.clone(), listener }
     }
 }
 
 impl Drop for Events {
     fn drop(&mut self) {
-        self.unsubscribe();
+        self.listener.remove();
     }
 }
 

@@ -2,20 +2,30 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
 use engineio_parser::Frames;
 use serde::{Serialize, de::DeserializeOwned};
+use socketio_core::{EventListeners, Listener, ListenerId};
 use socketio_parser::{Args, ByteString, Content, Decoder, Event, Limits, Parser};
 
 use super::{
     Socket,
-    handlers::{Handler, TypedHandler, erase, erase_typed},
+    handlers::{Erased, Handler, TypedHandler, erase, erase_typed},
     slot::NamespaceSlot,
 };
+use crate::registration::Registration;
 
-pub(super) type OutgoingListener = Arc<dyn Fn(&Args) + Send + Sync>;
+/// The listeners of a socket. `connect`, `disconnect` and `connect_error` have reserved names that
+/// the server cannot send.
+#[derive(Clone, Default)]
+pub(crate) struct Listeners {
+    pub(crate) events: EventListeners<Erased>,
+    pub(super) outgoing: Vec<Listener<OutgoingListener>>,
+}
+
+type OutgoingListener = Arc<dyn Fn(&Args) + Send + Sync>;
 
 impl Socket {
     /// Adds a handler for an event of the server. Events start their handlers in the order of
@@ -35,13 +45,21 @@ impl Socket {
     /// socket.on("connect_error", |error: ConnectError| async move { println!("{error}") });
     /// # }
     /// ```
-    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) {
-        self.slot.change_table(|table| table.add(event, erase(handler), false));
+    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|it| it.events.add(event, Listener::new(erase(handler))))
     }
 
     /// Adds a handler that runs only for the next event of this name.
-    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) {
-        self.slot.change_table(|table| table.add(event, erase(handler), true));
+    ///
+    /// ```no_run
+    /// use socketio_client::{Data, Socket};
+    ///
+    /// # fn add(socket: Socket) {
+    /// socket.once("welcome", |Data(text): Data<String>| async move { println!("{text}") });
+    /// # }
+    /// ```
+    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|it| it.events.add(event, Listener::once(erase(handler))))
     }
 
     /// Adds a handler for a typed event. Its return value is the ack of the type in the contract.
@@ -55,79 +73,130 @@ impl Socket {
     /// socket.handle(ADD, |_: Socket, (a, b)| async move { a + b });
     /// # }
     /// ```
-    pub fn handle<A, R>(&self, event: Event<A, R>, handler: impl TypedHandler<A, R>)
+    pub fn handle<A, R>(
+        &self,
+        event: Event<A, R>,
+        handler: impl TypedHandler<A, R>,
+    ) -> Registration<'_, Self>
     where
         A: DeserializeOwned + Send + 'static,
         R: Serialize + Send + 'static,
     {
-        self.slot.change_table(|table| table.add(event.name(), erase_typed(handler), false));
+        self.register(|it| it.events.add(event.name(), Listener::new(erase_typed(handler))))
     }
 
-    /// Removes all handlers of an event.
-    pub fn off(&self, event: &str) {
-        self.slot.change_table(|table| table.remove(event));
+    /// Removes all handlers of an event. [`ListenerHandle::remove`](crate::ListenerHandle::remove)
+    /// removes a single one.
+    pub fn off(&self, event: &str) -> &Self {
+        drop(self.slot.change_listeners(|it| it.events.remove(event)));
+        self
+    }
+
+    /// Removes the handlers of all named events, including those of `connect`, `disconnect` and
+    /// `connect_error` (`off()` in Node).
+    pub fn remove_all_listeners(&self) -> &Self {
+        drop(self.slot.change_listeners(|it| it.events.remove_all()));
+        self
     }
 
     /// Adds a handler that runs when the socket has connected and queued events have been sent. The
     /// same as `on("connect")`.
-    pub fn on_connect<M>(&self, handler: impl Handler<M>) {
-        self.on("connect", handler);
+    pub fn on_connect<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.on("connect", handler)
     }
 
     /// Adds a handler that runs when the socket could not be connected. The same as `on("connect_error")`.
-    pub fn on_connect_error<M>(&self, handler: impl Handler<M>) {
-        self.on("connect_error", handler);
+    pub fn on_connect_error<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.on("connect_error", handler)
     }
 
     /// Adds a handler that runs when the socket was disconnected. The same as `on("disconnect")`.
-    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) {
-        self.on("disconnect", handler);
+    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.on("disconnect", handler)
     }
 
     /// Adds a handler for every event of the server. It starts before the handlers of the event
     /// itself, and may send the ack.
-    pub fn on_any<M>(&self, handler: impl Handler<M>) {
-        self.slot.change_table(|table| table.add_any(erase(handler), false));
+    ///
+    /// ```no_run
+    /// use socketio_client::{Args, Socket};
+    ///
+    /// # fn watch(socket: Socket) {
+    /// socket.on_any(|args: Args| async move { println!("{} {}", args.event(), args.raw()) });
+    /// # }
+    /// ```
+    pub fn on_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|it| Listener::new(erase(handler)).append_to(&mut it.events.any))
     }
 
     /// Adds a handler like [`on_any`](Self::on_any), before the existing ones.
-    pub fn prepend_any<M>(&self, handler: impl Handler<M>) {
-        self.slot.change_table(|table| table.add_any(erase(handler), true));
+    pub fn prepend_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+        self.register(|it| Listener::new(erase(handler)).prepend_to(&mut it.events.any))
     }
 
-    /// Removes the handlers that were added for every event.
-    pub fn off_any(&self) {
-        self.slot.change_table(|table| table.clear_any());
+    /// Removes the handlers that were added for every event, and ends the streams of
+    /// [`events`](Self::events).
+    pub fn off_any(&self) -> &Self {
+        drop(self.slot.change_listeners(|it| std::mem::take(&mut it.events.any)));
+        self
     }
 
     /// Returns the names of the events that have handlers.
     pub fn event_names(&self) -> Vec<String> {
-        self.slot.table().names()
+        self.slot.listeners().events.names()
     }
 
     /// Adds a listener for every emitted event, but not for acks. Emit calls it before it queues
     /// the event. The listener receives the arguments as the server does.
-    pub fn on_any_outgoing(&self, listener: impl Fn(&Args) + Send + Sync + 'static) {
-        let listener: OutgoingListener = Arc::new(listener);
-        self.slot.change_outgoing(|known| known.iter().cloned().chain([listener]).collect());
+    ///
+    /// ```no_run
+    /// # fn watch(socket: socketio_client::Socket) {
+    /// socket.on_any_outgoing(|args| println!("{} {}", args.event(), args.raw()));
+    /// # }
+    /// ```
+    pub fn on_any_outgoing(
+        &self,
+        listener: impl Fn(&Args) + Send + Sync + 'static,
+    ) -> Registration<'_, Self> {
+        self.register(|it| outgoing(listener).append_to(&mut it.outgoing))
+    }
+
+    /// Adds a listener like [`on_any_outgoing`](Self::on_any_outgoing), before the existing ones.
+    pub fn prepend_any_outgoing(
+        &self,
+        listener: impl Fn(&Args) + Send + Sync + 'static,
+    ) -> Registration<'_, Self> {
+        self.register(|it| outgoing(listener).prepend_to(&mut it.outgoing))
     }
 
     /// Removes the listeners added by [`on_any_outgoing`](Self::on_any_outgoing).
-    pub fn off_any_outgoing(&self) {
-        self.slot.change_outgoing(|_| Arc::new([]));
+    pub fn off_any_outgoing(&self) -> &Self {
+        drop(self.slot.change_listeners(|it| std::mem::take(&mut it.outgoing)));
+        self
     }
+
+    pub(super) fn register(
+        &self,
+        add: impl FnOnce(&mut Listeners) -> ListenerId,
+    ) -> Registration<'_, Self> {
+        Registration::in_socket(self, &self.slot, self.slot.change_listeners(add))
+    }
+}
+
+fn outgoing(listener: impl Fn(&Args) + Send + Sync + 'static) -> Listener<OutgoingListener> {
+    Listener::new(Arc::new(listener))
 }
 
 impl NamespaceSlot {
     /// Calls the listeners of an outgoing event. They receive the arguments as the server does,
     /// decoded from the frames that are sent.
     pub(super) fn notify_outgoing(&self, frames: &Frames) {
-        if !self.has_outgoing.load(Ordering::Relaxed) {
+        if !self.has_outgoing() {
             return;
         }
         let Some(args) = read(self.parser, frames) else { return };
-        for listener in self.outgoing().iter() {
-            if catch_unwind(AssertUnwindSafe(|| listener(&args))).is_err() {
+        for listener in &self.listeners().outgoing {
+            if catch_unwind(AssertUnwindSafe(|| (listener.handler)(&args))).is_err() {
                 tracing::error!(target: "socketio::client", "a listener of outgoing events panicked");
             }
         }

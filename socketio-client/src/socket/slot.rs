@@ -5,13 +5,13 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use socketio_core::{Listener, ListenerId};
 use socketio_parser::{AckId, Nsp, Parser};
 use tokio::sync::{Notify, oneshot};
 
 use super::{
     emitter::{AckResult, Waiter},
-    handlers::{Erased, table::Table},
-    listeners::OutgoingListener,
+    listeners::Listeners,
     outbox::{Awaited, Outbox, Outgoing},
     retries::{Retried, Retries},
 };
@@ -28,12 +28,11 @@ pub(crate) struct NamespaceSlot {
     pub(super) nsp: Nsp,
     pub(super) config: SocketConfig,
     pub(super) parser: Parser,
-    pub(super) has_outgoing: AtomicBool,
     /// Notified when the outgoing queue has room again.
     pub(super) room: Notify,
     state: Mutex<NamespaceState>,
-    table: Mutex<Arc<Table<Erased>>>,
-    outgoing: Mutex<Arc<[OutgoingListener]>>,
+    listeners: Mutex<Arc<Listeners>>,
+    has_outgoing: AtomicBool,
     next_ack: AtomicU64,
 }
 
@@ -81,11 +80,10 @@ impl NamespaceSlot {
             nsp,
             config,
             parser,
-            has_outgoing: AtomicBool::new(false),
             room: Notify::new(),
             state: Mutex::new(state),
-            table: Mutex::default(),
-            outgoing: Mutex::new(Arc::new([])),
+            listeners: Mutex::default(),
+            has_outgoing: AtomicBool::new(false),
             next_ack: AtomicU64::new(0),
         }
     }
@@ -199,7 +197,7 @@ impl NamespaceSlot {
     pub(crate) fn end(&self) {
         self.disconnected();
         self.fail_connecting(&ConnectError::Stopped);
-        self.change_table(|table| *table = Table::default());
+        self.change_listeners(|listeners| *listeners = Listeners::default());
         self.room.notify_waiters();
     }
 
@@ -214,38 +212,36 @@ impl NamespaceSlot {
         self.next_ack.fetch_add(1, Ordering::Relaxed).into()
     }
 
-    pub(crate) fn table(&self) -> Arc<Table<Erased>> {
-        lock(&self.table).clone()
+    pub(crate) fn listeners(&self) -> Arc<Listeners> {
+        lock(&self.listeners).clone()
     }
 
-    /// Changes the handlers. Removed handlers are dropped after the lock is released, because they
-    /// are user code.
-    pub(crate) fn change_table(&self, change: impl FnOnce(&mut Table<Erased>)) {
-        let former = {
-            let mut table = lock(&self.table);
-            let mut changed = Table::clone(&table);
-            change(&mut changed);
-            std::mem::replace(&mut *table, Arc::new(changed))
+    /// Returns whether there are listeners of outgoing events.
+    pub(super) fn has_outgoing(&self) -> bool {
+        self.has_outgoing.load(Ordering::Relaxed)
+    }
+
+    /// Changes the listeners. Removed listeners are dropped after the lock is released, because
+    /// they are user code.
+    pub(crate) fn change_listeners<R>(&self, change: impl FnOnce(&mut Listeners) -> R) -> R {
+        let (former, result) = {
+            let mut listeners = lock(&self.listeners);
+            let mut changed = Listeners::clone(&listeners);
+            let result = change(&mut changed);
+            self.has_outgoing.store(!changed.outgoing.is_empty(), Ordering::Relaxed);
+            (std::mem::replace(&mut *listeners, Arc::new(changed)), result)
         };
         drop(former);
+        result
     }
 
-    pub(super) fn outgoing(&self) -> Arc<[OutgoingListener]> {
-        lock(&self.outgoing).clone()
-    }
-
-    /// Changes the outgoing listeners. Removed listeners are dropped after the lock is released.
-    pub(super) fn change_outgoing(
-        &self,
-        change: impl FnOnce(&[OutgoingListener]) -> Arc<[OutgoingListener]>,
-    ) {
-        let former = {
-            let mut listeners = lock(&self.outgoing);
-            let changed = change(&listeners);
-            self.has_outgoing.store(!changed.is_empty(), Ordering::Relaxed);
-            std::mem::replace(&mut *listeners, changed)
-        };
-        drop(former);
+    /// Removes a listener. Returns whether it was still there.
+    pub(crate) fn remove_listener(&self, id: ListenerId) -> bool {
+        let (handler, outgoing) = self.change_listeners(|listeners| {
+            let outgoing = Listener::remove_from(&mut listeners.outgoing, id);
+            (listeners.events.remove_listener(id), outgoing)
+        });
+        handler.is_some_and(|handler| !handler.is_spent()) || outgoing.is_some()
     }
 }
 

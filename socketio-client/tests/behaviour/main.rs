@@ -25,6 +25,7 @@ mod every_duration_is_accepted;
 mod failed_handlers_fail_the_ack;
 mod handlers_start_in_order;
 mod handles_work_on_several_threads;
+mod listeners_are_removed_one_by_one;
 mod listeners_of_every_kind;
 mod lives_end_before_they_begin_again;
 mod messages_have_one_limit_in_each_direction;

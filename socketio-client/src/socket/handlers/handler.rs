@@ -16,9 +16,7 @@ use crate::{
 };
 
 /// A handler of any type, erased.
-pub(crate) type Erased = Arc<Callback>;
-
-pub(crate) type Callback = dyn Fn(Context) -> Result<HandlerFuture, HandlerError> + Send + Sync;
+pub(crate) type Erased = Arc<dyn Fn(Context) -> Result<HandlerFuture, HandlerError> + Send + Sync>;
 
 /// An async function or closure that handles events: up to six [`Extract`] arguments, returning [`IntoReply`].
 ///
