@@ -157,6 +157,24 @@ pub enum AckError {
     Decode(#[from] ArgsError),
 }
 
+/// Why [`Socket::next`](crate::Socket::next) got no event.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NextError {
+    /// The socket was disconnected. The event may have been lost, even if the socket connects again.
+    #[error("{0}")]
+    Disconnected(DisconnectReason),
+    /// The socket could not be connected, and the client does not try again by itself.
+    #[error(transparent)]
+    Connect(ConnectError),
+    /// The arguments have another type.
+    #[error(transparent)]
+    Decode(#[from] ArgsError),
+    /// [`off`](crate::Socket::off) has removed the listener, or the runtime has shut down.
+    #[error("the listener was removed")]
+    Removed,
+}
+
 impl From<AnswerError> for AckError {
     fn from(error: AnswerError) -> Self {
         match error {

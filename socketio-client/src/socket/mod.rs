@@ -5,6 +5,7 @@ mod emitter;
 mod events;
 pub(crate) mod handlers;
 mod listeners;
+mod next;
 mod outbox;
 mod retries;
 mod slot;
@@ -25,6 +26,7 @@ pub use self::{
     ack::Ack,
     emitter::Emitter,
     events::{Events, Received},
+    next::Next,
 };
 pub(crate) use self::{
     ack::Responder,

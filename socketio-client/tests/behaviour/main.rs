@@ -36,5 +36,6 @@ mod packets_follow_the_protocol;
 mod retried_events_are_sent_in_order;
 mod support;
 mod the_client_reconnects;
+mod the_next_event_can_be_awaited;
 mod the_servers_last_events_arrive;
 mod volatile_events_never_wait;

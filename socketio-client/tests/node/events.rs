@@ -18,6 +18,7 @@ everywhere!(
     many_events_keep_their_order,
     large_events_pass,
     rooms_are_the_servers,
+    the_next_event_can_be_awaited,
 );
 
 async fn values_come_back_as_they_were_sent(case: Case) {
@@ -141,4 +142,20 @@ async fn rooms_are_the_servers(case: Case) {
     other.emit_with_ack::<()>("ack", &()).await.unwrap();
     one.emit_with_ack::<()>("ack", &()).await.unwrap();
     assert_eq!((cast.so_far(), not.so_far()), (vec![], vec![]));
+}
+
+async fn the_next_event_can_be_awaited(case: Case) {
+    let socket = case.client("/");
+    let welcome = socket.next::<Value>("welcome");
+    case.connect(&socket).await;
+    within(welcome).await.unwrap();
+    let echo = socket.next::<(u32, Binary)>("echo");
+    for n in 0..2_u32 {
+        socket.emit("echo", &(n, Binary(vec![7].into()))).unwrap();
+    }
+    assert_eq!(within(echo).await.unwrap(), (0, Binary(vec![7].into())));
+    let kicked = socket.next::<Value>("welcome");
+    socket.emit("kick", &()).unwrap();
+    let reason = within(kicked).await.unwrap_err();
+    assert_eq!(reason.to_string(), "io server disconnect");
 }
