@@ -36,7 +36,7 @@ pub trait ClusterAdapter: fmt::Debug + Send + Sync {
     ///
     /// Messages in a log are delivered in the order of the log, one after another, with their
     /// offsets. They include the broadcasts of all nodes, *also those of this node*, which it
-    /// recognizes by its name. Entries from before the join are not delivered. Entries that are
+    /// recognizes by its name and their [number](Message::seq). Entries from before the join are not delivered. Entries that are
     /// appended while the engine cannot be reached are delivered afterwards.
     ///
     /// # Errors

@@ -94,7 +94,7 @@ impl Fuzzed {
             _ => Body::Heartbeat,
         };
         let uid = NodeId::from((value % 8).to_string());
-        self.cluster.receive(self.now, Message { uid, nsp: "/".into(), body });
+        self.cluster.receive(self.now, Message { uid, nsp: "/".into(), body, seq: None });
         self.drain();
     }
 

@@ -74,6 +74,9 @@ pub struct Message {
     pub nsp: Nsp,
     /// The content.
     pub body: Body,
+    /// The number that the sender gave to an event for the engine's log. The sender recognizes the
+    /// event by it when the log returns it. Other nodes, and Node's adapters, ignore it.
+    pub seq: Option<u64>,
 }
 
 /// The content of a message. The numbers are the types on the wire.

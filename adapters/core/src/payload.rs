@@ -138,7 +138,7 @@ mod tests {
             let nested = (0..depth).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
             let args = event_args("deep", &nested).ok()?;
             let body = Body::Broadcast { args, selection: <_>::default(), request: None };
-            let message = Message { uid: "1".into(), nsp: Nsp::root(), body };
+            let message = Message { uid: "1".into(), nsp: Nsp::root(), body, seq: None };
             let json = message.to_json().unwrap();
             for wire in [json.as_bytes(), &message.to_msgpack()] {
                 let received = Message::decode(wire, &ClusterLimits::default());

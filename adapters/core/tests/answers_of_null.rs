@@ -60,7 +60,7 @@ fn nulls_survive_the_way_to_another_node() {
         Body::BroadcastAck { request: request(), answer: null.clone() },
         Body::ServerSideEmitResponse { request: request(), answer: null },
     ] {
-        let message = Message { uid: "1".into(), nsp: "/".into(), body };
+        let message = Message { uid: "1".into(), nsp: "/".into(), body, seq: None };
         for wire in [message.to_json().unwrap().into_bytes(), message.to_msgpack().to_vec()] {
             let read = Message::decode(&wire, &ClusterLimits::default()).unwrap();
             assert_eq!(read, message);

@@ -110,3 +110,12 @@ fn only_the_first_value_of_an_ack_is_transmitted() {
         assert_eq!(answer.raw(), "1");
     }
 }
+
+#[test]
+fn the_number_of_a_logged_event_survives_both_encodings() {
+    let message = Message { seq: Some(7), ..common::message(Body::Heartbeat) };
+    assert_eq!(decode(message.to_json().unwrap().as_bytes()), message);
+    assert_eq!(decode(&message.to_msgpack()), message);
+    let text = r#"{"type":2,"uid":"1","nsp":"/","seq":"x"}"#;
+    assert_eq!(decode(text.as_bytes()).seq, None, "of another node, whatever it is");
+}

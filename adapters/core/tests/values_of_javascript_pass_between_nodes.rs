@@ -21,7 +21,7 @@ fn read(wire: &[u8]) -> Body {
 
 /// The message as other nodes read it, from JSON and from msgpack.
 fn sent(body: Body) -> [Args; 2] {
-    let message = Message { uid: "1".into(), nsp: "/".into(), body };
+    let message = Message { uid: "1".into(), nsp: "/".into(), body, seq: None };
     [message.to_json().unwrap().into(), message.to_msgpack()].map(|wire| match read(&wire) {
         Body::Broadcast { args, .. } | Body::ServerSideEmit { args, .. } => args,
         Body::BroadcastAck { answer, .. } | Body::ServerSideEmitResponse { answer, .. } => answer,

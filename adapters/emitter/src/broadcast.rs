@@ -99,7 +99,8 @@ impl Broadcast {
         if self.selection.is_nobody() {
             return Ok(());
         }
-        let message = Message { uid: NodeId::from(NodeId::EMITTER), nsp: self.nsp.clone(), body };
+        let message =
+            Message { uid: NodeId::from(NodeId::EMITTER), nsp: self.nsp.clone(), body, seq: None };
         Ok(self.publisher.publish(&message).await?)
     }
 }

@@ -74,7 +74,7 @@ mod tests {
     fn message_with(args: &impl serde::Serialize) -> Message {
         let args = event_args("x", args).unwrap();
         let body = Body::Broadcast { args, selection: Selection::default(), request: None };
-        Message { uid: "0a785282676f06c9".into(), nsp: "/".into(), body }
+        Message { uid: "0a785282676f06c9".into(), nsp: "/".into(), body, seq: None }
     }
 
     #[test]

@@ -191,3 +191,23 @@ async fn an_event_whose_answer_was_lost_comes_once() {
     assert_eq!(client.recorded().await.0, json!(["last", 3]));
     client.fence().await;
 }
+
+#[tokio::test]
+async fn equal_events_come_once_each_even_if_an_answer_was_lost() {
+    let cluster = cluster();
+    let [held] = Held::of(&cluster);
+    let engine = Troubled::new(&cluster);
+    let (recovery, limits) = (Recovery::default(), ClusterLimits::default());
+    let mut node = Node::with(engine.clone(), recovery, limits).await;
+    let (mut client, _, _) = node.client().await;
+    held.hold();
+    engine.set(Trouble::NoAnswer);
+    node.server.io.emit("n", &1).unwrap();
+    client.expect(r#"42["n",1]"#).await;
+    engine.set(Trouble::None);
+    node.server.io.emit("n", &1).unwrap();
+    until(|| held.len() == 2).await;
+    held.release();
+    assert_eq!(client.recorded().await.0, json!(["n", 1]));
+    client.fence().await;
+}

@@ -54,7 +54,7 @@ pub use self::requests::{Gathered, Outcome};
 ///
 /// let answer = socketio_adapter::answer_args(&"noon")?;
 /// let body = Body::ServerSideEmitResponse { request, answer };
-/// cluster.receive(now, Message { uid: two, nsp: "/".into(), body });
+/// cluster.receive(now, Message { uid: two, nsp: "/".into(), body, seq: None });
 /// let Some(Output::Done { waiter, outcome }) = cluster.poll_output() else { panic!() };
 /// let Gathered::Answers(answers) = outcome.gathered else { panic!() };
 /// assert_eq!((waiter, answers[0].decode::<String>()?), ("who asked", "noon".into()));
@@ -144,7 +144,7 @@ impl<W> Cluster<W> {
 
     /// Processes a message of another node.
     pub fn receive(&mut self, now: Instant, message: Message) {
-        let Message { uid, nsp, body } = message;
+        let Message { uid, nsp, body, .. } = message;
         if self.closed || uid == self.seat.uid || nsp != self.seat.nsp {
             self.ignored += 1;
             return;
@@ -290,7 +290,7 @@ impl<W> Cluster<W> {
 
     /// Creates a message of this node.
     pub fn message(&self, body: Body) -> Message {
-        Message { uid: self.seat.uid.clone(), nsp: self.seat.nsp.clone(), body }
+        Message { uid: self.seat.uid.clone(), nsp: self.seat.nsp.clone(), body, seq: None }
     }
 
     /// Returns the namespace.

@@ -4,7 +4,10 @@
 use std::{
     future::Future,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -15,7 +18,7 @@ use socketio_parser::{Args, Value, Values, value};
 use crate::{
     adapter::{ClusterAdapter, Inbox, Link, Seat},
     error::{AdapterError, MessageError},
-    message::{Body, Message},
+    message::{Body, Message, NodeId},
     payload::event_args,
     recovery::{Missed, Offset, PageSize, SavedSession, SessionStore},
     selection::{Room, Selection},
@@ -34,15 +37,23 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Records the events that a node receives from the log, with their offsets.
 #[derive(Default)]
-struct Seen(Mutex<Vec<(Offset, Args, Selection)>>);
+struct Seen {
+    events: Mutex<Vec<(Offset, Args, Selection)>>,
+    /// The numbers of the node's own events that the log has returned.
+    own: Mutex<Vec<Option<u64>>>,
+    uid: NodeId,
+}
 
 impl Inbox for Seen {
     fn receive(&self, message: Message, offset: Option<Offset>) {
         if let (Some(offset), Body::Broadcast { args, selection, request: None }) =
             (offset, message.body)
         {
-            let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.push((offset, args, selection));
+            if message.uid == self.uid {
+                self.own.lock().unwrap_or_else(PoisonError::into_inner).push(message.seq);
+            }
+            let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+            events.push((offset, args, selection));
         }
     }
 
@@ -53,7 +64,7 @@ impl Inbox for Seen {
 
 impl Seen {
     fn all(&self) -> Vec<(Offset, Args, Selection)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -63,6 +74,7 @@ struct Node {
     seat: Seat,
     seen: Arc<Seen>,
     store: Arc<dyn SessionStore>,
+    published: AtomicU64,
 }
 
 impl Node {
@@ -70,18 +82,19 @@ impl Node {
         let adapter = engine.adapter().await;
         assert!(adapter.keeps_log(), "an engine without a log");
         let seat = Seat { nsp: nsp.into(), uid: uid.to_owned().into() };
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(Seen { uid: seat.uid.clone(), ..Seen::default() });
         let link = succeed(adapter.join(seat.clone(), seen.clone())).await;
         let store = link.sessions();
         assert!(store.is_some(), "an engine without sessions");
         let Some(store) = store else { return std::future::pending().await };
-        Self { link, seat, seen, store }
+        Self { link, seat, seen, store, published: AtomicU64::new(0) }
     }
 
     async fn publish(&self, args: &Args, selection: Selection) -> Offset {
         let body = Body::Broadcast { args: args.clone(), selection, request: None };
         let Seat { nsp, uid } = self.seat.clone();
-        let offset = succeed(self.link.publish(Message { uid, nsp, body })).await;
+        let seq = Some(self.published.fetch_add(1, Ordering::Relaxed));
+        let offset = succeed(self.link.publish(Message { uid, nsp, body, seq })).await;
         assert!(offset.is_some(), "no offset");
         offset.unwrap_or_default()
     }
@@ -124,7 +137,7 @@ fn to(rooms: &[&str], except: &[&str]) -> Selection {
 }
 
 /// Every node receives the events of all nodes, including its own, once, in the order of their
-/// offsets.
+/// offsets. Its own events keep their numbers.
 pub async fn all_nodes_see_one_order<L: Logging>(engine: &L) {
     let nsp = "/conformance/order";
     let (one, two) = (Node::join(engine, nsp, "one").await, Node::join(engine, nsp, "two").await);
@@ -139,6 +152,9 @@ pub async fn all_nodes_see_one_order<L: Logging>(engine: &L) {
     }
     for node in [&one, &two] {
         assert_eq!(node.wait_for_events(engine, published.len()).await, published);
+        let own = node.seen.own.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let numbers = 0..node.published.load(Ordering::Relaxed);
+        assert_eq!(own, numbers.map(Some).collect::<Vec<_>>(), "its own events");
         for pair in published.windows(2) {
             let [(before, ..), (after, ..)] = pair else { continue };
             assert!(node.store.is_after(after, before), "{after} after {before}");

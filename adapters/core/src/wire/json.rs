@@ -21,7 +21,8 @@ pub(super) fn message(message: &Message) -> Result<String, MessageError> {
     let data = data(&message.body)?;
     let data = data.map(|data| format!(r#""data":{data},"#)).unwrap_or_default();
     let (uid, nsp) = (quoted(message.uid.as_str()), quoted(message.nsp.as_str()));
-    Ok(format!(r#"{{"type":{number},{data}"uid":{uid},"nsp":{nsp}}}"#))
+    let seq = message.seq.map(|seq| format!(r#","seq":{seq}"#)).unwrap_or_default();
+    Ok(format!(r#"{{"type":{number},{data}"uid":{uid},"nsp":{nsp}{seq}}}"#))
 }
 
 pub(super) fn data(body: &Body) -> Result<Option<String>, MessageError> {
@@ -132,6 +133,8 @@ struct Envelope<'a> {
     uid: Option<Cow<'a, str>>,
     #[serde(borrow)]
     nsp: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    seq: Option<&'a RawValue>,
 }
 
 pub(super) fn read_message(
@@ -146,7 +149,8 @@ pub(super) fn read_message(
     let nsp = nsp.or_else(|| otherwise.cloned()).ok_or(MessageError::Field("nsp"))?;
     let body = read_data(envelope.number, envelope.data.map_or("{}", RawValue::get), budget)?;
     let uid = tree::sender(envelope.uid.map(Cow::into_owned), &body)?;
-    Ok(Message { uid, nsp, body })
+    let seq = envelope.seq.and_then(|seq| seq.get().parse().ok());
+    Ok(Message { uid, nsp, body, seq })
 }
 
 pub(super) fn read_body(number: u64, text: &str, budget: Budget) -> Result<Body, MessageError> {

@@ -25,7 +25,8 @@ pub enum Format {
 }
 
 impl Message {
-    /// Encodes the message as JSON with the fields `type`, `data`, `uid` and `nsp`.
+    /// Encodes the message as JSON with the fields `type`, `data`, `uid` and `nsp`, and `seq` if
+    /// it has a number.
     ///
     /// # Errors
     ///
@@ -34,13 +35,14 @@ impl Message {
         json::message(self)
     }
 
-    /// Encodes the message as msgpack, in the same bytes as Node's adapters.
+    /// Encodes the message as msgpack, in the same bytes as Node's adapters if it has no number.
     pub fn to_msgpack(&self) -> Bytes {
         let mut message = value!({ "type": self.body.number() });
         if let Value::Object(message) = &mut message {
             message.extend(tree::data(&self.body).map(|data| ("data".to_owned(), data)));
             message.insert("uid".into(), self.uid.as_str().into());
             message.insert("nsp".into(), self.nsp.as_str().into());
+            message.extend(self.seq.map(|seq| ("seq".to_owned(), seq.into())));
         }
         msgpack::to_bytes(&message)
     }
@@ -98,7 +100,8 @@ impl Message {
         let nsp = nsp.ok_or(MessageError::Field("nsp"))?;
         let data = message.shift_remove("data").unwrap_or_default();
         let body = tree::read_body(number, data)?;
-        Ok(Self { uid: tree::sender(uid, &body)?, nsp, body })
+        let seq = message.get("seq").and_then(tree::integer);
+        Ok(Self { uid: tree::sender(uid, &body)?, nsp, body, seq })
     }
 }
 

@@ -12,7 +12,7 @@ use socketio_parser::{Args, Binary, value};
 pub const UID: &str = "0a785282676f06c9";
 
 pub fn message(body: Body) -> Message {
-    Message { uid: UID.into(), nsp: "/".into(), body }
+    Message { uid: UID.into(), nsp: "/".into(), body, seq: None }
 }
 
 pub fn selection(rooms: &[&str], except: &[&str]) -> Selection {
@@ -99,7 +99,7 @@ impl Node {
     }
 
     pub fn hear(&mut self, from: &'static str, body: Body) {
-        let message = Message { uid: NodeId::from(from), nsp: "/".into(), body };
+        let message = Message { uid: NodeId::from(from), nsp: "/".into(), body, seq: None };
         self.cluster.receive(self.now, message);
     }
 

@@ -65,7 +65,7 @@ impl Node {
         let mut selection = Selection::default();
         selection.rooms.extend(rooms.iter().map(|room| Room::from(*room)));
         let body = Body::Broadcast { args, selection, request: None };
-        Message { uid: self.uid.clone().into(), nsp: "/".into(), body }
+        Message { uid: self.uid.clone().into(), nsp: "/".into(), body, seq: None }
     }
 
     async fn publish_now(&self, rooms: &[&str], event: &str) {

@@ -61,7 +61,7 @@ impl Node {
     fn message(&self, nsp: &str, event: &str, args: &impl serde::Serialize) -> Message {
         let args = event_args(event, args).unwrap();
         let body = Body::Broadcast { args, selection: Selection::default(), request: None };
-        Message { uid: self.uid.clone().into(), nsp: nsp.into(), body }
+        Message { uid: self.uid.clone().into(), nsp: nsp.into(), body, seq: None }
     }
 
     async fn publish(&self, event: &str, args: &impl serde::Serialize) {

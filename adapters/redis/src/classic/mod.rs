@@ -184,7 +184,7 @@ impl Incoming {
     }
 
     fn receive(&self, uid: NodeId, body: Body) {
-        self.inbox.receive(Message { uid, nsp: self.seat.nsp.clone(), body }, None);
+        self.inbox.receive(Message { uid, nsp: self.seat.nsp.clone(), body, seq: None }, None);
     }
 }
 

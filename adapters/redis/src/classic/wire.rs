@@ -33,7 +33,7 @@ pub(super) fn read_broadcast(wire: &[u8], limits: &ClusterLimits) -> Result<Mess
     };
     // `from_value` refuses a broadcast without options, which selects no clients.
     let data = value!({ "packet": packet, "opts": list.next().unwrap_or_default() });
-    Ok(Message { uid: uid.into(), nsp, body: Body::from_value(3, data)? })
+    Ok(Message { uid: uid.into(), nsp, body: Body::from_value(3, data)?, seq: None })
 }
 
 /// Returns whether a broadcast is this node's own, without decoding it.
@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     fn of(uid: &str, body: Body) -> Message {
-        Message { uid: uid.to_owned().into(), nsp: Nsp::root(), body }
+        Message { uid: uid.to_owned().into(), nsp: Nsp::root(), body, seq: None }
     }
 
     fn selection(rooms: &[&str], except: &[&str]) -> Selection {

@@ -121,7 +121,8 @@ impl Entry {
                 Body::decode(number, Some((Format::MsgPack, &data)), limits)?
             }
         };
-        Ok(Message { uid: uid.to_owned().into(), nsp: Nsp::from(nsp.to_owned()), body })
+        let seq = self.text("seq").and_then(|seq| seq.parse().ok());
+        Ok(Message { uid: uid.to_owned().into(), nsp: Nsp::from(nsp.to_owned()), body, seq })
     }
 }
 
@@ -138,7 +139,7 @@ pub(super) fn is_logged(body: &Body) -> bool {
 
 /// Returns the command that appends a message. The data of a message with binary is msgpack in
 /// base64. With `only_plaintext`, the message is not searched for binary, and any binary in it
-/// becomes `null`.
+/// becomes `null`. Node's adapters do not write `seq`, and ignore it.
 pub(super) fn append(stream: &str, max_len: u64, only_plaintext: bool, message: &Message) -> Cmd {
     let mut xadd = cmd("XADD");
     xadd.arg(stream).arg("MAXLEN").arg("~").arg(max_len).arg("*");
@@ -146,6 +147,9 @@ pub(super) fn append(stream: &str, max_len: u64, only_plaintext: bool, message: 
     xadd.arg("type").arg(message.body.number().to_string());
     if let Some(data) = data(only_plaintext, message) {
         xadd.arg("data").arg(data);
+    }
+    if let Some(seq) = message.seq {
+        xadd.arg("seq").arg(seq);
     }
     xadd
 }
@@ -238,6 +242,7 @@ mod tests {
             uid: "0a785282676f06c9".into(),
             nsp: Nsp::root(),
             body: Body::Broadcast { args, selection: Selection::default(), request: None },
+            seq: None,
         };
         let text = of(event_args("x", &1).unwrap());
         let json =

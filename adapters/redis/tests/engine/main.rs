@@ -65,7 +65,7 @@ impl Node {
     }
 
     fn message(&self, body: Body) -> Message {
-        Message { uid: self.seat.uid.clone(), nsp: self.seat.nsp.clone(), body }
+        Message { uid: self.seat.uid.clone(), nsp: self.seat.nsp.clone(), body, seq: None }
     }
 
     fn event(&self, event: &str, rooms: &[&str]) -> Message {

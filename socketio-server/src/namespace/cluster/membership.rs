@@ -21,7 +21,6 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::namespace::cluster::{
     publish_order::PublishOrder,
     queue::{Outgoing, Queue},
-    unconfirmed::UnconfirmedPublishes,
 };
 use crate::{error::ClusterError, stats::Counters};
 
@@ -37,7 +36,6 @@ pub(crate) struct Membership {
     /// Whether events are published before they are delivered on this node.
     logged: bool,
     pub(super) order: PublishOrder,
-    pub(super) unconfirmed: UnconfirmedPublishes,
     /// Number of sessions on their way to the store.
     saving: watch::Sender<usize>,
     stage: watch::Sender<Stage>,
@@ -91,7 +89,6 @@ impl Membership {
             machine: machine.into(),
             queue: Queue::new(&limits),
             order: PublishOrder::new(limits.get_max_queued_messages()),
-            unconfirmed: UnconfirmedPublishes::new(limits.get_max_queued_messages()),
             seat,
             limits,
             link: OnceLock::new(),
@@ -112,7 +109,7 @@ impl Membership {
     /// Publishes a message to all other nodes, after everything that was published before.
     pub(crate) fn publish(&self, body: Body) -> Result<(), ClusterError> {
         let message = self.message(body);
-        self.push(Outgoing { to: None, message, logged: false })
+        self.push(Outgoing { to: None, message })
     }
 
     /// Returns whether events that can be recovered are delivered on this node when the engine's
@@ -129,11 +126,12 @@ impl Membership {
     ) -> Result<LocalDelivery, ClusterError> {
         let logged = self.logged && !selection.flags.volatile && !self.queue.is_closed();
         let message = self.message(Body::Broadcast { args, selection, request: None });
-        let push = || self.push(Outgoing { to: None, message, logged });
+        let push = |seq| self.push(Outgoing { to: None, message: Message { seq, ..message } });
         if !logged {
-            return push().map(|()| LocalDelivery::Now);
+            return push(None).map(|()| LocalDelivery::Now);
         }
-        self.order.issue(push).unwrap_or(Err(ClusterError::QueueFull))?;
+        let published = self.order.add_event(|number| push(Some(number)));
+        published.unwrap_or(Err(ClusterError::QueueFull))?;
         Ok(LocalDelivery::ByLog)
     }
 
@@ -144,7 +142,7 @@ impl Membership {
     where
         A: FnOnce() + Send + 'static,
     {
-        self.order.after(action)
+        self.order.after_events(action)
     }
 
     /// Waits until the events published before have been delivered on this node.
@@ -178,7 +176,7 @@ impl Membership {
     pub(crate) fn reply(&self, to: &NodeId, body: Body) {
         if !to.is_anonymous() {
             let message = self.message(body);
-            let _ = self.push(Outgoing { to: Some(to.clone()), message, logged: false });
+            let _ = self.push(Outgoing { to: Some(to.clone()), message });
         }
     }
 
@@ -306,7 +304,7 @@ impl Membership {
     }
 
     fn message(&self, body: Body) -> Message {
-        Message { uid: self.seat.uid.clone(), nsp: self.seat.nsp.clone(), body }
+        Message { uid: self.seat.uid.clone(), nsp: self.seat.nsp.clone(), body, seq: None }
     }
 
     fn push(&self, outgoing: Outgoing) -> Result<(), ClusterError> {
@@ -338,7 +336,7 @@ impl Membership {
         for output in outputs {
             match output {
                 Output::Publish(message) => {
-                    let outgoing = Outgoing { to: None, message, logged: false };
+                    let outgoing = Outgoing { to: None, message };
                     result = result.and(self.push(outgoing));
                 }
                 Output::Do { from, body } => wanted.push((from, body)),

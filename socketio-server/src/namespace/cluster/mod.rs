@@ -10,7 +10,6 @@ pub(crate) mod queue;
 pub(crate) mod remote;
 pub(crate) mod remote_emitter;
 pub(crate) mod server_side;
-pub(crate) mod unconfirmed;
 pub(crate) mod warnings;
 
 pub(crate) use membership::{Clustered, LocalDelivery, Membership, Relay, Saving};

@@ -125,7 +125,7 @@ async fn stay(node: &Node, link: &dyn Link) {
         () = publish(node, link) => {}
         () = watch_clock(membership) => {}
         () = watch_rooms(node, link) => {}
-        () = watch_turns(membership) => {}
+        () = watch_order(membership) => {}
         () = too_long => {
             tracing::warn!(target: "socketio::cluster", nsp = %membership.seat.nsp, "left the cluster before all messages were sent");
         }
@@ -136,8 +136,10 @@ async fn publish(node: &Node, link: &dyn Link) {
     while let Some(outgoing) = node.membership.queue.next().await {
         let publish = async {
             match outgoing.to {
-                None if outgoing.logged => publish_event(node, link, outgoing.message).await,
-                None => publish_plain(node, link, outgoing.message).await,
+                None => match outgoing.message.seq {
+                    Some(number) => publish_event(node, link, number, outgoing.message).await,
+                    None => publish_plain(node, link, outgoing.message).await,
+                },
                 Some(to) => link.reply(&to, outgoing.message).await,
             }
         };
@@ -174,23 +176,28 @@ async fn publish_plain(node: &Node, link: &dyn Link, message: Message) -> Result
 
 /// Publishes an event. It is delivered when the log returns it, or here if the engine does not
 /// confirm that it is in the log.
-async fn publish_event(node: &Node, link: &dyn Link, message: Message) -> Result<(), AdapterError> {
-    let body = message.body.clone();
-    node.membership.unconfirmed.begin(&body);
+async fn publish_event(
+    node: &Node,
+    link: &dyn Link,
+    number: u64,
+    message: Message,
+) -> Result<(), AdapterError> {
+    let event = message.clone();
+    node.membership.order.begin_publishing(number);
     let result = link.publish(message).await;
-    if node.membership.unconfirmed.end(&result) {
-        node.deliver(body);
+    if node.membership.order.end_publishing(&result) {
+        node.deliver(event);
     }
     result.map(drop)
 }
 
 /// Stops waiting for events that the engine accepted and did not return in time. They must neither
 /// block later actions nor count as pending forever. Never returns.
-async fn watch_turns(membership: &Membership) {
+async fn watch_order(membership: &Membership) {
     loop {
-        let events = membership.order.pending().await;
+        let number = membership.order.pending().await;
         tokio::time::sleep(membership.patience()).await;
-        membership.order.give_up(events);
+        membership.order.give_up(number);
     }
 }
 
@@ -255,18 +262,19 @@ impl Node {
     fn deliver_waiting(&self) {
         for message in self.membership.queue.take_logged() {
             self.membership.counters.here().cluster.lost.one();
-            self.deliver(message.body);
+            self.deliver(message);
         }
     }
 
     /// Delivers an event of this node that is in no log.
-    fn deliver(&self, body: Body) {
-        if let (Some(namespace), Body::Broadcast { args, selection, .. }) = (self.namespace(), body)
+    fn deliver(&self, message: Message) {
+        if let (Some(namespace), Body::Broadcast { args, selection, .. }) =
+            (self.namespace(), message.body)
             && let Err(error) = here(&namespace, selection).deliver(args.event(), &args)
         {
             tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event that is in no log");
         }
-        self.membership.order.finish();
+        message.seq.into_iter().for_each(|number| self.membership.order.finish(number));
     }
 
     /// Delivers an event of any node at its position in the log. Returns whether it belongs to the
@@ -336,11 +344,12 @@ impl Inbox for Node {
     fn receive(&self, message: Message, offset: Option<Offset>) {
         let Some(namespace) = self.namespace() else { return };
         if message.uid == self.membership.seat.uid {
-            if let Some(offset) = offset
-                && self.membership.unconfirmed.returned(&message.body, &offset)
+            let order = &self.membership.order;
+            if let (Some(offset), Some(number)) = (offset, message.seq)
+                && order.log_returned(number)
                 && self.deliver_logged(&namespace, &message.body, &offset)
             {
-                self.membership.order.finish();
+                order.finish(number);
             }
             return;
         }

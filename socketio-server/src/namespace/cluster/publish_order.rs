@@ -1,82 +1,128 @@
-//! Actions that wait for earlier events, in clusters where an event is published before it is
-//! delivered.
+//! The events of this node that are on their way through an engine's log, and the actions that wait
+//! for them, in one queue.
+//!
+//! Each entry has a number. An event carries its number through the log, so that it is recognized
+//! when the log returns it, even if the engine's response to its publication was lost.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use socketio_adapter::{AdapterError, Offset};
 use tokio::sync::Notify;
+
+/// Number of unconfirmed events that are remembered; the oldest are forgotten.
+const MAX_UNCONFIRMED: usize = 1024;
 
 /// An action that waits for events: an ack, an event with an ack, or a disconnect.
 type Action = Box<dyn FnOnce() + Send>;
 
-/// The events of this node that are on their way through the engine's log, and the actions that
-/// wait for them. Both are limited.
+/// The queue of events and barriers. Both are limited in number.
 pub(super) struct PublishOrder {
     state: Mutex<State>,
     /// Notified when an event is on its way.
-    event_issued: Notify,
+    event_added: Notify,
     max: usize,
 }
 
 #[derive(Default)]
 struct State {
-    issued: u64,
-    done: u64,
-    /// The actions, each with the number of events that must be finished first.
-    waiting: VecDeque<(u64, Action)>,
+    /// The number of the first entry of `queue`.
+    first: u64,
+    queue: VecDeque<Entry>,
+    /// The number of events and of barriers in `queue`.
+    events: usize,
+    barriers: usize,
+    /// The event that is being published, and whether the log has returned it already.
+    publishing: Option<(u64, bool)>,
+    /// Events that were delivered on this node because the engine did not confirm them. It may have
+    /// accepted them although its response was lost. If the log returns them, they are skipped.
+    unconfirmed: BTreeSet<u64>,
     running: bool,
     closed: bool,
 }
 
-impl PublishOrder {
-    pub(super) fn new(max: usize) -> Self {
-        Self { state: Mutex::default(), event_issued: Notify::new(), max }
+enum Entry {
+    /// An event that has not been delivered on this node.
+    Event,
+    /// An event that was delivered, or never will be.
+    Finished,
+    /// Runs when all earlier events are finished.
+    Barrier(Action),
+}
+
+impl State {
+    fn next(&self) -> u64 {
+        self.first + self.queue.len() as u64
     }
 
-    /// Publishes and counts an event. Returns `None`, without publishing, if too many events are on
-    /// their way.
-    pub(super) fn issue<E>(
+    fn finish(&mut self, number: u64) {
+        let index = number.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        if let Some(entry @ Entry::Event) = index.and_then(|index| self.queue.get_mut(index)) {
+            *entry = Entry::Finished;
+            self.events -= 1;
+        }
+    }
+
+    /// Removes finished events from the front. Returns the next action that is due.
+    fn advance(&mut self) -> Option<Action> {
+        while !matches!(self.queue.front()?, Entry::Event) {
+            self.first += 1;
+            if let Entry::Barrier(action) = self.queue.pop_front()? {
+                self.barriers -= 1;
+                return Some(action);
+            }
+        }
+        None
+    }
+}
+
+impl PublishOrder {
+    /// Creates a queue of at most `max` events and `max` barriers.
+    pub(super) fn new(max: usize) -> Self {
+        Self { state: Mutex::default(), event_added: Notify::new(), max }
+    }
+
+    /// Numbers an event and publishes it. Returns `None`, without publishing, if too many events
+    /// are on their way.
+    pub(super) fn add_event<E>(
         &self,
-        publish: impl FnOnce() -> Result<(), E>,
+        publish: impl FnOnce(u64) -> Result<(), E>,
     ) -> Option<Result<(), E>> {
-        // Publishing happens under the lock, so that a later action cannot be counted before the
-        // event.
+        // Publishing happens under the lock, so that the events are published in the order of their
+        // numbers.
         let mut state = self.state();
-        if state.issued - state.done >= self.max as u64 {
+        // Events that were finished out of order still take a place.
+        if state.events >= self.max || state.queue.len() - state.barriers >= 2 * self.max {
             return None;
         }
-        let result = publish();
-        state.issued += u64::from(result.is_ok());
+        let result = publish(state.next());
+        if result.is_ok() {
+            state.queue.push_back(Entry::Event);
+            state.events += 1;
+        }
         drop(state);
-        self.event_issued.notify_one();
+        self.event_added.notify_one();
         Some(result)
     }
 
-    /// Records that an event was delivered, or never will be.
-    pub(super) fn finish(&self) {
+    /// Runs an action after the events before it; at once if there are none. Returns the action if
+    /// too many are waiting.
+    pub(super) fn after_events<A>(&self, action: A) -> Result<(), A>
+    where
+        A: FnOnce() + Send + 'static,
+    {
         {
             let mut state = self.state();
-            state.done = (state.done + 1).min(state.issued);
-        }
-        self.run();
-    }
-
-    /// Runs an action after the events that were issued before it; at once if there are none.
-    /// Returns the action if too many are waiting.
-    pub(super) fn after<A: FnOnce() + Send + 'static>(&self, action: A) -> Result<(), A> {
-        {
-            let mut state = self.state();
-            let idle = state.done == state.issued && state.waiting.is_empty() && !state.running;
-            if !idle && !state.closed {
-                if state.waiting.len() >= self.max {
+            if (!state.queue.is_empty() || state.running) && !state.closed {
+                if state.barriers >= self.max {
                     return Err(action);
                 }
-                let issued = state.issued;
-                state.waiting.push_back((issued, Box::new(action)));
+                state.queue.push_back(Entry::Barrier(Box::new(action)));
+                state.barriers += 1;
                 drop(state);
-                self.run();
+                self.advance();
                 return Ok(());
             }
         }
@@ -84,59 +130,93 @@ impl PublishOrder {
         Ok(())
     }
 
+    /// Records that an event is about to be published.
+    pub(super) fn begin_publishing(&self, number: u64) {
+        self.state().publishing = Some((number, false));
+    }
+
+    /// Records the result of publishing. Returns whether to deliver the event on this node without
+    /// the log.
+    pub(super) fn end_publishing(&self, result: &Result<Option<Offset>, AdapterError>) -> bool {
+        let mut state = self.state();
+        let Some((number, returned)) = state.publishing.take() else { return true };
+        if returned || matches!(result, Ok(Some(_))) {
+            return false;
+        }
+        if let Err(AdapterError::Engine(_)) = result {
+            if state.unconfirmed.len() >= MAX_UNCONFIRMED {
+                state.unconfirmed.pop_first();
+            }
+            state.unconfirmed.insert(number);
+        }
+        true
+    }
+
+    /// Records that the log has returned an event of this node. Returns whether to deliver it.
+    pub(super) fn log_returned(&self, number: u64) -> bool {
+        let mut state = self.state();
+        if let Some((publishing, returned)) = &mut state.publishing
+            && *publishing == number
+        {
+            *returned = true;
+        }
+        !state.unconfirmed.remove(&number)
+    }
+
+    /// Records that an event was delivered, or never will be.
+    pub(super) fn finish(&self, number: u64) {
+        self.state().finish(number);
+        self.advance();
+    }
+
     /// Runs all waiting actions. Later actions run at once.
     pub(super) fn close(&self) {
-        {
+        let next = {
             let mut state = self.state();
             state.closed = true;
-            state.done = state.issued;
-        }
-        self.run();
+            state.next()
+        };
+        self.give_up(next);
     }
 
-    /// Waits until an event is unfinished. Returns the number of issued events.
+    /// Waits until an event is unfinished. Returns the number of the next entry.
     pub(super) async fn pending(&self) -> u64 {
         loop {
-            let (issued, done) = {
+            {
                 let state = self.state();
-                (state.issued, state.done)
-            };
-            if issued > done {
-                return issued;
+                if state.events > 0 {
+                    return state.next();
+                }
             }
-            self.event_issued.notified().await;
+            self.event_added.notified().await;
         }
     }
 
-    /// Stops waiting for the first `events` events, because the engine did not return them.
-    pub(super) fn give_up(&self, events: u64) {
+    /// Stops waiting for the events below a number, because the engine did not return them.
+    pub(super) fn give_up(&self, number: u64) {
         {
             let mut state = self.state();
-            state.done = state.done.max(events).min(state.issued);
+            (state.first..number).for_each(|event| state.finish(event));
         }
-        self.run();
+        self.advance();
     }
 
     /// Runs the actions that are due, one after another, on a single thread at a time and without
     /// holding the lock.
-    fn run(&self) {
+    fn advance(&self) {
         if std::mem::replace(&mut self.state().running, true) {
             return;
         }
         loop {
             let action = {
                 let mut state = self.state();
-                let done = state.done;
-                match state.waiting.front() {
-                    Some((events, _)) if *events <= done => state.waiting.pop_front(),
-                    _ => {
-                        state.running = false;
-                        return;
-                    }
-                }
+                let action = state.advance();
+                state.running = action.is_some();
+                action
             };
-            if let Some((_, action)) = action {
-                action();
+            match action {
+                Some(action) => action(),
+                None => return,
             }
         }
     }
@@ -157,32 +237,107 @@ mod tests {
         Box::new(move || seen.lock().unwrap().push(n))
     }
 
+    fn add(order: &PublishOrder) -> u64 {
+        let number = order.state().next();
+        order.add_event(|next| if next == number { Ok(()) } else { Err(()) }).unwrap().unwrap();
+        number
+    }
+
+    fn lost() -> Result<Option<Offset>, AdapterError> {
+        Err(AdapterError::Engine("no answer".into()))
+    }
+
     #[test]
     fn actions_wait_for_earlier_events() {
         let (order, seen) = (PublishOrder::new(3), Arc::default());
-        order.after(note(&seen, 0)).ok().unwrap();
+        order.after_events(note(&seen, 0)).ok().unwrap();
         assert_eq!(*seen.lock().unwrap(), [0]);
-        order.issue(|| Ok::<_, ()>(())).unwrap().unwrap();
-        order.issue(|| Err(())).unwrap().unwrap_err();
-        order.after(note(&seen, 1)).ok().unwrap();
-        order.issue(|| Ok::<_, ()>(())).unwrap().unwrap();
-        order.after(note(&seen, 2)).ok().unwrap();
-        order.after(note(&seen, 3)).ok().unwrap();
-        assert!(order.after(note(&seen, 4)).is_err());
-        order.finish();
+        let first = add(&order);
+        order.add_event(|_| Err(())).unwrap().unwrap_err();
+        order.after_events(note(&seen, 1)).ok().unwrap();
+        let second = add(&order);
+        order.after_events(note(&seen, 2)).ok().unwrap();
+        order.after_events(note(&seen, 3)).ok().unwrap();
+        assert!(order.after_events(note(&seen, 4)).is_err());
+        order.finish(first);
         assert_eq!(*seen.lock().unwrap(), [0, 1]);
-        order.finish();
+        order.finish(second);
         assert_eq!(*seen.lock().unwrap(), [0, 1, 2, 3]);
-        (0..3).for_each(|_| order.issue(|| Ok::<_, ()>(())).unwrap().unwrap());
-        assert!(order.issue(|| Ok::<_, ()>(())).is_none());
-        order.after(note(&seen, 5)).ok().unwrap();
-        order.give_up(5);
+        let last = (0..3).map(|_| add(&order)).last().unwrap();
+        assert!(order.add_event(|_| Ok::<_, ()>(())).is_none());
+        order.after_events(note(&seen, 5)).ok().unwrap();
+        order.give_up(last + 1);
         assert_eq!(seen.lock().unwrap().last(), Some(&5));
-        order.issue(|| Ok::<_, ()>(())).unwrap().unwrap();
-        order.after(note(&seen, 6)).ok().unwrap();
+        add(&order);
+        order.after_events(note(&seen, 6)).ok().unwrap();
         order.close();
         assert_eq!(seen.lock().unwrap().last(), Some(&6));
-        order.after(note(&seen, 7)).ok().unwrap();
+        order.after_events(note(&seen, 7)).ok().unwrap();
         assert_eq!(seen.lock().unwrap().last(), Some(&7));
+    }
+
+    #[test]
+    fn an_action_waits_for_an_event_that_a_later_event_has_overtaken() {
+        let (order, seen) = (PublishOrder::new(3), Arc::default());
+        let (first, second) = (add(&order), add(&order));
+        order.after_events(note(&seen, 1)).ok().unwrap();
+        order.finish(second);
+        assert!(seen.lock().unwrap().is_empty());
+        order.finish(first);
+        assert_eq!(*seen.lock().unwrap(), [1]);
+        assert_eq!(order.state().queue.len(), 0);
+    }
+
+    #[test]
+    fn an_event_that_was_delivered_unconfirmed_is_not_delivered_again() {
+        let order = PublishOrder::new(10);
+        let (first, second) = (add(&order), add(&order));
+        order.begin_publishing(first);
+        assert!(order.end_publishing(&lost()));
+        order.begin_publishing(second);
+        assert!(!order.end_publishing(&Ok(Some("2".into()))));
+        assert!(!order.log_returned(first));
+        assert!(order.log_returned(second));
+    }
+
+    #[test]
+    fn an_event_that_was_returned_before_its_response_was_lost_is_delivered_once() {
+        let order = PublishOrder::new(10);
+        let (first, second) = (add(&order), add(&order));
+        order.begin_publishing(first);
+        assert!(order.log_returned(first));
+        assert!(!order.end_publishing(&lost()));
+        order.begin_publishing(second);
+        assert!(order.end_publishing(&lost()), "this event was not returned");
+    }
+
+    #[test]
+    fn unsent_events_are_not_remembered_and_the_memory_is_limited() {
+        let order = PublishOrder::new(10);
+        for refusal in [AdapterError::Away("away".into()), AdapterError::Left] {
+            order.begin_publishing(0);
+            assert!(order.end_publishing(&Err(refusal)));
+            assert!(order.state().unconfirmed.is_empty());
+        }
+        for n in 0..MAX_UNCONFIRMED as u64 + 5 {
+            order.begin_publishing(n);
+            assert!(order.end_publishing(&lost()));
+        }
+        assert_eq!(order.state().unconfirmed.len(), MAX_UNCONFIRMED);
+        assert!(order.log_returned(4), "forgotten");
+        assert!(!order.log_returned(5));
+    }
+
+    #[test]
+    fn events_that_were_finished_out_of_order_are_limited() {
+        let order = PublishOrder::new(2);
+        add(&order);
+        for _ in 0..3 {
+            let number = add(&order);
+            order.finish(number);
+        }
+        assert!(order.add_event(|_| Ok::<_, ()>(())).is_none());
+        order.finish(0);
+        add(&order);
     }
 }

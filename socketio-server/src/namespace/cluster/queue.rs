@@ -29,8 +29,14 @@ struct State {
 pub(super) struct Outgoing {
     pub(super) to: Option<NodeId>,
     pub(super) message: Message,
-    /// Whether this is an event that is delivered on this node when the engine's log returns it.
-    pub(super) logged: bool,
+}
+
+impl Outgoing {
+    /// Returns whether this is an event that is delivered on this node when the engine's log
+    /// returns it.
+    fn is_logged(&self) -> bool {
+        self.message.seq.is_some()
+    }
 }
 
 impl Queue {
@@ -72,7 +78,7 @@ impl Queue {
         let mut state = self.state();
         let (logged, others) = std::mem::take(&mut state.waiting)
             .into_iter()
-            .partition::<VecDeque<_>, _>(|outgoing| outgoing.logged);
+            .partition::<VecDeque<_>, _>(|outgoing| outgoing.is_logged());
         state.waiting = others;
         let logged: Vec<_> = logged.into_iter().map(|outgoing| outgoing.message).collect();
         state.bytes -= logged.iter().map(|message| message.body.bytes()).sum::<usize>();
@@ -105,7 +111,7 @@ impl Queue {
         let mut count = 0;
         for outgoing in state.waiting.iter().take(messages) {
             let left = room.checked_sub(outgoing.message.body.bytes());
-            match left.filter(|_| outgoing.to.is_none() && !outgoing.logged) {
+            match left.filter(|_| outgoing.to.is_none() && !outgoing.is_logged()) {
                 Some(left) => (room, count) = (left, count + 1),
                 None => break,
             }
@@ -132,8 +138,8 @@ mod tests {
     use super::*;
 
     fn message() -> Outgoing {
-        let message = Message { uid: "1".into(), nsp: "/".into(), body: Body::Heartbeat };
-        Outgoing { to: None, message, logged: false }
+        let (uid, nsp) = ("1".into(), "/".into());
+        Outgoing { to: None, message: Message { uid, nsp, body: Body::Heartbeat, seq: None } }
     }
 
     #[tokio::test]
@@ -163,7 +169,8 @@ mod tests {
             queue.push(message()).unwrap();
         }
         queue.push(Outgoing { to: Some("2".into()), ..message() }).unwrap();
-        queue.push(Outgoing { logged: true, ..message() }).unwrap();
+        let logged = Message { seq: Some(0), ..message().message };
+        queue.push(Outgoing { to: None, message: logged }).unwrap();
         queue.push(message()).unwrap();
         queue.next().await.unwrap();
         assert_eq!(queue.more(1, usize::MAX).len(), 1);
@@ -172,7 +179,7 @@ mod tests {
         assert_eq!(queue.more(9, usize::MAX).len(), 0, "the next one is a reply");
         assert!(queue.next().await.unwrap().to.is_some());
         assert_eq!(queue.more(9, usize::MAX).len(), 0, "the next one is for the log");
-        assert!(queue.next().await.unwrap().logged);
+        assert!(queue.next().await.unwrap().is_logged());
         assert_eq!(queue.more(9, usize::MAX).len(), 1);
         assert_eq!(queue.state().bytes, 0);
     }
