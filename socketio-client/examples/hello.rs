@@ -1,4 +1,5 @@
-//! Says hello to a server and listens: `cargo run --example hello -- http://localhost:3000`.
+//! Says hello to a server and listens: `cargo run -p socketio-async-client --example hello --
+//! http://localhost:3000`.
 
 use socketio_client::{ClientConfig, ConnectError, Data, DisconnectReason, Manager, Socket};
 

@@ -1,6 +1,10 @@
 //! The sample of the Socket.IO README, attached to a web framework. Each line of the sample
 //! precedes its equivalent.
 //!
+//! ```sh
+//! cargo run -p socketio-server --example axum     # listens on http://127.0.0.1:3000
+//! ```
+//!
 //! ```js
 //! const app = require('express')();
 //! const server = require('http').createServer(app);

@@ -1,6 +1,10 @@
 //! The sample of the Socket.IO README as a standalone server. Each line of the sample precedes its
 //! equivalent.
 //!
+//! ```sh
+//! cargo run -p socketio-server --example standalone     # listens on http://127.0.0.1:3000
+//! ```
+//!
 //! ```js
 //! const io = require('socket.io')();
 //! io.on('connection', client => { ... });

@@ -1,6 +1,10 @@
 //! A server for `https://` and `wss://` over HTTP/1.1 and, with the feature `http2`, HTTP/2. It
 //! drains its sessions before it stops.
 //!
+//! ```sh
+//! cargo run -p socketio-server --features tls,http2 --example tls
+//! ```
+//!
 //! Environment: `PORT` (3000), and `CERT` and `KEY`, the PEM files of a certificate chain and its
 //! private key. Without them the server creates its own certificate, which clients do not trust by
 //! default.

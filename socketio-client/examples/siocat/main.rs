@@ -1,4 +1,5 @@
-//! Talks with a Socket.IO server from the command line: `cargo run --example siocat -- --help`.
+//! Talks with a Socket.IO server from the command line: `cargo run -p
+//! socketio-async-client --example siocat -- --help`.
 
 mod input;
 mod options;
