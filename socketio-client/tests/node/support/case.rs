@@ -103,30 +103,33 @@ pub(crate) async fn info(socket: &Socket) -> Value {
     within(socket.emit_with_ack("info", &())).await.unwrap()
 }
 
-/// Makes a test of each function in every case. Node's second generation is left out, because it
-/// speaks another protocol.
+/// Passes the cases to another macro, after its own arguments. Every pair of a server and a parser, a
+/// server and a transport, and a parser and a transport has a case. Node's second generation is left
+/// out, because it speaks another protocol.
+macro_rules! cases {
+    ($macro:ident! { $($argument:tt)* }) => {
+        $macro! { $($argument)*
+            node4_polling: Program::Node(4), "json", Via::Polling;
+            node4_msgpack_websocket: Program::Node(4), "msgpack", Via::WebSocket;
+            node4_msgpack_upgrade: Program::Node(4), "msgpack", Via::Upgrade;
+            node3_polling: Program::Node(3), "json", Via::Polling;
+            node3_msgpack_websocket: Program::Node(3), "msgpack", Via::WebSocket;
+            node3_upgrade: Program::Node(3), "json", Via::Upgrade;
+            rust_msgpack_polling: Program::Rust, "msgpack", Via::Polling;
+            rust_websocket: Program::Rust, "json", Via::WebSocket;
+            rust_upgrade: Program::Rust, "json", Via::Upgrade;
+        }
+    };
+}
+pub(crate) use cases;
+
+/// Makes a test of each function with each case.
 macro_rules! everywhere {
     ($($test:ident),* $(,)?) => { $(
         mod $test {
-            use $crate::support::{case::{Case, Via, everywhere}, peer::Program};
+            use $crate::support::{case::{Case, Via, cases, everywhere}, peer::Program};
 
-            everywhere! { @ $test
-                node4_polling: Program::Node(4), "json", Via::Polling;
-                node4_websocket: Program::Node(4), "json", Via::WebSocket;
-                node4_upgrade: Program::Node(4), "json", Via::Upgrade;
-                node4_msgpack_polling: Program::Node(4), "msgpack", Via::Polling;
-                node4_msgpack_websocket: Program::Node(4), "msgpack", Via::WebSocket;
-                node4_msgpack_upgrade: Program::Node(4), "msgpack", Via::Upgrade;
-                node3_polling: Program::Node(3), "json", Via::Polling;
-                node3_websocket: Program::Node(3), "json", Via::WebSocket;
-                node3_upgrade: Program::Node(3), "json", Via::Upgrade;
-                node3_msgpack_websocket: Program::Node(3), "msgpack", Via::WebSocket;
-                rust_polling: Program::Rust, "json", Via::Polling;
-                rust_websocket: Program::Rust, "json", Via::WebSocket;
-                rust_upgrade: Program::Rust, "json", Via::Upgrade;
-                rust_msgpack_polling: Program::Rust, "msgpack", Via::Polling;
-                rust_msgpack_websocket: Program::Rust, "msgpack", Via::WebSocket;
-            }
+            cases! { everywhere! { @ $test } }
         }
     )* };
     (@ $test:ident $($case:ident: $program:expr, $parser:literal, $via:expr;)*) => { $(
@@ -138,6 +141,29 @@ macro_rules! everywhere {
     )* };
 }
 pub(crate) use everywhere;
+
+#[test]
+fn every_pair_of_server_parser_and_transport_has_a_case() {
+    macro_rules! list {
+        ($($case:ident: $program:expr, $parser:literal, $via:expr;)*) => {
+            [$(($program, $parser, $via)),*]
+        };
+    }
+    let cases = cases! { list! {} };
+    for server in [Program::Node(4), Program::Node(3), Program::Rust] {
+        for parser in ["json", "msgpack"] {
+            assert!(cases.iter().any(|case| (case.0, case.1) == (server, parser)));
+        }
+        for via in Via::ALL {
+            assert!(cases.iter().any(|case| (case.0, case.2) == (server, via)));
+        }
+    }
+    for parser in ["json", "msgpack"] {
+        for via in Via::ALL {
+            assert!(cases.iter().any(|case| (case.1, case.2) == (parser, via)));
+        }
+    }
+}
 
 /// Makes a test of each function with each server that follows the contract.
 macro_rules! on_servers {
