@@ -6,7 +6,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 
 import { engine, eventually, member, node, together } from '../lib/cluster.mjs';
 
-/** Returns a prefix with which the channel of a namespace has so many bytes. */
+/** Returns a prefix with which the channel of a namespace has `bytes` bytes. */
 const prefixFor = (namespace, bytes) => 'p'.repeat(bytes - `#${namespace}`.length);
 
 describe('names of channels', { concurrency: 1 }, () => {
@@ -43,7 +43,7 @@ describe('names of channels', { concurrency: 1 }, () => {
     });
   }
 
-  test("a namespace whose channel is longer stays on its own node with Node's adapter, and the others go on", async () => {
+  test("a namespace with a longer channel stays on its own node with Node's adapter, and other namespaces still work", async () => {
     await start(['node', 'node'], prefixFor('/chat', 64));
     const [here, roommate, there] = await connect([nodes[0], nodes[0], nodes[1]], '/chat');
     await here.op('emit', { event: 'x', args: [1] });

@@ -1,4 +1,4 @@
-// What nodes say to each other on a Redis Cluster of three masters, ours beside Node's with either of its clients of Redis.
+// Messages between our nodes and Node's on a Redis Cluster of three masters. Node's use either of its Redis clients.
 
 import { after, before, describe } from 'node:test';
 
@@ -6,7 +6,7 @@ import { engine } from '../lib/cluster.mjs';
 import { exchange } from '../lib/messages.mjs';
 import { CLUSTERED } from '../lib/mixes.mjs';
 
-// Most of it is waiting for the last word.
+// The tests mostly wait, so the mixes run in parallel.
 describe('a Redis Cluster', { concurrency: 3 }, () => {
   let bus;
   before(async () => {

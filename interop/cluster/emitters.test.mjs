@@ -1,4 +1,4 @@
-// Emitters: processes without clients that speak to a cluster. Node's and ours, each to our servers and Node's at once.
+// Emitters: processes that send to a cluster but have no clients. Node's emitters and ours, each with our servers and Node's.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -19,7 +19,7 @@ import { program } from '../lib/server.mjs';
 const run = promisify(execFile);
 const binary = [Buffer.from([0, 255]), { deep: Buffer.alloc(9000, 7) }];
 
-/** Node's emitters, each with how to end it. That for streams is not among its packages. */
+/** Node's emitters, each with a function that ends it. There is no package of Node's for streams. */
 const NODES = {
   async redis(adapter, { url }) {
     const client = await createClient({ url }).connect();
@@ -34,7 +34,7 @@ const NODES = {
 const FORMATS = ['redis', 'redis-sharded', 'redis-streams', 'postgres', 'nats'];
 const EMITTERS = [
   { whose: "Node's emitter", adapter: 'redis', make: NODES.redis, kinds: ['rust', 'node'] },
-  // Its messages do not say their namespace, and Node's own servers of that version drop them.
+  // Its messages lack the namespace, and Node's servers of that version drop them.
   { whose: "Node's emitter", adapter: 'postgres', make: NODES.postgres, kinds: ['rust'] },
   ...FORMATS.map((adapter) => {
     return { whose: 'our emitter', adapter, make: ourEmitter, kinds: NODE.includes(adapter) ? ['rust', 'node'] : ['rust', 'rust'] };
@@ -67,7 +67,7 @@ const SAYS = [
   ['in another namespace, to a room', (io) => io.of('/chat').to('room').emit('said'), ['chat'], []],
 ];
 
-// Most of it is waiting for the last word.
+// The tests mostly wait, so they run in parallel.
 describe('emitters', { concurrency: 3 }, () => EMITTERS.forEach(speaks));
 
 function speaks({ whose, adapter, make, kinds, cluster }) {
@@ -95,13 +95,13 @@ function speaks({ whose, adapter, make, kinds, cluster }) {
       await bus?.stop();
     });
 
-    /** Servers that have a channel for each room listen to it a moment after a client has joined. */
+    /** Servers with a channel per room subscribe to it shortly after a client has joined. */
     const reached = (io, room, members) =>
       eventually(async () => {
         await io.to(room).emit('fence-room');
         return members.every((client) => client.heard.some(([name]) => name === 'fence-room'));
       }, `${room} is reached`);
-    /** What the clients have heard, as `[name, words]`. What the emitter said before this has arrived, by whichever channel. */
+    /** The events that the clients have received, as `[name, args]`, after all earlier messages of the emitter have arrived. */
     const heard = async () => {
       const fence = `fence-${Math.random()}`;
       const ways = [
@@ -119,7 +119,7 @@ function speaks({ whose, adapter, make, kinds, cluster }) {
     const everyone = () => Object.values(clients).flat();
     const said = ({ heard }) => heard.splice(0).filter(([word]) => !word.startsWith('fence'));
     const assertHeard = async (hears, words) => {
-      // Node's for Postgres uses several connections, and then the last word may come first.
+      // Node's emitter for PostgreSQL uses several connections, so the last message may arrive first.
       await eventually(() => hears.flatMap((who) => clients[who]).every(({ heard }) => heard.some(([word]) => word === words[0])), 'it is heard');
       for (const [who, what] of await heard()) assert.deepEqual(what, hears.includes(who) ? [words] : []);
     };
@@ -136,14 +136,14 @@ function speaks({ whose, adapter, make, kinds, cluster }) {
         await assertHeard(hears, ['said', ...args]);
       });
     }
-    test('a volatile one', async () => {
+    test('a volatile event arrives', async () => {
       await eventually(async () => {
         await emitter.to('room').volatile.emit('said');
         return [...clients.room, ...clients.both].every(({ heard }) => heard.some(([word]) => word === 'said'));
       }, 'it is heard');
       for (const [who, words] of await heard()) assert.equal(words.length > 0, ['room', 'both'].includes(who));
     });
-    test('joining and leaving', async () => {
+    test('sockets join and leave rooms', async () => {
       await emitter.in('room').except('other').socketsJoin(['new', 'newer']);
       await areIn(clients.room, 'new,newer,room');
       await areIn(clients.both, 'other,room');
@@ -157,7 +157,7 @@ function speaks({ whose, adapter, make, kinds, cluster }) {
       await emitter.to('new').emit('said');
       await assertHeard([], ['said']);
     });
-    test('everybody joins, and one leaves', async () => {
+    test('all sockets join a room, and one leaves it', async () => {
       await emitter.socketsJoin('every');
       await areIn([...clients.all], 'every');
       await areIn([...clients.both], 'every,other,room');
@@ -167,7 +167,7 @@ function speaks({ whose, adapter, make, kinds, cluster }) {
       await emitter.socketsLeave('every');
       await areIn(clients.all, '');
     });
-    test('joining and leaving in another namespace', async () => {
+    test('sockets of another namespace join and leave rooms', async () => {
       await emitter.of('/chat').socketsJoin('every');
       await areIn(clients.chat, 'every,room');
       await areIn(clients.all, '');
@@ -188,7 +188,7 @@ function speaks({ whose, adapter, make, kinds, cluster }) {
         others.forEach((other) => other.disconnect());
       });
     }
-    test('an event for servers', async () => {
+    test('a server-side event reaches all servers', async () => {
       const log = async (client) => (await client.op('serverSideLog')).filter(([name]) => name === 'event');
       // The requests of the classic adapter are JSON.
       const args = [1, 'ü', { list: [null] }, ...(adapter === 'redis' ? [] : binary)];
@@ -202,8 +202,8 @@ function speaks({ whose, adapter, make, kinds, cluster }) {
       }
       for (const [, words] of await heard()) assert.deepEqual(words, []);
     });
-    // Node's for Postgres uses several connections, and a Redis Cluster has the channels of rooms on several nodes.
-    if (make !== NODES.postgres && !(cluster && adapter === 'redis-sharded')) test('in order', async () => {
+    // Node's emitter for PostgreSQL uses several connections, and a Redis Cluster keeps the channels of rooms on several nodes.
+    if (make !== NODES.postgres && !(cluster && adapter === 'redis-sharded')) test('events arrive in order', async () => {
       const numbers = Array.from({ length: 100 }, (_, i) => i);
       for (const i of numbers) void emitter.to([[], 'room', ['room', 'other']][i % 3]).emit('n', i);
       for (const [who, words] of await heard()) {
@@ -211,7 +211,7 @@ function speaks({ whose, adapter, make, kinds, cluster }) {
         assert.deepEqual(words.map(([, i]) => i), numbers.filter(hears[who]));
       }
     });
-    if (whose === 'our emitter') test('from the command line', async () => {
+    if (whose === 'our emitter') test('the command line tool emits an event', async () => {
       await run(program('EMIT'), [addressOf(adapter, bus), '/', 'said', '{"a":[1,"ü",null]}', 'room', 'other']);
       await assertHeard(['room', 'both'], ['said', { a: [1, 'ü', null] }]);
     });

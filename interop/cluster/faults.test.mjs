@@ -1,5 +1,5 @@
-// What a cluster lives through: its engine dies, hangs and comes back; nodes die, hang, and hear nonsense. Nobody crashes,
-// nobody waits for ever, clients of the same node go on talking, and afterwards all is as before.
+// Faults of a cluster: the engine crashes, hangs and comes back; nodes crash, hang and receive malformed messages. No node crashes, no
+// request waits for ever, clients of the same node still reach each other, and afterwards the cluster works as before.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -8,12 +8,12 @@ import { engine, engineOf, eventually, member, node, prefix, together } from '..
 import { nonsense } from '../lib/hostile.mjs';
 import { MIXES, title } from '../lib/mixes.mjs';
 
-/** Longer than any deadline of a request (5 s), and than it takes to notice that a node is silent (10 s). */
+/** Longer than the timeout of requests (5 s) and the time until a silent node counts as gone (10 s). */
 const PATIENCE = 15_000;
-/** Node alone as well, which does not live through all of it. */
+/** On request also Node alone, which does not pass all tests. */
 const ALL = process.env.MIXES?.includes('node+node');
 
-// Most of it is waiting, so the mixes do it at the same time, each with an engine of its own.
+// The tests mostly wait, so the mixes run in parallel, each with its own engine.
 describe('faults', { concurrency: 9 }, () => MIXES.filter(({ kinds }) => kinds.includes('rust') || ALL).forEach(lives));
 
 function lives(mix) {
@@ -31,7 +31,7 @@ function lives(mix) {
     });
     after(() => bus.stop());
 
-    /** Two nodes that know each other. The first is ours. */
+    /** Two nodes that have found each other. The first is ours. */
     async function up() {
       nodes = await Promise.all(mix.kinds.map((kind, i) => node(kind, mix.adapter, bus, { PREFIX, NAME: `${kind} ${i}` })));
       [here, there] = await Promise.all(nodes.map((server) => client(server, { auth: { join: ['room'] } })));
@@ -43,7 +43,7 @@ function lives(mix) {
       await Promise.all(nodes.map((server) => server.stop('SIGKILL')));
     });
 
-    /** Clients of our node hear each other, whatever became of the rest. */
+    /** Checks that clients of our node reach each other, even if the rest of the cluster does not work. */
     async function assertLocal() {
       here.heard.splice(0);
       roommate.heard.splice(0);
@@ -51,7 +51,7 @@ function lives(mix) {
       await eventually(() => roommate.heard.length > 0 && here.heard.length > 0, 'clients of one node hear each other');
     }
 
-    /** No question stays open. Whether it is answered or fails is another matter. */
+    /** Checks that requests end, with a result or an error. */
     async function assertAnswered() {
       const started = Date.now();
       const answers = await Promise.all([
@@ -65,7 +65,7 @@ function lives(mix) {
       return answers;
     }
 
-    /** All is as before: both ways, rooms too, and questions. */
+    /** Checks events in both directions, rooms and requests. */
     async function assertWhole() {
       await together(here, there, roommate);
       for (const [from, to] of [[here, there], [there, here]]) {
@@ -82,7 +82,7 @@ function lives(mix) {
       }
     }
 
-    test('the engine crashes and comes back', async () => {
+    test('the cluster works again after a crash of the engine', async () => {
       await up();
       await bus.kill();
       await assertLocal();
@@ -90,7 +90,7 @@ function lives(mix) {
       await bus.restart();
       await assertWhole();
     });
-    test('the engine hangs and goes on', async () => {
+    test('the cluster works again after the engine has hung', async () => {
       await up();
       await bus.pause();
       await assertLocal();
@@ -98,7 +98,7 @@ function lives(mix) {
       await bus.resume();
       await assertWhole();
     });
-    test('the other node dies without a word', async () => {
+    test('our node goes on after a crash of the other node', async () => {
       await up();
       await nodes[1].stop('SIGKILL');
       await assertLocal();
@@ -106,13 +106,13 @@ function lives(mix) {
       await eventually(async () => (await here.op('serverCount')) === 1, 'it is forgotten');
       assert.deepEqual(await here.op('serverSideEmitWithAck', { args: ['q'] }), { responses: [], error: null });
     });
-    test('the other node leaves', async () => {
+    test('our node goes on after the other node has left', async () => {
       await up();
       await nodes[1].stop();
       await eventually(async () => (await here.op('serverCount')) === 1, 'it is forgotten', 5000);
       assert.deepEqual(await here.op('serverSideEmitWithAck', { args: ['q'] }), { responses: [], error: null });
     });
-    test('the other node hangs and goes on', async () => {
+    test('the cluster works again after the other node has hung', async () => {
       await up();
       nodes[1].signal('SIGSTOP');
       await assertLocal();
@@ -122,15 +122,15 @@ function lives(mix) {
       nodes[1].signal('SIGCONT');
       await assertWhole();
     });
-    // What others make of nonsense is theirs to say.
-    if (mix.kinds.every((kind) => kind === 'rust')) test('nonsense on the bus changes nothing', async () => {
+    // Node's servers are not tested with malformed messages.
+    if (mix.kinds.every((kind) => kind === 'rust')) test('malformed messages on the bus have no effect', async () => {
       await up();
       await nonsense(mix.adapter, bus.url, PREFIX);
       await assertLocal();
       await assertWhole();
       nodes.forEach((server) => assert.doesNotMatch(server.output(), /panicked/));
     });
-    test('our node is there when it says so', async () => {
+    test('our node is reachable once it reports that it is ready', async () => {
       await up();
       const third = await node('rust', mix.adapter, bus, { PREFIX, NAME: 'third' });
       nodes.push(third);

@@ -17,7 +17,7 @@ const { Server } = require('socket.io');
 const { createClient, createCluster } = require('redis');
 const ms = (name) => (process.env[name] ? Number(process.env[name]) : undefined);
 
-/** What has to be true of the engine before we are part of the cluster. */
+/** Waits until the adapter's subscriptions are active, so that this node is part of the cluster. */
 let joined = async () => {};
 
 const http = createServer();
@@ -52,14 +52,14 @@ async function adapter() {
       return require('@socket.io/redis-adapter').createShardedAdapter(pub, sub, PREFIX && { channelPrefix: PREFIX });
     }
     case 'redis-streams': {
-      // It makes connections of its own, and does not say when they are ready.
+      // The client opens further connections and does not report when they are ready.
       joined = () => sleep(300);
       return require('@socket.io/redis-streams-adapter').createAdapter(await redis(), PREFIX && { streamName: PREFIX, channelPrefix: PREFIX });
     }
     case 'postgres': {
       const pool = new (require('pg').Pool)({ connectionString: url, max: 4 });
       pool.on('error', () => {});
-      // Also while somebody holds it: the adapter connects again when the connection ends.
+      // Handles errors of connections in use too. The adapter then connects again.
       pool.on('connect', (client) => client.on('error', () => {}));
       await table(pool);
       joined = () => sleep(300);
@@ -70,12 +70,12 @@ async function adapter() {
   }
 }
 
-/** The cluster client of `redis` closes a connection twice when the last subscriptions on it end at once, and nobody can catch it. */
+/** The cluster client of `redis` closes a connection twice if its last subscriptions end at once. The error cannot be caught elsewhere. */
 function forgive(error) {
   if (error?.constructor.name !== 'ClientClosedError') throw error;
 }
 
-/** A cluster's clients subscribe on connections that are not asked here. */
+/** The clients of a Redis Cluster subscribe on connections that this cannot ask. */
 function subscribed(client) {
   return url.includes(',') ? sleep(300) : client.ping();
 }
@@ -83,7 +83,7 @@ function subscribed(client) {
 async function redis() {
   const hosts = url.replace('redis://', '').split(',');
   if (CLIENT === 'ioredis') {
-    // Without that option it subscribes to sharded channels on any node.
+    // Without this option the client subscribes to sharded channels on any node.
     const client = hosts.length > 1 ? new Cluster(hosts, { shardedSubscribers: true }) : new Redis(url, { maxRetriesPerRequest: null });
     client.on('error', () => {});
     return client;
@@ -99,7 +99,7 @@ async function redis() {
   return client;
 }
 
-/** Two nodes that start at once must not both create it: even `IF NOT EXISTS` fails then. */
+/** Creates the table under a lock, because `IF NOT EXISTS` fails if two nodes create it at once. */
 async function table(pool) {
   const client = await pool.connect();
   await client.query('BEGIN');

@@ -15,7 +15,7 @@ import { freePort, program } from '../lib/server.mjs';
 
 const CLIENTS = 12;
 
-/** Each way to stick, and what its clients have to bring. */
+/** The kinds of stickiness, and the client options that each needs. */
 const WAYS = {
   ADDRESS: (i) => ({ agent: new Agent({ localAddress: `127.0.0.${i + 2}`, keepAlive: true }) }),
   COOKIE: () => ({ withCredentials: true }),
@@ -52,7 +52,7 @@ for (const { name, file, ways, args } of PROXIES) {
     const through = (way, i, options) => member({ url: `http://127.0.0.1:${ports[way]}` }, { ...WAYS[way]?.(i), ...options });
     const many = (way, options) => Promise.all(Array.from({ length: CLIENTS }, (_, i) => through(way, i, options)));
 
-    /** Each client is always answered by the same node, and all nodes have some. */
+    /** Checks that each client always reaches the same node, and that each node has clients. */
     async function assertSpread(clients) {
       const names = await Promise.all(clients.map(async (socket) => {
         const answers = [];
@@ -87,17 +87,17 @@ for (const { name, file, ways, args } of PROXIES) {
       const statuses = await Promise.all(Array.from({ length: 20 }, session));
       assert.ok(statuses.includes(400), `${statuses}`);
     });
-    // The last ones: for a moment afterwards the balancer still leaves the node alone.
+    // These tests are the last, because the balancer avoids a restarted node for a moment.
     for (const [way, transports] of [...ways.map((way) => [way, ['polling']]), ['NONE', ['websocket']]]) {
-      test(`the clients of a killed node come back to another, by ${way.toLowerCase()}`, async () => {
-        // As a browser does, they keep the cookie of the node that is gone. The client for Node forgets cookies.
+      test(`clients of a killed node reconnect to another, by ${way.toLowerCase()}`, async () => {
+        // Like a browser, they keep the cookie of the killed node. The client drops cookies under Node.
         const keeps = (i) => (way === 'COOKIE' ? { withCredentials: false, extraHeaders: { Cookie: `node=${i % 2 ? 'one' : 'two'}` } } : {});
         const clients = await Promise.all(Array.from({ length: CLIENTS }, (_, i) => through(way, i, { transports, ...keeps(i) })));
         const [{ port }] = nodes;
         await nodes[0].stop('SIGKILL');
         await Promise.all(clients.map((socket) => isOn(socket, 'two')));
         if (way === 'COOKIE') {
-          // From then on they stick to the node that serves them, also when the other one is back.
+          // They stick to the new node even when the other one is back.
           const opening = await fetch(`http://127.0.0.1:${ports.COOKIE}/socket.io/?EIO=4&transport=polling`, { headers: { cookie: 'node=one' } });
           assert.match(opening.headers.get('set-cookie'), /\bnode=two\b/);
         }
@@ -120,7 +120,7 @@ function isOn(socket, name) {
   return eventually(async () => socket.connected && (await socket.op('whoami').catch(() => '')) === name, `a client is on ${name}`, 80_000);
 }
 
-/** A program that ends with us, whatever ends us: a shell waits for the end of its input. */
+/** Starts a program that ends with this process, even if this process is killed: a shell waits for the end of its input. */
 function watched(path, args) {
   const script = '"$@" </dev/null & child=$!; read -r _; kill "$child"; wait "$child" 2>/dev/null';
   const shell = spawn('sh', ['-c', script, 'sh', path, ...args], { stdio: ['pipe', 'inherit', 'inherit'], detached: true });

@@ -1,5 +1,5 @@
-// A client that loses its connection to one node and comes back to another: it has missed nothing. On streams (Redis's, and
-// those of NATS's JetStream), which keep what was said and who was there.
+// A client that loses its connection to one node and reconnects to another misses no event. The engines are those with a log: Redis with
+// streams, and NATS with JetStream.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -27,7 +27,7 @@ for (const [adapter, kinds, kind] of WAYS) {
       await bus?.stop();
     });
 
-    /** A client in `room`, and one that stays on each node; all have heard each other. */
+    /** A client in `room`, and a client on each node that stays connected. All can reach each other. */
     async function cast() {
       const others = await Promise.all(nodes.map((server) => member(server)));
       const lost = await member(nodes[0], { auth: { join: ['room'], data: { name: 'ü' } }, reconnection: false });
@@ -37,17 +37,17 @@ for (const [adapter, kinds, kind] of WAYS) {
       return { lost, others };
     }
 
-    /** Its connection ends without a word of its own, and its node notices. */
+    /** Ends the client's connection without a DISCONNECT packet, and waits until the node notices. */
     async function lose(socket, witness) {
       const was = socket.id;
       socket.io.engine.close();
       await eventually(async () => !(await witness.op('fetchSockets')).some(({ id }) => id === was), 'it is gone');
     }
 
-    /** The offsets are not compared: they are the engine's. */
+    /** Removes the offsets, which the engine assigns. */
     const names = (socket) => socket.heard.splice(0).map(([name, n]) => `${name} ${n}`);
 
-    test('nothing is missed, and nothing comes twice', async () => {
+    test('each event arrives exactly once', async () => {
       const { lost, others: [first, second] } = await cast();
       const { id } = lost;
       await lose(lost, first);
@@ -68,7 +68,7 @@ for (const [adapter, kinds, kind] of WAYS) {
       const wanted = [0, 1, 2].flatMap((n) => [`all ${n}`, `room ${n}`, `id ${n}`, `binary ${n}`]);
       assert.deepEqual(names(back).filter((name) => !name.startsWith('fence')), [...wanted, 'live 3']);
     });
-    test('what an emitter says meanwhile is not missed either', async () => {
+    test('events of an emitter during the interruption arrive', async () => {
       const { lost, others: [first, second] } = await cast();
       const [emitter, end] = await ourEmitter(adapter, bus);
       await lose(lost, first);
@@ -83,7 +83,7 @@ for (const [adapter, kinds, kind] of WAYS) {
       await eventually(() => back.heard.some(([name]) => name === 'room'), 'it hears what it missed');
       assert.deepEqual(names(back).filter((name) => !name.startsWith('fence')), ['all 1', 'room 2']);
     });
-    test('rooms and data come along, and it can be lost again', async () => {
+    test('rooms and data are restored, and a second interruption is survived', async () => {
       const { lost, others } = await cast();
       let [socket, at] = [lost, 0];
       for (const n of [1, 2, 3]) {
@@ -100,7 +100,7 @@ for (const [adapter, kinds, kind] of WAYS) {
         assert.deepEqual([found.rooms, found.data], [[id, 'room'].sort(), { name: 'ü' }]);
       }
     });
-    test('only one can take over a session, and none that is not there', async () => {
+    test('only one client can take over a session, and an unknown session is not restored', async () => {
       const { lost, others } = await cast();
       await lose(lost, others[0]);
       const heirs = await Promise.all([0, 1, 1].map((i) => member(nodes[i], { lost })));
@@ -109,7 +109,7 @@ for (const [adapter, kinds, kind] of WAYS) {
       const stranger = await member(nodes[1], { lost: { _pid: 'x'.repeat(20), _lastOffset: lost._lastOffset } });
       assert.equal(stranger.recovered, false);
     });
-    test('an offset that is none is a new session', async () => {
+    test('an invalid offset starts a new session', async () => {
       const { lost, others } = await cast();
       await lose(lost, others[0]);
       for (const _lastOffset of ['x', '0-0', '-', '$', '9999999999999-0', '0-1-0', '']) {

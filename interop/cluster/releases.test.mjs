@@ -5,7 +5,7 @@ import { describe } from 'node:test';
 import { exchange } from '../lib/messages.mjs';
 import { OLDER } from '../lib/mixes.mjs';
 
-// Most of it is waiting for deadlines.
+// The tests mostly wait for timeouts, so the mixes run in parallel.
 describe('older releases', { concurrency: 3 }, () => {
   OLDER.forEach((mix) => exchange(mix));
 });

@@ -1,8 +1,8 @@
-// The questions about what is inside: bodies of POSTs, frames of WebSockets and of probes, and the packets of Socket.IO.
+// Requests that differ in their contents: bodies of POSTs, frames of WebSockets and of probes, and packets of Socket.IO.
 
 import { frame, request } from './wire.mjs';
 
-/** Of both servers of the differential test. */
+/** The limit of both servers in the differential test. */
 export const MAX_PAYLOAD = 1000;
 const SEPARATOR = '\x1e';
 
@@ -76,7 +76,7 @@ function* bodies() {
   }
 }
 
-/** Bodies that are too large, or do not come. Each as the server meets a client that is still writing. */
+/** Bodies that are too large or incomplete. The client is still writing when the server responds. */
 function* sizes() {
   const large = 'x'.repeat(MAX_PAYLOAD);
   for (const eio of [4, 3]) for (const [what, headers, parts] of [
@@ -111,7 +111,7 @@ function* frames() {
     yield [`revision ${eio}, frame ${what}`, { eio3: true }, async (probe) => {
       const { sid, wire } = await probe.state('websocket', eio);
       const seen = await probe.tell(wire, [...sent, '4alive']);
-      // Behind a close frame the session may end at once, or when the connection does.
+      // After a close frame the session may end at once, or together with the connection.
       return 'end' in seen ? { seen, fate: await probe.fate(sid, eio) } : { seen };
     }];
   }

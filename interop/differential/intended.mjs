@@ -2,7 +2,7 @@
 
 const bad = { status: 400, body: '{"code":3,"message":"Bad request"}', 'content-type': 'application/json' };
 
-/** The listed differences: `what` says in which questions, `same` makes both answers the same where nothing else differs. */
+/** The intended differences. `what` selects requests by name. `same` makes both responses equal if they have no other difference. */
 export const intended = [
   {
     why: 'a refused WebSocket request carries the same JSON as every other refusal; Node writes the message as HTML',
@@ -131,9 +131,9 @@ export const intended = [
   },
 ];
 
-/** Twice the same where the whole difference is the one that is meant. */
+/** Two equal responses if the intended difference is the only one. */
 const same = (node, ours, meant) => (meant ? [ours, ours] : [node, ours]);
-/** Node's with these parts changed, where their difference is the one that is meant. */
+/** Node's response with these parts replaced, if their difference is the intended one. */
 const but = (node, ours, meant, parts) => (meant ? [{ ...node, ...parts }, ours] : [node, ours]);
 const both = (seen, change) => (Array.isArray(seen) ? [change(seen[0]), ...seen.slice(1)] : change(seen));
 const isClosed = (seen) => seen?.frames?.at(-1) === 'close';
@@ -143,28 +143,28 @@ const inAnswers = (seen, change) => (seen.answer ? { ...seen, answer: change(see
 const isAccepted = (ours) => (ours.answer ?? ours).status === 101;
 const badLike = ({ end }) => (end ? { ...bad, end } : bad);
 
-/** What is left where a WebSocket was refused. */
+/** The rest of a response that refuses a WebSocket. */
 const withoutUpgrade = (seen) => both(seen, ({ upgrade, frames, end, 'sec-websocket-accept': accept, ...rest }) => rest);
 
-/** All that a polling client reads, whichever responses it comes in. */
+/** All packets that a polling client reads, independent of their distribution over responses. */
 function transcript({ answer, waiting, fate }) {
   const text = JSON.stringify([waiting?.body, fate]);
   return { status: answer.status, messages: [...text.matchAll(/4(a(?!live)|b|alive)/g)].map(([each]) => each) };
 }
 
-/** A refusal as Node words it for a WebSocket, in the words of all others. */
+/** Node's refusal of a WebSocket, with the text of its other refusals. */
 function asJson(seen) {
   const codes = { 'Transport unknown': 0, 'Session ID unknown': 1, 'Bad handshake method': 2, 'Bad request': 3, 'Unsupported protocol version': 5 };
   return changed(seen, (response) => {
     if (response['content-type'] !== 'text/html' || response.status !== 400) return response;
     const { body, ...rest } = response;
-    // The words of the library below.
+    // The text of the HTTP library.
     const message = body in codes ? body : 'Bad request';
     return { ...rest, body: body && JSON.stringify({ code: codes[message], message }), 'content-type': 'application/json' };
   });
 }
 
-/** Applies `change` to every response in what was seen. */
+/** Applies `change` to each response in an observation. */
 function changed(seen, change) {
   if (Array.isArray(seen)) return seen.map((each) => changed(each, change));
   if (seen === null || typeof seen !== 'object') return seen;

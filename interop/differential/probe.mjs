@@ -1,8 +1,8 @@
-// Puts one question to one server, and gives all that can be seen of its answer, in a form that two servers can be compared by.
+// Sends one request to one server, and returns everything observable about the response in a form that can be compared.
 
 import { frame, request, Wire } from './wire.mjs';
 
-/** Headers that a client of the protocol acts on. Which way a body is framed is not among them. */
+/** The headers that a client of the protocol uses. The framing of the body is not compared. */
 const HEADERS = ['content-type', 'cache-control', 'upgrade', 'sec-websocket-accept', 'sec-websocket-protocol', 'sec-websocket-version',
   'sec-websocket-extensions', 'set-cookie', 'allow', 'location'];
 
@@ -13,7 +13,7 @@ export const UPGRADE = {
 export class Probe {
   #wires = [];
 
-  /** `quiet`: how many ms without a byte mean that nothing will come. */
+  /** `quiet` is the time without a byte, in ms, after which a response counts as complete. */
   constructor(port, path, quiet) {
     Object.assign(this, { port, path, quiet });
   }
@@ -28,14 +28,14 @@ export class Probe {
     this.#wires.forEach((wire) => wire.drop());
   }
 
-  /** Sends bytes on a connection of their own; what comes back. */
+  /** Sends bytes on a new connection, and returns the response. */
   async ask(bytes, { head, watch = false } = {}) {
     const wire = await this.wire();
     wire.write(bytes);
     return this.answer(wire, { head, watch });
   }
 
-  /** What comes back on a connection: a response, with frames where it was upgraded; how it ends, if `watch`. */
+  /** Everything received on a connection: a response, the frames after an upgrade, and the end of the connection if `watch` is set. */
   async answer(wire, { head, watch = false } = {}) {
     const response = await wire.response(this.quiet, { head });
     if (!response) return { nothing: wire.ended ?? 'waits' };
@@ -48,7 +48,7 @@ export class Probe {
     return seen;
   }
 
-  /** What is compared of a response. */
+  /** The compared parts of a response. */
   seen({ status, headers, body }) {
     const seen = { status, body: hidden(body.toString()) };
     for (const name of HEADERS) if (name in headers) seen[name] = headers[name].replaceAll('; ', ';').toLowerCase();
@@ -67,7 +67,7 @@ export class Probe {
     return JSON.parse(body.toString().match(/\{.*?\}/)[0]).sid;
   }
 
-  /** A WebSocket: of a new session, or (`sid`) one that exists. */
+  /** A WebSocket for a new session, or for the session `sid`. */
   async websocket(eio = 4, sid) {
     const wire = await this.wire();
     const query = `?EIO=${eio}&transport=websocket${sid ? `&sid=${sid}` : ''}`;
@@ -78,15 +78,15 @@ export class Probe {
     return wire;
   }
 
-  /** Sends frames on a WebSocket; what comes back, and how it ends. */
+  /** Sends frames on a WebSocket, and returns the frames received and the end of the connection. */
   async tell(wire, sent) {
     for (const each of sent) wire.write(typeof each === 'string' ? frame(each) : each);
     const frames = (await wire.frames(this.quiet)).map(hidden);
-    // Behind a close frame the connection may end at once, or when the client has answered it.
+    // After a close frame the connection may end at once, or when the client has responded.
     return frames.at(-1)?.startsWith('close') ? { frames } : { frames, end: wire.ended ?? 'open' };
   }
 
-  /** Sends frames one by one, each when it is quiet: what is decided about one is known before the next. */
+  /** Sends frames one by one. Each waits until nothing more arrives, so that the effect of the one before is known. */
   async tellSlowly(wire, sent) {
     const seen = [];
     for (const each of sent) {
@@ -144,13 +144,13 @@ export class Probe {
     if (frame !== `text ${text}`) throw new Error(`${text} expected, got ${frame}`);
   }
 
-  /** Another request has been answered: what was sent before has been seen. */
+  /** Waits for the response to another request, so that the server has processed everything sent before. */
   async #taken() {
     await this.open();
     await this.open();
   }
 
-  /** What becomes of a polling session: whether it takes a message, and gives it back. */
+  /** The state of a polling session: whether it accepts a message, and whether it echoes it. */
   async fate(sid, eio = 4) {
     const query = `?EIO=${eio}&transport=polling&sid=${sid}`;
     const push = await this.send('POST', query, { body: eio === 3 ? '6:4alive' : '4alive' });
@@ -167,7 +167,7 @@ function withLength(method, { headers = {}, body = '', ...rest }) {
   return { headers: { ...headers, ...length }, body, ...rest };
 }
 
-/** Ids are different by nature. */
+/** Replaces ids, which always differ. */
 function hidden(text) {
   return text.replace(/"sid":"[^"]+"/g, '"sid":"SID"');
 }

@@ -1,11 +1,11 @@
-// The questions about single requests: handshakes, and requests for sessions in each of their states.
+// Single requests: handshakes, and requests for sessions in each of their states.
 
 import { UPGRADE } from './probe.mjs';
 import { request } from './wire.mjs';
 
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'PATCH'];
 
-/** Queries without a session, `EIO` and all. */
+/** Queries without a session, including `EIO`. */
 const QUERIES = [
   '', '?', '?EIO=4', '?EIO=3', '?transport=polling', '?EIO=&transport=polling', '?EIO=4&transport=polling', '?EIO=3&transport=polling',
   '?EIO=5&transport=polling', '?EIO=2&transport=polling', '?EIO=04&transport=polling', '?EIO=4%20&transport=polling',
@@ -60,7 +60,7 @@ const HEADERS = {
 
 const STATES = ['polling', 'waiting', 'pushing', 'probing', 'upgraded', 'websocket', 'closed'];
 
-/** Queries for a session: where its id goes stands SID. */
+/** Queries for a session. SID stands for its id. */
 const SESSION_QUERIES = {
   plain: (eio) => `?EIO=${eio}&transport=polling&sid=SID`,
   escaped: (eio) => `?EIO=${eio}&transport=p%6Flling&sid=ESCAPED`,
@@ -78,7 +78,7 @@ const short = (method) => (method === 'POST' ? { body: '' } : {});
 function* handshakes() {
   for (const eio3 of [false, true]) {
     for (const query of QUERIES) {
-      // The methods make no difference to most queries.
+      // Most queries get the same response with each method.
       const methods = /^(\?EIO=[34]&transport=(polling|websocket|polling&sid=unknown))?$/.test(query) ? METHODS : ['GET', 'POST'];
       for (const method of methods) yield [`${method} ${query}`, { eio3 }, (probe) => probe.send(method, query, short(method))];
       yield [`WebSocket ${query}`, { eio3 }, (probe) => probe.send('GET', query, { headers: UPGRADE })];

@@ -1,4 +1,4 @@
-// One TCP connection, byte by byte: what is written, and everything that comes back.
+// One TCP connection, byte by byte: writes bytes and records everything received.
 
 import { connect } from 'node:net';
 
@@ -67,7 +67,7 @@ export class Wire {
     this.#socket.destroy();
   }
 
-  /** Resolves once `done()` gives something, the connection ends, or nothing came for `quiet` ms. */
+  /** Resolves when `done()` returns a value, when the connection ends, or after `quiet` ms without a byte. */
   async until(done, quiet) {
     for (;;) {
       const found = done();
@@ -84,12 +84,12 @@ export class Wire {
     }
   }
 
-  /** The next HTTP response, taken off the connection; undefined where none came. */
+  /** Removes and returns the next HTTP response. Undefined if there is none. */
   response(quiet, { head = false } = {}) {
     return this.until(() => this.#takeResponse(head), quiet);
   }
 
-  /** The frames that come until it is quiet, or the connection ends. */
+  /** The frames received until the time `quiet` has passed or the connection ends. */
   async frames(quiet) {
     const frames = [];
     await this.until(() => {
@@ -121,7 +121,7 @@ export class Wire {
     }
     let body = Buffer.alloc(0);
     if (head || status < 200 || status === 204) {
-      // Without a body, whatever its headers say.
+      // There is no body, even if the headers announce one.
     } else if (/chunked/i.test(headers['transfer-encoding'] ?? '')) {
       for (;;) {
         const line = rest.indexOf('\r\n');
@@ -138,7 +138,7 @@ export class Wire {
       body = rest.subarray(0, length);
       rest = rest.subarray(length);
     } else {
-      // It lasts until the end of the connection.
+      // The body ends with the connection.
       if (!this.ended) return undefined;
       body = rest;
       rest = Buffer.alloc(0);

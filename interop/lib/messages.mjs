@@ -74,7 +74,7 @@ const REQUESTS = [
     delete f1.answer;
     assert.deepEqual(both, { responses: [null, null], error: null });
   }]),
-  ['a client that never acknowledges', async ({ n0, f0, f1 }) => {
+  ['a request for acks names the clients that never acknowledge', async ({ n0, f0, f1 }) => {
     const [listener] = f0.listenersAny();
     f0.offAny(listener);
     const answer = await n0.op('emitWithAck', { event: 'q', to: [f0.id, f1.id], timeout: 300 });

@@ -1,4 +1,4 @@
-// A client that reads gets an ack for everything it asked, however much it asks at once.
+// A client that keeps reading gets every ack, however many it requests at once.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -18,7 +18,7 @@ afterEach(closeAll);
 
 describe('the public client', () => {
   for (const transport of ['polling', 'websocket']) {
-    test(`20 000 acks over ${transport} are all answered`, async () => {
+    test(`gets 20 000 acks that it requests at once over ${transport}`, async () => {
       const socket = await connected(server, { transports: [transport] });
       const answers = Array.from({ length: 20_000 }, (_, i) => socket.timeout(60_000).emitWithAck('message-with-ack', i));
       (await Promise.all(answers)).forEach((answer, i) => assert.equal(answer, i));
@@ -26,7 +26,7 @@ describe('the public client', () => {
   }
 });
 
-test('a raw WebSocket that asks 30 000 times in one go gets every ack in order', async () => {
+test('a WebSocket that requests 30 000 acks at once gets them in order', async () => {
   const socket = new WebSocket(`${server.url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
   const acks = [];
   const done = new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-// Connecting, refusing, leaving and coming back, as the public JavaScript client sees it.
+// Connections, refusals, disconnections and reconnections of the public JavaScript client.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -30,7 +30,7 @@ describe('namespaces', () => {
     custom.disconnect();
   });
 
-  test('an unknown one is refused, and does not harm the others', async () => {
+  test('the refusal of an unknown namespace leaves the others connected', async () => {
     const manager = new Manager(server.url);
     const main = manager.socket('/');
     const random = manager.socket('/random');
@@ -42,7 +42,7 @@ describe('namespaces', () => {
     main.disconnect();
   });
 
-  test('leaving one leaves the other connected, and it can be entered again', async () => {
+  test('a client that leaves a namespace stays in the others and can join again', async () => {
     const manager = new Manager(server.url);
     const main = manager.socket('/');
     const custom = manager.socket('/custom');
@@ -59,7 +59,7 @@ describe('namespaces', () => {
 });
 
 describe('disconnecting', () => {
-  test('by the client says so, and is final', async () => {
+  test('by the client has its own reason and is final', async () => {
     const socket = await connected(server);
     const reason = event(socket, 'disconnect');
     socket.disconnect();
@@ -67,7 +67,7 @@ describe('disconnecting', () => {
     assert.equal(socket.active, false);
   });
 
-  test('by the server after a malformed packet is a transport close, and the client comes back', async () => {
+  test('by the server after a malformed packet is a transport close, and the client reconnects', async () => {
     const socket = await connected(server, { transports: ['websocket'] });
     const first = socket.id;
     const [reason, again] = [event(socket, 'disconnect'), event(socket.io, 'reconnect')];
@@ -78,15 +78,15 @@ describe('disconnecting', () => {
     assert.notEqual(socket.id, first);
   });
 
-  test('an event that nobody listens to harms nothing', async () => {
+  test('an event without a listener has no effect', async () => {
     const socket = await connected(server);
-    socket.emit('nobody listens', 1, Buffer.from([1]));
+    socket.emit('no listener', 1, Buffer.from([1]));
     assert.equal(await socket.emitWithAck('message-with-ack', 2), 2);
   });
 
-  test('an acknowledgement that never comes ends at the timeout of the client', async () => {
+  test('a missing ack times out in the client', async () => {
     const socket = await connected(server);
-    await assert.rejects(socket.timeout(50).emitWithAck('nobody listens'), /timed out/);
+    await assert.rejects(socket.timeout(50).emitWithAck('no listener'), /timed out/);
   });
 });
 
@@ -109,7 +109,7 @@ describe('volatile messages', () => {
     assert.deepEqual(await event(socket, 'message-back'), ['volatile']);
   });
 
-  test('are dropped before the connection is there', async () => {
+  test('are dropped before the client is connected', async () => {
     const socket = client(server);
     socket.volatile.emit('message', 'volatile');
     socket.emit('message', 'kept');
@@ -137,7 +137,7 @@ for (const transports of [['polling', 'websocket'], ['websocket'], ['polling']])
     const [, [auth], message] = await back;
     assert.notEqual(socket.id, before);
     assert.deepEqual(auth, { attempt: attempts });
-    assert.ok(attempts > 1, 'credentials are asked for anew');
+    assert.ok(attempts > 1, 'credentials are requested again');
     assert.deepEqual(message, ['sent while away']);
     socket.disconnect();
     await second.stop();

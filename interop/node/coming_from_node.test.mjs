@@ -17,7 +17,7 @@ const PROGRAM = program('FEATURES_SERVER');
 
 let node;
 let ours;
-/** How often the function of Node's dynamic namespaces was asked. */
+/** How often Node's server has called the function of its dynamic namespaces. */
 let asked = 0;
 
 before(async () => {
@@ -56,14 +56,14 @@ async function entering(server, namespace, auth) {
 }
 
 for (const [version, io] of Object.entries({ v2, v3, v4 })) {
-  test(`a client ${version} that sends no auth sends an empty object`, async () => {
+  test(`the auth of a ${version} client without credentials is an empty object`, async () => {
     for (const server of [node, ours]) {
       assert.deepEqual(await ask(client(server, { io }), 'auth'), {});
     }
   });
 }
 
-test('no rooms are everybody in Node, and nobody here', async () => {
+test('an empty list of rooms selects all clients in Node, and none here', async () => {
   for (const [server, expected] of [
     [node, ['cast']],
     [ours, []],
@@ -76,7 +76,7 @@ test('no rooms are everybody in Node, and nobody here', async () => {
   }
 });
 
-test('the function of dynamic namespaces is asked once in Node, and for every client here', async () => {
+test('the function of dynamic namespaces is called once per namespace in Node, and for every client here', async () => {
   for (const server of [node, ours]) {
     assert.equal(await entering(server, '/team-1', { token: 'guess' }), 'Invalid namespace');
     assert.equal(await entering(server, '/team-1', { token: 'secret' }), 'connect');
@@ -87,7 +87,7 @@ test('the function of dynamic namespaces is asked once in Node, and for every cl
   assert.equal(await entering(ours, '/team-1', { token: 'guess' }), 'Invalid namespace');
 });
 
-test('a namespace that the application named first is past the function in Node, and not here', async () => {
+test('a namespace that the application used first bypasses the function in Node, but not here', async () => {
   assert.equal(await entering(node, '/team-named', { token: 'guess' }), 'connect');
   assert.equal(await entering(ours, '/team-named', { token: 'guess' }), 'Invalid namespace');
   assert.equal(await entering(ours, '/team-named', { token: 'secret' }), 'connect');

@@ -1,4 +1,4 @@
-// Compression, negotiated with clients that are not ours.
+// Compression negotiated with public clients.
 
 import assert from 'node:assert/strict';
 import { get } from 'node:http';
@@ -24,7 +24,7 @@ describe('polling responses', () => {
   });
   after(() => server?.stop());
 
-  /** A response as it came over the wire. */
+  /** A response before decompression. */
   async function raw(sid, accept) {
     const url = `${engine.base}${engine.polling}&sid=${sid}`;
     const response = new Promise((resolve, reject) => {
@@ -66,13 +66,13 @@ describe('polling responses', () => {
 const LONG = 'a message that is long '.repeat(200);
 const NOISE = Buffer.from(Array.from({ length: 5000 }, (_, n) => (n * 2654435761) >>> 13));
 
-/** What repeats itself just within, and beyond, the window of 8 bits. */
+/** Repetitions at distances just within and just beyond a window of 8 bits. */
 const REPEATED = [250, 256, 300].map((length) => Buffer.concat(Array(20).fill(NOISE.subarray(0, length))));
 
-/** Messages that are big and small, empty, binary, and such that cannot be made smaller. */
+/** Large, small, empty, binary and incompressible messages. */
 const MESSAGES = ['short', LONG, '', 'x'.repeat(300_000), '€'.repeat(5000), NOISE, Buffer.alloc(0), Buffer.alloc(70_000, 7), ...REPEATED, LONG];
 
-/** The parameters that a WebSocket was opened with; nothing where it does not compress. */
+/** The negotiated parameters of a WebSocket. Undefined without compression. */
 function parameters(ws) {
   const extension = ws._extensions['permessage-deflate'];
   const text = ([name, value]) => (value === true ? name : `${name}=${value}`);
@@ -93,7 +93,7 @@ for (const [setting, agreed] of [
     after(() => server?.stop());
     afterEach(closeAll);
 
-    /** Echoes all messages through `ws`; gives what was agreed on and how many bytes came. */
+    /** Echoes all messages through `ws`. Returns the negotiated parameters and the number of bytes received. */
     async function exchange(perMessageDeflate) {
       const ws = new WebSocket(url, { perMessageDeflate });
       const frames = [];
@@ -116,7 +116,7 @@ for (const [setting, agreed] of [
         assert.deepEqual(await next(), typeof message === 'string' ? `4${message}` : message);
       }
       const bytes = ws._socket.bytesRead - before;
-      // Whatever state the contexts are in, the next message is read.
+      // Both ends still agree on the contexts, because the next message can be read.
       ws.send(`4${LONG}`);
       assert.equal(await next(), `4${LONG}`);
       const got = { agreed: parameters(ws), bytes };
@@ -145,7 +145,7 @@ for (const [setting, agreed] of [
       assert.match(got, /server_no_context_takeover; client_no_context_takeover/);
     });
 
-    test('with a client that does not want it', async () => {
+    test('is not used if the client does not offer it', async () => {
       const { agreed: got, bytes } = await exchange(false);
       assert.equal(got, undefined);
       assert.ok(bytes > 300_000, `${bytes} bytes`);
@@ -182,7 +182,7 @@ for (const [setting, agreed] of [
       assert.equal(number, 1);
     });
 
-    test('not with a bomb', async () => {
+    test('does not let a message inflate beyond the limit', async () => {
       const ws = new WebSocket(url, { perMessageDeflate: { threshold: 0 } });
       ws.on('error', () => {});
       await event(ws, 'open');

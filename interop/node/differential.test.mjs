@@ -1,4 +1,5 @@
-// The same questions to Node's server and to ours, byte by byte. What differs is wrong, unless it is listed here with a reason.
+// Sends the same requests to Node's server and to ours, and compares the responses byte by byte. A difference is a fault unless
+// `intended.mjs` lists it with a reason.
 
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
@@ -12,7 +13,7 @@ import { requests } from '../differential/requests.mjs';
 import { program, start } from '../lib/server.mjs';
 
 const NODE = fileURLToPath(new URL('../servers/conformance.mjs', import.meta.url));
-/** How many ms without a byte mean that none will come. A difference is looked at again with more patience. */
+/** The times without a byte, in ms, after which a response counts as complete. If the servers differ, the next longer time is tried. */
 const QUIET = [100, 500, 2000];
 
 const ends = [];
@@ -32,7 +33,7 @@ const servers = {
   patience: await pair({ BODY_TIMEOUT: '300' }),
 };
 
-/** What a server answers to a question. */
+/** The response of a server to a request. */
 async function observe(server, { path = '/engine.io/' }, question, quiet) {
   const probe = new Probe(server.port, path, quiet);
   try {
@@ -70,6 +71,6 @@ describe('Node\'s server and ours', { concurrency: 16 }, () => {
   }
 });
 
-test('every difference that is listed exists', () => {
+test('each listed difference exists', () => {
   assert.deepEqual(intended.filter(({ why }) => !applied.has(why)).map(({ why }) => why), []);
 });

@@ -1,4 +1,4 @@
-// Engine.IO revision 4 by hand. What `/engine.io/` must do, `/socket.io/` must do as well, the echo aside.
+// Engine.IO revision 4 with raw requests. Except for the echo, `/socket.io/` must behave like `/engine.io/`.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -73,7 +73,7 @@ for (const path of ['/engine.io/', '/socket.io/']) {
         }
       });
 
-      test('over WebSocket: three rounds of ping and pong, and nothing else', async () => {
+      test('over WebSocket: three rounds of ping and pong, without other packets', async () => {
         const socket = await engine.open();
         for (let round = 0; round < 3; round++) {
           assert.equal(await socket.next(), '2');
@@ -85,7 +85,7 @@ for (const path of ['/engine.io/', '/socket.io/']) {
       test('over polling: without a pong the session is gone', async () => {
         const { sid } = await engine.handshake();
         assert.equal((await engine.poll(sid)).body, '2');
-        // Waits for the timeout, and is answered somehow when it strikes.
+        // Pending until the timeout. The kind of response does not matter.
         await engine.poll(sid).catch(() => {});
         await engine.assertGone(sid);
       });
@@ -177,7 +177,7 @@ for (const path of ['/engine.io/', '/socket.io/']) {
         socket.drop();
       });
 
-      test('what is sent right after 5 is answered on the WebSocket', async () => {
+      test('packets sent right after the upgrade packet are answered on the WebSocket', async () => {
         const { sid, socket } = await probe();
         assert.equal((await engine.poll(sid)).body, '6');
         if (path === '/engine.io/') {
@@ -194,7 +194,7 @@ for (const path of ['/engine.io/', '/socket.io/']) {
         const { sid, socket } = await probe();
         await engine.poll(sid);
         socket.send('5');
-        // The first ping after the upgrade shows that it has been made.
+        // The first ping on the WebSocket shows that the upgrade is complete.
         assert.equal(await socket.next(), '2');
         await engine.assertGone(sid);
         socket.drop();
@@ -211,7 +211,7 @@ for (const path of ['/engine.io/', '/socket.io/']) {
         socket.drop();
       });
 
-      test('a probe that goes away leaves the session on polling', async () => {
+      test('a lost probe leaves the session on polling', async () => {
         const { sid, socket } = await probe();
         socket.drop();
         await socket.closed;
@@ -238,14 +238,14 @@ describe('echo over polling', () => {
     assert.deepEqual([polled.status, polled.body], [200, '4hello']);
   });
 
-  test('several packets travel in one body, in order', async () => {
+  test('several packets in one body keep their order', async () => {
     const { sid } = await engine.handshake();
     const body = ['4test1', '4test2', '4téŝt3€😀'].join(SEPARATOR);
     assert.equal((await engine.push(sid, body)).body, 'ok');
     assert.equal((await engine.poll(sid)).body, body);
   });
 
-  test('binary is b and base64, without a packet type', async () => {
+  test('binary data is a `b` and base64, without a packet type', async () => {
     const { sid } = await engine.handshake();
     const body = ['4hello', 'bAQIDBA=='].join(SEPARATOR);
     assert.equal((await engine.push(sid, body)).body, 'ok');

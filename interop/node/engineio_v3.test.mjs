@@ -1,5 +1,5 @@
-// Engine.IO revision 3 by hand: what Socket.IO v2 clients speak. Only `/engine.io/` can show it packet by packet, as
-// `/socket.io/` lets such a client into its main namespace unasked.
+// Engine.IO revision 3, which Socket.IO v2 clients use, with raw requests. Only `/engine.io/` shows single packets, because
+// `/socket.io/` connects such a client to its main namespace at once.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -20,7 +20,7 @@ const BYTES = Buffer.from([1, 2, 3, 4]);
 const BINARY_PAYLOAD = Buffer.from('\x00\x06\xff4hello\x01\x05\xff\x04\x01\x02\x03\x04', 'latin1');
 const TEXT_PAYLOAD = '6:4hello10:b4AQIDBA==';
 
-/** A client of revision 4, whose pings tell that a ping interval has gone by. */
+/** A client of revision 4. Each ping that it gets marks the end of a ping interval. */
 async function clock() {
   const socket = await new Endpoint(server, '/engine.io/').open();
   return {
@@ -36,7 +36,7 @@ describe('handshake', () => {
   const KEYS = ['pingInterval', 'pingTimeout', 'sid', 'upgrades'];
 
   for (const more of ['', '&b64=1']) {
-    test(`over polling is text behind its length: "${more}"`, async () => {
+    test(`over polling is text after its length: "${more}"`, async () => {
       const { body, headers } = await engine.request(`${engine.polling}${more}`);
       const [, length, packet] = body.match(/^(\d+):(0\{.*\})$/);
       assert.equal(Number(length), packet.length);
@@ -78,7 +78,7 @@ describe('echo over polling', () => {
     assert.deepEqual([polled.status, polled.body], [200, '6:4hello']);
   });
 
-  test('packets stand one behind the other, each behind its length in characters', async () => {
+  test('each packet of a body follows its length in characters', async () => {
     const { sid } = await engine.handshake();
     const packets = ['4test1', '4', '4téŝt3€', '4😀', '4:7:'];
     const body = packets.map((packet) => `${packet.length}:${packet}`).join('');
@@ -152,7 +152,7 @@ describe('echo over WebSocket', () => {
 });
 
 describe('heartbeat', () => {
-  test('over polling the client pings and the server answers, for as long as it does', async () => {
+  test('over polling the server answers each ping of the client', async () => {
     const { sid } = await engine.handshake();
     const time = await clock();
     for (let round = 0; round < 3; round++) {
@@ -163,7 +163,7 @@ describe('heartbeat', () => {
     time.drop();
   });
 
-  test('over WebSocket the client pings and the server answers, and says nothing else', async () => {
+  test('over WebSocket the server answers each ping of the client and sends nothing else', async () => {
     const socket = await engine.open();
     const time = await clock();
     for (let round = 0; round < 3; round++) {
@@ -177,7 +177,7 @@ describe('heartbeat', () => {
 
   test('over polling: without a ping the session is gone', async () => {
     const { sid } = await engine.handshake();
-    // Waits for the timeout, and is answered somehow when it strikes.
+    // Pending until the timeout. The kind of response does not matter.
     await engine.poll(sid).catch(() => {});
     await engine.assertGone(sid);
   });
@@ -259,7 +259,7 @@ describe('upgrade', () => {
     socket.drop();
   });
 
-  test('what is sent right after 5 is answered on the WebSocket, where pings go as well', async () => {
+  test('packets and pings sent right after the upgrade packet are answered on the WebSocket', async () => {
     const { sid, socket } = await probe();
     assert.equal((await engine.poll(sid)).body, '1:6');
     socket.send('5', '4hello', Buffer.from([4, ...BYTES]));
@@ -270,7 +270,7 @@ describe('upgrade', () => {
     socket.drop();
   });
 
-  test('whether binary is text is for the WebSocket to say, not for the polling before it', async () => {
+  test('the parameter b64 of the WebSocket counts, not that of the polling before it', async () => {
     const { sid } = await engine.handshake('&b64=1');
     const socket = engine.socket(`${engine.websocket}&sid=${sid}`);
     await socket.opened();
@@ -298,7 +298,7 @@ test('clients of both revisions are served side by side', async () => {
   const [one, other] = [await older.handshake(), await newer.handshake()];
   await older.push(one.sid, '6:4older');
   await newer.push(other.sid, '4newer');
-  // Requests that name the other revision are refused, and change nothing.
+  // Requests with the other revision are refused and have no effect.
   assert.equal((await newer.poll(one.sid)).status, 400);
   assert.equal((await older.poll(other.sid)).status, 400);
   assert.equal((await older.poll(one.sid)).body, '6:4older');

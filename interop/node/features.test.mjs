@@ -1,4 +1,4 @@
-// Dynamic namespaces, middlewares, listeners, data and rate limits, as the public clients of every version see them.
+// Dynamic namespaces, middlewares, listeners, data and rate limits, with the public clients of every version.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -18,21 +18,21 @@ before(async () => {
 after(() => server?.stop());
 afterEach(closeAll);
 
-/** The answer to an event, with any version. */
+/** The ack of an event, with a client of any version. */
 const ask = (socket, ...args) => new Promise((resolve) => socket.emit(...args, resolve));
 
 for (const [version, io] of Object.entries({ v2, v3, v4 })) {
-  /** v2 knows its namespace's credentials as a query, and a refusal as an `error`. */
+  /** A v2 client sends the credentials of a namespace as a query, and reports a refusal as `error`. */
   const legacy = version === 'v2';
   const at = (namespace, options = {}) => client(server, { io, namespace, ...options });
 
   describe(`Socket.IO client ${version}`, () => {
-    test('a pattern has its parameters', async () => {
+    test('a pattern passes its parameters', async () => {
       assert.deepEqual(await event(at('/orders/7'), 'order'), ['7']);
       assert.deepEqual(await event(at('/orders/x-8'), 'order'), ['x-8']);
     });
 
-    test('an expression matches, and what its parent sends reaches every child', async () => {
+    test('an event of a parent namespace reaches every child that its expression matches', async () => {
       const [one, two] = [at('/dynamic-1'), at('/dynamic-22')];
       await Promise.all([event(one, 'connect'), event(two, 'connect')]);
       const both = Promise.all([event(one, 'to-all'), event(two, 'to-all')]);
@@ -40,7 +40,7 @@ for (const [version, io] of Object.entries({ v2, v3, v4 })) {
       assert.deepEqual(await both, [['hello'], ['hello']]);
     });
 
-    test('a function decides by credentials', async () => {
+    test('a function accepts a namespace by its credentials', async () => {
       const enter = (token) =>
         legacy ? at(`/team-${token}?token=${token}`) : at(`/team-${token}`, { auth: { token } });
       await event(enter('secret'), 'connect');
@@ -48,13 +48,13 @@ for (const [version, io] of Object.entries({ v2, v3, v4 })) {
       assert.equal(error.message, 'Invalid namespace');
     });
 
-    test('a middleware refuses with message and data', async () => {
+    test('a middleware refuses a connection with message and data', async () => {
       const [error] = await event(at('/refuses'), legacy ? 'error' : 'connect_error');
       if (legacy) assert.deepEqual(error, { code: 401 });
       else assert.deepEqual([error.message, error.data], ['not authorized', { code: 401 }]);
     });
 
-    test('a middleware of a socket refuses and changes events', async () => {
+    test('a middleware of a socket refuses events and changes events', async () => {
       const socket = at('/guarded');
       await event(socket, 'connect');
       assert.deepEqual(await ask(socket, 'forbidden', 'X'), { error: 'not for you' });
@@ -62,7 +62,7 @@ for (const [version, io] of Object.entries({ v2, v3, v4 })) {
       assert.equal(await ask(socket, 'say', 'HELLO'), 'HELLO');
     });
 
-    test('listeners run once, see everything, and are told of what goes out', async () => {
+    test('listeners run once, see all events, and see outgoing events', async () => {
       const socket = at('/listeners');
       await event(socket, 'connect');
       const [seen, answer] = [event(socket, 'any'), ask(socket, 'hello')];
@@ -73,10 +73,10 @@ for (const [version, io] of Object.entries({ v2, v3, v4 })) {
       assert.equal(await ask(socket, 'told'), 2);
     });
 
-    test('rooms are still there while a socket is leaving', async () => {
+    test('a disconnecting socket still has its rooms', async () => {
       const [leaving, staying] = [at('/listeners'), at('/listeners')];
       await Promise.all([event(leaving, 'connect'), event(staying, 'connect')]);
-      // v2 makes its id of the session's; the others are told one.
+      // A v2 client derives its id from that of the session. The server sends one to the others.
       const { id } = leaving;
       const left = event(staying, 'left');
       leaving.disconnect();
@@ -86,7 +86,7 @@ for (const [version, io] of Object.entries({ v2, v3, v4 })) {
       assert.ok(['client namespace disconnect', 'transport close'].includes(reason), reason);
     });
 
-    test('data and handshake', async () => {
+    test('data and handshake are readable', async () => {
       const options = { extraHeaders: { 'x-agent': version, origin: 'http://elsewhere' }, query: { from: 'test' } };
       const socket = await connected(server, { io, ...options });
       await upgraded(socket);
@@ -103,7 +103,7 @@ for (const [version, io] of Object.entries({ v2, v3, v4 })) {
       });
     });
 
-    test('a namespace is closed under its sockets', async () => {
+    test('closing a namespace disconnects its sockets', async () => {
       const main = await connected(server, { io });
       const socket = at('/orders/9');
       await event(socket, 'connect');
@@ -115,7 +115,7 @@ for (const [version, io] of Object.entries({ v2, v3, v4 })) {
   });
 }
 
-test('a socket that sends too fast is told so', async () => {
+test('a socket that sends too fast gets an error', async () => {
   const strict = await start(PROGRAM, { RATE: '3' });
   try {
     const socket = await connected(strict);

@@ -1,4 +1,4 @@
-// JSONP polling: by hand, and with a client of revision 3 in what it needs of an old browser.
+// JSONP polling with raw requests, and with a client of revision 3 in the parts of an old browser that it needs.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -16,10 +16,10 @@ before(async () => {
 });
 after(() => server?.stop());
 
-/** What breaks scripts, forms and lines: quotes, backslashes, line ends of JavaScript, escapes spelled out, tags. */
+/** Text that could break scripts, forms and lines: quotes, backslashes, JavaScript's line ends, written escapes, tags. */
 const TEXT = '"\\\\n\\n\n\u2028\u2029\'</script>é😀%26+&d=';
 
-test('by hand, in revision 4', async () => {
+test('raw requests of revision 4 echo text', async () => {
   const engine = new Endpoint(server, '/engine.io/');
   const opened = await engine.request(`${engine.polling}&j=7`);
   assert.equal(opened.headers.get('content-type'), 'text/javascript; charset=UTF-8');
@@ -32,7 +32,7 @@ test('by hand, in revision 4', async () => {
   assert.equal(called(polled.body, 7), `4${TEXT}`);
 });
 
-test('by a client that only has scripts and forms', async () => {
+test('a client with only scripts and forms exchanges events', async () => {
   globalThis.document = new Document();
   const socket = engineOfV3(server.url, { path: '/engine.io', transports: ['polling'], upgrade: false, forceJSONP: true });
   await event(socket, 'open');
@@ -47,7 +47,7 @@ test('by a client that only has scripts and forms', async () => {
   await closed;
 });
 
-/** What a script hands to its callback. */
+/** The argument that a script passes to its callback. */
 function called(script, j) {
   const seen = [];
   vm.runInNewContext(script, { ___eio: { [j]: (payload) => seen.push(payload) } });
@@ -55,13 +55,13 @@ function called(script, j) {
   return seen[0];
 }
 
-/** As much of a browser as the client uses: a script is loaded and run once it is inserted, a form is sent as one. */
+/** The parts of a browser that the client uses. An inserted script is loaded and run, and a form is sent. */
 class Document {
   head = new Element();
   body = new Element();
 
   createElement(tag) {
-    // Browsers take no markup here, which the client tries for the sake of Internet Explorer.
+    // Browsers refuse markup here. The client tries it for Internet Explorer.
     if (!/^\w+$/.test(tag)) throw new Error(`no tag: ${tag}`);
     return tag === 'script' ? new Script() : new Element();
   }
@@ -87,7 +87,7 @@ class Element {
     this.children = this.children.filter((one) => one !== child);
   }
 
-  /** Of a form: its fields as browsers encode them, the answer into the frame that is its last child by then. */
+  /** Sends the field of a form as browsers encode it. The response goes to the frame that is the form's last child by then. */
   async submit() {
     const [{ name, value }] = this.children;
     const body = new URLSearchParams({ [name]: value.replace(/\r?\n/g, '\r\n') });

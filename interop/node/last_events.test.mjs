@@ -1,6 +1,6 @@
-// The public JavaScript client receives every event that a server emits right before it ends a socket,
-// a connection or itself, on every transport. Node's server is asked the same of sockets and connections.
-// When it is closed itself, it discards what polling clients have not fetched; this server does not.
+// The public JavaScript client receives each event that a server emits right before it ends a socket, a connection or itself, on each
+// transport. Node's server passes the tests of sockets and connections too. When Node's server is closed, it discards events that polling
+// clients have not fetched; this server does not.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -62,7 +62,7 @@ async function nodes() {
   return { url: `http://127.0.0.1:${http.address().port}`, stop: () => io.close() };
 }
 
-/** What a client gets until it is told of the end. */
+/** The events that a client receives until its disconnection, and the reason of the disconnection. */
 async function received(server, transport, how, atOnce, bytes = 1) {
   const auth = { how, events: EVENTS, bytes, at_once: atOnce };
   const options = { namespace: '/ends', auth, reconnection: false, ...TRANSPORTS[transport] };
@@ -105,7 +105,7 @@ for (const transport of Object.keys(TRANSPORTS)) {
       }
     }
 
-    // More than one polling response or one buffer of the system holds.
+    // Larger than one polling response and one buffer of the system.
     test('all large events before the connection is closed arrive', async () => {
       for (const server of [node, ours]) {
         const { seen } = await received(server, transport, 'disconnect the connection', false, 100_000);

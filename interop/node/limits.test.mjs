@@ -1,4 +1,4 @@
-// The payload limit of 1 000 000 bytes, by hand and with the public JavaScript client.
+// The payload limit of 1 000 000 bytes, with raw requests and with the public JavaScript client.
 
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
@@ -20,7 +20,7 @@ after(() => server?.stop());
 afterEach(closeAll);
 
 describe('over polling', () => {
-  test('a body of exactly the limit is taken', async () => {
+  test('a body of exactly the limit is accepted', async () => {
     const { sid } = await engine.handshake();
     const body = `4${'x'.repeat(LIMIT - 1)}`;
     assert.equal((await engine.push(sid, body)).status, 200);
@@ -35,7 +35,7 @@ describe('over polling', () => {
     await engine.assertGone(sid);
   });
 
-  test('a declared length above the limit gets 413 before a byte of it is sent', async () => {
+  test('a declared length above the limit gets 413 before the body is sent', async () => {
     const { sid } = await engine.handshake();
     const status = new Promise((resolve, reject) => {
       const headers = { 'content-length': 2 * LIMIT, 'content-type': 'text/plain' };
@@ -62,7 +62,7 @@ describe('over polling', () => {
     });
     const options = { method: 'POST', body, duplex: 'half' };
     const answer = fetch(`${engine.base}?EIO=4&transport=polling&sid=${sid}`, options);
-    // The server reads on, so that the client gets to read its answer.
+    // The server keeps reading, so that the client can read the response.
     assert.equal((await within(answer, '413')).status, 413);
     await engine.assertGone(sid);
   });
@@ -101,7 +101,7 @@ describe('with the public client', () => {
       assert.deepEqual(await socket.emitWithAck('message-with-ack', bytes), bytes);
     });
 
-    test(`a message that is too large ends the connection, and the client comes back: ${transports}`, async () => {
+    test(`a message that is too large ends the connection, and the client reconnects: ${transports}`, async () => {
       const socket = await connected(server, { transports });
       if (transports.includes('websocket')) await upgraded(socket);
       const lost = event(socket, 'disconnect');

@@ -10,7 +10,7 @@ import { client, closeAll, connected, event, join, upgraded } from '../lib/clien
 import { within } from '../lib/raw.mjs';
 import { program, start } from '../lib/server.mjs';
 
-// Of the parser's own dependencies: the adapters bring a later encoder along.
+// The encoder and decoder that the parser depends on. The adapters depend on a later version.
 const require = createRequire(import.meta.resolve('socket.io-msgpack-parser'));
 const PATIENT = { PARSER: 'msgpack', PING_INTERVAL: '25000', PING_TIMEOUT: '20000' };
 let server;
@@ -20,7 +20,7 @@ before(async () => {
 after(() => server?.stop());
 afterEach(closeAll);
 
-/** The same parser on the encoder and decoder that a browser's bundler takes. */
+/** The same parser with the encoder and decoder that bundlers select for browsers. */
 const encode = require('notepack.io/browser/encode.js');
 const decode = require('notepack.io/browser/decode.js');
 const browser = {
@@ -32,7 +32,7 @@ const browser = {
   },
   Decoder: class extends parser.Decoder {
     add(message) {
-      // It reads a whole buffer: that of a message need not be its own.
+      // `decode` reads the whole ArrayBuffer, which the message may share with other data.
       const decoded = decode(new Uint8Array(message).buffer);
       this.checkPacket(decoded);
       this.emit('decoded', decoded);
@@ -64,16 +64,16 @@ for (const [build, parser] of Object.entries(BUILDS)) {
         assert.deepEqual(await event(socket, 'message-back'), args);
       });
 
-      test('what JSON does not have comes back as JSON has it', async () => {
+      test('values that JSON lacks come back in their JSON form', async () => {
         const socket = await open();
         socket.emit('message', undefined, new Date(1500), { gone: undefined, kept: 1 }, NaN);
         const back = await event(socket, 'message-back');
         assert.deepEqual(back, [null, '1970-01-01T00:00:01.500Z', { kept: 1 }, null]);
       });
 
-      test('acknowledgements in both directions', async () => {
+      test('acks pass in both directions', async () => {
         const socket = await open();
-        const answer = await within(socket.emitWithAck('message-with-ack', 'x', bytes(7)), 'the answer');
+        const answer = await within(socket.emitWithAck('message-with-ack', 'x', bytes(7)), 'the ack');
         assert.equal(answer, 'x');
         const answered = new Promise((resolve) => {
           socket.on('emit-with-ack', (...args) => {
@@ -83,10 +83,10 @@ for (const [build, parser] of Object.entries(BUILDS)) {
           });
         });
         socket.emit('emit-with-ack', 1, bytes(2));
-        assert.deepEqual(await within(answered, 'what was answered'), ['seen', 1, bytes(2)]);
+        assert.deepEqual(await within(answered, 'the values of the ack'), ['seen', 1, bytes(2)]);
       });
 
-      test('credentials, other namespaces, refusals', async () => {
+      test('credentials, other namespaces and refusals pass', async () => {
         const first = client(server, { parser, ...options, auth: { token: '123' } });
         assert.deepEqual(await event(first, 'auth'), [{ token: '123' }]);
         const custom = join(first, '/custom', { auth: { n: 1 } });

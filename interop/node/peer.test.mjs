@@ -1,4 +1,4 @@
-// The peers that the Rust client is tested against, first with Node's own clients: what fails here is the peer's fault.
+// Tests the peers of the Rust client with Node's clients. A failure here is a fault of the peer, not of the Rust client.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, test } from 'node:test';
@@ -32,7 +32,7 @@ for (const { version, io, parser } of cases) {
     const options = { io, ...(parser && { parser }) };
     const ask = (socket, ...args) => new Promise((resolve) => socket.emit(...args, resolve));
 
-    test('echoes, answers and asks', async () => {
+    test('echoes events, sends acks and requests acks', async () => {
       const socket = await connected(server, options);
       const bytes = Buffer.from([1, 2, 3]);
       socket.emit('echo', { deep: [bytes] }, 'text');
@@ -79,7 +79,7 @@ for (const { version, io, parser } of cases) {
       }
     });
 
-    test('counts, records and casts to rooms', async () => {
+    test('broadcasts to rooms, counts attempts and records events', async () => {
       const socket = await connected(server, options);
       await ask(socket, 'join', 'room');
       socket.emit('cast', 'room', 1);
@@ -96,7 +96,7 @@ for (const { version, io, parser } of cases) {
 }
 
 for (const [name, peer] of Object.entries({ node, rust })) {
-  test(`${name} refuses every session when told to`, async () => {
+  test(`${name} refuses every session with REFUSE`, async () => {
     const server = await peer({ REFUSE: '1' });
     const refused = client(server);
     assert.equal((await event(refused, 'connect_error'))[0].message, 'xhr poll error');
@@ -119,7 +119,7 @@ for (const [name, peer] of Object.entries({ node, rust })) {
   });
 }
 
-test('node wants its cookie when told to', async () => {
+test('node requires its cookie with COOKIE', async () => {
   const server = await node({ COOKIE: '1' });
   const socket = await connected(server, { withCredentials: true, transports: ['polling'] });
   socket.emit('echo', 1);

@@ -1,4 +1,4 @@
-// Connection state recovery, with the public JavaScript client losing its connection while the server talks on.
+// Connection state recovery of the public JavaScript client, which loses its connection while the server keeps sending.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, test } from 'node:test';
@@ -13,10 +13,10 @@ const server = await start(program('RECOVERY_SERVER'), { ALLOW_EIO3: '1' });
 after(() => server.stop());
 afterEach(closeAll);
 
-/** Long enough for the server to notice that the former connection is gone. */
+/** Delays that are long enough for the server to notice the lost connection. */
 const patient = { reconnectionDelay: 300, reconnectionDelayMax: 300, randomizationFactor: 0 };
 
-/** Checks each event as it comes: the numbers have no gap, no repetition, and what belongs to a room its place. */
+/** Checks each event: the numbers have no gap and no repetition, and the event of a room follows each number that is divisible by 3. */
 function listen(socket) {
   const seen = { next: undefined, wanted: 'n', rooms: 0, error: undefined };
   const check = (name, n) => {
@@ -44,7 +44,7 @@ function listen(socket) {
   return seen;
 }
 
-/** Waits until so many more numbers have come. */
+/** Waits for `count` more numbers. */
 async function more(socket, seen, count) {
   const until = (seen.next ?? 0) + count;
   while (seen.next === undefined || seen.next < until) {
@@ -53,9 +53,9 @@ async function more(socket, seen, count) {
   }
 }
 
-/** Loses the connection, on WebSocket without a word, and comes back. */
+/** Loses the connection, on WebSocket without a close frame, and waits for the reconnection. */
 async function drop(socket) {
-  // A client may know at once.
+  // The client may notice at once.
   const gone = event(socket, 'disconnect');
   const { transport } = socket.io.engine;
   if (transport.name === 'websocket') transport.ws.terminate();
@@ -80,16 +80,16 @@ async function survives(options, drops) {
   assert.ok(seen.rooms > 0);
 }
 
-test('ten drops over WebSocket lose and repeat nothing', () => survives({ transports: ['websocket'] }, 10));
+test('ten lost connections over WebSocket lose and repeat no event', () => survives({ transports: ['websocket'] }, 10));
 
-test('nor do drops over polling', () => survives({ transports: ['polling'] }, 3));
+test('three lost connections over polling lose and repeat no event', () => survives({ transports: ['polling'] }, 3));
 
-test('nor do drops after an upgrade', () => survives({}, 3));
+test('three lost connections after an upgrade lose and repeat no event', () => survives({}, 3));
 
-test('nor does a long one', () =>
+test('a long interruption loses and repeats no event', () =>
   survives({ transports: ['websocket'], reconnectionDelay: 2000, reconnectionDelayMax: 2000 }, 1));
 
-test('a client that disconnects by itself begins anew', async () => {
+test('a client that disconnects itself gets a new session', async () => {
   const socket = client(server, patient);
   await event(socket, 'connect');
   const { id } = socket;
@@ -101,7 +101,7 @@ test('a client that disconnects by itself begins anew', async () => {
 });
 
 for (const [version, io] of [['v2', v2], ['v3', v3]]) {
-  test(`a ${version} client is none the worse for it`, async () => {
+  test(`a ${version} client reconnects without recovery`, async () => {
     const socket = client(server, { ...patient, io });
     await event(socket, 'connect');
     const [n] = await event(socket, 'n');

@@ -1,4 +1,4 @@
-// Events that the server sends until the public JavaScript client has answered them, whatever happens to its connection.
+// Reliable events, which the server sends again after each reconnection until the public JavaScript client acknowledges them.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, test } from 'node:test';
@@ -10,17 +10,17 @@ const server = await start(program('RELIABLE_SERVER'));
 after(() => server.stop());
 afterEach(closeAll);
 
-/** Long enough for the server to notice that the former connection is gone. */
+/** Delays that are long enough for the server to notice the lost connection. */
 const patient = { reconnectionDelay: 200, reconnectionDelayMax: 200, randomizationFactor: 0 };
 
-/** A client that has got an event: it needs an offset to come back. */
+/** A client that has received an event. Without the event's offset it could not be recovered. */
 async function welcomed(options) {
   const socket = client(server, { ...patient, ...options });
   await event(socket, 'welcome');
   return socket;
 }
 
-/** Loses the connection without a word. */
+/** Loses the connection without a close frame. */
 async function lose(socket) {
   const gone = event(socket, 'disconnect');
   const { transport } = socket.io.engine;
@@ -30,7 +30,7 @@ async function lose(socket) {
 }
 
 for (const transports of [['websocket'], ['polling'], ['polling', 'websocket']]) {
-  test(`what is not answered comes again: ${transports}`, async () => {
+  test(`events without an ack are sent again: ${transports}`, async () => {
     const socket = await welcomed({ transports });
     const paid = [];
     let drops = 2;
@@ -38,7 +38,7 @@ for (const transports of [['websocket'], ['polling'], ['polling', 'websocket']])
       paid.push(n);
       if (n === 3 && drops > 0) {
         drops -= 1;
-        // The answer does not get out.
+        // The ack is lost.
         await lose(socket);
         return;
       }
@@ -53,7 +53,7 @@ for (const transports of [['websocket'], ['polling'], ['polling', 'websocket']])
   });
 }
 
-test('a client that begins anew does not get it again', async () => {
+test('a client with a new session does not get the event again', async () => {
   const socket = await welcomed({ transports: ['websocket'] });
   const paid = [];
   socket.on('pay', (n) => paid.push(n));
@@ -70,7 +70,7 @@ test('a client that begins anew does not get it again', async () => {
   assert.deepEqual(paid, [1]);
 });
 
-test('the sender is told when the namespace is closed', async () => {
+test('the sender gets an error if the namespace is closed', async () => {
   const socket = await welcomed({ transports: ['websocket'], namespace: '/closing' });
   const other = client(server);
   await event(other, 'connect');

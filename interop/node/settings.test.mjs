@@ -1,4 +1,4 @@
-// The conformance server's settings, as a client sees them.
+// The settings of the conformance server, observed by a client.
 
 import assert from 'node:assert/strict';
 import { networkInterfaces } from 'node:os';
@@ -17,21 +17,21 @@ before(async () => {
 });
 after(() => server?.stop());
 
-test('says LISTENING once', () => {
+test('prints LISTENING once', () => {
   assert.equal(server.output().match(/LISTENING/g).length, 1);
 });
 
-test('pingInterval is 300 ms, and the first ping does not come at once', async () => {
+test('pingInterval is 300 ms, and the first ping comes after it', async () => {
   const socket = await engine.open();
   assert.equal(JSON.parse(socket.opening.slice(1)).pingInterval, 300);
   const opened = performance.now();
   assert.equal(await socket.next(), '2');
-  // Only the lower bound says something about the server; a busy machine may be late.
+  // There is no upper bound, because a busy machine may be late.
   assert.ok(performance.now() - opened > 200, 'the ping came too early');
   socket.drop();
 });
 
-test('pingTimeout is 200 ms, and a silent client lives until its ping was due and unanswered', async () => {
+test('pingTimeout is 200 ms, and a silent client stays connected until its pong is overdue', async () => {
   const socket = await engine.open();
   assert.equal(JSON.parse(socket.opening.slice(1)).pingTimeout, 200);
   const opened = performance.now();
@@ -43,7 +43,7 @@ test('maxPayload is 1000000', async () => {
   assert.equal((await engine.handshake()).maxPayload, 1_000_000);
 });
 
-test('polling may be upgraded to websocket, websocket to nothing', async () => {
+test('only polling sessions can be upgraded, to websocket', async () => {
   assert.deepEqual((await engine.handshake()).upgrades, ['websocket']);
   const socket = await engine.open();
   assert.deepEqual(JSON.parse(socket.opening.slice(1)).upgrades, []);

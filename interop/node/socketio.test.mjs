@@ -1,4 +1,4 @@
-// Socket.IO revision 5 by hand: the frames that must match byte for byte.
+// Socket.IO revision 5 with raw frames, which must match byte for byte.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -50,7 +50,7 @@ describe('connect', () => {
     socket.drop();
   });
 
-  test('each namespace of a connection has an id of its own, and none is the session id', async () => {
+  test('each namespace of a connection has its own id, which is not the session id', async () => {
     const socket = await endpoint.open();
     const { sid } = JSON.parse(socket.opening.slice(1));
     socket.send('40');
@@ -77,7 +77,7 @@ describe('connect', () => {
 });
 
 describe('message', () => {
-  test('arguments come back in their order and form', () =>
+  test('arguments come back unchanged', () =>
     exchange(['42["message",1,"2",{"3":[true]}]'], ['42["message-back",1,"2",{"3":[true]}]']));
 
   test('binary arguments come back with their attachments', () =>
@@ -99,7 +99,7 @@ describe('acknowledgement', () => {
   test('carries binary arguments', () =>
     exchange([`452-789["message-with-ack",${TWO}]`, ...BYTES], [`462-789[${TWO}]`, ...BYTES]));
 
-  test('is asked for by the server, and its values come back', async () => {
+  test('is requested by the server, and its values come back', async () => {
     const socket = await endpoint.connect();
     socket.send('42["emit-with-ack",1,"2"]');
     const asked = (await socket.next()).match(/^42(\d+)\["emit-with-ack",1,"2"\]$/);
@@ -109,7 +109,7 @@ describe('acknowledgement', () => {
     socket.drop();
   });
 
-  test('is asked for by the server with binary, and binary values come back', async () => {
+  test('is requested by the server with binary data, and binary values come back', async () => {
     const socket = await endpoint.connect();
     socket.send(`452-["emit-with-ack",${TWO}]`, ...BYTES);
     const asked = (await socket.next()).match(/^452-(\d+)\["emit-with-ack",/);
@@ -130,7 +130,7 @@ describe('disconnect', () => {
     socket.drop();
   });
 
-  test('from a custom namespace leaves the main one alone', async () => {
+  test('from a custom namespace does not affect the main one', async () => {
     const socket = await endpoint.connect();
     socket.send('40/custom');
     assert.match(await socket.next(), /^40\/custom,/);
@@ -161,7 +161,7 @@ describe('a malformed packet closes the connection', () => {
   ];
   for (const frames of cases) {
     test(`${frames.map((frame) => (typeof frame === 'string' ? frame : 'binary')).join(' then ')}`, async () => {
-      // Kept alive by pongs, so that it is the packet that ends it, not the silence.
+      // Answers pings, so that only the packet can end the connection.
       const socket = await endpoint.connect();
       socket.ws.on('message', (data) => String(data) === '2' && socket.ws.send('3'));
       socket.send(...frames);

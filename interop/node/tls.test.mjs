@@ -1,4 +1,4 @@
-// Clients over TLS: with HTTP/1.1, as the public client speaks it, and with Node's own HTTP/2.
+// Clients over TLS: the public client with HTTP/1.1, and Node's client for HTTP/2.
 
 import assert from 'node:assert/strict';
 import { connect } from 'node:http2';
@@ -8,7 +8,7 @@ import { closeAll, connected, upgraded } from '../lib/client.mjs';
 import { within } from '../lib/raw.mjs';
 import { program, start } from '../lib/server.mjs';
 
-// The server makes a certificate of its own.
+// The server generates its certificate.
 const TRUSTING = { rejectUnauthorized: false };
 let server;
 
@@ -37,7 +37,7 @@ for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']])
   });
 }
 
-test('a client that trusts nobody is not connected', async () => {
+test('a client that does not trust the certificate fails to connect', async () => {
   const { client, event } = await import('../lib/client.mjs');
   const [error] = await event(client(server, { transports: ['websocket'], reconnection: false }), 'connect_error');
   assert.match(String(error.description?.message ?? error.message), /self.signed|websocket error/i);

@@ -18,7 +18,7 @@ const options = {
 };
 
 const http = createServer((_, response) => response.writeHead(404).end());
-// Each would end the other's WebSockets after a second.
+// Otherwise each of the two would end the other's WebSockets after a second.
 const destroyUpgrade = false;
 
 const echo = new Engine(options);

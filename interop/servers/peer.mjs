@@ -49,7 +49,7 @@ function serve(namespace, socket) {
   socket.on('ask', (...args) => {
     socket.emit('question', ...args, (...answer) => socket.emit('answered', ...answer));
   });
-  // Asks several times, and passes the answers on to a room: the one that answers may be gone by then.
+  // Requests an ack several times and sends the results to a room, because the client may have disconnected by then.
   socket.on('survey', (room, count) => {
     for (let n = 0; n < count; n += 1) socket.emit('question', n, (answer) => namespace.to(room).emit('cast', answer));
   });
@@ -67,7 +67,7 @@ function serve(namespace, socket) {
     for (let n = 0; n < count; n += 1) socket.emit('n', n);
   });
   socket.on('large', (length, done) => done('x'.repeat(length)));
-  // Acknowledges from this attempt on. Earlier attempts stay unanswered.
+  // Acknowledges from this attempt on. Earlier attempts get no ack.
   socket.on('flaky', (key, from, done) => {
     attempts.set(key, (attempts.get(key) ?? 0) + 1);
     if (attempts.get(key) >= from) done(attempts.get(key));
