@@ -42,6 +42,9 @@
 //! # }
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod error;
 pub mod frame;
 mod frames;

@@ -1,6 +1,8 @@
 //! The bodies of the fuzz targets, which are not part of the public API. Each accepts any bytes and
 //! must not panic.
 
+#![allow(clippy::disallowed_methods, reason = "the clock only gives the start of a virtual time")]
+
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},

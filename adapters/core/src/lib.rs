@@ -26,6 +26,8 @@
 //! | Postgres | [`Discovery::Heartbeats`] | to all | no |
 //! | NATS | [`Discovery::Heartbeats`] | to the node's subject | [`Body::only_room`], [`Link::room_appeared`] |
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod adapter;
