@@ -8,10 +8,6 @@ use serde_json::Value;
 
 use crate::process;
 
-/// The packages of the test servers, load programs and the demo. They are built together, so that
-/// their common dependencies are compiled once.
-pub(crate) const RIGS: [&str; 2] = ["rigs", "chat"];
-
 /// The workspace of this tool.
 pub(crate) struct Workspace {
     /// The folder of the workspace's `Cargo.toml`.
@@ -58,44 +54,43 @@ impl Workspace {
         target.unwrap_or_else(|| self.root.join("target")).join(name)
     }
 
-    /// Builds an example of any crate in the profile of the tests and returns its path.
-    pub(crate) fn example(&self, name: &str) -> Result<PathBuf, String> {
-        Ok(self.build_as_tested("--example", name)?.join("examples").join(executable(name)))
-    }
-
-    /// Builds the program that starts an engine and returns its path.
-    pub(crate) fn engines(&self) -> Result<PathBuf, String> {
-        Ok(self.build_as_tested("--bin", "engines")?.join(executable("engines")))
+    /// Builds all programs and examples as the tests need them. The packages, features and profile
+    /// are those of the tests, so that no library is compiled a second time.
+    pub(crate) fn programs(&self) -> Result<Programs, String> {
+        let args = ["build", "--workspace", "--all-features", "--bins", "--examples"];
+        process::run_ok(self.cargo().args(args))?;
+        Ok(Programs { folder: self.target("debug") })
     }
 
     /// Builds the chat demo for release and returns its path.
     pub(crate) fn demo(&self) -> Result<PathBuf, String> {
-        self.bin(&["chat"], "chat", "release")
+        self.bin("chat", "chat", "release")
     }
 
-    /// Builds a program of [`RIGS`] for release and returns its path.
-    pub(crate) fn rig(&self, name: &str) -> Result<PathBuf, String> {
-        self.bin(&RIGS, name, "release")
-    }
-
-    /// Builds a program of [`RIGS`] with link-time optimization, for measurements.
+    /// Builds a program of `rigs` with link-time optimization, for measurements.
     pub(crate) fn measured_rig(&self, name: &str) -> Result<PathBuf, String> {
-        self.bin(&RIGS, name, "measured")
+        self.bin("rigs", name, "measured")
     }
 
-    /// Builds for the packages and features of `cargo test --workspace --all-features`, so that no
-    /// dependency is compiled a second time. Returns the folder of the profile.
-    fn build_as_tested(&self, kind: &str, name: &str) -> Result<PathBuf, String> {
-        let args = ["build", "--workspace", "--all-features", kind, name];
+    fn bin(&self, package: &str, name: &str, profile: &str) -> Result<PathBuf, String> {
+        let args = ["build", "--profile", profile, "--package", package, "--bin", name];
         process::run_ok(self.cargo().args(args))?;
-        Ok(self.target("debug"))
+        Ok(self.target(profile).join(executable(name)))
+    }
+}
+
+/// The programs and examples that tests start.
+pub(crate) struct Programs {
+    folder: PathBuf,
+}
+
+impl Programs {
+    pub(crate) fn bin(&self, name: &str) -> PathBuf {
+        self.folder.join(executable(name))
     }
 
-    fn bin(&self, packages: &[&str], name: &str, profile: &str) -> Result<PathBuf, String> {
-        let mut cargo = self.cargo();
-        cargo.args(["build", "--profile", profile, "--bin", name]);
-        process::run_ok(cargo.args(packages.iter().flat_map(|package| ["-p", package])))?;
-        Ok(self.target(profile).join(executable(name)))
+    pub(crate) fn example(&self, name: &str) -> PathBuf {
+        self.folder.join("examples").join(executable(name))
     }
 }
 

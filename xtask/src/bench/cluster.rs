@@ -17,8 +17,8 @@ pub(super) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
     let folder = workspace.target("interop");
     npm::install_copy(&workspace.root.join("interop"), &folder)?;
     let mut node = Command::new("node");
-    node.env("CLUSTER_NODE", workspace.rig("cluster")?);
-    node.env("ENGINES", workspace.engines()?);
+    node.env("CLUSTER_NODE", workspace.measured_rig("cluster")?);
+    node.env("ENGINES", workspace.programs()?.bin("engines"));
     process::run_ok(node.current_dir(&folder).args(["bench/cluster.mjs", rounds]))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -29,6 +29,26 @@ impl Libtest {
     }
 }
 
+/// Adds up a report of nextest in JUnit's format, in which each element has a line of its own.
+pub(super) fn junit(report: &str, success: bool, otherwise: &str) -> Outcome {
+    let attribute = |line: &str, name: &str| {
+        let value = line.split_once(&format!(" {name}=\""))?.1;
+        Some(value.split_once('"')?.0.to_owned())
+    };
+    let (mut tests, mut names) = (0, Vec::new());
+    let mut name = None;
+    for line in report.lines().map(str::trim_start) {
+        if line.starts_with("<testcase ") {
+            tests += 1;
+            name = attribute(line, "classname").zip(attribute(line, "name"));
+        } else if line.starts_with("<failure") || line.starts_with("<error") {
+            names.extend(name.take().map(|(program, name)| format!("{program} {name}")));
+        }
+    }
+    let failed = names.len() as u64;
+    conclude(tests - failed, failed, names, success && tests > 0, otherwise)
+}
+
 /// Adds up a report of `node --test` in the Test Anything Protocol.
 pub(super) fn tap(report: &str, success: bool, otherwise: &str) -> Outcome {
     let summary = |key: &str| -> u64 {
@@ -113,7 +133,27 @@ mod tests {
     }
 
     #[test]
+    fn each_test_of_a_junit_report_counts_once() {
+        let report = r#"<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="nextest-run" tests="3" failures="1" errors="0" uuid="x" timestamp="y" time="1.0">
+    <testsuite name="a::b" tests="3" disabled="0" errors="0" failures="1">
+        <testcase name="rooms::join" classname="a::b" timestamp="y" time="0.020">
+        </testcase>
+        <testcase name="rooms::leave" classname="a::b" timestamp="y" time="0.020">
+            <failure type="test failure with exit code 101">&lt;testcase name="c"</failure>
+            <system-out>left: &lt;failure&gt;</system-out>
+        </testcase>
+        <testcase name="rooms::list" classname="a::b" timestamp="y" time="0.020"/>
+    </testsuite>
+</testsuites>"#;
+        let outcome = junit(report, false, "unused");
+        assert_eq!((outcome.passed, outcome.failed), (2, 1));
+        assert_eq!(outcome.notes, ["failed: a::b rooms::leave"]);
+    }
+
+    #[test]
     fn an_empty_report_is_a_failure() {
+        assert_eq!(junit("", true, "nothing ran").notes, ["nothing ran"]);
         assert_eq!(tap("", true, "nothing ran").failed, 1);
         assert_eq!(tap("# pass 0\n# fail 0\n", true, "nothing ran").notes, ["nothing ran"]);
     }

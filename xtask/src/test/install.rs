@@ -39,6 +39,26 @@ pub(super) fn engines(_: &Workspace) -> Result<Outcome, String> {
     }
 }
 
+/// The command of nextest. Installs it below the target folder if it is missing, which takes minutes.
+pub(super) fn nextest(workspace: &Workspace) -> Result<Command, String> {
+    let folder = workspace.target("tools");
+    let nextest = || {
+        let mut path = std::env::var_os("PATH").unwrap_or_default();
+        path.push(":");
+        path.push(folder.join("bin"));
+        let mut cargo = workspace.cargo();
+        cargo.env("PATH", path).arg("nextest");
+        cargo
+    };
+    if process::output(nextest().arg("--version")).is_err() {
+        println!("installing cargo-nextest");
+        let mut install = workspace.cargo();
+        install.args(["install", "--locked", "cargo-nextest", "--root"]).arg(&folder);
+        process::run_ok(&mut install)?;
+    }
+    Ok(nextest())
+}
+
 /// Installs Debian packages.
 pub(super) fn install(packages: &[&str]) -> Result<(), String> {
     println!("installing {}", packages.join(" "));

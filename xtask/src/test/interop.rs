@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::counts::{self, Libtest};
+use super::counts;
 use super::install;
 use super::outcome::Outcome;
+use super::suites::libtest;
 use crate::workspace::Workspace;
 use crate::{npm, process};
 
@@ -17,6 +18,7 @@ const NO_BROWSER: &str =
 
 pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
+    let programs = workspace.programs()?;
     let mut node = Command::new("node");
     for (variable, rig) in [
         ("CONFORMANCE_SERVER", "conformance"),
@@ -25,61 +27,54 @@ pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
         ("RELIABLE_SERVER", "reliable"),
         ("PEER_SERVER", "peer"),
     ] {
-        node.env(variable, workspace.rig(rig)?);
+        node.env(variable, programs.bin(rig));
     }
-    node.env("TLS_SERVER", workspace.example("tls")?);
-    node.env("CONTRACT_PRINTER", workspace.example("contract")?);
+    node.env("TLS_SERVER", programs.example("tls"));
+    node.env("CONTRACT_PRINTER", programs.example("contract"));
     node.env("GUIDE", workspace.root.join("docs/guide"));
-    node.env("PORTED_CHAT", workspace.example("ported_chat")?);
-    run(&folder, "node", &mut node)
+    node.env("PORTED_CHAT", programs.example("ported_chat"));
+    run(3, &folder, "node", &mut node)
 }
 
 /// Runs our client's tests against Node's servers and against ours.
 pub(super) fn client(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
-    let mut counts = Libtest::default();
+    let programs = workspace.programs()?;
     let mut cargo = workspace.cargo();
-    cargo.env("PEER_PACKAGES", folder).env("PEER_SERVER", workspace.rig("peer")?);
-    cargo.env("SIOCAT", workspace.example("siocat")?);
+    cargo.env("PEER_PACKAGES", folder).env("PEER_SERVER", programs.bin("peer"));
+    cargo.env("SIOCAT", programs.example("siocat"));
+    // The tests share servers, so they run in one process.
     cargo.args(["test", "--workspace", "--all-features", "--test", "node"]);
-    let status = process::run_lines(&mut cargo, |line| {
-        counts.read(line);
-        if !line.ends_with(" ... ok") {
-            println!("{line}");
-        }
-    })?;
-    Ok(counts
-        .outcome(status.success(), "`cargo test` failed outside the tests; its message is above"))
+    libtest(cargo.args(["--", "--test-threads", "4"]))
 }
 
 pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
     let chromium = chromium()?;
-    let server = workspace.rig("chat")?;
-    let conformance = workspace.rig("conformance")?;
+    let programs = workspace.programs()?;
     let artifacts = workspace.root.join("artifacts");
     fs::create_dir_all(&artifacts).map_err(|error| format!("{}: {error}", artifacts.display()))?;
     let mut node = Command::new("node");
-    node.env("CHAT_SERVER", server).env("CONFORMANCE_SERVER", conformance);
+    node.env("CHAT_SERVER", programs.bin("chat"));
+    node.env("CONFORMANCE_SERVER", programs.bin("conformance"));
     node.env("CHROMIUM", chromium).env("ARTIFACTS", artifacts);
-    run(&folder, "browser", &mut node)
+    run(1, &folder, "browser", &mut node)
 }
 
 /// Runs our nodes and Node's in one cluster, on real engines.
 pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
+    let programs = workspace.programs()?;
     let mut node = Command::new("node");
-    node.env("CLUSTER_NODE", workspace.rig("cluster")?);
-    node.env("ENGINES", workspace.engines()?);
-    node.env("EMIT", workspace.example("emit")?).env("ORDERS", workspace.example("orders")?);
+    node.env("CLUSTER_NODE", programs.bin("cluster")).env("ENGINES", programs.bin("engines"));
+    node.env("EMIT", programs.example("emit")).env("ORDERS", programs.example("orders"));
     node.env("RELEASES", older_releases(workspace)?);
     for proxy in ["nginx", "haproxy"] {
         let path = install::find(proxy)
             .ok_or_else(|| format!("install your system's package `{proxy}`"))?;
         node.env(format!("{}_SERVER", proxy.to_uppercase()), path);
     }
-    // Most of this suite's time is spent waiting for deadlines, so its files can run in parallel.
-    run_at_once(3, &folder, "cluster", &mut node)
+    run(3, &folder, "cluster", &mut node)
 }
 
 /// Installs the older releases of Node's packages, each into a folder of its own because their dependencies exclude each other.
@@ -92,24 +87,14 @@ fn older_releases(workspace: &Workspace) -> Result<PathBuf, String> {
     Ok(to)
 }
 
-/// Runs all test files of one folder and counts the results in their report.
-fn run(folder: &Path, name: &str, node: &mut Command) -> Result<Outcome, String> {
-    // One file at a time. The protocol's timings in the tests are short, and a parallel file would
-    // disturb them.
-    run_at_once(1, folder, name, node)
-}
-
-fn run_at_once(
-    files: usize,
-    folder: &Path,
-    name: &str,
-    node: &mut Command,
-) -> Result<Outcome, String> {
+/// Runs all test files of one folder and counts the results in their report. Most tests wait for
+/// timers and other processes, so that several files can run in parallel.
+fn run(parallel: usize, folder: &Path, name: &str, node: &mut Command) -> Result<Outcome, String> {
     let report = folder.join(format!("{name}.tap"));
     // Removes the previous report, which must not be taken for this run's.
     let _ = fs::remove_file(&report);
     node.current_dir(folder).args(["--test", "--test-reporter=spec"]);
-    node.arg(format!("--test-concurrency={files}"));
+    node.arg(format!("--test-concurrency={parallel}"));
     node.args(["--test-reporter-destination=stdout", "--test-reporter=tap"]);
     node.arg(format!("--test-reporter-destination={}", report.display()))
         .args(test_files(&folder.join(name))?);

@@ -92,7 +92,7 @@ mod tests {
     fn suites_run_in_a_fixed_order() {
         let all = [
             "fmt", "clippy", "features", "tidy", "engines", "tests", "docs", "readme", "wasm",
-            "minimal", "msrv", "rigs", "node", "client", "cluster", "python", "soak", "browser",
+            "minimal", "rigs", "node", "client", "cluster", "python", "soak", "browser",
         ];
         assert_eq!(names(&[]).unwrap(), all);
         assert_eq!(names(&["node", "fmt"]).unwrap(), ["fmt", "node"]);

@@ -30,6 +30,12 @@ impl Outcome {
         Outcome { failed: 1, notes: vec![why], ..Outcome::default() }
     }
 
+    pub(super) fn add(&mut self, other: Outcome) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.notes.extend(other.notes);
+    }
+
     pub(super) fn not_run(why: &str) -> Outcome {
         Outcome { notes: vec![format!("not run: {why}")], ..Outcome::default() }
     }

@@ -14,7 +14,7 @@ const MISSING: &str = "needs Python 3.11 or newer with venv: install your system
 pub(super) fn python(workspace: &Workspace) -> Result<Outcome, String> {
     let tests = workspace.root.join("interop/python");
     let python = environment(&workspace.target("python"), &tests.join("requirements.txt"))?;
-    let server = workspace.rig("conformance")?;
+    let server = workspace.programs()?.bin("conformance");
     let report = workspace.target("python/report.tap");
     // Removes the previous report, which must not be taken for this run's.
     let _ = fs::remove_file(&report);

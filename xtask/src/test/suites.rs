@@ -1,16 +1,17 @@
 //! The suites in the order in which they run: quick and cheap checks come first.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::counts::Libtest;
+use super::counts::{self, Libtest};
 use super::install;
 use super::interop;
-use super::minimal::{minimal, msrv};
+use super::minimal::minimal;
 use super::outcome::{Outcome, Suite};
 use super::python;
 use super::readme::readme;
-use crate::workspace::{RIGS, Workspace};
+use crate::workspace::Workspace;
 use crate::{process, tidy};
 
 pub(super) const ALL: &[Suite] = &[
@@ -50,19 +51,13 @@ pub(super) const ALL: &[Suite] = &[
     },
     Suite {
         name: "minimal",
-        about: "the lowest versions of the dependencies",
+        about: "the lowest versions of the dependencies and of the compiler",
         quick: false,
         run: minimal,
     },
     Suite {
-        name: "msrv",
-        about: "a build with the oldest supported compiler",
-        quick: false,
-        run: msrv,
-    },
-    Suite {
         name: "rigs",
-        about: "release builds of the test servers, load programs and the demo",
+        about: "builds of the examples, test servers, load programs and the demo",
         quick: false,
         run: rigs,
     },
@@ -142,11 +137,34 @@ fn tidy_step(workspace: &Workspace) -> Result<Outcome, String> {
     })
 }
 
+/// Runs the tests with nextest if it can be had. Examples are left out: clippy checks them, and the
+/// suite `rigs` builds them.
 fn tests(workspace: &Workspace) -> Result<Outcome, String> {
+    let selected = ["--workspace", "--all-features", "--lib", "--bins", "--tests"];
+    let mut outcome = match install::nextest(workspace) {
+        Ok(mut nextest) => {
+            let report = workspace.target("nextest/default/junit.xml");
+            // Removes the previous report, which must not be taken for this run's.
+            let _ = fs::remove_file(&report);
+            let status = process::run(nextest.arg("run").args(selected))?;
+            let report = fs::read_to_string(report).unwrap_or_default();
+            counts::junit(&report, status.success(), "`cargo nextest` failed outside the tests")
+        }
+        Err(why) => {
+            println!("{why}; `cargo test` takes its place");
+            libtest(workspace.cargo().arg("test").args(selected).arg("--no-fail-fast"))?
+        }
+    };
+    let mut doc = workspace.cargo();
+    doc.args(["test", "--doc", "--workspace", "--all-features", "--no-fail-fast"]);
+    outcome.add(libtest(&mut doc)?);
+    Ok(outcome)
+}
+
+/// Runs tests with `cargo test`.
+pub(super) fn libtest(cargo: &mut Command) -> Result<Outcome, String> {
     let mut counts = Libtest::default();
-    let mut cargo = workspace.cargo();
-    cargo.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    let status = process::run_lines(&mut cargo, |line| {
+    let status = process::run_lines(cargo, |line| {
         counts.read(line);
         // Hides the lines of passed tests, so that failures stand out.
         if !line.ends_with(" ... ok") {
@@ -191,16 +209,14 @@ fn wasm(workspace: &Workspace) -> Result<Outcome, String> {
 }
 
 fn rigs(workspace: &Workspace) -> Result<Outcome, String> {
-    let mut cargo = workspace.cargo();
-    cargo.args(["build", "--release", "--bins"]);
-    simple(cargo.args(RIGS.iter().flat_map(|package| ["-p", package])))
+    workspace.programs().map(|_| Outcome::good())
 }
 
 fn soak(workspace: &Workspace) -> Result<Outcome, String> {
     // The server and its clients need one file descriptor per connection. Both inherit the limit of
     // this shell.
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 8192; exec \"$0\""]).arg(workspace.rig("soak")?);
+    command.args(["-c", "ulimit -n 8192; exec \"$0\""]).arg(workspace.programs()?.bin("soak"));
     simple(&mut command)
 }
 
