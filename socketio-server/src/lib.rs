@@ -134,7 +134,7 @@ mod stats;
 pub mod testing;
 
 pub use config::client_files::ClientFiles;
-pub use config::rate_limit::{Excess, RateLimit};
+pub use config::rate_limit::{Excess, Rate, RateLimit};
 pub use config::recovery::Recovery;
 pub use config::{Overflow, ServerConfig};
 pub use engineio_server::{

@@ -70,7 +70,8 @@ async fn execute(emitter: &Emitter, line: &str) -> Result<(), Box<dyn Error>> {
         }
         Operation::SocketsJoin { rooms } => recipients.sockets_join(rooms).await?,
         Operation::SocketsLeave { rooms } => recipients.sockets_leave(rooms).await?,
-        Operation::DisconnectSockets { close } => recipients.disconnect_sockets(close).await?,
+        Operation::DisconnectSockets { close: true } => recipients.close_connections().await?,
+        Operation::DisconnectSockets { close: false } => recipients.disconnect_sockets().await?,
         Operation::ServerSideEmit { args } => {
             let (event, args) = event(args)?;
             emitter.server_side_emit(&event, &args).await?;

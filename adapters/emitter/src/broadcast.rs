@@ -84,14 +84,25 @@ impl Broadcast {
         self.publish(Body::SocketsLeave { selection, rooms }).await
     }
 
-    /// Disconnects the selected sockets. With `close`, closes their connections too.
+    /// Disconnects the selected sockets. Their connections and other namespaces remain.
     ///
     /// # Errors
     ///
     /// See [`EmitError`].
-    pub async fn disconnect_sockets(&self, close: bool) -> Result<(), EmitError> {
+    pub async fn disconnect_sockets(&self) -> Result<(), EmitError> {
         let selection = self.selection.clone();
-        self.publish(Body::DisconnectSockets { selection, close }).await
+        self.publish(Body::DisconnectSockets { selection, close: false }).await
+    }
+
+    /// Closes the connections of the selected sockets, with the sockets of all their namespaces
+    /// (`disconnectSockets(true)` in Node).
+    ///
+    /// # Errors
+    ///
+    /// See [`EmitError`].
+    pub async fn close_connections(&self) -> Result<(), EmitError> {
+        let selection = self.selection.clone();
+        self.publish(Body::DisconnectSockets { selection, close: true }).await
     }
 
     pub(crate) async fn publish(&self, body: Body) -> Result<(), EmitError> {

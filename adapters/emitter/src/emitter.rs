@@ -88,13 +88,23 @@ impl Emitter {
         self.all().sockets_leave(rooms).await
     }
 
-    /// Disconnects all sockets of the namespace. With `close`, closes their connections too.
+    /// Disconnects all sockets of the namespace. Their connections and other namespaces remain.
     ///
     /// # Errors
     ///
     /// See [`EmitError`].
-    pub async fn disconnect_sockets(&self, close: bool) -> Result<(), EmitError> {
-        self.all().disconnect_sockets(close).await
+    pub async fn disconnect_sockets(&self) -> Result<(), EmitError> {
+        self.all().disconnect_sockets().await
+    }
+
+    /// Closes the connections of all sockets of the namespace. See
+    /// [`Broadcast::close_connections`](crate::Broadcast::close_connections).
+    ///
+    /// # Errors
+    ///
+    /// See [`EmitError`].
+    pub async fn close_connections(&self) -> Result<(), EmitError> {
+        self.all().close_connections().await
     }
 
     /// Emits an event to the servers instead of their clients. Servers handle it with

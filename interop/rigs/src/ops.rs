@@ -121,7 +121,10 @@ async fn run(socket: &Socket, op: Op, name: &str, log: &Log) -> Result<Value, Ha
         }
         "socketsJoin" => everybody().sockets_join(op.rooms.clone())?,
         "socketsLeave" => everybody().sockets_leave(op.rooms.clone())?,
-        "disconnectSockets" => everybody().disconnect_sockets(op.close)?,
+        "disconnectSockets" => match op.close {
+            true => everybody().close_connections()?,
+            false => everybody().disconnect_sockets()?,
+        },
         "serverSideEmit" => {
             let (event, args) = op.server_side()?;
             namespace.server_side_emit(event, &args)?;

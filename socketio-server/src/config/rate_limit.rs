@@ -13,9 +13,12 @@ use std::time::Instant;
 /// error "rate limit exceeded". An event larger than the burst of bytes never passes.
 ///
 /// ```
-/// use socketio_server::{Excess, RateLimit, Server, ServerConfig};
+/// use socketio_server::{Excess, Rate, RateLimit, Server, ServerConfig};
 ///
-/// let limit = RateLimit::default().events(20, 100).bytes(50_000, 500_000).excess(Excess::Disconnect);
+/// let limit = RateLimit::default()
+///     .events(Rate::per_second(20).burst(100))
+///     .bytes(Rate::per_second(50_000).burst(500_000))
+///     .excess(Excess::Disconnect);
 /// let io = Server::with_config(ServerConfig::default().rate_limit(limit));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -37,23 +40,23 @@ pub enum Excess {
     Disconnect,
 }
 
+/// A rate with a burst, for [`RateLimit`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Rate {
+#[must_use]
+pub struct Rate {
     per_second: f64,
     burst: f64,
 }
 
 impl RateLimit {
-    /// Sets the rate of events: `per_second` in the long run, and `burst` at once after a pause
-    /// (default: no limit).
-    pub fn events(self, per_second: u32, burst: u32) -> Self {
-        Self { events: Some(Rate::new(per_second, burst)), ..self }
+    /// Sets the rate of events (default: no limit).
+    pub fn events(self, rate: Rate) -> Self {
+        Self { events: Some(rate), ..self }
     }
 
-    /// Sets the rate of bytes, including event names and attachments: `per_second` in the long run,
-    /// and `burst` at once after a pause (default: no limit).
-    pub fn bytes(self, per_second: u32, burst: u32) -> Self {
-        Self { bytes: Some(Rate::new(per_second, burst)), ..self }
+    /// Sets the rate of bytes, including event names and attachments (default: no limit).
+    pub fn bytes(self, rate: Rate) -> Self {
+        Self { bytes: Some(rate), ..self }
     }
 
     /// Sets the treatment of a socket that sends too fast (default: the event is dropped).
@@ -63,8 +66,14 @@ impl RateLimit {
 }
 
 impl Rate {
-    fn new(per_second: u32, burst: u32) -> Self {
-        Self { per_second: per_second.into(), burst: burst.into() }
+    /// Creates a rate of `units` per second in the long run, and a burst of as many.
+    pub fn per_second(units: u32) -> Self {
+        Self { per_second: units.into(), burst: units.into() }
+    }
+
+    /// Sets how many units may be used at once after a pause (default: the units of one second).
+    pub fn burst(self, units: u32) -> Self {
+        Self { burst: units.into(), ..self }
     }
 
     /// Returns the current number of tokens.
@@ -115,7 +124,8 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_then_the_limit_per_second() {
-        let (limit, start) = (RateLimit::default().events(2, 3), Instant::now());
+        let (limit, start) =
+            (RateLimit::default().events(Rate::per_second(2).burst(3)), Instant::now());
         let mut budget = Budget::new(&limit, start);
         let mut at = |millis| budget.admit(&limit, start + Duration::from_millis(millis), 1000);
         assert_eq!([at(0), at(0), at(0), at(0)], [true, true, true, false]);
@@ -125,7 +135,12 @@ mod tests {
 
     #[test]
     fn bytes_are_limited_too() {
-        let (limit, now) = (RateLimit::default().events(1, 9).bytes(10, 100), Instant::now());
+        let (limit, now) = (
+            RateLimit::default()
+                .events(Rate::per_second(1).burst(9))
+                .bytes(Rate::per_second(10).burst(100)),
+            Instant::now(),
+        );
         let mut budget = Budget::new(&limit, now);
         assert!(!budget.admit(&limit, now, 101));
         assert!(budget.admit(&limit, now, 60));

@@ -345,17 +345,32 @@ impl Broadcast {
         Ok(())
     }
 
-    /// Disconnects the selected sockets. If `close` is set, their whole connections are closed.
+    /// Disconnects the selected sockets. Their connections and other namespaces remain.
     ///
     /// # Errors
     ///
     /// Returns an error if the queue to the other nodes is full. In that case no socket is
     /// disconnected.
-    pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
+    pub fn disconnect_sockets(&self) -> Result<(), ClusterError> {
+        self.disconnect(false)
+    }
+
+    /// Closes the connections of the selected sockets, with the sockets of all their namespaces
+    /// (`disconnectSockets(true)` in Node). See [`Socket::close_connection`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the queue to the other nodes is full. In that case no connection is
+    /// closed.
+    pub fn close_connections(&self) -> Result<(), ClusterError> {
+        self.disconnect(true)
+    }
+
+    pub(crate) fn disconnect(&self, close: bool) -> Result<(), ClusterError> {
         self.tell(|selection| Body::DisconnectSockets { selection, close })?;
         for target in self.targets() {
             let socket = Socket(target);
-            if close { socket.disconnect_all() } else { socket.disconnect() }
+            if close { socket.close_connection() } else { socket.disconnect() }
         }
         Ok(())
     }

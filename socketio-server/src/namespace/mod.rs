@@ -381,13 +381,22 @@ impl Namespace {
         self.broadcast().sockets_leave(rooms)
     }
 
-    /// Disconnects all sockets. If `close` is set, their whole connections are closed.
+    /// Disconnects all sockets. Their connections and other namespaces remain.
     ///
     /// # Errors
     ///
     /// Returns an error if the queue to the other nodes is full.
-    pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
-        self.broadcast().disconnect_sockets(close)
+    pub fn disconnect_sockets(&self) -> Result<(), ClusterError> {
+        self.broadcast().disconnect_sockets()
+    }
+
+    /// Closes the connections of all sockets. See [`Broadcast::close_connections`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the queue to the other nodes is full.
+    pub fn close_connections(&self) -> Result<(), ClusterError> {
+        self.broadcast().close_connections()
     }
 
     /// Returns the socket with this id, if it is connected to this node.

@@ -383,13 +383,22 @@ impl Server {
         self.main.sockets_leave(rooms)
     }
 
-    /// Disconnects all sockets. If `close` is set, their whole connections are closed.
+    /// Disconnects all sockets. Their connections and other namespaces remain.
     ///
     /// # Errors
     ///
     /// Returns an error if the queue to the other nodes is full.
-    pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
-        self.main.disconnect_sockets(close)
+    pub fn disconnect_sockets(&self) -> Result<(), ClusterError> {
+        self.main.disconnect_sockets()
+    }
+
+    /// Closes the connections of all sockets. See [`Broadcast::close_connections`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the queue to the other nodes is full.
+    pub fn close_connections(&self) -> Result<(), ClusterError> {
+        self.main.close_connections()
     }
 
     /// Returns the main namespace, `/` (`io.sockets` in Node).

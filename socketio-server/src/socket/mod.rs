@@ -263,7 +263,7 @@ impl Socket {
 
     /// Disconnects the sockets of all namespaces of the connection, and then closes the connection
     /// (`disconnect(true)` in Node). Events sent before this call are still delivered.
-    pub fn disconnect_all(&self) {
+    pub fn close_connection(&self) {
         self.after_earlier_events(|socket| {
             socket.0.set_disconnected();
             socket.0.client.ask(CLOSE);

@@ -19,8 +19,8 @@ use socketio_adapter::{
     AdapterError, BoxFuture, Discovery, Inbox, Link, Message, MessageError, Offset, Seat,
 };
 use socketio_server::{
-    AckError, ClusterAdapter, ClusterLimits, Data, HandlerError, Limits, MemoryCluster, RateLimit,
-    Recovery, Server, ServerConfig, Socket, Stats, testing::TestClient,
+    AckError, ClusterAdapter, ClusterLimits, Data, HandlerError, Limits, MemoryCluster, Rate,
+    RateLimit, Recovery, Server, ServerConfig, Socket, Stats, testing::TestClient,
 };
 use support::{SOON, disconnections, server_with, sockets, within};
 use tokio::{join, time::timeout};
@@ -66,7 +66,7 @@ async fn sockets_from_their_connect_to_their_end() {
     client.drop_connection();
     reasons.next().await;
     client.reconnect().await.unwrap();
-    io.disconnect_sockets(false).unwrap();
+    io.disconnect_sockets().unwrap();
     reasons.next().await;
     client.reconnect().await.unwrap();
     io.close();
@@ -82,7 +82,9 @@ async fn sockets_from_their_connect_to_their_end() {
 #[tokio::test(start_paused = true)]
 async fn events_both_ways() {
     let config = ServerConfig::default().max_in_flight(1);
-    let io = Server::with_config(config.rate_limit(RateLimit::default().events(0, 4)));
+    let io = Server::with_config(
+        config.rate_limit(RateLimit::default().events(Rate::per_second(0).burst(4))),
+    );
     let mut reasons = disconnections(&io.of("/"));
     io.on("wait", pending::<()>);
     let (mut client, socket) = connect(&io).await;

@@ -66,7 +66,7 @@ async fn by_a_namespace_disconnect_while_the_connection_lives() {
 #[tokio::test]
 async fn by_the_server() {
     check(async |server, client| {
-        server.io.disconnect_sockets(true).unwrap();
+        server.io.close_connections().unwrap();
         drop(client);
     })
     .await;

@@ -2,12 +2,12 @@
 
 use crate::support;
 
-use socketio_server::{Excess, RateLimit, ServerConfig};
+use socketio_server::{Excess, Rate, RateLimit, ServerConfig};
 use support::{disconnections, failures, server_with};
 
 #[tokio::test]
 async fn misses_events() {
-    let limit = RateLimit::default().events(0, 2);
+    let limit = RateLimit::default().events(Rate::per_second(0).burst(2));
     let server = server_with(ServerConfig::default().rate_limit(limit)).await;
     let mut failures = failures(server.io.sockets());
     server.io.on("event", || async { "handled" });
@@ -24,7 +24,7 @@ async fn misses_events() {
 
 #[tokio::test]
 async fn is_measured_in_bytes_as_well() {
-    let limit = RateLimit::default().bytes(0, 1000);
+    let limit = RateLimit::default().bytes(Rate::per_second(0).burst(1000));
     let server = server_with(ServerConfig::default().rate_limit(limit)).await;
     server.io.on("event", || async { "handled" });
     let mut client = server.client().await;
@@ -40,7 +40,8 @@ async fn is_measured_in_bytes_as_well() {
 
 #[tokio::test]
 async fn is_disconnected_where_it_is_to() {
-    let limit = RateLimit::default().events(0, 1).excess(Excess::Disconnect);
+    let limit =
+        RateLimit::default().events(Rate::per_second(0).burst(1)).excess(Excess::Disconnect);
     let server = server_with(ServerConfig::default().rate_limit(limit)).await;
     let mut reasons = disconnections(server.io.sockets());
     let mut client = server.client().await;

@@ -205,7 +205,7 @@ async fn every_end_of_the_socket_fails_them() {
             Some(client)
         },
         |socket, client| {
-            socket.disconnect_all();
+            socket.close_connection();
             Some(client)
         },
         |socket, client| {

@@ -27,8 +27,8 @@ async fn try_everything(nobody: &Broadcast) {
     nobody.sockets_join("joined").unwrap();
     nobody.sockets_leave("kept").unwrap();
     assert!(within(nobody.fetch_sockets()).await.unwrap().is_empty());
-    nobody.disconnect_sockets(false).unwrap();
-    nobody.disconnect_sockets(true).unwrap();
+    nobody.disconnect_sockets().unwrap();
+    nobody.close_connections().unwrap();
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn parents_reach_nobody_in_any_child() {
     support::fence(&server.io.of("/team-1"));
     let (mut client, _) = server.client_in("/team-1").await;
     parent.to(none()).emit("cast", &1).unwrap();
-    parent.to(none()).disconnect_sockets(true).unwrap();
+    parent.to(none()).close_connections().unwrap();
     parent.emit("all", &1).unwrap();
     client.expect(r#"42/team-1,["all",1]"#).await;
     client.send(r#"42/team-1,1["fence"]"#).await;

@@ -133,10 +133,10 @@ async fn one_that_is_stuck_fills_a_bounded_queue() {
     }
     // What was refused reached nobody, what stays here is not refused.
     assert!(server.io.sockets_join("x").is_err());
-    assert!(server.io.disconnect_sockets(true).is_err());
+    assert!(server.io.close_connections().is_err());
     server.io.local().emit("local", &()).unwrap();
     client.expect(r#"42["local"]"#).await;
-    server.io.local().disconnect_sockets(true).unwrap();
+    server.io.local().close_connections().unwrap();
     assert_eq!(client.rest().await, ["41"]);
 }
 

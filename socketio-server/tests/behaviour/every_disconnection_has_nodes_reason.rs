@@ -96,7 +96,7 @@ async fn closing_the_connection_disconnects_all_its_namespaces() {
     client.connect("/other").await;
     let socket = connected.recv().await.unwrap();
     socket.emit("last", &()).unwrap();
-    socket.disconnect_all();
+    socket.close_connection();
     assert!(socket.emit("too late", &()).is_err());
     assert_eq!(client.rest().await, [r#"42["last"]"#, "41", "41/other,"]);
     for reasons in &mut reasons {

@@ -104,7 +104,7 @@ async fn every_way_to_part_and_to_come_back() {
     client.drop_connection();
     assert_eq!(reasons.next().await, "transport error");
     client.reconnect().await.unwrap();
-    io.disconnect_sockets(false).unwrap();
+    io.disconnect_sockets().unwrap();
     client.disconnected().await.unwrap();
     assert_eq!(reasons.next().await, "server namespace disconnect");
     client.reconnect().await.unwrap();

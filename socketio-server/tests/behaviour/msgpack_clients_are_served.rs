@@ -76,7 +76,7 @@ async fn from_connect_to_disconnect() {
     let (nsp, Content::ConnectError(error)) = next(&mut client).await else { panic!() };
     assert_eq!((nsp, error.get()), (other, r#"{"message":"no","data":{"a":1}}"#));
 
-    server.io.disconnect_sockets(false).unwrap();
+    server.io.disconnect_sockets().unwrap();
     assert!(matches!(next(&mut client).await.1, Content::Disconnect));
 }
 

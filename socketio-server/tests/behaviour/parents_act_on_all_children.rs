@@ -102,12 +102,12 @@ async fn groups_of_sockets() {
     parent.to("c").emit("one", &()).unwrap();
     parent.sockets_leave("c").unwrap();
     parent.to("c").emit("nobody", &()).unwrap();
-    parent.to("a").disconnect_sockets(false).unwrap();
+    parent.to("a").disconnect_sockets().unwrap();
     one.expect(r#"42/room/1,["one"]"#).await;
     one.expect("41/room/1,").await;
     two.expect("41/room/2,").await;
     one.connect("/room/3").await;
-    parent.disconnect_sockets(true).unwrap();
+    parent.close_connections().unwrap();
     one.rest().await;
     two.connect("/room/2").await;
     outside.fence().await;

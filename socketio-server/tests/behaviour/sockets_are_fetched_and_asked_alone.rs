@@ -67,7 +67,7 @@ async fn sockets_with_rooms_data_and_handshake() {
     assert!(matches!(within(asked).await, Err(AckError::Timeout)));
     let question = client.text().await;
     assert!(question.ends_with(r#"["name?"]"#), "{question}");
-    found.disconnect(false).unwrap();
+    found.disconnect().unwrap();
     client.expect("41").await;
 }
 

@@ -36,13 +36,13 @@ async fn disconnect_some_and_then_all() {
     let mut connected = sockets(&server.io.of("/"));
     let (mut one, mut two) = (server.client().await, server.client().await);
     within(connected.recv()).await.unwrap().join("out").unwrap();
-    server.io.to("out").disconnect_sockets(false).unwrap();
+    server.io.to("out").disconnect_sockets().unwrap();
     one.expect("41").await;
     assert_eq!(reasons.next().await, "server namespace disconnect");
     two.fence().await;
     // The connection was kept.
     one.connect("/").await;
-    server.io.disconnect_sockets(true).unwrap();
+    server.io.close_connections().unwrap();
     assert_eq!(one.rest().await, ["41"]);
     assert_eq!(two.rest().await, ["41"]);
     assert_eq!(server.io.of("/").sockets_count(), 0);

@@ -2,8 +2,8 @@
 //! may have missed.
 //!
 //! If the engine of a back-end has a log, the back-end provides a [`SessionStore`], and any node
-//! can restore a session. Otherwise [`Log`] holds the events of a namespace in the order of
-//! delivery, and the sessions that can be recovered. The [`Trail`] of a socket records which of
+//! can restore a session. Otherwise the server's `Log` holds the events of a namespace in the order
+//! of delivery, and the sessions that can be recovered. The `Trail` of a socket records which of
 //! those events the socket was sent. None of these types reads a clock.
 
 mod log;
@@ -11,9 +11,11 @@ mod session;
 mod store;
 mod trail;
 
+pub use self::store::{Missed, Offset, Page, PageSize, SavedSession, SessionStore};
+// The server's own log, which no back-end needs.
+#[doc(hidden)]
 pub use self::{
     log::{Entry, Log, LogLimits, Resumed},
     session::Session,
-    store::{Missed, Offset, Page, PageSize, SavedSession, SessionStore},
     trail::{Position, Trail},
 };

@@ -48,7 +48,7 @@ async fn messages_have_the_wire_format_of_nodes_emitters() {
         recorder.last(),
         r#"{"type":5,"data":{"opts":{"rooms":[],"except":[],"flags":{}},"rooms":["c"]},"uid":"emitter","nsp":"/"}"#
     );
-    emitter.except("a").disconnect_sockets(true).await.unwrap();
+    emitter.except("a").close_connections().await.unwrap();
     assert_eq!(
         recorder.last(),
         r#"{"type":6,"data":{"opts":{"rooms":[],"except":["a"],"flags":{}},"close":true},"uid":"emitter","nsp":"/"}"#
@@ -77,7 +77,7 @@ async fn an_empty_list_of_rooms_is_not_published() {
     nobody.emit("x", &()).await.unwrap();
     nobody.sockets_join("b").await.unwrap();
     nobody.sockets_leave("b").await.unwrap();
-    nobody.disconnect_sockets(true).await.unwrap();
+    nobody.close_connections().await.unwrap();
     assert!(recorder.0.lock().unwrap().is_empty());
     nobody.to("c").emit("x", &()).await.unwrap();
     assert!(recorder.last().contains(r#""rooms":["c"],"except":["a"]"#));

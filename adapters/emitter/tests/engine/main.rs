@@ -85,7 +85,7 @@ async fn check_operations(emitter: &Emitter, adapter: Arc<dyn ClusterAdapter>) {
 
     emitter.of("chat").emit("there", &1).await.unwrap();
     assert_eq!(chat.expect::<u8>("there").await.unwrap(), 1);
-    emitter.in_(client.id()).disconnect_sockets(false).await.unwrap();
+    emitter.in_(client.id()).disconnect_sockets().await.unwrap();
     client.disconnected().await.unwrap();
     emitter.of("chat").emit("still", &1).await.unwrap();
     chat.expect::<u8>("still").await.unwrap();

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use socketio_server::{
     Ack, Auth, Data, DisconnectReason, EventName, HandlerError, Json, NamespaceRequest,
-    NamespaceVerdict, Params, RateLimit, Rewrite, Room, Server, ServerConfig, Socket,
+    NamespaceVerdict, Params, Rate, RateLimit, Rewrite, Room, Server, ServerConfig, Socket,
 };
 use tokio::signal::unix::SignalKind;
 
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut config = ServerConfig::default().engine(|engine| engine.allow_eio3(true));
     if let Ok(rate) = env::var("RATE") {
         let rate = rate.parse()?;
-        config = config.rate_limit(RateLimit::default().events(rate, rate));
+        config = config.rate_limit(RateLimit::default().events(Rate::per_second(rate)));
     }
     let io = Server::with_config(config);
     dynamic(&io)?;
@@ -183,7 +183,7 @@ fn ends(io: &Server) {
         if end.how != "refuse and close" {
             return Ok(());
         }
-        socket.disconnect_all();
+        socket.close_connection();
         Err(HandlerError::public("refused"))
     });
     let server = io.clone();
@@ -203,7 +203,7 @@ fn ends(io: &Server) {
             finish(&server, &socket, &end)?;
             if end.how == "answer" {
                 ack.send("answered")?;
-                socket.disconnect_all();
+                socket.close_connection();
             }
             Ok(())
         }
@@ -218,9 +218,9 @@ fn finish(server: &Server, socket: &Socket, end: &End) -> Result<(), HandlerErro
     let namespace = server.of("/ends");
     match &*end.how {
         "disconnect" => socket.disconnect(),
-        "disconnect the connection" => socket.disconnect_all(),
-        "disconnect sockets" => namespace.to(socket.id()).disconnect_sockets(false)?,
-        "disconnect sockets' connections" => namespace.to(socket.id()).disconnect_sockets(true)?,
+        "disconnect the connection" => socket.close_connection(),
+        "disconnect sockets" => namespace.to(socket.id()).disconnect_sockets()?,
+        "disconnect sockets' connections" => namespace.to(socket.id()).close_connections()?,
         "close the namespace" => drop(server.close_namespace("/ends")),
         "close the server" => server.close(),
         "drain" => {

@@ -204,7 +204,7 @@ fn counted(namespace: &Namespace) {
 
 fn ends(namespace: &Namespace) {
     namespace.on("kick", |socket: Socket| async move { socket.disconnect() });
-    namespace.on("close", |socket: Socket| async move { socket.disconnect_all() });
+    namespace.on("close", |socket: Socket| async move { socket.close_connection() });
     // Closes the connection without a Socket.IO packet.
     namespace.on("lose", |socket: Socket| async move { socket.conn().close(false) });
     // Blocks all clients for a while, because the server has one thread.

@@ -317,7 +317,7 @@ impl Node {
                 let _ = here(namespace, selection).sockets_leave(rooms);
             }
             Body::DisconnectSockets { selection, close } => {
-                let _ = here(namespace, selection).disconnect_sockets(close);
+                let _ = here(namespace, selection).disconnect(close);
             }
             Body::FetchSockets { selection, request } => {
                 let sockets = here(namespace, selection).targets();

@@ -177,13 +177,23 @@ impl RemoteSocket {
         self.broadcast().sockets_leave(rooms)
     }
 
-    /// Disconnects the socket. With `close`, closes its whole connection.
+    /// Disconnects the socket from its namespace. The connection and its other namespaces remain.
     ///
     /// # Errors
     ///
     /// Returns an error if the queue to the other nodes is full.
-    pub fn disconnect(&self, close: bool) -> Result<(), ClusterError> {
-        self.broadcast().disconnect_sockets(close)
+    pub fn disconnect(&self) -> Result<(), ClusterError> {
+        self.broadcast().disconnect_sockets()
+    }
+
+    /// Closes the connection of the socket. See
+    /// [`Socket::close_connection`](crate::Socket::close_connection).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the queue to the other nodes is full.
+    pub fn close_connection(&self) -> Result<(), ClusterError> {
+        self.broadcast().close_connections()
     }
 
     fn emitter(&self) -> RemoteEmitter {

@@ -95,15 +95,25 @@ impl ParentNamespace {
         self.broadcast().sockets_leave(rooms)
     }
 
-    /// Disconnects all sockets of all children. If `close` is set, their whole connections are
-    /// closed.
+    /// Disconnects all sockets of all children. Their connections and other namespaces remain.
     ///
     /// # Errors
     ///
     /// Returns an error if a child's queue to the other nodes is full. Nothing is done in that
     /// child.
-    pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
-        self.broadcast().disconnect_sockets(close)
+    pub fn disconnect_sockets(&self) -> Result<(), ClusterError> {
+        self.broadcast().disconnect_sockets()
+    }
+
+    /// Closes the connections of all sockets of all children. See
+    /// [`Broadcast::close_connections`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a child's queue to the other nodes is full. Nothing is done in that
+    /// child.
+    pub fn close_connections(&self) -> Result<(), ClusterError> {
+        self.broadcast().close_connections()
     }
 
     /// Sends an event to the other servers of the cluster, in every child that exists on this node.
@@ -223,14 +233,24 @@ impl ParentBroadcast {
         self.each(|broadcast| broadcast.sockets_leave(&list[..]))
     }
 
-    /// Disconnects the selected sockets. If `close` is set, their whole connections are closed.
+    /// Disconnects the selected sockets. Their connections and other namespaces remain.
     ///
     /// # Errors
     ///
     /// Returns an error if a child's queue to the other nodes is full. Nothing is done in that
     /// child.
-    pub fn disconnect_sockets(&self, close: bool) -> Result<(), ClusterError> {
-        self.each(|broadcast| broadcast.disconnect_sockets(close))
+    pub fn disconnect_sockets(&self) -> Result<(), ClusterError> {
+        self.each(|broadcast| broadcast.disconnect_sockets())
+    }
+
+    /// Closes the connections of the selected sockets. See [`Broadcast::close_connections`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a child's queue to the other nodes is full. Nothing is done in that
+    /// child.
+    pub fn close_connections(&self) -> Result<(), ClusterError> {
+        self.each(|broadcast| broadcast.close_connections())
     }
 
     fn each<E>(&self, act: impl Fn(Broadcast) -> Result<(), E>) -> Result<(), E> {
