@@ -1,6 +1,7 @@
 //! `cargo xtask`: builds, checks, demonstrates and tests the workspace. The product never depends
 //! on it.
 
+mod api;
 mod bench;
 mod demo;
 mod fuzz;
@@ -38,6 +39,7 @@ fn run(args: &[String]) -> Result<ExitCode, String> {
         "test" => test::main(&workspace, args),
         "demo" => demo::main(&workspace, args),
         "tidy" => tidy::main(&workspace, args),
+        "api" => api::main(&workspace, args),
         "bench" => bench::main(&workspace, args),
         "golden" => golden::main(&workspace, args),
         "fuzz" => fuzz::main(&workspace, args),

@@ -7,6 +7,7 @@ usage: cargo xtask <command>
                                suites: fmt clippy features tidy engines tests docs readme wasm minimal rigs node client cluster python soak browser
   demo [--port N] [--nodes N]  build the chat example and serve it (port 3000 if it is free; 0 = any)
   tidy                         check the invariants of ARCHITECTURE.md
+  api [--update]               compare the public items of the crates with the lists in xtask/api
   bench [--rounds N] [scenario…]
                                compare the bench server with Node's; prints medians (of 3 rounds)
   bench client [--rounds N]    compare our client with rust_socketio and Node's client
