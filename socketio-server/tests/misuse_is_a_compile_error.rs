@@ -11,7 +11,7 @@ use std::process::Command;
 const COMPILER: &str = "rustc 1.95.";
 
 #[test]
-fn and_says_what_to_do() {
+fn compile_errors_say_what_to_do() {
     let version = Command::new("rustc").arg("--version").output().unwrap().stdout;
     if !version.starts_with(COMPILER.as_bytes()) {
         return eprintln!("skipped: the texts are those of {COMPILER}x");

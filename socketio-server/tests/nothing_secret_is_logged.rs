@@ -46,7 +46,7 @@ struct Credentials {
 }
 
 #[tokio::test]
-async fn of_a_busy_session() {
+async fn the_log_of_a_busy_session_contains_no_secrets() {
     let lines = Lines::default();
     tracing_subscriber::fmt()
         // The WebSocket library of the test's client logs what the client sends.

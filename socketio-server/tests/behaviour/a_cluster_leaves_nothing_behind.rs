@@ -30,7 +30,7 @@ async fn two(cluster: &MemoryCluster, limits: ClusterLimits) -> (Running, Runnin
 }
 
 #[tokio::test]
-async fn abandoned_requests_make_room_for_others() {
+async fn an_abandoned_request_frees_its_slot() {
     let cluster = MemoryCluster::new();
     let limits = ClusterLimits::default().max_requests(1);
     let (one, _two) = two(&cluster, limits).await;
@@ -48,7 +48,7 @@ async fn abandoned_requests_make_room_for_others() {
 }
 
 #[tokio::test]
-async fn a_namespace_leaves_when_it_is_closed_and_comes_back_as_another() {
+async fn a_closed_namespace_leaves_and_a_new_one_joins_again() {
     let cluster = MemoryCluster::new();
     let (one, two) = two(&cluster, ClusterLimits::default()).await;
     for _ in 0..3 {
@@ -67,7 +67,7 @@ async fn a_namespace_leaves_when_it_is_closed_and_comes_back_as_another() {
 }
 
 #[tokio::test]
-async fn rooms_are_given_up_with_their_last_socket() {
+async fn a_room_channel_is_left_with_its_last_socket() {
     let cluster = MemoryCluster::with_room_channels();
     let server = node(&cluster, ClusterLimits::default()).await;
     let mut connected = support::sockets(&server.io.of("/"));
@@ -94,7 +94,7 @@ async fn rooms_are_given_up_with_their_last_socket() {
 }
 
 #[tokio::test]
-async fn garbage_is_dropped_and_the_next_message_is_heard() {
+async fn malformed_messages_are_dropped_and_the_next_one_is_delivered() {
     let cluster = MemoryCluster::new();
     let (one, two) = two(&cluster, ClusterLimits::default()).await;
     let mut client = two.client().await;
@@ -115,7 +115,7 @@ async fn garbage_is_dropped_and_the_next_message_is_heard() {
 }
 
 #[tokio::test]
-async fn answers_of_clients_may_take_longer_than_those_of_servers() {
+async fn acks_of_clients_may_take_longer_than_replies_of_servers() {
     let cluster = MemoryCluster::new();
     // A deadline that has passed at once, for servers.
     let limits = ClusterLimits::default().request_timeout(Duration::ZERO);
@@ -129,7 +129,7 @@ async fn answers_of_clients_may_take_longer_than_those_of_servers() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_missed_and_so_is_a_node() {
+async fn silent_servers_and_nodes_are_reported_as_missing() {
     let cluster = MemoryCluster::new();
     let limits = ClusterLimits::default().request_timeout(Duration::from_millis(50));
     let (one, two) = two(&cluster, limits.clone()).await;
@@ -154,7 +154,7 @@ async fn a_server_that_does_not_answer_is_missed_and_so_is_a_node() {
 }
 
 #[tokio::test]
-async fn handlers_of_server_side_events_are_bounded_and_their_panics_contained() {
+async fn handlers_of_server_side_events_are_limited_and_may_panic() {
     let cluster = MemoryCluster::new();
     let limits = ClusterLimits::default().max_handlers(2);
     let (one, two) = two(&cluster, limits).await;
@@ -193,7 +193,7 @@ async fn handlers_of_server_side_events_are_bounded_and_their_panics_contained()
 }
 
 #[tokio::test]
-async fn what_handlers_of_a_disconnection_say_at_the_end_of_a_server_is_heard_elsewhere() {
+async fn disconnect_handlers_of_a_closing_server_reach_other_nodes() {
     let cluster = MemoryCluster::new();
     let (one, two) = two(&cluster, ClusterLimits::default()).await;
     one.io.on_disconnect(|socket: Socket| async move {

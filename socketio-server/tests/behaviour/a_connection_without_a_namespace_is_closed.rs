@@ -10,7 +10,7 @@ fn config() -> ServerConfig {
 }
 
 #[tokio::test]
-async fn one_that_never_asks() {
+async fn a_client_that_sends_no_connect_is_closed() {
     let server = server_with(config()).await;
     let mut client = server.open().await;
     client.closed().await;
@@ -18,7 +18,7 @@ async fn one_that_never_asks() {
 }
 
 #[tokio::test]
-async fn one_that_was_refused() {
+async fn a_refused_client_is_closed() {
     let server = server_with(config()).await;
     server.io.of("/closed").use_(|| async { Err::<(), _>(HandlerError::public("no")) });
     let mut client = server.open().await;
@@ -30,7 +30,7 @@ async fn one_that_was_refused() {
 }
 
 #[tokio::test]
-async fn one_whose_middleware_does_not_end() {
+async fn a_client_with_an_undecided_middleware_is_closed() {
     let server = server_with(config()).await;
     server.io.of("/slow").use_(std::future::pending::<()>);
     let mut client = server.open().await;
@@ -40,7 +40,7 @@ async fn one_whose_middleware_does_not_end() {
 }
 
 #[tokio::test]
-async fn not_one_that_has_had_a_namespace() {
+async fn a_client_that_has_had_a_namespace_stays() {
     let server = server_with(config()).await;
     let mut other = server.open().await;
     let mut client = server.client().await;

@@ -52,7 +52,7 @@ async fn a_connect_in_the_same_burst_makes_a_new_socket() {
 }
 
 #[tokio::test]
-async fn what_a_handler_emits_to_its_own_socket_afterwards_is_refused() {
+async fn emits_to_a_disconnected_socket_are_refused() {
     let server = server().await;
     let (sender, mut log) = log();
     server.io.on("leave", move |socket: Socket| {
@@ -92,7 +92,7 @@ async fn a_connection_handler_may_disconnect_at_once() {
 }
 
 #[tokio::test]
-async fn what_follows_a_broken_packet_is_not_handled() {
+async fn packets_after_an_invalid_packet_are_not_handled() {
     let server = server().await;
     let (sender, mut log) = log();
     server.io.on("event", move || {
@@ -108,7 +108,7 @@ async fn what_follows_a_broken_packet_is_not_handled() {
 }
 
 #[tokio::test]
-async fn nor_does_it_join_rooms() {
+async fn a_disconnected_socket_joins_no_rooms() {
     let server = server().await;
     let mut connected = support::sockets(server.io.sockets());
     let client = server.client().await;
@@ -122,7 +122,7 @@ async fn nor_does_it_join_rooms() {
 }
 
 #[tokio::test]
-async fn nor_do_events_that_waited_for_the_handler_that_disconnected_it() {
+async fn events_that_waited_for_the_disconnecting_handler_are_dropped() {
     let server = server_with(ServerConfig::default().max_in_flight(1)).await;
     let (sender, mut log) = log();
     let go = Arc::new(Notify::new());
@@ -148,7 +148,7 @@ async fn nor_do_events_that_waited_for_the_handler_that_disconnected_it() {
 }
 
 #[tokio::test]
-async fn nor_the_one_whose_middleware_disconnected_it() {
+async fn an_event_whose_middleware_disconnects_the_socket_is_dropped() {
     let server = server().await;
     let (sender, mut log) = log();
     let go = Arc::new(Notify::new());
@@ -180,7 +180,7 @@ async fn nor_the_one_whose_middleware_disconnected_it() {
 }
 
 #[tokio::test]
-async fn its_handle_does_not_take_its_successor_out_of_rooms() {
+async fn a_disconnected_handle_does_not_change_the_rooms_of_a_recovered_socket() {
     let config = ServerConfig::default().connection_state_recovery(Recovery::default());
     let server = server_with(config).await;
     let mut connected = sockets(server.io.sockets());

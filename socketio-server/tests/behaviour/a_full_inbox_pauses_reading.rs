@@ -50,7 +50,7 @@ async fn question(
 }
 
 #[tokio::test]
-async fn acknowledgements_are_read_while_events_wait() {
+async fn acks_are_read_while_events_wait() {
     let (server, permits, mut log) = busy(ServerConfig::default()).await;
     let mut connected = sockets(&server.io.of("/"));
     let mut client = server.client().await;
@@ -82,7 +82,7 @@ async fn a_full_inbox_stops_reading_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn events_without_arguments_fill_it_as_well() {
+async fn events_without_arguments_fill_the_inbox_too() {
     let config = ServerConfig::default().max_inbox_bytes(5000);
     let (server, permits, mut log) = busy(config).await;
     let mut connected = sockets(&server.io.of("/"));
@@ -98,7 +98,7 @@ async fn events_without_arguments_fill_it_as_well() {
 }
 
 #[tokio::test]
-async fn a_client_that_answers_no_ping_meanwhile_has_a_ping_timeout() {
+async fn a_paused_client_that_answers_no_ping_times_out() {
     let (server, _permits, _log) = busy(support::short_heartbeat().max_inbox_bytes(0)).await;
     let mut reasons = disconnections(&server.io.of("/"));
     let mut client = server.client().await;
@@ -107,7 +107,7 @@ async fn a_client_that_answers_no_ping_meanwhile_has_a_ping_timeout() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_socket_that_filled_it_lets_the_others_go_on() {
+async fn a_disconnection_frees_the_inbox_for_other_namespaces() {
     let (server, _permits, _log) = busy(ServerConfig::default().max_inbox_bytes(0)).await;
     let other = server.io.of("/other");
     support::fence(&other);
@@ -125,7 +125,7 @@ async fn the_end_of_the_socket_that_filled_it_lets_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_meanwhile_is_noticed() {
+async fn a_paused_connection_that_ends_is_detected() {
     let (server, permits, mut log) = busy(ServerConfig::default().max_inbox_bytes(0)).await;
     let mut reasons = disconnections(&server.io.of("/"));
     let mut connected = sockets(&server.io.of("/"));
@@ -142,7 +142,7 @@ async fn a_connection_that_ends_meanwhile_is_noticed() {
 
 /// The documented way to end a handler with its socket, as often as handlers may run, and more than the inbox takes.
 #[tokio::test]
-async fn a_client_that_vanishes_while_nothing_is_read_leaves_nothing_behind() {
+async fn a_paused_client_that_vanishes_leaves_nothing_behind() {
     let server = server_with(ServerConfig::default()).await;
     server.io.on("watch", |socket: Socket, _text: Data<String>| async move {
         socket.disconnected().await;
@@ -199,7 +199,7 @@ async fn a_client_with_slow_handlers_has_no_ping_timeout() {
 
 /// One poll of the client's task starts no more of them than a turn allows; others have theirs in between.
 #[tokio::test]
-async fn events_that_waited_start_a_turn_at_a_time() {
+async fn waiting_events_start_one_turn_at_a_time() {
     let config = ServerConfig::default().max_in_flight(1).max_inbox_bytes(100_000_000);
     let server = server_with(config).await;
     let gate = Arc::new(Semaphore::new(0));

@@ -20,7 +20,7 @@ async fn small() -> (Running, Client, Socket) {
 // The tests run on one thread: nothing is written between two emits that do not wait.
 
 #[tokio::test]
-async fn emit_refuses_and_ready_tells_when_there_is_room() {
+async fn emit_is_refused_until_ready_returns() {
     let (_server, mut client, socket) = small().await;
     for round in 0..3 {
         for n in 0..4 {
@@ -62,7 +62,7 @@ async fn ready_ends_with_the_socket() {
 }
 
 #[tokio::test]
-async fn bytes_are_bounded_as_well() {
+async fn queued_bytes_are_limited_too() {
     let config = ServerConfig::default().engine(|engine| engine.max_queued_bytes(1000));
     let server = server_with(config).await;
     let mut connected = sockets(&server.io.of("/"));
@@ -78,7 +78,7 @@ async fn bytes_are_bounded_as_well() {
 }
 
 #[tokio::test]
-async fn volatile_events_are_dropped_where_others_wait() {
+async fn volatile_events_are_dropped_when_the_transport_is_busy() {
     let (server, mut client, socket) = small().await;
     socket.volatile().emit("goes out", &()).unwrap();
     socket.emit("queued", &()).unwrap();
@@ -92,7 +92,7 @@ async fn volatile_events_are_dropped_where_others_wait() {
 }
 
 #[tokio::test]
-async fn a_client_that_misses_what_the_protocol_needs_is_closed() {
+async fn a_client_without_room_for_a_disconnect_packet_is_closed() {
     let (server, mut client, socket) = small().await;
     let mut reasons = disconnections(&server.io.of("/"));
     server.io.of("/other");
@@ -107,7 +107,7 @@ async fn a_client_that_misses_what_the_protocol_needs_is_closed() {
 }
 
 #[tokio::test]
-async fn an_answer_that_found_no_room_can_be_sent_again() {
+async fn an_ack_that_was_refused_can_be_sent_again() {
     let (server, mut client, socket) = small().await;
     let filler = socket.clone();
     server.io.on("ask", move |ack: Ack| {

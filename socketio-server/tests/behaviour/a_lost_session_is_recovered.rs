@@ -19,7 +19,7 @@ async fn lose(server: &Running, client: Client) {
 }
 
 #[tokio::test]
-async fn with_what_it_missed_before_the_answer() {
+async fn missed_events_precede_the_connect_response() {
     let server = server_with(recovery()).await;
     let mut connected = sockets(&server.io.of("/"));
     let mut client = server.open().await;
@@ -75,7 +75,7 @@ async fn with_what_it_missed_before_the_answer() {
 }
 
 #[tokio::test]
-async fn ten_times() {
+async fn a_session_is_recovered_ten_times() {
     let server = server_with(recovery()).await;
     let mut connected = sockets(&server.io.of("/"));
     let mut client = server.open().await;
@@ -108,7 +108,7 @@ async fn ten_times() {
 }
 
 #[tokio::test]
-async fn what_was_on_its_way_when_the_connection_broke_comes_again() {
+async fn unread_events_of_the_lost_connection_are_sent_again() {
     let server = server_with(recovery()).await;
     let mut connected = sockets(&server.io.of("/"));
     let mut client = server.open().await;
@@ -134,7 +134,7 @@ async fn what_was_on_its_way_when_the_connection_broke_comes_again() {
 }
 
 #[tokio::test]
-async fn after_the_server_closed_it() {
+async fn a_session_is_recovered_after_the_server_closed_the_connection() {
     let server = server_with(recovery()).await;
     let mut reasons = disconnections(&server.io.of("/"));
     let mut connected = sockets(&server.io.of("/"));
@@ -154,7 +154,7 @@ async fn after_the_server_closed_it() {
 
 /// By another connection that was open already: a server that is being drained takes no new one.
 #[tokio::test]
-async fn while_the_server_is_being_drained() {
+async fn a_session_is_recovered_while_the_server_drains() {
     let server = server_with(recovery()).await;
     let mut reasons = disconnections(&server.io.of("/"));
     let mut connected = sockets(&server.io.of("/"));

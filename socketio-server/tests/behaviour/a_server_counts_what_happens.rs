@@ -42,7 +42,7 @@ async fn connect(io: &Server) -> (TestClient, Socket) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sockets_from_their_connect_to_their_end() {
+async fn connects_and_disconnections_of_sockets_are_counted() {
     let io = Server::new();
     let mut reasons = disconnections(&io.of("/"));
     io.of("/closed").use_(|| async { Err::<(), _>(HandlerError::public("no")) });
@@ -80,7 +80,7 @@ async fn sockets_from_their_connect_to_their_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_both_ways() {
+async fn received_and_emitted_events_are_counted() {
     let config = ServerConfig::default().max_in_flight(1);
     let io = Server::with_config(
         config.rate_limit(RateLimit::default().events(Rate::per_second(0).burst(4))),
@@ -108,7 +108,7 @@ async fn events_both_ways() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_waits_for_a_middleware_is_dropped_as_well() {
+async fn an_event_dropped_in_a_middleware_is_counted() {
     let io = Server::new();
     let mut reasons = disconnections(&io.of("/"));
     let (mut client, socket) = connect(&io).await;
@@ -122,7 +122,7 @@ async fn an_event_that_waits_for_a_middleware_is_dropped_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_finds_no_room() {
+async fn events_that_find_no_room_are_counted() {
     let io =
         Server::with_config(ServerConfig::default().engine(|engine| engine.max_queued_packets(4)));
     let (_client, socket) = connect(&io).await;
@@ -144,7 +144,7 @@ async fn what_finds_no_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn handlers_and_how_they_end() {
+async fn handlers_are_counted_by_outcome() {
     let io = Server::with_config(ServerConfig::default().measure_handlers(true));
     io.on("well", || async { "well" });
     io.on("slowly", || async {
@@ -179,7 +179,7 @@ async fn handlers_and_how_they_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_is_not_measured_unless_asked_for() {
+async fn running_time_is_measured_only_on_request() {
     let io = Server::new();
     io.on("event", || async { true });
     let client = TestClient::connect(&io, "/", &()).await.unwrap();
@@ -189,7 +189,7 @@ async fn time_is_not_measured_unless_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_are_awaited() {
+async fn awaited_acks_are_counted_by_outcome() {
     let limits = Limits::default().max_pending_acks(1);
     let io = Server::with_config(ServerConfig::default().limits(limits));
     let (mut client, socket) = connect(&io).await;
@@ -218,7 +218,7 @@ async fn answers_that_are_awaited() {
 }
 
 #[tokio::test]
-async fn sessions_that_come_back() {
+async fn recovered_sessions_are_counted() {
     let recovery = ServerConfig::default().connection_state_recovery(Recovery::default());
     let server = server_with(recovery).await;
     let mut client = server.open().await;
@@ -244,7 +244,7 @@ async fn sessions_that_come_back() {
 }
 
 #[test]
-fn a_connection_whose_task_is_dropped() {
+fn a_dropped_task_is_counted_as_a_disconnection() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().start_paused(true).build().unwrap();
     let io = Server::new();
@@ -261,7 +261,7 @@ fn a_connection_whose_task_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_between_nodes() {
+async fn messages_between_nodes_are_counted() {
     let cluster = MemoryCluster::new();
     let limits = ClusterLimits::default().request_timeout(SOON).max_handlers(1);
     let config = ServerConfig::default().cluster_limits(limits);
@@ -337,7 +337,7 @@ impl Link for Line {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_that_do_not_get_through() {
+async fn lost_messages_between_nodes_are_counted() {
     let adapter = Arc::new(Broken::default());
     let limits = ClusterLimits::default().max_queued_messages(1);
     let config = ServerConfig::default().cluster_limits(limits);
@@ -357,7 +357,7 @@ async fn messages_that_do_not_get_through() {
 }
 
 #[test]
-fn nothing_has_happened_to_a_new_server() {
+fn a_new_server_has_counted_nothing() {
     let mut expected = Stats::default();
     expected.namespaces = 1;
     assert_eq!(Server::new().stats(), expected);
@@ -365,7 +365,7 @@ fn nothing_has_happened_to_a_new_server() {
 
 #[cfg(feature = "metrics")]
 #[tokio::test(start_paused = true)]
-async fn the_same_on_the_facade() {
+async fn the_metrics_facade_reports_the_same_counts() {
     use std::collections::HashMap;
 
     use metrics_util::debugging::{DebugValue, DebuggingRecorder};

@@ -16,7 +16,7 @@ use support::{Running, fence, until};
 const CLIENTS: usize = 100;
 
 #[tokio::test]
-async fn before_listen_returns() {
+async fn disconnect_handlers_finish_before_listen_returns() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let ended = Arc::new(AtomicUsize::new(0));
     let io = Server::new();

@@ -17,7 +17,7 @@ struct Hits(AtomicU32);
 struct Name(&'static str);
 
 #[tokio::test]
-async fn one_of_each_type_from_middleware_to_disconnect() {
+async fn data_is_kept_per_type_from_middleware_to_disconnect() {
     let server = server().await;
     let (sender, mut log) = log();
     server.io.use_(|socket: Socket| async move {
@@ -41,7 +41,7 @@ async fn one_of_each_type_from_middleware_to_disconnect() {
 }
 
 #[tokio::test]
-async fn a_value_replaces_the_former_one_of_its_type() {
+async fn a_value_replaces_the_previous_one_of_its_type() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
     let _client = server.client().await;
@@ -127,7 +127,7 @@ async fn the_shared_value_is_null_until_it_is_set() {
 }
 
 #[tokio::test]
-async fn a_weak_socket_keeps_nothing() {
+async fn a_weak_socket_keeps_nothing_alive() {
     let server = server().await;
     let (sender, mut log) = log::<(WeakSocket, std::sync::Weak<Name>)>();
     server.io.on_connection(move |socket: Socket| {
@@ -147,7 +147,7 @@ async fn a_weak_socket_keeps_nothing() {
 }
 
 #[tokio::test]
-async fn the_request_that_opened_the_connection_is_there() {
+async fn the_handshake_request_is_available() {
     let server = server().await;
     assert_eq!(server.io.path(), "/socket.io/");
     assert_eq!(server.io.sockets().name(), "/");

@@ -26,7 +26,7 @@ async fn asked(client: &mut Client) -> String {
 }
 
 #[tokio::test]
-async fn an_answer_resolves() {
+async fn an_ack_resolves_with_its_value() {
     let server = with_one_place().await;
     let (mut client, socket) = connected(&server.io, &server).await;
     for round in 0..3 {
@@ -41,7 +41,7 @@ async fn an_answer_resolves() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_value_is_null() {
+async fn an_ack_without_a_value_is_null() {
     let server = with_one_place().await;
     let (mut client, socket) = connected(&server.io, &server).await;
     for (list, expected) in [("[]", None), ("[null]", None), ("[7]", Some(7))] {
@@ -59,7 +59,7 @@ async fn an_answer_without_a_value_is_null() {
 }
 
 #[tokio::test]
-async fn no_answer_times_out_and_a_late_one_is_ignored() {
+async fn a_missing_ack_times_out_and_a_late_one_is_ignored() {
     let server = with_one_place().await;
     let (mut client, socket) = connected(&server.io, &server).await;
     let answer = socket.timeout(SOON).emit_with_ack::<()>("question", &());
@@ -83,7 +83,7 @@ async fn the_default_deadline_is_the_servers() {
 }
 
 #[tokio::test]
-async fn a_sooner_deadline_overtakes_a_later_one() {
+async fn an_earlier_deadline_expires_first() {
     let server = server().await;
     let (_client, socket) = connected(&server.io, &server).await;
     let later = socket.timeout(HANG * 100).emit_with_ack::<()>("later", &());
@@ -117,7 +117,7 @@ async fn events_beyond_the_limit_wait_for_room_in_order() {
 }
 
 #[tokio::test]
-async fn an_event_that_waits_in_vain_is_not_sent() {
+async fn an_event_that_times_out_waiting_for_room_is_not_sent() {
     let server = with_one_place().await;
     let (mut client, socket) = connected(&server.io, &server).await;
     let first = socket.emit_with_ack::<()>("first", &());
@@ -138,7 +138,7 @@ async fn an_event_that_waits_in_vain_is_not_sent() {
 }
 
 #[tokio::test]
-async fn as_many_events_wait_for_room_as_the_queue_takes() {
+async fn at_most_a_queue_of_events_waits_for_room() {
     let limits = Limits::default().max_pending_acks(1);
     let config = ServerConfig::default().limits(limits);
     let server = server_with(config.engine(|engine| engine.max_queued_packets(2))).await;
@@ -164,7 +164,7 @@ async fn as_many_events_wait_for_room_as_the_queue_takes() {
 }
 
 #[tokio::test]
-async fn thousands_of_answers_can_be_awaited_at_once() {
+async fn thousands_of_acks_can_be_awaited_at_once() {
     let server = server().await;
     let (mut client, socket) = connected(&server.io, &server).await;
     let ask = |n: u32| {
@@ -182,7 +182,7 @@ async fn thousands_of_answers_can_be_awaited_at_once() {
 }
 
 #[tokio::test]
-async fn one_that_nobody_waits_for_any_more_frees_its_place() {
+async fn a_dropped_future_frees_its_entry() {
     let server = with_one_place().await;
     let (_client, socket) = connected(&server.io, &server).await;
     for _ in 0..3 {
@@ -192,7 +192,7 @@ async fn one_that_nobody_waits_for_any_more_frees_its_place() {
 }
 
 #[tokio::test]
-async fn every_end_of_the_socket_fails_them() {
+async fn every_disconnection_fails_awaited_acks() {
     type End = fn(&Socket, Client) -> Option<Client>;
     let ends: [End; 4] = [
         |_, client| {
@@ -230,7 +230,7 @@ async fn every_end_of_the_socket_fails_them() {
 }
 
 #[tokio::test]
-async fn the_client_leaving_its_namespace_fails_them() {
+async fn a_client_that_leaves_its_namespace_fails_awaited_acks() {
     let server = server().await;
     let (mut client, socket) = connected(&server.io, &server).await;
     let answer = tokio::spawn(async move { socket.emit_with_ack::<()>("question", &()).await });
@@ -241,7 +241,7 @@ async fn the_client_leaving_its_namespace_fails_them() {
 }
 
 #[tokio::test]
-async fn an_answer_of_another_type_is_an_error() {
+async fn an_ack_of_another_type_is_an_error() {
     let server = server().await;
     let (mut client, socket) = connected(&server.io, &server).await;
     let answer = tokio::spawn(async move { socket.emit_with_ack::<u32>("question", &()).await });
@@ -252,7 +252,7 @@ async fn an_answer_of_another_type_is_an_error() {
 
 /// The answer comes from another thread, as fast as it can.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn an_answer_never_comes_too_early() {
+async fn an_ack_that_arrives_at_once_is_not_missed() {
     let server = server().await;
     let (mut client, socket) = connected(&server.io, &server).await;
     tokio::spawn(async move {
@@ -267,7 +267,7 @@ async fn an_answer_never_comes_too_early() {
 }
 
 #[tokio::test]
-async fn a_volatile_question_that_is_dropped_is_an_error() {
+async fn a_dropped_volatile_event_fails_its_ack() {
     let server = with_one_place().await;
     let (_client, socket) = connected(&server.io, &server).await;
     while socket.emit("fill", &()).is_ok() {}
@@ -278,7 +278,7 @@ async fn a_volatile_question_that_is_dropped_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_client_whose_handler_failed_refuses() {
+async fn a_failed_handler_of_the_client_refuses_the_ack() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
     let mut client = server.client().await;

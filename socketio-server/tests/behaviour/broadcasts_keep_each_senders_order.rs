@@ -8,7 +8,7 @@ const SENDERS: usize = 4;
 const EACH: usize = 500;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn per_sender() {
+async fn broadcasts_of_one_sender_arrive_in_order() {
     let server = server().await;
     let (mut one, mut two) = (server.client().await, server.client().await);
     let senders = (0..SENDERS).map(|sender| {

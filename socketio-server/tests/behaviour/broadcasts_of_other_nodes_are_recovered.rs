@@ -59,7 +59,7 @@ impl Nodes {
 }
 
 #[tokio::test]
-async fn once_and_in_order() {
+async fn broadcasts_of_other_nodes_are_recovered_once_and_in_order() {
     let mut nodes = nodes(&MemoryCluster::new(), Recovery::default()).await;
     let (client, sid, pid, offset) = nodes.client().await;
     nodes.lose(client).await;
@@ -99,7 +99,7 @@ async fn once_and_in_order() {
 }
 
 #[tokio::test]
-async fn while_the_other_node_never_stops() {
+async fn a_session_is_recovered_while_another_node_keeps_emitting() {
     let mut nodes = nodes(&MemoryCluster::new(), Recovery::default()).await;
     let (mut client, _, pid, mut offset) = nodes.client().await;
     let other = nodes.other.io.clone();
@@ -133,7 +133,7 @@ async fn while_the_other_node_never_stops() {
 }
 
 #[tokio::test]
-async fn also_where_each_room_has_a_channel() {
+async fn a_session_is_recovered_with_a_channel_per_room() {
     let cluster = MemoryCluster::with_room_channels();
     let recovery = Recovery::default().max_disconnection_duration(Duration::from_millis(500));
     let mut nodes = nodes(&cluster, recovery).await;
@@ -161,7 +161,7 @@ async fn also_where_each_room_has_a_channel() {
 }
 
 #[tokio::test]
-async fn and_listeners_to_outgoing_events_are_told_per_recipient() {
+async fn outgoing_listeners_run_per_recipient_for_events_of_other_nodes() {
     let mut nodes = nodes(&MemoryCluster::new(), Recovery::default()).await;
     let (mut one, one_sid, ..) = nodes.client().await;
     let (mut two, two_sid, ..) = nodes.client().await;

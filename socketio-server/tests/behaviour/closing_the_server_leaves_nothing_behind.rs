@@ -58,7 +58,7 @@ async fn listen_returns_and_no_task_is_left() {
 }
 
 #[tokio::test]
-async fn who_comes_later_is_refused() {
+async fn a_client_of_a_closed_server_is_refused() {
     let server = server().await;
     server.io.close();
     let (status, body) = server.request("GET", "", "").await;

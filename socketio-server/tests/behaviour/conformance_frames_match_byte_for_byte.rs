@@ -44,7 +44,7 @@ async fn connected(server: &Running) -> Client {
 }
 
 #[tokio::test]
-async fn a_client_is_granted_an_id_and_nothing_else() {
+async fn a_connect_is_answered_with_an_id_only() {
     let server = conformance().await;
     let (mut client, sid) = server.client_in("/").await;
     assert_eq!(sid.len(), 20);
@@ -52,7 +52,7 @@ async fn a_client_is_granted_an_id_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_the_client_sends_with_connect_is_its_auth() {
+async fn data_of_a_connect_is_the_auth() {
     let server = conformance().await;
     let mut client = server.open().await;
     client.send(r#"40{"token":"123"}"#).await;
@@ -81,7 +81,7 @@ async fn an_unknown_namespace_is_refused_and_the_connection_kept() {
 }
 
 #[tokio::test]
-async fn a_query_makes_another_namespace() {
+async fn a_query_is_part_of_the_namespaces_name() {
     let server = conformance().await;
     let mut client = server.open().await;
     client.send("40/custom?x=1,").await;
@@ -89,7 +89,7 @@ async fn a_query_makes_another_namespace() {
 }
 
 #[tokio::test]
-async fn arguments_come_back_as_they_were() {
+async fn arguments_are_echoed_unchanged() {
     let server = conformance().await;
     let mut client = connected(&server).await;
     client.send(r#"42["message",1,"2",{"3":[true]}]"#).await;
@@ -99,7 +99,7 @@ async fn arguments_come_back_as_they_were() {
 }
 
 #[tokio::test]
-async fn attachments_come_back_as_they_were() {
+async fn attachments_are_echoed_unchanged() {
     let server = conformance().await;
     let mut client = connected(&server).await;
     let list = r#"{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#;
@@ -119,7 +119,7 @@ async fn attachments_come_back_as_they_were() {
 }
 
 #[tokio::test]
-async fn acknowledgements_are_answered_by_number() {
+async fn acks_carry_the_id_of_their_event() {
     let server = conformance().await;
     let mut client = connected(&server).await;
     client.send(r#"42456["message-with-ack",1,"2",{"3":[false]}]"#).await;
@@ -127,7 +127,7 @@ async fn acknowledgements_are_answered_by_number() {
 }
 
 #[tokio::test]
-async fn the_server_asks_for_acknowledgements() {
+async fn the_server_requests_acks() {
     let server = conformance().await;
     let mut client = connected(&server).await;
     client.send(r#"42["emit-with-ack",1,"2"]"#).await;
@@ -153,7 +153,7 @@ async fn leaving_a_namespace_keeps_the_connection() {
 }
 
 #[tokio::test]
-async fn what_is_no_packet_closes_the_connection() {
+async fn an_invalid_packet_closes_the_connection() {
     let server = conformance().await;
     for bad in ["4abc", "42{}", r#"42abc["message-with-ack",1]"#, r#"42["disconnect"]"#, "49"] {
         let mut client = connected(&server).await;
@@ -170,7 +170,7 @@ async fn what_is_no_packet_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn an_event_without_a_handler_is_no_error() {
+async fn an_event_without_a_handler_is_ignored() {
     let server = conformance().await;
     let mut client = connected(&server).await;
     client

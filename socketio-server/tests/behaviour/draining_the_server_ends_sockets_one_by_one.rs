@@ -8,7 +8,7 @@ use socketio_server::Server;
 use support::{Running, disconnections, fence, until, within};
 
 #[tokio::test]
-async fn they_see_that_the_server_shuts_down() {
+async fn drained_sockets_see_server_shutting_down() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let io = Server::new();
     fence(&io.of("/"));
@@ -48,7 +48,7 @@ async fn they_see_that_the_server_shuts_down() {
 
 /// Their reasons are their own while the server is being drained.
 #[tokio::test]
-async fn those_that_end_meanwhile_do_not() {
+async fn sockets_that_end_while_the_server_drains_keep_their_reason() {
     let server = support::server().await;
     let mut reasons = disconnections(&server.io.of("/"));
     let (leaver, mut breaker) = (server.client().await, server.client().await);

@@ -31,7 +31,7 @@ async fn refused(client: &mut Client, nsp: &str, message: &str) {
 }
 
 #[tokio::test]
-async fn an_expression_matches() {
+async fn an_expression_matches_names() {
     let server = server().await;
     let parent = server.io.of_regex(r"^/dynamic-\d+$").unwrap();
     parent.on("name", |socket: Socket| async move { socket.nsp().to_string() });
@@ -66,7 +66,7 @@ async fn a_pattern_has_parameters() {
 }
 
 #[tokio::test]
-async fn a_function_decides_and_nothing_is_made_before() {
+async fn a_function_decides_before_a_namespace_is_created() {
     let server = server().await;
     let go = Arc::new(Notify::new());
     let waits = go.clone();
@@ -118,7 +118,7 @@ async fn a_client_that_leaves_before_the_decision_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn the_first_parent_that_answers_wins() {
+async fn the_first_parent_that_accepts_wins() {
     let server = server().await;
     let (sender, mut log) = log();
     let told = |parent: ParentNamespace, name: &'static str| {
@@ -164,7 +164,7 @@ async fn a_function_that_panics_refuses_one_client() {
 }
 
 #[tokio::test]
-async fn children_begin_with_what_their_parent_has() {
+async fn a_child_starts_with_the_handlers_of_its_parent() {
     let server = server().await;
     let parent = server.io.of_pattern("/room/{n}").unwrap();
     let mut failures = {
@@ -193,7 +193,7 @@ async fn children_begin_with_what_their_parent_has() {
 }
 
 #[tokio::test]
-async fn an_empty_one_is_removed_unless_it_was_named() {
+async fn an_empty_child_is_removed_unless_the_application_declared_it() {
     let server = server().await;
     let parent = server.io.of_pattern("/room/{n}").unwrap();
     parent.use_(|socket: Socket| async move {
@@ -220,7 +220,7 @@ async fn an_empty_one_is_removed_unless_it_was_named() {
 }
 
 #[tokio::test]
-async fn an_empty_one_stays_where_it_is_to() {
+async fn an_empty_child_stays_if_cleanup_is_off() {
     let server = server_with(ServerConfig::default().cleanup_empty_child_namespaces(false)).await;
     let parent = server.io.of_pattern("/room/{n}").unwrap();
     let mut client = server.client().await;
@@ -231,7 +231,7 @@ async fn an_empty_one_stays_where_it_is_to() {
 }
 
 #[tokio::test]
-async fn there_is_a_limit() {
+async fn dynamic_namespaces_are_limited() {
     let server = server_with(ServerConfig::default().max_dynamic_namespaces(2)).await;
     server.io.of_pattern("/room/{n}").unwrap();
     let mut client = server.client().await;
@@ -247,7 +247,7 @@ async fn there_is_a_limit() {
 }
 
 #[tokio::test]
-async fn a_namespace_is_closed() {
+async fn close_namespace_disconnects_its_sockets() {
     let server = server().await;
     let closing = server.io.of("/closing");
     let mut reasons = disconnections(&closing);
@@ -281,7 +281,7 @@ async fn a_namespace_is_closed() {
 }
 
 #[tokio::test]
-async fn what_a_parent_sends_reaches_all_children() {
+async fn a_broadcast_of_a_parent_reaches_all_children() {
     let server = server().await;
     let parent = server.io.of_pattern("/room/{n}").unwrap();
     parent.on_connection(|socket: Socket| async move {
@@ -308,7 +308,7 @@ async fn what_a_parent_sends_reaches_all_children() {
 }
 
 #[tokio::test]
-async fn new_namespaces_are_told_of() {
+async fn listeners_for_new_namespaces_run() {
     let server = server().await;
     let (sender, mut log) = log();
     server.io.on_new_namespace(move |namespace| {
@@ -331,7 +331,7 @@ async fn new_namespaces_are_told_of() {
 
 /// What is added there concerns every client, those too that come in the same instant.
 #[tokio::test]
-async fn nobody_is_let_in_before_the_application_was_told() {
+async fn no_client_enters_before_the_listeners_have_returned() {
     let server = server().await;
     let (told, mut being_told) = log();
     let (go, waits) = std::sync::mpsc::channel::<()>();
@@ -364,7 +364,7 @@ async fn nobody_is_let_in_before_the_application_was_told() {
 
 /// The last one leaves while another one enters: nobody is in a namespace that is not listed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nobody_is_left_in_a_removed_one() {
+async fn no_client_stays_in_a_removed_namespace() {
     let server = Arc::new(server().await);
     let parent = server.io.of_pattern("/room/{n}").unwrap();
     let listed = parent.clone();

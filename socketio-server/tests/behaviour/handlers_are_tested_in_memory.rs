@@ -16,7 +16,7 @@ use support::{disconnections, sockets};
 const LONG: Duration = Duration::from_secs(600);
 
 #[tokio::test(start_paused = true)]
-async fn events_answers_and_rooms() {
+async fn a_test_client_sends_events_and_gets_acks_and_broadcasts() {
     let io = Server::new();
     io.on("join", |socket: Socket, Data(room): Data<String>| async move {
         socket.join(room)?;
@@ -38,7 +38,7 @@ async fn events_answers_and_rooms() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_asks() {
+async fn a_test_client_acks_events_of_the_server() {
     let io = Server::new();
     let mut connected = sockets(&io.of("/"));
     let mut client = TestClient::connect(&io, "/", &()).await.unwrap();
@@ -59,7 +59,7 @@ async fn the_server_asks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_refusals_and_handshakes() {
+async fn a_test_client_sends_auth_and_sees_refusals() {
     let config = ServerConfig::default().engine(|engine| engine.keep_extension::<&str>());
     let io = Server::with_config(config);
     io.of("/admin").use_(|Auth(token): Auth<String>| async move {
@@ -89,7 +89,7 @@ async fn credentials_refusals_and_handshakes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_way_to_part_and_to_come_back() {
+async fn a_test_client_disconnects_in_every_way() {
     let io = Server::new();
     let mut reasons = disconnections(&io.of("/"));
     let mut client = TestClient::connect(&io, "/", &()).await.unwrap();
@@ -117,7 +117,7 @@ async fn every_way_to_part_and_to_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_session_is_recovered() {
+async fn a_test_client_recovers_its_session() {
     let recovery = ServerConfig::default().connection_state_recovery(Recovery::default());
     let io = Server::with_config(recovery);
     io.use_(|Auth(name): Auth<serde_json::Value>| async move {
@@ -163,7 +163,7 @@ async fn a_lost_session_is_recovered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn several_namespaces_on_one_connection() {
+async fn a_test_client_joins_several_namespaces() {
     let io = Server::new();
     let mut reasons = disconnections(&io.of("/news"));
     for name in ["/", "/news"] {
@@ -196,7 +196,7 @@ async fn several_namespaces_on_one_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_come_is_an_error() {
+async fn an_event_that_does_not_arrive_is_an_error() {
     let io = Server::new();
     io.on("noise", |socket: Socket| async move { Ok(socket.emit("noise", &())?) });
     let mut client = TestClient::connect(&io, "/", &()).await.unwrap();
@@ -213,7 +213,7 @@ async fn what_does_not_come_is_an_error() {
 
 #[tokio::test(start_paused = true)]
 #[cfg(feature = "msgpack")]
-async fn msgpack_as_well() {
+async fn a_test_client_speaks_msgpack() {
     let io = Server::with_config(ServerConfig::default().parser(Parser::MsgPack));
     io.on("double", |Data(n): Data<f64>| async move { n * 2.0 });
     let client = TestClient::connect(&io, "/", &json!({ "a": 1 })).await.unwrap();
@@ -221,7 +221,7 @@ async fn msgpack_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_middleware_sends_is_not_lost() {
+async fn events_sent_by_a_middleware_are_received() {
     let io = Server::new();
     io.use_(|socket: Socket| async move {
         socket.emit("first", &1)?;

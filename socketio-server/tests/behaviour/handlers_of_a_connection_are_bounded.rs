@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 const ROUNDS: usize = 50;
 
 #[tokio::test]
-async fn those_of_its_coming_and_going_too() {
+async fn connection_and_disconnection_handlers_count_too() {
     let server = server_with(ServerConfig::default().max_handlers(8)).await;
     let (started, permits) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let (count, wait) = (started.clone(), permits.clone());

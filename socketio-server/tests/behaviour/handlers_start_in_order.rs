@@ -37,7 +37,7 @@ async fn burst(client: &mut support::Client, events: &[String]) {
 }
 
 #[tokio::test]
-async fn one_at_a_time() {
+async fn handlers_run_one_at_a_time_with_a_limit_of_one() {
     let (server, permits, mut log) = working(1).await;
     let mut client = server.client().await;
     burst(&mut client, &work(20)).await;
@@ -49,7 +49,7 @@ async fn one_at_a_time() {
 }
 
 #[tokio::test]
-async fn as_many_as_allowed_and_no_more() {
+async fn handlers_overlap_up_to_the_limit() {
     let (server, permits, mut log) = working(3).await;
     let mut client = server.client().await;
     burst(&mut client, &work(10)).await;
@@ -70,7 +70,7 @@ async fn as_many_as_allowed_and_no_more() {
 }
 
 #[tokio::test]
-async fn thirty_two_by_default() {
+async fn thirty_two_handlers_overlap_by_default() {
     let started = Arc::new(AtomicUsize::new(0));
     let server = support::server().await;
     let counter = started.clone();
@@ -92,7 +92,7 @@ async fn thirty_two_by_default() {
 }
 
 #[tokio::test]
-async fn their_synchronous_parts_run_in_order_whatever_they_wait_for_later() {
+async fn synchronous_parts_of_handlers_run_in_order() {
     let (sender, mut log) = log();
     let server = support::server().await;
     server.io.on("event", move |Data(n): Data<u32>| {
@@ -113,7 +113,7 @@ async fn their_synchronous_parts_run_in_order_whatever_they_wait_for_later() {
 }
 
 #[tokio::test]
-async fn one_socket_does_not_hold_another_up() {
+async fn a_waiting_handler_does_not_delay_another_socket() {
     let (server, permits, mut log) = working(1).await;
     let mut first = server.client().await;
     first.send(r#"42["work",1]"#).await;
@@ -125,7 +125,7 @@ async fn one_socket_does_not_hold_another_up() {
 }
 
 #[tokio::test]
-async fn waiting_events_of_a_socket_that_is_gone_are_dropped() {
+async fn waiting_events_of_a_disconnected_socket_are_dropped() {
     let (server, permits, mut log) = working(1).await;
     let mut reasons = support::disconnections(&server.io.of("/"));
     let (sender, mut socket) = support::log();
@@ -151,7 +151,7 @@ async fn waiting_events_of_a_socket_that_is_gone_are_dropped() {
 
 /// The runtime has one thread, so that a handler which computed in place would hold up everybody.
 #[tokio::test]
-async fn a_computation_in_a_thread_of_its_own_holds_nobody_up() {
+async fn a_computation_in_spawn_blocking_delays_no_client() {
     let server = support::server().await;
     let (finish, wait) = std::sync::mpsc::channel();
     let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
@@ -210,7 +210,7 @@ async fn waiting_events_start_in_turns_that_have_no_room_for_messages() {
 }
 
 #[tokio::test]
-async fn waiting_events_of_a_busy_namespace_do_not_hold_up_another() {
+async fn waiting_events_of_a_busy_namespace_do_not_delay_another() {
     let (server, open, mut log, mut client) = gated(1).await;
     burst(&mut client, &vec![r#"42["work"]"#.to_owned(); 20]).await;
     burst(&mut client, &vec![r#"42/other,["work"]"#.to_owned(); 20]).await;

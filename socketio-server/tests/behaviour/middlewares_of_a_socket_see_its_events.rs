@@ -9,7 +9,7 @@ use support::{Done, failures, log, server, until};
 use tokio::sync::Notify;
 
 #[tokio::test]
-async fn an_event_is_refused() {
+async fn a_middleware_refuses_an_event() {
     let server = server().await;
     let mut failures = failures(server.io.sockets());
     let (sender, mut log) = log();
@@ -59,7 +59,7 @@ async fn an_event_is_refused() {
 }
 
 #[tokio::test]
-async fn an_event_is_changed() {
+async fn a_middleware_changes_an_event() {
     let server = server().await;
     server.io.on_connection(|socket: Socket| async move {
         socket.use_(
@@ -91,7 +91,7 @@ async fn an_event_is_changed() {
 }
 
 #[tokio::test]
-async fn one_that_waits_keeps_the_order() {
+async fn a_middleware_that_waits_keeps_the_order() {
     let server = server().await;
     let (sender, mut log) = log();
     let (go, asked) = (Arc::new(Notify::new()), sender.clone());
@@ -131,7 +131,7 @@ async fn one_that_waits_keeps_the_order() {
 }
 
 #[tokio::test]
-async fn one_that_waits_ends_with_the_socket() {
+async fn a_middleware_that_waits_ends_with_its_socket() {
     let server = server().await;
     let (held, (sender, mut log)) = (Arc::new(()), log());
     let keeps = held.clone();

@@ -10,7 +10,7 @@ use support::{Done, failures, log, server, sockets, within};
 use tokio::sync::Notify;
 
 #[tokio::test]
-async fn they_run_in_order_and_before_the_connection_handler() {
+async fn middlewares_run_in_order_before_the_connection_handler() {
     let server = server().await;
     let (sender, mut log) = log();
     for name in ["first", "second"] {
@@ -36,7 +36,7 @@ async fn they_run_in_order_and_before_the_connection_handler() {
 }
 
 #[tokio::test]
-async fn an_error_refuses_the_client_and_ends_the_row() {
+async fn an_error_refuses_the_client_and_skips_later_middlewares() {
     let server = server().await;
     let (sender, mut log) = log();
     let refuse = |data: Option<serde_json::Value>| {
@@ -71,7 +71,7 @@ async fn an_error_refuses_the_client_and_ends_the_row() {
 }
 
 #[tokio::test]
-async fn one_that_cannot_read_the_credentials_refuses() {
+async fn a_middleware_that_cannot_decode_the_auth_refuses() {
     let server = server().await;
     server.io.use_(|Auth(token): Auth<String>| async move {
         if token == "secret" { Ok(()) } else { Err(HandlerError::public("wrong")) }
@@ -82,7 +82,7 @@ async fn one_that_cannot_read_the_credentials_refuses() {
 }
 
 #[tokio::test]
-async fn one_that_panics_refuses_and_hurts_nobody() {
+async fn a_middleware_that_panics_refuses_only_its_client() {
     let server = server().await;
     let panics = server.io.of("/panics");
     fn boom() {
@@ -98,7 +98,7 @@ async fn one_that_panics_refuses_and_hurts_nobody() {
 }
 
 #[tokio::test]
-async fn rooms_may_be_joined_but_broadcasts_come_after_connect() {
+async fn a_middleware_may_join_rooms_but_broadcasts_follow_connect() {
     let server = server().await;
     let (io, go) = (server.io.clone(), Arc::new(Notify::new()));
     let gone_on = go.clone();
@@ -121,7 +121,7 @@ async fn rooms_may_be_joined_but_broadcasts_come_after_connect() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_meanwhile_is_forgotten() {
+async fn a_client_that_leaves_before_the_decision_is_removed() {
     let server = server().await;
     let (sender, mut log) = log();
     server.io.use_(move |socket: Socket| {
@@ -144,7 +144,7 @@ async fn a_client_that_leaves_meanwhile_is_forgotten() {
 }
 
 #[tokio::test]
-async fn one_that_disconnects_the_socket_refuses_it() {
+async fn a_middleware_that_disconnects_the_socket_refuses_the_client() {
     let server = server().await;
     let go = Arc::new(Notify::new());
     let waits = go.clone();

@@ -23,7 +23,7 @@ struct Required {
 }
 
 #[tokio::test]
-async fn a_type_with_optional_fields_can_be_made_of_it() {
+async fn a_type_with_optional_fields_decodes_from_missing_auth() {
     let server = server().await;
     let none = || Optional { token: None, tries: 0 };
     server.io.on("extractor", move |Auth(auth): Auth<Optional>| async move { auth == none() });

@@ -33,7 +33,7 @@ async fn event(client: &mut Client) -> Args {
 }
 
 #[tokio::test]
-async fn from_connect_to_disconnect() {
+async fn a_msgpack_client_is_served_from_connect_to_disconnect() {
     let server = server_with(ServerConfig::default().parser(PACK)).await;
     server.io.on_connection(|socket: Socket| async move {
         let answer: String = socket.emit_with_ack("name?", &()).await?;
@@ -107,7 +107,7 @@ async fn recorded(client: &mut Client) -> (Vec<Value>, String) {
 }
 
 #[tokio::test]
-async fn lost_sessions_are_recovered() {
+async fn a_lost_session_of_a_msgpack_client_is_recovered() {
     let recovery = Recovery::default();
     let config = ServerConfig::default().parser(PACK).connection_state_recovery(recovery);
     let (server, root) = (server_with(config).await, Nsp::root());

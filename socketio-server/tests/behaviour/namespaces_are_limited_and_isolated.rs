@@ -6,7 +6,7 @@ use socketio_server::{Data, Limits, ServerConfig, Socket};
 use support::{disconnections, fence, log, server, server_with, sockets, within};
 
 #[tokio::test]
-async fn each_has_sockets_rooms_and_handlers_of_its_own() {
+async fn a_namespace_has_its_own_sockets_rooms_and_handlers() {
     let server = server().await;
     let (one, two) = (server.io.of("/one"), server.io.of("two"));
     assert_eq!((one.name(), two.name()), ("/one", "/two"));
@@ -36,7 +36,7 @@ async fn each_has_sockets_rooms_and_handlers_of_its_own() {
 }
 
 #[tokio::test]
-async fn leaving_one_leaves_the_others() {
+async fn leaving_a_namespace_keeps_the_others() {
     let server = server().await;
     let (one, two) = (server.io.of("/one"), server.io.of("/two"));
     let (mut ones, mut twos) = (disconnections(&one), disconnections(&two));
@@ -61,7 +61,7 @@ async fn leaving_one_leaves_the_others() {
 }
 
 #[tokio::test]
-async fn acknowledgements_of_one_are_not_those_of_another() {
+async fn acks_belong_to_one_namespace() {
     let server = server().await;
     let (one, two) = (server.io.of("/one"), server.io.of("/two"));
     let (mut ones, mut twos) = (sockets(&one), sockets(&two));
@@ -86,7 +86,7 @@ async fn acknowledgements_of_one_are_not_those_of_another() {
 }
 
 #[tokio::test]
-async fn more_than_the_limit_are_refused_and_the_connection_kept() {
+async fn namespaces_beyond_the_limit_are_refused() {
     let limits = Limits::default().max_namespaces(2);
     let server = server_with(ServerConfig::default().limits(limits)).await;
     for name in ["/a", "/b"] {

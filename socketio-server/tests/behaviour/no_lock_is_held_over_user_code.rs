@@ -34,7 +34,7 @@ fn everything(io: &Server, socket: &Socket) -> Done {
 }
 
 #[tokio::test]
-async fn in_handlers_middlewares_and_the_error_handler() {
+async fn handlers_middlewares_and_the_error_handler_may_call_anything() {
     let server = server().await;
     let io = server.io.clone();
     server.io.use_(move |socket: Socket| {
@@ -68,7 +68,7 @@ async fn in_handlers_middlewares_and_the_error_handler() {
 }
 
 #[tokio::test]
-async fn when_closures_end() {
+async fn destructors_of_handlers_may_call_anything() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
     let mut client = server.client().await;
@@ -110,7 +110,7 @@ async fn when_closures_end() {
 
 /// Answers wake whoever waits while nothing is locked.
 #[tokio::test]
-async fn when_those_who_wait_are_woken() {
+async fn wakers_may_call_anything() {
     struct Nosy(Socket, Server);
     impl std::task::Wake for Nosy {
         fn wake(self: std::sync::Arc<Self>) {
@@ -144,7 +144,7 @@ async fn when_those_who_wait_are_woken() {
 }
 
 #[tokio::test]
-async fn in_hooks_functions_and_listeners_of_namespaces() {
+async fn hooks_and_listeners_of_namespaces_may_call_anything() {
     let server = server().await;
     let (sender, mut log) = log();
     let (io, told) = (server.io.clone(), sender.clone());

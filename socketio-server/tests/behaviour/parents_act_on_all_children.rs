@@ -8,7 +8,7 @@ use support::{Done, log, server, server_with, until, within};
 const MOVED: Event<(i32, i32)> = Event::new("moved");
 
 #[tokio::test]
-async fn once_is_once_in_each_child() {
+async fn a_once_handler_runs_once_in_each_child() {
     let server = server().await;
     let parent = server.io.of_pattern("/room/{n}").unwrap();
     parent.once("first", || async { 1 }).on("first", || async { 2 });
@@ -26,7 +26,7 @@ async fn once_is_once_in_each_child() {
 }
 
 #[tokio::test]
-async fn listeners_of_all_events() {
+async fn listeners_of_all_events_apply_to_children() {
     let server = server().await;
     let parent = server.io.of_pattern("/room/{n}").unwrap();
     let (sender, mut log) = log();
@@ -57,7 +57,7 @@ async fn listeners_of_all_events() {
 }
 
 #[tokio::test]
-async fn messages_and_typed_events() {
+async fn broadcasts_of_a_parent_reach_all_children() {
     let server = server().await;
     let parent = server.io.of_pattern("/room/{n}").unwrap();
     parent.on_connection(|socket: Socket| async move { Done::Ok(socket.join("here")?) });
@@ -88,7 +88,7 @@ async fn messages_and_typed_events() {
 }
 
 #[tokio::test]
-async fn groups_of_sockets() {
+async fn operations_on_sockets_apply_to_all_children() {
     let server = server().await;
     let parent = server.io.of_pattern("/room/{n}").unwrap();
     let (mut one, _) = server.client_in("/room/1").await;
@@ -114,7 +114,7 @@ async fn groups_of_sockets() {
 }
 
 #[tokio::test]
-async fn other_servers() {
+async fn server_side_events_of_a_parent_reach_its_children() {
     let cluster = MemoryCluster::new();
     let (sender, mut log) = log();
     let mut servers = Vec::new();

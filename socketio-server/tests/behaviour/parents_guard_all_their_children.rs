@@ -52,7 +52,7 @@ async fn refused(client: &mut Client, nsp: &str) {
 }
 
 #[tokio::test]
-async fn a_function_is_asked_for_every_connect() {
+async fn the_function_decides_on_every_connect() {
     let server = server().await;
     let (parent, asked) = teams(&server.io);
     let (mut one, mut two) = (server.open().await, server.open().await);
@@ -67,7 +67,7 @@ async fn a_function_is_asked_for_every_connect() {
 }
 
 #[tokio::test]
-async fn a_function_that_passes_refuses_a_client_of_its_child() {
+async fn a_function_that_passes_refuses_clients_of_its_children() {
     let server = server().await;
     let parent = server.io.of_fn(|request: NamespaceRequest| async move {
         match request.auth::<Token>() {
@@ -83,7 +83,7 @@ async fn a_function_that_passes_refuses_a_client_of_its_child() {
 }
 
 #[tokio::test]
-async fn a_function_is_asked_for_namespaces_that_the_application_named_first() {
+async fn the_function_decides_on_namespaces_that_the_application_declared() {
     let server = server().await;
     let (parent, _) = teams(&server.io);
     parent.use_(|socket: Socket| async move {
@@ -123,7 +123,7 @@ async fn a_function_is_asked_for_namespaces_that_the_application_named_first() {
 }
 
 #[tokio::test]
-async fn what_was_named_before_a_parent_is_the_applications_own() {
+async fn a_namespace_declared_before_the_parent_is_not_its_child() {
     let server = server().await;
     server.io.of("/team-public");
     let (_, asked) = teams(&server.io);
@@ -134,7 +134,7 @@ async fn what_was_named_before_a_parent_is_the_applications_own() {
 }
 
 #[tokio::test]
-async fn middlewares_that_are_added_later_guard_children_that_are_there() {
+async fn middlewares_added_later_apply_to_existing_children() {
     let server = server().await;
     let parents = [
         ("/p-1", server.io.of_pattern("/p-{n}").unwrap()),

@@ -103,12 +103,12 @@ fn config() -> ServerConfig {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whoever_sends() {
+async fn recovery_loses_no_event_with_several_senders() {
     under_load(vec![server_with(config()).await]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn wherever_they_come_back() {
+async fn recovery_loses_no_event_on_any_node() {
     let log = MemoryLog { max_entries: 1_000_000, ..MemoryLog::default() };
     let cluster = MemoryCluster::with_log(log, std::time::Instant::now);
     let mut servers = Vec::new();

@@ -24,7 +24,7 @@ async fn connected(recovery: Recovery) -> (Running, Client, Socket, String, Stri
 }
 
 #[tokio::test]
-async fn until_it_is_answered() {
+async fn a_reliable_event_is_sent_again_until_it_is_acked() {
     let (server, mut client, socket, pid, offset) = connected(Recovery::default()).await;
     let sender = socket.clone();
     let answer = tokio::spawn(async move { sender.emit_reliably::<u32>("pay", &7).await });
@@ -43,7 +43,7 @@ async fn until_it_is_answered() {
 }
 
 #[tokio::test]
-async fn or_the_client_does_not_come_back() {
+async fn a_reliable_event_expires_with_its_session() {
     let soon = Recovery::default().max_disconnection_duration(Duration::from_millis(100));
     let (server, client, socket, ..) = connected(soon).await;
     let sender = socket.clone();
@@ -64,7 +64,7 @@ async fn or_the_client_does_not_come_back() {
 }
 
 #[tokio::test]
-async fn or_nobody_can_come_back() {
+async fn a_closed_server_fails_reliable_events() {
     // The client is away, or connected, when the server closes; or connected when it is drained.
     for (away, drain) in [(true, false), (false, false), (false, true)] {
         let (server, mut client, socket, ..) = connected(Recovery::default()).await;
@@ -88,7 +88,7 @@ async fn or_nobody_can_come_back() {
 }
 
 #[tokio::test]
-async fn or_the_namespace_is_closed() {
+async fn a_closed_namespace_fails_reliable_events() {
     let config = ServerConfig::default().connection_state_recovery(Recovery::default());
     let server = server_with(config).await;
     let mut sockets = sockets(&server.io.of("/some"));
@@ -118,7 +118,7 @@ async fn or_the_namespace_is_closed() {
 }
 
 #[tokio::test]
-async fn or_the_client_has_missed_too_much() {
+async fn a_client_that_missed_too_much_fails_reliable_events() {
     // More than is kept, and more than the client can be sent at once.
     for recovery in [Recovery::default().max_packets(5), Recovery::default()] {
         let (server, mut client, socket, pid, offset) = connected(recovery).await;
@@ -140,7 +140,7 @@ async fn or_the_client_has_missed_too_much() {
 }
 
 #[tokio::test]
-async fn within_bounds() {
+async fn pending_reliable_events_are_limited() {
     let few = Recovery::default().max_reliable_packets(1).max_reliable_bytes(100);
     let (_server, mut client, socket, ..) = connected(few).await;
     let long = "x".repeat(100);
@@ -162,7 +162,7 @@ async fn within_bounds() {
 }
 
 #[tokio::test]
-async fn and_without_recovery_it_is_sent_once() {
+async fn a_reliable_event_is_sent_once_without_recovery() {
     let server = server().await;
     let mut sockets = sockets(&server.io.of("/"));
     let mut client = server.client().await;

@@ -6,7 +6,7 @@ use socketio_server::Socket;
 use support::{log, server};
 
 #[tokio::test]
-async fn they_watch_for_the_end_and_finish() {
+async fn running_handlers_detect_the_disconnection_and_finish() {
     let server = server().await;
     let (sender, mut log) = log();
     server.io.on("watch", move |socket: Socket| {

@@ -13,7 +13,7 @@ use support::{
 };
 
 #[tokio::test]
-async fn with_all_that_was_missed() {
+async fn another_node_restores_a_session_with_all_missed_events() {
     let cluster = cluster();
     let (mut one, mut two) = (Node::of(&cluster).await, Node::of(&cluster).await);
     let (mut client, socket, pid) = one.client().await;
@@ -77,7 +77,7 @@ async fn kept(cluster: &MemoryCluster, sessions: usize) {
 }
 
 #[tokio::test]
-async fn again_and_again_after_long_and_short_times() {
+async fn a_session_is_restored_repeatedly_on_changing_nodes() {
     let cluster = cluster();
     let adapters = [Troubled::new(&cluster), Troubled::new(&cluster)];
     let mut nodes = Vec::new();
@@ -116,7 +116,7 @@ async fn again_and_again_after_long_and_short_times() {
 }
 
 #[tokio::test]
-async fn but_only_once() {
+async fn two_claims_restore_a_session_once() {
     let cluster = cluster();
     let (mut one, two) = (Node::of(&cluster).await, Node::of(&cluster).await);
     let (client, _, pid, offset) = one.client_with_offset().await;
@@ -130,7 +130,7 @@ async fn but_only_once() {
 
 /// Twice while the store has not answered: the client vanishes, and asks again on the same node.
 #[tokio::test]
-async fn although_its_client_vanished_while_the_store_answered() {
+async fn a_session_survives_a_client_that_vanishes_during_the_query() {
     let cluster = cluster();
     let engine = Troubled::new(&cluster);
     let mut one = Node::of(&cluster).await;
@@ -152,7 +152,7 @@ async fn although_its_client_vanished_while_the_store_answered() {
 }
 
 #[tokio::test]
-async fn although_it_was_claimed_for_another_namespace() {
+async fn a_session_survives_a_claim_for_another_namespace() {
     let cluster = cluster();
     let mut one = Node::of(&cluster).await;
     one.server.io.of("/other");
@@ -168,7 +168,7 @@ async fn although_it_was_claimed_for_another_namespace() {
 }
 
 #[tokio::test]
-async fn not_where_its_last_event_is_forgotten_and_then_it_is_left_there() {
+async fn a_session_whose_offset_was_trimmed_stays_in_the_store() {
     let cluster = cluster();
     let (mut one, two) = (Node::of(&cluster).await, Node::of(&cluster).await);
     let (client, socket, pid, offset) = one.client_with_offset().await;
@@ -197,7 +197,7 @@ async fn not_where_its_last_event_is_forgotten_and_then_it_is_left_there() {
 }
 
 #[tokio::test]
-async fn not_after_its_time() {
+async fn an_expired_session_is_not_restored() {
     let cluster = cluster();
     let short = Recovery::default().max_disconnection_duration(Duration::from_millis(20));
     let mut one = Node::with(cluster.adapter(), short, ClusterLimits::default()).await;
@@ -211,7 +211,7 @@ async fn not_after_its_time() {
 }
 
 #[tokio::test]
-async fn not_after_it_was_ended_deliberately() {
+async fn a_deliberately_ended_session_is_not_restored() {
     let cluster = cluster();
     let (mut one, two) = (Node::of(&cluster).await, Node::of(&cluster).await);
     let (mut client, _, pid, offset) = one.client_with_offset().await;
@@ -228,7 +228,7 @@ async fn not_after_it_was_ended_deliberately() {
 }
 
 #[tokio::test]
-async fn when_its_node_is_shut_down() {
+async fn a_session_of_a_closed_node_is_restored() {
     let cluster = cluster();
     let (mut one, two) = (Node::of(&cluster).await, Node::of(&cluster).await);
     let (mut client, socket, pid, offset) = one.client_with_offset().await;
@@ -243,7 +243,7 @@ async fn when_its_node_is_shut_down() {
 }
 
 #[tokio::test]
-async fn whatever_the_middlewares_have_to_say() {
+async fn a_restored_session_skips_the_middlewares_of_its_namespace_only() {
     let cluster = cluster();
     let skips = Recovery::default();
     let mut one = Node::with(cluster.adapter(), skips.clone(), ClusterLimits::default()).await;
@@ -279,7 +279,7 @@ async fn whatever_the_middlewares_have_to_say() {
 }
 
 #[tokio::test]
-async fn but_a_session_that_names_no_namespace_does_not_pass_by_the_middlewares() {
+async fn a_session_without_a_namespace_passes_the_middlewares() {
     let cluster = cluster();
     let mut one = Node::of(&cluster).await;
     let two = Node::of(&cluster).await;

@@ -6,7 +6,7 @@ use socketio_server::{ClusterError, JoinError, MemoryCluster, Room, ServerConfig
 use support::{disconnections, server, server_with, sockets, within};
 
 #[tokio::test]
-async fn join_and_leave() {
+async fn groups_of_sockets_join_and_leave_rooms() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
     let (mut one, mut two) = (server.client().await, server.client().await);
@@ -30,7 +30,7 @@ async fn join_and_leave() {
 }
 
 #[tokio::test]
-async fn disconnect_some_and_then_all() {
+async fn groups_of_sockets_are_disconnected() {
     let server = server().await;
     let mut reasons = disconnections(&server.io.of("/"));
     let mut connected = sockets(&server.io.of("/"));
@@ -49,7 +49,7 @@ async fn disconnect_some_and_then_all() {
 }
 
 #[tokio::test]
-async fn a_socket_may_be_in_so_many_rooms_only() {
+async fn the_rooms_of_a_socket_are_limited() {
     let server = server_with(ServerConfig::default().max_rooms(2)).await;
     let mut connected = sockets(&server.io.of("/"));
     let _client = server.client().await;
@@ -65,7 +65,7 @@ async fn a_socket_may_be_in_so_many_rooms_only() {
 }
 
 #[tokio::test]
-async fn a_room_name_has_so_many_bytes_only() {
+async fn the_length_of_a_room_name_is_limited() {
     let server = server_with(ServerConfig::default().max_room_name(8)).await;
     let mut connected = sockets(&server.io.of("/"));
     let _client = server.client().await;
@@ -82,7 +82,7 @@ async fn a_room_name_has_so_many_bytes_only() {
 }
 
 #[tokio::test]
-async fn a_room_name_of_another_node_has_so_many_bytes_only() {
+async fn the_length_of_a_room_name_from_another_node_is_limited() {
     let cluster = MemoryCluster::new();
     let config = ServerConfig::default().adapter(cluster.adapter());
     let (one, two) = (

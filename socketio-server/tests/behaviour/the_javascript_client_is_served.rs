@@ -44,7 +44,7 @@ fn header<'a>(response: &'a Response<Vec<u8>>, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn eight_files() {
+async fn all_eight_client_files_are_served() {
     let io = serving("eight");
     for kind in ["", ".min", ".esm.min", ".msgpack.min"] {
         let path = format!("/socket.io/socket.io{kind}.js");
@@ -61,7 +61,7 @@ async fn eight_files() {
 }
 
 #[tokio::test]
-async fn nothing_that_the_browser_has() {
+async fn a_cached_client_file_is_not_sent_again() {
     let io = serving("etag");
     let status = async |etag: &str| {
         let response = get(&io, "/socket.io/socket.io.js", &[("if-none-match", etag)]).await;
@@ -85,7 +85,7 @@ async fn nothing_that_the_browser_has() {
 }
 
 #[tokio::test]
-async fn with_cors() {
+async fn client_files_carry_cors_headers() {
     let io = serving("cors");
     let response = get(&io, "/socket.io/socket.io.js", &[("origin", "http://example.com")]).await;
     assert_eq!(header(&response, "access-control-allow-origin"), "http://example.com");
@@ -93,7 +93,7 @@ async fn with_cors() {
 
 #[cfg(feature = "compression")]
 #[tokio::test]
-async fn compressed() {
+async fn client_files_are_compressed() {
     let io = serving("compressed");
     for encoding in ["gzip", "br", "deflate"] {
         let headers = [("accept-encoding", encoding)];
@@ -106,7 +106,7 @@ async fn compressed() {
 }
 
 #[tokio::test]
-async fn and_nothing_else() {
+async fn other_files_are_not_served() {
     let io = serving("else");
     for path in [
         "/socket.io/secret.txt",

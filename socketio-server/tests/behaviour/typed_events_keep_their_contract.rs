@@ -16,7 +16,7 @@ const NOTE: Event<String> = Event::new("note");
 const PICTURE: Event<Binary, (u32, Binary)> = Event::new("picture");
 
 #[tokio::test]
-async fn arguments_and_answers_are_those_of_the_contract() {
+async fn arguments_and_acks_have_the_types_of_the_contract() {
     let server = server().await;
     server.io.handle(SAY, |_, (text, times)| async move {
         Receipt { length: text.len() * times as usize }
@@ -39,7 +39,7 @@ async fn arguments_and_answers_are_those_of_the_contract() {
 }
 
 #[tokio::test]
-async fn they_are_sent_to_one_and_to_many() {
+async fn typed_events_are_sent_to_one_socket_and_to_rooms() {
     const NEWS: Event<(String, u32)> = Event::new("news");
     const COUNT: Event<String, u32> = Event::new("count");
     let server = server().await;
@@ -74,7 +74,7 @@ async fn they_are_sent_to_one_and_to_many() {
 }
 
 #[tokio::test]
-async fn one_socket_may_have_handlers_of_its_own() {
+async fn a_socket_may_have_its_own_typed_handlers() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
     let mut client = server.client().await;

@@ -11,7 +11,7 @@ async fn server() -> Running {
 }
 
 #[tokio::test]
-async fn they_are_in_the_main_namespace_without_asking() {
+async fn a_v2_client_is_in_the_main_namespace_without_connect() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
     let (mut client, sid) = server.open_v2().await;
@@ -23,7 +23,7 @@ async fn they_are_in_the_main_namespace_without_asking() {
 }
 
 #[tokio::test]
-async fn one_that_asks_for_the_main_namespace_is_closed_as_in_node() {
+async fn a_v2_client_that_connects_to_the_main_namespace_is_closed_as_in_node() {
     for connect in ["40", "40/", "40/,"] {
         let server = server().await;
         let (mut client, _) = server.open_v2().await;
@@ -34,7 +34,7 @@ async fn one_that_asks_for_the_main_namespace_is_closed_as_in_node() {
 }
 
 #[tokio::test]
-async fn on_polling_too() {
+async fn a_polling_v2_client_is_served() {
     let server = server().await;
     let request = http::Request::get("/socket.io/?EIO=3&transport=polling");
     let request = request.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
@@ -49,7 +49,7 @@ async fn on_polling_too() {
 }
 
 #[tokio::test]
-async fn elsewhere_their_id_names_the_namespace_and_the_query_is_their_auth() {
+async fn ids_of_v2_clients_name_the_namespace_and_the_query_is_the_auth() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/custom"));
     let (mut client, sid) = server.open_v2().await;
@@ -69,7 +69,7 @@ async fn elsewhere_their_id_names_the_namespace_and_the_query_is_their_auth() {
 }
 
 #[tokio::test]
-async fn a_refusal_by_a_middleware_is_the_bare_message_or_data() {
+async fn a_refused_v2_client_gets_the_bare_message_or_data() {
     let server = server().await;
     let refuse = || HandlerError::public("not authorized");
     server.io.of("/plain").use_(move || async move { Done::Err(refuse()) });
@@ -92,7 +92,7 @@ async fn a_refusal_by_a_middleware_is_the_bare_message_or_data() {
 }
 
 #[tokio::test]
-async fn the_main_namespace_may_refuse_them() {
+async fn the_main_namespace_may_refuse_a_v2_client() {
     let server = server().await;
     server.io.use_(|| async { Done::Err(HandlerError::public("not authorized")) });
     let (mut client, _) = server.open_v2().await;
@@ -101,7 +101,7 @@ async fn the_main_namespace_may_refuse_them() {
 }
 
 #[tokio::test]
-async fn events_and_acknowledgements_go_both_ways() {
+async fn v2_clients_exchange_events_and_acks() {
     let server = server().await;
     let namespace = server.io.of("/");
     namespace.on("ack", |args: Args, ack: Ack| async move {
@@ -129,7 +129,7 @@ async fn events_and_acknowledgements_go_both_ways() {
 }
 
 #[tokio::test]
-async fn broadcasts_reach_them_and_the_newer_ones_alike() {
+async fn broadcasts_reach_v2_clients_and_newer_clients() {
     let server = server().await;
     let (mut older, sid) = server.open_v2().await;
     older.expect("40").await;
@@ -146,7 +146,7 @@ async fn broadcasts_reach_them_and_the_newer_ones_alike() {
 }
 
 #[tokio::test]
-async fn they_leave_as_others_do() {
+async fn a_v2_client_leaves() {
     let server = server().await;
     let mut reasons = disconnections(&server.io.of("/"));
     let mut connected = sockets(&server.io.of("/"));
@@ -163,7 +163,7 @@ async fn they_leave_as_others_do() {
 }
 
 #[tokio::test]
-async fn where_sessions_are_recovered_they_get_offsets_all_the_same() {
+async fn v2_clients_get_offsets_if_recovery_is_on() {
     let config = ServerConfig::default().engine(|engine| engine.allow_eio3(true));
     let server = server_with(config.connection_state_recovery(Recovery::default())).await;
     let (mut client, _) = server.open_v2().await;

@@ -12,7 +12,7 @@ const ECHO: Event<Json, Json> = Event::new("typed");
 const NOTHING: Event<(), ()> = Event::new("nothing");
 
 #[tokio::test]
-async fn null_is_an_answer() {
+async fn null_is_acked() {
     let server = server().await;
     let io = &server.io;
     io.on("json", |Data(v): Data<Json>| async move { v });
@@ -103,7 +103,7 @@ async fn half_a_surrogate_pair_reaches_typed_handlers() {
 }
 
 #[tokio::test]
-async fn what_is_relayed_to_others_stays_as_it_came() {
+async fn relayed_arguments_are_unchanged() {
     let server = server().await;
     server.io.on("relay", |socket: Socket, args: Args| async move {
         Done::Ok(socket.broadcast().emit("relayed", &args)?)
@@ -114,7 +114,7 @@ async fn what_is_relayed_to_others_stays_as_it_came() {
 }
 
 #[tokio::test]
-async fn binary_is_an_error_where_it_has_no_place() {
+async fn binary_is_an_error_for_a_type_without_bytes() {
     let server = server().await;
     let io = &server.io;
     io.on("json", |Data(v): Data<Json>| async move { v });

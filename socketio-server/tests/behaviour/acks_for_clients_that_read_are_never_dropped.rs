@@ -25,7 +25,7 @@ async fn answering(config: ServerConfig) -> support::Running {
 }
 
 #[tokio::test]
-async fn to_a_polling_client_that_reads() {
+async fn a_polling_client_that_reads_gets_every_ack() {
     for (config, count) in [(small(), 500), (ServerConfig::default(), 20_000)] {
         let server = answering(config).await;
         let sid = server.polling_client().await;
@@ -46,7 +46,7 @@ async fn to_a_polling_client_that_reads() {
 }
 
 #[tokio::test]
-async fn to_a_websocket_that_reads() {
+async fn a_websocket_client_that_reads_gets_every_ack() {
     for config in [small(), ServerConfig::default()] {
         let server = answering(config).await;
         let (mut write, mut read) = server.client().await.0.split();
@@ -67,7 +67,7 @@ async fn to_a_websocket_that_reads() {
 
 /// Handlers that end at the same time have more answers than the queue holds.
 #[tokio::test]
-async fn of_handlers_that_end_at_the_same_time() {
+async fn handlers_that_end_at_the_same_time_send_every_ack() {
     let server = answering(small()).await;
     let sid = server.polling_client().await;
     let body = (0..300).map(|id| format!(r#"42{id}["ask later",{id}]"#)).collect::<Vec<_>>();
@@ -87,7 +87,7 @@ async fn of_handlers_that_end_at_the_same_time() {
 
 /// Events that waited are started as the queue gets room, not all at once.
 #[tokio::test]
-async fn to_events_that_waited_for_a_handler() {
+async fn events_that_waited_for_a_handler_are_all_acked() {
     let server = server_with(small().max_in_flight(1)).await;
     let (open, gate) = tokio::sync::watch::channel(false);
     server.io.on("ask", move |_: Socket, Data(number): Data<u64>| {

@@ -10,7 +10,7 @@ const MOVED: Event<(i32, i32)> = Event::new("moved");
 const NAME: Event<(), String> = Event::new("name?");
 
 #[tokio::test]
-async fn sockets_with_rooms_data_and_handshake() {
+async fn fetched_sockets_have_rooms_data_and_handshake() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
     let (mut client, _other) = (server.client().await, server.client().await);
@@ -72,7 +72,7 @@ async fn sockets_with_rooms_data_and_handshake() {
 }
 
 #[tokio::test]
-async fn no_other_server_answers() {
+async fn a_single_server_gets_no_replies_of_other_servers() {
     let server = server().await;
     server.io.on_server_side("hello", |event: socketio_server::ServerEvent| async move {
         panic!("its own event came back: {event:?}")

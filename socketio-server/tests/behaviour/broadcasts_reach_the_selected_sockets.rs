@@ -44,7 +44,7 @@ impl Three {
 }
 
 #[tokio::test]
-async fn from_the_server() {
+async fn broadcasts_of_the_server_reach_the_selected_sockets() {
     let mut three = three().await;
     let io = three.server.io.clone();
     let id = |at: usize| three.sockets[at].id().to_owned();
@@ -73,7 +73,7 @@ async fn from_the_server() {
 }
 
 #[tokio::test]
-async fn from_a_socket_without_itself() {
+async fn broadcasts_of_a_socket_exclude_the_socket() {
     let mut three = three().await;
     let a = three.sockets[0].clone();
     for (broadcast, who) in [
@@ -92,7 +92,7 @@ async fn from_a_socket_without_itself() {
 }
 
 #[tokio::test]
-async fn a_modifier_makes_a_new_one() {
+async fn a_modifier_leaves_the_original_broadcast_unchanged() {
     let mut three = three().await;
     let base = three.server.io.to("two");
     let narrowed = base.clone().except("one");
@@ -108,7 +108,7 @@ async fn a_modifier_makes_a_new_one() {
 }
 
 #[tokio::test]
-async fn attachments_go_to_all() {
+async fn attachments_reach_all_recipients() {
     let Three { server, sockets: _sockets, mut clients } = three().await;
     let data = socketio_server::Binary(vec![1, 2, 3].into());
     server.io.to(["one", "two"]).emit("picture", &("x", data)).unwrap();

@@ -42,7 +42,7 @@ async fn lost(server: &Running) -> (String, String) {
 }
 
 #[tokio::test]
-async fn by_default() {
+async fn a_recovered_client_skips_the_middlewares_by_default() {
     let (server, runs, _) = guarded(Recovery::default()).await;
     let (pid, offset) = lost(&server).await;
     let mut client = server.open().await;
@@ -53,7 +53,7 @@ async fn by_default() {
 }
 
 #[tokio::test]
-async fn or_not() {
+async fn a_recovered_client_passes_the_middlewares_if_configured() {
     let (server, runs, refuse) = guarded(Recovery::default().skip_middlewares(false)).await;
     let (pid, offset) = lost(&server).await;
     let mut client = server.open().await;
@@ -72,7 +72,7 @@ async fn or_not() {
 }
 
 #[tokio::test]
-async fn who_leaves_meanwhile_may_try_again() {
+async fn a_client_that_leaves_during_the_middlewares_may_recover_later() {
     let server = server_with(
         ServerConfig::default()
             .connection_state_recovery(Recovery::default().skip_middlewares(false)),

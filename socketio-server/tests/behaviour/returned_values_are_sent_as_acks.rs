@@ -14,7 +14,7 @@ struct Receipt {
 impl Answer for Receipt {}
 
 #[tokio::test]
-async fn every_kind_of_answer() {
+async fn every_kind_of_return_value_is_acked() {
     let server = server().await;
     let io = &server.io;
     io.on("text", |Data(text): Data<String>| async move { text.to_uppercase() });
@@ -50,7 +50,7 @@ async fn every_kind_of_answer() {
 }
 
 #[tokio::test]
-async fn a_handler_that_returns_nothing_does_not_answer() {
+async fn a_handler_that_returns_nothing_sends_no_ack() {
     let server = server().await;
     server.io.on("unit", || async {});
     server.io.on("ok", || async { Done::Ok(()) });
@@ -61,7 +61,7 @@ async fn a_handler_that_returns_nothing_does_not_answer() {
 }
 
 #[tokio::test]
-async fn handlers_of_one_event_run_in_order_and_the_first_answer_wins() {
+async fn handlers_of_one_event_run_in_order_and_the_first_ack_wins() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
     let mut client = server.client().await;
@@ -94,7 +94,7 @@ async fn handlers_of_one_event_run_in_order_and_the_first_answer_wins() {
 }
 
 #[tokio::test]
-async fn an_answer_may_come_from_elsewhere_later() {
+async fn an_ack_may_be_sent_later_by_another_task() {
     let server = server().await;
     server.io.on("later", |ack: Ack| async move {
         tokio::spawn(async move { ack.send(&"at last") });

@@ -12,7 +12,7 @@ async fn two() -> (Running, Running) {
 }
 
 #[tokio::test]
-async fn what_it_says_in_the_end_is_heard() {
+async fn the_last_events_of_a_closed_namespace_reach_other_nodes() {
     let (one, two) = two().await;
     let (here, there) = (one.io.of("/room"), two.io.of("/room"));
     within(here.joined()).await;
@@ -33,7 +33,7 @@ async fn what_it_says_in_the_end_is_heard() {
 }
 
 #[tokio::test]
-async fn a_handle_does_not_keep_it_there() {
+async fn a_handle_does_not_keep_a_closed_namespace_in_the_cluster() {
     let (one, two) = two().await;
     let (sender, mut made) = log();
     one.io.of_pattern("/{name}").unwrap().on_connection(move |socket: Socket| {

@@ -112,7 +112,7 @@ async fn server(engine: Arc<Engine>) -> Running {
 }
 
 #[tokio::test]
-async fn one_that_is_stuck_fills_a_bounded_queue() {
+async fn a_hanging_engine_fills_a_limited_queue() {
     let engine = Engine::new(Mood::Stuck, Discovery::Count);
     let server = server(engine.clone()).await;
     let mut client = server.client().await;
@@ -141,7 +141,7 @@ async fn one_that_is_stuck_fills_a_bounded_queue() {
 }
 
 #[tokio::test]
-async fn one_that_fails_loses_messages_for_others_alone() {
+async fn a_failing_engine_loses_only_messages_for_other_nodes() {
     let engine = Engine::new(Mood::Failing, Discovery::Count);
     let server = server(engine.clone()).await;
     let mut client = server.client().await;
@@ -158,7 +158,7 @@ async fn one_that_fails_loses_messages_for_others_alone() {
 }
 
 #[tokio::test]
-async fn one_that_is_away_is_not_waited_for() {
+async fn no_call_waits_for_an_unreachable_engine() {
     let server = server(Engine::new(Mood::Away, Discovery::Count)).await;
     let mut client = server.client().await;
     server.io.emit("hello", &()).unwrap();
@@ -173,7 +173,7 @@ async fn one_that_is_away_is_not_waited_for() {
 
 /// Where it would keep a log, events wait for it until joining has failed.
 #[tokio::test]
-async fn one_with_a_log_that_is_away_loses_events_for_others_alone_and_they_are_counted() {
+async fn an_unreachable_log_loses_only_events_for_other_nodes_and_counts_them() {
     let engine = Engine::new(Mood::Away, Discovery::Count);
     let config = ServerConfig::default().connection_state_recovery(Recovery::default());
     let server = server_with(config.adapter(engine.clone())).await;
@@ -186,7 +186,7 @@ async fn one_with_a_log_that_is_away_loses_events_for_others_alone_and_they_are_
 }
 
 #[tokio::test]
-async fn leaving_one_that_is_stuck_takes_a_bounded_time() {
+async fn leaving_a_hanging_engine_takes_a_limited_time() {
     let heartbeats = Discovery::Heartbeats(Heartbeats::default());
     let engine = Engine::new(Mood::Failing, heartbeats);
     let server = server(engine.clone()).await;
@@ -197,7 +197,7 @@ async fn leaving_one_that_is_stuck_takes_a_bounded_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn joining_is_tried_ever_more_rarely_where_it_is_not_allowed() {
+async fn joining_without_permission_is_retried_with_growing_pauses() {
     let tries = async |mood| {
         let engine = Engine::new(mood, Discovery::Count);
         let io = Server::with_config(ServerConfig::default().adapter(engine.clone()));
@@ -213,7 +213,7 @@ async fn joining_is_tried_ever_more_rarely_where_it_is_not_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_do_not_wait_for_the_next_try_where_joining_is_not_allowed() {
+async fn events_do_not_wait_for_a_join_without_permission() {
     let engine = Engine::new(Mood::Denying, Discovery::Count);
     let config = ServerConfig::default().connection_state_recovery(Recovery::default());
     let io = Server::with_config(config.adapter(engine.clone()));

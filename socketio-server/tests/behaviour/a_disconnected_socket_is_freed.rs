@@ -49,12 +49,12 @@ async fn check(end: impl AsyncFnOnce(&Running, Client)) {
 }
 
 #[tokio::test]
-async fn by_its_client() {
+async fn a_socket_closed_by_its_client_is_freed() {
     check(async |_, client| client.close().await).await;
 }
 
 #[tokio::test]
-async fn by_a_namespace_disconnect_while_the_connection_lives() {
+async fn a_socket_that_left_its_namespace_is_freed() {
     check(async |_, mut client| {
         client.send("41").await;
         // The connection is kept until the end of the test.
@@ -64,7 +64,7 @@ async fn by_a_namespace_disconnect_while_the_connection_lives() {
 }
 
 #[tokio::test]
-async fn by_the_server() {
+async fn a_socket_disconnected_by_the_server_is_freed() {
     check(async |server, client| {
         server.io.close_connections().unwrap();
         drop(client);
@@ -74,7 +74,7 @@ async fn by_the_server() {
 
 /// Disconnecting races with the end of the connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn by_several_at_once() {
+async fn a_socket_disconnected_from_several_sides_is_freed() {
     let (server, mut tokens) = holding().await;
     for _ in 0..50 {
         let mut connected = support::sockets(&server.io.of("/"));

@@ -24,7 +24,7 @@ fn config(overflow: Overflow) -> ServerConfig {
 }
 
 #[tokio::test]
-async fn it_is_disconnected_by_default() {
+async fn a_slow_receiver_is_disconnected_by_default() {
     let server = server_with(config(Overflow::default())).await;
     let mut reasons = disconnections(&server.io.of("/"));
     let mut connected = sockets(&server.io.of("/"));
@@ -44,7 +44,7 @@ async fn it_is_disconnected_by_default() {
 }
 
 #[tokio::test]
-async fn or_it_misses_what_has_no_room() {
+async fn a_slow_receiver_misses_events_if_configured() {
     let server = server_with(config(Overflow::Drop)).await;
     let mut connected = sockets(&server.io.of("/"));
     let mut slow = server.open_slow().await;

@@ -63,7 +63,7 @@ async fn reset(_: &Socket, client: Client) {
 }
 
 #[tokio::test]
-async fn not_after_a_disconnection_by_either_side() {
+async fn a_deliberate_disconnection_ends_the_session() {
     let mut lost = after(Recovery::default(), async |socket, mut client| {
         client.send("41").await;
         within(socket.disconnected()).await;
@@ -81,7 +81,7 @@ async fn not_after_a_disconnection_by_either_side() {
 }
 
 #[tokio::test]
-async fn not_with_another_private_id_or_offset() {
+async fn a_wrong_private_id_or_offset_recovers_nothing() {
     let mut lost = after(Recovery::default(), reset).await;
     let (pid, offset) = (lost.pid.clone(), lost.offset.clone());
     assert!(!lost.recovers_as("x", &offset).await);
@@ -94,7 +94,7 @@ async fn not_with_another_private_id_or_offset() {
 }
 
 #[tokio::test]
-async fn not_while_the_other_connection_lives() {
+async fn a_connected_session_is_not_recovered() {
     let server =
         server_with(ServerConfig::default().connection_state_recovery(Recovery::default())).await;
     let mut client = server.open().await;
@@ -110,7 +110,7 @@ async fn not_while_the_other_connection_lives() {
 }
 
 #[tokio::test]
-async fn not_where_more_was_missed_than_is_kept() {
+async fn a_session_that_missed_more_than_the_log_holds_is_not_recovered() {
     let cases = [
         (Recovery::default().max_packets(3), 4, false),
         (Recovery::default().max_packets(4), 4, true),
@@ -129,7 +129,7 @@ async fn not_where_more_was_missed_than_is_kept() {
 }
 
 #[tokio::test]
-async fn not_where_there_are_too_many_sessions() {
+async fn a_session_beyond_the_limit_is_not_recovered() {
     let mut lost = after(Recovery::default().max_sessions(1), reset).await;
     let mut other = lost.server.open().await;
     other.send("40").await;
@@ -141,7 +141,7 @@ async fn not_where_there_are_too_many_sessions() {
 }
 
 #[tokio::test]
-async fn not_after_its_time_and_then_nothing_is_left() {
+async fn an_expired_session_is_freed_and_not_recovered() {
     let recovery = Recovery::default().max_disconnection_duration(Duration::from_millis(300));
     let (dropped, mut drops) = log();
     struct OnDrop(tokio::sync::mpsc::UnboundedSender<()>);
@@ -169,7 +169,7 @@ async fn not_after_its_time_and_then_nothing_is_left() {
 }
 
 #[tokio::test]
-async fn not_where_it_is_off() {
+async fn no_session_is_recovered_with_recovery_off() {
     let server = server().await;
     let mut client = server.open().await;
     client.claim("x", "y").await;
@@ -179,7 +179,7 @@ async fn not_where_it_is_off() {
 }
 
 #[tokio::test]
-async fn a_child_namespace_waits_for_its_sessions() {
+async fn a_child_namespace_stays_while_its_sessions_can_be_recovered() {
     let recovery = Recovery::default().max_disconnection_duration(Duration::from_millis(300));
     let server = server_with(ServerConfig::default().connection_state_recovery(recovery)).await;
     let (made, mut namespaces) = log();

@@ -12,7 +12,7 @@ async fn server() -> Running {
 }
 
 #[tokio::test]
-async fn of_v2() {
+async fn a_v2_client_is_unaffected_by_recovery() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
     let (mut client, sid) = server.open_v2().await;
@@ -49,7 +49,7 @@ async fn of_v2() {
 }
 
 #[tokio::test]
-async fn of_v3() {
+async fn a_v3_client_is_unaffected_by_recovery() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
     let mut client = server.open().await;

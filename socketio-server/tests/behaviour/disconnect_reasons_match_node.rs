@@ -17,7 +17,7 @@ async fn reason_of(server: Running, end: impl AsyncFnOnce(&Running, &mut Client)
 }
 
 #[tokio::test]
-async fn transport_close() {
+async fn a_closed_connection_is_a_transport_close() {
     let reason = reason_of(server().await, async |_, client| {
         let _ = client.0.close(None).await;
     });
@@ -25,7 +25,7 @@ async fn transport_close() {
 }
 
 #[tokio::test]
-async fn transport_error() {
+async fn a_reset_connection_is_a_transport_error() {
     let server = server().await;
     let mut reasons = disconnections(&server.io.of("/"));
     server.client().await.reset();
@@ -33,19 +33,19 @@ async fn transport_error() {
 }
 
 #[tokio::test]
-async fn ping_timeout() {
+async fn a_silent_client_has_a_ping_timeout() {
     let reason = reason_of(server_with(short_heartbeat()).await, async |_, _| {});
     assert_eq!(reason.await, "ping timeout");
 }
 
 #[tokio::test]
-async fn parse_error() {
+async fn an_unreadable_packet_is_a_parse_error() {
     let reason = reason_of(server().await, async |_, client| client.send("abc").await);
     assert_eq!(reason.await, "parse error");
 }
 
 #[tokio::test]
-async fn forced_close_for_what_breaks_the_protocol() {
+async fn a_protocol_violation_is_a_forced_close() {
     // What is no packet, a second CONNECT, a CONNECT_ERROR, an event of a namespace that is not connected.
     for bad in ["4abc", "40", r#"44{"message":"x"}"#, r#"42/other,["x"]"#] {
         let server = server().await;
@@ -55,7 +55,7 @@ async fn forced_close_for_what_breaks_the_protocol() {
 }
 
 #[tokio::test]
-async fn forced_close_by_the_engine() {
+async fn a_close_by_the_engine_is_a_forced_close() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
     let reason =
@@ -64,19 +64,19 @@ async fn forced_close_by_the_engine() {
 }
 
 #[tokio::test]
-async fn server_shutting_down() {
+async fn a_closed_server_is_shutting_down() {
     let reason = reason_of(server().await, async |server, _| server.io.close());
     assert_eq!(reason.await, "server shutting down");
 }
 
 #[tokio::test]
-async fn client_namespace_disconnect() {
+async fn a_disconnect_packet_is_a_client_namespace_disconnect() {
     let reason = reason_of(server().await, async |_, client| client.send("41").await);
     assert_eq!(reason.await, "client namespace disconnect");
 }
 
 #[tokio::test]
-async fn server_namespace_disconnect() {
+async fn a_disconnected_socket_has_a_server_namespace_disconnect() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
     let reason = reason_of(server, async |_, client| {
@@ -105,7 +105,7 @@ async fn closing_the_connection_disconnects_all_its_namespaces() {
 }
 
 #[tokio::test]
-async fn how_the_protocol_was_broken_is_told() {
+async fn the_description_names_the_violation() {
     let server = server().await;
     let (sender, mut log) = support::log();
     server.io.on_disconnect(move |more: Option<DisconnectDescription>| {

@@ -188,7 +188,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn wherever_they_come_back(steps in prop::collection::vec(step(), 1..80)) {
+    fn sessions_that_change_nodes_match_a_model(steps in prop::collection::vec(step(), 1..80)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(agrees(steps));
     }

@@ -50,21 +50,21 @@ async fn check(end: impl AsyncFnOnce(&Running, &Socket, &mut Client)) {
 }
 
 #[tokio::test]
-async fn when_the_client_leaves() {
+async fn rooms_are_visible_when_the_client_leaves() {
     check(async |_, _, client| client.send("41").await).await;
 }
 
 #[tokio::test]
-async fn when_the_server_disconnects() {
+async fn rooms_are_visible_when_the_server_disconnects() {
     check(async |_, socket, _| socket.disconnect()).await;
 }
 
 #[tokio::test]
-async fn when_the_connection_ends() {
+async fn rooms_are_visible_when_the_connection_ends() {
     check(async |_, _, client| drop(client.0.close(None).await)).await;
 }
 
 #[tokio::test]
-async fn when_the_client_breaks_the_protocol() {
+async fn rooms_are_visible_after_a_protocol_violation() {
     check(async |_, _, client| client.send("4abc").await).await;
 }

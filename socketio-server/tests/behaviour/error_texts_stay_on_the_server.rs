@@ -11,7 +11,7 @@ fn query() -> std::io::Result<u32> {
 }
 
 #[tokio::test]
-async fn in_the_answer_to_an_event() {
+async fn an_ack_carries_no_error_text() {
     let server = server().await;
     server.io.on("row", || async { Ok::<_, HandlerError>(query()?) });
     server.io.handle(Event::<(), u32>::new("typed"), |_, ()| async { Ok(query()?) });
@@ -25,7 +25,7 @@ async fn in_the_answer_to_an_event() {
 }
 
 #[tokio::test]
-async fn in_the_refusal_of_a_connect() {
+async fn a_connect_error_carries_no_error_text() {
     let server = server().await;
     server.io.use_(|| async {
         query()?;
@@ -39,7 +39,7 @@ async fn in_the_refusal_of_a_connect() {
 }
 
 #[tokio::test]
-async fn unless_it_was_made_for_the_client() {
+async fn a_public_error_carries_its_text() {
     let server = server().await;
     let public = || HandlerError::public("no such row").with_data(&404);
     server.io.on("public", move || async move { Done::Err(public()) });

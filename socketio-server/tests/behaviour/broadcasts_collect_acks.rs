@@ -14,7 +14,7 @@ async fn answer(client: &mut Client, text: &str) -> String {
 }
 
 #[tokio::test]
-async fn all_answers() {
+async fn a_broadcast_collects_all_acks() {
     let server = server().await;
     let mut clients = [server.client().await, server.client().await, server.client().await];
     let io = server.io.clone();
@@ -30,14 +30,14 @@ async fn all_answers() {
 }
 
 #[tokio::test]
-async fn nobody_to_ask() {
+async fn a_broadcast_without_recipients_collects_no_acks() {
     let server = server().await;
     let answers = within(server.io.to("nobody").emit_with_ack::<u32>("question", &())).await;
     assert!(answers.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn the_answers_that_came_in_time() {
+async fn a_timeout_returns_the_acks_that_arrived() {
     let limits = Limits::default().max_pending_acks(1);
     let server = server_with(ServerConfig::default().limits(limits)).await;
     let (mut good, _silent) = (server.client().await, server.client().await);
@@ -57,7 +57,7 @@ async fn the_answers_that_came_in_time() {
 }
 
 #[tokio::test]
-async fn an_answer_of_another_type_counts_as_none() {
+async fn an_ack_of_another_type_counts_as_missing() {
     let server = server().await;
     let (mut good, mut bad) = (server.client().await, server.client().await);
     let io = server.io.clone();
@@ -90,7 +90,7 @@ async fn an_ack_without_a_value_is_null_as_in_node() {
 }
 
 #[tokio::test]
-async fn who_leaves_is_not_waited_for() {
+async fn a_client_that_leaves_is_not_waited_for() {
     let server = server().await;
     let (mut good, mut leaves, breaks) =
         (server.client().await, server.client().await, server.client().await);
@@ -108,7 +108,7 @@ async fn who_leaves_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn one_that_nobody_waits_for_any_more_leaves_no_entries() {
+async fn a_dropped_future_leaves_no_entries() {
     let limits = Limits::default().max_pending_acks(1);
     let server = server_with(ServerConfig::default().limits(limits)).await;
     let mut connected = sockets(&server.io.of("/"));
@@ -125,7 +125,7 @@ async fn one_that_nobody_waits_for_any_more_leaves_no_entries() {
 }
 
 #[tokio::test]
-async fn who_cannot_be_asked_is_missing_at_once() {
+async fn a_client_with_a_full_queue_counts_as_missing() {
     let config = ServerConfig::default()
         .overflow(socketio_server::Overflow::Drop)
         .engine(|engine| engine.max_queued_packets(2));

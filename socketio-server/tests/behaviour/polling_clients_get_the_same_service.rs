@@ -14,7 +14,7 @@ fn echo(server: &Running) {
 }
 
 #[tokio::test]
-async fn events_acknowledgements_and_attachments() {
+async fn polling_clients_exchange_events_acks_and_attachments() {
     let server = server().await;
     echo(&server);
     server.io.on("ask", |args: Args| async move { args });
@@ -33,7 +33,7 @@ async fn events_acknowledgements_and_attachments() {
 }
 
 #[tokio::test]
-async fn what_follows_a_broken_packet_in_the_same_body_is_not_handled() {
+async fn packets_after_an_invalid_packet_in_a_body_are_not_handled() {
     let server = server().await;
     let (sender, mut log) = support::log();
     server.io.on("event", move || {
@@ -51,7 +51,7 @@ async fn what_follows_a_broken_packet_in_the_same_body_is_not_handled() {
 }
 
 #[tokio::test]
-async fn the_client_leaves() {
+async fn a_polling_client_leaves() {
     let server = server().await;
     let mut reasons = disconnections(&server.io.of("/"));
     let sid = server.polling_client().await;
@@ -80,7 +80,7 @@ async fn an_upgrade_keeps_the_sockets() {
 }
 
 #[tokio::test]
-async fn an_acknowledgement_times_out_though_nobody_polls() {
+async fn an_ack_times_out_without_a_poll() {
     let server = server().await;
     let mut connected = support::sockets(&server.io.of("/"));
     server.polling_client().await;

@@ -7,7 +7,7 @@ use socketio_server::{DisconnectReason, Socket};
 use support::{log, server};
 
 #[tokio::test]
-async fn handlers_of_these_names_run_when_their_time_comes() {
+async fn lifecycle_handlers_ignore_client_events_of_their_name() {
     let server = server().await;
     let (sender, mut log) = log();
     let said = sender.clone();

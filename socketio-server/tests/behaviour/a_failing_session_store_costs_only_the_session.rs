@@ -22,7 +22,7 @@ async fn patient_node(cluster: &MemoryCluster, patience: Duration) -> (Node, Arc
 }
 
 #[tokio::test]
-async fn when_it_is_asked() {
+async fn a_store_that_fails_to_find_a_session_costs_only_the_session() {
     let cluster = cluster();
     let (mut node, engine) = node(&cluster).await;
     let mut calm = Node::of(&cluster).await;
@@ -51,7 +51,7 @@ async fn when_it_is_asked() {
 }
 
 #[tokio::test]
-async fn others_are_served_meanwhile() {
+async fn other_sockets_are_served_while_the_store_hangs() {
     let cluster = cluster();
     let (mut node, engine) = patient_node(&cluster, Duration::from_secs(3600)).await;
     for trouble in [Trouble::Stuck, Trouble::NoLog] {
@@ -87,7 +87,7 @@ async fn others_are_served_meanwhile() {
 }
 
 #[tokio::test]
-async fn when_a_session_is_to_be_kept() {
+async fn a_store_that_fails_to_save_a_session_costs_only_the_session() {
     let cluster = cluster();
     let (mut node, engine) = node(&cluster).await;
     for trouble in [Trouble::Failing, Trouble::Stuck] {
@@ -105,7 +105,7 @@ async fn when_a_session_is_to_be_kept() {
 }
 
 #[tokio::test]
-async fn whoever_is_lost_again_meanwhile_may_try_again() {
+async fn a_client_lost_during_the_query_may_claim_its_session_again() {
     let cluster = cluster();
     let (mut one, engine) = node(&cluster).await;
     let mut two = Node::of(&cluster).await;
@@ -125,7 +125,7 @@ async fn whoever_is_lost_again_meanwhile_may_try_again() {
 }
 
 #[tokio::test]
-async fn more_than_a_client_can_be_sent_is_not_sent() {
+async fn a_client_that_missed_more_than_its_queue_holds_gets_a_new_session() {
     let cluster = cluster();
     let mut one = Node::of(&cluster).await;
     let config = ServerConfig::default()

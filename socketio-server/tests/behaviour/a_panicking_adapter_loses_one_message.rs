@@ -55,7 +55,7 @@ impl Link for Line {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_adapter_that_panics_costs_one_message() {
+async fn a_panicking_adapter_loses_one_message() {
     let adapter = Arc::new(Panicking::default());
     let io = Server::with_config(ServerConfig::default().adapter(adapter.clone()));
     within(io.joined()).await;

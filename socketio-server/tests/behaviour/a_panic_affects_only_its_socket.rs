@@ -31,7 +31,7 @@ impl<'de> Deserialize<'de> for Mine {
 }
 
 #[tokio::test]
-async fn in_every_part_of_a_handler() {
+async fn panics_in_every_part_of_a_handler_are_contained() {
     let server = server().await;
     let io = &server.io;
     io.on("before the future", || {
@@ -58,7 +58,7 @@ async fn in_every_part_of_a_handler() {
 }
 
 #[tokio::test]
-async fn in_handlers_of_the_sockets_life() {
+async fn panics_in_lifecycle_handlers_are_contained() {
     let server = server().await;
     let io = &server.io;
     io.on_connection(|| async { boom() });
@@ -76,7 +76,7 @@ async fn in_handlers_of_the_sockets_life() {
 }
 
 #[tokio::test]
-async fn in_the_error_handler() {
+async fn a_panic_in_the_error_handler_is_contained() {
     let server = server().await;
     server.io.on("fails", || async { Err::<(), _>(HandlerError::public("no")) });
     server.io.on_error(|_, _| boom());
@@ -87,7 +87,7 @@ async fn in_the_error_handler() {
 }
 
 #[tokio::test]
-async fn in_the_message_of_an_error() {
+async fn a_panic_in_an_errors_message_is_contained() {
     #[derive(Debug)]
     struct Unspeakable;
     impl std::fmt::Display for Unspeakable {

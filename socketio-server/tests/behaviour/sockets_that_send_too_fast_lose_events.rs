@@ -6,7 +6,7 @@ use socketio_server::{Excess, Rate, RateLimit, ServerConfig};
 use support::{disconnections, failures, server_with};
 
 #[tokio::test]
-async fn misses_events() {
+async fn events_beyond_the_rate_are_dropped() {
     let limit = RateLimit::default().events(Rate::per_second(0).burst(2));
     let server = server_with(ServerConfig::default().rate_limit(limit)).await;
     let mut failures = failures(server.io.sockets());
@@ -23,7 +23,7 @@ async fn misses_events() {
 }
 
 #[tokio::test]
-async fn is_measured_in_bytes_as_well() {
+async fn bytes_are_limited_too() {
     let limit = RateLimit::default().bytes(Rate::per_second(0).burst(1000));
     let server = server_with(ServerConfig::default().rate_limit(limit)).await;
     server.io.on("event", || async { "handled" });
@@ -39,7 +39,7 @@ async fn is_measured_in_bytes_as_well() {
 }
 
 #[tokio::test]
-async fn is_disconnected_where_it_is_to() {
+async fn a_socket_in_excess_is_disconnected_if_configured() {
     let limit =
         RateLimit::default().events(Rate::per_second(0).burst(1)).excess(Excess::Disconnect);
     let server = server_with(ServerConfig::default().rate_limit(limit)).await;

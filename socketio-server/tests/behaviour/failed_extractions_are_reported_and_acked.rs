@@ -10,7 +10,7 @@ use socketio_server::{
 use support::{failures, log, server};
 
 #[tokio::test]
-async fn arguments_of_another_type() {
+async fn arguments_of_another_type_are_reported_and_acked() {
     let server = server().await;
     let (sender, mut log) = log();
     let ran = sender.clone();
@@ -39,7 +39,7 @@ async fn arguments_of_another_type() {
 }
 
 #[tokio::test]
-async fn what_the_event_does_not_have() {
+async fn a_value_that_the_event_lacks_is_reported_and_acked() {
     let server = server().await;
     server.io.on("reason", |_: DisconnectReason| async {});
     server.io.on_connection(|_: Args| async {});
@@ -51,7 +51,7 @@ async fn what_the_event_does_not_have() {
 }
 
 #[tokio::test]
-async fn credentials_of_another_type() {
+async fn auth_of_another_type_refuses_the_client() {
     let server = server().await;
     server.io.on("secret", |Auth(n): Auth<u32>| async move { n });
     let mut failures = failures(&server.io.of("/"));
@@ -69,7 +69,7 @@ struct Credentials {
 }
 
 #[tokio::test]
-async fn clients_are_not_told_the_names_of_types() {
+async fn clients_do_not_learn_the_names_of_types() {
     let server = server().await;
     server.io.on("data", |_: Data<Credentials>| async { 1 });
     server.io.on("by hand", |socket: Socket| async move {
@@ -107,7 +107,7 @@ async fn clients_are_not_told_the_names_of_types() {
 }
 
 #[tokio::test]
-async fn errors_of_handlers_likewise() {
+async fn errors_of_handlers_are_reported_and_acked() {
     let server = server().await;
     server.io.on("fails", |socket: Socket| async move {
         socket.leave("x");
@@ -127,7 +127,7 @@ async fn errors_of_handlers_likewise() {
 }
 
 #[tokio::test]
-async fn an_answer_nobody_is_left_for_is_no_failure() {
+async fn an_ack_for_a_client_that_left_is_no_failure() {
     let server = server().await;
     server.io.on("leave", |socket: Socket| async move {
         socket.disconnect();

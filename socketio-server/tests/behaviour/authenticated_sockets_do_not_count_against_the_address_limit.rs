@@ -18,7 +18,7 @@ async fn is_full(server: &Running) -> bool {
 }
 
 #[tokio::test]
-async fn who_is_let_in_counts_no_more_for_its_address() {
+async fn authenticated_sockets_do_not_count_against_the_address_limit() {
     let config = ServerConfig::default().engine(|engine| engine.max_unauthenticated_per_address(1));
     let server = server_with(config).await;
     server.io.of("/").use_(|auth: Option<Auth<serde_json::Value>>| async move {

@@ -13,7 +13,7 @@ use support::{
 };
 
 #[tokio::test]
-async fn answers_questions_and_ends_wait_for_the_events_before_them() {
+async fn acks_requests_and_disconnections_wait_for_earlier_events() {
     let cluster = cluster();
     let [held] = Held::of(&cluster);
     let mut node = Node::of(&cluster).await;
@@ -46,7 +46,7 @@ async fn answers_questions_and_ends_wait_for_the_events_before_them() {
 }
 
 #[tokio::test]
-async fn so_does_what_asks_everybody() {
+async fn a_broadcast_with_acks_waits_for_earlier_events() {
     let cluster = cluster();
     let [held] = Held::of(&cluster);
     let mut node = Node::of(&cluster).await;
@@ -66,7 +66,7 @@ async fn so_does_what_asks_everybody() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_an_engine_for_ever() {
+async fn waiting_for_the_engine_is_limited() {
     let cluster = cluster();
     let [held] = Held::of(&cluster);
     let limits = ClusterLimits::default().request_timeout(Duration::from_millis(20));
@@ -80,7 +80,7 @@ async fn nobody_waits_for_an_engine_for_ever() {
 }
 
 #[tokio::test]
-async fn more_than_may_wait_is_refused() {
+async fn events_beyond_the_limit_are_refused() {
     let cluster = cluster();
     let [held] = Held::of(&cluster);
     let limits = ClusterLimits::default().max_queued_messages(3);
@@ -103,7 +103,7 @@ async fn more_than_may_wait_is_refused() {
 }
 
 #[tokio::test]
-async fn what_never_comes_back_does_not_count_for_ever() {
+async fn events_that_the_engine_never_returns_stop_counting() {
     let cluster = cluster();
     cluster.on_parcel(drop);
     let limits =
@@ -117,7 +117,7 @@ async fn what_never_comes_back_does_not_count_for_ever() {
 
 /// The client comes to a node that has heard nothing for a while: of what it got elsewhere, and of what it missed.
 #[tokio::test]
-async fn on_a_node_that_lags_behind_too() {
+async fn a_client_gets_each_event_once_on_a_node_that_lags_behind() {
     let cluster = cluster();
     let [_, held] = Held::of(&cluster);
     let (mut one, mut two) = (Node::of(&cluster).await, Node::of(&cluster).await);
@@ -150,7 +150,7 @@ async fn on_a_node_that_lags_behind_too() {
 }
 
 #[tokio::test]
-async fn without_an_engine_events_are_delivered_all_the_same() {
+async fn events_are_delivered_locally_without_an_engine() {
     let cluster = cluster();
     let engine = Troubled::new(&cluster);
     let (recovery, limits) = (Recovery::default(), ClusterLimits::default());
@@ -172,7 +172,7 @@ async fn without_an_engine_events_are_delivered_all_the_same() {
 
 /// Whether it is given back before its sender gives up waiting for the answer, or later.
 #[tokio::test]
-async fn an_event_whose_answer_was_lost_comes_once() {
+async fn an_event_with_an_unconfirmed_publish_is_delivered_once() {
     let cluster = cluster();
     let [held] = Held::of(&cluster);
     let engine = Troubled::new(&cluster);
@@ -193,7 +193,7 @@ async fn an_event_whose_answer_was_lost_comes_once() {
 }
 
 #[tokio::test]
-async fn equal_events_come_once_each_even_if_an_answer_was_lost() {
+async fn equal_events_with_unconfirmed_publishes_are_delivered_once_each() {
     let cluster = cluster();
     let [held] = Held::of(&cluster);
     let engine = Troubled::new(&cluster);

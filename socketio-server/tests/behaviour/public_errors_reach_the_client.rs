@@ -60,7 +60,7 @@ fn find(number: u32) -> Result<u32, Plain> {
 const SOLD_OUT: &str = r#"{"error":"order 1 is sold out","data":{"code":7}}"#;
 
 #[tokio::test]
-async fn where_the_type_is_registered() {
+async fn errors_of_a_registered_type_reach_the_client() {
     let server = server_with(ServerConfig::default().public_error::<ShopError>()).await;
     server.io.on("buy", |Data(n): Data<u32>| async move { Ok::<_, HandlerError>(buy(n)?) });
     server.io.handle(Event::<u32, u32>::new("typed"), |_, n| async move { Ok(buy(n)?) });
@@ -114,7 +114,7 @@ async fn where_the_type_is_registered() {
 }
 
 #[tokio::test]
-async fn nothing_where_it_is_not() {
+async fn errors_of_an_unregistered_type_stay_private() {
     let server = server().await;
     server.io.on("buy", |Data(n): Data<u32>| async move { Ok::<_, HandlerError>(buy(n)?) });
     let mut client = server.client().await;
@@ -123,7 +123,7 @@ async fn nothing_where_it_is_not() {
 }
 
 #[tokio::test]
-async fn by_a_conversion_of_the_applications_own() {
+async fn a_conversion_of_the_application_makes_an_error_public() {
     let server = server().await;
     server.io.on("find", |Data(n): Data<u32>| async move { Ok::<_, HandlerError>(find(n)?) });
     server.io.on("other text", || async {

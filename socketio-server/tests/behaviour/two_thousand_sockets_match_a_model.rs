@@ -195,7 +195,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2, max_shrink_iters: 20, ..ProptestConfig::default() })]
 
     #[test]
-    fn on_who_got_what_in_which_order(steps in prop::collection::vec(step(), 1000..2000)) {
+    fn two_thousand_sockets_match_a_model(steps in prop::collection::vec(step(), 1000..2000)) {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
         runtime.unwrap().block_on(async {

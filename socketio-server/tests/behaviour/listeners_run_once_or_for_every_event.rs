@@ -8,7 +8,7 @@ use socketio_server::{Ack, Args, Binary, EventName, Socket};
 use support::{Done, log, server, sockets, until, within};
 
 #[tokio::test]
-async fn once_is_once_per_socket_or_per_namespace() {
+async fn a_once_handler_runs_once_per_socket_or_namespace() {
     let server = server().await;
     let (sender, mut log) = log();
     let kept = Arc::new(());
@@ -55,7 +55,7 @@ async fn once_is_once_per_socket_or_per_namespace() {
 }
 
 #[tokio::test]
-async fn handlers_are_taken_away() {
+async fn off_removes_the_handlers_of_an_event() {
     let server = server().await;
     let mut connected = sockets(server.io.sockets());
     server.io.on("event", || async { "namespace" });
@@ -74,7 +74,7 @@ async fn handlers_are_taken_away() {
 }
 
 #[tokio::test]
-async fn those_of_every_event_come_first_and_may_answer() {
+async fn handlers_of_every_event_run_first_and_may_ack() {
     let server = server().await;
     let mut connected = sockets(server.io.sockets());
     let (sender, mut log) = log();
@@ -118,7 +118,7 @@ async fn those_of_every_event_come_first_and_may_answer() {
 }
 
 #[tokio::test]
-async fn what_goes_out_is_told_for_each_recipient() {
+async fn outgoing_listeners_run_for_each_recipient() {
     let server = server().await;
     let mut connected = sockets(server.io.sockets());
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -165,7 +165,7 @@ async fn what_goes_out_is_told_for_each_recipient() {
 }
 
 #[tokio::test]
-async fn those_of_a_sockets_life_run_once_and_are_taken_away_as_well() {
+async fn lifecycle_handlers_run_once_and_can_be_removed() {
     let server = server().await;
     let (sender, mut log) = log();
     let kept = Arc::new(());

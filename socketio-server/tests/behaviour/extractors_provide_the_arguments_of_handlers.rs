@@ -14,7 +14,7 @@ use support::{Running, failures, server, server_with};
 use tower_layer::Layer;
 
 #[tokio::test]
-async fn the_servers_state() {
+async fn handlers_take_the_state_of_the_server() {
     let server = server_with(ServerConfig::default().state(Arc::new(7)).state("text")).await;
     server.io.on(
         "both",
@@ -62,7 +62,7 @@ where
 }
 
 #[tokio::test]
-async fn extensions_of_the_request() {
+async fn handlers_take_extensions_of_the_request() {
     let config = ServerConfig::default().engine(|engine| engine.keep_extension::<&str>());
     let io = socketio_server::Server::with_config(config);
     io.on(
@@ -88,7 +88,7 @@ async fn extensions_of_the_request() {
 }
 
 #[tokio::test]
-async fn the_events_name() {
+async fn handlers_take_the_name_of_the_event() {
     let server = server().await;
     for event in ["start", "stop"] {
         server.io.on(event, |EventName(event): EventName| async move { event });
@@ -104,7 +104,7 @@ async fn the_events_name() {
 }
 
 #[tokio::test]
-async fn what_may_be_missing() {
+async fn a_missing_value_is_none() {
     let server = server().await;
     server.io.on("data", |data: Option<Data<u32>>| async move { data.map(|Data(n)| n) });
     server.io.on("auth", |auth: Option<Auth<u32>>| async move { auth.map(|Auth(n)| n) });
@@ -135,7 +135,7 @@ async fn what_may_be_missing() {
 }
 
 #[tokio::test]
-async fn failures_that_the_handler_looks_at_itself() {
+async fn a_failed_extraction_is_an_error_in_a_result() {
     let server = server().await;
     server.io.on("age", |age: Result<Data<u8>, HandlerError>, ack: Ack| async move {
         match age {

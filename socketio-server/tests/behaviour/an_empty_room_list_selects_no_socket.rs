@@ -32,7 +32,7 @@ async fn try_everything(nobody: &Broadcast) {
 }
 
 #[tokio::test]
-async fn an_empty_list_reaches_nobody_on_this_node() {
+async fn an_empty_list_selects_no_socket_on_this_node() {
     let server = server_with(ServerConfig::default()).await;
     let mut connected = sockets(&server.io.of("/"));
     let (mut one, mut two) = (server.client().await, server.client().await);
@@ -67,7 +67,7 @@ async fn an_empty_list_reaches_nobody_on_this_node() {
 }
 
 #[tokio::test]
-async fn parents_reach_nobody_in_any_child() {
+async fn an_empty_list_selects_no_socket_of_any_child() {
     let server = server_with(ServerConfig::default()).await;
     let parent = server.io.of_pattern("/team-{n}").unwrap();
     support::fence(&server.io.of("/team-1"));
@@ -97,7 +97,7 @@ async fn pair(cluster: &MemoryCluster) -> [(Running, Client); 2] {
 }
 
 #[tokio::test]
-async fn nothing_of_an_empty_list_is_published() {
+async fn a_broadcast_to_an_empty_list_is_not_published() {
     let cluster = MemoryCluster::new();
     let [(one, mut here), (_two, mut there)] = pair(&cluster).await;
     let parcels = Arc::new(AtomicUsize::new(0));
@@ -121,7 +121,7 @@ async fn nothing_of_an_empty_list_is_published() {
 }
 
 #[tokio::test]
-async fn an_empty_list_is_not_recovered_by_a_client_that_comes_back() {
+async fn a_recovered_client_gets_no_event_of_an_empty_list() {
     let config = ServerConfig::default().connection_state_recovery(Recovery::default());
     let server = server_with(config).await;
     let mut client = server.open().await;
@@ -140,7 +140,7 @@ async fn an_empty_list_is_not_recovered_by_a_client_that_comes_back() {
 }
 
 #[tokio::test]
-async fn an_empty_list_is_in_no_log_of_the_cluster() {
+async fn a_broadcast_to_an_empty_list_is_not_logged() {
     let cluster = nodes::cluster();
     let mut node = Node::of(&cluster).await;
     let (client, _, pid, offset) = node.client_with_offset().await;

@@ -35,7 +35,7 @@ fn long() -> String {
 }
 
 #[tokio::test]
-async fn on_polling() {
+async fn the_flag_applies_to_polling() {
     let server = server().await;
     let mut sockets = sockets(&server.io.of("/"));
     let sid = server.polling_client().await;
@@ -65,7 +65,7 @@ async fn on_polling() {
 }
 
 #[tokio::test]
-async fn on_websocket() {
+async fn the_flag_applies_to_websocket() {
     let config = ServerConfig::default()
         .engine(|engine| engine.per_message_deflate(PerMessageDeflate::default()));
     let server = server_with(config).await;
