@@ -1,5 +1,8 @@
-//! Says hello to a server and listens: `cargo run -p socketio-async-client --example hello --
-//! http://localhost:3000`.
+//! Says hello to a server and listens.
+//!
+//! ```sh
+//! cargo run -p socketio-async-client --example hello -- http://localhost:3000
+//! ```
 
 use socketio_client::{ClientConfig, ConnectError, Data, DisconnectReason, Manager, Socket};
 

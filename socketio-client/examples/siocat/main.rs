@@ -1,5 +1,8 @@
-//! Talks with a Socket.IO server from the command line: `cargo run -p
-//! socketio-async-client --example siocat -- --help`.
+//! Talks with a Socket.IO server from the command line.
+//!
+//! ```sh
+//! cargo run -p socketio-async-client --example siocat -- --help
+//! ```
 
 mod input;
 mod options;
