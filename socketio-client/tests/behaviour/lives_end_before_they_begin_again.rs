@@ -88,7 +88,7 @@ async fn live(ops: Vec<Op>, polling: bool, retried: bool) {
             Op::Close => manager.close(),
             Op::ServerDisconnects(at) => {
                 lossless = false;
-                io.of(NAMESPACES[at]).disconnect_sockets(false).unwrap();
+                io.of(NAMESPACES[at]).disconnect_sockets().unwrap();
             }
             Op::Cut => {
                 lossless = false;

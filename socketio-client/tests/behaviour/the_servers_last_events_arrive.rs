@@ -26,8 +26,8 @@ fn finish(io: &Server, peer: &Peer, end: End) {
     }
     match end {
         End::Socket => peer.disconnect(),
-        End::Connection => peer.disconnect_all(),
-        End::Sockets => io.of("/ends").disconnect_sockets(true).unwrap(),
+        End::Connection => peer.close_connection(),
+        End::Sockets => io.of("/ends").close_connections().unwrap(),
         End::Namespace => assert!(io.close_namespace("/ends")),
         End::Server => io.close(),
         End::Drain => {
