@@ -7,15 +7,18 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use socketio_adapter::{AdapterError, BoxFuture, Discovery, Inbox, Link, Message, Offset, Seat};
-use socketio_server::{ClusterAdapter, Server, ServerConfig};
-use support::{until, within};
+use socketio_adapter::{
+    AdapterError, BoxFuture, Discovery, Inbox, Link, Message, Offset, Room, RoomInterest, Seat,
+};
+use socketio_server::{ClusterAdapter, Recovery, Server, ServerConfig};
+use support::{server_with, until, within};
 
 /// Panics when it is first asked to join, and at the first message.
 #[derive(Debug, Default)]
 struct Panicking {
     joins: AtomicUsize,
     published: Arc<AtomicUsize>,
+    keeps_log: bool,
 }
 
 struct Line(Arc<AtomicUsize>);
@@ -23,6 +26,10 @@ struct Line(Arc<AtomicUsize>);
 impl ClusterAdapter for Panicking {
     fn discovery(&self) -> Discovery {
         Discovery::Count
+    }
+
+    fn keeps_log(&self) -> bool {
+        self.keeps_log
     }
 
     fn join(
@@ -49,8 +56,20 @@ impl Link for Line {
         Box::pin(async { Ok(1) })
     }
 
+    fn interest(&self) -> RoomInterest {
+        RoomInterest::Joined
+    }
+
+    fn room_appeared(&self, _: &Room) {
+        panic!("the link panics at a room");
+    }
+
+    fn room_vanished(&self, _: &Room) {
+        panic!("the link panics at a room");
+    }
+
     fn leave(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {})
+        panic!("the link panics at the end");
     }
 }
 
@@ -66,4 +85,38 @@ async fn a_panicking_adapter_loses_one_message() {
     }
     until(|| io.stats().cluster.sent == 1).await;
     assert_eq!(io.stats().cluster.lost, 1);
+}
+
+#[tokio::test]
+async fn an_event_whose_publication_panics_is_delivered_on_this_node() {
+    let adapter = Arc::new(Panicking { keeps_log: true, ..Panicking::default() });
+    let config = ServerConfig::default().connection_state_recovery(Recovery::default());
+    let server = server_with(config.adapter(adapter)).await;
+    within(server.io.joined()).await;
+    let mut client = server.open().await;
+    client.send("40").await;
+    client.recoverable().await;
+    server.io.emit("n", &1).unwrap();
+    client.expect(r#"42["n",1]"#).await;
+    assert_eq!(server.io.stats().cluster.lost, 1);
+}
+
+#[tokio::test]
+async fn a_link_that_panics_at_rooms_and_at_the_end_stays_in_use() {
+    let adapter = Arc::new(Panicking::default());
+    let server = server_with(ServerConfig::default().adapter(adapter.clone())).await;
+    within(server.io.joined()).await;
+    let mut connected = support::sockets(&server.io.of("/"));
+    let mut client = server.client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    for n in 1..=3 {
+        socket.join("room").unwrap();
+        server.io.emit("n", &n).unwrap();
+        client.expect(&format!(r#"42["n",{n}]"#)).await;
+        until(|| adapter.published.load(Ordering::SeqCst) == n).await;
+        socket.leave("room");
+        tokio::task::yield_now().await;
+    }
+    server.io.close();
+    within(server.io.ended()).await;
 }

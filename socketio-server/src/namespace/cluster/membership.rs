@@ -41,9 +41,9 @@ pub(crate) struct Membership {
     stage: watch::Sender<Stage>,
     pub(super) started: AtomicBool,
     /// Notified when the earliest deadline may have changed.
-    pub(super) sooner: Notify,
+    pub(super) deadline_changed: Notify,
     /// Rooms that were reported to the back-end. Only the membership's own task accesses them.
-    pub(super) told: Mutex<HashSet<Room>>,
+    pub(super) announced_rooms: Mutex<HashSet<Room>>,
     /// Number of running handlers of server-side events.
     pub(super) handlers: AtomicUsize,
     /// Resolves when the last handler of a server-side event has started.
@@ -97,9 +97,9 @@ impl Membership {
             saving: watch::Sender::new(0),
             stage: watch::Sender::new(Stage::Joining),
             started: AtomicBool::new(false),
-            sooner: Notify::new(),
+            deadline_changed: Notify::new(),
             adapter,
-            told: Mutex::default(),
+            announced_rooms: Mutex::default(),
             handlers: AtomicUsize::new(0),
             last_begun: Mutex::default(),
             counters,
@@ -202,7 +202,7 @@ impl Membership {
         })?;
         let asked = Asked { membership: self.clone(), request, outcome };
         self.process(outputs)?;
-        self.sooner.notify_one();
+        self.deadline_changed.notify_one();
         Ok(asked)
     }
 

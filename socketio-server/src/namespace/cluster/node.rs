@@ -10,7 +10,8 @@ use std::{
 };
 
 use socketio_adapter::{
-    AdapterError, Body, Inbox, Link, Message, MessageError, NodeId, Offset, RoomInterest, Selection,
+    AdapterError, Body, Inbox, Link, Message, MessageError, NodeId, Offset, Room, RoomInterest,
+    Selection,
 };
 use tokio::runtime::Handle;
 
@@ -68,7 +69,11 @@ async fn run(node: Arc<Node>) {
             }
             stay(&node, &*link).await;
             let _ = tokio::time::timeout(PAUSE, membership.saved()).await;
-            let _ = tokio::time::timeout(PAUSE, link.leave()).await;
+            let leave = caught(async {
+                link.leave().await;
+                Ok(())
+            });
+            let _ = tokio::time::timeout(PAUSE, leave).await;
         }
         () = membership.reached(Stage::Leaving) => {}
     }
@@ -184,7 +189,8 @@ async fn publish_event(
 ) -> Result<(), AdapterError> {
     let event = message.clone();
     node.membership.order.begin_publishing(number);
-    let result = link.publish(message).await;
+    // A panic must not skip the delivery on this node.
+    let result = caught(async { link.publish(message).await }).await;
     if node.membership.order.end_publishing(&result) {
         node.deliver(event);
     }
@@ -204,15 +210,15 @@ async fn watch_order(membership: &Membership) {
 /// Handles the deadlines of the membership. Never returns.
 async fn watch_clock(membership: &Membership) {
     loop {
-        let sooner = membership.sooner.notified();
+        let changed = membership.deadline_changed.notified();
         match membership.tick() {
             Some(next) => {
                 tokio::select! {
                     () = tokio::time::sleep_until(next.into()) => {}
-                    () = sooner => {}
+                    () = changed => {}
                 }
             }
-            None => sooner.await,
+            None => changed.await,
         }
     }
 }
@@ -226,13 +232,13 @@ async fn watch_rooms(node: &Node, link: &dyn Link) {
         noticed.notified().await;
         let Some(namespace) = node.namespace() else { continue };
         for (room, present) in namespace.hub().take_changed() {
-            let mut told = node.membership.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let news = if present { told.insert(room.clone()) } else { told.remove(&room) };
-            drop(told);
-            match present {
-                true if news => link.room_appeared(&room),
-                false if news => link.room_vanished(&room),
-                _ => {}
+            let mut announced =
+                node.membership.announced_rooms.lock().unwrap_or_else(PoisonError::into_inner);
+            let news =
+                if present { announced.insert(room.clone()) } else { announced.remove(&room) };
+            drop(announced);
+            if news {
+                node.report_room(link, &room, present);
             }
         }
     }
@@ -255,6 +261,15 @@ fn report(node: &Node, result: Result<(), AdapterError>) {
 impl Node {
     fn namespace(&self) -> Option<Namespace> {
         self.namespace.upgrade().map(Namespace)
+    }
+
+    /// Reports to the back-end that a room has appeared or vanished. A panic ends only this call.
+    fn report_room(&self, link: &dyn Link, room: &Room, present: bool) {
+        let report = || if present { link.room_appeared(room) } else { link.room_vanished(room) };
+        if catch_unwind(AssertUnwindSafe(report)).is_err() {
+            let nsp = &self.membership.seat.nsp;
+            tracing::error!(target: "socketio::cluster", %nsp, "the adapter panicked at a room");
+        }
     }
 
     /// Delivers the events that wait for an unreachable log on this node only. Other nodes do not
