@@ -88,7 +88,7 @@
 //! | acks that a client has not read | half of the outgoing queue | no further event of the client is started; the values that handlers return wait |
 //! | work of one connection per turn | [`EngineConfig::turn`] | its task yields to other connections |
 //! | concurrent handlers | [`ServerConfig::max_in_flight`] | events wait |
-//! | awaited acks | `max_pending_acks` of [`Limits`], plus `max_queued_packets` events that wait for room | `emit_with_ack` waits, within its timeout; then [`AckError::TooManyPending`] |
+//! | awaited acks | `max_pending_acks` of [`Limits`], plus `max_queued_packets` events that wait for room | `emit_with_ack` waits, within its timeout; then [`AckError::TooManyPending`], or in a broadcast a missing ack |
 //! | namespaces, attachments, nesting, names | [`Limits`] | a typed error, a refusal, or the end of the connection |
 //! | namespaces created by clients' requests | [`ServerConfig::max_dynamic_namespaces`] | a refusal |
 //! | event rate of a socket | [`ServerConfig::rate_limit`] (none by default) | the event is dropped, reported and acknowledged with an error; or the client is disconnected |

@@ -133,7 +133,7 @@ impl Client {
         AckError::TooManyPending
     }
 
-    fn try_expect_ack(
+    pub(crate) fn try_expect_ack(
         &self,
         nsp: &Nsp,
         id: AckId,

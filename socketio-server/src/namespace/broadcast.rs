@@ -6,8 +6,8 @@ use bytestring::ByteString;
 use engineio_server::Frames;
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::{Ask, Body, Gathered, IntoRooms, Offset, Outcome, Selection, event_args};
-use socketio_parser::{AckId, Args, Event};
-use tokio::sync::oneshot;
+use socketio_parser::{AckId, AckRefused, Args, Event};
+use tokio::{runtime::Handle, sync::oneshot, task::JoinSet};
 
 use crate::{
     client::waiter::{Collector, Waiter},
@@ -206,6 +206,9 @@ impl Broadcast {
     /// Sends the event and collects the acks of all recipients, in no particular order. A client
     /// whose handler failed counts as missing.
     ///
+    /// A recipient of which [`Limits::max_pending_acks`](crate::Limits::max_pending_acks) acks are
+    /// already awaited gets the event when there is room. Waiting counts towards the timeout.
+    ///
     /// # Errors
     ///
     /// See [`BroadcastAckError`]. If some recipients do not send an ack, the error contains the
@@ -254,22 +257,39 @@ impl Broadcast {
         outgoing::tell(&self.namespace, &targets, event, args);
         let (collector, all) = Collector::new(expected);
         let mut pending = Pending { broadcast: self, id, targets: Vec::with_capacity(expected) };
+        let mut waiting = JoinSet::new();
         for target in targets {
             // A share that is dropped counts as a missing ack.
-            if self.ask_one(&target, id, Waiter::Many(collector.share()), frames.clone()) {
-                pending.targets.push(target);
+            let waiter = Waiter::Many(collector.share());
+            match self.ask_one(&target, id, waiter, frames.clone()) {
+                Asked::Sent => pending.targets.push(target),
+                Asked::Waits(late) => {
+                    pending.targets.push(target);
+                    waiting.spawn(late);
+                }
+                Asked::Failed => {}
             }
         }
-        Ok(AskedHere { pending, expected, collector, all })
+        Ok(AskedHere { pending, expected, collector, all, _waiting: waiting })
     }
 
     /// Sends the event to the recipients on this node for another node. Returns their number.
-    pub(crate) fn relay(&self, args: &Args, relay: impl Fn() -> Relay) -> usize {
+    pub(crate) fn relay(&self, args: &Args, runtime: &Handle, relay: impl Fn() -> Relay) -> usize {
         let Ok((id, frames)) = self.question(args.event(), args) else { return 0 };
         let targets = self.targets();
         outgoing::tell(&self.namespace, &targets, args.event(), args);
-        let ask = |target: &&Arc<SocketInner>| {
-            self.ask_one(target, id, Waiter::Relay(relay()), frames.clone())
+        let ask = |target: &&Arc<SocketInner>| match self.ask_one(
+            target,
+            id,
+            Waiter::Relay(relay()),
+            frames.clone(),
+        ) {
+            Asked::Sent => true,
+            Asked::Waits(late) => {
+                runtime.spawn(late);
+                true
+            }
+            Asked::Failed => false,
         };
         targets.iter().filter(ask).count()
     }
@@ -286,16 +306,44 @@ impl Broadcast {
         Ok((id, self.counted(frames)))
     }
 
-    fn ask_one(&self, target: &SocketInner, id: AckId, waiter: Waiter, frames: Frames) -> bool {
-        let nsp = self.namespace.nsp();
-        if target.client.expect_ack(nsp, id, self.patience(), waiter).is_err() {
-            return false;
+    /// Sends the event to one recipient, or returns a future that does so when another of its acks
+    /// may be awaited.
+    fn ask_one(
+        &self,
+        target: &Arc<SocketInner>,
+        id: AckId,
+        waiter: Waiter,
+        frames: Frames,
+    ) -> Asked<impl Future<Output = ()> + Send + use<>> {
+        let (nsp, patience) = (self.namespace.nsp(), self.patience());
+        let waiter = match target.client.try_expect_ack(nsp, id, patience, waiter) {
+            Ok(()) => {
+                let queued = self.queue_asking(target, id, frames);
+                return if queued { Asked::Sent } else { Asked::Failed };
+            }
+            Err((AckRefused::TooMany, waiter)) => waiter,
+            Err(_) => return Asked::Failed,
+        };
+        if self.selection.flags.volatile {
+            target.client.counters.here().acks.refused.one();
+            return Asked::Failed;
         }
-        let sent = self.queue(target, frames);
-        if !sent {
-            target.client.forget(nsp, id);
+        let (broadcast, target) = (self.clone(), target.clone());
+        Asked::Waits(async move {
+            let (nsp, client) = (broadcast.namespace.nsp(), &target.client);
+            if client.expect_ack_in_turn(nsp, id, patience, waiter).await.is_ok() {
+                broadcast.queue_asking(&target, id, frames);
+            }
+        })
+    }
+
+    /// Queues an event whose ack is awaited. Returns whether there was room.
+    fn queue_asking(&self, target: &SocketInner, id: AckId, frames: Frames) -> bool {
+        let queued = self.queue(target, frames);
+        if !queued {
+            target.client.forget(self.namespace.nsp(), id);
         }
-        sent
+        queued
     }
 
     fn patience(&self) -> Duration {
@@ -453,12 +501,22 @@ impl Broadcast {
     }
 }
 
+/// The result of asking one recipient.
+enum Asked<F> {
+    Sent,
+    /// The event is sent by this future.
+    Waits(F),
+    Failed,
+}
+
 /// Recipients on this node whose acks are awaited.
 struct AskedHere<'a> {
     pending: Pending<'a>,
     expected: usize,
     collector: Arc<Collector>,
     all: oneshot::Receiver<()>,
+    /// The tasks of recipients that get the event later. They end with this value.
+    _waiting: JoinSet<()>,
 }
 
 impl AskedHere<'_> {

@@ -142,3 +142,22 @@ async fn a_client_with_a_full_queue_counts_as_missing() {
     assert!(matches!(refused, BroadcastAckError::Emit(EmitError::Encode(_))));
     until(|| socket.conn().queued().0 == 0).await;
 }
+
+#[tokio::test]
+async fn a_recipient_whose_acks_are_all_awaited_is_asked_when_there_is_room() {
+    let limits = Limits::default().max_pending_acks(1);
+    let server = server_with(ServerConfig::default().limits(limits)).await;
+    let mut connected = sockets(&server.io.of("/"));
+    let mut client = server.client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    let earlier = tokio::spawn(async move { socket.emit_with_ack::<u32>("earlier", &()).await });
+    let first = client.text().await;
+    let io = server.io.clone();
+    let answers = tokio::spawn(async move { io.emit_with_ack::<u32>("question", &()).await });
+    client.fence().await;
+    let id = first.strip_prefix("42").unwrap().strip_suffix(r#"["earlier"]"#).unwrap();
+    client.send(&format!("43{id}[1]")).await;
+    assert_eq!(within(earlier).await.unwrap().unwrap(), 1);
+    answer(&mut client, "2").await;
+    assert_eq!(within(answers).await.unwrap().unwrap(), [2]);
+}

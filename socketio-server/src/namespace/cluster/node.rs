@@ -318,7 +318,7 @@ impl Node {
                     to: from.clone(),
                     request: request.clone(),
                 };
-                let clients = here(namespace, selection).relay(&args, relay);
+                let clients = here(namespace, selection).relay(&args, &self.runtime, relay);
                 let (request, clients) = (request.clone(), clients as u64);
                 self.membership.reply(&from, Body::BroadcastClientCount { request, clients });
             }
