@@ -223,14 +223,14 @@ impl SocketConfig {
     ///     Ok(json!({ "token": token }))
     /// });
     /// ```
-    pub fn auth_with<F, Fut, T>(mut self, ask: F) -> Self
+    pub fn auth_with<F, Fut, T>(mut self, provide: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T, HandlerError>> + Send + 'static,
         T: Serialize,
     {
         self.auth = Auth::Function(Arc::new(move || {
-            let auth = ask();
+            let auth = provide();
             Box::pin(async move { Ok(serde_json::to_value(auth.await?)?) })
         }));
         self

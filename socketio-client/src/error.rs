@@ -58,7 +58,7 @@ pub enum ConnectError {
     /// namespace without an id.
     #[error("the server speaks the protocol of Socket.IO v2, which this client does not")]
     Unsupported,
-    /// Nobody has requested a connection, see [`Socket::connected`](crate::Socket::connected).
+    /// No connection was requested, see [`Socket::connected`](crate::Socket::connected).
     #[error("the socket is not to be connected")]
     Inactive,
     /// The connection ended before the server granted the namespace.

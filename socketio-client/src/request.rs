@@ -1,7 +1,8 @@
 //! The request of a manager's or a socket's handles.
 
-/// What the handles want the connection's task to do. For a manager it is about the connection,
-/// for a socket about its namespace. The task reads the current request, not a queue of commands.
+/// The request of the handles to the connection's task. A manager's request concerns the
+/// connection, a socket's request its namespace. The task reads the current request, not a queue of
+/// commands.
 ///
 /// ```text
 ///          open                close              open

@@ -199,7 +199,7 @@ mod tests {
     /// URLs for which Node's client connects to another server or to none, and why this client
     /// differs.
     const UNLIKE_NODE: [(&str, &[&str]); 8] = [
-        // Without a page there is no default scheme. Node connects to a host named "undefined", or
+        // Only a page has a default scheme. Node connects to a host named "undefined", or
         // to `localhost`.
         (
             "scheme",

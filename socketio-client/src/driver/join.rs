@@ -1,4 +1,4 @@
-//! Joining namespaces, and what the server sends for them.
+//! Joining namespaces, and the server's packets for them.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -72,7 +72,7 @@ impl Driver {
         namespace.epoch = namespace.slot.begin_join();
         match namespace.slot.config().auth.clone() {
             Auth::Value(auth) => self.send_connect(index, &auth),
-            Auth::Function(ask) => match catch_unwind(AssertUnwindSafe(|| ask())) {
+            Auth::Function(provide) => match catch_unwind(AssertUnwindSafe(|| provide())) {
                 Ok(future) => namespace.phase = Phase::AwaitingAuth { future, deadline },
                 Err(_) => self.auth_failed(index, "the function panicked".into()),
             },

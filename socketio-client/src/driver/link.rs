@@ -150,7 +150,7 @@ impl Driver {
     fn failed(&mut self, error: ConnectError) {
         let reconnecting = self.backoff.attempts() > 0;
         self.set_link(Link::Idle);
-        // Before anybody is notified, because a listener may request a new connection.
+        // Before listeners are notified, because a listener may request a new connection.
         self.shared.withdraw_request();
         self.shared.notify(&ManagerEvent::Error(error.clone()));
         let for_good = matches!(error, ConnectError::Unsupported);
@@ -175,7 +175,7 @@ impl Driver {
     /// Handles the loss of the connection: fails all pending acks, notifies every socket, and
     /// reconnects.
     fn lost(&mut self, loss: Loss) {
-        // Before anybody is notified, because a listener may request a new connection.
+        // Before listeners are notified, because a listener may request a new connection.
         self.shared.withdraw_request();
         self.end_namespaces(&loss, None);
         self.backoff.reset();

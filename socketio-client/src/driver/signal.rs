@@ -1,4 +1,4 @@
-//! Flags by which the handles wake the connection's task and tell it what changed.
+//! Flags by which the handles wake the connection's task and report changes.
 
 use std::task::Waker;
 
@@ -17,8 +17,8 @@ const REQUESTS: u8 = 4;
 /// afterwards.
 const STOPPED: u8 = 8;
 
-/// The flags. Raising a flag while the task runs takes no lock and wakes nobody; the task's own
-/// handlers do this most often.
+/// The flags. Raising a flag while the task runs takes no lock and wakes no task. The task's
+/// own handlers do this most often.
 #[derive(Debug)]
 pub(crate) struct Signal {
     bits: AtomicU8,
@@ -26,7 +26,7 @@ pub(crate) struct Signal {
     waker: Mutex<Option<Waker>>,
 }
 
-/// What the task has to check.
+/// The changes that the task has to check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     /// A socket may have something to send.

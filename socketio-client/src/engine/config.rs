@@ -19,7 +19,7 @@ use super::{
     dial::{Address, Proxy, Tls, proxy_for},
     error::EngineError,
     http::Cookies,
-    options::{EngineOptions, Way},
+    options::{EngineOptions, Route},
 };
 use crate::sync::{Mutex, MutexGuard, lock};
 
@@ -53,10 +53,10 @@ impl EngineConfig {
     /// namespace.
     pub(crate) fn new(url: &str, options: &EngineOptions) -> Result<Self, EngineError> {
         let (address, url_query) = Address::parse(url)?;
-        let proxy = match &options.way {
-            Way::Direct => None,
-            Way::Through(proxy) => Some(proxy.clone()),
-            Way::Environment => proxy_for(&address, |name| std::env::var(name).ok())?,
+        let proxy = match &options.route {
+            Route::Direct => None,
+            Route::Through(proxy) => Some(proxy.clone()),
+            Route::Environment => proxy_for(&address, |name| std::env::var(name).ok())?,
         };
         let needs_tls = address.secure || proxy.as_ref().is_some_and(|it| it.address.secure);
         let tls = match &options.tls {
@@ -178,9 +178,9 @@ impl Shared {
 
     /// Calls the user's function for headers.
     pub(super) async fn refresh_headers(&self) -> Result<(), EngineError> {
-        let Some(ask) = &self.options.ask_headers else { return Ok(()) };
+        let Some(provide) = &self.options.provide_headers else { return Ok(()) };
         let panicked = |_| EngineError::Headers("the function panicked".into());
-        let mut headers = catch_unwind(AssertUnwindSafe(|| ask())).map_err(panicked)?;
+        let mut headers = catch_unwind(AssertUnwindSafe(|| provide())).map_err(panicked)?;
         let answer = poll_fn(|cx| {
             match catch_unwind(AssertUnwindSafe(|| headers.as_mut().poll(cx))).map_err(panicked) {
                 Ok(poll) => poll.map_err(EngineError::Headers),
@@ -308,14 +308,14 @@ mod tests {
         for (name, value) in [pair("cookie", "a=1"), pair("cookie", "b=2"), pair("x-1", "0")] {
             given.append(name, value);
         }
-        let ask = || async {
+        let provide = || async {
             let mut provided = HeaderMap::new();
             for value in ["1", "2"] {
                 provided.append("x-1", HeaderValue::from_static(value));
             }
             Ok(provided)
         };
-        let shared = shared("http://a", EngineOptions::new().headers(given).headers_with(ask));
+        let shared = shared("http://a", EngineOptions::new().headers(given).headers_with(provide));
         let mut stored = HeaderMap::new();
         stored.insert(header::SET_COOKIE, HeaderValue::from_static("c=3"));
         shared.keep_cookies(&stored);

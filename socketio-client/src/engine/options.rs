@@ -33,7 +33,7 @@ pub struct EngineOptions {
     pub(super) add_trailing_slash: bool,
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: HeaderMap,
-    pub(super) ask_headers: Option<AskHeaders>,
+    pub(super) provide_headers: Option<ProvideHeaders>,
     pub(super) transport_headers: Vec<(Transport, HeaderName, HeaderValue)>,
     pub(super) protocols: Vec<HeaderValue>,
     pub(super) force_base64: bool,
@@ -46,7 +46,7 @@ pub struct EngineOptions {
     pub(super) max_queued_packets: usize,
     pub(super) max_queued_bytes: usize,
     pub(super) revision: Revision,
-    pub(super) way: Way,
+    pub(super) route: Route,
     pub(super) tls: Option<Tls>,
     pub(super) connector: Arc<dyn Connector>,
     pub(super) wall_clock: WallClock,
@@ -58,11 +58,11 @@ pub(super) type WallClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 pub(super) type HeadersFuture =
     Pin<Box<dyn Future<Output = Result<HeaderMap, Box<dyn Error + Send + Sync>>> + Send>>;
 
-pub(super) type AskHeaders = Arc<dyn Fn() -> HeadersFuture + Send + Sync>;
+pub(super) type ProvideHeaders = Arc<dyn Fn() -> HeadersFuture + Send + Sync>;
 
 /// How the client reaches servers: directly or by a proxy.
 #[derive(Clone, Debug)]
-pub(super) enum Way {
+pub(super) enum Route {
     Direct,
     Through(Proxy),
     /// Follow the environment variables.
@@ -81,7 +81,7 @@ impl EngineOptions {
             add_trailing_slash: true,
             query: Vec::new(),
             headers: HeaderMap::new(),
-            ask_headers: None,
+            provide_headers: None,
             transport_headers: Vec::new(),
             protocols: Vec::new(),
             force_base64: false,
@@ -94,7 +94,7 @@ impl EngineOptions {
             max_queued_packets: 8192,
             max_queued_bytes: 8 << 20,
             revision: Revision::V4,
-            way: Way::Direct,
+            route: Route::Direct,
             tls: None,
             connector: Arc::new(TcpConnector),
             wall_clock: Arc::new(SystemTime::now),
@@ -189,12 +189,12 @@ impl EngineOptions {
     ///
     /// [`EngineError::Headers`]: crate::EngineError::Headers
     #[must_use]
-    pub fn headers_with<F, Fut>(mut self, ask: F) -> Self
+    pub fn headers_with<F, Fut>(mut self, provide: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<HeaderMap, Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        self.ask_headers = Some(Arc::new(move || Box::pin(ask())));
+        self.provide_headers = Some(Arc::new(move || Box::pin(provide())));
         self
     }
 
@@ -330,7 +330,7 @@ impl EngineOptions {
     /// Connects through an HTTP proxy (default none).
     #[must_use]
     pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.way = Way::Through(proxy);
+        self.route = Route::Through(proxy);
         self
     }
 
@@ -345,7 +345,7 @@ impl EngineOptions {
     /// scheme than `http` or `https` is an error of the manager.
     #[must_use]
     pub fn proxy_from_env(mut self) -> Self {
-        self.way = Way::Environment;
+        self.route = Route::Environment;
         self
     }
 
@@ -376,7 +376,7 @@ impl fmt::Debug for EngineOptions {
         f.debug_struct("EngineOptions")
             .field("transports", &self.transports)
             .field("path", &self.path)
-            .field("way", &self.way)
+            .field("route", &self.route)
             .field("tls", &self.tls)
             .finish_non_exhaustive()
     }

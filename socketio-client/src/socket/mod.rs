@@ -146,7 +146,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::Inactive`] if nobody has requested a connection. Otherwise the last
+    /// [`ConnectError::Inactive`] if no connection was requested. Otherwise the last
     /// `connect_error`, as soon as no attempt follows: the server has refused or disconnected the
     /// socket, the application has disconnected it, the manager was closed, or the
     /// [`Reconnection`](crate::Reconnection) gives up.

@@ -47,19 +47,19 @@ pub(crate) struct NamespaceState {
     pub(super) epoch: u64,
     pub(super) outbox: Outbox<Waiter>,
     pub(super) retries: Retries<Waiter>,
-    /// Acks that nobody waits for any more.
+    /// Acks whose callers have stopped waiting.
     pub(super) abandoned_acks: Vec<AckId>,
     /// Callers that wait for the next `connect` or `connect_error`.
     pub(super) connecting: Vec<oneshot::Sender<Result<(), ConnectError>>>,
 }
 
-/// What the handles of a socket have requested since the last call.
+/// The requests of a socket's handles since the last call.
 pub(crate) struct SlotRequests {
     /// Whether the namespace is to be left.
     pub(crate) leave: bool,
     /// Whether the namespace is to be joined, after it was left.
     pub(crate) join: bool,
-    /// Acks that nobody waits for any more.
+    /// Acks whose callers have stopped waiting.
     pub(crate) abandoned_acks: Vec<AckId>,
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use crate::support::{Network, URL, log, peer, settle, within};
 
 #[tokio::test(start_paused = true)]
-async fn nothing_more_is_read_until_there_is_room() {
+async fn nothing_more_is_read_until_the_inbox_has_room() {
     let config = ServerConfig::default()
         .engine(|engine| engine.max_queued_bytes(1_000_000_000).max_queued_packets(1_000_000));
     let io = Server::with_config(config);

@@ -17,7 +17,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::support::{Log, Network, URL, happenings, life, log, settle, within};
+use crate::support::{Log, Network, URL, connection_events, log, manager_events, settle, within};
 
 /// A server that grants each namespace. It grants `/slow` when an event `go` arrives in another
 /// one.
@@ -43,12 +43,12 @@ fn server() -> (Network, Log<(String, Instant)>) {
 async fn a_lone_namespace_is_joined_again_over_a_new_connection() {
     let (network, mut seen) = server();
     let socket = network.socket("/");
-    let mut log = happenings(socket.manager());
-    let mut life = life(&socket);
+    let mut log = manager_events(socket.manager());
+    let mut life = connection_events(&socket);
     within(socket.connect()).await.unwrap();
     socket.disconnect();
     within(socket.connect()).await.unwrap();
-    assert_eq!(network.dialled(), 2);
+    assert_eq!(network.dialed(), 2);
     let texts: Vec<_> = seen.take(3).await.into_iter().map(|(text, _)| text).collect();
     assert_eq!(texts.iter().filter(|text| *text == "0").count(), 2, "{texts:?}");
     settle().await;
@@ -63,7 +63,7 @@ async fn a_namespace_beside_others_is_joined_again_after_a_pause() {
     let (socket, other) = (manager.socket("/a"), manager.socket("/other"));
     within(other.connect()).await.unwrap();
     within(socket.connect()).await.unwrap();
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     socket.disconnect();
     within(socket.connect()).await.unwrap();
     let seen = seen.take(4).await;
@@ -72,7 +72,7 @@ async fn a_namespace_beside_others_is_joined_again_after_a_pause() {
     assert!(asked.1 - left.1 >= Duration::from_millis(50));
     settle().await;
     assert_eq!(life.rest(), ["disconnect: io client disconnect", "connect"]);
-    assert_eq!(network.dialled(), 1);
+    assert_eq!(network.dialed(), 1);
     assert!(other.is_connected());
 }
 
@@ -82,7 +82,7 @@ async fn disconnect_is_sent_after_the_response_to_connect() {
         let (network, mut seen) = server();
         let manager = network.manager();
         let (socket, other) = (manager.socket("/slow"), manager.socket("/other"));
-        let mut life = life(&socket);
+        let mut life = connection_events(&socket);
         within(other.connect()).await.unwrap();
         socket.open();
         settle().await;
@@ -102,7 +102,7 @@ async fn disconnect_is_sent_after_the_response_to_connect() {
         expected.extend(wanted.then(|| "0/slow,".into()));
         assert_eq!(texts(&mut seen), expected);
         assert!(life.rest().is_empty() && other.is_connected());
-        assert_eq!((socket.is_active(), network.dialled()), (wanted, 1));
+        assert_eq!((socket.is_active(), network.dialed()), (wanted, 1));
         if wanted {
             other.emit("go", &()).unwrap();
             within(socket.connect()).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_namespace_is_left_before_there_is_a_connection() {
     let (network, _seen) = server();
     network.down();
     let socket = network.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     socket.open();
     assert_eq!(life.next().await, "connect_error: websocket error");
     let before = Instant::now();
@@ -170,7 +170,8 @@ impl AsyncWrite for Cut {
 
 type Cuts = (Network, Socket, Log<String>, Arc<Mutex<Option<(Socket, bool)>>>);
 
-/// Returns the network, a connected socket, its life, and what happens with its next read.
+/// Returns the network, a connected socket, the log of its connection events, and the result of
+/// its next read.
 async fn cut() -> Cuts {
     let (network, _seen) = server();
     let then = Arc::default();
@@ -182,7 +183,7 @@ async fn cut() -> Cuts {
         })
     });
     let socket = Manager::with_config(URL, config).unwrap().socket("/");
-    let life = life(&socket);
+    let life = connection_events(&socket);
     within(socket.connect()).await.unwrap();
     (network, socket, life, then)
 }
@@ -194,7 +195,7 @@ async fn a_namespace_is_left_while_the_connection_is_lost() {
     socket.emit("wake", &()).unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(life.rest(), ["connect", "disconnect: io client disconnect"]);
-    assert_eq!(network.dialled(), 1);
+    assert_eq!(network.dialed(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,7 +206,7 @@ async fn a_namespace_is_left_then_joined_again_while_the_connection_is_lost() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(life.rest(), ["connect", "disconnect: io client disconnect", "connect"]);
     assert!(socket.is_connected());
-    assert_eq!(network.dialled(), 2);
+    assert_eq!(network.dialed(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,6 +225,6 @@ async fn whatever_waits_to_be_sent() {
     for socket in &sockets[1..] {
         within(socket.connect()).await.unwrap();
     }
-    assert_eq!(network.dialled(), 1);
+    assert_eq!(network.dialed(), 1);
     assert!(sockets[0].is_connected());
 }

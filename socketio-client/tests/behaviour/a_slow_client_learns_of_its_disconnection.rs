@@ -5,7 +5,7 @@ use std::time::Duration;
 use socketio_client::{Manager, Reconnection};
 use socketio_server::{Server, ServerConfig};
 
-use crate::support::{Network, URL, life, peer, within};
+use crate::support::{Network, URL, connection_events, peer, within};
 
 #[tokio::test(start_paused = true)]
 async fn a_client_dropped_by_the_server_is_not_connected() {
@@ -27,7 +27,7 @@ async fn a_client_dropped_by_the_server_is_not_connected() {
         let manager = Manager::with_config(URL, config).unwrap();
         let socket = manager.socket("/");
         socket.on("n", || tokio::time::sleep(Duration::from_secs(4)));
-        let mut life = life(&socket);
+        let mut life = connection_events(&socket);
         within(socket.connect()).await.unwrap();
         assert_eq!(life.next().await, "connect");
         let peer = peer(&io, &socket);

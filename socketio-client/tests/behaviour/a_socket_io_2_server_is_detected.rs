@@ -5,7 +5,7 @@ use std::time::Duration;
 use socketio_client::{ClientConfig, ConnectError, Manager, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use crate::support::{Network, URL, happenings, life, within};
+use crate::support::{Network, URL, connection_events, manager_events, within};
 
 const OPEN: &str =
     r#"0{"sid":"a","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":60000}"#;
@@ -17,7 +17,7 @@ async fn over_a_websocket() {
     let error = within(socket.connect()).await.unwrap_err();
     assert!(matches!(error, ConnectError::Unsupported));
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert!(!socket.is_active() && network.dialled() == 1);
+    assert!(!socket.is_active() && network.dialed() == 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -30,9 +30,9 @@ async fn over_polling() {
         })
     });
     let manager = Manager::with_config(URL, config).unwrap();
-    let mut log = happenings(&manager);
+    let mut log = manager_events(&manager);
     let socket = manager.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     let error = within(socket.connect()).await.unwrap_err();
     assert!(matches!(error, ConnectError::Unsupported), "{error:?}");
     tokio::time::sleep(Duration::from_secs(60)).await;

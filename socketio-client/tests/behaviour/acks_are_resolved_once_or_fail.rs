@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use socketio_client::{Ack, AckError, Binary, Data, EmitError, Event, HandlerError, Json};
 use socketio_server::{Args, Server, Socket as Peer};
 
-use crate::support::{Network, life, log, peer, settle, within};
+use crate::support::{Network, connection_events, log, peer, settle, within};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Upload {
@@ -148,7 +148,7 @@ async fn an_ack_that_waits_outlives_a_failed_attempt() {
     let network = Network::new(&io);
     network.down();
     let socket = network.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     socket.open();
     let asking = socket.clone();
     let asked = tokio::spawn(async move { asking.emit_with_ack::<u32>("echo", &7).await });
@@ -227,7 +227,7 @@ async fn an_ack_belongs_to_its_connection() {
     let io = Server::new();
     let network = Network::new(&io);
     let socket = network.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     let (sender, mut seen) = log();
     socket.on("ask", move |ack: Ack| {
         let _ = sender.send(ack);

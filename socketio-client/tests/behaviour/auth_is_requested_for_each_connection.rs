@@ -12,7 +12,7 @@ use serde_json::json;
 use socketio_client::{ConnectError, HandlerError, SocketConfig};
 use socketio_server::{Auth, Server};
 
-use crate::support::{Log, Network, life, log, within};
+use crate::support::{Log, Network, connection_events, log, within};
 
 fn tokens(io: &Server) -> Log<u32> {
     #[derive(serde::Deserialize)]
@@ -70,7 +70,7 @@ async fn a_failure_of_auth_is_reported_and_retried() {
         }
     });
     let socket = Network::new(&io).manager().socket_with("/", config);
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     let error = within(socket.connect()).await.unwrap_err();
     assert!(matches!(error, ConnectError::Auth(message) if message == "no token"));
     assert_eq!(tokens.next().await, 3);

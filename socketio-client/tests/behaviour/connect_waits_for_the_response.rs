@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use socketio_client::{ClientError, ConnectError, SocketConfig, connect_with};
 use socketio_server::{Auth, HandlerError, Server, Socket};
 
-use crate::support::{Network, URL, life, log, settle, within};
+use crate::support::{Network, URL, connection_events, log, settle, within};
 
 #[tokio::test(start_paused = true)]
 async fn a_granted_namespace_has_an_id() {
@@ -51,14 +51,14 @@ async fn a_refusal_has_a_message_and_data() {
     });
     let network = Network::new(&io);
     let socket = network.socket("/admin");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     let error = within(socket.connect()).await.unwrap_err();
     assert_eq!(error.to_string(), "not authorized");
     assert_eq!(error.data::<Value>(), Some(json!({ "code": 401 })));
     assert_eq!(life.next().await, "connect_error: not authorized");
     assert!(!socket.is_active());
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(network.dialled(), 1);
+    assert_eq!(network.dialed(), 1);
 
     let error = within(network.socket("/nowhere").connect()).await.unwrap_err();
     assert!(
@@ -76,7 +76,7 @@ async fn a_server_that_cannot_be_reached_is_an_error() {
     let error = within(connect_with(URL, network.polling())).await.unwrap_err();
     assert_eq!(error.to_string(), "xhr poll error");
     settle().await;
-    assert_eq!(network.dialled(), 2, "nothing is tried again without a handle");
+    assert_eq!(network.dialed(), 2, "nothing is tried again without a handle");
     let error = connect_with("/chat", network.config()).await.unwrap_err();
     assert!(matches!(error, ConnectError::Client(ClientError::Url(_))));
 }
@@ -102,13 +102,13 @@ async fn a_connect_without_a_response_is_sent_again() {
     });
     let network = Network::new(&io);
     let socket = network.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     socket.open();
     for _ in 0..2 {
         seen.next().await;
         assert_eq!(life.next().await, "connect_error: timeout");
     }
-    assert!(socket.is_active() && network.dialled() == 1);
+    assert!(socket.is_active() && network.dialed() == 1);
 }
 
 #[tokio::test(start_paused = true)]

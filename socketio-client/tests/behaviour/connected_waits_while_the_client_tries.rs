@@ -17,7 +17,7 @@ async fn waiting(socket: &Socket) -> tokio::task::JoinHandle<Result<(), ConnectE
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_waits_through_failed_attempts() {
+async fn connected_waits_through_failed_attempts() {
     let io = Server::new();
     let network = Network::new(&io);
     network.down();
@@ -25,7 +25,7 @@ async fn it_waits_through_failed_attempts() {
     socket.open();
     let waiting = waiting(&socket).await;
     tokio::time::sleep(Duration::from_secs(20)).await;
-    assert!(network.dialled() > 2 && !waiting.is_finished());
+    assert!(network.dialed() > 2 && !waiting.is_finished());
     network.replace(Some(&io));
     within(waiting).await.unwrap().unwrap();
     assert!(socket.is_connected());
@@ -33,12 +33,12 @@ async fn it_waits_through_failed_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_requests_no_connection() {
+async fn connected_requests_no_connection() {
     let network = Network::new(&Server::new());
     let socket = network.socket("/");
     let error = within(socket.connected()).await.unwrap_err();
     assert!(matches!(error, ConnectError::Inactive), "{error:?}");
-    assert_eq!(network.dialled(), 0);
+    assert_eq!(network.dialed(), 0);
 }
 
 #[tokio::test(start_paused = true)]

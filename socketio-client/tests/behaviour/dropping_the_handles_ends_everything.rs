@@ -5,7 +5,7 @@ use std::time::Duration;
 use socketio_client::{Socket, connect_with};
 use socketio_server::{Data, Server};
 
-use crate::support::{Network, URL, life, log, peer, settle, within};
+use crate::support::{Network, URL, connection_events, log, peer, settle, within};
 
 fn tasks() -> usize {
     tokio::runtime::Handle::current().metrics().num_alive_tasks()
@@ -43,13 +43,13 @@ async fn a_handle_that_is_dropped_while_connecting_stops_it() {
     drop(socket);
     network.down();
     let socket = network.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     socket.open();
     life.next().await;
-    let dialled = network.dialled();
+    let dialed = network.dialed();
     drop(socket);
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!((network.dialled(), tasks()), (dialled, before));
+    assert_eq!((network.dialed(), tasks()), (dialed, before));
 }
 
 #[tokio::test(start_paused = true)]

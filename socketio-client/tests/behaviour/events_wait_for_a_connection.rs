@@ -5,7 +5,7 @@ use std::time::Duration;
 use socketio_client::{EmitError, Manager, SocketConfig};
 use socketio_server::{Args, Server};
 
-use crate::support::{Log, Network, URL, life, log, settle, within};
+use crate::support::{Log, Network, URL, connection_events, log, settle, within};
 
 /// Records every event that the server receives.
 fn received(io: &Server) -> Log<String> {
@@ -39,7 +39,7 @@ async fn events_of_an_outage_arrive_once_and_in_order() {
     let mut received = received(&io);
     let network = Network::new(&io);
     let socket = network.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     within(socket.connect()).await.unwrap();
     socket.emit("before", &()).unwrap();
     assert_eq!(received.next().await, "before ");
@@ -159,7 +159,7 @@ async fn a_close_while_there_is_no_connection_ends_at_once_and_events_wait() {
     let network = Network::new(&io);
     network.down();
     let socket = network.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     socket.open();
     assert_eq!(life.next().await, "connect_error: websocket error");
     socket.emit("offline", &()).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use socketio_client::{ClientConfig, Manager, Reconnection, SocketConfig};
 use socketio_server::{Ack, Server};
 
-use crate::support::{Network, URL, life, log, settle, within};
+use crate::support::{Network, URL, connection_events, log, settle, within};
 
 fn manager(config: ClientConfig) -> Manager {
     Manager::with_config(URL, config).unwrap()
@@ -31,7 +31,7 @@ async fn the_reconnection_delay_may_be_any_duration() {
     let policy = Reconnection::default().delay(Duration::MAX).delay_max(Duration::MAX);
     let manager = manager(network.config().reconnection(policy).connect_timeout(Duration::MAX));
     let socket = manager.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     socket.open();
     assert_eq!(life.next().await, "connect_error: websocket error");
     settle().await;

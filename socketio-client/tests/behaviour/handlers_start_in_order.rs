@@ -6,7 +6,7 @@ use std::time::Duration;
 use socketio_client::{Ack, Data, Event, Socket, SocketConfig};
 use socketio_server::{Args, Server};
 
-use crate::support::{Network, life, log, peer, settle, within};
+use crate::support::{Network, connection_events, log, peer, settle, within};
 
 fn echoing() -> Server {
     let io = Server::new();
@@ -63,7 +63,7 @@ async fn a_slow_handler_delays_no_other() {
     let manager = Network::new(&io).manager();
     let config = SocketConfig::default().max_in_flight(1);
     let (socket, other) = (manager.socket_with("/", config), manager.socket("/other"));
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     socket.on("slow", std::future::pending::<()>);
     let (sender, mut seen) = log();
     other.on("quick", move || {

@@ -8,6 +8,7 @@
     reason = "to fail here is to fail the test"
 )]
 
+mod a_connection_opens_after_the_previous_one_has_ended;
 mod a_full_inbox_pauses_reading;
 mod a_full_queue_finds_room_again;
 mod a_lost_session_is_recovered;
@@ -27,7 +28,6 @@ mod handlers_start_in_order;
 mod handles_work_on_several_threads;
 mod listeners_are_removed_one_by_one;
 mod listeners_of_every_kind;
-mod lives_end_before_they_begin_again;
 mod messages_have_one_limit_in_each_direction;
 mod msgpack_servers_are_supported;
 mod namespaces_share_a_connection;

@@ -3,7 +3,7 @@
 use socketio_client::{Client, Socket};
 use socketio_server::{Args, Server};
 
-use crate::support::{Network, URL, life, log, settle, within};
+use crate::support::{Network, URL, connection_events, log, settle, within};
 
 fn server() -> Server {
     let io = Server::new();
@@ -23,11 +23,11 @@ async fn namespaces_use_one_connection() {
         within(socket.connect()).await.unwrap();
         assert_eq!(socket.emit_with_ack::<String>("where?", &()).await.unwrap(), nsp);
     }
-    assert_eq!(network.dialled(), 1);
+    assert_eq!(network.dialed(), 1);
     assert_eq!(manager.socket("chat").id(), manager.socket("/chat").id());
 
     let (chat, news) = (manager.socket("/chat"), manager.socket("/news"));
-    let (mut chats, mut newses) = (life(&chat), life(&news));
+    let (mut chats, mut newses) = (connection_events(&chat), connection_events(&news));
     chat.disconnect();
     settle().await;
     assert!(news.is_connected() && manager.is_open());
@@ -49,7 +49,7 @@ async fn a_client_finds_the_connection_by_url() {
     let news = client.socket(&format!("{URL}:80/news?x=1")).unwrap();
     within(chat.connect()).await.unwrap();
     within(news.connect()).await.unwrap();
-    assert_eq!(network.dialled(), 1);
+    assert_eq!(network.dialed(), 1);
     let again = client.socket(&format!("{URL}/chat")).unwrap();
     within(again.connect()).await.unwrap();
     assert_ne!(again.id(), chat.id());
@@ -57,12 +57,12 @@ async fn a_client_finds_the_connection_by_url() {
     within(alone.connect()).await.unwrap();
     let elsewhere = client.socket("http://other.test/chat").unwrap();
     within(elsewhere.connect()).await.unwrap();
-    assert_eq!(network.dialled(), 4);
+    assert_eq!(network.dialed(), 4);
     drop((chat, news));
     settle().await;
     let anew = client.socket(&format!("{URL}/chat")).unwrap();
     within(anew.connect()).await.unwrap();
-    assert_eq!(network.dialled(), 5);
+    assert_eq!(network.dialed(), 5);
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +74,7 @@ async fn namespaces_can_have_separate_connections() {
     for socket in &sockets {
         within(socket.connect()).await.unwrap();
     }
-    assert_eq!(network.dialled(), 2);
+    assert_eq!(network.dialed(), 2);
 }
 
 #[tokio::test(start_paused = true)]

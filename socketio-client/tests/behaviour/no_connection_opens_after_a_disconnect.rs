@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use socketio_server::{Server, Socket as Peer};
 
-use crate::support::{Network, happenings, life, log, settle, within};
+use crate::support::{Network, connection_events, log, manager_events, settle, within};
 
 const LONG: Duration = Duration::from_secs(300);
 
@@ -18,7 +18,7 @@ async fn nothing_opens_after_disconnect() {
     });
     let network = Network::new(&io);
     let socket = network.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     within(socket.connect()).await.unwrap();
     socket.disconnect();
     assert!(!socket.is_connected() && !socket.is_active() && socket.id().is_none());
@@ -26,9 +26,9 @@ async fn nothing_opens_after_disconnect() {
     assert_eq!(life.take(2).await, ["connect", "disconnect: io client disconnect"]);
     assert_eq!(reasons.next().await, "client namespace disconnect");
     tokio::time::sleep(LONG).await;
-    assert_eq!((network.dialled(), life.rest().len()), (1, 0));
+    assert_eq!((network.dialed(), life.rest().len()), (1, 0));
     within(socket.connect()).await.unwrap();
-    assert_eq!(network.dialled(), 2);
+    assert_eq!(network.dialed(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -37,13 +37,13 @@ async fn nothing_opens_after_the_server_has_disconnected_the_socket() {
     io.on("leave", |peer: Peer| async move { peer.disconnect() });
     let network = Network::new(&io);
     let socket = network.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     within(socket.connect()).await.unwrap();
     socket.emit("leave", &()).unwrap();
     assert_eq!(life.take(2).await, ["connect", "disconnect: io server disconnect"]);
     assert!(!socket.is_active());
     tokio::time::sleep(LONG).await;
-    assert_eq!(network.dialled(), 1);
+    assert_eq!(network.dialed(), 1);
     within(socket.connect()).await.unwrap();
 }
 
@@ -54,13 +54,13 @@ async fn disconnecting_ends_the_attempts_at_once() {
     network.down();
     let manager = network.manager();
     let socket = manager.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     socket.open();
     life.take(3).await;
-    let dialled = network.dialled();
+    let dialed = network.dialed();
     socket.disconnect();
     tokio::time::sleep(LONG).await;
-    assert_eq!((network.dialled(), life.rest().len()), (dialled, 0));
+    assert_eq!((network.dialed(), life.rest().len()), (dialed, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,9 +84,9 @@ async fn closing_the_manager_keeps_sockets_for_the_next_time() {
     let io = Server::new();
     let network = Network::new(&io);
     let manager = network.manager();
-    let mut log = happenings(&manager);
+    let mut log = manager_events(&manager);
     let socket = manager.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     within(socket.connect()).await.unwrap();
     manager.close();
     assert_eq!(life.take(2).await, ["connect", "disconnect: forced close"]);
@@ -110,7 +110,7 @@ async fn a_connect_right_after_close_waits_for_the_next_connection() {
     within(socket.connect()).await.unwrap();
     settle().await;
     assert!(socket.is_connected() && socket.id() != id);
-    assert_eq!(network.dialled(), 2);
+    assert_eq!(network.dialed(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,7 +118,7 @@ async fn disconnecting_and_connecting_at_once_is_both() {
     let io = Server::new();
     let network = Network::new(&io);
     let socket = network.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     within(socket.connect()).await.unwrap();
     socket.disconnect();
     within(socket.connect()).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use socketio_client::{Binary, ConnectError, Data, SocketConfig};
 
-use crate::support::{Network, life, log, settle, within};
+use crate::support::{Network, connection_events, log, settle, within};
 
 const GRANTED: &str = r#"0{"sid":"abc"}"#;
 
@@ -100,7 +100,7 @@ async fn an_invalid_packet_ends_the_connection() {
             None => Vec::new(),
         });
         let socket = network.socket("/");
-        let mut life = life(&socket);
+        let mut life = connection_events(&socket);
         within(socket.connect()).await.unwrap();
         socket.emit("go", &()).unwrap();
         let expected = ["connect", "disconnect: parse error", "connect"];
@@ -121,7 +121,7 @@ async fn unexpected_packets_are_ignored() {
         None => Vec::new(),
     });
     let socket = network.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     within(socket.connect()).await.unwrap();
     let mut events = socket.events();
     socket.emit("go", &()).unwrap();
@@ -134,7 +134,7 @@ async fn unexpected_packets_are_ignored() {
 async fn a_waiting_namespace_reports_the_disconnection() {
     let network = Network::raw(|_| Vec::new());
     let socket = network.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     let waiting = socket.clone();
     let connecting = tokio::spawn(async move { waiting.connect().await });
     settle().await;

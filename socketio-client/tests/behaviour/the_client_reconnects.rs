@@ -8,7 +8,7 @@ use std::{
 use socketio_client::{DisconnectDescription, Manager, ManagerEvent, Reconnection};
 use socketio_server::{Server, ServerConfig};
 
-use crate::support::{Network, URL, happenings, life, log, settle, within};
+use crate::support::{Network, URL, connection_events, log, manager_events, settle, within};
 
 fn limited(network: &Network, attempts: u32) -> Manager {
     let reconnection = Reconnection::default().attempts(attempts).randomization_factor(0.0);
@@ -21,7 +21,7 @@ async fn attempts_end_with_reconnect_failed_before_the_last_error() {
     let network = Network::new(&io);
     network.down();
     let manager = limited(&network, 2);
-    let mut log = happenings(&manager);
+    let mut log = manager_events(&manager);
     let socket = manager.socket("/");
     socket.open();
     let error = "error: websocket error";
@@ -30,7 +30,7 @@ async fn attempts_end_with_reconnect_failed_before_the_last_error() {
     assert_eq!(log.take(6).await, expected);
     assert_eq!(log.take(2).await, ["ReconnectFailed", again]);
     tokio::time::sleep(Duration::from_secs(100)).await;
-    assert_eq!((network.dialled(), log.rest().len()), (3, 0));
+    assert_eq!((network.dialed(), log.rest().len()), (3, 0));
     assert!(socket.is_active());
 
     // Stays disconnected until it is opened.
@@ -72,7 +72,7 @@ async fn an_open_during_a_failing_attempt_is_not_lost() {
             asking.open();
         }
     });
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     within(socket.connect()).await.unwrap_err();
     assert_eq!(life.take(2).await, ["connect_error: websocket error", "connect"]);
     manager.off();
@@ -96,7 +96,7 @@ async fn a_connector_that_panics_has_failed() {
             })
         });
         let socket = Manager::with_config(URL, config).unwrap().socket("/");
-        let mut life = life(&socket);
+        let mut life = connection_events(&socket);
         socket.open();
         assert_eq!(life.take(2).await, ["connect_error: websocket error", "connect"]);
     }
@@ -108,9 +108,9 @@ async fn a_failed_first_connection_is_tried_again() {
     let network = Network::new(&io);
     network.down();
     let manager = network.manager();
-    let mut log = happenings(&manager);
+    let mut log = manager_events(&manager);
     let socket = manager.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     socket.open();
     assert_eq!(life.next().await, "connect_error: websocket error");
     network.replace(Some(&io));
@@ -124,9 +124,9 @@ async fn a_connection_that_was_cut_comes_back_with_another_id() {
     let io = Server::new();
     let network = Network::new(&io);
     let manager = network.manager();
-    let mut log = happenings(&manager);
+    let mut log = manager_events(&manager);
     let socket = manager.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     within(socket.connect()).await.unwrap();
     let id = socket.id();
     network.cut();
@@ -143,7 +143,7 @@ async fn a_half_open_connection_is_noticed_by_its_pings() {
     let io = Server::new();
     let network = Network::new(&io);
     let socket = network.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     within(socket.connect()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(socket.is_connected(), "pings are answered");
@@ -160,7 +160,7 @@ async fn the_client_reconnects_after_the_server_closes() {
     let io = Server::new();
     let network = Network::new(&io);
     let socket = network.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     within(socket.connect()).await.unwrap();
     let other = Server::with_config(ServerConfig::default());
     network.replace(Some(&other));
@@ -177,7 +177,7 @@ async fn a_server_that_breaks_the_protocol_is_left() {
     let limits = socketio_client::Limits::default().max_event_name(4);
     let manager = Manager::with_config(URL, network.config().limits(limits)).unwrap();
     let socket = manager.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     let (sender, mut descriptions) = log();
     socket.on_disconnect(move |DisconnectDescription(text): DisconnectDescription| {
         let _ = sender.send(text);
@@ -199,7 +199,7 @@ async fn the_policy_changes_at_run_time() {
     manager.set_reconnection(Reconnection::off());
     network.cut();
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert!(!socket.is_connected() && network.dialled() == 1);
+    assert!(!socket.is_connected() && network.dialed() == 1);
     manager.set_reconnection(Reconnection::default());
     within(socket.connect()).await.unwrap();
     network.cut();

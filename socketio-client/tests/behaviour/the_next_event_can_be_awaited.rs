@@ -15,7 +15,7 @@ async fn connected(io: &Server) -> (Network, Socket) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_decodes_arguments_as_handlers_do() {
+async fn next_decodes_arguments_as_handlers_do() {
     let io = Server::new();
     let (_network, socket) = connected(&io).await;
     let one = socket.next::<String>("one");
@@ -33,7 +33,7 @@ async fn it_decodes_arguments_as_handlers_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_counts_from_the_call_and_holds_one_event() {
+async fn next_counts_from_the_call_and_holds_one_event() {
     let io = Server::new();
     let network = Network::new(&io);
     io.on_connection(|socket: socketio_server::Socket| async move {
@@ -85,7 +85,7 @@ async fn an_event_before_the_disconnection_is_received() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_waits_for_the_connection_unless_the_client_gives_up() {
+async fn next_waits_for_the_connection_unless_the_client_gives_up() {
     let io = Server::new();
     io.of("/no").use_(|| async { Err::<(), _>(HandlerError::public("no")) });
     let network = Network::new(&io);

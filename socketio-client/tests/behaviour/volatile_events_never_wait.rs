@@ -3,7 +3,7 @@
 use socketio_client::AckError;
 use socketio_server::{Args, Server};
 
-use crate::support::{Network, URL, life, log, settle, within};
+use crate::support::{Network, URL, connection_events, log, settle, within};
 
 #[tokio::test(start_paused = true)]
 async fn volatile_events_are_dropped_without_a_connection() {
@@ -15,7 +15,7 @@ async fn volatile_events_are_dropped_without_a_connection() {
     });
     let network = Network::new(&io);
     let socket = network.socket("/");
-    let mut life = life(&socket);
+    let mut life = connection_events(&socket);
     socket.volatile().emit("early", &()).unwrap();
     let asked = socket.volatile().emit_with_ack::<()>("early", &()).await;
     assert!(matches!(asked, Err(AckError::Disconnected)));

@@ -7,7 +7,7 @@ use socketio_client::AckError;
 use crate::support::{
     case::{Case, Via, client, everywhere},
     peer::{self, Program},
-    seen, within,
+    received, within,
 };
 
 everywhere!(
@@ -59,7 +59,7 @@ async fn retried_events_keep_their_order(case: Case) {
         socket.retries(10).ack_timeout(Duration::from_millis(500))
     };
     let socket = client(&case.url(), "/", case.config().socket(retrying));
-    let mut connects = seen::connects(&socket);
+    let mut connects = received::connections(&socket);
     within(socket.connect()).await.unwrap();
     connects.next().await;
     let beside = socket.manager().socket_with("/chat", socketio_client::SocketConfig::default());
@@ -81,14 +81,14 @@ async fn retried_events_keep_their_order(case: Case) {
     within(connects.next()).await;
 }
 
-/// What Node's client does with three events with retries that it emits right before a
-/// disconnection. Prints how often each event was sent: before the next connection, and then.
+/// A program that emits three events with retries by Node's client, right before a disconnection.
+/// Prints how often each event was sent: before the next connection, and in all.
 const NODES_CLIENT: &str = r#"
     import { io } from "socket.io-client";
     const [url, key] = process.argv.slice(1);
     const socket = io(url, { retries: 3, ackTimeout: 5000 });
-    const witness = io(url, { forceNew: true });
-    const attempts = () => Promise.all([0, 1, 2].map((n) => witness.emitWithAck("attempts", key + n)));
+    const observer = io(url, { forceNew: true });
+    const attempts = () => Promise.all([0, 1, 2].map((n) => observer.emitWithAck("attempts", key + n)));
     const until = async (enough) => { for (let sent; ; ) if (enough(sent = await attempts())) return sent; };
     await new Promise((connected) => socket.once("connect", connected));
     for (const n of [0, 1, 2]) socket.emit("flaky", key + n, 1);
@@ -113,12 +113,12 @@ async fn retried_events_behind_the_first_wait_for_the_next_connection_as_in_node
         socket.retries(3).ack_timeout(Duration::from_secs(5))
     };
     let config = Case { program: Program::Node(4), parser: "json", via: Via::Upgrade }.config();
-    let witness = client(&url, "/", config.clone());
-    within(witness.connect()).await.unwrap();
+    let observer = client(&url, "/", config.clone());
+    within(observer.connect()).await.unwrap();
     let attempts = async || {
         let mut sent = [0; 3];
         for (n, sent) in sent.iter_mut().enumerate() {
-            *sent = within(witness.emit_with_ack("attempts", &format!("our client {n}")))
+            *sent = within(observer.emit_with_ack("attempts", &format!("our client {n}")))
                 .await
                 .unwrap();
         }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use crate::support::{
     case::{Via, client, on_servers},
     peer::{Program, Setting},
-    seen, within,
+    received, within,
 };
 
 on_servers!(
     bodies_stay_below_the_servers_limit,
-    an_idle_connection_lives_by_its_heartbeat,
+    the_heartbeat_keeps_an_idle_connection_open,
     a_server_that_is_busy_for_a_while_is_waited_for,
     a_slow_reader_loses_nothing,
 );
@@ -19,7 +19,7 @@ async fn bodies_stay_below_the_servers_limit(program: Program) {
     let server = Setting::new(program).with("MAX_PAYLOAD", 1000).start();
     let socket = client(&server.url(), "/", Via::Polling.config());
     let (mut echo, mut ends) =
-        (seen::events::<(u32, String)>(&socket, "echo"), seen::ends(&socket));
+        (received::events::<(u32, String)>(&socket, "echo"), received::disconnections(&socket));
     within(socket.connect()).await.unwrap();
     // Each event is below the limit, and together they are far above it.
     for n in 0..50 {
@@ -28,18 +28,18 @@ async fn bodies_stay_below_the_servers_limit(program: Program) {
     for n in 0..50 {
         assert_eq!(echo.next().await.0, n);
     }
-    assert!(ends.so_far().is_empty());
+    assert!(ends.take_received().is_empty());
 }
 
-async fn an_idle_connection_lives_by_its_heartbeat(program: Program) {
+async fn the_heartbeat_keeps_an_idle_connection_open(program: Program) {
     let heartbeat = Setting::new(program).with("PING_INTERVAL", 100).with("PING_TIMEOUT", 200);
     let server = heartbeat.start();
     for via in Via::ALL {
         let socket = client(&server.url(), "/", via.config());
-        let mut ends = seen::ends(&socket);
+        let mut ends = received::disconnections(&socket);
         within(socket.connect()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1000)).await;
-        assert!(ends.so_far().is_empty() && socket.is_connected(), "{via:?}");
+        assert!(ends.take_received().is_empty() && socket.is_connected(), "{via:?}");
         assert_eq!(within(socket.emit_with_ack::<u32>("ack", &1)).await.unwrap(), 1);
     }
 }
@@ -49,14 +49,14 @@ async fn a_server_that_is_busy_for_a_while_is_waited_for(program: Program) {
     let server = heartbeat.start();
     for via in Via::ALL {
         let socket = client(&server.url(), "/", via.config());
-        let mut ends = seen::ends(&socket);
+        let mut ends = received::disconnections(&socket);
         within(socket.connect()).await.unwrap();
         via.reached(&socket).await;
         socket.emit("hang", &400).unwrap();
         for n in 0..20_u32 {
             assert_eq!(within(socket.emit_with_ack::<u32>("ack", &n)).await.unwrap(), n);
         }
-        assert!(ends.so_far().is_empty(), "{via:?}");
+        assert!(ends.take_received().is_empty(), "{via:?}");
     }
 }
 

@@ -6,7 +6,7 @@ use socketio_parser::Binary;
 
 use crate::support::{
     case::{Case, everywhere},
-    seen, within,
+    received, within,
 };
 
 everywhere!(
@@ -23,11 +23,11 @@ everywhere!(
 
 async fn values_come_back_as_they_were_sent(case: Case) {
     let socket = case.connected().await;
-    let mut echo = seen::events::<(Value, Value, Value)>(&socket, "echo");
+    let mut echo = received::events::<(Value, Value, Value)>(&socket, "echo");
     let deep = json!({ "a": [1, -2.5, null, true, { "ü": "€ 𝄞 \u{0} \n \u{1e}" }], "n": 9_007_199_254_740_991_u64 });
     socket.emit("echo", &(&deep, "", [0_u8; 0])).unwrap();
     assert_eq!(echo.next().await, (deep, json!(""), json!([])));
-    let mut nothing = seen::events::<()>(&socket, "echo");
+    let mut nothing = received::events::<()>(&socket, "echo");
     socket.emit("echo", &()).unwrap();
     nothing.next().await;
 }
@@ -39,7 +39,7 @@ async fn binary_comes_back_at_any_depth(case: Case) {
         parts: Vec<Binary>,
     }
     let socket = case.connected().await;
-    let mut echo = seen::events::<(File, Binary)>(&socket, "echo");
+    let mut echo = received::events::<(File, Binary)>(&socket, "echo");
     let all: Vec<u8> = (0..=255).collect();
     let file = || File {
         name: "f".into(),
@@ -72,7 +72,7 @@ async fn acks_go_to_the_server(case: Case) {
         ack.send(&(a + 1, b))?;
         Ok(())
     });
-    let mut answered = seen::events::<(u32, Binary)>(&socket, "answered");
+    let mut answered = received::events::<(u32, Binary)>(&socket, "answered");
     case.connect(&socket).await;
     socket.emit("ask", &(41, Binary(vec![7].into()))).unwrap();
     assert_eq!(answered.next().await, (42, Binary(vec![7].into())));
@@ -97,7 +97,7 @@ async fn thousands_of_acks_arrive_at_once(case: Case) {
 async fn many_events_keep_their_order(case: Case) {
     const COUNT: u32 = 2000;
     let socket = case.client("/");
-    let mut echo = seen::events::<(u32, socketio_client::Value)>(&socket, "echo");
+    let mut echo = received::events::<(u32, socketio_client::Value)>(&socket, "echo");
     // Some events are emitted before the connection, some around the upgrade, some after it.
     for n in 0..COUNT {
         if n == COUNT / 4 {
@@ -132,8 +132,8 @@ async fn large_events_pass(case: Case) {
 async fn rooms_are_the_servers(case: Case) {
     let (one, other) = (case.connected().await, case.connected().await);
     let room = format!("room of {:?}", one.id());
-    let mut cast = seen::events::<u32>(&one, "cast");
-    let mut not = seen::events::<u32>(&other, "cast");
+    let mut cast = received::events::<u32>(&one, "cast");
+    let mut not = received::events::<u32>(&other, "cast");
     one.emit_with_ack::<()>("join", &room).await.unwrap();
     other.emit("cast", &(&room, 5)).unwrap();
     assert_eq!(cast.next().await, 5);
@@ -141,7 +141,7 @@ async fn rooms_are_the_servers(case: Case) {
     other.emit("cast", &(&room, 6)).unwrap();
     other.emit_with_ack::<()>("ack", &()).await.unwrap();
     one.emit_with_ack::<()>("ack", &()).await.unwrap();
-    assert_eq!((cast.so_far(), not.so_far()), (vec![], vec![]));
+    assert_eq!((cast.take_received(), not.take_received()), (vec![], vec![]));
 }
 
 async fn the_next_event_can_be_awaited(case: Case) {

@@ -5,11 +5,11 @@
 
 mod acks;
 mod bounds;
-mod cuts;
+mod disconnections;
 mod events;
-mod last_words;
-mod leftovers;
-mod lives;
+mod final_events;
+mod leaks;
+mod lost_connections;
 mod namespaces;
 mod options;
 mod recovery;

@@ -10,7 +10,7 @@ use socketio_client::{ConnectError, HandlerError, Manager};
 
 use crate::support::{
     case::{Case, client, everywhere},
-    seen, within,
+    received, within,
 };
 
 everywhere!(
@@ -27,8 +27,8 @@ async fn namespaces_share_a_connection(case: Case) {
     let (root, chat) = (manager.socket("/"), manager.socket("/chat"));
     case.connect(&root).await;
     case.connect(&chat).await;
-    let mut to_root = seen::events::<u32>(&root, "echo");
-    let mut to_chat = seen::events::<u32>(&chat, "echo");
+    let mut to_root = received::events::<u32>(&root, "echo");
+    let mut to_chat = received::events::<u32>(&chat, "echo");
     for n in 0..20 {
         root.emit("echo", &n).unwrap();
         chat.emit("echo", &(n + 100)).unwrap();
@@ -37,7 +37,7 @@ async fn namespaces_share_a_connection(case: Case) {
         assert_eq!((to_root.next().await, to_chat.next().await), (n, n + 100));
     }
     // One leaves, the other stays.
-    let mut left = seen::ends(&chat);
+    let mut left = received::disconnections(&chat);
     chat.disconnect();
     assert_eq!(left.next().await.to_string(), "io client disconnect");
     assert_eq!(root.emit_with_ack::<u32>("ack", &1).await.unwrap(), 1);
@@ -50,7 +50,7 @@ async fn a_socket_comes_back_at_once(case: Case) {
     let manager = Manager::with_config(&case.url(), case.config()).unwrap();
     let (root, chat) = (manager.socket("/"), manager.socket("/chat"));
     case.connect(&root).await;
-    let mut ends = seen::ends(&root);
+    let mut ends = received::disconnections(&root);
     for _ in 0..2 {
         root.disconnect();
         case.connect(&root).await;
@@ -68,14 +68,14 @@ async fn the_server_receives_auth(case: Case) {
     let auth = json!({ "token": "abc", "deep": { "n": [1] } });
     let config = case.config().socket(|socket| socket.auth(&auth));
     let socket = client(&case.url(), "/chat", config);
-    let mut welcome = seen::events::<Value>(&socket, "welcome");
+    let mut welcome = received::events::<Value>(&socket, "welcome");
     case.connect(&socket).await;
     assert_eq!(welcome.next().await, auth);
 }
 
 async fn a_refusal_includes_its_data(case: Case) {
     let socket = case.client("/locked");
-    let mut failures = seen::failures(&socket);
+    let mut failures = received::connect_errors(&socket);
     let error = within(socket.connect()).await.unwrap_err();
     assert_eq!(error.to_string(), "not authorized");
     assert!(matches!(error, ConnectError::Refused { .. }), "{error:?}");
@@ -105,8 +105,8 @@ async fn auth_is_requested_for_each_attempt(case: Case) {
         })
     });
     let socket = client(&case.url(), "/locked", config);
-    let mut welcome = seen::events::<Value>(&socket, "welcome");
-    let mut connects = seen::connects(&socket);
+    let mut welcome = received::events::<Value>(&socket, "welcome");
+    let mut connects = received::connections(&socket);
     let error = within(socket.connect()).await.unwrap_err();
     let data: Value = error.data().unwrap();
     assert_eq!(data.get("token"), Some(&json!("expired")));

@@ -8,7 +8,7 @@ use socketio_client::ConnectError;
 use crate::support::{
     case::{Via, client, info, on_servers},
     peer::{self, Program, Setting},
-    seen, within,
+    received, within,
 };
 
 on_servers!(
@@ -47,7 +47,7 @@ async fn base64_is_forced(program: Program) {
     let url = format!("http://127.0.0.1:{}", peer::shared(program, "json"));
     for via in Via::ALL {
         let socket = client(&url, "/", via.config().engine(|engine| engine.force_base64(true)));
-        let mut echo = seen::events::<socketio_parser::Binary>(&socket, "echo");
+        let mut echo = received::events::<socketio_parser::Binary>(&socket, "echo");
         within(socket.connect()).await.unwrap();
         let binary = socketio_parser::Binary(vec![0, 255, 1].into());
         socket.emit("echo", &binary).unwrap();
@@ -92,7 +92,7 @@ async fn an_upgrade_is_remembered(program: Program) {
     for (remember, first) in [(true, "websocket"), (false, "polling")] {
         let config = Via::Upgrade.config().engine(|engine| engine.remember_upgrade(remember));
         let socket = client(&server.url(), "/", config);
-        let mut connects = seen::connects(&socket);
+        let mut connects = received::connections(&socket);
         within(socket.connect()).await.unwrap();
         connects.next().await;
         Via::Upgrade.reached(&socket).await;

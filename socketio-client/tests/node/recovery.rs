@@ -8,7 +8,7 @@ use crate::support::{
     case::{Case, Via, client, info, on_servers},
     peer::{Program, Setting},
     proxy::{Line, Proxy},
-    seen, within,
+    received, within,
 };
 
 on_servers!(nothing_is_missed_after_a_cut_line, a_left_session_is_not_recovered);
@@ -24,8 +24,8 @@ async fn nothing_is_missed_after_a_cut_line(program: Program) {
             Reconnection::default().delay(delay).delay_max(delay).randomization_factor(0.0);
         let case = Case { program, parser, via };
         let socket = client(&proxy.url(), "/", case.config().reconnection(policy));
-        let mut connects = seen::connects(&socket);
-        let mut numbers = seen::events::<u32>(&socket, "n");
+        let mut connects = received::connections(&socket);
+        let mut numbers = received::events::<u32>(&socket, "n");
         let talker = client(&server.url(), "/", case.config());
         within(talker.connect()).await.unwrap();
         within(socket.connect()).await.unwrap();
@@ -55,18 +55,18 @@ async fn nothing_is_missed_after_a_cut_line(program: Program) {
             assert_eq!(info(&socket).await.get("recovered"), Some(&true.into()));
             via.reached(&socket).await;
         }
-        assert!(numbers.so_far().is_empty());
+        assert!(numbers.take_received().is_empty());
     }
 }
 
 async fn a_left_session_is_not_recovered(program: Program) {
     let server = Setting::new(program).with("RECOVERY", 1).start();
     let socket = client(&server.url(), "/", Via::WebSocket.config());
-    let mut numbers = seen::events::<u32>(&socket, "n");
+    let mut numbers = received::events::<u32>(&socket, "n");
     within(socket.connect()).await.unwrap();
     socket.emit("tick", &(0, 1)).unwrap();
     numbers.next().await;
-    let (id, mut ends) = (socket.id(), seen::ends(&socket));
+    let (id, mut ends) = (socket.id(), received::disconnections(&socket));
     socket.disconnect();
     ends.next().await;
     within(socket.connect()).await.unwrap();

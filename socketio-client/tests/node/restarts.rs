@@ -10,12 +10,12 @@ use socketio_client::{ConnectError, ManagerEvent, Reconnection};
 use crate::support::{
     case::{Via, client, on_servers},
     peer::{Program, Setting, free_port},
-    seen, within,
+    received, within,
 };
 
 on_servers!(
     queued_events_arrive_once_and_in_order_after_a_restart,
-    a_server_may_come_later_than_its_client,
+    a_server_may_start_later_than_its_client,
     a_refusing_server_is_tried_again,
     attempts_end_at_their_limit,
     the_manager_reports_a_restart,
@@ -26,7 +26,8 @@ async fn queued_events_arrive_once_and_in_order_after_a_restart(program: Program
         let setting = Setting::new(program);
         let mut server = setting.start();
         let socket = client(&server.url(), "/", via.config());
-        let (mut connects, mut ends) = (seen::connects(&socket), seen::ends(&socket));
+        let (mut connects, mut ends) =
+            (received::connections(&socket), received::disconnections(&socket));
         within(socket.connect()).await.unwrap();
         connects.next().await;
         via.reached(&socket).await;
@@ -50,11 +51,12 @@ async fn queued_events_arrive_once_and_in_order_after_a_restart(program: Program
     }
 }
 
-async fn a_server_may_come_later_than_its_client(program: Program) {
+async fn a_server_may_start_later_than_its_client(program: Program) {
     for via in Via::ALL {
         let port = free_port();
         let socket = client(&format!("http://127.0.0.1:{port}"), "/", via.config());
-        let (mut connects, mut failures) = (seen::connects(&socket), seen::failures(&socket));
+        let (mut connects, mut failures) =
+            (received::connections(&socket), received::connect_errors(&socket));
         let error = within(socket.connect()).await.unwrap_err();
         let expected = if via == Via::WebSocket { "websocket error" } else { "xhr poll error" };
         assert_eq!(error.to_string(), expected);
@@ -73,7 +75,8 @@ async fn a_refusing_server_is_tried_again(program: Program) {
     for via in Via::ALL {
         let refusing = Setting::new(program).with("REFUSE", 1).start();
         let socket = client(&refusing.url(), "/", via.config());
-        let (mut connects, mut failures) = (seen::connects(&socket), seen::failures(&socket));
+        let (mut connects, mut failures) =
+            (received::connections(&socket), received::connect_errors(&socket));
         assert!(within(socket.connect()).await.is_err());
         for _ in 0..2 {
             failures.next().await;
@@ -92,7 +95,7 @@ async fn attempts_end_at_their_limit(_: Program) {
         let policy = Reconnection::default().attempts(2).delay(delay).randomization_factor(0.0);
         let config = via.config().reconnection(policy).connect_timeout(timeout);
         let socket = client(&format!("http://{}", silent.local_addr().unwrap()), "/", config);
-        let mut failures = seen::failures(&socket);
+        let mut failures = received::connect_errors(&socket);
         let started = Instant::now();
         assert!(matches!(within(socket.connect()).await, Err(ConnectError::Timeout)));
         // The first attempt and two more, after 50 and 100 ms.
@@ -104,7 +107,11 @@ async fn attempts_end_at_their_limit(_: Program) {
         assert!(took >= expected && took < expected * 3, "{via:?}: {took:?} of {expected:?}");
         tokio::time::sleep(delay * 8).await;
         assert_eq!(
-            failures.so_far().iter().filter(|it| !matches!(it, ConnectError::Stopped)).count(),
+            failures
+                .take_received()
+                .iter()
+                .filter(|it| !matches!(it, ConnectError::Stopped))
+                .count(),
             0
         );
         assert!(!socket.is_connected());

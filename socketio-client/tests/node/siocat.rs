@@ -15,13 +15,13 @@ use crate::support::{
 };
 
 on_servers!(
-    it_asks_and_prints_the_answer,
-    it_says_why_it_was_refused,
-    it_talks_line_by_line,
-    it_sends_when_its_server_has_come,
-    it_leaves_with_its_server_if_it_is_told_to,
-    it_leaves_after_so_many_events,
-    it_finds_a_server_that_was_restarted,
+    siocat_prints_the_ack,
+    siocat_prints_the_reason_of_a_refusal,
+    siocat_sends_and_prints_line_by_line,
+    siocat_sends_once_its_server_has_started,
+    siocat_exits_with_its_server_if_requested,
+    siocat_exits_after_the_given_number_of_events,
+    siocat_reconnects_to_a_restarted_server,
 );
 
 fn siocat(args: &[&str]) -> Command {
@@ -91,7 +91,7 @@ impl Running {
     }
 }
 
-async fn it_asks_and_prints_the_answer(program: Program) {
+async fn siocat_prints_the_ack(program: Program) {
     for (parser, flags) in
         [("json", &["-t", "polling"][..]), ("json", &["-t", "websocket"]), ("msgpack", &["-m"])]
     {
@@ -107,7 +107,7 @@ async fn it_asks_and_prints_the_answer(program: Program) {
     }
 }
 
-async fn it_says_why_it_was_refused(program: Program) {
+async fn siocat_prints_the_reason_of_a_refusal(program: Program) {
     let url = format!("{}/locked", url(program, "json"));
     let output = within(siocat(&[&url, "-a", "ack", "1"]).output()).await.unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -119,7 +119,7 @@ async fn it_says_why_it_was_refused(program: Program) {
     assert_eq!(output.status.code(), Some(2));
 }
 
-async fn it_talks_line_by_line(program: Program) {
+async fn siocat_sends_and_prints_line_by_line(program: Program) {
     let mut running = Running::start(&["-j", "-r", r#""pong""#, &url(program, "json")]);
     running.wait_for("welcome").await;
     running.say(r#"echo {"x": [1, 2]} text"#).await;
@@ -133,7 +133,7 @@ async fn it_talks_line_by_line(program: Program) {
     assert_eq!(answer.get("args"), Some(&json!([5])));
 }
 
-async fn it_sends_when_its_server_has_come(program: Program) {
+async fn siocat_sends_once_its_server_has_started(program: Program) {
     let setting = Setting::new(program);
     let port = setting.start().kill();
     let url = format!("http://127.0.0.1:{port}");
@@ -147,7 +147,7 @@ async fn it_sends_when_its_server_has_come(program: Program) {
     running.wait_for("echo").await;
 }
 
-async fn it_leaves_with_its_server_if_it_is_told_to(program: Program) {
+async fn siocat_exits_with_its_server_if_requested(program: Program) {
     let server = Setting::new(program).start();
     let mut running = Running::start(&["-j", "--no-reconnect", &server.url()]);
     running.wait_for("welcome").await;
@@ -156,7 +156,7 @@ async fn it_leaves_with_its_server_if_it_is_told_to(program: Program) {
     assert!(!status.success(), "{status:?}");
 }
 
-async fn it_leaves_after_so_many_events(program: Program) {
+async fn siocat_exits_after_the_given_number_of_events(program: Program) {
     // The first event is the welcome.
     let mut running = Running::start(&["-j", "-c", "3", &url(program, "json")]);
     running.wait_for("welcome").await;
@@ -165,7 +165,7 @@ async fn it_leaves_after_so_many_events(program: Program) {
     assert!(status.success(), "{status:?}");
 }
 
-async fn it_finds_a_server_that_was_restarted(program: Program) {
+async fn siocat_reconnects_to_a_restarted_server(program: Program) {
     let setting = Setting::new(program);
     let server = setting.start();
     let mut running = Running::start(&["-j", &server.url()]);

@@ -1,6 +1,5 @@
 //! The engine against this project's server, over in-memory streams and under a paused clock.
 
-mod apart;
 mod ends;
 mod hostile;
 mod limits;
@@ -10,6 +9,7 @@ mod proxies;
 mod requests;
 #[cfg(feature = "rustls")]
 mod secure;
+mod separate_packets;
 mod sessions;
 mod sleep;
 mod upgrades;

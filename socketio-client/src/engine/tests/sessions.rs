@@ -30,7 +30,7 @@ async fn messages_come_back_over_each_transport_and_revision() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_session_lives_by_its_heartbeat() {
+async fn the_heartbeat_keeps_a_quiet_session_open() {
     for via in [Transport::Polling, Transport::WebSocket] {
         let network = Network::echo(ServerConfig::default());
         let mut engine = open(&network, only(via)).await;

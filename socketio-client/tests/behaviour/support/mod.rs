@@ -51,7 +51,7 @@ struct Inner {
     server: Mutex<Option<Engine>>,
     wires: Mutex<JoinSet<()>>,
     frozen: watch::Sender<bool>,
-    dialled: AtomicUsize,
+    dialed: AtomicUsize,
 }
 
 impl Network {
@@ -88,7 +88,7 @@ impl Network {
             server: Mutex::new(Some(engine)),
             wires: Mutex::default(),
             frozen: watch::channel(false).0,
-            dialled: AtomicUsize::new(0),
+            dialed: AtomicUsize::new(0),
         }))
     }
 
@@ -114,8 +114,8 @@ impl Network {
     }
 
     /// Returns the number of attempts to connect.
-    pub(crate) fn dialled(&self) -> usize {
-        self.0.dialled.load(Ordering::Relaxed)
+    pub(crate) fn dialed(&self) -> usize {
+        self.0.dialed.load(Ordering::Relaxed)
     }
 
     /// Options that connect to this server over one WebSocket.
@@ -141,7 +141,7 @@ impl Network {
 
     /// One more connection.
     pub(crate) fn dial(&self) -> io::Result<tokio::io::DuplexStream> {
-        self.0.dialled.fetch_add(1, Ordering::Relaxed);
+        self.0.dialed.fetch_add(1, Ordering::Relaxed);
         let Some(server) = self.0.server.lock().unwrap().clone() else {
             return Err(io::ErrorKind::ConnectionRefused.into());
         };
@@ -206,7 +206,7 @@ impl<T> Log<T> {
 }
 
 /// Logs the connection changes of a socket.
-pub(crate) fn life(socket: &Socket) -> Log<String> {
+pub(crate) fn connection_events(socket: &Socket) -> Log<String> {
     use socketio_client::{ConnectError, DisconnectReason};
     let (sender, log) = log();
     let write = move |text: String| {
@@ -221,7 +221,7 @@ pub(crate) fn life(socket: &Socket) -> Log<String> {
 }
 
 /// Logs the events of a connection, without pings and upgrades.
-pub(crate) fn happenings(manager: &Manager) -> Log<String> {
+pub(crate) fn manager_events(manager: &Manager) -> Log<String> {
     let (sender, log) = log();
     manager.on(move |event| {
         let text = match event {

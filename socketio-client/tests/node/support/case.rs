@@ -98,7 +98,7 @@ pub(crate) fn client(url: &str, nsp: &str, config: ClientConfig) -> Socket {
     Manager::with_config(url, config).unwrap().socket(nsp)
 }
 
-/// Returns what the server knows about the socket.
+/// Returns the server's information about the socket.
 pub(crate) async fn info(socket: &Socket) -> Value {
     within(socket.emit_with_ack("info", &())).await.unwrap()
 }

@@ -3,19 +3,19 @@
 pub(crate) mod case;
 pub(crate) mod peer;
 pub(crate) mod proxy;
-pub(crate) mod seen;
+pub(crate) mod received;
 
 use std::time::Duration;
 
 /// Far longer than any configured time. It makes a test fail instead of hanging.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIME_LIMIT: Duration = Duration::from_secs(15);
 
-/// What comes, but not for ever.
+/// Returns the value of a future, or fails after [`TIME_LIMIT`].
 #[track_caller]
-pub(crate) fn within<F: Future>(what: F) -> impl Future<Output = F::Output> {
+pub(crate) fn within<F: Future>(future: F) -> impl Future<Output = F::Output> {
     let caller = std::panic::Location::caller();
     async move {
-        match tokio::time::timeout(PATIENCE, what).await {
+        match tokio::time::timeout(TIME_LIMIT, future).await {
             Ok(value) => value,
             Err(_) => panic!("waited too long at {caller}"),
         }

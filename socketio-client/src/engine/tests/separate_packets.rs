@@ -15,7 +15,7 @@ use engineio_server::EngineConfig as ServerConfig;
 
 const OPEN: &str = r#"0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
 
-const PATIENCE: Duration = Duration::from_secs(2);
+const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The server's end of one WebSocket, frame by frame.
 struct Peer(DuplexStream);
@@ -82,13 +82,13 @@ async fn engine_and_peer() -> (Engine, Peer) {
 async fn on_a_websocket_a_separate_packet_waits_for_the_pong_after_those_before() {
     let (mut engine, mut peer) = engine_and_peer().await;
     engine.send(text("a")).unwrap();
-    engine.send_unbounded(text("b"), Order::AfterConfirmation(PATIENCE));
+    engine.send_unbounded(text("b"), Order::AfterConfirmation(CONFIRMATION_TIMEOUT));
     assert!(engine.send(text("c")).is_err() && !engine.is_writable());
     engine.close();
     let client = tokio::spawn(async move { closed(&mut engine).await });
     assert_eq!(peer.frame().await, "4a");
     assert_eq!(peer.frame().await, "ping");
-    let early = tokio::time::timeout(PATIENCE / 2, peer.frame()).await;
+    let early = tokio::time::timeout(CONFIRMATION_TIMEOUT / 2, peer.frame()).await;
     assert!(early.is_err(), "{early:?}");
     peer.pong().await;
     assert_eq!(peer.frame().await, "4b");
@@ -101,14 +101,14 @@ async fn on_a_websocket_a_separate_packet_waits_for_the_pong_after_those_before(
 async fn a_server_without_pongs_delays_a_separate_packet_until_the_timeout() {
     let (mut engine, mut peer) = engine_and_peer().await;
     engine.send(text("a")).unwrap();
-    engine.send_unbounded(text("b"), Order::AfterConfirmation(PATIENCE));
+    engine.send_unbounded(text("b"), Order::AfterConfirmation(CONFIRMATION_TIMEOUT));
     engine.send_unbounded(text("c"), Order::InOrder);
     let client = tokio::spawn(async move { closed(&mut engine).await });
     assert_eq!(peer.frame().await, "4a");
     assert_eq!(peer.frame().await, "ping");
     let before = tokio::time::Instant::now();
     assert_eq!(peer.frame().await, "4b");
-    assert_eq!(before.elapsed().as_secs(), PATIENCE.as_secs());
+    assert_eq!(before.elapsed().as_secs(), CONFIRMATION_TIMEOUT.as_secs());
     assert_eq!(peer.frame().await, "4c");
     drop(peer);
     assert_eq!(reason(&client.await.unwrap()), CloseReason::TransportClose);
@@ -117,7 +117,7 @@ async fn a_server_without_pongs_delays_a_separate_packet_until_the_timeout() {
 #[tokio::test(start_paused = true)]
 async fn a_separate_packet_is_sent_at_once_if_nothing_was_sent_before() {
     let (mut engine, mut peer) = engine_and_peer().await;
-    engine.send_unbounded(text("b"), Order::AfterConfirmation(PATIENCE));
+    engine.send_unbounded(text("b"), Order::AfterConfirmation(CONFIRMATION_TIMEOUT));
     let client = tokio::spawn(async move { closed(&mut engine).await });
     assert_eq!(peer.frame().await, "4b");
     drop(peer);
@@ -200,7 +200,7 @@ async fn over_polling_a_separate_packet_and_the_close_have_their_own_requests() 
     for message in ["a", "b"] {
         engine.send(text(message)).unwrap();
     }
-    engine.send_unbounded(text("last"), Order::AfterConfirmation(PATIENCE));
+    engine.send_unbounded(text("last"), Order::AfterConfirmation(CONFIRMATION_TIMEOUT));
     engine.close();
     assert_eq!(reason(&closed(&mut engine).await), CloseReason::ForcedClose);
     let bodies: Vec<_> = written.lock().unwrap().iter().flat_map(|it| bodies(it)).collect();
@@ -219,7 +219,7 @@ async fn a_separate_packet_stays_separate_at_every_point_of_an_upgrade() {
             tokio::time::sleep(Duration::from_micros(500)).await;
         }
         engine.send(text("a")).unwrap();
-        engine.send_unbounded(text("last"), Order::AfterConfirmation(PATIENCE));
+        engine.send_unbounded(text("last"), Order::AfterConfirmation(CONFIRMATION_TIMEOUT));
         engine.close();
         assert_eq!(reason(&closed(&mut engine).await), CloseReason::ForcedClose);
         let written = written.lock().unwrap().clone();

@@ -9,7 +9,7 @@ use crate::support::{
     case::{Via, client, on_servers},
     peer::{Peer, Program, Setting},
     proxy::{Line, Proxy},
-    seen, within,
+    received, within,
 };
 
 const INTERVAL: Duration = Duration::from_millis(300);
@@ -17,10 +17,10 @@ const TIMEOUT: Duration = Duration::from_millis(200);
 const CONNECT: Duration = Duration::from_millis(400);
 
 on_servers!(
-    a_stalled_line_is_noticed_by_its_silence,
+    a_stalled_connection_ends_by_its_heartbeat,
     a_reset_line_is_noticed_at_once,
-    a_half_open_line_is_noticed_by_its_silence,
-    a_stopped_server_is_noticed_by_its_silence,
+    a_half_open_connection_ends_by_its_heartbeat,
+    a_stopped_server_is_noticed_by_the_heartbeat,
     a_line_that_stalls_while_connecting_is_given_up,
     a_stalled_line_that_comes_back_in_time_loses_nothing,
 );
@@ -30,11 +30,11 @@ fn start(program: Program) -> Peer {
     Setting::new(program).with("PING_INTERVAL", interval).with("PING_TIMEOUT", timeout).start()
 }
 
-async fn a_stalled_line_is_noticed_by_its_silence(program: Program) {
+async fn a_stalled_connection_ends_by_its_heartbeat(program: Program) {
     cut(program, Line::Stalls, &["ping timeout"]).await;
 }
 
-async fn a_half_open_line_is_noticed_by_its_silence(program: Program) {
+async fn a_half_open_connection_ends_by_its_heartbeat(program: Program) {
     cut(program, Line::HalfOpen, &["ping timeout"]).await;
 }
 
@@ -49,7 +49,8 @@ async fn cut(program: Program, line: Line, reasons: &[&str]) {
         let server = start(program);
         let proxy = Proxy::start(server.port).await;
         let socket = client(&proxy.url(), "/", via.config().connect_timeout(CONNECT));
-        let (mut connects, mut ends) = (seen::connects(&socket), seen::ends(&socket));
+        let (mut connects, mut ends) =
+            (received::connections(&socket), received::disconnections(&socket));
         within(socket.connect()).await.unwrap();
         connects.next().await;
         via.reached(&socket).await;
@@ -75,12 +76,13 @@ async fn cut(program: Program, line: Line, reasons: &[&str]) {
     }
 }
 
-async fn a_stopped_server_is_noticed_by_its_silence(program: Program) {
+async fn a_stopped_server_is_noticed_by_the_heartbeat(program: Program) {
     for via in Via::ALL {
         let server = start(program);
         let socket = client(&server.url(), "/", via.config().connect_timeout(CONNECT));
-        let (mut connects, mut ends) = (seen::connects(&socket), seen::ends(&socket));
-        let mut failures = seen::failures(&socket);
+        let (mut connects, mut ends) =
+            (received::connections(&socket), received::disconnections(&socket));
+        let mut failures = received::connect_errors(&socket);
         within(socket.connect()).await.unwrap();
         connects.next().await;
         via.reached(&socket).await;
@@ -103,7 +105,7 @@ async fn a_line_that_stalls_while_connecting_is_given_up(program: Program) {
         let proxy = Proxy::start(server.port).await;
         proxy.set(Line::Stalls);
         let socket = client(&proxy.url(), "/", via.config().connect_timeout(CONNECT));
-        let mut connects = seen::connects(&socket);
+        let mut connects = received::connections(&socket);
         let started = Instant::now();
         assert!(matches!(within(socket.connect()).await, Err(ConnectError::Timeout)), "{via:?}");
         let took = started.elapsed();
@@ -118,7 +120,8 @@ async fn a_stalled_line_that_comes_back_in_time_loses_nothing(program: Program) 
     for via in Via::ALL {
         let proxy = Proxy::start(server.port).await;
         let socket = client(&proxy.url(), "/", via.config());
-        let (mut ends, mut echo) = (seen::ends(&socket), seen::events::<u32>(&socket, "echo"));
+        let (mut ends, mut echo) =
+            (received::disconnections(&socket), received::events::<u32>(&socket, "echo"));
         within(socket.connect()).await.unwrap();
         via.reached(&socket).await;
         for n in 0..300 {
@@ -133,7 +136,7 @@ async fn a_stalled_line_that_comes_back_in_time_loses_nothing(program: Program) 
         for n in 0..300 {
             assert_eq!(echo.next().await, n, "{via:?}");
         }
-        assert!(ends.so_far().is_empty());
+        assert!(ends.take_received().is_empty());
         socket.disconnect();
     }
 }

@@ -4,7 +4,7 @@ use socketio_client::{Ack, Data, Manager, Socket};
 
 use crate::support::{
     case::{Case, everywhere},
-    seen::{self, Seen},
+    received::{self, Received},
     within,
 };
 
@@ -22,24 +22,24 @@ everywhere!(
 );
 
 /// Another client, which learns what the server received from the first one.
-async fn witness(case: Case, room: &str) -> (Socket, Seen<u32>) {
-    let witness = case.connected().await;
-    let cast = seen::events::<u32>(&witness, "cast");
-    within(witness.emit_with_ack::<()>("join", room)).await.unwrap();
-    (witness, cast)
+async fn observer(case: Case, room: &str) -> (Socket, Received<u32>) {
+    let observer = case.connected().await;
+    let cast = received::events::<u32>(&observer, "cast");
+    within(observer.emit_with_ack::<()>("join", room)).await.unwrap();
+    (observer, cast)
 }
 
 fn room(socket: &Socket) -> String {
-    format!("witnesses of {:?}", socket.id())
+    format!("observers of {:?}", socket.id())
 }
 
-fn speak(socket: &Socket, room: &str) {
+fn emit_numbers(socket: &Socket, room: &str) {
     for n in 0..COUNT {
         socket.emit("cast", &(room, n)).unwrap();
     }
 }
 
-async fn heard(cast: &mut Seen<u32>) {
+async fn expect_numbers(cast: &mut Received<u32>) {
     for n in 0..COUNT {
         assert_eq!(cast.next().await, n);
     }
@@ -48,43 +48,43 @@ async fn heard(cast: &mut Seen<u32>) {
 async fn events_arrive_before_a_disconnect(case: Case) {
     let socket = case.connected().await;
     let room = room(&socket);
-    let (_witness, mut cast) = witness(case, &room).await;
-    speak(&socket, &room);
+    let (_observer, mut cast) = observer(case, &room).await;
+    emit_numbers(&socket, &room);
     socket.disconnect();
     within(socket.manager().closed()).await;
-    heard(&mut cast).await;
+    expect_numbers(&mut cast).await;
 }
 
 async fn events_arrive_before_a_close(case: Case) {
     let socket = case.connected().await;
     let room = room(&socket);
-    let (witness, mut cast) = witness(case, &room).await;
-    speak(&socket, &room);
+    let (observer, mut cast) = observer(case, &room).await;
+    emit_numbers(&socket, &room);
     socket.manager().close();
     within(socket.manager().closed()).await;
-    heard(&mut cast).await;
+    expect_numbers(&mut cast).await;
     // No event is left for the next connection.
     case.connect(&socket).await;
     within(socket.emit_with_ack::<()>("ack", &())).await.unwrap();
-    within(witness.emit_with_ack::<()>("ack", &())).await.unwrap();
-    assert!(cast.so_far().is_empty());
+    within(observer.emit_with_ack::<()>("ack", &())).await.unwrap();
+    assert!(cast.take_received().is_empty());
 }
 
 async fn events_arrive_before_the_last_handle_is_dropped(case: Case) {
     let socket = case.connected().await;
     let room = room(&socket);
-    let (_witness, mut cast) = witness(case, &room).await;
-    speak(&socket, &room);
+    let (_observer, mut cast) = observer(case, &room).await;
+    emit_numbers(&socket, &room);
     drop(socket);
-    heard(&mut cast).await;
+    expect_numbers(&mut cast).await;
 }
 
 async fn events_arrive_when_main_returns_after_closed(case: Case) {
-    let room = format!("witnesses of main {case:?}");
-    let (_witness, mut cast) = witness(case, &room).await;
+    let room = format!("observers of main {case:?}");
+    let (_observer, mut cast) = observer(case, &room).await;
     let main = async move {
         let socket = case.connected().await;
-        speak(&socket, &room);
+        emit_numbers(&socket, &room);
         socket.disconnect();
         socket.manager().closed().await;
     };
@@ -95,21 +95,21 @@ async fn events_arrive_when_main_returns_after_closed(case: Case) {
     within(tokio::task::spawn_blocking(|| std::thread::spawn(program).join().unwrap()))
         .await
         .unwrap();
-    heard(&mut cast).await;
+    expect_numbers(&mut cast).await;
 }
 
 async fn events_arrive_before_a_disconnect_during_the_upgrade(case: Case) {
     // Each round, the client is at another point of its upgrade.
     for patience in 0..8 {
-        let room = format!("witnesses of upgrade {patience} of {case:?}");
-        let (_witness, mut cast) = witness(case, &room).await;
+        let room = format!("observers of upgrade {patience} of {case:?}");
+        let (_observer, mut cast) = observer(case, &room).await;
         let socket = case.client("/");
         within(socket.connect()).await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(patience)).await;
-        speak(&socket, &room);
+        emit_numbers(&socket, &room);
         socket.disconnect();
         within(socket.manager().closed()).await;
-        heard(&mut cast).await;
+        expect_numbers(&mut cast).await;
     }
 }
 
@@ -119,36 +119,36 @@ async fn events_arrive_before_one_of_two_namespaces_is_left(case: Case) {
     let socket = manager.socket("/chat");
     within(socket.connect()).await.unwrap();
     let room = room(&socket);
-    let witness = case.client("/chat");
-    within(witness.connect()).await.unwrap();
-    let mut cast = seen::events::<u32>(&witness, "cast");
-    within(witness.emit_with_ack::<()>("join", &room)).await.unwrap();
+    let observer = case.client("/chat");
+    within(observer.connect()).await.unwrap();
+    let mut cast = received::events::<u32>(&observer, "cast");
+    within(observer.emit_with_ack::<()>("join", &room)).await.unwrap();
     for round in 0..2 {
-        speak(&socket, &room);
+        emit_numbers(&socket, &room);
         socket.disconnect();
         let after = other.emit_with_ack::<u32>("ack", &round);
-        heard(&mut cast).await;
+        expect_numbers(&mut cast).await;
         assert_eq!(within(after).await.unwrap(), round);
         within(socket.connect()).await.unwrap();
     }
 }
 
 async fn events_arrive_that_a_handler_emits_before_the_last_handle_is_dropped(case: Case) {
-    let room = format!("witnesses of a handler {case:?}");
-    let (_witness, mut cast) = witness(case, &room).await;
+    let room = format!("observers of a handler {case:?}");
+    let (_observer, mut cast) = observer(case, &room).await;
     let socket = case.connected().await;
     let (given, taken) = std::sync::mpsc::channel::<Socket>();
     let taken = std::sync::Mutex::new(taken);
     let here = room.clone();
     socket.on("echo", move |socket: Socket| {
         let last = taken.lock().unwrap().recv().unwrap();
-        speak(&last, &here);
+        emit_numbers(&last, &here);
         drop((socket, last));
         async {}
     });
     socket.emit("echo", &()).unwrap();
     given.send(socket).unwrap();
-    heard(&mut cast).await;
+    expect_numbers(&mut cast).await;
 }
 
 async fn acks_of_handlers_arrive_before_a_disconnect(case: Case) {
@@ -162,7 +162,7 @@ async fn acks_of_handlers_arrive_before_a_disconnect(case: Case) {
     });
     case.connect(&socket).await;
     let room = room(&socket);
-    let (_witness, mut cast) = witness(case, &room).await;
+    let (_observer, mut cast) = observer(case, &room).await;
     socket.emit("survey", &(&room, COUNT)).unwrap();
-    heard(&mut cast).await;
+    expect_numbers(&mut cast).await;
 }

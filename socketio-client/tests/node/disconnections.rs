@@ -2,7 +2,7 @@
 
 use crate::support::{
     case::{Case, everywhere},
-    seen, within,
+    received, within,
 };
 
 everywhere!(
@@ -16,20 +16,21 @@ everywhere!(
 
 async fn the_server_disconnects_a_socket(case: Case) {
     let socket = case.connected().await;
-    let (mut ends, mut connects) = (seen::ends(&socket), seen::connects(&socket));
+    let (mut ends, mut connects) =
+        (received::disconnections(&socket), received::connections(&socket));
     socket.emit("kick", &()).unwrap();
     assert_eq!(ends.next().await.to_string(), "io server disconnect");
     assert!(!socket.is_active() && !socket.is_connected() && socket.id().is_none());
     // The socket stays disconnected until it is opened.
     tokio::time::sleep(std::time::Duration::from_millis(150)).await;
-    assert!(connects.so_far().is_empty());
+    assert!(connects.take_received().is_empty());
     case.connect(&socket).await;
     assert_eq!(socket.emit_with_ack::<u32>("ack", &1).await.unwrap(), 1);
 }
 
 async fn the_server_closes_the_connection(case: Case) {
     let socket = case.connected().await;
-    let mut ends = seen::ends(&socket);
+    let mut ends = received::disconnections(&socket);
     socket.emit("close", &()).unwrap();
     assert_eq!(ends.next().await.to_string(), "io server disconnect");
     assert!(!socket.is_active());
@@ -37,8 +38,9 @@ async fn the_server_closes_the_connection(case: Case) {
 
 async fn the_client_reconnects_after_a_loss(case: Case) {
     let socket = case.connected().await;
-    let (mut ends, mut connects) = (seen::ends(&socket), seen::connects(&socket));
-    let mut echo = seen::events::<u32>(&socket, "echo");
+    let (mut ends, mut connects) =
+        (received::disconnections(&socket), received::connections(&socket));
+    let mut echo = received::events::<u32>(&socket, "echo");
     for n in 0..3 {
         let before = socket.id();
         socket.emit("lose", &()).unwrap();
@@ -53,12 +55,12 @@ async fn the_client_reconnects_after_a_loss(case: Case) {
 
 async fn the_client_disconnects(case: Case) {
     let socket = case.connected().await;
-    let mut ends = seen::ends(&socket);
+    let mut ends = received::disconnections(&socket);
     socket.disconnect();
     assert_eq!(ends.next().await.to_string(), "io client disconnect");
     // Events emitted now wait.
     socket.emit("echo", &1).unwrap();
-    let mut echo = seen::events::<u32>(&socket, "echo");
+    let mut echo = received::events::<u32>(&socket, "echo");
     case.connect(&socket).await;
     assert_eq!(echo.next().await, 1);
 }
@@ -75,10 +77,10 @@ async fn a_connect_right_after_leaving_waits_for_the_next_connection(case: Case)
 }
 
 async fn events_emitted_before_leaving_arrive(case: Case) {
-    let (socket, witness) = (case.connected().await, case.connected().await);
-    let room = format!("witnesses of {:?}", socket.id());
-    let mut cast = seen::events::<u32>(&witness, "cast");
-    witness.emit_with_ack::<()>("join", &room).await.unwrap();
+    let (socket, observer) = (case.connected().await, case.connected().await);
+    let room = format!("observers of {:?}", socket.id());
+    let mut cast = received::events::<u32>(&observer, "cast");
+    observer.emit_with_ack::<()>("join", &room).await.unwrap();
     for n in 0..100 {
         socket.emit("cast", &(&room, n)).unwrap();
     }
@@ -86,5 +88,5 @@ async fn events_emitted_before_leaving_arrive(case: Case) {
     for n in 0..100 {
         assert_eq!(cast.next().await, n);
     }
-    within(witness.emit_with_ack::<()>("ack", &())).await.unwrap();
+    within(observer.emit_with_ack::<()>("ack", &())).await.unwrap();
 }

@@ -5,14 +5,14 @@ use std::{process::Command, time::Duration};
 use crate::support::{
     case::{Via, client, info},
     peer::{Program, Setting},
-    seen, within,
+    received, within,
 };
 
 /// Runs in its own process, because other tests open descriptors too.
 #[test]
 fn a_thousand_clients_leave_no_task_and_no_descriptor() {
     let mut alone = Command::new(std::env::current_exe().unwrap());
-    alone.args(["--exact", "leftovers::alone", "--ignored", "--nocapture"]);
+    alone.args(["--exact", "leaks::alone", "--ignored", "--nocapture"]);
     let output = alone.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("1 passed"), "{output:?}");
@@ -56,7 +56,7 @@ async fn round(url: &str, times: usize) {
         left.disconnect();
         drop(left);
         within(sent_away.connect()).await.unwrap();
-        let mut gone = seen::ends(&sent_away);
+        let mut gone = received::disconnections(&sent_away);
         sent_away.emit("close", &()).unwrap();
         gone.next().await;
     }

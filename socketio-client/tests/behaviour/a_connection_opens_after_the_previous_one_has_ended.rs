@@ -10,7 +10,7 @@ use socketio_client::{ClientConfig, Limits, Manager, Reconnection};
 use socketio_server::{Ack, Data, Server, Socket as Peer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
-use crate::support::{Log, Network, URL, life, log, settle, within};
+use crate::support::{Log, Network, URL, connection_events, log, settle, within};
 
 const NAMESPACES: [&str; 2] = ["/", "/other"];
 
@@ -74,7 +74,7 @@ async fn live(ops: Vec<Op>, polling: bool, retried: bool) {
     let manager = Manager::with_config(URL, config).unwrap();
     let sockets = NAMESPACES.map(|nsp| manager.socket(nsp));
     let mut received = NAMESPACES.map(|nsp| received(&io, nsp));
-    let mut lives = [life(&sockets[0]), life(&sockets[1])];
+    let mut lives = [connection_events(&sockets[0]), connection_events(&sockets[1])];
     let mut emitted = [0; NAMESPACES.len()];
     let mut lossless = true;
     for op in ops {
@@ -181,7 +181,7 @@ async fn events_from_before_a_parse_error_arrive_first_over_a_slower_connection(
         .reconnection(Reconnection::default().delay(soon).delay_max(soon));
     let manager = Manager::with_config(URL, config).unwrap();
     let socket = manager.socket("/");
-    let (mut life, mut received) = (life(&socket), received(&io, "/"));
+    let (mut life, mut received) = (connection_events(&socket), received(&io, "/"));
     within(socket.connect()).await.unwrap();
     socket.emit("n", &1).unwrap();
     io.emit("a long name", &()).unwrap();
@@ -195,7 +195,7 @@ fn slow_at_first(io: &Server, slow: usize) -> ClientConfig {
     let network = Network::new(io);
     let config = network.config();
     let connect = move |_: String, _: u16| {
-        let is_slow = network.dialled() < slow;
+        let is_slow = network.dialed() < slow;
         let stream = network.dial();
         std::future::ready(if is_slow { stream.map(slowed) } else { stream })
     };
