@@ -2,26 +2,28 @@
 // as Node's program and as ours.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { Server } from 'socket.io';
 import { Manager, io as connect } from 'socket.io-client';
 
-import { client, closeAll, event } from '../lib/client.mjs';
-import { program, start } from '../lib/server.mjs';
+import { client, closeAll, event, upgraded } from '../lib/client.mjs';
+import { freePort, program, start } from '../lib/server.mjs';
 
 const GUIDE = program('GUIDE');
 const CHAPTER = readFileSync(join(GUIDE, 'src/coming-from-node.md'), 'utf8');
 const AsyncFunction = (async () => {}).constructor;
 
-/** The code blocks whose fence has these words, each with its line. */
-const blocks = (words) =>
-  [...CHAPTER.matchAll(new RegExp(`^\`\`\`${words}\\n([^]*?)^\`\`\``, 'gm'))].map(({ 1: code, index }) => ({
+/** The code blocks of a chapter whose fence has these words, each with its line. */
+const blocks = (words, chapter = CHAPTER) =>
+  [...chapter.matchAll(new RegExp(`^\`\`\`${words}\\n([^]*?)^\`\`\``, 'gm'))].map(({ 1: code, index }) => ({
     code,
-    line: CHAPTER.slice(0, index).split('\n').length,
+    line: chapter.slice(0, index).split('\n').length,
   }));
 
 let node;
@@ -121,3 +123,33 @@ for (const language of ['Node', 'Rust']) {
     }
   });
 }
+
+test("the guide's configuration of nginx passes polling, WebSocket and the upgrade on", async () => {
+  const [{ code }] = blocks('nginx', readFileSync(join(GUIDE, 'src/deploying.md'), 'utf8'));
+  const port = await freePort();
+  const server = await start(program('PORTED_CHAT'));
+  const folder = mkdtempSync(join(tmpdir(), 'nginx-'));
+  const site = code
+    .replaceAll(/^.*ssl_certificate.*\n/gm, '')
+    .replace('listen 443 ssl', `listen 127.0.0.1:${port}`)
+    .replace('127.0.0.1:3000', `127.0.0.1:${server.port}`);
+  const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`);
+  writeFileSync(join(folder, 'nginx.conf'), `pid ${folder}/pid; events {} http { access_log off; ${paths.join(' ')}\n${site} }`);
+  const args = ['-e', 'stderr', '-p', folder, '-c', join(folder, 'nginx.conf'), '-g', 'daemon off; master_process off;'];
+  const nginx = spawn(program('NGINX_SERVER'), args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  try {
+    for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']]) {
+      // The client tries again until nginx listens.
+      const socket = client({ url: `http://127.0.0.1:${port}` }, { transports, auth: { name: 'ann' } });
+      await event(socket, 'connect');
+      if (transports.length === 2) await upgraded(socket);
+      assert.deepEqual(await socket.timeout(5000).emitWithAck('join', 'lobby'), ['lobby']);
+      socket.disconnect();
+    }
+  } finally {
+    closeAll();
+    nginx.kill();
+    await Promise.all([once(nginx, 'exit'), server.stop()]);
+    rmSync(folder, { recursive: true });
+  }
+});

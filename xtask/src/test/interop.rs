@@ -33,6 +33,7 @@ pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
     node.env("CONTRACT_PRINTER", programs.example("contract"));
     node.env("GUIDE", workspace.root.join("docs/guide"));
     node.env("PORTED_CHAT", programs.example("ported_chat"));
+    node.env("NGINX_SERVER", proxy("nginx")?);
     run(3, &folder, "node", &mut node)
 }
 
@@ -69,11 +70,7 @@ pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     node.env("CLUSTER_NODE", programs.bin("cluster")).env("ENGINES", programs.bin("engines"));
     node.env("EMIT", programs.example("emit")).env("ORDERS", programs.example("orders"));
     node.env("RELEASES", older_releases(workspace)?);
-    for proxy in ["nginx", "haproxy"] {
-        let path = install::find(proxy)
-            .ok_or_else(|| format!("install your system's package `{proxy}`"))?;
-        node.env(format!("{}_SERVER", proxy.to_uppercase()), path);
-    }
+    node.env("NGINX_SERVER", proxy("nginx")?).env("HAPROXY_SERVER", proxy("haproxy")?);
     run(3, &folder, "cluster", &mut node)
 }
 
@@ -120,6 +117,10 @@ fn test_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
         paths.filter(|path| path.to_string_lossy().ends_with(".test.mjs")).collect();
     files.sort();
     Ok(files)
+}
+
+fn proxy(name: &str) -> Result<PathBuf, String> {
+    install::find(name).ok_or_else(|| format!("install your system's package `{name}`"))
 }
 
 /// The path of Chromium. Installs it if it is missing and this process may install packages.
