@@ -23,6 +23,14 @@ describe('the public client', () => {
       const answers = Array.from({ length: 20_000 }, (_, i) => socket.timeout(60_000).emitWithAck('message-with-ack', i));
       (await Promise.all(answers)).forEach((answer, i) => assert.equal(answer, i));
     });
+
+    test(`handlers that fail in a full queue are answered over ${transport}`, async () => {
+      const socket = await connected(server, { transports: [transport] });
+      const answers = Array.from({ length: 1000 }, () => socket.timeout(60_000).emitWithAck('emit-much-and-fail'));
+      const errors = (await Promise.all(answers)).map((answer) => answer.error);
+      assert.ok(errors.every((error) => error === 'failed' || error === 'internal error'));
+      assert.ok(errors.includes('internal error'), 'the queue was full at least once');
+    });
   }
 });
 

@@ -10,15 +10,15 @@ use std::{
 use crate::HandlerError;
 
 /// The future of a handler that was started.
-pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
+pub type HandlerFuture<T = ()> = Pin<Box<dyn Future<Output = Result<T, HandlerError>> + Send>>;
 
 /// The progress of a handler.
 #[derive(Debug)]
-pub enum Step {
+pub enum Step<T = ()> {
     /// The handler has not finished.
     Pending,
     /// The handler has finished.
-    Done,
+    Done(T),
     /// The handler returned an error.
     Failed(HandlerError),
     /// The handler panicked with this message.
@@ -26,10 +26,10 @@ pub enum Step {
 }
 
 /// Polls the future of a handler.
-pub fn poll_caught(future: &mut HandlerFuture, cx: &mut Context<'_>) -> Step {
+pub fn poll_caught<T>(future: &mut HandlerFuture<T>, cx: &mut Context<'_>) -> Step<T> {
     match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Step::Pending,
-        Ok(Poll::Ready(Ok(()))) => Step::Done,
+        Ok(Poll::Ready(Ok(value))) => Step::Done(value),
         Ok(Poll::Ready(Err(error))) => Step::Failed(error),
         Err(panic) => Step::Panicked(panic_message(&*panic)),
     }

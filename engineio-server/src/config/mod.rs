@@ -185,7 +185,8 @@ impl EngineConfig {
     }
 
     /// Sets how many bytes may wait to be sent to one client (default 8 MiB). This limits the cost
-    /// of a client that does not read. An empty queue accepts any single message.
+    /// of a client that does not read. An empty queue accepts any single message, and
+    /// [`Handle::send_if_room`](crate::Handle::send_if_room) accepts one into a half-empty queue.
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.session.max_queued_bytes = bytes;
         self

@@ -168,7 +168,7 @@ fn ended(event: &str, responder: Option<Responder>, step: Step, public: &PublicE
     let result = catch_unwind(AssertUnwindSafe(|| match step {
         Step::Failed(error) => failed(event, responder, &error.resolved(public)),
         Step::Panicked(message) => failed(event, responder, &HandlerError::from(message)),
-        Step::Done | Step::Pending => {}
+        Step::Done(()) | Step::Pending => {}
     }));
     if result.is_err() {
         tracing::error!(target: "socketio::client", "formatting the error of a handler panicked");

@@ -172,6 +172,11 @@ impl ServerConfig {
     /// Sets how many handlers of one connection may run at once (default 256). Connection and
     /// disconnection handlers and those of all namespaces are counted together. At the limit, the
     /// server stops reading from the client.
+    ///
+    /// A handler whose ack waits for room in the outgoing queue counts until the ack was sent. No
+    /// event starts while the waiting acks take more than half of
+    /// [`max_queued_bytes`](EngineConfig::max_queued_bytes). A client therefore costs at most its
+    /// queue and the acks of the handlers that were running when the queue was half full.
     pub fn max_handlers(mut self, handlers: usize) -> Self {
         self.max_handlers = handlers.max(1);
         self

@@ -58,6 +58,7 @@ impl Driver {
             connecting: Vec::new(),
             running: Vec::new(),
             inbox_bytes: 0,
+            ack_bytes: 0,
             backlog: false,
             turn: Turn::default(),
             connect_deadline,
@@ -157,7 +158,7 @@ impl Driver {
         }
         while let Some(at) = self.connecting.iter().position(|it| leaves(&it.socket)) {
             let connecting = self.connecting.remove(at);
-            self.refuse_disconnected(connecting.socket);
+            self.refuse_disconnected(connecting.socket, cx);
         }
         if close {
             self.restoring.clear();

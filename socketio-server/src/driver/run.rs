@@ -8,8 +8,9 @@ use std::{
     time::Instant,
 };
 
-use socketio_core::{Listener, Step, panic_message, poll_caught};
+use socketio_core::{Listener, panic_message, poll_caught};
 use socketio_parser::{AckId, Args, Nsp};
+use tracing::Span;
 
 use crate::driver::{
     state::{Call, Driver, Filtering, Running, Waiting},
@@ -19,8 +20,8 @@ use crate::{
     config::rate_limit::{Budget, Excess},
     error::HandlerError,
     handlers::context,
-    handlers::{Erased, Failure, Rewrite, Stage, context::Responder},
-    socket::Socket,
+    handlers::{Erased, Failure, HandlerFuture, Rewrite, Stage, Step, context::Responder},
+    socket::{Socket, ack::WaitingAck},
 };
 
 impl Driver {
@@ -34,7 +35,15 @@ impl Driver {
         if let Some(rate) = &self.registry.config.rate_limit {
             let budget = space.budget.get_or_insert_with(|| Box::new(Budget::new(rate, now())));
             if !budget.admit(rate, now(), args.bytes()) {
-                return exceeded(space.socket.clone(), id, args.event(), rate.excess);
+                let (socket, excess) = (space.socket.clone(), rate.excess);
+                let responder = id.map(|id| Responder::new(socket.clone(), id));
+                let call = Call { event: args.event().into(), socket: socket.clone(), responder };
+                let error = HandlerError::public("rate limit exceeded");
+                self.failed(call, Stage::RateLimit, error, cx);
+                if excess == Excess::Disconnect {
+                    socket.disconnect();
+                }
+                return;
             }
         }
         if space.is_free(limit) && space.inbox.is_empty() {
@@ -114,14 +123,16 @@ impl Driver {
         let call = |socket, responder| Call { event: args.event().into(), socket, responder };
         match step {
             // As in Node, a middleware that disconnects the socket also refuses the event.
-            Step::Done if socket.0.is_disconnected() => {}
-            Step::Done => {
+            Step::Done(_) if socket.0.is_disconnected() => {}
+            Step::Done(_) => {
                 let shared = socket.namespace().table().events.find(args.event());
                 let own = socket.0.look_at_own(|own| own.events.find(args.event()));
                 self.handle([shared, own], event_context(socket, args, event.responder), cx);
             }
-            Step::Failed(error) => call(socket, event.responder).failed(Stage::Middleware, error),
-            step => call(socket, event.responder).ended(step),
+            Step::Failed(error) => {
+                self.failed(call(socket, event.responder), Stage::Middleware, error, cx);
+            }
+            step => self.ended(call(socket, event.responder), step, cx),
         }
     }
 
@@ -197,32 +208,86 @@ impl Driver {
         let mut future = match started {
             Ok(Ok(future)) => future,
             Ok(Err(error)) => {
-                call(event).failed(Stage::Extract, error);
+                self.failed(call(event), Stage::Extract, error, cx);
                 return false;
             }
             Err(panic) => {
-                call(event).failed(Stage::Panic, HandlerError::from(panic_message(&*panic)));
+                let error = HandlerError::from(panic_message(&*panic));
+                self.failed(call(event), Stage::Panic, error, cx);
                 return false;
             }
         };
         match poll_caught(&mut future, cx) {
-            Step::Done => {
+            Step::Done(None) => {
                 self.timed(began);
                 false
             }
             Step::Pending => {
                 drop(inside);
-                self.running.push(Running { future, span, call: call(event), counted, began });
-                if self.running.len() >= self.registry.config.max_handlers {
-                    self.connection.set_reading(false);
-                }
+                let call = call(event);
+                self.keep(Running { future, span, call, counted, ack_bytes: 0, began });
                 true
             }
             step => {
                 self.timed(began);
-                call(event).ended(step);
+                self.ended(call(event), step, cx);
                 false
             }
+        }
+    }
+
+    fn keep(&mut self, running: Running) {
+        self.ack_bytes += running.ack_bytes;
+        self.running.push(running);
+        if self.running.len() >= self.registry.config.max_handlers || !self.has_room_for_acks() {
+            self.connection.set_reading(false);
+        }
+    }
+
+    /// Returns whether the acks that wait take at most half of `max_queued_bytes`. Otherwise no
+    /// event starts, as if they were in the queue.
+    fn has_room_for_acks(&self) -> bool {
+        self.ack_bytes <= self.registry.config.engine.get_max_queued().1 / 2
+    }
+
+    /// Handles the end of a handler.
+    fn ended(&mut self, call: Call, step: Step, cx: &mut Context<'_>) {
+        match step {
+            Step::Done(waiting) => self.keep_ack(call.socket, waiting, cx),
+            Step::Failed(error) => self.failed(call, Stage::Handler, error, cx),
+            Step::Panicked(message) => self.failed(call, Stage::Panic, message.into(), cx),
+            Step::Pending => {}
+        }
+    }
+
+    /// Reports a failure, also to the client if it waits for an ack.
+    pub(super) fn failed(
+        &mut self,
+        call: Call,
+        stage: Stage,
+        error: HandlerError,
+        cx: &mut Context<'_>,
+    ) {
+        let socket = call.socket.clone();
+        let waiting = call.failed(stage, error);
+        self.keep_ack(socket, waiting, cx);
+    }
+
+    /// Keeps an ack that has to wait. It counts towards `max_handlers` like the handler whose ack
+    /// it is.
+    fn keep_ack(&mut self, socket: Socket, ack: Option<WaitingAck>, cx: &mut Context<'_>) {
+        let Some(ack) = ack else { return };
+        let ack_bytes = ack.bytes();
+        let mut future: HandlerFuture = Box::pin(async move {
+            // A client that has left in the meantime is not a failure.
+            let _ = ack.send().await;
+            Ok(None)
+        });
+        if let Step::Pending = poll_caught(&mut future, cx) {
+            let call = Call { event: Box::default(), socket, responder: None };
+            let span = Span::none();
+            let (counted, began) = (false, None);
+            self.keep(Running { future, span, call, counted, ack_bytes, began });
         }
     }
 
@@ -239,7 +304,7 @@ impl Driver {
     /// Polls the running handlers, and starts events that waited for one of them.
     pub(super) fn poll_running(&mut self, cx: &mut Context<'_>) {
         let mut index = 0;
-        let before = self.running.len();
+        let mut finished = false;
         while let Some(running) = self.running.get_mut(index) {
             let inside = running.span.enter();
             let step = poll_caught(&mut running.future, cx);
@@ -252,15 +317,17 @@ impl Driver {
                     if let Some(space) = space {
                         space.in_flight -= 1;
                     }
+                    self.ack_bytes -= running.ack_bytes;
                     self.timed(running.began);
-                    running.call.ended(step);
+                    self.ended(running.call, step, cx);
+                    finished = true;
                 }
             }
         }
         if self.running.is_empty() && self.running.capacity() > 8 {
             self.running = Vec::new();
         }
-        if self.running.len() < before || self.backlog {
+        if finished || self.backlog {
             self.start_waiting(cx);
         }
     }
@@ -272,7 +339,7 @@ impl Driver {
     /// Returns whether another waiting event may start. It may not if the turn is over, or if the
     /// outgoing queue is more than half full and its ack would have to wait.
     pub(super) fn may_start(&self) -> bool {
-        !self.is_turn_over() && self.client.handle.has_room()
+        !self.is_turn_over() && self.client.handle.has_room() && self.has_room_for_acks()
     }
 
     /// Starts waiting events while handlers are free, the turn lasts, and the outgoing queue has
@@ -315,6 +382,7 @@ impl Driver {
         let config = &self.registry.config;
         if self.inbox_bytes <= config.max_inbox_bytes / 2
             && self.running.len() < config.max_handlers
+            && self.has_room_for_acks()
         {
             self.connection.set_reading(true);
         }
@@ -338,35 +406,21 @@ async fn filters(
     middlewares: Vec<Listener<Erased>>,
     context: context::Context,
     rewrite: Rewrite,
-) -> Result<(), HandlerError> {
+) -> Result<Option<WaitingAck>, HandlerError> {
     for middleware in middlewares {
         let context = context::Context { args: Some(rewrite.current()), ..context.clone() };
-        (middleware.handler)(context)?.await?;
+        if let Some(ack) = (middleware.handler)(context)?.await? {
+            // The client may leave first.
+            let _ = ack.send().await;
+        }
     }
-    Ok(())
-}
-
-/// Handles an event in excess of the socket's rate limit.
-fn exceeded(socket: Socket, id: Option<AckId>, event: &str, excess: Excess) {
-    let responder = id.map(|id| Responder::new(socket.clone(), id));
-    let call = Call { event: event.into(), socket: socket.clone(), responder };
-    call.failed(Stage::RateLimit, HandlerError::public("rate limit exceeded"));
-    if excess == Excess::Disconnect {
-        socket.disconnect();
-    }
+    Ok(None)
 }
 
 impl Call {
-    fn ended(self, step: Step) {
-        match step {
-            Step::Failed(error) => self.failed(Stage::Handler, error),
-            Step::Panicked(message) => self.failed(Stage::Panic, HandlerError::from(message)),
-            Step::Done | Step::Pending => {}
-        }
-    }
-
-    /// Reports a failure. The error and the error handler are user code, so panics are caught.
-    pub(super) fn failed(self, stage: Stage, error: HandlerError) {
+    /// Reports a failure. Returns its ack if that has to wait. The error and the error handler are
+    /// user code, so panics are caught.
+    fn failed(self, stage: Stage, error: HandlerError) -> Option<WaitingAck> {
         let counters = self.socket.0.client.counters.here();
         match stage {
             Stage::Extract => &counters.handlers.not_extracted,
@@ -376,19 +430,18 @@ impl Call {
             Stage::RateLimit => &counters.events.rate_limited,
         }
         .one();
-        if catch_unwind(AssertUnwindSafe(|| self.report(stage, error))).is_err() {
+        let mut waiting = None;
+        let report = || {
+            let error = error.resolved(&self.socket.0.client.config.public_errors);
+            if let Some(responder) = &self.responder {
+                waiting = responder.send_or_wait(&error.to_ack()).ok().flatten();
+            }
+            let failure = Failure { event: self.event.into(), stage, error };
+            self.socket.namespace().report(&self.socket, failure);
+        };
+        if catch_unwind(AssertUnwindSafe(report)).is_err() {
             tracing::error!(target: "socketio::namespace", "the error handler panicked");
         }
-    }
-
-    /// Reports a failure to the client, if it waits for an ack, and to the namespace's error
-    /// handler.
-    fn report(self, stage: Stage, error: HandlerError) {
-        let error = error.resolved(&self.socket.0.client.config.public_errors);
-        if let Some(responder) = &self.responder {
-            let _ = responder.answer(&error.to_ack());
-        }
-        let failure = Failure { event: self.event.into(), stage, error };
-        self.socket.namespace().report(&self.socket, failure);
+        waiting
     }
 }

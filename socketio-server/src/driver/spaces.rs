@@ -7,20 +7,20 @@ use engineio_server::Frames;
 use serde::Serialize;
 use socketio_parser::{Nsp, Protocol, RawJson};
 
-use socketio_core::{Listener, Step, poll_caught};
+use socketio_core::{Listener, poll_caught};
 
 use crate::driver::state::{Call, Connecting, Driver, Space, Waiting};
 use crate::{
     error::{DisconnectReason, HandlerError},
     handlers::context,
-    handlers::{Erased, Stage, auth::size},
+    handlers::{Erased, Stage, Step, auth::size},
     namespace::registry::Door,
     namespace::{
         Namespace,
         cluster::join_cluster,
         recovery::{Lease, Resume, log::RecoveryLog, socket::Recoverable},
     },
-    socket::{Socket, inner::SocketInner},
+    socket::{Socket, ack::WaitingAck, inner::SocketInner},
 };
 
 #[derive(Serialize)]
@@ -85,7 +85,7 @@ impl Driver {
         let namespace = socket.namespace().clone();
         if namespace.0.is_closed() {
             let error = HandlerError::public("Invalid namespace");
-            return self.refuse(socket, Stage::Middleware, error);
+            return self.refuse(socket, Stage::Middleware, error, cx);
         }
         let all = namespace.middlewares();
         let log = namespace.recovery_log();
@@ -148,10 +148,10 @@ impl Driver {
 
     fn decided(&mut self, socket: Socket, step: Step, cx: &mut Context<'_>) {
         match step {
-            Step::Done => self.accept(socket, cx),
-            Step::Failed(error) => self.refuse(socket, Stage::Middleware, error),
+            Step::Done(_) => self.accept(socket, cx),
+            Step::Failed(error) => self.refuse(socket, Stage::Middleware, error, cx),
             Step::Panicked(message) => {
-                self.refuse(socket, Stage::Panic, message.into());
+                self.refuse(socket, Stage::Panic, message.into(), cx);
             }
             Step::Pending => {}
         }
@@ -159,7 +159,7 @@ impl Driver {
 
     fn accept(&mut self, socket: Socket, cx: &mut Context<'_>) {
         if socket.0.is_disconnected() {
-            return self.refuse_disconnected(socket);
+            return self.refuse_disconnected(socket, cx);
         }
         let nsp = socket.nsp().clone();
         let accepted = self.client.machine().accept(&nsp);
@@ -214,12 +214,12 @@ impl Driver {
         result
     }
 
-    fn refuse(&mut self, socket: Socket, stage: Stage, error: HandlerError) {
+    fn refuse(&mut self, socket: Socket, stage: Stage, error: HandlerError, cx: &mut Context<'_>) {
         self.abandon(&socket);
         self.refuse_as(self.protocol(), socket.nsp(), &error);
         if !error.is_public() {
             let call = Call { event: "connect".into(), socket, responder: None };
-            call.failed(stage, error);
+            self.failed(call, stage, error, cx);
         }
     }
 
@@ -237,9 +237,9 @@ impl Driver {
 
     /// Refuses a CONNECT whose middleware disconnected the socket. The client still gets a
     /// response.
-    pub(super) fn refuse_disconnected(&mut self, socket: Socket) {
+    pub(super) fn refuse_disconnected(&mut self, socket: Socket, cx: &mut Context<'_>) {
         let error = HandlerError::public("socket has been disconnected");
-        self.refuse(socket, Stage::Middleware, error);
+        self.refuse(socket, Stage::Middleware, error, cx);
     }
 
     pub(super) fn refuse_excess(&mut self, nsp: &Nsp) {
@@ -356,7 +356,7 @@ impl Driver {
 }
 
 /// Runs the middlewares one after another.
-async fn middlewares(all: Vec<Erased>, socket: Socket) -> Result<(), HandlerError> {
+async fn middlewares(all: Vec<Erased>, socket: Socket) -> Result<Option<WaitingAck>, HandlerError> {
     for middleware in all {
         let result = match middleware(context::Context::of(socket.clone())) {
             Ok(future) => future.await,
@@ -366,5 +366,5 @@ async fn middlewares(all: Vec<Erased>, socket: Socket) -> Result<(), HandlerErro
         let public = &socket.0.client.config.public_errors;
         result.map_err(|error| error.resolved(public).formatted())?;
     }
-    Ok(())
+    Ok(None)
 }

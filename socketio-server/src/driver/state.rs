@@ -36,6 +36,8 @@ pub(crate) struct Driver {
     pub(super) running: Vec<Running>,
     /// Memory used by events that wait for a free handler, in bytes.
     pub(super) inbox_bytes: usize,
+    /// Size of the acks that wait for earlier events or for room in the outgoing queue, in bytes.
+    pub(super) ack_bytes: usize,
     /// Whether events wait only because the turn was over or the outgoing queue too full, although
     /// handlers were free.
     pub(super) backlog: bool,
@@ -133,6 +135,8 @@ pub(super) struct Running {
     pub(super) call: Call,
     /// Whether it counts towards `max_in_flight`.
     pub(super) counted: bool,
+    /// The size of the ack, if the handler has finished and only its ack waits.
+    pub(super) ack_bytes: usize,
     /// When the handler was started, if running times are measured.
     pub(super) began: Option<Instant>,
 }

@@ -9,10 +9,7 @@ use crate::handlers::{extract::Extract, extractors::Data};
 use crate::{
     error::HandlerError,
     handlers::{Erased, HandlerFuture, context::Context},
-    socket::{
-        Socket,
-        ack::{Answering, send_late},
-    },
+    socket::{Socket, ack::Answering},
 };
 
 /// An async function or closure that handles events. It takes up to six [`Extract`] arguments and
@@ -59,11 +56,10 @@ macro_rules! handler {
                 let future = self($($argument),*);
                 let responder = context.responder;
                 Ok(Box::pin(async move {
-                    let mut unsent = None;
-                    let to = Answering { responder: responder.as_ref(), unsent: &mut unsent };
+                    let mut waiting = None;
+                    let to = Answering { responder: responder.as_ref(), waiting: &mut waiting };
                     future.await.into_reply(to)?;
-                    send_late(responder, unsent).await;
-                    Ok(())
+                    Ok(waiting)
                 }))
             }
         }
@@ -131,11 +127,10 @@ where
         let future = handler(context.socket.clone(), args);
         let responder = context.responder;
         Ok(Box::pin(async move {
-            let mut unsent = None;
-            let to = Answering { responder: responder.as_ref(), unsent: &mut unsent };
+            let mut waiting = None;
+            let to = Answering { responder: responder.as_ref(), waiting: &mut waiting };
             to.reply(&future.await.outcome()?)?;
-            send_late(responder, unsent).await;
-            Ok(())
+            Ok(waiting)
         }))
     })
 }

@@ -13,7 +13,11 @@ use std::sync::Arc;
 
 use socketio_parser::Args;
 
-use crate::{error::HandlerError, handlers::context::Context, socket::Socket};
+use crate::{
+    error::HandlerError,
+    handlers::context::Context,
+    socket::{Socket, ack::WaitingAck},
+};
 
 pub use extract::{Extract, MaybeExtract};
 pub use extractors::{Auth, Data, DisconnectDescription, EventName, Extension, State};
@@ -62,4 +66,7 @@ pub enum Stage {
 /// A handler with its types erased. Costs one allocation per call.
 pub(crate) type Erased = Arc<dyn Fn(Context) -> Result<HandlerFuture, HandlerError> + Send + Sync>;
 
-pub(crate) use socketio_core::HandlerFuture;
+/// A handler's running future. Returns the ack if it could not be sent yet.
+pub(crate) type HandlerFuture = socketio_core::HandlerFuture<Option<WaitingAck>>;
+
+pub(crate) type Step = socketio_core::Step<Option<WaitingAck>>;

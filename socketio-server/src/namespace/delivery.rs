@@ -119,6 +119,14 @@ impl Namespace {
         }
     }
 
+    /// Like [`after_events`](Self::after_events), for actions that their caller limits.
+    pub(crate) fn after_events_unlimited(&self, action: impl FnOnce() + Send + 'static) {
+        match &self.0.delivery {
+            Delivery::EngineLog(engine) => engine.membership().after_events_unlimited(action),
+            Delivery::Direct | Delivery::LocalLog(_) => action(),
+        }
+    }
+
     /// Returns whether events may still be on their way when `emit` has returned.
     pub(crate) fn publishes_first(&self) -> bool {
         self.0.delivery.engine_log().is_some()

@@ -12,6 +12,7 @@ use engineio_server::{Frames, SendError};
 use serde::Serialize;
 use socketio_core::Reply;
 use socketio_parser::AckId;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::{
     error::{EmitError, HandlerError},
@@ -47,8 +48,47 @@ impl Ack {
     ///
     /// Returns an error if the value cannot be encoded, the socket is disconnected, or its queue is
     /// full. In each case no ack was sent, and the call may be repeated.
+    /// [`send_when_ready`](Self::send_when_ready) waits for room in the queue.
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
-        self.0.as_ref().map_or(Ok(()), |responder| responder.answer(args))
+        self.0.as_ref().map_or(Ok(()), |responder| responder.send(args))
+    }
+
+    /// Sends the ack like [`send`](Self::send), but first waits until at least half of the
+    /// outgoing queue is free. An ack of any size then finds room. The value that a handler
+    /// returns waits in the same way.
+    ///
+    /// If the returned future is dropped while it waits, no ack was sent.
+    ///
+    /// ```
+    /// use socketio_server::{Ack, EmitError, Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.on("report", |socket: Socket, ack: Ack| async move {
+    ///     for line in 0..100_000 {
+    ///         while let Err(EmitError::Full) = socket.emit("line", &line) {
+    ///             socket.ready().await?;
+    ///         }
+    ///     }
+    ///     ack.send_when_ready("done").await?;
+    ///     Ok(())
+    /// });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the value cannot be encoded or the socket is disconnected. If events are
+    /// published before delivery ([`Recovery`](crate::Recovery)), also if too many packets wait for
+    /// earlier events ([`ClusterError::QueueFull`](crate::ClusterError::QueueFull)). In each case no
+    /// ack was sent.
+    pub async fn send_when_ready<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+        let Some(responder) = &self.0 else { return Ok(()) };
+        if responder.socket.0.namespace.publishes_first() {
+            return responder.send(args);
+        }
+        match responder.send_or_wait(args)? {
+            Some(waiting) => waiting.send().await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -63,31 +103,53 @@ impl Responder {
         Self { socket, id, answered: Arc::new(AtomicBool::new(false)) }
     }
 
-    pub(crate) fn answer<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+    /// Sends an ack if the outgoing queue has room for it.
+    fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+        let sent = self.answer(args, |frames| {
+            let socket = &self.socket.0;
+            if !socket.namespace.publishes_first() {
+                return socket.send(frames);
+            }
+            let (responder, copy) = (self.clone(), frames.clone());
+            let late = move |_: &_| WaitingAck::for_room(responder, copy).spawn();
+            socket.send_after_events(frames, late)
+        });
+        sent.map(drop)
+    }
+
+    /// Sends an ack of any size. Returns it if it has to wait for earlier events, or until at least
+    /// half of the outgoing queue is free. The caller bounds the number of waiting acks: to acks of
+    /// running handlers ([`max_handlers`](crate::ServerConfig::max_handlers)), for example.
+    pub(crate) fn send_or_wait<T: Serialize + ?Sized>(
+        &self,
+        args: &T,
+    ) -> Result<Option<WaitingAck>, EmitError> {
+        let waiting = self.answer(args, |frames| match self.socket.0.namespace.publishes_first() {
+            true => Ok(self.send_after_events(frames)),
+            false => {
+                let unsent = self.send_if_room(frames)?;
+                Ok(unsent.map(|frames| WaitingAck::for_room(self.clone(), frames)))
+            }
+        });
+        Ok(waiting?.flatten())
+    }
+
+    /// Encodes an ack and sends it with `send`, unless another ack was sent before.
+    fn answer<T: Serialize + ?Sized, R>(
+        &self,
+        args: &T,
+        send: impl FnOnce(Frames) -> Result<R, EmitError>,
+    ) -> Result<Option<R>, EmitError> {
         let parser = self.socket.0.client.config.parser;
         let frames = parser.encode_ack(self.socket.nsp(), self.id, args)?;
         if self.answered.swap(true, Ordering::Relaxed) {
-            return Ok(());
+            return Ok(None);
         }
-        let result = self.socket.0.send_after_events(frames, |_| {});
+        let result = send(frames);
         if result.is_err() {
             self.answered.store(false, Ordering::Relaxed);
         }
-        result
-    }
-
-    /// Sends the value that a handler returned. Returns the frames if they have to wait for room in
-    /// the queue.
-    fn answer_or_wait<T: Serialize>(&self, answer: &T) -> Result<Option<Frames>, EmitError> {
-        if self.socket.0.namespace.publishes_first() {
-            return self.answer(answer).map(|()| None);
-        }
-        let parser = self.socket.0.client.config.parser;
-        let frames = parser.encode_ack(self.socket.nsp(), self.id, answer)?;
-        if self.answered.swap(true, Ordering::Relaxed) {
-            return Ok(None);
-        }
-        self.send_if_room(frames)
+        result.map(Some)
     }
 
     fn send_if_room(&self, frames: Frames) -> Result<Option<Frames>, EmitError> {
@@ -100,37 +162,102 @@ impl Responder {
             Err(_) => Err(EmitError::Disconnected),
         }
     }
+
+    /// Sends an ack after the events that were emitted before it. Returns it if it has to wait.
+    fn send_after_events(&self, frames: Frames) -> Option<WaitingAck> {
+        let bytes = frames.bytes();
+        let (unsent, mut turn) = oneshot::channel();
+        let responder = self.clone();
+        self.socket.namespace().after_events_unlimited(move || {
+            if let Ok(Some(frames)) = responder.send_if_room(frames)
+                && let Err(frames) = unsent.send(frames)
+            {
+                WaitingAck::for_room(responder, frames).spawn();
+            }
+        });
+        let responder = self.clone();
+        match turn.try_recv() {
+            Ok(frames) => Some(WaitingAck::for_room(responder, frames)),
+            Err(TryRecvError::Empty) => {
+                Some(WaitingAck { responder, bytes, turn: Some(turn), frames: None })
+            }
+            Err(TryRecvError::Closed) => None,
+        }
+    }
+}
+
+/// An ack that waits for earlier events, or for room in the outgoing queue.
+pub struct WaitingAck {
+    responder: Responder,
+    bytes: usize,
+    /// Receives the frames if the queue has no room for them after the earlier events. Closed if
+    /// they were sent.
+    turn: Option<oneshot::Receiver<Frames>>,
+    /// The frames, if they wait for room.
+    frames: Option<Frames>,
+}
+
+impl WaitingAck {
+    fn for_room(responder: Responder, frames: Frames) -> Self {
+        Self { responder, bytes: frames.bytes(), turn: None, frames: Some(frames) }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Sends the ack as soon as it can be sent.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the client leaves first.
+    pub(crate) async fn send(mut self) -> Result<(), EmitError> {
+        if let Some(turn) = &mut self.turn {
+            self.frames = turn.await.ok();
+        }
+        while self.frames.is_some() {
+            self.responder.socket.ready().await?;
+            if let Some(frames) = self.frames.take() {
+                self.frames = self.responder.send_if_room(frames)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the ack in a task of its own, because no handler waits for it.
+    fn spawn(self) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(self.send());
+        }
+    }
+}
+
+impl Drop for WaitingAck {
+    /// Allows another ack if this one was not sent.
+    fn drop(&mut self) {
+        if self.frames.is_some() {
+            self.responder.answered.store(false, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Sends the value that a handler returned. While the outgoing queue is more than half full, the
 /// ack waits, so that a client that reads gets all its acks.
 pub(crate) struct Answering<'a> {
     pub(crate) responder: Option<&'a Responder>,
-    /// The frames that have to wait.
-    pub(crate) unsent: &'a mut Option<Frames>,
+    /// The ack, if it has to wait.
+    pub(crate) waiting: &'a mut Option<WaitingAck>,
 }
 
 impl Reply for Answering<'_> {
     fn reply<T: Serialize>(self, answer: &T) -> Result<(), HandlerError> {
         let Some(responder) = self.responder else { return Ok(()) };
-        match responder.answer_or_wait(answer) {
-            Ok(unsent) => *self.unsent = unsent,
+        match responder.send_or_wait(answer) {
+            Ok(waiting) => *self.waiting = waiting,
             // A client that has left in the meantime is not a failure of the handler.
             Err(EmitError::Disconnected) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(())
-    }
-}
-
-/// Sends an ack that had to wait, as soon as there is room. Does nothing if the client leaves
-/// first.
-pub(crate) async fn send_late(responder: Option<Responder>, unsent: Option<Frames>) {
-    let Some((responder, mut frames)) = responder.zip(unsent) else { return };
-    while responder.socket.ready().await.is_ok() {
-        match responder.send_if_room(frames) {
-            Ok(Some(unsent)) => frames = unsent,
-            Ok(None) | Err(_) => return,
-        }
     }
 }

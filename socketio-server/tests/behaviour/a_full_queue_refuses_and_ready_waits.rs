@@ -4,6 +4,7 @@ use crate::support;
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use socketio_server::{Ack, EmitError, ServerConfig, Socket};
 use support::{Client, Running, disconnections, server_with, sockets, within};
 
@@ -125,4 +126,44 @@ async fn an_ack_that_was_refused_can_be_sent_again() {
         client.expect(r#"42["fill"]"#).await;
     }
     client.expect(r#"437["late"]"#).await;
+}
+
+#[tokio::test]
+async fn an_ack_can_wait_for_room() {
+    let (server, mut client, socket) = small().await;
+    let filler = socket.clone();
+    server.io.on("ask", move |ack: Ack| {
+        let socket = filler.clone();
+        async move {
+            while socket.emit("fill", &()).is_ok() {}
+            // Dropped while it waits, so the next call sends.
+            assert!(ack.send_when_ready("dropped").now_or_never().is_none());
+            ack.send_when_ready("late").await?;
+            ack.send_when_ready("once is enough").await?;
+            Ok(())
+        }
+    });
+    client.send(r#"427["ask"]"#).await;
+    for _ in 0..4 {
+        client.expect(r#"42["fill"]"#).await;
+    }
+    client.expect(r#"437["late"]"#).await;
+    client.fence().await;
+}
+
+#[tokio::test]
+async fn an_ack_does_not_wait_for_a_client_that_has_left() {
+    let (server, client, socket) = small().await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    server.io.on("ask", move |ack: Ack| {
+        let (socket, tell) = (socket.clone(), tell.clone());
+        async move {
+            while socket.emit("fill", &()).is_ok() {}
+            socket.disconnect();
+            tell.send(ack.send_when_ready("late").await).unwrap();
+        }
+    });
+    let mut client = client;
+    client.send(r#"427["ask"]"#).await;
+    assert!(matches!(within(told.recv()).await, Some(Err(EmitError::Disconnected))));
 }

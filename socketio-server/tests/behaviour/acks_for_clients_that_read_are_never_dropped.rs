@@ -2,9 +2,18 @@
 
 use crate::support;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use futures_util::{SinkExt, StreamExt};
-use socketio_server::{Data, ServerConfig, Socket};
-use support::{Message, server_with, within};
+use socketio_server::{ClusterLimits, Data, HandlerError, Recovery, ServerConfig, Socket};
+use support::{
+    Message, Running,
+    nodes::{Held, cluster},
+    server_with, within,
+};
 
 fn small() -> ServerConfig {
     ServerConfig::default().engine(|engine| engine.max_queued_packets(8))
@@ -108,4 +117,171 @@ async fn events_that_waited_for_a_handler_are_all_acked() {
         got.extend(body.split('\u{1e}').map(str::to_owned));
     }
     assert!(got.iter().enumerate().all(|(id, text)| *text == format!("43{id}[{id}]")));
+}
+
+/// Sends all events in one POST, and reads until each of them has got its ack.
+async fn acks_of(server: &Running, sid: &str, events: Vec<String>) -> Vec<String> {
+    let body = events.join("\u{1e}");
+    let post = server.request("POST", sid, &body);
+    let get = async {
+        let mut acks = Vec::new();
+        while acks.len() < events.len() {
+            let (_, body) = server.request("GET", sid, "").await;
+            acks.extend(body.split('\u{1e}').filter(|it| it.starts_with("43")).map(str::to_owned));
+        }
+        acks
+    };
+    let (posted, acks) = tokio::join!(post, within(get));
+    assert_eq!(posted.0, 200);
+    acks
+}
+
+async fn fill_and_fail(socket: Socket) -> Result<(), HandlerError> {
+    tokio::task::yield_now().await;
+    loop {
+        socket.emit("fill", &())?;
+    }
+}
+
+async fn fill_and_panic(socket: Socket) {
+    while socket.emit("fill", &()).is_ok() {}
+    panic!("in a full queue");
+}
+
+#[tokio::test]
+async fn a_handler_that_fails_in_a_full_queue_is_answered() {
+    let server = server_with(small()).await;
+    server.io.on("ask", fill_and_fail);
+    server.io.on("panic", fill_and_panic);
+    let sid = server.polling_client().await;
+    let events = (0..100).map(|id| match id % 2 {
+        0 => format!(r#"42{id}["ask"]"#),
+        _ => format!(r#"42{id}["panic"]"#),
+    });
+    let mut acks = acks_of(&server, &sid, events.collect()).await;
+    acks.sort();
+    acks.dedup();
+    assert_eq!(acks.len(), 100);
+    assert!(acks.iter().all(|it| it.ends_with(r#"[{"error":"internal error"}]"#)), "{acks:?}");
+}
+
+#[tokio::test]
+async fn an_event_that_a_middleware_refuses_in_a_full_queue_is_answered() {
+    let server = server_with(small()).await;
+    server.io.on_connection(|socket: Socket| async move {
+        socket.use_(|socket: Socket| async move {
+            while socket.emit("fill", &()).is_ok() {}
+            Err::<(), _>(HandlerError::public("refused"))
+        });
+    });
+    let sid = server.polling_client().await;
+    let acks = acks_of(&server, &sid, asks(50).collect()).await;
+    let expected = (0..50).map(|id| format!(r#"43{id}[{{"error":"refused"}}]"#));
+    assert_eq!(acks, expected.collect::<Vec<_>>());
+}
+
+/// A server whose events are published before they are delivered.
+async fn node(held: &mut Option<Held>, max_queued: usize, config: ServerConfig) -> Running {
+    let cluster = cluster();
+    let [first] = Held::of(&cluster);
+    *held = Some(first);
+    let limits = ClusterLimits::default().max_queued_messages(max_queued);
+    let config = config.connection_state_recovery(Recovery::default());
+    let server = server_with(config.adapter(cluster.adapter()).cluster_limits(limits)).await;
+    within(server.io.joined()).await;
+    server
+}
+
+#[tokio::test]
+async fn an_ack_behind_published_events_that_fill_the_queue_is_sent() {
+    let server = node(&mut None, 100, small()).await;
+    server.io.on("value", |socket: Socket| async move {
+        for n in 0..8 {
+            socket.emit("event", &n)?;
+        }
+        Ok("value")
+    });
+    server.io.on("fail", |socket: Socket| async move {
+        for n in 0..8 {
+            socket.emit("event", &n)?;
+        }
+        Err::<(), _>(HandlerError::public("failure"))
+    });
+    server.io.on("ack", |socket: Socket, ack: socketio_server::Ack| async move {
+        for n in 0..8 {
+            socket.emit("event", &n)?;
+        }
+        ack.send("ack")?;
+        ack.send("only the first is sent")?;
+        Ok(())
+    });
+    let expected = [r#""value""#, r#"{"error":"failure"}"#, r#""ack""#];
+    for (event, expected) in ["value", "fail", "ack"].into_iter().zip(expected) {
+        let sid = server.polling_client().await;
+        for id in 0..2 {
+            let acks = acks_of(&server, &sid, vec![format!(r#"42{id}["{event}"]"#)]).await;
+            assert_eq!(acks, [format!("43{id}[{expected}]")]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn acks_that_wait_for_published_events_are_not_refused() {
+    let mut held = None;
+    let server = node(&mut held, 4, ServerConfig::default()).await;
+    let held = held.unwrap();
+    let mut connected = support::sockets(&server.io.of("/"));
+    server.io.on("value", |Data(number): Data<u64>| async move { number });
+    server.io.on("fail", || async { Err::<(), _>(HandlerError::public("failure")) });
+    let sid = server.polling_client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    held.hold();
+    socket.emit("first", &()).unwrap();
+    support::until(|| held.len() == 1).await;
+    let events = (0..20).map(|id| match id % 2 {
+        0 => format!(r#"42{id}["value",{id}]"#),
+        _ => format!(r#"42{id}["fail"]"#),
+    });
+    let release = async {
+        support::until(|| server.io.stats().handlers.started >= 21).await;
+        held.release();
+    };
+    let (acks, ()) = tokio::join!(acks_of(&server, &sid, events.collect()), release);
+    let expected = (0..20).map(|id| match id % 2 {
+        0 => format!("43{id}[{id}]"),
+        _ => format!(r#"43{id}[{{"error":"failure"}}]"#),
+    });
+    assert_eq!(acks, expected.collect::<Vec<_>>());
+}
+
+/// With `max_queued_bytes` of 10 kB and acks of 4 kB, the second waiting ack exceeds the half.
+#[tokio::test]
+async fn no_event_starts_while_waiting_acks_take_half_of_the_queue() {
+    let mut held = None;
+    let config = ServerConfig::default().engine(|engine| engine.max_queued_bytes(10_000));
+    let server = node(&mut held, 100, config).await;
+    let held = held.unwrap();
+    let mut connected = support::sockets(&server.io.of("/"));
+    let started = Arc::new(AtomicUsize::new(0));
+    let counter = started.clone();
+    server.io.on("ask", move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+        async { "x".repeat(4000) }
+    });
+    let sid = server.polling_client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    held.hold();
+    socket.emit("first", &()).unwrap();
+    support::until(|| held.len() == 1).await;
+    let release = async {
+        support::until(|| started.load(Ordering::SeqCst) == 2).await;
+        // The server has the whole POST, and all turns that it wants.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(started.load(Ordering::SeqCst), 2);
+        held.release();
+    };
+    let (acks, ()) = tokio::join!(acks_of(&server, &sid, asks(50).collect()), release);
+    assert!(acks.iter().enumerate().all(|(id, ack)| ack.starts_with(&format!("43{id}["))));
 }

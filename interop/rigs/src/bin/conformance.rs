@@ -102,6 +102,14 @@ fn declare(namespace: &Namespace) {
         ack.send(&args)?;
         Ok(())
     });
+    // Fails, often because the outgoing queue is full.
+    namespace.on("emit-much-and-fail", |socket: Socket| async move {
+        tokio::task::yield_now().await;
+        for number in 0..300 {
+            socket.emit("number", &number)?;
+        }
+        Err::<(), _>(HandlerError::public("failed"))
+    });
     namespace.on("emit-with-ack", |socket: Socket, args: Args| async move {
         let answer: Values = socket.emit_with_ack("emit-with-ack", &args).await?;
         socket.emit("emit-with-ack", &answer)?;

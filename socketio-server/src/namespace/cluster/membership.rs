@@ -145,6 +145,11 @@ impl Membership {
         self.order.after_events(action)
     }
 
+    /// Like [`after_events`](Self::after_events), for actions that their caller limits.
+    pub(crate) fn after_events_unlimited(&self, action: impl FnOnce() + Send + 'static) {
+        self.order.after_events_unlimited(action);
+    }
+
     /// Waits until the events published before have been delivered on this node.
     pub(crate) async fn wait_for_events(&self) {
         let (done, delivered) = oneshot::channel();

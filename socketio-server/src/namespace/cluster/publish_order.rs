@@ -113,10 +113,19 @@ impl PublishOrder {
     where
         A: FnOnce() + Send + 'static,
     {
+        self.add_barrier(action, self.max)
+    }
+
+    /// Like [`after_events`](Self::after_events), for actions that their caller limits.
+    pub(super) fn after_events_unlimited(&self, action: impl FnOnce() + Send + 'static) {
+        let _ = self.add_barrier(action, usize::MAX);
+    }
+
+    fn add_barrier<A: FnOnce() + Send + 'static>(&self, action: A, max: usize) -> Result<(), A> {
         {
             let mut state = self.state();
             if (!state.queue.is_empty() || state.running) && !state.closed {
-                if state.barriers >= self.max {
+                if state.barriers >= max {
                     return Err(action);
                 }
                 state.queue.push_back(Entry::Barrier(Box::new(action)));
@@ -259,10 +268,11 @@ mod tests {
         order.after_events(note(&seen, 2)).ok().unwrap();
         order.after_events(note(&seen, 3)).ok().unwrap();
         assert!(order.after_events(note(&seen, 4)).is_err());
+        order.after_events_unlimited(note(&seen, 4));
         order.finish(first);
         assert_eq!(*seen.lock().unwrap(), [0, 1]);
         order.finish(second);
-        assert_eq!(*seen.lock().unwrap(), [0, 1, 2, 3]);
+        assert_eq!(*seen.lock().unwrap(), [0, 1, 2, 3, 4]);
         let last = (0..3).map(|_| add(&order)).last().unwrap();
         assert!(order.add_event(|_| Ok::<_, ()>(())).is_none());
         order.after_events(note(&seen, 5)).ok().unwrap();
