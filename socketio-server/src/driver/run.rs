@@ -371,7 +371,7 @@ impl Driver {
             let Some(waiting) = space.inbox.pop_front() else { break };
             let socket = space.socket.clone();
             self.inbox_bytes -= waiting.cost();
-            self.turn.start(waiting.args.bytes());
+            self.turn.start(waiting.args.bytes(), &config.engine.get_turn());
             self.dispatch(socket, waiting.id, waiting.args, cx);
         }
         self.resume_reading();

@@ -7,6 +7,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use engineio_server::TurnLimits;
 use socketio_server::{Data, ServerConfig, Socket};
 use support::{Log, Running, log, server_with, sockets, within};
 use tokio::sync::Semaphore;
@@ -173,12 +174,16 @@ async fn a_computation_in_spawn_blocking_delays_no_client() {
     one.expect("431[5]").await;
 }
 
+fn messages(messages: u32) -> TurnLimits {
+    let mut turn = TurnLimits::default();
+    turn.messages = messages;
+    turn
+}
+
 /// A server with one handler at a time in each namespace, which waits for the gate.
 async fn gated(
-    messages: u32,
+    turn: TurnLimits,
 ) -> (Running, tokio::sync::watch::Sender<bool>, Log<String>, support::Client) {
-    let mut turn = engineio_server::TurnLimits::default();
-    turn.messages = messages;
     let config = ServerConfig::default().max_in_flight(1).engine(|engine| engine.turn(turn));
     let server = server_with(config).await;
     let (open, gate) = tokio::sync::watch::channel(false);
@@ -200,7 +205,7 @@ async fn gated(
 
 #[tokio::test]
 async fn waiting_events_start_in_turns_that_have_no_room_for_messages() {
-    let (server, open, mut log, mut client) = gated(0).await;
+    let (server, open, mut log, mut client) = gated(messages(0)).await;
     burst(&mut client, &vec![r#"42["work"]"#.to_owned(); 5]).await;
     support::until(|| server.io.stats().events.received == 5).await;
     open.send(true).unwrap();
@@ -211,7 +216,7 @@ async fn waiting_events_start_in_turns_that_have_no_room_for_messages() {
 
 #[tokio::test]
 async fn waiting_events_of_a_busy_namespace_do_not_delay_another() {
-    let (server, open, mut log, mut client) = gated(1).await;
+    let (server, open, mut log, mut client) = gated(messages(1)).await;
     burst(&mut client, &vec![r#"42["work"]"#.to_owned(); 20]).await;
     burst(&mut client, &vec![r#"42/other,["work"]"#.to_owned(); 20]).await;
     support::until(|| server.io.stats().events.received == 40).await;
@@ -221,4 +226,28 @@ async fn waiting_events_of_a_busy_namespace_do_not_delay_another() {
         ahead += if log.next().await == "/" { 1 } else { -1 };
         assert!(ahead.abs() <= 2, "the namespaces take turns");
     }
+}
+
+/// The clock is read after every fourth event. Another task runs between the turns, so it sees how
+/// many events start in one.
+#[tokio::test]
+async fn waiting_events_start_in_turns_that_are_limited_by_time() {
+    let mut turn = TurnLimits::default();
+    turn.time = std::time::Duration::ZERO;
+    let (server, open, mut log, mut client) = gated(turn).await;
+    burst(&mut client, &vec![r#"42["work"]"#.to_owned(); 100]).await;
+    support::until(|| server.io.stats().events.received == 100).await;
+    open.send(true).unwrap();
+    let other_task = tokio::spawn(async move {
+        let (mut events, mut most) = (0, 0);
+        while events < 100 {
+            tokio::task::yield_now().await;
+            let in_this_turn = log.rest().len();
+            most = most.max(in_this_turn);
+            events += in_this_turn;
+        }
+        most
+    });
+    let most = support::within(other_task).await.unwrap();
+    assert!(most <= 8, "{most} events started without a pause");
 }
