@@ -21,6 +21,7 @@ use crate::{engine::EngineOptions, error::HandlerError, reconnection::Reconnecti
 ///     .socket(|socket| socket.auth(&serde_json::json!({ "token": "abc" })));
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 #[non_exhaustive]
 pub struct ClientConfig {
     pub(crate) engine: EngineOptions,
@@ -160,6 +161,7 @@ impl ClientConfig {
 
 /// The options of one [`Socket`](crate::Socket).
 #[derive(Clone)]
+#[must_use]
 #[non_exhaustive]
 pub struct SocketConfig {
     pub(crate) auth: Auth,

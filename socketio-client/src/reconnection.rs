@@ -15,6 +15,7 @@ use std::time::Duration;
 /// let config = ClientConfig::default().reconnection(reconnection);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
 #[non_exhaustive]
 pub struct Reconnection {
     enabled: bool,

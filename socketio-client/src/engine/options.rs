@@ -24,6 +24,7 @@ use super::dial::{Connector, Proxy, TcpConnector, Tls};
 ///     .query("room", "7");
 /// ```
 #[derive(Clone)]
+#[must_use]
 pub struct EngineOptions {
     pub(super) transports: Vec<Transport>,
     pub(super) try_all_transports: bool,
@@ -104,7 +105,6 @@ impl EngineOptions {
     /// Sets the transports, in order of preference (default polling, then WebSocket). The first
     /// transport opens the session. If both are listed, a polling session is upgraded to WebSocket.
     /// WebTransport is not supported and ignored.
-    #[must_use]
     pub fn transports(mut self, transports: impl IntoIterator<Item = Transport>) -> Self {
         self.transports = transports.into_iter().collect();
         self
@@ -112,14 +112,12 @@ impl EngineOptions {
 
     /// Sets whether the client tries the next transport if one cannot open the session (default
     /// no).
-    #[must_use]
     pub fn try_all_transports(mut self, try_all: bool) -> Self {
         self.try_all_transports = try_all;
         self
     }
 
     /// Sets whether a polling session is upgraded to WebSocket (default yes).
-    #[must_use]
     pub fn upgrade(mut self, upgrade: bool) -> Self {
         self.upgrade = upgrade;
         self
@@ -128,21 +126,18 @@ impl EngineOptions {
     /// Sets whether a connection starts with WebSocket if the previous connection used it
     /// successfully (default no). After a failure, the order of [`transports`](Self::transports)
     /// applies again.
-    #[must_use]
     pub fn remember_upgrade(mut self, remember: bool) -> Self {
         self.remember_upgrade = remember;
         self
     }
 
     /// Sets the path of the server's endpoint (default `/socket.io`).
-    #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
     /// Sets whether the path ends with a slash (default yes, as Node's servers expect).
-    #[must_use]
     pub fn add_trailing_slash(mut self, add: bool) -> Self {
         self.add_trailing_slash = add;
         self
@@ -150,21 +145,18 @@ impl EngineOptions {
 
     /// Adds a parameter to the query of every request. With any such parameter, the query of the
     /// URL is not used.
-    #[must_use]
     pub fn query(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.query.push((key.into(), value.into()));
         self
     }
 
     /// Sets a header of every request. It replaces an earlier header of the same name.
-    #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
     }
 
     /// Replaces all extra headers.
-    #[must_use]
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;
         self
@@ -188,7 +180,6 @@ impl EngineOptions {
     /// ```
     ///
     /// [`EngineError::Headers`]: crate::EngineError::Headers
-    #[must_use]
     pub fn headers_with<F, Fut>(mut self, provide: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
@@ -209,7 +200,6 @@ impl EngineOptions {
     /// let options =
     ///     EngineOptions::new().transport_header(Transport::WebSocket, header::ORIGIN, origin);
     /// ```
-    #[must_use]
     pub fn transport_header(
         mut self,
         transport: Transport,
@@ -223,7 +213,6 @@ impl EngineOptions {
     /// Sets the subprotocols offered with a WebSocket (`Sec-WebSocket-Protocol`, default none), for
     /// servers and gateways that require one. If the server selects none of the offered protocols,
     /// the connection fails, as in browsers and in Node.
-    #[must_use]
     pub fn protocols(mut self, names: impl IntoIterator<Item = HeaderValue>) -> Self {
         self.protocols = names.into_iter().collect();
         self
@@ -231,7 +220,6 @@ impl EngineOptions {
 
     /// Sets whether binary data is sent as base64, also over WebSocket (default no). Use it for
     /// servers and proxies that accept only text.
-    #[must_use]
     pub fn force_base64(mut self, force: bool) -> Self {
         self.force_base64 = force;
         self
@@ -239,14 +227,12 @@ impl EngineOptions {
 
     /// Sets whether each request has a unique parameter, so that no cache responds to it. By
     /// default, as in Node, polling requests have one and WebSocket requests do not.
-    #[must_use]
     pub fn timestamp_requests(mut self, timestamps: bool) -> Self {
         self.timestamp_requests = Some(timestamps);
         self
     }
 
     /// Sets the name of the unique parameter (default `t`).
-    #[must_use]
     pub fn timestamp_param(mut self, name: impl Into<String>) -> Self {
         self.timestamp_param = name.into();
         self
@@ -256,7 +242,6 @@ impl EngineOptions {
     /// with sticky sessions need it; Node's client does so only with `withCredentials`). Cookies
     /// are kept by name across reconnections until they expire. At most 64 cookies of at most 4096
     /// bytes are kept; others are ignored. They are sent only to this server.
-    #[must_use]
     pub fn cookies(mut self, cookies: bool) -> Self {
         self.cookies = cookies;
         self
@@ -265,15 +250,13 @@ impl EngineOptions {
     /// Sets how long a polling request may take, including the connection (default no limit). A GET
     /// that waits for packets takes up to the server's `pingInterval`, so a shorter limit breaks
     /// idle sessions.
-    #[must_use]
-    pub fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.request_timeout = timeout;
+    pub fn request_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.request_timeout = timeout.into();
         self
     }
 
     /// Sets the time limit of each step of an upgrade: connecting the WebSocket, and probing it
     /// (default 10 s). After that, the session continues with polling.
-    #[must_use]
     pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
         self.upgrade_timeout = timeout;
         self
@@ -284,7 +267,6 @@ impl EngineOptions {
     /// The limit is the same over polling and WebSocket. A polling body may contain any number of
     /// messages. A larger message ends the session before it is buffered, with
     /// [`RequestError::TooLarge`](crate::RequestError::TooLarge).
-    #[must_use]
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.max_payload = bytes;
         self
@@ -295,7 +277,6 @@ impl EngineOptions {
     }
 
     /// Sets how many packets may wait to be sent (default 8192).
-    #[must_use]
     pub fn max_queued_packets(mut self, packets: usize) -> Self {
         self.max_queued_packets = packets;
         self
@@ -303,7 +284,6 @@ impl EngineOptions {
 
     /// Sets how many bytes may wait to be sent (default 8 MiB). An empty queue accepts one packet
     /// of any size.
-    #[must_use]
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.max_queued_bytes = bytes;
         self
@@ -328,7 +308,6 @@ impl EngineOptions {
     }
 
     /// Connects through an HTTP proxy (default none).
-    #[must_use]
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.route = Route::Through(proxy);
         self
@@ -343,21 +322,18 @@ impl EngineOptions {
     /// that are reached directly, or `*`. Names in upper case work as well, except `HTTP_PROXY` in
     /// a CGI program. `localhost` and loopback addresses never use a proxy. A proxy with another
     /// scheme than `http` or `https` is an error of the manager.
-    #[must_use]
     pub fn proxy_from_env(mut self) -> Self {
         self.route = Route::Environment;
         self
     }
 
     /// Sets the TLS library and its configuration (default: depends on the features, see [`Tls`]).
-    #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
 
     /// Sets the connector to the server or the proxy (default [`TcpConnector`]).
-    #[must_use]
     pub fn connector(mut self, connector: impl Connector) -> Self {
         self.connector = Arc::new(connector);
         self

@@ -102,7 +102,7 @@ async fn the_queue_is_bounded() {
 #[tokio::test(start_paused = true)]
 async fn a_request_times_out() {
     let options = only(Transport::Polling)
-        .request_timeout(Some(Duration::from_secs(5)))
+        .request_timeout(Duration::from_secs(5))
         .connector(super::network::Silence);
     let config = EngineConfig::new("http://a", &options).unwrap();
     let error = Engine::open(&config).await.err().unwrap();
