@@ -14,9 +14,13 @@ use crate::{
 /// Connects to the namespace named by the path of a URL, over a new connection, and waits until the
 /// server has granted it.
 ///
-/// ```no_run
-/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// let chat = socketio_client::connect("http://localhost:3000/chat?room=7").await?;
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let io = socketio_server::Server::new();
+/// # io.of("/chat");
+/// # let url = format!("http://{}", io.bind("127.0.0.1:0").await?.local_addr()?);
+/// let chat = socketio_client::connect(&format!("{url}/chat?room=7")).await?;
 /// chat.emit("say", "hello")?;
 /// # Ok(()) }
 /// ```
@@ -49,13 +53,21 @@ pub async fn connect_with(url: &str, config: ClientConfig) -> Result<Socket, Con
 /// Finds or creates sockets by URL. Namespaces of one server share a connection. Node's `io()` uses
 /// a cache of the whole process for this; each `Client` has its own cache, which its clones share.
 ///
-/// ```no_run
+/// ```
 /// use socketio_client::Client;
 ///
-/// # fn main() -> Result<(), socketio_client::ClientError> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let io = socketio_server::Server::new();
+/// # io.of("/chat");
+/// # io.of("/news");
+/// # let url = format!("http://{}", io.bind("127.0.0.1:0").await?.local_addr()?);
 /// let client = Client::new();
-/// let chat = client.socket("http://localhost:3000/chat")?;
-/// let news = client.socket("http://localhost:3000/news")?; // over the same connection
+/// let chat = client.socket(&format!("{url}/chat"))?;
+/// let news = client.socket(&format!("{url}/news"))?; // over the same connection
+/// chat.connected().await?;
+/// news.connected().await?;
+/// assert_eq!(chat.manager().engine_id(), news.manager().engine_id());
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Default)]

@@ -28,13 +28,19 @@ use crate::{
 /// Events emitted before are still sent while the runtime is alive, within
 /// [`close_timeout`](crate::ClientConfig::close_timeout).
 ///
-/// ```no_run
+/// ```
 /// use socketio_client::Manager;
 ///
-/// # fn main() -> Result<(), socketio_client::ClientError> {
-/// let manager = Manager::new("https://example.com")?;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let io = socketio_server::Server::new();
+/// # io.of("/admin");
+/// # let url = format!("http://{}", io.bind("127.0.0.1:0").await?.local_addr()?);
+/// let manager = Manager::new(&url)?;
 /// let root = manager.socket("/");
 /// let admin = manager.socket("/admin"); // over the same connection
+/// root.connected().await?;
+/// admin.connected().await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
@@ -116,12 +122,16 @@ impl Manager {
     /// Returns the socket of a namespace, the same socket each time. It connects at once, unless
     /// [`auto_connect`](ClientConfig::auto_connect) is off.
     ///
-    /// ```no_run
+    /// ```
     /// use socketio_client::{ClientConfig, Data, Manager};
     ///
-    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let io = socketio_server::Server::new();
+    /// # io.of("/chat");
+    /// # let url = format!("http://{}", io.bind("127.0.0.1:0").await?.local_addr()?);
     /// let config = ClientConfig::default().auto_connect(false);
-    /// let manager = Manager::with_config("http://localhost:3000", config)?;
+    /// let manager = Manager::with_config(&url, config)?;
     /// let chat = manager.socket("/chat");
     /// chat.on("said", |Data(text): Data<String>| async move { println!("{text}") });
     /// chat.connect().await?; // nothing that is said from now on is missed
@@ -164,11 +174,12 @@ impl Manager {
     /// be quick. A listener that captures a handle keeps the connection alive until
     /// [`off`](Self::off).
     ///
-    /// ```no_run
+    /// ```
     /// use socketio_client::{Manager, ManagerEvent};
     ///
-    /// # fn main() -> Result<(), socketio_client::ClientError> {
-    /// # let manager = Manager::new("http://localhost:3000")?;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), socketio_client::ClientError> {
+    /// let manager = Manager::new("http://localhost:3000")?;
     /// manager.on(|event| {
     ///     if let ManagerEvent::ReconnectAttempt(n) = event {
     ///         println!("attempt {n}");
@@ -233,8 +244,12 @@ impl Manager {
     /// before a disconnection have been sent, or [`close_timeout`](ClientConfig::close_timeout) has
     /// passed.
     ///
-    /// ```no_run
-    /// # async fn run(socket: socketio_client::Socket) -> Result<(), Box<dyn std::error::Error>> {
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let io = socketio_server::Server::new();
+    /// # let url = format!("http://{}", io.bind("127.0.0.1:0").await?.local_addr()?);
+    /// let socket = socketio_client::connect(&url).await?;
     /// socket.emit("bye", &())?;
     /// socket.disconnect();
     /// socket.manager().closed().await;

@@ -33,14 +33,20 @@ pub(crate) enum Waiter {
 
 /// An event to the server, with modifiers.
 ///
-/// ```no_run
+/// ```
 /// use std::time::Duration;
-/// use socketio_client::{AckError, Socket};
 ///
-/// async fn ask(socket: &Socket) -> Result<String, AckError> {
-///     let _ = socket.volatile().emit("cursor", &(3, 4));
-///     socket.timeout(Duration::from_secs(5)).emit_with_ack("name?", &()).await
-/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let io = socketio_server::Server::new();
+/// # io.on("name?", || async { "ann" });
+/// # let url = format!("http://{}", io.bind("127.0.0.1:0").await?.local_addr()?);
+/// let socket = socketio_client::connect(&url).await?;
+/// socket.volatile().emit("cursor", &(3, 4))?;
+/// let timeout = Duration::from_secs(5);
+/// let name: String = socket.timeout(timeout).emit_with_ack("name?", &()).await?;
+/// assert_eq!(name, "ann");
+/// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use]

@@ -46,15 +46,20 @@ use crate::{
 /// handler should take the `Socket` as an argument. A handler that captures it keeps the connection
 /// alive forever.
 ///
-/// ```no_run
+/// ```
 /// use socketio_client::{Data, Socket};
 ///
-/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// let socket = socketio_client::connect("http://localhost:3000/chat").await?;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let io = socketio_server::Server::new();
+/// # io.of("/chat").on("users?", || async { vec!["ann".to_owned()] });
+/// # let url = format!("http://{}", io.bind("127.0.0.1:0").await?.local_addr()?);
+/// let socket = socketio_client::connect(&format!("{url}/chat")).await?;
 /// socket.on("said", |Data(text): Data<String>| async move { println!("{text}") });
 /// socket.on("ping?", |socket: Socket| async move { socket.id().unwrap_or_default() }); // answers
 /// socket.emit("say", "hello")?;
 /// let users: Vec<String> = socket.emit_with_ack("users?", &()).await?;
+/// assert_eq!(users, ["ann"]);
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
@@ -249,14 +254,16 @@ impl Socket {
 
     /// Sends a typed event.
     ///
-    /// ```no_run
-    /// use socketio_client::{EmitError, Event, Socket};
+    /// ```
+    /// use socketio_client::{Event, Manager};
     ///
     /// const SAY: Event<(String, u32)> = Event::new("say");
     ///
-    /// fn tell(socket: &Socket) -> Result<(), EmitError> {
-    ///     socket.emit_event(SAY, &("hello".to_owned(), 3))
-    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let socket = Manager::new("http://localhost:3000")?.socket("/");
+    /// socket.emit_event(SAY, &("hello".to_owned(), 3))?; // waits for the connection
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors
