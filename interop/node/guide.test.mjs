@@ -124,6 +124,29 @@ for (const language of ['Node', 'Rust']) {
   });
 }
 
+test("the guide's client connects again with a fresh token", async () => {
+  const [{ code }] = blocks('js client', readFileSync(join(GUIDE, 'src/authentication.md'), 'utf8'));
+  const server = new Server();
+  const http = createServer().listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  server.attach(http);
+  server.use(({ handshake }, next) => {
+    const error = Object.assign(new Error('not authorized'), { data: { code: 'token invalid' } });
+    next(handshake.auth.token === 'fresh' ? undefined : error);
+  });
+  const tokens = ['stale', 'fresh'];
+  const io = (options) => client({ url: `http://127.0.0.1:${http.address().port}` }, options);
+  try {
+    const connection = once(server, 'connection');
+    new AsyncFunction('io', 'freshToken', code)(io, async () => tokens.shift());
+    const [socket] = await connection;
+    assert.equal(socket.handshake.auth.token, 'fresh');
+  } finally {
+    closeAll();
+    server.close();
+  }
+});
+
 test("the guide's configuration of nginx passes polling, WebSocket and the upgrade on", async () => {
   const [{ code }] = blocks('nginx', readFileSync(join(GUIDE, 'src/deploying.md'), 'utf8'));
   const port = await freePort();
