@@ -1,5 +1,6 @@
-//! Links in documents: every file and heading that a Markdown file links to exists, and the guide's
-//! table of contents and its tests name every chapter.
+//! References in documents: every file and heading that a Markdown file links to exists, the guide's
+//! table of contents and its tests name every chapter, and the tests that the parity tables name
+//! exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,6 +10,7 @@ use super::source::Source;
 const CHAPTERS: &str = "docs/guide/src/";
 const CONTENTS: &str = "docs/guide/src/SUMMARY.md";
 const TESTS: &str = "docs/guide/lib.rs";
+const PARITY: &str = "docs/parity/";
 
 pub(super) fn check(files: &[Source], root: &Path) -> Vec<String> {
     let documents: BTreeMap<&str, &str> = files
@@ -44,7 +46,37 @@ pub(super) fn check(files: &[Source], root: &Path) -> Vec<String> {
             }
         }
     }
+    let known = names(files);
+    for (path, text) in documents.iter().filter(|(path, _)| path.starts_with(PARITY)) {
+        for (line, code) in
+            prose(text).flat_map(|(at, line)| code(line).map(move |code| (at, code)))
+        {
+            if code.contains('_') && code.chars().all(is_in_name) && !known.contains(code) {
+                found.push(format!("{path}:{line}: nothing is named `{code}`"));
+            }
+        }
+    }
     found
+}
+
+/// The names in the sources: of files and of everything in them.
+fn names(files: &[Source]) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    for file in files.iter().filter(|file| !file.path.ends_with(".md")) {
+        names.extend(file.path.split(['/', '.']));
+        names.extend(file.text.split(|c| !is_in_name(c)));
+    }
+    names
+}
+
+/// Whether the character may be part of the name of a function or a file.
+fn is_in_name(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
+}
+
+/// The code in a line of prose.
+fn code(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
 }
 
 /// The lines outside of code blocks, numbered from 1.
@@ -119,6 +151,14 @@ mod tests {
             found,
             ["a.md:2: `b.md` does not exist", "a.md:2: `a.md` has no heading `#two`"]
         );
+    }
+
+    #[test]
+    fn a_parity_table_that_names_a_missing_test_is_reported() {
+        let table = "| `io.emit` | `an_event_arrives`, `acks_are_sent`, `a_lost_test`, `Max_x` |";
+        let files =
+            [("docs/parity/a.md", table), ("a/tests/an_event_arrives.rs", "fn acks_are_sent() {}")];
+        assert_eq!(complaints(&files), ["docs/parity/a.md:1: nothing is named `a_lost_test`"]);
     }
 
     #[test]
