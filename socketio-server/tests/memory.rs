@@ -1,11 +1,11 @@
-//! The memory that a polling client can make a server hold, measured by counting allocations. A program of its own, as
-//! the allocator is that of the whole process.
+//! The memory that a polling client can make a server hold, measured by counting allocations. The
+//! test is a program of its own, because the allocator is that of the whole process.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "to fail here is to fail the test"
+    reason = "a panic fails the test"
 )]
 
 use std::time::Duration;
@@ -19,10 +19,10 @@ use socketio_server::Server;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// Bytes of a POST, just below `max_payload`.
+/// The bytes of a POST, just below `max_payload`.
 const BODY: usize = 999_000;
 
-/// One measurement at a time.
+/// Allows one measurement at a time.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 async fn ask(io: &Server, method: Method, query: &str, body: Bytes) -> String {
@@ -33,7 +33,7 @@ async fn ask(io: &Server, method: Method, query: &str, body: Bytes) -> String {
     String::from_utf8(body.to_vec()).unwrap()
 }
 
-/// A session that has entered the namespace; gives the query that names it.
+/// Opens a session in the namespace. Returns the query that names it.
 async fn enter(io: &Server) -> String {
     let open = ask(io, Method::GET, "", Bytes::new()).await;
     let sid = open.split(r#""sid":""#).nth(1).and_then(|rest| rest.split('"').next());
@@ -43,7 +43,7 @@ async fn enter(io: &Server) -> String {
     query
 }
 
-/// The memory that a POST of many packets takes while the handlers of its events never end.
+/// Returns the memory that a POST of many packets takes while the handlers of its events never end.
 async fn post(packet: &str, limit: usize) {
     let _alone = ALONE.lock().await;
     let io = Server::new();
@@ -52,7 +52,7 @@ async fn post(packet: &str, limit: usize) {
     let body = Bytes::from(packet.repeat(BODY / packet.len()));
     ALLOCATOR.reset_peak_usage();
     let before = ALLOCATOR.current_usage();
-    // Under a paused clock this ends when nothing moves any more.
+    // With a paused clock this ends when all tasks are idle.
     let posting = ask(&io, Method::POST, &query, body);
     let _ = tokio::time::timeout(Duration::from_secs(1), posting).await;
     let peak = ALLOCATOR.peak_usage().saturating_sub(before);

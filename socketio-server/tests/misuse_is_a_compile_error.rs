@@ -1,13 +1,14 @@
-//! What cannot work does not compile, and the compiler says what to do instead.
+//! Wrong handlers and typed events do not compile, and the compiler says what to do instead.
 //!
-//! The texts beside `tests/misuse/*.rs` are one compiler's; others word them otherwise. To make them anew, with a new
-//! compiler: set `COMPILER`, then `TRYBUILD=overwrite cargo test -p socketio-server --test misuse_is_a_compile_error`.
+//! The messages beside `tests/misuse/*.rs` are those of one compiler. To regenerate them with a new
+//! compiler, set `COMPILER` and run
+//! `TRYBUILD=overwrite cargo test -p socketio-server --test misuse_is_a_compile_error`.
 
-#![allow(clippy::unwrap_used, reason = "to fail here is to fail the test")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::process::Command;
 
-/// The release whose texts are compared.
+/// The compiler whose messages are compared.
 const COMPILER: &str = "rustc 1.95.";
 
 #[test]

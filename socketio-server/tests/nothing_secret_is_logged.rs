@@ -1,7 +1,7 @@
-//! The log of a busy session, at its most talkative, holds no secret: no auth, no cookie, no private id, no session id that
-//! would let a reader speak for the client.
+//! The log of a busy session at level `trace` holds no secret: no auth, no cookie, no private id,
+//! and no session id that would let a reader act as the client.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic fails the test")]
 
 #[path = "behaviour/support/mod.rs"]
 mod support;
@@ -16,7 +16,7 @@ use socketio_server::{Auth, Data, HandlerError, Recovery, ServerConfig, Socket};
 use support::{server_with, until};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// What was logged.
+/// The logged text.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -62,7 +62,7 @@ async fn the_log_of_a_busy_session_contains_no_secrets() {
     server.io.on("fails", |_: Data<u32>| async { Err::<(), _>(HandlerError::from("failed")) });
     let auth = r#"{"token":"SECRET-TOKEN"}"#;
 
-    // Over WebSocket, lost and recovered.
+    // One session over WebSocket, lost and recovered.
     let mut client = server.open().await;
     client.send(&format!("40{auth}")).await;
     let (id, pid) = client.recoverable().await;
@@ -82,7 +82,7 @@ async fn the_log_of_a_busy_session_contains_no_secrets() {
     client.send("4x").await;
     client.rest().await;
 
-    // Over polling, with a cookie; refused, and closed for breaking the protocol.
+    // One session over polling, with a cookie, refused and closed for a protocol violation.
     let uri = "/socket.io/?EIO=4&transport=polling&key=SECRET-QUERY";
     let request = http::Request::builder().uri(uri).header("cookie", "name=SECRET-COOKIE");
     let request = request.body(Full::<bytes::Bytes>::default()).unwrap();

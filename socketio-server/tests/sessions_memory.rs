@@ -1,7 +1,7 @@
-//! The memory that clients can take which do no more than to open sessions, measured by counting allocations. A program of
-//! its own, as the allocator is.
+//! The memory of clients that only open sessions, measured by counting allocations. The test is a
+//! program of its own, because the allocator is that of the whole process.
 
-#![allow(clippy::unwrap_used, reason = "to fail here is to fail the test")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::time::Duration;
 
@@ -15,10 +15,11 @@ static ALLOCATIONS: PeakAlloc = PeakAlloc;
 
 const SESSIONS: usize = 20_000;
 
-/// Bytes of a session that was opened and nothing more, besides what is kept of its request.
+/// The bytes of a session that was only opened, besides the stored parts of its request.
 const MAX_SESSION: usize = 3 * 1024;
 
-/// Bytes that may be left when all are gone: tokio's queue of tasks, which were all woken at once, keeps its 8 bytes each.
+/// The bytes that may remain after the last session: tokio's queue of tasks keeps 8 bytes for each
+/// task that was woken.
 const MAX_LEFT: usize = 512 * 1024;
 
 async fn open(server: &Server, cookie: usize) -> u16 {
@@ -37,7 +38,7 @@ async fn open(server: &Server, cookie: usize) -> u16 {
 async fn sessions_that_never_connect_are_small_and_leave_nothing() {
     let server = Server::with_config(ServerConfig::default());
     server.of("/");
-    // Whatever is made once is there.
+    // Everything that is allocated once exists now.
     assert_eq!(open(&server, 0).await, 200);
     tokio::time::sleep(Duration::from_secs(300)).await;
     assert_eq!(server.engine().clients_count(), 0);
@@ -52,7 +53,7 @@ async fn sessions_that_never_connect_are_small_and_leave_nothing() {
         println!("{each} bytes for a session with a cookie of {cookie}");
         assert!(each <= MAX_SESSION, "{each} bytes for a session with a cookie of {cookie}");
 
-        // Past `connect_timeout`, and the linger behind it.
+        // Longer than `connect_timeout` and the linger after it.
         tokio::time::sleep(Duration::from_secs(300)).await;
         assert_eq!(server.engine().clients_count(), 0);
         let left = ALLOCATIONS.current_usage().saturating_sub(before);

@@ -1,4 +1,5 @@
-//! A namespace that is closed or removed leaves the cluster when its last handlers have ended, whoever keeps a handle of it.
+//! A closed or removed namespace leaves the cluster when its last handlers have ended, even if
+//! handles of it remain.
 
 use crate::support;
 
@@ -52,7 +53,7 @@ async fn a_handle_does_not_keep_a_closed_namespace_in_the_cluster() {
         client.send("41/room,").await;
         until_alone(&two).await;
     }
-    // It has no sockets, and sends to nobody.
+    // The namespace has no sockets and sends nothing.
     kept[0].emit("nobody", &()).unwrap();
 }
 

@@ -1,5 +1,5 @@
-//! Requests, namespaces, rooms and clients that are gone leave nothing in the cluster; what arrives and is no message is
-//! dropped; deadlines of answers are those of the acknowledgements.
+//! Ended requests, namespaces, rooms and clients leave nothing in the cluster. Malformed messages
+//! are dropped. Replies have the deadlines of their acks.
 
 use crate::support;
 
@@ -34,7 +34,7 @@ async fn an_abandoned_request_frees_its_slot() {
     let cluster = MemoryCluster::new();
     let limits = ClusterLimits::default().max_requests(1);
     let (one, _two) = two(&cluster, limits).await;
-    // Nothing arrives: every request has to wait.
+    // No message is delivered, so every request waits.
     cluster.on_parcel(drop);
     for _ in 0..3 {
         let abandoned = one.io.fetch_sockets();
@@ -79,7 +79,7 @@ async fn a_room_channel_is_left_with_its_last_socket() {
     for room in [socket.id(), "a", "b"] {
         until(|| cluster.reaches(0, "/", room)).await;
     }
-    // Those who come and go do not get in each other's way.
+    // Sockets that join and leave at the same time do not disturb each other.
     for _ in 0..100 {
         other.leave("b");
         other.join("b").unwrap();
@@ -117,7 +117,7 @@ async fn malformed_messages_are_dropped_and_the_next_one_is_delivered() {
 #[tokio::test]
 async fn acks_of_clients_may_take_longer_than_replies_of_servers() {
     let cluster = MemoryCluster::new();
-    // A deadline that has passed at once, for servers.
+    // The deadline for replies of servers has passed at once.
     let limits = ClusterLimits::default().request_timeout(Duration::ZERO);
     let (one, two) = two(&cluster, limits).await;
     let mut client = two.client().await;
@@ -173,7 +173,7 @@ async fn handlers_of_server_side_events_are_limited_and_may_panic() {
     for n in 0..5 {
         one.io.server_side_emit("work", &n).unwrap();
     }
-    // What comes later shows that the others were looked at.
+    // A later event shows that the earlier ones were processed.
     let mut client = two.client().await;
     one.io.emit("fence", &()).unwrap();
     client.expect(r#"42["fence"]"#).await;
@@ -181,7 +181,7 @@ async fn handlers_of_server_side_events_are_limited_and_may_panic() {
     gate.add_permits(2);
     one.io.server_side_emit("work", &9).unwrap();
     until(|| {
-        // Dropped as long as the others run.
+        // The event is dropped while the other handlers run.
         one.io.server_side_emit("work", &9).unwrap();
         started.load(Ordering::SeqCst) > 2
     })

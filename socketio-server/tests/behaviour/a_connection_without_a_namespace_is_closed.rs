@@ -1,4 +1,4 @@
-//! `connect_timeout`: a client without a namespace is closed.
+//! A client that joins no namespace within `connect_timeout` is closed.
 
 use crate::support;
 
@@ -45,7 +45,7 @@ async fn a_client_that_has_had_a_namespace_stays() {
     let mut other = server.open().await;
     let mut client = server.client().await;
     client.send("41").await;
-    // The other one came first and shows that the time has passed.
+    // The other client connected earlier, so its end shows that the timeout has passed.
     other.closed().await;
     let mut later = server.open().await;
     later.closed().await;

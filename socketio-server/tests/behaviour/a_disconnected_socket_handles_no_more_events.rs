@@ -1,4 +1,5 @@
-//! What follows a disconnection in the same burst is not handled; a new CONNECT makes a new socket.
+//! Packets that follow a disconnection in the same burst are not handled. A new CONNECT creates a
+//! new socket.
 
 use crate::support;
 
@@ -24,7 +25,7 @@ async fn events_after_a_disconnection_by_a_handler_are_ignored() {
         .await;
     client.expect("41").await;
     assert_eq!(reasons.next().await, "server namespace disconnect");
-    // The connection lives on, and so does nothing of the former socket.
+    // The connection remains, and nothing of the former socket.
     client.connect("/").await;
     client.send(r#"42["event",4]"#).await;
     client.fence().await;
@@ -46,7 +47,7 @@ async fn a_connect_in_the_same_burst_makes_a_new_socket() {
     let (first, second) = (connected.recv().await.unwrap(), connected.recv().await.unwrap());
     assert!(!first.is_connected() && second.is_connected());
     assert_eq!(server.io.of("/").sockets_count(), 1);
-    // A second disconnection of the former one concerns nobody.
+    // A second disconnection of the former socket has no effect.
     first.disconnect();
     client.fence().await;
 }

@@ -1,4 +1,4 @@
-//! Handlers of one socket may hold the socket: nothing is leaked once it is gone.
+//! Handlers of a socket may hold the socket. Both are freed after its disconnection.
 
 use crate::support;
 
@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use socketio_server::Socket;
 use support::{Client, Running, log, server, until};
 
-/// A server whose sockets get handlers that hold the socket and a token; the tokens.
+/// Returns a server whose sockets have handlers that hold the socket and a token, and the tokens.
 async fn holding() -> (Running, support::Log<Weak<()>>) {
     let server = server().await;
     let (sender, tokens) = log();
@@ -22,7 +22,7 @@ async fn holding() -> (Running, support::Log<Weak<()>>) {
         let held = (socket.clone(), token);
         socket.on_disconnect(move || {
             let held = held.clone();
-            // Nothing is kept that is declared too late.
+            // A handler added after the disconnection is dropped.
             held.0.on("event", {
                 let held = held.clone();
                 move || {
@@ -57,7 +57,7 @@ async fn a_socket_closed_by_its_client_is_freed() {
 async fn a_socket_that_left_its_namespace_is_freed() {
     check(async |_, mut client| {
         client.send("41").await;
-        // The connection is kept until the end of the test.
+        // The connection stays open until the end of the test.
         std::mem::forget(client);
     })
     .await;
@@ -72,7 +72,7 @@ async fn a_socket_disconnected_by_the_server_is_freed() {
     .await;
 }
 
-/// Disconnecting races with the end of the connection.
+/// The disconnection races with the end of the connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_socket_disconnected_from_several_sides_is_freed() {
     let (server, mut tokens) = holding().await;

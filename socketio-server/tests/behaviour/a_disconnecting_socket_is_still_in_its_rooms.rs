@@ -1,11 +1,12 @@
-//! `disconnecting` sees the rooms, `disconnect` does not, whoever ends the socket.
+//! `disconnecting` handlers see the rooms and `disconnect` handlers do not, whichever side ends the
+//! socket.
 
 use crate::support;
 
 use socketio_server::{Context, Extract, HandlerError, Socket};
 use support::{Client, Running, log, server, sockets};
 
-/// The rooms a handler sees, sorted, and the event it is for.
+/// The sorted rooms that a handler sees, and its event.
 struct Seen(Vec<String>);
 
 impl Extract for Seen {
@@ -24,7 +25,7 @@ async fn check(end: impl AsyncFnOnce(&Running, &Socket, &mut Client)) {
     let io = server.io.clone();
     server.io.on_disconnecting(move |socket: Socket, Seen(rooms): Seen| {
         let _ = before.send(rooms);
-        // The others can be told.
+        // The other members can be informed.
         let told = socket.to("room").emit("left", socket.id());
         async move { Ok::<_, HandlerError>(told?) }
     });

@@ -1,4 +1,5 @@
-//! A store that fails or does not answer costs a client its session and some time, nobody else anything.
+//! A session store that fails or hangs costs its client the session and some time. Other clients
+//! are not affected.
 
 use crate::support;
 
@@ -38,7 +39,7 @@ async fn a_store_that_fails_to_find_a_session_costs_only_the_session() {
         node.socket().await.emit("n", &1).unwrap();
         assert_eq!(client.recorded().await.0, json!(["n", 1]));
         engine.set(Trouble::None);
-        // Nothing was taken, or it was given back.
+        // The session was never taken, or was returned to the store.
         until(|| cluster.sessions() == 1).await;
         client.send("41").await;
         until(|| node.server.io.of("/").sockets_count() == 0).await;
@@ -61,7 +62,7 @@ async fn other_sockets_are_served_while_the_store_hangs() {
         engine.set(trouble);
         let mut client = node.server.open().await;
         client.claim(&pid, &offset).await;
-        // The client's other namespaces, and other clients.
+        // The client's other namespaces and other clients are served.
         node.server.io.of("/other");
         client.send("40/other").await;
         assert!(client.text().await.starts_with("40/other,"));
@@ -71,7 +72,7 @@ async fn other_sockets_are_served_while_the_store_hangs() {
         other.send("41/other,").await;
         client.send("41/other,").await;
         until(|| node.server.io.of("/other").sockets_count() == 0).await;
-        // One that gives up waiting takes nothing with it.
+        // A client that stops waiting leaves its session in the store.
         client.reset();
         until(|| node.server.io.engine().clients_count() == 1).await;
         engine.set(Trouble::None);
@@ -95,7 +96,7 @@ async fn a_store_that_fails_to_save_a_session_costs_only_the_session() {
         engine.set(trouble);
         node.lose(client).await;
         engine.set(Trouble::None);
-        // Whoever comes back at once waits until it is there, or was given up.
+        // A client that returns at once waits until the session is stored or storing has failed.
         let mut client = node.claims(&pid, &offset).await;
         assert_ne!(client.recoverable().await.1, pid);
         node.socket().await.disconnect();

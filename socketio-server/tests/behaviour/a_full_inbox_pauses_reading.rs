@@ -1,5 +1,5 @@
-//! Events that wait for a free handler are bounded: beyond `max_inbox_bytes` nothing is read from their client, whose
-//! end is noticed all the same.
+//! Events that wait for a free handler are limited. Beyond `max_inbox_bytes` the server stops
+//! reading from the client, but still detects its disconnection.
 
 use crate::support;
 
@@ -10,7 +10,7 @@ use socketio_server::{AckError, Data, ServerConfig, Socket};
 use support::{Client, Log, Running, disconnections, log, server_with, sockets, within};
 use tokio::sync::Semaphore;
 
-/// A server where one event at a time is handled, for which it takes a permit.
+/// A server that handles one event at a time. Each handler takes a permit.
 async fn busy(config: ServerConfig) -> (Running, Arc<Semaphore>, Log<String>) {
     let server = server_with(config.max_in_flight(1)).await;
     let permits = Arc::new(Semaphore::new(0));
@@ -26,7 +26,7 @@ async fn busy(config: ServerConfig) -> (Running, Arc<Semaphore>, Log<String>) {
     (server, permits, log)
 }
 
-/// Asks the client and answers for it: `Timeout` where the server does not read.
+/// Requests an ack and sends it for the client. Returns `Timeout` if the server does not read.
 async fn question(
     socket: &Socket,
     client: &mut Client,
@@ -37,7 +37,7 @@ async fn question(
         tokio::spawn(
             async move { asked.timeout(patience).emit_with_ack::<()>("question", &()).await },
         );
-    // The client answers pings for as long as it waits.
+    // The client answers pings while it waits.
     let text = loop {
         match client.text().await.as_str() {
             "2" => client.send("3").await,
@@ -140,7 +140,8 @@ async fn a_paused_connection_that_ends_is_detected() {
     assert_eq!(log.next().await, "a");
 }
 
-/// The documented way to end a handler with its socket, as often as handlers may run, and more than the inbox takes.
+/// The handlers end with their socket, as documented. There are as many as may run, and more events
+/// than the inbox holds.
 #[tokio::test]
 async fn a_paused_client_that_vanishes_leaves_nothing_behind() {
     let server = server_with(ServerConfig::default()).await;
@@ -167,7 +168,7 @@ async fn a_paused_client_that_vanishes_leaves_nothing_behind() {
     .await;
 }
 
-/// It answers pings, and its handlers take much longer than a ping may.
+/// The client answers pings, and its handlers run much longer than the ping timeout.
 #[tokio::test(start_paused = true)]
 async fn a_client_with_slow_handlers_has_no_ping_timeout() {
     let config = ServerConfig::default().max_inbox_bytes(0).engine(|engine| {
@@ -197,7 +198,7 @@ async fn a_client_with_slow_handlers_has_no_ping_timeout() {
     assert!(reasons.rest().is_empty());
 }
 
-/// One poll of the client's task starts no more of them than a turn allows; others have theirs in between.
+/// One poll of the client's task starts at most one turn of events. Other tasks run in between.
 #[tokio::test]
 async fn waiting_events_start_one_turn_at_a_time() {
     let config = ServerConfig::default().max_in_flight(1).max_inbox_bytes(100_000_000);

@@ -1,4 +1,5 @@
-//! The queue of what a client has not read is bounded: `emit` refuses, `ready` waits, volatile events are dropped.
+//! The queue of messages that a client has not read is limited: `emit` is refused, `ready` waits,
+//! volatile events are dropped.
 
 use crate::support;
 
@@ -8,7 +9,7 @@ use futures_util::FutureExt;
 use socketio_server::{Ack, EmitError, ServerConfig, Socket};
 use support::{Client, Running, disconnections, server_with, sockets, within};
 
-/// Four packets may wait.
+/// At most four packets may wait.
 async fn small() -> (Running, Client, Socket) {
     let config = ServerConfig::default().engine(|engine| engine.max_queued_packets(4));
     let server = server_with(config).await;
@@ -18,7 +19,7 @@ async fn small() -> (Running, Client, Socket) {
     (server, client, socket)
 }
 
-// The tests run on one thread: nothing is written between two emits that do not wait.
+// The tests run on one thread, so nothing is written between two emits without an await.
 
 #[tokio::test]
 async fn emit_is_refused_until_ready_returns() {
@@ -44,7 +45,7 @@ async fn emit_is_refused_until_ready_returns() {
 async fn ready_ends_with_the_socket() {
     let (server, _client, _socket) = small().await;
     let mut connected = sockets(&server.io.of("/"));
-    // One that polls no more: its queue keeps what it has.
+    // A client that stops polling keeps its queue.
     server.polling_client().await;
     let socket = within(connected.recv()).await.unwrap();
     for _ in 0..3 {
@@ -98,7 +99,7 @@ async fn a_client_without_room_for_a_disconnect_packet_is_closed() {
     let mut reasons = disconnections(&server.io.of("/"));
     server.io.of("/other");
     while socket.emit("fill", &()).is_ok() {}
-    // Its DISCONNECT has no place in the queue.
+    // The DISCONNECT finds no room in the queue.
     socket.disconnect();
     assert_eq!(reasons.next().await, "server namespace disconnect");
     client.rest().await;

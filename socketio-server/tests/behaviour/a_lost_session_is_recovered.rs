@@ -1,4 +1,4 @@
-//! A client that lost its connection comes back to its id, its rooms, its data and the events it missed.
+//! A client that lost its connection recovers its id, its rooms, its data and the events it missed.
 
 use crate::support;
 
@@ -12,7 +12,7 @@ fn recovery() -> ServerConfig {
     ServerConfig::default().connection_state_recovery(Recovery::default())
 }
 
-/// Loses a client's connection, and waits until the server knows.
+/// Breaks a client's connection, and waits until the server has detected it.
 async fn lose(server: &Running, client: Client) {
     client.reset();
     until(|| server.io.of("/").sockets_count() == 0).await;
@@ -60,7 +60,7 @@ async fn missed_events_precede_the_connect_response() {
     assert_eq!(again.rooms(), [&*sid, "in", "both"].map(Room::from));
     assert_eq!(again.shared::<serde_json::Value>().unwrap(), json!({ "name": "x" }));
     assert_eq!(*again.data::<u32>().unwrap(), 7);
-    // Both handles reach it, and what needs no recovery has no offset.
+    // Both handles reach the client, and volatile events have no offset.
     socket.emit("old", &1).unwrap();
     again.emit("new", &1).unwrap();
     assert_eq!(client.recorded().await.0, json!(["old", 1]));
@@ -88,7 +88,7 @@ async fn a_session_is_recovered_ten_times() {
     let mut offset = client.recorded().await.1;
     for round in 1..=10 {
         lose(&server, client).await;
-        // Every other time nothing is missed.
+        // Every other time the client misses nothing.
         let missed = round % 2 == 0;
         if missed {
             server.io.to("room").emit("n", &round).unwrap();
@@ -117,7 +117,7 @@ async fn unread_events_of_the_lost_connection_are_sent_again() {
     let socket = connected.recv().await.unwrap();
     socket.emit("got", &1).unwrap();
     let offset = client.recorded().await.1;
-    // In the room at that time only.
+    // The client is in the room only at that time.
     socket.join("room").unwrap();
     server.io.to("room").emit("on its way", &1).unwrap();
     socket.leave("room");
@@ -152,7 +152,7 @@ async fn a_session_is_recovered_after_the_server_closed_the_connection() {
     assert_eq!(client.recoverable().await.0, sid);
 }
 
-/// By another connection that was open already: a server that is being drained takes no new one.
+/// The client uses a connection that was open before, because a draining server accepts none.
 #[tokio::test]
 async fn a_session_is_recovered_while_the_server_drains() {
     let server = server_with(recovery()).await;

@@ -1,4 +1,5 @@
-//! A panic in user code is reported, answered where an answer is awaited, and hurts nobody else.
+//! A panic in user code is reported, acked with an error if the client waits, and affects no other
+//! socket.
 
 use crate::support;
 

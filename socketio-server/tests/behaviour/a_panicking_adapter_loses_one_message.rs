@@ -1,4 +1,4 @@
-//! A back-end is the user's code: where it panics, the namespace stays in its cluster.
+//! An adapter is user code. If it panics, the namespace stays in its cluster.
 
 use crate::support;
 
@@ -13,7 +13,7 @@ use socketio_adapter::{
 use socketio_server::{ClusterAdapter, Recovery, Server, ServerConfig};
 use support::{server_with, until, within};
 
-/// Panics when it is first asked to join, and at the first message.
+/// Panics at the first join and at the first message.
 #[derive(Debug, Default)]
 struct Panicking {
     joins: AtomicUsize,

@@ -1,4 +1,4 @@
-//! A refused CONNECT must not stay in rooms or in the namespace.
+//! A refused socket is neither in a room nor in the namespace.
 
 use crate::support;
 

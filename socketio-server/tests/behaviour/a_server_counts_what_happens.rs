@@ -1,4 +1,5 @@
-//! Every fact is counted once, what there is now goes back to nothing, and the facade has the documented names.
+//! Every event is counted once, gauges return to zero, and the metrics facade has the documented
+//! names.
 
 #![cfg(feature = "testing")]
 
@@ -25,7 +26,8 @@ use socketio_server::{
 use support::{SOON, disconnections, server_with, sockets, within};
 use tokio::{join, time::timeout};
 
-/// Lets virtual time pass until `condition` holds, so that one that never does is an error and no hang.
+/// Advances the paused clock until `condition` holds. A condition that never holds fails the test
+/// instead of hanging.
 #[track_caller]
 fn until(mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
     within(async move {
@@ -102,7 +104,7 @@ async fn received_and_emitted_events_are_counted() {
     reasons.next().await;
     let events = io.stats().events;
     assert_eq!((events.received, events.dropped), (5, 3), "the first was started");
-    // Of no use any more, and not counted.
+    // A late ack is not counted.
     assert!(socket.emit("late", &()).is_err());
     assert_eq!(io.stats().events, events);
 }
@@ -126,7 +128,7 @@ async fn events_that_find_no_room_are_counted() {
     let io =
         Server::with_config(ServerConfig::default().engine(|engine| engine.max_queued_packets(4)));
     let (_client, socket) = connect(&io).await;
-    // Nothing is written meanwhile: the test has one thread, and does not wait.
+    // Nothing is written in between, because the test has one thread and does not await.
     let mut queued = 0;
     while socket.emit("fill", &()).is_ok() {
         queued += 1;
@@ -174,7 +176,7 @@ async fn handlers_are_counted_by_outcome() {
     socket.use_(|| async { Err::<(), HandlerError>("no".into()) });
     client.emit_with_ack::<Value>("refused", &()).await.unwrap();
     let handlers = io.stats().handlers;
-    // The one more is that of the connection.
+    // One more is the connection handler.
     assert_eq!((handlers.started, handlers.middleware_failed), (5, 1));
 }
 
@@ -288,7 +290,7 @@ async fn messages_between_nodes_are_counted() {
     until(|| two.stats().cluster.too_many_handlers == 1).await;
 }
 
-/// Loses the first message, and never says that it has taken the second.
+/// Loses the first message, and never confirms the second.
 #[derive(Default)]
 struct Broken {
     published: Arc<AtomicUsize>,

@@ -1,4 +1,5 @@
-//! `listen` returns when the last handler has run and the last byte has left, so that a program may end with it.
+//! `listen` returns after the last handler has run and the last byte was sent, so a program may end
+//! then.
 
 use crate::support;
 
@@ -31,7 +32,7 @@ async fn disconnect_handlers_finish_before_listen_returns() {
             count.fetch_add(1, Ordering::Relaxed);
         }
     });
-    // A runtime of its own, which ends with `listen` as a program's does.
+    // The runtime ends with `listen`, like that of a program.
     let program = std::thread::spawn({
         let io = io.clone();
         move || {

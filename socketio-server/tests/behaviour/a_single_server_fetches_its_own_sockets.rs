@@ -1,4 +1,4 @@
-//! A server without an adapter: fetching finds its own sockets, and there are no other servers.
+//! A server without an adapter fetches its own sockets, and has no other servers.
 
 use crate::support;
 
@@ -53,7 +53,7 @@ async fn fetched_sockets_have_rooms_data_and_handshake() {
     client.send(&question.replace("42", "43").replace(r#"["question"]"#, "[7]")).await;
     assert_eq!(within(asked).await.unwrap().unwrap(), 7);
 
-    // Dropped where something is on its way already.
+    // The volatile event is dropped if another one is being written.
     client.fence().await;
     found.volatile().emit("volatile", &()).unwrap();
     client.expect(r#"42["volatile"]"#).await;

@@ -1,11 +1,12 @@
-//! A broadcast never waits: a recipient whose queue is full is disconnected, or misses it, as the policy says.
+//! A broadcast never waits. The overflow policy decides whether a recipient whose queue is full is
+//! disconnected or misses the event.
 
 use crate::support;
 
 use socketio_server::{Overflow, Server, ServerConfig};
 use support::{Client, disconnections, server_with, sockets, until, within};
 
-/// Broadcasts until `done`, to a client that reads everything. How many it took.
+/// Broadcasts until `done`, to a client that reads everything. Returns the number of broadcasts.
 async fn flood(io: &Server, reader: &mut Client, mut done: impl FnMut() -> bool) -> usize {
     let payload = "x".repeat(500_000);
     for n in 0..1000 {
@@ -61,7 +62,7 @@ async fn a_slow_receiver_misses_events_if_configured() {
     reader.expect(r#"42["missed"]"#).await;
     assert!(slow_socket.is_connected());
 
-    // It reads what was queued, and what is sent once there is room.
+    // The client reads the queued events, and those sent after there is room again.
     let drained = tokio::spawn(async move {
         loop {
             let text = slow.text().await;

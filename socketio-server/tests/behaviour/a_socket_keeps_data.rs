@@ -1,4 +1,4 @@
-//! Values of the application's own types stay with their socket, and so does the one that is serialised.
+//! A socket keeps values of the application's types, and one serialized value.
 
 use crate::support;
 
@@ -72,7 +72,7 @@ async fn concurrent_changes_of_a_value_are_not_lost() {
     let mut connected = sockets(&server.io.of("/"));
     let _client = server.client().await;
     let socket = within(connected.recv()).await.unwrap();
-    // The value changes while it is being changed: both changes count.
+    // Another change replaces the value during the first change. Both changes count.
     let mut disturbed = false;
     socket.set_data(1_u32);
     let changed = socket.update_data(|value: &mut u32| {
@@ -118,7 +118,7 @@ async fn the_shared_value_is_null_until_it_is_set() {
     assert_eq!(socket.shared::<Value>().unwrap(), Value::Null);
     socket.set_shared(&json!({ "name": "Ada", "ids": [1, 2] })).unwrap();
     assert_eq!(socket.shared::<Value>().unwrap()["name"], "Ada");
-    // What cannot be serialised changes nothing, what is of another type is an error.
+    // A value that cannot be serialized changes nothing. A value of another type is an error.
     let refused = std::collections::BTreeMap::from([((1, 2), 3)]);
     socket.set_shared(&refused).unwrap_err();
     socket.shared::<u8>().unwrap_err();
@@ -133,7 +133,7 @@ async fn a_weak_socket_keeps_nothing_alive() {
     server.io.on_connection(move |socket: Socket| {
         let name = Arc::new(Name("kept"));
         socket.set_data(name.clone());
-        // A cycle, but for the weak end of it.
+        // The weak reference keeps this from being a cycle.
         socket.set_data(socket.downgrade());
         let _ = sender.send((socket.downgrade(), Arc::downgrade(&name)));
         async {}

@@ -1,4 +1,4 @@
-//! An awaited acknowledgement has exactly one outcome, and no table entry outlives it.
+//! An awaited ack has exactly one outcome, and its table entry is removed with it.
 
 use crate::support;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use socketio_server::{AckError, EmitError, Limits, Server, ServerConfig, Socket};
 use support::{Client, HANG, Running, SOON, server, server_with, sockets, within};
 
-/// One acknowledgement may be pending.
+/// At most one ack may be pending.
 async fn with_one_place() -> Running {
     let limits = Limits::default().max_pending_acks(1);
     server_with(ServerConfig::default().limits(limits)).await
@@ -19,7 +19,7 @@ async fn connected(io: &Server, server: &Running) -> (Client, Socket) {
     (client, within(connected.recv()).await.unwrap())
 }
 
-/// Reads an event that asks for an answer: its id.
+/// Reads an event that requests an ack. Returns its id.
 async fn asked(client: &mut Client) -> String {
     let text = client.text().await;
     text.strip_prefix("42").and_then(|text| text.split_once('[')).unwrap().0.to_owned()
@@ -69,7 +69,7 @@ async fn a_missing_ack_times_out_and_a_late_one_is_ignored() {
     let id = asked(&mut client).await;
     client.send(&format!("43{id}[]")).await;
     client.fence().await;
-    // The only place is free again.
+    // The only entry is free again.
     let again = within(socket.timeout(SOON).emit_with_ack::<()>("question", &())).await;
     assert!(matches!(again, Err(AckError::Timeout)));
 }
@@ -106,7 +106,7 @@ async fn events_beyond_the_limit_wait_for_room_in_order() {
     for n in 0..5 {
         let question = client.text().await;
         assert!(question.ends_with(&format!(r#"["question",{n}]"#)), "{question}");
-        // Nothing else was sent.
+        // The event that timed out was not sent.
         client.fence().await;
         let id = question.strip_prefix("42").and_then(|it| it.split_once('[')).unwrap().0;
         client.send(&format!("43{id}[{n}]")).await;
@@ -148,7 +148,7 @@ async fn at_most_a_queue_of_events_waits_for_room() {
         tokio::spawn(async move { socket.emit_with_ack::<()>("question", &()).await })
     };
     let mut asking = vec![ask(), ask(), ask(), ask()];
-    // Whichever came last.
+    // The deadlines expire in order, whichever event was sent last.
     let refused = async {
         loop {
             if let Some(at) = asking.iter().position(|it| it.is_finished()) {
@@ -199,7 +199,7 @@ async fn every_disconnection_fails_awaited_acks() {
             client.reset();
             None
         },
-        // The connection is kept: it is not its end that fails them.
+        // The connection stays open, so its end is not what fails the acks.
         |socket, client| {
             socket.disconnect();
             Some(client)
@@ -235,7 +235,7 @@ async fn a_client_that_leaves_its_namespace_fails_awaited_acks() {
     let (mut client, socket) = connected(&server.io, &server).await;
     let answer = tokio::spawn(async move { socket.emit_with_ack::<()>("question", &()).await });
     let id = asked(&mut client).await;
-    // An answer in a later stay is not one to this question.
+    // An ack sent after the client has joined again does not resolve this one.
     client.burst(&["41", "40", &format!("43{id}[]")]).await;
     assert!(matches!(within(answer).await.unwrap(), Err(AckError::Disconnected)));
 }
@@ -250,7 +250,7 @@ async fn an_ack_of_another_type_is_an_error() {
     assert!(matches!(within(answer).await.unwrap(), Err(AckError::Decode(_))));
 }
 
-/// The answer comes from another thread, as fast as it can.
+/// Another thread sends the ack as fast as it can.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn an_ack_that_arrives_at_once_is_not_missed() {
     let server = server().await;
@@ -303,7 +303,7 @@ async fn a_failed_handler_of_the_client_refuses_the_ack() {
             other => panic!("{far}: {other:?}"),
         }
     }
-    // A type that takes such an object gets it, and what is neither is of another type.
+    // A type that fits the error object gets the object. Any other type is an error.
     let (one, two) = (socket.clone(), socket);
     let value = tokio::spawn(async move { one.emit_with_ack::<serde_json::Value>("v", &()).await });
     client.expect(r#"422["v"]"#).await;

@@ -1,4 +1,4 @@
-//! A client that reads gets an answer to everything it asked, however much that is, and whatever the queue holds.
+//! A client that reads gets every ack it has requested, however many, and whatever its queue holds.
 
 use crate::support;
 
@@ -74,7 +74,7 @@ async fn a_websocket_client_that_reads_gets_every_ack() {
     }
 }
 
-/// Handlers that end at the same time have more answers than the queue holds.
+/// Handlers that end at the same time produce more acks than the queue holds.
 #[tokio::test]
 async fn handlers_that_end_at_the_same_time_send_every_ack() {
     let server = answering(small()).await;
@@ -94,7 +94,7 @@ async fn handlers_that_end_at_the_same_time_send_every_ack() {
     assert_eq!((posted.0, got), (200, 300));
 }
 
-/// Events that waited are started as the queue gets room, not all at once.
+/// Waiting events are started as the queue gets room, not all at once.
 #[tokio::test]
 async fn events_that_waited_for_a_handler_are_all_acked() {
     let server = server_with(small().max_in_flight(1)).await;

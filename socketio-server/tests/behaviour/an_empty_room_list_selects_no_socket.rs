@@ -1,4 +1,5 @@
-//! `to` with an empty list reaches nobody, here and on other nodes; without `to`, everybody is meant.
+//! `to` with an empty list selects no socket, on this node and on others. Without `to` all sockets
+//! are selected.
 
 use crate::support;
 
@@ -18,7 +19,7 @@ fn none() -> Vec<Room> {
     Vec::new()
 }
 
-/// Everything that can be done with a selection of nobody, before the client is asked what has arrived.
+/// Applies every operation to an empty selection, before the client checks what has arrived.
 async fn try_everything(nobody: &Broadcast) {
     nobody.emit("cast", &1).unwrap();
     nobody.clone().volatile().emit("cast", &1).unwrap();
@@ -53,7 +54,7 @@ async fn an_empty_list_selects_no_socket_on_this_node() {
     two.fence().await;
     assert_eq!(first.rooms(), [first.id(), "kept"].map(Room::from));
 
-    // A room beside an empty list is that room, and an empty list of exceptions leaves nobody out.
+    // An empty list adds nothing to a room, and an empty list of exceptions excludes no socket.
     server.io.to(none()).to("kept").emit("kept", &()).unwrap();
     server.io.to("kept").to(none()).emit("kept", &()).unwrap();
     server.io.except(none()).emit("all", &()).unwrap();
@@ -116,7 +117,7 @@ async fn a_broadcast_to_an_empty_list_is_not_published() {
     there.expect(r#"42["all",1]"#).await;
     here.fence().await;
     there.fence().await;
-    // The broadcast to everybody, and what a heartbeat may have sent meanwhile.
+    // The broadcast to all sockets, and messages that a heartbeat may have caused.
     assert_eq!(parcels.load(Ordering::SeqCst), 1);
 }
 

@@ -1,5 +1,5 @@
-//! The engine behind an adapter may be slow, fail or be away: this node's own sockets do not notice, what cannot be told to
-//! others is refused or logged, and nothing is kept without a bound.
+//! The engine behind an adapter may hang, fail or be unreachable. Sockets of this node are not
+//! affected. Messages for other nodes are refused or reported as lost, and every queue is limited.
 
 use crate::support;
 
@@ -20,31 +20,31 @@ use socketio_server::{
 };
 use support::{Running, server_with, until, within};
 
-/// What the engine does when it is asked.
+/// The behavior of the engine.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Mood {
-    /// Takes messages and never says that it has.
-    Stuck,
-    /// Says that it cannot.
+enum Behavior {
+    /// Takes messages and never confirms them.
+    Hanging,
+    /// Refuses messages.
     Failing,
-    /// Cannot be reached at all.
-    Away,
-    /// Does not let the node in.
-    Denying,
+    /// Is unreachable.
+    Unreachable,
+    /// Refuses the node permission to join.
+    Denied,
 }
 
 #[derive(Debug)]
 struct Engine {
-    mood: Mood,
+    behavior: Behavior,
     discovery: Discovery,
     joins: AtomicUsize,
     published: Arc<AtomicUsize>,
 }
 
 impl Engine {
-    fn new(mood: Mood, discovery: Discovery) -> Arc<Self> {
+    fn new(behavior: Behavior, discovery: Discovery) -> Arc<Self> {
         let (joins, published) = (AtomicUsize::new(0), Arc::default());
-        Arc::new(Self { mood, discovery, joins, published })
+        Arc::new(Self { behavior, discovery, joins, published })
     }
 }
 
@@ -67,21 +67,21 @@ impl ClusterAdapter for Engine {
         _: Arc<dyn Inbox>,
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         let tries = self.joins.fetch_add(1, Ordering::SeqCst);
-        let (mood, published) = (self.mood, self.published.clone());
+        let (behavior, published) = (self.behavior, self.published.clone());
         Box::pin(async move {
-            match mood {
-                Mood::Away => Err(refused()),
-                Mood::Denying => Err(AdapterError::Denied("no permission".into())),
-                // It comes back.
-                Mood::Failing if tries == 0 => Err(refused()),
-                _ => Ok(Arc::new(Line { mood, published }) as Arc<dyn Link>),
+            match behavior {
+                Behavior::Unreachable => Err(refused()),
+                Behavior::Denied => Err(AdapterError::Denied("no permission".into())),
+                // The next attempt succeeds.
+                Behavior::Failing if tries == 0 => Err(refused()),
+                _ => Ok(Arc::new(Line { behavior, published }) as Arc<dyn Link>),
             }
         })
     }
 }
 
 struct Line {
-    mood: Mood,
+    behavior: Behavior,
     published: Arc<AtomicUsize>,
 }
 
@@ -89,8 +89,8 @@ impl Link for Line {
     fn publish(&self, _: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
         self.published.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
-            match self.mood {
-                Mood::Stuck => std::future::pending().await,
+            match self.behavior {
+                Behavior::Hanging => std::future::pending().await,
                 _ => Err(refused()),
             }
         })
@@ -113,7 +113,7 @@ async fn server(engine: Arc<Engine>) -> Running {
 
 #[tokio::test]
 async fn a_hanging_engine_fills_a_limited_queue() {
-    let engine = Engine::new(Mood::Stuck, Discovery::Count);
+    let engine = Engine::new(Behavior::Hanging, Discovery::Count);
     let server = server(engine.clone()).await;
     let mut client = server.client().await;
     within(server.io.joined()).await;
@@ -131,7 +131,7 @@ async fn a_hanging_engine_fills_a_limited_queue() {
     for n in 0..sent {
         client.expect(&format!(r#"42["n",{n}]"#)).await;
     }
-    // What was refused reached nobody, what stays here is not refused.
+    // Refused operations reached no socket. Local operations are not refused.
     assert!(server.io.sockets_join("x").is_err());
     assert!(server.io.close_connections().is_err());
     server.io.local().emit("local", &()).unwrap();
@@ -142,7 +142,7 @@ async fn a_hanging_engine_fills_a_limited_queue() {
 
 #[tokio::test]
 async fn a_failing_engine_loses_only_messages_for_other_nodes() {
-    let engine = Engine::new(Mood::Failing, Discovery::Count);
+    let engine = Engine::new(Behavior::Failing, Discovery::Count);
     let server = server(engine.clone()).await;
     let mut client = server.client().await;
     within(server.io.joined()).await;
@@ -159,7 +159,7 @@ async fn a_failing_engine_loses_only_messages_for_other_nodes() {
 
 #[tokio::test]
 async fn no_call_waits_for_an_unreachable_engine() {
-    let server = server(Engine::new(Mood::Away, Discovery::Count)).await;
+    let server = server(Engine::new(Behavior::Unreachable, Discovery::Count)).await;
     let mut client = server.client().await;
     server.io.emit("hello", &()).unwrap();
     client.expect(r#"42["hello"]"#).await;
@@ -171,10 +171,10 @@ async fn no_call_waits_for_an_unreachable_engine() {
     within(server.io.ended()).await;
 }
 
-/// Where it would keep a log, events wait for it until joining has failed.
+/// If the engine keeps a log, events wait until joining has failed.
 #[tokio::test]
 async fn an_unreachable_log_loses_only_events_for_other_nodes_and_counts_them() {
-    let engine = Engine::new(Mood::Away, Discovery::Count);
+    let engine = Engine::new(Behavior::Unreachable, Discovery::Count);
     let config = ServerConfig::default().connection_state_recovery(Recovery::default());
     let server = server_with(config.adapter(engine.clone())).await;
     let mut client = server.open().await;
@@ -188,7 +188,7 @@ async fn an_unreachable_log_loses_only_events_for_other_nodes_and_counts_them() 
 #[tokio::test]
 async fn leaving_a_hanging_engine_takes_a_limited_time() {
     let heartbeats = Discovery::Heartbeats(Heartbeats::default());
-    let engine = Engine::new(Mood::Failing, heartbeats);
+    let engine = Engine::new(Behavior::Failing, heartbeats);
     let server = server(engine.clone()).await;
     within(server.io.joined()).await;
     server.io.close();
@@ -198,27 +198,27 @@ async fn leaving_a_hanging_engine_takes_a_limited_time() {
 
 #[tokio::test(start_paused = true)]
 async fn joining_without_permission_is_retried_with_growing_pauses() {
-    let tries = async |mood| {
-        let engine = Engine::new(mood, Discovery::Count);
+    let tries = async |behavior| {
+        let engine = Engine::new(behavior, Discovery::Count);
         let io = Server::with_config(ServerConfig::default().adapter(engine.clone()));
         let namespace = io.of("/");
         let joined = tokio::time::timeout(Duration::from_secs(3600), namespace.joined());
         assert!(joined.await.is_err(), "it never joins");
         engine.joins.load(Ordering::SeqCst)
     };
-    // A minute apart after the first six.
-    assert!((60..=66).contains(&tries(Mood::Denying).await));
-    // An engine that is away may be back at any moment.
-    assert!(tries(Mood::Away).await > 3000);
+    // The attempts after the first six are a minute apart.
+    assert!((60..=66).contains(&tries(Behavior::Denied).await));
+    // An unreachable engine may return at any moment.
+    assert!(tries(Behavior::Unreachable).await > 3000);
 }
 
 #[tokio::test(start_paused = true)]
 async fn events_do_not_wait_for_a_join_without_permission() {
-    let engine = Engine::new(Mood::Denying, Discovery::Count);
+    let engine = Engine::new(Behavior::Denied, Discovery::Count);
     let config = ServerConfig::default().connection_state_recovery(Recovery::default());
     let io = Server::with_config(config.adapter(engine.clone()));
     let _namespace = io.of("/");
-    // The next try is after 243 seconds.
+    // The next attempt is after 243 seconds.
     tokio::time::sleep(Duration::from_secs(200)).await;
     let tries = engine.joins.load(Ordering::SeqCst);
     io.emit("hello", &()).unwrap();

@@ -1,4 +1,4 @@
-//! `max_unauthenticated_per_address`: a client counts until a namespace has let it in.
+//! A client counts against `max_unauthenticated_per_address` until a namespace has accepted it.
 
 use crate::support;
 
@@ -7,7 +7,7 @@ use support::{Running, server_with, within};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
 
-/// Whether the address has as many clients as it may have.
+/// Returns whether the address has reached its limit.
 async fn is_full(server: &Running) -> bool {
     let stream = TcpStream::connect(server.address).await.unwrap();
     let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", server.address);

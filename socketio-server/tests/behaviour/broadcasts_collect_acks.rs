@@ -1,11 +1,11 @@
-//! A broadcast that asks for answers is one encoding, and ends when everybody has answered or cannot any more.
+//! A broadcast that requests acks is encoded once, and ends when every recipient has acked or left.
 
 use crate::support;
 
 use socketio_server::{BroadcastAckError, EmitError, Limits, ServerConfig, Value};
 use support::{Client, HANG, SOON, server, server_with, sockets, until, within};
 
-/// Answers the next question; all recipients got the same frame.
+/// Sends the ack of the next event. All recipients got the same frame.
 async fn answer(client: &mut Client, text: &str) -> String {
     let question = client.text().await;
     let id = question.strip_prefix("42").unwrap().split_once('[').unwrap().0;

@@ -1,4 +1,4 @@
-//! What one sender broadcasts arrives in the order it was sent in, whoever else sends.
+//! Broadcasts of one sender arrive in order, whatever other senders emit.
 
 use crate::support;
 

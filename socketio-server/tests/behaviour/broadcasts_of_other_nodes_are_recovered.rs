@@ -1,4 +1,4 @@
-//! What other nodes broadcast while a client is away is a part of what it missed.
+//! A recovered client also gets the events that other nodes broadcast while it was disconnected.
 
 use crate::support;
 
@@ -9,7 +9,7 @@ use socketio_server::{Args, Binary, MemoryCluster, Recovery, ServerConfig, Socke
 use support::{Client, Running, log, server_with, sockets, until, within};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// Two nodes of a cluster. Clients are those of the first.
+/// Two nodes of a cluster. The clients connect to the first.
 struct Nodes {
     here: Running,
     other: Running,
@@ -30,7 +30,7 @@ async fn nodes(cluster: &MemoryCluster, recovery: Recovery) -> Nodes {
 }
 
 impl Nodes {
-    /// A client in the room `in`, with its id, its private id and the offset of the event that it got.
+    /// Returns a client in the room `in`, its id, its private id and the offset of its last event.
     async fn client(&mut self) -> (Client, String, String, String) {
         let mut client = self.here.open().await;
         client.send("40").await;
@@ -46,7 +46,8 @@ impl Nodes {
         until(|| self.here.io.of("/").sockets_count() == 0).await;
     }
 
-    /// Waits until all that the other node has sent is here: its question comes after it.
+    /// Waits until all events of the other node have arrived. The other node's request arrives
+    /// after them.
     async fn settle(&self) {
         within(self.other.io.fetch_sockets()).await.unwrap();
     }
@@ -86,7 +87,7 @@ async fn broadcasts_of_other_nodes_are_recovered_once_and_in_order() {
     client.expect_binary(&[1, 2]).await;
     assert_eq!(client.recorded().await.0, json!(["here", 1]));
     assert_eq!(client.recoverable().await, (sid.clone(), pid.clone()));
-    // And so the next time, from an event of the other node on.
+    // The next recovery starts at an event of the other node.
     nodes.other.io.to("in").emit("live", &1).unwrap();
     let (live, offset) = client.recorded().await;
     assert_eq!(live, json!(["live", 1]));
@@ -140,7 +141,7 @@ async fn a_session_is_recovered_with_a_channel_per_room() {
     let (client, sid, pid, offset) = nodes.client().await;
     until(|| cluster.reaches(0, "/", "in") && cluster.reaches(0, "/", &sid)).await;
     nodes.lose(client).await;
-    // Somebody who comes and goes lets the task that watches the rooms look at them.
+    // A client that connects and leaves wakes the task that manages room channels.
     let mut visitor = nodes.here.open().await;
     visitor.send("40").await;
     let (visitor_sid, _) = visitor.recoverable().await;
@@ -155,7 +156,7 @@ async fn a_session_is_recovered_with_a_channel_per_room() {
     assert_eq!(client.recorded().await.0, json!(["own", 1]));
     client.recoverable().await;
     assert!(cluster.reaches(0, "/", "in") && cluster.reaches(0, "/", &sid));
-    // When it does not come back, nothing is left of it.
+    // The channels are left when the session expires.
     nodes.lose(client).await;
     until(|| !cluster.reaches(0, "/", "in") && !cluster.reaches(0, "/", &sid)).await;
 }

@@ -1,4 +1,4 @@
-//! Whom a broadcast reaches: everybody, rooms, all but some; each once.
+//! A broadcast reaches all sockets, rooms, or all except some rooms. Each recipient gets it once.
 
 use crate::support;
 
@@ -26,7 +26,7 @@ async fn three() -> Three {
 }
 
 impl Three {
-    /// Who gets a broadcast, exactly once.
+    /// Returns the clients that get a broadcast, each exactly once.
     async fn who(&mut self, broadcast: Broadcast) -> String {
         broadcast.emit("cast", &1).unwrap();
         let mut who = String::new();
@@ -98,7 +98,7 @@ async fn a_modifier_leaves_the_original_broadcast_unchanged() {
     let narrowed = base.clone().except("one");
     assert_eq!(three.who(narrowed).await, "b");
     assert_eq!(three.who(base.clone()).await, "ab");
-    // Whom it reaches is found out anew each time.
+    // The recipients are determined at each emit.
     three.sockets[2].join("two").unwrap();
     three.sockets[0].leave(["two", "unknown"]);
     assert_eq!(three.who(base.clone()).await, "bc");

@@ -1,5 +1,5 @@
-//! `on("connection")`, `on("disconnecting")` and `on("disconnect")` are what they are in Node, and no client can bring
-//! them about by an event of that name.
+//! `on("connection")`, `on("disconnecting")` and `on("disconnect")` add lifecycle handlers, as in
+//! Node. No client can trigger them with an event of that name.
 
 use crate::support;
 

@@ -1,4 +1,4 @@
-//! `Server::close` ends every socket with its reason, every connection and every task.
+//! `Server::close` ends every socket, with its reason, every connection and every task.
 
 use crate::support;
 
@@ -35,7 +35,7 @@ async fn listen_returns_and_no_task_is_left() {
     let mut clients = Vec::new();
     for _ in 0..3 {
         let mut client = server.client().await;
-        // Handlers that wait, an awaited acknowledgement, an undecided CONNECT.
+        // There are waiting handlers, an awaited ack and an undecided CONNECT.
         client.burst(&[r#"42["stay"]"#, r#"42["ask"]"#, "40/other,"]).await;
         client.text().await;
         clients.push(client);
@@ -81,7 +81,7 @@ async fn a_connection_that_ends_leaves_no_task() {
     assert_eq!(server.io.engine().clients_count(), 0);
 }
 
-/// The runtime goes down with clients connected: nobody waits for ever.
+/// The runtime is dropped while clients are connected. No call waits forever.
 #[test]
 fn a_runtime_that_is_dropped_ends_the_sockets() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

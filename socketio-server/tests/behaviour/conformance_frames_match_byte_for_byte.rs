@@ -1,4 +1,5 @@
-//! The frames that other people's clients and the protocol's suites rely on (Socket.IO protocol, revision 5).
+//! The frames that other clients and the protocol's test suites rely on (Socket.IO protocol,
+//! revision 5).
 
 use crate::support;
 
@@ -6,7 +7,7 @@ use serde_json::json;
 use socketio_server::{Ack, Args, Namespace, Socket, Values};
 use support::{Client, Done, Running, server};
 
-/// A server as the protocol's suites expect it.
+/// A server as the protocol's test suites expect it.
 async fn conformance() -> Running {
     let server = server().await;
     for namespace in [server.io.of("/"), server.io.of("custom")] {

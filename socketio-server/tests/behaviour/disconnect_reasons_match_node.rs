@@ -1,11 +1,11 @@
-//! The reasons of disconnections are those of the reference server.
+//! The reasons of disconnections are those of Node's server.
 
 use crate::support;
 
 use socketio_server::{DisconnectDescription, ServerConfig};
 use support::{Client, Running, disconnections, server, server_with, short_heartbeat, sockets};
 
-/// The reason of the disconnection that `end` brings about.
+/// Returns the reason of the disconnection that `end` causes.
 async fn reason_of(server: Running, end: impl AsyncFnOnce(&Running, &mut Client)) -> String {
     let mut reasons = disconnections(&server.io.of("/"));
     let mut client = server.client().await;
@@ -46,7 +46,8 @@ async fn an_unreadable_packet_is_a_parse_error() {
 
 #[tokio::test]
 async fn a_protocol_violation_is_a_forced_close() {
-    // What is no packet, a second CONNECT, a CONNECT_ERROR, an event of a namespace that is not connected.
+    // An invalid packet, a second CONNECT, a CONNECT_ERROR, and an event of a namespace that the
+    // client has not joined.
     for bad in ["4abc", "40", r#"44{"message":"x"}"#, r#"42/other,["x"]"#] {
         let server = server().await;
         let reason = reason_of(server, async |_, client| client.send(bad).await);

@@ -1,4 +1,4 @@
-//! `Server::drain`: what the sockets see, and what `listen` does.
+//! The effect of `Server::drain` on sockets and on `listen`.
 
 use crate::support;
 
@@ -46,7 +46,7 @@ async fn drained_sockets_see_server_shutting_down() {
     within(listening).await.unwrap().unwrap();
 }
 
-/// Their reasons are their own while the server is being drained.
+/// Sockets that end while the server drains keep their own reasons.
 #[tokio::test]
 async fn sockets_that_end_while_the_server_drains_keep_their_reason() {
     let server = support::server().await;

@@ -1,5 +1,5 @@
-//! Namespaces that clients ask for: matched by an expression, a pattern or a function; made once they are accepted,
-//! removed when they are empty.
+//! Dynamic namespaces are matched by an expression, a pattern or a function, created when a client
+//! is accepted, and removed when they are empty.
 
 use crate::support;
 
@@ -20,7 +20,7 @@ fn names(parent: &ParentNamespace) -> Vec<String> {
     names
 }
 
-/// The verdict of a function that refuses nobody.
+/// The decision of a function that refuses no client.
 fn accept(accept: bool) -> Result<NamespaceVerdict, HandlerError> {
     Ok(if accept { NamespaceVerdict::Accept } else { NamespaceVerdict::Pass })
 }
@@ -44,7 +44,7 @@ async fn an_expression_matches_names() {
     for name in ["/dynamic-x", "/x/dynamic-1", "/dynamic-"] {
         refused(&mut client, name, "Invalid namespace").await;
     }
-    // The connection lives on, with its namespaces.
+    // The connection and its other namespaces remain.
     client.fence().await;
     assert_eq!(names(&parent).len(), 2);
 }
@@ -137,12 +137,12 @@ async fn the_first_parent_that_accepts_wins() {
         client.connect(name).await;
     }
     assert_eq!(log.rest(), ["pattern", "function", "all"]);
-    // One that exists comes before all parents.
+    // An existing namespace takes precedence over all parents.
     server.io.of("/static").on_connection(|socket: Socket| async move {
         socket.emit("static", &())?;
         Done::Ok(())
     });
-    // It is of the parent's making too, where an expression matches.
+    // A name that an expression matches becomes a child, even if the application declares it.
     client.connect("/static").await;
     client.expect(r#"42/static,["static"]"#).await;
     assert_eq!(log.rest(), ["all"]);
@@ -275,7 +275,7 @@ async fn close_namespace_disconnects_its_sockets() {
     client.fence().await;
     assert!(!server.io.close_namespace("/closing"));
     assert!(!server.io.close_namespace("/"));
-    // It may be there again.
+    // The namespace may be created again.
     server.io.of("/closing");
     client.connect("/closing").await;
 }
@@ -329,7 +329,8 @@ async fn listeners_for_new_namespaces_run() {
     assert_eq!(log.rest(), ["/static", "/panics", "/room/1"]);
 }
 
-/// What is added there concerns every client, those too that come in the same instant.
+/// Middlewares that the listener adds apply to every client, including one that connects at the
+/// same instant.
 #[tokio::test]
 async fn no_client_enters_before_the_listeners_have_returned() {
     let server = server().await;
@@ -362,7 +363,7 @@ async fn no_client_enters_before_the_listeners_have_returned() {
     }
 }
 
-/// The last one leaves while another one enters: nobody is in a namespace that is not listed.
+/// The last client leaves while another enters. No client may be in a namespace that is not listed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_client_stays_in_a_removed_namespace() {
     let server = Arc::new(server().await);

@@ -1,5 +1,5 @@
-//! What `?` makes an error of may name tables, hosts and users: the client is told "internal error", unless the error was
-//! made for it. The error handler is told everything.
+//! An error converted by `?` may name tables, hosts and users, so the client gets "internal error"
+//! unless the error was made for it. The error handler gets the whole error.
 
 use crate::support;
 

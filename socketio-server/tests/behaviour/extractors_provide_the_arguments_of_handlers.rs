@@ -1,5 +1,5 @@
-//! A handler is given what its arguments name: the server's state, the request's extensions, the
-//! event's name. An argument that may be missing is an `Option`, one that may fail a `Result`.
+//! Extractors provide the server's state, the request's extensions and the event's name. A value
+//! that may be missing is an `Option`, one that may fail a `Result`.
 
 use crate::support;
 
@@ -36,7 +36,7 @@ async fn handlers_take_the_state_of_the_server() {
     assert_eq!(failure, "none Extract: no `u64` was given to `ServerConfig::state`");
 }
 
-/// A layer in front of the server, as those are that know who sends a request.
+/// A layer in front of the server, like one that authenticates requests.
 #[derive(Clone)]
 struct Knows<S>(S);
 
@@ -125,7 +125,7 @@ async fn a_missing_value_is_none() {
     client.expect("431[null]").await;
     client.send(r#"421["data",7]"#).await;
     client.expect("431[7]").await;
-    // It is there, but of another type.
+    // The value is present, but of another type.
     client.send(r#"421["data","x"]"#).await;
     assert!(client.text().await.starts_with(r#"431[{"error":"invalid arguments"#));
     client.send(r#"421["auth"]"#).await;

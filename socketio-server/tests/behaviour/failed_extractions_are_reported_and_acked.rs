@@ -1,5 +1,4 @@
-//! A handler that cannot run is never silent: its error is reported and, where the client waits,
-//! answered.
+//! A failed extraction is always reported, and acked with an error if the client waits.
 
 use crate::support;
 
@@ -29,7 +28,7 @@ async fn arguments_of_another_type_are_reported_and_acked() {
         client.expect(r#"431[{"error":"invalid arguments"}]"#).await;
         assert!(failures.next().await.contains(" Extract: "));
     }
-    // Where nobody waits, nothing is sent.
+    // The client has requested no ack, so nothing is sent.
     client.send(r#"42["add"]"#).await;
     client.fence().await;
     failures.next().await;

@@ -1,4 +1,5 @@
-//! The testing kit: a client without a socket sees what a client sees, and takes no time where the clock is paused.
+//! The testing kit: a client in memory sees the same as a client with a connection, and takes no
+//! time with a paused clock.
 #![cfg(feature = "testing")]
 
 use crate::support;
@@ -52,7 +53,7 @@ async fn a_test_client_acks_events_of_the_server() {
     assert_eq!(question.decode::<u32>().unwrap(), 1);
     question.answer("Ann").await.unwrap();
     client.expect::<u32>("again?").await.unwrap();
-    // The second is not answered: 30 s pass at once.
+    // The second ack is not sent, so 30 s pass at once.
     let (first, second) = asked.await.unwrap();
     assert_eq!(first.unwrap(), "Ann");
     assert!(matches!(second, Err(AckError::Timeout)));
@@ -74,7 +75,7 @@ async fn a_test_client_sends_auth_and_sees_refusals() {
             socket.handshake().query().last().cloned().unwrap().1,
         ))
     });
-    // Not an object: the credentials of a namespace are one.
+    // Auth must be an object.
     assert!(matches!(TestClient::connect(&io, "/admin", &1).await, Err(TestError::Encode(_))));
     let refused = TestClient::connect(&io, "/admin", &json!({})).await;
     let Err(TestError::Refused { .. }) = refused else { panic!("{refused:?}") };
@@ -108,7 +109,7 @@ async fn a_test_client_disconnects_in_every_way() {
     client.disconnected().await.unwrap();
     assert_eq!(reasons.next().await, "server namespace disconnect");
     client.reconnect().await.unwrap();
-    // Hours of heartbeats.
+    // Hours of heartbeats pass.
     client.expect_silence(LONG).await.unwrap();
     assert_eq!(io.of("/").sockets_count(), 1);
     io.close();
@@ -135,7 +136,7 @@ async fn a_test_client_recovers_its_session() {
     let id = client.id().to_owned();
     assert!(!client.recovered() && !client.expect::<bool>("welcome").await.unwrap());
     for round in 0..3 {
-        // One that is read, one that has come and was not read, one that is missed.
+        // The client reads one event, receives one without reading it, and misses one.
         io.to("members").emit("n", &(round, "read")).unwrap();
         assert_eq!(client.expect::<(u32, String)>("n").await.unwrap().1, "read");
         io.to("members").emit("n", &(round, "unread")).unwrap();
@@ -153,7 +154,7 @@ async fn a_test_client_recovers_its_session() {
         }
         assert!(client.expect::<bool>("welcome").await.unwrap());
     }
-    // Who comes back at once is waited for.
+    // A client that returns at once is waited for.
     client.drop_connection();
     client.reconnect().await.unwrap();
     assert!(client.recovered());
@@ -181,7 +182,7 @@ async fn a_test_client_joins_several_namespaces() {
     assert_eq!((nsp.as_str(), other), ("/", ("/news".to_owned(), sid)));
     assert_eq!(news.expect::<String>("here").await.unwrap(), "/news");
     assert_eq!(main.expect::<String>("here").await.unwrap(), "/");
-    // Each leaves for itself; the connection is that of both.
+    // Each namespace is left separately. Both share the connection.
     main.disconnect().await.unwrap();
     news.emit("where", &()).await.unwrap();
     assert_eq!(news.expect::<String>("here").await.unwrap(), "/news");

@@ -1,5 +1,5 @@
-//! A client that connects and leaves over and over cannot pile up handlers: at `max_handlers` its connection is read no
-//! further until some have ended.
+//! A client that connects and leaves repeatedly cannot accumulate handlers. At `max_handlers` the
+//! server stops reading from it until some have ended.
 
 use crate::support;
 
@@ -29,7 +29,7 @@ async fn connection_and_disconnection_handlers_count_too() {
         greedy.burst(&["40", "41"]).await;
     }
     until(|| started.load(Ordering::Relaxed) == 8).await;
-    // What the other one says is handled after all that could be read of the first.
+    // The packet of the second client is handled after all readable packets of the first.
     let mut other = server.client().await;
     other.fence().await;
     assert_eq!(started.load(Ordering::Relaxed), 9);

@@ -12,7 +12,7 @@ use socketio_server::{Data, ServerConfig, Socket};
 use support::{Log, Running, log, server_with, sockets, within};
 use tokio::sync::Semaphore;
 
-/// A server whose handlers of "work" write that they start, wait for a permit, and write that they end.
+/// A server whose handlers of "work" log their start, wait for a permit, and log their end.
 async fn working(max_in_flight: usize) -> (Running, Arc<Semaphore>, Log<String>) {
     let server = server_with(ServerConfig::default().max_in_flight(max_in_flight)).await;
     let (sender, log) = log();
@@ -54,7 +54,7 @@ async fn handlers_overlap_up_to_the_limit() {
     let (server, permits, mut log) = working(3).await;
     let mut client = server.client().await;
     burst(&mut client, &work(10)).await;
-    // What follows the events in another namespace has been read after them.
+    // A later packet of another namespace is read after the events.
     support::fence(&server.io.of("/other"));
     client.connect("/other").await;
     client.send(r#"42/other,7["fence"]"#).await;
@@ -83,7 +83,7 @@ async fn thirty_two_handlers_overlap_by_default() {
     let mut client = server.client().await;
     let socket = within(connected.recv()).await.unwrap();
     client.burst(&[r#"42["hang"]"#; 40]).await;
-    // An answer that was sent last is read last, and does not wait behind events.
+    // The ack was sent last and is read last. It does not wait behind events.
     let answer = tokio::spawn(async move { socket.emit_with_ack::<()>("question", &()).await });
     let text = client.text().await;
     let id = text.strip_prefix("42").unwrap().split_once('[').unwrap().0;
@@ -140,7 +140,7 @@ async fn waiting_events_of_a_disconnected_socket_are_dropped() {
     assert_eq!(log.next().await, "start 0");
     client.send("41").await;
     reasons.next().await;
-    // The running one finishes and can learn that it is alone.
+    // The running handler finishes, and can detect the disconnection.
     within(socket.disconnected()).await;
     permits.add_permits(5);
     assert_eq!(log.next().await, "end 0");
@@ -150,7 +150,7 @@ async fn waiting_events_of_a_disconnected_socket_are_dropped() {
     assert_eq!(log.next().await, "end 9");
 }
 
-/// The runtime has one thread, so that a handler which computed in place would hold up everybody.
+/// The runtime has one thread, so a handler that computed in place would delay all clients.
 #[tokio::test]
 async fn a_computation_in_spawn_blocking_delays_no_client() {
     let server = support::server().await;
@@ -180,7 +180,7 @@ fn messages(messages: u32) -> TurnLimits {
     turn
 }
 
-/// A server with one handler at a time in each namespace, which waits for the gate.
+/// A server with one handler at a time per namespace. The handler waits for the gate.
 async fn gated(
     turn: TurnLimits,
 ) -> (Running, tokio::sync::watch::Sender<bool>, Log<String>, support::Client) {

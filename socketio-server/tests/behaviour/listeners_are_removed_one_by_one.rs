@@ -1,4 +1,4 @@
-//! A handle removes exactly one listener, of whatever kind.
+//! A handle removes exactly one listener, whatever its kind.
 
 use crate::support;
 

@@ -1,4 +1,5 @@
-//! Listeners that run once, of every event, of what goes out; and how they are taken away.
+//! Handlers that run once, handlers of every event, listeners of outgoing events, and their
+//! removal.
 
 use crate::support;
 
@@ -44,7 +45,7 @@ async fn a_once_handler_runs_once_per_socket_or_namespace() {
     first.burst(&[r#"42["event"]"#, r#"42["event"]"#]).await;
     first.fence().await;
     assert_eq!(log.rest(), ["of the namespace", "always", "of the socket", "always"]);
-    // What has run is gone.
+    // A handler that has run is dropped.
     assert_eq!(Arc::strong_count(&kept), before - 1);
     let mut second = server.client().await;
     second.burst(&[r#"42["event"]"#, r#"42["event"]"#]).await;
@@ -155,7 +156,7 @@ async fn outgoing_listeners_run_for_each_recipient() {
     first.off_any_outgoing();
     server.io.emit("silent", &()).unwrap();
     assert!(seen.lock().unwrap().is_empty());
-    // One that panics harms nobody.
+    // A listener that panics has no further effect.
     first.on_any_outgoing(|_, _| panic!("contained"));
     server.io.emit("last", &()).unwrap();
     for client in [&mut one, &mut two] {
@@ -184,7 +185,7 @@ async fn lifecycle_handlers_run_once_and_can_be_removed() {
     assert_eq!(Arc::strong_count(&kept), 3);
     let mut first = server.client().await;
     assert_eq!(log.next().await, "the first one");
-    // A client cannot bring it about.
+    // A client cannot trigger the handler.
     first.send(r#"42["connection"]"#).await;
     first.fence().await;
     let mut second = server.client().await;

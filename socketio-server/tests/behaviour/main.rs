@@ -1,10 +1,11 @@
-//! What the server does, one behaviour in each file. They are one program because a hundred take longer to link than to run.
+//! The behavior of the server, one behavior per file. All tests are one program, because a hundred
+//! programs take longer to link than to run.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "to fail here is to fail the test"
+    reason = "a panic fails the test"
 )]
 
 mod a_closed_namespace_leaves_the_cluster;

@@ -1,4 +1,4 @@
-//! Middlewares in front of a socket's events look at them, refuse them, change them, and keep their order.
+//! Middlewares of a socket inspect, refuse and change its events, and keep their order.
 
 use crate::support;
 
@@ -80,7 +80,7 @@ async fn a_middleware_changes_an_event() {
     let mut client = server.client().await;
     client.send(r#"421["shout",["a","b"]]"#).await;
     client.expect(r#"431["a b!"]"#).await;
-    // No handler of another kind has anything to change.
+    // Other kinds of handlers cannot take `Rewrite`.
     server
         .io
         .of("/other")
@@ -117,7 +117,7 @@ async fn a_middleware_that_waits_keeps_the_order() {
     let mut other = server.client_in("/").await.0;
     client.burst(&[r#"42["event",1]"#, r#"42["event",2]"#, r#"42["event",3]"#]).await;
     assert_eq!(log.next().await, ("asked", 1));
-    // Others are not held up.
+    // Other sockets are not delayed.
     other.send(r#"42["event",9]"#).await;
     assert_eq!([log.next().await, log.next().await], [("asked", 9), ("handled", 9)]);
     assert_eq!(log.rest(), []);

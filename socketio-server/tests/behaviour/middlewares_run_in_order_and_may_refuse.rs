@@ -1,4 +1,5 @@
-//! Middlewares run one after the other before CONNECT is answered; an error refuses the client, with message and data.
+//! Middlewares run one after another before the CONNECT response. An error refuses the client with
+//! a message and data.
 
 use crate::support;
 
@@ -130,13 +131,13 @@ async fn a_client_that_leaves_before_the_decision_is_removed() {
     });
     let mut connected = sockets(&server.io.of("/"));
 
-    // It takes its CONNECT back, and asks again.
+    // The client withdraws its CONNECT and connects again.
     let mut client = server.open().await;
     client.burst(&["40", "41", "40"]).await;
     let (first, second) = (log.next().await, log.next().await);
     within(first.disconnected()).await;
     assert_eq!(server.io.of("/").sockets_count(), 1);
-    // It goes away.
+    // The client leaves.
     client.reset();
     within(second.disconnected()).await;
     support::until(|| server.io.of("/").sockets_count() == 0).await;

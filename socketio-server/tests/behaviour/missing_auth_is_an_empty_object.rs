@@ -1,4 +1,4 @@
-//! A client that sends no auth sends `{}`, as in Node: `socket.handshake.auth` is an empty object there.
+//! Missing auth is `{}`, as in Node, where `socket.handshake.auth` is an empty object.
 
 use crate::support;
 

@@ -1,4 +1,4 @@
-//! A server that speaks msgpack: every packet is one binary message, handlers are the same.
+//! With the msgpack parser every packet is one binary message. Handlers do not change.
 #![cfg(feature = "msgpack")]
 
 use crate::support;
@@ -99,7 +99,7 @@ async fn garbage_and_text_close_the_connection() {
     }
 }
 
-/// The arguments of an event without the offset, and the offset.
+/// Returns the arguments of an event without the offset, and the offset.
 async fn recorded(client: &mut Client) -> (Vec<Value>, String) {
     let mut values = event(client).await.values().unwrap();
     let Some(Value::String(offset)) = values.pop() else { panic!("no offset") };

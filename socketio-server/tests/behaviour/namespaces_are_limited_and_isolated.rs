@@ -1,4 +1,4 @@
-//! Several namespaces share a connection without touching each other, up to a limit.
+//! Several namespaces share a connection independently, up to a limit.
 
 use crate::support;
 
@@ -107,7 +107,7 @@ async fn the_auth_of_a_connection_is_limited() {
     for nsp in ["/a", "/b", "/c"] {
         server.io.of(nsp);
     }
-    // A namespace that waits for its middlewares counts as well.
+    // A namespace that waits for its middlewares counts too.
     server.io.of("/waits").use_(std::future::pending::<support::Done>);
     let mut client = server.open().await;
     let auth = r#"{"token":"0123456"}"#;
@@ -120,7 +120,7 @@ async fn the_auth_of_a_connection_is_limited() {
     client.expect(&too_large("/b")).await;
     client.send(r#"40/c,{}"#).await;
     client.connected("/c").await;
-    // Leaving a namespace frees its bytes, and the refused namespace may be asked for again.
+    // Leaving a namespace frees its bytes, so the client may request the refused namespace again.
     client.send("41/a,").await;
     client.send(&format!("40/b,{auth}")).await;
     client.connected("/b").await;

@@ -1,11 +1,11 @@
-//! User code may call anything from anywhere: handlers, error handlers, and the ends of closures.
+//! User code may call any function from handlers, error handlers and destructors of closures.
 
 use crate::support;
 
 use socketio_server::{Data, HandlerError, NamespaceVerdict, Server, Socket};
 use support::{Done, log, server, sockets, within};
 
-/// Calls back when it is dropped.
+/// Calls a function when it is dropped.
 struct OnDrop<F: FnMut()>(F);
 
 impl<F: FnMut()> OnDrop<F> {
@@ -108,7 +108,7 @@ async fn destructors_of_handlers_may_call_anything() {
     assert_eq!(log.next().await, "at the end");
 }
 
-/// Answers wake whoever waits while nothing is locked.
+/// Wakers run while no lock is held.
 #[tokio::test]
 async fn wakers_may_call_anything() {
     struct Nosy(Socket, Server);
@@ -192,7 +192,7 @@ async fn hooks_and_listeners_of_namespaces_may_call_anything() {
         client.expect(sent).await;
     }
 
-    // Their ends.
+    // Destructors of the listeners.
     let ends = |what: &'static str| {
         let (held, sender) = (socket.clone(), sender.clone());
         OnDrop(move || {

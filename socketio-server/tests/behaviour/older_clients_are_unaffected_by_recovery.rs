@@ -1,4 +1,4 @@
-//! Clients of Socket.IO v2 and v3 get offsets as one more argument, and make nothing of them.
+//! Clients of Socket.IO v2 and v3 get the offset as one more argument and ignore it.
 
 use crate::support;
 
@@ -16,7 +16,7 @@ async fn a_v2_client_is_unaffected_by_recovery() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
     let (mut client, sid) = server.open_v2().await;
-    // No private id, which they would take for arguments.
+    // There is no private id, which the client would take for an argument.
     client.expect("40").await;
     let socket = within(connected.recv()).await.unwrap();
     socket.join("room").unwrap();
@@ -36,7 +36,7 @@ async fn a_v2_client_is_unaffected_by_recovery() {
     assert_eq!(answer.await.unwrap().unwrap(), 5);
     client.fence().await;
 
-    // Nothing is kept for somebody who cannot come back.
+    // No session is kept for a client that cannot recover it.
     client.reset();
     until(|| server.io.of("/").sockets_count() == 0).await;
     assert!(socket.emit("late", &1).is_err());
@@ -54,7 +54,7 @@ async fn a_v3_client_is_unaffected_by_recovery() {
     let mut connected = sockets(&server.io.of("/"));
     let mut client = server.open().await;
     client.send("40").await;
-    // They look at the id, and at nothing beside it.
+    // The client reads only the id.
     let (sid, _) = client.recoverable().await;
     within(connected.recv()).await.unwrap().join("room").unwrap();
     server.io.to("room").emit("n", &1).unwrap();
@@ -62,7 +62,7 @@ async fn a_v3_client_is_unaffected_by_recovery() {
     client.reset();
     until(|| server.io.of("/").sockets_count() == 0).await;
     server.io.to("room").emit("late", &1).unwrap();
-    // They claim nothing.
+    // The client claims no session.
     let mut client = server.open().await;
     client.send("40").await;
     assert_ne!(client.recoverable().await.0, sid);

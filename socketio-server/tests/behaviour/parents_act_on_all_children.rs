@@ -1,4 +1,5 @@
-//! What a parent namespace has besides handlers and `emit`: listeners of every kind, groups of sockets, other servers.
+//! Listeners, operations on sockets and server-side events of a parent namespace apply to all its
+//! children.
 
 use crate::support;
 
@@ -63,7 +64,7 @@ async fn broadcasts_of_a_parent_reach_all_children() {
     parent.on_connection(|socket: Socket| async move { Done::Ok(socket.join("here")?) });
     let (mut one, _) = server.client_in("/room/1").await;
     let (mut two, _) = server.client_in("/room/2").await;
-    // Dropped where something is on its way already.
+    // The volatile event is dropped if another one is being written.
     parent.volatile().emit("volatile", &()).unwrap();
     one.expect(r#"42/room/1,["volatile"]"#).await;
     two.expect(r#"42/room/2,["volatile"]"#).await;

@@ -1,4 +1,5 @@
-//! No client gets into a namespace past its parent: neither its function nor its middlewares, whoever made it first.
+//! No client enters a child without its parent's function and middlewares, whichever side created
+//! the child.
 
 use crate::support;
 
@@ -22,7 +23,7 @@ fn check(token: &Token) -> Result<(), HandlerError> {
     if token.token == "secret" { Ok(()) } else { Err(HandlerError::public("not authorized")) }
 }
 
-/// Namespaces `/team-…` for those who have the token.
+/// Namespaces `/team-…` for clients that have the token.
 fn teams(io: &Server) -> (ParentNamespace, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let counts = asked.clone();
@@ -109,11 +110,11 @@ async fn the_function_decides_on_namespaces_that_the_application_declared() {
         client.send("41/team-1,").await;
     }
     refused(&mut client, "/team-1").await;
-    // A name that the function passes is the application's own.
+    // A name that the function passes belongs to the application.
     client.connect("/other").await;
     client.send(r#"42/other,1["own"]"#).await;
     client.expect(r#"43/other,1["other"]"#).await;
-    // The application's handle and the parent's child are one.
+    // The application's handle refers to the parent's child.
     allowed(&mut client, "/team-1").await;
     client.expect(r#"42/team-1,["welcome",2]"#).await;
     parent.emit("both", &1).unwrap();

@@ -1,4 +1,4 @@
-//! Everything works over HTTP long-polling, and goes on over WebSocket after the upgrade.
+//! Long-polling offers everything that WebSocket does, and sockets survive the upgrade.
 
 use crate::support;
 
@@ -85,7 +85,7 @@ async fn an_ack_times_out_without_a_poll() {
     let mut connected = support::sockets(&server.io.of("/"));
     server.polling_client().await;
     let socket = within(connected.recv()).await.unwrap();
-    // The driver waits by now, and nothing but the deadline will wake it.
+    // The driver is waiting, and only the deadline will wake it.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! An error type of the application's own says what clients may read of it, and is used with plain `?`.
+//! An error type of the application defines what clients may read, and is used with plain `?`.
 
 use crate::support;
 
@@ -26,7 +26,7 @@ impl PublicError for ShopError {
     }
 }
 
-/// An error that is not an `Error`, with a conversion of its own.
+/// A type that does not implement `Error`, with its own conversion.
 enum Plain {
     NotFound,
     Io(std::io::Error),
@@ -99,7 +99,7 @@ async fn errors_of_a_registered_type_reach_the_client() {
     client.send(r#"421["buy",3]"#).await;
     client.expect("431[3]").await;
 
-    // A refusal that was meant is no failure.
+    // A deliberate refusal is no failure.
     let mut reported = failures(&server.io.of("/refuses"));
     for nsp in ["/refuses", "/function"] {
         client.send(&format!("40{nsp},")).await;

@@ -1,4 +1,5 @@
-//! A client that comes back passes by the middlewares, unless it is asked not to; then it gets nothing before they agree.
+//! A recovered client skips the middlewares by default. Otherwise it gets nothing before they
+//! accept it.
 
 use crate::support;
 
@@ -11,7 +12,8 @@ use serde_json::json;
 use socketio_server::{HandlerError, Recovery, ServerConfig, Socket};
 use support::{Running, server_with, until};
 
-/// A server, how often its middleware ran, and whether that refuses who comes back.
+/// Returns a server, the number of runs of its middleware, and whether the middleware refuses
+/// recovered clients.
 async fn guarded(recovery: Recovery) -> (Running, Arc<AtomicU32>, Arc<AtomicBool>) {
     let server = server_with(ServerConfig::default().connection_state_recovery(recovery)).await;
     let (runs, refuse) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
@@ -28,7 +30,8 @@ async fn guarded(recovery: Recovery) -> (Running, Arc<AtomicU32>, Arc<AtomicBool
     (server, runs, refuse)
 }
 
-/// A client that was connected, got an event, was lost, and missed another one: its private id and offset.
+/// Connects a client that receives an event, is lost, and misses another one. Returns its private
+/// id and offset.
 async fn lost(server: &Running) -> (String, String) {
     let mut client = server.open().await;
     client.send("40").await;

@@ -1,5 +1,5 @@
-//! While several tasks broadcast, and clients lose their connections and come back, to this node or to another one: nothing is
-//! lost, repeated or reordered, and each sender's order is kept.
+//! Several tasks broadcast while clients lose their connections and return, to the same node or
+//! another. No event is lost, repeated or reordered.
 
 use crate::support;
 
@@ -28,13 +28,13 @@ async fn sender(
             socket.emit("n", &(number + SENDERS, count)).unwrap();
         }
         count += 1;
-        // A pace that the clients can keep up with.
+        // Sends at a pace that the clients can follow.
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
     count
 }
 
-/// What a client has got, by sender.
+/// The events that a client has received, by sender.
 #[derive(Default)]
 struct Seen {
     next: [u32; 2 * SENDERS],
@@ -81,7 +81,7 @@ async fn client(
             if text.contains(&pid) {
                 break again;
             }
-            // The server has not noticed the loss yet: this is another session.
+            // The server has not yet detected the loss, so this is another session.
             again.reset();
             tokio::task::yield_now().await;
         };
@@ -95,7 +95,7 @@ async fn client(
 }
 
 fn config() -> ServerConfig {
-    // However late a client is, it misses less than what is kept.
+    // Even a slow client misses fewer events than the log holds.
     let recovery = Recovery::default().max_packets(1_000_000).max_bytes(1 << 30);
     ServerConfig::default()
         .connection_state_recovery(recovery)

@@ -1,4 +1,5 @@
-//! An event that was sent reliably comes again when its client has come back, until it is answered; the sender is told.
+//! A reliable event is sent again after its client has recovered the session, until it is acked.
+//! The sender learns the outcome.
 
 use crate::support;
 
@@ -7,7 +8,7 @@ use std::time::Duration;
 use socketio_server::{AckError, DeliveryError, Recovery, ServerConfig, Socket};
 use support::{Client, Running, server, server_with, sockets, until, within};
 
-/// A client that has got one event: its socket, private id and offset.
+/// Connects a client that has received one event. Returns its socket, private id and offset.
 async fn connected(recovery: Recovery) -> (Running, Client, Socket, String, String) {
     let config = ServerConfig::default()
         .connection_state_recovery(recovery)
@@ -65,7 +66,8 @@ async fn a_reliable_event_expires_with_its_session() {
 
 #[tokio::test]
 async fn a_closed_server_fails_reliable_events() {
-    // The client is away, or connected, when the server closes; or connected when it is drained.
+    // The client is disconnected or connected when the server closes, or connected when the server
+    // drains.
     for (away, drain) in [(true, false), (false, false), (false, true)] {
         let (server, mut client, socket, ..) = connected(Recovery::default()).await;
         let sender = socket.clone();
@@ -119,7 +121,7 @@ async fn a_closed_namespace_fails_reliable_events() {
 
 #[tokio::test]
 async fn a_client_that_missed_too_much_fails_reliable_events() {
-    // More than is kept, and more than the client can be sent at once.
+    // More events than the log holds, and more than the client's queue holds.
     for recovery in [Recovery::default().max_packets(5), Recovery::default()] {
         let (server, mut client, socket, pid, offset) = connected(recovery).await;
         let answer = tokio::spawn(async move { socket.emit_reliably::<()>("pay", &7).await });
@@ -153,7 +155,7 @@ async fn pending_reliable_events_are_limited() {
     assert!(matches!(refused, Err(DeliveryError::TooMany)));
     client.send("430[]").await;
     within(answer).await.unwrap().unwrap();
-    // What is answered, or given up, makes room.
+    // An acked or abandoned event makes room.
     for id in 1..3 {
         let dropped = tokio::time::timeout(support::SOON, socket.emit_reliably::<()>("pay", &8));
         assert!(dropped.await.is_err());

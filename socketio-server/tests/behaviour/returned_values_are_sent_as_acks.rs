@@ -1,4 +1,4 @@
-//! What a handler returns answers the acknowledgement; the first answer of an event wins.
+//! The value that a handler returns is sent as the ack. The first ack of an event wins.
 
 use crate::support;
 
@@ -43,7 +43,7 @@ async fn every_kind_of_return_value_is_acked() {
     ] {
         client.send(&format!("428[{event}]")).await;
         client.expect(&format!("438{answer}")).await;
-        // Where nobody waits, nothing is sent.
+        // The client has requested no ack, so nothing is sent.
         client.send(&format!("42[{event}]")).await;
         client.fence().await;
     }
@@ -66,7 +66,7 @@ async fn handlers_of_one_event_run_in_order_and_the_first_ack_wins() {
     let mut connected = sockets(&server.io.of("/"));
     let mut client = server.client().await;
     let socket = within(connected.recv()).await.unwrap();
-    // Declared after the client came, and the socket's own before the namespace's.
+    // The handlers are added after the client has connected, those of the socket first.
     socket.on("event", |socket: Socket| async move {
         socket.emit("third", &())?;
         Done::Ok(())
@@ -101,6 +101,6 @@ async fn an_ack_may_be_sent_later_by_another_task() {
     });
     let mut client = server.client().await;
     client.send(r#"4299999999999999999999["later"]"#).await;
-    // A JavaScript number, as the reference server gives it back.
+    // A JavaScript number, as Node's server returns it.
     client.expect(r#"43100000000000000000000["at last"]"#).await;
 }

@@ -1,4 +1,4 @@
-//! At a disconnection running handlers finish; they can learn of it.
+//! Running handlers finish after a disconnection, and can detect it.
 
 use crate::support;
 
@@ -15,7 +15,7 @@ async fn running_handlers_detect_the_disconnection_and_finish() {
             let _ = sender.send("started");
             socket.disconnected().await;
             tokio::task::yield_now().await;
-            // Already over: at once.
+            // The socket is disconnected already, so this returns at once.
             socket.disconnected().await;
             let _ = sender.send("finished");
         }
@@ -29,7 +29,7 @@ async fn running_handlers_detect_the_disconnection_and_finish() {
         end(client);
         assert_eq!(log.next().await, "finished");
     }
-    // The connection lives on.
+    // The connection remains.
     let mut client = server.client().await;
     client.send(r#"42["watch"]"#).await;
     assert_eq!(log.next().await, "started");

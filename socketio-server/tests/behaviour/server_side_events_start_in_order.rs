@@ -1,5 +1,5 @@
-//! Handlers of server-side events begin in the order in which the events arrived, also on several threads, and one that
-//! waits or panics holds no other one up.
+//! Handlers of server-side events start in the order of the events, even on several threads. A
+//! handler that waits or panics delays no other.
 
 use crate::support;
 

@@ -1,5 +1,6 @@
-//! Three servers in one process, joined by an adapter, pass the suite that every back-end runs: with peers that are counted
-//! or known by heartbeats, and with a channel per room. Clients are real ones, over loopback.
+//! Three servers in one process, joined by the adapter in memory, pass the conformance suite of the
+//! adapters: with counted peers, with heartbeats, and with a channel per room. The clients connect
+//! over loopback.
 
 use crate::support;
 
@@ -19,7 +20,7 @@ struct Servers {
     servers: Vec<(Running, Arc<MemoryAdapter>)>,
 }
 
-/// The last server hears and is heard a little later, in order.
+/// Messages from and to the last server are delayed a little, in order.
 fn slow(cluster: &MemoryCluster) {
     let (sender, mut late) = tokio::sync::mpsc::unbounded_channel::<Parcel>();
     tokio::spawn(async move {
@@ -101,7 +102,7 @@ impl Tester {
         }
     }
 
-    /// The next packet; none at the end.
+    /// Returns the next packet, or `None` at the end.
     async fn packet(&mut self) -> Option<Content> {
         loop {
             let decoded = match self.client.next().await? {

@@ -1,4 +1,4 @@
-//! Where an engine keeps a log and the sessions, a client comes back to whichever node it reaches.
+//! If the engine keeps a log and the sessions, a client can recover its session on any node.
 
 use crate::support;
 
@@ -34,10 +34,10 @@ async fn another_node_restores_a_session_with_all_missed_events() {
         io.local().emit("not", &n).unwrap();
         io.emit("binary", &Binary(vec![1, 2].into())).unwrap();
         io.of("/other").emit("not", &n).unwrap();
-        // Both nodes' events are in the log before this goes on.
+        // Waits until the events of both nodes are in the log.
         within(io.fetch_sockets()).await.unwrap();
     }
-    // To the socket that is away.
+    // Emits to the disconnected socket.
     socket.emit("late", &1).unwrap();
     within(one.server.io.fetch_sockets()).await.unwrap();
     let mut client = two.claims(&pid, &offset).await;
@@ -62,7 +62,7 @@ async fn another_node_restores_a_session_with_all_missed_events() {
     let mut expected = [socket.id(), "both", "in"];
     expected.sort_unstable();
     assert_eq!(rooms, expected);
-    // The handle of the node that lost it reaches it as well.
+    // The handle on the node that lost the client reaches it too.
     socket.emit("from afar", &1).unwrap();
     back.emit("from here", &2).unwrap();
     let mut names = [client.recorded().await.0, client.recorded().await.0];
@@ -71,7 +71,7 @@ async fn another_node_restores_a_session_with_all_missed_events() {
     client.fence().await;
 }
 
-/// Waits until as many sessions are kept for all nodes.
+/// Waits until the store holds `sessions` sessions.
 async fn kept(cluster: &MemoryCluster, sessions: usize) {
     until(|| cluster.sessions() == sessions).await;
 }
@@ -89,7 +89,8 @@ async fn a_session_is_restored_repeatedly_on_changing_nodes() {
     let mut next = 0_u32;
     for round in 0..20 {
         let (here, there) = (round % 2, (round / 3) % 2);
-        // Some are got, some are missed; the last ones of a page, of several, of none.
+        // The client receives some events and misses others. The missed ones fill part of a page,
+        // several pages, or none.
         for node in &nodes {
             node.server.io.to("in").emit("n", &next).unwrap();
             node.settle().await;
@@ -128,7 +129,8 @@ async fn two_claims_restore_a_session_once() {
     assert_eq!(pids.iter().filter(|it| **it == pid).count(), 1, "{pids:?}");
 }
 
-/// Twice while the store has not answered: the client vanishes, and asks again on the same node.
+/// While the store has not replied, the client vanishes and claims the session again on the same
+/// node.
 #[tokio::test]
 async fn a_session_survives_a_client_that_vanishes_during_the_query() {
     let cluster = cluster();
@@ -260,7 +262,7 @@ async fn a_restored_session_skips_the_middlewares_of_its_namespace_only() {
     let (client, socket, pid, offset) = one.client_with_offset().await;
     one.lose(client).await;
     kept(&cluster, 1).await;
-    // Who has not been let in is sent nothing, and may try again.
+    // A refused client gets no missed events.
     let mut refused = three.claims(&pid, &offset).await;
     refused.expect(r#"44{"message":"no"}"#).await;
     assert_eq!(cluster.sessions(), 0, "it was refused for good");
@@ -270,7 +272,7 @@ async fn a_restored_session_skips_the_middlewares_of_its_namespace_only() {
     kept(&cluster, 1).await;
     let mut client = two.claims(&pid, &offset).await;
     assert_eq!(client.recoverable().await.1, pid);
-    // A session opens its own namespace only.
+    // A session is valid only in its own namespace.
     client.reset();
     kept(&cluster, 1).await;
     let mut client = two.server.open().await;
@@ -308,7 +310,7 @@ async fn a_session_without_a_namespace_passes_the_middlewares() {
     client.expect(r#"44{"message":"no"}"#).await;
 }
 
-/// The store of the main namespace, as another server has it.
+/// Returns the session store of the main namespace, as another server sees it.
 async fn store(cluster: &MemoryCluster) -> std::sync::Arc<dyn SessionStore> {
     use socketio_adapter::{ClusterAdapter, Inbox, Message, MessageError, Offset, Seat};
     struct Nobody;
@@ -319,7 +321,7 @@ async fn store(cluster: &MemoryCluster) -> std::sync::Arc<dyn SessionStore> {
     let seat = Seat { nsp: "/".into(), uid: "node".into() };
     let link = cluster.adapter().join(seat, std::sync::Arc::new(Nobody)).await.unwrap();
     let store = link.sessions().unwrap();
-    // Nobody answers questions.
+    // This node answers no requests, so it leaves.
     link.leave().await;
     store
 }

@@ -1,5 +1,6 @@
-//! Clients are lost and come back to nodes that lag behind each other, while all nodes emit: each client gets what a model of
-//! a few lines says, once, and all of them in one order.
+//! Clients lose their connections and return to nodes that lag behind each other, while all nodes
+//! emit. Each client gets the events that a small model predicts, once, and all clients in one
+//! order.
 
 use crate::support;
 
@@ -18,12 +19,12 @@ const CLIENTS: usize = 3;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// From a node, to whom.
+    /// A node emits to a selection.
     Emit(usize, To),
-    /// By the handle of the node that the client first came to.
+    /// The first node of the client emits through its handle.
     Own(usize),
     Lose(usize),
-    /// To a node.
+    /// The client returns to a node.
     Return(usize, usize),
     Hold(usize),
     Release(usize),
@@ -55,18 +56,18 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 struct Wanderer {
-    /// Where it is, while it is connected.
+    /// The node of the client, while it is connected.
     at: Option<(usize, Client)>,
     first: Socket,
     pid: String,
     offset: String,
-    /// What it is to get, and what it got.
+    /// The expected events, and the received events.
     due: Vec<u32>,
     got: Vec<u32>,
 }
 
 impl Wanderer {
-    /// Reads up to the answer that has come with or without what came before it.
+    /// Reads up to the CONNECT response, with or without the events before it.
     async fn read_until(&mut self, end: &str) {
         loop {
             let Some((_, client)) = &mut self.at else { return };
@@ -88,7 +89,7 @@ impl Wanderer {
         self.offset = event[2].as_str().unwrap().to_owned();
     }
 
-    /// Takes what has arrived so far.
+    /// Takes the events that have arrived so far.
     async fn fence(&mut self) {
         if let Some((_, client)) = &mut self.at {
             client.send(r#"42999["fence"]"#).await;
@@ -126,7 +127,7 @@ async fn agrees(steps: Vec<Step>) {
                     To::Volatile => io.volatile().emit("v", &sent),
                 }
                 .unwrap();
-                // So that the model knows the order.
+                // Settles the order for the model.
                 until(|| io.stats().cluster.sent > before).await;
                 for (n, client) in clients.iter_mut().enumerate() {
                     let is_in = |room: usize| room == n || room == (n + 1) % CLIENTS;
@@ -147,7 +148,8 @@ async fn agrees(steps: Vec<Step>) {
                 clients[n].due.push(sent);
             }
             Step::Lose(n) => {
-                // With or without having read what is there. (Where events are held, answers wait behind them.)
+                // The client may have read the pending events or not. While events are held, acks
+                // wait behind them.
                 if sent % 2 == 0
                     && let Some((node, _)) = clients[n].at
                     && !held[node].is_on()

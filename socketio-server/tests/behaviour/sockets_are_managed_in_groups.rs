@@ -40,7 +40,7 @@ async fn groups_of_sockets_are_disconnected() {
     one.expect("41").await;
     assert_eq!(reasons.next().await, "server namespace disconnect");
     two.fence().await;
-    // The connection was kept.
+    // The connection remains.
     one.connect("/").await;
     server.io.close_connections().unwrap();
     assert_eq!(one.rest().await, ["41"]);
@@ -56,7 +56,7 @@ async fn the_rooms_of_a_socket_are_limited() {
     let socket = within(connected.recv()).await.unwrap();
     socket.join(["a", "b"]).unwrap();
     assert_eq!(socket.join("c"), Err(JoinError::TooManyRooms { limit: 2 }));
-    // Those it is in count once, its own not at all.
+    // A room that the socket is in counts once. The room named after its id does not count.
     socket.join(["a", socket.id()]).unwrap();
     server.io.sockets_join("c").unwrap();
     assert_eq!(socket.rooms(), [socket.id(), "a", "b"].map(Room::from));
@@ -76,7 +76,7 @@ async fn the_length_of_a_room_name_is_limited() {
     assert_eq!(socket.join("äöüß\u{20ac}"), Err(refused));
     let result = server.io.sockets_join(["before", "123456789"]);
     assert!(matches!(result, Err(ClusterError::RoomNameTooLong { limit: 8 })));
-    // Its own id is longer, and is the room that it is in anyway.
+    // The socket's id is longer, but the socket is in that room anyway.
     socket.join(socket.id()).unwrap();
     assert_eq!(socket.rooms(), [socket.id(), "12345678"].map(Room::from));
 }

@@ -1,4 +1,5 @@
-//! Events beyond the rate limit are dropped, told of and answered; or their socket is disconnected.
+//! Events beyond the rate limit are dropped, reported and acked with an error, or their socket is
+//! disconnected.
 
 use crate::support;
 
@@ -30,7 +31,7 @@ async fn bytes_are_limited_too() {
     let mut client = server.client().await;
     client.send(&format!(r#"421["event","{}"]"#, "x".repeat(1000))).await;
     client.expect(r#"431[{"error":"rate limit exceeded"}]"#).await;
-    // Attachments count; what was refused has cost nothing.
+    // Attachments count. A refused event takes no tokens.
     client.send(r#"451-2["event",{"_placeholder":true,"num":0}]"#).await;
     client.send_binary(&[0; 1000]).await;
     client.expect(r#"432[{"error":"rate limit exceeded"}]"#).await;

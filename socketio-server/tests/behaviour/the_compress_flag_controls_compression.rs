@@ -1,4 +1,4 @@
-//! The flag `compress`, on polling and on WebSocket.
+//! The flag `compress` on polling and on WebSocket.
 
 #![cfg(feature = "compression")]
 
@@ -17,7 +17,7 @@ use tokio::{
 type ToAll = fn(&Server) -> Broadcast;
 type ToOne = fn(&Socket) -> Emitter<'_>;
 
-/// Whether the event of each of these is compressed.
+/// Returns whether the event of each emitter is compressed.
 const BROADCASTS: [(ToAll, bool); 4] = [
     (|io| io.to("room"), true),
     (|io| io.to("room").compress(true), true),
@@ -90,7 +90,7 @@ async fn the_flag_applies_to_websocket() {
     pending.abort();
 }
 
-/// A client that looks at frames, and offers compression.
+/// A client that offers compression and reads raw frames.
 struct Client(TcpStream);
 
 impl Client {
@@ -107,13 +107,13 @@ impl Client {
         }
         let mut this = Self(stream);
         assert!(!this.compressed().await, "the handshake is short");
-        // "40", under a mask of zeros.
+        // "40" with a mask of zeros.
         this.0.write_all(&[0x81, 0x82, 0, 0, 0, 0, b'4', b'0']).await.unwrap();
         assert!(!this.compressed().await, "so is what the namespace answers");
         this
     }
 
-    /// Whether the next frame is compressed.
+    /// Returns whether the next frame is compressed.
     async fn compressed(&mut self) -> bool {
         within(async {
             let first = self.0.read_u8().await.unwrap();

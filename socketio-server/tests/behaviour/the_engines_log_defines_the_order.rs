@@ -1,5 +1,6 @@
-//! Where sessions are restored by any node, events are delivered at their place in the engine's log: on all nodes in one
-//! order, and on a node that lags behind not twice. What no log keeps stays behind the events before it.
+//! If any node can restore sessions, events are delivered at their position in the engine's log: in
+//! one order on all nodes, and once on a node that lags behind. Packets that are not logged stay
+//! behind the events before them.
 
 use crate::support;
 
@@ -115,7 +116,8 @@ async fn events_that_the_engine_never_returns_stop_counting() {
     }
 }
 
-/// The client comes to a node that has heard nothing for a while: of what it got elsewhere, and of what it missed.
+/// The client returns to a node that has not yet received the events that the client got elsewhere
+/// or missed.
 #[tokio::test]
 async fn a_client_gets_each_event_once_on_a_node_that_lags_behind() {
     let cluster = cluster();
@@ -141,7 +143,7 @@ async fn a_client_gets_each_event_once_on_a_node_that_lags_behind() {
         assert_eq!(client.recorded().await.0, json!(["missed", n]));
     }
     assert_eq!(client.recoverable().await.1, pid);
-    // What was missed before it joined does not come because of that.
+    // Events sent before the socket joined the room are not delivered.
     two.socket().await.join("later").unwrap();
     held.release();
     client.fence().await;
@@ -170,7 +172,7 @@ async fn events_are_delivered_locally_without_an_engine() {
     client.fence().await;
 }
 
-/// Whether it is given back before its sender gives up waiting for the answer, or later.
+/// The engine may return the event before or after its sender stops waiting for the confirmation.
 #[tokio::test]
 async fn an_event_with_an_unconfirmed_publish_is_delivered_once() {
     let cluster = cluster();

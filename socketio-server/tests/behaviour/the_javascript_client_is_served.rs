@@ -1,4 +1,4 @@
-//! The JavaScript client is served as Node's server does it.
+//! The JavaScript client is served as by Node's server.
 
 use std::{fs, path::PathBuf};
 
@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use socketio_server::{ClientFiles, Cors, Server, ServerConfig};
 
-/// An npm package in a folder of its own.
+/// Creates an npm package in its own folder.
 fn package(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let dist = folder.join("dist");

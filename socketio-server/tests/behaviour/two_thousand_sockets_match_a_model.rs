@@ -1,5 +1,5 @@
-//! Two thousand clients in memory join, leave, say, ask, part and come back at random: what each of them got, and in which
-//! order, is what a model of a few lines says.
+//! Two thousand clients in memory join and leave rooms, emit, request acks, disconnect and return
+//! at random. Each client gets the events that a small model predicts, in the same order.
 #![cfg(feature = "testing")]
 
 use std::collections::{BTreeSet, VecDeque};
@@ -14,13 +14,13 @@ const ROOMS: usize = 60;
 enum Step {
     Join(usize, usize),
     Leave(usize, usize),
-    /// To a room, without the sender; several in one body.
+    /// A client broadcasts to a room, several times in one body.
     Say(usize, usize, usize),
-    /// From the server, to one room but not to another.
+    /// The server emits to one room except another.
     Announce(usize, usize),
-    /// From the server, to everybody.
+    /// The server emits to all sockets.
     Shout,
-    /// The server asks one client.
+    /// The server requests an ack from one client.
     Ask(usize),
     Part(usize, Way),
     Return(usize),
@@ -34,7 +34,7 @@ enum Way {
     Kick,
 }
 
-/// What is known of one client.
+/// The model's state of one client.
 #[derive(Default)]
 struct Model {
     here: bool,
@@ -54,7 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => client.clone().prop_map(Step::Ask),
         2 => (client.clone(), way).prop_map(|(client, way)| Step::Part(client, way)),
         2 => client.prop_map(Step::Return),
-        // Costs as much as a thousand others.
+        // A connect costs as much as a thousand other steps.
         1 => (0..20_u8).prop_filter_map("seldom", |n| (n == 0).then_some(Step::Shout)),
     ]
 }
@@ -100,7 +100,7 @@ impl World {
         format!("text {}", self.said)
     }
 
-    /// Notes what every client should get.
+    /// Records the expected event for each client.
     fn due(&mut self, text: &str, gets: impl Fn(usize, &Model) -> bool) {
         for (index, model) in self.models.iter_mut().enumerate() {
             if model.here && gets(index, model) {
@@ -141,7 +141,7 @@ impl World {
                 self.due(&text, |_, _| true);
             }
             Step::Ask(who) if self.models[who].here => {
-                // What was sent before it comes first.
+                // Earlier events precede the CONNECT response.
                 self.read(who).await;
                 let socket = self.io.of("/").socket(self.clients[who].id()).unwrap();
                 let ask = socket.emit_with_ack::<usize>("ask", &who);
@@ -173,7 +173,7 @@ impl World {
         }
     }
 
-    /// Reads what one client should have got, no more and no less up to here.
+    /// Checks that one client has received exactly the expected events so far.
     async fn read(&mut self, who: usize) {
         while let Some(text) = self.models[who].due.pop_front() {
             assert_eq!(self.clients[who].expect::<String>("said").await.unwrap(), text);
@@ -181,7 +181,7 @@ impl World {
     }
 
     async fn check(mut self) {
-        // What nobody should have got would come before this.
+        // An unexpected event would arrive before this one.
         self.take(Step::Shout).await;
         for who in 0..CLIENTS {
             self.read(who).await;

@@ -1,4 +1,4 @@
-//! A typed event takes and answers what its contract says; `()` answers with no arguments.
+//! A typed event has the arguments and the ack of its contract. `()` is an ack without arguments.
 
 use crate::support;
 

@@ -1,4 +1,5 @@
-//! Without a session that is known, unexpired and complete, a client gets a new one, as if it had asked for nothing.
+//! A client without a known, unexpired and complete session gets a new one, as if it had claimed
+//! none.
 
 use crate::support;
 
@@ -17,7 +18,7 @@ struct Lost {
     offset: String,
 }
 
-/// A client that has got one event, and then left in some way.
+/// A client that has received one event and then left in some way.
 async fn after(recovery: Recovery, leave: impl AsyncFnOnce(&Socket, Client)) -> Lost {
     let config = ServerConfig::default()
         .connection_state_recovery(recovery)
@@ -41,7 +42,8 @@ impl Lost {
         self.recovers_as(&pid, &offset).await
     }
 
-    /// Whether these bring the session back. A new one knows nothing of the former.
+    /// Returns whether this id and offset recover the session. A new session shares nothing with
+    /// the old one.
     async fn recovers_as(&mut self, pid: &str, offset: &str) -> bool {
         let mut client = self.server.open().await;
         client.claim(pid, offset).await;
@@ -89,7 +91,7 @@ async fn a_wrong_private_id_or_offset_recovers_nothing() {
     assert!(!lost.recovers_as(&pid, "").await);
     let sid = lost.sid.clone();
     assert!(!lost.recovers_as(&sid, &offset).await);
-    // The session itself is none the worse for it.
+    // The session can still be recovered.
     assert!(lost.recovers().await);
 }
 
@@ -115,7 +117,7 @@ async fn a_session_that_missed_more_than_the_log_holds_is_not_recovered() {
         (Recovery::default().max_packets(3), 4, false),
         (Recovery::default().max_packets(4), 4, true),
         (Recovery::default().max_bytes(1000), 10, false),
-        // More than its queue can hold.
+        // More events than the client's queue can hold.
         (Recovery::default(), 100, false),
         (Recovery::default(), 99, true),
     ];
@@ -157,7 +159,7 @@ async fn an_expired_session_is_freed_and_not_recovered() {
     .await;
     lost.socket.emit("while it may come back", &1).unwrap();
     until(|| lost.socket.emit("late", &1).is_err()).await;
-    // All that is left of the session now is this handle.
+    // Only this handle refers to the session now.
     let mut other = lost.server.open().await;
     other.send("40").await;
     other.recoverable().await;
@@ -203,7 +205,7 @@ async fn a_child_namespace_stays_while_its_sessions_can_be_recovered() {
     client.send(&format!(r#"40/room/1,{{"pid":"{pid}","offset":"1"}}"#)).await;
     assert_eq!(client.text().await, grant);
     client.close().await;
-    // When its time is over, so is the namespace's: the next client makes it anew.
+    // The namespace is removed when the session expires. The next client creates it again.
     within(async {
         while namespaces.rest().is_empty() {
             let mut visitor = server.open().await;

@@ -1,5 +1,5 @@
-//! Null, half a surrogate pair, numbers beyond an `f64` and binary: nothing a client sends is lost
-//! in silence, and nothing a handler answers.
+//! Null, half a surrogate pair, numbers beyond an `f64` and binary reach handlers and clients.
+//! Nothing is lost silently.
 
 use crate::support;
 
@@ -97,7 +97,7 @@ async fn half_a_surrogate_pair_reaches_typed_handlers() {
         client.send(&format!("420[{event}]")).await;
         client.expect(&format!("430{answer}")).await;
     }
-    // A name that no handler has is as any other such name.
+    // A name without a handler is ignored like any other.
     client.send(r#"42["\udfff"]"#).await;
     client.fence().await;
 }

@@ -1,4 +1,4 @@
-//! A server on a free port, and clients that send and expect exactly what a test says.
+//! A server on a free port, and clients that send and expect exact frames.
 
 // Every test is a crate of its own: nothing here is public, and each needs a part of it.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
@@ -16,13 +16,13 @@ use tokio_tungstenite::WebSocketStream;
 
 pub use tokio_tungstenite::tungstenite::Message;
 
-/// Long enough for a busy machine; only a hang takes it.
+/// Long enough for a busy machine. Only a hanging test reaches it.
 pub const HANG: Duration = Duration::from_secs(20);
 
-/// A deadline that is meant to pass.
+/// A deadline that is expected to pass.
 pub const SOON: Duration = Duration::from_millis(60);
 
-/// Fails where `future` hangs.
+/// Fails if `future` hangs.
 #[track_caller]
 pub fn within<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
     let caller = std::panic::Location::caller();
@@ -34,8 +34,8 @@ pub fn within<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
     }
 }
 
-/// Lets the other tasks run until `condition` holds. Fails after [`HANG`], by the real clock: who yields over and over is
-/// never idle, and a paused one stands still meanwhile.
+/// Lets other tasks run until `condition` holds. Fails after [`HANG`] of the real clock, because a
+/// task that keeps yielding is never idle, so that a paused clock stands still.
 #[track_caller]
 pub fn until(mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();
@@ -48,7 +48,7 @@ pub fn until(mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
     }
 }
 
-/// A server, listening.
+/// A listening server.
 pub struct Running {
     pub io: Server,
     pub address: SocketAddr,
@@ -66,13 +66,13 @@ pub async fn server_with(config: ServerConfig) -> Running {
     Running { io, address }
 }
 
-/// A heartbeat that a client which does not answer fails soon.
+/// A heartbeat that a silent client soon fails.
 pub fn short_heartbeat() -> ServerConfig {
     let short = Duration::from_millis(50);
     ServerConfig::default().engine(|engine| engine.ping_interval(short).ping_timeout(short))
 }
 
-/// Lets clients of a namespace find out what has arrived: what the server sent before comes before the answer.
+/// Adds the handler of [`Client::fence`]: earlier events of the server arrive before its ack.
 pub fn fence(namespace: &Namespace) {
     namespace.on("fence", |ack: Ack| async move {
         ack.send(&())?;
@@ -80,7 +80,7 @@ pub fn fence(namespace: &Namespace) {
     });
 }
 
-/// The sockets that connect to a namespace.
+/// Returns the sockets that connect to a namespace.
 pub fn sockets(namespace: &Namespace) -> mpsc::UnboundedReceiver<Socket> {
     let (sender, sockets) = mpsc::unbounded_channel();
     namespace.on_connection(move |socket: Socket| {
@@ -103,13 +103,13 @@ impl<T> Log<T> {
         within(self.0.recv()).await.unwrap()
     }
 
-    /// What has been written and not been read.
+    /// Returns the entries that have not been read.
     pub fn rest(&mut self) -> Vec<T> {
         std::iter::from_fn(|| self.0.try_recv().ok()).collect()
     }
 }
 
-/// The reasons of a namespace's disconnections.
+/// Logs the reasons of a namespace's disconnections.
 pub fn disconnections(namespace: &Namespace) -> Log<String> {
     let (sender, log) = log();
     namespace.on_disconnect(move |reason: socketio_server::DisconnectReason| {
@@ -119,7 +119,7 @@ pub fn disconnections(namespace: &Namespace) -> Log<String> {
     log
 }
 
-/// What the namespace's error handler is told: event, stage, message.
+/// Logs the failures of a namespace: event, stage, message.
 pub fn failures(namespace: &Namespace) -> Log<String> {
     let (sender, log) = log();
     namespace.on_error(move |_, failure| {
@@ -128,28 +128,28 @@ pub fn failures(namespace: &Namespace) -> Log<String> {
     log
 }
 
-/// The end of a handler whose errors are nobody's concern.
+/// The return type of a handler whose errors do not matter.
 pub type Done = Result<(), HandlerError>;
 
 impl Running {
-    /// A client with an open Engine.IO session, in no namespace.
+    /// Connects a client with an open Engine.IO session and no namespace.
     pub async fn open(&self) -> Client {
         self.open_on(TcpSocket::new_v4().unwrap()).await
     }
 
-    /// A client that has not read the handshake.
+    /// Connects a client that has not read the handshake.
     pub async fn dial(&self) -> Client {
         self.dial_on(TcpSocket::new_v4().unwrap()).await
     }
 
-    /// A client that can receive little before it reads.
+    /// Connects a client with a small receive buffer.
     pub async fn open_slow(&self) -> Client {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         self.open_on(socket).await
     }
 
-    /// A client of Socket.IO v2 with an open session, and the session's id.
+    /// Connects a client of Socket.IO v2. Returns its session id too.
     pub async fn open_v2(&self) -> (Client, String) {
         let mut client = self.dial_with(TcpSocket::new_v4().unwrap(), 3).await;
         let open = client.text().await;
@@ -175,7 +175,7 @@ impl Running {
         Client(stream)
     }
 
-    /// One request of a polling client: the answer's status and body.
+    /// Sends a request of a polling client. Returns the status and body of the response.
     pub async fn request(&self, method: &str, sid: &str, body: &str) -> (u16, String) {
         let revision = self.io.engine().client(sid).map(|handle| handle.revision());
         let eio = if revision == Some(Revision::V3) { 3 } else { 4 };
@@ -189,7 +189,7 @@ impl Running {
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
-    /// A polling client in the main namespace: the id of its session.
+    /// Connects a polling client to the main namespace. Returns its session id.
     pub async fn polling_client(&self) -> String {
         let (_, open) = self.request("GET", "", "").await;
         let open: serde_json::Value = serde_json::from_str(&open[1..]).unwrap();
@@ -200,12 +200,12 @@ impl Running {
         sid.to_owned()
     }
 
-    /// A client in the main namespace.
+    /// Connects a client to the main namespace.
     pub async fn client(&self) -> Client {
         self.client_in("/").await.0
     }
 
-    /// A client in a namespace, and its id there.
+    /// Connects a client to a namespace. Returns its socket id too.
     pub async fn client_in(&self, nsp: &str) -> (Client, String) {
         let mut client = self.open().await;
         let sid = client.connect(nsp).await;
@@ -213,7 +213,7 @@ impl Running {
     }
 }
 
-/// A client, frame by frame.
+/// A client that sends and receives single frames.
 pub struct Client(pub WebSocketStream<tokio::net::TcpStream>);
 
 impl Client {
@@ -233,7 +233,7 @@ impl Client {
         within(self.0.send(Message::binary(data.to_vec()))).await.unwrap();
     }
 
-    /// The next frame, or `None` at the end.
+    /// Returns the next frame, or `None` at the end.
     #[track_caller]
     pub fn next(&mut self) -> impl Future<Output = Option<Message>> {
         within(async {
@@ -272,13 +272,13 @@ impl Client {
         }
     }
 
-    /// Joins a namespace: the id there.
+    /// Joins a namespace. Returns the socket id.
     pub async fn connect(&mut self, nsp: &str) -> String {
         self.send(&packet("40", nsp, "")).await;
         self.connected(nsp).await
     }
 
-    /// Expects the answer that grants a namespace: the id there.
+    /// Expects the CONNECT response of a namespace. Returns the socket id.
     pub async fn connected(&mut self, nsp: &str) -> String {
         let text = self.text().await;
         let start = packet("40", nsp, "{\"sid\":\"");
@@ -286,7 +286,8 @@ impl Client {
         sid.unwrap_or_else(|| panic!("no grant: {text}")).to_owned()
     }
 
-    /// Expects the answer that grants the main namespace where sessions can be recovered: the id there, and the private id.
+    /// Expects the CONNECT response of the main namespace with recovery. Returns the socket id and
+    /// the private id.
     pub async fn recoverable(&mut self) -> (String, String) {
         let text = self.text().await;
         let grant: serde_json::Value =
@@ -295,12 +296,12 @@ impl Client {
         (grant["sid"].as_str().unwrap().to_owned(), grant["pid"].as_str().unwrap().to_owned())
     }
 
-    /// Asks for the session that has this private id.
+    /// Claims the session with this private id.
     pub async fn claim(&mut self, pid: &str, offset: &str) {
         self.send(&format!(r#"40{{"pid":"{pid}","offset":"{offset}"}}"#)).await;
     }
 
-    /// The next event, its name and arguments, without the offset, and the offset.
+    /// Returns the next event without its offset, and the offset.
     pub async fn recorded(&mut self) -> (serde_json::Value, String) {
         let text = self.text().await;
         let event = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
@@ -309,7 +310,7 @@ impl Client {
         (event.into(), offset)
     }
 
-    /// Expects that nothing of the main namespace is on its way.
+    /// Expects that no packet of the main namespace is pending.
     #[track_caller]
     pub fn fence(&mut self) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
@@ -320,7 +321,7 @@ impl Client {
         }
     }
 
-    /// Expects the end: what came before it.
+    /// Expects the end. Returns the frames before it.
     pub async fn rest(&mut self) -> Vec<String> {
         let mut seen = Vec::new();
         while let Some(message) = self.next().await {
@@ -329,7 +330,7 @@ impl Client {
         seen
     }
 
-    /// Expects the end and nothing before it.
+    /// Expects the end without further frames.
     pub async fn closed(&mut self) {
         assert_eq!(self.rest().await, [""; 0]);
     }
@@ -340,14 +341,14 @@ impl Client {
         while let Some(Ok(_)) = within(self.0.next()).await {}
     }
 
-    /// Breaks the connection off.
+    /// Resets the connection.
     pub fn reset(self) {
         let stream = self.0.into_inner();
         let _ = stream.set_zero_linger();
     }
 }
 
-/// A packet's text: type, namespace, payload.
+/// Returns the text of a packet: type, namespace, payload.
 pub fn packet(kind: &str, nsp: &str, payload: &str) -> String {
     match nsp {
         "/" => format!("{kind}{payload}"),

@@ -44,7 +44,7 @@ impl Node {
         Self { server, connected }
     }
 
-    /// A new client, with its socket and its private id.
+    /// Connects a client. Returns its socket and its private id too.
     pub async fn client(&mut self) -> (Client, Socket, String) {
         let mut client = self.server.open().await;
         client.send("40").await;
@@ -52,7 +52,7 @@ impl Node {
         (client, self.socket().await, pid)
     }
 
-    /// A client that got an event: with the offset of that.
+    /// Connects a client that has received an event. Returns the event's offset too.
     pub async fn client_with_offset(&mut self) -> (Client, Socket, String, String) {
         let (mut client, socket, pid) = self.client().await;
         socket.emit("got", &()).unwrap();
@@ -60,31 +60,31 @@ impl Node {
         (client, socket, pid, offset)
     }
 
-    /// The next socket that connects.
+    /// Returns the next socket that connects.
     pub async fn socket(&mut self) -> Socket {
         within(self.connected.recv()).await.unwrap()
     }
 
-    /// Breaks the only client's connection off, and waits until the server knows.
+    /// Breaks the only client's connection, and waits until the server has detected it.
     pub async fn lose(&self, client: Client) {
         client.reset();
         until(|| self.server.io.of("/").sockets_count() == 0).await;
     }
 
-    /// A client that asks for a session.
+    /// Connects a client that claims a session.
     pub async fn claims(&self, pid: &str, offset: &str) -> Client {
         let mut client = self.server.open().await;
         client.claim(pid, offset).await;
         client
     }
 
-    /// Waits until all that this node has emitted is in the log: its question comes after it.
+    /// Waits until all events of this node are in the log. Its request is delivered after them.
     pub async fn settle(&self) {
         within(self.server.io.fetch_sockets()).await.unwrap();
     }
 }
 
-/// What is on its way to one server, as long as it is held.
+/// Messages to one server that are held back.
 #[derive(Clone, Default)]
 pub struct Held {
     on: Arc<AtomicBool>,
@@ -92,7 +92,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Takes care of what is sent to each server: one for each.
+    /// Intercepts the messages to each server. Returns one value per server.
     pub fn of<const N: usize>(cluster: &MemoryCluster) -> [Self; N] {
         let held = [(); N].map(|()| Self::default());
         let all = held.clone();
@@ -117,7 +117,7 @@ impl Held {
         self.parcels.lock().unwrap().len()
     }
 
-    /// Delivers what was held, in order.
+    /// Delivers the held messages in order.
     pub fn release(&self) {
         for parcel in std::mem::take(&mut *self.parcels.lock().unwrap()) {
             parcel.deliver();
@@ -126,28 +126,28 @@ impl Held {
     }
 }
 
-/// What goes wrong with an engine.
+/// A failure of an engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Trouble {
     #[default]
     None,
-    /// The calls of the store fail.
+    /// Calls of the session store fail.
     Failing,
-    /// They never end.
+    /// Calls of the session store never end.
     Stuck,
-    /// The store takes a session out, and does not say so.
+    /// The store takes out a session and does not reply.
     LateSession,
-    /// Sessions are given, but the log is not.
+    /// The store returns sessions, but no log.
     NoLog,
-    /// The calls of the store are well, messages are not taken.
+    /// The store works, but messages are refused.
     NoPublishing,
-    /// Takes messages, and its answer is lost.
+    /// Messages are taken, but the confirmation is lost.
     NoAnswer,
-    /// Takes messages, and does not say where they stand.
+    /// Messages are taken, but the confirmation has no offset.
     NoOffset,
 }
 
-/// An adapter whose engine can be in trouble.
+/// An adapter whose engine can fail.
 #[derive(Debug)]
 pub struct Troubled {
     adapter: Arc<MemoryAdapter>,
@@ -281,7 +281,7 @@ impl SessionStore for Sessions {
             if trouble == Trouble::NoLog {
                 std::future::pending::<()>().await;
             }
-            // Small pages, so that there are several.
+            // Pages are small, so that there are several.
             self.store.missed(offset, PageSize { packets: size.packets.min(3), ..size }).await
         })
     }
