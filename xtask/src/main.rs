@@ -10,13 +10,27 @@ mod npm;
 mod process;
 mod test;
 mod tidy;
-mod usage;
 mod workspace;
 
 use std::process::ExitCode;
 
-use usage::USAGE;
 use workspace::Workspace;
+
+/// The usage text, which is also the list of commands and suites that documents are checked against.
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  test [--quick] [suite…]      run all checks and tests; --quick skips docs, other builds and interop
+                               suites: fmt clippy features tidy engines tests docs readme wasm minimal rigs node client cluster python soak browser
+  demo [--port N] [--nodes N]  build the chat example and serve it (port 3000 if it is free; 0 = any)
+  tidy                         check the invariants of ARCHITECTURE.md
+  api [--update]               compare the public items of the crates with the lists in xtask/api
+  bench [--rounds N] [scenario…]
+                               compare the bench server with Node's; prints medians (of 3 rounds)
+  bench client [--rounds N]    compare our client with rust_socketio and Node's client
+  bench cluster [--rounds N]   compare broadcasts between our nodes with those between Node's, on each engine
+  golden                       regenerate the golden vectors with the Node packages
+  fuzz [--minutes N] [target]  fuzz the parsers, N minutes per crate (default 1)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -49,4 +63,18 @@ fn run(args: &[String]) -> Result<ExitCode, String> {
         }
         other => Err(format!("unknown command `{other}`\n{USAGE}")),
     }
+}
+
+/// The commands of `cargo xtask`.
+pub(crate) fn commands() -> impl Iterator<Item = &'static str> {
+    let starts = |line: &str| line.starts_with("  ") && !line.starts_with("   ");
+    USAGE.lines().filter(move |line| starts(line)).filter_map(|line| line.split_whitespace().next())
+}
+
+/// The suites of `cargo xtask test`.
+pub(crate) fn suites() -> impl Iterator<Item = &'static str> {
+    USAGE
+        .split_once("suites:")
+        .map_or("", |(_, rest)| rest.lines().next().unwrap_or_default())
+        .split_whitespace()
 }

@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 
 use serde_json::Value;
 
-use super::server::start;
+use super::start;
 use crate::workspace::Workspace;
 use crate::{npm, process};
 

@@ -4,17 +4,14 @@
 //! time per message or delivery. Only ratios within one run are meaningful.
 
 mod client;
-mod cluster;
-mod server;
 
 use std::fmt::Write as _;
 use std::process::{Command, ExitCode};
 
 use serde_json::Value;
 
-use self::server::start;
 use crate::npm;
-use crate::process;
+use crate::process::{self, Background};
 use crate::workspace::Workspace;
 
 const SCENARIOS: [&str; 15] = [
@@ -38,7 +35,7 @@ const SCENARIOS: [&str; 15] = [
 pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
     match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         Some(("client", args)) => return client::main(workspace, args),
-        Some(("cluster", args)) => return cluster::main(workspace, args),
+        Some(("cluster", args)) => return cluster(workspace, args),
         _ => {}
     }
     let (rounds, scenarios) = options(args)?;
@@ -71,6 +68,37 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
         "\nserver CPU time in µs per message or delivery (idle: KiB per connection), medians of {rounds}; latencies in µs\n\n{table}"
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// `cargo xtask bench cluster`: compares broadcasts between two of our nodes with broadcasts between
+/// two of Node's, on each engine in the same run.
+fn cluster(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
+    let rounds = match args {
+        [] => "3",
+        [flag, number] if flag == "--rounds" && number.parse::<u32>().is_ok_and(|it| it > 0) => {
+            number
+        }
+        _ => return Err("usage: cargo xtask bench cluster [--rounds N]".to_owned()),
+    };
+    let folder = workspace.target("interop");
+    npm::install_copy(&workspace.root.join("interop"), &folder)?;
+    let mut node = Command::new("node");
+    node.env("CLUSTER_NODE", workspace.measured_rig("cluster")?);
+    node.env("ENGINES", workspace.programs()?.bin("engines"));
+    process::run_ok(node.current_dir(&folder).args(["bench/cluster.mjs", rounds]))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Starts a server on the first core. Returns its port too.
+fn start(server: &Command) -> Result<(Background, u16), String> {
+    let port = process::free_port()?;
+    // Many simultaneous connections need many file descriptors.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 20000; exec taskset -c 0 \"$@\"", "sh"]);
+    command.arg(server.get_program()).args(server.get_args());
+    command.envs(server.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    command.env("PORT", port.to_string());
+    Ok((Background::start(&mut command, "LISTENING")?, port))
 }
 
 fn options(args: &[String]) -> Result<(usize, Vec<&str>), String> {

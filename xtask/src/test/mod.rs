@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_usage_lists_all_suites() {
-        let listed: Vec<_> = crate::usage::suites().collect();
+        let listed: Vec<_> = crate::suites().collect();
         assert_eq!(listed, names(&[]).unwrap());
     }
 

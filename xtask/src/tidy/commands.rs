@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::source::Source;
-use crate::usage;
 
 pub(super) fn check(files: &[Source], metadata: &Value) -> Vec<String> {
     let targets = Targets::read(metadata);
@@ -90,7 +89,7 @@ impl Targets {
 
 fn xtask_fault<'w>(mut words: impl Iterator<Item = &'w str>) -> Option<String> {
     let command = words.next().filter(|word| is_literal(word))?;
-    if !usage::commands().any(|known| known == command) {
+    if !crate::commands().any(|known| known == command) {
         return Some(format!("`cargo xtask` has no command `{command}`"));
     }
     let mut suites = words.take_while(|word| is_literal(word) || word.starts_with("--"));
@@ -98,7 +97,7 @@ fn xtask_fault<'w>(mut words: impl Iterator<Item = &'w str>) -> Option<String> {
         return None;
     }
     let unknown =
-        suites.find(|word| is_literal(word) && !usage::suites().any(|suite| suite == *word));
+        suites.find(|word| is_literal(word) && !crate::suites().any(|suite| suite == *word));
     unknown.map(|word| format!("`cargo xtask test` has no suite `{word}`"))
 }
 
