@@ -22,7 +22,8 @@ impl Workspace {
         let manifest_dir =
             manifest_dir.as_deref().unwrap_or(OsStr::new(env!("CARGO_MANIFEST_DIR")));
         let root = Path::new(manifest_dir).parent().ok_or("xtask has no parent folder")?.to_owned();
-        let text = process::output(cargo_in(&root).args(["metadata", "--format-version", "1"]))?;
+        let args = ["metadata", "--format-version", "1"];
+        let text = process::output(cargo_in(&root).args(args))?;
         let metadata =
             serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
         Ok(Workspace { root, metadata })
@@ -98,8 +99,16 @@ fn executable(name: &str) -> String {
     format!("{name}{}", std::env::consts::EXE_SUFFIX)
 }
 
+/// Cargo without the variables that `cargo run` has set for this tool. The build script of `ring` runs
+/// again if they change, and with it everything above is compiled again.
 fn cargo_in(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command.current_dir(root);
     command
 }
