@@ -22,7 +22,7 @@ impl Workspace {
         let manifest_dir =
             manifest_dir.as_deref().unwrap_or(OsStr::new(env!("CARGO_MANIFEST_DIR")));
         let root = Path::new(manifest_dir).parent().ok_or("xtask has no parent folder")?.to_owned();
-        let args = ["metadata", "--format-version", "1"];
+        let args = ["metadata", "--all-features", "--format-version", "1"];
         let text = process::output(cargo_in(&root).args(args))?;
         let metadata =
             serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
