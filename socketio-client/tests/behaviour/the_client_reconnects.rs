@@ -57,6 +57,39 @@ async fn delays_double() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connect_after_reconnection_was_disabled_reports_no_reconnection() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    network.down();
+    // Disabled while the client waits for the next attempt, and while an attempt fails.
+    for wait in [true, false] {
+        let manager = limited(&network, 5);
+        let socket = manager.socket("/");
+        socket.open();
+        settle().await;
+        let disabling = manager.clone();
+        let listener = manager.on(move |event| {
+            if !wait && matches!(event, ManagerEvent::ReconnectAttempt(_)) {
+                disabling.set_reconnection(Reconnection::off());
+            }
+        });
+        let listener = listener.listener();
+        if wait {
+            manager.set_reconnection(Reconnection::off());
+        }
+        within(manager.closed()).await;
+        assert!(listener.remove());
+        let mut log = manager_events(&manager);
+        network.replace(Some(&io));
+        within(socket.connect()).await.unwrap();
+        settle().await;
+        assert_eq!(log.rest(), ["Open"]);
+        network.down();
+        within(manager.closed()).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_open_during_a_failing_attempt_is_not_lost() {
     let io = Server::new();
     let network = Network::new(&io);
