@@ -22,7 +22,7 @@ pub(crate) enum NoRoom {
     /// Too many calls are waiting.
     Full,
     /// The call's time is over.
-    Late,
+    TimedOut,
 }
 
 impl AckRoom {
@@ -36,11 +36,11 @@ impl AckRoom {
     }
 
     /// Repeats an attempt until it succeeds, behind earlier calls. At most `limit` calls wait, each
-    /// for at most `patience`.
-    pub(crate) async fn enter<T>(
+    /// for at most `timeout`.
+    pub(crate) async fn wait<T>(
         &self,
         limit: usize,
-        patience: Duration,
+        timeout: Duration,
         mut attempt: impl FnMut() -> Option<T>,
     ) -> Result<T, NoRoom> {
         if self.waiting.load(Ordering::Acquire) == 0
@@ -62,7 +62,7 @@ impl AckRoom {
             }
         };
         // Boxed, because few calls wait and the caller's future should stay small.
-        Box::pin(tokio::time::timeout(patience, entered)).await.map_err(|_| NoRoom::Late)
+        Box::pin(tokio::time::timeout(timeout, entered)).await.map_err(|_| NoRoom::TimedOut)
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
                     order.lock().unwrap().push(n);
                     Some(())
                 };
-                room.enter(3, Duration::from_secs(seconds), take).await
+                room.wait(3, Duration::from_secs(seconds), take).await
             })
         };
         let calls = [call(1, 100), call(2, 1), call(3, 100)];
@@ -110,7 +110,7 @@ mod tests {
         for call in calls {
             ends.push(call.await.unwrap());
         }
-        assert_eq!(ends, [Ok(()), Err(NoRoom::Late), Ok(())]);
+        assert_eq!(ends, [Ok(()), Err(NoRoom::TimedOut), Ok(())]);
         assert_eq!(*order.lock().unwrap(), [1, 3]);
         // No call waits any more, so room is taken at once.
         free.store(1, Ordering::SeqCst);

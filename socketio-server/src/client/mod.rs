@@ -31,7 +31,7 @@ pub(crate) struct Client {
     machine: Mutex<Connection<Waiter>>,
     /// Requests of other tasks to the driver. They are flags and hold no sockets, because there may
     /// be no driver left to take them out.
-    asked: AtomicU8,
+    requests: AtomicU8,
     /// Events that wait for room in the state machine's table of acks.
     pub(crate) ack_room: AckRoom,
     pub(crate) config: Arc<ServerConfig>,
@@ -58,8 +58,8 @@ impl Client {
         config: Arc<ServerConfig>,
         counters: Arc<Counters>,
     ) -> Self {
-        let (machine, asked) = (machine.into(), AtomicU8::new(0));
-        Self { handle, machine, asked, ack_room: AckRoom::default(), config, counters }
+        let (machine, requests) = (machine.into(), AtomicU8::new(0));
+        Self { handle, machine, requests, ack_room: AckRoom::default(), config, counters }
     }
 
     pub(crate) fn machine(&self) -> MutexGuard<'_, Connection<Waiter>> {
@@ -67,17 +67,17 @@ impl Client {
     }
 
     /// Requests an action of the driver.
-    pub(crate) fn ask(&self, what: u8) {
-        self.asked.fetch_or(what, Ordering::AcqRel);
+    pub(crate) fn request(&self, action: u8) {
+        self.requests.fetch_or(action, Ordering::AcqRel);
         // The driver registers its waker before it reads the requests, so it either sees this one
         // or is woken.
         self.handle.wake();
     }
 
-    pub(crate) fn take_asked(&self) -> u8 {
-        match self.asked.load(Ordering::Acquire) {
+    pub(crate) fn take_requests(&self) -> u8 {
+        match self.requests.load(Ordering::Acquire) {
             0 => 0,
-            _ => self.asked.swap(0, Ordering::AcqRel),
+            _ => self.requests.swap(0, Ordering::AcqRel),
         }
     }
 
@@ -87,11 +87,11 @@ impl Client {
         &self,
         nsp: &Nsp,
         id: AckId,
-        patience: Duration,
+        timeout: Duration,
         waiter: Waiter,
     ) -> Result<(), AckError> {
         // A refused waiter is dropped here, where no lock is held.
-        let result = self.try_expect_ack(nsp, id, patience, waiter);
+        let result = self.try_expect_ack(nsp, id, timeout, waiter);
         result.map_err(|(refused, _waiter)| match refused {
             AckRefused::NotConnected => AckError::Emit(EmitError::Disconnected),
             _ => self.too_many_acks(),
@@ -100,18 +100,18 @@ impl Client {
 
     /// Registers an ack like [`expect_ack`](Self::expect_ack), but waits for room in the table,
     /// behind earlier calls.
-    pub(crate) async fn expect_ack_in_turn(
+    pub(crate) async fn expect_ack_when_room(
         &self,
         nsp: &Nsp,
         id: AckId,
-        patience: Duration,
+        timeout: Duration,
         waiter: Waiter,
     ) -> Result<(), AckError> {
         let (limit, _) = self.config.engine.get_max_queued();
         let began = tokio::time::Instant::now();
         let mut waiter = Some(waiter);
         let attempt = || {
-            let left = patience.saturating_sub(began.elapsed());
+            let left = timeout.saturating_sub(began.elapsed());
             match self.try_expect_ack(nsp, id, left, waiter.take()?) {
                 Ok(()) => Some(Ok(())),
                 Err((AckRefused::TooMany, refused)) => {
@@ -121,9 +121,9 @@ impl Client {
                 Err(_) => Some(Err(AckError::Emit(EmitError::Disconnected))),
             }
         };
-        match self.ack_room.enter(limit, patience, attempt).await {
+        match self.ack_room.wait(limit, timeout, attempt).await {
             Ok(result) => result,
-            Err(NoRoom::Late) => Err(AckError::Timeout),
+            Err(NoRoom::TimedOut) => Err(AckError::Timeout),
             Err(NoRoom::Full) => Err(self.too_many_acks()),
         }
     }
@@ -137,14 +137,14 @@ impl Client {
         &self,
         nsp: &Nsp,
         id: AckId,
-        patience: Duration,
+        timeout: Duration,
         waiter: Waiter,
     ) -> Result<(), (AckRefused, Waiter)> {
         let now = tokio::time::Instant::now().into_std();
         let (result, earlier) = {
             let mut machine = self.machine();
             let before = machine.poll_timeout();
-            let result = machine.expect_ack(now, nsp, id, patience, waiter);
+            let result = machine.expect_ack(now, nsp, id, timeout, waiter);
             (result, machine.poll_timeout() != before)
         };
         if earlier {

@@ -1,11 +1,10 @@
 //! The driver of one client: a future that runs its connection, namespaces and handlers in one
 //! task.
 
-mod deciding;
-mod restoring;
-mod run;
-mod spaces;
-mod state;
+mod connect;
+mod events;
+mod handlers;
+mod slots;
 mod timer;
 mod turn;
 
@@ -14,12 +13,17 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use engineio_server::{CloseReason, Event, Frames, PacketData, Revision, SendError};
 use socketio_parser::{Connection, Output, Protocol};
+use tracing::Span;
 
 use self::{
+    connect::Connect,
+    handlers::Running,
+    slots::NamespaceSlot,
     timer::{Timer, now},
     turn::Turn,
 };
@@ -30,7 +34,37 @@ use crate::{
     stats::Stripe,
 };
 
-pub(crate) use self::state::Driver;
+/// Drives one client until its connection is closed and its handlers have ended.
+pub(crate) struct Driver {
+    connection: engineio_server::Connection,
+    /// The tracing span of this client.
+    span: Span,
+    client: Arc<Client>,
+    registry: Arc<Registry>,
+    /// The namespaces that the client has joined.
+    slots: Vec<NamespaceSlot>,
+    /// Position of the namespace whose waiting event starts next.
+    next_slot: usize,
+    /// The CONNECTs that are not decided.
+    connects: Vec<Connect>,
+    running: Vec<Running>,
+    /// Memory used by events that wait for a free handler, in bytes.
+    inbox_bytes: usize,
+    /// Size of the acks that wait for earlier events or for room in the outgoing queue, in bytes.
+    ack_bytes: usize,
+    /// Whether events wait only because the turn was over or the outgoing queue too full, although
+    /// handlers were free.
+    backlog: bool,
+    turn: Turn,
+    /// When a client without a namespace is closed. `None` once it has had a namespace.
+    connect_deadline: Option<Instant>,
+    timer: Timer,
+    /// The server is closing the connection: further messages are ignored.
+    closing: bool,
+    /// How the client broke the protocol, if it did.
+    violation: Option<Arc<str>>,
+    closed: bool,
+}
 
 impl Driver {
     pub(crate) fn new(connection: engineio_server::Connection, registry: Arc<Registry>) -> Self {
@@ -51,11 +85,9 @@ impl Driver {
             span,
             client,
             registry,
-            spaces: Vec::new(),
-            next_space: 0,
-            deciding: Vec::new(),
-            restoring: Vec::new(),
-            connecting: Vec::new(),
+            slots: Vec::new(),
+            next_slot: 0,
+            connects: Vec::new(),
             running: Vec::new(),
             inbox_bytes: 0,
             ack_bytes: 0,
@@ -63,7 +95,7 @@ impl Driver {
             turn: Turn::default(),
             connect_deadline,
             timer: Timer::default(),
-            deaf: false,
+            closing: false,
             violation: None,
             closed: false,
         }
@@ -71,22 +103,22 @@ impl Driver {
 
     /// Reads, dispatches and writes until no work is left.
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if self.spaces.is_empty() {
+        if self.slots.is_empty() {
             // A client of protocol v4 enters `/` before it sends anything.
-            self.outputs(cx);
+            self.handle_outputs(cx);
         }
         while !self.closed {
             // Checked before every message, because a disconnected socket handles no further
             // events.
-            self.asked(cx);
+            self.handle_requests(cx);
             match self.connection.poll_event(cx) {
-                Poll::Ready(Event::Message(data)) => self.message(data, cx),
+                Poll::Ready(Event::Message(data)) if !self.closing => self.handle_data(data, cx),
                 Poll::Ready(Event::Closed(reason)) => self.finish(reason, cx),
                 Poll::Ready(_) => {}
                 Poll::Pending => {
                     // From here on a request wakes this task. Requests made earlier are handled
                     // now.
-                    if !self.asked(cx) && !self.timeouts(cx) {
+                    if !self.handle_requests(cx) && !self.handle_timeouts(cx) {
                         return;
                     }
                 }
@@ -94,23 +126,20 @@ impl Driver {
         }
     }
 
-    fn message(&mut self, data: PacketData, cx: &mut Context<'_>) {
-        if self.deaf {
-            return;
-        }
+    fn handle_data(&mut self, data: PacketData, cx: &mut Context<'_>) {
         let result = self.client.machine().handle_data(now(), data);
-        self.outputs(cx);
+        self.handle_outputs(cx);
         if let Err(violation) = result {
-            self.violated(&violation);
+            self.close_violator(&violation);
         }
     }
 
     /// Handles the outputs of the protocol's state machine.
-    fn outputs(&mut self, cx: &mut Context<'_>) {
+    fn handle_outputs(&mut self, cx: &mut Context<'_>) {
         loop {
             let Some(output) = self.client.machine().poll_output() else { return };
             match output {
-                Output::Event { nsp, id, args } => self.event(&nsp, id, args, cx),
+                Output::Event { nsp, id, args } => self.handle_event(&nsp, id, args, cx),
                 Output::Acked { waiter, args, .. } => {
                     self.counters().acks.answered.one();
                     self.client.ack_room.freed();
@@ -127,41 +156,39 @@ impl Driver {
                     waiter.answer(Err(AckError::Disconnected));
                 }
                 Output::ConnectRequested { nsp, auth } => self.connect(nsp, auth, cx),
-                Output::TooManyNamespaces { nsp } => self.refuse_excess(&nsp),
-                Output::Disconnected { nsp } => self.left(&nsp, cx),
+                Output::TooManyNamespaces { nsp } => {
+                    self.send_refusal(Protocol::V5, &nsp, "too many namespaces", None);
+                }
+                Output::Disconnected { nsp } => self.leave(&nsp, cx),
                 _ => {}
             }
         }
     }
 
     /// Closes a client that broke the protocol. Its sockets see a "forced close", as in Node.
-    fn violated(&mut self, violation: &socketio_parser::Violation) {
+    fn close_violator(&mut self, violation: &socketio_parser::Violation) {
         tracing::debug!(target: "socketio::client", %violation, "closing");
         self.violation = Some(violation.to_string().into());
         self.close(false);
     }
 
     /// Handles the requests of other tasks. Returns whether there were any.
-    fn asked(&mut self, cx: &mut Context<'_>) -> bool {
-        let asked = self.client.take_asked();
-        if asked == 0 {
+    fn handle_requests(&mut self, cx: &mut Context<'_>) -> bool {
+        let requests = self.client.take_requests();
+        if requests == 0 {
             return false;
         }
-        let close = asked & CLOSE != 0;
+        let close = requests & CLOSE != 0;
         let leaves = |socket: &crate::socket::Socket| close || socket.0.is_disconnected();
-        while let Some(at) = self.spaces.iter().position(|space| leaves(&space.socket)) {
-            let space = self.spaces.remove(at);
-            self.client.machine().disconnect(space.socket.nsp());
-            self.outputs(cx);
-            self.control(self.client.config.parser.encode_disconnect(space.socket.nsp()));
-            self.end(space, DisconnectReason::ServerNamespaceDisconnect, cx);
+        while let Some(at) = self.slots.iter().position(|slot| leaves(slot.socket())) {
+            let slot = self.slots.remove(at);
+            self.client.machine().disconnect(slot.socket().nsp());
+            self.handle_outputs(cx);
+            self.control(self.client.config.parser.encode_disconnect(slot.socket().nsp()));
+            self.end(slot, DisconnectReason::ServerNamespaceDisconnect, cx);
         }
-        while let Some(at) = self.connecting.iter().position(|it| leaves(&it.socket)) {
-            let connecting = self.connecting.remove(at);
-            self.refuse_disconnected(connecting.socket, cx);
-        }
+        self.refuse_disconnected(close, cx);
         if close {
-            self.restoring.clear();
             self.close(false);
         }
         true
@@ -172,7 +199,7 @@ impl Driver {
     }
 
     fn close(&mut self, discard: bool) {
-        self.deaf = true;
+        self.closing = true;
         self.client.handle.close(discard);
     }
 
@@ -190,7 +217,7 @@ impl Driver {
     }
 
     /// Checks the deadlines. Returns whether one has passed.
-    fn timeouts(&mut self, cx: &mut Context<'_>) -> bool {
+    fn handle_timeouts(&mut self, cx: &mut Context<'_>) -> bool {
         let next = self.client.machine().poll_timeout();
         let next = next.into_iter().chain(self.connect_deadline).min();
         if !self.timer.poll(next, cx) {
@@ -203,9 +230,9 @@ impl Driver {
             self.close(false);
         }
         let result = self.client.machine().handle_timeout(now);
-        self.outputs(cx);
+        self.handle_outputs(cx);
         if let Err(violation) = result {
-            self.violated(&violation);
+            self.close_violator(&violation);
         }
         true
     }
@@ -214,25 +241,23 @@ impl Driver {
     /// disconnected.
     fn finish(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         // Sockets that were disconnected earlier have their own reason.
-        self.asked(cx);
+        self.handle_requests(cx);
         self.closed = true;
         let reason = match reason {
             CloseReason::TransportError => DisconnectReason::TransportError,
             CloseReason::TransportClose => DisconnectReason::TransportClose,
             CloseReason::PingTimeout => DisconnectReason::PingTimeout,
             CloseReason::ParseError => DisconnectReason::ParseError,
-            _ if self.registry.is_ending() && !self.deaf => DisconnectReason::ServerShuttingDown,
+            _ if self.registry.is_ending() && !self.closing => DisconnectReason::ServerShuttingDown,
             _ => DisconnectReason::ForcedClose,
         };
         self.client.machine().close();
-        self.outputs(cx);
-        self.deciding.clear();
-        self.restoring.clear();
-        for connecting in std::mem::take(&mut self.connecting) {
-            self.give_up(&connecting.socket, reason.is_recoverable());
+        self.handle_outputs(cx);
+        for connect in std::mem::take(&mut self.connects) {
+            self.withdraw(connect, reason.is_recoverable());
         }
-        for space in std::mem::take(&mut self.spaces) {
-            self.end(space, reason, cx);
+        for slot in std::mem::take(&mut self.slots) {
+            self.end(slot, reason, cx);
         }
     }
 }
@@ -245,10 +270,7 @@ impl Future for Driver {
         let span = this.span.clone();
         let _inside = span.enter();
         this.turn = Turn::default();
-        this.poll_deciding(cx);
-        this.poll_restoring(cx);
-        this.poll_connecting(cx);
-        this.poll_filtering(cx);
+        this.poll_connects(cx);
         this.poll_running(cx);
         this.drive(cx);
         while this.backlog && this.may_start() {
@@ -256,7 +278,7 @@ impl Future for Driver {
             this.start_waiting(cx);
             this.drive(cx);
         }
-        if this.backlog && this.is_turn_over() {
+        if this.backlog && this.turn.is_over(&this.registry.config.engine.get_turn()) {
             let _ = pin!(tokio::task::yield_now()).poll(cx);
         }
         if this.closed && this.running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
@@ -266,14 +288,13 @@ impl Future for Driver {
 impl Drop for Driver {
     /// Cleans up if the task was cancelled or the runtime is shutting down.
     fn drop(&mut self) {
-        let connecting = std::mem::take(&mut self.connecting).into_iter().map(|it| it.socket);
-        let spaces = std::mem::take(&mut self.spaces);
-        for space in &spaces {
-            self.counters().disconnected.cancelled.one();
-            self.counters().events.dropped.add(space.unstarted());
+        for connect in std::mem::take(&mut self.connects) {
+            self.withdraw(connect, false);
         }
-        for socket in connecting.chain(spaces.into_iter().map(|space| space.socket)) {
-            self.abandon(&socket);
+        for slot in std::mem::take(&mut self.slots) {
+            self.counters().disconnected.cancelled.one();
+            self.counters().events.dropped.add(slot.unstarted());
+            self.remove(slot.socket(), false);
         }
         // Dropping a waiter notifies its owner, so the waiters are dropped after the lock is
         // released.

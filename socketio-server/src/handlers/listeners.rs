@@ -130,7 +130,7 @@ impl ListenerHandle {
             }
             WeakPlace::Socket(socket) => {
                 let Some(socket) = socket.upgrade() else { return false };
-                !socket.change_own(|table| table.remove_listener(self.id)).is_empty()
+                !socket.change_handlers(|table| table.remove_listener(self.id)).is_empty()
             }
         }
     }
@@ -150,14 +150,14 @@ impl Socket {
 
     /// Removes the handlers of an event that were added to this socket.
     pub fn off(&self, event: &str) -> &Self {
-        drop(self.0.change_own(|table| table.remove(event)));
+        drop(self.0.change_handlers(|table| table.remove(event)));
         self
     }
 
     /// Removes the handlers of all named events that were added to this socket, including its
     /// disconnection handlers (`removeAllListeners()` in Node).
     pub fn remove_all_listeners(&self) -> &Self {
-        drop(self.0.change_own(Table::remove_all));
+        drop(self.0.change_handlers(Table::remove_all));
         self
     }
 
@@ -184,7 +184,7 @@ impl Socket {
 
     /// Removes the handlers of every event that were added to this socket.
     pub fn off_any(&self) -> &Self {
-        drop(self.0.change_own(|table| mem::take(&mut table.events.any)));
+        drop(self.0.change_handlers(|table| mem::take(&mut table.events.any)));
         self
     }
 
@@ -221,7 +221,7 @@ impl Socket {
 
     /// Removes the listeners added by [`on_any_outgoing`](Self::on_any_outgoing).
     pub fn off_any_outgoing(&self) -> &Self {
-        drop(self.0.change_own(|table| mem::take(&mut table.outgoing)));
+        drop(self.0.change_handlers(|table| mem::take(&mut table.outgoing)));
         self
     }
 
@@ -247,7 +247,7 @@ impl Socket {
 
     /// Returns the events for which this socket has handlers of its own.
     pub fn event_names(&self) -> Vec<String> {
-        self.0.look_at_own(Table::names)
+        self.0.with_handlers(Table::names)
     }
 
     /// Adds a listener, unless the socket has dropped its listeners already.
@@ -255,7 +255,7 @@ impl Socket {
         &self,
         add: impl FnOnce(&mut Table) -> ListenerId,
     ) -> Registration<'_, Self> {
-        let id = self.0.change_own(add);
+        let id = self.0.change_handlers(add);
         Registration { owner: self, place: Place::Socket(self), id }
     }
 }

@@ -331,7 +331,7 @@ impl Broadcast {
         let (broadcast, target) = (self.clone(), target.clone());
         Asked::Waits(async move {
             let (nsp, client) = (broadcast.namespace.nsp(), &target.client);
-            if client.expect_ack_in_turn(nsp, id, patience, waiter).await.is_ok() {
+            if client.expect_ack_when_room(nsp, id, patience, waiter).await.is_ok() {
                 broadcast.queue_asking(&target, id, frames);
             }
         })

@@ -61,22 +61,22 @@ type Hook = Arc<dyn Fn(&Namespace) + Send + Sync>;
 const UNKNOWN: &str = "Invalid namespace";
 
 /// The result of a client's request to enter a namespace.
-pub(crate) enum Door {
+pub(crate) enum Entry {
     /// The client has entered.
-    Open(Namespace),
+    Entered(Namespace),
     /// The client has to wait, because the application's listeners are running or a parent's
     /// function has to be asked.
-    Shut,
+    Undecided,
 }
 
-impl Door {
+impl Entry {
     fn of(namespace: &Namespace, parents: &[Parent]) -> Self {
         let mut asked = parents.iter().take(namespace.0.asked.load(Ordering::Acquire));
         if !namespace.0.gate.is_open() || asked.any(|parent| parent.rule.is_function()) {
-            return Self::Shut;
+            return Self::Undecided;
         }
         namespace.0.enter();
-        Self::Open(namespace.clone())
+        Self::Entered(namespace.clone())
     }
 }
 
@@ -143,10 +143,10 @@ impl Registry {
 
     /// Enters the requested namespace, if it exists. After entering, the caller must
     /// [leave](Self::leave) it.
-    pub(crate) fn enter(&self, nsp: &Nsp) -> Option<Door> {
+    pub(crate) fn enter(&self, nsp: &Nsp) -> Option<Entry> {
         let state = self.read();
         // Under the lock, so that the namespace is not removed in the meantime.
-        state.namespaces.get(nsp).map(|namespace| Door::of(namespace, &state.parents))
+        state.namespaces.get(nsp).map(|namespace| Entry::of(namespace, &state.parents))
     }
 
     /// Enters a namespace, unless it was removed in the meantime.

@@ -40,7 +40,7 @@ impl Socket {
 
     /// Returns the value of this type that was stored with the socket.
     pub fn data<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        self.0.look_at_stored(|stored| stored.get())
+        self.0.with_stored(|stored| stored.get())
     }
 
     /// Returns the value of this type that was stored with the socket. If there is none, stores the
@@ -131,7 +131,7 @@ impl Socket {
     ///
     /// Returns an error if the value is of another type.
     pub fn shared<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        decode(self.0.look_at_stored(Stored::shared).as_ref())
+        decode(self.0.with_stored(Stored::shared).as_ref())
     }
 
     /// Changes the socket's shared value, which is `null` if none was set, and returns the new one.
@@ -157,7 +157,7 @@ impl Socket {
         mut change: impl FnMut(&mut T),
     ) -> Result<T, serde_json::Error> {
         loop {
-            let former = self.0.look_at_stored(Stored::shared);
+            let former = self.0.with_stored(Stored::shared);
             let mut value = decode(former.as_ref())?;
             change(&mut value);
             let json = serde_json::to_value(&value)?;

@@ -26,7 +26,7 @@ pub(crate) struct SocketInner {
     state: AtomicU8,
     /// Set if the namespace has connection state recovery.
     pub(crate) recoverable: Option<Box<Recoverable>>,
-    own: Mutex<SocketHandlers>,
+    handlers: Mutex<SocketHandlers>,
     stored: Mutex<Option<Box<Stored>>>,
     pub(crate) gone: Notify,
 }
@@ -61,7 +61,7 @@ impl SocketInner {
             auth,
             state,
             recoverable,
-            own: Mutex::default(),
+            handlers: Mutex::default(),
             stored: stored.into(),
             gone: Notify::new(),
         }
@@ -133,15 +133,15 @@ impl SocketInner {
     }
 
     /// Changes the handlers of this socket, unless they were dropped already.
-    pub(crate) fn change_own<R: Default>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        if own.closed { R::default() } else { change(own.table.get_or_insert_default()) }
+    pub(crate) fn change_handlers<R: Default>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
+        let mut handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+        if handlers.closed { R::default() } else { change(handlers.table.get_or_insert_default()) }
     }
 
     /// Reads the handlers of this socket.
-    pub(crate) fn look_at_own<R: Default>(&self, look: impl FnOnce(&Table) -> R) -> R {
-        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        own.table.as_deref().map(look).unwrap_or_default()
+    pub(crate) fn with_handlers<R: Default>(&self, read: impl FnOnce(&Table) -> R) -> R {
+        let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+        handlers.table.as_deref().map(read).unwrap_or_default()
     }
 
     /// Changes the application's data of the socket. The caller must drop the returned value
@@ -152,9 +152,9 @@ impl SocketInner {
     }
 
     /// Reads the application's data of the socket.
-    pub(crate) fn look_at_stored<R>(&self, look: impl FnOnce(&Stored) -> Option<R>) -> Option<R> {
+    pub(crate) fn with_stored<R>(&self, read: impl FnOnce(&Stored) -> Option<R>) -> Option<R> {
         let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
-        stored.as_deref().and_then(look)
+        stored.as_deref().and_then(read)
     }
 
     /// Copies the application's data of the socket.
@@ -163,11 +163,11 @@ impl SocketInner {
     }
 
     /// Drops the handlers of this socket.
-    pub(crate) fn close_own(&self) {
+    pub(crate) fn drop_handlers(&self) {
         let table = {
-            let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-            own.closed = true;
-            own.table.take()
+            let mut handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+            handlers.closed = true;
+            handlers.table.take()
         };
         drop(table);
     }

@@ -256,7 +256,7 @@ impl Socket {
     pub fn disconnect(&self) {
         self.after_earlier_events(|socket| {
             if socket.0.set_disconnected() {
-                socket.0.client.ask(SOCKETS_LEFT);
+                socket.0.client.request(SOCKETS_LEFT);
             }
         });
     }
@@ -266,7 +266,7 @@ impl Socket {
     pub fn close_connection(&self) {
         self.after_earlier_events(|socket| {
             socket.0.set_disconnected();
-            socket.0.client.ask(CLOSE);
+            socket.0.client.request(CLOSE);
         });
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn tell<T: Serialize + ?Sized>(
     let Ok(args) = event_args(event, args) else { return };
     let table = namespace.table();
     for target in targets {
-        let own = target.look_at_own(|own| own.outgoing.clone());
+        let own = target.with_handlers(|own| own.outgoing.clone());
         let socket = Socket(target.clone());
         for listener in table.outgoing.iter().chain(own.iter()) {
             if catch_unwind(AssertUnwindSafe(|| (listener.handler)(&socket, &args))).is_err() {

@@ -6,7 +6,7 @@ use socketio_parser::{Object, Value, javascript_time, value};
 use crate::socket::inner::SocketInner;
 
 pub(super) fn details(socket: &SocketInner) -> SocketDetails {
-    let shared = socket.look_at_stored(|stored| stored.shared());
+    let shared = socket.with_stored(|stored| stored.shared());
     SocketDetails {
         id: socket.id.clone(),
         handshake: handshake(socket),

@@ -245,7 +245,7 @@ impl EngineLog {
 
     /// Writes the session of a socket to the store, for all nodes.
     pub(crate) fn save_session(&self, socket: &SocketInner, pid: ByteString) {
-        let shared = socket.look_at_stored(|stored| stored.shared());
+        let shared = socket.with_stored(|stored| stored.shared());
         let data =
             shared.map_or_else(|| Value::Object(Object::new()), |shared| (*shared).clone().into());
         let namespace = &socket.namespace;
