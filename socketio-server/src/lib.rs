@@ -121,6 +121,8 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "admin")]
+mod admin;
 mod client;
 mod config;
 mod driver;
@@ -133,6 +135,8 @@ mod stats;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "admin")]
+pub use admin::{Admin, AdminError};
 pub use config::client_files::ClientFiles;
 pub use config::rate_limit::{Excess, Rate, RateLimit};
 pub use config::recovery::Recovery;
@@ -153,11 +157,14 @@ pub use handlers::{
     MaybeExtract, Registration, Rewrite, State, TypedHandler,
 };
 pub use handlers::{Failure, Stage, context::Context};
-pub use namespace::Namespace;
 pub use namespace::broadcast::Broadcast;
 pub use namespace::cluster::{FetchError, RemoteEmitter, RemoteSocket, ServerEvent};
 pub use namespace::parent::{ParentBroadcast, ParentNamespace};
 pub use namespace::rule::{NamespaceRequest, NamespaceVerdict, Params};
+pub use namespace::{
+    Namespace,
+    room_change::{RoomChange, RoomChanges},
+};
 pub use server::Server;
 pub use socket::Socket;
 pub use socket::ack::Ack;

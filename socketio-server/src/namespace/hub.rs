@@ -2,15 +2,15 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use bytestring::ByteString;
 use slab::Slab;
 use socketio_adapter::{Room, Selection};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
-use crate::error::JoinError;
+use crate::{error::JoinError, namespace::room_change::RoomChange};
 
 /// Members and rooms. Names are resolved at the API; internally, members are identified by dense
 /// numbers.
@@ -18,7 +18,12 @@ pub(crate) struct Hub<M> {
     state: RwLock<State<M>>,
     /// Notifies the task that watches the rooms.
     noticed: Arc<Notify>,
+    /// Reports changes of rooms, once somebody wants to know of them.
+    reporter: OnceLock<broadcast::Sender<RoomChange>>,
 }
+
+/// How many changes of rooms a receiver may be behind.
+const MAX_PENDING_CHANGES: usize = 1024;
 
 /// A type that can be a member of a hub. A clone is one reference count.
 pub(crate) trait Member: Clone {
@@ -34,6 +39,8 @@ struct State<M> {
     watched: Option<Watched>,
     /// Rooms of disconnected clients whose session can still be recovered.
     held: HashMap<Room, HeldRoom>,
+    /// The changes to report, if they are reported.
+    changes: Option<Vec<RoomChange>>,
 }
 
 /// A room of a disconnected client whose session can still be recovered.
@@ -78,7 +85,7 @@ const KEPT: usize = 64;
 
 impl<M> Default for Hub<M> {
     fn default() -> Self {
-        Self { state: RwLock::default(), noticed: Arc::default() }
+        Self { state: RwLock::default(), noticed: Arc::default(), reporter: OnceLock::new() }
     }
 }
 
@@ -90,6 +97,7 @@ impl<M> Default for State<M> {
             rooms: HashMap::new(),
             watched: None,
             held: HashMap::new(),
+            changes: None,
         }
     }
 }
@@ -99,6 +107,13 @@ impl<M: Member> Hub<M> {
         self.change(|state| {
             let id = member.id().clone();
             state.notice_own(&id);
+            state.record(|| {
+                let room = Room::from(id.clone());
+                [
+                    RoomChange::Created { room: room.clone() },
+                    RoomChange::Joined { room, id: id.clone() },
+                ]
+            });
             let slot = state.members.insert(Entry { member, rooms: Vec::new() });
             state.by_id.insert(id, slot);
         });
@@ -110,6 +125,13 @@ impl<M: Member> Hub<M> {
             let slot = state.by_id.remove(id)?;
             state.notice_own(id);
             state.leave_all(slot);
+            state.record(|| {
+                let room = Room::from(id);
+                [
+                    RoomChange::Left { room: room.clone(), id: id.into() },
+                    RoomChange::Deleted { room },
+                ]
+            });
             let removed = state.members.try_remove(slot);
             state.shrink();
             removed
@@ -163,6 +185,19 @@ impl<M: Member> Hub<M> {
 
     pub(crate) fn len(&self) -> usize {
         self.read().members.len()
+    }
+
+    /// Returns a receiver of the changes from now on.
+    pub(crate) fn room_changes(&self) -> broadcast::Receiver<RoomChange> {
+        let reporter = self.reporter.get_or_init(|| broadcast::Sender::new(MAX_PENDING_CHANGES));
+        self.write().changes.get_or_insert_default();
+        reporter.subscribe()
+    }
+
+    /// Returns the rooms that have members, with the number of members, without the rooms of the
+    /// members' own ids.
+    pub(crate) fn rooms(&self) -> Vec<(Room, usize)> {
+        self.read().rooms.iter().map(|(room, slots)| (room.clone(), slots.len())).collect()
     }
 
     /// Returns the number of rooms that have members, without the rooms of the members' own ids.
@@ -284,14 +319,19 @@ impl<M: Member> Hub<M> {
     /// Changes the state, and then notifies the task that watches the rooms if any of them has
     /// changed.
     fn change<R>(&self, change: impl FnOnce(&mut State<M>) -> R) -> R {
-        let (result, news) = {
+        let (result, news, changes) = {
             let mut state = self.write();
             let result = change(&mut state);
             let news = state.watched.as_ref().is_some_and(|watched| !watched.changed.is_empty());
-            (result, news)
+            (result, news, state.changes.as_mut().map(std::mem::take).unwrap_or_default())
         };
         if news {
             self.noticed.notify_one();
+        }
+        if let Some(reporter) = self.reporter.get() {
+            for change in changes {
+                let _ = reporter.send(change);
+            }
         }
         result
     }
@@ -329,6 +369,13 @@ impl<M: Member> State<M> {
         if list.is_empty() {
             notice(&mut self.watched, &room);
         }
+        if let Some(changes) = &mut self.changes {
+            if list.is_empty() {
+                changes.push(RoomChange::Created { room: room.clone() });
+            }
+            let id = entry.member.id().clone();
+            changes.push(RoomChange::Joined { room: room.clone(), id });
+        }
         entry.rooms.push((room, list.len()));
         list.push(slot);
         Ok(())
@@ -338,19 +385,25 @@ impl<M: Member> State<M> {
         let Some(entry) = self.members.get_mut(slot) else { return };
         let Some(at) = entry.rooms.iter().position(|(known, _)| known == room) else { return };
         let (room, place) = entry.rooms.swap_remove(at);
-        self.vacate(&room, place);
+        self.vacate(slot, &room, place);
     }
 
     fn leave_all(&mut self, slot: usize) {
         let Some(entry) = self.members.get_mut(slot) else { return };
         for (room, place) in std::mem::take(&mut entry.rooms) {
-            self.vacate(&room, place);
+            self.vacate(slot, &room, place);
         }
     }
 
-    /// Frees a position in a room's list by moving the last member there.
-    fn vacate(&mut self, room: &Room, place: usize) {
+    /// Frees a member's position in a room's list by moving the last member there.
+    fn vacate(&mut self, member: usize, room: &Room, place: usize) {
         let Some(list) = self.rooms.get_mut(room) else { return };
+        if let (Some(changes), Some(entry)) = (&mut self.changes, self.members.get(member)) {
+            changes.push(RoomChange::Left { room: room.clone(), id: entry.member.id().clone() });
+            if list.len() == 1 {
+                changes.push(RoomChange::Deleted { room: room.clone() });
+            }
+        }
         if place < list.len() {
             list.swap_remove(place);
         }
@@ -365,6 +418,13 @@ impl<M: Member> State<M> {
         }
     }
 
+    /// Records changes if they are reported.
+    fn record<const N: usize>(&mut self, changed: impl FnOnce() -> [RoomChange; N]) {
+        if let Some(changes) = &mut self.changes {
+            changes.extend(changed());
+        }
+    }
+
     fn notice_own(&mut self, id: &str) {
         if let Some(watched) = self.watched.as_mut().filter(|watched| watched.own) {
             watched.changed.insert(id.into());
@@ -375,7 +435,7 @@ impl<M: Member> State<M> {
     fn shrink(&mut self) {
         if self.members.is_empty() && self.members.capacity() > KEPT {
             let (watched, held) = (self.watched.take(), std::mem::take(&mut self.held));
-            *self = Self { watched, held, ..Self::default() };
+            *self = Self { watched, held, changes: self.changes.take(), ..Self::default() };
         } else if self.by_id.capacity() > KEPT && self.by_id.len() < self.by_id.capacity() / 4 {
             self.by_id.shrink_to(self.by_id.len() * 2);
             self.rooms.shrink_to(self.rooms.len() * 2);

@@ -21,9 +21,12 @@ use crate::{
         hub::Hub,
         rule::Params,
     },
-    socket::inner::SocketInner,
+    socket::{Socket, inner::SocketInner},
     stats::Counters,
 };
+
+/// A listener for changes of the shared values of sockets.
+type SharedListener = Box<dyn Fn(&Socket) + Send + Sync>;
 
 pub(crate) struct NamespaceInner {
     pub(crate) nsp: Nsp,
@@ -56,6 +59,8 @@ pub(crate) struct NamespaceInner {
     /// Notified when the last socket is dropped.
     pub(crate) deserted: Notify,
     pub(crate) server_side: ServerHandlers,
+    /// Called when the shared value of a socket has changed. Set by the Admin UI.
+    pub(crate) on_shared: OnceLock<SharedListener>,
 }
 
 /// Keeps clients out of a namespace until the application's listeners for new namespaces have

@@ -8,6 +8,7 @@ pub(crate) mod inner;
 pub(crate) mod parent;
 pub(crate) mod recovery;
 pub(crate) mod registry;
+pub(crate) mod room_change;
 pub(crate) mod rule;
 
 use std::{
@@ -164,6 +165,7 @@ impl Namespace {
             cluster,
             sockets: AtomicUsize::new(0),
             deserted: tokio::sync::Notify::new(),
+            on_shared: OnceLock::new(),
             server_side: ServerHandlers::default(),
         }))
     }

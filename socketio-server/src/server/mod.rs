@@ -415,6 +415,11 @@ impl Server {
         &self.registry
     }
 
+    #[cfg(feature = "admin")]
+    pub(crate) fn shared_registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
     pub(crate) fn namespaces(&self) -> Vec<Namespace> {
         self.registry.namespaces()
     }

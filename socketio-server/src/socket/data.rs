@@ -122,6 +122,7 @@ impl Socket {
         let value = serde_json::to_value(value)?;
         let former = self.0.change_stored(|stored| stored.set_shared(value));
         drop(former);
+        self.shared_changed();
         Ok(())
     }
 
@@ -162,8 +163,15 @@ impl Socket {
             change(&mut value);
             let json = serde_json::to_value(&value)?;
             if self.0.change_stored(|stored| stored.replace_shared(former.as_ref(), json)) {
+                self.shared_changed();
                 return Ok(value);
             }
+        }
+    }
+
+    fn shared_changed(&self) {
+        if let Some(listener) = self.namespace().0.on_shared.get() {
+            listener(self);
         }
     }
 

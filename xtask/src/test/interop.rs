@@ -31,6 +31,7 @@ pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
     }
     node.env("TLS_SERVER", programs.example("tls"));
     node.env("CONTRACT_PRINTER", programs.example("contract"));
+    node.env("ADMIN_SERVER", programs.example("admin"));
     node.env("GUIDE", workspace.root.join("docs/guide"));
     node.env("PORTED_CHAT", programs.example("ported_chat"));
     node.env("NGINX_SERVER", proxy("nginx")?);
@@ -58,6 +59,7 @@ pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {
     let mut node = Command::new("node");
     node.env("CHAT_SERVER", programs.bin("chat"));
     node.env("CONFORMANCE_SERVER", programs.bin("conformance"));
+    node.env("ADMIN_SERVER", programs.example("admin"));
     node.env("CHROMIUM", chromium).env("ARTIFACTS", artifacts);
     run(1, &folder, "browser", &mut node)
 }

@@ -5,14 +5,29 @@ use socketio_parser::{Object, Value, javascript_time, value};
 
 use crate::socket::inner::SocketInner;
 
-pub(super) fn details(socket: &SocketInner) -> SocketDetails {
+pub(crate) fn details(socket: &SocketInner) -> SocketDetails {
     let shared = socket.with_stored(|stored| stored.shared());
+    let mut data =
+        shared.map_or_else(|| Value::Object(Object::new()), |shared| (*shared).clone().into());
+    if socket.namespace.0.on_shared.get().is_some() {
+        add_client(socket, &mut data);
+    }
     SocketDetails {
         id: socket.id.clone(),
         handshake: handshake(socket),
         rooms: socket.namespace.hub().rooms_of(&socket.id),
-        data: shared
-            .map_or_else(|| Value::Object(Object::new()), |shared| (*shared).clone().into()),
+        data,
+    }
+}
+
+/// Adds the client of a socket to its data, where Node's Admin UI looks for it. A whole session id
+/// would let the page impersonate the client.
+fn add_client(socket: &SocketInner, data: &mut Value) {
+    if let Value::Object(data) = data {
+        let handle = &socket.client.handle;
+        let client = handle.sid().get(..12).unwrap_or_default();
+        let transport = handle.transport().as_str();
+        data.insert("_admin".into(), value!({ "clientId": client, "transport": transport }));
     }
 }
 

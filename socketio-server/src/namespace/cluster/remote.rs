@@ -50,6 +50,11 @@ pub enum FetchError {
 }
 
 impl RemoteSocket {
+    #[cfg(feature = "admin")]
+    pub(crate) fn into_details(self) -> SocketDetails {
+        self.details
+    }
+
     /// Returns the id of the socket.
     pub fn id(&self) -> &str {
         &self.details.id

@@ -1,0 +1,259 @@
+//! The server side of the Admin UI, the web page of the npm package `@socket.io/admin-ui`.
+
+mod authentication;
+mod commands;
+mod observer;
+mod server_stats;
+
+use std::{
+    fmt, process,
+    sync::{Arc, Weak},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde::Serialize;
+use socketio_parser::{Value, javascript_date, value};
+
+use self::{authentication::Authentication, observer::observe, server_stats::ServerStats};
+use crate::{
+    namespace::{Namespace, inner::NamespaceInner, registry::Registry},
+    server::Server,
+    socket::Socket,
+};
+
+/// The interval at which a server reports its statistics.
+const STATS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Connects a server to the Admin UI, the page of the npm package `@socket.io/admin-ui` 0.5. It
+/// shows the servers of a cluster with their clients, sockets and rooms, and the events that pass;
+/// from it one can emit, disconnect sockets, and make them join and leave rooms.
+///
+/// The page is on another origin, and sends credentials, so [`EngineConfig::cors`] must allow its
+/// origin with credentials. It connects to the namespace `/admin`, at the path of the server.
+///
+/// In [development mode](Self::development) the server sends each event, connection and change of a
+/// room to the page, which costs much, and shows the payloads of the users. In production mode,
+/// the default, it only sends counts, every two seconds.
+///
+/// ```no_run
+/// use socketio_server::{Admin, Cors, Server, ServerConfig};
+///
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let cors = Cors::origins(["https://admin.socket.io"]).credentials(true);
+/// let io = Server::with_config(ServerConfig::default().engine(|engine| engine.cors(cors)));
+/// // The hash is that of `htpasswd -nbBC 10 admin "$PASSWORD"`, without the name.
+/// let hash = std::env::var("ADMIN_PASSWORD_HASH")?;
+/// Admin::with_password("admin", &hash)?.instrument(&io)?;
+/// io.listen(("127.0.0.1", 3000)).await?;
+/// # Ok(()) }
+/// ```
+///
+/// [`EngineConfig::cors`]: crate::EngineConfig::cors
+#[derive(Debug)]
+#[must_use]
+pub struct Admin {
+    namespace: String,
+    authentication: Authentication,
+    read_only: bool,
+    development: bool,
+    server_id: Option<String>,
+}
+
+/// An error in the configuration of the [Admin UI](Admin).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdminError {
+    /// The hash of the password is no bcrypt hash.
+    #[error("the `password` field must be a valid bcrypt hash")]
+    InvalidHash,
+    /// [`Admin::instrument`] was called outside a tokio runtime.
+    #[error("the Admin UI needs a tokio runtime")]
+    NoRuntime,
+}
+
+impl Admin {
+    /// Lets users of the page in by a name and a password, of which the bcrypt hash is given. A
+    /// check of the password takes some 50 ms on a thread for blocking work. The page then gets the
+    /// id of a session, with which it connects again. The server remembers the latest 1000
+    /// sessions.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`AdminError::InvalidHash`] if the hash is no bcrypt hash.
+    pub fn with_password(username: &str, hash: &str) -> Result<Self, AdminError> {
+        Authentication::password(username, hash).map(Self::new)
+    }
+
+    /// Lets everybody in who can reach the server, and logs a warning. For development.
+    pub fn without_authentication() -> Self {
+        Self::new(Authentication::None)
+    }
+
+    fn new(authentication: Authentication) -> Self {
+        Self {
+            namespace: "/admin".to_owned(),
+            authentication,
+            read_only: false,
+            development: false,
+            server_id: None,
+        }
+    }
+
+    /// Sets the namespace of the page (default `/admin`).
+    pub fn namespace(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.namespace);
+        self
+    }
+
+    /// Refuses commands: the page can look but not touch (default no).
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// Sends every socket, room and event to the page (default no). A page that does not keep up is
+    /// disconnected at the limits of its queue, and gets the state anew when it connects again.
+    pub fn development(mut self, development: bool) -> Self {
+        self.development = development;
+        self
+    }
+
+    /// Sets the name under which the page lists this server (default: the name of the host, a `#`
+    /// and the process id). It must be unique in the cluster.
+    pub fn server_id(mut self, id: &str) -> Self {
+        self.server_id = Some(id.to_owned());
+        self
+    }
+
+    /// Declares the namespace of the page, and begins to observe the server. Call it before the
+    /// application's own listeners are added, so that the page learns of a connection before it
+    /// learns of the events that they emit.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`AdminError::NoRuntime`] outside a tokio runtime.
+    pub fn instrument(self, io: &Server) -> Result<(), AdminError> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| AdminError::NoRuntime)?;
+        let namespace = io.of(&self.namespace);
+        let page = Arc::new(Page {
+            namespace: Arc::downgrade(&namespace.0),
+            registry: Arc::downgrade(io.shared_registry()),
+            features: self.features(),
+            development: self.development,
+        });
+        if matches!(self.authentication, Authentication::None) {
+            tracing::warn!(
+                target: "socketio::admin",
+                "the Admin UI lets everybody in; set a password"
+            );
+        }
+        self.authentication.guard(&namespace);
+        if !self.read_only {
+            commands::declare(&page, &namespace);
+        }
+        let welcomed = page.clone();
+        namespace.on_connection(move |socket: Socket| {
+            let page = welcomed.clone();
+            async move { page.welcome(&socket).await }
+        });
+        if self.development {
+            for namespace in io.namespaces() {
+                observe(&page, &namespace, &runtime);
+            }
+            let (page, runtime) = (page.clone(), runtime.clone());
+            io.on_new_namespace(move |namespace| observe(&page, namespace, &runtime));
+        }
+        let mut stats = ServerStats::new(self.server_id, io.engine().clone());
+        runtime.spawn(async move {
+            let mut ticks = tokio::time::interval(STATS_INTERVAL);
+            loop {
+                ticks.tick().await;
+                let Some(registry) = page.registry.upgrade() else { return };
+                page.emit("server_stats", &stats.next(&registry));
+            }
+        });
+        Ok(())
+    }
+
+    fn features(&self) -> Vec<&'static str> {
+        let mut features = Vec::new();
+        if !self.read_only {
+            features.extend(["EMIT", "JOIN", "LEAVE", "DISCONNECT"]);
+            features.extend(["MJOIN", "MLEAVE", "MDISCONNECT"]);
+        }
+        features.push("AGGREGATED_EVENTS");
+        if self.development {
+            features.push("ALL_EVENTS");
+        }
+        features
+    }
+}
+
+/// The namespace of the page. It is held weakly, because the server's own listeners hold it.
+struct Page {
+    namespace: Weak<NamespaceInner>,
+    registry: Weak<Registry>,
+    features: Vec<&'static str>,
+    development: bool,
+}
+
+impl Page {
+    /// Returns the namespace if somebody may look: on this node, or on another one.
+    fn watched(&self) -> Option<Namespace> {
+        let namespace = Namespace(self.namespace.upgrade()?);
+        let watched = namespace.sockets_count() > 0 || namespace.cluster().is_some();
+        watched.then_some(namespace)
+    }
+
+    fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) {
+        if let Some(namespace) = self.watched() {
+            let _ = namespace.emit(event, args);
+        }
+    }
+
+    fn is_own(&self, namespace: &Namespace) -> bool {
+        std::ptr::eq(Weak::as_ptr(&self.namespace), Arc::as_ptr(&namespace.0))
+    }
+
+    async fn welcome(&self, socket: &Socket) -> Result<(), crate::HandlerError> {
+        authentication::announce(socket)?;
+        socket.emit("config", &value!({ "supportedFeatures": self.features.clone() }))?;
+        if !self.development {
+            return Ok(());
+        }
+        let namespaces = self.registry.upgrade().map(|it| it.namespaces()).unwrap_or_default();
+        let mut sockets = Vec::new();
+        for namespace in namespaces {
+            sockets.extend(observer::fetch(&namespace).await);
+        }
+        socket.emit("all_sockets", &(sockets,))?;
+        Ok(())
+    }
+
+    fn namespace_named(&self, name: &str) -> Option<Namespace> {
+        let registry = self.registry.upgrade()?;
+        registry.namespaces().into_iter().find(|namespace| namespace.name() == name)
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page").field("features", &self.features).finish_non_exhaustive()
+    }
+}
+
+/// Returns milliseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Returns the time as JavaScript writes it in JSON.
+fn timestamp() -> Value {
+    i64::try_from(now()).ok().and_then(javascript_date).map_or(Value::Null, Value::from)
+}
+
+/// Returns the name of the host and of the process.
+fn default_server_id(hostname: &str) -> String {
+    format!("{hostname}#{}", process::id())
+}
