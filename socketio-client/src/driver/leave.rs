@@ -7,7 +7,7 @@ use std::{
 
 use socketio_parser::{Nsp, Output};
 
-use super::{Driver, Phase, inbox::Item, link::Loss};
+use super::{Driver, Link, Phase, inbox::Item, link::Loss};
 use crate::{
     engine::Order,
     error::{AckError, ConnectError, DisconnectReason},
@@ -27,7 +27,7 @@ impl Driver {
             return self.set_phase(index, Phase::NotJoined);
         }
         self.deactivate(index);
-        self.disconnected(index, DisconnectReason::IoServerDisconnect, None);
+        self.report_disconnect(index, DisconnectReason::IoServerDisconnect, None);
         self.close_if_idle(None);
     }
 
@@ -67,18 +67,13 @@ impl Driver {
         self.changes.requests = true;
         let Some(namespace) = self.namespaces.get_mut(index) else { return };
         let nsp = namespace.slot.nsp().clone();
-        let disconnecting = self.machine.disconnect(&nsp);
-        if disconnecting {
+        if self.machine.disconnect(&nsp) {
             namespace.phase = Phase::Delayed { until: after(REJOIN) };
+            let config = self.shared.config();
+            let order = Order::AfterConfirmation(config.close_timeout / 2);
+            self.send_control(config.parser.encode_disconnect(&nsp), order);
         } else if !matches!(namespace.phase, Phase::Delayed { .. }) {
             namespace.phase = Phase::NotJoined;
-        }
-        if disconnecting {
-            let timeout = self.shared.config().close_timeout / 2;
-            self.send_control(
-                self.shared.config().parser.encode_disconnect(&nsp),
-                Order::AfterConfirmation(timeout),
-            );
         }
     }
 
@@ -103,16 +98,14 @@ impl Driver {
         self.fail_acks(loss.exceeded);
         let description: Option<Arc<str>> = loss.description.as_deref().map(Arc::from);
         for index in 0..self.namespaces.len() {
-            let request = self.namespaces.get(index).map(|it| it.slot.request());
-            if left != Some(index) && request == Some(Request::Open) {
-                self.disconnected(index, loss.reason, description.clone());
-                continue;
-            }
-            // Its user has disconnected it, and the next round would have handled that.
-            let was_joined =
-                self.namespaces.get(index).is_some_and(|it| matches!(it.phase, Phase::Joined));
+            let Some(namespace) = self.namespaces.get(index) else { continue };
+            let request = namespace.slot.request();
+            let was_joined = matches!(namespace.phase, Phase::Joined);
             self.set_phase(index, Phase::NotJoined);
-            if was_joined {
+            if left != Some(index) && request == Request::Open {
+                self.report_disconnect(index, loss.reason, description.clone());
+            } else if was_joined {
+                // Its user has disconnected it, and the next round would have handled that.
                 self.report_disconnect(index, DisconnectReason::IoClientDisconnect, None);
             }
         }
@@ -126,7 +119,13 @@ impl Driver {
                 continue;
             }
             if matches!(namespace.phase, Phase::Delayed { .. }) {
-                let until = self.last_disconnect_at(now).map_or(now, |left| left + REJOIN);
+                // A DISCONNECT that is still waiting delays the join further.
+                let left = match &self.link {
+                    Link::Open(engine) if engine.has_backlog() => Some(now),
+                    Link::Open(engine) => engine.confirmed_send_at(),
+                    _ => None,
+                };
+                let until = left.map_or(now, |left| left + REJOIN);
                 let later = Phase::Delayed { until };
                 self.set_phase(index, if until > now { later } else { Phase::NotJoined });
                 continue;
@@ -143,16 +142,6 @@ impl Driver {
             self.connect_error(index, ConnectError::Timeout);
             self.close_if_idle(None);
         }
-    }
-
-    fn disconnected(
-        &mut self,
-        index: usize,
-        reason: DisconnectReason,
-        description: Option<Arc<str>>,
-    ) {
-        self.set_phase(index, Phase::NotJoined);
-        self.report_disconnect(index, reason, description);
     }
 
     fn report_disconnect(

@@ -1,6 +1,6 @@
 //! Sends the packets of the namespaces, and delivers acks to their waiters.
 
-use std::{task::Context, time::Instant};
+use std::task::Context;
 
 use engineio_parser::Frames;
 use socketio_parser::{AckRefused, Connection, Nsp};
@@ -133,12 +133,6 @@ impl Driver {
             engine.send_unbounded(frames, order);
             self.changes.packets = true;
         }
-    }
-
-    /// Returns when the last DISCONNECT was sent, or `now` if one is still waiting.
-    pub(super) fn last_disconnect_at(&self, now: Instant) -> Option<Instant> {
-        let Link::Open(engine) = &self.link else { return None };
-        if engine.has_backlog() { Some(now) } else { engine.confirmed_send_at() }
     }
 
     /// Delivers an ack, or its error, to its waiter.

@@ -322,8 +322,11 @@ impl Engine {
             }
             // Not lazily, because each call registers the waker. The timers come after all that is
             // read, because a ping that waited during a sleep keeps the session alive.
-            let progressed =
-                read | self.poll_requests(cx) | self.poll_timers(cx) | self.poll_write(cx);
+            let progressed = read
+                | self.poll_post(cx)
+                | self.poll_get(cx)
+                | self.poll_timers(cx)
+                | self.poll_write(cx);
             let progressed = progressed | self.poll_backlog(cx);
             if !progressed && !self.session.has_output() && !self.pinged {
                 return Poll::Pending;

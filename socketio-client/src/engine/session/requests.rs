@@ -21,11 +21,7 @@ use crate::{
 const EMPTY_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Engine {
-    /// Polls the requests. Returns whether one has started or finished.
-    pub(super) fn poll_requests(&mut self, cx: &mut Context<'_>) -> bool {
-        self.poll_post(cx) | self.poll_get(cx)
-    }
-
+    /// Polls the POST. Returns whether it has started or finished.
     pub(super) fn poll_post(&mut self, cx: &mut Context<'_>) -> bool {
         let started = !self.post.is_busy() && self.start_post();
         match self.post.poll(cx) {
@@ -60,7 +56,8 @@ impl Engine {
         true
     }
 
-    fn poll_get(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Polls the GET. Returns whether it has started, or whether anything was read.
+    pub(super) fn poll_get(&mut self, cx: &mut Context<'_>) -> bool {
         if self.body.is_some() {
             return self.poll_body(cx);
         }
