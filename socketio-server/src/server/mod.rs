@@ -40,8 +40,7 @@ const LEAVING: Duration = Duration::from_secs(2);
 ///
 /// ```no_run
 /// use axum::{Router, routing::get};
-/// use socketio_server::{Server, Socket, serve};
-/// use tower_layer::Layer as _;
+/// use socketio_server::{Server, Socket, serve, tower_layer::Layer as _};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let io = Server::new();
@@ -518,7 +517,7 @@ impl Server {
     /// Waits until every connection has ended, its handlers have run and its queued data is
     /// written. Call it at the end of a program, after [`close`](Self::close). A client that reads
     /// nothing or a handler that does not return delays this at most as long as a closing
-    /// connection may take: twice [`EngineConfig::linger`](engineio_server::EngineConfig::linger)
+    /// connection may take: twice [`EngineConfig::linger`](crate::EngineConfig::linger)
     /// (3 s). With an adapter, it also waits up to 2 s until the other nodes have been told.
     pub async fn ended(&self) {
         self.connections_ended().await;
@@ -548,7 +547,7 @@ impl Server {
 
     /// Closes the server. Every connection is closed at once, its sockets see "server shutting
     /// down", and [`listen`](Self::listen) returns. Queued data is sent first, for at most
-    /// [`EngineConfig::linger`](engineio_server::EngineConfig::linger). New connections are refused
+    /// [`EngineConfig::linger`](crate::EngineConfig::linger). New connections are refused
     /// with 503. A listener that was started with [`bind`](Self::bind) is stopped by
     /// [`Listening::stop`].
     pub fn close(&self) {
