@@ -144,12 +144,15 @@ impl Server {
     ///   namespace that the application declared after this parent: it gets the parent's handlers
     ///   when the first client is accepted.
     /// - [`Pass`](NamespaceVerdict::Pass): the name does not belong to this parent. The parents
-    ///   declared after it are asked, and a namespace that the application has declared stays as it
-    ///   is. `Pass` does not refuse the client.
+    ///   declared after it are asked. A namespace that the application has declared is open to a
+    ///   client that all of them pass: only its own middlewares decide then. `Pass` does not refuse
+    ///   the client.
     /// - An error or a panic refuses the client, as in a middleware.
     ///
-    /// A client enters a namespace that this parent has created only if the function accepts that
-    /// client too.
+    /// The verdict counts for its client only, whoever has entered before. A client enters a
+    /// namespace that this parent has created only if the function accepts that client too. Let the
+    /// name alone decide between `Accept` and `Pass`, because a namespace has the handlers of one
+    /// parent.
     ///
     /// ```
     /// use socketio_server::{HandlerError, NamespaceRequest, NamespaceVerdict, Server};
