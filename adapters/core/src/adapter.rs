@@ -1,16 +1,18 @@
 //! The traits of a back-end. A back-end carries messages between nodes and does not know sockets.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use socketio_parser::Nsp;
 
 use crate::{
     error::{AdapterError, MessageError},
-    future::BoxFuture,
     message::{Message, NodeId},
     recovery::{Offset, SessionStore},
     selection::Room,
 };
+
+/// A future behind a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A back-end: Redis, PostgreSQL, NATS, or [servers of the same process](crate::MemoryAdapter). One
 /// adapter serves all namespaces of a server.

@@ -36,7 +36,6 @@ mod cluster;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
-mod future;
 #[doc(hidden)]
 pub mod fuzzing;
 mod limits;
@@ -49,11 +48,10 @@ mod selection;
 mod wire;
 
 pub use adapter::{
-    ClusterAdapter, Discovery, Heartbeats, Inbox, Link, Published, RoomInterest, Seat,
+    BoxFuture, ClusterAdapter, Discovery, Heartbeats, Inbox, Link, Published, RoomInterest, Seat,
 };
 pub use cluster::{Ask, Cluster, Gathered, Outcome, Output, Refused};
 pub use error::{AdapterError, MessageError};
-pub use future::BoxFuture;
 pub use limits::ClusterLimits;
 pub use memory::{MemoryAdapter, MemoryCluster, MemoryLog, Parcel};
 pub use message::{Body, Message, NodeId, RequestId, SocketDetails};

@@ -6,7 +6,7 @@ use serde::Serialize;
 use socketio_adapter::{Body, IntoRooms, Message, NodeId, Room, Selection, event_args};
 use socketio_parser::Nsp;
 
-use crate::{error::EmitError, publish::Publish};
+use crate::emitter::{EmitError, Publish};
 
 /// A selection of clients in a namespace. The asynchronous methods act on it; before them nothing
 /// is sent.

@@ -1,12 +1,14 @@
-//! The emitter.
+//! The emitter, its error, and its interface to an engine.
 
 use std::{fmt, sync::Arc};
 
 use serde::Serialize;
-use socketio_adapter::{Body, IntoRooms, Selection, event_args};
+use socketio_adapter::{
+    AdapterError, Body, BoxFuture, EncodeError, IntoRooms, Message, Selection, event_args,
+};
 use socketio_parser::Nsp;
 
-use crate::{broadcast::Broadcast, error::EmitError, publish::Publish};
+use crate::broadcast::Broadcast;
 
 /// Emits to one namespace of a cluster: the main namespace, or the one chosen with
 /// [`of`](Self::of). A clone shares the connection.
@@ -135,4 +137,27 @@ impl fmt::Debug for Emitter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Emitter").field("nsp", &self.nsp).finish_non_exhaustive()
     }
+}
+
+/// Publishes messages to the servers of a cluster. Implemented for each engine; tests may implement
+/// it too.
+pub trait Publish: Send + Sync {
+    /// Publishes a message. Resolves when the engine has accepted it.
+    ///
+    /// # Errors
+    ///
+    /// The engine refuses the message or cannot be reached.
+    fn publish<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), AdapterError>>;
+}
+
+/// The reason why an event was not emitted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The arguments cannot be serialized, or the name of the event is reserved.
+    #[error("cannot be encoded: {0}")]
+    Encode(#[from] EncodeError),
+    /// The engine refused the message or cannot be reached. The emitter does not try again.
+    #[error("{0}")]
+    Adapter(#[from] AdapterError),
 }

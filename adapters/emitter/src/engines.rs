@@ -4,7 +4,7 @@
 use socketio_adapter::{AdapterError, BoxFuture, Message};
 
 #[cfg(any(feature = "redis", feature = "postgres", feature = "nats"))]
-use crate::{emitter::Emitter, publish::Publish};
+use crate::emitter::{Emitter, Publish};
 
 #[cfg(feature = "redis")]
 mod on_redis {

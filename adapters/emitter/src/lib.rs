@@ -26,13 +26,9 @@
 mod broadcast;
 mod emitter;
 mod engines;
-mod error;
-mod publish;
 
 pub use broadcast::Broadcast;
-pub use emitter::Emitter;
-pub use error::EmitError;
-pub use publish::Publish;
+pub use emitter::{EmitError, Emitter, Publish};
 pub use socketio_adapter::{AdapterError, EncodeError, IntoRooms, Message, Room};
 #[cfg(feature = "nats")]
 pub use socketio_adapter_nats as nats;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::{
     conn::{Conn, is_fatal},
-    topic::Topic,
+    subscriber::Topic,
 };
 
 /// The first and the longest pause before a refused subscription is retried.
@@ -123,7 +123,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::topic::Kind;
+    use crate::subscriber::Kind;
 
     fn topic(name: &'static str) -> Topic {
         Topic { kind: Kind::Plain, name: Bytes::from_static(name.as_bytes()) }

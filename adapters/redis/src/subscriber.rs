@@ -16,7 +16,6 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-pub(crate) use crate::topic::{Kind, Topic};
 use crate::{
     command_connection::{Pauses, connect, engine},
     conn::{Conn, Connector, OnPush, Target, is_fatal},
@@ -31,6 +30,21 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 const MAX_REFUSALS: usize = 50;
 /// Largest number of concurrent subscribe commands.
 const MAX_CONCURRENT: usize = 64;
+
+/// How a channel is subscribed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Plain,
+    Pattern,
+    Sharded,
+}
+
+/// A channel or a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Topic {
+    pub(crate) kind: Kind,
+    pub(crate) name: Bytes,
+}
 
 /// Receives the channel and the message. Must not block.
 pub(crate) type OnMessage = Arc<dyn Fn(&[u8], Bytes) + Send + Sync>;

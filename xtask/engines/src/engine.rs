@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{error::Error, port::Port, watched::Watched};
+use crate::{port::Port, program::Error, watched::Watched};
 
 /// The longest time an engine may take until it is ready. A test machine with two cores is slow at
 /// times.

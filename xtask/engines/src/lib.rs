@@ -19,7 +19,6 @@
 //! `restart`, `pause` and `resume`, one per line, and exits at the end of its input.
 
 mod engine;
-mod error;
 mod nats;
 mod port;
 mod postgres;
@@ -29,7 +28,7 @@ mod tls;
 mod watched;
 
 pub use engine::Engine;
-pub use error::Error;
 pub use nats::{Nats, NatsCluster};
 pub use postgres::Postgres;
+pub use program::Error;
 pub use redis::{Redis, RedisCluster};

@@ -10,9 +10,9 @@ use std::{
 
 use crate::{
     engine::Engine,
-    error::Error,
     port::Port,
-    program, tls,
+    program::{self, Error},
+    tls,
     watched::{Watched, scratch},
 };
 

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU16, Ordering},
 };
 
-use crate::error::Error;
+use crate::program::Error;
 
 /// Start of the port range. It lies below the range from which systems take the ports of outgoing
 /// connections. Such a connection could otherwise occupy the port of an engine that is down.

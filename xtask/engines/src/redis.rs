@@ -11,9 +11,9 @@ use std::{
 
 use crate::{
     engine::Engine,
-    error::{Error, run},
     port::Port,
-    program, tls,
+    program::{self, Error, run},
+    tls,
     watched::{Watched, scratch},
 };
 

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::error::Error;
+use crate::program::Error;
 
 /// Writes a certificate and its key to files in the folder of an engine.
 pub(crate) fn write(

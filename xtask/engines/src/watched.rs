@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use crate::error::Error;
+use crate::program::Error;
 
 /// The shell script. Its standard input ends when the test process ends, for whatever reason.
 ///

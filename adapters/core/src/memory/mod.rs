@@ -13,9 +13,8 @@ use bytes::Bytes;
 
 use self::log::{Log, number};
 use crate::{
-    adapter::{ClusterAdapter, Discovery, Heartbeats, Inbox, Link, RoomInterest, Seat},
+    adapter::{BoxFuture, ClusterAdapter, Discovery, Heartbeats, Inbox, Link, RoomInterest, Seat},
     error::AdapterError,
-    future::BoxFuture,
     limits::ClusterLimits,
     message::{Message, NodeId},
     recovery::{Offset, Page, PageSize, SavedSession, SessionStore},

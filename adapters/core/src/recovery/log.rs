@@ -7,10 +7,7 @@ use std::{
 
 use bytestring::ByteString;
 
-use super::{
-    session::Session,
-    trail::{Position, Trail},
-};
+use super::trail::{Position, Session, Trail};
 use crate::selection::Room;
 
 /// Limits of a [`Log`].

@@ -7,7 +7,6 @@
 //! those events the socket was sent. None of these types reads a clock.
 
 mod log;
-mod session;
 mod store;
 mod trail;
 
@@ -16,6 +15,5 @@ pub use self::store::{Missed, Offset, Page, PageSize, SavedSession, SessionStore
 #[doc(hidden)]
 pub use self::{
     log::{Entry, Log, LogLimits, Resumed},
-    session::Session,
-    trail::{Position, Trail},
+    trail::{Position, Session, Trail},
 };

@@ -7,8 +7,8 @@ use bytestring::ByteString;
 use socketio_parser::{Args, Nsp, Object, Value, value};
 
 use crate::{
+    adapter::BoxFuture,
     error::{AdapterError, MessageError},
-    future::BoxFuture,
     limits::ClusterLimits,
     msgpack,
     selection::{Room, Selection},

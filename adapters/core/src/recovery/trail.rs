@@ -1,8 +1,25 @@
-//! The record of the events that one socket was sent.
+//! A session that can be recovered, and the record of the events that its socket was sent.
 
 use std::collections::{HashSet, VecDeque};
 
+use bytestring::ByteString;
+
 use crate::selection::Room;
+
+/// The state of a socket whose connection was lost. `D` is the data of the application.
+#[derive(Clone, Debug)]
+pub struct Session<D> {
+    /// The private id, known only to the client and the server.
+    pub pid: ByteString,
+    /// The id of the socket.
+    pub sid: ByteString,
+    /// The rooms it was in, including the one of its own id.
+    pub rooms: Vec<Room>,
+    /// The data of the application.
+    pub data: D,
+    /// The events it was sent.
+    pub trail: Trail,
+}
 
 /// A position in a [`Log`](super::Log): the number of events that were logged before it.
 pub type Position = u64;

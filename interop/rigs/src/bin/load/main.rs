@@ -6,14 +6,13 @@
 
 mod http;
 mod scenario;
-mod server;
 mod socket;
 
 use std::{process::ExitCode, time::Duration};
 
 use serde_json::json;
 
-use self::{scenario::Scenario, server::Process};
+use self::scenario::{Process, Scenario};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
