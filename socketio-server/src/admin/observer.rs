@@ -12,7 +12,7 @@ use crate::{
     error::DisconnectReason,
     namespace::{
         Namespace,
-        cluster::{FetchError, details::details},
+        cluster::{FetchError, details},
         room_change::RoomChange,
     },
     socket::Socket,

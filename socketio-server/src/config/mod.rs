@@ -118,7 +118,8 @@ impl ServerConfig {
     /// [`Server::joined`](crate::Server::joined) waits until it has joined.
     ///
     /// ```
-    /// use socketio_server::{MemoryCluster, Server, ServerConfig};
+    /// use socketio_adapter::MemoryCluster;
+    /// use socketio_server::{Server, ServerConfig};
     ///
     /// let cluster = MemoryCluster::new();
     /// let one = Server::with_config(ServerConfig::default().adapter(cluster.adapter()));

@@ -17,7 +17,7 @@ use crate::{
         Namespace,
         cluster::{LocalDelivery, Membership, Relay},
         delivery::Delivery,
-        recovery::log::{LogOffset, RecoveryLog},
+        recovery::{LogOffset, RecoveryLog},
     },
     socket::{Socket, inner::SocketInner, outgoing},
 };
@@ -133,7 +133,7 @@ impl Broadcast {
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         let Some(membership) = self.cluster() else { return self.deliver(event, args) };
         let args = event_args(event, args)?;
-        match membership.publish_broadcast(args.clone(), self.travelling())? {
+        match membership.publish_broadcast(args.clone(), self.selection_for_nodes())? {
             LocalDelivery::Now => self.deliver(event, &args),
             LocalDelivery::ByLog => Ok(()),
         }
@@ -154,7 +154,7 @@ impl Broadcast {
         }
         let frames = self.counted(parser.encode_event(nsp, None, event, args)?);
         let targets = self.targets();
-        outgoing::tell(&self.namespace, &targets, event, args);
+        outgoing::notify(&self.namespace, &targets, event, args);
         for target in targets {
             self.queue(&target, frames.clone());
         }
@@ -184,8 +184,8 @@ impl Broadcast {
         let (namespace, parser) = (&self.namespace, self.namespace.0.config.parser);
         let frames = parser.encode_event_at(namespace.nsp(), event, args, &offset.to_string())?;
         let frames = self.counted(frames);
-        if outgoing::is_told(namespace) {
-            outgoing::tell(namespace, &self.targets(), event, args);
+        if outgoing::has_listeners(namespace) {
+            outgoing::notify(namespace, &self.targets(), event, args);
         }
         let recipients = (&self.selection, self.without.as_ref());
         for full in log.deliver(namespace, recipients, offset, frames) {
@@ -234,8 +234,8 @@ impl Broadcast {
             return summary(here.answers().await, None, read);
         };
         let args = event_args(event, args).map_err(EmitError::from)?;
-        let mut selection = self.travelling();
-        let patience = self.patience();
+        let mut selection = self.selection_for_nodes();
+        let patience = self.ack_timeout();
         selection.flags.timeout = Some(patience);
         let ask = Ask::Broadcast(args.clone(), selection);
         membership.wait_for_events().await;
@@ -250,11 +250,11 @@ impl Broadcast {
         &self,
         event: &str,
         args: &T,
-    ) -> Result<AskedHere<'_>, EmitError> {
-        let (id, frames) = self.question(event, args)?;
+    ) -> Result<LocalAcks<'_>, EmitError> {
+        let (id, frames) = self.encode_asking(event, args)?;
         let targets = self.targets();
         let expected = targets.len();
-        outgoing::tell(&self.namespace, &targets, event, args);
+        outgoing::notify(&self.namespace, &targets, event, args);
         let (collector, all) = Collector::new(expected);
         let mut pending = Pending { broadcast: self, id, targets: Vec::with_capacity(expected) };
         let mut waiting = JoinSet::new();
@@ -262,40 +262,40 @@ impl Broadcast {
             // A share that is dropped counts as a missing ack.
             let waiter = Waiter::Many(collector.share());
             match self.ask_one(&target, id, waiter, frames.clone()) {
-                Asked::Sent => pending.targets.push(target),
-                Asked::Waits(late) => {
+                AskOutcome::Sent => pending.targets.push(target),
+                AskOutcome::Waits(late) => {
                     pending.targets.push(target);
                     waiting.spawn(late);
                 }
-                Asked::Failed => {}
+                AskOutcome::Failed => {}
             }
         }
-        Ok(AskedHere { pending, expected, collector, all, _waiting: waiting })
+        Ok(LocalAcks { pending, expected, collector, all, _waiting: waiting })
     }
 
     /// Sends the event to the recipients on this node for another node. Returns their number.
     pub(crate) fn relay(&self, args: &Args, runtime: &Handle, relay: impl Fn() -> Relay) -> usize {
-        let Ok((id, frames)) = self.question(args.event(), args) else { return 0 };
+        let Ok((id, frames)) = self.encode_asking(args.event(), args) else { return 0 };
         let targets = self.targets();
-        outgoing::tell(&self.namespace, &targets, args.event(), args);
+        outgoing::notify(&self.namespace, &targets, args.event(), args);
         let ask = |target: &&Arc<SocketInner>| match self.ask_one(
             target,
             id,
             Waiter::Relay(relay()),
             frames.clone(),
         ) {
-            Asked::Sent => true,
-            Asked::Waits(late) => {
+            AskOutcome::Sent => true,
+            AskOutcome::Waits(late) => {
                 runtime.spawn(late);
                 true
             }
-            Asked::Failed => false,
+            AskOutcome::Failed => false,
         };
         targets.iter().filter(ask).count()
     }
 
     /// Encodes the event once for all recipients.
-    fn question<T: Serialize + ?Sized>(
+    fn encode_asking<T: Serialize + ?Sized>(
         &self,
         event: &str,
         args: &T,
@@ -314,22 +314,22 @@ impl Broadcast {
         id: AckId,
         waiter: Waiter,
         frames: Frames,
-    ) -> Asked<impl Future<Output = ()> + Send + use<>> {
-        let (nsp, patience) = (self.namespace.nsp(), self.patience());
+    ) -> AskOutcome<impl Future<Output = ()> + Send + use<>> {
+        let (nsp, patience) = (self.namespace.nsp(), self.ack_timeout());
         let waiter = match target.client.try_expect_ack(nsp, id, patience, waiter) {
             Ok(()) => {
                 let queued = self.queue_asking(target, id, frames);
-                return if queued { Asked::Sent } else { Asked::Failed };
+                return if queued { AskOutcome::Sent } else { AskOutcome::Failed };
             }
             Err((AckRefused::TooMany, waiter)) => waiter,
-            Err(_) => return Asked::Failed,
+            Err(_) => return AskOutcome::Failed,
         };
         if self.selection.flags.volatile {
             target.client.counters.here().acks.refused.one();
-            return Asked::Failed;
+            return AskOutcome::Failed;
         }
         let (broadcast, target) = (self.clone(), target.clone());
-        Asked::Waits(async move {
+        AskOutcome::Waits(async move {
             let (nsp, client) = (broadcast.namespace.nsp(), &target.client);
             if client.expect_ack_when_room(nsp, id, patience, waiter).await.is_ok() {
                 broadcast.queue_asking(&target, id, frames);
@@ -346,7 +346,7 @@ impl Broadcast {
         queued
     }
 
-    fn patience(&self) -> Duration {
+    fn ack_timeout(&self) -> Duration {
         self.selection.flags.timeout.unwrap_or(self.namespace.0.config.ack_timeout)
     }
 
@@ -368,7 +368,7 @@ impl Broadcast {
         if list.iter().any(|room| room.len() > limit) {
             return Err(ClusterError::RoomNameTooLong { limit });
         }
-        self.tell(|selection| Body::SocketsJoin { selection, rooms: list.clone() })?;
+        self.publish(|selection| Body::SocketsJoin { selection, rooms: list.clone() })?;
         for target in self.targets() {
             let _ = Socket(target).join(&list[..]);
         }
@@ -386,7 +386,7 @@ impl Broadcast {
         if list.is_empty() {
             return Ok(());
         }
-        self.tell(|selection| Body::SocketsLeave { selection, rooms: list.clone() })?;
+        self.publish(|selection| Body::SocketsLeave { selection, rooms: list.clone() })?;
         for target in self.targets() {
             Socket(target).leave(&list[..]);
         }
@@ -415,7 +415,7 @@ impl Broadcast {
     }
 
     pub(crate) fn disconnect(&self, close: bool) -> Result<(), ClusterError> {
-        self.tell(|selection| Body::DisconnectSockets { selection, close })?;
+        self.publish(|selection| Body::DisconnectSockets { selection, close })?;
         for target in self.targets() {
             let socket = Socket(target);
             if close { socket.close_connection() } else { socket.disconnect() }
@@ -424,9 +424,9 @@ impl Broadcast {
     }
 
     /// Publishes a message to the other nodes, if there are any.
-    fn tell(&self, body: impl FnOnce(Selection) -> Body) -> Result<(), ClusterError> {
+    fn publish(&self, body: impl FnOnce(Selection) -> Body) -> Result<(), ClusterError> {
         match self.cluster() {
-            Some(membership) => membership.publish(body(self.travelling())),
+            Some(membership) => membership.publish(body(self.selection_for_nodes())),
             None => Ok(()),
         }
     }
@@ -449,7 +449,7 @@ impl Broadcast {
 
     /// Returns the selection in the form for other nodes, which excludes the sending socket by the
     /// room of its id.
-    pub(crate) fn travelling(&self) -> Selection {
+    pub(crate) fn selection_for_nodes(&self) -> Selection {
         let mut selection = self.selection.clone();
         if let Some(id) = &self.without {
             selection.except(id.clone());
@@ -502,7 +502,7 @@ impl Broadcast {
 }
 
 /// The result of asking one recipient.
-enum Asked<F> {
+enum AskOutcome<F> {
     Sent,
     /// The event is sent by this future.
     Waits(F),
@@ -510,7 +510,7 @@ enum Asked<F> {
 }
 
 /// Recipients on this node whose acks are awaited.
-struct AskedHere<'a> {
+struct LocalAcks<'a> {
     pending: Pending<'a>,
     expected: usize,
     collector: Arc<Collector>,
@@ -519,7 +519,7 @@ struct AskedHere<'a> {
     _waiting: JoinSet<()>,
 }
 
-impl AskedHere<'_> {
+impl LocalAcks<'_> {
     /// Returns the acks, and the number of recipients.
     async fn answers(mut self) -> (Vec<Args>, usize) {
         if self.expected > 0 {

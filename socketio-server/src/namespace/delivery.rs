@@ -19,12 +19,7 @@ use crate::{
     namespace::{
         Namespace,
         cluster::{Clustered, LocalDelivery, join_cluster},
-        recovery::{
-            Lease, Resume,
-            claim::{Claim, Restored, ReturningSocket},
-            engine_log::EngineLog,
-            log::RecoveryLog,
-        },
+        recovery::{Claim, EngineLog, Lease, RecoveryLog, Restored, Resume, ReturningSocket},
     },
     socket::{inner::SocketInner, outgoing},
 };
@@ -93,12 +88,12 @@ impl Namespace {
             Delivery::LocalLog(log) => {
                 let offset = log.next_offset();
                 let frames = parser.encode_event_at(nsp, event, args, &offset.to_string())?;
-                outgoing::tell(self, slice::from_ref(socket), event, args);
+                outgoing::notify(self, slice::from_ref(socket), event, args);
                 log.send(socket, offset, compressible(frames))
             }
             Delivery::Direct | Delivery::EngineLog(_) => {
                 let frames = parser.encode_event(nsp, None, event, args)?;
-                outgoing::tell(self, slice::from_ref(socket), event, args);
+                outgoing::notify(self, slice::from_ref(socket), event, args);
                 socket.send(compressible(frames))
             }
         }

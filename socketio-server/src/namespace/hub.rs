@@ -17,7 +17,7 @@ use crate::{error::JoinError, namespace::room_change::RoomChange};
 pub(crate) struct Hub<M> {
     state: RwLock<State<M>>,
     /// Notifies the task that watches the rooms.
-    noticed: Arc<Notify>,
+    rooms_changed: Arc<Notify>,
     /// Reports changes of rooms, once somebody wants to know of them.
     reporter: OnceLock<broadcast::Sender<RoomChange>>,
 }
@@ -81,11 +81,11 @@ impl RoomLimits {
 }
 
 /// Capacity, in members, below which tables are not shrunk.
-const KEPT: usize = 64;
+const MIN_SHRINK_CAPACITY: usize = 64;
 
 impl<M> Default for Hub<M> {
     fn default() -> Self {
-        Self { state: RwLock::default(), noticed: Arc::default(), reporter: OnceLock::new() }
+        Self { state: RwLock::default(), rooms_changed: Arc::default(), reporter: OnceLock::new() }
     }
 }
 
@@ -106,7 +106,7 @@ impl<M: Member> Hub<M> {
     pub(crate) fn insert(&self, member: M) {
         self.change(|state| {
             let id = member.id().clone();
-            state.notice_own(&id);
+            state.mark_own_changed(&id);
             state.record(|| {
                 let room = Room::from(id.clone());
                 [
@@ -123,7 +123,7 @@ impl<M: Member> Hub<M> {
     pub(crate) fn remove(&self, id: &str) {
         let removed = self.change(|state| {
             let slot = state.by_id.remove(id)?;
-            state.notice_own(id);
+            state.mark_own_changed(id);
             state.leave_all(slot);
             state.record(|| {
                 let room = Room::from(id);
@@ -262,8 +262,8 @@ impl<M: Member> Hub<M> {
 
     /// Returns the notification for a task that watches the rooms. After each notification, the
     /// task [takes](Self::take_changed) the changes.
-    pub(crate) fn noticed(&self) -> Arc<Notify> {
-        self.noticed.clone()
+    pub(crate) fn rooms_changed(&self) -> Arc<Notify> {
+        self.rooms_changed.clone()
     }
 
     /// Takes the rooms that may have changed, with whether each of them exists now.
@@ -301,9 +301,9 @@ impl<M: Member> Hub<M> {
                 }
                 state.held.remove(room);
                 if **room == *id {
-                    state.notice_own(id);
+                    state.mark_own_changed(id);
                 } else {
-                    notice(&mut state.watched, room);
+                    mark_changed(&mut state.watched, room);
                 }
             }
             state.shrink();
@@ -319,14 +319,15 @@ impl<M: Member> Hub<M> {
     /// Changes the state, and then notifies the task that watches the rooms if any of them has
     /// changed.
     fn change<R>(&self, change: impl FnOnce(&mut State<M>) -> R) -> R {
-        let (result, news, changes) = {
+        let (result, has_changes, changes) = {
             let mut state = self.write();
             let result = change(&mut state);
-            let news = state.watched.as_ref().is_some_and(|watched| !watched.changed.is_empty());
-            (result, news, state.changes.as_mut().map(std::mem::take).unwrap_or_default())
+            let has_changes =
+                state.watched.as_ref().is_some_and(|watched| !watched.changed.is_empty());
+            (result, has_changes, state.changes.as_mut().map(std::mem::take).unwrap_or_default())
         };
-        if news {
-            self.noticed.notify_one();
+        if has_changes {
+            self.rooms_changed.notify_one();
         }
         if let Some(reporter) = self.reporter.get() {
             for change in changes {
@@ -367,7 +368,7 @@ impl<M: Member> State<M> {
         let room = self.rooms.get_key_value(&room).map_or(room, |(stored, _)| stored.clone());
         let list = self.rooms.entry(room.clone()).or_default();
         if list.is_empty() {
-            notice(&mut self.watched, &room);
+            mark_changed(&mut self.watched, &room);
         }
         if let Some(changes) = &mut self.changes {
             if list.is_empty() {
@@ -408,7 +409,7 @@ impl<M: Member> State<M> {
             list.swap_remove(place);
         }
         if list.is_empty() {
-            notice(&mut self.watched, room);
+            mark_changed(&mut self.watched, room);
             self.rooms.remove(room);
         } else if let Some(moved) = list.get(place).copied()
             && let Some(entry) = self.members.get_mut(moved)
@@ -425,7 +426,7 @@ impl<M: Member> State<M> {
         }
     }
 
-    fn notice_own(&mut self, id: &str) {
+    fn mark_own_changed(&mut self, id: &str) {
         if let Some(watched) = self.watched.as_mut().filter(|watched| watched.own) {
             watched.changed.insert(id.into());
         }
@@ -433,21 +434,24 @@ impl<M: Member> State<M> {
 
     /// Shrinks the tables after many members have left.
     fn shrink(&mut self) {
-        if self.members.is_empty() && self.members.capacity() > KEPT {
+        if self.members.is_empty() && self.members.capacity() > MIN_SHRINK_CAPACITY {
             let (watched, held) = (self.watched.take(), std::mem::take(&mut self.held));
             *self = Self { watched, held, changes: self.changes.take(), ..Self::default() };
-        } else if self.by_id.capacity() > KEPT && self.by_id.len() < self.by_id.capacity() / 4 {
+        } else if self.by_id.capacity() > MIN_SHRINK_CAPACITY
+            && self.by_id.len() < self.by_id.capacity() / 4
+        {
             self.by_id.shrink_to(self.by_id.len() * 2);
             self.rooms.shrink_to(self.rooms.len() * 2);
             self.members.shrink_to_fit();
         }
-        if self.held.capacity() > KEPT && self.held.len() < self.held.capacity() / 4 {
+        if self.held.capacity() > MIN_SHRINK_CAPACITY && self.held.len() < self.held.capacity() / 4
+        {
             self.held.shrink_to(self.held.len() * 2);
         }
     }
 }
 
-fn notice(watched: &mut Option<Watched>, room: &Room) {
+fn mark_changed(watched: &mut Option<Watched>, room: &Room) {
     if let Some(watched) = watched {
         watched.changed.insert(room.clone());
     }

@@ -1,9 +1,6 @@
 //! Cluster methods of the server.
 
-use crate::namespace::cluster::{
-    remote::{FetchError, RemoteSocket},
-    server_side::ServerEvent,
-};
+use crate::namespace::cluster::{FetchError, RemoteSocket, ServerEvent};
 use crate::{
     error::{EmitError, HandlerError, ServerSideError},
     handlers::Registration,

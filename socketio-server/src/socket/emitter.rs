@@ -133,7 +133,7 @@ impl<'a> Emitter<'a> {
 
     fn announce<T: Serialize + ?Sized>(&self, event: &str, args: &T) {
         let socket = std::slice::from_ref(&self.socket.0);
-        outgoing::tell(self.socket.namespace(), socket, event, args);
+        outgoing::notify(self.socket.namespace(), socket, event, args);
     }
 }
 

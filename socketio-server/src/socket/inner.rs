@@ -14,7 +14,7 @@ use crate::{
     client::Client,
     error::EmitError,
     handlers::table::Table,
-    namespace::{Namespace, hub::Member, recovery::socket::Recoverable},
+    namespace::{Namespace, hub::Member, recovery::Recoverable},
     socket::stored::Stored,
 };
 

@@ -14,18 +14,18 @@ use crate::{
 };
 
 /// Returns whether there is a listener for outgoing events.
-pub(crate) fn is_told(namespace: &Namespace) -> bool {
+pub(crate) fn has_listeners(namespace: &Namespace) -> bool {
     namespace.0.has_outgoing.load(Ordering::Relaxed)
 }
 
 /// Calls the catch-all listeners of the recipients. Costs one load if there are none.
-pub(crate) fn tell<T: Serialize + ?Sized>(
+pub(crate) fn notify<T: Serialize + ?Sized>(
     namespace: &Namespace,
     targets: &[Arc<SocketInner>],
     event: &str,
     args: &T,
 ) {
-    if !is_told(namespace) || targets.is_empty() {
+    if !has_listeners(namespace) || targets.is_empty() {
         return;
     }
     let Ok(args) = event_args(event, args) else { return };

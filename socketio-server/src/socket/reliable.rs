@@ -4,7 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     error::{AckError, DeliveryError, EmitError},
-    namespace::recovery::log::SessionState,
+    namespace::recovery::SessionState,
     socket::Socket,
 };
 

@@ -19,9 +19,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use socketio_server::{
     Auth, Binary, ClientFiles, Data, HandlerError, Json, MemoryCluster, MemoryLog, Recovery,
-    Server, ServerConfig, Socket, serve, tower_layer::Layer,
+    Server, ServerConfig, Socket, serve,
 };
 use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tower_layer::Layer;
 
 use self::rooms::{LOBBY, Message, Rooms, User, now};
 

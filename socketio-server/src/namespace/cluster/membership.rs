@@ -37,7 +37,7 @@ pub(crate) struct Membership {
     logged: bool,
     pub(super) order: PublishOrder,
     /// Number of sessions on their way to the store.
-    saving: watch::Sender<usize>,
+    transfers: watch::Sender<usize>,
     stage: watch::Sender<Stage>,
     pub(super) started: AtomicBool,
     /// Notified when the earliest deadline may have changed.
@@ -47,7 +47,7 @@ pub(crate) struct Membership {
     /// Number of running handlers of server-side events.
     pub(super) handlers: AtomicUsize,
     /// Resolves when the last handler of a server-side event has started.
-    last_begun: Mutex<Option<oneshot::Receiver<()>>>,
+    last_started: Mutex<Option<oneshot::Receiver<()>>>,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -70,7 +70,7 @@ pub(crate) enum LocalDelivery {
 }
 
 /// A request of another node to this one.
-pub(super) type Wanted = (NodeId, Body);
+pub(super) type NodeRequest = (NodeId, Body);
 
 impl Membership {
     pub(crate) fn new(
@@ -94,14 +94,14 @@ impl Membership {
             link: OnceLock::new(),
             store: OnceLock::new(),
             logged: recovers && adapter.keeps_log(),
-            saving: watch::Sender::new(0),
+            transfers: watch::Sender::new(0),
             stage: watch::Sender::new(Stage::Joining),
             started: AtomicBool::new(false),
             deadline_changed: Notify::new(),
             adapter,
             announced_rooms: Mutex::default(),
             handlers: AtomicUsize::new(0),
-            last_begun: Mutex::default(),
+            last_started: Mutex::default(),
             counters,
         }
     }
@@ -165,15 +165,15 @@ impl Membership {
 
     /// Keeps the node in the cluster until the returned guard is dropped, because a session is on
     /// its way to the store.
-    pub(crate) fn saving(self: &Arc<Self>) -> Saving {
-        self.saving.send_modify(|saving| *saving += 1);
-        Saving(self.clone())
+    pub(crate) fn begin_transfer(self: &Arc<Self>) -> TransferGuard {
+        self.transfers.send_modify(|transfers| *transfers += 1);
+        TransferGuard(self.clone())
     }
 
     /// Waits until no session is on its way to the store.
-    pub(super) async fn saved(&self) {
+    pub(super) async fn transfers_ended(&self) {
         // The sender lives in `self`.
-        let _ = self.saving.subscribe().wait_for(|saving| *saving == 0).await;
+        let _ = self.transfers.subscribe().wait_for(|transfers| *transfers == 0).await;
     }
 
     /// Sends a reply to the node that sent the request. If the queue is full, the reply is dropped,
@@ -185,12 +185,12 @@ impl Membership {
         }
     }
 
-    /// Sends a request to the other nodes. [`Asked::outcome`] waits for the replies.
+    /// Sends a request to the other nodes. [`PendingRequest::outcome`] waits for the replies.
     pub(crate) async fn ask(
         self: &Arc<Self>,
         ask: Ask,
         patience: Duration,
-    ) -> Result<Asked, ClusterError> {
+    ) -> Result<PendingRequest, ClusterError> {
         let others = match self.adapter.discovery() {
             Discovery::Heartbeats(_) => 0,
             Discovery::Count => {
@@ -205,10 +205,10 @@ impl Membership {
             Some(limit) => ClusterError::TooManyRequests { limit },
             None => ClusterError::Left,
         })?;
-        let asked = Asked { membership: self.clone(), request, outcome };
+        let pending = PendingRequest { membership: self.clone(), request, outcome };
         self.process(outputs)?;
         self.deadline_changed.notify_one();
-        Ok(asked)
+        Ok(pending)
     }
 
     /// Returns the number of nodes.
@@ -224,7 +224,7 @@ impl Membership {
     }
 
     /// Returns the default time limit for replies of other nodes.
-    pub(crate) fn patience(&self) -> Duration {
+    pub(crate) fn request_timeout(&self) -> Duration {
         self.limits.get_request_timeout()
     }
 
@@ -255,13 +255,13 @@ impl Membership {
     /// Orders the starts of handlers. Returns a sender to drop when the handler has started, and a
     /// receiver that resolves when the previous one has started.
     pub(super) fn next_handler(&self) -> (oneshot::Sender<()>, Option<oneshot::Receiver<()>>) {
-        let (begun, after) = oneshot::channel();
-        let mut last = self.last_begun.lock().unwrap_or_else(PoisonError::into_inner);
-        (begun, last.replace(after))
+        let (started, after) = oneshot::channel();
+        let mut last = self.last_started.lock().unwrap_or_else(PoisonError::into_inner);
+        (started, last.replace(after))
     }
 
     /// Processes a message. Returns the requests that this node must execute.
-    pub(super) fn receive(&self, message: Message) -> Vec<Wanted> {
+    pub(super) fn receive(&self, message: Message) -> Vec<NodeRequest> {
         let ((), outputs) = self.with(|machine| machine.receive(now(), message));
         self.process(outputs).unwrap_or_default()
     }
@@ -284,13 +284,13 @@ impl Membership {
     }
 
     /// Returns the messages to send when the node's subscriptions are active.
-    pub(super) fn greet(&self) -> Vec<Message> {
+    pub(super) fn join_messages(&self) -> Vec<Message> {
         let ((), outputs) = self.with(|machine| machine.join(now()));
-        let greeting = |output| match output {
+        let published = |output| match output {
             Output::Publish(message) => Some(message),
             _ => None,
         };
-        outputs.into_iter().filter_map(greeting).collect()
+        outputs.into_iter().filter_map(published).collect()
     }
 
     pub(super) async fn reached(&self, stage: Stage) {
@@ -336,21 +336,21 @@ impl Membership {
     fn process(
         &self,
         outputs: Vec<Output<oneshot::Sender<Outcome>>>,
-    ) -> Result<Vec<Wanted>, ClusterError> {
-        let (mut wanted, mut result) = (Vec::new(), Ok(()));
+    ) -> Result<Vec<NodeRequest>, ClusterError> {
+        let (mut requests, mut result) = (Vec::new(), Ok(()));
         for output in outputs {
             match output {
                 Output::Publish(message) => {
                     let outgoing = Outgoing { to: None, message };
                     result = result.and(self.push(outgoing));
                 }
-                Output::Do { from, body } => wanted.push((from, body)),
+                Output::Do { from, body } => requests.push((from, body)),
                 // The waiter may have been dropped.
                 Output::Done { waiter, outcome } => drop(waiter.send(outcome)),
                 _ => {}
             }
         }
-        result.map(|()| wanted)
+        result.map(|()| requests)
     }
 
     fn machine(&self) -> MutexGuard<'_, Cluster<oneshot::Sender<Outcome>>> {
@@ -364,29 +364,29 @@ fn now() -> Instant {
 }
 
 /// Guards a session on its way to the store.
-pub(crate) struct Saving(Arc<Membership>);
+pub(crate) struct TransferGuard(Arc<Membership>);
 
-impl Drop for Saving {
+impl Drop for TransferGuard {
     fn drop(&mut self) {
-        self.0.saving.send_modify(|saving| *saving -= 1);
+        self.0.transfers.send_modify(|transfers| *transfers -= 1);
     }
 }
 
 /// A pending request. Dropping it cancels the request.
-pub(crate) struct Asked {
+pub(crate) struct PendingRequest {
     membership: Arc<Membership>,
     request: RequestId,
     outcome: oneshot::Receiver<Outcome>,
 }
 
-impl Asked {
+impl PendingRequest {
     /// Waits for the outcome, at most until the deadline.
     pub(crate) async fn outcome(mut self) -> Result<Outcome, ClusterError> {
         (&mut self.outcome).await.map_err(|_| ClusterError::Left)
     }
 }
 
-impl Drop for Asked {
+impl Drop for PendingRequest {
     fn drop(&mut self) {
         let waiter = self.membership.machine().forget(&self.request);
         drop(waiter);

@@ -1,18 +1,19 @@
 //! A server in a cluster: it publishes, requests and replies through the
 //! [adapter](socketio_adapter).
 
-pub(crate) mod details;
-pub(crate) mod membership;
-pub(crate) mod namespace;
-pub(crate) mod node;
-pub(crate) mod publish_order;
-pub(crate) mod queue;
-pub(crate) mod remote;
-pub(crate) mod remote_emitter;
-pub(crate) mod server_side;
-pub(crate) mod warnings;
+mod details;
+mod membership;
+mod namespace;
+mod node;
+mod publish_order;
+mod queue;
+mod remote;
+mod remote_emitter;
+mod server_side;
+mod warnings;
 
-pub(crate) use membership::{Clustered, LocalDelivery, Membership, Relay, Saving};
+pub(crate) use details::details;
+pub(crate) use membership::{Clustered, LocalDelivery, Membership, Relay, TransferGuard};
 pub(crate) use node::join_cluster;
 pub use remote::{FetchError, RemoteSocket};
 pub use remote_emitter::RemoteEmitter;

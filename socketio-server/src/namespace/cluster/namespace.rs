@@ -68,7 +68,7 @@ impl Namespace {
     ) -> Result<Vec<R>, ServerSideError<R>> {
         let args = event_args(event, args).map_err(EmitError::from)?;
         let Some(membership) = self.cluster() else { return Ok(Vec::new()) };
-        let asked = membership.ask(Ask::ServerSideEmit(args), membership.patience()).await;
+        let asked = membership.ask(Ask::ServerSideEmit(args), membership.request_timeout()).await;
         let outcome = match asked {
             Ok(asked) => asked.outcome().await,
             Err(error) => Err(error),
@@ -124,7 +124,7 @@ impl Namespace {
     /// the cluster within `request_timeout` (5 s).
     pub async fn server_count(&self) -> Result<usize, ClusterError> {
         let Some(membership) = self.cluster() else { return Ok(1) };
-        let counted = tokio::time::timeout(membership.patience(), membership.count()).await;
+        let counted = tokio::time::timeout(membership.request_timeout(), membership.count()).await;
         counted.map_err(|_| ClusterError::Unreachable)?
     }
 

@@ -67,8 +67,8 @@ async fn run(node: Arc<Node>) {
             if membership.is_logged() && let Some(store) = link.sessions() {
                 let _ = membership.store.set(store);
             }
-            stay(&node, &*link).await;
-            let _ = tokio::time::timeout(PAUSE, membership.saved()).await;
+            serve(&node, &*link).await;
+            let _ = tokio::time::timeout(PAUSE, membership.transfers_ended()).await;
             let leave = caught(async {
                 link.leave().await;
                 Ok(())
@@ -89,7 +89,7 @@ async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
             Ok(link) => return link,
             Err(error) => {
                 let nsp = &node.membership.seat.nsp;
-                if node.warnings.is_news(&error) {
+                if node.warnings.is_new(&error) {
                     tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot join the cluster");
                 }
                 // Events that wait for the log are not held up by a long pause.
@@ -111,14 +111,14 @@ async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
 }
 
 /// Runs while the namespace is in the cluster.
-async fn stay(node: &Node, link: &dyn Link) {
+async fn serve(node: &Node, link: &dyn Link) {
     let membership = &node.membership;
     if link.interest() != RoomInterest::None
         && let Some(namespace) = node.namespace()
     {
         namespace.hub().watch_rooms(link.interest() == RoomInterest::All);
     }
-    for message in membership.greet() {
+    for message in membership.join_messages() {
         report(node, caught(async { link.publish(message).await.map(drop) }).await);
     }
     membership.set_stage(Stage::Joined);
@@ -202,7 +202,7 @@ async fn publish_event(
 async fn watch_order(membership: &Membership) {
     loop {
         let number = membership.order.pending().await;
-        tokio::time::sleep(membership.patience()).await;
+        tokio::time::sleep(membership.request_timeout()).await;
         membership.order.give_up(number);
     }
 }
@@ -226,10 +226,11 @@ async fn watch_clock(membership: &Membership) {
 /// Reports the existing rooms to the back-end. Never returns.
 async fn watch_rooms(node: &Node, link: &dyn Link) {
     loop {
-        let Some(noticed) = node.namespace().map(|namespace| namespace.hub().noticed()) else {
+        let Some(changed) = node.namespace().map(|namespace| namespace.hub().rooms_changed())
+        else {
             return std::future::pending().await;
         };
-        noticed.notified().await;
+        changed.notified().await;
         let Some(namespace) = node.namespace() else { continue };
         for (room, present) in namespace.hub().take_changed() {
             let mut announced =
@@ -250,7 +251,7 @@ fn report(node: &Node, result: Result<(), AdapterError>) {
     counter.one();
     if let Err(error) = result {
         let nsp = &node.membership.seat.nsp;
-        if node.warnings.is_news(&error) {
+        if node.warnings.is_new(&error) {
             tracing::warn!(target: "socketio::cluster", %nsp, %error, "a message is lost for other nodes");
         } else {
             tracing::debug!(target: "socketio::cluster", %nsp, %error, "a message is lost for other nodes");
@@ -285,7 +286,7 @@ impl Node {
     fn deliver(&self, message: Message) {
         if let (Some(namespace), Body::Broadcast { args, selection, .. }) =
             (self.namespace(), message.body)
-            && let Err(error) = here(&namespace, selection).deliver(args.event(), &args)
+            && let Err(error) = on_this_node(&namespace, selection).deliver(args.event(), &args)
         {
             tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event that is in no log");
         }
@@ -296,19 +297,20 @@ impl Node {
     /// log.
     fn deliver_logged(&self, namespace: &Namespace, body: &Body, offset: &Offset) -> bool {
         let Body::Broadcast { args, selection, request: None } = body else { return false };
-        here(namespace, selection.clone()).deliver_from_log(args, offset).unwrap_or_else(|error| {
+        on_this_node(namespace, selection.clone()).deliver_from_log(args, offset).unwrap_or_else(|error| {
             tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event of the log");
             true
         })
     }
 
-    fn act(&self, namespace: &Namespace, from: NodeId, body: Body, offset: Option<&Offset>) {
+    fn execute(&self, namespace: &Namespace, from: NodeId, body: Body, offset: Option<&Offset>) {
         if offset.is_some_and(|offset| self.deliver_logged(namespace, &body, offset)) {
             return;
         }
         match body {
             Body::Broadcast { args, selection, request: None } => {
-                if let Err(error) = here(namespace, selection).deliver(args.event(), &args) {
+                if let Err(error) = on_this_node(namespace, selection).deliver(args.event(), &args)
+                {
                     tracing::debug!(target: "socketio::cluster", %error, "cannot deliver a broadcast of another node");
                 }
             }
@@ -318,24 +320,24 @@ impl Node {
                     to: from.clone(),
                     request: request.clone(),
                 };
-                let clients = here(namespace, selection).relay(&args, &self.runtime, relay);
+                let clients = on_this_node(namespace, selection).relay(&args, &self.runtime, relay);
                 let (request, clients) = (request.clone(), clients as u64);
                 self.membership.reply(&from, Body::BroadcastClientCount { request, clients });
             }
             Body::SocketsJoin { selection, rooms } => {
-                if let Err(error) = here(namespace, selection).sockets_join(rooms) {
+                if let Err(error) = on_this_node(namespace, selection).sockets_join(rooms) {
                     let nsp = namespace.name();
                     tracing::warn!(target: "socketio::cluster", nsp, %error, "cannot execute sockets_join of another node");
                 }
             }
             Body::SocketsLeave { selection, rooms } => {
-                let _ = here(namespace, selection).sockets_leave(rooms);
+                let _ = on_this_node(namespace, selection).sockets_leave(rooms);
             }
             Body::DisconnectSockets { selection, close } => {
-                let _ = here(namespace, selection).disconnect(close);
+                let _ = on_this_node(namespace, selection).disconnect(close);
             }
             Body::FetchSockets { selection, request } => {
-                let sockets = here(namespace, selection).targets();
+                let sockets = on_this_node(namespace, selection).targets();
                 let sockets = sockets.iter().map(|socket| details(socket)).collect();
                 self.membership.reply(&from, Body::FetchSocketsResponse { request, sockets });
             }
@@ -350,7 +352,7 @@ impl Node {
 }
 
 /// Restricts the selection of another node to the sockets of this node.
-fn here(namespace: &Namespace, mut selection: Selection) -> Broadcast {
+fn on_this_node(namespace: &Namespace, mut selection: Selection) -> Broadcast {
     selection.flags.local = true;
     Broadcast::of(namespace.clone(), selection)
 }
@@ -370,7 +372,7 @@ impl Inbox for Node {
         }
         self.membership.counters.here().cluster.received.one();
         for (from, body) in self.membership.receive(message) {
-            self.act(&namespace, from, body, offset.as_ref());
+            self.execute(&namespace, from, body, offset.as_ref());
         }
     }
 

@@ -236,8 +236,8 @@ impl Broadcast {
         let asked = match self.cluster() {
             Some(membership) => {
                 let patience =
-                    self.selection().flags.timeout.unwrap_or_else(|| membership.patience());
-                let ask = Ask::FetchSockets(self.travelling());
+                    self.selection().flags.timeout.unwrap_or_else(|| membership.request_timeout());
+                let ask = Ask::FetchSockets(self.selection_for_nodes());
                 Some(membership.ask(ask, patience).await?)
             }
             None => None,

@@ -179,7 +179,7 @@ pub(super) fn start(
         };
         let (handler, event) =
             (handler.clone(), ServerEvent { args: args.clone(), asker: asker.clone() });
-        let (begun, after) = membership.next_handler();
+        let (started, after) = membership.next_handler();
         runtime.spawn(async move {
             let _place = place;
             let name = event.args.clone();
@@ -190,7 +190,7 @@ pub(super) fn start(
             // User code runs in this task, so that a panic ends only this task.
             let mut running = handler(event);
             let first = poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await;
-            drop(begun);
+            drop(started);
             let result = match first {
                 Poll::Ready(result) => result,
                 Poll::Pending => running.await,

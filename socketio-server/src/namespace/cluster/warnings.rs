@@ -21,14 +21,14 @@ pub(super) struct Warnings(Mutex<HashMap<String, Instant>>);
 
 impl Warnings {
     /// Returns whether this warning was not logged recently, and records it.
-    pub(super) fn is_news(&self, what: &impl Display) -> bool {
+    pub(super) fn is_new(&self, what: &impl Display) -> bool {
         let (text, now) = (what.to_string(), Instant::now());
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        said.retain(|_, at| now.duration_since(*at) < QUIET);
-        if said.contains_key(&text) || said.len() >= REMEMBERED {
+        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.retain(|_, at| now.duration_since(*at) < QUIET);
+        if logged.contains_key(&text) || logged.len() >= REMEMBERED {
             return false;
         }
-        said.insert(text, now);
+        logged.insert(text, now);
         true
     }
 }
@@ -40,11 +40,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_warning_is_logged_at_most_once_a_minute() {
         let warnings = Warnings::default();
-        assert!(warnings.is_news(&"a"));
-        assert!(!warnings.is_news(&"a"));
-        assert!(warnings.is_news(&"b"));
+        assert!(warnings.is_new(&"a"));
+        assert!(!warnings.is_new(&"a"));
+        assert!(warnings.is_new(&"b"));
         tokio::time::advance(QUIET).await;
-        assert!(warnings.is_news(&"a"));
-        assert!((0..100).filter(|n| warnings.is_news(n)).count() < REMEMBERED);
+        assert!(warnings.is_new(&"a"));
+        assert!((0..100).filter(|n| warnings.is_new(n)).count() < REMEMBERED);
     }
 }

@@ -1,11 +1,6 @@
 //! Recovery across nodes: delivery in the order of an engine's log, and sessions in the engine's
 //! store.
-//!
-//! A restored client must get each event exactly once: missed events from the log, new ones live.
-//! Its socket first becomes a member of the namespace, under the delivery lock, and new events for
-//! it are held back from then on. Only afterwards the engine's log is read, to its end, so no event
-//! falls in between. Events that were both read and held back are recognized by their offset and
-//! sent once. Events that were read and are delivered on this node later are skipped.
+//! Invariants 5, 6 and 9 of the [front page](super) live here.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -130,7 +125,7 @@ impl EngineLog {
     pub(crate) async fn restore(&self, namespace: &Namespace, claim: Claim) -> Option<Restored> {
         let nsp = namespace.nsp();
         let restored = self.find(namespace, claim);
-        match tokio::time::timeout(self.membership.patience(), restored).await {
+        match tokio::time::timeout(self.membership.request_timeout(), restored).await {
             Ok(Ok(restored)) => restored,
             Ok(Err(error)) => {
                 tracing::warn!(target: "socketio::namespace", %nsp, %error, "a session was not restored");

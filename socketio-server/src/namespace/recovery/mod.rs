@@ -1,11 +1,16 @@
 //! Connection state recovery: the state that a namespace and a socket keep for it.
 
-pub(crate) mod catch_up;
-pub(crate) mod claim;
-pub(crate) mod engine_log;
-pub(crate) mod log;
-pub(crate) mod session_transfer;
-pub(crate) mod socket;
+mod catch_up;
+mod claim;
+mod engine_log;
+mod log;
+mod session_transfer;
+mod socket;
+
+pub(crate) use claim::{Claim, Restored, ReturningSocket};
+pub(crate) use engine_log::EngineLog;
+pub(crate) use log::{LogOffset, RecoveryLog, SessionState};
+pub(crate) use socket::Recoverable;
 
 /// Runs a function when it is dropped. Until then it keeps a namespace from being removed, or rooms
 /// from being given up.

@@ -14,7 +14,7 @@ use socketio_adapter::{
 };
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
-use crate::namespace::{Namespace, cluster::Saving, recovery::engine_log::EngineLog};
+use crate::namespace::{Namespace, cluster::TransferGuard, recovery::engine_log::EngineLog};
 
 /// The direction in which a session is being transferred.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ struct SessionTransfer {
     namespace: Namespace,
     pid: ByteString,
     done: watch::Sender<()>,
-    _saving: Saving,
+    _saving: TransferGuard,
 }
 
 impl Drop for SessionTransfer {
@@ -135,7 +135,7 @@ impl EngineLog {
                     None => Err(AdapterError::Left),
                 }
             };
-            if let Err(error) = in_time(membership.patience(), save).await {
+            if let Err(error) = in_time(membership.request_timeout(), save).await {
                 let nsp = transfer.namespace.nsp();
                 tracing::warn!(target: "socketio::namespace", %nsp, %error, "a session could not be stored");
             }
@@ -153,7 +153,7 @@ impl EngineLog {
         from: Offset,
     ) -> JoinHandle<Result<Option<StoreLease>, AdapterError>> {
         let transfer = self.begin_transfer(namespace, pid.into(), TransferDirection::OutOfStore);
-        let patience = self.membership().patience().saturating_mul(2);
+        let patience = self.membership().request_timeout().saturating_mul(2);
         tokio::spawn(async move {
             let session = in_time(patience, store.take(&transfer.pid, &from)).await?;
             Ok(session.map(|session| StoreLease { session: Some(session), transfer }))
@@ -167,7 +167,7 @@ impl EngineLog {
         direction: TransferDirection,
     ) -> SessionTransfer {
         let done = self.transfers().begin(&pid, direction);
-        let _saving = self.membership().saving();
+        let _saving = self.membership().begin_transfer();
         SessionTransfer { namespace: namespace.clone(), pid, done, _saving }
     }
 }
