@@ -1,6 +1,6 @@
 //! References in documents: every file and heading that a Markdown file links to exists, the guide's
-//! table of contents and its tests name every chapter, and the tests that the parity tables name
-//! exist.
+//! table of contents and its tests name every chapter, and the tests that the parity tables and the
+//! front page of recovery name exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,6 +11,8 @@ const CHAPTERS: &str = "docs/guide/src/";
 const CONTENTS: &str = "docs/guide/src/SUMMARY.md";
 const TESTS: &str = "docs/guide/lib.rs";
 const PARITY: &str = "docs/parity/";
+/// The module documentation that names the tests of its invariants.
+const INVARIANTS: &str = "socketio-server/src/namespace/recovery/mod.rs";
 
 pub(super) fn check(files: &[Source], root: &Path) -> Vec<String> {
     let documents: BTreeMap<&str, &str> = files
@@ -53,6 +55,17 @@ pub(super) fn check(files: &[Source], root: &Path) -> Vec<String> {
         {
             if code.contains('_') && code.chars().all(is_in_name) && !known.contains(code) {
                 found.push(format!("{path}:{line}: nothing is named `{code}`"));
+            }
+        }
+    }
+    for file in files.iter().filter(|file| file.path == INVARIANTS) {
+        for (index, line) in file.text.lines().enumerate() {
+            for name in line.strip_prefix("//!").into_iter().flat_map(code) {
+                let test = format!("fn {name}(");
+                let is_test = name.matches('_').count() > 1 && name.chars().all(is_in_name);
+                if is_test && !files.iter().any(|file| file.text.contains(&test)) {
+                    found.push(format!("{INVARIANTS}:{}: no test is named `{name}`", index + 1));
+                }
             }
         }
     }
@@ -159,6 +172,14 @@ mod tests {
         let files =
             [("docs/parity/a.md", table), ("a/tests/an_event_arrives.rs", "fn acks_are_sent() {}")];
         assert_eq!(complaints(&files), ["docs/parity/a.md:1: nothing is named `a_lost_test`"]);
+    }
+
+    #[test]
+    fn an_invariant_of_recovery_that_names_a_missing_test_is_reported() {
+        let page = "//! `an_event_is_kept`, `a_test_is_lost`, `record_loss`";
+        let files = [(INVARIANTS, page), ("a/tests/a.rs", "fn an_event_is_kept() {}")];
+        let expected = format!("{INVARIANTS}:1: no test is named `a_test_is_lost`");
+        assert_eq!(complaints(&files), [expected]);
     }
 
     #[test]

@@ -1,4 +1,72 @@
-//! Connection state recovery: the state that a namespace and a socket keep for it.
+//! Connection state recovery. A client that lost its connection returns to its session, and gets the
+//! events that it missed, each once and in order.
+//!
+//! ```text
+//!            record_loss            claim               resume
+//! connected ────────────► retained ───────► returning ──────────► connected
+//!                             │                 │
+//!                             │ expired,        │ connection lost again: retained
+//!                             │ displaced       │ too many missed events: closed
+//!                             ▼                 ▼
+//! ```
+//!
+//! Where the events are kept decides the rest (`Delivery` in `namespace/delivery.rs`):
+//!
+//! - *In the log of this node* (`log.rs`). Events and sessions are in one [`RecoveryLog`]. Only this
+//!   node can recover its sessions. Each socket has a trail: the last event it was sent, the first
+//!   one it missed, and its room changes (`socket.rs`).
+//! - *In the log of an engine* (`engine_log.rs`). Events are in the engine's log, and sessions in the
+//!   store that all nodes share. Every node can recover them. The [`RecoveryLog`] then holds only the
+//!   state of sessions that other nodes cannot know: typed data, reliable events, and the lease on
+//!   the namespace. `session_transfer.rs` moves sessions to and from the store, and `catch_up.rs`
+//!   joins missed events with live ones.
+//!
+//! # Invariants
+//!
+//! Each is held by the tests named below it. `cargo xtask tidy` checks that these exist.
+//!
+//! 1. *One order.* The lock of the log is held while an event gets its position and is queued for its
+//!    recipients. What a client gets is therefore a subsequence of the log, whoever sends.
+//!    `recovery_loses_no_event_with_several_senders`,
+//!    `broadcasts_of_other_nodes_are_recovered_once_and_in_order`
+//! 2. *No user code and no waker under the lock.* Data of the application is dropped, and tasks are
+//!    woken, after the lock is released.
+//!    `destructors_of_handlers_may_call_anything`, `wakers_may_call_anything`
+//! 3. *No gap.* A socket is a member, or its session is retained, or it is gone; each change is made
+//!    under the lock. An event that finds it retained is kept for it. After the first event that a
+//!    socket missed it is queued nothing, until it has caught up.
+//!    `unread_events_of_the_lost_connection_are_sent_again`,
+//!    `a_session_is_recovered_while_another_node_keeps_emitting`
+//! 4. *Missed events come first.* A returning client gets the events it missed, then the response to
+//!    its CONNECT, then live events.
+//!    `missed_events_precede_the_connect_response`
+//! 5. *Exactly once across nodes.* A returning socket is a member, and its events are held back,
+//!    before the engine's log is read to its end. Events that were both read and delivered are
+//!    recognized by their offset.
+//!    `a_client_gets_each_event_once_on_a_node_that_lags_behind`,
+//!    `recovery_loses_no_event_on_any_node`, `sessions_that_change_nodes_match_a_model`
+//! 6. *A session is in one place.* Only one claim gets a session, and an interrupted transfer puts it
+//!    back.
+//!    `two_claims_restore_a_session_once`,
+//!    `a_session_survives_a_client_that_vanishes_during_the_query`,
+//!    `a_client_lost_during_the_query_may_claim_its_session_again`
+//! 7. *All or nothing.* If some missed events are no longer stored, or exceed the client's queue, the
+//!    client gets a new session.
+//!    `a_session_that_missed_more_than_the_log_holds_is_not_recovered`,
+//!    `a_client_that_missed_more_than_its_queue_holds_gets_a_new_session`
+//! 8. *Only lost connections.* A session that either side ended deliberately is not recovered, and
+//!    neither is one with another private id.
+//!    `a_deliberate_disconnection_ends_the_session`, `a_wrong_private_id_or_offset_recovers_nothing`
+//! 9. *A session does not open another namespace.* Only a session that is known to be of this
+//!    namespace skips its middlewares.
+//!    `a_session_survives_a_claim_for_another_namespace`,
+//!    `a_session_without_a_namespace_passes_the_middlewares`
+//! 10. *Everything is limited and expires.* Events, bytes and sessions have limits, and a session that
+//!     expired leaves nothing behind.
+//!     `an_expired_session_is_freed_and_not_recovered`, `a_session_beyond_the_limit_is_not_recovered`
+//! 11. *An engine in trouble costs only the session.* Every call of the store has a deadline.
+//!     `a_store_that_fails_to_find_a_session_costs_only_the_session`,
+//!     `other_sockets_are_served_while_the_store_hangs`
 
 mod catch_up;
 mod claim;
