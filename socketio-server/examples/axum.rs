@@ -15,9 +15,8 @@
 
 use axum::{Router, routing::get};
 use serde_json::{Value, json};
-use socketio_server::{Data, Server, Socket, serve};
+use socketio_server::{Data, Server, Socket, serve, tower_layer::Layer};
 use tokio::net::TcpListener;
-use tower_layer::Layer;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

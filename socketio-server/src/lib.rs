@@ -121,6 +121,11 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+/// The crates whose types are in signatures of this crate: [`Binary`] holds [`bytes::Bytes`],
+/// [`Handshake::headers`] returns an [`http::HeaderMap`], and [`EngineLayer`] implements
+/// [`tower_layer::Layer`].
+pub use {bytes, http, tower_layer};
+
 #[cfg(feature = "admin")]
 mod admin;
 mod client;
@@ -142,10 +147,13 @@ pub use config::rate_limit::{Excess, Rate, RateLimit};
 pub use config::recovery::Recovery;
 pub use config::{Overflow, ServerConfig};
 pub use engineio_server::{
-    ConnectionError, Cookie, Cors, Drained, Dropped, EngineConfig, EngineLayer, EngineService,
-    ErrorContext, Handle, Handshake, InvalidCookie, IpNet, Listening, PeerAddr, ProxyHeader,
-    Refusal, RequestError, SameSite, Transport, serve,
+    ConnectionError, Cookie, Cors, Drained, Dropped, Engine, EngineConfig, EngineLayer,
+    EngineService, ErrorContext, Handle, Handshake, InvalidCookie, IpNet, Listening, PeerAddr,
+    ProxyHeader, Refusal, RequestError, Revision, SameSite, Secure, Transport, TurnLimits,
+    generate_sid, serve,
 };
+#[cfg(feature = "compression")]
+pub use engineio_server::{HttpCompression, PerMessageDeflate};
 #[cfg(feature = "tls")]
 pub use engineio_server::{rustls, serve_tls};
 pub use error::{
@@ -171,7 +179,7 @@ pub use socket::ack::Ack;
 pub use socket::data::WeakSocket;
 pub use socket::emitter::Emitter;
 pub use socketio_adapter::{
-    ClusterAdapter, ClusterLimits, Flags, IntoRooms, MemoryCluster, MemoryLog, Room, Selection,
+    ClusterAdapter, ClusterLimits, IntoRooms, MemoryCluster, MemoryLog, Room,
 };
 pub use socketio_core::{Answer, IntoReply, Json, Outcome, PublicError};
 #[cfg(feature = "contract")]

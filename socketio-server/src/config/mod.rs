@@ -118,8 +118,7 @@ impl ServerConfig {
     /// [`Server::joined`](crate::Server::joined) waits until it has joined.
     ///
     /// ```
-    /// use socketio_adapter::MemoryCluster;
-    /// use socketio_server::{Server, ServerConfig};
+    /// use socketio_server::{MemoryCluster, Server, ServerConfig};
     ///
     /// let cluster = MemoryCluster::new();
     /// let one = Server::with_config(ServerConfig::default().adapter(cluster.adapter()));

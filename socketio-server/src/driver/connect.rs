@@ -61,7 +61,7 @@ use crate::{
         Namespace,
         cluster::join_cluster,
         recovery::{Claim, Lease, Recoverable, RecoveryLog, Restored, Resume},
-        registry::Entry,
+        registry::{Entered, Entry},
     },
     socket::{Socket, ack::WaitingAck, inner::SocketInner},
 };
@@ -75,7 +75,7 @@ struct Connected<'a> {
 }
 
 /// A future of the namespace that a client enters, or of the error that refuses it.
-type Resolution = Pin<Box<dyn Future<Output = Result<Namespace, HandlerError>> + Send>>;
+type Resolution = Pin<Box<dyn Future<Output = Result<Entered, HandlerError>> + Send>>;
 
 /// A CONNECT that waits.
 pub(super) enum Connect {
@@ -85,7 +85,7 @@ pub(super) enum Connect {
         future: Resolution,
     },
     Restoring {
-        namespace: Namespace,
+        entered: Entered,
         auth: Option<RawJson>,
         /// Keeps the namespace until the client has a socket.
         membership: Lease,
@@ -101,7 +101,7 @@ impl Connect {
     pub(super) fn nsp(&self) -> &Nsp {
         match self {
             Self::Resolving { nsp, .. } => nsp,
-            Self::Restoring { namespace, .. } => namespace.nsp(),
+            Self::Restoring { entered, .. } => entered.namespace.nsp(),
             Self::Middlewares { socket, .. } => socket.nsp(),
         }
     }
@@ -120,9 +120,11 @@ enum Progress {
     Due(Connect),
     /// The future of this state wakes the driver.
     Waits(Connect),
-    Entered(Namespace, Option<RawJson>),
+    Entered(Entered, Option<RawJson>),
     Admitted {
         socket: Socket,
+        /// The template of the parent whose function has accepted the client.
+        accepted_by: Option<Namespace>,
         /// Whether middlewares have accepted the client before.
         trusted: bool,
     },
@@ -144,7 +146,7 @@ impl Driver {
             return self.refuse(Protocol::V5, &nsp, &error);
         }
         let progress = match self.registry.enter(&nsp) {
-            Some(Entry::Entered(namespace)) => Progress::Entered(namespace, auth),
+            Some(Entry::Entered(entered)) => Progress::Entered(entered, auth),
             None if !self.registry.has_parents() => {
                 let error = HandlerError::public("Invalid namespace");
                 return self.refuse(Protocol::V5, &nsp, &error);
@@ -171,8 +173,10 @@ impl Driver {
             progress = match progress {
                 Progress::Due(connect) => self.poll_connect(connect, cx),
                 Progress::Waits(connect) => return self.connects.push(connect),
-                Progress::Entered(namespace, auth) => self.enter(namespace, auth),
-                Progress::Admitted { socket, trusted } => start_middlewares(socket, trusted),
+                Progress::Entered(entered, auth) => self.enter(entered, auth),
+                Progress::Admitted { socket, accepted_by, trusted } => {
+                    start_middlewares(socket, accepted_by.as_ref(), trusted)
+                }
                 Progress::Accepted(socket) if socket.0.is_disconnected() => disconnected(socket),
                 Progress::Accepted(socket) => return self.join(socket, cx),
                 // As in Node, a client of protocol v4 gets this error in the form of v5, and the
@@ -190,7 +194,7 @@ impl Driver {
             Connect::Resolving { nsp, auth, mut future } => {
                 match poll_resolution(&mut future, cx) {
                     Poll::Pending => Progress::Waits(Connect::Resolving { nsp, auth, future }),
-                    Poll::Ready(Ok(namespace)) => Progress::Entered(namespace, auth),
+                    Poll::Ready(Ok(entered)) => Progress::Entered(entered, auth),
                     Poll::Ready(Err(error)) => {
                         if !error.is_public() {
                             let error = error.for_log();
@@ -200,19 +204,20 @@ impl Driver {
                     }
                 }
             }
-            Connect::Restoring { namespace, auth, membership, mut future } => {
+            Connect::Restoring { entered, auth, membership, mut future } => {
                 let Poll::Ready(restored) = future.as_mut().poll(cx) else {
-                    let waiting = Connect::Restoring { namespace, auth, membership, future };
+                    let waiting = Connect::Restoring { entered, auth, membership, future };
                     return Progress::Waits(waiting);
                 };
                 // From here on the socket keeps the namespace.
                 membership.disarm();
                 let socket = restored.and_then(|it| Some((it.socket.into_socket()?, it.trusted)));
                 if let Some((socket, trusted)) = socket {
-                    return Progress::Admitted { socket: Socket(socket), trusted };
+                    let accepted_by = entered.accepted_by;
+                    return Progress::Admitted { socket: Socket(socket), accepted_by, trusted };
                 }
                 self.counters().recoveries.not_recovered.one();
-                self.create_socket(&namespace, auth, true)
+                self.create_socket(entered, auth, true)
             }
             Connect::Middlewares { socket, mut future } => match poll_caught(&mut future, cx) {
                 Step::Pending => Progress::Waits(Connect::Middlewares { socket, future }),
@@ -226,27 +231,29 @@ impl Driver {
     }
 
     /// Looks for the session that a client claims, if the namespace has recovery.
-    fn enter(&self, namespace: Namespace, mut auth: Option<RawJson>) -> Progress {
-        join_cluster(&namespace);
+    fn enter(&self, entered: Entered, mut auth: Option<RawJson>) -> Progress {
+        let namespace = &entered.namespace;
+        join_cluster(namespace);
         if namespace.recovery_log().is_none() || self.protocol() != Protocol::V5 {
-            return self.create_socket(&namespace, auth, false);
+            return self.create_socket(entered, auth, false);
         }
         let Some(claim) = Claim::take(&mut auth, &self.client) else {
-            return self.create_socket(&namespace, auth, true);
+            return self.create_socket(entered, auth, true);
         };
-        let membership = self.membership(&namespace);
+        let membership = self.membership(namespace);
         let future = Box::pin(namespace.clone().claim(claim));
-        Progress::Due(Connect::Restoring { namespace, auth, membership, future })
+        Progress::Due(Connect::Restoring { entered, auth, membership, future })
     }
 
     /// Makes a new socket a member of the namespace, so that a middleware may make it join rooms.
     /// Broadcasts reach it once it is connected.
     fn create_socket(
         &self,
-        namespace: &Namespace,
+        entered: Entered,
         auth: Option<RawJson>,
         recoverable: bool,
     ) -> Progress {
+        let Entered { namespace, accepted_by } = entered;
         // A client of protocol v4 does not receive the id: it uses the session's id, as Node does.
         let nsp = namespace.nsp();
         let sid = self.client.handle.sid();
@@ -257,14 +264,14 @@ impl Driver {
         };
         let session = recoverable.then(Recoverable::new).transpose();
         let (Ok(id), Ok(session)) = (id, session) else {
-            self.registry.leave(namespace);
+            self.registry.leave(&namespace);
             return Progress::Refused(nsp.clone(), "the generator of ids failed".into());
         };
         let client = self.client.clone();
         let inner = SocketInner::new(id, namespace.clone(), client, auth, session, None);
         let socket = Socket(Arc::new(inner));
         namespace.hub().insert(socket.0.clone());
-        Progress::Admitted { socket, trusted: true }
+        Progress::Admitted { socket, accepted_by, trusted: true }
     }
 
     fn protocol(&self) -> Protocol {
@@ -394,7 +401,7 @@ fn disconnected(socket: Socket) -> Progress {
 fn poll_resolution(
     future: &mut Resolution,
     cx: &mut Context<'_>,
-) -> Poll<Result<Namespace, HandlerError>> {
+) -> Poll<Result<Entered, HandlerError>> {
     catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))).unwrap_or_else(|_| {
         tracing::error!(target: "socketio::namespace", "a parent namespace's function panicked");
         Poll::Ready(Err(HandlerError::public("internal error")))
@@ -402,13 +409,13 @@ fn poll_resolution(
 }
 
 /// Starts the namespace's middlewares. A recovered socket that was accepted before skips them.
-fn start_middlewares(socket: Socket, trusted: bool) -> Progress {
+fn start_middlewares(socket: Socket, accepted_by: Option<&Namespace>, trusted: bool) -> Progress {
     let namespace = socket.namespace();
     if namespace.0.is_closed() {
         let error = HandlerError::public("Invalid namespace");
         return Progress::SocketRefused(socket, Stage::Middleware, error);
     }
-    let middlewares = namespace.middlewares();
+    let middlewares = namespace.middlewares(accepted_by);
     let log = namespace.recovery_log();
     let skip = trusted && socket.recovered() && log.is_some_and(RecoveryLog::skips_middlewares);
     if skip || middlewares.is_empty() {

@@ -95,22 +95,55 @@ impl Gate {
 pub(crate) struct Child {
     pub(crate) parent: Namespace,
     pub(crate) params: Params,
-    /// Whether it was created because a client requested it, not by the application.
-    pub(crate) dynamic: bool,
+    pub(crate) origin: Origin,
     /// How many of its middlewares are copies of the parent's. Each CONNECT uses the parent's
     /// current ones instead.
     pub(crate) inherited: usize,
-    /// Whether the application has declared it since. It is then kept even without sockets.
-    pub(crate) kept: AtomicBool,
+    /// Whether the application has declared it. It is then kept even without sockets.
+    pub(crate) declared: AtomicBool,
     /// The number of connections that have entered it or are being decided on.
     pub(crate) users: AtomicUsize,
 }
 
+/// How a namespace came to its parent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The application declared it, and its name matches the parent's expression.
+    DeclaredByName,
+    /// The application declared it, and the parent's function has accepted a client since.
+    DeclaredByFunction,
+    /// A client requested it, and its name matches the parent's expression.
+    DynamicByName,
+    /// A client requested it, and the parent's function accepted the client.
+    DynamicByFunction,
+}
+
+impl Child {
+    /// Returns whether the parent covers the name for every client. A parent's function decides for
+    /// one client at a time.
+    pub(crate) fn is_covered_by_name(&self) -> bool {
+        matches!(self.origin, Origin::DeclaredByName | Origin::DynamicByName)
+    }
+
+    fn is_dynamic(&self) -> bool {
+        matches!(self.origin, Origin::DynamicByName | Origin::DynamicByFunction)
+    }
+}
+
 impl NamespaceInner {
-    pub(crate) fn keep(&self) {
-        if let Some(child) = self.child.get() {
-            child.kept.store(true, Ordering::Release);
+    /// Records that the application declares the namespace, after `parents` parents. They decide on
+    /// its clients from now on, as if no client had requested it before.
+    pub(crate) fn declare(&self, parents: usize) {
+        if let Some(child) = self.child.get()
+            && !child.declared.swap(true, Ordering::AcqRel)
+            && !child.is_covered_by_name()
+        {
+            self.asked.store(parents, Ordering::Release);
         }
+    }
+
+    pub(crate) fn is_declared(&self) -> bool {
+        self.child.get().is_none_or(|child| child.declared.load(Ordering::Acquire))
     }
 
     pub(crate) fn enter(&self) {
@@ -127,7 +160,7 @@ impl NamespaceInner {
 
     pub(crate) fn is_idle_child(&self) -> bool {
         self.child.get().is_some_and(|child| {
-            !child.kept.load(Ordering::Acquire) && child.users.load(Ordering::Acquire) == 0
+            !child.declared.load(Ordering::Acquire) && child.users.load(Ordering::Acquire) == 0
         })
     }
 
@@ -148,7 +181,7 @@ impl NamespaceInner {
     }
 
     pub(crate) fn is_dynamic(&self) -> bool {
-        self.child.get().is_some_and(|child| child.dynamic)
+        self.child.get().is_some_and(Child::is_dynamic)
     }
 
     pub(crate) fn close(&self) {

@@ -36,7 +36,7 @@ use crate::{
         cluster::{Clustered, Membership, ServerHandlers},
         delivery::Delivery,
         hub::Hub,
-        inner::{Child, Gate, NamespaceInner},
+        inner::{Child, Gate, NamespaceInner, Origin},
         rule::Params,
     },
     socket::{Socket, inner::SocketInner},
@@ -84,7 +84,7 @@ impl Namespace {
         template: &Namespace,
         nsp: Nsp,
         params: Params,
-        dynamic: bool,
+        origin: Origin,
         asked: usize,
     ) -> Self {
         let (config, counters) = (template.0.config.clone(), template.0.counters.clone());
@@ -93,9 +93,9 @@ impl Namespace {
         let _ = this.0.child.set(Child {
             parent: template.clone(),
             params,
-            dynamic,
+            origin,
             inherited: table.middlewares.len(),
-            kept: AtomicBool::new(!dynamic),
+            declared: AtomicBool::new(origin == Origin::DeclaredByName),
             users: AtomicUsize::new(0),
         });
         let table = if table.has_once() { Arc::new(table.renewed()) } else { table };
@@ -109,14 +109,13 @@ impl Namespace {
 
     /// Makes a namespace that the application declared a child of a parent. The parent's handlers
     /// are inserted before its own.
-    pub(crate) fn adopt(&self, template: &Namespace, asked: usize) {
-        self.0.asked.store(asked, Ordering::Release);
+    pub(crate) fn adopt(&self, template: &Namespace) {
         let _ = self.0.child.set(Child {
             parent: template.clone(),
             params: Params::default(),
-            dynamic: false,
+            origin: Origin::DeclaredByFunction,
             inherited: 0,
-            kept: AtomicBool::new(true),
+            declared: AtomicBool::new(true),
             users: AtomicUsize::new(0),
         });
         let first = template.table();
@@ -129,14 +128,16 @@ impl Namespace {
         *on_error = on_error.take().or_else(|| template.error_handler());
     }
 
-    /// Returns the middlewares that decide on a CONNECT: the parent's current ones, then the
+    /// Returns the middlewares that decide on a CONNECT: the current ones of the parent whose
+    /// function has accepted the client, those of the parent that covers the name, then the
     /// namespace's own.
-    pub(crate) fn middlewares(&self) -> Vec<Erased> {
-        let table = self.table();
+    pub(crate) fn middlewares(&self, accepted_by: Option<&Namespace>) -> Vec<Erased> {
         let child = self.0.child.get();
+        let by_name = child.filter(|child| child.is_covered_by_name()).map(|child| &child.parent);
+        let parents: Vec<_> = accepted_by.into_iter().chain(by_name).map(Self::table).collect();
+        let table = self.table();
         let own = table.middlewares.iter().skip(child.map_or(0, |child| child.inherited));
-        let parent = child.map(|child| child.parent.table());
-        let inherited = parent.iter().flat_map(|parent| &parent.middlewares);
+        let inherited = parents.iter().flat_map(|parent| &parent.middlewares);
         inherited.chain(own).map(|middleware| middleware.handler.clone()).collect()
     }
 

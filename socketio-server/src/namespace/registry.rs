@@ -17,6 +17,7 @@ use crate::{
     namespace::{
         Namespace,
         cluster::join_cluster,
+        inner::Origin,
         recovery::RecoveryLog,
         rule::{NamespaceRequest, Params, Rule},
     },
@@ -62,11 +63,17 @@ const UNKNOWN: &str = "Invalid namespace";
 
 /// The result of a client's request to enter a namespace.
 pub(crate) enum Entry {
-    /// The client has entered.
-    Entered(Namespace),
+    Entered(Entered),
     /// The client has to wait, because the application's listeners are running or a parent's
     /// function has to be asked.
     Undecided,
+}
+
+/// A namespace that a client has entered.
+pub(crate) struct Entered {
+    pub(crate) namespace: Namespace,
+    /// The template of the parent whose function has accepted the client.
+    pub(crate) accepted_by: Option<Namespace>,
 }
 
 impl Entry {
@@ -76,7 +83,7 @@ impl Entry {
             return Self::Undecided;
         }
         namespace.0.enter();
-        Self::Entered(namespace.clone())
+        Self::Entered(Entered { namespace: namespace.clone(), accepted_by: None })
     }
 }
 
@@ -89,19 +96,22 @@ impl Registry {
     /// Returns the namespace that the application declares. It is kept from now on, with or without
     /// sockets.
     pub(crate) fn of(&self, nsp: Nsp) -> Namespace {
-        let known = self.read().namespaces.get(&nsp).cloned();
+        let (known, parents) = {
+            let state = self.read();
+            (state.namespaces.get(&nsp).cloned(), state.parents.clone())
+        };
         if let Some(namespace) = known {
-            namespace.0.keep();
+            namespace.0.declare(parents.len());
             join_cluster(&namespace);
             return namespace;
         }
-        let parents = self.read().parents.clone();
         let matching = |(at, parent): (usize, &Parent)| {
             Some((at + 1, parent.clone(), parent.rule.matches(nsp.as_str())?))
         };
         let namespace = match parents.iter().enumerate().find_map(matching) {
             Some((asked, parent, params)) => {
-                Namespace::child(&parent.template, nsp.clone(), params, false, asked)
+                let origin = Origin::DeclaredByName;
+                Namespace::child(&parent.template, nsp.clone(), params, origin, asked)
             }
             None => {
                 let (config, counters) = (self.config.clone(), self.counters.clone());
@@ -113,7 +123,7 @@ impl Registry {
             let entry = state.namespaces.entry(nsp);
             let added = matches!(entry, std::collections::hash_map::Entry::Vacant(_));
             let namespace = entry.or_insert(namespace).clone();
-            namespace.0.keep();
+            namespace.0.declare(parents.len());
             (added, namespace)
         };
         self.added(added)
@@ -229,7 +239,7 @@ impl Registry {
         nsp: Nsp,
         auth: Option<RawJson>,
         conn: Handle,
-    ) -> Result<Namespace, HandlerError> {
+    ) -> Result<Entered, HandlerError> {
         let request = NamespaceRequest { nsp: nsp.clone(), auth, conn };
         let result = loop {
             let found = self.read().namespaces.get(&nsp).cloned();
@@ -246,43 +256,43 @@ impl Registry {
         result.map_err(|error| error.resolved(&self.config.public_errors).formatted())
     }
 
-    /// Asks the functions of the parents declared before a namespace, including its own parent.
+    /// Asks the functions of the parents declared before a namespace, including its own parent,
+    /// until one accepts the client. The result does not depend on clients that entered before.
     /// Returns `None` if the namespace was removed in the meantime.
     async fn ask(
         &self,
         namespace: &Namespace,
         request: &NamespaceRequest,
-    ) -> Result<Option<Namespace>, HandlerError> {
+    ) -> Result<Option<Entered>, HandlerError> {
         namespace.0.gate.opened().await;
         let parents = self.read().parents.clone();
         let asked = namespace.0.asked.load(Ordering::Acquire);
-        for (at, parent) in parents.iter().enumerate().take(asked) {
-            if !parent.rule.is_function() {
-                continue;
-            }
-            let accepted = parent.rule.answers(request).await?.is_some();
-            let own = namespace.0.is_child_of(&parent.template);
-            if own && !accepted {
-                return Err(HandlerError::public(UNKNOWN));
-            }
-            if accepted && !own {
-                self.adopt(namespace, parent, at);
-            }
-            if accepted {
+        let mut accepted_by = None;
+        for parent in parents.iter().take(asked).filter(|parent| parent.rule.is_function()) {
+            if parent.rule.answers(request).await?.is_some() {
+                self.adopt(namespace, parent);
+                accepted_by = Some(parent.template.clone());
                 break;
             }
+            if namespace.0.is_child_of(&parent.template) && !namespace.0.is_declared() {
+                return Err(HandlerError::public(UNKNOWN));
+            }
         }
-        Ok(self.enter_found(namespace).then(|| namespace.clone()))
+        let entered = || Entered { namespace: namespace.clone(), accepted_by };
+        Ok(self.enter_found(namespace).then(entered))
     }
 
     /// Makes a namespace accepted by a parent's function a child of that parent, unless it has a
     /// parent already.
-    fn adopt(&self, namespace: &Namespace, parent: &Parent, at: usize) {
+    fn adopt(&self, namespace: &Namespace, parent: &Parent) {
+        if namespace.0.child.get().is_some() {
+            return;
+        }
         // Under the lock, so that a client accepted at the same time finds all of the parent's
         // handlers.
         let _state = self.write();
         if namespace.0.child.get().is_none() {
-            namespace.adopt(&parent.template, at + 1);
+            namespace.adopt(&parent.template);
         }
     }
 
@@ -291,7 +301,7 @@ impl Registry {
     async fn find_parent(
         &self,
         request: &NamespaceRequest,
-    ) -> Result<Option<Namespace>, HandlerError> {
+    ) -> Result<Option<Entered>, HandlerError> {
         let parents = self.read().parents.clone();
         for (at, parent) in parents.iter().enumerate() {
             if let Some(params) = parent.rule.answers(request).await? {
@@ -307,9 +317,13 @@ impl Registry {
         at: usize,
         nsp: &Nsp,
         params: Params,
-    ) -> Result<Option<Namespace>, HandlerError> {
+    ) -> Result<Option<Entered>, HandlerError> {
         let limit = self.config.max_dynamic_namespaces;
-        let child = Namespace::child(&parent.template, nsp.clone(), params, true, at + 1);
+        let (origin, accepted_by) = match parent.rule.is_function() {
+            true => (Origin::DynamicByFunction, Some(parent.template.clone())),
+            false => (Origin::DynamicByName, None),
+        };
+        let child = Namespace::child(&parent.template, nsp.clone(), params, origin, at + 1);
         {
             let mut state = self.write();
             if state.namespaces.contains_key(nsp) {
@@ -324,7 +338,7 @@ impl Registry {
             state.dynamic += 1;
             state.namespaces.insert(nsp.clone(), child.clone());
         }
-        Ok(Some(self.added((true, child))))
+        Ok(Some(Entered { namespace: self.added((true, child)), accepted_by }))
     }
 
     /// Calls the listeners for new namespaces, without holding a lock. Afterwards clients may

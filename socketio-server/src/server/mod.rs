@@ -40,8 +40,7 @@ const LEAVING: Duration = Duration::from_secs(2);
 ///
 /// ```no_run
 /// use axum::{Router, routing::get};
-/// use socketio_server::{Server, Socket, serve};
-/// use tower_layer::Layer as _;
+/// use socketio_server::{Server, Socket, serve, tower_layer::Layer as _};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let io = Server::new();
@@ -145,12 +144,15 @@ impl Server {
     ///   namespace that the application declared after this parent: it gets the parent's handlers
     ///   when the first client is accepted.
     /// - [`Pass`](NamespaceVerdict::Pass): the name does not belong to this parent. The parents
-    ///   declared after it are asked, and a namespace that the application has declared stays as it
-    ///   is. `Pass` does not refuse the client.
+    ///   declared after it are asked. A namespace that the application has declared is open to a
+    ///   client that all of them pass: only its own middlewares decide then. `Pass` does not refuse
+    ///   the client.
     /// - An error or a panic refuses the client, as in a middleware.
     ///
-    /// A client enters a namespace that this parent has created only if the function accepts that
-    /// client too.
+    /// The verdict counts for its client only, whoever has entered before. A client enters a
+    /// namespace that this parent has created only if the function accepts that client too. Let the
+    /// name alone decide between `Accept` and `Pass`, because a namespace has the handlers of one
+    /// parent.
     ///
     /// ```
     /// use socketio_server::{HandlerError, NamespaceRequest, NamespaceVerdict, Server};
@@ -518,7 +520,7 @@ impl Server {
     /// Waits until every connection has ended, its handlers have run and its queued data is
     /// written. Call it at the end of a program, after [`close`](Self::close). A client that reads
     /// nothing or a handler that does not return delays this at most as long as a closing
-    /// connection may take: twice [`EngineConfig::linger`](engineio_server::EngineConfig::linger)
+    /// connection may take: twice [`EngineConfig::linger`](crate::EngineConfig::linger)
     /// (3 s). With an adapter, it also waits up to 2 s until the other nodes have been told.
     pub async fn ended(&self) {
         self.connections_ended().await;
@@ -548,7 +550,7 @@ impl Server {
 
     /// Closes the server. Every connection is closed at once, its sockets see "server shutting
     /// down", and [`listen`](Self::listen) returns. Queued data is sent first, for at most
-    /// [`EngineConfig::linger`](engineio_server::EngineConfig::linger). New connections are refused
+    /// [`EngineConfig::linger`](crate::EngineConfig::linger). New connections are refused
     /// with 503. A listener that was started with [`bind`](Self::bind) is stopped by
     /// [`Listening::stop`].
     pub fn close(&self) {

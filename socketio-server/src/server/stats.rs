@@ -20,7 +20,7 @@ impl Server {
 
     /// Reports [`stats`](Self::stats) to the recorder of the `metrics` facade, and also the
     /// statistics of the engine
-    /// ([`Engine::report_metrics`](engineio_server::Engine::report_metrics)). Call this from a
+    /// ([`Engine::report_metrics`](crate::Engine::report_metrics)). Call this from a
     /// timer, or before each scrape; nothing is reported otherwise.
     ///
     /// | metric | kind | labels besides `path`, the server's |

@@ -142,7 +142,7 @@ impl Socket {
 
     /// Sets whether the next event may be compressed (default yes). Whether the transport
     /// compresses at all depends on `http_compression` and `per_message_deflate` of
-    /// [`EngineConfig`](engineio_server::EngineConfig). Turn it off for data that is compressed
+    /// [`EngineConfig`](crate::EngineConfig). Turn it off for data that is compressed
     /// already, and for secrets sent together with text that others can choose.
     pub fn compress(&self, compress: bool) -> Emitter<'_> {
         self.emitter().compress(compress)

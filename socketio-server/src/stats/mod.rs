@@ -8,7 +8,7 @@ pub use counters::{Acks, ClusterStats, Disconnected, Events, Handlers, Recoverie
 pub(crate) use counters::{Counters, Stripe};
 
 /// A snapshot of a server's counters, from [`Server::stats`](crate::Server::stats).
-/// [`Engine::stats`](engineio_server::Engine::stats) has those of the transports.
+/// [`Engine::stats`](crate::Engine::stats) has those of the transports.
 ///
 /// Counts are totals since the server was created. `namespaces`, `sockets`, `rooms`, `recovery_log`
 /// and `cluster_requests` are current values. The fields are read one after another, so they may

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use socketio_server::{
     Auth, HandlerError, NamespaceRequest, NamespaceVerdict, ParentNamespace, Server, Socket,
 };
-use support::{Client, Done, server};
+use support::{Client, Done, Running, server};
 
 #[derive(Deserialize)]
 struct Token {
@@ -157,4 +157,70 @@ async fn middlewares_added_later_apply_to_existing_children() {
         allowed(&mut client, name).await;
         assert_eq!(own.load(Ordering::SeqCst), 1, "once");
     }
+}
+
+/// A parent that accepts the clients whose token is its name, refuses those with the token "not"
+/// and its name, and passes all others. Counts the clients that its middleware lets in.
+fn named(io: &Server, name: &'static str) -> Arc<AtomicUsize> {
+    let parent = io.of_fn(move |request: NamespaceRequest| async move {
+        let Token { token } = request.auth()?;
+        match token {
+            token if token == name => Ok(NamespaceVerdict::Accept),
+            token if token == format!("not {name}") => Err(HandlerError::public("refused")),
+            _ => Ok(NamespaceVerdict::Pass),
+        }
+    });
+    let checked = Arc::new(AtomicUsize::new(0));
+    let count = checked.clone();
+    parent.use_(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        async { Done::Ok(()) }
+    });
+    checked
+}
+
+/// Connects with each token, and checks the results.
+async fn verdicts(io: &Running, checked: &[Arc<AtomicUsize>; 2], declared: bool) {
+    let counts = || checked.each_ref().map(|count| count.swap(0, Ordering::SeqCst));
+    counts();
+    for (token, counted) in [("other", [0, 0]), ("one", [1, 0]), ("two", [0, 1])] {
+        let mut client = io.open().await;
+        client.send(&format!(r#"40/x,{{"token":"{token}"}}"#)).await;
+        if declared || token == "one" {
+            client.connected("/x").await;
+            assert_eq!(counts(), counted, "{token}");
+        } else {
+            client.expect(r#"44/x,{"message":"Invalid namespace"}"#).await;
+        }
+    }
+    for token in ["not one", "not two"] {
+        let mut client = io.open().await;
+        client.send(&format!(r#"40/x,{{"token":"{token}"}}"#)).await;
+        match declared || token == "not one" {
+            true => client.expect(r#"44/x,{"message":"refused"}"#).await,
+            false => client.expect(r#"44/x,{"message":"Invalid namespace"}"#).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn verdicts_on_a_declared_namespace_do_not_depend_on_earlier_clients() {
+    let server = server().await;
+    let checked = [named(&server.io, "one"), named(&server.io, "two")];
+    server.io.of("/x");
+    for _ in 0..2 {
+        verdicts(&server, &checked, true).await;
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_declared_after_its_first_client_counts_as_declared() {
+    let server = server().await;
+    let checked = [named(&server.io, "one"), named(&server.io, "two")];
+    let mut first = server.open().await;
+    first.send(r#"40/x,{"token":"one"}"#).await;
+    first.connected("/x").await;
+    verdicts(&server, &checked, false).await;
+    server.io.of("/x");
+    verdicts(&server, &checked, true).await;
 }

@@ -19,10 +19,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use socketio_server::{
     Auth, Binary, ClientFiles, Data, HandlerError, Json, MemoryCluster, MemoryLog, Recovery,
-    Server, ServerConfig, Socket, serve,
+    Server, ServerConfig, Socket, serve, tower_layer::Layer,
 };
 use tokio::{net::TcpListener, signal::unix::SignalKind};
-use tower_layer::Layer;
 
 use self::rooms::{LOBBY, Message, Rooms, User, now};
 
