@@ -8,6 +8,18 @@ pub use socketio_core::HandlerError;
 use socketio_parser::{AnswerError, ArgsError, EncodeError};
 
 /// The reason why an event was not queued.
+///
+/// ```
+/// use socketio_server::{EmitError, Socket};
+///
+/// fn notify(socket: &Socket) {
+///     match socket.emit("news", &"hello") {
+///         Ok(()) | Err(EmitError::Disconnected) => {}
+///         Err(EmitError::Full) => socket.disconnect(), // too slow for this application
+///         Err(error) => eprintln!("{error}"),
+///     }
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
@@ -205,6 +217,18 @@ impl PatternError {
 }
 
 /// The reason why a socket was disconnected. `Display` writes Node's strings.
+///
+/// ```
+/// use socketio_server::{DisconnectReason, Server};
+///
+/// let io = Server::new();
+/// io.on_disconnect(|reason: DisconnectReason| async move {
+///     match reason {
+///         DisconnectReason::ClientNamespaceDisconnect => println!("the client has left"),
+///         other => println!("the client may return: {other}"), // "transport close", "ping timeout", …
+///     }
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DisconnectReason {

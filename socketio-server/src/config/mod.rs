@@ -17,6 +17,13 @@ use crate::config::{client_files::ClientFiles, recovery::Recovery};
 use crate::config::rate_limit::RateLimit;
 
 /// The treatment of a client whose queue is full when a broadcast reaches it.
+///
+/// ```
+/// use socketio_server::{Overflow, Server, ServerConfig};
+///
+/// // Positions of players: a client that lags behind needs only the newest.
+/// let io = Server::with_config(ServerConfig::default().overflow(Overflow::Drop));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
     /// The client is disconnected, because an ordered stream with a gap is worse than none.
@@ -163,6 +170,13 @@ impl ServerConfig {
     /// only after the handlers of the event before it have finished. Several handlers of one event
     /// start together, and each of them counts. Further events wait in the inbox. Connection and
     /// disconnection handlers do not count.
+    ///
+    /// ```
+    /// use socketio_server::{Server, ServerConfig};
+    ///
+    /// // The events of a socket are handled strictly one after another.
+    /// let io = Server::with_config(ServerConfig::default().max_in_flight(1));
+    /// ```
     pub fn max_in_flight(mut self, handlers: usize) -> Self {
         self.max_in_flight = handlers.max(1);
         self

@@ -262,6 +262,13 @@ impl Socket {
 
 impl Namespace {
     /// Adds a handler that runs only for the next event of this name, from any socket.
+    ///
+    /// ```
+    /// use socketio_server::Server;
+    ///
+    /// let io = Server::new();
+    /// io.sockets().once("first", || async { "you are the first" });
+    /// ```
     pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
         self.register(|table| table.add(event, Listener::once(erase(handler))))
     }

@@ -46,6 +46,16 @@ pub struct Failure {
 }
 
 /// The point at which a handler failed.
+///
+/// ```
+/// use socketio_server::{Server, Stage};
+///
+/// let io = Server::new();
+/// io.on_error(|_, failure| match failure.stage {
+///     Stage::Panic => eprintln!("a bug in the handler of {}: {}", failure.event, failure.error),
+///     _ => println!("{} failed: {}", failure.event, failure.error),
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {

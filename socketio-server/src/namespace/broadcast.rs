@@ -90,6 +90,16 @@ impl Broadcast {
     }
 
     /// Excludes the sockets in `rooms`. A socket's id works too. An empty list excludes no socket.
+    ///
+    /// ```
+    /// use socketio_server::Server;
+    ///
+    /// # fn main() -> Result<(), socketio_server::EmitError> {
+    /// let io = Server::new();
+    /// io.to(["red", "blue"]).except("referees").emit("goal", &())?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn except(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.except(rooms);
         self
@@ -208,6 +218,23 @@ impl Broadcast {
     ///
     /// A recipient of which [`Limits::max_pending_acks`](crate::Limits::max_pending_acks) acks are
     /// already awaited gets the event when there is room. Waiting counts towards the timeout.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_server::{BroadcastAckError, Server};
+    ///
+    /// async fn votes(io: &Server) -> Vec<u32> {
+    ///     let ballot = io.to("voters").timeout(Duration::from_secs(2));
+    ///     match ballot.emit_with_ack("vote?", &()).await {
+    ///         Ok(votes) => votes,
+    ///         Err(BroadcastAckError::Partial { responses, missing, .. }) => {
+    ///             println!("{missing} clients have not voted");
+    ///             responses
+    ///         }
+    ///         Err(_) => Vec::new(),
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -353,6 +380,17 @@ impl Broadcast {
     /// Makes the selected sockets join rooms. A socket that is already in the maximum number of
     /// rooms stays as it is.
     ///
+    /// ```
+    /// use socketio_server::Server;
+    ///
+    /// # fn main() -> Result<(), socketio_server::ClusterError> {
+    /// let io = Server::new();
+    /// io.to("waiting").sockets_join(["game", "game 7"])?;
+    /// io.to("game").sockets_leave("waiting")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Returns an error if a room's name is longer than
@@ -405,6 +443,17 @@ impl Broadcast {
 
     /// Closes the connections of the selected sockets, with the sockets of all their namespaces
     /// (`disconnectSockets(true)` in Node). See [`Socket::close_connection`].
+    ///
+    /// ```
+    /// use socketio_server::Server;
+    ///
+    /// # fn main() -> Result<(), socketio_server::ClusterError> {
+    /// let io = Server::new();
+    /// io.to("room").disconnect_sockets()?; // the connections remain
+    /// io.except("admins").close_connections()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -195,12 +195,36 @@ impl Namespace {
     ///
     /// Its synchronous part, up to the first await that waits, runs before any event of that socket
     /// is handled. A handler declared there with [`Socket::on`] therefore misses no event.
+    ///
+    /// ```
+    /// use socketio_server::{Data, JoinError, Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.of("/rooms").on_connection(|socket: Socket| async move {
+    ///     socket.join("everybody")?;
+    ///     socket.on("leave", |socket: Socket, Data(room): Data<String>| async move {
+    ///         socket.leave(&*room);
+    ///     });
+    ///     Ok::<_, socketio_server::HandlerError>(())
+    /// });
+    /// ```
     pub fn on_connection<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
         self.register(|table| table.add("connection", Listener::new(erase(handler))))
     }
 
     /// Adds a handler for an event. If an event has several handlers, they are started in the order
     /// of their declaration, and the first ack is sent.
+    ///
+    /// ```
+    /// use socketio_server::{Data, Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.on("add", |Data((a, b)): Data<(u32, u32)>| async move { a + b }) // the ack
+    ///     .on("say", |socket: Socket, Data(text): Data<String>| async move {
+    ///         socket.broadcast().emit("said", &text)?;
+    ///         Ok(())
+    ///     });
+    /// ```
     pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
         self.register(|table| table.add(event, Listener::new(erase(handler))))
     }
@@ -257,6 +281,18 @@ impl Namespace {
 
     /// Adds a handler that runs when a socket is about to be disconnected. The socket stays in its
     /// rooms until the handler's first await that waits.
+    ///
+    /// ```
+    /// use socketio_server::{Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.on_disconnecting(|socket: Socket| async move {
+    ///     for room in socket.rooms() {
+    ///         socket.to(room).emit("left", socket.id())?;
+    ///     }
+    ///     Ok(())
+    /// });
+    /// ```
     pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
         self.register(|table| table.add("disconnecting", Listener::new(erase(handler))))
     }
@@ -403,6 +439,18 @@ impl Namespace {
     }
 
     /// Returns the socket with this id, if it is connected to this node.
+    ///
+    /// ```
+    /// use socketio_server::{EmitError, Server};
+    ///
+    /// fn whisper(io: &Server, id: &str, text: &str) -> Result<(), EmitError> {
+    ///     match io.sockets().socket(id) {
+    ///         Some(socket) => socket.emit("whisper", text),
+    ///         None => io.to(id).emit("whisper", text), // it may be connected to another node
+    ///     }
+    /// }
+    /// # whisper(&Server::new(), "id", "hello").unwrap();
+    /// ```
     pub fn socket(&self, id: &str) -> Option<Socket> {
         self.0.hub.get(id).filter(|socket| socket.is_connected()).map(Socket)
     }

@@ -91,6 +91,17 @@ impl Server {
     ///
     /// A client that requests a namespace which was not declared gets a CONNECT_ERROR, "Invalid
     /// namespace".
+    ///
+    /// ```
+    /// use socketio_server::{Data, Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.of("/chat").on("say", |socket: Socket, Data(text): Data<String>| async move {
+    ///     socket.broadcast().emit("said", &text)?;
+    ///     Ok(())
+    /// });
+    /// assert_eq!(io.of("chat").name(), "/chat");
+    /// ```
     pub fn of(&self, name: &str) -> Namespace {
         self.registry.of(Nsp::new(name))
     }
@@ -102,6 +113,19 @@ impl Server {
     /// If several parents cover a name, the one that was declared first gets it. A namespace that
     /// was created with [`of`](Self::of) before the parent was declared is not affected. Clients
     /// choose the names, so keep the expression narrow.
+    ///
+    /// ```
+    /// use socketio_server::{Server, Socket};
+    ///
+    /// # fn main() -> Result<(), socketio_server::PatternError> {
+    /// let io = Server::new();
+    /// io.of_regex(r"^/room-(?<number>\d+)$")?.on_connection(|socket: Socket| async move {
+    ///     println!("a client enters room {:?}", socket.param("number"));
+    /// });
+    /// assert!(io.of_regex("(").is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -197,6 +221,15 @@ impl Server {
     /// Removes a namespace and disconnects its sockets ("server namespace disconnect"). Returns
     /// whether the namespace existed. The main namespace cannot be removed. Clients that request
     /// the namespace again are refused, unless a parent covers the name.
+    ///
+    /// ```
+    /// use socketio_server::Server;
+    ///
+    /// let io = Server::new();
+    /// io.of("/lobby");
+    /// assert!(io.close_namespace("/lobby"));
+    /// assert!(!io.close_namespace("/lobby") && !io.close_namespace("/"));
+    /// ```
     pub fn close_namespace(&self, name: &str) -> bool {
         let nsp = Nsp::new(name);
         !nsp.is_root() && self.registry.close_namespace(&nsp)
@@ -301,6 +334,18 @@ impl Server {
     }
 
     /// Broadcasts an event to all sockets of the main namespace.
+    ///
+    /// ```
+    /// use socketio_server::{Server, bytes::Bytes, value};
+    ///
+    /// # fn main() -> Result<(), socketio_server::EmitError> {
+    /// let io = Server::new();
+    /// let image = Bytes::from_static(b"\x89PNG");
+    /// io.emit("news", &value!({ "title": "hello", "image": image }))?;
+    /// io.to("players").except("muted").emit("score", &(3, 4))?; // two arguments
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -427,6 +472,13 @@ impl Server {
     }
 
     /// Returns the Engine.IO server underneath, with its clients and its service.
+    ///
+    /// ```
+    /// use socketio_server::Server;
+    ///
+    /// let io = Server::new();
+    /// assert_eq!(io.engine().clients_count(), 0);
+    /// ```
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -456,6 +508,21 @@ impl Server {
 
     /// Starts to listen, and returns the bound listener.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// use socketio_server::Server;
+    ///
+    /// let io = Server::new();
+    /// let listening = io.bind("127.0.0.1:0").await?;
+    /// println!("http://{}{}", listening.local_addr()?, io.path());
+    /// io.close();
+    /// io.ended().await;
+    /// listening.stop();
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Returns an error if the address cannot be resolved or bound.
@@ -466,6 +533,22 @@ impl Server {
 
     /// Listens until the server is [closed](Self::close) or [drained](Self::drain) and has
     /// [ended](Self::ended).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// use socketio_server::Server;
+    ///
+    /// let io = Server::new();
+    /// let closes = io.clone();
+    /// tokio::spawn(async move {
+    ///     // A program would wait for a signal here: `tokio::signal::ctrl_c().await`.
+    ///     closes.close();
+    /// });
+    /// io.listen("127.0.0.1:0").await?; // returns when all sockets are closed
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -89,6 +89,21 @@ impl Socket {
     /// client). If the client sent no data, `{}` is decoded, as in Node, or `null` if the type
     /// cannot be decoded from `{}`.
     ///
+    /// ```
+    /// use serde::Deserialize;
+    /// use socketio_server::{Server, Socket};
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Credentials { token: String }
+    ///
+    /// let io = Server::new();
+    /// io.use_(|socket: Socket| async move {
+    ///     let credentials: Credentials = socket.auth()?; // otherwise "invalid auth"
+    ///     println!("token of {} bytes", credentials.token.len());
+    ///     Ok(())
+    /// });
+    /// ```
+    ///
     /// # Errors
     ///
     /// Returns an error if the data is of another type. The message for the client is "invalid
@@ -99,6 +114,20 @@ impl Socket {
 
     /// Sends an event to the client. A tuple or array is a list of arguments, `()` is an empty
     /// list, and any other value is one argument. Binary data at any depth is sent as attachments.
+    ///
+    /// ```
+    /// use serde::Serialize;
+    /// use socketio_server::{Binary, EmitError, Socket};
+    ///
+    /// #[derive(Serialize)]
+    /// struct Picture { name: String, data: Binary }
+    ///
+    /// fn send(socket: &Socket, picture: &Picture) -> Result<(), EmitError> {
+    ///     socket.emit("picture", picture)?; // one argument with an attachment
+    ///     socket.emit("moved", &(3, 4))?; // two arguments
+    ///     socket.emit("done", &()) // no argument
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -118,6 +147,22 @@ impl Socket {
     }
 
     /// Sends an event and waits for the client's ack, at most for the server's `ack_timeout`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_server::{AckError, Socket};
+    ///
+    /// async fn name(socket: &Socket) -> Option<String> {
+    ///     match socket.timeout(Duration::from_secs(5)).emit_with_ack("name?", &()).await {
+    ///         Ok(name) => Some(name),
+    ///         Err(AckError::Refused { message, .. }) => {
+    ///             println!("the client refused: {message}");
+    ///             None
+    ///         }
+    ///         Err(_) => None, // no ack in time, disconnected, or an ack of another type
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -153,6 +198,16 @@ impl Socket {
     }
 
     /// Broadcasts to all sockets of the namespace except this one.
+    ///
+    /// ```
+    /// use socketio_server::{Data, Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.on("draw", |socket: Socket, Data((x, y)): Data<(i32, i32)>| async move {
+    ///     socket.broadcast().volatile().emit("drawn", &(x, y))?;
+    ///     Ok(())
+    /// });
+    /// ```
     pub fn broadcast(&self) -> Broadcast {
         Broadcast::new(self.0.namespace.clone()).without(self.0.id.clone())
     }
@@ -178,6 +233,21 @@ impl Socket {
     }
 
     /// Joins one or more rooms.
+    ///
+    /// ```
+    /// use socketio_server::{Data, HandlerError, JoinError, Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.on("enter", |socket: Socket, Data(room): Data<String>| async move {
+    ///     match socket.join(&*room) {
+    ///         Ok(()) => Ok(socket.rooms().len()),
+    ///         Err(JoinError::TooManyRooms { limit }) => {
+    ///             Err(HandlerError::public(format!("at most {limit} rooms")))
+    ///         }
+    ///         Err(error) => Err(error.into()),
+    ///     }
+    /// });
+    /// ```
     ///
     /// # Errors
     ///
@@ -253,6 +323,15 @@ impl Socket {
     /// this refuses the client. If events are published before delivery
     /// ([`Recovery`](crate::Recovery)), the socket is disconnected only after the events emitted
     /// before this call have been sent.
+    ///
+    /// ```
+    /// use socketio_server::{Data, Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.on("log out", |socket: Socket, Data(everywhere): Data<bool>| async move {
+    ///     if everywhere { socket.close_connection() } else { socket.disconnect() }
+    /// });
+    /// ```
     pub fn disconnect(&self) {
         self.after_earlier_events(|socket| {
             if socket.0.set_disconnected() {
@@ -282,6 +361,22 @@ impl Socket {
     }
 
     /// Waits until the socket is disconnected. A long-running handler can watch this to stop early.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_server::{Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.on("watch", |socket: Socket| async move {
+    ///     let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ///     loop {
+    ///         tokio::select! {
+    ///             _ = ticks.tick() => socket.emit("tick", &())?,
+    ///             () = socket.disconnected() => return Ok(()),
+    ///         }
+    ///     }
+    /// });
+    /// ```
     pub async fn disconnected(&self) {
         loop {
             let gone = self.0.gone.notified();
@@ -295,6 +390,20 @@ impl Socket {
     }
 
     /// Waits until the outgoing queue has room again. Call it after [`EmitError::Full`].
+    ///
+    /// ```
+    /// use socketio_server::{EmitError, Socket};
+    ///
+    /// /// Sends all lines at the pace of the client.
+    /// async fn send(socket: &Socket, lines: &[String]) -> Result<(), EmitError> {
+    ///     for line in lines {
+    ///         while let Err(EmitError::Full) = socket.emit("line", line) {
+    ///             socket.ready().await?;
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

@@ -31,6 +31,22 @@ impl Namespace {
     /// Sends an event to the other servers of the cluster, but not to this one. Does nothing
     /// without an adapter.
     ///
+    /// ```
+    /// use socketio_server::{Server, ServerEvent};
+    ///
+    /// # fn main() -> Result<(), socketio_server::EmitError> {
+    /// let io = Server::new();
+    /// let cache = io.of("/cache");
+    /// cache.on_server_side("forget", |event: ServerEvent| async move {
+    ///     let key: String = event.data()?;
+    ///     println!("another server has changed {key}");
+    ///     Ok(())
+    /// });
+    /// cache.server_side_emit("forget", &"users/7")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Returns an error if the event cannot be encoded or the queue to the other nodes is full.
