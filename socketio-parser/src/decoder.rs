@@ -8,12 +8,12 @@ use crate::msgpack;
 use crate::{
     args::Args,
     binary::Place,
+    encoder::Parser,
     error::DecodeError,
     kind::PacketType,
     limits::Limits,
     nsp::Nsp,
     packet::{AckId, Content, Packet, RawJson},
-    parser::Parser,
     placeholders, scan,
 };
 

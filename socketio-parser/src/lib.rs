@@ -72,7 +72,6 @@ mod macros;
 pub mod msgpack;
 mod nsp;
 mod packet;
-mod parser;
 mod placeholders;
 mod scan;
 mod text;
@@ -87,7 +86,7 @@ pub use contract::Contract;
 pub use date::{javascript_date, javascript_time};
 pub use decoder::Decoder;
 pub use encoder::{
-    encode_ack, encode_connect, encode_connect_error, encode_disconnect, encode_event,
+    Parser, encode_ack, encode_connect, encode_connect_error, encode_disconnect, encode_event,
 };
 pub use error::{AckRefused, ArgsError, DecodeError, EncodeError, Violation};
 pub use event::{Event, is_reserved};
@@ -96,7 +95,6 @@ pub use kind::PacketType;
 pub use limits::Limits;
 pub use nsp::Nsp;
 pub use packet::{AckId, Content, Packet, Protocol, RawJson, from_json};
-pub use parser::Parser;
 pub use value::{Object, Value, Values};
 
 /// Compiles and runs the example of the README.

@@ -1,6 +1,6 @@
 //! Serves one HTTP connection, over HTTP/1.1 or HTTP/2.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version, header};
@@ -14,9 +14,9 @@ use tokio::{
 };
 use tower_service::Service;
 
-use super::peer::{Peer, until_stopped};
 use crate::{
     config::EngineConfig,
+    handshake::{PeerAddr, Secure},
     response::{ResponseBody, empty},
     stall::StallGuard,
     stats::DroppedCounters,
@@ -122,4 +122,29 @@ fn without_host() -> Response<ResponseBody> {
     let close = header::HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
     response
+}
+
+/// The peer of a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Peer {
+    pub(super) address: SocketAddr,
+    pub(super) secure: bool,
+}
+
+impl Peer {
+    /// Adds the information to the extensions of a request.
+    pub(super) fn mark<B>(self, request: &mut Request<B>) {
+        request.extensions_mut().insert(PeerAddr(self.address));
+        if self.secure {
+            request.extensions_mut().insert(Secure);
+        }
+    }
+}
+
+/// Waits until the listener is stopped. Never resolves if the [`Listening`](super::Listening) is
+/// dropped without being stopped.
+pub(super) async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
+    if stopped.wait_for(|stopped| *stopped).await.is_err() {
+        std::future::pending().await
+    }
 }

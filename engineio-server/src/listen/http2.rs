@@ -15,7 +15,7 @@ use tokio::{
 use tower_service::Service;
 
 use super::{
-    peer::{Peer, until_stopped},
+    connection::{Peer, until_stopped},
     pieces::{PiecewiseBody, UnreadBodies},
 };
 use crate::{config::EngineConfig, stall::StallGuard, stats::DroppedCounters};

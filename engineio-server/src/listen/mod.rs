@@ -3,7 +3,6 @@
 mod connection;
 #[cfg(feature = "http2")]
 mod http2;
-mod peer;
 #[cfg(feature = "http2")]
 mod pieces;
 #[cfg(feature = "tls")]
@@ -23,10 +22,7 @@ use tokio::{
 };
 use tower_service::Service;
 
-use self::{
-    connection::Http,
-    peer::{Peer, until_stopped},
-};
+use self::connection::{Http, Peer, until_stopped};
 use crate::{
     config::EngineConfig,
     engine::Engine,

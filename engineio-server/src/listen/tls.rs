@@ -15,8 +15,7 @@ use tower_service::Service;
 
 use super::{
     Listening, accept,
-    connection::Http,
-    peer::{Peer, until_stopped},
+    connection::{Http, Peer, until_stopped},
 };
 use crate::{config::EngineConfig, engine::Engine};
 

@@ -32,11 +32,11 @@ use self::{
 };
 use crate::{
     decoder::Decoder,
+    encoder::Parser,
     error::{AckRefused, Violation},
     limits::Limits,
     nsp::Nsp,
     packet::{AckId, Content, Packet, Protocol, RawJson},
-    parser::Parser,
 };
 
 /// The namespaces and awaited acks of one connection. `W` is the shell's value for an awaited ack.

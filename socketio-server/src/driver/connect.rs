@@ -56,7 +56,7 @@ use crate::{
         slots::NamespaceSlot,
     },
     error::HandlerError,
-    handlers::{Erased, HandlerFuture, Stage, Step, auth::size, context},
+    handlers::{Erased, HandlerFuture, Stage, Step, context, extract::auth_size},
     namespace::{
         Namespace,
         cluster::join_cluster,
@@ -140,8 +140,8 @@ impl Driver {
         let limit = self.registry.config.max_auth_bytes;
         let joined = self.slots.iter().map(|slot| slot.socket().0.auth.as_ref());
         let undecided = self.connects.iter().map(Connect::auth);
-        let bytes: usize = joined.chain(undecided).map(size).sum();
-        if size(auth.as_ref()).saturating_add(bytes) > limit {
+        let bytes: usize = joined.chain(undecided).map(auth_size).sum();
+        if auth_size(auth.as_ref()).saturating_add(bytes) > limit {
             let error = HandlerError::public(format!("auth larger than {limit} bytes"));
             return self.refuse(Protocol::V5, &nsp, &error);
         }

@@ -1,4 +1,7 @@
-//! The traits of a handler's arguments.
+//! The traits of a handler's arguments, and the decoding of a client's credentials.
+
+use serde::de::DeserializeOwned;
+use socketio_parser::{ArgsError, RawJson};
 
 use crate::{error::HandlerError, handlers::context::Context};
 
@@ -86,4 +89,21 @@ impl<X: Extract> Extract for Result<X, HandlerError> {
     fn extract(context: &mut Context) -> Result<Self, HandlerError> {
         Ok(X::extract(context))
     }
+}
+
+/// Decodes the data of a CONNECT packet as a type of the application. Missing data is decoded from
+/// `{}`, as in Node, or else from `null`.
+pub(crate) fn decode_auth<T: DeserializeOwned>(auth: Option<&RawJson>) -> Result<T, HandlerError> {
+    let decoded = match auth {
+        Some(auth) => auth.decode(),
+        None => serde_json::from_str("{}")
+            .or_else(|_| serde_json::from_str("null"))
+            .map_err(ArgsError::from),
+    };
+    decoded.map_err(|error| HandlerError::not_extracted(error, "invalid auth"))
+}
+
+/// Returns the number of bytes that the server keeps of the data of a CONNECT packet.
+pub(crate) fn auth_size(auth: Option<&RawJson>) -> usize {
+    auth.map_or(0, |auth| auth.get().len())
 }

@@ -1,6 +1,5 @@
 //! Handlers: from an event to the user's function, its arguments and its return value.
 
-pub(crate) mod auth;
 pub(crate) mod context;
 pub(crate) mod extract;
 pub(crate) mod extractors;

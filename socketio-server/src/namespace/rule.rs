@@ -9,7 +9,7 @@ use socketio_parser::{Nsp, RawJson};
 
 use crate::{
     error::{HandlerError, PatternError},
-    handlers::auth,
+    handlers::extract::decode_auth,
 };
 
 /// The parameters of a namespace's name, as its parent's pattern defines them. A clone costs one
@@ -83,7 +83,7 @@ impl NamespaceRequest {
     /// Returns an error if the data is of another type. The message for the client is "invalid
     /// auth".
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
-        auth::decode(self.auth.as_ref())
+        decode_auth(self.auth.as_ref())
     }
 
     /// Returns the HTTP request that opened the connection.

@@ -18,7 +18,10 @@ use socketio_parser::{Event, Nsp};
 use crate::{
     client::{CLOSE, SOCKETS_LEFT},
     error::{AckError, EmitError, HandlerError, JoinError},
-    handlers::{Handler, Registration, TypedHandler, auth, erase, erase_typed, table::Listener},
+    handlers::{
+        Handler, Registration, TypedHandler, erase, erase_typed, extract::decode_auth,
+        table::Listener,
+    },
     namespace::{Namespace, broadcast::Broadcast, hub::RoomLimits},
     socket::{emitter::Emitter, inner::SocketInner},
 };
@@ -109,7 +112,7 @@ impl Socket {
     /// Returns an error if the data is of another type. The message for the client is "invalid
     /// auth".
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
-        auth::decode(self.0.auth.as_ref())
+        decode_auth(self.0.auth.as_ref())
     }
 
     /// Sends an event to the client. A tuple or array is a list of arguments, `()` is an empty

@@ -11,8 +11,7 @@ mod tests {
 
     use super::super::{
         deflate::{Deflate, Inflate, Parameters},
-        error::ReadError,
-        read::Reader,
+        read::{ReadError, Reader},
     };
     use crate::turn::Turn;
 

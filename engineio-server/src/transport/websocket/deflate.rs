@@ -14,7 +14,7 @@ use engineio_parser::{
 };
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::error::ReadError;
+use super::read::ReadError;
 pub(crate) use crate::per_message_deflate::Parameters;
 
 /// The bytes at the end of a sync flush. They are not sent.

@@ -4,7 +4,6 @@
 mod compressed;
 #[cfg(feature = "compression")]
 mod deflate;
-mod error;
 #[cfg(not(feature = "compression"))]
 mod no_deflate;
 pub(crate) mod read;

@@ -2,7 +2,7 @@
 
 use engineio_parser::{Frame, Revision, frame::WebSocketFrame};
 
-use super::error::ReadError;
+use super::read::ReadError;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Parameters {}

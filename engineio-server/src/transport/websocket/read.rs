@@ -1,4 +1,4 @@
-//! Reading of WebSocket messages: frames, decompression and the limits of a turn.
+//! Reading of WebSocket messages: frames, decompression, the limits of a turn, and errors.
 //!
 //! The bytes come in a buffer that all connections share. An idle connection owns no buffer.
 
@@ -7,8 +7,11 @@ use engineio_parser::{
     websocket::{Decoded, Decoder, Incoming, Message, close_code},
 };
 
-use super::{deflate::Inflate, error::ReadError};
-use crate::turn::Turn;
+use super::deflate::Inflate;
+use crate::{
+    stats::{Counter, RefusedCounters},
+    turn::Turn,
+};
 
 /// Decodes the frames of a client.
 #[derive(Debug)]
@@ -67,6 +70,35 @@ impl Reader {
                     incoming
                 }
             });
+        }
+    }
+}
+
+/// An error in the data that the client has sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error(transparent)]
+    Frame(#[from] WebSocketError),
+    #[error("WebSocket message cannot be inflated")]
+    #[cfg_attr(not(feature = "compression"), expect(dead_code, reason = "nothing is inflated"))]
+    Deflate,
+}
+
+impl ReadError {
+    /// Returns the counter for this error.
+    pub(crate) fn counter(self, refused: &RefusedCounters) -> &Counter {
+        match self {
+            Self::Frame(WebSocketError::TooLarge { .. }) => &refused.too_large,
+            Self::Frame(WebSocketError::Fragments { .. }) => &refused.too_many_fragments,
+            Self::Frame(_) | Self::Deflate => &refused.malformed_frame,
+        }
+    }
+
+    /// Returns the close code for this error.
+    pub(crate) fn code(self) -> u16 {
+        match self {
+            Self::Frame(error) => error.close_code(),
+            Self::Deflate => close_code::INVALID_DATA,
         }
     }
 }
