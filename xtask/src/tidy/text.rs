@@ -5,6 +5,11 @@ use std::path::Path;
 use super::source::Source;
 
 const MAX_CODE_LINES: usize = 500;
+/// Of code and comments. A front page (`mod.rs`, `lib.rs`, `main.rs`) may be shorter.
+const MIN_LINES: usize = 30;
+const FRONT_PAGES: [&str; 3] = ["/mod.rs", "/lib.rs", "/main.rs"];
+/// Modules in whose place another one is compiled, by a feature or in a model of the tests.
+const STAND_INS: [&str; 2] = ["/src/sync.rs", "/no_deflate.rs"];
 /// Clippy refuses the other panics. Its lints for these macros cannot exempt tests.
 const PANICS: [&str; 2] = ["unreachable!(", "unimplemented!("];
 /// Forbidden in crates without I/O. Clippy refuses clocks, threads and output.
@@ -19,7 +24,7 @@ pub(super) fn check(files: &[Source], machine_paths: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for file in files {
         if file.is_rust() {
-            too_long(file, &mut found);
+            found.extend(wrong_length(file));
             found.extend(lines_with(
                 file,
                 &["unsafe {", "unsafe fn ", "unsafe impl "],
@@ -60,13 +65,17 @@ pub(super) fn machine_paths(root: &Path) -> Vec<String> {
     paths.map(|path| format!("{path}/")).collect()
 }
 
-fn too_long(file: &Source, found: &mut Vec<String>) {
-    let lines = file.code_lines().count();
-    if lines > MAX_CODE_LINES {
-        found.push(format!(
-            "{}: {lines} code lines, the limit is {MAX_CODE_LINES}; split the file",
-            file.path
-        ));
+fn wrong_length(file: &Source) -> Option<String> {
+    let code = file.code_lines().count();
+    let lines = file.text.lines().filter(|line| !line.trim().is_empty()).count();
+    let mut short = FRONT_PAGES.iter().chain(&STAND_INS);
+    let may_be_short = !file.is_module() || short.any(|name| file.path.ends_with(name));
+    if code > MAX_CODE_LINES {
+        Some(format!("{}: {code} code lines, more than {MAX_CODE_LINES}; split it", file.path))
+    } else if lines < MIN_LINES && !may_be_short {
+        Some(format!("{}: {lines} lines, less than {MIN_LINES}; merge it", file.path))
+    } else {
+        None
     }
 }
 
@@ -123,8 +132,10 @@ mod tests {
     use super::super::source::source;
     use super::*;
 
+    /// The complaints about a file that is long enough.
     fn complaints(path: &str, text: &str) -> Vec<String> {
-        check(&[source(path, text)], &["/somewhere/".to_owned()])
+        let text = format!("{text}\n{}", "// filling\n".repeat(MIN_LINES));
+        check(&[source(path, &text)], &["/somewhere/".to_owned()])
     }
 
     #[test]
@@ -163,6 +174,15 @@ mod tests {
         assert_eq!(complaints("xtask/src/a.rs", &"a();\n".repeat(500)).len(), 0);
         assert_eq!(complaints("xtask/src/a.rs", &"a();\n".repeat(501)).len(), 1);
         assert_eq!(complaints("xtask/src/a.rs", &"// a\n\n".repeat(501)).len(), 0);
+    }
+
+    #[test]
+    fn a_short_file_that_is_no_front_page_is_refused() {
+        let complaint = |path, lines| wrong_length(&source(path, &"// a\n\n".repeat(lines)));
+        assert_eq!(complaint("xtask/src/a.rs", 30), None);
+        assert!(complaint("xtask/src/a.rs", 29).is_some());
+        assert_eq!(complaint("xtask/src/a/mod.rs", 1), None);
+        assert_eq!(complaint("xtask/tests/a.rs", 1), None);
     }
 
     #[test]
