@@ -6,7 +6,7 @@
 //! - [`connect`] returns a [`Socket`] as soon as the server has accepted it. [`Manager`] is one
 //!   connection with its namespaces, which reconnects whenever it is lost. [`Client`] finds the
 //!   connection by URL, as Node's `io()` does.
-//! - Handlers are async functions. Their arguments are extractors: [`Data`], [`Ack`], [`Socket`]
+//! - Handlers are async or plain functions. Their arguments are extractors: [`Data`], [`Ack`], [`Socket`]
 //!   and others ([`Extract`]). The return value of a handler is the ack for the server.
 //! - A tuple is a list of arguments. Any other value is one argument. [`Binary`] may be nested
 //!   anywhere.
@@ -82,7 +82,8 @@ pub use self::{
     socket::{
         Ack, Emitter, Events, Next, Received, Socket,
         handlers::{
-            Context, Data, DisconnectDescription, EventName, Extract, Handler, MaybeExtract,
+            ConnectContext, ConnectErrorContext, Context, Data, DisconnectContext,
+            DisconnectDescription, EventContext, EventName, Extract, Handler, MaybeExtract,
             TypedHandler,
         },
     },

@@ -136,7 +136,7 @@ fn client(flood: Flood) -> (Socket, Arc<Notify>) {
     let socket = Manager::with_config("http://server.test", config).unwrap().socket("/");
     let ended = Arc::new(Notify::new());
     let end = ended.clone();
-    socket.on("disconnect", move |_: DisconnectReason| {
+    socket.on_disconnect(move |_: DisconnectReason| {
         end.notify_one();
         async {}
     });

@@ -27,8 +27,10 @@ use crate::HandlerError;
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot answer an acknowledgement",
-    note = "write `impl Answer for {Self} {{}}` if it is `Serialize`, or return `Json(value)`"
+    message = "a handler cannot return `{Self}`, which does not implement `Answer`",
+    label = "the return type of this handler cannot be sent as an ack",
+    note = "if it is `Serialize`, write `impl Answer for {Self} {{}}` or return `Json(value)`",
+    note = "the error of a `Result` is `HandlerError`, into which `?` converts every error"
 )]
 pub trait Answer: Serialize {}
 
@@ -77,6 +79,7 @@ impl<T: Serialize> Answer for Json<T> {}
 /// with [`HandlerError`].
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
+    label = "the return type of this handler cannot be sent as an ack",
     note = "return `()`, a value that implements `Answer` (or `Json(value)`), or `Result<_, HandlerError>` of either"
 )]
 pub trait IntoReply {
@@ -86,36 +89,74 @@ pub trait IntoReply {
     ///
     /// Returns the handler's own error, or an error if the ack could not be sent.
     #[doc(hidden)]
-    fn into_reply(self, ack: impl Reply) -> Result<(), HandlerError>;
+    fn into_reply(self, ack: &mut impl Reply) -> Result<(), HandlerError>;
 }
 
 impl IntoReply for () {
-    fn into_reply(self, _: impl Reply) -> Result<(), HandlerError> {
+    fn into_reply(self, _: &mut impl Reply) -> Result<(), HandlerError> {
         Ok(())
     }
 }
 
 impl<T: Answer> IntoReply for T {
-    fn into_reply(self, ack: impl Reply) -> Result<(), HandlerError> {
+    fn into_reply(self, ack: &mut impl Reply) -> Result<(), HandlerError> {
         ack.reply(&self)
     }
 }
 
+/// The type `!` of a handler that never returns, such as `|| async { todo!() }`. It cannot be named
+/// yet.
+type Never = <fn() -> ! as ReturnType>::Output;
+
+/// Names the return type of a function.
+#[doc(hidden)]
+pub trait ReturnType {
+    /// The return type.
+    type Output;
+}
+
+impl<R> ReturnType for fn() -> R {
+    type Output = R;
+}
+
+impl IntoReply for Never {
+    fn into_reply(self, _: &mut impl Reply) -> Result<(), HandlerError> {
+        self
+    }
+}
+
 impl<T: IntoReply> IntoReply for Result<T, HandlerError> {
-    fn into_reply(self, ack: impl Reply) -> Result<(), HandlerError> {
+    fn into_reply(self, ack: &mut impl Reply) -> Result<(), HandlerError> {
         self?.into_reply(ack)
     }
 }
 
 /// The destination of a handler's return value.
 #[doc(hidden)]
-pub trait Reply {
+pub trait Reply: Send + Sized + 'static {
+    /// An ack that could not be sent yet.
+    type Waiting: Send + 'static;
+
     /// Sends the ack, if the other side waits for one.
     ///
     /// # Errors
     ///
     /// Returns an error if the ack could not be sent.
-    fn reply<T: Serialize>(self, answer: &T) -> Result<(), HandlerError>;
+    fn reply<T: Serialize>(&mut self, answer: &T) -> Result<(), HandlerError>;
+
+    /// Returns the ack if it could not be sent yet.
+    fn into_waiting(self) -> Self::Waiting;
+}
+
+/// No ack is sent.
+impl Reply for () {
+    type Waiting = ();
+
+    fn reply<T: Serialize>(&mut self, _: &T) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
+    fn into_waiting(self) {}
 }
 
 /// The return value of a typed event's handler: the event's own type, or a `Result` of it.

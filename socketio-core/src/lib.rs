@@ -9,6 +9,9 @@
 
 mod answer;
 mod error;
+mod extract;
+mod extractors;
+mod handler;
 mod listener;
 mod public_error;
 mod run;
@@ -17,13 +20,25 @@ mod run;
 pub use answer::Reply;
 pub use answer::{Answer, IntoReply, Json, Outcome};
 pub use error::HandlerError;
+pub use extract::{Extract, MaybeExtract};
+pub use extractors::{Data, DisconnectDescription, EventName};
+#[doc(hidden)]
+pub use handler::{
+    Async, ErasedHandler, ExtractAll, Function, HandlerContext, Plain, Returned, Unstarted,
+    Untyped, erase, erase_typed, start_caught,
+};
+pub use handler::{Handler, TypedHandler};
 #[doc(hidden)]
 pub use listener::{EventListeners, Listener, ListenerId};
 pub use public_error::PublicError;
 #[doc(hidden)]
 pub use public_error::{PublicErrors, PublicPart};
 #[doc(hidden)]
-pub use run::{HandlerFuture, Step, panic_message, poll_caught};
+pub use run::{HandlerFuture, Step, local_event, panic_message, poll_caught};
+#[doc(hidden)]
+pub use serde::de::DeserializeOwned;
+#[doc(hidden)]
+pub use socketio_parser::Args;
 
 /// Compiles and runs the examples of the README.
 #[cfg(doctest)]

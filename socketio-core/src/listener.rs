@@ -72,6 +72,12 @@ impl<H> Listener<H> {
         self.spent.is_some()
     }
 
+    /// Returns the listener with another type of handler.
+    #[must_use]
+    pub fn map<G>(self, map: impl FnOnce(H) -> G) -> Listener<G> {
+        Listener { id: self.id, handler: map(self.handler), spent: self.spent }
+    }
+
     /// Returns the same handler, not yet run.
     #[must_use]
     pub fn renewed(&self) -> Self

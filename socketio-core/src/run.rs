@@ -1,4 +1,4 @@
-//! Polling the futures of handlers. A panic ends only the handler.
+//! The futures of handlers, and the events that this side makes up for handlers.
 
 use std::{
     any::Any,
@@ -6,6 +6,9 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
+
+use serde::Serialize;
+use socketio_parser::{Args, ByteString, Content, Decoder, Limits, Nsp, encode_event};
 
 use crate::HandlerError;
 
@@ -32,6 +35,22 @@ pub fn poll_caught<T>(future: &mut HandlerFuture<T>, cx: &mut Context<'_>) -> St
         Ok(Poll::Ready(Ok(value))) => Step::Done(value),
         Ok(Poll::Ready(Err(error))) => Step::Failed(error),
         Err(panic) => Step::Panicked(panic_message(&*panic)),
+    }
+}
+
+/// Creates the event that handlers of a connection change get if they are registered by its name,
+/// which no peer can send. A tuple is the list of arguments.
+///
+/// # Errors
+///
+/// Returns an error if the arguments cannot be encoded.
+pub fn local_event<T: Serialize + ?Sized>(event: &str, args: &T) -> Result<Args, HandlerError> {
+    let frames = encode_event(&Nsp::root(), None, "local", args)?;
+    let text = frames.iter().next().map(|frame| frame.payload()).unwrap_or_default();
+    let text = ByteString::try_from(text.slice(1.min(text.len())..))?;
+    match Decoder::new(&Limits::default()).decode_text(text)?.map(|packet| packet.content) {
+        Some(Content::Event { args, .. }) => Ok(args.with_event(event)),
+        _ => Err("the event has attachments".into()),
     }
 }
 

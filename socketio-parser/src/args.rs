@@ -67,6 +67,14 @@ impl Args {
         }
     }
 
+    /// Returns the same arguments under another name, which may be reserved: handlers of this side
+    /// get them, and they are not sent.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_event(self, event: &str) -> Self {
+        Self { name: Some(event.into()), ..self }
+    }
+
     /// Returns the number of arguments. Each call scans the text.
     pub fn len(&self) -> usize {
         self.iter().count()

@@ -22,14 +22,28 @@
 //!
 //! # Handlers
 //!
-//! A handler is an async function of up to six [extractors](Extract): [`Socket`], [`Data`],
-//! [`Auth`], [`State`], [`Extension`], [`EventName`], [`Args`], [`Ack`], [`DisconnectReason`] or a
-//! type of your own. Each of them may be wrapped in a `Result`, and in an `Option` if it [may be
-//! missing](MaybeExtract). The value that a handler returns is [sent](Answer) as the ack, if the
+//! A handler is an async or plain function or closure of up to six [extractors](Extract). Which there
+//! are depends on the kind of handler: those of [events](EventContext) take [`Socket`], [`Data`],
+//! [`EventName`], [`Args`], [`Ack`], [`Auth`], [`State`], [`Extension`] or a type of your own, those
+//! of [disconnections](DisconnectContext) take [`DisconnectReason`]. Each of them may be wrapped in a
+//! `Result`, and in an `Option` if it [may be missing](MaybeExtract). The value that a handler returns is [sent](Answer) as the ack, if the
 //! client asked for one. A handler that returns `()` sends no ack. A typed [`Event`] fixes the
 //! types of the arguments and of the ack in one constant ([`Namespace::handle`],
 //! [`Socket::emit_event`]). Handlers are declared once per namespace, or for one socket
 //! ([`Socket::on`]). If an event has several handlers, all of them run, and the first ack is sent.
+//!
+//! A handler is called for each event, so it keeps what it captures and clones it for each future:
+//!
+//! ```
+//! # use std::sync::{Arc, Mutex};
+//! # use socketio_server::{Data, Server};
+//! # let io = Server::new();
+//! let words = Arc::new(Mutex::new(Vec::new()));
+//! io.on("word", move |Data(word): Data<String>| {
+//!     let words = words.clone();
+//!     async move { words.lock().unwrap().push(word) }
+//! });
+//! ```
 //! `off` removes the handlers of an event, and a [`ListenerHandle`] removes a single one.
 //!
 //! # Order and concurrency
@@ -161,10 +175,11 @@ pub use error::{
     HandlerError, JoinError, PatternError, ServerSideError,
 };
 pub use handlers::{
-    Auth, Data, DisconnectDescription, EventName, Extension, Extract, Handler, ListenerHandle,
-    MaybeExtract, Registration, Rewrite, State, TypedHandler,
+    Auth, ConnectContext, Context, Data, DisconnectContext, DisconnectDescription, EventContext,
+    EventMiddlewareContext, EventName, Extension, Extract, Handler, ListenerHandle, MaybeExtract,
+    Registration, Rewrite, State, TypedHandler,
 };
-pub use handlers::{Failure, Stage, context::Context};
+pub use handlers::{Failure, Stage};
 pub use namespace::broadcast::Broadcast;
 pub use namespace::cluster::{FetchError, RemoteEmitter, RemoteSocket, ServerEvent};
 pub use namespace::parent::{ParentBroadcast, ParentNamespace};

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use socketio_parser::{AckId, Args};
 
-use crate::{
-    error::{ConnectError, DisconnectReason},
-    socket::{Responder, Socket, handlers::Context},
-};
+use crate::error::{ConnectError, DisconnectReason};
 
 /// An item that waits for handlers.
 pub(super) enum Item {
@@ -26,34 +23,6 @@ impl Item {
 
     pub(super) fn is_event(&self) -> bool {
         matches!(self, Self::Event { .. })
-    }
-
-    /// The name of the event or of the connection change.
-    pub(super) fn name(&self) -> &str {
-        match self {
-            Self::Event { args, .. } => args.event(),
-            Self::Connect => "connect",
-            Self::Disconnect { .. } => "disconnect",
-            Self::ConnectError(_) => "connect_error",
-        }
-    }
-
-    /// Builds the context for the handlers.
-    pub(super) fn into_context(self, socket: Socket) -> Context {
-        let mut context = Context::of(socket);
-        match self {
-            Self::Event { id, args, epoch } => {
-                context.responder = id.map(|id| Responder::new(context.socket.clone(), id, epoch));
-                context.args = Some(args);
-            }
-            Self::Connect => {}
-            Self::Disconnect { reason, description } => {
-                context.reason = Some(reason);
-                context.description = description;
-            }
-            Self::ConnectError(error) => context.error = Some(Box::new(error)),
-        }
-        context
     }
 }
 

@@ -2,19 +2,21 @@
 //! connection's task.
 
 use std::{
-    borrow::Cow,
     panic::{AssertUnwindSafe, catch_unwind},
     task::Context,
 };
 
-use socketio_core::{Listener, PublicErrors, Step, panic_message, poll_caught};
+use socketio_core::{
+    ErasedHandler, HandlerFuture, Listener, PublicErrors, Step, Unstarted, poll_caught,
+    start_caught,
+};
 
 use super::{Driver, Link, Namespace, Phase, Running, inbox::Item};
 use crate::{
     error::HandlerError,
     socket::{
         Responder, Socket,
-        handlers::{self, Erased},
+        handlers::{self, ConnectContext, ConnectErrorContext, DisconnectContext, EventContext},
     },
 };
 
@@ -61,57 +63,91 @@ impl Driver {
 
     pub(super) fn dispatch(&mut self, index: usize, item: Item, cx: &mut Context<'_>) {
         let Some(namespace) = self.namespaces.get(index) else { return };
-        let counted = item.is_event();
-        // A socket that its user has disconnected handles no more events. `disconnect` raises the
-        // flag that is checked here.
-        let requested = self.changes.requests || self.shared.signal().has_request();
-        if counted && requested && namespace.slot.request().is_closing() {
-            return;
-        }
         let listeners = namespace.slot.listeners();
-        let any = if counted { &listeners.events.any[..] } else { &[] };
-        let (name, mut own) = listeners.events.get(item.name());
-        if any.is_empty() && own.is_empty() {
-            return;
-        }
-        let name = name.map_or_else(|| Cow::Owned(item.name().to_owned()), Cow::Borrowed);
-        let mut once = Vec::new();
-        if own.iter().any(Listener::is_once) {
-            once.extend(own.iter().filter(|it| it.take()));
-            own = &[];
-            drop(namespace.slot.change_listeners(|it| it.events.prune(&name)));
-        }
-        // Without handles there are no handlers to call.
-        let Some(manager) = self.shared.manager() else { return };
-        let socket = Socket::new(namespace.slot.clone(), manager);
-        let mut context = Some(item.into_context(socket));
-        let mut listeners = any.iter().chain(own).chain(once).peekable();
-        while let Some(listener) = listeners.next() {
-            let last = listeners.peek().is_none();
-            let Some(context) = (if last { context.take() } else { context.clone() }) else {
-                break;
-            };
-            self.run(index, &listener.handler, &name, context, counted, cx);
+        match item {
+            Item::Event { id, args, epoch } => {
+                // A socket that its user has disconnected handles no more events. `disconnect`
+                // raises the flag that is checked here.
+                let requested = self.changes.requests || self.shared.signal().has_request();
+                let own = listeners.events.find(args.event());
+                let is_handled = own.is_some() || !listeners.events.any.is_empty();
+                if !is_handled || requested && namespace.slot.request().is_closing() {
+                    return;
+                }
+                let Some(socket) = self.socket(index) else { return };
+                let responder = id.map(|id| Responder::new(socket.clone(), id, epoch));
+                let context =
+                    EventContext { socket, args: args.clone(), responder: responder.clone() };
+                let all = listeners.events.any.iter().chain(own.iter().flat_map(|it| it.iter()));
+                self.start_all(index, args.event(), all, context, Some(responder), cx);
+            }
+            Item::Connect => {
+                let Some(socket) = self.socket(index) else { return };
+                let context = ConnectContext { socket };
+                self.start_all(index, "connect", &listeners.connect, context, None, cx);
+            }
+            Item::ConnectError(error) => {
+                let Some(socket) = self.socket(index) else { return };
+                let context = ConnectErrorContext { socket, error };
+                self.start_all(index, "connect_error", &listeners.connect_error, context, None, cx);
+            }
+            Item::Disconnect { reason, description } => {
+                let Some(socket) = self.socket(index) else { return };
+                let context = DisconnectContext { socket, reason, description };
+                self.start_all(index, "disconnect", &listeners.disconnect, context, None, cx);
+            }
         }
     }
 
-    /// Starts a handler and polls it once, in place.
+    /// Returns the socket of a namespace. Without handles there are no handlers to call.
+    fn socket(&self, index: usize) -> Option<Socket> {
+        let slot = self.namespaces.get(index)?.slot.clone();
+        Some(Socket::new(slot, self.shared.manager()?))
+    }
+
+    /// Starts the handlers of an event, which has a place for its ack, or of a connection change.
+    fn start_all<'a, C: handlers::Context + Clone>(
+        &mut self,
+        index: usize,
+        event: &str,
+        listeners: impl IntoIterator<Item = &'a Listener<ErasedHandler<C>>>,
+        context: C,
+        ack: Option<Option<Responder>>,
+        cx: &mut Context<'_>,
+    ) {
+        let counted = ack.is_some();
+        let responder = ack.flatten();
+        for listener in listeners {
+            if listener.take() {
+                if listener.is_once()
+                    && let Some(namespace) = self.namespaces.get(index)
+                {
+                    namespace.slot.change_listeners(|it| it.prune(event));
+                }
+                let started = start_caught(&listener.handler, context.clone());
+                self.run(index, event, started, responder.clone(), counted, cx);
+            }
+        }
+    }
+
+    /// Polls a handler once, in place, and keeps it if it is not finished.
     fn run(
         &mut self,
         namespace: usize,
-        handler: &Erased,
         event: &str,
-        context: handlers::Context,
+        started: Result<HandlerFuture, Unstarted>,
+        responder: Option<Responder>,
         counted: bool,
         cx: &mut Context<'_>,
     ) {
-        let responder = context.responder.clone();
         let public = &self.shared.config().public_errors;
-        let mut future = match catch_unwind(AssertUnwindSafe(|| handler(context))) {
-            Ok(Ok(future)) => future,
-            Ok(Err(error)) => return ended(event, responder, Step::Failed(error), public),
-            Err(panic) => {
-                return ended(event, responder, Step::Panicked(panic_message(&*panic)), public);
+        let mut future = match started {
+            Ok(future) => future,
+            Err(Unstarted::NotExtracted(error)) => {
+                return ended(event, responder, Step::Failed(error), public);
+            }
+            Err(Unstarted::Panicked(message)) => {
+                return ended(event, responder, Step::Panicked(message), public);
             }
         };
         match poll_caught(&mut future, cx) {

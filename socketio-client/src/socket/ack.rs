@@ -50,14 +50,18 @@ impl Ack {
 }
 
 impl Reply for Ack {
+    type Waiting = ();
+
     /// Sends the return value of a handler. If the connection has ended meanwhile, the handler has
     /// not failed.
-    fn reply<T: Serialize>(self, answer: &T) -> Result<(), HandlerError> {
+    fn reply<T: Serialize>(&mut self, answer: &T) -> Result<(), HandlerError> {
         match self.send(answer) {
             Err(EmitError::Disconnected) => Ok(()),
             result => Ok(result?),
         }
     }
+
+    fn into_waiting(self) {}
 }
 
 impl fmt::Debug for Ack {

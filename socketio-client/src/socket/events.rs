@@ -10,11 +10,8 @@ use futures_core::Stream;
 use socketio_parser::Args;
 use tokio::sync::mpsc;
 
-use super::{
-    Ack, Socket,
-    handlers::{Context as EventContext, Handler, HandlerFuture},
-};
-use crate::{error::HandlerError, registration::ListenerHandle};
+use super::{Ack, Socket};
+use crate::registration::ListenerHandle;
 
 /// One event from the server.
 #[derive(Debug)]
@@ -75,7 +72,14 @@ impl Socket {
         // Events queue in running handlers. One slot lets a reader that keeps up take an event
         // without waiting.
         let (sender, events) = mpsc::channel(1);
-        let listener = self.on_any(Subscription(sender)).listener();
+        let listener = self.on_any(move |args: Args, ack: Ack| {
+            let sender = sender.clone();
+            async move {
+                // A dropped stream is not an error.
+                let _ = sender.send(Received { args, ack }).await;
+            }
+        });
+        let listener = listener.listener();
         if self.manager.shared().is_ended() {
             listener.remove();
         }
@@ -92,19 +96,5 @@ impl Drop for Events {
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Events").field("socket", &self.socket).finish_non_exhaustive()
-    }
-}
-
-struct Subscription(mpsc::Sender<Received>);
-
-impl Handler<Subscription> for Subscription {
-    fn start(&self, context: EventContext) -> Result<HandlerFuture, HandlerError> {
-        let sender = self.0.clone();
-        Ok(Box::pin(async move {
-            let Some(args) = context.args.clone() else { return Ok(()) };
-            // A dropped stream is not an error.
-            let _ = sender.send(Received { args, ack: context.ack() }).await;
-            Ok(())
-        }))
     }
 }

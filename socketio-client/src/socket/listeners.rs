@@ -12,7 +12,10 @@ use socketio_parser::{Args, ByteString, Content, Decoder, Event, Limits, Parser}
 
 use super::{
     Socket,
-    handlers::{Erased, Handler, TypedHandler, erase, erase_typed},
+    handlers::{
+        ConnectContext, ConnectErrorContext, DisconnectContext, ErasedHandler, EventContext,
+        EventHandler, Handler, TypedHandler, erase, erase_typed,
+    },
     slot::NamespaceSlot,
 };
 use crate::registration::Registration;
@@ -21,8 +24,78 @@ use crate::registration::Registration;
 /// the server cannot send.
 #[derive(Clone, Default)]
 pub(crate) struct Listeners {
-    pub(crate) events: EventListeners<Erased>,
+    pub(crate) events: EventListeners<EventHandler>,
+    pub(crate) connect: Vec<Listener<ErasedHandler<ConnectContext>>>,
+    pub(crate) connect_error: Vec<Listener<ErasedHandler<ConnectErrorContext>>>,
+    pub(crate) disconnect: Vec<Listener<ErasedHandler<DisconnectContext>>>,
     pub(super) outgoing: Vec<Listener<OutgoingListener>>,
+}
+
+impl Listeners {
+    fn add(&mut self, event: &str, listener: Listener<EventHandler>) -> ListenerId {
+        match event {
+            "connect" => listener
+                .map(|handler| -> ErasedHandler<ConnectContext> {
+                    Arc::new(move |context| handler(context.into_event()?))
+                })
+                .append_to(&mut self.connect),
+            "connect_error" => listener
+                .map(|handler| -> ErasedHandler<ConnectErrorContext> {
+                    Arc::new(move |context| handler(context.into_event()?))
+                })
+                .append_to(&mut self.connect_error),
+            "disconnect" => listener
+                .map(|handler| -> ErasedHandler<DisconnectContext> {
+                    Arc::new(move |context| handler(context.into_event()?))
+                })
+                .append_to(&mut self.disconnect),
+            _ => self.events.add(event, listener),
+        }
+    }
+
+    fn remove(&mut self, event: &str) {
+        match event {
+            "connect" => self.connect.clear(),
+            "connect_error" => self.connect_error.clear(),
+            "disconnect" => self.disconnect.clear(),
+            _ => drop(self.events.remove(event)),
+        }
+    }
+
+    /// Removes a listener. Returns whether it was there and had not run for the last time.
+    pub(super) fn remove_listener(&mut self, id: ListenerId) -> bool {
+        fn from<H>(list: &mut Vec<Listener<H>>, id: ListenerId) -> Option<bool> {
+            Listener::remove_from(list, id).map(|listener| !listener.is_spent())
+        }
+        from(&mut self.connect, id)
+            .or_else(|| from(&mut self.connect_error, id))
+            .or_else(|| from(&mut self.disconnect, id))
+            .or_else(|| from(&mut self.outgoing, id))
+            .or_else(|| self.events.remove_listener(id).map(|listener| !listener.is_spent()))
+            .unwrap_or(false)
+    }
+
+    /// Removes the listeners of an event that run once and have run.
+    pub(crate) fn prune(&mut self, event: &str) {
+        match event {
+            "connect" => self.connect.retain(|listener| !listener.is_spent()),
+            "connect_error" => self.connect_error.retain(|listener| !listener.is_spent()),
+            "disconnect" => self.disconnect.retain(|listener| !listener.is_spent()),
+            _ => drop(self.events.prune(event)),
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let changes = [
+            ("connect", self.connect.is_empty()),
+            ("connect_error", self.connect_error.is_empty()),
+            ("disconnect", self.disconnect.is_empty()),
+        ];
+        let changes = changes.into_iter().filter(|(_, is_empty)| !is_empty);
+        let mut names = self.events.names();
+        names.extend(changes.map(|(name, _)| name.to_owned()));
+        names
+    }
 }
 
 type OutgoingListener = Arc<dyn Fn(&Args) + Send + Sync>;
@@ -31,22 +104,30 @@ impl Socket {
     /// Adds a handler for an event of the server. Events start their handlers in the order of
     /// arrival. Several handlers of one event start in the order in which they were added.
     ///
-    /// As in Node, `connect`, `disconnect` and `connect_error` report changes of the connection. A
-    /// server cannot send events of these names.
+    /// A handler is an async or plain function of [extractors](EventContext). It is called for each
+    /// event, so it clones what it has captured before it moves it into the future.
+    ///
+    /// As in Node, the names `connect`, `disconnect` and `connect_error` stand for changes of the
+    /// connection. A server cannot send events of these names. Their handlers get texts as
+    /// arguments; those of [`on_disconnect`](Self::on_disconnect) and
+    /// [`on_connect_error`](Self::on_connect_error) get typed values.
     ///
     /// ```no_run
-    /// use socketio_client::{ConnectError, Data, DisconnectReason, Socket};
+    /// use socketio_client::{Data, Socket};
     ///
     /// # fn add(socket: Socket) {
     /// socket.on("said", |Data((from, text)): Data<(String, String)>| async move {
     ///     println!("{from}: {text}");
     /// });
-    /// socket.on("disconnect", |reason: DisconnectReason| async move { println!("{reason}") });
-    /// socket.on("connect_error", |error: ConnectError| async move { println!("{error}") });
+    /// socket.on("double", |Data(number): Data<f64>| number * 2.0); // the ack
     /// # }
     /// ```
-    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
-        self.register(|it| it.events.add(event, Listener::new(erase(handler))))
+    pub fn on<M>(
+        &self,
+        event: &str,
+        handler: impl Handler<EventContext, M>,
+    ) -> Registration<'_, Self> {
+        self.register(|it| it.add(event, Listener::new(erase(handler))))
     }
 
     /// Adds a handler that runs only for the next event of this name.
@@ -58,8 +139,12 @@ impl Socket {
     /// socket.once("welcome", |Data(text): Data<String>| async move { println!("{text}") });
     /// # }
     /// ```
-    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
-        self.register(|it| it.events.add(event, Listener::once(erase(handler))))
+    pub fn once<M>(
+        &self,
+        event: &str,
+        handler: impl Handler<EventContext, M>,
+    ) -> Registration<'_, Self> {
+        self.register(|it| it.add(event, Listener::once(erase(handler))))
     }
 
     /// Adds a handler for a typed event. Its return value is the ack of the type in the contract.
@@ -73,46 +158,75 @@ impl Socket {
     /// socket.handle(ADD, |_: Socket, (a, b)| async move { a + b });
     /// # }
     /// ```
-    pub fn handle<A, R>(
+    pub fn handle<A, R, K>(
         &self,
         event: Event<A, R>,
-        handler: impl TypedHandler<A, R>,
+        handler: impl TypedHandler<Socket, A, R, K>,
     ) -> Registration<'_, Self>
     where
         A: DeserializeOwned + Send + 'static,
         R: Serialize + Send + 'static,
     {
-        self.register(|it| it.events.add(event.name(), Listener::new(erase_typed(handler))))
+        self.register(|it| it.add(event.name(), Listener::new(erase_typed(handler))))
     }
 
     /// Removes all handlers of an event. [`ListenerHandle::remove`](crate::ListenerHandle::remove)
     /// removes a single one.
     pub fn off(&self, event: &str) -> &Self {
-        drop(self.slot.change_listeners(|it| it.events.remove(event)));
+        self.slot.change_listeners(|it| it.remove(event));
         self
     }
 
     /// Removes the handlers of all named events, including those of `connect`, `disconnect` and
     /// `connect_error` (`off()` in Node).
     pub fn remove_all_listeners(&self) -> &Self {
-        drop(self.slot.change_listeners(|it| it.events.remove_all()));
+        self.slot.change_listeners(|it| {
+            drop(it.events.remove_all());
+            it.connect.clear();
+            it.connect_error.clear();
+            it.disconnect.clear();
+        });
         self
     }
 
-    /// Adds a handler that runs when the socket has connected and queued events have been sent. The
-    /// same as `on("connect")`.
-    pub fn on_connect<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
-        self.on("connect", handler)
+    /// Adds a handler that runs when the socket has connected and queued events have been sent.
+    pub fn on_connect<M>(
+        &self,
+        handler: impl Handler<ConnectContext, M>,
+    ) -> Registration<'_, Self> {
+        self.register(|it| Listener::new(erase(handler)).append_to(&mut it.connect))
     }
 
-    /// Adds a handler that runs when the socket could not be connected. The same as `on("connect_error")`.
-    pub fn on_connect_error<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
-        self.on("connect_error", handler)
+    /// Adds a handler that runs when the socket could not be connected.
+    ///
+    /// ```no_run
+    /// # fn add(socket: socketio_client::Socket) {
+    /// use socketio_client::ConnectError;
+    ///
+    /// socket.on_connect_error(|error: ConnectError| println!("{error}"));
+    /// # }
+    /// ```
+    pub fn on_connect_error<M>(
+        &self,
+        handler: impl Handler<ConnectErrorContext, M>,
+    ) -> Registration<'_, Self> {
+        self.register(|it| Listener::new(erase(handler)).append_to(&mut it.connect_error))
     }
 
-    /// Adds a handler that runs when the socket was disconnected. The same as `on("disconnect")`.
-    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
-        self.on("disconnect", handler)
+    /// Adds a handler that runs when the socket was disconnected.
+    ///
+    /// ```no_run
+    /// # fn add(socket: socketio_client::Socket) {
+    /// use socketio_client::DisconnectReason;
+    ///
+    /// socket.on_disconnect(|reason: DisconnectReason| println!("{reason}"));
+    /// # }
+    /// ```
+    pub fn on_disconnect<M>(
+        &self,
+        handler: impl Handler<DisconnectContext, M>,
+    ) -> Registration<'_, Self> {
+        self.register(|it| Listener::new(erase(handler)).append_to(&mut it.disconnect))
     }
 
     /// Adds a handler for every event of the server. It starts before the handlers of the event
@@ -125,12 +239,12 @@ impl Socket {
     /// socket.on_any(|args: Args| async move { println!("{} {}", args.event(), args.raw()) });
     /// # }
     /// ```
-    pub fn on_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn on_any<M>(&self, handler: impl Handler<EventContext, M>) -> Registration<'_, Self> {
         self.register(|it| Listener::new(erase(handler)).append_to(&mut it.events.any))
     }
 
     /// Adds a handler like [`on_any`](Self::on_any), before the existing ones.
-    pub fn prepend_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn prepend_any<M>(&self, handler: impl Handler<EventContext, M>) -> Registration<'_, Self> {
         self.register(|it| Listener::new(erase(handler)).prepend_to(&mut it.events.any))
     }
 
@@ -143,7 +257,7 @@ impl Socket {
 
     /// Returns the names of the events that have handlers.
     pub fn event_names(&self) -> Vec<String> {
-        self.slot.listeners().events.names()
+        self.slot.listeners().names()
     }
 
     /// Adds a listener for every emitted event, but not for acks. Emit calls it before it queues

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use socketio_core::{Listener, ListenerId};
+use socketio_core::ListenerId;
 use socketio_parser::{AckId, Nsp, Parser};
 use tokio::sync::{Notify, oneshot};
 
@@ -237,11 +237,7 @@ impl NamespaceSlot {
 
     /// Removes a listener. Returns whether it was still there.
     pub(crate) fn remove_listener(&self, id: ListenerId) -> bool {
-        let (handler, outgoing) = self.change_listeners(|listeners| {
-            let outgoing = Listener::remove_from(&mut listeners.outgoing, id);
-            (listeners.events.remove_listener(id), outgoing)
-        });
-        handler.is_some_and(|handler| !handler.is_spent()) || outgoing.is_some()
+        self.change_listeners(|listeners| listeners.remove_listener(id))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `once`, `off`, catch-all listeners, outgoing listeners, and events as a stream.
 
 use socketio_client::{Args, Data, EventName};
-use socketio_server::Server;
+use socketio_server::{HandlerError, Server};
 
 use crate::support::{Network, log, peer, settle, within};
 
@@ -32,6 +32,32 @@ async fn handlers_come_and_go() {
     io.emit("n", &3).unwrap();
     settle().await;
     assert!(seen.rest().is_empty() && socket.event_names().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_of_connection_changes_get_their_texts_as_arguments() {
+    let io = Server::new();
+    io.of("/closed").use_(|| Err::<(), _>(HandlerError::public("no").with_data(&1)));
+    let network = Network::new(&io);
+    let (sender, mut seen) = log();
+    let (socket, closed) = (network.socket("/"), network.socket("/closed"));
+    for socket in [&socket, &closed] {
+        for event in ["connect", "disconnect", "connect_error"] {
+            let sender = sender.clone();
+            socket.on(event, move |args: Args| {
+                let _ = sender.send(format!("{} {}", args.event(), args.raw()));
+            });
+        }
+        socket.once("connect", |_: EventName| {});
+    }
+    within(socket.connect()).await.unwrap();
+    assert_eq!(seen.next().await, "connect ");
+    within(closed.connect()).await.unwrap_err();
+    assert_eq!(seen.next().await, r#"connect_error {"message":"no","data":1}"#);
+    socket.disconnect();
+    assert_eq!(seen.next().await, r#"disconnect "io client disconnect""#);
+    socket.off("connect");
+    assert!(!socket.event_names().contains(&"connect".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]

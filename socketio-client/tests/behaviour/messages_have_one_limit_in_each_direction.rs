@@ -31,8 +31,7 @@ fn transports(network: &Network) -> [ClientConfig; 2] {
 async fn connect(config: ClientConfig) -> (Socket, Log<(String, String)>) {
     let socket = Manager::with_config(URL, config).unwrap().socket("/");
     let (sender, ends) = log();
-    socket.on(
-        "disconnect",
+    socket.on_disconnect(
         move |reason: DisconnectReason, DisconnectDescription(text): DisconnectDescription| {
             let _ = sender.send((reason.to_string(), text));
             async {}

@@ -56,7 +56,7 @@ use crate::{
         slots::NamespaceSlot,
     },
     error::HandlerError,
-    handlers::{Erased, HandlerFuture, Stage, Step, context, extract::auth_size},
+    handlers::{ConnectContext, ConnectHandler, HandlerFuture, Stage, Step, extractors::auth_size},
     namespace::{
         Namespace,
         cluster::join_cluster,
@@ -303,7 +303,7 @@ impl Driver {
         self.slots.reserve_exact(1);
         self.slots.push(NamespaceSlot::new(socket.clone()));
         let table = socket.namespace().table();
-        let context = context::Context::of(socket);
+        let context = ConnectContext { socket };
         self.run_lifecycle("connection", &table.connection, &context, cx);
     }
 
@@ -427,11 +427,11 @@ fn start_middlewares(socket: Socket, accepted_by: Option<&Namespace>, trusted: b
 
 /// Runs the middlewares one after another.
 async fn run_middlewares(
-    middlewares: Vec<Erased>,
+    middlewares: Vec<ConnectHandler>,
     socket: Socket,
 ) -> Result<Option<WaitingAck>, HandlerError> {
     for middleware in middlewares {
-        let result = match middleware(context::Context::of(socket.clone())) {
+        let result = match middleware(ConnectContext { socket: socket.clone() }) {
             Ok(future) => future.await,
             Err(error) => Err(error),
         };

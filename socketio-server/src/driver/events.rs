@@ -15,10 +15,12 @@ use crate::{
     },
     error::HandlerError,
     handlers::{
-        Erased, Rewrite, Stage,
-        context::{self, Responder},
+        EventContext, EventHandler, EventMiddleware, EventMiddlewareContext, Rewrite, Stage,
     },
-    socket::{Socket, ack::WaitingAck},
+    socket::{
+        Socket,
+        ack::{Responder, WaitingAck},
+    },
 };
 
 /// An event that waits for a free handler.
@@ -80,22 +82,22 @@ impl Driver {
         let responder = id.map(|id| Responder::new(socket.clone(), id));
         let any = socket.namespace().table().events.any.clone();
         let (own_any, middlewares) =
-            socket.0.with_handlers(|own| (own.events.any.clone(), own.middlewares.clone()));
+            socket.0.with_handlers(|own| (own.events.any.clone(), own.event_middlewares.clone()));
         for listener in any.iter().chain(&own_any) {
-            let context = event_context(socket.clone(), args.clone(), responder.clone());
-            self.run(&listener.handler, CallName::Event(args.clone()), context, Role::Event, cx);
+            self.run_event(listener, &socket, &args, &responder, cx);
         }
         if middlewares.is_empty() {
             return self.handle(socket, args, responder, cx);
         }
         let name = CallName::Event(args.clone());
-        let rewrite = Rewrite::new(args);
-        let context = context::Context {
-            rewrite: Some(rewrite.0.clone()),
+        let rewrite = Rewrite::new(args.clone());
+        let context = EventMiddlewareContext {
+            socket: socket.clone(),
+            args,
             responder: responder.clone(),
-            ..context::Context::of(socket.clone())
+            rewrite: rewrite.clone(),
         };
-        let future = Box::pin(run_middlewares(middlewares, context, rewrite.clone()));
+        let future = Box::pin(run_middlewares(middlewares, context));
         let call = Call { name, socket, responder };
         self.poll_new(Running::middlewares(future, rewrite, call), cx);
     }
@@ -121,9 +123,22 @@ impl Driver {
                 drop(socket.0.change_handlers(|table| table.prune(args.event())));
                 drop(socket.namespace().change_with(|table| table.prune(args.event())));
             }
-            let context = event_context(socket.clone(), args.clone(), responder.clone());
-            self.run(&listener.handler, CallName::Event(args.clone()), context, Role::Event, cx);
+            self.run_event(listener, &socket, &args, &responder, cx);
         }
+    }
+
+    fn run_event(
+        &mut self,
+        listener: &Listener<EventHandler>,
+        socket: &Socket,
+        args: &Args,
+        responder: &Option<Responder>,
+        cx: &mut Context<'_>,
+    ) {
+        let (name, responder) = (CallName::Event(args.clone()), responder.clone());
+        let (socket, args) = (socket.clone(), args.clone());
+        let context = EventContext { socket, args, responder: responder.clone() };
+        self.run(&listener.handler, name, responder, context, Role::Event, cx);
     }
 
     /// Returns whether another waiting event may start. It may not if the turn is over, or if the
@@ -180,18 +195,14 @@ impl Driver {
     }
 }
 
-fn event_context(socket: Socket, args: Args, responder: Option<Responder>) -> context::Context {
-    context::Context { args: Some(args), responder, ..context::Context::of(socket) }
-}
-
 /// Runs the middlewares of an event one after another.
 async fn run_middlewares(
-    middlewares: Vec<Listener<Erased>>,
-    context: context::Context,
-    rewrite: Rewrite,
+    middlewares: Vec<Listener<EventMiddleware>>,
+    context: EventMiddlewareContext,
 ) -> Result<Option<WaitingAck>, HandlerError> {
     for middleware in middlewares {
-        let context = context::Context { args: Some(rewrite.current()), ..context.clone() };
+        let args = context.rewrite.current();
+        let context = EventMiddlewareContext { args, ..context.clone() };
         if let Some(ack) = (middleware.handler)(context)?.await? {
             // The client may leave first.
             let _ = ack.send().await;

@@ -6,18 +6,18 @@ use std::{
     time::Instant,
 };
 
-use socketio_core::{panic_message, poll_caught};
+use socketio_core::{Unstarted, poll_caught, start_caught};
 use socketio_parser::Args;
 use tracing::Span;
 
 use crate::{
     driver::{Driver, timer::now},
     error::HandlerError,
-    handlers::{
-        Erased, Failure, HandlerFuture, Rewrite, Stage, Step,
-        context::{self, Responder},
+    handlers::{self, ErasedHandler, Failure, HandlerFuture, Rewrite, Stage, Step},
+    socket::{
+        Socket,
+        ack::{Responder, WaitingAck},
     },
-    socket::{Socket, ack::WaitingAck},
 };
 
 /// A handler that has been started and is not finished.
@@ -84,33 +84,33 @@ impl Running {
 
 impl Driver {
     /// Starts a handler.
-    pub(super) fn run(
+    pub(super) fn run<C: handlers::Context>(
         &mut self,
-        handler: &Erased,
+        handler: &ErasedHandler<C>,
         name: CallName,
-        context: context::Context,
+        responder: Option<Responder>,
+        context: C,
         role: Role,
         cx: &mut Context<'_>,
     ) {
-        let (socket, responder) = (context.socket.clone(), context.responder.clone());
+        let socket = context.socket().clone();
         let span = tracing::debug_span!(target: "socketio::socket", "event", name = name.as_str(), nsp = %socket.nsp());
         let call = Call { name, socket, responder };
         let inside = span.enter();
         tracing::trace!(target: "socketio::socket", "a handler starts");
         let began = self.registry.config.measure_handlers.then(now);
-        let started = catch_unwind(AssertUnwindSafe(|| handler(context)));
-        if !matches!(started, Ok(Err(_))) {
+        let started = start_caught(handler, context);
+        if !matches!(started, Err(Unstarted::NotExtracted(_))) {
             self.counters().handlers.started.one();
         }
         match started {
-            Ok(Ok(future)) => {
+            Ok(future) => {
                 drop(inside);
                 self.poll_new(Running { future, span, call, role, began }, cx);
             }
-            Ok(Err(error)) => self.failed(call, Stage::Extract, error, cx),
-            Err(panic) => {
-                let error = HandlerError::from(panic_message(&*panic));
-                self.failed(call, Stage::Panic, error, cx);
+            Err(Unstarted::NotExtracted(error)) => self.failed(call, Stage::Extract, error, cx),
+            Err(Unstarted::Panicked(message)) => {
+                self.failed(call, Stage::Panic, message.into(), cx);
             }
         }
     }

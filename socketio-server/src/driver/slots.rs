@@ -13,7 +13,7 @@ use crate::{
         handlers::{CallName, Role},
     },
     error::DisconnectReason,
-    handlers::{Erased, context},
+    handlers::{self, DisconnectContext, ErasedHandler},
     namespace::{Namespace, recovery::Lease},
     socket::Socket,
 };
@@ -95,11 +95,7 @@ impl Driver {
         self.resume_reading();
         let table = socket.namespace().table();
         let description = self.violation.clone();
-        let context = context::Context {
-            reason: Some(reason),
-            description,
-            ..context::Context::of(socket.clone())
-        };
+        let context = DisconnectContext { socket: socket.clone(), reason, description };
         let own = socket.0.with_handlers(|table| table.disconnecting.clone());
         let all = table.disconnecting.iter().chain(&own);
         self.run_lifecycle("disconnecting", all, &context, cx);
@@ -113,21 +109,21 @@ impl Driver {
     }
 
     /// Starts the handlers of a connection or disconnection.
-    pub(super) fn run_lifecycle<'a>(
+    pub(super) fn run_lifecycle<'a, C: handlers::Context + Clone>(
         &mut self,
         name: &'static str,
-        listeners: impl IntoIterator<Item = &'a Listener<Erased>>,
-        context: &context::Context,
+        listeners: impl IntoIterator<Item = &'a Listener<ErasedHandler<C>>>,
+        context: &C,
         cx: &mut Context<'_>,
     ) {
         for listener in listeners {
             if listener.take() {
                 if listener.is_once() {
-                    let namespace = context.socket.namespace();
+                    let namespace = context.socket().namespace();
                     drop(namespace.change_with(|table| table.prune(name)));
                 }
                 let (name, context) = (CallName::Lifecycle(name), context.clone());
-                self.run(&listener.handler, name, context, Role::Lifecycle, cx);
+                self.run(&listener.handler, name, None, context, Role::Lifecycle, cx);
             }
         }
     }

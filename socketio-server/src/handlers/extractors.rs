@@ -3,60 +3,36 @@
 use std::any::type_name;
 
 use serde::de::DeserializeOwned;
-use socketio_parser::Args;
+use socketio_core::{
+    Data, DisconnectDescription, Extract, HandlerError, MaybeExtract, event_extractors,
+};
 
-use crate::handlers::extract::{Extract, MaybeExtract};
+use socketio_parser::{ArgsError, RawJson};
+
 use crate::{
-    error::{DisconnectReason, HandlerError},
-    handlers::context::Context,
-    namespace::rule::Params,
+    error::DisconnectReason,
+    handlers::{
+        ConnectContext, Context, DisconnectContext, EventContext, EventMiddlewareContext, Rewrite,
+    },
+    namespace::{cluster::ServerEvent, rule::Params},
     socket::{Socket, ack::Ack},
 };
 
-/// Extractor for the event's arguments, decoded. A tuple or array decodes the list of arguments,
-/// any other type decodes the first argument.
-///
-/// In a connection handler or a middleware it decodes the data that the client sent with CONNECT,
-/// as [`Auth`] does. `Option<Data<T>>` is `None` if the client sent no arguments.
-///
-/// An unpaired surrogate in a text becomes U+FFFD, and a number beyond an `f64` becomes infinity
-/// (null in a dynamic value). An attachment decodes to [`Binary`](crate::Binary), to `Bytes`, or
-/// inside a [`Value`](crate::Value). For a type that accepts no bytes, such as `serde_json::Value`,
-/// an attachment is an error that says so.
-///
-/// If the arguments are of another type, the client gets "invalid arguments" and learns nothing
-/// about the types. The namespace's error handler gets the details.
-///
-/// ```
-/// use socketio_server::{Data, Server};
-///
-/// let io = Server::new();
-/// io.on("one", |Data(text): Data<String>| async move { text });
-/// io.on("two", |Data((a, b)): Data<(u32, Option<u32>)>| async move { a + b.unwrap_or(1) });
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Data<T>(pub T);
-
-impl<T: DeserializeOwned + Send + 'static> Extract for Data<T> {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        match &context.args {
-            Some(args) => {
-                let invalid = |error| HandlerError::not_extracted(error, "invalid arguments");
-                Ok(Self(args.decode().map_err(invalid)?))
-            }
-            None => context.socket.auth().map(Self),
-        }
-    }
+/// Decodes the data of a CONNECT packet as a type of the application. Missing data is decoded from
+/// `{}`, as in Node, or else from `null`.
+pub(crate) fn decode_auth<T: DeserializeOwned>(auth: Option<&RawJson>) -> Result<T, HandlerError> {
+    let decoded = match auth {
+        Some(auth) => auth.decode(),
+        None => serde_json::from_str("{}")
+            .or_else(|_| serde_json::from_str("null"))
+            .map_err(ArgsError::from),
+    };
+    decoded.map_err(|error| HandlerError::not_extracted(error, "invalid auth"))
 }
 
-impl<T: DeserializeOwned + Send + 'static> MaybeExtract for Data<T> {
-    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
-        let present = match &context.args {
-            Some(args) => !args.is_empty(),
-            None => context.socket.0.auth.is_some(),
-        };
-        present.then(|| Self::extract(context)).transpose()
-    }
+/// Returns the number of bytes that the server keeps of the data of a CONNECT packet.
+pub(crate) fn auth_size(auth: Option<&RawJson>) -> usize {
+    auth.map_or(0, |auth| auth.get().len())
 }
 
 /// Extractor for the data that the client sent with its CONNECT packet (`auth` in the JavaScript
@@ -70,15 +46,15 @@ impl<T: DeserializeOwned + Send + 'static> MaybeExtract for Data<T> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Auth<T>(pub T);
 
-impl<T: DeserializeOwned + Send + 'static> Extract for Auth<T> {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        context.socket.auth().map(Self)
+impl<C: Context, T: DeserializeOwned + Send + 'static> Extract<C> for Auth<T> {
+    fn extract(context: &mut C) -> Result<Self, HandlerError> {
+        context.socket().auth().map(Self)
     }
 }
 
-impl<T: DeserializeOwned + Send + 'static> MaybeExtract for Auth<T> {
-    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
-        context.socket.0.auth.is_some().then(|| Self::extract(context)).transpose()
+impl<C: Context, T: DeserializeOwned + Send + 'static> MaybeExtract<C> for Auth<T> {
+    fn maybe_extract(context: &mut C) -> Result<Option<Self>, HandlerError> {
+        context.socket().0.auth.is_some().then(|| Self::extract(context)).transpose()
     }
 }
 
@@ -99,16 +75,16 @@ impl<T: DeserializeOwned + Send + 'static> MaybeExtract for Auth<T> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State<T>(pub T);
 
-impl<T: Clone + Send + Sync + 'static> Extract for State<T> {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+impl<C: Context, T: Clone + Send + Sync + 'static> Extract<C> for State<T> {
+    fn extract(context: &mut C) -> Result<Self, HandlerError> {
         let missing = || format!("no `{}` was given to `ServerConfig::state`", type_name::<T>());
         Self::maybe_extract(context)?.ok_or_else(|| missing().into())
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> MaybeExtract for State<T> {
-    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
-        Ok(context.socket.0.client.config.state.get().cloned().map(Self))
+impl<C: Context, T: Clone + Send + Sync + 'static> MaybeExtract<C> for State<T> {
+    fn maybe_extract(context: &mut C) -> Result<Option<Self>, HandlerError> {
+        Ok(context.socket().0.client.config.state.get().cloned().map(Self))
     }
 }
 
@@ -126,7 +102,7 @@ impl<T: Clone + Send + Sync + 'static> MaybeExtract for State<T> {
 ///
 /// let config = ServerConfig::default().engine(|engine| engine.keep_extension::<User>());
 /// let io = Server::with_config(config);
-/// io.on_connection(|socket: Socket, Extension(User(name)): Extension<User>| async move {
+/// io.on_connection(|socket: Socket, Extension(User(name)): Extension<User>| {
 ///     socket.emit("welcome", &name)?;
 ///     Ok(())
 /// });
@@ -134,8 +110,8 @@ impl<T: Clone + Send + Sync + 'static> MaybeExtract for State<T> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extension<T>(pub T);
 
-impl<T: Clone + Send + Sync + 'static> Extract for Extension<T> {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+impl<C: Context, T: Clone + Send + Sync + 'static> Extract<C> for Extension<T> {
+    fn extract(context: &mut C) -> Result<Self, HandlerError> {
         let missing = || {
             format!("no extension `{}` was kept (`EngineConfig::keep_extension`)", type_name::<T>())
         };
@@ -143,106 +119,79 @@ impl<T: Clone + Send + Sync + 'static> Extract for Extension<T> {
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> MaybeExtract for Extension<T> {
-    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
-        Ok(context.socket.handshake().extension().cloned().map(Self))
+impl<C: Context, T: Clone + Send + Sync + 'static> MaybeExtract<C> for Extension<T> {
+    fn maybe_extract(context: &mut C) -> Result<Option<Self>, HandlerError> {
+        Ok(context.socket().handshake().extension().cloned().map(Self))
     }
 }
-
-/// Extractor for the name of the event, for a handler that serves several events.
-///
-/// ```
-/// use socketio_server::{EventName, Server};
-///
-/// let io = Server::new();
-/// for event in ["start", "stop"] {
-///     io.on(event, |EventName(event): EventName| async move { format!("{event} it is") });
-/// }
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct EventName(pub String);
 
 /// The parameters of the namespace's name, as its parent's pattern defines them.
-impl Extract for Params {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        Ok(context.socket.namespace().params())
+impl<C: Context> Extract<C> for Params {
+    fn extract(context: &mut C) -> Result<Self, HandlerError> {
+        Ok(context.socket().namespace().params())
     }
 }
 
-impl Extract for EventName {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        Self::maybe_extract(context)?.ok_or_else(|| "the handler is not an event handler".into())
+impl<C: Context> Extract<C> for Socket {
+    fn extract(context: &mut C) -> Result<Self, HandlerError> {
+        Ok(context.socket().clone())
     }
 }
 
-impl MaybeExtract for EventName {
-    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
-        Ok(context.args.as_ref().map(|args| Self(args.event().to_owned())))
+event_extractors!(EventContext, EventMiddlewareContext, ServerEvent);
+
+impl Extract<EventContext> for Ack {
+    fn extract(context: &mut EventContext) -> Result<Self, HandlerError> {
+        Ok(Self(context.responder.clone()))
     }
 }
 
-impl Extract for Socket {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        Ok(context.socket.clone())
+impl Extract<EventMiddlewareContext> for Ack {
+    fn extract(context: &mut EventMiddlewareContext) -> Result<Self, HandlerError> {
+        Ok(Self(context.responder.clone()))
     }
 }
 
-/// The event's arguments, not decoded.
-impl Extract for Args {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        Self::maybe_extract(context)?.ok_or_else(|| "this handler has no arguments".into())
+impl Extract<EventMiddlewareContext> for Rewrite {
+    fn extract(context: &mut EventMiddlewareContext) -> Result<Self, HandlerError> {
+        Ok(context.rewrite.clone())
     }
 }
 
-impl MaybeExtract for Args {
-    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
-        Ok(context.args.clone())
+/// The data of the client's CONNECT, as [`Auth`] extracts it.
+impl<T: DeserializeOwned + Send + 'static> Extract<ConnectContext> for Data<T> {
+    fn extract(context: &mut ConnectContext) -> Result<Self, HandlerError> {
+        context.socket.auth().map(Self)
     }
 }
 
-impl Extract for Ack {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        Ok(context.ack())
+impl<T: DeserializeOwned + Send + 'static> MaybeExtract<ConnectContext> for Data<T> {
+    fn maybe_extract(context: &mut ConnectContext) -> Result<Option<Self>, HandlerError> {
+        context.socket.0.auth.is_some().then(|| Self::extract(context)).transpose()
     }
 }
 
-impl Extract for DisconnectReason {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        Self::maybe_extract(context)?
-            .ok_or_else(|| "the handler is not a disconnection handler".into())
-    }
-}
-
-impl MaybeExtract for DisconnectReason {
-    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
+impl Extract<DisconnectContext> for DisconnectReason {
+    fn extract(context: &mut DisconnectContext) -> Result<Self, HandlerError> {
         Ok(context.reason)
     }
 }
 
-/// Extractor for details about a disconnection, in addition to its [`DisconnectReason`]: how the
-/// client broke the protocol. The details are missing for most disconnections.
-///
-/// ```
-/// use socketio_server::{DisconnectDescription, DisconnectReason, Server};
-///
-/// let io = Server::new();
-/// io.on_disconnect(|reason: DisconnectReason, more: Option<DisconnectDescription>| async move {
-///     let more = more.map(|DisconnectDescription(text)| text).unwrap_or_default();
-///     println!("{reason} {more}"); // "forced close invalid payload"
-/// });
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DisconnectDescription(pub String);
-
-impl Extract for DisconnectDescription {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+impl Extract<DisconnectContext> for DisconnectDescription {
+    fn extract(context: &mut DisconnectContext) -> Result<Self, HandlerError> {
         Self::maybe_extract(context)?
             .ok_or_else(|| "the disconnection has no further details".into())
     }
 }
 
-impl MaybeExtract for DisconnectDescription {
-    fn maybe_extract(context: &mut Context) -> Result<Option<Self>, HandlerError> {
+impl MaybeExtract<DisconnectContext> for DisconnectDescription {
+    fn maybe_extract(context: &mut DisconnectContext) -> Result<Option<Self>, HandlerError> {
         Ok(context.description.as_deref().map(|text| Self(text.to_owned())))
+    }
+}
+
+impl Extract<Self> for ServerEvent {
+    fn extract(event: &mut Self) -> Result<Self, HandlerError> {
+        Ok(event.clone())
     }
 }

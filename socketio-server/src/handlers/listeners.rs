@@ -11,7 +11,7 @@ use socketio_parser::Args;
 
 use crate::{
     handlers::{
-        Handler, OutgoingListener, erase,
+        EventContext, EventMiddlewareContext, Handler, OutgoingListener, erase,
         table::{Listener, ListenerId, Table},
     },
     namespace::{Namespace, inner::NamespaceInner},
@@ -144,7 +144,11 @@ impl fmt::Debug for ListenerHandle {
 
 impl Socket {
     /// Adds a handler that runs only for the next event of this name.
-    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn once<M>(
+        &self,
+        event: &str,
+        handler: impl Handler<EventContext, M>,
+    ) -> Registration<'_, Self> {
         self.register(|table| table.add(event, Listener::once(erase(handler))))
     }
 
@@ -173,12 +177,12 @@ impl Socket {
     ///     });
     /// }
     /// ```
-    pub fn on_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn on_any<M>(&self, handler: impl Handler<EventContext, M>) -> Registration<'_, Self> {
         self.register(|table| Listener::new(erase(handler)).append_to(&mut table.events.any))
     }
 
     /// Adds a handler like [`on_any`](Self::on_any), before the existing ones.
-    pub fn prepend_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn prepend_any<M>(&self, handler: impl Handler<EventContext, M>) -> Registration<'_, Self> {
         self.register(|table| Listener::new(erase(handler)).prepend_to(&mut table.events.any))
     }
 
@@ -241,8 +245,13 @@ impl Socket {
     ///     });
     /// });
     /// ```
-    pub fn use_<M>(&self, middleware: impl Handler<M>) -> Registration<'_, Self> {
-        self.register(|table| Listener::new(erase(middleware)).append_to(&mut table.middlewares))
+    pub fn use_<M>(
+        &self,
+        middleware: impl Handler<EventMiddlewareContext, M>,
+    ) -> Registration<'_, Self> {
+        self.register(|table| {
+            Listener::new(erase(middleware)).append_to(&mut table.event_middlewares)
+        })
     }
 
     /// Returns the events for which this socket has handlers of its own.
@@ -269,7 +278,11 @@ impl Namespace {
     /// let io = Server::new();
     /// io.sockets().once("first", || async { "you are the first" });
     /// ```
-    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn once<M>(
+        &self,
+        event: &str,
+        handler: impl Handler<EventContext, M>,
+    ) -> Registration<'_, Self> {
         self.register(|table| table.add(event, Listener::once(erase(handler))))
     }
 
@@ -289,12 +302,12 @@ impl Namespace {
     }
 
     /// Adds a handler for every event of every socket. See [`Socket::on_any`].
-    pub fn on_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn on_any<M>(&self, handler: impl Handler<EventContext, M>) -> Registration<'_, Self> {
         self.register(|table| Listener::new(erase(handler)).append_to(&mut table.events.any))
     }
 
     /// Adds a handler like [`on_any`](Self::on_any), before the existing ones.
-    pub fn prepend_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn prepend_any<M>(&self, handler: impl Handler<EventContext, M>) -> Registration<'_, Self> {
         self.register(|table| Listener::new(erase(handler)).prepend_to(&mut table.events.any))
     }
 

@@ -1,11 +1,9 @@
 //! Handlers: from an event to the user's function, its arguments and its return value.
 
-pub(crate) mod context;
-pub(crate) mod extract;
+mod context;
 pub(crate) mod extractors;
-pub(crate) mod handler;
 pub(crate) mod listeners;
-pub(crate) mod rewrite;
+mod rewrite;
 pub(crate) mod table;
 
 use std::sync::Arc;
@@ -14,17 +12,19 @@ use socketio_parser::Args;
 
 use crate::{
     error::HandlerError,
-    handlers::context::Context,
     socket::{Socket, ack::WaitingAck},
 };
 
-pub use extract::{Extract, MaybeExtract};
-pub use extractors::{Auth, Data, DisconnectDescription, EventName, Extension, State};
-pub use handler::{Handler, TypedHandler};
+pub use context::{
+    ConnectContext, Context, DisconnectContext, EventContext, EventMiddlewareContext,
+};
+pub use extractors::{Auth, Extension, State};
 pub use listeners::{ListenerHandle, Registration};
 pub use rewrite::Rewrite;
-
-pub(crate) use handler::{erase, erase_typed};
+pub use socketio_core::{
+    Data, DisconnectDescription, EventName, Extract, Handler, MaybeExtract, TypedHandler,
+};
+pub(crate) use socketio_core::{ErasedHandler, erase, erase_typed};
 
 /// A listener for outgoing events.
 pub(crate) type OutgoingListener = Arc<dyn Fn(&Socket, &Args) + Send + Sync>;
@@ -72,8 +72,11 @@ pub enum Stage {
     RateLimit,
 }
 
-/// A handler with its types erased. Costs one allocation per call.
-pub(crate) type Erased = Arc<dyn Fn(Context) -> Result<HandlerFuture, HandlerError> + Send + Sync>;
+pub(crate) type EventHandler = ErasedHandler<EventContext>;
+pub(crate) type EventMiddleware = ErasedHandler<EventMiddlewareContext>;
+/// A connection handler or a middleware of a namespace.
+pub(crate) type ConnectHandler = ErasedHandler<ConnectContext>;
+pub(crate) type DisconnectHandler = ErasedHandler<DisconnectContext>;
 
 /// A handler's running future. Returns the ack if it could not be sent yet.
 pub(crate) type HandlerFuture = socketio_core::HandlerFuture<Option<WaitingAck>>;

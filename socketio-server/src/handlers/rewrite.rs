@@ -6,8 +6,7 @@ use serde::Serialize;
 use socketio_adapter::event_args;
 use socketio_parser::Args;
 
-use crate::handlers::extract::Extract;
-use crate::{error::HandlerError, handlers::context::Context};
+use crate::error::HandlerError;
 
 /// Extractor for a socket's [middleware](crate::Socket::use_) that changes the event.
 ///
@@ -15,7 +14,7 @@ use crate::{error::HandlerError, handlers::context::Context};
 /// use socketio_server::{Data, Rewrite, Socket};
 ///
 /// fn trim(socket: &Socket) {
-///     socket.use_(|Data(text): Data<String>, rewrite: Rewrite| async move {
+///     socket.use_(|Data(text): Data<String>, rewrite: Rewrite| {
 ///         rewrite.set("say", &text.trim())?;
 ///         Ok(())
 ///     });
@@ -43,12 +42,5 @@ impl Rewrite {
 
     pub(crate) fn current(&self) -> Args {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Extract for Rewrite {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
-        let rewrite = context.rewrite.clone().map(Self);
-        rewrite.ok_or_else(|| "the handler is not a socket middleware".into())
     }
 }

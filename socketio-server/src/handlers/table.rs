@@ -1,116 +1,137 @@
 //! The listeners of a namespace or a socket. `H` is the type of a handler.
 
-use std::{mem, sync::Arc};
+use std::{any::Any, mem, sync::Arc};
 
 pub(crate) use socketio_core::{EventListeners, Listener, ListenerId};
 
-use crate::handlers::{Erased, OutgoingListener};
+use crate::handlers::{
+    ConnectHandler, DisconnectHandler, EventHandler, EventMiddleware, OutgoingListener,
+};
 
 /// All listeners of a namespace, or of one socket.
 #[derive(Clone, Default)]
 pub(crate) struct Table {
-    pub(crate) events: EventListeners<Erased>,
-    pub(crate) connection: Vec<Listener<Erased>>,
-    pub(crate) disconnecting: Vec<Listener<Erased>>,
-    pub(crate) disconnect: Vec<Listener<Erased>>,
-    /// Middlewares: those of a namespace run before CONNECT is accepted, those of a socket before
-    /// its events.
-    pub(crate) middlewares: Vec<Listener<Erased>>,
+    pub(crate) events: EventListeners<EventHandler>,
+    pub(crate) connection: Vec<Listener<ConnectHandler>>,
+    pub(crate) disconnecting: Vec<Listener<DisconnectHandler>>,
+    pub(crate) disconnect: Vec<Listener<DisconnectHandler>>,
+    /// Middlewares of a namespace, which run before CONNECT is accepted.
+    pub(crate) middlewares: Vec<Listener<ConnectHandler>>,
+    /// Middlewares of a socket, which run before the handlers of its events.
+    pub(crate) event_middlewares: Vec<Listener<EventMiddleware>>,
     /// Listeners of outgoing events.
     pub(crate) outgoing: Arc<Vec<Listener<OutgoingListener>>>,
 }
 
-/// Listeners that have been removed from a [`Table`].
+/// Listeners that have been removed from a [`Table`]. Must be dropped without holding a lock.
 #[derive(Default)]
-pub(crate) struct Removed {
-    events: Vec<Arc<[Listener<Erased>]>>,
-    listeners: Vec<Listener<Erased>>,
-    outgoing: Option<Listener<OutgoingListener>>,
-}
+pub(crate) struct Removed(Vec<Box<dyn Any + Send>>);
 
 impl Removed {
     pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.listeners.is_empty() && self.outgoing.is_none()
+        self.0.is_empty()
+    }
+
+    fn one<T: Any + Send>(listener: T) -> Self {
+        Self(vec![Box::new(listener)])
     }
 }
 
 impl Table {
-    pub(crate) fn add(&mut self, event: &str, listener: Listener<Erased>) -> ListenerId {
-        if let Some(list) = self.lifecycle_listeners(event) {
-            return listener.append_to(list);
-        }
-        if socketio_parser::is_reserved(event) {
-            tracing::warn!(target: "socketio::namespace", event, "no client can send an event of this name");
-        }
-        self.events.add(event, listener)
-    }
-
-    /// Returns the list for an event of a socket's life. Its names are those that Node's servers
-    /// use, and no client can send them.
-    fn lifecycle_listeners(&mut self, event: &str) -> Option<&mut Vec<Listener<Erased>>> {
+    /// Adds a listener. The names of a socket's life are those that Node's servers use, and no
+    /// client can send them.
+    pub(crate) fn add(&mut self, event: &str, listener: Listener<EventHandler>) -> ListenerId {
         match event {
-            "connection" | "connect" => Some(&mut self.connection),
-            "disconnecting" => Some(&mut self.disconnecting),
-            "disconnect" => Some(&mut self.disconnect),
-            _ => None,
+            "connection" | "connect" => listener
+                .map(|handler| -> ConnectHandler {
+                    Arc::new(move |context| handler(context.into_event()?))
+                })
+                .append_to(&mut self.connection),
+            "disconnecting" => {
+                listener.map(|it| on_end(it, "disconnecting")).append_to(&mut self.disconnecting)
+            }
+            "disconnect" => {
+                listener.map(|it| on_end(it, "disconnect")).append_to(&mut self.disconnect)
+            }
+            _ => {
+                if socketio_parser::is_reserved(event) {
+                    tracing::warn!(target: "socketio::namespace", event, "no client can send an event of this name");
+                }
+                self.events.add(event, listener)
+            }
         }
     }
 
     pub(crate) fn remove(&mut self, event: &str) -> Removed {
-        match self.lifecycle_listeners(event) {
-            Some(list) => Removed { listeners: mem::take(list), ..Removed::default() },
-            None => {
-                let events = self.events.remove(event).into_iter().collect();
-                Removed { events, ..Removed::default() }
-            }
+        match event {
+            "connection" | "connect" => Removed::one(mem::take(&mut self.connection)),
+            "disconnecting" => Removed::one(mem::take(&mut self.disconnecting)),
+            "disconnect" => Removed::one(mem::take(&mut self.disconnect)),
+            _ => self.events.remove(event).map(Removed::one).unwrap_or_default(),
         }
     }
 
     /// Removes the listeners of all named events, including those of a socket's life.
     pub(crate) fn remove_all(&mut self) -> Removed {
-        let events = self.events.remove_all();
-        let lifecycle = [&mut self.connection, &mut self.disconnecting, &mut self.disconnect];
-        let listeners = lifecycle.into_iter().flat_map(mem::take).collect();
-        Removed { events, listeners, outgoing: None }
+        Removed::one((
+            self.events.remove_all(),
+            mem::take(&mut self.connection),
+            mem::take(&mut self.disconnecting),
+            mem::take(&mut self.disconnect),
+        ))
     }
 
     pub(crate) fn remove_listener(&mut self, id: ListenerId) -> Removed {
-        let lists = [
-            &mut self.connection,
-            &mut self.disconnecting,
-            &mut self.disconnect,
-            &mut self.middlewares,
-        ];
-        let removed = lists.into_iter().find_map(|list| Listener::remove_from(list, id));
-        let listeners = removed.or_else(|| self.events.remove_listener(id)).into_iter().collect();
-        let outgoing = self.outgoing.iter().any(|listener| listener.id() == id);
-        let outgoing = outgoing
-            .then(|| Listener::remove_from(Arc::make_mut(&mut self.outgoing), id))
-            .flatten();
-        Removed { events: Vec::new(), listeners, outgoing }
+        fn from<H: 'static>(list: &mut Vec<Listener<H>>, id: ListenerId) -> Option<Removed>
+        where
+            Listener<H>: Send,
+        {
+            Listener::remove_from(list, id).map(Removed::one)
+        }
+        from(&mut self.connection, id)
+            .or_else(|| from(&mut self.disconnecting, id))
+            .or_else(|| from(&mut self.disconnect, id))
+            .or_else(|| from(&mut self.middlewares, id))
+            .or_else(|| from(&mut self.event_middlewares, id))
+            .or_else(|| self.events.remove_listener(id).map(Removed::one))
+            .or_else(|| {
+                let found = self.outgoing.iter().any(|listener| listener.id() == id);
+                found.then(|| from(Arc::make_mut(&mut self.outgoing), id)).flatten()
+            })
+            .unwrap_or_default()
     }
 
     /// Removes the listeners of an event that run once and have run.
     pub(crate) fn prune(&mut self, event: &str) -> Removed {
-        let Some(list) = self.lifecycle_listeners(event) else {
-            let events = self.events.prune(event).into_iter().collect();
-            return Removed { events, ..Removed::default() };
-        };
-        let (spent, kept) = mem::take(list).into_iter().partition(Listener::is_spent);
-        *list = kept;
-        Removed { listeners: spent, ..Removed::default() }
+        fn spent<H: 'static>(list: &mut Vec<Listener<H>>) -> Removed
+        where
+            Listener<H>: Send,
+        {
+            let (spent, kept) = mem::take(list).into_iter().partition(Listener::is_spent);
+            *list = kept;
+            Removed::one::<Vec<_>>(spent)
+        }
+        match event {
+            "connection" | "connect" => spent(&mut self.connection),
+            "disconnecting" => spent(&mut self.disconnecting),
+            "disconnect" => spent(&mut self.disconnect),
+            _ => self.events.prune(event).map(Removed::one).unwrap_or_default(),
+        }
     }
 
     /// Returns the same listeners for another namespace, in which listeners that run once may run
     /// again.
     pub(crate) fn renewed(&self) -> Self {
-        let renewed = |list: &[Listener<_>]| list.iter().map(Listener::renewed).collect();
+        fn renewed<H: Clone>(list: &[Listener<H>]) -> Vec<Listener<H>> {
+            list.iter().map(Listener::renewed).collect()
+        }
         Self {
             events: self.events.renewed(),
             connection: renewed(&self.connection),
             disconnecting: renewed(&self.disconnecting),
             disconnect: renewed(&self.disconnect),
             middlewares: self.middlewares.clone(),
+            event_middlewares: Vec::new(),
             outgoing: self.outgoing.clone(),
         }
     }
@@ -130,12 +151,19 @@ impl Table {
 
     /// Returns whether there is a listener that runs once.
     pub(crate) fn has_once(&self) -> bool {
-        let lifecycle = [&self.connection, &self.disconnecting, &self.disconnect];
-        self.events.named().chain(lifecycle.into_iter().flatten()).any(Listener::is_once)
+        let mut ends = self.disconnecting.iter().chain(&self.disconnect);
+        self.events.named().any(Listener::is_once)
+            || self.connection.iter().any(Listener::is_once)
+            || ends.any(Listener::is_once)
     }
 
     /// Returns the names of the events that have listeners.
     pub(crate) fn names(&self) -> Vec<String> {
         self.events.names()
     }
+}
+
+/// Adapts a handler that was registered under the name of a disconnection event.
+fn on_end(handler: EventHandler, event: &'static str) -> DisconnectHandler {
+    Arc::new(move |context| handler(context.into_event(event)?))
 }

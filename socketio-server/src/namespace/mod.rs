@@ -28,7 +28,8 @@ use crate::{
     config::ServerConfig,
     error::{BroadcastAckError, ClusterError, EmitError},
     handlers::{
-        Erased, ErrorHandler, Failure, Handler, Registration, TypedHandler, erase, erase_typed,
+        ConnectContext, ConnectHandler, DisconnectContext, ErrorHandler, EventContext, Failure,
+        Handler, Registration, TypedHandler, erase, erase_typed,
         table::{Listener, ListenerId, Table},
     },
     namespace::{
@@ -131,7 +132,7 @@ impl Namespace {
     /// Returns the middlewares that decide on a CONNECT: the current ones of the parent whose
     /// function has accepted the client, those of the parent that covers the name, then the
     /// namespace's own.
-    pub(crate) fn middlewares(&self, accepted_by: Option<&Namespace>) -> Vec<Erased> {
+    pub(crate) fn middlewares(&self, accepted_by: Option<&Namespace>) -> Vec<ConnectHandler> {
         let child = self.0.child.get();
         let by_name = child.filter(|child| child.is_covered_by_name()).map(|child| &child.parent);
         let parents: Vec<_> = accepted_by.into_iter().chain(by_name).map(Self::table).collect();
@@ -208,8 +209,11 @@ impl Namespace {
     ///     Ok::<_, socketio_server::HandlerError>(())
     /// });
     /// ```
-    pub fn on_connection<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
-        self.register(|table| table.add("connection", Listener::new(erase(handler))))
+    pub fn on_connection<M>(
+        &self,
+        handler: impl Handler<ConnectContext, M>,
+    ) -> Registration<'_, Self> {
+        self.register(|table| Listener::new(erase(handler)).append_to(&mut table.connection))
     }
 
     /// Adds a handler for an event. If an event has several handlers, they are started in the order
@@ -225,7 +229,11 @@ impl Namespace {
     ///         Ok(())
     ///     });
     /// ```
-    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn on<M>(
+        &self,
+        event: &str,
+        handler: impl Handler<EventContext, M>,
+    ) -> Registration<'_, Self> {
         self.register(|table| table.add(event, Listener::new(erase(handler))))
     }
 
@@ -240,10 +248,10 @@ impl Namespace {
     /// let io = Server::new();
     /// io.handle(ADD, |_socket, (a, b)| async move { a + b });
     /// ```
-    pub fn handle<A, R>(
+    pub fn handle<A, R, K>(
         &self,
         event: Event<A, R>,
-        handler: impl TypedHandler<A, R>,
+        handler: impl TypedHandler<Socket, A, R, K>,
     ) -> Registration<'_, Self>
     where
         A: DeserializeOwned + Send + 'static,
@@ -275,7 +283,7 @@ impl Namespace {
     ///     Ok(())
     /// });
     /// ```
-    pub fn use_<M>(&self, middleware: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn use_<M>(&self, middleware: impl Handler<ConnectContext, M>) -> Registration<'_, Self> {
         self.register(|table| Listener::new(erase(middleware)).append_to(&mut table.middlewares))
     }
 
@@ -293,8 +301,11 @@ impl Namespace {
     ///     Ok(())
     /// });
     /// ```
-    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
-        self.register(|table| table.add("disconnecting", Listener::new(erase(handler))))
+    pub fn on_disconnecting<M>(
+        &self,
+        handler: impl Handler<DisconnectContext, M>,
+    ) -> Registration<'_, Self> {
+        self.register(|table| Listener::new(erase(handler)).append_to(&mut table.disconnecting))
     }
 
     /// Adds a handler that runs after a socket was disconnected and has left its rooms.
@@ -307,8 +318,11 @@ impl Namespace {
     ///     println!("{} left: {reason}", socket.id()); // "transport close", "ping timeout", …
     /// });
     /// ```
-    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
-        self.register(|table| table.add("disconnect", Listener::new(erase(handler))))
+    pub fn on_disconnect<M>(
+        &self,
+        handler: impl Handler<DisconnectContext, M>,
+    ) -> Registration<'_, Self> {
+        self.register(|table| Listener::new(erase(handler)).append_to(&mut table.disconnect))
     }
 
     /// Sets the function that is called when a handler fails. Without it, failures are logged as

@@ -9,7 +9,7 @@ use socketio_parser::{Nsp, RawJson};
 
 use crate::{
     error::{HandlerError, PatternError},
-    handlers::extract::decode_auth,
+    handlers::extractors::decode_auth,
 };
 
 /// The parameters of a namespace's name, as its parent's pattern defines them. A clone costs one

@@ -2,8 +2,8 @@
 
 use crate::namespace::cluster::{FetchError, RemoteSocket, ServerEvent};
 use crate::{
-    error::{EmitError, HandlerError, ServerSideError},
-    handlers::Registration,
+    error::{EmitError, ServerSideError},
+    handlers::{Handler, Registration},
     server::Server,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -47,21 +47,20 @@ impl Server {
     }
 
     /// Adds a handler for an event of other servers. See [`Namespace::on_server_side`](crate::Namespace::on_server_side).
-    pub fn on_server_side<F, Fut>(&self, event: &str, handler: F) -> Registration<'_, Self>
-    where
-        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
-    {
+    pub fn on_server_side<M>(
+        &self,
+        event: &str,
+        handler: impl Handler<ServerEvent, M>,
+    ) -> Registration<'_, Self> {
         self.sockets().on_server_side(event, handler).with_owner(self)
     }
 
     /// Adds a handler for every event of other servers. See
     /// [`Namespace::on_any_server_side`](crate::Namespace::on_any_server_side).
-    pub fn on_any_server_side<F, Fut>(&self, handler: F) -> Registration<'_, Self>
-    where
-        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
-    {
+    pub fn on_any_server_side<M>(
+        &self,
+        handler: impl Handler<ServerEvent, M>,
+    ) -> Registration<'_, Self> {
         self.sockets().on_any_server_side(handler).with_owner(self)
     }
 

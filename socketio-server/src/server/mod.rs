@@ -15,7 +15,10 @@ use crate::{
     config::ServerConfig,
     driver::Driver,
     error::{BroadcastAckError, ClusterError, EmitError, HandlerError, PatternError},
-    handlers::{Failure, Handler, Registration, TypedHandler},
+    handlers::{
+        ConnectContext, DisconnectContext, EventContext, Failure, Handler, Registration,
+        TypedHandler,
+    },
     namespace::registry::Registry,
     namespace::{
         Namespace,
@@ -241,17 +244,28 @@ impl Server {
     }
 
     /// Adds a handler that runs after a client has connected. See [`Namespace::on_connection`].
-    pub fn on_connection<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn on_connection<M>(
+        &self,
+        handler: impl Handler<ConnectContext, M>,
+    ) -> Registration<'_, Self> {
         self.main.on_connection(handler).with_owner(self)
     }
 
     /// Adds a handler for an event. See [`Namespace::on`].
-    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn on<M>(
+        &self,
+        event: &str,
+        handler: impl Handler<EventContext, M>,
+    ) -> Registration<'_, Self> {
         self.main.on(event, handler).with_owner(self)
     }
 
     /// Adds a handler that runs only for the next event of this name. See [`Namespace::once`].
-    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn once<M>(
+        &self,
+        event: &str,
+        handler: impl Handler<EventContext, M>,
+    ) -> Registration<'_, Self> {
         self.main.once(event, handler).with_owner(self)
     }
 
@@ -268,10 +282,10 @@ impl Server {
     }
 
     /// Adds a handler for a typed event. See [`Namespace::handle`].
-    pub fn handle<A, R>(
+    pub fn handle<A, R, K>(
         &self,
         event: Event<A, R>,
-        handler: impl TypedHandler<A, R>,
+        handler: impl TypedHandler<Socket, A, R, K>,
     ) -> Registration<'_, Self>
     where
         A: DeserializeOwned + Send + 'static,
@@ -281,12 +295,12 @@ impl Server {
     }
 
     /// Adds a handler for every event. See [`Namespace::on_any`].
-    pub fn on_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn on_any<M>(&self, handler: impl Handler<EventContext, M>) -> Registration<'_, Self> {
         self.main.on_any(handler).with_owner(self)
     }
 
     /// Adds a handler for every event, before the existing ones. See [`Namespace::prepend_any`].
-    pub fn prepend_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn prepend_any<M>(&self, handler: impl Handler<EventContext, M>) -> Registration<'_, Self> {
         self.main.prepend_any(handler).with_owner(self)
     }
 
@@ -312,18 +326,24 @@ impl Server {
     }
 
     /// Adds a middleware. See [`Namespace::use_`].
-    pub fn use_<M>(&self, middleware: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn use_<M>(&self, middleware: impl Handler<ConnectContext, M>) -> Registration<'_, Self> {
         self.main.use_(middleware).with_owner(self)
     }
 
     /// Adds a handler that runs when a socket is about to be disconnected. See
     /// [`Namespace::on_disconnecting`].
-    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn on_disconnecting<M>(
+        &self,
+        handler: impl Handler<DisconnectContext, M>,
+    ) -> Registration<'_, Self> {
         self.main.on_disconnecting(handler).with_owner(self)
     }
 
     /// Adds a handler that runs after a socket was disconnected. See [`Namespace::on_disconnect`].
-    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn on_disconnect<M>(
+        &self,
+        handler: impl Handler<DisconnectContext, M>,
+    ) -> Registration<'_, Self> {
         self.main.on_disconnect(handler).with_owner(self)
     }
 

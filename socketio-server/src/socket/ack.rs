@@ -10,15 +10,10 @@ use std::{
 
 use engineio_server::{Frames, SendError};
 use serde::Serialize;
-use socketio_core::Reply;
 use socketio_parser::AckId;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
-use crate::{
-    error::{EmitError, HandlerError},
-    handlers::context::Responder,
-    socket::Socket,
-};
+use crate::{error::EmitError, socket::Socket};
 
 /// Extractor that sends the ack of the client's event.
 ///
@@ -96,6 +91,14 @@ impl fmt::Debug for Ack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ack").field("wanted", &self.is_wanted()).finish()
     }
+}
+
+/// The ack that a client has requested. It may be held in several places. The first ack is sent.
+#[derive(Clone)]
+pub(crate) struct Responder {
+    socket: Socket,
+    id: AckId,
+    answered: Arc<AtomicBool>,
 }
 
 impl Responder {
@@ -238,26 +241,5 @@ impl Drop for WaitingAck {
         if self.frames.is_some() {
             self.responder.answered.store(false, Ordering::Relaxed);
         }
-    }
-}
-
-/// Sends the value that a handler returned. While the outgoing queue is more than half full, the
-/// ack waits, so that a client that reads gets all its acks.
-pub(crate) struct Answering<'a> {
-    pub(crate) responder: Option<&'a Responder>,
-    /// The ack, if it has to wait.
-    pub(crate) waiting: &'a mut Option<WaitingAck>,
-}
-
-impl Reply for Answering<'_> {
-    fn reply<T: Serialize>(self, answer: &T) -> Result<(), HandlerError> {
-        let Some(responder) = self.responder else { return Ok(()) };
-        match responder.send_or_wait(answer) {
-            Ok(waiting) => *self.waiting = waiting,
-            // A client that has left in the meantime is not a failure of the handler.
-            Err(EmitError::Disconnected) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
     }
 }

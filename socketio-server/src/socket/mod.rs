@@ -19,8 +19,8 @@ use crate::{
     client::{CLOSE, SOCKETS_LEFT},
     error::{AckError, EmitError, HandlerError, JoinError},
     handlers::{
-        Handler, Registration, TypedHandler, erase, erase_typed, extract::decode_auth,
-        table::Listener,
+        DisconnectContext, EventContext, Handler, Registration, TypedHandler, erase, erase_typed,
+        extractors::decode_auth, table::Listener,
     },
     namespace::{Namespace, broadcast::Broadcast, hub::RoomLimits},
     socket::{emitter::Emitter, inner::SocketInner},
@@ -291,15 +291,19 @@ impl Socket {
     }
 
     /// Adds a handler for an event of this socket. The namespace's handlers of the event run first.
-    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn on<M>(
+        &self,
+        event: &str,
+        handler: impl Handler<EventContext, M>,
+    ) -> Registration<'_, Self> {
         self.register(|table| table.add(event, Listener::new(erase(handler))))
     }
 
     /// Adds a handler for a typed event of this socket.
-    pub fn handle<A, R>(
+    pub fn handle<A, R, K>(
         &self,
         event: Event<A, R>,
-        handler: impl TypedHandler<A, R>,
+        handler: impl TypedHandler<Socket, A, R, K>,
     ) -> Registration<'_, Self>
     where
         A: DeserializeOwned + Send + 'static,
@@ -310,13 +314,19 @@ impl Socket {
 
     /// Adds a handler that runs when this socket is about to be disconnected and is still in its
     /// rooms.
-    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
-        self.register(|table| table.add("disconnecting", Listener::new(erase(handler))))
+    pub fn on_disconnecting<M>(
+        &self,
+        handler: impl Handler<DisconnectContext, M>,
+    ) -> Registration<'_, Self> {
+        self.register(|table| Listener::new(erase(handler)).append_to(&mut table.disconnecting))
     }
 
     /// Adds a handler that runs after this socket was disconnected.
-    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
-        self.register(|table| table.add("disconnect", Listener::new(erase(handler))))
+    pub fn on_disconnect<M>(
+        &self,
+        handler: impl Handler<DisconnectContext, M>,
+    ) -> Registration<'_, Self> {
+        self.register(|table| Listener::new(erase(handler)).append_to(&mut table.disconnect))
     }
 
     /// Disconnects the socket from its namespace. The connection and its other namespaces remain.

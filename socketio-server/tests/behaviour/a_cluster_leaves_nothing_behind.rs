@@ -13,8 +13,8 @@ use std::{
 
 use socketio_adapter::Parcel;
 use socketio_server::{
-    BroadcastAckError, ClusterLimits, MemoryCluster, ServerConfig, ServerEvent, ServerSideError,
-    Socket,
+    BroadcastAckError, ClusterLimits, Data, MemoryCluster, ServerConfig, ServerEvent,
+    ServerSideError, Socket,
 };
 use support::{Running, server_with, until, within};
 
@@ -161,11 +161,11 @@ async fn handlers_of_server_side_events_are_limited_and_may_panic() {
     let (started, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(tokio::sync::Semaphore::new(0)));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (counter, waits, log) = (started.clone(), gate.clone(), seen.clone());
-    two.io.on_server_side("work", move |event: ServerEvent| {
+    two.io.on_server_side("work", move |Data(number): Data<u32>| {
         let (counter, waits, log) = (counter.clone(), waits.clone(), log.clone());
         async move {
             counter.fetch_add(1, Ordering::SeqCst);
-            log.lock().unwrap().push(event.data::<u32>()?);
+            log.lock().unwrap().push(number);
             let _ = waits.acquire().await;
             panic!("on purpose");
         }

@@ -9,8 +9,8 @@ use support::{Client, Running, log, server, sockets};
 /// The sorted rooms that a handler sees, and its event.
 struct Seen(Vec<String>);
 
-impl Extract for Seen {
-    fn extract(context: &mut Context) -> Result<Self, HandlerError> {
+impl<C: Context> Extract<C> for Seen {
+    fn extract(context: &mut C) -> Result<Self, HandlerError> {
         let rooms = context.socket().rooms();
         let mut rooms: Vec<_> = rooms.iter().map(|room| room.as_str().to_owned()).collect();
         rooms.sort_by_key(String::len);

@@ -4,7 +4,7 @@
 use crate::support;
 
 use serde::{Deserialize, Deserializer};
-use socketio_server::{Context, Data, Extract, HandlerError};
+use socketio_server::{Data, Extract, HandlerError};
 use support::{failures, server};
 
 fn boom() {
@@ -14,8 +14,8 @@ fn boom() {
 /// Panics when it is extracted.
 struct Trap;
 
-impl Extract for Trap {
-    fn extract(_: &mut Context) -> Result<Self, HandlerError> {
+impl<C> Extract<C> for Trap {
+    fn extract(_: &mut C) -> Result<Self, HandlerError> {
         boom();
         Ok(Self)
     }

@@ -3,7 +3,7 @@
 
 use crate::support;
 
-use socketio_server::{DisconnectReason, Socket};
+use socketio_server::{Data, EventName, Socket};
 use support::{log, server};
 
 #[tokio::test]
@@ -11,24 +11,21 @@ async fn lifecycle_handlers_ignore_client_events_of_their_name() {
     let server = server().await;
     let (sender, mut log) = log();
     let said = sender.clone();
-    server.io.on("connection", move |socket: Socket| {
-        let _ = said.send("connection".to_owned());
+    server.io.on("connection", move |socket: Socket, Data(auth): Data<serde_json::Value>| {
+        let _ = said.send(format!("connection with {auth}"));
         let said = said.clone();
-        socket.on("disconnect", move |reason: DisconnectReason| {
+        socket.on("disconnect", move |Data(reason): Data<String>| {
             let _ = said.send(format!("own disconnect: {reason}"));
-            async {}
         });
-        async {}
     });
     for event in ["disconnecting", "disconnect"] {
         let said = sender.clone();
-        server.io.on(event, move |reason: DisconnectReason| {
+        server.io.on(event, move |EventName(event): EventName, Data(reason): Data<String>| {
             let _ = said.send(format!("{event}: {reason}"));
-            async {}
         });
     }
     let mut client = server.client().await;
-    assert_eq!(log.next().await, "connection");
+    assert_eq!(log.next().await, "connection with {}");
     client.send(r#"42["connection"]"#).await;
     client.fence().await;
     assert!(log.rest().is_empty());

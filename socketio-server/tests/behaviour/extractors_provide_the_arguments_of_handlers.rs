@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use socketio_server::{
-    Ack, Args, Auth, Data, DisconnectReason, EventName, Extension, HandlerError, ServerConfig,
-    Socket, State, serve,
+    Ack, Auth, Data, Event, EventName, Extension, HandlerError, ServerConfig, Socket, State, serve,
 };
 use support::{Running, failures, server, server_with};
 use tower_layer::Layer;
@@ -93,14 +92,9 @@ async fn handlers_take_the_name_of_the_event() {
     for event in ["start", "stop"] {
         server.io.on(event, |EventName(event): EventName| async move { event });
     }
-    server.io.on_connection(|name: Option<EventName>| async move { assert_eq!(name, None) });
-    server.io.on_disconnect(|_: EventName| async {});
-    let mut failures = failures(&server.io.of("/"));
     let mut client = server.client().await;
     client.send(r#"421["stop"]"#).await;
     client.expect(r#"431["stop"]"#).await;
-    client.send("41").await;
-    assert_eq!(failures.next().await, "disconnect Extract: the handler is not an event handler");
 }
 
 #[tokio::test]
@@ -108,19 +102,14 @@ async fn a_missing_value_is_none() {
     let server = server().await;
     server.io.on("data", |data: Option<Data<u32>>| async move { data.map(|Data(n)| n) });
     server.io.on("auth", |auth: Option<Auth<u32>>| async move { auth.map(|Auth(n)| n) });
-    server.io.on("rest", |args: Option<Args>, reason: Option<DisconnectReason>| async move {
-        (args.is_some(), reason.is_some())
+    server.io.on_connection(|socket: Socket, data: Option<Data<Value>>| {
+        socket.emit("connected with", &data.map(|Data(data)| data))?;
+        Ok(())
     });
-    server.io.on_connection(
-        |socket: Socket, data: Option<Data<Value>>, args: Option<Args>| async move {
-            socket.emit("connected with", &(data.map(|Data(data)| data), args.is_some()))?;
-            Ok(())
-        },
-    );
     let mut client = server.open().await;
     client.send("40").await;
     client.connected("/").await;
-    client.expect(r#"42["connected with",null,false]"#).await;
+    client.expect(r#"42["connected with",null]"#).await;
     client.send(r#"421["data"]"#).await;
     client.expect("431[null]").await;
     client.send(r#"421["data",7]"#).await;
@@ -130,8 +119,6 @@ async fn a_missing_value_is_none() {
     assert!(client.text().await.starts_with(r#"431[{"error":"invalid arguments"#));
     client.send(r#"421["auth"]"#).await;
     client.expect("431[null]").await;
-    client.send(r#"421["rest"]"#).await;
-    client.expect("431[true,false]").await;
 }
 
 #[tokio::test]
@@ -151,4 +138,33 @@ async fn a_failed_extraction_is_an_error_in_a_result() {
     client.send(r#"421["age",30]"#).await;
     client.expect("431[30]").await;
     assert!(failures.rest().is_empty());
+}
+
+#[tokio::test]
+async fn plain_functions_are_handlers() {
+    fn half(Data(number): Data<f64>) -> f64 {
+        number / 2.0
+    }
+    let server = server().await;
+    server.io.on("half", half);
+    server.io.on("name", |EventName(event): EventName| Ok(event));
+    server.io.on("nothing", |_: Socket| {});
+    server.io.on("fails", || Err::<(), _>(HandlerError::public("no")));
+    server.io.on("panics", || panic!("on purpose"));
+    server.io.handle(Event::<u32, u32>::new("double"), |_, number| number * 2);
+    let mut failures = failures(&server.io.of("/"));
+    let mut client = server.client().await;
+    client.send(r#"421["half",3]"#).await;
+    client.expect("431[1.5]").await;
+    client.send(r#"422["name"]"#).await;
+    client.expect(r#"432["name"]"#).await;
+    client.send(r#"423["nothing"]"#).await;
+    client.send(r#"424["fails"]"#).await;
+    client.expect(r#"434[{"error":"no"}]"#).await;
+    assert_eq!(failures.next().await, "fails Handler: no");
+    client.send(r#"425["panics"]"#).await;
+    client.expect(r#"435[{"error":"internal error"}]"#).await;
+    assert_eq!(failures.next().await, "panics Panic: on purpose");
+    client.send(r#"426["double",21]"#).await;
+    client.expect("436[42]").await;
 }

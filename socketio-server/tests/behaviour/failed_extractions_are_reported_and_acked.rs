@@ -3,9 +3,7 @@
 use crate::support;
 
 use serde::Deserialize;
-use socketio_server::{
-    Args, Auth, Data, DisconnectReason, Event, HandlerError, NamespaceVerdict, Socket,
-};
+use socketio_server::{Auth, Data, Event, HandlerError, NamespaceVerdict, Socket};
 use support::{failures, log, server};
 
 #[tokio::test]
@@ -35,18 +33,6 @@ async fn arguments_of_another_type_are_reported_and_acked() {
     assert!(log.rest().is_empty(), "a handler ran");
     client.send(r#"421["add",1,2]"#).await;
     client.expect("431[3]").await;
-}
-
-#[tokio::test]
-async fn a_value_that_the_event_lacks_is_reported_and_acked() {
-    let server = server().await;
-    server.io.on("reason", |_: DisconnectReason| async {});
-    server.io.on_connection(|_: Args| async {});
-    let mut failures = failures(&server.io.of("/"));
-    let mut client = server.client().await;
-    assert_eq!(failures.next().await, "connection Extract: this handler has no arguments");
-    client.send(r#"42["reason"]"#).await;
-    assert_eq!(failures.next().await, "reason Extract: the handler is not a disconnection handler");
 }
 
 #[tokio::test]

@@ -80,14 +80,6 @@ async fn a_middleware_changes_an_event() {
     let mut client = server.client().await;
     client.send(r#"421["shout",["a","b"]]"#).await;
     client.expect(r#"431["a b!"]"#).await;
-    // Other kinds of handlers cannot take `Rewrite`.
-    server
-        .io
-        .of("/other")
-        .on("event", |rewrite: Result<Rewrite, HandlerError>| async move { rewrite.is_err() });
-    client.connect("/other").await;
-    client.send(r#"42/other,1["event"]"#).await;
-    client.expect("43/other,1[true]").await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use crate::support;
 
-use socketio_server::{MemoryCluster, ServerConfig, ServerEvent};
+use socketio_server::{Data, EventName, MemoryCluster, ServerConfig, ServerEvent};
 use support::{log, server_with, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -34,4 +34,18 @@ async fn server_side_events_start_in_order() {
     for n in 0..COUNT {
         assert_eq!(begun.next().await, n);
     }
+}
+
+#[tokio::test]
+async fn handlers_of_server_side_events_take_extractors_and_reply_with_their_value() {
+    let cluster = MemoryCluster::new();
+    let node = || server_with(ServerConfig::default().adapter(cluster.adapter()));
+    let (one, two) = (node().await, node().await);
+    two.io.on_server_side("add", |Data((a, b)): Data<(u32, u32)>| a + b);
+    two.io.on_server_side("name", |EventName(event): EventName| async move { Ok(event) });
+    within(one.io.joined()).await;
+    within(two.io.joined()).await;
+    let sums: Vec<u32> = one.io.server_side_emit_with_ack("add", &(1, 2)).await.unwrap();
+    let names: Vec<String> = one.io.server_side_emit_with_ack("name", &()).await.unwrap();
+    assert_eq!((sums, names), (vec![3], vec!["name".to_owned()]));
 }

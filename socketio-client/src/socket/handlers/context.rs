@@ -1,7 +1,10 @@
-//! The data of an event.
+//! The contexts of handlers: the values that extractors read.
 
 use std::sync::Arc;
 
+use serde::Serialize;
+use serde_json::json;
+use socketio_core::{HandlerContext, HandlerError, Reply, local_event};
 use socketio_parser::Args;
 
 use crate::{
@@ -9,31 +12,96 @@ use crate::{
     socket::{Ack, Responder, Socket},
 };
 
-/// The data of an event, from which extractors take their arguments.
-#[derive(Clone)]
-pub struct Context {
-    pub(crate) socket: Socket,
-    pub(crate) args: Option<Args>,
-    pub(crate) responder: Option<Responder>,
-    pub(crate) reason: Option<DisconnectReason>,
-    pub(crate) description: Option<Arc<str>>,
-    /// Boxed, because events are moved often and have no error.
-    pub(crate) error: Option<Box<ConnectError>>,
+/// The context of a handler, of any kind. An extractor for handlers of every kind implements
+/// [`Extract<C>`](crate::Extract) for every context:
+///
+/// ```
+/// use socketio_client::{Context, Extract, HandlerError};
+///
+/// struct SocketId(Option<String>);
+///
+/// impl<C: Context> Extract<C> for SocketId {
+///     fn extract(context: &mut C) -> Result<Self, HandlerError> {
+///         Ok(Self(context.socket().id()))
+///     }
+/// }
+/// ```
+pub trait Context: HandlerContext<Reply: Reply<Waiting = ()>> {
+    /// Returns the socket that received the event.
+    fn socket(&self) -> &Socket;
 }
 
-impl Context {
-    pub(crate) fn of(socket: Socket) -> Self {
-        Self { socket, args: None, responder: None, reason: None, description: None, error: None }
-    }
+/// The context of handlers of events (`on`, `once`, `on_any`).
+///
+/// Extractors: [`Socket`], [`Data<T>`](crate::Data), [`EventName`](crate::EventName), [`Args`],
+/// [`Ack`].
+#[derive(Clone)]
+pub struct EventContext {
+    pub(crate) socket: Socket,
+    pub(crate) args: Args,
+    pub(crate) responder: Option<Responder>,
+}
 
-    /// Returns the socket that received the event.
-    pub fn socket(&self) -> &Socket {
-        &self.socket
-    }
+/// The context of `on_connect` handlers. Extractors: [`Socket`].
+#[derive(Clone)]
+pub struct ConnectContext {
+    pub(crate) socket: Socket,
+}
 
-    /// Returns the arguments of the event. `connect`, `disconnect` and `connect_error` have none.
-    pub fn args(&self) -> Option<&Args> {
-        self.args.as_ref()
+/// The context of `on_connect_error` handlers. Extractors: [`Socket`], [`ConnectError`].
+#[derive(Clone)]
+pub struct ConnectErrorContext {
+    pub(crate) socket: Socket,
+    pub(crate) error: ConnectError,
+}
+
+/// The context of `on_disconnect` handlers. Extractors: [`Socket`], [`DisconnectReason`],
+/// [`DisconnectDescription`](crate::DisconnectDescription).
+#[derive(Clone)]
+pub struct DisconnectContext {
+    pub(crate) socket: Socket,
+    pub(crate) reason: DisconnectReason,
+    pub(crate) description: Option<Arc<str>>,
+}
+
+macro_rules! contexts {
+    ($($context:ident, $reply:ty, |$this:ident| $into_reply:expr;)*) => { $(
+        impl Context for $context {
+            fn socket(&self) -> &Socket {
+                &self.socket
+            }
+        }
+
+        impl HandlerContext for $context {
+            type Reply = $reply;
+
+            fn into_reply(self) -> $reply {
+                let $this = self;
+                $into_reply
+            }
+        }
+
+        impl std::fmt::Debug for $context {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($context))
+                    .field("socket", &self.socket)
+                    .finish_non_exhaustive()
+            }
+        }
+    )* };
+}
+
+contexts! {
+    EventContext, Ack, |this| Ack(this.responder);
+    ConnectContext, (), |_this| ();
+    ConnectErrorContext, (), |_this| ();
+    DisconnectContext, (), |_this| ();
+}
+
+impl EventContext {
+    /// Returns the event's arguments.
+    pub fn args(&self) -> &Args {
+        &self.args
     }
 
     /// Returns the ack that the server waits for.
@@ -41,25 +109,61 @@ impl Context {
         Ack(self.responder.clone())
     }
 
-    /// Returns why the socket was disconnected, in `disconnect` handlers.
-    pub fn disconnect_reason(&self) -> Option<DisconnectReason> {
-        self.reason
-    }
-
-    /// Returns details of the [`disconnect_reason`](Self::disconnect_reason), such as which request
-    /// failed and how.
-    pub fn disconnect_description(&self) -> Option<&str> {
-        self.description.as_deref()
-    }
-
-    /// Returns why the socket is not connected, in `connect_error` handlers.
-    pub fn connect_error(&self) -> Option<&ConnectError> {
-        self.error.as_deref()
+    /// Returns the context of a handler that was registered under the name of a connection change.
+    fn of_change<T: Serialize + ?Sized>(
+        socket: Socket,
+        event: &str,
+        args: &T,
+    ) -> Result<Self, HandlerError> {
+        Ok(Self { socket, args: local_event(event, args)?, responder: None })
     }
 }
 
-impl std::fmt::Debug for Context {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("socket", &self.socket).finish_non_exhaustive()
+impl ConnectContext {
+    /// Returns the context of a handler of `on("connect")`, which has no arguments.
+    pub(crate) fn into_event(self) -> Result<EventContext, HandlerError> {
+        EventContext::of_change(self.socket, "connect", &())
+    }
+}
+
+impl ConnectErrorContext {
+    /// Returns why the socket is not connected.
+    pub fn error(&self) -> &ConnectError {
+        &self.error
+    }
+
+    /// Returns the context of a handler of `on("connect_error")`. Its argument is an object with
+    /// `message` and, if the server sent some, `data`.
+    pub(crate) fn into_event(self) -> Result<EventContext, HandlerError> {
+        let message = self.error.to_string();
+        let error = match &self.error {
+            ConnectError::Refused { data: Some(data), .. } => {
+                json!({ "message": message, "data": data })
+            }
+            _ => json!({ "message": message }),
+        };
+        EventContext::of_change(self.socket, "connect_error", &error)
+    }
+}
+
+impl DisconnectContext {
+    /// Returns why the socket was disconnected.
+    pub fn reason(&self) -> DisconnectReason {
+        self.reason
+    }
+
+    /// Returns details of the [`reason`](Self::reason), such as which request failed and how.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// Returns the context of a handler of `on("disconnect")`. Its arguments are the texts of
+    /// the reason and of its details, if there are any.
+    pub(crate) fn into_event(self) -> Result<EventContext, HandlerError> {
+        let reason = self.reason.to_string();
+        match &self.description {
+            Some(more) => EventContext::of_change(self.socket, "disconnect", &(reason, &**more)),
+            None => EventContext::of_change(self.socket, "disconnect", &reason),
+        }
     }
 }

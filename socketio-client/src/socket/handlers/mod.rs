@@ -1,12 +1,14 @@
 //! Handlers and their arguments.
 
 mod context;
-mod extract;
-mod handler;
+mod extractors;
 
-pub(crate) use self::handler::{Erased, HandlerFuture, erase, erase_typed};
-pub use self::{
-    context::Context,
-    extract::{Data, DisconnectDescription, EventName, Extract, MaybeExtract},
-    handler::{Handler, TypedHandler},
+pub use self::context::{
+    ConnectContext, ConnectErrorContext, Context, DisconnectContext, EventContext,
 };
+pub use socketio_core::{
+    Data, DisconnectDescription, EventName, Extract, Handler, MaybeExtract, TypedHandler,
+};
+pub(crate) use socketio_core::{ErasedHandler, HandlerFuture, erase, erase_typed};
+
+pub(crate) type EventHandler = ErasedHandler<EventContext>;

@@ -215,8 +215,8 @@ pub(crate) fn connection_events(socket: &Socket) -> Log<String> {
     };
     let [one, two, three] = [write.clone(), write.clone(), write];
     socket.on("connect", move || one("connect".into()));
-    socket.on("disconnect", move |reason: DisconnectReason| two(format!("disconnect: {reason}")));
-    socket.on("connect_error", move |error: ConnectError| three(format!("connect_error: {error}")));
+    socket.on_disconnect(move |reason: DisconnectReason| two(format!("disconnect: {reason}")));
+    socket.on_connect_error(move |error: ConnectError| three(format!("connect_error: {error}")));
     log
 }
 

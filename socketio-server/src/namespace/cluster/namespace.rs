@@ -1,6 +1,6 @@
 //! Cluster methods of a namespace.
 
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::{Ask, Body, Gathered, event_args};
@@ -12,8 +12,8 @@ use crate::namespace::cluster::{
     server_side::ServerEvent,
 };
 use crate::{
-    error::{ClusterError, EmitError, HandlerError, ServerSideError},
-    handlers::Registration,
+    error::{ClusterError, EmitError, ServerSideError},
+    handlers::{Handler, Registration, erase},
     namespace::Namespace,
 };
 
@@ -101,22 +101,30 @@ impl Namespace {
 
     /// Adds a handler for an event that other servers send with
     /// [`server_side_emit`](Self::server_side_emit) (`io.on(event)` in Node). Each call runs in a
-    /// task of its own. The calls start in the order of the events.
-    pub fn on_server_side<F, Fut>(&self, event: &str, handler: F) -> Registration<'_, Self>
-    where
-        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
-    {
-        Registration::in_namespace(self, self.0.server_side.add(Some(event), handler))
+    /// task of its own. The calls start in the order of the events. The handler takes
+    /// [`ServerEvent`], or the extractors that it lists. If the sender waits for a reply, it gets the
+    /// value that the handler returns.
+    ///
+    /// ```
+    /// use socketio_server::{Data, Server};
+    ///
+    /// let io = Server::new();
+    /// io.on_server_side("add", |Data((a, b)): Data<(u32, u32)>| a + b);
+    /// ```
+    pub fn on_server_side<M>(
+        &self,
+        event: &str,
+        handler: impl Handler<ServerEvent, M>,
+    ) -> Registration<'_, Self> {
+        Registration::in_namespace(self, self.0.server_side.add(Some(event), erase(handler)))
     }
 
     /// Adds a handler for every event that other servers send.
-    pub fn on_any_server_side<F, Fut>(&self, handler: F) -> Registration<'_, Self>
-    where
-        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
-    {
-        Registration::in_namespace(self, self.0.server_side.add(None, handler))
+    pub fn on_any_server_side<M>(
+        &self,
+        handler: impl Handler<ServerEvent, M>,
+    ) -> Registration<'_, Self> {
+        Registration::in_namespace(self, self.0.server_side.add(None, erase(handler)))
     }
 
     /// Removes the handlers of an event of other servers that were added with

@@ -2,8 +2,7 @@
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
-    pin::Pin,
+    future::poll_fn,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -13,6 +12,7 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::{Body, NodeId, RequestId, answer_args};
+use socketio_core::{ErasedHandler, HandlerContext, Reply};
 use socketio_parser::Args;
 use tokio::runtime::Handle;
 
@@ -20,7 +20,10 @@ use crate::error::{EmitError, HandlerError};
 use crate::handlers::table::{EventListeners, Listener, ListenerId};
 use crate::namespace::cluster::membership::Membership;
 
-/// An event that another server of the cluster sent with `server_side_emit`.
+/// An event that another server of the cluster sent with `server_side_emit`: the context of
+/// `on_server_side` handlers, and itself an extractor.
+///
+/// Further extractors: [`Data<T>`](crate::Data), [`EventName`](crate::EventName), [`Args`].
 ///
 /// ```
 /// use socketio_server::{Server, ServerEvent};
@@ -34,7 +37,7 @@ use crate::namespace::cluster::membership::Membership;
 /// ```
 #[derive(Clone)]
 pub struct ServerEvent {
-    args: Args,
+    pub(crate) args: Args,
     asker: Option<Arc<Asker>>,
 }
 
@@ -97,21 +100,35 @@ impl fmt::Debug for ServerEvent {
     }
 }
 
-type Running = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
-type Erased = Arc<dyn Fn(ServerEvent) -> Running + Send + Sync>;
+impl HandlerContext for ServerEvent {
+    type Reply = Self;
+
+    fn into_reply(self) -> Self {
+        self
+    }
+}
+
+impl Reply for ServerEvent {
+    type Waiting = ();
+
+    fn reply<T: Serialize>(&mut self, answer: &T) -> Result<(), HandlerError> {
+        Ok(self.answer(answer)?)
+    }
+
+    fn into_waiting(self) {}
+}
 
 /// The handlers of a namespace for server-side events.
 #[derive(Default)]
-pub(crate) struct ServerHandlers(RwLock<EventListeners<Erased>>);
+pub(crate) struct ServerHandlers(RwLock<EventListeners<ErasedHandler<ServerEvent>>>);
 
 impl ServerHandlers {
     /// Adds a handler for an event, or for all events.
-    pub(super) fn add<F, Fut>(&self, event: Option<&str>, handler: F) -> ListenerId
-    where
-        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
-    {
-        let handler: Erased = Arc::new(move |event| Box::pin(handler(event)));
+    pub(super) fn add(
+        &self,
+        event: Option<&str>,
+        handler: ErasedHandler<ServerEvent>,
+    ) -> ListenerId {
         let listener = Listener::new(handler);
         self.change(|listeners| match event {
             Some(event) => listeners.add(event, listener),
@@ -135,7 +152,10 @@ impl ServerHandlers {
     }
 
     /// Changes the handlers. The returned value is dropped without holding the lock.
-    fn change<R>(&self, change: impl FnOnce(&mut EventListeners<Erased>) -> R) -> R {
+    fn change<R>(
+        &self,
+        change: impl FnOnce(&mut EventListeners<ErasedHandler<ServerEvent>>) -> R,
+    ) -> R {
         change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -149,7 +169,7 @@ impl ServerHandlers {
     }
 
     /// Returns the handlers of an event. Those of all events come first.
-    pub(super) fn find(&self, event: &str) -> Vec<Erased> {
+    pub(super) fn find(&self, event: &str) -> Vec<ErasedHandler<ServerEvent>> {
         let listeners = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let named = listeners.find(event);
         let all = listeners.any.iter().chain(named.iter().flat_map(|list| list.iter()));
@@ -162,7 +182,7 @@ impl ServerHandlers {
 pub(super) fn start(
     membership: &Arc<Membership>,
     runtime: &Handle,
-    handlers: &[Erased],
+    handlers: &[ErasedHandler<ServerEvent>],
     args: Args,
     asker: Option<(NodeId, RequestId)>,
 ) {
@@ -188,16 +208,18 @@ pub(super) fn start(
                 let _ = after.await;
             }
             // User code runs in this task, so that a panic ends only this task.
-            let mut running = handler(event);
-            let first = poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await;
-            drop(started);
-            let result = match first {
-                Poll::Ready(result) => result,
-                Poll::Pending => running.await,
+            let result = async {
+                let mut running = handler(event)?;
+                let first = poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await;
+                drop(started);
+                match first {
+                    Poll::Ready(result) => result,
+                    Poll::Pending => running.await,
+                }
             };
-            if let Err(error) = result {
-                let event = name.event();
-                tracing::warn!(target: "socketio::cluster", event, %error, "a handler of a server-side event failed");
+            if let Err(error) = result.await {
+                let (event, error) = (name.event(), error.for_log());
+                tracing::warn!(target: "socketio::cluster", event, error, "a handler of a server-side event failed");
             }
         });
     }

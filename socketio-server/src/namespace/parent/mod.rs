@@ -2,14 +2,16 @@
 
 mod broadcast;
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_parser::{Args, Event};
 
 use crate::{
-    error::HandlerError,
-    handlers::{Failure, Handler, Registration, TypedHandler},
+    handlers::{
+        ConnectContext, DisconnectContext, EventContext, Failure, Handler, Registration,
+        TypedHandler,
+    },
     namespace::registry::Registry,
     namespace::{Namespace, cluster::ServerEvent},
     socket::Socket,
@@ -53,17 +55,28 @@ pub struct ParentNamespace {
 impl ParentNamespace {
     /// Adds a handler that runs after a client has connected to a child. See
     /// [`Namespace::on_connection`].
-    pub fn on_connection<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn on_connection<M>(
+        &self,
+        handler: impl Handler<ConnectContext, M>,
+    ) -> Registration<'_, Self> {
         self.template.on_connection(handler).with_owner(self)
     }
 
     /// Adds a handler for an event. See [`Namespace::on`].
-    pub fn on<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn on<M>(
+        &self,
+        event: &str,
+        handler: impl Handler<EventContext, M>,
+    ) -> Registration<'_, Self> {
         self.template.on(event, handler).with_owner(self)
     }
 
     /// Adds a handler for the next event of this name in each child. See [`Namespace::once`].
-    pub fn once<M>(&self, event: &str, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn once<M>(
+        &self,
+        event: &str,
+        handler: impl Handler<EventContext, M>,
+    ) -> Registration<'_, Self> {
         self.template.once(event, handler).with_owner(self)
     }
 
@@ -81,10 +94,10 @@ impl ParentNamespace {
     }
 
     /// Adds a handler for a typed event. See [`Namespace::handle`].
-    pub fn handle<A, R>(
+    pub fn handle<A, R, K>(
         &self,
         event: Event<A, R>,
-        handler: impl TypedHandler<A, R>,
+        handler: impl TypedHandler<Socket, A, R, K>,
     ) -> Registration<'_, Self>
     where
         A: DeserializeOwned + Send + 'static,
@@ -94,12 +107,12 @@ impl ParentNamespace {
     }
 
     /// Adds a handler for every event. See [`Namespace::on_any`].
-    pub fn on_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn on_any<M>(&self, handler: impl Handler<EventContext, M>) -> Registration<'_, Self> {
         self.template.on_any(handler).with_owner(self)
     }
 
     /// Adds a handler for every event, before the existing ones. See [`Namespace::prepend_any`].
-    pub fn prepend_any<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn prepend_any<M>(&self, handler: impl Handler<EventContext, M>) -> Registration<'_, Self> {
         self.template.prepend_any(handler).with_owner(self)
     }
 
@@ -128,21 +141,20 @@ impl ParentNamespace {
 
     /// Adds a handler for an event that other servers send to a child. See
     /// [`Namespace::on_server_side`].
-    pub fn on_server_side<F, Fut>(&self, event: &str, handler: F) -> Registration<'_, Self>
-    where
-        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
-    {
+    pub fn on_server_side<M>(
+        &self,
+        event: &str,
+        handler: impl Handler<ServerEvent, M>,
+    ) -> Registration<'_, Self> {
         self.template.on_server_side(event, handler).with_owner(self)
     }
 
     /// Adds a handler for every event that other servers send to a child. See
     /// [`Namespace::on_any_server_side`].
-    pub fn on_any_server_side<F, Fut>(&self, handler: F) -> Registration<'_, Self>
-    where
-        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
-    {
+    pub fn on_any_server_side<M>(
+        &self,
+        handler: impl Handler<ServerEvent, M>,
+    ) -> Registration<'_, Self> {
         self.template.on_any_server_side(handler).with_owner(self)
     }
 
@@ -161,18 +173,24 @@ impl ParentNamespace {
     }
 
     /// Adds a middleware for each further CONNECT to a child. See [`Namespace::use_`].
-    pub fn use_<M>(&self, middleware: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn use_<M>(&self, middleware: impl Handler<ConnectContext, M>) -> Registration<'_, Self> {
         self.template.use_(middleware).with_owner(self)
     }
 
     /// Adds a handler that runs when a socket is about to be disconnected. See
     /// [`Namespace::on_disconnecting`].
-    pub fn on_disconnecting<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn on_disconnecting<M>(
+        &self,
+        handler: impl Handler<DisconnectContext, M>,
+    ) -> Registration<'_, Self> {
         self.template.on_disconnecting(handler).with_owner(self)
     }
 
     /// Adds a handler that runs after a socket was disconnected. See [`Namespace::on_disconnect`].
-    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> Registration<'_, Self> {
+    pub fn on_disconnect<M>(
+        &self,
+        handler: impl Handler<DisconnectContext, M>,
+    ) -> Registration<'_, Self> {
         self.template.on_disconnect(handler).with_owner(self)
     }
 

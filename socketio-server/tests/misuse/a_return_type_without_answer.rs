@@ -10,4 +10,5 @@ async fn pay() -> Receipt {
 
 fn main() {
     Server::new().on("pay", pay);
+    Server::new().on("pay", || Receipt);
 }

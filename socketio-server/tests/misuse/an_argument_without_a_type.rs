@@ -1,0 +1,5 @@
+use socketio_server::Server;
+
+fn main() {
+    Server::new().on("join", |socket| async {});
+}
