@@ -12,6 +12,7 @@ mod remote_emitter;
 mod server_side;
 mod warnings;
 
+#[cfg(feature = "admin")]
 pub(crate) use details::details;
 pub(crate) use membership::{Clustered, LocalDelivery, Membership, Relay, TransferGuard};
 pub(crate) use node::join_cluster;
