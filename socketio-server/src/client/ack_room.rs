@@ -10,8 +10,8 @@ use tokio::sync::{Mutex, Notify};
 /// The calls of one connection that wait for room in the table of acks.
 #[derive(Debug, Default)]
 pub(crate) struct AckRoom {
-    /// Held by the call that is next. The others queue for it, in order.
-    turn: Mutex<()>,
+    /// Held by the first call. The others queue for it, in order.
+    queue: Mutex<()>,
     freed: Notify,
     waiting: AtomicUsize,
 }
@@ -53,7 +53,7 @@ impl AckRoom {
             return Err(NoRoom::Full);
         }
         let entered = async {
-            let _turn = self.turn.lock().await;
+            let _first = self.queue.lock().await;
             loop {
                 if let Some(done) = attempt() {
                     return done;

@@ -183,8 +183,8 @@ impl ServerConfig {
     }
 
     /// Sets how many handlers of one connection may run at once (default 256). Connection and
-    /// disconnection handlers and those of all namespaces are counted together. At the limit, the
-    /// server stops reading from the client.
+    /// disconnection handlers and those of all namespaces are counted together. The middlewares of
+    /// an event count as one handler. At the limit, the server stops reading from the client.
     ///
     /// A handler whose ack waits for room in the outgoing queue counts until the ack was sent. No
     /// event starts while the waiting acks take more than half of

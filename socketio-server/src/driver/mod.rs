@@ -16,7 +16,7 @@ use std::{
     time::Instant,
 };
 
-use engineio_server::{CloseReason, Event, Frames, PacketData, Revision, SendError};
+use engineio_server::{CloseReason, Event, Frames, Revision, SendError};
 use socketio_parser::{Connection, Output, Protocol};
 use tracing::Span;
 
@@ -112,7 +112,11 @@ impl Driver {
             // events.
             self.handle_requests(cx);
             match self.connection.poll_event(cx) {
-                Poll::Ready(Event::Message(data)) if !self.closing => self.handle_data(data, cx),
+                Poll::Ready(Event::Message(data)) if !self.closing => {
+                    let result = self.client.machine().handle_data(now(), data);
+                    self.handle_outputs(cx);
+                    self.close_if_violated(result);
+                }
                 Poll::Ready(Event::Closed(reason)) => self.finish(reason, cx),
                 Poll::Ready(_) => {}
                 Poll::Pending => {
@@ -123,14 +127,6 @@ impl Driver {
                     }
                 }
             }
-        }
-    }
-
-    fn handle_data(&mut self, data: PacketData, cx: &mut Context<'_>) {
-        let result = self.client.machine().handle_data(now(), data);
-        self.handle_outputs(cx);
-        if let Err(violation) = result {
-            self.close_violator(&violation);
         }
     }
 
@@ -166,10 +162,12 @@ impl Driver {
     }
 
     /// Closes a client that broke the protocol. Its sockets see a "forced close", as in Node.
-    fn close_violator(&mut self, violation: &socketio_parser::Violation) {
-        tracing::debug!(target: "socketio::client", %violation, "closing");
-        self.violation = Some(violation.to_string().into());
-        self.close(false);
+    fn close_if_violated(&mut self, result: Result<(), socketio_parser::Violation>) {
+        if let Err(violation) = result {
+            tracing::debug!(target: "socketio::client", %violation, "closing");
+            self.violation = Some(violation.to_string().into());
+            self.close(false);
+        }
     }
 
     /// Handles the requests of other tasks. Returns whether there were any.
@@ -231,9 +229,7 @@ impl Driver {
         }
         let result = self.client.machine().handle_timeout(now);
         self.handle_outputs(cx);
-        if let Err(violation) = result {
-            self.close_violator(&violation);
-        }
+        self.close_if_violated(result);
         true
     }
 
