@@ -138,7 +138,7 @@ impl Client for InMemoryClient {
     async fn next(&mut self) -> Option<Event> {
         match self.client.next().await {
             Ok(received) => {
-                let ack = received.wants_answer().then_some(self.pending_acks.len() as u64);
+                let ack = received.wants_ack().then_some(self.pending_acks.len() as u64);
                 let args = Values(received.args().values().unwrap());
                 let event = Event { name: received.event().to_owned(), args, ack };
                 if let Some(ack) = ack {
@@ -152,7 +152,7 @@ impl Client for InMemoryClient {
     }
 
     async fn answer(&mut self, ack: u64, answer: Value) {
-        self.pending_acks[&ack].answer(&answer).await.unwrap();
+        self.pending_acks[&ack].ack(&answer).await.unwrap();
     }
 }
 

@@ -74,9 +74,9 @@ fn declare(namespace: &Namespace, name: &str) {
             list.extend(event.args().values()?);
             heard.lock().unwrap_or_else(PoisonError::into_inner).push(Value::Array(list));
             match event.event() {
-                "null" => event.answer(&Values(vec![Value::Null]))?,
-                "nothing" => event.answer(&())?,
-                _ => event.answer(&*own)?,
+                "null" => event.reply(&Values(vec![Value::Null]))?,
+                "nothing" => event.reply(&())?,
+                _ => event.reply(&*own)?,
             }
             Ok(())
         }

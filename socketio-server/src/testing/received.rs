@@ -37,7 +37,7 @@ impl Received {
     }
 
     /// Returns whether the server requests an ack.
-    pub fn wants_answer(&self) -> bool {
+    pub fn wants_ack(&self) -> bool {
         self.id.is_some()
     }
 
@@ -46,7 +46,7 @@ impl Received {
     /// # Errors
     ///
     /// Returns an error if the ack cannot be encoded or the connection is closed.
-    pub async fn answer<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), TestError> {
+    pub async fn ack<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), TestError> {
         match self.id {
             Some(id) => self.wire.post(&[self.parser.encode_ack(&self.nsp, id, args)?]).await,
             None => Ok(()),

@@ -135,7 +135,7 @@ async fn silent_servers_and_nodes_are_reported_as_missing() {
     let (one, two) = two(&cluster, limits.clone()).await;
     let three = node(&cluster, limits).await;
     two.io.on_server_side("q", |event: ServerEvent| async move {
-        event.answer(&7)?;
+        event.reply(&7)?;
         Ok(())
     });
     let asked = one.io.server_side_emit_with_ack::<u32>("q", &());

@@ -198,7 +198,7 @@ async fn awaited_acks_are_counted_by_outcome() {
     let answer = async {
         let question = client.next().await.unwrap();
         assert_eq!(io.stats().acks.pending(), 1);
-        question.answer(&5).await.unwrap();
+        question.ack(&5).await.unwrap();
     };
     let (answered, ()) = join!(socket.emit_with_ack::<u32>("a", &()), answer);
     assert_eq!(answered.unwrap(), 5);

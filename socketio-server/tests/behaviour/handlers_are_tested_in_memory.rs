@@ -49,9 +49,9 @@ async fn a_test_client_acks_events_of_the_server() {
         (answer, socket.emit_with_ack::<String>("again?", &2).await)
     });
     let question = client.next().await.unwrap();
-    assert!(question.wants_answer() && question.event() == "name?");
+    assert!(question.wants_ack() && question.event() == "name?");
     assert_eq!(question.decode::<u32>().unwrap(), 1);
-    question.answer("Ann").await.unwrap();
+    question.ack("Ann").await.unwrap();
     client.expect::<u32>("again?").await.unwrap();
     // The second ack is not sent, so 30 s pass at once.
     let (first, second) = asked.await.unwrap();

@@ -148,7 +148,7 @@ impl World {
                 let answer = async {
                     let question = self.clients[who].next().await.unwrap();
                     assert_eq!(question.decode::<usize>().unwrap(), who);
-                    question.answer(&(who + 1)).await.unwrap();
+                    question.ack(&(who + 1)).await.unwrap();
                 };
                 let (asked, ()) = tokio::join!(ask, answer);
                 assert_eq!(asked.unwrap(), who + 1);

@@ -31,7 +31,7 @@ use crate::namespace::cluster::membership::Membership;
 /// let io = Server::new();
 /// io.of("/").on_server_side("whoami", |event: ServerEvent| async move {
 ///     let who: String = event.data()?;
-///     event.answer(&format!("hello {who}"))?;
+///     event.reply(&format!("hello {who}"))?;
 ///     Ok(())
 /// });
 /// ```
@@ -69,8 +69,8 @@ impl ServerEvent {
         Ok(self.args.decode()?)
     }
 
-    /// Returns whether the sender requests a reply. If not, [`answer`](Self::answer) does nothing.
-    pub fn wants_answer(&self) -> bool {
+    /// Returns whether the sender requests a reply. If not, [`reply`](Self::reply) does nothing.
+    pub fn wants_reply(&self) -> bool {
         self.asker.is_some()
     }
 
@@ -80,7 +80,7 @@ impl ServerEvent {
     /// # Errors
     ///
     /// Returns an error if the value cannot be encoded. Another one may still be sent.
-    pub fn answer<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), EmitError> {
+    pub fn reply<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), EmitError> {
         let Some(asker) = &self.asker else { return Ok(()) };
         let answer = answer_args(value)?;
         if !asker.answered.swap(true, Ordering::Relaxed) {
@@ -95,7 +95,7 @@ impl fmt::Debug for ServerEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerEvent")
             .field("args", &self.args)
-            .field("wants_answer", &self.wants_answer())
+            .field("wants_reply", &self.wants_reply())
             .finish()
     }
 }
