@@ -2,16 +2,17 @@
 //
 // Environment: PORT, NAME, ADAPTER (memory, redis, redis-sharded, redis-streams, postgres), URL (with commas between a Redis
 // Cluster's nodes), PREFIX, RECOVERY=1, PING_INTERVAL and PING_TIMEOUT in milliseconds, CLIENT=ioredis for the other Redis client,
-// RELEASE (a folder of `releases/`) for older packages, which are installed below RELEASES.
+// ADMIN=1 for the Admin UI, RELEASE (a folder of `releases/`) for older packages, which are installed below RELEASES.
 
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { instrument } from '@socket.io/admin-ui';
 import { Cluster, Redis } from 'ioredis';
 
-const { PORT = '0', NAME = 'node', ADAPTER = 'memory', URL: url, PREFIX, RECOVERY, CLIENT, RELEASE, RELEASES } = process.env;
+const { PORT = '0', NAME = 'node', ADAPTER = 'memory', URL: url, PREFIX, RECOVERY, CLIENT, RELEASE, RELEASES, ADMIN } = process.env;
 const require = createRequire(RELEASE ? join(RELEASES, RELEASE, 'package.json') : import.meta.url);
 const { Server } = require('socket.io');
 const { createClient, createCluster } = require('redis');
@@ -28,6 +29,7 @@ const io = new Server(http, {
   ...(ms('PING_TIMEOUT') && { pingTimeout: ms('PING_TIMEOUT') }),
   ...(RECOVERY === '1' && { connectionStateRecovery: { maxDisconnectionDuration: 120_000 } }),
 });
+if (ADMIN) instrument(io, { auth: false, mode: 'development', serverId: NAME });
 [io.of('/'), io.of('/chat')].forEach(serve);
 await joined();
 http.listen(Number(PORT), '127.0.0.1', () => console.log(`LISTENING ${http.address().port}`));

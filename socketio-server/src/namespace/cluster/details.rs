@@ -7,8 +7,11 @@ use crate::socket::inner::SocketInner;
 
 pub(crate) fn details(socket: &SocketInner) -> SocketDetails {
     let shared = socket.with_stored(|stored| stored.shared());
-    let mut data =
-        shared.map_or_else(|| Value::Object(Object::new()), |shared| (*shared).clone().into());
+    // Node's servers and its Admin UI expect an object where nothing was set.
+    let mut data = match shared.as_deref() {
+        None | Some(serde_json::Value::Null) => Value::Object(Object::new()),
+        Some(shared) => shared.clone().into(),
+    };
     if socket.namespace.0.on_shared.get().is_some() {
         add_client(socket, &mut data);
     }

@@ -6,14 +6,14 @@
 //! commas between the nodes of a Redis Cluster), `PREFIX` of channels (default: the adapter's),
 //! `RECOVERY` (`1` enables connection state recovery, with `nats` over JetStream), `PING_INTERVAL`
 //! and `PING_TIMEOUT` in milliseconds, `COOKIE` (`1` sets the cookie `io`, for proxies that use
-//! it).
+//! it), `ADMIN` (`1` serves the Admin UI in development mode).
 
 mod adapters;
 
 use std::{env, time::Duration};
 
 use rigs::ops;
-use socketio_server::{Cookie, Recovery, Server, ServerConfig};
+use socketio_server::{Admin, Cookie, Recovery, Server, ServerConfig};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,6 +41,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let name = setting("ADAPTER").unwrap_or_else(|| "memory".into());
     config = config.adapter(adapters::named(&name, &url, prefix, recovery).await?);
     let io = Server::with_config(config);
+    if setting("ADMIN").is_some() {
+        Admin::without_authentication().development(true).instrument(&io)?;
+    }
     ops::serve(&io, &setting("NAME").unwrap_or_else(|| "node".into()));
     let port: u16 = setting("PORT").map_or(Ok(0), |port| port.parse())?;
     let listening = io.bind(("127.0.0.1", port)).await?;
