@@ -112,7 +112,7 @@ impl Reply for ServerEvent {
     type Waiting = ();
 
     fn reply<T: Serialize>(&mut self, answer: &T) -> Result<(), HandlerError> {
-        Ok(self.answer(answer)?)
+        Ok(Self::reply(self, answer)?)
     }
 
     fn into_waiting(self) {}
