@@ -47,9 +47,10 @@ impl Broadcast {
         Self { namespace, selection: Selection::default(), without: None }
     }
 
-    /// Creates a broadcast to the sockets that another node has selected.
-    pub(crate) fn of(namespace: Namespace, selection: Selection) -> Self {
-        Self { namespace, selection, without: None }
+    /// Creates a broadcast to the sockets of this node that a node has selected.
+    pub(crate) fn on_this_node(namespace: &Namespace, mut selection: Selection) -> Self {
+        selection.flags.local = true;
+        Self { namespace: namespace.clone(), selection, without: None }
     }
 
     /// Excludes the sending socket.
@@ -162,7 +163,7 @@ impl Broadcast {
         {
             return self.deliver_at(log, LogOffset::Local(log.next_offset()), event, args);
         }
-        let frames = self.counted(parser.encode_event(nsp, None, event, args)?);
+        let frames = self.prepare(parser.encode_event(nsp, None, event, args)?);
         let targets = self.targets();
         outgoing::notify(&self.namespace, &targets, event, args);
         for target in targets {
@@ -193,7 +194,7 @@ impl Broadcast {
     ) -> Result<(), EmitError> {
         let (namespace, parser) = (&self.namespace, self.namespace.0.config.parser);
         let frames = parser.encode_event_at(namespace.nsp(), event, args, &offset.to_string())?;
-        let frames = self.counted(frames);
+        let frames = self.prepare(frames);
         if outgoing::has_listeners(namespace) {
             outgoing::notify(namespace, &self.targets(), event, args);
         }
@@ -330,7 +331,7 @@ impl Broadcast {
         let id = AckId::from(self.namespace.next_ack_id());
         let parser = self.namespace.0.config.parser;
         let frames = parser.encode_event(self.namespace.nsp(), Some(id), event, args)?;
-        Ok((id, self.counted(frames)))
+        Ok((id, self.prepare(frames)))
     }
 
     /// Sends the event to one recipient, or returns a future that does so when another of its acks
@@ -514,14 +515,10 @@ impl Broadcast {
         targets
     }
 
-    /// Counts the frames of an event that is about to be sent.
-    fn counted(&self, frames: Frames) -> Frames {
+    /// Counts the frames of an event that is about to be sent, and sets whether and how transports
+    /// may compress them.
+    fn prepare(&self, frames: Frames) -> Frames {
         self.namespace.0.counters.here().events.broadcasts.one();
-        self.compressible(frames)
-    }
-
-    /// Sets whether and how transports may compress the frames.
-    fn compressible(&self, frames: Frames) -> Frames {
         match self.selection.flags.compress {
             Some(false) => frames.compress(false),
             _ if self.namespace.0.config.engine.compresses_messages() => frames.share(),

@@ -11,7 +11,6 @@ use std::{
 
 use socketio_adapter::{
     AdapterError, Body, Inbox, Link, Message, MessageError, NodeId, Offset, Room, RoomInterest,
-    Selection,
 };
 use tokio::runtime::Handle;
 
@@ -286,7 +285,8 @@ impl Node {
     fn deliver(&self, message: Message) {
         if let (Some(namespace), Body::Broadcast { args, selection, .. }) =
             (self.namespace(), message.body)
-            && let Err(error) = on_this_node(&namespace, selection).deliver(args.event(), &args)
+            && let Err(error) =
+                Broadcast::on_this_node(&namespace, selection).deliver(args.event(), &args)
         {
             tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event that is in no log");
         }
@@ -297,7 +297,7 @@ impl Node {
     /// log.
     fn deliver_logged(&self, namespace: &Namespace, body: &Body, offset: &Offset) -> bool {
         let Body::Broadcast { args, selection, request: None } = body else { return false };
-        on_this_node(namespace, selection.clone()).deliver_from_log(args, offset).unwrap_or_else(|error| {
+        Broadcast::on_this_node(namespace, selection.clone()).deliver_from_log(args, offset).unwrap_or_else(|error| {
             tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event of the log");
             true
         })
@@ -309,7 +309,8 @@ impl Node {
         }
         match body {
             Body::Broadcast { args, selection, request: None } => {
-                if let Err(error) = on_this_node(namespace, selection).deliver(args.event(), &args)
+                if let Err(error) =
+                    Broadcast::on_this_node(namespace, selection).deliver(args.event(), &args)
                 {
                     tracing::debug!(target: "socketio::cluster", %error, "cannot deliver a broadcast of another node");
                 }
@@ -320,24 +321,30 @@ impl Node {
                     to: from.clone(),
                     request: request.clone(),
                 };
-                let clients = on_this_node(namespace, selection).relay(&args, &self.runtime, relay);
+                let clients = Broadcast::on_this_node(namespace, selection).relay(
+                    &args,
+                    &self.runtime,
+                    relay,
+                );
                 let (request, clients) = (request.clone(), clients as u64);
                 self.membership.reply(&from, Body::BroadcastClientCount { request, clients });
             }
             Body::SocketsJoin { selection, rooms } => {
-                if let Err(error) = on_this_node(namespace, selection).sockets_join(rooms) {
+                if let Err(error) =
+                    Broadcast::on_this_node(namespace, selection).sockets_join(rooms)
+                {
                     let nsp = namespace.name();
                     tracing::warn!(target: "socketio::cluster", nsp, %error, "cannot execute sockets_join of another node");
                 }
             }
             Body::SocketsLeave { selection, rooms } => {
-                let _ = on_this_node(namespace, selection).sockets_leave(rooms);
+                let _ = Broadcast::on_this_node(namespace, selection).sockets_leave(rooms);
             }
             Body::DisconnectSockets { selection, close } => {
-                let _ = on_this_node(namespace, selection).disconnect(close);
+                let _ = Broadcast::on_this_node(namespace, selection).disconnect(close);
             }
             Body::FetchSockets { selection, request } => {
-                let sockets = on_this_node(namespace, selection).targets();
+                let sockets = Broadcast::on_this_node(namespace, selection).targets();
                 let sockets = sockets.iter().map(|socket| details(socket)).collect();
                 self.membership.reply(&from, Body::FetchSocketsResponse { request, sockets });
             }
@@ -349,12 +356,6 @@ impl Node {
             _ => {}
         }
     }
-}
-
-/// Restricts the selection of another node to the sockets of this node.
-fn on_this_node(namespace: &Namespace, mut selection: Selection) -> Broadcast {
-    selection.flags.local = true;
-    Broadcast::of(namespace.clone(), selection)
 }
 
 impl Inbox for Node {
