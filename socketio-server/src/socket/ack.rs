@@ -78,7 +78,12 @@ impl Ack {
     pub async fn send_when_ready<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         let Some(responder) = &self.0 else { return Ok(()) };
         if responder.socket.0.namespace.publishes_first() {
-            return responder.send(args);
+            loop {
+                match responder.send(args) {
+                    Err(EmitError::Full) => responder.socket.ready().await?,
+                    result => return result,
+                }
+            }
         }
         match responder.send_or_wait(args)? {
             Some(waiting) => waiting.send().await,
@@ -112,6 +117,14 @@ impl Responder {
             let socket = &self.socket.0;
             if !socket.namespace.publishes_first() {
                 return socket.send(frames);
+            }
+            // The ack takes no place in the queue before its turn. A client that does not read would
+            // collect acks without a limit.
+            let (packets, bytes) = socket.client.handle.queued();
+            let (max_packets, max_bytes) = socket.client.config.engine.get_max_queued();
+            if packets >= max_packets || bytes >= max_bytes {
+                socket.client.counters.here().events.queue_full.one();
+                return Err(EmitError::Full);
             }
             let (responder, copy) = (self.clone(), frames.clone());
             let late = move |_: &_| WaitingAck::for_room(responder, copy).spawn();

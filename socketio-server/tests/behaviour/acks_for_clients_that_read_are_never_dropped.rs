@@ -285,3 +285,27 @@ async fn no_event_starts_while_waiting_acks_take_half_of_the_queue() {
     let (acks, ()) = tokio::join!(acks_of(&server, &sid, asks(50).collect()), release);
     assert!(acks.iter().enumerate().all(|(id, ack)| ack.starts_with(&format!("43{id}["))));
 }
+
+#[tokio::test]
+async fn an_explicit_ack_behind_published_events_is_refused_while_the_queue_is_full() {
+    let server = node(&mut None, 100, small()).await;
+    server.io.on("ask", |socket: Socket, ack: socketio_server::Ack| async move {
+        for n in 0..8 {
+            socket.emit("event", &n)?;
+        }
+        support::until(|| socket.conn().queued().0 == 8).await;
+        assert!(matches!(ack.send("refused"), Err(socketio_server::EmitError::Full)));
+        ack.send_when_ready("sent").await?;
+        Ok(())
+    });
+    let sid = server.polling_client().await;
+    let body = r#"420["ask"]"#;
+    assert_eq!(server.request("POST", &sid, body).await.0, 200);
+    support::until(|| server.io.stats().events.queue_full >= 1).await;
+    let mut packets = Vec::new();
+    while packets.len() < 9 {
+        let (_, body) = server.request("GET", &sid, "").await;
+        packets.extend(body.split('\u{1e}').map(str::to_owned));
+    }
+    assert_eq!(packets.last().map(String::as_str), Some(r#"430["sent"]"#));
+}
