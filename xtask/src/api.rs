@@ -37,7 +37,7 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
 
 /// The differences between the public items and their lists, one line each. Writes the lists if
 /// `update` is set.
-fn changes(workspace: &Workspace, update: bool) -> Result<Vec<String>, String> {
+pub(crate) fn changes(workspace: &Workspace, update: bool) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
     for (package, json) in document(workspace)? {
         let api = Builder::from_rustdoc_json(&json)

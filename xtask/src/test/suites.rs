@@ -12,7 +12,7 @@ use super::outcome::{Outcome, Suite};
 use super::python;
 use super::readme::readme;
 use crate::workspace::Workspace;
-use crate::{process, tidy};
+use crate::{api, process, tidy};
 
 pub(super) const ALL: &[Suite] = &[
     Suite { name: "fmt", about: "formatting", quick: true, run: fmt },
@@ -37,6 +37,12 @@ pub(super) const ALL: &[Suite] = &[
         run: tests,
     },
     Suite { name: "docs", about: "documentation, warnings denied", quick: false, run: docs },
+    Suite {
+        name: "api",
+        about: "the public items of the crates, compared with the lists in xtask/api",
+        quick: false,
+        run: api_step,
+    },
     Suite {
         name: "readme",
         about: "the README's first programs in a project of their own",
@@ -134,6 +140,17 @@ fn tidy_step(workspace: &Workspace) -> Result<Outcome, String> {
         Outcome::good()
     } else {
         Outcome { failed: 1, passed: 0, notes: complaints }
+    })
+}
+
+fn api_step(workspace: &Workspace) -> Result<Outcome, String> {
+    let changes = api::changes(workspace, false)?;
+    Ok(if changes.is_empty() {
+        Outcome::good()
+    } else {
+        let mut outcome = Outcome::broken("`cargo xtask api --update` accepts changes:".to_owned());
+        outcome.notes.extend(changes);
+        outcome
     })
 }
 
