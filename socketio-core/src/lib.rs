@@ -5,6 +5,8 @@
 //! for the types that handlers return, or [`PublicError`] for their errors.
 //!
 //! The crate does no I/O, reads no clock and needs no runtime.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
