@@ -1,4 +1,28 @@
 //! Binary at any place in a serializable type, sent as attachments.
+//!
+//! Buffers travel beside serde, in the thread, because serde has no place for them: its data model
+//! knows only `&[u8]`. A serializer of our own around `serde_json`'s could recognize [`Binary`] by
+//! a marker, as [`Args`](crate::Args) is recognized, but it would be given a slice and would have
+//! to copy it. (A `Bytes` cannot be made from a slice without a copy or unsafe code.) The same is
+//! true in the other direction, and derived code puts its own serializers in between for flattened
+//! fields and tagged enums, so no state can be passed along in ours. What remains in the thread is
+//! small: while a packet is encoded, a list of attachments; while one is decoded, the received
+//! ones. Both are nested (user code may encode a packet inside of `serialize`), and both end with a
+//! guard, even if user code panics. Without binary, a packet costs two writes to a `Cell`.
+//!
+//! ```text
+//!             encoding()                ask_for_raw(): Args are the      give_raw(): they have
+//!                                       whole list, nothing attached     left their text
+//!  Outside ───────────────► Encoding ──────────────────► RawWanted ────────────────► RawGiven
+//!     ▲  binary is an error    │ attach(): bytes go to the  │ attach()                   │
+//!     │                        │ list, a placeholder to the │                            │
+//!     │                        │ JSON                       │                            │
+//!     └────────────────────────┴────────────────────────────┴────────────────────────────┘
+//!                 the guard restores the outer mode; outside() nests the other way
+//!
+//!  decoding(attachments) ──► the deserializer lends an attachment as `&[u8]`; received() finds the
+//!                            `Bytes` that it is a part of, however late serde passes it on
+//! ```
 
 use std::{
     cell::{Cell, RefCell},
@@ -164,9 +188,10 @@ enum Mode {
     Outside,
     /// A packet is being encoded.
     Encoding,
-    /// Received arguments may pass on their text unchanged, because they are the whole list.
+    /// The value is the [`Args`](crate::Args) of a received packet. Being the whole list, they may
+    /// leave their text in [`RAW`] instead of serializing it.
     RawWanted,
-    /// Received arguments have passed on their text.
+    /// They have left their text.
     RawGiven,
 }
 
