@@ -196,13 +196,8 @@ impl Frame {
         }
     }
 
-    /// The compressed frame for a WebSocket with a compression window of `window_bits` bits.
-    ///
-    /// Calls `compress` to build it. The result is cached for all clones that share the frame (see
-    /// [`Frames::share`](crate::Frames::share)), but only for the window size of the first call.
-    /// Returns `None` if `compress` does, which means that the frame is better sent uncompressed.
-    /// This crate contains no compressor.
-    pub fn compressed(
+    /// See [`internal::compressed`](crate::internal::compressed).
+    pub(crate) fn compressed(
         &self,
         window_bits: u8,
         compress: impl FnOnce() -> Option<Bytes>,

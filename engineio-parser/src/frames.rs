@@ -37,12 +37,9 @@ impl Frames {
         self
     }
 
-    /// Makes all clones taken from now on share encodings that only some recipients need, such as
-    /// the compressed frame. Intended for broadcasts. Costs one allocation.
-    #[must_use]
-    pub fn share(mut self) -> Self {
+    /// See [`internal::share`](crate::internal::share).
+    pub(crate) fn share(&mut self) {
         self.first.share();
-        self
     }
 
     /// The frames in order.
@@ -106,7 +103,7 @@ mod tests {
         };
         assert_eq!(compress(&text.clone(), b"one").unwrap(), "one");
         assert_eq!(compress(&text.clone(), b"two").unwrap(), "two");
-        let text = text.share();
+        let text = crate::internal::share(text);
         assert_eq!(compress(&text.clone(), b"one").unwrap(), "one");
         assert_eq!(compress(&text.clone(), b"two").unwrap(), "one");
     }

@@ -58,9 +58,40 @@ pub mod session;
 pub mod websocket;
 pub mod webtransport;
 
+pub use bytes;
 pub use bytestring::ByteString;
 pub use error::{FramingError, HandshakeError, PacketError, PayloadError, WebSocketError};
 pub use frame::{Frame, FrameWriter};
 pub use frames::Frames;
 pub use handshake::OpenPacket;
 pub use packet::{Packet, PacketData, PacketType, Revision, Transport};
+
+/// What the servers of this workspace need of this crate. Not part of the public API: it may change
+/// in any release.
+#[doc(hidden)]
+pub mod internal {
+    use bytes::Bytes;
+
+    use crate::{Frame, Frames};
+
+    /// Makes all clones taken from now on share encodings that only some recipients need, such as the
+    /// compressed frame. Intended for broadcasts. Costs one allocation.
+    #[must_use]
+    pub fn share(mut frames: Frames) -> Frames {
+        frames.share();
+        frames
+    }
+
+    /// The compressed frame for a WebSocket with a compression window of `window_bits` bits.
+    ///
+    /// Calls `compress` to build it. The result is cached for all clones that [`share`] the frame, but
+    /// only for the window size of the first call. Returns `None` if `compress` does, which means that
+    /// the frame is better sent uncompressed. This crate contains no compressor.
+    pub fn compressed(
+        frame: &Frame,
+        window_bits: u8,
+        compress: impl FnOnce() -> Option<Bytes>,
+    ) -> Option<Bytes> {
+        frame.compressed(window_bits, compress)
+    }
+}

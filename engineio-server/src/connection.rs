@@ -11,7 +11,7 @@ use std::{
 
 use engineio_parser::{
     PacketData, Transport,
-    session::{CloseReason, Input, Output, Reading, SendError, Session},
+    session::{CloseReason, Input, Loss, Output, Reading, SendError, Session, Unsent},
 };
 use tokio::time::Sleep;
 
@@ -161,7 +161,16 @@ impl Connection {
     /// "ping timeout" after [`pause_timeout`](crate::EngineConfig::pause_timeout).
     ///
     /// Reading also pauses on its own while more than half of the outgoing queue is full.
-    pub fn set_reading(&mut self, reading: bool) {
+    pub fn pause_reading(&mut self) {
+        self.set_reading(false);
+    }
+
+    /// Resumes the reading of messages, which is the default.
+    pub fn resume_reading(&mut self) {
+        self.set_reading(true);
+    }
+
+    fn set_reading(&mut self, reading: bool) {
         if self.reading != reading {
             self.reading = reading;
             let shared = self.handle.0.clone();
@@ -365,7 +374,7 @@ impl Connection {
             match websocket.poll_flush(cx, &mut self.turn) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => {
-                    let lost = Input::Lost(Transport::WebSocket, true);
+                    let lost = Input::Lost(Transport::WebSocket, Loss::Failed);
                     let _ = self.handle.0.lock().session.handle_input(now(), lost);
                 }
                 Poll::Pending => self.blocked = true,
@@ -426,8 +435,8 @@ impl Connection {
             if heard && !self.blocked {
                 state.session.heard(now);
             }
-            for failed in lost {
-                let lost = Input::Lost(Transport::WebSocket, failed);
+            for loss in lost {
+                let lost = Input::Lost(Transport::WebSocket, loss);
                 let _ = state.session.handle_input(now, lost);
             }
         }
@@ -530,7 +539,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.closed.is_none() {
-            self.handle.close(true);
+            self.handle.close(Unsent::Discard);
             self.finish(CloseReason::ForcedClose);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use engineio_parser::session::Unsent;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
@@ -92,7 +93,7 @@ async fn close_on_schedule(schedule: &mut [ScheduledClose], linger: Duration) {
         while let Some(close) = waiting.next_if(|close| close.at <= now) {
             if !close.handle.is_closed() {
                 close.outcome = Outcome::Closed;
-                close.handle.close(false);
+                close.handle.close(Unsent::Send);
                 closing.push_back(close);
             }
         }
@@ -101,7 +102,7 @@ async fn close_on_schedule(schedule: &mut [ScheduledClose], linger: Duration) {
                 && !close.handle.is_closed()
             {
                 close.outcome = Outcome::Forced;
-                close.handle.close(true);
+                close.handle.close(Unsent::Discard);
             }
         }
     }

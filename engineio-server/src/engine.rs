@@ -11,7 +11,7 @@ use std::{
 
 use engineio_parser::{
     Revision, Transport,
-    session::{self, CloseReason, Input, Session},
+    session::{self, CloseReason, Input, Session, Unsent},
 };
 use http::{Method, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body;
@@ -130,6 +130,12 @@ impl Engine {
         &self.0.registry.config
     }
 
+    /// Returns the path of requests, without the slash at its end if
+    /// [`add_trailing_slash`](EngineConfig::add_trailing_slash) is off.
+    pub fn path(&self) -> &str {
+        &self.0.registry.config.path
+    }
+
     /// Returns a handle to the open session with this id.
     pub fn client(&self, sid: &str) -> Option<Handle> {
         self.0.registry.get(sid).map(Handle)
@@ -176,7 +182,7 @@ impl Engine {
         let linger = self.0.registry.config.linger;
         for shared in self.0.registry.close() {
             shared.with(|state| {
-                state.session.close(now(), CloseReason::ForcedClose, false);
+                state.session.close(now(), CloseReason::ForcedClose, Unsent::Send);
                 state.session.close_within(now(), linger);
             });
         }
@@ -259,7 +265,7 @@ impl Engine {
             tracing::error!(target: "engineio::engine", "a hook panicked");
             self.0.registry.counters.refused.hook_panicked.one();
             if let Some(shared) = affected {
-                Handle(shared).close(true);
+                Handle(shared).close(Unsent::Discard);
             }
             empty(StatusCode::INTERNAL_SERVER_ERROR)
         })

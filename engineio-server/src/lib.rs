@@ -88,6 +88,8 @@ mod error;
 mod handshake;
 #[cfg(feature = "compression")]
 mod http_compression;
+#[doc(hidden)]
+pub mod internal;
 mod listen;
 #[cfg(feature = "compression")]
 mod per_message_deflate;
@@ -104,16 +106,18 @@ mod transport;
 mod turn;
 mod unauthenticated;
 
+pub use bytes;
 pub use config::{Cookie, Cors, EngineConfig, InvalidCookie, SameSite, TurnLimits};
 pub use connection::{Connection, Event};
 pub use drain::Drained;
 pub use engine::{Application, Engine};
 pub use engineio_parser::{
     ByteString, Frame, Frames, PacketData, Revision, Transport,
-    session::{CloseReason, SendError, Traffic},
+    session::{CloseReason, SendError, Traffic, Unsent},
 };
 pub use error::{ConnectionError, ErrorContext, Refusal, RequestError};
 pub use handshake::{Handshake, PeerAddr, Secure};
+pub use http;
 #[cfg(feature = "compression")]
 pub use http_compression::HttpCompression;
 pub use ipnet::IpNet;
@@ -126,9 +130,7 @@ pub use proxy::ProxyHeader;
 pub use registry::generate_sid;
 pub use response::{ResponseBody, ServiceBody};
 pub use service::{EngineLayer, EngineService, NotFound};
-pub use shared::{Handle, Message};
-#[doc(hidden)]
-pub use stats::counting;
+pub use shared::{Handle, Message, Queued};
 pub use stats::{Closed, Dropped, Refused, Sessions, Stats};
 /// The TLS library of [`Engine::listen_tls`], for its configuration. Its features select the
 /// cryptography: add `rustls` to your dependencies with `ring` or `aws-lc-rs`.

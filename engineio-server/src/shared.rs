@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use engineio_parser::{
     ByteString, Frame, Frames, PacketData, PacketType, Revision, Transport,
-    session::{CloseReason, SendError, Session},
+    session::{CloseReason, SendError, Session, Unsent},
 };
 
 use crate::{
@@ -150,14 +150,14 @@ pub(crate) fn wake(wakers: impl IntoIterator<Item = Option<Waker>>) {
 /// A handle does not keep the session alive. After the session's end it refuses messages.
 ///
 /// ```no_run
-/// use engineio_server::{Engine, EngineConfig, SendError};
+/// use engineio_server::{Engine, EngineConfig, SendError, Unsent};
 ///
 /// # let engine = Engine::new(EngineConfig::default(), |_| async {});
 /// if let Some(handle) = engine.client("lv_VI97HAXpY6yYWAAAC") {
 ///     match handle.send("news") {
 ///         Ok(()) => {}
 ///         // The client reads too slowly, and its queue is full. This example drops the client.
-///         Err(SendError::Full(_)) => handle.close(true),
+///         Err(SendError::Full(_)) => handle.close(Unsent::Discard),
 ///         Err(_) => println!("gone"),
 ///     }
 /// }
@@ -199,10 +199,10 @@ impl Handle {
         self.0.lock().session.is_closed()
     }
 
-    /// Returns how many packets and bytes are queued.
-    pub fn queued(&self) -> (usize, usize) {
-        let state = self.0.lock();
-        (state.session.queued_packets(), state.session.queued_bytes())
+    /// Returns how much waits to be sent to the client.
+    pub fn queued(&self) -> Queued {
+        let session = &self.0.lock().session;
+        Queued { packets: session.queued_packets(), bytes: session.queued_bytes() }
     }
 
     /// Returns whether at least half of the outgoing queue is free. Otherwise no message is read
@@ -236,19 +236,6 @@ impl Handle {
             self.0.counters.refused.queue_full.one();
         }
         result
-    }
-
-    /// Like [`send_frames`](Self::send_frames), but returns the waker instead of waking it. The
-    /// frames may stay queued until the caller wakes it. Serves callers that send to many sessions
-    /// under their own lock and wake afterwards.
-    ///
-    /// # Errors
-    ///
-    /// Returns the frames if the queue is full or the session is closed.
-    pub fn queue_frames(&self, frames: Frames) -> Result<Option<Waker>, SendError> {
-        let mut state = self.0.lock();
-        state.session.send(frames)?;
-        Ok(state.sender_to_wake())
     }
 
     /// Queues messages of any size if [at least half of the queue is free](Self::has_room). Serves
@@ -303,21 +290,14 @@ impl Handle {
         drop(slot);
     }
 
-    /// Wakes the task that drives the connection, so that it polls its other futures.
-    pub fn wake(&self) {
-        let waker = self.0.lock().driver.take();
-        wake([waker]);
-    }
-
-    /// Closes the session ("forced close"). With `discard`, queued messages are dropped. Otherwise
-    /// they are sent first.
-    pub fn close(&self, discard: bool) {
-        self.0.with(|state| state.session.close(now(), CloseReason::ForcedClose, discard));
+    /// Closes the session ("forced close").
+    pub fn close(&self, unsent: Unsent) {
+        self.0.with(|state| state.session.close(now(), CloseReason::ForcedClose, unsent));
     }
 }
 
 impl State {
-    fn sender_to_wake(&mut self) -> Option<Waker> {
+    pub(crate) fn sender_to_wake(&mut self) -> Option<Waker> {
         if self.session.transport() == Transport::Polling {
             self.poll_to_wake()
         } else {
@@ -330,6 +310,15 @@ impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").field("transport", &self.transport()).finish_non_exhaustive()
     }
+}
+
+/// An amount of messages in the outgoing queue of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queued {
+    /// The number of packets.
+    pub packets: usize,
+    /// Their size in bytes.
+    pub bytes: usize,
 }
 
 /// A message to send, made from text or binary data.

@@ -65,8 +65,8 @@ mod url;
 pub use engineio_parser::Transport;
 pub use socketio_core::{Answer, IntoReply, Json, Outcome, PublicError};
 pub use socketio_parser::{
-    Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, Object, Parser, Value, Values, args,
-    value,
+    Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, NspError, Object, Parser, Value,
+    Values, args, value,
 };
 
 pub use self::{

@@ -138,13 +138,13 @@ impl Manager {
     /// # Ok(()) }
     /// ```
     pub fn socket(&self, nsp: &str) -> Socket {
-        self.find_or_add(Nsp::new(nsp), self.shared().config().socket.clone())
+        self.find_or_add(Nsp::unchecked(nsp), self.shared().config().socket.clone())
     }
 
     /// Returns the socket of a namespace, created with the given options. An existing socket keeps
     /// its options.
     pub fn socket_with(&self, nsp: &str, config: SocketConfig) -> Socket {
-        self.find_or_add(Nsp::new(nsp), config)
+        self.find_or_add(Nsp::unchecked(nsp), config)
     }
 
     fn find_or_add(&self, nsp: Nsp, config: SocketConfig) -> Socket {

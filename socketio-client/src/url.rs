@@ -5,7 +5,7 @@
 
 use std::net::Ipv6Addr;
 
-use socketio_parser::Nsp;
+use socketio_parser::{Nsp, NspError};
 
 /// Why a URL does not name a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +24,9 @@ pub enum UrlError {
     /// The port is not a number up to 65535.
     #[error("invalid port: {0:?}")]
     Port(String),
+    /// The path is not the name of a namespace.
+    #[error(transparent)]
+    Namespace(#[from] NspError),
 }
 
 /// The parts of a URL.
@@ -135,7 +138,7 @@ impl Target {
         let host = if host.contains(':') { format!("[{host}]") } else { host };
         Ok(Self {
             origin: format!("{scheme}://{host}:{port}"),
-            nsp: Nsp::new(path),
+            nsp: Nsp::new(path)?,
             query: query.map(str::to_owned),
         })
     }
@@ -343,7 +346,7 @@ mod tests {
                 (case["secure"] == true, part("host"), part("port"), nsp.to_owned(), query)
             });
             let here = Url::parse(text).ok().map(|url| {
-                let nsp = Nsp::new(url.path).to_string();
+                let nsp = Nsp::unchecked(url.path).to_string();
                 let mut query = crate::engine::query_pairs(url.query.unwrap_or_default());
                 query.retain(|(key, _)| !["EIO", "transport", "sid"].contains(&&**key));
                 (url.secure, url.host, url.port.to_string(), nsp, query)

@@ -144,7 +144,8 @@ fn codec(criterion: &mut Criterion) {
     let placeholders =
         Placeholders { name: "picture.png".into(), body: placeholder(0), preview: placeholder(1) };
     case(criterion, ("small event", &Nsp::root(), None), &message(), &message());
-    let nested = ("1 KB nested, namespace and ack", &Nsp::new("/admin"), Some(AckId::from(42)));
+    let nested =
+        ("1 KB nested, namespace and ack", &Nsp::new("/admin").unwrap(), Some(AckId::from(42)));
     case(criterion, nested, &document(), &document());
     case(criterion, ("binary, 2 attachments", &Nsp::root(), None), &upload(), &placeholders);
 }

@@ -58,10 +58,10 @@ pub enum Parser {
 /// ```
 /// use socketio_parser::{Nsp, encode_event};
 ///
-/// let frames = encode_event(&Nsp::new("/chat"), Some(7.into()), "say", &("hello", [1, 2]))?;
+/// let frames = encode_event(&Nsp::new("/chat")?, Some(7.into()), "say", &("hello", [1, 2]))?;
 /// let text = frames.iter().next().map(|frame| frame.payload());
 /// assert_eq!(text.unwrap(), &br#"42/chat,7["say","hello",[1,2]]"#[..]);
-/// # Ok::<(), socketio_parser::EncodeError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors

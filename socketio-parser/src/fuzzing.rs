@@ -1,4 +1,5 @@
-//! The fuzz targets, which cargo-fuzz and a test on stable run. Not part of the public API.
+//! The fuzz targets, which cargo-fuzz and a test on stable run. Only with the
+//! feature `fuzzing`, which is not part of the public API.
 //!
 //! Each target accepts any bytes and must not panic.
 
@@ -192,7 +193,7 @@ pub fn connection_ops(data: &[u8]) {
     let mut next_waiter = 0;
     while let Some(op) = bytes.next() {
         let argument = bytes.next().unwrap_or(0);
-        let nsp = Nsp::new(
+        let nsp = Nsp::unchecked(
             ["/", "/a", "/b", "/c", "/a?x=1"].get(usize::from(argument % 5)).unwrap_or(&""),
         );
         match op % 11 {

@@ -61,7 +61,7 @@ mod encoder;
 mod error;
 mod event;
 mod failure;
-#[doc(hidden)]
+#[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod json;
 mod kind;
@@ -79,6 +79,7 @@ mod value;
 
 pub use args::Args;
 pub use binary::Binary;
+pub use bytes;
 pub use bytestring::ByteString;
 pub use connection::{Connection, Output};
 #[cfg(feature = "contract")]
@@ -93,9 +94,9 @@ pub use event::{Event, is_reserved};
 pub use failure::AnswerError;
 pub use kind::PacketType;
 pub use limits::Limits;
-pub use nsp::Nsp;
+pub use nsp::{Nsp, NspError};
 pub use packet::{AckId, Content, Packet, Protocol, RawJson, from_json};
-pub use value::{Object, Value, Values};
+pub use value::{Object, Value, ValueIndex, Values};
 
 /// Compiles and runs the example of the README.
 #[cfg(doctest)]

@@ -1,6 +1,6 @@
 //! The name of a namespace.
 
-use std::{borrow::Borrow, fmt};
+use std::{borrow::Borrow, fmt, str::FromStr};
 
 use bytestring::ByteString;
 
@@ -9,8 +9,10 @@ use bytestring::ByteString;
 /// ```
 /// use socketio_parser::Nsp;
 ///
-/// assert_eq!(Nsp::new("chat").as_str(), "/chat");
+/// assert_eq!(Nsp::new("chat")?.as_str(), "/chat");
 /// assert_eq!(Nsp::default().as_str(), "/");
+/// assert!(Nsp::new("a,b").is_err());
+/// # Ok::<(), socketio_parser::NspError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Nsp(ByteString);
@@ -23,8 +25,18 @@ impl Nsp {
 
     /// Creates the name of a namespace. A missing leading slash is added.
     ///
-    /// `name` must not contain a comma, because a namespace ends at the first comma on the wire.
-    pub fn new(name: &str) -> Self {
+    /// # Errors
+    ///
+    /// [`NspError`] if `name` contains a comma, because a namespace ends at the first comma on the
+    /// wire.
+    pub fn new(name: &str) -> Result<Self, NspError> {
+        if name.contains(',') { Err(NspError(name.into())) } else { Ok(Self::unchecked(name)) }
+    }
+
+    /// Creates a name that may contain a comma. Only msgpack can carry such a name, and so it is
+    /// accepted from a peer and from another node, as in Node.
+    #[doc(hidden)]
+    pub fn unchecked(name: &str) -> Self {
         match name {
             "" | "/" => Self::root(),
             name if name.starts_with('/') => Self(name.into()),
@@ -52,7 +64,7 @@ impl Nsp {
     /// name.
     pub(crate) fn split_query(&self) -> (Self, Option<&str>) {
         match self.as_str().split_once('?') {
-            Some((name, query)) => (Self::new(name), Some(query)),
+            Some((name, query)) => (Self::unchecked(name), Some(query)),
             None => (self.clone(), None),
         }
     }
@@ -64,17 +76,26 @@ impl Default for Nsp {
     }
 }
 
-impl From<&str> for Nsp {
-    fn from(name: &str) -> Self {
+impl TryFrom<&str> for Nsp {
+    type Error = NspError;
+
+    fn try_from(name: &str) -> Result<Self, NspError> {
         Self::new(name)
     }
 }
 
-impl From<String> for Nsp {
-    fn from(name: String) -> Self {
-        if name.starts_with('/') { Self(name.into()) } else { Self::new(&name) }
+impl FromStr for Nsp {
+    type Err = NspError;
+
+    fn from_str(name: &str) -> Result<Self, NspError> {
+        Self::new(name)
     }
 }
+
+/// The name of a namespace contains a comma. Holds the name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a namespace must not contain a comma: `{0}`")]
+pub struct NspError(pub Box<str>);
 
 impl AsRef<str> for Nsp {
     fn as_ref(&self) -> &str {
@@ -114,13 +135,22 @@ mod tests {
 
     #[test]
     fn a_map_by_namespace_is_asked_by_str() {
-        let map = HashMap::from([(Nsp::new("chat"), 1)]);
+        let map = HashMap::from([(Nsp::new("chat").unwrap(), 1)]);
         assert_eq!(map.get("/chat"), Some(&1));
     }
 
     #[test]
+    fn a_name_with_a_comma_is_refused() {
+        assert_eq!(Nsp::new("a,b"), Err(NspError("a,b".into())));
+        assert_eq!("/a,b".parse::<Nsp>(), Err(NspError("/a,b".into())));
+    }
+
+    #[test]
     fn the_query_of_a_v2_client_is_split_off() {
-        assert_eq!(Nsp::new("/a?x=1").split_query(), (Nsp::new("/a"), Some("x=1")));
-        assert_eq!(Nsp::new("/?x=1").split_query(), (Nsp::root(), Some("x=1")));
+        assert_eq!(
+            Nsp::new("/a?x=1").unwrap().split_query(),
+            (Nsp::new("/a").unwrap(), Some("x=1"))
+        );
+        assert_eq!(Nsp::new("/?x=1").unwrap().split_query(), (Nsp::root(), Some("x=1")));
     }
 }

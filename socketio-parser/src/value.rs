@@ -1,6 +1,6 @@
 //! Dynamic values that may contain binary.
 
-use std::fmt;
+use std::{fmt, ops::Index};
 
 use bytes::Bytes;
 use indexmap::IndexMap;
@@ -52,10 +52,54 @@ pub enum Value {
 }
 
 impl Value {
-    /// Returns the member `key`, if this is an object that has one.
-    pub fn get(&self, key: &str) -> Option<&Value> {
+    /// Returns the member `key` of an object, or the item at an index of an array.
+    ///
+    /// ```
+    /// use socketio_parser::{Value, value};
+    ///
+    /// let value = value!({ "users": [{ "id": 7 }] });
+    /// let user = value.get("users").and_then(|users| users.get(0));
+    /// assert_eq!(user.and_then(|user| user.get("id")).and_then(Value::as_u64), Some(7));
+    /// assert_eq!(value["users"][0]["id"].as_u64(), Some(7));
+    /// ```
+    pub fn get(&self, index: impl ValueIndex) -> Option<&Value> {
+        index.find(self)
+    }
+
+    /// Returns whether this is `null`.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// Returns the value, if this is a boolean.
+    pub fn as_bool(&self) -> Option<bool> {
         match self {
-            Self::Object(object) => object.get(key),
+            Self::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// Returns the number, if this is an integer that fits an `i64`. A number that was written with
+    /// a fraction or an exponent is not an integer, as in `serde_json`.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => number.as_i64(),
+            _ => None,
+        }
+    }
+
+    /// Returns the number, if this is an integer that fits a `u64`. See [`as_i64`](Self::as_i64).
+    pub fn as_u64(&self) -> Option<u64> {
+        match self {
+            Self::Number(number) => number.as_u64(),
+            _ => None,
+        }
+    }
+
+    /// Returns the number as the nearest `f64`, if this is a number.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Number(number) => number.as_f64(),
             _ => None,
         }
     }
@@ -74,6 +118,50 @@ impl Value {
             Self::Binary(bytes) => Some(bytes),
             _ => None,
         }
+    }
+
+    /// Returns the items, if this is an array.
+    pub fn as_array(&self) -> Option<&[Value]> {
+        match self {
+            Self::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// Returns the members, if this is an object.
+    pub fn as_object(&self) -> Option<&Object> {
+        match self {
+            Self::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+}
+
+/// A key of an object or an index of an array, for [`Value::get`].
+pub trait ValueIndex {
+    /// Returns the part of `value` at this index.
+    fn find<'v>(&self, value: &'v Value) -> Option<&'v Value>;
+}
+
+impl<T: AsRef<str> + ?Sized> ValueIndex for &T {
+    fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+        value.as_object()?.get(self.as_ref())
+    }
+}
+
+impl ValueIndex for usize {
+    fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+        value.as_array()?.get(*self)
+    }
+}
+
+/// Like [`Value::get`], but returns [`Value::Null`] if there is no such part, and so never panics.
+impl<I: ValueIndex> Index<I> for Value {
+    type Output = Value;
+
+    fn index(&self, index: I) -> &Value {
+        static NULL: Value = Value::Null;
+        self.get(index).unwrap_or(&NULL)
     }
 }
 
@@ -334,5 +422,32 @@ impl<T: Clone + Into<Value>> From<&[T]> for Value {
 impl<T: Into<Value>, const N: usize> From<[T; N]> for Value {
     fn from(items: [T; N]) -> Self {
         Self::Array(items.into_iter().map(Into::into).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::value;
+
+    #[test]
+    fn an_accessor_returns_values_of_its_own_type_only() {
+        let value = value!({ "a": [true, -1, 1, 1.5, "x", null] });
+        let items = value["a"].as_array().unwrap();
+        let found = items.iter().map(|it| {
+            let numbers = (it.as_i64(), it.as_u64(), it.as_f64());
+            (it.as_bool(), numbers, it.as_str(), it.is_null())
+        });
+        let expected = [
+            (Some(true), (None, None, None), None, false),
+            (None, (Some(-1), None, Some(-1.0)), None, false),
+            (None, (Some(1), Some(1), Some(1.0)), None, false),
+            (None, (None, None, Some(1.5)), None, false),
+            (None, (None, None, None), Some("x"), false),
+            (None, (None, None, None), None, true),
+        ];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+        assert!(value.as_object().is_some() && value.as_array().is_none());
+        assert!(value["b"][7]["c"].is_null(), "an absent part is null");
+        assert_eq!(value["a"].get(6), None);
     }
 }

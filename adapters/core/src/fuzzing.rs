@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use socketio_parser::Nsp;
+
 use crate::{
     Ask, Body, Cluster, ClusterLimits, Discovery, Heartbeats, Message, NodeId, Output, RequestId,
     Seat, Selection, SocketDetails, answer_args, event_args,
@@ -35,7 +37,7 @@ pub fn cluster_ops(data: &[u8]) {
         _ => Discovery::Heartbeats(Heartbeats::default()),
     };
     let limits = ClusterLimits::default().max_requests(4).max_peers(4).max_answers(8);
-    let seat = Seat { nsp: "/".into(), uid: "0".into() };
+    let seat = Seat { nsp: Nsp::root(), uid: "0".into() };
     let mut node = Fuzzed {
         cluster: Cluster::new(seat, discovery, limits),
         now: Instant::now(),
@@ -96,7 +98,7 @@ impl Fuzzed {
             _ => Body::Heartbeat,
         };
         let uid = NodeId::from((value % 8).to_string());
-        self.cluster.receive(self.now, Message { uid, nsp: "/".into(), body, seq: None });
+        self.cluster.receive(self.now, Message { uid, nsp: Nsp::root(), body, seq: None });
         self.drain();
     }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
 use socketio_adapter::{Body, ClusterLimits, Message, answer_args};
+use socketio_parser::Nsp;
 use socketio_parser::{Args, Value, Values, value};
 
 fn answers(body: Body) -> Args {
@@ -60,7 +61,7 @@ fn nulls_survive_the_way_to_another_node() {
         Body::BroadcastAck { request: request(), answer: null.clone() },
         Body::ServerSideEmitResponse { request: request(), answer: null },
     ] {
-        let message = Message { uid: "1".into(), nsp: "/".into(), body, seq: None };
+        let message = Message { uid: "1".into(), nsp: Nsp::root(), body, seq: None };
         for wire in [message.to_json().unwrap().into_bytes(), message.to_msgpack().to_vec()] {
             let read = Message::decode(&wire, &ClusterLimits::default()).unwrap();
             assert_eq!(read, message);

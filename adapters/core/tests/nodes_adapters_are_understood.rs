@@ -11,6 +11,7 @@ use socketio_adapter::{
     Body, ClusterLimits, Format, Message, MessageError, RequestId, Room, Selection, SocketDetails,
     answer_args, event_args,
 };
+use socketio_parser::Nsp;
 use socketio_parser::{Args, Binary, Value, value};
 
 const SOCKET: &str = "aaaaaaaaaaaaaaaaaaaa";
@@ -72,7 +73,7 @@ fn of_emitter(wire: &[u8], name: &str) -> Body {
         Message::decode(wire, &ClusterLimits::default()),
         Err(MessageError::Field("nsp"))
     ));
-    let message = Message::decode_in(wire, &"/".into(), &ClusterLimits::default()).unwrap();
+    let message = Message::decode_in(wire, &Nsp::root(), &ClusterLimits::default()).unwrap();
     assert!(message.uid.is_anonymous(), "{name}");
     message.body
 }

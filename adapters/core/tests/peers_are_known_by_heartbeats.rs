@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use common::{Node, hello, message};
 use socketio_adapter::{Body, ClusterLimits, Discovery, Heartbeats, Output};
+use socketio_parser::Nsp;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -68,7 +69,7 @@ fn emitters_own_messages_and_other_namespaces_are_not_peers() {
     let Some(Output::Do { .. }) = node.cluster.poll_output() else { panic!("not heard") };
     node.cluster.receive(node.now, message(Body::Heartbeat));
     let mut other = message(Body::InitialHeartbeat);
-    (other.uid, other.nsp) = ("b".into(), "/other".into());
+    (other.uid, other.nsp) = ("b".into(), Nsp::new("/other").unwrap());
     node.cluster.receive(node.now, other);
     assert!(node.cluster.poll_output().is_none());
     assert_eq!((node.cluster.nodes(), node.cluster.ignored()), (Some(1), 2));

@@ -4,6 +4,7 @@
 
 use proptest::{collection::vec, prelude::*};
 use socketio_adapter::{Body, ClusterLimits, Format, Message, Selection};
+use socketio_parser::Nsp;
 use socketio_parser::{Args, Content, Decoder, Limits, Value, value};
 
 /// Arguments as a client sends them: a whole packet.
@@ -21,7 +22,7 @@ fn read(wire: &[u8]) -> Body {
 
 /// The message as other nodes read it, from JSON and from msgpack.
 fn sent(body: Body) -> [Args; 2] {
-    let message = Message { uid: "1".into(), nsp: "/".into(), body, seq: None };
+    let message = Message { uid: "1".into(), nsp: Nsp::root(), body, seq: None };
     [message.to_json().unwrap().into(), message.to_msgpack()].map(|wire| match read(&wire) {
         Body::Broadcast { args, .. } | Body::ServerSideEmit { args, .. } => args,
         Body::BroadcastAck { answer, .. } | Body::ServerSideEmitResponse { answer, .. } => answer,

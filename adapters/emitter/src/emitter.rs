@@ -29,7 +29,7 @@ impl Emitter {
 
     /// Returns an emitter for another namespace. The leading slash is optional.
     pub fn of(&self, nsp: &str) -> Self {
-        Self { publisher: self.publisher.clone(), nsp: Nsp::new(nsp) }
+        Self { publisher: self.publisher.clone(), nsp: Nsp::unchecked(nsp) }
     }
 
     /// Selects the clients in these rooms. Further calls add rooms. The id of a socket is a room

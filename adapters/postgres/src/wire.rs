@@ -68,13 +68,14 @@ pub(crate) fn attachment(notification: &str) -> Result<Option<Attachment>, Messa
 mod tests {
     use socketio_adapter::{Body, Selection, event_args};
     use socketio_parser::Binary;
+    use socketio_parser::Nsp;
 
     use super::*;
 
     fn message_with(args: &impl serde::Serialize) -> Message {
         let args = event_args("x", args).unwrap();
         let body = Body::Broadcast { args, selection: Selection::default(), request: None };
-        Message { uid: "0a785282676f06c9".into(), nsp: "/".into(), body, seq: None }
+        Message { uid: "0a785282676f06c9".into(), nsp: Nsp::root(), body, seq: None }
     }
 
     #[test]

@@ -64,9 +64,26 @@ pub enum Input {
     /// A second transport for this session is connected. Server: the new connection named this
     /// session's id. Client: the connection for the probe is open.
     ProbeStarted(Transport),
-    /// A transport was lost. `false`: its connection was closed in order. `true`: its connection
-    /// failed.
-    Lost(Transport, bool),
+    /// A transport was lost.
+    Lost(Transport, Loss),
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The peer closed it in order.
+    Closed,
+    /// It failed.
+    Failed,
+}
+
+/// What becomes of queued messages when a session is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsent {
+    /// They are sent before the session ends.
+    Send,
+    /// They are dropped, and the session ends at once.
+    Discard,
 }
 
 /// An action for the shell, or news for the application.

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{CloseReason, Config, Input, Output, Reading, Session};
+use super::{CloseReason, Config, Input, Loss, Output, Reading, Session, Unsent};
 use crate::{
     frame::Frame,
     frames::Frames,
@@ -78,7 +78,12 @@ pub fn session_ops(data: &[u8]) {
             8 if argument < 12 => _ = session.handle_input(now, Input::PushFinished),
             8 => _ = session.handle_input(now, Input::PushAborted),
             9 => _ = session.handle_input(now, Input::ProbeStarted(via)),
-            10 => _ = session.handle_input(now, Input::Lost(via, argument & 8 == 0)),
+            10 => {
+                _ = session.handle_input(
+                    now,
+                    Input::Lost(via, if argument & 8 == 0 { Loss::Failed } else { Loss::Closed }),
+                )
+            }
             11 => send(&mut session, argument),
             12 => drain(&mut session, server, via, argument, &mut due),
             13 => match argument & 3 {
@@ -91,7 +96,8 @@ pub fn session_ops(data: &[u8]) {
                 session.handle_sleep(now, Duration::from_secs(3600));
                 session.handle_timeout(now);
             }
-            14 if argument > 12 => session.close(now, CloseReason::ForcedClose, argument == 15),
+            14 if argument == 15 => session.close(now, CloseReason::ForcedClose, Unsent::Discard),
+            14 if argument > 12 => session.close(now, CloseReason::ForcedClose, Unsent::Send),
             _ => {
                 now += Duration::from_millis(1 << argument);
                 session.handle_timeout(now);

@@ -16,7 +16,7 @@ use bytestring::ByteString;
 use super::{
     config::Config,
     control::Controls,
-    event::{CloseReason, Input, Output, Reading, Role, SendError, Violation},
+    event::{CloseReason, Input, Output, Reading, Role, SendError, Unsent, Violation},
     heartbeat::Heartbeat,
     polling::{Outgoing, Requests},
     queue::Queue,
@@ -154,7 +154,7 @@ impl Session {
             Input::PollAborted => self.abort_request(now, server),
             Input::PushAborted => self.abort_request(now, !server),
             Input::ProbeStarted(via) => return self.start_probe(now, via),
-            Input::Lost(via, failed) => self.on_lost(via, failed),
+            Input::Lost(via, loss) => self.on_lost(via, loss),
         }
         Ok(())
     }
@@ -230,19 +230,19 @@ impl Session {
 
     /// Ends the session for a reason of this end.
     ///
-    /// Queued frames leave first, unless `discard` is set. On polling a close packet follows
-    /// in a request of its own. On a message transport the shell's close frame
+    /// With [`Unsent::Send`], queued frames leave first. On polling a close packet follows in a
+    /// request of its own. On a message transport the shell's close frame
     /// takes the place of the close packet. `Output::Closed` comes when all frames have left, or
     /// after 30 s (see [`close_within`](Self::close_within)). Messages that arrive in the meantime
     /// are ignored.
     ///
-    /// With `discard` the session is over at once. A waiting GET still gets a close packet.
-    pub fn close(&mut self, now: Instant, reason: CloseReason, discard: bool) {
+    /// With [`Unsent::Discard`] the session is over at once. A waiting GET still gets a close packet.
+    pub fn close(&mut self, now: Instant, reason: CloseReason, unsent: Unsent) {
         match self.phase {
             Phase::Closed => {}
             Phase::Opening => self.finish(reason),
-            Phase::Open if !discard => self.start_closing(now, reason),
-            Phase::Closing(_) if !discard => {}
+            Phase::Open if unsent == Unsent::Send => self.start_closing(now, reason),
+            Phase::Closing(_) if unsent == Unsent::Send => {}
             Phase::Open | Phase::Closing(_) => self.fail(reason),
         }
     }

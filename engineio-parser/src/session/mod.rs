@@ -119,6 +119,6 @@ mod upgrade;
 
 pub use clock::Clock;
 pub use config::Config;
-pub use event::{CloseReason, Input, Output, Reading, Role, SendError, Violation};
+pub use event::{CloseReason, Input, Loss, Output, Reading, Role, SendError, Unsent, Violation};
 pub use machine::Session;
 pub use traffic::Traffic;

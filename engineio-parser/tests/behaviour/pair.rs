@@ -10,9 +10,9 @@ use bytes::Bytes;
 use engineio_parser::{
     Frame, Frames, PacketType, Revision,
     Transport::{Polling, WebSocket},
-    session::{CloseReason, Config},
+    session::{CloseReason, Config, Unsent},
 };
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::select};
 use world::{Side, World};
 
 const MAX_PACKETS: usize = 12;
@@ -35,7 +35,7 @@ enum Operation {
 enum Fault {
     BreakSocket,
     AbortGet,
-    Close { side: Side, discard: bool },
+    Close { side: Side, unsent: Unsent },
     Crash(Side),
 }
 
@@ -47,7 +47,8 @@ fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         4 => Just(Fault::BreakSocket),
         1 => Just(Fault::AbortGet),
-        2 => (side(), any::<bool>()).prop_map(|(side, discard)| Fault::Close { side, discard }),
+        2 => (side(), select(vec![Unsent::Send, Unsent::Discard]))
+            .prop_map(|(side, unsent)| Fault::Close { side, unsent }),
         1 => side().prop_map(Fault::Crash),
     ]
 }
@@ -99,9 +100,9 @@ proptest! {
                 Operation::Upgrade => world.start_upgrade(),
                 Operation::Fault(Fault::BreakSocket) => world.break_socket(),
                 Operation::Fault(Fault::AbortGet) => world.abort_get(),
-                Operation::Fault(Fault::Close { side, discard }) => {
-                    closes.push((side, discard));
-                    world.close(side, discard);
+                Operation::Fault(Fault::Close { side, unsent }) => {
+                    closes.push((side, unsent));
+                    world.close(side, unsent);
                 }
                 Operation::Fault(Fault::Crash(side)) => world.crash(side),
             }
@@ -147,7 +148,7 @@ fn a_refused_post_does_not_discard_the_response_to_the_last_get() {
     world.start_upgrade();
     world.start_upgrade();
     world.send(Side::Server, run(Side::Server, 6, 2), false);
-    world.close(Side::Server, false);
+    world.close(Side::Server, Unsent::Send);
     for number in 8..13 {
         world.send(Side::Client, run(Side::Client, number, 0), false);
     }
@@ -155,7 +156,7 @@ fn a_refused_post_does_not_discard_the_response_to_the_last_get() {
     world.advance(Duration::from_millis(95));
     world.delay = Duration::ZERO;
     world.advance(LONG);
-    check_end(&mut world, &[(Side::Server, false)]);
+    check_end(&mut world, &[(Side::Server, Unsent::Send)]);
 }
 
 #[test]
@@ -163,7 +164,7 @@ fn a_client_with_a_close_packet_to_send_starts_no_further_get() {
     let mut world = new_world(Revision::V4);
     world.delay = Duration::from_millis(42);
     world.send(Side::Client, run(Side::Client, 1, 0), false);
-    world.close(Side::Client, false);
+    world.close(Side::Client, Unsent::Send);
     world.delay = Duration::ZERO;
     world.abort_get();
     world.advance(LONG);
@@ -222,7 +223,7 @@ fn check(world: &mut World) {
     }
 }
 
-fn check_end(world: &mut World, closes: &[(Side, bool)]) {
+fn check_end(world: &mut World, closes: &[(Side, Unsent)]) {
     let complete = |world: &mut World, from: Side| {
         let sent = world.end(from).sent.clone();
         assert_eq!(world.end(from.other()).received, sent, "not all messages of {from:?} arrived");
@@ -255,8 +256,8 @@ fn check_end(world: &mut World, closes: &[(Side, bool)]) {
             assert_eq!(world.client.session.transport(), transport);
             assert_eq!(world.server.session.transport(), transport);
         }
-        [(side, discard), ..] => {
-            if !discard {
+        [(side, unsent), ..] => {
+            if *unsent == Unsent::Send {
                 complete(world, *side);
             }
             assert_eq!(world.end(*side).closed, Some(CloseReason::ForcedClose));

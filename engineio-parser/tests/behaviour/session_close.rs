@@ -5,7 +5,7 @@ use crate::harness;
 use engineio_parser::{
     Revision,
     Transport::{Polling, WebSocket},
-    session::{CloseReason, Input, Output, Reading, SendError, Violation},
+    session::{CloseReason, Input, Loss, Output, Reading, SendError, Unsent, Violation},
 };
 use harness::{Harness, message, with_attachments};
 
@@ -36,7 +36,7 @@ fn a_waiting_get_carries_the_queue_and_the_next_one_the_close_packet() {
     let mut server = Harness::server(Polling);
     assert!(server.get().is_empty());
     server.session.send(with_attachments("a", &["x"])).unwrap();
-    server.close(false);
+    server.close(Unsent::Send);
     assert!(!server.session.is_open() && !server.session.is_closed());
     assert_eq!(server.answer_get(), ["4a", "x"]);
     assert!(server.outputs().is_empty());
@@ -48,14 +48,14 @@ fn a_waiting_get_carries_the_queue_and_the_next_one_the_close_packet() {
 fn a_waiting_get_with_an_empty_queue_ends_with_the_close_packet() {
     let mut server = Harness::server(Polling);
     assert!(server.get().is_empty());
-    server.close(false);
+    server.close(Unsent::Send);
     assert_eq!(server.answer_get(), ["1"]);
 }
 
 #[test]
 fn a_get_made_after_the_close_gets_a_noop_first() {
     let mut server = Harness::server(Polling);
-    server.close(false);
+    server.close(Unsent::Send);
     server.advance(29_999);
     assert!(server.outputs().is_empty());
     assert_eq!(server.get(), ["6", "1"]);
@@ -66,7 +66,7 @@ fn a_get_made_after_the_close_gets_a_noop_first() {
 fn a_closing_session_waits_30_s_for_a_get() {
     let mut server = Harness::server(Polling);
     server.send("a");
-    server.close(false);
+    server.close(Unsent::Send);
     server.advance(30_000);
     assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
     assert_eq!(server.session.queued_packets(), 0);
@@ -79,7 +79,7 @@ fn a_closing_session_fills_as_many_gets_as_it_needs() {
     assert!(server.get().is_empty());
     server.send("a");
     server.send("b");
-    server.close(false);
+    server.close(Unsent::Send);
     assert_eq!(server.transmit_within(Polling, 3), ["4a"]);
     server.accept(Input::PollFinished);
     assert!(server.outputs().is_empty());
@@ -91,13 +91,13 @@ fn a_closing_session_fills_as_many_gets_as_it_needs() {
 fn a_closing_websocket_is_drained_and_sends_no_close_packet() {
     let mut server = Harness::server(WebSocket);
     server.send("a");
-    server.close(false);
+    server.close(Unsent::Send);
     assert!(server.outputs().is_empty());
     assert_eq!(server.transmit(WebSocket), ["4a"]);
     assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
 
     let mut server = Harness::server(WebSocket);
-    server.close(false);
+    server.close(Unsent::Send);
     assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
 }
 
@@ -105,7 +105,7 @@ fn a_closing_websocket_is_drained_and_sends_no_close_packet() {
 fn a_due_ping_does_not_delay_the_close() {
     let mut server = Harness::server(WebSocket);
     server.advance(300);
-    server.close(false);
+    server.close(Unsent::Send);
     assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
 }
 
@@ -114,14 +114,14 @@ fn a_close_that_discards_ends_the_session_and_the_waiting_get_at_once() {
     let mut server = Harness::server(Polling);
     assert!(server.get().is_empty());
     server.send("a");
-    server.close(true);
+    server.close(Unsent::Discard);
     assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
     assert_eq!(server.answer_get(), ["1"]);
 
     let mut server = Harness::server(Polling);
     server.send("a");
-    server.close(false);
-    server.close(true);
+    server.close(Unsent::Send);
+    server.close(Unsent::Discard);
     assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
     assert_eq!(server.session.queued_bytes(), 0);
 }
@@ -130,7 +130,7 @@ fn a_close_that_discards_ends_the_session_and_the_waiting_get_at_once() {
 fn a_closing_session_ignores_messages_and_accepts_none() {
     let mut server = Harness::server(WebSocket);
     server.send("a");
-    server.close(false);
+    server.close(Unsent::Send);
     server.receive(WebSocket, "4b");
     assert!(server.outputs().is_empty());
     let refused = server.session.send(message("c"));
@@ -142,10 +142,10 @@ fn a_closing_session_ignores_messages_and_accepts_none() {
 
 #[test]
 fn a_closing_session_that_loses_its_peer_keeps_its_close_reason() {
-    for input in [Input::Lost(WebSocket, true), Input::Malformed(WebSocket)] {
+    for input in [Input::Lost(WebSocket, Loss::Failed), Input::Malformed(WebSocket)] {
         let mut server = Harness::server(WebSocket);
         server.send("a");
-        server.close(false);
+        server.close(Unsent::Send);
         server.accept(input);
         assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
         assert!(server.transmit(WebSocket).is_empty());
@@ -154,16 +154,16 @@ fn a_closing_session_that_loses_its_peer_keeps_its_close_reason() {
 
 #[test]
 fn the_loss_of_the_transport_ends_the_session() {
-    for (failed, reason) in
-        [(false, CloseReason::TransportClose), (true, CloseReason::TransportError)]
+    for (loss, reason) in
+        [(Loss::Closed, CloseReason::TransportClose), (Loss::Failed, CloseReason::TransportError)]
     {
         let mut server = Harness::server(WebSocket);
         server.send("a");
-        server.accept(Input::Lost(WebSocket, failed));
+        server.accept(Input::Lost(WebSocket, loss));
         assert_eq!(server.outputs(), [Output::Closed(reason)]);
         assert_eq!(server.session.poll_timeout(), None);
         assert!(server.transmit(WebSocket).is_empty());
-        server.accept(Input::Lost(WebSocket, failed));
+        server.accept(Input::Lost(WebSocket, loss));
         assert!(server.outputs().is_empty());
     }
 }
@@ -192,7 +192,7 @@ fn a_closing_server_lets_the_client_finish_its_upgrade() {
     let mut server = Harness::server(Polling);
     server.probe();
     server.send("a");
-    server.close(false);
+    server.close(Unsent::Send);
     server.receive(WebSocket, "5");
     assert_eq!(server.outputs(), [Output::Upgraded(WebSocket)]);
     assert_eq!(server.transmit(WebSocket), ["4a"]);
@@ -204,7 +204,7 @@ fn a_server_that_closes_over_polling_drops_its_probe() {
     let mut server = Harness::server(Polling);
     server.probe();
     assert!(server.get().is_empty());
-    server.close(false);
+    server.close(Unsent::Send);
     assert_eq!(server.answer_get(), ["1"]);
     assert_eq!(
         server.outputs(),
@@ -216,7 +216,7 @@ fn a_server_that_closes_over_polling_drops_its_probe() {
 fn a_polling_client_posts_its_queue_and_then_the_close_packet_alone() {
     let mut client = Harness::client(Polling);
     client.send("a");
-    client.close(false);
+    client.close(Unsent::Send);
     assert!(client.session.has_transmit(Polling));
     assert_eq!(client.post(), ["4a"]);
     assert!(client.outputs().is_empty());
@@ -228,14 +228,14 @@ fn a_polling_client_posts_its_queue_and_then_the_close_packet_alone() {
     client.send("a");
     client.accept(Input::PushStarted);
     assert_eq!(client.transmit(Polling), ["4a"]);
-    client.close(false);
+    client.close(Unsent::Send);
     assert!(!client.session.has_transmit(Polling), "not before the server has answered");
     client.accept(Input::PushFinished);
     assert_eq!(client.post(), ["1"]);
 
     let mut client = Harness::client(Polling);
     client.send("a");
-    client.close(true);
+    client.close(Unsent::Discard);
     assert_eq!(client.close_reason(), Some(CloseReason::ForcedClose));
     assert_eq!(client.post(), ["1"]);
     assert_eq!(client.input(Input::PushStarted), Err(Violation::Closed));
@@ -248,7 +248,7 @@ fn a_client_that_closes_drops_its_upgrade() {
     client.accept(Input::ProbeStarted(WebSocket));
     client.receive(WebSocket, "3probe");
     client.send("a");
-    client.close(false);
+    client.close(Unsent::Send);
     assert_eq!(client.outputs(), [Output::ProbeFailed(WebSocket)]);
     assert_eq!(client.post(), ["4a"]);
     assert_eq!(client.post(), ["1"]);
@@ -266,7 +266,7 @@ fn a_client_learns_of_the_servers_close() {
 fn a_client_closed_before_the_handshake_sends_nothing() {
     let mut client = Harness::opening_client(Revision::V4, Polling);
     client.send("a");
-    client.close(false);
+    client.close(Unsent::Send);
     assert_eq!(client.close_reason(), Some(CloseReason::ForcedClose));
     assert!(!client.session.has_transmit(Polling));
 }
@@ -296,7 +296,7 @@ fn a_server_may_refuse_a_client_with_a_close_packet() {
 fn a_closing_session_ends_when_its_peer_closes_too() {
     let mut server = Harness::server(Polling);
     server.send("a");
-    server.close(false);
+    server.close(Unsent::Send);
     server.accept(Input::PushStarted);
     server.receive(Polling, "1");
     assert_eq!(server.close_reason(), Some(CloseReason::ForcedClose));
@@ -306,7 +306,7 @@ fn a_closing_session_ends_when_its_peer_closes_too() {
 fn a_closing_session_has_no_heartbeat_deadline() {
     let mut server = Harness::server(Polling);
     server.advance(400);
-    server.close(false);
+    server.close(Unsent::Send);
     let due = server.session.poll_timeout();
     server.set_reading(Reading::Blind);
     server.set_reading(Reading::Open);
@@ -319,7 +319,7 @@ fn a_get_that_already_carries_frames_gets_no_close_packet() {
     server.send("a");
     server.accept(Input::PollStarted);
     assert!(server.session.poll_transmit(Polling, usize::MAX).is_some());
-    server.close(true);
+    server.close(Unsent::Discard);
     assert!(!server.session.has_transmit(Polling));
     assert!(server.transmit(Polling).is_empty());
 }
@@ -328,7 +328,7 @@ fn a_get_that_already_carries_frames_gets_no_close_packet() {
 fn a_closing_server_with_an_empty_queue_ends_at_the_upgrade() {
     let mut server = Harness::server(Polling);
     server.probe();
-    server.close(false);
+    server.close(Unsent::Send);
     server.receive(WebSocket, "5");
     assert_eq!(
         server.outputs(),
@@ -341,7 +341,7 @@ fn a_lost_transport_carries_nothing_more() {
     let mut client = Harness::client(Polling);
     client.accept(Input::ProbeStarted(WebSocket));
     client.receive(WebSocket, "3probe");
-    client.accept(Input::Lost(WebSocket, true));
+    client.accept(Input::Lost(WebSocket, Loss::Failed));
     assert!(client.session.is_closed());
     assert!(!client.session.has_transmit(WebSocket) && client.transmit(WebSocket).is_empty());
 }
@@ -352,7 +352,7 @@ fn close_within_bounds_the_wait_of_a_closing_session() {
     server.close_within(1);
     server.advance(1);
     assert!(server.outputs().is_empty(), "an open session is not affected");
-    server.close(false);
+    server.close(Unsent::Send);
     server.close_within(3000);
     server.advance(2999);
     assert_eq!(server.close_reason(), None);

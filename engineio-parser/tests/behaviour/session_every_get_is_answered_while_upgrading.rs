@@ -5,7 +5,7 @@ use crate::harness;
 
 use engineio_parser::{
     Transport::{Polling, WebSocket},
-    session::{Input, Output},
+    session::{Input, Loss, Output},
 };
 use harness::Harness;
 
@@ -74,7 +74,7 @@ fn a_failed_probe_cancels_the_pending_noop() {
     assert!(server.get().is_empty());
     server.probe();
     assert!(server.session.has_transmit(Polling));
-    server.accept(Input::Lost(WebSocket, true));
+    server.accept(Input::Lost(WebSocket, Loss::Failed));
     assert!(!server.session.has_transmit(Polling));
     assert!(server.answer_get().is_empty());
 }
@@ -95,7 +95,7 @@ fn a_get_waits_again_after_the_probe_has_failed() {
     let mut server = Harness::server(Polling);
     server.probe();
     assert!(server.get().is_empty());
-    server.accept(Input::Lost(WebSocket, true));
+    server.accept(Input::Lost(WebSocket, Loss::Failed));
     server.advance(299);
     assert!(server.answer_get().is_empty());
     server.advance(1);

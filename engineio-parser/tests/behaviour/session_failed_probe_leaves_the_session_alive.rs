@@ -4,7 +4,7 @@ use crate::harness;
 
 use engineio_parser::{
     Transport::{Polling, WebSocket, WebTransport},
-    session::{Input, Output, Violation},
+    session::{Input, Loss, Output, Violation},
 };
 use harness::{Harness, received};
 
@@ -53,11 +53,11 @@ fn malformed_input_fails_the_probe_only() {
 
 #[test]
 fn the_loss_of_the_probed_transport_fails_the_probe_only() {
-    for failed in [false, true] {
+    for loss in [Loss::Closed, Loss::Failed] {
         let mut server = Harness::server(Polling);
         assert!(server.get().is_empty());
         server.accept(Input::ProbeStarted(WebSocket));
-        server.accept(Input::Lost(WebSocket, failed));
+        server.accept(Input::Lost(WebSocket, loss));
         assert_alive(&mut server, "loss");
     }
 }
@@ -83,7 +83,7 @@ fn a_client_resumes_polling_after_a_failed_probe() {
     client.receive(WebSocket, "3probe");
     assert_eq!(client.input(Input::PollStarted), Err(Violation::NotPolling));
 
-    client.accept(Input::Lost(WebSocket, true));
+    client.accept(Input::Lost(WebSocket, Loss::Failed));
     assert_eq!(client.outputs(), [Output::ProbeFailed(WebSocket)]);
     client.accept(Input::PushFinished);
     client.accept(Input::PollStarted);

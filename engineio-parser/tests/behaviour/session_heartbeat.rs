@@ -5,7 +5,7 @@ use crate::harness;
 use engineio_parser::{
     Revision,
     Transport::{Polling, WebSocket},
-    session::{CloseReason, Input, Output, Reading},
+    session::{CloseReason, Input, Loss, Output, Reading},
 };
 use harness::{Harness, config, received};
 
@@ -325,7 +325,7 @@ fn control_outputs_can_be_taken_before_messages() {
     let mut server = Harness::server(Polling);
     server.receive(Polling, "4a");
     server.accept(Input::ProbeStarted(WebSocket));
-    server.accept(Input::Lost(WebSocket, true));
+    server.accept(Input::Lost(WebSocket, Loss::Failed));
     assert_eq!(server.session.poll_control_output(), Some(Output::ProbeFailed(WebSocket)));
     assert_eq!(server.session.poll_control_output(), None);
     assert_eq!(server.outputs(), [received("a")]);
@@ -340,7 +340,7 @@ fn extreme_timings_do_not_end_a_session() {
     );
     client.advance(1 << 32);
     assert!(client.session.is_open());
-    client.accept(Input::Lost(Polling, true));
+    client.accept(Input::Lost(Polling, Loss::Failed));
 }
 
 #[test]

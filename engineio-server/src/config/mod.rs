@@ -143,7 +143,7 @@ impl EngineConfig {
     }
 
     /// Sets how long a client counts as connected while the application does not read
-    /// ([`Connection::set_reading`](crate::Connection::set_reading)) and more data has arrived than
+    /// ([`Connection::pause_reading`](crate::Connection::pause_reading)) and more data has arrived than
     /// the server inspects, so that it can see neither pongs nor a close (default 10 min). Then the
     /// session closes with "ping timeout".
     pub fn pause_timeout(mut self, timeout: Duration) -> Self {
@@ -155,11 +155,6 @@ impl EngineConfig {
     pub fn turn(mut self, limits: TurnLimits) -> Self {
         self.turn = limits;
         self
-    }
-
-    /// Returns the limits of one [`turn`](Self::turn).
-    pub fn get_turn(&self) -> TurnLimits {
-        self.turn
     }
 
     /// Sets how long an upgrade may take before its probe is closed (default 10 s). The session
@@ -285,11 +280,6 @@ impl EngineConfig {
         self
     }
 
-    /// Returns the value of [`linger`](Self::linger).
-    pub fn get_linger(&self) -> Duration {
-        self.linger
-    }
-
     /// Sets whether clients of protocol revision 3 (Socket.IO v2) are served (default no). As in
     /// Node, these are all clients whose `EIO` is not `4`, including those without one.
     ///
@@ -331,17 +321,6 @@ impl EngineConfig {
         self
     }
 
-    /// Returns how many packets and bytes may wait to be sent to one client.
-    pub fn get_max_queued(&self) -> (usize, usize) {
-        (self.session.max_queued_packets, self.session.max_queued_bytes)
-    }
-
-    /// Returns how long it takes at most to detect a client that vanished: `ping_interval` plus
-    /// `ping_timeout`.
-    pub fn get_heartbeat(&self) -> Duration {
-        self.session.ping_interval + self.session.ping_timeout
-    }
-
     /// Sets whether and how WebSocket messages are compressed with clients that offer it (default
     /// no, as in Node). This costs CPU time, and memory if contexts are kept; see
     /// [`PerMessageDeflate`].
@@ -349,21 +328,6 @@ impl EngineConfig {
     pub fn per_message_deflate(mut self, deflate: impl Into<Option<PerMessageDeflate>>) -> Self {
         self.per_message_deflate = deflate.into();
         self
-    }
-
-    /// Returns whether WebSocket messages may be compressed. If so, frames for many recipients
-    /// should be [shared](crate::Frames::share).
-    pub fn compresses_messages(&self) -> bool {
-        #[cfg(feature = "compression")]
-        return self.per_message_deflate.is_some();
-        #[cfg(not(feature = "compression"))]
-        false
-    }
-
-    /// Returns the path, with a slash at both ends (see
-    /// [`add_trailing_slash`](Self::add_trailing_slash)).
-    pub fn get_path(&self) -> &str {
-        &self.path
     }
 
     pub(crate) fn session(&self) -> Arc<session::Config> {

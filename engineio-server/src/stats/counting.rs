@@ -49,7 +49,7 @@ macro_rules! counters {
 
         #[derive(Debug, Default)]
         pub(crate) struct $live {
-            $(pub(crate) $field: $crate::counting::Counter,)*
+            $(pub(crate) $field: $crate::internal::Counter,)*
         }
 
         impl $live {

@@ -1,7 +1,7 @@
 //! Statistics of an engine.
 
 mod counters;
-pub mod counting;
+pub(crate) mod counting;
 #[cfg(feature = "metrics")]
 mod report;
 

@@ -150,8 +150,8 @@ async fn a_websocket_that_reads_slowly_stays() {
     let reading = async {
         let mut piece = vec![0; 64 * 1024];
         while !handle.has_room() {
-            let before = handle.queued().1;
-            while handle.queued().1 == before {
+            let before = handle.queued().bytes;
+            while handle.queued().bytes == before {
                 client.read_exact(&mut piece).await.unwrap();
                 tokio::task::yield_now().await;
             }

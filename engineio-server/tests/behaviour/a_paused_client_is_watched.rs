@@ -27,7 +27,7 @@ async fn paused(config: EngineConfig) -> (Server, Connection, TcpStream) {
     let (server, mut connections) = Server::manual(config).await;
     let client = server.bare_websocket("").await;
     let mut connection = within(connections.recv()).await.unwrap();
-    connection.set_reading(false);
+    connection.pause_reading();
     (server, connection, client)
 }
 
@@ -80,7 +80,7 @@ async fn the_end_of_a_tls_connection_is_noticed() {
         let url = "wss://localhost/engine.io/?EIO=4&transport=websocket";
         let (websocket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
         let mut connection = connections.recv().await.unwrap();
-        connection.set_reading(false);
+        connection.pause_reading();
         let mut stream = websocket.into_inner();
         stream.write_all(&frame(0x81, &vec![b'4'; much])).await.unwrap();
         stream.flush().await.unwrap();
@@ -108,7 +108,7 @@ async fn a_client_that_answers_pings_stays() {
     let (server, mut connections) = Server::manual(hasty()).await;
     let mut websocket = server.connect("EIO=4&transport=websocket").await.unwrap();
     let mut connection = connections.recv().await.unwrap();
-    connection.set_reading(false);
+    connection.pause_reading();
     let client = async {
         assert!(websocket.text().await.starts_with('0'));
         for _ in 0..20 {
@@ -128,7 +128,7 @@ async fn a_client_whose_data_fills_the_buffer_is_pinged_and_stays() {
     let (server, mut connections) = Server::manual(hasty()).await;
     let mut websocket = server.connect("EIO=4&transport=websocket").await.unwrap();
     let mut connection = connections.recv().await.unwrap();
-    connection.set_reading(false);
+    connection.pause_reading();
     let long = format!("4{}", "x".repeat(MUCH));
     websocket.send(long.as_str()).await;
     let client = async {
@@ -142,7 +142,7 @@ async fn a_client_whose_data_fills_the_buffer_is_pinged_and_stays() {
         () = client => {}
         event = connection.event() => panic!("{event:?}"),
     }
-    connection.set_reading(true);
+    connection.resume_reading();
     assert_eq!(connection.event().await, support::text(&long[1..]));
     // The server reads in time what the client sent in the meantime.
     assert!(poll_once(&mut Box::pin(connection.event())).await.is_none());
@@ -163,7 +163,7 @@ async fn a_polling_client_that_sends_no_requests_times_out() {
     let (server, mut connections) = Server::manual(hasty()).await;
     let sid = server.open().await;
     let mut connection = connections.recv().await.unwrap();
-    connection.set_reading(false);
+    connection.pause_reading();
     let client = async {
         // The client cannot POST its pongs, because its previous POST is still waiting.
         server.post(&sid, "4a").await.is(200, "ok");
@@ -187,7 +187,7 @@ async fn a_probe_that_fails_during_a_pause_is_dropped() {
     let (server, mut connections) = Server::manual(patient()).await;
     let sid = server.open().await;
     let mut connection = connections.recv().await.unwrap();
-    connection.set_reading(false);
+    connection.pause_reading();
     within(server.post(&sid, "4a")).await.is(200, "ok");
     let probe = server.probe(&sid).await;
     let event = tokio::spawn(async move {

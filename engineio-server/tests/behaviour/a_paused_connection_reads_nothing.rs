@@ -4,7 +4,7 @@ use crate::support;
 
 use std::time::Duration;
 
-use engineio_server::{CloseReason, EngineConfig, Event, PacketData};
+use engineio_server::{CloseReason, EngineConfig, Event, PacketData, Unsent};
 use support::{Message, Server, poll_once, waiting, within};
 
 fn strict() -> EngineConfig {
@@ -18,7 +18,7 @@ async fn a_paused_connection_reads_nothing() {
     let (server, mut connections) = Server::manual(strict()).await;
     let mut websocket = server.connect("EIO=4&transport=websocket").await.unwrap();
     let mut connection = within(connections.recv()).await.unwrap();
-    connection.set_reading(false);
+    connection.pause_reading();
     websocket.send("4waits").await;
 
     // Pings are sent and answered for several times the allowed silence, although the pongs are not
@@ -44,7 +44,7 @@ async fn a_paused_connection_reads_nothing() {
     }
     assert_eq!(text, "4down");
 
-    connection.set_reading(true);
+    connection.resume_reading();
     assert_eq!(within(connection.recv()).await, Ok(PacketData::Text("waits".into())));
 }
 
@@ -53,8 +53,8 @@ async fn a_session_that_ends_while_paused_reports_it() {
     let (server, mut connections) = Server::manual(EngineConfig::default()).await;
     let mut websocket = server.connect("EIO=4&transport=websocket").await.unwrap();
     let mut connection = within(connections.recv()).await.unwrap();
-    connection.set_reading(false);
-    connection.handle().close(true);
+    connection.pause_reading();
+    connection.handle().close(Unsent::Discard);
     assert_eq!(within(connection.event()).await, Event::Closed(CloseReason::ForcedClose));
     assert_eq!(websocket.next().await, Some(Message::Close(None)));
 }
@@ -64,12 +64,12 @@ async fn a_push_to_a_paused_session_waits() {
     let (server, mut connections) = Server::manual(EngineConfig::default()).await;
     let sid = server.open().await;
     let mut connection = connections.recv().await.unwrap();
-    connection.set_reading(false);
+    connection.pause_reading();
     within(server.post(&sid, "4a")).await.is(200, "ok");
     let second = waiting(server.post(&sid, "4b")).await;
     assert!(poll_once(&mut Box::pin(connection.event())).await.is_none());
 
-    connection.set_reading(true);
+    connection.resume_reading();
     assert_eq!(within(connection.recv()).await, Ok(PacketData::Text("a".into())));
     assert!(poll_once(&mut Box::pin(connection.event())).await.is_none());
     within(second).await.is(200, "ok");

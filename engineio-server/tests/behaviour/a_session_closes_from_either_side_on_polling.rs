@@ -2,7 +2,7 @@
 
 use crate::support;
 
-use engineio_server::{CloseReason, EngineConfig, Event};
+use engineio_server::{CloseReason, EngineConfig, Event, Unsent};
 use support::{Server, within};
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn closing_answers_the_pending_get() {
     let get = server.waiting_get(&sid).await;
     let handle = server.engine.client(&sid).unwrap();
     handle.send("bye").unwrap();
-    handle.close(false);
+    handle.close(Unsent::Send);
     within(get).await.is(200, "4bye");
     within(server.get(&sid)).await.is(200, "6\x1e1");
     assert_eq!(server.closed().await, CloseReason::ForcedClose);
@@ -34,7 +34,7 @@ async fn closing_answers_the_pending_get() {
 async fn closing_answers_the_next_get_if_none_is_pending() {
     let mut server = Server::echo(EngineConfig::default()).await;
     let sid = server.open().await;
-    server.engine.client(&sid).unwrap().close(false);
+    server.engine.client(&sid).unwrap().close(Unsent::Send);
     within(server.get(&sid)).await.is(200, "6\x1e1");
     assert_eq!(server.closed().await, CloseReason::ForcedClose);
 }
@@ -45,7 +45,7 @@ async fn the_end_of_the_application_closes_the_session() {
     let sid = server.open().await;
     let mut connection = connections.recv().await.unwrap();
     let get = server.waiting_get(&sid).await;
-    connection.handle().close(true);
+    connection.handle().close(Unsent::Discard);
     assert_eq!(connection.event().await, Event::Closed(CloseReason::ForcedClose));
     assert_eq!(connection.event().await, Event::Closed(CloseReason::ForcedClose));
     assert!(connection.send("late").is_err());

@@ -2,7 +2,7 @@
 
 use crate::support;
 
-use engineio_server::{EngineConfig, Event, PacketData};
+use engineio_server::{EngineConfig, Event, PacketData, Unsent};
 use support::{Server, waiting, within};
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_push_that_waits_is_answered_when_the_session_ends() {
     within(server.post(&sid, "4a")).await.is(200, "ok");
     let second = waiting(server.post(&sid, "4b")).await;
 
-    connection.handle().close(true);
+    connection.handle().close(Unsent::Discard);
     assert_eq!(connection.event().await, Event::Message(PacketData::Text("a".into())));
     assert!(matches!(connection.event().await, Event::Closed(_)));
     within(second).await;

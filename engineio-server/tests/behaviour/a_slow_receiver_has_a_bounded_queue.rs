@@ -3,7 +3,7 @@
 use crate::support;
 
 use bytes::Bytes;
-use engineio_server::{EngineConfig, Frame, Handle, SendError};
+use engineio_server::{EngineConfig, Frame, Handle, Queued, SendError, Unsent};
 use support::{Message, Server, within};
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_task_that_waits_for_room_wakes_when_there_is_room_or_the_session_ends
         tokio::task::yield_now().await;
         assert!(!waits.is_finished());
         if end {
-            handle.close(true);
+            handle.close(Unsent::Discard);
         } else {
             within(server.get(&sid)).await.is(200, "4a\x1e4b\x1e4c\x1e4d");
         }
@@ -62,7 +62,7 @@ async fn a_websocket_has_a_bounded_queue_once_the_kernel_accepts_no_more() {
     while let Some(()) = send_or_stall(&handle, &message).await {
         taken += 1;
     }
-    let (packets, bytes) = handle.queued();
+    let Queued { packets, bytes } = handle.queued();
     assert_eq!((packets, bytes), (16, LIMIT));
     assert!(!handle.send_volatile(Frame::binary(message.clone()).into()), "volatile is dropped");
 

@@ -2,7 +2,7 @@
 
 use crate::support;
 
-use engineio_server::{CloseReason, EngineConfig, Event};
+use engineio_server::{CloseReason, EngineConfig, Event, Unsent};
 use support::{Message, Server, frame, within};
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
@@ -48,7 +48,7 @@ async fn the_server_sends_its_queue_before_it_closes() {
     for n in 0..1000 {
         handle.send(format!("{n}")).unwrap();
     }
-    handle.close(false);
+    handle.close(Unsent::Send);
     assert!(handle.send("late").is_err());
     for n in 0..1000 {
         assert_eq!(websocket.text().await, format!("4{n}"));
@@ -65,7 +65,7 @@ async fn discarding_closes_at_once() {
     let (mut websocket, sid) = server.websocket().await;
     let handle = server.engine.client(&sid).unwrap();
     handle.send("never sent").unwrap();
-    handle.close(true);
+    handle.close(Unsent::Discard);
     assert_eq!(websocket.next().await, Some(Message::Close(None)));
     assert_eq!(server.closed().await, CloseReason::ForcedClose);
 }

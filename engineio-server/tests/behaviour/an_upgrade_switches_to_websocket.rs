@@ -122,7 +122,9 @@ async fn an_upgrade_completes_while_the_queue_is_full_or_reading_is_paused() {
         let (server, mut connections) = Server::manual(config).await;
         let sid = server.open().await;
         let mut connection = within(connections.recv()).await.unwrap();
-        connection.set_reading(!paused);
+        if paused {
+            connection.pause_reading();
+        }
         for message in ["a", "b", "c", "d"] {
             connection.send(message).unwrap();
         }

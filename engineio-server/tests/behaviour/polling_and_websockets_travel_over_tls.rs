@@ -7,7 +7,7 @@ use crate::tls;
 
 use std::time::Duration;
 
-use engineio_server::EngineConfig;
+use engineio_server::{EngineConfig, Unsent};
 use futures_util::{SinkExt, StreamExt};
 use support::{Message, Server, rest, sid_of, until, within};
 use tls::Secure;
@@ -48,7 +48,7 @@ async fn both_transports_and_the_upgrade_work_over_tls() {
     let long = format!("4{}", "x".repeat(500_000));
     websocket.send(Message::text(&long)).await.unwrap();
     assert_eq!(within(websocket.next()).await.unwrap().unwrap(), Message::text(&long));
-    server.engine.client(&sid).unwrap().close(false);
+    server.engine.client(&sid).unwrap().close(Unsent::Send);
     assert_eq!(within(websocket.next()).await.unwrap().unwrap(), Message::Close(None));
 }
 

@@ -56,7 +56,11 @@ impl Namespaces {
         let session = Session(self.next_session);
         self.next_session = self.next_session.wrapping_add(1);
         // The name is copied, because that of a CONNECT is a slice of the whole packet.
-        self.entries.push(Entry { nsp: Nsp::new(nsp.as_str()), state: State::Pending, session });
+        self.entries.push(Entry {
+            nsp: Nsp::unchecked(nsp.as_str()),
+            state: State::Pending,
+            session,
+        });
         true
     }
 

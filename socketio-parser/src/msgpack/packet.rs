@@ -165,7 +165,7 @@ fn namespace(name: &str, limits: &Limits) -> Result<Nsp, DecodeError> {
     if !name.starts_with('/') {
         return Err(DecodeError::InvalidPayload);
     }
-    Ok(Nsp::new(name))
+    Ok(Nsp::unchecked(name))
 }
 
 fn ack_id(head: &Head) -> Result<AckId, DecodeError> {

@@ -13,8 +13,8 @@ fn a_namespace_does_not_pin_its_packet() {
     let message = PacketData::Text(ByteString::try_from(packet.clone()).unwrap());
     let mut server = Connection::<()>::server(Protocol::V5, Limits::default());
     server.handle_data(Instant::now(), message).unwrap();
-    assert!(server.accept(&Nsp::new("/chat")));
+    assert!(server.accept(&Nsp::new("/chat").unwrap()));
     while server.poll_output().is_some() {}
-    assert!(server.is_connected(&Nsp::new("/chat")));
+    assert!(server.is_connected(&Nsp::new("/chat").unwrap()));
     assert!(packet.is_unique());
 }

@@ -281,7 +281,7 @@ fn mentions(data: &PacketData, nsp: &Nsp) -> bool {
 }
 
 fn nsp_of(number: u8) -> Nsp {
-    if number == 0 { Nsp::root() } else { Nsp::new(&format!("/{number}")) }
+    if number == 0 { Nsp::root() } else { Nsp::unchecked(&format!("/{number}")) }
 }
 
 proptest! {

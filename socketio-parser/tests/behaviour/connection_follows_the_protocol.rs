@@ -59,7 +59,7 @@ fn a_namespace_is_asked_for_granted_used_and_left() {
     let mut server = server();
     receive(&mut server, r#"0/a,{"token":1}"#).unwrap();
     assert_eq!(outputs(&mut server), [r#"connect /a Some({"token":1})"#]);
-    let a = Nsp::new("/a");
+    let a = Nsp::new("/a").unwrap();
     assert!(!server.is_connected(&a));
     assert!(server.accept(&a));
     assert!(!server.accept(&a), "granted once");
@@ -121,7 +121,7 @@ fn what_nobody_waits_for_is_ignored() {
 fn packets_on_their_way_when_the_server_disconnects_are_ignored() {
     let mut server = connected();
     receive(&mut server, "0/a").unwrap();
-    server.accept(&Nsp::new("/a"));
+    server.accept(&Nsp::new("/a").unwrap());
     outputs(&mut server);
     assert!(server.disconnect(&root()));
     assert!(!server.disconnect(&root()), "once");
@@ -129,7 +129,7 @@ fn packets_on_their_way_when_the_server_disconnects_are_ignored() {
         receive(&mut server, text).unwrap();
     }
     assert_eq!(outputs(&mut server), [""; 0]);
-    assert!(server.is_connected(&Nsp::new("/a")));
+    assert!(server.is_connected(&Nsp::new("/a").unwrap()));
     // It may come back; then what is on its way is over.
     receive(&mut server, "0").unwrap();
     assert_eq!(outputs(&mut server), ["connect / None"]);
@@ -170,7 +170,7 @@ fn an_acknowledgement_reaches_its_waiter_once() {
     server.expect_ack(now, &root(), 2.into(), SECOND, "two").unwrap();
     let again = server.expect_ack(now, &root(), 2.into(), SECOND, "again");
     assert_eq!(again, Err((AckRefused::InUse, "again")));
-    let elsewhere = server.expect_ack(now, &Nsp::new("/a"), 3.into(), SECOND, "elsewhere");
+    let elsewhere = server.expect_ack(now, &Nsp::new("/a").unwrap(), 3.into(), SECOND, "elsewhere");
     assert_eq!(elsewhere, Err((AckRefused::NotConnected, "elsewhere")));
     for text in ["32[true,[]]", "32[false]", "31[]"] {
         receive(&mut server, text).unwrap();
@@ -221,10 +221,10 @@ fn acknowledgements_fail_when_their_namespace_is_gone() {
     let with_acks = || {
         let mut server = connected();
         receive(&mut server, "0/a").unwrap();
-        server.accept(&Nsp::new("/a"));
+        server.accept(&Nsp::new("/a").unwrap());
         outputs(&mut server);
         server.expect_ack(now, &root(), 1.into(), SECOND, "root").unwrap();
-        server.expect_ack(now, &Nsp::new("/a"), 1.into(), SECOND, "a").unwrap();
+        server.expect_ack(now, &Nsp::new("/a").unwrap(), 1.into(), SECOND, "a").unwrap();
         server
     };
     let mut left = with_acks();
@@ -236,7 +236,7 @@ fn acknowledgements_fail_when_their_namespace_is_gone() {
     assert_eq!(outputs(&mut left), ["connect / None"]);
 
     let mut put_out = with_acks();
-    put_out.disconnect(&Nsp::new("/a"));
+    put_out.disconnect(&Nsp::new("/a").unwrap());
     assert_eq!(outputs(&mut put_out), ["failed a"]);
 
     let mut closed = with_acks();
@@ -277,7 +277,7 @@ fn a_client_of_protocol_v4_is_in_the_main_namespace_from_the_start() {
     receive(&mut server, r#"0/a?token=a%20b+c&x=1&x=%zz&flag,{"ignored":1}"#).unwrap();
     let expected = r#"connect /a Some({"token":"a b c","x":"%zz","flag":""})"#;
     assert_eq!(outputs(&mut server), [expected]);
-    assert!(server.accept(&Nsp::new("/a")));
+    assert!(server.accept(&Nsp::new("/a").unwrap()));
     receive(&mut server, r#"2/a?token=a%20b+c,["e"]"#).unwrap();
     assert_eq!(outputs(&mut server), ["event /a e"]);
 }
@@ -303,7 +303,7 @@ fn in_protocol_v5_the_query_is_a_part_of_the_name() {
 fn a_client_asks_is_granted_refused_and_put_out() {
     let mut client = Server::client(Protocol::V5, Limits::default());
     assert!(client.connect(&root()) && !client.connect(&root()));
-    assert!(client.connect(&Nsp::new("/a")));
+    assert!(client.connect(&Nsp::new("/a").unwrap()));
     // Events that were recovered come before the answer, for a namespace nobody asked for never.
     for text in
         [r#"2["missed"]"#, r#"0{"sid":"x"}"#, r#"4/a,{"message":"no"}"#, r#"2/b,["e"]"#, "0/b"]

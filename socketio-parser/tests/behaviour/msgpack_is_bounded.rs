@@ -49,7 +49,7 @@ fn names() {
         decode(event("abcd", vec![]), &limits),
         Err(DecodeError::EventNameTooLong { limit: 3 })
     );
-    let frames = Parser::MsgPack.encode_disconnect(&Nsp::new("/long"));
+    let frames = Parser::MsgPack.encode_disconnect(&Nsp::new("/long").unwrap());
     let message = frames.iter().next().unwrap().payload();
     assert_eq!(decode(message, &limits), Err(DecodeError::NamespaceTooLong { limit: 4 }));
     assert!(decode(around(b"\x91\xaadisconnect"), &limits).is_err(), "a reserved name");
@@ -156,7 +156,7 @@ proptest! {
     fn what_is_encoded_is_decoded(
         event in "[a-z]{1,40}", id in any::<Option<u64>>(), values in prop::collection::vec(value(), 0..20)
     ) {
-        let (nsp, id) = (Nsp::new("/chat"), id.map(AckId::from));
+        let (nsp, id) = (Nsp::new("/chat").unwrap(), id.map(AckId::from));
         let frames = Parser::MsgPack.encode_event(&nsp, id, &event, &Values(values.clone())).unwrap();
         let message = frames.iter().next().unwrap().payload();
         let packet = decode(message, &Limits::default()).unwrap().unwrap();

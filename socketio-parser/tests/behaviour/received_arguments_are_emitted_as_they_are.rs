@@ -22,7 +22,7 @@ fn text_is_passed_on_to_the_byte() {
             echo(&args),
             [PacketData::Text(format!("2[\"message-back\"{comma}{list}]").into())]
         );
-        let ack = encode_ack(&Nsp::new("/a"), 7.into(), &args).unwrap();
+        let ack = encode_ack(&Nsp::new("/a").unwrap(), 7.into(), &args).unwrap();
         assert_eq!(text(&ack).0, format!("3/a,7[{list}]"));
     }
     assert_eq!(echo(&args("2", &[])), [PacketData::Text("2[\"message-back\"]".into())]);

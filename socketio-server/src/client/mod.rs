@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use engineio_server::Handle;
+use engineio_server::{
+    Handle,
+    internal::{settings, wake_driver},
+};
 use socketio_parser::{AckId, AckRefused, Connection, Nsp};
 
 use crate::{
@@ -71,7 +74,7 @@ impl Client {
         self.requests.fetch_or(action, Ordering::AcqRel);
         // The driver registers its waker before it reads the requests, so it either sees this one
         // or is woken.
-        self.handle.wake();
+        wake_driver(&self.handle);
     }
 
     pub(crate) fn take_requests(&self) -> u8 {
@@ -107,7 +110,7 @@ impl Client {
         timeout: Duration,
         waiter: Waiter,
     ) -> Result<(), AckError> {
-        let (limit, _) = self.config.engine.get_max_queued();
+        let limit = settings(&self.config.engine).max_queued.packets;
         let began = tokio::time::Instant::now();
         let mut waiter = Some(waiter);
         let attempt = || {
@@ -148,7 +151,7 @@ impl Client {
             (result, machine.poll_timeout() != before)
         };
         if earlier {
-            self.handle.wake();
+            wake_driver(&self.handle);
         }
         result.map(|()| self.counters.here().acks.asked.one())
     }

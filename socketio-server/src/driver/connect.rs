@@ -327,7 +327,7 @@ impl Driver {
         }
         if result == Resume::Impossible {
             tracing::debug!(target: "socketio::namespace", "missed events are no longer available: closing");
-            self.close(true);
+            self.close(engineio_server::Unsent::Discard);
         }
         result
     }

@@ -73,7 +73,7 @@ impl Driver {
         self.inbox_bytes += waiting.cost();
         slot.inbox.push_back(waiting);
         if self.inbox_bytes > config.max_inbox_bytes {
-            self.connection.set_reading(false);
+            self.connection.pause_reading();
         }
     }
 
@@ -144,7 +144,7 @@ impl Driver {
     /// Returns whether another waiting event may start. It may not if the turn is over, or if the
     /// outgoing queue is more than half full and its ack would have to wait.
     pub(super) fn may_start(&self) -> bool {
-        let limits = self.registry.config.engine.get_turn();
+        let limits = engineio_server::internal::settings(&self.registry.config.engine).turn;
         !self.turn.is_over(&limits) && self.client.handle.has_room() && self.has_room_for_acks()
     }
 
@@ -177,7 +177,10 @@ impl Driver {
             let Some(waiting) = slot.inbox.pop_front() else { break };
             let socket = slot.socket().clone();
             self.inbox_bytes -= waiting.cost();
-            self.turn.start(waiting.args.bytes(), &config.engine.get_turn());
+            self.turn.start(
+                waiting.args.bytes(),
+                &engineio_server::internal::settings(&config.engine).turn,
+            );
             self.start_event(socket, waiting.id, waiting.args, cx);
         }
         self.resume_reading();
@@ -190,7 +193,7 @@ impl Driver {
             && self.running.len() < config.max_handlers
             && self.has_room_for_acks()
         {
-            self.connection.set_reading(true);
+            self.connection.resume_reading();
         }
     }
 }

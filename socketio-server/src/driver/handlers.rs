@@ -133,7 +133,7 @@ impl Driver {
         }
         self.running.push(running);
         if self.running.len() >= self.registry.config.max_handlers || !self.has_room_for_acks() {
-            self.connection.set_reading(false);
+            self.connection.pause_reading();
         }
     }
 
@@ -252,6 +252,8 @@ impl Driver {
     /// Returns whether the acks that wait take at most half of `max_queued_bytes`. Otherwise no
     /// event starts, as if they were in the queue.
     pub(super) fn has_room_for_acks(&self) -> bool {
-        self.ack_bytes <= self.registry.config.engine.get_max_queued().1 / 2
+        self.ack_bytes
+            <= engineio_server::internal::settings(&self.registry.config.engine).max_queued.bytes
+                / 2
     }
 }

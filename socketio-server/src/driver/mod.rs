@@ -166,7 +166,7 @@ impl Driver {
         if let Err(violation) = result {
             tracing::debug!(target: "socketio::client", %violation, "closing");
             self.violation = Some(violation.to_string().into());
-            self.close(false);
+            self.close(engineio_server::Unsent::Send);
         }
     }
 
@@ -187,7 +187,7 @@ impl Driver {
         }
         self.refuse_disconnected(close, cx);
         if close {
-            self.close(false);
+            self.close(engineio_server::Unsent::Send);
         }
         true
     }
@@ -196,9 +196,9 @@ impl Driver {
         self.registry.counters.here()
     }
 
-    fn close(&mut self, discard: bool) {
+    fn close(&mut self, unsent: engineio_server::Unsent) {
         self.closing = true;
-        self.client.handle.close(discard);
+        self.client.handle.close(unsent);
     }
 
     /// Sends a packet that the protocol requires. A client whose queue has no room for it is
@@ -209,7 +209,7 @@ impl Driver {
             tracing::debug!(target: "socketio::client", "the queue has no room for a protocol packet: closing");
             self.counters().events.queue_full.one();
             self.counters().events.slow_clients_closed.one();
-            self.close(true);
+            self.close(engineio_server::Unsent::Discard);
         }
         result.is_ok()
     }
@@ -225,7 +225,7 @@ impl Driver {
         if self.connect_deadline.is_some_and(|deadline| deadline <= now) {
             self.connect_deadline = None;
             tracing::debug!(target: "socketio::client", "no namespace within connect_timeout");
-            self.close(false);
+            self.close(engineio_server::Unsent::Send);
         }
         let result = self.client.machine().handle_timeout(now);
         self.handle_outputs(cx);
@@ -274,7 +274,11 @@ impl Future for Driver {
             this.start_waiting(cx);
             this.drive(cx);
         }
-        if this.backlog && this.turn.is_over(&this.registry.config.engine.get_turn()) {
+        if this.backlog
+            && this
+                .turn
+                .is_over(&engineio_server::internal::settings(&this.registry.config.engine).turn)
+        {
             let _ = pin!(tokio::task::yield_now()).poll(cx);
         }
         if this.closed && this.running.is_empty() { Poll::Ready(()) } else { Poll::Pending }

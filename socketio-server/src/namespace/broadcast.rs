@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytestring::ByteString;
-use engineio_server::Frames;
+use engineio_server::{
+    Frames, Unsent,
+    internal::{settings, share},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::{Ask, Body, Gathered, IntoRooms, Offset, Outcome, Selection, event_args};
 use socketio_parser::{AckId, AckRefused, Args, Event};
@@ -521,7 +524,7 @@ impl Broadcast {
         self.namespace.0.counters.here().events.broadcasts.one();
         match self.selection.flags.compress {
             Some(false) => frames.compress(false),
-            _ if self.namespace.0.config.engine.compresses_messages() => frames.share(),
+            _ if settings(&self.namespace.0.config.engine).compresses_messages => share(frames),
             _ => frames,
         }
     }
@@ -542,7 +545,7 @@ impl Broadcast {
         tracing::debug!(target: "socketio::broadcast", session = %target.client, "a recipient's queue is full");
         if self.namespace.0.config.overflow == Overflow::Disconnect {
             self.namespace.0.counters.here().events.slow_clients_closed.one();
-            target.client.handle.close(true);
+            target.client.handle.close(Unsent::Discard);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic::Ordering},
 };
 
-use engineio_server::Handle;
+use engineio_server::{Handle, internal::settings};
 use socketio_adapter::Selection;
 use socketio_parser::{Nsp, RawJson};
 use tokio::sync::watch;
@@ -135,7 +135,7 @@ impl Registry {
         let mut state = self.write();
         let name = format!("/_{}", state.parents.len());
         let (config, counters) = (self.config.clone(), self.counters.clone());
-        let template = Namespace::new(Nsp::from(name), config, counters, 0);
+        let template = Namespace::new(Nsp::unchecked(&name), config, counters, 0);
         let parent = Parent { rule, template: template.clone() };
         Arc::make_mut(&mut state.parents).push(parent);
         template
@@ -197,7 +197,7 @@ impl Registry {
     fn retire(&self, namespace: &Namespace) {
         let Some(membership) = namespace.membership().cloned() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return membership.close() };
-        let (namespace, linger) = (namespace.clone(), 2 * self.config.engine.get_linger());
+        let (namespace, linger) = (namespace.clone(), 2 * settings(&self.config.engine).linger);
         runtime.spawn(async move {
             let _ = tokio::time::timeout(linger, namespace.0.deserted()).await;
             membership.close();

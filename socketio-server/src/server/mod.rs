@@ -5,7 +5,9 @@ pub(crate) mod stats;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use engineio_server::{Connection, Drained, Engine, EngineLayer, EngineService, Listening};
+use engineio_server::{
+    Connection, Drained, Engine, EngineLayer, EngineService, Listening, internal::settings,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::IntoRooms;
 use socketio_parser::{Args, Event, Nsp};
@@ -106,7 +108,7 @@ impl Server {
     /// assert_eq!(io.of("chat").name(), "/chat");
     /// ```
     pub fn of(&self, name: &str) -> Namespace {
-        self.registry.of(Nsp::new(name))
+        self.registry.of(Nsp::unchecked(name))
     }
 
     /// Declares all namespaces whose name, including the leading slash, matches a regular
@@ -234,7 +236,7 @@ impl Server {
     /// assert!(!io.close_namespace("/lobby") && !io.close_namespace("/"));
     /// ```
     pub fn close_namespace(&self, name: &str) -> bool {
-        let nsp = Nsp::new(name);
+        let nsp = Nsp::unchecked(name);
         !nsp.is_root() && self.registry.close_namespace(&nsp)
     }
 
@@ -475,7 +477,7 @@ impl Server {
 
     /// Returns the path on which requests are served.
     pub fn path(&self) -> &str {
-        self.engine.config().get_path()
+        self.engine.path()
     }
 
     pub(crate) fn registry(&self) -> &Registry {
@@ -631,7 +633,7 @@ impl Server {
     }
 
     async fn connections_ended(&self) {
-        let linger = self.engine.config().get_linger();
+        let linger = settings(&self.registry.config.engine).linger;
         let _ = tokio::time::timeout(2 * linger, self.engine.ended()).await;
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use engineio_server::{counters, counting::Counter};
+use engineio_server::internal::{Counter, counters};
 
 use crate::error::DisconnectReason;
 

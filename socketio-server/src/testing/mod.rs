@@ -79,7 +79,7 @@ impl TestClient {
         request: http::Request<()>,
     ) -> Result<Self, TestError> {
         let auth = serde_json::to_value(auth).map_err(EncodeError::from)?;
-        let (nsp, patience) = (Nsp::new(nsp), Duration::from_secs(5));
+        let (nsp, patience) = (Nsp::unchecked(nsp), Duration::from_secs(5));
         let link = within(patience, async {
             let connection = SharedConnection::open(io, request.clone()).await?;
             Link::join(Arc::new(connection), &nsp, &auth, PreviousSession::default()).await
@@ -111,7 +111,7 @@ impl TestClient {
     /// already joined this namespace.
     pub async fn join(&self, nsp: &str, auth: &impl Serialize) -> Result<Self, TestError> {
         let auth = serde_json::to_value(auth).map_err(EncodeError::from)?;
-        let (nsp, patience) = (Nsp::new(nsp), self.patience);
+        let (nsp, patience) = (Nsp::unchecked(nsp), self.patience);
         let connection = self.link.connection().clone();
         let link =
             within(patience, Link::join(connection, &nsp, &auth, PreviousSession::default()))

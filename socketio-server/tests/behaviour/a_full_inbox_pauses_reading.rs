@@ -134,7 +134,7 @@ async fn a_paused_connection_that_ends_is_detected() {
     client.burst(&[r#"42["work","a"]"#, r#"42["work","b"]"#]).await;
     let unread = question(&socket, &mut client, Duration::from_millis(300)).await;
     assert!(matches!(unread, Err(AckError::Timeout)), "{unread:?}");
-    socket.conn().close(true);
+    socket.conn().close(engineio_server::Unsent::Discard);
     assert_eq!(reasons.next().await, "forced close");
     permits.add_permits(2);
     assert_eq!(log.next().await, "a");

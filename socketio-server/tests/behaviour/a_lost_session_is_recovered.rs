@@ -144,7 +144,7 @@ async fn a_session_is_recovered_after_the_server_closed_the_connection() {
     let socket: Socket = connected.recv().await.unwrap();
     socket.emit("got", &1).unwrap();
     let offset = client.recorded().await.1;
-    socket.conn().close(true);
+    socket.conn().close(engineio_server::Unsent::Discard);
     client.rest().await;
     assert_eq!(reasons.next().await, "forced close");
     let mut client = server.open().await;
@@ -170,7 +170,7 @@ async fn a_session_is_recovered_while_the_server_drains() {
     while server.request("GET", "", "").await.0 != 503 {
         tokio::task::yield_now().await;
     }
-    socket.conn().close(false);
+    socket.conn().close(engineio_server::Unsent::Send);
     client.rest().await;
     assert_eq!(reasons.next().await, "server shutting down");
     server.io.emit("missed", &1).unwrap();

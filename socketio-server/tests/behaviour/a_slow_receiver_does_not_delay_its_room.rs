@@ -56,7 +56,7 @@ async fn a_slow_receiver_misses_events_if_configured() {
     slow_socket.join("room").unwrap();
     reader_socket.join("room").unwrap();
 
-    let full = || slow_socket.conn().queued().0 == 2;
+    let full = || slow_socket.conn().queued().packets == 2;
     flood(&server.io, &mut reader, full).await;
     server.io.to("room").emit("missed", &()).unwrap();
     reader.expect(r#"42["missed"]"#).await;

@@ -209,7 +209,7 @@ async fn every_disconnection_fails_awaited_acks() {
             Some(client)
         },
         |socket, client| {
-            socket.conn().close(true);
+            socket.conn().close(engineio_server::Unsent::Discard);
             Some(client)
         },
     ];

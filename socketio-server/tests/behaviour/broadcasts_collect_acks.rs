@@ -140,7 +140,7 @@ async fn a_client_with_a_full_queue_counts_as_missing() {
     assert!(matches!(error, BroadcastAckError::Partial { missing: 1, .. }));
     let refused = server.io.emit_with_ack::<u32>("disconnect", &()).await.unwrap_err();
     assert!(matches!(refused, BroadcastAckError::Emit(EmitError::Encode(_))));
-    until(|| socket.conn().queued().0 == 0).await;
+    until(|| socket.conn().queued().packets == 0).await;
 }
 
 #[tokio::test]

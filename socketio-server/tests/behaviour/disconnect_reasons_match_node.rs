@@ -59,8 +59,9 @@ async fn a_protocol_violation_is_a_forced_close() {
 async fn a_close_by_the_engine_is_a_forced_close() {
     let server = server().await;
     let mut connected = sockets(&server.io.of("/"));
-    let reason =
-        reason_of(server, async |_, _| connected.recv().await.unwrap().conn().close(false));
+    let reason = reason_of(server, async |_, _| {
+        connected.recv().await.unwrap().conn().close(engineio_server::Unsent::Send)
+    });
     assert_eq!(reason.await, "forced close");
 }
 

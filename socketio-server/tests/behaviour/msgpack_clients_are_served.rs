@@ -71,7 +71,7 @@ async fn a_msgpack_client_is_served_from_connect_to_disconnect() {
     send(&mut client, &PACK.encode_event(&root, None, "shout", &double).unwrap()).await;
     assert_eq!(event(&mut client).await.values().unwrap(), double.0);
 
-    let other = Nsp::new("/closed");
+    let other = Nsp::new("/closed").unwrap();
     send(&mut client, &PACK.encode_connect(Default::default(), &other, &()).unwrap()).await;
     let (nsp, Content::ConnectError(error)) = next(&mut client).await else { panic!() };
     assert_eq!((nsp, error.get()), (other, r#"{"message":"no","data":{"a":1}}"#));

@@ -318,7 +318,7 @@ async fn store(cluster: &MemoryCluster) -> std::sync::Arc<dyn SessionStore> {
         fn receive(&self, _: Message, _: Option<Offset>) {}
         fn garbage(&self, _: &MessageError) {}
     }
-    let seat = Seat { nsp: "/".into(), uid: "node".into() };
+    let seat = Seat { nsp: socketio_parser::Nsp::root(), uid: "node".into() };
     let link = cluster.adapter().join(seat, std::sync::Arc::new(Nobody)).await.unwrap();
     let store = link.sessions().unwrap();
     // This node answers no requests, so it leaves.

@@ -41,9 +41,10 @@ pub use self::requests::{Gathered, Outcome};
 /// use socketio_adapter::{
 ///     Ask, Body, Cluster, ClusterLimits, Discovery, Gathered, Message, NodeId, Output, Seat, event_args,
 /// };
+/// use socketio_parser::Nsp;
 ///
 /// let (now, one, two) = (Instant::now(), NodeId::from("1"), NodeId::from("2"));
-/// let seat = Seat { nsp: "/".into(), uid: one };
+/// let seat = Seat { nsp: Nsp::root(), uid: one };
 /// let mut cluster = Cluster::new(seat, Discovery::Count, ClusterLimits::default());
 ///
 /// // One other node must reply.
@@ -54,7 +55,7 @@ pub use self::requests::{Gathered, Outcome};
 ///
 /// let answer = socketio_adapter::answer_args(&"noon")?;
 /// let body = Body::ServerSideEmitResponse { request, answer };
-/// cluster.receive(now, Message { uid: two, nsp: "/".into(), body, seq: None });
+/// cluster.receive(now, Message { uid: two, nsp: Nsp::root(), body, seq: None });
 /// let Some(Output::Done { waiter, outcome }) = cluster.poll_output() else { panic!() };
 /// let Gathered::Answers(answers) = outcome.gathered else { panic!() };
 /// assert_eq!((waiter, answers[0].decode::<String>()?), ("who asked", "noon".into()));

@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use socketio_parser::Nsp;
 use socketio_parser::{Args, Value, Values, value};
 
 use crate::{
@@ -81,7 +82,7 @@ impl Node {
     async fn join<L: Logging>(engine: &L, nsp: &str, uid: &str) -> Self {
         let adapter = engine.adapter().await;
         assert!(adapter.keeps_log(), "an engine without a log");
-        let seat = Seat { nsp: nsp.into(), uid: uid.to_owned().into() };
+        let seat = Seat { nsp: Nsp::unchecked(nsp), uid: uid.to_owned().into() };
         let seen = Arc::new(Seen { uid: seat.uid.clone(), ..Seen::default() });
         let link = succeed(adapter.join(seat.clone(), seen.clone())).await;
         let store = link.sessions();
@@ -184,7 +185,7 @@ pub async fn all_nodes_see_one_order<L: Logging>(engine: &L) {
 
 fn session(pid: &str, nsp: &str, n: u32) -> SavedSession {
     SavedSession {
-        nsp: Some(nsp.into()),
+        nsp: Some(Nsp::unchecked(nsp)),
         pid: pid.into(),
         sid: "sid".into(),
         rooms: vec!["sid".into(), "é".into()],

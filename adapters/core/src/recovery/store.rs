@@ -150,7 +150,7 @@ impl SavedSession {
         };
         let rooms = rooms.iter().map(|room| room.as_str().map(Room::from));
         Ok(Self {
-            nsp: session.get("nsp").and_then(Value::as_str).map(|nsp| Nsp::from(nsp.to_owned())),
+            nsp: session.get("nsp").and_then(Value::as_str).map(Nsp::unchecked),
             pid: text(&session, "pid")?,
             sid: text(&session, "sid")?,
             rooms: rooms.collect::<Option<_>>().ok_or(MessageError::Field("rooms"))?,
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(&bytes[..], node);
         let limits = ClusterLimits::default();
         assert_eq!(SavedSession::from_msgpack(&bytes, &limits).unwrap(), session);
-        let of = SavedSession { nsp: Some("/n".into()), ..session };
+        let of = SavedSession { nsp: Some(Nsp::unchecked("/n")), ..session };
         assert_eq!(SavedSession::from_msgpack(&of.to_msgpack(), &limits).unwrap(), of);
         for end in 0..bytes.len() {
             SavedSession::from_msgpack(&bytes[..end], &limits).unwrap_err();

@@ -145,7 +145,7 @@ pub(super) fn read_message(
     check(text)?;
     let envelope: Envelope<'_> =
         from_json(text).map_err(|_| MessageError::Malformed("not an envelope"))?;
-    let nsp = envelope.nsp.map(|nsp| Nsp::from(nsp.into_owned()));
+    let nsp = envelope.nsp.map(|nsp| Nsp::unchecked(&nsp));
     let nsp = nsp.or_else(|| otherwise.cloned()).ok_or(MessageError::Field("nsp"))?;
     let body = read_data(envelope.number, envelope.data.map_or("{}", RawValue::get), budget)?;
     let uid = tree::sender(envelope.uid.map(Cow::into_owned), &body)?;

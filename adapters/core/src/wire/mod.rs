@@ -96,7 +96,9 @@ impl Message {
         let number = message.get("type").and_then(tree::integer);
         let number = number.ok_or(MessageError::Field("type"))?;
         let uid = tree::text(&message, "uid");
-        let nsp = tree::text(&message, "nsp").map(Nsp::from).or_else(|| otherwise.cloned());
+        let nsp = tree::text(&message, "nsp")
+            .map(|nsp| Nsp::unchecked(&nsp))
+            .or_else(|| otherwise.cloned());
         let nsp = nsp.ok_or(MessageError::Field("nsp"))?;
         let data = message.shift_remove("data").unwrap_or_default();
         let body = tree::read_body(number, data)?;

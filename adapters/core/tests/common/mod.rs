@@ -7,12 +7,13 @@ use socketio_adapter::{
     Ask, Body, Cluster, ClusterLimits, Discovery, Heartbeats, Message, NodeId, Outcome, Output,
     RequestId, Room, Seat, Selection, SocketDetails, answer_args, event_args,
 };
+use socketio_parser::Nsp;
 use socketio_parser::{Args, Binary, value};
 
 pub const UID: &str = "0a785282676f06c9";
 
 pub fn message(body: Body) -> Message {
-    Message { uid: UID.into(), nsp: "/".into(), body, seq: None }
+    Message { uid: UID.into(), nsp: Nsp::root(), body, seq: None }
 }
 
 pub fn selection(rooms: &[&str], except: &[&str]) -> Selection {
@@ -83,7 +84,7 @@ impl Node {
     }
 
     pub fn with(discovery: Discovery, limits: ClusterLimits) -> Self {
-        let seat = Seat { nsp: "/".into(), uid: UID.into() };
+        let seat = Seat { nsp: Nsp::root(), uid: UID.into() };
         Self { cluster: Cluster::new(seat, discovery, limits), now: Instant::now() }
     }
 
@@ -99,7 +100,7 @@ impl Node {
     }
 
     pub fn hear(&mut self, from: &'static str, body: Body) {
-        let message = Message { uid: NodeId::from(from), nsp: "/".into(), body, seq: None };
+        let message = Message { uid: NodeId::from(from), nsp: Nsp::root(), body, seq: None };
         self.cluster.receive(self.now, message);
     }
 

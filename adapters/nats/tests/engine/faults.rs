@@ -69,7 +69,7 @@ async fn joining_fails_at_once_while_there_is_no_server() {
     let adapter = adapter(&engine).await;
     engine.kill().unwrap();
     let join = || {
-        let seat = Seat { nsp: "/".into(), uid: "one".into() };
+        let seat = Seat { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
         adapter.join(seat, Arc::new(RecordingInbox::default()))
     };
     until(|| async { join().await.is_err() }).await;

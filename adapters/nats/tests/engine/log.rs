@@ -15,6 +15,7 @@ use socketio_adapter_nats::{
     },
     connect_options,
 };
+use socketio_parser::Nsp;
 use socketio_parser::value;
 
 use crate::{
@@ -53,7 +54,7 @@ pub(crate) fn memory() -> JetStream {
 
 pub(crate) fn session(pid: &str, nsp: &str) -> SavedSession {
     SavedSession {
-        nsp: Some(nsp.into()),
+        nsp: Some(Nsp::unchecked(nsp)),
         pid: pid.into(),
         sid: "S".into(),
         rooms: vec!["S".into(), "r".into()],
@@ -111,7 +112,7 @@ async fn a_missing_jetstream_is_reported_at_once() {
     let adapter = logging(&engine, JetStream::default()).await;
     let error = within(adapter.prepare()).await.unwrap_err();
     assert!(matches!(error, NatsError::NoJetStream), "{error}");
-    let seat = Seat { nsp: "/".into(), uid: "one".into() };
+    let seat = Seat { nsp: Nsp::root(), uid: "one".into() };
     let error =
         within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await.err().unwrap();
     assert!(error.to_string().contains("no JetStream"), "{error}");
@@ -205,7 +206,10 @@ async fn a_session_is_not_taken_from_another_namespace() {
     one.store().persist(session("P", "/"), MINUTE).await.unwrap();
     // An offset of another namespace does not prove a session.
     assert_eq!(other.store().take("P", &offset).await.unwrap(), None);
-    let message = socketio_adapter::Message { nsp: "/other".into(), ..other.message(&[], "y", &1) };
+    let message = socketio_adapter::Message {
+        nsp: Nsp::new("/other").unwrap(),
+        ..other.message(&[], "y", &1)
+    };
     let elsewhere = within(other.link.publish(message)).await.unwrap().unwrap();
     assert_eq!(one.store().take("P", &elsewhere).await.unwrap(), None);
     assert_eq!(other.store().take("P", &elsewhere).await.unwrap(), None);

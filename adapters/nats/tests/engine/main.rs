@@ -55,7 +55,7 @@ struct Node {
 impl Node {
     async fn join(adapter: Arc<NatsAdapter>, nsp: &str, uid: &str) -> Self {
         let inbox = Arc::new(RecordingInbox::default());
-        let seat = Seat { nsp: nsp.into(), uid: uid.to_owned().into() };
+        let seat = Seat { nsp: socketio_parser::Nsp::unchecked(nsp), uid: uid.to_owned().into() };
         let link = within(adapter.join(seat, inbox.clone())).await.unwrap();
         Self { link, inbox, uid: uid.into(), adapter }
     }
@@ -65,7 +65,7 @@ impl Node {
         let mut selection = Selection::default();
         selection.rooms.extend(rooms.iter().map(|room| Room::from(*room)));
         let body = Body::Broadcast { args, selection, request: None };
-        Message { uid: self.uid.clone().into(), nsp: "/".into(), body, seq: None }
+        Message { uid: self.uid.clone().into(), nsp: socketio_parser::Nsp::root(), body, seq: None }
     }
 
     async fn publish_now(&self, rooms: &[&str], event: &str) {

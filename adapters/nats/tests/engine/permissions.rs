@@ -37,7 +37,7 @@ async fn adapter(engine: &Nats) -> Arc<NatsAdapter> {
 }
 
 async fn denied(adapter: &NatsAdapter, nsp: &str) -> String {
-    let seat = Seat { nsp: nsp.to_owned().into(), uid: "denied".into() };
+    let seat = Seat { nsp: socketio_parser::Nsp::unchecked(nsp), uid: "denied".into() };
     match within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await {
         Err(error @ AdapterError::Denied(_)) => error.to_string(),
         Err(error) => panic!("another error: {error}"),

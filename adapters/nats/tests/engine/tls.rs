@@ -99,5 +99,5 @@ async fn a_certificate_of_another_authority_is_refused() {
 }
 
 fn seat(nsp: &str, uid: &str) -> Seat {
-    Seat { nsp: nsp.into(), uid: uid.to_owned().into() }
+    Seat { nsp: socketio_parser::Nsp::unchecked(nsp), uid: uid.to_owned().into() }
 }

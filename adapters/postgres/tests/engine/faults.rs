@@ -67,13 +67,13 @@ async fn joining_fails_without_a_database_and_succeeds_later() {
     engine.kill().unwrap();
     let adapter =
         PostgresAdapter::new(config(&engine).timeout(Duration::from_millis(300))).unwrap();
-    let seat = Seat { nsp: "/".into(), uid: "one".into() };
+    let seat = Seat { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
     let error = within(adapter.join(seat, std::sync::Arc::new(RecordingInbox::default()))).await;
     assert!(matches!(error.err(), Some(AdapterError::Engine(_) | AdapterError::Away(_))));
     engine.restart().unwrap();
     let two = Node::join(self::adapter(&engine), "/", "two").await;
     until(|| async {
-        let seat = Seat { nsp: "/".into(), uid: "again".into() };
+        let seat = Seat { nsp: socketio_parser::Nsp::root(), uid: "again".into() };
         adapter.join(seat, std::sync::Arc::new(RecordingInbox::default())).await.is_ok()
     })
     .await;

@@ -6,6 +6,7 @@ use engines::Postgres;
 use socketio_adapter::{ClusterAdapter, Seat};
 use socketio_adapter_postgres::PostgresAdapter;
 use socketio_parser::Binary;
+use socketio_parser::Nsp;
 
 use crate::{
     Node, adapter, config, connect_directly,
@@ -82,7 +83,7 @@ async fn a_node_that_is_slow_to_fetch_attachments_keeps_its_connection() {
     let many = r#"SELECT pg_notify('socket.io#/', '{"uid":"x","type":2,"attachmentId":"1","n":' || n || '}') FROM generate_series(1, 40) AS n"#;
     client.batch_execute(many).await.unwrap();
     // The response to this join arrives after all notifications.
-    let seat = Seat { nsp: "/other".into(), uid: "one".into() };
+    let seat = Seat { nsp: Nsp::new("/other").unwrap(), uid: "one".into() };
     let _ = adapter.join(seat, Arc::new(RecordingInbox::default())).await;
     assert_eq!(node.inbox.wait(40).await.len(), 40);
     assert_eq!(node.inbox.garbage(), [""; 0]);

@@ -53,7 +53,7 @@ struct Node {
 impl Node {
     async fn join(adapter: Arc<PostgresAdapter>, nsp: &str, uid: &str) -> Self {
         let inbox = Arc::new(RecordingInbox::default());
-        let seat = Seat { nsp: nsp.into(), uid: uid.to_owned().into() };
+        let seat = Seat { nsp: socketio_parser::Nsp::unchecked(nsp), uid: uid.to_owned().into() };
         let link = within(adapter.join(seat, inbox.clone())).await.unwrap();
         Self { link, inbox, uid: uid.into(), _adapter: adapter }
     }
@@ -61,7 +61,12 @@ impl Node {
     fn message(&self, nsp: &str, event: &str, args: &impl serde::Serialize) -> Message {
         let args = event_args(event, args).unwrap();
         let body = Body::Broadcast { args, selection: Selection::default(), request: None };
-        Message { uid: self.uid.clone().into(), nsp: nsp.into(), body, seq: None }
+        Message {
+            uid: self.uid.clone().into(),
+            nsp: socketio_parser::Nsp::unchecked(nsp),
+            body,
+            seq: None,
+        }
     }
 
     async fn publish(&self, event: &str, args: &impl serde::Serialize) {

@@ -70,7 +70,7 @@ async fn a_certificate_of_another_authority_is_refused() {
     let engine = start(&Identity::new());
     let config = config(&engine, &Identity::new().authority).timeout(Duration::from_millis(500));
     let adapter = PostgresAdapter::new(config.clone()).unwrap();
-    let seat = Seat { nsp: "/".into(), uid: "one".into() };
+    let seat = Seat { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
     let refused = within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await;
     let Some(AdapterError::Away(error)) = refused.err() else {
         panic!("the certificate was accepted")

@@ -29,7 +29,7 @@ pub(super) fn read_broadcast(wire: &[u8], limits: &ClusterLimits) -> Result<Mess
     };
     let nsp = match packet.get("nsp") {
         None | Some(Value::Null) => Nsp::root(),
-        Some(nsp) => Nsp::from(nsp.as_str().ok_or(MessageError::Field("nsp"))?.to_owned()),
+        Some(nsp) => Nsp::unchecked(nsp.as_str().ok_or(MessageError::Field("nsp"))?),
     };
     // `from_value` refuses a broadcast without options, which selects no clients.
     let data = value!({ "packet": packet, "opts": list.next().unwrap_or_default() });

@@ -122,7 +122,7 @@ impl Entry {
             }
         };
         let seq = self.text("seq").and_then(|seq| seq.parse().ok());
-        Ok(Message { uid: uid.to_owned().into(), nsp: Nsp::from(nsp.to_owned()), body, seq })
+        Ok(Message { uid: uid.to_owned().into(), nsp: Nsp::unchecked(nsp), body, seq })
     }
 }
 

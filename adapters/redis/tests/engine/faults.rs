@@ -107,7 +107,8 @@ async fn joining_fails_without_a_server_and_succeeds_later() {
         let engine = Redis::start().unwrap();
         engine.kill().unwrap();
         let adapter = all_kinds(&engine.url().into()).swap_remove(kind);
-        let seat = |uid: &str| Seat { nsp: "/".into(), uid: uid.to_owned().into() };
+        let seat =
+            |uid: &str| Seat { nsp: socketio_parser::Nsp::root(), uid: uid.to_owned().into() };
         let refused = within(adapter.join(seat("one"), Arc::new(RecordingInbox::default()))).await;
         assert!(matches!(refused.err(), Some(AdapterError::Engine(_) | AdapterError::Away(_))));
         engine.restart().unwrap();

@@ -58,7 +58,7 @@ struct Node {
 impl Node {
     async fn join(adapter: &Adapter, nsp: &str, uid: &str) -> Self {
         let inbox = Arc::new(RecordingInbox::default());
-        let seat = Seat { nsp: nsp.into(), uid: uid.to_owned().into() };
+        let seat = Seat { nsp: socketio_parser::Nsp::unchecked(nsp), uid: uid.to_owned().into() };
         let others = OthersOnly { uid: uid.into(), inbox: inbox.clone() };
         let link = within(adapter.join(seat.clone(), Arc::new(others))).await.unwrap();
         Self { link, inbox, seat, _adapter: adapter.clone() }

@@ -33,7 +33,7 @@ fn calls(redis: &mut RawClient, command: &str) -> usize {
 }
 
 async fn denied(adapter: &Adapter, nsp: &str) -> String {
-    let seat = Seat { nsp: nsp.into(), uid: "denied".into() };
+    let seat = Seat { nsp: socketio_parser::Nsp::unchecked(nsp), uid: "denied".into() };
     match within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await {
         Err(error @ AdapterError::Denied(_)) => error.to_string(),
         Err(error) => panic!("another error: {error}"),

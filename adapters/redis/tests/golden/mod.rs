@@ -42,7 +42,7 @@ fn both(channel: &str, sent: &[u8]) -> (Body, Vec<u8>) {
     }
     let (message, written) = if channel.starts_with("socket.io-request#") {
         let (uid, body) = wire::read_request(sent, &limits).unwrap();
-        let message = Message { uid, nsp: "/".into(), body, seq: None };
+        let message = Message { uid, nsp: socketio_parser::Nsp::root(), body, seq: None };
         let written = wire::request(&message).unwrap();
         (message, written)
     } else {

@@ -7,7 +7,7 @@ use crate::{
     handshake::OpenPacket,
     packet::{Packet, PacketData, PacketType, Transport},
     session::{
-        event::{CloseReason, Output, Role},
+        event::{CloseReason, Loss, Output, Role},
         polling::NOOP_AFTER,
         timer::Timer,
         upgrade::Step,
@@ -89,14 +89,13 @@ impl Session {
         }
     }
 
-    pub(super) fn on_lost(&mut self, via: Transport, failed: bool) {
+    pub(super) fn on_lost(&mut self, via: Transport, loss: Loss) {
         if self.upgrade.via() == Some(via) {
             self.drop_probe();
         } else if via == self.transport {
-            self.fail(if failed {
-                CloseReason::TransportError
-            } else {
-                CloseReason::TransportClose
+            self.fail(match loss {
+                Loss::Closed => CloseReason::TransportClose,
+                Loss::Failed => CloseReason::TransportError,
             });
         }
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use engineio_parser::{
     Frame, Frames, Packet, PacketData, PacketType, Revision,
     Transport::{self, Polling, WebSocket},
-    session::{CloseReason, Config, Input, Output, Reading, Session, Violation},
+    session::{CloseReason, Config, Input, Output, Reading, Session, Unsent, Violation},
 };
 
 /// The timings of every session in these tests, in milliseconds.
@@ -105,8 +105,8 @@ impl Harness {
         self.session.send(message(text)).unwrap();
     }
 
-    pub(crate) fn close(&mut self, discard: bool) {
-        self.session.close(self.now, CloseReason::ForcedClose, discard);
+    pub(crate) fn close(&mut self, unsent: Unsent) {
+        self.session.close(self.now, CloseReason::ForcedClose, unsent);
     }
 
     pub(crate) fn close_within(&mut self, millis: u64) {

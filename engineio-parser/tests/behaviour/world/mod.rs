@@ -12,7 +12,7 @@ use std::{
 use engineio_parser::{
     Frames, Packet, PacketData, Revision,
     Transport::{Polling, WebSocket},
-    session::{CloseReason, Config, Input, Output, Session},
+    session::{CloseReason, Config, Input, Loss, Output, Session, Unsent},
 };
 
 /// The byte budget of one request. Its first frame may exceed it.
@@ -79,7 +79,7 @@ enum EventKind {
     PostAnswered(bool),
     SocketOpens(u64),
     SocketCarries(Side, u64, Packet),
-    SocketGone(Side, u64, bool),
+    SocketGone(Side, u64, Loss),
 }
 
 impl World {
@@ -131,11 +131,11 @@ impl World {
         self.pump();
     }
 
-    pub(crate) fn close(&mut self, side: Side, discard: bool) {
+    pub(crate) fn close(&mut self, side: Side, unsent: Unsent) {
         let now = self.now;
         let end = self.end(side);
         if !end.crashed {
-            end.session.close(now, CloseReason::ForcedClose, discard);
+            end.session.close(now, CloseReason::ForcedClose, unsent);
         }
         self.pump();
     }
@@ -163,9 +163,10 @@ impl World {
         self.faulty |= self.client.session.transport() == WebSocket;
         let generation = self.socket.generation;
         self.socket.generation += 1;
+        let loss = if generation.is_multiple_of(2) { Loss::Failed } else { Loss::Closed };
         for side in [Side::Client, Side::Server] {
             if std::mem::take(&mut self.end(side).socket) {
-                self.feed(side, Input::Lost(WebSocket, generation.is_multiple_of(2)));
+                self.feed(side, Input::Lost(WebSocket, loss));
             }
         }
         self.pump();
@@ -273,11 +274,11 @@ impl World {
             {
                 self.feed(to, Input::Packet(WebSocket, packet));
             }
-            EventKind::SocketGone(to, generation, failed)
+            EventKind::SocketGone(to, generation, loss)
                 if generation == self.socket.generation
                     && std::mem::take(&mut self.end(to).socket) =>
             {
-                self.feed(to, Input::Lost(WebSocket, failed));
+                self.feed(to, Input::Lost(WebSocket, loss));
             }
             _ => {}
         }
@@ -380,7 +381,10 @@ impl World {
     fn close_socket(&mut self, side: Side) {
         if std::mem::take(&mut self.end(side).socket) {
             let at = self.arrival(side.other());
-            self.schedule(at, EventKind::SocketGone(side.other(), self.socket.generation, false));
+            self.schedule(
+                at,
+                EventKind::SocketGone(side.other(), self.socket.generation, Loss::Closed),
+            );
         }
     }
 

@@ -4,6 +4,7 @@
 mod tests {
     use engineio_parser::{
         Frame, Frames, PacketType, Revision, WebSocketError,
+        internal::share,
         websocket::{Header, Incoming, Message, encode},
     };
     use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
@@ -265,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_broadcast_is_compressed_once() {
-        let frames = Frames::from(Frame::text(PacketType::Message, &"x".repeat(3000))).share();
+        let frames = share(Frame::text(PacketType::Message, &"x".repeat(3000)).into());
         let mut bodies = (0..2).map(|_| {
             let frame = frames.iter().next().unwrap().clone();
             Deflate::new(PARAMETERS).compress(&frame, Revision::V4, false).unwrap().body

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use engineio_parser::{
     Frame, Revision, WebSocketError,
     frame::WebSocketFrame,
+    internal::compressed,
     websocket::{self, BINARY, COMPRESSED, TEXT},
 };
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
@@ -66,7 +67,7 @@ impl Deflate {
                     self.encode(first, &[&payload])
                 } else {
                     let bits = self.parameters.server_bits;
-                    frame.compressed(bits, || self.encode(first, &[&payload]))
+                    compressed(frame, bits, || self.encode(first, &[&payload]))
                 }
             }
         };

@@ -21,7 +21,10 @@ use std::{
 
 use bytes::Bytes;
 use engineio_parser::{
-    Frame, Revision, Transport, frame::WebSocketFrame, session::Input, websocket::Incoming,
+    Frame, Revision, Transport,
+    frame::WebSocketFrame,
+    session::{Input, Loss},
+    websocket::Incoming,
 };
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -78,9 +81,8 @@ pub(crate) struct PeerStatus {
     pub(crate) heard: bool,
     /// The buffer is full, so pongs cannot be seen. On some streams, neither can the end.
     pub(crate) buffer_full: bool,
-    /// Set if the peer is disconnected: to `false` if it closed the connection, to `true` if the
-    /// stream failed.
-    pub(crate) lost: Option<bool>,
+    /// Set if the peer is disconnected.
+    pub(crate) lost: Option<Loss>,
 }
 
 struct Compressor {
@@ -150,8 +152,8 @@ impl WebSocket {
                         self.undecoded = Undecoded::of(rest);
                     }
                 }
-                Ok(()) => inputs.push(Input::Lost(Transport::WebSocket, false)),
-                Err(_) => inputs.push(Input::Lost(Transport::WebSocket, true)),
+                Ok(()) => inputs.push(Input::Lost(Transport::WebSocket, Loss::Closed)),
+                Err(_) => inputs.push(Input::Lost(Transport::WebSocket, Loss::Failed)),
             }
             Poll::Ready(())
         })
@@ -169,7 +171,7 @@ impl WebSocket {
             let room = self.undecoded.room();
             if room == 0 {
                 status.buffer_full = true;
-                status.lost = self.io.is_closed().then_some(false);
+                status.lost = self.io.is_closed().then_some(Loss::Closed);
                 break;
             }
             let undecoded = &mut self.undecoded;
@@ -183,9 +185,9 @@ impl WebSocket {
                 Poll::Ready(result.map(|()| read.filled().len()))
             });
             match read {
-                Poll::Ready(Ok(0)) => status.lost = Some(false),
+                Poll::Ready(Ok(0)) => status.lost = Some(Loss::Closed),
                 Poll::Ready(Ok(_)) => status.heard = true,
-                Poll::Ready(Err(_)) => status.lost = Some(true),
+                Poll::Ready(Err(_)) => status.lost = Some(Loss::Failed),
                 Poll::Pending => break,
             }
         }
@@ -228,7 +230,7 @@ impl WebSocket {
                 Incoming::Close(code) => {
                     closed = true;
                     writer.push_close(code);
-                    inputs.push(Input::Lost(Transport::WebSocket, false));
+                    inputs.push(Input::Lost(Transport::WebSocket, Loss::Closed));
                     return;
                 }
             };
@@ -245,7 +247,7 @@ impl WebSocket {
             if !closed {
                 error.counter(refused).one();
                 self.writer.push_close(Some(error.code()));
-                inputs.push(Input::Lost(Transport::WebSocket, true));
+                inputs.push(Input::Lost(Transport::WebSocket, Loss::Failed));
             }
             len
         })

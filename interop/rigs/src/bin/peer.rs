@@ -206,7 +206,9 @@ fn ends(namespace: &Namespace) {
     namespace.on("kick", |socket: Socket| async move { socket.disconnect() });
     namespace.on("close", |socket: Socket| async move { socket.close_connection() });
     // Closes the connection without a Socket.IO packet.
-    namespace.on("lose", |socket: Socket| async move { socket.conn().close(false) });
+    namespace.on("lose", |socket: Socket| async move {
+        socket.conn().close(engineio_server::Unsent::Send)
+    });
     // Blocks all clients for a while, because the server has one thread.
     namespace.on("hang", |Data(millis): Data<u64>| async move {
         std::thread::sleep(Duration::from_millis(millis));

@@ -7,7 +7,7 @@ use std::{
 
 use engineio_parser::{
     Frames, Transport,
-    session::{CloseReason, SendError},
+    session::{CloseReason, SendError, Unsent},
 };
 
 use super::{
@@ -66,7 +66,7 @@ impl Engine {
             progressed = true;
         }
         if std::mem::take(&mut self.backlog.close) {
-            self.session.close(self.now(), CloseReason::ForcedClose, false);
+            self.session.close(self.now(), CloseReason::ForcedClose, Unsent::Send);
             progressed = true;
         }
         progressed

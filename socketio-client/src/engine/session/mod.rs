@@ -17,7 +17,7 @@ use std::{
 
 use engineio_parser::{
     Frame, Frames, OpenPacket, PacketData, Transport,
-    session::{Clock, CloseReason, Output, SendError, Session},
+    session::{Clock, CloseReason, Output, SendError, Session, Unsent},
 };
 use tokio::time::{Instant, Sleep};
 
@@ -268,7 +268,7 @@ impl Engine {
     pub(crate) fn close(&mut self) {
         self.closing.get_or_insert_with(Instant::now);
         if self.backlog.is_empty() {
-            self.session.close(self.now(), CloseReason::ForcedClose, false);
+            self.session.close(self.now(), CloseReason::ForcedClose, Unsent::Send);
         } else {
             self.backlog.close = true;
         }

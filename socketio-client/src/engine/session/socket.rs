@@ -6,7 +6,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use engineio_parser::{Transport, session::Input};
+use engineio_parser::{
+    Transport,
+    session::{Input, Loss},
+};
 
 use super::Engine;
 use crate::{
@@ -121,13 +124,13 @@ impl Engine {
 
     fn on_lost(&mut self, error: Option<RequestError>) {
         self.socket = Socket::None;
-        let failed = error.is_some();
+        let loss = if error.is_some() { Loss::Failed } else { Loss::Closed };
         if self.session.transport() == Transport::WebSocket
             && let Some(error) = error
         {
             self.shared.remember_websocket(false);
             self.failed(EngineError::WebSocket(error));
         }
-        self.feed(Input::Lost(Transport::WebSocket, failed));
+        self.feed(Input::Lost(Transport::WebSocket, loss));
     }
 }

@@ -24,7 +24,7 @@ async fn a_server_closes() {
     for via in [Transport::Polling, Transport::WebSocket] {
         let network = Network::echo(ServerConfig::default());
         let mut engine = open(&network, only(via)).await;
-        network.engine().client(engine.sid()).unwrap().close(false);
+        network.engine().client(engine.sid()).unwrap().close(engineio_server::Unsent::Send);
         let end = closed(&mut engine).await;
         assert_eq!(reason(&end), CloseReason::TransportClose, "{via:?}");
         assert!(end.error.is_none());

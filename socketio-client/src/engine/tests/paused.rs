@@ -55,7 +55,7 @@ async fn the_end_is_noticed_while_reading_is_paused() {
             if *cut {
                 network.cut()
             } else {
-                handle.close(false)
+                handle.close(engineio_server::Unsent::Send)
             }
             // Messages that arrived earlier come first.
             assert!(matches!(event(&mut engine).await, EngineEvent::Message(_)), "{via:?}");
@@ -106,7 +106,7 @@ async fn a_large_message_is_not_read_ahead() {
     engine.set_reading(false);
     handle.send("x".repeat(1_000_000)).unwrap();
     minute(&mut engine).await;
-    let (_, bytes) = handle.queued();
+    let bytes = handle.queued().bytes;
     let held = engine.buffered();
     assert!(bytes == 0 && held <= 128 * 1024, "{held} bytes are held");
 }

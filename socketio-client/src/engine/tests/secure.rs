@@ -135,7 +135,7 @@ async fn the_end_is_noticed_behind_tls_while_reading_is_paused() {
         engine.set_reading(false);
         let handle = network.engine().client(engine.sid()).unwrap();
         handle.send("last").unwrap();
-        handle.close(false);
+        handle.close(engineio_server::Unsent::Send);
         assert!(matches!(event(&mut engine).await, EngineEvent::Message(_)), "{via:?}");
         assert_eq!(reason(&closed(&mut engine).await), CloseReason::TransportClose);
     }

@@ -14,7 +14,7 @@ use std::{
 
 use engineio_parser::{
     Frame, PacketType, Revision, Transport, WebSocketError,
-    session::{Input, Session},
+    session::{Input, Loss, Session},
     websocket::{BINARY, Incoming, PING, PONG, TEXT, close_code},
 };
 use http::{HeaderValue, Request, header};
@@ -136,10 +136,10 @@ impl WebSocket {
                     if self.writer.push_close(code).is_ok() {
                         let _ = self.writer.poll_flush(&mut self.stream, cx);
                     }
-                    return Poll::Ready(Ok(Input::Lost(via, false)));
+                    return Poll::Ready(Ok(Input::Lost(via, Loss::Closed)));
                 }
                 Ok(None) => match ready!(self.reader.poll_fill(&mut self.stream, cx))? {
-                    0 => return Poll::Ready(Ok(Input::Lost(via, false))),
+                    0 => return Poll::Ready(Ok(Input::Lost(via, Loss::Closed))),
                     _ => {
                         self.filled = true;
                         continue;

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     fn message() -> Outgoing {
-        let (uid, nsp) = ("1".into(), "/".into());
+        let (uid, nsp) = ("1".into(), socketio_parser::Nsp::root());
         Outgoing { to: None, message: Message { uid, nsp, body: Body::Heartbeat, seq: None } }
     }
 

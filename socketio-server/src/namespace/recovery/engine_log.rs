@@ -111,8 +111,8 @@ impl EngineLog {
                 SessionState::Member(_) | SessionState::Gone => Err(EmitError::Disconnected),
             };
         };
-        let ((packets, bytes), max) = (member.client.handle.queued(), self.log.max_queued());
-        if packets < max.0 && bytes < max.1 {
+        let (queued, max) = (member.client.handle.queued(), self.log.max_queued());
+        if queued.packets < max.0 && queued.bytes < max.1 {
             return Ok(());
         }
         socket.client.counters.here().events.queue_full.one();

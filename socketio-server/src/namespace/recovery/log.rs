@@ -12,7 +12,10 @@ use std::{
 };
 
 use bytestring::ByteString;
-use engineio_server::{EngineConfig, Frames, SendError};
+use engineio_server::{
+    EngineConfig, Frames, SendError,
+    internal::{Settings, queue_frames, settings},
+};
 use socketio_adapter::{
     Offset, Room, Selection,
     recovery::{Entry, Log, LogLimits, Resumed, Session},
@@ -101,7 +104,8 @@ pub(crate) struct LogSize {
 
 impl RecoveryLog {
     pub(crate) fn new(recovery: &Recovery, engine: &EngineConfig) -> Self {
-        let unnoticed = recovery.max_disconnection_duration.saturating_add(engine.get_heartbeat());
+        let Settings { heartbeat, max_queued, .. } = settings(engine);
+        let unnoticed = recovery.max_disconnection_duration.saturating_add(heartbeat);
         let log = Log::new(LogLimits {
             max_disconnection_duration: recovery.max_disconnection_duration,
             max_age: recovery.max_age.unwrap_or(unnoticed),
@@ -113,7 +117,7 @@ impl RecoveryLog {
             log: log.into(),
             offsets: AtomicU64::new(1),
             skip_middlewares: recovery.skip_middlewares,
-            max_queued: engine.get_max_queued(),
+            max_queued: (max_queued.packets, max_queued.bytes),
             max_reliable: recovery.max_reliable,
             expiring: AtomicBool::new(false),
             expiry_changed: Arc::default(),
@@ -344,7 +348,7 @@ impl RecoveryLog {
             frames.push(connected);
             frames.append(&mut later);
             let result = frames.into_iter().try_for_each(|frames| {
-                wakers.extend(socket.client.handle.queue_frames(frames)?);
+                wakers.extend(queue_frames(&socket.client.handle, frames)?);
                 Ok::<_, SendError>(())
             });
             if result.is_ok() {

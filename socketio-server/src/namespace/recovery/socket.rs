@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytestring::ByteString;
-use engineio_server::{Frames, SendError};
+use engineio_server::{Frames, SendError, internal::queue_frames};
 use socketio_adapter::recovery::{Position, Trail};
 
 use crate::{
@@ -112,7 +112,7 @@ impl SocketInner {
         if state.as_ref().is_some_and(|state| state.trail.missed().is_some()) {
             return Queued::Missed;
         }
-        match self.client.handle.queue_frames(frames) {
+        match queue_frames(&self.client.handle, frames) {
             Ok(waker) => {
                 if let (Some(mut state), LogOffset::Local(offset)) = (state, offset) {
                     state.trail.gave(offset);

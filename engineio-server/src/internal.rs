@@ -1,0 +1,67 @@
+//! What `socketio-server` needs of this crate. Not part of the public API: most users would misuse
+//! it, and it may change in any release.
+
+use std::{task::Waker, time::Duration};
+
+use crate::{
+    EngineConfig, Frames, Handle, SendError, TurnLimits,
+    shared::{Queued, wake},
+};
+pub use crate::{counters, stats::counting::Counter};
+
+/// The options of an engine that concern the protocol above it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// See [`EngineConfig::turn`].
+    pub turn: TurnLimits,
+    /// See [`EngineConfig::linger`].
+    pub linger: Duration,
+    /// How long it takes at most to detect a client that vanished: `ping_interval` plus
+    /// `ping_timeout`.
+    pub heartbeat: Duration,
+    /// The limits of a session's outgoing queue.
+    pub max_queued: Queued,
+    /// Whether WebSocket messages may be compressed. If so, frames for many recipients should be
+    /// [shared](engineio_parser::internal::share).
+    pub compresses_messages: bool,
+}
+
+/// Returns the settings of a configuration.
+pub fn settings(config: &EngineConfig) -> Settings {
+    Settings {
+        turn: config.turn,
+        linger: config.linger,
+        heartbeat: config.session.ping_interval + config.session.ping_timeout,
+        max_queued: Queued {
+            packets: config.session.max_queued_packets,
+            bytes: config.session.max_queued_bytes,
+        },
+        #[cfg(feature = "compression")]
+        compresses_messages: config.per_message_deflate.is_some(),
+        #[cfg(not(feature = "compression"))]
+        compresses_messages: false,
+    }
+}
+
+/// Makes clones of these frames share their compressed form. Serves broadcasts.
+pub use engineio_parser::internal::share;
+
+/// Like [`Handle::send_frames`], but returns the waker instead of waking it. The frames may stay
+/// queued until the caller wakes it. Serves callers that send to many sessions under their own lock
+/// and wake afterwards.
+///
+/// # Errors
+///
+/// Returns the frames if the queue is full or the session is closed.
+pub fn queue_frames(handle: &Handle, frames: Frames) -> Result<Option<Waker>, SendError> {
+    let mut state = handle.0.lock();
+    state.session.send(frames)?;
+    Ok(state.sender_to_wake())
+}
+
+/// Wakes the task that drives the connection, so that it polls its other futures.
+pub fn wake_driver(handle: &Handle) {
+    let waker = handle.0.lock().driver.take();
+    wake([waker]);
+}
