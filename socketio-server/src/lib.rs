@@ -168,6 +168,7 @@ pub use engineio_server::{
 };
 #[cfg(feature = "compression")]
 pub use engineio_server::{HttpCompression, PerMessageDeflate};
+pub use engineio_server::{Queued, Unsent};
 #[cfg(feature = "tls")]
 pub use engineio_server::{rustls, serve_tls};
 pub use error::{
