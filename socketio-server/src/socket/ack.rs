@@ -120,9 +120,9 @@ impl Responder {
             }
             // The ack takes no place in the queue before its turn. A client that does not read would
             // collect acks without a limit.
-            let (packets, bytes) = socket.client.handle.queued();
-            let (max_packets, max_bytes) = socket.client.config.engine.get_max_queued();
-            if packets >= max_packets || bytes >= max_bytes {
+            let queued = socket.client.handle.queued();
+            let max = engineio_server::internal::settings(&socket.client.config.engine).max_queued;
+            if queued.packets >= max.packets || queued.bytes >= max.bytes {
                 socket.client.counters.here().events.queue_full.one();
                 return Err(EmitError::Full);
             }

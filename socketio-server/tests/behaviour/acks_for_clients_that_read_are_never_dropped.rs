@@ -293,7 +293,7 @@ async fn an_explicit_ack_behind_published_events_is_refused_while_the_queue_is_f
         for n in 0..8 {
             socket.emit("event", &n)?;
         }
-        support::until(|| socket.conn().queued().0 == 8).await;
+        support::until(|| socket.conn().queued().packets == 8).await;
         assert!(matches!(ack.send("refused"), Err(socketio_server::EmitError::Full)));
         ack.send_when_ready("sent").await?;
         Ok(())
