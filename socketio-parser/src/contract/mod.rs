@@ -1,5 +1,7 @@
 //! The contract of an application: its typed events, written down for clients in other languages.
 
+#![allow(clippy::indexing_slicing, reason = "these are JSON objects that this module has built")]
+
 mod asyncapi;
 mod typescript;
 
