@@ -1,7 +1,0 @@
-use socketio_client::Socket;
-
-fn add(socket: Socket) {
-    socket.on("add", |_: Socket, _: u32| async {});
-}
-
-fn main() {}
