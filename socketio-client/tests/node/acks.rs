@@ -91,9 +91,9 @@ const NODES_CLIENT: &str = r#"
     const attempts = () => Promise.all([0, 1, 2].map((n) => observer.emitWithAck("attempts", key + n)));
     const until = async (enough) => { for (let sent; ; ) if (enough(sent = await attempts())) return sent; };
     await new Promise((connected) => socket.once("connect", connected));
-    for (const n of [0, 1, 2]) socket.emit("flaky", key + n, 1);
-    socket.disconnect();
+    for (const n of [0, 1, 2]) socket.emit("flaky", key + n, n === 0 ? 2 : 1);
     const before = await until((sent) => sent[0] > 0);
+    socket.disconnect();
     socket.connect();
     const after = await until((sent) => sent[2] > 0);
     console.log(JSON.stringify([before, after]));
@@ -127,8 +127,10 @@ async fn retried_events_behind_the_first_wait_for_the_next_connection_as_in_node
     let socket = client(&url, "/", config.socket(retrying));
     within(socket.connect()).await.unwrap();
     for n in 0..3 {
-        socket.emit("flaky", &(format!("our client {n}"), 1)).unwrap();
+        let from = if n == 0 { 2 } else { 1 };
+        socket.emit("flaky", &(format!("our client {n}"), from)).unwrap();
     }
+    within(async { while attempts().await[0] == 0 {} }).await;
     socket.disconnect();
     within(socket.manager().closed()).await;
     let before = attempts().await;
