@@ -1,8 +1,11 @@
 //! The members of a namespace on this node, and their rooms. Independent of handlers and HTTP.
+//!
+//! A room is an entry of `rooms` while members have joined it. The room of a member's own id needs
+//! no entry. `held` are the rooms that sessions which can be recovered keep for the cluster.
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use bytestring::ByteString;
@@ -18,8 +21,14 @@ pub(crate) struct Hub<M> {
     state: RwLock<State<M>>,
     /// Notifies the task that watches the rooms.
     rooms_changed: Arc<Notify>,
-    /// Reports changes of rooms, once somebody wants to know of them.
-    reporter: OnceLock<broadcast::Sender<RoomChange>>,
+    /// Reports changes of rooms, once the application has asked for them.
+    reporter: OnceLock<Reporter>,
+}
+
+struct Reporter {
+    sender: broadcast::Sender<RoomChange>,
+    /// Held from before a change until it is reported, so that reports have the order of changes.
+    order: Mutex<()>,
 }
 
 /// How many changes of rooms a receiver may be behind.
@@ -66,7 +75,7 @@ struct Entry<M> {
     rooms: Vec<(Room, usize)>,
 }
 
-/// The limits of a member's rooms.
+/// The limits of a join.
 #[derive(Clone, Copy)]
 pub(crate) struct RoomLimits {
     /// Maximum number of rooms.
@@ -107,13 +116,11 @@ impl<M: Member> Hub<M> {
         self.change(|state| {
             let id = member.id().clone();
             state.mark_own_changed(&id);
-            state.record(|| {
+            if let Some(changes) = &mut state.changes {
                 let room = Room::from(id.clone());
-                [
-                    RoomChange::Created { room: room.clone() },
-                    RoomChange::Joined { room, id: id.clone() },
-                ]
-            });
+                let is_new = !state.rooms.contains_key(&room);
+                report_join(changes, room, id.clone(), is_new);
+            }
             let slot = state.members.insert(Entry { member, rooms: Vec::new() });
             state.by_id.insert(id, slot);
         });
@@ -125,13 +132,11 @@ impl<M: Member> Hub<M> {
             let slot = state.by_id.remove(id)?;
             state.mark_own_changed(id);
             state.leave_all(slot);
-            state.record(|| {
+            if let Some(changes) = &mut state.changes {
                 let room = Room::from(id);
-                [
-                    RoomChange::Left { room: room.clone(), id: id.into() },
-                    RoomChange::Deleted { room },
-                ]
-            });
+                let is_empty = !state.rooms.contains_key(&room);
+                report_leave(changes, room, id.into(), is_empty);
+            }
             let removed = state.members.try_remove(slot);
             state.shrink();
             removed
@@ -189,15 +194,21 @@ impl<M: Member> Hub<M> {
 
     /// Returns a receiver of the changes from now on.
     pub(crate) fn room_changes(&self) -> broadcast::Receiver<RoomChange> {
-        let reporter = self.reporter.get_or_init(|| broadcast::Sender::new(MAX_PENDING_CHANGES));
+        let reporter = self.reporter.get_or_init(|| Reporter {
+            sender: broadcast::Sender::new(MAX_PENDING_CHANGES),
+            order: Mutex::default(),
+        });
+        let receiver = reporter.sender.subscribe();
         self.write().changes.get_or_insert_default();
-        reporter.subscribe()
+        receiver
     }
 
-    /// Returns the rooms that have members, with the number of members, without the rooms of the
-    /// members' own ids.
+    /// Returns the rooms that members have joined, with the number of members. The room of a
+    /// member's own id is there only if others have joined it.
     pub(crate) fn rooms(&self) -> Vec<(Room, usize)> {
-        self.read().rooms.iter().map(|(room, slots)| (room.clone(), slots.len())).collect()
+        let state = self.read();
+        let size = |room: &Room| state.slots(room).count();
+        state.rooms.keys().map(|room| (room.clone(), size(room))).collect()
     }
 
     /// Returns the number of rooms that have members, without the rooms of the members' own ids.
@@ -310,29 +321,31 @@ impl<M: Member> Hub<M> {
         });
     }
 
-    /// Returns the number of rooms, without the rooms of the sockets' own ids.
-    #[cfg(test)]
-    pub(crate) fn room_count(&self) -> usize {
-        self.read().rooms.len()
-    }
-
     /// Changes the state, and then notifies the task that watches the rooms if any of them has
     /// changed.
     fn change<R>(&self, change: impl FnOnce(&mut State<M>) -> R) -> R {
+        let reporter = self.reporter.get();
+        let order = reporter.map(|it| it.order.lock().unwrap_or_else(PoisonError::into_inner));
         let (result, has_changes, changes) = {
             let mut state = self.write();
+            if reporter.is_some_and(|it| it.sender.receiver_count() == 0) {
+                state.changes = None;
+            }
             let result = change(&mut state);
             let has_changes =
                 state.watched.as_ref().is_some_and(|watched| !watched.changed.is_empty());
-            (result, has_changes, state.changes.as_mut().map(std::mem::take).unwrap_or_default())
+            // Without the order's lock they wait for the next change.
+            let changes = state.changes.as_mut().filter(|_| order.is_some()).map(std::mem::take);
+            (result, has_changes, changes)
         };
+        if let Some(reporter) = reporter {
+            for change in changes.into_iter().flatten() {
+                let _ = reporter.sender.send(change);
+            }
+        }
+        drop(order);
         if has_changes {
             self.rooms_changed.notify_one();
-        }
-        if let Some(reporter) = self.reporter.get() {
-            for change in changes {
-                let _ = reporter.send(change);
-            }
         }
         result
     }
@@ -371,11 +384,8 @@ impl<M: Member> State<M> {
             mark_changed(&mut self.watched, &room);
         }
         if let Some(changes) = &mut self.changes {
-            if list.is_empty() {
-                changes.push(RoomChange::Created { room: room.clone() });
-            }
-            let id = entry.member.id().clone();
-            changes.push(RoomChange::Joined { room: room.clone(), id });
+            let is_new = list.is_empty() && !self.by_id.contains_key(&*room);
+            report_join(changes, room.clone(), entry.member.id().clone(), is_new);
         }
         entry.rooms.push((room, list.len()));
         list.push(slot);
@@ -400,10 +410,8 @@ impl<M: Member> State<M> {
     fn vacate(&mut self, member: usize, room: &Room, place: usize) {
         let Some(list) = self.rooms.get_mut(room) else { return };
         if let (Some(changes), Some(entry)) = (&mut self.changes, self.members.get(member)) {
-            changes.push(RoomChange::Left { room: room.clone(), id: entry.member.id().clone() });
-            if list.len() == 1 {
-                changes.push(RoomChange::Deleted { room: room.clone() });
-            }
+            let is_empty = list.len() == 1 && !self.by_id.contains_key(&**room);
+            report_leave(changes, room.clone(), entry.member.id().clone(), is_empty);
         }
         if place < list.len() {
             list.swap_remove(place);
@@ -416,13 +424,6 @@ impl<M: Member> State<M> {
             && let Some((_, its_place)) = entry.rooms.iter_mut().find(|(known, _)| known == room)
         {
             *its_place = place;
-        }
-    }
-
-    /// Records changes if they are reported.
-    fn record<const N: usize>(&mut self, changed: impl FnOnce() -> [RoomChange; N]) {
-        if let Some(changes) = &mut self.changes {
-            changes.extend(changed());
         }
     }
 
@@ -448,6 +449,20 @@ impl<M: Member> State<M> {
         {
             self.held.shrink_to(self.held.len() * 2);
         }
+    }
+}
+
+fn report_join(changes: &mut Vec<RoomChange>, room: Room, id: ByteString, is_new: bool) {
+    if is_new {
+        changes.push(RoomChange::Created { room: room.clone() });
+    }
+    changes.push(RoomChange::Joined { room, id });
+}
+
+fn report_leave(changes: &mut Vec<RoomChange>, room: Room, id: ByteString, is_empty: bool) {
+    changes.push(RoomChange::Left { room: room.clone(), id });
+    if is_empty {
+        changes.push(RoomChange::Deleted { room });
     }
 }
 
@@ -594,7 +609,7 @@ mod tests {
             assert_eq!(listed[1..].iter().cloned().collect::<BTreeSet<_>>(), *own);
         }
         let rooms: BTreeSet<_> = model.values().flatten().collect();
-        assert_eq!(hub.room_count(), rooms.len(), "empty rooms are kept, or used ones missing");
+        assert_eq!(hub.count_rooms(), rooms.len(), "empty rooms are kept, or used ones missing");
     }
 
     proptest! {
@@ -656,5 +671,81 @@ mod tests {
         let state = hub.read();
         let capacities = [state.members.capacity(), state.by_id.capacity(), state.rooms.capacity()];
         assert!(capacities.iter().all(|capacity| *capacity <= 256), "{capacities:?}");
+    }
+
+    fn changes(receiver: &mut broadcast::Receiver<RoomChange>) -> Vec<String> {
+        let mut changes = Vec::new();
+        while let Ok(change) = receiver.try_recv() {
+            changes.push(match change {
+                RoomChange::Created { room } => format!("+{room}"),
+                RoomChange::Joined { room, id } => format!("{id}→{room}"),
+                RoomChange::Left { room, id } => format!("{id}←{room}"),
+                RoomChange::Deleted { room } => format!("-{room}"),
+                RoomChange::Missed { count } => format!("missed {count}"),
+            });
+        }
+        changes
+    }
+
+    #[test]
+    fn a_room_of_a_members_id_exists_as_long_as_anybody_is_in_it() {
+        let hub = Hub::default();
+        let mut receiver = hub.room_changes();
+        let join = |id: &str, room: &str| hub.join(id, vec![room.into()], RoomLimits::NONE);
+        hub.insert(Named("a".into()));
+        hub.insert(Named("b".into()));
+        assert_eq!(changes(&mut receiver), ["+a", "a→a", "+b", "b→b"]);
+        join("b", "a").unwrap();
+        assert_eq!(hub.rooms(), [("a".into(), 2)]);
+        hub.leave("b", &["a".into()]);
+        assert_eq!(changes(&mut receiver), ["b→a", "b←a"]);
+        join("b", "a").unwrap();
+        hub.remove("a");
+        assert_eq!(hub.rooms(), [("a".into(), 1)]);
+        hub.remove("b");
+        assert_eq!(changes(&mut receiver), ["b→a", "a←a", "b←a", "-a", "b←b", "-b"]);
+    }
+
+    #[test]
+    fn changes_of_rooms_are_recorded_only_for_a_receiver() {
+        let hub = Hub::default();
+        hub.insert(Named("a".into()));
+        drop(hub.room_changes());
+        hub.insert(Named("b".into()));
+        assert!(hub.read().changes.is_none());
+        let mut receiver = hub.room_changes();
+        hub.remove("b");
+        assert_eq!(changes(&mut receiver), ["b←b", "-b"]);
+    }
+
+    #[test]
+    fn changes_of_rooms_by_several_threads_are_reported_in_their_order() {
+        for _ in 0..20 {
+            let hub = Hub::default();
+            let mut receiver = hub.room_changes();
+            std::thread::scope(|scope| {
+                for thread in 0..4 {
+                    let hub = &hub;
+                    scope.spawn(move || {
+                        let id = format!("m{thread}");
+                        hub.insert(Named(id.clone().into()));
+                        for _ in 0..30 {
+                            hub.join(&id, vec!["room".into()], RoomLimits::NONE).unwrap();
+                            hub.leave(&id, &["room".into()]);
+                        }
+                    });
+                }
+            });
+            let mut members: BTreeSet<String> = BTreeSet::new();
+            for change in changes(&mut receiver) {
+                if let Some(id) = change.strip_suffix("→room") {
+                    assert!(members.insert(id.to_owned()), "{change}");
+                } else if let Some(id) = change.strip_suffix("←room") {
+                    assert!(members.remove(id), "{change}");
+                } else if change == "+room" || change == "-room" {
+                    assert!(members.is_empty(), "{change} with {members:?}");
+                }
+            }
+        }
     }
 }

@@ -81,8 +81,9 @@ impl Namespace {
         RoomChanges(self.hub().room_changes())
     }
 
-    /// Returns the rooms on this node with their number of sockets, in no particular order, without
-    /// the rooms of the sockets' own ids (`adapter.rooms` in Node). Costs a copy of the table.
+    /// Returns the rooms that sockets on this node have joined, with their number of sockets, in no
+    /// particular order (`adapter.rooms` in Node). The room of a socket's own id is there only if
+    /// other sockets have joined it. Costs a copy of the table.
     ///
     /// The rooms of one socket are [`Socket::rooms`](crate::Socket::rooms) (`adapter.sids` in
     /// Node).
