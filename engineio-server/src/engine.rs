@@ -102,11 +102,11 @@ where
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine(pub(crate) Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     session: Arc<session::Config>,
-    registry: Arc<Registry>,
+    pub(crate) registry: Arc<Registry>,
     application: Box<dyn Application>,
 }
 

@@ -1,10 +1,10 @@
 //! What `socketio-server` needs of this crate. Not part of the public API: most users would misuse
 //! it, and it may change in any release.
 
-use std::{task::Waker, time::Duration};
+use std::{sync::Arc, task::Waker, time::Duration};
 
 use crate::{
-    EngineConfig, Frames, Handle, SendError, TurnLimits,
+    Engine, EngineConfig, Frames, Handle, SendError, Stats, TurnLimits,
     shared::{Queued, wake},
 };
 pub use crate::{counters, stats::counting::Counter};
@@ -42,6 +42,12 @@ pub fn settings(config: &EngineConfig) -> Settings {
         #[cfg(not(feature = "compression"))]
         compresses_messages: false,
     }
+}
+
+/// Returns a function that reads the statistics of an engine without keeping it alive.
+pub fn weak_stats(engine: &Engine) -> impl Fn() -> Option<Stats> + Send + Sync + use<> {
+    let registry = Arc::downgrade(&engine.0.registry);
+    move || registry.upgrade().map(|registry| registry.stats())
 }
 
 /// Makes clones of these frames share their compressed form. Serves broadcasts.

@@ -1,4 +1,4 @@
-//! Who may use the Admin UI: a name and a password, then a session.
+//! The authentication of the Admin UI: a name and a password, then a session.
 
 use std::{
     collections::VecDeque,
@@ -10,6 +10,7 @@ use std::{
 use bcrypt::HashParts;
 use serde::Deserialize;
 use socketio_parser::value;
+use tokio::sync::Semaphore;
 
 use super::AdminError;
 use crate::{error::HandlerError, namespace::Namespace, socket::Socket};
@@ -17,6 +18,8 @@ use crate::{error::HandlerError, namespace::Namespace, socket::Socket};
 /// The text by which the page recognizes a refusal.
 const INVALID_CREDENTIALS: &str = "invalid credentials";
 const MAX_SESSIONS: usize = 1000;
+/// Maximum number of passwords that are being checked or wait for it.
+const MAX_CHECKS: usize = 16;
 
 pub(super) enum Authentication {
     None,
@@ -28,6 +31,10 @@ pub(super) struct Password {
     hash: String,
     /// The ids of the sessions, oldest first.
     sessions: Mutex<VecDeque<String>>,
+    /// One permit for each password that may be checked or wait.
+    places: Arc<Semaphore>,
+    /// Passwords are checked one after another, so that a flood of CONNECTs takes one thread.
+    turn: Arc<Semaphore>,
 }
 
 /// The data that the page sends with its CONNECT packet: a session, or a name and a password.
@@ -49,10 +56,12 @@ impl Authentication {
             username: username.to_owned(),
             hash: hash.to_owned(),
             sessions: Mutex::default(),
+            places: Arc::new(Semaphore::new(MAX_CHECKS)),
+            turn: Arc::new(Semaphore::new(1)),
         })))
     }
 
-    /// Adds the middleware that lets users in.
+    /// Adds the middleware that checks the credentials.
     pub(super) fn guard(&self, namespace: &Namespace) {
         let Self::Password(password) = self else { return };
         let password = password.clone();
@@ -82,10 +91,14 @@ impl Password {
         let (Some(username), Some(password)) = (credentials.username, credentials.password) else {
             return Err(refusal());
         };
+        let place = self.places.clone().try_acquire_owned().map_err(|_| refusal())?;
+        let turn = self.turn.clone().acquire_owned().await.map_err(|_| refusal())?;
         let checker = self.clone();
-        // Also checked with another name, so that the time does not tell the right one.
+        // The password is checked for other names too, so that the time does not reveal the name.
         let right = tokio::task::spawn_blocking(move || {
-            bcrypt::verify(&password, &checker.hash).unwrap_or(false)
+            let right = bcrypt::verify(&password, &checker.hash).unwrap_or(false);
+            drop((turn, place));
+            right
         });
         if !right.await.unwrap_or(false) || username != self.username {
             return Err(refusal());
@@ -109,7 +122,8 @@ impl Password {
     }
 }
 
-/// Tells a page its new session. Node does so before the CONNECT packet, where the page misses it.
+/// Sends a page its new session. Node's server does so before the CONNECT packet, where the page
+/// misses it.
 pub(super) fn announce(socket: &Socket) -> Result<(), HandlerError> {
     if let Some(session) = socket.remove_data::<NewSession>() {
         socket.emit("session", &value!(session.0.as_str()))?;

@@ -25,8 +25,8 @@ use crate::{
 const STATS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Connects a server to the Admin UI, the page of the npm package `@socket.io/admin-ui` 0.5. It
-/// shows the servers of a cluster with their clients, sockets and rooms, and the events that pass;
-/// from it one can emit, disconnect sockets, and make them join and leave rooms.
+/// shows the servers of a cluster with their clients, sockets, rooms and events. Its user can emit
+/// events, disconnect sockets, and make sockets join and leave rooms.
 ///
 /// The page is on another origin, and sends credentials, so [`EngineConfig::cors`] must allow its
 /// origin with credentials. It connects to the namespace `/admin`, at the path of the server.
@@ -63,7 +63,7 @@ pub struct Admin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdminError {
-    /// The hash of the password is no bcrypt hash.
+    /// The hash of the password is not a bcrypt hash.
     #[error("the `password` field must be a valid bcrypt hash")]
     InvalidHash,
     /// [`Admin::instrument`] was called outside a tokio runtime.
@@ -72,19 +72,19 @@ pub enum AdminError {
 }
 
 impl Admin {
-    /// Lets users of the page in by a name and a password, of which the bcrypt hash is given. A
-    /// check of the password takes some 50 ms on a thread for blocking work. The page then gets the
-    /// id of a session, with which it connects again. The server remembers the latest 1000
-    /// sessions.
+    /// Requires a name and a password, given by its bcrypt hash. Passwords are checked one after
+    /// another on a thread for blocking work, which takes about 50 ms each at cost 10. At most 16
+    /// checks wait; further ones are refused. After a check the page gets the id of a session, with
+    /// which it connects again. The server stores the latest 1000 sessions.
     ///
     /// # Errors
     ///
-    /// Returns [`AdminError::InvalidHash`] if the hash is no bcrypt hash.
+    /// Returns [`AdminError::InvalidHash`] if the hash is not a bcrypt hash.
     pub fn with_password(username: &str, hash: &str) -> Result<Self, AdminError> {
         Authentication::password(username, hash).map(Self::new)
     }
 
-    /// Lets everybody in who can reach the server, and logs a warning. For development.
+    /// Accepts every page that can reach the server, and logs a warning. For development.
     pub fn without_authentication() -> Self {
         Self::new(Authentication::None)
     }
@@ -105,14 +105,14 @@ impl Admin {
         self
     }
 
-    /// Refuses commands: the page can look but not touch (default no).
+    /// Sets whether commands of the page are ignored (default no).
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
     }
 
-    /// Sends every socket, room and event to the page (default no). A page that does not keep up is
-    /// disconnected at the limits of its queue, and gets the state anew when it connects again.
+    /// Sends every socket, room and event to the page (default no). A page that does not read fast
+    /// enough is disconnected or misses events, according to [`Overflow`](crate::Overflow).
     pub fn development(mut self, development: bool) -> Self {
         self.development = development;
         self
@@ -125,9 +125,9 @@ impl Admin {
         self
     }
 
-    /// Declares the namespace of the page, and begins to observe the server. Call it before the
-    /// application's own listeners are added, so that the page learns of a connection before it
-    /// learns of the events that they emit.
+    /// Declares the namespace of the page and starts to observe the server. Call it before adding
+    /// the application's listeners, so that the page gets a connection before the events that the
+    /// listeners emit.
     ///
     /// # Errors
     ///
@@ -144,7 +144,7 @@ impl Admin {
         if matches!(self.authentication, Authentication::None) {
             tracing::warn!(
                 target: "socketio::admin",
-                "the Admin UI lets everybody in; set a password"
+                "the Admin UI accepts every page; set a password"
             );
         }
         self.authentication.guard(&namespace);
@@ -163,13 +163,16 @@ impl Admin {
             let (page, runtime) = (page.clone(), runtime.clone());
             io.on_new_namespace(move |namespace| observe(&page, namespace, &runtime));
         }
-        let mut stats = ServerStats::new(self.server_id, io.engine().clone());
+        let mut stats = ServerStats::new(self.server_id, io.engine());
         runtime.spawn(async move {
             let mut ticks = tokio::time::interval(STATS_INTERVAL);
             loop {
                 ticks.tick().await;
                 let Some(registry) = page.registry.upgrade() else { return };
-                page.emit("server_stats", &stats.next(&registry));
+                let Some(report) = stats.next(&registry).filter(|_| !registry.is_ending()) else {
+                    return;
+                };
+                page.emit("server_stats", &report);
             }
         });
         Ok(())
@@ -189,7 +192,8 @@ impl Admin {
     }
 }
 
-/// The namespace of the page. It is held weakly, because the server's own listeners hold it.
+/// The connection between a server and its pages. It holds the server weakly, because the server's
+/// listeners hold it.
 struct Page {
     namespace: Weak<NamespaceInner>,
     registry: Weak<Registry>,
@@ -198,7 +202,7 @@ struct Page {
 }
 
 impl Page {
-    /// Returns the namespace if somebody may look: on this node, or on another one.
+    /// Returns the namespace of the pages if there may be a page, on this node or on another one.
     fn watched(&self) -> Option<Namespace> {
         let namespace = Namespace(self.namespace.upgrade()?);
         let watched = namespace.sockets_count() > 0 || namespace.cluster().is_some();

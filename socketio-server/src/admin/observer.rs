@@ -1,4 +1,4 @@
-//! What the Admin UI learns of a namespace in development mode.
+//! Reports the sockets, rooms and events of a namespace to the Admin UI in development mode.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
     socket::Socket,
 };
 
-/// How often a client on polling is looked at, to notice that its connection was upgraded.
+/// The interval at which a socket on polling is checked for an upgrade of its connection.
 const UPGRADE_INTERVAL: Duration = Duration::from_secs(1);
 const UPGRADE_CHECKS: u32 = 30;
 

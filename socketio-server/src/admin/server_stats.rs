@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use engineio_server::{Engine, Stats};
+use engineio_server::{Engine, Stats, internal::weak_stats};
 use socketio_parser::{Value, value};
 
 use super::{default_server_id, now};
@@ -12,21 +12,24 @@ pub(super) struct ServerStats {
     server_id: String,
     hostname: String,
     started: Instant,
-    engine: Engine,
+    /// Reads the statistics of the engine. It must not keep the engine alive, which owns the server.
+    read: Box<dyn Fn() -> Option<Stats> + Send + Sync>,
     /// The statistics at the last report.
     last: Stats,
 }
 
 impl ServerStats {
-    pub(super) fn new(server_id: Option<String>, engine: Engine) -> Self {
+    pub(super) fn new(server_id: Option<String>, engine: &Engine) -> Self {
         let hostname = gethostname::gethostname().to_string_lossy().into_owned();
         let server_id = server_id.unwrap_or_else(|| default_server_id(&hostname));
-        Self { server_id, hostname, started: Instant::now(), last: engine.stats(), engine }
+        let (started, last, read) = (Instant::now(), engine.stats(), Box::new(weak_stats(engine)));
+        Self { server_id, hostname, started, read, last }
     }
 
-    /// Returns the next report. Its events are those since the former one.
-    pub(super) fn next(&mut self, registry: &Registry) -> Value {
-        let stats = self.engine.stats();
+    /// Returns the next report, whose events are those since the former one. Returns `None` if the
+    /// engine is gone.
+    pub(super) fn next(&mut self, registry: &Registry) -> Option<Value> {
+        let stats = (self.read)()?;
         let events = aggregated(&self.last, &stats);
         let clients = stats.sessions.total();
         let polling = stats.sessions.polling;
@@ -36,7 +39,7 @@ impl ServerStats {
             .iter()
             .map(|it| value!({ "name": it.name(), "socketsCount": it.sockets_count() as u64 }))
             .collect();
-        value!({
+        Some(value!({
             "serverId": self.server_id.as_str(),
             "hostname": self.hostname.as_str(),
             "pid": std::process::id(),
@@ -45,7 +48,7 @@ impl ServerStats {
             "pollingClientsCount": polling,
             "aggregatedEvents": events,
             "namespaces": namespaces
-        })
+        }))
     }
 }
 

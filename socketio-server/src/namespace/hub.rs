@@ -21,7 +21,7 @@ pub(crate) struct Hub<M> {
     state: RwLock<State<M>>,
     /// Notifies the task that watches the rooms.
     rooms_changed: Arc<Notify>,
-    /// Reports changes of rooms, once the application has asked for them.
+    /// Reports changes of rooms, once the application asks for them.
     reporter: OnceLock<Reporter>,
 }
 

@@ -73,6 +73,7 @@ mod sessions_that_change_nodes_match_a_model;
 mod sockets_are_managed_in_groups;
 mod sockets_that_send_too_fast_lose_events;
 mod support;
+mod the_admin_ui_is_bounded;
 mod the_compress_flag_controls_compression;
 mod the_engines_log_defines_the_order;
 mod the_javascript_client_is_served;

@@ -78,7 +78,12 @@ impl RemoteSocket {
     ///
     /// Returns an error if the value has another type.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        T::deserialize(serde_json::to_value(&self.details.data)?)
+        let mut data = serde_json::to_value(&self.details.data)?;
+        // Added for the Admin UI, see `details`.
+        if let serde_json::Value::Object(data) = &mut data {
+            data.remove("_admin");
+        }
+        T::deserialize(data)
     }
 
     /// Returns the shared data, undecoded.
