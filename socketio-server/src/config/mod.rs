@@ -12,9 +12,7 @@ use socketio_adapter::{ClusterAdapter, ClusterLimits};
 use socketio_core::{PublicError, PublicErrors};
 use socketio_parser::{Limits, Parser};
 
-use crate::config::{client_files::ClientFiles, recovery::Recovery};
-
-use crate::config::rate_limit::RateLimit;
+use crate::config::{client_files::ClientFiles, rate_limit::RateLimit, recovery::Recovery};
 
 /// The treatment of a client whose queue is full when a broadcast reaches it.
 ///
@@ -205,7 +203,8 @@ impl ServerConfig {
         self
     }
 
-    /// Sets how many rooms one socket may be in (default 1024).
+    /// Sets how many rooms one socket may be in (default 1024). The room of its own id does not
+    /// count. Beyond it, a join is refused ([`JoinError::TooManyRooms`](crate::JoinError)).
     pub fn max_rooms(mut self, rooms: usize) -> Self {
         self.max_rooms = rooms;
         self

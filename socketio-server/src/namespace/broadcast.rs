@@ -381,8 +381,8 @@ impl Broadcast {
         self.selection.flags.timeout.unwrap_or(self.namespace.0.config.ack_timeout)
     }
 
-    /// Makes the selected sockets join rooms. A socket that is already in the maximum number of
-    /// rooms stays as it is.
+    /// Makes the selected sockets join rooms. A socket that reaches a limit joins the rooms before
+    /// the refused one; this is not reported.
     ///
     /// ```
     /// use socketio_server::Server;

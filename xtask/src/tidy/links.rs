@@ -11,6 +11,7 @@ const CHAPTERS: &str = "docs/guide/src/";
 const CONTENTS: &str = "docs/guide/src/SUMMARY.md";
 const TESTS: &str = "docs/guide/lib.rs";
 const PARITY: &str = "docs/parity/";
+const FROM_NODE: &str = "docs/guide/src/coming-from-node.md";
 /// The module documentation that names the tests of its invariants.
 const INVARIANTS: &str = "socketio-server/src/namespace/recovery/mod.rs";
 
@@ -49,7 +50,9 @@ pub(super) fn check(files: &[Source], root: &Path) -> Vec<String> {
         }
     }
     let known = names(files);
-    for (path, text) in documents.iter().filter(|(path, _)| path.starts_with(PARITY)) {
+    for (path, text) in
+        documents.iter().filter(|(path, _)| path.starts_with(PARITY) || **path == FROM_NODE)
+    {
         for (line, code) in
             prose(text).flat_map(|(at, line)| code(line).map(move |code| (at, code)))
         {

@@ -1,6 +1,6 @@
 //! A server on a free port, and clients that send and expect exact frames.
 
-// Every test is a crate of its own: nothing here is public, and each needs a part of it.
+// Also compiled into tests that are programs of their own, each of which needs a part of it.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 pub mod nodes;
