@@ -102,6 +102,7 @@ mod shared;
 mod sleep;
 mod stall;
 mod stats;
+mod sync;
 mod transport;
 mod turn;
 mod unauthenticated;

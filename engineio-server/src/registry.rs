@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     ops::Deref,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -16,6 +16,7 @@ use crate::{
     shared::Shared,
     sleep,
     stats::{Counters, Stats},
+    sync::{read, write},
     unauthenticated::Unauthenticated,
 };
 
@@ -185,11 +186,11 @@ impl Registry {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Sessions> {
-        self.sessions.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.sessions)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Sessions> {
-        self.sessions.write().unwrap_or_else(PoisonError::into_inner)
+        write(&self.sessions)
     }
 }
 

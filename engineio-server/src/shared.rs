@@ -3,7 +3,7 @@
 use std::{
     fmt,
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Poll, Waker},
     time::Instant,
 };
@@ -17,6 +17,7 @@ use engineio_parser::{
 use crate::{
     handshake::Handshake,
     stats::Counters,
+    sync::lock,
     transport::{jsonp::Jsonp, websocket::WebSocket},
     unauthenticated::Slot,
 };
@@ -93,8 +94,7 @@ impl Shared {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while the lock was held must not affect other users of the session.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Changes the session from outside its driver, then wakes the driver and the pending GET.
@@ -112,7 +112,7 @@ impl Shared {
 impl Drop for Shared {
     /// Counts traffic that was not yet counted when the session ended.
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         self.counters.carried(state.session.take_traffic());
     }
 }

@@ -3,10 +3,10 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
-use crate::error::RequestError;
+use crate::{error::RequestError, sync::lock};
 
 /// The number of unauthenticated sessions by address. Empty if they are not limited.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ impl Unauthenticated {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

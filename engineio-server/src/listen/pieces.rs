@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -11,6 +11,8 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep_until};
+
+use crate::sync::lock;
 
 /// Largest piece passed to the connection at once. This is what it can hold of a body whose stream
 /// window is closed.
@@ -111,7 +113,7 @@ impl UnreadBodies {
     }
 
     fn lock(&self) -> MutexGuard<'_, WaitingBodies> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

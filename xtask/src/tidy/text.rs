@@ -8,8 +8,8 @@ const MAX_CODE_LINES: usize = 500;
 /// Of code and comments. A front page (`mod.rs`, `lib.rs`, `main.rs`) may be shorter.
 const MIN_LINES: usize = 30;
 const FRONT_PAGES: [&str; 3] = ["/mod.rs", "/lib.rs", "/main.rs"];
-/// Modules in whose place another one is compiled, by a feature or in a model of the tests.
-const STAND_INS: [&str; 2] = ["/src/sync.rs", "/no_deflate.rs"];
+/// The helpers for locks, and modules in whose place another one is compiled.
+const SHORT_MODULES: [&str; 2] = ["/src/sync.rs", "/no_deflate.rs"];
 /// Clippy refuses the other panics. Its lints for these macros cannot exempt tests.
 const PANICS: [&str; 2] = ["unreachable!(", "unimplemented!("];
 /// Forbidden in crates without I/O. Clippy refuses clocks, threads and output.
@@ -68,7 +68,7 @@ pub(super) fn machine_paths(root: &Path) -> Vec<String> {
 fn wrong_length(file: &Source) -> Option<String> {
     let code = file.code_lines().count();
     let lines = file.text.lines().filter(|line| !line.trim().is_empty()).count();
-    let mut short = FRONT_PAGES.iter().chain(&STAND_INS);
+    let mut short = FRONT_PAGES.iter().chain(&SHORT_MODULES);
     let may_be_short = !file.is_module() || short.any(|name| file.path.ends_with(name));
     if code > MAX_CODE_LINES {
         Some(format!("{}: {code} code lines, more than {MAX_CODE_LINES}; split it", file.path))
