@@ -45,6 +45,7 @@ mod msgpack;
 mod payload;
 pub mod recovery;
 mod selection;
+mod sync;
 mod wire;
 
 pub use adapter::{

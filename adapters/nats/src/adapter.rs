@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -23,6 +23,7 @@ use crate::{
     receiver::Receiver,
     recovery::{Events, Log, Reader, Sessions, is_logged},
     subject::Subjects,
+    sync::lock,
 };
 
 /// How often [`NatsAdapter::prepare`] checks for a connection.
@@ -109,7 +110,7 @@ impl NatsAdapter {
     }
 
     fn members(&self) -> MutexGuard<'_, Vec<Weak<Membership>>> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.members)
     }
 }
 

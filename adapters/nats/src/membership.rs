@@ -2,11 +2,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use socketio_adapter::{Inbox, Room, Seat};
 use tokio::sync::Notify;
+
+use crate::sync::lock;
 
 pub(crate) struct Membership {
     pub(crate) seat: Seat,
@@ -55,7 +57,7 @@ impl Membership {
     }
 
     fn lock_unheard(&self) -> MutexGuard<'_, Vec<String>> {
-        self.unheard.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.unheard)
     }
 
     /// Records that a room has appeared or vanished.
@@ -82,6 +84,6 @@ impl Membership {
     }
 
     fn rooms(&self) -> MutexGuard<'_, Rooms> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.rooms)
     }
 }

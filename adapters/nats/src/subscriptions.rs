@@ -3,13 +3,15 @@
 use std::{
     collections::HashMap,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Wake, Waker},
 };
 
 use async_nats::{Message, Subscriber};
 use futures_core::Stream;
 use tokio::sync::Notify;
+
+use crate::sync::lock;
 
 /// A set of subscriptions. The waker of each records which subscription is ready, so the cost of a
 /// pass depends on the number of ready subscriptions only.
@@ -33,7 +35,7 @@ struct SubscriptionWaker {
 
 impl Wake for SubscriptionWaker {
     fn wake(self: Arc<Self>) {
-        self.ready.keys.lock().unwrap_or_else(PoisonError::into_inner).push(self.key);
+        lock(&self.ready.keys).push(self.key);
         self.ready.woken.notify_one();
     }
 }
@@ -63,8 +65,7 @@ impl Subscriptions {
     /// tokio's cooperative budget: once that is spent, a queue with messages reports that it is
     /// empty.
     pub(crate) fn take_ready(&mut self) -> Result<Vec<Message>, ClientClosed> {
-        let keys =
-            std::mem::take(&mut *self.ready.keys.lock().unwrap_or_else(PoisonError::into_inner));
+        let keys = std::mem::take(&mut *lock(&self.ready.keys));
         let mut seen = Vec::new();
         for key in keys {
             let Some((subscriber, waker)) = self.open.get_mut(&key) else { continue };

@@ -28,6 +28,7 @@ mod error;
 mod listener;
 mod publisher;
 mod registry;
+mod sync;
 mod table;
 mod wire;
 

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use crate::{
     error::PostgresError,
     publisher::Publisher,
     registry::Registry,
+    sync::lock,
     wire,
 };
 
@@ -163,7 +164,7 @@ struct ListeningClient {
 
 impl ListeningClient {
     fn note_received(&self) {
-        *self.last_received.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *lock(&self.last_received) = Instant::now();
     }
 
     /// Executes a statement. The time limit restarts with every notification, because many of them
@@ -172,13 +173,13 @@ impl ListeningClient {
         self.note_received();
         let mut asked = pin!(self.client.batch_execute(statement));
         loop {
-            let last_received = *self.last_received.lock().unwrap_or_else(PoisonError::into_inner);
+            let last_received = *lock(&self.last_received);
             // A notification may wait for its attachment.
             let timeout = self.timeout.saturating_mul(2);
             if let Ok(answered) = timeout_at(last_received + timeout, &mut asked).await {
                 return Ok(answered?);
             }
-            if last_received == *self.last_received.lock().unwrap_or_else(PoisonError::into_inner) {
+            if last_received == *lock(&self.last_received) {
                 return Err(PostgresError::Timeout(timeout));
             }
         }

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ use crate::{
     config::PostgresConfig,
     connect::{connect, retry_pause},
     error::PostgresError,
+    sync::lock,
     table,
     wire::{Form, choose_form},
 };
@@ -110,7 +111,7 @@ impl Publisher {
 
     /// Returns why there is no connection.
     pub(crate) fn not_connected(&self) -> PostgresError {
-        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let refusal = lock(&self.refusal).clone();
         refusal.map_or(PostgresError::Away, PostgresError::Lost)
     }
 
@@ -161,7 +162,7 @@ async fn stay_connected(
             () = broken.notified() => PostgresError::Timeout(config.timeout),
         };
         tracing::warn!(target: "socketio::cluster", %error, "the publishing connection is lost");
-        *refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(error));
+        *lock(&refusal) = Some(Arc::new(error));
         clients.send_replace(None);
         retry_pause().await;
     }

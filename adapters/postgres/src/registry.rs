@@ -2,13 +2,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use socketio_adapter::{Inbox, Message, MessageError, Seat};
 use tokio::sync::{Notify, oneshot};
 
-use crate::error::PostgresError;
+use crate::{error::PostgresError, sync::lock};
 
 /// The namespaces that have joined. The listener compares the channels here with its subscriptions.
 #[derive(Default)]
@@ -90,7 +90,7 @@ impl Registry {
     }
 
     fn channels(&self) -> MutexGuard<'_, HashMap<String, Vec<Member>>> {
-        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.channels)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use redis::{
 };
 use tokio::time::timeout;
 
-use crate::nodes::Addresses;
+use crate::{nodes::Addresses, sync::lock};
 
 /// Time limits for Redis.
 #[derive(Clone, Copy, Debug)]
@@ -81,13 +81,13 @@ impl Connector {
     ) -> Result<Conn, Arc<RedisError>> {
         let connected = self.try_to_connect(target, on_push).await.map_err(Arc::new);
         let last_error = connected.as_ref().err().cloned();
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = last_error;
+        *lock(&self.last_error) = last_error;
         connected
     }
 
     /// Returns why the last attempt to connect failed, if it did.
     pub(crate) fn last_error(&self) -> Option<Arc<RedisError>> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.last_error).clone()
     }
 
     async fn try_to_connect(&self, target: Target, on_push: OnPush) -> RedisResult<Conn> {

@@ -1,7 +1,7 @@
 //! State shared by all namespaces of a server: connections, and the tasks that maintain them.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -15,6 +15,7 @@ use crate::{
     nodes::{Addresses, ConfigError, Nodes},
     options::Common,
     subscriber::{Kind, OnMessage, Subscriber, Topic},
+    sync::lock,
 };
 
 /// The connections of a server. They are opened when the first namespace joins, and closed when
@@ -109,7 +110,7 @@ impl Engine {
     /// Runs a task until the engine is dropped.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let task = tokio::spawn(task).abort_handle();
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = lock(&self.tasks);
         tasks.handles.retain(|task| !task.is_finished());
         tasks.handles.push(task);
     }
@@ -119,7 +120,7 @@ impl Engine {
         started: impl FnOnce(&mut Tasks) -> &mut bool,
         task: impl FnOnce() -> F,
     ) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = lock(&self.tasks);
         if !std::mem::replace(started(&mut tasks), true) {
             let task = tokio::spawn(task()).abort_handle();
             tasks.handles.push(task);
@@ -129,7 +130,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let tasks = lock(&self.tasks);
         tasks.handles.iter().for_each(AbortHandle::abort);
     }
 }
@@ -144,14 +145,13 @@ pub(crate) struct Subscriptions {
 impl Subscriptions {
     /// Returns an error if the subscriptions have ended.
     pub(crate) fn check(&self) -> Result<(), AdapterError> {
-        let ended = self.topics.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        let ended = lock(&self.topics).is_empty();
         if ended { Err(AdapterError::Left) } else { Ok(()) }
     }
 
     /// Ends the subscriptions.
     pub(crate) fn end(&self) {
-        let topics =
-            std::mem::take(&mut *self.topics.lock().unwrap_or_else(PoisonError::into_inner));
+        let topics = std::mem::take(&mut *lock(&self.topics));
         for topic in topics {
             self.subscriber.remove(topic, self.number);
         }

@@ -13,6 +13,7 @@ mod refusals;
 mod sharded;
 mod streams;
 mod subscriber;
+mod sync;
 
 pub use adapter::RedisAdapter;
 pub use classic::Classic;

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use crate::{
     nodes::Nodes,
     options::{Common, common, options},
     subscriber::{Kind, OnMessage, Topic},
+    sync::lock,
 };
 
 /// Selects the rooms that have a channel of their own. Must be the same on all nodes.
@@ -126,7 +127,7 @@ impl ShardedLink {
     }
 
     fn rooms(&self) -> MutexGuard<'_, HashMap<Room, Topic>> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.rooms)
     }
 
     fn publication(&self, message: &Message) -> Cmd {

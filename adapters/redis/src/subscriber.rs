@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
 
@@ -20,6 +20,7 @@ use crate::{
     command_connection::{Pauses, connect, engine},
     conn::{Conn, Connector, OnPush, Target, is_fatal},
     refusals::{Refusals, SubscriptionRefused, is_refusal},
+    sync::lock,
 };
 
 /// How often an idle connection is checked.
@@ -330,7 +331,7 @@ impl Subscriber {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     task::Poll,
@@ -23,6 +23,7 @@ use crate::{
     payload::event_args,
     recovery::{Missed, Offset, PageSize, SavedSession, SessionStore},
     selection::{Room, Selection},
+    sync::lock,
 };
 
 /// An engine with a log. No other test may use it at the same time.
@@ -51,9 +52,9 @@ impl Inbox for Seen {
             (offset, message.body)
         {
             if message.uid == self.uid {
-                self.own.lock().unwrap_or_else(PoisonError::into_inner).push(message.seq);
+                lock(&self.own).push(message.seq);
             }
-            let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut events = lock(&self.events);
             events.push((offset, args, selection));
         }
     }
@@ -65,7 +66,7 @@ impl Inbox for Seen {
 
 impl Seen {
     fn all(&self) -> Vec<(Offset, Args, Selection)> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.events).clone()
     }
 }
 
@@ -153,7 +154,7 @@ pub async fn all_nodes_see_one_order<L: Logging>(engine: &L) {
     }
     for node in [&one, &two] {
         assert_eq!(node.wait_for_events(engine, published.len()).await, published);
-        let own = node.seen.own.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let own = lock(&node.seen.own).clone();
         let numbers = 0..node.published.load(Ordering::Relaxed);
         assert_eq!(own, numbers.map(Some).collect::<Vec<_>>(), "its own events");
         for pair in published.windows(2) {

@@ -5,7 +5,7 @@ mod log;
 use std::{
     collections::{HashSet, VecDeque},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,7 @@ use crate::{
     message::{Message, NodeId},
     recovery::{Offset, Page, PageSize, SavedSession, SessionStore},
     selection::Room,
+    sync::lock,
 };
 
 pub use self::log::MemoryLog;
@@ -189,7 +190,7 @@ impl Parcel {
 
 impl Bus {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Sends a message to all other nodes of the namespace, or to one of them.

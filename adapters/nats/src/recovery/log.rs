@@ -4,7 +4,7 @@ use std::{
     future::IntoFuture,
     pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -26,7 +26,7 @@ use socketio_adapter::{Body, Offset};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{offset::EntryOffset, options::JetStream};
-use crate::{error::NatsError, frame::Frame, subject::Prefix};
+use crate::{error::NatsError, frame::Frame, subject::Prefix, sync::lock};
 
 /// How often a pending request checks that its connection still exists.
 const CONNECTION_CHECK: Duration = Duration::from_millis(100);
@@ -238,7 +238,7 @@ impl Log {
     }
 
     fn paused_until(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.paused_until.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.paused_until)
     }
 }
 

@@ -7,7 +7,7 @@ mod store;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
@@ -30,6 +30,7 @@ use crate::{
     options::{Common, common, options},
     sharded::on_message,
     subscriber::{Kind, Topic},
+    sync::lock,
 };
 
 /// Options of [`RedisAdapter::streams`](crate::RedisAdapter::streams).
@@ -156,7 +157,7 @@ impl StreamsEngine {
 
     /// Returns the reader of a stream. Starts it if necessary.
     fn reader(&self, stream: &str) -> Arc<Reader> {
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut readers = lock(&self.readers);
         if let Some(reader) = readers.get(stream).and_then(Weak::upgrade) {
             return reader;
         }

@@ -2,7 +2,7 @@
 //! reads block.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use crate::{
     command_connection::connect,
     conn::{Conn, Connector, Target},
     refusals::is_denied,
+    sync::lock,
 };
 
 pub(super) struct Reader {
@@ -149,7 +150,7 @@ impl Reader {
     }
 
     fn seats(&self) -> MutexGuard<'_, Vec<Arc<Member>>> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seats)
     }
 }
 
