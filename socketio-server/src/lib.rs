@@ -151,8 +151,10 @@ mod namespace;
 mod server;
 mod socket;
 mod stats;
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod time;
 
 #[cfg(feature = "admin")]
 pub use admin::{Admin, AdminError};

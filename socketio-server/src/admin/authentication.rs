@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     fmt,
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use bcrypt::HashParts;
@@ -13,7 +13,7 @@ use socketio_parser::value;
 use tokio::sync::Semaphore;
 
 use super::AdminError;
-use crate::{error::HandlerError, namespace::Namespace, socket::Socket};
+use crate::{error::HandlerError, namespace::Namespace, socket::Socket, sync::lock};
 
 /// The text by which the page recognizes a refusal.
 const INVALID_CREDENTIALS: &str = "invalid credentials";
@@ -110,11 +110,11 @@ impl Password {
     }
 
     fn knows(&self, id: &str) -> bool {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|it| it == id)
+        lock(&self.sessions).iter().any(|it| it == id)
     }
 
     fn add_session(&self, id: String) {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = lock(&self.sessions);
         if sessions.len() >= MAX_SESSIONS {
             sessions.pop_front();
         }

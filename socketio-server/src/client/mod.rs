@@ -6,7 +6,7 @@ pub(crate) mod waiter;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU8, Ordering},
     },
     time::Duration,
@@ -26,6 +26,8 @@ use crate::{
     config::ServerConfig,
     error::{AckError, EmitError},
     stats::Counters,
+    sync::lock,
+    time::now,
 };
 
 /// One connection with all its namespaces.
@@ -66,7 +68,7 @@ impl Client {
     }
 
     pub(crate) fn machine(&self) -> MutexGuard<'_, Connection<Waiter>> {
-        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.machine)
     }
 
     /// Requests an action of the driver.
@@ -143,7 +145,7 @@ impl Client {
         timeout: Duration,
         waiter: Waiter,
     ) -> Result<(), (AckRefused, Waiter)> {
-        let now = tokio::time::Instant::now().into_std();
+        let now = now();
         let (result, earlier) = {
             let mut machine = self.machine();
             let before = machine.poll_timeout();

@@ -1,11 +1,11 @@
 //! The recipients of acks inside the server.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use socketio_parser::Args;
 use tokio::sync::oneshot;
 
-use crate::{error::AckError, namespace::cluster::Relay};
+use crate::{error::AckError, namespace::cluster::Relay, sync::lock};
 
 /// The recipient of an ack. Dropping it reports that no ack will arrive.
 pub(crate) enum Waiter {
@@ -69,12 +69,12 @@ impl Collector {
     }
 
     pub(crate) fn take(&self) -> Vec<Args> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).responses)
+        std::mem::take(&mut lock(&self.0).responses)
     }
 
     fn add(&self, response: Option<Args>) {
         let done = {
-            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = lock(&self.0);
             state.missing = state.missing.saturating_sub(1);
             state.responses.extend(response);
             if state.missing == 0 { state.done.take() } else { None }

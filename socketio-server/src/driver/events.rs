@@ -11,7 +11,6 @@ use crate::{
     driver::{
         Driver,
         handlers::{Call, CallName, Role, Running},
-        timer::now,
     },
     error::HandlerError,
     handlers::{
@@ -21,6 +20,7 @@ use crate::{
         Socket,
         ack::{Responder, WaitingAck},
     },
+    time::now,
 };
 
 /// An event that waits for a free handler.

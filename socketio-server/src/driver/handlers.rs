@@ -11,13 +11,14 @@ use socketio_parser::Args;
 use tracing::Span;
 
 use crate::{
-    driver::{Driver, timer::now},
+    driver::Driver,
     error::HandlerError,
     handlers::{self, ErasedHandler, Failure, HandlerFuture, Rewrite, Stage, Step},
     socket::{
         Socket,
         ack::{Responder, WaitingAck},
     },
+    time::now,
 };
 
 /// A handler that has been started and is not finished.

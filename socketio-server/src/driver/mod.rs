@@ -5,7 +5,6 @@ mod connect;
 mod events;
 mod handlers;
 mod slots;
-mod timer;
 mod turn;
 
 use std::{
@@ -20,18 +19,13 @@ use engineio_server::{CloseReason, Event, Frames, Revision, SendError};
 use socketio_parser::{Connection, Output, Protocol};
 use tracing::Span;
 
-use self::{
-    connect::Connect,
-    handlers::Running,
-    slots::NamespaceSlot,
-    timer::{Timer, now},
-    turn::Turn,
-};
+use self::{connect::Connect, handlers::Running, slots::NamespaceSlot, turn::Turn};
 use crate::{
     client::{CLOSE, Client, waiter::Waiter},
     error::{AckError, DisconnectReason},
     namespace::registry::Registry,
     stats::Stripe,
+    time::{Timer, now},
 };
 
 /// Drives one client until its connection is closed and its handlers have ended.

@@ -1,12 +1,12 @@
 //! Changing an event before its handlers run.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 use socketio_adapter::event_args;
 use socketio_parser::Args;
 
-use crate::error::HandlerError;
+use crate::{error::HandlerError, sync::lock};
 
 /// Extractor for a socket's [middleware](crate::Socket::use_) that changes the event.
 ///
@@ -35,12 +35,12 @@ impl Rewrite {
     /// Returns an error if the event cannot be encoded. The event then stays as it was.
     pub fn set<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), HandlerError> {
         let args = event_args(event, args)?;
-        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock(&self.0);
         *current = args;
         Ok(())
     }
 
     pub(crate) fn current(&self) -> Args {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 }

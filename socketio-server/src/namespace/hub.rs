@@ -5,7 +5,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use bytestring::ByteString;
@@ -13,7 +13,11 @@ use slab::Slab;
 use socketio_adapter::{Room, Selection};
 use tokio::sync::{Notify, broadcast};
 
-use crate::{error::JoinError, namespace::room_change::RoomChange};
+use crate::{
+    error::JoinError,
+    namespace::room_change::RoomChange,
+    sync::{lock, read, write},
+};
 
 /// Members and rooms. Names are resolved at the API; internally, members are identified by dense
 /// numbers.
@@ -325,7 +329,7 @@ impl<M: Member> Hub<M> {
     /// changed.
     fn change<R>(&self, change: impl FnOnce(&mut State<M>) -> R) -> R {
         let reporter = self.reporter.get();
-        let order = reporter.map(|it| it.order.lock().unwrap_or_else(PoisonError::into_inner));
+        let order = reporter.map(|it| lock(&it.order));
         let (result, has_changes, changes) = {
             let mut state = self.write();
             if reporter.is_some_and(|it| it.sender.receiver_count() == 0) {
@@ -351,11 +355,11 @@ impl<M: Member> Hub<M> {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State<M>> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.state)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, State<M>> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+        write(&self.state)
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) mod rule;
 use std::{
     fmt,
     sync::{
-        Arc, OnceLock, PoisonError, RwLock,
+        Arc, OnceLock, RwLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -42,6 +42,7 @@ use crate::{
     },
     socket::{Socket, inner::SocketInner},
     stats::Counters,
+    sync::{read, write},
 };
 
 /// A namespace of a server. A clone costs one reference count.
@@ -100,11 +101,11 @@ impl Namespace {
             users: AtomicUsize::new(0),
         });
         let table = if table.has_once() { Arc::new(table.renewed()) } else { table };
-        *this.0.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+        *write(&this.0.table) = table;
         this.0.server_side.precede(&template.0.server_side);
         let outgoing = template.0.has_outgoing.load(Ordering::Relaxed);
         this.0.has_outgoing.store(outgoing, Ordering::Relaxed);
-        *this.0.on_error.write().unwrap_or_else(PoisonError::into_inner) = template.error_handler();
+        *write(&this.0.on_error) = template.error_handler();
         this
     }
 
@@ -125,7 +126,7 @@ impl Namespace {
         if template.0.has_outgoing.load(Ordering::Relaxed) {
             self.0.has_outgoing.store(true, Ordering::Relaxed);
         }
-        let mut on_error = self.0.on_error.write().unwrap_or_else(PoisonError::into_inner);
+        let mut on_error = write(&self.0.on_error);
         *on_error = on_error.take().or_else(|| template.error_handler());
     }
 
@@ -339,7 +340,7 @@ impl Namespace {
     pub fn on_error(&self, handler: impl Fn(&Socket, &Failure) + Send + Sync + 'static) -> &Self {
         let handler = Some(Arc::new(handler) as _);
         let former = {
-            let mut current = self.0.on_error.write().unwrap_or_else(PoisonError::into_inner);
+            let mut current = write(&self.0.on_error);
             std::mem::replace(&mut *current, handler)
         };
         // Dropping the old closure may run user code, so no lock is held here.
@@ -484,7 +485,7 @@ impl Namespace {
     }
 
     pub(crate) fn table(&self) -> Arc<Table> {
-        self.0.table.read().unwrap_or_else(PoisonError::into_inner).clone()
+        read(&self.0.table).clone()
     }
 
     /// Passes a failure to the application's error handler, or logs it if there is none.
@@ -500,7 +501,7 @@ impl Namespace {
     }
 
     fn error_handler(&self) -> Option<ErrorHandler> {
-        self.0.on_error.read().unwrap_or_else(PoisonError::into_inner).clone()
+        read(&self.0.on_error).clone()
     }
 
     pub(crate) fn broadcast(&self) -> Broadcast {
@@ -516,7 +517,7 @@ impl Namespace {
 
     /// Changes the handlers. The caller must drop the returned value without holding a lock.
     pub(crate) fn change_with<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
-        let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
+        let mut table = write(&self.0.table);
         change(Arc::make_mut(&mut table))
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic::Ordering},
+    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic::Ordering},
 };
 
 use engineio_server::{Handle, internal::settings};
@@ -23,6 +23,7 @@ use crate::{
     },
     socket::Socket,
     stats::{Counters, Stats},
+    sync::{read, write},
 };
 
 /// The namespaces by name, and whether the server was closed.
@@ -363,11 +364,11 @@ impl Registry {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.state)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+        write(&self.state)
     }
 
     /// Marks the server as draining. A connection that the server closes from now on was closed by

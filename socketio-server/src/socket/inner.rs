@@ -1,7 +1,7 @@
 //! The state of a socket: its namespace, its client, its handlers and its data.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex,
     atomic::{AtomicU8, Ordering},
 };
 
@@ -16,6 +16,7 @@ use crate::{
     handlers::table::Table,
     namespace::{Namespace, hub::Member, recovery::Recoverable},
     socket::stored::Stored,
+    sync::lock,
 };
 
 pub(crate) struct SocketInner {
@@ -134,38 +135,38 @@ impl SocketInner {
 
     /// Changes the handlers of this socket, unless they were dropped already.
     pub(crate) fn change_handlers<R: Default>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
-        let mut handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut handlers = lock(&self.handlers);
         if handlers.closed { R::default() } else { change(handlers.table.get_or_insert_default()) }
     }
 
     /// Reads the handlers of this socket.
     pub(crate) fn with_handlers<R: Default>(&self, read: impl FnOnce(&Table) -> R) -> R {
-        let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+        let handlers = lock(&self.handlers);
         handlers.table.as_deref().map(read).unwrap_or_default()
     }
 
     /// Changes the application's data of the socket. The caller must drop the returned value
     /// without holding a lock.
     pub(crate) fn change_stored<R>(&self, change: impl FnOnce(&mut Stored) -> R) -> R {
-        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stored = lock(&self.stored);
         change(stored.get_or_insert_default())
     }
 
     /// Reads the application's data of the socket.
     pub(crate) fn with_stored<R>(&self, read: impl FnOnce(&Stored) -> Option<R>) -> Option<R> {
-        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let stored = lock(&self.stored);
         stored.as_deref().and_then(read)
     }
 
     /// Copies the application's data of the socket.
     pub(crate) fn copy_stored(&self) -> Option<Box<Stored>> {
-        self.stored.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.stored).clone()
     }
 
     /// Drops the handlers of this socket.
     pub(crate) fn drop_handlers(&self) {
         let table = {
-            let mut handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut handlers = lock(&self.handlers);
             handlers.closed = true;
             handlers.table.take()
         };

@@ -4,7 +4,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -18,8 +18,12 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::server::Server;
-use crate::testing::{error::TestError, received::Received, wire::Wire};
+use crate::{
+    server::Server,
+    sync::lock,
+    testing::{error::TestError, received::Received, wire::Wire},
+    time::now,
+};
 
 /// Packets from the server, except acks.
 pub(super) enum Incoming {
@@ -113,7 +117,7 @@ impl SharedConnection {
     }
 
     fn with<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut lock(&self.state))
     }
 }
 
@@ -255,7 +259,7 @@ impl Link {
             state.next_ack += 1;
             // The caller has a deadline of its own.
             let forever = Duration::from_secs(u32::MAX.into());
-            let now = tokio::time::Instant::now().into_std();
+            let now = now();
             let expected = state.machine.expect_ack(now, &self.nsp, id, forever, sender);
             expected.map(|()| id).map_err(|_| TestError::Disconnected)
         })?;
@@ -296,8 +300,8 @@ async fn poll_loop(wire: Arc<Wire>, state: Arc<Mutex<State>>) {
                     let _ = wire.post_packet(PacketType::Pong, "").await;
                 }
                 PacketType::Message => {
-                    let now = tokio::time::Instant::now().into_std();
-                    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                    let now = now();
+                    let mut state = lock(&state);
                     let broken = state.machine.handle_data(now, packet.data).is_err();
                     while let Some(output) = state.machine.poll_output() {
                         deliver(&mut state.routes, output);
@@ -317,7 +321,7 @@ async fn poll_loop(wire: Arc<Wire>, state: Arc<Mutex<State>>) {
 /// Closes the state machine. Returns its outputs, which contain the waiters of acks. Dropping them
 /// reports the end.
 fn close(state: &Mutex<State>) -> Vec<Output<oneshot::Sender<Args>>> {
-    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut state = lock(state);
     state.machine.close();
     // The offsets are still needed.
     for route in state.routes.values_mut() {

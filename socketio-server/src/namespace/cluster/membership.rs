@@ -5,7 +5,7 @@ use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -18,11 +18,16 @@ use socketio_adapter::{
 use socketio_parser::{Args, Nsp, Value, Values};
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::namespace::cluster::{
-    publish_order::PublishOrder,
-    queue::{Outgoing, Queue},
+use crate::{
+    error::ClusterError,
+    namespace::cluster::{
+        publish_order::PublishOrder,
+        queue::{Outgoing, Queue},
+    },
+    stats::Counters,
+    sync::lock,
+    time::now,
 };
-use crate::{error::ClusterError, stats::Counters};
 
 pub(crate) struct Membership {
     pub(super) adapter: Arc<dyn ClusterAdapter>,
@@ -256,7 +261,7 @@ impl Membership {
     /// receiver that resolves when the previous one has started.
     pub(super) fn next_handler(&self) -> (oneshot::Sender<()>, Option<oneshot::Receiver<()>>) {
         let (started, after) = oneshot::channel();
-        let mut last = self.last_started.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last_started);
         (started, last.replace(after))
     }
 
@@ -354,13 +359,8 @@ impl Membership {
     }
 
     fn machine(&self) -> MutexGuard<'_, Cluster<oneshot::Sender<Outcome>>> {
-        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.machine)
     }
-}
-
-/// Returns the time of the runtime's clock, which tests can pause.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 /// Guards a session on its way to the store.

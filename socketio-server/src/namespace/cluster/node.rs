@@ -4,7 +4,7 @@ use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::{Arc, PoisonError, Weak, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
     task::Poll,
     time::Duration,
 };
@@ -14,13 +14,20 @@ use socketio_adapter::{
 };
 use tokio::runtime::Handle;
 
-use crate::namespace::cluster::{
-    details::details,
-    membership::{Membership, Relay, Stage},
-    server_side,
-    warnings::Warnings,
+use crate::{
+    namespace::{
+        Namespace,
+        broadcast::Broadcast,
+        cluster::{
+            details::details,
+            membership::{Membership, Relay, Stage},
+            server_side,
+            warnings::Warnings,
+        },
+        inner::NamespaceInner,
+    },
+    sync::lock,
 };
-use crate::namespace::{Namespace, broadcast::Broadcast, inner::NamespaceInner};
 
 /// Maximum size in bytes of the messages that join the first one in a batch.
 const MAX_BATCH_BYTES: usize = 1 << 20;
@@ -232,8 +239,7 @@ async fn watch_rooms(node: &Node, link: &dyn Link) {
         changed.notified().await;
         let Some(namespace) = node.namespace() else { continue };
         for (room, present) in namespace.hub().take_changed() {
-            let mut announced =
-                node.membership.announced_rooms.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut announced = lock(&node.membership.announced_rooms);
             let news =
                 if present { announced.insert(room.clone()) } else { announced.remove(&room) };
             drop(announced);

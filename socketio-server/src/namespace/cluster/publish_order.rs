@@ -6,11 +6,13 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use socketio_adapter::{AdapterError, Offset};
 use tokio::sync::Notify;
+
+use crate::sync::lock;
 
 /// Number of unconfirmed events that are remembered; the oldest are forgotten.
 const MAX_UNCONFIRMED: usize = 1024;
@@ -231,7 +233,7 @@ impl PublishOrder {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use socketio_adapter::{ClusterLimits, Message, NodeId};
 use tokio::sync::Notify;
 
-use crate::error::ClusterError;
+use crate::{error::ClusterError, sync::lock};
 
 /// Messages in the order in which they will be sent, limited in number and bytes.
 pub(super) struct Queue {
@@ -127,7 +127,7 @@ impl Queue {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::poll_fn,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     task::Poll,
@@ -16,9 +16,12 @@ use socketio_core::{ErasedHandler, HandlerContext, Reply};
 use socketio_parser::Args;
 use tokio::runtime::Handle;
 
-use crate::error::{EmitError, HandlerError};
-use crate::handlers::table::{EventListeners, Listener, ListenerId};
-use crate::namespace::cluster::membership::Membership;
+use crate::{
+    error::{EmitError, HandlerError},
+    handlers::table::{EventListeners, Listener, ListenerId},
+    namespace::cluster::membership::Membership,
+    sync::{read, write},
+};
 
 /// An event that another server of the cluster sent with `server_side_emit`: the context of
 /// `on_server_side` handlers, and itself an extractor.
@@ -156,12 +159,12 @@ impl ServerHandlers {
         &self,
         change: impl FnOnce(&mut EventListeners<ErasedHandler<ServerEvent>>) -> R,
     ) -> R {
-        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+        change(&mut write(&self.0))
     }
 
     /// Inserts the handlers of another namespace before the existing ones.
     pub(crate) fn precede(&self, other: &Self) {
-        let mut first = other.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut first = read(&other.0).clone();
         self.change(|listeners| {
             first.append(listeners);
             *listeners = first;
@@ -170,7 +173,7 @@ impl ServerHandlers {
 
     /// Returns the handlers of an event. Those of all events come first.
     pub(super) fn find(&self, event: &str) -> Vec<ErasedHandler<ServerEvent>> {
-        let listeners = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let listeners = read(&self.0);
         let named = listeners.find(event);
         let all = listeners.any.iter().chain(named.iter().flat_map(|list| list.iter()));
         all.map(|listener| listener.handler.clone()).collect()

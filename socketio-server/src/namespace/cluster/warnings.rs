@@ -1,14 +1,11 @@
 //! Limits repeated warnings of a namespace. An engine that refuses every message would otherwise
 //! fill the log.
 
-use std::{
-    collections::HashMap,
-    fmt::Display,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, fmt::Display, sync::Mutex, time::Duration};
 
 use tokio::time::Instant;
+
+use crate::sync::lock;
 
 /// How long a warning is not repeated.
 const QUIET: Duration = Duration::from_secs(60);
@@ -23,7 +20,7 @@ impl Warnings {
     /// Returns whether this warning was not logged recently, and records it.
     pub(super) fn is_new(&self, what: &impl Display) -> bool {
         let (text, now) = (what.to_string(), Instant::now());
-        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = lock(&self.0);
         logged.retain(|_, at| now.duration_since(*at) < QUIET);
         if logged.contains_key(&text) || logged.len() >= REMEMBERED {
             return false;

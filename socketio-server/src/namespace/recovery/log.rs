@@ -5,7 +5,7 @@ use std::{
     fmt,
     pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Waker,
@@ -37,6 +37,8 @@ use crate::{
         },
     },
     socket::{inner::SocketInner, stored::Stored},
+    sync::lock,
+    time::now,
 };
 
 /// The state that is kept for a disconnected client whose session can still be recovered.
@@ -127,7 +129,7 @@ impl RecoveryLog {
 
     /// Locks the log, and with it the order of delivery.
     pub(super) fn lock(&self) -> MutexGuard<'_, Log<Frames, RetainedSession>> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.log)
     }
 
     pub(super) fn max_queued(&self) -> (usize, usize) {
@@ -461,10 +463,6 @@ fn hold(namespace: &Namespace, id: &ByteString, rooms: &[Room]) -> Lease {
             namespace.hub.release(&id, &rooms);
         }
     })
-}
-
-fn now() -> std::time::Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 fn entry(offset: u64, rooms: Vec<Room>, except: Vec<Room>, packet: Frames) -> Entry<Frames> {

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -14,7 +14,10 @@ use socketio_adapter::{
 };
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
-use crate::namespace::{Namespace, cluster::TransferGuard, recovery::engine_log::EngineLog};
+use crate::{
+    namespace::{Namespace, cluster::TransferGuard, recovery::engine_log::EngineLog},
+    sync::lock,
+};
 
 /// The direction in which a session is being transferred.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,7 +76,7 @@ impl SessionTransfers {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ByteString, Transfer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
     task::Waker,
@@ -16,6 +16,7 @@ use crate::{
     config::Overflow,
     namespace::recovery::{catch_up::CatchUp, log::LogOffset},
     socket::inner::SocketInner,
+    sync::lock,
 };
 
 /// The state that a socket needs for its recovery.
@@ -75,7 +76,7 @@ impl Recoverable {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, DeliveryState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

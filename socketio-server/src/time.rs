@@ -1,4 +1,4 @@
-//! One timer for all deadlines of a client.
+//! The clock, and one timer for all deadlines of a client.
 
 use std::{
     future::Future,
@@ -9,14 +9,14 @@ use std::{
 
 use tokio::time::Sleep;
 
-/// Returns the current time of the driver's clock, which follows tokio's virtual clock in tests.
-pub(super) fn now() -> Instant {
+/// Returns the current time. Follows tokio's virtual clock in tests.
+pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
 /// A timer that exists only while there is a deadline.
 #[derive(Default)]
-pub(super) struct Timer {
+pub(crate) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     armed: Option<Instant>,
 }
@@ -24,7 +24,7 @@ pub(super) struct Timer {
 impl Timer {
     /// Returns whether the timer has fired. If the deadline has moved to a later time, the timer
     /// still fires at the old one, and the caller checks its deadlines again.
-    pub(super) fn poll(&mut self, next: Option<Instant>, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn poll(&mut self, next: Option<Instant>, cx: &mut Context<'_>) -> bool {
         let Some(next) = next else {
             *self = Self::default();
             return false;
