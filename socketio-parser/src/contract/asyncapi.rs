@@ -1,8 +1,10 @@
 //! A contract as an AsyncAPI 3 document.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
-use super::{Contract, Direction, Entry};
+use super::{Contract, Direction, Entry, unique};
 
 impl Contract {
     /// Returns the contract as an AsyncAPI 3.0 document.
@@ -36,6 +38,8 @@ impl Contract {
 
 #[derive(Default)]
 struct Document {
+    /// The id of each namespace's channel.
+    ids: BTreeMap<String, String>,
     channels: Map<String, Value>,
     operations: Map<String, Value>,
 }
@@ -49,10 +53,7 @@ impl Document {
         };
         let event = &entry.event;
         let name = identifier(event);
-        let channel = match entry.namespace.trim_matches('/') {
-            "" => "main".to_owned(),
-            name => identifier(name),
-        };
+        let channel = self.channel(&entry.namespace);
         let (payload, address) = (&entry.args, &entry.namespace);
         let message = json!({ "name": event, "payload": payload });
         let message = self.message(&channel, address, &name, message);
@@ -63,14 +64,33 @@ impl Document {
             let reply = self.message(&channel, address, &format!("{name}.ack"), reply);
             operation["reply"] = json!({ "channel": to, "messages": [reply] });
         }
-        self.operations.insert(format!("{action}.{channel}.{name}"), operation);
+        let id = format!("{action}.{channel}.{name}");
+        let id = unique(id, |id| self.operations.contains_key(id));
+        self.operations.insert(id, operation);
+    }
+
+    /// Returns the id of a namespace's channel, which no other namespace has.
+    fn channel(&mut self, namespace: &str) -> String {
+        if let Some(id) = self.ids.get(namespace) {
+            return id.clone();
+        }
+        let id = match namespace.trim_matches('/') {
+            "" => "main".to_owned(),
+            name => identifier(name),
+        };
+        let id = unique(id, |id| self.ids.values().any(|other| other == id));
+        self.ids.insert(namespace.to_owned(), id.clone());
+        id
     }
 
     /// Adds a message to a channel. Returns a reference to it.
     fn message(&mut self, channel: &str, address: &str, name: &str, message: Value) -> Value {
         let entry = self.channels.entry(channel);
         let added = entry.or_insert_with(|| json!({ "address": address, "messages": {} }));
-        added["messages"][name] = message;
+        let messages = &mut added["messages"];
+        let differs = |name: &str| messages.get(name).is_some_and(|other| *other != message);
+        let name = unique(name.to_owned(), differs);
+        messages[&name] = message;
         json!({ "$ref": format!("#/channels/{channel}/messages/{name}") })
     }
 }

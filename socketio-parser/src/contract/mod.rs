@@ -155,6 +155,18 @@ impl Contract {
     }
 }
 
+/// Returns a name that is not taken, with a number if needed.
+fn unique(name: String, is_taken: impl Fn(&str) -> bool) -> String {
+    let mut candidate = name.clone();
+    for number in 2.. {
+        if !is_taken(&candidate) {
+            break;
+        }
+        candidate = format!("{name}{number}");
+    }
+    candidate
+}
+
 /// Binary is described as a string of bytes, as in OpenAPI.
 impl JsonSchema for Binary {
     fn inline_schema() -> bool {

@@ -189,3 +189,38 @@ fn typescript_types_follow_the_serialized_form() {
         assert!(types.contains(part), "{part} is missing in {types}");
     }
 }
+
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct SocketData {
+    name: String,
+}
+
+#[test]
+fn names_that_would_collide_stay_apart() {
+    const ONE: Event<SocketData> = Event::new("a b");
+    const TWO: Event<bool> = Event::new("a_b");
+    let contract = || {
+        let main = Contract::new("Chat", "1.0.0").sends(ONE).sends(TWO);
+        let other = main.namespace("/main").sends(TWO).namespace("/чат").sends(TWO);
+        other.namespace("/a-b").sends(ONE).namespace("/a/b").sends(TWO)
+    };
+    let types = contract().typescript();
+    for part in [
+        "export type SocketData2 = ",
+        "export interface ServerToClientEvents {",
+        "export interface MainServerToClientEvents {",
+        "export interface NamespaceServerToClientEvents {",
+        "export interface ABServerToClientEvents {",
+        "export interface AB2ServerToClientEvents {",
+    ] {
+        assert_eq!(types.matches(part).count(), 1, "{part} in {types}");
+    }
+    let document = contract().asyncapi();
+    check_references(&document, &document);
+    let channels = document["channels"].as_object().unwrap();
+    let addresses: Vec<_> = channels.values().map(|it| it["address"].as_str().unwrap()).collect();
+    assert_eq!(addresses.len(), 5, "{addresses:?}");
+    assert_eq!(document["channels"]["main"]["messages"].as_object().unwrap().len(), 2);
+    assert_eq!(document["operations"].as_object().unwrap().len(), 6);
+}
