@@ -23,8 +23,9 @@ impl Libtest {
     }
 
     /// The outcome of the run. `otherwise` is the note for a failed run without a failed test: a
-    /// compile error, or an aborted test.
+    /// compile error, an aborted test, or no test at all.
     pub(super) fn outcome(self, success: bool, otherwise: &str) -> Outcome {
+        let success = success && self.passed > 0;
         conclude(self.passed, self.failed, self.names, success, otherwise)
     }
 }

@@ -67,9 +67,15 @@ fn choose(args: &[String]) -> Result<Vec<&'static Suite>, String> {
     let quick = args.iter().any(|arg| arg == "--quick");
     let wanted: Vec<_> = args.iter().filter(|arg| *arg != "--quick").collect();
     for name in &wanted {
-        if !suites::ALL.iter().any(|suite| suite.name == name.as_str()) {
-            let names: Vec<_> = suites::ALL.iter().map(|suite| suite.name).collect();
-            return Err(format!("unknown suite `{name}`; the suites are: {}", names.join(" ")));
+        match suites::ALL.iter().find(|suite| suite.name == name.as_str()) {
+            Some(suite) if quick && !suite.quick => {
+                return Err(format!("the suite `{name}` does not run with --quick"));
+            }
+            Some(_) => {}
+            None => {
+                let names: Vec<_> = suites::ALL.iter().map(|suite| suite.name).collect();
+                return Err(format!("unknown suite `{name}`; the suites are: {}", names.join(" ")));
+            }
         }
     }
     let is_wanted = |suite: &&Suite| {
@@ -101,6 +107,12 @@ mod tests {
     #[test]
     fn quick_skips_the_slow_suites() {
         assert_eq!(names(&["--quick"]).unwrap(), ["fmt", "clippy", "tidy", "engines", "tests"]);
+    }
+
+    #[test]
+    fn a_slow_suite_is_refused_with_quick() {
+        assert!(names(&["--quick", "node"]).unwrap_err().contains("`node`"));
+        assert_eq!(names(&["--quick", "tidy"]).unwrap(), ["tidy"]);
     }
 
     #[test]
