@@ -1,5 +1,5 @@
-//! A busy connection yields to others after a bounded amount of work. These tests do not depend on
-//! the clock: they measure turns in packets, messages and bytes.
+//! A busy connection yields to others after a bounded amount of work. These tests measure turns in
+//! packets, messages and bytes. Deadlines pass on the virtual clock.
 
 use crate::support;
 
@@ -8,9 +8,15 @@ use std::{future::poll_fn, task::Poll, time::Duration};
 use engineio_server::{CloseReason, Connection, EngineConfig, Event, TurnLimits};
 use support::{Server, frame, within};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::TcpStream,
+    time::{advance, pause},
 };
+
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The smallest step of tokio's clock.
+const TICK: Duration = Duration::from_millis(1);
 
 /// The default limits, without the one on time.
 fn limits() -> TurnLimits {
@@ -193,68 +199,66 @@ async fn a_client_among_floods_is_answered_after_a_few_turns() {
     }
 }
 
-#[tokio::test]
-async fn closing_stops_a_flood_within_a_turn() {
-    let (server, mut connections) = Server::manual(config()).await;
+/// Connects a client that floods the server with messages and does not read. The session's queue is
+/// not empty and cannot be sent. The client has sent many more messages than were handled.
+async fn flood_that_does_not_read() -> (Server, Connection, TcpStream) {
+    // Only the engine's close sets a deadline.
+    let config = config().ping_interval(1_000_000 * LINGER).linger(LINGER);
+    let (server, mut connections) = Server::manual(config).await;
     let client = server.bare_websocket("").await;
     let mut connection = within(connections.recv()).await.unwrap();
-    let sent = flood(client, frame(0x81, b"4hello"), 50_000);
-    turns(&server, &mut connection, 5_000).await;
+    while connection.handle().queued().bytes < 1_000_000 {
+        connection.send("x".repeat(100_000)).unwrap();
+        one_turn(&server, &mut connection).await;
+    }
+    let sent = client.try_write(&frame(0x81, b"4").repeat(100_000)).unwrap();
+    assert!(sent > 100_000, "{sent}");
+    turns(&server, &mut connection, 1000).await;
+    (server, connection, client)
+}
+
+/// Polls a connection until it is pending, then lets other tasks run.
+async fn one_turn(server: &Server, connection: &mut Connection) -> Work {
+    let work = poll_fn(|cx| Poll::Ready(turn(server, connection, cx))).await;
+    tokio::task::yield_now().await;
+    work
+}
+
+#[tokio::test]
+async fn closing_stops_a_flood_within_a_turn() {
+    let (server, mut connection, _client) = flood_that_does_not_read().await;
     // In the middle of a turn.
     assert!(matches!(within(connection.event()).await, Event::Message(_)));
     server.engine.close();
-    let mut after = 0;
-    while !matches!(within(connection.event()).await, Event::Closed(_)) {
-        after += 1;
+    let mut after = Work::default();
+    for _ in 0..8 {
+        let work = one_turn(&server, &mut connection).await;
+        after.messages += work.messages;
+        after.packets += work.packets;
+        assert!(!work.ended, "the queue was not sent");
     }
-    assert!(after < limits().messages, "{after} messages after the end");
-    drop(connection);
-    sent.abort();
+    assert!(after.packets > u64::from(4 * limits().packets), "the flood goes on: {after:?}");
+    assert!(after.messages < u64::from(limits().messages), "{after:?}");
 }
 
-/// The client does not read, so the queue cannot be sent, but it keeps sending. `linger` still ends
-/// the session.
-#[tokio::test(start_paused = true)]
+/// The connection always has more to read, so it never waits for its timer.
+#[tokio::test]
 async fn linger_ends_the_session_of_a_flooding_client_that_does_not_read() {
-    let linger = Duration::from_secs(2);
-    let config = config().linger(linger).max_queued_packets(1_000_000);
-    let (server, mut connections) = Server::manual(config).await;
-    let mut client = server.bare_websocket("").await;
-    let mut connection = connections.recv().await.unwrap();
-    while connection.handle().queued().bytes < 1_000_000 {
-        connection.send("x".repeat(100_000)).unwrap();
-        poll_fn(|cx| Poll::Ready(connection.poll_event(cx).is_ready())).await;
-    }
+    let (server, mut connection, _client) = flood_that_does_not_read().await;
+    pause();
     server.engine.close();
-    let one = frame(0x81, b"4hello").repeat(10_000);
-    let start = tokio::time::Instant::now();
-    let mut polls = 0;
-    let reason = poll_fn(|cx| {
-        // There is always more to read, so the task is never idle and the paused clock must be
-        // advanced by hand.
-        let _ = client.try_write(&one);
-        polls += 1;
-        match connection.poll_event(cx) {
-            Poll::Ready(Event::Closed(reason)) => Poll::Ready(reason),
-            _ => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+    // The last turn before the end looks at the clock after it has read.
+    for (time, turns) in [(LINGER - TICK, 4), (TICK, 1)] {
+        advance(time).await;
+        for _ in 0..turns {
+            let work = one_turn(&server, &mut connection).await;
+            assert!(work.packets > 0 && !work.ended, "{work:?}");
         }
-    });
-    let reason = async {
-        tokio::select! {
-            reason = reason => reason,
-            () = async {
-                tokio::time::advance(linger).await;
-                std::future::pending().await
-            } => unreachable!(),
-        }
-    };
-    assert_eq!(within(reason).await, CloseReason::ForcedClose);
-    assert_eq!(start.elapsed(), linger);
-    let mut seen = [0; 16];
-    let _ = client.read(&mut seen).await;
+    }
+    assert!(one_turn(&server, &mut connection).await.ended, "the session outlived `linger`");
+    assert_eq!(connection.event().await, Event::Closed(CloseReason::ForcedClose));
+    drop(connection);
+    server.engine.ended().await;
 }
 
 #[cfg(feature = "compression")]
@@ -324,8 +328,7 @@ mod inflated {
         assert!(matches!(within(connection.event()).await, Event::Message(_)));
         connection.pause_reading();
         for _ in 0..100 {
-            let work = poll_fn(|cx| Poll::Ready(turn(&server, &mut connection, cx))).await;
-            assert_eq!(work.messages, 0);
+            assert_eq!(one_turn(&server, &mut connection).await.messages, 0);
         }
         let inflated = server.engine.stats().traffic.bytes_in;
         assert!(inflated <= 900_001, "{inflated} bytes were inflated for one message");
