@@ -74,7 +74,7 @@ fn schedule(sessions: Vec<Arc<Shared>>, duration: Duration) -> Vec<ScheduledClos
     // If this fails, the times are still spread evenly.
     let _ = getrandom::fill(&mut jitter);
     let close = |(index, (shared, jitter)): (usize, (Arc<Shared>, u8))| ScheduledClose {
-        at: start + share.mul_f64(index as f64 + f64::from(jitter) / 256.0),
+        at: start + share.mul_f64(index as f64 + (f64::from(jitter) + 0.5) / 256.0),
         handle: Handle(shared),
         outcome: Outcome::Waiting,
     };
