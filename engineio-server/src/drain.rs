@@ -2,12 +2,12 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use engineio_parser::session::Unsent;
+use engineio_parser::session::{CloseReason, Unsent};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
     registry::Registry,
-    shared::{Handle, Shared},
+    shared::{Handle, Shared, now},
 };
 
 /// The result of [`Engine::drain`](crate::Engine::drain), as numbers of sessions.
@@ -88,16 +88,20 @@ async fn close_on_schedule(schedule: &mut [ScheduledClose], linger: Duration) {
     loop {
         let next = waiting.peek().map(|close| close.at);
         let cut = closing.front().map(|close: &&mut ScheduledClose| close.at + linger);
-        let Some(now) = next.into_iter().chain(cut).min() else { return };
-        sleep_until(now).await;
-        while let Some(close) = waiting.next_if(|close| close.at <= now) {
+        let Some(due) = next.into_iter().chain(cut).min() else { return };
+        sleep_until(due).await;
+        while let Some(close) = waiting.next_if(|close| close.at <= due) {
             if !close.handle.is_closed() {
                 close.outcome = Outcome::Closed;
-                close.handle.close(Unsent::Send);
+                close.handle.0.with(|state| {
+                    state.session.close(now(), CloseReason::ForcedClose, Unsent::Send);
+                    // The drain cuts the session off earlier, unless it is dropped.
+                    state.session.close_within(now(), linger.saturating_mul(2));
+                });
                 closing.push_back(close);
             }
         }
-        while closing.front().is_some_and(|close| close.at + linger <= now) {
+        while closing.front().is_some_and(|close| close.at + linger <= due) {
             if let Some(close) = closing.pop_front()
                 && !close.handle.is_closed()
             {

@@ -8,7 +8,7 @@ use engineio_server::{CloseReason, EngineConfig, RequestError};
 use support::{Message, Server, within};
 use tokio::{
     task::JoinHandle,
-    time::{Instant, advance, pause},
+    time::{Instant, advance, pause, sleep},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -112,6 +112,18 @@ async fn queued_messages_are_sent_first() {
     assert_eq!(start.elapsed(), 5 * SECOND);
     assert_eq!(server.engine.clients_count(), 0);
     server.get(&sleeper).await.is(400, r#"{"code":1,"message":"Session ID unknown"}"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_may_take_as_long_as_linger() {
+    let server = Server::echo(quiet().linger(1000 * SECOND)).await;
+    let sid = server.open().await;
+    server.engine.client(&sid).unwrap().send("last words").unwrap();
+    let draining = drain(&server, Duration::ZERO);
+    sleep(999 * SECOND).await;
+    server.get(&sid).await.is(200, "4last words");
+    server.get(&sid).await.is(200, "6\x1e1");
+    assert_eq!(draining.await.unwrap().closed, 1);
 }
 
 #[tokio::test(start_paused = true)]
