@@ -5,10 +5,11 @@ use crate::support;
 use std::time::Duration;
 
 use engineio_server::{CloseReason, EngineConfig, RequestError};
-use support::{Message, Server, within};
+use support::{Message, Server, frame, until, within};
 use tokio::{
+    io::{AsyncWriteExt, copy, sink},
     task::JoinHandle,
-    time::{Instant, advance, pause, sleep},
+    time::{Instant, advance, pause, resume, sleep},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -70,7 +71,7 @@ async fn new_sessions_are_refused_and_open_ones_served() {
     assert_eq!(refused.header("connection"), "close");
     assert_eq!(refused.header("content-type"), "application/json");
     assert_eq!(RequestError::ShuttingDown.code(), 6);
-    tokio::time::resume();
+    resume();
     let refused = server.connect("EIO=4&transport=websocket").await;
     assert!(refused.is_err_and(|error| error.to_string().contains("503")));
 
@@ -85,7 +86,7 @@ async fn new_sessions_are_refused_and_open_ones_served() {
 
     pause();
     advance(100_000 * SECOND).await;
-    tokio::time::resume();
+    resume();
     assert_eq!(server.closed().await, CloseReason::ForcedClose);
     assert_eq!(websocket.next().await, Some(Message::Close(None)));
     drop(websocket);
@@ -164,4 +165,69 @@ async fn a_session_whose_application_does_not_poll_is_reported() {
     assert!(start.elapsed() <= 7 * SECOND);
     drop(connection);
     assert_eq!(server.engine.clients_count(), 0);
+}
+
+/// Connects a client that sends messages until the connection ends. Reads the echoes if `reads`.
+async fn flood(server: &Server, reads: bool) -> JoinHandle<()> {
+    let (mut from, mut to) = server.raw_websocket().await.into_split();
+    tokio::spawn(async move {
+        let many = frame(0x81, &[b'4'; 1000]).repeat(100);
+        let send = async { while to.write_all(&many).await.is_ok() {} };
+        let receive = async {
+            if reads {
+                let _ = copy(&mut from, &mut sink()).await;
+            }
+        };
+        tokio::join!(send, receive);
+    })
+}
+
+async fn skip(time: Duration) {
+    pause();
+    advance(time).await;
+    resume();
+}
+
+/// Four clients flood the server, and two of them read the echoes.
+#[tokio::test]
+async fn a_drain_ends_in_time_although_clients_flood() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let server = Server::echo(quiet().linger(HOUR)).await;
+    let mut floods = Vec::new();
+    for reads in [true, true, false, false] {
+        floods.push(flood(&server, reads).await);
+    }
+    let stats = || server.engine.stats();
+    // Each client that does not read fills half of its queue.
+    until(|| stats().queued_packets > 2 * 4096).await;
+
+    let draining = drain(&server, HOUR);
+    tokio::task::yield_now().await;
+    let refused = within(server.request("GET", "EIO=4&transport=polling", "")).await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(server.engine.clients_count(), 4);
+
+    // The queues of the clients that read are sent, after a few turns of each session.
+    let before = stats().traffic.packets_in;
+    skip(HOUR).await;
+    until(|| server.engine.clients_count() == 2).await;
+    let read = stats().traffic.packets_in - before;
+    assert!(read <= 40 * 256, "{read} packets were read before two sessions ended");
+    assert!(!draining.is_finished());
+
+    // The other queues are dropped.
+    skip(HOUR).await;
+    until(|| server.engine.clients_count() == 0).await;
+
+    // The clients do not close their connections, so the server drops them.
+    skip(HOUR).await;
+    let drained = within(draining).await.unwrap();
+    assert_eq!((drained.sessions, drained.closed, drained.forced), (4, 2, 2));
+    assert_eq!((drained.gone, drained.remaining), (0, 0));
+    // The last connections were closed after the drain began to wait for them.
+    skip(HOUR).await;
+    within(server.engine.ended()).await;
+    for flood in floods {
+        within(flood).await.unwrap();
+    }
 }
