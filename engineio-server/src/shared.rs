@@ -220,7 +220,9 @@ impl Handle {
         self.send_frames(data.into().0.into())
     }
 
-    /// Queues encoded messages as one indivisible run.
+    /// Queues encoded messages as one indivisible run. It may be of any size if [at least half of
+    /// the queue is free](Self::has_room); after [`SendError::Full`], wait until it is
+    /// ([`ready`](Self::ready)).
     ///
     /// # Errors
     ///
@@ -238,8 +240,8 @@ impl Handle {
         result
     }
 
-    /// Queues messages of any size if [at least half of the queue is free](Self::has_room). Serves
-    /// acks and other replies, which must not be lost because of their size.
+    /// Queues messages only if [at least half of the queue is free](Self::has_room). Serves acks and
+    /// other replies, which leave the rest of the queue to events.
     ///
     /// # Errors
     ///

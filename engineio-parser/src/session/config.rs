@@ -37,8 +37,8 @@ pub struct Config {
     /// per session.
     pub max_queued_packets: usize,
     /// Payload bytes that may wait to be sent (default 8 MiB). The data of a broadcast counts for
-    /// every recipient, although recipients share it. An empty queue accepts one run of frames of
-    /// any size.
+    /// every recipient, although recipients share it. A queue of which at least half is free
+    /// accepts one run of frames of any size.
     pub max_queued_bytes: usize,
     /// Transports that the handshake over polling offers for an upgrade (default: WebSocket). As in
     /// Node, the list is only advertised; the shell decides which transports it serves.

@@ -170,7 +170,8 @@ pub enum Violation {
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The queue has reached `max_queued_packets` or `max_queued_bytes`.
+    /// More than half of the queue is full, and the frames would exceed `max_queued_packets` or
+    /// `max_queued_bytes`.
     #[error("the session's queue is full")]
     Full(Frames),
     /// The session is closing or closed.

@@ -192,12 +192,13 @@ impl Session {
     }
 
     /// Queues a run of frames. Runs leave complete and in the order of the calls, on every
-    /// transport.
+    /// transport. While the queue [has room](Self::has_room) it accepts a run of any size, and
+    /// afterwards each run that fits ([`Config::max_queued_packets`],
+    /// [`Config::max_queued_bytes`]).
     ///
     /// # Errors
     ///
-    /// Returns the frames if the queue is full ([`Config::max_queued_packets`],
-    /// [`Config::max_queued_bytes`]) or the session is closing.
+    /// Returns the frames if the queue is full or the session is closing.
     pub fn send(&mut self, frames: Frames) -> Result<(), SendError> {
         if !matches!(self.phase, Phase::Opening | Phase::Open) {
             return Err(SendError::Closed(frames));
@@ -206,8 +207,8 @@ impl Session {
         self.queue.push(frames, max_queued_packets, max_queued_bytes).map_err(SendError::Full)
     }
 
-    /// Queues a run of frames of any size if the queue [has room](Self::has_room). Serves acks and
-    /// other replies, which must not be lost because of their size.
+    /// Queues a run of frames only if the queue [has room](Self::has_room). Serves acks and other
+    /// replies, which leave the rest of the queue to events.
     ///
     /// # Errors
     ///
@@ -219,7 +220,7 @@ impl Session {
         if !self.has_room() {
             return Err(SendError::Full(frames));
         }
-        self.queue.push(frames, usize::MAX, usize::MAX).map_err(SendError::Full)
+        self.send(frames)
     }
 
     /// Sends a run of frames only if it [can leave at once](Self::is_writable). Returns whether it
@@ -321,8 +322,7 @@ impl Session {
     /// Whether at least half of the queue is free. After [`SendError::Full`], a sender should wait
     /// for this.
     pub fn has_room(&self) -> bool {
-        self.queued_packets() <= self.config.max_queued_packets / 2
-            && self.queued_bytes() <= self.config.max_queued_bytes / 2
+        self.queue.has_room(self.config.max_queued_packets, self.config.max_queued_bytes)
     }
 
     /// Whether [`poll_output`](Self::poll_output) would return an output.

@@ -17,8 +17,9 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Appends a run, or returns it if it would exceed a limit. An empty queue accepts every run;
-    /// otherwise a run larger than the limits could never be sent.
+    /// Appends a run, or returns it if it would exceed a limit. A queue with room accepts every
+    /// run: a sender that was refused waits for room, and must find it whatever the size of its
+    /// run.
     pub(super) fn push(
         &mut self,
         run: Frames,
@@ -27,7 +28,8 @@ impl Queue {
     ) -> Result<(), Frames> {
         let packets = self.packets.saturating_add(run.count());
         let bytes = self.bytes.saturating_add(run.bytes());
-        if !self.is_empty() && (packets > max_packets || bytes > max_bytes) {
+        let fits = packets <= max_packets && bytes <= max_bytes;
+        if !fits && !self.has_room(max_packets, max_bytes) {
             return Err(run);
         }
         self.packets = packets;
@@ -87,6 +89,11 @@ impl Queue {
         self.runs.is_empty()
     }
 
+    /// Whether at least half of the queue is free.
+    pub(super) fn has_room(&self, max_packets: usize, max_bytes: usize) -> bool {
+        self.packets <= max_packets / 2 && self.bytes <= max_bytes / 2
+    }
+
     pub(super) fn packets(&self) -> usize {
         self.packets
     }
@@ -139,11 +146,11 @@ mod tests {
     #[test]
     fn a_run_that_does_not_fit_is_refused_as_a_whole() {
         let mut queue = Queue::default();
-        queue.push(text("a"), 3, 100).unwrap();
-        let refused = queue.push(run("b", 2), 3, 100).unwrap_err();
-        assert_eq!(refused.count(), 3);
-        assert_eq!(queue.packets(), 1);
-        queue.push(run("b", 1), 3, 100).unwrap();
+        queue.push(run("a", 1), 3, 100).unwrap();
+        let refused = queue.push(run("b", 1), 3, 100).unwrap_err();
+        assert_eq!(refused.count(), 2);
+        assert_eq!(queue.packets(), 2);
+        queue.push(text("b"), 3, 100).unwrap();
     }
 
     #[test]
@@ -155,10 +162,15 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_queue_accepts_a_run_beyond_its_limits() {
-        let mut queue = Queue::default();
-        assert!(queue.push(run("a", 5), 1, 1).is_ok());
-        assert!(queue.push(text(""), 1, 1).is_err());
+    fn a_queue_with_room_accepts_a_run_beyond_its_limits() {
+        for limit in [1, 2] {
+            let mut queue = Queue::default();
+            for _ in 1..limit {
+                queue.push(text(""), limit, limit).unwrap();
+            }
+            assert!(queue.push(run("a", 5), limit, limit).is_ok());
+            assert!(queue.push(text(""), limit, limit).is_err());
+        }
     }
 
     #[test]

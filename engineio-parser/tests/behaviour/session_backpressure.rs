@@ -41,6 +41,20 @@ fn a_queue_has_room_again_when_half_of_it_is_free() {
 }
 
 #[test]
+fn a_queue_with_room_accepts_a_run_of_any_size() {
+    let mut config = config();
+    (config.max_queued_packets, config.max_queued_bytes) = (4, 8);
+    for large in [message("larger than the limit"), with_attachments("a", &["b", "c", "d"])] {
+        let mut server = Harness::server_with(config.clone(), Revision::V4, WebSocket);
+        server.send("abc");
+        assert!(server.session.has_room());
+        server.session.send(large).unwrap();
+        assert!(!server.session.has_room());
+        assert!(matches!(server.session.send(message("")), Err(SendError::Full(_))));
+    }
+}
+
+#[test]
 fn the_queue_is_limited_by_bytes() {
     let mut config = config();
     config.max_queued_bytes = 5;

@@ -180,8 +180,8 @@ impl EngineConfig {
     }
 
     /// Sets how many bytes may wait to be sent to one client (default 8 MiB). This limits the cost
-    /// of a client that does not read. An empty queue accepts any single message, and
-    /// [`Handle::send_if_room`](crate::Handle::send_if_room) accepts one into a half-empty queue.
+    /// of a client that does not read. A queue of which at least half is free accepts one message
+    /// of any size, so at most half of the limit and one message wait if that is more.
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.session.max_queued_bytes = bytes;
         self

@@ -22,8 +22,15 @@ async fn a_polling_client_has_a_bounded_queue() {
         other => panic!("{other:?}"),
     }
     within(server.get(&sid)).await.is(200, "4a\x1e4b\x1e4c");
-    handle.send("d").unwrap();
-    assert!(matches!(handle.send("e".repeat(100)), Err(SendError::Full(_))));
+    for message in ["d", "e"] {
+        handle.send(message).unwrap();
+    }
+    assert!(matches!(handle.send("f".repeat(100)), Err(SendError::Full(_))));
+    within(server.get(&sid)).await.is(200, "4d\x1e4e");
+    // A queue of which half is free accepts a message of any size.
+    handle.send("f").unwrap();
+    handle.send("g".repeat(100)).unwrap();
+    assert!(matches!(handle.send("h"), Err(SendError::Full(_))));
 }
 
 #[tokio::test]

@@ -282,8 +282,8 @@ impl EngineOptions {
         self
     }
 
-    /// Sets how many bytes may wait to be sent (default 8 MiB). An empty queue accepts one packet
-    /// of any size.
+    /// Sets how many bytes may wait to be sent (default 8 MiB). A queue of which at least half
+    /// is free accepts one packet of any size.
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.max_queued_bytes = bytes;
         self

@@ -42,6 +42,30 @@ async fn emit_is_refused_until_ready_returns() {
 }
 
 #[tokio::test]
+async fn an_event_larger_than_half_of_the_queue_is_sent_after_ready() {
+    let config = ServerConfig::default().engine(|engine| engine.max_queued_bytes(1000));
+    let server = server_with(config).await;
+    server.io.on("ask", |socket: Socket, ack: Ack| async move {
+        let mut refusals = 0;
+        for length in [300, 900, 900] {
+            while let Err(EmitError::Full) = socket.emit("x", &"x".repeat(length)) {
+                refusals += 1;
+                assert!(refusals < 100, "the handler never yields");
+                socket.ready().await?;
+            }
+        }
+        ack.send_when_ready(&refusals).await?;
+        Ok(())
+    });
+    let mut client = server.client().await;
+    client.send(r#"427["ask"]"#).await;
+    for length in [300, 900, 900] {
+        client.expect(&format!(r#"42["x","{}"]"#, "x".repeat(length))).await;
+    }
+    client.expect("437[1]").await;
+}
+
+#[tokio::test]
 async fn ready_ends_with_the_socket() {
     let (server, _client, _socket) = small().await;
     let mut connected = sockets(&server.io.of("/"));
