@@ -66,6 +66,11 @@ pub fn queue_frames(handle: &Handle, frames: Frames) -> Result<Option<Waker>, Se
     Ok(state.sender_to_wake())
 }
 
+/// Returns whether the session accepts messages: it is neither closed nor closing.
+pub fn is_open(handle: &Handle) -> bool {
+    handle.0.lock().session.is_open()
+}
+
 /// Wakes the task that drives the connection, so that it polls its other futures.
 pub fn wake_driver(handle: &Handle) {
     let waker = handle.0.lock().driver.take();

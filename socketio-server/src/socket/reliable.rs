@@ -1,5 +1,6 @@
 //! Reliable events: events that are kept until the client has acknowledged them.
 
+use engineio_server::internal::is_open;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -71,6 +72,8 @@ impl Socket {
                 }
                 result => return Ok(result?),
             }
+            // Whatever made the attempt fail, other tasks run before the next one.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -81,7 +84,7 @@ impl Socket {
         let log = namespace.recovery_log().ok_or(DeliveryError::Expired)?;
         log.wait_for_session(&self.0, |session| match session {
             SessionState::Member(socket)
-                if socket.is_connected() && !socket.client.handle.is_closed() =>
+                if socket.is_connected() && is_open(&socket.client.handle) =>
             {
                 Some(Ok(Socket(socket)))
             }

@@ -3,8 +3,10 @@
 
 use crate::support;
 
-use std::time::Duration;
+use std::{cell::Cell, pin::pin, time::Duration};
 
+use futures_util::FutureExt;
+use serde::{Serialize, Serializer, ser::Error};
 use socketio_server::{AckError, DeliveryError, Recovery, ServerConfig, Socket};
 use support::{Client, Running, server, server_with, sockets, until, within};
 
@@ -174,4 +176,62 @@ async fn a_reliable_event_is_sent_once_without_recovery() {
     client.reset();
     let error = within(answer).await.unwrap().unwrap_err();
     assert!(matches!(error, DeliveryError::Ack(AckError::Disconnected)), "{error:?}");
+}
+
+/// Arguments that fail to encode after ten times, so that a loop ends.
+struct Counted(Cell<u32>);
+
+impl Serialize for Counted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.set(self.0.get() + 1);
+        if self.0.get() > 10 {
+            return Err(S::Error::custom("encoded too often"));
+        }
+        serializer.serialize_unit()
+    }
+}
+
+/// Connects a polling client that does not poll any more and has an event in its queue.
+async fn stalled() -> (Running, String, Socket) {
+    let soon = Recovery::default().max_disconnection_duration(Duration::from_millis(100));
+    let config = ServerConfig::default().connection_state_recovery(soon);
+    let server = server_with(config).await;
+    let mut sockets = sockets(&server.io.of("/"));
+    let sid = server.polling_client().await;
+    let socket = within(sockets.recv()).await.unwrap();
+    socket.emit("fill", &()).unwrap();
+    (server, sid, socket)
+}
+
+#[tokio::test]
+async fn a_reliable_event_waits_while_the_session_is_closing() {
+    let (server, sid, socket) = stalled().await;
+    // An unknown packet type: the server closes the session once its queue has left.
+    server.request("POST", &sid, "49").await;
+    until(|| socket.conn().send("refused").is_err()).await;
+    assert!(socket.is_connected() && !socket.conn().is_closed());
+
+    let args = Counted(Cell::new(0));
+    let mut answer = pin!(socket.emit_reliably::<()>("pay", &args));
+    for _ in 0..100 {
+        let early = answer.as_mut().now_or_never();
+        assert!(early.is_none(), "{early:?}");
+        tokio::task::yield_now().await;
+    }
+    let attempts = args.0.get();
+    assert!(attempts <= 2, "{attempts} attempts");
+    while !socket.conn().is_closed() {
+        server.request("GET", &sid, "").await;
+    }
+    let outcome = within(answer).await;
+    assert!(matches!(outcome, Err(DeliveryError::Expired)), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_closing_server_fails_reliable_events_of_clients_that_do_not_read() {
+    let (server, _, socket) = stalled().await;
+    server.io.close();
+    let args = Counted(Cell::new(0));
+    let outcome = within(socket.emit_reliably::<()>("pay", &args)).await;
+    assert!(matches!(outcome, Err(DeliveryError::Closed)), "{outcome:?}");
 }
