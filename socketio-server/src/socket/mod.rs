@@ -426,7 +426,7 @@ impl Socket {
             () = self.0.client.handle.ready() => {}
             () = self.disconnected() => {}
         }
-        if self.is_connected() { Ok(()) } else { Err(EmitError::Disconnected) }
+        if self.0.is_disconnected() { Err(EmitError::Disconnected) } else { Ok(()) }
     }
 
     pub(crate) fn same(&self, other: &Socket) -> bool {

@@ -172,3 +172,18 @@ async fn a_middleware_that_disconnects_the_socket_refuses_the_client() {
         0
     );
 }
+
+#[tokio::test]
+async fn a_middleware_can_wait_for_room_in_the_queue() {
+    let server = server().await;
+    let (sender, mut log) = log();
+    server.io.use_(move |socket: Socket| {
+        let sender = sender.clone();
+        async move {
+            let emitted = socket.emit("early", &()).is_ok();
+            let _ = sender.send((emitted, socket.ready().await.is_ok()));
+        }
+    });
+    server.open().await.send("40").await;
+    assert_eq!(log.next().await, (true, true));
+}
