@@ -80,6 +80,8 @@ impl Driver {
         let dropped = slot.unstarted();
         if slot.middlewares_running {
             self.running.retain(|running| !running.is_middlewares_of(&slot.socket));
+            // A waiting event of another namespace may take the place.
+            self.backlog = true;
         }
         let socket = slot.socket;
         let retain = reason.is_recoverable();

@@ -9,7 +9,7 @@ use std::sync::{
 };
 
 use socketio_server::{ServerConfig, Socket};
-use support::{server_with, until};
+use support::{log, server_with, sockets, until, within};
 use tokio::sync::Semaphore;
 
 const ROUNDS: usize = 50;
@@ -36,4 +36,53 @@ async fn connection_and_disconnection_handlers_count_too() {
 
     permits.add_permits(Semaphore::MAX_PERMITS / 2);
     until(|| started.load(Ordering::Relaxed) == ROUNDS + 1).await;
+}
+
+#[tokio::test]
+async fn a_waiting_event_starts_in_the_place_of_a_middleware_that_ended_with_its_socket() {
+    let config = ServerConfig::default().max_handlers(2).max_in_flight(1);
+    let server = server_with(config).await;
+    let (sender, mut log) = log();
+    let [works, guarded, leaves] = ["/works", "/guarded", "/leaves"].map(|it| server.io.of(it));
+    let permits = Arc::new(Semaphore::new(0));
+    let (tell, wait) = (sender.clone(), permits.clone());
+    works.on("work", move || {
+        let (tell, wait) = (tell.clone(), wait.clone());
+        async move {
+            let _ = tell.send("starts");
+            wait.acquire_owned().await.unwrap().forget();
+            let _ = tell.send("ends");
+        }
+    });
+    let tell = sender.clone();
+    guarded.on_connection(move |socket: Socket| {
+        let tell = tell.clone();
+        socket.use_(move || {
+            let _ = tell.send("middleware");
+            std::future::pending::<()>()
+        });
+        async {}
+    });
+    leaves.on_disconnect(move || {
+        let _ = sender.send("leaves");
+        std::future::pending::<()>()
+    });
+    let (mut guarded, mut leaves) = (sockets(&guarded), sockets(&leaves));
+    let mut client = server.open().await;
+    for nsp in ["/works", "/guarded", "/leaves"] {
+        client.connect(nsp).await;
+    }
+    let guarded = within(guarded.recv()).await.unwrap();
+    let leaves = within(leaves.recv()).await.unwrap();
+    let work = r#"42/works,["work"]"#;
+    client.burst(&[work, work, r#"42/guarded,["any"]"#]).await;
+    assert_eq!([log.next().await, log.next().await], ["starts", "middleware"]);
+    leaves.disconnect();
+    assert_eq!(log.next().await, "leaves");
+    permits.add_permits(2);
+    assert_eq!(log.next().await, "ends");
+    tokio::task::yield_now().await;
+    assert_eq!(log.rest(), [""; 0], "the handler of the disconnection takes the place");
+    guarded.disconnect();
+    assert_eq!([log.next().await, log.next().await], ["starts", "ends"]);
 }
