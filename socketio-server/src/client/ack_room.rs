@@ -1,11 +1,15 @@
 //! Events that wait until another ack may be awaited.
 
 use std::{
+    future::Future,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-use tokio::sync::{Mutex, Notify};
+use tokio::{
+    sync::{Mutex, Notify},
+    time::timeout,
+};
 
 /// The calls of one connection that wait for room in the table of acks.
 #[derive(Debug, Default)]
@@ -23,10 +27,12 @@ pub(crate) enum NoRoom {
     Full,
     /// The call's time is over.
     TimedOut,
+    /// The call's socket is disconnected.
+    Disconnected,
 }
 
 impl AckRoom {
-    /// Wakes the next call, because an ack has left the table or the call no longer needs to wait.
+    /// Wakes the next call, because an ack has left the table.
     pub(crate) fn freed(&self) {
         // A call increments the counter before it checks the table, and this runs after the table
         // has changed, so no wake-up is lost.
@@ -36,11 +42,12 @@ impl AckRoom {
     }
 
     /// Repeats an attempt until it succeeds, behind earlier calls. At most `limit` calls wait, each
-    /// for at most `timeout`.
-    pub(crate) async fn wait<T>(
+    /// for at most `patience` and until its socket is `gone`.
+    pub(crate) async fn wait<T, G: Future<Output = ()>>(
         &self,
         limit: usize,
-        timeout: Duration,
+        patience: Duration,
+        gone: impl FnOnce() -> G,
         mut attempt: impl FnMut() -> Option<T>,
     ) -> Result<T, NoRoom> {
         if self.waiting.load(Ordering::Acquire) == 0
@@ -61,8 +68,15 @@ impl AckRoom {
                 self.freed.notified().await;
             }
         };
+        let ended = async {
+            tokio::select! {
+                biased;
+                done = timeout(patience, entered) => done.map_err(|_| NoRoom::TimedOut),
+                () = gone() => Err(NoRoom::Disconnected),
+            }
+        };
         // Boxed, because few calls wait and the caller's future should stay small.
-        Box::pin(tokio::time::timeout(timeout, entered)).await.map_err(|_| NoRoom::TimedOut)
+        Box::pin(ended).await
     }
 }
 
@@ -94,7 +108,7 @@ mod tests {
                     order.lock().unwrap().push(n);
                     Some(())
                 };
-                room.wait(3, Duration::from_secs(seconds), take).await
+                room.wait(3, Duration::from_secs(seconds), std::future::pending, take).await
             })
         };
         let calls = [call(1, 100), call(2, 1), call(3, 100)];

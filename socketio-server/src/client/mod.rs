@@ -25,6 +25,7 @@ use crate::{
     },
     config::ServerConfig,
     error::{AckError, EmitError},
+    socket::inner::SocketInner,
     stats::Counters,
     sync::lock,
     time::now,
@@ -104,10 +105,10 @@ impl Client {
     }
 
     /// Registers an ack like [`expect_ack`](Self::expect_ack), but waits for room in the table,
-    /// behind earlier calls.
+    /// behind earlier calls and until the socket is disconnected.
     pub(crate) async fn expect_ack_when_room(
         &self,
-        nsp: &Nsp,
+        socket: &SocketInner,
         id: AckId,
         timeout: Duration,
         waiter: Waiter,
@@ -117,7 +118,7 @@ impl Client {
         let mut waiter = Some(waiter);
         let attempt = || {
             let left = timeout.saturating_sub(began.elapsed());
-            match self.try_expect_ack(nsp, id, left, waiter.take()?) {
+            match self.try_expect_ack(socket.namespace.nsp(), id, left, waiter.take()?) {
                 Ok(()) => Some(Ok(())),
                 Err((AckRefused::TooMany, refused)) => {
                     waiter = Some(refused);
@@ -126,8 +127,9 @@ impl Client {
                 Err(_) => Some(Err(AckError::Emit(EmitError::Disconnected))),
             }
         };
-        match self.ack_room.wait(limit, timeout, attempt).await {
+        match self.ack_room.wait(limit, timeout, || socket.disconnected(), attempt).await {
             Ok(result) => result,
+            Err(NoRoom::Disconnected) => Err(AckError::Emit(EmitError::Disconnected)),
             Err(NoRoom::TimedOut) => Err(AckError::Timeout),
             Err(NoRoom::Full) => Err(self.too_many_acks()),
         }

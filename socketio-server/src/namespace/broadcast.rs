@@ -361,8 +361,8 @@ impl Broadcast {
         }
         let (broadcast, target) = (self.clone(), target.clone());
         AskOutcome::Waits(async move {
-            let (nsp, client) = (broadcast.namespace.nsp(), &target.client);
-            if client.expect_ack_when_room(nsp, id, patience, waiter).await.is_ok() {
+            let room = target.client.expect_ack_when_room(&target, id, patience, waiter);
+            if room.await.is_ok() {
                 broadcast.queue_asking(&target, id, frames);
             }
         })

@@ -106,7 +106,7 @@ impl<'a> Emitter<'a> {
         if self.volatile {
             client.expect_ack(nsp, id, patience, waiter)?;
         } else {
-            client.expect_ack_when_room(nsp, id, patience, waiter).await?;
+            client.expect_ack_when_room(socket, id, patience, waiter).await?;
         }
         self.announce(event, args);
         let pending = Pending { socket: self.socket, id };

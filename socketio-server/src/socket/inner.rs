@@ -1,8 +1,11 @@
 //! The state of a socket: its namespace, its client, its handlers and its data.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 use bytestring::ByteString;
@@ -29,7 +32,7 @@ pub(crate) struct SocketInner {
     pub(crate) recoverable: Option<Box<Recoverable>>,
     handlers: Mutex<SocketHandlers>,
     stored: Mutex<Option<Box<Stored>>>,
-    pub(crate) gone: Notify,
+    gone: Notify,
 }
 
 /// The handlers of one socket. They often hold the socket itself, so they are dropped when its
@@ -103,9 +106,17 @@ impl SocketInner {
         let first = self.state.swap(DISCONNECTED, Ordering::AcqRel) != DISCONNECTED;
         if first {
             self.gone.notify_waiters();
-            self.client.ack_room.freed();
         }
         first
+    }
+
+    /// Waits until the socket is disconnected.
+    pub(crate) async fn disconnected(&self) {
+        let mut gone = pin!(self.gone.notified());
+        gone.as_mut().enable();
+        if !self.is_disconnected() {
+            gone.await;
+        }
     }
 
     pub(crate) fn send(&self, frames: Frames) -> Result<(), EmitError> {

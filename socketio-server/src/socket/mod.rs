@@ -8,7 +8,7 @@ pub(crate) mod outgoing;
 pub(crate) mod reliable;
 pub(crate) mod stored;
 
-use std::{fmt, pin::pin, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use engineio_server::{Handle, Handshake};
 use serde::{Serialize, de::DeserializeOwned};
@@ -391,15 +391,7 @@ impl Socket {
     /// });
     /// ```
     pub async fn disconnected(&self) {
-        loop {
-            let gone = self.0.gone.notified();
-            let mut gone = pin!(gone);
-            gone.as_mut().enable();
-            if self.0.is_disconnected() {
-                return;
-            }
-            gone.await;
-        }
+        self.0.disconnected().await;
     }
 
     /// Waits until the outgoing queue has room again. Call it after [`EmitError::Full`].

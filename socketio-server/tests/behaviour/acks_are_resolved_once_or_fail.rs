@@ -138,6 +138,30 @@ async fn an_event_that_times_out_waiting_for_room_is_not_sent() {
 }
 
 #[tokio::test]
+async fn an_event_that_waits_for_room_ends_with_its_socket() {
+    let server = with_one_place().await;
+    let (mut client, socket) = connected(&server.io, &server).await;
+    let mut others = sockets(&server.io.of("/other"));
+    client.connect("/other").await;
+    let other = within(others.recv()).await.unwrap();
+    let ask = |socket: &Socket| {
+        let socket = socket.clone();
+        tokio::spawn(async move { socket.emit_with_ack::<()>("question", &()).await })
+    };
+    // The first holds the only place, and the second waits before the events of the other socket.
+    let asking = [ask(&socket), ask(&socket)];
+    asked(&mut client).await;
+    let ends = [ask(&other), ask(&other)];
+    client.fence().await;
+    other.disconnect();
+    for ended in ends {
+        let ended = within(ended).await.unwrap();
+        assert!(matches!(ended, Err(AckError::Emit(EmitError::Disconnected))), "{ended:?}");
+    }
+    assert!(asking.iter().all(|it| !it.is_finished()));
+}
+
+#[tokio::test]
 async fn at_most_a_queue_of_events_waits_for_room() {
     let limits = Limits::default().max_pending_acks(1);
     let config = ServerConfig::default().limits(limits);
