@@ -234,11 +234,11 @@ impl Connection {
     /// sent something is not silent, however late the application is.
     fn judge(&mut self, cx: &mut Context<'_>) {
         let late = {
-            let session = &self.handle.0.lock().session;
-            if session.poll_timeout().is_none_or(|timeout| timeout > now()) {
+            let state = self.handle.0.lock();
+            if state.session.poll_timeout().is_none_or(|timeout| timeout > now()) {
                 return;
             }
-            session.has_output()
+            state.session.has_output() || state.undelivered
         };
         if late && self.reported_reading == Reading::Open {
             self.listen(cx);
@@ -254,9 +254,12 @@ impl Connection {
     /// the application has not handled the former messages. Decodes nothing, so that no more
     /// messages wait for the application.
     fn listen(&mut self, cx: &mut Context<'_>) {
-        if self.websocket.as_mut().is_some_and(|websocket| websocket.poll_arrived(cx)) {
+        let arrived = self.websocket.as_mut().is_some_and(|websocket| websocket.poll_arrived(cx));
+        let state = &mut *self.handle.0.lock();
+        // A POST that waits may contain the pong.
+        if arrived || state.undelivered && state.push.is_some() {
             let now = now();
-            let session = &mut self.handle.0.lock().session;
+            let session = &mut state.session;
             session.set_reading(now, Reading::Watched);
             session.heard(now);
             session.set_reading(now, self.reported_reading);

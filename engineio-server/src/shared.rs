@@ -44,6 +44,7 @@ pub(crate) struct State {
     pub(crate) undelivered: bool,
     pub(crate) driver: Option<Waker>,
     pub(crate) poll: Option<Waker>,
+    /// The task of the pending POST.
     pub(crate) push: Option<Waker>,
     /// Tasks that wait for room in the outgoing queue.
     pub(crate) ready: Vec<Waker>,

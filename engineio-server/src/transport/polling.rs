@@ -264,6 +264,7 @@ fn deliver(shared: &Shared, packets: Vec<Result<Packet, PayloadError>>) -> bool 
 
 fn finish_push(shared: &Shared) {
     shared.with(|state| {
+        state.push = None;
         let _ = state.session.handle_input(now(), Input::PushFinished);
     });
 }
