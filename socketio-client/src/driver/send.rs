@@ -68,19 +68,17 @@ impl Driver {
                     let Outgoing { frames, ack, volatile, .. } = packet;
                     let mut error = AckError::Disconnected;
                     if let Err(limit) = engine.check_size(&frames) {
-                        error = too_large(slot.nsp(), limit).into();
+                        error = EmitError::TooLarge { limit }.into();
                     } else if !late && (writable || !volatile) {
                         engine.send_unbounded(frames, Order::InOrder);
                     }
-                    unanswered.extend(ack.map(|ack| (ack.waiter, error)));
+                    unanswered.push((ack.map(|ack| ack.waiter), error));
                 }
             }
             state.reopen();
         }
         slot.notify_room();
-        for (waiter, error) in unanswered {
-            self.deliver_ack(waiter, Err(error));
-        }
+        self.fail(slot.nsp(), unanswered);
     }
 
     fn flush_namespace(&mut self, index: usize) -> bool {
@@ -91,7 +89,7 @@ impl Driver {
         if !matches!(namespace.phase, Phase::Joined) {
             return false;
         }
-        let slot = &*namespace.slot;
+        let slot = namespace.slot.clone();
         let (mut progressed, mut awaited) = (false, false);
         // Waiters are notified after the lock is released.
         let mut unsent = Vec::new();
@@ -117,13 +115,22 @@ impl Driver {
         if awaited {
             slot.notify_room();
         }
+        self.fail(slot.nsp(), unsent);
+        progressed
+    }
+
+    /// Fails the acks of packets, and logs those that were too large. Either they were queued
+    /// before the server's limit was known, or their base64 form exceeds the limit. Wakers and the
+    /// log run user code, so no lock may be held.
+    fn fail(&mut self, nsp: &Nsp, unsent: Vec<(Option<Waiter>, AckError)>) {
         for (waiter, error) in unsent {
-            // Without an error, dropping the sender notifies the waiter.
-            if let Some(error) = error {
+            if let AckError::Emit(error) = &error {
+                tracing::error!(target: "socketio::client", %nsp, %error, "dropped an event");
+            }
+            if let Some(waiter) = waiter {
                 self.deliver_ack(waiter, Err(error));
             }
         }
-        progressed
     }
 
     /// Sends a control packet, which the session's limits do not apply to. If the session's queue
@@ -156,19 +163,11 @@ impl Driver {
     }
 }
 
-/// Logs that an event is too large. Either it was queued before the server's limit was known, or
-/// its base64 form exceeds the limit.
-fn too_large(nsp: &Nsp, limit: usize) -> EmitError {
-    let error = EmitError::TooLarge { limit };
-    tracing::error!(target: "socketio::client", %nsp, %error, "dropped an event");
-    error
-}
-
 /// The result of sending a packet.
 enum Sent {
     Done,
     /// The packet was not sent. The waiter of its ack is returned.
-    Dropped(Waiter, Option<AckError>),
+    Dropped(Option<Waiter>, AckError),
     /// The session has no room. The packet is returned.
     Full(Outgoing<Waiter>),
 }
@@ -183,11 +182,11 @@ fn transmit(
 ) -> Sent {
     let Outgoing { frames, ack, volatile, epoch } = packet;
     if late || (volatile && !engine.is_writable()) {
-        return ack.map_or(Sent::Done, |ack| Sent::Dropped(ack.waiter, None));
+        return Sent::Dropped(ack.map(|ack| ack.waiter), AckError::Disconnected);
     }
     if let Err(limit) = engine.check_size(&frames) {
-        let error = too_large(nsp, limit);
-        return ack.map_or(Sent::Done, |ack| Sent::Dropped(ack.waiter, Some(error.into())));
+        let error = EmitError::TooLarge { limit }.into();
+        return Sent::Dropped(ack.map(|ack| ack.waiter), error);
     }
     let mut awaited = None;
     if let Some(Awaited { id, deadline, waiter }) = ack {
@@ -203,7 +202,7 @@ fn transmit(
                 let ack = Some(Awaited { id, deadline, waiter });
                 return Sent::Full(Outgoing { frames, ack, volatile, epoch });
             }
-            Err((_, waiter)) => return Sent::Dropped(waiter, Some(AckError::Disconnected)),
+            Err((_, waiter)) => return Sent::Dropped(Some(waiter), AckError::Disconnected),
         }
     }
     let Err(error) = engine.send(frames) else { return Sent::Done };

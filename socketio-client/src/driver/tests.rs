@@ -1,10 +1,10 @@
-//! Tests of events that are emitted after the machine has slept.
+//! Tests of the driver that need a clock of their own or a look inside.
 
 use std::{
     convert::Infallible,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -13,6 +13,10 @@ use engineio_parser::Transport;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use socketio_server::{Data, Server, Socket};
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    span::{Attributes, Id, Record},
+};
 
 use crate::{ClientConfig, Manager};
 
@@ -84,4 +88,47 @@ async fn an_end_that_is_marked_late_holds_back_nothing_of_the_next_connection() 
     tokio::time::timeout(HANG, socket.connect()).await.unwrap().unwrap();
     let answer = tokio::time::timeout(HANG, socket.emit_with_ack::<u32>("n", &4)).await;
     assert_eq!(answer.unwrap().unwrap(), 4);
+}
+
+/// Counts errors in the log, and those that are logged while the state of a socket is locked.
+struct ErrorLog {
+    socket: crate::Socket,
+    counts: Arc<[AtomicUsize; 2]>,
+}
+
+impl Subscriber for ErrorLog {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::ERROR
+    }
+
+    fn event(&self, _: &Event<'_>) {
+        let [logged, locked] = &*self.counts;
+        logged.fetch_add(1, Ordering::Relaxed);
+        locked.fetch_add(self.socket.is_locked().into(), Ordering::Relaxed);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_is_written_without_a_lock() {
+    let io = Server::new();
+    let socket = Manager::with_config("http://server.test", config(&io)).unwrap().socket("/");
+    let counts = Arc::new([0, 0].map(AtomicUsize::new));
+    let log = ErrorLog { socket: socket.clone(), counts: counts.clone() };
+    let _guard = tracing::subscriber::set_default(log);
+    socket.emit("large", &"x".repeat(1_000_001)).unwrap();
+    tokio::time::timeout(HANG, socket.connect()).await.unwrap().unwrap();
+    let [logged, locked] = &*counts;
+    assert_eq!((logged.load(Ordering::Relaxed), locked.load(Ordering::Relaxed)), (1, 0));
 }

@@ -79,6 +79,12 @@ impl Socket {
         self.slot.state().outbox.end();
     }
 
+    /// Returns whether the state of the namespace is locked.
+    #[cfg(test)]
+    pub(crate) fn is_locked(&self) -> bool {
+        self.slot.is_locked()
+    }
+
     /// Returns the id that the server gave to the socket, or `None` while it is not connected. Each
     /// connection has a new id.
     pub fn id(&self) -> Option<String> {

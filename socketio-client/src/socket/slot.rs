@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::SocketConfig,
-    error::{ConnectError, EmitError},
+    error::{AckError, ConnectError, EmitError},
     request::Request,
     sync::{Mutex, MutexGuard, lock},
     time::after,
@@ -100,6 +100,11 @@ impl NamespaceSlot {
         lock(&self.state)
     }
 
+    #[cfg(test)]
+    pub(super) fn is_locked(&self) -> bool {
+        self.state.try_lock().is_err()
+    }
+
     pub(crate) fn request(&self) -> Request {
         self.state().request
     }
@@ -179,11 +184,12 @@ impl NamespaceSlot {
     }
 
     /// Records the end of an attempt to send the first event with retries. Returns the event if no
-    /// attempt follows.
+    /// attempt follows. An event that cannot be sent, because it is too large, has no other attempt.
     pub(crate) fn attempt_ended(&self, answer: &AckResult) -> Option<Retried<Waiter>> {
         let mut state = self.state();
         match answer {
             Ok(_) => state.retries.answered(),
+            Err(AckError::Emit(_)) => state.retries.failed(0),
             Err(_) => state.retries.failed(self.config.retries.unwrap_or(0)),
         }
     }
@@ -302,12 +308,37 @@ impl NamespaceState {
 
 #[cfg(test)]
 mod tests {
+    use std::{pin::pin, time::Duration};
+
+    use engineio_parser::{Frame, Frames, PacketType};
+
     use super::*;
 
     #[test]
     fn ack_ids_count_up() {
-        let slot = NamespaceSlot::new(Nsp::root(), SocketConfig::default(), Parser::default());
+        let slot = slot(SocketConfig::default());
         let ids: Vec<_> = (0..3).filter_map(|_| slot.next_ack().get()).collect();
         assert_eq!(ids, [0, 1, 2]);
+    }
+
+    fn slot(config: SocketConfig) -> NamespaceSlot {
+        NamespaceSlot::new(Nsp::root(), config, Parser::default())
+    }
+
+    fn frames() -> Frames {
+        Frame::text(PacketType::Message, "12345").into()
+    }
+
+    #[test]
+    fn an_event_that_is_too_large_has_one_attempt() {
+        let slot = slot(SocketConfig::default().retries(u32::MAX));
+        let timeout = Duration::ZERO;
+        let event = Retried { frames: frames(), id: 1.into(), timeout, waiter: None, sent: 0 };
+        slot.state().retries.push(event).unwrap();
+        assert!(slot.state().next_packet(slot.nsp()).is_some());
+        assert!(slot.attempt_ended(&Err(AckError::Timeout)).is_none(), "another attempt follows");
+        assert!(slot.state().next_packet(slot.nsp()).is_some());
+        let refused = Err(EmitError::TooLarge { limit: 1 }.into());
+        assert!(slot.attempt_ended(&refused).is_some());
     }
 }
