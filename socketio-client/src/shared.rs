@@ -137,11 +137,16 @@ impl Shared {
         self.closed.notify_waiters();
     }
 
+    /// Returns whether there is no connection and none is requested.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.state().status, Status::Idle)
+    }
+
     /// Waits until there is no connection and none is requested, or the task has ended.
     pub(crate) async fn closed(&self) {
         loop {
             let closed = self.closed.notified();
-            if matches!(self.state().status, Status::Idle) || self.is_ended() {
+            if self.is_idle() || self.is_ended() {
                 return;
             }
             closed.await;

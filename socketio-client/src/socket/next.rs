@@ -88,7 +88,9 @@ impl Socket {
             async {}
         });
         let failed = self.on_connect_error(move |socket: Socket, error: ConnectError| {
-            if let Some(sender) = of_error.upgrade().filter(|_| !socket.is_active()) {
+            // An active socket without a connection has given up.
+            let ended = !socket.is_active() || socket.manager.shared().is_idle();
+            if let Some(sender) = of_error.upgrade().filter(|_| ended) {
                 send(&sender, Err(NextError::Connect(error)));
             }
             async {}

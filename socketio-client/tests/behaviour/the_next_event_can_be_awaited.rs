@@ -105,6 +105,53 @@ async fn next_waits_for_the_connection_unless_the_client_gives_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_attempt_ends_the_wait_of_next() {
+    for reconnection in [Reconnection::default().attempts(2), Reconnection::off()] {
+        let io = Server::new();
+        let network = Network::new(&io);
+        network.down();
+        let config = network.config().reconnection(reconnection);
+        let socket = Manager::with_config(URL, config).unwrap().socket("/");
+        let waiting = socket.next::<u32>("n");
+        // Without a request to connect, it waits for one.
+        let waiting = tokio::spawn(waiting);
+        settle().await;
+        assert!(!waiting.is_finished());
+        socket.open();
+        let error = within(waiting).await.unwrap().unwrap_err();
+        assert!(matches!(error, NextError::Connect(ConnectError::Transport(_))), "{error:?}");
+        assert!(socket.is_active());
+
+        let again = socket.next::<u32>("n");
+        network.replace(Some(&io));
+        within(socket.connect()).await.unwrap();
+        io.emit("n", &1).unwrap();
+        assert_eq!(within(again).await.unwrap(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn next_waits_on_if_a_handler_of_the_error_connects_again() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    network.down();
+    let config = network.config().reconnection(Reconnection::off());
+    let socket = Manager::with_config(URL, config).unwrap().socket("/");
+    let (up, server) = (network.clone(), io.clone());
+    socket.on_connect_error(move |socket: Socket| {
+        up.replace(Some(&server));
+        socket.open();
+        async {}
+    });
+    let next = socket.next::<u32>("n");
+    socket.open();
+    within(socket.connect()).await.unwrap_err();
+    within(socket.connected()).await.unwrap();
+    io.emit("n", &1).unwrap();
+    assert_eq!(within(next).await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn off_and_the_end_of_the_runtime_end_the_wait() {
     let io = Server::new();
     let (_network, socket) = connected(&io).await;
