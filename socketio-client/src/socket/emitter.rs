@@ -202,8 +202,7 @@ impl<'a> Emitter<'a> {
         manager.shared().check(&frames)?;
         slot.notify_outgoing(&frames);
         let retried = Retried { frames, id, timeout: self.ack_timeout(), waiter, sent: 0 };
-        let refused = slot.state().retries.push(retried);
-        refused.map_err(|_| EmitError::Full)?;
+        slot.push_retried(retried)?;
         manager.shared().signal().packet_queued();
         Ok(())
     }

@@ -89,7 +89,8 @@ impl<W> Retries<W> {
         if self.queue.front()?.sent > retries { self.pop() } else { None }
     }
 
-    fn pop(&mut self) -> Option<Retried<W>> {
+    /// Removes and returns the first event.
+    pub(crate) fn pop(&mut self) -> Option<Retried<W>> {
         let event = self.queue.pop_front()?;
         self.bytes -= event.frames.bytes();
         Some(event)

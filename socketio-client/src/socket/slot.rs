@@ -43,6 +43,8 @@ pub(crate) struct NamespaceState {
     /// The socket's id while it is connected.
     pub(super) id: Option<Arc<str>>,
     pub(super) recovered: bool,
+    /// Whether the connection's task has ended, so that nothing may be queued.
+    ended: bool,
     /// Counts the joins of the namespace. Acks of an earlier join are not sent.
     pub(super) epoch: u64,
     pub(super) outbox: Outbox<Waiter>,
@@ -70,6 +72,7 @@ impl NamespaceSlot {
             request: Request::None,
             id: None,
             recovered: false,
+            ended: false,
             epoch: 0,
             outbox: Outbox::new(packets, bytes),
             retries: Retries::new(packets, bytes),
@@ -201,7 +204,24 @@ impl NamespaceSlot {
 
     /// Fails all waiting callers, and removes the handlers, which also ends the event streams.
     pub(crate) fn end(&self) {
-        self.disconnected();
+        let (mut outbox, mut retries) = {
+            let mut state = self.state();
+            state.id = None;
+            state.ended = true;
+            let outbox = std::mem::replace(&mut state.outbox, Outbox::new(0, 0));
+            (outbox, std::mem::replace(&mut state.retries, Retries::new(0, 0)))
+        };
+        outbox.reopen();
+        let queued = std::iter::from_fn(|| outbox.pop()).filter_map(|packet| packet.ack);
+        // The server may have received an event that was sent before. For such an event, the drop
+        // of the sender tells the caller of the disconnection.
+        let retried = std::iter::from_fn(|| retries.pop()).filter(|event| event.sent == 0);
+        let retried = retried.filter_map(|event| event.waiter);
+        for waiter in queued.map(|ack| ack.waiter).chain(retried) {
+            if let Waiter::Caller(sender) = waiter {
+                let _ = sender.send(Err(EmitError::Stopped.into()));
+            }
+        }
         self.fail_connecting(&ConnectError::Stopped);
         self.change_listeners(|listeners| *listeners = Listeners::default());
         self.room.notify_waiters();
@@ -209,8 +229,20 @@ impl NamespaceSlot {
 
     /// Queues a packet.
     pub(super) fn push(&self, packet: Outgoing<Waiter>) -> Result<(), EmitError> {
-        let refused = self.state().outbox.push(packet);
+        let refused = self.open_state()?.outbox.push(packet);
         refused.map_err(|_| EmitError::Full)
+    }
+
+    /// Queues an event with retries.
+    pub(super) fn push_retried(&self, event: Retried<Waiter>) -> Result<(), EmitError> {
+        let refused = self.open_state()?.retries.push(event);
+        refused.map_err(|_| EmitError::Full)
+    }
+
+    /// Returns the state, unless the connection's task has ended.
+    fn open_state(&self) -> Result<MutexGuard<'_, NamespaceState>, EmitError> {
+        let state = self.state();
+        if state.ended { Err(EmitError::Stopped) } else { Ok(state) }
     }
 
     /// Returns the next ack id. As in Node, ids count up.

@@ -1,6 +1,6 @@
 //! Calls on handles that outlive the runtime of their connection do not hang.
 
-use socketio_client::{AckError, ConnectError, EmitError, Manager};
+use socketio_client::{AckError, ConnectError, EmitError, Manager, SocketConfig};
 use socketio_server::Server;
 use tokio::runtime::{Builder, Runtime};
 
@@ -32,6 +32,26 @@ fn calls_after_the_end_of_the_runtime_return() {
         assert!(matches!(error, AckError::Emit(EmitError::Stopped)), "{error}");
         within(waiting.ready()).await;
     });
+}
+
+#[test]
+fn events_that_wait_for_the_connection_fail_with_the_end_of_the_runtime() {
+    for config in [SocketConfig::default(), SocketConfig::default().retries(2)] {
+        let network = Network::new(&Server::new());
+        let (first, second) = (runtime(), runtime());
+        let manager: Manager = first.block_on(async { network.manager() });
+        let socket = manager.socket_with("/", config);
+        second.block_on(async {
+            let asking = socket.clone();
+            let asked = tokio::spawn(async move { asking.emit_with_ack::<()>("a", &()).await });
+            tokio::task::yield_now().await;
+            drop(std::thread::spawn(move || drop(first)).join());
+            let error = within(asked).await.unwrap().unwrap_err();
+            assert!(matches!(error, AckError::Emit(EmitError::Stopped)), "{error:?}");
+            let error = socket.emit("a", &()).unwrap_err();
+            assert!(matches!(error, EmitError::Stopped), "{error:?}");
+        });
+    }
 }
 
 #[test]
