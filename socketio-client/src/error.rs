@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 pub use socketio_core::HandlerError;
-use socketio_parser::{AnswerError, ArgsError, EncodeError};
+use socketio_parser::{AnswerError, ArgsError, EncodeError, NspError};
 
 use crate::{engine::EngineError, url::UrlError};
 
@@ -58,6 +58,10 @@ pub enum ConnectError {
     /// namespace without an id.
     #[error("the server speaks the protocol of Socket.IO v2, which this client does not")]
     Unsupported,
+    /// The name of the namespace contains a comma, which only the parser
+    /// [`MsgPack`](crate::Parser) can send.
+    #[error(transparent)]
+    Namespace(#[from] NspError),
     /// No connection was requested, see [`Socket::connected`](crate::Socket::connected).
     #[error("the socket is not to be connected")]
     Inactive,

@@ -122,6 +122,10 @@ impl Manager {
     /// Returns the socket of a namespace, the same socket each time. It connects at once, unless
     /// [`auto_connect`](ClientConfig::auto_connect) is off.
     ///
+    /// A name with a comma needs the parser [`MsgPack`](crate::Parser). With another parser the
+    /// socket is not connected: `connect_error` reports
+    /// [`Namespace`](crate::ConnectError::Namespace), and the socket becomes inactive.
+    ///
     /// ```
     /// use socketio_client::{ClientConfig, Data, Manager};
     ///

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use socketio_parser::{Args, Nsp, Output, Protocol, RawJson};
+use socketio_parser::{Args, Nsp, Output, Parser, Protocol, RawJson};
 
 use super::{Driver, Phase, inbox::Item};
 use crate::{
@@ -69,6 +69,14 @@ impl Driver {
     pub(super) fn join(&mut self, index: usize) {
         let deadline = self.connect_deadline();
         let Some(namespace) = self.namespaces.get_mut(index) else { return };
+        // In text, a name ends at the first comma. The server would read another namespace.
+        if self.shared.config().parser == Parser::Json
+            && let Err(error) = Nsp::new(namespace.slot.nsp().as_str())
+        {
+            self.deactivate(index);
+            self.connect_error(index, error.into());
+            return self.close_if_idle(None);
+        }
         namespace.epoch = namespace.slot.begin_join();
         match namespace.slot.config().auth.clone() {
             Auth::Value(auth) => self.send_connect(index, &auth),

@@ -1,6 +1,6 @@
 //! Namespaces over one connection, and sockets found by URL.
 
-use socketio_client::{Client, Socket};
+use socketio_client::{Client, ConnectError, Socket};
 use socketio_server::{Args, Server};
 
 use crate::support::{Network, URL, connection_events, log, settle, within};
@@ -11,6 +11,26 @@ fn server() -> Server {
         io.of(nsp).on("where?", move |_: Args| async move { nsp });
     }
     io
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_with_a_comma_is_refused_without_harm_to_other_namespaces() {
+    let io = Server::new();
+    let network = Network::new(&io);
+    let manager = network.manager();
+    let (socket, comma) = (manager.socket("/"), manager.socket("a,b"));
+    within(socket.connect()).await.unwrap();
+    let id = socket.id();
+    let error = within(comma.connect()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Namespace(_)), "{error:?}");
+    assert!(!comma.is_active());
+    settle().await;
+    assert_eq!((socket.id(), network.dialed()), (id, 1));
+
+    // Without another socket, the connection closes as after a refusal.
+    let alone = network.socket("/a,b");
+    within(alone.connect()).await.unwrap_err();
+    within(alone.manager().closed()).await;
 }
 
 #[tokio::test(start_paused = true)]
