@@ -183,7 +183,11 @@ impl NamespaceSlot {
     pub(crate) fn drop_volatile(&self) {
         let volatile = self.state().outbox.take_volatile();
         // Dropped without a lock held, because the drop wakes the callers that wait for acks.
+        let dropped = !volatile.is_empty();
         drop(volatile);
+        if dropped {
+            self.notify_room();
+        }
     }
 
     /// Records the end of an attempt to send the first event with retries. Returns the event if no
@@ -372,5 +376,16 @@ mod tests {
         assert!(slot.state().next_packet(slot.nsp()).is_some());
         let refused = Err(EmitError::TooLarge { limit: 1 }.into());
         assert!(slot.attempt_ended(&refused).is_some());
+    }
+
+    #[test]
+    fn a_dropped_volatile_event_makes_room_for_those_who_wait() {
+        let slot = slot(SocketConfig::default().max_queued_packets(1));
+        let packet = Outgoing { frames: frames(), ack: None, volatile: true, epoch: None };
+        slot.push(packet).unwrap();
+        let mut room = pin!(slot.room.notified());
+        assert!(!room.as_mut().enable());
+        slot.drop_volatile();
+        assert!(room.as_mut().enable());
     }
 }
