@@ -93,10 +93,12 @@ impl Driver {
         for index in 0..self.namespaces.len() {
             let Some(namespace) = self.namespaces.get_mut(index) else { continue };
             let Phase::AwaitingAuth { future, .. } = &mut namespace.phase else { continue };
-            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            // Formatting an error runs user code too.
+            let poll = || future.as_mut().poll(cx).map_err(|error| error.to_string());
+            match catch_unwind(AssertUnwindSafe(poll)) {
                 Ok(Poll::Pending) => continue,
                 Ok(Poll::Ready(Ok(auth))) => self.send_connect(index, &auth),
-                Ok(Poll::Ready(Err(error))) => self.auth_failed(index, error.to_string()),
+                Ok(Poll::Ready(Err(error))) => self.auth_failed(index, error),
                 Err(_) => self.auth_failed(index, "the function panicked".into()),
             }
             progressed = true;

@@ -53,6 +53,30 @@ async fn every_connection_has_its_own_auth() {
     assert_eq!(tokens.next().await, 2);
 }
 
+/// An error whose text cannot be formatted.
+#[derive(Debug)]
+struct Unprintable;
+
+impl std::fmt::Display for Unprintable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("no text")
+    }
+}
+
+impl std::error::Error for Unprintable {}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_auth_that_panics_when_it_is_formatted_is_reported() {
+    let config =
+        SocketConfig::default().auth_with(|| async { Err::<(), HandlerError>(Unprintable.into()) });
+    let socket = Network::new(&Server::new()).manager().socket_with("/", config);
+    let error = within(socket.connect()).await.unwrap_err();
+    assert!(
+        matches!(&error, ConnectError::Auth(message) if message == "the function panicked"),
+        "{error:?}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_auth_is_reported_and_retried() {
     let io = Server::new();
