@@ -161,11 +161,13 @@ impl Driver {
             self.connect_error(index, ConnectError::Unsupported);
             return self.close_if_idle(None);
         };
+        let Some(namespace) = self.namespaces.get_mut(index) else { return };
+        // Under the lock, because `close` must find the socket either connected or not granted.
+        let state = self.shared.state();
         // The manager was closed meanwhile. The next round handles that.
-        if self.shared.request().is_closing() {
+        if state.request.is_closing() {
             return;
         }
-        let Some(namespace) = self.namespaces.get_mut(index) else { return };
         let again = matches!(namespace.phase, Phase::Joined);
         let recovered = pid.is_some() && pid == namespace.pid;
         if !recovered {
@@ -174,6 +176,7 @@ impl Driver {
         namespace.pid = pid;
         // If the socket was disconnected meanwhile, the next round handles that.
         let Some(waiting) = namespace.slot.joined(sid, recovered) else { return };
+        drop(state);
         namespace.phase = Phase::Joined;
         self.changes.packets = true;
         let early_events = std::mem::take(&mut namespace.early_events);
