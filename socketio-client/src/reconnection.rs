@@ -94,7 +94,8 @@ impl Backoff {
         if policy.attempts.is_some_and(|limit| self.attempts >= limit) {
             return None;
         }
-        let exponent = i32::try_from(self.attempts).unwrap_or(i32::MAX);
+        // Larger factors change nothing, and an infinite one would make zero undefined.
+        let exponent = self.attempts.min(64) as i32;
         self.attempts = self.attempts.saturating_add(1);
         let base = policy.delay.as_secs_f64() * 1000.0 * 2f64.powi(exponent);
         let deviation = (random * policy.randomization_factor * base).floor();
@@ -147,6 +148,14 @@ mod tests {
         assert_eq!((backoff.next(&policy, 0.0), backoff.attempts()), (None, 2));
         backoff.reset();
         assert_eq!(backoff.next(&policy, 0.0), Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_delay_of_zero_stays_zero() {
+        let policy = Reconnection::default().delay(Duration::ZERO);
+        for attempts in [0, 1, 1023, 1024, u32::MAX] {
+            assert_eq!(Backoff { attempts }.next(&policy, 0.99), Some(Duration::ZERO));
+        }
     }
 
     #[test]
