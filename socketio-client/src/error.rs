@@ -63,7 +63,7 @@ pub enum ConnectError {
     #[error(transparent)]
     Namespace(#[from] NspError),
     /// No connection was requested, see [`Socket::connected`](crate::Socket::connected).
-    #[error("the socket is not to be connected")]
+    #[error("no connection was requested")]
     Inactive,
     /// The connection ended before the server granted the namespace.
     #[error("{0}")]

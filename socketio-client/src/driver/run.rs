@@ -71,7 +71,7 @@ impl Driver {
                 let requested = self.changes.requests || self.shared.signal().has_request();
                 let own = listeners.events.find(args.event());
                 let is_handled = own.is_some() || !listeners.events.any.is_empty();
-                if !is_handled || requested && namespace.slot.request().is_closing() {
+                if !is_handled || (requested && namespace.slot.request().is_closing()) {
                     return;
                 }
                 let Some(socket) = self.socket(index) else { return };
