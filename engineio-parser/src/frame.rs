@@ -402,9 +402,9 @@ mod tests {
         assert_eq!(frame.compressed(15, some("large")).unwrap(), "large");
         assert_eq!(frame.clone().compressed(15, || panic!("again")).unwrap(), "large");
         assert_eq!(frame.compressed(9, some("small")).unwrap(), "small");
-        let futile = Frame::binary(vec![1, 2, 3].into());
-        assert_eq!(futile.compressed(15, || None), None);
-        assert_eq!(futile.compressed(15, || panic!("again")), None);
+        let incompressible = Frame::binary(vec![1, 2, 3].into());
+        assert_eq!(incompressible.compressed(15, || None), None);
+        assert_eq!(incompressible.compressed(15, || panic!("again")), None);
     }
 
     #[test]

@@ -201,7 +201,7 @@ pub enum Revision {
     V4,
 }
 
-/// The way packets travel.
+/// The kind of connection that carries the packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// HTTP long-polling.

@@ -190,7 +190,7 @@ impl Connection {
         }
         if self.armed.is_some() && self.sleep.as_mut().poll(cx).is_ready() {
             self.armed = None;
-            self.judge(cx);
+            self.handle_deadlines(cx);
         }
         loop {
             if let Some(event) = self.take_output() {
@@ -209,7 +209,7 @@ impl Connection {
             if self.read(cx) {
                 continue;
             }
-            if self.park(cx) {
+            if self.prepare_to_wait(cx) {
                 self.turn = Turn::new(&self.registry.config.turn);
                 return Poll::Pending;
             }
@@ -225,14 +225,14 @@ impl Connection {
             self.turn.read();
             self.read(cx);
         }
-        // A busy connection never parks, so its timer may be set too late.
-        self.judge(cx);
+        // A busy connection never waits, so its timer may be set too late.
+        self.handle_deadlines(cx);
         let _ = pin!(tokio::task::yield_now()).poll(cx);
     }
 
     /// Processes the deadlines that have passed. Looks at what has arrived first: a client that has
     /// sent something is not silent, however late the application is.
-    fn judge(&mut self, cx: &mut Context<'_>) {
+    fn handle_deadlines(&mut self, cx: &mut Context<'_>) {
         let late = {
             let state = self.handle.0.lock();
             if state.session.poll_timeout().is_none_or(|timeout| timeout > now()) {
@@ -475,7 +475,7 @@ impl Connection {
     }
 
     /// Registers the waker and the timer. Returns `false` if there is something to do first.
-    fn park(&mut self, cx: &mut Context<'_>) -> bool {
+    fn prepare_to_wait(&mut self, cx: &mut Context<'_>) -> bool {
         let timeout = {
             let mut state = self.handle.0.lock();
             let session = &state.session;
@@ -528,7 +528,7 @@ impl Connection {
             }
             let ready = mem::take(&mut state.ready).into_iter().map(Some);
             let requests = [state.poll_to_wake(), state.push.take()];
-            self.registry.counters.carried(state.session.take_traffic());
+            self.registry.counters.add_traffic(state.session.take_traffic());
             (state.arriving.take(), ready.chain(requests))
         };
         wake(wakers);

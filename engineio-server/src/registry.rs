@@ -167,7 +167,7 @@ impl Registry {
         let mut stats = Stats { at_work: *self.active.borrow() as u64, ..Stats::default() };
         for shared in self.open() {
             let session = &mut shared.lock().session;
-            self.counters.carried(session.take_traffic());
+            self.counters.add_traffic(session.take_traffic());
             stats.add_session(session);
         }
         stats.add_counters(&self.counters);

@@ -31,11 +31,11 @@ pin_project! {
 }
 
 impl<Inside> ServiceBody<Inside> {
-    pub(crate) fn own(body: ResponseBody) -> Self {
+    pub(crate) fn engine(body: ResponseBody) -> Self {
         Self { body: Either::Left(body) }
     }
 
-    pub(crate) fn inside(body: Inside) -> Self {
+    pub(crate) fn inner(body: Inside) -> Self {
         Self { body: Either::Right(body) }
     }
 }
@@ -43,7 +43,7 @@ impl<Inside> ServiceBody<Inside> {
 /// An empty body, for layers such as `tower_http::cors` that answer some requests themselves.
 impl<Inside> Default for ServiceBody<Inside> {
     fn default() -> Self {
-        Self::own(ResponseBody::default())
+        Self::engine(ResponseBody::default())
     }
 }
 

@@ -114,7 +114,7 @@ impl Drop for Shared {
     /// Counts traffic that was not yet counted when the session ended.
     fn drop(&mut self) {
         let mut state = lock(&self.state);
-        self.counters.carried(state.session.take_traffic());
+        self.counters.add_traffic(state.session.take_traffic());
     }
 }
 
@@ -373,9 +373,9 @@ mod tests {
 
     use super::*;
 
-    struct Sleeper;
+    struct IgnoredWake;
 
-    impl Wake for Sleeper {
+    impl Wake for IgnoredWake {
         fn wake(self: Arc<Self>) {}
     }
 
@@ -398,7 +398,7 @@ mod tests {
             Arc::default(),
         )));
         handle.send("fills the queue").unwrap();
-        let waker = Arc::new(Sleeper).into();
+        let waker = Arc::new(IgnoredWake).into();
         for _ in 0..100 {
             let mut cx = Context::from_waker(&waker);
             assert!(pin!(handle.ready()).poll(&mut cx).is_pending());

@@ -41,15 +41,15 @@ pub(crate) fn watch(
                 let slept = clock.slept().saturating_sub(before);
                 tracing::debug!(target: "engineio::engine", ?slept, "the machine slept");
                 let Some(sessions) = open() else { return };
-                tell(sessions, slept).await;
+                handle_sleep(sessions, slept).await;
             }
         }
     };
     tokio::spawn(compare).abort_handle()
 }
 
-/// Tells all sessions that the machine slept. Other tasks get their turns meanwhile.
-async fn tell(sessions: Vec<Arc<Shared>>, slept: Duration) {
+/// Tells each session that the machine slept. Other tasks get their turns meanwhile.
+async fn handle_sleep(sessions: Vec<Arc<Shared>>, slept: Duration) {
     for (index, shared) in sessions.into_iter().enumerate() {
         shared.with(|state| state.session.handle_sleep(now(), slept));
         if index % SESSIONS_PER_TURN == SESSIONS_PER_TURN - 1 {

@@ -15,13 +15,13 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// Fails if a write makes no progress for `patience`. HTTP responses need this, because they have
+/// Fails if a write makes no progress for `timeout`. HTTP responses need this, because they have
 /// no other deadline. A WebSocket has its heartbeat and takes the inner stream.
 pub(crate) struct StallGuard<S> {
     stream: S,
     /// Bytes that were returned after reading.
     returned: Bytes,
-    patience: Duration,
+    timeout: Duration,
     /// Runs while the peer accepts no data.
     deadline: Option<Pin<Box<Sleep>>>,
     /// The last write is still pending, so a successful flush is not progress.
@@ -29,8 +29,8 @@ pub(crate) struct StallGuard<S> {
 }
 
 impl<S> StallGuard<S> {
-    pub(crate) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, returned: Bytes::new(), patience, deadline: None, writing: false }
+    pub(crate) fn new(stream: S, timeout: Duration) -> Self {
+        Self { stream, returned: Bytes::new(), timeout, deadline: None, writing: false }
     }
 
     /// Returns bytes that were read, so that they are read again.
@@ -52,7 +52,7 @@ impl<S> StallGuard<S> {
             self.deadline = None;
             return progress;
         }
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(self.patience)));
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(self.timeout)));
         deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -104,8 +104,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.watch(cx, shut)
+        let closed = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.watch(cx, closed)
     }
 }
 

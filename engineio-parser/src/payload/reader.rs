@@ -85,7 +85,7 @@ impl Reader {
         let end = self.arrived.iter().position(|byte| *byte == SEPARATOR);
         if end.is_none() && !self.complete {
             let rest = std::mem::take(&mut self.arrived);
-            return self.keep(&rest).err().map(|error| self.fail(error));
+            return self.buffer(&rest).err().map(|error| self.fail(error));
         }
         let last = self.arrived.split_to(end.unwrap_or(self.arrived.len()));
         match end {
@@ -99,8 +99,8 @@ impl Reader {
         Some(packet.or_else(|error| self.fail(error)))
     }
 
-    /// Returns how many bytes the reader holds.
-    pub fn held(&self) -> usize {
+    /// Returns the number of bytes that the reader has buffered.
+    pub fn buffered_bytes(&self) -> usize {
         self.partial.capacity() + self.arrived.len()
     }
 
@@ -111,7 +111,7 @@ impl Reader {
             let text = std::str::from_utf8(last).map_err(|_| PayloadError::InvalidUtf8)?;
             Packet::decode_str(text, Revision::V4)?
         } else {
-            self.keep(last)?;
+            self.buffer(last)?;
             let bytes = Bytes::from(std::mem::take(&mut self.partial).into_boxed_slice());
             let text = ByteString::try_from(bytes).map_err(|_| PayloadError::InvalidUtf8)?;
             Packet::decode_text(text, Revision::V4)?
@@ -123,12 +123,12 @@ impl Reader {
     }
 
     /// Adds bytes to the incomplete packet. The final length is not known in advance.
-    fn keep(&mut self, bytes: &[u8]) -> Result<(), PayloadError> {
+    fn buffer(&mut self, bytes: &[u8]) -> Result<(), PayloadError> {
         let len = self.partial.len() + bytes.len();
         let limit = self.check(self.partial.first().or(bytes.first()), len)?;
         if self.partial.capacity() < len {
-            let ahead = self.partial.len().max(CHUNK.min(8 * len)).max(bytes.len());
-            self.partial.reserve_exact(ahead.min(limit - self.partial.len()));
+            let additional = self.partial.len().max(CHUNK.min(8 * len)).max(bytes.len());
+            self.partial.reserve_exact(additional.min(limit - self.partial.len()));
         }
         self.partial.extend_from_slice(bytes);
         Ok(())
@@ -210,17 +210,17 @@ mod tests {
     #[test]
     fn a_packet_that_is_too_long_is_refused_before_it_is_buffered() {
         let mut reader = Reader::new(1000);
-        let mut held = 0;
+        let mut most = 0;
         let error = loop {
             reader.push(Bytes::from_static(b"4444444444"));
             match reader.next_packet() {
-                None => held = reader.held().max(held),
+                None => most = reader.buffered_bytes().max(most),
                 Some(packet) => break packet.unwrap_err(),
             }
         };
         assert_eq!(error, PayloadError::TooLong { max_payload: 1000 });
-        assert!(held <= 1000, "{held}");
-        assert_eq!(reader.held(), 0);
+        assert!(most <= 1000, "{most}");
+        assert_eq!(reader.buffered_bytes(), 0);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) struct Heartbeat {
     pause_timeout: Duration,
     /// Whether this end sends heartbeats while its shell is blind. They are pings, or in revision 3
     /// the server's pongs.
-    beats: bool,
+    beats_while_blind: bool,
     /// Whether this end sends the pings.
     pings: bool,
     /// Whether a ping of this end is unanswered.
@@ -38,9 +38,18 @@ impl Heartbeat {
         pause_timeout: Duration,
     ) -> Self {
         let pings = (role == Role::Server) == (revision == Revision::V4);
-        let beats = pings || role == Role::Server;
+        let beats_while_blind = pings || role == Role::Server;
         let (waiting, extended, reading) = (false, false, Reading::Open);
-        Self { interval, timeout, pause_timeout, beats, pings, waiting, extended, reading }
+        Self {
+            interval,
+            timeout,
+            pause_timeout,
+            beats_while_blind,
+            pings,
+            waiting,
+            extended,
+            reading,
+        }
     }
 
     /// Sets the timings. A client learns them from the handshake.
@@ -134,7 +143,7 @@ impl Heartbeat {
         }
         if reading == Reading::Blind {
             self.await_peer(now, timers);
-            if self.beats && !timers.is_set(Timer::Ping) {
+            if self.beats_while_blind && !timers.is_set(Timer::Ping) {
                 timers.set(Timer::Ping, now, self.interval);
             }
         } else if former == Reading::Blind {
@@ -148,11 +157,11 @@ impl Heartbeat {
     }
 
     fn await_peer(&self, now: Instant, timers: &mut Timers) {
-        let patience = match self.reading {
+        let timeout = match self.reading {
             Reading::Blind => self.pause_timeout,
             _ if self.pings => self.timeout,
             _ => self.interval.saturating_add(self.timeout),
         };
-        timers.set(Timer::Silence, now, patience);
+        timers.set(Timer::Silence, now, timeout);
     }
 }

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// The capacity, in outputs, that a drained output queue keeps for the next burst.
-const KEPT_OUTPUTS: usize = 16;
+const RETAINED_OUTPUTS: usize = 16;
 
 /// One Engine.IO session, server or client. See the [module's page](crate::session) for how to
 /// drive it.
@@ -49,10 +49,10 @@ pub struct Session {
     upgrade: Upgrade,
     requests: Requests,
     timers: Timers,
-    /// Server: whether the last GET of a closing session began after `close`.
-    late_close: bool,
+    /// Server: whether a GET began while the session was closing.
+    polled_while_closing: bool,
     /// The packet that an open or final polling request still carries after the end of the session.
-    farewell: Option<PacketType>,
+    final_packet: Option<PacketType>,
     outputs: VecDeque<Output>,
     /// Traffic since the last `take_traffic`.
     traffic: Traffic,
@@ -118,8 +118,8 @@ impl Session {
             upgrade: Upgrade::default(),
             requests: Requests::default(),
             timers: Timers::default(),
-            late_close: false,
-            farewell: None,
+            polled_while_closing: false,
+            final_packet: None,
             outputs: VecDeque::new(),
             traffic: Traffic::default(),
         }
@@ -250,9 +250,9 @@ impl Session {
 
     /// Bounds how long a closing session waits for its queue to leave (default 30 s). Does nothing
     /// if the session is not closing.
-    pub fn close_within(&mut self, now: Instant, patience: Duration) {
+    pub fn close_within(&mut self, now: Instant, timeout: Duration) {
         if self.is_closing() {
-            self.timers.set(Timer::Close, now, patience);
+            self.timers.set(Timer::Close, now, timeout);
         }
     }
 
@@ -294,13 +294,13 @@ impl Session {
         if via != Transport::Polling {
             return via == self.transport && self.has_frames();
         }
-        let carried = match self.requests.out() {
+        let has_request = match self.requests.out() {
             Outgoing::Waiting | Outgoing::Filling | Outgoing::Ending => true,
             Outgoing::None => self.role == Role::Client,
             Outgoing::Full | Outgoing::Failed => false,
         };
-        carried
-            && (self.farewell.is_some()
+        has_request
+            && (self.final_packet.is_some()
                 || self.requests.noop_due()
                 || self.is_polling() && (self.has_frames() || self.is_closing()))
     }
@@ -333,7 +333,7 @@ impl Session {
     /// The next action for the shell, or news for the application.
     pub fn poll_output(&mut self) -> Option<Output> {
         let output = self.outputs.pop_front();
-        if self.outputs.is_empty() && self.outputs.capacity() > KEPT_OUTPUTS {
+        if self.outputs.is_empty() && self.outputs.capacity() > RETAINED_OUTPUTS {
             self.outputs = VecDeque::new();
         }
         output

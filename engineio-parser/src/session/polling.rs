@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(super) const NOOP_AFTER: Duration = Duration::from_millis(100);
 
 /// How long a client whose POST failed waits for the response to its GET.
-pub(super) const LAST_ANSWER: Duration = Duration::from_secs(2);
+pub(super) const LAST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(super) struct Requests {
@@ -69,7 +69,7 @@ impl Requests {
     }
 
     /// Whether no request is open.
-    pub(super) fn quiet(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.out == Outgoing::None && !self.incoming
     }
 }

@@ -134,12 +134,12 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(15);
+    const TIMEOUT: Duration = Duration::from_secs(15);
 
     /// Returns whether HTTP/2 is detected in `pieces`. Checks that no byte is lost.
     async fn is_detected(pieces: &[&[u8]]) -> bool {
         let (stream, mut peer) = duplex(1024);
-        let mut stream = StallGuard::new(stream, PATIENCE);
+        let mut stream = StallGuard::new(stream, TIMEOUT);
         let send = async {
             for piece in pieces {
                 peer.write_all(piece).await.unwrap();
@@ -147,7 +147,7 @@ mod tests {
             }
             peer.shutdown().await.unwrap();
         };
-        let (spoken, ()) = tokio::join!(starts_http2(&mut stream, PATIENCE), send);
+        let (spoken, ()) = tokio::join!(starts_http2(&mut stream, TIMEOUT), send);
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, pieces.concat());
@@ -169,8 +169,8 @@ mod tests {
     async fn a_silent_peer_times_out() {
         let (stream, mut peer) = duplex(1024);
         peer.write_all(&PREFACE[..5]).await.unwrap();
-        let mut stream = StallGuard::new(stream, PATIENCE);
-        let error = starts_http2(&mut stream, PATIENCE).await.unwrap_err();
+        let mut stream = StallGuard::new(stream, TIMEOUT);
+        let error = starts_http2(&mut stream, TIMEOUT).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -121,7 +121,7 @@ where
     let task = tokio::spawn(async move {
         // Nothing is sent on this channel. It closes when the last connection has dropped its
         // sender.
-        let (at_work, mut idle) = mpsc::channel::<Infallible>(1);
+        let (running, mut idle) = mpsc::channel::<Infallible>(1);
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -133,10 +133,10 @@ where
                     // 40 ms.
                     let _ = stream.set_nodelay(true);
                     let connection = serve(stream, peer, stopped.clone());
-                    let at_work = at_work.clone();
+                    let running = running.clone();
                     tokio::spawn(async move {
                         connection.await;
-                        drop(at_work);
+                        drop(running);
                     });
                 }
                 Err(error) => {
@@ -146,7 +146,7 @@ where
                 }
             }
         }
-        drop((listener, at_work));
+        drop((listener, running));
         let _ = timeout(linger, idle.recv()).await;
     });
     Listening { address, task, stop, dropped }

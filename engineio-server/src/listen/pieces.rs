@@ -130,9 +130,9 @@ mod tests {
         let whole = Bytes::from(vec![7; PIECE_SIZE + 1]);
         let mut body = PiecewiseBody::new(Full::new(whole), unread.clone());
         let start = Instant::now();
-        let unasked = tokio::time::timeout(2 * limit, unread.stalled(limit));
+        let stalled = tokio::time::timeout(2 * limit, unread.stalled(limit));
         assert!(
-            unasked.await.is_ok() && start.elapsed() == limit,
+            stalled.await.is_ok() && start.elapsed() == limit,
             "the first piece was not polled"
         );
 

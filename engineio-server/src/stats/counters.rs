@@ -181,7 +181,7 @@ impl Counters {
 
     /// Adds the traffic of a session. Sessions count their own traffic. It is added here when they
     /// end and when statistics are read.
-    pub(crate) fn carried(&self, traffic: Traffic) {
+    pub(crate) fn add_traffic(&self, traffic: Traffic) {
         self.packets_in.add(traffic.packets_in);
         self.bytes_in.add(traffic.bytes_in);
         self.packets_out.add(traffic.packets_out);

@@ -297,14 +297,14 @@ async fn collect<B: Body>(mut body: Pin<&mut B>, limit: usize) -> Result<Bytes, 
     Ok(bytes.into_boxed_slice().into())
 }
 
-/// Reads and drops the rest of a body for at most `patience`. Otherwise a client that writes its
+/// Reads and drops the rest of a body for at most `time_limit`. Otherwise a client that writes its
 /// whole body before it reads the response would find its connection reset and the response lost.
-fn discard<B>(mut body: Pin<Box<B>>, patience: Duration)
+fn discard<B>(mut body: Pin<Box<B>>, time_limit: Duration)
 where
     B: Body + Send + 'static,
     B::Data: Send,
 {
-    tokio::spawn(timeout(patience, async move {
+    tokio::spawn(timeout(time_limit, async move {
         loop {
             let more = matches!(body.frame().await, Some(Ok(_)));
             if !more {

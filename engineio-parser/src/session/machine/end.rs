@@ -42,20 +42,21 @@ impl Session {
             Phase::Opening | Phase::Open => reason,
         };
         if self.transport == Transport::Polling && self.phase != Phase::Opening {
-            self.farewell = self.farewell_for(reason);
+            self.final_packet = self.final_packet_for(reason);
         }
         self.finish(reason);
     }
 
-    fn farewell_for(&self, reason: CloseReason) -> Option<PacketType> {
-        let gone = matches!(reason, CloseReason::TransportClose | CloseReason::TransportError);
+    fn final_packet_for(&self, reason: CloseReason) -> Option<PacketType> {
+        let transport_lost =
+            matches!(reason, CloseReason::TransportClose | CloseReason::TransportError);
         match self.role {
             Role::Server if self.requests.out() != Outgoing::Waiting => None,
             // A client that closes the session with a POST needs no close packet. Its GET is only
             // ended.
             Role::Server if reason == CloseReason::TransportClose => Some(PacketType::Noop),
             Role::Server => Some(PacketType::Close),
-            Role::Client => (!gone).then_some(PacketType::Close),
+            Role::Client => (!transport_lost).then_some(PacketType::Close),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::{
     packet::Transport,
     session::{
         event::{CloseReason, Output, Role, Violation},
-        polling::{LAST_ANSWER, NOOP_AFTER, Outgoing},
+        polling::{LAST_RESPONSE_TIMEOUT, NOOP_AFTER, Outgoing},
         timer::Timer,
     },
 };
@@ -29,10 +29,10 @@ impl Session {
             Role::Client => Violation::ConcurrentPush,
         };
         // The last POST of a client carries its close packet.
-        let farewell = self.role == Role::Client && self.farewell.is_some();
-        self.check_request(self.requests.out() != Outgoing::None, farewell, concurrent)?;
+        let has_final_packet = self.role == Role::Client && self.final_packet.is_some();
+        self.check_request(self.requests.out() != Outgoing::None, has_final_packet, concurrent)?;
         self.requests.set_out(Outgoing::Waiting);
-        self.late_close |= self.role == Role::Server && self.is_closing();
+        self.polled_while_closing |= self.role == Role::Server && self.is_closing();
         if self.upgrade.answered() {
             self.timers.set(Timer::Noop, now, NOOP_AFTER);
         }
@@ -52,10 +52,10 @@ impl Session {
     fn check_request(
         &mut self,
         open: bool,
-        farewell: bool,
+        has_final_packet: bool,
         concurrent: Violation,
     ) -> Result<(), Violation> {
-        if self.is_closed() && !farewell {
+        if self.is_closed() && !has_final_packet {
             return Err(Violation::Closed);
         }
         if self.transport != Transport::Polling || self.upgrade.pausing() {
@@ -86,7 +86,7 @@ impl Session {
         let polling = self.is_open() && self.transport == Transport::Polling;
         if self.role == Role::Client && polling && outgoing && self.requests.incoming() {
             self.requests.set_out(Outgoing::Failed);
-            self.timers.set(Timer::Close, now, LAST_ANSWER);
+            self.timers.set(Timer::Close, now, LAST_RESPONSE_TIMEOUT);
             return;
         }
         if self.transport == Transport::Polling {
@@ -98,7 +98,7 @@ impl Session {
     pub(super) fn switch_if_paused(&mut self) {
         if let Some(via) = self.upgrade.via()
             && self.upgrade.pausing()
-            && self.requests.quiet()
+            && self.requests.is_idle()
         {
             self.switch(via);
         }

@@ -34,7 +34,7 @@ impl Session {
             }
         }
         let noop = self.requests.noop_due().then_some(PacketType::Noop);
-        let last = if first { self.farewell.take().or(noop) } else { None };
+        let last = if first { self.final_packet.take().or(noop) } else { None };
         if last.is_some() || !first {
             self.requests.set_out(Outgoing::Full);
         }
@@ -44,7 +44,7 @@ impl Session {
     /// Ends a closing session on polling. A GET that began after the close first gets a noop, as in
     /// Node.
     fn poll_close(&mut self, reason: CloseReason, first: bool) -> Frame {
-        if first && self.late_close {
+        if first && self.polled_while_closing {
             self.requests.set_out(Outgoing::Ending);
             return Frame::text(PacketType::Noop, "");
         }

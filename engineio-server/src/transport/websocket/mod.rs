@@ -313,8 +313,8 @@ impl WebSocket {
 
     /// Closes the WebSocket in a task of its own: writes the remaining frames and a close frame,
     /// unless one was sent, then waits until the peer closes, so that a reset does not destroy the
-    /// last frames. Takes at most `patience`, and drops `guard` at the end.
-    pub(crate) fn end(mut self, patience: Duration, guard: impl Send + 'static) {
+    /// last frames. Takes at most `time_limit`, and drops `guard` at the end.
+    pub(crate) fn end(mut self, time_limit: Duration, guard: impl Send + 'static) {
         self.compress();
         self.writer.push_close(None);
         // A connection may be dropped outside a runtime.
@@ -322,7 +322,7 @@ impl WebSocket {
             return;
         };
         runtime.spawn(async move {
-            let goodbye = async {
+            let close = async {
                 poll_fn(|cx| self.writer.poll_flush(self.io.stream(), cx)).await?;
                 let mut stream = self.io.stream();
                 stream.shutdown().await?;
@@ -330,7 +330,7 @@ impl WebSocket {
                 while stream.read(&mut ignored).await? > 0 {}
                 io::Result::Ok(())
             };
-            let _ = timeout(patience, goodbye).await;
+            let _ = timeout(time_limit, close).await;
             drop(guard);
         });
     }

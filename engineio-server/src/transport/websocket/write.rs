@@ -162,9 +162,9 @@ mod tests {
     }
 
     /// A stream that accepts everything, but whose first flush is pending.
-    struct Hesitant(usize);
+    struct PendingFlush(usize);
 
-    impl AsyncWrite for Hesitant {
+    impl AsyncWrite for PendingFlush {
         fn poll_write(
             self: Pin<&mut Self>,
             _: &mut Context<'_>,
@@ -185,7 +185,7 @@ mod tests {
     fn a_writer_is_not_empty_before_the_stream_is_flushed() {
         let mut writer = Writer::default();
         writer.push(Frame::text(PacketType::Message, "hi").websocket(Default::default()));
-        let mut io = Hesitant(0);
+        let mut io = PendingFlush(0);
         let mut cx = Context::from_waker(Waker::noop());
         assert!(writer.poll_flush(Pin::new(&mut io), &mut cx).is_pending());
         assert!(!writer.is_empty());
