@@ -105,7 +105,7 @@ impl Harness for Servers {
     ) -> InMemoryClient {
         let hello = serde_json::json!({ "join": rooms, "data": data });
         let mut client = TestClient::connect(&self.servers[server].0, nsp, &hello).await.unwrap();
-        client.set_patience(HANG);
+        client.set_timeout(HANG);
         InMemoryClient { client, kept: VecDeque::new(), pending_acks: HashMap::new() }
     }
 

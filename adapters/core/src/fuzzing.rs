@@ -111,9 +111,9 @@ impl Fuzzed {
 
     fn ask(&mut self, ask: Ask, value: u8) {
         let waiter = self.asked.len();
-        let patience = Duration::from_millis(u64::from(value) * 20 + 1);
+        let timeout = Duration::from_millis(u64::from(value) * 20 + 1);
         let others = usize::from(value % 4);
-        match self.cluster.ask(self.now, ask, others, patience, waiter) {
+        match self.cluster.ask(self.now, ask, others, timeout, waiter) {
             Ok(request) => {
                 self.asked.push(request);
                 self.waiting.insert(waiter);

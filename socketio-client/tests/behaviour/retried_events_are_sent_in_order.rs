@@ -136,22 +136,20 @@ async fn an_event_that_cannot_be_sent_loses_no_attempt() {
         io.of("/other");
         within(socket.connect()).await.unwrap();
         within(other.connect()).await.unwrap();
-        let patience = Duration::from_secs(5);
+        let timeout = Duration::from_secs(5);
         let asking = other.clone();
         if full {
             // The session accepts no more frames, and then it is lost.
             network.freeze(true);
             (0..10).for_each(|_| other.emit("large", &"x".repeat(100_000)).unwrap());
         } else {
-            tokio::spawn(
-                async move { asking.timeout(patience).emit_with_ack::<()>("", &()).await },
-            );
+            tokio::spawn(async move { asking.timeout(timeout).emit_with_ack::<()>("", &()).await });
         }
         settle().await;
         for n in 0..3 {
             socket.emit("n", &n).unwrap();
         }
-        tokio::time::sleep(patience).await;
+        tokio::time::sleep(timeout).await;
         if full {
             network.cut();
             network.freeze(false);

@@ -100,12 +100,12 @@ async fn events_arrive_when_main_returns_after_closed(case: Case) {
 
 async fn events_arrive_before_a_disconnect_during_the_upgrade(case: Case) {
     // Each round, the client is at another point of its upgrade.
-    for patience in 0..8 {
-        let room = format!("observers of upgrade {patience} of {case:?}");
+    for delay in 0..8 {
+        let room = format!("observers of upgrade {delay} of {case:?}");
         let (_observer, mut cast) = observer(case, &room).await;
         let socket = case.client("/");
         within(socket.connect()).await.unwrap();
-        tokio::time::sleep(std::time::Duration::from_millis(patience)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(delay)).await;
         emit_numbers(&socket, &room);
         socket.disconnect();
         within(socket.manager().closed()).await;

@@ -42,11 +42,11 @@ impl AckRoom {
     }
 
     /// Repeats an attempt until it succeeds, behind earlier calls. At most `limit` calls wait, each
-    /// for at most `patience` and until its socket is `gone`.
+    /// for at most `time_limit` and until its socket is `gone`.
     pub(crate) async fn wait<T, G: Future<Output = ()>>(
         &self,
         limit: usize,
-        patience: Duration,
+        time_limit: Duration,
         gone: impl FnOnce() -> G,
         mut attempt: impl FnMut() -> Option<T>,
     ) -> Result<T, NoRoom> {
@@ -71,7 +71,7 @@ impl AckRoom {
         let ended = async {
             tokio::select! {
                 biased;
-                done = timeout(patience, entered) => done.map_err(|_| NoRoom::TimedOut),
+                done = timeout(time_limit, entered) => done.map_err(|_| NoRoom::TimedOut),
                 () = gone() => Err(NoRoom::Disconnected),
             }
         };

@@ -261,28 +261,28 @@ impl Broadcast {
         read: impl Fn(&Args) -> Option<R>,
     ) -> Result<Vec<R>, BroadcastAckError<R>> {
         let Some(membership) = self.cluster() else {
-            let here = self.ask_here(event, args)?;
+            let here = self.emit_with_ack_here(event, args)?;
             return summary(here.answers().await, None, read);
         };
         let args = event_args(event, args).map_err(EmitError::from)?;
         let mut selection = self.selection_for_nodes();
-        let patience = self.ack_timeout();
-        selection.flags.timeout = Some(patience);
+        let timeout = self.ack_timeout();
+        selection.flags.timeout = Some(timeout);
         let ask = Ask::Broadcast(args.clone(), selection);
         membership.wait_for_events().await;
-        let asked = membership.ask(ask, patience).await.map_err(EmitError::from)?;
-        let here = self.ask_here(event, &args)?.answers().await;
-        let outcome = asked.outcome().await.map_err(EmitError::from)?;
+        let request = membership.ask(ask, timeout).await.map_err(EmitError::from)?;
+        let here = self.emit_with_ack_here(event, &args)?.answers().await;
+        let outcome = request.outcome().await.map_err(EmitError::from)?;
         summary(here, Some(outcome), read)
     }
 
     /// Sends the event to the recipients on this node and collects their acks.
-    fn ask_here<T: Serialize + ?Sized>(
+    fn emit_with_ack_here<T: Serialize + ?Sized>(
         &self,
         event: &str,
         args: &T,
     ) -> Result<LocalAcks<'_>, EmitError> {
-        let (id, frames) = self.encode_asking(event, args)?;
+        let (id, frames) = self.encode_with_ack(event, args)?;
         let targets = self.targets();
         let expected = targets.len();
         outgoing::notify(&self.namespace, &targets, event, args);
@@ -292,7 +292,7 @@ impl Broadcast {
         for target in targets {
             // A share that is dropped counts as a missing ack.
             let waiter = Waiter::Many(collector.share());
-            match self.ask_one(&target, id, waiter, frames.clone()) {
+            match self.emit_with_ack_to(&target, id, waiter, frames.clone()) {
                 AskOutcome::Sent => pending.targets.push(target),
                 AskOutcome::Waits(late) => {
                     pending.targets.push(target);
@@ -306,10 +306,10 @@ impl Broadcast {
 
     /// Sends the event to the recipients on this node for another node. Returns their number.
     pub(crate) fn relay(&self, args: &Args, runtime: &Handle, relay: impl Fn() -> Relay) -> usize {
-        let Ok((id, frames)) = self.encode_asking(args.event(), args) else { return 0 };
+        let Ok((id, frames)) = self.encode_with_ack(args.event(), args) else { return 0 };
         let targets = self.targets();
         outgoing::notify(&self.namespace, &targets, args.event(), args);
-        let ask = |target: &&Arc<SocketInner>| match self.ask_one(
+        let has_sent = |target: &&Arc<SocketInner>| match self.emit_with_ack_to(
             target,
             id,
             Waiter::Relay(relay()),
@@ -322,11 +322,11 @@ impl Broadcast {
             }
             AskOutcome::Failed => false,
         };
-        targets.iter().filter(ask).count()
+        targets.iter().filter(has_sent).count()
     }
 
     /// Encodes the event once for all recipients.
-    fn encode_asking<T: Serialize + ?Sized>(
+    fn encode_with_ack<T: Serialize + ?Sized>(
         &self,
         event: &str,
         args: &T,
@@ -339,17 +339,17 @@ impl Broadcast {
 
     /// Sends the event to one recipient, or returns a future that does so when another of its acks
     /// may be awaited.
-    fn ask_one(
+    fn emit_with_ack_to(
         &self,
         target: &Arc<SocketInner>,
         id: AckId,
         waiter: Waiter,
         frames: Frames,
     ) -> AskOutcome<impl Future<Output = ()> + Send + use<>> {
-        let (nsp, patience) = (self.namespace.nsp(), self.ack_timeout());
-        let waiter = match target.client.try_expect_ack(nsp, id, patience, waiter) {
+        let (nsp, timeout) = (self.namespace.nsp(), self.ack_timeout());
+        let waiter = match target.client.try_expect_ack(nsp, id, timeout, waiter) {
             Ok(()) => {
-                let queued = self.queue_asking(target, id, frames);
+                let queued = self.queue_with_ack(target, id, frames);
                 return if queued { AskOutcome::Sent } else { AskOutcome::Failed };
             }
             Err((AckRefused::TooMany, waiter)) => waiter,
@@ -361,15 +361,15 @@ impl Broadcast {
         }
         let (broadcast, target) = (self.clone(), target.clone());
         AskOutcome::Waits(async move {
-            let room = target.client.expect_ack_when_room(&target, id, patience, waiter);
+            let room = target.client.expect_ack_when_room(&target, id, timeout, waiter);
             if room.await.is_ok() {
-                broadcast.queue_asking(&target, id, frames);
+                broadcast.queue_with_ack(&target, id, frames);
             }
         })
     }
 
     /// Queues an event whose ack is awaited. Returns whether there was room.
-    fn queue_asking(&self, target: &SocketInner, id: AckId, frames: Frames) -> bool {
+    fn queue_with_ack(&self, target: &SocketInner, id: AckId, frames: Frames) -> bool {
         let queued = self.queue(target, frames);
         if !queued {
             target.client.forget(self.namespace.nsp(), id);

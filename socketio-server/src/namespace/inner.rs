@@ -47,7 +47,7 @@ pub(crate) struct NamespaceInner {
     pub(crate) child: OnceLock<Child>,
     /// The number of parents whose functions are asked at each CONNECT: those declared before the
     /// namespace, or up to its own parent.
-    pub(crate) asked: AtomicUsize,
+    pub(crate) deciding_parents: AtomicUsize,
     pub(crate) closed: AtomicBool,
     /// Whether the namespace or the server is being closed.
     pub(crate) ending: AtomicBool,
@@ -138,7 +138,7 @@ impl NamespaceInner {
             && !child.declared.swap(true, Ordering::AcqRel)
             && !child.is_covered_by_name()
         {
-            self.asked.store(parents, Ordering::Release);
+            self.deciding_parents.store(parents, Ordering::Release);
         }
     }
 

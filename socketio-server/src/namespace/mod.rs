@@ -68,29 +68,29 @@ use crate::{
 pub struct Namespace(pub(crate) Arc<NamespaceInner>);
 
 impl Namespace {
-    /// Creates a namespace. `asked` is the number of parents that were declared before it.
+    /// Creates a namespace. `deciding_parents` is the number of parents that were declared before it.
     pub(crate) fn new(
         nsp: Nsp,
         config: Arc<ServerConfig>,
         counters: Arc<Counters>,
-        asked: usize,
+        deciding_parents: usize,
     ) -> Self {
         let this = Self::build(nsp, config, counters);
-        this.0.asked.store(asked, Ordering::Release);
+        this.0.deciding_parents.store(deciding_parents, Ordering::Release);
         this
     }
 
     /// Creates a child with the current handlers of the parent's template. The parent is the last
-    /// of the first `asked` parents.
+    /// of the first `deciding_parents` parents.
     pub(crate) fn child(
         template: &Namespace,
         nsp: Nsp,
         params: Params,
         origin: Origin,
-        asked: usize,
+        deciding_parents: usize,
     ) -> Self {
         let (config, counters) = (template.0.config.clone(), template.0.counters.clone());
-        let this = Self::new(nsp, config, counters, asked);
+        let this = Self::new(nsp, config, counters, deciding_parents);
         let table = template.table();
         let _ = this.0.child.set(Child {
             parent: template.clone(),
@@ -161,7 +161,7 @@ impl Namespace {
             has_outgoing: AtomicBool::new(false),
             ack_ids: AtomicU64::new(0),
             child: OnceLock::new(),
-            asked: AtomicUsize::new(0),
+            deciding_parents: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             gate: Gate::default(),

@@ -79,8 +79,9 @@ pub(crate) struct Entered {
 
 impl Entry {
     fn of(namespace: &Namespace, parents: &[Parent]) -> Self {
-        let mut asked = parents.iter().take(namespace.0.asked.load(Ordering::Acquire));
-        if !namespace.0.gate.is_open() || asked.any(|parent| parent.rule.is_function()) {
+        let mut deciding =
+            parents.iter().take(namespace.0.deciding_parents.load(Ordering::Acquire));
+        if !namespace.0.gate.is_open() || deciding.any(|parent| parent.rule.is_function()) {
             return Self::Undecided;
         }
         namespace.0.enter();
@@ -110,9 +111,9 @@ impl Registry {
             Some((at + 1, parent.clone(), parent.rule.matches(nsp.as_str())?))
         };
         let namespace = match parents.iter().enumerate().find_map(matching) {
-            Some((asked, parent, params)) => {
+            Some((deciding, parent, params)) => {
                 let origin = Origin::DeclaredByName;
-                Namespace::child(&parent.template, nsp.clone(), params, origin, asked)
+                Namespace::child(&parent.template, nsp.clone(), params, origin, deciding)
             }
             None => {
                 let (config, counters) = (self.config.clone(), self.counters.clone());
@@ -245,7 +246,7 @@ impl Registry {
         let result = loop {
             let found = self.read().namespaces.get(&nsp).cloned();
             let entered = match found {
-                Some(namespace) => self.ask(&namespace, &request).await,
+                Some(namespace) => self.ask_parents(&namespace, &request).await,
                 None => self.find_parent(&request).await,
             };
             // If another task has created or removed the namespace in the meantime, try again.
@@ -260,16 +261,16 @@ impl Registry {
     /// Asks the functions of the parents declared before a namespace, including its own parent,
     /// until one accepts the client. The result does not depend on clients that entered before.
     /// Returns `None` if the namespace was removed in the meantime.
-    async fn ask(
+    async fn ask_parents(
         &self,
         namespace: &Namespace,
         request: &NamespaceRequest,
     ) -> Result<Option<Entered>, HandlerError> {
         namespace.0.gate.opened().await;
         let parents = self.read().parents.clone();
-        let asked = namespace.0.asked.load(Ordering::Acquire);
+        let deciding = namespace.0.deciding_parents.load(Ordering::Acquire);
         let mut accepted_by = None;
-        for parent in parents.iter().take(asked).filter(|parent| parent.rule.is_function()) {
+        for parent in parents.iter().take(deciding).filter(|parent| parent.rule.is_function()) {
             if parent.rule.answers(request).await?.is_some() {
                 self.adopt(namespace, parent);
                 accepted_by = Some(parent.template.clone());

@@ -101,12 +101,12 @@ impl<'a> Emitter<'a> {
             .map_err(EmitError::from)?;
         let frames = self.compressible(frames);
         let (sender, answer) = oneshot::channel();
-        let patience = self.timeout.unwrap_or(client.config.ack_timeout);
+        let timeout = self.timeout.unwrap_or(client.config.ack_timeout);
         let (nsp, waiter) = (self.socket.nsp(), Waiter::One(sender));
         if self.volatile {
-            client.expect_ack(nsp, id, patience, waiter)?;
+            client.expect_ack(nsp, id, timeout, waiter)?;
         } else {
-            client.expect_ack_when_room(socket, id, patience, waiter).await?;
+            client.expect_ack_when_room(socket, id, timeout, waiter).await?;
         }
         self.announce(event, args);
         let pending = Pending { socket: self.socket, id };

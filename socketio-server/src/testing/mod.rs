@@ -52,7 +52,7 @@ pub struct TestClient {
     nsp: Nsp,
     auth: serde_json::Value,
     request: http::Request<()>,
-    patience: Duration,
+    timeout: Duration,
     link: Link,
 }
 
@@ -79,13 +79,13 @@ impl TestClient {
         request: http::Request<()>,
     ) -> Result<Self, TestError> {
         let auth = serde_json::to_value(auth).map_err(EncodeError::from)?;
-        let (nsp, patience) = (Nsp::unchecked(nsp), Duration::from_secs(5));
-        let link = within(patience, async {
+        let (nsp, timeout) = (Nsp::unchecked(nsp), Duration::from_secs(5));
+        let link = within(timeout, async {
             let connection = SharedConnection::open(io, request.clone()).await?;
             Link::join(Arc::new(connection), &nsp, &auth, PreviousSession::default()).await
         });
         let link = link.await?;
-        Ok(Self { io: io.clone(), nsp, auth, request, patience, link })
+        Ok(Self { io: io.clone(), nsp, auth, request, timeout, link })
     }
 
     /// Joins another namespace over the same connection.
@@ -111,18 +111,17 @@ impl TestClient {
     /// already joined this namespace.
     pub async fn join(&self, nsp: &str, auth: &impl Serialize) -> Result<Self, TestError> {
         let auth = serde_json::to_value(auth).map_err(EncodeError::from)?;
-        let (nsp, patience) = (Nsp::unchecked(nsp), self.patience);
+        let (nsp, timeout) = (Nsp::unchecked(nsp), self.timeout);
         let connection = self.link.connection().clone();
-        let link =
-            within(patience, Link::join(connection, &nsp, &auth, PreviousSession::default()))
-                .await?;
-        Ok(Self { io: self.io.clone(), nsp, auth, request: self.request.clone(), patience, link })
+        let link = within(timeout, Link::join(connection, &nsp, &auth, PreviousSession::default()))
+            .await?;
+        Ok(Self { io: self.io.clone(), nsp, auth, request: self.request.clone(), timeout, link })
     }
 
     /// Sets how long an operation may take before it fails with [`TestError::Timeout`] (default 5
     /// s). With a paused clock, waiting takes no time.
-    pub fn set_patience(&mut self, patience: Duration) {
-        self.patience = patience;
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
     }
 
     /// Returns the id of this client's socket.
@@ -141,7 +140,7 @@ impl TestClient {
         event: &str,
         args: &T,
     ) -> Result<(), TestError> {
-        within(self.patience, self.link.emit(None, event, args)).await
+        within(self.timeout, self.link.emit(None, event, args)).await
     }
 
     /// Emits several events in one request, so that the server reads them together.
@@ -153,7 +152,7 @@ impl TestClient {
         &self,
         events: impl IntoIterator<Item = (&str, T)>,
     ) -> Result<(), TestError> {
-        within(self.patience, self.link.emit_all(events)).await
+        within(self.timeout, self.link.emit_all(events)).await
     }
 
     /// Emits an event and waits for its ack.
@@ -167,7 +166,7 @@ impl TestClient {
         event: &str,
         args: &(impl Serialize + ?Sized),
     ) -> Result<R, TestError> {
-        let answer = within(self.patience, self.link.emit_with_ack(event, args)).await?;
+        let answer = within(self.timeout, self.link.emit_with_ack(event, args)).await?;
         Ok(answer.decode_answer()?)
     }
 
@@ -177,7 +176,7 @@ impl TestClient {
     ///
     /// Returns an error if no event arrives in time or the client is disconnected.
     pub async fn next(&mut self) -> Result<Received, TestError> {
-        within(self.patience, async {
+        within(self.timeout, async {
             match self.link.incoming().await? {
                 Incoming::Event { id, args } => Ok(self.link.received(id, args)),
                 Incoming::Disconnected => Err(TestError::Disconnected),
@@ -242,7 +241,7 @@ impl TestClient {
     ///
     /// Returns an error if the connection is closed.
     pub async fn disconnect(&mut self) -> Result<(), TestError> {
-        within(self.patience, self.link.disconnect()).await
+        within(self.timeout, self.link.disconnect()).await
     }
 
     /// Closes the connection properly ("transport close").
@@ -251,7 +250,7 @@ impl TestClient {
     ///
     /// Returns an error if the connection is already closed.
     pub async fn close(&mut self) -> Result<(), TestError> {
-        within(self.patience, self.link.connection().close()).await
+        within(self.timeout, self.link.connection().close()).await
     }
 
     /// Breaks the connection like a network failure ("transport error"), for all clients that have
@@ -297,7 +296,7 @@ impl TestClient {
         let (io, nsp, auth) = (&self.io, &self.nsp, &self.auth);
         let link = &mut self.link;
         let request = self.request.clone();
-        self.link = within(self.patience, async {
+        self.link = within(self.timeout, async {
             link.connection().drop_connection();
             link.connection().connection_dropped().await;
             while io.has_socket(nsp, link.id()) {
@@ -318,11 +317,11 @@ impl TestClient {
 }
 
 async fn within<T>(
-    patience: Duration,
+    timeout: Duration,
     future: impl Future<Output = Result<T, TestError>>,
 ) -> Result<T, TestError> {
-    match tokio::time::timeout(patience, future).await {
+    match tokio::time::timeout(timeout, future).await {
         Ok(result) => result,
-        Err(_) => Err(TestError::Timeout(patience)),
+        Err(_) => Err(TestError::Timeout(timeout)),
     }
 }

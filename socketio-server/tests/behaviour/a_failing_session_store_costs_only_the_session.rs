@@ -16,9 +16,9 @@ async fn node(cluster: &MemoryCluster) -> (Node, Arc<Troubled>) {
     patient_node(cluster, Duration::from_millis(50)).await
 }
 
-async fn patient_node(cluster: &MemoryCluster, patience: Duration) -> (Node, Arc<Troubled>) {
+async fn patient_node(cluster: &MemoryCluster, timeout: Duration) -> (Node, Arc<Troubled>) {
     let engine = Troubled::new(cluster);
-    let limits = ClusterLimits::default().request_timeout(patience);
+    let limits = ClusterLimits::default().request_timeout(timeout);
     (Node::with(engine.clone(), Recovery::default(), limits).await, engine)
 }
 

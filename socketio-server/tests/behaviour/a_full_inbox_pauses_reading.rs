@@ -27,15 +27,11 @@ async fn busy(config: ServerConfig) -> (Running, Arc<Semaphore>, Log<String>) {
 }
 
 /// Requests an ack and sends it for the client. Returns `Timeout` if the server does not read.
-async fn question(
-    socket: &Socket,
-    client: &mut Client,
-    patience: Duration,
-) -> Result<(), AckError> {
+async fn question(socket: &Socket, client: &mut Client, timeout: Duration) -> Result<(), AckError> {
     let asked = socket.clone();
     let answer =
         tokio::spawn(
-            async move { asked.timeout(patience).emit_with_ack::<()>("question", &()).await },
+            async move { asked.timeout(timeout).emit_with_ack::<()>("question", &()).await },
         );
     // The client answers pings while it waits.
     let text = loop {

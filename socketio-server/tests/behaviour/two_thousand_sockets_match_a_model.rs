@@ -22,12 +22,12 @@ enum Step {
     Shout,
     /// The server requests an ack from one client.
     Ask(usize),
-    Part(usize, Way),
+    Part(usize, DisconnectKind),
     Return(usize),
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Way {
+enum DisconnectKind {
     Disconnect,
     Close,
     Lose,
@@ -44,8 +44,12 @@ struct Model {
 
 fn step() -> impl Strategy<Value = Step> {
     let (client, room) = (0..CLIENTS, 0..ROOMS);
-    let way =
-        prop_oneof![Just(Way::Disconnect), Just(Way::Close), Just(Way::Lose), Just(Way::Kick)];
+    let way = prop_oneof![
+        Just(DisconnectKind::Disconnect),
+        Just(DisconnectKind::Close),
+        Just(DisconnectKind::Lose),
+        Just(DisconnectKind::Kick)
+    ];
     prop_oneof![
         8 => (client.clone(), room.clone()).prop_map(|(client, room)| Step::Join(client, room)),
         2 => (client.clone(), room.clone()).prop_map(|(client, room)| Step::Leave(client, room)),
@@ -157,10 +161,10 @@ impl World {
                 self.read(who).await;
                 let socket = self.io.of("/").socket(self.clients[who].id()).unwrap();
                 match way {
-                    Way::Disconnect => self.clients[who].disconnect().await.unwrap(),
-                    Way::Close => self.clients[who].close().await.unwrap(),
-                    Way::Lose => self.clients[who].drop_connection(),
-                    Way::Kick => socket.disconnect(),
+                    DisconnectKind::Disconnect => self.clients[who].disconnect().await.unwrap(),
+                    DisconnectKind::Close => self.clients[who].close().await.unwrap(),
+                    DisconnectKind::Lose => self.clients[who].drop_connection(),
+                    DisconnectKind::Kick => socket.disconnect(),
                 }
                 socket.disconnected().await;
                 self.models[who] = Model::default();

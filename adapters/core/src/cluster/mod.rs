@@ -168,7 +168,7 @@ impl<W> Cluster<W> {
 
     /// Sends a request to the other nodes. `others` is the number of other nodes if the engine
     /// counts them. With heartbeats it is ignored. [`Output::Done`] returns the outcome: at once if
-    /// there are no other nodes, otherwise at most `patience` from now.
+    /// there are no other nodes, otherwise at most `timeout` from now.
     ///
     /// # Errors
     ///
@@ -178,7 +178,7 @@ impl<W> Cluster<W> {
         now: Instant,
         ask: Ask,
         others: usize,
-        patience: Duration,
+        timeout: Duration,
         waiter: W,
     ) -> Result<RequestId, Refused<W>> {
         if self.closed {
@@ -197,7 +197,7 @@ impl<W> Cluster<W> {
         let clients = matches!(ask, Ask::Broadcast(..));
         let alone = awaited.is_empty();
         // The deadline is at most a day, so that the addition cannot overflow.
-        let deadline = now + patience.min(Duration::from_secs(86_400));
+        let deadline = now + timeout.min(Duration::from_secs(86_400));
         let done = match self.requests.add(id.clone(), deadline, awaited, gathered, clients, waiter)
         {
             Ok(done) => done,

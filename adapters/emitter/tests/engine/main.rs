@@ -47,8 +47,8 @@ async fn check_operations(emitter: &Emitter, adapter: Arc<dyn ClusterAdapter>) {
     let (io, mut server_events) = server(adapter).await;
     let mut client = TestClient::connect(&io, "/", &()).await.unwrap();
     let mut chat = TestClient::connect(&io, "/chat", &()).await.unwrap();
-    client.set_patience(TIMEOUT);
-    chat.set_patience(TIMEOUT);
+    client.set_timeout(TIMEOUT);
+    chat.set_timeout(TIMEOUT);
     // With a subject per room, a client gets the room's messages only a moment after it has joined.
     while emitter.to("room").emit("ready", &()).await.is_ok() {
         let ready = tokio::time::timeout(Duration::from_millis(100), client.next()).await;

@@ -21,7 +21,7 @@ async fn server(engine: &Nats) -> Server {
 
 async fn client(io: &Server) -> TestClient {
     let mut client = TestClient::connect(io, "/", &()).await.unwrap();
-    client.set_patience(HANG);
+    client.set_timeout(HANG);
     client
 }
 

@@ -194,18 +194,18 @@ impl Membership {
     pub(crate) async fn ask(
         self: &Arc<Self>,
         ask: Ask,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<PendingRequest, ClusterError> {
         let others = match self.adapter.discovery() {
             Discovery::Heartbeats(_) => 0,
             Discovery::Count => {
-                let counted = tokio::time::timeout(patience, self.count()).await;
+                let counted = tokio::time::timeout(timeout, self.count()).await;
                 counted.map_err(|_| ClusterError::Unreachable)??.saturating_sub(1)
             }
         };
         let (waiter, outcome) = oneshot::channel();
         let (asked, outputs) =
-            self.with(|machine| machine.ask(now(), ask, others, patience, waiter));
+            self.with(|machine| machine.ask(now(), ask, others, timeout, waiter));
         let request = asked.map_err(|refused| match refused.limit {
             Some(limit) => ClusterError::TooManyRequests { limit },
             None => ClusterError::Left,

@@ -84,9 +84,9 @@ impl Namespace {
     ) -> Result<Vec<R>, ServerSideError<R>> {
         let args = event_args(event, args).map_err(EmitError::from)?;
         let Some(membership) = self.cluster() else { return Ok(Vec::new()) };
-        let asked = membership.ask(Ask::ServerSideEmit(args), membership.request_timeout()).await;
-        let outcome = match asked {
-            Ok(asked) => asked.outcome().await,
+        let request = membership.ask(Ask::ServerSideEmit(args), membership.request_timeout()).await;
+        let outcome = match request {
+            Ok(request) => request.outcome().await,
             Err(error) => Err(error),
         };
         let outcome = outcome.map_err(EmitError::from)?;

@@ -238,12 +238,12 @@ impl Broadcast {
     /// found.
     pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchError> {
         let namespace = self.namespace();
-        let asked = match self.cluster() {
+        let request = match self.cluster() {
             Some(membership) => {
-                let patience =
+                let timeout =
                     self.selection().flags.timeout.unwrap_or_else(|| membership.request_timeout());
                 let ask = Ask::FetchSockets(self.selection_for_nodes());
-                Some(membership.ask(ask, patience).await?)
+                Some(membership.ask(ask, timeout).await?)
             }
             None => None,
         };
@@ -251,8 +251,8 @@ impl Broadcast {
         let mut sockets: Vec<_> =
             self.targets().iter().map(|target| socket(details(target), true)).collect();
         let mut missing = 0;
-        if let Some(asked) = asked {
-            let outcome = asked.outcome().await?;
+        if let Some(request) = request {
+            let outcome = request.outcome().await?;
             missing = outcome.missing_nodes;
             if let Gathered::Sockets(others) = outcome.gathered {
                 sockets.extend(others.into_iter().map(|details| socket(details, false)));

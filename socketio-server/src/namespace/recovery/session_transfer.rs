@@ -156,9 +156,9 @@ impl EngineLog {
         from: Offset,
     ) -> JoinHandle<Result<Option<StoreLease>, AdapterError>> {
         let transfer = self.begin_transfer(namespace, pid.into(), TransferDirection::OutOfStore);
-        let patience = self.membership().request_timeout().saturating_mul(2);
+        let timeout = self.membership().request_timeout().saturating_mul(2);
         tokio::spawn(async move {
-            let session = in_time(patience, store.take(&transfer.pid, &from)).await?;
+            let session = in_time(timeout, store.take(&transfer.pid, &from)).await?;
             Ok(session.map(|session| StoreLease { session: Some(session), transfer }))
         })
     }
@@ -176,9 +176,9 @@ impl EngineLog {
 }
 
 async fn in_time<T>(
-    patience: Duration,
+    timeout: Duration,
     call: impl Future<Output = Result<T, AdapterError>>,
 ) -> Result<T, AdapterError> {
-    let answer = tokio::time::timeout(patience, call).await;
+    let answer = tokio::time::timeout(timeout, call).await;
     answer.unwrap_or_else(|_| Err(AdapterError::Engine("no answer in time".into())))
 }
