@@ -160,13 +160,13 @@ impl Client {
         result.map(|()| self.counters.here().acks.asked.one())
     }
 
-    /// Removes an ack from the table.
-    pub(crate) fn forget(&self, nsp: &Nsp, id: AckId) {
+    /// Removes an ack from the table. Returns its recipient, unless the ack has arrived.
+    pub(crate) fn forget(&self, nsp: &Nsp, id: AckId) -> Option<Waiter> {
         let waiter = self.machine().forget_ack(nsp, id);
         if waiter.is_some() {
             self.counters.here().acks.abandoned.one();
             self.ack_room.freed();
         }
-        drop(waiter);
+        waiter
     }
 }

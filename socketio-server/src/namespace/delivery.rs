@@ -10,7 +10,7 @@
 
 use std::{slice, sync::Arc};
 
-use engineio_server::Frames;
+use engineio_server::{Frames, internal::settings};
 use serde::Serialize;
 
 use crate::{
@@ -172,11 +172,13 @@ impl Namespace {
 
 impl SocketInner {
     /// Sends frames that no log keeps, after the events that were emitted before them. `failed` is
-    /// called if they cannot be sent when their turn comes.
+    /// called if they cannot be sent when their turn comes. They take no place in the queue before
+    /// that, so they are refused while it is full: a client that does not read would otherwise
+    /// collect them without a limit.
     pub(crate) fn send_after_events(
         self: &Arc<Self>,
         frames: Frames,
-        failed: impl FnOnce(&Self) + Send + 'static,
+        failed: impl FnOnce(&Self, EmitError) + Send + 'static,
     ) -> Result<(), EmitError> {
         if !self.namespace.publishes_first() {
             return self.send(frames);
@@ -184,10 +186,16 @@ impl SocketInner {
         if self.is_disconnected() {
             return Err(EmitError::Disconnected);
         }
+        let (queued, max) =
+            (self.client.handle.queued(), settings(&self.client.config.engine).max_queued);
+        if queued.packets >= max.packets || queued.bytes >= max.bytes {
+            self.client.counters.here().events.queue_full.one();
+            return Err(EmitError::Full);
+        }
         let socket = self.clone();
         let send = move || {
-            if socket.send(frames).is_err() {
-                failed(&socket);
+            if let Err(error) = socket.send(frames) {
+                failed(&socket, error);
             }
         };
         self.namespace.after_events(send).map_err(|_| ClusterError::QueueFull.into())

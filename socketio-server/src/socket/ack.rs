@@ -118,16 +118,8 @@ impl Responder {
             if !socket.namespace.publishes_first() {
                 return socket.send(frames);
             }
-            // The ack takes no place in the queue before its turn. A client that does not read would
-            // collect acks without a limit.
-            let queued = socket.client.handle.queued();
-            let max = engineio_server::internal::settings(&socket.client.config.engine).max_queued;
-            if queued.packets >= max.packets || queued.bytes >= max.bytes {
-                socket.client.counters.here().events.queue_full.one();
-                return Err(EmitError::Full);
-            }
             let (responder, copy) = (self.clone(), frames.clone());
-            let late = move |_: &_| WaitingAck::for_room(responder, copy).spawn();
+            let late = move |_: &_, _| WaitingAck::for_room(responder, copy).spawn();
             socket.send_after_events(frames, late)
         });
         sent.map(drop)

@@ -111,8 +111,10 @@ impl<'a> Emitter<'a> {
         self.announce(event, args);
         let pending = Pending { socket: self.socket, id };
         if !self.volatile {
-            socket.send_after_events(frames, move |socket| {
-                socket.client.forget(socket.namespace.nsp(), id)
+            socket.send_after_events(frames, move |socket, error| {
+                if let Some(waiter) = socket.client.forget(socket.namespace.nsp(), id) {
+                    waiter.answer(Err(error.into()));
+                }
             })?;
         } else if !socket.send_volatile(frames)? {
             return Err(EmitError::Full.into());
@@ -145,7 +147,7 @@ struct Pending<'a> {
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        self.socket.0.client.forget(self.socket.nsp(), self.id);
+        drop(self.socket.0.client.forget(self.socket.nsp(), self.id));
     }
 }
 

@@ -7,8 +7,10 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use futures_util::{SinkExt, StreamExt};
-use socketio_server::{ClusterLimits, Data, HandlerError, Recovery, ServerConfig, Socket};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use socketio_server::{
+    AckError, ClusterLimits, Data, EmitError, HandlerError, Recovery, ServerConfig, Socket,
+};
 use support::{
     Message, Running,
     nodes::{Held, cluster},
@@ -308,4 +310,38 @@ async fn an_explicit_ack_behind_published_events_is_refused_while_the_queue_is_f
         packets.extend(body.split('\u{1e}').map(str::to_owned));
     }
     assert_eq!(packets.last().map(String::as_str), Some(r#"430["sent"]"#));
+}
+
+#[tokio::test]
+async fn an_event_whose_turn_comes_in_a_full_queue_is_refused() {
+    let mut held = None;
+    let server = node(&mut held, 100, small()).await;
+    let held = held.unwrap();
+    let mut connected = support::sockets(&server.io.of("/"));
+    let sid = server.polling_client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    held.hold();
+    for n in 0..8 {
+        socket.emit("event", &n).unwrap();
+    }
+    support::until(|| held.len() == 8).await;
+    let mut asked = Box::pin(socket.emit_with_ack::<()>("ask", &()));
+    assert!((&mut asked).now_or_never().is_none());
+    let mut reliable = Box::pin(socket.emit_reliably::<u8>("reliable", &()));
+    assert!((&mut reliable).now_or_never().is_none());
+    held.release();
+    let result = within(asked).await;
+    assert!(matches!(result, Err(AckError::Emit(EmitError::Full))), "{result:?}");
+    // The reliable event is sent again once, when the queue has room.
+    let client = async {
+        let mut packets = Vec::new();
+        while packets.len() < 9 {
+            let (_, body) = server.request("GET", &sid, "").await;
+            packets.extend(body.split('\u{1e}').map(str::to_owned));
+        }
+        assert_eq!(packets.last().map(String::as_str), Some(r#"422["reliable"]"#));
+        assert_eq!(server.request("POST", &sid, "432[7]").await.0, 200);
+    };
+    let (result, ()) = within(async { tokio::join!(reliable, client) }).await;
+    assert_eq!(result.unwrap(), 7);
 }
