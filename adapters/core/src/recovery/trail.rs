@@ -86,8 +86,11 @@ impl Trail {
         while self.changes.front().is_some_and(|change| change.at <= first) {
             self.changes.pop_front();
         }
-        let left = before.iter().filter(|room| !after.contains(room)).map(|room| (room, false));
-        let joined = after.iter().filter(|room| !before.contains(room)).map(|room| (room, true));
+        // Sets, because a socket may be in a thousand rooms and the caller holds a lock.
+        let (old, new): (HashSet<_>, HashSet<_>) =
+            (before.iter().collect(), after.iter().collect());
+        let left = before.iter().filter(|room| !new.contains(room)).map(|room| (room, false));
+        let joined = after.iter().filter(|room| !old.contains(room)).map(|room| (room, true));
         for (room, joined) in left.chain(joined) {
             self.changes.push_back(Change { at, room: room.clone(), joined });
         }
@@ -145,6 +148,8 @@ impl Walk<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn rooms(names: &[&str]) -> Vec<Room> {
@@ -182,5 +187,22 @@ mod tests {
         assert!(trail.knows(MAX_CHANGES as u64));
         trail.rooms_changed(5000, 4000, &without, &with);
         assert_eq!(trail.changes.len(), 1, "changes before the log are dropped");
+    }
+
+    proptest! {
+        #[test]
+        fn the_changes_are_the_rooms_left_then_the_rooms_joined(
+            before in prop::collection::vec("[a-e]", 0..6),
+            after in prop::collection::vec("[a-e]", 0..6),
+        ) {
+            let mut trail = Trail::default();
+            let names = |list: &[String]| list.iter().map(|name| name.as_str().into()).collect();
+            let (old, new): (Vec<Room>, Vec<Room>) = (names(&before), names(&after));
+            trail.rooms_changed(1, 0, &old, &new);
+            let left = old.iter().filter(|room| !new.contains(room)).map(|room| (room, false));
+            let joined = new.iter().filter(|room| !old.contains(room)).map(|room| (room, true));
+            let recorded = trail.changes.iter().map(|change| (&change.room, change.joined));
+            prop_assert!(recorded.eq(left.chain(joined)));
+        }
     }
 }
