@@ -2,8 +2,14 @@
 
 use crate::support;
 
-use socketio_server::{Data, HandlerError, NamespaceVerdict, Server, Socket};
-use support::{Done, log, server, sockets, within};
+use socketio_server::{
+    ClusterLimits, Data, HandlerError, NamespaceVerdict, Recovery, Server, Socket,
+};
+use support::{
+    Done, log,
+    nodes::{Node, cluster},
+    server, sockets, within,
+};
 
 /// Calls a function when it is dropped.
 struct OnDrop<F: FnMut()>(F);
@@ -231,4 +237,20 @@ async fn hooks_and_listeners_of_namespaces_may_call_anything() {
     socket.set_data(std::sync::Mutex::new(ends("data again")));
     let expected = ["any", "outgoing", "outgoing of all", "any of all", "once", "data"];
     assert_eq!(log.rest(), expected);
+}
+
+#[tokio::test]
+async fn a_tracing_subscriber_may_emit() {
+    let limits = ClusterLimits::default().max_queued_bytes(1);
+    let node = Node::with(cluster().adapter(), Recovery::default(), limits).await;
+    let io = node.server.io.clone();
+    let (sender, mut log) = log();
+    let writer = move || {
+        let _ = sender.send(io.emit("logged", &()).is_err());
+        std::io::sink()
+    };
+    let subscriber = tracing_subscriber::fmt().with_writer(writer).finish();
+    let _default = tracing::subscriber::set_default(subscriber);
+    while node.server.io.emit("event", &()).is_ok() {}
+    assert!(log.next().await, "the queue to the other nodes is full");
 }

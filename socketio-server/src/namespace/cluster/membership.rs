@@ -129,15 +129,18 @@ impl Membership {
         args: Args,
         selection: Selection,
     ) -> Result<LocalDelivery, ClusterError> {
-        let logged = self.logged && !selection.flags.volatile && !self.queue.is_closed();
+        let logged = self.logged && !selection.flags.volatile;
         let message = self.message(Body::Broadcast { args, selection, request: None });
-        let push = |seq| self.push(Outgoing { to: None, message: Message { seq, ..message } });
+        let outgoing = |seq| Outgoing { to: None, message: Message { seq, ..message } };
         if !logged {
-            return push(None).map(|()| LocalDelivery::Now);
+            return self.push(outgoing(None)).map(|()| LocalDelivery::Now);
         }
-        let published = self.order.add_event(|number| push(Some(number)));
-        published.unwrap_or(Err(ClusterError::QueueFull))?;
-        Ok(LocalDelivery::ByLog)
+        let publish = |number| self.queue.push(outgoing(Some(number)));
+        match self.order.add_event(publish) {
+            Some(Ok(())) => Ok(LocalDelivery::ByLog),
+            Some(result) => self.pushed(result).map(|()| LocalDelivery::Now),
+            None => Err(ClusterError::QueueFull),
+        }
     }
 
     /// Runs an action after the events published before it have been delivered on this node; at
@@ -317,8 +320,18 @@ impl Membership {
         Message { uid: self.seat.uid.clone(), nsp: self.seat.nsp.clone(), body, seq: None }
     }
 
+    /// Adds a message to the queue. Drops it silently after the node has left.
     fn push(&self, outgoing: Outgoing) -> Result<(), ClusterError> {
-        self.queue.push(outgoing).inspect_err(|_| {
+        self.pushed(self.queue.push(outgoing))
+    }
+
+    /// Reports that the queue is full. The caller holds no lock, because a subscriber of `tracing`
+    /// is user code. That the node has left is not an error.
+    fn pushed(&self, result: Result<(), ClusterError>) -> Result<(), ClusterError> {
+        if let Err(ClusterError::Left) = result {
+            return Ok(());
+        }
+        result.inspect_err(|_| {
             self.counters.here().cluster.queue_full.one();
             tracing::warn!(
                 target: "socketio::cluster",
@@ -433,5 +446,40 @@ impl Relay {
         if let Ok(answer) = answer {
             self.membership.reply(&self.to, Body::BroadcastAck { request: self.request, answer });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread};
+
+    use socketio_adapter::{MemoryCluster, MemoryLog};
+
+    use super::*;
+
+    #[test]
+    fn an_event_that_is_published_while_the_node_leaves_is_delivered_locally() {
+        let cluster = MemoryCluster::with_log(MemoryLog::default(), Instant::now);
+        let (adapter, limits) = (cluster.adapter(), ClusterLimits::default());
+        let membership = Membership::new(Nsp::root(), adapter, limits, true, Arc::default());
+        let args = socketio_adapter::event_args("event", &()).unwrap();
+        let (sender, started) = mpsc::channel();
+        let result = thread::scope(|scope| {
+            let publish = || {
+                sender.send(()).unwrap();
+                membership.publish_broadcast(args, Selection::default())
+            };
+            let mut publisher = None;
+            // The publisher waits for the lock of the order while the queue is closed.
+            let _ = membership.order.add_event(|_| {
+                publisher = Some(scope.spawn(publish));
+                started.recv().unwrap();
+                (0..1000).for_each(|_| thread::yield_now());
+                membership.queue.close();
+                Err(())
+            });
+            publisher.unwrap().join().unwrap()
+        });
+        assert_eq!(result.unwrap(), LocalDelivery::Now);
     }
 }

@@ -49,13 +49,13 @@ impl Queue {
         }
     }
 
-    /// Adds a message. Drops it silently after the node has left.
+    /// Adds a message, unless the queue is full or closed.
     pub(super) fn push(&self, outgoing: Outgoing) -> Result<(), ClusterError> {
         let bytes = outgoing.message.body.bytes();
         {
             let mut state = self.state();
             if state.closed {
-                return Ok(());
+                return Err(ClusterError::Left);
             }
             // A single message is always accepted, whatever its size.
             let full = !state.waiting.is_empty() && state.bytes + bytes > self.max_bytes;
@@ -67,10 +67,6 @@ impl Queue {
         }
         self.wake.notify_one();
         Ok(())
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.state().closed
     }
 
     /// Takes out the events that wait to be logged.
@@ -189,7 +185,7 @@ mod tests {
         let queue = Queue::new(&ClusterLimits::default());
         queue.push(message()).unwrap();
         queue.close();
-        queue.push(message()).unwrap();
+        assert!(matches!(queue.push(message()), Err(ClusterError::Left)));
         assert!(queue.next().await.is_some());
         assert!(queue.next().await.is_none());
     }
