@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Mutex, MutexGuard},
 };
 
@@ -213,7 +214,7 @@ impl PublishOrder {
     }
 
     /// Runs the actions that are due, one after another, on a single thread at a time and without
-    /// holding the lock.
+    /// holding the lock. An action that panics does not stop the others.
     fn advance(&self) {
         if std::mem::replace(&mut self.state().running, true) {
             return;
@@ -226,7 +227,11 @@ impl PublishOrder {
                 action
             };
             match action {
-                Some(action) => action(),
+                Some(action) => {
+                    if catch_unwind(AssertUnwindSafe(action)).is_err() {
+                        tracing::error!(target: "socketio::cluster", "an action after an event panicked");
+                    }
+                }
                 None => return,
             }
         }
@@ -351,5 +356,17 @@ mod tests {
         assert!(order.add_event(|_| Ok::<_, ()>(())).is_none());
         order.finish(0);
         add(&order);
+    }
+
+    #[test]
+    fn a_panicking_action_does_not_stop_later_actions() {
+        let (order, seen) = (PublishOrder::new(3), Arc::default());
+        let number = add(&order);
+        order.after_events(|| panic!("an action panics")).ok().unwrap();
+        order.after_events(note(&seen, 1)).ok().unwrap();
+        order.finish(number);
+        assert_eq!(*seen.lock().unwrap(), [1]);
+        order.after_events(note(&seen, 2)).ok().unwrap();
+        assert_eq!(*seen.lock().unwrap(), [1, 2]);
     }
 }
