@@ -161,11 +161,13 @@ impl Namespace {
             self.recovery_log().inspect(|log| log.notify_sessions_changed());
             return Some(membership);
         };
-        if let Some(engine) = self.0.delivery.engine_log() {
-            engine.save_session(socket, recoverable.pid().clone());
-        }
-        let hold_rooms = self.membership().is_some() && !self.publishes_first();
+        let engine = self.0.delivery.engine_log();
+        let save = engine.map(|engine| engine.save_session(socket, recoverable.pid().clone()));
+        let hold_rooms = self.membership().is_some() && engine.is_none();
         log.retain(socket, recoverable, membership, hold_rooms);
+        if let Some(save) = save {
+            save();
+        }
         None
     }
 }

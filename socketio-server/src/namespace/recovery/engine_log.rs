@@ -238,15 +238,21 @@ impl EngineLog {
         }
     }
 
-    /// Writes the session of a socket to the store, for all nodes.
-    pub(crate) fn save_session(&self, socket: &SocketInner, pid: ByteString) {
+    /// Returns a function that writes the session of a socket to the store, for all nodes. It must
+    /// be called after the socket has left its namespace: a client that returns to this node with
+    /// the stored session becomes a member with the same id.
+    pub(crate) fn save_session(
+        &self,
+        socket: &SocketInner,
+        pid: ByteString,
+    ) -> impl FnOnce() + use<> {
         let shared = socket.with_stored(|stored| stored.shared());
         let data =
             shared.map_or_else(|| Value::Object(Object::new()), |shared| (*shared).clone().into());
         let namespace = &socket.namespace;
         let rooms = namespace.hub().rooms_of(&socket.id);
         let (nsp, sid) = (Some(namespace.nsp().clone()), socket.id.clone());
-        self.save(namespace, SavedSession { nsp, pid, sid, rooms, data });
+        self.save(namespace, SavedSession { nsp, pid, sid, rooms, data })
     }
 }
 

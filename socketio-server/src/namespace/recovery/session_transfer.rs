@@ -119,19 +119,23 @@ impl Drop for StoreLease {
         if let (Some(session), Some(engine)) =
             (self.session.take(), self.transfer.namespace.0.delivery.engine_log())
         {
-            engine.save(&self.transfer.namespace, session);
+            engine.save(&self.transfer.namespace, session)();
         }
     }
 }
 
 impl EngineLog {
-    /// Writes a session to the store, in a task of its own.
-    pub(super) fn save(&self, namespace: &Namespace, session: SavedSession) {
-        let Ok(runtime) = Handle::try_current() else { return };
+    /// Returns a function that writes a session to the store, in a task of its own. A connection
+    /// that claims the session waits for it from now on.
+    pub(super) fn save(
+        &self,
+        namespace: &Namespace,
+        session: SavedSession,
+    ) -> impl FnOnce() + use<> {
         let transfer =
             self.begin_transfer(namespace, session.pid.clone(), TransferDirection::IntoStore);
         let (membership, lifetime) = (self.membership().clone(), self.session_lifetime());
-        runtime.spawn(async move {
+        let task = async move {
             let save = async {
                 match membership.store().await {
                     Some(store) => store.persist(session, lifetime).await,
@@ -142,7 +146,12 @@ impl EngineLog {
                 let nsp = transfer.namespace.nsp();
                 tracing::warn!(target: "socketio::namespace", %nsp, %error, "a session could not be stored");
             }
-        });
+        };
+        move || {
+            if let Ok(runtime) = Handle::try_current() {
+                runtime.spawn(task);
+            }
+        }
     }
 
     /// Takes a session from the store, in a task of its own, so that a client that vanishes in the
@@ -181,4 +190,57 @@ async fn in_time<T>(
 ) -> Result<T, AdapterError> {
     let answer = tokio::time::timeout(timeout, call).await;
     answer.unwrap_or_else(|_| Err(AdapterError::Engine("no answer in time".into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use socketio_adapter::{MemoryCluster, MemoryLog};
+
+    use super::*;
+    use crate::{
+        config::{ServerConfig, recovery::Recovery},
+        namespace::recovery::Lease,
+        server::Server,
+        socket::Socket,
+        testing::TestClient,
+    };
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_session_is_stored_after_its_socket_has_left() {
+        let cluster = MemoryCluster::with_log(MemoryLog::default(), std::time::Instant::now);
+        let config = ServerConfig::default().adapter(cluster.adapter());
+        let io = Server::with_config(config.connection_state_recovery(Recovery::default()));
+        io.joined().await;
+        let (sender, mut connected) = tokio::sync::mpsc::unbounded_channel();
+        io.on_connection(move |socket: Socket| {
+            let _ = sender.send(socket);
+            async {}
+        });
+        let _client = TestClient::connect(&io, "/", &()).await.unwrap();
+        let socket = connected.recv().await.unwrap();
+        let engine = socket.namespace().0.delivery.engine_log().unwrap();
+        let runtime = Handle::current();
+        let stored_early = thread::scope(|scope| {
+            let _log = engine.log().lock();
+            scope.spawn(|| {
+                let _runtime = runtime.enter();
+                socket.namespace().remove(&socket.0, true, Lease::default())
+            });
+            while engine.transfers().lock().is_empty() && cluster.sessions() == 0 {
+                thread::yield_now();
+            }
+            // The socket cannot leave while the log is locked.
+            (0..10_000).any(|_| {
+                thread::yield_now();
+                cluster.sessions() > 0
+            })
+        });
+        assert!(!stored_early);
+        assert_eq!(io.of("/").sockets_count(), 0);
+        while cluster.sessions() == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
 }
