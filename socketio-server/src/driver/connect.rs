@@ -241,7 +241,9 @@ impl Driver {
             return self.create_socket(entered, auth, true);
         };
         let membership = self.membership(namespace);
-        let future = Box::pin(namespace.clone().claim(claim));
+        // The session keeps the namespace if the client is lost after the session was found.
+        namespace.0.enter();
+        let future = Box::pin(namespace.clone().claim(claim, self.membership(namespace)));
         Progress::Due(Connect::Restoring { entered, auth, membership, future })
     }
 

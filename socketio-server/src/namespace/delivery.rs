@@ -128,15 +128,16 @@ impl Namespace {
     }
 
     /// Restores the session that a client claims, if it can be recovered. The client's socket is a
-    /// member of the namespace from then on.
-    pub(crate) async fn claim(self, claim: Claim) -> Option<Restored> {
+    /// member of the namespace from then on. If the client is lost before it is let in, its session
+    /// is kept together with `membership`.
+    pub(crate) async fn claim(self, claim: Claim, membership: Lease) -> Option<Restored> {
         match &self.0.delivery {
             Delivery::Direct => None,
             Delivery::LocalLog(log) => {
-                let socket = ReturningSocket::new(log.claim(&self, claim)?);
+                let socket = ReturningSocket::new(log.claim(&self, claim)?, membership);
                 Some(Restored { socket, trusted: true })
             }
-            Delivery::EngineLog(engine) => engine.restore(&self, claim).await,
+            Delivery::EngineLog(engine) => engine.restore(&self, claim, membership).await,
         }
     }
 

@@ -6,8 +6,9 @@ use crate::support;
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
-use socketio_server::{ClusterLimits, MemoryCluster, Recovery, ServerConfig};
+use socketio_server::{ClusterLimits, MemoryCluster, Recovery, ServerConfig, Socket};
 use support::{
+    log,
     nodes::{Node, Trouble, Troubled, cluster},
     server_with, until,
 };
@@ -123,6 +124,44 @@ async fn a_client_lost_during_the_query_may_claim_its_session_again() {
     assert_eq!(client.recorded().await.0, json!(["missed", 1]));
     assert_eq!(client.recoverable().await.1, pid);
     assert!(two.socket().await.recovered());
+}
+
+#[tokio::test]
+async fn a_client_lost_during_the_query_keeps_its_dynamic_namespace() {
+    let cluster = cluster();
+    let (node, engine) = patient_node(&cluster, Duration::from_secs(3600)).await;
+    let (sender, mut connected) = log();
+    node.server.io.of_regex("^/child$").unwrap().on_connection(move |socket: Socket| {
+        let _ = sender.send(socket);
+        async {}
+    });
+    let mut client = node.server.open().await;
+    client.send("40/child").await;
+    let grant = client.text().await;
+    let grant: serde_json::Value =
+        serde_json::from_str(grant.strip_prefix("40/child,").unwrap()).unwrap();
+    let socket = connected.next().await;
+    socket.set_data("only on this node");
+    socket.emit("got", &()).unwrap();
+    let event = client.text().await;
+    let event: Vec<serde_json::Value> =
+        serde_json::from_str(event.strip_prefix("42/child,").unwrap()).unwrap();
+    let claim = format!("40/child,{}", json!({ "pid": grant["pid"], "offset": event[1] }));
+    client.reset();
+    until(|| cluster.sessions() == 1).await;
+    engine.set(Trouble::NoLog);
+    let mut client = node.server.open().await;
+    client.send(&claim).await;
+    until(|| cluster.sessions() == 0).await;
+    client.reset();
+    until(|| cluster.sessions() == 1).await;
+    engine.set(Trouble::None);
+    let mut client = node.server.open().await;
+    client.send(&claim).await;
+    let socket = connected.next().await;
+    assert!(socket.recovered());
+    assert_eq!(socket.data::<&str>().as_deref(), Some(&"only on this node"));
+    assert!(client.text().await.contains(r#""pid":"#));
 }
 
 #[tokio::test]

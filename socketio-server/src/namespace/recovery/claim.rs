@@ -53,29 +53,33 @@ pub(crate) struct Restored {
 }
 
 /// The socket of a returning client. If it is dropped before the client is let in, its session is
-/// kept again.
-pub(crate) struct ReturningSocket(Option<Arc<SocketInner>>);
+/// kept again, together with the lease on its namespace.
+pub(crate) struct ReturningSocket {
+    socket: Option<Arc<SocketInner>>,
+    membership: Lease,
+}
 
 impl ReturningSocket {
-    pub(crate) fn new(socket: Arc<SocketInner>) -> Self {
-        Self(Some(socket))
+    pub(crate) fn new(socket: Arc<SocketInner>, membership: Lease) -> Self {
+        Self { socket: Some(socket), membership }
     }
 
     pub(super) fn recoverable(&self) -> Option<&Recoverable> {
-        self.0.as_ref()?.recoverable.as_deref()
+        self.socket.as_ref()?.recoverable.as_deref()
     }
 
     /// Returns the socket. The caller is responsible for it from now on.
     pub(crate) fn into_socket(mut self) -> Option<Arc<SocketInner>> {
-        self.0.take()
+        self.socket.take()
     }
 }
 
 impl Drop for ReturningSocket {
     fn drop(&mut self) {
-        if let Some(socket) = self.0.take() {
+        if let Some(socket) = self.socket.take() {
             socket.set_disconnected();
-            drop(socket.namespace.remove(&socket, true, Lease::default()));
+            let membership = std::mem::take(&mut self.membership);
+            drop(socket.namespace.remove(&socket, true, membership));
         }
     }
 }

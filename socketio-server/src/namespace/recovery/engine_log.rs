@@ -122,9 +122,14 @@ impl EngineLog {
     /// Restores the session that a client claims, from whichever node lost it, together with the
     /// events that the client missed. Takes at most the cluster's `request_timeout`. Returns `None`
     /// if the client has to get a new session.
-    pub(crate) async fn restore(&self, namespace: &Namespace, claim: Claim) -> Option<Restored> {
+    pub(crate) async fn restore(
+        &self,
+        namespace: &Namespace,
+        claim: Claim,
+        membership: Lease,
+    ) -> Option<Restored> {
         let nsp = namespace.nsp();
-        let restored = self.find(namespace, claim);
+        let restored = self.find(namespace, claim, membership);
         match tokio::time::timeout(self.membership.request_timeout(), restored).await {
             Ok(Ok(restored)) => restored,
             Ok(Err(error)) => {
@@ -142,6 +147,7 @@ impl EngineLog {
         &self,
         namespace: &Namespace,
         claim: Claim,
+        membership: Lease,
     ) -> Result<Option<Restored>, AdapterError> {
         use TransferDirection::{IntoStore, OutOfStore};
         if claim.pid.len() > MAX_PID {
@@ -167,7 +173,8 @@ impl EngineLog {
         let trusted = session.nsp.is_some();
         let rooms = session.rooms.iter().cloned().collect();
         let backlog = Backlog::new(store.clone(), from.clone());
-        let socket = ReturningSocket::new(self.enter(namespace, claim, session, backlog));
+        let socket = self.enter(namespace, claim, session, backlog);
+        let socket = ReturningSocket::new(socket, membership);
         if !self.read_missed(namespace, &store, from, &rooms, &socket).await? {
             // The client missed more than its queue can hold. The session is dropped, because
             // another attempt would fail too.
