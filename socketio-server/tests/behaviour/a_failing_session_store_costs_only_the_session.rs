@@ -109,7 +109,7 @@ async fn a_store_that_fails_to_save_a_session_costs_only_the_session() {
 #[tokio::test]
 async fn a_client_lost_during_the_query_may_claim_its_session_again() {
     let cluster = cluster();
-    let (mut one, engine) = node(&cluster).await;
+    let (mut one, engine) = patient_node(&cluster, Duration::from_secs(3600)).await;
     let mut two = Node::of(&cluster).await;
     let (client, _, pid, offset) = one.client_with_offset().await;
     one.lose(client).await;
