@@ -31,7 +31,7 @@ pub(crate) type OutgoingListener = Arc<dyn Fn(&Socket, &Args) + Send + Sync>;
 
 pub(crate) type ErrorHandler = Arc<dyn Fn(&Socket, &Failure) + Send + Sync>;
 
-/// A failure in a handler. See [`Namespace::on_error`].
+/// A failure in a handler. See [`Namespace::on_error`](crate::Namespace::on_error).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Failure {
