@@ -138,7 +138,7 @@ impl Shared {
     }
 
     /// Returns whether there is no connection and none is requested.
-    pub(crate) fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         matches!(self.state().status, Status::Idle)
     }
 
@@ -148,6 +148,17 @@ impl Shared {
             let closed = self.closed.notified();
             if self.is_idle() || self.is_ended() {
                 return;
+            }
+            closed.await;
+        }
+    }
+
+    /// Waits until there is no connection and none is requested, while `find` returns a value.
+    pub(crate) async fn closed_with<R>(&self, find: impl Fn() -> Option<R>) -> R {
+        loop {
+            let closed = self.closed.notified();
+            if let Some(found) = find().filter(|_| self.is_idle()) {
+                return found;
             }
             closed.await;
         }

@@ -167,10 +167,6 @@ impl Driver {
         } else {
             self.reconnect();
         }
-        if matches!(self.link, Link::Idle) {
-            // The handlers of `connect_error` find out that no attempt follows.
-            self.shared.note_idle();
-        }
         if reconnecting {
             self.shared.notify(&ManagerEvent::ReconnectError(error));
         }

@@ -26,6 +26,8 @@ use crate::{
 #[must_use = "futures do nothing unless awaited"]
 pub struct Next<T> {
     outcome: oneshot::Receiver<Result<Args, NextError>>,
+    /// Waits for the end of the last attempt to connect.
+    given_up: Pin<Box<dyn Future<Output = ConnectError> + Send + Sync>>,
     socket: Socket,
     listeners: [ListenerHandle; 3],
     decoded: PhantomData<fn() -> T>,
@@ -72,6 +74,8 @@ impl Socket {
         let sender = Arc::new(Mutex::new(Some(sender)));
         let of_disconnect = Arc::downgrade(&sender);
         let of_error = of_disconnect.clone();
+        let last_error = Arc::new(Mutex::new(None));
+        let last = last_error.clone();
         let send = |sender: &Mutex<Option<oneshot::Sender<_>>>, outcome| {
             if let Some(sender) = lock(sender).take() {
                 let _ = sender.send(outcome);
@@ -88,9 +92,9 @@ impl Socket {
             async {}
         });
         let failed = self.on_connect_error(move |socket: Socket, error: ConnectError| {
-            // An active socket without a connection has given up.
-            let ended = !socket.is_active() || socket.manager.shared().is_idle();
-            if let Some(sender) = of_error.upgrade().filter(|_| ended) {
+            if socket.is_active() {
+                *lock(&last) = Some(error);
+            } else if let Some(sender) = of_error.upgrade() {
                 send(&sender, Err(NextError::Connect(error)));
             }
             async {}
@@ -99,7 +103,13 @@ impl Socket {
         if self.manager.shared().is_ended() {
             listeners[0].remove();
         }
-        Next { outcome, socket: self.clone(), listeners, decoded: PhantomData }
+        let socket = self.clone();
+        let given_up = Box::pin(async move {
+            // An active socket without a connection has given up.
+            let find = || lock(&last_error).clone().filter(|_| socket.is_active());
+            socket.manager.shared().closed_with(find).await
+        });
+        Next { outcome, given_up, socket: self.clone(), listeners, decoded: PhantomData }
     }
 }
 
@@ -107,10 +117,13 @@ impl<T: DeserializeOwned> Future for Next<T> {
     type Output = Result<T, NextError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.outcome).poll(cx).map(|outcome| match outcome {
-            Ok(args) => Ok(args?.decode()?),
-            Err(_) => Err(NextError::Removed),
-        })
+        match Pin::new(&mut self.outcome).poll(cx) {
+            Poll::Ready(Ok(args)) => Poll::Ready(Ok(args?.decode()?)),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(NextError::Removed)),
+            Poll::Pending => {
+                self.given_up.as_mut().poll(cx).map(|error| Err(NextError::Connect(error)))
+            }
+        }
     }
 }
 

@@ -131,6 +131,20 @@ async fn the_last_attempt_ends_the_wait_of_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn next_ends_if_reconnection_is_disabled_before_the_next_attempt() {
+    let network = Network::new(&Server::new());
+    network.down();
+    let socket = network.socket("/");
+    let next = tokio::spawn(socket.next::<u32>("n"));
+    socket.open();
+    settle().await;
+    assert!(!next.is_finished());
+    socket.manager().set_reconnection(Reconnection::off());
+    let error = within(next).await.unwrap().unwrap_err();
+    assert!(matches!(error, NextError::Connect(ConnectError::Transport(_))), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn next_waits_on_if_a_handler_of_the_error_connects_again() {
     let io = Server::new();
     let network = Network::new(&io);
