@@ -173,17 +173,18 @@ impl EngineConfig {
     }
 
     /// Sets how many packets may wait to be sent to one client (default 8192, which takes at most
-    /// half a MiB of bookkeeping). A full queue refuses further packets.
+    /// half a MiB of bookkeeping; at least 1). A full queue refuses further packets.
     pub fn max_queued_packets(mut self, packets: usize) -> Self {
-        self.session.max_queued_packets = packets;
+        self.session.max_queued_packets = packets.max(1);
         self
     }
 
-    /// Sets how many bytes may wait to be sent to one client (default 8 MiB). This limits the cost
-    /// of a client that does not read. A queue of which at least half is free accepts one message
-    /// of any size, so at most half of the limit and one message wait if that is more.
+    /// Sets how many bytes may wait to be sent to one client (default 8 MiB, at least 1). This
+    /// limits the cost of a client that does not read. A queue of which at least half is free
+    /// accepts one message of any size, so at most half of the limit and one message wait if that
+    /// is more.
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
-        self.session.max_queued_bytes = bytes;
+        self.session.max_queued_bytes = bytes.max(1);
         self
     }
 

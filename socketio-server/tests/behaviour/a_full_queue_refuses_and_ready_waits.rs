@@ -6,8 +6,9 @@ use crate::support;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use socketio_server::{Ack, EmitError, ServerConfig, Socket};
-use support::{Client, Running, disconnections, server_with, sockets, within};
+use serde_json::json;
+use socketio_server::{Ack, EmitError, EngineConfig, Recovery, ServerConfig, Socket};
+use support::{Client, Running, disconnections, nodes::cluster, server_with, sockets, within};
 
 /// At most four packets may wait.
 async fn small() -> (Running, Client, Socket) {
@@ -63,6 +64,35 @@ async fn an_event_larger_than_half_of_the_queue_is_sent_after_ready() {
         client.expect(&format!(r#"42["x","{}"]"#, "x".repeat(length))).await;
     }
     client.expect("437[1]").await;
+}
+
+#[tokio::test]
+async fn a_limit_of_zero_lets_one_event_at_a_time_wait() {
+    // With and without a log of the engine's, which checks the queue before it publishes.
+    for publishes in [false, true] {
+        let none = |it: EngineConfig| it.max_queued_packets(0).max_queued_bytes(0);
+        let config = ServerConfig::default().engine(none);
+        let mut config = config.connection_state_recovery(Recovery::default());
+        if publishes {
+            config = config.adapter(cluster().adapter());
+        }
+        let server = server_with(config).await;
+        within(server.io.joined()).await;
+        let mut connected = sockets(&server.io.of("/"));
+        let mut client = server.open().await;
+        client.send("40").await;
+        client.recoverable().await;
+        let socket = within(connected.recv()).await.unwrap();
+        for n in 0..3 {
+            let mut refusals = 0;
+            while let Err(error) = socket.emit("n", &n) {
+                refusals += 1;
+                assert!(refusals < 100, "{publishes} {error}");
+                within(socket.ready()).await.unwrap();
+            }
+            assert_eq!(client.recorded().await.0, json!(["n", n]));
+        }
+    }
 }
 
 #[tokio::test]
