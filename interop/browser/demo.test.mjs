@@ -139,6 +139,7 @@ describe('two tabs chat with each other', () => {
       await hears(grace, 'Hello Grace, é€😀');
       await say(grace, 'Hello Ada');
       await hears(ada, 'Hello Ada');
+      await hears(grace, 'Hello Ada');
       // Each message appears once, also for the sender.
       for (const tab of [ada, grace]) assert.equal(await tab.getByTestId('message').filter({ hasText: 'Hello Ada' }).count(), 1);
       assert.match(await ada.getByTestId('message').filter({ hasText: 'Hello Grace' }).getAttribute('class'), /own/);
