@@ -66,7 +66,7 @@ pub use frames::Frames;
 pub use handshake::OpenPacket;
 pub use packet::{Packet, PacketData, PacketType, Revision, Transport};
 
-/// What the servers of this workspace need of this crate. Not part of the public API: it may change
+/// Internals for the servers of this workspace. Not part of the public API: it may change
 /// in any release.
 #[doc(hidden)]
 pub mod internal {

@@ -1,4 +1,4 @@
-//! What `socketio-server` needs of this crate. Not part of the public API: most users would misuse
+//! Internals for `socketio-server`. Not part of the public API: most users would misuse
 //! it, and it may change in any release.
 
 use std::{sync::Arc, task::Waker, time::Duration};

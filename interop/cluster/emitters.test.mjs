@@ -19,7 +19,7 @@ import { program } from '../lib/server.mjs';
 const run = promisify(execFile);
 const binary = [Buffer.from([0, 255]), { deep: Buffer.alloc(9000, 7) }];
 
-/** Node's emitters, each with a function that ends it. There is no package of Node's for streams. */
+/** Node's emitters, each with a function that ends it. Node has no such package for streams. */
 const NODES = {
   async redis(adapter, { url }) {
     const client = await createClient({ url }).connect();

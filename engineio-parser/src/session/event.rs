@@ -77,7 +77,7 @@ pub enum Loss {
     Failed,
 }
 
-/// What becomes of queued messages when a session is closed.
+/// The fate of queued messages when a session is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsent {
     /// They are sent before the session ends.

@@ -28,7 +28,7 @@ fn contract() -> Contract {
     main.namespace("/chat/~x").sends(NOTE).receives(POINT)
 }
 
-/// What a reference stands for.
+/// Resolves a reference.
 fn resolve<'a>(document: &'a Value, reference: &Value) -> &'a Value {
     let pointer = reference["$ref"].as_str().unwrap().strip_prefix('#').unwrap();
     document.pointer(pointer).unwrap_or_else(|| panic!("nothing at {pointer}"))

@@ -31,7 +31,7 @@ pub(super) struct Running {
     began: Option<Instant>,
 }
 
-/// What a running future does.
+/// The purpose of a running future.
 pub(super) enum Role {
     /// Handles an event. Counts towards `max_in_flight`.
     Event,

@@ -39,7 +39,7 @@ pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>, String> {
     Ok(found)
 }
 
-/// What a published package lacks for its page in the registry.
+/// The metadata that a published package lacks.
 fn unpublishable(package: &Value) -> Vec<String> {
     let fields = [
         "description",
