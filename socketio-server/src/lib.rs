@@ -22,12 +22,14 @@
 //!
 //! # Handlers
 //!
-//! A handler is an async or plain function or closure of up to six [extractors](Extract). Which there
-//! are depends on the kind of handler: those of [events](EventContext) take [`Socket`], [`Data`],
-//! [`EventName`], [`Args`], [`Ack`], [`Auth`], [`State`], [`Extension`] or a type of your own, those
-//! of [disconnections](DisconnectContext) take [`DisconnectReason`]. Each of them may be wrapped in a
-//! `Result`, and in an `Option` if it [may be missing](MaybeExtract). The value that a handler returns is [sent](Answer) as the ack, if the
-//! client asked for one. A handler that returns `()` sends no ack. A typed [`Event`] fixes the
+//! A handler is a function or closure, async or plain, with up to six [extractors](Extract) as
+//! arguments. The kind of handler decides which extractors it may take. An [event](EventContext)
+//! handler takes [`Socket`], [`Data`], [`EventName`], [`Args`], [`Ack`], [`Auth`], [`State`],
+//! [`Extension`] or a type of your own. A [disconnection](DisconnectContext) handler takes
+//! [`DisconnectReason`] in place of the arguments. An extractor may be wrapped in a
+//! `Result`, and in an `Option` if it [may be missing](MaybeExtract). The value that a handler
+//! returns is [sent](Answer) as the ack, if the client asked for one. A handler that returns `()`
+//! sends no ack. A typed [`Event`] fixes the
 //! types of the arguments and of the ack in one constant ([`Namespace::handle`],
 //! [`Socket::emit_event`]). Handlers are declared once per namespace, or for one socket
 //! ([`Socket::on`]). If an event has several handlers, all of them run, and the first ack is sent.

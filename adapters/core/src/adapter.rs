@@ -37,9 +37,10 @@ pub trait ClusterAdapter: fmt::Debug + Send + Sync {
     /// node published it. It does not receive the node's own messages, except those in a log.
     ///
     /// Messages in a log are delivered in the order of the log, one after another, with their
-    /// offsets. They include the broadcasts of all nodes, *also those of this node*, which it
-    /// recognizes by its name and their [number](Message::seq). Entries from before the join are not delivered. Entries that are
-    /// appended while the engine cannot be reached are delivered afterwards.
+    /// offsets. They include the broadcasts of all nodes, *also those of this node*. This node
+    /// recognizes its own by its uid and their [number](Message::seq). Entries from before the join
+    /// are not delivered. Entries that are appended while the engine cannot be reached are
+    /// delivered afterwards.
     ///
     /// # Errors
     ///
