@@ -293,6 +293,7 @@ async fn a_session_without_a_namespace_passes_the_middlewares() {
         sid: "sid".into(),
         rooms: vec!["sid".into(), "in".into()],
         data: socketio_server::Value::Null,
+        owner: None,
     };
     let minute = Duration::from_secs(60);
     store.persist(of_node("first"), minute).await.unwrap();

@@ -191,6 +191,7 @@ fn session(pid: &str, nsp: &str, n: u32) -> SavedSession {
         sid: "sid".into(),
         rooms: vec!["sid".into(), "é".into()],
         data: value!({ "n": n, "binary": [Bytes::from_static(b"\0\xff")], "null": null }),
+        owner: (n % 2 == 1).then(|| "one".into()),
     }
 }
 
@@ -217,6 +218,11 @@ pub async fn sessions_are_taken_once<L: Logging>(engine: &L) {
         "the session must stay stored"
     );
     assert_eq!(taken(&one, &offset).await, None, "once only");
+    succeed(one.store.persist_all(vec![session(&pid, nsp, 1), session("b", nsp, 2)], MINUTE)).await;
+    succeed(two.store.forget(&pid)).await;
+    succeed(two.store.forget(&pid)).await;
+    assert_eq!(taken(&one, &offset).await, None, "forgotten");
+    assert_eq!(succeed(one.store.take("b", &offset)).await, Some(session("b", nsp, 2)));
     for n in 0..10 {
         succeed(one.store.persist(session(&pid, nsp, n), MINUTE)).await;
         let (first, second) = both(taken(&one, &offset), taken(&two, &offset)).await;

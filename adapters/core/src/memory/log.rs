@@ -95,6 +95,10 @@ impl Log {
         }
     }
 
+    pub(super) fn forget(&mut self, pid: &str) {
+        self.sessions.remove(pid);
+    }
+
     pub(super) fn take(
         &mut self,
         now: Instant,

@@ -425,6 +425,15 @@ impl SessionStore for Store {
         })
     }
 
+    fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
+        Box::pin(async move {
+            self.with(|log, _| {
+                log.forget(pid);
+                Ok(())
+            })
+        })
+    }
+
     fn take<'a>(
         &'a self,
         pid: &'a str,

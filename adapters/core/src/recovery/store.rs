@@ -10,6 +10,7 @@ use crate::{
     adapter::BoxFuture,
     error::{AdapterError, MessageError},
     limits::ClusterLimits,
+    message::NodeId,
     msgpack,
     selection::{Room, Selection},
 };
@@ -36,6 +37,33 @@ pub trait SessionStore: Send + Sync {
         session: SavedSession,
         ttl: Duration,
     ) -> BoxFuture<'_, Result<(), AdapterError>>;
+
+    /// Stores several sessions for `ttl`, like [`persist`](Self::persist). The default
+    /// implementation stores one after another.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the engine failed. Some of the sessions may have been stored.
+    fn persist_all(
+        &self,
+        sessions: Vec<SavedSession>,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<(), AdapterError>> {
+        Box::pin(async move {
+            for session in sessions {
+                self.persist(session, ttl).await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes a session that ended while it was [owned](SavedSession::owner). Does nothing if
+    /// there is none.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the engine failed. The session then stays stored until it expires.
+    fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>>;
 
     /// Takes a session out. If two clients claim the same private id, only one gets it. Returns
     /// `None` if the session is unknown or expired, or if the log no longer contains the event at
@@ -83,6 +111,8 @@ pub struct SavedSession {
     pub rooms: Vec<Room>,
     /// The part of its data that is shared with other nodes.
     pub data: Value,
+    /// The node whose client has the session now. `None` if the client has lost its connection.
+    pub owner: Option<NodeId>,
 }
 
 /// The maximum size of a page.
@@ -119,14 +149,16 @@ pub struct Missed {
 
 impl SavedSession {
     /// Encodes the session as a msgpack map of `sid`, `pid`, `rooms` and `data`, as Node's adapters
-    /// do. Adds `nsp`, which they ignore.
+    /// do. Adds `nsp` and `owner`, which they ignore.
     pub fn to_msgpack(&self) -> bytes::Bytes {
         let rooms = self.rooms.iter().map(|room| room.as_str().into()).collect();
         let (sid, pid, data) = (&*self.sid, &*self.pid, self.data.clone());
         let rooms = Value::Array(rooms);
         let mut session = value!({ "sid": sid, "pid": pid, "rooms": rooms, "data": data });
-        if let (Value::Object(session), Some(nsp)) = (&mut session, &self.nsp) {
-            session.insert("nsp".into(), nsp.as_str().into());
+        if let Value::Object(session) = &mut session {
+            let (nsp, owner) = (self.nsp.as_ref(), self.owner.as_ref());
+            session.extend(nsp.map(|nsp| ("nsp".into(), nsp.as_str().into())));
+            session.extend(owner.map(|owner| ("owner".into(), owner.as_str().into())));
         }
         msgpack::to_bytes(&session)
     }
@@ -154,6 +186,7 @@ impl SavedSession {
             pid: text(&session, "pid")?,
             sid: text(&session, "sid")?,
             rooms: rooms.collect::<Option<_>>().ok_or(MessageError::Field("rooms"))?,
+            owner: session.get("owner").and_then(Value::as_str).map(NodeId::from),
             data: session.shift_remove("data").unwrap_or_default(),
         })
     }
@@ -175,13 +208,15 @@ mod tests {
             sid: "s".into(),
             rooms: vec!["s".into(), "r".into()],
             data: value!({ "n": 1 }),
+            owner: None,
         };
         let bytes = session.to_msgpack();
         let node = b"\x84\xa3sid\xa1s\xa3pid\xa1p\xa5rooms\x92\xa1s\xa1r\xa4data\x81\xa1n\x01";
         assert_eq!(&bytes[..], node);
         let limits = ClusterLimits::default();
         assert_eq!(SavedSession::from_msgpack(&bytes, &limits).unwrap(), session);
-        let of = SavedSession { nsp: Some(Nsp::unchecked("/n")), ..session };
+        let of =
+            SavedSession { nsp: Some(Nsp::unchecked("/n")), owner: Some("node".into()), ..session };
         assert_eq!(SavedSession::from_msgpack(&of.to_msgpack(), &limits).unwrap(), of);
         for end in 0..bytes.len() {
             SavedSession::from_msgpack(&bytes[..end], &limits).unwrap_err();

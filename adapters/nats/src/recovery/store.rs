@@ -30,14 +30,30 @@ impl Sessions {
         if of.is_some_and(|nsp| *nsp != self.nsp) {
             return Ok(None);
         }
-        // If two nodes have found the session, only one of them succeeds in deleting it. The entry
-        // is not overwritten (`no_erase`), because that is slow in files.
-        let remove = value!({ "seq": found.sequence, "no_erase": true });
+        let removed = self.delete(found.sequence).await?;
+        Ok(session.filter(|_| removed))
+    }
+
+    async fn remove(&self, pid: &str) -> Result<(), NatsError> {
+        let log = &self.events.log;
+        let Some(subject) = log.prefix.session(pid) else { return Ok(()) };
+        let sessions = log.stream_handle(log.prefix.sessions()).await?;
+        match log.entry(sessions.get_last_raw_message_by_subject(&subject)).await? {
+            Some(found) => self.delete(found.sequence).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes an entry. If several nodes have found it, only one of them succeeds. The entry is
+    /// not overwritten (`no_erase`), because that is slow in files.
+    async fn delete(&self, sequence: u64) -> Result<bool, NatsError> {
+        let log = &self.events.log;
+        let delete = value!({ "seq": sequence, "no_erase": true });
         let subject = format!("STREAM.MSG.DELETE.{}", log.prefix.sessions().0);
-        let removed = log.await_response(log.context().request(subject, &remove)).await?;
-        match removed.map_err(|error| NatsError::JetStream(error.into()))? {
-            Response::Ok(DeleteStatus { success }) => Ok(session.filter(|_| success)),
-            Response::Err { error } if is_gone(&error) => Ok(None),
+        let deleted = log.await_response(log.context().request(subject, &delete)).await?;
+        match deleted.map_err(|error| NatsError::JetStream(error.into()))? {
+            Response::Ok(DeleteStatus { success }) => Ok(success),
+            Response::Err { error } if is_gone(&error) => Ok(false),
             Response::Err { error } => Err(NatsError::JetStream(error.into())),
         }
     }
@@ -60,6 +76,10 @@ impl SessionStore for Sessions {
             log.append(&subject, payload).await?;
             Ok(())
         })
+    }
+
+    fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
+        Box::pin(async move { Ok(self.remove(pid).await?) })
     }
 
     fn take<'a>(

@@ -59,6 +59,7 @@ pub(crate) fn session(pid: &str, nsp: &str) -> SavedSession {
         sid: "S".into(),
         rooms: vec!["S".into(), "r".into()],
         data: value!({ "u": 1 }),
+        owner: None,
     }
 }
 

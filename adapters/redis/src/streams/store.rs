@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use redis::{Value, cmd};
+use redis::{Cmd, Value, cmd};
 use socketio_adapter::{
     AdapterError, Body, BoxFuture, Offset,
     recovery::{Missed, Page, PageSize, SavedSession, SessionStore},
@@ -42,6 +42,20 @@ impl Sessions {
         format!("{}{pid}", self.prefix)
     }
 
+    fn set(&self, session: &SavedSession, ttl: Duration) -> Cmd {
+        let value = STANDARD.encode(session.to_msgpack());
+        let ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, MAX_MS);
+        let mut set = cmd("SET");
+        set.arg(self.key(&session.pid)).arg(value).arg("PX").arg(ms);
+        set
+    }
+
+    fn get_del(&self, pid: &str) -> Cmd {
+        let mut take = cmd("GETDEL");
+        take.arg(self.key(pid));
+        take
+    }
+
     /// Returns the broadcast in an entry if it belongs to this namespace.
     fn missed(&self, entry: &Entry) -> Option<Missed> {
         if entry.text("nsp") != Some(self.nsp.as_str()) || entry.text("type") != Some("3") {
@@ -62,13 +76,26 @@ impl SessionStore for Sessions {
         session: SavedSession,
         ttl: Duration,
     ) -> BoxFuture<'_, Result<(), AdapterError>> {
+        Box::pin(async move { self.engine.keys.query(&self.set(&session, ttl)).await.map(drop) })
+    }
+
+    fn persist_all(
+        &self,
+        sessions: Vec<SavedSession>,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<(), AdapterError>> {
         Box::pin(async move {
-            let value = STANDARD.encode(session.to_msgpack());
-            let ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, MAX_MS);
-            let mut set = cmd("SET");
-            set.arg(self.key(&session.pid)).arg(value).arg("PX").arg(ms);
-            self.engine.keys.query(&set).await.map(drop)
+            let keys = &self.engine.keys;
+            for batch in sessions.chunks(keys.max_batch()) {
+                let sets = batch.iter().map(|session| self.set(session, ttl)).collect();
+                keys.query_all(sets).await.into_iter().try_for_each(|result| result.map(drop))?;
+            }
+            Ok(())
         })
+    }
+
+    fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
+        Box::pin(async move { self.engine.keys.query(&self.get_del(pid)).await.map(drop) })
     }
 
     fn take<'a>(
@@ -83,9 +110,7 @@ impl SessionStore for Sessions {
             if self.range(&offset, &offset, 1).await?.is_empty() {
                 return Ok(None);
             }
-            let mut take = cmd("GETDEL");
-            take.arg(self.key(pid));
-            let session = match self.engine.keys.query(&take).await? {
+            let session = match self.engine.keys.query(&self.get_del(pid)).await? {
                 Value::BulkString(session) => session,
                 Value::Nil => return Ok(None),
                 _ => return Err(unexpected("a session that is no text")),

@@ -20,6 +20,7 @@ fn session() -> SavedSession {
         sid: "S".into(),
         rooms: vec!["S".into(), "r".into()],
         data: value!({ "u": 1 }),
+        owner: None,
     }
 }
 

@@ -259,7 +259,7 @@ impl EngineLog {
         let namespace = &socket.namespace;
         let rooms = namespace.hub().rooms_of(&socket.id);
         let (nsp, sid) = (Some(namespace.nsp().clone()), socket.id.clone());
-        self.save(namespace, SavedSession { nsp, pid, sid, rooms, data })
+        self.save(namespace, SavedSession { nsp, pid, sid, rooms, data, owner: None })
     }
 }
 

@@ -258,6 +258,13 @@ impl SessionStore for Sessions {
         })
     }
 
+    fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
+        Box::pin(async move {
+            self.suffer().await?;
+            self.store.forget(pid).await
+        })
+    }
+
     fn take<'a>(
         &'a self,
         pid: &'a str,
