@@ -57,15 +57,25 @@ pub(super) fn tap(report: &str, success: bool, otherwise: &str) -> Outcome {
         let value = report.lines().rev().find_map(|line| line.strip_prefix(&prefix));
         value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
     };
-    let mut names = Vec::new();
+    let mut names: Vec<String> = Vec::new();
+    // Whether the name of the last failure still waits for its reason.
+    let mut waiting = false;
     for line in report.lines().map(str::trim) {
         if let Some((_, name)) =
             line.strip_prefix("not ok ").and_then(|rest| rest.split_once(" - "))
         {
             names.push(name.to_owned());
+            waiting = true;
         } else if line == "failureType: 'subtestsFailed'" {
             // The group failed because of a test inside it, which is already in the list.
             names.pop();
+            waiting = false;
+        } else if let Some(reason) = line.strip_prefix("error: ").filter(|_| waiting) {
+            // A reason of several lines begins in the next line.
+            if let Some(name) = names.last_mut().filter(|_| reason != "|-") {
+                *name = format!("{name}: {}", reason.trim_matches('\''));
+            }
+            waiting = false;
         }
     }
     let (passed, failed) = (summary("pass"), summary("fail") + summary("cancelled"));
@@ -126,11 +136,12 @@ mod tests {
     #[test]
     fn the_counts_of_a_tap_report_come_from_its_summary() {
         let report = "TAP version 13\n# Subtest: a\n    not ok 1 - 'acks' come back\n      ---\n\
-                      not ok 1 - a\n  ---\n  failureType: 'subtestsFailed'\n  ...\n1..1\n\
+                      error: 'no answer'\n      not ok 1 - a\n  ---\n  failureType: 'subtestsFailed'\n\
+                      error: '1 subtest failed'\n  ...\n1..1\n\
                       # tests 4\n# suites 0\n# pass 2\n# fail 1\n# cancelled 1\n# skipped 0\n";
         let outcome = tap(report, false, "unused");
         assert_eq!((outcome.passed, outcome.failed), (2, 2));
-        assert_eq!(outcome.notes, ["failed: 'acks' come back"]);
+        assert_eq!(outcome.notes, ["failed: 'acks' come back: no answer"]);
     }
 
     #[test]
