@@ -123,7 +123,7 @@ function isOn(socket, name) {
 /** Starts a program that ends with this process, even if this process is killed: a shell waits for the end of its input. */
 function watched(path, args) {
   const script = '"$@" </dev/null & child=$!; read -r _; kill "$child"; wait "$child" 2>/dev/null';
-  const shell = spawn('sh', ['-c', script, 'sh', path, ...args], { stdio: ['pipe', 'inherit', 'inherit'], detached: true });
+  const shell = spawn('sh', ['-c', script, 'sh', path, ...args], { stdio: ['pipe', 2, 2], detached: true });
   const ended = new Promise((resolve) => shell.once('exit', resolve));
   return {
     stop() {

@@ -93,6 +93,7 @@ fn run(parallel: usize, folder: &Path, name: &str, node: &mut Command) -> Result
     // Removes the previous report, which must not be taken for this run's.
     let _ = fs::remove_file(&report);
     node.current_dir(folder).args(["--test", "--test-reporter=spec"]);
+    node.args(["--import", "./lib/console.mjs"]);
     node.arg(format!("--test-concurrency={parallel}"));
     node.args(["--test-reporter-destination=stdout", "--test-reporter=tap"]);
     node.arg(format!("--test-reporter-destination={}", report.display()))
