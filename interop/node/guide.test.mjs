@@ -69,8 +69,14 @@ for (const { code, line } of blocks('js client')) {
     await event(socket, 'connect');
     const opened = [];
     const io = (url, options) => opened[opened.push(connect(url, options)) - 1];
+    // A client that is closed while it opens keeps the timer of its heartbeat; `autoUnref` lets the process end before.
+    class Unrefd extends Manager {
+      constructor(url, options) {
+        super(url, { ...options, autoUnref: true });
+      }
+    }
     try {
-      await new AsyncFunction('io', 'socket', 'url', 'Manager', code)(io, socket, node.url, Manager);
+      await new AsyncFunction('io', 'socket', 'url', 'Manager', code)(io, socket, node.url, Unrefd);
     } finally {
       opened.forEach((other) => other.disconnect());
     }
@@ -159,7 +165,7 @@ test("the guide's configuration of nginx passes polling, WebSocket and the upgra
   const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`);
   writeFileSync(join(folder, 'nginx.conf'), `pid ${folder}/pid; events {} http { access_log off; ${paths.join(' ')}\n${site} }`);
   const args = ['-e', 'stderr', '-p', folder, '-c', join(folder, 'nginx.conf'), '-g', 'daemon off; master_process off;'];
-  const nginx = spawn(program('NGINX_SERVER'), args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  const nginx = spawn(program('NGINX_SERVER'), args, { stdio: ['ignore', 2, 2] });
   try {
     for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']]) {
       // The client tries again until nginx listens.
