@@ -8,14 +8,15 @@ use super::outcome::Outcome;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// Engines and proxies, each with its Debian package.
-const ENGINES: [(&str, &str); 6] = [
+/// Engines, proxies and the reader of metrics, each with its Debian package.
+const ENGINES: [(&str, &str); 7] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("postgres", "postgresql"),
     ("nats-server", "nats-server"),
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
+    ("prometheus", "prometheus"),
 ];
 /// Debian's folders for servers' programs, which are not in every user's path.
 const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
@@ -25,7 +26,7 @@ const POSTGRES: &str = "/usr/lib/postgresql";
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const NO_SERVICES: &str = "printf '#!/bin/sh\\nexit 101\\n' > \"$0\" && chmod 755 \"$0\"";
 
-/// Checks that the engines and proxies are installed, and installs them if possible.
+/// Checks that these programs are installed, and installs them if possible.
 pub(super) fn engines(_: &Workspace) -> Result<Outcome, String> {
     if missing().is_empty() {
         return Ok(Outcome::good());

@@ -34,7 +34,11 @@ pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
     node.env("ADMIN_SERVER", programs.example("admin"));
     node.env("GUIDE", workspace.root.join("docs/guide"));
     node.env("PORTED_CHAT", programs.example("ported_chat"));
-    node.env("NGINX_SERVER", proxy("nginx")?);
+    node.env("NGINX_SERVER", installed("nginx")?);
+    node.env("OBSERVABILITY", workspace.root.join("socketio-server/examples/observability"));
+    node.env("METRICS_SERVER", programs.bin("prometheus"));
+    node.env("TRACES_SERVER", programs.bin("opentelemetry"));
+    node.env("PROMETHEUS", installed("prometheus")?);
     run(3, &folder, "node", &mut node)
 }
 
@@ -72,7 +76,7 @@ pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     node.env("CLUSTER_NODE", programs.bin("cluster")).env("ENGINES", programs.bin("engines"));
     node.env("EMIT", programs.example("emit")).env("ORDERS", programs.example("orders"));
     node.env("RELEASES", older_releases(workspace)?);
-    node.env("NGINX_SERVER", proxy("nginx")?).env("HAPROXY_SERVER", proxy("haproxy")?);
+    node.env("NGINX_SERVER", installed("nginx")?).env("HAPROXY_SERVER", installed("haproxy")?);
     run(3, &folder, "cluster", &mut node)
 }
 
@@ -122,7 +126,7 @@ fn test_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-fn proxy(name: &str) -> Result<PathBuf, String> {
+fn installed(name: &str) -> Result<PathBuf, String> {
     install::find(name).ok_or_else(|| format!("install your system's package `{name}`"))
 }
 

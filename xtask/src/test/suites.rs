@@ -26,7 +26,7 @@ pub(super) const ALL: &[Suite] = &[
     Suite { name: "tidy", about: "the invariants of ARCHITECTURE.md", quick: true, run: tidy_step },
     Suite {
         name: "engines",
-        about: "engines and proxies, installed if they are missing",
+        about: "engines, proxies and Prometheus, installed if they are missing",
         quick: true,
         run: install::engines,
     },
