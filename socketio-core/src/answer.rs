@@ -1,6 +1,11 @@
 //! The values that an event handler may return, on either side. The traits are here, so that a type
 //! needs to implement them only once for both sides.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use serde::Serialize;
 use socketio_parser::{Args, Binary, Value, Values};
 
@@ -157,6 +162,33 @@ impl Reply for () {
     }
 
     fn into_waiting(self) {}
+}
+
+/// Sends only the first ack of an event. The clones of one value belong to the same event.
+#[derive(Clone, Debug, Default)]
+pub struct FirstAck(Arc<AtomicBool>);
+
+impl FirstAck {
+    /// Calls `send`, unless an ack was sent before.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `send`. Another ack may be sent then.
+    pub fn send<T, E>(&self, send: impl FnOnce() -> Result<T, E>) -> Result<Option<T>, E> {
+        if self.0.swap(true, Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let sent = send();
+        if sent.is_err() {
+            self.allow_another();
+        }
+        sent.map(Some)
+    }
+
+    /// Allows another ack, because the one that `send` accepted was not sent after all.
+    pub fn allow_another(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 /// The return value of a typed event's handler: the event's own type, or a `Result` of it.

@@ -17,10 +17,11 @@ mod handler;
 mod listener;
 mod public_error;
 mod run;
+mod typed;
 
-#[doc(hidden)]
-pub use answer::Reply;
 pub use answer::{Answer, IntoReply, Json, Outcome};
+#[doc(hidden)]
+pub use answer::{FirstAck, Reply};
 pub use error::HandlerError;
 pub use extract::{Extract, MaybeExtract};
 pub use extractors::{Data, DisconnectDescription, EventName};
@@ -38,9 +39,9 @@ pub use public_error::{PublicErrors, PublicPart};
 #[doc(hidden)]
 pub use run::{HandlerFuture, Step, local_event, panic_message, poll_caught};
 #[doc(hidden)]
-pub use serde::de::DeserializeOwned;
+pub use serde::{Serialize, de::DeserializeOwned};
 #[doc(hidden)]
-pub use socketio_parser::Args;
+pub use socketio_parser::{Args, Event};
 
 /// Compiles and runs the examples of the README.
 #[cfg(doctest)]

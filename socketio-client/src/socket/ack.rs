@@ -1,15 +1,9 @@
 //! Acks that the client sends to the server.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::fmt;
 
 use serde::Serialize;
-use socketio_core::Reply;
+use socketio_core::{FirstAck, Reply};
 use socketio_parser::AckId;
 
 use super::{Socket, outbox::Outgoing};
@@ -76,12 +70,12 @@ pub(crate) struct Responder {
     socket: Socket,
     id: AckId,
     epoch: u64,
-    answered: Arc<AtomicBool>,
+    first: FirstAck,
 }
 
 impl Responder {
     pub(crate) fn new(socket: Socket, id: AckId, epoch: u64) -> Self {
-        Self { socket, id, epoch, answered: Arc::new(AtomicBool::new(false)) }
+        Self { socket, id, epoch, first: FirstAck::default() }
     }
 
     pub(crate) fn answer<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
@@ -89,22 +83,17 @@ impl Responder {
         let frames = slot.parser.encode_ack(&slot.nsp, self.id, args)?;
         let shared = self.socket.manager.shared();
         shared.check(&frames)?;
-        if self.answered.swap(true, Ordering::Relaxed) {
-            return Ok(());
-        }
-        let packet = Outgoing { frames, ack: None, volatile: false, epoch: Some(self.epoch) };
-        let result = {
+        let queued = self.first.send(|| {
+            let packet = Outgoing { frames, ack: None, volatile: false, epoch: Some(self.epoch) };
             let mut state = slot.state();
             if state.epoch != self.epoch || state.id.is_none() {
-                Err(EmitError::Disconnected)
-            } else {
-                state.outbox.push(packet).map_err(|_| EmitError::Full)
+                return Err(EmitError::Disconnected);
             }
-        };
-        match result {
-            Ok(()) => shared.signal().packet_queued(),
-            Err(_) => self.answered.store(false, Ordering::Relaxed),
+            state.outbox.push(packet).map_err(|_| EmitError::Full)
+        })?;
+        if queued.is_some() {
+            shared.signal().packet_queued();
         }
-        result
+        Ok(())
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use engineio_parser::Frames;
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_parser::{AckId, Args, Event, Nsp};
+use socketio_core::typed_emit;
+use socketio_parser::{AckId, Args, Nsp};
 use tokio::{sync::oneshot, time::timeout_at};
 
 use super::{
@@ -131,30 +132,20 @@ impl<'a> Emitter<'a> {
         Ok(args.decode_answer()?)
     }
 
-    /// Sends a typed event. See [`Socket::emit_event`].
-    ///
-    /// # Errors
-    ///
-    /// As [`emit`](Self::emit).
-    pub fn emit_event<A: Serialize, R>(
-        self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<(), EmitError> {
-        self.emit(event.name(), args)
-    }
+    typed_emit! {
+        /// Sends a typed event. See [`Socket::emit_event`].
+        ///
+        /// # Errors
+        ///
+        /// As [`emit`](Self::emit).
+        fn emit_event(self) -> Result<(), EmitError>;
 
-    /// Sends a typed event and waits for its ack. See [`Socket::emit_event_with_ack`].
-    ///
-    /// # Errors
-    ///
-    /// See [`AckError`].
-    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
-        self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<R, AckError> {
-        self.emit_with_ack(event.name(), args).await
+        /// Sends a typed event and waits for its ack. See [`Socket::emit_event_with_ack`].
+        ///
+        /// # Errors
+        ///
+        /// See [`AckError`].
+        async fn emit_event_with_ack() -> Result<R, AckError>;
     }
 
     fn retries(&self) -> bool {

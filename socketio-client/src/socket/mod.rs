@@ -20,7 +20,8 @@ use std::{
 };
 
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_parser::{Event, Nsp};
+use socketio_core::typed_emit;
+use socketio_parser::Nsp;
 
 pub use self::{
     ack::Ack,
@@ -258,42 +259,32 @@ impl Socket {
         Emitter::new(self).emit_with_ack(event, args).await
     }
 
-    /// Sends a typed event.
-    ///
-    /// ```
-    /// use socketio_client::{Event, Manager};
-    ///
-    /// const SAY: Event<(String, u32)> = Event::new("say");
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let socket = Manager::new("http://localhost:3000")?.socket("/");
-    /// socket.emit_event(SAY, &("hello".to_owned(), 3))?; // waits for the connection
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`emit`](Self::emit).
-    pub fn emit_event<A: Serialize, R>(
-        &self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<(), EmitError> {
-        self.emit(event.name(), args)
-    }
+    typed_emit! {
+        /// Sends a typed event.
+        ///
+        /// ```
+        /// use socketio_client::{Event, Manager};
+        ///
+        /// const SAY: Event<(String, u32)> = Event::new("say");
+        ///
+        /// # #[tokio::main(flavor = "current_thread")]
+        /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+        /// let socket = Manager::new("http://localhost:3000")?.socket("/");
+        /// socket.emit_event(SAY, &("hello".to_owned(), 3))?; // waits for the connection
+        /// # Ok(()) }
+        /// ```
+        ///
+        /// # Errors
+        ///
+        /// As [`emit`](Self::emit).
+        fn emit_event(&self) -> Result<(), EmitError>;
 
-    /// Sends a typed event and waits for an ack of the type in its contract.
-    ///
-    /// # Errors
-    ///
-    /// See [`AckError`].
-    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
-        &self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<R, AckError> {
-        self.emit_with_ack(event.name(), args).await
+        /// Sends a typed event and waits for an ack of the type in its contract.
+        ///
+        /// # Errors
+        ///
+        /// See [`AckError`].
+        async fn emit_event_with_ack() -> Result<R, AckError>;
     }
 
     /// Sets how long the ack of the next event may take.

@@ -9,7 +9,8 @@ use engineio_server::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::{Ask, Body, Gathered, IntoRooms, Offset, Outcome, Selection, event_args};
-use socketio_parser::{AckId, AckRefused, Args, Event};
+use socketio_core::typed_emit;
+use socketio_parser::{AckId, AckRefused, Args};
 use tokio::{runtime::Handle, sync::oneshot, task::JoinSet};
 
 use crate::{
@@ -617,31 +618,21 @@ impl Drop for Pending<'_> {
 }
 
 impl Broadcast {
-    /// Broadcasts a typed event. See [`emit`](Self::emit).
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`emit`](Self::emit).
-    pub fn emit_event<A: Serialize, R>(
-        &self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<(), EmitError> {
-        self.emit(event.name(), args)
-    }
+    typed_emit! {
+        /// Broadcasts a typed event. See [`emit`](Self::emit).
+        ///
+        /// # Errors
+        ///
+        /// Returns the errors of [`emit`](Self::emit).
+        fn emit_event(&self) -> Result<(), EmitError>;
 
-    /// Broadcasts a typed event and collects the acks of all recipients. See
-    /// [`emit_with_ack`](Self::emit_with_ack).
-    ///
-    /// # Errors
-    ///
-    /// See [`BroadcastAckError`].
-    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
-        &self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<Vec<R>, BroadcastAckError<R>> {
-        self.emit_with_ack(event.name(), args).await
+        /// Broadcasts a typed event and collects the acks of all recipients. See
+        /// [`emit_with_ack`](Self::emit_with_ack).
+        ///
+        /// # Errors
+        ///
+        /// See [`BroadcastAckError`].
+        async fn emit_event_with_ack() -> Result<Vec<R>, BroadcastAckError<R>>;
     }
 }
 

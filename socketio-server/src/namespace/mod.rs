@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod delivery;
 pub(crate) mod hub;
 pub(crate) mod inner;
+pub(crate) mod methods;
 pub(crate) mod parent;
 pub(crate) mod recovery;
 pub(crate) mod registry;
@@ -21,12 +22,12 @@ use std::{
 };
 
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::IntoRooms;
+use socketio_core::typed_emit;
 use socketio_parser::{Event, Nsp};
 
 use crate::{
     config::ServerConfig,
-    error::{BroadcastAckError, ClusterError, EmitError},
+    error::{BroadcastAckError, EmitError},
     handlers::{
         ConnectContext, ConnectHandler, DisconnectContext, ErrorHandler, EventContext, Failure,
         Handler, Registration, TypedHandler, erase, erase_typed,
@@ -38,6 +39,7 @@ use crate::{
         delivery::Delivery,
         hub::Hub,
         inner::{Child, Gate, NamespaceInner, Origin},
+        methods::broadcast_methods,
         rule::Params,
     },
     socket::{Socket, inner::SocketInner},
@@ -358,14 +360,7 @@ impl Namespace {
         self.broadcast().emit(event, args)
     }
 
-    /// Broadcasts the event `message`.
-    ///
-    /// # Errors
-    ///
-    /// See [`emit`](Self::emit).
-    pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
-        self.emit("message", args)
-    }
+    broadcast_methods!(self => self.broadcast(), Broadcast);
 
     /// Broadcasts an event and collects the acks of all recipients.
     ///
@@ -380,77 +375,9 @@ impl Namespace {
         self.broadcast().emit_with_ack(event, args).await
     }
 
-    /// Broadcasts to one or more rooms. A socket that is in several of them gets the event once. An
-    /// empty list reaches no socket. See [`Broadcast::to`].
-    pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
-        self.broadcast().to(rooms)
-    }
-
-    /// The same as [`to`](Self::to).
-    pub fn in_(&self, rooms: impl IntoRooms) -> Broadcast {
-        self.to(rooms)
-    }
-
-    /// Broadcasts to all sockets except those in `rooms`. An empty list excludes no socket.
-    pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
-        self.broadcast().except(rooms)
-    }
-
-    /// Broadcasts on this node only.
-    pub fn local(&self) -> Broadcast {
-        self.broadcast().local()
-    }
-
-    /// Makes the next broadcast volatile: it is dropped for recipients whose transport is not
-    /// writable.
-    pub fn volatile(&self) -> Broadcast {
-        self.broadcast().volatile()
-    }
-
-    /// Sets whether the next broadcast may be compressed. See [`Socket::compress`].
-    pub fn compress(&self, compress: bool) -> Broadcast {
-        self.broadcast().compress(compress)
-    }
-
     /// Sets how long to wait for the acks of the next broadcast.
     pub fn timeout(&self, timeout: Duration) -> Broadcast {
         self.broadcast().timeout(timeout)
-    }
-
-    /// Makes all sockets join rooms.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the queue to the other nodes is full.
-    pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
-        self.broadcast().sockets_join(rooms)
-    }
-
-    /// Makes all sockets leave rooms.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the queue to the other nodes is full.
-    pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
-        self.broadcast().sockets_leave(rooms)
-    }
-
-    /// Disconnects all sockets. Their connections and other namespaces remain.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the queue to the other nodes is full.
-    pub fn disconnect_sockets(&self) -> Result<(), ClusterError> {
-        self.broadcast().disconnect_sockets()
-    }
-
-    /// Closes the connections of all sockets. See [`Broadcast::close_connections`].
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the queue to the other nodes is full.
-    pub fn close_connections(&self) -> Result<(), ClusterError> {
-        self.broadcast().close_connections()
     }
 
     /// Returns the socket with this id, if it is connected to this node.
@@ -532,29 +459,19 @@ impl fmt::Debug for Namespace {
 }
 
 impl Namespace {
-    /// Broadcasts a typed event to all sockets of the namespace. See [`emit`](Self::emit).
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`emit`](Self::emit).
-    pub fn emit_event<A: Serialize, R>(
-        &self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<(), EmitError> {
-        self.emit(event.name(), args)
-    }
+    typed_emit! {
+        /// Broadcasts a typed event to all sockets of the namespace. See [`emit`](Self::emit).
+        ///
+        /// # Errors
+        ///
+        /// Returns the errors of [`emit`](Self::emit).
+        fn emit_event(&self) -> Result<(), EmitError>;
 
-    /// Broadcasts a typed event and collects the acks of all recipients.
-    ///
-    /// # Errors
-    ///
-    /// See [`BroadcastAckError`].
-    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
-        &self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<Vec<R>, BroadcastAckError<R>> {
-        self.emit_with_ack(event.name(), args).await
+        /// Broadcasts a typed event and collects the acks of all recipients.
+        ///
+        /// # Errors
+        ///
+        /// See [`BroadcastAckError`].
+        async fn emit_event_with_ack() -> Result<Vec<R>, BroadcastAckError<R>>;
     }
 }

@@ -9,27 +9,23 @@ use engineio_server::{
     Connection, Drained, Engine, EngineLayer, EngineService, Listening, internal::settings,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::IntoRooms;
-use socketio_parser::{Args, Event, Nsp};
+use socketio_core::typed_emit;
+use socketio_parser::Nsp;
 use tokio::net::ToSocketAddrs;
 
 use crate::{
     config::ServerConfig,
     driver::Driver,
-    error::{BroadcastAckError, ClusterError, EmitError, HandlerError, PatternError},
-    handlers::{
-        ConnectContext, DisconnectContext, EventContext, Failure, Handler, Registration,
-        TypedHandler,
-    },
-    namespace::registry::Registry,
+    error::{BroadcastAckError, EmitError, HandlerError, PatternError},
     namespace::{
         Namespace,
         broadcast::Broadcast,
         cluster::join_cluster,
+        methods::{broadcast_methods, listener_methods},
         parent::ParentNamespace,
+        registry::Registry,
         rule::{NamespaceRequest, NamespaceVerdict, Rule},
     },
-    socket::Socket,
 };
 
 /// The longest time that [`Server::ended`] waits for the other nodes to be told that this one
@@ -245,115 +241,7 @@ impl Server {
         Ok(ParentNamespace { template, registry: self.registry.clone() })
     }
 
-    /// Adds a handler that runs after a client has connected. See [`Namespace::on_connection`].
-    pub fn on_connection<M>(
-        &self,
-        handler: impl Handler<ConnectContext, M>,
-    ) -> Registration<'_, Self> {
-        self.main.on_connection(handler).with_owner(self)
-    }
-
-    /// Adds a handler for an event. See [`Namespace::on`].
-    pub fn on<M>(
-        &self,
-        event: &str,
-        handler: impl Handler<EventContext, M>,
-    ) -> Registration<'_, Self> {
-        self.main.on(event, handler).with_owner(self)
-    }
-
-    /// Adds a handler that runs only for the next event of this name. See [`Namespace::once`].
-    pub fn once<M>(
-        &self,
-        event: &str,
-        handler: impl Handler<EventContext, M>,
-    ) -> Registration<'_, Self> {
-        self.main.once(event, handler).with_owner(self)
-    }
-
-    /// Removes the handlers of an event. See [`Namespace::off`].
-    pub fn off(&self, event: &str) -> &Self {
-        self.main.off(event);
-        self
-    }
-
-    /// Removes the handlers of all named events. See [`Namespace::remove_all_listeners`].
-    pub fn remove_all_listeners(&self) -> &Self {
-        self.main.remove_all_listeners();
-        self
-    }
-
-    /// Adds a handler for a typed event. See [`Namespace::handle`].
-    pub fn handle<A, R, K>(
-        &self,
-        event: Event<A, R>,
-        handler: impl TypedHandler<Socket, A, R, K>,
-    ) -> Registration<'_, Self>
-    where
-        A: DeserializeOwned + Send + 'static,
-        R: Serialize + Send + 'static,
-    {
-        self.main.handle(event, handler).with_owner(self)
-    }
-
-    /// Adds a handler for every event. See [`Namespace::on_any`].
-    pub fn on_any<M>(&self, handler: impl Handler<EventContext, M>) -> Registration<'_, Self> {
-        self.main.on_any(handler).with_owner(self)
-    }
-
-    /// Adds a handler for every event, before the existing ones. See [`Namespace::prepend_any`].
-    pub fn prepend_any<M>(&self, handler: impl Handler<EventContext, M>) -> Registration<'_, Self> {
-        self.main.prepend_any(handler).with_owner(self)
-    }
-
-    /// Removes the handlers of every event. See [`Namespace::off_any`].
-    pub fn off_any(&self) -> &Self {
-        self.main.off_any();
-        self
-    }
-
-    /// Adds a listener for every event that is sent to a socket. See
-    /// [`Namespace::on_any_outgoing`].
-    pub fn on_any_outgoing(
-        &self,
-        listener: impl Fn(&Socket, &Args) + Send + Sync + 'static,
-    ) -> Registration<'_, Self> {
-        self.main.on_any_outgoing(listener).with_owner(self)
-    }
-
-    /// Removes the listeners for outgoing events. See [`Namespace::off_any_outgoing`].
-    pub fn off_any_outgoing(&self) -> &Self {
-        self.main.off_any_outgoing();
-        self
-    }
-
-    /// Adds a middleware. See [`Namespace::use_`].
-    pub fn use_<M>(&self, middleware: impl Handler<ConnectContext, M>) -> Registration<'_, Self> {
-        self.main.use_(middleware).with_owner(self)
-    }
-
-    /// Adds a handler that runs when a socket is about to be disconnected. See
-    /// [`Namespace::on_disconnecting`].
-    pub fn on_disconnecting<M>(
-        &self,
-        handler: impl Handler<DisconnectContext, M>,
-    ) -> Registration<'_, Self> {
-        self.main.on_disconnecting(handler).with_owner(self)
-    }
-
-    /// Adds a handler that runs after a socket was disconnected. See [`Namespace::on_disconnect`].
-    pub fn on_disconnect<M>(
-        &self,
-        handler: impl Handler<DisconnectContext, M>,
-    ) -> Registration<'_, Self> {
-        self.main.on_disconnect(handler).with_owner(self)
-    }
-
-    /// Sets the function that is called when a handler fails. See [`Namespace::on_error`].
-    pub fn on_error(&self, handler: impl Fn(&Socket, &Failure) + Send + Sync + 'static) -> &Self {
-        self.main.on_error(handler);
-        self
-    }
+    listener_methods!(self => self.main);
 
     /// Broadcasts an event to all sockets of the main namespace.
     ///
@@ -376,14 +264,7 @@ impl Server {
         self.main.emit(event, args)
     }
 
-    /// Broadcasts the event `message`.
-    ///
-    /// # Errors
-    ///
-    /// See [`emit`](Self::emit).
-    pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
-        self.emit("message", args)
-    }
+    broadcast_methods!(self => self.main.broadcast(), Broadcast);
 
     /// Broadcasts an event and collects the acks of all recipients.
     ///
@@ -398,76 +279,9 @@ impl Server {
         self.main.emit_with_ack(event, args).await
     }
 
-    /// Broadcasts to one room or several.
-    pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
-        self.main.to(rooms)
-    }
-
-    /// The same as [`to`](Self::to).
-    pub fn in_(&self, rooms: impl IntoRooms) -> Broadcast {
-        self.main.in_(rooms)
-    }
-
-    /// Broadcasts to all sockets except those in `rooms`.
-    pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
-        self.main.except(rooms)
-    }
-
-    /// Broadcasts on this node only.
-    pub fn local(&self) -> Broadcast {
-        self.main.local()
-    }
-
-    /// Makes the next broadcast volatile: it is dropped for recipients whose transport is not
-    /// writable.
-    pub fn volatile(&self) -> Broadcast {
-        self.main.volatile()
-    }
-
-    /// Sets whether the next broadcast may be compressed. See [`Socket::compress`].
-    pub fn compress(&self, compress: bool) -> Broadcast {
-        self.main.compress(compress)
-    }
-
     /// Sets how long to wait for the acks of the next broadcast.
     pub fn timeout(&self, timeout: Duration) -> Broadcast {
         self.main.timeout(timeout)
-    }
-
-    /// Makes all sockets join rooms.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the queue to the other nodes is full.
-    pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
-        self.main.sockets_join(rooms)
-    }
-
-    /// Makes all sockets leave rooms.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the queue to the other nodes is full.
-    pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
-        self.main.sockets_leave(rooms)
-    }
-
-    /// Disconnects all sockets. Their connections and other namespaces remain.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the queue to the other nodes is full.
-    pub fn disconnect_sockets(&self) -> Result<(), ClusterError> {
-        self.main.disconnect_sockets()
-    }
-
-    /// Closes the connections of all sockets. See [`Broadcast::close_connections`].
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the queue to the other nodes is full.
-    pub fn close_connections(&self) -> Result<(), ClusterError> {
-        self.main.close_connections()
     }
 
     /// Returns the main namespace, `/` (`io.sockets` in Node).
@@ -699,29 +513,19 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    /// Broadcasts a typed event to all sockets of the main namespace.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`emit`](Self::emit).
-    pub fn emit_event<A: Serialize, R>(
-        &self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<(), EmitError> {
-        self.emit(event.name(), args)
-    }
+    typed_emit! {
+        /// Broadcasts a typed event to all sockets of the main namespace.
+        ///
+        /// # Errors
+        ///
+        /// Returns the errors of [`emit`](Self::emit).
+        fn emit_event(&self) -> Result<(), EmitError>;
 
-    /// Broadcasts a typed event and collects the acks of all recipients.
-    ///
-    /// # Errors
-    ///
-    /// See [`BroadcastAckError`].
-    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
-        &self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<Vec<R>, BroadcastAckError<R>> {
-        self.emit_with_ack(event.name(), args).await
+        /// Broadcasts a typed event and collects the acks of all recipients.
+        ///
+        /// # Errors
+        ///
+        /// See [`BroadcastAckError`].
+        async fn emit_event_with_ack() -> Result<Vec<R>, BroadcastAckError<R>>;
     }
 }

@@ -1,15 +1,10 @@
 //! Acks that the server sends to clients.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::fmt;
 
 use engineio_server::{Frames, SendError};
 use serde::Serialize;
+use socketio_core::FirstAck;
 use socketio_parser::AckId;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
@@ -103,12 +98,12 @@ impl fmt::Debug for Ack {
 pub(crate) struct Responder {
     socket: Socket,
     id: AckId,
-    answered: Arc<AtomicBool>,
+    first: FirstAck,
 }
 
 impl Responder {
     pub(crate) fn new(socket: Socket, id: AckId) -> Self {
-        Self { socket, id, answered: Arc::new(AtomicBool::new(false)) }
+        Self { socket, id, first: FirstAck::default() }
     }
 
     /// Sends an ack if the outgoing queue has room for it.
@@ -150,14 +145,7 @@ impl Responder {
     ) -> Result<Option<R>, EmitError> {
         let parser = self.socket.0.client.config.parser;
         let frames = parser.encode_ack(self.socket.nsp(), self.id, args)?;
-        if self.answered.swap(true, Ordering::Relaxed) {
-            return Ok(None);
-        }
-        let result = send(frames);
-        if result.is_err() {
-            self.answered.store(false, Ordering::Relaxed);
-        }
-        result.map(Some)
+        self.first.send(|| send(frames))
     }
 
     fn send_if_room(&self, frames: Frames) -> Result<Option<Frames>, EmitError> {
@@ -244,7 +232,7 @@ impl Drop for WaitingAck {
     /// Allows another ack if this one was not sent.
     fn drop(&mut self) {
         if self.frames.is_some() {
-            self.responder.answered.store(false, Ordering::Relaxed);
+            self.responder.first.allow_another();
         }
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use engineio_server::Frames;
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_parser::{AckId, Event};
+use socketio_core::typed_emit;
+use socketio_parser::AckId;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -152,29 +153,19 @@ impl Drop for Pending<'_> {
 }
 
 impl Emitter<'_> {
-    /// Sends a typed event. See [`Socket::emit_event`].
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`emit`](Self::emit).
-    pub fn emit_event<A: Serialize, R>(
-        self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<(), EmitError> {
-        self.emit(event.name(), args)
-    }
+    typed_emit! {
+        /// Sends a typed event. See [`Socket::emit_event`].
+        ///
+        /// # Errors
+        ///
+        /// Returns the errors of [`emit`](Self::emit).
+        fn emit_event(self) -> Result<(), EmitError>;
 
-    /// Sends a typed event and waits for its ack. See [`Socket::emit_event_with_ack`].
-    ///
-    /// # Errors
-    ///
-    /// See [`AckError`].
-    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
-        self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<R, AckError> {
-        self.emit_with_ack(event.name(), args).await
+        /// Sends a typed event and waits for its ack. See [`Socket::emit_event_with_ack`].
+        ///
+        /// # Errors
+        ///
+        /// See [`AckError`].
+        async fn emit_event_with_ack() -> Result<R, AckError>;
     }
 }

@@ -13,6 +13,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use engineio_server::{Handle, Handshake};
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::{IntoRooms, Room};
+use socketio_core::typed_emit;
 use socketio_parser::{Event, Nsp};
 
 use crate::{
@@ -437,51 +438,41 @@ impl fmt::Debug for Socket {
 }
 
 impl Socket {
-    /// Sends a typed event, whose [`Event`] fixes the types of the arguments. See
-    /// [`emit`](Self::emit).
-    ///
-    /// ```
-    /// use socketio_server::{EmitError, Event, Socket};
-    ///
-    /// const MOVED: Event<(i32, i32)> = Event::new("moved");
-    ///
-    /// fn tell(socket: &Socket) -> Result<(), EmitError> {
-    ///     socket.emit_event(MOVED, &(3, 4))
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`emit`](Self::emit).
-    pub fn emit_event<A: Serialize, R>(
-        &self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<(), EmitError> {
-        self.emit(event.name(), args)
-    }
+    typed_emit! {
+        /// Sends a typed event, whose [`Event`] fixes the types of the arguments. See
+        /// [`emit`](Self::emit).
+        ///
+        /// ```
+        /// use socketio_server::{EmitError, Event, Socket};
+        ///
+        /// const MOVED: Event<(i32, i32)> = Event::new("moved");
+        ///
+        /// fn tell(socket: &Socket) -> Result<(), EmitError> {
+        ///     socket.emit_event(MOVED, &(3, 4))
+        /// }
+        /// ```
+        ///
+        /// # Errors
+        ///
+        /// Returns the errors of [`emit`](Self::emit).
+        fn emit_event(&self) -> Result<(), EmitError>;
 
-    /// Sends a typed event and waits for its ack, whose type the [`Event`] fixes. See
-    /// [`emit_with_ack`](Self::emit_with_ack).
-    ///
-    /// ```
-    /// use socketio_server::{AckError, Event, Socket};
-    ///
-    /// const NAME: Event<(), String> = Event::new("name?");
-    ///
-    /// async fn ask(socket: &Socket) -> Result<String, AckError> {
-    ///     socket.emit_event_with_ack(NAME, &()).await
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// See [`AckError`].
-    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
-        &self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<R, AckError> {
-        self.emit_with_ack(event.name(), args).await
+        /// Sends a typed event and waits for its ack, whose type the [`Event`] fixes. See
+        /// [`emit_with_ack`](Self::emit_with_ack).
+        ///
+        /// ```
+        /// use socketio_server::{AckError, Event, Socket};
+        ///
+        /// const NAME: Event<(), String> = Event::new("name?");
+        ///
+        /// async fn ask(socket: &Socket) -> Result<String, AckError> {
+        ///     socket.emit_event_with_ack(NAME, &()).await
+        /// }
+        /// ```
+        ///
+        /// # Errors
+        ///
+        /// See [`AckError`].
+        async fn emit_event_with_ack() -> Result<R, AckError>;
     }
 }

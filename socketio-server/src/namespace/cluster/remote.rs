@@ -4,7 +4,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::{Ask, Gathered, IntoRooms, Room, SocketDetails};
-use socketio_parser::{Event, Value};
+use socketio_core::typed_emit;
+use socketio_parser::Value;
 
 use crate::namespace::cluster::{details::details, remote_emitter::RemoteEmitter};
 use crate::{
@@ -127,30 +128,20 @@ impl RemoteSocket {
         self.emit("message", args)
     }
 
-    /// Sends a typed event.
-    ///
-    /// # Errors
-    ///
-    /// See [`emit`](Self::emit).
-    pub fn emit_event<A: Serialize, R>(
-        &self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<(), EmitError> {
-        self.emit(event.name(), args)
-    }
+    typed_emit! {
+        /// Sends a typed event.
+        ///
+        /// # Errors
+        ///
+        /// See [`emit`](Self::emit).
+        fn emit_event(&self) -> Result<(), EmitError>;
 
-    /// Sends a typed event and waits for its ack.
-    ///
-    /// # Errors
-    ///
-    /// See [`AckError`].
-    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
-        &self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<R, AckError> {
-        self.emit_with_ack(event.name(), args).await
+        /// Sends a typed event and waits for its ack.
+        ///
+        /// # Errors
+        ///
+        /// See [`AckError`].
+        async fn emit_event_with_ack() -> Result<R, AckError>;
     }
 
     /// Sets how long the ack of the next event may take.

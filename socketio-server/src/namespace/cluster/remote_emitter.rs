@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_parser::{Args, Event};
+use socketio_core::typed_emit;
+use socketio_parser::Args;
 
 use crate::{
     error::{AckError, BroadcastAckError, EmitError},
@@ -88,29 +89,19 @@ impl RemoteEmitter {
         Ok(answer?.decode_answer()?)
     }
 
-    /// Sends a typed event.
-    ///
-    /// # Errors
-    ///
-    /// See [`emit`](Self::emit).
-    pub fn emit_event<A: Serialize, R>(
-        self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<(), EmitError> {
-        self.emit(event.name(), args)
-    }
+    typed_emit! {
+        /// Sends a typed event.
+        ///
+        /// # Errors
+        ///
+        /// See [`emit`](Self::emit).
+        fn emit_event(self) -> Result<(), EmitError>;
 
-    /// Sends a typed event and waits for its ack.
-    ///
-    /// # Errors
-    ///
-    /// See [`AckError`].
-    pub async fn emit_event_with_ack<A: Serialize, R: DeserializeOwned>(
-        self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<R, AckError> {
-        self.emit_with_ack(event.name(), args).await
+        /// Sends a typed event and waits for its ack.
+        ///
+        /// # Errors
+        ///
+        /// See [`AckError`].
+        async fn emit_event_with_ack() -> Result<R, AckError>;
     }
 }

@@ -3,16 +3,13 @@
 use std::{
     fmt,
     future::poll_fn,
-    sync::{
-        Arc, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, RwLock, atomic::Ordering},
     task::Poll,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::{Body, NodeId, RequestId, answer_args};
-use socketio_core::{ErasedHandler, HandlerContext, Reply};
+use socketio_core::{ErasedHandler, FirstAck, HandlerContext, Reply};
 use socketio_parser::Args;
 use tokio::runtime::Handle;
 
@@ -49,7 +46,7 @@ struct Asker {
     membership: Arc<Membership>,
     to: NodeId,
     request: RequestId,
-    answered: AtomicBool,
+    first: FirstAck,
 }
 
 impl ServerEvent {
@@ -86,11 +83,12 @@ impl ServerEvent {
     pub fn reply<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), EmitError> {
         let Some(asker) = &self.asker else { return Ok(()) };
         let answer = answer_args(value)?;
-        if !asker.answered.swap(true, Ordering::Relaxed) {
+        let sent = asker.first.send(|| {
             let request = asker.request.clone();
             asker.membership.reply(&asker.to, Body::ServerSideEmitResponse { request, answer });
-        }
-        Ok(())
+            Ok(())
+        });
+        sent.map(drop)
     }
 }
 
@@ -190,8 +188,8 @@ pub(super) fn start(
     asker: Option<(NodeId, RequestId)>,
 ) {
     let asker = asker.map(|(to, request)| {
-        let answered = AtomicBool::new(false);
-        Arc::new(Asker { membership: membership.clone(), to, request, answered })
+        let first = FirstAck::default();
+        Arc::new(Asker { membership: membership.clone(), to, request, first })
     });
     for handler in handlers {
         let Some(place) = Place::take(membership) else {

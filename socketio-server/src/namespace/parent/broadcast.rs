@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 use socketio_adapter::IntoRooms;
-use socketio_parser::Event;
+use socketio_core::typed_emit;
 
 use crate::namespace::parent::ParentNamespace;
 use crate::{
     error::{ClusterError, EmitError},
-    namespace::{Namespace, broadcast::Broadcast},
+    namespace::{Namespace, broadcast::Broadcast, methods::broadcast_methods},
 };
 
 impl ParentNamespace {
@@ -21,99 +21,15 @@ impl ParentNamespace {
         self.broadcast().emit(event, args)
     }
 
-    /// Broadcasts the event `message` in every child.
-    ///
-    /// # Errors
-    ///
-    /// See [`emit`](Self::emit).
-    pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
-        self.broadcast().send(args)
-    }
+    broadcast_methods!(self => self.broadcast(), ParentBroadcast);
 
-    /// Broadcasts a typed event in every child. See [`emit`](Self::emit).
-    ///
-    /// # Errors
-    ///
-    /// See [`emit`](Self::emit).
-    pub fn emit_event<A: Serialize, R>(
-        &self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<(), EmitError> {
-        self.broadcast().emit_event(event, args)
-    }
-
-    /// Broadcasts to one or more rooms of every child. An empty list reaches no socket.
-    pub fn to(&self, rooms: impl IntoRooms) -> ParentBroadcast {
-        self.broadcast().to(rooms)
-    }
-
-    /// The same as [`to`](Self::to).
-    pub fn in_(&self, rooms: impl IntoRooms) -> ParentBroadcast {
-        self.to(rooms)
-    }
-
-    /// Broadcasts to all sockets of every child except those in `rooms`.
-    pub fn except(&self, rooms: impl IntoRooms) -> ParentBroadcast {
-        self.broadcast().except(rooms)
-    }
-
-    /// Broadcasts on this node only, in every child.
-    pub fn local(&self) -> ParentBroadcast {
-        self.broadcast().local()
-    }
-
-    /// Makes the next broadcast volatile: it is dropped for recipients whose transport is not
-    /// writable.
-    pub fn volatile(&self) -> ParentBroadcast {
-        self.broadcast().volatile()
-    }
-
-    /// Sets whether the next broadcast may be compressed. See
-    /// [`Socket::compress`](crate::Socket::compress).
-    pub fn compress(&self, compress: bool) -> ParentBroadcast {
-        self.broadcast().compress(compress)
-    }
-
-    /// Makes all sockets of all children join rooms.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a child's queue to the other nodes is full. Nothing is done in that
-    /// child.
-    pub fn sockets_join(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
-        self.broadcast().sockets_join(rooms)
-    }
-
-    /// Makes all sockets of all children leave rooms.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a child's queue to the other nodes is full. Nothing is done in that
-    /// child.
-    pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Result<(), ClusterError> {
-        self.broadcast().sockets_leave(rooms)
-    }
-
-    /// Disconnects all sockets of all children. Their connections and other namespaces remain.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a child's queue to the other nodes is full. Nothing is done in that
-    /// child.
-    pub fn disconnect_sockets(&self) -> Result<(), ClusterError> {
-        self.broadcast().disconnect_sockets()
-    }
-
-    /// Closes the connections of all sockets of all children. See
-    /// [`Broadcast::close_connections`].
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a child's queue to the other nodes is full. Nothing is done in that
-    /// child.
-    pub fn close_connections(&self) -> Result<(), ClusterError> {
-        self.broadcast().close_connections()
+    typed_emit! {
+        /// Broadcasts a typed event in every child. See [`emit`](Self::emit).
+        ///
+        /// # Errors
+        ///
+        /// See [`emit`](Self::emit).
+        fn emit_event(&self) -> Result<(), EmitError>;
     }
 
     /// Sends an event to the other servers of the cluster, in every child that exists on this node.
@@ -196,17 +112,13 @@ impl ParentBroadcast {
         self.emit("message", args)
     }
 
-    /// Sends a typed event.
-    ///
-    /// # Errors
-    ///
-    /// See [`emit`](Self::emit).
-    pub fn emit_event<A: Serialize, R>(
-        &self,
-        event: Event<A, R>,
-        args: &A,
-    ) -> Result<(), EmitError> {
-        self.emit(event.name(), args)
+    typed_emit! {
+        /// Sends a typed event.
+        ///
+        /// # Errors
+        ///
+        /// See [`emit`](Self::emit).
+        fn emit_event(&self) -> Result<(), EmitError>;
     }
 
     /// Makes the selected sockets join rooms. See [`Broadcast::sockets_join`].
