@@ -138,6 +138,9 @@ pub enum ErrorContext {
     /// The URL of a handshake is longer than [`max_kept_head`](crate::EngineConfig::max_kept_head).
     /// The status is 414.
     UrlTooLong,
+    /// A page of another origin requested a WebSocket, see
+    /// [`check_origin`](crate::EngineConfig::check_origin).
+    ForeignOrigin,
     /// A WebSocket transport was requested without a WebSocket request, or the reverse.
     TransportHandshakeError,
     /// [`EngineConfig::generate_id`](crate::EngineConfig::generate_id) failed, or returned an
@@ -147,14 +150,15 @@ pub enum ErrorContext {
 
 impl ErrorContext {
     /// Returns the name of the context in Node: `TRANSPORT_MISMATCH`, `PROTOCOL_MISMATCH`,
-    /// `TRANSPORT_HANDSHAKE_ERROR`, `ID_GENERATION_ERROR`, or an empty string. `URL_TOO_LONG` does
-    /// not exist in Node.
+    /// `TRANSPORT_HANDSHAKE_ERROR`, `ID_GENERATION_ERROR`, or an empty string. `URL_TOO_LONG` and
+    /// `FOREIGN_ORIGIN` do not exist in Node.
     pub fn name(&self) -> &'static str {
         match self {
             Self::None => "",
             Self::TransportMismatch => "TRANSPORT_MISMATCH",
             Self::ProtocolMismatch => "PROTOCOL_MISMATCH",
             Self::UrlTooLong => "URL_TOO_LONG",
+            Self::ForeignOrigin => "FOREIGN_ORIGIN",
             Self::TransportHandshakeError => "TRANSPORT_HANDSHAKE_ERROR",
             Self::IdGenerationError(_) => "ID_GENERATION_ERROR",
         }
@@ -185,6 +189,12 @@ impl Refused {
         let message = "URL too long".to_owned();
         let refusal = Refusal { status: StatusCode::URI_TOO_LONG, code: 3, message };
         Self { refusal, ..Self::bad_request(ErrorContext::UrlTooLong) }
+    }
+
+    /// Creates a refusal with code 4 and status 403.
+    pub(crate) fn foreign_origin() -> Self {
+        let refusal = Refusal::new("Origin not allowed");
+        Self { context: ErrorContext::ForeignOrigin, ..refusal.into() }
     }
 
     pub(crate) fn id_taken() -> Self {

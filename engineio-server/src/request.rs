@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use engineio_parser::{Revision, Transport};
-use http::{HeaderName, Method, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, Uri, header, request::Parts, uri::Authority};
 
 use crate::{
-    config::EngineConfig,
+    config::{Cors, EngineConfig},
     error::{ErrorContext, Refused, RequestError},
     transport::jsonp::Jsonp,
 };
@@ -82,6 +82,9 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
         .filter(|transport| config.transports.contains(transport))
         .ok_or(RequestError::UnknownTransport)?;
     let websocket = is_websocket(parts);
+    if websocket && config.check_origin && !is_origin_allowed(parts, config.cors.as_ref()) {
+        return Err(Refused::foreign_origin());
+    }
     // As in Node, every value other than 4 means revision 3.
     let revision = if query.eio.as_deref() == Some("4") { Revision::V4 } else { Revision::V3 };
 
@@ -98,6 +101,33 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
     let revision = Some(revision).filter(|it| *it == Revision::V4 || config.allow_eio3);
     let jsonp = query.j.filter(|_| config.jsonp && !websocket).map(|j| Jsonp::new(&j));
     Ok(Request::Open { transport, revision, b64: query.b64, jsonp })
+}
+
+/// Returns whether the page that sent the request has the server's origin or one that `cors`
+/// allows. Programs send no origin.
+fn is_origin_allowed(parts: &Parts, cors: Option<&Cors>) -> bool {
+    let host = match parts.headers.get(header::HOST) {
+        Some(host) => Authority::try_from(host.as_bytes()).ok(),
+        None => parts.uri.authority().cloned(),
+    };
+    parts.headers.get_all(header::ORIGIN).iter().all(|origin| {
+        host.as_ref().is_some_and(|host| is_same_origin(origin, host))
+            || cors.is_some_and(|cors| cors.allows(origin))
+    })
+}
+
+/// Returns whether an origin has this host and port. A missing port is that of the origin's scheme.
+fn is_same_origin(origin: &HeaderValue, host: &Authority) -> bool {
+    let Ok(origin) = Uri::try_from(origin.as_bytes()) else { return false };
+    let default = match origin.scheme_str() {
+        Some("http") => 80,
+        Some("https") => 443,
+        _ => return false,
+    };
+    let port = |authority: &Authority| authority.port_u16().unwrap_or(default);
+    origin.authority().is_some_and(|origin| {
+        origin.host().eq_ignore_ascii_case(host.host()) && port(origin) == port(host)
+    })
 }
 
 /// Returns whether this is a WebSocket request (RFC 6455 section 4.2.1, RFC 8441 section 4).
@@ -282,6 +312,41 @@ mod tests {
             let (parts, ()) = request.body(()).unwrap().into_parts();
             assert_eq!(is_websocket(&parts), expected, "{upgrade}, {connection}");
         }
+    }
+
+    #[test]
+    fn an_origin_is_compared_with_the_host_of_its_request() {
+        for (origin, host, expected) in [
+            ("https://example.com", "example.com", true),
+            ("https://example.com", "EXAMPLE.com:443", true),
+            ("http://example.com:80", "example.com", true),
+            ("http://127.0.0.1:3000", "127.0.0.1:3000", true),
+            ("http://[::1]:3000", "[::1]:3000", true),
+            ("https://example.com", "example.com:3000", false),
+            ("http://localhost:5173", "localhost:3000", false),
+            ("https://example.com.evil", "example.com", false),
+            ("https://evil.example.com", "example.com", false),
+            ("example.com", "example.com", false),
+            ("null", "null", false),
+            ("file://", "example.com", false),
+            ("", "example.com", false),
+            ("https://example.com", "", false),
+        ] {
+            let request = http::Request::builder().header("host", host).header("origin", origin);
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            assert_eq!(is_origin_allowed(&parts, None), expected, "{origin} {host}");
+        }
+    }
+
+    #[test]
+    fn each_of_several_origins_must_be_allowed() {
+        let request = http::Request::builder()
+            .header("host", "example.com")
+            .header("origin", "https://example.com")
+            .header("origin", "https://evil.example");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        assert!(!is_origin_allowed(&parts, None));
+        assert!(is_origin_allowed(&parts, Some(&Cors::any_origin())));
     }
 
     #[test]

@@ -101,7 +101,10 @@ where
 /// Add it to the outermost router. A nested router sees paths without their prefix.
 ///
 /// Layers around it apply to the engine as well. For example, `tower_http::cors::CorsLayer` handles
-/// CORS for both. For the addresses of clients, see
+/// CORS for both. The engine does not know which origins that layer allows: name them in
+/// [`EngineConfig::cors`](crate::EngineConfig::cors) as well, or turn
+/// [`EngineConfig::check_origin`](crate::EngineConfig::check_origin) off, or their pages cannot open
+/// WebSockets. For the addresses of clients, see
 /// [`EngineConfig::peer_addr`](crate::EngineConfig::peer_addr).
 #[derive(Clone, Debug)]
 pub struct EngineLayer(Engine);

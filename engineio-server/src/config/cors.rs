@@ -10,9 +10,9 @@ use crate::response::{ResponseBody, empty};
 /// like the npm package `cors` for Node's server, including errors and preflight requests. Without
 /// it, pages of other origins cannot read responses.
 ///
-/// CORS does not apply to WebSockets, which browsers open without a check. If the application
-/// authenticates by cookies, refuse foreign `Origin`s in
-/// [`EngineConfig::allow_request`](crate::EngineConfig::allow_request).
+/// Browsers do not apply CORS to WebSockets, so the engine does: it refuses WebSocket requests from
+/// pages of other origins unless they are allowed here, see
+/// [`EngineConfig::check_origin`](crate::EngineConfig::check_origin).
 ///
 /// ```
 /// use std::time::Duration;
@@ -159,7 +159,8 @@ impl Cors {
         }
     }
 
-    fn allows(&self, origin: &HeaderValue) -> bool {
+    /// Returns whether pages of this origin are allowed.
+    pub(crate) fn allows(&self, origin: &HeaderValue) -> bool {
         let Ok(origin) = origin.to_str() else { return false };
         match &self.origin {
             Origin::Any => true,

@@ -58,6 +58,7 @@ pub struct EngineConfig {
     #[cfg(feature = "compression")]
     pub(crate) per_message_deflate: Option<PerMessageDeflate>,
     pub(crate) cors: Option<Cors>,
+    pub(crate) check_origin: bool,
     pub(crate) cookie: Option<Cookie>,
     pub(crate) initial_packet: Option<Frame>,
     pub(crate) hooks: Hooks,
@@ -92,6 +93,7 @@ impl Default for EngineConfig {
             #[cfg(feature = "compression")]
             per_message_deflate: None,
             cors: None,
+            check_origin: true,
             cookie: None,
             initial_packet: None,
             hooks: Hooks::default(),

@@ -21,6 +21,32 @@ impl EngineConfig {
         self
     }
 
+    /// Sets whether WebSocket requests from pages of other origins are refused unless
+    /// [`cors`](Self::cors) allows their origin (default yes). They get
+    /// [`RequestError::Forbidden`](crate::RequestError::Forbidden): 403 and code 4.
+    ///
+    /// Browsers let a page of any origin open a WebSocket with the visitor's cookies, and send its
+    /// origin in `Origin`. Requests without that header come from programs, and are not refused. A
+    /// page has the server's origin if host and port of `Origin` are those of the request's `Host`;
+    /// the scheme is not compared, because a proxy may have ended TLS. A proxy must pass `Host` on,
+    /// or the origin of the page must be in [`cors`](Self::cors).
+    ///
+    /// Node's server does not check. Turn the check off if a tower layer handles CORS, or if the
+    /// server is open to pages of every origin anyway and no cookie authenticates their visitors.
+    ///
+    /// ```
+    /// use engineio_server::{Cors, EngineConfig};
+    ///
+    /// // Pages of this origin may use polling and WebSocket, those of others neither.
+    /// let strict = EngineConfig::default().cors(Cors::origins(["https://example.com"]));
+    /// // Pages of every origin may use WebSocket, as with Node's server.
+    /// let open = EngineConfig::default().check_origin(false);
+    /// ```
+    pub fn check_origin(mut self, check: bool) -> Self {
+        self.check_origin = check;
+        self
+    }
+
     /// Sets a cookie with the session id for the response to a polling handshake (default none).
     pub fn cookie(mut self, cookie: Cookie) -> Self {
         self.cookie = Some(cookie);

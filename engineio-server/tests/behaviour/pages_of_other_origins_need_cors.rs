@@ -8,6 +8,10 @@ use engineio_server::{Cors, EngineConfig};
 use http::{HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::Empty;
 use support::{Answer, Server, within};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 const PAGE: &str = "https://page.example";
 
@@ -146,4 +150,54 @@ async fn vary_is_extended_and_not_replaced() {
     let answer = ask(config, "GET", "", &[]).await;
     let expected = ["x-one, x-two, Origin", "x-one, x-two, accept-encoding, Origin"];
     assert_eq!(answer.header("vary"), expected[usize::from(cfg!(feature = "compression"))]);
+}
+
+/// Returns the status of a WebSocket request from a page of this origin. The server is example.com.
+async fn open_websocket(config: EngineConfig, query: &str, origin: Option<&str>) -> u16 {
+    let server = Server::echo(config).await;
+    let origin = origin.map(|origin| format!("origin: {origin}\r\n")).unwrap_or_default();
+    let request = format!(
+        "GET /engine.io/?{query} HTTP/1.1\r\nhost: example.com\r\n{origin}\
+         connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+         sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    );
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut status_line = [0; "HTTP/1.1 101".len()];
+    within(stream.read_exact(&mut status_line)).await.unwrap();
+    String::from_utf8_lossy(&status_line)["HTTP/1.1 ".len()..].parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_cannot_open_a_websocket() {
+    const OPEN: &str = "EIO=4&transport=websocket";
+    let open = |config, origin| open_websocket(config, OPEN, origin);
+    assert_eq!(open(EngineConfig::default(), Some(PAGE)).await, 403);
+    assert_eq!(open(EngineConfig::default(), Some("null")).await, 403);
+    assert_eq!(open(EngineConfig::default(), Some("https://example.com")).await, 101);
+    assert_eq!(open(EngineConfig::default(), None).await, 101, "a program");
+    assert_eq!(open(EngineConfig::default().check_origin(false), Some(PAGE)).await, 101);
+
+    let listed = || EngineConfig::default().cors(Cors::origins([PAGE]));
+    assert_eq!(open(listed(), Some(PAGE)).await, 101);
+    assert_eq!(open(listed(), Some("https://page.example.evil")).await, 403);
+    assert_eq!(open(EngineConfig::default().cors(Cors::any_origin()), Some("null")).await, 101);
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_cannot_upgrade_a_session() {
+    // Refused before the session is looked up: the page learns nothing about it.
+    const UPGRADE: &str = "EIO=4&transport=websocket&sid=unknown";
+    assert_eq!(open_websocket(EngineConfig::default(), UPGRADE, Some(PAGE)).await, 403);
+    assert_eq!(open_websocket(EngineConfig::default(), UPGRADE, None).await, 400);
+}
+
+#[tokio::test]
+async fn a_foreign_page_is_reported_to_the_application() {
+    let (report, mut reports) = tokio::sync::mpsc::unbounded_channel();
+    let config = EngineConfig::default().connection_error(move |error| {
+        let _ = report.send(format!("{} {} {}", error.code, error.message, error.context.name()));
+    });
+    assert_eq!(open_websocket(config, "EIO=4&transport=websocket", Some(PAGE)).await, 403);
+    assert_eq!(reports.recv().await.unwrap(), "4 Origin not allowed FOREIGN_ORIGIN");
 }

@@ -140,7 +140,9 @@ impl Settings {
             .body_timeout(self.body_timeout)
             .allow_eio3(self.allow_eio3)
             .per_message_deflate(self.per_message_deflate.clone())
+            // As Node's server.
             .jsonp(true)
+            .check_origin(false)
     }
 }
 

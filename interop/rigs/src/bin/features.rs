@@ -31,7 +31,9 @@ struct Credentials {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let port: u16 = env::var("PORT").unwrap_or_else(|_| "3000".to_owned()).parse()?;
-    let mut config = ServerConfig::default().engine(|engine| engine.allow_eio3(true));
+    // Node's server accepts WebSockets from pages of every origin.
+    let mut config =
+        ServerConfig::default().engine(|engine| engine.allow_eio3(true).check_origin(false));
     if let Ok(rate) = env::var("RATE") {
         let rate = rate.parse()?;
         config = config.rate_limit(RateLimit::default().events(Rate::per_second(rate)));
