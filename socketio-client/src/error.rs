@@ -1,6 +1,6 @@
 //! The error types of the client, one per operation.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -19,6 +19,9 @@ pub enum ClientError {
     /// The client was created outside of a tokio runtime. It needs one to run its task.
     #[error("not inside a tokio runtime")]
     NoRuntime,
+    /// The operating system did not start the thread of a blocking socket.
+    #[error("cannot start the thread of the connection: {0}")]
+    Thread(Arc<io::Error>),
     /// The transport options contradict the URL or each other.
     #[error(transparent)]
     Engine(Arc<EngineError>),
@@ -177,6 +180,9 @@ pub enum NextError {
     /// [`off`](crate::Socket::off) has removed the listener, or the runtime has shut down.
     #[error("the listener was removed")]
     Removed,
+    /// No event arrived in time. Only the `next` of a blocking socket has a time limit of its own.
+    #[error("operation has timed out")]
+    Timeout,
 }
 
 impl From<AnswerError> for AckError {

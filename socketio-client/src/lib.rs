@@ -41,11 +41,15 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Programs without an async runtime use the module `blocking` (feature `blocking`).
+//!
 //! Every queue is bounded, and every response of a server has a deadline: see [`ClientConfig`] and
 //! [`SocketConfig`].
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod client;
 mod config;
 mod driver;

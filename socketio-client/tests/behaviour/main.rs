@@ -8,6 +8,8 @@
     reason = "to fail here is to fail the test"
 )]
 
+#[cfg(feature = "blocking")]
+mod a_blocking_socket_serves_threads;
 mod a_connection_opens_after_the_previous_one_has_ended;
 mod a_full_inbox_pauses_reading;
 mod a_full_queue_finds_room_again;

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
 mod acks;
+#[cfg(feature = "blocking")]
+mod blocking;
 mod bounds;
 mod disconnections;
 mod events;
