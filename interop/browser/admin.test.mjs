@@ -1,7 +1,7 @@
 // The page of the npm package @socket.io/admin-ui against our server: what it shows, and what it does.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -12,16 +12,14 @@ import bcrypt from 'bcryptjs';
 import { chromium } from 'playwright-core';
 import { io } from 'socket.io-client';
 
+import { open as launch } from '../lib/browsers.mjs';
 import { freePort, program, start } from '../lib/server.mjs';
 
 const PROGRAM = program('ADMIN_SERVER');
 const PAGE = join(dirname(createRequire(import.meta.url).resolve('@socket.io/admin-ui/package.json')), 'ui/dist');
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png' };
-const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'];
-FLAGS.push('--disable-background-networking', '--disable-component-update', '--disable-sync');
 const PASSWORD = 'correct horse';
 
-let profile;
 let browser;
 /** The server of the page's files. */
 let files;
@@ -29,10 +27,7 @@ let server;
 let clients;
 
 before(async () => {
-  profile = await mkdtemp(join(tmpdir(), 'admin-ui-'));
-  const options = { executablePath: program('CHROMIUM'), headless: true, args: FLAGS, viewport: { width: 1280, height: 800 } };
-  browser = await chromium.launchPersistentContext(profile, options);
-  browser.setDefaultTimeout(20_000);
+  browser = await launch('Chromium', { width: 1280, height: 800 });
   files = createServer(async (request, response) => {
     const path = normalize(new URL(request.url, 'http://page').pathname);
     try {
@@ -46,16 +41,15 @@ before(async () => {
   await new Promise((resolve) => files.listen(0, '127.0.0.1', resolve));
 });
 after(async () => {
-  await browser?.close();
+  await browser?.browser().close();
   files?.close();
-  if (profile) await rm(profile, { recursive: true, force: true });
 });
 beforeEach(() => {
   clients = [];
 });
 afterEach(async () => {
   clients.forEach((client) => client.disconnect());
-  await Promise.all(browser.pages().slice(1).map((page) => page.close()));
+  await Promise.all(browser.pages().map((page) => page.close()));
   await server?.stop();
 });
 

@@ -26,8 +26,8 @@ export async function freePort() {
   return port;
 }
 
-/** Starts a server program with these arguments and waits until it listens. */
-export async function start(path, env = {}, args = []) {
+/** Starts a server program with these arguments and waits until it has printed `ready`. Does not wait if that is null. */
+export async function start(path, env = {}, args = [], ready = /listening/i) {
   const port = env.PORT ?? (await freePort());
   const child = spawn(path, args, { env: { ...process.env, ...env, PORT: String(port) }, stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(child);
@@ -39,8 +39,9 @@ export async function start(path, env = {}, args = []) {
   const listening = new Promise((resolve) => {
     const read = (chunk) => {
       output += chunk;
-      if (/listening/i.test(output)) resolve();
+      if (ready?.test(output)) resolve();
     };
+    if (!ready) resolve();
     child.stdout.on('data', read);
     child.stderr.on('data', read);
   });

@@ -1,6 +1,7 @@
 //! The programs that tests start. They are installed if they are missing and this process may
 //! install packages.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -17,6 +18,13 @@ const ENGINES: [(&str, &str); 7] = [
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
     ("prometheus", "prometheus"),
+];
+/// The browsers and what drives them: the variable for each program, its usual names, its Debian package.
+const BROWSERS: [(&str, &[&str], &str); 4] = [
+    ("CHROMIUM", &["chromium", "chromium-browser", "google-chrome"], "chromium"),
+    ("FIREFOX", &["firefox-esr", "firefox"], "firefox-esr"),
+    ("WEBKIT_DRIVER", &["WebKitWebDriver"], "webkit2gtk-driver"),
+    ("XVFB", &["Xvfb"], "xvfb"),
 ];
 /// Debian's folders for servers' programs, which are not in every user's path.
 const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
@@ -38,6 +46,35 @@ pub(super) fn engines(_: &Workspace) -> Result<Outcome, String> {
         none if none.is_empty() => Ok(Outcome::good()),
         some => Err(format!("install your system's packages: {}", some.join(" "))),
     }
+}
+
+/// The variables that give the tests the paths of the browsers. Installs missing ones if possible.
+pub(super) fn browsers() -> Result<Vec<(&'static str, OsString)>, String> {
+    let missing = match find_browsers() {
+        Ok(browsers) => return Ok(browsers),
+        Err(packages) => packages,
+    };
+    if may_install() {
+        install(&missing)?;
+    }
+    find_browsers().map_err(|packages| {
+        let variables = BROWSERS.map(|(variable, ..)| variable).join(", ");
+        let packages = packages.join(" ");
+        format!("install your system's packages: {packages}; or set {variables} to the programs")
+    })
+}
+
+/// The browsers, or the packages of those that are missing.
+fn find_browsers() -> Result<Vec<(&'static str, OsString)>, Vec<&'static str>> {
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for (variable, programs, package) in BROWSERS {
+        let usual = || programs.iter().find_map(|name| find(name)).map(PathBuf::into_os_string);
+        match std::env::var_os(variable).or_else(usual) {
+            Some(path) => found.push((variable, path)),
+            None => missing.push(package),
+        }
+    }
+    if missing.is_empty() { Ok(found) } else { Err(missing) }
 }
 
 /// The command of nextest. Installs it below the target folder if it is missing, which takes minutes.

@@ -11,11 +11,6 @@ use super::suites::libtest;
 use crate::workspace::Workspace;
 use crate::{npm, process};
 
-const BROWSERS: [&str; 4] =
-    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-const NO_BROWSER: &str =
-    "needs Chromium: install your system's `chromium` package, or point CHROMIUM at the program";
-
 pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
     let programs = workspace.programs()?;
@@ -56,7 +51,7 @@ pub(super) fn client(workspace: &Workspace) -> Result<Outcome, String> {
 
 pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
-    let chromium = chromium()?;
+    let browsers = install::browsers()?;
     let programs = workspace.programs()?;
     let artifacts = workspace.root.join("artifacts");
     fs::create_dir_all(&artifacts).map_err(|error| format!("{}: {error}", artifacts.display()))?;
@@ -64,8 +59,8 @@ pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {
     node.env("CHAT_SERVER", programs.bin("chat"));
     node.env("CONFORMANCE_SERVER", programs.bin("conformance"));
     node.env("ADMIN_SERVER", programs.example("admin"));
-    node.env("CHROMIUM", chromium).env("ARTIFACTS", artifacts);
-    run(1, &folder, "browser", &mut node)
+    node.envs(browsers).env("ARTIFACTS", artifacts);
+    run(3, &folder, "browser", &mut node)
 }
 
 /// Runs our nodes and Node's in one cluster, on real engines.
@@ -128,25 +123,4 @@ fn test_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
 
 fn installed(name: &str) -> Result<PathBuf, String> {
     install::find(name).ok_or_else(|| format!("install your system's package `{name}`"))
-}
-
-/// The path of Chromium. Installs it if it is missing and this process may install packages.
-fn chromium() -> Result<String, String> {
-    if let Ok(path) = std::env::var("CHROMIUM") {
-        return Ok(path);
-    }
-    if let Some(path) = find_chromium() {
-        return Ok(path);
-    }
-    if install::may_install() {
-        install::install(&["chromium"])?;
-    }
-    find_chromium().ok_or_else(|| NO_BROWSER.to_owned())
-}
-
-fn find_chromium() -> Option<String> {
-    BROWSERS
-        .iter()
-        .find_map(|name| install::find(name))
-        .map(|path| path.to_string_lossy().into_owned())
 }

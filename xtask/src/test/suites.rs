@@ -97,7 +97,12 @@ pub(super) const ALL: &[Suite] = &[
         quick: false,
         run: soak,
     },
-    Suite { name: "browser", about: "the demo in Chromium", quick: false, run: interop::browser },
+    Suite {
+        name: "browser",
+        about: "the demo and the public JavaScript clients in Chromium, Firefox and WebKit",
+        quick: false,
+        run: interop::browser,
+    },
 ];
 
 fn fmt(workspace: &Workspace) -> Result<Outcome, String> {

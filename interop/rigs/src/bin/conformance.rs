@@ -5,11 +5,14 @@
 //! ms), `MAX_PAYLOAD` (1000000 bytes), `BODY_TIMEOUT` (30000 ms), `ALLOW_EIO3` (`1` also serves
 //! protocol revision 3), `PARSER` (`json` or `msgpack`), `PER_MESSAGE_DEFLATE` (`1` compresses
 //! WebSocket messages, `contexts` also keeps contexts), `RECOVERY` (`1` enables connection state
-//! recovery). Prints a line with `LISTENING` when it accepts connections. Ends on SIGTERM.
+//! recovery), `CORS_ORIGIN` (the origin of pages that may connect, also with credentials). Prints a
+//! line with `LISTENING` when it accepts connections. Ends on SIGTERM.
 
 use std::{env, io, process::ExitCode, time::Duration};
 
-use engineio_server::{Connection, Engine, EngineConfig, EngineService, PerMessageDeflate, serve};
+use engineio_server::{
+    Connection, Cors, Engine, EngineConfig, EngineService, PerMessageDeflate, serve,
+};
 use serde_json::json;
 use socketio_server::{
     Ack, Args, HandlerError, Namespace, Parser, Recovery, Server, ServerConfig, Socket, Values,
@@ -27,6 +30,7 @@ struct Settings {
     recovery: bool,
     parser: Parser,
     per_message_deflate: Option<PerMessageDeflate>,
+    cors_origin: Option<String>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -129,10 +133,15 @@ impl Settings {
             recovery: number("RECOVERY", 0_u8)? == 1,
             parser: parser()?,
             per_message_deflate: per_message_deflate()?,
+            cors_origin: env::var("CORS_ORIGIN").ok(),
         })
     }
 
     fn engine(&self, config: EngineConfig) -> EngineConfig {
+        let config = match &self.cors_origin {
+            Some(origin) => config.cors(Cors::origins([origin]).credentials(true)),
+            None => config,
+        };
         config
             .ping_interval(self.ping_interval)
             .ping_timeout(self.ping_timeout)
