@@ -1,6 +1,6 @@
 //! References in documents: every file and heading that a Markdown file links to exists, the guide's
-//! table of contents and its tests name every chapter, and the tests that the parity tables and the
-//! front page of recovery name exist.
+//! table of contents and its tests name every chapter, and the tests that SECURITY.md, the parity
+//! tables and the front page of recovery name exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,6 +12,7 @@ const CONTENTS: &str = "docs/guide/src/SUMMARY.md";
 const TESTS: &str = "docs/guide/lib.rs";
 const PARITY: &str = "docs/parity/";
 const FROM_NODE: &str = "docs/guide/src/coming-from-node.md";
+const SECURITY: &str = "SECURITY.md";
 /// The module documentation that names the tests of its invariants.
 const INVARIANTS: &str = "socketio-server/src/namespace/recovery/mod.rs";
 
@@ -50,8 +51,9 @@ pub(super) fn check(files: &[Source], root: &Path) -> Vec<String> {
         }
     }
     let known = names(files);
-    for (path, text) in
-        documents.iter().filter(|(path, _)| path.starts_with(PARITY) || **path == FROM_NODE)
+    for (path, text) in documents
+        .iter()
+        .filter(|(path, _)| path.starts_with(PARITY) || [FROM_NODE, SECURITY].contains(*path))
     {
         for (line, code) in
             prose(text).flat_map(|(at, line)| code(line).map(move |code| (at, code)))

@@ -1,10 +1,13 @@
 //! Users whose ACL allows only some channels. A refused channel affects only its own namespace.
 
+use std::time::Duration;
+
 use engines::{Redis, RedisCluster};
 use socketio_adapter::{AdapterError, ClusterAdapter, Room, Seat};
 
 use crate::{
     Adapter, Arc, Node, Nodes, RawClient, RedisAdapter, SubscriptionMode, events,
+    sessions::session,
     suite::{RecordingInbox, until, within},
     until_received,
 };
@@ -201,4 +204,29 @@ async fn a_user_without_permission_for_ping_keeps_the_connection() {
     .await;
     node.publish_event("x").await;
     assert_eq!(calls(&mut admin, "psubscribe"), before);
+}
+
+#[tokio::test]
+async fn the_permissions_that_the_security_policy_recommends_suffice() {
+    let policy = include_str!("../../../../SECURITY.md");
+    let (_, rule) = policy.split_once("`ACL SETUSER io ").unwrap();
+    let (rule, _) = rule.split_once('`').unwrap();
+    let redis = Redis::start().unwrap();
+    let mut admin = RawClient::new(&redis);
+    assert_eq!(admin.command_line(&format!("ACL SETUSER app {rule}")), "+OK");
+    let to = || address(redis.port());
+    let pair = |adapter: &dyn Fn() -> Adapter| [adapter(), adapter()];
+    for adapters in [
+        pair(&|| RedisAdapter::classic(to()).build().unwrap()),
+        pair(&|| RedisAdapter::sharded(to()).build().unwrap()),
+        pair(&|| RedisAdapter::streams(to()).build().unwrap()),
+    ] {
+        let here = Node::join(&adapters[0], "/chat", "one").await;
+        let there = Node::join(&adapters[1], "/chat", "two").await;
+        here.publish_event("hello").await;
+        until(|| async { events(&there).len() == 1 }).await;
+        if let Some(store) = here.link.sessions() {
+            store.persist(session(), Duration::from_secs(60)).await.unwrap();
+        }
+    }
 }

@@ -13,7 +13,7 @@ use crate::{Node, Nodes, RawClient, RedisAdapter, suite::within};
 
 const ALL: PageSize = PageSize { packets: 1000, bytes: 1_000_000 };
 
-fn session() -> SavedSession {
+pub(crate) fn session() -> SavedSession {
     SavedSession {
         nsp: None,
         pid: "P".into(),
