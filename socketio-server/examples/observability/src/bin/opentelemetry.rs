@@ -29,6 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("listening on http://{}", listening.local_addr()?);
     tokio::signal::ctrl_c().await?;
     io.close();
+    io.ended().await; // ends the spans of clients
     listening.stop();
     listening.join().await;
     provider.shutdown()?; // exports the spans that wait
