@@ -58,7 +58,9 @@ async function adapter() {
       joined = () => sleep(300);
       return require('@socket.io/redis-streams-adapter').createAdapter(await redis(), PREFIX && { streamName: PREFIX, channelPrefix: PREFIX });
     }
-    case 'postgres': {
+    case 'postgres':
+    // Node's servers have no log.
+    case 'postgres-log': {
       const pool = new (require('pg').Pool)({ connectionString: url, max: 4 });
       pool.on('error', () => {});
       // Handles errors of connections in use too. The adapter then connects again.

@@ -1,5 +1,5 @@
 // A client that loses its connection to one node and reconnects to another misses no event. The engines are those with a log: Redis with
-// streams, and NATS with JetStream.
+// streams, PostgreSQL with tables, and NATS with JetStream.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -10,7 +10,8 @@ import { ourEmitter } from '../lib/emitter.mjs';
 
 const WAYS = [
   ...[['rust', 'node'], ['node', 'rust'], ['rust', 'rust'], ['node', 'node']].map((kinds) => ['redis-streams', kinds, 'redis']),
-  // Node has no such adapter.
+  // Node has no such adapters.
+  ['postgres-log', ['rust', 'rust'], 'postgres'],
   ['nats', ['rust', 'rust'], 'nats-jetstream'],
 ];
 
@@ -119,3 +120,47 @@ for (const [adapter, kinds, kind] of WAYS) {
     });
   });
 }
+
+describe('postgres-log beside Node', () => {
+  let bus, nodes;
+  before(async () => {
+    bus = await engine('postgres');
+    // Without a log, Node's servers would append `null` to every event.
+    const starting = ['rust', 'rust', 'node'].map((kind) => node(kind, 'postgres-log', bus, kind === 'rust' ? { RECOVERY: '1' } : {}));
+    nodes = await Promise.all(starting);
+  });
+  afterEach(closeAll);
+  after(async () => {
+    await Promise.all((nodes ?? []).map((server) => server.stop()));
+    await bus?.stop();
+  });
+
+  test("Node's clients get each event once, and ours get Node's events while they are connected", async () => {
+    const others = await Promise.all(nodes.map((server) => member(server)));
+    const lost = await member(nodes[0], { reconnection: false });
+    await together(lost, ...others);
+    await others[0].op('emit', { event: 'before' });
+    await eventually(() => lost.heard.some(([name]) => name === 'before'), 'it has an offset');
+    const was = lost.id;
+    lost.io.engine.close();
+    await eventually(async () => !(await others[0].op('fetchSockets')).some(({ id }) => id === was), 'it is gone');
+    const names = ({ heard }) => heard.splice(0).map(([name, n]) => `${name} ${n}`);
+    const messages = [['missed'], ['large', 'x'.repeat(20_000)], ['binary', Buffer.alloc(100)]];
+    for (const other of others) names(other);
+    for (const [n, from] of others.entries()) {
+      for (const [event, ...args] of messages) await from.op('emit', { event, args: [n, ...args] });
+      await eventually(() => others.every(({ heard }) => heard.length >= 3), 'all hear the messages');
+      // Node's server has several connections, so its messages arrive in any order.
+      for (const other of others) assert.deepEqual(names(other).sort(), messages.map(([event]) => `${event} ${n}`).sort());
+    }
+    const back = await member(nodes[1], { lost });
+    assert.equal(back.recovered, true);
+    await others[2].op('emit', { event: 'live', args: [2] });
+    await eventually(() => [back, ...others].every(({ heard }) => heard.some(([name]) => name === 'live')), "all hear Node's event");
+    await others[0].op('emit', { event: 'end', args: [0] });
+    await eventually(() => [back, ...others].every(({ heard }) => heard.some(([name]) => name === 'end')), 'all hear the end');
+    const missed = [0, 1].flatMap((n) => [`missed ${n}`, `large ${n}`, `binary ${n}`]);
+    assert.deepEqual(names(back), [...missed, 'live 2', 'end 0']);
+    for (const other of others) assert.deepEqual(names(other), ['live 2', 'end 0']);
+  });
+});

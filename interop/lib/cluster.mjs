@@ -19,7 +19,7 @@ export const NOTHING = Symbol('nothing');
 
 /** The engine of an adapter. */
 export function engineOf(adapter) {
-  return adapter.startsWith('redis') ? 'redis' : adapter;
+  return ['redis', 'postgres'].find((name) => adapter.startsWith(name)) ?? adapter;
 }
 
 /** Starts a real engine. It ends with this process, because its standard input does. */

@@ -6,7 +6,12 @@ import { createInterface } from 'node:readline';
 import { program } from './server.mjs';
 
 /** The scheme that selects the protocol of our emitter, by adapter or engine, if the engine's own does not. */
-const SCHEMES = { 'redis-sharded': 'redis+sharded', 'redis-streams': 'redis+streams', 'nats-jetstream': 'nats+jetstream' };
+const SCHEMES = {
+  'redis-sharded': 'redis+sharded',
+  'redis-streams': 'redis+streams',
+  'postgres-log': 'postgres+log',
+  'nats-jetstream': 'nats+jetstream',
+};
 
 /** The address for the programs of our emitter. */
 export function addressOf(adapter, { kind, url }) {

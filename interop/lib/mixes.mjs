@@ -11,6 +11,8 @@ const pairs = (adapters, ...kinds) => adapters.map((adapter) => ({ adapter, kind
 export const MIXES = [
   ...pairs(RUST.filter((adapter) => NODE.includes(adapter)), 'rust', 'node'),
   ...pairs(RUST, 'rust', 'rust'),
+  // Our nodes have a log beside the channels, and Node's do not.
+  ...pairs(['postgres-log'], 'rust', 'node'),
   // Node alone shows that the expectations of the tests are right.
   ...pairs(NODE, 'node', 'node'),
 ].filter(picked);

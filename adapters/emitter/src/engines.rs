@@ -81,6 +81,10 @@ mod on_postgres {
         /// `@socket.io/postgres-adapter`. The options are those of the adapter. Options for
         /// listening have no effect.
         ///
+        /// If the servers use
+        /// [`connection_state_recovery`](PostgresConfig::connection_state_recovery), set it here
+        /// too. Clients that are disconnected then recover the emitted events later.
+        ///
         /// # Errors
         ///
         /// An option is invalid, or the database cannot be reached.

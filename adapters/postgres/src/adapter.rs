@@ -10,14 +10,16 @@ use std::{
 
 use socketio_adapter::{
     AdapterError, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, Message, Offset, Seat,
+    recovery::SessionStore,
 };
-use tokio::task::AbortHandle;
+use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
     config::PostgresConfig,
     error::PostgresError,
     listener::Listener,
     publisher::Publisher,
+    recovery::Sessions,
     registry::{Membership, Registry},
 };
 
@@ -56,6 +58,7 @@ impl PostgresAdapter {
                 config: self.config.clone(),
                 registry: self.registry.clone(),
                 publisher: publisher.clone(),
+                subscribed: Notify::new(),
             };
             Started { publisher, listener: tokio::spawn(listener.run()).abort_handle() }
         });
@@ -80,6 +83,10 @@ impl ClusterAdapter for PostgresAdapter {
         Discovery::Heartbeats(self.config.heartbeats)
     }
 
+    fn keeps_log(&self) -> bool {
+        self.config.log.is_some()
+    }
+
     fn join(
         &self,
         seat: Seat,
@@ -88,20 +95,27 @@ impl ClusterAdapter for PostgresAdapter {
         Box::pin(async move {
             let channel = self.config.channel(seat.nsp.as_str())?;
             let publisher = self.start().clone();
-            // Dropping `membership` leaves again, if the caller stops waiting or the join times
-            // out.
-            let (membership, subscribed) = self.registry.join(channel.clone(), seat, inbox);
             let timeout = self.config.timeout;
             let joined = tokio::time::timeout(timeout, async {
+                if self.config.log.is_some() {
+                    publisher.log().await?.check_privileges().await?;
+                }
+                // Dropping `membership` leaves again, if the caller stops waiting or the join times
+                // out.
+                let (membership, subscribed) = self.registry.join(channel.clone(), seat, inbox);
                 let subscribed = subscribed.await.map_err(|_| PostgresError::Away)?;
                 subscribed.map_err(|error| PostgresError::Denied { channel, error })?;
-                publisher.connected().await
+                publisher.connected().await?;
+                Ok::<_, PostgresError>(membership)
             });
-            joined.await.map_err(|_| match publisher.not_connected() {
+            let membership = joined.await.map_err(|_| match publisher.not_connected() {
                 PostgresError::Away => PostgresError::Timeout(timeout),
                 lost => lost,
             })??;
-            let link = PostgresLink { publisher, left: AtomicBool::new(false), membership };
+            let store = Sessions { publisher: publisher.clone(), nsp: membership.nsp().clone() };
+            let sessions = self.config.log.is_some().then(|| Arc::new(store));
+            let link =
+                PostgresLink { publisher, left: AtomicBool::new(false), membership, sessions };
             Ok(Arc::new(link) as Arc<dyn Link>)
         })
     }
@@ -111,6 +125,7 @@ struct PostgresLink {
     publisher: Arc<Publisher>,
     left: AtomicBool,
     membership: Membership,
+    sessions: Option<Arc<Sessions>>,
 }
 
 impl Link for PostgresLink {
@@ -119,14 +134,18 @@ impl Link for PostgresLink {
             if self.left.load(Ordering::Acquire) {
                 return Err(AdapterError::Left);
             }
-            self.publisher.publish(&message).await?;
-            Ok(None)
+            let offset = self.publisher.send(&message).await?;
+            Ok(offset.map(|offset| offset.to_string().into()))
         })
     }
 
     fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
         // Never called, because nodes are known by their heartbeats.
         Box::pin(async { Ok(1) })
+    }
+
+    fn sessions(&self) -> Option<Arc<dyn SessionStore>> {
+        self.sessions.clone().map(|sessions| sessions as Arc<dyn SessionStore>)
     }
 
     fn leave(&self) -> BoxFuture<'_, ()> {

@@ -11,10 +11,14 @@ use tokio_postgres::{
 use crate::{
     connect::{Connect, Connector},
     error::PostgresError,
+    recovery::EventLog,
 };
 
 /// PostgreSQL refuses notifications of this many bytes or more.
 const MAX_PAYLOAD: usize = 8000;
+
+/// PostgreSQL truncates names after this many bytes.
+const MAX_NAME: usize = 63;
 
 /// Configuration of a [`PostgresAdapter`](crate::PostgresAdapter) or a
 /// [`Publisher`](crate::Publisher). The defaults are those of Node's adapter.
@@ -31,6 +35,7 @@ pub struct PostgresConfig {
     pub(crate) timeout: Duration,
     pub(crate) heartbeats: Heartbeats,
     pub(crate) limits: ClusterLimits,
+    pub(crate) log: Option<Arc<EventLog>>,
 }
 
 impl PostgresConfig {
@@ -56,6 +61,7 @@ impl PostgresConfig {
             timeout: Duration::from_secs(5),
             heartbeats: Heartbeats::default(),
             limits: ClusterLimits::default(),
+            log: None,
         }
     }
 
@@ -87,9 +93,9 @@ impl PostgresConfig {
         self
     }
 
-    /// Sets whether a missing table is created (default yes). A role that must not create tables
+    /// Sets whether missing tables are created (default yes). A role that must not create tables
     /// needs an existing one: `(id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload
-    /// bytea)`.
+    /// bytea)`. [`EventLog`] shows those of connection state recovery.
     pub fn create_table(mut self, create: bool) -> Self {
         self.create_table = create;
         self
@@ -103,7 +109,7 @@ impl PostgresConfig {
     }
 
     /// Sets how often rows older than this interval are deleted from the table (default 30 s, at
-    /// least 100 ms).
+    /// least 100 ms). The [log](Self::connection_state_recovery) is trimmed as often.
     pub fn cleanup_interval(mut self, interval: Duration) -> Self {
         self.cleanup_interval = interval.max(Duration::from_millis(100));
         self
@@ -129,9 +135,36 @@ impl PostgresConfig {
         self
     }
 
+    /// Lets every node restore the sessions of the others, with the events that a client missed
+    /// (default: only the node that lost a session can restore it). Needs two tables, whose options
+    /// are [`EventLog`]. All nodes of this library in the cluster must set it, and programs that
+    /// only emit should.
+    ///
+    /// Node's servers in the same cluster are not affected. Their events arrive as without a log,
+    /// so a client that is disconnected at that moment misses them.
+    ///
+    /// Costs: an event is also inserted into the log, by the statement that sends it, so there are
+    /// no further round trips. A sender gets its own events through the database. A lost connection
+    /// takes one statement, a restored session two or more.
+    ///
+    /// ```
+    /// use socketio_adapter_postgres::{EventLog, PostgresConfig};
+    ///
+    /// let config = PostgresConfig::new("postgres://app@localhost/app".parse()?)
+    ///     .connection_state_recovery(EventLog::default());
+    /// # let _ = config;
+    /// # Ok::<(), socketio_adapter_postgres::tokio_postgres::Error>(())
+    /// ```
+    pub fn connection_state_recovery(mut self, log: EventLog) -> Self {
+        self.log = Some(Arc::new(log));
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), PostgresError> {
-        if !is_table(&self.table) {
-            return Err(PostgresError::Table(self.table.clone()));
+        let log = self.log.as_deref().map(|log| [log.sequence(), log.sessions_table.clone()]);
+        let tables = log.into_iter().flatten().chain([self.table.clone()]);
+        if let Some(table) = tables.into_iter().find(|table| !is_table(table)) {
+            return Err(PostgresError::Table(table));
         }
         self.channel("/").map(drop)
     }
@@ -139,7 +172,7 @@ impl PostgresConfig {
     /// Returns the channel of a namespace.
     pub(crate) fn channel(&self, nsp: &str) -> Result<String, PostgresError> {
         let channel = format!("{}#{nsp}", self.channel_prefix);
-        match channel.len() <= 63 && !channel.contains('\0') {
+        match channel.len() <= MAX_NAME && !channel.contains('\0') {
             true => Ok(channel),
             false => Err(PostgresError::Channel(channel)),
         }
@@ -159,7 +192,9 @@ impl fmt::Debug for PostgresConfig {
 fn is_table(table: &str) -> bool {
     let plain = |part: &str| {
         let first = part.bytes().next().is_some_and(|c| c.is_ascii_alphabetic() || c == b'_');
-        first && part.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
+        first
+            && part.len() <= MAX_NAME
+            && part.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
     };
     table.split('.').count() <= 2 && table.split('.').all(plain)
 }
@@ -184,7 +219,7 @@ mod tests {
         for good in ["socket_io_attachments", "app.attachments", "_a1"] {
             assert!(is_table(good), "{good}");
         }
-        for bad in ["", "a b", "a.b.c", "1a", "a.", "\"a\"", "a;b"] {
+        for bad in ["", "a b", "a.b.c", &"a".repeat(64), "1a", "a.", "\"a\"", "a;b"] {
             assert!(!is_table(bad), "{bad}");
         }
     }

@@ -38,6 +38,13 @@ pub enum PostgresError {
     /// schema and table.
     #[error("`{0}` is not a valid name of a table")]
     Table(String),
+    /// A table of [`EventLog`](crate::EventLog), or its sequence, does not exist, or the role lacks
+    /// a privilege on it. Contains the reason.
+    #[error("connection state recovery is not possible: {0}")]
+    NoLog(String),
+    /// The log no longer contains the event at which a client wants to continue.
+    #[error("the log has been trimmed beyond the offset")]
+    Trimmed,
     /// The message exceeds `max_message_bytes`, which the other nodes enforce.
     #[error("{0}")]
     Message(#[from] MessageError),
@@ -67,7 +74,9 @@ impl From<PostgresError> for AdapterError {
     fn from(error: PostgresError) -> Self {
         match error {
             PostgresError::Table(_) | PostgresError::Message(_) => Self::Refused(error.into()),
-            PostgresError::Channel(_) | PostgresError::Denied { .. } => Self::Denied(error.into()),
+            PostgresError::Channel(_) | PostgresError::Denied { .. } | PostgresError::NoLog(_) => {
+                Self::Denied(error.into())
+            }
             PostgresError::Away | PostgresError::Lost(_) => Self::Away(error.into()),
             _ => Self::Engine(error.into()),
         }

@@ -5,6 +5,8 @@
 //! - [`PostgresConfig`]: the database, TLS, and every option with its default.
 //! - [`PostgresAdapter`]: the adapter of a server. It uses two connections, however many namespaces
 //!   the server has.
+//! - [`EventLog`]: the tables of connection state recovery, with which every node can restore a
+//!   session. Off by default.
 //! - [`Publisher`]: the sending half, for programs without a server.
 //!
 //! ```no_run
@@ -19,7 +21,8 @@
 //! ```
 //!
 //! PostgreSQL delivers a notification only to current listeners. A node that lost its connection
-//! misses messages until it listens again.
+//! misses messages until it listens again. With an [`EventLog`], it then reads the events that it
+//! missed.
 
 mod adapter;
 mod config;
@@ -27,6 +30,7 @@ mod connect;
 mod error;
 mod listener;
 mod publisher;
+mod recovery;
 mod registry;
 mod sync;
 mod table;
@@ -36,4 +40,5 @@ pub use adapter::PostgresAdapter;
 pub use config::PostgresConfig;
 pub use error::PostgresError;
 pub use publisher::Publisher;
+pub use recovery::EventLog;
 pub use tokio_postgres;

@@ -7,8 +7,11 @@ use std::{
     time::Duration,
 };
 
-use socketio_adapter::{Message, MessageError};
-use tokio::time::{Instant, timeout_at};
+use socketio_adapter::{Message, MessageError, Seat, recovery::PageSize};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 use tokio_postgres::{AsyncMessage, Client, Notification};
 
 use crate::{
@@ -16,7 +19,8 @@ use crate::{
     connect::{connect, retry_pause},
     error::PostgresError,
     publisher::Publisher,
-    registry::Registry,
+    recovery::Row,
+    registry::{Lagging, Registry},
     sync::lock,
     wire,
 };
@@ -32,7 +36,12 @@ pub(crate) struct Listener {
     pub(crate) config: PostgresConfig,
     pub(crate) registry: Arc<Registry>,
     pub(crate) publisher: Arc<Publisher>,
+    /// Notified when channels have been subscribed to, if there is a log.
+    pub(crate) subscribed: Notify,
 }
+
+/// The part of the log that is read at once after a lost connection.
+const PAGE: PageSize = PageSize { packets: 256, bytes: 1 << 20 };
 
 impl Listener {
     /// Listens forever.
@@ -55,22 +64,27 @@ impl Listener {
             timeout: self.config.timeout,
             last_received: Instant::now().into(),
         };
+        self.registry.mark_disconnected();
         let mut subscribed = pin!(self.subscribe(&client));
         let mut alive = pin!(watch(&client));
         loop {
-            tokio::select! {
+            let handled = tokio::select! {
                 message = driver.next() => match message {
                     // The next message is not read before this one is delivered. Waiting messages
                     // stay in the database.
                     Ok(AsyncMessage::Notification(notification)) => {
-                        self.receive(&notification).await;
-                        client.note_received();
+                        self.receive(&notification).await
                     }
-                    Ok(_) => {}
-                    Err(error) => return error,
+                    Ok(_) => continue,
+                    Err(error) => Err(error),
                 },
-                error = &mut subscribed => return error,
-                error = &mut alive => return error,
+                () = self.subscribed.notified() => self.catch_up().await,
+                error = &mut subscribed => Err(error),
+                error = &mut alive => Err(error),
+            };
+            match handled {
+                Ok(()) => client.note_received(),
+                Err(error) => return error,
             }
         }
     }
@@ -102,6 +116,10 @@ impl Listener {
                 }
             }
             self.registry.mark_subscribed(&subscribed);
+            match self.config.log {
+                Some(_) => self.subscribed.notify_one(),
+                None => self.registry.admit(),
+            }
             active = subscribed;
             warned.retain(|channel, _| wanted.contains(channel));
             let refused = !wanted.is_subset(&active);
@@ -112,34 +130,102 @@ impl Listener {
         }
     }
 
-    async fn receive(&self, notification: &Notification) {
+    /// Reads the entries of the log that were appended while there was no connection, and where the
+    /// log ends for namespaces that join. Notifications that arrive in the meantime wait.
+    async fn catch_up(&self) -> Result<(), PostgresError> {
+        for Lagging { channel, seat, missing_after } in self.registry.lagging() {
+            let nsp = seat.nsp.as_str();
+            let mut more = missing_after;
+            while let Some(from) = more {
+                let rows = self.publisher.read(nsp, from, PAGE).await?;
+                if from > 0 && rows.first().is_some_and(|first| first.id != from) {
+                    tracing::warn!(target: "socketio::cluster", nsp, "events may be lost: the log was trimmed before this node read it");
+                }
+                more = rows.last().map(|last| last.id).filter(|last| *last > from);
+                for row in rows {
+                    if self.registry.advance(&channel, row.id) {
+                        self.deliver(&channel, &seat, &row);
+                    }
+                }
+            }
+            let end = async { self.publisher.log().await?.end(nsp).await };
+            match self.publisher.with_timeout(end).await {
+                Ok(end) => self.registry.mark_caught_up(&channel, end),
+                Err(error) if error.is_refusal() => {
+                    let error = Arc::new(error);
+                    if !self.registry.mark_refused(&channel, &error) {
+                        return Err(PostgresError::Lost(error));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver(&self, channel: &str, seat: &Seat, row: &Row) {
+        let limits = &self.config.limits;
+        let message = match &row.payload {
+            Some(payload) => Message::decode_in(payload, &seat.nsp, limits),
+            None => Err(MessageError::Malformed("an entry of the log is too large")),
+        };
+        self.registry.receivers(channel, None).deliver(message, Some(row.id));
+    }
+
+    async fn receive(&self, notification: &Notification) -> Result<(), PostgresError> {
         let (channel, payload) = (notification.channel(), notification.payload());
-        let message = match wire::attachment(payload) {
+        let offset = wire::offset(payload).filter(|_| self.config.log.is_some());
+        if let Some(offset) = offset {
+            // Earlier entries come first.
+            if self.registry.is_behind(channel) {
+                self.catch_up().await?;
+            }
+            if !self.registry.advance(channel, offset) {
+                return Ok(());
+            }
+        }
+        let attachment = match wire::attachment(payload) {
             Ok(None) => {
                 let receivers = self.registry.receivers(channel, None);
-                let Some(seat) = receivers.seat() else { return };
+                let Some(seat) = receivers.seat() else { return Ok(()) };
                 let limits = &self.config.limits;
-                receivers.deliver(Message::decode_in(payload.as_bytes(), &seat.nsp, limits));
-                return;
+                let message = Message::decode_in(payload.as_bytes(), &seat.nsp, limits);
+                receivers.deliver(message, offset);
+                return Ok(());
             }
-            Ok(Some(attachment)) => {
-                let receivers = self.registry.receivers(channel, Some(&attachment.uid));
-                let Some(seat) = receivers.seat() else { return };
-                let fetched = match self.publisher.fetch(attachment.id).await {
-                    Ok(fetched) => fetched,
-                    Err(error) => {
-                        tracing::warn!(target: "socketio::cluster", %error, "an attachment is lost");
-                        Err(MessageError::Malformed("the attachment cannot be fetched"))
-                    }
-                };
-                let limits = &self.config.limits;
-                let message = fetched.and_then(|wire| Message::decode_in(&wire, &seat.nsp, limits));
-                receivers.deliver(message);
-                return;
+            Ok(Some(attachment)) => attachment,
+            Err(error) => {
+                self.registry.receivers(channel, None).deliver(Err(error), None);
+                return Ok(());
             }
-            Err(error) => Err(error),
         };
-        self.registry.receivers(channel, None).deliver(message);
+        // A node needs its own messages only from the log.
+        let sender = if offset.is_some() { None } else { Some(&*attachment.uid) };
+        let receivers = self.registry.receivers(channel, sender);
+        let Some(seat) = receivers.seat() else { return Ok(()) };
+        if let Some(offset) = offset {
+            let single = PageSize { packets: 0, bytes: 0 };
+            let rows = self.publisher.read(seat.nsp.as_str(), offset, single).await?;
+            match rows.first().filter(|row| row.id == offset) {
+                Some(row) => self.deliver(channel, seat, row),
+                None => receivers.deliver(
+                    Err(MessageError::Malformed("the entry of the log does not exist")),
+                    Some(offset),
+                ),
+            }
+            return Ok(());
+        }
+        let fetched = match self.publisher.fetch(attachment.id).await {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                tracing::warn!(target: "socketio::cluster", %error, "an attachment is lost");
+                Err(MessageError::Malformed("the attachment cannot be fetched"))
+            }
+        };
+        let limits = &self.config.limits;
+        let message = fetched.and_then(|wire| Message::decode_in(&wire, &seat.nsp, limits));
+        receivers.deliver(message, None);
+        Ok(())
     }
 }
 

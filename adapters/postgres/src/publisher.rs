@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use socketio_adapter::{Message, MessageError};
+use socketio_adapter::{ClusterLimits, Message, MessageError, recovery::PageSize};
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
@@ -19,9 +19,10 @@ use crate::{
     config::PostgresConfig,
     connect::{connect, retry_pause},
     error::PostgresError,
+    recovery::{Log, Row, is_logged},
     sync::lock,
     table,
-    wire::{Form, choose_form},
+    wire::{Form, MAX_OFFSET, choose_form},
 };
 
 /// Publishes messages to all nodes of their namespaces. It has one connection, which reconnects
@@ -32,10 +33,17 @@ use crate::{
 #[derive(Debug)]
 pub struct Publisher {
     config: PostgresConfig,
-    client: watch::Receiver<Option<Arc<Client>>>,
+    connected: watch::Receiver<Option<Connected>>,
     refusal: Refusal,
     broken: Arc<Notify>,
     task: AbortHandle,
+}
+
+/// A connection, and the log over it if there is one.
+#[derive(Clone, Debug)]
+struct Connected {
+    client: Arc<Client>,
+    log: Option<Log>,
 }
 
 /// The reason of the last connection loss. It is kept after reconnecting.
@@ -55,11 +63,11 @@ impl Publisher {
 
     /// Starts with a configuration that has been checked.
     pub(crate) fn spawn(config: PostgresConfig) -> Self {
-        let (sender, client) = watch::channel(None);
+        let (sender, connected) = watch::channel(None);
         let (refusal, broken) = (Refusal::default(), Arc::new(Notify::new()));
-        let connected = stay_connected(config.clone(), sender, refusal.clone(), broken.clone());
-        let task = tokio::spawn(connected).abort_handle();
-        Self { config, client, refusal, broken, task }
+        let connecting = stay_connected(config.clone(), sender, refusal.clone(), broken.clone());
+        let task = tokio::spawn(connecting).abort_handle();
+        Self { config, connected, refusal, broken, task }
     }
 
     /// Waits for a connection.
@@ -81,20 +89,61 @@ impl Publisher {
     /// message. Otherwise returns an error if the database refuses or does not respond in time.
     /// Publishing is not retried.
     pub async fn publish(&self, message: &Message) -> Result<(), PostgresError> {
-        let channel = self.config.channel(message.nsp.as_str())?;
-        let form = choose_form(message, self.config.payload_threshold, &self.config.limits)?;
-        let client = self.client.borrow().clone().ok_or(PostgresError::Away)?;
+        self.send(message).await.map(drop)
+    }
+
+    /// Publishes a message like [`publish`](Self::publish). Returns its offset if it is in the log.
+    pub(crate) async fn send(&self, message: &Message) -> Result<Option<i64>, PostgresError> {
+        let PostgresConfig { table, payload_threshold, limits, .. } = &self.config;
+        let nsp = message.nsp.as_str();
+        let channel = self.config.channel(nsp)?;
+        let connected = self.connected.borrow().clone();
+        let Connected { client, log } = connected.ok_or(PostgresError::Away)?;
+        let log = log.filter(|_| is_logged(&message.body));
+        let threshold = match log {
+            Some(_) => payload_threshold.saturating_sub(MAX_OFFSET),
+            None => *payload_threshold,
+        };
+        let form = choose_form(message, threshold, limits)?;
         let sent = async {
-            match &form {
-                Form::Inline(json) => notify(&client, &channel, json).await,
-                Form::Attached { payload, before, after } => {
-                    let table = &self.config.table;
-                    table::insert_and_notify(&client, table, &channel, payload, (before, after))
-                        .await
+            match (&form, log) {
+                (Form::Inline(json), None) => notify(&client, &channel, json).await.map(|()| None),
+                (Form::Inline(json), Some(log)) => {
+                    let members = json.get(1..).unwrap_or_default();
+                    log.append_inline(nsp, &channel, members).await.map(Some)
+                }
+                (Form::Attached { payload, before, after }, None) => {
+                    let header = (&**before, *after);
+                    let sent = table::insert_and_notify(&client, table, &channel, payload, header);
+                    sent.await.map(|()| None)
+                }
+                (Form::Attached { payload, before, after }, Some(log)) => {
+                    let members = (before.get(1..).unwrap_or_default(), *after);
+                    log.append_attached(nsp, &channel, payload, table, members).await.map(Some)
                 }
             }
         };
         self.with_timeout(sent).await
+    }
+
+    pub(crate) fn limits(&self) -> &ClusterLimits {
+        &self.config.limits
+    }
+
+    /// Waits for a connection, and returns the log over it.
+    pub(crate) async fn log(&self) -> Result<Log, PostgresError> {
+        self.wait().await?.log.ok_or(PostgresError::Away)
+    }
+
+    /// Reads a page of the log, which begins with the entry `from`.
+    pub(crate) async fn read(
+        &self,
+        nsp: &str,
+        from: i64,
+        size: PageSize,
+    ) -> Result<Vec<Row>, PostgresError> {
+        let limits = self.limits();
+        self.with_timeout(async { self.log().await?.read(nsp, from, size, limits).await }).await
     }
 
     /// Fetches the message with this id from the table.
@@ -103,7 +152,7 @@ impl Publisher {
         id: i64,
     ) -> Result<Result<Bytes, MessageError>, PostgresError> {
         let fetched = async {
-            let client = self.wait().await?;
+            let client = self.wait().await?.client;
             table::fetch(&client, &self.config.table, id, &self.config.limits).await
         };
         self.with_timeout(fetched).await
@@ -115,21 +164,21 @@ impl Publisher {
         refusal.map_or(PostgresError::Away, PostgresError::Lost)
     }
 
-    async fn wait(&self) -> Result<Arc<Client>, PostgresError> {
-        let mut client = self.client.clone();
-        let found = client.wait_for(Option::is_some).await;
-        found.ok().and_then(|client| client.clone()).ok_or(PostgresError::Away)
+    async fn wait(&self) -> Result<Connected, PostgresError> {
+        let mut connected = self.connected.clone();
+        let found = connected.wait_for(Option::is_some).await;
+        found.ok().and_then(|connected| connected.clone()).ok_or(PostgresError::Away)
     }
 
     /// Limits the time of a request. If a response is late, the connection is closed, so that the
     /// next request fails at once.
-    async fn with_timeout<T>(
+    pub(crate) async fn with_timeout<T>(
         &self,
         work: impl Future<Output = Result<T, PostgresError>>,
     ) -> Result<T, PostgresError> {
         let done = tokio::time::timeout(self.config.timeout, work).await;
         done.unwrap_or_else(|_| {
-            if self.client.borrow().is_some() {
+            if self.connected.borrow().is_some() {
                 self.broken.notify_waiters();
             }
             Err(PostgresError::Timeout(self.config.timeout))
@@ -152,18 +201,18 @@ async fn notify(client: &Client, channel: &str, payload: &str) -> Result<(), Pos
 
 async fn stay_connected(
     config: PostgresConfig,
-    clients: watch::Sender<Option<Arc<Client>>>,
+    connected: watch::Sender<Option<Connected>>,
     refusal: Refusal,
     broken: Arc<Notify>,
 ) {
     loop {
         let error = tokio::select! {
-            error = session(&config, &clients) => error,
+            error = session(&config, &connected) => error,
             () = broken.notified() => PostgresError::Timeout(config.timeout),
         };
         tracing::warn!(target: "socketio::cluster", %error, "the publishing connection is lost");
         *lock(&refusal) = Some(Arc::new(error));
-        clients.send_replace(None);
+        connected.send_replace(None);
         retry_pause().await;
     }
 }
@@ -171,14 +220,13 @@ async fn stay_connected(
 /// Runs one connection until it ends.
 async fn session(
     config: &PostgresConfig,
-    clients: &watch::Sender<Option<Arc<Client>>>,
+    connected: &watch::Sender<Option<Connected>>,
 ) -> PostgresError {
     let (client, mut driver) = match connect(&*config.connect, config.timeout).await {
         Ok(connected) => connected,
         Err(error) => return error,
     };
-    let client = Arc::new(client);
-    let mut maintain = pin!(maintain(config, client, clients));
+    let mut maintain = pin!(maintain(config, client.into(), connected));
     tokio::select! {
         error = driver.run() => error,
         error = &mut maintain => error,
@@ -189,13 +237,24 @@ async fn session(
 async fn maintain(
     config: &PostgresConfig,
     client: Arc<Client>,
-    clients: &watch::Sender<Option<Arc<Client>>>,
+    connected: &watch::Sender<Option<Connected>>,
 ) -> PostgresError {
+    let log = config.log.clone().map(|options| Log::new(client.clone(), options));
     let begin = async {
-        // Notifications do not survive a crash, so waiting for the disk is useless.
-        client.batch_execute("SET synchronous_commit = off").await?;
+        // Notifications do not survive a crash, so waiting for the disk is useless. A lock that
+        // takes too long is reported while the connection is still usable.
+        let settings = format!(
+            "SET synchronous_commit = off; SET lock_timeout = {}",
+            (config.timeout / 2).as_millis().clamp(1, 1_000_000_000)
+        );
+        client.batch_execute(&settings).await?;
         if let Err(error) = table::create(&client, config).await {
             tracing::warn!(target: "socketio::cluster", %error, "no table for large and binary messages");
+        }
+        if let Some(log) = log.as_ref().filter(|_| config.create_table)
+            && let Err(error) = log.create().await
+        {
+            tracing::warn!(target: "socketio::cluster", %error, "no tables for connection state recovery");
         }
         Ok::<_, PostgresError>(())
     };
@@ -204,11 +263,11 @@ async fn maintain(
         Ok(Err(error)) => return error,
         Err(_) => return PostgresError::Timeout(config.timeout),
     }
-    clients.send_replace(Some(client.clone()));
+    connected.send_replace(Some(Connected { client: client.clone(), log: log.clone() }));
     loop {
         tokio::time::sleep(config.cleanup_interval).await;
-        if let Err(error) = delete_old(config, &client).await {
-            tracing::warn!(target: "socketio::cluster", %error, "cannot delete old attachments");
+        if let Err(error) = delete_old(config, &client, log.as_ref()).await {
+            tracing::warn!(target: "socketio::cluster", %error, "cannot delete old rows");
             if client.is_closed() || matches!(error, PostgresError::Timeout(_)) {
                 return error;
             }
@@ -216,11 +275,21 @@ async fn maintain(
     }
 }
 
-async fn delete_old(config: &PostgresConfig, client: &Client) -> Result<(), PostgresError> {
+async fn delete_old(
+    config: &PostgresConfig,
+    client: &Client,
+    log: Option<&Log>,
+) -> Result<(), PostgresError> {
     // This limit is longer than that of other requests, so that a slow cleanup does not close the
     // connection.
     let timeout = config.timeout.saturating_mul(2).max(Duration::from_secs(1));
-    let swept = table::delete_old(client, &config.table, config.cleanup_interval);
+    let swept = async {
+        let attachments = table::delete_old(client, &config.table, config.cleanup_interval).await;
+        match log {
+            Some(log) => log.delete_old().await.and(attachments),
+            None => attachments,
+        }
+    };
     let swept = tokio::time::timeout(timeout, swept).await;
     swept.unwrap_or(Err(PostgresError::Timeout(timeout)))
 }

@@ -5,7 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use socketio_adapter::{Inbox, Message, MessageError, Seat};
+use socketio_adapter::{Body, Inbox, Message, MessageError, Seat};
+use socketio_parser::Nsp;
 use tokio::sync::{Notify, oneshot};
 
 use crate::{error::PostgresError, sync::lock};
@@ -13,14 +14,28 @@ use crate::{error::PostgresError, sync::lock};
 /// The namespaces that have joined. The listener compares the channels here with its subscriptions.
 #[derive(Default)]
 pub(crate) struct Registry {
-    channels: Mutex<HashMap<String, Vec<Member>>>,
+    channels: Mutex<HashMap<String, Channel>>,
     /// Notified when the set of channels may have changed.
     pub(crate) changed: Notify,
+}
+
+/// A channel, which belongs to one namespace.
+#[derive(Default)]
+struct Channel {
+    members: Vec<Member>,
+    /// The last entry of the log that was delivered. `None` until the log was first read.
+    position: Option<i64>,
+    /// Whether the current connection listens to the channel.
+    subscribed: bool,
+    /// Whether the entries from before the subscription have been read.
+    caught_up: bool,
 }
 
 struct Member {
     seat: Seat,
     inbox: Arc<dyn Inbox>,
+    /// The last entry of the log before the namespace joined.
+    after: i64,
     /// Sent once the channel is subscribed to, or refused.
     waiting: Option<oneshot::Sender<Subscribed>>,
 }
@@ -35,6 +50,14 @@ pub(crate) struct Membership {
     seat: Seat,
 }
 
+/// A channel whose log must be read before its notifications.
+pub(crate) struct Lagging {
+    pub(crate) channel: String,
+    pub(crate) seat: Seat,
+    /// The last entry that was delivered, if entries after it may be missing.
+    pub(crate) missing_after: Option<i64>,
+}
+
 impl Registry {
     /// Adds a namespace. The returned receiver resolves when its channel is subscribed to.
     pub(crate) fn join(
@@ -44,8 +67,8 @@ impl Registry {
         inbox: Arc<dyn Inbox>,
     ) -> (Membership, oneshot::Receiver<Subscribed>) {
         let (sender, subscribed) = oneshot::channel();
-        let member = Member { seat: seat.clone(), inbox, waiting: Some(sender) };
-        self.channels().entry(channel.clone()).or_default().push(member);
+        let member = Member { seat: seat.clone(), inbox, after: i64::MAX, waiting: Some(sender) };
+        self.channels().entry(channel.clone()).or_default().members.push(member);
         self.changed.notify_one();
         (Membership { registry: self.clone(), channel, seat }, subscribed)
     }
@@ -55,59 +78,140 @@ impl Registry {
         self.channels().keys().cloned().collect()
     }
 
-    /// Reports that these channels are subscribed to.
+    /// Reports that a new connection subscribes to no channel yet.
+    pub(crate) fn mark_disconnected(&self) {
+        for channel in self.channels().values_mut() {
+            (channel.subscribed, channel.caught_up) = (false, false);
+        }
+    }
+
+    /// Reports that exactly these channels are subscribed to.
     pub(crate) fn mark_subscribed(&self, active: &HashSet<String>) {
-        self.notify(active, &Ok(()));
+        for (name, channel) in &mut *self.channels() {
+            channel.subscribed = active.contains(name);
+        }
     }
 
     /// Reports that this channel is refused. Returns whether a join waited for it.
     pub(crate) fn mark_refused(&self, channel: &str, error: &Arc<PostgresError>) -> bool {
-        self.notify(&HashSet::from([channel.to_owned()]), &Err(error.clone())) > 0
+        let waiting = self.take_waiting(|name, _| name == channel);
+        let joins = !waiting.is_empty();
+        for waiting in waiting {
+            let _ = waiting.send(Err(error.clone()));
+        }
+        joins
     }
 
-    /// Returns how many joins waited for these channels.
-    fn notify(&self, channels: &HashSet<String>, subscribed: &Subscribed) -> usize {
-        let waiting: Vec<_> = self
-            .channels()
-            .iter_mut()
-            .filter(|(channel, _)| channels.contains(*channel))
-            .flat_map(|(_, seats)| seats.iter_mut().filter_map(|seat| seat.waiting.take()))
-            .collect();
-        let count = waiting.len();
-        for waiting in waiting {
-            let _ = waiting.send(subscribed.clone());
+    /// Completes the joins of all subscribed channels, without a log.
+    pub(crate) fn admit(&self) {
+        for waiting in self.take_waiting(|_, channel| channel.subscribed) {
+            let _ = waiting.send(Ok(()));
         }
-        count
+    }
+
+    /// Reports that a notification arrived on this channel, which is therefore subscribed to.
+    /// Returns whether the log must be read first.
+    pub(crate) fn is_behind(&self, channel: &str) -> bool {
+        let mut channels = self.channels();
+        let Some(channel) = channels.get_mut(channel) else { return false };
+        channel.subscribed = true;
+        !channel.caught_up
+    }
+
+    /// Returns the subscribed channels whose log must be read.
+    pub(crate) fn lagging(&self) -> Vec<Lagging> {
+        let channels = self.channels();
+        let lagging = channels.iter().filter_map(|(name, channel)| {
+            let joining = channel.members.iter().any(|member| member.waiting.is_some());
+            let seat = channel.members.first()?.seat.clone();
+            let missing_after = channel.position.filter(|_| !channel.caught_up);
+            (channel.subscribed && (joining || !channel.caught_up)).then(|| Lagging {
+                channel: name.clone(),
+                seat,
+                missing_after,
+            })
+        });
+        lagging.collect()
+    }
+
+    /// Reports that the log of a channel has been read, and where it ends now. Completes the joins
+    /// of the channel.
+    pub(crate) fn mark_caught_up(&self, channel: &str, end: i64) {
+        let mut waiting = Vec::new();
+        if let Some(channel) = self.channels().get_mut(channel) {
+            // A database that lost its last transactions continues with smaller numbers.
+            channel.position = Some(channel.position.map_or(end, |position| position.min(end)));
+            channel.caught_up = true;
+            for member in &mut channel.members {
+                if let Some(sender) = member.waiting.take() {
+                    member.after = end;
+                    waiting.push(sender);
+                }
+            }
+        }
+        for waiting in waiting {
+            let _ = waiting.send(Ok(()));
+        }
+    }
+
+    /// Reports that an entry of the log is about to be delivered. Returns false if it has been
+    /// delivered before, or if it is from before the join.
+    pub(crate) fn advance(&self, channel: &str, id: i64) -> bool {
+        let mut channels = self.channels();
+        let position = channels.get_mut(channel).and_then(|channel| channel.position.as_mut());
+        let Some(position) = position.filter(|position| **position < id) else { return false };
+        *position = id;
+        true
     }
 
     /// Returns the receivers of a channel, except the sender `from`.
     pub(crate) fn receivers(&self, channel: &str, from: Option<&str>) -> Receivers {
         let channels = self.channels();
-        let seats = channels.get(channel).into_iter().flatten();
-        let others = seats.filter(|other| from != Some(other.seat.uid.as_str()));
-        let found: Vec<_> = others.map(|it| (it.seat.clone(), it.inbox.clone())).collect();
-        Receivers(found)
+        let members = channels.get(channel).into_iter().flat_map(|channel| &channel.members);
+        let others = members.filter(|other| from != Some(other.seat.uid.as_str()));
+        let found = others.map(|it| (it.seat.clone(), it.inbox.clone(), it.after));
+        Receivers(found.collect())
     }
 
-    fn channels(&self) -> MutexGuard<'_, HashMap<String, Vec<Member>>> {
+    fn take_waiting(
+        &self,
+        of: impl Fn(&str, &Channel) -> bool,
+    ) -> Vec<oneshot::Sender<Subscribed>> {
+        let mut channels = self.channels();
+        let channels = channels.iter_mut().filter(|(name, channel)| of(name, channel));
+        let members = channels.flat_map(|(_, channel)| &mut channel.members);
+        members.filter_map(|member| member.waiting.take()).collect()
+    }
+
+    fn channels(&self) -> MutexGuard<'_, HashMap<String, Channel>> {
         lock(&self.channels)
     }
 }
 
-/// The receivers of a message.
-pub(crate) struct Receivers(Vec<(Seat, Arc<dyn Inbox>)>);
+/// The receivers of a message, each with the last entry before it joined.
+pub(crate) struct Receivers(Vec<(Seat, Arc<dyn Inbox>, i64)>);
 
 impl Receivers {
     /// Returns any of the seats. All belong to the same namespace.
     pub(crate) fn seat(&self) -> Option<&Seat> {
-        self.0.first().map(|(seat, _)| seat)
+        self.0.first().map(|(seat, ..)| seat)
     }
 
-    pub(crate) fn deliver(&self, message: Result<Message, MessageError>) {
-        for (seat, inbox) in &self.0 {
+    /// Delivers a message, with its offset if it is in the log.
+    pub(crate) fn deliver(&self, message: Result<Message, MessageError>, offset: Option<i64>) {
+        for (seat, inbox, after) in &self.0 {
+            if offset.is_some_and(|offset| offset <= *after) {
+                continue;
+            }
             match &message {
-                Ok(message) if message.uid == seat.uid => {}
-                Ok(message) => inbox.receive(message.clone(), None),
+                // A node gets its own events from the log. It has already executed its requests.
+                Ok(message)
+                    if message.uid == seat.uid
+                        && (offset.is_none()
+                            || !matches!(message.body, Body::Broadcast { request: None, .. })) => {}
+                Ok(message) => {
+                    inbox.receive(message.clone(), offset.map(|offset| offset.to_string().into()));
+                }
                 Err(error) => inbox.garbage(error),
             }
         }
@@ -115,16 +219,20 @@ impl Receivers {
 }
 
 impl Membership {
+    pub(crate) fn nsp(&self) -> &Nsp {
+        &self.seat.nsp
+    }
+
     /// Removes the namespace. Its inbox receives nothing further.
     pub(crate) fn leave(&self) {
         let left = {
             let mut channels = self.registry.channels();
-            let seats = channels.get_mut(&self.channel);
-            let left = seats.and_then(|seats| {
-                let at = seats.iter().position(|other| other.seat == self.seat)?;
-                Some(seats.swap_remove(at))
+            let members = channels.get_mut(&self.channel).map(|channel| &mut channel.members);
+            let left = members.and_then(|members| {
+                let at = members.iter().position(|other| other.seat == self.seat)?;
+                Some(members.swap_remove(at))
             });
-            channels.retain(|_, seats| !seats.is_empty());
+            channels.retain(|_, channel| !channel.members.is_empty());
             left
         };
         drop(left);

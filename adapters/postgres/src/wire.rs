@@ -4,6 +4,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 use socketio_adapter::{ClusterLimits, Message, MessageError};
 
+/// The beginning of the notification of a message in the log. Node's adapters ignore the field.
+const OFFSET: &str = r#"{"offset":""#;
+
+/// The longest offset that [`OFFSET`] adds to a notification, with its name and punctuation.
+pub(crate) const MAX_OFFSET: usize = OFFSET.len() + 19 + r#"","#.len();
+
 /// The format in which a message is sent.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Form {
@@ -33,6 +39,11 @@ pub(crate) fn choose_form(
     let number = message.body.number();
     let before = format!(r#"{{"uid":{uid},"type":{number},"attachmentId":""#);
     Ok(Form::Attached { payload, before, after: r#""}"# })
+}
+
+/// Parses the offset of a message in the log.
+pub(crate) fn offset(notification: &str) -> Option<i64> {
+    notification.strip_prefix(OFFSET)?.split_once('"')?.0.parse().ok()
 }
 
 /// The notification for a message in the table.

@@ -1,13 +1,13 @@
 //! Connects an emitter to the engine of an address: `redis://`, `redis+sharded://`,
-//! `redis+streams://`, `postgres://`, `nats://`, or `nats+jetstream://` if the servers keep a log.
-//! A `redis` address may list several nodes of a Redis Cluster, separated by commas.
+//! `redis+streams://`, `postgres://`, `nats://`, or `postgres+log://` and `nats+jetstream://` if
+//! the servers keep a log. A `redis` address may list several nodes of a Redis Cluster, separated by commas.
 
 use std::error::Error;
 
 use socketio_emitter::{
     Emitter,
     nats::{JetStream, NatsConfig, async_nats},
-    postgres::PostgresConfig,
+    postgres::{EventLog, PostgresConfig},
     redis::{Nodes, RedisAdapter},
 };
 
@@ -18,6 +18,10 @@ pub(crate) async fn connect(url: &str) -> Result<Emitter, Box<dyn Error>> {
         "redis+sharded" => Emitter::redis_sharded(RedisAdapter::sharded(nodes(rest))).await?,
         "redis+streams" => Emitter::redis_streams(RedisAdapter::streams(nodes(rest))).await?,
         "postgres" | "postgresql" => Emitter::postgres(PostgresConfig::new(url.parse()?)).await?,
+        "postgres+log" => {
+            let config = PostgresConfig::new(format!("postgres://{rest}").parse()?);
+            Emitter::postgres(config.connection_state_recovery(EventLog::default())).await?
+        }
         "nats" => Emitter::nats(NatsConfig::new(async_nats::connect(url).await?))?,
         "nats+jetstream" => {
             let config = NatsConfig::new(async_nats::connect(format!("nats://{rest}")).await?);

@@ -3,7 +3,7 @@
 use std::{error::Error, sync::Arc};
 
 use socketio_adapter_nats::{JetStream, NatsAdapter, NatsConfig, connect_options};
-use socketio_adapter_postgres::{PostgresAdapter, PostgresConfig};
+use socketio_adapter_postgres::{EventLog, PostgresAdapter, PostgresConfig};
 use socketio_adapter_redis::{Nodes, RedisAdapter};
 use socketio_server::{ClusterAdapter, MemoryCluster};
 
@@ -17,8 +17,11 @@ pub(crate) async fn named(
 ) -> Result<Arc<dyn ClusterAdapter>, Box<dyn Error>> {
     Ok(match name {
         "memory" => MemoryCluster::new().adapter(),
-        "postgres" => {
-            let config = PostgresConfig::new(url.parse()?).create_table(true);
+        "postgres" | "postgres-log" => {
+            let mut config = PostgresConfig::new(url.parse()?);
+            if name == "postgres-log" {
+                config = config.connection_state_recovery(EventLog::default());
+            }
             PostgresAdapter::new(match prefix {
                 Some(prefix) => config.channel_prefix(prefix),
                 None => config,

@@ -2,11 +2,12 @@
 //! same contract.
 //!
 //! Environment: `PORT` (default: a free port), `NAME`, `ADAPTER` (`memory` for this node alone,
-//! `redis`, `redis-sharded`, `redis-streams`, `postgres` or `nats`), `URL` of the engine (with
-//! commas between the nodes of a Redis Cluster), `PREFIX` of channels (default: the adapter's),
-//! `RECOVERY` (`1` enables connection state recovery, with `nats` over JetStream), `PING_INTERVAL`
-//! and `PING_TIMEOUT` in milliseconds, `COOKIE` (`1` sets the cookie `io`, for proxies that use
-//! it), `ADMIN` (`1` serves the Admin UI in development mode).
+//! `redis`, `redis-sharded`, `redis-streams`, `postgres`, `postgres-log` with the tables of
+//! recovery, or `nats`), `URL` of the engine (with commas between the nodes of a Redis Cluster),
+//! `PREFIX` of channels (default: the adapter's), `RECOVERY` (`1` enables connection state
+//! recovery, with `nats` over JetStream), `PING_INTERVAL` and `PING_TIMEOUT` in milliseconds,
+//! `COOKIE` (`1` sets the cookie `io`, for proxies that use it), `ADMIN` (`1` serves the Admin UI
+//! in development mode).
 
 mod adapters;
 

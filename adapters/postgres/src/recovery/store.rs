@@ -1,0 +1,105 @@
+//! The store of sessions that every node can restore.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use socketio_adapter::{
+    AdapterError, Body, BoxFuture, Message, Offset,
+    recovery::{Missed, Page, PageSize, SavedSession, SessionStore},
+};
+use socketio_parser::Nsp;
+
+use super::log::parse_offset;
+use crate::{error::PostgresError, publisher::Publisher};
+
+pub(crate) struct Sessions {
+    pub(crate) publisher: Arc<Publisher>,
+    pub(crate) nsp: Nsp,
+}
+
+impl SessionStore for Sessions {
+    fn persist(
+        &self,
+        session: SavedSession,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<(), AdapterError>> {
+        self.persist_all(vec![session], ttl)
+    }
+
+    fn persist_all(
+        &self,
+        sessions: Vec<SavedSession>,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<(), AdapterError>> {
+        Box::pin(async move {
+            let pids: Vec<_> = sessions.iter().map(|session| &*session.pid).collect();
+            let encoded: Vec<_> = sessions.iter().map(SavedSession::to_msgpack).collect();
+            let encoded: Vec<_> = encoded.iter().map(|session| &**session).collect();
+            let nsp = self.nsp.as_str();
+            let persisted =
+                async { self.publisher.log().await?.persist(nsp, &pids, &encoded, ttl).await };
+            Ok(self.publisher.with_timeout(persisted).await?)
+        })
+    }
+
+    fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
+        Box::pin(async move {
+            let forgotten =
+                async { self.publisher.log().await?.forget(self.nsp.as_str(), pid).await };
+            Ok(self.publisher.with_timeout(forgotten).await?)
+        })
+    }
+
+    fn take<'a>(
+        &'a self,
+        pid: &'a str,
+        offset: &'a Offset,
+    ) -> BoxFuture<'a, Result<Option<SavedSession>, AdapterError>> {
+        Box::pin(async move {
+            // The encoding of the database may lack other characters.
+            let offset = parse_offset(offset).filter(|_| pid.bytes().all(|c| c.is_ascii_graphic()));
+            let Some(offset) = offset else { return Ok(None) };
+            let nsp = self.nsp.as_str();
+            let taken = async { self.publisher.log().await?.take(nsp, pid, offset).await };
+            let Some(session) = self.publisher.with_timeout(taken).await? else { return Ok(None) };
+            let session = SavedSession::from_msgpack(&session, self.publisher.limits());
+            Ok(Some(session.map_err(PostgresError::from)?))
+        })
+    }
+
+    fn missed<'a>(
+        &'a self,
+        offset: &'a Offset,
+        size: PageSize,
+    ) -> BoxFuture<'a, Result<Page, AdapterError>> {
+        Box::pin(async move {
+            let from = parse_offset(offset).ok_or(PostgresError::Trimmed)?;
+            let (nsp, limits) = (&self.nsp, self.publisher.limits());
+            let rows = self.publisher.read(nsp.as_str(), from, size).await?;
+            let mut rows = rows.iter();
+            if rows.next().is_none_or(|first| first.id != from) {
+                return Err(PostgresError::Trimmed.into());
+            }
+            let mut page = Page { events: Vec::new(), end: offset.clone(), more: false };
+            let mut bytes = 0_usize;
+            page.more = rows.len() >= size.packets;
+            for row in rows {
+                page.end = row.id.to_string().into();
+                bytes = bytes.saturating_add(row.payload.as_ref().map_or(usize::MAX, Bytes::len));
+                page.more |= bytes >= size.bytes;
+                let message = row.payload.as_ref();
+                let message = message.and_then(|it| Message::decode_in(it, nsp, limits).ok());
+                if let Some(Body::Broadcast { args, selection, request: None }) =
+                    message.map(|message| message.body)
+                {
+                    page.events.push(Missed { offset: page.end.clone(), args, selection });
+                }
+            }
+            Ok(page)
+        })
+    }
+
+    fn is_after(&self, offset: &Offset, other: &Offset) -> bool {
+        parse_offset(offset) > parse_offset(other)
+    }
+}
