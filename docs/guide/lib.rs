@@ -28,6 +28,7 @@ documents! {
     handlers: "src/handlers.md",
     introduction: "src/introduction.md",
     operating: "src/operating.md",
+    performance: "src/performance.md",
     rooms: "src/rooms.md",
     testing: "src/testing.md",
     troubleshooting: "src/troubleshooting.md",

@@ -25,9 +25,11 @@ usage: cargo xtask <command>
   demo [--port N] [--nodes N]  build the chat example and serve it (port 3000 if it is free; 0 = any)
   tidy                         check the invariants of ARCHITECTURE.md
   api [--update]               compare the public items of the crates with the lists in xtask/api
-  bench [--rounds N] [scenario…]
-                               compare the bench server with Node's; prints medians (of 3 rounds)
-  bench client [--rounds N]    compare our client with rust_socketio and Node's client
+  bench [--quick] [--rounds N] [--cases A,B] [--servers A,B] [--write] [--from FILE]
+                               compare our server and client with others, in 12 minutes; --write puts
+                               the tables and the chart into the documents
+  bench million [--clients N] [--servers A,B] [--write] [--from FILE]
+                               10 000 to a million clients of one server, in steps
   bench cluster [--rounds N]   compare broadcasts between our nodes with those between Node's, on each engine
   golden                       regenerate the golden vectors with the Node packages
   fuzz [--minutes N] [target]  fuzz the parsers, N minutes per crate (default 1)";

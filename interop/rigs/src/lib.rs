@@ -3,3 +3,4 @@
 //! The library contains the code that they share with tests of the workspace.
 
 pub mod ops;
+pub mod process;

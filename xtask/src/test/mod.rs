@@ -5,7 +5,7 @@ mod install;
 mod interop;
 mod minimal;
 mod outcome;
-mod python;
+pub(crate) mod python;
 mod readme;
 mod suites;
 

@@ -1,7 +1,7 @@
 //! The tests of Python's clients against our servers.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::counts;
@@ -13,7 +13,7 @@ const MISSING: &str = "needs Python 3.11 or newer with venv: install your system
 
 pub(super) fn python(workspace: &Workspace) -> Result<Outcome, String> {
     let tests = workspace.root.join("interop/python");
-    let python = environment(&workspace.target("python"), &tests.join("requirements.txt"))?;
+    let python = environment(workspace)?;
     let server = workspace.programs()?.bin("conformance");
     let report = workspace.target("python/report.tap");
     // Removes the previous report, which must not be taken for this run's.
@@ -31,21 +31,23 @@ pub(super) fn python(workspace: &Workspace) -> Result<Outcome, String> {
 
 /// The interpreter of a virtual environment with the pinned packages, below the target folder.
 /// Creates it if needed.
-fn environment(folder: &Path, requirements: &Path) -> Result<PathBuf, String> {
+pub(crate) fn environment(workspace: &Workspace) -> Result<PathBuf, String> {
+    let folder = workspace.target("python");
+    let requirements = workspace.root.join("interop/python/requirements.txt");
     let python = folder.join("bin/python");
-    let wanted = fs::read(requirements).map_err(|error| format!("requirements.txt: {error}"))?;
+    let wanted = fs::read(&requirements).map_err(|error| format!("requirements.txt: {error}"))?;
     let stamp = folder.join("requirements.txt");
     if python.exists() && fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
     }
     if folder.exists() {
-        fs::remove_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     let mut recent = Command::new("python3");
     recent.args(["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]);
     process::output(&mut recent).map_err(|_| MISSING.to_owned())?;
     let mut venv = Command::new("python3");
-    process::output(venv.args(["-m", "venv"]).arg(folder)).map_err(|_| MISSING.to_owned())?;
+    process::output(venv.args(["-m", "venv"]).arg(&folder)).map_err(|_| MISSING.to_owned())?;
     let mut pip = Command::new(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"]);
     process::run_ok(pip.arg(requirements))?;

@@ -12,7 +12,10 @@ use socketio_server::{
     Ack, Args, Binary, Data, HandlerError, Server, ServerConfig, Socket, Values,
 };
 
-fn main() -> ExitCode {
+/// More sessions than a test opens.
+const MAX_SESSIONS: usize = 2_000_000;
+
+pub(crate) fn main() -> ExitCode {
     let tuned = env::var("TUNED").is_ok_and(|value| value == "1");
     let current = env::var("RUNTIME").map_or(tuned, |value| value == "current");
     let mut runtime = if current {
@@ -38,6 +41,7 @@ async fn run() -> std::io::Result<()> {
         engine
             .ping_interval(interval)
             .ping_timeout(timeout)
+            .max_sessions(MAX_SESSIONS)
             .per_message_deflate(deflate.then(PerMessageDeflate::default))
     }));
     declare(&io);

@@ -1,9 +1,10 @@
-//! The load of `cargo xtask bench client`: connections that each keep a number of messages in
-//! flight with an echo server.
+//! The client of `cargo xtask bench`: connections that each keep a number of messages in flight with
+//! an echo server.
 //!
-//! Arguments: port, connections, messages in flight per connection, seconds. Prints one line of
-//! JSON: messages, messages per second, CPU time of this process per message in µs, and the number
-//! of unexpected messages.
+//! Arguments: port, connections, messages in flight per connection, seconds, transport (`websocket`
+//! or `polling`). Prints one line of JSON: messages, messages per second, CPU time of this process
+//! per message in µs, the number of unexpected messages, and KiB of memory per connection. With
+//! nothing in flight, the connections are idle.
 
 use std::{
     error::Error,
@@ -14,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rigs::process::Process;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use socketio_client::{ClientConfig, Data, HandlerError, Manager, Socket, Transport};
@@ -26,11 +28,15 @@ struct Message {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
+    let polling = std::env::args().any(|arg| arg == "polling");
     let args: Vec<u64> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
     let [port, connections, in_flight, seconds] = args[..] else {
         return Err("four numbers are needed: port, connections, in flight, seconds".into());
     };
-    let config = ClientConfig::default().engine(|engine| engine.transports([Transport::WebSocket]));
+    let this = Process(std::process::id());
+    let memory = this.memory()?;
+    let transport = if polling { Transport::Polling } else { Transport::WebSocket };
+    let config = ClientConfig::default().engine(|engine| engine.transports([transport]));
     let (received, wrong) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut sockets = Vec::new();
     for _ in 0..connections {
@@ -46,17 +52,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let (start, from, spent) = (Instant::now(), received.load(Ordering::Relaxed), cpu()?);
+    let (start, from, spent) = (Instant::now(), received.load(Ordering::Relaxed), this.cpu()?);
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let messages = received.load(Ordering::Relaxed) - from;
-    let (cpu, took) = (cpu()? - spent, start.elapsed());
+    let (cpu, took) = (this.cpu()? - spent, start.elapsed());
     println!(
         "{}",
         json!({
             "messages": messages,
             "rate": messages as f64 / took.as_secs_f64(),
-            "cpu_us": cpu.as_secs_f64() * 1e6 / messages.max(1) as f64,
+            "cpu_us": cpu as f64 / 1e3 / messages.max(1) as f64,
             "wrong": wrong.load(Ordering::Relaxed),
+            "kib": this.memory()?.saturating_sub(memory) as f64 / connections as f64,
         })
     );
     Ok(())
@@ -76,12 +83,4 @@ fn echo(socket: &Socket, in_flight: u64, received: Arc<AtomicU64>, wrong: Arc<At
 
 fn message(id: u64) -> Message {
     Message { id, text: "abcdefghijklmnopqrstuvwxyz012345".to_owned() }
-}
-
-/// Returns the CPU time of this process: all threads, user and system, with a resolution of 10 ms.
-fn cpu() -> std::io::Result<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    Ok(Duration::from_millis(ticks * 10))
 }

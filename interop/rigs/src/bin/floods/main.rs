@@ -15,7 +15,6 @@ mod client;
 
 use std::{
     error::Error,
-    fs,
     process::{Command, ExitCode},
     sync::{
         Arc,
@@ -25,6 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rigs::process::Process;
 use serde_json::json;
 
 use self::client::{Client, deflated, frame};
@@ -53,7 +53,7 @@ fn run(arguments: &[String]) -> Result<serde_json::Value, Box<dyn Error>> {
     let [port, pid, flood, clients, rest @ ..] = arguments else {
         return Err("usage: floods PORT PID echo|json|deflate|noop CLIENTS [PROBES|close]".into());
     };
-    let (port, pid, clients) = (port.parse()?, pid.parse()?, clients.parse()?);
+    let (port, server, clients) = (port.parse()?, Process(pid.parse()?), clients.parse()?);
     let message = message(flood).ok_or("the floods are: echo json deflate noop")?;
     let over = Arc::new(AtomicBool::new(false));
     // The probe connects before the flood begins.
@@ -64,9 +64,9 @@ fn run(arguments: &[String]) -> Result<serde_json::Value, Box<dyn Error>> {
     }
     thread::sleep(Duration::from_millis(500));
     let figures = match rest {
-        [close] if close == "close" => close_under_load(pid)?,
-        [probes] => probes_under_load(probe, pid, probes.parse()?)?,
-        _ => probes_under_load(probe, pid, 30)?,
+        [close] if close == "close" => close_under_load(server)?,
+        [probes] => probes_under_load(probe, server, probes.parse()?)?,
+        _ => probes_under_load(probe, server, 30)?,
     };
     over.store(true, Ordering::Relaxed);
     Ok(json!({ "flood": flood, "clients": clients, "figures": figures }))
@@ -102,15 +102,15 @@ fn start_flood(client: Client, message: &[u8], over: &Arc<AtomicBool>) -> std::i
 
 fn probes_under_load(
     mut probe: Client,
-    pid: u32,
+    server: Process,
     probes: usize,
 ) -> Result<serde_json::Value, Box<dyn Error>> {
     let (mut spent, mut took) = (Vec::new(), Vec::new());
     for number in 0..probes {
         thread::sleep(Duration::from_millis(20));
-        let (before, since) = (cpu(pid)?, Instant::now());
+        let (before, since) = (server.cpu()?, Instant::now());
         probe.echo(number)?;
-        spent.push((cpu(pid)? - before) as f64 / 1e6);
+        spent.push((server.cpu()? - before) as f64 / 1e6);
         took.push(since.elapsed().as_secs_f64() * 1e3);
     }
     spent.sort_by(f64::total_cmp);
@@ -122,12 +122,12 @@ fn probes_under_load(
     Ok(json!({ "cpu_ms": of(&spent), "ms": of(&took) }))
 }
 
-fn close_under_load(pid: u32) -> Result<serde_json::Value, Box<dyn Error>> {
-    let (before, since) = (cpu(pid)?, Instant::now());
+fn close_under_load(server: Process) -> Result<serde_json::Value, Box<dyn Error>> {
+    let (before, since) = (server.cpu()?, Instant::now());
     let mut last = before;
-    Command::new("kill").args(["-TERM", &pid.to_string()]).status()?;
+    Command::new("kill").args(["-TERM", &server.0.to_string()]).status()?;
     // The CPU time of a zombie process is reported as 0.
-    while let Ok(now) = cpu(pid)
+    while let Ok(now) = server.cpu()
         && now > 0
     {
         last = now;
@@ -140,19 +140,4 @@ fn close_under_load(pid: u32) -> Result<serde_json::Value, Box<dyn Error>> {
         "cpu_ms": (last - before) as f64 / 1e6,
         "ms": since.elapsed().as_secs_f64() * 1e3,
     }))
-}
-
-/// Returns the CPU time of all threads of a process so far, in nanoseconds. The time of a zombie
-/// process is 0.
-fn cpu(pid: u32) -> std::io::Result<u64> {
-    if fs::read_to_string(format!("/proc/{pid}/stat"))?.contains(") Z ") {
-        return Ok(0);
-    }
-    let mut total = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = fs::read_to_string(task?.path().join("schedstat"))?;
-        let first = text.split(' ').next().unwrap_or_default();
-        total += first.parse::<u64>().map_err(std::io::Error::other)?;
-    }
-    Ok(total)
 }

@@ -1,31 +1,33 @@
 //! The load generator for servers with the contract of the `bench` rig.
 //!
-//! `load PORT PID SCENARIO [SECONDS]` prints one line of JSON. The main figure is the server's CPU
+//! `load PORT PID SCENARIO [MILLISECONDS]` prints one line of JSON. The main figure is the server's CPU
 //! time per message or delivery, read from the accounting of its process. Unlike a rate, it is
 //! stable on a busy machine.
 
+mod casts;
 mod http;
 mod scenario;
 mod socket;
 
 use std::{process::ExitCode, time::Duration};
 
+use rigs::process::Process;
 use serde_json::json;
 
-use self::scenario::{Process, Scenario};
+use self::scenario::Scenario;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let parsed = match &arguments[..] {
         [port, pid, scenario, rest @ ..] => Scenario::find(scenario).and_then(|scenario| {
-            let seconds = rest.first().map_or(Some(3), |text| text.parse().ok())?;
-            Some((port.parse().ok()?, pid.parse().ok()?, scenario, Duration::from_secs(seconds)))
+            let time = rest.first().map_or(Some(1000), |text| text.parse().ok())?;
+            Some((port.parse().ok()?, pid.parse().ok()?, scenario, Duration::from_millis(time)))
         }),
         _ => None,
     };
     let Some((port, pid, scenario, duration)) = parsed else {
         eprintln!(
-            "usage: load PORT PID SCENARIO [SECONDS]\nscenarios: {}",
+            "usage: load PORT PID SCENARIO [MILLISECONDS]\nscenarios: {}",
             Scenario::NAMES.join(" ")
         );
         return ExitCode::FAILURE;

@@ -3,14 +3,16 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    fs, io,
+    io,
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use tokio::{sync::Notify, task::LocalSet, time::sleep};
+use rigs::process::Process;
+use tokio::{task::LocalSet, time::sleep};
 
 use crate::{
+    casts::{self, InFlight},
     http::Polling,
     socket::{Socket, binary, frame},
 };
@@ -48,12 +50,8 @@ enum Kind {
         burst: bool,
     },
     Binary,
-    /// Broadcasts of this size to 1000 connections, with this many in flight.
-    Cast {
-        bytes: usize,
-        in_flight: usize,
-        rooms: bool,
-    },
+    /// Broadcasts of this size to 1000 connections.
+    Cast(usize, InFlight),
     Polling,
     Connect,
     Idle,
@@ -62,9 +60,6 @@ enum Kind {
 const SCENARIOS: [Scenario; 16] = {
     const fn of(name: &'static str, kind: Kind) -> Scenario {
         Scenario { name, kind }
-    }
-    const fn cast(bytes: usize, in_flight: usize, rooms: bool) -> Kind {
-        Kind::Cast { bytes, in_flight, rooms }
     }
     const fn echo(ack: bool, in_flight: usize, burst: bool) -> Kind {
         Kind::Echo { ack, in_flight, burst }
@@ -76,12 +71,12 @@ const SCENARIOS: [Scenario; 16] = {
         of("ack1", echo(true, 1, false)),
         of("ack16", echo(true, 16, false)),
         of("binary64k", Kind::Binary),
-        of("cast64x1", cast(64, 1, false)),
-        of("cast64x8", cast(64, 8, false)),
-        of("cast1kx1", cast(1024, 1, false)),
-        of("cast1kx8", cast(1024, 8, false)),
-        of("rooms64x1", cast(64, 1, true)),
-        of("rooms64x8", cast(64, 8, true)),
+        of("cast64x1", Kind::Cast(64, InFlight::ToAll(1))),
+        of("cast64x8", Kind::Cast(64, InFlight::ToAll(8))),
+        of("cast1kx1", Kind::Cast(1024, InFlight::ToAll(1))),
+        of("cast1kx8", Kind::Cast(1024, InFlight::ToAll(8))),
+        of("rooms64x1", Kind::Cast(64, InFlight::OneRoom)),
+        of("rooms64x8", Kind::Cast(64, InFlight::EachRoom(8))),
         of("polling", Kind::Polling),
         of("connect", Kind::Connect),
         of("idle", Kind::Idle),
@@ -91,21 +86,32 @@ const SCENARIOS: [Scenario; 16] = {
 
 /// Results shared by the connections of one run.
 #[derive(Default)]
-struct Tally {
+pub(crate) struct Tally {
     units: Cell<u64>,
+    /// Messages that were lost or out of order, and connections that failed.
     wrong: Cell<u64>,
-    over: Cell<bool>,
-    news: Notify,
+    /// Nothing is sent any more; the connections wait for what is in flight.
+    pub(crate) over: Cell<bool>,
+    /// Connections that have not ended.
+    active: Cell<u64>,
     latencies: RefCell<Vec<u32>>,
 }
 
 impl Tally {
-    fn count(&self, units: u64) {
+    pub(crate) fn count(&self, units: u64) {
         self.units.set(self.units.get() + units);
     }
 
-    fn took(&self, since: Instant) {
+    pub(crate) fn took(&self, since: Instant) {
         self.latencies.borrow_mut().push(since.elapsed().as_micros() as u32);
+    }
+
+    /// Checks that a message has the expected number, which has eight digits.
+    pub(crate) fn check(&self, payload: &[u8], expected: u64) {
+        let number = expected.to_string();
+        if !payload.windows(8).any(|eight| eight == number.as_bytes()) {
+            self.wrong.set(self.wrong.get() + 1);
+        }
     }
 }
 
@@ -136,60 +142,77 @@ impl Scenario {
 
     async fn measure(self, port: u16, server: Process, duration: Duration) -> io::Result<Figure> {
         if let Kind::Idle = self.kind {
-            return idle(port, server, if self.name == "idle" { 10_000 } else { 1000 }).await;
+            return idle(
+                port,
+                server,
+                if self.name == "idle" { 10_000 } else { 1000 },
+                5 * duration,
+            )
+            .await;
         }
         let tally = Rc::new(Tally::default());
         match self.kind {
             Kind::Echo { ack, in_flight, burst } => {
-                for _ in 0..50 {
-                    let socket = Socket::connect(port).await?;
-                    spawn(echo(socket, tally.clone(), ack, in_flight, burst));
+                for socket in Socket::connect_all(port, 50).await? {
+                    spawn(&tally, echo(socket, tally.clone(), ack, in_flight, burst));
                 }
             }
             Kind::Binary => {
                 for _ in 0..10 {
-                    spawn(binaries(Socket::connect(port).await?, tally.clone()));
+                    spawn(&tally, binaries(Socket::connect(port).await?, tally.clone()));
                 }
             }
             Kind::Polling => {
                 for _ in 0..50 {
-                    spawn(polling(Polling::connect(port).await?, tally.clone()));
+                    spawn(&tally, polling(Polling::connect(port).await?, tally.clone()));
                 }
             }
-            Kind::Connect => (0..50).for_each(|_| spawn(connects(port, tally.clone()))),
-            Kind::Cast { bytes, in_flight, rooms } => {
-                casts(port, tally.clone(), bytes, in_flight, rooms).await?;
+            Kind::Connect => {
+                (0..50).for_each(|_| spawn(&tally, connects(port, tally.clone())));
             }
+            Kind::Cast(bytes, in_flight) => casts::start(port, &tally, bytes, in_flight).await?,
             Kind::Idle => {}
         }
-        sleep(Duration::from_millis(500)).await; // warm
+        sleep(duration.min(Duration::from_millis(500))).await; // warm
         tally.latencies.borrow_mut().clear();
         let (units, cpu, began) = (tally.units.get(), server.cpu()?, Instant::now());
         sleep(duration).await;
         let (units, cpu, took) =
             (tally.units.get() - units, server.cpu()? - cpu, began.elapsed().as_secs_f64());
         tally.over.set(true);
+        let latencies = tally.latencies.take();
+        // What is still missing after this time is lost.
+        for _ in 0..500 {
+            if tally.active.get() == 0 {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
         Ok(Figure {
             units,
             micros: cpu as f64 / 1000.0 / units.max(1) as f64,
             rate: units as f64 / took,
-            wrong: tally.wrong.get(),
+            wrong: tally.wrong.get() + tally.active.get(),
             kib: 0.0,
-            latencies: tally.latencies.take(),
+            latencies,
         })
     }
 }
 
-/// Runs the work of a connection. A connection that fails during the run has lost messages.
-fn spawn(work: impl Future<Output = io::Result<()>> + 'static) {
+/// Runs the work of a connection. A connection that fails has lost messages.
+pub(crate) fn spawn(tally: &Rc<Tally>, work: impl Future<Output = io::Result<()>> + 'static) {
+    tally.active.set(tally.active.get() + 1);
+    let tally = tally.clone();
     tokio::task::spawn_local(async move {
         if let Err(error) = work.await {
             eprintln!("load: a connection failed: {error}");
+            tally.wrong.set(tally.wrong.get() + 1);
         }
+        tally.active.set(tally.active.get() - 1);
     });
 }
 
-fn message(ack: bool, number: u32) -> Vec<u8> {
+fn message(ack: bool, number: u64) -> Vec<u8> {
     let text = "abcdefghijklmnopqrstuvwxyz".repeat(2);
     let (id, event) = if ack { (number.to_string(), "ack") } else { (String::new(), "echo") };
     frame(format!(r#"42{id}["{event}",{{"id":{number},"text":"{text}"}}]"#).as_bytes())
@@ -205,8 +228,9 @@ async fn echo(
     let (mut next, mut expected) = (10_000_000, 10_000_000);
     let mut sent = VecDeque::new();
     let mut missing = 0;
-    while !tally.over.get() {
-        let room = if burst && missing > 0 { 0 } else { in_flight - missing };
+    while !tally.over.get() || missing > 0 {
+        let stop = tally.over.get() || (burst && missing > 0);
+        let room = if stop { 0 } else { in_flight - missing };
         let mut batch = Vec::new();
         for _ in 0..room {
             batch.extend(message(ack, next));
@@ -219,9 +243,7 @@ async fn echo(
         }
         socket
             .receive(|payload| {
-                let number = expected.to_string();
-                let found = payload.windows(8).any(|eight| eight == number.as_bytes());
-                tally.wrong.set(tally.wrong.get() + u64::from(!found));
+                tally.check(payload, expected);
                 expected += 1;
                 missing -= 1;
                 tally.count(1);
@@ -236,14 +258,25 @@ async fn echo(
 
 async fn binaries(mut socket: Socket, tally: Rc<Tally>) -> io::Result<()> {
     let header = br#"451-["bin",{"_placeholder":true,"num":0}]"#;
-    let message = [frame(header), binary(&[7; 64 * 1024])].concat();
+    let mut content = vec![7; 64 * 1024];
+    let mut number = 10_000_000_u64;
     while !tally.over.get() {
+        content[..8].copy_from_slice(number.to_string().as_bytes());
+        let message = [frame(header), binary(&content)].concat();
         let since = Instant::now();
         socket.send(&message).await?;
         let mut frames = 0;
         while frames < 2 {
-            socket.receive(|_| frames += 1).await?;
+            socket
+                .receive(|payload| {
+                    frames += 1;
+                    if frames == 2 && payload != content {
+                        tally.wrong.set(tally.wrong.get() + 1);
+                    }
+                })
+                .await?;
         }
+        number += 1;
         tally.count(1);
         tally.took(since);
     }
@@ -256,7 +289,7 @@ async fn polling(mut polling: Polling, tally: Rc<Tally>) -> io::Result<()> {
         let since = Instant::now();
         polling.push(&format!(r#"42["echo",{{"id":{number},"text":"abcdefgh"}}]"#)).await?;
         let body = polling.poll().await?;
-        tally.wrong.set(tally.wrong.get() + u64::from(!body.contains(&number.to_string())));
+        tally.check(body.as_bytes(), number);
         tally.count(1);
         tally.took(since);
         number += 1;
@@ -274,114 +307,21 @@ async fn connects(port: u16, tally: Rc<Tally>) -> io::Result<()> {
     Ok(())
 }
 
-/// Starts 1000 recipients, and one sender that keeps `in_flight` broadcasts in flight.
-async fn casts(
+/// Measures the memory of idle connections. The server should send pings within the time that this
+/// waits, because the memory before the first ping is less than that after it.
+async fn idle(
     port: u16,
-    tally: Rc<Tally>,
-    bytes: usize,
-    in_flight: usize,
-    rooms: bool,
-) -> io::Result<()> {
-    let recipients = if rooms { 10 } else { 1000 };
-    for index in 0..1000 {
-        let mut socket = Socket::connect(port).await?;
-        if rooms {
-            let join = format!(r#"421["join","room-{:03}"]"#, index / 10);
-            socket.send(&frame(join.as_bytes())).await?;
-            let mut joined = false;
-            while !joined {
-                socket.receive(|payload| joined |= payload.starts_with(b"431")).await?;
-            }
-        }
-        let tally = tally.clone();
-        spawn(async move {
-            while !tally.over.get() {
-                socket.receive(|_| tally.count(1)).await?;
-                tally.news.notify_one();
-            }
-            Ok(())
-        });
-    }
-    // The sender is in no room, but gets a copy of each broadcast to all.
-    let mut sender = Socket::connect(port).await?;
-    let copies = u64::from(!rooms);
-    spawn(async move {
-        let text = "x".repeat(bytes);
-        let (mut sent, mut room, mut own) = (0_u64, 0, 0_u64);
-        let mut since = VecDeque::new();
-        while !tally.over.get() {
-            let done = tally.units.get() / recipients;
-            while since.len() as u64 > sent - done {
-                if let Some(since) = since.pop_front() {
-                    tally.took(since);
-                }
-            }
-            if sent - done >= in_flight as u64 {
-                tally.news.notified().await;
-                continue;
-            }
-            let message = if rooms {
-                room = (room + 1) % 100;
-                format!(r#"42["roomcast","room-{room:03}","{text}"]"#)
-            } else {
-                format!(r#"42["cast","{text}"]"#)
-            };
-            sender.send(&frame(message.as_bytes())).await?;
-            since.push_back(Instant::now());
-            sent += 1;
-            while own + in_flight as u64 <= sent * copies {
-                sender.receive(|_| own += 1).await?;
-            }
-        }
-        Ok(())
-    });
-    Ok(())
-}
-
-async fn idle(port: u16, server: Process, connections: usize) -> io::Result<Figure> {
+    server: Process,
+    connections: usize,
+    wait: Duration,
+) -> io::Result<Figure> {
     let before = server.memory()?;
-    let mut sockets = Vec::with_capacity(connections);
-    for _ in 0..connections {
-        sockets.push(Socket::connect(port).await?);
+    for mut socket in Socket::connect_all(port, connections).await? {
+        let work = async move { while socket.receive(|_| ()).await.is_ok() {} };
+        tokio::task::spawn_local(work);
     }
-    let tally = Rc::new(Tally::default());
-    for mut socket in sockets {
-        let tally = tally.clone();
-        spawn(async move {
-            while !tally.over.get() {
-                socket.receive(|_| ()).await?;
-            }
-            Ok(())
-        });
-    }
-    sleep(Duration::from_secs(3)).await;
+    sleep(wait).await;
     let grown = server.memory()?.saturating_sub(before);
-    tally.over.set(true);
     let kib = grown as f64 / connections as f64;
     Ok(Figure { units: connections as u64, kib, ..Figure::default() })
-}
-
-/// The server's process. Its resource usage comes from `/proc`.
-#[derive(Clone, Copy)]
-pub(crate) struct Process(pub(crate) u32);
-
-impl Process {
-    /// Returns the CPU time of all threads so far, in nanoseconds.
-    pub(crate) fn cpu(self) -> io::Result<u64> {
-        let mut total = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.0))? {
-            let text = fs::read_to_string(task?.path().join("schedstat"))?;
-            let first = text.split(' ').next().unwrap_or_default();
-            total += first.parse::<u64>().map_err(io::Error::other)?;
-        }
-        Ok(total)
-    }
-
-    /// Returns the resident memory in KiB.
-    pub(crate) fn memory(self) -> io::Result<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.0))?;
-        let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-        let kib = line.split_whitespace().nth(1).unwrap_or_default();
-        kib.parse().map_err(io::Error::other)
-    }
 }

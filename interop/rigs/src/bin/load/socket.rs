@@ -6,6 +6,7 @@ use engineio_parser::websocket::{BINARY, Header, TEXT, encode};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinSet,
 };
 
 pub(crate) struct Socket {
@@ -45,7 +46,22 @@ impl Socket {
         Ok(socket)
     }
 
-    async fn wait_for(&mut self, prefix: &[u8]) -> io::Result<()> {
+    /// Opens this many WebSockets, 50 at a time.
+    pub(crate) async fn connect_all(port: u16, sockets: usize) -> io::Result<Vec<Self>> {
+        let (mut all, mut opening) = (Vec::with_capacity(sockets), JoinSet::new());
+        while all.len() < sockets {
+            while opening.len() < 50 && all.len() + opening.len() < sockets {
+                opening.spawn_local(Self::connect(port));
+            }
+            if let Some(opened) = opening.join_next().await {
+                all.push(opened??);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Waits for a message that begins with `prefix`.
+    pub(crate) async fn wait_for(&mut self, prefix: &[u8]) -> io::Result<()> {
         let mut found = false;
         while !found {
             self.receive(|payload| found |= payload.starts_with(prefix)).await?;

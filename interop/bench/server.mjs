@@ -1,4 +1,4 @@
-// Node's Socket.IO server with the contract of the `bench` example.
+// Node's Socket.IO server with the contract of the `bench` rig.
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 

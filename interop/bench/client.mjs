@@ -1,10 +1,10 @@
-// The load of socketio-async-client's `client_bench` example, generated with Node's client.
-//
-// Arguments: port, connections, messages in flight per connection, seconds. Prints one line of
-// JSON.
+// The load of the `client_bench` rig, generated with Node's client. Its arguments and its output are
+// the same.
 import { io } from "socket.io-client";
 
-const [port, connections, inFlight, seconds] = process.argv.slice(2).map(Number);
+const [port, connections, inFlight, seconds] = process.argv.slice(2, 6).map(Number);
+const transports = [process.argv[6] ?? "websocket"];
+const memory = process.memoryUsage.rss();
 const text = "abcdefghijklmnopqrstuvwxyz012345";
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 let received = 0;
@@ -12,7 +12,7 @@ let wrong = 0;
 const sockets = [];
 
 for (let n = 0; n < connections; n += 1) {
-  const socket = io(`http://127.0.0.1:${port}`, { forceNew: true, transports: ["websocket"] });
+  const socket = io(`http://127.0.0.1:${port}`, { forceNew: true, transports });
   let expected = 0;
   socket.on("echo", ({ id }) => {
     received += 1;
@@ -32,5 +32,13 @@ await sleep(seconds * 1000);
 const { user, system } = process.cpuUsage(spent);
 const messages = received - from;
 const took = (performance.now() - start) / 1000;
-console.log(JSON.stringify({ messages, rate: messages / took, cpu_us: (user + system) / Math.max(messages, 1), wrong }));
+console.log(
+  JSON.stringify({
+    messages,
+    rate: messages / took,
+    cpu_us: (user + system) / Math.max(messages, 1),
+    wrong,
+    kib: (process.memoryUsage.rss() - memory) / 1024 / connections,
+  }),
+);
 process.exit(0);

@@ -1,11 +1,8 @@
-//! The load of `socketio-client`'s `client_bench` example, generated with `rust_socketio`'s async
-//! client.
+//! The load of the `client_bench` rig, generated with `rust_socketio`'s async client.
 //!
-//! Arguments: port, connections, messages in flight per connection, seconds. Prints one line of
-//! JSON.
+//! Its arguments and its output are the same.
 
 use std::{
-    fs,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,6 +11,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use rigs::process::Process;
 use rust_socketio::{
     Payload, TransportType,
     asynchronous::{Client, ClientBuilder},
@@ -22,17 +20,21 @@ use serde_json::{Value, json};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    let polling = std::env::args().any(|arg| arg == "polling");
+    let transport = if polling { TransportType::Polling } else { TransportType::Websocket };
     let args: Vec<u64> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
     let [port, connections, in_flight, seconds] = args[..] else {
-        panic!("usage: bench-rust-socketio PORT CONNECTIONS IN_FLIGHT SECONDS")
+        panic!("four numbers are needed: port, connections, in flight, seconds")
     };
+    let this = Process(std::process::id());
+    let memory = this.memory().expect("Linux");
     let (received, wrong) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut clients = Vec::new();
     for _ in 0..connections {
         let (received, wrong) = (received.clone(), wrong.clone());
         let expected = Arc::new(AtomicU64::new(0));
         let client = ClientBuilder::new(format!("http://127.0.0.1:{port}"))
-            .transport_type(TransportType::Websocket)
+            .transport_type(transport.clone())
             .on("echo", move |payload: Payload, client: Client| {
                 let (received, wrong, expected) =
                     (received.clone(), wrong.clone(), expected.clone());
@@ -61,17 +63,19 @@ async fn main() {
         }
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let (start, from, spent) = (Instant::now(), received.load(Ordering::Relaxed), cpu());
+    let (start, from, spent) =
+        (Instant::now(), received.load(Ordering::Relaxed), this.cpu().expect("Linux"));
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let messages = received.load(Ordering::Relaxed) - from;
-    let (cpu, took) = (cpu() - spent, start.elapsed());
+    let (cpu, took) = (this.cpu().expect("Linux") - spent, start.elapsed());
     println!(
         "{}",
         json!({
             "messages": messages,
             "rate": messages as f64 / took.as_secs_f64(),
-            "cpu_us": cpu.as_secs_f64() * 1e6 / messages.max(1) as f64,
+            "cpu_us": cpu as f64 / 1e3 / messages.max(1) as f64,
             "wrong": wrong.load(Ordering::Relaxed),
+            "kib": (this.memory().expect("Linux") - memory) as f64 / connections as f64,
         })
     );
     std::process::exit(0);
@@ -79,12 +83,4 @@ async fn main() {
 
 fn message(id: u64) -> Value {
     json!({ "id": id, "text": "abcdefghijklmnopqrstuvwxyz012345" })
-}
-
-/// The CPU time of this process in user and system mode over all threads, in steps of 10 ms.
-fn cpu() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
 }

@@ -1,0 +1,86 @@
+//! The load generators against the `bench` rig, for a few messages each.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+
+/// One scenario of each kind. `idle` needs 10 000 file descriptors.
+const SCENARIOS: [&str; 9] = [
+    "echo16",
+    "burst16",
+    "ack16",
+    "binary64k",
+    "cast64x8",
+    "rooms64x1",
+    "rooms64x8",
+    "polling",
+    "connect",
+];
+
+struct Server {
+    child: Child,
+    port: String,
+}
+
+impl Server {
+    fn start() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
+        command.env("PORT", "0").env("RUNTIME", "current").stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let port = line.trim().rsplit(':').next().unwrap().to_owned();
+        Self { child, port }
+    }
+
+    fn measure(&self, program: &str, arguments: &[&str]) -> Value {
+        // 1000 connections and their files do not fit into the usual limit of 1024.
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n 4096; exec \"$@\"", "sh", program]);
+        command.args([&self.port, &self.child.id().to_string()]).args(arguments);
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{arguments:?}: {output:?}"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn each_kind_of_scenario_loses_no_message() {
+    let server = Server::start();
+    for scenario in SCENARIOS {
+        let figure = server.measure(env!("CARGO_BIN_EXE_load"), &[scenario, "50"]);
+        assert!(figure["units"].as_u64().unwrap() > 0, "{figure}");
+        assert_eq!(figure["lost_or_disordered"], 0, "{figure}");
+    }
+}
+
+#[test]
+fn a_crowd_of_clients_receives_broadcasts_and_joins_rooms() {
+    let figure = Server::start().measure(env!("CARGO_BIN_EXE_million"), &["300", "0"]);
+    assert_eq!(figure["clients"], 300, "{figure}");
+    assert_eq!(figure["lost"], 0, "{figure}");
+    assert_eq!(figure["broadcast"]["missing"], 0, "{figure}");
+    assert_eq!(figure["join"]["missing"], 0, "{figure}");
+}
+
+#[test]
+fn the_reason_why_clients_fail_is_reported() {
+    let server = Server::start();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_million"));
+    // Nothing listens on port 1.
+    command.args(["1", &server.child.id().to_string(), "10"]);
+    let error = String::from_utf8_lossy(&command.output().unwrap().stderr).into_owned();
+    assert!(error.contains("refused"), "{error}");
+}

@@ -1,0 +1,289 @@
+//! `cargo xtask bench million`: 10 000 to a million idle clients of one server, in steps.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::{Command, ExitCode};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::cases::{PROGRAMS, Program};
+use super::chart::{self, Line};
+use super::machine;
+use super::measure::number;
+use super::options::Options;
+use super::programs::{Programs, generate, start};
+use super::report::{fill, rounded, write};
+use crate::workspace::Workspace;
+
+const STEPS: [usize; 4] = [10_000, 100_000, 300_000, 1_000_000];
+/// Measured unless others are named.
+const SERVERS: [&str; 3] = ["ours", "socketioxide", "node"];
+const JSON: &str = "docs/guide/src/performance/million.json";
+const CHART: &str = "docs/guide/src/performance/million.svg";
+const GUIDE: &str = "docs/guide/src/performance.md";
+/// Memory that stays free for the rest of the machine, in bytes.
+const RESERVE: f64 = 1e9;
+/// Files of each process besides one per client.
+const OTHER_FILES: usize = 1000;
+/// Time limit of a step, in seconds.
+const SECONDS: u32 = 1200;
+
+#[derive(Deserialize, Serialize)]
+struct Run {
+    /// Date, machine and versions.
+    run: String,
+    steps: Vec<Step>,
+    /// Why a server was not measured with more clients.
+    ends: Vec<String>,
+}
+
+/// The output of the generator for one server and one number of clients.
+#[derive(Deserialize, Serialize)]
+struct Step {
+    server: String,
+    figures: Value,
+}
+
+pub(super) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode, String> {
+    let run = match &options.from {
+        Some(path) => {
+            let text = fs::read_to_string(path);
+            let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
+            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?
+        }
+        None => measure(workspace, options)?,
+    };
+    let json = serde_json::to_string_pretty(&run).map_err(|error| error.to_string())? + "\n";
+    write(&workspace.target("bench/million.json"), &json)?;
+    println!("\n{}", run.markdown());
+    if options.write {
+        write(&workspace.root.join(JSON), &json)?;
+        write(&workspace.root.join(CHART), &run.chart())?;
+        let image = "![Memory per client, and CPU time for heartbeats, by the number of clients]";
+        let text = format!("{image}(performance/million.svg)\n\n{}", run.markdown());
+        fill(&workspace.root.join(GUIDE), "million", &text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(workspace: &Workspace, options: &Options) -> Result<Run, String> {
+    let all = options.programs.len() + 1 == PROGRAMS.len();
+    let servers: Vec<_> = options
+        .programs
+        .iter()
+        .copied()
+        .filter(|program| !all || SERVERS.contains(&program.name))
+        .collect();
+    let programs = Programs::build(workspace, &servers)?;
+    let mut steps: Vec<_> = STEPS.into_iter().filter(|step| *step < options.clients).collect();
+    steps.push(options.clients);
+    let mut run = Run { run: machine::describe(workspace)?, steps: Vec::new(), ends: Vec::new() };
+    for server in servers {
+        let mut bytes_per_client = 0.0;
+        for clients in &steps {
+            let result =
+                room(*clients, bytes_per_client).and_then(|()| step(&programs, server, *clients));
+            let figures = match result {
+                Ok(figures) => figures,
+                Err(why) => {
+                    run.end(server, *clients, &why);
+                    break;
+                }
+            };
+            bytes_per_client = ["/rss_per_client", "/kernel_per_client", "/generator_per_client"]
+                .map(|pointer| number(&figures, pointer))
+                .iter()
+                .sum();
+            let reached = number(&figures, "/clients") as usize;
+            let why = figures.get("error").and_then(Value::as_str).map(str::to_owned);
+            println!("{:<19} {figures}", server.name);
+            run.steps.push(Step { server: server.name.to_owned(), figures });
+            if reached < *clients {
+                run.end(server, *clients, why.as_deref().unwrap_or("clients failed to connect"));
+                break;
+            }
+        }
+    }
+    Ok(run)
+}
+
+fn step(programs: &Programs, server: Program, clients: usize) -> Result<Value, String> {
+    let files = clients + OTHER_FILES;
+    let mut command = programs.server(server);
+    // The heap's limit of Node is 4 GB by default.
+    command.env("NODE_OPTIONS", "--max-old-space-size=20000");
+    let (server, port) = start(&command, files)?;
+    let mut load = programs.rig("million");
+    load.args([port.to_string(), server.id().to_string(), clients.to_string()]);
+    generate(&load, files, SECONDS)
+}
+
+/// Fails if the limits of the machine do not allow so many clients. The error says what to set.
+fn room(clients: usize, bytes_per_client: f64) -> Result<(), String> {
+    let files = (clients + OTHER_FILES) as f64;
+    let limit = |path: &str| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.trim().parse::<f64>().unwrap_or(f64::MAX)
+    };
+    if limit("/proc/sys/fs/nr_open") < files {
+        return Err(format!("needs `sysctl -w fs.nr_open={files}`"));
+    }
+    if limit("/proc/sys/fs/file-max") < 2.0 * files {
+        return Err(format!("needs `sysctl -w fs.file-max={}`", 3.0 * files));
+    }
+    if limit("/proc/sys/net/netfilter/nf_conntrack_count") > 0.0
+        && limit("/proc/sys/net/netfilter/nf_conntrack_count") < f64::MAX
+        && limit("/proc/sys/net/netfilter/nf_conntrack_max") < files
+    {
+        return Err(format!("needs `sysctl -w net.netfilter.nf_conntrack_max={}`", 2.0 * files));
+    }
+    let mut allowed = Command::new("prlimit");
+    let allowed = allowed.args([&format!("--nofile={files}"), "true"]).output();
+    if !allowed.is_ok_and(|output| output.status.success()) {
+        return Err(format!("needs {files} open files: run as root, or raise `ulimit -Hn`"));
+    }
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("MemAvailable:")).unwrap_or_default();
+    let kib: f64 =
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(f64::MAX);
+    // Broadcasts and the ends of connections take more than idle clients.
+    let needed = bytes_per_client * clients as f64 * 1.15 + RESERVE;
+    if needed > kib * 1024.0 {
+        return Err(format!(
+            "needs about {:.0} GB of memory; {:.0} GB are available",
+            needed / 1e9,
+            kib * 1024.0 / 1e9
+        ));
+    }
+    Ok(())
+}
+
+impl Run {
+    fn end(&mut self, server: Program, clients: usize, why: &str) {
+        let end = format!("{}, {} clients: {why}", server.title, grouped(clients as f64));
+        println!("{end}");
+        self.ends.push(end);
+    }
+
+    fn title(step: &Step) -> &'static str {
+        let program = PROGRAMS.iter().find(|program| program.name == step.server);
+        program.map_or("?", |program| program.title)
+    }
+
+    fn markdown(&self) -> String {
+        let mut text = format!(
+            "{}.\n\n| server | clients | lost | server's memory per client, bytes | kernel's memory per client (both ends), bytes | \
+             memory of the server with all clients / after they left, MiB | all connect, s / CPU per client, µs | \
+             heartbeats, % of a core |\n|---|---|---|---|---|---|---|---|\n",
+            self.run
+        );
+        for step in &self.steps {
+            let figure = |pointer: &str| number(&step.figures, pointer);
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {:.0} | {:.0} | {:.0} / {:.0} | {} / {} | {} |",
+                Self::title(step),
+                grouped(figure("/clients")),
+                figure("/lost"),
+                figure("/rss_per_client"),
+                figure("/kernel_per_client"),
+                figure("/rss_mib"),
+                figure("/rss_after_mib"),
+                rounded(figure("/connect_seconds")),
+                rounded(figure("/connect_cpu_us")),
+                rounded(figure("/heartbeat_cpu_percent")),
+            );
+        }
+        text += "\n| server | clients | broadcast to all: s | MB/s | p99, ms | CPU per delivery, µs | missing | \
+                 all join 10 000 rooms, s / CPU per client, µs | all leave at once, s / CPU per client, µs |\n\
+                 |---|---|---|---|---|---|---|---|---|\n";
+        for step in &self.steps {
+            let figure = |pointer: &str| number(&step.figures, pointer);
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {} | {} | {} / {} | {} / {} |",
+                Self::title(step),
+                grouped(figure("/clients")),
+                rounded(figure("/broadcast/seconds")),
+                rounded(figure("/broadcast/mb_per_second")),
+                rounded(figure("/broadcast/p99_ms")),
+                rounded(figure("/broadcast/cpu_us")),
+                figure("/broadcast/missing") + figure("/join/missing"),
+                rounded(figure("/join/seconds")),
+                rounded(figure("/join/cpu_us")),
+                rounded(figure("/leave_seconds")),
+                rounded(figure("/leave_cpu_us")),
+            );
+        }
+        if !self.ends.is_empty() {
+            text += "\nWhat stopped the steps:\n\n";
+        }
+        for end in &self.ends {
+            let _ = writeln!(text, "- {end}");
+        }
+        text
+    }
+
+    fn chart(&self) -> String {
+        let lines = |pointer: &str, unit: f64| {
+            let of = |program: &Program| {
+                let steps = self.steps.iter().filter(|step| step.server == program.name);
+                let figure = |step: &Step, pointer| number(&step.figures, pointer);
+                let points =
+                    steps.map(|step| (figure(step, "/clients"), figure(step, pointer) / unit));
+                Line { title: program.title, points: points.collect() }
+            };
+            let all = PROGRAMS.iter().map(of);
+            all.filter(|line: &Line| !line.points.is_empty()).take(3).collect::<Vec<_>>()
+        };
+        chart::plots(
+            "Idle clients of one server on one core",
+            [
+                ("memory of the server per client, KB", lines("/rss_per_client", 1e3)),
+                ("CPU for heartbeats, % of a core", lines("/heartbeat_cpu_percent", 1.0)),
+            ],
+        )
+    }
+}
+
+/// A number with blanks between thousands.
+fn grouped(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_page_shows_each_step_and_what_stopped_it() {
+        let figures = json!({
+            "clients": 100_000, "rss_per_client": 4000.4, "heartbeat_cpu_percent": 1.5,
+            "broadcast": { "p99_ms": 250.0 },
+        });
+        let mut run = Run { run: "one day".to_owned(), steps: Vec::new(), ends: Vec::new() };
+        run.steps.push(Step { server: "ours".to_owned(), figures });
+        run.end(PROGRAMS[0], 1_000_000, "no memory");
+        let text = run.markdown();
+        assert!(text.contains("| this project | 100 000 | 0 | 4000 |"), "{text}");
+        assert!(text.contains("- this project, 1 000 000 clients: no memory"), "{text}");
+        assert!(run.chart().contains("100 k"), "{}", run.chart());
+    }
+
+    #[test]
+    fn a_step_that_needs_more_memory_than_there_is_says_so() {
+        let error = room(1000, 1e12).unwrap_err();
+        assert!(error.contains("GB of memory"), "{error}");
+    }
+}
