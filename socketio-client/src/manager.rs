@@ -244,6 +244,32 @@ impl Manager {
         self.shared().signal().request_made();
     }
 
+    /// Reports that the network has changed, so that the connection is lost although nothing tells
+    /// so: a phone left the Wi-Fi, for example. The connection ends at once with "transport close",
+    /// without a packet to the server, and the client reconnects as after any loss. Without this
+    /// call it notices when a ping is overdue. Does nothing if there is no connection. Node's client
+    /// does so when the browser is offline.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let io = socketio_server::Server::new();
+    /// # let url = format!("http://{}", io.bind("127.0.0.1:0").await?.local_addr()?);
+    /// use socketio_client::{ClientConfig, Manager, Reconnection};
+    ///
+    /// let at_once = Reconnection::default().immediate(true);
+    /// let manager = Manager::with_config(&url, ClientConfig::default().reconnection(at_once))?;
+    /// let socket = manager.socket("/");
+    /// socket.connect().await?;
+    /// manager.network_changed(); // the system has reported another network
+    /// socket.connected().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn network_changed(&self) {
+        self.shared().state().network_changed = true;
+        self.shared().signal().request_made();
+    }
+
     /// Waits until there is no connection, not even a closing one. By then the events emitted
     /// before a disconnection have been sent, or [`close_timeout`](ClientConfig::close_timeout) has
     /// passed.

@@ -23,6 +23,7 @@ pub struct Reconnection {
     delay: Duration,
     delay_max: Duration,
     randomization_factor: f64,
+    immediate: bool,
 }
 
 impl Default for Reconnection {
@@ -33,6 +34,7 @@ impl Default for Reconnection {
             delay: Duration::from_secs(1),
             delay_max: Duration::from_secs(5),
             randomization_factor: 0.5,
+            immediate: false,
         }
     }
 }
@@ -58,6 +60,18 @@ impl Reconnection {
     /// Sets the longest delay (default 5 s).
     pub fn delay_max(mut self, delay: Duration) -> Self {
         self.delay_max = delay;
+        self
+    }
+
+    /// Sets whether the first attempt after a lost connection has no delay (default no, as in
+    /// Node). The delays then begin with the second attempt. A server whose clients all lose their
+    /// connections at once gets all their first attempts at once, so use it where connections are
+    /// lost one by one, as with phones that change networks.
+    ///
+    /// With [`remember_upgrade`](crate::EngineOptions::remember_upgrade) as well, a client that had
+    /// a WebSocket opens the next one without polling first.
+    pub fn immediate(mut self, immediate: bool) -> Self {
+        self.immediate = immediate;
         self
     }
 
@@ -94,9 +108,11 @@ impl Backoff {
         if policy.attempts.is_some_and(|limit| self.attempts >= limit) {
             return None;
         }
-        // Larger factors change nothing, and an infinite one would make zero undefined.
-        let exponent = self.attempts.min(64) as i32;
+        let delayed = self.attempts.checked_sub(u32::from(policy.immediate));
         self.attempts = self.attempts.saturating_add(1);
+        let Some(delayed) = delayed else { return Some(Duration::ZERO) };
+        // Larger factors change nothing, and an infinite one would make zero undefined.
+        let exponent = delayed.min(64) as i32;
         let base = policy.delay.as_secs_f64() * 1000.0 * 2f64.powi(exponent);
         let deviation = (random * policy.randomization_factor * base).floor();
         // The first decimal of the random number selects the direction.
@@ -156,6 +172,13 @@ mod tests {
         for attempts in [0, 1, 1023, 1024, u32::MAX] {
             assert_eq!(Backoff { attempts }.next(&policy, 0.99), Some(Duration::ZERO));
         }
+    }
+
+    #[test]
+    fn an_immediate_attempt_comes_before_the_delays() {
+        let policy = Reconnection::default().randomization_factor(0.0).immediate(true);
+        assert_eq!(delays(&policy, 0.9, 4), [0, 1000, 2000, 4000].map(Some));
+        assert_eq!(delays(&policy.attempts(1), 0.9, 2), [Some(0), None]);
     }
 
     #[test]

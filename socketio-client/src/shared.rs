@@ -47,6 +47,8 @@ pub(crate) type ManagerListener = Arc<dyn Fn(&ManagerEvent) + Send + Sync>;
 /// The part of the state that changes together.
 pub(crate) struct ManagerState {
     pub(crate) slots: Vec<Arc<NamespaceSlot>>,
+    /// Whether the application has reported a change of the network.
+    pub(crate) network_changed: bool,
     pub(crate) reconnection: Reconnection,
     pub(crate) connect_timeout: Option<Duration>,
     /// Whether the connection should be open.
@@ -68,6 +70,7 @@ impl Shared {
     pub(crate) fn new(config: ClientConfig, manager: WeakManager) -> Self {
         let state = ManagerState {
             slots: Vec::new(),
+            network_changed: false,
             reconnection: config.reconnection.clone(),
             connect_timeout: config.connect_timeout,
             request: Request::None,

@@ -184,6 +184,19 @@ impl Driver {
         self.reconnect();
     }
 
+    /// Drops the connection without a word to the server.
+    pub(super) fn abandon(&mut self) {
+        if matches!(self.link, Link::Open(_)) {
+            self.shared.session_ended();
+            self.set_link(Link::Idle);
+            self.lost(Loss {
+                reason: DisconnectReason::TransportClose,
+                description: Some("network connection lost".into()),
+                exceeded: None,
+            });
+        }
+    }
+
     /// Closes the connection. It opens again if it is still requested. Packets that joined
     /// namespaces have queued by now are sent first.
     pub(super) fn close_connection(&mut self, reason: DisconnectReason, left: Option<usize>) {

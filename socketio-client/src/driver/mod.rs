@@ -209,15 +209,18 @@ impl Driver {
             return false;
         }
         self.changes.packets = true;
-        let (close, added) = {
+        let (close, network_changed, added) = {
             let mut state = self.shared.state();
             let added: Vec<_> = state.slots.iter().skip(self.namespaces.len()).cloned().collect();
-            (state.request.take_close(), added)
+            let network_changed = std::mem::take(&mut state.network_changed);
+            (state.request.take_close(), network_changed, added)
         };
-        let mut progressed = close || !added.is_empty();
+        let mut progressed = close || network_changed || !added.is_empty();
         self.namespaces.extend(added.into_iter().map(Namespace::new));
         if close {
             self.close_connection(DisconnectReason::ForcedClose, None);
+        } else if network_changed {
+            self.abandon();
         }
         for index in 0..self.namespaces.len() {
             progressed |= self.handle_namespace_requests(index);

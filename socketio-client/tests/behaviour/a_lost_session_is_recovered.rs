@@ -156,3 +156,74 @@ proptest! {
         runtime.block_on(survive(steps, polling));
     }
 }
+
+/// The lines are not cut: neither end is told.
+#[tokio::test(start_paused = true)]
+async fn a_hundred_silent_lines_are_replaced_and_lose_nothing() {
+    let io = recovering();
+    let network = Network::new(&io);
+    let config = network.config().reconnection(Reconnection::default().immediate(true));
+    let manager = Manager::with_config(URL, config).unwrap();
+    let socket = manager.socket("/");
+    let (sender, mut seen) = log();
+    let events = sender.clone();
+    socket.on("n", move |Data(n): Data<u32>| {
+        let _ = events.send(n.to_string());
+        async {}
+    });
+    socket.on("connect", move |socket: socketio_client::Socket| {
+        let _ = sender.send(format!("recovered {}", socket.is_recovered()));
+        async {}
+    });
+    within(socket.connect()).await.unwrap();
+    assert_eq!(seen.next().await, "recovered false");
+    settle().await;
+    io.emit("n", &0).unwrap();
+    assert_eq!(seen.next().await, "0");
+    for round in 1..=100 {
+        network.freeze(true);
+        settle().await;
+        io.emit("n", &round).unwrap();
+        settle().await;
+        network.freeze(false);
+        manager.network_changed();
+        assert_eq!(seen.take(2).await, [round.to_string(), "recovered true".to_owned()]);
+    }
+    let recoveries = io.stats().recoveries;
+    assert_eq!((recoveries.recovered, recoveries.taken_over), (100, 100));
+    assert!(seen.rest().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_emitted_without_a_connection_stay_in_order_around_recovered_ones() {
+    let io = recovering();
+    let (sender, mut received) = log();
+    io.on("said", move |socketio_server::Data(text): socketio_server::Data<String>| {
+        let _ = sender.send(text);
+        async {}
+    });
+    let network = Network::new(&io);
+    let socket = network.socket("/");
+    socket.on("n", |socket: socketio_client::Socket, Data(n): Data<u32>| async move {
+        let _ = socket.emit("said", &format!("about {n}"));
+    });
+    socket.on("connect", |socket: socketio_client::Socket| async move {
+        let _ = socket.emit("said", &format!("connected {}", socket.is_recovered()));
+    });
+    within(socket.connect()).await.unwrap();
+    settle().await;
+    io.emit("n", &0).unwrap();
+    assert_eq!(received.take(2).await, ["connected false", "about 0"]);
+    socket.emit("said", &"before").unwrap();
+    assert_eq!(received.next().await, "before");
+    network.down();
+    settle().await;
+    io.emit("n", &1).unwrap();
+    socket.emit("said", &"cut off 1").unwrap();
+    socket.emit("said", &"cut off 2").unwrap();
+    network.replace(Some(&io));
+    let all = received.take(4).await;
+    assert_eq!(all, ["cut off 1", "cut off 2", "about 1", "connected true"]);
+    socket.emit("said", &"after").unwrap();
+    assert_eq!(received.next().await, "after");
+}
