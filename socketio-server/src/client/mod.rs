@@ -56,6 +56,8 @@ impl fmt::Display for Client {
 pub(crate) const SOCKETS_LEFT: u8 = 1;
 /// All sockets have to be disconnected and the connection closed.
 pub(crate) const CLOSE: u8 = 2;
+/// The client has returned on another connection, so this one is lost.
+pub(crate) const LINE_LOST: u8 = 4;
 
 impl Client {
     pub(crate) fn new(

@@ -62,6 +62,7 @@ pub struct Recovery {
     pub(crate) max_bytes: usize,
     pub(crate) max_sessions: usize,
     pub(crate) max_reliable: (usize, usize),
+    pub(crate) crash_safe: bool,
 }
 
 impl Default for Recovery {
@@ -74,6 +75,7 @@ impl Default for Recovery {
             max_bytes: 16 << 20,
             max_sessions: 10_000,
             max_reliable: (256, 1 << 20),
+            crash_safe: false,
         }
     }
 }
@@ -121,6 +123,30 @@ impl Recovery {
     /// that was lost first is dropped.
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.max_sessions = sessions;
+        self
+    }
+
+    /// Sets whether the sessions of connected clients are stored too (default no), so that they
+    /// survive a killed node. Without it, a session is stored when its connection is lost, which a
+    /// killed node cannot do. Takes effect only if the adapter's engine keeps sessions, and should
+    /// be the same on all nodes.
+    ///
+    /// A session is written when its client connects, when its rooms or its
+    /// [shared](crate::Socket::set_shared) value change, and again each half of
+    /// `max_disconnection_duration`; it is removed when the client disconnects deliberately. This
+    /// costs one command of the engine each. The changes of 50 ms are written together, at most
+    /// 10 000 sessions per second and namespace. A node that is killed loses the changes that it has
+    /// not written.
+    ///
+    /// ```
+    /// use socketio_server::{Recovery, ServerConfig};
+    ///
+    /// let recovery = Recovery::default().crash_safe(true);
+    /// let config = ServerConfig::default().connection_state_recovery(recovery);
+    /// # let _ = config;
+    /// ```
+    pub fn crash_safe(mut self, crash_safe: bool) -> Self {
+        self.crash_safe = crash_safe;
         self
     }
 

@@ -273,6 +273,9 @@ impl Driver {
         let inner = SocketInner::new(id, namespace.clone(), client, auth, session, None);
         let socket = Socket(Arc::new(inner));
         namespace.hub().insert(socket.0.clone());
+        if let Some(log) = namespace.recovery_log().filter(|_| recoverable) {
+            log.add_socket(&socket.0);
+        }
         Progress::Admitted { socket, accepted_by, trusted: true }
     }
 
@@ -298,6 +301,7 @@ impl Driver {
             return self.remove(&socket, result == Resume::Lost);
         }
         self.counters().connected.one();
+        socket.0.session_changed();
         tracing::debug!(target: "socketio::namespace", %nsp, "connected");
         self.connect_deadline = None;
         self.connection.handle().authenticated();

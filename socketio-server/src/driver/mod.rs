@@ -21,7 +21,7 @@ use tracing::Span;
 
 use self::{connect::Connect, handlers::Running, slots::NamespaceSlot, turn::Turn};
 use crate::{
-    client::{CLOSE, Client, waiter::Waiter},
+    client::{CLOSE, Client, LINE_LOST, waiter::Waiter},
     error::{AckError, DisconnectReason},
     namespace::registry::Registry,
     stats::Stripe,
@@ -183,6 +183,10 @@ impl Driver {
         if close {
             self.close(engineio_server::Unsent::Send);
         }
+        if requests & LINE_LOST != 0 {
+            self.end_sockets(DisconnectReason::TransportClose, cx);
+            self.close(engineio_server::Unsent::Discard);
+        }
         true
     }
 
@@ -241,6 +245,11 @@ impl Driver {
             _ if self.registry.is_ending() && !self.closing => DisconnectReason::ServerShuttingDown,
             _ => DisconnectReason::ForcedClose,
         };
+        self.end_sockets(reason, cx);
+    }
+
+    /// Ends all sockets of a connection that is lost.
+    fn end_sockets(&mut self, reason: DisconnectReason, cx: &mut Context<'_>) {
         self.client.machine().close();
         self.handle_outputs(cx);
         for connect in std::mem::take(&mut self.connects) {

@@ -106,6 +106,7 @@ impl Driver {
         let own = socket.0.with_handlers(|table| table.disconnect.clone());
         let all = table.disconnect.iter().chain(&own);
         self.run_lifecycle("disconnect", all, &context, cx);
+        socket.0.hand_over();
         socket.0.drop_handlers();
         drop(membership);
     }
@@ -137,6 +138,7 @@ impl Driver {
         let namespace = socket.namespace();
         let retain = retain && socket.recovered();
         let membership = namespace.remove(&socket.0, retain, self.membership(namespace));
+        socket.0.hand_over();
         socket.0.drop_handlers();
         drop(membership);
     }

@@ -12,6 +12,7 @@ use std::{slice, sync::Arc};
 
 use engineio_server::{Frames, internal::settings};
 use serde::Serialize;
+use socketio_adapter::recovery::{Handover, HandoverRequest};
 
 use crate::{
     config::ServerConfig,
@@ -29,9 +30,9 @@ pub(crate) enum Delivery {
     /// Events are queued for their recipients. No session can be recovered.
     Direct,
     /// Events are appended to the log of this node, and queued in its order.
-    LocalLog(RecoveryLog),
+    LocalLog(Box<RecoveryLog>),
     /// Events are published to an engine first, and queued when the engine's log returns them.
-    EngineLog(EngineLog),
+    EngineLog(Box<EngineLog>),
 }
 
 impl Delivery {
@@ -39,9 +40,10 @@ impl Delivery {
         let Some(recovery) = &config.recovery else { return Self::Direct };
         match cluster.map(Clustered::membership).filter(|membership| membership.is_logged()) {
             Some(membership) => {
-                Self::EngineLog(EngineLog::new(recovery, &config.engine, membership.clone()))
+                let engine = EngineLog::new(recovery, &config.engine, membership.clone());
+                Self::EngineLog(Box::new(engine))
             }
-            None => Self::LocalLog(RecoveryLog::new(recovery, &config.engine)),
+            None => Self::LocalLog(Box::new(RecoveryLog::new(recovery, &config.engine))),
         }
     }
 
@@ -134,10 +136,21 @@ impl Namespace {
         match &self.0.delivery {
             Delivery::Direct => None,
             Delivery::LocalLog(log) => {
+                if let Some(handed_over) = log.take_over(&claim.pid, claim.began) {
+                    let _ = handed_over.await;
+                }
                 let socket = ReturningSocket::new(log.claim(&self, claim)?, membership);
                 Some(Restored { socket, trusted: true })
             }
             Delivery::EngineLog(engine) => engine.restore(&self, claim, membership).await,
+        }
+    }
+
+    /// Responds to another node whose client claims a session.
+    pub(crate) async fn release(&self, request: HandoverRequest) -> Handover {
+        match &self.0.delivery {
+            Delivery::Direct | Delivery::LocalLog(_) => Handover::Unknown,
+            Delivery::EngineLog(engine) => engine.release(request).await,
         }
     }
 
@@ -159,16 +172,20 @@ impl Namespace {
             (self.recovery_log(), &socket.recoverable, retain)
         else {
             self.hub().remove(&socket.id);
-            self.recovery_log().inspect(|log| log.notify_sessions_changed());
+            if let Some(log) = self.recovery_log() {
+                log.remove_socket(socket);
+            }
+            if let Some(engine) = self.0.delivery.engine_log() {
+                engine.forget(socket);
+            }
             return Some(membership);
         };
         let engine = self.0.delivery.engine_log();
-        let save = engine.map(|engine| engine.save_session(socket, recoverable.pid().clone()));
+        let session = engine.map(|engine| engine.lease_session(socket, recoverable.pid().clone()));
         let hold_rooms = self.membership().is_some() && engine.is_none();
         log.retain(socket, recoverable, membership, hold_rooms);
-        if let Some(save) = save {
-            save();
-        }
+        // Without a claim that waits for it, the session is stored.
+        drop(recoverable.leave(session));
         None
     }
 }
@@ -211,12 +228,32 @@ impl SocketInner {
         }
     }
 
+    /// Hands the session to a claim that waits for it. Called when the disconnection handlers have
+    /// started.
+    pub(crate) fn hand_over(&self) {
+        if let Some(recoverable) = &self.recoverable {
+            recoverable.hand_over();
+        }
+    }
+
     /// Changes the rooms of this socket. If the log of this node keeps the events, the change takes
     /// its place in the log's order.
-    pub(crate) fn change_rooms<R>(&self, change: impl FnOnce() -> R) -> R {
+    pub(crate) fn change_rooms<R>(self: &Arc<Self>, change: impl FnOnce() -> R) -> R {
         match &self.namespace.0.delivery {
             Delivery::LocalLog(log) => log.record_rooms(self, change),
-            Delivery::Direct | Delivery::EngineLog(_) => change(),
+            Delivery::Direct => change(),
+            Delivery::EngineLog(engine) => {
+                let result = change();
+                engine.session_changed(self);
+                result
+            }
+        }
+    }
+
+    /// Records that the state has changed which the session store keeps for a connected socket.
+    pub(crate) fn session_changed(self: &Arc<Self>) {
+        if let Some(engine) = self.namespace.0.delivery.engine_log() {
+            engine.session_changed(self);
         }
     }
 }

@@ -170,6 +170,7 @@ impl Socket {
     }
 
     fn shared_changed(&self) {
+        self.0.session_changed();
         if let Some(listener) = self.namespace().0.on_shared.get() {
             listener(self);
         }

@@ -167,6 +167,9 @@ counters! {
         /// Clients that got a new session or were closed, because the session or some missed events
         /// were no longer known.
         not_recovered,
+        /// Sockets that were disconnected because their client claimed the session on another
+        /// connection.
+        taken_over,
     }
 }
 

@@ -119,12 +119,25 @@ async fn a_session_is_restored_repeatedly_on_changing_nodes() {
 #[tokio::test]
 async fn two_claims_restore_a_session_once() {
     let cluster = cluster();
-    let (mut one, two) = (Node::of(&cluster).await, Node::of(&cluster).await);
+    let engines = [Troubled::new(&cluster), Troubled::new(&cluster)];
+    let (recovery, limits) = (Recovery::default(), ClusterLimits::default());
+    let mut one = Node::with(engines[0].clone(), recovery.clone(), limits.clone()).await;
+    let two = Node::with(engines[1].clone(), recovery, limits).await;
     let (client, _, pid, offset) = one.client_with_offset().await;
     one.lose(client).await;
     kept(&cluster, 1).await;
-    let (mut first, mut second) = (one.server.open().await, two.server.open().await);
-    tokio::join!(first.claim(&pid, &offset), second.claim(&pid, &offset));
+    // Neither is restored before both have claimed the session.
+    engines.iter().for_each(|engine| engine.set(Trouble::LateSession));
+    let mut claimants = Vec::new();
+    for node in [&one, &two] {
+        node.server.io.of("/other");
+        let mut claimant = node.claims(&pid, &offset).await;
+        claimant.send("40/other,").await;
+        assert!(claimant.text().await.starts_with("40/other,"));
+        claimants.push(claimant);
+    }
+    engines.iter().for_each(|engine| engine.set(Trouble::None));
+    let [first, second] = &mut claimants[..] else { unreachable!() };
     let pids = [first.recoverable().await.1, second.recoverable().await.1];
     assert_eq!(pids.iter().filter(|it| **it == pid).count(), 1, "{pids:?}");
 }

@@ -96,22 +96,6 @@ async fn a_wrong_private_id_or_offset_recovers_nothing() {
 }
 
 #[tokio::test]
-async fn a_connected_session_is_not_recovered() {
-    let server =
-        server_with(ServerConfig::default().connection_state_recovery(Recovery::default())).await;
-    let mut client = server.open().await;
-    client.send("40").await;
-    let (sid, pid) = client.recoverable().await;
-    server.io.emit("got", &1).unwrap();
-    let offset = client.recorded().await.1;
-    let mut other = server.open().await;
-    other.claim(&pid, &offset).await;
-    let (new, other_pid) = other.recoverable().await;
-    assert!(new != sid && other_pid != pid);
-    client.fence().await;
-}
-
-#[tokio::test]
 async fn a_session_that_missed_more_than_the_log_holds_is_not_recovered() {
     let cases = [
         (Recovery::default().max_packets(3), 4, false),

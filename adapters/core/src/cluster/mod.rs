@@ -14,12 +14,13 @@ use socketio_parser::{Args, Nsp};
 
 use self::{
     peers::Peers,
-    requests::{Awaited, Requests},
+    requests::{Awaited, RequestKind, Requests},
 };
 use crate::{
     adapter::{Discovery, Seat},
     limits::ClusterLimits,
     message::{Body, Message, NodeId, RequestId},
+    recovery::HandoverRequest,
     selection::Selection,
 };
 
@@ -85,6 +86,8 @@ pub enum Ask {
     FetchSockets(Selection),
     /// An event for the servers that requests replies.
     ServerSideEmit(Args),
+    /// A request for a session. It ends with the first reply that has one.
+    Handover(HandoverRequest),
 }
 
 /// An action to perform.
@@ -191,15 +194,16 @@ impl<W> Cluster<W> {
         self.asked += 1;
         let id = RequestId::from(format!("{}.{:x}", self.seat.uid, self.asked));
         let gathered = match &ask {
-            Ask::FetchSockets(_) => Gathered::Sockets(Vec::new()),
+            Ask::FetchSockets(_) | Ask::Handover(_) => Gathered::Sockets(Vec::new()),
             Ask::Broadcast(..) | Ask::ServerSideEmit(_) => Gathered::Answers(Vec::new()),
         };
         let clients = matches!(ask, Ask::Broadcast(..));
+        let first_only = matches!(ask, Ask::Handover(_));
         let alone = awaited.is_empty();
         // The deadline is at most a day, so that the addition cannot overflow.
         let deadline = now + timeout.min(Duration::from_secs(86_400));
-        let done = match self.requests.add(id.clone(), deadline, awaited, gathered, clients, waiter)
-        {
+        let kind = RequestKind { gathered, clients, first_only };
+        let done = match self.requests.add(id.clone(), deadline, awaited, kind, waiter) {
             Ok(done) => done,
             Err(waiter) => {
                 return Err(Refused { waiter, limit: Some(self.limits.get_max_requests()) });
@@ -212,8 +216,12 @@ impl<W> Cluster<W> {
                 // may already have clients.
                 self.publish(Body::Broadcast { args, selection, request: Some(request) });
             }
-            Ask::FetchSockets(_) | Ask::ServerSideEmit(_) if alone => {}
+            Ask::FetchSockets(_) | Ask::Handover(_) | Ask::ServerSideEmit(_) if alone => {}
             Ask::FetchSockets(selection) => self.publish(Body::FetchSockets { selection, request }),
+            Ask::Handover(handover) => {
+                let selection = handover.to_selection();
+                self.publish(Body::FetchSockets { selection, request });
+            }
             Ask::ServerSideEmit(args) => {
                 self.publish(Body::ServerSideEmit { args, request: Some(request) });
             }

@@ -49,7 +49,18 @@ struct Request<W> {
     clients: Option<HashMap<NodeId, Clients>>,
     /// Number of clients without an ack when their node was lost.
     lost_clients: u64,
+    /// Whether the first reply with a socket completes the request.
+    first_only: bool,
     waiter: W,
+}
+
+/// What a request gathers.
+pub(super) struct RequestKind {
+    pub(super) gathered: Gathered,
+    /// Whether clients send acks.
+    pub(super) clients: bool,
+    /// Whether the first reply with a socket completes the request.
+    pub(super) first_only: bool,
 }
 
 #[derive(Debug, Default)]
@@ -110,12 +121,13 @@ impl<W> Requests<W> {
         id: RequestId,
         deadline: Instant,
         awaited: Awaited,
-        gathered: Gathered,
-        clients: bool,
+        kind: RequestKind,
         waiter: W,
     ) -> Result<Done<W>, W> {
-        let clients = clients.then(HashMap::new);
-        let request = Request { deadline, awaited, gathered, clients, lost_clients: 0, waiter };
+        let RequestKind { gathered, clients, first_only } = kind;
+        let (clients, lost_clients) = (clients.then(HashMap::new), 0);
+        let request =
+            Request { deadline, awaited, gathered, clients, lost_clients, first_only, waiter };
         if request.is_done() {
             return Ok(Some(request.end()));
         }
@@ -242,7 +254,11 @@ impl<W> Request<W> {
     }
 
     fn is_done(&self) -> bool {
-        self.awaited.is_empty() && self.open_clients() == 0
+        self.awaited.is_empty() && self.open_clients() == 0 || self.first_only && self.has_session()
+    }
+
+    fn has_session(&self) -> bool {
+        matches!(&self.gathered, Gathered::Sockets(all) if all.iter().any(|it| !it.id.is_empty()))
     }
 
     /// Returns the number of clients whose acks are still expected.

@@ -6,10 +6,12 @@
 //! of delivery, and the sessions that can be recovered. The `Trail` of a socket records which of
 //! those events the socket was sent. None of these types reads a clock.
 
+mod handover;
 mod log;
 mod store;
 mod trail;
 
+pub use self::handover::{Handover, HandoverRequest};
 pub use self::store::{Missed, Offset, Page, PageSize, SavedSession, SessionStore};
 // The server's own log, which no back-end needs.
 #[doc(hidden)]

@@ -231,6 +231,15 @@ impl Membership {
         }
     }
 
+    pub(crate) fn nsp(&self) -> &Nsp {
+        &self.seat.nsp
+    }
+
+    /// Returns the name of this node in the namespace.
+    pub(crate) fn uid(&self) -> &NodeId {
+        &self.seat.uid
+    }
+
     /// Returns the default time limit for replies of other nodes.
     pub(crate) fn request_timeout(&self) -> Duration {
         self.limits.get_request_timeout()

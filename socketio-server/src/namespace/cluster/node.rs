@@ -10,7 +10,8 @@ use std::{
 };
 
 use socketio_adapter::{
-    AdapterError, Body, Inbox, Link, Message, MessageError, NodeId, Offset, Room, RoomInterest,
+    AdapterError, Body, Inbox, Link, Message, MessageError, NodeId, Offset, RequestId, Room,
+    RoomInterest, recovery::HandoverRequest,
 };
 use tokio::runtime::Handle;
 
@@ -309,6 +310,21 @@ impl Node {
         })
     }
 
+    /// Hands a session over to the node that its client has returned to.
+    fn release_session(
+        &self,
+        namespace: Namespace,
+        from: NodeId,
+        request: RequestId,
+        handover: HandoverRequest,
+    ) {
+        let membership = self.membership.clone();
+        self.runtime.spawn(async move {
+            let sockets = namespace.release(handover).await.into_sockets();
+            membership.reply(&from, Body::FetchSocketsResponse { request, sockets });
+        });
+    }
+
     fn execute(&self, namespace: &Namespace, from: NodeId, body: Body, offset: Option<&Offset>) {
         if offset.is_some_and(|offset| self.deliver_logged(namespace, &body, offset)) {
             return;
@@ -350,6 +366,9 @@ impl Node {
                 let _ = Broadcast::on_this_node(namespace, selection).disconnect(close);
             }
             Body::FetchSockets { selection, request } => {
+                if let Some(handover) = HandoverRequest::from_selection(&selection) {
+                    return self.release_session(namespace.clone(), from, request, handover);
+                }
                 let sockets = Broadcast::on_this_node(namespace, selection).targets();
                 let sockets = sockets.iter().map(|socket| details(socket)).collect();
                 self.membership.reply(&from, Body::FetchSocketsResponse { request, sockets });

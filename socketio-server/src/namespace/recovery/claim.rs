@@ -1,6 +1,6 @@
 //! The request of a client to recover its session.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytestring::ByteString;
 use socketio_parser::{RawJson, Value};
@@ -12,13 +12,16 @@ use crate::{
         recovery::{Lease, socket::Recoverable},
     },
     socket::{inner::SocketInner, stored::Stored},
+    time::now,
 };
 
 /// A client's request to recover its session.
 pub(crate) struct Claim {
-    pub(super) pid: String,
+    pub(crate) pid: String,
     /// The offset of the last event that the client received.
     pub(super) offset: String,
+    /// When the client sent the claim.
+    pub(crate) began: Instant,
     client: Arc<Client>,
     /// The data of the CONNECT packet without the claim.
     auth: Option<RawJson>,
@@ -29,7 +32,7 @@ impl Claim {
     /// id. Returns `None` if the client does not claim a session.
     pub(crate) fn take(auth: &mut Option<RawJson>, client: &Arc<Client>) -> Option<Self> {
         let (pid, offset) = take_claim(auth)?;
-        Some(Self { pid, offset, client: client.clone(), auth: auth.clone() })
+        Some(Self { pid, offset, began: now(), client: client.clone(), auth: auth.clone() })
     }
 
     /// Makes the socket of the claimed session.

@@ -23,8 +23,10 @@ use crate::{
             Lease,
             catch_up::{Backlog, CatchUp},
             claim::{Claim, Restored, ReturningSocket},
+            handover::Handovers,
             log::{RecoveryLog, SessionState, enter},
             session_transfer::{SessionTransfers, StoreLease, TransferDirection},
+            session_writer::SessionWriter,
             socket::Recoverable,
         },
     },
@@ -45,6 +47,9 @@ pub(crate) struct EngineLog {
     membership: Arc<Membership>,
     transfers: SessionTransfers,
     session_lifetime: Duration,
+    handovers: Handovers,
+    /// Present if the sessions of connected clients are stored too.
+    writer: Option<SessionWriter>,
 }
 
 impl EngineLog {
@@ -58,6 +63,8 @@ impl EngineLog {
             membership,
             transfers: SessionTransfers::default(),
             session_lifetime: recovery.max_disconnection_duration,
+            handovers: Handovers::default(),
+            writer: recovery.crash_safe.then(SessionWriter::new),
         }
     }
 
@@ -71,6 +78,21 @@ impl EngineLog {
 
     pub(super) fn transfers(&self) -> &SessionTransfers {
         &self.transfers
+    }
+
+    pub(super) fn handovers(&self) -> &Handovers {
+        &self.handovers
+    }
+
+    pub(super) fn writer(&self) -> Option<&SessionWriter> {
+        self.writer.as_ref()
+    }
+
+    /// Records that the session of a connected socket has changed.
+    pub(crate) fn session_changed(&self, socket: &Arc<SocketInner>) {
+        if let Some(writer) = &self.writer {
+            writer.session_changed(socket);
+        }
     }
 
     pub(super) fn session_lifetime(&self) -> Duration {
@@ -157,7 +179,7 @@ impl EngineLog {
         self.transfers.settled(&claim.pid, &[IntoStore]).await;
         let from = Offset::from(&*claim.offset);
         let take = async || {
-            let lease = self.take(namespace, store.clone(), claim.pid.clone(), from.clone());
+            let lease = self.acquire(namespace, store.clone(), &claim);
             lease.await.map_err(|error| AdapterError::Engine(error.into()))?
         };
         let mut lease = take().await?;
@@ -245,21 +267,15 @@ impl EngineLog {
         }
     }
 
-    /// Returns a function that writes the session of a socket to the store, for all nodes. It must
-    /// be called after the socket has left its namespace: a client that returns to this node with
-    /// the stored session becomes a member with the same id.
-    pub(crate) fn save_session(
-        &self,
-        socket: &SocketInner,
-        pid: ByteString,
-    ) -> impl FnOnce() + use<> {
+    /// Returns the session of a socket for the store.
+    pub(super) fn session_of(&self, socket: &SocketInner, pid: ByteString) -> SavedSession {
         let shared = socket.with_stored(|stored| stored.shared());
         let data =
             shared.map_or_else(|| Value::Object(Object::new()), |shared| (*shared).clone().into());
         let namespace = &socket.namespace;
         let rooms = namespace.hub().rooms_of(&socket.id);
         let (nsp, sid) = (Some(namespace.nsp().clone()), socket.id.clone());
-        self.save(namespace, SavedSession { nsp, pid, sid, rooms, data, owner: None })
+        SavedSession { nsp, pid, sid, rooms, data, owner: None }
     }
 }
 

@@ -34,6 +34,7 @@ use crate::{
             catch_up::CatchUp,
             claim::Claim,
             socket::{Outstanding, Queued, Recoverable},
+            takeover::SocketsByPid,
         },
     },
     socket::{inner::SocketInner, stored::Stored},
@@ -68,6 +69,7 @@ pub(crate) struct RecoveryLog {
     expiry_changed: Arc<Notify>,
     /// Notified when a session was recovered or dropped.
     sessions_changed: Notify,
+    sockets: SocketsByPid,
 }
 
 /// The offset of an event, by which a client refers to it.
@@ -124,12 +126,22 @@ impl RecoveryLog {
             expiring: AtomicBool::new(false),
             expiry_changed: Arc::default(),
             sessions_changed: Notify::new(),
+            sockets: SocketsByPid::default(),
         }
     }
 
     /// Locks the log, and with it the order of delivery.
     pub(super) fn lock(&self) -> MutexGuard<'_, Log<Frames, RetainedSession>> {
         lock(&self.log)
+    }
+
+    pub(super) fn sockets(&self) -> &SocketsByPid {
+        &self.sockets
+    }
+
+    /// Makes it possible to find a socket by its private id.
+    pub(crate) fn add_socket(&self, socket: &Arc<SocketInner>) {
+        self.sockets.insert(socket);
     }
 
     pub(super) fn max_queued(&self) -> (usize, usize) {
@@ -390,6 +402,7 @@ impl RecoveryLog {
             let held = if hold_rooms { hold(namespace, &sid, &rooms) } else { Lease::default() };
             let data = RetainedSession { stored, membership, rooms: held, outstanding };
             namespace.hub().remove(&socket.id);
+            self.sockets.remove(socket);
             if log.sessions() == 0 {
                 self.expiry_changed.notify_one();
             }
@@ -399,6 +412,15 @@ impl RecoveryLog {
         drop(dropped);
         self.notify_sessions_changed();
         self.watch_expiry(namespace);
+    }
+
+    /// Records that a socket has left its namespace for good.
+    pub(crate) fn remove_socket(&self, socket: &SocketInner) {
+        self.sockets.remove(socket);
+        if let Some(recoverable) = &socket.recoverable {
+            recoverable.forfeit();
+        }
+        self.notify_sessions_changed();
     }
 
     /// Records that the connection of a socket is lost. From now on, events are kept until the
@@ -449,6 +471,7 @@ pub(super) fn enter(
 ) -> Arc<SocketInner> {
     let socket = Arc::new(socket);
     namespace.hub().insert(socket.clone());
+    namespace.recovery_log().inspect(|log| log.add_socket(&socket));
     // The socket was in these rooms before, so the current limit does not apply.
     let _ = namespace.hub().join(&socket.id, rooms, RoomLimits::NONE);
     socket

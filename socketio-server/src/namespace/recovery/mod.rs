@@ -4,11 +4,16 @@
 //! ```text
 //!            record_loss            claim               resume
 //! connected ────────────► retained ───────► returning ──────────► connected
-//!                             │                 │
-//!                             │ expired,        │ connection lost again: retained
-//!                             │ displaced       │ too many missed events: closed
-//!                             ▼                 ▼
+//!     │                     ▲ │                 │
+//!     │ take_over, because  │ │ expired,        │ connection lost again: retained
+//!     │ the client returned │ │ displaced       │ too many missed events: closed
+//!     └─────────────────────┘ ▼                 ▼
 //! ```
+//!
+//! A client may return before the server has noticed that its connection is lost. Its claim then
+//! ends the previous connection, and takes the session as soon as the disconnection handlers have
+//! started (`takeover.rs`). If the socket is on another node, its node hands the session over
+//! (`handover.rs`).
 //!
 //! Where the events are kept decides the rest (`Delivery` in `namespace/delivery.rs`):
 //!
@@ -19,7 +24,8 @@
 //!   store that all nodes share. Every node can recover them. The [`RecoveryLog`] then holds only the
 //!   state of sessions that other nodes cannot know: typed data, reliable events, and the lease on
 //!   the namespace. `session_transfer.rs` moves sessions to and from the store, and `catch_up.rs`
-//!   joins missed events with live ones.
+//!   joins missed events with live ones. With crash-safe sessions, `session_writer.rs` writes those
+//!   of connected clients too.
 //!
 //! # Invariants
 //!
@@ -46,8 +52,9 @@
 //!    `a_client_gets_each_event_once_on_a_node_that_lags_behind`,
 //!    `recovery_loses_no_event_on_any_node`, `sessions_that_change_nodes_match_a_model`
 //! 6. *A session is in one place.* Only one claim gets a session, and an interrupted transfer puts it
-//!    back.
-//!    `two_claims_restore_a_session_once`,
+//!    back. A stored session with an owner is restored only if the owner hands it over or is gone.
+//!    `two_claims_restore_a_session_once`, `two_claims_at_once_take_a_session_over_once`,
+//!    `two_claims_for_the_session_of_a_killed_node_restore_it_once`,
 //!    `a_session_survives_a_client_that_vanishes_during_the_query`,
 //!    `a_client_lost_during_the_query_may_claim_its_session_again`
 //! 7. *All or nothing.* If some missed events are no longer stored, or exceed the client's queue, the
@@ -66,14 +73,30 @@
 //!     `an_expired_session_is_freed_and_not_recovered`, `a_session_beyond_the_limit_is_not_recovered`
 //! 11. *An engine in trouble costs only the session.* Every call of the store has a deadline.
 //!     `a_store_that_fails_to_find_a_session_costs_only_the_session`,
-//!     `other_sockets_are_served_while_the_store_hangs`
+//!     `other_sockets_are_served_while_the_store_hangs`, `a_store_in_trouble_costs_only_the_session`
+//! 12. *Returning ends the previous connection.* Its socket ends with "transport close", and its
+//!     disconnection handlers start before the client is restored. A claim with another private id,
+//!     or for another namespace, does not disturb the socket.
+//!     `the_old_socket_ends_before_its_client_is_restored`, `a_hundred_switched_lines_lose_nothing`,
+//!     `a_hundred_lines_switched_between_nodes_lose_nothing`,
+//!     `a_claim_for_another_namespace_leaves_the_client_connected`,
+//!     `a_claim_with_another_private_id_leaves_the_client_connected`,
+//!     `a_deliberate_disconnection_wins_against_a_claim`
+//! 13. *The store follows the socket.* What a node writes about a connected socket is never written
+//!     after the session was stored without an owner, removed or handed over.
+//!     `another_node_restores_the_session_of_a_killed_node`,
+//!     `a_session_that_ends_deliberately_leaves_nothing_in_the_store`,
+//!     `a_hundred_lines_switched_between_crash_safe_nodes_lose_nothing`
 
 mod catch_up;
 mod claim;
 mod engine_log;
+mod handover;
 mod log;
 mod session_transfer;
+mod session_writer;
 mod socket;
+mod takeover;
 
 pub(crate) use claim::{Claim, Restored, ReturningSocket};
 pub(crate) use engine_log::EngineLog;

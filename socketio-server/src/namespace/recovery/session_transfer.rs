@@ -4,18 +4,23 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytestring::ByteString;
 use socketio_adapter::{
-    AdapterError, Offset,
-    recovery::{SavedSession, SessionStore},
+    AdapterError, Offset, SocketDetails,
+    recovery::{Handover, SavedSession, SessionStore},
 };
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
 use crate::{
-    namespace::{Namespace, cluster::TransferGuard, recovery::engine_log::EngineLog},
+    namespace::{
+        Namespace,
+        cluster::TransferGuard,
+        recovery::{claim::Claim, engine_log::EngineLog},
+    },
+    socket::inner::SocketInner,
     sync::lock,
 };
 
@@ -98,7 +103,7 @@ impl Drop for SessionTransfer {
 }
 
 /// A session taken from the store. If it is dropped before a socket has it, it is put back.
-pub(super) struct StoreLease {
+pub(crate) struct StoreLease {
     session: Option<SavedSession>,
     transfer: SessionTransfer,
 }
@@ -106,6 +111,11 @@ pub(super) struct StoreLease {
 impl StoreLease {
     pub(super) fn session(&self) -> Option<&SavedSession> {
         self.session.as_ref()
+    }
+
+    /// Replaces the session by one that no node owns.
+    pub(super) fn replace(&mut self, session: Option<SavedSession>) {
+        self.session = session;
     }
 
     /// Returns the session. The caller is responsible for it from now on.
@@ -119,23 +129,24 @@ impl Drop for StoreLease {
         if let (Some(session), Some(engine)) =
             (self.session.take(), self.transfer.namespace.0.delivery.engine_log())
         {
-            engine.save(&self.transfer.namespace, session)();
+            engine.save(&self.transfer.namespace, session);
         }
     }
 }
 
 impl EngineLog {
-    /// Returns a function that writes a session to the store, in a task of its own. A connection
-    /// that claims the session waits for it from now on.
-    pub(super) fn save(
-        &self,
-        namespace: &Namespace,
-        session: SavedSession,
-    ) -> impl FnOnce() + use<> {
+    /// Writes a session to the store, in a task of its own. A connection that claims the session
+    /// waits for it.
+    fn save(&self, namespace: &Namespace, session: SavedSession) {
         let transfer =
             self.begin_transfer(namespace, session.pid.clone(), TransferDirection::IntoStore);
         let (membership, lifetime) = (self.membership().clone(), self.session_lifetime());
         let task = async move {
+            let engine = transfer.namespace.0.delivery.engine_log();
+            let _after_batch = match engine.and_then(EngineLog::writer) {
+                Some(writer) => Some(writer.between_batches().await),
+                None => None,
+            };
             let save = async {
                 match membership.store().await {
                     Some(store) => store.persist(session, lifetime).await,
@@ -147,29 +158,104 @@ impl EngineLog {
                 tracing::warn!(target: "socketio::namespace", %nsp, %error, "a session could not be stored");
             }
         };
-        move || {
-            if let Ok(runtime) = Handle::try_current() {
-                runtime.spawn(task);
-            }
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(task);
         }
     }
 
-    /// Takes a session from the store, in a task of its own, so that a client that vanishes in the
-    /// meantime does not take its session with it. The store may respond within twice the
-    /// `request_timeout`.
-    pub(super) fn take(
+    /// Returns the session of a socket that is about to leave. A connection that claims the session
+    /// waits from now on. The session is stored when the lease is dropped, which must be after the
+    /// socket has left: a client that returns to this node with the stored session becomes a member
+    /// with the same id.
+    pub(crate) fn lease_session(&self, socket: &SocketInner, pid: ByteString) -> StoreLease {
+        let session = Some(self.session_of(socket, pid.clone()));
+        let transfer = self.begin_transfer(&socket.namespace, pid, TransferDirection::IntoStore);
+        StoreLease { session, transfer }
+    }
+
+    /// Removes the session of a socket that has left for good, if it may be in the store.
+    pub(crate) fn forget(&self, socket: &SocketInner) {
+        let recoverable = socket.recoverable.as_deref().filter(|it| it.written.ever());
+        let (Some(recoverable), Ok(runtime)) = (recoverable, Handle::try_current()) else { return };
+        let pid = recoverable.pid().clone();
+        let transfer = self.begin_transfer(&socket.namespace, pid, TransferDirection::IntoStore);
+        runtime.spawn(async move {
+            let Some(engine) = transfer.namespace.0.delivery.engine_log() else { return };
+            let Some(writer) = engine.writer() else { return };
+            let _after_batch = writer.between_batches().await;
+            let membership = engine.membership();
+            let Some(store) = membership.store().await else { return };
+            if let Err(error) =
+                in_time(membership.request_timeout(), store.forget(&transfer.pid)).await
+            {
+                let nsp = transfer.namespace.nsp();
+                tracing::warn!(target: "socketio::namespace", %nsp, %error, "an ended session stays stored until it expires");
+            }
+        });
+    }
+
+    /// Looks for the session that a client claims, in a task of its own, so that a client that
+    /// vanishes in the meantime does not take its session with it. The store may respond within
+    /// twice the `request_timeout`.
+    pub(super) fn acquire(
         &self,
         namespace: &Namespace,
         store: Arc<dyn SessionStore>,
-        pid: String,
-        from: Offset,
+        claim: &Claim,
     ) -> JoinHandle<Result<Option<StoreLease>, AdapterError>> {
-        let transfer = self.begin_transfer(namespace, pid.into(), TransferDirection::OutOfStore);
-        let timeout = self.membership().request_timeout().saturating_mul(2);
+        let (pid, from, began) =
+            (claim.pid.as_str().into(), claim.offset.as_str().into(), claim.began);
+        let transfer = self.begin_transfer(namespace, pid, TransferDirection::OutOfStore);
+        let namespace = namespace.clone();
         tokio::spawn(async move {
-            let session = in_time(timeout, store.take(&transfer.pid, &from)).await?;
-            Ok(session.map(|session| StoreLease { session: Some(session), transfer }))
+            match namespace.0.delivery.engine_log() {
+                Some(engine) => engine.find_session(transfer, &*store, &from, began).await,
+                None => Ok(None),
+            }
         })
+    }
+
+    async fn find_session(
+        &self,
+        transfer: SessionTransfer,
+        store: &dyn SessionStore,
+        from: &Offset,
+        began: Instant,
+    ) -> Result<Option<StoreLease>, AdapterError> {
+        let pid = transfer.pid.clone();
+        let timeout = self.membership().request_timeout();
+        if let Some(handed_over) = self.log().take_over(&pid, began) {
+            let lease = tokio::time::timeout(timeout, handed_over).await;
+            return Ok(lease.ok().and_then(Result::ok).flatten());
+        }
+        let take = || in_time(timeout.saturating_mul(2), store.take(&pid, from));
+        let session = take().await?;
+        let owner = session.as_ref().and_then(|session| session.owner.clone());
+        let nsp = session.as_ref().and_then(|session| session.nsp.clone());
+        let lost = session.is_some() && owner.is_none();
+        let elsewhere = nsp.is_some_and(|nsp| nsp != *transfer.namespace.nsp());
+        let mut lease = StoreLease { session, transfer };
+        if lost || elsewhere {
+            return Ok(Some(lease));
+        }
+        match self.request_handover(pid.clone(), owner, began).await {
+            Handover::Session(SocketDetails { id, rooms, data, .. }) => {
+                let nsp = Some(lease.transfer.namespace.nsp().clone());
+                let session = SavedSession { nsp, pid, sid: id, rooms, data, owner: None };
+                lease.replace(Some(session));
+            }
+            // The owner may have stored the session since. If another client has it by now, it has
+            // an owner again.
+            Handover::Stored => {
+                lease.replace(take().await?);
+                if lease.session().is_some_and(|session| session.owner.is_some()) {
+                    return Ok(None);
+                }
+            }
+            // The owner is gone, and with it the socket.
+            Handover::Unknown => {}
+        }
+        Ok(Some(lease).filter(|lease| lease.session().is_some()))
     }
 
     fn begin_transfer(
@@ -184,7 +270,7 @@ impl EngineLog {
     }
 }
 
-async fn in_time<T>(
+pub(super) async fn in_time<T>(
     timeout: Duration,
     call: impl Future<Output = Result<T, AdapterError>>,
 ) -> Result<T, AdapterError> {

@@ -6,6 +6,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::Waker,
+    time::Instant,
 };
 
 use bytestring::ByteString;
@@ -14,9 +15,12 @@ use socketio_adapter::recovery::{Position, Trail};
 
 use crate::{
     config::Overflow,
-    namespace::recovery::{catch_up::CatchUp, log::LogOffset},
+    namespace::recovery::{
+        catch_up::CatchUp, log::LogOffset, session_writer::Written, takeover::Successor,
+    },
     socket::inner::SocketInner,
     sync::lock,
+    time::now,
 };
 
 /// The state that a socket needs for its recovery.
@@ -27,6 +31,10 @@ pub(crate) struct Recoverable {
     from: Option<Position>,
     outstanding: Arc<Outstanding>,
     state: Mutex<DeliveryState>,
+    /// For a recovered socket, when its session was restored.
+    restored_at: Option<Instant>,
+    pub(super) successor: Mutex<Successor>,
+    pub(super) written: Written,
 }
 
 /// The events that a socket was sent. It changes under the lock of the log.
@@ -48,7 +56,15 @@ impl Recoverable {
     pub(crate) fn new() -> std::io::Result<Box<Self>> {
         let state = DeliveryState { trail: Trail::default(), catch_up: CatchUp::Live };
         let pid = engineio_server::generate_sid()?;
-        Ok(Box::new(Self { pid, from: None, outstanding: Arc::default(), state: state.into() }))
+        Ok(Box::new(Self {
+            pid,
+            from: None,
+            outstanding: Arc::default(),
+            state: state.into(),
+            restored_at: None,
+            successor: Mutex::default(),
+            written: Written::default(),
+        }))
     }
 
     /// Creates the state of a recovered session.
@@ -59,7 +75,19 @@ impl Recoverable {
         catch_up: CatchUp,
         outstanding: Arc<Outstanding>,
     ) -> Self {
-        Self { pid, from: Some(from), outstanding, state: DeliveryState { trail, catch_up }.into() }
+        Self {
+            pid,
+            from: Some(from),
+            outstanding,
+            state: DeliveryState { trail, catch_up }.into(),
+            restored_at: Some(now()),
+            successor: Mutex::default(),
+            written: Written::default(),
+        }
+    }
+
+    pub(super) fn restored_at(&self) -> Option<Instant> {
+        self.restored_at
     }
 
     pub(crate) fn pid(&self) -> &ByteString {

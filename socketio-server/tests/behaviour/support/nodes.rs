@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use socketio_adapter::{
@@ -152,11 +152,26 @@ pub enum Trouble {
 pub struct Troubled {
     adapter: Arc<MemoryAdapter>,
     trouble: Arc<Mutex<Trouble>>,
+    written: Arc<AtomicUsize>,
 }
 
 impl Troubled {
     pub fn new(cluster: &MemoryCluster) -> Arc<Self> {
-        Arc::new(Self { adapter: cluster.adapter(), trouble: Arc::default() })
+        Arc::new(Self {
+            adapter: cluster.adapter(),
+            trouble: Arc::default(),
+            written: Arc::default(),
+        })
+    }
+
+    /// Returns how many sessions have been written to the store.
+    pub fn written(&self) -> usize {
+        self.written.load(Ordering::SeqCst)
+    }
+
+    /// Cuts the node off, as if it had been killed.
+    pub fn kill(&self) {
+        self.adapter.kill();
     }
 
     pub fn set(&self, trouble: Trouble) {
@@ -180,7 +195,8 @@ impl ClusterAdapter for Troubled {
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         Box::pin(async move {
             let link = self.adapter.join(seat, inbox).await?;
-            Ok(Arc::new(Line { link, trouble: self.trouble.clone() }) as Arc<dyn Link>)
+            let (trouble, written) = (self.trouble.clone(), self.written.clone());
+            Ok(Arc::new(Line { link, trouble, written }) as Arc<dyn Link>)
         })
     }
 }
@@ -188,6 +204,7 @@ impl ClusterAdapter for Troubled {
 struct Line {
     link: Arc<dyn Link>,
     trouble: Arc<Mutex<Trouble>>,
+    written: Arc<AtomicUsize>,
 }
 
 fn failure() -> AdapterError {
@@ -222,7 +239,7 @@ impl Link for Line {
 
     fn sessions(&self) -> Option<Arc<dyn SessionStore>> {
         let (store, trouble) = (self.link.sessions()?, self.trouble.clone());
-        Some(Arc::new(Sessions { store, trouble }))
+        Some(Arc::new(Sessions { store, trouble, written: self.written.clone() }))
     }
 
     fn leave(&self) -> BoxFuture<'_, ()> {
@@ -233,6 +250,7 @@ impl Link for Line {
 struct Sessions {
     store: Arc<dyn SessionStore>,
     trouble: Arc<Mutex<Trouble>>,
+    written: Arc<AtomicUsize>,
 }
 
 impl Sessions {
@@ -254,7 +272,9 @@ impl SessionStore for Sessions {
     ) -> BoxFuture<'_, Result<(), AdapterError>> {
         Box::pin(async move {
             self.suffer().await?;
-            self.store.persist(session, ttl).await
+            self.store.persist(session, ttl).await?;
+            self.written.fetch_add(1, Ordering::SeqCst);
+            Ok(())
         })
     }
 

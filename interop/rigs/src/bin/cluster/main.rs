@@ -5,9 +5,9 @@
 //! `redis`, `redis-sharded`, `redis-streams`, `postgres`, `postgres-log` with the tables of
 //! recovery, or `nats`), `URL` of the engine (with commas between the nodes of a Redis Cluster),
 //! `PREFIX` of channels (default: the adapter's), `RECOVERY` (`1` enables connection state
-//! recovery, with `nats` over JetStream), `PING_INTERVAL` and `PING_TIMEOUT` in milliseconds,
-//! `COOKIE` (`1` sets the cookie `io`, for proxies that use it), `ADMIN` (`1` serves the Admin UI
-//! in development mode).
+//! recovery, with `nats` over JetStream), `CRASH_SAFE` (`1` stores the sessions of connected
+//! clients too), `PING_INTERVAL` and `PING_TIMEOUT` in milliseconds, `COOKIE` (`1` sets the cookie
+//! `io`, for proxies that use it), `ADMIN` (`1` serves the Admin UI in development mode).
 
 mod adapters;
 
@@ -34,8 +34,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let recovery = setting("RECOVERY").is_some_and(|value| value == "1");
     if recovery {
-        let window = Recovery::default().max_disconnection_duration(Duration::from_secs(120));
-        config = config.connection_state_recovery(window);
+        let crash_safe = setting("CRASH_SAFE").is_some_and(|value| value == "1");
+        config = config.connection_state_recovery(Recovery::default().crash_safe(crash_safe));
     }
     let url = setting("URL").unwrap_or_default();
     let prefix = setting("PREFIX");

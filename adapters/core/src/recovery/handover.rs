@@ -1,0 +1,106 @@
+//! The request of one node to the others to hand over a session.
+
+use std::time::Duration;
+
+use bytestring::ByteString;
+
+use crate::{
+    message::{NodeId, SocketDetails},
+    selection::{Room, Selection},
+};
+
+/// The beginning of the room by which nodes recognize the request.
+const MARK: &str = "\u{1f}session ";
+
+/// A request to hand over the session of a socket that is still connected, because its client has
+/// returned to the sender.
+///
+/// On the wire it is a request for the sockets in a room that no socket is in. Node's servers, and
+/// nodes without the session, therefore reply with an empty list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandoverRequest {
+    /// The private id of the session.
+    pub pid: ByteString,
+    /// The node that owned the session when it was stored, if it was stored.
+    pub owner: Option<NodeId>,
+    /// How long ago the client claimed the session.
+    pub age: Duration,
+}
+
+/// The replies to a [`HandoverRequest`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Handover {
+    /// The socket was disconnected, and its session belongs to the sender of the request.
+    Session(SocketDetails),
+    /// The owner is alive and has no such socket. If its client was lost, it has stored the session.
+    Stored,
+    /// No node has the session.
+    Unknown,
+}
+
+impl HandoverRequest {
+    /// Returns the selection of the request for sockets.
+    pub fn to_selection(&self) -> Selection {
+        let (age, pid) = (self.age.as_millis(), &self.pid);
+        let owner = self.owner.as_ref().map_or("", NodeId::as_str);
+        let mut selection = Selection::default();
+        selection.to(Room::from(format!("{MARK}{age} {owner} {pid}")));
+        selection
+    }
+
+    /// Returns the request that a selection stands for. Returns `None` for a request for sockets.
+    pub fn from_selection(selection: &Selection) -> Option<Self> {
+        let [room] = &selection.rooms[..] else { return None };
+        let mut parts = room.strip_prefix(MARK)?.splitn(3, ' ');
+        let age = Duration::from_millis(parts.next()?.parse().ok()?);
+        let owner = parts.next().filter(|owner| !owner.is_empty()).map(NodeId::from);
+        Some(Self { pid: parts.next()?.into(), owner, age })
+    }
+}
+
+impl Handover {
+    /// Returns the sockets of the reply.
+    pub fn into_sockets(self) -> Vec<SocketDetails> {
+        match self {
+            Self::Session(socket) => vec![socket],
+            Self::Stored => vec![SocketDetails::default()],
+            Self::Unknown => Vec::new(),
+        }
+    }
+
+    /// Combines the replies of all nodes.
+    pub fn from_sockets(sockets: Vec<SocketDetails>) -> Self {
+        let stored = if sockets.is_empty() { Self::Unknown } else { Self::Stored };
+        sockets.into_iter().find(|socket| !socket.id.is_empty()).map_or(stored, Self::Session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_survives_the_selection_and_rooms_are_no_requests() {
+        for owner in [None, Some("0a785282676f06c9".into())] {
+            let request =
+                HandoverRequest { pid: "a b".into(), owner, age: Duration::from_millis(7) };
+            let selection = request.to_selection();
+            assert_eq!(HandoverRequest::from_selection(&selection), Some(request));
+        }
+        for room in ["", "session 1  p", "\u{1f}session x  p", "\u{1f}session 1 p"] {
+            let mut selection = Selection::default();
+            selection.to(room);
+            assert_eq!(HandoverRequest::from_selection(&selection), None, "{room}");
+        }
+    }
+
+    #[test]
+    fn the_reply_with_a_session_decides() {
+        let socket = SocketDetails { id: "sid".into(), ..SocketDetails::default() };
+        for reply in [Handover::Session(socket.clone()), Handover::Stored, Handover::Unknown] {
+            assert_eq!(Handover::from_sockets(reply.clone().into_sockets()), reply);
+        }
+        let replies = vec![SocketDetails::default(), socket.clone()];
+        assert_eq!(Handover::from_sockets(replies), Handover::Session(socket));
+    }
+}

@@ -1,0 +1,180 @@
+//! Crash-safe sessions: the sessions of connected clients are in the store too, each with its
+//! owner, so that any node can restore them after their node was killed.
+//!
+//! One task per namespace writes the sessions that have changed, in batches with a pause between
+//! them. When a socket ends, its session is stored or removed after the batch that may contain it.
+
+use std::{
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use socketio_adapter::recovery::SavedSession;
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, RwLock, RwLockReadGuard},
+    time::{Instant, sleep, sleep_until},
+};
+
+use crate::{
+    namespace::{
+        cluster::Membership,
+        inner::NamespaceInner,
+        recovery::{engine_log::EngineLog, session_transfer::in_time},
+    },
+    socket::inner::SocketInner,
+    sync::lock,
+};
+
+/// Largest number of sessions in a batch.
+const BATCH: usize = 512;
+
+/// Pause after a batch. Changes of a session in the meantime are written once.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Pause after the store has failed.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// The sessions of connected clients that have to be written to the store.
+pub(super) struct SessionWriter {
+    changed: Mutex<Vec<Weak<SocketInner>>>,
+    /// Notified when a session has changed, and when the namespace is dropped.
+    due: Arc<Notify>,
+    started: AtomicBool,
+    /// Held exclusively while a batch is written.
+    batch: RwLock<()>,
+}
+
+/// Whether the session of a socket is in the store.
+#[derive(Default)]
+pub(super) struct Written(AtomicU8);
+
+const NEVER: u8 = 0;
+const CHANGED: u8 = 1;
+const WRITTEN: u8 = 2;
+
+impl Written {
+    /// Returns whether the session is, or will be, in the store.
+    pub(super) fn ever(&self) -> bool {
+        self.0.load(Ordering::Acquire) != NEVER
+    }
+}
+
+impl SessionWriter {
+    pub(super) fn new() -> Self {
+        let (changed, started) = (Mutex::default(), AtomicBool::new(false));
+        Self { changed, due: Arc::default(), started, batch: RwLock::default() }
+    }
+
+    /// Waits until no batch is being written. None begins before the returned guard is dropped.
+    pub(super) async fn between_batches(&self) -> RwLockReadGuard<'_, ()> {
+        self.batch.read().await
+    }
+
+    /// Records that the session of a connected socket has changed.
+    pub(super) fn session_changed(&self, socket: &Arc<SocketInner>) {
+        let Some(recoverable) = socket.recoverable.as_deref() else { return };
+        if !socket.is_connected()
+            || recoverable.written.0.swap(CHANGED, Ordering::AcqRel) == CHANGED
+        {
+            return;
+        }
+        lock(&self.changed).push(Arc::downgrade(socket));
+        self.due.notify_one();
+        if !self.started.load(Ordering::Relaxed)
+            && let Ok(runtime) = Handle::try_current()
+            && !self.started.swap(true, Ordering::AcqRel)
+        {
+            let namespace = Arc::downgrade(&socket.namespace.0);
+            runtime.spawn(run(namespace, self.due.clone()));
+        }
+    }
+
+    /// Writes the sessions that have changed, at most one batch. Returns whether the store has
+    /// accepted them, and whether more are waiting.
+    async fn write_batch(&self, engine: &EngineLog, membership: &Membership) -> (bool, bool) {
+        let Some(store) = membership.store().await else { return (true, false) };
+        let _exclusive = self.batch.write().await;
+        let sockets: Vec<_> = {
+            let mut changed = lock(&self.changed);
+            let count = changed.len().min(BATCH);
+            changed.drain(..count).collect()
+        };
+        let sockets: Vec<_> = sockets.iter().filter_map(Weak::upgrade).collect();
+        let sessions: Vec<_> =
+            sockets.iter().filter_map(|socket| session_to_write(engine, socket)).collect();
+        if !sessions.is_empty() {
+            let ttl = lifetime(engine.session_lifetime());
+            let stored = in_time(membership.request_timeout(), store.persist_all(sessions, ttl));
+            if let Err(error) = stored.await {
+                tracing::warn!(target: "socketio::namespace", nsp = %membership.nsp(), %error, "sessions of connected clients could not be stored");
+                sockets.iter().for_each(|socket| self.session_changed(socket));
+                return (false, true);
+            }
+        }
+        (true, !lock(&self.changed).is_empty())
+    }
+}
+
+impl Drop for SessionWriter {
+    fn drop(&mut self) {
+        self.due.notify_one();
+    }
+}
+
+fn session_to_write(engine: &EngineLog, socket: &SocketInner) -> Option<SavedSession> {
+    let recoverable = socket.recoverable.as_deref()?;
+    recoverable.written.0.store(WRITTEN, Ordering::Release);
+    if !socket.is_connected() {
+        return None;
+    }
+    let owner = Some(engine.membership().uid().clone());
+    Some(SavedSession { owner, ..engine.session_of(socket, recoverable.pid().clone()) })
+}
+
+/// How long the session of a connected client stays stored. It is renewed well before it could
+/// expire within `max_disconnection_duration`.
+fn lifetime(max_disconnection_duration: Duration) -> Duration {
+    max_disconnection_duration.saturating_add(2 * renewal_interval(max_disconnection_duration))
+}
+
+fn renewal_interval(max_disconnection_duration: Duration) -> Duration {
+    (max_disconnection_duration / 2).clamp(Duration::from_secs(1), Duration::from_secs(3600))
+}
+
+/// Writes sessions until the namespace is dropped.
+async fn run(namespace: Weak<NamespaceInner>, due: Arc<Notify>) {
+    let mut renewal = Instant::now();
+    loop {
+        let interval = {
+            let Some(namespace) = namespace.upgrade() else { return };
+            let Some(engine) = namespace.delivery.engine_log() else { return };
+            renewal_interval(engine.session_lifetime())
+        };
+        tokio::select! {
+            () = due.notified() => {}
+            () = sleep_until(renewal + interval) => {
+                renewal = Instant::now();
+                if let Some(namespace) = namespace.upgrade()
+                    && let Some(engine) = namespace.delivery.engine_log()
+                {
+                    engine.log().sockets().all().iter().for_each(|it| engine.session_changed(it));
+                }
+            }
+        }
+        loop {
+            let Some(namespace) = namespace.upgrade() else { return };
+            let Some(engine) = namespace.delivery.engine_log() else { return };
+            let Some(writer) = engine.writer() else { return };
+            let (accepted, more) = writer.write_batch(engine, engine.membership()).await;
+            drop(namespace);
+            sleep(if accepted { PAUSE } else { PAUSE_AFTER_FAILURE }).await;
+            if !more {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! With crash-safe sessions, any node restores the sessions of a node that was killed.
+
+use crate::support;
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use socketio_server::{ClusterLimits, MemoryCluster, Recovery};
+use support::{
+    nodes::{Node, Trouble, Troubled, cluster},
+    until,
+};
+
+fn safe() -> Recovery {
+    Recovery::default().crash_safe(true)
+}
+
+async fn node(cluster: &MemoryCluster) -> (Node, Arc<Troubled>) {
+    let engine = Troubled::new(cluster);
+    (Node::with(engine.clone(), safe(), ClusterLimits::default()).await, engine)
+}
+
+#[tokio::test]
+async fn another_node_restores_the_session_of_a_killed_node() {
+    let cluster = cluster();
+    let ((mut one, dying), (mut two, _)) = (node(&cluster).await, node(&cluster).await);
+    let (_silent, socket, pid, offset) = one.client_with_offset().await;
+    until(|| dying.written() == 1).await;
+    socket.join("in").unwrap();
+    until(|| dying.written() == 2).await;
+    socket.set_shared(&json!({ "name": "x" })).unwrap();
+    until(|| dying.written() == 3).await;
+    dying.kill();
+    two.server.io.to("in").emit("missed", &1).unwrap();
+    two.settle().await;
+    let mut back = two.claims(&pid, &offset).await;
+    assert_eq!(back.recorded().await.0, json!(["missed", 1]));
+    assert_eq!(back.recoverable().await, (socket.id().to_owned(), pid.clone()));
+    let restored = two.socket().await;
+    assert_eq!(restored.shared::<serde_json::Value>().unwrap(), json!({ "name": "x" }));
+    // A node that was started again under another name restores it too.
+    let offset = {
+        restored.emit("got", &()).unwrap();
+        back.recorded().await.1
+    };
+    let (three, _) = node(&cluster).await;
+    let mut back = three.claims(&pid, &offset).await;
+    assert_eq!(back.recoverable().await, (socket.id().to_owned(), pid));
+    back.fence().await;
+}
+
+#[tokio::test]
+async fn two_claims_for_the_session_of_a_killed_node_restore_it_once() {
+    let cluster = cluster();
+    let ((mut one, dying), (two, _), (three, _)) =
+        (node(&cluster).await, node(&cluster).await, node(&cluster).await);
+    let (_silent, _, pid, offset) = one.client_with_offset().await;
+    until(|| dying.written() == 1).await;
+    dying.kill();
+    let (mut first, mut second) = (two.server.open().await, three.server.open().await);
+    first.claim(&pid, &offset).await;
+    second.claim(&pid, &offset).await;
+    let pids = [first.recoverable().await.1, second.recoverable().await.1];
+    assert_eq!(pids.iter().filter(|it| **it == pid).count(), 1, "{pids:?}");
+}
+
+#[tokio::test]
+async fn a_session_that_ends_deliberately_leaves_nothing_in_the_store() {
+    let cluster = cluster();
+    let (mut one, engine) = node(&cluster).await;
+    let (mut client, _, pid, offset) = one.client_with_offset().await;
+    until(|| engine.written() == 1 && cluster.sessions() == 1).await;
+    client.send("41").await;
+    until(|| cluster.sessions() == 0).await;
+    let mut client = one.claims(&pid, &offset).await;
+    assert_ne!(client.recoverable().await.1, pid);
+    // A session that is lost stays stored, without an owner.
+    until(|| engine.written() == 2 && cluster.sessions() == 1).await;
+    client.reset();
+    until(|| engine.written() == 3 && cluster.sessions() == 1).await;
+}
+
+#[tokio::test]
+async fn a_burst_of_changes_is_written_once() {
+    let cluster = cluster();
+    let (mut one, engine) = node(&cluster).await;
+    let (_client, socket, ..) = one.client_with_offset().await;
+    until(|| engine.written() == 1).await;
+    for n in 0..1000 {
+        socket.join(n.to_string()).unwrap();
+        socket.leave(n.to_string().as_str());
+    }
+    socket.join("last").unwrap();
+    until(|| engine.written() == 2).await;
+    one.settle().await;
+    assert_eq!(engine.written(), 2);
+}
+
+#[tokio::test]
+async fn without_the_option_nothing_is_written_for_connected_clients() {
+    let cluster = cluster();
+    let engine = Troubled::new(&cluster);
+    let mut one = Node::with(engine.clone(), Recovery::default(), ClusterLimits::default()).await;
+    let (mut client, socket, ..) = one.client_with_offset().await;
+    socket.join("in").unwrap();
+    client.fence().await;
+    one.settle().await;
+    assert_eq!(engine.written(), 0);
+}
+
+#[tokio::test]
+async fn stored_sessions_are_renewed_and_written_again_after_a_failure() {
+    let cluster = cluster();
+    let (mut one, engine) = node(&cluster).await;
+    let (_client, socket, ..) = one.client_with_offset().await;
+    until(|| engine.written() == 1).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    tokio::time::resume();
+    until(|| engine.written() == 2).await;
+    engine.set(Trouble::Failing);
+    socket.join("in").unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(engine.written(), 2);
+    engine.set(Trouble::None);
+    until(|| engine.written() == 3).await;
+}
