@@ -7,6 +7,7 @@ import v2 from 'socket.io-client-v2';
 import { io as v3 } from 'socket.io-client-v3';
 
 import { client, closeAll, event } from '../lib/client.mjs';
+import { switchLines } from '../lib/rehearsal.mjs';
 import { program, start } from '../lib/server.mjs';
 
 const server = await start(program('RECOVERY_SERVER'), { ALLOW_EIO3: '1' });
@@ -111,3 +112,8 @@ for (const [version, io] of [['v2', v2], ['v3', v3]]) {
     assert.ok(later > n);
   });
 }
+
+test('a hundred lines that fall silent are replaced at once, and lose nothing', async () => {
+  const { inOrder, lost, twice, recovered, fresh } = await switchLines([server]);
+  assert.deepEqual({ inOrder, lost, twice, recovered, fresh }, { inOrder: true, lost: 0, twice: 0, recovered: 100, fresh: 0 });
+});

@@ -31,6 +31,7 @@ usage: cargo xtask <command>
   bench million [--clients N] [--servers A,B] [--write] [--from FILE]
                                10 000 to a million clients of one server, in steps
   bench cluster [--rounds N]   compare broadcasts between our nodes with those between Node's, on each engine
+  rehearse [adapter…]          replace nodes under traffic, SIGTERM and SIGKILL, ours and Node's; prints what was lost
   golden                       regenerate the golden vectors with the Node packages
   fuzz [--minutes N] [target]  fuzz the parsers, N minutes per crate (default 1)";
 
@@ -57,6 +58,7 @@ fn run(args: &[String]) -> Result<ExitCode, String> {
         "tidy" => tidy::main(&workspace, args),
         "api" => api::main(&workspace, args),
         "bench" => bench::main(&workspace, args),
+        "rehearse" => test::rehearse(&workspace, args),
         "golden" => golden::main(&workspace, args),
         "fuzz" => fuzz::main(&workspace, args),
         "help" | "--help" | "-h" => {

@@ -75,6 +75,17 @@ pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     run(3, &folder, "cluster", &mut node)
 }
 
+/// Replaces nodes one by one under traffic and prints what clients lost.
+pub(super) fn rehearse(workspace: &Workspace, args: &[String]) -> Result<bool, String> {
+    let folder = prepare(workspace)?;
+    let programs = workspace.programs()?;
+    let mut node = Command::new("node");
+    node.env("CLUSTER_NODE", programs.bin("cluster")).env("ENGINES", programs.bin("engines"));
+    node.env("RECOVERY_SERVER", programs.bin("recovery"));
+    node.current_dir(&folder).arg(folder.join("cluster/rehearse.mjs")).args(args);
+    Ok(process::run(&mut node)?.success())
+}
+
 /// Installs the older releases of Node's packages, each into a folder of its own because their dependencies exclude each other.
 fn older_releases(workspace: &Workspace) -> Result<PathBuf, String> {
     let (from, to) = (workspace.root.join("interop/releases"), workspace.target("releases"));

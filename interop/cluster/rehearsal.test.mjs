@@ -1,0 +1,16 @@
+// A node that is killed while its clients receive messages costs nothing if sessions are crash-safe. `cargo xtask rehearse` has more.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { rehearse } from '../lib/rehearsal.mjs';
+
+for (const [adapter, kind] of [['redis-streams', 'redis'], ['nats', 'nats-jetstream']]) {
+  test(`three killed nodes lose nothing, ${adapter}`, async () => {
+    const { lost, twice, fresh, recovered } = await rehearse({
+      adapter, kind, from: 'rust', to: 'rust', signal: 'SIGKILL', count: 9, rate: 100, pause: 500,
+    });
+    assert.deepEqual({ lost, twice, fresh }, { lost: 0, twice: 0, fresh: 0 });
+    assert.ok(recovered >= 9, `${recovered} recovered`);
+  });
+}
