@@ -2,6 +2,7 @@
 //! workspace.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub(super) fn readme(workspace: &Workspace) -> Result<Outcome, String> {
     let port = process::free_port()?;
     let project = Project::read(&text)?.at(&workspace.root.to_string_lossy(), port);
 
+    from_git(workspace, &project.manifest)?;
     let folder = workspace.target("readme");
     fs::create_dir_all(folder.join("src/bin")).map_err(failed)?;
     fs::write(folder.join("Cargo.toml"), project.manifest).map_err(failed)?;
@@ -47,6 +49,49 @@ pub(super) fn readme(workspace: &Workspace) -> Result<Outcome, String> {
         "HELLO" => Ok(Outcome::good()),
         other => Err(format!("the README's client printed `{other}`")),
     }
+}
+
+/// Lets cargo find the packages in this repository by their names, at its last commit. The files of
+/// an archive without a repository are not tested.
+fn from_git(workspace: &Workspace, manifest: &str) -> Result<(), String> {
+    if !workspace.root.join(".git").exists() {
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| format!("the README's git dependency: {error}");
+    let folder = workspace.target("readme-git");
+    // A cargo home of its own, so that copies of the repository do not pile up in the user's.
+    let home = folder.join("home");
+    let _ = fs::remove_dir_all(&home);
+    fs::create_dir_all(&home).map_err(failed)?;
+    fs::create_dir_all(folder.join("src")).map_err(failed)?;
+    let user = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    if let Some(user) = user.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))) {
+        for shared in ["registry", "config.toml"] {
+            if user.join(shared).exists() {
+                std::os::unix::fs::symlink(user.join(shared), home.join(shared)).map_err(failed)?;
+            }
+        }
+    }
+    let address = format!("file://{}", workspace.root.display());
+    fs::write(folder.join("Cargo.toml"), with_git(manifest, &address)).map_err(failed)?;
+    fs::write(folder.join("src/main.rs"), "fn main() {}\n").map_err(failed)?;
+    fs::copy(workspace.root.join("Cargo.lock"), folder.join("Cargo.lock")).map_err(failed)?;
+    let mut cargo = workspace.cargo();
+    cargo.current_dir(&folder).env("CARGO_HOME", &home);
+    let found = process::output(cargo.args(["metadata", "--format-version", "1"]));
+    let _ = fs::remove_dir_all(&home);
+    found.map(drop)
+}
+
+/// Replaces the paths of dependencies by the address of a repository.
+fn with_git(manifest: &str, address: &str) -> String {
+    let mut parts = manifest.split("path = \"");
+    let mut replaced = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.split_once('"').map_or(part, |(_, rest)| rest);
+        replaced.push_str(&format!("git = \"{address}\"{rest}"));
+    }
+    replaced
 }
 
 /// The files of a project with both programs.
@@ -109,6 +154,16 @@ mod tests {
         );
         assert_eq!(project.server, "serve(\"127.0.0.1:7\")\n");
         assert_eq!(project.client, "connect(\"127.0.0.1:7\")\n");
+    }
+
+    #[test]
+    fn paths_of_dependencies_become_the_address_of_a_repository() {
+        let manifest =
+            "a = { path = \"/here/a\", features = [\"b\"] }\nc = { path = \"/here/c\" }\n";
+        assert_eq!(
+            with_git(manifest, "file:///here"),
+            "a = { git = \"file:///here\", features = [\"b\"] }\nc = { git = \"file:///here\" }\n"
+        );
     }
 
     #[test]

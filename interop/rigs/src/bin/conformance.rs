@@ -5,8 +5,8 @@
 //! ms), `MAX_PAYLOAD` (1000000 bytes), `BODY_TIMEOUT` (30000 ms), `ALLOW_EIO3` (`1` also serves
 //! protocol revision 3), `PARSER` (`json` or `msgpack`), `PER_MESSAGE_DEFLATE` (`1` compresses
 //! WebSocket messages, `contexts` also keeps contexts), `RECOVERY` (`1` enables connection state
-//! recovery), `CORS_ORIGIN` (the origin of pages that may connect, also with credentials). Prints a
-//! line with `LISTENING` when it accepts connections. Ends on SIGTERM.
+//! recovery), `CORS_ORIGIN` (the only origin whose pages may connect, also with credentials). Prints
+//! a line with `LISTENING` when it accepts connections. Ends on SIGTERM.
 
 use std::{env, io, process::ExitCode, time::Duration};
 
@@ -149,9 +149,9 @@ impl Settings {
             .body_timeout(self.body_timeout)
             .allow_eio3(self.allow_eio3)
             .per_message_deflate(self.per_message_deflate.clone())
-            // As Node's server.
+            // As Node's server, unless a test names the pages' origin.
             .jsonp(true)
-            .check_origin(false)
+            .check_origin(self.cors_origin.is_some())
     }
 }
 
