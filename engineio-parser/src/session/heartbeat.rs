@@ -4,9 +4,13 @@
 //! `timeout` for the answer. The other end expects the next ping within `interval + timeout` of the
 //! last one.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
+    config::Config,
     event::{Reading, Role},
     timer::{Timer, Timers},
 };
@@ -14,9 +18,8 @@ use crate::packet::{PacketType, Revision};
 
 #[derive(Debug)]
 pub(super) struct Heartbeat {
-    interval: Duration,
-    timeout: Duration,
-    pause_timeout: Duration,
+    /// The timings. Sessions share them.
+    config: Arc<Config>,
     /// Whether this end sends heartbeats while its shell is blind. They are pings, or in revision 3
     /// the server's pongs.
     beats_while_blind: bool,
@@ -30,32 +33,18 @@ pub(super) struct Heartbeat {
 }
 
 impl Heartbeat {
-    pub(super) fn new(
-        role: Role,
-        revision: Revision,
-        interval: Duration,
-        timeout: Duration,
-        pause_timeout: Duration,
-    ) -> Self {
+    pub(super) fn new(role: Role, revision: Revision, config: Arc<Config>) -> Self {
         let pings = (role == Role::Server) == (revision == Revision::V4);
         let beats_while_blind = pings || role == Role::Server;
         let (waiting, extended, reading) = (false, false, Reading::Open);
-        Self {
-            interval,
-            timeout,
-            pause_timeout,
-            beats_while_blind,
-            pings,
-            waiting,
-            extended,
-            reading,
-        }
+        Self { config, beats_while_blind, pings, waiting, extended, reading }
     }
 
     /// Sets the timings. A client learns them from the handshake.
     pub(super) fn set_timings(&mut self, interval: Duration, timeout: Duration) {
-        self.interval = interval;
-        self.timeout = timeout;
+        let config = Arc::make_mut(&mut self.config);
+        config.ping_interval = interval;
+        config.ping_timeout = timeout;
     }
 
     pub(super) fn pings(&self) -> bool {
@@ -73,7 +62,7 @@ impl Heartbeat {
 
     pub(super) fn start(&self, now: Instant, timers: &mut Timers) {
         if self.pings {
-            timers.set(Timer::Ping, now, self.interval);
+            timers.set(Timer::Ping, now, self.config.ping_interval);
         } else {
             self.await_peer(now, timers);
         }
@@ -90,7 +79,7 @@ impl Heartbeat {
         self.waiting = self.pings;
         self.extended = false;
         if self.reading == Reading::Blind {
-            timers.set(Timer::Ping, now, self.interval);
+            timers.set(Timer::Ping, now, self.config.ping_interval);
         } else {
             self.await_peer(now, timers);
         }
@@ -102,7 +91,7 @@ impl Heartbeat {
             self.await_peer(now, timers);
         } else if std::mem::take(&mut self.waiting) {
             timers.clear(Timer::Silence);
-            timers.set(Timer::Ping, now, self.interval);
+            timers.set(Timer::Ping, now, self.config.ping_interval);
         }
     }
 
@@ -144,7 +133,7 @@ impl Heartbeat {
         if reading == Reading::Blind {
             self.await_peer(now, timers);
             if self.beats_while_blind && !timers.is_set(Timer::Ping) {
-                timers.set(Timer::Ping, now, self.interval);
+                timers.set(Timer::Ping, now, self.config.ping_interval);
             }
         } else if former == Reading::Blind {
             if !self.pings || self.waiting {
@@ -158,9 +147,9 @@ impl Heartbeat {
 
     fn await_peer(&self, now: Instant, timers: &mut Timers) {
         let timeout = match self.reading {
-            Reading::Blind => self.pause_timeout,
-            _ if self.pings => self.timeout,
-            _ => self.interval.saturating_add(self.timeout),
+            Reading::Blind => self.config.pause_timeout,
+            _ if self.pings => self.config.ping_timeout,
+            _ => self.config.ping_interval.saturating_add(self.config.ping_timeout),
         };
         timers.set(Timer::Silence, now, timeout);
     }

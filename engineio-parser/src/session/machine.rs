@@ -103,8 +103,7 @@ impl Session {
         sid: ByteString,
         phase: Phase,
     ) -> Self {
-        let Config { ping_interval, ping_timeout, pause_timeout, .. } = *config;
-        let heartbeat = Heartbeat::new(role, revision, ping_interval, ping_timeout, pause_timeout);
+        let heartbeat = Heartbeat::new(role, revision, config.clone());
         Self {
             config,
             role,

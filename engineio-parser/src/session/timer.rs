@@ -22,43 +22,67 @@ impl Timer {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Timers([Option<Instant>; Timer::ALL.len()]);
+pub(super) struct Timers {
+    heartbeat: [Option<Instant>; 2],
+    /// Boxed, because most sessions are neither upgrading nor closing.
+    others: Option<Box<[Option<Instant>; 3]>>,
+}
 
 impl Timers {
+    fn get(&self, timer: Timer) -> Option<Instant> {
+        match timer {
+            Timer::Ping | Timer::Silence => self.heartbeat[timer as usize],
+            other => self.others.as_ref()?[other as usize - 2],
+        }
+    }
+
+    fn put(&mut self, timer: Timer, at: Option<Instant>) {
+        match timer {
+            Timer::Ping | Timer::Silence => self.heartbeat[timer as usize] = at,
+            _ if at.is_none() && self.others.is_none() => {}
+            other => {
+                let others = self.others.get_or_insert_default();
+                others[other as usize - 2] = at;
+                self.others.take_if(|others| others.iter().all(Option::is_none));
+            }
+        }
+    }
+
     /// Sets a deadline. It never expires if the time cannot be expressed.
     pub(super) fn set(&mut self, timer: Timer, now: Instant, after: Duration) {
-        self.0[timer as usize] = now.checked_add(after);
+        self.put(timer, now.checked_add(after));
     }
 
     pub(super) fn clear(&mut self, timer: Timer) {
-        self.0[timer as usize] = None;
+        self.put(timer, None);
     }
 
     /// Brings a deadline forward by `earlier`, at most to `now`. A timer that is not set stays so.
     pub(super) fn bring_forward(&mut self, timer: Timer, now: Instant, earlier: Duration) {
-        if let Some(at) = &mut self.0[timer as usize] {
-            *at = at.checked_sub(earlier).map_or(now, |at| at.max(now));
+        if let Some(at) = self.get(timer) {
+            self.put(timer, Some(at.checked_sub(earlier).map_or(now, |at| at.max(now))));
         }
     }
 
     pub(super) fn is_set(&self, timer: Timer) -> bool {
-        self.0[timer as usize].is_some()
+        self.get(timer).is_some()
     }
 
     pub(super) fn clear_all(&mut self) {
-        self.0 = Default::default();
+        *self = Self::default();
     }
 
     /// The earliest deadline.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.0.iter().flatten().min().copied()
+        let others = self.others.iter().flat_map(|others| others.iter());
+        self.heartbeat.iter().chain(others).flatten().min().copied()
     }
 
     /// Takes the earliest deadline, if it has passed.
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Timer> {
         let (at, timer) = Timer::ALL
             .into_iter()
-            .filter_map(|timer| Some((self.0[timer as usize]?, timer)))
+            .filter_map(|timer| Some((self.get(timer)?, timer)))
             .min_by_key(|(at, _)| *at)?;
         if at > now {
             return None;
@@ -86,6 +110,8 @@ mod tests {
         assert_eq!(timers.pop_expired(later), Some(Timer::Ping));
         assert_eq!(timers.pop_expired(later), None);
         assert_eq!(timers.next(), Some(now + Duration::from_secs(3)));
+        timers.clear(Timer::Noop);
+        assert!(timers.others.is_none(), "unused deadlines hold memory");
     }
 
     #[test]
