@@ -40,9 +40,9 @@ pub struct Decoder {
     head_len: u8,
     head: [u8; MAX_HEADER],
     /// The frame whose payload is arriving.
-    frame: Option<OpenFrame>,
+    frame: Option<Box<OpenFrame>>,
     /// The message whose fragments are arriving.
-    message: Option<Fragments>,
+    message: Option<Box<Fragments>>,
 }
 
 /// The result of [`Decoder::decode`].
@@ -74,6 +74,24 @@ struct Fragments {
     compressed: bool,
     frames: u32,
     payload: Vec<u8>,
+}
+
+impl OpenFrame {
+    /// Takes the payload from `input`, unmasked in place. Stores it if it is incomplete, and
+    /// otherwise returns the part after the stored one.
+    fn fill<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<&'a mut [u8]> {
+        let missing = self.len - self.payload.len();
+        let payload = take(input, missing.min(input.len()));
+        if let Some(mask) = &mut self.mask {
+            apply_mask(payload, *mask);
+            mask.rotate_left(payload.len() % 4);
+        }
+        if payload.len() == missing {
+            return Some(payload);
+        }
+        self.payload.extend_from_slice(payload);
+        None
+    }
 }
 
 impl Decoder {
@@ -130,25 +148,21 @@ impl Decoder {
     /// [`WebSocketError`] if the peer violates the protocol or a limit. The caller must close the
     /// connection and not use the decoder again.
     pub fn decode<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Decoded<'a>, WebSocketError> {
-        let mut frame = match self.frame.take() {
-            Some(frame) => frame,
-            None => match self.open_frame(input)? {
-                Some(frame) => frame,
-                None => return Ok(Decoded::Incomplete),
-            },
-        };
-        let missing = frame.len - frame.payload.len();
-        let payload = take(input, missing.min(input.len()));
-        if let Some(mask) = &mut frame.mask {
-            apply_mask(payload, *mask);
-            mask.rotate_left(payload.len() % 4);
+        if let Some(frame) = &mut self.frame {
+            let Some(tail) = frame.fill(input) else { return Ok(Decoded::Incomplete) };
+            return match self.frame.take() {
+                Some(frame) => self.close_frame(*frame, tail),
+                None => Ok(Decoded::Incomplete),
+            };
         }
-        if payload.len() < missing {
-            frame.payload.extend_from_slice(payload);
-            self.frame = Some(frame);
-            return Ok(Decoded::Incomplete);
+        let Some(mut frame) = self.open_frame(input)? else { return Ok(Decoded::Incomplete) };
+        match frame.fill(input) {
+            Some(tail) => self.close_frame(frame, tail),
+            None => {
+                self.frame = Some(Box::new(frame));
+                Ok(Decoded::Incomplete)
+            }
         }
-        self.close_frame(frame, payload)
     }
 
     /// Returns the buffer of a payload of which at least `least` bytes are missing. The caller may
@@ -156,7 +170,7 @@ impl Decoder {
     /// [`decode`](Self::decode), and then calls `decode` again. Always `None` for masked frames.
     pub fn payload_mut(&mut self, least: usize) -> Option<impl BufMut> {
         let OpenFrame { len, payload, .. } =
-            self.frame.as_mut().filter(|frame| frame.mask.is_none())?;
+            self.frame.as_deref_mut().filter(|frame| frame.mask.is_none())?;
         let missing = *len - payload.len();
         if missing < least.max(1) {
             return None;
@@ -240,8 +254,8 @@ impl Decoder {
             message.payload.extend_from_slice(&frame.payload);
             message.payload.extend_from_slice(tail);
             return match self.message.take_if(|_| frame.last) {
-                Some(Fragments { opcode, compressed, payload, .. }) => {
-                    complete(opcode, compressed, Cow::Owned(payload))
+                Some(message) => {
+                    complete(message.opcode, message.compressed, Cow::Owned(message.payload))
                 }
                 None => Ok(Decoded::Fragment),
             };
@@ -260,7 +274,8 @@ impl Decoder {
             _ if last => return complete(opcode, compressed, payload),
             _ => {
                 let payload = payload.into_owned();
-                self.message = Some(Fragments { opcode, compressed, frames: 1, payload });
+                let message = Fragments { opcode, compressed, frames: 1, payload };
+                self.message = Some(Box::new(message));
                 return Ok(Decoded::Fragment);
             }
         };
