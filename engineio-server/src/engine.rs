@@ -252,31 +252,30 @@ impl Engine {
         B: Body + Send + 'static,
         B::Data: Send,
     {
-        let mut affected = None;
+        let mut effects = Effects::default();
         let response = {
-            let mut respond = pin!(self.respond(request, &mut affected));
+            let mut respond = pin!(self.respond(request, &mut effects));
             poll_fn(|cx| {
                 let polled = catch_unwind(AssertUnwindSafe(|| respond.as_mut().poll(cx)));
                 polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
             })
             .await
         };
+        if let Some(upgrade) = effects.upgrade.filter(|_| response.is_some()) {
+            tokio::spawn(upgrade);
+        }
         response.unwrap_or_else(|| {
             tracing::error!(target: "engineio::engine", "a hook panicked");
             self.0.registry.counters.refused.hook_panicked.one();
-            if let Some(shared) = affected {
+            if let Some(shared) = effects.session {
                 Handle(shared).close(Unsent::Discard);
             }
             empty(StatusCode::INTERNAL_SERVER_ERROR)
         })
     }
 
-    /// Answers one request. Sets `affected` to the session that must be closed if a hook panics.
-    async fn respond<B>(
-        &self,
-        request: Request<B>,
-        affected: &mut Option<Arc<Shared>>,
-    ) -> Response<ResponseBody>
+    /// Answers one request. Stores in `effects` what depends on whether a hook panics.
+    async fn respond<B>(&self, request: Request<B>, effects: &mut Effects) -> Response<ResponseBody>
     where
         B: Body + Send + 'static,
         B::Data: Send,
@@ -292,7 +291,7 @@ impl Engine {
         let hook = config.hooks.headers.as_ref().filter(|_| file.is_none());
         let mut response = match file {
             Some(response) => response,
-            None => match self.answer(&mut parts, body, affected).await {
+            None => match self.answer(&mut parts, body, effects).await {
                 Ok(response) => response,
                 Err(refused) => self.refuse(&parts, refused),
             },
@@ -325,7 +324,7 @@ impl Engine {
         &self,
         parts: &mut Parts,
         body: B,
-        affected: &mut Option<Arc<Shared>>,
+        effects: &mut Effects,
     ) -> Result<Response<ResponseBody>, Refused>
     where
         B: Body + Send + 'static,
@@ -350,9 +349,9 @@ impl Engine {
                 let parameters =
                     SessionParameters { sid, handshake, revision, b64, transport, jsonp, slot };
                 let mut response = if transport == Transport::Polling {
-                    self.open_polling(parts, parameters, affected).await?
+                    self.open_polling(parts, parameters, effects).await?
                 } else {
-                    self.open_websocket(parts, parameters)?
+                    self.open_websocket(parts, parameters, effects)?
                 };
                 if let Some(hook) = &config.hooks.initial_headers
                     && accepts_header_hooks(&response)
@@ -369,11 +368,11 @@ impl Engine {
                 };
                 match request.purpose(&parts.method, transport, revision)? {
                     Purpose::Poll => {
-                        *affected = Some(shared.clone());
+                        effects.session = Some(shared.clone());
                         polling::poll(shared, &parts.headers, config).await
                     }
                     Purpose::Push => {
-                        *affected = Some(shared.clone());
+                        effects.session = Some(shared.clone());
                         let mut response =
                             polling::push(shared, &parts.headers, body, config).await?;
                         if response.status().is_client_error() {
@@ -382,7 +381,7 @@ impl Engine {
                         }
                         Ok(response)
                     }
-                    Purpose::Upgrade => self.upgrade(parts, shared, request.b64),
+                    Purpose::Upgrade => self.upgrade(parts, shared, request.b64, effects),
                     Purpose::Other => {
                         self.0.registry.counters.refused.bad_method.one();
                         Ok(empty(StatusCode::INTERNAL_SERVER_ERROR))
@@ -396,11 +395,11 @@ impl Engine {
         &self,
         parts: &Parts,
         parameters: SessionParameters,
-        affected: &mut Option<Arc<Shared>>,
+        effects: &mut Effects,
     ) -> Result<Response<ResponseBody>, Refused> {
         let config = &self.0.registry.config;
         let (shared, guard) = self.open(parameters)?;
-        *affected = Some(shared.clone());
+        effects.session = Some(shared.clone());
         let connection = Connection::new(guard, shared.clone(), None);
         // The handshake's GET is the first poll. It is answered before the application runs, so
         // that it contains only the open packet and the initial packet.
@@ -417,10 +416,11 @@ impl Engine {
         &self,
         parts: &mut Parts,
         parameters: SessionParameters,
+        effects: &mut Effects,
     ) -> Result<Response<ResponseBody>, Refused> {
         let Accepted { response, upgrade, compression } = accept(parts, &self.0.registry.config)?;
         let engine = self.clone();
-        tokio::spawn(async move {
+        effects.upgrade = Some(Box::pin(async move {
             let Ok(upgraded) = upgrade.await else { return };
             let websocket =
                 engine.websocket(upgraded, parameters.revision, parameters.b64, compression);
@@ -429,10 +429,9 @@ impl Engine {
                 return engine.hang_up(websocket);
             };
             let connection = Connection::new(guard, shared, Some(websocket));
-            let future = engine.0.application.session(connection);
-            drop(engine);
-            future.await;
-        });
+            // In a task of its own, because this task keeps the memory of the handshake to its end.
+            tokio::spawn(engine.0.application.session(connection));
+        }));
         Ok(response)
     }
 
@@ -483,11 +482,12 @@ impl Engine {
         parts: &mut Parts,
         shared: Arc<Shared>,
         b64: bool,
+        effects: &mut Effects,
     ) -> Result<Response<ResponseBody>, Refused> {
         let revision = shared.lock().session.revision();
         let Accepted { response, upgrade, compression } = accept(parts, &self.0.registry.config)?;
         let engine = self.clone();
-        tokio::spawn(async move {
+        effects.upgrade = Some(Box::pin(async move {
             let Ok(upgraded) = upgrade.await else { return };
             let websocket = engine.websocket(upgraded, revision, b64, compression);
             let refused = shared.with(|state| {
@@ -504,7 +504,7 @@ impl Engine {
                 engine.0.registry.counters.probes_failed.one();
                 engine.hang_up(refused);
             }
-        });
+        }));
         Ok(response)
     }
 
@@ -538,6 +538,16 @@ impl Engine {
         }
         response
     }
+}
+
+/// The effects of a request besides its response.
+#[derive(Default)]
+struct Effects {
+    /// The session that must be closed if a hook panics.
+    session: Option<Arc<Shared>>,
+    /// Waits for an accepted WebSocket. Dropped if a hook panics, because hyper hands over the
+    /// connection whatever the response is.
+    upgrade: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 /// Adds `Connection: close` to a response, except on HTTP/2, which does not have this header.
