@@ -1,8 +1,10 @@
 //! Writing of WebSocket frames. Shared buffers are gathered into as few system calls as possible.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     io::{self, IoSlice},
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -15,6 +17,11 @@ use tokio::io::AsyncWrite;
 
 /// Maximum number of buffers in one system call.
 const BATCH: usize = 64;
+
+thread_local! {
+    /// An empty queue that has memory. An idle connection has a queue without memory.
+    static SPARE: Cell<VecDeque<WebSocketFrame>> = const { Cell::new(VecDeque::new()) };
+}
 
 /// Frames that were taken from the session but not yet accepted by the kernel.
 #[derive(Debug, Default)]
@@ -54,6 +61,9 @@ impl Writer {
     pub(crate) fn push(&mut self, frame: WebSocketFrame) {
         if self.closing {
             return;
+        }
+        if self.frames.capacity() == 0 {
+            self.frames = SPARE.try_with(Cell::take).unwrap_or_default();
         }
         self.bytes += frame.header().len() + frame.body.len();
         self.frames.push_back(frame);
@@ -108,8 +118,9 @@ impl Writer {
             self.unflushed = true;
             self.advance(written);
         }
-        if self.frames.capacity() > 8 {
-            self.frames = VecDeque::new();
+        let frames = mem::take(&mut self.frames);
+        if frames.capacity() <= 2 * BATCH {
+            let _ = SPARE.try_with(|spare| spare.set(frames));
         }
         ready!(io.poll_flush(cx))?;
         self.unflushed = false;
@@ -210,6 +221,7 @@ mod tests {
             let expected = [0x81, 3, b'4', b'h', b'i', 0x82, 2, 1, 2, 0x82, 0, 0x88, 2, 0x03, 0xf1];
             assert_eq!(io.0, expected, "{step} bytes at a time");
             assert!(writer.is_empty() && writer.bytes == 0);
+            assert_eq!(writer.frames.capacity(), 0, "an idle writer holds memory");
         }
     }
 }
