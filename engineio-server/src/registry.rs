@@ -1,7 +1,9 @@
 //! The open sessions of an engine.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    borrow::Borrow,
+    collections::HashSet,
+    hash::{Hash, Hasher},
     ops::Deref,
     sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -32,7 +34,7 @@ pub(crate) struct Registry {
 
 #[derive(Default)]
 struct Sessions {
-    by_sid: HashMap<ByteString, Arc<Shared>>,
+    by_sid: HashSet<BySid>,
     /// Whether new sessions are refused. Guarded by the lock, so that a caller that sets it sees
     /// all sessions.
     closed: bool,
@@ -40,9 +42,36 @@ struct Sessions {
     sleep_watch: Option<AbortHandle>,
 }
 
+/// A session, found by its id. A map would store the id a second time.
+struct BySid(Arc<Shared>);
+
+impl Borrow<str> for BySid {
+    fn borrow(&self) -> &str {
+        self.0.sid()
+    }
+}
+
+impl Hash for BySid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        str::hash(self.borrow(), state);
+    }
+}
+
+impl PartialEq for BySid {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.sid() == other.0.sid()
+    }
+}
+
+impl Eq for BySid {}
+
 impl Sessions {
     fn has_room(&self, max: usize) -> Result<(), RequestError> {
         if self.by_sid.len() < max { Ok(()) } else { Err(RequestError::SessionLimit) }
+    }
+
+    fn all(&self) -> Vec<Arc<Shared>> {
+        self.by_sid.iter().map(|session| session.0.clone()).collect()
     }
 }
 
@@ -100,7 +129,7 @@ impl Registry {
     }
 
     pub(crate) fn get(&self, sid: &str) -> Option<Arc<Shared>> {
-        self.read().by_sid.get(sid).cloned()
+        self.read().by_sid.get(sid).map(|session| session.0.clone())
     }
 
     /// Checks whether another session may be opened.
@@ -115,37 +144,34 @@ impl Registry {
     /// Adds a session. Refuses it if its id is in use, there are `max_sessions`, or the engine is
     /// closed.
     pub(crate) fn insert(self: &Arc<Self>, shared: Arc<Shared>) -> Result<(), Refused> {
-        let sid = shared.sid().clone();
         let mut sessions = self.write();
         if sessions.closed {
             return Err(RequestError::ShuttingDown.into());
         }
         sessions.has_room(self.config.max_sessions)?;
-        match sessions.by_sid.entry(sid) {
-            Entry::Occupied(_) => Err(Refused::id_taken()),
-            Entry::Vacant(entry) => {
-                entry.insert(shared);
-                // The runtime of the former task may have ended.
-                if sessions.sleep_watch.as_ref().is_none_or(AbortHandle::is_finished) {
-                    let registry = Arc::downgrade(self);
-                    let open = move || Some(registry.upgrade()?.open());
-                    let wall_clock = self.config.hooks.wall_clock.clone();
-                    sessions.sleep_watch = Some(sleep::watch(wall_clock, open));
-                }
-                Ok(())
-            }
+        if sessions.by_sid.contains(&**shared.sid()) {
+            return Err(Refused::id_taken());
         }
+        sessions.by_sid.insert(BySid(shared));
+        // The runtime of the former task may have ended.
+        if sessions.sleep_watch.as_ref().is_none_or(AbortHandle::is_finished) {
+            let registry = Arc::downgrade(self);
+            let open = move || Some(registry.upgrade()?.open());
+            let wall_clock = self.config.hooks.wall_clock.clone();
+            sessions.sleep_watch = Some(sleep::watch(wall_clock, open));
+        }
+        Ok(())
     }
 
     /// The open sessions. The table is not locked while they are.
     pub(crate) fn open(&self) -> Vec<Arc<Shared>> {
-        self.read().by_sid.values().cloned().collect()
+        self.read().all()
     }
 
     pub(crate) fn remove(&self, sid: &str) {
         let (removed, unused_watch) = {
             let Sessions { by_sid, sleep_watch, .. } = &mut *self.write();
-            let removed = by_sid.remove(sid);
+            let removed = by_sid.take(sid);
             let unused_watch = if by_sid.is_empty() { sleep_watch.take() } else { None };
             // Frees the memory that a peak of clients needed.
             if by_sid.capacity() > 64 && by_sid.len() < by_sid.capacity() / 4 {
@@ -178,7 +204,7 @@ impl Registry {
     pub(crate) fn close(&self) -> Vec<Arc<Shared>> {
         let mut sessions = self.write();
         sessions.closed = true;
-        sessions.by_sid.values().cloned().collect()
+        sessions.all()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
