@@ -1,5 +1,7 @@
 //! Decoding of text and binary messages to packets.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 
@@ -33,7 +35,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Decoder {
     parser: Parser,
-    limits: Limits,
+    limits: Arc<Limits>,
     // Boxed, because most connections never get a packet with attachments.
     unfinished: Option<Box<Unfinished>>,
 }
@@ -51,7 +53,11 @@ struct Unfinished {
 impl Decoder {
     /// Creates a decoder that refuses packets beyond `limits`.
     pub fn new(limits: &Limits) -> Self {
-        Self { parser: Parser::default(), limits: limits.clone(), unfinished: None }
+        Self::with_limits(Arc::new(limits.clone()))
+    }
+
+    pub(crate) fn with_limits(limits: Arc<Limits>) -> Self {
+        Self { parser: Parser::default(), limits, unfinished: None }
     }
 
     /// Sets the encoding of the messages (default JSON).

@@ -20,7 +20,10 @@ mod acks;
 mod namespaces;
 mod output;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use engineio_parser::PacketData;
 
@@ -61,7 +64,7 @@ use crate::{
 pub struct Connection<W> {
     role: Role,
     protocol: Protocol,
-    limits: Limits,
+    limits: Arc<Limits>,
     decoder: Decoder,
     /// The deadline of an incomplete packet, if there is one.
     unfinished_until: Option<Instant>,
@@ -77,12 +80,12 @@ enum Role {
 }
 
 impl<W> Connection<W> {
-    /// Creates the server's side of a connection.
+    /// Creates the server's side of a connection. Connections may share their limits as an `Arc`.
     ///
     /// A client of protocol v4 is in `/` from the start, so [`Output::ConnectRequested`] for it is
     /// available at once.
-    pub fn server(protocol: Protocol, limits: Limits) -> Self {
-        let mut connection = Self::new(Role::Server, protocol, limits);
+    pub fn server(protocol: Protocol, limits: impl Into<Arc<Limits>>) -> Self {
+        let mut connection = Self::new(Role::Server, protocol, limits.into());
         if protocol == Protocol::V4 {
             connection.request(Nsp::root(), None);
         }
@@ -90,15 +93,15 @@ impl<W> Connection<W> {
     }
 
     /// Creates the client's side of a connection.
-    pub fn client(protocol: Protocol, limits: Limits) -> Self {
-        Self::new(Role::Client, protocol, limits)
+    pub fn client(protocol: Protocol, limits: impl Into<Arc<Limits>>) -> Self {
+        Self::new(Role::Client, protocol, limits.into())
     }
 
-    fn new(role: Role, protocol: Protocol, limits: Limits) -> Self {
+    fn new(role: Role, protocol: Protocol, limits: Arc<Limits>) -> Self {
         Self {
             role,
             protocol,
-            decoder: Decoder::new(&limits),
+            decoder: Decoder::with_limits(limits.clone()),
             limits,
             unfinished_until: None,
             namespaces: Namespaces::default(),

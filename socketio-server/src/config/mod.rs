@@ -47,7 +47,7 @@ pub enum Overflow {
 #[must_use]
 pub struct ServerConfig {
     pub(crate) engine: EngineConfig,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) connect_timeout: Duration,
     pub(crate) ack_timeout: Duration,
     pub(crate) max_in_flight: usize,
@@ -73,7 +73,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             engine: EngineConfig::default().path("/socket.io/"),
-            limits: Limits::default(),
+            limits: Arc::default(),
             connect_timeout: Duration::from_secs(45),
             ack_timeout: Duration::from_secs(30),
             max_in_flight: 32,
@@ -145,7 +145,7 @@ impl ServerConfig {
     /// Sets the limits of packets and of the state that a connection may keep open (see [`Limits`]
     /// for the defaults).
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.limits = limits.into();
         self
     }
 
