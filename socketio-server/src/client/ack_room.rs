@@ -2,7 +2,10 @@
 
 use std::{
     future::Future,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,9 +14,13 @@ use tokio::{
     time::timeout,
 };
 
-/// The calls of one connection that wait for room in the table of acks.
+/// The calls of one connection that wait for room in the table of acks. Most connections never have
+/// one.
 #[derive(Debug, Default)]
-pub(crate) struct AckRoom {
+pub(crate) struct AckRoom(OnceLock<Box<Calls>>);
+
+#[derive(Debug, Default)]
+struct Calls {
     /// Held by the first call. The others queue for it, in order.
     queue: Mutex<()>,
     freed: Notify,
@@ -36,9 +43,14 @@ impl AckRoom {
     pub(crate) fn freed(&self) {
         // A call increments the counter before it checks the table, and this runs after the table
         // has changed, so no wake-up is lost.
-        if self.waiting.load(Ordering::Acquire) > 0 {
-            self.freed.notify_one();
+        if let Some(calls) = self.calls() {
+            calls.freed.notify_one();
         }
+    }
+
+    /// Returns the calls, if any call waits.
+    fn calls(&self) -> Option<&Calls> {
+        self.0.get().map(|calls| &**calls).filter(|it| it.waiting.load(Ordering::Acquire) > 0)
     }
 
     /// Repeats an attempt until it succeeds, behind earlier calls. At most `limit` calls wait, each
@@ -50,22 +62,23 @@ impl AckRoom {
         gone: impl FnOnce() -> G,
         mut attempt: impl FnMut() -> Option<T>,
     ) -> Result<T, NoRoom> {
-        if self.waiting.load(Ordering::Acquire) == 0
+        if self.calls().is_none()
             && let Some(done) = attempt()
         {
             return Ok(done);
         }
-        let waiting_call = WaitingCall(&self.waiting);
+        let calls = self.0.get_or_init(Box::default);
+        let waiting_call = WaitingCall(&calls.waiting);
         if waiting_call.0.fetch_add(1, Ordering::AcqRel) >= limit {
             return Err(NoRoom::Full);
         }
         let entered = async {
-            let _first = self.queue.lock().await;
+            let _first = calls.queue.lock().await;
             loop {
                 if let Some(done) = attempt() {
                     return done;
                 }
-                self.freed.notified().await;
+                calls.freed.notified().await;
             }
         };
         let ended = async {

@@ -11,8 +11,8 @@ use crate::{error::AckError, namespace::cluster::Relay, sync::lock};
 pub(crate) enum Waiter {
     One(oneshot::Sender<Result<Args, AckError>>),
     Many(Share),
-    /// Another node.
-    Relay(Relay),
+    /// Another node. Boxed, because every client has room for a waiter.
+    Relay(Box<Relay>),
 }
 
 impl Waiter {

@@ -313,7 +313,7 @@ impl Broadcast {
         let has_sent = |target: &&Arc<SocketInner>| match self.emit_with_ack_to(
             target,
             id,
-            Waiter::Relay(relay()),
+            Waiter::Relay(Box::new(relay())),
             frames.clone(),
         ) {
             AskOutcome::Sent => true,
