@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::thread;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::cases::{PROGRAMS, Program};
 use super::chart::{self, Line};
@@ -76,14 +78,15 @@ fn measure(workspace: &Workspace, options: &Options) -> Result<Run, String> {
         .filter(|program| !all || SERVERS.contains(&program.name))
         .collect();
     let programs = Programs::build(workspace, &servers)?;
+    let meeting = workspace.target("bench/meeting");
     let mut steps: Vec<_> = STEPS.into_iter().filter(|step| *step < options.clients).collect();
     steps.push(options.clients);
     let mut run = Run { run: machine::describe(workspace)?, steps: Vec::new(), ends: Vec::new() };
     for server in servers {
         let mut bytes_per_client = 0.0;
         for clients in &steps {
-            let result =
-                room(*clients, bytes_per_client).and_then(|()| step(&programs, server, *clients));
+            let result = room(*clients, bytes_per_client)
+                .and_then(|()| step(&programs, server, *clients, &meeting));
             let figures = match result {
                 Ok(figures) => figures,
                 Err(why) => {
@@ -108,15 +111,103 @@ fn measure(workspace: &Workspace, options: &Options) -> Result<Run, String> {
     Ok(run)
 }
 
-fn step(programs: &Programs, server: Program, clients: usize) -> Result<Value, String> {
-    let files = clients + OTHER_FILES;
+/// Measures one server. If the limit of open files cannot be raised, the clients are spread over
+/// several processes of the server, each with a generator of its own.
+fn step(
+    programs: &Programs,
+    server: Program,
+    clients: usize,
+    meeting: &Path,
+) -> Result<Value, String> {
+    let files = most_files(clients + OTHER_FILES)?;
+    let shards = clients.div_ceil(files.saturating_sub(OTHER_FILES).max(1));
+    if meeting.exists() {
+        fs::remove_dir_all(meeting).map_err(|error| format!("{}: {error}", meeting.display()))?;
+    }
     let mut command = programs.server(server);
     // The heap's limit of Node is 4 GB by default.
     command.env("NODE_OPTIONS", "--max-old-space-size=20000");
-    let (server, port) = start(&command, files)?;
-    let mut load = programs.rig("million");
-    load.args([port.to_string(), server.id().to_string(), clients.to_string()]);
-    generate(&load, files, SECONDS)
+    let servers = (0..shards).map(|_| start(&command, files)).collect::<Result<Vec<_>, _>>()?;
+    let figures = thread::scope(|scope| {
+        let generators: Vec<_> = servers
+            .iter()
+            .enumerate()
+            .map(|(index, (server, port))| {
+                let mut load = programs.rig("million");
+                let share = clients / shards + usize::from(index < clients % shards);
+                load.args([port.to_string(), server.id().to_string(), share.to_string()]);
+                load.env("SHARDS", shards.to_string()).env("MEETING", meeting);
+                scope.spawn(move || generate(&load, files, SECONDS))
+            })
+            .collect();
+        let join = |generator: thread::ScopedJoinHandle<'_, Result<Value, String>>| {
+            generator.join().unwrap_or_else(|_| Err("a thread panicked".to_owned()))
+        };
+        generators.into_iter().map(join).collect::<Result<Vec<_>, _>>()
+    })?;
+    Ok(total(&figures))
+}
+
+/// The figures of all generators together.
+fn total(shards: &[Value]) -> Value {
+    let all = |pointer: &'static str| shards.iter().map(move |shard| number(shard, pointer));
+    let sum = |pointer| all(pointer).sum::<f64>();
+    let most = |pointer| all(pointer).fold(0.0, f64::max);
+    let mean = |pointer| sum(pointer) / shards.len() as f64;
+    let megabytes: f64 = shards
+        .iter()
+        .map(|shard| {
+            number(shard, "/broadcast/mb_per_second") * number(shard, "/broadcast/seconds")
+        })
+        .sum();
+    let error = shards.iter().filter_map(|shard| shard.get("error")?.as_str()).next();
+    json!({
+        "processes": shards.len(),
+        "clients": sum("/clients"),
+        "lost": sum("/lost"),
+        "error": error,
+        "rss_per_client": mean("/rss_per_client"),
+        "kernel_per_client": mean("/kernel_per_client"),
+        "generator_per_client": mean("/generator_per_client"),
+        "rss_mib": sum("/rss_mib"),
+        "rss_after_mib": sum("/rss_after_mib"),
+        "connect_seconds": most("/connect_seconds"),
+        "connect_cpu_us": mean("/connect_cpu_us"),
+        "heartbeat_cpu_percent": sum("/heartbeat_cpu_percent"),
+        "pings": sum("/pings"),
+        "broadcast": {
+            "seconds": most("/broadcast/seconds"),
+            "mb_per_second": megabytes / most("/broadcast/seconds").max(f64::MIN_POSITIVE),
+            "p99_ms": most("/broadcast/p99_ms"),
+            "cpu_us": mean("/broadcast/cpu_us"),
+            "missing": sum("/broadcast/missing"),
+        },
+        "join": {
+            "seconds": most("/join/seconds"),
+            "cpu_us": mean("/join/cpu_us"),
+            "missing": sum("/join/missing"),
+        },
+        "leave_seconds": most("/leave_seconds"),
+        "leave_cpu_us": mean("/leave_cpu_us"),
+    })
+}
+
+/// The limit of open files for a process that wants this many: less if it cannot be raised.
+fn most_files(wanted: usize) -> Result<usize, String> {
+    let mut raise = Command::new("prlimit");
+    let raised = raise.args([&format!("--nofile={wanted}"), "true"]).output();
+    if raised.is_ok_and(|output| output.status.success()) {
+        return Ok(wanted);
+    }
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
+    let hard = line.split_whitespace().nth(4).and_then(|limit| limit.parse().ok());
+    let hard: usize = hard.unwrap_or_default();
+    if hard < 2 * OTHER_FILES {
+        return Err(format!("needs `ulimit -Hn {wanted}`, and at least {}", 2 * OTHER_FILES));
+    }
+    println!("open files are limited to {hard}: a process serves {} clients", hard - OTHER_FILES);
+    Ok(hard)
 }
 
 /// Fails if the limits of the machine do not allow so many clients. The error says what to set.
@@ -126,9 +217,6 @@ fn room(clients: usize, bytes_per_client: f64) -> Result<(), String> {
         let text = fs::read_to_string(path).unwrap_or_default();
         text.trim().parse::<f64>().unwrap_or(f64::MAX)
     };
-    if limit("/proc/sys/fs/nr_open") < files {
-        return Err(format!("needs `sysctl -w fs.nr_open={files}`"));
-    }
     if limit("/proc/sys/fs/file-max") < 2.0 * files {
         return Err(format!("needs `sysctl -w fs.file-max={}`", 3.0 * files));
     }
@@ -137,11 +225,6 @@ fn room(clients: usize, bytes_per_client: f64) -> Result<(), String> {
         && limit("/proc/sys/net/netfilter/nf_conntrack_max") < files
     {
         return Err(format!("needs `sysctl -w net.netfilter.nf_conntrack_max={}`", 2.0 * files));
-    }
-    let mut allowed = Command::new("prlimit");
-    let allowed = allowed.args([&format!("--nofile={files}"), "true"]).output();
-    if !allowed.is_ok_and(|output| output.status.success()) {
-        return Err(format!("needs {files} open files: run as root, or raise `ulimit -Hn`"));
     }
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find(|line| line.starts_with("MemAvailable:")).unwrap_or_default();
@@ -173,7 +256,7 @@ impl Run {
 
     fn markdown(&self) -> String {
         let mut text = format!(
-            "{}.\n\n| server | clients | lost | server's memory per client, bytes | kernel's memory per client (both ends), bytes | \
+            "{}.\n\n| server | clients / processes | lost | server's memory per client, bytes | kernel's memory per client (both ends), bytes | \
              memory of the server with all clients / after they left, MiB | all connect, s / CPU per client, µs | \
              heartbeats, % of a core |\n|---|---|---|---|---|---|---|---|\n",
             self.run
@@ -182,9 +265,10 @@ impl Run {
             let figure = |pointer: &str| number(&step.figures, pointer);
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {:.0} | {:.0} | {:.0} / {:.0} | {} / {} | {} |",
+                "| {} | {} / {} | {} | {:.0} | {:.0} | {:.0} / {:.0} | {} / {} | {} |",
                 Self::title(step),
                 grouped(figure("/clients")),
+                figure("/processes"),
                 figure("/lost"),
                 figure("/rss_per_client"),
                 figure("/kernel_per_client"),
@@ -262,23 +346,37 @@ fn grouped(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn the_page_shows_each_step_and_what_stopped_it() {
         let figures = json!({
-            "clients": 100_000, "rss_per_client": 4000.4, "heartbeat_cpu_percent": 1.5,
+            "clients": 100_000, "processes": 6, "rss_per_client": 4000.4, "heartbeat_cpu_percent": 1.5,
             "broadcast": { "p99_ms": 250.0 },
         });
         let mut run = Run { run: "one day".to_owned(), steps: Vec::new(), ends: Vec::new() };
         run.steps.push(Step { server: "ours".to_owned(), figures });
         run.end(PROGRAMS[0], 1_000_000, "no memory");
         let text = run.markdown();
-        assert!(text.contains("| this project | 100 000 | 0 | 4000 |"), "{text}");
+        assert!(text.contains("| this project | 100 000 / 6 | 0 | 4000 |"), "{text}");
         assert!(text.contains("- this project, 1 000 000 clients: no memory"), "{text}");
         assert!(run.chart().contains("100 k"), "{}", run.chart());
+    }
+
+    #[test]
+    fn the_figures_of_several_processes_are_added() {
+        let shard = |clients, seconds| {
+            json!({
+                "clients": clients, "rss_per_client": clients, "error": null,
+                "broadcast": { "seconds": seconds, "mb_per_second": 10.0 },
+            })
+        };
+        let figures = total(&[shard(100, 1.0), shard(300, 2.0)]);
+        assert_eq!(figures["clients"], 400.0);
+        assert_eq!(figures["rss_per_client"], 200.0);
+        assert_eq!(figures["broadcast"]["seconds"], 2.0);
+        assert_eq!(figures["broadcast"]["mb_per_second"], 15.0);
+        assert_eq!(figures["processes"], 2);
     }
 
     #[test]

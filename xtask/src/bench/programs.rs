@@ -42,7 +42,7 @@ impl Programs {
         let peers = |profile: &str, rest: &[&str]| {
             let mut cargo = workspace.cargo();
             cargo.current_dir(workspace.root.join("interop/bench/peers"));
-            cargo.args(["build", "--locked", "--profile", profile, "--target-dir"]);
+            cargo.args(["build", "--profile", profile, "--target-dir"]);
             process::run_ok(cargo.arg(&target).args(rest))
         };
         // The server of the clients is always ours.

@@ -5,12 +5,17 @@
 //! all at once. It prints one line of JSON. A client costs this process 32 bytes; the kernel's part
 //! is in the output. The limit of open files (`ulimit -n`) must exceed CLIENTS in this process and in
 //! the server.
+//!
+//! If the limit is less, several of these processes can measure as many servers together: `SHARDS` is
+//! their number, and `MEETING` a folder in which they wait for each other before each phase.
 
 mod crowd;
 
 use std::{
+    env,
     error::Error,
-    io,
+    fs, io,
+    path::PathBuf,
     process::ExitCode,
     thread,
     time::{Duration, Instant},
@@ -53,9 +58,11 @@ fn main() -> ExitCode {
 }
 
 fn run(port: u16, server: Process, wanted: usize, seconds: u64) -> Result<Value, Box<dyn Error>> {
+    let shards = Shards::from_environment();
     let before = Memory::read(server)?;
     let mut crowd = Crowd::new(port)?;
 
+    shards.meet(&mut crowd, "connect")?;
     let (began, cpu) = (Instant::now(), server.cpu()?);
     crowd.connect(wanted, PATIENCE)?;
     let connect = began.elapsed();
@@ -65,6 +72,7 @@ fn run(port: u16, server: Process, wanted: usize, seconds: u64) -> Result<Value,
         return Err(crowd.error().unwrap_or("no client could connect").to_owned().into());
     }
 
+    shards.meet(&mut crowd, "heartbeats")?;
     crowd.wait(PAUSE)?;
     let (began, cpu, pings) = (Instant::now(), server.cpu()?, crowd.pings());
     crowd.wait(Duration::from_secs(seconds))?;
@@ -75,15 +83,17 @@ fn run(port: u16, server: Process, wanted: usize, seconds: u64) -> Result<Value,
     let mut casts =
         (0..3).map(|_| broadcast(&mut crowd, server)).collect::<io::Result<Vec<_>>>()?;
     casts.sort_by(|one, other| one.0.total_cmp(&other.0));
+    shards.meet(&mut crowd, "join")?;
     let join = joins(&mut crowd, server)?;
     let lost = clients - crowd.ready();
     let error = crowd.error().map(str::to_owned);
 
+    shards.meet(&mut crowd, "leave")?;
     let (began, cpu) = (Instant::now(), server.cpu()?);
     drop(crowd);
     let closed = began.elapsed();
-    while sockets()? > before.sockets + clients as u64 / 100 + 50 && began.elapsed() < 4 * PATIENCE
-    {
+    let few = before.sockets + (shards.count * clients) as u64 / 100 + 50;
+    while sockets()? > few && began.elapsed() < 4 * PATIENCE {
         thread::sleep(Duration::from_millis(20));
     }
     let leave = began.elapsed();
@@ -98,7 +108,8 @@ fn run(port: u16, server: Process, wanted: usize, seconds: u64) -> Result<Value,
         "lost": lost,
         "error": error,
         "rss_per_client": per_client(memory.server.saturating_sub(before.server)),
-        "kernel_per_client": per_client(memory.kernel.saturating_sub(before.kernel)),
+        "kernel_per_client":
+            per_client(memory.kernel.saturating_sub(before.kernel)) / shards.count as f64,
         "generator_per_client": per_client(memory.generator.saturating_sub(before.generator)),
         "rss_mib": memory.server as f64 / 1024.0,
         "rss_after_mib": server.memory()? as f64 / 1024.0,
@@ -112,6 +123,36 @@ fn run(port: u16, server: Process, wanted: usize, seconds: u64) -> Result<Value,
         "leave_close_seconds": closed.as_secs_f64(),
         "leave_cpu_us": micros(leave_cpu),
     }))
+}
+
+/// The processes that measure together.
+struct Shards {
+    count: usize,
+    meeting: PathBuf,
+}
+
+impl Shards {
+    fn from_environment() -> Self {
+        let count = env::var("SHARDS").ok().and_then(|count| count.parse().ok());
+        let meeting = env::var_os("MEETING").map(PathBuf::from);
+        Self { count: count.unwrap_or(1), meeting: meeting.unwrap_or_default() }
+    }
+
+    /// Serves the clients until all processes have come to this phase. A process that ended before
+    /// does not hold up the others for ever.
+    fn meet(&self, crowd: &mut Crowd, phase: &str) -> io::Result<()> {
+        if self.count == 1 {
+            return Ok(());
+        }
+        let folder = self.meeting.join(phase);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(std::process::id().to_string()), "")?;
+        let began = Instant::now();
+        while fs::read_dir(&folder)?.count() < self.count && began.elapsed() < 10 * PATIENCE {
+            crowd.wait(Duration::from_millis(200))?;
+        }
+        Ok(())
+    }
 }
 
 /// Broadcasts a text to all clients, the sender included. Returns the seconds it took, and all
