@@ -4,7 +4,7 @@ import { io } from "socket.io-client";
 
 const [port, connections, inFlight, seconds] = process.argv.slice(2, 6).map(Number);
 const transports = [process.argv[6] ?? "websocket"];
-const memory = process.memoryUsage.rss();
+let memory = 0;
 const text = "abcdefghijklmnopqrstuvwxyz012345";
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 let received = 0;
@@ -22,6 +22,7 @@ for (let n = 0; n < connections; n += 1) {
   });
   await new Promise((resolve) => socket.once("connect", resolve));
   sockets.push(socket);
+  memory ||= process.memoryUsage.rss();
 }
 for (const socket of sockets) {
   for (let id = 0; id < inFlight; id += 1) socket.emit("echo", { id, text });

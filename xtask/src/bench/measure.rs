@@ -11,7 +11,7 @@ use super::options::Options;
 use super::programs::{FILES, Programs, generate, start};
 
 /// How long the load lasts, in milliseconds.
-const DURATION: &str = "1000";
+const DURATION: &str = "800";
 /// A load generator that runs longer has met a server that no longer responds.
 const SECONDS: u32 = 60;
 /// Pings for idle connections, so that some arrive before the memory is read.
@@ -96,7 +96,11 @@ fn one(programs: &Programs, case: &Case, program: Program, quick: bool) -> Resul
             }
             let (_server, port) = start(&server, FILES)?;
             let mut client = programs.client(program);
-            let connections = if idle { "200" } else { "10" };
+            let connections = match (idle, transport) {
+                (false, _) => "10",
+                (true, "polling") => "400",
+                (true, _) => "1000",
+            };
             client.args([&port.to_string(), connections, in_flight, "1", transport]);
             let json = generate(&client, FILES, SECONDS)?;
             Ok(Figure {

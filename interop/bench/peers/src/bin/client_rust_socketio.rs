@@ -27,7 +27,7 @@ async fn main() {
         panic!("four numbers are needed: port, connections, in flight, seconds")
     };
     let this = Process(std::process::id());
-    let memory = this.memory().expect("Linux");
+    let mut memory = 0;
     let (received, wrong) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut clients = Vec::new();
     for _ in 0..connections {
@@ -55,6 +55,9 @@ async fn main() {
             .await
             .expect("connects");
         clients.push(client);
+        if memory == 0 {
+            memory = this.memory().expect("Linux");
+        }
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     for client in &clients {
@@ -75,7 +78,7 @@ async fn main() {
             "rate": messages as f64 / took.as_secs_f64(),
             "cpu_us": cpu as f64 / 1e3 / messages.max(1) as f64,
             "wrong": wrong.load(Ordering::Relaxed),
-            "kib": (this.memory().expect("Linux") - memory) as f64 / connections as f64,
+            "kib": this.memory().expect("Linux").saturating_sub(memory) as f64 / connections as f64,
         })
     );
     std::process::exit(0);

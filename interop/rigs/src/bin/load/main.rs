@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let parsed = match &arguments[..] {
         [port, pid, scenario, rest @ ..] => Scenario::find(scenario).and_then(|scenario| {
-            let time = rest.first().map_or(Some(1000), |text| text.parse().ok())?;
+            let time = rest.first().map_or(Some(800), |text| text.parse().ok())?;
             Some((port.parse().ok()?, pid.parse().ok()?, scenario, Duration::from_millis(time)))
         }),
         _ => None,

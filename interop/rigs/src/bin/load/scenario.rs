@@ -173,7 +173,7 @@ impl Scenario {
             Kind::Cast(bytes, in_flight) => casts::start(port, &tally, bytes, in_flight).await?,
             Kind::Idle => {}
         }
-        sleep(duration.min(Duration::from_millis(500))).await; // warm
+        sleep(duration / 2).await; // warm
         tally.latencies.borrow_mut().clear();
         let (units, cpu, began) = (tally.units.get(), server.cpu()?, Instant::now());
         sleep(duration).await;
@@ -315,8 +315,11 @@ async fn idle(
     connections: usize,
     wait: Duration,
 ) -> io::Result<Figure> {
+    // The first connections also load code and fill the caches of the allocator.
+    let mut sockets = Socket::connect_all(port, 50).await?;
     let before = server.memory()?;
-    for mut socket in Socket::connect_all(port, connections).await? {
+    sockets.extend(Socket::connect_all(port, connections).await?);
+    for mut socket in sockets {
         let work = async move { while socket.receive(|_| ()).await.is_ok() {} };
         tokio::task::spawn_local(work);
     }
