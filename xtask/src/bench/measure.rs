@@ -13,7 +13,7 @@ use super::programs::{FILES, Programs, generate, start};
 /// How long the load lasts, in milliseconds.
 const DURATION: &str = "800";
 /// A load generator that runs longer has met a server that no longer responds.
-const SECONDS: u32 = 60;
+const SECONDS: u32 = 40;
 /// Pings for idle connections, so that some arrive before the memory is read.
 const IDLE_PING_INTERVAL: &str = "1000";
 
@@ -80,7 +80,7 @@ fn one(programs: &Programs, case: &Case, program: Program, quick: bool) -> Resul
         Kind::Flood(flood) => {
             let mut server = programs.server(program);
             server.env("DEFLATE", if flood == "deflate" { "1" } else { "0" });
-            let json = under_load(&server, programs.rig("floods"), &[flood, "4", "20"])?;
+            let json = under_load(&server, programs.rig("floods"), &[flood, "4", "10"])?;
             Ok(Figure {
                 cost: number(&json, "/figures/cpu_ms/median"),
                 p50: number(&json, "/figures/ms/median") * 1e3,
