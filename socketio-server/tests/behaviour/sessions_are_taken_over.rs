@@ -289,3 +289,65 @@ async fn a_deliberate_disconnection_wins_against_a_claim() {
     back.claim(&pid, &offset).await;
     assert_ne!(back.recoverable().await.1, pid);
 }
+
+#[tokio::test]
+async fn a_session_that_expires_during_its_takeover_is_not_restored() {
+    let short = Recovery::default().max_disconnection_duration(Duration::ZERO);
+    let server = server_with(ServerConfig::default().connection_state_recovery(short)).await;
+    let mut reasons = disconnections(&server.io.of("/"));
+    let (_silent, _, pid, offset) = client(&server).await;
+    let mut back = claim(&server, &pid, &offset).await;
+    assert_ne!(back.recoverable().await.1, pid);
+    assert_eq!(reasons.next().await, "transport close");
+    back.fence().await;
+}
+
+/// They claim their sessions as soon as they are disconnected, before a slow store has them.
+#[tokio::test]
+async fn clients_of_a_draining_node_return_to_another_at_once() {
+    let cluster = cluster();
+    let (one, two) = (Node::of(&cluster).await, Node::of(&cluster).await);
+    let (one, two) = (&one.server, &two.server);
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        clients.push(client(one).await);
+    }
+    let draining = one.io.clone();
+    let drained = tokio::spawn(async move { draining.drain(Duration::from_millis(200)).await });
+    let talking = two.io.clone();
+    let talking = tokio::spawn(async move {
+        for n in 0..300 {
+            talking.emit("n", &n).unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let back = clients.into_iter().map(async |(mut client, sid, pid, mut offset)| {
+        let mut next = 0;
+        for frame in client.rest().await {
+            let Some(event) = frame.strip_prefix("42") else { continue };
+            let (_, n, at): (String, u32, String) = serde_json::from_str(event).unwrap();
+            assert_eq!(n, next);
+            (next, offset) = (n + 1, at);
+        }
+        let mut back = claim(two, &pid, &offset).await;
+        let mut restored = false;
+        while next < 300 {
+            let text = back.text().await;
+            if text.starts_with("40") {
+                assert!(text.contains(&*sid), "{text}");
+                restored = true;
+                continue;
+            }
+            let (_, n, _): (String, u32, String) = serde_json::from_str(&text[2..]).unwrap();
+            assert_eq!(n, next);
+            next += 1;
+        }
+        if !restored {
+            assert_eq!(back.recoverable().await, (sid, pid));
+        }
+    });
+    futures_util::future::join_all(back).await;
+    talking.await.unwrap();
+    drained.await.unwrap();
+    assert_eq!(two.io.stats().recoveries.recovered, 20);
+}

@@ -219,7 +219,10 @@ pub async fn sessions_are_taken_once<L: Logging>(engine: &L) {
     );
     assert_eq!(taken(&one, &offset).await, None, "once only");
     succeed(one.store.persist_all(vec![session(&pid, nsp, 1), session("b", nsp, 2)], MINUTE)).await;
+    assert_eq!(succeed(two.store.owner(&pid)).await, Some("one".into()));
+    assert_eq!(succeed(two.store.owner("b")).await, None);
     succeed(two.store.forget(&pid)).await;
+    assert_eq!(succeed(two.store.owner(&pid)).await, None);
     succeed(two.store.forget(&pid)).await;
     assert_eq!(taken(&one, &offset).await, None, "forgotten");
     assert_eq!(succeed(one.store.take("b", &offset)).await, Some(session("b", nsp, 2)));

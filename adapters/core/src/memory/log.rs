@@ -13,7 +13,7 @@ use socketio_parser::Nsp;
 use crate::{
     error::AdapterError,
     limits::ClusterLimits,
-    message::{Body, Message},
+    message::{Body, Message, NodeId},
     recovery::{Missed, Offset, Page, PageSize, SavedSession},
 };
 
@@ -93,6 +93,12 @@ impl Log {
                 self.sessions.remove(&pid);
             }
         }
+    }
+
+    pub(super) fn owner(&self, now: Instant, pid: &str) -> Result<Option<NodeId>, AdapterError> {
+        let stored = self.sessions.get(pid).filter(|stored| now < stored.until);
+        let Some(stored) = stored else { return Ok(None) };
+        Ok(SavedSession::from_msgpack(&stored.wire, &ClusterLimits::default())?.owner)
     }
 
     pub(super) fn forget(&mut self, pid: &str) {

@@ -425,6 +425,10 @@ impl SessionStore for Store {
         })
     }
 
+    fn owner<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<Option<NodeId>, AdapterError>> {
+        Box::pin(async move { self.with(|log, now| log.owner(now, pid)) })
+    }
+
     fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
         Box::pin(async move {
             self.with(|log, _| {

@@ -65,6 +65,14 @@ pub trait SessionStore: Send + Sync {
     /// Returns an error if the engine failed. The session then stays stored until it expires.
     fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>>;
 
+    /// Returns the [owner](SavedSession::owner) of a stored session. `None` if the session is unknown
+    /// or has no owner.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the engine failed.
+    fn owner<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<Option<NodeId>, AdapterError>>;
+
     /// Takes a session out. If two clients claim the same private id, only one gets it. Returns
     /// `None` if the session is unknown or expired, or if the log no longer contains the event at
     /// `offset`. The offset is checked first, and in that case the session stays stored.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use async_nats::jetstream::{self, ErrorCode, response::Response, stream::DeleteStatus};
 use bytes::{BufMut, Bytes, BytesMut};
 use socketio_adapter::{
-    AdapterError, BoxFuture, ClusterLimits, Offset,
+    AdapterError, BoxFuture, ClusterLimits, NodeId, Offset,
     recovery::{Page, PageSize, SavedSession, SessionStore},
 };
 use socketio_parser::{Nsp, value};
@@ -19,27 +19,32 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    async fn claim(&self, pid: &str) -> Result<Option<SavedSession>, NatsError> {
+    /// Returns the sequence number of a session, and the session unless it has expired or belongs
+    /// to another namespace.
+    async fn find(&self, pid: &str) -> Result<Option<(u64, Option<SavedSession>)>, NatsError> {
         let Events { log, limits, .. } = &self.events;
         let Some(subject) = log.prefix.session(pid) else { return Ok(None) };
         let sessions = log.stream_handle(log.prefix.sessions()).await?;
         let found = log.entry(sessions.get_last_raw_message_by_subject(&subject)).await?;
         let Some(found) = found else { return Ok(None) };
         let session = unpack(&found.payload, limits)?;
-        let of = session.as_ref().and_then(|session| session.nsp.as_ref());
-        if of.is_some_and(|nsp| *nsp != self.nsp) {
-            return Ok(None);
-        }
-        let removed = self.delete(found.sequence).await?;
-        Ok(session.filter(|_| removed))
+        let is_here = |nsp: &Nsp| *nsp == self.nsp;
+        let session = match session {
+            Some(session) if !session.nsp.as_ref().is_none_or(is_here) => return Ok(None),
+            session => session,
+        };
+        Ok(Some((found.sequence, session)))
+    }
+
+    async fn claim(&self, pid: &str) -> Result<Option<SavedSession>, NatsError> {
+        let Some((sequence, session)) = self.find(pid).await? else { return Ok(None) };
+        let deleted = self.delete(sequence).await?;
+        Ok(session.filter(|_| deleted))
     }
 
     async fn remove(&self, pid: &str) -> Result<(), NatsError> {
-        let log = &self.events.log;
-        let Some(subject) = log.prefix.session(pid) else { return Ok(()) };
-        let sessions = log.stream_handle(log.prefix.sessions()).await?;
-        match log.entry(sessions.get_last_raw_message_by_subject(&subject)).await? {
-            Some(found) => self.delete(found.sequence).await.map(drop),
+        match self.find(pid).await? {
+            Some((sequence, _)) => self.delete(sequence).await.map(drop),
             None => Ok(()),
         }
     }
@@ -75,6 +80,13 @@ impl SessionStore for Sessions {
             }
             log.append(&subject, payload).await?;
             Ok(())
+        })
+    }
+
+    fn owner<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<Option<NodeId>, AdapterError>> {
+        Box::pin(async move {
+            let Some((_, session)) = self.find(pid).await? else { return Ok(None) };
+            Ok(session.and_then(|session| session.owner))
         })
     }
 

@@ -285,6 +285,17 @@ impl Log {
         Ok(())
     }
 
+    /// Returns a session without taking it out.
+    pub(super) async fn find(&self, nsp: &str, pid: &str) -> Result<Option<Bytes>, PostgresError> {
+        let table = &self.options.sessions_table;
+        let statement = format!(
+            "SELECT session FROM {table} WHERE pid = $1 AND nsp = $2 AND expires_at > now()"
+        );
+        let params: Params<'_> = &[(&pid, Type::TEXT), (&nsp, Type::TEXT)];
+        let rows = self.client.query_typed(&statement, params).await?;
+        rows.first().map(|row| Ok(Bytes::copy_from_slice(row.try_get(0)?))).transpose()
+    }
+
     /// Takes a session out, if the log contains the entry `offset`. Of several statements at the
     /// same time, one gets the row, because the others wait for its deletion.
     pub(super) async fn take(

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use socketio_adapter::{
-    AdapterError, Body, BoxFuture, Message, Offset,
+    AdapterError, Body, BoxFuture, Message, NodeId, Offset,
     recovery::{Missed, Page, PageSize, SavedSession, SessionStore},
 };
 use socketio_parser::Nsp;
@@ -39,6 +39,18 @@ impl SessionStore for Sessions {
             let persisted =
                 async { self.publisher.log().await?.persist(nsp, &pids, &encoded, ttl).await };
             Ok(self.publisher.with_timeout(persisted).await?)
+        })
+    }
+
+    fn owner<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<Option<NodeId>, AdapterError>> {
+        Box::pin(async move {
+            if !pid.bytes().all(|c| c.is_ascii_graphic()) {
+                return Ok(None);
+            }
+            let found = async { self.publisher.log().await?.find(self.nsp.as_str(), pid).await };
+            let Some(session) = self.publisher.with_timeout(found).await? else { return Ok(None) };
+            let session = SavedSession::from_msgpack(&session, self.publisher.limits());
+            Ok(session.map_err(PostgresError::from)?.owner)
         })
     }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use redis::{Cmd, Value, cmd};
 use socketio_adapter::{
-    AdapterError, Body, BoxFuture, Offset,
+    AdapterError, Body, BoxFuture, NodeId, Offset,
     recovery::{Missed, Page, PageSize, SavedSession, SessionStore},
 };
 use socketio_parser::Nsp;
@@ -48,6 +48,15 @@ impl Sessions {
         let mut set = cmd("SET");
         set.arg(self.key(&session.pid)).arg(value).arg("PX").arg(ms);
         set
+    }
+
+    fn decode(&self, session: Value) -> Result<Option<SavedSession>, AdapterError> {
+        let session = match session {
+            Value::BulkString(session) => STANDARD.decode(session).map_err(engine)?,
+            Value::Nil => return Ok(None),
+            _ => return Err(unexpected("a session that is no text")),
+        };
+        SavedSession::from_msgpack(&session, &self.engine.limits).map(Some).map_err(engine)
     }
 
     fn get_del(&self, pid: &str) -> Cmd {
@@ -94,6 +103,15 @@ impl SessionStore for Sessions {
         })
     }
 
+    fn owner<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<Option<NodeId>, AdapterError>> {
+        Box::pin(async move {
+            let mut get = cmd("GET");
+            get.arg(self.key(pid));
+            let session = self.decode(self.engine.keys.query(&get).await?)?;
+            Ok(session.and_then(|session| session.owner))
+        })
+    }
+
     fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
         Box::pin(async move { self.engine.keys.query(&self.get_del(pid)).await.map(drop) })
     }
@@ -110,13 +128,7 @@ impl SessionStore for Sessions {
             if self.range(&offset, &offset, 1).await?.is_empty() {
                 return Ok(None);
             }
-            let session = match self.engine.keys.query(&self.get_del(pid)).await? {
-                Value::BulkString(session) => session,
-                Value::Nil => return Ok(None),
-                _ => return Err(unexpected("a session that is no text")),
-            };
-            let session = STANDARD.decode(session).map_err(engine)?;
-            SavedSession::from_msgpack(&session, &self.engine.limits).map(Some).map_err(engine)
+            self.decode(self.engine.keys.query(&self.get_del(pid)).await?)
         })
     }
 

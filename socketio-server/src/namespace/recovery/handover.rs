@@ -121,8 +121,8 @@ impl EngineLog {
         if stored || owned { Handover::Stored } else { Handover::Unknown }
     }
 
-    /// How long another node may take to hand over a session: a quarter of the `request_timeout`.
+    /// How long another node may take to hand over a session: an eighth of the `request_timeout`.
     fn handover_timeout(&self) -> Duration {
-        self.membership().request_timeout() / 4
+        self.membership().request_timeout() / 8
     }
 }

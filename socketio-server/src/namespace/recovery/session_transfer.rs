@@ -113,11 +113,6 @@ impl StoreLease {
         self.session.as_ref()
     }
 
-    /// Replaces the session by one that no node owns.
-    pub(super) fn replace(&mut self, session: Option<SavedSession>) {
-        self.session = session;
-    }
-
     /// Returns the session. The caller is responsible for it from now on.
     pub(super) fn into_session(mut self) -> Option<SavedSession> {
         self.session.take()
@@ -176,7 +171,11 @@ impl EngineLog {
     /// Removes the session of a socket that has left for good, if it may be in the store.
     pub(crate) fn forget(&self, socket: &SocketInner) {
         let recoverable = socket.recoverable.as_deref().filter(|it| it.written.ever());
-        let (Some(recoverable), Ok(runtime)) = (recoverable, Handle::try_current()) else { return };
+        let (Some(_), Some(recoverable), Ok(runtime)) =
+            (self.writer(), recoverable, Handle::try_current())
+        else {
+            return;
+        };
         let pid = recoverable.pid().clone();
         let transfer = self.begin_transfer(&socket.namespace, pid, TransferDirection::IntoStore);
         runtime.spawn(async move {
@@ -229,33 +228,64 @@ impl EngineLog {
             return Ok(lease.ok().and_then(Result::ok).flatten());
         }
         let take = || in_time(timeout.saturating_mul(2), store.take(&pid, from));
-        let session = take().await?;
-        let owner = session.as_ref().and_then(|session| session.owner.clone());
-        let nsp = session.as_ref().and_then(|session| session.nsp.clone());
-        let lost = session.is_some() && owner.is_none();
-        let elsewhere = nsp.is_some_and(|nsp| nsp != *transfer.namespace.nsp());
-        let mut lease = StoreLease { session, transfer };
-        if lost || elsewhere {
-            return Ok(Some(lease));
+        let mut lease = StoreLease { session: None, transfer };
+        // A session with an owner stays stored until the owner has replied or is known to be gone,
+        // so that it survives if this node is killed in the meantime.
+        let mut asked = None;
+        if self.writer().is_some()
+            && let Some(owner) = in_time(timeout, store.owner(&pid)).await?
+        {
+            let handover = self.request_handover(pid.clone(), Some(owner.clone()), began).await;
+            asked = Some((owner, handover));
         }
-        match self.request_handover(pid.clone(), owner, began).await {
+        if !matches!(asked, Some((_, Handover::Session(_)))) {
+            lease.session = take().await?;
+        }
+        let handover = match (&lease.session, asked) {
+            (None, Some((_, handover @ Handover::Session(_)))) => handover,
+            (None, Some(_)) => return Ok(None),
+            (None, None) => self.request_handover(pid.clone(), None, began).await,
+            (Some(session), asked) => match &session.owner {
+                _ if session
+                    .nsp
+                    .as_ref()
+                    .is_some_and(|nsp| nsp != lease.transfer.namespace.nsp()) =>
+                {
+                    return Ok(Some(lease));
+                }
+                None => Handover::Unknown,
+                Some(owner) => match asked {
+                    Some((asked, handover)) if asked == *owner => handover,
+                    _ => self.request_handover(pid.clone(), Some(owner.clone()), began).await,
+                },
+            },
+        };
+        match handover {
             Handover::Session(SocketDetails { id, rooms, data, .. }) => {
                 let nsp = Some(lease.transfer.namespace.nsp().clone());
                 let session = SavedSession { nsp, pid, sid: id, rooms, data, owner: None };
-                lease.replace(Some(session));
+                lease.session = Some(session);
             }
             // The owner may have stored the session since. If another client has it by now, it has
             // an owner again.
             Handover::Stored => {
-                lease.replace(take().await?);
-                if lease.session().is_some_and(|session| session.owner.is_some()) {
+                if lease.session.is_none() {
+                    lease.session = take().await?;
+                }
+                if lease.session.as_ref().is_some_and(|session| session.owner.is_some()) {
                     return Ok(None);
                 }
             }
-            // The owner is gone, and with it the socket.
+            // Without an owner, or with one that is gone, no socket has the session.
             Handover::Unknown => {}
         }
-        Ok(Some(lease).filter(|lease| lease.session().is_some()))
+        if let (Some(session), Some(_)) = (&lease.session, self.writer()) {
+            // Until its socket is connected, the session survives this node too.
+            let owner = Some(self.membership().uid().clone());
+            let session = SavedSession { owner, ..session.clone() };
+            let _ = in_time(timeout, store.persist(session, self.stored_lifetime())).await;
+        }
+        Ok(Some(lease).filter(|lease| lease.session.is_some()))
     }
 
     fn begin_transfer(

@@ -57,6 +57,11 @@ const CHANGED: u8 = 1;
 const WRITTEN: u8 = 2;
 
 impl Written {
+    /// The session of a recovered socket is in the store from the beginning.
+    pub(super) fn from_start() -> Self {
+        Self(AtomicU8::new(WRITTEN))
+    }
+
     /// Returns whether the session is, or will be, in the store.
     pub(super) fn ever(&self) -> bool {
         self.0.load(Ordering::Acquire) != NEVER
@@ -107,7 +112,7 @@ impl SessionWriter {
         let sessions: Vec<_> =
             sockets.iter().filter_map(|socket| session_to_write(engine, socket)).collect();
         if !sessions.is_empty() {
-            let ttl = lifetime(engine.session_lifetime());
+            let ttl = engine.stored_lifetime();
             let stored = in_time(membership.request_timeout(), store.persist_all(sessions, ttl));
             if let Err(error) = stored.await {
                 tracing::warn!(target: "socketio::namespace", nsp = %membership.nsp(), %error, "sessions of connected clients could not be stored");
@@ -135,10 +140,13 @@ fn session_to_write(engine: &EngineLog, socket: &SocketInner) -> Option<SavedSes
     Some(SavedSession { owner, ..engine.session_of(socket, recoverable.pid().clone()) })
 }
 
-/// How long the session of a connected client stays stored. It is renewed well before it could
-/// expire within `max_disconnection_duration`.
-fn lifetime(max_disconnection_duration: Duration) -> Duration {
-    max_disconnection_duration.saturating_add(2 * renewal_interval(max_disconnection_duration))
+impl EngineLog {
+    /// How long the session of a connected client stays stored. It is renewed well before it could
+    /// expire within `max_disconnection_duration`.
+    pub(super) fn stored_lifetime(&self) -> Duration {
+        let lifetime = self.session_lifetime();
+        lifetime.saturating_add(2 * renewal_interval(lifetime))
+    }
 }
 
 fn renewal_interval(max_disconnection_duration: Duration) -> Duration {

@@ -82,7 +82,7 @@ impl Recoverable {
             state: DeliveryState { trail, catch_up }.into(),
             restored_at: Some(now()),
             successor: Mutex::default(),
-            written: Written::default(),
+            written: Written::from_start(),
         }
     }
 

@@ -278,6 +278,13 @@ impl SessionStore for Sessions {
         })
     }
 
+    fn owner<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<Option<NodeId>, AdapterError>> {
+        Box::pin(async move {
+            self.suffer().await?;
+            self.store.owner(pid).await
+        })
+    }
+
     fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
         Box::pin(async move {
             self.suffer().await?;
