@@ -23,7 +23,8 @@ pub struct HandoverRequest {
     pub pid: ByteString,
     /// The node that owned the session when it was stored, if it was stored.
     pub owner: Option<NodeId>,
-    /// How long ago the client claimed the session.
+    /// How long ago the client claimed the session. Transmitted in microseconds, rounded up, so
+    /// that a claim never seems later than it was.
     pub age: Duration,
 }
 
@@ -41,7 +42,7 @@ pub enum Handover {
 impl HandoverRequest {
     /// Returns the selection of the request for sockets.
     pub fn to_selection(&self) -> Selection {
-        let (age, pid) = (self.age.as_millis(), &self.pid);
+        let (age, pid) = (self.age.as_nanos().div_ceil(1000), &self.pid);
         let owner = self.owner.as_ref().map_or("", NodeId::as_str);
         let mut selection = Selection::default();
         selection.to(Room::from(format!("{MARK}{age} {owner} {pid}")));
@@ -52,7 +53,7 @@ impl HandoverRequest {
     pub fn from_selection(selection: &Selection) -> Option<Self> {
         let [room] = &selection.rooms[..] else { return None };
         let mut parts = room.strip_prefix(MARK)?.splitn(3, ' ');
-        let age = Duration::from_millis(parts.next()?.parse().ok()?);
+        let age = Duration::from_micros(parts.next()?.parse().ok()?);
         let owner = parts.next().filter(|owner| !owner.is_empty()).map(NodeId::from);
         Some(Self { pid: parts.next()?.into(), owner, age })
     }
