@@ -117,7 +117,8 @@ fn probes_under_load(
     took.sort_by(f64::total_cmp);
     let of = |sorted: &[f64]| {
         let at = |percent: usize| sorted.get((sorted.len() - 1) * percent / 100).copied();
-        json!({ "median": at(50), "p90": at(90), "most": at(100) })
+        let mean = sorted.iter().sum::<f64>() / sorted.len() as f64;
+        json!({ "mean": mean, "median": at(50), "p90": at(90), "most": at(100) })
     };
     Ok(json!({ "cpu_ms": of(&spent), "ms": of(&took) }))
 }
