@@ -63,6 +63,17 @@ impl Workspace {
         Ok(Programs { folder: self.target("debug") })
     }
 
+    /// Builds the servers inside web frameworks, which are a workspace of their own, and returns the
+    /// folder of the programs.
+    pub(crate) fn frameworks(&self) -> Result<PathBuf, String> {
+        let target = self.target("frameworks");
+        let manifest = self.root.join("socketio-server/examples/frameworks/Cargo.toml");
+        let mut cargo = self.cargo();
+        cargo.env("CARGO_TARGET_DIR", &target).arg("build").arg("--manifest-path").arg(manifest);
+        process::run_ok(&mut cargo)?;
+        Ok(target.join("debug"))
+    }
+
     /// Builds the chat demo for release and returns its path.
     pub(crate) fn demo(&self) -> Result<PathBuf, String> {
         self.bin("chat", "chat", "release")
@@ -91,7 +102,12 @@ impl Programs {
     }
 
     pub(crate) fn example(&self, name: &str) -> PathBuf {
-        self.folder.join("examples").join(executable(name))
+        self.examples().join(executable(name))
+    }
+
+    /// The folder of the examples.
+    pub(crate) fn examples(&self) -> PathBuf {
+        self.folder.join("examples")
     }
 }
 
