@@ -24,6 +24,8 @@ pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
     ] {
         node.env(variable, programs.bin(rig));
     }
+    node.env("EXAMPLES", programs.examples()).env("FRAMEWORKS", workspace.frameworks()?);
+    node.env("EXAMPLES_SOURCE", workspace.root.join("socketio-server/examples"));
     node.env("TLS_SERVER", programs.example("tls"));
     node.env("CONTRACT_PRINTER", programs.example("contract"));
     node.env("ADMIN_SERVER", programs.example("admin"));
@@ -70,6 +72,8 @@ pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     let mut node = Command::new("node");
     node.env("CLUSTER_NODE", programs.bin("cluster")).env("ENGINES", programs.bin("engines"));
     node.env("EMIT", programs.example("emit")).env("ORDERS", programs.example("orders"));
+    node.env("SCALED_CHAT", workspace.root.join("adapters/emitter/examples/scaled_chat"));
+    node.env("SCALED_CHAT_PROGRAM", programs.example("scaled_chat"));
     node.env("RELEASES", older_releases(workspace)?);
     node.env("NGINX_SERVER", installed("nginx")?).env("HAPROXY_SERVER", installed("haproxy")?);
     run(3, &folder, "cluster", &mut node)
