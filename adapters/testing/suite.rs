@@ -151,8 +151,8 @@ impl Client for InMemoryClient {
         }
     }
 
-    async fn answer(&mut self, ack: u64, answer: Value) {
-        self.pending_acks[&ack].ack(&answer).await.unwrap();
+    async fn acknowledge(&mut self, id: u64, value: Value) {
+        self.pending_acks[&id].ack(&value).await.unwrap();
     }
 }
 

@@ -43,7 +43,7 @@
 //! ```
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
-#![warn(clippy::print_stdout, clippy::print_stderr)]
+#![warn(clippy::indexing_slicing, clippy::print_stdout, clippy::print_stderr)]
 
 pub mod error;
 pub mod frame;
@@ -70,6 +70,8 @@ pub use packet::{Packet, PacketData, PacketType, Revision, Transport};
 /// in any release.
 #[doc(hidden)]
 pub mod internal {
+    use std::time::{Duration, Instant};
+
     use bytes::Bytes;
 
     use crate::{Frame, Frames};
@@ -80,6 +82,13 @@ pub mod internal {
     pub fn share(mut frames: Frames) -> Frames {
         frames.share();
         frames
+    }
+
+    /// The instant `timeout` after `now`, at most ten years later. A longer time means that there is
+    /// no deadline, and the clock might not express it.
+    #[must_use]
+    pub fn deadline(now: Instant, timeout: Duration) -> Instant {
+        now + timeout.min(Duration::from_secs(10 * 365 * 86_400))
     }
 
     /// The compressed frame for a WebSocket with a compression window of `window_bits` bits.

@@ -5,7 +5,7 @@ use std::{fmt, io, sync::Arc};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 pub use socketio_core::HandlerError;
-use socketio_parser::{AnswerError, ArgsError, EncodeError, NspError};
+use socketio_parser::{ArgsError, DecodeAckError, EncodeError, NspError};
 
 use crate::{engine::EngineError, url::UrlError};
 
@@ -185,11 +185,11 @@ pub enum NextError {
     Timeout,
 }
 
-impl From<AnswerError> for AckError {
-    fn from(error: AnswerError) -> Self {
+impl From<DecodeAckError> for AckError {
+    fn from(error: DecodeAckError) -> Self {
         match error {
-            AnswerError::Refused { message, data } => Self::Refused { message, data },
-            AnswerError::Decode(error) => Self::Decode(error),
+            DecodeAckError::Refused { message, data } => Self::Refused { message, data },
+            DecodeAckError::Decode(error) => Self::Decode(error),
             other => Self::Refused { message: other.to_string(), data: None },
         }
     }

@@ -46,6 +46,7 @@
 //! Every queue is bounded, and every response of a server has a deadline: see [`ClientConfig`] and
 //! [`SocketConfig`].
 
+#![warn(clippy::indexing_slicing)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "blocking")]
@@ -67,7 +68,7 @@ mod time;
 mod url;
 
 pub use engineio_parser::Transport;
-pub use socketio_core::{Answer, IntoReply, Json, Outcome, PublicError};
+pub use socketio_core::{AckValue, IntoReply, Json, Outcome, PublicError};
 pub use socketio_parser::{
     Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, NspError, Object, Parser, Value,
     Values, args, value,

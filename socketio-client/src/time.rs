@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use engineio_parser::internal::deadline;
 use tokio::time::Sleep;
 
 /// The current time. It follows tokio's virtual clock in tests.
@@ -14,11 +15,9 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// The instant `duration` from now. A duration that the clock cannot express becomes ten years.
-pub(crate) fn after(duration: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(10 * 365 * 86_400);
-    let now = now();
-    now.checked_add(duration).unwrap_or_else(|| now + FAR)
+/// The instant `timeout` from now.
+pub(crate) fn after(timeout: Duration) -> Instant {
+    deadline(now(), timeout)
 }
 
 /// A timer that exists only while there is a deadline.

@@ -140,8 +140,8 @@ pub enum Untyped {}
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
     label = "the return type of this handler cannot be sent as an ack",
-    note = "return `()`, a value that implements `Answer` (or `Json(value)`), `Result<_, HandlerError>` of either, or a future of these",
-    note = "write `impl Answer for T {{}}` for a type of your own; write `?` or `map_err` for another type of error"
+    note = "return `()`, a value that implements `AckValue` (or `Json(value)`), `Result<_, HandlerError>` of either, or a future of these",
+    note = "write `impl AckValue for T {{}}` for a type of your own; write `?` or `map_err` for another type of error"
 )]
 pub trait Returned<K, Goal = Untyped> {
     /// The value.

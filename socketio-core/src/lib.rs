@@ -1,7 +1,7 @@
 //! The parts that `socketio-server` and `socketio-async-client` have in common: event handlers with
 //! their return values and errors. Both crates re-export what their users need.
 //!
-//! A library that servers and clients share can depend on this crate alone, to implement [`Answer`]
+//! A library that servers and clients share can depend on this crate alone, to implement [`AckValue`]
 //! for the types that handlers return, or [`PublicError`] for their errors.
 //!
 //! The crate does no I/O, reads no clock and needs no runtime.
@@ -9,7 +9,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod answer;
+mod ack;
 mod error;
 mod extract;
 mod extractors;
@@ -19,9 +19,9 @@ mod public_error;
 mod run;
 mod typed;
 
-pub use answer::{Answer, IntoReply, Json, Outcome};
+pub use ack::{AckValue, IntoReply, Json, Outcome};
 #[doc(hidden)]
-pub use answer::{FirstAck, Reply};
+pub use ack::{FirstAck, Reply};
 pub use error::HandlerError;
 pub use extract::{Extract, MaybeExtract};
 pub use extractors::{Data, DisconnectDescription, EventName};

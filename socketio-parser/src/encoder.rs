@@ -14,7 +14,7 @@ use crate::{
     json::JsFormatter,
     kind::PacketType,
     list,
-    nsp::Nsp,
+    nsp::{Nsp, NspError},
     packet::{AckId, Protocol},
 };
 
@@ -130,6 +130,28 @@ pub fn encode_disconnect(nsp: &Nsp) -> Frames {
 }
 
 impl Parser {
+    /// Creates the name of a namespace that packets of this encoding can carry. Only `MsgPack` can
+    /// carry a name with a comma.
+    ///
+    /// ```
+    /// use socketio_parser::Parser;
+    ///
+    /// assert_eq!(Parser::Json.nsp("chat")?.as_str(), "/chat");
+    /// assert!(Parser::Json.nsp("a,b").is_err());
+    /// # Ok::<(), socketio_parser::NspError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the name contains a comma that packets cannot carry.
+    pub fn nsp(self, name: &str) -> Result<Nsp, NspError> {
+        match self {
+            Self::Json => Nsp::new(name),
+            #[cfg(feature = "msgpack")]
+            Self::MsgPack => Ok(Nsp::unchecked(name)),
+        }
+    }
+
     /// See [`encode_event`].
     ///
     /// # Errors

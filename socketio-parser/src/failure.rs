@@ -25,7 +25,7 @@ struct Refusal {
 /// The reason why an ack has no value.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum AnswerError {
+pub enum DecodeAckError {
     /// The handler on the other side failed.
     #[error("{message}")]
     Refused {
@@ -49,13 +49,13 @@ impl Args {
     /// the type could be decoded from it because all its fields are optional.
     ///
     /// ```
-    /// use socketio_parser::{AnswerError, Content, Decoder, Limits};
+    /// use socketio_parser::{DecodeAckError, Content, Decoder, Limits};
     ///
     /// let mut decoder = Decoder::new(&Limits::default());
     /// let packet = decoder.decode_text(r#"31[{"error":"sold out"}]"#.into())?;
     /// let Some(Content::Ack { args, .. }) = packet.map(|packet| packet.content) else { panic!() };
-    /// let refused = args.decode_answer::<u32>();
-    /// assert!(matches!(refused, Err(AnswerError::Refused { message, .. }) if message == "sold out"));
+    /// let refused = args.decode_ack::<u32>();
+    /// assert!(matches!(refused, Err(DecodeAckError::Refused { message, .. }) if message == "sold out"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -66,7 +66,7 @@ impl Args {
     /// # let mut decoder = Decoder::new(&Limits::default());
     /// # let packet = decoder.decode_text("31[]".into())?;
     /// # let Some(Content::Ack { args, .. }) = packet.map(|packet| packet.content) else { panic!() };
-    /// assert_eq!(args.decode_answer::<serde_json::Value>()?, serde_json::Value::Null);
+    /// assert_eq!(args.decode_ack::<serde_json::Value>()?, serde_json::Value::Null);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -74,32 +74,32 @@ impl Args {
     ///
     /// Returns an error if the handler on the other side failed, or if an argument is missing or of
     /// another type.
-    pub fn decode_answer<T: DeserializeOwned>(&self) -> Result<T, AnswerError> {
+    pub fn decode_ack<T: DeserializeOwned>(&self) -> Result<T, DecodeAckError> {
         match self.decode() {
             Err(error) if self.is_empty() => {
-                from_json("null").map_err(|_| AnswerError::Decode(error))
+                from_json("null").map_err(|_| DecodeAckError::Decode(error))
             }
-            Err(error) => Err(self.refusal().unwrap_or(AnswerError::Decode(error))),
+            Err(error) => Err(self.refusal().unwrap_or(DecodeAckError::Decode(error))),
             Ok(value) if ignores_error::<T>() => self.refusal().map_or(Ok(value), Err),
             Ok(value) => Ok(value),
         }
     }
 
     /// Returns the failure that this ack reports, if it has the shape of one.
-    fn refusal(&self) -> Option<AnswerError> {
+    fn refusal(&self) -> Option<DecodeAckError> {
         // The derived implementation would also accept a list.
         if self.len() != 1 || !self.raw().trim_start().starts_with('{') {
             return None;
         }
         let Refusal { error, data } = self.decode().ok()?;
-        Some(AnswerError::Refused { message: error, data })
+        Some(DecodeAckError::Refused { message: error, data })
     }
 }
 
 /// Returns whether `T` ignores the field `error` of an object, or everything.
 fn ignores_error<T: DeserializeOwned>() -> bool {
     let ignored = Cell::new(size_of::<T>() == 0);
-    let _ = T::deserialize(Probe { ignored: &ignored, level: Level::Answer });
+    let _ = T::deserialize(Probe { ignored: &ignored, level: Level::Arguments });
     ignored.get()
 }
 
@@ -113,7 +113,7 @@ struct Probe<'c> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Level {
     /// The list of arguments, or its only argument.
-    Answer,
+    Arguments,
     Argument,
     /// The value of the field.
     Error,
@@ -155,7 +155,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         _: usize,
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        if self.level != Level::Answer {
+        if self.level != Level::Arguments {
             return self.deserialize_any(visitor);
         }
         let argument = Self { level: Level::Argument, ..self };
@@ -198,9 +198,9 @@ mod tests {
     }
 
     fn refused<T: DeserializeOwned + fmt::Debug>(list: &str) -> Option<(String, Option<Value>)> {
-        match answer(list).decode_answer::<T>() {
-            Err(AnswerError::Refused { message, data }) => Some((message, data)),
-            Err(AnswerError::Decode(_)) | Ok(_) => None,
+        match answer(list).decode_ack::<T>() {
+            Err(DecodeAckError::Refused { message, data }) => Some((message, data)),
+            Err(DecodeAckError::Decode(_)) | Ok(_) => None,
         }
     }
 
@@ -220,13 +220,13 @@ mod tests {
         struct Mine {
             error: String,
         }
-        let mine = answer(r#"[{"error":"no"}]"#).decode_answer::<Mine>().unwrap();
+        let mine = answer(r#"[{"error":"no"}]"#).decode_ack::<Mine>().unwrap();
         assert_eq!(mine.error, "no");
-        let value = answer(r#"[{"error":"no"}]"#).decode_answer::<Value>().unwrap();
+        let value = answer(r#"[{"error":"no"}]"#).decode_ack::<Value>().unwrap();
         assert_eq!(value, json!({ "error": "no" }));
-        answer(r#"[{"error":"no"}]"#).decode_answer::<Values>().unwrap();
-        answer(r#"[{"error":"no"}]"#).decode_answer::<HashMap<String, String>>().unwrap();
-        answer(r#"[{"error":"no"}]"#).decode_answer::<(Mine, Option<u32>)>().unwrap();
+        answer(r#"[{"error":"no"}]"#).decode_ack::<Values>().unwrap();
+        answer(r#"[{"error":"no"}]"#).decode_ack::<HashMap<String, String>>().unwrap();
+        answer(r#"[{"error":"no"}]"#).decode_ack::<(Mine, Option<u32>)>().unwrap();
     }
 
     #[test]
@@ -258,7 +258,7 @@ mod tests {
         );
         // Values of other shapes stay values.
         for value in [r#"[{"name":"a"}]"#, r#"[{"error":1}]"#, r#"[{"error":"no","name":"a"}]"#] {
-            answer(value).decode_answer::<Profile>().unwrap();
+            answer(value).decode_ack::<Profile>().unwrap();
         }
     }
 
@@ -282,7 +282,7 @@ mod tests {
     fn the_shape_decides_for_types_that_hold_nothing() {
         assert_eq!(refused::<()>(r#"[{"error":"no"}]"#), Some(("no".to_owned(), None)));
         for legal in ["[]", "[1]", r#"[{"error":1}]"#] {
-            answer(legal).decode_answer::<()>().unwrap();
+            answer(legal).decode_ack::<()>().unwrap();
         }
     }
 }

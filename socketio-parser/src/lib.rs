@@ -91,7 +91,7 @@ pub use encoder::{
 };
 pub use error::{AckRefused, ArgsError, DecodeError, EncodeError, Violation};
 pub use event::{Event, is_reserved};
-pub use failure::AnswerError;
+pub use failure::DecodeAckError;
 pub use kind::PacketType;
 pub use limits::Limits;
 pub use nsp::{Nsp, NspError};

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 use socketio_adapter::AdapterError;
 pub use socketio_core::HandlerError;
-use socketio_parser::{AnswerError, ArgsError, EncodeError};
+use socketio_parser::{ArgsError, DecodeAckError, EncodeError};
 
 /// The reason why an event was not queued.
 ///
@@ -120,11 +120,11 @@ pub enum AckError {
     Decode(#[from] ArgsError),
 }
 
-impl From<AnswerError> for AckError {
-    fn from(error: AnswerError) -> Self {
+impl From<DecodeAckError> for AckError {
+    fn from(error: DecodeAckError) -> Self {
         match error {
-            AnswerError::Refused { message, data } => Self::Refused { message, data },
-            AnswerError::Decode(error) => Self::Decode(error),
+            DecodeAckError::Refused { message, data } => Self::Refused { message, data },
+            DecodeAckError::Decode(error) => Self::Decode(error),
             other => Self::Refused { message: other.to_string(), data: None },
         }
     }
@@ -145,7 +145,7 @@ pub enum DeliveryError {
     Closed,
     /// The maximum number of events or bytes already waits for this client's acks. The event was
     /// not sent.
-    #[error("too many events wait for this client's answer")]
+    #[error("too many events wait for this client's ack")]
     TooMany,
     /// The event could not be sent, or its ack did not arrive in time or is of another type.
     #[error(transparent)]

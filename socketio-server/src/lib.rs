@@ -28,7 +28,7 @@
 //! [`Extension`] or a type of your own. A [disconnection](DisconnectContext) handler takes
 //! [`DisconnectReason`] in place of the arguments. An extractor may be wrapped in a
 //! `Result`, and in an `Option` if it [may be missing](MaybeExtract). The value that a handler
-//! returns is [sent](Answer) as the ack, if the client asked for one. A handler that returns `()`
+//! returns is [sent](AckValue) as the ack, if the client asked for one. A handler that returns `()`
 //! sends no ack. A typed [`Event`] fixes the
 //! types of the arguments and of the ack in one constant ([`Namespace::handle`],
 //! [`Socket::emit_event`]). Handlers are declared once per namespace, or for one socket
@@ -201,12 +201,12 @@ pub use socket::emitter::Emitter;
 pub use socketio_adapter::{
     ClusterAdapter, ClusterLimits, IntoRooms, MemoryCluster, MemoryLog, Room,
 };
-pub use socketio_core::{Answer, IntoReply, Json, Outcome, PublicError};
+pub use socketio_core::{AckValue, IntoReply, Json, Outcome, PublicError};
 #[cfg(feature = "contract")]
 pub use socketio_parser::Contract;
 pub use socketio_parser::{
-    Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, Parser, RawJson, Value, Values, args,
-    value,
+    Args, ArgsError, Binary, EncodeError, Event, Limits, Nsp, NspError, Parser, RawJson, Value,
+    Values, args, value,
 };
 pub use stats::{
     Acks, ClusterStats, Disconnected, Events, Handlers, Recoveries, RecoveryLog, Stats,

@@ -34,7 +34,7 @@ const GROWTH: usize = 3;
 
 impl Budget {
     pub(crate) fn new(limits: &ClusterLimits) -> Self {
-        let limit = limits.get_max_decoded_bytes();
+        let limit = limits.decoded_bytes();
         Self { left: limit, limit }
     }
 

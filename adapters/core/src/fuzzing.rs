@@ -12,7 +12,7 @@ use socketio_parser::Nsp;
 
 use crate::{
     Ask, Body, Cluster, ClusterLimits, Discovery, Heartbeats, Message, NodeId, Output, RequestId,
-    Seat, Selection, SocketDetails, answer_args, event_args,
+    Seat, Selection, SocketDetails, ack_args, event_args,
 };
 
 /// Decodes a message. If this succeeds, encoding and decoding it again must not change it.
@@ -36,7 +36,7 @@ pub fn cluster_ops(data: &[u8]) {
         0 => Discovery::Count,
         _ => Discovery::Heartbeats(Heartbeats::default()),
     };
-    let limits = ClusterLimits::default().max_requests(4).max_peers(4).max_answers(8);
+    let limits = ClusterLimits::default().max_requests(4).max_peers(4).max_replies(8);
     let seat = Seat { nsp: Nsp::root(), uid: "0".into() };
     let mut node = Fuzzed {
         cluster: Cluster::new(seat, discovery, limits),
@@ -68,8 +68,8 @@ impl Fuzzed {
         let nobody = RequestId::from("nobody");
         let request = request.unwrap_or(nobody);
         let args = event_args("x", &value).ok();
-        let answer = answer_args(&value).ok();
-        let body = match (kind % 13, args, answer) {
+        let ack = ack_args(&value).ok();
+        let body = match (kind % 13, args, ack) {
             (0, ..) => return self.cluster.join(self.now),
             (1, ..) => return self.pass(Duration::from_millis(u64::from(value) * 20)),
             (2, Some(args), _) => return self.ask(Ask::ServerSideEmit(args), value),
@@ -89,12 +89,12 @@ impl Fuzzed {
                 let sockets = vec![SocketDetails::default(); usize::from(value % 4)];
                 Body::FetchSocketsResponse { request, sockets }
             }
-            (9, _, Some(answer)) => Body::ServerSideEmitResponse { request, answer },
+            (9, _, Some(args)) => Body::ServerSideEmitResponse { request, args },
             (10, ..) => {
                 let clients = if value == 0 { u64::MAX } else { u64::from(value % 4) };
                 Body::BroadcastClientCount { request, clients }
             }
-            (11, _, Some(answer)) => Body::BroadcastAck { request, answer },
+            (11, _, Some(args)) => Body::BroadcastAck { request, args },
             _ => Body::Heartbeat,
         };
         let uid = NodeId::from((value % 8).to_string());

@@ -27,7 +27,7 @@
 //! | NATS | [`Discovery::Heartbeats`] | to the node's subject | [`Body::only_room`], [`Link::room_appeared`] |
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
-#![warn(clippy::print_stdout, clippy::print_stderr)]
+#![warn(clippy::indexing_slicing, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod adapter;
@@ -56,7 +56,7 @@ pub use error::{AdapterError, MessageError};
 pub use limits::ClusterLimits;
 pub use memory::{MemoryAdapter, MemoryCluster, MemoryLog, Parcel};
 pub use message::{Body, Message, NodeId, RequestId, SocketDetails};
-pub use payload::{answer_args, event_args};
+pub use payload::{ack_args, event_args};
 pub use recovery::Offset;
 pub use selection::{Flags, IntoRooms, Room, Selection};
 pub use socketio_parser::EncodeError;

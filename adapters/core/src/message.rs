@@ -144,7 +144,7 @@ pub enum Body {
         /// The id of the request.
         request: RequestId,
         /// The reply. Only its first value is transmitted.
-        answer: Args,
+        args: Args,
     },
     /// 11: the number of the sender's clients that got a broadcast with acks.
     BroadcastClientCount {
@@ -158,7 +158,7 @@ pub enum Body {
         /// The id of the request.
         request: RequestId,
         /// The ack. Only its first value is transmitted.
-        answer: Args,
+        args: Args,
     },
     /// 13: the sender leaves.
     AdapterClose,
@@ -220,8 +220,8 @@ impl Body {
                     sockets.iter().map(SocketDetails::bytes).sum()
                 }
                 Self::ServerSideEmit { args, .. } => args.bytes(),
-                Self::ServerSideEmitResponse { answer, .. } | Self::BroadcastAck { answer, .. } => {
-                    answer.bytes()
+                Self::ServerSideEmitResponse { args, .. } | Self::BroadcastAck { args, .. } => {
+                    args.bytes()
                 }
                 _ => 0,
             };

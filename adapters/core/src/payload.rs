@@ -31,7 +31,7 @@ pub fn event_args<T: Serialize + ?Sized>(event: &str, args: &T) -> Result<Args, 
 /// # Errors
 ///
 /// Returns an error if the values cannot be serialized or are nested 125 levels deep.
-pub fn answer_args<T: Serialize + ?Sized>(args: &T) -> Result<Args, EncodeError> {
+pub fn ack_args<T: Serialize + ?Sized>(args: &T) -> Result<Args, EncodeError> {
     read(&encode_ack(&Nsp::root(), 0.into(), args)?)
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn parse_event(list: &str) -> Result<Args, DecodeError> {
 }
 
 /// Parses the value of an ack.
-pub(crate) fn parse_answer(value: &str) -> Result<Args, DecodeError> {
+pub(crate) fn parse_ack(value: &str) -> Result<Args, DecodeError> {
     decode(format!("3[{value}]").into(), [])
 }
 
@@ -113,12 +113,12 @@ mod tests {
 
     #[test]
     fn an_ack_is_a_list_of_values() {
-        assert_eq!(answer_args(&"yes").unwrap().raw(), r#""yes""#);
-        assert!(answer_args(&()).unwrap().is_empty());
-        assert_eq!(answer_args(&serde_json::Value::Null).unwrap().raw(), "null");
+        assert_eq!(ack_args(&"yes").unwrap().raw(), r#""yes""#);
+        assert!(ack_args(&()).unwrap().is_empty());
+        assert_eq!(ack_args(&serde_json::Value::Null).unwrap().raw(), "null");
         assert_eq!(event_args("e", &Value::Null).unwrap().raw(), "null");
-        assert_eq!(parse_answer("[1]").unwrap().decode::<Vec<u8>>().unwrap(), [1]);
-        assert!(parse_answer("1,2]").is_err());
+        assert_eq!(parse_ack("[1]").unwrap().decode::<Vec<u8>>().unwrap(), [1]);
+        assert!(parse_ack("1,2]").is_err());
     }
 
     #[test]

@@ -103,11 +103,11 @@ fn every_message_type_survives_both_encodings() {
 #[test]
 fn only_the_first_value_of_an_ack_is_transmitted() {
     let request = RequestId::from("r");
-    let answer = socketio_adapter::answer_args(&(1, 2)).unwrap();
-    let sent = message(Body::BroadcastAck { request, answer });
+    let args = socketio_adapter::ack_args(&(1, 2)).unwrap();
+    let sent = message(Body::BroadcastAck { request, args });
     for wire in [sent.encode(), sent.to_msgpack()] {
-        let Body::BroadcastAck { answer, .. } = decode(&wire).body else { panic!() };
-        assert_eq!(answer.raw(), "1");
+        let Body::BroadcastAck { args, .. } = decode(&wire).body else { panic!() };
+        assert_eq!(args.raw(), "1");
     }
 }
 

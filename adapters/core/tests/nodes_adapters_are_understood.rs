@@ -9,7 +9,7 @@ use common::{hello, selection};
 use serde_json::Value as Json;
 use socketio_adapter::{
     Body, ClusterLimits, Format, Message, MessageError, RequestId, Room, Selection, SocketDetails,
-    answer_args, event_args,
+    ack_args, event_args,
 };
 use socketio_parser::Nsp;
 use socketio_parser::{Args, Binary, Value, value};
@@ -95,7 +95,7 @@ fn expected(name: &str) -> Vec<Body> {
     let to = |rooms: &[&str]| selection(rooms, &[]);
     let said = |args, selection| Body::Broadcast { args, selection, request: None };
     let server = |args| Body::ServerSideEmit { args, request: None };
-    let answered = |answer| Body::ServerSideEmitResponse { request: asked.clone(), answer };
+    let answered = |answer| Body::ServerSideEmitResponse { request: asked.clone(), args: answer };
     vec![match name {
         "initial heartbeat" => Body::InitialHeartbeat,
         "heartbeat" => Body::Heartbeat,
@@ -147,14 +147,14 @@ fn expected(name: &str) -> Vec<Body> {
                 })
                 .to_vec();
         }
-        "server side answer" => answered(answer_args(&"answer").unwrap()),
-        "server side binary answer" => answered(answer_args(&binary(&[9])).unwrap()),
+        "server side answer" => answered(ack_args(&"answer").unwrap()),
+        "server side binary answer" => answered(ack_args(&binary(&[9])).unwrap()),
         "count and answers" => {
-            let ack = |answer| Body::BroadcastAck { request: asked.clone(), answer };
+            let ack = |answer| Body::BroadcastAck { request: asked.clone(), args: answer };
             return vec![
                 Body::BroadcastClientCount { request: asked.clone(), clients: 2 },
-                ack(answer_args(&"yes").unwrap()),
-                ack(answer_args(&binary(&[1, 2])).unwrap()),
+                ack(ack_args(&"yes").unwrap()),
+                ack(ack_args(&binary(&[1, 2])).unwrap()),
             ];
         }
         other => panic!("unknown vector: {other}"),

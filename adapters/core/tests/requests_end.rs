@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Node, ack, count, hello, selection, sockets};
 use socketio_adapter::{
-    Ask, Body, ClusterLimits, Discovery, Gathered, Outcome, Output, Refused, answer_args,
+    Ask, Body, ClusterLimits, Discovery, Gathered, Outcome, Output, Refused, ack_args,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ fn found(outcome: Outcome) -> (usize, usize) {
 }
 
 fn answered(outcome: Outcome) -> (usize, usize, u64) {
-    let Gathered::Answers(answers) = outcome.gathered else { panic!() };
+    let Gathered::Replies(answers) = outcome.gathered else { panic!() };
     (answers.len(), outcome.missing_nodes, outcome.missing_clients)
 }
 
@@ -84,8 +84,8 @@ fn a_request_does_not_wait_for_nodes_that_left_or_died() {
 fn a_request_ends_at_its_deadline_with_the_replies_so_far() {
     let mut node = Node::new(Discovery::Count);
     let request = node.ask(Ask::ServerSideEmit(hello()), 2);
-    let answer = answer_args(&1).unwrap();
-    let reply = Body::ServerSideEmitResponse { request, answer };
+    let args = ack_args(&1).unwrap();
+    let reply = Body::ServerSideEmitResponse { request, args };
     node.hear("b", reply.clone());
     node.hear("b", reply.clone());
     node.pass(SECOND * 5 - Duration::from_millis(1));
@@ -160,7 +160,7 @@ fn a_cancelled_request_has_no_outcome() {
 
 #[test]
 fn requests_and_their_replies_are_limited() {
-    let limits = ClusterLimits::default().max_requests(1).max_answers(2);
+    let limits = ClusterLimits::default().max_requests(1).max_replies(2);
     let mut node = Node::with(Discovery::Count, limits);
     let request = node.ask(fetch(), 2);
     let refused = node.cluster.ask(node.now, fetch(), 2, SECOND, "other").unwrap_err();

@@ -25,7 +25,7 @@ fn sent(body: Body) -> [Args; 2] {
     let message = Message { uid: "1".into(), nsp: Nsp::root(), body, seq: None };
     [message.to_json().unwrap().into(), message.to_msgpack()].map(|wire| match read(&wire) {
         Body::Broadcast { args, .. } | Body::ServerSideEmit { args, .. } => args,
-        Body::BroadcastAck { answer, .. } | Body::ServerSideEmitResponse { answer, .. } => answer,
+        Body::BroadcastAck { args, .. } | Body::ServerSideEmitResponse { args, .. } => args,
         other => panic!("{other:?}"),
     })
 }
@@ -55,8 +55,8 @@ fn an_answer_reaches_the_node_that_asked() {
     ] {
         let answer = received(&format!("31[{value}]"));
         for body in [
-            Body::BroadcastAck { request: "r".into(), answer: answer.clone() },
-            Body::ServerSideEmitResponse { request: "r".into(), answer: answer.clone() },
+            Body::BroadcastAck { request: "r".into(), args: answer.clone() },
+            Body::ServerSideEmitResponse { request: "r".into(), args: answer.clone() },
         ] {
             let [json, msgpack] = sent(body);
             assert_eq!(json.raw(), value);

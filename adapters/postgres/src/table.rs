@@ -66,7 +66,7 @@ pub(crate) async fn fetch(
     id: i64,
     limits: &ClusterLimits,
 ) -> Result<Result<Bytes, MessageError>, PostgresError> {
-    let limit = limits.get_max_message_bytes();
+    let limit = limits.max_message_bytes;
     let statement = format!(
         "SELECT octet_length(payload)::bigint, CASE WHEN octet_length(payload) <= $2 THEN payload END \
          FROM {table} WHERE id = $1"

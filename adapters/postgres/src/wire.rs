@@ -31,7 +31,7 @@ pub(crate) fn choose_form(
         return Ok(Form::Inline(json));
     }
     let payload = message.to_msgpack();
-    let (bytes, limit) = (payload.len(), limits.get_max_message_bytes());
+    let (bytes, limit) = (payload.len(), limits.max_message_bytes);
     if bytes > limit {
         return Err(MessageError::TooLarge { bytes, limit });
     }

@@ -80,7 +80,7 @@ impl Publisher {
     /// Returns an error if the message is too large, if Redis cannot be reached, or if it does not
     /// respond in time. Publishing is not retried.
     pub async fn publish(&self, message: &Message) -> Result<(), AdapterError> {
-        let (bytes, limit) = (message.body.bytes(), self.engine.limits.get_max_message_bytes());
+        let (bytes, limit) = (message.body.bytes(), self.engine.limits.max_message_bytes);
         if bytes > limit {
             return Err(MessageError::TooLarge { bytes, limit }.into());
         }

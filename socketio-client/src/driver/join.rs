@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use socketio_parser::{Args, Nsp, Output, Parser, Protocol, RawJson};
+use socketio_parser::{Args, Nsp, Output, Protocol, RawJson};
 
 use super::{Driver, Phase, inbox::Item};
 use crate::{
@@ -70,9 +70,7 @@ impl Driver {
         let deadline = self.connect_deadline();
         let Some(namespace) = self.namespaces.get_mut(index) else { return };
         // In text, a name ends at the first comma. The server would read another namespace.
-        if self.shared.config().parser == Parser::Json
-            && let Err(error) = Nsp::new(namespace.slot.nsp().as_str())
-        {
+        if let Err(error) = self.shared.config().parser.nsp(namespace.slot.nsp().as_str()) {
             self.deactivate(index);
             self.connect_error(index, error.into());
             return self.close_if_idle(None);

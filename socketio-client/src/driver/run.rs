@@ -215,6 +215,6 @@ fn failed(event: &str, responder: Option<Responder>, error: &HandlerError) {
     let error_text = error.for_log();
     tracing::warn!(target: "socketio::client", event, error = error_text, "a handler failed");
     if let Some(responder) = responder {
-        let _ = responder.answer(&error.to_ack());
+        let _ = responder.send(&error.to_ack());
     }
 }

@@ -56,7 +56,7 @@ impl Driver {
     pub(super) fn send_remaining(&mut self, index: usize) {
         let Some(namespace) = self.namespaces.get(index) else { return };
         let slot = namespace.slot.clone();
-        let mut unanswered = Vec::new();
+        let mut failed = Vec::new();
         {
             let mut state = slot.state();
             if let Link::Open(engine) = &mut self.link
@@ -72,13 +72,13 @@ impl Driver {
                     } else if !late && (writable || !volatile) {
                         engine.send_unbounded(frames, Order::InOrder);
                     }
-                    unanswered.push((ack.map(|ack| ack.waiter), error));
+                    failed.push((ack.map(|ack| ack.waiter), error));
                 }
             }
             state.reopen();
         }
         slot.notify_room();
-        self.fail(slot.nsp(), unanswered);
+        self.fail(slot.nsp(), failed);
     }
 
     fn flush_namespace(&mut self, index: usize) -> bool {
@@ -143,20 +143,20 @@ impl Driver {
     }
 
     /// Delivers an ack, or its error, to its waiter.
-    pub(super) fn deliver_ack(&mut self, waiter: Waiter, answer: AckResult) {
+    pub(super) fn deliver_ack(&mut self, waiter: Waiter, ack: AckResult) {
         match waiter {
             // The caller may have stopped waiting.
-            Waiter::Caller(sender) => drop(sender.send(answer)),
+            Waiter::Caller(sender) => drop(sender.send(ack)),
             Waiter::Retries { nsp, .. } => {
                 let Some(namespace) = self.find(&nsp).and_then(|at| self.namespaces.get(at)) else {
                     return;
                 };
                 // The next event of the queue may be sent.
                 self.changes.packets = true;
-                let Some(done) = namespace.slot.attempt_ended(&answer) else { return };
+                let Some(done) = namespace.slot.attempt_ended(&ack) else { return };
                 namespace.slot.notify_room();
                 if let Some(Waiter::Caller(sender)) = done.waiter {
-                    drop(sender.send(answer));
+                    drop(sender.send(ack));
                 }
             }
         }

@@ -120,11 +120,11 @@ pub enum RequestError {
         source: io::Error,
     },
     /// The proxy refused to connect, with this status.
-    #[error("the proxy answered {0}")]
+    #[error("the proxy responded {0}")]
     Proxy(u16),
     /// The proxy's response is not HTTP, or incomplete.
-    #[error("the proxy's answer is malformed")]
-    ProxyAnswer,
+    #[error("the proxy's response is malformed")]
+    ProxyResponse,
     /// The server refused the request.
     #[error("status {status}")]
     Status {

@@ -39,7 +39,7 @@ impl Ack {
     /// The value cannot be encoded, the connection of the event has ended, or the outgoing queue is
     /// full. In each case nothing is sent.
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
-        self.0.as_ref().map_or(Ok(()), |responder| responder.answer(args))
+        self.0.as_ref().map_or(Ok(()), |responder| responder.send(args))
     }
 }
 
@@ -48,8 +48,8 @@ impl Reply for Ack {
 
     /// Sends the return value of a handler. If the connection has ended meanwhile, the handler has
     /// not failed.
-    fn reply<T: Serialize>(&mut self, answer: &T) -> Result<(), HandlerError> {
-        match self.send(answer) {
+    fn reply<T: Serialize>(&mut self, value: &T) -> Result<(), HandlerError> {
+        match self.send(value) {
             Err(EmitError::Disconnected) => Ok(()),
             result => Ok(result?),
         }
@@ -78,7 +78,7 @@ impl Responder {
         Self { socket, id, epoch, first: FirstAck::default() }
     }
 
-    pub(crate) fn answer<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
+    pub(crate) fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         let slot = &self.socket.slot;
         let frames = slot.parser.encode_ack(&slot.nsp, self.id, args)?;
         let shared = self.socket.manager.shared();

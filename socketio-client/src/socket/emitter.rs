@@ -107,11 +107,11 @@ impl<'a> Emitter<'a> {
         event: &str,
         args: &(impl Serialize + ?Sized),
     ) -> Result<R, AckError> {
-        let (sender, answer) = oneshot::channel();
+        let (sender, ack) = oneshot::channel();
         let args = if self.retries() {
             self.queue_retried(event, args, Some(Waiter::Caller(sender)))?;
             // Each attempt has its own deadline.
-            answer.await.unwrap_or(Err(AckError::Disconnected))?
+            ack.await.unwrap_or(Err(AckError::Disconnected))?
         } else {
             let deadline = after(self.ack_timeout());
             let id = self.socket.slot.next_ack();
@@ -122,14 +122,14 @@ impl<'a> Emitter<'a> {
             let waiter = Waiter::Caller(sender);
             self.queue(frames, Some(Awaited { id, deadline, waiter }))?;
             let mut pending = Pending { socket: self.socket, id, done: false };
-            let answer = timeout_at(deadline.into(), answer).await;
-            pending.done = answer.is_ok();
-            match answer {
-                Ok(answer) => answer.unwrap_or(Err(AckError::Disconnected))?,
+            let outcome = timeout_at(deadline.into(), ack).await;
+            pending.done = outcome.is_ok();
+            match outcome {
+                Ok(ack) => ack.unwrap_or(Err(AckError::Disconnected))?,
                 Err(_) => return Err(AckError::Timeout),
             }
         };
-        Ok(args.decode_answer()?)
+        Ok(args.decode_ack()?)
     }
 
     typed_emit! {

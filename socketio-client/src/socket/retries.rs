@@ -75,7 +75,7 @@ impl<W> Retries<W> {
     }
 
     /// Removes the event in flight, because it was acknowledged.
-    pub(crate) fn answered(&mut self) -> Option<Retried<W>> {
+    pub(crate) fn acknowledged(&mut self) -> Option<Retried<W>> {
         if !std::mem::take(&mut self.in_flight) {
             return None;
         }
@@ -121,8 +121,8 @@ mod tests {
         assert_eq!(retries.next().map(|it| it.id), Some(1.into()));
         assert_eq!(retries.failed(2).and_then(|it| it.waiter), Some(1));
         assert_eq!(retries.next().map(|it| it.id), Some(2.into()));
-        assert_eq!(retries.answered().and_then(|it| it.waiter), Some(2));
-        assert!(retries.next().is_none() && retries.answered().is_none());
+        assert_eq!(retries.acknowledged().and_then(|it| it.waiter), Some(2));
+        assert!(retries.next().is_none() && retries.acknowledged().is_none());
         assert_eq!(retries.bytes, 0);
     }
 

@@ -192,10 +192,10 @@ impl NamespaceSlot {
 
     /// Records the end of an attempt to send the first event with retries. Returns the event if no
     /// attempt follows. An event that cannot be sent, because it is too large, has no other attempt.
-    pub(crate) fn attempt_ended(&self, answer: &AckResult) -> Option<Retried<Waiter>> {
+    pub(crate) fn attempt_ended(&self, ack: &AckResult) -> Option<Retried<Waiter>> {
         let mut state = self.state();
-        match answer {
-            Ok(_) => state.retries.answered(),
+        match ack {
+            Ok(_) => state.retries.acknowledged(),
             Err(AckError::Emit(_)) => state.retries.failed(0),
             Err(_) => state.retries.failed(self.config.retries.unwrap_or(0)),
         }

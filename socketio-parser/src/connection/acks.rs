@@ -5,11 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use engineio_parser::internal::deadline;
+
 use super::namespaces::Session;
 use crate::{error::AckRefused, packet::AckId};
-
-/// A delay that is used if the clock cannot represent the deadline.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 type Key = (Session, AckId);
 
@@ -43,7 +42,7 @@ impl<W> Acks<W> {
         if self.waiters.contains_key(&key) {
             return Err((AckRefused::InUse, waiter));
         }
-        let deadline = now.checked_add(timeout).unwrap_or_else(|| now + FOREVER);
+        let deadline = deadline(now, timeout);
         self.deadlines.insert((deadline, key));
         self.waiters.insert(key, (deadline, waiter));
         Ok(())

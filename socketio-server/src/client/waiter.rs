@@ -16,13 +16,13 @@ pub(crate) enum Waiter {
 }
 
 impl Waiter {
-    pub(crate) fn answer(self, answer: Result<Args, AckError>) {
+    pub(crate) fn resolve(self, ack: Result<Args, AckError>) {
         match self {
             // The receiver may have been dropped.
-            Self::One(sender) => drop(sender.send(answer)),
-            Self::Many(share) => share.answer(answer.ok()),
+            Self::One(sender) => drop(sender.send(ack)),
+            Self::Many(share) => share.add(ack.ok()),
             // Other nodes get no message about a missing ack.
-            Self::Relay(relay) => drop(answer.map(|args| relay.answer(&args))),
+            Self::Relay(relay) => drop(ack.map(|args| relay.send(&args))),
         }
     }
 }
@@ -31,9 +31,9 @@ impl Waiter {
 pub(crate) struct Share(Option<Arc<Collector>>);
 
 impl Share {
-    fn answer(mut self, answer: Option<Args>) {
+    fn add(mut self, ack: Option<Args>) {
         if let Some(collector) = self.0.take() {
-            collector.add(answer);
+            collector.add(ack);
         }
     }
 }
@@ -95,7 +95,7 @@ mod tests {
         let (one, two) = (collector.share(), Waiter::Many(collector.share()));
         drop(one);
         assert!(all.try_recv().is_err());
-        two.answer(Err(AckError::Timeout));
+        two.resolve(Err(AckError::Timeout));
         all.try_recv().unwrap();
         assert!(collector.take().is_empty());
     }

@@ -145,7 +145,7 @@ impl Driver {
             let error = HandlerError::public(format!("auth larger than {limit} bytes"));
             return self.refuse(Protocol::V5, &nsp, &error);
         }
-        let progress = match self.registry.enter(&nsp) {
+        let progress = match self.registry.enter_namespace(&nsp) {
             Some(Entry::Entered(entered)) => Progress::Entered(entered, auth),
             None if !self.registry.has_parents() => {
                 let error = HandlerError::public("Invalid namespace");
@@ -173,7 +173,7 @@ impl Driver {
             progress = match progress {
                 Progress::Due(connect) => self.poll_connect(connect, cx),
                 Progress::Waits(connect) => return self.connects.push(connect),
-                Progress::Entered(entered, auth) => self.enter(entered, auth),
+                Progress::Entered(entered, auth) => self.claim_session(entered, auth),
                 Progress::Admitted { socket, accepted_by, trusted } => {
                     start_middlewares(socket, accepted_by.as_ref(), trusted)
                 }
@@ -231,7 +231,7 @@ impl Driver {
     }
 
     /// Looks for the session that a client claims, if the namespace has recovery.
-    fn enter(&self, entered: Entered, mut auth: Option<RawJson>) -> Progress {
+    fn claim_session(&self, entered: Entered, mut auth: Option<RawJson>) -> Progress {
         let namespace = &entered.namespace;
         join_cluster(namespace);
         if namespace.recovery_log().is_none() || self.protocol() != Protocol::V5 {
@@ -242,7 +242,7 @@ impl Driver {
         };
         let membership = self.membership(namespace);
         // The session keeps the namespace if the client is lost after the session was found.
-        namespace.0.enter();
+        namespace.0.add_user();
         let future = Box::pin(namespace.clone().claim(claim, self.membership(namespace)));
         Progress::Due(Connect::Restoring { entered, auth, membership, future })
     }

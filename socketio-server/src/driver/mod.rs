@@ -133,17 +133,17 @@ impl Driver {
                 Output::Acked { waiter, args, .. } => {
                     self.counters().acks.answered.one();
                     self.client.ack_room.freed();
-                    waiter.answer(Ok(args));
+                    waiter.resolve(Ok(args));
                 }
                 Output::AckTimedOut { waiter } => {
                     self.counters().acks.expired.one();
                     self.client.ack_room.freed();
-                    waiter.answer(Err(AckError::Timeout));
+                    waiter.resolve(Err(AckError::Timeout));
                 }
                 Output::AckFailed { waiter } => {
                     self.counters().acks.disconnected.one();
                     self.client.ack_room.freed();
-                    waiter.answer(Err(AckError::Disconnected));
+                    waiter.resolve(Err(AckError::Disconnected));
                 }
                 Output::ConnectRequested { nsp, auth } => self.connect(nsp, auth, cx),
                 Output::TooManyNamespaces { nsp } => {

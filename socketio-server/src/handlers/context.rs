@@ -179,9 +179,9 @@ impl EventReply {
 impl Reply for EventReply {
     type Waiting = Option<WaitingAck>;
 
-    fn reply<T: Serialize>(&mut self, answer: &T) -> Result<(), HandlerError> {
+    fn reply<T: Serialize>(&mut self, value: &T) -> Result<(), HandlerError> {
         let Some(responder) = &self.responder else { return Ok(()) };
-        match responder.send_or_wait(answer) {
+        match responder.send_or_wait(value) {
             Ok(waiting) => self.waiting = waiting,
             // A client that has left in the meantime is not a failure of the handler.
             Err(EmitError::Disconnected) => {}

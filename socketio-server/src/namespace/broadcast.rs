@@ -250,7 +250,7 @@ impl Broadcast {
         event: &str,
         args: &(impl Serialize + ?Sized),
     ) -> Result<Vec<R>, BroadcastAckError<R>> {
-        self.ask(event, args, |answer| answer.decode_answer().ok()).await
+        self.ask(event, args, |ack| ack.decode_ack().ok()).await
     }
 
     /// Does the same as [`emit_with_ack`](Self::emit_with_ack), but decodes each ack with `read`.
@@ -263,7 +263,7 @@ impl Broadcast {
     ) -> Result<Vec<R>, BroadcastAckError<R>> {
         let Some(membership) = self.cluster() else {
             let here = self.emit_with_ack_here(event, args)?;
-            return summary(here.answers().await, None, read);
+            return summary(here.acks().await, None, read);
         };
         let args = event_args(event, args).map_err(EmitError::from)?;
         let mut selection = self.selection_for_nodes();
@@ -272,7 +272,7 @@ impl Broadcast {
         let ask = Ask::Broadcast(args.clone(), selection);
         membership.wait_for_events().await;
         let request = membership.ask(ask, timeout).await.map_err(EmitError::from)?;
-        let here = self.emit_with_ack_here(event, &args)?.answers().await;
+        let here = self.emit_with_ack_here(event, &args)?.acks().await;
         let outcome = request.outcome().await.map_err(EmitError::from)?;
         summary(here, Some(outcome), read)
     }
@@ -571,7 +571,7 @@ struct LocalAcks<'a> {
 
 impl LocalAcks<'_> {
     /// Returns the acks, and the number of recipients.
-    async fn answers(mut self) -> (Vec<Args>, usize) {
+    async fn acks(mut self) -> (Vec<Args>, usize) {
         if self.expected > 0 {
             // Each entry has its own deadline in its connection's driver, so this always resolves.
             let _ = self.all.await;
@@ -584,18 +584,18 @@ impl LocalAcks<'_> {
 /// Combines the acks of this node and of the others. An ack that `read` cannot decode counts as
 /// missing.
 fn summary<R>(
-    (mut answers, mut expected): (Vec<Args>, usize),
+    (mut acks, mut expected): (Vec<Args>, usize),
     others: Option<Outcome>,
     read: impl Fn(&Args) -> Option<R>,
 ) -> Result<Vec<R>, BroadcastAckError<R>> {
     let mut missing_nodes = 0;
-    if let Some(Outcome { gathered: Gathered::Answers(more), missing_clients, .. }) = &others {
+    if let Some(Outcome { gathered: Gathered::Replies(more), missing_clients, .. }) = &others {
         let missing = usize::try_from(*missing_clients).unwrap_or(usize::MAX);
         expected = expected.saturating_add(more.len()).saturating_add(missing);
-        answers.extend_from_slice(more);
+        acks.extend_from_slice(more);
         missing_nodes = others.as_ref().map_or(0, |others| others.missing_nodes);
     }
-    let responses: Vec<R> = answers.iter().filter_map(read).collect();
+    let responses: Vec<R> = acks.iter().filter_map(read).collect();
     match expected.saturating_sub(responses.len()) {
         0 if missing_nodes == 0 => Ok(responses),
         missing => Err(BroadcastAckError::Partial { responses, missing, missing_nodes }),
@@ -642,12 +642,12 @@ mod tests {
 
     #[test]
     fn a_count_of_missing_clients_from_another_node_cannot_overflow() {
-        let gathered = Gathered::Answers(vec![socketio_adapter::answer_args(&1).unwrap()]);
+        let gathered = Gathered::Replies(vec![socketio_adapter::ack_args(&1).unwrap()]);
         let others = Outcome { gathered, missing_nodes: 0, missing_clients: u64::MAX };
         let Err(BroadcastAckError::Partial { responses, missing, .. }) =
-            summary((Vec::new(), 1), Some(others), |answer| answer.decode::<u32>().ok())
+            summary((Vec::new(), 1), Some(others), |ack| ack.decode::<u32>().ok())
         else {
-            unreachable!("answers are missing")
+            unreachable!("acks are missing")
         };
         assert_eq!((responses, missing), (vec![1], usize::MAX - 1));
     }

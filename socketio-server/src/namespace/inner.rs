@@ -146,14 +146,15 @@ impl NamespaceInner {
         self.child.get().is_none_or(|child| child.declared.load(Ordering::Acquire))
     }
 
-    pub(crate) fn enter(&self) {
+    /// Counts a client of a child, so that the child is not removed.
+    pub(crate) fn add_user(&self) {
         if let Some(child) = self.child.get() {
             child.users.fetch_add(1, Ordering::AcqRel);
         }
     }
 
     /// Records that a client has left. Returns whether the namespace is now an unused child.
-    pub(crate) fn leave(&self) -> bool {
+    pub(crate) fn remove_user(&self) -> bool {
         let last = |child: &Child| child.users.fetch_sub(1, Ordering::AcqRel) == 1;
         self.child.get().is_some_and(last) && self.is_idle_child()
     }

@@ -84,7 +84,7 @@ impl Entry {
         if !namespace.0.gate.is_open() || deciding.any(|parent| parent.rule.is_function()) {
             return Self::Undecided;
         }
-        namespace.0.enter();
+        namespace.0.add_user();
         Self::Entered(Entered { namespace: namespace.clone(), accepted_by: None })
     }
 }
@@ -131,13 +131,17 @@ impl Registry {
         self.added(added)
     }
 
+    /// Returns a namespace that no client can enter.
+    pub(crate) fn detached(&self, nsp: Nsp) -> Namespace {
+        Namespace::new(nsp, self.config.clone(), self.counters.clone(), 0)
+    }
+
     /// Adds a parent. Returns its template, which collects the parent's handlers.
     pub(crate) fn add_parent(&self, rule: Rule) -> Namespace {
         let rule = Arc::new(rule);
         let mut state = self.write();
         let name = format!("/_{}", state.parents.len());
-        let (config, counters) = (self.config.clone(), self.counters.clone());
-        let template = Namespace::new(Nsp::unchecked(&name), config, counters, 0);
+        let template = self.detached(Nsp::unchecked(&name));
         let parent = Parent { rule, template: template.clone() };
         Arc::make_mut(&mut state.parents).push(parent);
         template
@@ -155,7 +159,7 @@ impl Registry {
 
     /// Enters the requested namespace, if it exists. After entering, the caller must
     /// [leave](Self::leave) it.
-    pub(crate) fn enter(&self, nsp: &Nsp) -> Option<Entry> {
+    pub(crate) fn enter_namespace(&self, nsp: &Nsp) -> Option<Entry> {
         let state = self.read();
         // Under the lock, so that the namespace is not removed in the meantime.
         state.namespaces.get(nsp).map(|namespace| Entry::of(namespace, &state.parents))
@@ -167,7 +171,7 @@ impl Registry {
         let listed = state.namespaces.get(namespace.nsp());
         let listed = listed.is_some_and(|it| Arc::ptr_eq(&it.0, &namespace.0));
         if listed {
-            namespace.0.enter();
+            namespace.0.add_user();
         }
         listed
     }
@@ -175,7 +179,7 @@ impl Registry {
     /// Records that a client has left a namespace, or will not enter it. Removes a child when the
     /// last client leaves.
     pub(crate) fn leave(&self, namespace: &Namespace) {
-        if !namespace.0.leave() || !self.config.cleanup_empty_child_namespaces {
+        if !namespace.0.remove_user() || !self.config.cleanup_empty_child_namespaces {
             return;
         }
         let removed = {
@@ -336,7 +340,7 @@ impl Registry {
                 tracing::debug!(target: "socketio::namespace", limit, "max_dynamic_namespaces");
                 return Err(HandlerError::public("too many namespaces"));
             }
-            child.0.enter();
+            child.0.add_user();
             state.dynamic += 1;
             state.namespaces.insert(nsp.clone(), child.clone());
         }

@@ -108,7 +108,7 @@ impl Responder {
 
     /// Sends an ack if the outgoing queue has room for it.
     fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
-        let sent = self.answer(args, |frames| {
+        let sent = self.send_first(args, |frames| {
             let socket = &self.socket.0;
             if !socket.namespace.publishes_first() {
                 return socket.send(frames);
@@ -127,18 +127,19 @@ impl Responder {
         &self,
         args: &T,
     ) -> Result<Option<WaitingAck>, EmitError> {
-        let waiting = self.answer(args, |frames| match self.socket.0.namespace.publishes_first() {
-            true => Ok(self.send_after_events(frames)),
-            false => {
-                let unsent = self.send_if_room(frames)?;
-                Ok(unsent.map(|frames| WaitingAck::for_room(self.clone(), frames)))
-            }
-        });
+        let waiting =
+            self.send_first(args, |frames| match self.socket.0.namespace.publishes_first() {
+                true => Ok(self.send_after_events(frames)),
+                false => {
+                    let unsent = self.send_if_room(frames)?;
+                    Ok(unsent.map(|frames| WaitingAck::for_room(self.clone(), frames)))
+                }
+            });
         Ok(waiting?.flatten())
     }
 
     /// Encodes an ack and sends it with `send`, unless another ack was sent before.
-    fn answer<T: Serialize + ?Sized, R>(
+    fn send_first<T: Serialize + ?Sized, R>(
         &self,
         args: &T,
         send: impl FnOnce(Frames) -> Result<R, EmitError>,

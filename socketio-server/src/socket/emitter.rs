@@ -101,7 +101,7 @@ impl<'a> Emitter<'a> {
             .encode_event(self.socket.nsp(), Some(id), event, args)
             .map_err(EmitError::from)?;
         let frames = self.compressible(frames);
-        let (sender, answer) = oneshot::channel();
+        let (sender, ack) = oneshot::channel();
         let timeout = self.timeout.unwrap_or(client.config.ack_timeout);
         let (nsp, waiter) = (self.socket.nsp(), Waiter::One(sender));
         if self.volatile {
@@ -114,16 +114,16 @@ impl<'a> Emitter<'a> {
         if !self.volatile {
             socket.send_after_events(frames, move |socket, error| {
                 if let Some(waiter) = socket.client.forget(socket.namespace.nsp(), id) {
-                    waiter.answer(Err(error.into()));
+                    waiter.resolve(Err(error.into()));
                 }
             })?;
         } else if !socket.send_volatile(frames)? {
             return Err(EmitError::Full.into());
         }
         self.sent();
-        let answer = answer.await.unwrap_or(Err(AckError::Disconnected))?;
+        let ack = ack.await.unwrap_or(Err(AckError::Disconnected))?;
         drop(pending);
-        Ok(answer.decode_answer()?)
+        Ok(ack.decode_ack()?)
     }
 
     fn sent(&self) {

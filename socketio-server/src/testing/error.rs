@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use socketio_parser::{AnswerError, ArgsError, EncodeError};
+use socketio_parser::{ArgsError, DecodeAckError, EncodeError};
 
 /// An error of a [`TestClient`](super::TestClient).
 #[derive(Debug, thiserror::Error)]
@@ -52,11 +52,11 @@ pub enum TestError {
     Decode(#[from] ArgsError),
 }
 
-impl From<AnswerError> for TestError {
-    fn from(error: AnswerError) -> Self {
+impl From<DecodeAckError> for TestError {
+    fn from(error: DecodeAckError) -> Self {
         match error {
-            AnswerError::Refused { message, data } => Self::AckRefused { message, data },
-            AnswerError::Decode(error) => Self::Decode(error),
+            DecodeAckError::Refused { message, data } => Self::AckRefused { message, data },
+            DecodeAckError::Decode(error) => Self::Decode(error),
             other => Self::AckRefused { message: other.to_string(), data: None },
         }
     }

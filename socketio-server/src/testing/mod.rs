@@ -167,7 +167,7 @@ impl TestClient {
         args: &(impl Serialize + ?Sized),
     ) -> Result<R, TestError> {
         let answer = within(self.timeout, self.link.emit_with_ack(event, args)).await?;
-        Ok(answer.decode_answer()?)
+        Ok(answer.decode_ack()?)
     }
 
     /// Returns the next event, whatever its name.

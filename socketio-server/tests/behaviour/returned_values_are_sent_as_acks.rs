@@ -4,14 +4,14 @@ use crate::support;
 
 use serde::Serialize;
 use serde_json::json;
-use socketio_server::{Ack, Answer, Args, Data, HandlerError, Json, Socket};
+use socketio_server::{Ack, AckValue, Args, Data, HandlerError, Json, Socket};
 use support::{Done, server, sockets, within};
 
 #[derive(Serialize)]
 struct Receipt {
     n: u32,
 }
-impl Answer for Receipt {}
+impl AckValue for Receipt {}
 
 #[tokio::test]
 async fn every_kind_of_return_value_is_acked() {

@@ -150,8 +150,8 @@ impl Client for Tester {
         }
     }
 
-    async fn answer(&mut self, ack: u64, answer: Value) {
-        self.send(encode_ack(&self.nsp, ack.into(), &Values(vec![answer])).unwrap()).await;
+    async fn acknowledge(&mut self, id: u64, value: Value) {
+        self.send(encode_ack(&self.nsp, id.into(), &Values(vec![value])).unwrap()).await;
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use engineio_parser::internal::deadline;
 use socketio_parser::{Args, Nsp};
 
 use self::{
@@ -54,12 +55,12 @@ pub use self::requests::{Gathered, Outcome};
 /// let Some(Output::Publish(Message { body, .. })) = cluster.poll_output() else { panic!() };
 /// let Body::ServerSideEmit { request: Some(request), .. } = body else { panic!() };
 ///
-/// let answer = socketio_adapter::answer_args(&"noon")?;
-/// let body = Body::ServerSideEmitResponse { request, answer };
+/// let args = socketio_adapter::ack_args(&"noon")?;
+/// let body = Body::ServerSideEmitResponse { request, args };
 /// cluster.receive(now, Message { uid: two, nsp: Nsp::root(), body, seq: None });
 /// let Some(Output::Done { waiter, outcome }) = cluster.poll_output() else { panic!() };
-/// let Gathered::Answers(answers) = outcome.gathered else { panic!() };
-/// assert_eq!((waiter, answers[0].decode::<String>()?), ("who asked", "noon".into()));
+/// let Gathered::Replies(replies) = outcome.gathered else { panic!() };
+/// assert_eq!((waiter, replies[0].decode::<String>()?), ("who asked", "noon".into()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -127,8 +128,8 @@ impl<W> Cluster<W> {
     pub fn new(seat: Seat, discovery: Discovery, limits: ClusterLimits) -> Self {
         Self {
             seat,
-            peers: Peers::new(discovery, limits.get_max_peers()),
-            requests: Requests::new(limits.get_max_requests(), limits.get_max_answers()),
+            peers: Peers::new(discovery, limits.max_peers),
+            requests: Requests::new(limits.max_requests, limits.max_replies),
             limits,
             asked: 0,
             outputs: VecDeque::new(),
@@ -195,18 +196,17 @@ impl<W> Cluster<W> {
         let id = RequestId::from(format!("{}.{:x}", self.seat.uid, self.asked));
         let gathered = match &ask {
             Ask::FetchSockets(_) | Ask::Handover(_) => Gathered::Sockets(Vec::new()),
-            Ask::Broadcast(..) | Ask::ServerSideEmit(_) => Gathered::Answers(Vec::new()),
+            Ask::Broadcast(..) | Ask::ServerSideEmit(_) => Gathered::Replies(Vec::new()),
         };
         let clients = matches!(ask, Ask::Broadcast(..));
         let first_only = matches!(ask, Ask::Handover(_));
         let alone = awaited.is_empty();
-        // The deadline is at most a day, so that the addition cannot overflow.
-        let deadline = now + timeout.min(Duration::from_secs(86_400));
+        let deadline = deadline(now, timeout);
         let kind = RequestKind { gathered, clients, first_only };
         let done = match self.requests.add(id.clone(), deadline, awaited, kind, waiter) {
             Ok(done) => done,
             Err(waiter) => {
-                return Err(Refused { waiter, limit: Some(self.limits.get_max_requests()) });
+                return Err(Refused { waiter, limit: Some(self.limits.max_requests) });
             }
         };
         let request = id.clone();
@@ -292,7 +292,7 @@ impl<W> Cluster<W> {
     }
 
     /// Returns how many messages were ignored: the node's own messages, messages of other
-    /// namespaces, replies to requests that have ended, and replies beyond `max_answers`.
+    /// namespaces, replies to requests that have ended, and replies beyond `max_replies`.
     pub fn ignored(&self) -> u64 {
         self.ignored
     }

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use engineio_parser::internal::deadline;
+
 use crate::{
     adapter::{Discovery, Heartbeats},
     message::NodeId,
@@ -24,15 +26,10 @@ pub(super) struct Peers {
 /// Longest interval between checks of the other nodes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Longest duration, which can be added to any instant.
-const FOREVER: Duration = Duration::from_secs(365 * 86_400);
-
 impl Peers {
     pub(super) fn new(discovery: Discovery, limit: usize) -> Self {
         let heartbeats = match discovery {
-            Discovery::Heartbeats(Heartbeats { interval, timeout }) => {
-                Some(Heartbeats { interval: interval.min(FOREVER), timeout: timeout.min(FOREVER) })
-            }
+            Discovery::Heartbeats(heartbeats) => Some(heartbeats),
             Discovery::Count => None,
         };
         Self { heartbeats, limit, last_heard: HashMap::new(), next: None }
@@ -40,8 +37,9 @@ impl Peers {
 
     /// Starts the timers. Returns whether the node must announce itself.
     pub(super) fn join(&mut self, now: Instant) -> bool {
-        self.next =
-            self.heartbeats.map(|it| (now + it.interval, now + it.timeout.min(CHECK_INTERVAL)));
+        self.next = self
+            .heartbeats
+            .map(|it| (deadline(now, it.interval), now + it.timeout.min(CHECK_INTERVAL)));
         self.next.is_some()
     }
 
@@ -70,7 +68,7 @@ impl Peers {
         let (Some((next, _)), Some(it)) = (&mut self.next, self.heartbeats) else { return false };
         let due = *next <= now;
         if due {
-            *next = now + it.interval;
+            *next = deadline(now, it.interval);
         }
         due
     }

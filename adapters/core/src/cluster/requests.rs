@@ -27,14 +27,14 @@ pub enum Gathered {
     /// Replies to [`Ask::FetchSockets`](super::Ask::FetchSockets).
     Sockets(Vec<SocketDetails>),
     /// Replies to the other requests.
-    Answers(Vec<Args>),
+    Replies(Vec<Args>),
 }
 
 /// The requests that wait for replies.
 #[derive(Debug)]
 pub(super) struct Requests<W> {
     limit: usize,
-    max_answers: usize,
+    max_replies: usize,
     pending: HashMap<RequestId, Request<W>>,
     /// The requests by deadline. Only the earliest is inspected.
     deadlines: BTreeMap<(Instant, RequestId), ()>,
@@ -67,7 +67,7 @@ pub(super) struct RequestKind {
 struct Clients {
     counted: bool,
     announced: u64,
-    answered: u64,
+    acks: u64,
 }
 
 /// The nodes that have not replied yet.
@@ -110,8 +110,8 @@ impl Awaited {
 type Done<W> = Option<(W, Outcome)>;
 
 impl<W> Requests<W> {
-    pub(super) fn new(limit: usize, max_answers: usize) -> Self {
-        Self { limit, max_answers, pending: HashMap::new(), deadlines: BTreeMap::new() }
+    pub(super) fn new(limit: usize, max_replies: usize) -> Self {
+        Self { limit, max_replies, pending: HashMap::new(), deadlines: BTreeMap::new() }
     }
 
     /// Adds a request. Returns its outcome if there are no other nodes. Returns the waiter as an
@@ -144,7 +144,7 @@ impl<W> Requests<W> {
     pub(super) fn reply(&mut self, uid: &NodeId, body: Body) -> (bool, Done<W>) {
         let Some(id) = body.replies_to().cloned() else { return (false, None) };
         let Some(request) = self.pending.get_mut(&id) else { return (false, None) };
-        let known = request.take(uid, body, self.max_answers);
+        let known = request.take(uid, body, self.max_replies);
         let done = if request.is_done() { self.end(&id) } else { None };
         (known, done)
     }
@@ -200,25 +200,25 @@ impl<W> Requests<W> {
 
 impl<W> Request<W> {
     /// Records a reply. Returns whether it was expected. Only the first reply of each node counts.
-    fn take(&mut self, uid: &NodeId, body: Body, max_answers: usize) -> bool {
+    fn take(&mut self, uid: &NodeId, body: Body, max_replies: usize) -> bool {
         match (body, &mut self.gathered, &mut self.clients) {
             (Body::FetchSocketsResponse { sockets, .. }, Gathered::Sockets(all), _) => {
                 let expected = self.awaited.record(uid);
                 if expected {
-                    let room = max_answers.saturating_sub(all.len());
+                    let room = max_replies.saturating_sub(all.len());
                     all.extend(sockets.into_iter().take(room));
                 }
                 expected
             }
-            (Body::ServerSideEmitResponse { answer, .. }, Gathered::Answers(all), None) => {
-                let expected = self.awaited.record(uid) && all.len() < max_answers;
+            (Body::ServerSideEmitResponse { args, .. }, Gathered::Replies(all), None) => {
+                let expected = self.awaited.record(uid) && all.len() < max_replies;
                 if expected {
-                    all.push(answer);
+                    all.push(args);
                 }
                 expected
             }
             (Body::BroadcastClientCount { clients, .. }, _, Some(nodes)) => {
-                if nodes.len() >= max_answers && !nodes.contains_key(uid) {
+                if nodes.len() >= max_replies && !nodes.contains_key(uid) {
                     return false;
                 }
                 let awaited = self.awaited.record(uid);
@@ -232,12 +232,12 @@ impl<W> Request<W> {
                 counts
             }
             // With engines that have several channels, an ack may arrive before the count.
-            (Body::BroadcastAck { answer, .. }, Gathered::Answers(all), Some(nodes)) => {
-                if all.len() >= max_answers {
+            (Body::BroadcastAck { args, .. }, Gathered::Replies(all), Some(nodes)) => {
+                if all.len() >= max_replies {
                     return false;
                 }
-                nodes.entry(uid.clone()).or_default().answered += 1;
-                all.push(answer);
+                nodes.entry(uid.clone()).or_default().acks += 1;
+                all.push(args);
                 true
             }
             _ => false,
@@ -249,7 +249,7 @@ impl<W> Request<W> {
             nodes.remove(uid);
         }
         if let Some(node) = self.clients.as_mut().and_then(|nodes| nodes.remove(uid)) {
-            self.lost_clients += node.announced.saturating_sub(node.answered);
+            self.lost_clients += node.announced.saturating_sub(node.acks);
         }
     }
 
@@ -264,7 +264,7 @@ impl<W> Request<W> {
     /// Returns the number of clients whose acks are still expected.
     fn open_clients(&self) -> u64 {
         let nodes = self.clients.iter().flat_map(HashMap::values);
-        nodes.fold(0, |sum, node| sum.saturating_add(node.announced.saturating_sub(node.answered)))
+        nodes.fold(0, |sum, node| sum.saturating_add(node.announced.saturating_sub(node.acks)))
     }
 
     fn end(self) -> (W, Outcome) {

@@ -19,7 +19,7 @@ pub async fn acks_are_collected<H: Harness>(harness: &H) {
             [(&mut one, value!({ "b": Bytes::from_static(&[1]) })), (&mut two, value!("two"))]
         {
             let ack = client.next().await.and_then(|event| event.ack);
-            client.answer(ack.unwrap_or_default(), answer).await;
+            client.acknowledge(ack.unwrap_or_default(), answer).await;
         }
     };
     let (answer, ()) = both(asker, answered).await;
@@ -42,7 +42,7 @@ pub async fn partial_acks_are_returned_at_the_deadline<H: Harness>(harness: &H) 
     };
     let answered = async {
         let ack = one.next().await.and_then(|event| event.ack);
-        one.answer(ack.unwrap_or_default(), value!(1)).await;
+        one.acknowledge(ack.unwrap_or_default(), value!(1)).await;
     };
     let (answer, ()) = both(asker, answered).await;
     assert_eq!(answer.get("responses"), Some(&value!([1])), "{answer:?}");

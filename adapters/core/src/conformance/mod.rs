@@ -65,7 +65,7 @@ pub trait Client {
     fn next(&mut self) -> impl Future<Output = Option<Event>>;
 
     /// Acknowledges an event.
-    fn answer(&mut self, ack: u64, answer: Value) -> impl Future<Output = ()>;
+    fn acknowledge(&mut self, id: u64, value: Value) -> impl Future<Output = ()>;
 }
 
 /// An event that a client received.

@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use engineio_parser::internal::deadline;
 use socketio_parser::Nsp;
 
 use crate::{
@@ -51,9 +52,6 @@ struct StoredSession {
     until: Instant,
 }
 
-/// Longest duration, which can be added to any instant.
-const FOREVER: Duration = Duration::from_secs(365 * 86_400);
-
 impl Log {
     pub(super) fn new(limits: MemoryLog, clock: Arc<dyn Fn() -> Instant + Send + Sync>) -> Self {
         let (entries, sessions) = (VecDeque::new(), HashMap::new());
@@ -85,7 +83,7 @@ impl Log {
 
     pub(super) fn persist(&mut self, now: Instant, session: &SavedSession, ttl: Duration) {
         self.sessions.retain(|_, stored| now < stored.until);
-        let stored = StoredSession { wire: session.to_msgpack(), until: now + ttl.min(FOREVER) };
+        let stored = StoredSession { wire: session.to_msgpack(), until: deadline(now, ttl) };
         self.sessions.insert(session.pid.clone(), stored);
         if self.sessions.len() > self.limits.max_sessions {
             let first = self.sessions.iter().min_by_key(|(_, stored)| stored.until);

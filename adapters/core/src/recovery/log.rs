@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytestring::ByteString;
+use engineio_parser::internal::deadline;
 
 use super::trail::{Position, Session, Trail};
 use crate::selection::Room;
@@ -24,9 +25,6 @@ pub struct LogLimits {
     /// Number of sessions.
     pub max_sessions: usize,
 }
-
-/// Longest duration, which can be added to any instant.
-const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 
 /// An event in the log. `P` is its encoded packet.
 #[derive(Clone, Debug)]
@@ -108,13 +106,8 @@ pub struct Resumed<D> {
 impl<P, D> Log<P, D> {
     /// Creates an empty log.
     pub fn new(limits: LogLimits) -> Self {
-        let LogLimits { max_disconnection_duration, max_age, .. } = limits;
         Self {
-            limits: LogLimits {
-                max_disconnection_duration: max_disconnection_duration.min(FOREVER),
-                max_age: max_age.min(FOREVER),
-                ..limits
-            },
+            limits,
             entries: VecDeque::new(),
             first: 0,
             bytes: 0,
@@ -160,7 +153,7 @@ impl<P, D> Log<P, D> {
         session.trail.miss(self.next());
         let number = self.persisted;
         self.persisted += 1;
-        let until = now + self.limits.max_disconnection_duration;
+        let until = deadline(now, self.limits.max_disconnection_duration);
         self.order.insert(number, session.pid.clone());
         let retained = RetainedSession { session, until, number };
         let former = self.sessions.insert(retained.session.pid.clone(), retained);
@@ -249,7 +242,7 @@ impl<P, D> Log<P, D> {
     /// Returns when [`expire`](Self::expire) will next find something. `None` if the log is empty.
     pub fn next_expiry(&self) -> Option<Instant> {
         let session = self.order.values().next().and_then(|pid| self.sessions.get(pid));
-        let entry = self.entries.front().map(|(at, _)| *at + self.limits.max_age);
+        let entry = self.entries.front().map(|(at, _)| deadline(*at, self.limits.max_age));
         session.map(|retained| retained.until).into_iter().chain(entry).min()
     }
 
@@ -271,7 +264,8 @@ impl<P, D> Log<P, D> {
     }
 
     fn drop_expired(&mut self, now: Instant) {
-        while self.entries.front().is_some_and(|(at, _)| *at + self.limits.max_age <= now) {
+        while self.entries.front().is_some_and(|(at, _)| deadline(*at, self.limits.max_age) <= now)
+        {
             self.drop_first();
         }
     }

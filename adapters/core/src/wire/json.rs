@@ -66,10 +66,9 @@ pub(super) fn data(body: &Body) -> Result<Option<String>, MessageError> {
             out.put("requestId", &quoted(request.as_str()));
             out.put("clientCount", &clients.to_string());
         }
-        Body::ServerSideEmitResponse { request, answer }
-        | Body::BroadcastAck { request, answer } => {
+        Body::ServerSideEmitResponse { request, args } | Body::BroadcastAck { request, args } => {
             out.put("requestId", &quoted(request.as_str()));
-            if let Some(first) = answer.iter().next() {
+            if let Some(first) = args.iter().next() {
                 out.put("packet", first);
             }
         }

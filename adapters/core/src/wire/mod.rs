@@ -214,7 +214,7 @@ impl NodeId {
 }
 
 fn check(wire: &[u8], limits: &ClusterLimits) -> Result<(), MessageError> {
-    match (wire.len(), limits.get_max_message_bytes()) {
+    match (wire.len(), limits.max_message_bytes) {
         (bytes, limit) if bytes > limit => Err(MessageError::TooLarge { bytes, limit }),
         _ => Ok(()),
     }

@@ -65,12 +65,12 @@ impl Parts<'_> {
                 request: request(),
                 args: self.packet.and_then(Packet::event).ok_or(MessageError::Field("packet"))?,
             },
-            10 => Body::ServerSideEmitResponse { request: wanted()?, answer: answer(self.packet)? },
+            10 => Body::ServerSideEmitResponse { request: wanted()?, args: ack(self.packet)? },
             11 => Body::BroadcastClientCount {
                 request: wanted()?,
                 clients: integer(&self.client_count).ok_or(MessageError::Field("clientCount"))?,
             },
-            12 => Body::BroadcastAck { request: wanted()?, answer: answer(self.packet)? },
+            12 => Body::BroadcastAck { request: wanted()?, args: ack(self.packet)? },
             13 => Body::AdapterClose,
             unknown => return Err(MessageError::UnknownType(unknown)),
         })
@@ -115,15 +115,13 @@ impl Packet<'_> {
 pub(super) const EVENT: u8 = 2;
 
 /// Returns an ack with one value, or without values.
-fn answer(packet: Option<Packet<'_>>) -> Result<Args, MessageError> {
-    let answer = match packet {
-        None => payload::answer_args(&()).ok(),
-        Some(Packet::Raw(raw)) => payload::parse_answer(raw.get()).ok(),
-        Some(Packet::Tree(value)) => {
-            payload::answer_args(&socketio_parser::Values(vec![value])).ok()
-        }
+fn ack(packet: Option<Packet<'_>>) -> Result<Args, MessageError> {
+    let args = match packet {
+        None => payload::ack_args(&()).ok(),
+        Some(Packet::Raw(raw)) => payload::parse_ack(raw.get()).ok(),
+        Some(Packet::Tree(value)) => payload::ack_args(&socketio_parser::Values(vec![value])).ok(),
     };
-    answer.ok_or(MessageError::Field("packet"))
+    args.ok_or(MessageError::Field("packet"))
 }
 
 /// Parses the options. Missing options are an error, because they cannot mean all clients. Options

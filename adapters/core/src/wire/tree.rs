@@ -51,10 +51,9 @@ pub(super) fn data(body: &Body) -> Option<Value> {
             put("requestId", request.as_str().into());
             put("clientCount", (*clients).into());
         }
-        Body::ServerSideEmitResponse { request, answer }
-        | Body::BroadcastAck { request, answer } => {
+        Body::ServerSideEmitResponse { request, args } | Body::BroadcastAck { request, args } => {
             put("requestId", request.as_str().into());
-            if let Some(value) = payload::first_value(answer) {
+            if let Some(value) = payload::first_value(args) {
                 put("packet", value);
             }
         }
@@ -134,8 +133,8 @@ pub(super) fn has_binary(body: &Body) -> bool {
     match body {
         Body::Broadcast { args, .. }
         | Body::ServerSideEmit { args, .. }
-        | Body::ServerSideEmitResponse { answer: args, .. }
-        | Body::BroadcastAck { answer: args, .. } => !args.attachments().is_empty(),
+        | Body::ServerSideEmitResponse { args, .. }
+        | Body::BroadcastAck { args, .. } => !args.attachments().is_empty(),
         Body::FetchSocketsResponse { sockets, .. } => {
             sockets.iter().any(|socket| binary(&socket.data) || binary(&socket.handshake))
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use socketio_adapter::{
     Ask, Body, Cluster, ClusterLimits, Discovery, Heartbeats, Message, NodeId, Outcome, Output,
-    RequestId, Room, Seat, Selection, SocketDetails, answer_args, event_args,
+    RequestId, Room, Seat, Selection, SocketDetails, ack_args, event_args,
 };
 use socketio_parser::Nsp;
 use socketio_parser::{Args, Binary, value};
@@ -48,8 +48,8 @@ pub fn all() -> Vec<Message> {
         ..socket.clone()
     };
     let asked = |args, request| Body::Broadcast { args, selection: flagged.clone(), request };
-    let answer = answer_args(&"yes").unwrap();
-    let blob = answer_args(&Binary(vec![1, 2].into())).unwrap();
+    let answer = ack_args(&"yes").unwrap();
+    let blob = ack_args(&Binary(vec![1, 2].into())).unwrap();
     let bodies = vec![
         Body::InitialHeartbeat,
         Body::Heartbeat,
@@ -63,11 +63,11 @@ pub fn all() -> Vec<Message> {
         Body::FetchSocketsResponse { request: request.clone(), sockets: vec![socket, with_binary] },
         Body::ServerSideEmit { args: hello(), request: None },
         Body::ServerSideEmit { args: binary, request: Some(request.clone()) },
-        Body::ServerSideEmitResponse { request: request.clone(), answer: answer.clone() },
+        Body::ServerSideEmitResponse { request: request.clone(), args: answer.clone() },
         Body::BroadcastClientCount { request: request.clone(), clients: 3 },
-        Body::BroadcastAck { request: request.clone(), answer },
-        Body::BroadcastAck { request: request.clone(), answer: blob },
-        Body::BroadcastAck { request, answer: answer_args(&()).unwrap() },
+        Body::BroadcastAck { request: request.clone(), args: answer },
+        Body::BroadcastAck { request: request.clone(), args: blob },
+        Body::BroadcastAck { request, args: ack_args(&()).unwrap() },
         Body::AdapterClose,
     ];
     bodies.into_iter().map(message).collect()
@@ -151,7 +151,7 @@ pub fn sockets(request: &RequestId, ids: &[&'static str]) -> Body {
 }
 
 pub fn ack(request: &RequestId, answer: u32) -> Body {
-    Body::BroadcastAck { request: request.clone(), answer: answer_args(&answer).unwrap() }
+    Body::BroadcastAck { request: request.clone(), args: ack_args(&answer).unwrap() }
 }
 
 pub fn count(request: &RequestId, clients: u64) -> Body {

@@ -259,7 +259,7 @@ fn object(value: Option<Value>) -> Object {
 
 #[cfg(test)]
 mod tests {
-    use socketio_adapter::{SocketDetails, answer_args, event_args};
+    use socketio_adapter::{SocketDetails, ack_args, event_args};
     use socketio_parser::{Binary, args};
 
     use super::*;
@@ -502,11 +502,11 @@ mod tests {
                 r#"{"requestId":"1","sockets":[]}"#,
             ),
             (
-                Body::ServerSideEmitResponse { request: id(), answer: answer_args(&2).unwrap() },
+                Body::ServerSideEmitResponse { request: id(), args: ack_args(&2).unwrap() },
                 r#"{"type":6,"requestId":"1","data":2}"#,
             ),
             (
-                Body::ServerSideEmitResponse { request: id(), answer: answer_args(&()).unwrap() },
+                Body::ServerSideEmitResponse { request: id(), args: ack_args(&()).unwrap() },
                 r#"{"type":6,"requestId":"1"}"#,
             ),
             (
@@ -518,7 +518,7 @@ mod tests {
             assert_eq!(str::from_utf8(&wire).unwrap(), text);
             assert_eq!(read_reply(&wire, &ClusterLimits::default()).unwrap(), Some(body));
         }
-        let body = Body::BroadcastAck { request: id(), answer: answer_args(&"a").unwrap() };
+        let body = Body::BroadcastAck { request: id(), args: ack_args(&"a").unwrap() };
         let wire = reply(&body).unwrap();
         assert_eq!(&wire[..], b"\x83\xa4type\x09\xa9requestId\xa11\xa6packet\xa1a");
         assert_eq!(read_reply(&wire, &ClusterLimits::default()).unwrap(), Some(body));

@@ -102,7 +102,7 @@ impl Entry {
     }
 
     pub(super) fn message(&self, limits: &ClusterLimits) -> Result<Message, MessageError> {
-        let (bytes, limit) = (self.bytes(), limits.get_max_message_bytes());
+        let (bytes, limit) = (self.bytes(), limits.max_message_bytes);
         if bytes > limit {
             return Err(MessageError::TooLarge { bytes, limit });
         }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The limit of the proxy's response to CONNECT, in bytes.
-const MAX_ANSWER: usize = 8 * 1024;
+const MAX_HEAD: usize = 8 * 1024;
 
 /// An HTTP proxy. Connections with `https`, `wss` and `ws` use a tunnel (`CONNECT`). Long-polling
 /// without TLS sends ordinary requests with the full URL to the proxy.
@@ -104,7 +104,7 @@ pub(in crate::engine) async fn tunnel(
     match status(&read_head(stream).await?) {
         Some(200..=299) => Ok(()),
         Some(status) => Err(RequestError::Proxy(status)),
-        None => Err(RequestError::ProxyAnswer),
+        None => Err(RequestError::ProxyResponse),
     }
 }
 
@@ -112,8 +112,8 @@ pub(in crate::engine) async fn tunnel(
 async fn read_head(stream: &mut BoxStream) -> Result<Vec<u8>, RequestError> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        if head.len() == MAX_ANSWER {
-            return Err(RequestError::ProxyAnswer);
+        if head.len() == MAX_HEAD {
+            return Err(RequestError::ProxyResponse);
         }
         head.push(stream.read_u8().await?);
     }

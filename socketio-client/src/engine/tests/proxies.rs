@@ -96,7 +96,7 @@ async fn a_refusal_by_a_proxy_has_its_own_error() {
             (Ok(Err(EngineError::WebSocket(RequestError::Proxy(got)))), Some(status)) => {
                 assert_eq!(got, status);
             }
-            (Ok(Err(EngineError::WebSocket(RequestError::ProxyAnswer))), None) => {}
+            (Ok(Err(EngineError::WebSocket(RequestError::ProxyResponse))), None) => {}
             // A silent proxy ends in the caller's timeout.
             (Err(_), None) if answer.is_empty() => {}
             (result, _) => panic!("{answer}: {:?}", result.map(|result| result.err())),

@@ -13,7 +13,7 @@ use std::{
 
 use socketio_adapter::{
     Ask, Body, Cluster, ClusterAdapter, ClusterLimits, Discovery, Link, Message, NodeId, Outcome,
-    Output, RequestId, Room, Seat, Selection, answer_args, recovery::SessionStore,
+    Output, RequestId, Room, Seat, Selection, ack_args, recovery::SessionStore,
 };
 use socketio_parser::{Args, Nsp, Value, Values};
 use tokio::sync::{Notify, oneshot, watch};
@@ -93,7 +93,7 @@ impl Membership {
         Self {
             machine: machine.into(),
             queue: Queue::new(&limits),
-            order: PublishOrder::new(limits.get_max_queued_messages()),
+            order: PublishOrder::new(limits.max_queued_messages),
             seat,
             limits,
             link: OnceLock::new(),
@@ -242,7 +242,7 @@ impl Membership {
 
     /// Returns the default time limit for replies of other nodes.
     pub(crate) fn request_timeout(&self) -> Duration {
-        self.limits.get_request_timeout()
+        self.limits.request_timeout
     }
 
     /// Waits until the node receives messages of other nodes.
@@ -444,16 +444,16 @@ pub(crate) struct Relay {
 impl Relay {
     /// Sends the first value of the ack to the requesting node, in the same form for every encoding
     /// of the client. An ack with at most one value is passed on unchanged.
-    pub(crate) fn answer(self, args: &Args) {
-        let answer = match args.iter().nth(1) {
+    pub(crate) fn send(self, args: &Args) {
+        let first = match args.iter().nth(1) {
             None => Ok(args.clone()),
             Some(_) => args
                 .decode()
                 .map_err(drop)
-                .and_then(|(first,): (Value,)| answer_args(&Values(vec![first])).map_err(drop)),
+                .and_then(|(first,): (Value,)| ack_args(&Values(vec![first])).map_err(drop)),
         };
-        if let Ok(answer) = answer {
-            self.membership.reply(&self.to, Body::BroadcastAck { request: self.request, answer });
+        if let Ok(args) = first {
+            self.membership.reply(&self.to, Body::BroadcastAck { request: self.request, args });
         }
     }
 }

@@ -90,10 +90,10 @@ impl Namespace {
             Err(error) => Err(error),
         };
         let outcome = outcome.map_err(EmitError::from)?;
-        let Gathered::Answers(answers) = outcome.gathered else { return Ok(Vec::new()) };
+        let Gathered::Replies(replies) = outcome.gathered else { return Ok(Vec::new()) };
         let responses: Vec<R> =
-            answers.iter().filter_map(|answer| answer.decode_answer().ok()).collect();
-        match outcome.missing_nodes + answers.len() - responses.len() {
+            replies.iter().filter_map(|reply| reply.decode_ack().ok()).collect();
+        match outcome.missing_nodes + replies.len() - responses.len() {
             0 => Ok(responses),
             missing => Err(ServerSideError::Partial { responses, missing }),
         }

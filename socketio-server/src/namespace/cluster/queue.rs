@@ -44,8 +44,8 @@ impl Queue {
         Self {
             state: Mutex::default(),
             wake: Notify::new(),
-            max_messages: limits.get_max_queued_messages(),
-            max_bytes: limits.get_max_queued_bytes(),
+            max_messages: limits.max_queued_messages,
+            max_bytes: limits.max_queued_bytes,
         }
     }
 

@@ -78,15 +78,15 @@ impl RemoteEmitter {
         event: &str,
         args: &(impl Serialize + ?Sized),
     ) -> Result<R, AckError> {
-        let one = |answers: Vec<Args>| answers.into_iter().next();
-        let answer = match self.broadcast.ask(event, args, |answer| Some(answer.clone())).await {
-            Ok(answers) => one(answers).ok_or(AckError::Disconnected),
+        let one = |acks: Vec<Args>| acks.into_iter().next();
+        let ack = match self.broadcast.ask(event, args, |ack| Some(ack.clone())).await {
+            Ok(acks) => one(acks).ok_or(AckError::Disconnected),
             Err(BroadcastAckError::Emit(error)) => Err(error.into()),
             Err(BroadcastAckError::Partial { responses, .. }) => {
                 one(responses).ok_or(AckError::Timeout)
             }
         };
-        Ok(answer?.decode_answer()?)
+        Ok(ack?.decode_ack()?)
     }
 
     typed_emit! {

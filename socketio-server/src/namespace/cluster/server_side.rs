@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::{Body, NodeId, RequestId, answer_args};
+use socketio_adapter::{Body, NodeId, RequestId, ack_args};
 use socketio_core::{ErasedHandler, FirstAck, HandlerContext, Reply};
 use socketio_parser::Args;
 use tokio::runtime::Handle;
@@ -82,10 +82,10 @@ impl ServerEvent {
     /// Returns an error if the value cannot be encoded. Another one may still be sent.
     pub fn reply<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), EmitError> {
         let Some(asker) = &self.asker else { return Ok(()) };
-        let answer = answer_args(value)?;
+        let args = ack_args(value)?;
         let sent = asker.first.send(|| {
             let request = asker.request.clone();
-            asker.membership.reply(&asker.to, Body::ServerSideEmitResponse { request, answer });
+            asker.membership.reply(&asker.to, Body::ServerSideEmitResponse { request, args });
             Ok(())
         });
         sent.map(drop)
@@ -112,8 +112,8 @@ impl HandlerContext for ServerEvent {
 impl Reply for ServerEvent {
     type Waiting = ();
 
-    fn reply<T: Serialize>(&mut self, answer: &T) -> Result<(), HandlerError> {
-        Ok(Self::reply(self, answer)?)
+    fn reply<T: Serialize>(&mut self, value: &T) -> Result<(), HandlerError> {
+        Ok(Self::reply(self, value)?)
     }
 
     fn into_waiting(self) {}
@@ -233,7 +233,7 @@ impl Place {
     fn take(membership: &Arc<Membership>) -> Option<Self> {
         let place = Self(membership.clone());
         let running = membership.handlers.fetch_add(1, Ordering::AcqRel);
-        (running < membership.limits.get_max_handlers()).then_some(place)
+        (running < membership.limits.max_handlers).then_some(place)
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
             catch_up::{Backlog, CatchUp},
             claim::{Claim, Restored, ReturningSocket},
             handover::Handovers,
-            log::{RecoveryLog, SessionState, enter},
+            log::{RecoveryLog, SessionState, insert_with_rooms},
             session_transfer::{SessionTransfers, StoreLease, TransferDirection},
             session_writer::SessionWriter,
             socket::Recoverable,
@@ -195,7 +195,7 @@ impl EngineLog {
         let trusted = session.nsp.is_some();
         let rooms = session.rooms.iter().cloned().collect();
         let backlog = Backlog::new(store.clone(), from.clone());
-        let socket = self.enter(namespace, claim, session, backlog);
+        let socket = self.restore_member(namespace, claim, session, backlog);
         let socket = ReturningSocket::new(socket, membership);
         if !self.read_missed(namespace, &store, from, &rooms, &socket).await? {
             // The client missed more than its queue can hold. The session is dropped, because
@@ -211,7 +211,7 @@ impl EngineLog {
 
     /// Makes the socket of a session a member of the namespace. From now on events for it are held
     /// back.
-    fn enter(
+    fn restore_member(
         &self,
         namespace: &Namespace,
         claim: Claim,
@@ -231,7 +231,8 @@ impl EngineLog {
         let stored = with_shared(stored, &data);
         let catch_up = CatchUp::HeldBack(Box::new(backlog));
         let recoverable = Recoverable::returning(pid, Trail::default(), 0, catch_up, outstanding);
-        let socket = enter(namespace, claim.socket(namespace, sid, recoverable, stored), rooms);
+        let socket =
+            insert_with_rooms(namespace, claim.socket(namespace, sid, recoverable, stored), rooms);
         drop(log);
         drop(lease);
         socket

@@ -311,7 +311,8 @@ impl RecoveryLog {
         let Session { pid, sid, rooms, data, trail } = session;
         let RetainedSession { stored, membership, rooms: held, outstanding } = data;
         let recoverable = Recoverable::returning(pid, trail, from, CatchUp::Live, outstanding);
-        let socket = enter(namespace, claim.socket(namespace, sid, recoverable, stored), rooms);
+        let socket =
+            insert_with_rooms(namespace, claim.socket(namespace, sid, recoverable, stored), rooms);
         drop(log);
         // The socket has its own lease, and is in its rooms again.
         drop((membership, held));
@@ -464,7 +465,7 @@ impl fmt::Debug for RecoveryLog {
 
 /// Makes the socket of a returning client a member of its namespace and of its rooms. The caller
 /// holds the lock of the log.
-pub(super) fn enter(
+pub(super) fn insert_with_rooms(
     namespace: &Namespace,
     socket: SocketInner,
     rooms: Vec<Room>,

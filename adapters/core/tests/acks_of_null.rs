@@ -1,13 +1,13 @@
 //! `ack(null)` and `ack()` are acks, in every encoding of a message.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "to fail here is to fail the test")]
 
-use socketio_adapter::{Body, ClusterLimits, Message, answer_args};
+use socketio_adapter::{Body, ClusterLimits, Message, ack_args};
 use socketio_parser::Nsp;
 use socketio_parser::{Args, Value, Values, value};
 
 fn answers(body: Body) -> Args {
     match body {
-        Body::BroadcastAck { answer, .. } | Body::ServerSideEmitResponse { answer, .. } => answer,
+        Body::BroadcastAck { args, .. } | Body::ServerSideEmitResponse { args, .. } => args,
         other => panic!("{other:?} is no reply"),
     }
 }
@@ -26,7 +26,7 @@ fn a_null_is_the_answer_null() {
     for number in [10, 12] {
         for answer in read(number, &value!({ "requestId": "r", "packet": null })) {
             assert_eq!(answer.raw(), "null");
-            assert_eq!(answer.decode_answer::<Value>().unwrap(), Value::Null);
+            assert_eq!(answer.decode_ack::<Value>().unwrap(), Value::Null);
         }
     }
 }
@@ -35,10 +35,10 @@ fn a_null_is_the_answer_null() {
 fn an_answer_without_a_value_is_null_to_whoever_decodes_it() {
     for number in [10, 12] {
         for answer in read(number, &value!({ "requestId": "r" })) {
-            assert_eq!(answer.decode_answer::<Value>().unwrap(), Value::Null);
-            assert_eq!(answer.decode_answer::<Option<u32>>().unwrap(), None);
-            answer.decode_answer::<()>().unwrap();
-            assert!(answer.decode_answer::<u32>().is_err());
+            assert_eq!(answer.decode_ack::<Value>().unwrap(), Value::Null);
+            assert_eq!(answer.decode_ack::<Option<u32>>().unwrap(), None);
+            answer.decode_ack::<()>().unwrap();
+            assert!(answer.decode_ack::<u32>().is_err());
         }
     }
 }
@@ -55,11 +55,11 @@ fn a_reply_need_not_say_who_replies() {
 
 #[test]
 fn nulls_survive_the_way_to_another_node() {
-    let null = answer_args(&Values(vec![Value::Null])).unwrap();
+    let null = ack_args(&Values(vec![Value::Null])).unwrap();
     let request = || "r".into();
     for body in [
-        Body::BroadcastAck { request: request(), answer: null.clone() },
-        Body::ServerSideEmitResponse { request: request(), answer: null },
+        Body::BroadcastAck { request: request(), args: null.clone() },
+        Body::ServerSideEmitResponse { request: request(), args: null },
     ] {
         let message = Message { uid: "1".into(), nsp: Nsp::root(), body, seq: None };
         for wire in [message.to_json().unwrap().into_bytes(), message.to_msgpack().to_vec()] {

@@ -20,11 +20,11 @@ use crate::HandlerError;
 ///
 /// ```
 /// use serde::Serialize;
-/// use socketio_core::Answer;
+/// use socketio_core::AckValue;
 ///
 /// #[derive(Serialize)]
 /// struct Receipt { length: usize }
-/// impl Answer for Receipt {}
+/// impl AckValue for Receipt {}
 ///
 /// // With `socketio_server` or `socketio_client`: `socket.on("say", say)`.
 /// async fn say(text: String) -> Receipt {
@@ -32,18 +32,18 @@ use crate::HandlerError;
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "a handler cannot return `{Self}`, which does not implement `Answer`",
+    message = "a handler cannot return `{Self}`, which does not implement `AckValue`",
     label = "the return type of this handler cannot be sent as an ack",
-    note = "if it is `Serialize`, write `impl Answer for {Self} {{}}` or return `Json(value)`",
+    note = "if it is `Serialize`, write `impl AckValue for {Self} {{}}` or return `Json(value)`",
     note = "the error of a `Result` is `HandlerError`, into which `?` converts every error"
 )]
-pub trait Answer: Serialize {}
+pub trait AckValue: Serialize {}
 
-macro_rules! answers {
-    ($($type:ty),* $(,)?) => { $( impl Answer for $type {} )* };
+macro_rules! ack_values {
+    ($($type:ty),* $(,)?) => { $( impl AckValue for $type {} )* };
 }
 
-answers!(
+ack_values!(
     String,
     &'static str,
     bool,
@@ -66,26 +66,26 @@ answers!(
     Args,
 );
 
-impl<T: Answer> Answer for Vec<T> {}
-impl<T: Answer> Answer for Option<T> {}
-impl<A: Answer> Answer for (A,) {}
-impl<A: Answer, B: Answer> Answer for (A, B) {}
-impl<A: Answer, B: Answer, C: Answer> Answer for (A, B, C) {}
-impl<A: Answer, B: Answer, C: Answer, D: Answer> Answer for (A, B, C, D) {}
+impl<T: AckValue> AckValue for Vec<T> {}
+impl<T: AckValue> AckValue for Option<T> {}
+impl<A: AckValue> AckValue for (A,) {}
+impl<A: AckValue, B: AckValue> AckValue for (A, B) {}
+impl<A: AckValue, B: AckValue, C: AckValue> AckValue for (A, B, C) {}
+impl<A: AckValue, B: AckValue, C: AckValue, D: AckValue> AckValue for (A, B, C, D) {}
 
 /// Sends any serializable value as the ack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Json<T>(pub T);
 
-impl<T: Serialize> Answer for Json<T> {}
+impl<T: Serialize> AckValue for Json<T> {}
 
 /// The return value of a handler: nothing, a value that is sent as the ack, or a `Result` of either
 /// with [`HandlerError`].
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
     label = "the return type of this handler cannot be sent as an ack",
-    note = "return `()`, a value that implements `Answer` (or `Json(value)`), or `Result<_, HandlerError>` of either"
+    note = "return `()`, a value that implements `AckValue` (or `Json(value)`), or `Result<_, HandlerError>` of either"
 )]
 pub trait IntoReply {
     /// Sends the ack.
@@ -103,7 +103,7 @@ impl IntoReply for () {
     }
 }
 
-impl<T: Answer> IntoReply for T {
+impl<T: AckValue> IntoReply for T {
     fn into_reply(self, ack: &mut impl Reply) -> Result<(), HandlerError> {
         ack.reply(&self)
     }
@@ -147,7 +147,7 @@ pub trait Reply: Send + Sized + 'static {
     /// # Errors
     ///
     /// Returns an error if the ack could not be sent.
-    fn reply<T: Serialize>(&mut self, answer: &T) -> Result<(), HandlerError>;
+    fn reply<T: Serialize>(&mut self, value: &T) -> Result<(), HandlerError>;
 
     /// Returns the ack if it could not be sent yet.
     fn into_waiting(self) -> Self::Waiting;
