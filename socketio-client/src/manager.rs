@@ -8,7 +8,7 @@ use std::{
 
 use engineio_parser::Transport;
 use socketio_core::Listener;
-use socketio_parser::Nsp;
+use socketio_parser::{Nsp, NspError};
 
 use crate::{
     config::{ClientConfig, SocketConfig},
@@ -124,7 +124,8 @@ impl Manager {
     ///
     /// A name with a comma needs the parser [`MsgPack`](crate::Parser). With another parser the
     /// socket is not connected: `connect_error` reports
-    /// [`Namespace`](crate::ConnectError::Namespace), and the socket becomes inactive.
+    /// [`Namespace`](crate::ConnectError::Namespace), and the socket becomes inactive. Use
+    /// [`try_socket`](Self::try_socket) for names that are not literals.
     ///
     /// ```
     /// use socketio_client::{ClientConfig, Data, Manager};
@@ -143,6 +144,29 @@ impl Manager {
     /// ```
     pub fn socket(&self, nsp: &str) -> Socket {
         self.find_or_add(Nsp::unchecked(nsp), self.shared().config().socket.clone())
+    }
+
+    /// Returns the socket of a namespace like [`socket`](Self::socket), unless no packet can carry
+    /// the name.
+    ///
+    /// ```
+    /// use socketio_client::{ClientConfig, Manager};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = ClientConfig::default().auto_connect(false);
+    /// let manager = Manager::with_config("http://localhost:3000", config)?;
+    /// assert_eq!(manager.try_socket("chat")?.nsp().as_str(), "/chat");
+    /// assert!(manager.try_socket("tea, coffee").is_err());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the name contains a comma, unless the parser is `MsgPack`.
+    pub fn try_socket(&self, nsp: &str) -> Result<Socket, NspError> {
+        let config = self.shared().config();
+        Ok(self.find_or_add(config.parser.nsp(nsp)?, config.socket.clone()))
     }
 
     /// Returns the socket of a namespace, created with the given options. An existing socket keeps

@@ -10,7 +10,7 @@ use engineio_server::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_core::typed_emit;
-use socketio_parser::Nsp;
+use socketio_parser::{Nsp, NspError};
 use tokio::net::ToSocketAddrs;
 
 use crate::{
@@ -93,6 +93,10 @@ impl Server {
     /// A client that requests a namespace which was not declared gets a CONNECT_ERROR, "Invalid
     /// namespace".
     ///
+    /// Unless the [parser](ServerConfig::parser) is `MsgPack`, packets cannot carry a name with a
+    /// comma. Such a name is logged as an error, and the returned namespace does not belong to the
+    /// server. Use [`try_of`](Self::try_of) for names that are not literals.
+    ///
     /// ```
     /// use socketio_server::{Data, Server, Socket};
     ///
@@ -104,7 +108,30 @@ impl Server {
     /// assert_eq!(io.of("chat").name(), "/chat");
     /// ```
     pub fn of(&self, name: &str) -> Namespace {
-        self.registry.of(Nsp::unchecked(name))
+        self.try_of(name).unwrap_or_else(|error| {
+            tracing::error!(target: "socketio::namespace", %error, "no client can enter");
+            self.registry.detached(Nsp::unchecked(name))
+        })
+    }
+
+    /// Returns the namespace with this name like [`of`](Self::of), unless no packet can carry the
+    /// name.
+    ///
+    /// ```
+    /// use socketio_server::Server;
+    ///
+    /// let io = Server::new();
+    /// assert_eq!(io.try_of("chat")?.name(), "/chat");
+    /// assert!(io.try_of("tea, coffee").is_err());
+    /// # Ok::<(), socketio_server::NspError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the name contains a comma, unless the [parser](ServerConfig::parser) is
+    /// `MsgPack`.
+    pub fn try_of(&self, name: &str) -> Result<Namespace, NspError> {
+        Ok(self.registry.of(self.registry.config.parser.nsp(name)?))
     }
 
     /// Declares all namespaces whose name, including the leading slash, matches a regular

@@ -2,7 +2,7 @@
 
 use crate::support;
 
-use socketio_server::{Data, Limits, ServerConfig, Socket};
+use socketio_server::{Data, Limits, Parser, Server, ServerConfig, Socket};
 use support::{disconnections, fence, log, server, server_with, sockets, within};
 
 #[tokio::test]
@@ -129,4 +129,19 @@ async fn the_auth_of_a_connection_is_limited() {
     client.send(&format!("40/a,{long}")).await;
     client.expect(&too_large("/a")).await;
     assert_eq!(server.io.of("/a").sockets_count(), 0);
+}
+
+#[tokio::test]
+async fn a_name_that_packets_cannot_carry_is_refused() {
+    let server = server_with(ServerConfig::default()).await;
+    let refused = server.io.try_of("/a,b").unwrap_err();
+    assert_eq!(refused.to_string(), "a namespace must not contain a comma: `/a,b`");
+    // The namespace of an unusable literal takes no memory of the server, and nobody can enter it.
+    let outside = server.io.of("/a,b");
+    assert!(!server.io.close_namespace("/a,b"), "the name was declared");
+    outside.emit("news", &1).unwrap();
+    assert_eq!(outside.sockets_count(), 0);
+
+    let config = ServerConfig::default().parser(Parser::MsgPack);
+    assert_eq!(Server::with_config(config).try_of("/a,b").unwrap().name(), "/a,b");
 }
