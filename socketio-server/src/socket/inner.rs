@@ -28,6 +28,8 @@ pub(crate) struct SocketInner {
     pub(crate) client: Arc<Client>,
     pub(crate) auth: Option<RawJson>,
     state: AtomicU8,
+    /// The ways of leaving that wait for earlier events.
+    leaving: AtomicU8,
     /// Set if the namespace has connection state recovery.
     pub(crate) recoverable: Option<Box<Recoverable>>,
     handlers: Mutex<SocketHandlers>,
@@ -47,6 +49,13 @@ const CONNECTING: u8 = 0;
 const CONNECTED: u8 = 1;
 const DISCONNECTED: u8 = 2;
 
+/// How the server makes a socket leave. Each is a bit of its own.
+#[derive(Clone, Copy)]
+pub(crate) enum Leave {
+    Namespace = 1,
+    Connection = 2,
+}
+
 impl SocketInner {
     pub(crate) fn new(
         id: ByteString,
@@ -64,10 +73,23 @@ impl SocketInner {
             client,
             auth,
             state,
+            leaving: AtomicU8::new(0),
             recoverable,
             handlers: Mutex::default(),
             stored: stored.into(),
             gone: Notify::new(),
+        }
+    }
+
+    /// Runs an action after all events that were emitted before. Each way of leaving waits only once
+    /// per socket, which limits the waiting actions.
+    pub(crate) fn leave_after_events(self: &Arc<Self>, way: Leave, act: fn(&Self)) {
+        if !self.is_connected() {
+            return act(self);
+        }
+        if self.leaving.fetch_or(way as u8, Ordering::AcqRel) & way as u8 == 0 {
+            let socket = self.clone();
+            self.namespace.after_events_unlimited(move || act(&socket));
         }
     }
 

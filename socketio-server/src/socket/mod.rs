@@ -24,7 +24,10 @@ use crate::{
         extractors::decode_auth, table::Listener,
     },
     namespace::{Namespace, broadcast::Broadcast, hub::RoomLimits},
-    socket::{emitter::Emitter, inner::SocketInner},
+    socket::{
+        emitter::Emitter,
+        inner::{Leave, SocketInner},
+    },
 };
 
 /// A client in a namespace. A clone costs one reference count.
@@ -347,9 +350,9 @@ impl Socket {
     /// });
     /// ```
     pub fn disconnect(&self) {
-        self.after_earlier_events(|socket| {
-            if socket.0.set_disconnected() {
-                socket.0.client.request(SOCKETS_LEFT);
+        self.0.leave_after_events(Leave::Namespace, |socket| {
+            if socket.set_disconnected() {
+                socket.client.request(SOCKETS_LEFT);
             }
         });
     }
@@ -357,21 +360,10 @@ impl Socket {
     /// Disconnects the sockets of all namespaces of the connection, and then closes the connection
     /// (`disconnect(true)` in Node). Events sent before this call are still delivered.
     pub fn close_connection(&self) {
-        self.after_earlier_events(|socket| {
-            socket.0.set_disconnected();
-            socket.0.client.request(CLOSE);
+        self.0.leave_after_events(Leave::Connection, |socket| {
+            socket.set_disconnected();
+            socket.client.request(CLOSE);
         });
-    }
-
-    /// Runs `act` after all events that were emitted before.
-    fn after_earlier_events(&self, act: impl FnOnce(&Self) + Send + 'static) {
-        if !self.0.is_connected() {
-            return act(self);
-        }
-        let socket = self.clone();
-        if let Err(act) = self.0.namespace.after_events(move || act(&socket)) {
-            act();
-        }
     }
 
     /// Waits until the socket is disconnected. A long-running handler can watch this to stop early.

@@ -104,6 +104,34 @@ async fn events_beyond_the_limit_are_refused() {
 }
 
 #[tokio::test]
+async fn a_disconnection_waits_for_earlier_events_even_if_too_many_packets_wait() {
+    let cluster = cluster();
+    let [held] = Held::of(&cluster);
+    let limits = ClusterLimits::default().max_queued_messages(1);
+    let mut node = Node::with(cluster.adapter(), Recovery::default(), limits).await;
+    let (mut client, socket, _) = node.client().await;
+    held.hold();
+    socket.emit("first", &1).unwrap();
+    until(|| held.len() == 1).await;
+    let question = {
+        let socket = socket.clone();
+        tokio::spawn(async move { socket.emit_with_ack::<u8>("question", &()).await })
+    };
+    tokio::task::yield_now().await;
+    let another = within(socket.emit_with_ack::<u8>("another", &())).await;
+    assert!(matches!(another, Err(AckError::Emit(EmitError::Cluster(ClusterError::QueueFull)))));
+    for _ in 0..3 {
+        socket.disconnect();
+    }
+    assert!(socket.is_connected());
+    held.release();
+    assert_eq!(client.recorded().await.0, json!(["first", 1]));
+    assert!(client.text().await.ends_with(r#"["question"]"#));
+    client.expect("41").await;
+    assert!(matches!(within(question).await.unwrap(), Err(AckError::Disconnected)));
+}
+
+#[tokio::test]
 async fn events_that_the_engine_never_returns_stop_counting() {
     let cluster = cluster();
     cluster.on_parcel(drop);
