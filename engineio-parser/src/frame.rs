@@ -66,7 +66,7 @@ impl WebSocketFrame {
 
     /// The bytes to write before `body`. Empty if `body` already begins with them.
     pub fn header(&self) -> &[u8] {
-        &self.header[..usize::from(self.header_len)]
+        self.header.get(..usize::from(self.header_len)).unwrap_or_default()
     }
 }
 
@@ -106,7 +106,7 @@ impl Frame {
     /// The bytes of [`payload`](Self::payload).
     pub fn as_bytes(&self) -> &[u8] {
         match self.body() {
-            Body::Text(buffer) => &buffer[HEADROOM..],
+            Body::Text(buffer) => buffer.get(HEADROOM..).unwrap_or_default(),
             Body::Binary(body) => body,
         }
     }
@@ -127,9 +127,10 @@ impl Frame {
     /// The type of the packet.
     pub fn kind(&self) -> PacketType {
         match self.body() {
-            Body::Text(buffer) => {
-                PacketType::from_digit(buffer[HEADROOM]).unwrap_or(PacketType::Message)
-            }
+            Body::Text(buffer) => buffer
+                .get(HEADROOM)
+                .and_then(|digit| PacketType::from_digit(*digit))
+                .unwrap_or(PacketType::Message),
             Body::Binary(_) => PacketType::Message,
         }
     }
@@ -147,7 +148,9 @@ impl Frame {
                 let len = write_header(&mut header, BINARY, body.len() + prefix);
                 // Revision 3 puts the type byte before binary data. In revision 4 the byte is
                 // written but not sent.
-                header[len] = PacketType::Message as u8;
+                if let Some(prefix) = header.get_mut(len) {
+                    *prefix = PacketType::Message as u8;
+                }
                 WebSocketFrame { header, header_len: (len + prefix) as u8, body: body.clone() }
             }
         }
@@ -299,14 +302,16 @@ impl FrameWriter {
 
     /// The data written so far. Lets the caller fill in a header that depends on what follows it.
     pub fn data_mut(&mut self) -> &mut [u8] {
-        &mut self.buffer[HEADROOM + 1..]
+        self.buffer.get_mut(HEADROOM + 1..).unwrap_or_default()
     }
 
     /// Finishes the frame.
     pub fn finish(mut self) -> Frame {
         let payload = self.buffer.len() - HEADROOM;
         let header = header_len(payload);
-        write_header(&mut self.buffer[HEADROOM - header..], TEXT, payload);
+        if let Some(out) = self.buffer.get_mut(HEADROOM - header..) {
+            write_header(out, TEXT, payload);
+        }
         Frame { body: self.buffer.freeze(), forms: None, binary: false, compress: true }
     }
 }

@@ -24,7 +24,7 @@ pub struct Header {
 
 impl AsRef<[u8]> for Header {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
 
@@ -128,13 +128,12 @@ impl Decoder {
             return Err(too_long);
         }
         let len = usize::try_from(len).map_err(|_| too_long)?;
-        if self.buffer.len() - header_len < len {
+        let Some(packet) = self.buffer.get(header_len..header_len.saturating_add(len)) else {
             return Ok(None);
-        }
-        self.buffer.advance(header_len);
+        };
         // A copy of exactly the packet's size. A slice would keep the whole buffer in memory.
-        let packet = Bytes::copy_from_slice(&self.buffer[..len]);
-        self.buffer.advance(len);
+        let packet = Bytes::copy_from_slice(packet);
+        self.buffer.advance(header_len + len);
         Ok(Some(if binary {
             Packet::decode_binary(packet, Revision::V4)?
         } else {

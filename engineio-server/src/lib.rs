@@ -76,6 +76,7 @@
 //! - `http2`: HTTP/2 at the listeners, and WebSockets inside it.
 //! - `metrics`: `Engine::report_metrics`, which reports [`Engine::stats`] to the `metrics` facade.
 
+#![warn(clippy::indexing_slicing)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accept;

@@ -178,7 +178,7 @@ fn utf8_js(bytes: Bytes) -> Result<ByteString, PayloadError> {
     loop {
         let valid = rest.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         text.push_str(valid);
-        rest = &rest[valid.len()..];
+        rest = rest.get(valid.len()..).unwrap_or_default();
         match rest {
             [] => return Ok(text.into()),
             [0xed, 0xa0..=0xbf, 0x80..=0xbf, after @ ..] => {

@@ -1,6 +1,7 @@
 //! The body of the fuzz target that drives a session with a sequence of operations.
 
 #![allow(clippy::disallowed_methods, reason = "the clock only gives the start of a virtual time")]
+#![allow(clippy::indexing_slicing, reason = "the indexes are bounded by the length of the table")]
 
 use std::{
     sync::Arc,

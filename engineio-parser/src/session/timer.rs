@@ -1,5 +1,7 @@
 //! The deadlines of a session.
 
+#![allow(clippy::indexing_slicing, reason = "the table has one deadline per `Timer`")]
+
 use std::time::{Duration, Instant};
 
 /// The purpose of a deadline.

@@ -189,9 +189,9 @@ impl Decoder {
         let parsed = if stored == 0 {
             Header::parse(input)?
         } else {
-            let len = input.len().min(MAX_HEADER - stored);
-            self.head[stored..stored + len].copy_from_slice(&input[..len]);
-            Header::parse(&self.head[..stored + len])?
+            self.store_head(stored, input);
+            let len = MAX_HEADER.min(stored + input.len());
+            Header::parse(self.head.get(..len).unwrap_or_default())?
         };
         let used = match parsed {
             Some((_, len)) => len - stored,
@@ -199,7 +199,7 @@ impl Decoder {
         };
         let head = take(input, used);
         let Some((header, _)) = parsed else {
-            self.head[stored..stored + used].copy_from_slice(head);
+            self.store_head(stored, head);
             self.head_len += used as u8;
             return Ok(None);
         };
@@ -207,6 +207,11 @@ impl Decoder {
         let len = self.check(&header)?;
         let Header { opcode, last, compressed, mask, .. } = header;
         Ok(Some(OpenFrame { opcode, last, compressed, mask, len, payload: Vec::new() }))
+    }
+
+    /// Stores bytes of an incomplete header behind those that are already there.
+    fn store_head(&mut self, stored: usize, bytes: &[u8]) {
+        self.head.iter_mut().skip(stored).zip(bytes).for_each(|(place, byte)| *place = *byte);
     }
 
     /// Checks a header. Returns the length of the payload.
@@ -285,6 +290,7 @@ impl Decoder {
 
 /// Removes the first `len` bytes.
 fn take<'a>(input: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
+    let len = len.min(input.len());
     let (taken, rest) = mem::take(input).split_at_mut(len);
     *input = rest;
     taken

@@ -113,7 +113,7 @@ pub struct HeaderBytes {
 
 impl AsRef<[u8]> for HeaderBytes {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
 
@@ -129,9 +129,11 @@ impl AsRef<[u8]> for HeaderBytes {
 pub fn header(first: u8, payload_len: usize, mask: Option<[u8; 4]>) -> HeaderBytes {
     let mut bytes = [0; MAX_HEADER];
     let mut len = write_header(&mut bytes, first, payload_len);
-    if let Some(mask) = mask {
+    if let Some(mask) = mask
+        && let Some(room) = bytes.get_mut(len..len + 4)
+    {
+        room.copy_from_slice(&mask);
         bytes[1] |= MASKED;
-        bytes[len..len + 4].copy_from_slice(&mask);
         len += 4;
     }
     HeaderBytes { bytes, len: len as u8 }
@@ -150,7 +152,7 @@ pub fn encode(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
     frame.extend_from_slice(header.as_ref());
     frame.extend_from_slice(payload);
     if let Some(mask) = mask {
-        apply_mask(&mut frame[header.as_ref().len()..], mask);
+        apply_mask(frame.get_mut(header.as_ref().len()..).unwrap_or_default(), mask);
     }
     frame
 }
@@ -178,6 +180,7 @@ pub(crate) fn header_len(payload_len: usize) -> usize {
 }
 
 /// Writes the header of an unmasked frame to the start of `out`. Returns its length.
+#[allow(clippy::indexing_slicing, reason = "every caller's buffer has room for its header")]
 pub(crate) fn write_header(out: &mut [u8], first: u8, payload_len: usize) -> usize {
     out[0] = first;
     1 + write_length(&mut out[1..], payload_len)
@@ -185,6 +188,7 @@ pub(crate) fn write_header(out: &mut [u8], first: u8, payload_len: usize) -> usi
 
 /// Writes a length in one, three or nine bytes to the start of `out`. Returns their number. The
 /// highest bit of the first byte stays clear.
+#[allow(clippy::indexing_slicing, reason = "every caller's buffer has room for its header")]
 pub(crate) fn write_length(out: &mut [u8], len: usize) -> usize {
     match len {
         0..=125 => {

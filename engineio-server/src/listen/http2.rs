@@ -115,8 +115,11 @@ pub(super) async fn starts_http2<IO: AsyncRead + Unpin>(
     let mut first = [0; PREFACE.len()];
     let mut len = 0;
     let read = async {
-        while len < PREFACE.len() && PREFACE.starts_with(&first[..len]) {
-            match stream.read(&mut first[len..]).await? {
+        while let Some((known, rest)) = first.split_at_mut_checked(len)
+            && !rest.is_empty()
+            && PREFACE.starts_with(known)
+        {
+            match stream.read(rest).await? {
                 0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
                 read => len += read,
             }
@@ -124,7 +127,7 @@ pub(super) async fn starts_http2<IO: AsyncRead + Unpin>(
         Ok(())
     };
     timeout(limit, read).await??;
-    stream.give_back(&first[..len]);
+    stream.give_back(first.get(..len).unwrap_or_default());
     Ok(first == PREFACE)
 }
 

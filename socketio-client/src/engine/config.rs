@@ -110,7 +110,8 @@ impl Shared {
             && self.websocket_worked.load(Ordering::Relaxed)
             && let Some(at) = order.iter().position(|via| *via == Transport::WebSocket)
         {
-            order[..=at].rotate_right(1);
+            let websocket = order.remove(at);
+            order.insert(0, websocket);
         }
         if !self.options.try_all_transports {
             order.truncate(1);

@@ -1,6 +1,8 @@
 //! Tests for back-ends whose engine has a log: one order for all nodes, sessions that can be taken
 //! once, and pages of missed events.
 
+#![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
+
 use std::{
     future::Future,
     pin::pin,

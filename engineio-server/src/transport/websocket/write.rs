@@ -95,22 +95,27 @@ impl Writer {
                 for frame in &self.frames {
                     let skip = if count == 0 { self.written } else { 0 };
                     let header = frame.header();
-                    let (header, body) = if skip < header.len() {
-                        (&header[skip..], &frame.body[..])
-                    } else {
-                        (&[][..], &frame.body[skip - header.len()..])
+                    let (header, body) = match header.get(skip..) {
+                        Some(header) => (header, &frame.body[..]),
+                        None => {
+                            let body = frame.body.get(skip - header.len()..);
+                            (&[][..], body.unwrap_or_default())
+                        }
                     };
                     if count + 2 > BATCH {
                         break;
                     }
                     for part in [header, body] {
-                        if !part.is_empty() {
-                            slices[count] = IoSlice::new(part);
+                        if !part.is_empty()
+                            && let Some(slice) = slices.get_mut(count)
+                        {
+                            *slice = IoSlice::new(part);
                             count += 1;
                         }
                     }
                 }
-                ready!(io.as_mut().poll_write_vectored(cx, &slices[..count]))?
+                let slices = slices.get(..count).unwrap_or_default();
+                ready!(io.as_mut().poll_write_vectored(cx, slices))?
             };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));

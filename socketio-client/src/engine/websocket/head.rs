@@ -40,8 +40,7 @@ impl<S> Head<S> {
 
     /// Returns how many of the next bytes belong to the head. An empty line ends the head.
     fn advance(&mut self, limit: usize) -> usize {
-        let bytes = &self.rest[..self.rest.len().min(limit)];
-        for (index, byte) in bytes.iter().enumerate() {
+        for (index, byte) in self.rest.iter().take(limit).enumerate() {
             if self.ended {
                 return index;
             }
@@ -54,7 +53,7 @@ impl<S> Head<S> {
                 _ => (self.begun, self.filled) = (true, true),
             }
         }
-        bytes.len()
+        self.rest.len().min(limit)
     }
 }
 
@@ -71,7 +70,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Head<S> {
             self.rest.extend_from_slice(chunk.filled());
         }
         let len = self.advance(out.remaining());
-        out.put_slice(&self.rest[..len]);
+        out.put_slice(self.rest.get(..len).unwrap_or_default());
         self.rest.drain(..len);
         Poll::Ready(Ok(()))
     }

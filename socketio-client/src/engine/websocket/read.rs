@@ -30,10 +30,11 @@ pub(super) struct Reader {
 impl Reader {
     /// Creates a reader. `early` holds bytes that were already read.
     pub(super) fn new(max_payload: usize, early: &[u8]) -> Self {
-        let mut buffer = vec![0; BUFFER.max(early.len())].into_boxed_slice();
-        let unread = 0..early.len();
-        buffer[unread.clone()].copy_from_slice(early);
-        Self { decoder: Decoder::of_server(max_payload), buffer, unread }
+        let mut buffer = Vec::with_capacity(BUFFER.max(early.len()));
+        buffer.extend_from_slice(early);
+        buffer.resize(buffer.capacity(), 0);
+        let (decoder, buffer) = (Decoder::of_server(max_payload), buffer.into_boxed_slice());
+        Self { decoder, buffer, unread: 0..early.len() }
     }
 
     /// Returns the bytes of the incomplete message, without those in the buffer.
@@ -44,7 +45,7 @@ impl Reader {
     /// Returns the next message, or `None` if [`poll_fill`](Self::poll_fill) must read more.
     pub(super) fn next(&mut self) -> Result<Option<Incoming<'_>>, WebSocketError> {
         let end = self.unread.end;
-        let mut input = &mut self.buffer[self.unread.clone()];
+        let mut input = self.buffer.get_mut(self.unread.clone()).unwrap_or_default();
         loop {
             let decoded = self.decoder.decode(&mut input)?;
             self.unread.start = end - input.len();

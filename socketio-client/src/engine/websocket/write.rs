@@ -51,7 +51,7 @@ impl Writer {
         let payload = self.bytes.len();
         self.bytes.extend_from_slice(head);
         self.bytes.extend_from_slice(tail);
-        apply_mask(&mut self.bytes[payload..], mask);
+        apply_mask(self.bytes.get_mut(payload..).unwrap_or_default(), mask);
         Ok(())
     }
 
@@ -68,7 +68,7 @@ impl Writer {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while self.waiting() > 0 {
-            let left = &self.bytes[self.written..];
+            let left = self.bytes.get(self.written..).unwrap_or_default();
             let written = ready!(Pin::new(&mut stream).poll_write(cx, left))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -104,13 +104,16 @@ impl Default for Masks {
 impl Masks {
     fn next(&mut self) -> io::Result<[u8; 4]> {
         if self.left == 0 {
-            getrandom::fill(self.pool.as_flattened_mut())
-                .map_err(|_| io::Error::other("no randomness for the masks"))?;
+            getrandom::fill(self.pool.as_flattened_mut()).map_err(|_| no_randomness())?;
             self.left = self.pool.len();
         }
         self.left -= 1;
-        Ok(self.pool[self.left])
+        self.pool.get(self.left).copied().ok_or_else(no_randomness)
     }
+}
+
+fn no_randomness() -> io::Error {
+    io::Error::other("no randomness for the masks")
 }
 
 #[cfg(test)]
