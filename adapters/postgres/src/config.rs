@@ -27,7 +27,7 @@ const MAX_NAME: usize = 63;
 pub struct PostgresConfig {
     pub(crate) connect: Arc<dyn Connect>,
     database: tokio_postgres::Config,
-    pub(crate) channel_prefix: String,
+    channel_prefix: String,
     pub(crate) table: String,
     pub(crate) create_table: bool,
     pub(crate) payload_threshold: usize,

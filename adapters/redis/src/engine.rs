@@ -27,7 +27,7 @@ pub(crate) struct Engine {
     pub(crate) node: Arc<CommandConnection>,
     /// For commands with a key. Without a Redis Cluster this is the same connection as `node`.
     pub(crate) keys: Arc<CommandConnection>,
-    pub(crate) plain: Arc<Subscriber>,
+    plain: Arc<Subscriber>,
     pub(crate) sharded: Arc<Subscriber>,
     joined: AtomicU64,
     tasks: Mutex<Tasks>,

@@ -42,7 +42,7 @@ pub struct EngineConfig {
     add_trailing_slash: bool,
     pub(crate) session: session::Config,
     pub(crate) transports: Vec<Transport>,
-    pub(crate) allow_upgrades: bool,
+    allow_upgrades: bool,
     pub(crate) head_timeout: Duration,
     pub(crate) max_head_size: usize,
     pub(crate) body_timeout: Duration,

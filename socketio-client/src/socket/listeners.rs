@@ -289,7 +289,7 @@ impl Socket {
         self
     }
 
-    pub(super) fn register(
+    fn register(
         &self,
         add: impl FnOnce(&mut Listeners) -> ListenerId,
     ) -> Registration<'_, Self> {

@@ -113,7 +113,7 @@ impl Namespace {
 
     /// Makes a namespace that the application declared a child of a parent. The parent's handlers
     /// are inserted before its own.
-    pub(crate) fn adopt(&self, template: &Namespace) {
+    fn adopt(&self, template: &Namespace) {
         let _ = self.0.child.set(Child {
             parent: template.clone(),
             params: Params::default(),
