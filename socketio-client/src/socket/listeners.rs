@@ -289,10 +289,7 @@ impl Socket {
         self
     }
 
-    fn register(
-        &self,
-        add: impl FnOnce(&mut Listeners) -> ListenerId,
-    ) -> Registration<'_, Self> {
+    fn register(&self, add: impl FnOnce(&mut Listeners) -> ListenerId) -> Registration<'_, Self> {
         Registration::in_socket(self, &self.slot, self.slot.change_listeners(add))
     }
 }
