@@ -1,0 +1,8 @@
+use socketio_client::Socket;
+
+fn add_handlers(socket: &Socket) {
+    let names = vec!["Ann".to_owned()];
+    socket.on("names", move || async move { names });
+}
+
+fn main() {}
