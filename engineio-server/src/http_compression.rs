@@ -61,6 +61,12 @@ impl Default for HttpCompression {
 
 impl HttpCompression {
     /// Sets the size in bytes from which a body is compressed (default 1024).
+    ///
+    /// ```
+    /// use engineio_server::HttpCompression;
+    ///
+    /// let compression = HttpCompression::default().threshold(4096);
+    /// ```
     pub fn threshold(mut self, bytes: usize) -> Self {
         self.threshold = bytes;
         self
@@ -68,6 +74,12 @@ impl HttpCompression {
 
     /// Sets the level of gzip and deflate, from 1 (fastest) to 9 (default 4). Node's default 6
     /// takes twice the time for 4 %.
+    ///
+    /// ```
+    /// use engineio_server::HttpCompression;
+    ///
+    /// let compression = HttpCompression::default().level(6);
+    /// ```
     pub fn level(mut self, level: u32) -> Self {
         self.level = level.clamp(1, 9);
         self
@@ -75,6 +87,12 @@ impl HttpCompression {
 
     /// Sets the quality of brotli, from 1 (fastest) to 11 (default 4). Values above 4 are several
     /// times slower.
+    ///
+    /// ```
+    /// use engineio_server::HttpCompression;
+    ///
+    /// let compression = HttpCompression::default().brotli_quality(1);
+    /// ```
     pub fn brotli_quality(mut self, quality: u32) -> Self {
         self.brotli_quality = quality.clamp(1, 11);
         self

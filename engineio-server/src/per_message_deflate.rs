@@ -61,6 +61,12 @@ impl Default for PerMessageDeflate {
 
 impl PerMessageDeflate {
     /// Sets the size in bytes from which a message is compressed (default 1024).
+    ///
+    /// ```
+    /// use engineio_server::PerMessageDeflate;
+    ///
+    /// let deflate = PerMessageDeflate::default().threshold(4096);
+    /// ```
     pub fn threshold(mut self, bytes: usize) -> Self {
         self.threshold = bytes;
         self
@@ -68,6 +74,12 @@ impl PerMessageDeflate {
 
     /// Sets the level of compression, from 1 (fastest) to 9 (default 4). Node's default 6 takes
     /// nearly twice the time for 4 %.
+    ///
+    /// ```
+    /// use engineio_server::PerMessageDeflate;
+    ///
+    /// let deflate = PerMessageDeflate::default().level(6);
+    /// ```
     pub fn level(mut self, level: u32) -> Self {
         self.level = level.clamp(1, 9);
         self
@@ -75,12 +87,24 @@ impl PerMessageDeflate {
 
     /// Sets whether the server compresses each message on its own (default `true`; Node: `false`).
     /// With `false`, it does so only if the client asks for it.
+    ///
+    /// ```
+    /// use engineio_server::PerMessageDeflate;
+    ///
+    /// let deflate = PerMessageDeflate::default().server_no_context_takeover(false);
+    /// ```
     pub fn server_no_context_takeover(mut self, yes: bool) -> Self {
         self.server_no_context_takeover = yes;
         self
     }
 
     /// Sets whether clients must compress each message on its own (default `true`; Node: `false`).
+    ///
+    /// ```
+    /// use engineio_server::PerMessageDeflate;
+    ///
+    /// let deflate = PerMessageDeflate::default().client_no_context_takeover(false);
+    /// ```
     pub fn client_no_context_takeover(mut self, yes: bool) -> Self {
         self.client_no_context_takeover = yes;
         self
@@ -88,6 +112,12 @@ impl PerMessageDeflate {
 
     /// Sets the size of the server's window as a power of two, from 9 to 15 (default 15). A client
     /// may ask for a smaller one.
+    ///
+    /// ```
+    /// use engineio_server::PerMessageDeflate;
+    ///
+    /// let deflate = PerMessageDeflate::default().server_max_window_bits(11);
+    /// ```
     pub fn server_max_window_bits(mut self, bits: u8) -> Self {
         self.server_max_window_bits = bits.clamp(9, 15);
         self
@@ -95,6 +125,12 @@ impl PerMessageDeflate {
 
     /// Sets the size of a client's window as a power of two, from 9 to 15 (default 15). Below 15,
     /// compression is declined if the client does not offer to limit its window.
+    ///
+    /// ```
+    /// use engineio_server::PerMessageDeflate;
+    ///
+    /// let deflate = PerMessageDeflate::default().client_max_window_bits(11);
+    /// ```
     pub fn client_max_window_bits(mut self, bits: u8) -> Self {
         self.client_max_window_bits = bits.clamp(9, 15);
         self

@@ -59,6 +59,12 @@ impl Default for ClientConfig {
 
 impl ClientConfig {
     /// Changes the options of the transports, such as their choice, path, headers, query and TLS.
+    ///
+    /// ```
+    /// use socketio_client::ClientConfig;
+    ///
+    /// let config = ClientConfig::default().engine(|engine| engine.path("/live/"));
+    /// ```
     pub fn engine(mut self, change: impl FnOnce(EngineOptions) -> EngineOptions) -> Self {
         self.engine = change(self.engine);
         self
@@ -66,12 +72,24 @@ impl ClientConfig {
 
     /// Changes the default options of sockets. They apply to each socket without options of its
     /// own.
+    ///
+    /// ```
+    /// use socketio_client::ClientConfig;
+    ///
+    /// let config = ClientConfig::default().socket(|socket| socket.retries(3));
+    /// ```
     pub fn socket(mut self, change: impl FnOnce(SocketConfig) -> SocketConfig) -> Self {
         self.socket = change(self.socket);
         self
     }
 
     /// Sets whether, how often and after which delays the client reconnects.
+    ///
+    /// ```
+    /// use socketio_client::{ClientConfig, Reconnection};
+    ///
+    /// let config = ClientConfig::default().reconnection(Reconnection::off());
+    /// ```
     pub fn reconnection(mut self, reconnection: Reconnection) -> Self {
         self.reconnection = reconnection;
         self
@@ -80,6 +98,13 @@ impl ClientConfig {
     /// Sets the time limit of each of three steps: opening the connection, the function that
     /// provides `auth`, and the response to CONNECT (default 20 s; Node limits only the first).
     /// `None` means no limit.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_client::ClientConfig;
+    ///
+    /// let config = ClientConfig::default().connect_timeout(Duration::from_secs(5));
+    /// ```
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.connect_timeout = timeout.into();
         self
@@ -97,6 +122,13 @@ impl ClientConfig {
     /// timeout, so that the server receives a socket's events in order. This costs a round trip. A
     /// server that no longer responds delays the next connection by 2 s after the last bytes were
     /// sent, within the timeout.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_client::ClientConfig;
+    ///
+    /// let config = ClientConfig::default().close_timeout(Duration::from_secs(1));
+    /// ```
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
         self
@@ -105,6 +137,12 @@ impl ClientConfig {
     /// Sets whether sockets connect as soon as they are created (default yes). If not, they connect
     /// on [`Socket::connect`](crate::Socket::connect). Handlers that are added before that call
     /// miss no event, regardless of the connection's thread.
+    ///
+    /// ```
+    /// use socketio_client::ClientConfig;
+    ///
+    /// let config = ClientConfig::default().auto_connect(false);
+    /// ```
     pub fn auto_connect(mut self, auto_connect: bool) -> Self {
         self.auto_connect = auto_connect;
         self
@@ -112,6 +150,12 @@ impl ClientConfig {
 
     /// Sets whether a [`Client`](crate::Client) uses one connection for several namespaces of a
     /// server (default yes; `multiplex` in Node, and the opposite of `forceNew`).
+    ///
+    /// ```
+    /// use socketio_client::ClientConfig;
+    ///
+    /// let config = ClientConfig::default().multiplex(false);
+    /// ```
     pub fn multiplex(mut self, multiplex: bool) -> Self {
         self.multiplex = multiplex;
         self
@@ -119,6 +163,15 @@ impl ClientConfig {
 
     /// Sets the encoding of packets (default JSON), which must be that of the server.
     /// `Parser::MsgPack` (feature `msgpack`) is the encoding of Node's `socket.io-msgpack-parser`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "msgpack")]
+    /// # fn config() {
+    /// use socketio_client::{ClientConfig, Parser};
+    ///
+    /// let config = ClientConfig::default().parser(Parser::MsgPack);
+    /// # }
+    /// ```
     pub fn parser(mut self, parser: Parser) -> Self {
         self.parser = parser;
         self
@@ -127,6 +180,12 @@ impl ClientConfig {
     /// Sets the limits of packets from the server. The size of a message is limited by
     /// [`EngineOptions::max_payload`](crate::EngineOptions::max_payload). That limit also applies
     /// to the attachments of a packet and replaces [`Limits::max_attachment_bytes`].
+    ///
+    /// ```
+    /// use socketio_client::{ClientConfig, Limits};
+    ///
+    /// let config = ClientConfig::default().limits(Limits::default().max_attachments(4));
+    /// ```
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -135,6 +194,26 @@ impl ClientConfig {
     /// Registers an error type of the application whose [`PublicError`] defines what the server may
     /// read. Handlers return such an error with `?`. For errors of other types the server receives
     /// "internal error".
+    ///
+    /// ```
+    /// use socketio_client::{ClientConfig, PublicError};
+    ///
+    /// #[derive(Debug)]
+    /// struct SoldOut;
+    /// impl std::fmt::Display for SoldOut {
+    ///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    ///         f.write_str("sold out")
+    ///     }
+    /// }
+    /// impl std::error::Error for SoldOut {}
+    /// impl PublicError for SoldOut {
+    ///     fn public_message(&self) -> Option<String> {
+    ///         Some(self.to_string())
+    ///     }
+    /// }
+    ///
+    /// let config = ClientConfig::default().public_error::<SoldOut>();
+    /// ```
     pub fn public_error<E: PublicError>(mut self) -> Self {
         self.public_errors.add::<E>();
         self
@@ -142,6 +221,12 @@ impl ClientConfig {
 
     /// Sets how many handlers may run at the same time, over all namespaces (default 256). Further
     /// events wait in the inbox.
+    ///
+    /// ```
+    /// use socketio_client::ClientConfig;
+    ///
+    /// let config = ClientConfig::default().max_handlers(64);
+    /// ```
     pub fn max_handlers(mut self, count: usize) -> Self {
         self.max_handlers = count.max(1);
         self
@@ -153,6 +238,12 @@ impl ClientConfig {
     /// KiB it still answers pings and notices the end of the connection. Acks may time out
     /// meanwhile. If handlers are slow for longer than the heartbeat allows, the connection is lost
     /// ("ping timeout").
+    ///
+    /// ```
+    /// use socketio_client::ClientConfig;
+    ///
+    /// let config = ClientConfig::default().max_inbox_bytes(64 * 1024);
+    /// ```
     pub fn max_inbox_bytes(mut self, bytes: usize) -> Self {
         self.max_inbox_bytes = bytes;
         self
@@ -197,6 +288,12 @@ impl Default for SocketConfig {
 impl SocketConfig {
     /// Sets the payload of CONNECT (`handshake.auth` on the server): an object, or nothing (the
     /// default). A value that cannot be serialized causes a `connect_error`.
+    ///
+    /// ```
+    /// use socketio_client::SocketConfig;
+    ///
+    /// let config = SocketConfig::default().auth("secret");
+    /// ```
     pub fn auth<T: Serialize + ?Sized>(mut self, auth: &T) -> Self {
         self.auth = match serde_json::to_value(auth) {
             Ok(value) => Auth::Value(Arc::new(value)),
@@ -247,6 +344,12 @@ impl SocketConfig {
     /// Since the events are sent one at a time, only the first of them leaves before a disconnection
     /// or the drop of the last handle. The others wait for the next connection, as in Node, and are
     /// lost with the last handle.
+    ///
+    /// ```
+    /// use socketio_client::SocketConfig;
+    ///
+    /// let config = SocketConfig::default().retries(3);
+    /// ```
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = Some(retries);
         self
@@ -254,6 +357,13 @@ impl SocketConfig {
 
     /// Sets how long an ack may take (default 30 s; Node has no limit). The time runs from the call
     /// of emit, or with [`retries`](Self::retries) from each attempt.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_client::SocketConfig;
+    ///
+    /// let config = SocketConfig::default().ack_timeout(Duration::from_secs(5));
+    /// ```
     pub fn ack_timeout(mut self, timeout: Duration) -> Self {
         self.ack_timeout = timeout;
         self
@@ -261,6 +371,12 @@ impl SocketConfig {
 
     /// Sets how many packets may wait to be sent while the connection is missing or slow (default
     /// 10 000). Above the limit, emit fails with [`EmitError::Full`](crate::EmitError::Full).
+    ///
+    /// ```
+    /// use socketio_client::SocketConfig;
+    ///
+    /// let config = SocketConfig::default().max_queued_packets(1000);
+    /// ```
     pub fn max_queued_packets(mut self, count: usize) -> Self {
         self.max_queued_packets = count;
         self
@@ -269,6 +385,12 @@ impl SocketConfig {
     /// Sets how many bytes may wait to be sent (default 10 000 000), see
     /// [`max_queued_packets`](Self::max_queued_packets). An empty queue accepts one packet of any
     /// size.
+    ///
+    /// ```
+    /// use socketio_client::SocketConfig;
+    ///
+    /// let config = SocketConfig::default().max_queued_bytes(1024 * 1024);
+    /// ```
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.max_queued_bytes = bytes;
         self
@@ -276,6 +398,12 @@ impl SocketConfig {
 
     /// Sets how many handlers of this socket may run at the same time (default 32; 1 runs them one
     /// after another). Handlers start in the order of the events.
+    ///
+    /// ```
+    /// use socketio_client::SocketConfig;
+    ///
+    /// let config = SocketConfig::default().max_in_flight(1);
+    /// ```
     pub fn max_in_flight(mut self, count: usize) -> Self {
         self.max_in_flight = count.max(1);
         self

@@ -41,23 +41,47 @@ impl Default for Reconnection {
 
 impl Reconnection {
     /// Disables reconnection. A connection that is lost or cannot be opened stays closed.
+    ///
+    /// ```
+    /// let reconnection = socketio_client::Reconnection::off();
+    /// ```
     pub fn off() -> Self {
         Self { enabled: false, ..Self::default() }
     }
 
     /// Sets the number of attempts before the client gives up (default: no limit).
+    ///
+    /// ```
+    /// use socketio_client::Reconnection;
+    ///
+    /// let reconnection = Reconnection::default().attempts(5);
+    /// ```
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = Some(attempts);
         self
     }
 
     /// Sets the delay before the first attempt (default 1 s). It doubles with each attempt.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_client::Reconnection;
+    ///
+    /// let reconnection = Reconnection::default().delay(Duration::from_secs(2));
+    /// ```
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
     /// Sets the longest delay (default 5 s).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_client::Reconnection;
+    ///
+    /// let reconnection = Reconnection::default().delay_max(Duration::from_secs(30));
+    /// ```
     pub fn delay_max(mut self, delay: Duration) -> Self {
         self.delay_max = delay;
         self
@@ -78,6 +102,12 @@ impl Reconnection {
     /// Sets the fraction of the delay, from 0 to 1, by which it is randomly shortened or lengthened
     /// (default 0.5). This prevents the clients of a restarted server from reconnecting all at
     /// once.
+    ///
+    /// ```
+    /// use socketio_client::Reconnection;
+    ///
+    /// let reconnection = Reconnection::default().randomization_factor(0.2);
+    /// ```
     pub fn randomization_factor(mut self, factor: f64) -> Self {
         self.randomization_factor = factor.clamp(0.0, 1.0);
         self

@@ -42,6 +42,12 @@ impl Default for Limits {
 impl Limits {
     /// Sets the maximum number of attachments of one packet (default 10, as in Node). A packet that
     /// announces more is refused before any attachment is stored.
+    ///
+    /// ```
+    /// use socketio_parser::Limits;
+    ///
+    /// let limits = Limits::default().max_attachments(4);
+    /// ```
     pub fn max_attachments(mut self, count: usize) -> Self {
         self.max_attachments = count;
         self
@@ -51,6 +57,12 @@ impl Limits {
     /// 000: ten messages of the default `maxPayload`). One connection can make us store this much
     /// while its packet is incomplete. An attachment that several placeholders name counts once per
     /// placeholder, because msgpack and the cluster's messages repeat its bytes.
+    ///
+    /// ```
+    /// use socketio_parser::Limits;
+    ///
+    /// let limits = Limits::default().max_attachment_bytes(100_000);
+    /// ```
     pub fn max_attachment_bytes(mut self, bytes: usize) -> Self {
         self.max_attachment_bytes = bytes;
         self
@@ -59,6 +71,12 @@ impl Limits {
     /// Sets the maximum number of binary values in one msgpack packet, which contains them without
     /// announcing them (default 1024; Node has no limit). Each value costs about 70 bytes in
     /// addition to its own, of which the smallest has two.
+    ///
+    /// ```
+    /// use socketio_parser::Limits;
+    ///
+    /// let limits = Limits::default().max_binaries(16);
+    /// ```
     pub fn max_binaries(mut self, count: usize) -> Self {
         self.max_binaries = count;
         self
@@ -66,6 +84,13 @@ impl Limits {
 
     /// Sets how long the attachments of a packet may take to arrive after its header (default 30
     /// s).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_parser::Limits;
+    ///
+    /// let limits = Limits::default().unfinished_timeout(Duration::from_secs(5));
+    /// ```
     pub fn unfinished_timeout(mut self, timeout: Duration) -> Self {
         self.unfinished_timeout = timeout;
         self
@@ -74,12 +99,24 @@ impl Limits {
     /// Sets the depth of nested arrays and objects at which JSON is refused, including the argument
     /// list (default 128, which is also the maximum, because `serde_json` stops there). The check
     /// does not recurse.
+    ///
+    /// ```
+    /// use socketio_parser::Limits;
+    ///
+    /// let limits = Limits::default().max_depth(16);
+    /// ```
     pub fn max_depth(mut self, depth: usize) -> Self {
         self.max_depth = depth.min(128);
         self
     }
 
     /// Sets the maximum length of an event's name in bytes (default 1024).
+    ///
+    /// ```
+    /// use socketio_parser::Limits;
+    ///
+    /// let limits = Limits::default().max_event_name(64);
+    /// ```
     pub fn max_event_name(mut self, bytes: usize) -> Self {
         self.max_event_name = bytes;
         self
@@ -87,6 +124,12 @@ impl Limits {
 
     /// Sets the maximum length of a namespace's name in bytes (default 2048, because the query of a
     /// Socket.IO v2 client is part of it).
+    ///
+    /// ```
+    /// use socketio_parser::Limits;
+    ///
+    /// let limits = Limits::default().max_namespace(64);
+    /// ```
     pub fn max_namespace(mut self, bytes: usize) -> Self {
         self.max_namespace = bytes;
         self
@@ -94,6 +137,12 @@ impl Limits {
 
     /// Sets the maximum number of namespaces of one connection, including those that wait for a
     /// response (default 64). They are searched linearly.
+    ///
+    /// ```
+    /// use socketio_parser::Limits;
+    ///
+    /// let limits = Limits::default().max_namespaces(8);
+    /// ```
     pub fn max_namespaces(mut self, count: usize) -> Self {
         self.max_namespaces = count;
         self
@@ -101,6 +150,12 @@ impl Limits {
 
     /// Sets the maximum number of acks that one connection may await, over all namespaces (default
     /// 1024).
+    ///
+    /// ```
+    /// use socketio_parser::Limits;
+    ///
+    /// let limits = Limits::default().max_pending_acks(100);
+    /// ```
     pub fn max_pending_acks(mut self, count: usize) -> Self {
         self.max_pending_acks = count;
         self

@@ -10,6 +10,10 @@ use crate::recovery::JetStream;
 /// Returns client options that suit a server. A hanging connection is detected within about 15 s
 /// (NATS's default is two minutes), and the first connection is retried forever, like every later
 /// one.
+///
+/// ```
+/// let options = socketio_adapter_nats::connect_options().name("chat");
+/// ```
 pub fn connect_options() -> ConnectOptions {
     ConnectOptions::new().ping_interval(Duration::from_secs(5)).retry_on_initial_connect()
 }
@@ -44,6 +48,14 @@ impl NatsConfig {
     }
 
     /// Sets the first part of all subjects (default `socketio`).
+    ///
+    /// ```
+    /// use socketio_adapter_nats::NatsConfig;
+    ///
+    /// fn change(config: NatsConfig) -> NatsConfig {
+    ///     config.prefix("chat")
+    /// }
+    /// ```
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
@@ -54,12 +66,29 @@ impl NatsConfig {
     /// With such subjects, only the nodes that have the room receive a broadcast to it. The first
     /// socket of a room on a node misses broadcasts of other nodes until the subscription is
     /// active, shortly after the join. The setting must be the same on all nodes and emitters.
+    ///
+    /// ```
+    /// use socketio_adapter_nats::NatsConfig;
+    ///
+    /// fn change(config: NatsConfig) -> NatsConfig {
+    ///     config.room_subjects(false)
+    /// }
+    /// ```
     pub fn room_subjects(mut self, yes: bool) -> Self {
         self.room_subjects = yes;
         self
     }
 
     /// Sets how long joining, or passing a message to the client, may take (default 5 s).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_adapter_nats::NatsConfig;
+    ///
+    /// fn change(config: NatsConfig) -> NatsConfig {
+    ///     config.timeout(Duration::from_secs(2))
+    /// }
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -85,6 +114,14 @@ impl NatsConfig {
 
     /// Sets the maximum size of one message in bytes (default 10 000 000). Larger messages are
     /// neither sent nor decoded. NATS itself allows 1 MB unless its `max_payload` is raised.
+    ///
+    /// ```
+    /// use socketio_adapter_nats::NatsConfig;
+    ///
+    /// fn change(config: NatsConfig) -> NatsConfig {
+    ///     config.max_message_bytes(1_000_000)
+    /// }
+    /// ```
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.limits = self.limits.max_message_bytes(bytes);
         self

@@ -80,6 +80,14 @@ impl PostgresConfig {
 
     /// Sets the prefix of channels (default `socket.io`). A channel is named
     /// `{prefix}#{namespace}`, with at most 63 bytes, the limit of PostgreSQL.
+    ///
+    /// ```
+    /// use socketio_adapter_postgres::PostgresConfig;
+    ///
+    /// let config = PostgresConfig::new("host=localhost user=chat".parse()?)
+    ///     .channel_prefix("chat");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn channel_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.channel_prefix = prefix.into();
         self
@@ -88,6 +96,14 @@ impl PostgresConfig {
     /// Sets the table for messages that notifications cannot hold (default
     /// `socket_io_attachments`). The name may begin with a schema and a dot. It is not quoted, as
     /// in Node, so its case does not matter.
+    ///
+    /// ```
+    /// use socketio_adapter_postgres::PostgresConfig;
+    ///
+    /// let config = PostgresConfig::new("host=localhost user=chat".parse()?)
+    ///     .table("chat.attachments");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn table(mut self, table: impl Into<String>) -> Self {
         self.table = table.into();
         self
@@ -96,6 +112,13 @@ impl PostgresConfig {
     /// Sets whether missing tables are created (default yes). A role that must not create tables
     /// needs an existing one: `(id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload
     /// bytea)`. [`EventLog`] shows those of connection state recovery.
+    ///
+    /// ```
+    /// use socketio_adapter_postgres::PostgresConfig;
+    ///
+    /// let config = PostgresConfig::new("host=localhost user=chat".parse()?).create_table(false);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn create_table(mut self, create: bool) -> Self {
         self.create_table = create;
         self
@@ -103,6 +126,14 @@ impl PostgresConfig {
 
     /// Sets the size of the JSON, in bytes, from which a message goes through the table (default
     /// and maximum: 8000, because PostgreSQL refuses larger notifications).
+    ///
+    /// ```
+    /// use socketio_adapter_postgres::PostgresConfig;
+    ///
+    /// let config = PostgresConfig::new("host=localhost user=chat".parse()?)
+    ///     .payload_threshold(4000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn payload_threshold(mut self, bytes: usize) -> Self {
         self.payload_threshold = bytes.min(MAX_PAYLOAD);
         self
@@ -110,6 +141,15 @@ impl PostgresConfig {
 
     /// Sets how often rows older than this interval are deleted from the table (default 30 s, at
     /// least 100 ms). The [log](Self::connection_state_recovery) is trimmed as often.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_adapter_postgres::PostgresConfig;
+    ///
+    /// let config = PostgresConfig::new("host=localhost user=chat".parse()?)
+    ///     .cleanup_interval(Duration::from_secs(60));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cleanup_interval(mut self, interval: Duration) -> Self {
         self.cleanup_interval = interval.max(Duration::from_millis(100));
         self
@@ -117,6 +157,15 @@ impl PostgresConfig {
 
     /// Sets how long the database may take to connect or to respond (default 5 s). When exceeded,
     /// the connection counts as broken.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_adapter_postgres::PostgresConfig;
+    ///
+    /// let config = PostgresConfig::new("host=localhost user=chat".parse()?)
+    ///     .timeout(Duration::from_secs(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -130,6 +179,14 @@ impl PostgresConfig {
 
     /// Sets the maximum size of one message in bytes (default 10 000 000). Larger messages are
     /// neither sent nor fetched from the table.
+    ///
+    /// ```
+    /// use socketio_adapter_postgres::PostgresConfig;
+    ///
+    /// let config = PostgresConfig::new("host=localhost user=chat".parse()?)
+    ///     .max_message_bytes(1_000_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.limits = self.limits.max_message_bytes(bytes);
         self

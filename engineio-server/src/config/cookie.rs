@@ -79,6 +79,13 @@ impl Default for Cookie {
 impl Cookie {
     /// Sets the name (default `io`).
     ///
+    /// ```
+    /// use engineio_server::Cookie;
+    ///
+    /// let cookie = Cookie::default().name("session")?;
+    /// # Ok::<(), engineio_server::InvalidCookie>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Returns an error if the name is not an HTTP token.
@@ -94,6 +101,13 @@ impl Cookie {
     /// Sets the path below which the cookie is sent (default `/`). If it is empty, the path of the
     /// request applies.
     ///
+    /// ```
+    /// use engineio_server::Cookie;
+    ///
+    /// let cookie = Cookie::default().path("/chat")?;
+    /// # Ok::<(), engineio_server::InvalidCookie>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Returns an error if the path contains control characters, a semicolon, or non-ASCII
@@ -108,6 +122,13 @@ impl Cookie {
 
     /// Sets the domain to which the cookie is sent, including subdomains (default: only the host of
     /// the request).
+    ///
+    /// ```
+    /// use engineio_server::Cookie;
+    ///
+    /// let cookie = Cookie::default().domain("example.com")?;
+    /// # Ok::<(), engineio_server::InvalidCookie>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -128,6 +149,13 @@ impl Cookie {
 
     /// Sets how long browsers keep the cookie, in whole seconds (default: until the browser
     /// closes).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use engineio_server::Cookie;
+    ///
+    /// let cookie = Cookie::default().max_age(Duration::from_secs(86_400));
+    /// ```
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
@@ -135,24 +163,50 @@ impl Cookie {
 
     /// Sets until when browsers keep the cookie (default: until the browser closes).
     /// [`max_age`](Self::max_age) takes precedence.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use engineio_server::Cookie;
+    ///
+    /// let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
+    /// let cookie = Cookie::default().expires(tomorrow);
+    /// ```
     pub fn expires(mut self, at: SystemTime) -> Self {
         self.expires = Some(at);
         self
     }
 
     /// Sets whether scripts cannot read the cookie (default yes).
+    ///
+    /// ```
+    /// use engineio_server::Cookie;
+    ///
+    /// let cookie = Cookie::default().http_only(false);
+    /// ```
     pub fn http_only(mut self, http_only: bool) -> Self {
         self.http_only = http_only;
         self
     }
 
     /// Sets whether the cookie is sent over HTTPS only (default no).
+    ///
+    /// ```
+    /// use engineio_server::Cookie;
+    ///
+    /// let cookie = Cookie::default().secure(true);
+    /// ```
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = secure;
         self
     }
 
     /// Sets whether each embedding site gets a cookie of its own (default no).
+    ///
+    /// ```
+    /// use engineio_server::Cookie;
+    ///
+    /// let cookie = Cookie::default().secure(true).partitioned(true);
+    /// ```
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.partitioned = partitioned;
         self
@@ -160,6 +214,12 @@ impl Cookie {
 
     /// Sets with which requests of other sites the cookie is sent (default [`SameSite::Lax`]). The
     /// option `None` omits the attribute.
+    ///
+    /// ```
+    /// use engineio_server::{Cookie, SameSite};
+    ///
+    /// let cookie = Cookie::default().same_site(SameSite::Strict);
+    /// ```
     pub fn same_site(mut self, same_site: impl Into<Option<SameSite>>) -> Self {
         self.same_site = same_site.into();
         self

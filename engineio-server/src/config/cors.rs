@@ -46,17 +46,29 @@ enum Origin {
 impl Cors {
     /// Allows pages of every origin, but without credentials: browsers accept `*` only for requests
     /// without credentials.
+    ///
+    /// ```
+    /// let cors = engineio_server::Cors::any_origin();
+    /// ```
     pub fn any_origin() -> Self {
         Self::new(Origin::Any)
     }
 
     /// Allows pages of these origins. An origin consists of scheme, host, and the port unless it is
     /// the default, such as `https://example.com`.
+    ///
+    /// ```
+    /// let cors = engineio_server::Cors::origins(["https://example.com", "http://localhost:8080"]);
+    /// ```
     pub fn origins<T: Into<String>>(origins: impl IntoIterator<Item = T>) -> Self {
         Self::new(Origin::List(origins.into_iter().map(Into::into).collect()))
     }
 
     /// Allows pages of the origins for which `allowed` returns true.
+    ///
+    /// ```
+    /// let cors = engineio_server::Cors::origins_where(|origin| origin.ends_with(".example.com"));
+    /// ```
     pub fn origins_where(allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         Self::new(Origin::Where(Arc::new(allowed)))
     }
@@ -64,6 +76,12 @@ impl Cors {
     /// Sets whether pages may read responses to requests with cookies or HTTP authentication
     /// (default no). Clients with `withCredentials` need it. Has no effect with
     /// [`any_origin`](Self::any_origin).
+    ///
+    /// ```
+    /// use engineio_server::Cors;
+    ///
+    /// let cors = Cors::origins(["https://example.com"]).credentials(true);
+    /// ```
     pub fn credentials(mut self, allowed: bool) -> Self {
         self.credentials = allowed;
         self
@@ -71,6 +89,13 @@ impl Cors {
 
     /// Sets the methods in the response to a preflight request (default GET, HEAD, PUT, PATCH,
     /// POST, DELETE).
+    ///
+    /// ```
+    /// use engineio_server::Cors;
+    /// use http::Method;
+    ///
+    /// let cors = Cors::any_origin().methods([Method::GET, Method::POST]);
+    /// ```
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         if let Some(list) = list(methods.into_iter().map(|method| method.to_string())) {
             self.methods = list;
@@ -80,6 +105,13 @@ impl Cors {
 
     /// Sets the request headers in the response to a preflight request (default: the requested
     /// ones).
+    ///
+    /// ```
+    /// use engineio_server::Cors;
+    /// use http::header::AUTHORIZATION;
+    ///
+    /// let cors = Cors::any_origin().allowed_headers([AUTHORIZATION]);
+    /// ```
     pub fn allowed_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.allowed_headers = list(names.into_iter().map(|name| name.to_string()));
         self
@@ -87,6 +119,13 @@ impl Cors {
 
     /// Sets the response headers that a page may read in addition to those that browsers always
     /// allow (default none).
+    ///
+    /// ```
+    /// use engineio_server::Cors;
+    /// use http::header::ETAG;
+    ///
+    /// let cors = Cors::any_origin().exposed_headers([ETAG]);
+    /// ```
     pub fn exposed_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.exposed_headers = list(names.into_iter().map(|name| name.to_string()));
         self
@@ -94,6 +133,13 @@ impl Cors {
 
     /// Sets how long a browser may cache the response to a preflight request (default: the
     /// browser's own, some seconds).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use engineio_server::Cors;
+    ///
+    /// let cors = Cors::any_origin().max_age(Duration::from_secs(3600));
+    /// ```
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
@@ -101,6 +147,13 @@ impl Cors {
 
     /// Sets the status of the response to a preflight request (default 204). Some very old browsers
     /// need 200.
+    ///
+    /// ```
+    /// use engineio_server::Cors;
+    /// use http::StatusCode;
+    ///
+    /// let cors = Cors::any_origin().preflight_status(StatusCode::OK);
+    /// ```
     pub fn preflight_status(mut self, status: StatusCode) -> Self {
         self.preflight_status = status;
         self

@@ -110,6 +110,12 @@ impl Default for EngineConfig {
 impl EngineConfig {
     /// Sets the path of requests (default `/engine.io/`). Missing slashes at both ends are added.
     /// Every path that begins with it matches, as in Node.
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().path("/live/");
+    /// ```
     pub fn path(mut self, path: &str) -> Self {
         let middle = path.trim_matches('/');
         let slash = if self.add_trailing_slash && !middle.is_empty() { "/" } else { "" };
@@ -120,6 +126,12 @@ impl EngineConfig {
     /// Sets whether the path ends with a slash (default yes), so that `/engine.io` does not match.
     /// With `false`, every path that begins with `/engine.io` matches, such as `/engine.io.js`, as
     /// in Node.
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().add_trailing_slash(false);
+    /// ```
     pub fn add_trailing_slash(mut self, add: bool) -> Self {
         self.add_trailing_slash = add;
         let path = std::mem::take(&mut self.path);
@@ -132,6 +144,13 @@ impl EngineConfig {
     /// sends the pings that are due, so that a client that is gone is noticed one
     /// [`ping_timeout`](Self::ping_timeout) later. Clients of revision 3 ping themselves; a server
     /// that slept waits for their ping as long as ever.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().ping_interval(Duration::from_secs(10));
+    /// ```
     pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.session.ping_interval = interval;
         self
@@ -139,6 +158,13 @@ impl EngineConfig {
 
     /// Sets how long a client may take to answer a ping before the session closes with "ping
     /// timeout" (default 20 s).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().ping_timeout(Duration::from_secs(5));
+    /// ```
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.session.ping_timeout = timeout;
         self
@@ -148,12 +174,28 @@ impl EngineConfig {
     /// ([`Connection::pause_reading`](crate::Connection::pause_reading)) and more data has arrived than
     /// the server inspects, so that it can see neither pongs nor a close (default 10 min). Then the
     /// session closes with "ping timeout".
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().pause_timeout(Duration::from_secs(60));
+    /// ```
     pub fn pause_timeout(mut self, timeout: Duration) -> Self {
         self.session.pause_timeout = timeout;
         self
     }
 
     /// Sets how much work a connection may do in one turn (see [`TurnLimits`] for the defaults).
+    ///
+    /// ```
+    /// use engineio_server::{EngineConfig, TurnLimits};
+    ///
+    /// let mut turn = TurnLimits::default();
+    /// turn.packets = 64;
+    ///
+    /// let config = EngineConfig::default().turn(turn);
+    /// ```
     pub fn turn(mut self, limits: TurnLimits) -> Self {
         self.turn = limits;
         self
@@ -161,6 +203,13 @@ impl EngineConfig {
 
     /// Sets how long an upgrade may take before its probe is closed (default 10 s). The session
     /// continues.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().upgrade_timeout(Duration::from_secs(5));
+    /// ```
     pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
         self.session.upgrade_timeout = timeout;
         self
@@ -169,6 +218,12 @@ impl EngineConfig {
     /// Sets the maximum size of a message, and of a polling body, in bytes (default 1 000 000).
     /// Larger ones end the session, with HTTP 413 on polling and close code 1009 on WebSocket.
     /// Advertised to clients as `maxPayload`.
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().max_payload(5_000_000);
+    /// ```
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.session.max_payload = bytes;
         self
@@ -176,6 +231,12 @@ impl EngineConfig {
 
     /// Sets how many packets may wait to be sent to one client (default 8192, which takes at most
     /// half a MiB of bookkeeping; at least 1). A full queue refuses further packets.
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().max_queued_packets(1000);
+    /// ```
     pub fn max_queued_packets(mut self, packets: usize) -> Self {
         self.session.max_queued_packets = packets.max(1);
         self
@@ -185,6 +246,12 @@ impl EngineConfig {
     /// limits the cost of a client that does not read. A queue of which at least half is free
     /// accepts one message of any size, so at most half of the limit and one message wait if that
     /// is more.
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().max_queued_bytes(1024 * 1024);
+    /// ```
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.session.max_queued_bytes = bytes.max(1);
         self
@@ -192,6 +259,12 @@ impl EngineConfig {
 
     /// Sets the offered transports (default polling and WebSocket). Other transports get error 0,
     /// "Transport unknown".
+    ///
+    /// ```
+    /// use engineio_server::{EngineConfig, Transport};
+    ///
+    /// let config = EngineConfig::default().transports(&[Transport::WebSocket]);
+    /// ```
     pub fn transports(mut self, transports: &[Transport]) -> Self {
         self.transports = transports.to_vec();
         self
@@ -199,6 +272,12 @@ impl EngineConfig {
 
     /// Sets whether the handshake advertises the upgrade to WebSocket (default yes). As in Node,
     /// `false` only hides it: a client that upgrades anyway is served.
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().allow_upgrades(false);
+    /// ```
     pub fn allow_upgrades(mut self, allow: bool) -> Self {
         self.allow_upgrades = allow;
         self
@@ -207,6 +286,13 @@ impl EngineConfig {
     /// Sets how long a request head, or a TLS handshake, may take to arrive at
     /// [`Engine::listen`](crate::Engine::listen) (default 15 s). On HTTP/2, it also limits how long
     /// a ping may stay unanswered, because an incomplete head keeps the client from answering.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().head_timeout(Duration::from_secs(5));
+    /// ```
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
         self.head_timeout = timeout;
         self
@@ -215,6 +301,12 @@ impl EngineConfig {
     /// Sets the maximum size of a request head in bytes at
     /// [`Engine::listen`](crate::Engine::listen) (default 16 KiB, at least 8 KiB). This is also the
     /// size of the read buffer of an HTTP connection.
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().max_head_size(32 * 1024);
+    /// ```
     pub fn max_head_size(mut self, bytes: usize) -> Self {
         self.max_head_size = bytes.max(8 * 1024);
         self
@@ -222,6 +314,13 @@ impl EngineConfig {
 
     /// Sets how long the body of a POST may take to arrive (default 30 s). Then the client gets
     /// HTTP 408, and the session is closed.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().body_timeout(Duration::from_secs(10));
+    /// ```
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = timeout;
         self
@@ -230,6 +329,13 @@ impl EngineConfig {
     /// Sets how long a client may read nothing of an HTTP response at
     /// [`Engine::listen`](crate::Engine::listen) before its connection is dropped (default 30 s).
     /// Otherwise it could keep the response in memory forever.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().write_timeout(Duration::from_secs(10));
+    /// ```
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self
@@ -237,6 +343,12 @@ impl EngineConfig {
 
     /// Sets into how many frames one WebSocket message may be split (default 1024). More close the
     /// WebSocket with code 1008. The sum of their bytes counts towards `max_payload`.
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().max_fragments(64);
+    /// ```
     pub fn max_fragments(mut self, frames: u32) -> Self {
         self.max_fragments = frames;
         self
@@ -245,6 +357,13 @@ impl EngineConfig {
     /// Sets how long a closed WebSocket may take to read its queue and to answer the close frame
     /// (default 3 s). For the same time, the rest of a refused body is read and dropped, so that
     /// the client can read the error.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().linger(Duration::from_secs(1));
+    /// ```
     pub fn linger(mut self, duration: Duration) -> Self {
         self.linger = duration;
         self
@@ -260,6 +379,12 @@ impl EngineConfig {
     ///
     /// The memory of ended sessions is free for new ones. glibc's allocator returns little of it to
     /// the operating system; with jemalloc or mimalloc, the process shrinks after a wave of clients.
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().max_sessions(1_000_000);
+    /// ```
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.max_sessions = sessions;
         self
@@ -269,6 +394,12 @@ impl EngineConfig {
     /// Headers that do not fit are dropped once the session is open; only
     /// [`allow_request`](Self::allow_request) sees them. A URL that does not fit gets status 414
     /// and [`ErrorContext::UrlTooLong`](crate::ErrorContext::UrlTooLong).
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().max_kept_head(2048);
+    /// ```
     pub fn max_kept_head(mut self, bytes: usize) -> Self {
         self.max_kept_head = bytes;
         self
@@ -277,6 +408,12 @@ impl EngineConfig {
     /// Sets how many requests, polling and WebSocket together, one HTTP/2 connection may have open
     /// at [`Engine::listen`](crate::Engine::listen) (default 128). Further ones are reset; the
     /// client waits or opens another connection.
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().max_concurrent_streams(32);
+    /// ```
     #[cfg(feature = "http2")]
     pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
         self.max_concurrent_streams = streams;
@@ -288,6 +425,12 @@ impl EngineConfig {
     ///
     /// The session id of a Socket.IO v2 client is also its socket id. Anyone who learns the socket
     /// id can send requests in the client's name over polling.
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().allow_eio3(true);
+    /// ```
     pub fn allow_eio3(mut self, allow: bool) -> Self {
         self.allow_eio3 = allow;
         self
@@ -296,6 +439,12 @@ impl EngineConfig {
     /// Sets whether and how polling responses are compressed (default: as in
     /// [`HttpCompression::default`]). `None` disables compression. Without the feature
     /// `compression` nothing is compressed.
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().http_compression(None);
+    /// ```
     #[cfg(feature = "compression")]
     pub fn http_compression(mut self, compression: impl Into<Option<HttpCompression>>) -> Self {
         self.http_compression = compression.into();
@@ -305,6 +454,16 @@ impl EngineConfig {
     /// Sets a callback that may answer requests below the path before the protocol does (default
     /// none). It gets the rest of the path and the request. If it returns `None`, the protocol
     /// answers. `cors` and `http_compression` apply to its responses.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use engineio_server::EngineConfig;
+    /// use http::Response;
+    ///
+    /// let config = EngineConfig::default().files(|name, _request| {
+    ///     (name == "health").then(|| Response::new(Bytes::from_static(b"ok")))
+    /// });
+    /// ```
     pub fn files(
         mut self,
         files: impl Fn(&str, &Parts) -> Option<Response<Bytes>> + Send + Sync + 'static,
@@ -327,6 +486,12 @@ impl EngineConfig {
     /// Sets whether and how WebSocket messages are compressed with clients that offer it (default
     /// no, as in Node). This costs CPU time, and memory if contexts are kept; see
     /// [`PerMessageDeflate`].
+    ///
+    /// ```
+    /// use engineio_server::{EngineConfig, PerMessageDeflate};
+    ///
+    /// let config = EngineConfig::default().per_message_deflate(PerMessageDeflate::default());
+    /// ```
     #[cfg(feature = "compression")]
     pub fn per_message_deflate(mut self, deflate: impl Into<Option<PerMessageDeflate>>) -> Self {
         self.per_message_deflate = deflate.into();

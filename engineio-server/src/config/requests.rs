@@ -16,6 +16,12 @@ use crate::{
 impl EngineConfig {
     /// Sets which pages of other origins may read responses (default none). Also answers OPTIONS
     /// requests, before anything else is checked.
+    ///
+    /// ```
+    /// use engineio_server::{Cors, EngineConfig};
+    ///
+    /// let config = EngineConfig::default().cors(Cors::origins(["https://example.com"]));
+    /// ```
     pub fn cors(mut self, cors: Cors) -> Self {
         self.cors = Some(cors);
         self
@@ -48,6 +54,12 @@ impl EngineConfig {
     }
 
     /// Sets a cookie with the session id for the response to a polling handshake (default none).
+    ///
+    /// ```
+    /// use engineio_server::{Cookie, EngineConfig};
+    ///
+    /// let config = EngineConfig::default().cookie(Cookie::default().secure(true));
+    /// ```
     pub fn cookie(mut self, cookie: Cookie) -> Self {
         self.cookie = Some(cookie);
         self
@@ -55,6 +67,12 @@ impl EngineConfig {
 
     /// Sets a message that every session sends together with its open packet, so that the client
     /// receives it first (default none). On polling both are in one response.
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().initial_packet("welcome");
+    /// ```
     pub fn initial_packet(mut self, message: impl Into<Message>) -> Self {
         self.initial_packet = Some(message.into().0);
         self
@@ -67,6 +85,12 @@ impl EngineConfig {
     /// Any page may load a script and post a form, with the cookies of its visitor and without an
     /// `Origin` header. JSONP therefore removes the protection of [`cors`](Self::cors). Node's
     /// server always answers JSONP.
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().jsonp(true);
+    /// ```
     pub fn jsonp(mut self, allow: bool) -> Self {
         self.jsonp = allow;
         self
@@ -130,6 +154,12 @@ impl EngineConfig {
     /// The clients of a household or an office may share one address, and so do all clients behind
     /// a proxy that is not in [`trusted_proxies`](Self::trusted_proxies). Choose the limit
     /// accordingly.
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().max_unauthenticated_per_address(10);
+    /// ```
     pub fn max_unauthenticated_per_address(mut self, sessions: usize) -> Self {
         self.max_unauthenticated_per_address = Some(sessions);
         self
@@ -213,6 +243,15 @@ impl EngineConfig {
 
     /// Sets a hook for the headers of the response that opens a session, on polling and WebSocket.
     /// It is called before [`headers`](Self::headers).
+    ///
+    /// ```
+    /// use engineio_server::EngineConfig;
+    /// use http::{HeaderValue, header::SERVER};
+    ///
+    /// let config = EngineConfig::default().initial_headers(|headers, _request| {
+    ///     headers.insert(SERVER, HeaderValue::from_static("chat"));
+    /// });
+    /// ```
     pub fn initial_headers(
         mut self,
         hook: impl Fn(&mut HeaderMap, &Parts) + Send + Sync + 'static,

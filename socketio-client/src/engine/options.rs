@@ -72,6 +72,10 @@ pub(super) enum Route {
 
 impl EngineOptions {
     /// Creates the default options. Each method documents its default.
+    ///
+    /// ```
+    /// let options = socketio_client::EngineOptions::new();
+    /// ```
     pub fn new() -> Self {
         Self {
             transports: vec![Transport::Polling, Transport::WebSocket],
@@ -105,6 +109,12 @@ impl EngineOptions {
     /// Sets the transports, in order of preference (default polling, then WebSocket). The first
     /// transport opens the session. If both are listed, a polling session is upgraded to WebSocket.
     /// WebTransport is not supported and ignored.
+    ///
+    /// ```
+    /// use socketio_client::{EngineOptions, Transport};
+    ///
+    /// let options = EngineOptions::new().transports([Transport::WebSocket]);
+    /// ```
     pub fn transports(mut self, transports: impl IntoIterator<Item = Transport>) -> Self {
         self.transports = transports.into_iter().collect();
         self
@@ -112,12 +122,24 @@ impl EngineOptions {
 
     /// Sets whether the client tries the next transport if one cannot open the session (default
     /// no).
+    ///
+    /// ```
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().try_all_transports(true);
+    /// ```
     pub fn try_all_transports(mut self, try_all: bool) -> Self {
         self.try_all_transports = try_all;
         self
     }
 
     /// Sets whether a polling session is upgraded to WebSocket (default yes).
+    ///
+    /// ```
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().upgrade(false);
+    /// ```
     pub fn upgrade(mut self, upgrade: bool) -> Self {
         self.upgrade = upgrade;
         self
@@ -126,18 +148,36 @@ impl EngineOptions {
     /// Sets whether a connection starts with WebSocket if the previous connection used it
     /// successfully (default no). After a failure, the order of [`transports`](Self::transports)
     /// applies again.
+    ///
+    /// ```
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().remember_upgrade(true);
+    /// ```
     pub fn remember_upgrade(mut self, remember: bool) -> Self {
         self.remember_upgrade = remember;
         self
     }
 
     /// Sets the path of the server's endpoint (default `/socket.io`).
+    ///
+    /// ```
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().path("/live/");
+    /// ```
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
     /// Sets whether the path ends with a slash (default yes, as Node's servers expect).
+    ///
+    /// ```
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().add_trailing_slash(false);
+    /// ```
     pub fn add_trailing_slash(mut self, add: bool) -> Self {
         self.add_trailing_slash = add;
         self
@@ -145,18 +185,41 @@ impl EngineOptions {
 
     /// Adds a parameter to the query of every request. With any such parameter, the query of the
     /// URL is not used.
+    ///
+    /// ```
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().query("token", "abc");
+    /// ```
     pub fn query(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.query.push((key.into(), value.into()));
         self
     }
 
     /// Sets a header of every request. It replaces an earlier header of the same name.
+    ///
+    /// ```
+    /// use http::{HeaderValue, header::AUTHORIZATION};
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let token = HeaderValue::from_static("Bearer abc");
+    /// let options = EngineOptions::new().header(AUTHORIZATION, token);
+    /// ```
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
     }
 
     /// Replaces all extra headers.
+    ///
+    /// ```
+    /// use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer abc"));
+    /// let options = EngineOptions::new().headers(headers);
+    /// ```
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;
         self
@@ -213,6 +276,13 @@ impl EngineOptions {
     /// Sets the subprotocols offered with a WebSocket (`Sec-WebSocket-Protocol`, default none), for
     /// servers and gateways that require one. If the server selects none of the offered protocols,
     /// the connection fails, as in browsers and in Node.
+    ///
+    /// ```
+    /// use http::HeaderValue;
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().protocols([HeaderValue::from_static("chat")]);
+    /// ```
     pub fn protocols(mut self, names: impl IntoIterator<Item = HeaderValue>) -> Self {
         self.protocols = names.into_iter().collect();
         self
@@ -220,6 +290,12 @@ impl EngineOptions {
 
     /// Sets whether binary data is sent as base64, also over WebSocket (default no). Use it for
     /// servers and proxies that accept only text.
+    ///
+    /// ```
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().force_base64(true);
+    /// ```
     pub fn force_base64(mut self, force: bool) -> Self {
         self.force_base64 = force;
         self
@@ -227,12 +303,24 @@ impl EngineOptions {
 
     /// Sets whether each request has a unique parameter, so that no cache responds to it. By
     /// default, as in Node, polling requests have one and WebSocket requests do not.
+    ///
+    /// ```
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().timestamp_requests(true);
+    /// ```
     pub fn timestamp_requests(mut self, timestamps: bool) -> Self {
         self.timestamp_requests = Some(timestamps);
         self
     }
 
     /// Sets the name of the unique parameter (default `t`).
+    ///
+    /// ```
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().timestamp_param("time");
+    /// ```
     pub fn timestamp_param(mut self, name: impl Into<String>) -> Self {
         self.timestamp_param = name.into();
         self
@@ -242,6 +330,12 @@ impl EngineOptions {
     /// with sticky sessions need it; Node's client does so only with `withCredentials`). Cookies
     /// are kept by name across reconnections until they expire. At most 64 cookies of at most 4096
     /// bytes are kept; others are ignored. They are sent only to this server.
+    ///
+    /// ```
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().cookies(false);
+    /// ```
     pub fn cookies(mut self, cookies: bool) -> Self {
         self.cookies = cookies;
         self
@@ -250,6 +344,13 @@ impl EngineOptions {
     /// Sets how long a polling request may take, including the connection (default no limit). A GET
     /// that waits for packets takes up to the server's `pingInterval`, so a shorter limit breaks
     /// idle sessions.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().request_timeout(Duration::from_secs(10));
+    /// ```
     pub fn request_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.request_timeout = timeout.into();
         self
@@ -257,6 +358,13 @@ impl EngineOptions {
 
     /// Sets the time limit of each step of an upgrade: connecting the WebSocket, and probing it
     /// (default 10 s). After that, the session continues with polling.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().upgrade_timeout(Duration::from_secs(5));
+    /// ```
     pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
         self.upgrade_timeout = timeout;
         self
@@ -267,6 +375,12 @@ impl EngineOptions {
     /// The limit is the same over polling and WebSocket. A polling body may contain any number of
     /// messages. A larger message ends the session before it is buffered, with
     /// [`RequestError::TooLarge`](crate::RequestError::TooLarge).
+    ///
+    /// ```
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().max_payload(5_000_000);
+    /// ```
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.max_payload = bytes;
         self
@@ -277,6 +391,12 @@ impl EngineOptions {
     }
 
     /// Sets how many packets may wait to be sent (default 8192).
+    ///
+    /// ```
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().max_queued_packets(1000);
+    /// ```
     pub fn max_queued_packets(mut self, packets: usize) -> Self {
         self.max_queued_packets = packets;
         self
@@ -284,6 +404,12 @@ impl EngineOptions {
 
     /// Sets how many bytes may wait to be sent (default 8 MiB). A queue of which at least half
     /// is free accepts one packet of any size.
+    ///
+    /// ```
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().max_queued_bytes(1024 * 1024);
+    /// ```
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.max_queued_bytes = bytes;
         self
@@ -322,6 +448,12 @@ impl EngineOptions {
     /// that are reached directly, or `*`. Names in upper case work as well, except `HTTP_PROXY` in
     /// a CGI program. `localhost` and loopback addresses never use a proxy. A proxy with another
     /// scheme than `http` or `https` is an error of the manager.
+    ///
+    /// ```
+    /// use socketio_client::EngineOptions;
+    ///
+    /// let options = EngineOptions::new().proxy_from_env();
+    /// ```
     pub fn proxy_from_env(mut self) -> Self {
         self.route = Route::Environment;
         self
@@ -334,6 +466,12 @@ impl EngineOptions {
     }
 
     /// Sets the connector to the server or the proxy (default [`TcpConnector`]).
+    ///
+    /// ```
+    /// use socketio_client::{EngineOptions, TcpConnector};
+    ///
+    /// let options = EngineOptions::new().connector(TcpConnector);
+    /// ```
     pub fn connector(mut self, connector: impl Connector) -> Self {
         self.connector = Arc::new(connector);
         self

@@ -43,6 +43,13 @@ impl ClientFiles {
     /// `package.json` beside or above them, or is derived from the contents. It is weak, because
     /// all encodings of a file share it.
     ///
+    /// ```
+    /// use socketio_server::ClientFiles;
+    ///
+    /// let missing = ClientFiles::from_dir("no/such/folder");
+    /// assert!(missing.is_err());
+    /// ```
+    ///
     /// # Errors
     ///
     /// Returns an error if a file cannot be read, or if none of the files exists.

@@ -100,12 +100,24 @@ impl Default for ServerConfig {
 impl ServerConfig {
     /// Changes the options of the Engine.IO server underneath: path (default `/socket.io/`),
     /// transports, heartbeat and limits.
+    ///
+    /// ```
+    /// use socketio_server::ServerConfig;
+    ///
+    /// let config = ServerConfig::default().engine(|engine| engine.max_payload(5_000_000));
+    /// ```
     pub fn engine(mut self, change: impl FnOnce(EngineConfig) -> EngineConfig) -> Self {
         self.engine = change(self.engine);
         self
     }
 
     /// Sets the path on which requests are served (default `/socket.io/`).
+    ///
+    /// ```
+    /// use socketio_server::ServerConfig;
+    ///
+    /// let config = ServerConfig::default().path("/live/");
+    /// ```
     pub fn path(self, path: &str) -> Self {
         self.engine(|engine| engine.path(path))
     }
@@ -113,6 +125,15 @@ impl ServerConfig {
     /// Sets the encoding of packets (default JSON). All clients of the server must use the same
     /// encoding. `Parser::MsgPack` (feature `msgpack`) is the one of Node's
     /// `socket.io-msgpack-parser`. Handlers do not depend on the encoding.
+    ///
+    /// ```
+    /// # #[cfg(feature = "msgpack")]
+    /// # fn config() {
+    /// use socketio_server::{Parser, ServerConfig};
+    ///
+    /// let config = ServerConfig::default().parser(Parser::MsgPack);
+    /// # }
+    /// ```
     pub fn parser(mut self, parser: Parser) -> Self {
         self.parser = parser;
         self
@@ -137,6 +158,13 @@ impl ServerConfig {
 
     /// Sets the limits on what other nodes can make this one store (see [`ClusterLimits`] for the
     /// defaults).
+    ///
+    /// ```
+    /// use socketio_server::{ClusterLimits, ServerConfig};
+    ///
+    /// let config = ServerConfig::default()
+    ///     .cluster_limits(ClusterLimits::default().max_peers(64));
+    /// ```
     pub fn cluster_limits(mut self, limits: ClusterLimits) -> Self {
         self.cluster = limits;
         self
@@ -144,6 +172,12 @@ impl ServerConfig {
 
     /// Sets the limits of packets and of the state that a connection may keep open (see [`Limits`]
     /// for the defaults).
+    ///
+    /// ```
+    /// use socketio_server::{Limits, ServerConfig};
+    ///
+    /// let config = ServerConfig::default().limits(Limits::default().max_attachments(4));
+    /// ```
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits.into();
         self
@@ -151,6 +185,13 @@ impl ServerConfig {
 
     /// Sets how long a connection may exist without having joined a namespace before it is closed
     /// (default 45 s). The connection is closed even if middlewares are still deciding.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_server::ServerConfig;
+    ///
+    /// let config = ServerConfig::default().connect_timeout(Duration::from_secs(10));
+    /// ```
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -158,6 +199,13 @@ impl ServerConfig {
 
     /// Sets how long to wait for an ack if no `timeout` is given (default 30 s; Node waits
     /// forever).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_server::ServerConfig;
+    ///
+    /// let config = ServerConfig::default().ack_timeout(Duration::from_secs(5));
+    /// ```
     pub fn ack_timeout(mut self, timeout: Duration) -> Self {
         self.ack_timeout = timeout;
         self
@@ -188,6 +236,12 @@ impl ServerConfig {
     /// event starts while the waiting acks take more than half of
     /// [`max_queued_bytes`](EngineConfig::max_queued_bytes). A client therefore costs at most its
     /// queue and the acks of the handlers that were running when the queue was half full.
+    ///
+    /// ```
+    /// use socketio_server::ServerConfig;
+    ///
+    /// let config = ServerConfig::default().max_handlers(64);
+    /// ```
     pub fn max_handlers(mut self, handlers: usize) -> Self {
         self.max_handlers = handlers.max(1);
         self
@@ -198,6 +252,12 @@ impl ServerConfig {
     /// until half of the space is free. The client is still pinged, and its disconnection or
     /// silence is still detected. Acks that a handler awaits cannot be read meanwhile, and may time
     /// out.
+    ///
+    /// ```
+    /// use socketio_server::ServerConfig;
+    ///
+    /// let config = ServerConfig::default().max_inbox_bytes(64 * 1024);
+    /// ```
     pub fn max_inbox_bytes(mut self, bytes: usize) -> Self {
         self.max_inbox_bytes = bytes;
         self
@@ -205,6 +265,12 @@ impl ServerConfig {
 
     /// Sets how many rooms one socket may be in (default 1024). The room of its own id does not
     /// count. Beyond it, a join is refused ([`JoinError::TooManyRooms`](crate::JoinError)).
+    ///
+    /// ```
+    /// use socketio_server::ServerConfig;
+    ///
+    /// let config = ServerConfig::default().max_rooms(50);
+    /// ```
     pub fn max_rooms(mut self, rooms: usize) -> Self {
         self.max_rooms = rooms;
         self
@@ -215,6 +281,12 @@ impl ServerConfig {
     /// `max_rooms` names of this length. A longer name is refused
     /// ([`JoinError::NameTooLong`](crate::JoinError)), even if another node makes sockets of this
     /// node join.
+    ///
+    /// ```
+    /// use socketio_server::ServerConfig;
+    ///
+    /// let config = ServerConfig::default().max_room_name(64);
+    /// ```
     pub fn max_room_name(mut self, bytes: usize) -> Self {
         self.max_room_name = bytes;
         self
@@ -224,6 +296,12 @@ impl ServerConfig {
     /// KiB; Node only limits the size of a message). The limit applies to the sum over all
     /// namespaces that the connection has joined or waits for. The server keeps the data as long as
     /// the sockets. A CONNECT beyond the limit is refused with "auth larger than … bytes".
+    ///
+    /// ```
+    /// use socketio_server::ServerConfig;
+    ///
+    /// let config = ServerConfig::default().max_auth_bytes(4096);
+    /// ```
     pub fn max_auth_bytes(mut self, bytes: usize) -> Self {
         self.max_auth_bytes = bytes;
         self
@@ -231,6 +309,12 @@ impl ServerConfig {
 
     /// Sets whether the running time of handlers is summed up in [`Stats::handlers`](crate::Stats)
     /// (off by default). Costs two readings of the clock per handler.
+    ///
+    /// ```
+    /// use socketio_server::ServerConfig;
+    ///
+    /// let config = ServerConfig::default().measure_handlers(true);
+    /// ```
     pub fn measure_handlers(mut self, measure: bool) -> Self {
         self.measure_handlers = measure;
         self
@@ -238,6 +322,17 @@ impl ServerConfig {
 
     /// Provides a value that handlers take as [`State<T>`](crate::State). There is one value per
     /// type, and none by default.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use socketio_server::{Server, ServerConfig, State};
+    ///
+    /// struct Names(Vec<String>);
+    ///
+    /// let config = ServerConfig::default().state(Arc::new(Names(Vec::new())));
+    /// let io = Server::with_config(config);
+    /// io.on("names", |State(names): State<Arc<Names>>| names.0.clone());
+    /// ```
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
         self.state.insert(state);
         self
@@ -295,6 +390,13 @@ impl ServerConfig {
     }
 
     /// Limits how fast each socket may send events (default: no limit).
+    ///
+    /// ```
+    /// use socketio_server::{Rate, RateLimit, ServerConfig};
+    ///
+    /// let config = ServerConfig::default()
+    ///     .rate_limit(RateLimit::default().events(Rate::per_second(20)));
+    /// ```
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
         self.rate_limit = Some(limit);
         self
@@ -302,6 +404,12 @@ impl ServerConfig {
 
     /// Sets how many namespaces may exist because clients asked for them (default 10 000; an empty
     /// one costs about half a kilobyte). Beyond it, CONNECT is refused with "too many namespaces".
+    ///
+    /// ```
+    /// use socketio_server::ServerConfig;
+    ///
+    /// let config = ServerConfig::default().max_dynamic_namespaces(100);
+    /// ```
     pub fn max_dynamic_namespaces(mut self, namespaces: usize) -> Self {
         self.max_dynamic_namespaces = namespaces;
         self
@@ -310,6 +418,12 @@ impl ServerConfig {
     /// Sets whether a namespace created by a parent is removed when its last client has left
     /// (default `true`; in Node `false`). A namespace that the application has declared with
     /// [`of`](crate::Server::of) stays.
+    ///
+    /// ```
+    /// use socketio_server::ServerConfig;
+    ///
+    /// let config = ServerConfig::default().cleanup_empty_child_namespaces(false);
+    /// ```
     pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
         self.cleanup_empty_child_namespaces = cleanup;
         self
@@ -336,6 +450,12 @@ impl ServerConfig {
     /// returns in time gets back its id, rooms and data, and the events it has missed. This works
     /// on any node if the [adapter](Self::adapter)'s engine keeps a log. See [`Recovery`] for the
     /// costs.
+    ///
+    /// ```
+    /// use socketio_server::{Recovery, ServerConfig};
+    ///
+    /// let config = ServerConfig::default().connection_state_recovery(Recovery::default());
+    /// ```
     pub fn connection_state_recovery(mut self, recovery: Recovery) -> Self {
         self.recovery = Some(recovery);
         self
@@ -343,6 +463,12 @@ impl ServerConfig {
 
     /// Sets the treatment of a client whose queue is full when a broadcast reaches it (default: it
     /// is disconnected).
+    ///
+    /// ```
+    /// use socketio_server::{Overflow, ServerConfig};
+    ///
+    /// let config = ServerConfig::default().overflow(Overflow::Drop);
+    /// ```
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self

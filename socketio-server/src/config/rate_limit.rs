@@ -50,16 +50,34 @@ pub struct Rate {
 
 impl RateLimit {
     /// Sets the rate of events (default: no limit).
+    ///
+    /// ```
+    /// use socketio_server::{Rate, RateLimit};
+    ///
+    /// let limit = RateLimit::default().events(Rate::per_second(20));
+    /// ```
     pub fn events(self, rate: Rate) -> Self {
         Self { events: Some(rate), ..self }
     }
 
     /// Sets the rate of bytes, including event names and attachments (default: no limit).
+    ///
+    /// ```
+    /// use socketio_server::{Rate, RateLimit};
+    ///
+    /// let limit = RateLimit::default().bytes(Rate::per_second(50_000));
+    /// ```
     pub fn bytes(self, rate: Rate) -> Self {
         Self { bytes: Some(rate), ..self }
     }
 
     /// Sets the treatment of a socket that sends too fast (default: the event is dropped).
+    ///
+    /// ```
+    /// use socketio_server::{Excess, RateLimit};
+    ///
+    /// let limit = RateLimit::default().excess(Excess::Disconnect);
+    /// ```
     pub fn excess(self, excess: Excess) -> Self {
         Self { excess, ..self }
     }
@@ -67,11 +85,19 @@ impl RateLimit {
 
 impl Rate {
     /// Creates a rate of `units` per second in the long run, and a burst of as many.
+    ///
+    /// ```
+    /// let rate = socketio_server::Rate::per_second(20);
+    /// ```
     pub fn per_second(units: u32) -> Self {
         Self { per_second: units.into(), burst: units.into() }
     }
 
     /// Sets how many units may be used at once after a pause (default: the units of one second).
+    ///
+    /// ```
+    /// let rate = socketio_server::Rate::per_second(20).burst(100);
+    /// ```
     pub fn burst(self, units: u32) -> Self {
         Self { burst: units.into(), ..self }
     }

@@ -82,6 +82,13 @@ impl Default for Recovery {
 
 impl Recovery {
     /// Sets how long a client may stay disconnected (default 2 min).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_server::Recovery;
+    ///
+    /// let recovery = Recovery::default().max_disconnection_duration(Duration::from_secs(300));
+    /// ```
     pub fn max_disconnection_duration(mut self, duration: Duration) -> Self {
         self.max_disconnection_duration = duration;
         self
@@ -93,6 +100,12 @@ impl Recovery {
     /// A session that was stored by a Node server does not name its namespace, so its client goes
     /// through the middlewares in any case. A middleware that sets data should check
     /// [`Socket::recovered`](crate::Socket::recovered) first.
+    ///
+    /// ```
+    /// use socketio_server::Recovery;
+    ///
+    /// let recovery = Recovery::default().skip_middlewares(false);
+    /// ```
     pub fn skip_middlewares(mut self, skip: bool) -> Self {
         self.skip_middlewares = skip;
         self
@@ -100,6 +113,13 @@ impl Recovery {
 
     /// Sets the maximum age of events that can be recovered (default: `max_disconnection_duration`
     /// plus the time until a vanished client is detected).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_server::Recovery;
+    ///
+    /// let recovery = Recovery::default().max_age(Duration::from_secs(600));
+    /// ```
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
@@ -107,6 +127,12 @@ impl Recovery {
 
     /// Sets how many events are stored per namespace (default 10 000). A client that missed older
     /// events gets a new session.
+    ///
+    /// ```
+    /// use socketio_server::Recovery;
+    ///
+    /// let recovery = Recovery::default().max_packets(1000);
+    /// ```
     pub fn max_packets(mut self, packets: usize) -> Self {
         self.max_packets = packets;
         self
@@ -114,6 +140,12 @@ impl Recovery {
 
     /// Sets how many bytes of events are stored per namespace, including their bookkeeping (default
     /// 16 MiB). A client that missed older events gets a new session.
+    ///
+    /// ```
+    /// use socketio_server::Recovery;
+    ///
+    /// let recovery = Recovery::default().max_bytes(1024 * 1024);
+    /// ```
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
@@ -121,6 +153,12 @@ impl Recovery {
 
     /// Sets how many sessions are stored per namespace (default 10 000). Beyond it, the session
     /// that was lost first is dropped.
+    ///
+    /// ```
+    /// use socketio_server::Recovery;
+    ///
+    /// let recovery = Recovery::default().max_sessions(500);
+    /// ```
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.max_sessions = sessions;
         self
@@ -152,6 +190,12 @@ impl Recovery {
 
     /// Sets how many events of [`Socket::emit_reliably`](crate::Socket::emit_reliably) may be
     /// pending per socket (default 256). Further ones are refused.
+    ///
+    /// ```
+    /// use socketio_server::Recovery;
+    ///
+    /// let recovery = Recovery::default().max_reliable_packets(64);
+    /// ```
     pub fn max_reliable_packets(mut self, packets: usize) -> Self {
         self.max_reliable.0 = packets;
         self
@@ -159,6 +203,12 @@ impl Recovery {
 
     /// Sets how many bytes of such events may be pending per socket (default 1 MiB). Further ones
     /// are refused.
+    ///
+    /// ```
+    /// use socketio_server::Recovery;
+    ///
+    /// let recovery = Recovery::default().max_reliable_bytes(64 * 1024);
+    /// ```
     pub fn max_reliable_bytes(mut self, bytes: usize) -> Self {
         self.max_reliable.1 = bytes;
         self

@@ -205,7 +205,7 @@ impl Log {
         );
         let number = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
         let (packets, bytes) = (number(size.packets.saturating_add(1)), number(size.bytes));
-        let max = number(limits.get_max_message_bytes());
+        let max = number(limits.max_message_bytes);
         let params: Params<'_> = &[
             (&nsp, Type::TEXT),
             (&from, Type::INT8),
