@@ -5,8 +5,10 @@ import { execFile } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 
+import { Emitter as MongoEmitter } from '@socket.io/mongo-emitter';
 import { Emitter as PostgresEmitter } from '@socket.io/postgres-emitter';
 import { Emitter as RedisEmitter } from '@socket.io/redis-emitter';
+import { MongoClient } from 'mongodb';
 import pg from 'pg';
 import { createClient } from 'redis';
 
@@ -29,13 +31,18 @@ const NODES = {
     const pool = new pg.Pool({ connectionString: url });
     return [new PostgresEmitter(pool), () => pool.end()];
   },
+  async mongodb(adapter, { url }) {
+    const client = await new MongoClient(url).connect();
+    return [new MongoEmitter(client.db('test').collection('events')), () => client.close()];
+  },
 };
 
-const FORMATS = ['redis', 'redis-sharded', 'redis-streams', 'postgres', 'nats'];
+const FORMATS = ['redis', 'redis-sharded', 'redis-streams', 'postgres', 'mongodb', 'nats'];
 const EMITTERS = [
   { whose: "Node's emitter", adapter: 'redis', make: NODES.redis, kinds: ['rust', 'node'] },
   // Its messages lack the namespace, and Node's servers of that version drop them.
   { whose: "Node's emitter", adapter: 'postgres', make: NODES.postgres, kinds: ['rust'] },
+  { whose: "Node's emitter", adapter: 'mongodb', make: NODES.mongodb, kinds: ['rust', 'node'] },
   ...FORMATS.map((adapter) => {
     return { whose: 'our emitter', adapter, make: ourEmitter, kinds: NODE.includes(adapter) ? ['rust', 'node'] : ['rust', 'rust'] };
   }),
@@ -190,8 +197,8 @@ function speaks({ whose, adapter, make, kinds, cluster }) {
     }
     test('a server-side event reaches all servers', async () => {
       const log = async (client) => (await client.op('serverSideLog')).filter(([name]) => name === 'event');
-      // The requests of the classic adapter are JSON.
-      const args = [1, 'ü', { list: [null] }, ...(adapter === 'redis' ? [] : binary)];
+      // The requests of the classic adapter are JSON, and Node's adapter for MongoDB does not convert the binary values of BSON here.
+      const args = [1, 'ü', { list: [null] }, ...(['redis', 'mongodb'].includes(adapter) ? [] : binary)];
       await emitter.serverSideEmit('event', ...args);
       await emitter.of('/chat').serverSideEmit('event', 'chat');
       for (const [members, wanted] of [[clients.all, ['event', ...args]], [clients.chat, ['event', 'chat']]]) {
@@ -202,8 +209,8 @@ function speaks({ whose, adapter, make, kinds, cluster }) {
       }
       for (const [, words] of await heard()) assert.deepEqual(words, []);
     });
-    // Node's emitter for PostgreSQL uses several connections, and a Redis Cluster keeps the channels of rooms on several nodes.
-    if (make !== NODES.postgres && !(cluster && adapter === 'redis-sharded')) test('events arrive in order', async () => {
+    // Node's emitters for PostgreSQL and MongoDB use several connections, and a Redis Cluster keeps the channels of rooms on several nodes.
+    if (![NODES.postgres, NODES.mongodb].includes(make) && !(cluster && adapter === 'redis-sharded')) test('events arrive in order', async () => {
       const numbers = Array.from({ length: 100 }, (_, i) => i);
       for (const i of numbers) void emitter.to([[], 'room', ['room', 'other']][i % 3]).emit('n', i);
       for (const [who, words] of await heard()) {

@@ -1,6 +1,6 @@
 // One node of a cluster: Node's server with the contract of the `cluster` rig, so that the two can be mixed.
 //
-// Environment: PORT, NAME, ADAPTER (memory, redis, redis-sharded, redis-streams, postgres), URL (with commas between a Redis
+// Environment: PORT, NAME, ADAPTER (memory, redis, redis-sharded, redis-streams, postgres, mongodb), URL (with commas between a Redis
 // Cluster's nodes), PREFIX, RECOVERY=1, PING_INTERVAL and PING_TIMEOUT in milliseconds, CLIENT=ioredis for the other Redis client,
 // ADMIN=1 for the Admin UI, RELEASE (a folder of `releases/`) for older packages, which are installed below RELEASES.
 
@@ -68,6 +68,11 @@ async function adapter() {
       await table(pool);
       joined = () => sleep(300);
       return require('@socket.io/postgres-adapter').createAdapter(pool, { errorHandler: () => {}, ...(PREFIX && { channelPrefix: PREFIX }) });
+    }
+    case 'mongodb': {
+      const client = await new (require('mongodb').MongoClient)(url).connect();
+      joined = () => sleep(300);
+      return require('@socket.io/mongo-adapter').createAdapter(client.db('test').collection(PREFIX ?? 'events'));
     }
     default:
       throw new Error(`no such adapter here: ${ADAPTER}`);

@@ -3,6 +3,7 @@
 import { connect } from 'node:net';
 
 import { encode } from 'notepack.io';
+import { MongoClient } from 'mongodb';
 import pg from 'pg';
 import { createClient } from 'redis';
 
@@ -87,6 +88,13 @@ const SENDERS = {
       await notify(JSON.stringify({ ...header, attachmentId: rows[0].id }));
     }
     await client.end();
+  },
+  async mongodb(url, prefix) {
+    const client = await new MongoClient(url).connect();
+    const documents = client.db('test').collection(prefix);
+    const objects = MESSAGES.filter((each) => each?.constructor === Object);
+    await documents.insertMany(objects.map((each) => ({ ...each })), { ordered: false });
+    await client.close();
   },
   async nats(url, prefix) {
     const { hostname, port } = new URL(url);

@@ -1,7 +1,7 @@
 // The mixes of nodes, and their engines.
 
 /** Adapters that exist for Node. */
-export const NODE = ['redis', 'redis-sharded', 'redis-streams', 'postgres'];
+export const NODE = ['redis', 'redis-sharded', 'redis-streams', 'postgres', 'mongodb'];
 /** Adapters of ours. */
 const RUST = [...NODE, 'nats'];
 
@@ -21,7 +21,7 @@ export const MIXES = [
 const RELEASES = {
   4.5: ['redis', 'postgres'],
   4.6: ['redis', 'redis-streams', 'postgres'],
-  4.7: NODE,
+  4.7: NODE.filter((adapter) => adapter !== 'mongodb'),
 };
 
 /**

@@ -1,9 +1,9 @@
 //! The engines, one per feature.
 
-#[cfg(any(feature = "redis", feature = "postgres", feature = "nats"))]
+#[cfg(any(feature = "redis", feature = "postgres", feature = "mongodb", feature = "nats"))]
 use socketio_adapter::{AdapterError, BoxFuture, Message};
 
-#[cfg(any(feature = "redis", feature = "postgres", feature = "nats"))]
+#[cfg(any(feature = "redis", feature = "postgres", feature = "mongodb", feature = "nats"))]
 use crate::emitter::{Emitter, Publish};
 
 #[cfg(feature = "redis")]
@@ -92,6 +92,29 @@ mod on_postgres {
             let publisher = Publisher::start(config)?;
             publisher.connected().await?;
             Ok(Self::new(publisher))
+        }
+    }
+}
+
+#[cfg(feature = "mongodb")]
+mod on_mongodb {
+    use socketio_adapter_mongodb::{MongoConfig, Publisher};
+
+    use super::{AdapterError, BoxFuture, Emitter, Message, Publish};
+
+    impl Publish for Publisher {
+        fn publish<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), AdapterError>> {
+            Box::pin(async move { Ok(Publisher::publish(self, message).await?) })
+        }
+    }
+
+    impl Emitter {
+        /// Creates an emitter for a cluster on MongoDB, whose servers use
+        /// [`MongoAdapter`](socketio_adapter_mongodb::MongoAdapter) or Node's
+        /// `@socket.io/mongo-adapter`. The options are those of the adapter. Options for listening
+        /// have no effect.
+        pub fn mongodb(config: MongoConfig) -> Self {
+            Self::new(Publisher::new(config))
         }
     }
 }

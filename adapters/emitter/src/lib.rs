@@ -3,7 +3,7 @@
 //!
 //! An [`Emitter`] publishes the same messages as Node's emitters, so the servers of the cluster may
 //! be Node's or ours. Each engine is a feature that is off by default: `redis` (and `redis-tls`),
-//! `postgres`, `nats`.
+//! `postgres`, `mongodb`, `nats`.
 //!
 #![cfg_attr(feature = "postgres", doc = "```no_run")]
 #![cfg_attr(not(feature = "postgres"), doc = "```ignore")]
@@ -30,6 +30,8 @@ mod engines;
 pub use broadcast::Broadcast;
 pub use emitter::{EmitError, Emitter, Publish};
 pub use socketio_adapter::{AdapterError, EncodeError, IntoRooms, Message, Room};
+#[cfg(feature = "mongodb")]
+pub use socketio_adapter_mongodb as mongodb;
 #[cfg(feature = "nats")]
 pub use socketio_adapter_nats as nats;
 #[cfg(feature = "postgres")]

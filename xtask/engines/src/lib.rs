@@ -1,4 +1,5 @@
-//! Starts and stops the real engines that tests run against: Redis, PostgreSQL, NATS.
+//! Starts and stops the real engines that tests run against: Redis, PostgreSQL,
+//! NATS, and a server of MongoDB's protocol.
 //!
 //! Each engine is a process of its own on a free port of 127.0.0.1, with a scratch folder below the
 //! system's folder for temporary files. Dropping the value removes the process and the folder. They
@@ -19,6 +20,7 @@
 //! `restart`, `pause` and `resume`, one per line, and exits at the end of its input.
 
 mod engine;
+mod mongo;
 mod nats;
 mod port;
 mod postgres;
@@ -28,6 +30,7 @@ mod tls;
 mod watched;
 
 pub use engine::Engine;
+pub use mongo::Mongo;
 pub use nats::{Nats, NatsCluster};
 pub use postgres::Postgres;
 pub use program::Error;

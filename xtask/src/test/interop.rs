@@ -7,6 +7,7 @@ use std::process::Command;
 use super::counts;
 use super::install;
 use super::outcome::Outcome;
+use super::python;
 use super::suites::libtest;
 use crate::workspace::Workspace;
 use crate::{npm, process};
@@ -75,6 +76,7 @@ pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     node.env("SCALED_CHAT", workspace.root.join("adapters/emitter/examples/scaled_chat"));
     node.env("SCALED_CHAT_PROGRAM", programs.example("scaled_chat"));
     node.env("RELEASES", older_releases(workspace)?);
+    node.env("SECANTUSD", python::secantusdb(workspace)?);
     node.env("NGINX_SERVER", installed("nginx")?).env("HAPROXY_SERVER", installed("haproxy")?);
     run(3, &folder, "cluster", &mut node)
 }

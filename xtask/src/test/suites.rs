@@ -168,13 +168,17 @@ fn tests(workspace: &Workspace) -> Result<Outcome, String> {
             let report = workspace.target("nextest/default/junit.xml");
             // Removes the previous report, which must not be taken for this run's.
             let _ = fs::remove_file(&report);
-            let status = process::run(nextest.arg("run").args(selected))?;
+            let secantusdb = python::secantusdb(workspace)?;
+            let status =
+                process::run(nextest.env("SECANTUSD", secantusdb).arg("run").args(selected))?;
             let report = fs::read_to_string(report).unwrap_or_default();
             counts::junit(&report, status.success(), "`cargo nextest` failed outside the tests")
         }
         Err(why) => {
             println!("{why}; `cargo test` takes its place");
-            libtest(workspace.cargo().arg("test").args(selected).arg("--no-fail-fast"))?
+            let mut cargo = workspace.cargo();
+            cargo.env("SECANTUSD", python::secantusdb(workspace)?);
+            libtest(cargo.arg("test").args(selected).arg("--no-fail-fast"))?
         }
     };
     let mut doc = workspace.cargo();

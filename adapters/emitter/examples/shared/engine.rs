@@ -1,11 +1,12 @@
 //! Connects an emitter to the engine of an address: `redis://`, `redis+sharded://`,
-//! `redis+streams://`, `postgres://`, `nats://`, or `postgres+log://` and `nats+jetstream://` if
-//! the servers keep a log. A `redis` address may list several nodes of a Redis Cluster, separated by commas.
+//! `redis+streams://`, `postgres://`, `mongodb://` for the collection `test.events`, `nats://`, or
+//! `postgres+log://` and `nats+jetstream://` if the servers keep a log. A `redis` address may list several nodes of a Redis Cluster, separated by commas.
 
 use std::error::Error;
 
 use socketio_emitter::{
     Emitter,
+    mongodb::{MongoConfig, mongodb::Client},
     nats::{JetStream, NatsConfig, async_nats},
     postgres::{EventLog, PostgresConfig},
     redis::{Nodes, RedisAdapter},
@@ -21,6 +22,10 @@ pub(crate) async fn connect(url: &str) -> Result<Emitter, Box<dyn Error>> {
         "postgres+log" => {
             let config = PostgresConfig::new(format!("postgres://{rest}").parse()?);
             Emitter::postgres(config.connection_state_recovery(EventLog::default())).await?
+        }
+        "mongodb" => {
+            let database = Client::with_uri_str(url).await?.database("test");
+            Emitter::mongodb(MongoConfig::new(database.collection("events")))
         }
         "nats" => Emitter::nats(NatsConfig::new(async_nats::connect(url).await?))?,
         "nats+jetstream" => {

@@ -2,6 +2,7 @@
 
 use std::{error::Error, sync::Arc};
 
+use socketio_adapter_mongodb::{MongoAdapter, MongoConfig, mongodb};
 use socketio_adapter_nats::{JetStream, NatsAdapter, NatsConfig, connect_options};
 use socketio_adapter_postgres::{EventLog, PostgresAdapter, PostgresConfig};
 use socketio_adapter_redis::{Nodes, RedisAdapter};
@@ -42,6 +43,11 @@ pub(crate) async fn named(
             }
             None => RedisAdapter::streams(nodes(url)).build()?,
         },
+        "mongodb" => {
+            let database = mongodb::Client::with_uri_str(url).await?.database("test");
+            let collection = database.collection(&prefix.unwrap_or_else(|| "events".into()));
+            MongoAdapter::new(MongoConfig::new(collection))
+        }
         "nats" => {
             let mut config = NatsConfig::new(connect_options().connect(url).await?);
             if recovery {

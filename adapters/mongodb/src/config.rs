@@ -1,0 +1,104 @@
+//! Options of the adapter.
+
+use std::{fmt, time::Duration};
+
+use mongodb::{Collection, bson::Document};
+use socketio_adapter::{ClusterLimits, Heartbeats};
+
+/// Configuration of a [`MongoAdapter`](crate::MongoAdapter) or a [`Publisher`](crate::Publisher).
+/// The defaults are those of Node's adapter.
+#[derive(Clone)]
+#[must_use]
+pub struct MongoConfig {
+    pub(crate) collection: Collection<Document>,
+    pub(crate) add_created_at_field: bool,
+    pub(crate) timeout: Duration,
+    pub(crate) heartbeats: Heartbeats,
+    pub(crate) limits: ClusterLimits,
+}
+
+impl MongoConfig {
+    /// Creates a configuration for a collection, which all nodes of the cluster use. The adapter
+    /// uses the client of the collection with its options, such as TLS and the write concern.
+    pub fn new(collection: Collection<Document>) -> Self {
+        Self {
+            collection,
+            add_created_at_field: false,
+            timeout: Duration::from_secs(5),
+            heartbeats: Heartbeats::default(),
+            limits: ClusterLimits::default(),
+        }
+    }
+
+    /// Sets whether each document has its time in the field `createdAt` (default no). A collection
+    /// that is not capped needs it, together with a TTL index:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_adapter_mongodb::mongodb::{
+    ///     Collection, IndexModel, bson::{Document, doc}, error::Result, options::IndexOptions,
+    /// };
+    ///
+    /// async fn prepare(collection: &Collection<Document>) -> Result<()> {
+    ///     let hour = Duration::from_secs(3600);
+    ///     let options = IndexOptions::builder().expire_after(hour).build();
+    ///     let index = IndexModel::builder().keys(doc! { "createdAt": 1 }).options(options);
+    ///     collection.create_index(index.build()).await.map(drop)
+    /// }
+    /// # let _ = prepare;
+    /// ```
+    pub fn add_created_at_field(mut self, add: bool) -> Self {
+        self.add_created_at_field = add;
+        self
+    }
+
+    /// Sets how long MongoDB may take to accept a message, or to open the change stream (default 5
+    /// s).
+    ///
+    /// ```
+    /// # use socketio_adapter_mongodb::MongoConfig;
+    /// # fn example(config: MongoConfig) -> MongoConfig {
+    /// config.timeout(std::time::Duration::from_secs(2))
+    /// # }
+    /// ```
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how nodes announce themselves (default: a heartbeat every 5 s, gone after 10 s).
+    ///
+    /// ```
+    /// # use socketio_adapter_mongodb::MongoConfig;
+    /// # fn example(config: MongoConfig) -> MongoConfig {
+    /// config.heartbeats(socketio_adapter::Heartbeats::default())
+    /// # }
+    /// ```
+    pub fn heartbeats(mut self, heartbeats: Heartbeats) -> Self {
+        self.heartbeats = heartbeats;
+        self
+    }
+
+    /// Sets the maximum size of one message in bytes of BSON (default 10 000 000). Larger messages
+    /// are neither sent nor decoded. MongoDB accepts 16 MiB.
+    ///
+    /// ```
+    /// # use socketio_adapter_mongodb::MongoConfig;
+    /// # fn example(config: MongoConfig) -> MongoConfig {
+    /// config.max_message_bytes(1_000_000)
+    /// # }
+    /// ```
+    pub fn max_message_bytes(mut self, bytes: usize) -> Self {
+        self.limits = self.limits.max_message_bytes(bytes);
+        self
+    }
+}
+
+impl fmt::Debug for MongoConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MongoConfig")
+            .field("collection", &self.collection.namespace())
+            .field("add_created_at_field", &self.add_created_at_field)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,185 @@
+//! Messages as documents: `type`, `data`, `uid` and `nsp`, as Node's adapter inserts them.
+
+use mongodb::bson::{Binary, Bson, Document, RawDocumentBuf, spec::BinarySubtype};
+use socketio_adapter::{Body, ClusterLimits, Message, MessageError};
+use socketio_parser::{Nsp, Object, Value};
+
+/// The number of Node's documents that contain a session.
+const SESSION: u64 = 13;
+
+/// Encodes a message.
+pub(crate) fn encode(message: &Message, limits: &ClusterLimits) -> Result<Document, MessageError> {
+    let mut document = Document::new();
+    document.insert("type", i32::from(message.body.number()));
+    if let Some(data) = message.body.to_value() {
+        document.insert("data", to_bson(data));
+    }
+    document.insert("uid", message.uid.as_str());
+    document.insert("nsp", message.nsp.as_str());
+    let encoded = RawDocumentBuf::try_from(&document);
+    let encoded = encoded.map_err(|_| MessageError::Malformed("BSON cannot represent it"))?;
+    let (bytes, limit) = (encoded.as_bytes().len(), limits.max_message_bytes);
+    if bytes > limit {
+        return Err(MessageError::TooLarge { bytes, limit });
+    }
+    Ok(document)
+}
+
+/// Decodes a document. Returns `None` if it contains a session.
+pub(crate) fn decode(
+    document: RawDocumentBuf,
+    limits: &ClusterLimits,
+) -> Result<Option<Message>, MessageError> {
+    let (bytes, limit) = (document.as_bytes().len(), limits.max_message_bytes);
+    if bytes > limit {
+        return Err(MessageError::TooLarge { bytes, limit });
+    }
+    let document = Document::try_from(document);
+    let mut document = document.map_err(|_| MessageError::Malformed("not BSON"))?;
+    let number = document.get("type").and_then(integer).ok_or(MessageError::Field("type"))?;
+    if number == SESSION {
+        return Ok(None);
+    }
+    let uid = document.get_str("uid").map_err(|_| MessageError::Field("uid"))?.to_owned();
+    let nsp = document.get_str("nsp").map_err(|_| MessageError::Field("nsp"))?;
+    let nsp = Nsp::unchecked(nsp);
+    let data = document.remove("data").map(from_bson).unwrap_or_default();
+    let body = Body::from_value(number, data)?;
+    Ok(Some(Message { uid: uid.into(), nsp, body, seq: None }))
+}
+
+fn to_bson(value: Value) -> Bson {
+    match value {
+        Value::Null => Bson::Null,
+        Value::Bool(value) => Bson::Boolean(value),
+        // Like Node's driver: an integer of 32 bits, or a double.
+        Value::Number(number) => match number.as_i64().map(i32::try_from) {
+            Some(Ok(number)) => Bson::Int32(number),
+            _ => Bson::Double(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => Bson::String(text),
+        Value::Binary(bytes) => {
+            Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() })
+        }
+        Value::Array(items) => Bson::Array(items.into_iter().map(to_bson).collect()),
+        Value::Object(members) => {
+            let mut document = Document::new();
+            for (name, value) in members {
+                document.insert(name, to_bson(value));
+            }
+            Bson::Document(document)
+        }
+    }
+}
+
+/// Decodes a value. Values that JSON lacks become what Node's servers send to clients: dates and
+/// ids are texts, and other types of MongoDB are `null`.
+fn from_bson(bson: Bson) -> Value {
+    match bson {
+        Bson::Boolean(value) => Value::Bool(value),
+        Bson::Int32(number) => number.into(),
+        Bson::Int64(number) => number.into(),
+        Bson::Double(number) => double(number),
+        Bson::String(text) => Value::String(text),
+        Bson::Binary(binary) => Value::Binary(binary.bytes.into()),
+        Bson::Array(items) => Value::Array(items.into_iter().map(from_bson).collect()),
+        Bson::Document(document) => {
+            let members = document.into_iter().map(|(name, value)| (name, from_bson(value)));
+            Value::Object(members.collect::<Object>())
+        }
+        Bson::DateTime(date) => date.try_to_rfc3339_string().map_or(Value::Null, Value::String),
+        Bson::ObjectId(id) => Value::String(id.to_hex()),
+        _ => Value::Null,
+    }
+}
+
+/// Decodes a double. Node's driver also encodes integers of more than 32 bits as doubles.
+fn double(number: f64) -> Value {
+    const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
+    match number.fract() == 0.0 && number.abs() <= MAX_SAFE {
+        true => (number as i64).into(),
+        false => number.into(),
+    }
+}
+
+fn integer(bson: &Bson) -> Option<u64> {
+    match bson {
+        Bson::Int32(number) => u64::try_from(*number).ok(),
+        Bson::Int64(number) => u64::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{doc, oid::ObjectId};
+    use socketio_adapter::{Selection, event_args};
+    use socketio_parser::{Binary as Bytes, value};
+
+    use super::*;
+
+    fn message(args: &impl serde::Serialize) -> Message {
+        let args = event_args("x", args).unwrap();
+        let body = Body::Broadcast { args, selection: Selection::default(), request: None };
+        Message { uid: "0a785282676f06c9".into(), nsp: Nsp::root(), body, seq: None }
+    }
+
+    fn raw(document: &Document) -> RawDocumentBuf {
+        RawDocumentBuf::try_from(document).unwrap()
+    }
+
+    #[test]
+    fn a_message_is_the_document_of_nodes_adapter() {
+        let limits = ClusterLimits::default();
+        let message = message(&(1, 1_099_511_627_776_u64, 1.5, Bytes(vec![1, 2].into())));
+        let bytes = Binary { subtype: BinarySubtype::Generic, bytes: vec![1, 2] };
+        let node = doc! {
+            "type": 3,
+            "data": {
+                "packet": { "type": 2, "data": ["x", 1, 1_099_511_627_776.0, 1.5, bytes] },
+                "opts": { "rooms": [], "except": [], "flags": {} },
+            },
+            "uid": "0a785282676f06c9",
+            "nsp": "/",
+        };
+        let document = encode(&message, &limits).unwrap();
+        assert_eq!(document, node);
+        assert_eq!(decode(raw(&document), &limits).unwrap(), Some(message));
+    }
+
+    #[test]
+    fn values_of_mongodb_become_what_clients_of_nodes_servers_get() {
+        let id = ObjectId::parse_str("6b0cce06f85d6c83ff703abb").unwrap();
+        let date = mongodb::bson::DateTime::from_millis(1500);
+        let decoded = from_bson(Bson::Array(vec![id.into(), date.into(), Bson::Undefined]));
+        let expected = value!(["6b0cce06f85d6c83ff703abb", "1970-01-01T00:00:01.5Z", null]);
+        assert_eq!(decoded, expected);
+    }
+
+    #[test]
+    fn malformed_documents_are_refused_and_sessions_are_skipped() {
+        let limits = ClusterLimits::default();
+        for bad in [
+            doc! {},
+            doc! { "type": "3", "uid": "u", "nsp": "/" },
+            doc! { "type": -1, "uid": "u", "nsp": "/" },
+            doc! { "type": 99, "uid": "u", "nsp": "/" },
+            doc! { "type": 2, "nsp": "/" },
+            doc! { "type": 2, "uid": "u" },
+            doc! { "type": 3, "uid": "u", "nsp": "/", "data": { "packet": 1 } },
+        ] {
+            assert!(decode(raw(&bad), &limits).is_err(), "{bad}");
+        }
+        let session = doc! { "type": 13, "uid": "u", "nsp": "/", "data": { "pid": "p" } };
+        assert_eq!(decode(raw(&session), &limits).unwrap(), None);
+        let small = ClusterLimits::default().max_message_bytes(100);
+        assert!(matches!(
+            encode(&message(&"x".repeat(100)), &small),
+            Err(MessageError::TooLarge { .. })
+        ));
+        assert!(matches!(
+            decode(raw(&doc! { "x": "x".repeat(100) }), &small),
+            Err(MessageError::TooLarge { .. })
+        ));
+    }
+}

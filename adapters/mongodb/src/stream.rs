@@ -1,0 +1,178 @@
+//! The change stream, which all namespaces of a server share.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, Weak},
+    time::Duration,
+};
+
+use futures_core::Stream as _;
+use mongodb::{
+    bson::{RawDocumentBuf, doc},
+    change_stream::{
+        ChangeStream,
+        event::{ChangeStreamEvent, ResumeToken},
+    },
+    error::ErrorKind,
+};
+use socketio_adapter::{Inbox, Message, MessageError, Seat};
+use tokio::sync::watch;
+
+use crate::{config::MongoConfig, document::decode, error::MongoError, sync::lock};
+
+/// How long the reader waits before it opens the stream again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The namespaces that have joined, and the state of the stream.
+#[derive(Default)]
+pub(crate) struct Members {
+    members: Mutex<Vec<(Seat, Arc<dyn Inbox>)>>,
+    state: watch::Sender<State>,
+}
+
+#[derive(Clone, Default)]
+enum State {
+    /// The stream is being opened for the first time.
+    #[default]
+    Opening,
+    Open,
+    /// The stream could not be opened, for this reason.
+    Failed(String),
+}
+
+/// A namespace's membership, which ends when this is dropped.
+pub(crate) struct Membership {
+    members: Weak<Members>,
+    seat: Seat,
+}
+
+impl Members {
+    /// Adds a namespace.
+    pub(crate) fn join(self: &Arc<Self>, seat: Seat, inbox: Arc<dyn Inbox>) -> Membership {
+        self.members().push((seat.clone(), inbox));
+        Membership { members: Arc::downgrade(self), seat }
+    }
+
+    /// Waits until the stream is open.
+    pub(crate) async fn open(&self) -> Result<(), MongoError> {
+        let mut state = self.state.subscribe();
+        // The sender lives in `self`.
+        match state.wait_for(|state| !matches!(state, State::Opening)).await.as_deref() {
+            Ok(State::Failed(error)) => Err(MongoError::ChangeStream(error.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    fn deliver(&self, message: &Message) {
+        let receivers: Vec<_> = {
+            let members = self.members();
+            let others = members
+                .iter()
+                .filter(|(seat, _)| seat.nsp == message.nsp && seat.uid != message.uid);
+            others.map(|(_, inbox)| inbox.clone()).collect()
+        };
+        for inbox in receivers {
+            inbox.receive(message.clone(), None);
+        }
+    }
+
+    /// Reports a malformed document to the namespace that it names.
+    fn garbage(&self, nsp: Option<&str>, error: &MessageError) {
+        let members = self.members();
+        let receivers: Vec<_> = members
+            .iter()
+            .filter(|(seat, _)| nsp == Some(seat.nsp.as_str()))
+            .map(|(_, inbox)| inbox.clone())
+            .collect();
+        drop(members);
+        for inbox in receivers {
+            inbox.garbage(error);
+        }
+    }
+
+    fn members(&self) -> MutexGuard<'_, Vec<(Seat, Arc<dyn Inbox>)>> {
+        lock(&self.members)
+    }
+}
+
+impl Membership {
+    /// Removes the namespace. Its inbox receives nothing further.
+    pub(crate) fn leave(&self) {
+        let Some(members) = self.members.upgrade() else { return };
+        let mut members = members.members();
+        let at = members.iter().position(|(seat, _)| *seat == self.seat);
+        let left = at.map(|at| members.swap_remove(at));
+        drop(members);
+        drop(left);
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+type Events = ChangeStream<ChangeStreamEvent<RawDocumentBuf>>;
+
+/// Reads the change stream forever. Continues after the last document that was read, so messages
+/// that are inserted while the stream is interrupted arrive afterwards.
+pub(crate) async fn run(config: MongoConfig, members: Arc<Members>) {
+    let mut position = None;
+    loop {
+        let error = match open(&config, position.clone()).await {
+            Ok(stream) => {
+                members.state.send_replace(State::Open);
+                read(&config, &members, stream, &mut position).await
+            }
+            Err(error) => {
+                members.state.send_replace(State::Failed(error.to_string()));
+                // The position may no longer be in the oplog, or the collection was dropped.
+                let is_lost = matches!(*error.kind, ErrorKind::Command(_))
+                    && !error.contains_label("ResumableChangeStreamError");
+                if is_lost && position.take().is_some() {
+                    tracing::warn!(target: "socketio::cluster", %error, "messages may be lost: the change stream cannot continue where it ended");
+                }
+                Some(error)
+            }
+        };
+        if let Some(error) = error {
+            tracing::warn!(target: "socketio::cluster", %error, "the change stream is interrupted");
+        }
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}
+
+async fn open(
+    config: &MongoConfig,
+    position: Option<ResumeToken>,
+) -> Result<Events, mongodb::error::Error> {
+    let collection = config.collection.clone_with_type::<RawDocumentBuf>();
+    let inserts = doc! { "$match": { "operationType": "insert" } };
+    collection.watch().pipeline([inserts]).resume_after(position).await
+}
+
+/// Reads until the stream ends. Returns the error, if there is one.
+async fn read(
+    config: &MongoConfig,
+    members: &Members,
+    mut stream: Events,
+    position: &mut Option<ResumeToken>,
+) -> Option<mongodb::error::Error> {
+    loop {
+        *position = stream.resume_token();
+        let event = std::future::poll_fn(|cx| Pin::new(&mut stream).poll_next(cx)).await;
+        let document = match event {
+            Some(Ok(event)) => event.full_document,
+            Some(Err(error)) => return Some(error),
+            None => return None,
+        };
+        let Some(document) = document else { continue };
+        let nsp = document.get_str("nsp").ok().map(str::to_owned);
+        match decode(document, &config.limits) {
+            Ok(Some(message)) => members.deliver(&message),
+            Ok(None) => {}
+            Err(error) => members.garbage(nsp.as_deref(), &error),
+        }
+    }
+}
