@@ -44,6 +44,8 @@ async fn another_node_restores_the_session_of_a_killed_node() {
         back.recorded().await.1
     };
     let (three, _) = node(&cluster).await;
+    // A claim so soon after the last one could have been made at the same time.
+    tokio::time::sleep(Duration::from_millis(6)).await;
     let mut back = three.claims(&pid, &offset).await;
     assert_eq!(back.recoverable().await, (socket.id().to_owned(), pid));
     back.fence().await;
@@ -61,7 +63,10 @@ async fn two_claims_for_the_session_of_a_killed_node_restore_it_once() {
     first.claim(&pid, &offset).await;
     second.claim(&pid, &offset).await;
     let pids = [first.recoverable().await.1, second.recoverable().await.1];
-    assert_eq!(pids.iter().filter(|it| **it == pid).count(), 1, "{pids:?}");
+    // On a busy machine one may be restored so long before the other that it is taken over.
+    let nodes = [&two, &three].map(|node| node.server.io.stats().recoveries.taken_over);
+    let taken_over = usize::try_from(nodes.iter().sum::<u64>()).unwrap();
+    assert_eq!(pids.iter().filter(|it| **it == pid).count(), 1 + taken_over, "{pids:?}");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytestring::ByteString;
 use engineio_parser::internal::deadline;
 use socketio_parser::{Args, Nsp};
 
@@ -88,7 +89,14 @@ pub enum Ask {
     /// An event for the servers that requests replies.
     ServerSideEmit(Args),
     /// A request for a session. It ends with the first reply that has one.
-    Handover(HandoverRequest),
+    Handover {
+        /// The private id of the session.
+        pid: ByteString,
+        /// The node that owned the session when it was stored, if it was stored.
+        owner: Option<NodeId>,
+        /// When the client claimed the session.
+        began: Instant,
+    },
 }
 
 /// An action to perform.
@@ -195,11 +203,11 @@ impl<W> Cluster<W> {
         self.asked += 1;
         let id = RequestId::from(format!("{}.{:x}", self.seat.uid, self.asked));
         let gathered = match &ask {
-            Ask::FetchSockets(_) | Ask::Handover(_) => Gathered::Sockets(Vec::new()),
+            Ask::FetchSockets(_) | Ask::Handover { .. } => Gathered::Sockets(Vec::new()),
             Ask::Broadcast(..) | Ask::ServerSideEmit(_) => Gathered::Replies(Vec::new()),
         };
         let clients = matches!(ask, Ask::Broadcast(..));
-        let first_only = matches!(ask, Ask::Handover(_));
+        let first_only = matches!(ask, Ask::Handover { .. });
         let alone = awaited.is_empty();
         let deadline = deadline(now, timeout);
         let kind = RequestKind { gathered, clients, first_only };
@@ -216,10 +224,11 @@ impl<W> Cluster<W> {
                 // may already have clients.
                 self.publish(Body::Broadcast { args, selection, request: Some(request) });
             }
-            Ask::FetchSockets(_) | Ask::Handover(_) | Ask::ServerSideEmit(_) if alone => {}
+            Ask::FetchSockets(_) | Ask::Handover { .. } | Ask::ServerSideEmit(_) if alone => {}
             Ask::FetchSockets(selection) => self.publish(Body::FetchSockets { selection, request }),
-            Ask::Handover(handover) => {
-                let selection = handover.to_selection();
+            Ask::Handover { pid, owner, began } => {
+                let age = now.saturating_duration_since(began);
+                let selection = HandoverRequest { pid, owner, age }.to_selection();
                 self.publish(Body::FetchSockets { selection, request });
             }
             Ask::ServerSideEmit(args) => {

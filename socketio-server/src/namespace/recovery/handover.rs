@@ -29,6 +29,10 @@ const MAX_REQUESTS: usize = 128;
 /// do not each wait for its reply.
 const GONE: Duration = Duration::from_secs(10);
 
+/// How long a request may have been on its way. A socket that was restored less long before it came
+/// is not taken over, because both clients may have claimed the session at the same time.
+const LATENCY: Duration = Duration::from_millis(5);
+
 /// Number of gone nodes that are remembered; the oldest are forgotten.
 const MAX_GONE: usize = 64;
 
@@ -77,9 +81,8 @@ impl EngineLog {
         if owner.as_ref().is_some_and(|owner| handovers.is_gone(owner)) {
             return Handover::Unknown;
         }
-        let request =
-            HandoverRequest { pid, owner: owner.clone(), age: now().duration_since(began) };
-        let asked = self.membership().ask(Ask::Handover(request), self.handover_timeout()).await;
+        let ask = Ask::Handover { pid, owner: owner.clone(), began };
+        let asked = self.membership().ask(ask, self.handover_timeout()).await;
         let outcome = match asked {
             Ok(pending) => pending.outcome().await,
             Err(error) => Err(error),
@@ -99,7 +102,7 @@ impl EngineLog {
     /// Responds to the request of another node, whose client claims a session.
     pub(crate) async fn release(&self, request: HandoverRequest) -> Handover {
         let HandoverRequest { pid, owner, age } = request;
-        let began = now().checked_sub(age).unwrap_or_else(now);
+        let began = now().checked_sub(age.saturating_add(LATENCY)).unwrap_or_else(now);
         if let Some(handed_over) = self.log().take_over(&pid, began) {
             // If this takes too long, the other node has given up, and the session is stored.
             let lease = tokio::time::timeout(self.handover_timeout(), handed_over).await;
