@@ -16,10 +16,6 @@ use tokio::{
     task::{LocalSet, spawn_local},
 };
 
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// The WebSocket key of the load generator is always the same, and so is the response.
