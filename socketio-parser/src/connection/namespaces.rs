@@ -1,12 +1,20 @@
-//! The namespaces of one connection. There are few, so they are searched linearly.
+//! The namespaces of one connection. Few are searched linearly, more by an index.
+
+use std::collections::HashMap;
 
 use crate::nsp::Nsp;
+
+/// Up to this number, searching is faster than hashing, and the index would take memory.
+const MAX_UNINDEXED: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
     entries: Vec<Entry>,
+    /// The positions of the entries, if there are more than [`MAX_UNINDEXED`].
+    index: Option<Box<HashMap<Nsp, usize>>>,
     /// Namespaces that the server has left, although the client may not know it yet. Oldest first.
-    ended: Vec<Nsp>,
+    /// Boxed, because most servers disconnect no sockets.
+    ended: Option<Box<Vec<Nsp>>>,
     next_session: u32,
 }
 
@@ -50,35 +58,47 @@ impl Namespaces {
         if self.find(nsp).is_some() {
             return false;
         }
-        self.ended.retain(|ended| ended != nsp);
-        // Most connections have one namespace.
-        self.entries.reserve_exact(1);
+        if let Some(ended) = &mut self.ended {
+            ended.retain(|ended| ended != nsp);
+        }
+        if self.entries.is_empty() {
+            // Most connections have one namespace.
+            self.entries.reserve_exact(1);
+        }
         let session = Session(self.next_session);
         self.next_session = self.next_session.wrapping_add(1);
         // The name is copied, because that of a CONNECT is a slice of the whole packet.
-        self.entries.push(Entry {
-            nsp: Nsp::unchecked(nsp.as_str()),
-            state: State::Pending,
-            session,
-        });
+        let nsp = Nsp::unchecked(nsp.as_str());
+        if let Some(index) = &mut self.index {
+            index.insert(nsp.clone(), self.entries.len());
+        }
+        self.entries.push(Entry { nsp, state: State::Pending, session });
+        if self.index.is_none() && self.entries.len() > MAX_UNINDEXED {
+            let names = self.entries.iter().map(|entry| entry.nsp.clone());
+            self.index = Some(Box::new(names.zip(0..).collect()));
+        }
         true
     }
 
     /// Records that a CONNECT was granted. Returns `false` if there is none.
     pub(super) fn confirm(&mut self, nsp: &Nsp) -> bool {
-        let pending = |entry: &&mut Entry| entry.nsp == *nsp && entry.state == State::Pending;
-        match self.entries.iter_mut().find(pending) {
-            Some(entry) => {
-                entry.state = State::Connected;
-                true
-            }
-            None => false,
-        }
+        let entry = self.position(nsp).and_then(|at| self.entries.get_mut(at));
+        let pending = entry.filter(|entry| entry.state == State::Pending);
+        pending.map(|entry| entry.state = State::Connected).is_some()
     }
 
     pub(super) fn remove(&mut self, nsp: &Nsp) -> Option<Session> {
-        let index = self.entries.iter().position(|entry| entry.nsp == *nsp)?;
-        Some(self.entries.swap_remove(index).session)
+        let at = self.position(nsp)?;
+        let removed = self.entries.swap_remove(at);
+        if self.entries.len() <= MAX_UNINDEXED {
+            self.index = None;
+        } else if let Some(index) = &mut self.index {
+            index.remove(nsp);
+            if let Some(moved) = self.entries.get(at) {
+                index.insert(moved.nsp.clone(), at);
+            }
+        }
+        Some(removed.session)
     }
 
     /// Remembers, for at most `limit` namespaces, that packets for a formerly connected one may
@@ -87,19 +107,71 @@ impl Namespaces {
         let Some(entry) = self.find(nsp).filter(|entry| entry.state == State::Connected) else {
             return;
         };
-        self.ended.push(entry.nsp.clone());
-        if self.ended.len() > limit {
-            self.ended.remove(0);
+        let nsp = entry.nsp.clone();
+        let ended = self.ended.get_or_insert_default();
+        ended.push(nsp);
+        if ended.len() > limit {
+            ended.remove(0);
         }
     }
 
     /// Returns whether packets for a namespace that does not exist may have been sent before the
     /// client knew that it has ended.
     pub(super) fn is_straggler(&self, nsp: &Nsp) -> bool {
-        self.ended.contains(nsp)
+        self.ended.as_ref().is_some_and(|ended| ended.contains(nsp))
     }
 
     fn find(&self, nsp: &Nsp) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.nsp == *nsp)
+        self.position(nsp).and_then(|at| self.entries.get(at))
+    }
+
+    fn position(&self, nsp: &Nsp) -> Option<usize> {
+        match &self.index {
+            Some(index) => index.get(nsp).copied(),
+            None => self.entries.iter().position(|entry| entry.nsp == *nsp),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn many_namespaces_are_found_like_few(
+            changes in proptest::collection::vec((0..40_u8, 0..4_u8), 0..400),
+        ) {
+            let mut namespaces = Namespaces::default();
+            let mut expected = BTreeMap::new();
+            for (name, change) in changes {
+                let nsp = Nsp::new(&name.to_string()).unwrap();
+                match change {
+                    0 => {
+                        prop_assert_eq!(namespaces.remove(&nsp).is_some(), expected.remove(&name).is_some());
+                    }
+                    1 => {
+                        let pending = expected.get_mut(&name).filter(|it| **it == State::Pending);
+                        prop_assert_eq!(namespaces.confirm(&nsp), pending.is_some());
+                        pending.into_iter().for_each(|it| *it = State::Connected);
+                    }
+                    _ => {
+                        let new = !expected.contains_key(&name);
+                        prop_assert_eq!(namespaces.request(&nsp), new);
+                        expected.entry(name).or_insert(State::Pending);
+                    }
+                }
+                prop_assert_eq!(namespaces.len(), expected.len());
+                prop_assert_eq!(namespaces.index.is_some(), expected.len() > MAX_UNINDEXED);
+                for name in 0..40 {
+                    let nsp = Nsp::new(&name.to_string()).unwrap();
+                    prop_assert_eq!(namespaces.state(&nsp), expected.get(&name).copied());
+                }
+            }
+        }
     }
 }
