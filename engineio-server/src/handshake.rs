@@ -25,6 +25,35 @@ pub struct PeerAddr(pub SocketAddr);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Secure;
 
+/// Names of headers that are stored as one byte, their index plus 128. Other names are stored as
+/// they are, in ASCII.
+static SHORT_NAMES: [HeaderName; 24] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::DNT,
+    header::FORWARDED,
+    header::HOST,
+    header::ORIGIN,
+    header::PRAGMA,
+    header::REFERER,
+    header::SEC_WEBSOCKET_EXTENSIONS,
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_PROTOCOL,
+    header::SEC_WEBSOCKET_VERSION,
+    header::UPGRADE,
+    header::USER_AGENT,
+    HeaderName::from_static("sec-fetch-dest"),
+    HeaderName::from_static("sec-fetch-mode"),
+    HeaderName::from_static("sec-fetch-site"),
+];
+
 /// The request that opened a session.
 ///
 /// The fields are copied, because slices would keep the HTTP connection's read buffer alive as long
@@ -52,7 +81,10 @@ impl Handshake {
     ) -> Self {
         let mut headers = Vec::new();
         let mut push = |name: &HeaderName, value: &[u8]| {
-            for part in [name.as_str().as_bytes(), value] {
+            let short = SHORT_NAMES.iter().position(|short| short == name);
+            let short = short.map(|index| [0x80 | index as u8]);
+            let name = short.as_ref().map_or(name.as_str().as_bytes(), |short| short);
+            for part in [name, value] {
                 // Names and values cannot contain a line feed.
                 headers.extend_from_slice(part);
                 headers.push(b'\n');
@@ -134,9 +166,11 @@ impl Handshake {
         let mut parts = self.headers.split(|byte| *byte == b'\n');
         let mut map = HeaderMap::new();
         while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
-            if let (Ok(name), Ok(value)) =
-                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-            {
+            let name = match name {
+                [short @ 0x80..=u8::MAX] => SHORT_NAMES.get(usize::from(short & 0x7f)).cloned(),
+                name => HeaderName::from_bytes(name).ok(),
+            };
+            if let (Some(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
                 map.append(name, value);
             }
         }
