@@ -42,7 +42,7 @@ use self::no_deflate as deflate;
 use self::{
     deflate::{Deflate, Inflate},
     read::Reader,
-    undecoded::Undecoded,
+    undecoded::{MAX_UNDECODED, Undecoded},
     write::Writer,
 };
 use crate::{stall::StallGuard, stats::RefusedCounters, turn::Turn};
@@ -61,8 +61,8 @@ thread_local! {
 pub(crate) struct WebSocket {
     io: Io,
     /// Bytes that are not decoded yet. Initially those that the HTTP server had read after the
-    /// request.
-    undecoded: Undecoded,
+    /// request. Boxed, because most connections have none.
+    undecoded: Option<Box<Undecoded>>,
     /// The peer has closed the connection, or the stream has failed.
     ended: bool,
     reader: Reader,
@@ -133,11 +133,10 @@ impl WebSocket {
         turn: &mut Turn,
         refused: &RefusedCounters,
     ) -> Poll<()> {
-        if !self.undecoded.is_empty() {
-            let mut undecoded = mem::take(&mut self.undecoded);
+        if let Some(mut undecoded) = self.undecoded.take() {
             let decoded = self.feed(undecoded.rest(), inputs, turn, refused);
             undecoded.consume(decoded);
-            self.undecoded = undecoded;
+            self.undecoded = Some(undecoded).filter(|it| !it.is_empty());
             return Poll::Ready(());
         }
         READ_BUFFER.with_borrow_mut(|buffer| {
@@ -146,11 +145,7 @@ impl WebSocket {
             match ready!(self.io.stream().poll_read(cx, &mut read)) {
                 Ok(()) if !read.filled().is_empty() => {
                     let decoded = self.feed(read.filled_mut(), inputs, turn, refused);
-                    if let Some(rest) = read.filled().get(decoded..)
-                        && !rest.is_empty()
-                    {
-                        self.undecoded = Undecoded::of(rest);
-                    }
+                    self.undecoded = read.filled().get(decoded..).and_then(Undecoded::of);
                 }
                 Ok(()) => inputs.push(Input::Lost(Transport::WebSocket, Loss::Closed)),
                 Err(_) => inputs.push(Input::Lost(Transport::WebSocket, Loss::Failed)),
@@ -168,7 +163,7 @@ impl WebSocket {
             return status;
         }
         while status.lost.is_none() {
-            let room = self.undecoded.room();
+            let room = self.undecoded.as_ref().map_or(MAX_UNDECODED, |it| it.room());
             if room == 0 {
                 status.buffer_full = true;
                 status.lost = self.io.is_closed().then_some(Loss::Closed);
@@ -180,7 +175,7 @@ impl WebSocket {
                 let mut read = ReadBuf::new(buffer.get_mut(..room).unwrap_or_default());
                 let result = ready!(self.io.stream().poll_read(cx, &mut read));
                 if !read.filled().is_empty() {
-                    undecoded.push(read.filled());
+                    undecoded.get_or_insert_default().push(read.filled());
                 }
                 Poll::Ready(result.map(|()| read.filled().len()))
             });

@@ -1,7 +1,7 @@
 //! Bytes that were read but not decoded yet.
 
 /// Maximum number of undecoded bytes of a WebSocket whose reading is paused.
-const MAX_UNDECODED: usize = 64 * 1024;
+pub(super) const MAX_UNDECODED: usize = 64 * 1024;
 
 /// Undecoded bytes of a stream. The turn that read them had reached its limits, or reading is
 /// paused and the bytes were read only to check whether the peer is connected.
@@ -13,8 +13,9 @@ pub(super) struct Undecoded {
 }
 
 impl Undecoded {
-    pub(super) fn of(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.to_vec(), start: 0 }
+    /// Copies bytes, if there are any.
+    pub(super) fn of(bytes: &[u8]) -> Option<Box<Self>> {
+        (!bytes.is_empty()).then(|| Box::new(Self { bytes: bytes.to_vec(), start: 0 }))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -37,12 +38,9 @@ impl Undecoded {
         self.bytes.get_mut(self.start..).unwrap_or_default()
     }
 
-    /// Removes bytes that were decoded. Frees the memory if none are left.
+    /// Removes bytes that were decoded.
     pub(super) fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.bytes.len());
-        if self.is_empty() {
-            *self = Self::default();
-        }
     }
 }
 
@@ -51,14 +49,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn undecoded_bytes_stay_in_order_and_their_memory_is_freed() {
-        let mut undecoded = Undecoded::of(b"abc");
+    fn undecoded_bytes_stay_in_order() {
+        let mut undecoded = Undecoded::of(b"abc").unwrap();
         undecoded.consume(2);
         undecoded.push(b"def");
         assert_eq!(undecoded.rest(), b"cdef");
         assert_eq!(undecoded.room(), MAX_UNDECODED - 4);
         undecoded.consume(4);
         assert!(undecoded.is_empty());
-        assert_eq!(undecoded.bytes.capacity(), 0);
+        assert!(Undecoded::of(b"").is_none());
     }
 }
