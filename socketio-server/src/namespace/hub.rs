@@ -4,7 +4,9 @@
 //! no entry. `held` are the rooms that sessions which can be recovered keep for the cluster.
 
 use std::{
+    borrow::Borrow,
     collections::{HashMap, HashSet},
+    hash::{Hash, Hasher},
     sync::{Arc, Mutex, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -45,15 +47,57 @@ pub(crate) trait Member: Clone {
 
 struct State<M> {
     members: Slab<Entry<M>>,
-    by_id: HashMap<ByteString, usize>,
+    by_id: HashMap<ById<M>, usize>,
     /// The members of each room, as a dense list.
-    rooms: HashMap<Room, Vec<usize>>,
+    rooms: HashMap<Room, Vec<Membership>>,
     /// The rooms that have changed, if a task watches them.
     watched: Option<Watched>,
     /// Rooms of disconnected clients whose session can still be recovered.
     held: HashMap<Room, HeldRoom>,
     /// The changes to report, if they are reported.
     changes: Option<Vec<RoomChange>>,
+}
+
+/// A member, found by its id. A map of ids would store each of them a second time.
+struct ById<M>(M);
+
+impl<M: Member> Borrow<str> for ById<M> {
+    fn borrow(&self) -> &str {
+        self.0.id()
+    }
+}
+
+impl<M: Member> Hash for ById<M> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        str::hash(self.borrow(), state);
+    }
+}
+
+impl<M: Member> PartialEq for ById<M> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id() == other.0.id()
+    }
+}
+
+impl<M: Member> Eq for ById<M> {}
+
+/// A member of a room. Rooms and members refer to each other by position, so that no list is
+/// searched when a member leaves.
+#[derive(Clone, Copy)]
+struct Membership {
+    member: u32,
+    /// The position of the room in the member's list.
+    at: u32,
+}
+
+impl Membership {
+    fn new(slot: usize, at: usize) -> Self {
+        Self { member: slot as u32, at: at as u32 }
+    }
+
+    fn slot(self) -> usize {
+        self.member as usize
+    }
 }
 
 /// A room of a disconnected client whose session can still be recovered.
@@ -125,15 +169,16 @@ impl<M: Member> Hub<M> {
                 let is_new = !state.rooms.contains_key(&room);
                 report_join(changes, room, id.clone(), is_new);
             }
-            let slot = state.members.insert(Entry { member, rooms: Vec::new() });
-            state.by_id.insert(id, slot);
+            let entry = Entry { member: member.clone(), rooms: Vec::new() };
+            let slot = state.members.insert(entry);
+            state.by_id.insert(ById(member), slot);
         });
     }
 
     /// Removes a member from all rooms and from the namespace.
     pub(crate) fn remove(&self, id: &str) {
         let removed = self.change(|state| {
-            let slot = state.by_id.remove(id)?;
+            let (key, slot) = state.by_id.remove_entry(id)?;
             state.mark_own_changed(id);
             state.leave_all(slot);
             if let Some(changes) = &mut state.changes {
@@ -143,7 +188,7 @@ impl<M: Member> Hub<M> {
             }
             let removed = state.members.try_remove(slot);
             state.shrink();
-            removed
+            Some((key, removed))
         });
         drop(removed);
     }
@@ -267,7 +312,7 @@ impl<M: Member> Hub<M> {
     /// if `own` is set. Existing rooms count as having appeared.
     pub(crate) fn watch_rooms(&self, own: bool) {
         self.change(|state| {
-            let ids = state.by_id.keys().filter(|_| own).map(|id| Room::from(id.clone()));
+            let ids = state.by_id.keys().filter(|_| own).map(|it| Room::from(it.0.id().clone()));
             let held = state.held.iter().filter(|(_, held)| own || !held.own);
             let held = held.map(|(room, _)| room.clone());
             let changed = state.rooms.keys().cloned().chain(ids).chain(held).collect();
@@ -367,12 +412,28 @@ impl<M: Member> State<M> {
     /// Returns the members of a room. A member's id is a room that contains only that member.
     fn slots(&self, room: &str) -> impl Iterator<Item = usize> {
         let members = self.rooms.get(room).map(Vec::as_slice).unwrap_or_default();
-        members.iter().copied().chain(self.by_id.get(room).copied())
+        members.iter().map(|it| it.slot()).chain(self.by_id.get(room).copied())
+    }
+
+    /// Returns the position of a room in the list of a member. Searches the shorter list.
+    fn position(&self, slot: usize, room: &Room) -> Option<usize> {
+        let own = &self.members.get(slot)?.rooms;
+        if own.is_empty() {
+            return None;
+        }
+        let members = self.rooms.get(room)?;
+        #[cfg(test)]
+        tests::SEARCHED.with(|sum| sum.set(sum.get() + own.len().min(members.len())));
+        if members.len() < own.len() {
+            return members.iter().find(|it| it.slot() == slot).map(|it| it.at as usize);
+        }
+        own.iter().position(|(known, _)| known == room)
     }
 
     fn join(&mut self, slot: usize, room: Room, limits: RoomLimits) -> Result<(), JoinError> {
+        let known = self.position(slot, &room).is_some();
         let Some(entry) = self.members.get_mut(slot) else { return Err(JoinError::Disconnected) };
-        if *room == **entry.member.id() || entry.rooms.iter().any(|(known, _)| *known == room) {
+        if *room == **entry.member.id() || known {
             return Ok(());
         }
         if room.len() > limits.name {
@@ -391,15 +452,21 @@ impl<M: Member> State<M> {
             let is_new = list.is_empty() && !self.by_id.contains_key(&*room);
             report_join(changes, room.clone(), entry.member.id().clone(), is_new);
         }
+        let membership = Membership::new(slot, entry.rooms.len());
         entry.rooms.push((room, list.len()));
-        list.push(slot);
+        list.push(membership);
         Ok(())
     }
 
     fn leave(&mut self, slot: usize, room: &Room) {
+        let Some(at) = self.position(slot, room) else { return };
         let Some(entry) = self.members.get_mut(slot) else { return };
-        let Some(at) = entry.rooms.iter().position(|(known, _)| known == room) else { return };
         let (room, place) = entry.rooms.swap_remove(at);
+        if let Some((moved, place)) = entry.rooms.get(at)
+            && let Some(membership) = self.rooms.get_mut(moved).and_then(|it| it.get_mut(*place))
+        {
+            membership.at = at as u32;
+        }
         self.vacate(slot, &room, place);
     }
 
@@ -424,8 +491,8 @@ impl<M: Member> State<M> {
             mark_changed(&mut self.watched, room);
             self.rooms.remove(room);
         } else if let Some(moved) = list.get(place).copied()
-            && let Some(entry) = self.members.get_mut(moved)
-            && let Some((_, its_place)) = entry.rooms.iter_mut().find(|(known, _)| known == room)
+            && let Some(entry) = self.members.get_mut(moved.slot())
+            && let Some((_, its_place)) = entry.rooms.get_mut(moved.at as usize)
         {
             *its_place = place;
         }
@@ -483,6 +550,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    thread_local! {
+        /// How many entries of lists were searched.
+        pub(super) static SEARCHED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
 
     #[derive(Clone, Debug)]
     struct Named(ByteString);
@@ -661,6 +733,27 @@ mod tests {
             assert_eq!(changed(), expected(false));
             assert!(hub.read().held.is_empty());
         }
+    }
+
+    #[test]
+    fn a_room_change_costs_the_same_in_any_number_of_rooms() {
+        let searched_with = |count: usize| {
+            let hub = Hub::default();
+            let names: Vec<_> = (0..count).map(|n| format!("r{n}")).collect();
+            for id in ["a", "b", "c"] {
+                hub.insert(Named(id.into()));
+            }
+            SEARCHED.set(0);
+            for id in ["a", "b", "c"] {
+                hub.join(id, rooms(&names), RoomLimits::NONE).unwrap();
+            }
+            hub.leave("a", &rooms(&names));
+            hub.leave_all("b");
+            hub.remove("c");
+            SEARCHED.get()
+        };
+        let (few, many) = (searched_with(100), searched_with(1000));
+        assert!(many <= 10 * few + 100, "{few} entries for 100 rooms, {many} for 1000");
     }
 
     #[test]
