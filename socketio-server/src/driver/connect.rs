@@ -109,7 +109,7 @@ impl Connect {
     fn auth(&self) -> Option<&RawJson> {
         match self {
             Self::Resolving { auth, .. } | Self::Restoring { auth, .. } => auth.as_ref(),
-            Self::Middlewares { socket, .. } => socket.0.auth.as_ref(),
+            Self::Middlewares { socket, .. } => socket.0.auth.as_deref(),
         }
     }
 }
@@ -138,7 +138,7 @@ impl Driver {
     /// Handles a CONNECT of the client.
     pub(super) fn connect(&mut self, nsp: Nsp, auth: Option<RawJson>, cx: &mut Context<'_>) {
         let limit = self.registry.config.max_auth_bytes;
-        let joined = self.slots.iter().map(|slot| slot.socket().0.auth.as_ref());
+        let joined = self.slots.iter().map(|slot| slot.socket().0.auth.as_deref());
         let undecided = self.connects.iter().map(Connect::auth);
         let bytes: usize = joined.chain(undecided).map(auth_size).sum();
         if auth_size(auth.as_ref()).saturating_add(bytes) > limit {

@@ -26,7 +26,8 @@ pub(crate) struct SocketInner {
     pub(crate) id: ByteString,
     pub(crate) namespace: Namespace,
     pub(crate) client: Arc<Client>,
-    pub(crate) auth: Option<RawJson>,
+    /// Boxed, because most clients send none.
+    pub(crate) auth: Option<Box<RawJson>>,
     state: AtomicU8,
     /// The ways of leaving that wait for earlier events.
     leaving: AtomicU8,
@@ -71,7 +72,7 @@ impl SocketInner {
             id,
             namespace,
             client,
-            auth,
+            auth: auth.map(Box::new),
             state,
             leaving: AtomicU8::new(0),
             recoverable,

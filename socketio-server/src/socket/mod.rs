@@ -116,7 +116,7 @@ impl Socket {
     /// Returns an error if the data is of another type. The message for the client is "invalid
     /// auth".
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
-        decode_auth(self.0.auth.as_ref())
+        decode_auth(self.0.auth.as_deref())
     }
 
     /// Sends an event to the client. A tuple or array is a list of arguments, `()` is an empty
