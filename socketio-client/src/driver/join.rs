@@ -179,8 +179,11 @@ impl Driver {
         self.changes.packets = true;
         let early_events = std::mem::take(&mut namespace.early_events);
         namespace.inbox.extend(early_events);
+        self.add_waiting(index);
         self.start_waiting(cx);
-        self.flush();
+        if !self.has_expired() {
+            self.flush_namespace(index);
+        }
         for waiting in waiting {
             let _ = waiting.send(Ok(()));
         }
@@ -231,7 +234,9 @@ impl Driver {
             for namespace in &mut self.namespaces {
                 namespace.inbox.append(&mut namespace.early_events);
             }
+            (0..self.namespaces.len()).for_each(|index| self.add_waiting(index));
         }
+        self.add_waiting(index);
         self.set_reading();
     }
 

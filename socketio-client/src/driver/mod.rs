@@ -51,7 +51,7 @@ mod signal;
 mod tests;
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -77,6 +77,9 @@ use crate::{
 
 pub(crate) use self::signal::Signal;
 
+/// Up to this number of namespaces, searching is faster than hashing.
+const MAX_UNINDEXED: usize = 16;
+
 /// Rounds before the task yields to other tasks.
 const ROUNDS: usize = 32;
 
@@ -89,6 +92,10 @@ pub(crate) struct Driver {
     /// The attempts since the connection was lost. There are none unless this is a reconnection.
     backoff: Backoff,
     namespaces: Vec<Namespace>,
+    /// The positions of the namespaces, if there are more than [`MAX_UNINDEXED`].
+    index: HashMap<Nsp, usize>,
+    /// The namespaces with items in their inbox. They take turns in this order.
+    waiting: VecDeque<usize>,
     running: Vec<Running>,
     inbox: InboxLimit,
     changes: Changes,
@@ -127,6 +134,8 @@ struct Namespace {
     /// the missed events first.
     early_events: VecDeque<Item>,
     inbox: VecDeque<Item>,
+    /// Whether the namespace is in [`Driver::waiting`].
+    is_waiting: bool,
     in_flight: usize,
     /// The number of the current join.
     epoch: u64,
@@ -194,6 +203,8 @@ impl Driver {
             link: Link::default(),
             backoff: Backoff::default(),
             namespaces: Vec::new(),
+            index: HashMap::new(),
+            waiting: VecDeque::new(),
             running: Vec::new(),
             inbox,
             changes: Changes::ALL,
@@ -216,7 +227,15 @@ impl Driver {
             (state.request.take_close(), network_changed, added)
         };
         let mut progressed = close || network_changed || !added.is_empty();
+        if self.namespaces.is_empty() {
+            // Most connections have one namespace.
+            self.namespaces.reserve_exact(added.len());
+        }
         self.namespaces.extend(added.into_iter().map(Namespace::new));
+        if self.namespaces.len() > MAX_UNINDEXED {
+            let names = self.namespaces.iter().map(|namespace| namespace.slot.nsp().clone());
+            self.index.extend(names.zip(0..).skip(self.index.len()));
+        }
         if close {
             self.close_connection(DisconnectReason::ForcedClose, None);
         } else if network_changed {
@@ -252,6 +271,9 @@ impl Driver {
     }
 
     fn find(&self, nsp: &Nsp) -> Option<usize> {
+        if self.namespaces.len() > MAX_UNINDEXED {
+            return self.index.get(nsp).copied();
+        }
         self.namespaces.iter().position(|namespace| namespace.slot.nsp() == nsp)
     }
 
@@ -351,6 +373,7 @@ impl Namespace {
             phase: Phase::NotJoined,
             early_events: Default::default(),
             inbox: Default::default(),
+            is_waiting: false,
             in_flight: 0,
             epoch: 0,
             pid: None,

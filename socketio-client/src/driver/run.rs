@@ -2,6 +2,7 @@
 //! connection's task.
 
 use std::{
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     task::Context,
 };
@@ -21,26 +22,49 @@ use crate::{
 };
 
 impl Driver {
-    /// Starts handlers for waiting items while there is room. Returns whether any was started.
+    /// Starts handlers for waiting items while there is room. The namespaces take turns, so that a
+    /// busy one does not hold up the others. Returns whether any was started.
     pub(super) fn start_waiting(&mut self, cx: &mut Context<'_>) -> bool {
         let mut progressed = false;
-        let mut index = 0;
-        while let Some(namespace) = self.namespaces.get_mut(index) {
+        let mut blocked = 0;
+        while blocked < self.waiting.len()
+            && let Some(index) = self.waiting.pop_front()
+        {
+            let Some(namespace) = self.namespaces.get_mut(index) else { continue };
             let free =
                 self.shared.config().max_handlers > self.running.len() && namespace.is_free();
             // Connection changes wait only for the events before them, not for running handlers.
             let may_start = |item: &Item| free || !item.is_event();
-            if !namespace.inbox.front().is_some_and(may_start) {
-                index += 1;
+            if namespace.inbox.front().is_some_and(|item| !may_start(item)) {
+                self.waiting.push_back(index);
+                blocked += 1;
                 continue;
             }
-            let Some(item) = namespace.inbox.pop_front() else { continue };
+            let item = namespace.inbox.pop_front();
+            if namespace.inbox.is_empty() {
+                namespace.inbox = VecDeque::new();
+                namespace.is_waiting = false;
+            } else {
+                self.waiting.push_back(index);
+            }
+            // Leaving a namespace may have emptied its inbox.
+            let Some(item) = item else { continue };
+            blocked = 0;
             self.inbox.remove(&item);
             self.dispatch(index, item, cx);
             progressed = true;
         }
         self.set_reading();
         progressed
+    }
+
+    /// Lets a namespace whose inbox is not empty take turns.
+    pub(super) fn add_waiting(&mut self, index: usize) {
+        let idle = self.namespaces.get_mut(index).filter(|it| !it.is_waiting);
+        if let Some(namespace) = idle.filter(|namespace| !namespace.inbox.is_empty()) {
+            namespace.is_waiting = true;
+            self.waiting.push_back(index);
+        }
     }
 
     /// Returns whether an event may start its handlers at once, bypassing the inbox.

@@ -31,7 +31,7 @@ impl Driver {
 
     /// Returns whether the open session has outlived its heartbeat. If so, queued packets wait for
     /// the next connection, and volatile events are dropped.
-    fn has_expired(&mut self) -> bool {
+    pub(super) fn has_expired(&mut self) -> bool {
         let Link::Open(engine) = &mut self.link else { return false };
         if engine.is_alive() {
             return false;
@@ -81,7 +81,7 @@ impl Driver {
         self.fail(slot.nsp(), failed);
     }
 
-    fn flush_namespace(&mut self, index: usize) -> bool {
+    pub(super) fn flush_namespace(&mut self, index: usize) -> bool {
         let (Some(namespace), Link::Open(engine)) = (self.namespaces.get(index), &mut self.link)
         else {
             return false;

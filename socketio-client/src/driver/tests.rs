@@ -12,7 +12,7 @@ use std::{
 use engineio_parser::Transport;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use socketio_server::{Data, Server, Socket};
+use socketio_server::{Data, HandlerError, Server, Socket};
 use tracing::{
     Event, Level, Metadata, Subscriber,
     span::{Attributes, Id, Record},
@@ -88,6 +88,38 @@ async fn an_end_that_is_marked_late_holds_back_nothing_of_the_next_connection() 
     tokio::time::timeout(HANG, socket.connect()).await.unwrap().unwrap();
     let answer = tokio::time::timeout(HANG, socket.emit_with_ack::<u32>("n", &4)).await;
     assert_eq!(answer.unwrap().unwrap(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_namespace_does_not_hold_up_the_others() {
+    let io = Server::new();
+    let names = ["/busy", "/quiet"];
+    for name in names {
+        io.of(name).on("start", move |socket: Socket| {
+            let events = if name == "/busy" { 20 } else { 1 };
+            (0..events).try_for_each(|_| socket.emit("work", &()))?;
+            Ok::<_, HandlerError>(())
+        });
+    }
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let config = config(&io).max_handlers(1);
+    let manager = Manager::with_config("http://server.test", config).unwrap();
+    let sockets = names.map(|name| {
+        let (socket, order) = (manager.socket(name), order.clone());
+        socket.on("work", move || {
+            order.lock().unwrap().push(name);
+            tokio::time::sleep(Duration::from_secs(1))
+        });
+        socket
+    });
+    for socket in &sockets {
+        tokio::time::timeout(HANG, socket.connect()).await.unwrap().unwrap();
+        socket.emit("start", &()).unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let order = order.lock().unwrap().clone();
+    assert_eq!(order.len(), 21);
+    assert!(order.iter().position(|name| *name == "/quiet") < Some(4), "{order:?}");
 }
 
 /// Counts errors in the log, and those that are logged while the state of a socket is locked.
