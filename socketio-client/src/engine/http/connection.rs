@@ -26,7 +26,8 @@ const MAX_HEAD: usize = 64 * 1024;
 /// An HTTP connection without a task. The request that uses it drives it.
 pub(in crate::engine) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    driver: Option<ConnectionDriver>,
+    /// Boxed, because a session has room for several connections and often has none.
+    driver: Option<Box<ConnectionDriver>>,
 }
 
 impl Connection {
@@ -35,7 +36,7 @@ impl Connection {
         builder.max_buf_size(MAX_HEAD);
         let (sender, driver) =
             builder.handshake(TokioIo::new(stream)).await.map_err(RequestError::broken)?;
-        Ok(Self { sender, driver: Some(driver) })
+        Ok(Self { sender, driver: Some(Box::new(driver)) })
     }
 
     pub(in crate::engine) async fn is_ready(&mut self) -> bool {
@@ -68,19 +69,19 @@ impl Connection {
 type ConnectionDriver = http1::Connection<TokioIo<BoxStream>, Full<Bytes>>;
 
 /// Drives the connection until a future that waits for it resolves.
-async fn drive<F: Future>(driver: &mut Option<ConnectionDriver>, future: F) -> F::Output {
+async fn drive<F: Future>(driver: &mut Option<Box<ConnectionDriver>>, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| poll_driven(driver, cx, |cx| future.as_mut().poll(cx))).await
 }
 
 /// Drives the connection and polls. The result of `poll` also tells whether the connection failed.
 fn poll_driven<T>(
-    driver: &mut Option<ConnectionDriver>,
+    driver: &mut Option<Box<ConnectionDriver>>,
     cx: &mut Context<'_>,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
     if let Some(connection) = driver
-        && Pin::new(connection).poll(cx).is_ready()
+        && Pin::new(&mut **connection).poll(cx).is_ready()
     {
         *driver = None;
     }
@@ -88,7 +89,7 @@ fn poll_driven<T>(
         Poll::Pending => {
             // `poll` may have given the connection new work.
             if let Some(connection) = driver
-                && Pin::new(connection).poll(cx).is_ready()
+                && Pin::new(&mut **connection).poll(cx).is_ready()
             {
                 *driver = None;
                 return poll(cx);

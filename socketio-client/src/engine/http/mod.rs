@@ -71,24 +71,33 @@ impl Http {
         post: Option<Payload>,
     ) -> Result<(Connection, Response<Incoming>), RequestError> {
         let mut request = self.build(sid, post)?;
-        // This notices if the server has closed the connection meanwhile.
-        if let Some(mut connection) = self.idle.take()
-            && connection.is_ready().await
-        {
+        loop {
+            let mut connection = self.idle.take();
+            if let Some(idle) = &mut connection
+                // This notices if the server has closed the connection meanwhile.
+                && !idle.is_ready().await
+            {
+                connection = None;
+            }
+            let reused = connection.is_some();
+            let mut connection = match connection {
+                Some(connection) => connection,
+                // Boxed, because a request waits much longer for its response than for this.
+                None => {
+                    let shared = self.shared.clone();
+                    let connect =
+                        async move { Connection::open(shared.dial(Purpose::Http).await?).await };
+                    Box::pin(connect).await?
+                }
+            };
             match connection.send(request).await {
                 Ok(response) => return self.accept(connection, response).await,
-                Err(mut error) => match error.take_message() {
+                Err(mut error) => match error.take_message().filter(|_| reused) {
                     // No byte of the request was sent, so the server cannot receive it twice.
                     Some(unsent) => request = unsent,
                     None => return Err(RequestError::broken(error.into_error())),
                 },
             }
-        }
-        let stream = self.shared.dial(Purpose::Http).await?;
-        let mut connection = Connection::open(stream).await?;
-        match connection.send(request).await {
-            Ok(response) => self.accept(connection, response).await,
-            Err(error) => Err(RequestError::broken(error.into_error())),
         }
     }
 

@@ -37,7 +37,11 @@ impl Backlog {
 
     pub(super) fn pop(&mut self) -> Option<Frames> {
         self.timer = None;
-        self.queue.pop_front().map(|(frames, _)| frames)
+        let (frames, _) = self.queue.pop_front()?;
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+        Some(frames)
     }
 
     /// Puts back the packet popped last. The server has confirmed the preceding ones.

@@ -2,8 +2,9 @@
 //! and a large one is read directly into its own allocation.
 
 use std::{
+    cell::Cell,
     future::Future,
-    io,
+    io, mem,
     ops::Range,
     pin::{Pin, pin},
     task::{Context, Poll, ready},
@@ -15,8 +16,13 @@ use engineio_parser::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
-/// How many bytes are read at once. The buffer lives as long as the connection.
+/// How many bytes are read at once.
 const BUFFER: usize = 8 * 1024;
+
+thread_local! {
+    /// An unused buffer. A connection owns a buffer only until it waits for more data.
+    static SPARE: Cell<Box<[u8]>> = Cell::default();
+}
 
 /// Reads the frames of a server.
 #[derive(Debug)]
@@ -30,11 +36,8 @@ pub(super) struct Reader {
 impl Reader {
     /// Creates a reader. `early` holds bytes that were already read.
     pub(super) fn new(max_payload: usize, early: &[u8]) -> Self {
-        let mut buffer = Vec::with_capacity(BUFFER.max(early.len()));
-        buffer.extend_from_slice(early);
-        buffer.resize(buffer.capacity(), 0);
-        let (decoder, buffer) = (Decoder::of_server(max_payload), buffer.into_boxed_slice());
-        Self { decoder, buffer, unread: 0..early.len() }
+        let unread = 0..early.len();
+        Self { decoder: Decoder::of_server(max_payload), buffer: early.into(), unread }
     }
 
     /// Returns the bytes of the incomplete message, without those in the buffer.
@@ -64,12 +67,22 @@ impl Reader {
         stream: &mut (impl AsyncRead + Unpin),
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        if let Some(mut payload) = self.decoder.payload_mut(self.buffer.len()) {
+        if let Some(mut payload) = self.decoder.payload_mut(BUFFER) {
             return pin!(stream.read_buf(&mut payload)).poll(cx);
         }
+        if self.buffer.len() < BUFFER {
+            self.buffer = SPARE.take();
+            if self.buffer.is_empty() {
+                self.buffer = vec![0; BUFFER].into();
+            }
+        }
         let mut free = ReadBuf::new(&mut self.buffer);
-        ready!(Pin::new(stream).poll_read(cx, &mut free))?;
+        let result = Pin::new(stream).poll_read(cx, &mut free);
         self.unread = 0..free.filled().len();
+        if result.is_pending() {
+            SPARE.set(mem::take(&mut self.buffer));
+        }
+        ready!(result)?;
         Poll::Ready(Ok(self.unread.len()))
     }
 }

@@ -1,7 +1,8 @@
 //! Writes frames to the server: masks them and combines them into few writes.
 
 use std::{
-    io,
+    cell::{Cell, RefCell},
+    io, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -12,6 +13,12 @@ use tokio::io::AsyncWrite;
 /// The capacity that an emptied buffer retains, in bytes.
 const RETAINED_CAPACITY: usize = 8 * 1024;
 
+thread_local! {
+    /// An empty buffer that has memory. A connection owns a buffer only while bytes wait.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static MASKS: RefCell<Masks> = const { RefCell::new(Masks { pool: [[0; 4]; 64], left: 0 }) };
+}
+
 /// The bytes that were sent and that the stream has not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
@@ -20,7 +27,6 @@ pub(super) struct Writer {
     written: usize,
     /// Whether the stream may buffer written bytes, as TLS does.
     unflushed: bool,
-    masks: Masks,
 }
 
 impl Writer {
@@ -40,7 +46,10 @@ impl Writer {
     ///
     /// The system has no randomness for the mask.
     pub(super) fn push(&mut self, first: u8, head: &[u8], tail: &[u8]) -> io::Result<()> {
-        let mask = self.masks.next()?;
+        let mask = MASKS.with_borrow_mut(Masks::next)?;
+        if self.bytes.capacity() == 0 {
+            self.bytes = SPARE.take();
+        }
         if self.written > self.waiting() {
             self.bytes.drain(..self.written);
             self.written = 0;
@@ -77,8 +86,10 @@ impl Writer {
             self.unflushed = true;
         }
         self.written = 0;
-        self.bytes.clear();
-        self.bytes.shrink_to(RETAINED_CAPACITY);
+        let mut bytes = mem::take(&mut self.bytes);
+        bytes.clear();
+        bytes.shrink_to(RETAINED_CAPACITY);
+        SPARE.set(bytes);
         if self.unflushed {
             ready!(Pin::new(&mut stream).poll_flush(cx))?;
             self.unflushed = false;
@@ -88,17 +99,10 @@ impl Writer {
 }
 
 /// Unpredictable masks (RFC 6455 section 5.3), generated several at a time because the system call
-/// is slow.
-#[derive(Debug)]
+/// is slow. The connections of a thread share them.
 struct Masks {
     pool: [[u8; 4]; 64],
     left: usize,
-}
-
-impl Default for Masks {
-    fn default() -> Self {
-        Self { pool: [[0; 4]; 64], left: 0 }
-    }
 }
 
 impl Masks {
@@ -170,7 +174,7 @@ mod tests {
         assert!(writer.poll_flush(&mut stream, &mut cx).is_pending());
         assert!(!writer.is_empty(), "bytes buffered by the stream still wait");
         assert!(writer.poll_flush(&mut stream, &mut cx).is_ready());
-        assert!(writer.is_empty() && writer.bytes.capacity() <= RETAINED_CAPACITY);
+        assert!(writer.is_empty() && writer.bytes.capacity() == 0);
 
         let mut server = WebSocketContext::new(Role::Server, None);
         let mut stream = Cursor::new(stream.taken);
