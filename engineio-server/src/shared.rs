@@ -379,6 +379,21 @@ mod tests {
         fn wake(self: Arc<Self>) {}
     }
 
+    /// Each idle client has one value of each type. The guide has a table of them.
+    #[test]
+    fn the_parts_of_an_idle_session_stay_small() {
+        let sizes = [
+            ("Shared", size_of::<Shared>(), 520),
+            ("Session", size_of::<Session>(), 232),
+            ("Handshake", size_of::<Handshake>(), 120),
+            ("Connection", size_of::<crate::Connection>(), 128),
+            ("WebSocket", size_of::<WebSocket>(), 200),
+        ];
+        for (name, size, limit) in sizes {
+            assert!(size <= limit, "{name} has {size} bytes, {limit} are allowed");
+        }
+    }
+
     #[test]
     fn a_task_that_waits_for_room_repeatedly_costs_one_waker() {
         let (parts, ()) = http::Request::new(()).into_parts();

@@ -172,3 +172,23 @@ impl Client {
         waiter
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::Driver;
+
+    /// Each idle client has one value of each type. The guide has a table of them.
+    #[test]
+    fn the_parts_of_an_idle_client_stay_small() {
+        let sizes = [
+            ("Client", size_of::<Client>(), 344),
+            ("Driver", size_of::<Driver>(), 376),
+            ("SocketInner", size_of::<SocketInner>(), 144),
+            ("Connection<Waiter>", size_of::<Connection<Waiter>>(), 288),
+        ];
+        for (name, size, limit) in sizes {
+            assert!(size <= limit, "{name} has {size} bytes, {limit} are allowed");
+        }
+    }
+}
