@@ -426,7 +426,7 @@ impl Engine {
                 engine.websocket(upgraded, parameters.revision, parameters.b64, compression);
             // Another session has taken the id, or the engine is closed.
             let Ok((shared, guard)) = engine.open(parameters) else {
-                return engine.hang_up(websocket);
+                return engine.hang_up(*websocket);
             };
             let connection = Connection::new(guard, shared, Some(websocket));
             // In a task of its own, because this task keeps the memory of the handshake to its end.
@@ -457,7 +457,7 @@ impl Engine {
     }
 
     /// Closes a WebSocket without a session.
-    fn hang_up(&self, websocket: Box<WebSocket>) {
+    fn hang_up(&self, websocket: WebSocket) {
         let guard = ActiveGuard::new(&self.0.registry);
         websocket.end(guard.config.linger, guard);
     }
@@ -502,7 +502,7 @@ impl Engine {
             });
             if let Some(refused) = refused {
                 engine.0.registry.counters.probes_failed.one();
-                engine.hang_up(refused);
+                engine.hang_up(*refused);
             }
         }));
         Ok(response)

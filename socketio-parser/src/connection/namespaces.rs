@@ -10,12 +10,17 @@ const MAX_UNINDEXED: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
     entries: Vec<Entry>,
-    /// The positions of the entries, if there are more than [`MAX_UNINDEXED`].
-    index: Option<Box<HashMap<Nsp, usize>>>,
-    /// Namespaces that the server has left, although the client may not know it yet. Oldest first.
-    /// Boxed, because most servers disconnect no sockets.
-    ended: Option<Box<Vec<Nsp>>>,
+    /// Boxed, because most connections have few namespaces and their servers disconnect none.
+    rare: Option<Box<Rare>>,
     next_session: u32,
+}
+
+#[derive(Debug, Default)]
+struct Rare {
+    /// The positions of the entries, if there are more than [`MAX_UNINDEXED`].
+    index: HashMap<Nsp, usize>,
+    /// Namespaces that the server has left, although the client may not know it yet. Oldest first.
+    ended: Vec<Nsp>,
 }
 
 #[derive(Debug)]
@@ -58,8 +63,8 @@ impl Namespaces {
         if self.find(nsp).is_some() {
             return false;
         }
-        if let Some(ended) = &mut self.ended {
-            ended.retain(|ended| ended != nsp);
+        if let Some(rare) = &mut self.rare {
+            rare.ended.retain(|ended| ended != nsp);
         }
         if self.entries.is_empty() {
             // Most connections have one namespace.
@@ -69,13 +74,11 @@ impl Namespaces {
         self.next_session = self.next_session.wrapping_add(1);
         // The name is copied, because that of a CONNECT is a slice of the whole packet.
         let nsp = Nsp::unchecked(nsp.as_str());
-        if let Some(index) = &mut self.index {
-            index.insert(nsp.clone(), self.entries.len());
-        }
         self.entries.push(Entry { nsp, state: State::Pending, session });
-        if self.index.is_none() && self.entries.len() > MAX_UNINDEXED {
+        if self.entries.len() > MAX_UNINDEXED {
+            let index = &mut self.rare.get_or_insert_default().index;
             let names = self.entries.iter().map(|entry| entry.nsp.clone());
-            self.index = Some(Box::new(names.zip(0..).collect()));
+            index.extend(names.zip(0..).skip(index.len()));
         }
         true
     }
@@ -90,11 +93,11 @@ impl Namespaces {
     pub(super) fn remove(&mut self, nsp: &Nsp) -> Option<Session> {
         let at = self.position(nsp)?;
         let removed = self.entries.swap_remove(at);
-        if self.entries.len() <= MAX_UNINDEXED {
-            self.index = None;
-        } else if let Some(index) = &mut self.index {
+        if let Some(Rare { index, .. }) = self.rare.as_deref_mut() {
             index.remove(nsp);
-            if let Some(moved) = self.entries.get(at) {
+            if self.entries.len() <= MAX_UNINDEXED {
+                *index = HashMap::new();
+            } else if let Some(moved) = self.entries.get(at) {
                 index.insert(moved.nsp.clone(), at);
             }
         }
@@ -108,7 +111,7 @@ impl Namespaces {
             return;
         };
         let nsp = entry.nsp.clone();
-        let ended = self.ended.get_or_insert_default();
+        let ended = &mut self.rare.get_or_insert_default().ended;
         ended.push(nsp);
         if ended.len() > limit {
             ended.remove(0);
@@ -118,7 +121,7 @@ impl Namespaces {
     /// Returns whether packets for a namespace that does not exist may have been sent before the
     /// client knew that it has ended.
     pub(super) fn is_straggler(&self, nsp: &Nsp) -> bool {
-        self.ended.as_ref().is_some_and(|ended| ended.contains(nsp))
+        self.rare.as_ref().is_some_and(|rare| rare.ended.contains(nsp))
     }
 
     fn find(&self, nsp: &Nsp) -> Option<&Entry> {
@@ -126,9 +129,9 @@ impl Namespaces {
     }
 
     fn position(&self, nsp: &Nsp) -> Option<usize> {
-        match &self.index {
-            Some(index) => index.get(nsp).copied(),
-            None => self.entries.iter().position(|entry| entry.nsp == *nsp),
+        match &self.rare {
+            Some(rare) if !rare.index.is_empty() => rare.index.get(nsp).copied(),
+            _ => self.entries.iter().position(|entry| entry.nsp == *nsp),
         }
     }
 }
@@ -166,7 +169,8 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(namespaces.len(), expected.len());
-                prop_assert_eq!(namespaces.index.is_some(), expected.len() > MAX_UNINDEXED);
+                let indexed = namespaces.rare.as_ref().is_some_and(|it| !it.index.is_empty());
+                prop_assert_eq!(indexed, expected.len() > MAX_UNINDEXED);
                 for name in 0..40 {
                     let nsp = Nsp::new(&name.to_string()).unwrap();
                     prop_assert_eq!(namespaces.state(&nsp), expected.get(&name).copied());
