@@ -164,3 +164,27 @@ describe('postgres-log beside Node', () => {
     for (const other of others) assert.deepEqual(names(other), ['live 2', 'end 0']);
   });
 });
+
+// Their messages are in no log, so only the node that lost a session has its events.
+for (const adapter of ['redis', 'redis-sharded']) {
+  test(`${adapter}: a session is recovered on its own node, and nothing pretends elsewhere`, async () => {
+    const bus = await engine('redis');
+    const nodes = await Promise.all(['one', 'two'].map((NAME) => node('rust', adapter, bus, { RECOVERY: '1', CRASH_SAFE: '1', NAME })));
+    try {
+      const sender = await member(nodes[0]);
+      for (const [back, recovered] of [[nodes[0], true], [nodes[1], false]]) {
+        const lost = await member(nodes[0], { reconnection: false });
+        await sender.op('emit', { event: 'before' });
+        await eventually(() => lost.heard.some(([name]) => name === 'before'), 'it has an offset');
+        const was = lost.id;
+        lost.io.engine.close();
+        const returned = await member(back, { lost });
+        assert.deepEqual([returned.recovered, returned.id === was], [recovered, recovered]);
+      }
+    } finally {
+      closeAll();
+      await Promise.all(nodes.map((server) => server.stop()));
+      await bus.stop();
+    }
+  });
+}

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { rehearse, switchLines } from '../lib/rehearsal.mjs';
 import { program, start } from '../lib/server.mjs';
 
-const ENGINES = { 'redis-streams': 'redis', nats: 'nats-jetstream' };
+const ENGINES = { 'redis-streams': 'redis', nats: 'nats-jetstream', 'postgres-log': 'postgres' };
 const WAYS = [['rust', 'rust'], ['node', 'rust'], ['rust', 'node'], ['node', 'node']];
 const wanted = process.argv.slice(2);
 const picked = Object.entries(ENGINES).filter(([adapter]) => wanted.length === 0 || wanted.includes(adapter));
@@ -15,7 +15,7 @@ const columns = ['delivered', 'lost', 'twice', 'late', 'recovered', 'fresh'];
 
 console.log(['adapter'.padEnd(14), 'way'.padEnd(12), 'signal ', '  /s', ...columns.map((name) => name.padStart(9))].join(' '));
 for (const [adapter, kind] of picked) {
-  for (const [from, to] of adapter === 'nats' ? [['rust', 'rust']] : WAYS) {
+  for (const [from, to] of adapter === 'redis-streams' ? WAYS : [['rust', 'rust']]) {
     for (const signal of ['SIGTERM', 'SIGKILL']) {
       for (const rate of [20, 200]) {
         const result = await rehearse({ adapter, kind, from, to, signal, rate });
