@@ -1,22 +1,24 @@
 //! The driver of one session.
 
 use std::{
+    cell::Cell,
     future::{Future, poll_fn},
     mem,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
 use engineio_parser::{
     PacketData, Transport,
-    session::{CloseReason, Input, Loss, Output, Reading, SendError, Session, Unsent},
+    session::{CloseReason, Input, Loss, Output, Reading, SendError, Unsent},
 };
 use tokio::time::Sleep;
 
 use crate::{
     config::TurnLimits,
+    reading::ReadingMode,
     registry::ActiveGuard,
     shared::{Handle, Message, Shared, now, wake},
     transport::websocket::WebSocket,
@@ -25,6 +27,14 @@ use crate::{
 
 /// How often to check a connection that is too full to wake the task when its peer closes it.
 const CLOSED_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// The buffer for the packets of one read, which all connections of a thread share.
+    static INPUTS: Cell<Vec<Input>> = const { Cell::new(Vec::new()) };
+}
+
+/// A larger buffer for packets is not kept for the next read.
+const RETAINED_INPUTS: usize = 256;
 
 /// An event of a session.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,12 +90,10 @@ pub struct Connection {
     sleep: Pin<Box<Sleep>>,
     /// The deadline for which `sleep` is set. `None` after it has fired.
     armed: Option<Instant>,
-    /// Whether the application wants messages, see [`set_reading`](Self::set_reading).
-    reading: bool,
-    /// The last value reported to [`Session::set_reading`].
-    reported_reading: Reading,
-    /// The buffer for undecoded bytes of a paused transport is full, so its pongs cannot be seen.
-    undecoded_full: bool,
+    /// Whether the deadlines have to be checked before the next event. Otherwise that is done at the
+    /// end of a turn, because it takes as long as a small message.
+    may_be_late: bool,
+    reading: ReadingMode,
     /// A transport did not accept everything at the last write.
     blocked: bool,
     turn: Turn,
@@ -106,9 +114,8 @@ impl Connection {
             probe: None,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
-            reading: true,
-            reported_reading: Reading::Open,
-            undecoded_full: false,
+            may_be_late: false,
+            reading: ReadingMode::default(),
             blocked: false,
             turn,
             closed: None,
@@ -134,6 +141,8 @@ impl Connection {
 
     /// Receives the next event. After [`Event::Closed`], every call returns it again. Cancel-safe.
     pub async fn event(&mut self) -> Event {
+        // The application may have been busy for a while since the last event.
+        self.may_be_late = true;
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
@@ -170,11 +179,10 @@ impl Connection {
         self.set_reading(true);
     }
 
-    fn set_reading(&mut self, reading: bool) {
-        if self.reading != reading {
-            self.reading = reading;
-            let shared = self.handle.0.clone();
-            self.report_reading(&mut shared.lock().session);
+    fn set_reading(&mut self, wanted: bool) {
+        if self.reading.wanted != wanted {
+            self.reading.wanted = wanted;
+            self.reading.report(&mut self.handle.0.lock().session);
         }
     }
 
@@ -183,12 +191,15 @@ impl Connection {
     ///
     /// Also returns `Pending` when the turn has used up its limits
     /// ([`EngineConfig::turn`](crate::EngineConfig::turn)). The task is then woken after the
-    /// runtime has polled other tasks.
+    /// runtime has polled other tasks. Deadlines are checked at the end of a turn.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         if let Some(reason) = self.closed {
             return Poll::Ready(Event::Closed(reason));
         }
-        if self.armed.is_some() && self.sleep.as_mut().poll(cx).is_ready() {
+        if mem::take(&mut self.may_be_late)
+            && self.armed.is_some()
+            && self.sleep.as_mut().poll(cx).is_ready()
+        {
             self.armed = None;
             self.handle_deadlines(cx);
         }
@@ -199,7 +210,6 @@ impl Connection {
                 }
                 return Poll::Ready(event);
             }
-            self.fill_writers();
             self.flush(cx);
             if self.turn.is_over() {
                 self.yield_turn(cx);
@@ -240,7 +250,7 @@ impl Connection {
             }
             state.session.has_output() || state.undelivered
         };
-        if late && self.reported_reading == Reading::Open {
+        if late && self.reading.is_open() {
             self.listen(cx);
         } else {
             // The former turn may be over, and then nothing would be read.
@@ -262,23 +272,25 @@ impl Connection {
             let session = &mut state.session;
             session.set_reading(now, Reading::Watched);
             session.heard(now);
-            session.set_reading(now, self.reported_reading);
+            session.set_reading(now, self.reading.reported());
         }
     }
 
-    /// Takes the next event from the session and handles outputs that are not events.
+    /// Takes the next event from the session and handles outputs that are not events. If there is
+    /// none, moves frames from the session to the transports, as far as these accept them.
     fn take_output(&mut self) -> Option<Event> {
-        let shared = self.handle.0.clone();
         loop {
-            let mut state = shared.lock();
-            let reading = self.report_reading(&mut state.session);
+            let mut state = self.handle.0.lock();
+            // The task is awake: it must not be woken by what it sends itself.
+            state.driver = None;
+            let reading = self.reading.report(&mut state.session);
             let closed = state.session.is_closed();
             // While reading is paused, messages stay in the session, unless it has ended.
             let output = if reading == Reading::Open || closed {
-                if self.turn.is_out_of_messages() {
-                    return None;
+                match self.turn.is_out_of_messages() {
+                    true => None,
+                    false => state.session.poll_output(),
                 }
-                state.session.poll_output()
             } else {
                 state.session.poll_control_output()
             };
@@ -288,7 +300,7 @@ impl Connection {
                     self.registry.counters.upgraded.one();
                     let poll = state.poll_to_wake();
                     drop(state);
-                    wake([poll]);
+                    wake(poll);
                     if let Some(former) = mem::replace(&mut self.websocket, self.probe.take()) {
                         former.end(self.registry.config.linger, self.registry.clone());
                     }
@@ -311,62 +323,21 @@ impl Connection {
                     return Some(Event::Closed(reason));
                 }
                 Some(_) => {}
-                None if reading != Reading::Open && !closed => return None,
                 None => {
-                    let push =
-                        if mem::take(&mut state.undelivered) { state.push.take() } else { None };
+                    let delivered = (reading == Reading::Open || closed)
+                        && !self.turn.is_out_of_messages()
+                        && mem::take(&mut state.undelivered);
+                    let push = if delivered { state.push.take() } else { None };
+                    let (websocket, probe) = (&mut self.websocket, &mut self.probe);
+                    let (poll, ready) = state.fill_writers(websocket, probe);
                     drop(state);
-                    wake([push]);
+                    wake(push);
+                    wake(poll);
+                    ready.into_iter().for_each(Waker::wake);
                     return None;
                 }
             }
         }
-    }
-
-    /// Tells the session how much the driver reads, if that has changed.
-    fn report_reading(&mut self, session: &mut Session) -> Reading {
-        let reading = self.reading(session);
-        if self.reported_reading != reading {
-            self.reported_reading = reading;
-            session.set_reading(now(), reading);
-        }
-        reading
-    }
-
-    /// Returns how much the driver reads of the client's data.
-    fn reading(&self, session: &Session) -> Reading {
-        match session.has_room() {
-            true if self.reading => Reading::Open,
-            // `Blind` excuses silence, so it requires room: a client that does not read stays
-            // `Watched`.
-            true if self.undecoded_full => Reading::Blind,
-            _ => Reading::Watched,
-        }
-    }
-
-    /// Moves frames from the session to the transports, as far as these accept them.
-    fn fill_writers(&mut self) {
-        let mut state = self.handle.0.lock();
-        if self.probe.is_none() {
-            self.probe = state.arriving.take();
-        }
-        // Before the upgrade, frames for a WebSocket go to the probe. Afterwards they go to the
-        // WebSocket that the probe became. No frame is taken before the kernel has accepted the
-        // previous batch: until then frames count as queued, and volatile messages are not sent
-        // late.
-        if let Some(websocket) = self.websocket.as_mut().or(self.probe.as_mut())
-            && websocket.is_idle()
-        {
-            while !websocket.is_full()
-                && let Some(frame) = state.session.poll_transmit(Transport::WebSocket, usize::MAX)
-            {
-                websocket.send(frame);
-            }
-        }
-        let poll = state.poll_to_wake();
-        let ready = state.ready_to_wake();
-        drop(state);
-        wake(ready.into_iter().map(Some).chain([poll]));
     }
 
     /// Writes to the transports until they accept no more.
@@ -383,10 +354,7 @@ impl Connection {
                 Poll::Pending => self.blocked = true,
             }
             // The kernel accepts data again, so the client reads.
-            if was_blocked
-                && self.reported_reading != Reading::Open
-                && websocket.unwritten() < before
-            {
+            if was_blocked && !self.reading.is_open() && websocket.unwritten() < before {
                 self.handle.0.lock().session.heard(now());
             }
         }
@@ -395,12 +363,12 @@ impl Connection {
     /// Reads once from each transport. Returns whether one had data. Only transports without data
     /// wake the task later.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.reported_reading != Reading::Open {
+        if !self.reading.is_open() {
             return self.watch(cx);
         }
-        self.undecoded_full = false;
+        self.reading.undecoded_full = false;
         let mut ready = false;
-        let mut inputs = Vec::new();
+        let mut inputs = INPUTS.take();
         let refused = &self.registry.counters.refused;
         for websocket in [&mut self.websocket, &mut self.probe].into_iter().flatten() {
             ready |= websocket.poll_read(cx, &mut inputs, &mut self.turn, refused).is_ready();
@@ -408,10 +376,13 @@ impl Connection {
         if !inputs.is_empty() {
             let now = now();
             let mut state = self.handle.0.lock();
-            for input in inputs {
+            for input in inputs.drain(..) {
                 // After a violation the session or the probe is closed, which its outputs report.
                 let _ = state.session.handle_input(now, input);
             }
+        }
+        if inputs.capacity() <= RETAINED_INPUTS {
+            INPUTS.set(inputs);
         }
         ready
     }
@@ -430,7 +401,8 @@ impl Connection {
             full |= status.buffer_full;
             lost.extend(status.lost);
         }
-        let changed = mem::replace(&mut self.undecoded_full, full) != full || !lost.is_empty();
+        let changed =
+            mem::replace(&mut self.reading.undecoded_full, full) != full || !lost.is_empty();
         if heard || !lost.is_empty() {
             let now = now();
             let mut state = self.handle.0.lock();
@@ -482,11 +454,11 @@ impl Connection {
             let transmit = !self.blocked
                 && (self.websocket.is_some() || self.probe.is_some())
                 && session.has_transmit(Transport::WebSocket);
-            let reading = self.reading(session);
+            let reading = self.reading.of(session);
             let output = session.has_output() && (reading == Reading::Open || session.is_closed());
             if transmit
                 || output
-                || reading != self.reported_reading
+                || reading != self.reading.reported()
                 || self.probe.is_none() && state.arriving.is_some()
             {
                 return false;
@@ -495,7 +467,7 @@ impl Connection {
             state.driver = Some(cx.waker().clone());
             timeout
         };
-        let closed_check = self.undecoded_full.then(|| now() + CLOSED_CHECK_INTERVAL);
+        let closed_check = self.reading.undecoded_full.then(|| now() + CLOSED_CHECK_INTERVAL);
         let Some(timeout) = timeout.into_iter().chain(closed_check).min() else { return true };
         if self.armed.is_none_or(|armed| timeout < armed) {
             self.armed = Some(timeout);
@@ -526,12 +498,12 @@ impl Connection {
                     websocket.send(frame);
                 }
             }
-            let ready = mem::take(&mut state.ready).into_iter().map(Some);
+            let ready = mem::take(&mut state.ready).into_iter();
             let requests = [state.poll_to_wake(), state.push.take()];
             self.registry.counters.add_traffic(state.session.take_traffic());
-            (state.arriving.take(), ready.chain(requests))
+            (state.arriving.take(), ready.chain(requests.into_iter().flatten()))
         };
-        wake(wakers);
+        wakers.for_each(Waker::wake);
         let transports = [self.websocket.take(), self.probe.take(), arriving];
         for websocket in transports.into_iter().flatten() {
             websocket.end(self.registry.config.linger, self.registry.clone());

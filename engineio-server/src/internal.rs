@@ -74,5 +74,5 @@ pub fn is_open(handle: &Handle) -> bool {
 /// Wakes the task that drives the connection, so that it polls its other futures.
 pub fn wake_driver(handle: &Handle) {
     let waker = handle.0.lock().driver.take();
-    wake([waker]);
+    wake(waker);
 }

@@ -95,6 +95,7 @@ mod listen;
 #[cfg(feature = "compression")]
 mod per_message_deflate;
 mod proxy;
+mod reading;
 mod registry;
 mod request;
 mod response;

@@ -105,7 +105,8 @@ impl Shared {
             let result = change(&mut state);
             (result, state.driver.take(), state.poll_to_wake())
         };
-        wake([driver, poll]);
+        wake(driver);
+        wake(poll);
         result
     }
 }
@@ -127,9 +128,33 @@ impl State {
                 || self.session.transport() != Transport::Polling);
         if due { self.poll.take() } else { None }
     }
-}
 
-impl State {
+    /// Moves frames from the session to the transports, as far as these accept them. Returns the
+    /// wakers of the pending GET and of the tasks that wait for room, if they can proceed.
+    pub(crate) fn fill_writers(
+        &mut self,
+        websocket: &mut Option<Box<WebSocket>>,
+        probe: &mut Option<Box<WebSocket>>,
+    ) -> (Option<Waker>, Vec<Waker>) {
+        if probe.is_none() {
+            *probe = self.arriving.take();
+        }
+        // Before the upgrade, frames for a WebSocket go to the probe. Afterwards they go to the
+        // WebSocket that the probe became. No frame is taken before the kernel has accepted the
+        // previous batch: until then frames count as queued, and volatile messages are not sent
+        // late.
+        if let Some(websocket) = websocket.as_mut().or(probe.as_mut())
+            && websocket.is_idle()
+        {
+            while !websocket.is_full()
+                && let Some(frame) = self.session.poll_transmit(Transport::WebSocket, usize::MAX)
+            {
+                websocket.send(frame);
+            }
+        }
+        (self.poll_to_wake(), self.ready_to_wake())
+    }
+
     /// Takes the wakers of tasks that wait for room, if enough is free that they can proceed.
     pub(crate) fn ready_to_wake(&mut self) -> Vec<Waker> {
         if self.ready.is_empty() || !self.session.is_closed() && !self.session.has_room() {
@@ -139,8 +164,8 @@ impl State {
     }
 }
 
-pub(crate) fn wake(wakers: impl IntoIterator<Item = Option<Waker>>) {
-    for waker in wakers.into_iter().flatten() {
+pub(crate) fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
         waker.wake();
     }
 }
@@ -234,7 +259,7 @@ impl Handle {
             let result = state.session.send(frames);
             (result, state.sender_to_wake())
         };
-        wake([waker]);
+        wake(waker);
         if matches!(result, Err(SendError::Full(_))) {
             self.0.counters.refused.queue_full.one();
         }
@@ -253,7 +278,7 @@ impl Handle {
             let result = state.session.send_if_room(frames);
             (result, state.sender_to_wake())
         };
-        wake([waker]);
+        wake(waker);
         result
     }
 
@@ -265,7 +290,7 @@ impl Handle {
             let sent = state.session.send_volatile(frames);
             (sent, state.sender_to_wake())
         };
-        wake([waker]);
+        wake(waker);
         sent
     }
 

@@ -1,6 +1,12 @@
 //! Long-polling: the GET that waits for packets, and the POST that sends them.
 
-use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Poll, Waker},
+    time::Duration,
+};
 
 use bytes::{Buf, BufMut, Bytes};
 use engineio_parser::{
@@ -16,7 +22,7 @@ use crate::{
     config::EngineConfig,
     error::{ErrorContext, Refused, RequestError},
     response::{ResponseBody, empty, refusal},
-    shared::{Shared, now, wake},
+    shared::{Shared, now},
     transport::jsonp::payload_of_form,
 };
 
@@ -72,7 +78,7 @@ pub(crate) async fn poll(
         let _ = state.session.handle_input(now(), Input::PollFinished);
         state.ready_to_wake()
     });
-    wake(ready.into_iter().map(Some));
+    ready.into_iter().for_each(Waker::wake);
     Ok(response)
 }
 

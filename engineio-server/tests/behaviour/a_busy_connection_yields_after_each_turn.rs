@@ -337,3 +337,44 @@ mod inflated {
         assert_eq!(turns.iter().map(|work| work.messages).sum::<u64>(), 59);
     }
 }
+
+/// Counts how often a task is polled.
+#[tokio::test]
+async fn an_echo_polls_the_task_once() {
+    use std::{
+        future::Future,
+        pin::pin,
+        sync::{
+            Arc,
+            atomic::{AtomicU32, Ordering::Relaxed},
+        },
+    };
+
+    let polls = Arc::new(AtomicU32::new(0));
+    let counted = polls.clone();
+    let application = move |mut connection: Connection| {
+        let polls = counted.clone();
+        async move {
+            let mut echo = pin!(async move {
+                while let Ok(data) = connection.recv().await {
+                    drop(connection.send(data));
+                }
+            });
+            poll_fn(|cx| {
+                polls.fetch_add(1, Relaxed);
+                echo.as_mut().poll(cx)
+            })
+            .await;
+        }
+    };
+    let server = Server::start(engineio_server::Engine::new(config(), application)).await;
+    let (mut websocket, _) = server.websocket().await;
+    let before = polls.load(Relaxed);
+    for _ in 0..100 {
+        websocket.send("4hello").await;
+        websocket.next().await;
+    }
+    // The last poll may still be to come, and the first may belong to the handshake.
+    let polls = polls.load(Relaxed) - before;
+    assert!((99..=101).contains(&polls), "{polls} polls for 100 echoes");
+}
