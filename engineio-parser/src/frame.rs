@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use crate::{
     lenient_base64,
@@ -137,23 +137,26 @@ impl Frame {
 
     /// The unmasked WebSocket frame (RFC 6455 section 5.2) that a server sends.
     pub fn websocket(&self, revision: Revision) -> WebSocketFrame {
-        match self.body() {
-            Body::Text(buffer) => {
-                let header = header_len(buffer.len() - HEADROOM);
-                WebSocketFrame::raw(buffer.slice(HEADROOM - header..))
-            }
-            Body::Binary(body) => {
-                let prefix = usize::from(revision == Revision::V3);
-                let mut header = [0; HEADROOM + 1];
-                let len = write_header(&mut header, BINARY, body.len() + prefix);
-                // Revision 3 puts the type byte before binary data. In revision 4 the byte is
-                // written but not sent.
-                if let Some(prefix) = header.get_mut(len) {
-                    *prefix = PacketType::Message as u8;
-                }
-                WebSocketFrame { header, header_len: (len + prefix) as u8, body: body.clone() }
-            }
+        self.clone().into_websocket(revision)
+    }
+
+    /// Like [`websocket`](Self::websocket), but passes the buffer on.
+    pub fn into_websocket(self, revision: Revision) -> WebSocketFrame {
+        let mut body = self.body;
+        if !self.binary {
+            // In contrast to a slice, this makes no second reference.
+            body.advance(HEADROOM - header_len(body.len() - HEADROOM));
+            return WebSocketFrame::raw(body);
         }
+        let prefix = usize::from(revision == Revision::V3);
+        let mut header = [0; HEADROOM + 1];
+        let len = write_header(&mut header, BINARY, body.len() + prefix);
+        // Revision 3 puts the type byte before binary data. In revision 4 the byte is written but
+        // not sent.
+        if let Some(prefix) = header.get_mut(len) {
+            *prefix = PacketType::Message as u8;
+        }
+        WebSocketFrame { header, header_len: (len + prefix) as u8, body }
     }
 
     /// The WebSocket frame for a client that accepts only text (`b64`). Binary data is encoded as
@@ -269,23 +272,25 @@ impl fmt::Debug for Frame {
 /// The data must be UTF-8, because the frame is sent as text.
 #[derive(Debug)]
 pub struct FrameWriter {
-    buffer: BytesMut,
+    buffer: Vec<u8>,
 }
 
 impl FrameWriter {
-    /// A writer for a message, with room for `capacity` bytes of data.
+    /// A writer for a message, with room for `capacity` bytes of data. If that is exactly what is
+    /// written, the frame needs one allocation.
     pub fn message(capacity: usize) -> Self {
         Self::with_capacity(PacketType::Message, capacity)
     }
 
     fn with_capacity(kind: PacketType, capacity: usize) -> Self {
-        let mut buffer = BytesMut::with_capacity(HEADROOM + 1 + capacity);
-        buffer.put_bytes(0, HEADROOM);
-        buffer.put_u8(kind.digit());
+        let mut buffer = Vec::with_capacity(HEADROOM + 1 + capacity);
+        buffer.extend_from_slice(&[0; HEADROOM]);
+        buffer.push(kind.digit());
         Self { buffer }
     }
 
     /// Appends bytes.
+    #[inline]
     pub fn put(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
@@ -312,7 +317,7 @@ impl FrameWriter {
         if let Some(out) = self.buffer.get_mut(HEADROOM - header..) {
             write_header(out, TEXT, payload);
         }
-        Frame { body: self.buffer.freeze(), forms: None, binary: false, compress: true }
+        Frame { body: self.buffer.into(), forms: None, binary: false, compress: true }
     }
 }
 

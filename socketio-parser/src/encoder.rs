@@ -328,7 +328,7 @@ fn encode_list<T: Serialize + ?Sized>(
     let list = [b"[", name, comma, items, before_last, last, b"]"];
     let frames = match parser {
         Parser::Json => {
-            let payload = name.len() + items.len() + last.len() + 4;
+            let payload = list.iter().map(|part| part.len()).sum();
             let mut out = start(kind, nsp, id, attachments.len(), payload);
             list.into_iter().for_each(|part| out.put(part));
             match attachments.is_empty() {
@@ -354,32 +354,35 @@ fn start(
     attachments: usize,
     payload: usize,
 ) -> FrameWriter {
-    let nsp = if nsp.is_root() { "" } else { nsp.as_str() };
-    // Room for the type, a comma and a few digits. The buffer grows if they need more.
-    let mut out = FrameWriter::message(payload + nsp.len() + if id.is_some() { 24 } else { 8 });
-    match kind {
-        _ if attachments == 0 => put_number(&mut out, kind as u64),
-        PacketType::Ack => put_number(&mut out, PacketType::BinaryAck as u64),
-        _ => put_number(&mut out, PacketType::BinaryEvent as u64),
-    }
-    if attachments > 0 {
-        put_number(&mut out, attachments as u64);
-        out.put(b"-");
-    }
-    if !nsp.is_empty() {
-        out.put(nsp.as_bytes());
-        out.put(b",");
-    }
-    match id.map(|id| (id, id.get())) {
-        Some((_, Some(exact))) => put_number(&mut out, exact),
-        Some((rounded, None)) => out.put(rounded.to_string().as_bytes()),
-        None => {}
+    let kind = match kind {
+        _ if attachments == 0 => kind,
+        PacketType::Ack => PacketType::BinaryAck,
+        _ => PacketType::BinaryEvent,
+    };
+    let (mut count, mut digits) = ([0; 20], [0; 20]);
+    let count = if attachments > 0 { decimal(&mut count, attachments as u64) } else { b"" };
+    let dash: &[u8] = if count.is_empty() { b"" } else { b"-" };
+    let (nsp, comma): (_, &[u8]) = if nsp.is_root() { ("", b"") } else { (nsp.as_str(), b",") };
+    let rounded;
+    let id = match id.map(|id| (id, id.get())) {
+        Some((_, Some(exact))) => decimal(&mut digits, exact),
+        Some((id, None)) => {
+            rounded = id.to_string();
+            rounded.as_bytes()
+        }
+        None => b"",
+    };
+    let head = count.len() + dash.len() + nsp.len() + comma.len() + id.len();
+    let mut out = FrameWriter::message(1 + head + payload);
+    out.put(&[b'0' + kind as u8]);
+    if head > 0 {
+        [count, dash, nsp.as_bytes(), comma, id].into_iter().for_each(|part| out.put(part));
     }
     out
 }
 
-fn put_number(out: &mut FrameWriter, mut number: u64) {
-    let mut digits = [0; 20];
+/// Returns the decimal digits of a number.
+fn decimal(digits: &mut [u8; 20], mut number: u64) -> &[u8] {
     let mut first = digits.len();
     for digit in digits.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
@@ -389,7 +392,7 @@ fn put_number(out: &mut FrameWriter, mut number: u64) {
             break;
         }
     }
-    out.put(digits.get(first..).unwrap_or_default());
+    digits.get(first..).unwrap_or_default()
 }
 
 /// Serializes a value that must not contain binary.

@@ -277,7 +277,7 @@ impl WebSocket {
                 compressor.bytes += frame.len();
                 compressor.waiting.push(frame);
             }
-            None => self.writer.push(plain(&frame, self.revision, self.b64)),
+            None => self.writer.push(plain(frame, self.revision, self.b64)),
         }
     }
 
@@ -287,7 +287,7 @@ impl WebSocket {
         let bytes = mem::take(&mut compressor.bytes);
         for frame in mem::take(&mut compressor.waiting) {
             let compressed = compressor.deflate.compress(&frame, self.revision, self.b64);
-            self.writer.push(compressed.unwrap_or_else(|| plain(&frame, self.revision, self.b64)));
+            self.writer.push(compressed.unwrap_or_else(|| plain(frame, self.revision, self.b64)));
         }
         bytes
     }
@@ -332,8 +332,8 @@ impl WebSocket {
 }
 
 /// Encodes a frame without compression.
-fn plain(frame: &Frame, revision: Revision, b64: bool) -> WebSocketFrame {
-    if b64 { frame.websocket_text(revision) } else { frame.websocket(revision) }
+fn plain(frame: Frame, revision: Revision, b64: bool) -> WebSocketFrame {
+    if b64 { frame.websocket_text(revision) } else { frame.into_websocket(revision) }
 }
 
 impl Io {

@@ -18,9 +18,15 @@ use tokio::io::AsyncWrite;
 /// Maximum number of buffers in one system call.
 const BATCH: usize = 64;
 
+/// Frames of at most this size are copied into one buffer for a system call. For the kernel, many
+/// small buffers cost more than the copy.
+const MAX_COPIED_FRAME: usize = 512;
+
 thread_local! {
     /// An empty queue that has memory. An idle connection has a queue without memory.
     static SPARE: Cell<VecDeque<WebSocketFrame>> = const { Cell::new(VecDeque::new()) };
+    /// The buffer for copied frames, which all connections of a thread share.
+    static COPIED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Frames that were taken from the session but not yet accepted by the kernel.
@@ -89,33 +95,10 @@ impl Writer {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while !self.frames.is_empty() {
-            let written = {
-                let mut slices = [IoSlice::new(&[]); BATCH];
-                let mut count = 0;
-                for frame in &self.frames {
-                    let skip = if count == 0 { self.written } else { 0 };
-                    let header = frame.header();
-                    let (header, body) = match header.get(skip..) {
-                        Some(header) => (header, &frame.body[..]),
-                        None => {
-                            let body = frame.body.get(skip - header.len()..);
-                            (&[][..], body.unwrap_or_default())
-                        }
-                    };
-                    if count + 2 > BATCH {
-                        break;
-                    }
-                    for part in [header, body] {
-                        if !part.is_empty()
-                            && let Some(slice) = slices.get_mut(count)
-                        {
-                            *slice = IoSlice::new(part);
-                            count += 1;
-                        }
-                    }
-                }
-                let slices = slices.get(..count).unwrap_or_default();
-                ready!(io.as_mut().poll_write_vectored(cx, slices))?
+            let written = if self.is_copied() {
+                ready!(self.poll_write_copied(io.as_mut(), cx))?
+            } else {
+                ready!(self.poll_write_shared(io.as_mut(), cx))?
             };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -130,6 +113,64 @@ impl Writer {
         ready!(io.poll_flush(cx))?;
         self.unflushed = false;
         Poll::Ready(Ok(()))
+    }
+
+    /// Returns whether there are several frames, all of them small.
+    fn is_copied(&self) -> bool {
+        self.frames.len() > 1
+            && self.frames.iter().all(|frame| frame.body.len() <= MAX_COPIED_FRAME)
+    }
+
+    /// Writes all frames once, as one buffer.
+    fn poll_write_copied(
+        &self,
+        io: Pin<&mut (impl AsyncWrite + ?Sized)>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut copied = COPIED.take();
+        copied.clear();
+        for frame in &self.frames {
+            copied.extend_from_slice(frame.header());
+            copied.extend_from_slice(&frame.body);
+        }
+        let written = io.poll_write(cx, copied.get(self.written..).unwrap_or_default());
+        COPIED.set(copied);
+        written
+    }
+
+    /// Writes frames once, without copying them.
+    fn poll_write_shared(
+        &self,
+        io: Pin<&mut (impl AsyncWrite + ?Sized)>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if let (1, Some(frame)) = (self.frames.len(), self.frames.front())
+            && frame.header().is_empty()
+        {
+            return io.poll_write(cx, frame.body.get(self.written..).unwrap_or_default());
+        }
+        let mut slices = [IoSlice::new(&[]); BATCH];
+        let mut count = 0;
+        for frame in &self.frames {
+            let skip = if count == 0 { self.written } else { 0 };
+            let header = frame.header();
+            let (header, body) = match header.get(skip..) {
+                Some(header) => (header, &frame.body[..]),
+                None => (&[][..], frame.body.get(skip - header.len()..).unwrap_or_default()),
+            };
+            if count + 2 > BATCH {
+                break;
+            }
+            for part in [header, body] {
+                if !part.is_empty()
+                    && let Some(slice) = slices.get_mut(count)
+                {
+                    *slice = IoSlice::new(part);
+                    count += 1;
+                }
+            }
+        }
+        io.poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
     }
 
     fn advance(&mut self, mut written: usize) {
