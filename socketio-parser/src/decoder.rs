@@ -79,17 +79,16 @@ impl Decoder {
         if self.unfinished.take().is_some() || self.parser != Parser::Json {
             return Err(DecodeError::UnexpectedText);
         }
-        let (packet, announced) = decode_text(text, &self.limits)?;
-        let Some(Announced { attachments, places }) = announced else {
+        let (packet, expected) = decode_text(text, &self.limits)?;
+        let (Content::Event { args, .. } | Content::Ack { args, .. }, 1..) =
+            (&packet.content, expected)
+        else {
             return Ok(Some(packet));
         };
-        self.unfinished = Some(Box::new(Unfinished {
-            packet,
-            places,
-            expected: attachments,
-            attachments: Vec::with_capacity(attachments.min(16)),
-            bytes: 0,
-        }));
+        let places = placeholders::find(args, expected)?;
+        let attachments = Vec::with_capacity(expected.min(16));
+        self.unfinished =
+            Some(Box::new(Unfinished { packet, places, expected, attachments, bytes: 0 }));
         Ok(None)
     }
 
@@ -135,33 +134,17 @@ impl Decoder {
     }
 }
 
-/// The attachments that a packet announces.
-struct Announced {
-    attachments: usize,
-    places: Vec<Place>,
-}
-
-/// Decodes the packet and the attachments that it announces.
-fn decode_text(
-    text: ByteString,
-    limits: &Limits,
-) -> Result<(Packet, Option<Announced>), DecodeError> {
-    let first = text.chars().next();
+/// Decodes a packet, except its attachments. Returns it with their number.
+#[inline]
+fn decode_text(text: ByteString, limits: &Limits) -> Result<(Packet, usize), DecodeError> {
     let kind = text.as_bytes().first().and_then(|digit| PacketType::from_digit(*digit));
-    let kind = kind.ok_or(DecodeError::UnknownPacketType(first))?;
+    let kind = kind.ok_or_else(|| DecodeError::UnknownPacketType(text.chars().next()))?;
     let mut pos = 1;
     let binary = matches!(kind, PacketType::BinaryEvent | PacketType::BinaryAck);
     let attachments = if binary { attachment_count(&text, &mut pos, limits)? } else { 0 };
     let nsp = namespace(&text, &mut pos, limits)?;
     let id = ack_id(&text, &mut pos)?;
-    let content = content(kind, text, pos, id, limits)?;
-    let announced = match &content {
-        Content::Event { args, .. } | Content::Ack { args, .. } if binary => {
-            Some(Announced { attachments, places: placeholders::find(args, attachments)? })
-        }
-        _ => None,
-    };
-    Ok((Packet { nsp, content }, announced))
+    Ok((Packet { nsp, content: content(kind, text, pos, id, limits)? }, attachments))
 }
 
 /// Parses `<n>-`, in which n is any text that JavaScript's `Number` converts to a positive integer
@@ -205,13 +188,17 @@ fn namespace(text: &ByteString, pos: &mut usize, limits: &Limits) -> Result<Nsp,
 fn ack_id(text: &str, pos: &mut usize) -> Result<Option<AckId>, DecodeError> {
     let rest = text.get(*pos..).unwrap_or_default();
     let len = rest.bytes().take_while(u8::is_ascii_digit).count();
+    if len == 0 {
+        return Ok(None);
+    }
     *pos += len;
     match rest.get(..len) {
-        None | Some("") => Ok(None),
+        None => Ok(None),
         Some(digits) => AckId::from_digits(digits).map(Some).ok_or(DecodeError::InvalidPayload),
     }
 }
 
+#[inline]
 fn content(
     kind: PacketType,
     text: ByteString,
