@@ -179,7 +179,16 @@ struct Query<'a> {
 impl<'a> Query<'a> {
     fn parse(query: &'a str) -> Self {
         let mut this = Self::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        for pair in query.split('&') {
+            // Most parameters are not encoded.
+            let (name, value) = if pair.contains(['%', '+']) {
+                let decoded = form_urlencoded::parse(pair.as_bytes()).next();
+                let Some(decoded) = decoded else { continue };
+                decoded
+            } else {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                (name.into(), value.into())
+            };
             match &*name {
                 "EIO" => this.eio = Some(value),
                 "b64" => this.b64 = !value.is_empty(),
