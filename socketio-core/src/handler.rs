@@ -28,7 +28,7 @@ pub trait Handler<C: HandlerContext, M>: Send + Sync + 'static {
     ///
     /// Returns an error if an argument cannot be extracted.
     #[doc(hidden)]
-    fn start(&self, context: C) -> Result<FutureOf<C>, HandlerError>;
+    fn start(&self, context: &mut C) -> Result<FutureOf<C>, HandlerError>;
 }
 
 // There is only one implementation, whose bounds the compiler checks one by one. It therefore
@@ -42,10 +42,10 @@ where
     <F::Output as Returned<K>>::Value: IntoReply,
     <F::Output as Returned<K>>::Future: Send + 'static,
 {
-    fn start(&self, mut context: C) -> Result<FutureOf<C>, HandlerError> {
-        let args = Args::extract_all(&mut context)?;
+    fn start(&self, context: &mut C) -> Result<FutureOf<C>, HandlerError> {
+        let args = Args::extract_all(context)?;
         let future = self.call(args).into_future();
-        let mut reply = context.into_reply();
+        let mut reply = context.destination();
         Ok(Box::pin(async move {
             future.await.into_reply(&mut reply)?;
             Ok(reply.into_waiting())
@@ -60,7 +60,7 @@ pub trait HandlerContext: Send + 'static {
     type Reply: Reply;
 
     /// Returns the destination of the return value.
-    fn into_reply(self) -> Self::Reply;
+    fn destination(&self) -> Self::Reply;
 }
 
 /// A function of up to six arguments, which are the tuple `Args`.
@@ -214,7 +214,7 @@ where
 
 /// A handler with its types erased. Costs one allocation per call.
 #[doc(hidden)]
-pub type ErasedHandler<C> = Arc<dyn Fn(C) -> Result<FutureOf<C>, HandlerError> + Send + Sync>;
+pub type ErasedHandler<C> = Arc<dyn Fn(&mut C) -> Result<FutureOf<C>, HandlerError> + Send + Sync>;
 
 /// The future of a handler with context `C`. Returns the ack if it could not be sent yet.
 type FutureOf<C> = HandlerFuture<<<C as HandlerContext>::Reply as Reply>::Waiting>;
@@ -222,7 +222,7 @@ type FutureOf<C> = HandlerFuture<<<C as HandlerContext>::Reply as Reply>::Waitin
 /// Erases the types of a handler.
 #[doc(hidden)]
 pub fn erase<C: HandlerContext, M>(handler: impl Handler<C, M>) -> ErasedHandler<C> {
-    Arc::new(move |context| handler.start(context))
+    Arc::new(move |context: &mut C| handler.start(context))
 }
 
 /// Erases the types of a typed event's handler, which always sends an ack.
@@ -235,10 +235,10 @@ where
     Data<A>: Extract<C>,
     R: Serialize,
 {
-    Arc::new(move |mut context: C| {
-        let Data(args) = Data::<A>::extract(&mut context)?;
-        let future = handler(S::extract(&mut context)?, args).into_future();
-        let mut reply = context.into_reply();
+    Arc::new(move |context: &mut C| {
+        let Data(args) = Data::<A>::extract(context)?;
+        let future = handler(S::extract(context)?, args).into_future();
+        let mut reply = context.destination();
         Ok(Box::pin(async move {
             reply.reply(&future.await.outcome()?)?;
             Ok(reply.into_waiting())
@@ -265,7 +265,7 @@ pub enum Unstarted {
 #[doc(hidden)]
 pub fn start_caught<C: HandlerContext>(
     handler: &ErasedHandler<C>,
-    context: C,
+    context: &mut C,
 ) -> Result<FutureOf<C>, Unstarted> {
     match catch_unwind(AssertUnwindSafe(|| handler(context))) {
         Ok(Ok(future)) => Ok(future),

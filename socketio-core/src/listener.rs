@@ -1,7 +1,7 @@
 //! Tables of listeners, which are handlers of events. `H` is the type of a handler.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     mem,
     sync::{
         Arc,
@@ -97,14 +97,15 @@ impl<H> Listener<H> {
 /// The listeners of events.
 #[derive(Clone, Debug)]
 pub struct EventListeners<H> {
-    by_name: HashMap<Box<str>, Arc<[Listener<H>]>>,
+    // Compared, not hashed: most applications have few events.
+    by_name: BTreeMap<Box<str>, Arc<[Listener<H>]>>,
     /// The listeners of all events.
     pub any: Vec<Listener<H>>,
 }
 
 impl<H> Default for EventListeners<H> {
     fn default() -> Self {
-        Self { by_name: HashMap::new(), any: Vec::new() }
+        Self { by_name: BTreeMap::new(), any: Vec::new() }
     }
 }
 

@@ -148,7 +148,7 @@ impl Driver {
                 {
                     namespace.slot.change_listeners(|it| it.prune(event));
                 }
-                let started = start_caught(&listener.handler, context.clone());
+                let started = start_caught(&listener.handler, &mut context.clone());
                 self.run(index, event, started, responder.clone(), counted, cx);
             }
         }

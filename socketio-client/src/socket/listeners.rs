@@ -36,17 +36,17 @@ impl Listeners {
         match event {
             "connect" => listener
                 .map(|handler| -> ErasedHandler<ConnectContext> {
-                    Arc::new(move |context| handler(context.into_event()?))
+                    Arc::new(move |context| handler(&mut context.clone().into_event()?))
                 })
                 .append_to(&mut self.connect),
             "connect_error" => listener
                 .map(|handler| -> ErasedHandler<ConnectErrorContext> {
-                    Arc::new(move |context| handler(context.into_event()?))
+                    Arc::new(move |context| handler(&mut context.clone().into_event()?))
                 })
                 .append_to(&mut self.connect_error),
             "disconnect" => listener
                 .map(|handler| -> ErasedHandler<DisconnectContext> {
-                    Arc::new(move |context| handler(context.into_event()?))
+                    Arc::new(move |context| handler(&mut context.clone().into_event()?))
                 })
                 .append_to(&mut self.disconnect),
             _ => self.events.add(event, listener),

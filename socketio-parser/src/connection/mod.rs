@@ -170,6 +170,11 @@ impl<W> Connection<W> {
         self.unfinished_until.into_iter().chain(self.acks.next_deadline()).min()
     }
 
+    /// Returns whether [`poll_output`](Self::poll_output) would return an output.
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// Returns the next output, oldest first.
     pub fn poll_output(&mut self) -> Option<Output<W>> {
         self.outputs.pop()

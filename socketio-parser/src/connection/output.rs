@@ -97,8 +97,12 @@ impl<W> Default for Outputs<W> {
 }
 
 impl<W> Outputs<W> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none() && self.rest.is_empty()
+    }
+
     pub(super) fn push(&mut self, output: Output<W>) {
-        if self.first.is_none() && self.rest.is_empty() {
+        if self.is_empty() {
             self.first = Some(output);
         } else {
             self.rest.push_back(output);

@@ -435,9 +435,9 @@ fn start_middlewares(socket: Socket, accepted_by: Option<&Namespace>, trusted: b
 async fn run_middlewares(
     middlewares: Vec<ConnectHandler>,
     socket: Socket,
-) -> Result<Option<WaitingAck>, HandlerError> {
+) -> Result<Option<Box<WaitingAck>>, HandlerError> {
     for middleware in middlewares {
-        let result = match middleware(ConnectContext { socket: socket.clone() }) {
+        let result = match middleware(&mut ConnectContext { socket: socket.clone() }) {
             Ok(future) => future.await,
             Err(error) => Err(error),
         };

@@ -1,16 +1,16 @@
 //! Events of the client: they wait in the inbox of their namespace, and their handlers start in the
 //! order of arrival.
 
-use std::task::Context;
+use std::{sync::atomic::Ordering, task::Context};
 
-use socketio_core::Listener;
+use socketio_core::{Listener, start_caught};
 use socketio_parser::{AckId, Args, Nsp};
 
 use crate::{
     config::rate_limit::{Budget, Excess},
     driver::{
         Driver,
-        handlers::{Call, CallName, Role, Running},
+        handlers::{Call, CallName, Role, Running, span},
     },
     error::HandlerError,
     handlers::{
@@ -80,65 +80,59 @@ impl Driver {
     /// Starts the handlers of all events, then the middlewares, then the event's own handlers.
     fn start_event(&mut self, socket: Socket, id: Option<AckId>, args: Args, cx: &mut Context<'_>) {
         let responder = id.map(|id| Responder::new(socket.clone(), id));
-        let any = socket.namespace().table().events.any.clone();
-        let (own_any, middlewares) =
-            socket.0.with_handlers(|own| (own.events.any.clone(), own.event_middlewares.clone()));
-        for listener in any.iter().chain(&own_any) {
-            self.run_event(listener, &socket, &args, &responder, cx);
+        let context = EventContext { socket, args, responder };
+        let (own_any, middlewares) = context
+            .socket
+            .0
+            .with_handlers(|own| (own.events.any.clone(), own.event_middlewares.clone()));
+        if !own_any.is_empty() || context.socket.namespace().0.has_any.load(Ordering::Acquire) {
+            let table = context.socket.namespace().table();
+            for listener in table.events.any.iter().chain(&own_any) {
+                self.run_event(&listener.handler, context.clone(), cx);
+            }
         }
         if middlewares.is_empty() {
-            return self.handle(socket, args, responder, cx);
+            return self.handle(context, cx);
         }
-        let name = CallName::Event(args.clone());
-        let rewrite = Rewrite::new(args.clone());
-        let context = EventMiddlewareContext {
-            socket: socket.clone(),
-            args,
-            responder: responder.clone(),
-            rewrite: rewrite.clone(),
-        };
-        let future = Box::pin(run_middlewares(middlewares, context));
-        let call = Call { name, socket, responder };
-        self.poll_new(Running::middlewares(future, rewrite, call), cx);
+        let rewrite = Rewrite::new(context.args.clone());
+        let EventContext { socket, args, responder } = context.clone();
+        let middleware =
+            EventMiddlewareContext { socket, args, responder, rewrite: rewrite.clone() };
+        let future = Box::pin(run_middlewares(middlewares, middleware));
+        self.poll_new(Running::middlewares(future, rewrite, context.into()), cx);
     }
 
     /// Starts the handlers of an event: the namespace's, then the socket's own.
-    pub(super) fn handle(
-        &mut self,
-        socket: Socket,
-        args: Args,
-        responder: Option<Responder>,
-        cx: &mut Context<'_>,
-    ) {
-        let shared = socket.namespace().table().events.find(args.event());
-        let own = socket.0.with_handlers(|own| own.events.find(args.event()));
-        let listeners = [shared, own];
-        let mut listeners = listeners.iter().flatten().flat_map(|it| it.iter()).peekable();
-        if listeners.peek().is_none() {
-            tracing::debug!(target: "socketio::socket", event = args.event(), "no handler");
-        }
-        for listener in listeners.filter(|listener| listener.take()) {
-            if listener.is_once() {
-                // Dropping the listeners may run user code, so no lock is held.
-                drop(socket.0.change_handlers(|table| table.prune(args.event())));
-                drop(socket.namespace().change_with(|table| table.prune(args.event())));
+    pub(super) fn handle(&mut self, context: EventContext, cx: &mut Context<'_>) {
+        let event = context.args.event();
+        let table = context.socket.namespace().table();
+        let own = context.socket.0.with_handlers(|own| own.events.find(event));
+        let (shared, own) = (table.events.get(event).1, own.as_deref().unwrap_or_default());
+        // The last handler gets the context itself.
+        let Some((last, others)) = own.split_last().or_else(|| shared.split_last()) else {
+            tracing::debug!(target: "socketio::socket", event, "no handler");
+            return;
+        };
+        let (shared, own) = if own.is_empty() { (others, own) } else { (shared, others) };
+        for listener in shared.iter().chain(own) {
+            if take(listener, &context) {
+                self.run_event(&listener.handler, context.clone(), cx);
             }
-            self.run_event(listener, &socket, &args, &responder, cx);
+        }
+        if take(last, &context) {
+            self.run_event(&last.handler, context, cx);
         }
     }
 
     fn run_event(
         &mut self,
-        listener: &Listener<EventHandler>,
-        socket: &Socket,
-        args: &Args,
-        responder: &Option<Responder>,
+        handler: &EventHandler,
+        mut context: EventContext,
         cx: &mut Context<'_>,
     ) {
-        let (name, responder) = (CallName::Event(args.clone()), responder.clone());
-        let (socket, args) = (socket.clone(), args.clone());
-        let context = EventContext { socket, args, responder: responder.clone() };
-        self.run(&listener.handler, name, responder, context, Role::Event, cx);
+        let span = span(context.args.event(), &context.socket);
+        let start = || (start_caught(handler, &mut context), context.into());
+        self.run(span, Role::Event, start, cx);
     }
 
     /// Returns whether another waiting event may start. It may not if the turn is over, or if the
@@ -198,15 +192,30 @@ impl Driver {
     }
 }
 
+/// Returns whether a listener is to be called. A listener that is called once is removed.
+fn take(listener: &Listener<EventHandler>, context: &EventContext) -> bool {
+    if !listener.is_once() {
+        return true;
+    }
+    let (socket, event) = (&context.socket, context.args.event());
+    let taken = listener.take();
+    if taken {
+        // Dropping the listeners may run user code, so no lock is held.
+        drop(socket.0.change_handlers(|table| table.prune(event)));
+        drop(socket.namespace().change_with(|table| table.prune(event)));
+    }
+    taken
+}
+
 /// Runs the middlewares of an event one after another.
 async fn run_middlewares(
     middlewares: Vec<Listener<EventMiddleware>>,
     context: EventMiddlewareContext,
-) -> Result<Option<WaitingAck>, HandlerError> {
+) -> Result<Option<Box<WaitingAck>>, HandlerError> {
     for middleware in middlewares {
         let args = context.rewrite.current();
-        let context = EventMiddlewareContext { args, ..context.clone() };
-        if let Some(ack) = (middleware.handler)(context)?.await? {
+        let mut context = EventMiddlewareContext { args, ..context.clone() };
+        if let Some(ack) = (middleware.handler)(&mut context)?.await? {
             // The client may leave first.
             let _ = ack.send().await;
         }

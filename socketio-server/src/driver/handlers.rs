@@ -6,14 +6,14 @@ use std::{
     time::Instant,
 };
 
-use socketio_core::{Unstarted, poll_caught, start_caught};
+use socketio_core::{Unstarted, poll_caught};
 use socketio_parser::Args;
 use tracing::Span;
 
 use crate::{
     driver::Driver,
     error::HandlerError,
-    handlers::{self, ErasedHandler, Failure, HandlerFuture, Rewrite, Stage, Step},
+    handlers::{EventContext, Failure, HandlerFuture, Rewrite, Stage, Step},
     socket::{
         Socket,
         ack::{Responder, WaitingAck},
@@ -67,6 +67,18 @@ impl CallName {
     }
 }
 
+impl From<EventContext> for Call {
+    fn from(context: EventContext) -> Self {
+        let EventContext { socket, args, responder } = context;
+        Self { name: CallName::Event(args), socket, responder }
+    }
+}
+
+/// Creates the tracing span of a handler.
+pub(super) fn span(event: &str, socket: &Socket) -> Span {
+    tracing::debug_span!(target: "socketio::socket", "event", name = event, nsp = %socket.nsp())
+}
+
 impl Running {
     /// Prepares the middlewares of an event.
     pub(super) fn middlewares(future: HandlerFuture, rewrite: Rewrite, call: Call) -> Self {
@@ -84,30 +96,31 @@ impl Running {
 }
 
 impl Driver {
-    /// Starts a handler.
-    pub(super) fn run<C: handlers::Context>(
+    /// Starts a handler with `start`.
+    pub(super) fn run(
         &mut self,
-        handler: &ErasedHandler<C>,
-        name: CallName,
-        responder: Option<Responder>,
-        context: C,
+        span: Span,
         role: Role,
+        start: impl FnOnce() -> (Result<HandlerFuture, Unstarted>, Call),
         cx: &mut Context<'_>,
     ) {
-        let socket = context.socket().clone();
-        let span = tracing::debug_span!(target: "socketio::socket", "event", name = name.as_str(), nsp = %socket.nsp());
-        let call = Call { name, socket, responder };
         let inside = span.enter();
         tracing::trace!(target: "socketio::socket", "a handler starts");
         let began = self.registry.config.measure_handlers.then(now);
-        let started = start_caught(handler, context);
+        let (started, call) = start();
         if !matches!(started, Err(Unstarted::NotExtracted(_))) {
             self.counters().handlers.started.one();
         }
         match started {
-            Ok(future) => {
+            Ok(mut future) => {
+                let step = poll_caught(&mut future, cx);
                 drop(inside);
-                self.poll_new(Running { future, span, call, role, began }, cx);
+                match step {
+                    // Most handlers finish at once and have no more to send.
+                    Step::Done(None) if began.is_none() => {}
+                    Step::Pending => self.keep(Running { future, span, call, role, began }),
+                    step => self.finished(call, role, began, step, cx),
+                }
             }
             Err(Unstarted::NotExtracted(error)) => self.failed(call, Stage::Extract, error, cx),
             Err(Unstarted::Panicked(message)) => {
@@ -116,14 +129,21 @@ impl Driver {
         }
     }
 
-    /// Polls a handler for the first time, and keeps it if it has not finished.
+    /// Polls a future for the first time, and keeps it if it has not finished.
     pub(super) fn poll_new(&mut self, mut running: Running, cx: &mut Context<'_>) {
         let inside = running.span.enter();
         let step = poll_caught(&mut running.future, cx);
         drop(inside);
-        if !matches!(step, Step::Pending) {
-            return self.finished(running, step, cx);
+        if matches!(step, Step::Pending) {
+            self.keep(running);
+        } else {
+            let Running { call, role, began, .. } = running;
+            self.finished(call, role, began, step, cx);
         }
+    }
+
+    /// Keeps a handler that has not finished.
+    fn keep(&mut self, running: Running) {
         self.ack_bytes += running.ack_bytes();
         if let Some(slot) = self.slot(&running.call.socket) {
             match running.role {
@@ -153,14 +173,15 @@ impl Driver {
             any_finished = true;
             let running = self.running.swap_remove(index);
             self.ack_bytes -= running.ack_bytes();
-            if let Some(slot) = self.slot(&running.call.socket) {
-                match running.role {
+            let Running { call, role, began, .. } = running;
+            if let Some(slot) = self.slot(&call.socket) {
+                match role {
                     Role::Event => slot.in_flight -= 1,
                     Role::Middlewares(_) => slot.middlewares_running = false,
                     Role::Lifecycle | Role::Ack(_) => {}
                 }
             }
-            self.finished(running, step, cx);
+            self.finished(call, role, began, step, cx);
         }
         if self.running.is_empty() && self.running.capacity() > 8 {
             self.running = Vec::new();
@@ -171,8 +192,14 @@ impl Driver {
     }
 
     /// Handles the end of a handler.
-    fn finished(&mut self, running: Running, step: Step, cx: &mut Context<'_>) {
-        let Running { mut call, role, began, .. } = running;
+    fn finished(
+        &mut self,
+        mut call: Call,
+        role: Role,
+        began: Option<Instant>,
+        step: Step,
+        cx: &mut Context<'_>,
+    ) {
         if let Some(began) = began {
             let handlers = &self.counters().handlers;
             let took = now().saturating_duration_since(began).as_nanos();
@@ -185,20 +212,21 @@ impl Driver {
             if let Step::Done(_) = step {
                 // As in Node, a middleware that disconnects the socket also refuses the event.
                 if !call.socket.0.is_disconnected() {
-                    self.handle(call.socket, args, call.responder, cx);
+                    let Call { socket, responder, .. } = call;
+                    self.handle(EventContext { socket, args, responder }, cx);
                 }
                 return;
             }
             call.name = CallName::Event(args);
         }
         match step {
-            Step::Done(ack) => self.keep_ack(call.socket, ack, cx),
+            Step::Done(Some(ack)) => self.keep_ack(call.socket, *ack, cx),
+            Step::Done(None) | Step::Pending => {}
             Step::Failed(error) if middlewares => {
                 self.failed(call, Stage::Middleware, error, cx);
             }
             Step::Failed(error) => self.failed(call, Stage::Handler, error, cx),
             Step::Panicked(message) => self.failed(call, Stage::Panic, message.into(), cx),
-            Step::Pending => {}
         }
     }
 
@@ -233,13 +261,14 @@ impl Driver {
         if catch_unwind(AssertUnwindSafe(report)).is_err() {
             tracing::error!(target: "socketio::namespace", "the error handler panicked");
         }
-        self.keep_ack(socket, waiting, cx);
+        if let Some(ack) = waiting {
+            self.keep_ack(socket, ack, cx);
+        }
     }
 
     /// Keeps an ack that has to wait. It counts towards `max_handlers` like the handler whose ack
     /// it is.
-    fn keep_ack(&mut self, socket: Socket, ack: Option<WaitingAck>, cx: &mut Context<'_>) {
-        let Some(ack) = ack else { return };
+    fn keep_ack(&mut self, socket: Socket, ack: WaitingAck, cx: &mut Context<'_>) {
         let role = Role::Ack(ack.bytes());
         let future: HandlerFuture = Box::pin(async move {
             // A client that has left in the meantime is not a failure.

@@ -101,14 +101,26 @@ impl Driver {
             // A client of protocol v4 enters `/` before it sends anything.
             self.handle_outputs(cx);
         }
+        let now = now();
         while !self.closed {
             // Checked before every message, because a disconnected socket handles no further
             // events.
             self.handle_requests(cx);
             match self.connection.poll_event(cx) {
                 Poll::Ready(Event::Message(data)) if !self.closing => {
-                    let result = self.client.machine().handle_data(now(), data);
-                    self.handle_outputs(cx);
+                    let (result, output, is_last) = {
+                        let mut machine = self.client.machine();
+                        let result = machine.handle_data(now, data);
+                        (result, machine.poll_output(), !machine.has_output())
+                    };
+                    // An event leads to no further outputs.
+                    let is_last = is_last && matches!(output, Some(Output::Event { .. }));
+                    if let Some(output) = output {
+                        self.handle_output(output, cx);
+                    }
+                    if !is_last {
+                        self.handle_outputs(cx);
+                    }
                     self.close_if_violated(result);
                 }
                 Poll::Ready(Event::Closed(reason)) => self.finish(reason, cx),
@@ -128,30 +140,34 @@ impl Driver {
     fn handle_outputs(&mut self, cx: &mut Context<'_>) {
         loop {
             let Some(output) = self.client.machine().poll_output() else { return };
-            match output {
-                Output::Event { nsp, id, args } => self.handle_event(&nsp, id, args, cx),
-                Output::Acked { waiter, args, .. } => {
-                    self.counters().acks.answered.one();
-                    self.client.ack_room.freed();
-                    waiter.resolve(Ok(args));
-                }
-                Output::AckTimedOut { waiter } => {
-                    self.counters().acks.expired.one();
-                    self.client.ack_room.freed();
-                    waiter.resolve(Err(AckError::Timeout));
-                }
-                Output::AckFailed { waiter } => {
-                    self.counters().acks.disconnected.one();
-                    self.client.ack_room.freed();
-                    waiter.resolve(Err(AckError::Disconnected));
-                }
-                Output::ConnectRequested { nsp, auth } => self.connect(nsp, auth, cx),
-                Output::TooManyNamespaces { nsp } => {
-                    self.send_refusal(Protocol::V5, &nsp, "too many namespaces", None);
-                }
-                Output::Disconnected { nsp } => self.leave(&nsp, cx),
-                _ => {}
+            self.handle_output(output, cx);
+        }
+    }
+
+    fn handle_output(&mut self, output: Output<Waiter>, cx: &mut Context<'_>) {
+        match output {
+            Output::Event { nsp, id, args } => self.handle_event(&nsp, id, args, cx),
+            Output::Acked { waiter, args, .. } => {
+                self.counters().acks.answered.one();
+                self.client.ack_room.freed();
+                waiter.resolve(Ok(args));
             }
+            Output::AckTimedOut { waiter } => {
+                self.counters().acks.expired.one();
+                self.client.ack_room.freed();
+                waiter.resolve(Err(AckError::Timeout));
+            }
+            Output::AckFailed { waiter } => {
+                self.counters().acks.disconnected.one();
+                self.client.ack_room.freed();
+                waiter.resolve(Err(AckError::Disconnected));
+            }
+            Output::ConnectRequested { nsp, auth } => self.connect(nsp, auth, cx),
+            Output::TooManyNamespaces { nsp } => {
+                self.send_refusal(Protocol::V5, &nsp, "too many namespaces", None);
+            }
+            Output::Disconnected { nsp } => self.leave(&nsp, cx),
+            _ => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, task::Context};
 
-use socketio_core::Listener;
+use socketio_core::{Listener, start_caught};
 use socketio_parser::Nsp;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     driver::{
         Driver,
         events::Waiting,
-        handlers::{CallName, Role},
+        handlers::{Call, CallName, Role, span},
     },
     error::DisconnectReason,
     handlers::{self, DisconnectContext, ErasedHandler},
@@ -125,8 +125,12 @@ impl Driver {
                     let namespace = context.socket().namespace();
                     drop(namespace.change_with(|table| table.prune(name)));
                 }
-                let (name, context) = (CallName::Lifecycle(name), context.clone());
-                self.run(&listener.handler, name, None, context, Role::Lifecycle, cx);
+                let mut context = context.clone();
+                let socket = context.socket().clone();
+                let span = span(name, &socket);
+                let call = Call { name: CallName::Lifecycle(name), socket, responder: None };
+                let start = || (start_caught(&listener.handler, &mut context), call);
+                self.run(span, Role::Lifecycle, start, cx);
             }
         }
     }

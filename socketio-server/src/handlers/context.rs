@@ -96,7 +96,7 @@ macro_rules! contexts {
         impl HandlerContext for $context {
             type Reply = EventReply;
 
-            fn into_reply(self) -> EventReply {
+            fn destination(&self) -> EventReply {
                 let $this = self;
                 EventReply::new($responder)
             }
@@ -113,8 +113,8 @@ macro_rules! contexts {
 }
 
 contexts! {
-    EventContext, |this| this.responder;
-    EventMiddlewareContext, |this| this.responder;
+    EventContext, |this| this.responder.clone();
+    EventMiddlewareContext, |this| this.responder.clone();
     ConnectContext, |_this| None;
     DisconnectContext, |_this| None;
 }
@@ -167,7 +167,7 @@ impl DisconnectContext {
 pub struct EventReply {
     responder: Option<Responder>,
     /// The ack, if it has to wait.
-    waiting: Option<WaitingAck>,
+    waiting: Option<Box<WaitingAck>>,
 }
 
 impl EventReply {
@@ -177,12 +177,12 @@ impl EventReply {
 }
 
 impl Reply for EventReply {
-    type Waiting = Option<WaitingAck>;
+    type Waiting = Option<Box<WaitingAck>>;
 
     fn reply<T: Serialize>(&mut self, value: &T) -> Result<(), HandlerError> {
         let Some(responder) = &self.responder else { return Ok(()) };
         match responder.send_or_wait(value) {
-            Ok(waiting) => self.waiting = waiting,
+            Ok(waiting) => self.waiting = waiting.map(Box::new),
             // A client that has left in the meantime is not a failure of the handler.
             Err(EmitError::Disconnected) => {}
             Err(error) => return Err(error.into()),

@@ -79,6 +79,6 @@ pub(crate) type ConnectHandler = ErasedHandler<ConnectContext>;
 pub(crate) type DisconnectHandler = ErasedHandler<DisconnectContext>;
 
 /// A handler's running future. Returns the ack if it could not be sent yet.
-pub(crate) type HandlerFuture = socketio_core::HandlerFuture<Option<WaitingAck>>;
+pub(crate) type HandlerFuture = socketio_core::HandlerFuture<Option<Box<WaitingAck>>>;
 
-pub(crate) type Step = socketio_core::Step<Option<WaitingAck>>;
+pub(crate) type Step = socketio_core::Step<Option<Box<WaitingAck>>>;

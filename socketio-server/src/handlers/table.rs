@@ -44,7 +44,7 @@ impl Table {
         match event {
             "connection" | "connect" => listener
                 .map(|handler| -> ConnectHandler {
-                    Arc::new(move |context| handler(context.into_event()?))
+                    Arc::new(move |context| handler(&mut context.clone().into_event()?))
                 })
                 .append_to(&mut self.connection),
             "disconnecting" => {
@@ -165,5 +165,5 @@ impl Table {
 
 /// Adapts a handler that was registered under the name of a disconnection event.
 fn on_end(handler: EventHandler, event: &'static str) -> DisconnectHandler {
-    Arc::new(move |context| handler(context.into_event(event)?))
+    Arc::new(move |context| handler(&mut context.clone().into_event(event)?))
 }

@@ -102,6 +102,7 @@ impl Namespace {
             declared: AtomicBool::new(origin == Origin::DeclaredByName),
             users: AtomicUsize::new(0),
         });
+        this.0.has_any.store(!table.events.any.is_empty(), Ordering::Release);
         let table = if table.has_once() { Arc::new(table.renewed()) } else { table };
         *write(&this.0.table) = table;
         this.0.server_side.precede(&template.0.server_side);
@@ -159,6 +160,7 @@ impl Namespace {
             config,
             counters,
             table: RwLock::default(),
+            has_any: AtomicBool::new(false),
             on_error: RwLock::default(),
             has_outgoing: AtomicBool::new(false),
             ack_ids: AtomicU64::new(0),
@@ -445,7 +447,9 @@ impl Namespace {
     /// Changes the handlers. The caller must drop the returned value without holding a lock.
     pub(crate) fn change_with<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
         let mut table = write(&self.0.table);
-        change(Arc::make_mut(&mut table))
+        let result = change(Arc::make_mut(&mut table));
+        self.0.has_any.store(!table.events.any.is_empty(), Ordering::Release);
+        result
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
 
@@ -34,6 +34,8 @@ pub(crate) struct SocketInner {
     /// Set if the namespace has connection state recovery.
     pub(crate) recoverable: Option<Box<Recoverable>>,
     handlers: Mutex<SocketHandlers>,
+    /// Whether the socket has, or has had, handlers of its own.
+    has_handlers: AtomicBool,
     stored: Mutex<Option<Box<Stored>>>,
     gone: Notify,
 }
@@ -77,6 +79,7 @@ impl SocketInner {
             leaving: AtomicU8::new(0),
             recoverable,
             handlers: Mutex::default(),
+            has_handlers: AtomicBool::new(false),
             stored: stored.into(),
             gone: Notify::new(),
         }
@@ -170,11 +173,18 @@ impl SocketInner {
     /// Changes the handlers of this socket, unless they were dropped already.
     pub(crate) fn change_handlers<R: Default>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
         let mut handlers = lock(&self.handlers);
-        if handlers.closed { R::default() } else { change(handlers.table.get_or_insert_default()) }
+        if handlers.closed {
+            return R::default();
+        }
+        self.has_handlers.store(true, Ordering::Release);
+        change(handlers.table.get_or_insert_default())
     }
 
     /// Reads the handlers of this socket.
     pub(crate) fn with_handlers<R: Default>(&self, read: impl FnOnce(&Table) -> R) -> R {
+        if !self.has_handlers.load(Ordering::Acquire) {
+            return R::default();
+        }
         let handlers = lock(&self.handlers);
         handlers.table.as_deref().map(read).unwrap_or_default()
     }

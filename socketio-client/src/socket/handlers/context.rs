@@ -65,7 +65,7 @@ pub struct DisconnectContext {
 }
 
 macro_rules! contexts {
-    ($($context:ident, $reply:ty, |$this:ident| $into_reply:expr;)*) => { $(
+    ($($context:ident, $reply:ty, |$this:ident| $reply_value:expr;)*) => { $(
         impl Context for $context {
             fn socket(&self) -> &Socket {
                 &self.socket
@@ -75,9 +75,9 @@ macro_rules! contexts {
         impl HandlerContext for $context {
             type Reply = $reply;
 
-            fn into_reply(self) -> $reply {
+            fn destination(&self) -> $reply {
                 let $this = self;
-                $into_reply
+                $reply_value
             }
         }
 
@@ -92,7 +92,7 @@ macro_rules! contexts {
 }
 
 contexts! {
-    EventContext, Ack, |this| Ack(this.responder);
+    EventContext, Ack, |this| this.ack();
     ConnectContext, (), |_this| ();
     ConnectErrorContext, (), |_this| ();
     DisconnectContext, (), |_this| ();

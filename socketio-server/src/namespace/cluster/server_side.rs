@@ -104,8 +104,8 @@ impl fmt::Debug for ServerEvent {
 impl HandlerContext for ServerEvent {
     type Reply = Self;
 
-    fn into_reply(self) -> Self {
-        self
+    fn destination(&self) -> Self {
+        self.clone()
     }
 }
 
@@ -198,7 +198,7 @@ pub(super) fn start(
             tracing::warn!(target: "socketio::cluster", event, "too many handlers of server-side events");
             return;
         };
-        let (handler, event) =
+        let (handler, mut event) =
             (handler.clone(), ServerEvent { args: args.clone(), asker: asker.clone() });
         let (started, after) = membership.next_handler();
         runtime.spawn(async move {
@@ -210,7 +210,7 @@ pub(super) fn start(
             }
             // User code runs in this task, so that a panic ends only this task.
             let result = async {
-                let mut running = handler(event)?;
+                let mut running = handler(&mut event)?;
                 let first = poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await;
                 drop(started);
                 match first {
