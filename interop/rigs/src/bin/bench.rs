@@ -2,14 +2,16 @@
 //!
 //! Environment variables: `PORT` (3000), `PING_INTERVAL` (25000 ms), `PING_TIMEOUT` (20000 ms),
 //! `RUNTIME` (`multi`, or `current` for one thread), `TUNED=1` (one thread), `RAW=1` (`echo` and
-//! `ack` return their arguments undecoded), `DEFLATE=1` (WebSocket messages may be compressed).
+//! `ack` return their arguments undecoded), `TYPED=1` (they decode a struct), `DEFLATE=1` (WebSocket
+//! messages may be compressed).
 
 use std::{env, process::ExitCode, time::Duration};
 
 use engineio_server::PerMessageDeflate;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use socketio_server::{
-    Ack, Args, Binary, Data, HandlerError, Server, ServerConfig, Socket, Values,
+    Ack, Args, Binary, Data, HandlerError, Json, Server, ServerConfig, Socket, Values,
 };
 
 /// More sessions than a test opens.
@@ -55,6 +57,13 @@ async fn run() -> std::io::Result<()> {
     Ok(())
 }
 
+/// The argument of `echo` and `ack`.
+#[derive(Deserialize, Serialize)]
+struct Message {
+    id: u64,
+    text: String,
+}
+
 fn declare(io: &Server) {
     if env::var("RAW").is_ok_and(|value| value == "1") {
         io.on("echo", |socket: Socket, args: Args| async move {
@@ -62,6 +71,12 @@ fn declare(io: &Server) {
             Ok(())
         });
         io.on("ack", |args: Args| async move { args });
+    } else if env::var("TYPED").is_ok_and(|value| value == "1") {
+        io.on("echo", |socket: Socket, Data(message): Data<Message>| async move {
+            socket.emit("echo", &message)?;
+            Ok(())
+        });
+        io.on("ack", |Data(message): Data<Message>| async move { Json(message) });
     } else {
         io.on("echo", |socket: Socket, Data(values): Data<Values>| async move {
             socket.emit("echo", &values)?;
