@@ -137,7 +137,9 @@ impl Driver {
     /// Handles a failure to get `auth`. The client calls the function again later.
     fn auth_failed(&mut self, index: usize, message: String) {
         let policy = self.shared.reconnection();
-        let delay = Backoff::default().next(&policy.clone().attempts(1), random());
+        // Without a delay, a function that fails at once would be called in a loop.
+        let delayed = policy.clone().attempts(1).immediate(false);
+        let delay = Backoff::default().next(&delayed, random());
         match delay.filter(|_| policy.is_enabled()) {
             Some(delay) => self.set_phase(index, Phase::Delayed { until: after(delay) }),
             None => self.deactivate(index),

@@ -9,10 +9,10 @@ use std::{
 };
 
 use serde_json::json;
-use socketio_client::{ConnectError, HandlerError, SocketConfig};
+use socketio_client::{ConnectError, HandlerError, Manager, Reconnection, SocketConfig};
 use socketio_server::{Auth, Server};
 
-use crate::support::{Log, Network, connection_events, log, within};
+use crate::support::{Log, Network, URL, connection_events, log, within};
 
 fn tokens(io: &Server) -> Log<u32> {
     #[derive(serde::Deserialize)]
@@ -105,4 +105,29 @@ async fn a_failure_of_auth_is_reported_and_retried() {
         "connect",
     ];
     assert_eq!(life.take(4).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failing_auth_is_requested_after_a_delay_even_if_the_client_reconnects_immediately() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let network = Network::new(&Server::new());
+    let reconnection = Reconnection::default().immediate(true).randomization_factor(0.0);
+    let manager = Manager::with_config(URL, network.config().reconnection(reconnection)).unwrap();
+    let count = calls.clone();
+    let socket = manager.socket_with(
+        "/",
+        SocketConfig::default().auth_with(move || {
+            let call = count.fetch_add(1, Ordering::Relaxed);
+            async move {
+                if call == 100 {
+                    // Stops a client that never pauses, so that the test ends.
+                    std::future::pending::<()>().await;
+                }
+                Err::<(), HandlerError>(HandlerError::public("no token"))
+            }
+        }),
+    );
+    socket.open();
+    tokio::time::sleep(Duration::from_millis(3500)).await;
+    assert_eq!(calls.load(Ordering::Relaxed), 4);
 }
