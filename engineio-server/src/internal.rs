@@ -1,5 +1,5 @@
-//! Internals for `socketio-server`. Not part of the public API: most users would misuse
-//! it, and it may change in any release.
+//! Internals for `socketio-server` and the simulation. Not part of the public API: most users would
+//! misuse it, and it may change in any release.
 
 use std::{sync::Arc, task::Waker, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::{
     Engine, EngineConfig, Frames, Handle, SendError, Stats, TurnLimits,
     shared::{Queued, wake},
 };
-pub use crate::{counters, stats::counting::Counter};
+pub use crate::{counters, listen::serve_stream, stats::counting::Counter};
 
 /// The options of an engine that concern the protocol above it.
 #[derive(Clone, Copy, Debug)]

@@ -32,6 +32,8 @@ usage: cargo xtask <command>
                                10 000 to a million clients of one server, in steps
   bench cluster [--rounds N]   compare broadcasts between our nodes with those between Node's, on each engine
   rehearse [adapter…]          replace nodes under traffic, SIGTERM and SIGKILL, ours and Node's; prints what was lost
+  sim [--seeds N] [--from S] [--seed S]
+                               run N simulated worlds (default 1000), or one and print its trace
   golden                       regenerate the golden vectors with the Node packages
   fuzz [--minutes N] [target]  fuzz the parsers, N minutes per crate (default 1)";
 
@@ -59,6 +61,10 @@ fn run(args: &[String]) -> Result<ExitCode, String> {
         "api" => api::main(&workspace, args),
         "bench" => bench::main(&workspace, args),
         "rehearse" => test::rehearse(&workspace, args),
+        "sim" => process::run_ok(
+            workspace.cargo().args(["run", "--release", "-p", "sim", "--quiet", "--"]).args(args),
+        )
+        .map(|()| ExitCode::SUCCESS),
         "golden" => golden::main(&workspace, args),
         "fuzz" => fuzz::main(&workspace, args),
         "help" | "--help" | "-h" => {

@@ -15,6 +15,7 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, ToSocketAddrs},
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -102,6 +103,26 @@ where
         let peer = Peer { address, secure: false };
         async move { http.serve(stream, peer, service, stopped).await }
     })
+}
+
+/// Serves one connection over any stream, as [`serve`] does with those of its listener, until it
+/// ends. It ends early when `stopped` becomes true.
+pub async fn serve_stream<IO, S, B>(
+    stream: IO,
+    address: SocketAddr,
+    service: S,
+    config: &EngineConfig,
+    stopped: watch::Receiver<bool>,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let peer = Peer { address, secure: false };
+    Http::new(config).serve(stream, peer, service, stopped).await;
 }
 
 /// Runs `serve` in one task per connection until the listener is stopped.

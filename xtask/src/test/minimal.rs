@@ -61,6 +61,7 @@ pub(super) fn minimal(workspace: &Workspace) -> Result<Outcome, String> {
     check.current_dir(&folder).env("CARGO_TARGET_DIR", workspace.target("minimal-build"));
     check.args(["check", "--workspace", "--all-features", "--lib"]);
     check.args(["--exclude", "guide", "--exclude", "rigs", "--exclude", "engines"]);
+    check.args(["--exclude", "sim"]);
     process::run_ok(&mut check)?;
     Ok(Outcome::good())
 }

@@ -1,0 +1,157 @@
+//! A client of ours, with the handlers of the workload.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use socketio_client::{
+    ClientConfig, ClientError, Data, Manager, ManagerEvent, Reconnection, Socket, Transport,
+};
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    NAMESPACES,
+    ledger::{Ledger, Receiver},
+    network::Network,
+    random::Random,
+};
+
+/// The data with which a client connects to a namespace.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Login {
+    pub(crate) client: usize,
+}
+
+pub(crate) struct Client {
+    pub(crate) number: usize,
+    pub(crate) manager: Manager,
+    pub(crate) sockets: Vec<Socket>,
+    /// The number of the next event to the servers, per namespace.
+    next: Vec<Arc<AtomicU32>>,
+    network: Network,
+}
+
+impl Client {
+    pub(crate) fn start(
+        number: usize,
+        network: &Network,
+        ledger: &Ledger,
+        random: &mut Random,
+    ) -> Result<Self, ClientError> {
+        let transports: &[Transport] = match random.below(4) {
+            0 => &[Transport::Polling],
+            1 => &[Transport::WebSocket],
+            _ => &[Transport::Polling, Transport::WebSocket],
+        };
+        let lines = network.clone();
+        let connect = move |_: String, _: u16| {
+            let lines = lines.clone();
+            async move { lines.dial(number).await }
+        };
+        let delay = random.millis(20..1000);
+        // The random part of the delays would not follow from the seed.
+        let reconnection = Reconnection::default()
+            .delay(delay)
+            .delay_max(delay * 4)
+            .randomization_factor(0.0)
+            .immediate(random.chance(30));
+        let config = ClientConfig::default()
+            .auto_connect(false)
+            .connect_timeout(Duration::from_secs(8))
+            .close_timeout(random.millis(200..3000))
+            .reconnection(reconnection)
+            .socket(|socket| socket.auth(&Login { client: number }))
+            .engine(|engine| {
+                engine
+                    .connector(connect)
+                    .transports(transports.iter().copied())
+                    .request_timeout(Duration::from_secs(8))
+            });
+        let manager = Manager::with_config("http://world.test", config)?;
+        let (lines, book) = (network.clone(), ledger.clone());
+        manager.on(move |event| {
+            book.note(format!("client {number}: {}", event.name()));
+            if matches!(event, ManagerEvent::Close { .. }) {
+                lines.retarget(number);
+            }
+        });
+        let count = 1 + random.below(NAMESPACES.len());
+        let mut sockets = Vec::new();
+        for (nsp, name) in NAMESPACES.iter().enumerate().take(count) {
+            let socket = manager.socket(name);
+            listen(&socket, (number, nsp), ledger);
+            socket.open();
+            sockets.push(socket);
+        }
+        let next = (0..count).map(|_| Arc::default()).collect();
+        Ok(Self { number, manager, sockets, next, network: network.clone() })
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.sockets.iter().all(Socket::is_connected)
+    }
+
+    /// Emits the next event to a server. With a time, an ack is requested.
+    pub(crate) fn emit(&self, nsp: usize, ack: Option<Duration>, ledger: &Ledger) {
+        let (Some(socket), Some(next)) = (self.sockets.get(nsp), self.next.get(nsp)) else {
+            return;
+        };
+        let from = (self.number, nsp);
+        let Some(time) = ack else {
+            let _ = socket.emit("up", &(self.number, next.fetch_add(1, Relaxed)));
+            return;
+        };
+        ledger.asked();
+        let (socket, next, ledger) = (socket.clone(), next.clone(), ledger.clone());
+        tokio::spawn(async move {
+            let began = Instant::now();
+            // The event is sent when the task starts, so it gets its number then.
+            let n = next.fetch_add(1, Relaxed);
+            let args = (from.0, n);
+            let emitter = socket.timeout(time);
+            // The timer of the ack has to end before this one.
+            let ack = timeout(2 * time, emitter.emit_with_ack::<u32>("up", &args)).await;
+            match ack {
+                Ok(Ok(value)) if value == n && ledger.was_handled(from, n) => {
+                    ledger.answered(true);
+                }
+                Ok(Ok(value)) => {
+                    ledger.violate(format!("acks: client {from:?} got {value} for {n}"));
+                }
+                Ok(Err(_)) => ledger.answered(false),
+                Err(_) => ledger.violate(format!(
+                    "acks: {n} of client {from:?} has neither an ack nor an error after {:?}",
+                    began.elapsed()
+                )),
+            }
+        });
+    }
+
+    pub(crate) fn leave(&self) {
+        self.sockets.iter().for_each(Socket::disconnect);
+    }
+
+    pub(crate) fn come_back(&self) {
+        self.network.retarget(self.number);
+        self.sockets.iter().for_each(Socket::open);
+    }
+}
+
+fn listen(socket: &Socket, receiver: Receiver, ledger: &Ledger) {
+    let book = ledger.clone();
+    socket.on_connect(move |socket: Socket| {
+        book.client_connected(receiver, socket.is_recovered());
+        async {}
+    });
+    let book = ledger.clone();
+    socket.on("down", move |Data((stream, n, _)): Data<(usize, u32, String)>| {
+        book.received(receiver, stream, n);
+        async {}
+    });
+    socket.on("ask", move || async move { receiver.0 });
+}

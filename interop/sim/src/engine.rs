@@ -1,0 +1,273 @@
+//! The engine of a cluster, which nodes reach with a delay, or not at all.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use socketio_adapter::{
+    AdapterError, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, MemoryAdapter, MemoryCluster,
+    MemoryLog, Message, NodeId, Offset, Parcel, Room, RoomInterest, Seat,
+    recovery::{Page, PageSize, SavedSession, SessionStore},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
+
+use crate::random::Random;
+
+/// What a node notices while it cannot reach the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Partition {
+    /// Its calls fail.
+    Refusing,
+    /// Its calls wait.
+    Stuck,
+}
+
+type Reach = watch::Sender<Option<Partition>>;
+
+/// The bus between nodes, with or without a log.
+pub(crate) struct Engine {
+    cluster: MemoryCluster,
+    keeps_log: bool,
+    random: Random,
+    latency: Duration,
+    /// The messages to each adapter, in order.
+    parcels: Arc<Mutex<Vec<mpsc::UnboundedSender<Parcel>>>>,
+}
+
+impl Engine {
+    pub(crate) fn new(keeps_log: bool, mut random: Random) -> Self {
+        let cluster = if keeps_log {
+            let log = MemoryLog { max_entries: 1_000_000, ..MemoryLog::default() };
+            MemoryCluster::with_log(log, || tokio::time::Instant::now().into_std())
+        } else {
+            MemoryCluster::new()
+        };
+        let parcels = Arc::<Mutex<Vec<mpsc::UnboundedSender<Parcel>>>>::default();
+        let senders = parcels.clone();
+        cluster.on_parcel(move |parcel| {
+            let senders = senders.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(sender) = senders.get(parcel.to) {
+                let _ = sender.send(parcel);
+            }
+        });
+        let latency = random.millis(0..8);
+        Self { cluster, keeps_log, random, latency, parcels }
+    }
+
+    /// Creates the adapter of one more node.
+    pub(crate) fn adapter(&mut self) -> Arc<Access> {
+        let (sender, mut parcels) = mpsc::unbounded_channel::<Parcel>();
+        let server = {
+            let mut parcels = self.parcels.lock().unwrap_or_else(PoisonError::into_inner);
+            parcels.push(sender);
+            parcels.len() - 1
+        };
+        let reach = Reach::new(None);
+        let mut reachable = reach.subscribe();
+        let (keeps_log, mut random) = (self.keeps_log, self.random.fork());
+        tokio::spawn(async move {
+            while let Some(parcel) = parcels.recv().await {
+                sleep(random.millis(0..6)).await;
+                let partitioned = reachable.borrow().is_some();
+                if partitioned && !keeps_log {
+                    continue;
+                }
+                // A node reads the log from where it stopped.
+                if reachable.wait_for(Option::is_none).await.is_err() {
+                    return;
+                }
+                parcel.deliver();
+            }
+        });
+        let adapter = self.cluster.adapter();
+        let gate = Gate { reach: Arc::new(reach), latency: self.latency };
+        Arc::new(Access { adapter, server, gate })
+    }
+
+    /// Returns whether a node still receives the messages of a namespace.
+    pub(crate) fn has_member(&self, access: &Access, nsp: &str) -> bool {
+        self.cluster.reaches(access.server, nsp, "")
+    }
+}
+
+#[derive(Clone)]
+struct Gate {
+    reach: Arc<Reach>,
+    latency: Duration,
+}
+
+impl Gate {
+    async fn pass(&self) -> Result<(), AdapterError> {
+        sleep(self.latency).await;
+        if *self.reach.borrow() == Some(Partition::Refusing) {
+            return Err(AdapterError::Engine("partition".into()));
+        }
+        let _ = self.reach.subscribe().wait_for(Option::is_none).await;
+        Ok(())
+    }
+}
+
+/// A node's access to the engine.
+pub(crate) struct Access {
+    adapter: Arc<MemoryAdapter>,
+    /// The number of the adapter in its cluster.
+    server: usize,
+    gate: Gate,
+}
+
+impl Access {
+    pub(crate) fn partition(&self, partition: Option<Partition>) {
+        self.gate.reach.send_replace(partition);
+    }
+
+    /// Cuts the node off for good.
+    pub(crate) fn kill(&self) {
+        self.adapter.kill();
+        self.partition(None);
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.adapter.fmt(f)
+    }
+}
+
+impl ClusterAdapter for Access {
+    fn discovery(&self) -> Discovery {
+        self.adapter.discovery()
+    }
+
+    fn keeps_log(&self) -> bool {
+        self.adapter.keeps_log()
+    }
+
+    fn join(
+        &self,
+        seat: Seat,
+        inbox: Arc<dyn Inbox>,
+    ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
+        Box::pin(async move {
+            self.gate.pass().await?;
+            let link = self.adapter.join(seat, inbox).await?;
+            Ok(Arc::new(GatedLink { link, gate: self.gate.clone() }) as Arc<dyn Link>)
+        })
+    }
+}
+
+struct GatedLink {
+    link: Arc<dyn Link>,
+    gate: Gate,
+}
+
+impl Link for GatedLink {
+    fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
+        Box::pin(async move {
+            self.gate.pass().await?;
+            self.link.publish(message).await
+        })
+    }
+
+    fn reply<'a>(
+        &'a self,
+        to: &'a NodeId,
+        message: Message,
+    ) -> BoxFuture<'a, Result<(), AdapterError>> {
+        Box::pin(async move {
+            self.gate.pass().await?;
+            self.link.reply(to, message).await
+        })
+    }
+
+    fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
+        Box::pin(async move {
+            self.gate.pass().await?;
+            self.link.count().await
+        })
+    }
+
+    fn interest(&self) -> RoomInterest {
+        self.link.interest()
+    }
+
+    fn room_appeared(&self, room: &Room) {
+        self.link.room_appeared(room);
+    }
+
+    fn room_vanished(&self, room: &Room) {
+        self.link.room_vanished(room);
+    }
+
+    fn sessions(&self) -> Option<Arc<dyn SessionStore>> {
+        let store = self.link.sessions()?;
+        Some(Arc::new(GatedStore { store, gate: self.gate.clone() }))
+    }
+
+    fn leave(&self) -> BoxFuture<'_, ()> {
+        self.link.leave()
+    }
+}
+
+struct GatedStore {
+    store: Arc<dyn SessionStore>,
+    gate: Gate,
+}
+
+impl SessionStore for GatedStore {
+    fn persist(
+        &self,
+        session: SavedSession,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<(), AdapterError>> {
+        Box::pin(async move {
+            self.gate.pass().await?;
+            self.store.persist(session, ttl).await
+        })
+    }
+
+    fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
+        Box::pin(async move {
+            self.gate.pass().await?;
+            self.store.forget(pid).await
+        })
+    }
+
+    fn owner<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<Option<NodeId>, AdapterError>> {
+        Box::pin(async move {
+            self.gate.pass().await?;
+            self.store.owner(pid).await
+        })
+    }
+
+    fn take<'a>(
+        &'a self,
+        pid: &'a str,
+        offset: &'a Offset,
+    ) -> BoxFuture<'a, Result<Option<SavedSession>, AdapterError>> {
+        Box::pin(async move {
+            self.gate.pass().await?;
+            self.store.take(pid, offset).await
+        })
+    }
+
+    fn missed<'a>(
+        &'a self,
+        offset: &'a Offset,
+        size: PageSize,
+    ) -> BoxFuture<'a, Result<Page, AdapterError>> {
+        Box::pin(async move {
+            self.gate.pass().await?;
+            // Pages are small, so that there are several.
+            self.store.missed(offset, PageSize { packets: size.packets.min(3), ..size }).await
+        })
+    }
+
+    fn is_after(&self, offset: &Offset, other: &Offset) -> bool {
+        self.store.is_after(offset, other)
+    }
+}

@@ -1,0 +1,295 @@
+//! What was sent and received, and the invariants over it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::Options;
+
+/// The lines of the trace that a violation prints.
+const TRACE: usize = 250;
+
+/// An event emitted within this time of a failure of its node may be lost.
+pub(crate) const DOUBT: Duration = Duration::from_secs(15);
+
+/// The socket of a client: the number of the client, and of its namespace.
+pub(crate) type Receiver = (usize, usize);
+
+/// The recipients of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Audience {
+    /// The sockets of a namespace that are in a room.
+    Room(usize, String),
+    /// One socket of one connection.
+    Socket(usize),
+}
+
+/// Where a stream comes from: the node, and how often the node had been started.
+pub(crate) type Origin = (usize, usize);
+
+#[derive(Clone, Default)]
+pub(crate) struct Ledger(Arc<Mutex<Book>>);
+
+#[derive(Default)]
+struct Book {
+    start: Option<Instant>,
+    options: Options,
+    trace: VecDeque<String>,
+    /// Of the whole trace.
+    hash: u64,
+    violation: Option<String>,
+    streams: Vec<Stream>,
+    by_source: BTreeMap<(Origin, Audience), usize>,
+    /// The last number of each stream, of room streams only in the present session.
+    received: BTreeMap<Receiver, BTreeMap<usize, u32>>,
+    doubts: Vec<Doubt>,
+    /// The numbers of a client's events that a server has handled.
+    handled: BTreeMap<Receiver, BTreeSet<u32>>,
+    /// The last number that each connection of a socket has brought.
+    connections: Vec<Option<u32>>,
+    counts: Counts,
+}
+
+/// Events numbered from 0 by one sender to one audience.
+struct Stream {
+    origin: Origin,
+    direct: bool,
+    sent: Vec<Instant>,
+}
+
+/// Events of a node, or of all nodes, that may be lost.
+struct Doubt {
+    node: Option<usize>,
+    from: Instant,
+    to: Option<Instant>,
+}
+
+/// What has happened in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Sockets that connected to a namespace, on the servers.
+    pub sessions: u64,
+    /// Of these, recovered ones.
+    pub recovered: u64,
+    /// Events that clients have received.
+    pub received: u64,
+    /// Events that servers have handled.
+    pub handled: u64,
+    /// Acks that were requested by either side.
+    pub asked: u64,
+    /// Of these, acks that arrived.
+    pub acked: u64,
+    /// Of these, requests that ended without one.
+    pub unacked: u64,
+}
+
+impl Ledger {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn new(options: Options) -> Self {
+        let ledger = Self::default();
+        ledger.book().start = Some(Instant::now());
+        ledger.book().options = options;
+        ledger
+    }
+
+    /// Adds a line to the trace.
+    pub(crate) fn note(&self, text: impl Into<String>) {
+        self.book().note(text.into());
+    }
+
+    /// Reports a violation. The first one counts.
+    pub(crate) fn violate(&self, text: impl Into<String>) {
+        self.book().violate(text.into());
+    }
+
+    pub(crate) fn violation(&self) -> Option<(String, Vec<String>)> {
+        let book = self.book();
+        Some((book.violation.clone()?, book.trace.iter().cloned().collect()))
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.book().hash
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.book().counts
+    }
+
+    /// Returns the stream of an origin to an audience, and the number of its next event.
+    pub(crate) fn stream(&self, origin: Origin, audience: Audience) -> (usize, u32) {
+        let book = &mut *self.book();
+        let next = book.streams.len();
+        let direct = matches!(audience, Audience::Socket(_));
+        let id = *book.by_source.entry((origin, audience)).or_insert(next);
+        if id == next {
+            book.streams.push(Stream { origin, direct, sent: Vec::new() });
+        }
+        (id, book.streams[id].sent.len() as u32)
+    }
+
+    /// Notes that the stream's next event has been accepted.
+    pub(crate) fn sent(&self, stream: usize) {
+        let book = &mut *self.book();
+        book.streams[stream].sent.push(Instant::now());
+    }
+
+    /// Events that were sent shortly before now may be lost.
+    pub(crate) fn doubt(&self, node: Option<usize>) {
+        let from = Instant::now() - DOUBT;
+        self.book().doubts.push(Doubt { node, from, to: None });
+    }
+
+    /// Ends the doubts about a node. Events sent after `delay` arrive again.
+    pub(crate) fn trust(&self, node: Option<usize>, delay: Duration) {
+        let to = Instant::now() + delay;
+        let doubts = &mut self.book().doubts;
+        let open = doubts.iter_mut().filter(|doubt| doubt.node == node && doubt.to.is_none());
+        open.for_each(|doubt| doubt.to = Some(to));
+    }
+
+    /// A client received an event.
+    pub(crate) fn received(&self, receiver: Receiver, stream: usize, n: u32) {
+        let book = &mut *self.book();
+        book.counts.received += 1;
+        if book.options.loses == Some(book.counts.received) {
+            return;
+        }
+        book.note(format!("client {receiver:?} receives {n} of stream {stream}"));
+        let Some(Stream { origin, direct, sent }) = book.streams.get(stream) else {
+            return book.violate(format!("client {receiver:?} received an unknown stream"));
+        };
+        if n as usize >= sent.len() {
+            return book.violate(format!("client {receiver:?} received an event never sent"));
+        }
+        let position = book.received.entry(receiver).or_default().get(&stream).copied();
+        let after = match position {
+            Some(last) if n <= last => {
+                return book.violate(format!(
+                    "at most once, in order: client {receiver:?} received {n} after {last} of \
+                     stream {stream} (node {origin:?})"
+                ));
+            }
+            Some(last) => last + 1,
+            None if *direct => 0,
+            _ => n,
+        };
+        let doubtful = |at: Instant| {
+            book.doubts.iter().any(|doubt| {
+                doubt.node.is_none_or(|node| node == origin.0)
+                    && doubt.from <= at
+                    && doubt.to.is_none_or(|to| at <= to)
+            })
+        };
+        let lost = (after..n).find(|n| !doubtful(sent[*n as usize]));
+        book.received.entry(receiver).or_default().insert(stream, n);
+        if let Some(lost) = lost {
+            book.violate(format!(
+                "exactly once: client {receiver:?} received {n} of stream {stream} without {lost}"
+            ));
+        }
+    }
+
+    /// A client's socket is connected. In a new session it may have missed events, and may get
+    /// some again: its node may be behind the node of its former session.
+    pub(crate) fn client_connected(&self, receiver: Receiver, recovered: bool) {
+        let book = &mut *self.book();
+        book.note(format!("client {receiver:?} is connected, recovered: {recovered}"));
+        if !recovered {
+            let Book { received, streams, .. } = book;
+            let positions = received.entry(receiver).or_default();
+            positions.retain(|stream, _| streams[*stream].direct);
+        }
+    }
+
+    /// A server has connected a socket. Returns the number of the connection.
+    pub(crate) fn server_connected(
+        &self,
+        origin: Origin,
+        from: Receiver,
+        recovered: bool,
+    ) -> usize {
+        let book = &mut *self.book();
+        book.counts.sessions += 1;
+        book.counts.recovered += u64::from(recovered);
+        let connection = book.connections.len();
+        book.connections.push(None);
+        book.note(format!(
+            "node {origin:?} connects client {from:?} as {connection}, recovered: {recovered}"
+        ));
+        connection
+    }
+
+    /// A server handles a client's event.
+    pub(crate) fn handled(&self, connection: Option<usize>, from: Receiver, n: u32) {
+        let book = &mut *self.book();
+        book.counts.handled += 1;
+        book.note(format!("client {from:?} has sent {n}"));
+        let Some(last) = connection.and_then(|number| book.connections.get_mut(number)) else {
+            return book.violate(format!("client {from:?}: an event came before its connection"));
+        };
+        if let Some(before) = last.replace(n)
+            && before >= n
+        {
+            book.violate(format!("order: client {from:?} sent {n} before {before}"));
+        }
+        if !book.handled.entry(from).or_default().insert(n) {
+            book.violate(format!("at most once: {n} of client {from:?} was handled twice"));
+        }
+    }
+
+    pub(crate) fn was_handled(&self, from: Receiver, n: u32) -> bool {
+        self.book().handled.get(&from).is_some_and(|handled| handled.contains(&n))
+    }
+
+    pub(crate) fn asked(&self) {
+        self.book().counts.asked += 1;
+    }
+
+    pub(crate) fn answered(&self, acked: bool) {
+        let counts = &mut self.book().counts;
+        if acked { counts.acked += 1 } else { counts.unacked += 1 }
+    }
+
+    /// Returns the first stream of a room whose last event a receiver has not received.
+    pub(crate) fn missing(
+        &self,
+        origin: Origin,
+        audience: &Audience,
+        receiver: Receiver,
+    ) -> Option<usize> {
+        let book = self.book();
+        let id = *book.by_source.get(&(origin, audience.clone()))?;
+        let last = book.streams[id].sent.len().checked_sub(1)?;
+        let position = book.received.get(&receiver).and_then(|positions| positions.get(&id));
+        position.is_none_or(|position| (*position as usize) < last).then_some(id)
+    }
+}
+
+impl Book {
+    fn note(&mut self, text: String) {
+        let at = self.start.map_or(0, |start| start.elapsed().as_millis());
+        let line = format!("{at:>8} ms  {text}");
+        for byte in line.bytes() {
+            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        if self.options.prints {
+            println!("{line}");
+        }
+        if self.trace.len() == TRACE {
+            self.trace.pop_front();
+        }
+        self.trace.push_back(line);
+    }
+
+    fn violate(&mut self, text: String) {
+        self.note(format!("VIOLATION {text}"));
+        self.violation.get_or_insert(text);
+    }
+}

@@ -1,0 +1,79 @@
+//! A simulated world: whole servers, the client and a cluster's engine in one process, on virtual
+//! time and a simulated network. Everything that goes wrong follows from a seed, so a run can be
+//! repeated.
+//!
+//! Servers and clients are the real ones. Only their lines (`network`) and the way to the engine
+//! (`engine`) are simulated. Ids and WebSocket masks are random in every run; nothing depends on
+//! their values.
+
+mod client;
+mod engine;
+mod ledger;
+mod network;
+mod node;
+mod plan;
+mod random;
+mod world;
+
+use std::{fmt, time::Duration};
+
+pub use ledger::Counts;
+
+const NAMESPACES: [&str; 2] = ["/", "/chat"];
+
+/// What a run without a violation has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What clients and servers have done.
+    pub counts: Counts,
+    /// The virtual time that has passed.
+    pub time: Duration,
+    /// A hash of the whole trace: the same for each run of a seed.
+    pub trace: u64,
+}
+
+/// A violated invariant.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// The seed of the run.
+    pub seed: u64,
+    /// What does not hold.
+    pub invariant: String,
+    /// The last lines of the trace.
+    pub trace: Vec<String>,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.trace {
+            writeln!(f, "{line}")?;
+        }
+        write!(f, "seed {}: {}", self.seed, self.invariant)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// Options of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Whether the whole trace is printed at once.
+    pub prints: bool,
+    /// The nth event that a client receives is lost. The run must report it.
+    pub loses: Option<u64>,
+}
+
+/// Runs the world of a seed.
+///
+/// # Errors
+///
+/// Returns the first violated invariant.
+pub fn run(seed: u64, options: Options) -> Result<Outcome, Violation> {
+    let failed = |invariant: String| Violation { seed, invariant, trace: Vec::new() };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .map_err(|error| failed(error.to_string()))?;
+    runtime.block_on(world::run(seed, options))
+}

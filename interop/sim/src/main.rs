@@ -1,0 +1,63 @@
+//! Runs the simulated world for a range of seeds.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use sim::Options;
+
+const USAGE: &str = "\
+usage: sim [--seeds N] [--from S]   runs N seeds (default 1000) from S on
+       sim --seed S                 runs one seed, and prints its trace";
+
+fn main() -> ExitCode {
+    let (mut seeds, mut from, mut prints) = (1000, 0, false);
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let value = args.next().and_then(|value| value.parse::<u64>().ok());
+        match (arg.as_str(), value) {
+            ("--seeds", Some(count)) => seeds = count,
+            ("--from", Some(seed)) => from = seed,
+            ("--seed", Some(seed)) => (from, seeds, prints) = (seed, 1, true),
+            _ => {
+                eprintln!("{USAGE}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    let began = Instant::now();
+    let (mut failed, mut time) = (Vec::new(), Duration::ZERO);
+    let (mut sessions, mut recovered, mut events, mut acks) = (0, 0, 0, 0);
+    for seed in from..from + seeds {
+        match sim::run(seed, Options { prints, ..Options::default() }) {
+            Ok(outcome) => {
+                time += outcome.time;
+                sessions += outcome.counts.sessions;
+                recovered += outcome.counts.recovered;
+                events += outcome.counts.received + outcome.counts.handled;
+                acks += outcome.counts.acked;
+            }
+            Err(violation) => {
+                if prints {
+                    println!("{}", violation.invariant);
+                } else {
+                    println!("{violation}\n");
+                }
+                failed.push(seed);
+            }
+        }
+    }
+    let took = began.elapsed().as_secs_f64();
+    println!(
+        "{seeds} seeds from {from}: {sessions} sessions ({recovered} recovered), {events} events, \
+         {acks} acks in {:.1} simulated hours and {took:.1} s ({:.0} sessions per second)",
+        time.as_secs_f64() / 3600.0,
+        sessions as f64 / took
+    );
+    if failed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("{} seeds violate an invariant: {failed:?}", failed.len());
+    ExitCode::FAILURE
+}

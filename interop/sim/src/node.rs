@@ -1,0 +1,249 @@
+//! A server of ours, with the handlers of the workload.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use engineio_server::internal::serve_stream;
+use socketio_server::{
+    Auth, ClusterLimits, Data, Overflow, Recovery, Server, ServerConfig, Socket, TurnLimits,
+    WeakSocket,
+};
+use tokio::{sync::watch, time::sleep};
+
+use crate::{
+    NAMESPACES,
+    client::Login,
+    engine::{Access, Engine},
+    ledger::{Audience, Ledger, Origin},
+    network::{End, Network},
+    plan::Plan,
+    random::Random,
+};
+
+/// Limits of a server, small enough to be reached.
+pub(crate) const MAX_QUEUED_BYTES: usize = 24 * 1024;
+pub(crate) const MAX_QUEUED_PACKETS: usize = 200;
+const MAX_IN_FLIGHT: usize = 4;
+const MAX_LOG_BYTES: usize = 256 * 1024;
+
+/// How long a client may stay away.
+pub(crate) const WINDOW: Duration = Duration::from_secs(60);
+
+/// How long a server waits for the acks of a broadcast, or of other nodes.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Until when an emit with acks of this timeout has ended, whatever happens. Acks wait behind
+/// events on their way through the log.
+pub(crate) fn ack_bound(timeout: Duration) -> Duration {
+    timeout + 3 * REQUEST_TIMEOUT
+}
+
+/// The number of a socket's connection in the ledger.
+struct Connection(usize);
+
+/// The sockets of a node, with their connection, client and namespace.
+type Sockets = Arc<Mutex<Vec<(WeakSocket, usize, usize, usize)>>>;
+
+pub(crate) struct Node {
+    pub(crate) io: Server,
+    pub(crate) origin: Origin,
+    pub(crate) access: Option<Arc<Access>>,
+    pub(crate) sockets: Sockets,
+    stop: Arc<watch::Sender<bool>>,
+}
+
+/// The wall clock. It only moves when the machine slept, because the server compares it with the
+/// real monotonic clock, for which a run takes no time.
+#[derive(Clone, Default)]
+pub(crate) struct WallClock(Arc<Mutex<Duration>>);
+
+impl WallClock {
+    pub(crate) fn sleep(&self, time: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += time;
+    }
+
+    fn now(&self) -> SystemTime {
+        let slept = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000) + slept
+    }
+}
+
+fn config(plan: &Plan, access: Option<Arc<Access>>, clock: WallClock) -> ServerConfig {
+    let mut turn = TurnLimits::default();
+    // The only limit that the real clock decides.
+    turn.time = Duration::from_secs(3600);
+    let (interval, timeout) = (plan.ping_interval, plan.ping_timeout);
+    let mut config = ServerConfig::default()
+        .connect_timeout(Duration::from_secs(10))
+        .max_in_flight(MAX_IN_FLIGHT)
+        .overflow(if plan.drops { Overflow::Drop } else { Overflow::Disconnect })
+        .cluster_limits(ClusterLimits::default().request_timeout(REQUEST_TIMEOUT))
+        .engine(move |engine| {
+            let engine = engine
+                .ping_interval(interval)
+                .ping_timeout(timeout)
+                .max_queued_bytes(MAX_QUEUED_BYTES)
+                .max_queued_packets(MAX_QUEUED_PACKETS)
+                .wall_clock(move || clock.now());
+            engine.turn(turn)
+        });
+    if plan.recovery {
+        let recovery = Recovery::default()
+            .max_disconnection_duration(WINDOW)
+            .max_bytes(MAX_LOG_BYTES)
+            .crash_safe(plan.crash_safe);
+        config = config.connection_state_recovery(recovery);
+    }
+    match access {
+        Some(access) => config.adapter(access),
+        None => config,
+    }
+}
+
+impl Node {
+    pub(crate) fn start(
+        plan: &Plan,
+        origin: Origin,
+        engine: Option<&mut Engine>,
+        network: &Network,
+        ledger: &Ledger,
+        clock: &WallClock,
+        mut random: Random,
+    ) -> Self {
+        let access = engine.map(Engine::adapter);
+        let io = Server::with_config(config(plan, access.clone(), clock.clone()));
+        let sockets = Sockets::default();
+        for (nsp, name) in NAMESPACES.iter().enumerate() {
+            listen(&io, origin, nsp, name, ledger, &sockets, random.fork());
+        }
+        let stop = Arc::new(watch::Sender::new(false));
+        let (serving, stopping) = (io.clone(), stop.clone());
+        network.listen(
+            origin.0,
+            Some(Arc::new(move |end: End| {
+                let (io, stopped) = (serving.clone(), stopping.subscribe());
+                tokio::spawn(async move {
+                    let address = ([127, 0, 0, 1], 1).into();
+                    let engine = io.engine();
+                    serve_stream(end, address, io.service(), engine.config(), stopped).await;
+                });
+            })),
+        );
+        Self { io, origin, access, sockets, stop }
+    }
+
+    /// The sockets that are connected, with their connection, client and namespace.
+    pub(crate) fn connected(&self) -> Vec<(Socket, usize, usize, usize)> {
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.retain(|(socket, ..)| socket.upgrade().is_some());
+        let known = sockets.iter().filter_map(|(socket, connection, client, nsp)| {
+            Some((socket.upgrade()?, *connection, *client, *nsp))
+        });
+        known.filter(|(socket, ..)| socket.is_connected()).collect()
+    }
+
+    /// Stops accepting requests on open lines.
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Emits the next event of the node's stream to an audience.
+    pub(crate) fn emit(
+        &self,
+        ledger: &Ledger,
+        audience: &Audience,
+        to: Option<&Socket>,
+        pad: &str,
+    ) {
+        let (stream, n) = ledger.stream(self.origin, audience.clone());
+        let args = (stream, n, pad);
+        let result = match (audience, to) {
+            (Audience::Room(nsp, room), _) => {
+                self.io.of(NAMESPACES[*nsp]).to(room.clone()).emit("down", &args)
+            }
+            (Audience::Socket(_), Some(socket)) => socket.emit("down", &args),
+            (Audience::Socket(_), None) => return,
+        };
+        let outcome = if result.is_ok() { "emits" } else { "cannot emit" };
+        ledger.note(format!("node {:?} {outcome} {n} of stream {stream}", self.origin));
+        if result.is_ok() {
+            ledger.sent(stream);
+        }
+    }
+
+    /// Checks what must hold at any time.
+    pub(crate) fn check_limits(&self, ledger: &Ledger) {
+        for (socket, connection, ..) in self.connected() {
+            let queued = socket.conn().queued();
+            // One event of any size may exceed the limit.
+            if queued.bytes > 2 * MAX_QUEUED_BYTES || queued.packets > MAX_QUEUED_PACKETS + 8 {
+                ledger.violate(format!("limit: {queued:?} queued for connection {connection}"));
+            }
+        }
+        let log = self.io.stats().recovery_log;
+        if log.bytes > (NAMESPACES.len() * MAX_LOG_BYTES) as u64 {
+            ledger.violate(format!("limit: node {:?} keeps {log:?}", self.origin));
+        }
+    }
+
+    /// Checks that nothing is left of clients that have gone.
+    pub(crate) fn check_empty(&self, ledger: &Ledger) {
+        let stats = self.io.stats();
+        let left = [
+            ("clients", self.io.engine().clients_count() as u64),
+            ("sockets", stats.sockets),
+            ("rooms", stats.rooms),
+            ("acks", stats.acks.pending()),
+            ("requests", stats.cluster_requests),
+            ("sessions", stats.recovery_log.sessions),
+        ];
+        for (what, count) in left {
+            if count > 0 {
+                ledger.violate(format!("nothing left: node {:?} has {count} {what}", self.origin));
+            }
+        }
+    }
+}
+
+/// Returns the rooms of a client. Each client is in two of them.
+pub(crate) fn rooms(client: usize) -> [String; 2] {
+    ["all".to_owned(), format!("group {}", client % 2)]
+}
+
+fn listen(
+    io: &Server,
+    origin: Origin,
+    nsp: usize,
+    name: &str,
+    ledger: &Ledger,
+    sockets: &Sockets,
+    random: Random,
+) {
+    let namespace = io.of(name);
+    let (book, sockets) = (ledger.clone(), sockets.clone());
+    namespace.on_connection(move |socket: Socket, Auth(Login { client }): Auth<Login>| {
+        let connection = book.server_connected(origin, (client, nsp), socket.recovered());
+        socket.set_data(Connection(connection));
+        let known = (socket.downgrade(), connection, client, nsp);
+        sockets.lock().unwrap_or_else(PoisonError::into_inner).push(known);
+        let joined = if socket.recovered() { Ok(()) } else { socket.join(rooms(client)) };
+        async move { Ok(joined?) }
+    });
+    let (book, running) = (ledger.clone(), Mutex::new(random));
+    namespace.on("up", move |socket: Socket, Data((client, n)): Data<(usize, u32)>| {
+        let connection = socket.data::<Connection>().map(|connection| connection.0);
+        book.handled(connection, (client, nsp), n);
+        let delay = {
+            let mut random = running.lock().unwrap_or_else(PoisonError::into_inner);
+            random.chance(30).then(|| random.millis(1..2000))
+        };
+        async move {
+            if let Some(delay) = delay {
+                sleep(delay).await;
+            }
+            n
+        }
+    });
+}

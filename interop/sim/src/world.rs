@@ -1,0 +1,456 @@
+//! A run: the troubles and the workload, step by step, and the checks after each round.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use socketio_server::BroadcastAckError;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, advance, sleep, timeout},
+};
+
+use crate::{
+    NAMESPACES, Options, Outcome, Violation,
+    client::Client,
+    engine::{Access, Engine, Partition},
+    ledger::{Audience, DOUBT, Ledger},
+    network::{Failure, Network, Side},
+    node::{self, Node, WINDOW, WallClock, ack_bound},
+    plan::{Bus, Plan},
+    random::Random,
+};
+
+/// Within this time without troubles, each client has connected.
+const CONNECTED: Duration = Duration::from_secs(60);
+
+/// Within this time without troubles, each event has arrived.
+const ARRIVED: Duration = Duration::from_secs(30);
+
+struct World {
+    plan: Plan,
+    random: Random,
+    ledger: Ledger,
+    network: Network,
+    clock: WallClock,
+    engine: Option<Engine>,
+    /// The nodes that run, and how often each was started.
+    nodes: Vec<Option<Node>>,
+    starts: Vec<usize>,
+    /// Nodes that have crashed or were drained.
+    former: Vec<Node>,
+    clients: Vec<Client>,
+    away: BTreeSet<usize>,
+    /// What ends later.
+    later: Vec<(Instant, Later)>,
+}
+
+#[derive(Clone, Debug)]
+enum Later {
+    Start(usize),
+    /// The node may have been drained since.
+    Reach(usize, Arc<Access>),
+    Unblock(usize, usize),
+    ComeBack(usize),
+}
+
+pub(crate) async fn run(seed: u64, options: Options) -> Result<Outcome, Violation> {
+    let start = Instant::now();
+    let idle = Handle::current().metrics().num_alive_tasks();
+    let ledger = Ledger::new(options);
+    let result = live(seed, &ledger).await;
+    if let Err(error) = result {
+        ledger.violate(error.to_string());
+    }
+    // The last tasks end.
+    sleep(Duration::from_secs(30)).await;
+    let left = Handle::current().metrics().num_alive_tasks() - idle;
+    if left > 0 {
+        ledger.violate(format!("nothing left: {left} tasks"));
+    }
+    match ledger.violation() {
+        None => {
+            let (counts, trace) = (ledger.counts(), ledger.hash());
+            Ok(Outcome { counts, time: start.elapsed(), trace })
+        }
+        Some((invariant, trace)) => Err(Violation { seed, invariant, trace }),
+    }
+}
+
+async fn live(seed: u64, ledger: &Ledger) -> Result<(), socketio_client::ClientError> {
+    let mut random = Random::new(seed);
+    let plan = Plan::new(&mut random);
+    ledger.note(format!("{plan:?}"));
+    let network = Network::new(random.fork(), plan.nodes, plan.clients);
+    let engine = (plan.bus != Bus::None).then(|| Engine::new(plan.bus == Bus::Log, random.fork()));
+    let nodes = plan.nodes;
+    let mut world = World {
+        plan,
+        random,
+        ledger: ledger.clone(),
+        network,
+        clock: WallClock::default(),
+        engine,
+        nodes: (0..nodes).map(|_| None).collect(),
+        starts: vec![0; nodes],
+        former: Vec::new(),
+        clients: Vec::new(),
+        away: BTreeSet::new(),
+        later: Vec::new(),
+    };
+    for node in 0..nodes {
+        world.start_node(node);
+    }
+    for number in 0..world.plan.clients {
+        let client = Client::start(number, &world.network, ledger, &mut world.random)?;
+        world.clients.push(client);
+    }
+    for _ in 0..world.plan.rounds {
+        world.network.make_faulty();
+        for _ in 0..world.plan.steps {
+            world.step().await;
+            if ledger.violation().is_some() {
+                return Ok(());
+            }
+        }
+        world.heal().await;
+        world.check_peace().await;
+        if ledger.violation().is_some() {
+            return Ok(());
+        }
+    }
+    world.end().await;
+    Ok(())
+}
+
+impl World {
+    fn start_node(&mut self, node: usize) {
+        self.ledger.note(format!("node {node} starts"));
+        let origin = (node, self.starts[node]);
+        self.starts[node] += 1;
+        let (engine, random) = (self.engine.as_mut(), self.random.fork());
+        self.nodes[node] = Some(Node::start(
+            &self.plan,
+            origin,
+            engine,
+            &self.network,
+            &self.ledger,
+            &self.clock,
+            random,
+        ));
+    }
+
+    fn later(&mut self, range: std::ops::Range<usize>, what: Later) {
+        let at = Instant::now() + self.random.millis(range);
+        self.later.push((at, what));
+    }
+
+    fn end_troubles(&mut self, all: bool) {
+        let now = Instant::now();
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.later).into_iter().partition(|(at, _)| all || *at <= now);
+        self.later = later;
+        for (_, what) in due {
+            match what {
+                Later::Start(node) if self.nodes[node].is_none() => self.start_node(node),
+                Later::Start(_) => {}
+                Later::Reach(node, access) => {
+                    access.partition(None);
+                    let doubted = self.doubted(node);
+                    self.ledger.trust(doubted, DOUBT);
+                }
+                Later::Unblock(client, node) => self.network.block(client, node, false),
+                Later::ComeBack(client) => {
+                    self.away.remove(&client);
+                    self.clients[client].come_back();
+                }
+            }
+        }
+    }
+
+    /// Returns the node whose events may be lost if `node` cannot reach the engine. `None`: all of
+    /// them, because messages to this node are lost too.
+    fn doubted(&self, node: usize) -> Option<usize> {
+        (self.plan.bus == Bus::Log).then_some(node)
+    }
+
+    async fn step(&mut self) {
+        let pause = self.random.millis(5..1200);
+        sleep(pause).await;
+        self.end_troubles(false);
+        if self.random.chance(35) {
+            self.trouble().await;
+        }
+        for _ in 0..self.random.below(4) {
+            self.work();
+        }
+        for node in self.nodes.iter().flatten() {
+            node.check_limits(&self.ledger);
+        }
+    }
+
+    async fn trouble(&mut self) {
+        let kind = self.random.below(13);
+        if self.plan.troubles & (1 << kind) == 0 {
+            return;
+        }
+        let client = self.random.below(self.clients.len());
+        let node = self.random.below(self.nodes.len());
+        let note = |text: String| self.ledger.note(format!("TROUBLE {text}"));
+        match kind {
+            0 | 1 => {
+                note(format!("cuts client {client}"));
+                self.network.fail(client, Failure::Cut);
+            }
+            2 => {
+                note(format!("silences client {client}"));
+                self.network.fail(client, Failure::Silence);
+            }
+            3 => {
+                note(format!("client {client} alone gets an error"));
+                self.network.fail(client, Failure::HalfOpen(Side::Client));
+            }
+            4 => {
+                note(format!("the server of client {client} alone gets an error"));
+                self.network.fail(client, Failure::HalfOpen(Side::Server));
+            }
+            5 => {
+                let time = self.random.millis(100..15_000);
+                note(format!("stalls client {client} for {time:?}"));
+                self.network.stall(client, time);
+            }
+            6 => {
+                note(format!("client {client} has another network"));
+                self.network.retarget(client);
+                self.clients[client].manager.network_changed();
+            }
+            7 => {
+                note(format!("client {client} cannot reach node {node}"));
+                self.network.block(client, node, true);
+                self.later(500..20_000, Later::Unblock(client, node));
+            }
+            8 => {
+                let partition = [Partition::Refusing, Partition::Stuck][self.random.below(2)];
+                note(format!("node {node} cannot reach the engine: {partition:?}"));
+                let access = self.nodes[node].as_ref().and_then(|node| node.access.clone());
+                if let Some(access) = access {
+                    access.partition(Some(partition));
+                    self.ledger.doubt(self.doubted(node));
+                    self.later(200..15_000, Later::Reach(node, access));
+                }
+            }
+            9 => self.crash(node),
+            10 => self.drain(node),
+            11 => self.jump().await,
+            _ if self.random.chance(50) => {
+                note(format!("client {client} is slow"));
+                self.network.slow(client, true);
+                self.network.fail(client, Failure::Cut);
+            }
+            _ if self.away.insert(client) => {
+                note(format!("client {client} leaves"));
+                self.clients[client].leave();
+                self.later(50..10_000, Later::ComeBack(client));
+            }
+            _ => {}
+        }
+    }
+
+    /// A clock jumps: that of the process, which did not run for a while, or the wall clock.
+    async fn jump(&mut self) {
+        if self.random.chance(50) {
+            let time = self.random.millis(500..8_000);
+            self.ledger.note(format!("TROUBLE the process stands still for {time:?}"));
+            advance(time).await;
+        } else {
+            self.ledger.note("TROUBLE the machine slept for an hour");
+            self.clock.sleep(Duration::from_secs(3600));
+        }
+    }
+
+    /// Ends a node without a word. Nobody hears what is left of it.
+    fn crash(&mut self, node: usize) {
+        let Some(former) = self.nodes[node].take() else { return };
+        let sides = [Failure::Cut, Failure::Silence, Failure::HalfOpen(Side::Client)];
+        let failure = sides[self.random.below(3)];
+        self.ledger.note(format!("TROUBLE node {node} crashes: {failure:?}"));
+        self.ledger.doubt(Some(node));
+        self.ledger.trust(Some(node), Duration::ZERO);
+        if let Some(access) = &former.access {
+            access.kill();
+        }
+        self.network.listen(node, None);
+        self.network.fail_node(node, failure);
+        former.io.close();
+        former.stop();
+        self.former.push(former);
+        self.later(200..10_000, Later::Start(node));
+    }
+
+    /// Replaces a node.
+    fn drain(&mut self, node: usize) {
+        let Some(former) = self.nodes[node].take() else { return };
+        self.ledger.note(format!("TROUBLE node {node} is drained"));
+        let (io, ledger) = (former.io.clone(), self.ledger.clone());
+        tokio::spawn(async move {
+            // Within a longer time, sessions would close at random moments.
+            io.drain(Duration::ZERO).await;
+            io.ended().await;
+            ledger.note(format!("node {node} has ended"));
+        });
+        self.former.push(former);
+        self.later(8_000..15_000, Later::Start(node));
+    }
+
+    /// A piece of the workload.
+    fn work(&mut self) {
+        let nsp = self.random.below(NAMESPACES.len());
+        let number = self.random.below(self.clients.len());
+        if self.random.chance(40) {
+            let ack = self.random.chance(50).then(|| self.random.millis(500..8_000));
+            self.clients[number].emit(nsp, ack, &self.ledger);
+            return;
+        }
+        let index = self.random.below(self.nodes.len());
+        let Some(node) = &self.nodes[index] else { return };
+        let room = node::rooms(number)[self.random.below(2)].clone();
+        let size = if self.random.chance(30) { 4_000 } else { 20 };
+        let pad = "x".repeat(self.random.below(size));
+        match self.random.below(6) {
+            0 | 1 => node.emit(&self.ledger, &Audience::Room(nsp, room), None, &pad),
+            2 => {
+                // More than a slow client can take.
+                for _ in 0..self.random.below(12) {
+                    node.emit(&self.ledger, &Audience::Room(nsp, room.clone()), None, &pad);
+                }
+            }
+            3 => {
+                if let Some((socket, connection, ..)) = self.random.pick(&node.connected()) {
+                    let audience = Audience::Socket(*connection);
+                    node.emit(&self.ledger, &audience, Some(socket), &pad);
+                }
+            }
+            4 => {
+                let time = self.random.millis(500..5_000);
+                let broadcast = node.io.of(NAMESPACES[nsp]).to(room).timeout(time);
+                let ledger = self.ledger.clone();
+                ledger.asked();
+                tokio::spawn(async move {
+                    let acks = broadcast.emit_with_ack::<usize>("ask", &());
+                    let acks = match timeout(ack_bound(time), acks).await {
+                        Ok(Ok(acks)) => acks,
+                        Ok(Err(BroadcastAckError::Partial { responses, .. })) => responses,
+                        Ok(Err(_)) => Vec::new(),
+                        Err(_) => {
+                            let bound = ack_bound(time);
+                            return ledger
+                                .violate(format!("acks: a broadcast has not ended in {bound:?}"));
+                        }
+                    };
+                    ledger.answered(!acks.is_empty());
+                });
+            }
+            _ => {
+                if let Some((socket, connection, client, _)) = self.random.pick(&node.connected()) {
+                    let (socket, connection, client) = (socket.clone(), *connection, *client);
+                    let (ledger, time) = (self.ledger.clone(), self.random.millis(500..5_000));
+                    ledger.asked();
+                    tokio::spawn(async move {
+                        let emitter = socket.timeout(time);
+                        let ack = emitter.emit_with_ack::<usize>("ask", &());
+                        match timeout(ack_bound(time), ack).await {
+                            Ok(Ok(value)) if value == client => ledger.answered(true),
+                            Ok(Ok(value)) => {
+                                ledger.violate(format!("acks: client {client} sent {value}"));
+                            }
+                            Ok(Err(_)) => ledger.answered(false),
+                            Err(_) => ledger.violate(format!(
+                                "acks: connection {connection} neither acks nor fails"
+                            )),
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    /// Ends all troubles, and waits until their consequences have passed.
+    async fn heal(&mut self) {
+        self.ledger.note("PEACE");
+        self.end_troubles(true);
+        self.network.heal();
+        sleep(CONNECTED).await;
+    }
+
+    async fn check_peace(&mut self) {
+        for client in self.clients.iter().filter(|client| !client.is_connected()) {
+            let number = client.number;
+            let time = CONNECTED;
+            self.ledger
+                .violate(format!("liveness: client {number} is not connected after {time:?}"));
+        }
+        if self.ledger.violation().is_some() {
+            return;
+        }
+        let mut awaited = Vec::new();
+        for node in self.nodes.iter().flatten() {
+            for (nsp, name) in NAMESPACES.iter().enumerate() {
+                let _ = name;
+                for room in ["all", "group 0", "group 1"] {
+                    let audience = Audience::Room(nsp, room.to_owned());
+                    node.emit(&self.ledger, &audience, None, "");
+                    for client in self.clients.iter().filter(|it| nsp < it.sockets.len()) {
+                        if node::rooms(client.number).iter().any(|own| own == room) {
+                            awaited.push((node.origin, audience.clone(), (client.number, nsp)));
+                        }
+                    }
+                }
+            }
+        }
+        sleep(ARRIVED).await;
+        for (origin, audience, receiver) in awaited {
+            if let Some(stream) = self.ledger.missing(origin, &audience, receiver) {
+                self.ledger.violate(format!(
+                    "exactly once: the last event of stream {stream} (node {origin:?}, {audience:?}) \
+                     has not reached client {receiver:?}"
+                ));
+            }
+        }
+    }
+
+    /// Lets all clients leave and all nodes end, and checks that nothing is left.
+    async fn end(mut self) {
+        self.ledger.note("END");
+        self.clients.iter().for_each(Client::leave);
+        for client in &self.clients {
+            client.manager.closed().await;
+        }
+        self.clients.clear();
+        sleep(WINDOW + Duration::from_secs(20)).await;
+        let nodes = || self.nodes.iter().flatten().chain(&self.former);
+        nodes().for_each(|node| node.check_empty(&self.ledger));
+        let open = self.network.open_lines();
+        if open > 0 {
+            self.ledger.violate(format!("nothing left: {open} lines"));
+        }
+        let counts = self.ledger.counts();
+        if counts.asked != counts.acked + counts.unacked {
+            self.ledger.violate(format!("acks: not each request has ended: {counts:?}"));
+        }
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            self.network.listen(index, None);
+            if let Some(node) = node {
+                node.io.close();
+                node.io.ended().await;
+                node.stop();
+            }
+        }
+        sleep(Duration::from_secs(10)).await;
+        let Some(engine) = &self.engine else { return };
+        for node in self.nodes.iter().flatten().chain(&self.former) {
+            let Some(access) = &node.access else { continue };
+            for nsp in NAMESPACES.iter().filter(|nsp| engine.has_member(access, nsp)) {
+                let origin = node.origin;
+                self.ledger.violate(format!("nothing left: node {origin:?} is a member of {nsp}"));
+            }
+        }
+    }
+}
