@@ -14,8 +14,8 @@ use crate::{
 /// A future behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A back-end: Redis, PostgreSQL, NATS, or [servers of the same process](crate::MemoryAdapter). One
-/// adapter serves all namespaces of a server.
+/// A back-end: Redis, PostgreSQL, MongoDB, NATS, or [servers of the same
+/// process](crate::MemoryAdapter). One adapter serves all namespaces of a server.
 ///
 /// The server creates one [`Link`] per namespace. [`Cluster`](crate::Cluster) handles requests,
 /// replies, peers and deadlines in the same way for every back-end. The back-end translates each

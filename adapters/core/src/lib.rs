@@ -23,7 +23,7 @@
 //! |---|---|---|---|
 //! | Redis pub/sub, classic and sharded | [`Discovery::Count`] | [`Link::reply`] to the node's channel | [`Body::only_room`], [`Link::room_appeared`] |
 //! | Redis streams | [`Discovery::Count`] | to the node's channel | no; [`Link::sessions`] |
-//! | Postgres | [`Discovery::Heartbeats`] | to all | no |
+//! | PostgreSQL, MongoDB | [`Discovery::Heartbeats`] | to all | no |
 //! | NATS | [`Discovery::Heartbeats`] | to the node's subject | [`Body::only_room`], [`Link::room_appeared`] |
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]

@@ -64,7 +64,7 @@ async fn run() -> Result<(), String> {
         .collect::<Result<Vec<_>, std::io::Error>>()
         .map_err(|error| error.to_string())?;
 
-    // Servers in several processes would use an adapter for Redis, PostgreSQL or NATS here.
+    // Servers in several processes would use an adapter for Redis, PostgreSQL, MongoDB or NATS here.
     let cluster = MemoryCluster::with_log(MemoryLog::default(), Instant::now);
     let servers: Arc<[Server]> = (0..nodes)
         .map(|_| match nodes {
