@@ -4,7 +4,7 @@ use engineio_parser::session::{Reading, Session};
 
 use crate::shared::now;
 
-/// The reasons to pause reading, and what the session was told.
+/// The reasons to pause reading, and the value last reported to the session.
 #[derive(Debug)]
 pub(crate) struct ReadingMode {
     /// Whether the application wants messages.
@@ -21,7 +21,7 @@ impl Default for ReadingMode {
 }
 
 impl ReadingMode {
-    /// Returns whether messages are read, as the session was told.
+    /// Returns whether messages are read, according to the value last reported to the session.
     pub(crate) fn is_open(&self) -> bool {
         self.reported == Reading::Open
     }

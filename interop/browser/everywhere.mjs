@@ -1,4 +1,5 @@
-// The tests that run in each browser: the chat demo, and a page of another origin that exercises the conformance server.
+// The tests that run in each browser: the chat demo, and a page of another origin that exercises the
+// conformance server.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';

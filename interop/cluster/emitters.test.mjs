@@ -197,7 +197,8 @@ function speaks({ whose, adapter, make, kinds, cluster }) {
     }
     test('a server-side event reaches all servers', async () => {
       const log = async (client) => (await client.op('serverSideLog')).filter(([name]) => name === 'event');
-      // The requests of the classic adapter are JSON, and Node's adapter for MongoDB does not convert the binary values of BSON here.
+      // The requests of the classic adapter are JSON, and Node's adapter for MongoDB does not convert the
+      // binary values of BSON here.
       const args = [1, 'ü', { list: [null] }, ...(['redis', 'mongodb'].includes(adapter) ? [] : binary)];
       await emitter.serverSideEmit('event', ...args);
       await emitter.of('/chat').serverSideEmit('event', 'chat');
@@ -209,7 +210,8 @@ function speaks({ whose, adapter, make, kinds, cluster }) {
       }
       for (const [, words] of await heard()) assert.deepEqual(words, []);
     });
-    // Node's emitters for PostgreSQL and MongoDB use several connections, and a Redis Cluster keeps the channels of rooms on several nodes.
+    // Node's emitters for PostgreSQL and MongoDB use several connections, and a Redis Cluster keeps the
+    // channels of rooms on several nodes.
     if (![NODES.postgres, NODES.mongodb].includes(make) && !(cluster && adapter === 'redis-sharded')) test('events arrive in order', async () => {
       const numbers = Array.from({ length: 100 }, (_, i) => i);
       for (const i of numbers) void emitter.to([[], 'room', ['room', 'other']][i % 3]).emit('n', i);

@@ -1,8 +1,9 @@
 // One node of a cluster: Node's server with the contract of the `cluster` rig, so that the two can be mixed.
 //
-// Environment: PORT, NAME, ADAPTER (memory, redis, redis-sharded, redis-streams, postgres, mongodb), URL (with commas between a Redis
-// Cluster's nodes), PREFIX, RECOVERY=1, PING_INTERVAL and PING_TIMEOUT in milliseconds, CLIENT=ioredis for the other Redis client,
-// ADMIN=1 for the Admin UI, RELEASE (a folder of `releases/`) for older packages, which are installed below RELEASES.
+// Environment: PORT, NAME, ADAPTER (memory, redis, redis-sharded, redis-streams, postgres, mongodb), URL
+// (with commas between a Redis Cluster's nodes), PREFIX, RECOVERY=1, PING_INTERVAL and PING_TIMEOUT in
+// milliseconds, CLIENT=ioredis for the other Redis client, ADMIN=1 for the Admin UI, RELEASE (a folder of
+// `releases/`) for older packages, which are installed below RELEASES.
 
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';

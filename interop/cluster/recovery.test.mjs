@@ -167,7 +167,7 @@ describe('postgres-log beside Node', () => {
 
 // Their messages are in no log, so only the node that lost a session has its events.
 for (const adapter of ['redis', 'redis-sharded']) {
-  test(`${adapter}: a session is recovered on its own node, and nothing pretends elsewhere`, async () => {
+  test(`${adapter}: a session is recovered on its own node, and not on another`, async () => {
     const bus = await engine('redis');
     const nodes = await Promise.all(['one', 'two'].map((NAME) => node('rust', adapter, bus, { RECOVERY: '1', CRASH_SAFE: '1', NAME })));
     try {

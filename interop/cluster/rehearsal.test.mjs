@@ -1,4 +1,5 @@
-// A node that is killed while its clients receive messages costs nothing if sessions are crash-safe. `cargo xtask rehearse` has more.
+// A node that is killed while its clients receive messages costs nothing if sessions are crash-safe.
+// `cargo xtask rehearse` has more cases.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

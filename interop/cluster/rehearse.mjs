@@ -1,4 +1,5 @@
-// The rolling deploy and the change of networks, rehearsed at length with Node's servers beside ours. Prints a table.
+// The rolling deploy and the change of networks, rehearsed at length with Node's servers beside ours.
+// Prints a table.
 //
 // Run it with `cargo xtask rehearse`. Arguments: the adapters, without which all are rehearsed.
 

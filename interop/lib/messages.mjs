@@ -146,7 +146,8 @@ const REQUESTS = [
   }],
   ['a large server-side event reaches the other server', async ({ n0, f0, adapter }) => {
     const tag = `large-${n0.id}`;
-    // The requests of the classic adapter are JSON, without binary, and Node's adapter for MongoDB does not convert the values of BSON here.
+    // The requests of the classic adapter are JSON, without binary, and Node's adapter for MongoDB does not
+    // convert the values of BSON here.
     const wanted = [[tag, ...large, ...(['redis', 'mongodb'].includes(adapter) ? [] : binary)]];
     await n0.op('serverSideEmit', { args: wanted[0] });
     const log = async () => (await f0.op('serverSideLog')).filter(([name]) => name === tag);

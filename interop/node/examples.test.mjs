@@ -1,5 +1,5 @@
-// The applications among the examples, with the JavaScript client as their page, and the client's examples with
-// Node's server.
+// The applications among the examples, with the JavaScript client as their page, and the client's examples
+// with Node's server.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';

@@ -69,7 +69,8 @@ for (const { code, line } of blocks('js client')) {
     await event(socket, 'connect');
     const opened = [];
     const io = (url, options) => opened[opened.push(connect(url, options)) - 1];
-    // A client that is closed while it opens keeps the timer of its heartbeat; `autoUnref` lets the process end before.
+    // A client that is closed while it opens keeps the timer of its heartbeat; `autoUnref` lets the process
+    // end before.
     class Unrefd extends Manager {
       constructor(url, options) {
         super(url, { ...options, autoUnref: true });

@@ -1,4 +1,5 @@
-// The examples of metrics and traces: a real Prometheus reads the metrics and answers the queries of the dashboard.
+// The examples of metrics and traces: a real Prometheus reads the metrics and answers the queries of the
+// dashboard.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';

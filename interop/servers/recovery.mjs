@@ -1,5 +1,5 @@
-// Node's server with connection state recovery, which emits `n` with a number every 2 ms. It is to ours (the rig `recovery`) what the
-// oracle is. Environment: PORT.
+// Node's server with connection state recovery, which emits `n` with a number every 2 ms. The
+// rig `recovery` has the same contract. Environment: PORT.
 
 import { createServer } from 'node:http';
 

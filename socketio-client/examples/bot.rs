@@ -1,5 +1,5 @@
-//! A bot in a room of a chat server, which may be Node's. It answers `!time` and `!roll 6`, and greets
-//! who joins.
+//! A bot in a room of a chat server, which may be Node's. It answers `!time` and `!roll 6`, and
+//! greets users who join.
 //!
 //! ```sh
 //! cargo run -p socketio-async-client --example bot -- http://localhost:3000 lobby

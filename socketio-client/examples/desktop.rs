@@ -41,7 +41,7 @@ impl Account {
     }
 }
 
-/// What the server adds to a refusal.
+/// The data with which the server refuses a connection.
 #[derive(Deserialize)]
 struct Refusal {
     code: String,

@@ -268,11 +268,11 @@ impl Manager {
         self.shared().signal().request_made();
     }
 
-    /// Reports that the network has changed, so that the connection is lost although nothing tells
-    /// so: a phone left the Wi-Fi, for example. The connection ends at once with "transport close",
-    /// without a packet to the server, and the client reconnects as after any loss. Without this
-    /// call it notices when a ping is overdue. Does nothing if there is no connection. Node's client
-    /// does so when the browser is offline.
+    /// Reports that the network has changed, for example because a phone left the Wi-Fi. The
+    /// connection is then lost, although the operating system does not say so. It ends at once with
+    /// "transport close", without a packet to the server, and the client reconnects as after any
+    /// loss. Without this call, the client notices the loss when a ping is overdue. Does nothing if
+    /// there is no connection. Node's client does the same when the browser goes offline.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

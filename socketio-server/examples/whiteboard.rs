@@ -1,4 +1,4 @@
-//! A whiteboard for several people: lines are kept for those who come later, pointers are not.
+//! A whiteboard for several people: the board keeps lines for people who come later, but not pointers.
 //!
 //! ```sh
 //! cargo run -p socketio-server --example whiteboard     # open http://127.0.0.1:3000 twice
@@ -15,7 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use socketio_server::{Data, HandlerError, Server, Socket};
 
-/// The board keeps so many lines, and forgets the oldest beyond that.
+/// Lines that the board keeps. Beyond that it forgets the oldest.
 const MAX_LINES: usize = 20_000;
 const MAX_LINES_PER_EVENT: usize = 500;
 

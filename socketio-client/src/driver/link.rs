@@ -184,7 +184,7 @@ impl Driver {
         self.reconnect();
     }
 
-    /// Drops the connection without a word to the server.
+    /// Drops the connection without a packet to the server.
     pub(super) fn abandon(&mut self) {
         if matches!(self.link, Link::Open(_)) {
             self.shared.session_ended();

@@ -157,9 +157,9 @@ proptest! {
     }
 }
 
-/// The lines are not cut: neither end is told.
+/// The connections stay open, so neither end notices the loss.
 #[tokio::test(start_paused = true)]
-async fn a_hundred_silent_lines_are_replaced_and_lose_nothing() {
+async fn a_client_that_replaces_a_hundred_silent_connections_loses_nothing() {
     let io = recovering();
     let network = Network::new(&io);
     let config = network.config().reconnection(Reconnection::default().immediate(true));

@@ -40,7 +40,7 @@ async fn claim(server: &Running, pid: &str, offset: &str) -> Client {
 }
 
 /// Logs connections and disconnections in the order in which their handlers start.
-fn lives(io: &Server) -> Log<String> {
+fn lifecycle(io: &Server) -> Log<String> {
     let (sender, log) = log();
     let also = sender.clone();
     io.on_connection(move |socket: Socket| {
@@ -57,14 +57,14 @@ fn lives(io: &Server) -> Log<String> {
 #[tokio::test]
 async fn the_old_socket_ends_before_its_client_is_restored() {
     let server = alone().await;
-    let mut lives = lives(&server.io);
+    let mut lifecycle = lifecycle(&server.io);
     let (_silent, sid, pid, offset) = client(&server).await;
     server.io.emit("missed", &1).unwrap();
     let mut back = claim(&server, &pid, &offset).await;
     assert_eq!(back.recorded().await.0, json!(["missed", 1]));
     assert_eq!(back.recoverable().await, (sid, pid));
     for expected in ["connection false", "transport close", "connection true"] {
-        assert_eq!(lives.next().await, expected);
+        assert_eq!(lifecycle.next().await, expected);
     }
     let stats = server.io.stats().recoveries;
     assert_eq!((stats.recovered, stats.not_recovered, stats.taken_over), (1, 0, 1));
@@ -74,7 +74,7 @@ async fn the_old_socket_ends_before_its_client_is_restored() {
 
 /// Abandons a client's connection a hundred times without closing it, and checks that the client
 /// gets every event once and in order.
-async fn switch_lines(servers: &[&Running]) {
+async fn switch_connections(servers: &[&Running]) {
     let (_first, sid, pid, mut offset) = client(servers[0]).await;
     let switched = Arc::new(AtomicU32::new(0));
     let senders: Vec<_> = servers.iter().map(|server| server.io.clone()).collect();
@@ -138,27 +138,27 @@ async fn switch_lines(servers: &[&Running]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_switched_lines_lose_nothing() {
-    switch_lines(&[&alone().await]).await;
+async fn a_client_that_switches_connections_a_hundred_times_loses_nothing() {
+    switch_connections(&[&alone().await]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_lines_switched_between_nodes_lose_nothing() {
+async fn a_client_that_switches_nodes_a_hundred_times_loses_nothing() {
     let cluster = cluster();
     let (one, two, three) =
         (Node::of(&cluster).await, Node::of(&cluster).await, Node::of(&cluster).await);
-    switch_lines(&[&one.server, &two.server, &three.server]).await;
+    switch_connections(&[&one.server, &two.server, &three.server]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_lines_switched_between_crash_safe_nodes_lose_nothing() {
+async fn a_client_that_switches_crash_safe_nodes_a_hundred_times_loses_nothing() {
     let cluster = cluster();
     let node = || {
         let recovery = Recovery::default().crash_safe(true);
         Node::with(cluster.adapter(), recovery, ClusterLimits::default())
     };
     let (one, two, three) = (node().await, node().await, node().await);
-    switch_lines(&[&one.server, &two.server, &three.server]).await;
+    switch_connections(&[&one.server, &two.server, &three.server]).await;
 }
 
 #[tokio::test]
@@ -202,7 +202,7 @@ async fn two_claims_at_once_take_a_session_over_once() {
         }
         let [first, second] = &mut claimants;
         let pids = [first.recoverable().await.1, second.recoverable().await.1];
-        // On a busy machine one may be restored so long before the other that it is taken over.
+        // On a busy machine the second claim may come late enough to take the session over.
         let total = total_taken_over();
         let winners = pids.iter().filter(|it| **it == pid).count() as u64;
         assert_eq!(winners, total - taken_over, "{pids:?}");

@@ -63,7 +63,7 @@ async fn two_claims_for_the_session_of_a_killed_node_restore_it_once() {
     first.claim(&pid, &offset).await;
     second.claim(&pid, &offset).await;
     let pids = [first.recoverable().await.1, second.recoverable().await.1];
-    // On a busy machine one may be restored so long before the other that it is taken over.
+    // On a busy machine the second claim may come late enough to take the session over.
     let nodes = [&two, &three].map(|node| node.server.io.stats().recoveries.taken_over);
     let taken_over = usize::try_from(nodes.iter().sum::<u64>()).unwrap();
     assert_eq!(pids.iter().filter(|it| **it == pid).count(), 1 + taken_over, "{pids:?}");

@@ -1,4 +1,4 @@
-//! What is measured, and for which programs.
+//! The cases that are measured, and the programs that take part in each.
 
 /// One of the programs that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

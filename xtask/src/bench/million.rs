@@ -210,7 +210,7 @@ fn most_files(wanted: usize) -> Result<usize, String> {
     Ok(hard)
 }
 
-/// Fails if the limits of the machine do not allow so many clients. The error says what to set.
+/// Fails if the limits of the machine do not allow `clients` clients. The error says what to set.
 fn room(clients: usize, bytes_per_client: f64) -> Result<(), String> {
     let files = (clients + OTHER_FILES) as f64;
     let limit = |path: &str| {
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_needs_more_memory_than_there_is_says_so() {
+    fn a_step_that_needs_more_memory_than_there_is_fails() {
         let error = room(1000, 1e12).unwrap_err();
         assert!(error.contains("GB of memory"), "{error}");
     }

@@ -160,7 +160,7 @@ impl Report {
                 cells.push(self.ratios(case, least(Role::Peer)));
             }
             if !latency && has_floor {
-                // The fair floor of typed handlers parses JSON, too.
+                // Typed handlers parse JSON, so their floor does too.
                 let floor = self.cost(case, "floor-json").or(least(Role::Floor));
                 cells.push(self.ratios(case, floor));
             }
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_our_server_lost_stand_in_the_table() {
+    fn the_table_names_messages_that_our_server_lost() {
         let mut report = report();
         assert!(report.is_clean());
         let figure = Figure { cost: 2.0, wrong: 3, ..Figure::default() };
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_keeps_what_stands_outside_of_the_marks() {
+    fn a_document_keeps_the_text_outside_of_the_marks() {
         let document = "before\n<!-- bench table -->\nold\n<!-- end of table -->\nafter\n";
         let new = filled(document, "table", "new\n").unwrap();
         assert_eq!(new, "before\n<!-- bench table -->\n\nnew\n\n<!-- end of table -->\nafter\n");

@@ -54,7 +54,7 @@ struct Request<W> {
     waiter: W,
 }
 
-/// What a request gathers.
+/// The replies that a request collects, and the condition that completes it.
 pub(super) struct RequestKind {
     pub(super) gathered: Gathered,
     /// Whether clients send acks.

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_survives_the_selection_and_rooms_are_no_requests() {
+    fn a_request_survives_encoding_as_a_selection_of_rooms() {
         for owner in [None, Some("0a785282676f06c9".into())] {
             let request =
                 HandoverRequest { pid: "a b".into(), owner, age: Duration::from_millis(7) };

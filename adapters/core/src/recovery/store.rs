@@ -119,7 +119,8 @@ pub struct SavedSession {
     pub rooms: Vec<Room>,
     /// The part of its data that is shared with other nodes.
     pub data: Value,
-    /// The node whose client has the session now. `None` if the client has lost its connection.
+    /// The node to which the client of the session is connected. `None` if the client has lost its
+    /// connection.
     pub owner: Option<NodeId>,
 }
 

@@ -1,6 +1,7 @@
 //! Connects an emitter to the engine of an address: `redis://`, `redis+sharded://`,
 //! `redis+streams://`, `postgres://`, `mongodb://` for the collection `test.events`, `nats://`, or
-//! `postgres+log://` and `nats+jetstream://` if the servers keep a log. A `redis` address may list several nodes of a Redis Cluster, separated by commas.
+//! `postgres+log://` and `nats+jetstream://` if the servers keep a log. A `redis` address may list
+//! several nodes of a Redis Cluster, separated by commas.
 
 use std::error::Error;
 

@@ -216,7 +216,8 @@ impl Client {
         }
     }
 
-    /// Waits for so many frames and drops them. A ping is not expected in so short a time.
+    /// Waits for `count` frames and drops them. No ping arrives during a measurement, which takes
+    /// less time than the ping interval.
     fn frames(&mut self, count: u64) -> Result<()> {
         let mut seen = 0;
         while seen < count {

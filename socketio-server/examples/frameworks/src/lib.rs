@@ -1,5 +1,5 @@
-//! What the servers of this package have in common: the page, the login and the event handlers. Each
-//! program in `src/bin/` puts them into another framework.
+//! The page, the login and the event handlers that the servers of this package share. Each program
+//! in `src/bin/` puts them into another framework.
 
 use std::{
     collections::HashMap,

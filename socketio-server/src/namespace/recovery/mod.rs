@@ -77,16 +77,17 @@
 //! 12. *Returning ends the previous connection.* Its socket ends with "transport close", and its
 //!     disconnection handlers start before the client is restored. A claim with another private id,
 //!     or for another namespace, does not disturb the socket.
-//!     `the_old_socket_ends_before_its_client_is_restored`, `a_hundred_switched_lines_lose_nothing`,
-//!     `a_hundred_lines_switched_between_nodes_lose_nothing`,
+//!     `the_old_socket_ends_before_its_client_is_restored`,
+//!     `a_client_that_switches_connections_a_hundred_times_loses_nothing`,
+//!     `a_client_that_switches_nodes_a_hundred_times_loses_nothing`,
 //!     `a_claim_for_another_namespace_leaves_the_client_connected`,
 //!     `a_claim_with_another_private_id_leaves_the_client_connected`,
 //!     `a_deliberate_disconnection_wins_against_a_claim`
-//! 13. *The store follows the socket.* What a node writes about a connected socket is never written
-//!     after the session was stored without an owner, removed or handed over.
+//! 13. *The store follows the socket.* A node writes nothing about a connected socket after its
+//!     session was stored without an owner, removed or handed over.
 //!     `another_node_restores_the_session_of_a_killed_node`,
 //!     `a_session_that_ends_deliberately_leaves_nothing_in_the_store`,
-//!     `a_hundred_lines_switched_between_crash_safe_nodes_lose_nothing`
+//!     `a_client_that_switches_crash_safe_nodes_a_hundred_times_loses_nothing`
 
 mod catch_up;
 mod claim;

@@ -30,7 +30,7 @@ struct Message {
     text: String,
 }
 
-/// What the connections share.
+/// State that the connections share.
 #[derive(Default)]
 struct Hub {
     json: bool,

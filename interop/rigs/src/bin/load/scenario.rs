@@ -181,7 +181,7 @@ impl Scenario {
             (tally.units.get() - units, server.cpu()? - cpu, began.elapsed().as_secs_f64());
         tally.over.set(true);
         let latencies = tally.latencies.take();
-        // What is still missing after this time is lost.
+        // Messages that are still missing after this time count as lost.
         for _ in 0..500 {
             if tally.active.get() == 0 {
                 break;

@@ -93,7 +93,7 @@ impl Crowd {
         self.error.as_deref()
     }
 
-    /// Connects clients until there are so many, or until many fail.
+    /// Connects clients until there are `wanted` of them, or until many fail.
     pub(crate) fn connect(&mut self, wanted: usize, patience: Duration) -> io::Result<()> {
         self.clients.reserve_exact(wanted);
         self.casts.reserve_exact(wanted);
@@ -156,7 +156,8 @@ impl Crowd {
         Ok(())
     }
 
-    /// Serves the clients until `done`. Returns false if `progress` has not changed for so long.
+    /// Serves the clients until `done`. Returns false if `progress` does not change during
+    /// `patience`.
     pub(crate) fn until(
         &mut self,
         patience: Duration,

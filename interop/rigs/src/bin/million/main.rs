@@ -139,7 +139,7 @@ impl Shards {
     }
 
     /// Serves the clients until all processes have come to this phase. A process that ended before
-    /// does not hold up the others for ever.
+    /// does not delay the others forever.
     fn meet(&self, crowd: &mut Crowd, phase: &str) -> io::Result<()> {
         if self.count == 1 {
             return Ok(());

@@ -17,11 +17,11 @@ use tower_http::{cors::CorsLayer, trace::TraceLayer};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sessions = Sessions::default();
-    // axum knows the address of the client, and says it in an extension of the request.
+    // axum puts the address of the client into an extension of the request.
     let io = chat(&sessions, |engine| {
         engine.peer_addr(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0))
     });
-    // For pages of this origin, which may send their cookies. It counts for Socket.IO too.
+    // Pages of this origin may send their cookies. The layer also applies to Socket.IO.
     let cors = CorsLayer::new()
         .allow_origin(HeaderValue::from_static("https://app.example"))
         .allow_methods([Method::GET, Method::POST])

@@ -25,7 +25,7 @@ use tower::ServiceExt;
 
 /// Bytes of the connection in memory, in each direction.
 const BUFFER: usize = 64 * 1024;
-/// As the default of `max_payload`.
+/// The same as the default of `max_payload`.
 const MAX_BODY: usize = 1_000_000;
 
 pub(crate) async fn socket_io(
