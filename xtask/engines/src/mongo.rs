@@ -12,8 +12,8 @@ use crate::{
 /// The variable with the path of the program, which need not be in the user's path.
 const PROGRAM: &str = "SECANTUSD";
 
-/// SecantusDB, a server of MongoDB's protocol with change streams. MongoDB itself is in no registry
-/// of packages.
+/// SecantusDB, a server of MongoDB's protocol with change streams. It takes MongoDB's place, because
+/// it can be installed like any package of Python.
 #[derive(Debug)]
 pub struct Mongo(Engine);
 
