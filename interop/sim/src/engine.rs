@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::random::Random;
 
-/// What a node notices while it cannot reach the engine.
+/// How the engine's calls behave while a node cannot reach it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Partition {
     /// Its calls fail.

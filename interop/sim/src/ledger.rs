@@ -1,4 +1,4 @@
-//! What was sent and received, and the invariants over it.
+//! The events that were sent and received, and the invariants that hold for them.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -68,7 +68,7 @@ struct Doubt {
     to: Option<Instant>,
 }
 
-/// What has happened in a run.
+/// The numbers of sessions, events and acks in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Sockets that connected to a namespace, on the servers.

@@ -21,10 +21,10 @@ pub use ledger::Counts;
 
 const NAMESPACES: [&str; 2] = ["/", "/chat"];
 
-/// What a run without a violation has done.
+/// The result of a run without a violation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// What clients and servers have done.
+    /// The numbers of sessions, events and acks.
     pub counts: Counts,
     /// The virtual time that has passed.
     pub time: Duration,
@@ -37,7 +37,7 @@ pub struct Outcome {
 pub struct Violation {
     /// The seed of the run.
     pub seed: u64,
-    /// What does not hold.
+    /// A sentence on the violated invariant.
     pub invariant: String,
     /// The last lines of the trace.
     pub trace: Vec<String>,

@@ -1,4 +1,4 @@
-//! What a run consists of, as the seed decides.
+//! The parts of a run, which follow from its seed.
 
 use std::time::Duration;
 

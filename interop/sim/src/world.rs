@@ -39,7 +39,7 @@ struct World {
     former: Vec<Node>,
     clients: Vec<Client>,
     away: BTreeSet<usize>,
-    /// What ends later.
+    /// The actions that end present troubles, each with its instant.
     later: Vec<(Instant, Later)>,
 }
 

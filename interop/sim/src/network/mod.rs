@@ -23,7 +23,7 @@ pub(crate) struct Network(Arc<Mutex<State>>);
 
 struct State {
     random: Random,
-    /// What accepts the lines to each node. `None`: the node is down.
+    /// The function that accepts connections to each node. `None`: the node is down.
     nodes: Vec<Option<Accept>>,
     /// The node of each client.
     targets: Vec<usize>,
