@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: runs cargo-fuzz if it is installed, otherwise the same fuzz bodies under the
-//! stable compiler.
+//! `cargo xtask fuzz`: runs the bodies of the parsers under cargo-fuzz if it is installed, and all
+//! others under the stable compiler.
 
 mod seeds;
 
@@ -9,7 +9,49 @@ use std::process::{Command, ExitCode, Stdio};
 use crate::process;
 use crate::workspace::Workspace;
 
-const CRATES: [&str; 2] = ["engineio-parser", "socketio-parser"];
+/// A test program with fuzz bodies.
+struct Suite {
+    package: &'static str,
+    /// The arguments of `cargo test` that select the program.
+    program: &'static [&'static str],
+    /// The module of the bodies and its file. Empty if the module is the program itself.
+    modules: &'static [(&'static str, &'static str)],
+}
+
+const SUITES: [Suite; 4] = [
+    Suite {
+        package: "engineio-parser",
+        program: &["--test", "behaviour"],
+        modules: &[("fuzz_bodies::", "engineio-parser/tests/behaviour/fuzz_bodies.rs")],
+    },
+    Suite {
+        package: "socketio-parser",
+        program: &["--test", "behaviour"],
+        modules: &[("fuzz_bodies::", "socketio-parser/tests/behaviour/fuzz_bodies.rs")],
+    },
+    Suite {
+        package: "socketio-adapter",
+        program: &["--test", "fuzz_bodies"],
+        modules: &[("", "adapters/core/tests/fuzz_bodies.rs")],
+    },
+    Suite {
+        package: "fuzz",
+        program: &["--test", "fuzz_bodies"],
+        modules: &[
+            ("client::", "interop/fuzz/tests/fuzz_bodies/client.rs"),
+            ("server::", "interop/fuzz/tests/fuzz_bodies/server.rs"),
+            ("transports::", "interop/fuzz/tests/fuzz_bodies/transports.rs"),
+        ],
+    },
+];
+
+/// A fuzz target.
+struct Target {
+    name: String,
+    suite: &'static Suite,
+    /// The path of the test.
+    test: String,
+}
 
 /// Limits of libFuzzer for one input: 512 MiB and 5 seconds. Only a decoder of quadratic cost
 /// exceeds them.
@@ -17,36 +59,40 @@ const LIMITS: [&str; 2] = ["-rss_limit_mb=512", "-timeout=5"];
 
 pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
     let options = Options::parse(args)?;
-    let known = targets(workspace);
+    let known = targets(workspace)?;
     if let Some(wanted) = &options.target
-        && !known.iter().any(|(_, name)| name == wanted)
+        && !known.iter().any(|target| target.name == *wanted)
     {
-        let names: Vec<_> = known.into_iter().map(|(_, name)| name).collect();
+        let names: Vec<_> = known.into_iter().map(|target| target.name).collect();
         return Err(format!(
             "unknown fuzz target `{wanted}`; the targets are: {}",
             names.join(" ")
         ));
     }
-    let chosen: Vec<_> = known
+    let (coverage, stable): (Vec<_>, Vec<_>) = known
         .iter()
-        .filter(|(_, name)| options.target.as_ref().is_none_or(|wanted| wanted == name))
-        .collect();
-    if !has_cargo_fuzz() {
-        println!(
-            "cargo-fuzz or a nightly compiler is missing; running the same bodies under the stable compiler"
-        );
-        for krate in CRATES {
-            if chosen.iter().any(|(of, _)| *of == krate) {
-                stable(workspace, krate, &options)?;
-            }
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    println!("running cargo-fuzz with the nightly compiler");
-    for (krate, name) in &chosen {
-        let of_crate = chosen.iter().filter(|(of, _)| of == krate).count() as u64;
+        .filter(|target| options.target.as_ref().is_none_or(|wanted| *wanted == target.name))
+        .partition(|target| has_cargo_fuzz() && target.has_binary(workspace));
+    for target in &coverage {
+        let (krate, name) = (target.suite.package, &target.name);
+        println!("running {name} under libFuzzer");
+        let of_crate = coverage.iter().filter(|other| other.suite.package == krate).count() as u64;
         seeds::write(workspace, krate, name)?;
         nightly(workspace, krate, name, (options.seconds / of_crate).max(1))?;
+    }
+    for suite in &SUITES {
+        let tests: Vec<_> = stable
+            .iter()
+            .filter(|target| target.suite.package == suite.package)
+            .map(|target| target.test.as_str())
+            .collect();
+        if tests.is_empty() {
+            continue;
+        }
+        println!("running {} under the stable compiler: {}", suite.package, tests.join(" "));
+        let mut cargo = workspace.cargo();
+        cargo.env("FUZZ_SECONDS", options.seconds.to_string());
+        process::run_ok(cargo.args(stable_args(suite, &tests)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -62,17 +108,24 @@ impl Options {
         let mut options = Options { seconds: 60, target: None };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
-            if arg == "--minutes" {
+            let unit = match arg.as_str() {
+                "--seconds" => Some(1),
+                "--minutes" => Some(60),
+                "--hours" => Some(60 * 60),
+                _ => None,
+            };
+            if let Some(unit) = unit {
                 let value = args.next().map_or("", String::as_str);
-                let minutes: u64 = value.parse().unwrap_or(0);
-                if !(1..=100_000).contains(&minutes) {
-                    return Err(format!(
-                        "--minutes takes a number from 1 to 100000, not `{value}`"
-                    ));
+                let number: u64 = value.parse().unwrap_or(0);
+                if !(1..=100_000).contains(&number) {
+                    return Err(format!("{arg} takes a number from 1 to 100000, not `{value}`"));
                 }
-                options.seconds = minutes * 60;
+                options.seconds = number * unit;
             } else if arg.starts_with('-') || options.target.is_some() {
-                return Err("usage: cargo xtask fuzz [--minutes N] [target]".to_owned());
+                return Err(
+                    "usage: cargo xtask fuzz [--seconds N | --minutes N | --hours N] [target]"
+                        .to_owned(),
+                );
             } else {
                 options.target = Some(arg.clone());
             }
@@ -81,20 +134,39 @@ impl Options {
     }
 }
 
-/// All fuzz targets, each with its crate.
-fn targets(workspace: &Workspace) -> Vec<(&'static str, String)> {
+impl Target {
+    /// Returns whether the target also has a program for cargo-fuzz.
+    fn has_binary(&self, workspace: &Workspace) -> bool {
+        let folder = workspace.root.join(self.suite.package).join("fuzz/fuzz_targets");
+        folder.join(format!("{}.rs", self.name)).exists()
+    }
+}
+
+/// Returns the fuzz targets: the tests that run a body.
+fn targets(workspace: &Workspace) -> Result<Vec<Target>, String> {
     let mut all = Vec::new();
-    for krate in CRATES {
-        let folder = workspace.root.join(krate).join("fuzz/fuzz_targets");
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            if let Some(name) = entry.file_name().to_str().and_then(|name| name.strip_suffix(".rs"))
-            {
-                all.push((krate, name.to_owned()));
-            }
+    for suite in &SUITES {
+        for (module, file) in suite.modules {
+            let text = fs::read_to_string(workspace.root.join(file))
+                .map_err(|error| format!("{file}: {error}"))?;
+            all.extend(bodies(&text).map(|name| Target {
+                name: name.to_owned(),
+                suite,
+                test: format!("{module}{name}"),
+            }));
         }
     }
-    all.sort();
-    all
+    Ok(all)
+}
+
+/// The names of the tests that run a body under their own name.
+fn bodies(text: &str) -> impl Iterator<Item = &str> {
+    let functions = text.split("#[test]").skip(1);
+    functions.filter_map(|function| {
+        let (name, body) = function.split_once("fn ")?.1.split_once('(')?;
+        let body = body.split_once("\n}").map_or(body, |(body, _)| body);
+        body.contains(&format!("\"{name}\"")).then_some(name)
+    })
 }
 
 fn has_cargo_fuzz() -> bool {
@@ -116,21 +188,11 @@ fn nightly(workspace: &Workspace, krate: &str, target: &str, seconds: u64) -> Re
     process::run_ok(&mut rustup)
 }
 
-/// Runs the fuzz targets of a crate, or the chosen one, as tests under the stable compiler.
-fn stable(workspace: &Workspace, krate: &str, options: &Options) -> Result<(), String> {
-    let mut cargo = workspace.cargo();
-    cargo.env("FUZZ_SECONDS", options.seconds.to_string());
-    process::run_ok(cargo.args(stable_args(krate, options.target.as_deref())))
-}
-
-fn stable_args(krate: &str, target: Option<&str>) -> Vec<String> {
-    let mut args = ["test", "-p", krate, "--all-features", "--test", "behaviour", "--"]
-        .map(str::to_owned)
-        .to_vec();
-    match target {
-        Some(target) => args.extend(["--exact".to_owned(), format!("fuzz_bodies::{target}")]),
-        None => args.push("fuzz_bodies::".to_owned()),
-    }
+fn stable_args<'a>(suite: &Suite, tests: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["test", "--profile", "fuzz", "-p", suite.package, "--all-features"];
+    args.extend(suite.program);
+    args.extend(["--", "--nocapture", "--exact"]);
+    args.extend(tests);
     args
 }
 
@@ -148,24 +210,37 @@ mod tests {
         assert_eq!(parse(&["packet", "--minutes", "5"]).as_ref(), Ok(&wanted));
         assert_eq!(parse(&["--minutes", "5", "packet"]).as_ref(), Ok(&wanted));
         assert_eq!(parse(&[]), Ok(Options { seconds: 60, target: None }));
+        assert_eq!(parse(&["--hours", "2"]), Ok(Options { seconds: 7200, target: None }));
     }
 
     /// `cargo test` succeeds if its filter matches no test, so the names must be right.
     #[test]
     fn every_fuzz_target_has_a_body_under_the_stable_compiler() {
         let workspace = Workspace::find().unwrap();
-        let all = targets(&workspace);
-        assert!(!all.is_empty());
-        for (krate, name) in all {
-            let bodies = workspace.root.join(krate).join("tests/behaviour/fuzz_bodies.rs");
-            let bodies = fs::read_to_string(bodies).unwrap();
-            assert!(
-                bodies.contains(&format!("\nfn {name}() {{")),
-                "{krate} has no body for {name}"
-            );
-            let args = stable_args(krate, Some(&name));
-            assert_eq!(args.last().unwrap(), &format!("fuzz_bodies::{name}"));
+        let all = targets(&workspace).unwrap();
+        for krate in ["engineio-parser", "socketio-parser"] {
+            let folder = workspace.root.join(krate).join("fuzz/fuzz_targets");
+            for entry in fs::read_dir(folder).unwrap() {
+                let file = entry.unwrap().file_name().into_string().unwrap();
+                let name = file.strip_suffix(".rs").unwrap();
+                assert!(
+                    all.iter().any(|it| it.suite.package == krate && it.name == name),
+                    "{krate} has no body for {name}"
+                );
+            }
         }
+        for suite in &SUITES {
+            assert!(all.iter().any(|target| target.suite.package == suite.package));
+        }
+    }
+
+    #[test]
+    fn a_body_is_a_test_that_runs_under_its_own_name() {
+        let text = "#[test]\nfn one() {\n    run(\"one\", 1);\n}\n#[test]\nfn two() {\n}\n";
+        assert_eq!(bodies(text).collect::<Vec<_>>(), ["one"]);
+        let suite = &SUITES[0];
+        let args = stable_args(suite, &["fuzz_bodies::packet"]);
+        assert_eq!(args[args.len() - 2..], ["--exact", "fuzz_bodies::packet"]);
     }
 
     #[test]

@@ -1,0 +1,208 @@
+//! A server that reads what up to three connections send, under a paused clock. After they have
+//! ended and all deadlines have passed, neither a session nor a task may be left.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use engineio_parser::websocket::encode;
+use engineio_server::{
+    Connection, Cookie, Cors, Engine, EngineConfig, Event, Handshake, HttpCompression, IpNet,
+    PacketData, PeerAddr, PerMessageDeflate, ProxyHeader,
+};
+use fuzz::{PollLimit, pieces};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socketio_server::{Admin, Data, Server, ServerConfig, Socket};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    runtime::Runtime,
+};
+
+pub(crate) const MAX_PAYLOAD: usize = 1000;
+const MAX_QUEUED: usize = 20_000;
+/// Far more polls than a task needs for one input.
+const POLLS: u32 = 20_000;
+/// Each deadline of the server.
+const SHORT: Duration = Duration::from_secs(2);
+/// Longer than all deadlines one after another.
+const LONG: Duration = Duration::from_secs(30);
+/// Masks nothing, so that mutations change the payload.
+pub(crate) const MASK: Option<[u8; 4]> = Some([0; 4]);
+pub(crate) const UPGRADE: &str = "Host: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+
+/// The messages that the application has received, and all that the server sent to each
+/// connection.
+#[derive(Debug, Default)]
+pub(crate) struct Conversation {
+    pub(crate) messages: Vec<PacketData>,
+    pub(crate) output: [Vec<u8>; 3],
+}
+
+pub(crate) struct World(Runtime);
+
+impl World {
+    #[allow(clippy::unwrap_used)]
+    pub(crate) fn new() -> Self {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        Self(builder.enable_time().start_paused(true).build().unwrap())
+    }
+
+    /// Sends `head` and the input to an engine that echoes. The byte before each piece selects the
+    /// connection.
+    pub(crate) fn engine(&self, head: &[u8], input: &[u8]) -> Conversation {
+        let head = (!head.is_empty()).then(|| (0, head.to_vec()));
+        let input = pieces(input).map(|(kind, piece)| (usize::from(kind % 3), piece.to_vec()));
+        self.bytes(head.into_iter().chain(input))
+    }
+
+    /// Writes bytes to connections to an engine that echoes.
+    pub(crate) fn bytes(&self, bytes: impl IntoIterator<Item = (usize, Vec<u8>)>) -> Conversation {
+        let messages = Arc::new(Mutex::new(Vec::new()));
+        let output = self.0.block_on(async {
+            let messages = messages.clone();
+            let engine = Engine::new(config(EngineConfig::default()), move |connection| {
+                PollLimit::new(POLLS, echo(connection, messages.clone()))
+            });
+            let output = converse(&engine, bytes).await;
+            assert_eq!(engine.clients_count(), 0, "a session is left");
+            engine.close();
+            output
+        });
+        self.is_empty();
+        let messages = messages.lock().map(|mut it| std::mem::take(&mut *it)).unwrap_or_default();
+        Conversation { messages, output }
+    }
+
+    /// Sends the input as messages to a server with namespaces and the Admin UI.
+    #[allow(clippy::unwrap_used)]
+    pub(crate) fn socketio(&self, input: &[u8]) -> Conversation {
+        let output = self.0.block_on(async {
+            let io =
+                Server::with_config(ServerConfig::default().connect_timeout(SHORT).engine(config));
+            Admin::without_authentication().development(true).instrument(&io).unwrap();
+            io.of_regex("^/dynamic-[0-9]+$").unwrap();
+            io.on_connection(
+                |socket: Socket| async move { socket.join("room").map_err(Into::into) },
+            );
+            io.on("echo", |socket: Socket, Data(value): Data<socketio_server::Value>| async move {
+                socket.emit("echo", &value)?;
+                Ok(value)
+            });
+            let head =
+                format!("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n{UPGRADE}\r\n");
+            let frames = pieces(input).map(|(kind, piece)| {
+                (0, encode(if kind % 2 == 0 { 0x81 } else { 0x82 }, MASK, piece))
+            });
+            let output = converse(io.engine(), [(0, head.into())].into_iter().chain(frames)).await;
+            assert_eq!(io.engine().clients_count(), 0, "a session is left");
+            let left = io.of("/").sockets_count() + io.of("/admin").sockets_count();
+            assert_eq!(left, 0, "a socket is left");
+            io.close();
+            drop(io);
+            output
+        });
+        self.is_empty();
+        Conversation { messages: Vec::new(), output }
+    }
+
+    /// Fails if a task is left.
+    fn is_empty(&self) {
+        self.0.block_on(async { tokio::time::sleep(LONG).await });
+        assert_eq!(self.0.metrics().num_alive_tasks(), 0, "a task is left");
+    }
+}
+
+async fn echo(mut connection: Connection, messages: Arc<Mutex<Vec<PacketData>>>) {
+    loop {
+        match connection.event().await {
+            Event::Message(data) => {
+                let bytes = match &data {
+                    PacketData::Text(text) => text.len(),
+                    PacketData::Binary(data) => data.len(),
+                };
+                assert!(bytes <= MAX_PAYLOAD, "a message of {bytes} bytes");
+                if let Ok(mut messages) = messages.lock() {
+                    messages.push(data.clone());
+                }
+                let _ = connection.send(data);
+                assert!(connection.handle().queued().bytes <= MAX_QUEUED);
+            }
+            Event::Closed(_) => return,
+            _ => {}
+        }
+    }
+}
+
+fn config(config: EngineConfig) -> EngineConfig {
+    let ids = Arc::new(AtomicU32::new(0));
+    let proxies: Option<IpNet> = "10.0.0.0/8".parse().ok();
+    config
+        .ping_interval(SHORT)
+        .ping_timeout(SHORT)
+        .upgrade_timeout(SHORT)
+        .body_timeout(SHORT)
+        .linger(SHORT)
+        .max_payload(MAX_PAYLOAD)
+        .max_queued_bytes(MAX_QUEUED)
+        .max_unauthenticated_per_address(4)
+        .max_fragments(16)
+        .allow_eio3(true)
+        .jsonp(true)
+        .cors(Cors::origins(["http://b"]).credentials(true))
+        .cookie(Cookie::default())
+        .trusted_proxies(proxies, ProxyHeader::Forwarded)
+        .http_compression(HttpCompression::default())
+        .per_message_deflate(PerMessageDeflate::default())
+        .generate_id(move |_: &Handshake| {
+            let id = format!("s{}", ids.fetch_add(1, Relaxed));
+            async move { Ok::<_, std::io::Error>(id) }
+        })
+}
+
+/// Writes bytes to connections, then closes them and lets every deadline pass. Returns what the
+/// server sent.
+async fn converse(
+    engine: &Engine,
+    bytes: impl IntoIterator<Item = (usize, Vec<u8>)>,
+) -> [Vec<u8>; 3] {
+    let mut connections: [Option<DuplexStream>; 3] = [None, None, None];
+    let mut output: [Vec<u8>; 3] = Default::default();
+    for (connection, bytes) in bytes {
+        let stream = connections[connection].get_or_insert_with(|| connect(engine));
+        exchange(stream, &bytes, &mut output[connection]).await;
+    }
+    drop(connections);
+    tokio::time::sleep(LONG).await;
+    output
+}
+
+/// Opens a connection from a trusted proxy.
+fn connect(engine: &Engine) -> DuplexStream {
+    let (client, server) = tokio::io::duplex(1 << 16);
+    let engine = engine.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(PeerAddr(SocketAddr::from(([10, 0, 0, 1], 9))));
+        let engine = engine.clone();
+        async move { Ok::<_, std::convert::Infallible>(engine.handle(request).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10)).max_buf_size(8192);
+    let connection = http.serve_connection(TokioIo::new(server), service).with_upgrades();
+    tokio::spawn(PollLimit::new(POLLS, connection));
+    client
+}
+
+/// Writes a piece, then reads what the server answers at once.
+async fn exchange(stream: &mut DuplexStream, piece: &[u8], output: &mut Vec<u8>) {
+    // An error means that the server has closed the connection.
+    let _ = stream.write_all(piece).await;
+    let settled = Duration::from_millis(1);
+    while let Ok(Ok(1..)) = tokio::time::timeout(settled, stream.read_buf(output)).await {}
+}
