@@ -101,7 +101,6 @@ impl Driver {
             // A client of protocol v4 enters `/` before it sends anything.
             self.handle_outputs(cx);
         }
-        let now = now();
         while !self.closed {
             // Checked before every message, because a disconnected socket handles no further
             // events.
@@ -110,7 +109,8 @@ impl Driver {
                 Poll::Ready(Event::Message(data)) if !self.closing => {
                     let (result, output, is_last) = {
                         let mut machine = self.client.machine();
-                        let result = machine.handle_data(now, data);
+                        // Not once per turn: the handlers of earlier messages may have taken long.
+                        let result = machine.handle_data(now(), data);
                         (result, machine.poll_output(), !machine.has_output())
                     };
                     // An event leads to no further outputs.

@@ -6,7 +6,7 @@ use crate::support;
 use std::{sync::Arc, time::Duration};
 
 use futures_util::SinkExt;
-use socketio_server::{AckError, Data, ServerConfig, Socket};
+use socketio_server::{AckError, Binary, Data, HandlerError, Limits, ServerConfig, Socket};
 use support::{Client, Log, Running, disconnections, log, server_with, sockets, within};
 use tokio::sync::Semaphore;
 
@@ -192,6 +192,25 @@ async fn a_client_with_slow_handlers_has_no_ping_timeout() {
         done += log.rest().len();
     }
     assert!(reasons.rest().is_empty());
+}
+
+/// The handler passes the time in the same turn in which the packet arrives.
+#[tokio::test(start_paused = true)]
+async fn a_client_with_slow_handlers_has_its_whole_time_for_attachments() {
+    let time = Duration::from_secs(2);
+    let limits = Limits::default().unfinished_timeout(time);
+    let server = server_with(ServerConfig::default().limits(limits)).await;
+    server.io.on("slow", move |socket: Socket| async move {
+        tokio::time::advance(2 * time).await;
+        socket.emit("slept", &())?;
+        Ok::<_, HandlerError>(())
+    });
+    server.io.on("bytes", |Data(bytes): Data<Binary>| bytes.0.len());
+    let mut client = server.client().await;
+    client.burst(&[r#"42["slow"]"#, r#"451-7["bytes",{"_placeholder":true,"num":0}]"#]).await;
+    client.expect(r#"42["slept"]"#).await;
+    client.send_binary(b"xyz").await;
+    client.expect("437[3]").await;
 }
 
 /// One poll of the client's task starts at most one turn of events. Other tasks run in between.
