@@ -87,9 +87,11 @@ impl Writer {
         }
         self.written = 0;
         let mut bytes = mem::take(&mut self.bytes);
-        bytes.clear();
-        bytes.shrink_to(RETAINED_CAPACITY);
-        SPARE.set(bytes);
+        if bytes.capacity() > 0 {
+            bytes.clear();
+            bytes.shrink_to(RETAINED_CAPACITY);
+            SPARE.set(bytes);
+        }
         if self.unflushed {
             ready!(Pin::new(&mut stream).poll_flush(cx))?;
             self.unflushed = false;
@@ -175,6 +177,7 @@ mod tests {
         assert!(!writer.is_empty(), "bytes buffered by the stream still wait");
         assert!(writer.poll_flush(&mut stream, &mut cx).is_ready());
         assert!(writer.is_empty() && writer.bytes.capacity() == 0);
+        assert!(SPARE.take().capacity() > 0, "the second flush dropped the spare buffer");
 
         let mut server = WebSocketContext::new(Role::Server, None);
         let mut stream = Cursor::new(stream.taken);
