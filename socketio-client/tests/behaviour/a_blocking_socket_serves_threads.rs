@@ -52,6 +52,15 @@ impl Peer {
         Self { io, url, _runtime: runtime }
     }
 
+    /// Reports the disconnections of clients.
+    fn disconnects(&self) -> mpsc::Receiver<()> {
+        let (sender, disconnects) = mpsc::channel();
+        self.io.on_disconnect(move || {
+            let _ = sender.send(());
+        });
+        disconnects
+    }
+
     fn socket(&self) -> Socket {
         let quick = Reconnection::default().delay(Duration::from_millis(10));
         let config = ClientConfig::default().reconnection(quick);
@@ -189,13 +198,7 @@ fn a_blocking_socket_reconnects_by_itself() {
 #[test]
 fn dropping_the_last_handle_closes_the_connection_and_drops_the_callbacks() {
     let peer = Peer::new();
-    let (gone, disconnects) = mpsc::channel();
-    peer.io.on_connection(move |socket: socketio_server::Socket| {
-        let gone = gone.clone();
-        socket.on_disconnect(move || {
-            let _ = gone.send(());
-        });
-    });
+    let disconnects = peer.disconnects();
     let socket = blocking::connect(&peer.url).unwrap();
     let (held, dropped) = mpsc::channel::<()>();
     socket.on("event", move |_, ()| {
@@ -207,6 +210,58 @@ fn dropping_the_last_handle_closes_the_connection_and_drops_the_callbacks() {
     drop(clone);
     disconnects.recv_timeout(LIMIT).unwrap();
     assert_eq!(dropped.recv_timeout(LIMIT), Err(mpsc::RecvTimeoutError::Disconnected));
+}
+
+#[test]
+fn a_callback_may_keep_the_last_handle_while_it_runs() {
+    let peer = Peer::new();
+    let disconnects = peer.disconnects();
+    let socket = peer.socket();
+    let (started, starts) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let (sender, answers) = mpsc::channel();
+    let released = std::sync::Mutex::new(released);
+    socket.on("work", move |socket, ()| {
+        started.send(()).unwrap();
+        released.lock().unwrap().recv().unwrap();
+        sender.send(socket.emit_with_ack::<String>("upper", "still")).unwrap();
+    });
+    socket.connect().unwrap();
+    peer.io.emit("work", &()).unwrap();
+    starts.recv_timeout(LIMIT).unwrap();
+    drop(socket);
+    release.send(()).unwrap();
+    assert_eq!(answers.recv_timeout(LIMIT).unwrap().unwrap(), "STILL");
+    disconnects.recv_timeout(LIMIT).unwrap();
+    assert!(matches!(answers.recv_timeout(LIMIT), Err(mpsc::RecvTimeoutError::Disconnected)));
+}
+
+#[test]
+fn a_handler_of_the_async_socket_may_drop_the_last_handle() {
+    let peer = Peer::new();
+    let disconnects = peer.disconnects();
+    let socket = peer.socket();
+    socket.connect().unwrap();
+    let handle = socket.async_socket().clone();
+    let last = std::sync::Mutex::new(Some(socket));
+    handle.on("drop", move || drop(last.lock().unwrap().take()));
+    drop(handle);
+    peer.io.emit("drop", &()).unwrap();
+    disconnects.recv_timeout(LIMIT).unwrap();
+}
+
+#[test]
+fn a_panic_in_a_callback_for_disconnections_stops_no_other() {
+    let peer = Peer::new();
+    let socket = peer.socket();
+    socket.on_disconnect(|_| panic!("a callback panics"));
+    let (sender, reasons) = mpsc::channel();
+    socket.on_disconnect(move |reason| sender.send(reason).unwrap());
+    socket.connect().unwrap();
+    socket.emit("lose", &()).unwrap();
+    reasons.recv_timeout(LIMIT).unwrap();
+    socket.connected().unwrap();
+    assert_eq!(socket.emit_with_ack::<String>("upper", "again").unwrap(), "AGAIN");
 }
 
 #[test]
