@@ -35,9 +35,18 @@ impl Driver {
     pub(super) fn leave(&mut self, index: usize) {
         let Some(namespace) = self.namespaces.get_mut(index) else { return };
         let nsp = namespace.slot.nsp().clone();
+        let mut drops_events = false;
         for items in [&mut namespace.early_events, &mut namespace.inbox] {
-            items.iter().filter(|it| it.is_event()).for_each(|it| self.inbox.remove(it));
+            items.iter().filter(|it| it.is_event()).for_each(|it| {
+                self.inbox.remove(it);
+                drops_events = true;
+            });
             items.retain(|it| !it.is_event());
+        }
+        if drops_events {
+            // The offset is behind these events, so a server that does not learn of the disconnect
+            // would recover the session without them.
+            (namespace.pid, namespace.offset) = (None, None);
         }
         let was_joined = matches!(namespace.phase, Phase::Joined);
         self.send_remaining(index);

@@ -63,6 +63,33 @@ async fn a_server_without_the_session_gives_a_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_disconnect_that_drops_missed_events_ends_the_session() {
+    let (sender, mut connects) = log();
+    let network = Network::raw(move |message| {
+        let Some(connect) = message.filter(|message| message.starts_with('0')) else {
+            return Vec::new();
+        };
+        let _ = sender.send(connect.to_owned());
+        if connect.contains("pid") {
+            // The missed event, and no response to CONNECT yet.
+            return vec![r#"2["n",2,"second"]"#.into()];
+        }
+        vec![r#"0{"sid":"a","pid":"b"}"#.into(), r#"2["n",1,"first"]"#.into()]
+    });
+    let socket = network.socket("/");
+    within(socket.connect()).await.unwrap();
+    assert_eq!(connects.next().await, "0");
+    settle().await;
+    network.cut();
+    assert_eq!(connects.next().await, r#"0{"pid":"b","offset":"first"}"#);
+    settle().await;
+    socket.disconnect();
+    socket.open();
+    // A recovered session would not contain the event again.
+    assert_eq!(connects.next().await, "0");
+}
+
+#[tokio::test(start_paused = true)]
 async fn missed_events_may_exceed_the_inbox() {
     let io = recovering();
     let network = Network::new(&io);
