@@ -70,7 +70,8 @@ impl Client {
                 engine
                     .connector(connect)
                     .transports(transports.iter().copied())
-                    .request_timeout(Duration::from_secs(8))
+                    // Longer than a ping interval, because a poll waits for the ping.
+                    .request_timeout(Duration::from_secs(12))
             });
         let manager = Manager::with_config("http://world.test", config)?;
         let (lines, book) = (network.clone(), ledger.clone());

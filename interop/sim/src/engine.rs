@@ -12,7 +12,7 @@ use socketio_adapter::{
     recovery::{Page, PageSize, SavedSession, SessionStore},
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc},
     time::sleep,
 };
 
@@ -27,7 +27,34 @@ pub(crate) enum Partition {
     Stuck,
 }
 
-type Reach = watch::Sender<Option<Partition>>;
+/// Whether a node reaches the engine. `tokio::sync::watch` would wake its receivers in a random
+/// order.
+#[derive(Default)]
+struct Reach {
+    partition: Mutex<Option<Partition>>,
+    changed: Notify,
+}
+
+impl Reach {
+    fn partition(&self) -> Option<Partition> {
+        *self.partition.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, partition: Option<Partition>) {
+        *self.partition.lock().unwrap_or_else(PoisonError::into_inner) = partition;
+        self.changed.notify_waiters();
+    }
+
+    async fn reached(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.partition().is_none() {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
 
 /// The bus between nodes, with or without a log.
 pub(crate) struct Engine {
@@ -67,25 +94,22 @@ impl Engine {
             parcels.push(sender);
             parcels.len() - 1
         };
-        let reach = Reach::new(None);
-        let mut reachable = reach.subscribe();
+        let reach = Arc::<Reach>::default();
+        let to_node = reach.clone();
         let (keeps_log, mut random) = (self.keeps_log, self.random.fork());
         tokio::spawn(async move {
             while let Some(parcel) = parcels.recv().await {
                 sleep(random.millis(0..6)).await;
-                let partitioned = reachable.borrow().is_some();
-                if partitioned && !keeps_log {
+                if to_node.partition().is_some() && !keeps_log {
                     continue;
                 }
                 // A node reads the log from where it stopped.
-                if reachable.wait_for(Option::is_none).await.is_err() {
-                    return;
-                }
+                to_node.reached().await;
                 parcel.deliver();
             }
         });
         let adapter = self.cluster.adapter();
-        let gate = Gate { reach: Arc::new(reach), latency: self.latency };
+        let gate = Gate { reach, latency: self.latency };
         Arc::new(Access { adapter, server, gate })
     }
 
@@ -104,10 +128,10 @@ struct Gate {
 impl Gate {
     async fn pass(&self) -> Result<(), AdapterError> {
         sleep(self.latency).await;
-        if *self.reach.borrow() == Some(Partition::Refusing) {
+        if self.reach.partition() == Some(Partition::Refusing) {
             return Err(AdapterError::Engine("partition".into()));
         }
-        let _ = self.reach.subscribe().wait_for(Option::is_none).await;
+        self.reach.reached().await;
         Ok(())
     }
 }
@@ -122,7 +146,7 @@ pub(crate) struct Access {
 
 impl Access {
     pub(crate) fn partition(&self, partition: Option<Partition>) {
-        self.gate.reach.send_replace(partition);
+        self.gate.reach.set(partition);
     }
 
     /// Cuts the node off for good.

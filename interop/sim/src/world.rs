@@ -25,6 +25,9 @@ const CONNECTED: Duration = Duration::from_secs(60);
 /// Within this time without troubles, each event has arrived.
 const ARRIVED: Duration = Duration::from_secs(30);
 
+/// The troubles of whole nodes, by the bits of [`Plan::troubles`].
+const NODES: usize = 0b111 << 9;
+
 struct World {
     plan: Plan,
     random: Random,
@@ -56,7 +59,7 @@ pub(crate) async fn run(seed: u64, options: Options) -> Result<Outcome, Violatio
     let start = Instant::now();
     let idle = Handle::current().metrics().num_alive_tasks();
     let ledger = Ledger::new(options);
-    let result = live(seed, &ledger).await;
+    let result = live(seed, options, &ledger).await;
     if let Err(error) = result {
         ledger.violate(error.to_string());
     }
@@ -75,9 +78,16 @@ pub(crate) async fn run(seed: u64, options: Options) -> Result<Outcome, Violatio
     }
 }
 
-async fn live(seed: u64, ledger: &Ledger) -> Result<(), socketio_client::ClientError> {
+async fn live(
+    seed: u64,
+    options: Options,
+    ledger: &Ledger,
+) -> Result<(), socketio_client::ClientError> {
     let mut random = Random::new(seed);
-    let plan = Plan::new(&mut random);
+    let mut plan = Plan::new(&mut random);
+    if options.nodes_stay {
+        plan.troubles &= !NODES;
+    }
     ledger.note(format!("{plan:?}"));
     let network = Network::new(random.fork(), plan.nodes, plan.clients);
     let engine = (plan.bus != Bus::None).then(|| Engine::new(plan.bus == Bus::Log, random.fork()));
