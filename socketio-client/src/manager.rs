@@ -271,8 +271,9 @@ impl Manager {
     /// Reports that the network has changed, for example because a phone left the Wi-Fi. The
     /// connection is then lost, although the operating system does not say so. It ends at once with
     /// "transport close", without a packet to the server, and the client reconnects as after any
-    /// loss. Without this call, the client notices the loss when a ping is overdue. Does nothing if
-    /// there is no connection. Node's client does the same when the browser goes offline.
+    /// loss. Without this call, the client notices the loss when a ping is overdue. A connection
+    /// that is being opened is opened anew, as part of the same attempt. Does nothing otherwise.
+    /// Node's client ends its connection too when the browser goes offline.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -184,16 +184,21 @@ impl Driver {
         self.reconnect();
     }
 
-    /// Drops the connection without a packet to the server.
+    /// Drops the connection without a packet to the server. A connection that is being opened is
+    /// opened anew, because the attempt would fail only after its timeout.
     pub(super) fn abandon(&mut self) {
-        if matches!(self.link, Link::Open(_)) {
-            self.shared.session_ended();
-            self.set_link(Link::Idle);
-            self.lost(Loss {
-                reason: DisconnectReason::TransportClose,
-                description: Some("network connection lost".into()),
-                exceeded: None,
-            });
+        match self.link {
+            Link::Open(_) => {
+                self.shared.session_ended();
+                self.set_link(Link::Idle);
+                self.lost(Loss {
+                    reason: DisconnectReason::TransportClose,
+                    description: Some("network connection lost".into()),
+                    exceeded: None,
+                });
+            }
+            Link::Opening { .. } => self.open(),
+            Link::Idle | Link::Waiting { .. } | Link::Closing { .. } => {}
         }
     }
 

@@ -221,6 +221,24 @@ async fn a_client_that_replaces_a_hundred_silent_connections_loses_nothing() {
     assert!(seen.rest().is_empty());
 }
 
+/// The attempt over the network before would fail only after `connect_timeout`.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_being_opened_is_opened_anew_after_a_change_of_networks() {
+    let io = recovering();
+    let network = Network::new(&io);
+    let manager = Manager::with_config(URL, network.config()).unwrap();
+    let socket = manager.socket("/");
+    network.freeze(true);
+    let began = tokio::time::Instant::now();
+    let connecting = tokio::spawn(async move { within(socket.connect()).await });
+    settle().await;
+    network.freeze(false);
+    manager.network_changed();
+    connecting.await.unwrap().unwrap();
+    assert_eq!(network.dialed(), 2);
+    assert!(began.elapsed() < std::time::Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn events_emitted_without_a_connection_stay_in_order_around_recovered_ones() {
     let io = recovering();
