@@ -60,7 +60,7 @@ use crate::{
     namespace::{
         Namespace,
         cluster::join_cluster,
-        recovery::{Claim, Lease, Recoverable, RecoveryLog, Restored, Resume},
+        recovery::{Claim, Lease, Recoverable, RecoveryLog, Resume, ReturningSocket},
         registry::{Entered, Entry},
     },
     socket::{Socket, ack::WaitingAck, inner::SocketInner},
@@ -89,7 +89,7 @@ pub(super) enum Connect {
         auth: Option<RawJson>,
         /// Keeps the namespace until the client has a socket.
         membership: Lease,
-        future: Pin<Box<dyn Future<Output = Option<Restored>> + Send>>,
+        future: Pin<Box<dyn Future<Output = Option<ReturningSocket>> + Send>>,
     },
     Middlewares {
         socket: Socket,
@@ -125,8 +125,6 @@ enum Progress {
         socket: Socket,
         /// The template of the parent whose function has accepted the client.
         accepted_by: Option<Namespace>,
-        /// Whether middlewares have accepted the client before.
-        trusted: bool,
     },
     Accepted(Socket),
     Refused(Nsp, HandlerError),
@@ -174,8 +172,8 @@ impl Driver {
                 Progress::Due(connect) => self.poll_connect(connect, cx),
                 Progress::Waits(connect) => return self.connects.push(connect),
                 Progress::Entered(entered, auth) => self.claim_session(entered, auth),
-                Progress::Admitted { socket, accepted_by, trusted } => {
-                    start_middlewares(socket, accepted_by.as_ref(), trusted)
+                Progress::Admitted { socket, accepted_by } => {
+                    start_middlewares(socket, accepted_by.as_ref())
                 }
                 Progress::Accepted(socket) if socket.0.is_disconnected() => disconnected(socket),
                 Progress::Accepted(socket) => return self.join(socket, cx),
@@ -211,10 +209,9 @@ impl Driver {
                 };
                 // From here on the socket keeps the namespace.
                 membership.disarm();
-                let socket = restored.and_then(|it| Some((it.socket.into_socket()?, it.trusted)));
-                if let Some((socket, trusted)) = socket {
+                if let Some(socket) = restored.and_then(ReturningSocket::into_socket) {
                     let accepted_by = entered.accepted_by;
-                    return Progress::Admitted { socket: Socket(socket), accepted_by, trusted };
+                    return Progress::Admitted { socket: Socket(socket), accepted_by };
                 }
                 self.counters().recoveries.not_recovered.one();
                 self.create_socket(entered, auth, true)
@@ -276,7 +273,7 @@ impl Driver {
         if let Some(log) = namespace.recovery_log().filter(|_| recoverable) {
             log.add_socket(&socket.0);
         }
-        Progress::Admitted { socket, accepted_by, trusted: true }
+        Progress::Admitted { socket, accepted_by }
     }
 
     fn protocol(&self) -> Protocol {
@@ -415,15 +412,16 @@ fn poll_resolution(
 }
 
 /// Starts the namespace's middlewares. A recovered socket that was accepted before skips them.
-fn start_middlewares(socket: Socket, accepted_by: Option<&Namespace>, trusted: bool) -> Progress {
+fn start_middlewares(socket: Socket, accepted_by: Option<&Namespace>) -> Progress {
     let namespace = socket.namespace();
     if namespace.0.is_closed() {
         let error = HandlerError::public("Invalid namespace");
         return Progress::SocketRefused(socket, Stage::Middleware, error);
     }
     let middlewares = namespace.middlewares(accepted_by);
-    let log = namespace.recovery_log();
-    let skip = trusted && socket.recovered() && log.is_some_and(RecoveryLog::skips_middlewares);
+    let accepted = socket.0.recoverable.as_deref().is_some_and(Recoverable::was_accepted);
+    let skips = namespace.recovery_log().is_some_and(RecoveryLog::skips_middlewares);
+    let skip = accepted && socket.recovered() && skips;
     if skip || middlewares.is_empty() {
         return Progress::Accepted(socket);
     }

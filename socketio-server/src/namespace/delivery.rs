@@ -20,7 +20,7 @@ use crate::{
     namespace::{
         Namespace,
         cluster::{Clustered, LocalDelivery, join_cluster},
-        recovery::{Claim, EngineLog, Lease, RecoveryLog, Restored, Resume, ReturningSocket},
+        recovery::{Claim, EngineLog, Lease, RecoveryLog, Resume, ReturningSocket},
     },
     socket::{inner::SocketInner, outgoing},
 };
@@ -132,15 +132,14 @@ impl Namespace {
     /// Restores the session that a client claims, if it can be recovered. The client's socket is a
     /// member of the namespace from then on. If the client is lost before it is let in, its session
     /// is kept together with `membership`.
-    pub(crate) async fn claim(self, claim: Claim, membership: Lease) -> Option<Restored> {
+    pub(crate) async fn claim(self, claim: Claim, membership: Lease) -> Option<ReturningSocket> {
         match &self.0.delivery {
             Delivery::Direct => None,
             Delivery::LocalLog(log) => {
                 if let Some(handed_over) = log.take_over(&claim.pid, claim.began) {
                     let _ = handed_over.await;
                 }
-                let socket = ReturningSocket::new(log.claim(&self, claim)?, membership);
-                Some(Restored { socket, trusted: true })
+                Some(ReturningSocket::new(log.claim(&self, claim)?, membership))
             }
             Delivery::EngineLog(engine) => engine.restore(&self, claim, membership).await,
         }

@@ -324,6 +324,42 @@ async fn a_session_without_a_namespace_passes_the_middlewares() {
     client.expect(r#"44{"message":"no"}"#).await;
 }
 
+/// A client that breaks off while the middlewares decide must not be taken for an accepted one.
+#[tokio::test]
+async fn a_session_without_a_namespace_passes_the_middlewares_after_each_loss() {
+    let cluster = cluster();
+    let mut one = Node::of(&cluster).await;
+    let two = Node::of(&cluster).await;
+    let (_client, _, _, offset) = one.client_with_offset().await;
+    let store = store(&cluster).await;
+    let session = SavedSession {
+        nsp: None,
+        pid: "of Node".into(),
+        sid: "sid".into(),
+        rooms: vec!["sid".into()],
+        data: socketio_server::Value::Null,
+        owner: None,
+    };
+    store.persist(session, Duration::from_secs(60)).await.unwrap();
+    let runs = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = runs.clone();
+    two.server.io.use_(move |_: Socket| {
+        let run = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        async move {
+            if run == 0 {
+                std::future::pending::<()>().await;
+            }
+            Err::<(), _>(HandlerError::public("no"))
+        }
+    });
+    let client = two.claims("of Node", &offset).await;
+    until(|| runs.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
+    two.lose(client).await;
+    until(|| cluster.sessions() == 1).await;
+    let mut client = two.claims("of Node", &offset).await;
+    client.expect(r#"44{"message":"no"}"#).await;
+}
+
 /// Returns the session store of the main namespace, as another server sees it.
 async fn store(cluster: &MemoryCluster) -> std::sync::Arc<dyn SessionStore> {
     use socketio_adapter::{ClusterAdapter, Inbox, Message, MessageError, Offset, Seat};

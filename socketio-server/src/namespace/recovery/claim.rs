@@ -48,13 +48,6 @@ impl Claim {
     }
 }
 
-/// The session that a client claimed, from whichever node lost it.
-pub(crate) struct Restored {
-    pub(crate) socket: ReturningSocket,
-    /// Whether the session is known to have been accepted into this namespace.
-    pub(crate) trusted: bool,
-}
-
 /// The socket of a returning client. If it is dropped before the client is let in, its session is
 /// kept again, together with the lease on its namespace.
 pub(crate) struct ReturningSocket {

@@ -22,7 +22,7 @@ use crate::{
         recovery::{
             Lease,
             catch_up::{Backlog, CatchUp},
-            claim::{Claim, Restored, ReturningSocket},
+            claim::{Claim, ReturningSocket},
             handover::Handovers,
             log::{RecoveryLog, SessionState, insert_with_rooms},
             session_transfer::{SessionTransfers, StoreLease, TransferDirection},
@@ -149,7 +149,7 @@ impl EngineLog {
         namespace: &Namespace,
         claim: Claim,
         membership: Lease,
-    ) -> Option<Restored> {
+    ) -> Option<ReturningSocket> {
         let nsp = namespace.nsp();
         let restored = self.find(namespace, claim, membership);
         match tokio::time::timeout(self.membership.request_timeout(), restored).await {
@@ -170,7 +170,7 @@ impl EngineLog {
         namespace: &Namespace,
         claim: Claim,
         membership: Lease,
-    ) -> Result<Option<Restored>, AdapterError> {
+    ) -> Result<Option<ReturningSocket>, AdapterError> {
         use TransferDirection::{IntoStore, OutOfStore};
         if claim.pid.len() > MAX_PID {
             return Ok(None);
@@ -192,7 +192,6 @@ impl EngineLog {
             |session: &SavedSession| session.nsp.as_ref().is_none_or(|nsp| nsp == namespace.nsp());
         let lease = lease.filter(|lease| lease.session().is_some_and(is_of_namespace));
         let Some(session) = lease.and_then(StoreLease::into_session) else { return Ok(None) };
-        let trusted = session.nsp.is_some();
         let rooms = session.rooms.iter().cloned().collect();
         let backlog = Backlog::new(store.clone(), from.clone());
         let socket = self.restore_member(namespace, claim, session, backlog);
@@ -206,7 +205,7 @@ impl EngineLog {
             }
             return Ok(None);
         }
-        Ok(Some(Restored { socket, trusted }))
+        Ok(Some(socket))
     }
 
     /// Makes the socket of a session a member of the namespace. From now on events for it are held
@@ -218,7 +217,7 @@ impl EngineLog {
         session: SavedSession,
         backlog: Backlog,
     ) -> Arc<SocketInner> {
-        let SavedSession { pid, sid, rooms, data, .. } = session;
+        let SavedSession { nsp, pid, sid, rooms, data, .. } = session;
         // Under one lock, so that a task that emits to the socket finds it either kept or as a
         // member.
         let mut log = self.log.lock();
@@ -230,7 +229,8 @@ impl EngineLog {
         };
         let stored = with_shared(stored, &data);
         let catch_up = CatchUp::HeldBack(Box::new(backlog));
-        let recoverable = Recoverable::returning(pid, Trail::default(), 0, catch_up, outstanding);
+        let recoverable =
+            Recoverable::returning(pid, Trail::default(), 0, catch_up, outstanding, nsp.is_some());
         let socket =
             insert_with_rooms(namespace, claim.socket(namespace, sid, recoverable, stored), rooms);
         drop(log);
@@ -275,7 +275,8 @@ impl EngineLog {
             shared.map_or_else(|| Value::Object(Object::new()), |shared| (*shared).clone().into());
         let namespace = &socket.namespace;
         let rooms = namespace.hub().rooms_of(&socket.id);
-        let (nsp, sid) = (Some(namespace.nsp().clone()), socket.id.clone());
+        let accepted = socket.recoverable.as_deref().is_none_or(Recoverable::was_accepted);
+        let (nsp, sid) = (accepted.then(|| namespace.nsp().clone()), socket.id.clone());
         SavedSession { nsp, pid, sid, rooms, data, owner: None }
     }
 }

@@ -310,7 +310,8 @@ impl RecoveryLog {
         }
         let Session { pid, sid, rooms, data, trail } = session;
         let RetainedSession { stored, membership, rooms: held, outstanding } = data;
-        let recoverable = Recoverable::returning(pid, trail, from, CatchUp::Live, outstanding);
+        let recoverable =
+            Recoverable::returning(pid, trail, from, CatchUp::Live, outstanding, true);
         let socket =
             insert_with_rooms(namespace, claim.socket(namespace, sid, recoverable, stored), rooms);
         drop(log);
@@ -369,6 +370,7 @@ impl RecoveryLog {
             if result.is_ok() {
                 last.into_iter().for_each(|offset| state.trail.gave(offset));
                 state.trail.caught_up();
+                recoverable.set_accepted();
                 socket.set_connected();
             }
             result

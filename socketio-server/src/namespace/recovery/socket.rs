@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::Waker,
     time::Instant,
@@ -33,6 +33,8 @@ pub(crate) struct Recoverable {
     state: Mutex<DeliveryState>,
     /// For a recovered socket, when its session was restored.
     restored_at: Option<Instant>,
+    /// Whether the session is known to have been accepted into this namespace.
+    accepted: AtomicBool,
     pub(super) successor: Mutex<Successor>,
     pub(super) written: Written,
 }
@@ -62,6 +64,8 @@ impl Recoverable {
             outstanding: Arc::default(),
             state: state.into(),
             restored_at: None,
+            // The client learns the private id when it is accepted.
+            accepted: AtomicBool::new(true),
             successor: Mutex::default(),
             written: Written::default(),
         }))
@@ -74,6 +78,7 @@ impl Recoverable {
         from: Position,
         catch_up: CatchUp,
         outstanding: Arc<Outstanding>,
+        accepted: bool,
     ) -> Self {
         Self {
             pid,
@@ -81,6 +86,7 @@ impl Recoverable {
             outstanding,
             state: DeliveryState { trail, catch_up }.into(),
             restored_at: Some(now()),
+            accepted: AtomicBool::new(accepted),
             successor: Mutex::default(),
             written: Written::from_start(),
         }
@@ -88,6 +94,16 @@ impl Recoverable {
 
     pub(super) fn restored_at(&self) -> Option<Instant> {
         self.restored_at
+    }
+
+    /// Returns whether middlewares of this namespace have accepted the session before.
+    pub(crate) fn was_accepted(&self) -> bool {
+        self.accepted.load(Ordering::Acquire)
+    }
+
+    /// Records that the middlewares of this namespace have accepted the session.
+    pub(super) fn set_accepted(&self) {
+        self.accepted.store(true, Ordering::Release);
     }
 
     pub(crate) fn pid(&self) -> &ByteString {
