@@ -5,9 +5,9 @@ use crate::support;
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
-use socketio_server::{ClusterLimits, MemoryCluster, Recovery};
+use socketio_server::{ClusterLimits, MemoryCluster, Recovery, Socket};
 use support::{
-    nodes::{Node, Trouble, Troubled, cluster},
+    nodes::{Held, Node, Trouble, Troubled, cluster},
     until,
 };
 
@@ -129,4 +129,97 @@ async fn stored_sessions_are_renewed_and_written_again_after_a_failure() {
     assert_eq!(engine.written(), 2);
     engine.set(Trouble::None);
     until(|| engine.written() == 3).await;
+}
+
+/// A node that cannot ask does not know whether the owner lives.
+#[tokio::test]
+async fn a_session_stays_with_its_owner_if_the_owner_cannot_be_asked() {
+    let cluster = cluster();
+    let (mut one, engine) = node(&cluster).await;
+    let none = ClusterLimits::default().max_requests(0);
+    let two = Node::with(cluster.adapter(), safe(), none).await;
+    let (mut client, socket, pid, offset) = one.client_with_offset().await;
+    until(|| engine.written() == 1).await;
+    let mut thief = two.claims(&pid, &offset).await;
+    assert_ne!(thief.recoverable().await.1, pid);
+    client.fence().await;
+    until(|| cluster.sessions() == 2).await;
+    // Another node still gets it.
+    let (three, _) = node(&cluster).await;
+    let mut back = three.claims(&pid, &offset).await;
+    assert_eq!(back.recoverable().await, (socket.id().to_owned(), pid));
+}
+
+/// The client of the first claim has not been let in yet.
+#[tokio::test]
+async fn a_claim_that_comes_second_leaves_the_session_in_the_store() {
+    let cluster = cluster();
+    let (mut one, dying) = node(&cluster).await;
+    let engines = [Troubled::new(&cluster), Troubled::new(&cluster)];
+    let recovery = safe().skip_middlewares(false);
+    let two = Node::with(engines[0].clone(), recovery.clone(), ClusterLimits::default()).await;
+    let three = Node::with(engines[1].clone(), recovery, ClusterLimits::default()).await;
+    two.server.io.use_(|socket: Socket| async move {
+        if socket.recovered() {
+            std::future::pending::<()>().await;
+        }
+    });
+    let (_silent, _, pid, offset) = one.client_with_offset().await;
+    until(|| dying.written() == 1).await;
+    dying.kill();
+    let _waiting = two.claims(&pid, &offset).await;
+    until(|| two.server.io.of("/").sockets_count() == 1).await;
+    for node in [&two, &three] {
+        let mut second = node.claims(&pid, &offset).await;
+        assert_ne!(second.recoverable().await.1, pid);
+    }
+    assert_eq!(engines.each_ref().map(|engine| engine.written_for(&pid)), [1, 0]);
+}
+
+/// The request takes a moment, and the owner does not end the socket in time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_session_stays_with_an_owner_that_is_slow_to_end_its_socket() {
+    let cluster = cluster();
+    let engine = Troubled::new(&cluster);
+    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(16));
+    let mut one = Node::with(engine.clone(), safe(), limits.clone()).await;
+    let two = Node::with(cluster.adapter(), safe(), limits).await;
+    let [held] = Held::of(&cluster);
+    let (end, ending) = std::sync::mpsc::channel::<()>();
+    let ending = std::sync::Mutex::new(ending);
+    one.server.io.on_disconnect(move || {
+        let _ = ending.lock().unwrap().recv();
+        async {}
+    });
+    let (_silent, _, pid, offset) = one.client_with_offset().await;
+    until(|| engine.written() == 1).await;
+    held.hold();
+    let mut back = two.claims(&pid, &offset).await;
+    until(|| held.len() == 1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    held.release();
+    assert_ne!(back.recoverable().await.1, pid);
+    drop(end);
+    until(|| engine.written() == 2).await;
+    let mut back = two.claims(&pid, &offset).await;
+    assert_eq!(back.recoverable().await.1, pid);
+}
+
+/// The session is lost while the store is writing it.
+#[tokio::test]
+async fn a_session_that_is_lost_while_it_is_written_has_no_owner() {
+    let cluster = cluster();
+    let (mut one, engine) = node(&cluster).await;
+    let (two, _) = node(&cluster).await;
+    let (client, socket, pid, offset) = one.client_with_offset().await;
+    until(|| engine.written() == 1).await;
+    engine.set(Trouble::SlowOwned);
+    socket.join("in").unwrap();
+    until(|| engine.writing() == 1).await;
+    one.lose(client).await;
+    one.settle().await;
+    engine.set(Trouble::None);
+    until(|| engine.written() == 3).await;
+    let mut back = two.claims(&pid, &offset).await;
+    assert_eq!(back.recoverable().await.1, pid);
 }

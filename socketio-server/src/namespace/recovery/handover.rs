@@ -7,7 +7,7 @@ use std::{
 
 use bytestring::ByteString;
 use socketio_adapter::{
-    Ask, Gathered, NodeId, SocketDetails,
+    AdapterError, Ask, Gathered, NodeId, SocketDetails,
     recovery::{Handover, HandoverRequest, SavedSession},
 };
 use socketio_parser::Value;
@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use crate::{
     namespace::recovery::{
         engine_log::EngineLog,
-        session_transfer::{StoreLease, TransferDirection},
+        session_transfer::{StoreLease, TransferDirection, in_time},
     },
     sync::lock,
     time::now,
@@ -65,21 +65,24 @@ impl Handovers {
 }
 
 impl EngineLog {
-    /// Asks the other nodes to hand over a session.
+    /// Asks the other nodes to hand over a session. Fails if they cannot be asked: the owner may
+    /// live.
     pub(super) async fn request_handover(
         &self,
         pid: ByteString,
         owner: Option<NodeId>,
         began: Instant,
-    ) -> Handover {
+    ) -> Result<Handover, AdapterError> {
         if owner.as_ref() == Some(self.membership().uid()) {
-            return Handover::Stored;
+            return Ok(Handover::Stored);
         }
         let handovers = self.handovers();
-        // The semaphore is never closed.
-        let _permit = handovers.permits.acquire().await;
+        // A claim whose client has been given a new session does not keep others waiting.
+        let rest = self.membership().request_timeout().saturating_sub(now() - began);
+        let permit = async { handovers.permits.acquire().await.map_err(|_| AdapterError::Left) };
+        let _permit = in_time(rest, permit).await?;
         if owner.as_ref().is_some_and(|owner| handovers.is_gone(owner)) {
-            return Handover::Unknown;
+            return Ok(Handover::Unknown);
         }
         let ask = Ask::Handover { pid, owner: owner.clone(), began };
         let asked = self.membership().ask(ask, self.handover_timeout()).await;
@@ -87,16 +90,13 @@ impl EngineLog {
             Ok(pending) => pending.outcome().await,
             Err(error) => Err(error),
         };
-        match outcome.map(|outcome| outcome.gathered) {
-            Ok(Gathered::Sockets(sockets)) => {
-                let handover = Handover::from_sockets(sockets);
-                if let (Handover::Unknown, Some(owner)) = (&handover, owner) {
-                    handovers.note_gone(owner);
-                }
-                handover
-            }
-            _ => Handover::Unknown,
+        let outcome = outcome.map_err(|error| AdapterError::Engine(error.into()))?;
+        let Gathered::Sockets(sockets) = outcome.gathered else { return Ok(Handover::Unknown) };
+        let handover = Handover::from_sockets(sockets);
+        if let (Handover::Unknown, Some(owner)) = (&handover, owner) {
+            handovers.note_gone(owner);
         }
+        Ok(handover)
     }
 
     /// Responds to the request of another node, whose client claims a session.
@@ -104,8 +104,9 @@ impl EngineLog {
         let HandoverRequest { pid, owner, age } = request;
         let began = now().checked_sub(age.saturating_add(LATENCY)).unwrap_or_else(now);
         if let Some(handed_over) = self.log().take_over(&pid, began) {
-            // If this takes too long, the other node has given up, and the session is stored.
-            let lease = tokio::time::timeout(self.handover_timeout(), handed_over).await;
+            // If this takes too long, the session is stored. The reply must arrive in time, because
+            // the other node takes this one for gone otherwise.
+            let lease = tokio::time::timeout(self.handover_timeout() / 2, handed_over).await;
             let session = lease.ok().and_then(Result::ok).flatten();
             if let Some(writer) = self.writer() {
                 // The other node will store the session too.
@@ -119,7 +120,9 @@ impl EngineLog {
                 None => Handover::Stored,
             };
         }
-        let stored = self.transfers().settled(&pid, &[TransferDirection::IntoStore]).await;
+        let settled = self.transfers().settled(&pid, &[TransferDirection::IntoStore]);
+        let stored = tokio::time::timeout(self.handover_timeout() / 2, settled).await;
+        let stored = stored.unwrap_or(true);
         let owned = owner.as_ref() == Some(self.membership().uid());
         if stored || owned { Handover::Stored } else { Handover::Unknown }
     }
@@ -127,5 +130,33 @@ impl EngineLog {
     /// How long another node may take to hand over a session: an eighth of the `request_timeout`.
     fn handover_timeout(&self) -> Duration {
         self.membership().request_timeout() / 8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socketio_adapter::{MemoryCluster, MemoryLog};
+
+    use super::*;
+    use crate::{
+        config::{ServerConfig, recovery::Recovery},
+        server::Server,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_waits_for_its_turn_to_ask_only_as_long_as_its_client_waits() {
+        let cluster = MemoryCluster::with_log(MemoryLog::default(), Instant::now);
+        let config = ServerConfig::default().adapter(cluster.adapter());
+        let io = Server::with_config(config.connection_state_recovery(Recovery::default()));
+        io.joined().await;
+        let namespace = io.of("/");
+        let engine = namespace.0.delivery.engine_log().unwrap();
+        let others = u32::try_from(MAX_REQUESTS).unwrap();
+        let others = engine.handovers().permits.acquire_many(others).await.unwrap();
+        let request = || engine.request_handover("pid".into(), None, now());
+        let asked = tokio::time::timeout(Duration::from_secs(3600), request()).await;
+        asked.unwrap().unwrap_err();
+        drop(others);
+        assert_eq!(request().await.unwrap(), Handover::Unknown);
     }
 }

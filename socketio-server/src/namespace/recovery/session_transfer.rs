@@ -235,7 +235,12 @@ impl EngineLog {
         if self.writer().is_some()
             && let Some(owner) = in_time(timeout, store.owner(&pid)).await?
         {
-            let handover = self.request_handover(pid.clone(), Some(owner.clone()), began).await;
+            let handover = self.request_handover(pid.clone(), Some(owner.clone()), began).await?;
+            let stored = handover == Handover::Stored;
+            if stored && in_time(timeout, store.owner(&pid)).await?.is_some() {
+                // Another client has the session. It stays stored.
+                return Ok(None);
+            }
             asked = Some((owner, handover));
         }
         if !matches!(asked, Some((_, Handover::Session(_)))) {
@@ -244,7 +249,7 @@ impl EngineLog {
         let handover = match (&lease.session, asked) {
             (None, Some((_, handover @ Handover::Session(_)))) => handover,
             (None, Some(_)) => return Ok(None),
-            (None, None) => self.request_handover(pid.clone(), None, began).await,
+            (None, None) => self.request_handover(pid.clone(), None, began).await?,
             (Some(session), asked) => match &session.owner {
                 _ if session
                     .nsp
@@ -256,7 +261,7 @@ impl EngineLog {
                 None => Handover::Unknown,
                 Some(owner) => match asked {
                     Some((asked, handover)) if asked == *owner => handover,
-                    _ => self.request_handover(pid.clone(), Some(owner.clone()), began).await,
+                    _ => self.request_handover(pid.clone(), Some(owner.clone()), began).await?,
                 },
             },
         };

@@ -1,10 +1,14 @@
 //! Servers of a cluster that has a log and keeps sessions.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
+use bytestring::ByteString;
 use socketio_adapter::{
     AdapterError, BoxFuture, Discovery, Inbox, Link, MemoryAdapter, Message, NodeId, Offset,
     Parcel, Seat,
@@ -137,6 +141,8 @@ pub enum Trouble {
     Stuck,
     /// The store takes out a session and does not reply.
     LateSession,
+    /// The store does not finish to write sessions that have an owner.
+    SlowOwned,
     /// The store returns sessions, but no log.
     NoLog,
     /// The store works, but messages are refused.
@@ -148,25 +154,47 @@ pub enum Trouble {
 }
 
 /// An adapter whose engine can fail.
-#[derive(Debug)]
 pub struct Troubled {
     adapter: Arc<MemoryAdapter>,
-    trouble: Arc<Mutex<Trouble>>,
-    written: Arc<AtomicUsize>,
+    state: Arc<State>,
 }
+
+#[derive(Default)]
+struct State {
+    trouble: Mutex<Trouble>,
+    /// The private ids of the sessions that were written, in order.
+    written: Mutex<Vec<ByteString>>,
+    /// Number of sessions that the store is slow to write.
+    writing: AtomicUsize,
+    during_write: Mutex<Option<DuringWrite>>,
+}
+
+/// Called with the private id of each session while it is written.
+type DuringWrite = Box<dyn FnMut(&ByteString) + Send>;
 
 impl Troubled {
     pub fn new(cluster: &MemoryCluster) -> Arc<Self> {
-        Arc::new(Self {
-            adapter: cluster.adapter(),
-            trouble: Arc::default(),
-            written: Arc::default(),
-        })
+        Arc::new(Self { adapter: cluster.adapter(), state: Arc::default() })
     }
 
     /// Returns how many sessions have been written to the store.
     pub fn written(&self) -> usize {
-        self.written.load(Ordering::SeqCst)
+        self.state.written.lock().unwrap().len()
+    }
+
+    /// Returns how often the session with this private id has been written to the store.
+    pub fn written_for(&self, pid: &str) -> usize {
+        self.state.written.lock().unwrap().iter().filter(|it| **it == pid).count()
+    }
+
+    /// Returns how many sessions the store was slow to write.
+    pub fn writing(&self) -> usize {
+        self.state.writing.load(Ordering::SeqCst)
+    }
+
+    /// Calls a function with the private id of each session while it is written.
+    pub fn during_write(&self, during: impl FnMut(&ByteString) + Send + 'static) {
+        *self.state.during_write.lock().unwrap() = Some(Box::new(during));
     }
 
     /// Cuts the node off, as if it had been killed.
@@ -175,7 +203,13 @@ impl Troubled {
     }
 
     pub fn set(&self, trouble: Trouble) {
-        *self.trouble.lock().unwrap() = trouble;
+        *self.state.trouble.lock().unwrap() = trouble;
+    }
+}
+
+impl fmt::Debug for Troubled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Troubled").finish_non_exhaustive()
     }
 }
 
@@ -195,16 +229,14 @@ impl ClusterAdapter for Troubled {
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         Box::pin(async move {
             let link = self.adapter.join(seat, inbox).await?;
-            let (trouble, written) = (self.trouble.clone(), self.written.clone());
-            Ok(Arc::new(Line { link, trouble, written }) as Arc<dyn Link>)
+            Ok(Arc::new(Line { link, state: self.state.clone() }) as Arc<dyn Link>)
         })
     }
 }
 
 struct Line {
     link: Arc<dyn Link>,
-    trouble: Arc<Mutex<Trouble>>,
-    written: Arc<AtomicUsize>,
+    state: Arc<State>,
 }
 
 fn failure() -> AdapterError {
@@ -213,7 +245,7 @@ fn failure() -> AdapterError {
 
 impl Link for Line {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
-        let trouble = *self.trouble.lock().unwrap();
+        let trouble = *self.state.trouble.lock().unwrap();
         match trouble {
             Trouble::NoPublishing => Box::pin(async { Err(failure()) }),
             Trouble::NoAnswer => Box::pin(async {
@@ -238,8 +270,7 @@ impl Link for Line {
     }
 
     fn sessions(&self) -> Option<Arc<dyn SessionStore>> {
-        let (store, trouble) = (self.link.sessions()?, self.trouble.clone());
-        Some(Arc::new(Sessions { store, trouble, written: self.written.clone() }))
+        Some(Arc::new(Sessions { store: self.link.sessions()?, state: self.state.clone() }))
     }
 
     fn leave(&self) -> BoxFuture<'_, ()> {
@@ -249,13 +280,12 @@ impl Link for Line {
 
 struct Sessions {
     store: Arc<dyn SessionStore>,
-    trouble: Arc<Mutex<Trouble>>,
-    written: Arc<AtomicUsize>,
+    state: Arc<State>,
 }
 
 impl Sessions {
     async fn suffer(&self) -> Result<(), AdapterError> {
-        let trouble = *self.trouble.lock().unwrap();
+        let trouble = *self.state.trouble.lock().unwrap();
         match trouble {
             Trouble::Failing => Err(failure()),
             Trouble::Stuck => std::future::pending().await,
@@ -272,8 +302,17 @@ impl SessionStore for Sessions {
     ) -> BoxFuture<'_, Result<(), AdapterError>> {
         Box::pin(async move {
             self.suffer().await?;
+            let pid = session.pid.clone();
+            if session.owner.is_some() && *self.state.trouble.lock().unwrap() == Trouble::SlowOwned
+            {
+                self.state.writing.fetch_add(1, Ordering::SeqCst);
+                until(|| *self.state.trouble.lock().unwrap() != Trouble::SlowOwned).await;
+            }
+            if let Some(during) = &mut *self.state.during_write.lock().unwrap() {
+                during(&pid);
+            }
             self.store.persist(session, ttl).await?;
-            self.written.fetch_add(1, Ordering::SeqCst);
+            self.state.written.lock().unwrap().push(pid);
             Ok(())
         })
     }
@@ -300,7 +339,7 @@ impl SessionStore for Sessions {
         Box::pin(async move {
             self.suffer().await?;
             let taken = self.store.take(pid, offset).await;
-            until(|| *self.trouble.lock().unwrap() != Trouble::LateSession).await;
+            until(|| *self.state.trouble.lock().unwrap() != Trouble::LateSession).await;
             taken
         })
     }
@@ -311,7 +350,7 @@ impl SessionStore for Sessions {
         size: PageSize,
     ) -> BoxFuture<'a, Result<Page, AdapterError>> {
         Box::pin(async move {
-            let trouble = *self.trouble.lock().unwrap();
+            let trouble = *self.state.trouble.lock().unwrap();
             if trouble == Trouble::NoLog {
                 std::future::pending::<()>().await;
             }
