@@ -131,6 +131,32 @@ async fn stored_sessions_are_renewed_and_written_again_after_a_failure() {
     until(|| engine.written() == 3).await;
 }
 
+/// While one batch is written, the session of the busy socket changes, so the writer never rests.
+#[tokio::test]
+async fn stored_sessions_are_renewed_while_others_change_all_the_time() {
+    let cluster = cluster();
+    let engine = Troubled::new(&cluster);
+    let recovery = safe().max_disconnection_duration(Duration::from_secs(2));
+    let mut one = Node::with(engine.clone(), recovery, ClusterLimits::default()).await;
+    let (_idle, _, idle_pid, _) = one.client_with_offset().await;
+    let (_busy, busy, busy_pid, _) = one.client_with_offset().await;
+    until(|| engine.written() == 2).await;
+    let mut n = 0;
+    engine.during_write(move |pid| {
+        if *pid == busy_pid {
+            n += 1;
+            busy.join(n.to_string()).unwrap();
+            busy.leave(n.to_string().as_str());
+        }
+    });
+    one.server.io.sockets_join("in").unwrap();
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::resume();
+    // At first, for the room, and at each renewal.
+    assert!(engine.written_for(&idle_pid) > 3, "{}", engine.written_for(&idle_pid));
+}
+
 /// A node that cannot ask does not know whether the owner lives.
 #[tokio::test]
 async fn a_session_stays_with_its_owner_if_the_owner_cannot_be_asked() {

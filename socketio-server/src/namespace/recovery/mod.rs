@@ -55,6 +55,8 @@
 //!    back. A stored session with an owner is restored only if the owner hands it over or is gone.
 //!    `two_claims_restore_a_session_once`, `two_claims_at_once_take_a_session_over_once`,
 //!    `two_claims_for_the_session_of_a_killed_node_restore_it_once`,
+//!    `a_claim_that_comes_second_leaves_the_session_in_the_store`,
+//!    `a_session_stays_with_its_owner_if_the_owner_cannot_be_asked`,
 //!    `a_session_survives_a_client_that_vanishes_during_the_query`,
 //!    `a_client_lost_during_the_query_may_claim_its_session_again`
 //! 7. *All or nothing.* If some missed events are no longer stored, or exceed the client's queue, the
@@ -67,7 +69,8 @@
 //! 9. *A session does not open another namespace.* Only a session that is known to be of this
 //!    namespace skips its middlewares.
 //!    `a_session_survives_a_claim_for_another_namespace`,
-//!    `a_session_without_a_namespace_passes_the_middlewares`
+//!    `a_session_without_a_namespace_passes_the_middlewares`,
+//!    `a_session_without_a_namespace_passes_the_middlewares_after_each_loss`
 //! 10. *Everything is limited and expires.* Events, bytes and sessions have limits, and a session that
 //!     expired leaves nothing behind.
 //!     `an_expired_session_is_freed_and_not_recovered`, `a_session_beyond_the_limit_is_not_recovered`
@@ -78,6 +81,7 @@
 //!     disconnection handlers start before the client is restored. A claim with another private id,
 //!     or for another namespace, does not disturb the socket.
 //!     `the_old_socket_ends_before_its_client_is_restored`,
+//!     `a_session_stays_with_an_owner_that_is_slow_to_end_its_socket`,
 //!     `a_client_that_switches_connections_a_hundred_times_loses_nothing`,
 //!     `a_client_that_switches_nodes_a_hundred_times_loses_nothing`,
 //!     `a_claim_for_another_namespace_leaves_the_client_connected`,
@@ -86,6 +90,7 @@
 //! 13. *The store follows the socket.* A node writes nothing about a connected socket after its
 //!     session was stored without an owner, removed or handed over.
 //!     `another_node_restores_the_session_of_a_killed_node`,
+//!     `a_session_that_is_lost_while_it_is_written_has_no_owner`,
 //!     `a_session_that_ends_deliberately_leaves_nothing_in_the_store`,
 //!     `a_client_that_switches_crash_safe_nodes_a_hundred_times_loses_nothing`
 
@@ -99,7 +104,7 @@ mod session_writer;
 mod socket;
 mod takeover;
 
-pub(crate) use claim::{Claim, Restored, ReturningSocket};
+pub(crate) use claim::{Claim, ReturningSocket};
 pub(crate) use engine_log::EngineLog;
 pub(crate) use log::{LogOffset, RecoveryLog, SessionState};
 pub(crate) use socket::Recoverable;

@@ -155,33 +155,24 @@ fn renewal_interval(max_disconnection_duration: Duration) -> Duration {
 
 /// Writes sessions until the namespace is dropped.
 async fn run(namespace: Weak<NamespaceInner>, due: Arc<Notify>) {
-    let mut renewal = Instant::now();
+    let mut renewed = Instant::now();
     loop {
-        let interval = {
-            let Some(namespace) = namespace.upgrade() else { return };
-            let Some(engine) = namespace.delivery.engine_log() else { return };
-            renewal_interval(engine.session_lifetime())
-        };
-        tokio::select! {
-            () = due.notified() => {}
-            () = sleep_until(renewal + interval) => {
-                renewal = Instant::now();
-                if let Some(namespace) = namespace.upgrade()
-                    && let Some(engine) = namespace.delivery.engine_log()
-                {
-                    engine.log().sockets().all().iter().for_each(|it| engine.session_changed(it));
-                }
-            }
+        let Some(namespace) = namespace.upgrade() else { return };
+        let Some(engine) = namespace.delivery.engine_log() else { return };
+        let Some(writer) = engine.writer() else { return };
+        let interval = renewal_interval(engine.session_lifetime());
+        // Also while other sessions change all the time.
+        if renewed.elapsed() >= interval {
+            renewed = Instant::now();
+            engine.log().sockets().all().iter().for_each(|socket| engine.session_changed(socket));
         }
-        loop {
-            let Some(namespace) = namespace.upgrade() else { return };
-            let Some(engine) = namespace.delivery.engine_log() else { return };
-            let Some(writer) = engine.writer() else { return };
-            let (accepted, more) = writer.write_batch(engine, engine.membership()).await;
-            drop(namespace);
-            sleep(if accepted { PAUSE } else { PAUSE_AFTER_FAILURE }).await;
-            if !more {
-                break;
+        let (accepted, more) = writer.write_batch(engine, engine.membership()).await;
+        drop(namespace);
+        sleep(if accepted { PAUSE } else { PAUSE_AFTER_FAILURE }).await;
+        if !more {
+            tokio::select! {
+                () = due.notified() => {}
+                () = sleep_until(renewed + interval) => {}
             }
         }
     }
