@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::Options;
+use crate::{Options, node::CHANGING};
 
 /// The lines of the trace that a violation prints.
 const TRACE: usize = 250;
@@ -58,6 +58,8 @@ struct Book {
 struct Stream {
     origin: Origin,
     direct: bool,
+    /// Whether the recipients stay the same in their session.
+    complete: bool,
     sent: Vec<Instant>,
 }
 
@@ -127,9 +129,10 @@ impl Ledger {
         let book = &mut *self.book();
         let next = book.streams.len();
         let direct = matches!(audience, Audience::Socket(_));
+        let complete = !matches!(&audience, Audience::Room(_, room) if room == CHANGING);
         let id = *book.by_source.entry((origin, audience)).or_insert(next);
         if id == next {
-            book.streams.push(Stream { origin, direct, sent: Vec::new() });
+            book.streams.push(Stream { origin, direct, complete, sent: Vec::new() });
         }
         (id, book.streams[id].sent.len() as u32)
     }
@@ -162,7 +165,7 @@ impl Ledger {
             return;
         }
         book.note(format!("client {receiver:?} receives {n} of stream {stream}"));
-        let Some(Stream { origin, direct, sent }) = book.streams.get(stream) else {
+        let Some(Stream { origin, direct, complete, sent }) = book.streams.get(stream) else {
             return book.violate(format!("client {receiver:?} received an unknown stream"));
         };
         if n as usize >= sent.len() {
@@ -176,7 +179,7 @@ impl Ledger {
                      stream {stream} (node {origin:?})"
                 ));
             }
-            Some(last) => last + 1,
+            Some(last) if *complete => last + 1,
             None if *direct => 0,
             _ => n,
         };

@@ -7,8 +7,7 @@ use std::{
 
 use engineio_server::internal::serve_stream;
 use socketio_server::{
-    Auth, ClusterLimits, Data, Overflow, Recovery, Server, ServerConfig, Socket, TurnLimits,
-    WeakSocket,
+    Auth, ClusterLimits, Data, Recovery, Server, ServerConfig, Socket, TurnLimits, WeakSocket,
 };
 use tokio::{sync::watch, time::sleep};
 
@@ -78,7 +77,6 @@ fn config(plan: &Plan, access: Option<Arc<Access>>, clock: WallClock) -> ServerC
     let mut config = ServerConfig::default()
         .connect_timeout(Duration::from_secs(10))
         .max_in_flight(MAX_IN_FLIGHT)
-        .overflow(if plan.drops { Overflow::Drop } else { Overflow::Disconnect })
         .cluster_limits(ClusterLimits::default().request_timeout(REQUEST_TIMEOUT))
         .engine(move |engine| {
             let engine = engine
@@ -206,6 +204,9 @@ impl Node {
         }
     }
 }
+
+/// A room that sockets join and leave during their session.
+pub(crate) const CHANGING: &str = "changing";
 
 /// Returns the rooms of a client. Each client is in two of them.
 pub(crate) fn rooms(client: usize) -> [String; 2] {

@@ -22,8 +22,6 @@ pub(crate) struct Plan {
     pub(crate) bus: Bus,
     pub(crate) recovery: bool,
     pub(crate) crash_safe: bool,
-    /// A client that reads too slowly misses broadcasts. Otherwise it is disconnected.
-    pub(crate) drops: bool,
     pub(crate) ping_interval: Duration,
     pub(crate) ping_timeout: Duration,
     /// The number of alternations of troubles and peace.
@@ -44,7 +42,6 @@ impl Plan {
             bus,
             recovery,
             crash_safe: bus == Bus::Log && random.chance(50),
-            drops: false,
             ping_interval: random.millis(2_000..8_000),
             ping_timeout: random.millis(2_000..6_000),
             rounds: 1 + random.below(3),

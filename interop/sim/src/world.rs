@@ -14,7 +14,7 @@ use crate::{
     engine::{Access, Engine, Partition},
     ledger::{Audience, DOUBT, Ledger},
     network::{Failure, Network, Side},
-    node::{self, Node, WINDOW, WallClock, ack_bound},
+    node::{self, CHANGING, Node, WINDOW, WallClock, ack_bound},
     plan::{Bus, Plan},
     random::Random,
 };
@@ -324,7 +324,7 @@ impl World {
         let room = node::rooms(number)[self.random.below(2)].clone();
         let size = if self.random.chance(30) { 4_000 } else { 20 };
         let pad = "x".repeat(self.random.below(size));
-        match self.random.below(6) {
+        match self.random.below(8) {
             0 | 1 => node.emit(&self.ledger, &Audience::Room(nsp, room), None, &pad),
             2 => {
                 // More than a slow client can take.
@@ -332,13 +332,27 @@ impl World {
                     node.emit(&self.ledger, &Audience::Room(nsp, room.clone()), None, &pad);
                 }
             }
-            3 => {
+            3 => node.emit(&self.ledger, &Audience::Room(nsp, CHANGING.to_owned()), None, &pad),
+            4 => {
+                // Of sockets on all nodes.
+                let sockets = node.io.of(NAMESPACES[nsp]).in_(room);
+                let joins = self.random.chance(60);
+                self.ledger.note(format!("node {:?} changes rooms: {joins}", node.origin));
+                let result = if joins {
+                    sockets.sockets_join(CHANGING)
+                } else {
+                    sockets.sockets_leave(CHANGING)
+                };
+                // The node may be unable to reach the others.
+                drop(result);
+            }
+            5 => {
                 if let Some((socket, connection, ..)) = self.random.pick(&node.connected()) {
                     let audience = Audience::Socket(*connection);
                     node.emit(&self.ledger, &audience, Some(socket), &pad);
                 }
             }
-            4 => {
+            6 => {
                 let time = self.random.millis(500..5_000);
                 let broadcast = node.io.of(NAMESPACES[nsp]).to(room).timeout(time);
                 let ledger = self.ledger.clone();
