@@ -249,3 +249,26 @@ async fn a_session_that_is_lost_while_it_is_written_has_no_owner() {
     let mut back = two.claims(&pid, &offset).await;
     assert_eq!(back.recoverable().await.1, pid);
 }
+
+#[tokio::test]
+async fn a_node_that_was_slow_to_reply_is_asked_again() {
+    let cluster = cluster();
+    let engine = Troubled::new(&cluster);
+    let limits = ClusterLimits::default().request_timeout(Duration::from_millis(1600));
+    let mut one = Node::with(engine.clone(), safe(), limits.clone()).await;
+    let two = Node::with(cluster.adapter(), safe(), limits).await;
+    let [held] = Held::of(&cluster);
+    let (_silent, _, first, first_offset) = one.client_with_offset().await;
+    let (_quiet, _, second, second_offset) = one.client_with_offset().await;
+    until(|| engine.written() == 2).await;
+    held.hold();
+    let mut back = two.claims(&first, &first_offset).await;
+    assert_eq!(back.recoverable().await.1, first);
+    // The late request still ends the socket.
+    held.release();
+    until(|| one.server.io.of("/").sockets_count() == 1).await;
+    one.settle().await;
+    let mut back = two.claims(&second, &second_offset).await;
+    assert_eq!(back.recoverable().await.1, second);
+    until(|| one.server.io.of("/").sockets_count() == 0).await;
+}

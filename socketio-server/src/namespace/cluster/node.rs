@@ -397,6 +397,12 @@ impl Inbox for Node {
             return;
         }
         self.membership.counters.here().cluster.received.one();
+        // The log still returns events of a node that was killed.
+        if offset.is_none()
+            && let Some(engine) = namespace.0.delivery.engine_log()
+        {
+            engine.heard_from(&message.uid);
+        }
         for (from, body) in self.membership.receive(message) {
             self.execute(&namespace, from, body, offset.as_ref());
         }

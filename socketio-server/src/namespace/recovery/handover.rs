@@ -65,6 +65,11 @@ impl Handovers {
 }
 
 impl EngineLog {
+    /// Records that a node lives. If it was only slow to reply, it is asked again.
+    pub(crate) fn heard_from(&self, node: &NodeId) {
+        lock(&self.handovers().gone).retain(|(gone, _)| gone != node);
+    }
+
     /// Asks the other nodes to hand over a session. Fails if they cannot be asked: the owner may
     /// live.
     pub(super) async fn request_handover(

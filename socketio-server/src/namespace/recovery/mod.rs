@@ -57,6 +57,7 @@
 //!    `two_claims_for_the_session_of_a_killed_node_restore_it_once`,
 //!    `a_claim_that_comes_second_leaves_the_session_in_the_store`,
 //!    `a_session_stays_with_its_owner_if_the_owner_cannot_be_asked`,
+//!    `a_node_that_was_slow_to_reply_is_asked_again`,
 //!    `a_session_survives_a_client_that_vanishes_during_the_query`,
 //!    `a_client_lost_during_the_query_may_claim_its_session_again`
 //! 7. *All or nothing.* If some missed events are no longer stored, or exceed the client's queue, the
