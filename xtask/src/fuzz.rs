@@ -9,16 +9,16 @@ use std::process::{Command, ExitCode, Stdio};
 use crate::process;
 use crate::workspace::Workspace;
 
-/// A test program with fuzz bodies.
+/// A test program with fuzz bodies. A body is a test that passes its own name to `fuzz::run`.
 struct Suite {
     package: &'static str,
     /// The arguments of `cargo test` that select the program.
     program: &'static [&'static str],
-    /// The module of the bodies and its file. Empty if the module is the program itself.
+    /// The modules of the bodies, each with its file. Empty for the program's root.
     modules: &'static [(&'static str, &'static str)],
 }
 
-const SUITES: [Suite; 4] = [
+const SUITES: [Suite; 8] = [
     Suite {
         package: "engineio-parser",
         program: &["--test", "behaviour"],
@@ -33,6 +33,26 @@ const SUITES: [Suite; 4] = [
         package: "socketio-adapter",
         program: &["--test", "fuzz_bodies"],
         modules: &[("", "adapters/core/tests/fuzz_bodies.rs")],
+    },
+    Suite {
+        package: "socketio-adapter-redis",
+        program: &["--lib"],
+        modules: &[("classic::wire::tests::", "adapters/redis/src/classic/wire.rs")],
+    },
+    Suite {
+        package: "socketio-adapter-postgres",
+        program: &["--lib"],
+        modules: &[("wire::tests::", "adapters/postgres/src/wire.rs")],
+    },
+    Suite {
+        package: "socketio-adapter-mongodb",
+        program: &["--lib"],
+        modules: &[("document::tests::", "adapters/mongodb/src/document.rs")],
+    },
+    Suite {
+        package: "socketio-adapter-nats",
+        program: &["--lib"],
+        modules: &[("frame::tests::", "adapters/nats/src/frame.rs")],
     },
     Suite {
         package: "fuzz",

@@ -1,11 +1,17 @@
 //! Messages as documents: `type`, `data`, `uid` and `nsp`, as Node's adapter inserts them.
 
-use mongodb::bson::{Binary, Bson, Document, RawDocumentBuf, spec::BinarySubtype};
+use mongodb::bson::{
+    Binary, Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, spec::BinarySubtype,
+};
 use socketio_adapter::{Body, ClusterLimits, Message, MessageError};
 use socketio_parser::{Nsp, Object, Value};
 
 /// The number of Node's documents that contain a session.
 const SESSION: u64 = 13;
+
+/// Maximum nesting of documents and arrays, as in MongoDB. The conversion to [`Document`] takes
+/// stack for each level, so a server that allows more could overflow it.
+const MAX_DEPTH: usize = 200;
 
 /// Encodes a message.
 pub(crate) fn encode(message: &Message, limits: &ClusterLimits) -> Result<Document, MessageError> {
@@ -34,6 +40,9 @@ pub(crate) fn decode(
     if bytes > limit {
         return Err(MessageError::TooLarge { bytes, limit });
     }
+    if !fits(&document, MAX_DEPTH) {
+        return Err(MessageError::Malformed("nested too deeply"));
+    }
     let document = Document::try_from(document);
     let mut document = document.map_err(|_| MessageError::Malformed("not BSON"))?;
     let number = document.get("type").and_then(integer).ok_or(MessageError::Field("type"))?;
@@ -46,6 +55,23 @@ pub(crate) fn decode(
     let data = document.remove("data").map(from_bson).unwrap_or_default();
     let body = Body::from_value(number, data)?;
     Ok(Some(Message { uid: uid.into(), nsp, body, seq: None }))
+}
+
+/// Returns whether a document has at most `levels` levels. Malformed elements count as none; the
+/// conversion refuses them.
+fn fits(document: &RawDocument, levels: usize) -> bool {
+    levels > 0 && document.into_iter().flatten().all(|(_, value)| value_fits(value, levels - 1))
+}
+
+fn value_fits(value: RawBsonRef<'_>, levels: usize) -> bool {
+    match value {
+        RawBsonRef::Document(document) => fits(document, levels),
+        RawBsonRef::Array(items) => {
+            levels > 0 && items.into_iter().flatten().all(|item| value_fits(item, levels - 1))
+        }
+        RawBsonRef::JavaScriptCodeWithScope(code) => fits(code.scope, levels),
+        _ => true,
+    }
 }
 
 fn to_bson(value: Value) -> Bson {
@@ -181,5 +207,52 @@ mod tests {
             decode(raw(&doc! { "x": "x".repeat(100) }), &small),
             Err(MessageError::TooLarge { .. })
         ));
+    }
+
+    /// Mutated documents. A message that is accepted is still accepted after it was encoded again.
+    #[test]
+    fn mongodb_wire() {
+        let limits = ClusterLimits::default();
+        let mut seeds: Vec<_> = [
+            message(&(1, 1.5, Bytes(vec![1, 2].into()), "x")),
+            message(&value!({ "a": [null, true, { "b": "c" }] })),
+        ]
+        .iter()
+        .map(|message| raw(&encode(message, &limits).unwrap()).into_bytes())
+        .collect();
+        let rooms = doc! { "rooms": ["a"], "except": [], "flags": { "timeout": 1 } };
+        let data = doc! { "opts": rooms, "rooms": ["b"], "requestId": "1", "close": true };
+        for number in 1..13 {
+            let document = doc! { "type": number, "uid": "u", "nsp": "/", "data": data.clone() };
+            seeds.push(raw(&document).into_bytes());
+        }
+        fuzz::run("mongodb_wire", 5000, &seeds, |input| {
+            let Ok(document) = RawDocumentBuf::from_bytes(input.to_vec()) else { return };
+            if let Ok(Some(message)) = decode(document, &limits) {
+                // BSON cannot represent names that contain a zero byte, which JSON can.
+                let Ok(document) = encode(&message, &limits) else { return };
+                assert!(matches!(decode(raw(&document), &limits), Ok(Some(_))), "{message:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_deeply_nested_document_is_refused() {
+        let nested = |levels: usize| {
+            let mut document = raw(&doc! { "x": 1 }).into_bytes();
+            for level in 2..=levels {
+                // A document and an array in turn, each the only element `0` of the next.
+                let kind = 3 + (level % 2) as u8;
+                let length = (document.len() + 8) as u32;
+                document = [&length.to_le_bytes(), &[kind, b'0', 0][..], &document, &[0]].concat();
+            }
+            RawDocumentBuf::from_bytes(document).unwrap()
+        };
+        let limits = ClusterLimits::default();
+        let refusal = |levels| decode(nested(levels), &limits).unwrap_err();
+        assert!(matches!(refusal(MAX_DEPTH), MessageError::Field("type")));
+        for levels in [MAX_DEPTH + 1, 20_000] {
+            assert!(matches!(refusal(levels), MessageError::Malformed("nested too deeply")));
+        }
     }
 }

@@ -65,4 +65,17 @@ mod tests {
         assert!(Frame::decode(&Bytes::from_static(b"{\"type\":2}")).is_err());
         assert!(Frame { uid: "n".repeat(256).into(), ..frame }.encode().is_err());
     }
+
+    /// Mutated payloads. One that is accepted is encoded to the same bytes.
+    #[test]
+    fn nats_wire() {
+        let frame = Frame { uid: "one".into(), count: 7, message: Bytes::from_static(b"{}") };
+        let seeds = [frame.encode().unwrap().to_vec()];
+        fuzz::run("nats_wire", 5000, &seeds, |input| {
+            let payload = Bytes::copy_from_slice(input);
+            if let Ok(frame) = Frame::decode(&payload) {
+                assert_eq!(frame.encode().unwrap(), payload);
+            }
+        });
+    }
 }

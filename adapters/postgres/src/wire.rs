@@ -128,4 +128,31 @@ mod tests {
         }
         assert_eq!(attachment(r#"{"type":3,"data":["\"attachmentId\""]}"#).unwrap(), None);
     }
+
+    /// Mutated notifications. A message that is accepted survives both forms.
+    #[test]
+    fn postgres_wire() {
+        let limits = ClusterLimits::default();
+        let texts = [
+            message_with(&1).to_json().unwrap(),
+            message_with(&"x".repeat(200)).to_json().unwrap(),
+            r#"{"uid":"0a785282676f06c9","type":3,"attachmentId":"17"}"#.to_owned(),
+            format!("{OFFSET}12\",\"uid\":\"a\",\"type\":2}}"),
+        ];
+        let mut seeds: Vec<_> = texts.map(String::into_bytes).into();
+        seeds.push(message_with(&Binary(Bytes::from_static(&[1]))).to_msgpack().to_vec());
+        fuzz::run("postgres_wire", 5000, &seeds, |input| {
+            if let Ok(text) = str::from_utf8(input) {
+                let _ = (offset(text), attachment(text));
+            }
+            let Ok(message) = Message::decode(input, &limits) else { return };
+            match choose_form(&message, 100, &limits).unwrap() {
+                Form::Inline(json) => assert!(Message::decode(json.as_bytes(), &limits).is_ok()),
+                Form::Attached { before, after, .. } => {
+                    let found = attachment(&format!("{before}17{after}")).unwrap().unwrap();
+                    assert_eq!((found.uid.as_str(), found.id), (message.uid.as_str(), 17));
+                }
+            }
+        });
+    }
 }

@@ -551,4 +551,38 @@ mod tests {
             assert!(read_reply(garbage, &limits).is_err(), "{garbage:?}");
         }
     }
+
+    /// Mutated messages. Each that is accepted is still accepted after it was encoded again.
+    #[test]
+    fn redis_wire() {
+        let limits = ClusterLimits::default();
+        let mut seeds: Vec<_> = vectors().iter().map(|(vector, ..)| bytes(vector)).collect();
+        seeds.extend(
+            [
+                r#"{"uid":"u","type":2,"opts":{"rooms":["r1"],"except":["r2"]},"rooms":["a"]}"#,
+                r#"{"uid":"u","type":4,"opts":{"rooms":["r1"],"except":[]},"close":true}"#,
+                r#"{"uid":"u","requestId":"1","type":5,"opts":{"rooms":["r1"],"except":[]}}"#,
+                r#"{"uid":"u","requestId":"1","type":6,"data":["x",1]}"#,
+                r#"{"requestId":"1","type":0,"rooms":["a"]}"#,
+                r#"{"requestId":"1","type":3,"sid":"s","room":"a"}"#,
+                r#"{"requestId":"1","type":8,"clientCount":2}"#,
+                r#"{"requestId":"1","type":6,"data":[1]}"#,
+                r#"{"requestId":"1","sockets":[{"id":"s","handshake":{},"rooms":["a"],"data":{}}]}"#,
+            ]
+            .map(|text| text.as_bytes().to_vec()),
+        );
+        fuzz::run("redis_wire", 5000, &seeds, |input| {
+            if let Ok(message) = read_broadcast(input, &limits) {
+                assert!(read_broadcast(&broadcast(&message), &limits).is_ok());
+            }
+            if let Ok((uid, body)) = read_request(input, &limits) {
+                let wire = request(&of(uid.as_str(), body));
+                assert!(wire.is_none_or(|wire| read_request(&wire, &limits).is_ok()));
+            }
+            if let Ok(Some(body)) = read_reply(input, &limits) {
+                let wire = reply(&body);
+                assert!(wire.is_none_or(|wire| matches!(read_reply(&wire, &limits), Ok(Some(_)))));
+            }
+        });
+    }
 }
