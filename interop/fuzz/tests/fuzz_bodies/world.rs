@@ -18,7 +18,9 @@ use engineio_server::{
 use fuzz::{PollLimit, pieces};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socketio_server::{Admin, Data, Server, ServerConfig, Socket};
+use socketio_server::{
+    Admin, Data, NamespaceRequest, NamespaceVerdict, Server, ServerConfig, Socket,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     runtime::Runtime,
@@ -87,7 +89,10 @@ impl World {
             let io =
                 Server::with_config(ServerConfig::default().connect_timeout(SHORT).engine(config));
             Admin::without_authentication().development(true).instrument(&io).unwrap();
-            io.of_regex("^/dynamic-[0-9]+$").unwrap();
+            io.of_fn(|request: NamespaceRequest| async move {
+                let known = request.name().starts_with("/dynamic-");
+                Ok(if known { NamespaceVerdict::Accept } else { NamespaceVerdict::Pass })
+            });
             io.on_connection(
                 |socket: Socket| async move { socket.join("room").map_err(Into::into) },
             );
