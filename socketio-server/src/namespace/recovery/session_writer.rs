@@ -117,6 +117,8 @@ impl SessionWriter {
             if let Err(error) = stored.await {
                 tracing::warn!(target: "socketio::namespace", nsp = %membership.nsp(), %error, "sessions of connected clients could not be stored");
                 sockets.iter().for_each(|socket| self.session_changed(socket));
+                // Sockets that have ended meanwhile must not wait for the store's recovery.
+                lock(&self.changed).retain(|socket| socket.strong_count() > 0);
                 return (false, true);
             }
         }
