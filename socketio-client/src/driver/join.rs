@@ -40,7 +40,8 @@ impl Driver {
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Event { nsp, id, args } => {
-                    if let Some(index) = self.find(&nsp).filter(|index| !self.is_leaving(*index)) {
+                    if let Some(index) = self.find(&nsp).filter(|index| self.expects_events(*index))
+                    {
                         let epoch = self.namespaces.get(index).map_or(0, |it| it.epoch);
                         self.note_offset(index, &args);
                         let event = Item::Event { id, args, epoch };
@@ -174,6 +175,7 @@ impl Driver {
             namespace.offset = None;
         }
         namespace.pid = pid;
+        namespace.withdrawn = false;
         // If the socket was disconnected meanwhile, the next round handles that.
         let Some(waiting) = namespace.slot.joined(sid, recovered) else { return };
         drop(state);
@@ -240,6 +242,15 @@ impl Driver {
         }
         self.add_waiting(index);
         self.set_reading();
+    }
+
+    /// Returns whether an event that arrives now belongs to the current join of the namespace.
+    fn expects_events(&self, index: usize) -> bool {
+        self.namespaces.get(index).is_some_and(|namespace| match namespace.phase {
+            Phase::Leaving { .. } => false,
+            Phase::Joined => true,
+            _ => !namespace.withdrawn,
+        })
     }
 
     /// Records the offset of an event, which is its last argument if the session can be recovered.

@@ -1,13 +1,18 @@
 //! Leaving namespaces: at the user's request, at the server's, or with the connection.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use socketio_parser::{Nsp, Output};
 
-use super::{Driver, Link, Phase, inbox::Item, link::Loss};
+use super::{
+    Driver, Link, Namespace, Phase,
+    inbox::{InboxLimit, Item},
+    link::Loss,
+};
 use crate::{
     engine::Order,
     error::{AckError, ConnectError, DisconnectReason},
@@ -35,18 +40,10 @@ impl Driver {
     pub(super) fn leave(&mut self, index: usize) {
         let Some(namespace) = self.namespaces.get_mut(index) else { return };
         let nsp = namespace.slot.nsp().clone();
-        let mut drops_events = false;
-        for items in [&mut namespace.early_events, &mut namespace.inbox] {
-            items.iter().filter(|it| it.is_event()).for_each(|it| {
-                self.inbox.remove(it);
-                drops_events = true;
-            });
-            items.retain(|it| !it.is_event());
-        }
-        if drops_events {
-            // The offset is behind these events, so a server that does not learn of the disconnect
-            // would recover the session without them.
-            (namespace.pid, namespace.offset) = (None, None);
+        if drop_events(&mut namespace.early_events, &mut self.inbox)
+            | drop_events(&mut namespace.inbox, &mut self.inbox)
+        {
+            namespace.forget_session();
         }
         let was_joined = matches!(namespace.phase, Phase::Joined);
         self.send_remaining(index);
@@ -77,6 +74,7 @@ impl Driver {
         let Some(namespace) = self.namespaces.get_mut(index) else { return };
         let nsp = namespace.slot.nsp().clone();
         if self.machine.disconnect(&nsp) {
+            namespace.withdrawn = true;
             namespace.phase = Phase::Delayed { until: after(REJOIN) };
             let config = self.shared.config();
             let order = Order::AfterConfirmation(config.close_timeout / 2);
@@ -111,6 +109,9 @@ impl Driver {
             let request = namespace.slot.request();
             let was_joined = matches!(namespace.phase, Phase::Joined);
             self.set_phase(index, Phase::NotJoined);
+            if let Some(namespace) = self.namespaces.get_mut(index) {
+                namespace.withdrawn = false;
+            }
             if left != Some(index) && request == Request::Open {
                 self.report_disconnect(index, loss.reason, description.clone());
             } else if was_joined {
@@ -140,6 +141,11 @@ impl Driver {
                 continue;
             }
             let leaving = self.is_leaving(index);
+            if let Some(namespace) = self.namespaces.get_mut(index)
+                && drop_events(&mut namespace.early_events, &mut self.inbox)
+            {
+                namespace.forget_session();
+            }
             self.withdraw(index);
             if leaving {
                 continue;
@@ -179,4 +185,25 @@ impl Driver {
             self.close_connection(DisconnectReason::ForcedClose, left);
         }
     }
+}
+
+impl Namespace {
+    /// Forgets the session whose events were dropped. Its offset is behind them, so a server that
+    /// does not learn of the disconnect would recover the session without them.
+    fn forget_session(&mut self) {
+        (self.pid, self.offset) = (None, None);
+    }
+}
+
+/// Removes events that no handler has started for. Returns whether there were any.
+fn drop_events(items: &mut VecDeque<Item>, inbox: &mut InboxLimit) -> bool {
+    let before = items.len();
+    items.retain(|item| {
+        let dropped = item.is_event();
+        if dropped {
+            inbox.remove(item);
+        }
+        !dropped
+    });
+    items.len() < before
 }

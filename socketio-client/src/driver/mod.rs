@@ -133,6 +133,9 @@ struct Namespace {
     /// Events that arrived before the namespace was granted. A server that recovers a session sends
     /// the missed events first.
     early_events: VecDeque<Item>,
+    /// Whether DISCONNECT was sent for an earlier CONNECT on this connection. Events that arrive
+    /// before the response to the current CONNECT belong to the earlier one.
+    withdrawn: bool,
     inbox: VecDeque<Item>,
     /// Whether the namespace is in [`Driver::waiting`].
     is_waiting: bool,
@@ -372,6 +375,7 @@ impl Namespace {
             slot,
             phase: Phase::NotJoined,
             early_events: Default::default(),
+            withdrawn: false,
             inbox: Default::default(),
             is_waiting: false,
             in_flight: 0,

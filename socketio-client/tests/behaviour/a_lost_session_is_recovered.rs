@@ -1,6 +1,12 @@
 //! Connection state recovery: missed events come first, and the session stays the same.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use proptest::{collection::vec, prelude::*};
 use socketio_client::{Binary, Data, EventName, Manager, Reconnection};
@@ -87,6 +93,44 @@ async fn a_disconnect_that_drops_missed_events_ends_the_session() {
     socket.open();
     // A recovered session would not contain the event again.
     assert_eq!(connects.next().await, "0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_a_connect_that_timed_out_belong_to_no_later_session() {
+    for arrives_early in [true, false] {
+        let (sender, mut connects) = log();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let network = Network::raw(move |message| {
+            let Some(connect) = message.filter(|message| message.starts_with('0')) else {
+                return Vec::new();
+            };
+            let _ = sender.send(connect.to_owned());
+            let missed = |n: u8| format!(r#"2["n",{n},"{n}"]"#).into();
+            match asked.fetch_add(1, Ordering::Relaxed) {
+                0 => vec![r#"0{"sid":"a","pid":"b"}"#.into(), missed(1)],
+                // The response to CONNECT comes too late.
+                1 if arrives_early => vec![missed(2)],
+                1 => Vec::new(),
+                // Another missed event was on its way when the client asked again.
+                _ => vec![missed(3), r#"0{"sid":"c","pid":"d"}"#.into(), missed(4)],
+            }
+        });
+        let socket = network.socket("/");
+        let (events, mut seen) = log();
+        socket.on("n", move |Data((n, _)): Data<(u32, String)>| {
+            let _ = events.send(n);
+            async {}
+        });
+        within(socket.connect()).await.unwrap();
+        assert_eq!(connects.next().await, "0");
+        assert_eq!(seen.next().await, 1);
+        network.cut();
+        assert_eq!(connects.next().await, r#"0{"pid":"b","offset":"1"}"#);
+        let again = connects.next().await;
+        assert_eq!(again, if arrives_early { "0" } else { r#"0{"pid":"b","offset":"1"}"# });
+        assert_eq!(seen.next().await, 4, "{arrives_early}");
+        assert!(seen.rest().is_empty());
+    }
 }
 
 #[tokio::test(start_paused = true)]
