@@ -143,7 +143,7 @@ fn measure(
 #[test]
 fn an_idle_websocket_client_is_small() {
     let each = measure(Transport::WebSocket, websocket);
-    assert!(each <= 6 * 1024, "{each} bytes");
+    assert!(each <= 6400, "{each} bytes");
 }
 
 #[test]
