@@ -105,7 +105,7 @@ async fn events_of_a_connect_that_timed_out_belong_to_no_later_session() {
                 return Vec::new();
             };
             let _ = sender.send(connect.to_owned());
-            let missed = |n: u8| format!(r#"2["n",{n},"{n}"]"#).into();
+            let missed = |n: u8| format!(r#"2["n",{n},"{n}"]"#);
             match asked.fetch_add(1, Ordering::Relaxed) {
                 0 => vec![r#"0{"sid":"a","pid":"b"}"#.into(), missed(1)],
                 // The response to CONNECT comes too late.
