@@ -95,6 +95,17 @@ impl NatsConfig {
     }
 
     /// Sets how nodes announce themselves (default: a heartbeat every 5 s, gone after 10 s).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_adapter::Heartbeats;
+    /// use socketio_adapter_nats::NatsConfig;
+    ///
+    /// fn change(config: NatsConfig) -> NatsConfig {
+    ///     let (interval, timeout) = (Duration::from_secs(2), Duration::from_secs(6));
+    ///     config.heartbeats(Heartbeats { interval, timeout })
+    /// }
+    /// ```
     pub fn heartbeats(mut self, heartbeats: Heartbeats) -> Self {
         self.heartbeats = heartbeats;
         self
@@ -107,6 +118,14 @@ impl NatsConfig {
     /// The cost: an event waits until JetStream has stored it, and *every* node reads all events of
     /// its namespaces, whatever their rooms. Requests, replies and volatile events still travel
     /// over core NATS.
+    ///
+    /// ```
+    /// use socketio_adapter_nats::{JetStream, NatsConfig};
+    ///
+    /// fn change(config: NatsConfig) -> NatsConfig {
+    ///     config.connection_state_recovery(JetStream::default())
+    /// }
+    /// ```
     pub fn connection_state_recovery(mut self, jetstream: JetStream) -> Self {
         self.recovery = Some(jetstream);
         self

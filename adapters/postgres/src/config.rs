@@ -67,6 +67,17 @@ impl PostgresConfig {
 
     /// Connects over TLS with a connector of `tokio-postgres-rustls`, `postgres-native-tls` or your
     /// own (default: no TLS). `sslmode` in the database configuration says whether TLS is required.
+    ///
+    /// ```
+    /// use socketio_adapter_postgres::PostgresConfig;
+    /// use tokio_postgres_rustls::MakeRustlsConnect;
+    /// use tokio_rustls::rustls::ClientConfig;
+    ///
+    /// # fn example(tls: ClientConfig) -> Result<(), Box<dyn std::error::Error>> {
+    /// let database = "host=db.example user=chat sslmode=require".parse()?;
+    /// let config = PostgresConfig::new(database).tls(MakeRustlsConnect::new(tls));
+    /// # Ok(()) }
+    /// ```
     pub fn tls<T>(mut self, tls: T) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
@@ -172,6 +183,17 @@ impl PostgresConfig {
     }
 
     /// Sets how nodes announce themselves (default: a heartbeat every 5 s, gone after 10 s).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use socketio_adapter::Heartbeats;
+    /// use socketio_adapter_postgres::PostgresConfig;
+    ///
+    /// let (interval, timeout) = (Duration::from_secs(2), Duration::from_secs(6));
+    /// let config = PostgresConfig::new("host=localhost user=chat".parse()?)
+    ///     .heartbeats(Heartbeats { interval, timeout });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn heartbeats(mut self, heartbeats: Heartbeats) -> Self {
         self.heartbeats = heartbeats;
         self

@@ -58,6 +58,14 @@ macro_rules! common {
     () => {
         /// Sets how long one attempt to connect may take (default 2 s). Attempts repeat forever, at
         /// most one second apart.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// let options = RedisAdapter::classic("redis://127.0.0.1")
+        ///     .connection_timeout(Duration::from_secs(5));
+        /// ```
         pub fn connection_timeout(mut self, value: std::time::Duration) -> Self {
             self.common.connection_timeout = value;
             self
@@ -65,6 +73,14 @@ macro_rules! common {
 
         /// Sets how long a response of Redis may take (default 2 s). When exceeded, the message is
         /// reported as lost, although it may still arrive, and the adapter reconnects.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// let options =
+        ///     RedisAdapter::classic("redis://127.0.0.1").response_timeout(Duration::from_secs(5));
+        /// ```
         pub fn response_timeout(mut self, value: std::time::Duration) -> Self {
             self.common.response_timeout = value;
             self
@@ -72,6 +88,12 @@ macro_rules! common {
 
         /// Sets the maximum size of a received message in bytes (default 10 000 000). Larger
         /// messages are counted and dropped undecoded.
+        ///
+        /// ```
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// let options = RedisAdapter::classic("redis://127.0.0.1").max_message_bytes(1_000_000);
+        /// ```
         pub fn max_message_bytes(mut self, value: usize) -> Self {
             self.common.max_message_bytes = value;
             self
@@ -79,6 +101,16 @@ macro_rules! common {
 
         /// Trusts the authorities of these PEM certificates instead of those of the system. For
         /// `rediss://` addresses; needs the feature `tls`.
+        ///
+        /// ```
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// # fn example() -> std::io::Result<()> {
+        /// let authorities = std::fs::read("authorities.pem")?;
+        /// let options =
+        ///     RedisAdapter::classic("rediss://redis.example").root_certificates(authorities);
+        /// # Ok(()) }
+        /// ```
         #[cfg(feature = "tls")]
         pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
             self.common.certificates().root_cert = Some(pem.into());
@@ -87,6 +119,16 @@ macro_rules! common {
 
         /// Sets a client certificate with its key, both in PEM (default: none). For `rediss://`
         /// addresses; needs the feature `tls`.
+        ///
+        /// ```
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// # fn example() -> std::io::Result<()> {
+        /// let (certificate, key) = (std::fs::read("client.pem")?, std::fs::read("client.key")?);
+        /// let options =
+        ///     RedisAdapter::classic("rediss://redis.example").client_certificate(certificate, key);
+        /// # Ok(()) }
+        /// ```
         #[cfg(feature = "tls")]
         pub fn client_certificate(
             mut self,

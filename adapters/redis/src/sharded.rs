@@ -57,8 +57,21 @@ impl Sharded {
 
     options! {
         /// Sets the prefix of channels (default `socket.io`).
+        ///
+        /// ```
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// let options = RedisAdapter::sharded("redis://127.0.0.1").channel_prefix("chat");
+        /// ```
         channel_prefix: String;
         /// Sets which rooms have a channel of their own (default [`SubscriptionMode::Dynamic`]).
+        ///
+        /// ```
+        /// use socketio_adapter_redis::{RedisAdapter, SubscriptionMode};
+        ///
+        /// let options =
+        ///     RedisAdapter::sharded("redis://127.0.0.1").subscription_mode(SubscriptionMode::Static);
+        /// ```
         subscription_mode: SubscriptionMode;
     }
 

@@ -40,9 +40,22 @@ impl Classic {
 
     options! {
         /// Sets the prefix of channels (default `socket.io`).
+        ///
+        /// ```
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// let options = RedisAdapter::classic("redis://127.0.0.1").key("chat");
+        /// ```
         key: String;
         /// Sets whether replies go to a channel of the requesting node, instead of one that all
         /// nodes read (default no). Every node listens to both.
+        ///
+        /// ```
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// let options =
+        ///     RedisAdapter::classic("redis://127.0.0.1").publish_on_specific_response_channel(true);
+        /// ```
         publish_on_specific_response_channel: bool;
     }
 

@@ -69,27 +69,84 @@ impl Streams {
 
     options! {
         /// Sets the name of the stream (default `socket.io`).
+        ///
+        /// ```
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// let options = RedisAdapter::streams("redis://127.0.0.1").stream_name("chat");
+        /// ```
         stream_name: String;
         /// Sets over how many streams the namespaces are spread, by a hash of their names (default
         /// 1). If the hash of a namespace is negative, Node's servers write to its stream but never
         /// read it.
+        ///
+        /// ```
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// let options = RedisAdapter::streams("redis://127.0.0.1").stream_count(4_u16);
+        /// ```
         stream_count: u16;
         /// Sets the prefix of the channels for requests (default `socket.io`).
+        ///
+        /// ```
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// let options = RedisAdapter::streams("redis://127.0.0.1").channel_prefix("chat");
+        /// ```
         channel_prefix: String;
         /// Sets whether requests use sharded pub/sub (default no). Needs Redis 7 or newer.
+        ///
+        /// ```
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// let options = RedisAdapter::streams("redis://127.0.0.1").use_sharded_pub_sub(true);
+        /// ```
         use_sharded_pub_sub: bool;
         /// Sets about how many entries a stream keeps (default 10 000). Sessions can be recovered
         /// as long as their last event is kept.
+        ///
+        /// ```
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// let options = RedisAdapter::streams("redis://127.0.0.1").max_len(100_000_u64);
+        /// ```
         max_len: u64;
         /// Sets how many entries are read at once (default 100).
+        ///
+        /// ```
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// let options = RedisAdapter::streams("redis://127.0.0.1").read_count(500_u32);
+        /// ```
         read_count: u32;
         /// Sets how long one read waits for entries (default 5 s). Entries are delivered at once in
         /// any case. The reader has a connection of its own.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// let options =
+        ///     RedisAdapter::streams("redis://127.0.0.1").block_time(Duration::from_secs(1));
+        /// ```
         block_time: Duration;
         /// Sets the prefix of the keys of sessions (default `sio:session:`).
+        ///
+        /// ```
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// let options =
+        ///     RedisAdapter::streams("redis://127.0.0.1").session_key_prefix("chat:session:");
+        /// ```
         session_key_prefix: String;
         /// Sets whether no message contains binary (default no). The adapter then does not search
         /// for it, and any binary becomes `null`.
+        ///
+        /// ```
+        /// use socketio_adapter_redis::RedisAdapter;
+        ///
+        /// let options = RedisAdapter::streams("redis://127.0.0.1").only_plaintext(true);
+        /// ```
         only_plaintext: bool;
     }
 
