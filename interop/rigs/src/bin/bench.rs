@@ -2,7 +2,7 @@
 //!
 //! Environment variables: `PORT` (3000), `PING_INTERVAL` (25000 ms), `PING_TIMEOUT` (20000 ms),
 //! `RUNTIME` (`multi`, or `current` for one thread), `RAW=1` (`echo` and `ack` return their
-//! arguments undecoded), `TYPED=1` (they decode a struct), `TUNED=1` (one thread, and `TYPED=1`),
+//! arguments undecoded), `TYPED=1` (they decode a struct), `TUNED=1` (one thread, and `TYPED=1` unless it is set),
 //! `DEFLATE=1` (WebSocket messages may be compressed).
 
 use std::{env, process::ExitCode, time::Duration};
@@ -71,7 +71,7 @@ fn declare(io: &Server) {
             Ok(())
         });
         io.on("ack", |args: Args| async move { args });
-    } else if ["TYPED", "TUNED"].iter().any(|name| env::var(name).is_ok_and(|it| it == "1")) {
+    } else if env::var("TYPED").or_else(|_| env::var("TUNED")).is_ok_and(|value| value == "1") {
         io.on("echo", |socket: Socket, Data(message): Data<Message>| async move {
             socket.emit("echo", &message)?;
             Ok(())
