@@ -24,7 +24,7 @@ thread_local! {
 
 /// Runs a body on every seed, then on `rounds` mutations of seeds from a fixed generator.
 ///
-/// If the environment variable `FUZZ_SECONDS` is set, runs it for so many seconds instead, on
+/// If the environment variable `FUZZ_SECONDS` is set, the body runs for that many seconds, on
 /// mutations from a random generator. Prints the number of executions and their rate.
 ///
 /// # Panics
