@@ -153,7 +153,7 @@ async fn a_node_that_reached_a_standby_receives_again_after_its_promotion() {
     let one = Node::join(adapter(&engine), "/", "one").await;
     let two = Node::join(adapter(&engine), "/", "two").await;
     let admin = connect_directly(&engine).await;
-    admin.batch_execute("COPY (SELECT 1) TO PROGRAM 'touch standby.signal'").await.unwrap();
+    admin.batch_execute("COPY (SELECT 1) TO PROGRAM 'cat > standby.signal'").await.unwrap();
     engine.restart().unwrap();
     let admin = connect_directly(&engine).await;
     let refused = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN %'";
