@@ -62,8 +62,10 @@ impl Step {
         };
         let mut line = format!("{:<9}{verdict} ({:.1} s)", self.name, self.took.as_secs_f64());
         for note in notes {
-            line.push_str("\n         ");
-            line.push_str(note);
+            for text in note.lines() {
+                line.push_str("\n         ");
+                line.push_str(text);
+            }
         }
         line
     }

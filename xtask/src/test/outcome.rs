@@ -16,7 +16,7 @@ pub(super) struct Suite {
 pub(super) struct Outcome {
     pub(super) passed: u64,
     pub(super) failed: u64,
-    /// The names of the failed tests, or the reason why the step was not run.
+    /// The names and messages of the failed tests, or the reason why the step was not run.
     pub(super) notes: Vec<String>,
 }
 

@@ -109,7 +109,8 @@ async fn a_malformed_session_restores_nothing() {
     for payload in [&b""[..], b"\xff", &[0xff; 100], &[b'x'; 500_000]] {
         // The acknowledgment says that the stream has the message; a flush only says that the server
         // has it.
-        let stored = sessions.publish("socketio.session.UA", payload.to_vec().into()).await.unwrap();
+        let stored =
+            sessions.publish("socketio.session.UA", payload.to_vec().into()).await.unwrap();
         stored.await.unwrap();
         assert!(one.store().take("P", &offset).await.is_err());
     }
