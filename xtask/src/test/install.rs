@@ -10,13 +10,14 @@ use crate::process;
 use crate::workspace::Workspace;
 
 /// Engines, proxies and the reader of metrics, each with its Debian package.
-const ENGINES: [(&str, &str); 7] = [
+const ENGINES: [(&str, &str); 8] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("postgres", "postgresql"),
     ("nats-server", "nats-server"),
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
+    ("caddy", "caddy"),
     ("prometheus", "prometheus"),
 ];
 /// The browsers and what drives them: the variable for each program, its usual names, its Debian package.

@@ -77,7 +77,9 @@ pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     node.env("SCALED_CHAT_PROGRAM", programs.example("scaled_chat"));
     node.env("RELEASES", older_releases(workspace)?);
     node.env("SECANTUSD", python::secantusdb(workspace)?);
-    node.env("NGINX_SERVER", installed("nginx")?).env("HAPROXY_SERVER", installed("haproxy")?);
+    for proxy in ["nginx", "haproxy", "caddy"] {
+        node.env(format!("{}_SERVER", proxy.to_uppercase()), installed(proxy)?);
+    }
     run(3, &folder, "cluster", &mut node)
 }
 
