@@ -48,9 +48,9 @@ struct Forms {
     compressed: OnceLock<(u8, Option<Bytes>)>,
 }
 
-/// A frame as a server writes it to a WebSocket: `header`, then `body`.
+/// A frame as a server writes it to a WebSocket or a WebTransport stream: `header`, then `body`.
 #[derive(Clone, Debug)]
-pub struct WebSocketFrame {
+pub struct WireFrame {
     header: [u8; HEADROOM + 1],
     header_len: u8,
     /// The bytes after the header. For a text packet they already contain the header, and
@@ -58,10 +58,20 @@ pub struct WebSocketFrame {
     pub body: Bytes,
 }
 
-impl WebSocketFrame {
+impl WireFrame {
     /// Wraps bytes that already are a complete WebSocket frame, such as a pong or a close frame.
     pub fn raw(body: Bytes) -> Self {
         Self { header: [0; HEADROOM + 1], header_len: 0, body }
+    }
+
+    /// A frame with this header, of which the first 11 bytes count.
+    pub(crate) fn new(header: &[u8], body: Bytes) -> Self {
+        let mut this = Self::raw(body);
+        for (target, byte) in this.header.iter_mut().zip(header) {
+            *target = *byte;
+            this.header_len += 1;
+        }
+        this
     }
 
     /// The bytes to write before `body`. Empty if `body` already begins with them.
@@ -136,17 +146,17 @@ impl Frame {
     }
 
     /// The unmasked WebSocket frame (RFC 6455 section 5.2) that a server sends.
-    pub fn websocket(&self, revision: Revision) -> WebSocketFrame {
+    pub fn websocket(&self, revision: Revision) -> WireFrame {
         self.clone().into_websocket(revision)
     }
 
     /// Like [`websocket`](Self::websocket), but passes the buffer on.
-    pub fn into_websocket(self, revision: Revision) -> WebSocketFrame {
+    pub fn into_websocket(self, revision: Revision) -> WireFrame {
         let mut body = self.body;
         if !self.binary {
             // In contrast to a slice, this makes no second reference.
             body.advance(HEADROOM - header_len(body.len() - HEADROOM));
-            return WebSocketFrame::raw(body);
+            return WireFrame::raw(body);
         }
         let prefix = usize::from(revision == Revision::V3);
         let mut header = [0; HEADROOM + 1];
@@ -156,20 +166,20 @@ impl Frame {
         if let Some(prefix) = header.get_mut(len) {
             *prefix = PacketType::Message as u8;
         }
-        WebSocketFrame { header, header_len: (len + prefix) as u8, body }
+        WireFrame { header, header_len: (len + prefix) as u8, body }
     }
 
     /// The WebSocket frame for a client that accepts only text (`b64`). Binary data is encoded as
     /// in [`polling_text`](Self::polling_text); a text packet is the same as in
     /// [`websocket`](Self::websocket).
-    pub fn websocket_text(&self, revision: Revision) -> WebSocketFrame {
+    pub fn websocket_text(&self, revision: Revision) -> WireFrame {
         if !self.is_binary() {
             return self.websocket(revision);
         }
         let body = self.polling_text(revision);
         let mut header = [0; HEADROOM + 1];
         let len = write_header(&mut header, TEXT, body.len());
-        WebSocketFrame { header, header_len: len as u8, body }
+        WireFrame { header, header_len: len as u8, body }
     }
 
     /// The packet as text for a polling payload without raw binary. Binary data becomes `b` and

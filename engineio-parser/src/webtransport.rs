@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
     error::FramingError,
-    frame::Frame,
+    frame::{Frame, WireFrame},
     packet::{Packet, Revision},
     websocket::{read_length, write_length},
 };
@@ -61,6 +61,12 @@ pub fn encode(frame: &Frame) -> (Header, Bytes) {
     (header(packet.len(), binary), packet)
 }
 
+/// Like [`encode`], as one value.
+pub fn wire_frame(frame: &Frame) -> WireFrame {
+    let (header, packet) = encode(frame);
+    WireFrame::new(header.as_ref(), packet)
+}
+
 /// Decodes packets from a stream that arrives in chunks of any size.
 ///
 /// Memory is bounded by `max_payload` and the largest chunk, provided that after each
@@ -88,6 +94,17 @@ impl Decoder {
     /// Creates a decoder that accepts packets of up to `max_payload` bytes.
     pub fn new(max_payload: u64) -> Self {
         Self { max_payload, buffer: BytesMut::new(), failed: false }
+    }
+
+    /// Sets the limit for packets whose header is decoded from now on. Serves a server that expects
+    /// a small first packet.
+    pub fn set_max_payload(&mut self, max_payload: u64) {
+        self.max_payload = max_payload;
+    }
+
+    /// The number of bytes that were pushed and not decoded yet.
+    pub fn buffered(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Appends a chunk of the stream. After an error the chunk is dropped.

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use bytes::Bytes;
 use engineio_parser::{
     Frame, Revision, WebSocketError,
-    frame::WebSocketFrame,
+    frame::WireFrame,
     internal::compressed,
     websocket::{self, BINARY, COMPRESSED, TEXT},
 };
@@ -53,7 +53,7 @@ impl Deflate {
         frame: &Frame,
         revision: Revision,
         b64: bool,
-    ) -> Option<WebSocketFrame> {
+    ) -> Option<WireFrame> {
         if !frame.may_compress() || frame.len() < self.parameters.threshold {
             return None;
         }
@@ -71,7 +71,7 @@ impl Deflate {
                 }
             }
         };
-        compressed.map(WebSocketFrame::raw)
+        compressed.map(WireFrame::raw)
     }
 
     fn encode(&mut self, first: u8, parts: &[&[u8]]) -> Option<Bytes> {

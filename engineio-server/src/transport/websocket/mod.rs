@@ -11,7 +11,6 @@ mod undecoded;
 pub(crate) mod write;
 
 use std::{
-    cell::RefCell,
     future::{Future, poll_fn},
     io, mem,
     pin::{Pin, pin},
@@ -22,7 +21,7 @@ use std::{
 use bytes::Bytes;
 use engineio_parser::{
     Frame, Revision, Transport,
-    frame::WebSocketFrame,
+    frame::WireFrame,
     session::{Input, Loss},
     websocket::Incoming,
 };
@@ -42,20 +41,14 @@ use self::no_deflate as deflate;
 use self::{
     deflate::{Deflate, Inflate},
     read::Reader,
-    undecoded::{MAX_UNDECODED, Undecoded},
+    undecoded::Undecoded,
     write::Writer,
 };
+use super::{MAX_UNDECODED, PeerStatus, READ_BUFFER, READ_SIZE};
 use crate::{stall::StallGuard, stats::RefusedCounters, turn::Turn};
-
-/// How many bytes are read at once. Each thread has one buffer, which all connections share.
-const READ_SIZE: usize = 64 * 1024;
 
 /// How many bytes are compressed before they are written.
 const COMPRESSION_BATCH: usize = 64 * 1024;
-
-thread_local! {
-    static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// An accepted WebSocket.
 pub(crate) struct WebSocket {
@@ -72,17 +65,6 @@ pub(crate) struct WebSocket {
     revision: Revision,
     /// The client can only read text.
     b64: bool,
-}
-
-/// Information about a peer whose messages are not read.
-#[derive(Debug, Default)]
-pub(crate) struct PeerStatus {
-    /// Bytes arrived.
-    pub(crate) heard: bool,
-    /// The buffer is full, so pongs cannot be seen. On some streams, neither can the end.
-    pub(crate) buffer_full: bool,
-    /// Set if the peer is disconnected.
-    pub(crate) lost: Option<Loss>,
 }
 
 struct Compressor {
@@ -124,8 +106,7 @@ impl WebSocket {
         Self { io, undecoded, ended: false, reader, writer, compressor, revision, b64 }
     }
 
-    /// Reads once and appends the decoded packets to `inputs`, within the limits of the turn.
-    /// Pending if nothing has arrived.
+    /// See [`MessageTransport::poll_read`](super::MessageTransport::poll_read).
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -154,9 +135,7 @@ impl WebSocket {
         })
     }
 
-    /// Checks whether the peer is connected while its messages are not read. Received bytes are
-    /// stored undecoded, up to a limit. When the limit is reached ([`PeerStatus::buffer_full`]),
-    /// only the end of the connection can be noticed, and only by calling this again after a while.
+    /// See [`MessageTransport::poll_watch`](super::MessageTransport::poll_watch).
     pub(crate) fn poll_watch(&mut self, cx: &mut Context<'_>) -> PeerStatus {
         let mut status = PeerStatus::default();
         if self.ended {
@@ -190,8 +169,7 @@ impl WebSocket {
         status
     }
 
-    /// Returns whether something waits that arrived since the last call: bytes, more than may be
-    /// stored, or the end of the connection. The next read reports the end again.
+    /// See [`MessageTransport::poll_arrived`](super::MessageTransport::poll_arrived).
     pub(crate) fn poll_arrived(&mut self, cx: &mut Context<'_>) -> bool {
         let status = self.poll_watch(cx);
         self.ended = false;
@@ -258,8 +236,7 @@ impl WebSocket {
         self.writer.is_empty()
     }
 
-    /// Returns whether the writer has enough for one batch. Further frames stay in the session,
-    /// where they count as queued.
+    /// See [`MessageTransport::is_full`](super::MessageTransport::is_full).
     pub(crate) fn is_full(&self) -> bool {
         match &self.compressor {
             Some(compressor) => {
@@ -332,7 +309,7 @@ impl WebSocket {
 }
 
 /// Encodes a frame without compression.
-fn plain(frame: Frame, revision: Revision, b64: bool) -> WebSocketFrame {
+fn plain(frame: Frame, revision: Revision, b64: bool) -> WireFrame {
     if b64 { frame.websocket_text(revision) } else { frame.into_websocket(revision) }
 }
 

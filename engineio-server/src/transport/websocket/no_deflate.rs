@@ -1,6 +1,6 @@
 //! Replaces compression if it is not compiled in. These types have no values.
 
-use engineio_parser::{Frame, Revision, frame::WebSocketFrame};
+use engineio_parser::{Frame, Revision, frame::WireFrame};
 
 use super::read::ReadError;
 
@@ -15,7 +15,7 @@ impl Deflate {
         Self(never)
     }
 
-    pub(crate) fn compress(&mut self, _: &Frame, _: Revision, _: bool) -> Option<WebSocketFrame> {
+    pub(crate) fn compress(&mut self, _: &Frame, _: Revision, _: bool) -> Option<WireFrame> {
         match self.0 {}
     }
 }

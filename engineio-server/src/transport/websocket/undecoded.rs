@@ -1,7 +1,6 @@
 //! Bytes that were read but not decoded yet.
 
-/// Maximum number of undecoded bytes of a WebSocket whose reading is paused.
-pub(super) const MAX_UNDECODED: usize = 64 * 1024;
+use super::MAX_UNDECODED;
 
 /// Undecoded bytes of a stream. The turn that read them had reached its limits, or reading is
 /// paused and the bytes were read only to check whether the peer is connected.

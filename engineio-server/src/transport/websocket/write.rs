@@ -10,7 +10,7 @@ use std::{
 };
 
 use engineio_parser::{
-    frame::WebSocketFrame,
+    frame::WireFrame,
     websocket::{CLOSE, PONG, encode},
 };
 use tokio::io::AsyncWrite;
@@ -24,7 +24,7 @@ const MAX_COPIED_FRAME: usize = 512;
 
 thread_local! {
     /// An empty queue that has memory. An idle connection has a queue without memory.
-    static SPARE: Cell<VecDeque<WebSocketFrame>> = const { Cell::new(VecDeque::new()) };
+    static SPARE: Cell<VecDeque<WireFrame>> = const { Cell::new(VecDeque::new()) };
     /// The buffer for copied frames, which all connections of a thread share.
     static COPIED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
@@ -32,7 +32,7 @@ thread_local! {
 /// Frames that were taken from the session but not yet accepted by the kernel.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
-    frames: VecDeque<WebSocketFrame>,
+    frames: VecDeque<WireFrame>,
     /// How many bytes of the first frame are written.
     written: usize,
     bytes: usize,
@@ -64,7 +64,7 @@ impl Writer {
         frames >= BATCH || bytes >= 256 * 1024
     }
 
-    pub(crate) fn push(&mut self, frame: WebSocketFrame) {
+    pub(crate) fn push(&mut self, frame: WireFrame) {
         if self.closing {
             return;
         }
@@ -76,7 +76,7 @@ impl Writer {
     }
 
     pub(crate) fn push_pong(&mut self, payload: &[u8]) {
-        self.push(WebSocketFrame::raw(encode(PONG, None, payload).into()));
+        self.push(WireFrame::raw(encode(PONG, None, payload).into()));
     }
 
     /// Pushes a close frame. `None` omits the code, as Node does for a normal close. Frames pushed
@@ -84,7 +84,7 @@ impl Writer {
     pub(crate) fn push_close(&mut self, code: Option<u16>) {
         let code = code.map(u16::to_be_bytes);
         let payload = code.as_ref().map_or(&[][..], |code| code);
-        self.push(WebSocketFrame::raw(encode(CLOSE, None, payload).into()));
+        self.push(WireFrame::raw(encode(CLOSE, None, payload).into()));
         self.closing = true;
     }
 
