@@ -21,7 +21,7 @@ use crate::{
     reading::ReadingMode,
     registry::ActiveGuard,
     shared::{Handle, Message, Shared, now, wake},
-    transport::websocket::WebSocket,
+    transport::MessageTransport,
     turn::Turn,
 };
 
@@ -82,8 +82,8 @@ pub struct Connection {
     handle: Handle,
     registry: ActiveGuard,
     /// Boxed, because most sessions have at most one of the two.
-    websocket: Option<Box<WebSocket>>,
-    probe: Option<Box<WebSocket>>,
+    transport: Option<Box<MessageTransport>>,
+    probe: Option<Box<MessageTransport>>,
     /// Fires at the earliest deadline known when it was last set. It is not moved when that
     /// deadline moves back, so that messages need not touch the timer. When it fires, it is set to
     /// the current deadline.
@@ -104,13 +104,13 @@ impl Connection {
     pub(crate) fn new(
         registry: ActiveGuard,
         shared: Arc<Shared>,
-        websocket: Option<Box<WebSocket>>,
+        transport: Option<Box<MessageTransport>>,
     ) -> Self {
         let turn = Turn::new(&registry.config.turn);
         Self {
             handle: Handle(shared),
             registry,
-            websocket,
+            transport,
             probe: None,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
@@ -264,7 +264,7 @@ impl Connection {
     /// the application has not handled the former messages. Decodes nothing, so that no more
     /// messages wait for the application.
     fn listen(&mut self, cx: &mut Context<'_>) {
-        let arrived = self.websocket.as_mut().is_some_and(|websocket| websocket.poll_arrived(cx));
+        let arrived = self.transport.as_mut().is_some_and(|transport| transport.poll_arrived(cx));
         let state = &mut *self.handle.0.lock();
         // A POST that waits may contain the pong.
         if arrived || state.undelivered && state.push.is_some() {
@@ -301,7 +301,7 @@ impl Connection {
                     let poll = state.poll_to_wake();
                     drop(state);
                     wake(poll);
-                    if let Some(former) = mem::replace(&mut self.websocket, self.probe.take()) {
+                    if let Some(former) = mem::replace(&mut self.transport, self.probe.take()) {
                         former.end(self.registry.config.linger, self.registry.clone());
                     }
                     return Some(Event::Upgraded(transport));
@@ -328,8 +328,7 @@ impl Connection {
                         && !self.turn.is_out_of_messages()
                         && mem::take(&mut state.undelivered);
                     let push = if delivered { state.push.take() } else { None };
-                    let (websocket, probe) = (&mut self.websocket, &mut self.probe);
-                    let (poll, ready) = state.fill_writers(websocket, probe);
+                    let (poll, ready) = state.fill_writers(&mut self.transport, &mut self.probe);
                     drop(state);
                     wake(push);
                     wake(poll);
@@ -343,18 +342,18 @@ impl Connection {
     /// Writes to the transports until they accept no more.
     fn flush(&mut self, cx: &mut Context<'_>) {
         let was_blocked = mem::take(&mut self.blocked);
-        for websocket in [&mut self.websocket, &mut self.probe].into_iter().flatten() {
-            let before = websocket.unwritten();
-            match websocket.poll_flush(cx, &mut self.turn) {
+        for transport in [&mut self.transport, &mut self.probe].into_iter().flatten() {
+            let before = transport.unwritten();
+            match transport.poll_flush(cx, &mut self.turn) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => {
-                    let lost = Input::Lost(Transport::WebSocket, Loss::Failed);
+                    let lost = Input::Lost(transport.kind(), Loss::Failed);
                     let _ = self.handle.0.lock().session.handle_input(now(), lost);
                 }
                 Poll::Pending => self.blocked = true,
             }
             // The kernel accepts data again, so the client reads.
-            if was_blocked && !self.reading.is_open() && websocket.unwritten() < before {
+            if was_blocked && !self.reading.is_open() && transport.unwritten() < before {
                 self.handle.0.lock().session.heard(now());
             }
         }
@@ -370,8 +369,8 @@ impl Connection {
         let mut ready = false;
         let mut inputs = INPUTS.take();
         let refused = &self.registry.counters.refused;
-        for websocket in [&mut self.websocket, &mut self.probe].into_iter().flatten() {
-            ready |= websocket.poll_read(cx, &mut inputs, &mut self.turn, refused).is_ready();
+        for transport in [&mut self.transport, &mut self.probe].into_iter().flatten() {
+            ready |= transport.poll_read(cx, &mut inputs, &mut self.turn, refused).is_ready();
         }
         if !inputs.is_empty() {
             let now = now();
@@ -394,24 +393,22 @@ impl Connection {
             return true;
         }
         let (mut heard, mut full) = (false, false);
-        let mut lost = Vec::new();
-        if let Some(websocket) = &mut self.websocket {
-            let status = websocket.poll_watch(cx);
-            heard |= status.heard;
-            full |= status.buffer_full;
-            lost.extend(status.lost);
+        let mut lost = None;
+        if let Some(transport) = &mut self.transport {
+            let status = transport.poll_watch(cx);
+            (heard, full) = (status.heard, status.buffer_full);
+            lost = status.lost.map(|loss| Input::Lost(transport.kind(), loss));
         }
         let changed =
-            mem::replace(&mut self.reading.undecoded_full, full) != full || !lost.is_empty();
-        if heard || !lost.is_empty() {
+            mem::replace(&mut self.reading.undecoded_full, full) != full || lost.is_some();
+        if heard || lost.is_some() {
             let now = now();
             let mut state = self.handle.0.lock();
             // Data from a client that does not read is not a sign of life: it cannot answer pings.
             if heard && !self.blocked {
                 state.session.heard(now);
             }
-            for loss in lost {
-                let lost = Input::Lost(Transport::WebSocket, loss);
+            if let Some(lost) = lost {
                 let _ = state.session.handle_input(now, lost);
             }
         }
@@ -451,9 +448,9 @@ impl Connection {
         let timeout = {
             let mut state = self.handle.0.lock();
             let session = &state.session;
+            let transport = self.transport.as_ref().or(self.probe.as_ref());
             let transmit = !self.blocked
-                && (self.websocket.is_some() || self.probe.is_some())
-                && session.has_transmit(Transport::WebSocket);
+                && transport.is_some_and(|transport| session.has_transmit(transport.kind()));
             let reading = self.reading.of(session);
             let output = session.has_output() && (reading == Reading::Open || session.is_closed());
             if transmit
@@ -491,11 +488,10 @@ impl Connection {
         self.handle.authenticated();
         let (arriving, wakers) = {
             let mut state = self.handle.0.lock();
-            if let Some(websocket) = &mut self.websocket {
-                while let Some(frame) =
-                    state.session.poll_transmit(Transport::WebSocket, usize::MAX)
-                {
-                    websocket.send(frame);
+            if let Some(transport) = &mut self.transport {
+                let kind = transport.kind();
+                while let Some(frame) = state.session.poll_transmit(kind, usize::MAX) {
+                    transport.send(frame);
                 }
             }
             let ready = mem::take(&mut state.ready).into_iter();
@@ -504,9 +500,9 @@ impl Connection {
             (state.arriving.take(), ready.chain(requests.into_iter().flatten()))
         };
         wakers.for_each(Waker::wake);
-        let transports = [self.websocket.take(), self.probe.take(), arriving];
-        for websocket in transports.into_iter().flatten() {
-            websocket.end(self.registry.config.linger, self.registry.clone());
+        let transports = [self.transport.take(), self.probe.take(), arriving];
+        for transport in transports.into_iter().flatten() {
+            transport.end(self.registry.config.linger, self.registry.clone());
         }
     }
 }

@@ -1,5 +1,8 @@
 //! The engine, which turns HTTP requests into sessions.
 
+#[cfg(feature = "webtransport")]
+pub(crate) mod webtransport;
+
 use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -31,6 +34,8 @@ use crate::{
     shared::{Handle, Shared, now},
     stats::Stats,
     transport::{
+        MessageTransport,
+        jsonp::Jsonp,
         polling,
         websocket::{Parameters, WebSocket},
     },
@@ -253,25 +258,22 @@ impl Engine {
         B::Data: Send,
     {
         let mut effects = Effects::default();
-        let response = {
-            let mut respond = pin!(self.respond(request, &mut effects));
-            poll_fn(|cx| {
-                let polled = catch_unwind(AssertUnwindSafe(|| respond.as_mut().poll(cx)));
-                polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
-            })
-            .await
-        };
+        let response = catch_panic(self.respond(request, &mut effects)).await;
         if let Some(upgrade) = effects.upgrade.filter(|_| response.is_some()) {
             tokio::spawn(upgrade);
         }
         response.unwrap_or_else(|| {
-            tracing::error!(target: "engineio::engine", "a hook panicked");
-            self.0.registry.counters.refused.hook_panicked.one();
+            self.count_panic();
             if let Some(shared) = effects.session {
                 Handle(shared).close(Unsent::Discard);
             }
             empty(StatusCode::INTERNAL_SERVER_ERROR)
         })
+    }
+
+    fn count_panic(&self) {
+        tracing::error!(target: "engineio::engine", "a hook panicked");
+        self.0.registry.counters.refused.hook_panicked.one();
     }
 
     /// Answers one request. Stores in `effects` what depends on whether a hook panics.
@@ -332,22 +334,8 @@ impl Engine {
     {
         let config = &self.0.registry.config;
         match classify(parts, config)? {
-            request::Request::Open { .. } if self.0.registry.is_closed() => {
-                Err(RequestError::ShuttingDown.into())
-            }
             request::Request::Open { transport, revision, b64, jsonp } => {
-                let handshake = Handshake::new(
-                    parts,
-                    config.proxies.as_ref(),
-                    config.hooks.peer_addr.as_deref(),
-                );
-                let slot = check_limits(&handshake, &self.0.registry)?;
-                let handshake = admit(handshake, config).await?;
-                let revision = revision.ok_or(RequestError::UnsupportedVersion)?;
-                let sid = session_id(&handshake, &self.0.registry).await?;
-                let handshake = handshake.trimmed(&config.extensions, config.max_kept_head);
-                let parameters =
-                    SessionParameters { sid, handshake, revision, b64, transport, jsonp, slot };
+                let parameters = self.prepare(parts, transport, revision, b64, jsonp).await?;
                 let mut response = if transport == Transport::Polling {
                     self.open_polling(parts, parameters, effects).await?
                 } else {
@@ -389,6 +377,30 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Checks whether a handshake may open a session. `revision` is `None` if it is not supported.
+    async fn prepare(
+        &self,
+        parts: &Parts,
+        transport: Transport,
+        revision: Option<Revision>,
+        b64: bool,
+        jsonp: Option<Jsonp>,
+    ) -> Result<SessionParameters, Refused> {
+        let registry = &self.0.registry;
+        if registry.is_closed() {
+            return Err(RequestError::ShuttingDown.into());
+        }
+        let config = &registry.config;
+        let (proxies, peer_addr) = (config.proxies.as_ref(), config.hooks.peer_addr.as_deref());
+        let handshake = Handshake::new(parts, proxies, peer_addr);
+        let slot = check_limits(&handshake, registry)?;
+        let handshake = admit(handshake, config).await?;
+        let revision = revision.ok_or(RequestError::UnsupportedVersion)?;
+        let sid = session_id(&handshake, registry).await?;
+        let handshake = handshake.trimmed(&config.extensions, config.max_kept_head);
+        Ok(SessionParameters { sid, handshake, revision, b64, transport, jsonp, slot })
     }
 
     async fn open_polling(
@@ -456,10 +468,10 @@ impl Engine {
         Ok((shared, guard))
     }
 
-    /// Closes a WebSocket without a session.
-    fn hang_up(&self, websocket: WebSocket) {
+    /// Closes a connection without a session.
+    fn hang_up(&self, transport: MessageTransport) {
         let guard = ActiveGuard::new(&self.0.registry);
-        websocket.end(guard.config.linger, guard);
+        transport.end(guard.config.linger, guard);
     }
 
     fn websocket(
@@ -468,11 +480,13 @@ impl Engine {
         revision: Revision,
         b64: bool,
         compression: Option<Parameters>,
-    ) -> Box<WebSocket> {
+    ) -> Box<MessageTransport> {
         let config = &self.0.registry.config;
         let max_payload = config.session.max_payload;
         let max_fragments = config.max_fragments;
-        Box::new(WebSocket::new(upgraded, revision, b64, max_payload, max_fragments, compression))
+        let websocket =
+            WebSocket::new(upgraded, revision, b64, max_payload, max_fragments, compression);
+        Box::new(MessageTransport::WebSocket(websocket))
     }
 
     /// Accepts a WebSocket that wants to take over a polling session. The session decides after the
@@ -490,22 +504,28 @@ impl Engine {
         effects.upgrade = Some(Box::pin(async move {
             let Ok(upgraded) = upgrade.await else { return };
             let websocket = engine.websocket(upgraded, revision, b64, compression);
-            let refused = shared.with(|state| {
-                let probe = Input::ProbeStarted(Transport::WebSocket);
-                match state.session.handle_input(now(), probe) {
-                    Ok(()) => {
-                        state.arriving = Some(websocket);
-                        None
-                    }
-                    Err(_) => Some(websocket),
-                }
-            });
-            if let Some(refused) = refused {
-                engine.0.registry.counters.probes_failed.one();
-                engine.hang_up(*refused);
-            }
+            engine.start_upgrade(&shared, websocket);
         }));
         Ok(response)
+    }
+
+    /// Offers a connection to the session that it names, as the probe of an upgrade. Closes it if
+    /// the session refuses.
+    fn start_upgrade(&self, shared: &Shared, transport: Box<MessageTransport>) {
+        let refused = shared.with(|state| {
+            let probe = Input::ProbeStarted(transport.kind());
+            match state.session.handle_input(now(), probe) {
+                Ok(()) => {
+                    state.arriving = Some(transport);
+                    None
+                }
+                Err(_) => Some(transport),
+            }
+        });
+        if let Some(refused) = refused {
+            self.0.registry.counters.probes_failed.one();
+            self.hang_up(*refused);
+        }
     }
 
     fn refuse(&self, parts: &Parts, refused: Refused) -> Response<ResponseBody> {
@@ -548,6 +568,16 @@ struct Effects {
     /// Waits for an accepted WebSocket. Dropped if a hook panics, because hyper hands over the
     /// connection whatever the response is.
     upgrade: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// Runs a future that calls hooks of the application. Returns `None` if one panics.
+async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+        polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
+    })
+    .await
 }
 
 /// Adds `Connection: close` to a response, except on HTTP/2, which does not have this header.

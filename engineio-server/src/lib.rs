@@ -1,4 +1,5 @@
-//! Engine.IO server on hyper: HTTP long-polling, WebSocket, and the upgrade between them.
+//! Engine.IO server on hyper: HTTP long-polling, WebSocket, WebTransport, and the upgrades between
+//! them.
 //!
 //! An [`Engine`] turns HTTP requests into sessions. Each session is a [`Connection`], which the
 //! [`Application`] gets in a task of its own. Polling the connection drives it (reading, writing,
@@ -53,7 +54,11 @@
 //! | a TLS handshake (feature `tls`) | [`head_timeout`](EngineConfig::head_timeout) | the connection is dropped |
 //! | requests of one HTTP/2 connection (feature `http2`) | `max_concurrent_streams` | refused with a reset |
 //! | requests started and reset on HTTP/2 | 20 that were not processed yet | the connection is closed |
-//! | a closed WebSocket whose client does not answer | [`linger`](EngineConfig::linger) | the connection is dropped |
+//! | a WebTransport connection without a session (feature `webtransport`) | [`head_timeout`](EngineConfig::head_timeout) for the request, which may have 4096 bytes; then [`upgrade_timeout`](EngineConfig::upgrade_timeout) for the first packet | the connection is dropped |
+//! | such connections | 64 per address, 1024 in total; half of them from addresses that were not verified | refused |
+//! | streams of a WebTransport connection | those of the protocol: 2 bidirectional and 8 unidirectional ones | blocked |
+//! | bytes of a WebTransport connection that were not read, or not acknowledged | 1 MiB in each direction | blocked |
+//! | a closed WebSocket or WebTransport session whose client does not answer | [`linger`](EngineConfig::linger) | the connection is dropped |
 //!
 //! Every size limit is checked against the announced length before the bytes are read. An idle
 //! session owns its state, its timer and its socket, but no buffer.
@@ -64,8 +69,8 @@
 //! reproduced: a body that cannot be decoded gets 400 instead of `ok`, and an invalid WebSocket
 //! request gets an error status instead of 101 and a close.
 //!
-//! Logs go to the `tracing` targets `engineio::engine`, `engineio::session`, `engineio::websocket` and
-//! `engineio::listen`.
+//! Logs go to the `tracing` targets `engineio::engine`, `engineio::session`, `engineio::websocket`,
+//! `engineio::webtransport` and `engineio::listen`.
 //!
 //! # Features
 //!
@@ -73,6 +78,7 @@
 //!   [`EngineConfig::per_message_deflate`]. Without it nothing is compressed, and the options do not
 //!   exist.
 //! - `tls`: `Engine::listen_tls`, with rustls.
+//! - `webtransport`: `Engine::listen_webtransport`, sessions over HTTP/3.
 //! - `http2`: HTTP/2 at the listeners, and WebSockets inside it.
 //! - `metrics`: `Engine::report_metrics`, which reports [`Engine::stats`] to the `metrics` facade.
 

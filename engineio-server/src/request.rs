@@ -79,6 +79,8 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
         .transport
         .as_deref()
         .and_then(Transport::parse)
+        // WebTransport sessions do not begin with this kind of request.
+        .filter(|transport| *transport != Transport::WebTransport)
         .filter(|transport| config.transports.contains(transport))
         .ok_or(RequestError::UnknownTransport)?;
     let websocket = is_websocket(parts);
@@ -105,7 +107,7 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
 
 /// Returns whether the page that sent the request has the server's origin or one that `cors`
 /// allows. Programs send no origin.
-fn is_origin_allowed(parts: &Parts, cors: Option<&Cors>) -> bool {
+pub(crate) fn is_origin_allowed(parts: &Parts, cors: Option<&Cors>) -> bool {
     let host = match parts.headers.get(header::HOST) {
         Some(host) => Authority::try_from(host.as_bytes()).ok(),
         None => parts.uri.authority().cloned(),

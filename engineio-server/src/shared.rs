@@ -18,7 +18,7 @@ use crate::{
     handshake::Handshake,
     stats::Counters,
     sync::lock,
-    transport::{jsonp::Jsonp, websocket::WebSocket},
+    transport::{MessageTransport, jsonp::Jsonp},
     unauthenticated::Slot,
 };
 
@@ -39,7 +39,7 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) session: Session,
     /// The probe of an upgrade, until the driver takes it.
-    pub(crate) arriving: Option<Box<WebSocket>>,
+    pub(crate) arriving: Option<Box<MessageTransport>>,
     /// Messages of a POST have not all been passed to the application. The next POST waits.
     pub(crate) undelivered: bool,
     pub(crate) driver: Option<Waker>,
@@ -133,23 +133,24 @@ impl State {
     /// wakers of the pending GET and of the tasks that wait for room, if they can proceed.
     pub(crate) fn fill_writers(
         &mut self,
-        websocket: &mut Option<Box<WebSocket>>,
-        probe: &mut Option<Box<WebSocket>>,
+        transport: &mut Option<Box<MessageTransport>>,
+        probe: &mut Option<Box<MessageTransport>>,
     ) -> (Option<Waker>, Vec<Waker>) {
         if probe.is_none() {
             *probe = self.arriving.take();
         }
-        // Before the upgrade, frames for a WebSocket go to the probe. Afterwards they go to the
-        // WebSocket that the probe became. No frame is taken before the kernel has accepted the
+        // Before the upgrade, the frames of its exchange go to the probe, which then becomes the
+        // transport. No frame is taken before the kernel has accepted the
         // previous batch: until then frames count as queued, and volatile messages are not sent
         // late.
-        if let Some(websocket) = websocket.as_mut().or(probe.as_mut())
-            && websocket.is_idle()
+        if let Some(transport) = transport.as_mut().or(probe.as_mut())
+            && transport.is_idle()
         {
-            while !websocket.is_full()
-                && let Some(frame) = self.session.poll_transmit(Transport::WebSocket, usize::MAX)
+            let kind = transport.kind();
+            while !transport.is_full()
+                && let Some(frame) = self.session.poll_transmit(kind, usize::MAX)
             {
-                websocket.send(frame);
+                transport.send(frame);
             }
         }
         (self.poll_to_wake(), self.ready_to_wake())
@@ -412,7 +413,7 @@ mod tests {
             ("Session", size_of::<Session>(), 232),
             ("Handshake", size_of::<Handshake>(), 120),
             ("Connection", size_of::<crate::Connection>(), 128),
-            ("WebSocket", size_of::<WebSocket>(), 200),
+            ("MessageTransport", size_of::<MessageTransport>(), 200),
         ];
         for (name, size, limit) in sizes {
             assert!(size <= limit, "{name} has {size} bytes, {limit} are allowed");

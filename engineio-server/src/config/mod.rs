@@ -258,7 +258,8 @@ impl EngineConfig {
     }
 
     /// Sets the offered transports (default polling and WebSocket). Other transports get error 0,
-    /// "Transport unknown".
+    /// "Transport unknown". WebTransport requires the feature `webtransport` and a listener for it,
+    /// `Engine::listen_webtransport`.
     ///
     /// ```
     /// use engineio_server::{EngineConfig, Transport};
@@ -270,7 +271,8 @@ impl EngineConfig {
         self
     }
 
-    /// Sets whether the handshake advertises the upgrade to WebSocket (default yes). As in Node,
+    /// Sets whether the handshake advertises the upgrades to WebSocket and WebTransport (default
+    /// yes). As in Node,
     /// `false` only hides it: a client that upgrades anyway is served.
     ///
     /// ```
@@ -500,8 +502,12 @@ impl EngineConfig {
 
     pub(crate) fn session(&self) -> Arc<session::Config> {
         let mut session = self.session.clone();
-        let offered = self.allow_upgrades && self.transports.contains(&Transport::WebSocket);
-        session.upgrades = offered.then_some(Transport::WebSocket).into_iter().collect();
+        let is_offered = |transport: &Transport| {
+            let exists = *transport != Transport::WebTransport || cfg!(feature = "webtransport");
+            self.allow_upgrades && exists && self.transports.contains(transport)
+        };
+        let upgrades = [Transport::WebSocket, Transport::WebTransport];
+        session.upgrades = upgrades.into_iter().filter(is_offered).collect();
         Arc::new(session)
     }
 }

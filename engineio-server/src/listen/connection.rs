@@ -3,7 +3,7 @@
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Version, header};
+use http::{Extensions, Request, Response, StatusCode, Version, header};
 use http_body::Body;
 use http_body_util::Either;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -82,7 +82,7 @@ impl Http {
             }
         };
         let service = service_fn(move |mut request: Request<Incoming>| {
-            peer.mark(&mut request);
+            peer.mark(request.extensions_mut());
             let response = names_host(&request).then(|| service.clone().call(request));
             async move {
                 match response {
@@ -133,10 +133,10 @@ pub(super) struct Peer {
 
 impl Peer {
     /// Adds the information to the extensions of a request.
-    pub(super) fn mark<B>(self, request: &mut Request<B>) {
-        request.extensions_mut().insert(PeerAddr(self.address));
+    pub(super) fn mark(self, extensions: &mut Extensions) {
+        extensions.insert(PeerAddr(self.address));
         if self.secure {
-            request.extensions_mut().insert(Secure);
+            extensions.insert(Secure);
         }
     }
 }

@@ -74,7 +74,7 @@ impl Http2 {
         let unread = UnreadBodies::default();
         let bodies = unread.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            peer.mark(&mut request);
+            peer.mark(request.extensions_mut());
             let response = service.clone().call(request);
             let bodies = bodies.clone();
             async move {

@@ -7,6 +7,8 @@ mod http2;
 mod pieces;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+#[cfg(feature = "webtransport")]
+mod webtransport;
 
 use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 

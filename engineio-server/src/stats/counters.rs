@@ -81,8 +81,11 @@ crate::counters! {
         head_too_large,
         /// Data that is not HTTP.
         malformed,
-        /// A TLS handshake that failed.
+        /// A TLS or QUIC handshake that failed.
         tls_handshake,
+        /// A WebTransport session whose first packet was malformed, or did not arrive within
+        /// `upgrade_timeout`.
+        first_packet,
         /// A response that the client did not read for `write_timeout`.
         write_timeout,
     }

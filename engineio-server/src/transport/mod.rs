@@ -1,5 +1,137 @@
-//! The transports, which send and receive packets.
+//! The transports: long-polling, and those that carry messages.
 
 pub(crate) mod jsonp;
 pub(crate) mod polling;
 pub(crate) mod websocket;
+#[cfg(feature = "webtransport")]
+pub(crate) mod webtransport;
+
+use std::{
+    io,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use engineio_parser::{
+    Frame, Transport,
+    session::{Input, Loss},
+};
+
+use self::websocket::WebSocket;
+#[cfg(feature = "webtransport")]
+use self::webtransport::WebTransport;
+use crate::{stats::RefusedCounters, turn::Turn};
+
+/// Maximum number of undecoded bytes of a transport whose reading is paused.
+const MAX_UNDECODED: usize = 64 * 1024;
+
+/// How many bytes are read at once. Each thread has one buffer, which all connections share.
+const READ_SIZE: usize = 64 * 1024;
+
+thread_local! {
+    static READ_BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// A connection that carries the messages of one session.
+pub(crate) enum MessageTransport {
+    WebSocket(WebSocket),
+    #[cfg(feature = "webtransport")]
+    WebTransport(Box<WebTransport>),
+}
+
+/// Information about a peer whose messages are not read.
+#[derive(Debug, Default)]
+pub(crate) struct PeerStatus {
+    /// Bytes arrived.
+    pub(crate) heard: bool,
+    /// The buffer is full, so pongs cannot be seen. On some streams, neither can the end.
+    pub(crate) buffer_full: bool,
+    /// Set if the peer is disconnected.
+    pub(crate) lost: Option<Loss>,
+}
+
+/// Calls the same method of the transport in use.
+macro_rules! dispatch {
+    ($this:expr, $transport:ident => $call:expr) => {
+        match $this {
+            Self::WebSocket($transport) => $call,
+            #[cfg(feature = "webtransport")]
+            Self::WebTransport($transport) => $call,
+        }
+    };
+}
+
+impl MessageTransport {
+    /// Returns the name of the transport.
+    pub(crate) fn kind(&self) -> Transport {
+        match self {
+            Self::WebSocket(_) => Transport::WebSocket,
+            #[cfg(feature = "webtransport")]
+            Self::WebTransport(_) => Transport::WebTransport,
+        }
+    }
+
+    /// Reads once and appends the decoded packets to `inputs`, within the limits of the turn.
+    /// Pending if nothing has arrived.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        inputs: &mut Vec<Input>,
+        turn: &mut Turn,
+        refused: &RefusedCounters,
+    ) -> Poll<()> {
+        dispatch!(self, it => it.poll_read(cx, inputs, turn, refused))
+    }
+
+    /// Checks whether the peer is connected while its messages are not read. Received bytes are
+    /// stored undecoded, up to a limit. When the limit is reached ([`PeerStatus::buffer_full`]),
+    /// only the end of the connection can be noticed, and only by calling this again after a while.
+    pub(crate) fn poll_watch(&mut self, cx: &mut Context<'_>) -> PeerStatus {
+        dispatch!(self, it => it.poll_watch(cx))
+    }
+
+    /// Returns whether something waits that arrived since the last call: bytes, more than may be
+    /// stored, or the end of the connection. The next read reports the end again.
+    pub(crate) fn poll_arrived(&mut self, cx: &mut Context<'_>) -> bool {
+        dispatch!(self, it => it.poll_arrived(cx))
+    }
+
+    /// Returns how many bytes the stream has not accepted yet.
+    pub(crate) fn unwritten(&self) -> usize {
+        dispatch!(self, it => it.unwritten())
+    }
+
+    /// Returns whether all frames are written.
+    pub(crate) fn is_idle(&self) -> bool {
+        dispatch!(self, it => it.is_idle())
+    }
+
+    /// Returns whether the writer has enough for one batch. Further frames stay in the session,
+    /// where they count as queued.
+    pub(crate) fn is_full(&self) -> bool {
+        dispatch!(self, it => it.is_full())
+    }
+
+    pub(crate) fn send(&mut self, frame: Frame) {
+        dispatch!(self, it => it.send(frame));
+    }
+
+    /// Writes all frames.
+    pub(crate) fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        turn: &mut Turn,
+    ) -> Poll<io::Result<()>> {
+        dispatch!(self, it => it.poll_flush(cx, turn))
+    }
+
+    /// Closes the connection in a task of its own, after the remaining frames were written. Takes at
+    /// most `time_limit`, and drops `guard` at the end.
+    pub(crate) fn end(self, time_limit: Duration, guard: impl Send + 'static) {
+        match self {
+            Self::WebSocket(websocket) => websocket.end(time_limit, guard),
+            #[cfg(feature = "webtransport")]
+            Self::WebTransport(webtransport) => webtransport.end(time_limit, guard),
+        }
+    }
+}

@@ -65,6 +65,8 @@ mod support;
 mod the_application_may_refuse_a_session;
 mod the_server_pings_and_waits_for_the_pong;
 mod unauthenticated_sessions_per_address_are_limited;
+#[cfg(feature = "webtransport")]
+mod webtransport_carries_sessions;
 
 #[cfg(feature = "http2")]
 #[path = "support/http2.rs"]
@@ -72,3 +74,6 @@ mod http2;
 #[cfg(feature = "tls")]
 #[path = "support/tls.rs"]
 mod tls;
+#[cfg(feature = "webtransport")]
+#[path = "support/webtransport.rs"]
+mod webtransport;

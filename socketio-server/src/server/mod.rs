@@ -567,6 +567,37 @@ impl Server {
         Ok(())
     }
 
+    /// Starts to listen for WebTransport on a UDP port, usually that of [`listen_tls`](Self::listen_tls),
+    /// and returns the bound listener. See [`Engine::listen_webtransport`].
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    ///
+    /// use socketio_server::{Server, ServerConfig, Transport, rustls};
+    ///
+    /// # async fn run(tls: rustls::ServerConfig) -> std::io::Result<()> {
+    /// let transports = [Transport::Polling, Transport::WebSocket, Transport::WebTransport];
+    /// let config = ServerConfig::default().engine(|engine| engine.transports(&transports));
+    /// let io = Server::with_config(config);
+    /// let tls = Arc::new(tls);
+    /// io.bind_webtransport("0.0.0.0:443", tls.clone()).await?;
+    /// io.listen_tls("0.0.0.0:443", tls).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the address cannot be resolved or bound, or `tls` does not fit QUIC.
+    #[cfg(feature = "webtransport")]
+    pub async fn bind_webtransport(
+        &self,
+        address: impl ToSocketAddrs,
+        tls: Arc<engineio_server::rustls::ServerConfig>,
+    ) -> std::io::Result<Listening> {
+        self.namespaces().iter().for_each(join_cluster);
+        self.engine.listen_webtransport(address, tls).await
+    }
+
     async fn serve(&self, listening: Listening) {
         self.registry.closed().await;
         // Polling clients fetch their last packets with requests, so the listener has to stay until

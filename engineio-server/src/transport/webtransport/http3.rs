@@ -1,0 +1,253 @@
+//! The part of HTTP/3 that WebTransport needs: one request per connection, and no other stream than
+//! the one that carries packets.
+//!
+//! The client's control and QPACK streams are not read. Their bytes count towards the window of the
+//! connection.
+
+use std::task::{Context, Poll, ready};
+
+use engineio_parser::session::Loss;
+use http::{Method, Request, StatusCode, Uri, Version, request::Parts};
+use quinn::{
+    Connection, ConnectionError, ReadError, ReadExactError, RecvStream, SendStream, VarInt,
+};
+use wtransport_proto::{
+    bytes::{BufferReader, BytesReader, BytesWriter},
+    error::ErrorCode,
+    frame::{Frame, FrameKind},
+    headers::Headers,
+    ids::StatusCode as ProtoStatus,
+    session::{SessionRequest, SessionResponse},
+    settings::Settings,
+    stream_header::StreamHeader,
+    varint::VarInt as ProtoVarInt,
+};
+
+/// Maximum size of the request and of the frames before it, in bytes. The request itself may have
+/// 4096.
+const MAX_HEAD: usize = 8 * 1024;
+
+/// The type of a WebTransport stream (draft-ietf-webtrans-http3, section 4.2).
+const WEBTRANSPORT_STREAM: u64 = 0x41;
+
+/// The type of the capsule that closes a session (section 5).
+const CLOSE_WEBTRANSPORT_SESSION: u32 = 0x2843;
+
+/// Maximum length of the message of a close capsule, in bytes.
+const MAX_CLOSE_MESSAGE: usize = 1024;
+
+/// A request for a WebTransport session.
+pub(crate) struct Http3Request {
+    session: Http3Session,
+    pub(crate) parts: Parts,
+}
+
+/// A session whose request was accepted.
+pub(crate) struct Http3Session {
+    connection: Connection,
+    /// Never closed before the connection, which the peer would have to treat as an error.
+    _control: SendStream,
+    /// The stream of the request. The session ends with it.
+    request: (SendStream, RecvStream),
+}
+
+/// The reason why a stream cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StreamError {
+    #[error("malformed HTTP/3: {0}")]
+    Malformed(String),
+    #[error("the request is too large")]
+    TooLarge,
+    #[error("the stream has ended")]
+    Ended,
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+}
+
+impl From<ReadError> for StreamError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::ConnectionLost(error) => error.into(),
+            _ => Self::Ended,
+        }
+    }
+}
+
+impl From<ReadExactError> for StreamError {
+    fn from(error: ReadExactError) -> Self {
+        match error {
+            ReadExactError::FinishedEarly(_) => Self::Ended,
+            ReadExactError::ReadError(error) => error.into(),
+        }
+    }
+}
+
+fn malformed(error: impl std::fmt::Debug) -> StreamError {
+    StreamError::Malformed(format!("{error:?}"))
+}
+
+impl Http3Request {
+    /// Sends the settings and reads the first request of a connection.
+    pub(crate) async fn receive(connection: Connection) -> Result<Self, StreamError> {
+        let mut control = connection.open_uni().await?;
+        let mut bytes = Vec::new();
+        StreamHeader::new_control().write(&mut bytes).map_err(malformed)?;
+        let settings = Settings::builder()
+            .qpack_max_table_capacity(ProtoVarInt::from_u32(0))
+            .qpack_blocked_streams(ProtoVarInt::from_u32(0))
+            .enable_connect_protocol()
+            .enable_webtransport()
+            .enable_h3_datagrams()
+            .webtransport_max_sessions(ProtoVarInt::from_u32(1))
+            .build();
+        settings.generate_frame().write(&mut bytes).map_err(malformed)?;
+        control.write_all(&bytes).await.map_err(|_| StreamError::Ended)?;
+        let (send, mut recv) = connection.accept_bi().await?;
+        let parts = read_request(&mut recv).await?;
+        let session = Http3Session { connection, _control: control, request: (send, recv) };
+        Ok(Self { session, parts })
+    }
+
+    /// Accepts the request.
+    pub(crate) async fn accept(mut self) -> Result<(Http3Session, Parts), StreamError> {
+        self.respond(StatusCode::OK).await?;
+        Ok((self.session, self.parts))
+    }
+
+    /// Answers with the status of an error.
+    pub(crate) async fn refuse(mut self, status: StatusCode) {
+        if self.respond(status).await.is_ok() {
+            let (send, _) = &mut self.session.request;
+            let _ = send.finish();
+            // Dropping the connection would drop the response.
+            let _ = send.stopped().await;
+        }
+    }
+
+    async fn respond(&mut self, status: StatusCode) -> Result<(), StreamError> {
+        let status = ProtoStatus::try_from(status.as_u16()).map_err(malformed)?;
+        let mut response = SessionResponse::with_status_code(status);
+        response.add("sec-webtransport-http3-draft", "draft02");
+        let mut bytes = Vec::new();
+        response.headers().generate_frame().write(&mut bytes).map_err(malformed)?;
+        let (send, _) = &mut self.session.request;
+        send.write_all(&bytes).await.map_err(|_| StreamError::Ended)
+    }
+}
+
+impl Http3Session {
+    /// Accepts the next bidirectional stream.
+    pub(crate) async fn accept_stream(&self) -> Result<(SendStream, RecvStream), StreamError> {
+        let (send, mut recv) = self.connection.accept_bi().await?;
+        let kind = read_varint(&mut recv).await?;
+        let session = read_varint(&mut recv).await?;
+        let (request, _) = &self.request;
+        if kind != WEBTRANSPORT_STREAM || session != VarInt::from(request.id()).into_inner() {
+            return Err(malformed("not a stream of this session"));
+        }
+        Ok((send, recv))
+    }
+
+    /// Resolves when the peer has closed the session or the connection has failed.
+    ///
+    /// A peer that closes the session must end the stream of its request after the close capsule,
+    /// so the content of capsules does not matter.
+    pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Loss> {
+        let (_, recv) = &mut self.request;
+        let mut ignored = [0; 256];
+        loop {
+            return Poll::Ready(match ready!(recv.poll_read(cx, &mut ignored)) {
+                Ok(0) => Loss::Closed,
+                Ok(_) => continue,
+                Err(ReadError::ConnectionLost(ConnectionError::ApplicationClosed(close)))
+                    if close.error_code == no_error() =>
+                {
+                    Loss::Closed
+                }
+                Err(_) => Loss::Failed,
+            });
+        }
+    }
+
+    /// Closes the session, and waits until the peer has closed the connection.
+    pub(crate) async fn close(&mut self, code: u32, message: &str) {
+        let mut end = message.len().min(MAX_CLOSE_MESSAGE);
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        let message = message.get(..end).unwrap_or_default().as_bytes();
+        let mut capsule = Vec::new();
+        let mut frame = Vec::new();
+        let (send, _) = &mut self.request;
+        let written = capsule.put_varint(ProtoVarInt::from_u32(CLOSE_WEBTRANSPORT_SESSION)).is_ok()
+            && capsule.put_varint(ProtoVarInt::from_u32(4 + message.len() as u32)).is_ok();
+        capsule.extend_from_slice(&code.to_be_bytes());
+        capsule.extend_from_slice(message);
+        if written && Frame::new_data(capsule.into()).write(&mut frame).is_ok() {
+            let _ = send.write_all(&frame).await;
+        }
+        let _ = send.finish();
+        self.connection.closed().await;
+    }
+}
+
+impl Drop for Http3Session {
+    fn drop(&mut self) {
+        self.connection.close(no_error(), b"");
+    }
+}
+
+fn no_error() -> VarInt {
+    let code = ErrorCode::NoError.to_code().into_inner();
+    VarInt::from_u64(code).unwrap_or_default()
+}
+
+/// Reads a request and checks that it asks for a WebTransport session.
+async fn read_request(recv: &mut RecvStream) -> Result<Parts, StreamError> {
+    let mut head = Vec::new();
+    loop {
+        let mut reader = BufferReader::new(&head);
+        while let Some(frame) = Frame::read_from_buffer(&mut reader).map_err(malformed)? {
+            match frame.kind() {
+                FrameKind::Headers => return parts(&frame),
+                // Reserved types, which test that unknown frames are ignored.
+                FrameKind::Exercise(_) => {}
+                kind => return Err(malformed(kind)),
+            }
+        }
+        if head.len() > MAX_HEAD {
+            return Err(StreamError::TooLarge);
+        }
+        let mut chunk = [0; 1024];
+        let len = recv.read(&mut chunk).await?.ok_or(StreamError::Ended)?;
+        head.extend_from_slice(chunk.get(..len).unwrap_or_default());
+    }
+}
+
+fn parts(frame: &Frame<'_>) -> Result<Parts, StreamError> {
+    let headers = Headers::with_frame(frame).map_err(malformed)?;
+    let request = SessionRequest::try_from(headers).map_err(malformed)?;
+    let uri = Uri::builder()
+        .scheme("https")
+        .authority(request.authority())
+        .path_and_query(request.path())
+        .build()
+        .map_err(malformed)?;
+    let mut builder = Request::builder().method(Method::CONNECT).version(Version::HTTP_3).uri(uri);
+    for (name, value) in request.headers().as_ref() {
+        if !name.starts_with(':') {
+            builder = builder.header(name, value);
+        }
+    }
+    Ok(builder.body(()).map_err(malformed)?.into_parts().0)
+}
+
+async fn read_varint(recv: &mut RecvStream) -> Result<u64, StreamError> {
+    let mut bytes = [0; 8];
+    let (first, rest) = bytes.split_at_mut(1);
+    recv.read_exact(first).await?;
+    let len = ProtoVarInt::parse_size(first.first().copied().unwrap_or_default());
+    recv.read_exact(rest.get_mut(..len - 1).unwrap_or_default()).await?;
+    let mut reader = BufferReader::new(&bytes);
+    Ok(reader.get_varint().ok_or(StreamError::Ended)?.into_inner())
+}

@@ -1,0 +1,233 @@
+//! One WebTransport session: a bidirectional stream that carries packets.
+
+pub(crate) mod http3;
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use engineio_parser::{
+    Frame, FramingError, Packet, Transport,
+    session::{Input, Loss},
+    webtransport::{Decoder, wire_frame},
+};
+use quinn::{RecvStream, SendStream};
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    time::timeout,
+};
+
+use self::http3::{Http3Session, StreamError};
+use super::{MAX_UNDECODED, PeerStatus, READ_BUFFER, READ_SIZE, websocket::write::Writer};
+use crate::{stats::RefusedCounters, turn::Turn};
+
+/// Maximum size of the first packet in bytes: `0`, or `0{"sid":"…"}`.
+const MAX_FIRST_PACKET: u64 = 512;
+
+/// An open WebTransport session.
+pub(crate) struct WebTransport {
+    session: Http3Session,
+    send: SendStream,
+    recv: RecvStream,
+    decoder: Decoder,
+    /// The turn ended before all received bytes were decoded.
+    undecoded: bool,
+    /// The peer has closed the session, or it has failed.
+    ended: bool,
+    writer: Writer,
+}
+
+impl WebTransport {
+    /// Accepts the stream of the client and reads its first packet. The peer decides how long that
+    /// takes.
+    pub(crate) async fn accept(
+        session: Http3Session,
+        max_payload: usize,
+    ) -> Result<(Self, Packet), AcceptError> {
+        let (send, recv) = session.accept_stream().await?;
+        let mut this = Self {
+            session,
+            send,
+            recv,
+            decoder: Decoder::new(MAX_FIRST_PACKET),
+            undecoded: false,
+            ended: false,
+            writer: Writer::default(),
+        };
+        let first = loop {
+            if let Some(packet) = this.decoder.next()? {
+                break packet;
+            }
+            let mut chunk = [0; 1024];
+            let len = this.recv.read(&mut chunk).await.map_err(StreamError::from)?;
+            let len = len.ok_or(StreamError::Ended)?;
+            this.decoder.push(chunk.get(..len).unwrap_or_default());
+        };
+        this.decoder.set_max_payload(max_payload as u64);
+        this.undecoded = this.decoder.buffered() > 0;
+        Ok((this, first))
+    }
+
+    /// See [`MessageTransport::poll_read`](super::MessageTransport::poll_read).
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        inputs: &mut Vec<Input>,
+        turn: &mut Turn,
+        refused: &RefusedCounters,
+    ) -> Poll<()> {
+        if !self.undecoded {
+            match ready!(self.poll_fill(cx, READ_SIZE)) {
+                Ok(len) => turn.bytes(len),
+                Err(loss) => {
+                    inputs.push(Input::Lost(Transport::WebTransport, loss));
+                    return Poll::Ready(());
+                }
+            }
+        }
+        self.undecoded = false;
+        loop {
+            let input = match self.decoder.next() {
+                Ok(Some(packet)) => Input::Packet(Transport::WebTransport, packet),
+                Ok(None) => return Poll::Ready(()),
+                Err(error) => {
+                    tracing::debug!(target: "engineio::webtransport", %error, "closing");
+                    match error {
+                        FramingError::TooLong { .. } => refused.too_large.one(),
+                        _ => refused.malformed_packet.one(),
+                    }
+                    inputs.push(Input::Malformed(Transport::WebTransport));
+                    return Poll::Ready(());
+                }
+            };
+            turn.packet();
+            inputs.push(input);
+            if turn.is_over() {
+                self.undecoded = self.decoder.buffered() > 0;
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    /// See [`MessageTransport::poll_watch`](super::MessageTransport::poll_watch).
+    pub(crate) fn poll_watch(&mut self, cx: &mut Context<'_>) -> PeerStatus {
+        let mut status = PeerStatus::default();
+        if self.ended {
+            return status;
+        }
+        while status.lost.is_none() {
+            let room = MAX_UNDECODED.saturating_sub(self.decoder.buffered());
+            if room == 0 {
+                status.buffer_full = true;
+                if let Poll::Ready(loss) = self.session.poll_closed(cx) {
+                    status.lost = Some(loss);
+                }
+                break;
+            }
+            match self.poll_fill(cx, room) {
+                Poll::Ready(Ok(_)) => (status.heard, self.undecoded) = (true, true),
+                Poll::Ready(Err(loss)) => status.lost = Some(loss),
+                Poll::Pending => break,
+            }
+        }
+        self.ended = status.lost.is_some();
+        status
+    }
+
+    /// See [`MessageTransport::poll_arrived`](super::MessageTransport::poll_arrived).
+    pub(crate) fn poll_arrived(&mut self, cx: &mut Context<'_>) -> bool {
+        let status = self.poll_watch(cx);
+        self.ended = false;
+        status.heard || status.buffer_full || status.lost.is_some()
+    }
+
+    /// Reads at most `limit` bytes into the decoder. Returns how many, or how the session ended.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Result<usize, Loss>> {
+        let read = READ_BUFFER.with_borrow_mut(|buffer| {
+            buffer.resize(READ_SIZE, 0);
+            let mut read = ReadBuf::new(buffer.get_mut(..limit).unwrap_or_default());
+            ready!(Pin::new(&mut self.recv).poll_read(cx, &mut read))?;
+            self.decoder.push(read.filled());
+            Poll::Ready(io::Result::Ok(read.filled().len()))
+        });
+        match read {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(Loss::Closed)),
+            Poll::Ready(Ok(len)) => Poll::Ready(Ok(len)),
+            // The end of the session resets its streams.
+            Poll::Ready(Err(_)) => match self.session.poll_closed(cx) {
+                Poll::Ready(loss) => Poll::Ready(Err(loss)),
+                Poll::Pending => Poll::Ready(Err(Loss::Failed)),
+            },
+            Poll::Pending => self.session.poll_closed(cx).map(Err),
+        }
+    }
+
+    pub(crate) fn unwritten(&self) -> usize {
+        self.writer.bytes()
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.writer.is_empty()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.writer.is_full()
+    }
+
+    pub(crate) fn send(&mut self, frame: Frame) {
+        self.writer.push(wire_frame(&frame));
+    }
+
+    pub(crate) fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        turn: &mut Turn,
+    ) -> Poll<io::Result<()>> {
+        if self.writer.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        turn.wrote();
+        self.writer.poll_flush(Pin::new(&mut self.send), cx)
+    }
+
+    /// Closes the session in a task of its own: writes the remaining frames, waits until the peer
+    /// has received them, closes the session, and waits until the peer closes the connection. Takes
+    /// at most `time_limit`, and drops `guard` at the end.
+    pub(crate) fn end(mut self, time_limit: Duration, guard: impl Send + 'static) {
+        // A connection may be dropped outside a runtime.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(async move {
+            let close = async {
+                poll_fn(|cx| self.writer.poll_flush(Pin::new(&mut self.send), cx)).await?;
+                let _ = self.send.finish();
+                // A closed session drops what its peer has not received.
+                let _ = self.send.stopped().await;
+                self.session.close(0, "").await;
+                io::Result::Ok(())
+            };
+            let _ = timeout(time_limit, close).await;
+            drop((self, guard));
+        });
+    }
+
+    /// Closes the session of a client that is refused after the response to its request. The code
+    /// and the message are those that other transports send as a response.
+    pub(crate) async fn refuse(mut self, code: u16, message: &str) {
+        self.session.close(code.into(), message).await;
+    }
+}
+
+/// The reason why a session request did not lead to a session.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AcceptError {
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error(transparent)]
+    Framing(#[from] FramingError),
+}

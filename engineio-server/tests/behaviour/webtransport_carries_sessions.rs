@@ -1,0 +1,138 @@
+//! Sessions over WebTransport: opened directly, and upgraded from polling.
+
+use bytes::Bytes;
+use engineio_parser::{Frame, Packet, PacketType};
+use engineio_server::{CloseReason, EngineConfig, Event, PacketData, Transport};
+
+use crate::{
+    support::{Server, text, within},
+    webtransport::WebTransport,
+};
+
+const TRANSPORTS: [Transport; 3] =
+    [Transport::Polling, Transport::WebSocket, Transport::WebTransport];
+
+fn config() -> EngineConfig {
+    EngineConfig::default().transports(&TRANSPORTS)
+}
+
+async fn start(config: EngineConfig) -> (Server, WebTransport) {
+    let server = Server::echo(config).await;
+    let webtransport = WebTransport::listen(&server.engine).await;
+    (server, webtransport)
+}
+
+fn message(text: &str) -> Option<Packet> {
+    Some(Packet::message(text))
+}
+
+#[tokio::test]
+async fn a_session_opens_with_the_first_packet() {
+    let (mut server, webtransport) = start(config()).await;
+    let (session, mut stream) = webtransport.open(b"\x010").await;
+    let open = stream.packet().await.unwrap();
+    assert_eq!(open.kind, PacketType::Open);
+    let PacketData::Text(json) = open.data else { panic!("binary") };
+    assert!(json.contains(r#""upgrades":[]"#), "{json}");
+    let stats = server.engine.stats();
+    assert_eq!((stats.sessions.webtransport, stats.sessions.total()), (1, 1));
+
+    stream.text("4hello").await;
+    assert_eq!(server.event().await, text("hello"));
+    assert_eq!(stream.packet().await, message("hello"));
+    for data in [vec![], vec![1, 2, 3], vec![7; 100_000]] {
+        let data = Bytes::from(data);
+        stream.frame(&Frame::binary(data.clone())).await;
+        assert_eq!(server.event().await, Event::Message(PacketData::Binary(data.clone())));
+        assert_eq!(stream.packet().await.unwrap().data, PacketData::Binary(data));
+    }
+    let mut both = vec![6];
+    both.extend_from_slice(b"4split\x044one");
+    for byte in both {
+        stream.write(&[byte]).await;
+    }
+    assert_eq!(stream.packet().await, message("split"));
+    assert_eq!(stream.packet().await, message("one"));
+
+    drop(stream);
+    drop(session);
+    loop {
+        if let Event::Closed(_) = server.event().await {
+            break;
+        }
+    }
+    within(async {
+        server.engine.close();
+        server.engine.ended().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_polling_session_is_upgraded() {
+    let (mut server, webtransport) = start(config()).await;
+    let sid = server.open().await;
+    let first = format!("0{{\"sid\":\"{sid}\"}}");
+    let (_session, mut stream) =
+        webtransport.open([&[first.len() as u8], first.as_bytes()].concat()).await;
+    stream.text("2probe").await;
+    assert_eq!(stream.packet().await, Some(Packet::text(PacketType::Pong, "probe")));
+    stream.text("5").await;
+    assert_eq!(server.event().await, Event::Upgraded(Transport::WebTransport));
+    stream.text("4hello").await;
+    assert_eq!(stream.packet().await, message("hello"));
+    let stats = server.engine.stats();
+    assert_eq!((stats.upgraded, stats.sessions.webtransport), (1, 1));
+    assert!(server.engine.client(&sid).unwrap().is_upgraded());
+}
+
+#[tokio::test]
+async fn the_handshake_offers_the_transports_that_are_enabled() {
+    for (transports, expected) in [
+        (&TRANSPORTS[..], r#""upgrades":["websocket","webtransport"]"#),
+        (&TRANSPORTS[..2], r#""upgrades":["websocket"]"#),
+        (&[Transport::Polling, Transport::WebTransport], r#""upgrades":["webtransport"]"#),
+    ] {
+        let server = Server::echo(EngineConfig::default().transports(transports)).await;
+        let answer = within(server.request("GET", "EIO=4&transport=polling", "")).await;
+        assert!(answer.body.contains(expected), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn either_side_closes_a_session() {
+    let (mut server, webtransport) = start(config()).await;
+    // The client ends the stream of its request.
+    let (mut session, mut stream) = webtransport.open(b"\x010").await;
+    stream.packet().await.unwrap();
+    session.request.0.finish().unwrap();
+    assert_eq!(server.closed().await, CloseReason::TransportClose);
+    // It closes the connection.
+    let (session, mut stream) = webtransport.open(b"\x010").await;
+    stream.packet().await.unwrap();
+    session.connection.close(0x100_u32.into(), b"");
+    assert_eq!(server.closed().await, CloseReason::TransportClose);
+    // It resets its stream.
+    let (session, mut stream) = webtransport.open(b"\x010").await;
+    stream.packet().await.unwrap();
+    stream.send.reset(1_u32.into()).unwrap();
+    assert_eq!(server.closed().await, CloseReason::TransportError);
+    drop(session);
+    // The server sends its queue before it closes.
+    let (session, mut stream) = webtransport.open(b"\x010").await;
+    stream.packet().await.unwrap();
+    for _ in 0..100 {
+        stream.text("4hello").await;
+    }
+    for _ in 0..100 {
+        server.event().await;
+    }
+    server.engine.close();
+    for _ in 0..100 {
+        assert_eq!(stream.packet().await, message("hello"));
+    }
+    assert_eq!(stream.packet().await, None);
+    assert_eq!(session.closed().await, Some((0, String::new())));
+    within(server.engine.ended()).await;
+    assert_eq!(server.engine.stats().sessions.total(), 0);
+}
