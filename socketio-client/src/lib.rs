@@ -1,7 +1,7 @@
 //! A Socket.IO client for tokio: namespaces, acknowledgements, reconnection, connection state recovery.
 //!
-//! It connects to servers of Socket.IO v3 and v4, those of Node and others, over HTTP long-polling
-//! and WebSocket.
+//! It connects to servers of Socket.IO v3 and v4, those of Node and others, over HTTP long-polling,
+//! WebSocket and WebTransport (feature `webtransport`).
 //!
 //! - [`connect`] returns a [`Socket`] as soon as the server has accepted it. [`Manager`] is one
 //!   connection with its namespaces, which reconnects whenever it is lost. [`Client`] finds the

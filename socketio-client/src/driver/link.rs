@@ -33,7 +33,8 @@ pub(super) struct Loss {
 impl Driver {
     /// Starts opening the connection.
     pub(super) fn open(&mut self) {
-        let config = self.engine.clone();
+        let mut config = self.engine.clone();
+        config.timeout = self.shared.state().connect_timeout;
         self.link = Link::Opening {
             future: Box::pin(async move { Engine::open(&config).await }),
             deadline: self.connect_deadline(),

@@ -15,6 +15,8 @@ use engineio_parser::{Revision, Transport, session};
 use form_urlencoded::Serializer;
 use http::{HeaderMap, HeaderValue, Uri, header};
 
+#[cfg(feature = "webtransport")]
+use super::webtransport::{Quic, quic};
 use super::{
     dial::{Address, Proxy, Tls, proxy_for},
     error::EngineError,
@@ -27,12 +29,17 @@ use crate::sync::{Mutex, MutexGuard, lock};
 #[derive(Clone)]
 pub(crate) struct EngineConfig {
     pub(super) shared: Arc<Shared>,
+    /// How long opening a session may take. A transport that may be blocked without a sign leaves
+    /// half of this time to those after it.
+    pub(crate) timeout: Option<Duration>,
 }
 
 pub(super) struct Shared {
     pub(super) address: Address,
     pub(super) options: EngineOptions,
     pub(super) tls: Option<Tls>,
+    #[cfg(feature = "webtransport")]
+    pub(super) quic: Option<Quic>,
     pub(super) proxy: Option<Proxy>,
     pub(super) protocols: Option<HeaderValue>,
     /// The supported ones of the configured transports.
@@ -58,21 +65,34 @@ impl EngineConfig {
             Route::Through(proxy) => Some(proxy.clone()),
             Route::Environment => proxy_for(&address, |name| std::env::var(name).ok())?,
         };
-        let needs_tls = address.secure || proxy.as_ref().is_some_and(|it| it.address.secure);
-        let tls = match &options.tls {
-            Some(tls) => Some(tls.clone()),
-            None if needs_tls => Some(Tls::from_features()?),
-            None => None,
-        };
         let mut transports = Vec::new();
         for transport in &options.transports {
-            if *transport != Transport::WebTransport && !transports.contains(transport) {
+            // HTTP proxies forward no UDP, and a direct connection would bypass them.
+            let supported = match transport {
+                Transport::WebTransport => cfg!(feature = "webtransport") && proxy.is_none(),
+                Transport::Polling | Transport::WebSocket => true,
+            };
+            if supported && !transports.contains(transport) {
                 transports.push(*transport);
             }
         }
         if transports.is_empty() {
             return Err(EngineError::NoTransport);
         }
+        let webtransport = transports.contains(&Transport::WebTransport);
+        let needs_tls = address.secure
+            || proxy.as_ref().is_some_and(|it| it.address.secure)
+            || webtransport && options.certificate_hashes.is_empty();
+        let tls = match &options.tls {
+            Some(tls) => Some(tls.clone()),
+            None if needs_tls => Some(Tls::from_features()?),
+            None => None,
+        };
+        #[cfg(feature = "webtransport")]
+        let quic = match webtransport {
+            true => Some(quic(tls.as_ref(), &options.certificate_hashes)?),
+            false => None,
+        };
         let query = match url_query {
             Some(query) if options.query.is_empty() => query_pairs(&query),
             _ => options.query.clone(),
@@ -86,6 +106,8 @@ impl EngineConfig {
             shared: Arc::new(Shared {
                 address,
                 tls,
+                #[cfg(feature = "webtransport")]
+                quic,
                 proxy,
                 protocols: joined(&options.protocols),
                 transports,
@@ -98,6 +120,7 @@ impl EngineConfig {
                 requests: AtomicU64::new(0),
                 options: options.clone(),
             }),
+            timeout: None,
         })
     }
 }
@@ -139,7 +162,8 @@ impl Shared {
         if options.timestamp_requests.unwrap_or(via == Transport::Polling) {
             query.append_pair(&options.timestamp_param, &self.timestamp());
         }
-        if options.force_base64 && (sid.is_empty() || via != Transport::Polling) {
+        let opening = sid.is_empty() && via == Transport::Polling;
+        if options.force_base64 && (opening || via == Transport::WebSocket) {
             query.append_pair("b64", "1");
         }
         if !sid.is_empty() {
@@ -328,9 +352,16 @@ mod tests {
 
     #[test]
     fn unsupported_options_are_errors() {
-        let none = EngineOptions::new().transports([Transport::WebTransport]);
-        let error = EngineConfig::new("http://a", &none).err();
-        assert!(matches!(error, Some(EngineError::NoTransport)));
+        let proxy = Proxy::new("http://proxy").unwrap();
+        for none in [
+            EngineOptions::new().transports([]),
+            EngineOptions::new().transports([Transport::WebTransport]).proxy(proxy),
+            #[cfg(not(feature = "webtransport"))]
+            EngineOptions::new().transports([Transport::WebTransport]),
+        ] {
+            let error = EngineConfig::new("http://a", &none).err();
+            assert!(matches!(error, Some(EngineError::NoTransport)));
+        }
         let path = EngineOptions::new().path("a b");
         assert!(matches!(
             EngineConfig::new("http://a", &path).err(),

@@ -52,6 +52,9 @@ pub enum EngineError {
     /// The WebSocket could not be opened, or failed.
     #[error("websocket error")]
     WebSocket(#[source] RequestError),
+    /// The WebTransport session could not be opened, or failed.
+    #[error("webtransport error")]
+    WebTransport(#[source] RequestError),
     /// The server's first packet is not a handshake.
     #[error("server error")]
     Handshake,
@@ -91,13 +94,16 @@ impl EngineError {
 
     fn request(&self) -> Option<&RequestError> {
         match self {
-            Self::Polling(error) | Self::Posting(error) | Self::WebSocket(error) => Some(error),
+            Self::Polling(error)
+            | Self::Posting(error)
+            | Self::WebSocket(error)
+            | Self::WebTransport(error) => Some(error),
             _ => None,
         }
     }
 }
 
-/// Why a request or a WebSocket failed.
+/// Why a request, a WebSocket or a WebTransport session failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -143,13 +149,15 @@ pub enum RequestError {
     /// The request took longer than
     /// [`EngineOptions::request_timeout`](crate::EngineOptions::request_timeout), or the connection
     /// of an upgrade took longer than
-    /// [`EngineOptions::upgrade_timeout`](crate::EngineOptions::upgrade_timeout).
+    /// [`EngineOptions::upgrade_timeout`](crate::EngineOptions::upgrade_timeout), as may a
+    /// WebTransport connection.
     #[error("timeout after {0:?}")]
     Timeout(Duration),
     /// The connection broke.
     #[error("the connection broke")]
     Io(#[from] io::Error),
-    /// The peer violated the HTTP or WebSocket protocol.
+    /// The peer violated the HTTP, WebSocket or WebTransport protocol, or refused a WebTransport
+    /// session.
     #[error("{0}")]
     Protocol(#[source] Box<dyn Error + Send + Sync>),
 }

@@ -4,9 +4,12 @@ mod config;
 mod dial;
 mod error;
 mod http;
+mod message_transport;
 mod options;
 mod session;
 mod websocket;
+#[cfg(feature = "webtransport")]
+mod webtransport;
 
 #[cfg(test)]
 mod tests;

@@ -49,6 +49,7 @@ pub struct EngineOptions {
     pub(super) revision: Revision,
     pub(super) route: Route,
     pub(super) tls: Option<Tls>,
+    pub(super) certificate_hashes: Vec<[u8; 32]>,
     pub(super) connector: Arc<dyn Connector>,
     pub(super) wall_clock: WallClock,
 }
@@ -101,14 +102,22 @@ impl EngineOptions {
             revision: Revision::V4,
             route: Route::Direct,
             tls: None,
+            certificate_hashes: Vec::new(),
             connector: Arc::new(TcpConnector),
             wall_clock: Arc::new(SystemTime::now),
         }
     }
 
     /// Sets the transports, in order of preference (default polling, then WebSocket). The first
-    /// transport opens the session. If both are listed, a polling session is upgraded to WebSocket.
-    /// WebTransport is not supported and ignored.
+    /// transport opens the session. A polling session is upgraded to one of the other listed
+    /// transports.
+    ///
+    /// WebTransport needs the feature `webtransport`, rustls or
+    /// [`certificate_hashes`](Self::certificate_hashes), and a server that offers it on the UDP
+    /// port with the number of the URL's port. It is encrypted even if the URL is `http`. It uses
+    /// no [`Connector`]. Without the feature, or with a proxy, it is ignored. If a session can be
+    /// upgraded to WebTransport and WebSocket, the client tries WebSocket as well when WebTransport
+    /// has not connected after 200 ms, and probes the first that connects.
     ///
     /// ```
     /// use socketio_client::{EngineOptions, Transport};
@@ -356,8 +365,11 @@ impl EngineOptions {
         self
     }
 
-    /// Sets the time limit of each step of an upgrade: connecting the WebSocket, and probing it
-    /// (default 10 s). After that, the session continues with polling.
+    /// Sets the time limit of each step of an upgrade: connecting the other transport, and probing
+    /// it (default 10 s). After that, the session continues with polling. The limit also applies to
+    /// a WebTransport connection that opens a session, because a network that blocks UDP gives no
+    /// sign of it. If [another transport](Self::try_all_transports) follows, at most half of the
+    /// time for opening the connection is spent on WebTransport.
     ///
     /// ```
     /// use std::time::Duration;
@@ -462,6 +474,27 @@ impl EngineOptions {
     /// Sets the TLS library and its configuration (default: depends on the features, see [`Tls`]).
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Accepts a server's certificate over WebTransport by the SHA-256 hash of its DER form (default
+    /// none). For development, where no certificate authority vouches for the server. Then
+    /// [`tls`](Self::tls) has no effect on WebTransport.
+    ///
+    /// The server proves that it owns the key of the certificate. In contrast to
+    /// `serverCertificateHashes` in browsers, the period of validity does not matter.
+    ///
+    /// ```
+    /// use socketio_client::{EngineOptions, Transport};
+    ///
+    /// # let hash = [0; 32];
+    /// let options = EngineOptions::new()
+    ///     .transports([Transport::Polling, Transport::WebSocket, Transport::WebTransport])
+    ///     .certificate_hashes([hash]);
+    /// ```
+    #[cfg(feature = "webtransport")]
+    pub fn certificate_hashes(mut self, hashes: impl IntoIterator<Item = [u8; 32]>) -> Self {
+        self.certificate_hashes = hashes.into_iter().collect();
         self
     }
 

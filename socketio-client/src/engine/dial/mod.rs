@@ -4,6 +4,7 @@ mod address;
 mod connector;
 mod environment;
 mod proxy;
+mod race;
 mod tls;
 
 use std::{
@@ -14,7 +15,11 @@ use std::{
 };
 
 use self::proxy::tunnel;
-pub(super) use self::{address::Address, environment::proxy_for};
+pub(super) use self::{
+    address::Address,
+    environment::proxy_for,
+    race::{Attempt, race},
+};
 pub use self::{
     connector::{BoxStream, ByteStream, Connecting, Connector, TcpConnector},
     proxy::Proxy,

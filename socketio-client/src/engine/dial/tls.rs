@@ -61,6 +61,15 @@ impl Tls {
         Self(Kind::Native(connector.into()))
     }
 
+    /// Returns the configuration of rustls.
+    #[cfg(feature = "webtransport")]
+    pub(in crate::engine) fn rustls_config(&self) -> Option<tokio_rustls::rustls::ClientConfig> {
+        match &self.0 {
+            Kind::Rustls(connector) => Some((**connector.config()).clone()),
+            _ => None,
+        }
+    }
+
     /// Returns the default of the enabled features.
     pub(in crate::engine) fn from_features() -> Result<Self, EngineError> {
         #[cfg(all(

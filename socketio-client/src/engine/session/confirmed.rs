@@ -51,7 +51,7 @@ impl Engine {
                     return progressed;
                 }
                 if let Socket::Open(socket) = &mut self.socket {
-                    socket.forget_pong();
+                    socket.forget_confirmation();
                 }
             }
             let Some(frames) = self.backlog.pop() else { break };
@@ -73,8 +73,8 @@ impl Engine {
     }
 
     /// Returns whether the server has read all messages passed to the session. Over polling, the
-    /// response to a POST confirms it. Over a WebSocket, the pong to a ping after the last message
-    /// does.
+    /// response to a POST confirms it. On another transport,
+    /// the transport does.
     fn is_confirmed(&mut self, cx: &mut Context<'_>) -> bool {
         if self.session.queued_packets() > 0 {
             return false;
@@ -85,7 +85,7 @@ impl Engine {
         if self.unconfirmed
             && let Socket::Open(socket) = &mut self.socket
         {
-            self.unconfirmed = socket.poll_pong(cx).is_pending();
+            self.unconfirmed = socket.poll_confirmed(cx).is_pending();
         }
         !self.unconfirmed
     }

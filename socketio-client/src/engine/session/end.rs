@@ -66,7 +66,7 @@ impl Engine {
     }
 
     fn poll_graceful_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.session.transport() == Transport::WebSocket {
+        if self.session.transport() != Transport::Polling {
             return match &mut self.socket {
                 Socket::Open(socket) => socket.poll_close(cx),
                 Socket::None | Socket::Connecting(_) => Poll::Ready(()),

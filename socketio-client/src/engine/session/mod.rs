@@ -1,4 +1,4 @@
-//! The I/O of a session: its timers, requests and WebSocket.
+//! The I/O of a session: its timers, requests and message transport.
 
 mod ahead;
 mod backlog;
@@ -51,6 +51,8 @@ pub(crate) struct Engine {
     had_message: bool,
     post: Requester<()>,
     socket: Socket,
+    /// Transports that the session may be upgraded to and that were not probed yet.
+    untried: Vec<Transport>,
     /// The timer of the session's next deadline.
     sleep: Pin<Box<Sleep>>,
     armed: bool,
@@ -58,7 +60,7 @@ pub(crate) struct Engine {
     ahead: ReadAhead,
     /// The approximate arrival time of the last data.
     read_at: std::time::Instant,
-    /// Counts the polls of the WebSocket.
+    /// Counts the polls of the message transport.
     socket_polls: u8,
     /// The largest request body that the server accepts, in bytes.
     max_post: usize,
@@ -107,8 +109,20 @@ impl Engine {
         let shared = &config.shared;
         shared.refresh_headers().await?;
         let mut failed = EngineError::NoTransport;
-        for via in shared.order() {
+        let mut order = shared.order().into_iter().peekable();
+        while let Some(via) = order.next() {
             let mut engine = Self::start(shared.clone(), via);
+            match via {
+                Transport::Polling => {}
+                Transport::WebSocket => engine.connect_socket(&[via], None),
+                // A network that blocks UDP gives no sign of it.
+                Transport::WebTransport => {
+                    let share = config.timeout.filter(|_| order.peek().is_some());
+                    let limit = shared.options.upgrade_timeout;
+                    let limit = share.map_or(limit, |timeout| limit.min(timeout / 2));
+                    engine.connect_socket(&[via], Some(limit));
+                }
+            }
             match poll_fn(|cx| engine.poll_step(cx)).await {
                 Step::Opened => return Ok(engine),
                 Step::Event(EngineEvent::Closed(Closed { reason, error })) => {
@@ -128,7 +142,7 @@ impl Engine {
         let now = Instant::now();
         let (config, revision) = (shared.session.clone(), shared.options.revision);
         let clock = Clock::new(std::time::Instant::now(), shared.wall_time());
-        let mut engine = Self {
+        Self {
             clock,
             session: Session::client(now.into_std(), config, revision, via),
             backlog: Backlog::default(),
@@ -139,6 +153,7 @@ impl Engine {
             had_message: false,
             post: Requester::new(shared.clone()),
             socket: Socket::None,
+            untried: Vec::new(),
             sleep: Box::pin(tokio::time::sleep_until(now)),
             armed: false,
             reading: true,
@@ -151,11 +166,7 @@ impl Engine {
             error: None,
             end: End::NotYet,
             shared,
-        };
-        if via == Transport::WebSocket {
-            engine.connect_socket();
         }
-        engine
     }
 
     /// Reads, writes, keeps the session alive, upgrades it, and returns the next event. After
@@ -214,7 +225,8 @@ impl Engine {
     /// bytes. Node's servers end the session of a client that exceeds it.
     pub(crate) fn check_size(&self, frames: &Frames) -> Result<(), usize> {
         let polling = self.session.transport() == Transport::Polling;
-        let base64 = polling || self.shared.options.force_base64;
+        let websocket = self.session.transport() == Transport::WebSocket;
+        let base64 = polling || websocket && self.shared.options.force_base64;
         let len = |frame: &Frame| match base64 {
             true => frame.polling_len(self.session.revision()),
             false => frame.len(),
@@ -237,10 +249,10 @@ impl Engine {
         self.is_settled() && !self.poll_write(cx) && self.is_settled()
     }
 
-    /// Returns whether the session uses a WebSocket and sending cannot change its state.
+    /// Returns whether the session uses a message transport and sending cannot change its state.
     fn is_settled(&self) -> bool {
         self.session.is_open()
-            && self.session.transport() == Transport::WebSocket
+            && self.session.transport() != Transport::Polling
             && !self.session.is_upgrading()
             && self.backlog.is_empty()
     }
@@ -350,11 +362,15 @@ impl Engine {
             Output::ProbeFailed(_) => {
                 tracing::debug!(target: "engineio::client", "probe error");
                 self.socket = Socket::None;
+                if self.session.is_open() {
+                    self.connect_probe();
+                }
                 None
             }
             Output::Upgraded(via) => {
                 tracing::debug!(target: "engineio::client", transport = via.as_str(), "upgraded");
-                self.shared.remember_websocket(true);
+                self.shared.remember_websocket(via == Transport::WebSocket);
+                self.untried = Vec::new();
                 self.get.clear();
                 self.post.clear();
                 Some(Step::Event(EngineEvent::Upgraded(via)))
@@ -376,12 +392,12 @@ impl Engine {
             Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX),
             None => usize::MAX,
         };
-        if via == Transport::Polling
-            && self.shared.options.upgrade
-            && self.shared.transports.contains(&Transport::WebSocket)
-            && open.upgrades.contains(&Transport::WebSocket)
-        {
-            self.connect_socket();
+        if via == Transport::Polling && self.shared.options.upgrade {
+            self.untried = [Transport::WebTransport, Transport::WebSocket].into();
+            let offered =
+                |via: &_| self.shared.transports.contains(via) && open.upgrades.contains(via);
+            self.untried.retain(offered);
+            self.connect_probe();
         }
     }
 

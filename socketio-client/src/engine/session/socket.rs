@@ -1,9 +1,10 @@
-//! The WebSocket of a session: its transport, or the probe that is to become it.
+//! The message transport of a session: its transport, or the probe that is to become it.
 
 use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use engineio_parser::{
@@ -12,20 +13,30 @@ use engineio_parser::{
 };
 
 use super::Engine;
+#[cfg(feature = "webtransport")]
+use crate::engine::webtransport::WebTransport;
 use crate::{
     engine::{
+        dial::{Attempt, race},
         error::{EngineError, RequestError},
         http::within,
+        message_transport::MessageTransport,
         websocket::WebSocket,
     },
     time::now,
 };
 
-/// The WebSocket of a session: its transport, or the probe of an upgrade.
+/// How much earlier than a WebSocket a WebTransport connection starts if a session can be upgraded
+/// to both, as in Node's client.
+const HEAD_START: Duration = Duration::from_millis(200);
+
+type Connected = Result<Box<dyn MessageTransport>, RequestError>;
+
+/// The message transport of a session: its transport, or the probe of an upgrade.
 pub(super) enum Socket {
     None,
-    Connecting(Pin<Box<dyn Future<Output = Result<WebSocket, RequestError>> + Send>>),
-    Open(Box<WebSocket>),
+    Connecting(Pin<Box<dyn Future<Output = Option<Connected>> + Send>>),
+    Open(Box<dyn MessageTransport>),
 }
 
 impl Socket {
@@ -39,19 +50,35 @@ impl Socket {
 }
 
 impl Engine {
-    pub(super) fn connect_socket(&mut self) {
-        let shared = self.shared.clone();
-        let sid = self.session.sid().clone();
-        self.socket = Socket::Connecting(Box::pin(async move {
-            let connecting = WebSocket::open(&shared, &sid);
-            if sid.is_empty() {
-                return connecting.await;
-            }
-            within(Some(shared.options.upgrade_timeout), connecting).await
-        }));
+    /// Connects the first of the candidates that succeeds. Each may take `limit`.
+    pub(super) fn connect_socket(&mut self, candidates: &[Transport], limit: Option<Duration>) {
+        let attempts = candidates.iter().map(|via| {
+            let (shared, sid) = (self.shared.clone(), self.session.sid().clone());
+            let attempt: Attempt<_, _> = match via {
+                #[cfg(feature = "webtransport")]
+                Transport::WebTransport => Box::pin(async move {
+                    let socket = within(limit, WebTransport::open(&shared, &sid)).await?;
+                    Ok(Box::new(socket) as Box<dyn MessageTransport>)
+                }),
+                _ => Box::pin(async move {
+                    let socket = within(limit, WebSocket::open(&shared, &sid)).await?;
+                    Ok(Box::new(socket) as Box<dyn MessageTransport>)
+                }),
+            };
+            attempt
+        });
+        self.socket = Socket::Connecting(Box::pin(race(attempts.collect(), HEAD_START)));
     }
 
-    /// Polls the WebSocket. Returns whether it has connected or read anything.
+    /// Connects the transports that the session may be upgraded to and that were not probed yet.
+    pub(super) fn connect_probe(&mut self) {
+        if !self.untried.is_empty() {
+            let candidates = self.untried.clone();
+            self.connect_socket(&candidates, Some(self.shared.options.upgrade_timeout));
+        }
+    }
+
+    /// Polls the message transport. Returns whether it has connected or read anything.
     pub(super) fn poll_socket(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.socket {
             Socket::None => false,
@@ -59,7 +86,9 @@ impl Engine {
                 Poll::Pending => false,
                 Poll::Ready(result) => {
                     self.socket = Socket::None;
-                    self.on_connected(result);
+                    if let Some(result) = result {
+                        self.on_connected(result);
+                    }
                     true
                 }
             },
@@ -67,28 +96,32 @@ impl Engine {
         }
     }
 
-    fn on_connected(&mut self, result: Result<WebSocket, RequestError>) {
-        let probe = self.session.transport() != Transport::WebSocket;
+    fn on_connected(&mut self, result: Connected) {
+        let probe = self.session.transport() == Transport::Polling;
         match result {
             Ok(socket) => {
-                let start = Input::ProbeStarted(Transport::WebSocket);
+                let via = socket.via();
+                self.untried.retain(|untried| *untried != via);
+                let start = Input::ProbeStarted(via);
                 if !probe || self.session.handle_input(self.now(), start).is_ok() {
-                    self.socket = Socket::Open(Box::new(socket));
+                    self.socket = Socket::Open(socket);
                 }
             }
             Err(error) if probe => {
                 tracing::debug!(target: "engineio::client", %error, "probe error");
+                self.untried.clear();
             }
-            Err(error) => self.on_lost(Some(error)),
+            Err(error) => self.on_lost(self.session.transport(), Some(error)),
         }
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
         let Socket::Open(socket) = &self.socket else { return false };
-        if self.session.transport() == Transport::WebSocket && !self.may_read(socket.buffered()) {
+        if self.session.transport() != Transport::Polling && !self.may_read(socket.buffered()) {
             return false;
         }
         let Socket::Open(socket) = &mut self.socket else { return false };
+        let via = socket.via();
         let read = socket.poll_read(cx);
         if socket.take_filled() {
             self.read_at = now();
@@ -96,9 +129,9 @@ impl Engine {
         match read {
             Poll::Pending => return false,
             Poll::Ready(Ok(Input::Packet(via, packet))) => self.on_packet(via, packet),
-            Poll::Ready(Ok(Input::Lost(..))) => self.on_lost(None),
+            Poll::Ready(Ok(Input::Lost(..))) => self.on_lost(via, None),
             Poll::Ready(Ok(input)) => self.feed(input),
-            Poll::Ready(Err(error)) => self.on_lost(Some(error)),
+            Poll::Ready(Err(error)) => self.on_lost(via, Some(error)),
         }
         true
     }
@@ -116,21 +149,25 @@ impl Engine {
         match socket.poll_write(cx, &mut self.session) {
             Ok(taken) => taken && !settled,
             Err(error) => {
-                self.on_lost(Some(error));
+                let via = socket.via();
+                self.on_lost(via, Some(error));
                 true
             }
         }
     }
 
-    fn on_lost(&mut self, error: Option<RequestError>) {
+    fn on_lost(&mut self, via: Transport, error: Option<RequestError>) {
         self.socket = Socket::None;
         let loss = if error.is_some() { Loss::Failed } else { Loss::Closed };
-        if self.session.transport() == Transport::WebSocket
+        if self.session.transport() == via
             && let Some(error) = error
         {
             self.shared.remember_websocket(false);
-            self.failed(EngineError::WebSocket(error));
+            self.failed(match via {
+                Transport::WebTransport => EngineError::WebTransport(error),
+                _ => EngineError::WebSocket(error),
+            });
         }
-        self.feed(Input::Lost(Transport::WebSocket, loss));
+        self.feed(Input::Lost(via, loss));
     }
 }

@@ -13,6 +13,8 @@ mod separate_packets;
 mod sessions;
 mod sleep;
 mod upgrades;
+#[cfg(feature = "webtransport")]
+mod webtransport;
 
 use std::{future::poll_fn, time::Duration};
 

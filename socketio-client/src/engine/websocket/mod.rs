@@ -29,11 +29,8 @@ use super::{
     dial::{BoxStream, Purpose},
     error::RequestError,
     http::{protocol, refusal},
+    message_transport::{BATCH, MessageTransport},
 };
-
-/// How many bytes are written at once. More frames are taken from the session only after these were
-/// written.
-const BATCH: usize = 64 * 1024;
 
 pub(super) struct WebSocket {
     stream: BoxStream,
@@ -91,22 +88,44 @@ impl WebSocket {
         })
     }
 
-    /// Returns whether a frame sent now is written at once.
-    pub(super) fn is_writable(&self) -> bool {
+    /// Sends a close frame if the server's message was too large.
+    fn refuse(&mut self, error: WebSocketError, cx: &mut Context<'_>) -> RequestError {
+        let WebSocketError::TooLarge { max_payload } = error else {
+            return RequestError::Protocol(Box::new(error));
+        };
+        if self.writer.push_close(Some(close_code::TOO_LARGE)).is_ok() {
+            let _ = self.writer.poll_flush(&mut self.stream, cx);
+        }
+        RequestError::TooLarge { limit: max_payload }
+    }
+
+    fn push(&mut self, frame: &Frame) -> io::Result<()> {
+        if !frame.is_binary() {
+            return self.writer.push(TEXT, frame.as_bytes(), &[]);
+        }
+        if self.base64 {
+            return self.writer.push(TEXT, &frame.polling_text(self.revision), &[]);
+        }
+        let typed = [PacketType::Message as u8];
+        let head = if self.revision == Revision::V3 { &typed[..] } else { &[] };
+        self.writer.push(BINARY, head, frame.as_bytes())
+    }
+}
+
+impl MessageTransport for WebSocket {
+    fn via(&self) -> Transport {
+        Transport::WebSocket
+    }
+
+    fn is_writable(&self) -> bool {
         self.writer.is_empty()
     }
 
-    /// Returns the bytes of the incomplete message.
-    pub(super) fn buffered(&self) -> usize {
+    fn buffered(&self) -> usize {
         self.reader.buffered()
     }
 
-    /// Reads the next packet, or another input of the session.
-    ///
-    /// # Errors
-    ///
-    /// The connection has failed. The socket must not be used afterwards.
-    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Input, RequestError>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Input, RequestError>> {
         let via = Transport::WebSocket;
         loop {
             let packet = match self.reader.next() {
@@ -154,24 +173,11 @@ impl WebSocket {
         }
     }
 
-    /// Returns whether data has arrived since the last call.
-    pub(super) fn take_filled(&mut self) -> bool {
+    fn take_filled(&mut self) -> bool {
         std::mem::take(&mut self.filled)
     }
 
-    /// Sends a close frame if the server's message was too large.
-    fn refuse(&mut self, error: WebSocketError, cx: &mut Context<'_>) -> RequestError {
-        let WebSocketError::TooLarge { max_payload } = error else {
-            return RequestError::Protocol(Box::new(error));
-        };
-        if self.writer.push_close(Some(close_code::TOO_LARGE)).is_ok() {
-            let _ = self.writer.poll_flush(&mut self.stream, cx);
-        }
-        RequestError::TooLarge { limit: max_payload }
-    }
-
-    /// Writes the session's frames. Returns whether any was taken.
-    pub(super) fn poll_write(
+    fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         session: &mut Session,
@@ -194,8 +200,8 @@ impl WebSocket {
     }
 
     /// Sends a ping and resolves when its pong was read: the server has then read everything before
-    /// the ping. It ignores failures, which other calls report.
-    pub(super) fn poll_pong(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// the ping.
+    fn poll_confirmed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.pong {
             Pong::Idle => {
                 self.pings += 1;
@@ -214,14 +220,13 @@ impl WebSocket {
         Poll::Pending
     }
 
-    /// Stops waiting for a pong. If it arrives later, it confirms nothing.
-    pub(super) fn forget_pong(&mut self) {
+    fn forget_confirmation(&mut self) {
         self.pong = Pong::Idle;
     }
 
     /// Sends a close frame and waits for the server's. Without waiting, unread bytes could reset
-    /// the connection and lose the data written before. The server's last messages are discarded.
-    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// the connection and lose the data written before.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.closing == Closing::NotStarted {
             if self.writer.push_close(Some(close_code::NORMAL)).is_err() {
                 return Poll::Ready(());
@@ -247,21 +252,8 @@ impl WebSocket {
         }
     }
 
-    /// Returns whether the close frame was sent.
-    pub(super) fn has_sent_close(&self) -> bool {
+    fn has_sent_close(&self) -> bool {
         self.closing == Closing::CloseSent
-    }
-
-    fn push(&mut self, frame: &Frame) -> io::Result<()> {
-        if !frame.is_binary() {
-            return self.writer.push(TEXT, frame.as_bytes(), &[]);
-        }
-        if self.base64 {
-            return self.writer.push(TEXT, &frame.polling_text(self.revision), &[]);
-        }
-        let typed = [PacketType::Message as u8];
-        let head = if self.revision == Revision::V3 { &typed[..] } else { &[] };
-        self.writer.push(BINARY, head, frame.as_bytes())
     }
 }
 

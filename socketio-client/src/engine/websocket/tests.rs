@@ -2,7 +2,7 @@ use std::task::{Context, Waker};
 
 use engineio_parser::websocket::{Header, PING, PONG, apply_mask, encode};
 
-use super::{Closing, Pong, Reader, Revision, WebSocket, Writer};
+use super::{Closing, MessageTransport, Pong, Reader, Revision, WebSocket, Writer};
 
 const LIMIT: usize = 20_000;
 
@@ -23,15 +23,15 @@ async fn a_pong_to_a_forgotten_ping_confirms_nothing() {
         closing: Closing::NotStarted,
     };
     let mut cx = Context::from_waker(Waker::noop());
-    assert!(socket.poll_pong(&mut cx).is_pending());
+    assert!(socket.poll_confirmed(&mut cx).is_pending());
     let first = pong(&mut server).await;
-    socket.forget_pong();
-    assert!(socket.poll_pong(&mut cx).is_pending());
+    socket.forget_confirmation();
+    assert!(socket.poll_confirmed(&mut cx).is_pending());
     let second = pong(&mut server).await;
     for (answer, confirmed) in [(first, false), (second, true)] {
         server.write_all(&answer).await.unwrap();
         assert!(socket.poll_read(&mut cx).is_pending());
-        assert_eq!(socket.poll_pong(&mut cx).is_ready(), confirmed);
+        assert_eq!(socket.poll_confirmed(&mut cx).is_ready(), confirmed);
     }
 }
 
