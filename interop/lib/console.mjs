@@ -1,6 +1,4 @@
-// Sends what the tests print to stderr. A test file reports its results to Node's test runner over stdout,
-// and printed text between two results can make the runner fail the whole file ("Unable to deserialize
-// cloned data").
+// Sends what the tests print to stderr, so that it does not stand between the results on stdout.
 
 import { Console } from 'node:console';
 

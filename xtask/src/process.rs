@@ -112,10 +112,15 @@ impl Background {
     }
 }
 
-/// A port on which no process listens.
+/// A port on which no process listens. It lies below the range from which systems take the ports of
+/// outgoing connections.
 pub(crate) fn free_port() -> Result<u16, String> {
-    let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    port.map(|address| address.port()).map_err(|error| format!("no free port: {error}"))
+    let ports =
+        (0..10_000).map(|n| 10_000 + (std::process::id().wrapping_mul(7).wrapping_add(n)) % 10_000);
+    ports
+        .filter_map(|port| u16::try_from(port).ok())
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .ok_or_else(|| "there is no free port".to_owned())
 }
 
 /// A child and all processes that it starts.
@@ -207,9 +212,15 @@ mod tests {
             line.clone_into(&mut grandchild)
         })
         .unwrap();
-        // A killed process keeps its id until it is reaped. Only its state shows that it has ended.
-        let state = output(&mut sh(&format!("ps -o stat= -p {grandchild} || true"))).unwrap();
-        assert!(state.trim().is_empty() || state.trim().starts_with('Z'), "still running: {state}");
+        // A killed process ends once it runs again. It keeps its id until it is reaped, so only its
+        // state shows that it has ended.
+        let state = || output(&mut sh(&format!("ps -o stat= -p {grandchild} || true"))).unwrap();
+        let ended = |state: &str| state.trim().is_empty() || state.trim().starts_with('Z');
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !ended(&state()) {
+            assert!(Instant::now() < deadline, "still running: {}", state());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use super::counts;
 use super::install;
@@ -37,7 +38,7 @@ pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
     node.env("METRICS_SERVER", programs.bin("prometheus"));
     node.env("TRACES_SERVER", programs.bin("opentelemetry"));
     node.env("PROMETHEUS", installed("prometheus")?);
-    run(3, &folder, "node", &mut node)
+    run(&folder, "node", &node)
 }
 
 /// Runs our client's tests against Node's servers and against ours.
@@ -63,7 +64,7 @@ pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {
     node.env("CONFORMANCE_SERVER", programs.bin("conformance"));
     node.env("ADMIN_SERVER", programs.example("admin"));
     node.envs(browsers).env("ARTIFACTS", artifacts);
-    run(3, &folder, "browser", &mut node)
+    run(&folder, "browser", &node)
 }
 
 /// Runs our nodes and Node's in one cluster, on real engines.
@@ -80,7 +81,7 @@ pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     for proxy in ["nginx", "haproxy", "caddy"] {
         node.env(format!("{}_SERVER", proxy.to_uppercase()), installed(proxy)?);
     }
-    run(3, &folder, "cluster", &mut node)
+    run(&folder, "cluster", &node)
 }
 
 /// Replaces nodes one by one under traffic and prints what clients lost.
@@ -104,25 +105,57 @@ fn older_releases(workspace: &Workspace) -> Result<PathBuf, String> {
     Ok(to)
 }
 
-/// Runs all test files of one folder and counts the results in their report. Most tests wait for
-/// timers and other processes, so that several files can run in parallel.
-fn run(parallel: usize, folder: &Path, name: &str, node: &mut Command) -> Result<Outcome, String> {
-    let report = folder.join(format!("{name}.tap"));
+/// The maximum number of test files that run at the same time. Most tests wait for timers and
+/// other processes.
+const PARALLEL: usize = 3;
+
+/// Runs all test files of one folder and adds up their reports.
+///
+/// Each file is a process of its own. Under `node --test`, the files would report to a common
+/// process in a binary format over stdout, which that process sometimes cannot read: it then fails
+/// a file whose tests have all passed.
+fn run(folder: &Path, name: &str, node: &Command) -> Result<Outcome, String> {
+    let files = Mutex::new(test_files(&folder.join(name))?.into_iter());
+    let next = || files.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        let mut outcome = Outcome::default();
+        while let Some(file) = next() {
+            outcome.add(run_file(folder, &file, node)?);
+        }
+        Ok(outcome)
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..PARALLEL).map(|_| scope.spawn(work)).collect();
+        let mut outcome = Outcome::default();
+        for worker in workers {
+            let ended = worker.join().unwrap_or_else(|_| Err("a worker panicked".to_owned()));
+            outcome.add(ended?);
+        }
+        Ok(outcome)
+    })
+}
+
+/// Runs one test file with the environment of `node`. Prints its output in one piece.
+fn run_file(folder: &Path, file: &Path, node: &Command) -> Result<Outcome, String> {
+    let report = file.with_extension("tap");
     // Removes the previous report, which must not be taken for this run's.
     let _ = fs::remove_file(&report);
-    node.current_dir(folder).args(["--test", "--test-reporter=spec"]);
-    node.args(["--import", "./lib/console.mjs"]);
-    node.arg(format!("--test-concurrency={parallel}"));
-    node.args(["--test-reporter-destination=stdout", "--test-reporter=tap"]);
-    node.arg(format!("--test-reporter-destination={}", report.display()))
-        .args(test_files(&folder.join(name))?);
-    let status = process::run(node)?;
+    let mut command = Command::new(node.get_program());
+    command.current_dir(folder);
+    command.envs(node.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.args(["--import", "./lib/console.mjs", "--test-reporter=spec"]);
+    command.args(["--test-reporter-destination=stdout", "--test-reporter=tap"]);
+    command.arg(format!("--test-reporter-destination={}", report.display())).arg(file);
+    let mut output = String::new();
+    let status = process::run_lines(&mut command, |line| {
+        output.push_str(line);
+        output.push('\n');
+    })?;
+    let name = file.strip_prefix(folder).unwrap_or(file).display();
+    println!("\n{name}\n{output}");
     let report = fs::read_to_string(&report).unwrap_or_default();
-    Ok(counts::tap(
-        &report,
-        status.success(),
-        "`node --test` failed outside the tests; its message is above",
-    ))
+    let otherwise = format!("{name} failed outside its tests ({status}); its message is above");
+    Ok(counts::tap(&report, status.success(), &otherwise))
 }
 
 fn prepare(workspace: &Workspace) -> Result<PathBuf, String> {
