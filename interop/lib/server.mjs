@@ -1,6 +1,7 @@
 // Starts the servers under test, and stops them at the end of the test run at the latest.
 
 import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
@@ -16,15 +17,43 @@ export function program(variable) {
   return path;
 }
 
-/** A port that was free a moment ago. */
+// These ports lie below the range from which systems take the ports of outgoing connections. Such a connection
+// could otherwise occupy the port of a server that is not started yet, or restarts.
+const FIRST = 10_000;
+const COUNT = 10_000;
+let next = process.pid * 7;
+
+/** A free port. It stays reserved for this process, by another UDP port, as in `xtask/engines/src/port.rs`. */
 export async function freePort() {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  return port;
+  for (let tries = 0; tries < COUNT; tries += 1) {
+    next += 1;
+    const port = FIRST + (next % COUNT);
+    const reserving = createSocket('udp4');
+    if (!(await bound(reserving, () => reserving.bind({ port: port + COUNT, address: '127.0.0.1', exclusive: true })))) continue;
+    reserving.unref();
+    const probe = createServer();
+    if (!(await bound(probe, () => probe.listen(port, '127.0.0.1')))) continue;
+    probe.close();
+    await once(probe, 'close');
+    return port;
+  }
+  throw new Error('there is no free port');
 }
+
+/** Resolves with whether `bind` succeeds. */
+function bound(socket, bind) {
+  return new Promise((resolve) => {
+    socket.once('listening', () => resolve(true));
+    socket.once('error', () => resolve(false));
+    bind();
+  });
+}
+
+/** The heartbeat of a server whose clients, which need not answer pings, must not be late on a busy machine. */
+export const CALM = { PING_INTERVAL: '25000', PING_TIMEOUT: '20000' };
+
+/** A heartbeat that comes soon, with a timeout that a client which answers does not reach on a busy machine. */
+export const QUICK = { PING_INTERVAL: '300', PING_TIMEOUT: '3000' };
 
 /** Starts a server program with these arguments and waits until it has printed `ready`. Does not wait if that is null. */
 export async function start(path, env = {}, args = [], ready = /listening/i) {

@@ -9,7 +9,7 @@ PING_INTERVAL = 400
 PING_TIMEOUT = 8000
 
 # The time limit of each wait, in seconds. Only a hang reaches it.
-PATIENCE = 20
+PATIENCE = 60
 
 TRANSPORTS = {
     "polling": ["polling"],
@@ -18,10 +18,28 @@ TRANSPORTS = {
 }
 
 
+# These ports lie below the range from which systems take the ports of outgoing connections. Such a
+# connection could otherwise occupy the port of a server that restarts.
+FIRST = 10_000
+COUNT = 10_000
+reserved = []
+
+
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A free port. It stays reserved by another UDP port, as in `xtask/engines/src/port.rs`."""
+    for offset in range(COUNT):
+        port = FIRST + (os.getpid() * 7 + offset) % COUNT
+        reserving = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            reserving.bind(("127.0.0.1", port + COUNT))
+            with socket.create_server(("127.0.0.1", port)):
+                pass
+        except OSError:
+            reserving.close()
+            continue
+        reserved.append(reserving)
+        return port
+    raise RuntimeError("there is no free port")
 
 
 class Server:

@@ -12,7 +12,7 @@ use crate::support::{
 
 on_servers!(a_blocking_socket_talks_to_the_server);
 
-const LIMIT: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(120);
 
 async fn a_blocking_socket_talks_to_the_server(program: Program) {
     let url = format!("http://127.0.0.1:{}", peer::shared(program, "json"));

@@ -32,20 +32,21 @@ async fn bodies_stay_below_the_servers_limit(program: Program) {
 }
 
 async fn the_heartbeat_keeps_an_idle_connection_open(program: Program) {
-    let heartbeat = Setting::new(program).with("PING_INTERVAL", 100).with("PING_TIMEOUT", 200);
+    let heartbeat = Setting::new(program).with("PING_INTERVAL", 100).with("PING_TIMEOUT", 2000);
     let server = heartbeat.start();
     for via in Via::ALL {
         let socket = client(&server.url(), "/", via.config());
         let mut ends = received::disconnections(&socket);
         within(socket.connect()).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1000)).await;
+        // Longer than a client without a heartbeat lives.
+        tokio::time::sleep(Duration::from_millis(2500)).await;
         assert!(ends.take_received().is_empty() && socket.is_connected(), "{via:?}");
         assert_eq!(within(socket.emit_with_ack::<u32>("ack", &1)).await.unwrap(), 1);
     }
 }
 
 async fn a_server_that_is_busy_for_a_while_is_waited_for(program: Program) {
-    let heartbeat = Setting::new(program).with("PING_INTERVAL", 200).with("PING_TIMEOUT", 800);
+    let heartbeat = Setting::new(program).with("PING_INTERVAL", 200).with("PING_TIMEOUT", 3000);
     let server = heartbeat.start();
     for via in Via::ALL {
         let socket = client(&server.url(), "/", via.config());

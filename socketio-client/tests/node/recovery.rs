@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use socketio_client::Reconnection;
-
 use crate::support::{
     case::{Case, Via, client, info, on_servers},
     peer::{Program, Setting},
@@ -18,12 +16,8 @@ async fn nothing_is_missed_after_a_cut_line(program: Program) {
     {
         let server = Setting::new(program).with("RECOVERY", 1).with("PARSER", parser).start();
         let proxy = Proxy::start(server.port).await;
-        // The server must have noticed the loss of the former connection.
-        let delay = Duration::from_millis(300);
-        let policy =
-            Reconnection::default().delay(delay).delay_max(delay).randomization_factor(0.0);
         let case = Case { program, parser, via };
-        let socket = client(&proxy.url(), "/", case.config().reconnection(policy));
+        let socket = client(&proxy.url(), "/", case.config());
         let mut connects = received::connections(&socket);
         let mut numbers = received::events::<u32>(&socket, "n");
         let talker = client(&server.url(), "/", case.config());
@@ -41,7 +35,13 @@ async fn nothing_is_missed_after_a_cut_line(program: Program) {
             // arrived.
             tokio::time::sleep(Duration::from_millis(100)).await;
             proxy.set(Line::Resets);
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            // The server must have noticed the loss before the client returns.
+            let noticed = async {
+                while info(&talker).await.get("clients") != Some(&1.into()) {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            within(noticed).await;
             talker.emit("tick", &(next + 10, 10)).unwrap();
             talker.emit_with_ack::<()>("ack", &()).await.unwrap();
             proxy.set(Line::Passes);

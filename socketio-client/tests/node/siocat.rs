@@ -136,7 +136,7 @@ async fn siocat_sends_and_prints_line_by_line(program: Program) {
 async fn siocat_sends_once_its_server_has_started(program: Program) {
     let setting = Setting::new(program);
     let port = setting.start().kill();
-    let url = format!("http://127.0.0.1:{port}");
+    let url = format!("http://127.0.0.1:{}", port.number());
     let output = within(siocat(&["-w", "1", &url, "echo", "1"]).output()).await.unwrap();
     assert_eq!(output.status.code(), Some(1), "an event that was not sent is an error: {output:?}");
     let why = String::from_utf8_lossy(&output.stdout);

@@ -32,6 +32,7 @@ mod watched;
 pub use engine::Engine;
 pub use mongo::Mongo;
 pub use nats::{Nats, NatsCluster};
+pub use port::Port;
 pub use postgres::Postgres;
 pub use program::Error;
 pub use redis::{Redis, RedisCluster};

@@ -3,11 +3,12 @@
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader},
-    net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
+
+use engines::Port;
 
 /// The implementation of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +39,8 @@ impl Setting {
         self.start_on(free_port())
     }
 
-    pub(crate) fn start_on(&self, port: u16) -> Peer {
+    pub(crate) fn start_on(&self, reserved: Arc<Port>) -> Peer {
+        let port = reserved.number();
         let mut command = match self.program {
             Program::Node(version) => {
                 let mut node = Command::new("node");
@@ -54,7 +56,7 @@ impl Setting {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let listening = lines.map_while(Result::ok).any(|line| line.contains("LISTENING"));
         assert!(listening, "{self:?} ended before it listened");
-        Peer { child, port }
+        Peer { child, port, reserved }
     }
 }
 
@@ -62,6 +64,7 @@ impl Setting {
 pub(crate) struct Peer {
     child: Child,
     pub(crate) port: u16,
+    reserved: Arc<Port>,
 }
 
 impl Peer {
@@ -76,8 +79,8 @@ impl Peer {
     }
 
     /// Kills the server and returns its port, for a successor.
-    pub(crate) fn kill(self) -> u16 {
-        self.port
+    pub(crate) fn kill(self) -> Arc<Port> {
+        self.reserved.clone()
     }
 }
 
@@ -98,9 +101,8 @@ pub(crate) fn shared(program: Program, parser: &'static str) -> u16 {
     peers.entry((program, parser)).or_insert_with(start).port
 }
 
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+pub(crate) fn free_port() -> Arc<Port> {
+    Arc::new(Port::free().unwrap())
 }
 
 fn path(variable: &str) -> PathBuf {
