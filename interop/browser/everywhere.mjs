@@ -48,7 +48,7 @@ async function pages() {
 
 /** Runs in the page. Connects to the conformance server and returns what came back. */
 async function exercise({ url, transports, final, revision }) {
-  const patience = 20_000;
+  const patience = 60_000;
   const result = {};
   const within = (start) =>
     new Promise((resolve, reject) => {

@@ -42,7 +42,7 @@ test('a message reaches the clients of both nodes', async () => {
   const heard = { one: [], two: [] };
   one.on('said', (...message) => heard.one.push(message));
   two.on('said', (...message) => heard.two.push(message));
-  assert.equal(await one.timeout(5000).emitWithAck('say', 'ann', 'hello'), 'one');
+  assert.equal(await one.timeout(60_000).emitWithAck('say', 'ann', 'hello'), 'one');
   const has = (messages) => messages.some(([from, text]) => from === 'ann' && text === 'hello');
   await eventually(() => has(heard.one) && has(heard.two), 'both have heard it');
 });

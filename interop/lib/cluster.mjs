@@ -80,14 +80,13 @@ export async function member(server, { namespace = '/', auth = {}, lost, ...opti
     if (socket.answer === NOTHING) ack?.();
     else ack?.(socket.answer === undefined ? socket.id : socket.answer);
   });
-  socket.op = (op, fields = {}, patience = undefined) =>
-    within(socket.emitWithAck('op', { op, ...fields }), `the result of ${op}`, patience);
+  socket.op = (op, fields = {}) => within(socket.emitWithAck('op', { op, ...fields }), `the result of ${op}`);
   await event(socket.connect(), 'connect');
   return socket;
 }
 
 /** Resolves with the first truthy result of `condition`. */
-export async function eventually(condition, what, patience = 20_000) {
+export async function eventually(condition, what, patience = 60_000) {
   const deadline = Date.now() + patience;
   for (;;) {
     const result = await condition();
@@ -120,13 +119,14 @@ export async function settled(members, ...senders) {
     await eventually(() => members.every(({ heard }) => heard.some(([name]) => name === tag)), `all members hear ${tag}`);
   }
   await sleep(15);
-  return members.map(({ heard }) => heard.splice(0).filter(([name]) => !name.startsWith('fence-')));
+  // An event of `together` may be late.
+  return members.map(({ heard }) => heard.splice(0).filter(([name]) => !/^(fence|together)-/.test(name)));
 }
 
 /** Asserts that these members, and no others, hear this message once. `all` maps names to members. */
 export async function assertHeard(all, sender, names, message) {
   // Node's adapter for PostgreSQL has several connections, so a later message may arrive first.
-  await eventually(() => names.every((name) => all[name].heard.length > 0), 'all of them have heard the message', 3000).catch(() => {});
+  await eventually(() => names.every((name) => all[name].heard.length > 0), 'all of them have heard the message', 20_000).catch(() => {});
   const heard = await settled(Object.values(all), sender);
   const who = Object.keys(all).filter((_, i) => heard[i].length > 0);
   assert.deepEqual(who, Object.keys(all).filter((name) => names.includes(name)));

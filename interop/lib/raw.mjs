@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import WebSocket from 'ws';
 
 /** Far longer than any wait of the protocol. It only makes a broken server fail a test instead of hanging it. */
-const PATIENCE = 10_000;
+const PATIENCE = 60_000;
 
 export async function within(promise, what, patience = PATIENCE) {
   let timer;

@@ -7,11 +7,11 @@ import { WebSocket } from 'ws';
 
 import { closeAll, connected } from '../lib/client.mjs';
 import { within } from '../lib/raw.mjs';
-import { program, start } from '../lib/server.mjs';
+import { CALM, program, start } from '../lib/server.mjs';
 
 let server;
 before(async () => {
-  server = await start(program('CONFORMANCE_SERVER'), { PING_INTERVAL: '25000', PING_TIMEOUT: '20000' });
+  server = await start(program('CONFORMANCE_SERVER'), CALM);
 });
 after(() => server?.stop());
 afterEach(closeAll);

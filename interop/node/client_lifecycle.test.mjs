@@ -5,10 +5,9 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { Manager } from 'socket.io-client';
 
 import { client, closeAll, connected, event, upgraded } from '../lib/client.mjs';
-import { freePort, program, start } from '../lib/server.mjs';
+import { CALM, freePort, program, QUICK, start } from '../lib/server.mjs';
 
 const PROGRAM = program('CONFORMANCE_SERVER');
-const CALM = { PING_INTERVAL: '25000', PING_TIMEOUT: '20000' };
 
 let server;
 before(async () => {
@@ -91,7 +90,7 @@ describe('disconnecting', () => {
 });
 
 test('pings keep a silent client connected', async () => {
-  const quick = await start(PROGRAM);
+  const quick = await start(PROGRAM, QUICK);
   for (const transports of [['websocket'], ['polling']]) {
     const socket = await connected(quick, { transports });
     for (let round = 0; round < 3; round++) await event(socket.io, 'ping');

@@ -10,16 +10,14 @@ import WebSocket from 'ws';
 
 import { closeAll, connected, event } from '../lib/client.mjs';
 import { Endpoint, within } from '../lib/raw.mjs';
-import { program, start } from '../lib/server.mjs';
+import { CALM, program, start } from '../lib/server.mjs';
 
 const CONFORMANCE = program('CONFORMANCE_SERVER');
-const PATIENT = { PING_INTERVAL: '25000', PING_TIMEOUT: '20000' };
-
 describe('polling responses', () => {
   let server;
   let engine;
   before(async () => {
-    server = await start(CONFORMANCE, PATIENT);
+    server = await start(CONFORMANCE, CALM);
     engine = new Endpoint(server, '/engine.io/');
   });
   after(() => server?.stop());
@@ -87,7 +85,7 @@ for (const [setting, agreed] of [
     let server;
     let url;
     before(async () => {
-      server = await start(CONFORMANCE, { ...PATIENT, PER_MESSAGE_DEFLATE: setting });
+      server = await start(CONFORMANCE, { ...CALM, PER_MESSAGE_DEFLATE: setting });
       url = `ws://127.0.0.1:${server.port}/engine.io/?EIO=4&transport=websocket`;
     });
     after(() => server?.stop());

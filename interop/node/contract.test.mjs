@@ -68,7 +68,7 @@ socket.emit('say', 'lobby', { text: 'hi', reactions: { ':-)': 2 } }, (outcome) =
   if (outcome.kind === 'accepted') console.log(outcome.id + 1);
   else console.log(outcome.why.length);
 });
-const outcome = await socket.timeout(1000).emitWithAck('say', 'lobby', { text: 'hi', reactions: {} });
+const outcome = await socket.timeout(60_000).emitWithAck('say', 'lobby', { text: 'hi', reactions: {} });
 console.log(outcome.kind);
 socket.emit('user is typing…');
 const files: Socket<events.Files2ServerToClientEvents, events.Files2ClientToServerEvents> = io('/files/2');

@@ -4,13 +4,15 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { Endpoint } from '../lib/raw.mjs';
-import { program, start } from '../lib/server.mjs';
+import { CALM, program, QUICK, start } from '../lib/server.mjs';
 
 let server;
+let quick;
 before(async () => {
-  server = await start(program('CONFORMANCE_SERVER'));
+  server = await start(program('CONFORMANCE_SERVER'), CALM);
+  quick = await start(program('CONFORMANCE_SERVER'), QUICK);
 });
-after(() => server?.stop());
+after(() => Promise.all([server, quick].map((each) => each?.stop())));
 
 const SEPARATOR = '\x1e';
 const POLLING = '?EIO=4&transport=polling';
@@ -65,6 +67,11 @@ for (const path of ['/engine.io/', '/socket.io/']) {
     });
 
     describe('heartbeat', () => {
+      let engine;
+      before(() => {
+        engine = new Endpoint(quick, path);
+      });
+
       test('over polling: three rounds of ping and pong', async () => {
         const { sid } = await engine.handshake();
         for (let round = 0; round < 3; round++) {

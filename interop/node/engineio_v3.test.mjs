@@ -5,15 +5,17 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { Endpoint } from '../lib/raw.mjs';
-import { program, start } from '../lib/server.mjs';
+import { CALM, program, QUICK, start } from '../lib/server.mjs';
 
 let server;
+let quick;
 let engine;
 before(async () => {
-  server = await start(program('CONFORMANCE_SERVER'), { ALLOW_EIO3: '1' });
+  server = await start(program('CONFORMANCE_SERVER'), { ...CALM, ALLOW_EIO3: '1' });
+  quick = await start(program('CONFORMANCE_SERVER'), { ...QUICK, ALLOW_EIO3: '1' });
   engine = new Endpoint(server, '/engine.io/', 3);
 });
-after(() => server?.stop());
+after(() => Promise.all([server, quick].map((each) => each?.stop())));
 
 const BYTES = Buffer.from([1, 2, 3, 4]);
 /** `4hello` and a message of `BYTES` as a binary payload. */
@@ -22,7 +24,7 @@ const TEXT_PAYLOAD = '6:4hello10:b4AQIDBA==';
 
 /** A client of revision 4. Each ping that it gets marks the end of a ping interval. */
 async function clock() {
-  const socket = await new Endpoint(server, '/engine.io/').open();
+  const socket = await new Endpoint(quick, '/engine.io/').open();
   return {
     async tick() {
       assert.equal(await socket.next(), '2');
@@ -152,6 +154,11 @@ describe('echo over WebSocket', () => {
 });
 
 describe('heartbeat', () => {
+  let engine;
+  before(() => {
+    engine = new Endpoint(quick, '/engine.io/', 3);
+  });
+
   test('over polling the server answers each ping of the client', async () => {
     const { sid } = await engine.handshake();
     const time = await clock();

@@ -107,7 +107,7 @@ for (const language of ['Node', 'Rust']) {
       const bob = client(server, { auth: { name: 'bob' } });
       assert.deepEqual(await joining, ['bob', 2]);
 
-      const ask = (socket, ...args) => socket.timeout(5000).emitWithAck(...args);
+      const ask = (socket, ...args) => socket.timeout(60_000).emitWithAck(...args);
       assert.deepEqual(await ask(ann, 'join', 'lobby'), ['lobby']);
       assert.deepEqual(await ask(bob, 'say', 'lobby', 'too early'), { error: 'join the room first' });
       const joined = event(ann, 'joined');
@@ -173,7 +173,7 @@ test("the guide's configuration of nginx passes polling, WebSocket and the upgra
       const socket = client({ url: `http://127.0.0.1:${port}` }, { transports, auth: { name: 'ann' } });
       await event(socket, 'connect');
       if (transports.length === 2) await upgraded(socket);
-      assert.deepEqual(await socket.timeout(5000).emitWithAck('join', 'lobby'), ['lobby']);
+      assert.deepEqual(await socket.timeout(60_000).emitWithAck('join', 'lobby'), ['lobby']);
       socket.disconnect();
     }
   } finally {

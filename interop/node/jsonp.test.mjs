@@ -8,11 +8,11 @@ import engineOfV3 from 'engine.io-client-v3';
 
 import { event } from '../lib/client.mjs';
 import { Endpoint } from '../lib/raw.mjs';
-import { program, start } from '../lib/server.mjs';
+import { CALM, program, start } from '../lib/server.mjs';
 
 let server;
 before(async () => {
-  server = await start(program('CONFORMANCE_SERVER'), { ALLOW_EIO3: '1' });
+  server = await start(program('CONFORMANCE_SERVER'), { ...CALM, ALLOW_EIO3: '1' });
 });
 after(() => server?.stop());
 

@@ -6,14 +6,14 @@ import { after, afterEach, before, describe, test } from 'node:test';
 
 import { closeAll, connected, event, upgraded } from '../lib/client.mjs';
 import { Endpoint, within } from '../lib/raw.mjs';
-import { program, start } from '../lib/server.mjs';
+import { CALM, program, start } from '../lib/server.mjs';
 
 const LIMIT = 1_000_000;
 
 let server;
 let engine;
 before(async () => {
-  server = await start(program('CONFORMANCE_SERVER'), { PING_INTERVAL: '25000', PING_TIMEOUT: '20000' });
+  server = await start(program('CONFORMANCE_SERVER'), CALM);
   engine = new Endpoint(server, '/engine.io/');
 });
 after(() => server?.stop());

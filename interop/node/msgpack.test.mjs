@@ -8,11 +8,11 @@ import parser from 'socket.io-msgpack-parser';
 
 import { client, closeAll, connected, event, join, upgraded } from '../lib/client.mjs';
 import { within } from '../lib/raw.mjs';
-import { program, start } from '../lib/server.mjs';
+import { CALM, program, start } from '../lib/server.mjs';
 
 // The encoder and decoder that the parser depends on. The adapters depend on a later version.
 const require = createRequire(import.meta.resolve('socket.io-msgpack-parser'));
-const PATIENT = { PARSER: 'msgpack', PING_INTERVAL: '25000', PING_TIMEOUT: '20000' };
+const PATIENT = { PARSER: 'msgpack', ...CALM };
 let server;
 before(async () => {
   server = await start(program('CONFORMANCE_SERVER'), PATIENT);

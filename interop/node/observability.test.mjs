@@ -28,7 +28,9 @@ before(async () => {
   const said = event(bob, 'said');
   assert.equal(await ann.emitWithAck('say', 'hello'), 5);
   assert.equal((await said)[0], 'hello'); // the offset for recovery follows
-  page = await (await fetch(metricsUrl)).text();
+  const read = async () => (await fetch(metricsUrl)).text();
+  // The time of a handler is counted when it ends.
+  page = await eventually(async () => (value(await read(), 'socketio_handler_seconds_total') > 0 ? read() : undefined), 'the handler has ended');
 });
 after(async () => {
   closeAll();
@@ -99,8 +101,8 @@ test('a real Prometheus answers each query of the dashboard and evaluates the al
   };
   try {
     await eventually(() => fetch(`http://127.0.0.1:${port}/-/ready`).then(({ ok }) => ok, () => false), 'Prometheus is ready');
-    const target = await eventually(async () => (await ask('targets')).activeTargets.find(({ health }) => health !== 'unknown'), 'it has read');
-    assert.equal(target.lastError, '');
+    // On a busy machine a response may take longer than the interval, which Prometheus reports as an error.
+    await eventually(async () => (await ask('targets')).activeTargets.some(({ health }) => health === 'up'), 'it has read the metrics');
     for (const query of QUERIES) {
       const concrete = query.replaceAll('$__rate_interval', '10s').replaceAll('$job', 'socketio').replaceAll('$instance', '.*');
       await eventually(async () => {

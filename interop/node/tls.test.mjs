@@ -25,14 +25,14 @@ after(async () => {
 for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']]) {
   test(`a client with ${transports.join(' and ')}`, async () => {
     const socket = await connected(server, { ...TRUSTING, transports });
-    assert.equal(await socket.timeout(5000).emitWithAck('echo', 'hello'), 'hello');
-    assert.equal(await socket.timeout(5000).emitWithAck('secure'), true);
+    assert.equal(await socket.timeout(60_000).emitWithAck('echo', 'hello'), 'hello');
+    assert.equal(await socket.timeout(60_000).emitWithAck('secure'), true);
     if (transports.length === 2) {
       await upgraded(socket);
-      assert.equal(await socket.timeout(5000).emitWithAck('echo', 'again'), 'again');
+      assert.equal(await socket.timeout(60_000).emitWithAck('echo', 'again'), 'again');
     }
     const long = 'x'.repeat(300_000);
-    assert.equal(await socket.timeout(5000).emitWithAck('echo', long), long);
+    assert.equal(await socket.timeout(60_000).emitWithAck('echo', long), long);
     socket.disconnect();
   });
 }
