@@ -25,6 +25,8 @@ use crate::{
 
 pub(crate) const ALL: PageSize = PageSize { packets: 1000, bytes: 10_000_000 };
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+/// Longer than a response of a busy machine takes.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// Creates each adapter with a connection of its own.
 struct Log(Nats);
@@ -40,7 +42,7 @@ impl conformance::Logging for Log {
 }
 
 pub(crate) async fn logging(engine: &Nats, jetstream: JetStream) -> Arc<NatsAdapter> {
-    let config = config(engine).await.timeout(Duration::from_secs(2));
+    let config = config(engine).await.timeout(LONG);
     NatsAdapter::new(config.connection_state_recovery(jetstream)).unwrap()
 }
 

@@ -8,9 +8,13 @@ use std::{
     time::Duration,
 };
 
-use engines::NatsCluster;
+use engines::{Nats, NatsCluster};
 use socketio_adapter::{ClusterAdapter, conformance};
-use socketio_adapter_nats::{JetStream, NatsAdapter, connect_options};
+use socketio_adapter_nats::{
+    JetStream, NatsAdapter,
+    async_nats::{self, jetstream},
+    connect_options,
+};
 
 use crate::{
     Node,
@@ -27,7 +31,7 @@ impl Log {
         let servers = self.0.servers();
         let server = &servers[self.1.fetch_add(1, Ordering::Relaxed) % servers.len()];
         let options = connect_options().ping_interval(Duration::from_millis(500));
-        let config = with(server, options).await.timeout(Duration::from_secs(5));
+        let config = with(server, options).await.timeout(Duration::from_secs(10));
         let config = config.connection_state_recovery(JetStream::default().replicas(3));
         let adapter = NatsAdapter::new(config).unwrap();
         until(|| async { within(adapter.prepare()).await.is_ok() }).await;
@@ -43,6 +47,20 @@ impl conformance::Logging for Log {
     async fn pause(&self) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Returns whether each stream has a leader and its other two replicas are up to date.
+async fn is_replicated(server: &Nats) -> Result<bool, async_nats::Error> {
+    let context = jetstream::new(async_nats::connect(server.url()).await?);
+    for name in ["socketio-log", "socketio-sessions"] {
+        let stream = context.get_stream(name).await?;
+        let Some(cluster) = &stream.cached_info().cluster else { return Ok(false) };
+        let current = cluster.replicas.iter().filter(|it| it.current && !it.offline).count();
+        if cluster.leader.is_none() || current != 2 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[tokio::test]
@@ -82,7 +100,7 @@ async fn events_survive_the_death_of_each_server() {
             tokio::time::sleep(Duration::from_secs(1)).await;
             server.restart().unwrap();
             // The next server must not die before this one has caught up.
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            until(|| async { is_replicated(server).await.unwrap_or(false) }).await;
         }
         over.store(true, Ordering::Relaxed);
     };

@@ -24,15 +24,17 @@ async fn until_received(one: &Node, two: &Node) {
 #[tokio::test]
 async fn a_dead_database_fails_promptly_and_nodes_reconnect() {
     let engine = Postgres::start().unwrap();
-    let one = Node::join(adapter(&engine), "/", "one").await;
-    let two = Node::join(adapter(&engine), "/", "two").await;
+    let timeout = Duration::from_secs(20);
+    let join =
+        |uid| Node::join(PostgresAdapter::new(config(&engine).timeout(timeout)).unwrap(), "/", uid);
+    let (one, two) = (join("one").await, join("two").await);
     for _ in 0..2 {
         engine.kill().unwrap();
         until(|| async { one.link.publish(one.message("/", "x", &1)).await.is_err() }).await;
         let begun = Instant::now();
         let error = within(one.link.publish(one.message("/", "x", &1))).await.unwrap_err();
         assert!(matches!(error, AdapterError::Engine(_) | AdapterError::Away(_)), "{error}");
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < timeout / 2, "{:?}", begun.elapsed());
         engine.restart().unwrap();
         until_received(&one, &two).await;
         until_received(&two, &one).await;
@@ -42,7 +44,7 @@ async fn a_dead_database_fails_promptly_and_nodes_reconnect() {
 #[tokio::test]
 async fn a_hanging_database_fails_in_time() {
     let engine = Postgres::start().unwrap();
-    let short = Duration::from_millis(500);
+    let short = Duration::from_secs(2);
     let join =
         |uid| Node::join(PostgresAdapter::new(config(&engine).timeout(short)).unwrap(), "/", uid);
     let (one, two) = (join("one").await, join("two").await);
@@ -55,7 +57,8 @@ async fn a_hanging_database_fails_in_time() {
         assert!(matches!(error, AdapterError::Engine(_) | AdapterError::Away(_)), "{error}");
         tokio::task::yield_now().await;
     }
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    // Only the first event waits for a response.
+    assert!(begun.elapsed() < 10 * short, "{:?}", begun.elapsed());
     engine.resume().unwrap();
     until_received(&one, &two).await;
     until_received(&two, &one).await;
@@ -65,8 +68,7 @@ async fn a_hanging_database_fails_in_time() {
 async fn joining_fails_without_a_database_and_succeeds_later() {
     let engine = Postgres::start().unwrap();
     engine.kill().unwrap();
-    let adapter =
-        PostgresAdapter::new(config(&engine).timeout(Duration::from_millis(300))).unwrap();
+    let adapter = PostgresAdapter::new(config(&engine).timeout(Duration::from_secs(3))).unwrap();
     let seat = Seat { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
     let error = within(adapter.join(seat, std::sync::Arc::new(RecordingInbox::default()))).await;
     assert!(matches!(error.err(), Some(AdapterError::Engine(_) | AdapterError::Away(_))));

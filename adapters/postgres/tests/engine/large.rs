@@ -70,12 +70,12 @@ async fn a_message_that_is_too_large_is_refused_and_others_still_arrive() {
 async fn a_node_that_is_slow_to_fetch_attachments_keeps_its_connection() {
     let engine = Postgres::start().unwrap();
     let client = connect_directly(&engine).await;
-    // A table whose rows take a tenth of a second to read. The row is {type: 2, uid: "x"}.
+    // A table whose rows take a fifth of a second to read. The row is {type: 2, uid: "x"}.
     let slow = "CREATE VIEW slow AS SELECT n AS id, now() AS created_at, \
                 '\\x82a47479706502a3756964a178'::bytea AS payload \
-                FROM generate_series(1::bigint, 1) AS n, pg_sleep(0.1)";
+                FROM generate_series(1::bigint, 1) AS n, pg_sleep(0.2)";
     client.batch_execute(slow).await.unwrap();
-    let short = config(&engine).table("slow").timeout(Duration::from_secs(1));
+    let short = config(&engine).table("slow").timeout(Duration::from_secs(2));
     let adapter = PostgresAdapter::new(short).unwrap();
     let node = Node::join(adapter.clone(), "/", "one").await;
     // The number makes each text unique, because PostgreSQL drops duplicate notifications of a

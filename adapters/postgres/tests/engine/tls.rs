@@ -68,7 +68,7 @@ async fn messages_and_attachments_travel_over_tls_and_nodes_reconnect() {
 #[tokio::test]
 async fn a_certificate_of_another_authority_is_refused() {
     let engine = start(&Identity::new());
-    let config = config(&engine, &Identity::new().authority).timeout(Duration::from_millis(500));
+    let config = config(&engine, &Identity::new().authority).timeout(Duration::from_secs(5));
     let adapter = PostgresAdapter::new(config.clone()).unwrap();
     let seat = Seat { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
     let refused = within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await;
@@ -92,7 +92,7 @@ fn is_untrusted(error: Option<&PostgresError>) -> bool {
 #[tokio::test]
 async fn a_database_without_tls_is_refused_if_tls_is_required() {
     let (identity, engine) = (Identity::new(), Postgres::start().unwrap());
-    let config = config(&engine, &identity.authority).timeout(Duration::from_millis(500));
+    let config = config(&engine, &identity.authority).timeout(Duration::from_secs(5));
     let error = within(Publisher::start(config).unwrap().connected()).await.err();
     assert!(matches!(error, Some(PostgresError::Lost(_))), "{error:?}");
 }

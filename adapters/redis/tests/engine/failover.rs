@@ -11,7 +11,7 @@ use crate::{Adapter, Node, Nodes, RawClient, RedisAdapter, SHORT, events, until_
 const LAST: usize = 50;
 /// Longer than it takes to detect that the master is dead (0.75 s), to elect another, and to find
 /// it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Returns one adapter of each kind, with all of its keys and channels on one master.
 fn all_kinds(nodes: &Nodes, tag: &str) -> Vec<Adapter> {

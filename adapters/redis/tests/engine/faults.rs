@@ -9,7 +9,7 @@ use engines::{Redis, RedisCluster};
 use socketio_adapter::{AdapterError, Body, ClusterAdapter, Seat, event_args};
 
 use crate::{
-    Adapter, Node, RawClient, RedisAdapter, SHORT, all_kinds, events,
+    Adapter, Node, RawClient, RedisAdapter, SHORT, all_kinds, events, kinds_with,
     suite::{RecordingInbox, until, within},
     until_received,
 };
@@ -20,17 +20,18 @@ async fn pair(adapters: impl Fn() -> Vec<Adapter>, kind: usize) -> (Node, Node) 
 }
 
 #[tokio::test]
-async fn a_dead_server_fails_promptly_and_nodes_reconnect() {
+async fn a_dead_server_fails_before_the_response_timeout_and_nodes_reconnect() {
+    const LONG: Duration = Duration::from_secs(40);
     for kind in 0..3 {
         let engine = Redis::start().unwrap();
-        let (one, two) = pair(|| all_kinds(&engine.url().into()), kind).await;
+        let (one, two) = pair(|| kinds_with(&engine.url().into(), LONG), kind).await;
         for _ in 0..2 {
             engine.kill().unwrap();
             until(|| async { one.link.publish(one.event("x", &[])).await.is_err() }).await;
             let begun = Instant::now();
             let error = within(one.link.publish(one.event("x", &[]))).await.unwrap_err();
             assert!(matches!(error, AdapterError::Engine(_) | AdapterError::Away(_)), "{error}");
-            assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
+            assert!(begun.elapsed() < LONG / 2, "{:?}", begun.elapsed());
             assert!(within(one.link.count()).await.is_err());
             engine.restart().unwrap();
             until_received(&one, &two).await;
@@ -51,7 +52,8 @@ async fn a_hanging_server_fails_in_time() {
             let error = within(one.link.publish(one.event("x", &[]))).await.unwrap_err();
             assert!(matches!(error, AdapterError::Engine(_) | AdapterError::Away(_)), "{error}");
         }
-        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        // Only the first event waits for a response.
+        assert!(begun.elapsed() < 10 * SHORT, "{:?}", begun.elapsed());
         engine.resume().unwrap();
         until_received(&one, &two).await;
         until_received(&two, &one).await;
@@ -159,8 +161,8 @@ async fn a_namespace_that_left_leaves_no_subscriptions_or_connections() {
 #[tokio::test]
 async fn a_blocking_reader_delays_no_other_command() {
     let engine = Redis::start().unwrap();
-    let adapter =
-        || RedisAdapter::streams(engine.url()).block_time(Duration::from_secs(30)).build().unwrap();
+    let block_time = Duration::from_secs(30);
+    let adapter = || RedisAdapter::streams(engine.url()).block_time(block_time).build().unwrap();
     let one = Node::join(&adapter(), "/", "one").await;
     let two = Node::join(&adapter(), "/", "two").await;
     let begun = Instant::now();
@@ -172,7 +174,7 @@ async fn a_blocking_reader_delays_no_other_command() {
         within(one.link.count()).await.unwrap();
     }
     two.inbox.wait(40).await;
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < block_time, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -184,7 +186,7 @@ async fn nodes_reconnect_to_each_restarted_master_of_a_cluster() {
             master.kill().unwrap();
             let begun = Instant::now();
             let _ = within(one.link.publish(one.event("x", &[]))).await;
-            assert!(begun.elapsed() < SHORT * 3, "{:?}", begun.elapsed());
+            assert!(begun.elapsed() < 10 * SHORT, "{:?}", begun.elapsed());
             master.restart().unwrap();
             engine.agreed().unwrap();
             until_received(&one, &two).await;

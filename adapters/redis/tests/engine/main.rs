@@ -36,14 +36,20 @@ use suite::{RecordingInbox, until, within};
 
 type Adapter = Arc<RedisAdapter>;
 
-const SHORT: Duration = Duration::from_millis(500);
+/// Longer than a response of a busy machine takes. A test that waits for it takes as long.
+const SHORT: Duration = Duration::from_secs(2);
 
 /// Returns one adapter of each kind, with short time limits.
 fn all_kinds(nodes: &Nodes) -> Vec<Adapter> {
+    kinds_with(nodes, SHORT)
+}
+
+/// Returns one adapter of each kind, with this response timeout.
+fn kinds_with(nodes: &Nodes, timeout: Duration) -> Vec<Adapter> {
     vec![
-        RedisAdapter::classic(nodes.clone()).response_timeout(SHORT).build().unwrap(),
-        RedisAdapter::sharded(nodes.clone()).response_timeout(SHORT).build().unwrap(),
-        RedisAdapter::streams(nodes.clone()).response_timeout(SHORT).build().unwrap(),
+        RedisAdapter::classic(nodes.clone()).response_timeout(timeout).build().unwrap(),
+        RedisAdapter::sharded(nodes.clone()).response_timeout(timeout).build().unwrap(),
+        RedisAdapter::streams(nodes.clone()).response_timeout(timeout).build().unwrap(),
     ]
 }
 

@@ -18,7 +18,7 @@ fn start(identity: &Identity) -> Redis {
 }
 
 fn all_kinds(engine: &Redis, authority: &str) -> Vec<Adapter> {
-    let short = Duration::from_millis(500);
+    let short = Duration::from_secs(5);
     vec![
         RedisAdapter::classic(engine.url()).root_certificates(authority).build().unwrap(),
         RedisAdapter::sharded(engine.url()).root_certificates(authority).build().unwrap(),
