@@ -13,7 +13,7 @@ use tokio::{io::AsyncWriteExt, time::sleep};
 async fn a_late_application_keeps_its_client() {
     let config = EngineConfig::default()
         .ping_interval(Duration::from_millis(20))
-        .ping_timeout(Duration::from_millis(500));
+        .ping_timeout(Duration::from_millis(1500));
     let (server, mut connections) = Server::manual(config).await;
     let mut websocket = server.connect("EIO=4&transport=websocket").await.unwrap();
     let mut connection = within(connections.recv()).await.unwrap();
@@ -25,7 +25,7 @@ async fn a_late_application_keeps_its_client() {
     websocket.send("4here").await;
 
     // The application is busy for longer than the client may be silent.
-    sleep(Duration::from_millis(600)).await;
+    sleep(Duration::from_millis(1600)).await;
     assert_eq!(within(connection.recv()).await, Ok(PacketData::Text("here".into())));
     assert!(poll_once(&mut Box::pin(connection.event())).await.is_none(), "the session lives");
 }
@@ -37,7 +37,7 @@ async fn a_client_whose_pong_waits_behind_undelivered_messages_lives() {
     limits.messages = 1;
     let config = EngineConfig::default()
         .ping_interval(Duration::from_millis(20))
-        .ping_timeout(Duration::from_millis(300))
+        .ping_timeout(Duration::from_millis(1500))
         .turn(limits);
     let (server, mut connections) = Server::manual(config).await;
     let mut websocket = server.connect("EIO=4&transport=websocket").await.unwrap();
@@ -57,7 +57,7 @@ async fn a_client_whose_pong_waits_behind_undelivered_messages_lives() {
                 assert_eq!(websocket.text().await, "2");
                 websocket.send("3").await;
                 // The application is busy for longer than the client may be silent.
-                sleep(Duration::from_millis(400)).await;
+                sleep(Duration::from_millis(1600)).await;
             }
             _ => {}
         }

@@ -9,7 +9,7 @@ use support::{Server, until, within};
 
 fn config() -> EngineConfig {
     EngineConfig::default()
-        .ping_interval(Duration::from_millis(500))
+        .ping_interval(Duration::from_secs(2))
         .ping_timeout(Duration::from_millis(500))
         .linger(Duration::from_millis(50))
 }

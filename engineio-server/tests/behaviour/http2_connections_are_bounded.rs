@@ -106,7 +106,7 @@ async fn a_flood_of_resets_closes_the_connection() {
 /// Returns when the server closes the connection of a client that opens a window of `window` bytes
 /// for each body.
 async fn unread(window: u32) {
-    let config = EngineConfig::default().write_timeout(Duration::from_millis(100));
+    let config = EngineConfig::default().write_timeout(Duration::from_secs(1));
     let server = Server::echo(config).await;
     let sid = server.open().await;
     server.engine.client(&sid).unwrap().send("x".repeat(100_000)).unwrap();

@@ -36,7 +36,7 @@ async fn a_websocket_that_pings_gets_pongs() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_silent_polling_client_times_out() {
     let mut server = Server::echo(strict()).await;
     let sid = server.open_v3("").await;

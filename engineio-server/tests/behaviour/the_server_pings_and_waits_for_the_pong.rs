@@ -37,7 +37,7 @@ async fn a_websocket_that_answers_pings_stays() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_silent_polling_client_times_out() {
     let mut server = Server::echo(strict()).await;
     let sid = server.open().await;

@@ -131,7 +131,7 @@ async fn acks_of_clients_may_take_longer_than_replies_of_servers() {
 #[tokio::test]
 async fn silent_servers_and_nodes_are_reported_as_missing() {
     let cluster = MemoryCluster::new();
-    let limits = ClusterLimits::default().request_timeout(Duration::from_millis(50));
+    let limits = ClusterLimits::default().request_timeout(Duration::from_millis(1500));
     let (one, two) = two(&cluster, limits.clone()).await;
     let three = node(&cluster, limits).await;
     two.io.on_server_side("q", |event: ServerEvent| async move {

@@ -14,7 +14,7 @@ use support::{
 };
 
 async fn node(cluster: &MemoryCluster) -> (Node, Arc<Troubled>) {
-    patient_node(cluster, Duration::from_millis(50)).await
+    patient_node(cluster, Duration::from_secs(1)).await
 }
 
 async fn patient_node(cluster: &MemoryCluster, timeout: Duration) -> (Node, Arc<Troubled>) {

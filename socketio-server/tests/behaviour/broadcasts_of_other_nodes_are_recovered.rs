@@ -136,7 +136,7 @@ async fn a_session_is_recovered_while_another_node_keeps_emitting() {
 #[tokio::test]
 async fn a_session_is_recovered_with_a_channel_per_room() {
     let cluster = MemoryCluster::with_room_channels();
-    let recovery = Recovery::default().max_disconnection_duration(Duration::from_millis(500));
+    let recovery = Recovery::default().max_disconnection_duration(Duration::from_secs(3));
     let mut nodes = nodes(&cluster, recovery).await;
     let (client, sid, pid, offset) = nodes.client().await;
     until(|| cluster.reaches(0, "/", "in") && cluster.reaches(0, "/", &sid)).await;

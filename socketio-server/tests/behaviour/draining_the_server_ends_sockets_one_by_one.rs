@@ -28,7 +28,7 @@ async fn drained_sockets_see_server_shutting_down() {
 
     let draining = tokio::spawn({
         let io = io.clone();
-        async move { io.drain(Duration::from_millis(200)).await }
+        async move { io.drain(Duration::from_secs(3)).await }
     });
     until(|| io.engine().clients_count() < 6).await;
     let (status, _) = server.request("GET", "", "").await;

@@ -270,7 +270,7 @@ async fn a_store_in_trouble_costs_only_the_session() {
     for trouble in [Trouble::Failing, Trouble::Stuck, Trouble::NoLog] {
         let cluster = cluster();
         let adapters = [Troubled::new(&cluster), Troubled::new(&cluster)];
-        let limits = ClusterLimits::default().request_timeout(Duration::from_millis(200));
+        let limits = ClusterLimits::default().request_timeout(Duration::from_secs(1));
         let mut one = Node::with(adapters[0].clone(), Recovery::default(), limits.clone()).await;
         let two = Node::with(adapters[1].clone(), Recovery::default(), limits).await;
         let (_silent, _, pid, offset) = one.client_with_offset().await;

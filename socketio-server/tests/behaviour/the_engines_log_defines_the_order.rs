@@ -70,7 +70,7 @@ async fn a_broadcast_with_acks_waits_for_earlier_events() {
 async fn waiting_for_the_engine_is_limited() {
     let cluster = cluster();
     let [held] = Held::of(&cluster);
-    let limits = ClusterLimits::default().request_timeout(Duration::from_millis(20));
+    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(1));
     let mut node = Node::with(cluster.adapter(), Recovery::default(), limits).await;
     let (mut client, socket, _) = node.client().await;
     held.hold();
@@ -136,7 +136,7 @@ async fn events_that_the_engine_never_returns_stop_counting() {
     let cluster = cluster();
     cluster.on_parcel(drop);
     let limits =
-        ClusterLimits::default().max_queued_messages(1).request_timeout(Duration::from_millis(10));
+        ClusterLimits::default().max_queued_messages(1).request_timeout(Duration::from_secs(1));
     let node = Node::with(cluster.adapter(), Recovery::default(), limits).await;
     for n in 0..3 {
         until(|| node.server.io.emit("n", &n).is_ok()).await;

@@ -128,7 +128,7 @@ async fn a_session_beyond_the_limit_is_not_recovered() {
 
 #[tokio::test]
 async fn an_expired_session_is_freed_and_not_recovered() {
-    let recovery = Recovery::default().max_disconnection_duration(Duration::from_millis(300));
+    let recovery = Recovery::default().max_disconnection_duration(Duration::from_secs(2));
     let (dropped, mut drops) = log();
     struct OnDrop(tokio::sync::mpsc::UnboundedSender<()>);
     impl Drop for OnDrop {
@@ -166,7 +166,7 @@ async fn no_session_is_recovered_with_recovery_off() {
 
 #[tokio::test]
 async fn a_child_namespace_stays_while_its_sessions_can_be_recovered() {
-    let recovery = Recovery::default().max_disconnection_duration(Duration::from_millis(300));
+    let recovery = Recovery::default().max_disconnection_duration(Duration::from_secs(2));
     let server = server_with(ServerConfig::default().connection_state_recovery(recovery)).await;
     let (made, mut namespaces) = log();
     server.io.on_new_namespace(move |namespace| {
