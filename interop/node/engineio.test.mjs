@@ -152,6 +152,12 @@ for (const path of ['/engine.io/', '/socket.io/']) {
     });
 
     describe('upgrade', () => {
+      // Some tests wait for a ping.
+      let engine;
+      before(() => {
+        engine = new Endpoint(quick, path);
+      });
+
       async function probe() {
         const { sid } = await engine.handshake();
         const socket = engine.socket(`?EIO=4&transport=websocket&sid=${sid}`);

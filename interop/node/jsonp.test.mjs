@@ -91,8 +91,9 @@ class Element {
   async submit() {
     const [{ name, value }] = this.children;
     const body = new URLSearchParams({ [name]: value.replace(/\r?\n/g, '\r\n') });
-    const response = await fetch(this.action, { method: 'POST', body });
-    await response.text();
+    const response = await fetch(this.action, { method: 'POST', body }).catch(() => undefined);
+    // The server may stop before it responds to the form with which the client closes its session.
+    await response?.text().catch(() => {});
     this.children.at(-1).onload();
   }
 }
