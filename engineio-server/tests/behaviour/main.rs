@@ -44,6 +44,8 @@ mod closing_the_engine_ends_every_session;
 mod draining_closes_sessions_one_after_another;
 mod garbage_closes_the_session;
 mod header_hooks_change_responses;
+#[cfg(feature = "webtransport")]
+mod hostile_webtransport_clients_are_refused;
 mod http2_carries_polling;
 mod http2_connections_are_bounded;
 mod messages_are_compressed_if_negotiated;

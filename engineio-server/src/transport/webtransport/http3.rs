@@ -4,7 +4,10 @@
 //! The client's control and QPACK streams are not read. Their bytes count towards the window of the
 //! connection.
 
-use std::task::{Context, Poll, ready};
+use std::{
+    future::poll_fn,
+    task::{Context, Poll, ready},
+};
 
 use engineio_parser::session::Loss;
 use http::{Method, Request, StatusCode, Uri, Version, request::Parts};
@@ -169,7 +172,7 @@ impl Http3Session {
         }
     }
 
-    /// Closes the session, and waits until the peer has closed the connection.
+    /// Closes the session, and waits until the peer knows it. Afterwards the connection can be dropped.
     pub(crate) async fn close(&mut self, code: u32, message: &str) {
         let mut end = message.len().min(MAX_CLOSE_MESSAGE);
         while !message.is_char_boundary(end) {
@@ -187,7 +190,8 @@ impl Http3Session {
             let _ = send.write_all(&frame).await;
         }
         let _ = send.finish();
-        self.connection.closed().await;
+        // The peer must end its side of the stream in response.
+        poll_fn(|cx| self.poll_closed(cx)).await;
     }
 }
 

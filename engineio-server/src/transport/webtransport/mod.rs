@@ -195,24 +195,32 @@ impl WebTransport {
     }
 
     /// Closes the session in a task of its own: writes the remaining frames, waits until the peer
-    /// has received them, closes the session, and waits until the peer closes the connection. Takes
-    /// at most `time_limit`, and drops `guard` at the end.
-    pub(crate) fn end(mut self, time_limit: Duration, guard: impl Send + 'static) {
+    /// has received them, and closes the session. Ends as soon as the peer has closed it. Takes at
+    /// most `time_limit`, and drops `guard` at the end.
+    pub(crate) fn end(self, time_limit: Duration, guard: impl Send + 'static) {
         // A connection may be dropped outside a runtime.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
+        let Self { mut session, mut send, recv, mut writer, .. } = self;
         runtime.spawn(async move {
-            let close = async {
-                poll_fn(|cx| self.writer.poll_flush(Pin::new(&mut self.send), cx)).await?;
-                let _ = self.send.finish();
+            let write = async {
+                poll_fn(|cx| writer.poll_flush(Pin::new(&mut send), cx)).await?;
+                let _ = send.finish();
                 // A closed session drops what its peer has not received.
-                let _ = self.send.stopped().await;
-                self.session.close(0, "").await;
+                let _ = send.stopped().await;
                 io::Result::Ok(())
             };
+            let close = async {
+                tokio::select! {
+                    // Such a peer acknowledges nothing.
+                    _ = poll_fn(|cx| session.poll_closed(cx)) => {}
+                    _ = write => session.close(0, "").await,
+                }
+            };
             let _ = timeout(time_limit, close).await;
-            drop((self, guard));
+            // Dropping the stream earlier would stop the peer from sending.
+            drop((session, recv, guard));
         });
     }
 
