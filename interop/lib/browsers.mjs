@@ -5,7 +5,7 @@ import { chromium, firefox } from 'playwright-core';
 import { program } from './server.mjs';
 import { WebKit } from './webkit.mjs';
 
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'];
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--no-first-run'];
 FLAGS.push('--disable-background-networking', '--disable-component-update', '--disable-sync');
 /** Firefox takes many seconds to start on a busy machine. */
 const TIMEOUT = 60_000;

@@ -5,17 +5,28 @@
 //! ms), `MAX_PAYLOAD` (1000000 bytes), `BODY_TIMEOUT` (30000 ms), `ALLOW_EIO3` (`1` also serves
 //! protocol revision 3), `PARSER` (`json` or `msgpack`), `PER_MESSAGE_DEFLATE` (`1` compresses
 //! WebSocket messages, `contexts` also keeps contexts), `RECOVERY` (`1` enables connection state
-//! recovery), `CORS_ORIGIN` (the only origin whose pages may connect, also with credentials). Prints
-//! a line with `LISTENING` when it accepts connections. Ends on SIGTERM.
+//! recovery), `CORS_ORIGIN` (the only origin whose pages may connect, also with credentials),
+//! `WEBTRANSPORT` (`1` enables the transport), `CERTIFICATE` (a folder: also listens for WebTransport,
+//! with the certificate `cert.der` and the key `key.der` there, which are created if they are missing).
+//! Prints a line with `LISTENING` when it accepts connections. Ends on SIGTERM.
 
-use std::{env, io, process::ExitCode, time::Duration};
+use std::{
+    env,
+    error::Error,
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use engineio_server::{
     Connection, Cors, Engine, EngineConfig, EngineService, PerMessageDeflate, serve,
 };
 use serde_json::json;
 use socketio_server::{
-    Ack, Args, HandlerError, Namespace, Parser, Recovery, Server, ServerConfig, Socket, Values,
+    Ack, Args, HandlerError, Namespace, Parser, Recovery, Server, ServerConfig, Socket, Transport,
+    Values, rustls,
 };
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tower_layer::Layer;
@@ -31,6 +42,8 @@ struct Settings {
     parser: Parser,
     per_message_deflate: Option<PerMessageDeflate>,
     cors_origin: Option<String>,
+    webtransport: bool,
+    certificate: Option<PathBuf>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -81,14 +94,46 @@ async fn run(settings: Settings) -> io::Result<()> {
             Err(_) => {} // no IPv6 here
         }
     }
+    let webtransport = match &settings.certificate {
+        Some(folder) => {
+            let tls = Arc::new(tls(folder).map_err(io::Error::other)?);
+            Some(io.bind_webtransport(("127.0.0.1", settings.port), tls).await?)
+        }
+        None => None,
+    };
     println!("LISTENING on port {}", settings.port);
     let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
     terminate.recv().await;
     io.close();
     echo.close();
     io.ended().await;
-    listening.iter().for_each(engineio_server::Listening::stop);
+    listening.iter().chain(&webtransport).for_each(engineio_server::Listening::stop);
     Ok(())
+}
+
+/// Reads the certificate in a folder, or creates one that browsers accept by its hash: for at most 14
+/// days, with a key on the curve P-256.
+fn tls(folder: &Path) -> Result<rustls::ServerConfig, Box<dyn Error + Send + Sync>> {
+    let (cert, key) = (folder.join("cert.der"), folder.join("key.der"));
+    if !cert.exists() {
+        let pair = rcgen::KeyPair::generate()?;
+        let mut params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()])?;
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let day = Duration::from_secs(24 * 3600);
+        params.not_before = rcgen::date_time_ymd(1970, 1, 1) + since_1970 - day;
+        params.not_after = params.not_before + 13 * day;
+        fs::write(&key, pair.serialize_der())?;
+        fs::write(&cert, params.self_signed(&pair)?.der())?;
+    }
+    let (cert, key) = (fs::read(cert)?, fs::read(key)?);
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key);
+    // Named explicitly, because other crates of the workspace enable another provider.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.into()], key.into())?;
+    Ok(tls)
 }
 
 fn declare(namespace: &Namespace) {
@@ -134,6 +179,8 @@ impl Settings {
             parser: parser()?,
             per_message_deflate: per_message_deflate()?,
             cors_origin: env::var("CORS_ORIGIN").ok(),
+            webtransport: number("WEBTRANSPORT", 0_u8)? == 1,
+            certificate: env::var_os("CERTIFICATE").map(PathBuf::from),
         })
     }
 
@@ -142,7 +189,10 @@ impl Settings {
             Some(origin) => config.cors(Cors::origins([origin]).credentials(true)),
             None => config,
         };
+        let transports = [Transport::Polling, Transport::WebSocket, Transport::WebTransport];
+        let transports = if self.webtransport { &transports[..] } else { &transports[..2] };
         config
+            .transports(transports)
             .ping_interval(self.ping_interval)
             .ping_timeout(self.ping_timeout)
             .max_payload(self.max_payload)
