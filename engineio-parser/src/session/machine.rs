@@ -6,7 +6,6 @@ mod requests;
 mod transmit;
 
 use std::{
-    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,6 +17,7 @@ use super::{
     control::Controls,
     event::{CloseReason, Input, Output, Reading, Role, SendError, Unsent, Violation},
     heartbeat::Heartbeat,
+    outputs::Outputs,
     polling::{Outgoing, Requests},
     queue::Queue,
     timer::{Timer, Timers},
@@ -29,9 +29,6 @@ use crate::{
     frames::Frames,
     packet::{PacketType, Revision, Transport},
 };
-
-/// The capacity, in outputs, that a drained output queue keeps for the next burst.
-const RETAINED_OUTPUTS: usize = 16;
 
 /// One Engine.IO session, server or client. See the [module's page](crate::session) for how to
 /// drive it.
@@ -53,7 +50,7 @@ pub struct Session {
     polled_while_closing: bool,
     /// The packet that an open or final polling request still carries after the end of the session.
     final_packet: Option<PacketType>,
-    outputs: VecDeque<Output>,
+    outputs: Outputs,
     /// Traffic since the last `take_traffic`.
     traffic: Traffic,
 }
@@ -119,7 +116,7 @@ impl Session {
             timers: Timers::default(),
             polled_while_closing: false,
             final_packet: None,
-            outputs: VecDeque::new(),
+            outputs: Outputs::default(),
             traffic: Traffic::default(),
         }
     }
@@ -165,7 +162,7 @@ impl Session {
                 Timer::Ping => {
                     self.controls.insert(self.heartbeat.packet());
                     self.heartbeat.on_ping_due(now, &mut self.timers);
-                    self.release_memory();
+                    self.queue.release();
                 }
                 Timer::Silence => self.fail(CloseReason::PingTimeout),
                 Timer::Upgrade => self.drop_probe(),
@@ -331,11 +328,7 @@ impl Session {
 
     /// The next action for the shell, or news for the application.
     pub fn poll_output(&mut self) -> Option<Output> {
-        let output = self.outputs.pop_front();
-        if self.outputs.is_empty() && self.outputs.capacity() > RETAINED_OUTPUTS {
-            self.outputs = VecDeque::new();
-        }
-        output
+        self.outputs.pop()
     }
 
     /// The time of the next call of [`handle_timeout`](Self::handle_timeout). Every other call may
@@ -348,8 +341,7 @@ impl Session {
     /// whose application currently accepts no messages. Once the session [is
     /// closed](Self::is_closed), use [`poll_output`](Self::poll_output).
     pub fn poll_control_output(&mut self) -> Option<Output> {
-        let at = self.outputs.iter().position(|output| !matches!(output, Output::Message(_)))?;
-        self.outputs.remove(at)
+        self.outputs.pop_event()
     }
 
     /// Tells the session how much the shell reads from now on (default [`Reading::Open`]). For a
@@ -430,13 +422,6 @@ impl Session {
         std::mem::take(&mut self.traffic)
     }
 
-    fn release_memory(&mut self) {
-        self.queue.release();
-        if self.outputs.is_empty() {
-            self.outputs = VecDeque::new();
-        }
-    }
-
     fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Closing(_))
     }
@@ -458,12 +443,9 @@ mod tests {
             let mut now = Instant::now();
             let via = Transport::WebSocket;
             let mut session = Session::server(now, config, revision, via, "sid".into());
-            let message = Packet::text(PacketType::Message, "a");
-            session.handle_input(now, Input::Packet(via, message)).unwrap();
             session.send(Frame::text(PacketType::Message, "a").into()).unwrap();
-            while session.poll_output().is_some() {}
             while session.poll_transmit(via, usize::MAX).is_some() {}
-            assert!(session.outputs.capacity() > 0);
+            assert!(!session.queue.is_released());
 
             now += Duration::from_secs(25);
             session.handle_timeout(now);
@@ -471,22 +453,7 @@ mod tests {
                 let ping = Packet::text(PacketType::Ping, "");
                 session.handle_input(now, Input::Packet(via, ping)).unwrap();
             }
-            assert_eq!(session.outputs.capacity(), 0);
             assert!(session.queue.is_released());
         }
-    }
-
-    #[test]
-    fn a_burst_of_messages_leaves_no_memory_behind() {
-        let now = Instant::now();
-        let via = Transport::WebSocket;
-        let config = Arc::new(Config::default());
-        let mut session = Session::server(now, config, Revision::V4, via, "sid".into());
-        for _ in 0..1000 {
-            let message = Packet::text(PacketType::Message, "a");
-            session.handle_input(now, Input::Packet(via, message)).unwrap();
-        }
-        while session.poll_output().is_some() {}
-        assert_eq!(session.outputs.capacity(), 0);
     }
 }

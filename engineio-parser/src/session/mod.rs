@@ -25,7 +25,7 @@
 //! Then drop the session.
 //!
 //! Every method returns at once, so a session can live behind a lock that is held briefly. The next
-//! ping of an idle session releases the memory of its queue and outputs.
+//! ping of an idle session releases the memory of its queue.
 //!
 //! # The upgrade
 //!
@@ -111,6 +111,7 @@ mod event;
 pub(crate) mod fuzzing;
 mod heartbeat;
 mod machine;
+mod outputs;
 mod polling;
 mod queue;
 mod timer;

@@ -34,6 +34,10 @@ impl Queue {
         }
         self.packets = packets;
         self.bytes = bytes;
+        if self.runs.capacity() == 0 {
+            // The queue of most sessions never holds more than one run.
+            self.runs.reserve_exact(1);
+        }
         self.runs.push_back(run);
         Ok(())
     }

@@ -67,7 +67,7 @@ impl Session {
         self.timers.clear_all();
         self.queue.clear();
         self.controls.clear();
-        self.outputs.push_back(Output::Closed(reason));
+        self.outputs.push(Output::Closed(reason));
     }
 
     pub(super) fn finish_if_drained(&mut self) {

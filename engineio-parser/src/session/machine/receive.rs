@@ -35,7 +35,7 @@ impl Session {
                     self.heartbeat.on_traffic(now, &mut self.timers);
                 }
                 match kind {
-                    PacketType::Message => self.outputs.push_back(Output::Message(packet.data)),
+                    PacketType::Message => self.outputs.push(Output::Message(packet.data)),
                     PacketType::Ping => self.on_ping(now),
                     PacketType::Pong => self.on_pong(now),
                     _ => {}
@@ -57,14 +57,14 @@ impl Session {
         self.sid = open.sid.clone();
         self.heartbeat.set_timings(open.ping_interval, open.ping_timeout);
         self.heartbeat.start(now, &mut self.timers);
-        self.outputs.push_back(Output::Opened(open));
+        self.outputs.push(Output::Opened(open));
     }
 
     fn on_ping(&mut self, now: Instant) {
         if !self.heartbeat.pings() {
             self.controls.insert(PacketType::Pong);
             self.heartbeat.on_ping(now, &mut self.timers);
-            self.release_memory();
+            self.queue.release();
         } else if self.role == Role::Server {
             self.fail(CloseReason::TransportError);
         }

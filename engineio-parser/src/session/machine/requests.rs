@@ -111,7 +111,7 @@ impl Session {
         self.transport = via;
         // The queue now belongs to the new transport. A waiting GET ends with a noop.
         self.requests.end_with_noop();
-        self.outputs.push_back(Output::Upgraded(via));
+        self.outputs.push(Output::Upgraded(via));
         self.finish_if_drained();
     }
 
@@ -121,7 +121,7 @@ impl Session {
             self.timers.clear(Timer::Noop);
             self.requests.cancel_noop();
             self.upgrade.abandon();
-            self.outputs.push_back(Output::ProbeFailed(via));
+            self.outputs.push(Output::ProbeFailed(via));
         }
     }
 }
