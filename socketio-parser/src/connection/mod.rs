@@ -79,7 +79,7 @@ enum Role {
     Client,
 }
 
-impl<W> Connection<W> {
+impl<W: 'static> Connection<W> {
     /// Creates the server's side of a connection. Connections may share their limits as an `Arc`.
     ///
     /// A client of protocol v4 is in `/` from the start, so [`Output::ConnectRequested`] for it is

@@ -1,6 +1,6 @@
 //! The outputs of the state machine for its shell.
 
-use std::collections::VecDeque;
+use std::{any::Any, cell::Cell, collections::VecDeque};
 
 use crate::{
     args::Args,
@@ -82,45 +82,55 @@ pub enum Output<W> {
     },
 }
 
-/// A queue for a shell that drains it after every message. Its first slot needs no allocation, and
-/// the memory of the others is freed once they are empty.
-#[derive(Debug)]
-pub(super) struct Outputs<W> {
-    first: Option<Output<W>>,
-    rest: VecDeque<Output<W>>,
+/// The capacity, in outputs, that a thread keeps for the next message.
+const RETAINED: usize = 16;
+
+thread_local! {
+    /// An empty queue that has memory: a `Queue` of the last type. A connection without outputs has
+    /// no queue.
+    static SPARE: Cell<Option<Box<dyn Any>>> = const { Cell::new(None) };
 }
+
+/// A queue that is never empty, for a shell that drains it after every message.
+#[derive(Debug)]
+pub(super) struct Outputs<W>(Option<Box<Queue<W>>>);
+
+#[derive(Debug)]
+struct Queue<W>(VecDeque<Output<W>>);
 
 impl<W> Default for Outputs<W> {
     fn default() -> Self {
-        Self { first: None, rest: VecDeque::new() }
+        Self(None)
     }
 }
 
-impl<W> Outputs<W> {
+impl<W: 'static> Outputs<W> {
     pub(super) fn is_empty(&self) -> bool {
-        self.first.is_none() && self.rest.is_empty()
+        self.0.is_none()
     }
 
     pub(super) fn push(&mut self, output: Output<W>) {
-        if self.is_empty() {
-            self.first = Some(output);
-        } else {
-            self.rest.push_back(output);
-        }
+        self.0.get_or_insert_with(Queue::spare).0.push_back(output);
     }
 
     pub(super) fn pop(&mut self) -> Option<Output<W>> {
-        if self.first.is_some() {
-            return self.first.take();
-        }
-        if self.rest.capacity() == 0 {
-            return None;
-        }
-        let output = self.rest.pop_front();
-        if self.rest.is_empty() {
-            self.rest = VecDeque::new();
+        let output = self.0.as_mut()?.0.pop_front();
+        if let Some(queue) = self.0.take_if(|queue| queue.0.is_empty())
+            && queue.0.capacity() <= RETAINED
+        {
+            let _ = SPARE.try_with(|spare| spare.set(Some(queue)));
         }
         output
+    }
+}
+
+impl<W: 'static> Queue<W> {
+    /// The thread's spare queue, or a new one.
+    fn spare() -> Box<Self> {
+        // A thread that ends has no spare queue any more.
+        let spare = SPARE.try_with(Cell::take).ok().flatten();
+        let spare = spare.and_then(|queue| queue.downcast().ok());
+        spare.unwrap_or_else(|| Box::new(Self(VecDeque::new())))
     }
 }
 
@@ -145,6 +155,7 @@ mod tests {
             })
             .collect();
         assert_eq!(waiters, [0, 1, 2, 3, 4]);
-        assert_eq!(outputs.rest.capacity(), 0);
+        assert!(outputs.0.is_none());
+        assert!(Queue::<u32>::spare().0.capacity() > 0, "the next output needs no allocation");
     }
 }
