@@ -9,6 +9,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use engineio_parser::ByteString;
 use tokio::{sync::watch, task::AbortHandle};
 
@@ -229,7 +230,10 @@ impl Registry {
 pub fn generate_sid() -> std::io::Result<ByteString> {
     let mut bytes = [0; 15];
     getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes).into())
+    let mut sid = [0; 20];
+    URL_SAFE_NO_PAD.encode_slice(bytes, &mut sid).map_err(std::io::Error::other)?;
+    // One allocation, of less memory than a string and the reference count of its clones.
+    Bytes::from_owner(sid).try_into().map_err(std::io::Error::other)
 }
 
 #[cfg(test)]
