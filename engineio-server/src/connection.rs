@@ -267,7 +267,8 @@ impl Connection {
         let arrived = self.transport.as_mut().is_some_and(|transport| transport.poll_arrived(cx));
         let state = &mut *self.handle.0.lock();
         // A POST that waits may contain the pong.
-        if arrived || state.undelivered && state.push.is_some() {
+        let push_waits = || state.waiting.as_ref().is_some_and(|waiting| waiting.push.is_some());
+        if arrived || state.undelivered && push_waits() {
             let now = now();
             let session = &mut state.session;
             session.set_reading(now, Reading::Watched);
@@ -327,7 +328,7 @@ impl Connection {
                     let delivered = (reading == Reading::Open || closed)
                         && !self.turn.is_out_of_messages()
                         && mem::take(&mut state.undelivered);
-                    let push = if delivered { state.push.take() } else { None };
+                    let push = if delivered { state.push_to_wake() } else { None };
                     let (poll, ready) = state.fill_writers(&mut self.transport, &mut self.probe);
                     drop(state);
                     wake(push);
@@ -494,8 +495,8 @@ impl Connection {
                     transport.send(frame);
                 }
             }
-            let ready = mem::take(&mut state.ready).into_iter();
-            let requests = [state.poll_to_wake(), state.push.take()];
+            let requests = [state.poll_to_wake(), state.push_to_wake()];
+            let ready = state.waiting.take().map(|waiting| waiting.ready).into_iter().flatten();
             self.registry.counters.add_traffic(state.session.take_traffic());
             (state.arriving.take(), ready.chain(requests.into_iter().flatten()))
         };

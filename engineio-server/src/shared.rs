@@ -29,7 +29,8 @@ pub(crate) struct Shared {
     /// The client cannot read binary payloads (revision 3), so polling responses contain base64.
     pub(crate) b64: bool,
     /// Set for a JSONP client: wraps polling responses in scripts.
-    pub(crate) jsonp: Option<Jsonp>,
+    /// Boxed, because most clients use another transport.
+    pub(crate) jsonp: Option<Box<Jsonp>>,
     pub(crate) counters: Arc<Counters>,
     state: Mutex<State>,
 }
@@ -43,13 +44,21 @@ pub(crate) struct State {
     /// Messages of a POST have not all been passed to the application. The next POST waits.
     pub(crate) undelivered: bool,
     pub(crate) driver: Option<Waker>,
+    /// Boxed, because an idle WebSocket session has none.
+    pub(crate) waiting: Option<Box<Waiting>>,
+    /// Counts the session as unauthenticated until it is dropped. `None` if it is not counted.
+    pub(crate) slot: Option<Box<Slot>>,
+}
+
+/// The tasks that wait for a session, besides its driver.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    /// The task of the pending GET.
     pub(crate) poll: Option<Waker>,
     /// The task of the pending POST.
     pub(crate) push: Option<Waker>,
     /// Tasks that wait for room in the outgoing queue.
     pub(crate) ready: Vec<Waker>,
-    /// Counts the session as unauthenticated until it is dropped. `None` if it is not counted.
-    pub(crate) slot: Option<Box<Slot>>,
 }
 
 /// Returns the current time. Follows tokio's virtual clock in tests.
@@ -75,9 +84,7 @@ impl Shared {
                 arriving: None,
                 undelivered: false,
                 driver: None,
-                poll: None,
-                push: None,
-                ready: Vec::new(),
+                waiting: None,
                 slot: None,
             }),
         }
@@ -86,7 +93,7 @@ impl Shared {
     /// Sets the JSONP callback. A JSONP client cannot read binary data.
     pub(crate) fn with_jsonp(mut self, jsonp: Option<Jsonp>) -> Self {
         self.b64 |= jsonp.is_some();
-        self.jsonp = jsonp;
+        self.jsonp = jsonp.map(Box::new);
         self
     }
 
@@ -122,11 +129,17 @@ impl Drop for Shared {
 impl State {
     /// Takes the waker of the pending GET if the GET can be answered now.
     pub(crate) fn poll_to_wake(&mut self) -> Option<Waker> {
-        let due = self.poll.is_some()
+        let poll = &mut self.waiting.as_mut()?.poll;
+        let due = poll.is_some()
             && (self.session.has_transmit(Transport::Polling)
                 || self.session.is_closed()
                 || self.session.transport() != Transport::Polling);
-        if due { self.poll.take() } else { None }
+        if due { poll.take() } else { None }
+    }
+
+    /// Takes the waker of the pending POST.
+    pub(crate) fn push_to_wake(&mut self) -> Option<Waker> {
+        self.waiting.as_mut()?.push.take()
     }
 
     /// Moves frames from the session to the transports, as far as these accept them. Returns the
@@ -158,10 +171,12 @@ impl State {
 
     /// Takes the wakers of tasks that wait for room, if enough is free that they can proceed.
     pub(crate) fn ready_to_wake(&mut self) -> Vec<Waker> {
-        if self.ready.is_empty() || !self.session.is_closed() && !self.session.has_room() {
-            return Vec::new();
+        match &mut self.waiting {
+            Some(waiting) if self.session.is_closed() || self.session.has_room() => {
+                std::mem::take(&mut waiting.ready)
+            }
+            _ => Vec::new(),
         }
-        std::mem::take(&mut self.ready)
     }
 }
 
@@ -304,8 +319,9 @@ impl Handle {
             }
             // One waker per task: a future that is polled often or recreated in a loop must not add
             // more.
-            if !state.ready.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.ready.push(cx.waker().clone());
+            let ready = &mut state.waiting.get_or_insert_default().ready;
+            if !ready.iter().any(|waker| waker.will_wake(cx.waker())) {
+                ready.push(cx.waker().clone());
             }
             Poll::Pending
         })
@@ -409,11 +425,11 @@ mod tests {
     #[test]
     fn the_parts_of_an_idle_session_stay_small() {
         let sizes = [
-            ("Shared", size_of::<Shared>(), 520),
-            ("Session", size_of::<Session>(), 232),
+            ("Shared", size_of::<Shared>(), 440),
+            ("Session", size_of::<Session>(), 208),
             ("Handshake", size_of::<Handshake>(), 120),
             ("Connection", size_of::<crate::Connection>(), 128),
-            ("MessageTransport", size_of::<MessageTransport>(), 200),
+            ("MessageTransport", size_of::<MessageTransport>(), 184),
         ];
         for (name, size, limit) in sizes {
             assert!(size <= limit, "{name} has {size} bytes, {limit} are allowed");
@@ -444,6 +460,6 @@ mod tests {
             let mut cx = Context::from_waker(&waker);
             assert!(pin!(handle.ready()).poll(&mut cx).is_pending());
         }
-        assert_eq!(handle.0.lock().ready.len(), 1);
+        assert_eq!(handle.0.lock().waiting.as_ref().unwrap().ready.len(), 1);
     }
 }

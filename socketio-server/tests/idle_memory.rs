@@ -19,7 +19,7 @@ static ALLOCATIONS: PeakAlloc = PeakAlloc;
 const CLIENTS: usize = 200;
 
 /// The bytes of a client in one namespace, including its share of the server's tables.
-const MAX_CLIENT: usize = 2_560;
+const MAX_CLIENT: usize = 2_240;
 
 /// Reads short frames of a server until one begins with `expected`. Answers pings before it.
 fn receive(stream: &mut TcpStream, expected: &[u8]) {

@@ -63,7 +63,7 @@ pub(crate) async fn poll(
             let noop = Frame::text(PacketType::Noop, "");
             return Poll::Ready(Some((state.session.revision(), vec![noop])));
         }
-        state.poll = Some(cx.waker().clone());
+        state.waiting.get_or_insert_default().poll = Some(cx.waker().clone());
         Poll::Pending
     })
     .await;
@@ -227,7 +227,7 @@ async fn session_ended(shared: &Shared) {
         if state.session.is_closed() {
             return Poll::Ready(());
         }
-        state.push = Some(cx.waker().clone());
+        state.waiting.get_or_insert_default().push = Some(cx.waker().clone());
         Poll::Pending
     })
     .await;
@@ -240,7 +240,7 @@ async fn wait_until_delivered(shared: &Shared) {
         if !state.undelivered || state.session.is_closed() {
             return Poll::Ready(());
         }
-        state.push = Some(cx.waker().clone());
+        state.waiting.get_or_insert_default().push = Some(cx.waker().clone());
         Poll::Pending
     })
     .await;
@@ -270,7 +270,7 @@ fn deliver(shared: &Shared, packets: Vec<Result<Packet, PayloadError>>) -> bool 
 
 fn finish_push(shared: &Shared) {
     shared.with(|state| {
-        state.push = None;
+        state.push_to_wake();
         let _ = state.session.handle_input(now(), Input::PushFinished);
     });
 }
@@ -338,9 +338,11 @@ impl Drop for RequestGuard<'_> {
         if self.armed {
             let on_drop = self.on_drop.clone();
             self.shared.with(|state| {
-                match on_drop {
-                    Input::PollAborted => state.poll = None,
-                    _ => state.push = None,
+                if let Some(waiting) = &mut state.waiting {
+                    match on_drop {
+                        Input::PollAborted => waiting.poll = None,
+                        _ => waiting.push = None,
+                    }
                 }
                 let _ = state.session.handle_input(now(), on_drop);
             });

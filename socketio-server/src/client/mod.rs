@@ -182,10 +182,10 @@ mod tests {
     #[test]
     fn the_parts_of_an_idle_client_stay_small() {
         let sizes = [
-            ("Client", size_of::<Client>(), 344),
-            ("Driver", size_of::<Driver>(), 376),
+            ("Client", size_of::<Client>(), 168),
+            ("Driver", size_of::<Driver>(), 328),
             ("SocketInner", size_of::<SocketInner>(), 144),
-            ("Connection<Waiter>", size_of::<Connection<Waiter>>(), 288),
+            ("Connection<Waiter>", size_of::<Connection<Waiter>>(), 112),
         ];
         for (name, size, limit) in sizes {
             assert!(size <= limit, "{name} has {size} bytes, {limit} are allowed");

@@ -31,8 +31,8 @@ use crate::{
 /// Drives one client until its connection is closed and its handlers have ended.
 pub(crate) struct Driver {
     connection: engineio_server::Connection,
-    /// The tracing span of this client.
-    span: Span,
+    /// The tracing span of this client, if it is enabled.
+    span: Option<Box<Span>>,
     client: Arc<Client>,
     registry: Arc<Registry>,
     /// The namespaces that the client has joined.
@@ -76,7 +76,7 @@ impl Driver {
         let span = tracing::debug_span!(target: "socketio::client", "session", id = %client);
         Self {
             connection,
-            span,
+            span: (!span.is_none()).then(|| span.into()),
             client,
             registry,
             slots: Vec::new(),
@@ -282,8 +282,8 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let span = this.span.clone();
-        let _inside = span.enter();
+        let span = this.span.take();
+        let inside = span.as_deref().map(Span::enter);
         this.turn = Turn::default();
         this.poll_connects(cx);
         this.poll_running(cx);
@@ -300,6 +300,8 @@ impl Future for Driver {
         {
             let _ = pin!(tokio::task::yield_now()).poll(cx);
         }
+        drop(inside);
+        this.span = span;
         if this.closed && this.running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -79,7 +79,8 @@ enum Io {
     Tcp(TcpStream),
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream<TcpStream>>),
-    Upgraded(TokioIo<Upgraded>),
+    /// Boxed, because streams of the listener are smaller.
+    Upgraded(Box<TokioIo<Upgraded>>),
 }
 
 impl WebSocket {
@@ -318,13 +319,13 @@ impl Io {
     fn of(upgraded: Upgraded) -> (Self, Bytes) {
         match upgraded.downcast::<TokioIo<StallGuard<TlsStream<TcpStream>>>>() {
             Ok(parts) => (Self::Tls(Box::new(parts.io.into_inner().into_inner())), parts.read_buf),
-            Err(upgraded) => (Self::Upgraded(TokioIo::new(upgraded)), Bytes::new()),
+            Err(upgraded) => (Self::Upgraded(Box::new(TokioIo::new(upgraded))), Bytes::new()),
         }
     }
 
     #[cfg(not(feature = "tls"))]
     fn of(upgraded: Upgraded) -> (Self, Bytes) {
-        (Self::Upgraded(TokioIo::new(upgraded)), Bytes::new())
+        (Self::Upgraded(Box::new(TokioIo::new(upgraded))), Bytes::new())
     }
 
     /// Returns whether the peer has closed the connection, even if there is more to read. Always
@@ -349,7 +350,7 @@ impl Io {
             Self::Tcp(tcp) => Pin::new(tcp),
             #[cfg(feature = "tls")]
             Self::Tls(tls) => Pin::new(tls.as_mut()),
-            Self::Upgraded(upgraded) => Pin::new(upgraded),
+            Self::Upgraded(upgraded) => Pin::new(upgraded.as_mut()),
         }
     }
 }
