@@ -27,7 +27,7 @@ const PICTURE = Buffer.from(
 );
 
 /** The built file of a client, as pages load it. */
-function bundle(client) {
+export function bundle(client) {
   return join(dirname(require.resolve(`${client}/package.json`)), 'dist/socket.io.js');
 }
 

@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { open } from '../lib/browsers.mjs';
 import { freePort, program, start } from '../lib/server.mjs';
-import { echo, exercise, expected, LATEST, pages, SERVER } from './everywhere.mjs';
+import { bundle, echo, exercise, expected, LATEST, pages, SERVER } from './everywhere.mjs';
 
 const ALL = ['polling', 'websocket', 'webtransport'];
 
@@ -84,6 +84,29 @@ describe('WebTransport in Chromium', () => {
       const result = await page.evaluate(recover, { url, hash });
       assert.deepEqual(result, { recovered: true, same: true, transport: 'webtransport' });
     });
+  });
+
+  test('the chat page moves to WebTransport', { timeout: 120_000 }, async () => {
+    const env = { PORT: await freePort(), WEBTRANSPORT: '1', CLIENT_DIR: dirname(bundle(LATEST)) };
+    const server = await start(program('CHAT_SERVER'), env);
+    const tabs = [await browser.newPage(), await browser.newPage()];
+    try {
+      for (const [index, tab] of tabs.entries()) {
+        // With all three, a slow machine may finish the upgrade to WebSocket first.
+        await tab.goto(`${server.url}/?transports=polling,webtransport`);
+        await tab.getByTestId('nickname').fill(`user ${index}`);
+        await tab.getByTestId('enter').click();
+        await tab.getByTestId('transport').filter({ hasText: /^webtransport$/ }).waitFor();
+      }
+      await tabs[0].getByTestId('composer').fill('Hello');
+      await tabs[0].getByTestId('send').click();
+      await tabs[1].getByTestId('message').filter({ hasText: 'Hello' }).waitFor();
+      await tabs[0].close();
+      await tabs[1].getByTestId('notice').filter({ hasText: /user 0.*left/ }).waitFor();
+    } finally {
+      await Promise.all(tabs.map((tab) => tab.close()));
+      await server.stop();
+    }
   });
 
   test('a page stays on WebSocket if UDP is blocked', { timeout: 120_000 }, async () => {

@@ -9,7 +9,7 @@ use crate::workspace::Workspace;
 use crate::{npm, process};
 
 const DEFAULT_PORT: u16 = 3000;
-const USAGE: &str = "usage: cargo xtask demo [--port N] [--nodes N]";
+const USAGE: &str = "usage: cargo xtask demo [--port N] [--nodes N] [--webtransport]";
 
 pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
     let options = Options::read(args)?;
@@ -20,6 +20,7 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
     let chat = workspace.demo()?;
     let mut command = Command::new(chat);
     command.env("PORT", port.to_string()).env("NODES", options.nodes.to_string());
+    command.env("WEBTRANSPORT", u8::from(options.webtransport).to_string());
     match client_folder(workspace) {
         Ok(path) => {
             command.env("CLIENT_DIR", path);
@@ -45,13 +46,19 @@ struct Options {
     port: Option<u16>,
     /// How many servers form a cluster.
     nodes: u8,
+    /// Also serve WebTransport.
+    webtransport: bool,
 }
 
 impl Options {
     fn read(args: &[String]) -> Result<Self, String> {
-        let mut options = Self { port: None, nodes: 1 };
+        let mut options = Self { port: None, nodes: 1, webtransport: false };
         let mut args = args.iter().flat_map(|arg| arg.splitn(2, '='));
         while let Some(flag) = args.next() {
+            if flag == "--webtransport" {
+                options.webtransport = true;
+                continue;
+            }
             let value = args.next().ok_or(USAGE)?;
             match flag {
                 "--port" => options.port = Some(number(flag, value, 65_535)? as u16),
@@ -107,6 +114,9 @@ mod tests {
         assert_eq!(options(&[]), Ok((None, 1)));
         assert_eq!(options(&["--port", "8080"]), Ok((Some(8080), 1)));
         assert_eq!(options(&["--port=0", "--nodes=2"]), Ok((Some(0), 2)));
+        let flags = args(&["--webtransport", "--port", "0"]);
+        let expected = Options { port: Some(0), nodes: 1, webtransport: true };
+        assert_eq!(Options::read(&flags), Ok(expected));
     }
 
     #[test]

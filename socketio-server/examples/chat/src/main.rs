@@ -3,8 +3,11 @@
 //!
 //! Environment: `PORT` (3000; 0 selects a free port), `NODES` (1; how many servers form a cluster,
 //! on this port and the ports after it), `CLIENT_DIR` (folder of the JavaScript client, which the
-//! servers then serve; without it, the page loads the client from a public server and says so).
+//! servers then serve; without it, the page loads the client from a public server and says so),
+//! `WEBTRANSPORT` (0; 1 also serves WebTransport on the UDP ports of the same numbers, with a fresh
+//! certificate whose hash the page passes to the browser).
 
+mod certificate;
 mod rooms;
 
 use std::{env, net::Ipv4Addr, process::ExitCode, str::FromStr, sync::Arc, time::Instant};
@@ -19,10 +22,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use socketio_server::{
     Auth, Binary, ClientFiles, Data, HandlerError, Json, MemoryCluster, MemoryLog, Recovery,
-    Server, ServerConfig, Socket, serve, tower_layer::Layer,
+    Server, ServerConfig, Socket, Transport, serve, tower_layer::Layer,
 };
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 
+use self::certificate::Certificate;
 use self::rooms::{LOBBY, Message, Rooms, User, now};
 
 const MAX_FILE: usize = 900_000;
@@ -50,6 +54,14 @@ async fn run() -> Result<(), String> {
         let files = ClientFiles::from_dir(&folder).map_err(|error| format!("{folder}: {error}"))?;
         config = config.serve_client(files);
     }
+    let certificate = match setting("WEBTRANSPORT", 0_u8)? {
+        0 => None,
+        _ => Some(Certificate::new().map_err(|error| format!("no certificate: {error}"))?),
+    };
+    if certificate.is_some() {
+        let transports = [Transport::Polling, Transport::WebSocket, Transport::WebTransport];
+        config = config.engine(|engine| engine.transports(&transports));
+    }
     let mut listeners = Vec::new();
     for node in 0..nodes {
         let port = if port == 0 { 0 } else { port.saturating_add(node) };
@@ -76,8 +88,15 @@ async fn run() -> Result<(), String> {
     let mut running = Vec::new();
     for (node, (io, listener)) in servers.iter().zip(listeners).enumerate() {
         declare(io, &servers, &rooms);
+        if let Some(certificate) = &certificate {
+            let address = listener.local_addr().map_err(|error| error.to_string())?;
+            let listening = io.bind_webtransport(address, certificate.tls.clone()).await;
+            running.push(listening.map_err(|error| format!("cannot listen on UDP: {error}"))?);
+        }
         let about = json!({ "node": node + 1, "nodes": urls }).to_string();
-        running.push(serve(listener, io.layer().layer(pages(about)), io.engine().config()));
+        let der = certificate.as_ref().map(|certificate| certificate.der.clone());
+        let service = io.layer().layer(pages(about, der));
+        running.push(serve(listener, service, io.engine().config()));
         println!("chat server listening on {}", urls[node]);
     }
 
@@ -90,8 +109,10 @@ async fn run() -> Result<(), String> {
     for io in servers.iter() {
         io.close();
     }
-    for (io, listening) in servers.iter().zip(running) {
+    for io in servers.iter() {
         io.ended().await;
+    }
+    for listening in running {
         listening.stop();
         listening.join().await;
     }
@@ -106,8 +127,13 @@ fn setting<T: FromStr>(name: &str, default: T) -> Result<T, String> {
     }
 }
 
-/// The files of the page: HTML, style and script, and a description of the node that serves them.
-fn pages(about: String) -> Router {
+/// The files of the page: HTML, style and script, a description of the node that serves them, and its
+/// certificate for WebTransport.
+fn pages(about: String, certificate: Option<Vec<u8>>) -> Router {
+    let certificate = move || async move {
+        let status = if certificate.is_some() { StatusCode::OK } else { StatusCode::NO_CONTENT };
+        (status, certificate.unwrap_or_default()).into_response()
+    };
     let about = move || async move {
         ([(header::CONTENT_TYPE, "application/json")], about).into_response()
     };
@@ -118,6 +144,7 @@ fn pages(about: String) -> Router {
         .route("/", file("text/html; charset=utf-8", include_str!("../index.html")))
         .route("/style.css", file("text/css; charset=utf-8", include_str!("../style.css")))
         .route("/about.json", get(about))
+        .route("/certificate.der", get(certificate))
         .route("/app.js", file("text/javascript; charset=utf-8", include_str!("../app.js")))
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
 }
